@@ -1,0 +1,1 @@
+"""Pure AIOps domain: no I/O, no clock, no environment; time and randomness are arguments."""

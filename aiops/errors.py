@@ -1,0 +1,76 @@
+"""The error tree. Bad data is a value (a rejected row); a bad program or a bad request raises one of these.
+
+AiopsError
+├── ConfigurationError      a setting or argument cannot be used
+├── SourceError             a telemetry source cannot be read
+├── ContractError           a whole payload breaks its schema (single rows are rejected, not raised)
+├── StateError              a checkpoint or model state is damaged or of another version
+├── ModelError
+│   ├── ModelNotFound       no such model, version or alias
+│   └── ArtifactError       an artifact's hash, format or version does not match its manifest
+├── GateRefused             a promotion was refused; the scorecard says why
+├── FencedError             another process owns this partition now
+└── Unavailable             a dependency (broker, scorer, feature store) does not answer
+"""
+
+
+class AiopsError(Exception):
+    """Root of all errors raised on purpose; the command line prints its message and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class ConfigurationError(AiopsError):
+    """A setting or argument cannot be used; the message names it, its value, the rule and the fix."""
+
+    exit_code = 2
+
+
+class SourceError(AiopsError):
+    """A telemetry source cannot be read."""
+
+    exit_code = 3
+
+
+class ContractError(AiopsError):
+    """A whole payload breaks its schema."""
+
+    exit_code = 4
+
+
+class StateError(AiopsError):
+    """A checkpoint or model state is damaged or of another version."""
+
+    exit_code = 5
+
+
+class ModelError(AiopsError):
+    """Something about a model."""
+
+    exit_code = 6
+
+
+class ModelNotFound(ModelError):
+    """No such model, version or alias."""
+
+
+class ArtifactError(ModelError):
+    """An artifact's hash, format or version does not match its manifest."""
+
+
+class GateRefused(AiopsError):
+    """A promotion was refused; the message is the gate's reason."""
+
+    exit_code = 7
+
+
+class FencedError(AiopsError):
+    """Another process took ownership of this partition: stop at once, write nothing."""
+
+    exit_code = 8
+
+
+class Unavailable(AiopsError):
+    """A dependency does not answer."""
+
+    exit_code = 9

@@ -1,0 +1,102 @@
+"""Ports: what the domain needs from the outside, as Protocols. Adapters live in `serving/`; fakes ship with them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from aiops.types import FloatArray, SeriesBatch, State
+
+
+class Detector(Protocol):
+    """Immutable once fitted."""
+
+    @property
+    def lookback(self) -> int:
+        """Points of a series needed before a score is valid."""
+        ...
+
+    def score(self, batch: SeriesBatch) -> FloatArray:
+        """Return (n,) float64 aligned to rows; 0..1, higher = stranger; NaN = unknown."""
+        ...
+
+    def state(self) -> State:
+        """Return the fitted state as named arrays."""
+        ...
+
+
+class VectorModel(Protocol):
+    """A fitted model over service vectors; immutable. Rows are (n, len(features)) float64, NaN = unknown."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Return the column names it expects, in order."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Return the names of its outputs, e.g. ("score",) or ("p_15min", "p_60min")."""
+        ...
+
+    @property
+    def thresholds(self) -> FloatArray:
+        """Return (len(outputs),): at or above is an alarm; fitted on training data only."""
+        ...
+
+    def score(self, rows: FloatArray) -> FloatArray:
+        """Return (n, len(outputs)) float64 in 0..1; a row without any known feature gives NaN."""
+        ...
+
+    def explain(self, rows: FloatArray) -> FloatArray:
+        """Return (n, len(features)) contributions to the last output; positive raises the score."""
+        ...
+
+    def state(self) -> State:
+        """Return the fitted state as named arrays."""
+        ...
+
+
+class TelemetrySource(Protocol):
+    """One place telemetry comes from. Rows are raw: the contract validates them later."""
+
+    @property
+    def name(self) -> str:
+        """Short name used in logs and in the rejected table."""
+        ...
+
+    def batches(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[pa.Table]:
+        """Yield telemetry in (roughly) event time order, columns of `schemas.TELEMETRY`, limited to start <= t < end.
+
+        Raises:
+            SourceError: the source cannot be read; the message names the file or URL, the rule and the fix.
+        """
+        ...
+
+    def edges(self) -> pa.Table:
+        """Return the call graph as `schemas.EDGES`; empty where the source knows none."""
+        ...
+
+    def incidents(self) -> pa.Table:
+        """Return labelled incidents as `schemas.INCIDENTS`; empty where the source knows none."""
+        ...
+
+
+class FeatureReader(Protocol):
+    """Reads service features for online prediction."""
+
+    def read_services(self, services: Sequence[str], now: datetime) -> pa.RecordBatch:
+        """Return one row a service in the order asked, `schemas.SERVICE_FEATURES_TABLE`; missing or stale features are null."""
+        ...
+
+
+class FeatureWriter(Protocol):
+    """Writes the newest features for online reading; the last writer of a newer tick wins."""
+
+    def write_series(self, rows: pa.RecordBatch) -> int:
+        """Write `schemas.SERIES_FEATURES_TABLE` rows; return the number written."""
+        ...
+
+    def write_services(self, rows: pa.RecordBatch) -> int:
+        """Write `schemas.SERVICE_FEATURES_TABLE` rows; return the number written."""
+        ...

@@ -1,0 +1,128 @@
+"""Settings: one tree, prefix `AIOPS_`, nested by `__` (`AIOPS_SERVING__HTTP_PORT=3100`). Unknown names are refused.
+
+Instantiated once by each entry point (`Settings()`), then passed as an argument; no module reads the environment by itself.
+Native names are honoured: `MLFLOW_TRACKING_URI`, `DAGSTER_HOME`.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BrokerSettings(_Section):
+    """Valkey/Redis: the streams and the online feature store."""
+
+    url: str | None = Field(None, description="redis:// URL of an own server; unset = an embedded Valkey is started")
+    port: int = Field(6380, ge=1, le=65535, description="port of the embedded Valkey on 127.0.0.1")
+    partitions: int = Field(2, ge=1, le=256, description="telemetry streams; an application's services share one")
+    max_memory_mb: int = Field(2048, ge=64, description="memory limit of the embedded Valkey; full = producers wait")
+
+
+class TelemetrySettings(_Section):
+    """The telemetry contract and the lake."""
+
+    step_s: int = Field(60, ge=1, le=3600, description="seconds between feature ticks")
+    lateness_s: int = Field(30, ge=0, le=3600, description="how long a tick waits for late points, in event time")
+    future_tolerance_s: int = Field(300, ge=0, description="points further in the future are rejected")
+    retention_days: int = Field(30, ge=1, description="days of telemetry, features and served rows kept in the lake")
+    window_points: int = Field(240, ge=16, le=4096, description="newest points a series keeps for its 1 h window (memory bound)")
+    max_series: int = Field(100_000, ge=1, description="series a partition tracks; points of more are rejected")
+
+
+class ModelSettings(_Section):
+    """Training and the promotion gate."""
+
+    seed: int = Field(7, ge=0)
+    page_budget_per_day: float = Field(1.0, gt=0, description="false pages a day per service that a threshold may cost")
+    embargo_min: int = Field(120, ge=0, description="gap between training and validation rows")
+    latency_budget_ms: float = Field(10.0, gt=0, description="p99 of one row at the gate")
+    keep_versions: int = Field(20, ge=2, description="model versions kept per model")
+
+
+class ServingSettings(_Section):
+    """The BentoML service."""
+
+    host: str = Field("127.0.0.1", description="bind address; anything but loopback requires a JWT key")
+    http_port: int = Field(3100, ge=0, le=65535)
+    grpc_port: int = Field(3101, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=64)
+    max_body_bytes: int = Field(16 << 20, ge=1024)
+    max_rows: int = Field(100_000, ge=1)
+    timeout_s: int = Field(5, ge=1, le=300)
+    max_concurrency: int = Field(64, ge=1)
+    poll_s: float = Field(1.0, gt=0, description="how often the registry is asked for a new champion")
+    jwt_algorithm: Literal["HS256", "RS256"] = "HS256"
+    jwt_key: SecretStr | None = Field(None, description="HS256 secret (32 bytes or more) or RS256 public key (PEM)")
+    challenger: Literal["off", "shadow", "share"] = Field("off", description="what the challenger alias does")
+    challenger_share: float = Field(0.1, ge=0, le=1, description="share of services answered by the challenger in mode share")
+    served_log_rows: int = Field(200_000, ge=1000, description="served rows held in memory; the oldest are dropped and counted")
+    served_flush_s: float = Field(2.0, gt=0)
+
+
+class ConsumerSettings(_Section):
+    """The streaming consumer."""
+
+    metrics_port: int = Field(3102, ge=0, le=65535)
+    checkpoint_s: float = Field(10.0, gt=0)
+    feature_flush_s: float = Field(3.0, gt=0, description="how often features are written to the online store")
+    predict_every_s: int = Field(300, ge=1, description="event-time cadence at which every service is scored")
+    fallback_after_s: float = Field(5.0, gt=0, description="a candidate unanswered this long is reported by tier 1 alone")
+    score_batch: int = Field(1000, ge=1)
+
+
+class DriftSettings(_Section):
+    """Drift detection on what was served."""
+
+    window_h: float = Field(6.0, gt=0, description="served rows compared with the training reference")
+    min_rows: int = Field(500, ge=50)
+    column_threshold: float = Field(0.25, gt=0, description="normed Wasserstein distance above which a column has drifted")
+    share: float = Field(0.3, gt=0, le=1, description="share of drifted columns that means drift")
+    cooldown_min: float = Field(60.0, ge=0, description="no second retraining sooner than this")
+    false_positive_rate: float = Field(0.1, gt=0, lt=1, description="share of false-alarm verdicts that also retrains")
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AIOPS_", env_nested_delimiter="__", extra="forbid", frozen=True, populate_by_name=True
+    )
+
+    home: Path = Field(Path(".aiops"), description="everything the suite writes lies below this folder")
+    mlflow_tracking_uri: str | None = Field(
+        None,
+        validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "AIOPS_MLFLOW_TRACKING_URI", "mlflow_tracking_uri"),
+        description="MLflow server or database; unset = sqlite below home",
+    )
+    broker: BrokerSettings = BrokerSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    models: ModelSettings = ModelSettings()
+    serving: ServingSettings = ServingSettings()
+    consumer: ConsumerSettings = ConsumerSettings()
+    drift: DriftSettings = DriftSettings()
+
+    @property
+    def root(self) -> Path:
+        """Return `home` as an absolute path."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def lake_path(self) -> Path:
+        """Return the folder of the lake (telemetry, features, served rows, labels)."""
+        return self.root / "lake"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Return the MLflow tracking URI in force."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.root / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def redis_url(self) -> str:
+        """Return the URL of the broker in force."""
+        return self.broker.url or f"redis://127.0.0.1:{self.broker.port}/0"

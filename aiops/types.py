@@ -1,0 +1,93 @@
+"""Types that every room speaks: frozen, slotted, immutable. Arrow between modules, numpy inside kernels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+State = Mapping[str, npt.NDArray[Any]]
+"""Persisted state: named arrays, never pickled."""
+
+
+class PointStatus(IntEnum):
+    """What became of one accepted point in the stream; counts of all kinds add up to the points in."""
+
+    SCORED = 0
+    WARMUP = 1
+    DUPLICATE = 2
+    TOO_LATE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesBatch:
+    """Accepted points in arrival order.
+
+    `table` has schema `data_contracts.schemas.SERIES`: timestamp[us, UTC], service, metric (dictionary-encoded), value.
+    """
+
+    table: pa.RecordBatch
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One finding about one service at one time (row of `schemas.DETECTIONS`); `score` NaN = unknown."""
+
+    detection_id: str
+    timestamp: datetime
+    service: str
+    metric: str
+    value: float
+    score: float
+    expected: float
+    lower: float
+    upper: float
+    tier: int
+    model_version: str
+    anomalous: bool
+    reason: str
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """Figures of one model on one replay, each beside its trivial baseline where one exists.
+
+    `metrics` holds plain floats by name (e.g. "pr_auc", "base_rate", "recall_at_budget", "latency_p99_ms").
+    """
+
+    model: str
+    version: str
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class GateDecision:
+    """Outcome of a promotion gate: what was decided, why, on which figures."""
+
+    promoted: bool
+    reason: str
+    challenger: Scorecard
+    champion: Scorecard | None
+    checks: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One registered version of one model with its aliases."""
+
+    name: str
+    version: str
+    aliases: tuple[str, ...]
+    run_id: str
+    created_at: datetime
+    tags: Mapping[str, str]

@@ -1,0 +1,69 @@
+"""The metric catalogue: unit, valid range, golden signal and limit of every metric the suite knows by name.
+
+A metric that is not listed is valid too: its unit is unknown, its range unbounded, and its golden signal is
+guessed from the words of its name. Labels never change these: `http_requests{code="500"}` is looked up as `http_requests`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+Signal = Literal["traffic", "latency", "errors", "saturation"]
+SIGNALS: Final[tuple[Signal, ...]] = get_args(Signal)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """Contract of one metric: values lie in [low, high] in `unit`; `limit` is where the resource is exhausted (NaN = none)."""
+
+    name: str
+    unit: str
+    signal: Signal
+    low: float = -math.inf
+    high: float = math.inf
+    limit: float = math.nan
+
+
+_SPECS: Final = (
+    MetricSpec("requests_per_second", "1/s", "traffic", low=0.0),
+    MetricSpec("latency_p50_ms", "ms", "latency", low=0.0),
+    MetricSpec("latency_p99_ms", "ms", "latency", low=0.0),
+    MetricSpec("error_rate", "ratio", "errors", low=0.0, high=1.0),
+    MetricSpec("cpu_utilization", "ratio", "saturation", low=0.0, high=1.0, limit=1.0),
+    MetricSpec("memory_utilization", "ratio", "saturation", low=0.0, high=1.0, limit=1.0),
+    MetricSpec("connections_utilization", "ratio", "saturation", low=0.0, high=1.0, limit=1.0),
+    MetricSpec("disk_utilization", "ratio", "saturation", low=0.0, high=1.0, limit=1.0),
+)
+CATALOGUE: Final[dict[str, MetricSpec]] = {spec.name: spec for spec in _SPECS}
+
+_WORDS: Final[tuple[tuple[Signal, tuple[str, ...]], ...]] = (
+    ("latency", ("latency", "duration", "response_time", "delay", "wait")),
+    ("errors", ("error", "fail", "exception", "5xx", "4xx", "timeout", "reject", "drop")),
+    ("saturation", ("cpu", "memory", "mem_", "disk", "conn", "queue", "pool", "heap", "usage", "utilization")),
+)
+
+
+def base_name(metric: str) -> str:
+    """Return the metric without its folded labels.
+
+    >>> base_name('http_requests{code="500"}')
+    'http_requests'
+    """
+    return metric.partition("{")[0]
+
+
+def spec_of(metric: str) -> MetricSpec:
+    """Return the contract of `metric`; for an unlisted name, an unbounded one with a guessed golden signal.
+
+    >>> spec_of("checkout_latency_seconds").signal
+    'latency'
+    """
+    name = base_name(metric)
+    known = CATALOGUE.get(name)
+    if known is not None:
+        return known
+    lowered = name.lower()
+    for signal, words in _WORDS:
+        if any(word in lowered for word in words):
+            return MetricSpec(name, "", signal)
+    return MetricSpec(name, "", "traffic")

@@ -1,0 +1,192 @@
+"""Arrow schemas, one constant a table, version in the schema metadata, unit and range in the field metadata.
+
+Every table that crosses a process or a disk has its schema here; nothing else defines columns.
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+from data_contracts.metrics import SIGNALS
+
+TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
+NAME: Final = pa.string()
+WINDOWS: Final[tuple[tuple[str, int], ...]] = (("5m", 300), ("1h", 3600))
+"""Feature windows: (suffix, length in seconds)."""
+
+WINDOW_STATISTICS: Final = ("mean", "std", "min", "max", "median", "mad_z", "slope_per_min", "rate_of_change", "gap_count")
+SERIES_FEATURES: Final[tuple[str, ...]] = (
+    "last",
+    "ewma",
+    "ewma_dev",
+    "abnormality",
+    *(f"{statistic}_{suffix}" for suffix, _ in WINDOWS for statistic in WINDOW_STATISTICS),
+)
+"""Features of one series at one tick, float64, NaN = unknown."""
+
+NEIGHBOURS: Final = ("callers", "callees")
+SERVICE_FEATURES: Final[tuple[str, ...]] = (
+    *(f"{signal}_{statistic}" for signal in SIGNALS for statistic in ("worst", "mean", "level", "slope_per_min")),
+    "abnormal_share",
+    *(f"{side}_{statistic}" for side in NEIGHBOURS for statistic in ("worst", "mean", "abnormal_share")),
+    "minutes_to_limit",
+    "minutes_since_incident",
+    "hour",
+    "weekday",
+)
+"""Features of one service at one tick, float64, NaN = unknown."""
+
+
+def _field(name: str, kind: pa.DataType, nullable: bool = False, **metadata: str) -> "pa.Field[pa.DataType]":
+    return pa.field(name, kind, nullable=nullable, metadata=metadata or None)
+
+
+def _schema(name: str, version: int, *fields: "pa.Field[pa.DataType]") -> pa.Schema:
+    return pa.schema(list(fields), metadata={"name": name, "version": str(version)})
+
+
+TELEMETRY: Final = _schema(
+    "telemetry",
+    1,
+    _field("timestamp", TIMESTAMP, unit="us", timezone="UTC", meaning="event time"),
+    _field("service", NAME, max_bytes="200"),
+    _field("metric", NAME, max_bytes="500"),
+    _field("value", pa.float64(), unit="by metric", range="by metric"),
+    _field("labels", pa.map_(pa.string(), pa.string()), nullable=True),
+    _field("tenant", NAME, nullable=True, max_bytes="200"),
+)
+"""What a source delivers. Optional columns may be absent; `data_contracts.validate` accepts loosely typed tables too."""
+
+SERIES: Final = _schema(
+    "series",
+    1,
+    _field("timestamp", TIMESTAMP, unit="us", timezone="UTC", meaning="event time"),
+    _field("service", pa.dictionary(pa.int32(), pa.string()), meaning="tenant/service where there is a tenant"),
+    _field("metric", pa.dictionary(pa.int32(), pa.string()), meaning='metric, labels folded in: name{k="v",…} sorted by key'),
+    _field("value", pa.float64()),
+)
+"""Accepted points: what every module after validation speaks. A series is one (service, metric)."""
+
+LAKE_TELEMETRY: Final = _schema(
+    "lake_telemetry",
+    1,
+    _field("timestamp", TIMESTAMP),
+    _field("service", NAME),
+    _field("metric", NAME),
+    _field("value", pa.float64()),
+    _field("available_at", TIMESTAMP, meaning="when the row reached the suite: backfills replay in this order"),
+)
+
+REJECT_REASONS: Final = (
+    "missing_value",
+    "non_finite",
+    "bad_timestamp",
+    "future_timestamp",
+    "out_of_range",
+    "name",
+    "duplicate",
+    "too_late",
+    "too_many_series",
+    "undecodable",
+)
+
+REJECTED: Final = _schema(
+    "rejected",
+    1,
+    _field("rejected_at", TIMESTAMP),
+    _field("reject_id", NAME, meaning="deterministic id of the row and its reason"),
+    _field("source", NAME),
+    _field("field", NAME),
+    _field(
+        "reason",
+        NAME,
+        meaning="one of REJECT_REASONS",
+    ),
+    _field("detail", NAME, meaning="the value, the rule and the fix, in words"),
+    _field("row", NAME, meaning="the row as JSON"),
+)
+
+SERIES_FEATURES_TABLE: Final = _schema(
+    "series_features",
+    1,
+    _field("event_timestamp", TIMESTAMP, meaning="the tick: features use points with timestamp <= tick"),
+    _field("available_at", TIMESTAMP, meaning="when the row could be known; the time of point-in-time joins"),
+    _field("series", NAME, meaning="service|metric"),
+    _field("service", NAME),
+    _field("metric", NAME),
+    *(_field(name, pa.float64(), nullable=True) for name in SERIES_FEATURES),
+)
+
+SERVICE_FEATURES_TABLE: Final = _schema(
+    "service_features",
+    1,
+    _field("event_timestamp", TIMESTAMP, meaning="the tick: features use points with timestamp <= tick"),
+    _field("available_at", TIMESTAMP, meaning="when the row could be known; the time of point-in-time joins"),
+    _field("service", NAME),
+    *(_field(name, pa.float64(), nullable=True) for name in SERVICE_FEATURES),
+)
+
+INCIDENTS: Final = _schema(
+    "incidents",
+    1,
+    _field("incident_id", NAME),
+    _field("service", NAME, meaning="the root service"),
+    _field("kind", NAME),
+    _field("onset_at", TIMESTAMP, meaning="when the cause begins to build up (= starts_at for sudden kinds)"),
+    _field("starts_at", TIMESTAMP, meaning="when users begin to feel it"),
+    _field("ends_at", TIMESTAMP),
+    _field("known_at", TIMESTAMP, meaning="when the label became available"),
+)
+
+EDGES: Final = _schema(
+    "edges",
+    1,
+    _field("caller", NAME),
+    _field("callee", NAME),
+    _field("valid_from", TIMESTAMP),
+)
+
+DETECTIONS: Final = _schema(
+    "detections",
+    1,
+    _field("detection_id", NAME, meaning="deterministic: same input, same id"),
+    _field("revision", pa.int32(), meaning="0 = first word; 1 = after a deferred score caught up"),
+    _field("timestamp", TIMESTAMP),
+    _field("service", NAME),
+    _field("metric", NAME, meaning="the worst metric"),
+    _field("value", pa.float64()),
+    _field("score", pa.float64(), nullable=True, range="0..1"),
+    _field("expected", pa.float64(), nullable=True),
+    _field("lower", pa.float64(), nullable=True),
+    _field("upper", pa.float64(), nullable=True),
+    _field("tier", pa.int8()),
+    _field("model_version", NAME),
+    _field("anomalous", pa.bool_()),
+    _field("reason", NAME),
+)
+
+PREDICTIONS: Final = _schema(
+    "predictions",
+    1,
+    _field("timestamp", TIMESTAMP, meaning="tick of the features"),
+    _field("service", NAME),
+    _field("p_15min", pa.float64(), nullable=True, range="0..1", meaning="P(incident starts within 15 min)"),
+    _field("p_60min", pa.float64(), nullable=True, range="0..1", meaning="P(incident starts within 60 min)"),
+    _field("alarm", pa.bool_(), meaning="the page threshold was reached"),
+    _field("model_version", NAME),
+    _field("reason", NAME),
+)
+
+SERVED: Final = _schema(
+    "served",
+    1,
+    _field("served_at", TIMESTAMP),
+    _field("event_timestamp", TIMESTAMP, nullable=True, meaning="tick of the features, where the caller gave one"),
+    _field("request_id", NAME),
+    _field("service", NAME, nullable=True),
+    _field("model", NAME),
+    _field("model_version", NAME),
+    _field("role", NAME, meaning="champion, challenger or shadow"),
+    _field("score", pa.float64(), nullable=True),
+    *(_field(name, pa.float64(), nullable=True) for name in SERVICE_FEATURES),
+)

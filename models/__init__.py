@@ -1,0 +1,1 @@
+"""Detectors, incident prediction, evaluation, training, promotion, drift and the model registry."""

@@ -1,0 +1,1 @@
+"""Dagster definitions and the `aiops` command line: they wire the other rooms together."""
