@@ -23,6 +23,7 @@ class PointStatus(IntEnum):
     WARMUP = 1
     DUPLICATE = 2
     TOO_LATE = 3
+    TOO_MANY_SERIES = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,24 @@ SERVICE_FEATURES_TABLE: Final = _schema(
     *(_field(name, pa.float64(), nullable=True) for name in SERVICE_FEATURES),
 )
 
+CANDIDATES: Final = _schema(
+    "candidates",
+    1,
+    *SERVICE_FEATURES_TABLE,
+    _field("metric", NAME, nullable=True, meaning="of the service's worst tier 1 point since the previous tick; null = no scored point"),
+    _field("value", pa.float64(), nullable=True, meaning="of that point"),
+    _field("point_timestamp", TIMESTAMP, nullable=True, meaning="of that point"),
+    _field("z", pa.float64(), nullable=True, meaning="signed robust z of that point"),
+    _field("alarm_z", pa.float64(), nullable=True, meaning="|z| at which tier 1 raises the alarm for that series"),
+    _field("score", pa.float64(), nullable=True, range="0..1", meaning="tier 1 score of that point"),
+    _field("expected", pa.float64(), nullable=True),
+    _field("lower", pa.float64(), nullable=True, meaning="tier 1 bound"),
+    _field("upper", pa.float64(), nullable=True, meaning="tier 1 bound"),
+    _field("flagged", pa.bool_(), meaning="tier 1 raised the alarm"),
+    _field("scheduled", pa.bool_(), meaning="the prediction cadence fell on this tick"),
+)
+"""What stage 1 of the consumer routes to the models: a service's features at a tick and its worst point since the one before."""
+
 INCIDENTS: Final = _schema(
     "incidents",
     1,
