@@ -1,0 +1,53 @@
+# aiops-suite: `make run` and `make test` are all a newcomer needs; both set up the environment first.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PROTO := serving/proto
+
+# uv does not read pip's settings: honour the wheel folder that pip is configured with, if any (nothing changes elsewhere).
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+
+.PHONY: run test check bench setup fmt constraints proto clean up
+
+run: setup  ## set up, then the whole loop on simulated telemetry (about 5 minutes on 2 cores)
+	$(BIN)/aiops run --source simulate
+
+up: setup  ## everything as long-running processes; Ctrl-C ends all
+	$(BIN)/aiops up
+
+test: setup  ## unit, property, contract, integration and end-to-end tests
+	$(BIN)/python -m pytest
+
+check: setup  ## format, lint, types, import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## speed figures as ratios and medians, never asserted
+	$(BIN)/python -m tests.benchmarks.run
+
+setup: $(STAMP)  ## create .venv and install the suite under constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: '$(PYTHON)' was not found. Install it, or call make PYTHON=/path/to/python3.11"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+fmt: setup  ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+constraints: setup  ## resolve the universal constraints anew
+	env -u UV_FIND_LINKS $(BIN)/uv pip compile --universal --python-version 3.11 --custom-compile-command "make constraints" \
+		--extra dev pyproject.toml -o constraints.txt
+
+proto: setup  ## regenerate the gRPC code from serving/proto/scoring.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)/scoring.proto
+
+clean:  ## remove the environment and everything the suite wrote below .aiops
+	rm -rf $(VENV) .aiops
