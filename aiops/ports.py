@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from aiops.types import FloatArray, SeriesBatch, State
+from aiops.types import FloatArray, HistorySplit, SeriesBatch, State
 
 
 class Detector(Protocol):
@@ -79,6 +79,14 @@ class TelemetrySource(Protocol):
 
     def incidents(self) -> pa.Table:
         """Return labelled incidents as `schemas.INCIDENTS`; empty where the source knows none."""
+        ...
+
+    def split(self) -> HistorySplit:
+        """Return which part is history to fit on and which part is replayed; together they cover every row.
+
+        Raises:
+            SourceError: the source cannot be read, or holds no row with a readable time.
+        """
         ...
 
 

@@ -40,6 +40,22 @@ class SeriesBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class HistorySplit:
+    """What of a source is history (to fit on) and what is replayed: two half-open windows [start, end), aware UTC.
+
+    The replay may lie before the history (a fault-free evening after a day of faults). Where series have a history each,
+    the windows overlap and `history_ends` says per metric where its history ends: a row of such a metric in both windows
+    is history before that time and replay from it on.
+    """
+
+    history_start: datetime
+    history_end: datetime
+    replay_start: datetime
+    replay_end: datetime
+    history_ends: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """One finding about one service at one time (row of `schemas.DETECTIONS`); `score` NaN = unknown."""
 
