@@ -1,0 +1,74 @@
+"""What the command line prints: results as tables or JSON on stdout, progress and errors on stderr."""
+
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+_ERR = Console(stderr=True, highlight=False)
+_OUT = Console(highlight=False)
+_STARTED = time.monotonic()
+
+
+def say(text: str) -> None:
+    """Print one line of progress with the seconds since the start, on stderr."""
+    _ERR.print(f"[dim]{time.monotonic() - _STARTED:6.1f} s[/dim]  {text}")
+
+
+def complain(text: str) -> None:
+    """Print an error on stderr."""
+    _ERR.print("[bold red]error[/bold red] ", end="")
+    _ERR.print(text, markup=False)
+
+
+@contextmanager
+def stage(title: str) -> Iterator[None]:
+    """Announce a stage and how long it took."""
+    say(f"[bold]{title}[/bold] …")
+    began = time.monotonic()
+    yield
+    say(f"  done in {time.monotonic() - began:.1f} s")
+
+
+def as_json(value: object) -> str:
+    """Return any result (dataclasses, datetimes, numpy values, paths) as indented JSON."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+    return orjson.dumps(value, default=str, option=options).decode()
+
+
+def print_json(value: object) -> None:
+    """Print a result as JSON on stdout."""
+    sys.stdout.write(as_json(value) + "\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows as a table on stdout; floats with four significant digits, None and NaN as a dash."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(cell) for cell in row))
+    _OUT.print(table)
+
+
+def print_facts(title: str, facts: Mapping[str, Any]) -> None:
+    """Print a two-column table of names and values."""
+    print_table(title, ("what", "value"), list(facts.items()))
+
+
+def _text(cell: object) -> str:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return "–"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float):
+        return f"{cell:.4g}"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return str(cell)

@@ -1,0 +1,66 @@
+"""What `feature_repo/feature_store.yaml` names: Feast's file registry and Redis store, placed by the suite's settings.
+
+Feast imports this module by name; nothing else does. It is an entry point, so it reads `Settings()` itself.
+"""
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
+from feast.infra.registry.file import FileRegistryStore
+from feast.repo_config import RegistryConfig
+from pydantic import Field, StrictStr
+
+from aiops.errors import ConfigurationError
+from aiops.settings import Settings
+
+
+def connection_string(url: str) -> str:
+    """Return Feast's form (`host:port,db=0,…`) of a redis:// or rediss:// URL.
+
+    >>> connection_string("redis://:secret@cache:6379/2")
+    'cache:6379,db=2,password="secret"'
+
+    Raises:
+        ConfigurationError: another scheme, or no host.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+        raise ConfigurationError(
+            f"broker.url: scheme {parts.scheme!r} cannot hold online features; use redis://host:port/db or rediss://host:port/db"
+        )
+    options = [f"{parts.hostname}:{parts.port or 6379}", f"db={parts.path.strip('/') or '0'}"]
+    if parts.username:
+        options.append(f'username="{unquote(parts.username)}"')
+    if parts.password:
+        options.append(f'password="{unquote(parts.password)}"')
+    if parts.scheme == "rediss":
+        options.append("ssl=true")
+    options += [f"{name}={value}" for name, value in parse_qsl(parts.query)]
+    return ",".join(options)
+
+
+def _default_connection() -> str:
+    return connection_string(Settings().redis_url)
+
+
+class HomeRegistryStore(FileRegistryStore):  # type: ignore[misc]  # feast ships no types
+    """Feast's file registry at `path` below AIOPS_HOME; a relative AIOPS_HOME counts from the folder above `feature_repo/`."""
+
+    def __init__(self, registry_config: RegistryConfig, repo_path: Path) -> None:
+        home = repo_path.resolve().parent / Settings().home.expanduser()
+        file = home / registry_config.path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        super().__init__(registry_config.model_copy(update={"path": str(file)}), repo_path)
+
+
+class BrokerRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc]  # feast ships no types
+    """Feast's Redis configuration whose connection string is the suite's broker unless the file gives one."""
+
+    type: Literal["orchestration.feast_plugins.BrokerRedisOnlineStore"] = "orchestration.feast_plugins.BrokerRedisOnlineStore"
+    connection_string: StrictStr = Field(default_factory=_default_connection)
+
+
+class BrokerRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]  # feast ships no types
+    """Feast's Redis store, unchanged."""
