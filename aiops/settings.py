@@ -74,6 +74,14 @@ class ConsumerSettings(_Section):
     predict_every_s: int = Field(300, ge=1, description="event-time cadence at which every service is scored")
     fallback_after_s: float = Field(5.0, gt=0, description="a candidate unanswered this long is reported by tier 1 alone")
     score_batch: int = Field(1000, ge=1)
+    scoring_url: str | None = Field(None, description="URL of the BentoML service; unset = the one of section serving")
+    scoring_token: SecretStr | None = Field(None, description="JWT sent to the BentoML service")
+    tier1_path: Path | None = Field(None, description="exported tier 1 artifact; unset = <home>/tier1, absent = default bounds")
+    archive: Literal["inside", "separate", "off"] = Field("inside", description="where the archiver to the lake runs")
+    archive_every_s: float = Field(10.0, gt=0, description="how often streams are copied to the lake")
+    max_backlog: int = Field(1000, ge=10, description="entries a stream may hold before its writer waits")
+    max_deferred: int = Field(10_000, ge=10, description="deferred entries kept; the oldest are dropped and counted")
+    keep_results_h: float = Field(24.0, gt=0, description="hours detections and predictions stay on the broker")
 
 
 class DriftSettings(_Section):
@@ -116,6 +124,16 @@ class Settings(BaseSettings):
     def lake_path(self) -> Path:
         """Return the folder of the lake (telemetry, features, served rows, labels)."""
         return self.root / "lake"
+
+    @property
+    def tier1_path(self) -> Path:
+        """Return the folder of the tier 1 artifact that the consumer loads."""
+        return self.consumer.tier1_path or self.root / "tier1"
+
+    @property
+    def scoring_url(self) -> str:
+        """Return the URL of the BentoML service that the consumer asks."""
+        return self.consumer.scoring_url or f"http://{self.serving.host}:{self.serving.http_port}"
 
     @property
     def tracking_uri(self) -> str:
