@@ -1,0 +1,1 @@
+"""Dagster assets: thin wires from the lineage graph to `orchestration.pipeline`."""

@@ -1,0 +1,91 @@
+"""Options that several commands share: the source and its options, JSON output."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from aiops.errors import ConfigurationError
+from aiops.ports import TelemetrySource
+
+if TYPE_CHECKING:
+    from serving.sources.options import SourceOptions
+
+AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
+SourceName = Annotated[
+    str, typer.Option("--source", help="simulate, csv, parquet, nezha, petshop, nab or prometheus", show_default=True)
+]
+SourcePath = Annotated[Path | None, typer.Option("--path", help="file or folder of the source")]
+SourceSet = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="further source option name=value, repeatable; e.g. --set columns=timestamp=ts,value=v"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChoice:
+    """Which source, where, and its further options as given on the command line."""
+
+    name: str
+    path: Path | None
+    settings: tuple[str, ...] = ()
+
+    def open(self) -> TelemetrySource:
+        """Return the source.
+
+        Raises:
+            ConfigurationError: an option is unknown or unusable; the message names it and the fix.
+        """
+        from serving.sources.registry import open_source
+
+        pairs: dict[str, str] = {} if self.path is None else {"path": str(self.path)}
+        for item in self.settings:
+            name, sign, value = item.partition("=")
+            if not sign:
+                raise ConfigurationError(f"--set {item!r} is not name=value; write for example --set history_share=0.5")
+            pairs[name.strip()] = value.strip()
+        return open_source(self.name, source_options(pairs))
+
+
+def source_options(pairs: Mapping[str, str]) -> "SourceOptions":
+    """Return typed source options from text values; `columns`, `series` and `queries` (separated by `;`) have forms of their own.
+
+    Raises:
+        ConfigurationError: an unknown name, or a value that does not fit.
+    """
+    from serving.sources.options import ColumnMapping, SourceOptions, parse_series
+
+    parsers: dict[str, Callable[[str], object]] = {
+        "columns": ColumnMapping.parse,
+        "series": parse_series,
+        "queries": lambda text: tuple(part.strip() for part in text.split(";") if part.strip()),
+    }
+    known = {field.name for field in fields(SourceOptions)}
+    unknown = sorted(set(pairs) - known)
+    if unknown:
+        raise ConfigurationError(f"{unknown[0]}: no such source option; known: {', '.join(sorted(known))}")
+    values = {name: parsers[name](text) if name in parsers else text for name, text in pairs.items()}
+    try:
+        return TypeAdapter(SourceOptions).validate_python(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise ConfigurationError(f"{problem['loc'][0]}: {problem['input']!r}: {problem['msg']}") from error
+
+
+def moment(name: str, text: str | None) -> datetime | None:
+    """Return an ISO 8601 time; without an offset it is taken as UTC.
+
+    Raises:
+        ConfigurationError: not a time.
+    """
+    if text is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: {text!r} is not an ISO 8601 time; write for example 2026-01-31T12:00:00Z") from error
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""What the assets and commands do, as plain functions over a workspace."""

@@ -1,0 +1,82 @@
+"""Recorded telemetry into the lake: source → contract → accepted rows, rejected rows with their reason, graph, labels."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aiops.clock import event_clock, pieces
+from aiops.ports import TelemetrySource
+from data_contracts.schemas import LAKE_TELEMETRY, REJECTED
+from data_contracts.validate import validate
+from orchestration.workspace import Workspace
+from serving.rejected import RejectedStore
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What one ingest did; points_in = accepted + rejected."""
+
+    source: str
+    points_in: int
+    accepted: int
+    rejected: int
+    first: datetime | None
+    last: datetime | None
+    seconds: float
+
+    @property
+    def points_per_second(self) -> float:
+        """Return rows read, validated and written per second."""
+        return self.points_in / self.seconds if self.seconds else 0.0
+
+
+def ingest_truth(workspace: Workspace, source: TelemetrySource) -> None:
+    """Write the source's call graph and incident labels into the lake."""
+    for table, rows in (("edges", source.edges()), ("incidents", source.incidents())):
+        if rows.num_rows:
+            workspace.lake.write(table, rows, key=source.name)
+
+
+def ingest(workspace: Workspace, name: str, chunks: Iterable[pa.Table], now: datetime, say: Callable[[str], None]) -> Ingested:
+    """Validate chunks of recorded telemetry and write them; the same chunks written twice leave the lake as it was.
+
+    Args:
+        workspace: where the lake is.
+        name: of the source; part of the file keys and of the rejected rows.
+        chunks: tables of `schemas.TELEMETRY`, in event-time order.
+        now: clock for a chunk without a readable timestamp.
+        say: receives one line of progress a chunk.
+    """
+    began, read, kept = time.monotonic(), 0, 0
+    first: datetime | None = None
+    last: datetime | None = None
+    store = RejectedStore(workspace.lake)
+    for chunk in chunks:
+        accepted, rejected = _validate_chunk(workspace, name, chunk, now)
+        read += chunk.num_rows
+        if accepted.num_rows:
+            bounds = pc.min_max(accepted["timestamp"]).as_py()
+            first, last = min(first or bounds["min"], bounds["min"]), max(last or bounds["max"], bounds["max"])
+            workspace.lake.write("telemetry", accepted, key=f"{name}-{bounds['min']:%Y%m%dT%H%M%S}-{bounds['max']:%Y%m%dT%H%M%S}")
+            kept += accepted.num_rows
+        if rejected.num_rows:
+            store.add(rejected.combine_chunks().to_batches()[0], key=f"{name}-{read}")
+        say(f"{name}: {read:,} points read, {kept:,} in the lake, {read - kept:,} rejected")
+    return Ingested(name, read, kept, read - kept, first, last, time.monotonic() - began)
+
+
+def _validate_chunk(workspace: Workspace, name: str, chunk: pa.Table, now: datetime) -> tuple[pa.Table, pa.Table]:
+    """Return accepted rows as LAKE_TELEMETRY and rejected rows."""
+    accepted, rejected = [], []
+    tolerance = workspace.settings.telemetry.future_tolerance_s
+    for piece in pieces(chunk):
+        outcome = validate(piece, event_clock(piece, now), name, tolerance)
+        accepted.append(outcome.accepted)
+        rejected.append(outcome.rejected)
+    series = pa.Table.from_batches(accepted)
+    rows = series.append_column("available_at", series["timestamp"]).cast(LAKE_TELEMETRY)
+    return rows, pa.Table.from_batches(rejected, schema=REJECTED)
