@@ -7,6 +7,7 @@ AiopsError
 ├── StateError              a checkpoint or model state is damaged or of another version
 ├── ModelError
 │   ├── ModelNotFound       no such model, version or alias
+│   ├── TrainingImpossible  the history cannot teach this model (no labelled incident, too few rows)
 │   └── ArtifactError       an artifact's hash, format or version does not match its manifest
 ├── GateRefused             a promotion was refused; the scorecard says why
 ├── FencedError             another process owns this partition now
@@ -52,6 +53,10 @@ class ModelError(AiopsError):
 
 class ModelNotFound(ModelError):
     """No such model, version or alias."""
+
+
+class TrainingImpossible(ModelError):
+    """The history cannot teach this model: no labelled incident, too few rows. Callers go on without it and say so."""
 
 
 class ArtifactError(ModelError):

@@ -1,0 +1,1 @@
+"""Detectors, one algorithm a file."""

@@ -1,0 +1,80 @@
+"""Figures as SVG bytes: precision-recall, reliability, score over time. Same input, same bytes."""
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aiops.types import FloatArray
+from models.evaluation import PrecisionRecall, Reliability
+from models.service_rows import ServiceRows
+from models.truth import Truth
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+POINTS = 2000
+"""Points drawn at most in a line."""
+
+
+def precision_recall_figure(curve: PrecisionRecall, naive: PrecisionRecall, base_rate: float) -> bytes:
+    """Return the model's curve beside the naive rule's and the base rate."""
+    figure, axes = _blank("Recall", "Precision", "Precision and recall")
+    for name, line in (("model", curve), ("naive rule", naive)):
+        step = max(1, line.recall.size // POINTS)
+        axes.plot(line.recall[::step], line.precision[::step], drawstyle="steps-post", label=f"{name}, area {line.area:.3f}")
+    axes.axhline(base_rate, linestyle="--", color="grey", label=f"base rate {base_rate:.4f}")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.02)
+    axes.legend()
+    return _svg(figure)
+
+
+def reliability_figure(bins: Reliability) -> bytes:
+    """Return observed share over predicted probability, with the diagonal of perfect calibration."""
+    figure, axes = _blank("Predicted probability", "Observed share", "Reliability")
+    axes.plot(bins.predicted, bins.observed, marker="o", label=f"model, error {bins.error:.4f}")
+    top = max(float(bins.predicted.max(initial=0.0)), float(bins.observed.max(initial=0.0)), 1e-3)
+    axes.plot([0, top], [0, top], linestyle="--", color="grey", label="perfect")
+    axes.legend()
+    return _svg(figure)
+
+
+def timeline_figure(rows: ServiceRows, score: FloatArray, truth: Truth, threshold: float) -> bytes:
+    """Return the highest score of all services over time, the threshold, and a mark at each incident's start."""
+    figure, axes = _blank("Time (UTC)", "Highest score of all services", "Score over time")
+    times, place = np.unique(rows.time_us, return_inverse=True)
+    worst = np.zeros(times.size)
+    np.maximum.at(worst, place, np.where(np.isfinite(score), score, 0.0))
+    width = max(1, -(-times.size // POINTS))
+    edges = np.arange(0, times.size, width)
+    axes.plot(times[edges].astype("datetime64[us]"), np.maximum.reduceat(worst, edges) if times.size else worst, label="score")
+    axes.axhline(threshold, linestyle="--", color="grey", label=f"threshold {threshold:.3f}")
+    for number, start in enumerate(truth.starts_us):
+        label = "incident starts" if number == 0 else None
+        axes.axvline(start.astype("datetime64[us]"), color="tab:red", alpha=0.5, label=label)
+    axes.legend()
+    figure.autofmt_xdate()
+    return _svg(figure)
+
+
+def _blank(x: str, y: str, title: str) -> "tuple[Figure, Axes]":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_title(title)
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _svg(figure: "Figure") -> bytes:
+    import matplotlib as mpl
+
+    buffer = BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "aiops"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
