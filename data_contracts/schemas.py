@@ -130,7 +130,12 @@ CANDIDATES: Final = _schema(
     "candidates",
     1,
     *SERVICE_FEATURES_TABLE,
-    _field("metric", NAME, nullable=True, meaning="of the service's worst tier 1 point since the previous tick; null = no scored point"),
+    _field(
+        "metric",
+        NAME,
+        nullable=True,
+        meaning="of the service's worst tier 1 point since the previous tick; null = no scored point",
+    ),
     _field("value", pa.float64(), nullable=True, meaning="of that point"),
     _field("point_timestamp", TIMESTAMP, nullable=True, meaning="of that point"),
     _field("z", pa.float64(), nullable=True, meaning="signed robust z of that point"),
@@ -207,4 +212,30 @@ SERVED: Final = _schema(
     _field("role", NAME, meaning="champion, challenger or shadow"),
     _field("score", pa.float64(), nullable=True),
     *(_field(name, pa.float64(), nullable=True) for name in SERVICE_FEATURES),
+)
+
+DEPLOYMENTS: Final = _schema(
+    "deployments",
+    1,
+    _field("deployment_id", NAME),
+    _field("service", NAME),
+    _field("deployed_at", TIMESTAMP),
+    _field("harmful", pa.bool_(), meaning="caused a bad_deployment incident"),
+)
+
+DRIFT_TRUTH: Final = _schema(
+    "drift_truth",
+    1,
+    _field("service", NAME),
+    _field("kind", NAME, meaning="level, spread or season"),
+    _field("magnitude", pa.float64(), meaning="relative change; by kind, see the simulator"),
+    _field("starts_at", TIMESTAMP),
+    _field("complete_at", TIMESTAMP, meaning="from here on the change is whole"),
+)
+
+DIRTY_TRUTH: Final = _schema(
+    "dirty_truth",
+    1,
+    _field("kind", NAME, meaning="how the rows are bad"),
+    _field("rows", pa.int64()),
 )

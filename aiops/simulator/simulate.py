@@ -1,0 +1,157 @@
+"""The simulator's front door: `simulate(config)` plans, the `Simulation` delivers telemetry and truth."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from aiops.errors import ConfigurationError
+from aiops.simulator.config import SimulationConfig
+from aiops.simulator.effects import EffectField
+from aiops.simulator.everyday import (
+    Decoy,
+    Deployment,
+    deployment_effects,
+    drifting_services,
+    level_drift_effects,
+    plan_decoys,
+    plan_deployments,
+)
+from aiops.simulator.impact import incident_effects
+from aiops.simulator.profiles import draw_profiles
+from aiops.simulator.rows import DIRTY_KINDS, BlockSpan, RowMaker, spans
+from aiops.simulator.schedule import PlannedIncident, plan_incidents
+from aiops.simulator.signals import SignalModel
+from aiops.simulator.topology import Topology, build_topology
+from aiops.simulator.truth import deployments_table, dirty_table, drift_table, edges_table, incidents_table
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is decided before any value is made."""
+
+    topology: Topology
+    incidents: tuple[PlannedIncident, ...]
+    deployments: tuple[Deployment, ...]
+    decoys: tuple[Decoy, ...]
+    drifting: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """One simulated application. Immutable; iterating does not change it, and any part can be made by itself."""
+
+    config: SimulationConfig
+    plan: Plan
+    model: SignalModel
+    rows: RowMaker
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Return the names of the services, sorted."""
+        return self.plan.topology.services
+
+    @property
+    def end(self) -> datetime:
+        """Return the end of the simulation; all ticks lie before it."""
+        return self.config.start + timedelta(seconds=self.config.length_s)
+
+    def telemetry(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[pa.Table]:
+        """Yield tables of `chunk_h` hours with the required columns of `schemas.TELEMETRY`, names dictionary-encoded.
+
+        Rows are in order of timestamp, service, metric and limited to ticks start <= t < end. A bad row (`dirty_share`)
+        directly follows the good row that it spoils, whatever its own timestamp says. Memory: one chunk and two blocks.
+        """
+        first, stop = self._steps(start, end)
+        chunk = max(1, round(self.config.chunk_h * 3600 / self.config.step_s))
+        done, white = -2, np.empty(0)
+        tables: list[pa.Table] = []
+        values = np.empty(0)
+        cuts = range((first // chunk + 1) * chunk, stop + chunk, chunk)
+        for cut in cuts:
+            for span in spans(first, min(cut, stop)):
+                if span.block != done:
+                    before = white if span.block == done + 1 else self.model.grid.white(span.block - 1)
+                    white = self.model.grid.white(span.block)
+                    values, done = self.model.values(span.block, before, white), span.block
+                tables.append(self.rows.table(span, values))
+            first = min(cut, stop)
+            if tables:
+                yield pa.concat_tables(tables)
+                tables = []
+
+    def incidents(self) -> pa.Table:
+        """Return the incidents as `schemas.INCIDENTS` in order of starts_at."""
+        return incidents_table(self.config.start, self.plan.topology, self.plan.incidents)
+
+    def edges(self) -> pa.Table:
+        """Return the call graph as `schemas.EDGES`."""
+        return edges_table(self.config.start, self.plan.topology)
+
+    def drift(self) -> pa.Table:
+        """Return the concept drift as `schemas.DRIFT_TRUTH`, one row a drifting service."""
+        return drift_table(self.config, self.plan.topology, self.plan.drifting)
+
+    def deployments(self) -> pa.Table:
+        """Return the deployments as `schemas.DEPLOYMENTS` in order of time."""
+        return deployments_table(self.config.start, self.plan.topology, self.plan.deployments)
+
+    def dirty_rows(self, start: datetime | None = None, end: datetime | None = None) -> pa.Table:
+        """Return exactly how many bad rows of each kind `telemetry(start, end)` holds, as `schemas.DIRTY_TRUTH`."""
+        counts = np.zeros(len(DIRTY_KINDS), dtype=np.int64)
+        if self.config.dirty_share > 0:
+            for span in self._spans(start, end):
+                counts += self.rows.spoilt(span)
+        return dirty_table(counts)
+
+    def _spans(self, start: datetime | None, end: datetime | None) -> list[BlockSpan]:
+        return spans(*self._steps(start, end))
+
+    def _steps(self, start: datetime | None, end: datetime | None) -> tuple[int, int]:
+        """Return the steps first <= step < stop that lie within start <= t < end."""
+        first = 0 if start is None else max(0, self._step_at_or_after(start, "start"))
+        stop = self.config.steps if end is None else min(self.config.steps, self._step_at_or_after(end, "end"))
+        return first, max(first, stop)
+
+    def _step_at_or_after(self, moment: datetime, field: str) -> int:
+        if moment.tzinfo is None:
+            raise ConfigurationError(
+                f"simulation: {field}={moment!r} has no time zone. Give an aware time, e.g. with tzinfo=UTC."
+            )
+        return -((self.config.start - moment) // timedelta(seconds=self.config.step_s))
+
+
+def simulate(config: SimulationConfig) -> Simulation:
+    """Plan the simulation of `config`; nothing is generated before `telemetry()` is iterated.
+
+    Raises:
+        ConfigurationError: a scripted incident names an unknown service or overlaps another of the same service.
+    """
+    topology = build_topology(config.seed, config.services, config.applications)
+    incidents = plan_incidents(config, topology)
+    plan = Plan(
+        topology=topology,
+        incidents=incidents,
+        deployments=plan_deployments(config, topology, incidents),
+        decoys=plan_decoys(config, topology, incidents),
+        drifting=drifting_services(config, topology),
+    )
+    drifting = np.zeros(len(topology.services))
+    drifting[list(plan.drifting)] = 1.0
+    model = SignalModel(config, draw_profiles(config.seed, topology), _effects(config, plan), drifting)
+    start_us = (config.start - datetime.fromtimestamp(0, tz=UTC)) // timedelta(microseconds=1)
+    rows = RowMaker(topology.services, model.grid, start_us, config.gap_share, config.dirty_share)
+    return Simulation(config, plan, model, rows)
+
+
+def _effects(config: SimulationConfig, plan: Plan) -> EffectField:
+    effects = level_drift_effects(config, plan.drifting)
+    for incident in plan.incidents:
+        effects.extend(incident_effects(incident, plan.topology, config.seed))
+    for deployment in plan.deployments:
+        effects.extend(deployment_effects(deployment, config.seed))
+    for decoy in plan.decoys:
+        effects.extend(decoy.effects)
+    return EffectField(effects)
