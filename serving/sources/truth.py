@@ -1,0 +1,85 @@
+"""Incidents and call edges from files beside the telemetry, in the schemas' columns; and empty tables where there are none."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from aiops.errors import SourceError
+from data_contracts.schemas import EDGES, INCIDENTS, TIMESTAMP
+from serving.sources.rows import moment_of, read_epochs
+
+_UNREADABLE = np.iinfo(np.int64).min
+
+
+def read_incidents(path: Path | None) -> pa.Table:
+    """Return `schemas.INCIDENTS` from a CSV or Parquet file with service, starts_at and ends_at.
+
+    Absent columns: incident_id = service and start, kind = unknown, onset_at = starts_at, known_at = ends_at.
+
+    Raises:
+        SourceError: the file, a needed column or a cell cannot be read.
+    """
+    if path is None:
+        return INCIDENTS.empty_table()
+    table = _read(path, ("service", "starts_at", "ends_at"))
+    starts, ends = _times(table, "starts_at", path), _times(table, "ends_at", path)
+    services = _texts(table, "service", path)
+    given = set(table.column_names)
+    identity = [f"{service}-{at:%Y%m%dT%H%M%S}" for service, at in zip(services, starts.to_pylist(), strict=True)]
+    columns: dict[str, Any] = {
+        "incident_id": _texts(table, "incident_id", path) if "incident_id" in given else identity,
+        "service": services,
+        "kind": _texts(table, "kind", path) if "kind" in given else ["unknown"] * len(services),
+        "onset_at": _times(table, "onset_at", path) if "onset_at" in given else starts,
+        "starts_at": starts,
+        "ends_at": ends,
+        "known_at": _times(table, "known_at", path) if "known_at" in given else ends,
+    }
+    return pa.table(columns, schema=INCIDENTS).sort_by("starts_at")
+
+
+def read_edges(path: Path | None) -> pa.Table:
+    """Return `schemas.EDGES` from a CSV or Parquet file with caller and callee; valid_from is 1970 where it is absent.
+
+    Raises:
+        SourceError: the file, a needed column or a cell cannot be read.
+    """
+    if path is None:
+        return EDGES.empty_table()
+    table = _read(path, ("caller", "callee"))
+    since: Any = [moment_of(0)] * table.num_rows
+    if "valid_from" in table.column_names:
+        since = _times(table, "valid_from", path)
+    columns = {"caller": _texts(table, "caller", path), "callee": _texts(table, "callee", path), "valid_from": since}
+    return pa.table(columns, schema=EDGES)
+
+
+def _read(path: Path, needed: tuple[str, ...]) -> pa.Table:
+    try:
+        table = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else pyarrow.csv.read_csv(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SourceError(f"{path}: cannot be read as {path.suffix or 'CSV'}: {error}; give a CSV or Parquet file") from error
+    missing = [name for name in needed if name not in table.column_names]
+    if missing:
+        raise SourceError(f"{path}: no column {missing[0]!r}; it needs {', '.join(needed)}")
+    return table
+
+
+def _times(table: pa.Table, name: str, path: Path) -> "pa.Array[Any]":
+    at = read_epochs(table[name].combine_chunks())
+    unreadable = np.flatnonzero(at == _UNREADABLE)
+    if len(unreadable):
+        cell = table[name][int(unreadable[0])].as_py()
+        raise SourceError(f"{path}: {name} {cell!r} in row {int(unreadable[0]) + 1} is no time; write ISO 8601 or epoch seconds")
+    return pa.array(at, pa.int64()).cast(TIMESTAMP)
+
+
+def _texts(table: pa.Table, name: str, path: Path) -> list[str]:
+    texts = ["" if cell is None else str(cell) for cell in table[name].to_pylist()]
+    if "" in texts:
+        raise SourceError(f"{path}: {name} in row {texts.index('') + 1} is empty; every row needs one")
+    return texts
