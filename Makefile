@@ -4,12 +4,11 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PROTO := serving/proto
 
 # uv does not read pip's settings: honour the wheel folder that pip is configured with, if any (nothing changes elsewhere).
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: run test check bench setup fmt constraints proto clean up
+.PHONY: run up test check bench setup fmt constraints docs proto clean
 
 run: setup  ## set up, then the whole loop on simulated telemetry (about 5 minutes on 2 cores)
 	$(BIN)/aiops run --source simulate
@@ -46,8 +45,11 @@ constraints: setup  ## resolve the universal constraints anew
 	env -u UV_FIND_LINKS $(BIN)/uv pip compile --universal --python-version 3.11 --custom-compile-command "make constraints" \
 		--extra dev pyproject.toml -o constraints.txt
 
+docs: setup  ## rewrite the reference in README.md from the code
+	$(BIN)/python -m orchestration.reference README.md
+
 proto: setup  ## regenerate the gRPC code from serving/proto/scoring.proto
-	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(PROTO)/scoring.proto
+	$(BIN)/python -m serving.proto.regenerate
 
 clean:  ## remove the environment and everything the suite wrote below .aiops
 	rm -rf $(VENV) .aiops

@@ -5,10 +5,10 @@ Native names are honoured: `MLFLOW_TRACKING_URI`, `DAGSTER_HOME`.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 
 class _Section(BaseModel):
@@ -95,6 +95,23 @@ class DriftSettings(_Section):
     false_positive_rate: float = Field(0.1, gt=0, lt=1, description="share of false-alarm verdicts that also retrains")
 
 
+NOT_SETTINGS: Final = frozenset({"AIOPS_DATA"})
+"""Names with our prefix that mean something elsewhere: AIOPS_DATA is where the tests find public corpora."""
+
+
+class _StrictEnvironment(EnvSettingsSource):
+    """The environment, in which an unknown name with our prefix is a mistake and not silence."""
+
+    def __call__(self) -> dict[str, Any]:
+        values = super().__call__()
+        known = {name for field in self.settings_cls.model_fields for name in (field, f"aiops_{field}")}
+        for name, value in self.env_vars.items():
+            field = name.lower().removeprefix("aiops_").partition("__")[0]
+            if name.lower().startswith("aiops_") and field not in known and name.upper() not in NOT_SETTINGS:
+                values[name.lower().removeprefix("aiops_")] = value
+        return values
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
@@ -114,6 +131,18 @@ class Settings(BaseSettings):
     serving: ServingSettings = ServingSettings()
     consumer: ConsumerSettings = ConsumerSettings()
     drift: DriftSettings = DriftSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources in order: arguments, then the environment; no files."""
+        return init_settings, _StrictEnvironment(settings_cls)
 
     @property
     def root(self) -> Path:

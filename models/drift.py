@@ -19,8 +19,8 @@ import pandas as pd
 from aiops.errors import ConfigurationError
 from aiops.graph import ServiceGraph
 from data_contracts.schemas import SERVICE_FEATURES
+from models.service_rows import CALENDAR
 
-CALENDAR = ("hour", "weekday", "minutes_since_incident")
 DRIFT_COLUMNS: tuple[str, ...] = tuple(name for name in SERVICE_FEATURES if name not in CALENDAR)
 PREDICTION = "score"
 METHOD = "wasserstein"
@@ -188,8 +188,8 @@ def _screen(reference: pd.DataFrame, current: pd.DataFrame, known_share: float) 
 
 def _evidently(reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPolicy, html: bool) -> tuple[dict[str, float], bytes]:
     """Return the distance of each column and the HTML page (empty unless asked for)."""
-    from evidently import DataDefinition, Dataset, Report  # noqa: PLC0415  (4 s to import)
-    from evidently.metrics import ValueDrift  # noqa: PLC0415
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
 
     names = list(reference.columns)
     definition = DataDefinition(numerical_columns=names)

@@ -1,0 +1,120 @@
+"""What the replay's outputs are worth against the labels: incidents detected and foreseen, the predictor beside its baselines."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from aiops.correlate import Finding, OpenedIncident, correlate
+from aiops.graph import ServiceGraph
+from aiops.labels import horizon_labels
+from models.evaluation import average_precision, precision_recall, trend_to_limit
+from models.page_budget import PageBudget, PageCounter
+from models.service_rows import rows_of
+from models.truth import prediction_truth
+from orchestration.loop.result import IncidentLine, PredictorFigures
+
+FORESEEABLE_MIN = 60
+AFTERMATH = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What one replay left: pandas tables in the lake's schemas, UTC times."""
+
+    detections: pd.DataFrame
+    predictions: pd.DataFrame
+    features: pa.Table
+    incidents: pa.Table
+    graph: ServiceGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Incidents opened by the suite, each labelled incident with what was said of it, and how many opened without a label."""
+
+    opened: tuple[OpenedIncident, ...]
+    lines: tuple[IncidentLine, ...]
+    false: int
+
+
+def newest_revision(detections: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a detection id: its newest revision."""
+    return detections.sort_values("revision").drop_duplicates("detection_id", keep="last").sort_values("timestamp")
+
+
+def find_incidents(outputs: Outputs) -> Findings:
+    """Match what was detected and foreseen with the labels."""
+    anomalous = newest_revision(outputs.detections)
+    anomalous = anomalous[anomalous["anomalous"]]
+    columns = anomalous[["detection_id", "timestamp", "service"]].itertuples(index=False)
+    opened = correlate((Finding(str(i), t.to_pydatetime(), str(s)) for i, t, s in columns), outputs.graph)
+    labels = outputs.incidents.to_pylist()
+    lines = tuple(_line(label, anomalous, outputs) for label in labels)
+    false = sum(not any(_overlaps(incident, label) for label in labels) for incident in opened)
+    return Findings(tuple(opened), lines, false)
+
+
+def _line(label: dict[str, object], anomalous: pd.DataFrame, outputs: Outputs) -> IncidentLine:
+    service, onset, starts, ends = (label[name] for name in ("service", "onset_at", "starts_at", "ends_at"))
+    assert isinstance(service, str)
+    assert isinstance(onset, datetime)
+    assert isinstance(starts, datetime)
+    assert isinstance(ends, datetime)
+    near = {service, *outputs.graph.callers(service), *outputs.graph.callees(service)}
+    seen = anomalous[anomalous["service"].isin(near) & anomalous["timestamp"].between(starts, ends)]
+    pages = outputs.predictions[(outputs.predictions["service"] == service) & outputs.predictions["alarm"]]
+    pages = pages[pages["timestamp"].between(starts - timedelta(minutes=FORESEEABLE_MIN), starts, inclusive="left")]
+    return IncidentLine(
+        str(label["incident_id"]),
+        service,
+        str(label["kind"]),
+        starts,
+        _minutes(starts - pages["timestamp"].min()) if len(pages) and onset < starts else None,
+        _minutes(seen["timestamp"].min() - starts) if len(seen) else None,
+    )
+
+
+def _minutes(span: timedelta) -> float:
+    return span.total_seconds() / 60
+
+
+def _overlaps(incident: OpenedIncident, label: dict[str, object]) -> bool:
+    onset, ends = label["onset_at"], label["ends_at"]
+    assert isinstance(onset, datetime)
+    assert isinstance(ends, datetime)
+    return incident.opened_at <= ends + AFTERMATH and incident.last_at >= onset
+
+
+def predictor_figures(outputs: Outputs, lines: tuple[IncidentLine, ...]) -> PredictorFigures:
+    """Return PR-AUC of P(incident within 60 min) over all predicted ticks, beside the base rate and the trend-to-limit rule."""
+    predictions = outputs.predictions
+    if predictions.empty or not predictions["p_60min"].notna().any():
+        return PredictorFigures(
+            None, None, None, reason="no incident predictor was trained: the history holds no labelled incident"
+        )
+    features = outputs.features.to_pandas().rename(columns={"event_timestamp": "timestamp"})
+    joined = predictions.merge(features, on=["service", "timestamp"], how="inner").rename(
+        columns={"timestamp": "event_timestamp"}
+    )
+    rows = rows_of(joined)
+    labels = horizon_labels(pa.Table.from_pandas(joined[["service", "event_timestamp"]]), outputs.incidents, (FORESEEABLE_MIN,))
+    truth_of = labels.labels[:, 0]
+    counted = ~np.isnan(truth_of)
+    if not (truth_of[counted] > 0).any():
+        return PredictorFigures(None, 0.0, None, reason="no labelled incident starts within the replay")
+    score = joined["p_60min"].to_numpy(dtype=np.float64)
+    curve = precision_recall(truth_of[counted], score[counted])
+    truth = prediction_truth(rows, labels.minutes_to_start, np.isnan(truth_of), float(FORESEEABLE_MIN))
+    counter = PageCounter.over(rows, truth.false, PageBudget())
+    leads = [line.foreseen_min for line in lines if line.foreseen_min is not None]
+    return PredictorFigures(
+        curve.area,
+        float(truth_of[counted].mean()),
+        float(np.mean(leads)) if leads else None,
+        average_precision(truth_of[counted], trend_to_limit(rows)[counted]),
+        curve.precision_at(0.5),
+        counter.false_pages(joined["alarm"].to_numpy(dtype=np.bool_)) / counter.service_days if counter.service_days else None,
+    )

@@ -1,0 +1,111 @@
+"""The self-contained HTML report of a run: figures inline, no script, no address to load from."""
+
+import base64
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from orchestration.loop.result import RunResult
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:1150px;margin:2rem auto;padding:0 1rem;color:#24292f}
+h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid #d0d7de}
+table{border-collapse:collapse;margin:.6rem 0}
+td,th{padding:.25rem .8rem;border-bottom:1px solid #d8dee4;text-align:left;vertical-align:top}
+th{background:#f6f8fa}img{max-width:100%}.lead{font-size:1.05rem}code{background:#f6f8fa;padding:0 .25rem}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One plot (PNG bytes) with its title and what to see in it."""
+
+    title: str
+    caption: str
+    png: bytes
+
+
+def write_report(path: Path, result: RunResult, figures: Sequence[Figure], links: Sequence[tuple[str, str]]) -> None:
+    """Write the report; `links` are (title, relative path) of further pages kept beside it."""
+    title = escape(f"aiops run on {result.source}")
+    parts = [f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"]
+    parts.append(f"<h1>{title}</h1><p class=lead>{escape(headline(result))}</p>")
+    parts.append(_table(("figure", "value"), summary_rows(result)))
+    if result.incident_lines:
+        parts.append("<h2>Labelled incidents of the replay</h2>" + _table(INCIDENT_COLUMNS, incident_rows(result)))
+    for figure in figures:
+        source = base64.b64encode(figure.png).decode()
+        parts.append(f"<h2>{escape(figure.title)}</h2><p>{escape(figure.caption)}</p>")
+        parts.append(f'<img alt="{escape(figure.title)}" src="data:image/png;base64,{source}">')
+    if result.gate:
+        parts.append("<h2>What the gate decided</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in result.gate) + "</ul>")
+    parts.append("<h2>Drift checks</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in result.drift.reasons) + "</ul>")
+    if links:
+        parts.append("<ul>" + "".join(f'<li><a href="{escape(to)}">{escape(title)}</a></li>' for title, to in links) + "</ul>")
+    path.write_text("\n".join(parts), encoding="utf-8")
+
+
+def headline(result: RunResult) -> str:
+    """Return the run in one sentence."""
+    return (
+        f"{result.points_in:,} points were replayed: {result.points_scored:,} scored, {result.points_warmup:,} in warm-up, "
+        f"{result.rows_rejected:,} rejected; {result.incidents_detected} of {result.incidents_labelled} labelled incidents were "
+        f"detected, {result.incidents_foreseen} foreseen; {result.drift.retrained} retraining(s), {result.swaps} model swap(s), "
+        f"{result.requests.failed} of {result.requests.sent:,} requests failed."
+    )
+
+
+def summary_rows(result: RunResult) -> list[tuple[str, str]]:
+    """Return the figures of a run as (name, value) texts, baselines beside them."""
+    predictor = result.predictor
+    baselines = f"(base rate {_num(predictor.base_rate)}, naive rule {_num(predictor.naive_pr_auc)})"
+    reasons = ", ".join(f"{name} {count}" for name, count in sorted(result.rejected_by_reason.items()))
+    rows = [
+        ("points in = scored + warm-up + rejected", _sum_text(result)),
+        ("rejected by reason", reasons or "none"),
+        ("anomalous detections", f"{result.detections:,}"),
+        ("incidents opened (of which without a label)", f"{result.incidents} ({result.false_incidents})"),
+        ("predictor PR-AUC, 60 min", f"{_num(predictor.pr_auc)} {baselines}"),
+        ("mean lead of foreseen incidents", f"{_num(predictor.lead_min)} min"),
+        ("false pages a day per service", _num(predictor.false_pages_per_service_day)),
+        ("drift checks / drifted / retrained", f"{result.drift.checked} / {result.drift.drifted} / {result.drift.retrained}"),
+        ("swaps; requests sent / failed", f"{result.swaps}; {result.requests.sent:,} / {result.requests.failed}"),
+        ("stream against backfill, greatest difference", f"{result.parity_max_abs_diff:.3g}"),
+        ("publication to committed score", f"p50 {result.latency_ms.p50:.1f} ms, p99 {result.latency_ms.p99:.1f} ms"),
+        ("models", ", ".join(f"{m.name} v{m.version} ({m.alias})" for m in result.models)),
+        ("seconds", f"{result.seconds:.0f}: " + ", ".join(f"{name} {value:.0f}" for name, value in result.stages_s.items())),
+    ]
+    return [*rows, ("predictor", predictor.reason)] if predictor.reason else rows
+
+
+INCIDENT_COLUMNS = ("incident", "service", "kind", "starts at", "foreseen, min before", "detected, min after the start")
+
+
+def incident_rows(result: RunResult) -> list[tuple[str, ...]]:
+    """Return one row of texts a labelled incident."""
+    return [
+        (
+            line.incident_id,
+            line.service,
+            line.kind,
+            f"{line.starts_at:%Y-%m-%d %H:%M}",
+            _num(line.foreseen_min),
+            _num(line.detected_min),
+        )
+        for line in result.incident_lines
+    ]
+
+
+def _sum_text(result: RunResult) -> str:
+    return f"{result.points_in:,} = {result.points_scored:,} + {result.points_warmup:,} + {result.rows_rejected:,}"
+
+
+def _num(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.3g}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return "<table><tr>" + "".join(f"<th>{escape(name)}</th>" for name in head) + f"</tr>{body}</table>"
