@@ -33,8 +33,8 @@ class ServiceGraph:
             raise ContractError(
                 f"edges: column {missing[0]!r} is missing (columns: {edges.column_names}); a call graph needs caller and callee"
             )
-        pairs = list(zip(edges["caller"].to_pylist(), edges["callee"].to_pylist(), strict=True))
-        return cls.from_pairs(pairs)
+        callers, callees = edges["caller"].to_pylist(), edges["callee"].to_pylist()
+        return cls.from_pairs((str(caller), str(callee)) for caller, callee in zip(callers, callees, strict=True))
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[tuple[str, str]], services: Iterable[str] = ()) -> "ServiceGraph":
