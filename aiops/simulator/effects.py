@@ -16,6 +16,8 @@ CONNECTIONS, CPU, DISK, ERRORS, P50, P99, MEMORY, TRAFFIC = range(len(METRICS))
 LOG_METRICS: Final = (P50, P99, TRAFFIC)
 """Metrics whose shifts are in log space: 0.69 doubles. The other metrics' shifts are added in the metric's own unit."""
 
+_KEPT_NOISE: Final = 0.6
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:
@@ -57,12 +59,16 @@ class EffectField:
             effect = self._effects[index]
             metrics[effect.metric, effect.service] += np.interp(seconds, effect.times_s, effect.strengths)
 
-    def pull(self, metrics: FloatArray, seconds: FloatArray) -> None:
-        """Move `metrics`, (metrics, services, steps), towards the targets of what pulls, in place."""
+    def pull(self, metrics: FloatArray, noise: FloatArray, seconds: FloatArray) -> None:
+        """Move `metrics`, (metrics, services, steps), towards the targets of what pulls, in place.
+
+        `noise`, same shape, is what `metrics` contains of it: most of it stays at the target.
+        """
         for index in self._felt(seconds, pull=True):
             effect = self._effects[index]
             row = metrics[effect.metric, effect.service]
-            row += np.interp(seconds, effect.times_s, effect.strengths) * (effect.target - row)
+            strength = np.interp(seconds, effect.times_s, effect.strengths)
+            row += strength * (effect.target + _KEPT_NOISE * noise[effect.metric, effect.service] - row)
 
     def _felt(self, seconds: FloatArray, pull: bool) -> IntArray:
         felt = (self._starts <= seconds[-1]) & (self._ends >= seconds[0]) & (self._is_pull == pull)

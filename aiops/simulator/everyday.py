@@ -120,7 +120,7 @@ def _draw_decoy(rng: np.random.Generator, start_s: float, services: int) -> Deco
 def _buildup_decoy(rng: np.random.Generator, start_s: float, service: int) -> Decoy:
     """Return a resource that climbs part of the way to its limit at an incident's pace and then lets go."""
     metric = int(rng.choice(list(RESOURCE.values())))
-    length_s, share = float(rng.uniform(30, 120)) * 60, float(rng.beta(2.0, 2.5)) * 0.75
+    length_s, share = float(rng.uniform(30, 120)) * 60, float(rng.beta(2.0, 2.2)) * 0.85
     top_s = start_s + length_s * share
     end_s = top_s + float(rng.uniform(2, 12)) * 60
     effect = Effect(service, metric, (start_s, top_s, end_s), (0.0, share, 0.0), target=0.98)

@@ -16,6 +16,7 @@ RESOURCE: Final[dict[BuildupKind, int]] = {"memory_leak": MEMORY, "connection_ex
 
 _Span = tuple[float, float]
 _RAMP_POINTS: Final = 9
+_UNEVEN: Final = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ def _buildup_effects(incident: PlannedIncident, resource: int, shape: _Buildup, 
     service, onset_s, starts_s, ends_s = incident.service, incident.onset_s, incident.starts_s, incident.ends_s
     way = np.linspace(0.0, 1.0, _RAMP_POINTS)
     times = [float(onset_s + share * (starts_s - onset_s)) for share in way]
-    strengths = [float(share) for share in way ** rng.uniform(*shape.power)]
+    uneven = rng.normal(0.0, _UNEVEN, _RAMP_POINTS) * way * (1.0 - way)
+    strengths = [float(share) for share in way ** rng.uniform(*shape.power) + uneven]
     restart_s = float(rng.uniform(60, 120))
     filling = Effect(
         service,

@@ -16,7 +16,8 @@ class Profiles:
 
     `peak_h`: hour (UTC) of the daily peak; `daily`, `twice_daily`: log amplitudes; `weekend`: log fall at weekends.
     Ratios: `cpu_idle + cpu_load * load**0.8`, `pool_idle + pool_load * load * sqrt(latency / normal latency)`.
-    `noise` multiplies every noise of the service. The disk grows by `disk_growth` over `disk_period_s`, then is cleaned.
+    `noise` multiplies every noise of the service. The disk grows by `disk_growth` over `disk_period_s`, then is cleaned;
+    memory grows by `garbage` over `garbage_period_s`, then is freed.
     """
 
     traffic: FloatArray
@@ -32,6 +33,8 @@ class Profiles:
     cpu_load: FloatArray
     memory: FloatArray
     memory_load: FloatArray
+    garbage: FloatArray
+    garbage_period_s: FloatArray
     pool_idle: FloatArray
     pool_load: FloatArray
     disk: FloatArray
@@ -66,6 +69,8 @@ def draw_profiles(seed: int, topology: Topology) -> Profiles:
         cpu_load=span(0.12, 0.26),
         memory=span(0.35, 0.62),
         memory_load=span(0.01, 0.05),
+        garbage=span(0.0, 0.09),
+        garbage_period_s=span(2.0, 9.0) * 3600.0,
         pool_idle=span(0.05, 0.12),
         pool_load=span(0.12, 0.25),
         disk=np.where(is_store, span(0.4, 0.6), span(0.2, 0.45)),

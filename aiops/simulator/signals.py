@@ -73,11 +73,11 @@ class SignalModel:
         """
         seconds = (block * BLOCK_STEPS + np.arange(BLOCK_STEPS, dtype=np.float64)) * self.config.step_s
         metrics = self._noise(before, white, seconds)
-        error_noise = metrics[ERRORS].copy()
+        noise = metrics.copy()
         metrics[ERRORS] = 0.0  # errors shift by a ratio, but their noise multiplies
         self.effects.add_shifts(metrics, seconds)
-        self._add_normal(metrics, error_noise, seconds)
-        self.effects.pull(metrics, seconds)
+        self._add_normal(metrics, noise[ERRORS], seconds)
+        self.effects.pull(metrics, noise, seconds)
         for index, name in enumerate(METRICS):
             spec = CATALOGUE[name]
             np.clip(metrics[index], spec.low, spec.high, out=metrics[index])
@@ -125,9 +125,10 @@ class SignalModel:
         for metric, level_ms, more in ((P50, one.latency_ms, 1.0), (P99, one.latency_ms * one.tail_ratio, 1.3)):
             metrics[metric] = np.exp(metrics[metric] + more * queueing) * level_ms[:, None]
         metrics[CPU] += one.cpu_idle[:, None] + one.cpu_load[:, None] * (pressed + 1.0)
-        metrics[MEMORY] += one.memory[:, None] + one.memory_load[:, None] * pressed
+        metrics[MEMORY] += one.memory[:, None] + one.memory_load[:, None] * pressed + self._garbage(seconds)
         metrics[CONNECTIONS] += one.pool_idle[:, None] + one.pool_load[:, None] * (pressed + 1.0) * slowdown
         metrics[DISK] += one.disk[:, None] + self._disk_fill(seconds)
+        metrics[ERRORS] *= np.exp(0.5 * error_noise)
         metrics[ERRORS] += one.error_rate[:, None] * np.exp(error_noise + 0.4 * pressed)
 
     def _disk_fill(self, seconds: FloatArray) -> FloatArray:
@@ -136,3 +137,10 @@ class SignalModel:
         place = (seconds / one.disk_period_s[:, None] + one.disk_phase[:, None]) % 1.0
         grown = np.where(place < 1.0 - _CLEANED, place / (1.0 - _CLEANED), (1.0 - place) / _CLEANED)
         return one.disk_growth[:, None] * grown
+
+    def _garbage(self, seconds: FloatArray) -> FloatArray:
+        """Return (services, steps): memory that piles up and is freed at once, every few hours."""
+        one = self.profiles
+        place = (seconds / one.garbage_period_s[:, None] + one.disk_phase[:, None]) % 1.0
+        piled: FloatArray = one.garbage[:, None] * (place - 0.5)
+        return piled

@@ -1,27 +1,35 @@
 """Simulated telemetry as a source, with the truth about its incidents and calls."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError, SourceError
-from aiops.simulator.config import SimulationConfig
+from aiops.simulator.config import DriftSpec, SimulationConfig
 from aiops.simulator.simulate import Simulation, simulate
+from aiops.types import HistorySplit
+from serving.sources.options import SourceOptions
+
+_DIRTY_SHARE: Final = 0.0002
+_DRIFT_AFTER: Final = 0.4
 
 
 class SimulatedSource:
     """A `TelemetrySource` over a simulation. Every reading delivers the same rows.
 
     Raises:
-        ConfigurationError: the config names a service that the simulation does not have.
+        ConfigurationError: the config names a service that the simulation does not have, or a share is out of 0..1.
     """
 
     name: Final = "simulate"
 
-    def __init__(self, config: SimulationConfig) -> None:
+    def __init__(self, config: SimulationConfig, history_share: float = 0.6) -> None:
+        if not 0 < history_share < 1:
+            raise ConfigurationError(f"history_share: {history_share} does not leave both parts; give a value between 0 and 1")
         self._simulation = simulate(config)
+        self._history_share = history_share
 
     @property
     def simulation(self) -> Simulation:
@@ -46,3 +54,41 @@ class SimulatedSource:
     def incidents(self) -> pa.Table:
         """Return the incidents as `schemas.INCIDENTS`, also those that are not known yet at a given moment: see known_at."""
         return self._simulation.incidents()
+
+    def split(self) -> HistorySplit:
+        """Return the first `history_share` of the simulated time as history, the rest as replay; both hold a tick or more.
+
+        Raises:
+            SourceError: the simulation has one tick only.
+        """
+        config = self._simulation.config
+        if config.steps < 2:
+            raise SourceError(
+                f"source {self.name}: hours={config.hours} gives one tick; two are needed to split. Simulate longer."
+            )
+        steps = min(max(1, round(config.steps * self._history_share)), config.steps - 1)
+        cut = config.start + timedelta(seconds=steps * config.step_s)
+        return HistorySplit(config.start, cut, cut, self._simulation.end)
+
+
+def open_simulate(options: SourceOptions) -> SimulatedSource:
+    """Return the source of the options seed, services, hours, step_s, start, incidents_per_day, drift and history_share.
+
+    A few bad rows are among the telemetry. With `drift`, latency and its companions rise for most services in the replay.
+
+    Raises:
+        ConfigurationError: an option's value cannot be simulated.
+    """
+    drift_h = options.hours * (options.history_share + _DRIFT_AFTER * (1 - options.history_share))
+    plain = SimulationConfig()
+    config = SimulationConfig(
+        seed=options.seed,
+        services=options.services,
+        hours=options.hours,
+        step_s=options.step_s,
+        start=options.start or plain.start,
+        incidents_per_day=options.incidents_per_day,
+        drift=DriftSpec("level", drift_h, magnitude=0.8, share=0.6) if options.drift else None,
+        dirty_share=_DIRTY_SHARE,
+    )
+    return SimulatedSource(config, options.history_share)
