@@ -45,7 +45,7 @@ def _default_connection() -> str:
     return connection_string(Settings().redis_url)
 
 
-class HomeRegistryStore(FileRegistryStore):  # type: ignore[misc]  # feast ships no types
+class HomeRegistryStore(FileRegistryStore):
     """Feast's file registry at `path` below AIOPS_HOME; a relative AIOPS_HOME counts from the folder above `feature_repo/`."""
 
     def __init__(self, registry_config: RegistryConfig, repo_path: Path) -> None:
@@ -55,12 +55,12 @@ class HomeRegistryStore(FileRegistryStore):  # type: ignore[misc]  # feast ships
         super().__init__(registry_config.model_copy(update={"path": str(file)}), repo_path)
 
 
-class BrokerRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc]  # feast ships no types
+class BrokerRedisOnlineStoreConfig(RedisOnlineStoreConfig):
     """Feast's Redis configuration whose connection string is the suite's broker unless the file gives one."""
 
-    type: Literal["orchestration.feast_plugins.BrokerRedisOnlineStore"] = "orchestration.feast_plugins.BrokerRedisOnlineStore"
+    type: Literal["orchestration.feast_plugins.BrokerRedisOnlineStore"] = "orchestration.feast_plugins.BrokerRedisOnlineStore"  # type: ignore[assignment]  # Feast finds the class by it
     connection_string: StrictStr = Field(default_factory=_default_connection)
 
 
-class BrokerRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc]  # feast ships no types
+class BrokerRedisOnlineStore(RedisOnlineStore):
     """Feast's Redis store, unchanged."""

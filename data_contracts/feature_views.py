@@ -1,0 +1,173 @@
+"""Feature views, one constant a view: what Feast defines from, what training asks for, what the stream writes online.
+
+`feature_repo/definitions.py` turns these into Feast objects; `serving/feast_online.py` writes the same names without Feast.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from data_contracts.metrics import SIGNALS
+from data_contracts.schemas import (
+    NEIGHBOURS,
+    SERIES_FEATURES,
+    SERIES_FEATURES_TABLE,
+    SERVICE_FEATURES,
+    SERVICE_FEATURES_TABLE,
+)
+
+PROJECT: Final = "aiops"
+"""Feast project: part of every online key."""
+
+AVAILABLE_AT: Final = "available_at"
+"""Time column of every point-in-time join: when a row could be known, not when it happened."""
+
+TICK: Final = "event_timestamp"
+"""Breaks ties between rows that became available at the same instant: the newer tick wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSpec:
+    """One feature view: `features` of `table` by `entity` (also its join key); older than `ttl_s` seconds = unknown.
+
+    Raises:
+        ValueError: a feature or the entity is no column of `table`.
+    """
+
+    name: str
+    entity: str
+    table: pa.Schema
+    features: tuple[str, ...]
+    ttl_s: int
+    description: str
+
+    def __post_init__(self) -> None:
+        """Refuse names that `table` does not hold."""
+        unknown = sorted({self.entity, *self.features} - set(self.table.names))
+        if unknown:
+            raise ValueError(f"feature view {self.name}: {unknown} are not columns of its table; use names of {self.table.names}")
+
+    @property
+    def table_name(self) -> str:
+        """Return the name of the lake table that holds the rows."""
+        return str((self.table.metadata or {})[b"name"].decode())
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureServiceSpec:
+    """What one kind of model asks for: all features of the named views."""
+
+    name: str
+    views: tuple[str, ...]
+    description: str
+
+
+_TTL_S: Final = 7200
+_OWN: Final = (
+    *(n for n in SERVICE_FEATURES if n.startswith(tuple(f"{s}_" for s in SIGNALS))),
+    "abnormal_share",
+    "minutes_to_limit",
+)
+_AROUND: Final = tuple(n for n in SERVICE_FEATURES if n.startswith(tuple(f"{side}_" for side in NEIGHBOURS)))
+_CONTEXT: Final = ("minutes_since_incident", "hour", "weekday")
+
+SERIES_WINDOWS: Final = ViewSpec(
+    "series_windows",
+    "series",
+    SERIES_FEATURES_TABLE,
+    SERIES_FEATURES,
+    _TTL_S,
+    "Statistics of one series over windows of 5 min and 1 h, in the unit of its metric.",
+)
+SERVICE_HEALTH: Final = ViewSpec(
+    "service_health",
+    "service",
+    SERVICE_FEATURES_TABLE,
+    _OWN,
+    _TTL_S,
+    "How strange the golden signals of one service are now, and how near its resources are to their limits.",
+)
+SERVICE_NEIGHBOURS: Final = ViewSpec(
+    "service_neighbours",
+    "service",
+    SERVICE_FEATURES_TABLE,
+    _AROUND,
+    _TTL_S,
+    "How strange the callers and callees of one service are now.",
+)
+SERVICE_CONTEXT: Final = ViewSpec(
+    "service_context",
+    "service",
+    SERVICE_FEATURES_TABLE,
+    _CONTEXT,
+    _TTL_S,
+    "Time since the last known incident of one service, and the calendar.",
+)
+VIEWS: Final = (SERIES_WINDOWS, SERVICE_HEALTH, SERVICE_NEIGHBOURS, SERVICE_CONTEXT)
+SERVICE_VIEWS: Final = tuple(view for view in VIEWS if view.entity == "service")
+SERIES_VIEWS: Final = tuple(view for view in VIEWS if view.entity == "series")
+
+DETECTION: Final = FeatureServiceSpec(
+    "detection_v1",
+    (SERVICE_HEALTH.name, SERVICE_NEIGHBOURS.name),
+    "Is this service behaving abnormally now? Its own signals and those around it; no calendar, no incident history.",
+)
+INCIDENT_PREDICTION: Final = FeatureServiceSpec(
+    "incident_prediction_v1",
+    tuple(view.name for view in SERVICE_VIEWS),
+    "Will an incident of this service start within 15 or 60 min? Everything known about the service.",
+)
+FEATURE_SERVICES: Final = (DETECTION, INCIDENT_PREDICTION)
+
+_STATISTICS: Final[dict[str, str]] = {
+    "worst": "largest abnormality among its series",
+    "mean": "mean abnormality of its series",
+    "level": "mean level of its series",
+    "slope_per_min": "trend, per minute",
+    "abnormal_share": "share of abnormal series, 0..1",
+}
+_PLAIN: Final[dict[str, str]] = {
+    "last": "newest value, unit of the metric",
+    "ewma": "exponentially weighted mean, unit of the metric",
+    "ewma_dev": "exponentially weighted absolute deviation, unit of the metric",
+    "abnormality": "how strange the newest value is; higher = stranger",
+    "abnormal_share": "share of the service's series that are abnormal, 0..1",
+    "minutes_to_limit": "minutes until the fastest-filling resource reaches its limit, by its trend",
+    "minutes_since_incident": "minutes since the last known incident of the service",
+    "hour": "hour of day, UTC, 0..23",
+    "weekday": "day of week, Monday = 0",
+}
+_OVER_WINDOW: Final[dict[str, str]] = {
+    "mean": "mean over {}, unit of the metric",
+    "std": "standard deviation over {}, unit of the metric",
+    "min": "minimum over {}, unit of the metric",
+    "max": "maximum over {}, unit of the metric",
+    "median": "median over {}, unit of the metric",
+    "mad_z": "distance of the newest value from the median over {}, in scaled MADs",
+    "slope_per_min": "slope over {}, unit of the metric per minute",
+    "rate_of_change": "relative change over {}, ratio",
+    "gap_count": "ticks without a point over {}, count",
+}
+
+
+def describe(feature: str) -> str:
+    """Return what `feature` is and its unit, in words.
+
+    >>> describe("latency_worst")
+    'latency signal: largest abnormality among its series'
+    >>> describe("mean_5m")
+    'mean over 5m, unit of the metric'
+
+    Raises:
+        KeyError: the name follows none of the patterns in `schemas`.
+    """
+    if feature in _PLAIN:
+        return _PLAIN[feature]
+    subject, _, statistic = feature.partition("_")
+    if subject in SIGNALS:
+        return f"{subject} signal: {_STATISTICS[statistic]}"
+    if subject in NEIGHBOURS:
+        return f"{subject} of the service: {_STATISTICS[statistic]}"
+    statistic, _, window = feature.rpartition("_")
+    return _OVER_WINDOW[statistic].format(window)

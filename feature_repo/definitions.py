@@ -1,0 +1,133 @@
+"""What Feast knows: entities, sources, feature views, feature services. Names, TTLs and units come from `data_contracts`.
+
+The join key in time is `available_at`: when a row could be known. A correction that arrives late is joined only from then on.
+Apply with `feast apply` in this folder, or with `aiops`; both read this file.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, Project, PushSource, ValueType
+from feast.data_format import ParquetFormat
+from feast.types import Float64, String
+
+from data_contracts.feature_views import (
+    AVAILABLE_AT,
+    FEATURE_SERVICES,
+    PROJECT,
+    TICK,
+    VIEWS,
+    FeatureServiceSpec,
+    ViewSpec,
+    describe,
+)
+
+OWNER = "aiops-suite"
+TAGS = {"suite": "aiops", "time": AVAILABLE_AT}
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Everything Feast knows, by name, over one lake."""
+
+    project: Project
+    entities: dict[str, Entity]
+    sources: dict[str, FileSource]
+    push_sources: dict[str, PushSource]
+    views: dict[str, FeatureView]
+    services: dict[str, FeatureService]
+
+
+def entity(name: str, description: str) -> Entity:
+    """Return the entity `name`, its own join key."""
+    return Entity(name=name, join_keys=[name], value_type=ValueType.STRING, description=description, tags=dict(TAGS), owner=OWNER)
+
+
+def table_source(folder: Path) -> FileSource:
+    """Return the lake table in `folder`: Parquet files by day."""
+    return FileSource(
+        name=folder.name,
+        path=str(folder),
+        file_format=ParquetFormat(),
+        timestamp_field=AVAILABLE_AT,
+        created_timestamp_column=TICK,
+        description=f"Lake table {folder.name}, hive-partitioned by day; a row counts from the time it became available.",
+        tags=dict(TAGS),
+        owner=OWNER,
+    )
+
+
+def push_source(source: FileSource) -> PushSource:
+    """Return the push source that feeds all views over `source`."""
+    return PushSource(
+        name=f"{source.name}_push",
+        batch_source=source,
+        description=f"Newest rows of {source.name}, for the online store only; the lake has a writer of its own.",
+        tags=dict(TAGS),
+        owner=OWNER,
+    )
+
+
+def feature_view(spec: ViewSpec, of: Entity, source: PushSource) -> FeatureView:
+    """Return the Feast view of `spec`."""
+    fields = [Field(name=name, dtype=Float64, description=describe(name)) for name in spec.features]
+    return FeatureView(
+        name=spec.name,
+        entities=[of],
+        ttl=timedelta(seconds=spec.ttl_s),
+        schema=[Field(name=spec.entity, dtype=String), *fields],
+        source=source,
+        online=True,
+        description=spec.description,
+        tags=dict(TAGS),
+        owner=OWNER,
+    )
+
+
+def feature_service(spec: FeatureServiceSpec, views: dict[str, FeatureView]) -> FeatureService:
+    """Return the Feast service of `spec`."""
+    return FeatureService(
+        name=spec.name,
+        features=[views[name] for name in spec.views],
+        description=spec.description,
+        tags=dict(TAGS),
+        owner=OWNER,
+    )
+
+
+def define(lake: Path) -> Definitions:
+    """Return everything Feast knows, over the tables below `lake`."""
+    entities = {
+        "series": entity("series", "One metric of one service: service|metric."),
+        "service": entity("service", "One service of the call graph; tenant/service where there is a tenant."),
+    }
+    sources = {name: table_source(lake / name) for name in ("series_features", "service_features")}
+    pushes = {name: push_source(source) for name, source in sources.items()}
+    views = {spec.name: feature_view(spec, entities[spec.entity], pushes[spec.table_name]) for spec in VIEWS}
+    return Definitions(
+        project=Project(name=PROJECT, description="Open-source AIOps: features of series and services.", owner=OWNER),
+        entities=entities,
+        sources=sources,
+        push_sources=pushes,
+        views=views,
+        services={spec.name: feature_service(spec, views) for spec in FEATURE_SERVICES},
+    )
+
+
+HOME = Path(__file__).resolve().parents[1] / Path(os.environ.get("AIOPS_HOME", ".aiops")).expanduser()
+DEFINED = define(HOME / "lake")
+
+# `feast apply` collects what stands at module level.
+project = DEFINED.project
+series, service = DEFINED.entities["series"], DEFINED.entities["service"]
+series_features, service_features = DEFINED.sources["series_features"], DEFINED.sources["service_features"]
+series_features_push = DEFINED.push_sources["series_features"]
+service_features_push = DEFINED.push_sources["service_features"]
+series_windows = DEFINED.views["series_windows"]
+service_health = DEFINED.views["service_health"]
+service_neighbours = DEFINED.views["service_neighbours"]
+service_context = DEFINED.views["service_context"]
+detection_v1 = DEFINED.services["detection_v1"]
+incident_prediction_v1 = DEFINED.services["incident_prediction_v1"]
