@@ -74,7 +74,7 @@ class SourceOptions:
 
     Files: path, columns, form, time_unit, service and series (wide form), incidents and edges (files), history_share.
     Prometheus: url, queries, start, end, step_s, token, service_label, timeout_s, retries. Simulation: seed, services,
-    hours, step_s, start, incidents_per_day, drift.
+    hours, step_s, start, incidents_per_day, drift, history_share.
     """
 
     path: Path | None = None
@@ -97,8 +97,8 @@ class SourceOptions:
     retries: int = 5
     seed: int = 7
     services: int = 12
-    hours: float = 72.0
-    incidents_per_day: float = 6.0
+    hours: float = 240.0
+    incidents_per_day: float = 4.0
     drift: bool = False
 
     def __post_init__(self) -> None:
@@ -111,7 +111,7 @@ class SourceOptions:
         self._check_range("seed", self.seed, 0, 2**63 - 1)
         self._check_range("services", self.services, 3, 50)
         self._check_range("hours", self.hours, 0.1, 24 * 366)
-        self._check_range("incidents_per_day", self.incidents_per_day, 0, 1000)
+        self._check_range("incidents_per_day", self.incidents_per_day, 0, 12)
         for name in ("start", "end"):
             moment = cast(datetime | None, getattr(self, name))
             if moment is not None and moment.utcoffset() is None:

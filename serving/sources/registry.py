@@ -25,7 +25,18 @@ _TABULAR: Final = _TRUTH | {"path", "columns", "form", "time_unit", "service", "
 SOURCES: Final[dict[str, Entry]] = {
     "simulate": Entry(
         "serving.sources.simulate:open_simulate",
-        frozenset({"seed", "services", "hours", "step_s", "start", "incidents_per_day", "drift", "history_share"}),
+        frozenset(
+            {
+                "seed",
+                "services",
+                "hours",
+                "step_s",
+                "start",
+                "incidents_per_day",
+                "drift",
+                "history_share",
+            }
+        ),
     ),
     "csv": Entry("serving.sources.csv_file:open_csv", _TABULAR),
     "parquet": Entry("serving.sources.parquet_file:open_parquet", _TABULAR),
