@@ -1,0 +1,133 @@
+"""Names of services, metrics and tenants, checked once a distinct name, and the valid range of each metric.
+
+Rules: not null, not empty, valid UTF-8, at most `max_bytes` of the schema, no control characters, no '|' (it separates service
+from metric in a series key); a tenant also holds no '/'. A null or empty tenant means none.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data_contracts.coerce import AnyArray, filled, read_codes
+from data_contracts.kernels import BRACE, UNUSUAL, Float64s, Int32s, Int64s, Uint8s, traits
+from data_contracts.metrics import CATALOGUE, base_name
+from data_contracts.schemas import TELEMETRY
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a name is refused: the column and, in words, the value, the rule and the fix."""
+
+    field: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """`codes` (n,) int32 indexes into `values` (distinct text), -1 = null; `faults` by code: their text is '' in `values`."""
+
+    codes: Int32s
+    values: AnyArray
+    braced: Uint8s
+    faults: Mapping[int, Fault]
+
+    def bad(self) -> Uint8s:
+        """Return (len(values),) 1 where the name is refused."""
+        flags = np.zeros(len(self.values), np.uint8)
+        flags[list(self.faults)] = 1
+        return flags
+
+
+def max_bytes(field: str) -> int:
+    """Return the longest name the contract allows in `field`, in bytes."""
+    metadata = TELEMETRY.field(field).metadata or {}
+    return int(metadata[b"max_bytes"])
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """Return `value` quoted and cut for a message."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def read_names(column: AnyArray, field: str) -> Names:
+    """Read a text column and check each distinct name once.
+
+    Raises:
+        SchemaError: the column does not hold text.
+    """
+    cells = read_codes(column, field)
+    offsets, data = _buffers(cells.values)
+    bits = traits(data, offsets)
+    length = np.diff(offsets)
+    unusual = (bits & UNUSUAL) != 0
+    if field == "tenant":
+        unusual[:] = True
+    suspects = np.flatnonzero((length == 0) | (length > max_bytes(field)) | unusual)
+    faults = {}
+    for code in suspects.tolist():
+        fault = name_fault(cells.values[code].as_py(), field)
+        if fault is not None:
+            faults[code] = fault
+    return Names(cells.codes, _as_text(cells.values, faults), (bits & BRACE).astype(np.uint8), faults)
+
+
+def _buffers(values: AnyArray) -> tuple[Int64s, Uint8s]:
+    _, offsets, data = values.buffers()
+    if len(values) == 0 or offsets is None:
+        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+    limits = np.frombuffer(memoryview(offsets), np.int32)[values.offset : values.offset + len(values) + 1].astype(np.int64)
+    content = np.frombuffer(memoryview(data), np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+    return limits, content
+
+
+def _as_text(values: AnyArray, faults: Mapping[int, Fault]) -> AnyArray:
+    if not faults:
+        return values.cast(pa.string())
+    texts = [b"" if text is None or code in faults else text for code, text in enumerate(values.to_pylist())]
+    return pa.array([text.decode() for text in texts], pa.string())
+
+
+def name_fault(name: bytes, field: str) -> Fault | None:
+    """Return why `name` cannot stand in `field`, or None."""
+    if not name and field == "tenant":
+        return None
+    if not name:
+        return Fault(field, f"{field} is empty; every row needs one: fill it in at the source")
+    limit = max_bytes(field)
+    if len(name) > limit:
+        return Fault(field, f"{field} {shown(name)} has {len(name)} bytes; at most {limit} are allowed: shorten it")
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return Fault(field, f"{field} {shown(name)} is not valid UTF-8; names are UTF-8 text: re-encode it at the source")
+    return text_fault(text, field)
+
+
+def text_fault(text: str, field: str) -> Fault | None:
+    """Return the control or reserved character that keeps `text` out of `field`, or None."""
+    control = next((char for char in text if unicodedata.category(char) == "Cc"), None)
+    if control is not None:
+        return Fault(field, f"{field} {shown(text)} contains control character U+{ord(control):04X}; none is allowed: remove it")
+    reserved = "|/" if field == "tenant" else "|"
+    for char in reserved:
+        if char in text:
+            return Fault(field, f"{field} {shown(text)} contains {char!r}, which is reserved as a separator: replace it")
+    return None
+
+
+def ranges(metrics: Names) -> tuple[Float64s, Float64s]:
+    """Return (len(values),) lowest and highest valid value by code; unbounded where the catalogue does not know the metric."""
+    known = list(CATALOGUE.values())
+    lows = np.array([*(spec.low for spec in known), -np.inf])
+    highs = np.array([*(spec.high for spec in known), np.inf])
+    found = pc.index_in(metrics.values, pa.array(list(CATALOGUE), pa.string()))
+    index = np.array(filled(found, -1), np.int64)
+    position = {name: at for at, name in enumerate(CATALOGUE)}
+    for code in np.flatnonzero(metrics.braced).tolist():
+        index[code] = position.get(base_name(metrics.values[code].as_py()), -1)
+    return lows[index], highs[index]
