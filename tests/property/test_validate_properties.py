@@ -27,10 +27,7 @@ TIMES = st.one_of(
 )
 VALUES = st.one_of(st.floats(), st.floats(0, 1))
 LABEL_KEYS = st.sampled_from(["a", "b", "c", "", 'q"', "x|"])
-LABELS = st.lists(st.tuples(LABEL_KEYS, st.sampled_from(["1", "2", '"', "\", "
-"])), max_size=4)
-    st.tuples(st.sampled_from(["a", "b", "c", "", 'q"', "x|"]), st.sampled_from(["1", "2", '"', "\\", "\n"])), max_size=4
-)
+LABELS = st.lists(st.tuples(LABEL_KEYS, st.sampled_from(["1", "2", '"', "\\", "\n"])), max_size=4)
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
@@ -45,16 +42,14 @@ ROWS = st.lists(
     max_size=30,
 )
 NUMBER_TEXTS = st.one_of(st.text(max_size=12), st.sampled_from(["1", "1.5", "nan", "-inf", "1e5", " 2 "]))
-RAW_FIELDS: list[Any] = (
-    [
-        pa.field("timestamp", pa.timestamp("us", tz="UTC")),
-        pa.field("service", pa.binary()),
-        pa.field("metric", pa.binary()),
-        pa.field("value", pa.float64()),
-        pa.field("labels", pa.map_(pa.string(), pa.string())),
-        pa.field("tenant", pa.binary()),
-    ]
-)
+RAW_FIELDS: list[Any] = [
+    pa.field("timestamp", pa.timestamp("us", tz="UTC")),
+    pa.field("service", pa.binary()),
+    pa.field("metric", pa.binary()),
+    pa.field("value", pa.float64()),
+    pa.field("labels", pa.map_(pa.string(), pa.string())),
+    pa.field("tenant", pa.binary()),
+]
 RAW = pa.schema(RAW_FIELDS)
 
 
