@@ -1,0 +1,71 @@
+"""Commands about long-running processes: bring everything up, ask how it is."""
+
+import os
+import signal
+import threading
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.commands.options import AsJson, SourceName, SourcePath, SourceSet
+from orchestration.console import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from aiops.settings import Settings
+
+DOWN = 9
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("up")(up)
+    app.command("status")(status)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One process and whether it answers."""
+
+    name: str
+    url: str
+    healthy: bool
+
+
+def up(
+    source: SourceName = "simulate",
+    path: SourcePath = None,
+    option: SourceSet = None,
+    speed: Annotated[float, typer.Option(min=0.001, help="seconds of the source in one second")] = 1.0,
+) -> None:
+    """Start everything and keep it running: broker, MLflow, Dagster, scoring service, consumer, source. Ctrl-C ends all."""
+    from orchestration.commands.options import SourceChoice
+    from orchestration.loop.bootstrap import bring_up
+
+    stop = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
+    bring_up(_settings(), SourceChoice(source, path, tuple(option or ())), speed, stop, say)
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show which processes answer, the champions in force and what the stream has counted; exit code 9 if one is down."""
+    from orchestration.loop.health import ask
+
+    report = ask(_settings())
+    if as_json:
+        print_json({"healthy": report.healthy, **asdict(report)})
+    else:
+        print_table("Processes", ("process", "url", "answers"), [(h.name, h.url, h.healthy) for h in report.processes])
+        print_table("Models", ("model", "version", "alias"), [(m.name, m.version, m.alias) for m in report.models])
+        print_table("Stream", ("count", "value"), sorted(report.counts.items()))
+    if not report.healthy:
+        raise typer.Exit(DOWN)
+
+
+def _settings() -> "Settings":
+    from aiops.settings import Settings
+
+    settings = Settings()
+    os.environ["AIOPS_HOME"] = str(settings.root)
+    return settings
