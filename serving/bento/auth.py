@@ -1,0 +1,139 @@
+"""Who may call: JSON Web Tokens with one role; required unless the service listens on loopback without a key."""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+import jwt
+
+from aiops.errors import ConfigurationError
+from aiops.settings import ServingSettings
+from serving.bento.problem import Problem, ProblemError
+
+LEEWAY_S: Final = 10
+_HS256_BYTES: Final = 32
+_MAX_TOKEN_CHARACTERS: Final = 8192
+_FIX: Final = "send 'Authorization: Bearer <JWT>' with claims exp and role, signed with the service's key"
+
+
+class Role(IntEnum):
+    """Roles in ascending order; a higher one may do all that a lower one may."""
+
+    VIEWER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+
+_ROLES: Final = {"viewer": Role.VIEWER, "operator": Role.OPERATOR, "admin": Role.ADMIN}
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticator:
+    """Checks tokens with one pinned algorithm and one key; `key` None = only callers on this machine, without a token."""
+
+    algorithm: str
+    key: str | None
+
+    def check(self, authorization: str | None, needed: Role, local: bool) -> None:
+        """Return when the caller may act as `needed`; `local` = the connection comes from this machine.
+
+        Raises:
+            ProblemError: 401 (no, malformed, expired or wrongly signed token) or 403 (role too low).
+        """
+        if self.key is None:
+            if not local:
+                raise _unauthenticated("the service has no JWT key and so answers callers on its own machine only")
+            return
+        role = self._role(self._claims(authorization))
+        if role < needed:
+            detail = f"role = {role.name.lower()}: this call needs {needed.name.lower()} or more."
+            raise ProblemError(Problem(403, "forbidden", detail, "role", role.name.lower(), f"at least {needed.name.lower()}"))
+
+    def _claims(self, authorization: str | None) -> dict[str, Any]:
+        scheme, _, token = (authorization or "").strip().partition(" ")
+        if scheme.lower() != "bearer" or not token.strip() or len(token) > _MAX_TOKEN_CHARACTERS:
+            raise _unauthenticated("the header is missing or is not a bearer token")
+        try:
+            return jwt.decode(
+                token.strip(),
+                self.key or "",
+                algorithms=[self.algorithm],
+                leeway=LEEWAY_S,
+                options={"require": ["exp", "role"], "verify_aud": False},
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise _unauthenticated("the token has expired") from error
+        except jwt.MissingRequiredClaimError as error:
+            raise _unauthenticated(f"the token lacks the claim {error.claim}") from error
+        except jwt.PyJWTError as error:
+            raise _unauthenticated("the token is malformed, not valid yet or not signed with the service's key") from error
+
+    @staticmethod
+    def _role(claims: dict[str, Any]) -> Role:
+        claim = claims["role"]
+        role = _ROLES.get(claim) if isinstance(claim, str) else None
+        if role is None:
+            raise _unauthenticated("the claim role is none of viewer, operator, admin")
+        return role
+
+
+def authenticator(settings: ServingSettings) -> Authenticator:
+    """Build the authenticator of the settings.
+
+    Raises:
+        ConfigurationError: no key although the service listens beyond loopback, or a key that cannot be used.
+    """
+    secret = settings.jwt_key.get_secret_value() if settings.jwt_key is not None else None
+    if secret is None:
+        if not is_loopback(settings.host):
+            raise ConfigurationError(
+                f"serving.host = {settings.host}: anything but loopback needs serving.jwt_key. "
+                "Set AIOPS_SERVING__JWT_KEY, or bind to 127.0.0.1."
+            )
+        return Authenticator(settings.jwt_algorithm, None)
+    if settings.jwt_algorithm == "HS256":
+        if len(secret.encode()) < _HS256_BYTES:
+            raise ConfigurationError(
+                f"serving.jwt_key: an HS256 secret needs {_HS256_BYTES} bytes or more, this one has {len(secret.encode())}. "
+                "Generate one with `openssl rand -hex 32`."
+            )
+    else:
+        _check_public_key(secret)
+    return Authenticator(settings.jwt_algorithm, secret)
+
+
+def _check_public_key(pem: str) -> None:
+    fix = "Give the public key in PEM form (-----BEGIN PUBLIC KEY-----)."
+    if "PRIVATE KEY" in pem:
+        raise ConfigurationError(f"serving.jwt_key: RS256 verifies with the public key, but a private key was given. {fix}")
+    try:
+        jwt.get_algorithm_by_name("RS256").prepare_key(pem)
+    except (ValueError, TypeError, jwt.PyJWTError) as error:
+        raise ConfigurationError(f"serving.jwt_key: not an RSA public key. {fix}") from error
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host` (address or name) is this machine only.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def is_local_peer(client: Sequence[object] | None) -> bool:
+    """Return whether an ASGI `client` pair is on this machine; None = a Unix socket, which is."""
+    return client is None or is_loopback(str(client[0]))
+
+
+def _unauthenticated(why: str) -> ProblemError:
+    return ProblemError(Problem(401, "unauthenticated", f"authorization: {why}. {_FIX}.", "authorization", "", why, _FIX))

@@ -1,0 +1,125 @@
+"""Why a row scored as it did: contributions of every feature, strongest first, and a sentence."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from aiops.types import FloatArray
+from data_contracts.schemas import SERVICE_FEATURES
+from serving.bento.model_source import ServedModel
+from serving.bento.problem import refused
+from serving.bento.rows import RequestRows, columns_for
+from serving.bento.scoring import EXPLAIN, SERVED_MODELS, Scoring, score_rows
+
+MAX_ROWS: Final = 1_000
+_WORDS_FEATURES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one feature added; `value` NaN = unknown."""
+
+    feature: str
+    value: float
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedRow:
+    """One explained row: `base_value` + sum of contributions = `margin`, in the model's own unit; NaN score = unknown."""
+
+    row: int
+    score: float
+    anomalous: bool
+    base_value: float
+    margin: float
+    contributions: tuple[Contribution, ...]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All rows of one request, explained by the champion; `output` is the model's last, the one contributions speak of."""
+
+    model: str
+    model_version: str
+    request_id: str
+    output: str
+    threshold: float
+    rows: RequestRows
+    explained: tuple[ExplainedRow, ...]
+
+
+def explain(scoring: Scoring, model: str, rows: RequestRows, request_id: str) -> Explanation:
+    """Explain the last output of the champion of `model` ("" = the incident predictor). O(rows * features).
+
+    Raises:
+        ProblemError: 400 an unknown model; 503 nothing loaded or no features.
+    """
+    name = model or EXPLAIN.model
+    if name not in SERVED_MODELS:
+        raise refused("model", name, f"one of {', '.join(SERVED_MODELS)}", "name a served model")
+    served = scoring.current(name)
+    rows = scoring.complete(rows, EXPLAIN.looks_up)
+    scores = score_rows(served, rows.features)[:, -1]
+    columns = columns_for(served.model.features)
+    features = rows.features if columns is None else np.ascontiguousarray(rows.features[:, columns])
+    shares = served.model.explain(features)
+    threshold = float(served.model.thresholds[-1])
+    output = served.model.outputs[-1]
+    explained = tuple(
+        _row(number, served, float(scores[number]), strongest_first(served.model.features, features[number], shares[number]))
+        for number in range(len(rows))
+    )
+    return Explanation(name, served.version, request_id, output, threshold, rows, explained)
+
+
+def strongest_first(names: tuple[str, ...], values: FloatArray, shares: FloatArray) -> tuple[Contribution, ...]:
+    """Return contributions by falling absolute size; equal ones in the order of the features; none where they are unknown."""
+    if np.isnan(shares).any():
+        return ()
+    order = np.argsort(-np.abs(shares), kind="stable")
+    return tuple(Contribution(names[index], float(values[index]), float(shares[index])) for index in order)
+
+
+def _row(number: int, served: ServedModel, score: float, contributions: tuple[Contribution, ...]) -> ExplainedRow:
+    threshold = float(served.model.thresholds[-1])
+    total = math.fsum(item.contribution for item in contributions) if contributions else math.nan
+    anomalous = score >= threshold
+    words = in_words(served.model.outputs[-1], score, threshold, contributions)
+    return ExplainedRow(number, score, anomalous, served.base_value, served.base_value + total, contributions, words)
+
+
+def in_words(output: str, score: float, threshold: float, contributions: tuple[Contribution, ...]) -> str:
+    """Return the explanation as sentences.
+
+    >>> in_words("score", 0.75, 0.5, (Contribution("errors_worst", 0.9, 0.25),))
+    'score = 0.750, at or above the threshold 0.500. Raised by errors_worst = 0.9 (+0.25).'
+    """
+    if math.isnan(score):
+        return f"{output} is unknown: no feature is known."
+    side = "at or above" if score >= threshold else "below"
+    sentences = [f"{output} = {score:.3f}, {side} the threshold {threshold:.3f}"]
+    for verb, sign in (("Raised by", 1.0), ("Lowered by", -1.0)):
+        chosen = [item for item in contributions if item.contribution * sign > 0][:_WORDS_FEATURES]
+        if chosen:
+            sentences.append(f"{verb} {', '.join(_phrase(item) for item in chosen)}")
+    unknown = sum(math.isnan(item.value) for item in contributions)
+    if unknown:
+        sentences.append(f"{unknown} of {len(contributions)} features unknown")
+    return ". ".join(sentences) + "."
+
+
+def _phrase(item: Contribution) -> str:
+    value = "unknown" if math.isnan(item.value) else f"= {item.value:.4g}"
+    return f"{item.feature} {value} ({item.contribution:+.3g})"
+
+
+def unknown_names(rows: RequestRows, number: int) -> list[str]:
+    """Return which features of a looked-up row were missing or stale; empty for a row that brought its own."""
+    if not rows.looked_up[number]:
+        return []
+    missing = np.isnan(rows.features[number])
+    return [name for name, absent in zip(SERVICE_FEATURES, missing, strict=True) if absent]

@@ -1,0 +1,161 @@
+"""JSON bodies to rows, and refusals that name the exact place.
+
+The body is decoded by msgspec straight into typed records; only a refused body is read again to show the offending value.
+"""
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, Final, Protocol, cast
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
+from serving.bento.problem import ProblemError, refused
+from serving.bento.rows import MAX_NAME_BYTES, RequestRows, check_row_count, check_service, check_times
+
+_PLACE: Final = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<name>.*)`", re.DOTALL)
+_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_SKIPPED: Final = 3  # service, event_timestamp and available_at stand before the features
+
+
+class _Row(Protocol):
+    service: str
+    event_timestamp: datetime | None
+
+
+class _Body(Protocol):
+    rows: Sequence[_Row]
+
+
+@dataclass(frozen=True, slots=True)
+class JsonRequest:
+    """A decoded body; `model` is only ever set by /explain."""
+
+    rows: RequestRows
+    model: str = ""
+
+
+@cache
+def _decoder(explain: bool) -> msgspec.json.Decoder[Any]:
+    name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_BYTES)]
+    moment = Annotated[datetime, msgspec.Meta(tz=True)]
+    fields: list[Any] = [("service", name), ("event_timestamp", moment | None, None), ("available_at", moment | None, None)]
+    fields += [(feature, float | None, None) for feature in SERVICE_FEATURES]
+    row = msgspec.defstruct("Row", fields, frozen=True, forbid_unknown_fields=True, gc=False)
+    members: list[Any] = [("rows", list[row])]  # type: ignore[valid-type]
+    if explain:
+        members.append(("model", str, ""))
+    return msgspec.json.Decoder(msgspec.defstruct("Body", members, frozen=True, forbid_unknown_fields=True))
+
+
+def parse_json(body: bytes, max_rows: int, explain: bool = False) -> JsonRequest:
+    """Decode `{"rows": [{"service", "event_timestamp"?, <feature>?: number | null, …}]}`.
+
+    A feature that is absent or null is unknown; a row without any known feature is marked `looked_up`.
+
+    Raises:
+        ProblemError: 400 naming field, value, rule and fix.
+    """
+    try:
+        decoded = _decoder(explain).decode(body)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error), body) from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise _not_json(body, str(error)) from error
+    records = cast(_Body, decoded).rows
+    check_row_count(len(records), max_rows)
+    services = [record.service for record in records]
+    for number, service in enumerate(services):
+        check_service(service, f"rows[{number}].service")
+    features = np.array([msgspec.structs.astuple(cast(Any, record))[_SKIPPED:] for record in records], dtype=np.float64)
+    times = [record.event_timestamp for record in records]
+    rows = RequestRows(
+        pa.array(services, pa.string()), _timestamps(times), features, np.asarray(np.isnan(features).all(axis=1), dtype=np.bool_)
+    )
+    return JsonRequest(rows, getattr(decoded, "model", ""))
+
+
+def _timestamps(times: Sequence[datetime | None]) -> pa.TimestampArray:
+    array = cast(pa.TimestampArray, pa.array(times, TIMESTAMP))
+    check_times(array)
+    return array
+
+
+def _refusal(message: str, body: bytes) -> ProblemError:
+    match = _PLACE.match(message)
+    rule, path = (match["rule"], match["path"] or "$") if match else (message, "$")
+    value = _value_at(path, body)
+    value = "" if value is None else value
+    unknown = _UNKNOWN_FIELD.search(rule)
+    if unknown:
+        field = f"{path}.{unknown['name']}".removeprefix("$").lstrip(".")
+        inside = value.get(unknown["name"], "") if isinstance(value, dict) else ""
+        return refused(
+            field,
+            inside,
+            "no such field",
+            f"send service, event_timestamp and features ({SERVICE_FEATURES[0]}, …)",
+            "unknown-field",
+        )
+    field = path.removeprefix("$").lstrip(".") or "body"
+    if isinstance(value, float) and not math.isfinite(value):
+        return _not_finite(field, value)
+    return refused(field, value, rule[:1].lower() + rule[1:], _fix_for(field))
+
+
+def _fix_for(field: str) -> str:
+    name = field.rpartition(".")[2]
+    if name in SERVICE_FEATURES:
+        return "send a finite number, or null where it is unknown"
+    if name in {"event_timestamp", "available_at"}:
+        return "send RFC 3339 with an offset, such as 2025-01-31T12:00:00Z"
+    return 'send {"rows": [{"service": "checkout", …}]}'
+
+
+def _not_finite(field: str, value: float) -> ProblemError:
+    return refused(field, str(value), "numbers are finite", "send null where a value is unknown", "not-finite")
+
+
+def _not_json(body: bytes, message: str) -> ProblemError:
+    found = _non_finite(_lenient(body), "")
+    if found is not None:
+        return _not_finite(*found)
+    return refused("body", "", f"the body is JSON in UTF-8 ({message[:120]})", "send application/json", "not-json")
+
+
+def _lenient(body: bytes) -> Any:
+    """Return the body as Python's parser reads it (it takes NaN and Infinity); None where it cannot."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _non_finite(value: Any, path: str) -> tuple[str, float] | None:
+    """Return place and value of the first non-finite number in a body's rows."""
+    rows = value.get("rows") if isinstance(value, dict) else None
+    for number, row in enumerate(rows if isinstance(rows, list) else []):
+        for name, cell in row.items() if isinstance(row, dict) else ():
+            if isinstance(cell, float) and not math.isfinite(cell):
+                return f"{path}rows[{number}].{name}", cell
+    return None
+
+
+def _value_at(path: str, body: bytes) -> Any:
+    value = _lenient(body)
+    for name, index in _STEP.findall(path):
+        if isinstance(value, dict) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and index and int(index) < len(value):
+            value = value[int(index)]
+        else:
+            return ""
+    return value

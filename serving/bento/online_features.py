@@ -1,0 +1,47 @@
+"""Online features held in memory: the adapter for tests and for a service without a feature store."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from threading import Lock
+
+import pyarrow as pa
+
+from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
+
+_NAMES = ("event_timestamp", "available_at", "service", *SERVICE_FEATURES)
+
+
+class MemoryFeatures:
+    """The newest row of every service; features older than `ttl` at the time of reading are null."""
+
+    def __init__(self, ttl: timedelta) -> None:
+        self._ttl = ttl
+        self._rows: dict[str, dict[str, object]] = {}
+        self._lock = Lock()
+
+    def write_services(self, rows: pa.RecordBatch) -> int:
+        """Keep rows of `schemas.SERVICE_FEATURES_TABLE`; an older tick never replaces a newer one."""
+        with self._lock:
+            for row in rows.to_pylist():
+                held = self._rows.get(row["service"])
+                if held is None or _tick(held) <= _tick(row):
+                    self._rows[row["service"]] = row
+        return rows.num_rows
+
+    def read_services(self, services: Sequence[str], now: datetime) -> pa.RecordBatch:
+        """Return one row a service in the order asked; unknown and stale ones have null features and the tick `now`."""
+        rows = [self._fresh(service, now) for service in services]
+        arrays = [pa.array([row.get(name) for row in rows], SERVICE_FEATURES_TABLE.field(name).type) for name in _NAMES]
+        return pa.RecordBatch.from_arrays(arrays, schema=SERVICE_FEATURES_TABLE)
+
+    def _fresh(self, service: str, now: datetime) -> dict[str, object]:
+        held = self._rows.get(service)
+        if held is None or now - _tick(held) > self._ttl:
+            return {"service": service, "event_timestamp": now, "available_at": now}
+        return held
+
+
+def _tick(row: dict[str, object]) -> datetime:
+    tick = row["event_timestamp"]
+    assert isinstance(tick, datetime)
+    return tick

@@ -1,0 +1,111 @@
+"""The OpenAPI 3.1 description of the service, built from the same constants that check requests."""
+
+from functools import cache
+from typing import Any, Final
+
+import orjson
+
+from data_contracts.schemas import SERVICE_FEATURES
+from serving.bento.arrow_rows import ARROW_STREAM
+from serving.bento.problem import PROBLEM_JSON, TITLES
+from serving.bento.rows import MAX_NAME_BYTES
+from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, SERVED_MODELS
+
+_TEXT: Final = {"type": "string"}
+_NUMBER: Final = {"type": ["number", "null"]}
+_MOMENT: Final = {"type": ["string", "null"], "format": "date-time"}
+_REFUSALS: Final = (400, 401, 403, 413, 415, 429, 503, 504)
+_SUMMARIES: Final = {
+    SCORE.path: "How strange is each service at its tick (isolation forest)",
+    PREDICT.path: "How likely an incident starts soon; features given, or read online where a row has none",
+    EXPLAIN.path: "Contribution of every feature to the model's last output, strongest first, and in words",
+}
+
+
+@cache
+def openapi_json() -> bytes:
+    """Return the description as JSON."""
+    return orjson.dumps(openapi())
+
+
+def openapi() -> dict[str, Any]:
+    """Return the description."""
+    paths: dict[str, Any] = {path: {"post": _post(path)} for path in (SCORE.path, PREDICT.path, EXPLAIN.path)}
+    paths["/livez"] = {"get": _get("The process runs", {"200": {"description": "alive"}}, open_to_all=True)}
+    ready = {"200": {"description": "every champion is loaded"}, "503": {"description": "a champion is missing; details inside"}}
+    paths["/readyz"] = {"get": _get("Models are loaded", ready, open_to_all=True)}
+    paths["/metrics"] = {"get": _get("Prometheus metrics", {"200": {"description": "text exposition format"}})}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "AIOps scoring",
+            "version": "1",
+            "description": "The same calls over gRPC: serving/proto/scoring.proto",
+        },
+        "paths": paths,
+        "components": {"schemas": _schemas(), "securitySchemes": {"jwt": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"jwt": []}],
+    }
+
+
+def _post(path: str) -> dict[str, Any]:
+    explained = path == EXPLAIN.path
+    arrow = {} if explained else {ARROW_STREAM: {"schema": {"type": "string", "format": "binary"}}}
+    answer = "ExplainResponse" if explained else "ScoreResponse"
+    request = {"application/json": {"schema": _ref("ExplainRequest" if explained else "ScoreRequest")}, **arrow}
+    responses: dict[str, Any] = {
+        "200": {"description": "one answer a row, in order", "content": {"application/json": {"schema": _ref(answer)}, **arrow}}
+    }
+    for status in _REFUSALS:
+        responses[str(status)] = {"description": TITLES[status], "content": {PROBLEM_JSON: {"schema": _ref("Problem")}}}
+    return {
+        "summary": _SUMMARIES[path],
+        "operationId": path.strip("/"),
+        "parameters": [{"name": "x-request-id", "in": "header", "required": False, "schema": _TEXT}],
+        "requestBody": {"required": True, "content": request},
+        "responses": responses,
+    }
+
+
+def _get(summary: str, responses: dict[str, Any], open_to_all: bool = False) -> dict[str, Any]:
+    operation: dict[str, Any] = {"summary": summary, "responses": responses}
+    return operation | ({"security": []} if open_to_all else {})
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(required: tuple[str, ...], properties: dict[str, Any], closed: bool = False) -> dict[str, Any]:
+    return {"type": "object", "required": list(required), "properties": properties, "additionalProperties": not closed}
+
+
+def _schemas() -> dict[str, Any]:
+    name = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_BYTES}
+    row = {"service": name, "event_timestamp": _MOMENT, "available_at": _MOMENT, **dict.fromkeys(SERVICE_FEATURES, _NUMBER)}
+    rows = {"type": "array", "minItems": 1, "items": _ref("Row")}
+    origin = {"features_from": {"enum": ["request", "online store"]}, "unknown_features": {"type": "array", "items": _TEXT}}
+    answered = {"service": _TEXT, "event_timestamp": _MOMENT, "anomalous": {"type": ["boolean", "null"]}, **origin}
+    envelope = {"model": _TEXT, "model_version": _TEXT, "request_id": _TEXT}
+    contribution = _object(
+        ("feature", "value", "contribution"), {"feature": _TEXT, "value": _NUMBER, "contribution": {"type": "number"}}
+    )
+    scored = _object(("service", "anomalous"), {**answered, "model_version": _TEXT})
+    explained = {"base_value": _NUMBER, "margin": _NUMBER, "contributions": {"type": "array", "items": contribution}}
+    row_explained = _object(("service", "contributions", "words"), {**answered, **explained, "words": _TEXT})
+    thresholds = {"type": "object", "additionalProperties": {"type": "number"}}
+    problem = dict.fromkeys(("type", "title", "detail", "field", "value", "rule", "fix", "request_id"), _TEXT)
+    return {
+        "Row": _object(("service",), row, closed=True),
+        "ScoreRequest": _object(("rows",), {"rows": rows}, closed=True),
+        "ExplainRequest": _object(("rows",), {"rows": rows, "model": {"enum": list(SERVED_MODELS)}}, closed=True),
+        "ScoreResponse": _object(
+            (*envelope, "thresholds", "rows"),
+            {**envelope, "thresholds": thresholds, "rows": {"type": "array", "items": scored}},
+        ),
+        "ExplainResponse": _object(
+            (*envelope, "output", "threshold", "rows"),
+            {**envelope, "output": _TEXT, "threshold": {"type": "number"}, "rows": {"type": "array", "items": row_explained}},
+        ),
+        "Problem": _object(("type", "title", "status", "detail", "request_id"), {**problem, "status": {"type": "integer"}}),
+    }

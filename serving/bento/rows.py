@@ -1,0 +1,95 @@
+"""The one form of a request that models see, whatever way it came in: services, ticks and a feature matrix."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aiops.types import FloatArray
+from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
+from serving.bento.problem import refused
+
+BoolArray = npt.NDArray[np.bool_]
+MAX_NAME_BYTES: Final = 200
+_YEAR_2200_US: Final = 7_258_118_400_000_000
+FEATURE_INDEX: Final[dict[str, int]] = {name: index for index, name in enumerate(SERVICE_FEATURES)}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRows:
+    """Checked rows of one request.
+
+    `services` string, `event_times` timestamp[us, UTC] (null = not given), `features` (n, len(SERVICE_FEATURES)) float64
+    in the order of `SERVICE_FEATURES`, NaN = unknown, `looked_up` (n,): the row's features come (or are to come) from the
+    online feature store.
+    """
+
+    services: pa.StringArray
+    event_times: pa.TimestampArray
+    features: FloatArray
+    looked_up: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.services)
+
+    def take(self, indices: npt.NDArray[np.int64]) -> "RequestRows":
+        """Return the rows at `indices`, in that order."""
+        services, times = self.services.take(indices), self.event_times.take(indices)
+        return RequestRows(services, times, self.features[indices], self.looked_up[indices])
+
+    def with_features(self, event_times: pa.TimestampArray, features: FloatArray) -> "RequestRows":
+        """Return the same rows with what the online store knew filled in."""
+        return replace(self, event_times=event_times, features=features)
+
+
+def check_row_count(count: int, max_rows: int) -> None:
+    """Refuse a request without rows or with too many."""
+    if not 1 <= count <= max_rows:
+        fix = "split it into several requests" if count else "send at least one row"
+        raise refused("rows", f"{count} rows", f"a request holds 1 to {max_rows} rows", fix, "row-limit")
+
+
+def check_service(service: str, field: str) -> None:
+    """Refuse a service name that is empty, longer than 200 UTF-8 bytes, or holds control characters."""
+    if not service or len(service.encode(errors="replace")) > MAX_NAME_BYTES:
+        raise refused(field, service, f"a name has 1 to {MAX_NAME_BYTES} bytes", "send the service's name")
+    if not service.isprintable():
+        raise refused(field, service, "a name holds printable characters only", "remove control characters")
+
+
+def check_times(event_times: pa.TimestampArray) -> None:
+    """Refuse ticks outside the years 1970 to 2199, which calendars and file formats do not all agree on."""
+    ticks = np.asarray(event_times.cast(pa.int64()).fill_null(0))
+    wrong = (ticks < 0) | (ticks >= _YEAR_2200_US)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        field, value = f"rows[{row}].event_timestamp", f"{int(ticks[row])} us since 1970"
+        raise refused(field, value, "a time lies in the years 1970 to 2199 (UTC)", "correct the time")
+
+
+def columns_for(features: tuple[str, ...]) -> npt.NDArray[np.int64] | None:
+    """Return where a model's features lie in `SERVICE_FEATURES`; None = exactly all of them in order.
+
+    Raises:
+        KeyError: a feature that no service vector has.
+    """
+    if features == SERVICE_FEATURES:
+        return None
+    return np.asarray([FEATURE_INDEX[name] for name in features], dtype=np.int64)
+
+
+def fill_from(batch: pa.RecordBatch, rows: RequestRows) -> RequestRows:
+    """Fill the looked-up rows from `batch`, one row a looked-up row in order (`schemas.SERVICE_FEATURES_TABLE`).
+
+    The tick of a looked-up row is that of its features; null where the store knows nothing of the service.
+    """
+    indices = np.flatnonzero(rows.looked_up)
+    features = rows.features.copy()
+    for column, name in enumerate(SERVICE_FEATURES):
+        features[indices, column] = batch.column(name).to_numpy(zero_copy_only=False)
+    replacement = batch.column("event_timestamp").cast(TIMESTAMP)
+    times = pc.replace_with_mask(rows.event_times, pa.array(rows.looked_up), replacement)
+    return rows.with_features(times, features)

@@ -1,0 +1,110 @@
+"""Everything one worker process holds, built from settings and adapters, started and stopped in order."""
+
+import logging
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from aiops.ports import FeatureReader
+from aiops.settings import ServingSettings
+from serving.bento.auth import Authenticator, authenticator
+from serving.bento.call_gate import CallGate
+from serving.bento.challenger import ChallengerPolicy
+from serving.bento.metrics import ScoringMetrics
+from serving.bento.model_slot import ModelSlot, SlotPoller, SlotStatus
+from serving.bento.model_source import CHALLENGER, CHAMPION, ModelSource
+from serving.bento.scoring import SERVED_MODELS, Scoring, ScoringPorts
+from serving.bento.served_log import ServedLog, TableWriter, process_key
+from serving.bento.shadow import Shadow
+
+_logger = logging.getLogger(__name__)
+_SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The outside of the service: where models and features come from, and where served rows go."""
+
+    models: ModelSource
+    features: FeatureReader
+    lake: TableWriter
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether every champion is loaded, and what each slot says."""
+
+    ready: bool
+    slots: tuple[SlotStatus, ...]
+
+
+class Runtime:
+    """One worker's models, log, limits and metrics; shared by its HTTP and gRPC servers."""
+
+    def __init__(self, settings: ServingSettings, adapters: Adapters, registry: CollectorRegistry) -> None:
+        self.settings = settings
+        self.metrics = ScoringMetrics(registry)
+        self.auth: Authenticator = authenticator(settings)
+        self.gate = CallGate(-(-settings.max_concurrency // settings.workers), settings.timeout_s)
+        self._shadow = Shadow()
+        self._log = ServedLog(
+            adapters.lake,
+            settings.served_log_rows,
+            settings.served_flush_s,
+            self.metrics,
+            process_key(os.getpid(), adapters.clock()),
+        )
+        self._slots = _slots(settings, adapters.models, self.metrics)
+        ports = ScoringPorts(adapters.features, self._log, self.metrics, adapters.clock, self._shadow)
+        policy = ChallengerPolicy(settings.challenger, settings.challenger_share)
+        self.scoring = Scoring(self._slots, policy, ports)
+        self._after_poll: list[Callable[[], None]] = []
+        self._poller = SlotPoller(tuple(self._slots.values()), settings.poll_s, self._polled)
+
+    def start(self) -> None:
+        """Load the models that the aliases name now and start the background threads."""
+        started = time.monotonic()
+        self._log.start()
+        self._poller.start()
+        _logger.info("scoring is ready=%s after %.2f s", self.readiness().ready, time.monotonic() - started)
+
+    def stop(self) -> None:
+        """Stop following aliases, finish shadow scoring, and write every served row; waits for all of it."""
+        self._poller.stop()
+        self.gate.close()
+        self._shadow.close()
+        self._log.close()
+
+    def after_poll(self, callback: Callable[[], None]) -> None:
+        """Call `callback` from the polling thread after every round."""
+        self._after_poll.append(callback)
+
+    def readiness(self) -> Readiness:
+        """Return whether every champion is loaded, with details."""
+        statuses = tuple(slot.status for slot in self._slots.values())
+        ready = all(status.version is not None for status in statuses if status.alias == CHAMPION)
+        return Readiness(ready, statuses)
+
+    def _polled(self) -> None:
+        for callback in self._after_poll:
+            callback()
+
+
+def request_id_from(given: str | None) -> str:
+    """Return the caller's request id where it is 1 to 64 of letters, digits and ``._:-``, else a new one."""
+    if given is not None and _SANE_ID.fullmatch(given):
+        return given
+    return uuid.uuid4().hex
+
+
+def _slots(settings: ServingSettings, source: ModelSource, metrics: ScoringMetrics) -> dict[tuple[str, str], ModelSlot]:
+    aliases = (CHAMPION,) if settings.challenger == "off" else (CHAMPION, CHALLENGER)
+    return {(name, alias): ModelSlot(name, alias, source, metrics) for name in SERVED_MODELS for alias in aliases}

@@ -1,0 +1,212 @@
+"""Scoring without a transport: rows in, answer out. HTTP and gRPC both call this, on the same models."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from aiops.errors import ContractError, Unavailable
+from aiops.ports import FeatureReader
+from aiops.types import FloatArray
+from serving.bento.auth import Role
+from serving.bento.challenger import ChallengerPolicy
+from serving.bento.metrics import ScoringMetrics
+from serving.bento.model_slot import ModelSlot
+from serving.bento.model_source import CHALLENGER, CHAMPION, ServedModel
+from serving.bento.problem import Problem, ProblemError, refused
+from serving.bento.rows import BoolArray, RequestRows, columns_for, fill_from
+from serving.bento.served_log import ServedLog, ServedRows
+from serving.bento.shadow import Shadow
+
+ISOLATION_FOREST: Final = "isolation-forest"
+INCIDENT_PREDICTOR: Final = "incident-predictor"
+SERVED_MODELS: Final = (ISOLATION_FOREST, INCIDENT_PREDICTOR)
+SHADOW: Final = "shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A call that scores: who may make it, which model answers, and whether rows may come without features."""
+
+    path: str
+    model: str
+    role: Role
+    looks_up: bool
+
+
+SCORE: Final = Endpoint("/score", ISOLATION_FOREST, Role.OPERATOR, looks_up=False)
+PREDICT: Final = Endpoint("/predict_incident", INCIDENT_PREDICTOR, Role.OPERATOR, looks_up=True)
+"""Operators only: what is scored is logged, and the log decides over drift and retraining."""
+EXPLAIN: Final = Endpoint("/explain", INCIDENT_PREDICTOR, Role.VIEWER, looks_up=True)
+"""Its model is the one explained where a request names none; nothing is logged."""
+ENDPOINTS: Final = (SCORE, PREDICT, EXPLAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of an answer that one model scored; `indices` None = all of them."""
+
+    served: ServedModel
+    role: str
+    indices: npt.NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Scores of all rows in request order.
+
+    `scores` (n, outputs), NaN = unknown; `anomalous` (n,) at least one output at its threshold; `known` (n,) at least one
+    output is known; `version_index` (n,) which of `versions` scored the row; `thresholds` are the champion's.
+    """
+
+    model: str
+    request_id: str
+    outputs: tuple[str, ...]
+    thresholds: FloatArray
+    rows: RequestRows
+    scores: FloatArray
+    anomalous: BoolArray
+    known: BoolArray
+    versions: tuple[str, ...]
+    version_index: npt.NDArray[np.int64]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringPorts:
+    """What scoring needs from outside."""
+
+    reader: FeatureReader
+    log: ServedLog
+    metrics: ScoringMetrics
+    clock: Callable[[], datetime]
+    shadow: Shadow
+
+
+class Scoring:
+    """Answers requests on the slots' current models. Every method may be called from several threads."""
+
+    def __init__(self, slots: Mapping[tuple[str, str], ModelSlot], policy: ChallengerPolicy, ports: ScoringPorts) -> None:
+        self._slots = slots
+        self._policy = policy
+        self._ports = ports
+
+    def current(self, model: str) -> ServedModel:
+        """Return the champion that answers now.
+
+        Raises:
+            ProblemError: 503, none is loaded.
+        """
+        served = self._slots[(model, CHAMPION)].current
+        if served is None:
+            detail = f"model = {model}: no champion is loaded yet. Train and promote one, then try again."
+            raise ProblemError(
+                Problem(503, "model-not-loaded", detail, "model", model, "a champion is loaded", "train and promote")
+            )
+        return served
+
+    def complete(self, rows: RequestRows, looks_up: bool) -> RequestRows:
+        """Return rows whose features are filled in from the online store where they came without.
+
+        Raises:
+            ProblemError: 400 where rows must bring features; 503 where the store does not answer.
+        """
+        if not rows.looked_up.any():
+            return rows
+        if not looks_up:
+            number = int(np.argmax(rows.looked_up))
+            raise refused(
+                f"rows[{number}]", "", "a row gives at least one feature", "send the features of the service at its tick"
+            )
+        wanted = [str(name) for name in rows.services.filter(pa.array(rows.looked_up)).to_pylist()]
+        try:
+            batch = self._ports.reader.read_services(wanted, self._ports.clock())
+        except (Unavailable, ContractError) as error:
+            detail = "the online feature store does not answer; send the features with the request, or try again."
+            raise ProblemError(Problem(503, "features-unavailable", detail, "rows", "", "", "send the features")) from error
+        filled = fill_from(batch, rows)
+        unknown = int(np.isnan(filled.features[filled.looked_up]).sum())
+        self._ports.metrics.unknown_features.inc(unknown)
+        return filled
+
+    def answer(self, endpoint: Endpoint, rows: RequestRows, request_id: str) -> Answer:
+        """Score `rows`; deterministic given the models. O(rows) memory."""
+        champion = self.current(endpoint.model)
+        rows = self.complete(rows, endpoint.looks_up)
+        parts = self._parts(endpoint.model, champion, rows)
+        outputs = champion.model.outputs
+        scores = np.empty((len(rows), len(outputs)))
+        anomalous = np.zeros(len(rows), dtype=np.bool_)
+        version_index = np.zeros(len(rows), dtype=np.int64)
+        for number, part in enumerate(parts):
+            chosen = slice(None) if part.indices is None else part.indices
+            given = score_rows(part.served, rows.features[chosen])
+            scores[chosen] = given
+            anomalous[chosen] = (given >= part.served.model.thresholds).any(axis=1)
+            version_index[chosen] = number
+        known = np.asarray((~np.isnan(scores)).any(axis=1), dtype=np.bool_)
+        versions = tuple(part.served.version for part in parts)
+        thresholds = champion.model.thresholds
+        return Answer(
+            endpoint.model, request_id, outputs, thresholds, rows, scores, anomalous, known, versions, version_index, parts
+        )
+
+    def record(self, answer: Answer) -> None:
+        """Log an answer that is being sent, and score it in the shadow where that is wanted."""
+        now = self._ports.clock()
+        for part in answer.parts:
+            rows = answer.rows if part.indices is None else answer.rows.take(part.indices)
+            scores = answer.scores if part.indices is None else answer.scores[part.indices]
+            self._log(now, answer, part, rows, scores)
+        challenger = self._challenger(answer.model) if self._policy.mode == "shadow" else None
+        if challenger is not None:
+            self._shadow(now, answer, challenger)
+
+    def _parts(self, model: str, champion: ServedModel, rows: RequestRows) -> tuple[Part, ...]:
+        whole = Part(champion, CHAMPION, None)
+        challenger = self._challenger(model) if self._policy.mode == "share" else None
+        if challenger is None or challenger.model.outputs != champion.model.outputs:
+            return (whole,)
+        chosen = self._policy.answered_by_challenger(rows.services)
+        if not chosen.any():
+            return (whole,)
+        if chosen.all():
+            return (Part(challenger, CHALLENGER, None),)
+        return (Part(champion, CHAMPION, np.flatnonzero(~chosen)), Part(challenger, CHALLENGER, np.flatnonzero(chosen)))
+
+    def _challenger(self, model: str) -> ServedModel | None:
+        slot = self._slots.get((model, CHALLENGER))
+        return slot.current if slot is not None else None
+
+    def _shadow(self, now: datetime, answer: Answer, challenger: ServedModel) -> None:
+        def score_in_shadow() -> None:
+            scores = score_rows(challenger, answer.rows.features)
+            self._log(now, answer, Part(challenger, SHADOW, None), answer.rows, scores)
+
+        if not self._ports.shadow.submit(score_in_shadow, len(answer.rows)):
+            self._ports.metrics.shadow_skipped.inc(len(answer.rows))
+
+    def _log(self, now: datetime, answer: Answer, part: Part, rows: RequestRows, scores: FloatArray) -> None:
+        self._ports.metrics.rows.labels(answer.model, part.role).inc(len(rows))
+        entry = ServedRows(
+            now,
+            answer.request_id,
+            answer.model,
+            part.served.version,
+            part.role,
+            rows.services,
+            rows.event_times,
+            rows.features,
+            scores[:, -1],
+        )
+        self._ports.log.append(entry)
+
+
+def score_rows(served: ServedModel, features: FloatArray) -> FloatArray:
+    """Score rows in the order of `SERVICE_FEATURES`; (n, outputs)."""
+    columns = columns_for(served.model.features)
+    return served.model.score(features if columns is None else np.ascontiguousarray(features[:, columns]))

@@ -1,0 +1,52 @@
+"""The real BentoML service over linear models in a folder and features in memory: `bentoml serve tests.fakes_service:Scorer`."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+from prometheus_client import CollectorRegistry
+
+from aiops.settings import Settings
+from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
+from serving.bento.model_source import FolderModels
+from serving.bento.online_features import MemoryFeatures
+from serving.bento.runtime import Adapters, Runtime
+from serving.bento.service import create_service
+from tests.fakes_models import load_linear
+
+
+class FileLake:
+    """Writes every table to one Parquet file a key."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def write(self, table: str, rows: pa.Table, key: str) -> int:
+        import pyarrow.parquet as pq
+
+        folder = self._root / table
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows, folder / f"part-{key}.parquet")
+        return int(rows.num_rows)
+
+
+def online_row(service: str, tick: datetime, value: float) -> pa.RecordBatch:
+    """Return one row of service features, all of them `value` but the last, which is unknown."""
+    columns = {name: [value] for name in SERVICE_FEATURES} | {SERVICE_FEATURES[-1]: [None]}
+    row = {"event_timestamp": [tick], "available_at": [tick], "service": [service], **columns}
+    return pa.RecordBatch.from_pydict(row, schema=SERVICE_FEATURES_TABLE)
+
+
+def build(registry: CollectorRegistry) -> Runtime:
+    settings = Settings()
+    now = datetime.now(UTC)
+    features = MemoryFeatures(timedelta(minutes=10))
+    features.write_services(online_row("known", now, 0.125))
+    features.write_services(online_row("stale", now - timedelta(hours=1), 0.125))
+    models = FolderModels(Path(os.environ["TEST_MODELS"]), load_linear)
+    lake = FileLake(settings.lake_path)
+    return Runtime(settings.serving, Adapters(models, features, lake, lambda: datetime.now(UTC)), registry)
+
+
+Scorer = create_service(build)
