@@ -57,6 +57,9 @@ class ServingSettings(_Section):
     timeout_s: int = Field(5, ge=1, le=300)
     max_concurrency: int = Field(64, ge=1)
     poll_s: float = Field(1.0, gt=0, description="how often the registry is asked for a new champion")
+    models_from: Literal["registry", "export"] = Field(
+        "registry", description="follow MLflow's aliases, or those of the models exported to <home>/models (lighter: no MLflow)"
+    )
     jwt_algorithm: Literal["HS256", "RS256"] = "HS256"
     jwt_key: SecretStr | None = Field(None, description="HS256 secret (32 bytes or more) or RS256 public key (PEM)")
     challenger: Literal["off", "shadow", "share"] = Field("off", description="what the challenger alias does")
