@@ -59,7 +59,7 @@ def temporal_split(time_us: IntArray, label: FloatArray, config: SplitConfig) ->
         positives = int((label[part] > 0).sum())
         if not positives or positives == int(part.sum()):
             raise TrainingImpossible(
-                f"the {name} part (boundaries {at(first):%Y-%m-%d %H:%M} and {at(second):%Y-%m-%d %H:%M}) has {positives} positive "
-                f"of {int(part.sum())} rows; give a longer history or a shorter embargo than {config.embargo_min:g} min"
+                f"the {name} part (boundaries {at(first):%Y-%m-%d %H:%M} and {at(second):%Y-%m-%d %H:%M}) has {positives} "
+                f"positive of {int(part.sum())} rows; give a longer history or a shorter embargo than {config.embargo_min:g} min"
             )
     return split

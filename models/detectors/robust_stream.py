@@ -1,0 +1,186 @@
+"""Tier 1: alarm levels and static limits a series, fitted on fault-free history; z scores come from the feature engine.
+
+The engine's robust z is model-free; what is learned is how large |z| gets while all is well, and within which values a series
+stays. Static limits are the safety net: they hold even where a slow change moved the running averages along.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+import numpy as np
+
+from aiops.errors import ArtifactError
+from aiops.feature_engine import EngineConfig, FeatureEngine
+from aiops.graph import ServiceGraph
+from aiops.types import FloatArray, IntArray, PointStatus, SeriesBatch, State
+from data_contracts.metrics import MetricSpec, spec_of
+from models.artifact import array_names, names_array, state_array
+
+FEATURES: Final = ("timestamp", "service", "metric", "value")
+
+
+@dataclass(frozen=True, slots=True)
+class LevelConfig:
+    """How levels follow from history: alarm z = max(floor, headroom x quantile of |z|); limits = quantiles, widened.
+
+    A series with fewer than `min_points` scored points keeps the floor, and the catalogue's range as limits.
+    """
+
+    floor_z: float = 6.0
+    headroom: float = 1.2
+    quantile: float = 0.9995
+    widen: float = 1.0
+    min_points: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PointSample:
+    """Fault-free points: series names ("service|metric"), and a point's series number, engine z and value (n,) each."""
+
+    series: tuple[str, ...]
+    code: IntArray
+    z: FloatArray
+    value: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RobustStream:
+    """Fitted levels; `series` ascending, `alarm_z`, `low`, `high` (len(series),). Memory: 24 B a series and its name."""
+
+    catalog_name: ClassVar[str] = "robust-stream"
+
+    series: tuple[str, ...]
+    alarm_z: FloatArray
+    low: FloatArray
+    high: FloatArray
+    default_alarm_z: float
+    engine: EngineConfig
+    place: Mapping[str, int] = field(repr=False)
+
+    @classmethod
+    def fit(cls, sample: PointSample, config: LevelConfig, engine: EngineConfig) -> "RobustStream":
+        """Return the levels of a sample. O(n log n); the same sample in any order of points gives the same levels."""
+        order = np.lexsort((sample.value, sample.code))
+        ends = np.cumsum(np.bincount(sample.code, minlength=len(sample.series)))
+        names = sorted(range(len(sample.series)), key=lambda number: sample.series[number])
+        levels = np.empty((3, len(names)))
+        for column, number in enumerate(names):
+            rows = order[ends[number - 1] if number else 0 : ends[number]]
+            levels[:, column] = _levels(sample.z[rows], sample.value[rows], spec_of(metric_of(sample.series[number])), config)
+        series = tuple(sample.series[number] for number in names)
+        return cls(series, *levels, config.floor_z, engine, {name: place for place, name in enumerate(series)})
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Return the columns of a point."""
+        return FEATURES
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Return ("score",)."""
+        return ("score",)
+
+    @property
+    def thresholds(self) -> FloatArray:
+        """Return (1,): a point at its series' alarm z scores 0.5."""
+        return np.array([0.5])
+
+    @property
+    def lookback(self) -> int:
+        """Return the points of a series needed before its z is known."""
+        return self.engine.warmup_points
+
+    def alarm_for(self, series: Sequence[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return (n,) alarm |z|, lowest and highest normal value of series "service|metric"; infinite = no limit.
+
+        A series that was not seen in training gets the default alarm z and the catalogue's range of its metric.
+        """
+        found = np.array([self.place.get(name, -1) for name in series], dtype=np.int64)
+        levels = np.empty((3, found.size))
+        known = found >= 0
+        for row, fitted in enumerate((self.alarm_z, self.low, self.high)):
+            levels[row, known] = fitted[found[known]]
+        for column in np.flatnonzero(~known):
+            spec = spec_of(metric_of(series[column]))
+            levels[:, column] = self.default_alarm_z, spec.low, spec.high
+        return levels[0], levels[1], levels[2]
+
+    def score(self, batch: SeriesBatch) -> FloatArray:
+        """Return (n,) scores of points, by a fresh engine over the batch alone: 1 - 2**(-|z| / alarm z), so 0.5 = alarm.
+
+        A value outside the static limits scores at least 0.5, in warm-up too; NaN = unknown (warm-up, duplicate, too late).
+        """
+        if not len(batch):
+            return np.empty(0)
+        output = FeatureEngine(self.engine, ServiceGraph.from_pairs(())).update(batch)
+        names, code = series_codes(batch)
+        alarm_z, low, high = (level[code] for level in self.alarm_for(names))
+        value = batch.table.column("value").to_numpy(zero_copy_only=False)
+        score = 1.0 - np.exp2(-np.abs(output.z) / alarm_z)
+        new = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
+        outside = new & ((value < low) | (value > high))
+        return np.where(outside, np.fmax(score, 0.5), np.where(new, score, np.nan))
+
+    def state(self) -> State:
+        """Return levels, names, the default and the engine's windows."""
+        engine = self.engine
+        return {
+            "series": names_array(self.series),
+            "levels": np.stack([self.alarm_z, self.low, self.high]),
+            "default_alarm_z": np.array([self.default_alarm_z]),
+            "engine": np.array([engine.step_s, engine.lateness_s, engine.window_points, engine.max_series], dtype=np.int64),
+        }
+
+    @classmethod
+    def from_state(cls, state: State) -> "RobustStream":
+        """Return the levels of a state.
+
+        Raises:
+            ArtifactError: an array is missing, or the names and levels do not fit together.
+        """
+        series, levels = array_names(state_array(state, "series")), state_array(state, "levels").astype(np.float64)
+        windows = [int(value) for value in state_array(state, "engine")]
+        if levels.shape != (3, len(series)) or len(windows) != 4 or np.isnan(levels).any():
+            raise ArtifactError(f"levels {levels.shape} do not fit {len(series)} series; save the model again")
+        engine = EngineConfig(step_s=windows[0], lateness_s=windows[1], window_points=windows[2], max_series=windows[3])
+        default = float(state_array(state, "default_alarm_z")[0])
+        return cls(series, *levels, default, engine, {name: place for place, name in enumerate(series)})
+
+
+def metric_of(series: str) -> str:
+    """Return the metric of "service|metric".
+
+    >>> metric_of('shop/cart|requests{code="500"}')
+    'requests{code="500"}'
+    """
+    return series.partition("|")[2]
+
+
+def series_codes(batch: SeriesBatch) -> tuple[list[str], IntArray]:
+    """Return the distinct series of a batch and each row's number among them (n,)."""
+    services, metrics = batch.table.column("service"), batch.table.column("metric")
+    metric_names = metrics.dictionary.to_pylist()
+    service_names = services.dictionary.to_pylist()
+    pairs = services.indices.to_numpy(zero_copy_only=False).astype(np.int64) * max(1, len(metric_names))
+    distinct, code = np.unique(pairs + metrics.indices.to_numpy(zero_copy_only=False), return_inverse=True)
+    names = [f"{service_names[pair // len(metric_names)]}|{metric_names[pair % len(metric_names)]}" for pair in distinct.tolist()]
+    return names, code.astype(np.int64)
+
+
+def _levels(z: FloatArray, value: FloatArray, spec: MetricSpec, config: LevelConfig) -> tuple[float, float, float]:
+    """Return (alarm z, low, high) of one series; `value` ascending."""
+    known = np.abs(z[np.isfinite(z)])
+    if known.size < config.min_points:
+        return config.floor_z, spec.low, spec.high
+    alarm_z = max(config.floor_z, config.headroom * float(np.quantile(known, config.quantile)))
+    lowest, highest = (float(np.quantile(value, share)) for share in (1 - config.quantile, config.quantile))
+    catalogue_span = spec.high - spec.low
+    least = 0.05 * catalogue_span if np.isfinite(catalogue_span) else 0.5 * max(abs(lowest), abs(highest))
+    span = config.widen * max(highest - lowest, least)
+    if span <= 0.0:
+        return alarm_z, spec.low, spec.high
+    low, high = max(spec.low, lowest - span), min(spec.high, highest + span)
+    if highest < spec.limit:
+        high = min(high, highest + 0.9 * (spec.limit - highest))
+    return alarm_z, low, high
