@@ -76,12 +76,11 @@ def without_nan(cells: "pa.ChunkedArray[Any]") -> "pa.Array[Any]":
     return emptied
 
 
-def complement(cells: "pa.ChunkedArray[Any]") -> "pa.Array[Any]":
+def complement(texts: "pa.Array[Any]") -> "pa.Array[Any]":
     """Return percent of failure for text cells with percent of success; a cell that is no number stays as it is.
 
     Errors then have one direction everywhere: higher is worse.
     """
-    texts = cells.combine_chunks()
     read = read_numbers(texts, "value")
     failed = pa.array(100.0 - read.value, pa.float64(), mask=read.missing.astype(np.bool_)).cast(pa.string())
     turned: pa.Array[Any] = pc.call_function("coalesce", [failed, texts])

@@ -206,7 +206,7 @@ def _measured(block: pa.Table, column: str) -> pa.Table | None:
     """Return the block with a success rate turned into percent of failure; None where it was never measured."""
     if not column.endswith("SuccessRate(%)"):
         return block
-    return None if is_constant_zero(block[column]) else replaced(block, column, complement(block[column]))
+    return None if is_constant_zero(block[column]) else replaced(block, column, complement(block[column].combine_chunks()))
 
 
 def _pod_rows(path: Path, service: str, labels: tuple[tuple[str, str], ...]) -> Rows:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from aiops.errors import SourceError
 from aiops.types import HistorySplit
 from data_contracts.schemas import EDGES, INCIDENTS
-from serving.sources.corpus import CorpusSeries, arranged, complement, melted, read_cells, replaced, without_nan
+from serving.sources.corpus import CorpusSeries, arranged, complement, melted, read_cells, without_nan
 from serving.sources.options import SourceOptions
 from serving.sources.rows import Rows, moment_of, read_epochs
 
@@ -154,16 +154,16 @@ def _table(path: Path) -> tuple[pa.Table, Sequence[tuple[str, str, str]]]:
 
 def _rows(path: Path) -> Rows:
     block, header = _table(path)
+    columns: dict[str, Any] = {"at": block["at"]}
     series = []
     for number, (service, metric, statistic) in enumerate(header):
-        name = _METRICS.get((metric, statistic), f"{metric}_{statistic}".lower())
         if is_alias(service):
             continue
         column = f"c{number}"
         cells = without_nan(block[column])
-        block = replaced(block, column, complement(pa.chunked_array([cells])) if metric == "availability" else cells)
-        series.append(CorpusSeries(column, service, name))
-    return melted(block, "at", series)
+        columns[column] = complement(cells) if metric == "availability" else cells
+        series.append(CorpusSeries(column, service, _METRICS.get((metric, statistic), f"{metric}_{statistic}".lower())))
+    return melted(pa.table(columns), "at", series)
 
 
 def _times(path: Path) -> Any:

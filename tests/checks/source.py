@@ -21,7 +21,9 @@ def check_source(source: TelemetrySource, late_share: float = 0.01) -> int:
     check_order(chunks, late_share)
     rows = sum(chunk.num_rows for chunk in chunks)
     again = list(source.batches())
-    assert [chunk.to_pylist() for chunk in again[:1]] == [chunk.to_pylist() for chunk in chunks[:1]]
+    assert [str(chunk.slice(0, 1000).to_pydict()) for chunk in again] == [
+        str(chunk.slice(0, 1000).to_pydict()) for chunk in chunks
+    ]
     assert sum(chunk.num_rows for chunk in again) == rows
     check_truth(source)
     check_split(source, rows)
