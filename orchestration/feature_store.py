@@ -74,12 +74,12 @@ def _keep_metrics_in_process() -> None:
 
 def open_store(settings: Settings) -> "FeatureStore":
     """Return the feature store below `settings.root`, online in the broker; nothing is contacted yet."""
+    _keep_metrics_in_process()
     from feast import FeatureStore, RepoConfig
     from feast.repo_config import RegistryConfig
 
     from orchestration.feast_plugins import connection_string
 
-    _keep_metrics_in_process()
     registry = settings.root / "feast" / "registry.db"
     registry.parent.mkdir(parents=True, exist_ok=True)
     return FeatureStore(
@@ -101,6 +101,7 @@ def apply(settings: Settings) -> tuple[str, ...]:
     Raises:
         ConfigurationError: there is no `feature_repo/definitions.py` beside the rooms.
     """
+    store = open_store(settings)
     from feast.repo_contents import RepoContents
     from feast.repo_operations import extract_objects_for_apply_delete
 
@@ -116,7 +117,6 @@ def apply(settings: Settings) -> tuple[str, ...]:
         label_views=[],
         permissions=[],
     )
-    store = open_store(settings)
     split: Any = extract_objects_for_apply_delete
     wanted, unwanted, _, _ = split(store.project, store.registry, contents)
     with redirect_stdout(io.StringIO()):

@@ -1,0 +1,36 @@
+"""Assets about what is served: the served log, and its drift from the training reference."""
+
+import dagster as dg
+
+from orchestration.assets.models import champions
+from orchestration.commands.options import moment
+from orchestration.partitions import RETRY
+from orchestration.pipeline.drift import check_drift
+from orchestration.resources import WorkspaceResource
+
+served = dg.AssetSpec(
+    "served",
+    group_name="close_the_loop",
+    deps=[champions],
+    kinds={"bentoml", "parquet"},
+    description="Features, score, version and time of every answered row, written by the scoring service.",
+)
+
+
+class DriftConfig(dg.Config):
+    """When (event time, ISO 8601); "" = the newest telemetry."""
+
+    at: str = ""
+
+
+@dg.asset(group_name="close_the_loop", deps=[served, champions], kinds={"evidently"}, retry_policy=RETRY)
+def drift_report(
+    context: dg.AssetExecutionContext, config: DriftConfig, workspace: WorkspaceResource
+) -> dg.MaterializeResult[None]:
+    """Evidently on what was served against the champion's training reference, incident windows masked."""
+    check = check_drift(workspace.open(), moment("at", config.at or None))
+    context.log.info(check.reason)
+    page = {"report": dg.MetadataValue.path(check.report)} if check.report else {}
+    return dg.MaterializeResult(
+        metadata={"drifted": check.drifted, "checked": check.checked, "reason": check.reason, "share": check.share, **page}
+    )

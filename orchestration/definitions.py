@@ -1,0 +1,25 @@
+"""Dagster's entry point: `dagster dev -m orchestration.definitions`."""
+
+import dagster as dg
+
+from orchestration import jobs, schedules, sensors
+from orchestration.assets import drift, models, telemetry
+from orchestration.resources import WorkspaceResource
+
+defs = dg.Definitions(
+    assets=[
+        telemetry.service_graph_and_labels,
+        telemetry.telemetry,
+        telemetry.features,
+        models.training_set,
+        *models.candidates,
+        models.champions,
+        drift.served,
+        drift.drift_report,
+    ],
+    jobs=[jobs.ingest_and_features, jobs.training, jobs.drift_check],
+    schedules=[schedules.nightly_features, schedules.nightly_retraining, schedules.hourly_drift_check],
+    sensors=[sensors.drift_sensor, sensors.false_alarm_sensor],
+    resources={"workspace": WorkspaceResource()},
+    executor=dg.in_process_executor,
+)

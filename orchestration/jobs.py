@@ -1,0 +1,23 @@
+"""Jobs: what runs together, by hand, on a schedule or because a sensor asks."""
+
+import dagster as dg
+
+from orchestration.partitions import DAILY
+
+ingest_and_features = dg.define_asset_job(
+    "ingest_and_features",
+    selection=dg.AssetSelection.assets("service_graph_and_labels", "telemetry", "series_features", "service_features"),
+    partitions_def=DAILY,
+    description="One day (or a range) of telemetry from a source to features.",
+)
+training = dg.define_asset_job(
+    "training",
+    selection=dg.AssetSelection.assets("training_set", "champions").upstream(depth=1).downstream(depth=0)
+    & dg.AssetSelection.groups("learn"),
+    description="Training set, candidates, gate, champions.",
+)
+drift_check = dg.define_asset_job(
+    "drift_check",
+    selection=dg.AssetSelection.assets("drift_report"),
+    description="Has what is served drifted from the reference?",
+)

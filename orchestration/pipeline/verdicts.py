@@ -1,0 +1,55 @@
+"""Verdicts of operators: was a detection worth a page? Kept in the lake, one a detection, the newest counts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aiops.errors import ContractError
+from data_contracts.schemas import VERDICTS
+from orchestration.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an operator said of a detection."""
+
+    detection_id: str
+    right: bool
+    given_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FalseAlarmRate:
+    """Share of false alarms among verdicts; `newest` is the id of the last one ("" without any)."""
+
+    verdicts: int
+    false_alarms: int
+    newest: str
+
+    @property
+    def share(self) -> float:
+        """Return false alarms per verdict, 0 without verdicts."""
+        return self.false_alarms / self.verdicts if self.verdicts else 0.0
+
+
+def give_verdict(workspace: Workspace, detection_id: str, right: bool, at: datetime) -> Verdict:
+    """Store a verdict; a later one on the same detection replaces it.
+
+    Raises:
+        ContractError: no such detection in the lake.
+    """
+    known = workspace.lake.read("detections", columns=["detection_id"])["detection_id"]
+    if not pc.any(pc.equal(known, detection_id)).as_py():
+        raise ContractError(f"detection_id {detection_id!r} is not in the lake's detections; `aiops status` shows recent ones")
+    row = pa.Table.from_pylist([{"given_at": at, "detection_id": detection_id, "right": right}], schema=VERDICTS)
+    workspace.lake.write("verdicts", row, key=detection_id)
+    return Verdict(detection_id, right, at)
+
+
+def false_alarm_rate(workspace: Workspace, since: datetime | None) -> FalseAlarmRate:
+    """Return the rate over verdicts given after `since` (all where None)."""
+    rows = workspace.lake.read("verdicts", since).to_pandas().sort_values("given_at").drop_duplicates("detection_id", keep="last")
+    newest = str(rows["detection_id"].iloc[-1]) if len(rows) else ""
+    return FalseAlarmRate(len(rows), int((~rows["right"]).sum()) if len(rows) else 0, newest)
