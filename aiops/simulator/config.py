@@ -17,6 +17,10 @@ SUDDEN_KINDS: Final[tuple[SuddenKind, ...]] = get_args(SuddenKind)
 INCIDENT_KINDS: Final[tuple[IncidentKind, ...]] = (*BUILDUP_KINDS, *SUDDEN_KINDS)
 DRIFT_KINDS: Final[tuple[DriftKind, ...]] = get_args(DriftKind)
 
+DirtyKind = Literal["nan", "infinite", "out_of_range", "future_timestamp", "duplicate", "empty_name"]
+DIRTY_KINDS: Final[tuple[DirtyKind, ...]] = get_args(DirtyKind)
+"""Ways in which a row can be bad."""
+
 MIN_SERVICES: Final = 3
 MAX_SERVICES: Final = 50
 MAX_STEPS: Final = 50_000_000
@@ -94,8 +98,8 @@ class SimulationConfig:
     `applications` splits the services into that many unconnected call graphs. `incidents_per_day` is reached on average as
     long as it leaves room for `spacing_min` of quiet between incidents. `buildup_share` is the share of incidents that can be
     foreseen. `decoys_per_day`: build-ups that revert, spikes, bumps of traffic: harmless and unlabelled. `gap_share`: share of
-    points missing in stretches of single series. `dirty_share`: bad rows emitted in addition, per good row.
-    `chunk_h`: length of the tables that `telemetry()` yields; it changes nothing else.
+    points missing in stretches of single series. `dirty_share`: bad rows emitted in addition, per good row, each
+    kind of `dirty_kinds` with the same chance. `chunk_h`: most hours of a table from `telemetry()`; it changes nothing else.
     """
 
     seed: int = 7
@@ -112,6 +116,7 @@ class SimulationConfig:
     decoys_per_day: float = 3.0
     gap_share: float = 0.002
     dirty_share: float = 0.0
+    dirty_kinds: tuple[DirtyKind, ...] = DIRTY_KINDS
     applications: int = 1
     chunk_h: float = 6.0
 
@@ -156,6 +161,8 @@ class SimulationConfig:
         _require(_is_between(self.decoys_per_day, 0, 1000), "decoys_per_day", self.decoys_per_day, "0 to 1000")
         _require(_is_between(self.gap_share, 0, 0.9), "gap_share", self.gap_share, "0 to 0.9")
         _require(_is_between(self.dirty_share, 0, 0.9), "dirty_share", self.dirty_share, "0 to 0.9")
+        known = len(self.dirty_kinds) > 0 and set(self.dirty_kinds) <= set(DIRTY_KINDS)
+        _require(known, "dirty_kinds", self.dirty_kinds, f"one or more of {', '.join(DIRTY_KINDS)}")
 
     @property
     def steps(self) -> int:

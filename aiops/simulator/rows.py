@@ -7,15 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from aiops.simulator.config import DIRTY_KINDS, DirtyKind
 from aiops.simulator.effects import METRICS
 from aiops.simulator.noise import BLOCK_STEPS, Grid
 from aiops.simulator.streams import Stream, generator
 from aiops.types import FloatArray, IntArray
 from data_contracts.metrics import CATALOGUE
 from data_contracts.schemas import NAME, TIMESTAMP
-
-DIRTY_KINDS: Final = ("nan", "infinite", "out_of_range", "future_timestamp", "duplicate", "empty_name")
-"""Kinds of bad rows, each drawn with the same chance."""
 
 NAN, INFINITE, OUT_OF_RANGE, FUTURE, DUPLICATE, EMPTY_NAME = range(len(DIRTY_KINDS))
 _FUTURE_US: Final = 36_525 * 86_400_000_000
@@ -69,6 +67,7 @@ class RowMaker:
     start_us: int
     gap_share: float
     dirty_share: float
+    dirty_kinds: tuple[DirtyKind, ...] = DIRTY_KINDS
 
     def table(self, span: BlockSpan, values: FloatArray) -> pa.Table:
         """Return the rows of one span; `values` is (metrics, services, BLOCK_STEPS). Bad rows follow the row they spoil."""
@@ -121,7 +120,8 @@ class RowMaker:
         rng = generator(self.grid.seed, Stream.DIRTY, span.block)
         width = len(self.services) * len(METRICS)
         chance = rng.random(BLOCK_STEPS * width)[span.first * width : span.stop * width][rows]
-        drawn = rng.integers(len(DIRTY_KINDS), size=BLOCK_STEPS * width)[span.first * width : span.stop * width][rows]
+        codes = np.array([DIRTY_KINDS.index(kind) for kind in self.dirty_kinds], dtype=np.int64)
+        drawn = codes[rng.integers(codes.size, size=BLOCK_STEPS * width)[span.first * width : span.stop * width][rows]]
         dirty = np.flatnonzero(chance < self.dirty_share)
         order = np.insert(np.arange(rows.size), dirty + 1, dirty)
         kinds = np.insert(np.full(rows.size, -1, dtype=np.int64), dirty + 1, drawn[dirty])

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError
-from aiops.simulator.config import SimulationConfig
-from aiops.simulator.effects import EffectField
+from aiops.simulator.config import DIRTY_KINDS, SimulationConfig
+from aiops.simulator.effects import METRICS, EffectField
 from aiops.simulator.everyday import (
     Decoy,
     Deployment,
@@ -21,11 +22,13 @@ from aiops.simulator.everyday import (
 )
 from aiops.simulator.impact import incident_effects
 from aiops.simulator.profiles import draw_profiles
-from aiops.simulator.rows import DIRTY_KINDS, BlockSpan, RowMaker, spans
+from aiops.simulator.rows import BlockSpan, RowMaker, spans
 from aiops.simulator.schedule import PlannedIncident, plan_incidents
 from aiops.simulator.signals import SignalModel
 from aiops.simulator.topology import Topology, build_topology
 from aiops.simulator.truth import deployments_table, dirty_table, drift_table, edges_table, incidents_table
+
+_MOST_CHUNK_ROWS: Final = 131_072
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,15 @@ class Simulation:
         return self.config.start + timedelta(seconds=self.config.length_s)
 
     def telemetry(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[pa.Table]:
-        """Yield tables of `chunk_h` hours with the required columns of `schemas.TELEMETRY`, names dictionary-encoded.
+        """Yield the required columns of `schemas.TELEMETRY`, names dictionary-encoded, in tables of at most `chunk_h` hours.
 
-        Rows are in order of timestamp, service, metric and limited to ticks start <= t < end. A bad row (`dirty_share`)
-        directly follows the good row that it spoils, whatever its own timestamp says. Memory: one chunk and two blocks.
+        Tables have at most about 131,000 rows (and their bad ones), in order of timestamp, service, metric, of the ticks
+        start <= t < end. A bad row (`dirty_share`) directly follows the good row that it spoils, whatever its own timestamp
+        says. Memory: one chunk and two blocks.
         """
         first, stop = self._steps(start, end)
-        chunk = max(1, round(self.config.chunk_h * 3600 / self.config.step_s))
+        fitting = _MOST_CHUNK_ROWS // (len(self.services) * len(METRICS))
+        chunk = max(1, min(fitting, round(self.config.chunk_h * 3600 / self.config.step_s)))
         done, white = -2, np.empty(0)
         tables: list[pa.Table] = []
         values = np.empty(0)
@@ -142,7 +147,7 @@ def simulate(config: SimulationConfig) -> Simulation:
     drifting[list(plan.drifting)] = 1.0
     model = SignalModel(config, draw_profiles(config.seed, topology), _effects(config, plan), drifting)
     start_us = (config.start - datetime.fromtimestamp(0, tz=UTC)) // timedelta(microseconds=1)
-    rows = RowMaker(topology.services, model.grid, start_us, config.gap_share, config.dirty_share)
+    rows = RowMaker(topology.services, model.grid, start_us, config.gap_share, config.dirty_share, config.dirty_kinds)
     return Simulation(config, plan, model, rows)
 
 

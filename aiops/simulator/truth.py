@@ -4,9 +4,8 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from aiops.simulator.config import SimulationConfig
+from aiops.simulator.config import DIRTY_KINDS, SimulationConfig
 from aiops.simulator.everyday import Deployment
-from aiops.simulator.rows import DIRTY_KINDS
 from aiops.simulator.schedule import PlannedIncident
 from aiops.simulator.topology import Topology
 from aiops.types import IntArray

@@ -7,12 +7,13 @@ from typing import Final
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError, SourceError
-from aiops.simulator.config import DriftSpec, SimulationConfig
+from aiops.simulator.config import DIRTY_KINDS, DriftSpec, SimulationConfig
 from aiops.simulator.simulate import Simulation, simulate
 from aiops.types import HistorySplit
 from serving.sources.options import SourceOptions
 
 _DIRTY_SHARE: Final = 0.0002
+_DIRTY_KINDS: Final = tuple(kind for kind in DIRTY_KINDS if kind != "future_timestamp")  # windows cut by timestamp
 _DRIFT_AFTER: Final = 0.4
 
 
@@ -37,7 +38,7 @@ class SimulatedSource:
         return self._simulation
 
     def batches(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[pa.Table]:
-        """Yield tables of `chunk_h` hours for ticks start <= t < end; bad rows come with the tick that they belong to.
+        """Yield tables for ticks start <= t < end; a bad row comes with its tick, also one of a future timestamp.
 
         Raises:
             SourceError: `start` or `end` has no time zone.
@@ -90,5 +91,6 @@ def open_simulate(options: SourceOptions) -> SimulatedSource:
         incidents_per_day=options.incidents_per_day,
         drift=DriftSpec("level", drift_h, magnitude=0.8, share=0.6) if options.drift else None,
         dirty_share=_DIRTY_SHARE,
+        dirty_kinds=_DIRTY_KINDS,
     )
     return SimulatedSource(config, options.history_share)
