@@ -67,11 +67,12 @@ def _false_pages(code: IntArray, time_us: IntArray, alarm: BoolArray, false: Boo
     return pages
 
 
-def threshold_for_budget(scores: FloatArray, counter: PageCounter, budget: PageBudget) -> float:
+def threshold_for_budget(scores: FloatArray, counter: PageCounter, budget: PageBudget, beside: BoolArray | None = None) -> float:
     """Return the lowest threshold (alarm: score >= threshold) that, like every higher one tried, keeps the budget.
 
     `scores` is (n,) aligned to the counter's rows; NaN never alarms. Without any finite score, or if even the highest score
     costs too much, the threshold lies above every score. Rows outside incidents set it: fit it on training data only.
+    `beside` (n,) are alarms that are raised anyway and spend of the same budget.
     """
     known = np.unique(scores[np.isfinite(scores)])
     if not known.size:
@@ -79,7 +80,8 @@ def threshold_for_budget(scores: FloatArray, counter: PageCounter, budget: PageB
     allowed = budget.per_day * counter.service_days
 
     def keeps(rank: int) -> bool:
-        return counter.false_pages(scores >= known[known.size - 1 - rank]) <= allowed
+        alarm = scores >= known[known.size - 1 - rank]
+        return counter.false_pages(alarm if beside is None else alarm | beside) <= allowed
 
     ranks = np.unique(np.geomspace(1, known.size, GRID).astype(np.int64)) - 1
     good, bad = -1, -1
