@@ -1,0 +1,148 @@
+"""Tier 1, the model-free part: every point is scored against what its series was before it."""
+
+from typing import Final
+
+import numpy as np
+
+from aiops.jit import kernel
+from aiops.robust import clipped_z, floored
+from aiops.series_state import (
+    BIN_DEVIATION,
+    BIN_MEAN,
+    BIN_SCORE,
+    BIN_VARIANCE,
+    NEEDS_RING,
+    NEXT_BIN,
+    SCORED,
+    TOO_MANY_SERIES,
+    WARMUP,
+    EngineArrays,
+    EngineParameters,
+    PointResults,
+    PointRows,
+    slot_of,
+)
+from aiops.windows import admit, drop_oldest, insert, make_room
+
+CLIP: Final = 5.0
+"""Innovations beyond this many scales count as this many in the running averages: one outlier does not blind a series."""
+SLOW_ALPHA: Final = 0.01
+"""Weight of a new point in the running mean absolute deviation."""
+
+
+@kernel
+def update_averages(arrays: EngineArrays, parameters: EngineParameters, slot: int, value: float) -> None:
+    """Move the running mean, variance (West 1979, exponentially weighted) and mean absolute deviation by one point in order.
+
+    Until the warm-up ends the weights are 1/n (plain averages) and nothing is clipped.
+    """
+    record = arrays.series[slot]
+    record.updates += 1
+    updates = record.updates
+    if updates == 1:
+        record.mean = value
+        record.variance = 0.0
+        record.deviation = 0.0
+        return
+    step = value - record.mean
+    size = abs(step)
+    if updates > parameters.warmup_points:
+        floor = floored(record.deviation, record.mean, record.floor)
+        size = min(size, CLIP * floor)
+        limit = CLIP * max(np.sqrt(record.variance), floor)
+        step = min(max(step, -limit), limit)
+    weight = max(parameters.alpha, 1.0 / updates)
+    slow = max(SLOW_ALPHA, 1.0 / updates)
+    record.mean += weight * step
+    record.variance = (1.0 - weight) * (record.variance + weight * step * step)
+    record.deviation += slow * (size - record.deviation)
+    if not np.isfinite(record.variance):
+        record.updates = 1
+        record.mean = value
+        record.variance = 0.0
+        record.deviation = 0.0
+
+
+@kernel
+def score_point(arrays: EngineArrays, parameters: EngineParameters, slot: int, value: float) -> tuple[float, float, float]:
+    """Return (z, expected, scale) of a value against what was known before it; NaN in warm-up.
+
+    Two views: running average, and median/MAD of the last hour as of the last closed tick. The one that finds the value
+    less strange counts, so both must agree before a point is strange.
+    """
+    record = arrays.series[slot]
+    if record.updates < parameters.warmup_points or record.ticked == 0:
+        return np.nan, np.nan, np.nan
+    expected = record.mean
+    scale = max(np.sqrt(record.variance), floored(record.deviation, expected, record.floor))
+    z = clipped_z(value - expected, scale)
+    if not np.isnan(record.spread):
+        second = clipped_z(value - record.median, record.spread)
+        if abs(second) < abs(z):
+            return second, record.median, record.spread
+    return z, expected, scale
+
+
+@kernel
+def note_bin(arrays: EngineArrays, parameters: EngineParameters, slot: int, time: int, z: float) -> None:
+    """Keep what the tick that ends this point's step will need: the averages so far and the greatest |z|.
+
+    `z` NaN = no score. A point of a step whose tick has closed only moves the averages.
+    """
+    record = arrays.series[slot]
+    number = -(-time // parameters.step_us)
+    in_order = time == record.newest
+    if number < arrays.counters[NEXT_BIN]:
+        if in_order:
+            record.tick_mean = record.mean
+            record.tick_variance = record.variance
+            record.tick_deviation = record.deviation
+        return
+    held = arrays.bins[slot, number % arrays.bins.shape[1]]
+    if in_order:
+        held[BIN_MEAN] = record.mean
+        held[BIN_VARIANCE] = record.variance
+        held[BIN_DEVIATION] = record.deviation
+    if not np.isnan(z) and not held[BIN_SCORE] >= abs(z):
+        held[BIN_SCORE] = abs(z)
+
+
+@kernel
+def apply_points(
+    arrays: EngineArrays, parameters: EngineParameters, rows: PointRows, results: PointResults, span: tuple[int, int]
+) -> int:
+    """Apply rows span[0] <= i < span[1] in order; return the row reached: less than span[1] where arrays must grow first."""
+    for i in range(span[0], span[1]):
+        slot = slot_of(arrays, parameters, rows.key[i])
+        if slot == -2:
+            return i
+        if slot == -1:
+            results.status[i] = TOO_MANY_SERIES
+            continue
+        time = rows.time[i]
+        value = rows.value[i]
+        status = admit(arrays, parameters, slot, time)
+        if status != SCORED:
+            results.status[i] = status
+            continue
+        if not make_room(arrays, slot):
+            arrays.counters[NEEDS_RING] = 1
+            return i
+        z, expected, scale = score_point(arrays, parameters, slot, value)
+        record = arrays.series[slot]
+        if record.count == 0:
+            record.newest = time
+            record.covered_from = time
+        in_order = time >= record.newest
+        record.newest = max(record.newest, time)
+        record.covered_from = min(record.covered_from, time)
+        drop_oldest(arrays, parameters, slot, record.newest)
+        insert(arrays, slot, time, value)
+        if in_order:
+            update_averages(arrays, parameters, slot, value)
+        note_bin(arrays, parameters, slot, time, z)
+        results.status[i] = WARMUP if np.isnan(z) else SCORED
+        results.z[i] = z
+        results.expected[i] = expected
+        results.scale[i] = scale
+    return span[1]

@@ -1,0 +1,250 @@
+"""Features of every series at one tick: `schemas.SERIES_FEATURES`, from the points with timestamp <= tick in its window.
+
+Windows are (tick - length, tick]. All formulas are two-pass over the window itself, nothing is a running sum:
+
+- `last`: the newest value; `ewma`, `ewma_dev`: running mean and standard deviation over the points in order up to the tick
+- `abnormality`: the greatest tier 1 score of the points in (tick - step, tick]
+- `mean`, `std` (n - 1), `min`, `max`, `median`
+- `mad_z`: (last - median) / floored 1.4826 MAD, clipped
+- `slope_per_min`: least squares
+- `rate_of_change`: 2 (last - first) / (|last| + |first|): in [-2, 2], symmetric, 0 where both are 0
+- `gap_count`: points expected by the median interval of the last hour and not there
+
+Unknown is NaN: everything of an empty window; std, mad_z, slope, rate and gaps of one with fewer than 2 points.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from aiops.jit import kernel
+from aiops.robust import MAD_TO_SIGMA, clipped_z, floored, mad_of_sorted, median_of_sorted, score_of_z, sort_in_place
+from aiops.series_state import (
+    BIN_DEVIATION,
+    BIN_MEAN,
+    BIN_SCORE,
+    BIN_VARIANCE,
+    HOUR_US,
+    SERIES_COUNT,
+    EngineArrays,
+    EngineParameters,
+)
+from aiops.types import FloatArray, IntArray
+from data_contracts.schemas import SERIES_FEATURES, WINDOW_STATISTICS
+
+MINUTE_US: Final = 60_000_000
+SHORT_US: Final = 300_000_000
+MEAN, STD, MIN, MAX, MEDIAN, MAD_Z, SLOPE, RATE, GAPS = range(len(WINDOW_STATISTICS))
+LAST, EWMA, EWMA_DEV, ABNORMALITY, SHORT, LONG = 0, 1, 2, 3, 4, 4 + len(WINDOW_STATISTICS)
+SLOPE_ERROR: Final = len(SERIES_FEATURES)
+"""Row of the standard error of the 1 h slope: for service features only."""
+RECENT: Final = SLOPE_ERROR + 1
+"""Row that is 1 where a point lies in the last 5 min (or step, if longer)."""
+ROWS: Final = RECENT + 1
+BASELINE_POINTS: Final = 5
+"""Points in the last hour from which its median and MAD are a baseline for scores."""
+
+ERROR_POINTS: Final = 5
+"""Points from which a slope has a standard error."""
+
+
+class Window(NamedTuple):
+    """Points of one series in one window."""
+
+    time: IntArray  # (n,) us ascending
+    value: FloatArray  # (n,)
+    ordered: FloatArray  # (n,) the values ascending
+
+
+class Expectation(NamedTuple):
+    """What a window should look like."""
+
+    tick: int  # us
+    length: int  # us
+    interval: float  # us between points, NaN = unknown
+    covered_from: int  # us
+    floor: float  # of the scale
+
+
+class TickRows(NamedTuple):
+    """Output of one tick; one column a series with points in the last hour."""
+
+    features: FloatArray  # (ROWS, S)
+    slot: npt.NDArray[np.int32]  # (S,)
+
+
+@kernel
+def median_interval(times: IntArray, buffer: FloatArray) -> float:
+    """Return the median time between consecutive points, us; NaN for fewer than 2 points."""
+    count = times.size - 1
+    if count < 1:
+        return np.nan
+    least = times[1] - times[0]
+    greatest = least
+    for i in range(count):
+        interval = times[i + 1] - times[i]
+        least = min(least, interval)
+        greatest = max(greatest, interval)
+        buffer[i] = interval
+    if least == greatest:
+        return float(least)
+    sort_in_place(buffer, count)
+    return median_of_sorted(buffer, count)
+
+
+@kernel
+def missing_points(count: int, expectation: Expectation) -> float:
+    """Return how many of the points expected in the window are not there; NaN where the interval is unknown."""
+    if np.isnan(expectation.interval):
+        return np.nan
+    expected = np.floor(expectation.length / expectation.interval)
+    if expectation.covered_from > expectation.tick - expectation.length:
+        expected = np.floor((expectation.tick - expectation.covered_from) / expectation.interval) + 1.0
+    return float(max(0.0, expected - count))
+
+
+@kernel
+def write_trend(window: Window, mean: float, out: FloatArray) -> float:
+    """Write std, min, max and slope of 2 points or more; return the slope's standard error (NaN below ERROR_POINTS)."""
+    count = window.time.size
+    origin = window.time[0]
+    centre = 0.0
+    for i in range(count):
+        centre += window.time[i] - origin
+    centre /= count
+    squares = products = spread = 0.0
+    low = high = window.value[0]
+    for i in range(count):
+        offset = (window.time[i] - origin - centre) / MINUTE_US
+        deviation = window.value[i] - mean
+        squares += deviation * deviation
+        products += deviation * offset
+        spread += offset * offset
+        low = min(low, window.value[i])
+        high = max(high, window.value[i])
+    out[STD] = np.sqrt(squares / (count - 1))
+    out[MIN] = low
+    out[MAX] = high
+    out[SLOPE] = products / spread
+    if count < ERROR_POINTS:
+        return np.nan
+    return float(np.sqrt(max(squares - products * products / spread, 0.0) / ((count - 2) * spread)))
+
+
+@kernel
+def write_window(window: Window, expectation: Expectation, out: FloatArray) -> tuple[float, float]:
+    """Write the WINDOW_STATISTICS of one window; return (floored 1.4826 MAD, standard error of the slope)."""
+    count = window.value.size
+    out[:] = np.nan
+    if count == 0:
+        out[GAPS] = missing_points(0, expectation)
+        return np.nan, np.nan
+    total = 0.0
+    for i in range(count):
+        total += window.value[i]
+    mean = total / count
+    last = window.value[count - 1]
+    median = median_of_sorted(window.ordered, count)
+    spread = floored(MAD_TO_SIGMA * mad_of_sorted(window.ordered, count, median), median, expectation.floor)
+    out[MEAN] = mean
+    out[MEDIAN] = median
+    if count == 1:
+        out[MIN] = last
+        out[MAX] = last
+        out[GAPS] = missing_points(1, expectation)
+        return spread, np.nan
+    error = write_trend(window, mean, out)
+    out[MAD_Z] = clipped_z(last - median, spread)
+    first = window.value[0]
+    size = abs(last) + abs(first)
+    out[RATE] = 2.0 * (last - first) / size if size > 0.0 else 0.0
+    out[GAPS] = missing_points(count, expectation)
+    return spread, error
+
+
+@kernel
+def close_bin(arrays: EngineArrays, slot: int, number: int) -> float:
+    """Take over the averages of the step that ends at the tick; return its greatest |z|, NaN where there was none."""
+    held = arrays.bins[slot, number % arrays.bins.shape[1]]
+    if not np.isnan(held[BIN_MEAN]):
+        record = arrays.series[slot]
+        record.tick_mean = held[BIN_MEAN]
+        record.tick_variance = held[BIN_VARIANCE]
+        record.tick_deviation = held[BIN_DEVIATION]
+    worst = held[BIN_SCORE]
+    held[:] = np.nan
+    return float(worst)
+
+
+@kernel
+def bounds_at(arrays: EngineArrays, slot: int, tick: int) -> tuple[int, int, int]:
+    """Return ring positions (first of the hour, first of the 5 min, end) of the points up to the tick."""
+    record = arrays.series[slot]
+    times = arrays.ring_time[slot]
+    low = record.start
+    high = record.start + record.count
+    while high > low and times[high - 1] > tick:
+        high -= 1
+    while low < high and times[low] <= tick - HOUR_US:
+        low += 1
+    short = high
+    while short > low and times[short - 1] > tick - SHORT_US:
+        short -= 1
+    return low, short, high
+
+
+@kernel
+def write_series(arrays: EngineArrays, slot: int, tick: int, bounds: tuple[int, int, int], out: FloatArray) -> None:
+    """Write all but `abnormality` and RECENT of one series with points in the last hour, and renew its baseline."""
+    low, short, high = bounds
+    record = arrays.series[slot]
+    times = arrays.ring_time[slot]
+    values = arrays.ring_value[slot]
+    count = high - low
+    ordered = np.empty(count)
+    interval = median_interval(times[low:high], ordered)
+    floor = record.floor
+    if not np.isnan(record.tick_deviation):
+        floor = max(floor, record.tick_deviation)
+    out[LAST] = values[high - 1]
+    out[EWMA] = record.tick_mean
+    out[EWMA_DEV] = np.sqrt(record.tick_variance)
+    ordered[: high - short] = values[short:high]
+    sort_in_place(ordered, high - short)
+    expectation = Expectation(tick, SHORT_US, interval, record.covered_from, floor)
+    write_window(Window(times[short:high], values[short:high], ordered[: high - short]), expectation, out[SHORT:LONG])
+    ordered[:] = values[low:high]
+    sort_in_place(ordered, count)
+    expectation = Expectation(tick, HOUR_US, interval, record.covered_from, floor)
+    spread, out[SLOPE_ERROR] = write_window(
+        Window(times[low:high], values[low:high], ordered), expectation, out[LONG:SLOPE_ERROR]
+    )
+    record.ticked = 1
+    record.median = out[LONG + MEDIAN] if count >= BASELINE_POINTS else np.nan
+    record.spread = spread if count >= BASELINE_POINTS else np.nan
+
+
+@kernel
+def close_series(arrays: EngineArrays, parameters: EngineParameters, tick: int, rows: TickRows) -> int:
+    """Write the features of all series with points in (tick - 1 h, tick]; return how many there are."""
+    recent = max(SHORT_US, parameters.step_us)
+    number = tick // parameters.step_us
+    found = 0
+    out = np.empty(ROWS)
+    for slot in range(arrays.counters[SERIES_COUNT]):
+        record = arrays.series[slot]
+        if record.newest <= tick - HOUR_US:
+            continue
+        worst = close_bin(arrays, slot, number)
+        bounds = bounds_at(arrays, slot, tick)
+        if bounds[0] == bounds[2]:
+            continue
+        write_series(arrays, slot, tick, bounds, out)
+        out[ABNORMALITY] = score_of_z(worst)
+        out[RECENT] = 1.0 if arrays.ring_time[slot, bounds[2] - 1] > tick - recent else 0.0
+        rows.slot[found] = slot
+        for i in range(ROWS):
+            rows.features[i, found] = out[i]
+        found += 1
+    return found
