@@ -88,12 +88,13 @@ def read_labels(column: AnyArray) -> LabelSets | None:
         return None
     if not isinstance(column, pa.MapArray):
         raise SchemaError(f"column 'labels' has type {column.type}; it must be map<string, string>: cast it or leave it out")
+    keys, items = read_codes(column.keys, "labels"), read_codes(column.items, "labels")
     offsets = np.asarray(column.offsets.to_numpy(), np.int64)
     starts = offsets[:-1]
     ends = np.where(nulls(column) != 0, starts, offsets[1:])
     if not (ends > starts).any():
         return None
-    return LabelSets(starts, ends, read_codes(column.keys, "labels"), read_codes(column.items, "labels"))
+    return LabelSets(starts, ends, keys, items)
 
 
 def fold_labels(metrics: Names, labels: LabelSets) -> Names:

@@ -80,7 +80,7 @@ def _buffers(values: AnyArray) -> tuple[Int64s, Uint8s]:
     _, offsets, data = values.buffers()
     if len(values) == 0 or offsets is None:
         return np.zeros(1, np.int64), np.zeros(0, np.uint8)
-    limits = np.frombuffer(memoryview(offsets), np.int32)[values.offset : values.offset + len(values) + 1].astype(np.int64)
+    limits = np.frombuffer(memoryview(offsets), np.int32, count=len(values) + 1, offset=4 * values.offset).astype(np.int64)
     content = np.frombuffer(memoryview(data), np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
     return limits, content
 

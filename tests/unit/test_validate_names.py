@@ -128,3 +128,8 @@ def test_tenants_are_folded_into_the_service() -> None:
     assert outcome.accepted.column("service").to_pylist() == ["acme/cart", "cart", "globex/cart"]
     assert reasons(raw) == ["duplicate"]
     assert validate(table(tenant=pa.nulls(1)), NOW).accepted.column("service").to_pylist() == ["cart"]
+
+
+def test_buffers_of_odd_sizes_are_read() -> None:
+    offsets = pa.py_buffer(b"\x00\x00\x00\x00\x04\x00\x00\x00\xff")
+    assert reasons(table(service=pa.StringArray.from_buffers(1, offsets, pa.py_buffer(b"cart")))) == []
