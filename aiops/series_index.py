@@ -45,7 +45,7 @@ class DictionaryKeys:
     def __init__(self) -> None:
         self.services = NameTable()
         self.metrics = NameTable()
-        self._seen: "list[tuple[pa.Array[Any], IntArray] | None]" = [None, None]
+        self._seen: list[tuple[pa.Array[Any], IntArray] | None] = [None, None]
 
     def of(self, table: pa.RecordBatch) -> IntArray:
         """Return service number << 32 | metric number of every row, (n,) int64."""
@@ -91,7 +91,7 @@ class SeriesIndex:
     def __init__(self, graph: ServiceGraph) -> None:
         self._graph = graph
         self._specs: dict[str, MetricSpec] = {}
-        self._columns: "tuple[int, pa.Array[Any], pa.Array[Any], pa.Array[Any]] | None" = None
+        self._columns: tuple[int, pa.Array[Any], pa.Array[Any], pa.Array[Any]] | None = None
         self.services = NameTable()
         self.names: list[tuple[str, str]] = []
         self.facts = SeriesFacts(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
