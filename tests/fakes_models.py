@@ -2,13 +2,15 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from aiops.errors import ArtifactError
 from aiops.types import FloatArray, State
-from data_contracts.schemas import SERVICE_FEATURES
+from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from serving.bento.model_source import ServedModel, served_model
 
 OUTPUTS = {"isolation-forest": ("score",), "incident-predictor": ("p_15min", "p_60min")}
@@ -76,3 +78,10 @@ def load_linear(folder: Path, version: str) -> ServedModel:
         raise ArtifactError(f"{path}: not JSON") from error
     served = linear(raw["name"], version, raw["weight"])
     return ServedModel(served.model, version, served.example_rows, served.example_scores + raw["shift"], served.base_value)
+
+
+def online_row(service: str, tick: datetime, value: float) -> pa.RecordBatch:
+    """Return one row of service features, all of them `value` but the last, which is unknown."""
+    columns = {name: [value] for name in SERVICE_FEATURES} | {SERVICE_FEATURES[-1]: [None]}
+    row = {"event_timestamp": [tick], "available_at": [tick], "service": [service], **columns}
+    return pa.RecordBatch.from_pydict(row, schema=SERVICE_FEATURES_TABLE)

@@ -8,12 +8,11 @@ import pyarrow as pa
 from prometheus_client import CollectorRegistry
 
 from aiops.settings import Settings
-from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from serving.bento.model_source import FolderModels
 from serving.bento.online_features import MemoryFeatures
 from serving.bento.runtime import Adapters, Runtime
 from serving.bento.service import create_service
-from tests.fakes_models import load_linear
+from tests.fakes_models import load_linear, online_row
 
 
 class FileLake:
@@ -29,13 +28,6 @@ class FileLake:
         folder.mkdir(parents=True, exist_ok=True)
         pq.write_table(rows, folder / f"part-{key}.parquet")
         return int(rows.num_rows)
-
-
-def online_row(service: str, tick: datetime, value: float) -> pa.RecordBatch:
-    """Return one row of service features, all of them `value` but the last, which is unknown."""
-    columns = {name: [value] for name in SERVICE_FEATURES} | {SERVICE_FEATURES[-1]: [None]}
-    row = {"event_timestamp": [tick], "available_at": [tick], "service": [service], **columns}
-    return pa.RecordBatch.from_pydict(row, schema=SERVICE_FEATURES_TABLE)
 
 
 def build(registry: CollectorRegistry) -> Runtime:

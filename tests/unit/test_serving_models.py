@@ -1,0 +1,317 @@
+"""Model slots follow aliases and refuse what does not prove itself; the challenger answers its share or scores in the shadow."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aiops.errors import ArtifactError, ModelNotFound, Unavailable
+from aiops.settings import ServingSettings
+from data_contracts.schemas import SERVED, SERVICE_FEATURES, TIMESTAMP
+from serving.bento.challenger import ChallengerPolicy, bucket_of
+from serving.bento.explaining import explain
+from serving.bento.metrics import ScoringMetrics
+from serving.bento.model_slot import ASK_AGAIN_S, RETRY_S, ModelSlot
+from serving.bento.model_source import FolderModels, MemoryModels, ServedModel
+from serving.bento.online_features import MemoryFeatures
+from serving.bento.problem import ProblemError
+from serving.bento.rows import RequestRows
+from serving.bento.runtime import Adapters, Runtime
+from serving.bento.scoring import INCIDENT_PREDICTOR, ISOLATION_FOREST, PREDICT, SCORE, Answer
+from serving.bento.served_log import ServedLog, ServedRows
+from tests.fakes_models import LinearModel, linear, load_linear, online_row, point_alias, write_linear
+
+NAME = ISOLATION_FOREST
+NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
+
+
+class Swaps:
+    """Remembers what a slot reports."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str | None, str | None]] = []
+        self.failures = 0
+
+    def swapped(self, name: str, alias: str, old: str | None, new: str | None) -> None:
+        self.seen.append((old, new))
+
+    def swap_failed(self, name: str, alias: str) -> None:
+        self.failures += 1
+
+
+class Lake:
+    """Keeps written tables; refuses the first `refusals` writes."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.tables: dict[str, pa.Table] = {}
+        self.refusals = refusals
+
+    def write(self, table: str, rows: pa.Table, key: str) -> int:
+        assert table == "served"
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError("disk full")
+        assert key not in self.tables
+        self.tables[key] = rows
+        return int(rows.num_rows)
+
+    def rows(self) -> list[dict[str, object]]:
+        return pa.concat_tables(self.tables.values()).to_pylist() if self.tables else []
+
+
+def rows_of(services: list[str], value: float = 0.1, looked_up: bool = False) -> RequestRows:
+    features = np.full((len(services), len(SERVICE_FEATURES)), np.nan if looked_up else value)
+    times = pa.array([NOW] * len(services), TIMESTAMP)
+    return RequestRows(pa.array(services), times, features, np.full(len(services), looked_up))
+
+
+def test_a_slot_follows_its_alias_and_keeps_what_works() -> None:
+    source, swaps = MemoryModels(), Swaps()
+    slot = ModelSlot(NAME, "champion", source, swaps)
+    assert not slot.poll(0.0)
+    assert slot.current is None
+    source.add(NAME, linear(NAME, "1", 0.1), "champion")
+    assert slot.poll(1.0)
+    first = slot.current
+    assert not slot.poll(2.0)
+    wrong = linear(NAME, "2", 0.2)
+    source.add(NAME, ServedModel(wrong.model, "2", wrong.example_rows, wrong.example_scores + 0.01, 0.0), "champion")
+    assert not slot.poll(3.0)
+    assert slot.current is first
+    assert slot.status.refused_version == "2"
+    assert "differ by 0.01" in slot.status.error
+    assert not slot.poll(3.0 + RETRY_S / 2)
+    assert swaps.failures == 1
+    assert not slot.poll(4.0 + RETRY_S)
+    assert swaps.failures == 2
+    source.add(NAME, linear(NAME, "3", 0.3), "champion")
+    assert slot.poll(5.0 + RETRY_S)
+    assert slot.status.version == "3"
+    assert slot.status.error == ""
+    assert swaps.seen == [(None, "1"), ("1", "3")]
+
+
+def test_going_back_to_the_served_version_clears_the_refusal() -> None:
+    source, swaps = MemoryModels(), Swaps()
+    source.add(NAME, linear(NAME, "1", 0.1), "champion")
+    slot = ModelSlot(NAME, "champion", source, swaps)
+    slot.poll(0.0)
+    source.aliases[(NAME, "champion")] = "missing"
+    assert not slot.poll(1.0)
+    assert "ModelNotFound" in slot.status.error
+    source.aliases[(NAME, "champion")] = "1"
+    assert not slot.poll(2.0)
+    assert slot.status.error == ""
+    assert len(swaps.seen) == 1
+
+
+class DeadSource(MemoryModels):
+    """A registry that does not answer."""
+
+    def version_of(self, name: str, alias: str) -> str | None:
+        raise Unavailable("registry: no answer")
+
+
+def test_a_registry_that_does_not_answer_is_asked_again_later() -> None:
+    swaps = Swaps()
+    slot = ModelSlot(NAME, "champion", DeadSource(), swaps)
+    for second in (0.0, 1.0, ASK_AGAIN_S - 0.1):
+        assert not slot.poll(second)
+    assert swaps.failures == 1
+    slot.poll(ASK_AGAIN_S)
+    assert swaps.failures == 2
+
+
+def test_a_champion_stays_without_its_alias_and_a_challenger_goes() -> None:
+    source = MemoryModels()
+    for alias, stays in (("champion", True), ("challenger", False)):
+        source.add(NAME, linear(NAME, "1", 0.1), alias)
+        slot = ModelSlot(NAME, alias, source, Swaps())
+        slot.poll(0.0)
+        del source.aliases[(NAME, alias)]
+        slot.poll(1.0)
+        assert (slot.current is not None) is stays
+
+
+@pytest.mark.parametrize("features", [("unheard_of",), (SERVICE_FEATURES[0], "unheard_of")])
+def test_a_model_of_unknown_features_is_refused(features: tuple[str, ...]) -> None:
+    model = LinearModel(("score",), 0.1, features=features)
+    example = np.zeros((1, len(features)))
+    source = MemoryModels()
+    source.add(NAME, ServedModel(model, "1", example, model.score(example), 0.0), "champion")
+    slot = ModelSlot(NAME, "champion", source, Swaps())
+    assert not slot.poll(0.0)
+    assert "unheard_of" in slot.status.error
+
+
+def test_models_in_a_folder(tmp_path: Path) -> None:
+    source = FolderModels(tmp_path, load_linear)
+    assert source.version_of(NAME, "champion") is None
+    write_linear(tmp_path, NAME, "7", 0.1)
+    point_alias(tmp_path, NAME, {"champion": "7"})
+    assert source.version_of(NAME, "champion") == "7"
+    assert source.load(NAME, "7").version == "7"
+    with pytest.raises(ModelNotFound, match="version = 8"):
+        source.load(NAME, "8")
+    (tmp_path / NAME / "aliases.json").write_text("{")
+    with pytest.raises(ArtifactError, match="not JSON"):
+        source.version_of(NAME, "champion")
+
+
+def runtime(source: MemoryModels, lake: Lake, settings: ServingSettings) -> Runtime:
+    features = MemoryFeatures(timedelta(minutes=10))
+    features.write_services(online_row("known", NOW, 0.5))
+    features.write_services(online_row("stale", NOW - timedelta(hours=1), 0.5))
+    return Runtime(settings, Adapters(source, features, lake, lambda: NOW), CollectorRegistry())
+
+
+def models() -> MemoryModels:
+    source = MemoryModels()
+    for name in (ISOLATION_FOREST, INCIDENT_PREDICTOR):
+        source.add(name, linear(name, "1", 0.1), "champion")
+        source.add(name, linear(name, "2", -0.1), "challenger")
+    return source
+
+
+def answered(served: Runtime, rows: RequestRows) -> Answer:
+    answer = served.scoring.answer(SCORE, rows, "id-1")
+    served.scoring.record(answer)
+    return answer
+
+
+def test_every_answered_row_is_logged_once_with_what_it_was_scored_on() -> None:
+    lake = Lake()
+    served = runtime(models(), lake, ServingSettings())
+    served.start()
+    answer = answered(served, rows_of(["a", "b"]))
+    served.stop()
+    logged = lake.rows()
+    assert pa.concat_tables(lake.tables.values()).schema.equals(SERVED)
+    assert [(entry["service"], entry["role"], entry["model_version"]) for entry in logged] == [
+        ("a", "champion", "1"),
+        ("b", "champion", "1"),
+    ]
+    assert [entry["score"] for entry in logged] == answer.scores[:, -1].tolist()
+    assert logged[0]["request_id"] == "id-1"
+    assert logged[0][SERVICE_FEATURES[0]] == 0.1
+
+
+def test_a_shadow_is_scored_and_logged_and_never_answered() -> None:
+    lake = Lake()
+    served = runtime(models(), lake, ServingSettings(challenger="shadow"))
+    served.start()
+    answer = answered(served, rows_of(["a"]))
+    served.stop()
+    assert answer.versions == ("1",)
+    by_role = {entry["role"]: entry for entry in lake.rows()}
+    assert set(by_role) == {"champion", "shadow"}
+    assert by_role["shadow"]["model_version"] == "2"
+    assert by_role["shadow"]["score"] == pytest.approx(1.0 - float(answer.scores[0, 0]))
+
+
+def test_a_share_of_the_services_is_answered_by_the_challenger_and_says_so() -> None:
+    lake = Lake()
+    served = runtime(models(), lake, ServingSettings(challenger="share", challenger_share=0.4))
+    served.start()
+    names = [f"service-{number}" for number in range(500)]
+    answer = answered(served, rows_of(names))
+    served.stop()
+    versions = [answer.versions[index] for index in answer.version_index]
+    assert versions == ["2" if bucket_of(name) < 4000 else "1" for name in names]
+    assert 0.3 < versions.count("2") / len(versions) < 0.5
+    high, low = 1 / (1 + np.exp(-0.27)), 1 / (1 + np.exp(0.27))
+    assert answer.scores[:, 0] == pytest.approx([low if version == "2" else high for version in versions])
+    logged = {entry["service"]: entry["model_version"] for entry in lake.rows()}
+    assert logged == dict(zip(names, versions, strict=True))
+    assert {entry["role"] for entry in lake.rows()} == {"champion", "challenger"}
+
+
+def test_shares_nest_so_that_raising_the_share_moves_nobody_back() -> None:
+    services = pa.array([f"s{number}" for number in range(300)])
+    small = ChallengerPolicy("share", 0.1).answered_by_challenger(services)
+    large = ChallengerPolicy("share", 0.6).answered_by_challenger(services)
+    assert (large | ~small).all()
+    assert not ChallengerPolicy("off", 1.0).answered_by_challenger(services).any()
+    assert ChallengerPolicy("share", 1.0).answered_by_challenger(services).all()
+
+
+def test_keys_alone_are_completed_online_and_staleness_is_unknown_not_normal() -> None:
+    served = runtime(models(), Lake(), ServingSettings())
+    served.start()
+    answer = served.scoring.answer(PREDICT, rows_of(["known", "stale", "nobody"], looked_up=True), "id")
+    served.stop()
+    assert answer.known.tolist() == [True, False, False]
+    assert np.isnan(answer.scores[1:]).all()
+    assert not answer.anomalous[1:].any()
+    assert answer.scores[0, 0] == pytest.approx(1 / (1 + np.exp(-0.1 * 0.5 * 26)))
+    assert served.metrics.unknown_features._value.get() == 1 + 27 + 27
+
+
+def test_score_does_not_look_up() -> None:
+    served = runtime(models(), Lake(), ServingSettings())
+    served.start()
+    with pytest.raises(ProblemError) as refusal:
+        served.scoring.answer(SCORE, rows_of(["known"], looked_up=True), "id")
+    served.stop()
+    assert refusal.value.problem.field == "rows[0]"
+
+
+def test_without_a_champion_the_call_is_503_and_readiness_says_which() -> None:
+    source = MemoryModels()
+    source.add(ISOLATION_FOREST, linear(ISOLATION_FOREST, "1", 0.1), "champion")
+    served = runtime(source, Lake(), ServingSettings())
+    served.start()
+    with pytest.raises(ProblemError) as refusal:
+        served.scoring.answer(PREDICT, rows_of(["a"]), "id")
+    readiness = served.readiness()
+    served.stop()
+    assert refusal.value.problem.status == 503
+    assert not readiness.ready
+    assert {slot.name for slot in readiness.slots if slot.version is None} == {INCIDENT_PREDICTOR}
+
+
+def test_explanations_add_up_and_speak() -> None:
+    served = runtime(models(), Lake(), ServingSettings())
+    served.start()
+    rows = rows_of(["a", "b"], value=0.2)
+    rows.features[0, 3] = -5.0
+    rows.features[1, :] = np.nan
+    explanation = explain(served.scoring, "", rows, "id")
+    served.stop()
+    first, second = explanation.explained
+    assert first.contributions[0].feature == SERVICE_FEATURES[3]
+    sizes = [abs(item.contribution) for item in first.contributions]
+    assert sizes == sorted(sizes, reverse=True)
+    assert first.base_value + sum(item.contribution for item in first.contributions) == pytest.approx(first.margin)
+    assert first.score == pytest.approx(1 / (1 + np.exp(-first.margin)))
+    assert f"Lowered by {SERVICE_FEATURES[3]} = -5 (-0.5)" in first.words
+    assert second.contributions == ()
+    assert "unknown" in second.words
+
+
+def test_a_lake_that_fails_for_a_while_loses_nothing() -> None:
+    lake = Lake(refusals=2)
+    served = runtime(models(), lake, ServingSettings(served_flush_s=0.01))
+    served.start()
+    for _ in range(5):
+        answered(served, rows_of(["a", "b"]))
+    served.stop()
+    assert len(lake.rows()) == 10
+    assert served.metrics.served_failures._value.get() == 2
+    assert served.metrics.served_dropped._value.get() == 0
+
+
+def test_what_exceeds_the_queue_is_dropped_oldest_first_and_counted() -> None:
+    lake, metrics = Lake(), ScoringMetrics(CollectorRegistry())
+    log = ServedLog(lake, 1000, 60.0, metrics, "process")
+    for number in range(15):
+        rows = rows_of([f"{number}"] * 100)
+        entry = ServedRows(NOW, "id", NAME, "1", "champion", rows.services, rows.event_times, rows.features, np.zeros(100))
+        log.append(entry)
+    assert log.queued_rows == 1000
+    log.flush()
+    assert metrics.served_dropped._value.get() == 500
+    assert [entry["service"] for entry in lake.rows()] == [f"{number}" for number in range(5, 15) for _ in range(100)]
