@@ -1,0 +1,44 @@
+"""`python -m serving.consumer`: run one consumer process; settings come from `AIOPS_*`."""
+
+import argparse
+import gc
+import logging
+import sys
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from aiops.settings import Settings
+from serving.consumer.config import ConsumerConfig
+from serving.consumer.process import run_consumer
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m serving.consumer", description="Thin streaming consumer, exactly once.")
+    parser.add_argument("--partitions", help="comma-separated partition numbers to own, e.g. 0,1 (default: all)")
+    parser.add_argument("--only", choices=("ingest", "score"), help="run stage 1 or stage 2 alone (default: both)")
+    parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s")
+    try:
+        settings = Settings()
+        owned = _owned(options.partitions, settings.broker.partitions)
+    except (ValidationError, ValueError) as error:
+        parser.error(str(error))
+    config = ConsumerConfig(settings, owned, score=options.only != "ingest", ingest=options.only != "score")
+    gc.freeze()
+    return run_consumer(config)
+
+
+def _owned(text: str | None, count: int) -> tuple[int, ...]:
+    if text is None:
+        return tuple(range(count))
+    owned = tuple(sorted({int(part) for part in text.split(",")}))
+    if not owned or owned[0] < 0 or owned[-1] >= count:
+        raise ValueError(f"--partitions {text}: numbers must lie in 0..{count - 1} (AIOPS_BROKER__PARTITIONS={count})")
+    return owned
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Which services go to the models at a closed tick: those that tier 1 flagged, and all of them at the prediction cadence."""
+
+from dataclasses import fields
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from data_contracts import schemas
+from serving.consumer.worst_point import WorstPoint, WorstPoints
+
+_POINT_COLUMNS: Final = tuple(name for name in schemas.CANDIDATES.names if name in {field.name for field in fields(WorstPoint)})
+
+
+def candidates_of(rows: pa.RecordBatch, worst: WorstPoints, step_us: int, predict_every_us: int) -> pa.RecordBatch:
+    """Return `schemas.CANDIDATES` rows for the closed ticks in `rows` (`schemas.SERVICE_FEATURES_TABLE`), in their order.
+
+    Takes the services' worst points out of `worst`. A tick is scheduled where a multiple of `predict_every_us` lies in
+    (tick - step, tick].
+    """
+    ticks = rows.column("event_timestamp").cast(pa.int64()).to_numpy()
+    scheduled = ticks // predict_every_us != (ticks - step_us) // predict_every_us
+    services = [str(name) for name in rows.column("service").to_pylist()]
+    points = [worst.take(service, tick) for service, tick in zip(services, ticks.tolist(), strict=True)]
+    worst.forget_through(int(ticks.max()))
+    flagged = np.array([point is not None and point.flagged for point in points], dtype=bool)
+    places = np.flatnonzero(flagged | scheduled)
+    chosen = rows.take(places)
+    found = [points[place] for place in places.tolist()]
+    columns: dict[str, Any] = {name: chosen.column(name) for name in chosen.schema.names}
+    columns |= {name: [None if point is None else getattr(point, name) for point in found] for name in _POINT_COLUMNS}
+    columns["point_timestamp"] = [None if point is None else point.timestamp_us for point in found]
+    columns["flagged"], columns["scheduled"] = flagged[places], scheduled[places]
+    arrays = [_array(columns[field.name], field.type) for field in schemas.CANDIDATES]
+    return pa.RecordBatch.from_arrays(arrays, schema=schemas.CANDIDATES)
+
+
+def _array(values: Any, kind: pa.DataType) -> "pa.Array[Any]":
+    if isinstance(values, pa.Array):
+        return values
+    made: pa.Array[Any] = pa.array(values, type=kind, from_pandas=pa.types.is_floating(kind))
+    return made

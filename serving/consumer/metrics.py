@@ -1,0 +1,126 @@
+"""Self-metrics of the consumer, in a registry of their own, served with a health page on the metrics port."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
+_STALLED_S: Final = 60.0
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+class ConsumerMetrics:
+    """Everything the consumer says about itself. Counters are this process's; the exact totals live on the broker."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.points = Counter("aiops_points_total", "Points by outcome", ["outcome"], registry=registry)
+        self.rejects = Counter("aiops_rejected_total", "Rejected rows by reason", ["reason"], registry=registry)
+        self.candidates = Counter("aiops_candidates_total", "Candidates routed to the models", registry=registry)
+        self.detections = Counter("aiops_detections_total", "Detections committed", ["tier", "revision"], registry=registry)
+        self.predictions = Counter("aiops_predictions_total", "Predictions committed", registry=registry)
+        self.deferred = Counter("aiops_deferred_total", "Candidates put off because the models did not answer", registry=registry)
+        self.flush_failures = Counter("aiops_feature_flush_failures_total", "Failed online feature writes", registry=registry)
+        self.flushed = Counter("aiops_features_flushed_total", "Feature rows written online", ["table"], registry=registry)
+        self.archived = Counter("aiops_archived_total", "Rows copied to the lake", ["table"], registry=registry)
+        self.state_lost = Counter("aiops_state_lost_total", "Starts without a usable checkpoint", registry=registry)
+        self.lag_entries = Gauge("aiops_lag_entries", "Entries waiting", ["stream"], registry=registry)
+        self.lag_s = Gauge("aiops_lag_seconds", "Age of the newest committed telemetry entry", ["partition"], registry=registry)
+        self.breaker = Gauge("aiops_breaker_state", "0 closed, 1 half open, 2 open", registry=registry)
+        self.checkpoint_bytes = Gauge("aiops_checkpoint_bytes", "Size of the newest checkpoint", ["partition"], registry=registry)
+        checkpoint_age = Gauge("aiops_checkpoint_age_seconds", "Time since the newest checkpoint", registry=registry)
+        self.commit_s = Histogram("aiops_commit_seconds", "One atomic commit", registry=registry, buckets=_SECONDS)
+        self.tick_s = Histogram("aiops_tick_seconds", "One read: decode to outputs", registry=registry, buckets=_SECONDS)
+        self.scoring_s = Histogram("aiops_scoring_seconds", "One call of the models", registry=registry, buckets=_SECONDS)
+        self.end_to_end_s = Histogram(
+            "aiops_end_to_end_seconds", "Produced to committed", ["stage"], registry=registry, buckets=_SECONDS
+        )
+        memory = Gauge("aiops_resident_bytes", "Resident memory", registry=registry)
+        memory.set_function(resident_bytes)
+        self._checkpoint_at = time.monotonic()
+        checkpoint_age.set_function(lambda: time.monotonic() - self._checkpoint_at)
+        self._beat_at: dict[str, float] = {}
+
+    def count_points(self, counts: Mapping[str, int]) -> None:
+        """Add one commit's counters (names as in the broker's hash)."""
+        for name, by in counts.items():
+            if name.startswith("rejected."):
+                self.rejects.labels(name.removeprefix("rejected.")).inc(by)
+            elif name.startswith("points_"):
+                self.points.labels(name.removeprefix("points_")).inc(by)
+
+    def checkpointed(self, partition: int, size: int) -> None:
+        """Note a written checkpoint."""
+        self._checkpoint_at = time.monotonic()
+        self.checkpoint_bytes.labels(str(partition)).set(size)
+
+    def beat(self, loop: str) -> None:
+        """Note that a loop is alive."""
+        self._beat_at[loop] = time.monotonic()
+
+    def stalled(self) -> list[str]:
+        """Return the loops that did not beat for a minute."""
+        now = time.monotonic()
+        return [loop for loop, at in self._beat_at.items() if now - at > _STALLED_S]
+
+
+def resident_bytes() -> float:
+    """Return the resident memory of this process in bytes (0 where /proc is absent)."""
+    statm = Path("/proc/self/statm")
+    return float(statm.read_text().split()[1]) * _PAGE_BYTES if statm.exists() else 0.0
+
+
+class MetricsServer:
+    """HTTP server of `/metrics`, `/livez` (loops beat) and `/readyz` (ownership taken, state restored)."""
+
+    def __init__(self, metrics: ConsumerMetrics, address: tuple[str, int], ready: Callable[[], bool]) -> None:
+        self._server = ThreadingHTTPServer(address, _handler(metrics, ready))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Return the port in use."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Serve in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _handler(metrics: ConsumerMetrics, ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = self._answer()
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _answer(self) -> tuple[int, bytes]:
+            if self.path == "/metrics":
+                return 200, generate_latest(metrics.registry)
+            if self.path == "/livez":
+                stalled = metrics.stalled()
+                return (503, f"stalled: {', '.join(stalled)}\n".encode()) if stalled else (200, b"ok\n")
+            if self.path == "/readyz":
+                return (200, b"ok\n") if ready() else (503, b"starting\n")
+            return 404, b"not found: try /metrics, /livez or /readyz\n"
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  name given by http.server
+            """Say nothing: probes come every second."""
+
+    return Handler

@@ -1,0 +1,226 @@
+"""Stage 1 of one partition: decode → validate → features and tier 1 → candidates, a pure function of the entries so far.
+
+Everything depends on the entries alone (their `available at` is the clock), so that a replay after a crash rebuilds the same
+state and the same outputs, bit for bit, however the entries are cut into reads.
+"""
+
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from aiops.errors import StateError
+from aiops.types import PointStatus, SeriesBatch
+from serving import streams
+from serving.consumer.candidates import candidates_of
+from serving.consumer.tier1 import AlarmLevels, LevelTable, codes_of
+from serving.consumer.worst_point import JudgedPoints, WorstPoints, severity_of
+
+if TYPE_CHECKING:
+    from aiops.feature_engine import EngineConfig, EngineOutput, FeatureEngine
+    from aiops.graph import ServiceGraph
+
+SOURCE: Final = "stream"
+_KEPT_PAYLOAD_BYTES: Final = 65_536
+_REFUSED: Final[Mapping[PointStatus, tuple[str, str, str]]] = {
+    PointStatus.DUPLICATE: ("duplicate", "timestamp", "the series has a point at that time, the first is kept: send one"),
+    PointStatus.TOO_LATE: ("too_late", "timestamp", "its tick is closed: send sooner or raise AIOPS_TELEMETRY__LATENESS_S"),
+    PointStatus.TOO_MANY_SERIES: (
+        "too_many_series",
+        "metric",
+        "no room left: raise AIOPS_TELEMETRY__MAX_SERIES",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionConfig:
+    """How one partition is processed."""
+
+    engine: "EngineConfig"
+    graph: "ServiceGraph"
+    levels: AlarmLevels
+    step_us: int
+    lateness_us: int
+    predict_every_us: int
+    future_tolerance_s: int
+    max_series: int
+
+
+@dataclass(slots=True)
+class Step:
+    """What a run of entries gave: rows by table, counters with `points_in = points_scored + points_warmup + points_rejected`."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    candidates: list[pa.RecordBatch] = field(default_factory=list)
+    rejected: list[pa.RecordBatch] = field(default_factory=list)
+    series_features: list[pa.RecordBatch] = field(default_factory=list)
+    service_features: list[pa.RecordBatch] = field(default_factory=list)
+
+
+class Partition:
+    """State of one partition. `apply` the entries in stream order; `snapshot` and `restore` are exact."""
+
+    def __init__(self, config: PartitionConfig, engine: "FeatureEngine", worst: WorstPoints, clock_us: int = 0) -> None:
+        self._config = config
+        self._engine = engine
+        self._worst = worst
+        self._clock_us = clock_us
+        self._levels = LevelTable(config.levels, config.max_series)
+
+    @classmethod
+    def new(cls, config: PartitionConfig) -> "Partition":
+        """Return a partition that has seen nothing."""
+        from aiops.feature_engine import FeatureEngine
+
+        return cls(config, FeatureEngine(config.engine, config.graph), WorstPoints(config.step_us, config.lateness_us))
+
+    @classmethod
+    def restore(cls, config: PartitionConfig, state: Mapping[str, npt.NDArray[Any]]) -> "Partition":
+        """Return the partition that `snapshot` described.
+
+        Raises:
+            StateError: an array is missing, or of another version of the engine.
+        """
+        from aiops.feature_engine import FeatureEngine
+
+        try:
+            worst = WorstPoints.restore(config.step_us, config.lateness_us, _part(state, "worst/"))
+            clock_us = int(state["clock_us"])
+        except KeyError as error:
+            raise StateError(f"checkpoint lacks array {error}; remove the checkpoint folder to warm up anew") from error
+        return cls(config, FeatureEngine.restore(config.engine, config.graph, _part(state, "engine/")), worst, clock_us)
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the whole state as arrays."""
+        return {
+            "clock_us": np.array(self._clock_us),
+            **{f"engine/{name}": array for name, array in self._engine.snapshot().items()},
+            **{f"worst/{name}": array for name, array in self._worst.snapshot().items()},
+        }
+
+    def apply(self, entries: Sequence[streams.Entry]) -> Step:
+        """Process entries in stream order and return what they gave."""
+        step = Step()
+        for entry in entries:
+            self._clock_us = max(self._clock_us, entry.available_us)
+            if entry.kind == streams.KIND_TELEMETRY:
+                self._telemetry(entry, step)
+            else:
+                self._note(entry, step)
+        return step
+
+    def _telemetry(self, entry: streams.Entry, step: Step) -> None:
+        from data_contracts.codec import UndecodableError, decode
+        from data_contracts.validate import SchemaError, validate
+
+        try:
+            table = decode(entry.payload)
+            now = streams.from_us(self._clock_us)
+            valid = validate(table, now, SOURCE, self._config.future_tolerance_s)
+        except (UndecodableError, SchemaError) as error:
+            self._undecodable(entry, str(error), step)
+            return
+        output = self._engine.update(SeriesBatch(valid.accepted), np.full(valid.accepted.num_rows, self._clock_us))
+        self._judge(valid.accepted, output)
+        step.counts["points_in"] += table.num_rows
+        step.counts["points_scored"] += int(np.count_nonzero(output.status == PointStatus.SCORED))
+        step.counts["points_warmup"] += int(np.count_nonzero(output.status == PointStatus.WARMUP))
+        self._reject(valid.rejected, step)
+        self._refused(valid.accepted, output, step)
+        self._close(output, step)
+
+    def _note(self, entry: streams.Entry, step: Step) -> None:
+        try:
+            note = json.loads(entry.payload)
+            if entry.kind == streams.KIND_INCIDENT:
+                self._engine.note_incident(str(note["service"]), int(note["known_at_us"]))
+            elif entry.kind == streams.KIND_CLOSE:
+                until_us = int(note["until_us"])
+                self._close(self._engine.close_through(streams.from_us(until_us)), step)
+                self._worst.forget_through(until_us // self._config.step_us * self._config.step_us)
+            else:
+                self._undecodable(entry, f"kind {entry.kind!r} is unknown", step)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            self._undecodable(entry, f"{type(error).__name__}: {error}", step)
+
+    def _judge(self, rows: pa.RecordBatch, output: "EngineOutput") -> None:
+        services, service = codes_of(rows.column("service"))
+        metrics, metric = codes_of(rows.column("metric"))
+        if service.size == 0:
+            return
+        levels = self._levels.look_up((services, metrics), service, metric)
+        value = rows.column("value").to_numpy()
+        seen = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
+        outside = seen & ((value < levels.low) | (value > levels.high))
+        severity = np.where(seen, severity_of(output.z, levels.alarm_z, outside), np.nan)
+        reach = levels.alarm_z * output.scale
+        self._worst.add(
+            JudgedPoints(
+                services,
+                metrics,
+                service,
+                metric,
+                rows.column("timestamp").cast(pa.int64()).to_numpy(),
+                value,
+                output.z,
+                levels.alarm_z,
+                output.score,
+                output.expected,
+                np.fmax(output.expected - reach, levels.low),
+                np.fmin(output.expected + reach, levels.high),
+                severity,
+            )
+        )
+
+    def _close(self, output: "EngineOutput", step: Step) -> None:
+        if output.series_features.num_rows:
+            step.series_features.append(output.series_features)
+        rows = output.service_features
+        if rows.num_rows:
+            step.service_features.append(rows)
+            found = candidates_of(rows, self._worst, self._config.step_us, self._config.predict_every_us)
+            if found.num_rows:
+                step.candidates.append(found)
+
+    def _refused(self, rows: pa.RecordBatch, output: "EngineOutput", step: Step) -> None:
+        from data_contracts.rejects import Refusal, rejected_points
+
+        now = streams.from_us(self._clock_us)
+        for status, (reason, field_name, detail) in _REFUSED.items():
+            places = np.flatnonzero(output.status == status)
+            if places.size:
+                refusal = Refusal(reason, field_name, detail)
+                self._reject(rejected_points(rows.take(places), refusal, now, SOURCE), step)
+
+    def _reject(self, rows: pa.RecordBatch, step: Step) -> None:
+        if rows.num_rows == 0:
+            return
+        step.rejected.append(rows)
+        step.counts["points_rejected"] += rows.num_rows
+        for reason, count in Counter(rows.column("reason").to_pylist()).items():
+            step.counts[f"rejected.{reason}"] += count
+
+    def _undecodable(self, entry: streams.Entry, why: str, step: Step) -> None:
+        from data_contracts.rejects import Refusal, rejected_batch
+
+        row = {
+            "entry": entry.entry_id,
+            "payload_base64": base64.b64encode(entry.payload[:_KEPT_PAYLOAD_BYTES]).decode(),
+            "payload_bytes": len(entry.payload),
+            "payload_sha256": hashlib.sha256(entry.payload).hexdigest(),
+        }
+        refusal = Refusal("undecodable", "payload", f"entry {entry.entry_id}: {why}"[:1000])
+        step.counts["points_in"] += 1
+        self._reject(rejected_batch([json.dumps(row)], [refusal], streams.from_us(self._clock_us), SOURCE), step)
+
+
+def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}

@@ -1,0 +1,199 @@
+"""Stage 2: candidates to the models in batches, verdicts and position committed together.
+
+When the service stays silent for `fallback_after_s`, what tier 1 flagged is reported by tier 1 alone (revision 0, the reason
+says so), and the candidates move to the deferred stream in the same commit. The breaker then answers at once until a trial
+call succeeds; deferred candidates are scored after that and reported as revision 1, once each.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from aiops.errors import ContractError, Unavailable
+from serving import streams
+from serving.consumer.circuit_breaker import BreakerConfig, BreakerState, CircuitBreaker
+from serving.consumer.commit import Commit, Output, Position
+from serving.consumer.config import ConsumerConfig
+from serving.consumer.metrics import ConsumerMetrics
+from serving.consumer.verdicts import Answers, Models, Silence, Verdicts, ask, judged, tier1_alone
+
+_TRIM_S: Final = 2.0
+_RETRY_S: Final = 0.2
+_ENTRIES: Final = 64
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerParts:
+    """What stage 2 works with."""
+
+    config: ConsumerConfig
+    broker: streams.Streams
+    models: Models
+    metrics: ConsumerMetrics
+    stop: threading.Event
+
+
+class Scorer:
+    """The loop of stage 2 over the owned partitions; one thread."""
+
+    def __init__(self, parts: ScorerParts) -> None:
+        self._parts = parts
+        self._settings = parts.config.settings.consumer
+        self._breaker = CircuitBreaker(BreakerConfig(failures=1), time.monotonic)
+        self._live: dict[int, Position] = {}
+        self._late: dict[int, Position] = {}
+        self._down_reason = ""
+        self._trim_at = 0.0
+
+    def run(self) -> None:
+        """Take the partitions and work until stopped.
+
+        Raises:
+            FencedError: another scorer took a partition. StateError: see `Position.commit`.
+        """
+        for number in self._parts.config.partitions:
+            self._live[number] = Position(self._parts.broker, "score", number)
+            self._late[number] = Position(self._parts.broker, "deferred", number)
+        while not self._parts.stop.is_set():
+            self._parts.metrics.beat("scorer")
+            self._parts.metrics.breaker.set(self._breaker.state)
+            try:
+                self._turn()
+            except Unavailable as error:
+                log.warning("scorer waits for the broker: %s", error)
+                self._parts.stop.wait(_RETRY_S)
+
+    def _turn(self) -> None:
+        after = {streams.candidates(number): position.through for number, position in self._live.items()}
+        found = self._parts.broker.read(after, _ENTRIES, self._parts.config.block_ms)
+        for number, position in self._live.items():
+            for entries in self._batches(found.get(streams.candidates(number), [])):
+                if not self._handle(number, position, entries):
+                    return
+        if self._breaker.state is not BreakerState.OPEN:
+            for number, position in self._late.items():
+                self._catch_up(number, position)
+        self._trim()
+
+    def _batches(self, entries: Sequence[streams.Entry]) -> list[list[streams.Entry]]:
+        """Group entries so that each group but an oversized single one has at most `score_batch` rows."""
+        groups: list[list[streams.Entry]] = []
+        rows = 0
+        for entry in entries:
+            size = streams.from_ipc(entry.payload).num_rows
+            if not groups or rows + size > self._settings.score_batch:
+                groups.append([])
+                rows = 0
+            groups[-1].append(entry)
+            rows += size
+        return groups
+
+    def _handle(self, number: int, position: Position, entries: list[streams.Entry]) -> bool:
+        candidates = _joined(entries)
+        answers = self._ask_patiently(candidates)
+        if isinstance(answers, Answers):
+            return self._commit(number, position, entries, judged(candidates, answers))
+        if self._parts.stop.is_set():
+            return False
+        put_off: list[Output] = []
+        if answers.ask_again:
+            payload = streams.to_ipc(candidates)
+            put_off = [Output(streams.deferred(number), streams.KIND_SERVICE, payload, entries[-1].produced_ns)]
+            self._parts.metrics.deferred.inc(candidates.num_rows)
+        done = self._commit(number, position, entries, tier1_alone(candidates, answers.reason), put_off)
+        self._bound_deferred(number)
+        return done
+
+    def _ask_patiently(self, candidates: pa.RecordBatch) -> Answers | Silence:
+        """Ask until the models answer, for `fallback_after_s`; not at all while the breaker is open, once if half open."""
+        if not self._breaker.allows():
+            return Silence(self._down_reason, ask_again=True)
+        trial = self._breaker.state is BreakerState.HALF_OPEN
+        give_up_at = time.monotonic() + self._settings.fallback_after_s
+        while True:
+            try:
+                with self._parts.metrics.scoring_s.time():
+                    answers = ask(self._parts.models, candidates)
+            except ContractError as error:
+                log.error("the scoring service refuses %d candidates: %s", candidates.num_rows, error)
+                self._breaker.succeeded()
+                return Silence(f"refused by the scoring service: {error}", ask_again=False)
+            except Unavailable as error:
+                self._down_reason = f"scoring service unavailable: {error}"
+                if trial or time.monotonic() >= give_up_at or self._parts.stop.wait(_RETRY_S):
+                    self._breaker.failed()
+                    log.warning("the models do not answer, tier 1 speaks alone: %s", error)
+                    return Silence(self._down_reason, ask_again=True)
+                self._parts.metrics.beat("scorer")
+            else:
+                self._breaker.succeeded()
+                return answers
+
+    def _catch_up(self, number: int, position: Position) -> None:
+        entries = self._parts.broker.range(streams.deferred(number), f"({position.through}", "+", _ENTRIES)
+        for group in self._batches(entries):
+            candidates = _joined(group)
+            answers = self._ask_patiently(candidates)
+            if isinstance(answers, Silence):
+                if answers.ask_again:
+                    return
+                verdicts = tier1_alone(candidates.slice(0, 0), answers.reason)
+            else:
+                verdicts = judged(candidates, answers, revision=1)
+            if not self._commit(number, position, group, verdicts):
+                return
+            log.info("partition %d: caught up with %d deferred candidates", number, candidates.num_rows)
+
+    def _commit(
+        self, number: int, position: Position, entries: list[streams.Entry], verdicts: Verdicts, more: Sequence[Output] = ()
+    ) -> bool:
+        produced_ns = entries[-1].produced_ns
+        outputs = [
+            Output(stream, streams.KIND_SERVICE, streams.to_ipc(rows), produced_ns)
+            for stream, rows in ((streams.DETECTIONS, verdicts.detections), (streams.PREDICTIONS, verdicts.predictions))
+            if rows.num_rows
+        ]
+        counts = {"detections": verdicts.detections.num_rows, "predictions": verdicts.predictions.num_rows}
+        commit = Commit(entries[-1].entry_id, counts, [*outputs, *more])
+        with self._parts.metrics.commit_s.time():
+            if not position.commit_until_done(commit, self._parts.stop.wait):
+                return False
+        self._parts.metrics.end_to_end_s.labels("stage2").observe(max(0.0, time.time() - produced_ns / 1e9))
+        self._parts.metrics.predictions.inc(verdicts.predictions.num_rows)
+        for row in verdicts.detections.select(["tier", "revision"]).to_pylist():
+            self._parts.metrics.detections.labels(str(row["tier"]), str(row["revision"])).inc()
+        return True
+
+    def _bound_deferred(self, number: int) -> None:
+        dropped = self._parts.broker.keep_newest(streams.deferred(number), self._settings.max_deferred, streams.counts(number))
+        if dropped:
+            log.error("partition %d: %d deferred entries dropped, the models are away too long", number, dropped)
+
+    def _trim(self) -> None:
+        if time.monotonic() < self._trim_at:
+            return
+        self._trim_at = time.monotonic() + _TRIM_S
+        broker = self._parts.broker
+        for number in self._live:
+            broker.trim_through(streams.candidates(number), self._live[number].through)
+            broker.trim_through(streams.deferred(number), self._late[number].through)
+            self._parts.metrics.lag_entries.labels(streams.deferred(number)).set(broker.length(streams.deferred(number)))
+        oldest_ms = int((time.time() - self._settings.keep_results_h * 3600) * 1000)
+        for stream, stage in ((streams.DETECTIONS, "archive-detections"), (streams.PREDICTIONS, "archive-predictions")):
+            through = f"{oldest_ms}-0"
+            if self._parts.config.archives:
+                archived = broker.hash_all(streams.offset(stage, 0)).get("id", streams.START)
+                through = min(through, archived, key=streams.id_parts)
+            broker.trim_through(stream, through)
+
+
+def _joined(entries: Sequence[streams.Entry]) -> pa.RecordBatch:
+    table = pa.concat_tables([streams.from_ipc(entry.payload) for entry in entries])
+    return streams.one_batch(table)

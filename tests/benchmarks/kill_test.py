@@ -1,0 +1,111 @@
+"""The large kill test: many random kill -9, several seeds; prints counts as JSON lines and ends with 1 if anything differs.
+
+`python -m tests.benchmarks.kill_test --rounds 3 --consumer 10 --broker 3 --service 3`
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.checks.stream_harness import (
+    NAIVE,
+    Batch,
+    Fleet,
+    Kills,
+    Outcome,
+    ScoringService,
+    batches,
+    differences,
+    drained,
+    outcome,
+    publish_all,
+    quick_settings,
+    wait_until,
+)
+
+CONSUMER = ("-m", "serving.consumer")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One disturbed run: kills of (consumer, broker, service) while `sent` is published with a pause after each batch."""
+
+    sent: Sequence[Batch]
+    budget: tuple[int, int, int]
+    seed: int
+    program: tuple[str, ...] = CONSUMER
+    pause_s: float = 0.03
+    timeout_s: float = 300.0
+
+
+def undisturbed(home: Path, sent: Sequence[Batch]) -> Outcome:
+    """Return the outcome of a run in which nothing is killed."""
+    settings = quick_settings(home)
+    with Fleet(settings, ScoringService(settings)) as fleet:
+        publish_all(settings, sent)
+        process = fleet.consume()
+        if not wait_until(lambda: fleet.settled(len(sent)), 120) or drained(process) != 0:
+            raise SystemExit(f"the undisturbed run did not end:\n{fleet.log()}")
+        return outcome(fleet)
+
+
+def disturbed(home: Path, plan: Round) -> tuple[Outcome, Kills]:
+    """Return the outcome of a run with kills, and the kills."""
+    settings = quick_settings(home)
+    with Fleet(settings, ScoringService(settings)) as fleet:
+        producer = threading.Thread(target=publish_all, args=(settings, plan.sent, plan.pause_s))
+        producer.start()
+        kills = Kills(fleet, plan.seed, plan.program, scored=plan.program != NAIVE)
+        process = kills.run(len(plan.sent), plan.budget, plan.timeout_s)
+        producer.join()
+        if drained(process) != 0:
+            raise SystemExit(f"the disturbed run did not end in order:\n{fleet.log()}")
+        return outcome(fleet), kills
+
+
+def figures(kind: str, found: Outcome, reference: Outcome, kills: Kills) -> str:
+    """Return one JSON line about a disturbed run."""
+    line = {
+        "run": kind,
+        "kills": {"consumer": kills.consumer, "broker": kills.broker, "service": kills.service},
+        "points_in": found.counts["points_in"],
+        "points_in_reference": reference.counts["points_in"],
+        "detections": len(found.detections),
+        "predictions": len(found.predictions),
+        "feature_rows": sum(map(len, found.features.values())),
+        "duplicates": found.duplicates,
+        "state_equal": found.state == reference.state,
+        "differs_in": differences(reference, found),
+    }
+    return json.dumps(line)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the rounds and the control."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batches", type=int, default=600)
+    for what, default in (("consumer", 10), ("broker", 3), ("service", 3)):
+        parser.add_argument(f"--{what}", type=int, default=default, help=f"kills of the {what} a round")
+    options = parser.parse_args(arguments)
+    sent = batches(options.batches)
+    budget = (options.consumer, options.broker, options.service)
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        reference = undisturbed(Path(folder) / "reference", sent)
+        for seed in range(options.rounds):
+            found, kills = disturbed(Path(folder) / f"round-{seed}", Round(sent, budget, seed))
+            failed = failed or bool(found.duplicates or differences(reference, found))
+            print(figures(f"exactly once, seed {seed}", found, reference, kills), flush=True)
+        naive, kills = disturbed(Path(folder) / "naive", Round(sent, (options.consumer, 0, 0), 0, NAIVE))
+        print(figures("control: at least once", naive, reference, kills), flush=True)
+    return 1 if failed or not naive.duplicates else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

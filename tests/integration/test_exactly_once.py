@@ -1,0 +1,34 @@
+"""Random kill -9 of consumer, broker and scoring service: the outcome equals an undisturbed run's; a naive consumer's does not.
+
+A larger harness: `python -m tests.benchmarks.kill_test`.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.kill_test import Round, disturbed, undisturbed
+from tests.checks.stream_harness import NAIVE, batches, differences
+
+pytestmark = pytest.mark.slow
+
+
+def test_kills_change_nothing_and_the_control_shows_that_the_test_can_fail(tmp_path: Path) -> None:
+    sent = batches(200)
+    reference = undisturbed(tmp_path / "reference", sent)
+    assert reference.duplicates == 0
+    assert reference.detections
+    assert reference.predictions
+    counts = reference.counts
+    assert counts["points_in"] == counts["points_scored"] + counts["points_warmup"] + counts["points_rejected"]
+    assert counts["points_in"] == sum(batch.rows.num_rows for batch in sent if batch.rows is not None)
+
+    found, kills = disturbed(tmp_path / "killed", Round(sent, (4, 1, 1), seed=11, timeout_s=60))
+    assert (kills.consumer, kills.broker, kills.service) == (4, 1, 1)
+    assert found.duplicates == 0
+    assert differences(reference, found) == []
+
+    naive, kills = disturbed(tmp_path / "naive", Round(sent, (3, 0, 0), 11, NAIVE, timeout_s=60))
+    assert kills.consumer == 3
+    assert naive.duplicates > 0
+    assert {"features", "counts"} <= set(differences(reference, naive))
