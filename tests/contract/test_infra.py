@@ -1,0 +1,266 @@
+"""Deployment files: Dagster's own schemas accept its instance, manifests are complete and closed, commands and settings exist."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aiops.settings import Settings
+
+INFRA = Path(__file__).parents[2] / "infra"
+MANIFESTS = sorted(path for path in (INFRA / "kubernetes").glob("*.yaml") if path.name != "kustomization.yaml")
+SECRETS = {
+    "aiops-secrets": {"AIOPS_BROKER__URL", "AIOPS_SERVING__JWT_KEY", "AIOPS_CONSUMER__SCORING_TOKEN"},
+    "aiops-postgres": {"DAGSTER_POSTGRES_PASSWORD", "MLFLOW_BACKEND_STORE_URI"},
+    "valkey-password": {"password"},
+}
+
+
+def documents() -> list[dict[str, Any]]:
+    return [one for path in MANIFESTS for one in yaml.safe_load_all(path.read_text()) if one]
+
+
+def of_kind(*kinds: str) -> list[dict[str, Any]]:
+    return [one for one in documents() if one["kind"] in kinds]
+
+
+def workloads() -> list[Any]:
+    return [pytest.param(one, id=one["metadata"]["name"]) for one in of_kind("Deployment", "StatefulSet")]
+
+
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((INFRA / "compose.yaml").read_text())
+    return loaded
+
+
+def modules_of(command: list[str]) -> list[str]:
+    return [command[place + 1] for place, word in enumerate(command) if word == "-m"]
+
+
+@pytest.fixture
+def dagster_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = of_kind("ConfigMap")[0]["data"]
+    for name, value in (*shared.items(), ("DAGSTER_POSTGRES_PASSWORD", "secret")):
+        if name.startswith("DAGSTER_") and name != "DAGSTER_HOME":
+            monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("dagster_environment")
+@pytest.mark.parametrize("name", ["dagster.production.yaml", "dagster.compose.yaml"])
+def test_dagster_accepts_its_instance_file(name: str, tmp_path: Path) -> None:
+    from dagster._core.instance.config import dagster_instance_config
+    from dagster._core.instance.ref import InstanceRef
+
+    shutil.copy(INFRA / name, tmp_path / "dagster.yaml")
+    config, custom = dagster_instance_config(str(tmp_path))
+    assert custom is None
+    reference = InstanceRef.from_dir(str(tmp_path))
+    assert reference.event_storage_data.class_name == "PostgresEventLogStorage"
+    assert set(config["storage"]["postgres"]["postgres_db"]) == {"hostname", "username", "password", "db_name", "port"}
+
+
+@pytest.mark.usefixtures("dagster_environment")
+@pytest.mark.parametrize("name", ["dagster.production.yaml", "dagster.compose.yaml"])
+def test_every_class_accepts_its_config(name: str) -> None:
+    from dagster._config import process_config, resolve_to_config_type
+
+    file = yaml.safe_load((INFRA / name).read_text())
+    parts = [part for part in file.values() if isinstance(part, dict) and "class" in part]
+    assert {part["class"] for part in parts} >= {"LocalComputeLogManager", "LocalArtifactStorage"}
+    for part in parts:
+        component = getattr(importlib.import_module(part["module"]), part["class"])
+        outcome = process_config(resolve_to_config_type(component.config_type()), part["config"])
+        assert outcome.success, (part["class"], outcome.errors)
+
+
+@pytest.mark.usefixtures("dagster_environment")
+def test_the_run_launcher_refuses_what_it_does_not_know() -> None:
+    """The control: the check above can fail."""
+    from dagster._config import process_config, resolve_to_config_type
+    from dagster_k8s import K8sRunLauncher
+
+    config = yaml.safe_load((INFRA / "dagster.production.yaml").read_text())["run_launcher"]["config"]
+    schema = resolve_to_config_type(K8sRunLauncher.config_type())
+    assert process_config(schema, config).success
+    assert not process_config(schema, {**config, "job_imagee": "x"}).success
+
+
+@pytest.mark.usefixtures("dagster_environment")
+def test_runs_get_the_image_secrets_and_volume_of_the_manifests() -> None:
+    config = yaml.safe_load((INFRA / "dagster.production.yaml").read_text())["run_launcher"]["config"]
+    assert config["job_namespace"] == of_kind("Namespace")[0]["metadata"]["name"]
+    assert config["service_account_name"] in {one["metadata"]["name"] for one in of_kind("ServiceAccount")}
+    assert set(config["env_config_maps"]) == {one["metadata"]["name"] for one in of_kind("ConfigMap")}
+    assert set(config["env_secrets"]) < set(SECRETS)
+    claims = {one["metadata"]["name"] for one in of_kind("PersistentVolumeClaim")}
+    assert {volume["persistentVolumeClaim"]["claimName"] for volume in config["volumes"]} == claims
+    assert of_kind("ConfigMap")[0]["data"]["DAGSTER_RUN_IMAGE"] in {
+        workload["spec"]["template"]["spec"]["containers"][0]["image"] for workload in of_kind("Deployment")
+    }
+
+
+def test_manifests_are_listed_named_and_unique() -> None:
+    listed = yaml.safe_load((INFRA / "kubernetes" / "kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == [path.name for path in MANIFESTS]
+    names = [(one["kind"], one["metadata"]["name"]) for one in documents()]
+    assert len(names) == len(set(names))
+    assert all(one["kind"] == "Namespace" or one["metadata"]["namespace"] == "aiops" for one in documents())
+    assert not of_kind("Secret")
+
+
+MODELS = {
+    "Namespace": "V1Namespace",
+    "ConfigMap": "V1ConfigMap",
+    "PersistentVolumeClaim": "V1PersistentVolumeClaim",
+    "Deployment": "V1Deployment",
+    "StatefulSet": "V1StatefulSet",
+    "Service": "V1Service",
+    "ServiceAccount": "V1ServiceAccount",
+    "Role": "V1Role",
+    "RoleBinding": "V1RoleBinding",
+    "HorizontalPodAutoscaler": "V2HorizontalPodAutoscaler",
+    "PodDisruptionBudget": "V1PodDisruptionBudget",
+    "NetworkPolicy": "V1NetworkPolicy",
+}
+
+
+@pytest.mark.parametrize("document", [pytest.param(one, id=f"{one['kind']}-{one['metadata']['name']}") for one in documents()])
+def test_every_field_is_one_of_kubernetes(document: dict[str, Any]) -> None:
+    """The API's own models refuse a field they do not know, at any depth, and a required one that is absent."""
+    import kubernetes.client
+    from dagster_k8s.models import k8s_model_from_dict, k8s_snake_case_dict
+
+    model = getattr(kubernetes.client, MODELS[document["kind"]])
+    assert k8s_model_from_dict(model, k8s_snake_case_dict(model, document)).metadata.name == document["metadata"]["name"]
+    with pytest.raises(Exception, match="metadatas"):
+        k8s_snake_case_dict(model, {**document, "metadatas": {}})
+
+
+@pytest.mark.parametrize("workload", workloads())
+def test_pods_are_restricted_limited_and_probed(workload: dict[str, Any]) -> None:
+    pod = workload["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["enableServiceLinks"] is False  # a Service named like a setting would otherwise become an unknown AIOPS_ name
+    for container in pod["containers"]:
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert set(container["resources"]) == {"requests", "limits"}
+        assert all(set(amounts) == {"cpu", "memory"} for amounts in container["resources"].values())
+        ports = {port["name"] for port in container.get("ports", ())}
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert container[probe].get("exec") or container[probe]["httpGet"]["port"] in ports
+        image, _, tag = container["image"].rpartition(":")
+        assert image
+        assert tag not in {"", "latest"}
+
+
+@pytest.mark.parametrize("workload", workloads())
+def test_pods_find_their_volumes_settings_and_labels(workload: dict[str, Any]) -> None:
+    spec = workload["spec"]
+    pod = spec["template"]["spec"]
+    claimed = {one["metadata"]["name"] for one in spec.get("volumeClaimTemplates", ())}
+    volumes = {volume["name"] for volume in pod["volumes"]} | claimed
+    container = pod["containers"][0]
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+    assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
+    for source in container.get("envFrom", ()):
+        if "secretRef" in source:
+            assert source["secretRef"]["name"] in SECRETS
+        else:
+            assert source["configMapRef"]["name"] == "aiops-environment"
+
+
+def test_services_autoscaler_budgets_and_policies_select_pods_that_exist() -> None:
+    labels = {
+        one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"] for one in of_kind("Deployment", "StatefulSet")
+    }
+    containers = {
+        one["metadata"]["name"]: one["spec"]["template"]["spec"]["containers"][0] for one in of_kind("Deployment", "StatefulSet")
+    }
+    for service in of_kind("Service"):
+        name = service["spec"]["selector"]["app.kubernetes.io/name"]
+        ports = {port["name"]: port["containerPort"] for port in containers[name]["ports"]}
+        assert {port["targetPort"]: port["port"] for port in service["spec"]["ports"]} == ports
+    for scaler in of_kind("HorizontalPodAutoscaler"):
+        target = scaler["spec"]["scaleTargetRef"]["name"]
+        assert target in labels
+        assert "replicas" not in next(one for one in of_kind("Deployment") if one["metadata"]["name"] == target)["spec"]
+    for budget in of_kind("PodDisruptionBudget"):
+        assert budget["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"] in labels
+    policies = {one["metadata"]["name"]: one["spec"] for one in of_kind("NetworkPolicy")}
+    assert policies["closed"]["podSelector"] == {}
+    assert set(policies["closed"]["policyTypes"]) == {"Ingress", "Egress"}
+    listening = {name for name, container in containers.items() if container.get("ports")}
+    assert listening <= set(policies)
+    for name in listening:
+        opened = {rule["port"] for rule in policies[name]["ingress"][0]["ports"]}
+        assert opened == {port["containerPort"] for port in containers[name]["ports"]}
+
+
+def test_commands_are_modules_that_exist() -> None:
+    commands = [(name, service.get("command", [])) for name, service in compose()["services"].items()]
+    commands += [
+        (one["metadata"]["name"], one["spec"]["template"]["spec"]["containers"][0]["args"]) for one in of_kind("Deployment")
+    ]
+    found = {module for _, command in commands if command for module in modules_of([str(word) for word in command])}
+    assert found == {
+        "serving.bento",
+        "serving.consumer",
+        "mlflow",
+        "dagster_webserver",
+        "dagster._daemon",
+        "orchestration.definitions",
+    }
+    for module in found:
+        assert importlib.util.find_spec(module) is not None, module
+    for module in ("serving.bento", "serving.consumer", "mlflow"):
+        assert importlib.util.find_spec(f"{module}.__main__") is not None, module
+
+
+@pytest.mark.parametrize("where", ["compose", "kubernetes"])
+def test_every_setting_is_known(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if where == "compose":
+        given = {
+            name: value for service in compose()["services"].values() for name, value in service.get("environment", {}).items()
+        }
+    else:
+        given = {**of_kind("ConfigMap")[0]["data"], **dict.fromkeys(SECRETS["aiops-secrets"], "x" * 32)}
+    for name, value in given.items():
+        if name.startswith(("AIOPS_", "MLFLOW_TRACKING")):
+            monkeypatch.setenv(name, value.partition(":-")[2].rstrip("}") or value if ":-" in value else value)
+    settings = Settings()
+    assert settings.tracking_uri == "http://mlflow:5000"
+    assert settings.scoring_url == "http://scorer:3100"
+    assert settings.serving.host == "0.0.0.0"
+    assert settings.serving.jwt_key is not None
+
+
+def test_compose_is_hardened_and_holds_no_secret() -> None:
+    file = compose()
+    for name, service in file["services"].items():
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "healthcheck" in service, name
+        assert "limits" in service["deploy"]["resources"], name
+        assert not service["image"].endswith(":latest")
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
+        assert set(service.get("depends_on", {})) <= set(file["services"])
+    text = (INFRA / "compose.yaml").read_text()
+    assert all(line.count("${") for line in text.splitlines() if "PASSWORD:" in line or "JWT_KEY:" in line or "TOKEN:" in line)
+    assert all((INFRA / one["file"]).is_file() for one in file["configs"].values() if "file" in one)
+
+
+def test_the_image_copies_what_is_there_and_runs_unprivileged() -> None:
+    lines = (INFRA / "Containerfile").read_text().splitlines()
+    copied = [word for line in lines if line.startswith("COPY ") and "--from" not in line for word in line.split()[1:-1]]
+    assert {"pyproject.toml", "constraints.txt", "serving/", "orchestration/"} <= set(copied)
+    assert all((INFRA.parent / name).exists() for name in copied)
+    ignored = (INFRA / "Containerfile.dockerignore").read_text().splitlines()
+    assert {f"!{name.rstrip('/')}" for name in copied} <= set(ignored)
+    assert "USER 10001:10001" in lines
+    assert any("-c constraints.txt" in line for line in lines)
+    assert all(":latest" not in line for line in lines if line.startswith("FROM"))
