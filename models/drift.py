@@ -2,14 +2,14 @@
 
 Four corrections come before any test, because each alone would raise false alarms:
 
-1. rows of services inside (or calling into) a known incident are masked: an incident is not drift;
+1. rows of services that a known incident can reach along calls are masked: an incident is not drift;
 2. each service is centred and scaled by its own reference median and spread: one model serves services of every size;
 3. the reference is drawn to the same hours of day (and weekday or weekend) as the current rows: night is not drift;
 4. columns that are unknown or nearly so on one side are screened out and named: Evidently aborts on an empty column.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +28,16 @@ METHOD = "wasserstein"
 
 @dataclass(frozen=True, slots=True)
 class DriftPolicy:
-    """When a difference is drift: thresholds are on the normed Wasserstein distance, in reference standard deviations."""
+    """When a difference is drift: thresholds are on the normed Wasserstein distance, in reference standard deviations.
 
-    min_rows: int = 500
+    Drift is either broad (`share` of the columns moved by `column_threshold`) or deep (a level moved by `level_threshold`):
+    the abnormality columns adapt to a new level within the hour, so a lasting shift shows in the levels alone.
+    """
+
+    min_rows: int = 200
     column_threshold: float = 0.25
     share: float = 0.3
+    level_threshold: float = 1.0
     known_share: float = 0.2
     reference_rows: int = 20_000
 
@@ -72,22 +77,23 @@ def mask_incidents(rows: pd.DataFrame, incidents: pd.DataFrame, graph: ServiceGr
     Args:
         rows: has columns service and event_timestamp (UTC).
         incidents: `schemas.INCIDENTS`; masked from onset_at to ends_at + `margin_min`.
-        graph: who calls whom; the effects of an incident travel to direct and indirect callers.
+        graph: who calls whom; failures travel to direct and indirect callers, load to callees.
         margin_min: minutes after the end in which the 1 h windows still hold the incident.
     """
     keep = np.ones(len(rows), dtype=bool)
     when, service = rows["event_timestamp"], rows["service"]
     for incident in incidents.itertuples(index=False):
         inside = (when >= incident.onset_at) & (when <= incident.ends_at + pd.Timedelta(minutes=margin_min))
-        keep &= ~(inside & service.isin(_dependents(graph, incident.service))).to_numpy()
+        touched = _reached(incident.service, graph.callers) | _reached(incident.service, graph.callees)
+        keep &= ~(inside & service.isin(touched)).to_numpy()
     return rows.loc[keep]
 
 
-def _dependents(graph: ServiceGraph, service: str) -> set[str]:
-    """Return `service` and all that call it, directly or not."""
+def _reached(service: str, neighbours: Callable[[str], tuple[str, ...]]) -> set[str]:
+    """Return `service` and all that are reached from it over any number of steps."""
     seen, frontier = {service}, [service]
     while frontier:
-        found = [caller for caller in graph.callers(frontier.pop()) if caller not in seen]
+        found = [name for name in neighbours(frontier.pop()) if name not in seen]
         seen.update(found)
         frontier.extend(found)
     return seen
@@ -211,12 +217,13 @@ def _judge(scores: dict[str, float], screened: Sequence[str], policy: DriftPolic
     columns = tuple(column for column in judged if column.column != PREDICTION)
     prediction = next((column for column in judged if column.column == PREDICTION), None)
     moved = sorted((column for column in columns if column.drifted), key=lambda column: -column.score)
-    drifted = len(moved) >= policy.share * len(columns)
+    deep = [column for column in moved if column.column.endswith("_level") and column.score >= policy.level_threshold]
+    drifted = bool(deep) or len(moved) >= policy.share * len(columns)
     named = ", ".join(f"{column.column} {column.score:.2f}" for column in moved[:4]) or "none"
     verdict = "drift" if drifted else "no drift"
     reason = (
         f"{verdict}: {len(moved)} of {len(columns)} columns moved by {policy.column_threshold} standard deviations or more"
-        f" (needed: {policy.share:.0%}); largest: {named}"
+        f" (broad: {policy.share:.0%}), {len(deep)} level(s) by {policy.level_threshold} or more; largest: {named}"
     )
     return DriftReport(True, drifted, reason, size[0], size[1], columns, prediction, tuple(screened), size[2])
 

@@ -5,40 +5,14 @@ Feast imports this module by name; nothing else does. It is an entry point, so i
 
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.infra.registry.file import FileRegistryStore
 from feast.repo_config import RegistryConfig
 from pydantic import Field, StrictStr
 
-from aiops.errors import ConfigurationError
 from aiops.settings import Settings
-
-
-def connection_string(url: str) -> str:
-    """Return Feast's form (`host:port,db=0,…`) of a redis:// or rediss:// URL.
-
-    >>> connection_string("redis://:secret@cache:6379/2")
-    'cache:6379,db=2,password="secret"'
-
-    Raises:
-        ConfigurationError: another scheme, or no host.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
-        raise ConfigurationError(
-            f"broker.url: scheme {parts.scheme!r} cannot hold online features; use redis://host:port/db or rediss://host:port/db"
-        )
-    options = [f"{parts.hostname}:{parts.port or 6379}", f"db={parts.path.strip('/') or '0'}"]
-    if parts.username:
-        options.append(f'username="{unquote(parts.username)}"')
-    if parts.password:
-        options.append(f'password="{unquote(parts.password)}"')
-    if parts.scheme == "rediss":
-        options.append("ssl=true")
-    options += [f"{name}={value}" for name, value in parse_qsl(parts.query)]
-    return ",".join(options)
+from orchestration.feature_store import connection_string
 
 
 def _default_connection() -> str:

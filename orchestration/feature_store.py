@@ -14,6 +14,7 @@ from contextlib import contextmanager, redirect_stdout
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -72,13 +73,36 @@ def _keep_metrics_in_process() -> None:
             os.environ.pop(name, None)
 
 
+def connection_string(url: str) -> str:
+    """Return Feast's form (`host:port,db=0,…`) of a redis:// or rediss:// URL.
+
+    >>> connection_string("redis://:secret@cache:6379/2")
+    'cache:6379,db=2,password="secret"'
+
+    Raises:
+        ConfigurationError: another scheme, or no host.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+        raise ConfigurationError(
+            f"broker.url: scheme {parts.scheme!r} cannot hold online features; use redis://host:port/db or rediss://host:port/db"
+        )
+    options = [f"{parts.hostname}:{parts.port or 6379}", f"db={parts.path.strip('/') or '0'}"]
+    if parts.username:
+        options.append(f'username="{unquote(parts.username)}"')
+    if parts.password:
+        options.append(f'password="{unquote(parts.password)}"')
+    if parts.scheme == "rediss":
+        options.append("ssl=true")
+    options += [f"{name}={value}" for name, value in parse_qsl(parts.query)]
+    return ",".join(options)
+
+
 def open_store(settings: Settings) -> "FeatureStore":
     """Return the feature store below `settings.root`, online in the broker; nothing is contacted yet."""
     _keep_metrics_in_process()
     from feast import FeatureStore, RepoConfig
     from feast.repo_config import RegistryConfig
-
-    from orchestration.feast_plugins import connection_string
 
     registry = settings.root / "feast" / "registry.db"
     registry.parent.mkdir(parents=True, exist_ok=True)
@@ -209,12 +233,14 @@ def _check_spine(spine: pd.DataFrame, features: tuple[str, ...]) -> None:
 
 def _check_lake(settings: Settings, service: Any, store: "FeatureStore") -> None:
     for projection in service.feature_view_projections:
-        source: Any = store.get_feature_view(projection.name).batch_source
-        folder = Path(source.path)
-        if not any(folder.glob("**/*.parquet")):
+        if not _has_rows(store.get_feature_view(projection.name)):
             raise ConfigurationError(
-                f"lake: no feature rows in {folder}; fill it first (`aiops ingest`), home is {settings.root}"
+                f"lake: no feature rows for view {projection.name} below {settings.lake_path}; fill it first (`aiops ingest`)"
             )
+
+
+def _has_rows(view: Any) -> bool:
+    return any(Path(view.batch_source.path).glob("**/*.parquet"))
 
 
 def materialize(settings: Settings, start: datetime, end: datetime) -> None:
@@ -223,16 +249,20 @@ def materialize(settings: Settings, start: datetime, end: datetime) -> None:
     For a cold start or after the loss of the online store; the stream keeps it fresh afterwards.
 
     Raises:
-        ConfigurationError: `start` or `end` is naive, or `end` does not lie after `start`.
+        ConfigurationError: `start` or `end` is naive, `end` does not lie after `start`, or the lake holds no feature rows.
         Unavailable: the online store does not answer.
     """
     import redis
 
     if start.tzinfo is None or end.tzinfo is None or end - start <= timedelta(0):
         raise ConfigurationError(f"materialize: [{start}, {end}] is no span of aware UTC times; give start < end")
+    store = open_store(settings)
+    views = [view.name for view in store.list_feature_views() if _has_rows(view)]
+    if not views:
+        raise ConfigurationError(f"lake: no feature rows below {settings.lake_path}; fill it first (`aiops ingest`)")
     try:
         with _duckdb(settings), redirect_stdout(io.StringIO()):
-            open_store(settings).materialize(start_date=start, end_date=end)
+            store.materialize(start_date=start, end_date=end, feature_views=views)
     except redis.ConnectionError as error:
         raise Unavailable("online feature store: the broker does not answer; start it or set AIOPS_BROKER__URL") from error
 

@@ -12,8 +12,7 @@ ingest_and_features = dg.define_asset_job(
 )
 training = dg.define_asset_job(
     "training",
-    selection=dg.AssetSelection.assets("training_set", "champions").upstream(depth=1).downstream(depth=0)
-    & dg.AssetSelection.groups("learn"),
+    selection=dg.AssetSelection.groups("learn"),
     description="Training set, candidates, gate, champions.",
 )
 drift_check = dg.define_asset_job(

@@ -70,7 +70,7 @@ def measure(workspace: Workspace, at: datetime | None = None) -> Measured:
 def policy(settings: Settings) -> DriftPolicy:
     """Return the drift policy of the settings."""
     drift = settings.drift
-    return DriftPolicy(drift.min_rows, drift.column_threshold, drift.share)
+    return DriftPolicy(drift.min_rows, drift.column_threshold, drift.share, drift.level_threshold)
 
 
 def scheduled_rows(workspace: Workspace, since: datetime, end: datetime) -> pd.DataFrame:
