@@ -1,0 +1,105 @@
+"""Speed of the feature engine: JSON lines (name, value, unit, baseline). Run by hand or by `make bench`; asserts nothing."""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from aiops.feature_engine import EngineConfig, FeatureEngine
+from aiops.graph import ServiceGraph
+from aiops.types import SeriesBatch
+from data_contracts.schemas import SERIES, TIMESTAMP
+
+START_US = 1_700_000_000_000_000
+METRICS = (
+    "requests_per_second",
+    "latency_p50_ms",
+    "latency_p99_ms",
+    "error_rate",
+    "cpu_utilization",
+    "memory_utilization",
+    "connections_utilization",
+    "disk_utilization",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One load: `series` series, a point each `every_s`, points cut into batches of `batch_rows`."""
+
+    name: str
+    series: int
+    every_s: int
+    batch_rows: int = 16_384
+    points: int = 600_000
+
+
+def telemetry(case: Case, points: int, first: int) -> SeriesBatch:
+    """Return `points` points from point number `first` on, series by series at each time."""
+    number = np.arange(first, first + points)
+    series = number % case.series
+    noise = np.random.default_rng(first).normal(size=points)
+    services = pa.array([f"service-{i}" for i in range(-(-case.series // len(METRICS)))])
+    columns = [
+        pa.array(START_US + (number // case.series) * case.every_s * 1_000_000).cast(TIMESTAMP),
+        pa.DictionaryArray.from_arrays(pa.array((series // len(METRICS)).astype(np.int32)), services),
+        pa.DictionaryArray.from_arrays(pa.array((series % len(METRICS)).astype(np.int32)), pa.array(METRICS)),
+        pa.array(0.5 + 0.05 * noise),
+    ]
+    return SeriesBatch(pa.RecordBatch.from_arrays(columns, schema=SERIES))
+
+
+def points_per_second(case: Case) -> float:
+    """Return points/s with full windows, tick features included."""
+    engine = FeatureEngine(EngineConfig(), ServiceGraph.from_pairs([("service-0", "service-1"), ("service-1", "service-2")]))
+    warm = case.series * (3600 // case.every_s + 2)
+    engine.update(telemetry(case, warm, 0))
+    batches = [
+        telemetry(case, min(case.batch_rows, case.points - first), warm + first)
+        for first in range(0, case.points, case.batch_rows)
+    ]
+    began = time.perf_counter()
+    for batch in batches:
+        engine.update(batch)
+    return case.points / (time.perf_counter() - began)
+
+
+def naive_points_per_second(case: Case, points: int = 2_000) -> float:
+    """Return points/s of the same window statistics by numpy calls, one series and tick at a time (the baseline)."""
+    size = min(240, 3600 // case.every_s)
+    window = np.random.default_rng(0).normal(size=size)
+    offsets = np.arange(size) * case.every_s / 60.0
+    per_tick = max(1, 60 // case.every_s)
+    began = time.perf_counter()
+    for _ in range(points // per_tick):
+        for part in (window[-max(2, 300 // case.every_s) :], window):
+            median = np.median(part)
+            np.median(np.abs(part - median))
+            part.mean(), part.std(), part.min(), part.max()
+            np.polyfit(offsets[-part.size :], part, 1)
+    return points / (time.perf_counter() - began)
+
+
+CASES = (
+    Case("features_60s_1k_series", 1_000, 60),
+    Case("features_60s_10k_series", 10_000, 60),
+    Case("features_15s_1k_series", 1_000, 15),
+    Case("features_10s_5k_series", 5_000, 10),
+    Case("features_5s_1k_series", 1_000, 5),
+)
+
+
+def main(names: list[str]) -> None:
+    """Print one JSON line a case (all of them, or those named)."""
+    for case in CASES:
+        if not names or case.name in names:
+            value, baseline = points_per_second(case), naive_points_per_second(case)
+            line = {"name": case.name, "value": round(value), "unit": "points/s", "baseline": round(baseline)}
+            sys.stdout.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
