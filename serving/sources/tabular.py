@@ -56,7 +56,7 @@ def layout_of(names: Sequence[str], options: SourceOptions, file: str) -> Layout
     if missing:
         raise SourceError(
             f"{file}: no column {missing[0]!r}; its columns are {', '.join(names) or '(none)'}. "
-            f"Say which is which, for example --columns 'timestamp=ts,service=svc,metric=name,value=v'"
+            f"Say which is which, for example --set columns=timestamp=ts,service=svc,metric=name,value=v"
         )
     return Layout(
         columns.timestamp,
@@ -88,8 +88,8 @@ def _wide_series(names: Sequence[str], options: SourceOptions, file: str) -> tup
             service, metric = options.service, name
         elif not dot or not service or not metric:
             raise ConfigurationError(
-                f"{file}: the column {name!r} is not called service.metric; give --service NAME for all columns, "
-                f"or --series '{name}=service.metric'"
+                f"{file}: the column {name!r} is not called service.metric; give --set service=NAME for all columns, "
+                f"or --set series={name}=service.metric"
             )
         series.append((name, service, metric))
     if not series:

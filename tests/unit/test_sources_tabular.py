@@ -106,7 +106,7 @@ def test_wide_columns_named_by_options(tmp_path: Path) -> None:
     path = written(tmp_path / "w.csv", "timestamp,c1,c2\n60,1,2\n")
     rows = rows_of(path, service="shop", series=parse_series("c2=cart.mem"))
     assert [(row["service"], row["metric"]) for row in rows] == [("shop", "c1"), ("cart", "mem")]
-    with pytest.raises(ConfigurationError, match=r"'c1' is not called service\.metric; give --service"):
+    with pytest.raises(ConfigurationError, match=r"'c1' is not called service\.metric; give --set service"):
         rows_of(path)
 
 
