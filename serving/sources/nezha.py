@@ -84,7 +84,7 @@ def service_of(pod: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NezhaSource:
-    """TelemetrySource over one day's folder with `metric/` and the fault list. A day is sorted in memory (TrainTicket: about 210 MB)."""
+    """TelemetrySource over one day's folder with `metric/` and the fault list. A day is sorted in memory (≤ 250 MB)."""
 
     folder: Path
 
