@@ -27,7 +27,7 @@ TICK: Final = "event_timestamp"
 """Breaks ties between rows that became available at the same instant: the newer tick wins."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # constants: compared and hashed by identity
 class ViewSpec:
     """One feature view: `features` of `table` by `entity` (also its join key); older than `ttl_s` seconds = unknown.
 

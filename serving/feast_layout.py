@@ -9,6 +9,7 @@ serialized `google.protobuf.Timestamp`. Source: Feast 0.67, `online_stores/redis
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +28,7 @@ _INT64_TAG: Final = 0x20
 _DOUBLE_TAG: Final = 0x29
 _STRING_TAG: Final = 0x12
 _DOUBLE_BYTES: Final = 9
+_UNKNOWN_DOUBLE: Final = bytes([_DOUBLE_TAG]) + struct.pack("<d", float("nan"))
 
 
 def murmur3_32(data: bytes, seed: int = 0) -> int:
@@ -52,6 +54,7 @@ def _scramble(word: int) -> int:
     return (word << 15 | word >> 17) * 0x1B873593 & _MASK
 
 
+@lru_cache(maxsize=4096)
 def feature_field(view: str, feature: str) -> bytes:
     """Return the hash field (4 bytes) of `feature` in `view`."""
     return struct.pack("<I", murmur3_32(f"{view}:{feature}".encode()))
@@ -141,7 +144,8 @@ def decode_values(cells: Sequence[bytes | None], kind: pa.DataType) -> "pa.Array
         ContractError: a cell holds another type.
     """
     if pa.types.is_float64(kind):
-        return _decode_doubles(cells)
+        values = decode_doubles(cells)
+        return pa.array(values, mask=np.isnan(values))
     return pa.array([_decode_value(cell, kind) if cell else None for cell in cells], kind)
 
 
@@ -155,15 +159,17 @@ def _decode_value(cell: bytes, kind: pa.DataType) -> int | str:
     raise ContractError(f"online features: value {cell.hex()} is not of type {kind}; apply the feature definitions again")
 
 
-def _decode_doubles(cells: Sequence[bytes | None]) -> "pa.Array[Any]":
-    known = np.fromiter((bool(cell) for cell in cells), np.bool_, len(cells))
-    data = np.frombuffer(b"".join(cell for cell in cells if cell), np.uint8)
-    if len(data) != _DOUBLE_BYTES * int(known.sum()) or (data[::_DOUBLE_BYTES] != _DOUBLE_TAG).any():
+def decode_doubles(cells: Sequence[bytes | None]) -> FloatArray:
+    """Return (n,) float64 of serialized Feast Values; absent or empty = NaN.
+
+    Raises:
+        ContractError: a cell holds another type.
+    """
+    data = b"".join([cell or _UNKNOWN_DOUBLE for cell in cells])
+    table = np.frombuffer(data, np.uint8)
+    if len(data) != _DOUBLE_BYTES * len(cells) or (table[::_DOUBLE_BYTES] != _DOUBLE_TAG).any():
         raise ContractError("online features: a value is not of type double; apply the feature definitions again")
-    values = np.full(len(cells), np.nan)
-    values[known] = np.ascontiguousarray(data.reshape(-1, _DOUBLE_BYTES)[:, 1:]).view("<f8")[:, 0]
-    column: pa.Array[Any] = pa.array(values, mask=~known)
-    return column
+    return np.ascontiguousarray(table.reshape(-1, _DOUBLE_BYTES)[:, 1:]).view("<f8")[:, 0]
 
 
 @dataclass(frozen=True, slots=True)

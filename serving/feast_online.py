@@ -4,7 +4,7 @@ Feast's own writer reaches 14 to 19 thousand rows/s and its import costs seconds
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from aiops.types import IntArray
 from data_contracts.feature_views import AVAILABLE_AT, PROJECT, SERIES_VIEWS, SERVICE_VIEWS, TICK, ViewSpec
 from data_contracts.schemas import SERVICE_FEATURES_TABLE, TIMESTAMP
 from serving import feast_layout as layout
+from serving.feast_rows import decode_rows, encode_rows, hash_fields
 
 _ROWS_PER_WRITE: Final = 2048
 _UNSEEN: Final = -(1 << 62)
@@ -116,11 +117,9 @@ class RedisFeatures:
         with self._lock, self._answers():
             self._remember_stored(views, _names(newest, entity))
             todo = newest.filter(self._is_newer(entity, newest))
-            for start in range(0, todo.num_rows, _ROWS_PER_WRITE):
-                chunk = todo.slice(start, _ROWS_PER_WRITE)
-                keys = layout.entity_keys(entity, _names(chunk, entity), self._project)
-                self._send(_encode(keys, views, chunk), chunk.num_rows)
-                self._remember(entity, chunk)
+            chunks = [todo.slice(start, _ROWS_PER_WRITE) for start in range(0, todo.num_rows, _ROWS_PER_WRITE)]
+            self._send((encode_rows(views, chunk, self._project), chunk.num_rows) for chunk in chunks)
+            self._remember(entity, todo)
             self._written += todo.num_rows
             self._superseded += rows.num_rows - todo.num_rows
             while len(self._newest) > self._max_entities:
@@ -138,12 +137,9 @@ class RedisFeatures:
         """
         found = self.read(SERVICE_VIEWS, services, now)
         known_at = found.column(AVAILABLE_AT).fill_null(pa.scalar(now, TIMESTAMP))
-        columns = {TICK: known_at, AVAILABLE_AT: known_at}
-        names = SERVICE_FEATURES_TABLE.names
-        return pa.RecordBatch.from_arrays(
-            [columns.get(name, found.column(name)) if name in columns else found.column(name) for name in names],
-            schema=SERVICE_FEATURES_TABLE,
-        )
+        times = {TICK: known_at, AVAILABLE_AT: known_at}
+        arrays = [times[name] if name in times else found.column(name) for name in SERVICE_FEATURES_TABLE.names]
+        return pa.RecordBatch.from_arrays(arrays, schema=SERVICE_FEATURES_TABLE)
 
     def read(self, views: Sequence[ViewSpec], names: Sequence[str], now: datetime) -> pa.RecordBatch:
         """Return entity, `available_at` (newest fresh; null = none) and all features of `views`, one row a name, in order.
@@ -155,21 +151,20 @@ class RedisFeatures:
             ContractError: a stored value is not of its feature's type.
         """
         entity = _entity_of(views)
-        fields = [layout.time_field(view.name) for view in views]
-        fields += [layout.feature_field(view.name, feature) for view in views for feature in view.features]
-        cells = self._fetch(layout.entity_keys(entity, names, self._project), fields)
+        cells = self._fetch(layout.entity_keys(entity, names, self._project), hash_fields(tuple(views)))
         now_us = round(now.timestamp() * 1_000_000)
         columns: dict[str, pa.Array[Any]] = {entity: pa.array(names, pa.string())}
         available = np.full(len(names), _UNSEEN)
-        at = len(views)
-        for number, view in enumerate(views):
-            times = _times([row[number] for row in cells])
+        at = 0
+        for view in views:
+            times = _times([row[at] for row in cells])
             fresh = self._count(view, times, now_us)
             available = np.where(fresh, np.maximum(available, times), available)
-            for feature in view.features:
-                kept = [row[at] if ok else None for row, ok in zip(cells, fresh, strict=True)]
-                columns[feature] = layout.decode_values(kept, view.table.field(feature).type)
-                at += 1
+            end = at + 1 + len(view.features)
+            unknown = [None] * len(view.features)
+            kept = [row[at + 1 : end] if ok else unknown for row, ok in zip(cells, fresh.tolist(), strict=True)]
+            columns.update(decode_rows(view, kept))
+            at = end
         columns[AVAILABLE_AT] = pa.array(available, pa.int64(), mask=available == _UNSEEN).cast(TIMESTAMP)
         return pa.RecordBatch.from_pydict(columns)
 
@@ -214,13 +209,17 @@ class RedisFeatures:
             answers: list[list[bytes | None]] = commands.execute()
         return answers
 
-    def _send(self, commands: bytes, answers: int) -> None:
+    def _send(self, payloads: Iterable[tuple[bytes, int]]) -> None:
+        """Send commands with their number of answers; the next are encoded while the server works on the last."""
         pool = self._client.connection_pool
         connection: Any = pool.get_connection()
         try:
-            connection.send_packed_command([commands])
-            for _ in range(answers):
-                connection.read_response()
+            awaited = 0
+            for commands, answers in payloads:
+                connection.send_packed_command([commands])
+                _read_answers(connection, awaited)
+                awaited = answers
+            _read_answers(connection, awaited)
         except BaseException:
             connection.disconnect()  # answers may be left unread: the next user must not find them
             raise
@@ -244,6 +243,11 @@ def _entity_of(views: Sequence[ViewSpec]) -> str:
     return entities.pop()
 
 
+def _read_answers(connection: Any, answers: int) -> None:
+    for _ in range(answers):
+        connection.read_response()
+
+
 def _times_of(rows: pa.RecordBatch, column: str) -> IntArray:
     return np.asarray(rows.column(column).cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
 
@@ -261,19 +265,3 @@ def _newest_rows(rows: pa.RecordBatch, entity: str) -> pa.RecordBatch:
     order = np.lexsort((_times_of(rows, AVAILABLE_AT), _times_of(rows, TICK), codes))
     ends = np.append(codes[order][1:] != codes[order][:-1], np.ones(min(len(order), 1), np.bool_))
     return rows.take(pa.array(order[ends], pa.int64()))
-
-
-def _encode(keys: Sequence[bytes], views: Sequence[ViewSpec], rows: pa.RecordBatch) -> bytes:
-    times, which = np.unique(_times_of(rows, AVAILABLE_AT), return_inverse=True)
-    time_values = [layout.encode_time(int(time)) for time in times]
-    stamps = layout.bulk_strings([time_values[i] for i in which])
-    segments: list[layout.Segment] = []
-    for view in views:
-        segments += [layout.constant(layout.time_field(view.name), rows.num_rows), stamps]
-        for feature in view.features:
-            field, column = layout.feature_field(view.name, feature), rows.column(feature)
-            if pa.types.is_float64(column.type):
-                segments.append(layout.double_fields(field, column.to_numpy(zero_copy_only=False)))
-            else:
-                segments += [layout.constant(field, rows.num_rows), layout.bulk_strings(layout.encode_values(column))]
-    return layout.hset_commands(keys, segments, sum(1 + len(view.features) for view in views))

@@ -1,5 +1,6 @@
 """The layout that `serving/feast_online.py` writes is Feast's, byte by byte, in both directions, on a real server."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,16 +22,17 @@ from serving import feast_layout as layout
 from serving.feast_online import RedisFeatures
 
 TIMES = ("event_timestamp", "available_at")
+pytestmark = pytest.mark.usefixtures("store")  # Feast is imported by open_store first: it keeps metrics in process
 NOW = datetime(2026, 3, 2, 10, 0, 30, 123_457, tzinfo=UTC)
 TYPED_TABLE = pa.schema(
-    [
+    (
         pa.field("event_timestamp", TIMESTAMP),
         pa.field("available_at", TIMESTAMP),
         pa.field("service", pa.string()),
         pa.field("ratio", pa.float64()),
         pa.field("restarts", pa.int64()),
         pa.field("zone", pa.string()),
-    ],
+    ),
     metadata={"name": "typed"},
 )
 TYPED = ViewSpec("typed", "service", TYPED_TABLE, ("ratio", "restarts", "zone"), 3600, "every type the writer knows")
@@ -47,13 +49,13 @@ def server() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def store(server: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Return a Feast store on `server` with the suite's definitions and the view `typed`."""
-    from feast import Entity, FeatureView, Field, FileSource, ValueType
-    from feast.types import Float64, Int64, String
-
     home: Path = tmp_path_factory.mktemp("home")
     settings = Settings(home=home, broker=BrokerSettings(url=server))
     feature_store.apply(settings)
     opened = feature_store.open_store(settings)
+    from feast import Entity, FeatureView, Field, FileSource, ValueType
+    from feast.types import Float64, Int64, String
+
     service = Entity(name="service", join_keys=["service"], value_type=ValueType.STRING)
     schema = [Field(name=n, dtype=t) for n, t in (("service", String), ("ratio", Float64), ("restarts", Int64), ("zone", String))]
     source = FileSource(
@@ -88,7 +90,7 @@ def typed_rows() -> pa.RecordBatch:
     restarts = [0, 1, -1, None, 2**53, -(2**53)]  # Feast goes through floats where a column has nulls; the rest is below
     zones = ["", "eu-1", "größe/日本", "x" * 300, None, "a\r\nb"]
     n = len(ratios)
-    columns = {"event_timestamp": [NOW] * n, "available_at": [NOW - timedelta(microseconds=i) for i in range(n)]}
+    columns: dict[str, Any] = {"event_timestamp": [NOW] * n, "available_at": [NOW - timedelta(microseconds=i) for i in range(n)]}
     columns |= {"service": [f"tenant/s{i}é" for i in range(n)], "ratio": ratios, "restarts": restarts, "zone": zones}
     return pa.RecordBatch.from_pydict(columns, schema=TYPED_TABLE)
 
@@ -135,7 +137,7 @@ def test_we_read_what_feast_writes(case: str, store: Any, client: redis.Redis) -
     views, rows = CASES[case]
     for view in views:
         store.write_to_online_store(view.name, rows.to_pandas(integer_object_nulls=True))
-    read = RedisFeatures(client).read(views, rows.column(views[0].entity).to_pylist(), NOW)
+    read = RedisFeatures(client).read(views, [str(name) for name in rows.column(views[0].entity).to_pylist()], NOW)
     for view in views:
         for feature in view.features:
             assert read.column(feature).to_pylist() == rows.column(feature).to_pylist(), feature
@@ -218,3 +220,9 @@ def test_integers_equal_protobuf_and_come_back(values: list[int | None]) -> None
     expected = [b"" if value is None else Value(int64_val=value).SerializeToString() for value in values]
     assert layout.encode_values(column) == expected
     assert layout.decode_values(expected, pa.int64()).to_pylist() == values
+
+
+def test_opening_feast_leaves_other_metrics_alone(store: Any) -> None:
+    assert store.project == PROJECT
+    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+    assert "PROMETHEUS_MULTIPROCESS_DIR" not in os.environ
