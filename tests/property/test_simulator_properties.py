@@ -20,8 +20,9 @@ from aiops.simulator.config import (
     ScriptedIncident,
     SimulationConfig,
 )
-from aiops.simulator.effects import CPU, ERRORS, METRICS, P50, P99, TRAFFIC
+from aiops.simulator.effects import CPU, DISK, ERRORS, METRICS, P50, P99, TRAFFIC
 from aiops.simulator.impact import RESOURCE
+from aiops.simulator.noise import BLOCK_STEPS
 from aiops.simulator.rows import ROWS
 from aiops.simulator.simulate import Simulation, simulate
 from aiops.simulator.topology import Topology, build_topology, downstream, upstream
@@ -97,11 +98,17 @@ def test_same_config_gives_the_same_bytes_and_chunks_change_nothing(
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=SEEDS, first=st.integers(0, 1300), length=st.integers(0, 1300), step_s=st.sampled_from([1, 20, 60, 300]))
-def test_any_part_equals_the_part_of_the_whole(seed: int, first: int, length: int, step_s: int) -> None:
+@given(
+    seed=SEEDS,
+    first=st.integers(0, 1300),
+    length=st.integers(0, 1300),
+    step_s=st.sampled_from([1, 20, 60, 300]),
+    odd_us=st.sampled_from([0, 1, 999_999]),
+)
+def test_any_part_equals_the_part_of_the_whole(seed: int, first: int, length: int, step_s: int, odd_us: int) -> None:
     config = SimulationConfig(seed=seed, services=3, hours=1300 * step_s / 3600, step_s=step_s, gap_share=0.05)
     simulation = simulate(config)
-    start = config.start + timedelta(seconds=first * step_s)
+    start = config.start + timedelta(seconds=first * step_s, microseconds=odd_us)
     end = start + timedelta(seconds=length * step_s)
     part = pa.concat_tables([ROWS.empty_table(), *simulation.telemetry(start, end)], promote_options="default")
     everything = whole(simulation)
@@ -148,8 +155,8 @@ def test_gaps_and_dirt_are_as_many_as_told(seed: int, gap_share: float, dirty_sh
     extra = int(each.sum())
     possible = config.steps * 10 * len(METRICS)
     good = whole(simulation).num_rows - extra
-    assert good == possible if gap_share == 0 else abs(1 - good / possible - gap_share) < 0.25 * gap_share
-    assert abs(extra / good - dirty_share) <= 0.05 * dirty_share
+    assert good == possible if gap_share == 0 else abs(1 - good / possible - gap_share) < 0.35 * gap_share
+    assert abs(extra / good - dirty_share) <= 6 * np.sqrt(dirty_share / good)
     if dirty_share:
         assert each.min() > 0
 
@@ -261,3 +268,11 @@ def test_drift_does_what_its_kind_says(kind: DriftKind) -> None:
     moved_h = (int(np.argmax(hourly[1])) - int(np.argmax(hourly[0]))) % 24
     expected = {"level": (True, False, False), "spread": (False, True, False), "season": (False, False, True)}
     assert (abs(latency - np.log(2)) < 0.15, rough[1] > 1.7 * rough[0], 4 <= moved_h <= 8) == expected[kind]
+
+
+def test_blocks_of_the_grid_join_without_a_seam() -> None:
+    config = SimulationConfig(seed=9, services=50, hours=120, incidents_per_day=0, decoys_per_day=0, gap_share=0)
+    steps = np.abs(np.diff(cube(simulate(config))[DISK], axis=-1))
+    seams = steps[:, BLOCK_STEPS - 1 :: BLOCK_STEPS]
+    assert seams.size == 50 * 14
+    assert abs(np.median(seams) / np.median(steps) - 1) < 0.2
