@@ -106,6 +106,15 @@ REJECTED: Final = _schema(
     _field("row", NAME, meaning="the row as JSON"),
 )
 
+REDRIVEN: Final = _schema(
+    "redriven",
+    1,
+    _field("rejected_at", TIMESTAMP, meaning="of the rejected row: both are kept for the same days"),
+    _field("redriven_at", TIMESTAMP),
+    _field("reject_id", NAME),
+)
+"""Rejected rows that were accepted on a later try."""
+
 SERIES_FEATURES_TABLE: Final = _schema(
     "series_features",
     1,

@@ -1,0 +1,90 @@
+"""The tables of the lake: schema, the column of time that partitions them, and whether retention applies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from aiops.errors import ContractError
+from data_contracts import schemas
+
+
+@dataclass(frozen=True, slots=True)
+class LakeTable:
+    """One table; `partitioned` by UTC day of `time`; `expires`: whole days are deleted by retention."""
+
+    schema: pa.Schema
+    time: str
+    partitioned: bool = True
+    expires: bool = True
+
+
+LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
+    "telemetry": LakeTable(schemas.LAKE_TELEMETRY, "timestamp"),
+    "rejected": LakeTable(schemas.REJECTED, "rejected_at"),
+    "redriven": LakeTable(schemas.REDRIVEN, "rejected_at"),
+    "incidents": LakeTable(schemas.INCIDENTS, "starts_at", expires=False),
+    "deployments": LakeTable(schemas.DEPLOYMENTS, "deployed_at", expires=False),
+    "drift_truth": LakeTable(schemas.DRIFT_TRUTH, "starts_at", expires=False),
+    "verdicts": LakeTable(schemas.VERDICTS, "given_at", expires=False),
+    "drift_checks": LakeTable(schemas.DRIFT_CHECKS, "checked_at"),
+    "edges": LakeTable(schemas.EDGES, "valid_from", partitioned=False, expires=False),
+    "series_features": LakeTable(schemas.SERIES_FEATURES_TABLE, "event_timestamp"),
+    "service_features": LakeTable(schemas.SERVICE_FEATURES_TABLE, "event_timestamp"),
+    "detections": LakeTable(schemas.DETECTIONS, "timestamp"),
+    "predictions": LakeTable(schemas.PREDICTIONS, "timestamp"),
+    "served": LakeTable(schemas.SERVED, "served_at"),
+}
+"""Labels, verdicts and the graph are small and stay; everything else is kept for the days of the retention setting."""
+
+
+def conformed(name: str, table: LakeTable, rows: pa.Table | pa.RecordBatch) -> pa.Table:
+    """Return `rows` in the table's column order and types. Only lossless casts: text encodings, time units, integer widths.
+
+    Raises:
+        ContractError: columns are missing or unknown, a type does not fit, or a required cell is null.
+    """
+    found, wanted = set(rows.schema.names), set(table.schema.names)
+    if found != wanted or len(rows.schema.names) != len(found):
+        missing, unknown = ", ".join(sorted(wanted - found)) or "none", ", ".join(sorted(found - wanted)) or "none"
+        raise ContractError(
+            f"table {name!r}: columns missing: {missing}; unknown or twice: {unknown}; "
+            f"rows must have exactly the columns of its schema: add or drop them"
+        )
+    columns = [_cell_column(name, field, rows.column(field.name)) for field in table.schema]
+    return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def _cell_column(name: str, field: "pa.Field[Any]", column: Any) -> Any:
+    try:
+        cast = column if column.type.equals(field.type) else column.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise ContractError(
+            f"table {name!r}: column {field.name!r} has type {column.type}; it must be {field.type} ({reason}): cast it"
+        ) from error
+    if not field.nullable and cast.null_count:
+        rule = "it must have none: fill or drop them"
+        raise ContractError(f"table {name!r}: column {field.name!r} has {cast.null_count} nulls in {len(cast)} rows; {rule}")
+    return cast
+
+
+def evolved(name: str, table: LakeTable, columns: list[str], found: pa.Table) -> pa.Table:
+    """Return stored rows with the given columns of today's schema; optional columns that older files lack are null.
+
+    Raises:
+        ContractError: older files lack a required column, or hold one of another type.
+    """
+    arrays = []
+    for field in (table.schema.field(column) for column in columns):
+        if field.name in found.schema.names:
+            arrays.append(_cell_column(name, field, found.column(field.name)))
+        elif field.nullable:
+            arrays.append(pa.nulls(found.num_rows, field.type))
+        else:
+            raise ContractError(
+                f"table {name!r}: stored files lack column {field.name!r}, which the schema requires: write them anew"
+            )
+    fields: list[Any] = [table.schema.field(column) for column in columns]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields)).replace_schema_metadata(table.schema.metadata)
