@@ -68,6 +68,7 @@ class RedisFeatures:
         self._project = project
         self._max_entities = max_entities
         self._newest: dict[tuple[str, str], tuple[int, int]] = {}
+        self._write_lock = threading.Lock()
         self._lock = threading.Lock()
         self._missing = {view.name: 0 for view in (*SERIES_VIEWS, *SERVICE_VIEWS)}
         self._stale = dict(self._missing)
@@ -114,14 +115,15 @@ class RedisFeatures:
         """
         entity = _entity_of(views)
         newest = _newest_rows(rows, entity)
-        with self._lock, self._answers():
+        with self._write_lock, self._answers():
             self._remember_stored(views, _names(newest, entity))
             todo = newest.filter(self._is_newer(entity, newest))
             chunks = [todo.slice(start, _ROWS_PER_WRITE) for start in range(0, todo.num_rows, _ROWS_PER_WRITE)]
             self._send((encode_rows(views, chunk, self._project), chunk.num_rows) for chunk in chunks)
             self._remember(entity, todo)
-            self._written += todo.num_rows
-            self._superseded += rows.num_rows - todo.num_rows
+            with self._lock:
+                self._written += todo.num_rows
+                self._superseded += rows.num_rows - todo.num_rows
             while len(self._newest) > self._max_entities:
                 del self._newest[next(iter(self._newest))]
         return todo.num_rows
