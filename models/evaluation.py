@@ -63,7 +63,7 @@ def precision_recall(label: FloatArray, score: FloatArray) -> PrecisionRecall:
     hits = np.cumsum(label[order] > 0)
     if not hits.size or not hits[-1]:
         return PrecisionRecall(np.empty(0), np.empty(0), np.empty(0))
-    last = np.flatnonzero(np.append(np.diff(key[order]) != 0, True))
+    last = np.flatnonzero(np.append(key[order][1:] != key[order][:-1], True))
     return PrecisionRecall(key[order][last], hits[last] / (last + 1.0), hits[last] / hits[-1])
 
 

@@ -7,12 +7,15 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.errors import TrainingImpossible
+from aiops.feature_engine import EngineConfig
 from aiops.settings import ModelSettings
 from aiops.types import FloatArray
 from models.artifact import Example
 from models.detectors.isolation_forest import ForestConfig, IsolationForest
-from models.evaluation import precision_recall, reliability, trend_to_limit, worst_signal
+from models.detectors.robust_stream import LevelConfig, RobustStream
+from models.evaluation import alarm_figures, precision_recall, reliability, trend_to_limit, worst_signal
 from models.figures import precision_recall_figure, reliability_figure, timeline_figure
+from models.history_points import points_of
 from models.incident_predictor import IncidentPredictor, PredictorConfig
 from models.page_budget import PageBudget, PageCounter, threshold_for_budget
 from models.performance import detector_metrics, predictor_metrics
@@ -61,6 +64,44 @@ class TrainingContext:
         """Return the context of the settings."""
         budget = PageBudget(settings.page_budget_per_day)
         return cls(dataset, feature_service, git_commit, budget, float(settings.embargo_min), settings.seed)
+
+
+def train_robust_stream(
+    history: pa.Table,
+    incidents: pa.Table | None,
+    context: TrainingContext,
+    engine: EngineConfig,
+    config: LevelConfig | None = None,
+) -> Trained[RobustStream]:
+    """Fit alarm levels to the points outside incidents; the z scores are those of the engine over the whole history.
+
+    `history` has timestamp, service, metric and value (`schemas.LAKE_TELEMETRY` or `SERIES`), in order of arrival. Where
+    incidents leave under a fifth of the points, those of other services than the root are used too. Memory: 40 B a point.
+
+    Raises:
+        TrainingImpossible: there is no point.
+    """
+    if not history.num_rows:
+        raise TrainingImpossible("the history has 0 points; ingest telemetry first")
+    chosen = config or LevelConfig()
+    sample, rows = points_of(history, engine)
+    truth = detection_truth(rows, incidents) if incidents is not None else _without_incidents(rows)
+    normal = _normal(rows, truth, np.ones(len(rows), dtype=np.bool_))
+    model = RobustStream.fit(sample.take(normal), chosen, engine)
+    levels = np.stack(model.alarm_for(sample.series))[:, sample.code]
+    alarm = (np.abs(sample.z) >= levels[0]) | (sample.value < levels[1]) | (sample.value > levels[2])
+    figures = alarm_figures(rows, truth, alarm, context.budget)
+    metrics = {
+        "series": float(len(model.series)),
+        "points": float(len(rows)),
+        "scored_points": float(np.isfinite(sample.z).sum()),
+        "median_alarm_z": float(np.median(model.alarm_z)),
+        "alarm_share": float(alarm.mean()),
+        "incidents": float(figures.incidents),
+        "incident_recall_in_sample": figures.recall,
+    }
+    run = _run((rows, context), asdict(chosen), metrics, None)
+    return Trained(model, run, rows.span()[1])
 
 
 def train_isolation_forest(
@@ -199,7 +240,10 @@ def _curve_figures(replay: Replay, score: FloatArray) -> dict[str, bytes]:
 
 
 def _run(
-    given: tuple[ServiceRows, TrainingContext], params: dict[str, str | int | float], metrics: dict[str, float], example: Example
+    given: tuple[ServiceRows, TrainingContext],
+    params: dict[str, str | int | float],
+    metrics: dict[str, float],
+    example: Example | None,
 ) -> TrainingRun:
     rows, context = given
     costs = {"page_budget_per_day": context.budget.per_day, "quiet_min": context.budget.quiet_min}

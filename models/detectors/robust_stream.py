@@ -6,9 +6,11 @@ stays. Static limits are the safety net: they hold even where a slow change move
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from aiops.errors import ArtifactError
 from aiops.feature_engine import EngineConfig, FeatureEngine
@@ -43,6 +45,10 @@ class PointSample:
     z: FloatArray
     value: FloatArray
 
+    def take(self, where: npt.NDArray[np.bool_]) -> "PointSample":
+        """Return the points chosen by a mask; the series names are kept."""
+        return PointSample(self.series, self.code[where], self.z[where], self.value[where])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RobustStream:
@@ -69,7 +75,9 @@ class RobustStream:
             rows = order[ends[number - 1] if number else 0 : ends[number]]
             levels[:, column] = _levels(sample.z[rows], sample.value[rows], spec_of(metric_of(sample.series[number])), config)
         series = tuple(sample.series[number] for number in names)
-        return cls(series, *levels, config.floor_z, engine, {name: place for place, name in enumerate(series)})
+        return cls(
+            series, levels[0], levels[1], levels[2], config.floor_z, engine, {name: place for place, name in enumerate(series)}
+        )
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -101,7 +109,7 @@ class RobustStream:
         known = found >= 0
         for row, fitted in enumerate((self.alarm_z, self.low, self.high)):
             levels[row, known] = fitted[found[known]]
-        for column in np.flatnonzero(~known):
+        for column in np.flatnonzero(~known).tolist():
             spec = spec_of(metric_of(series[column]))
             levels[:, column] = self.default_alarm_z, spec.low, spec.high
         return levels[0], levels[1], levels[2]
@@ -125,11 +133,12 @@ class RobustStream:
     def state(self) -> State:
         """Return levels, names, the default and the engine's windows."""
         engine = self.engine
+        windows = (engine.step_s, engine.lateness_s, engine.window_points, engine.max_series, engine.warmup_points, engine.alpha)
         return {
             "series": names_array(self.series),
             "levels": np.stack([self.alarm_z, self.low, self.high]),
             "default_alarm_z": np.array([self.default_alarm_z]),
-            "engine": np.array([engine.step_s, engine.lateness_s, engine.window_points, engine.max_series], dtype=np.int64),
+            "engine": np.array(windows, dtype=np.float64),
         }
 
     @classmethod
@@ -140,12 +149,17 @@ class RobustStream:
             ArtifactError: an array is missing, or the names and levels do not fit together.
         """
         series, levels = array_names(state_array(state, "series")), state_array(state, "levels").astype(np.float64)
-        windows = [int(value) for value in state_array(state, "engine")]
-        if levels.shape != (3, len(series)) or len(windows) != 4 or np.isnan(levels).any():
+        numbers = state_array(state, "engine")
+        if levels.shape != (3, len(series)) or numbers.shape != (6,) or np.isnan(levels).any():
             raise ArtifactError(f"levels {levels.shape} do not fit {len(series)} series; save the model again")
-        engine = EngineConfig(step_s=windows[0], lateness_s=windows[1], window_points=windows[2], max_series=windows[3])
-        default = float(state_array(state, "default_alarm_z")[0])
-        return cls(series, *levels, default, engine, {name: place for place, name in enumerate(series)})
+        step_s, lateness_s, window_points, max_series, warmup_points = (int(number) for number in numbers[:5])
+        engine = EngineConfig(step_s, lateness_s, window_points, max_series, warmup_points, float(numbers[5]))
+        return cls._of(series, levels, float(state_array(state, "default_alarm_z")[0]), engine)
+
+    @classmethod
+    def _of(cls, series: tuple[str, ...], levels: FloatArray, default_alarm_z: float, engine: EngineConfig) -> "RobustStream":
+        place = {name: number for number, name in enumerate(series)}
+        return cls(series, levels[0], levels[1], levels[2], default_alarm_z, engine, place)
 
 
 def metric_of(series: str) -> str:
@@ -159,13 +173,16 @@ def metric_of(series: str) -> str:
 
 def series_codes(batch: SeriesBatch) -> tuple[list[str], IntArray]:
     """Return the distinct series of a batch and each row's number among them (n,)."""
-    services, metrics = batch.table.column("service"), batch.table.column("metric")
-    metric_names = metrics.dictionary.to_pylist()
-    service_names = services.dictionary.to_pylist()
-    pairs = services.indices.to_numpy(zero_copy_only=False).astype(np.int64) * max(1, len(metric_names))
-    distinct, code = np.unique(pairs + metrics.indices.to_numpy(zero_copy_only=False), return_inverse=True)
+    service_names, services = _codes(batch, "service")
+    metric_names, metrics = _codes(batch, "metric")
+    distinct, code = np.unique(services * max(1, len(metric_names)) + metrics, return_inverse=True)
     names = [f"{service_names[pair // len(metric_names)]}|{metric_names[pair % len(metric_names)]}" for pair in distinct.tolist()]
     return names, code.astype(np.int64)
+
+
+def _codes(batch: SeriesBatch, column: str) -> tuple[list[str], IntArray]:
+    coded = cast("pa.DictionaryArray[Any, Any]", batch.table.column(column))
+    return [str(name) for name in coded.dictionary.to_pylist()], coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _levels(z: FloatArray, value: FloatArray, spec: MetricSpec, config: LevelConfig) -> tuple[float, float, float]:
