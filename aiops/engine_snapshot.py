@@ -124,7 +124,8 @@ def _arrays(parameters: EngineParameters, state: State) -> EngineArrays:
     arrays = empty_arrays(parameters, max(count, 1), min(max(longest + 8, 16), ring_limit(parameters)))
     for name in SERIES_RECORD.names or ():
         arrays.series[name][:count] = state[f"series_{name}"]
-    arrays.series["start"][:count] = 0
+    for name in ("start", "ordered_from", "ordered_to"):
+        arrays.series[name][:count] = 0
     arrays.bins[:count] = state["bins"]
     arrays.counters[:] = counters
     arrays.counters[[NEEDS_SERIES, NEEDS_RING]] = 0

@@ -10,7 +10,7 @@ The result is a function of the points in order of arrival; how they are cut int
 - Rows of T are available at T + lateness_s, or when the newest point before the closing was, if that is later.
 - The watermark is one an engine, so two partitions in one engine would not close ticks as two engines do: use one a partition.
 
-Memory: at most about 20 B x window_points + 0.5 KB a series, at most max_series of them. Time: O(1) a point in order and
+Memory: at most about 30 B x window_points + 0.5 KB a series, at most max_series of them. Time: O(1) a point in order and
 O(window points) a series and tick.
 """
 
@@ -192,7 +192,7 @@ class FeatureEngine:
             self._arrays.keys[:count] = self._keys.forget_unused(self._arrays.keys[:count])
             rebuild_table(self._arrays)
         times = table.column("timestamp").cast(pa.int64()).to_numpy(zero_copy_only=False)
-        return PointRows(times, self._keys.of(table), values)
+        return PointRows(times, self._keys.of(table), values + 0.0)
 
     def _run(self, rows: PointRows, results: PointResults, available: IntArray, blocks: tuple[TickBlocks, TickBlocks]) -> None:
         clock = self._clock

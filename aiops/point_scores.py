@@ -1,6 +1,6 @@
 """Tier 1, the model-free part: every point is scored against what its series was before it."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,8 +20,11 @@ from aiops.series_state import (
     EngineParameters,
     PointResults,
     PointRows,
-    slot_of,
+    Ring,
+    find_slot,
+    new_slot,
 )
+from aiops.types import FloatArray
 from aiops.windows import admit, drop_oldest, insert, make_room
 
 CLIP: Final = 5.0
@@ -31,12 +34,11 @@ SLOW_ALPHA: Final = 0.01
 
 
 @kernel
-def update_averages(arrays: EngineArrays, parameters: EngineParameters, slot: int, value: float) -> None:
+def update_averages(record: Any, parameters: EngineParameters, value: float) -> None:
     """Move the running mean, variance (West 1979, exponentially weighted) and mean absolute deviation by one point in order.
 
-    Until the warm-up ends the weights are 1/n (plain averages) and nothing is clipped.
+    Until the warm-up ends nothing is clipped; as long as 1/n is greater than the weight it is the weight (plain averages).
     """
-    record = arrays.series[slot]
     record.updates += 1
     updates = record.updates
     if updates == 1:
@@ -64,13 +66,12 @@ def update_averages(arrays: EngineArrays, parameters: EngineParameters, slot: in
 
 
 @kernel
-def score_point(arrays: EngineArrays, parameters: EngineParameters, slot: int, value: float) -> tuple[float, float, float]:
+def score_point(record: Any, parameters: EngineParameters, value: float) -> tuple[float, float, float]:
     """Return (z, expected, scale) of a value against what was known before it; NaN in warm-up.
 
     Two views: running average, and median/MAD of the last hour as of the last closed tick. The one that finds the value
     less strange counts, so both must agree before a point is strange.
     """
-    record = arrays.series[slot]
     if record.updates < parameters.warmup_points or record.ticked == 0:
         return np.nan, np.nan, np.nan
     expected = record.mean
@@ -84,27 +85,44 @@ def score_point(arrays: EngineArrays, parameters: EngineParameters, slot: int, v
 
 
 @kernel
-def note_bin(arrays: EngineArrays, parameters: EngineParameters, slot: int, time: int, z: float) -> None:
+def note_bin(record: Any, bins: FloatArray, ticks: tuple[int, int], time: int, z: float) -> None:
     """Keep what the tick that ends this point's step will need: the averages so far and the greatest |z|.
 
-    `z` NaN = no score. A point of a step whose tick has closed only moves the averages.
+    `bins`: (B, BIN_FIELDS) of the series; `ticks`: (next tick's number, step in us); `z` NaN = no score.
+    A point of a step whose tick has closed only moves the averages.
     """
-    record = arrays.series[slot]
-    number = -(-time // parameters.step_us)
+    number, step_us = ticks
     in_order = time == record.newest
-    if number < arrays.counters[NEXT_BIN]:
+    if time <= (number - 1) * step_us:
         if in_order:
             record.tick_mean = record.mean
             record.tick_variance = record.variance
             record.tick_deviation = record.deviation
         return
-    held = arrays.bins[slot, number % arrays.bins.shape[1]]
+    while number * step_us < time:
+        number += 1
+    place = number % bins.shape[0]
     if in_order:
-        held[BIN_MEAN] = record.mean
-        held[BIN_VARIANCE] = record.variance
-        held[BIN_DEVIATION] = record.deviation
-    if not np.isnan(z) and not held[BIN_SCORE] >= abs(z):
-        held[BIN_SCORE] = abs(z)
+        bins[place, BIN_MEAN] = record.mean
+        bins[place, BIN_VARIANCE] = record.variance
+        bins[place, BIN_DEVIATION] = record.deviation
+    if not np.isnan(z) and not bins[place, BIN_SCORE] >= abs(z):
+        bins[place, BIN_SCORE] = abs(z)
+
+
+@kernel
+def keep_point(record: Any, ring: Ring, parameters: EngineParameters, time: int, value: float) -> None:
+    """Put an admitted point into its window and, where it is in order, into the averages."""
+    if record.count == 0:
+        record.newest = time
+        record.covered_from = time
+    in_order = time >= record.newest
+    record.newest = max(record.newest, time)
+    record.covered_from = min(record.covered_from, time)
+    drop_oldest(record, ring, parameters)
+    insert(record, ring, time, value)
+    if in_order:
+        update_averages(record, parameters, value)
 
 
 @kernel
@@ -112,35 +130,30 @@ def apply_points(
     arrays: EngineArrays, parameters: EngineParameters, rows: PointRows, results: PointResults, span: tuple[int, int]
 ) -> int:
     """Apply rows span[0] <= i < span[1] in order; return the row reached: less than span[1] where arrays must grow first."""
+    ticks = (arrays.counters[NEXT_BIN], parameters.step_us)
     for i in range(span[0], span[1]):
-        slot = slot_of(arrays, parameters, rows.key[i])
-        if slot == -2:
-            return i
-        if slot == -1:
-            results.status[i] = TOO_MANY_SERIES
-            continue
+        slot = find_slot(arrays.table, arrays.keys, rows.key[i])
+        if slot < 0:
+            slot = new_slot(arrays, parameters, rows.key[i], -1 - slot)
+            if slot == -2:
+                return i
+            if slot == -1:
+                results.status[i] = TOO_MANY_SERIES
+                continue
         time = rows.time[i]
         value = rows.value[i]
-        status = admit(arrays, parameters, slot, time)
+        record = arrays.series[slot]
+        ring = Ring(arrays.ring_time[slot], arrays.ring_value[slot], arrays.ordered[slot])
+        status = admit(record, ring, parameters, time)
         if status != SCORED:
             results.status[i] = status
             continue
-        if not make_room(arrays, slot):
+        if not make_room(record, ring):
             arrays.counters[NEEDS_RING] = 1
             return i
-        z, expected, scale = score_point(arrays, parameters, slot, value)
-        record = arrays.series[slot]
-        if record.count == 0:
-            record.newest = time
-            record.covered_from = time
-        in_order = time >= record.newest
-        record.newest = max(record.newest, time)
-        record.covered_from = min(record.covered_from, time)
-        drop_oldest(arrays, parameters, slot, record.newest)
-        insert(arrays, slot, time, value)
-        if in_order:
-            update_averages(arrays, parameters, slot, value)
-        note_bin(arrays, parameters, slot, time, z)
+        z, expected, scale = score_point(record, parameters, value)
+        keep_point(record, ring, parameters, time, value)
+        note_bin(record, arrays.bins[slot], ticks, time, z)
         results.status[i] = WARMUP if np.isnan(z) else SCORED
         results.z[i] = z
         results.expected[i] = expected

@@ -1,4 +1,4 @@
-"""Robust statistics as kernels: order statistics of a sorted window, floored scales, the tier 1 score."""
+"""Robust statistics as kernels: order statistics of a sorted windows, floored scales, the tier 1 score."""
 
 from typing import Final
 
@@ -22,44 +22,130 @@ Z_OF_HALF: Final = 6.0
 
 
 @kernel
-def sort_in_place(values: FloatArray, count: int) -> None:
-    """Sort the first `count` values ascending (insertion sort: for short or nearly sorted input)."""
-    for i in range(1, count):
-        value = values[i]
-        j = i
-        while j > 0 and values[j - 1] > value:
-            values[j] = values[j - 1]
-            j -= 1
-        values[j] = value
+def sort_in_place(values: FloatArray) -> None:
+    """Sort ascending (Shell sort, gaps of Ciura 2001): for windows of up to some hundred values, nothing is allocated."""
+    count = values.size
+    for gap in (301, 132, 57, 23, 10, 4, 1):
+        for i in range(gap, count):
+            value = values[i]
+            j = i
+            while j >= gap and values[j - gap] > value:
+                values[j] = values[j - gap]
+                j -= gap
+            values[j] = value
 
 
 @kernel
-def median_of_sorted(values: FloatArray, count: int) -> float:
-    """Return the median of the first `count` (>= 1) ascending values."""
-    half = count >> 1
-    if count & 1:
+def place_in(values: FloatArray, count: int, value: float) -> int:
+    """Return the first position whose value is not below `value`, among the first `count` ascending ones."""
+    low = 0
+    high = count
+    while low < high:
+        middle = (low + high) >> 1
+        if values[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def add_ordered(values: FloatArray, count: int, value: float) -> None:
+    """Put `value` into the first `count` ascending values; there must be room for one more."""
+    place = place_in(values, count, value)
+    for i in range(count, place, -1):
+        values[i] = values[i - 1]
+    values[place] = value
+
+
+@kernel
+def remove_ordered(values: FloatArray, count: int, value: float) -> None:
+    """Take one `value` out of the first `count` ascending values; it must be there."""
+    for i in range(place_in(values, count, value), count - 1):
+        values[i] = values[i + 1]
+
+
+@kernel
+def replace_ordered(values: FloatArray, count: int, old: float, new: float) -> None:
+    """Take one `old` out of the first `count` ascending values and put `new` in: only what lies between moves."""
+    place = place_in(values, count, old)
+    if new > old:
+        while place + 1 < count and values[place + 1] < new:
+            values[place] = values[place + 1]
+            place += 1
+    else:
+        while place > 0 and values[place - 1] > new:
+            values[place] = values[place - 1]
+            place -= 1
+    values[place] = new
+
+
+@kernel
+def median_of_sorted(values: FloatArray) -> float:
+    """Return the median of (n >= 1,) ascending values."""
+    half = values.size >> 1
+    if values.size & 1:
         return float(values[half])
     return float(0.5 * values[half - 1] + 0.5 * values[half])
 
 
 @kernel
-def mad_of_sorted(values: FloatArray, count: int, median: float) -> float:
-    """Return the median absolute deviation from `median` of the first `count` (>= 1) ascending values; O(count)."""
-    right = count >> 1
-    left = right - 1
-    previous = 0.0
-    current = 0.0
-    for _ in range((count >> 1) + 1):
-        previous = current
-        if left < 0 or (right < count and values[right] - median <= median - values[left]):
-            current = values[right] - median
-            right += 1
+def mad_of_sorted(values: FloatArray, median: float) -> float:
+    """Return the median absolute deviation from `median` of (n >= 1,) ascending values; O(log n).
+
+    The n // 2 + 1 values nearest to the median lie side by side: a binary search finds where.
+    """
+    nearest = (values.size >> 1) + 1
+    left = 0
+    high = values.size - nearest
+    while left < high:
+        middle = (left + high) >> 1
+        if median - values[middle] > values[middle + nearest] - median:
+            left = middle + 1
         else:
-            current = median - values[left]
-            left -= 1
-    if count & 1:
-        return float(current)
-    return float(0.5 * previous + 0.5 * current)
+            high = middle
+    right = left + nearest - 1
+    below = median - values[left]
+    above = values[right] - median
+    if values.size & 1:
+        return float(max(below, above))
+    if below > above:
+        return float(0.5 * below + 0.5 * max(median - values[left + 1], above))
+    return float(0.5 * above + 0.5 * max(below, values[right - 1] - median))
+
+
+@kernel
+def median_in_place(values: FloatArray) -> float:
+    """Return the median of (n >= 1,) values in any order, which it reorders; O(n) on average (Hoare 1961)."""
+    half = values.size >> 1
+    low = 0
+    high = values.size - 1
+    while low < high:
+        pivot = values[(low + high) >> 1]
+        i = low
+        j = high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if half <= j:
+            high = j
+        elif half >= i:
+            low = i
+        else:
+            break
+    upper = values[half]
+    if values.size & 1:
+        return float(upper)
+    lower = values[0]
+    for i in range(half):
+        lower = max(lower, values[i])
+    return float(0.5 * lower + 0.5 * upper)
 
 
 @kernel

@@ -13,13 +13,22 @@ Windows are (tick - length, tick]. All formulas are two-pass over the window its
 Unknown is NaN: everything of an empty window; std, mad_z, slope, rate and gaps of one with fewer than 2 points.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from aiops.jit import kernel
-from aiops.robust import MAD_TO_SIGMA, clipped_z, floored, mad_of_sorted, median_of_sorted, score_of_z, sort_in_place
+from aiops.robust import (
+    MAD_TO_SIGMA,
+    clipped_z,
+    floored,
+    mad_of_sorted,
+    median_in_place,
+    median_of_sorted,
+    score_of_z,
+    sort_in_place,
+)
 from aiops.series_state import (
     BIN_DEVIATION,
     BIN_MEAN,
@@ -29,8 +38,10 @@ from aiops.series_state import (
     SERIES_COUNT,
     EngineArrays,
     EngineParameters,
+    Ring,
 )
 from aiops.types import FloatArray, IntArray
+from aiops.windows import order_window
 from data_contracts.schemas import SERIES_FEATURES, WINDOW_STATISTICS
 
 MINUTE_US: Final = 60_000_000
@@ -86,11 +97,11 @@ def median_interval(times: IntArray, buffer: FloatArray) -> float:
         interval = times[i + 1] - times[i]
         least = min(least, interval)
         greatest = max(greatest, interval)
-        buffer[i] = interval
     if least == greatest:
         return float(least)
-    sort_in_place(buffer, count)
-    return median_of_sorted(buffer, count)
+    for i in range(count):
+        buffer[i] = times[i + 1] - times[i]
+    return median_in_place(buffer[:count])
 
 
 @kernel
@@ -105,31 +116,41 @@ def missing_points(count: int, expectation: Expectation) -> float:
 
 
 @kernel
+def mean_of(values: FloatArray) -> float:
+    """Return the mean of (n >= 1,) values; four sums side by side, for speed."""
+    first = second = third = fourth = 0.0
+    whole = values.size & ~3
+    for i in range(0, whole, 4):
+        first += values[i]
+        second += values[i + 1]
+        third += values[i + 2]
+        fourth += values[i + 3]
+    for i in range(whole, values.size):
+        first += values[i]
+    return float(((first + second) + (third + fourth)) / values.size)
+
+
+@kernel
 def write_trend(window: Window, mean: float, out: FloatArray) -> float:
-    """Write std, min, max and slope of 2 points or more; return the slope's standard error (NaN below ERROR_POINTS)."""
+    """Write std and slope of 2 points or more; return the slope's standard error (NaN below ERROR_POINTS)."""
     count = window.time.size
     origin = window.time[0]
-    centre = 0.0
+    total = 0
     for i in range(count):
-        centre += window.time[i] - origin
-    centre /= count
+        total += window.time[i] - origin
+    centre = total / count
     squares = products = spread = 0.0
-    low = high = window.value[0]
     for i in range(count):
-        offset = (window.time[i] - origin - centre) / MINUTE_US
+        offset = float(window.time[i] - origin) - centre
         deviation = window.value[i] - mean
         squares += deviation * deviation
         products += deviation * offset
         spread += offset * offset
-        low = min(low, window.value[i])
-        high = max(high, window.value[i])
     out[STD] = np.sqrt(squares / (count - 1))
-    out[MIN] = low
-    out[MAX] = high
-    out[SLOPE] = products / spread
+    out[SLOPE] = products / spread * MINUTE_US
     if count < ERROR_POINTS:
         return np.nan
-    return float(np.sqrt(max(squares - products * products / spread, 0.0) / ((count - 2) * spread)))
+    return float(np.sqrt(max(squares - products * products / spread, 0.0) / ((count - 2) * spread)) * MINUTE_US)
 
 
 @kernel
@@ -140,18 +161,15 @@ def write_window(window: Window, expectation: Expectation, out: FloatArray) -> t
     if count == 0:
         out[GAPS] = missing_points(0, expectation)
         return np.nan, np.nan
-    total = 0.0
-    for i in range(count):
-        total += window.value[i]
-    mean = total / count
+    mean = mean_of(window.value)
     last = window.value[count - 1]
-    median = median_of_sorted(window.ordered, count)
-    spread = floored(MAD_TO_SIGMA * mad_of_sorted(window.ordered, count, median), median, expectation.floor)
+    median = median_of_sorted(window.ordered)
+    spread = floored(MAD_TO_SIGMA * mad_of_sorted(window.ordered, median), median, expectation.floor)
     out[MEAN] = mean
     out[MEDIAN] = median
+    out[MIN] = window.ordered[0]
+    out[MAX] = window.ordered[count - 1]
     if count == 1:
-        out[MIN] = last
-        out[MAX] = last
         out[GAPS] = missing_points(1, expectation)
         return spread, np.nan
     error = write_trend(window, mean, out)
@@ -164,24 +182,21 @@ def write_window(window: Window, expectation: Expectation, out: FloatArray) -> t
 
 
 @kernel
-def close_bin(arrays: EngineArrays, slot: int, number: int) -> float:
-    """Take over the averages of the step that ends at the tick; return its greatest |z|, NaN where there was none."""
-    held = arrays.bins[slot, number % arrays.bins.shape[1]]
+def close_bin(record: Any, held: FloatArray) -> float:
+    """Take over the averages of the step that ends at the tick (`held`); return its greatest |z|, NaN where there was none."""
     if not np.isnan(held[BIN_MEAN]):
-        record = arrays.series[slot]
         record.tick_mean = held[BIN_MEAN]
         record.tick_variance = held[BIN_VARIANCE]
         record.tick_deviation = held[BIN_DEVIATION]
     worst = held[BIN_SCORE]
-    held[:] = np.nan
+    for i in range(held.size):
+        held[i] = np.nan
     return float(worst)
 
 
 @kernel
-def bounds_at(arrays: EngineArrays, slot: int, tick: int) -> tuple[int, int, int]:
+def bounds_at(record: Any, times: IntArray, tick: int) -> tuple[int, int, int]:
     """Return ring positions (first of the hour, first of the 5 min, end) of the points up to the tick."""
-    record = arrays.series[slot]
-    times = arrays.ring_time[slot]
     low = record.start
     high = record.start + record.count
     while high > low and times[high - 1] > tick:
@@ -195,54 +210,55 @@ def bounds_at(arrays: EngineArrays, slot: int, tick: int) -> tuple[int, int, int
 
 
 @kernel
-def write_series(arrays: EngineArrays, slot: int, tick: int, bounds: tuple[int, int, int], out: FloatArray) -> None:
-    """Write all but `abnormality` and RECENT of one series with points in the last hour, and renew its baseline."""
+def write_series(record: Any, ring: Ring, tick: int, bounds: tuple[int, int, int], out: FloatArray) -> None:
+    """Write all but `abnormality` and RECENT of one series with points in the last hour, and renew its baseline.
+
+    `out`: (ROWS + C,), behind the features lies room to work in.
+    """
     low, short, high = bounds
-    record = arrays.series[slot]
-    times = arrays.ring_time[slot]
-    values = arrays.ring_value[slot]
-    count = high - low
-    ordered = np.empty(count)
-    interval = median_interval(times[low:high], ordered)
+    buffer = out[ROWS:]
+    interval = median_interval(ring.time[low:high], buffer)
     floor = record.floor
     if not np.isnan(record.tick_deviation):
         floor = max(floor, record.tick_deviation)
-    out[LAST] = values[high - 1]
+    out[LAST] = ring.value[high - 1]
     out[EWMA] = record.tick_mean
     out[EWMA_DEV] = np.sqrt(record.tick_variance)
-    ordered[: high - short] = values[short:high]
-    sort_in_place(ordered, high - short)
+    ordered = buffer[: high - short]
+    for i in range(high - short):
+        ordered[i] = ring.value[short + i]
+    sort_in_place(ordered)
     expectation = Expectation(tick, SHORT_US, interval, record.covered_from, floor)
-    write_window(Window(times[short:high], values[short:high], ordered[: high - short]), expectation, out[SHORT:LONG])
-    ordered[:] = values[low:high]
-    sort_in_place(ordered, count)
+    write_window(Window(ring.time[short:high], ring.value[short:high], ordered), expectation, out[SHORT:LONG])
+    order_window(record, ring, low, high)
     expectation = Expectation(tick, HOUR_US, interval, record.covered_from, floor)
-    spread, out[SLOPE_ERROR] = write_window(
-        Window(times[low:high], values[low:high], ordered), expectation, out[LONG:SLOPE_ERROR]
-    )
+    window = Window(ring.time[low:high], ring.value[low:high], ring.ordered[: high - low])
+    spread, out[SLOPE_ERROR] = write_window(window, expectation, out[LONG:SLOPE_ERROR])
     record.ticked = 1
-    record.median = out[LONG + MEDIAN] if count >= BASELINE_POINTS else np.nan
-    record.spread = spread if count >= BASELINE_POINTS else np.nan
+    known = high - low >= BASELINE_POINTS
+    record.median = out[LONG + MEDIAN] if known else np.nan
+    record.spread = spread if known else np.nan
 
 
 @kernel
 def close_series(arrays: EngineArrays, parameters: EngineParameters, tick: int, rows: TickRows) -> int:
     """Write the features of all series with points in (tick - 1 h, tick]; return how many there are."""
     recent = max(SHORT_US, parameters.step_us)
-    number = tick // parameters.step_us
+    place = (tick // parameters.step_us) % arrays.bins.shape[1]
     found = 0
-    out = np.empty(ROWS)
+    out = np.empty(ROWS + arrays.ring_time.shape[1])
     for slot in range(arrays.counters[SERIES_COUNT]):
         record = arrays.series[slot]
         if record.newest <= tick - HOUR_US:
             continue
-        worst = close_bin(arrays, slot, number)
-        bounds = bounds_at(arrays, slot, tick)
+        worst = close_bin(record, arrays.bins[slot, place])
+        ring = Ring(arrays.ring_time[slot], arrays.ring_value[slot], arrays.ordered[slot])
+        bounds = bounds_at(record, ring.time, tick)
         if bounds[0] == bounds[2]:
             continue
-        write_series(arrays, slot, tick, bounds, out)
+        write_series(record, ring, tick, bounds, out)
         out[ABNORMALITY] = score_of_z(worst)
-        out[RECENT] = 1.0 if arrays.ring_time[slot, bounds[2] - 1] > tick - recent else 0.0
+        out[RECENT] = 1.0 if ring.time[bounds[2] - 1] > tick - recent else 0.0
         rows.slot[found] = slot
         for i in range(ROWS):
             rows.features[i, found] = out[i]

@@ -1,6 +1,6 @@
 """State of all series of an engine as arrays, and the table that finds a series' slot by its key.
 
-Memory per series: SERIES_RECORD + (points kept x 1.25) x 16 B + open bins x 32 B, at most about `window_points` x 20 B.
+Memory per series: SERIES_RECORD + (points kept x 1.25) x 24 B + open bins x 32 B, at most about `window_points` x 30 B.
 """
 
 from typing import Any, Final, NamedTuple
@@ -17,6 +17,8 @@ SERIES_RECORD: Final = np.dtype(
         ("start", np.int64),  # ring: first kept point
         ("count", np.int64),  # ring: points kept
         ("newest", np.int64),  # event time of the newest point, us
+        ("ordered_from", np.int64),  # ring offsets from start of the points whose values are in `ordered`; equal = none
+        ("ordered_to", np.int64),
         ("covered_from", np.int64),  # since then no point was dropped for lack of room, us
         ("updates", np.int64),  # points in order so far
         ("ticked", np.int64),  # 1 = a tick has closed with points of this series in its last hour
@@ -57,6 +59,7 @@ class EngineArrays(NamedTuple):
     series: npt.NDArray[Any]  # (S,) SERIES_RECORD
     ring_time: IntArray  # (S, C) us, ascending in [start, start + count)
     ring_value: FloatArray  # (S, C)
+    ordered: FloatArray  # (S, C) values of the last tick's 1 h window, ascending
     bins: FloatArray  # (S, B, BIN_FIELDS): averages and the worst z at the end of each open tick's step; NaN = no point
     keys: IntArray  # (S,) service id << 32 | metric id
     table: npt.NDArray[np.int32]  # (M,) open addressing: key -> slot, -1 = free; M is a power of two
@@ -80,16 +83,24 @@ class PointResults(NamedTuple):
     scale: FloatArray  # (n,)
 
 
+class Ring(NamedTuple):
+    """Points of one series: rows of the arrays, (C,) each."""
+
+    time: IntArray
+    value: FloatArray
+    ordered: FloatArray
+
+
 @kernel
-def find_slot(arrays: EngineArrays, key: int) -> int:
+def find_slot(table: npt.NDArray[np.int32], keys: IntArray, key: int) -> int:
     """Return the slot of series `key`, or -1 - (its free place in the table)."""
-    mask = arrays.table.size - 1
+    mask = table.size - 1
     place = ((key * 0x9E3779B97F4A7C1) >> 20) & mask
     while True:
-        slot = arrays.table[place]
+        slot = table[place]
         if slot < 0:
             return -1 - place
-        if arrays.keys[slot] == key:
+        if keys[slot] == key:
             return int(slot)
         place = (place + 1) & mask
 
@@ -99,18 +110,22 @@ def rebuild_table(arrays: EngineArrays) -> None:
     """Fill the table anew from the keys of all series."""
     arrays.table[:] = -1
     for slot in range(arrays.counters[SERIES_COUNT]):
-        arrays.table[-1 - find_slot(arrays, arrays.keys[slot])] = slot
+        arrays.table[-1 - find_slot(arrays.table, arrays.keys, arrays.keys[slot])] = slot
 
 
 @kernel
-def add_series(arrays: EngineArrays, key: int, place: int) -> int:
-    """Take the next slot for a new series; there must be room."""
+def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: int, place: int) -> int:
+    """Return the slot of a new series that takes `place` of the table; -1 = too many series, -2 = the arrays must grow first."""
     slot = arrays.counters[SERIES_COUNT]
+    if slot >= parameters.max_series:
+        return -1
+    if slot >= arrays.series.size or 2 * slot >= arrays.table.size:
+        arrays.counters[NEEDS_SERIES] = 1
+        return -2
     arrays.counters[SERIES_COUNT] = slot + 1
     arrays.keys[slot] = key
     arrays.table[place] = slot
     record = arrays.series[slot]
-    record.start = 0
     record.count = 0
     record.updates = 0
     record.ticked = 0
@@ -123,27 +138,13 @@ def add_series(arrays: EngineArrays, key: int, place: int) -> int:
     return int(slot)
 
 
-@kernel
-def slot_of(arrays: EngineArrays, parameters: EngineParameters, key: int) -> int:
-    """Return the slot of `key`, a new one where needed; -1 = too many series, -2 = the arrays must grow first."""
-    slot = find_slot(arrays, key)
-    if slot >= 0:
-        return slot
-    count = arrays.counters[SERIES_COUNT]
-    if count >= parameters.max_series:
-        return -1
-    if count >= arrays.series.size or 2 * count >= arrays.table.size:
-        arrays.counters[NEEDS_SERIES] = 1
-        return -2
-    return add_series(arrays, key, -1 - slot)
-
-
 def empty_arrays(parameters: EngineParameters, series: int, ring: int) -> EngineArrays:
     """Return the state of no series, with room for `series` of `ring` points each."""
     bins = -(-parameters.lateness_us // parameters.step_us) + 1
     return EngineArrays(
         np.zeros(series, SERIES_RECORD),
         np.zeros((series, ring), np.int64),
+        np.zeros((series, ring)),
         np.zeros((series, ring)),
         np.full((series, bins, BIN_FIELDS), np.nan),
         np.zeros(series, np.int64),
@@ -175,6 +176,7 @@ def grown(arrays: EngineArrays, parameters: EngineParameters) -> EngineArrays:
     larger.series[:count] = arrays.series[:count]
     larger.ring_time[:count, :width] = arrays.ring_time[:count]
     larger.ring_value[:count, :width] = arrays.ring_value[:count]
+    larger.ordered[:count, :width] = arrays.ordered[:count]
     larger.bins[:count] = arrays.bins[:count]
     larger.keys[:count] = arrays.keys[:count]
     larger.counters[:] = arrays.counters

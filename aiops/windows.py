@@ -1,19 +1,24 @@
-"""Windows of series as kernels: bounded rings sorted by event time; late points are put in at their place."""
+"""Windows of series as kernels: bounded rings sorted by event time; late points are put in at their place.
+
+Beside the ring stand the values of the last tick's 1 h window in ascending order. They follow the ring, so that a tick only
+takes out what has left the window and puts in what is new.
+"""
+
+from typing import Any
 
 from aiops.jit import kernel
-from aiops.series_state import DUPLICATE, HOUR_US, SCORED, TOO_LATE, EngineArrays, EngineParameters
+from aiops.robust import add_ordered, remove_ordered, replace_ordered, sort_in_place
+from aiops.series_state import DUPLICATE, HOUR_US, SCORED, TOO_LATE, EngineParameters, Ring
 
 
 @kernel
-def place_of(arrays: EngineArrays, slot: int, time: int) -> int:
-    """Return where `time` belongs in the ring of `slot`: the first position with a time >= `time`."""
-    record = arrays.series[slot]
-    times = arrays.ring_time[slot]
+def place_of(record: Any, ring: Ring, time: int) -> int:
+    """Return where `time` belongs in the ring: the first position with a time >= `time`."""
     low = record.start
     high = record.start + record.count
     while low < high:
         middle = (low + high) >> 1
-        if times[middle] < time:
+        if ring.time[middle] < time:
             low = middle + 1
         else:
             high = middle
@@ -21,17 +26,16 @@ def place_of(arrays: EngineArrays, slot: int, time: int) -> int:
 
 
 @kernel
-def admit(arrays: EngineArrays, parameters: EngineParameters, slot: int, time: int) -> int:
+def admit(record: Any, ring: Ring, parameters: EngineParameters, time: int) -> int:
     """Return SCORED where the point may enter the ring, DUPLICATE or TOO_LATE where not."""
-    record = arrays.series[slot]
     if record.count == 0 or time > record.newest:
         return SCORED
     if time == record.newest:
         return DUPLICATE
     if time <= record.newest - HOUR_US:
         return TOO_LATE
-    place = place_of(arrays, slot, time)
-    if place < record.start + record.count and arrays.ring_time[slot, place] == time:
+    place = place_of(record, ring, time)
+    if place < record.start + record.count and ring.time[place] == time:
         return DUPLICATE
     if place == record.start and record.count == parameters.window_points:
         return TOO_LATE
@@ -39,50 +43,90 @@ def admit(arrays: EngineArrays, parameters: EngineParameters, slot: int, time: i
 
 
 @kernel
-def make_room(arrays: EngineArrays, slot: int) -> bool:
-    """Make the ring of `slot` end before its capacity; False where the capacity must grow first."""
-    record = arrays.series[slot]
-    capacity = arrays.ring_time.shape[1]
+def make_room(record: Any, ring: Ring) -> bool:
+    """Make the ring end before its capacity; False where the capacity must grow first."""
+    capacity = ring.time.size
     start = record.start
     if start + record.count < capacity:
         return True
     if start < capacity >> 3:
         return False
-    times = arrays.ring_time[slot]
-    values = arrays.ring_value[slot]
     for i in range(record.count):
-        times[i] = times[start + i]
-        values[i] = values[start + i]
+        ring.time[i] = ring.time[start + i]
+    for i in range(record.count):
+        ring.value[i] = ring.value[start + i]
     record.start = 0
     return True
 
 
 @kernel
-def drop_oldest(arrays: EngineArrays, parameters: EngineParameters, slot: int, newest: int) -> None:
-    """Drop points that no open tick can use any more, and the oldest where the ring is full."""
-    record = arrays.series[slot]
-    times = arrays.ring_time[slot]
-    horizon = newest - HOUR_US - parameters.lateness_us
-    while record.count > 0 and times[record.start] <= horizon:
-        record.start += 1
-        record.count -= 1
-    if record.count == parameters.window_points:
-        record.start += 1
-        record.count -= 1
-        record.covered_from = times[record.start] if record.count > 0 else newest
+def drop_first(record: Any, ring: Ring) -> None:
+    """Drop the oldest point."""
+    if record.ordered_from > 0:
+        record.ordered_from -= 1
+        record.ordered_to -= 1
+    elif record.ordered_to > 0:
+        remove_ordered(ring.ordered, record.ordered_to, ring.value[record.start])
+        record.ordered_to -= 1
+    record.start += 1
+    record.count -= 1
 
 
 @kernel
-def insert(arrays: EngineArrays, slot: int, time: int, value: float) -> None:
+def drop_oldest(record: Any, ring: Ring, parameters: EngineParameters) -> None:
+    """Drop points that no open tick can use any more, and the oldest where the ring is full."""
+    horizon = record.newest - HOUR_US - parameters.lateness_us
+    while record.count > 0 and ring.time[record.start] <= horizon:
+        drop_first(record, ring)
+    if record.count == parameters.window_points:
+        drop_first(record, ring)
+        record.covered_from = ring.time[record.start]
+
+
+@kernel
+def insert(record: Any, ring: Ring, time: int, value: float) -> None:
     """Put a point into the ring at its place; points after it move by one."""
-    record = arrays.series[slot]
-    times = arrays.ring_time[slot]
-    values = arrays.ring_value[slot]
     place = record.start + record.count
-    while place > record.start and times[place - 1] > time:
-        times[place] = times[place - 1]
-        values[place] = values[place - 1]
+    while place > record.start and ring.time[place - 1] > time:
+        ring.time[place] = ring.time[place - 1]
+        ring.value[place] = ring.value[place - 1]
         place -= 1
-    times[place] = time
-    values[place] = value
+    ring.time[place] = time
+    ring.value[place] = value
     record.count += 1
+    offset = place - record.start
+    if offset >= record.ordered_to:
+        return
+    if offset > record.ordered_from:
+        add_ordered(ring.ordered, record.ordered_to - record.ordered_from, value)
+        record.ordered_to += 1
+    else:
+        record.ordered_from = 0
+        record.ordered_to = 0
+
+
+@kernel
+def order_window(record: Any, ring: Ring, low: int, high: int) -> None:
+    """Make `ring.ordered` hold the values of ring positions low <= i < high, ascending."""
+    old = record.start + record.ordered_from
+    held = record.start + record.ordered_to
+    record.ordered_from = low - record.start
+    record.ordered_to = high - record.start
+    count = held - old
+    if low >= held or 4 * (low - old + high - held) > high - low:
+        for i in range(high - low):
+            ring.ordered[i] = ring.value[low + i]
+        sort_in_place(ring.ordered[: high - low])
+        return
+    while old < low and held < high:
+        replace_ordered(ring.ordered, count, ring.value[old], ring.value[held])
+        old += 1
+        held += 1
+    while old < low:
+        remove_ordered(ring.ordered, count, ring.value[old])
+        old += 1
+        count -= 1
+    while held < high:
+        add_ordered(ring.ordered, count, ring.value[held])
+        held += 1
+        count += 1

@@ -186,6 +186,7 @@ class ReferenceEngine:
             length = length_s * SECOND
             points = [(time, value) for time, value in hour if time > tick - length]
             statistics, error, spread = window_statistics(points, floor)
+            statistics["gap_count"] = NAN
             if not math.isnan(interval):
                 expected = math.floor(length / interval)
                 if series.covered_from > tick - length:
