@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValidationError, ValueError) as error:
         parser.error(str(error))
     config = ConsumerConfig(settings, owned, score=options.only != "ingest", ingest=options.only != "score")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     gc.freeze()
     return run_consumer(config)
 

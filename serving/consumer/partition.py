@@ -106,6 +106,10 @@ class Partition:
             **{f"worst/{name}": array for name, array in self._worst.snapshot().items()},
         }
 
+    def use_levels(self, levels: AlarmLevels) -> None:
+        """Judge the points from now on by other alarm levels: a newly promoted tier 1."""
+        self._levels = LevelTable(levels, self._config.max_series)
+
     def apply(self, entries: Sequence[streams.Entry]) -> Step:
         """Process entries in stream order and return what they gave."""
         step = Step()

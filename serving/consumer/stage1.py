@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.errors import Unavailable
+from aiops.errors import ArtifactError, Unavailable
 from serving import streams
 from serving.consumer.checkpoint import Checkpoint, CheckpointStore
 from serving.consumer.commit import Commit, Output, Position
@@ -23,6 +23,7 @@ from serving.consumer.config import ConsumerConfig
 from serving.consumer.feature_flush import FeatureFlush
 from serving.consumer.metrics import ConsumerMetrics
 from serving.consumer.partition import Partition, PartitionConfig, Step
+from serving.consumer.tier1 import AlarmLevels, Tier1Watch, load_levels
 
 STAGE: Final = "stage1"
 ARCHIVE_STAGE: Final = "archive-telemetry"
@@ -159,6 +160,10 @@ class OwnedPartition:
         if through != streams.START:
             self._parts.broker.trim_through(self.stream, through)
 
+    def use_levels(self, levels: AlarmLevels) -> None:
+        """Judge the points from now on by other alarm levels."""
+        self._partition.use_levels(levels)
+
     def snapshot(self) -> Mapping[str, npt.NDArray[Any]]:
         """Return the state, for comparisons."""
         return self._partition.snapshot()
@@ -171,6 +176,7 @@ class Stage1:
         self._parts = parts
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._owned: list[OwnedPartition] = []
+        self._tier1 = Tier1Watch(parts.config.settings.tier1_path)
         self._housekeeping_at = 0.0
         self._checkpoint_at = 0.0
 
@@ -209,9 +215,24 @@ class Stage1:
             if not part.advance(found.get(part.stream, [])):
                 return
         if time.monotonic() >= self._checkpoint_at:
+            self._follow_tier1()
             self._checkpoint_at = time.monotonic() + self._parts.config.settings.consumer.checkpoint_s
             for part in self._owned:
                 part.checkpoint(self._writer)
+
+    def _follow_tier1(self) -> None:
+        """Take over a newly exported tier 1; a damaged one is named and the old one stays."""
+        stamp = self._tier1.changed()
+        if stamp is None:
+            return
+        try:
+            levels = load_levels(self._tier1.folder)
+        except ArtifactError as error:
+            log.error("tier 1 stays as it is: %s", error)
+            return
+        for part in self._owned:
+            part.use_levels(levels)
+        log.info("tier 1 levels of %s are in force", stamp)
 
     def _housekeeping(self) -> None:
         if time.monotonic() < self._housekeeping_at:

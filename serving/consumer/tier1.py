@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 
+from aiops.errors import ArtifactError
 from aiops.types import FloatArray, IntArray
 from data_contracts.metrics import spec_of
 
@@ -15,6 +17,7 @@ DEFAULT_ALARM_Z: Final = 6.0
 _DENSE_PAIRS: Final = 1 << 20
 
 
+@runtime_checkable
 class AlarmLevels(Protocol):
     """Where tier 1 raises the alarm, by series name `service|metric`."""
 
@@ -107,6 +110,26 @@ def codes_of(column: "pa.Array[Any]") -> tuple[list[str], IntArray]:
     return [str(name) for name in column.dictionary.to_pylist()], column.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
+class Tier1Watch:
+    """Notices that another tier 1 artifact was exported to `folder` (its manifest is written last)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._seen = self._stamp()
+
+    def changed(self) -> str | None:
+        """Return when the artifact was exported if that is news, else None."""
+        stamp = self._stamp()
+        if stamp in {0, self._seen}:
+            return None
+        self._seen = stamp
+        return datetime.fromtimestamp(stamp / 1e9, UTC).isoformat()
+
+    def _stamp(self) -> int:
+        manifest = self.folder / "manifest.json"
+        return manifest.stat().st_mtime_ns if manifest.exists() else 0
+
+
 def load_levels(folder: Path) -> AlarmLevels:
     """Return the exported tier 1 artifact in `folder`, or the catalogue's levels where there is none.
 
@@ -117,5 +140,7 @@ def load_levels(folder: Path) -> AlarmLevels:
         return CatalogueLevels()
     from models.artifact import load_model
 
-    model: AlarmLevels = load_model(folder)  # type: ignore[assignment]
+    model: Any = load_model(folder)
+    if not isinstance(model, AlarmLevels):
+        raise ArtifactError(f"{folder} holds a {type(model).__name__}; tier 1 needs alarm levels: export robust-stream there")
     return model

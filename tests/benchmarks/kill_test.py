@@ -61,7 +61,7 @@ def disturbed(home: Path, plan: Round) -> tuple[Outcome, Kills]:
         producer = threading.Thread(target=publish_all, args=(settings, plan.sent, plan.pause_s))
         producer.start()
         kills = Kills(fleet, plan.seed, plan.program, scored=plan.program != NAIVE)
-        process = kills.run(len(plan.sent), plan.budget, plan.timeout_s)
+        process = kills.run(plan.sent, plan.budget, plan.timeout_s)
         producer.join()
         if drained(process) != 0:
             raise SystemExit(f"the disturbed run did not end in order:\n{fleet.log()}")

@@ -74,8 +74,6 @@ def main() -> None:
             continue
         for part in owned:
             part.advance(found.get(streams.telemetry(part.number), []))
-            if not found:
-                part.save()
     for part in owned:
         part.save()
 

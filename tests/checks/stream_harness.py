@@ -27,6 +27,8 @@ from data_contracts import schemas
 from serving import streams
 from serving.broker import EmbeddedBroker, connect
 from serving.consumer.checkpoint import CheckpointStore, state_hash
+from serving.consumer.partition import Partition
+from serving.consumer.process import partition_config
 from serving.lake import Lake
 from serving.producer import ProducerConfig, TelemetryProducer
 
@@ -118,6 +120,14 @@ def _resumed(producer: TelemetryProducer, at: int) -> int:
         return at
 
 
+class QuietServer(ThreadingHTTPServer):
+    """An HTTP server to which clients that die in the middle are nothing special."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class ScoringService:
     """A stand-in for BentoML on a real socket: Arrow in, deterministic scores out; can be stopped and started again."""
 
@@ -129,7 +139,7 @@ class ScoringService:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler())
+        self._server = QuietServer(("127.0.0.1", self.port), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
@@ -184,6 +194,7 @@ class Fleet:
         self.settings = settings
         self.broker = EmbeddedBroker(settings)
         self.service = service
+        self.remote = streams.Streams(connect(settings))
         self._consumers: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Fleet":
@@ -201,9 +212,13 @@ class Fleet:
         if self.service is not None:
             self.service.stop()
 
-    @property
-    def remote(self) -> streams.Streams:
-        return streams.Streams(connect(self.settings))
+    def points_in(self) -> int:
+        """Return the points counted so far, 0 while the broker is away."""
+        numbers = range(self.settings.broker.partitions)
+        try:
+            return sum(int(self.remote.hash_all(streams.counts(number)).get("points_in", 0)) for number in numbers)
+        except Unavailable:
+            return 0
 
     def consume(self, *arguments: str, program: Sequence[str] = ("-m", "serving.consumer")) -> "subprocess.Popen[bytes]":
         """Start one consumer process."""
@@ -353,8 +368,11 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _state(settings: Settings, number: int) -> str:
+    """Return the hash of the restored state: where a ring of points begins in memory is no part of what it holds."""
     checkpoint, _ = CheckpointStore(settings.root / "consumer", number).load("99999999999-0")
-    return state_hash(checkpoint.state) if checkpoint else "none"
+    if checkpoint is None:
+        return "none"
+    return state_hash(Partition.restore(partition_config(settings), checkpoint.state).snapshot())
 
 
 def differences(left: Outcome, right: Outcome) -> list[str]:
@@ -374,21 +392,22 @@ class Kills:
     broker: int = 0
     service: int = 0
 
-    def run(self, newest_seq: int, budget: tuple[int, int, int], timeout_s: float) -> "subprocess.Popen[bytes]":
-        """Kill until the budget (consumer, broker, service) is used, then let the run settle; return the last consumer."""
+    def run(self, sent: Sequence[Batch], budget: tuple[int, int, int], timeout_s: float) -> "subprocess.Popen[bytes]":
+        """Kill (consumer, broker, service) as often as `budget` says, at random points of progress; return the last consumer."""
         rng = random.Random(self.seed)
+        plan = [what for what, count in zip(("consumer", "broker", "service"), budget, strict=True) for _ in range(count)]
+        rng.shuffle(plan)
+        points = sum(batch.rows.num_rows for batch in sent if batch.rows is not None)
+        places = sorted(rng.uniform(0.05, 0.9) * points for _ in plan)
         process = self.fleet.consume(program=self.program)
         deadline = time.monotonic() + timeout_s
-        plan = ["consumer"] * budget[0] + ["broker"] * budget[1] + ["service"] * budget[2]
-        rng.shuffle(plan)
-        next_kill = time.monotonic() + 2.0
-        while time.monotonic() < deadline and (plan or not self.fleet.settled(newest_seq, self.scored)):
-            time.sleep(0.05)
+        while time.monotonic() < deadline and (plan or not self.fleet.settled(len(sent), self.scored)):
+            time.sleep(0.02)
             if process.poll() is not None:
                 process = self.fleet.consume(program=self.program)
-            if plan and time.monotonic() > next_kill:
+            if plan and self.fleet.points_in() > places[0]:
+                places.pop(0)
                 process = self._kill(plan.pop(), process)
-                next_kill = time.monotonic() + rng.uniform(0.8, 2.2)
         return process
 
     def _kill(self, what: str, process: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_kills_change_nothing_and_the_control_shows_that_the_test_can_fail(tmp_path: Path) -> None:
-    sent = batches(200)
+    sent = batches(150)
     reference = undisturbed(tmp_path / "reference", sent)
     assert reference.duplicates == 0
     assert reference.detections
