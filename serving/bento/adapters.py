@@ -9,12 +9,11 @@ from serving.bento.model_source import FolderModels, ModelSource, RegistryModels
 from serving.bento.runtime import Adapters, Runtime
 from serving.broker import connect
 from serving.feast_online import RedisFeatures
+from serving.lake import Lake
 
 
 def runtime_from_environment(registry: CollectorRegistry) -> Runtime:
     """Build the runtime of this process from the settings in its environment. Nothing is connected yet."""
-    from serving.lake import Lake
-
     settings = Settings()
     features = RedisFeatures(connect(settings, timeout_s=settings.serving.timeout_s / 2))
     adapters = Adapters(models_of(settings), features, Lake(settings.lake_path), lambda: datetime.now(UTC))

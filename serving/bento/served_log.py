@@ -8,10 +8,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -65,15 +65,28 @@ class ServedRows:
     def __len__(self) -> int:
         return len(self.services)
 
-    def table(self) -> pa.Table:
-        """Return the rows as `schemas.SERVED`; NaN becomes null."""
-        count = len(self)
-        texts = (self.request_id, self.model, self.model_version, self.role)
-        request_id, model, version, role = (pa.repeat(pa.scalar(text, pa.string()), count) for text in texts)
-        served_at = pa.repeat(pa.scalar(self.served_at, SERVED.field("served_at").type), count)
-        numbers = [_nullable(self.scores), *(_nullable(self.features[:, index]) for index in range(len(SERVICE_FEATURES)))]
-        columns = [served_at, self.event_times, request_id, self.services, model, version, role, *numbers]
-        return pa.Table.from_arrays(columns, schema=SERVED)
+
+def served_table(batch: Sequence[ServedRows]) -> pa.Table:
+    """Return all rows of `batch` in order as `schemas.SERVED`; NaN becomes null. O(rows * features)."""
+    counts = np.asarray([len(rows) for rows in batch])
+    of = np.repeat(np.arange(len(batch)), counts)
+    moments = pa.array([rows.served_at for rows in batch], SERVED.field("served_at").type)
+    texts = {
+        name: pa.array([getattr(rows, name) for rows in batch], pa.string())
+        for name in ("request_id", "model", "model_version", "role")
+    }
+    columns: dict[str, Any] = {
+        "served_at": moments.take(of),
+        "event_timestamp": pa.concat_arrays([rows.event_times for rows in batch]),
+        "service": pa.concat_arrays([rows.services for rows in batch]),
+        **{name: values.take(of) for name, values in texts.items()},
+    }
+    numbers = np.empty((1 + len(SERVICE_FEATURES), len(of)))
+    for rows, end in zip(batch, np.cumsum(counts).tolist(), strict=True):  # block by block: a block fits the cache
+        numbers[0, end - len(rows) : end] = rows.scores
+        numbers[1:, end - len(rows) : end] = rows.features.T
+    columns |= {name: _nullable(values) for name, values in zip(("score", *SERVICE_FEATURES), numbers, strict=True)}
+    return pa.Table.from_arrays([columns[name] for name in SERVED.names], schema=SERVED)
 
 
 class ServedLog:
@@ -130,8 +143,7 @@ class ServedLog:
         batch = self._taken()
         if batch:
             self._sequence += 1
-            table = pa.concat_tables([rows.table() for rows in batch])
-            written += self._write(f"{self._process}-{self._sequence:08d}", table)
+            written += self._write(f"{self._process}-{self._sequence:08d}", served_table(batch))
         return written
 
     def close(self) -> None:
@@ -178,7 +190,10 @@ class ServedLog:
 
 
 def _nullable(values: FloatArray) -> pa.DoubleArray:
-    return pa.array(values, pa.float64(), mask=np.isnan(values))
+    """Return contiguous values, not copied, whose NaN are null; several times faster than `pa.array` with a mask."""
+    known = np.packbits(~np.isnan(values), bitorder="little")
+    buffers: list[pa.Buffer | None] = [pa.py_buffer(known.data), pa.py_buffer(values.data)]
+    return cast(pa.DoubleArray, pa.Array.from_buffers(pa.float64(), len(values), buffers))
 
 
 def process_key(pid: int, started: datetime) -> str:
@@ -189,6 +204,3 @@ def process_key(pid: int, started: datetime) -> str:
     '20250101T000000000000-7'
     """
     return f"{started:%Y%m%dT%H%M%S%f}-{pid}"
-
-
-Clock = Callable[[], datetime]

@@ -1,0 +1,209 @@
+"""Speed of the scoring service beside its bare models on the same rows; prints JSON lines: name, value, unit, baseline.
+
+The service runs in its own process with one worker, the clients in this one; baseline = the bare model called here.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import numpy as np
+import pyarrow as pa
+
+from aiops.settings import ServingSettings, Settings
+from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
+from models.artifact import Example, save_model
+from models.detectors.isolation_forest import ForestConfig, IsolationForest
+from models.export import write_aliases
+from models.incident_predictor import IncidentPredictor, PredictorConfig
+from serving.bento.rows import columns_for
+from serving.bento.run import launch
+from serving.proto import scoring_pb2 as pb
+from serving.proto.scoring_pb2_grpc import ScoringStub
+
+HTTP_PORT, GRPC_PORT = 23100, 23101
+ROWS = 1000
+ARROW = {"content-type": "application/vnd.apache.arrow.stream"}
+JSON = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value; `baseline` is what the bare model gives, in the same unit."""
+
+    name: str
+    value: float
+    unit: str
+    baseline: float | None = None
+
+    def print(self) -> None:
+        record: dict[str, Any] = {"name": self.name, "value": round(self.value, 4), "unit": self.unit}
+        if self.baseline is not None:
+            record |= {"baseline": round(self.baseline, 4), "ratio": round(self.value / self.baseline, 3)}
+        sys.stdout.write(json.dumps(record) + "\n")
+        sys.stdout.flush()
+
+
+def trained(values: np.ndarray) -> dict[str, Any]:
+    """Return both served models, fitted on noise: their size, and so their speed, is that of real ones."""
+    rng = np.random.default_rng(1)
+    forest_config, config = ForestConfig(), PredictorConfig()
+    forest = IsolationForest.fit(values[:, columns(forest_config.features)], forest_config)
+    hidden = values[:, columns(config.features)]
+    chance = 1 / (1 + np.exp(-(hidden[:, :4].sum(axis=1) - 2)))
+    labels = (rng.random((len(values), 2)) < chance[:, None]).astype(np.float64)
+    return {"isolation-forest": forest, "incident-predictor": IncidentPredictor.fit(hidden, labels, config)}
+
+
+def columns(features: tuple[str, ...]) -> Any:
+    chosen = columns_for(features)
+    return slice(None) if chosen is None else chosen
+
+
+def batch_of(values: np.ndarray) -> pa.RecordBatch:
+    tick = [datetime(2025, 3, 1, tzinfo=UTC)] * len(values)
+    arrays: list[Any] = [pa.array(tick, TIMESTAMP)] * 2 + [pa.array([f"service-{n % 50}" for n in range(len(values))])]
+    return pa.RecordBatch.from_arrays(arrays + [pa.array(column) for column in values.T], schema=SERVICE_FEATURES_TABLE)
+
+
+def stream(batch: pa.RecordBatch) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
+
+
+@contextmanager
+def service(models: dict[str, Any], values: np.ndarray) -> Iterator[str]:
+    """Export the models and run the service on them."""
+    with tempfile.TemporaryDirectory(prefix="bench-serving-") as folder:
+        home = Path(folder)
+        for name, model in models.items():
+            rows = np.ascontiguousarray(values[:5, columns(model.features)])
+            save_model(model, home / "models" / name / "1", Example(rows, model.score(rows)))
+            write_aliases(home / "models", name, {"champion": "1"})
+        serving = ServingSettings(http_port=HTTP_PORT, grpc_port=GRPC_PORT, models_from="export")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIOPS_", "MLFLOW_"))}
+        environment |= {
+            f"AIOPS_SERVING__{name}": value
+            for name, value in (("HTTP_PORT", str(HTTP_PORT)), ("GRPC_PORT", str(GRPC_PORT)), ("MODELS_FROM", "export"))
+        }
+        start = launch(Settings(home=home, serving=serving), environment)
+        with (home / "service.log").open("wb") as log:
+            process = subprocess.Popen(start.argv, env=dict(start.environment), stdout=log, stderr=log)
+        url = f"http://127.0.0.1:{HTTP_PORT}"
+        try:
+            wait_until_ready(url, home / "service.log")
+            yield url
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+def wait_until_ready(url: str, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{url}/readyz", timeout=2).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise RuntimeError(log.read_text()[-3000:])
+
+
+def rows_per_second(call: Callable[[], object], rows: int, seconds: float) -> float:
+    """Return rows a second of one caller."""
+    for _ in range(5):
+        call()
+    calls, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        call()
+        calls += 1
+    return calls * rows / (time.perf_counter() - started)
+
+
+def together(make_call: Callable[[], Callable[[], object]], clients: int, seconds: float) -> float:
+    """Return rows a second of several callers at once."""
+    totals: list[float] = []
+    calls = [make_call() for _ in range(clients)]
+    threads = [threading.Thread(target=lambda c=call: totals.append(rows_per_second(c, ROWS, seconds))) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(totals)
+
+
+def http_call(url: str, path: str, body: bytes, headers: dict[str, str]) -> Callable[[], object]:
+    client = httpx.Client(base_url=url, headers=headers, timeout=30)
+
+    def call() -> None:
+        client.post(path, content=body).raise_for_status()
+
+    return call
+
+
+def latencies_ms(call: Callable[[], object], count: int) -> np.ndarray:
+    for _ in range(50):
+        call()
+    times = np.empty(count)
+    for index in range(count):
+        started = time.perf_counter()
+        call()
+        times[index] = (time.perf_counter() - started) * 1000
+    return times
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--singles", type=int, default=2000)
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    values = np.random.default_rng(0).normal(0, 1, (4000, len(SERVICE_FEATURES)))
+    models = trained(values)
+    batch = batch_of(values[:ROWS])
+    body = stream(batch)
+    single = json.dumps(
+        {"rows": [{"service": "checkout", **dict(zip(SERVICE_FEATURES, values[0].tolist(), strict=True))}]}
+    ).encode()
+    with service(models, values) as url, grpc.insecure_channel(f"127.0.0.1:{GRPC_PORT}") as channel:
+        stub = ScoringStub(channel)
+        for name, path, method in (
+            ("isolation-forest", "/score", stub.Score),
+            ("incident-predictor", "/predict_incident", stub.PredictIncident),
+        ):
+            model = models[name]
+            rows = np.ascontiguousarray(values[:ROWS, columns(model.features)])
+            bare = rows_per_second(lambda m=model, r=rows: m.score(r), ROWS, options.seconds / 2)
+            one = rows_per_second(http_call(url, path, body, ARROW), ROWS, options.seconds)
+            Figure(f"{name} HTTP Arrow x1000, 1 client", one, "rows/s", bare).print()
+            two = together(lambda p=path: http_call(url, p, body, ARROW), 2, options.seconds)
+            Figure(f"{name} HTTP Arrow x1000, 2 clients", two, "rows/s", bare).print()
+            packed = pb.ScoreRequest(arrow_stream=body)
+            typed = rows_per_second(lambda m=method, p=packed: m(p), ROWS, options.seconds)
+            Figure(f"{name} gRPC Arrow x1000, 1 client", typed, "rows/s", bare).print()
+            bare_ms = latencies_ms(lambda m=model, r=rows[:1]: m.score(r), options.singles)
+            times = latencies_ms(http_call(url, path, single, JSON), options.singles)
+            for share in (50, 99):
+                baseline = float(np.percentile(bare_ms, share))
+                Figure(f"{name} JSON x1 p{share}", float(np.percentile(times, share)), "ms", baseline).print()
+
+
+if __name__ == "__main__":
+    main()
