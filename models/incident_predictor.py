@@ -13,30 +13,36 @@ import xgboost as xgb
 
 from aiops.errors import ArtifactError, ModelError
 from aiops.types import FloatArray, State
-from data_contracts.schemas import SERVICE_FEATURES
+from data_contracts.schemas import NEIGHBOURS, SERVICE_FEATURES
 from models.artifact import array_names, names_array, state_array
 from models.calibration import Platt, fit_platt
 from models.service_rows import CALENDAR
 
 HORIZONS_MIN: Final = (15, 60)
-MONOTONE: Final[Mapping[str, int]] = {"minutes_to_limit": -1, "saturation_level": 1}
+LARGEST: Final = 1e30
+LEFT_OUT: Final = frozenset((*CALENDAR, "traffic_level", "latency_level", "errors_mean", "errors_level", "traffic_mean"))
+PREDICTIVE: Final = tuple(name for name in SERVICE_FEATURES if name not in LEFT_OUT and not name.startswith(NEIGHBOURS))
+"""A history holds few incidents, so few columns: what the service's own resources and signals do. Absolute traffic and latency
+tell services apart, not their risk, and the calendar tells the training incidents by their date: both are learnt by heart."""
+MONOTONE: Final[Mapping[str, int]] = {"minutes_to_limit": -1, "saturation_level": 1, "saturation_slope_per_min": 1}
 """What more of a feature may do to the risk: a resource that is exhausted sooner never lowers it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictorConfig:
-    """Columns, horizons and boosting; `max_negatives` negative rows are drawn and weighted up where there are more.
+    """Columns, horizons and boosting; `max_negatives` negative rows are drawn where there are more.
 
-    Which weekday and hour it was, and when the last incident was, are left out: weeks of history hold too few of each, and a
-    model that knows them learns the dates of its training incidents by heart.
+    Positive rows weigh (negatives / positives) ** `imbalance_power`: 1 = both classes weigh the same, 0 = as they are. In
+    between ranks best; calibration restores the probabilities.
     """
 
-    features: tuple[str, ...] = tuple(name for name in SERVICE_FEATURES if name not in CALENDAR)
+    features: tuple[str, ...] = PREDICTIVE
     horizons_min: tuple[int, ...] = HORIZONS_MIN
-    rounds: int = 200
-    depth: int = 4
+    rounds: int = 100
+    depth: int = 3
     learning_rate: float = 0.05
-    min_child_weight: float = 20.0
+    min_child_weight: float = 10.0
+    imbalance_power: float = 0.5
     max_negatives: int = 60_000
     seed: int = 7
 
@@ -82,7 +88,7 @@ class IncidentPredictor:
 
     def margins(self, rows: FloatArray) -> FloatArray:
         """Return (n, outputs) log odds before calibration."""
-        finite = np.where(np.isfinite(rows), rows, np.nan)
+        finite = _finite(rows)
         columns = [booster.inplace_predict(finite, predict_type="margin") for booster in self.boosters]
         return np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
 
@@ -104,9 +110,9 @@ class IncidentPredictor:
 
         They add up, with `base()`, to the log odds of the last booster. NaN for rows that score NaN. O(n trees depth**2).
         """
-        finite = np.where(np.isfinite(rows), rows, np.nan)
         if not len(rows):
             return np.empty((0, len(self.features)))
+        finite = _finite(rows)
         shares = self.boosters[-1].predict(xgb.DMatrix(finite, nthread=1), pred_contribs=True)
         contributions = np.asarray(shares[:, :-1], dtype=np.float64) * self.calibration[-1].slope
         contributions[~self._known(rows)] = np.nan
@@ -149,6 +155,11 @@ class IncidentPredictor:
         return np.asarray(np.isfinite(rows[:, telemetry]).any(axis=1))
 
 
+def _finite(rows: FloatArray) -> FloatArray:
+    """Return the rows with infinite values unknown, and values beyond float32, which XGBoost refuses, clipped."""
+    return np.clip(np.where(np.isfinite(rows), rows, np.nan), -LARGEST, LARGEST)
+
+
 def _boost(rows: FloatArray, label: FloatArray, config: PredictorConfig) -> xgb.Booster:
     positive = np.flatnonzero(label > 0)
     negative = np.flatnonzero(label <= 0)
@@ -158,8 +169,7 @@ def _boost(rows: FloatArray, label: FloatArray, config: PredictorConfig) -> xgb.
     if negative.size > config.max_negatives:
         drawn = np.random.default_rng(config.seed).choice(negative, config.max_negatives, replace=False)
     chosen = np.sort(np.concatenate([positive, drawn]))
-    finite = np.where(np.isfinite(rows[chosen]), rows[chosen], np.nan)
-    data = xgb.QuantileDMatrix(finite, label=label[chosen], nthread=1)
+    data = xgb.QuantileDMatrix(_finite(rows[chosen]), label=label[chosen], nthread=1)
     parameters = {
         "objective": "binary:logistic",
         "max_depth": config.depth,
@@ -168,7 +178,7 @@ def _boost(rows: FloatArray, label: FloatArray, config: PredictorConfig) -> xgb.
         "subsample": 0.7,
         "colsample_bytree": 0.6,
         "lambda": 5.0,
-        "scale_pos_weight": drawn.size / positive.size,
+        "scale_pos_weight": (drawn.size / positive.size) ** config.imbalance_power,
         "monotone_constraints": tuple(MONOTONE.get(name, 0) for name in config.features),
         "seed": config.seed,
         "nthread": 1,

@@ -20,7 +20,7 @@ from models.incident_predictor import IncidentPredictor, PredictorConfig
 from models.page_budget import PageBudget, PageCounter, threshold_for_budget
 from models.performance import detector_metrics, predictor_metrics
 from models.scorecard import Replay
-from models.service_rows import BoolArray, ServiceRows, at, rows_of
+from models.service_rows import US_PER_MIN, BoolArray, ServiceRows, at, rows_of
 from models.temporal_split import SplitConfig, TemporalSplit, temporal_split
 from models.training_run import Trained, TrainingRun, dataset_facts
 from models.truth import Truth, detection_truth, prediction_truth
@@ -151,7 +151,8 @@ def train_incident_predictor(
 ) -> Trained[IncidentPredictor]:
     """Fit, calibrate and set thresholds on successive parts of the history; measure on the newest part.
 
-    Rows while an incident of their service is in progress take no part. Thresholds: the longest horizon may spend the page
+    Rows while an incident of their service is in progress take no part, nor do those of the last horizon, of which nobody
+    knows yet what follows. Thresholds: the longest horizon may spend the page
     budget on the calibration part, shorter ones what it leaves.
 
     Raises:
@@ -159,7 +160,9 @@ def train_incident_predictor(
     """
     rows = rows_of(frame)
     chosen = config or PredictorConfig(seed=context.seed)
-    split = temporal_split(rows.time_us, labels.labels[:, -1], SplitConfig(embargo_min=context.embargo_min))
+    open_us = int(chosen.horizons_min[-1] * US_PER_MIN)
+    known = np.where((rows.time_us <= rows.time_us.max(initial=0) - open_us)[:, None], labels.labels, np.nan)
+    split = temporal_split(rows.time_us, known[:, -1], SplitConfig(embargo_min=context.embargo_min))
     matrix = rows.matrix(chosen.features)
     predictor = IncidentPredictor.fit(matrix[split.train], labels.labels[split.train], chosen)
     predictor = predictor.calibrated(matrix[split.calibration], labels.labels[split.calibration])

@@ -1,0 +1,121 @@
+"""Every model of the catalog passes the one conformance suite."""
+
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from checks.detector import check_detector, check_persistence, check_vector_model
+from checks.service_frames import START, history
+
+from aiops.feature_engine import EngineConfig
+from aiops.labels import horizon_labels
+from aiops.ports import VectorModel
+from aiops.types import FloatArray, SeriesBatch
+from data_contracts.schemas import SERIES
+from models.catalog import MODELS, model_class
+from models.detectors.isolation_forest import ForestConfig
+from models.detectors.robust_stream import RobustStream
+from models.incident_predictor import PredictorConfig
+from models.service_rows import rows_of
+from models.training import TrainingContext, train_incident_predictor, train_isolation_forest, train_robust_stream
+
+CONTEXT = TrainingContext("synthetic")
+
+
+def telemetry(points: int = 700) -> pa.Table:
+    rng = np.random.default_rng(2)
+    times = [START + timedelta(minutes=minute) for minute in range(points) for _ in range(2)]
+    services = ["cart", "web"] * points
+    values = rng.normal(100.0, 5.0, 2 * points)
+    return pa.table({"timestamp": times, "service": services, "metric": ["latency_p50_ms"] * (2 * points), "value": values})
+
+
+def batch_of(table: pa.Table) -> SeriesBatch:
+    columns = [
+        table[field.name].combine_chunks().dictionary_encode().cast(field.type)
+        if pa.types.is_dictionary(field.type)
+        else table[field.name].combine_chunks().cast(field.type)
+        for field in SERIES
+    ]
+    return SeriesBatch(pa.RecordBatch.from_arrays(columns, schema=SERIES))
+
+
+@cache
+def vector_model(name: str) -> VectorModel:
+    past = history(days=5)
+    if name == "isolation-forest":
+        return train_isolation_forest(past.frame, past.incidents, CONTEXT, config=ForestConfig(trees=40)).model
+    labels = horizon_labels(past.frame, past.incidents)
+    return train_incident_predictor(past.frame, labels, CONTEXT, PredictorConfig(rounds=20)).model
+
+
+def vectors(model: VectorModel) -> FloatArray:
+    return rows_of(history(days=1, seed=9).frame).matrix(model.features)[:200]
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"robust-stream"}))
+def test_vector_models_conform(name: str, tmp_path: Path) -> None:
+    model = vector_model(name)
+    check_vector_model(model, vectors(model))
+    check_persistence(model, tmp_path, vectors(model))  # type: ignore[arg-type]
+
+
+def test_the_stream_detector_conforms(tmp_path: Path) -> None:
+    trained = train_robust_stream(telemetry(), None, CONTEXT, EngineConfig())
+    check_detector(trained.model, batch_of(telemetry(200)))
+    check_persistence(trained.model, tmp_path, batch_of(telemetry(100)))
+
+
+def test_every_catalog_name_is_a_class_that_knows_its_name() -> None:
+    for name in MODELS:
+        assert model_class(name).catalog_name == name  # type: ignore[attr-defined]
+
+
+def test_levels_follow_each_series_and_unknown_series_get_the_catalogue() -> None:
+    model = train_robust_stream(telemetry(), None, CONTEXT, EngineConfig()).model
+    alarm_z, low, high = model.alarm_for(("web|latency_p50_ms", "new|error_rate", "new|anything"))
+    assert alarm_z[0] >= 6.0
+    assert 0.0 < low[0] < 80.0
+    assert 120.0 < high[0] < 200.0
+    np.testing.assert_array_equal(alarm_z[1:], [6.0, 6.0])
+    np.testing.assert_array_equal(low[1:], [0.0, -np.inf])
+    np.testing.assert_array_equal(high[1:], [1.0, np.inf])
+
+
+def test_a_static_limit_holds_in_warm_up_and_a_spike_alarms() -> None:
+    table = telemetry(100)
+    values = table["value"].to_numpy().copy()
+    values[2], values[150] = 5000.0, 5000.0
+    model: RobustStream = train_robust_stream(telemetry(), None, CONTEXT, EngineConfig()).model
+    scores = model.score(batch_of(table.set_column(3, "value", pa.array(values))))
+    assert scores[2] >= 0.5
+    assert scores[150] >= 0.5
+    assert np.isnan(scores[:2]).all()
+    assert np.nanmax(model.score(batch_of(telemetry(100)))) < 0.5
+
+
+def test_a_resource_without_history_of_exhaustion_alarms_before_its_limit() -> None:
+    rng = np.random.default_rng(0)
+    table = telemetry(700)
+    table = table.set_column(2, "metric", pa.array(["disk_utilization"] * table.num_rows))
+    table = table.set_column(3, "value", pa.array(rng.normal(0.4, 0.01, table.num_rows)))
+    model = train_robust_stream(table, None, CONTEXT, EngineConfig()).model
+    _, _, high = model.alarm_for(("web|disk_utilization",))
+    assert 0.42 < high[0] < 0.98
+
+
+def test_incidents_do_not_raise_the_levels() -> None:
+    table = telemetry(1400)
+    values = table["value"].to_numpy().copy()
+    values[1000:1060] += 400.0
+    disturbed = table.set_column(3, "value", pa.array(values))
+    incident = history(days=1).incidents.slice(0, 1).to_pylist()[0]
+    times = {"onset_at": 495, "starts_at": 495, "ends_at": 540, "known_at": 540}
+    incident |= {name: START + timedelta(minutes=minute) for name, minute in times.items()} | {"service": "web"}
+    incidents = pa.Table.from_pylist([incident], schema=history(days=1).incidents.schema)
+    told = train_robust_stream(disturbed, incidents, CONTEXT, EngineConfig()).model
+    untold = train_robust_stream(disturbed, None, CONTEXT, EngineConfig()).model
+    assert told.alarm_for(("web|latency_p50_ms",))[2][0] < 200.0 < untold.alarm_for(("web|latency_p50_ms",))[2][0]
