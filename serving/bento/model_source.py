@@ -15,6 +15,8 @@ from models.catalog import FittedModel
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
+_NO_DATABASE: Final = -1
+_ALWAYS_ASK: Final = -2
 
 
 class ExplainableModel(VectorModel, Protocol):
@@ -148,7 +150,7 @@ class RegistryModels:
     """Models of the MLflow registry. An SQLite registry whose file has not changed is not asked again."""
 
     settings: Settings
-    _changed_ns: int = -1
+    _changed_ns: int = _NO_DATABASE
     _versions: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
     def version_of(self, name: str, alias: str) -> str | None:
@@ -156,10 +158,12 @@ class RegistryModels:
         from models.registry import Registry
 
         changed_ns = self._database_changed_ns()
+        if changed_ns == _NO_DATABASE:
+            return None  # asking would create it, perhaps while another process does
         if changed_ns != self._changed_ns:
             self._versions.clear()
             self._changed_ns = changed_ns
-        if changed_ns >= 0 and (name, alias) in self._versions:
+        if changed_ns != _ALWAYS_ASK and (name, alias) in self._versions:
             return self._versions[(name, alias)]
         try:
             version = Registry(self.settings).get(name, alias).version
@@ -181,10 +185,10 @@ class RegistryModels:
         return _served(loaded.model, loaded.version.version, loaded.example)
 
     def _database_changed_ns(self) -> int:
-        """Return when the registry's SQLite file changed last; -1 where it is no such file and must always be asked."""
+        """Return when the registry's SQLite file changed last; for any other registry, one that must always be asked."""
         uri = self.settings.tracking_uri
         if not uri.startswith("sqlite:///"):
-            return -1
+            return _ALWAYS_ASK
         path = Path(uri.removeprefix("sqlite:///"))
         times = [file.stat().st_mtime_ns for file in (path, path.with_name(path.name + "-wal")) if file.exists()]
-        return max(times, default=-1)
+        return max(times, default=_NO_DATABASE)

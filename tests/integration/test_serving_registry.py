@@ -1,0 +1,66 @@
+"""The service's model source follows the real registry: what MLflow's champion names is loaded, proved and swapped in."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from aiops.settings import Settings
+from data_contracts.schemas import SERVICE_FEATURES
+from models.artifact import Example
+from models.audit import Change
+from models.detectors.isolation_forest import ForestConfig, IsolationForest
+from models.registry import Registry
+from models.training_run import DatasetFacts, TrainingRun
+from serving.bento.metrics import ScoringMetrics
+from serving.bento.model_slot import ModelSlot
+from serving.bento.model_source import FolderModels, RegistryModels
+from serving.bento.scoring import ISOLATION_FOREST, score_rows
+
+# MLflow asks SQLAlchemy for a loader strategy that newer releases deprecate, and warns of the type hints of our pyfunc
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy:DeprecationWarning", "ignore:.*Any type hint is inferred as AnyType:UserWarning"
+)
+
+NOW = datetime(2025, 3, 1, tzinfo=UTC)
+CHANGE = Change("test", NOW, "serving")
+
+
+def forest(seed: int) -> tuple[IsolationForest, TrainingRun]:
+    config = ForestConfig(trees=20, seed=seed)
+    rows = np.random.default_rng(seed).normal(0, 1, (400, len(config.features)))
+    model = IsolationForest.fit(rows, config)
+    facts = DatasetFacts("rows", "0" * 64, len(rows), config.features, NOW, NOW)
+    return model, TrainingRun({}, {}, facts, Example(rows[:4], model.score(rows[:4])))
+
+
+def test_the_champion_of_the_registry_is_followed_without_a_restart(home: Path) -> None:
+    settings = Settings(home=home)
+    source = RegistryModels(settings)
+    assert source.version_of(ISOLATION_FOREST, "champion") is None
+    assert not (home / "mlflow").exists()
+    registry = Registry(settings)
+    slot = ModelSlot(ISOLATION_FOREST, "champion", source, ScoringMetrics(CollectorRegistry()))
+    features = np.random.default_rng(9).normal(0, 1, (50, len(SERVICE_FEATURES)))
+    for seed, version in ((1, "1"), (2, "2")):
+        model, run = forest(seed)
+        registry.register(model, run, CHANGE)
+        slot.poll(0.0)
+        assert slot.status.version == (None if version == "1" else "1")
+        registry.set_alias(ISOLATION_FOREST, "champion", version, CHANGE)
+        assert slot.poll(0.0)
+        served = slot.current
+        assert served is not None
+        assert served.version == version
+        expected = model.score(np.ascontiguousarray(features[:, [SERVICE_FEATURES.index(name) for name in model.features]]))
+        assert np.array_equal(score_rows(served, features), expected)
+    assert not slot.poll(0.0)
+    registry.rollback(ISOLATION_FOREST, CHANGE)
+    assert slot.poll(0.0)
+    assert slot.status.version == "1"
+    assert slot.status.failures == 0
+    exported = FolderModels(home / "models")
+    assert exported.version_of(ISOLATION_FOREST, "champion") == "1"
+    assert np.array_equal(score_rows(exported.load(ISOLATION_FOREST, "1"), features), score_rows(slot.current, features))
