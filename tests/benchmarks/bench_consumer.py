@@ -30,12 +30,12 @@ from tests.checks.stream_harness import free_ports
 SERVICES = 250
 METRICS = ("cpu_utilization", "error_rate", "latency_p50_ms", "latency_p99_ms", "memory_utilization", "requests_per_second")
 LEVELS = np.array([0.4, 0.01, 20.0, 200.0, 0.5, 800.0])
-STEP_S = 10
-POINTS = 1_800_000
+RUNS = ((10, 1_800_000), (60, 600_000))
+"""(seconds between the points of a series, points): ticks close every 60 s, and each costs work for every series."""
 START = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-def tables(points: int) -> Iterator[tuple[int, pa.Table]]:
+def tables(step_s: int, points: int) -> Iterator[tuple[int, pa.Table]]:
     """Yield (seq, rows) of about 48,000 rows."""
     rng = np.random.default_rng(3)
     width = SERVICES * len(METRICS)
@@ -44,8 +44,8 @@ def tables(points: int) -> Iterator[tuple[int, pa.Table]]:
     names = pa.array(np.tile(services, steps)).dictionary_encode()
     metrics = pa.array(np.tile(np.tile(METRICS, SERVICES), steps)).dictionary_encode()
     for seq in range(1, points // (width * steps) + 1):
-        first = int(START.timestamp()) + (seq - 1) * steps * STEP_S
-        times = np.repeat(np.arange(first, first + steps * STEP_S, STEP_S), width) * 1_000_000
+        first = int(START.timestamp()) + (seq - 1) * steps * step_s
+        times = np.repeat(np.arange(first, first + steps * step_s, step_s), width) * 1_000_000
         values = np.tile(np.tile(LEVELS, SERVICES), steps) * (1 + 0.05 * rng.standard_normal(width * steps))
         columns = {"timestamp": pa.array(times, schemas.TIMESTAMP), "service": names, "metric": metrics, "value": values}
         yield seq, pa.table(columns)
@@ -56,7 +56,7 @@ def show(name: str, value: float, unit: str, baseline: float) -> None:
     print(json.dumps({"name": name, "value": round(value, 3), "unit": unit, "baseline": round(baseline, 3)}), flush=True)
 
 
-def measure(home: Path) -> None:
+def measure(home: Path, step_s: int, points: int) -> None:
     """Publish, then consume twice: the first pass compiles."""
     settings = Settings(
         home=home,
@@ -69,10 +69,10 @@ def measure(home: Path) -> None:
         producer = TelemetryProducer(server.client(), 1, ServiceGraph.from_pairs([]))
         begun = time.perf_counter()
         sent = 0
-        for seq, rows in tables(POINTS):
-            producer.publish(rows, seq, START + timedelta(seconds=seq * 32 * STEP_S))
+        for seq, rows in tables(step_s, points):
+            producer.publish(rows, seq, START + timedelta(seconds=seq * 32 * step_s))
             sent += rows.num_rows
-        show("producer, points/s", sent / (time.perf_counter() - begun), "points/s", 0.0)
+        show(f"producer, {step_s} s data", sent / (time.perf_counter() - begun), "points/s", 0.0)
         metrics = ConsumerMetrics()
         config = ConsumerConfig(settings, (0,))
         parts = Stage1Parts(config, partition_config(settings), broker, metrics, None, threading.Event())
@@ -83,9 +83,9 @@ def measure(home: Path) -> None:
         rows_decoded = sum(decode(entry.payload).num_rows for entry in entries)
         decode_rate = rows_decoded / (time.perf_counter() - begun)
         wall_rate, cpu_rate = consume(OwnedPartition(parts, 0), broker, sent)
-        show("consumer stage 1, points/s of wall time", wall_rate, "points/s", decode_rate)
-        show("consumer stage 1, points/s of one core", cpu_rate, "points/s", decode_rate)
-        show("consumer resident memory", resident_bytes() / 2**20, "MiB", 0.0)
+        show(f"consumer stage 1, {step_s} s data, by wall time", wall_rate, "points/s", decode_rate)
+        show(f"consumer stage 1, {step_s} s data, one core", cpu_rate, "points/s", decode_rate)
+        show(f"consumer resident memory, {step_s} s data", resident_bytes() / 2**20, "MiB", 0.0)
 
 
 def consume(part: OwnedPartition, broker: streams.Streams, sent: int) -> tuple[float, float]:
@@ -98,8 +98,9 @@ def consume(part: OwnedPartition, broker: streams.Streams, sent: int) -> tuple[f
 
 def main() -> None:
     """Run the benchmark in a folder of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder))
+    for step_s, points in RUNS:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(Path(folder), step_s, points)
 
 
 if __name__ == "__main__":
