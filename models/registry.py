@@ -144,6 +144,18 @@ class Registry:
             write_aliases(target, name, {a: v for a, v in _aliases(client, name).items() if (target / name / v).is_dir()})
         return exported
 
+    def attach(self, name: str, version: str, file: Path) -> None:
+        """Keep a file (a drift report) with the training run of a version; raises ModelNotFound."""
+        with self._mlflow() as client:
+            client.log_artifact(self._version(client, name, version).run_id, str(file), "reports")
+
+    def figures(self, name: str, alias_or_version: str = CHAMPION) -> dict[str, bytes]:
+        """Return the figures of a version's training by file name; raises ModelNotFound."""
+        with self._mlflow() as client, TemporaryDirectory(prefix="figures-") as folder:
+            run_id = self._version(client, name, alias_or_version).run_id
+            paths = [entry.path for entry in client.list_artifacts(run_id, "figures")]
+            return {Path(path).name: Path(client.download_artifacts(run_id, path, folder)).read_bytes() for path in paths}
+
     def audit(self, name: str | None = None) -> tuple[AuditEntry, ...]:
         """Return the audit log of a model, or of all, oldest first."""
         return tuple(self._log.entries(name))

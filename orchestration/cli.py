@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or setting, 3 source, 4 
 
 import sys
 
-import click
 import typer
 from pydantic import ValidationError
 
@@ -36,21 +35,18 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors that users can mend print one message and no traceback."""
     try:
-        code = app(arguments, standalone_mode=False)
+        app(arguments)
+    except SystemExit as finished:
+        return finished.code if isinstance(finished.code, int) else 0
     except AiopsError as error:
         complain(str(error))
         return error.exit_code
     except ValidationError as error:
         complain("; ".join(_setting(problem) for problem in error.errors()))
         return 2
-    except click.exceptions.Abort:
-        return INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    return code if isinstance(code, int) else 0
+    return 0
 
 
 def _setting(problem: object) -> str:

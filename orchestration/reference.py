@@ -9,10 +9,9 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, get_args, get_origin
 
-import click
-import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from typer.main import get_command
 
 from aiops.settings import Settings
 
@@ -42,22 +41,22 @@ def _commands() -> Iterator[str]:
 
     yield "| command | what it does | options |"
     yield "|---|---|---|"
-    for name, command in _walk(typer.main.get_command(app), "aiops"):
+    for name, command in _walk(get_command(app), "aiops"):
         options = [_option(parameter) for parameter in command.params if parameter.name != "help"]
         yield f"| `{name}` | {(command.help or '').splitlines()[0]} | {'<br>'.join(options)} |"
 
 
-def _walk(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
-    if isinstance(command, click.Group):
+def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if hasattr(command, "commands"):
         for child in command.commands.values():
             yield from _walk(child, f"{name} {child.name}")
     else:
         yield name, command
 
 
-def _option(parameter: click.Parameter) -> str:
+def _option(parameter: Any) -> str:
     text = getattr(parameter, "help", None) or ""
-    name = parameter.opts[0] if isinstance(parameter, click.Option) else (parameter.name or "").upper()
+    name = parameter.opts[0] if parameter.param_type_name == "option" else (parameter.name or "").upper()
     return f"`{name}` {text}".replace("|", "\\|").strip()
 
 

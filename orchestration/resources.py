@@ -1,5 +1,7 @@
 """Dagster resource: the workspace below AIOPS_HOME."""
 
+from pathlib import Path
+
 import dagster as dg
 
 from aiops.settings import Settings
@@ -14,4 +16,4 @@ class WorkspaceResource(dg.ConfigurableResource["WorkspaceResource"]):
     def open(self) -> Workspace:
         """Return the workspace of the settings in force."""
         settings = Settings()
-        return Workspace.open(settings.model_copy(update={"home": self.home}) if self.home else settings)
+        return Workspace.open(settings.model_copy(update={"home": Path(self.home)}) if self.home else settings)

@@ -1,9 +1,11 @@
 """The long-running processes of the suite and how they are started: one place for commands, ports and environment."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
+
+from pydantic import BaseModel, SecretStr
 
 from aiops.settings import Settings
 from orchestration.processes import ChildSpec
@@ -18,21 +20,24 @@ def environment(settings: Settings) -> Mapping[str, str]:
     """Return the environment that makes a child see the same settings; OMP_NUM_THREADS=1 keeps small models from fighting."""
     shared = {
         "AIOPS_HOME": str(settings.root),
-        "AIOPS_BROKER__PORT": str(settings.broker.port),
-        "AIOPS_BROKER__PARTITIONS": str(settings.broker.partitions),
-        "AIOPS_TELEMETRY__STEP_S": str(settings.telemetry.step_s),
-        "AIOPS_TELEMETRY__LATENESS_S": str(settings.telemetry.lateness_s),
-        "AIOPS_SERVING__HTTP_PORT": str(settings.serving.http_port),
-        "AIOPS_SERVING__GRPC_PORT": str(settings.serving.grpc_port),
-        "AIOPS_SERVING__CHALLENGER": settings.serving.challenger,
-        "AIOPS_CONSUMER__METRICS_PORT": str(settings.consumer.metrics_port),
-        "AIOPS_CONSUMER__PREDICT_EVERY_S": str(settings.consumer.predict_every_s),
-        "AIOPS_CONSUMER__ARCHIVE_EVERY_S": str(settings.consumer.archive_every_s),
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "DAGSTER_HOME": os.environ.get("DAGSTER_HOME", str(ROOT)),
         "OMP_NUM_THREADS": "1",
     }
-    return {**shared, **({"AIOPS_BROKER__URL": settings.broker.url} if settings.broker.url else {})}
+    return {**shared, **dict(_changed(settings))}
+
+
+def _changed(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the nested settings that differ from their defaults, as environment variables."""
+    for section in type(settings).model_fields:
+        values = getattr(settings, section)
+        if not isinstance(values, BaseModel):
+            continue
+        for name, field in type(values).model_fields.items():
+            value = getattr(values, name)
+            if value != field.default:
+                text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+                yield f"AIOPS_{section.upper()}__{name.upper()}", text
 
 
 def scorer(settings: Settings) -> ChildSpec:

@@ -9,6 +9,7 @@ from orchestration.assets.telemetry import service_graph_and_labels
 from orchestration.commands.options import moment
 from orchestration.partitions import RETRY
 from orchestration.pipeline import training
+from orchestration.pipeline import training_set as sets
 from orchestration.resources import WorkspaceResource
 
 POOL = "training"
@@ -26,8 +27,8 @@ def training_set(
     context: dg.AssetExecutionContext, config: TrainingConfig, workspace: WorkspaceResource
 ) -> dg.MaterializeResult[None]:
     """Service vectors as they were available at each decision time, joined by Feast, with incident labels."""
-    request = training.TrainingRequest(moment("at", config.at or None), moment("recent_from", config.recent_from or None))
-    built = training.build_training_set(workspace.open(), request, context.log.info)
+    request = sets.TrainingRequest(moment("at", config.at or None), moment("recent_from", config.recent_from or None))
+    built = sets.build_training_set(workspace.open(), request, context.log.info)
     return dg.MaterializeResult(
         metadata={
             "rows": built.rows,

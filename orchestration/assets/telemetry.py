@@ -36,7 +36,7 @@ def contract_results(workspace: Workspace, table: str, days: list[str]) -> Itera
         metadata={
             "partitions": len(days),
             "failed": dg.MetadataValue.json(failed),
-            "expectations": sum(r.total for r in reports.values()),
+            "expectations": sum(r.checks for r in reports.values()),
         },
     )
 
@@ -50,7 +50,7 @@ def _check(table: str) -> dg.AssetCheckSpec:
 @dg.asset(group_name="observe", kinds={"parquet"}, retry_policy=RETRY)
 def service_graph_and_labels(
     context: dg.AssetExecutionContext, config: SourceConfig, workspace: WorkspaceResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Call graph and incident labels of the source, as tables beside the telemetry."""
     space = workspace.open()
     if config.source != "lake":
@@ -70,7 +70,7 @@ def service_graph_and_labels(
 )
 def telemetry(
     context: dg.AssetExecutionContext, config: SourceConfig, workspace: WorkspaceResource
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Accepted points by UTC day; refused rows lie in the rejected table with their reason."""
     space, days = workspace.open(), list(context.partition_keys)
     metadata: dict[str, int] = {}
@@ -106,7 +106,7 @@ def telemetry(
 )
 def features(
     context: dg.AssetExecutionContext, workspace: WorkspaceResource
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Backfill by the stream's own engine, going on from the state that the day before left."""
     space, days = workspace.open(), list(context.partition_keys)
     built = feature_pipeline.build_features(space, feature_pipeline.Window(*range_window(days)), context.log.info)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from aiops.errors import ConfigurationError
 from orchestration.commands.options import AsJson, SourceChoice, SourceName, SourcePath, SourceSet, moment
 from orchestration.console import print_facts, print_json, print_table, say, stage
 
@@ -89,6 +90,10 @@ def redrive(
     """Validate rejected rows again (after a fix of the rule) and put those that pass into the lake, once."""
     from orchestration.pipeline.ingest import redrive_rejected
     from orchestration.workspace import Workspace
+    from serving.rejected import RejectedFilter
 
-    result = redrive_rejected(Workspace.open(), tuple(reject_id or ()), reason, datetime.now(UTC))
+    if not reject_id and reason is None:
+        raise ConfigurationError("rejected redrive: name ids or --reason; `aiops rejected list` shows both")
+    chosen = RejectedFilter(reason=reason, ids=tuple(reject_id or ()))
+    result = redrive_rejected(Workspace.open(), chosen, datetime.now(UTC))
     print_json(result) if as_json else print_facts("Re-driven", asdict(result))

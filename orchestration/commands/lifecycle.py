@@ -84,9 +84,9 @@ def models(
     workspace = Workspace.open()
     if audit:
         entries = workspace.registry.audit(name)
-        columns = ("at", "who", "action", "model", "version", "alias", "why")
-        rows = [[getattr(entry, column) for column in columns] for entry in entries]
-        print_json([asdict(entry) for entry in entries]) if as_json else print_table("Audit log", columns, rows)
+        heads = ("at", "who", "action", "model", "version", "alias", "why")
+        lines = [[getattr(entry, head) for head in heads] for entry in entries]
+        print_json([asdict(entry) for entry in entries]) if as_json else print_table("Audit log", heads, lines)
         return
     listed = list_models(workspace, (name,) if name else tuple(MODELS))
     if as_json:

@@ -1,10 +1,10 @@
 """Plots of a run as PNG bytes: telemetry around an incident, drift before and after, the timeline of model versions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ INK, ALARM, CALM, SHADE = "#24292f", "#c62828", "#1565c0", "#ffcdd2"
 class IncidentView:
     """What to draw of one incident: its row of the incidents table and the tables to draw from (pandas, UTC times)."""
 
-    incident: "pd.Series[object]"
+    incident: Mapping[str, Any]
     telemetry: pd.DataFrame
     detections: pd.DataFrame
     predictions: pd.DataFrame
@@ -103,7 +103,7 @@ def timeline_figure(tenures: Sequence[Tenure]) -> bytes:
     figure = Figure(figsize=(11, 0.8 + 0.6 * max(len(names), 1)), layout="constrained")
     axis = figure.subplots()
     for tenure in tenures:
-        left, right = date2num(tenure.since), date2num(tenure.until)
+        left, right = (float(date2num(moment)) for moment in (tenure.since, tenure.until))  # type: ignore[no-untyped-call]
         shade = ("#90caf9", "#a5d6a7", "#ffe082", "#ce93d8")[(int(tenure.version) - 1) % 4]
         axis.barh(names.index(tenure.model), right - left, left=left, height=0.6, color=shade, edgecolor=INK, lw=0.6)
         axis.text((left + right) / 2, names.index(tenure.model), f"v{tenure.version}", ha="center", va="center", fontsize=8)

@@ -20,11 +20,12 @@ th{background:#f6f8fa}img{max-width:100%}.lead{font-size:1.05rem}code{background
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One plot (PNG bytes) with its title and what to see in it."""
+    """One plot with its title and what to see in it."""
 
     title: str
     caption: str
-    png: bytes
+    image: bytes
+    media_type: str = "image/png"
 
 
 def write_report(path: Path, result: RunResult, figures: Sequence[Figure], links: Sequence[tuple[str, str]]) -> None:
@@ -36,9 +37,9 @@ def write_report(path: Path, result: RunResult, figures: Sequence[Figure], links
     if result.incident_lines:
         parts.append("<h2>Labelled incidents of the replay</h2>" + _table(INCIDENT_COLUMNS, incident_rows(result)))
     for figure in figures:
-        source = base64.b64encode(figure.png).decode()
+        source = base64.b64encode(figure.image).decode()
         parts.append(f"<h2>{escape(figure.title)}</h2><p>{escape(figure.caption)}</p>")
-        parts.append(f'<img alt="{escape(figure.title)}" src="data:image/png;base64,{source}">')
+        parts.append(f'<img alt="{escape(figure.title)}" src="data:{figure.media_type};base64,{source}">')
     if result.gate:
         parts.append("<h2>What the gate decided</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in result.gate) + "</ul>")
     parts.append("<h2>Drift checks</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in result.drift.reasons) + "</ul>")

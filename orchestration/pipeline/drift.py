@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from aiops.errors import SourceError
 from aiops.settings import Settings
-from data_contracts.schemas import DRIFT_CHECKS, TIMESTAMP
+from data_contracts.schemas import DRIFT_CHECKS
 from models.audit import CHAMPION
 from models.drift import DriftPolicy, DriftReport, mask_incidents, measure_drift
 from orchestration.pipeline.reference import load_reference
@@ -78,20 +78,14 @@ def scheduled_rows(workspace: Workspace, since: datetime, end: datetime) -> pd.D
 
     Rows asked for because a point looked abnormal are left out: they are strange by selection, not by drift.
     """
-    rows = workspace.lake.read("served")
+    rows = workspace.lake.read("served").to_pandas()
     tick = rows["event_timestamp"]
-    inside = pc.and_(pc.greater_equal(tick, pa.scalar(since, TIMESTAMP)), pc.less(tick, pa.scalar(end, TIMESTAMP)))
-    answered = pc.and_(pc.equal(rows["model"], WATCHED), pc.equal(rows["role"], CHAMPION))
-    frame = rows.filter(pc.and_(inside, answered)).to_pandas()
-    cadence = workspace.settings.consumer.predict_every_s
-    seconds = frame["event_timestamp"].astype("int64") // frame_unit(frame)
-    frame = frame[(seconds % cadence == 0).to_numpy()]
-    return frame.sort_values("served_at").drop_duplicates(["service", "event_timestamp"], keep="last")
-
-
-def frame_unit(frame: pd.DataFrame) -> int:
-    """Return how many of the frame's time units make a second."""
-    return {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[str(frame["event_timestamp"].dt.unit)]
+    answered = (rows["model"] == WATCHED) & (rows["role"] == CHAMPION) & (tick >= since) & (tick < end)
+    frame = rows[answered]
+    cadence = pd.Timedelta(seconds=workspace.settings.consumer.predict_every_s)
+    frame = frame[frame["event_timestamp"] == frame["event_timestamp"].dt.floor(cadence)]
+    newest: pd.DataFrame = frame.sort_values("served_at").drop_duplicates(["service", "event_timestamp"], keep="last")
+    return newest
 
 
 def newest_telemetry(workspace: Workspace) -> datetime:

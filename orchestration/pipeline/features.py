@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from aiops.feature_engine import EngineOutput, FeatureEngine
 from aiops.types import IntArray, SeriesBatch
 from data_contracts.schemas import SERIES
 from orchestration.workspace import Workspace
-from serving.consumer.checkpoint import load_arrays, save_arrays
+from serving.atomic_file import write_atomically
 
 CHUNK = timedelta(hours=6)
 
@@ -92,14 +93,15 @@ class Backfill:
         """Save every engine's state at the end of the window, for the window that begins there."""
         for partition, engine in self._engines.items():
             path = self._state_path(partition, self._window.end)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_arrays(path, engine.snapshot())
+            state = engine.snapshot()
+            write_atomically(path.parent / ".staging", path, lambda handle, state=state: np.savez(handle, **state))  # type: ignore[misc]
 
     def _engine(self, partition: int) -> FeatureEngine:
         path = self._state_path(partition, self._window.start)
         config = self._workspace.engine_config
         if self._window.resume and path.exists():
-            return FeatureEngine.restore(config, self._graph, load_arrays(path))
+            with np.load(path, allow_pickle=False) as stored:
+                return FeatureEngine.restore(config, self._graph, {name: stored[name] for name in stored.files})
         return FeatureEngine(config, self._graph)
 
     def _state_path(self, partition: int, at: datetime) -> Path:
@@ -121,7 +123,7 @@ class Backfill:
             start = end
 
 
-def _arrival_order(table: pa.Table) -> pa.Array:
+def _arrival_order(table: pa.Table) -> "pa.Array[Any]":
     """Return row numbers in order of availability; rows available at once keep the lake's order."""
     available: IntArray = np.asarray(pc.cast(table["available_at"], pa.int64()).to_numpy())
     return pa.array(np.argsort(available, kind="stable"))

@@ -5,6 +5,7 @@ first row of the replay is now: live processes judge rows against the wall clock
 """
 
 import argparse
+import itertools
 import signal
 import threading
 import time
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from aiops.history import of_replay
 from aiops.settings import Settings
 from data_contracts.schemas import TIMESTAMP
 from orchestration.commands.options import SourceChoice
@@ -32,22 +35,22 @@ class Pace:
     every_s: float = 1.0
 
 
-def slices(chunk: pa.Table, step: timedelta) -> Iterator[tuple[datetime, pa.Table]]:
-    """Yield (end of the slice, its rows) of a chunk sorted by time; rows without a readable time go with the first slice."""
-    times = chunk["timestamp"].cast(TIMESTAMP)
-    bounds = pc.min_max(times).as_py()
-    begin: datetime = bounds["min"]
-    while begin <= bounds["max"]:
-        end = begin + step
-        inside = pc.and_(pc.greater_equal(times, pa.scalar(begin, TIMESTAMP)), pc.less(times, pa.scalar(end, TIMESTAMP)))
-        rows = chunk.filter(inside)
-        if rows.num_rows:
-            yield end, rows
-        begin = end
+def slices(chunk: pa.Table, step: timedelta, fallback: datetime) -> Iterator[tuple[datetime, pa.Table]]:
+    """Yield (end of the slice, its rows) of a chunk in time order; a chunk without readable times is due at `fallback`."""
+    if not pa.types.is_timestamp(chunk["timestamp"].type):
+        yield fallback, chunk
+        return
+    step_us = step // timedelta(microseconds=1)
+    slot = chunk["timestamp"].cast(TIMESTAMP).cast(pa.int64()).to_numpy() // step_us
+    edges = np.flatnonzero(np.diff(slot, prepend=slot[:1] - 1))
+    for begin, end in itertools.pairwise([*edges.tolist(), len(slot)]):
+        yield datetime.fromtimestamp(float(slot[begin] + 1) * step_us / 1e6, tz=UTC), chunk.slice(begin, end - begin)
 
 
 def shifted(rows: pa.Table, by: timedelta) -> pa.Table:
     """Return `rows` with every timestamp moved by `by`."""
+    if not pa.types.is_timestamp(rows["timestamp"].type):
+        return rows
     moved = pc.add(rows["timestamp"].cast(TIMESTAMP), pa.scalar(by, pa.duration("us")))
     return rows.set_column(rows.schema.get_field_index("timestamp"), "timestamp", moved.cast(TIMESTAMP))
 
@@ -59,8 +62,10 @@ def feed(settings: Settings, choice: SourceChoice, pace: Pace, stop: threading.E
     producer = TelemetryProducer(connect(settings), settings.broker.partitions, workspace.graph())
     split, sequence, points = source.split(), producer.resume_from(), 0
     started, shift = time.monotonic(), datetime.now(UTC) - split.replay_start
+    at = split.replay_start
     for chunk in source.batches(split.replay_start, split.replay_end):
-        for end, rows in slices(chunk, timedelta(seconds=pace.every_s * pace.speed)):
+        for end, rows in slices(of_replay(chunk, split), timedelta(seconds=pace.every_s * pace.speed), at):
+            at = end
             due = started + (end - split.replay_start).total_seconds() / pace.speed
             if stop.wait(max(0.0, due - time.monotonic())):
                 return points

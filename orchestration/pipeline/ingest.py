@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +14,7 @@ from aiops.ports import TelemetrySource
 from data_contracts.schemas import LAKE_TELEMETRY, REJECTED
 from data_contracts.validate import validate
 from orchestration.workspace import Workspace
-from serving.rejected import RejectedStore
+from serving.rejected import Redriven, RejectedFilter, RejectedStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,34 @@ def ingest(workspace: Workspace, name: str, chunks: Iterable[pa.Table], now: dat
         accepted, rejected = _validate_chunk(workspace, name, chunk, now)
         read += chunk.num_rows
         if accepted.num_rows:
-            bounds = pc.min_max(accepted["timestamp"]).as_py()
-            first, last = min(first or bounds["min"], bounds["min"]), max(last or bounds["max"], bounds["max"])
-            workspace.lake.write("telemetry", accepted, key=f"{name}-{bounds['min']:%Y%m%dT%H%M%S}-{bounds['max']:%Y%m%dT%H%M%S}")
+            begin, end = time_bounds(accepted["timestamp"])
+            first, last = min(first or begin, begin), max(last or end, end)
+            workspace.lake.write("telemetry", accepted, key=f"{name}-{begin:%Y%m%dT%H%M%S}-{end:%Y%m%dT%H%M%S}")
             kept += accepted.num_rows
         if rejected.num_rows:
             store.add(rejected.combine_chunks().to_batches()[0], key=f"{name}-{read}")
         say(f"{name}: {read:,} points read, {kept:,} in the lake, {read - kept:,} rejected")
     return Ingested(name, read, kept, read - kept, first, last, time.monotonic() - began)
+
+
+def time_bounds(times: "pa.ChunkedArray[Any]") -> tuple[datetime, datetime]:
+    """Return the first and the last of some times, at least one."""
+    bounds: Any = pc.min_max(times).as_py()
+    return bounds["min"], bounds["max"]
+
+
+def redrive_rejected(workspace: Workspace, chosen: RejectedFilter, now: datetime) -> Redriven:
+    """Validate rejected rows again; those that pass now go into the lake under a key of their own, once."""
+
+    def into_lake(points: pa.RecordBatch, key: str) -> None:
+        workspace.lake.write("telemetry", _as_lake_rows(pa.Table.from_batches([points])), key)
+
+    return RejectedStore(workspace.lake).redrive(chosen, into_lake, now, workspace.settings.telemetry.future_tolerance_s)
+
+
+def _as_lake_rows(series: pa.Table) -> pa.Table:
+    """Return accepted points as LAKE_TELEMETRY, available at their event time."""
+    return series.append_column("available_at", series["timestamp"]).cast(LAKE_TELEMETRY)
 
 
 def _validate_chunk(workspace: Workspace, name: str, chunk: pa.Table, now: datetime) -> tuple[pa.Table, pa.Table]:
@@ -77,6 +98,4 @@ def _validate_chunk(workspace: Workspace, name: str, chunk: pa.Table, now: datet
         outcome = validate(piece, event_clock(piece, now), name, tolerance)
         accepted.append(outcome.accepted)
         rejected.append(outcome.rejected)
-    series = pa.Table.from_batches(accepted)
-    rows = series.append_column("available_at", series["timestamp"]).cast(LAKE_TELEMETRY)
-    return rows, pa.Table.from_batches(rejected, schema=REJECTED)
+    return _as_lake_rows(pa.Table.from_batches(accepted)), pa.Table.from_batches(rejected, schema=REJECTED)

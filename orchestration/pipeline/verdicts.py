@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from aiops.errors import ContractError
 from data_contracts.schemas import VERDICTS
@@ -41,7 +40,7 @@ def give_verdict(workspace: Workspace, detection_id: str, right: bool, at: datet
         ContractError: no such detection in the lake.
     """
     known = workspace.lake.read("detections", columns=["detection_id"])["detection_id"]
-    if not pc.any(pc.equal(known, detection_id)).as_py():
+    if detection_id not in known.to_pylist():
         raise ContractError(f"detection_id {detection_id!r} is not in the lake's detections; `aiops status` shows recent ones")
     row = pa.Table.from_pylist([{"given_at": at, "detection_id": detection_id, "right": right}], schema=VERDICTS)
     workspace.lake.write("verdicts", row, key=detection_id)

@@ -1,0 +1,49 @@
+"""The command `aiops run`: the whole loop once, on simulated or recorded telemetry."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.commands.options import SourceChoice, SourceName, SourcePath, SourceSet
+from orchestration.console import as_json, print_facts, print_table, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("run")(run)
+
+
+def run(
+    source: SourceName = "simulate",
+    path: SourcePath = None,
+    option: SourceSet = None,
+    seed: Annotated[int, typer.Option(min=0, help="of the simulated story (source simulate without --set)")] = 7,
+    keep: Annotated[bool, typer.Option("--keep", help="add to what AIOPS_HOME holds instead of clearing a former run")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures to this file")] = None,
+) -> None:
+    """Run the loop: history, train, gate, deploy, replay through the broker, drift check, retrain and swap, report."""
+    from aiops.settings import Settings
+    from orchestration.loop import report, scenario
+    from orchestration.loop.conclude import conclude
+    from orchestration.loop.live import with_free_ports
+    from orchestration.loop.run import Run, fresh_home
+    from orchestration.workspace import Workspace
+
+    began = time.monotonic()
+    story_told = source == "simulate" and not option
+    chosen = scenario.simulated(seed) if story_told else scenario.recorded(SourceChoice(source, path, tuple(option or ())).open())
+    settings = Settings()
+    fresh_home(settings.root, keep)
+    step_s = scenario.usual_step_s(next(iter(chosen.history())), settings.telemetry.step_s)
+    workspace = Workspace.open(scenario.fitted_settings(with_free_ports(settings), step_s))
+    story = Run(workspace, chosen, say).go()
+    result = conclude(workspace, story, chosen.split, (source, time.monotonic() - began))
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(as_json(result), encoding="utf-8")
+    print_facts(f"aiops run on {source}", dict(report.summary_rows(result)))
+    print_table("Labelled incidents of the replay", report.INCIDENT_COLUMNS, report.incident_rows(result))
+    say(report.headline(result))
+    say(f"report: {result.report}")

@@ -1,0 +1,183 @@
+"""The live half of a run: broker, scoring service and consumer as real processes, a replay into them, a load beside it."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import httpx
+import pyarrow as pa
+
+from aiops.errors import Unavailable
+from aiops.settings import Settings
+from orchestration import services
+from orchestration.loop.metrics_page import MetricsPage
+from orchestration.processes import Supervisor
+from orchestration.workspace import Workspace
+from serving import streams
+from serving.broker import EmbeddedBroker, connect
+
+DRAIN_S = 180.0
+
+
+def with_free_ports(settings: Settings) -> Settings:
+    """Return settings whose ports are free now, so that a run never meets a suite that is up already."""
+    broker = settings.broker.model_copy(update={"port": _free_port()})
+    serving = settings.serving.model_copy(update={"http_port": _free_port(), "grpc_port": _free_port(), "served_flush_s": 0.5})
+    consumer = settings.consumer.model_copy(update={"metrics_port": _free_port(), "archive_every_s": 1.0})
+    return settings.model_copy(update={"broker": broker, "serving": serving, "consumer": consumer})
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class LiveLoop:
+    """Broker, service and consumer while a run lasts; a context manager that ends them in order."""
+
+    def __init__(self, workspace: Workspace, say: Callable[[str], None]) -> None:
+        self._settings = workspace.settings
+        self._broker = EmbeddedBroker(workspace.settings)
+        self._children = Supervisor(workspace.settings.root / "logs", say)
+        self._load = Load(workspace.settings)
+
+    def __enter__(self) -> Self:
+        try:
+            if self._settings.broker.url is None:
+                self._broker.start()
+            self._children.start(services.scorer(self._settings))
+            self._children.start(services.consumer(self._settings))
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self._load.stop()
+        self._children.stop()
+        self._broker.stop()
+
+    @property
+    def load(self) -> "Load":
+        """Return the load that runs beside the replay."""
+        return self._load
+
+    def start_load(self, rows: pa.Table) -> None:
+        """Ask the service about `rows` (service vectors) again and again until the end."""
+        self._load.start(rows)
+
+    def drain(self) -> None:
+        """Wait until everything published is scored, committed and in the lake.
+
+        Raises:
+            Unavailable: it is not within three minutes, or a process has ended.
+        """
+        broker, deadline = streams.Streams(connect(self._settings)), time.monotonic() + DRAIN_S
+        calm = 0
+        while calm < 3:
+            waiting = self._waiting(broker)
+            calm = 0 if waiting else calm + 1
+            dead = [child for child in self._children.children if child.process.poll() is not None]
+            if dead:
+                raise Unavailable(f"{dead[0].spec.name} ended during the replay. Its log ({dead[0].log}) ends:\n{dead[0].tail()}")
+            if time.monotonic() > deadline:
+                raise Unavailable(f"not drained within {DRAIN_S:.0f} s: {', '.join(waiting)}; see {self._settings.root / 'logs'}")
+            time.sleep(0.2)
+        time.sleep(3 * self._settings.serving.served_flush_s)
+
+    def _waiting(self, broker: streams.Streams) -> list[str]:
+        """Return the streams that have entries which a reader has not committed."""
+        behind = []
+        for partition in range(self._settings.broker.partitions):
+            pairs = [
+                ("stage1", streams.telemetry(partition)),
+                ("score", streams.candidates(partition)),
+                ("archive-telemetry", streams.telemetry(partition)),
+                ("archive-rejected", streams.rejected(partition)),
+                ("archive-features", streams.features(partition)),
+            ]
+            behind += [stream for stage, stream in pairs if not self._caught_up(broker, stage, stream, partition)]
+        for stage, stream in (("archive-detections", streams.DETECTIONS), ("archive-predictions", streams.PREDICTIONS)):
+            behind += [] if self._caught_up(broker, stage, stream, 0) else [stream]
+        return behind
+
+    def _caught_up(self, broker: streams.Streams, stage: str, stream: str, partition: int) -> bool:
+        committed = broker.hash_all(streams.offset(stage, partition)).get("id", streams.START)
+        return streams.id_parts(committed) >= streams.id_parts(broker.last_id(stream))
+
+    def counts(self) -> dict[str, int]:
+        """Return the exact counters of all partitions."""
+        broker = streams.Streams(connect(self._settings))
+        total: dict[str, int] = {}
+        for partition in range(self._settings.broker.partitions):
+            for name, value in broker.hash_all(streams.counts(partition)).items():
+                total[name] = total.get(name, 0) + int(value)
+        return total
+
+    def scorer_metrics(self) -> MetricsPage:
+        """Return what the scoring service says about itself."""
+        return MetricsPage.fetch(f"http://{services.LOOPBACK}:{self._settings.serving.http_port}/metrics")
+
+    def consumer_metrics(self) -> MetricsPage:
+        """Return what the consumer says about itself."""
+        return MetricsPage.fetch(f"http://{services.LOOPBACK}:{self._settings.consumer.metrics_port}/metrics")
+
+
+@dataclass(slots=True)
+class LoadCounts:
+    """Requests sent and failed, and the model versions that answered, in order of appearance."""
+
+    sent: int = 0
+    failed: int = 0
+    versions: tuple[str, ...] = ()
+
+
+class Load:
+    """One client that asks without pause, so that a swap that fails a request is seen."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = f"http://{services.LOOPBACK}:{settings.serving.http_port}/score"
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.counts = LoadCounts()
+
+    def start(self, rows: pa.Table) -> None:
+        """Begin; a second call has no effect."""
+        if self._thread is None:
+            body = streams.to_ipc(rows)
+            self._thread = threading.Thread(target=self._run, args=(body,), name="load", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End and wait for the last answer."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, body: bytes) -> None:
+        headers = {"content-type": "application/vnd.apache.arrow.stream"}
+        with httpx.Client(timeout=10.0, headers=headers, trust_env=False) as client:
+            while not self._stop.wait(0.02):
+                self.counts.sent += 1
+                try:
+                    answer = client.post(self._url, content=body)
+                except httpx.HTTPError:
+                    self.counts.failed += 1
+                    continue
+                self._note(answer)
+
+    def _note(self, answer: httpx.Response) -> None:
+        if not answer.is_success:
+            self.counts.failed += 1
+            return
+        version = answer.headers.get("x-model-version", "")
+        if version not in self.counts.versions:
+            self.counts.versions = (*self.counts.versions, version)

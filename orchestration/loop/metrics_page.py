@@ -1,0 +1,49 @@
+"""A Prometheus text page read back: counters summed, quantiles estimated from histogram buckets."""
+
+import math
+from dataclasses import dataclass
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsPage:
+    """Samples as (name, labels, value)."""
+
+    samples: tuple[tuple[str, dict[str, str], float], ...]
+
+    @classmethod
+    def fetch(cls, url: str) -> "MetricsPage":
+        """Read a page; raises httpx.HTTPError where it does not answer."""
+        return cls.parse(httpx.get(url, timeout=5.0, trust_env=False).raise_for_status().text)
+
+    @classmethod
+    def parse(cls, text: str) -> "MetricsPage":
+        """Return the samples of a page."""
+        families = text_string_to_metric_families(text)
+        return cls(tuple((s.name, dict(s.labels), float(s.value)) for family in families for s in family.samples))
+
+    def total(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of that name with those labels; 0 where there is none."""
+        return sum(value for found, have, value in self.samples if found == name and labels.items() <= have.items())
+
+    def quantile_ms(self, histogram: str, share: float, **labels: str) -> float:
+        """Return the estimated quantile of a histogram of seconds, in ms, linear within a bucket; NaN where it is empty."""
+        buckets: dict[float, float] = {}
+        for found, have, value in self.samples:
+            if found == f"{histogram}_bucket" and labels.items() <= have.items():
+                edge = float(have["le"])
+                buckets[edge] = buckets.get(edge, 0.0) + value
+        edges = sorted(buckets)
+        if not edges or not buckets[edges[-1]]:
+            return math.nan
+        wanted, below, lower = share * buckets[edges[-1]], 0.0, 0.0
+        for edge in edges:
+            if buckets[edge] >= wanted:
+                if math.isinf(edge):
+                    return lower * 1e3
+                inside = (wanted - below) / max(buckets[edge] - below, 1e-12)
+                return (lower + inside * (edge - lower)) * 1e3
+            below, lower = buckets[edge], edge
+        return lower * 1e3

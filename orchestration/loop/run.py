@@ -1,0 +1,203 @@
+"""`aiops run`: history → train → gate → deploy → replay through the broker → drift check → retrain and swap → report."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+import pyarrow as pa
+
+from aiops.errors import ConfigurationError
+from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
+from models.catalog import MODELS
+from orchestration.loop import parity
+from orchestration.loop.live import LiveLoop
+from orchestration.loop.scenario import Scenario
+from orchestration.pipeline import ingest as ingestion
+from orchestration.pipeline.deployment import current_version
+from orchestration.pipeline.drift import Measured, measure
+from orchestration.pipeline.jobs import outcomes, range_tags, run_job, run_training
+from orchestration.pipeline.replay import Replay
+from orchestration.pipeline.training import Judged
+from orchestration.resources import WorkspaceResource
+from orchestration.sensors import drift_sensor
+from orchestration.workspace import Workspace
+from serving.broker import connect
+from serving.producer import ProducerConfig, TelemetryProducer
+
+Say = Callable[[str], None]
+MARKER: Final = "run.json"
+"""Marks a home that was made by a run, which the next run may clear."""
+KEPT: Final = ("logs",)
+BACKLOG_ENTRIES: Final = 40
+LOAD_ROWS: Final = 5
+
+
+@dataclass(slots=True)
+class Story:
+    """What happened, in order; filled while the run goes on."""
+
+    history_points: int = 0
+    replay: Replay | None = None
+    checks: list[tuple[str, Measured]] = field(default_factory=list)
+    retrained: int = 0
+    gate: list[str] = field(default_factory=list)
+    tenures: list[tuple[datetime, dict[str, str]]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    sent: int = 0
+    failed: int = 0
+    swaps: int = 0
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+    parity: float = 0.0
+    stages_s: dict[str, float] = field(default_factory=dict)
+
+
+def fresh_home(home: Path, keep: bool) -> None:
+    """Empty a home that a former run made.
+
+    Raises:
+        ConfigurationError: it holds something that no run made.
+    """
+    if keep or not home.exists() or not any(home.iterdir()):
+        home.mkdir(parents=True, exist_ok=True)
+        (home / MARKER).touch()
+        return
+    if not (home / MARKER).exists():
+        fix = "give another folder (AIOPS_HOME=…), or --keep to add to it"
+        raise ConfigurationError(f"AIOPS_HOME {home} holds data that `aiops run` did not make; {fix}")
+    for entry in home.iterdir():
+        if entry.name not in KEPT:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    (home / MARKER).touch()
+
+
+class Run:
+    """One run over one scenario; `go` does it all and leaves the story."""
+
+    def __init__(self, workspace: Workspace, scenario: Scenario, say: Say) -> None:
+        self._workspace = workspace
+        self._scenario = scenario
+        self._say = say
+        self.story = Story()
+        self._cursor: str | None = None
+
+    def go(self) -> Story:
+        """Run every stage in order."""
+        with self._stage("history: contract, lake, features"):
+            self._prepare_history()
+        with self._stage("train, judge, promote"):
+            self._note_gate(run_training(self._workspace, self._scenario.split.history_end, self._say))
+        with self._stage("start broker, scoring service, consumer"):
+            live = LiveLoop(self._workspace, self._say)
+        with live:
+            self._replay(live)
+        with self._stage("stream against backfill"):
+            split = self._scenario.split
+            self.story.parity = parity.max_abs_diff(self._workspace, split.replay_start, split.replay_end)
+        return self.story
+
+    @contextmanager
+    def _stage(self, title: str) -> Iterator[None]:
+        self._say(f"▸ {title}")
+        began = time.monotonic()
+        yield
+        self.story.stages_s[title] = self.story.stages_s.get(title, 0.0) + time.monotonic() - began
+
+    def _prepare_history(self) -> None:
+        scenario, space = self._scenario, self._workspace
+        ingestion.ingest_truth(space, scenario.source)
+        done = ingestion.ingest(space, scenario.source.name, scenario.history(), scenario.split.history_end, self._say)
+        self.story.history_points = done.points_in
+        tags = range_tags(scenario.split.history_start, scenario.split.history_end)
+        self._say("Great Expectations and features over the history (Dagster job `ingest_and_features`)")
+        run_job(space, "ingest_and_features", {}, tags)
+
+    def _replay(self, live: LiveLoop) -> None:
+        story, split = self.story, self._scenario.split
+        settings = self._workspace.settings
+        partitions = settings.broker.partitions
+        config = ProducerConfig(max_backlog=BACKLOG_ENTRIES)
+        producer = TelemetryProducer(connect(settings), partitions, self._workspace.graph(), config)
+        story.replay = Replay(producer, self._scenario.source.incidents(), split.replay_start)
+        self._note_tenure(split.replay_start)
+        live.start_load(self._load_rows())
+        first_loads = live.scorer_metrics().total("aiops_scoring_model_swaps_total")
+        times = (split.replay_start, *self._scenario.checks)
+        for number, (begin, until) in enumerate(pairwise(times), 1):
+            with self._stage(f"replay {number} of {len(times) - 1}"):
+                story.replay.publish(self._scenario.replay(begin, until))
+                live.drain()
+            self._say(f"{story.replay.points:,} points replayed, up to {until:%Y-%m-%d %H:%M}")
+            self._check_drift(number, until, live)
+        with self._stage("replay: the rest"):
+            story.replay.publish(self._scenario.replay(times[-1], split.replay_end))
+            story.replay.close(split.replay_end)
+            live.drain()
+        story.counts = live.counts()
+        story.swaps = int(live.scorer_metrics().total("aiops_scoring_model_swaps_total") - first_loads)
+        consumer = live.consumer_metrics()
+        story.p50_ms = consumer.quantile_ms("aiops_end_to_end_seconds", 0.5, stage="stage1")
+        story.p99_ms = consumer.quantile_ms("aiops_end_to_end_seconds", 0.99, stage="stage1")
+        live.load.stop()
+        story.sent, story.failed = live.load.counts.sent, live.load.counts.failed
+
+    def _check_drift(self, number: int, at: datetime, live: LiveLoop) -> None:
+        with self._stage(f"drift check {number}"):
+            measured = measure(self._workspace, at)
+        self.story.checks.append((f"check {number}, {at:%d %b %H:%M}", measured))
+        self._say(f"drift check {number}: {measured.report.reason}")
+        request = self._asked_retraining()
+        if request is None:
+            return
+        with self._stage("retrain, judge, swap"):
+            run_job(self._workspace, "training", request.run_config, request.tags)
+            self.story.retrained += 1
+            judged = outcomes(self._workspace)
+            self._note_gate(judged)
+            self._await_swap(live, judged)
+        self._note_tenure(at)
+
+    def _asked_retraining(self) -> dg.RunRequest | None:
+        """Return what the drift sensor asks for now; it is the sensor of the Dagster daemon, evaluated here."""
+        resources = {"workspace": WorkspaceResource(home=str(self._workspace.settings.root))}
+        with dg.build_sensor_context(cursor=self._cursor, resources=resources) as context:
+            answer = drift_sensor(context)
+        if isinstance(answer, dg.SkipReason):
+            self._say(f"drift sensor: no retraining ({answer.skip_message})")
+            return None
+        assert isinstance(answer, dg.SensorResult)
+        self._cursor = answer.cursor
+        self._say("drift sensor: retraining asked for")
+        return answer.run_requests[0] if answer.run_requests else None
+
+    def _await_swap(self, live: LiveLoop, judged: list[Judged]) -> None:
+        """Wait until the load sees the promoted version answer (at most 30 s); the load goes on meanwhile."""
+        forest = next(one for one in judged if one.model == "isolation-forest")
+        deadline = time.monotonic() + 30
+        while forest.promoted and live.load.counts.versions[-1:] != (forest.version,) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def _note_gate(self, judged: list[Judged]) -> None:
+        for one in judged:
+            line = f"{one.model} version {one.version or '–'}: {one.reason}"
+            if line not in self.story.gate:
+                self.story.gate.append(line)
+                self._say(line)
+
+    def _note_tenure(self, since: datetime) -> None:
+        self.story.tenures.append((since, {name: current_version(self._workspace, name) for name in MODELS}))
+
+    def _load_rows(self) -> pa.Table:
+        """Return a few service vectors of the history to ask the service about."""
+        split = self._scenario.split
+        columns = ("service", "event_timestamp", *SERVICE_FEATURES)
+        rows = self._workspace.lake.read("service_features", split.history_start, split.history_end, columns)
+        chosen = rows.slice(max(0, rows.num_rows - LOAD_ROWS))
+        return chosen.cast(pa.schema([SERVICE_FEATURES_TABLE.field(name) for name in columns]))

@@ -1,0 +1,160 @@
+"""Training sets: what was known of every service at every decision time, joined by Feast, labelled by what followed."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aiops.errors import TrainingImpossible
+from aiops.labels import HorizonLabels, horizon_labels
+from aiops.types import FloatArray, ModelVersion
+from data_contracts.feature_views import INCIDENT_PREDICTION
+from data_contracts.schemas import SERVICE_FEATURES
+from orchestration import feature_store
+from orchestration.workspace import Workspace
+from serving.atomic_file import write_atomically
+
+HORIZONS_MIN: Final = (15, 60)
+LABELS: Final = tuple(f"starts_within_{horizon}min" for horizon in HORIZONS_MIN)
+MINUTES_TO_START: Final = "minutes_to_start"
+LABEL_DELAY: Final = timedelta(hours=3)
+"""Rows newer than this have no label yet: an incident that they precede may not be known."""
+MOST_ROWS: Final = 60_000
+TAG: Final = "training_set"
+"""Tag of a model version that names the training set it saw."""
+RECENT: Final = "recent_from"
+"""Tag that says since when things are different, where a drift led to the training; else absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """When to train (None = the newest telemetry) and, after a drift, since when things are different."""
+
+    at: datetime | None = None
+    recent_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """One stored training set; times are aware UTC. `recent_from` is None where no drift asked for it."""
+
+    path: str
+    at: datetime
+    recent_from: datetime | None
+    rows: int
+    positives: int
+    step_s: int
+
+    @property
+    def name(self) -> str:
+        """Return the file name, which a model version carries as a tag."""
+        return Path(self.path).name
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows: service, event_timestamp, features, labels."""
+        return pq.read_table(self.path).to_pandas()
+
+
+def build_training_set(workspace: Workspace, request: TrainingRequest, say: Callable[[str], None]) -> TrainingSet:
+    """Join, label and store the training set as of `request.at`; nothing that became known later is in it.
+
+    Every n-th tick is taken, n such that at most `MOST_ROWS` rows result.
+
+    Raises:
+        TrainingImpossible: the lake holds no feature rows before that time.
+    """
+    from orchestration.pipeline.drift import newest_telemetry
+
+    at = request.at or newest_telemetry(workspace)
+    spine, step_s = _spine(workspace, at)
+    if spine.empty:
+        raise TrainingImpossible(f"no service features before {at:%Y-%m-%d %H:%M}; build them first (`aiops ingest`, then train)")
+    feature_store.apply(workspace.settings)
+    say(f"joining {len(spine):,} decision times through Feast, one every {step_s} s a service")
+    joined = feature_store.training_frame(workspace.settings, spine, INCIDENT_PREDICTION.name)
+    frame = joined.assign(event_timestamp=joined["tick"])[["service", "event_timestamp", *SERVICE_FEATURES]]
+    labelled = _labelled(workspace, frame, at)
+    folder = workspace.settings.root / "training"
+    path = folder / f"{at:%Y%m%dT%H%M%S}-{'drift' if request.recent_from else 'full'}.parquet"
+    write_atomically(folder / ".staging", path, lambda handle: pq.write_table(labelled, handle, compression="zstd"))
+    positives = int(np.nansum(labelled[LABELS[-1]].to_numpy()))
+    stored = TrainingSet(str(path), at, request.recent_from, labelled.num_rows, positives, step_s)
+    _point_at(folder, stored)
+    return stored
+
+
+def latest_training_set(workspace: Workspace) -> TrainingSet:
+    """Return the training set that was built last.
+
+    Raises:
+        TrainingImpossible: none was built.
+    """
+    pointer = workspace.settings.root / "training" / "latest.json"
+    if not pointer.exists():
+        raise TrainingImpossible("no training set was built yet; run `aiops train`")
+    stored = json.loads(pointer.read_text(encoding="utf-8"))
+    recent = stored["recent_from"]
+    times = {"at": datetime.fromisoformat(stored["at"]), "recent_from": datetime.fromisoformat(recent) if recent else None}
+    return TrainingSet(**{**stored, **times})
+
+
+def training_set_of(workspace: Workspace, version: ModelVersion) -> pd.DataFrame:
+    """Return the training set that a model version saw.
+
+    Raises:
+        TrainingImpossible: the file is gone.
+    """
+    path = workspace.settings.root / "training" / version.tags.get(TAG, "none")
+    if not path.is_file():
+        raise TrainingImpossible(f"{version.name} version {version.version}: its training set {path} is gone; train again")
+    return pq.read_table(path).to_pandas()
+
+
+def labels_of(frame: pd.DataFrame) -> HorizonLabels:
+    """Return the label columns of a training set as arrays."""
+    minutes: FloatArray = frame[MINUTES_TO_START].to_numpy(dtype=np.float64)
+    return HorizonLabels(frame[list(LABELS)].to_numpy(dtype=np.float64), minutes)
+
+
+def _spine(workspace: Workspace, at: datetime) -> tuple[pd.DataFrame, int]:
+    """Return decision times (the moment a tick's features became available) and the seconds between a service's rows."""
+    columns = ("service", "event_timestamp", "available_at")
+    start = at - timedelta(days=workspace.settings.telemetry.retention_days)
+    rows = workspace.lake.read("service_features", start, at, columns)
+    step_s = workspace.settings.telemetry.step_s
+    every = max(1, -(-rows.num_rows // MOST_ROWS))
+    tick_us = rows["event_timestamp"].cast(pa.int64()).to_numpy()
+    chosen = rows.filter(pa.array(tick_us // (step_s * 1_000_000) % every == 0))
+    known = chosen.filter(pa.array(chosen["available_at"].cast(pa.int64()).to_numpy() <= int(at.timestamp() * 1e6)))
+    frame = known.to_pandas().drop_duplicates(["service", "event_timestamp"], keep="last")
+    renamed = frame.rename(columns={"event_timestamp": "tick", "available_at": "event_timestamp"})
+    return renamed.reset_index(drop=True), step_s * every
+
+
+def _labelled(workspace: Workspace, frame: pd.DataFrame, at: datetime) -> pa.Table:
+    rows = pa.Table.from_pandas(frame, preserve_index=False)
+    found = horizon_labels(rows, workspace.incidents(at), HORIZONS_MIN)
+    unknown = (frame["event_timestamp"] > at - LABEL_DELAY).to_numpy()
+    for column, name in enumerate(LABELS):
+        rows = rows.append_column(name, pa.array(np.where(unknown, np.nan, found.labels[:, column])))
+    return rows.append_column(MINUTES_TO_START, pa.array(np.where(unknown, np.nan, found.minutes_to_start)))
+
+
+def _point_at(folder: Path, stored: TrainingSet) -> None:
+    text = json.dumps({**asdict(stored), "at": stored.at.isoformat(), "recent_from": _iso(stored.recent_from)})
+    write_atomically(folder / ".staging", folder / "latest.json", lambda handle: _write_text(handle, text))
+
+
+def _write_text(handle: BinaryIO, text: str) -> None:
+    handle.write(text.encode())
+
+
+def _iso(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone(UTC).isoformat()
