@@ -14,9 +14,7 @@ class Row(_message.Message):
     service: str
     event_time_us: int
     features: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(
-        self, service: _Optional[str] = ..., event_time_us: _Optional[int] = ..., features: _Optional[_Iterable[float]] = ...
-    ) -> None: ...
+    def __init__(self, service: _Optional[str] = ..., event_time_us: _Optional[int] = ..., features: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Rows(_message.Message):
     __slots__ = ("feature_names", "rows")
@@ -24,9 +22,7 @@ class Rows(_message.Message):
     ROWS_FIELD_NUMBER: _ClassVar[int]
     feature_names: _containers.RepeatedScalarFieldContainer[str]
     rows: _containers.RepeatedCompositeFieldContainer[Row]
-    def __init__(
-        self, feature_names: _Optional[_Iterable[str]] = ..., rows: _Optional[_Iterable[_Union[Row, _Mapping[str, object]]]] = ...
-    ) -> None: ...
+    def __init__(self, feature_names: _Optional[_Iterable[str]] = ..., rows: _Optional[_Iterable[_Union[Row, _Mapping[str, object]]]] = ...) -> None: ...
 
 class ScoreRequest(_message.Message):
     __slots__ = ("rows", "arrow_stream")
@@ -34,9 +30,7 @@ class ScoreRequest(_message.Message):
     ARROW_STREAM_FIELD_NUMBER: _ClassVar[int]
     rows: Rows
     arrow_stream: bytes
-    def __init__(
-        self, rows: _Optional[_Union[Rows, _Mapping[str, object]]] = ..., arrow_stream: _Optional[bytes] = ...
-    ) -> None: ...
+    def __init__(self, rows: _Optional[_Union[Rows, _Mapping[str, object]]] = ..., arrow_stream: _Optional[bytes] = ...) -> None: ...
 
 class ScoredRow(_message.Message):
     __slots__ = ("service", "event_time_us", "scores", "anomalous", "model_version", "looked_up", "unknown_features")
@@ -54,16 +48,7 @@ class ScoredRow(_message.Message):
     model_version: str
     looked_up: bool
     unknown_features: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(
-        self,
-        service: _Optional[str] = ...,
-        event_time_us: _Optional[int] = ...,
-        scores: _Optional[_Iterable[float]] = ...,
-        anomalous: _Optional[bool] = ...,
-        model_version: _Optional[str] = ...,
-        looked_up: _Optional[bool] = ...,
-        unknown_features: _Optional[_Iterable[str]] = ...,
-    ) -> None: ...
+    def __init__(self, service: _Optional[str] = ..., event_time_us: _Optional[int] = ..., scores: _Optional[_Iterable[float]] = ..., anomalous: _Optional[bool] = ..., model_version: _Optional[str] = ..., looked_up: _Optional[bool] = ..., unknown_features: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ScoredRows(_message.Message):
     __slots__ = ("rows",)
@@ -87,16 +72,7 @@ class ScoreResponse(_message.Message):
     thresholds: _containers.RepeatedScalarFieldContainer[float]
     rows: ScoredRows
     arrow_stream: bytes
-    def __init__(
-        self,
-        model: _Optional[str] = ...,
-        model_version: _Optional[str] = ...,
-        request_id: _Optional[str] = ...,
-        outputs: _Optional[_Iterable[str]] = ...,
-        thresholds: _Optional[_Iterable[float]] = ...,
-        rows: _Optional[_Union[ScoredRows, _Mapping[str, object]]] = ...,
-        arrow_stream: _Optional[bytes] = ...,
-    ) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., outputs: _Optional[_Iterable[str]] = ..., thresholds: _Optional[_Iterable[float]] = ..., rows: _Optional[_Union[ScoredRows, _Mapping[str, object]]] = ..., arrow_stream: _Optional[bytes] = ...) -> None: ...
 
 class ExplainRequest(_message.Message):
     __slots__ = ("model", "rows")
@@ -114,24 +90,10 @@ class Contribution(_message.Message):
     feature: str
     value: float
     contribution: float
-    def __init__(
-        self, feature: _Optional[str] = ..., value: _Optional[float] = ..., contribution: _Optional[float] = ...
-    ) -> None: ...
+    def __init__(self, feature: _Optional[str] = ..., value: _Optional[float] = ..., contribution: _Optional[float] = ...) -> None: ...
 
 class ExplainedRow(_message.Message):
-    __slots__ = (
-        "service",
-        "event_time_us",
-        "score",
-        "anomalous",
-        "base_value",
-        "margin",
-        "contributions",
-        "words",
-        "model_version",
-        "looked_up",
-        "unknown_features",
-    )
+    __slots__ = ("service", "event_time_us", "score", "anomalous", "base_value", "margin", "contributions", "words", "model_version", "looked_up", "unknown_features")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_US_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
@@ -154,20 +116,7 @@ class ExplainedRow(_message.Message):
     model_version: str
     looked_up: bool
     unknown_features: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(
-        self,
-        service: _Optional[str] = ...,
-        event_time_us: _Optional[int] = ...,
-        score: _Optional[float] = ...,
-        anomalous: _Optional[bool] = ...,
-        base_value: _Optional[float] = ...,
-        margin: _Optional[float] = ...,
-        contributions: _Optional[_Iterable[_Union[Contribution, _Mapping[str, object]]]] = ...,
-        words: _Optional[str] = ...,
-        model_version: _Optional[str] = ...,
-        looked_up: _Optional[bool] = ...,
-        unknown_features: _Optional[_Iterable[str]] = ...,
-    ) -> None: ...
+    def __init__(self, service: _Optional[str] = ..., event_time_us: _Optional[int] = ..., score: _Optional[float] = ..., anomalous: _Optional[bool] = ..., base_value: _Optional[float] = ..., margin: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping[str, object]]]] = ..., words: _Optional[str] = ..., model_version: _Optional[str] = ..., looked_up: _Optional[bool] = ..., unknown_features: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
     __slots__ = ("model", "model_version", "request_id", "output", "threshold", "rows")
@@ -183,12 +132,4 @@ class ExplainResponse(_message.Message):
     output: str
     threshold: float
     rows: _containers.RepeatedCompositeFieldContainer[ExplainedRow]
-    def __init__(
-        self,
-        model: _Optional[str] = ...,
-        model_version: _Optional[str] = ...,
-        request_id: _Optional[str] = ...,
-        output: _Optional[str] = ...,
-        threshold: _Optional[float] = ...,
-        rows: _Optional[_Iterable[_Union[ExplainedRow, _Mapping[str, object]]]] = ...,
-    ) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., output: _Optional[str] = ..., threshold: _Optional[float] = ..., rows: _Optional[_Iterable[_Union[ExplainedRow, _Mapping[str, object]]]] = ...) -> None: ...
