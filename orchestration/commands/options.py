@@ -34,6 +34,11 @@ class SourceChoice:
     path: Path | None
     settings: tuple[str, ...] = ()
 
+    def arguments(self) -> tuple[str, ...]:
+        """Return the command line that names this choice, for a child process."""
+        path = () if self.path is None else ("--path", str(self.path))
+        return ("--source", self.name, *path, *(word for item in self.settings for word in ("--set", item)))
+
     def open(self) -> TelemetrySource:
         """Return the source.
 

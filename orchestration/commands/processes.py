@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,15 +21,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command("up")(up)
     app.command("status")(status)
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """One process and whether it answers."""
-
-    name: str
-    url: str
-    healthy: bool
 
 
 def up(

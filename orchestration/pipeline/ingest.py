@@ -56,7 +56,7 @@ def ingest(workspace: Workspace, name: str, chunks: Iterable[pa.Table], now: dat
     first: datetime | None = None
     last: datetime | None = None
     store = RejectedStore(workspace.lake)
-    for chunk in chunks:
+    for number, chunk in enumerate(chunks, 1):
         accepted, rejected = _validate_chunk(workspace, name, chunk, now)
         read += chunk.num_rows
         if accepted.num_rows:
@@ -66,7 +66,8 @@ def ingest(workspace: Workspace, name: str, chunks: Iterable[pa.Table], now: dat
             kept += accepted.num_rows
         if rejected.num_rows:
             store.add(rejected.combine_chunks().to_batches()[0], key=f"{name}-{read}")
-        say(f"{name}: {read:,} points read, {kept:,} in the lake, {read - kept:,} rejected")
+        if number % 10 == 0:
+            say(f"{name}: {read:,} points read, {kept:,} in the lake, {read - kept:,} rejected")
     return Ingested(name, read, kept, read - kept, first, last, time.monotonic() - began)
 
 

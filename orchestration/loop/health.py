@@ -1,0 +1,70 @@
+"""How the suite is: which processes answer, which models are champions, what the stream has counted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiops.errors import Unavailable
+from aiops.settings import Settings
+from orchestration import services
+from orchestration.loop.result import ModelLine
+from orchestration.pipeline.deployment import current_version
+from orchestration.processes import answers
+from orchestration.workspace import Workspace
+from serving import streams
+from serving.broker import connect
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One process and whether it answers."""
+
+    name: str
+    url: str
+    healthy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """The state of everything; `counts` is empty where the broker does not answer."""
+
+    processes: tuple[Health, ...]
+    models: tuple[ModelLine, ...]
+    counts: Mapping[str, int]
+
+    @property
+    def healthy(self) -> bool:
+        """Return whether every process answers."""
+        return all(process.healthy for process in self.processes)
+
+
+def ask(settings: Settings) -> StatusReport:
+    """Ask every process once, the broker first."""
+    counts = _counts(settings)
+    broker = Health("broker", settings.redis_url.rpartition("@")[2], counts is not None)
+    specs = (
+        services.mlflow_server(settings),
+        services.dagster_webserver(settings),
+        services.scorer(settings),
+        services.consumer(settings),
+    )
+    others = (Health(spec.name, spec.show_url, answers(spec.ready_url)) for spec in specs)
+    return StatusReport((broker, *others), _champions(settings), counts or {})
+
+
+def _champions(settings: Settings) -> tuple[ModelLine, ...]:
+    from models.catalog import MODELS
+
+    workspace = Workspace.open(settings)
+    versions = ((name, current_version(workspace, name)) for name in MODELS)
+    return tuple(ModelLine(name, version or "–", "champion") for name, version in versions)
+
+
+def _counts(settings: Settings) -> dict[str, int] | None:
+    broker, total = streams.Streams(connect(settings, timeout_s=2.0)), dict[str, int]()
+    try:
+        for partition in range(settings.broker.partitions):
+            for name, value in broker.hash_all(streams.counts(partition)).items():
+                total[name] = total.get(name, 0) + int(value)
+    except Unavailable:
+        return None
+    return total
