@@ -20,7 +20,7 @@ WORDS: Mapping[str, str] = {
     "round_trip_equal": "the saved and loaded model scores differently",
     "within_latency_budget": "one row takes too long",
     "recall_kept_at_budget": "it catches fewer incidents at the same alert budget",
-    "recall_kept_as_shipped": "it catches fewer incidents at its shipped threshold, and the champion keeps its budget",
+    "recall_kept_as_shipped": "at its shipped threshold it catches fewer incidents than the champion does within the budget",
     "beats_baseline": "it does not beat the trivial baseline",
     "better_somewhere": "at equal recall it is better on no figure",
 }
@@ -60,8 +60,9 @@ def decide(
     """Return the decision with both scorecards, every check, and the reason in words and numbers.
 
     The challenger must keep the contracts and the latency budget. Against a champion it may lose no recall at the same alert
-    budget; at equal recall it must be better on a figure: pages beyond the budget as shipped, then PR-AUC, then false pages.
-    A first model must beat the trivial baseline, unless `allow_first`. Incidents decide recall; without any, it is a tie.
+    budget, nor at its own threshold (what a champion only catches by overspending does not count); at equal recall it must be
+    better on the first figure that differs: pages beyond the budget as shipped, PR-AUC, false pages. A first model must beat
+    the trivial baseline, unless `allow_first`. Without incidents in the replay recall is a tie.
 
     Raises:
         ConfigurationError: the replay has no rows.
@@ -102,10 +103,12 @@ def _overspent(card: Scorecard, budget: PageBudget) -> float:
 def _against(card: Scorecard, champion: Scorecard, budget: PageBudget) -> dict[str, bool]:
     ours, theirs = card.metrics, champion.metrics
     kept = not ours["recall_at_budget"] < theirs["recall_at_budget"]
-    shipped = not ours["recall_shipped"] < theirs["recall_shipped"] or _overspent(champion, budget) > _overspent(card, budget)
+    owed = theirs["recall_shipped"]
+    if _overspent(champion, budget) > _overspent(card, budget):
+        owed = min(owed, theirs["recall_at_budget"])
     return {
         "recall_kept_at_budget": kept,
-        "recall_kept_as_shipped": shipped,
+        "recall_kept_as_shipped": not ours["recall_shipped"] < owed,
         "better_somewhere": ours["recall_at_budget"] > theirs["recall_at_budget"] or _better_tie(card, champion, budget),
     }
 

@@ -3,12 +3,12 @@
 Models are logged as pyfunc with our own loader, so nothing is pickled; every change is in the audit log.
 """
 
-import json
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +23,7 @@ from models.audit import CHALLENGER, CHAMPION, AuditEntry, AuditLog, Change
 from models.catalog import FittedModel
 from models.export import export_artifact, write_aliases
 from models.pyfunc import example_frame
+from models.run_record import dataset_texts, decision_tags, run_tags
 from models.training_run import DatasetFacts, TrainingRun
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 EXPERIMENT: Final = "aiops"
 LOADER: Final = "models.pyfunc"
-MODEL_FOLDER: Final = "model"
 DATA: Final = "artifact"
 """Our artifact folder inside MLflow's: `data/artifact`."""
 
@@ -66,7 +66,7 @@ class Registry:
         with self._mlflow() as client, TemporaryDirectory(prefix="register-") as folder:
             save_model(model, Path(folder) / DATA, run.example)
             started = client.create_run(
-                self._experiment(client), tags=_run_tags(run), run_name=f"{name} {change.at:%Y-%m-%d %H:%M}"
+                self._experiment(client), tags=run_tags(run), run_name=f"{name} {change.at:%Y-%m-%d %H:%M}"
             )
             run_id = started.info.run_id
             _log_run(client, run_id, run)
@@ -80,16 +80,8 @@ class Registry:
 
     def record_decision(self, name: str, version: str, decision: GateDecision, change: Change) -> None:
         """Store a gate's decision, its reason, checks and both scorecards as tags of the version, and in the audit log."""
-        cards = {"challenger": decision.challenger, "champion": decision.champion}
-        tags = {
-            "gate.promoted": str(decision.promoted).lower(),
-            "gate.reason": decision.reason,
-            "gate.checks": json.dumps(dict(decision.checks), sort_keys=True),
-            "gate.decided_at": change.at.isoformat(),
-            **{f"gate.{role}": json.dumps(asdict(card), sort_keys=True) for role, card in cards.items() if card is not None},
-        }
         with self._mlflow() as client:
-            for key, value in tags.items():
+            for key, value in decision_tags(decision, change).items():
                 client.set_model_version_tag(name, version, key, value)
         self._log.append("gate", name, version, Change(change.who, change.at, decision.reason))
 
@@ -202,8 +194,8 @@ class Registry:
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is not None:
             return str(found.experiment_id)
-        local = None if "://" in self._settings.tracking_uri and not self._settings.tracking_uri.startswith("sqlite") else "file"
-        location = (self._settings.root / "mlflow" / "artifacts").as_uri() if local else None
+        served = self._settings.tracking_uri.startswith("http")  # an MLflow server decides itself where artifacts lie
+        location = None if served else (self._settings.root / "mlflow" / "artifacts").as_uri()
         return str(client.create_experiment(EXPERIMENT, artifact_location=location))
 
     @contextmanager
@@ -214,21 +206,21 @@ class Registry:
         if uri.startswith("sqlite:///"):
             Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         if mlflow.get_tracking_uri() != uri:
-            mlflow.set_tracking_uri(uri)
-            mlflow.set_registry_uri(uri)
+            _set_uri(uri)
         yield mlflow.MlflowClient(uri, uri)
 
 
-def _run_tags(run: TrainingRun) -> dict[str, str]:
-    return {
-        **run.tags,
-        "feature_service": run.feature_service,
-        "mlflow.source.git.commit": run.git_commit,
-        "dataset.sha256": run.dataset.digest,
-        "dataset.rows": str(run.dataset.rows),
-        "dataset.start": run.dataset.start.isoformat(),
-        "dataset.end": run.dataset.end.isoformat(),
-    }
+def _set_uri(uri: str) -> None:
+    """Set MLflow's store; what MLflow then writes to the environment is undone, or the next `Settings()` would read it."""
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    if before is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    else:
+        os.environ["MLFLOW_TRACKING_URI"] = before
 
 
 def _log_run(client: "MlflowClient", run_id: str, run: TrainingRun) -> None:
@@ -248,9 +240,7 @@ def _log_run(client: "MlflowClient", run_id: str, run: TrainingRun) -> None:
 def _dataset(facts: DatasetFacts) -> Any:
     from mlflow.entities import Dataset
 
-    schema = json.dumps({"mlflow_colspec": [{"name": name, "type": "double", "required": False} for name in facts.columns]})
-    source = json.dumps({"start": facts.start.isoformat(), "end": facts.end.isoformat()})
-    profile = json.dumps({"num_rows": facts.rows})
+    schema, source, profile = dataset_texts(facts)
     return Dataset(facts.name, facts.digest[:32], "lake", source, schema, profile)
 
 
@@ -261,7 +251,7 @@ def _log_model(client: "MlflowClient", started: Any, trained: tuple[FittedModel,
     from mlflow.types import ColSpec, DataType, Schema
 
     model, run = trained
-    entry = client.create_logged_model(started.experiment_id, MODEL_FOLDER, started.run_id, model_type=model.catalog_name)
+    entry = client.create_logged_model(started.experiment_id, "model", started.run_id, model_type=model.catalog_name)
     kinds = {"timestamp": DataType.datetime, "service": DataType.string, "metric": DataType.string}
     inputs = Schema([ColSpec(kinds.get(name, DataType.double), name) for name in model.features])
     outputs = Schema([ColSpec(DataType.double, name) for name in model.outputs])
@@ -271,7 +261,7 @@ def _log_model(client: "MlflowClient", started: Any, trained: tuple[FittedModel,
         requirement = "aiops-suite"
     return Model.log(
         artifact_path=None,
-        name=MODEL_FOLDER,
+        name="model",
         flavor=mlflow.pyfunc,
         run_id=started.run_id,
         model_id=entry.model_id,

@@ -1,0 +1,160 @@
+"""The predictor foresees what can be foreseen, is calibrated on its own slice, and says so where there is nothing to learn."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from checks.service_frames import history
+
+from aiops.errors import ArtifactError, ModelError, TrainingImpossible
+from aiops.labels import HorizonLabels, horizon_labels
+from models.calibration import fit_platt, sigmoid
+from models.incident_predictor import IncidentPredictor, PredictorConfig
+from models.service_rows import at, rows_of
+from models.temporal_split import SplitConfig, temporal_split
+from models.training import TrainingContext, train_incident_predictor
+from models.training_run import Trained
+
+CONFIG = PredictorConfig(rounds=40)
+
+
+@cache
+def trained() -> Trained[IncidentPredictor]:
+    past = history(days=10)
+    return train_incident_predictor(past.frame, horizon_labels(past.frame, past.incidents), TrainingContext("synthetic"), CONFIG)
+
+
+def test_foreseeable_incidents_are_foreseen_with_lead_beside_base_rate_and_naive_rule() -> None:
+    figures = trained().run.metrics
+    assert figures["pr_auc"] > 10 * figures["base_rate"]
+    assert figures["incident_recall"] >= 0.5
+    assert figures["lead_min"] > 20
+    assert figures["false_pages_per_day_per_service"] <= 2.0
+    assert figures["brier_p_60min"] < figures["brier_base_rate_p_60min"]
+    for name in ("naive_pr_auc", "precision_at_recall_50", "alerts_per_day", "pr_auc_p_15min", "calibration_error_p_15min"):
+        assert np.isfinite(figures[name])
+    assert set(trained().run.figures) == {"precision_recall.svg", "reliability.svg", "score_over_time.svg"}
+
+
+def test_the_longer_horizon_is_never_less_likely() -> None:
+    model = trained().model
+    scores = model.score(rows_of(history(days=2, seed=5).frame).matrix(model.features))
+    assert model.outputs == ("p_15min", "p_60min")
+    assert (scores[:, 1] >= scores[:, 0]).all()
+
+
+def test_a_resource_that_is_exhausted_sooner_never_lowers_the_risk() -> None:
+    model = trained().model
+    row = rows_of(history(days=1).frame).matrix(model.features)[:20]
+    place = model.features.index("minutes_to_limit")
+    risks = []
+    for minutes in (1440.0, 240.0, 60.0, 20.0, 5.0, 0.0):
+        row[:, place] = minutes
+        risks.append(model.score(row))
+    assert (np.diff(np.stack(risks), axis=0) >= 0).all()
+    assert (risks[-1] > risks[0]).any()
+
+
+def test_contributions_add_up_to_the_log_odds() -> None:
+    model = trained().model
+    rows = rows_of(history(days=1, seed=4).frame).matrix(model.features)[:100]
+    log_odds = model.calibration[-1].slope * model.margins(rows)[:, -1] + model.calibration[-1].intercept
+    np.testing.assert_allclose(model.explain(rows).sum(axis=1) + model.base(), log_odds, atol=1e-4)
+
+
+def test_nothing_known_of_telemetry_is_unknown_even_where_the_hour_is_known() -> None:
+    config = PredictorConfig(features=("minutes_to_limit", "hour"), rounds=2)
+    past = history(days=5)
+    labels = horizon_labels(past.frame, past.incidents)
+    known = np.isfinite(labels.labels[:, 0])
+    rows = rows_of(past.frame).matrix(config.features)
+    model = IncidentPredictor.fit(rows[known], labels.labels[known], config)
+    assert np.isnan(model.score(np.array([[np.nan, 12.0]]))).all()
+    assert np.isfinite(model.score(np.array([[50.0, np.nan]]))).all()
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    past = history(days=5)
+    labels = horizon_labels(past.frame, past.incidents)
+    config = PredictorConfig(rounds=5, max_negatives=500)
+    models = [train_incident_predictor(past.frame, labels, TrainingContext("a"), config).model for _ in range(2)]
+    first, second = (model.state() for model in models)
+    assert {name: array.tobytes() for name, array in first.items()} == {name: array.tobytes() for name, array in second.items()}
+
+
+def test_a_history_without_incidents_is_refused_with_the_reason() -> None:
+    past = history(days=2)
+    rows = past.frame.num_rows
+    quiet = HorizonLabels(np.zeros((rows, 2)), np.full(rows, np.inf))
+    with pytest.raises(TrainingImpossible, match="precedes an incident"):
+        train_incident_predictor(past.frame, quiet, TrainingContext("quiet"))
+    one = horizon_labels(past.frame, past.incidents.slice(0, 1))
+    with pytest.raises(TrainingImpossible, match="longer history"):
+        train_incident_predictor(past.frame, one, TrainingContext("one"))
+
+
+def test_unknown_labels_and_wrong_shapes_are_refused() -> None:
+    rows = np.zeros((10, len(CONFIG.features)))
+    with pytest.raises(ModelError, match="NaN"):
+        IncidentPredictor.fit(rows, np.full((10, 2), np.nan), CONFIG)
+    with pytest.raises(ModelError, match="do not fit"):
+        IncidentPredictor.fit(rows[:, :2], np.zeros((10, 2)), CONFIG)
+    with pytest.raises(ModelError, match="both classes"):
+        IncidentPredictor.fit(rows, np.zeros((10, 2)), CONFIG)
+
+
+def test_the_parts_follow_each_other_with_an_embargo_and_labels_never_look_across() -> None:
+    past = history(days=8)
+    labels = horizon_labels(past.frame, past.incidents)
+    time_us = rows_of(past.frame).time_us
+    split = temporal_split(time_us, labels.labels[:, -1], SplitConfig(embargo_min=120))
+    gap = 120 * 60_000_000
+    assert time_us[split.train].max() + gap <= time_us[split.calibration].min() == split.calibration_start_us
+    assert time_us[split.calibration].max() + gap <= time_us[split.test].min() == split.test_start_us
+    for part, after in ((split.train, split.calibration_start_us), (split.calibration, split.test_start_us)):
+        ahead = labels.minutes_to_start[part]
+        looks_at = time_us[part] + np.minimum(ahead, 60.0) * 60_000_000
+        assert looks_at.max() < after
+        assert not np.isnan(labels.labels[part]).any()
+    assert not (split.train & split.calibration | split.calibration & split.test).any()
+
+
+def test_training_ignores_rows_after_its_part() -> None:
+    past = history(days=8)
+    labels = horizon_labels(past.frame, past.incidents)
+    one = train_incident_predictor(past.frame, labels, TrainingContext("a"), PredictorConfig(rounds=5))
+    values = {name: past.frame[name].to_numpy().copy() for name in past.frame.column_names[2:]}
+    rows = rows_of(past.frame)
+    later = np.array([at(int(time)) >= one.holdout_start for time in rows.time_us])
+    frame = past.frame
+    for place, (name, column) in enumerate(values.items(), start=2):
+        column[later] = 1e3
+        frame = frame.set_column(place, name, [column])
+    other = train_incident_predictor(frame, labels, TrainingContext("a"), PredictorConfig(rounds=5))
+    assert {k: v.tobytes() for k, v in one.model.state().items()} == {k: v.tobytes() for k, v in other.model.state().items()}
+
+
+def test_platt_recovers_the_map_and_keeps_the_order() -> None:
+    rng = np.random.default_rng(0)
+    margin = rng.normal(0, 2, 40_000)
+    label = (rng.random(40_000) < sigmoid(0.7 * margin - 1.5)).astype(np.float64)
+    platt = fit_platt(margin, label)
+    assert platt.slope == pytest.approx(0.7, abs=0.05)
+    assert platt.intercept == pytest.approx(-1.5, abs=0.05)
+    turned = fit_platt(margin, 1 - label)
+    assert turned.slope == pytest.approx(1e-3)
+    assert turned(margin).mean() == pytest.approx((1 - label).mean(), abs=0.01)
+    separable = fit_platt(np.array([-1.0, -2.0, 1.0, 2.0]), np.array([0.0, 0.0, 1.0, 1.0]))
+    assert np.isfinite([separable.slope, separable.intercept]).all()
+    with pytest.raises(ModelError, match="both classes"):
+        fit_platt(margin, np.zeros_like(margin))
+
+
+def test_a_damaged_booster_is_refused() -> None:
+    state = dict(trained().model.state())
+    with pytest.raises(ArtifactError, match="UBJ"):
+        IncidentPredictor.from_state({**state, "p_15min.ubj": state["p_15min.ubj"][: len(state["p_15min.ubj"]) // 2]})
+    with pytest.raises(ArtifactError, match="columns"):
+        IncidentPredictor.from_state({**state, "features": np.frombuffer(b'["minutes_to_limit"]', dtype=np.uint8)})
+    with pytest.raises(ArtifactError, match="calibration"):
+        IncidentPredictor.from_state({**state, "calibration": np.zeros((1, 2))})
