@@ -61,7 +61,7 @@ def pack(config: FloatArray, arrays: EngineArrays, names: Names, clock: Clock) -
         "ring_value": values,
         "incident_known_at": np.array([known_at_us for known_at_us, _ in names.incidents], np.int64),
     }
-    state |= {f"series_{name}": np.ascontiguousarray(records[name]) for name in SERIES_RECORD.names or ()}
+    state |= {f"series_{name}": records[name].copy() for name in SERIES_RECORD.names or ()}
     state |= _blob("service", [service for service, _ in names.series])
     state |= _blob("metric", [metric for _, metric in names.series])
     state |= _blob("incident_service", [service for _, service in names.incidents])
@@ -123,14 +123,20 @@ def _arrays(parameters: EngineParameters, state: State) -> EngineArrays:
         raise StateError(f"engine state has a series of {longest} points, more than {parameters.window_points}; {_FIX}")
     arrays = empty_arrays(parameters, max(count, 1), min(max(longest + 8, 16), ring_limit(parameters)))
     for name in SERIES_RECORD.names or ():
-        arrays.series[name][:count] = state[f"series_{name}"]
+        arrays.series[name][:count] = _shaped(state, f"series_{name}", (count,))
     for name in ("start", "ordered_from", "ordered_to"):
         arrays.series[name][:count] = 0
-    arrays.bins[:count] = state["bins"]
+    arrays.bins[:count] = _shaped(state, "bins", (count, *arrays.bins.shape[1:]))
     arrays.counters[:] = counters
     arrays.counters[[NEEDS_SERIES, NEEDS_RING]] = 0
     copy_rings(arrays, np.ascontiguousarray(state["ring_time"]), np.ascontiguousarray(state["ring_value"]), True)
     return arrays
+
+
+def _shaped(state: State, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    if state[name].shape != shape:
+        raise StateError(f"engine state: {name} has shape {state[name].shape}, not {shape}; {_FIX}")
+    return state[name]
 
 
 def _blob(name: str, texts: Sequence[str]) -> dict[str, npt.NDArray[Any]]:

@@ -1,10 +1,10 @@
 """Tier 1, the model-free part: every point is scored against what its series was before it."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from aiops.jit import kernel
+from aiops.jit import inlined, kernel
 from aiops.robust import clipped_z, floored
 from aiops.series_state import (
     BIN_DEVIATION,
@@ -33,7 +33,15 @@ SLOW_ALPHA: Final = 0.01
 """Weight of a new point in the running mean absolute deviation."""
 
 
-@kernel
+class Averages(NamedTuple):
+    """Running averages of one series."""
+
+    mean: float
+    variance: float
+    deviation: float
+
+
+@inlined
 def update_averages(record: Any, parameters: EngineParameters, value: float) -> None:
     """Move the running mean, variance (West 1979, exponentially weighted) and mean absolute deviation by one point in order.
 
@@ -65,8 +73,27 @@ def update_averages(record: Any, parameters: EngineParameters, value: float) -> 
         record.deviation = 0.0
 
 
-@kernel
-def score_point(record: Any, parameters: EngineParameters, value: float) -> tuple[float, float, float]:
+@inlined
+def averages_before(record: Any, bins: FloatArray, ticks: tuple[int, int], time: int) -> Averages:
+    """Return the running averages that a point is scored against.
+
+    For a point in order they are the newest. For a late one they are those before its step (or as of the last closed tick, if
+    later), so that a tick's abnormality never depends on points after the tick.
+    """
+    if time > record.newest or record.updates == 0:
+        return Averages(record.mean, record.variance, record.deviation)
+    number, step_us = ticks
+    held = Averages(record.tick_mean, record.tick_variance, record.tick_deviation)
+    while number * step_us < time:
+        place = number % bins.shape[0]
+        if not np.isnan(bins[place, BIN_MEAN]):
+            held = Averages(bins[place, BIN_MEAN], bins[place, BIN_VARIANCE], bins[place, BIN_DEVIATION])
+        number += 1
+    return held
+
+
+@inlined
+def score_point(record: Any, parameters: EngineParameters, averages: Averages, value: float) -> tuple[float, float, float]:
     """Return (z, expected, scale) of a value against what was known before it; NaN in warm-up.
 
     Two views: running average, and median/MAD of the last hour as of the last closed tick. The one that finds the value
@@ -74,8 +101,8 @@ def score_point(record: Any, parameters: EngineParameters, value: float) -> tupl
     """
     if record.updates < parameters.warmup_points or record.ticked == 0:
         return np.nan, np.nan, np.nan
-    expected = record.mean
-    scale = max(np.sqrt(record.variance), floored(record.deviation, expected, record.floor))
+    expected = averages.mean
+    scale = max(np.sqrt(averages.variance), floored(averages.deviation, expected, record.floor))
     z = clipped_z(value - expected, scale)
     if not np.isnan(record.spread):
         second = clipped_z(value - record.median, record.spread)
@@ -84,7 +111,7 @@ def score_point(record: Any, parameters: EngineParameters, value: float) -> tupl
     return z, expected, scale
 
 
-@kernel
+@inlined
 def note_bin(record: Any, bins: FloatArray, ticks: tuple[int, int], time: int, z: float) -> None:
     """Keep what the tick that ends this point's step will need: the averages so far and the greatest |z|.
 
@@ -110,19 +137,19 @@ def note_bin(record: Any, bins: FloatArray, ticks: tuple[int, int], time: int, z
         bins[place, BIN_SCORE] = abs(z)
 
 
-@kernel
-def keep_point(record: Any, ring: Ring, parameters: EngineParameters, time: int, value: float) -> None:
-    """Put an admitted point into its window and, where it is in order, into the averages."""
+@inlined
+def keep_point(record: Any, ring: Ring, most: int, time: int, value: float) -> bool:
+    """Put an admitted point into its window of at most `most` points; return whether it is in order."""
     if record.count == 0:
         record.newest = time
         record.covered_from = time
     in_order = time >= record.newest
     record.newest = max(record.newest, time)
     record.covered_from = min(record.covered_from, time)
-    drop_oldest(record, ring, parameters)
+    if record.count == most:
+        drop_oldest(record, ring)
     insert(record, ring, time, value)
-    if in_order:
-        update_averages(record, parameters, value)
+    return bool(in_order)
 
 
 @kernel
@@ -143,6 +170,7 @@ def apply_points(
         time = rows.time[i]
         value = rows.value[i]
         record = arrays.series[slot]
+        bins = arrays.bins[slot]
         ring = Ring(arrays.ring_time[slot], arrays.ring_value[slot], arrays.ordered[slot])
         status = admit(record, ring, parameters, time)
         if status != SCORED:
@@ -151,9 +179,10 @@ def apply_points(
         if not make_room(record, ring):
             arrays.counters[NEEDS_RING] = 1
             return i
-        z, expected, scale = score_point(record, parameters, value)
-        keep_point(record, ring, parameters, time, value)
-        note_bin(record, arrays.bins[slot], ticks, time, z)
+        z, expected, scale = score_point(record, parameters, averages_before(record, bins, ticks, time), value)
+        if keep_point(record, ring, parameters.window_points, time, value):
+            update_averages(record, parameters, value)
+        note_bin(record, bins, ticks, time, z)
         results.status[i] = WARMUP if np.isnan(z) else SCORED
         results.z[i] = z
         results.expected[i] = expected

@@ -109,11 +109,10 @@ class ReferenceEngine:
                 return PointStatus.DUPLICATE, NAN
             if len(series.points) == self.config.window_points and point.time < series.points[0][0]:
                 return PointStatus.TOO_LATE, NAN
-        z = self._score(series, point.value)
+        held = series.now if in_order else self._averages_before(series, point.time)
+        z = self._score(series, held, point.value)
         series.newest = max(series.newest, point.time)
         series.covered_from = min(series.covered_from, point.time)
-        horizon = series.newest - HOUR - self.config.lateness_s * SECOND
-        series.points = [held for held in series.points if held[0] > horizon]
         if len(series.points) == self.config.window_points:
             del series.points[0]
             series.covered_from = series.points[0][0]
@@ -127,10 +126,16 @@ class ReferenceEngine:
             series.scores.append((point.time, 1 - 2 ** (-abs(z) / 6)))
         return PointStatus.SCORED, z
 
-    def _score(self, series: Series, value: float) -> float:
+    def _averages_before(self, series: Series, time: int) -> Averages:
+        """Return the averages before the step of a late point, or as of the last closed tick if that is later."""
+        step = self.config.step_s * SECOND
+        boundary = max(math.ceil(time / step) * step, self.next_tick) - step
+        known = [averages for when, averages in series.history if when <= boundary]
+        return known[-1] if known else Averages()
+
+    def _score(self, series: Series, now: Averages, value: float) -> float:
         if series.updates < self.config.warmup_points or not series.ticked:
             return NAN
-        now = series.now
         scale = max(math.sqrt(now.variance), floored(now.deviation, now.mean, series.floor))
         z = clip((value - now.mean) / scale, 100)
         if not math.isnan(series.spread):
@@ -162,6 +167,8 @@ class ReferenceEngine:
             window = [(time, value) for time, value in series.points if tick - HOUR < time <= tick]
             if window:
                 rows[key], error = self._series_features(series, tick, window)
+                horizon = min(tick, series.newest) - HOUR
+                series.points = [held for held in series.points if held[0] > horizon]
                 recent = max(300, self.config.step_s) * SECOND
                 extra[key] = (error, window[-1][0] > tick - recent)
                 self.series_rows.append((tick, "|".join(key), rows[key]))
