@@ -129,10 +129,7 @@ def measure_drift(reference: pd.DataFrame, current: pd.DataFrame, policy: DriftP
 
 def match_season(reference: pd.DataFrame, current: pd.DataFrame, rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return evenly spaced reference rows with the hour (and weekend) mix of `current`, and the current rows with a match."""
-    by_day = _season(reference, weekend=True)
-    weekend = set(_season(current, weekend=True)) <= set(by_day)
-    ours = _season(current, weekend)
-    theirs = by_day if weekend else _season(reference, weekend=False)
+    ours, theirs = _season(current), _season(reference)
     groups = pd.Series(np.arange(len(reference))).groupby(theirs).indices
     counts = pd.Series(ours).value_counts()
     counts = counts[counts.index.isin(list(groups))]
@@ -145,10 +142,10 @@ def match_season(reference: pd.DataFrame, current: pd.DataFrame, rows: int) -> t
     return reference.iloc[np.sort(np.concatenate(picks))], current.loc[np.isin(ours, counts.index)]
 
 
-def _season(rows: pd.DataFrame, weekend: bool) -> np.ndarray:
+def _season(rows: pd.DataFrame) -> np.ndarray:
+    """Return the hour of day (UTC), plus 24 at the weekend."""
     when = rows["event_timestamp"].dt
-    hour = when.hour.to_numpy()
-    return hour + 24 * (when.weekday >= 5).to_numpy() if weekend else hour
+    return when.hour.to_numpy() + 24 * (when.weekday >= 5).to_numpy()
 
 
 def _spread(positions: np.ndarray, count: int) -> np.ndarray:

@@ -49,7 +49,9 @@ def scorer(settings: Settings) -> ChildSpec:
 def consumer(settings: Settings) -> ChildSpec:
     """Return the streaming consumer."""
     url = f"http://{LOOPBACK}:{settings.consumer.metrics_port}"
-    return ChildSpec("consumer", ("-m", "serving.consumer"), environment(settings), f"{url}/livez", f"{url}/metrics")
+    return ChildSpec(
+        "consumer", ("-m", "serving.consumer"), environment(settings), f"{url}/readyz", f"{url}/metrics", ready_within_s=120
+    )
 
 
 def mlflow_server(settings: Settings) -> ChildSpec:

@@ -95,6 +95,11 @@ class Lake:
         folders = sorted({path.parent for path in self._files(table, None, None)}) if spec.partitioned else []
         return [_day_of(folder) for folder in folders]
 
+    def keys(self, table: str, day: date) -> list[str]:
+        """Return the keys that hold rows of a day, ascending."""
+        _spec(table)
+        return sorted(path.stem.removeprefix("part-") for path in self._folder(table, day).glob("part-*.parquet"))
+
     def count(self, table: str) -> int:
         """Return the number of rows, read from the files' footers."""
         _spec(table)

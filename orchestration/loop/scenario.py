@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,8 @@ from aiops.settings import Settings
 from aiops.simulator.config import DriftSpec, ScriptedIncident, SimulationConfig
 from aiops.types import HistorySplit
 
+START: Final = datetime(2025, 3, 1, tzinfo=UTC)
+"""A Saturday: the history sees two weekends, the replay runs from Tuesday to Thursday."""
 HISTORY_H: Final = 240.0
 REPLAY_H: Final = 58.0
 DRIFT_AFTER_H: Final = 24.0
@@ -56,6 +58,7 @@ def simulated(seed: int) -> Scenario:
     drift = DriftSpec("level", start_h=HISTORY_H + DRIFT_AFTER_H, magnitude=0.8, share=0.6)
     config = SimulationConfig(
         seed=seed,
+        start=START,
         services=10,
         hours=HISTORY_H + REPLAY_H,
         incidents_per_day=6.0,

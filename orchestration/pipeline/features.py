@@ -23,6 +23,9 @@ from orchestration.workspace import Workspace
 from serving.atomic_file import write_atomically
 
 CHUNK = timedelta(hours=6)
+INSTANT = timedelta(microseconds=1)
+"""A tick at the end of a window belongs to the window that begins there."""
+BACKFILL = "backfill-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,12 @@ class Window:
 def build_features(workspace: Workspace, window: Window, say: Callable[[str], None]) -> Built:
     """Compute and store both feature tables of the window; repeating it replaces its rows."""
     began = time.monotonic()
+    if streamed := streamed_rows(workspace, window):
+        say(f"features: the stream wrote {streamed:,} service rows of this window already; nothing to compute")
+        return Built(0, 0, streamed, True, time.monotonic() - began)
     backfill = Backfill(workspace, window)
     for index, (points, output) in enumerate(backfill.outputs()):
-        key = f"backfill-{window.start:%Y%m%dT%H%M%S}-{index:05d}"
+        key = f"{BACKFILL}{window.start:%Y%m%dT%H%M%S}-{index:05d}"
         workspace.lake.write("series_features", pa.Table.from_batches([output.series_features]), key)
         workspace.lake.write("service_features", pa.Table.from_batches([output.service_features]), key)
         backfill.count(points, output)
@@ -58,6 +64,14 @@ def build_features(workspace: Workspace, window: Window, say: Callable[[str], No
             say(f"features: {backfill.points:,} points, {backfill.service_rows:,} service rows")
     backfill.keep_state()
     return Built(backfill.points, backfill.series_rows, backfill.service_rows, backfill.resumed, time.monotonic() - began)
+
+
+def streamed_rows(workspace: Workspace, window: Window) -> int:
+    """Return how many service rows of the window the stream has written; it ran the same engine, so they need no backfill."""
+    days = {day for day in workspace.lake.days("service_features") if window.start.date() <= day < window.end.date()}
+    if all(key.startswith(BACKFILL) for day in days for key in workspace.lake.keys("service_features", day)):
+        return 0
+    return int(workspace.lake.read("service_features", window.start, window.end, ["service"]).num_rows)
 
 
 class Backfill:
@@ -81,7 +95,7 @@ class Backfill:
             for partition, (part, rows) in split_by_partition(batch, self._graph, self._partitions).items():
                 yield len(part), self._engines[partition].update(part, available[rows])
         for engine in self._engines.values():
-            yield 0, engine.close_through(self._window.end)
+            yield 0, engine.close_through(self._window.end - INSTANT)
 
     def count(self, points: int, output: EngineOutput) -> None:
         """Add one output to the totals."""

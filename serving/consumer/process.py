@@ -17,6 +17,7 @@ from serving.consumer.partition import PartitionConfig
 from serving.consumer.scorer import Scorer, ScorerParts
 from serving.consumer.stage1 import Stage1, Stage1Parts
 from serving.consumer.tier1 import load_levels
+from serving.consumer.warm_up import warm_up
 
 if TYPE_CHECKING:
     from aiops.graph import ServiceGraph
@@ -85,6 +86,7 @@ class ConsumerProcess:
         if self._config.score:
             early.append(self._thread("scorer", self._scorer(broker).run))
         if self._config.ingest:
+            warm_up(partition_config(settings))
             flush = FeatureFlush(online_writer(settings), settings.consumer.feature_flush_s, self._metrics, self._late_stop)
             late.append(self._thread("feature flush", flush.run))
             if settings.consumer.archive == "inside":
