@@ -189,7 +189,12 @@ def _boost(rows: FloatArray, label: FloatArray, config: PredictorConfig) -> xgb.
 
 
 def _booster(payload: bytes, columns: int, name: str) -> xgb.Booster:
-    """Return a booster from UBJ bytes, one thread: so a fitted and a loaded one are the same."""
+    """Return a booster from UBJ bytes, one thread: so a fitted and a loaded one are the same.
+
+    XGBoost's reader runs past the end of bytes that were cut off: the artifact's hash is checked before, the last brace here.
+    """
+    if payload[:1] != b"{" or payload[-1:] != b"}":
+        raise ArtifactError(f"booster {name!r} is no complete UBJ object; save the model again")
     booster = xgb.Booster(params={"nthread": 1})
     try:
         booster.load_model(bytearray(payload))

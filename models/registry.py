@@ -226,8 +226,7 @@ def _set_uri(uri: str) -> None:
 def _log_run(client: "MlflowClient", run_id: str, run: TrainingRun) -> None:
     from mlflow.entities import DatasetInput, Metric, Param
 
-    now_ms = int(time.time() * 1000)
-    metrics = [Metric(key, value, now_ms, 0) for key, value in run.metrics.items() if math.isfinite(value)]
+    metrics = [Metric(key, value, int(time.time() * 1000), 0) for key, value in run.metrics.items() if math.isfinite(value)]
     client.log_batch(run_id, metrics, [Param(key, str(value)) for key, value in run.params.items()])
     client.log_inputs(run_id, [DatasetInput(_dataset(run.dataset), [])])
     if run.figures:

@@ -52,16 +52,14 @@ class ServiceRows:
         return ServiceRows(self.services, self.code[where], self.time_us[where], self.columns, self.values[where])
 
     def service_days(self) -> float:
-        """Return the observed time, summed over services, in days: rows times the usual distance between rows."""
-        step_us = self.step_us()
-        return len(self) * step_us / US_PER_DAY
-
-    def step_us(self) -> int:
-        """Return the median distance between neighbouring rows of a service in us; 60 s where no service has two rows."""
+        """Return the observed time, summed over services, in days: distinct (service, time) times their usual distance."""
+        if not len(self):
+            return 0.0
         order = np.lexsort((self.time_us, self.code))
-        gaps = np.diff(self.time_us[order])[np.diff(self.code[order]) == 0]
-        gaps = gaps[gaps > 0]
-        return int(np.median(gaps)) if gaps.size else US_PER_MIN
+        steps, same = np.diff(self.time_us[order]), np.diff(self.code[order]) == 0
+        gaps = steps[same & (steps > 0)]
+        distinct = len(self) - int((same & (steps == 0)).sum())
+        return distinct * (float(np.median(gaps)) if gaps.size else US_PER_MIN) / US_PER_DAY
 
     def span(self) -> tuple[datetime, datetime]:
         """Return the first and last time of the rows (aware UTC)."""

@@ -72,6 +72,12 @@ def test_pages_are_alarms_after_the_quiet_time_of_their_service() -> None:
     assert only_first.false_pages(np.ones(6, dtype=np.bool_)) == 1
 
 
+def test_observed_time_counts_each_service_and_time_once() -> None:
+    rows = minutes_of([0, 0, 0, 1, 1, 0, 0], [0, 5, 5, 0, 5, 10, 0])
+    assert rows.service_days() == pytest.approx(5 * 5 / 1440)
+    assert minutes_of([0], [0]).service_days() == pytest.approx(1 / 1440)
+
+
 def test_a_page_opened_in_true_time_is_not_counted_as_false_later() -> None:
     rows = minutes_of([0, 0], [0, 30])
     counter = PageCounter.over(rows, np.array([False, True]), PageBudget(quiet_min=60))
