@@ -107,7 +107,7 @@ def decide(candidates: pa.RecordBatch, opinion: Opinion, revision: int = 0) -> p
         "lower": numbers[2],
         "upper": numbers[3],
         "tier": ruling.tier,
-        "model_version": [opinion.model_version] * count,
+        "model_version": _versions(candidates, opinion, ruling),
         "anomalous": ruling.anomalous,
         "reason": _reasons(metrics, numbers, points, opinion, ruling),
     }
@@ -131,6 +131,12 @@ def _rule(points: _Points, opinion: Opinion) -> _Ruling:
         np.where(by_models, np.int8(3), np.int8(1)),
         np.where(by_models, opinion.score, points.score),
     )
+
+
+def _versions(candidates: pa.RecordBatch, opinion: Opinion, ruling: _Ruling) -> list[str]:
+    """Return the version of the model that decided: tier 3's, or tier 1's of when the tick closed."""
+    tier1 = [str(version) for version in candidates.column("tier1_version").to_pylist()]
+    return [opinion.model_version if tier == 3 else own for tier, own in zip(ruling.tier.tolist(), tier1, strict=True)]
 
 
 def _reasons(metrics: list[str], numbers: FloatArray, points: _Points, opinion: Opinion, ruling: _Ruling) -> list[str]:

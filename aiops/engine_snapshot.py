@@ -11,6 +11,7 @@ import numpy.typing as npt
 from aiops.errors import StateError
 from aiops.jit import kernel
 from aiops.series_state import (
+    COUNTERS,
     NEEDS_RING,
     NEEDS_SERIES,
     SERIES_COUNT,
@@ -23,6 +24,9 @@ from aiops.series_state import (
 from aiops.types import FloatArray, IntArray, State
 
 VERSION: Final = 1
+_IN_MEMORY: Final = ("start", "ordered_from", "ordered_to")
+"""Fields of a series that say where things lie in memory; what is restored begins at 0, and orders its windows anew."""
+_OF_MEMORY: Final = (NEEDS_SERIES, NEEDS_RING)
 _FIX: Final = "remove the checkpoint to warm up anew"
 
 
@@ -44,7 +48,10 @@ class Names:
 
 
 def pack(config: FloatArray, arrays: EngineArrays, names: Names, clock: Clock) -> State:
-    """Return the state as arrays of its own. Cost: one copy of the points kept."""
+    """Return the state as arrays of its own, the same for equal states wherever their rings begin in memory.
+
+    Cost: one copy of the points kept.
+    """
     count = int(arrays.counters[SERIES_COUNT])
     records = arrays.series[:count]
     kept = int(records["count"].sum())
@@ -55,13 +62,14 @@ def pack(config: FloatArray, arrays: EngineArrays, names: Names, clock: Clock) -
         "version": np.array([VERSION], np.int64),
         "config": config,
         "clock": np.array([int(clock.started), clock.watermark_us, clock.available_us], np.int64),
-        "counters": arrays.counters.copy(),
+        "counters": np.where(np.isin(np.arange(COUNTERS), _OF_MEMORY), 0, arrays.counters),
         "bins": arrays.bins[:count].copy(),
         "ring_time": times,
         "ring_value": values,
         "incident_known_at": np.array([known_at_us for known_at_us, _ in names.incidents], np.int64),
     }
     state |= {f"series_{name}": records[name].copy() for name in SERIES_RECORD.names or ()}
+    state |= {f"series_{name}": np.zeros(count, np.int64) for name in _IN_MEMORY}
     state |= _blob("service", [service for service, _ in names.series])
     state |= _blob("metric", [metric for _, metric in names.series])
     state |= _blob("incident_service", [service for _, service in names.incidents])
@@ -124,11 +132,11 @@ def _arrays(parameters: EngineParameters, state: State) -> EngineArrays:
     arrays = empty_arrays(parameters, max(count, 1), min(max(longest + 8, 16), ring_limit(parameters)))
     for name in SERIES_RECORD.names or ():
         arrays.series[name][:count] = _shaped(state, f"series_{name}", (count,))
-    for name in ("start", "ordered_from", "ordered_to"):
+    for name in _IN_MEMORY:
         arrays.series[name][:count] = 0
     arrays.bins[:count] = _shaped(state, "bins", (count, *arrays.bins.shape[1:]))
     arrays.counters[:] = counters
-    arrays.counters[[NEEDS_SERIES, NEEDS_RING]] = 0
+    arrays.counters[list(_OF_MEMORY)] = 0
     copy_rings(arrays, np.ascontiguousarray(state["ring_time"]), np.ascontiguousarray(state["ring_value"]), True)
     return arrays
 

@@ -79,7 +79,9 @@ class ConsumerSettings(_Section):
     score_batch: int = Field(1000, ge=1)
     scoring_url: str | None = Field(None, description="URL of the BentoML service; unset = the one of section serving")
     scoring_token: SecretStr | None = Field(None, description="JWT sent to the BentoML service")
-    tier1_path: Path | None = Field(None, description="exported tier 1 artifact; unset = <home>/tier1, absent = default bounds")
+    tier1_path: Path | None = Field(
+        None, description="tier 1 artifact whatever the registry says; unset = the champion exported to <home>/models"
+    )
     archive: Literal["inside", "separate", "off"] = Field("inside", description="where the archiver to the lake runs")
     archive_every_s: float = Field(10.0, gt=0, description="how often streams are copied to the lake")
     max_backlog: int = Field(1000, ge=10, description="entries a stream may hold before its writer waits")
@@ -97,6 +99,13 @@ class DriftSettings(_Section):
     level_threshold: float = Field(1.0, gt=0, description="distance of one level column that alone means drift")
     cooldown_min: float = Field(60.0, ge=0, description="no second retraining sooner than this")
     false_positive_rate: float = Field(0.1, gt=0, lt=1, description="share of false-alarm verdicts that also retrains")
+
+
+class UpSettings(_Section):
+    """The web servers that `aiops up` starts beside the rest."""
+
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow's web server on 127.0.0.1")
+    dagster_port: int = Field(3000, ge=1, le=65535, description="Dagster's web server on 127.0.0.1")
 
 
 NOT_SETTINGS: Final = frozenset({"AIOPS_DATA"})
@@ -135,6 +144,7 @@ class Settings(BaseSettings):
     serving: ServingSettings = ServingSettings()
     consumer: ConsumerSettings = ConsumerSettings()
     drift: DriftSettings = DriftSettings()
+    up: UpSettings = UpSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -159,9 +169,9 @@ class Settings(BaseSettings):
         return self.root / "lake"
 
     @property
-    def tier1_path(self) -> Path:
-        """Return the folder of the tier 1 artifact that the consumer loads."""
-        return self.consumer.tier1_path or self.root / "tier1"
+    def exported_models_path(self) -> Path:
+        """Return the folder of models exported for processes without MLflow."""
+        return self.root / "models"
 
     @property
     def scoring_url(self) -> str:

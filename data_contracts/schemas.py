@@ -155,6 +155,7 @@ CANDIDATES: Final = _schema(
     _field("upper", pa.float64(), nullable=True, meaning="tier 1 bound"),
     _field("flagged", pa.bool_(), meaning="tier 1 raised the alarm"),
     _field("scheduled", pa.bool_(), meaning="the prediction cadence fell on this tick"),
+    _field("tier1_version", NAME, meaning="of tier 1 when the tick closed; empty = the catalogue's default levels"),
 )
 """What stage 1 of the consumer routes to the models: a service's features at a tick and its worst point since the one before."""
 
@@ -191,8 +192,8 @@ DETECTIONS: Final = _schema(
     _field("expected", pa.float64(), nullable=True),
     _field("lower", pa.float64(), nullable=True),
     _field("upper", pa.float64(), nullable=True),
-    _field("tier", pa.int8()),
-    _field("model_version", NAME),
+    _field("tier", pa.int8(), meaning="that decided: 1 = a series' own past, 3 = the service as a whole"),
+    _field("model_version", NAME, meaning="of the deciding tier's model; empty = tier 1 by the catalogue's default levels"),
     _field("anomalous", pa.bool_()),
     _field("reason", NAME),
 )

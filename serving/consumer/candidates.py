@@ -1,25 +1,38 @@
 """Which services go to the models at a closed tick: those that tier 1 flagged, and all of them at the prediction cadence."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from aiops.types import IntArray
 from data_contracts import schemas
 from serving.consumer.worst_point import WorstPoint, WorstPoints
 
 _POINT_COLUMNS: Final = tuple(name for name in schemas.CANDIDATES.names if name in {field.name for field in fields(WorstPoint)})
 
 
-def candidates_of(rows: pa.RecordBatch, worst: WorstPoints, step_us: int, predict_every_us: int) -> pa.RecordBatch:
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """Time between ticks, and between predictions of a service; us."""
+
+    step_us: int
+    predict_every_us: int
+
+    def falls_on(self, ticks: IntArray) -> npt.NDArray[np.bool_]:
+        """Return where a multiple of `predict_every_us` lies in (tick - step, tick]."""
+        return np.asarray(ticks // self.predict_every_us != (ticks - self.step_us) // self.predict_every_us)
+
+
+def candidates_of(rows: pa.RecordBatch, worst: WorstPoints, cadence: Cadence, tier1_version: str) -> pa.RecordBatch:
     """Return `schemas.CANDIDATES` rows for the closed ticks in `rows` (`schemas.SERVICE_FEATURES_TABLE`), in their order.
 
-    Takes the services' worst points out of `worst`. A tick is scheduled where a multiple of `predict_every_us` lies in
-    (tick - step, tick].
+    Takes the services' worst points out of `worst`.
     """
     ticks = rows.column("event_timestamp").cast(pa.int64()).to_numpy()
-    scheduled = ticks // predict_every_us != (ticks - step_us) // predict_every_us
+    scheduled = cadence.falls_on(ticks)
     services = [str(name) for name in rows.column("service").to_pylist()]
     points = [worst.take(service, tick) for service, tick in zip(services, ticks.tolist(), strict=True)]
     worst.forget_through(int(ticks.max()))
@@ -31,6 +44,7 @@ def candidates_of(rows: pa.RecordBatch, worst: WorstPoints, step_us: int, predic
     columns |= {name: [None if point is None else getattr(point, name) for point in found] for name in _POINT_COLUMNS}
     columns["point_timestamp"] = [None if point is None else point.timestamp_us for point in found]
     columns["flagged"], columns["scheduled"] = flagged[places], scheduled[places]
+    columns["tier1_version"] = [tier1_version] * len(places)
     arrays = [_array(columns[field.name], field.type) for field in schemas.CANDIDATES]
     return pa.RecordBatch.from_arrays(arrays, schema=schemas.CANDIDATES)
 

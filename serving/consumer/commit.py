@@ -30,6 +30,11 @@ while a <= #ARGV do
 end
 return 1
 """
+_NOTE: Final = """#!lua flags=allow-oom
+local held = redis.call('HGET', KEYS[1], 'epoch')
+if held ~= ARGV[1] then return redis.error_reply('FENCED by epoch ' .. tostring(held)) end
+return redis.call('HSET', KEYS[1], 'note', ARGV[2])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,9 @@ class Position:
         self._key = streams.offset(stage, partition)
         self._counts_key = streams.counts(partition)
         self._epoch = broker.hash_increment(self._key, "epoch")
-        self._through = broker.hash_all(self._key).get("id", streams.START)
+        stored = broker.hash_all(self._key)
+        self._through = stored.get("id", streams.START)
+        self._note = stored.get("note", "")
 
     @property
     def through(self) -> str:
@@ -70,6 +77,26 @@ class Position:
     def epoch(self) -> int:
         """Return the epoch this owner took."""
         return self._epoch
+
+    @property
+    def note(self) -> str:
+        """Return what the owners noted beside the position, "" where nothing."""
+        return self._note
+
+    def write_note(self, text: str) -> None:
+        """Replace the note.
+
+        Raises:
+            FencedError: another process took the partition.
+            Unavailable: the broker did not answer; whether it has the new note is unknown, `note` is still the old one.
+        """
+        import redis
+
+        try:
+            self._broker.evaluate(_NOTE, [self._key], [str(self._epoch), text])
+        except redis.ResponseError as error:
+            self._explain(error)
+        self._note = text
 
     def commit(self, commit: Commit) -> None:
         """Apply `commit` atomically, exactly once however often it is called with the same content.

@@ -19,8 +19,8 @@ import pyarrow as pa
 from aiops.errors import StateError
 from aiops.types import PointStatus, SeriesBatch
 from serving import streams
-from serving.consumer.candidates import candidates_of
-from serving.consumer.tier1 import AlarmLevels, LevelTable, codes_of
+from serving.consumer.candidates import Cadence, candidates_of
+from serving.consumer.tier1 import LevelTable, Tier1, codes_of
 from serving.consumer.worst_point import JudgedPoints, WorstPoints, severity_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class PartitionConfig:
 
     engine: "EngineConfig"
     graph: "ServiceGraph"
-    levels: AlarmLevels
+    tier1: Tier1
     step_us: int
     lateness_us: int
     predict_every_us: int
@@ -73,7 +73,8 @@ class Partition:
         self._engine = engine
         self._worst = worst
         self._clock_us = clock_us
-        self._levels = LevelTable(config.levels, config.max_series)
+        self._cadence = Cadence(config.step_us, config.predict_every_us)
+        self.use_tier1(config.tier1)
 
     @classmethod
     def new(cls, config: PartitionConfig) -> "Partition":
@@ -106,9 +107,15 @@ class Partition:
             **{f"worst/{name}": array for name, array in self._worst.snapshot().items()},
         }
 
-    def use_levels(self, levels: AlarmLevels) -> None:
-        """Judge the points from now on by other alarm levels: a newly promoted tier 1."""
-        self._levels = LevelTable(levels, self._config.max_series)
+    @property
+    def tier1_version(self) -> str:
+        """Return the version of tier 1 in force."""
+        return self._tier1_version
+
+    def use_tier1(self, tier1: Tier1) -> None:
+        """Judge the points from now on by these alarm levels; the state stays."""
+        self._levels = LevelTable(tier1.levels, self._config.max_series)
+        self._tier1_version = tier1.version
 
     def apply(self, entries: Sequence[streams.Entry]) -> Step:
         """Process entries in stream order and return what they gave."""
@@ -190,7 +197,7 @@ class Partition:
         rows = output.service_features
         if rows.num_rows:
             step.service_features.append(rows)
-            found = candidates_of(rows, self._worst, self._config.step_us, self._config.predict_every_us)
+            found = candidates_of(rows, self._worst, self._cadence, self._tier1_version)
             if found.num_rows:
                 step.candidates.append(found)
 

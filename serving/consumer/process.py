@@ -16,7 +16,7 @@ from serving.consumer.metrics import ConsumerMetrics, MetricsServer
 from serving.consumer.partition import PartitionConfig
 from serving.consumer.scorer import Scorer, ScorerParts
 from serving.consumer.stage1 import Stage1, Stage1Parts
-from serving.consumer.tier1 import load_levels
+from serving.consumer.tier1_source import tier1_source
 from serving.consumer.warm_up import warm_up
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def partition_config(settings: "Settings") -> PartitionConfig:
     return PartitionConfig(
         engine=engine,
         graph=call_graph(settings),
-        levels=load_levels(settings.tier1_path),
+        tier1=tier1_source(settings).champion(),
         step_us=telemetry.step_s * 1_000_000,
         lateness_us=telemetry.lateness_s * 1_000_000,
         predict_every_us=settings.consumer.predict_every_s * 1_000_000,

@@ -10,12 +10,13 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.errors import ArtifactError, Unavailable
+from aiops.errors import ArtifactError, ModelNotFound, Unavailable
 from serving import streams
 from serving.consumer.checkpoint import Checkpoint, CheckpointStore
 from serving.consumer.commit import Commit, Output, Position
@@ -23,7 +24,8 @@ from serving.consumer.config import ConsumerConfig
 from serving.consumer.feature_flush import FeatureFlush
 from serving.consumer.metrics import ConsumerMetrics
 from serving.consumer.partition import Partition, PartitionConfig, Step
-from serving.consumer.tier1 import AlarmLevels, Tier1Watch, load_levels
+from serving.consumer.tier1 import Tier1
+from serving.consumer.tier1_source import InForce, Tier1Follower, Tier1Source, tier1_source
 
 STAGE: Final = "stage1"
 ARCHIVE_STAGE: Final = "archive-telemetry"
@@ -50,8 +52,10 @@ class OwnedPartition:
     def __init__(self, parts: Stage1Parts, number: int) -> None:
         self.number = number
         self._parts = parts
+        self._tier1: Tier1Source = tier1_source(parts.config.settings)
         self._store = CheckpointStore(parts.config.checkpoint_folder, number)
         self._position = Position(parts.broker, STAGE, number)
+        self._in_force = InForce.of_text(self._position.note)
         self.applied, self._partition = self._recover()
         self._produced_ns = 0
         self._saving: Future[None] | None = None
@@ -87,11 +91,13 @@ class OwnedPartition:
         committed = streams.id_parts(self._position.through)
         replayed = [entry for entry in entries if streams.id_parts(entry.entry_id) <= committed]
         fresh = entries[len(replayed) :]
-        if replayed:
-            self._partition.apply(replayed)
+        for version, run in groupby(replayed, lambda entry: self._in_force.at(entry.entry_id)):
+            self._judge_by(version)
+            self._partition.apply(list(run))
             self.applied = replayed[-1].entry_id
         if not fresh:
             return True
+        self._judge_by(self._in_force.newest)
         begun = time.perf_counter()
         step = self._partition.apply(fresh)
         self.applied = fresh[-1].entry_id
@@ -160,9 +166,29 @@ class OwnedPartition:
         if through != streams.START:
             self._parts.broker.trim_through(self.stream, through)
 
-    def use_levels(self, levels: AlarmLevels) -> None:
-        """Judge the points from now on by other alarm levels."""
-        self._partition.use_levels(levels)
+    def follow(self, tier1: Tier1) -> None:
+        """Judge the points from now on by `tier1`, and note beside the position where it came into force: a replay obeys.
+
+        Nothing while the state is not exactly at the committed position; ask again later.
+
+        Raises:
+            Unavailable, FencedError: as `Position.write_note`; the levels stay as they are.
+        """
+        if not self.in_step or tier1.version == self._in_force.newest:
+            return
+        in_force = self._in_force.followed_by(self.applied, tier1.version, self._store.replayable_from)
+        self._position.write_note(in_force.to_text())
+        self._in_force = in_force
+        self._partition.use_tier1(tier1)
+        log.info("partition %d: tier 1 version %s in force after %s", self.number, tier1.version or "none", self.applied)
+
+    def _judge_by(self, version: str | None) -> None:
+        if version is None or version == self._partition.tier1_version:
+            return
+        try:
+            self._partition.use_tier1(self._tier1.load(version))
+        except (ArtifactError, ModelNotFound) as error:
+            log.warning("partition %d: replayed by version %s: %s", self.number, self._partition.tier1_version, error)
 
     def snapshot(self) -> Mapping[str, npt.NDArray[Any]]:
         """Return the state, for comparisons."""
@@ -176,7 +202,7 @@ class Stage1:
         self._parts = parts
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._owned: list[OwnedPartition] = []
-        self._tier1 = Tier1Watch(parts.config.settings.tier1_path)
+        self._tier1 = Tier1Follower(tier1_source(parts.config.settings), parts.partition.tier1)
         self._housekeeping_at = 0.0
         self._checkpoint_at = 0.0
 
@@ -215,32 +241,19 @@ class Stage1:
             if not part.advance(found.get(part.stream, [])):
                 return
         if time.monotonic() >= self._checkpoint_at:
-            self._follow_tier1()
             self._checkpoint_at = time.monotonic() + self._parts.config.settings.consumer.checkpoint_s
             for part in self._owned:
                 part.checkpoint(self._writer)
-
-    def _follow_tier1(self) -> None:
-        """Take over a newly exported tier 1; a damaged one is named and the old one stays."""
-        stamp = self._tier1.changed()
-        if stamp is None:
-            return
-        try:
-            levels = load_levels(self._tier1.folder)
-        except ArtifactError as error:
-            log.error("tier 1 stays as it is: %s", error)
-            return
-        for part in self._owned:
-            part.use_levels(levels)
-        log.info("tier 1 levels of %s are in force", stamp)
 
     def _housekeeping(self) -> None:
         if time.monotonic() < self._housekeeping_at:
             return
         self._housekeeping_at = time.monotonic() + _HOUSEKEEPING_S
+        tier1 = self._tier1.newest()
         limit = self._parts.config.settings.consumer.max_backlog
         broker = self._parts.broker
         for part in self._owned:
+            part.follow(tier1)
             outputs = (streams.candidates(part.number), streams.rejected(part.number), streams.features(part.number))
             while any(self._length(broker, stream) >= limit for stream in outputs):
                 self._parts.metrics.beat("stage1")

@@ -1,15 +1,12 @@
-"""Tier 1 in the stream: per-series alarm levels and static limits, from the exported artifact or the metric catalogue."""
+"""Tier 1 in the stream: alarm levels and static limits of every series, looked up per point."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 
-from aiops.errors import ArtifactError
 from aiops.types import FloatArray, IntArray
 from data_contracts.metrics import spec_of
 
@@ -35,6 +32,17 @@ class CatalogueLevels:
         lows = np.array([spec.low for spec in specs], dtype=np.float64)
         highs = np.array([spec.high for spec in specs], dtype=np.float64)
         return np.full(len(specs), DEFAULT_ALARM_Z), lows, highs
+
+
+@dataclass(frozen=True, slots=True)
+class Tier1:
+    """Alarm levels and the version they are of; "" = the catalogue's."""
+
+    levels: AlarmLevels
+    version: str
+
+
+CATALOGUE_VERSION: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,39 +116,3 @@ def codes_of(column: "pa.Array[Any]") -> tuple[list[str], IntArray]:
     if not isinstance(column, pa.DictionaryArray):
         raise TypeError(f"column of type {column.type}; schema series has dictionaries of names")
     return [str(name) for name in column.dictionary.to_pylist()], column.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-
-
-class Tier1Watch:
-    """Notices that another tier 1 artifact was exported to `folder` (its manifest is written last)."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._seen = self._stamp()
-
-    def changed(self) -> str | None:
-        """Return when the artifact was exported if that is news, else None."""
-        stamp = self._stamp()
-        if stamp in {0, self._seen}:
-            return None
-        self._seen = stamp
-        return datetime.fromtimestamp(stamp / 1e9, UTC).isoformat()
-
-    def _stamp(self) -> int:
-        manifest = self.folder / "manifest.json"
-        return manifest.stat().st_mtime_ns if manifest.exists() else 0
-
-
-def load_levels(folder: Path) -> AlarmLevels:
-    """Return the exported tier 1 artifact in `folder`, or the catalogue's levels where there is none.
-
-    Raises:
-        aiops.errors.ArtifactError: an artifact is there but damaged.
-    """
-    if not (folder / "manifest.json").exists():
-        return CatalogueLevels()
-    from models.artifact import load_model
-
-    model: Any = load_model(folder)
-    if not isinstance(model, AlarmLevels):
-        raise ArtifactError(f"{folder} holds a {type(model).__name__}; tier 1 needs alarm levels: export robust-stream there")
-    return model

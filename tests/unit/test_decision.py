@@ -31,6 +31,7 @@ def candidate(z: float | None = None, flagged: bool = False, metric: str | None 
         "upper": 180.25,
         "flagged": flagged,
         "scheduled": False,
+        "tier1_version": "4",
     }
 
 
@@ -73,7 +74,7 @@ def test_the_two_tiers_together(row: dict[str, object], score: float, anomalous:
 @pytest.mark.parametrize("z", [12.0, -12.0])
 def test_an_extreme_point_is_anomalous_whatever_tier_3_says(z: float) -> None:
     row = judge(candidate(z=z, flagged=True), 0.1)
-    assert (row["anomalous"], row["tier"], row["score"]) == (True, 1, 0.75)
+    assert (row["anomalous"], row["tier"], row["score"], row["model_version"]) == (True, 1, 0.75, "4")
     assert "so extreme that tier 1 decides alone" in str(row["reason"])
 
 
@@ -85,7 +86,7 @@ def test_just_below_twice_the_alarm_is_not_extreme() -> None:
 def test_without_tier_3_the_alarm_of_tier_1_decides_and_the_reason_says_why(z: float, flagged: bool) -> None:
     found = decide(batch(candidate(z=z, flagged=flagged)), Opinion.unknown(1, "the scoring service did not answer in 5 s"))
     row = found.to_pylist()[0]
-    assert (row["anomalous"], row["tier"], row["model_version"]) == (flagged, 1, "")
+    assert (row["anomalous"], row["tier"], row["model_version"]) == (flagged, 1, "4")
     assert row["score"] == pytest.approx(1 - 2 ** (-z / 6))
     assert str(row["reason"]).endswith("the scoring service did not answer in 5 s")
 

@@ -1,19 +1,23 @@
 """Alarm levels per point: the same by either lookup, from the catalogue or an exported artifact, followed when it changes."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aiops.errors import ArtifactError
+from aiops.errors import ArtifactError, ModelNotFound
 from aiops.feature_engine import EngineConfig
+from aiops.settings import ConsumerSettings, Settings
 from aiops.types import FloatArray
 from models.artifact import save_model
 from models.detectors.robust_stream import LevelConfig, PointSample, RobustStream
+from models.export import write_aliases
 from serving.consumer import tier1
-from serving.consumer.tier1 import DEFAULT_ALARM_Z, CatalogueLevels, LevelTable, Tier1Watch, load_levels
+from serving.consumer.tier1 import DEFAULT_ALARM_Z, LevelTable
+from serving.consumer.tier1_source import ExportedTier1, InForce, Tier1Follower, tier1_source
 
 
 class NumberedLevels:
@@ -58,30 +62,74 @@ def test_many_series_grow_the_table() -> None:
     assert found.alarm_z[2999] == sum(map(ord, "s2999|cpu"))
 
 
-def test_without_an_artifact_the_catalogue_gives_the_limits(tmp_path: Path) -> None:
-    alarm_z, low, high = load_levels(tmp_path).alarm_for(["web|error_rate", "web|unheard_of"])
+def test_without_an_export_the_catalogue_gives_the_limits(tmp_path: Path) -> None:
+    found = ExportedTier1(tmp_path).champion()
+    alarm_z, low, high = found.levels.alarm_for(["web|error_rate", "web|unheard_of"])
+    assert found.version == ""
     assert alarm_z.tolist() == [DEFAULT_ALARM_Z] * 2
     assert (low[0], high[0]) == (0.0, 1.0)
     assert (low[1], high[1]) == (-np.inf, np.inf)
-    assert isinstance(load_levels(tmp_path), CatalogueLevels)
 
 
-def test_an_exported_artifact_is_loaded_and_a_new_one_noticed(tmp_path: Path) -> None:
-    watch = Tier1Watch(tmp_path)
-    assert watch.changed() is None
-    save_model(fitted(), tmp_path)
-    assert watch.changed() is not None
-    assert watch.changed() is None
-    alarm_z, low, high = load_levels(tmp_path).alarm_for(["web|latency_p99_ms"])
+def test_the_exported_champion_is_loaded_and_followed(tmp_path: Path) -> None:
+    source = ExportedTier1(tmp_path)
+    follower = Tier1Follower(source, source.champion())
+    assert follower.newest().version == ""
+    save_model(fitted(), tmp_path / "robust-stream" / "3")
+    write_aliases(tmp_path, "robust-stream", {"champion": "3"})
+    assert follower.newest().version == "3"
+    assert follower.newest() is follower.newest()
+    alarm_z, low, high = follower.newest().levels.alarm_for(["web|latency_p99_ms"])
     assert alarm_z[0] > DEFAULT_ALARM_Z
     assert low[0] < 200 < high[0] < np.inf
-    manifest = tmp_path / "manifest.json"
-    os.utime(manifest, ns=(1, 1))
-    assert watch.changed() is not None
 
 
-def test_a_damaged_artifact_is_an_error(tmp_path: Path) -> None:
-    save_model(fitted(), tmp_path)
-    (tmp_path / "arrays.npz").write_bytes(b"damaged")
-    with pytest.raises(ArtifactError):
-        load_levels(tmp_path)
+def test_a_damaged_or_missing_champion_leaves_the_one_before_and_is_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for version in ("3", "4"):
+        save_model(fitted(), tmp_path / "robust-stream" / version)
+    write_aliases(tmp_path, "robust-stream", {"champion": "3"})
+    source = ExportedTier1(tmp_path)
+    follower = Tier1Follower(source, source.champion())
+    arrays = tmp_path / "robust-stream" / "4" / "arrays.npz"
+    sound = arrays.read_bytes()
+    arrays.write_bytes(b"damaged")
+    for version in ("4", "9"):
+        write_aliases(tmp_path, "robust-stream", {"champion": version})
+        with pytest.raises((ArtifactError, ModelNotFound)):
+            source.champion()
+        assert [follower.newest().version for _ in range(3)] == ["3"] * 3
+    assert len(caplog.records) == 2
+    arrays.write_bytes(sound)
+    write_aliases(tmp_path, "robust-stream", {"champion": "4"})
+    assert follower.newest().version == "4"
+    (tmp_path / "robust-stream" / "aliases.json").write_text("[")
+    assert follower.newest().version == "4"
+
+
+def test_a_folder_overrides_the_registry(tmp_path: Path) -> None:
+    source = tier1_source(Settings(home=tmp_path, consumer=ConsumerSettings(tier1_path=tmp_path / "own")))
+    assert source.champion().version == ""
+    save_model(fitted(), tmp_path / "own")
+    version = source.version()
+    assert source.champion().version == version != ""
+    with pytest.raises(ModelNotFound):
+        source.load("000000000000")
+    assert tier1_source(Settings(home=tmp_path)) == ExportedTier1(Settings(home=tmp_path).exported_models_path)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from("abc")), max_size=8), st.integers(0, 40))
+def test_which_version_judged_an_entry_is_remembered(moves: list[tuple[int, str]], oldest: int) -> None:
+    in_force = InForce()
+    judged: dict[int, str | None] = {}
+    version: str | None = None
+    moves_at = dict(sorted(moves))
+    for entry in range(42):
+        judged[entry] = version
+        if entry in moves_at:
+            version = moves_at[entry]
+            in_force = InForce.of_text(in_force.followed_by(f"{entry}-0", version, f"{min(oldest, entry)}-0").to_text())
+    assert in_force.newest == version
+    for entry in range(oldest + 1, 42):
+        assert judged[entry] is None or in_force.at(f"{entry}-0") == judged[entry]
