@@ -38,7 +38,7 @@ class TelemetrySettings(_Section):
 class ModelSettings(_Section):
     """Training and the promotion gate."""
 
-    seed: int = Field(7, ge=0)
+    seed: int = Field(7, ge=0, description="of every random draw in training")
     page_budget_per_day: float = Field(1.0, gt=0, description="false pages a day per service that a threshold may cost")
     embargo_min: int = Field(120, ge=0, description="gap between training and validation rows")
     latency_budget_ms: float = Field(10.0, gt=0, description="p99 of one row at the gate")
@@ -49,34 +49,34 @@ class ServingSettings(_Section):
     """The BentoML service."""
 
     host: str = Field("127.0.0.1", description="bind address; anything but loopback requires a JWT key")
-    http_port: int = Field(3100, ge=0, le=65535)
-    grpc_port: int = Field(3101, ge=0, le=65535)
-    workers: int = Field(1, ge=1, le=64)
-    max_body_bytes: int = Field(16 << 20, ge=1024)
-    max_rows: int = Field(100_000, ge=1)
-    timeout_s: int = Field(5, ge=1, le=300)
-    max_concurrency: int = Field(64, ge=1)
+    http_port: int = Field(3100, ge=0, le=65535, description="HTTP port")
+    grpc_port: int = Field(3101, ge=0, le=65535, description="gRPC port")
+    workers: int = Field(1, ge=1, le=64, description="processes that answer, each with its own models")
+    max_body_bytes: int = Field(16 << 20, ge=1024, description="a larger body is refused")
+    max_rows: int = Field(100_000, ge=1, description="a request with more rows is refused")
+    timeout_s: int = Field(5, ge=1, le=300, description="a request that takes longer is refused")
+    max_concurrency: int = Field(64, ge=1, description="requests in progress in a worker; more are refused")
     poll_s: float = Field(1.0, gt=0, description="how often the registry is asked for a new champion")
     models_from: Literal["registry", "export"] = Field(
         "registry", description="follow MLflow's aliases, or those of the models exported to <home>/models (lighter: no MLflow)"
     )
-    jwt_algorithm: Literal["HS256", "RS256"] = "HS256"
+    jwt_algorithm: Literal["HS256", "RS256"] = Field("HS256", description="the only algorithm that is accepted")
     jwt_key: SecretStr | None = Field(None, description="HS256 secret (32 bytes or more) or RS256 public key (PEM)")
     challenger: Literal["off", "shadow", "share"] = Field("off", description="what the challenger alias does")
     challenger_share: float = Field(0.1, ge=0, le=1, description="share of services answered by the challenger in mode share")
     served_log_rows: int = Field(200_000, ge=1000, description="served rows held in memory; the oldest are dropped and counted")
-    served_flush_s: float = Field(2.0, gt=0)
+    served_flush_s: float = Field(2.0, gt=0, description="how often served rows are written to the lake")
 
 
 class ConsumerSettings(_Section):
     """The streaming consumer."""
 
-    metrics_port: int = Field(3102, ge=0, le=65535)
-    checkpoint_s: float = Field(10.0, gt=0)
+    metrics_port: int = Field(3102, ge=0, le=65535, description="metrics and health of the consumer")
+    checkpoint_s: float = Field(10.0, gt=0, description="how often the state of stage 1 is saved")
     feature_flush_s: float = Field(3.0, gt=0, description="how often features are written to the online store")
     predict_every_s: int = Field(300, ge=1, description="event-time cadence at which every service is scored")
     fallback_after_s: float = Field(5.0, gt=0, description="a candidate unanswered this long is reported by tier 1 alone")
-    score_batch: int = Field(1000, ge=1)
+    score_batch: int = Field(1000, ge=1, description="most candidates in one request to the models")
     scoring_url: str | None = Field(None, description="URL of the BentoML service; unset = the one of section serving")
     scoring_token: SecretStr | None = Field(None, description="JWT sent to the BentoML service")
     tier1_path: Path | None = Field(

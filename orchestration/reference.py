@@ -56,15 +56,31 @@ def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def _option(parameter: Any) -> str:
     text = getattr(parameter, "help", None) or ""
-    name = parameter.opts[0] if parameter.param_type_name == "option" else (parameter.name or "").upper()
-    return f"`{name}` {text}".replace("|", "\\|").strip()
+    if parameter.param_type_name != "option":
+        name = (parameter.name or "").upper()
+    else:
+        name = "/".join([parameter.opts[0], *parameter.secondary_opts])
+    return _cell(f"`{name}` {text}{_default(parameter)}")
+
+
+def _default(parameter: Any) -> str:
+    if parameter.required:
+        return " (required)"
+    if isinstance(parameter.default, bool) or parameter.default in (None, ""):
+        return ""
+    return f" (default {parameter.default})"
+
+
+def _cell(text: str) -> str:
+    """Return `text` fit for a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("<", "&lt;").strip()
 
 
 def _settings() -> Iterator[str]:
     yield "| variable | default | meaning |"
     yield "|---|---|---|"
     for name, default, rule, meaning in _fields(Settings, "AIOPS_"):
-        yield f"| `{name}` | {f'`{default}`' if default else ''} | {meaning}{f' ({rule})' if rule else ''} |"
+        yield f"| `{name}` | {f'`{default}`' if default else ''} | {_cell(meaning)}{f' ({_cell(rule)})' if rule else ''} |"
 
 
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
