@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aiops.errors import ModelError
+from aiops.errors import TrainingImpossible
 from aiops.types import FloatArray
 
 STEPS = 100
@@ -43,11 +43,13 @@ def fit_platt(margin: FloatArray, label: FloatArray, weight: FloatArray | None =
     probability's slope of 1e-3: the ranking stays, the confidence goes.
 
     Raises:
-        ModelError: the labels hold only one class.
+        TrainingImpossible: the labels hold only one class.
     """
     positives, negatives = float((label > 0).sum()), float((label <= 0).sum())
     if not positives or not negatives:
-        raise ModelError(f"calibration needs both classes; it has {positives:.0f} positive and {negatives:.0f} negative rows")
+        raise TrainingImpossible(
+            f"calibration needs both classes; it has {positives:.0f} positive and {negatives:.0f} negative rows"
+        )
     weights = np.ones_like(margin) if weight is None else weight
     target = np.where(label > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     slope, intercept = _newton(margin, target, weights, fixed_slope=None)

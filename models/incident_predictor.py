@@ -1,17 +1,20 @@
 """Incident prediction: P(an incident of the service starts within a horizon), one calibrated XGBoost model a horizon.
 
+The trees start from what is known beforehand: log odds that rise as the time to exhaustion of a resource shrinks, a logistic
+regression on one number. They learn what speaks for or against it, so few incidents suffice to do no worse than that rule.
+
 Source: Chen, Guestrin, "XGBoost", KDD 2016; contributions: Lundberg, Erion, Lee, "Consistent individualized feature
 attribution for tree ensembles", 2018.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import numpy as np
 import xgboost as xgb
 
-from aiops.errors import ArtifactError, ModelError
+from aiops.errors import ArtifactError, ModelError, TrainingImpossible
 from aiops.types import FloatArray, State
 from data_contracts.schemas import NEIGHBOURS, SERVICE_FEATURES
 from models.artifact import array_names, names_array, state_array
@@ -20,6 +23,10 @@ from models.service_rows import CALENDAR
 
 HORIZONS_MIN: Final = (15, 60)
 LARGEST: Final = 1e30
+TREND: Final = "minutes_to_limit"
+FAR_MIN: Final = 1_440.0
+FAR: Final = -float(np.log1p(FAR_MIN))
+"""The trend of a resource with no end in sight."""
 LEFT_OUT: Final = frozenset((*CALENDAR, "traffic_level", "latency_level", "errors_mean", "errors_level", "traffic_mean"))
 PREDICTIVE: Final = tuple(name for name in SERVICE_FEATURES if name not in LEFT_OUT and not name.startswith(NEIGHBOURS))
 """A history holds few incidents, so few columns: what the service's own resources and signals do. Absolute traffic and latency
@@ -32,8 +39,8 @@ MONOTONE: Final[Mapping[str, int]] = {"minutes_to_limit": -1, "saturation_level"
 class PredictorConfig:
     """Columns, horizons and boosting; `max_negatives` negative rows are drawn where there are more.
 
-    Positive rows weigh (negatives / positives) ** `imbalance_power`: 1 = both classes weigh the same, 0 = as they are. In
-    between ranks best; calibration restores the probabilities.
+    Positive rows weigh (negatives / positives) ** `imbalance_power`: 1 = both classes weigh the same, 0 = as they are, which
+    ranks best here, as the trend's log odds hold the base rate already. Calibration restores the probabilities.
     """
 
     features: tuple[str, ...] = PREDICTIVE
@@ -42,7 +49,7 @@ class PredictorConfig:
     depth: int = 3
     learning_rate: float = 0.05
     min_child_weight: float = 10.0
-    imbalance_power: float = 0.5
+    imbalance_power: float = 0.0
     max_negatives: int = 60_000
     seed: int = 7
 
@@ -56,6 +63,7 @@ class IncidentPredictor:
     features: tuple[str, ...]
     outputs: tuple[str, ...]
     boosters: tuple[xgb.Booster, ...]
+    trends: tuple[Platt, ...]
     calibration: tuple[Platt, ...]
     thresholds: FloatArray
 
@@ -66,31 +74,35 @@ class IncidentPredictor:
         Deterministic by `config.seed`, one thread.
 
         Raises:
-            ModelError: the shapes do not fit, a label is unknown, or a horizon has only one class.
+            ModelError: the shapes do not fit, or a label is unknown.
+            TrainingImpossible: a horizon has only one class.
         """
         if rows.shape != (len(labels), len(config.features)) or labels.shape != (len(rows), len(config.horizons_min)):
             raise ModelError(f"rows {rows.shape} and labels {labels.shape} do not fit the configured features and horizons")
         if not np.isfinite(labels).all():
             raise ModelError("labels hold NaN: leave out the rows whose label is unknown (an incident is in progress)")
-        boosters = tuple(_boost(rows, labels[:, column], config) for column in range(labels.shape[1]))
+        fitted = [_boost(rows, labels[:, column], config) for column in range(labels.shape[1])]
+        boosters, trends = tuple(booster for booster, _ in fitted), tuple(trend for _, trend in fitted)
         outputs = tuple(f"p_{horizon}min" for horizon in config.horizons_min)
-        return cls(config.features, outputs, boosters, (Platt(1.0, 0.0),) * len(outputs), np.full(len(outputs), 0.5))
+        identity = (Platt(1.0, 0.0),) * len(outputs)
+        return cls(config.features, outputs, boosters, trends, identity, np.full(len(outputs), 0.5))
 
     def calibrated(self, rows: FloatArray, labels: FloatArray) -> "IncidentPredictor":
-        """Return the same boosters with Platt maps fitted on a slice that the boosters have not seen; raises ModelError."""
+        """Return the same boosters with Platt maps fitted on an unseen slice; raises TrainingImpossible."""
         margins = self.margins(rows)
         maps = tuple(fit_platt(margins[:, column], labels[:, column]) for column in range(len(self.outputs)))
-        return IncidentPredictor(self.features, self.outputs, self.boosters, maps, self.thresholds)
+        return replace(self, calibration=maps)
 
     def with_thresholds(self, thresholds: FloatArray) -> "IncidentPredictor":
         """Return the same predictor with other thresholds (len(outputs),)."""
-        return IncidentPredictor(self.features, self.outputs, self.boosters, self.calibration, thresholds)
+        return replace(self, thresholds=thresholds)
 
     def margins(self, rows: FloatArray) -> FloatArray:
         """Return (n, outputs) log odds before calibration."""
-        finite = _finite(rows)
+        finite, trend = _finite(rows), _trend(rows, self.features)
         columns = [booster.inplace_predict(finite, predict_type="margin") for booster in self.boosters]
-        return np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
+        starts = [start.slope * trend + start.intercept for start in self.trends]
+        return np.stack([start + column.astype(np.float64) for start, column in zip(starts, columns, strict=True)], axis=1)
 
     def score(self, rows: FloatArray) -> FloatArray:
         """Return (n, outputs); NaN or infinite inputs = unknown; NaN for a row in which no telemetry feature is known.
@@ -106,15 +118,19 @@ class IncidentPredictor:
         return scores
 
     def explain(self, rows: FloatArray) -> FloatArray:
-        """Return (n, features) TreeSHAP contributions to the calibrated log odds of the last output; positive = more likely.
+        """Return (n, features) contributions to the calibrated log odds of the last output; positive = more likely.
 
-        They add up, with `base()`, to the log odds of the last booster. NaN for rows that score NaN. O(n trees depth**2).
+        TreeSHAP of the trees, and to minutes_to_limit what its trend adds beyond that of "no end in sight". They add up, with
+        `base()`, to the log odds of the last booster. NaN for rows that score NaN. O(n trees depth**2).
         """
         if not len(rows):
             return np.empty((0, len(self.features)))
         finite = _finite(rows)
         shares = self.boosters[-1].predict(xgb.DMatrix(finite, nthread=1), pred_contribs=True)
-        contributions = np.asarray(shares[:, :-1], dtype=np.float64) * self.calibration[-1].slope
+        contributions = shares[:, :-1].astype(np.float64)
+        if TREND in self.features:
+            contributions[:, self.features.index(TREND)] += self.trends[-1].slope * (_trend(rows, self.features) - FAR)
+        contributions *= self.calibration[-1].slope
         contributions[~self._known(rows)] = np.nan
         return contributions
 
@@ -122,13 +138,15 @@ class IncidentPredictor:
         """Return the calibrated log odds that the contributions start from."""
         blank = xgb.DMatrix(np.full((1, len(self.features)), np.nan), nthread=1)
         bias = float(self.boosters[-1].predict(blank, pred_contribs=True)[0, -1])
-        return bias * self.calibration[-1].slope + self.calibration[-1].intercept
+        start = self.trends[-1].slope * FAR + self.trends[-1].intercept
+        return (bias + start) * self.calibration[-1].slope + self.calibration[-1].intercept
 
     def state(self) -> State:
         """Return boosters as UBJ bytes (`p_15min.ubj`, …), calibration (outputs, 2), thresholds and names."""
         boosters = zip(self.outputs, self.boosters, strict=True)
         return {
             **{f"{name}.ubj": np.frombuffer(bytes(booster.save_raw("ubj")), dtype=np.uint8) for name, booster in boosters},
+            "trends": np.array([[platt.slope, platt.intercept] for platt in self.trends]),
             "calibration": np.array([[platt.slope, platt.intercept] for platt in self.calibration]),
             "thresholds": self.thresholds,
             "features": names_array(self.features),
@@ -143,12 +161,14 @@ class IncidentPredictor:
             ArtifactError: an array is missing, has the wrong shape, or a booster cannot be read or expects other columns.
         """
         features, outputs = array_names(state_array(state, "features")), array_names(state_array(state, "outputs"))
-        calibration, thresholds = state_array(state, "calibration"), state_array(state, "thresholds")
-        if calibration.shape != (len(outputs), 2) or thresholds.shape != (len(outputs),):
-            raise ArtifactError(f"calibration {calibration.shape} or thresholds {thresholds.shape} do not fit {outputs}")
+        trends, calibration = state_array(state, "trends"), state_array(state, "calibration")
+        thresholds = state_array(state, "thresholds")
+        if not trends.shape == calibration.shape == (len(outputs), 2) or thresholds.shape != (len(outputs),):
+            shapes = f"trends {trends.shape}, calibration {calibration.shape} or thresholds {thresholds.shape}"
+            raise ArtifactError(f"{shapes} do not fit the outputs {outputs}; save the model again")
         boosters = tuple(_booster(state_array(state, f"{name}.ubj").tobytes(), len(features), name) for name in outputs)
-        maps = tuple(Platt(float(slope), float(intercept)) for slope, intercept in calibration)
-        return cls(features, outputs, boosters, maps, thresholds)
+        starts, maps = (tuple(Platt(float(a), float(b)) for a, b in pairs) for pairs in (trends, calibration))
+        return cls(features, outputs, boosters, starts, maps, thresholds)
 
     def _known(self, rows: FloatArray) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
         telemetry = [index for index, name in enumerate(self.features) if name not in CALENDAR]
@@ -160,16 +180,38 @@ def _finite(rows: FloatArray) -> FloatArray:
     return np.clip(np.where(np.isfinite(rows), rows, np.nan), -LARGEST, LARGEST)
 
 
-def _boost(rows: FloatArray, label: FloatArray, config: PredictorConfig) -> xgb.Booster:
+def _trend(rows: FloatArray, features: tuple[str, ...]) -> FloatArray:
+    """Return (n,) -log(1 + minutes to exhaustion), higher = sooner; unknown counts as no end in sight."""
+    if TREND not in features:
+        return np.full(len(rows), FAR)
+    minutes = rows[:, features.index(TREND)]
+    return np.asarray(-np.log1p(np.clip(np.where(np.isfinite(minutes), minutes, FAR_MIN), 0.0, FAR_MIN)))
+
+
+def _start(trend: FloatArray, label: FloatArray, weight: FloatArray) -> Platt:
+    """Return the log odds by trend that the trees start from; the base rate's alone where no trend was seen."""
+    if trend.max() > trend.min():
+        return fit_platt(trend, label, weight)
+    rate = float(np.average(label, weights=weight))
+    return Platt(0.0, float(np.log(rate / (1.0 - rate))))
+
+
+def _boost(rows: FloatArray, label: FloatArray, config: PredictorConfig) -> tuple[xgb.Booster, Platt]:
     positive = np.flatnonzero(label > 0)
     negative = np.flatnonzero(label <= 0)
     if not positive.size or not negative.size:
-        raise ModelError(f"training needs both classes; it has {positive.size} positive and {negative.size} negative rows")
+        raise TrainingImpossible(
+            f"training needs both classes; it has {positive.size} positive and {negative.size} negative rows"
+        )
     drawn = negative
     if negative.size > config.max_negatives:
         drawn = np.random.default_rng(config.seed).choice(negative, config.max_negatives, replace=False)
     chosen = np.sort(np.concatenate([positive, drawn]))
-    data = xgb.QuantileDMatrix(_finite(rows[chosen]), label=label[chosen], nthread=1)
+    weight = (drawn.size / positive.size) ** config.imbalance_power
+    trend = _trend(rows[chosen], config.features)
+    start = _start(trend, label[chosen], np.where(label[chosen] > 0, weight, 1.0))
+    margin = start.slope * trend + start.intercept
+    data = xgb.QuantileDMatrix(_finite(rows[chosen]), label=label[chosen], base_margin=margin, nthread=1)
     parameters = {
         "objective": "binary:logistic",
         "max_depth": config.depth,
@@ -178,14 +220,15 @@ def _boost(rows: FloatArray, label: FloatArray, config: PredictorConfig) -> xgb.
         "subsample": 0.7,
         "colsample_bytree": 0.6,
         "lambda": 5.0,
-        "scale_pos_weight": (drawn.size / positive.size) ** config.imbalance_power,
+        "scale_pos_weight": weight,
+        "base_score": 0.5,
         "monotone_constraints": tuple(MONOTONE.get(name, 0) for name in config.features),
         "seed": config.seed,
         "nthread": 1,
         "tree_method": "hist",
     }
     booster = xgb.train(parameters, data, num_boost_round=config.rounds)
-    return _booster(bytes(booster.save_raw("ubj")), len(config.features), "training")
+    return _booster(bytes(booster.save_raw("ubj")), len(config.features), "training"), start
 
 
 def _booster(payload: bytes, columns: int, name: str) -> xgb.Booster:

@@ -9,6 +9,7 @@ from checks.service_frames import history
 from aiops.errors import ArtifactError, ModelError, TrainingImpossible
 from aiops.labels import HorizonLabels, horizon_labels
 from models.calibration import fit_platt, sigmoid
+from models.evaluation import average_precision
 from models.incident_predictor import IncidentPredictor, PredictorConfig
 from models.service_rows import at, rows_of
 from models.temporal_split import SplitConfig, temporal_split
@@ -60,6 +61,26 @@ def test_contributions_add_up_to_the_log_odds() -> None:
     rows = rows_of(history(days=1, seed=4).frame).matrix(model.features)[:100]
     log_odds = model.calibration[-1].slope * model.margins(rows)[:, -1] + model.calibration[-1].intercept
     np.testing.assert_allclose(model.explain(rows).sum(axis=1) + model.base(), log_odds, atol=1e-4)
+
+
+def test_the_trees_start_from_the_trend_so_untrained_they_rank_by_it() -> None:
+    past = history(days=8)
+    labels = horizon_labels(past.frame, past.incidents)
+    model = train_incident_predictor(
+        past.frame, labels, TrainingContext("a"), PredictorConfig(rounds=1, learning_rate=1e-6)
+    ).model
+    rows = rows_of(past.frame).matrix(model.features)
+    minutes = rows[:, model.features.index("minutes_to_limit")]
+    assert (np.diff(model.score(rows)[np.argsort(minutes), 1]) <= 1e-6).all()
+
+
+def test_a_system_without_limits_is_learnt_from_its_other_signals() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.random((3000, len(CONFIG.features)))
+    rows[:, CONFIG.features.index("minutes_to_limit")] = np.nan
+    risk = rows[:, CONFIG.features.index("latency_worst")] > 0.9
+    model = IncidentPredictor.fit(rows, np.stack([risk, risk], axis=1).astype(np.float64), CONFIG)
+    assert average_precision(risk.astype(np.float64), model.score(rows)[:, 1]) > 0.99
 
 
 def test_nothing_known_of_telemetry_is_unknown_even_where_the_hour_is_known() -> None:
