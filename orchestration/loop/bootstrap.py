@@ -1,72 +1,137 @@
 """`aiops up`: a history and champions if there are none yet, then every process, watched until it is told to stop."""
 
+import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 
+from aiops.errors import ConfigurationError, Unavailable
 from aiops.settings import Settings
 from orchestration import services
 from orchestration.commands.options import SourceChoice
 from orchestration.console import print_table
-from orchestration.loop.scenario import recorded
-from orchestration.pipeline import ingest as ingestion
-from orchestration.pipeline.deployment import current_version
-from orchestration.pipeline.jobs import range_tags, run_job, run_training
+from orchestration.current_settings import forget_running, note_running
+from orchestration.home_lock import hold
+from orchestration.loop.scenario import fitted_settings, recorded, usual_step_s
 from orchestration.processes import Supervisor
-from orchestration.workspace import Workspace
 from serving.broker import EmbeddedBroker
 
 WATCH_S = 1.0
 
 
-def bring_up(settings: Settings, choice: SourceChoice, speed: float, stop: threading.Event, say: Callable[[str], None]) -> None:
-    """Start everything and keep it running until `stop` is set; data stays below home.
+def bring_up(settings: Settings, choice: SourceChoice, speed: float, stop: threading.Event, say: Callable[[str], None]) -> int:
+    """Start everything and keep it running until `stop` is set; data stays below home. Return the exit code.
 
     Raises:
         Unavailable: a process did not become ready; the message holds the end of its log.
         ConfigurationError: another suite runs on this home, or a port is taken.
     """
-    workspace = Workspace.open(settings)
-    broker = EmbeddedBroker(settings)
-    with Supervisor(settings.root / "logs", say) as supervisor:
+    with hold(settings.root, "aiops up"):
+        refuse_taken_ports(settings)
+        scenario = recorded(choice.open())
+        fitted = fitted_settings(settings, usual_step_s(next(iter(scenario.history())), settings.telemetry.step_s))
+        return _Suite(fitted, stop, say).run(choice, speed)
+
+
+def refuse_taken_ports(settings: Settings) -> None:
+    """Check that every port that will be listened on is free.
+
+    Raises:
+        ConfigurationError: one is taken; the message names its setting.
+    """
+    ports = {
+        "broker.port": settings.broker.port if settings.broker.url is None else 0,
+        "serving.http_port": settings.serving.http_port,
+        "serving.grpc_port": settings.serving.grpc_port,
+        "consumer.metrics_port": settings.consumer.metrics_port,
+        "up.mlflow_port": settings.up.mlflow_port,
+        "up.dagster_port": settings.up.dagster_port,
+    }
+    for name, port in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((services.LOOPBACK, port))
+            except OSError as error:
+                variable = "AIOPS_" + name.upper().replace(".", "__")
+                raise ConfigurationError(f"{name}: {port} is taken by another process; end it or set {variable}") from error
+
+
+class _Suite:
+    """All processes of one home."""
+
+    def __init__(self, settings: Settings, stop: threading.Event, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._say = say
+        self._broker = EmbeddedBroker(settings) if settings.broker.url is None else None
+        self._supervisor = Supervisor(settings.root / "logs", say, stop)
+
+    def run(self, choice: SourceChoice, speed: float) -> int:
         try:
-            if settings.broker.url is None:
-                broker.start()
-            if not current_version(workspace, "isolation-forest"):
-                first_champions(workspace, choice, say)
-            _start_all(settings, choice, speed, (supervisor, say))
-            print_table("Up", ("process", "url"), [(c.spec.name, c.spec.show_url) for c in supervisor.children])
-            say("everything runs; `aiops status` shows its health, Ctrl-C ends it")
-            while not stop.wait(WATCH_S):
-                supervisor.restart_dead()
-            say("stopping: data is kept")
+            if self._broker is not None:
+                self._broker.start()
+            code = self._prepare(choice)
+            if code == 0 and not self._stop.is_set():
+                self._start_all(choice, speed)
+                self._watch()
+            self._say("stopping: data is kept")
+            return code
         finally:
-            supervisor.stop()
-            broker.stop()
+            forget_running(self._settings.root)
+            self._supervisor.stop()
+            if self._broker is not None:
+                self._broker.stop()
 
+    def _prepare(self, choice: SourceChoice) -> int:
+        """Run the preparation with its messages on our stderr; return its exit code, 0 where we are stopped."""
+        spec = services.preparation(self._settings, choice.arguments())
+        command = [sys.executable, *spec.command]
+        process = subprocess.Popen(command, env={**os.environ, **spec.environment}, stdout=sys.stderr, start_new_session=True)
+        while process.poll() is None and not self._stop.wait(0.1):
+            continue
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return 0
+        return process.returncode
 
-def first_champions(workspace: Workspace, choice: SourceChoice, say: Callable[[str], None]) -> None:
-    """Ingest the history of the source, build features and train: what the services need before their first answer."""
-    say("no champions yet: the history of the source is ingested and learned from first (about a minute)")
-    scenario = recorded(choice.open())
-    split = scenario.split
-    ingestion.ingest_truth(workspace, scenario.source)
-    ingestion.ingest(workspace, scenario.source.name, scenario.history(), datetime.now(UTC), say)
-    run_job(workspace, "ingest_and_features", {}, range_tags(split.history_start, split.history_end))
-    for judged in run_training(workspace, split.history_end, say):
-        say(f"{judged.model}: {judged.reason}")
+    def _start_all(self, choice: SourceChoice, speed: float) -> None:
+        settings = self._settings
+        for spec in (
+            services.mlflow_server(settings),
+            services.scorer(settings),
+            services.consumer(settings),
+            services.dagster_webserver(settings),
+            services.dagster_daemon(settings),
+            services.feeder(settings, choice.arguments(), speed),
+        ):
+            if self._stop.is_set():
+                return
+            self._say(f"starting {spec.name} …")
+            self._supervisor.start(spec)
+        self._note()
+        rows = [(child.spec.name, child.spec.show_url, child.log) for child in self._supervisor.children]
+        print_table("Up", ("process", "url", "log"), [("broker", settings.redis_url.rpartition("@")[2], ""), *rows])
+        self._say("everything runs; `aiops status` shows its health, Ctrl-C ends it")
 
+    def _note(self) -> None:
+        pids = {child.spec.name: child.process.pid for child in self._supervisor.children}
+        note_running(self._settings, pids)
 
-def _start_all(settings: Settings, choice: SourceChoice, speed: float, watched: tuple[Supervisor, Callable[[str], None]]) -> None:
-    supervisor, say = watched
-    specs = [
-        services.mlflow_server(settings),
-        services.scorer(settings),
-        services.consumer(settings),
-        services.dagster_webserver(settings),
-        services.dagster_daemon(settings),
-        services.feeder(settings, choice.arguments(), speed),
-    ]
-    for spec in specs:
-        say(f"starting {spec.name} …")
-        supervisor.start(spec)
+    def _watch(self) -> None:
+        while not self._stop.wait(WATCH_S):
+            if self._broker is not None and not self._broker.running:
+                self._restart_broker(self._broker)
+            if self._supervisor.restart_dead():
+                self._note()
+
+    def _restart_broker(self, broker: EmbeddedBroker) -> None:
+        self._say("the broker ended; starting it again")
+        try:
+            broker.start()
+        except (Unavailable, ConfigurationError) as error:
+            self._say(f"the broker does not start yet: {error}")

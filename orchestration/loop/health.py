@@ -1,11 +1,12 @@
 """How the suite is: which processes answer, which models are champions, what the stream has counted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from aiops.errors import Unavailable
 from aiops.settings import Settings
 from orchestration import services
+from orchestration.current_settings import Running, read_running
 from orchestration.loop.result import ModelLine
 from orchestration.pipeline.deployment import current_version
 from orchestration.processes import answers
@@ -48,13 +49,25 @@ def ask(settings: Settings) -> StatusReport:
         services.consumer(settings),
     )
     others = (Health(spec.name, spec.show_url, answers(spec.ready_url)) for spec in specs)
-    return StatusReport((broker, *others), _champions(settings), counts or {})
+    silent = _silent(read_running(settings.root), {spec.name for spec in specs})
+    return StatusReport((broker, *others, *silent), _champions(settings), counts or {})
+
+
+def _silent(running: Running | None, asked: set[str]) -> Iterator[Health]:
+    """Yield the processes of a running suite that answer no URL: healthy while they live."""
+    import psutil
+
+    for name, pid in sorted(running.children.items()) if running else ():
+        if name not in asked:
+            yield Health(name, f"process {pid}", psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
 
 def _champions(settings: Settings) -> tuple[ModelLine, ...]:
     from models.catalog import MODELS
 
     workspace = Workspace.open(settings)
+    if settings.mlflow_tracking_uri is None and not (settings.root / "mlflow").exists():
+        return tuple(ModelLine(name, "–", "champion") for name in MODELS)
     versions = ((name, current_version(workspace, name)) for name in MODELS)
     return tuple(ModelLine(name, version or "–", "champion") for name, version in versions)
 

@@ -74,6 +74,12 @@ class LiveLoop:
         """Ask the service about `rows` (service vectors) again and again until the end."""
         self._load.start(rows)
 
+    def check_alive(self) -> None:
+        """Raise Unavailable, with the end of its log, where a process has ended."""
+        dead = next((child for child in self._children.children if child.process.poll() is not None), None)
+        if dead is not None:
+            raise Unavailable(f"{dead.spec.name} ended during the replay. Its log ({dead.log}) ends:\n{dead.tail()}")
+
     def drain(self) -> None:
         """Wait until everything published is scored, committed and in the lake.
 
@@ -85,9 +91,7 @@ class LiveLoop:
         while calm < 3:
             waiting = self._waiting(broker)
             calm = 0 if waiting else calm + 1
-            dead = [child for child in self._children.children if child.process.poll() is not None]
-            if dead:
-                raise Unavailable(f"{dead[0].spec.name} ended during the replay. Its log ({dead[0].log}) ends:\n{dead[0].tail()}")
+            self.check_alive()
             if time.monotonic() > deadline:
                 raise Unavailable(f"not drained within {DRAIN_S:.0f} s: {', '.join(waiting)}; see {self._settings.root / 'logs'}")
             time.sleep(0.2)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from aiops.errors import ConfigurationError
 from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from models.catalog import MODELS
+from orchestration.home_lock import LOCK
 from orchestration.loop import parity
 from orchestration.loop.live import LiveLoop
 from orchestration.loop.scenario import Scenario
@@ -34,8 +35,9 @@ from serving.producer import ProducerConfig, TelemetryProducer
 Say = Callable[[str], None]
 MARKER: Final = "run.json"
 """Marks a home that was made by a run, which the next run may clear."""
-KEPT: Final = ("logs",)
+KEPT: Final = ("logs", LOCK)
 BACKLOG_ENTRIES: Final = 40
+PATIENCE_S: Final = 60.0
 LOAD_ROWS: Final = 5
 
 
@@ -65,8 +67,8 @@ def fresh_home(home: Path, keep: bool) -> None:
     Raises:
         ConfigurationError: it holds something that no run made.
     """
-    if keep or not home.exists() or not any(home.iterdir()):
-        home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
+    if keep or all(entry.name in KEPT for entry in home.iterdir()):
         (home / MARKER).touch()
         return
     if not (home / MARKER).exists():
@@ -123,7 +125,7 @@ class Run:
         story, split = self.story, self._scenario.split
         settings = self._workspace.settings
         partitions = settings.broker.partitions
-        config = ProducerConfig(max_backlog=BACKLOG_ENTRIES)
+        config = ProducerConfig(max_backlog=BACKLOG_ENTRIES, patience_s=PATIENCE_S)
         producer = TelemetryProducer(connect(settings), partitions, self._workspace.graph(), config)
         story.replay = Replay(producer, self._scenario.source.incidents(), split.replay_start)
         self._note_tenure(split.replay_start)
@@ -132,14 +134,11 @@ class Run:
         times = (split.replay_start, *self._scenario.checks)
         for number, (begin, until) in enumerate(pairwise(times), 1):
             with self._stage(f"replay {number} of {len(times) - 1}"):
-                story.replay.publish(self._scenario.replay(begin, until))
-                live.drain()
+                self._publish(live, begin, until)
             self._say(f"{story.replay.points:,} points replayed, up to {until:%Y-%m-%d %H:%M}")
             self._check_drift(number, until, live)
         with self._stage("replay: the rest"):
-            story.replay.publish(self._scenario.replay(times[-1], split.replay_end))
-            story.replay.close(split.replay_end)
-            live.drain()
+            self._publish(live, times[-1], split.replay_end, close=True)
         story.counts = live.counts()
         story.swaps = int(live.scorer_metrics().total("aiops_scoring_model_swaps_total") - first_loads)
         consumer = live.consumer_metrics()
@@ -147,6 +146,16 @@ class Run:
         story.p99_ms = consumer.quantile_ms("aiops_end_to_end_seconds", 0.99, stage="stage1")
         live.load.stop()
         story.sent, story.failed = live.load.counts.sent, live.load.counts.failed
+
+    def _publish(self, live: LiveLoop, begin: datetime, until: datetime, close: bool = False) -> None:
+        """Publish a part of the replay and wait until it is scored and stored; a process that died says so at once."""
+        assert self.story.replay is not None
+        for chunk in self._scenario.replay(begin, until):
+            live.check_alive()
+            self.story.replay.publish([chunk])
+        if close:
+            self.story.replay.close(until)
+        live.drain()
 
     def _check_drift(self, number: int, at: datetime, live: LiveLoop) -> None:
         with self._stage(f"drift check {number}"):

@@ -1,0 +1,92 @@
+"""What `aiops up` does before its first start: the source's history into the lake, features, models, first champions.
+
+Run as `python -m orchestration.loop.prepare --source simulate`, a process of its own: it can be ended at any moment and goes on
+with the same times when it is started again, and what it imports is gone with it.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+
+from aiops.errors import AiopsError
+from aiops.settings import Settings
+from aiops.types import HistorySplit
+from orchestration.commands.options import SourceChoice
+from orchestration.console import calm_libraries, complain, say
+from orchestration.loop.scenario import Scenario, recorded
+from orchestration.pipeline import ingest as ingestion
+from orchestration.pipeline.deployment import current_version
+from orchestration.pipeline.jobs import range_tags, run_job, run_training
+from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
+from orchestration.workspace import Workspace
+
+NEEDED = "isolation-forest"
+"""The model without which the scoring service does not become ready."""
+_TRUTH_TIMES = {"edges": ("valid_from",), "incidents": ("onset_at", "starts_at", "ends_at", "known_at")}
+
+
+def prepare(workspace: Workspace, choice: SourceChoice, say: Callable[[str], None]) -> None:
+    """Learn from the history of the source where there is no champion yet."""
+    if current_version(workspace, NEEDED):
+        return
+    say("no champions yet: the history of the source is ingested and learned from first (about a minute)")
+    scenario = recorded(choice.open())
+    split, settings = scenario.split, workspace.settings
+    clock = (datetime.now(UTC), settings.telemetry.step_s)
+    line = timeline_of(settings.root, " ".join(choice.arguments()), split, clock)
+    line.save(settings.root)
+    write_truth(workspace, scenario, line)
+    shift = line.history_shift(split)
+    ingestion.ingest(workspace, scenario.source.name, _moved(scenario.history(), shift), line.origin, say)
+    say("features over the history (Dagster job `ingest_and_features`)")
+    run_job(workspace, "ingest_and_features", {}, range_tags(split.history_start + shift, split.history_end + shift))
+    for judged in run_training(workspace, line.origin, say):
+        say(f"{judged.model}: {judged.reason}")
+
+
+def write_truth(workspace: Workspace, scenario: Scenario, line: Timeline) -> None:
+    """Write call graph and incident labels into the lake, moved like the telemetry that they are about."""
+    split = scenario.split
+    edges = shifted(scenario.source.edges(), line.history_shift(split), _TRUTH_TIMES["edges"])
+    incidents = _moved_incidents(scenario.source.incidents(), line, split)
+    for table, rows in (("edges", edges), ("incidents", incidents)):
+        if rows.num_rows:
+            workspace.lake.write(table, rows, key=scenario.source.name)
+
+
+def _moved_incidents(incidents: pa.Table, line: Timeline, split: HistorySplit) -> pa.Table:
+    starts: list[datetime] = incidents["starts_at"].to_pylist()  # type: ignore[assignment]
+    live = [split.replay_start <= start < split.replay_end for start in starts]
+    replayed = pa.array(live, pa.bool_())
+    times = _TRUTH_TIMES["incidents"]
+    past = shifted(incidents.filter(pa.array([not one for one in live], pa.bool_())), line.history_shift(split), times)
+    return pa.concat_tables([past, shifted(incidents.filter(replayed), line.replay_shift(split), times)])
+
+
+def _moved(chunks: Iterator[pa.Table], shift: timedelta) -> Iterator[pa.Table]:
+    for chunk in chunks:
+        yield shifted(chunk, shift)
+
+
+def main() -> None:
+    """Prepare and exit: 0, or the exit code of what went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", required=True)
+    parser.add_argument("--path", type=Path, default=None)
+    parser.add_argument("--set", action="append", default=[], dest="options")
+    arguments = parser.parse_args()
+    calm_libraries()
+    choice = SourceChoice(arguments.source, arguments.path, tuple(arguments.options))
+    try:
+        prepare(Workspace.open(Settings()), choice, say)
+    except AiopsError as error:
+        complain(str(error))
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
