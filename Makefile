@@ -7,8 +7,16 @@ STAMP := $(VENV)/.installed
 
 # uv does not read pip's settings: honour the wheel folder that pip is configured with, if any (nothing changes elsewhere).
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+# Nothing that a target starts reports its use to anyone.
+export DO_NOT_TRACK ?= true
+export MLFLOW_DISABLE_TELEMETRY ?= true
+export BENTOML_DO_NOT_TRACK ?= true
 
-.PHONY: run up test check bench setup fmt constraints docs proto clean
+.DEFAULT_GOAL := help
+.PHONY: help run up test check bench setup fmt constraints docs proto clean
+
+help:  ## this list
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: setup  ## set up, then the whole loop on simulated telemetry (about 5 minutes on 2 cores)
 	$(BIN)/aiops run --source simulate
