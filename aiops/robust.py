@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from aiops.jit import kernel
+from aiops.jit import inlined, kernel
 from aiops.types import FloatArray
 
 MAD_TO_SIGMA: Final = 1.4826
@@ -35,21 +35,19 @@ def sort_in_place(values: FloatArray) -> None:
             values[j] = value
 
 
-@kernel
+@inlined
 def place_in(values: FloatArray, count: int, value: float) -> int:
-    """Return the first position whose value is not below `value`, among the first `count` ascending ones."""
+    """Return the first position whose value is not below `value`, among the first `count` ascending ones (no branches)."""
     low = 0
-    high = count
-    while low < high:
-        middle = (low + high) >> 1
-        if values[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    left = count
+    while left > 1:
+        half = left >> 1
+        low += half if values[low + half - 1] < value else 0
+        left -= half
+    return low + (1 if left == 1 and values[low] < value else 0)
 
 
-@kernel
+@inlined
 def add_ordered(values: FloatArray, count: int, value: float) -> None:
     """Put `value` into the first `count` ascending values; there must be room for one more."""
     place = place_in(values, count, value)
@@ -58,7 +56,7 @@ def add_ordered(values: FloatArray, count: int, value: float) -> None:
     values[place] = value
 
 
-@kernel
+@inlined
 def remove_ordered(values: FloatArray, count: int, value: float) -> None:
     """Take one `value` out of the first `count` ascending values; it must be there."""
     for i in range(place_in(values, count, value), count - 1):
@@ -69,18 +67,18 @@ def remove_ordered(values: FloatArray, count: int, value: float) -> None:
 def replace_ordered(values: FloatArray, count: int, old: float, new: float) -> None:
     """Take one `old` out of the first `count` ascending values and put `new` in: only what lies between moves."""
     place = place_in(values, count, old)
+    target = place_in(values, count, new)
     if new > old:
-        while place + 1 < count and values[place + 1] < new:
-            values[place] = values[place + 1]
-            place += 1
+        target -= 1
+        for i in range(place, target):
+            values[i] = values[i + 1]
     else:
-        while place > 0 and values[place - 1] > new:
-            values[place] = values[place - 1]
-            place -= 1
-    values[place] = new
+        for i in range(place, target, -1):
+            values[i] = values[i - 1]
+    values[target] = new
 
 
-@kernel
+@inlined
 def median_of_sorted(values: FloatArray) -> float:
     """Return the median of (n >= 1,) ascending values."""
     half = values.size >> 1
@@ -89,7 +87,7 @@ def median_of_sorted(values: FloatArray) -> float:
     return float(0.5 * values[half - 1] + 0.5 * values[half])
 
 
-@kernel
+@inlined
 def mad_of_sorted(values: FloatArray, median: float) -> float:
     """Return the median absolute deviation from `median` of (n >= 1,) ascending values; O(log n).
 
@@ -148,13 +146,13 @@ def median_in_place(values: FloatArray) -> float:
     return float(0.5 * lower + 0.5 * upper)
 
 
-@kernel
+@inlined
 def floored(scale: float, centre: float, floor: float) -> float:
     """Return `scale`, at least `floor`, RELATIVE_FLOOR of |centre| and TINY."""
     return max(scale, floor, RELATIVE_FLOOR * abs(centre), TINY)
 
 
-@kernel
+@inlined
 def clipped_z(deviation: float, scale: float) -> float:
     """Return deviation / scale (> 0), clipped to ±Z_CAP."""
     return min(max(deviation / scale, -Z_CAP), Z_CAP)

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aiops.jit import kernel
+from aiops.jit import inlined, kernel
 from aiops.robust import (
     MAD_TO_SIGMA,
     clipped_z,
@@ -41,7 +41,7 @@ from aiops.series_state import (
     Ring,
 )
 from aiops.types import FloatArray, IntArray
-from aiops.windows import order_window
+from aiops.windows import forget, order_window
 from data_contracts.schemas import SERIES_FEATURES, WINDOW_STATISTICS
 
 MINUTE_US: Final = 60_000_000
@@ -104,7 +104,7 @@ def median_interval(times: IntArray, buffer: FloatArray) -> float:
     return median_in_place(buffer[:count])
 
 
-@kernel
+@inlined
 def missing_points(count: int, expectation: Expectation) -> float:
     """Return how many of the points expected in the window are not there; NaN where the interval is unknown."""
     if np.isnan(expectation.interval):
@@ -115,7 +115,7 @@ def missing_points(count: int, expectation: Expectation) -> float:
     return float(max(0.0, expected - count))
 
 
-@kernel
+@inlined
 def mean_of(values: FloatArray) -> float:
     """Return the mean of (n >= 1,) values; four sums side by side, for speed."""
     first = second = third = fourth = 0.0
@@ -181,7 +181,7 @@ def write_window(window: Window, expectation: Expectation, out: FloatArray) -> t
     return spread, error
 
 
-@kernel
+@inlined
 def close_bin(record: Any, held: FloatArray) -> float:
     """Take over the averages of the step that ends at the tick (`held`); return its greatest |z|, NaN where there was none."""
     if not np.isnan(held[BIN_MEAN]):
@@ -194,7 +194,7 @@ def close_bin(record: Any, held: FloatArray) -> float:
     return float(worst)
 
 
-@kernel
+@inlined
 def bounds_at(record: Any, times: IntArray, tick: int) -> tuple[int, int, int]:
     """Return ring positions (first of the hour, first of the 5 min, end) of the points up to the tick."""
     low = record.start
@@ -209,7 +209,7 @@ def bounds_at(record: Any, times: IntArray, tick: int) -> tuple[int, int, int]:
     return low, short, high
 
 
-@kernel
+@inlined
 def write_series(record: Any, ring: Ring, tick: int, bounds: tuple[int, int, int], out: FloatArray) -> None:
     """Write all but `abnormality` and RECENT of one series with points in the last hour, and renew its baseline.
 
@@ -257,6 +257,7 @@ def close_series(arrays: EngineArrays, parameters: EngineParameters, tick: int, 
         if bounds[0] == bounds[2]:
             continue
         write_series(record, ring, tick, bounds, out)
+        forget(record, ring, min(tick, record.newest) - HOUR_US)
         out[ABNORMALITY] = score_of_z(worst)
         out[RECENT] = 1.0 if ring.time[bounds[2] - 1] > tick - recent else 0.0
         rows.slot[found] = slot

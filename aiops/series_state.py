@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aiops.jit import kernel
+from aiops.jit import inlined, kernel
 from aiops.types import FloatArray, IntArray
 
 HOUR_US: Final = 3_600_000_000
@@ -17,7 +17,7 @@ SERIES_RECORD: Final = np.dtype(
         ("start", np.int64),  # ring: first kept point
         ("count", np.int64),  # ring: points kept
         ("newest", np.int64),  # event time of the newest point, us
-        ("ordered_from", np.int64),  # ring offsets from start of the points whose values are in `ordered`; equal = none
+        ("ordered_from", np.int64),  # offsets from start of the points whose values are ordered; equal = none
         ("ordered_to", np.int64),
         ("covered_from", np.int64),  # since then no point was dropped for lack of room, us
         ("updates", np.int64),  # points in order so far
@@ -91,7 +91,7 @@ class Ring(NamedTuple):
     ordered: FloatArray
 
 
-@kernel
+@inlined
 def find_slot(table: npt.NDArray[np.int32], keys: IntArray, key: int) -> int:
     """Return the slot of series `key`, or -1 - (its free place in the table)."""
     mask = table.size - 1
@@ -139,7 +139,8 @@ def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: int, place
 
 
 def empty_arrays(parameters: EngineParameters, series: int, ring: int) -> EngineArrays:
-    """Return the state of no series, with room for `series` of `ring` points each."""
+    """Return the state of no series, with room for `series` of at least `ring` points each."""
+    ring = (ring + 7) // 8 * 8 | 8  # an odd number of cache lines: rows do not compete for the same places of the cache
     bins = -(-parameters.lateness_us // parameters.step_us) + 1
     return EngineArrays(
         np.zeros(series, SERIES_RECORD),

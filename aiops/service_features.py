@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aiops.jit import kernel
+from aiops.jit import inlined, kernel
 from aiops.series_features import ABNORMALITY, LAST, LONG, MEAN, RECENT, SHORT, SLOPE, SLOPE_ERROR, STD
 from aiops.types import FloatArray, IntArray
 from data_contracts.metrics import SIGNALS
@@ -82,7 +82,7 @@ class SeriesRows(NamedTuple):
     slot: npt.NDArray[np.int32]  # (n,)
 
 
-@kernel
+@inlined
 def add_level(sums: FloatArray, signal: int, column: FloatArray, limit: float) -> None:
     """Add the level of one series to its signal."""
     if signal == SATURATION_SIGNAL:
@@ -102,7 +102,7 @@ def add_level(sums: FloatArray, signal: int, column: FloatArray, limit: float) -
         sums[_LEVELS] += 1.0
 
 
-@kernel
+@inlined
 def add_slope(sums: FloatArray, signal: int, column: FloatArray) -> None:
     """Add the 1 h slope of one series to its signal."""
     slope = column[LONG + SLOPE]
@@ -118,7 +118,7 @@ def add_slope(sums: FloatArray, signal: int, column: FloatArray) -> None:
         sums[_SLOPE] = relative
 
 
-@kernel
+@inlined
 def add_series_row(sums: FloatArray, totals: FloatArray, signal: int, column: FloatArray, limit: float) -> None:
     """Add one series to the sums of its service."""
     own = sums[signal]
@@ -146,7 +146,7 @@ def add_series_row(sums: FloatArray, totals: FloatArray, signal: int, column: Fl
         totals[_TO_LIMIT] = minutes
 
 
-@kernel
+@inlined
 def write_signals(sums: FloatArray, out: FloatArray) -> None:
     """Write the features of all golden signals of one service."""
     for signal in range(SIGNAL_COUNT):
@@ -164,7 +164,7 @@ def write_signals(sums: FloatArray, out: FloatArray) -> None:
         out[base + 3] = own[_SLOPE]
 
 
-@kernel
+@inlined
 def write_neighbours(neighbours: Neighbours, service: int, totals: FloatArray, out: FloatArray) -> None:
     """Write worst, mean and abnormal share over all series of the direct neighbours."""
     known = total = worst = abnormal = 0.0
@@ -180,7 +180,7 @@ def write_neighbours(neighbours: Neighbours, service: int, totals: FloatArray, o
         out[2] = abnormal / known
 
 
-@kernel
+@inlined
 def write_service(facts: ServiceFacts, service: int, tick: int, totals: FloatArray, out: FloatArray) -> None:
     """Write what concerns the whole service."""
     own = totals[service]

@@ -1,17 +1,17 @@
 """Windows of series as kernels: bounded rings sorted by event time; late points are put in at their place.
 
-Beside the ring stand the values of the last tick's 1 h window in ascending order. They follow the ring, so that a tick only
-takes out what has left the window and puts in what is new.
+Beside the ring stand the values of the last tick's 1 h window in ascending order: the next tick only takes out what has left
+the window since and puts in what is new.
 """
 
 from typing import Any
 
-from aiops.jit import kernel
+from aiops.jit import inlined, kernel
 from aiops.robust import add_ordered, remove_ordered, replace_ordered, sort_in_place
 from aiops.series_state import DUPLICATE, HOUR_US, SCORED, TOO_LATE, EngineParameters, Ring
 
 
-@kernel
+@inlined
 def place_of(record: Any, ring: Ring, time: int) -> int:
     """Return where `time` belongs in the ring: the first position with a time >= `time`."""
     low = record.start
@@ -25,7 +25,7 @@ def place_of(record: Any, ring: Ring, time: int) -> int:
     return int(low)
 
 
-@kernel
+@inlined
 def admit(record: Any, ring: Ring, parameters: EngineParameters, time: int) -> int:
     """Return SCORED where the point may enter the ring, DUPLICATE or TOO_LATE where not."""
     if record.count == 0 or time > record.newest:
@@ -42,48 +42,42 @@ def admit(record: Any, ring: Ring, parameters: EngineParameters, time: int) -> i
     return SCORED
 
 
-@kernel
+@inlined
 def make_room(record: Any, ring: Ring) -> bool:
-    """Make the ring end before its capacity; False where the capacity must grow first."""
+    """Make the ring end before its capacity; False where the capacity must grow first.
+
+    Points that were dropped since the last tick are kept before `start` until then: the ordered values still have them.
+    """
     capacity = ring.time.size
-    start = record.start
-    if start + record.count < capacity:
+    if record.start + record.count < capacity:
         return True
-    if start < capacity >> 3:
+    if record.start < capacity >> 3:
         return False
-    for i in range(record.count):
-        ring.time[i] = ring.time[start + i]
-    for i in range(record.count):
-        ring.value[i] = ring.value[start + i]
-    record.start = 0
+    if record.start + record.ordered_from < capacity >> 3:
+        record.ordered_from = 0
+        record.ordered_to = 0
+    shift = record.start + min(record.ordered_from, 0)
+    kept = record.start + record.count - shift
+    for i in range(kept):
+        ring.time[i] = ring.time[shift + i]
+    for i in range(kept):
+        ring.value[i] = ring.value[shift + i]
+    record.start -= shift
     return True
 
 
-@kernel
-def drop_first(record: Any, ring: Ring) -> None:
-    """Drop the oldest point."""
-    if record.ordered_from > 0:
-        record.ordered_from -= 1
-        record.ordered_to -= 1
-    elif record.ordered_to > 0:
-        remove_ordered(ring.ordered, record.ordered_to, ring.value[record.start])
-        record.ordered_to -= 1
+@inlined
+def drop_oldest(record: Any, ring: Ring) -> None:
+    """Drop the oldest of two or more points."""
     record.start += 1
     record.count -= 1
+    if record.ordered_to > record.ordered_from:
+        record.ordered_from -= 1
+        record.ordered_to -= 1
+    record.covered_from = ring.time[record.start]
 
 
-@kernel
-def drop_oldest(record: Any, ring: Ring, parameters: EngineParameters) -> None:
-    """Drop points that no open tick can use any more, and the oldest where the ring is full."""
-    horizon = record.newest - HOUR_US - parameters.lateness_us
-    while record.count > 0 and ring.time[record.start] <= horizon:
-        drop_first(record, ring)
-    if record.count == parameters.window_points:
-        drop_first(record, ring)
-        record.covered_from = ring.time[record.start]
-
-
-@kernel
+@inlined
 def insert(record: Any, ring: Ring, time: int, value: float) -> None:
     """Put a point into the ring at its place; points after it move by one."""
     place = record.start + record.count
@@ -103,6 +97,18 @@ def insert(record: Any, ring: Ring, time: int, value: float) -> None:
     else:
         record.ordered_from = 0
         record.ordered_to = 0
+
+
+@inlined
+def forget(record: Any, ring: Ring, horizon: int) -> None:
+    """Drop points up to `horizon`: no tick can use them any more, and no late point may come before them."""
+    dropped = 0
+    while dropped < record.count and ring.time[record.start + dropped] <= horizon:
+        dropped += 1
+    record.start += dropped
+    record.count -= dropped
+    record.ordered_from -= dropped
+    record.ordered_to -= dropped
 
 
 @kernel
