@@ -5,13 +5,13 @@ Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or setting, 3 source, 4 
 """
 
 import sys
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from aiops.errors import AiopsError
 from orchestration.commands import data, lifecycle, loop, processes
-from orchestration.console import complain
+from orchestration.console import calm_libraries, complain
 
 INTERRUPTED = 130
 
@@ -23,12 +23,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"aiops {version('aiops-suite')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _aiops(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version and exit")
+    ] = False,
+) -> None:
+    """Open-source AIOps: watch services, foresee incidents, keep the models honest."""
+
+
 for module in (loop, processes, data, lifecycle):
     module.register(app)
 
 
 def main() -> None:
     """Run the command line and exit."""
+    calm_libraries()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -41,16 +61,6 @@ def run(arguments: list[str]) -> int:
     except AiopsError as error:
         complain(str(error))
         return error.exit_code
-    except ValidationError as error:
-        complain("; ".join(_setting(problem) for problem in error.errors()))
-        return 2
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
-
-
-def _setting(problem: object) -> str:
-    """Return one settings error as field, value, rule and fix."""
-    assert isinstance(problem, dict)
-    name = "AIOPS_" + "__".join(str(part) for part in problem["loc"]).upper()
-    return f"setting {name} = {problem.get('input')!r}: {problem['msg']}; see the settings table in README.md"

@@ -1,8 +1,11 @@
 """What the command line prints: results as tables or JSON on stdout, progress and errors on stderr."""
 
+import logging
 import math
+import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +28,15 @@ def complain(text: str) -> None:
     """Print an error on stderr."""
     _ERR.print("[bold red]error[/bold red] ", end="")
     _ERR.print(text, markup=False)
+
+
+def calm_libraries() -> None:
+    """Keep what libraries tell their developers off the terminal; an entry point calls this once."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 @contextmanager

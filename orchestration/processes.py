@@ -1,6 +1,7 @@
 """Child processes of one machine: started with a log file, watched for readiness, restarted when they die, ended in order.
 
-Every child is a plain process of this interpreter (`python -m …`), so what runs here is what runs in a container.
+Every child is a plain process of this interpreter (`python -m …`), so what runs here is what runs in a container. It leads a
+process group of its own: what it started and left behind is ended with it.
 """
 
 import os
@@ -12,15 +13,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import httpx
 
 from aiops.errors import Unavailable
 
+CALM_S: Final = 60.0
+"""A child that lived this long did not fail at its start."""
+LONGEST_PAUSE_S: Final = 30.0
+GROUP_S: Final = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """How to start one child: `command` follows the interpreter; `ready_url` answers 200 once it can work."""
+    """How to start one child: `command` follows the interpreter; `ready_url` answers 200 once it can work.
+
+    `needed` = other children work with it, so it ends after those started later; the rest ends at once.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -29,20 +39,27 @@ class ChildSpec:
     show_url: str = ""
     ready_within_s: float = 60.0
     stop_within_s: float = 15.0
+    needed: bool = False
 
 
 @dataclass(slots=True)
 class Child:
-    """One running child."""
+    """One child process, its log from `log_from` (bytes) on, and how its restarts went."""
 
     spec: ChildSpec
     process: subprocess.Popen[bytes]
     log: Path
+    log_from: int = 0
+    started: float = 0.0
     restarts: int = 0
+    quick_ends: int = 0
+    not_before: float = 0.0
 
     def tail(self, lines: int = 12) -> str:
-        """Return the last lines of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        """Return the last lines that it logged since it was started."""
+        with self.log.open("rb") as log:
+            log.seek(self.log_from)
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
 
 class Supervisor:
@@ -51,13 +68,14 @@ class Supervisor:
     Args:
         log_folder: one `<name>.log` a child; appended, never truncated.
         say: receives one plain-language line an event.
+        stopping: set by anyone = nothing is awaited or started again; `stop` sets it.
     """
 
-    def __init__(self, log_folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, log_folder: Path, say: Callable[[str], None], stopping: threading.Event | None = None) -> None:
         self._logs = log_folder
         self._say = say
         self._children: list[Child] = []
-        self._stopping = threading.Event()
+        self._stopping = stopping or threading.Event()
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -71,47 +89,62 @@ class Supervisor:
         return tuple(self._children)
 
     def start(self, spec: ChildSpec) -> Child:
-        """Start one child and return once it is ready.
+        """Start one child and return once it is ready (at once where stopping).
 
         Raises:
             Unavailable: it ended or was not ready in time; the message holds the end of its log.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"{spec.name}.log"
-        child = Child(spec, self._spawn(spec, log), log)
+        log.touch()
+        size = log.stat().st_size
+        child = Child(spec, self._spawn(spec, log), log, size, time.monotonic())
         self._children.append(child)
         self._await_ready(child)
         return child
 
     def restart_dead(self) -> list[str]:
-        """Start again what ended by itself; return the names. Called every second or so by `aiops up`."""
-        revived = []
+        """Start again what ended by itself; return the names. Called every second or so by `aiops up`.
+
+        The first restart is immediate; a child that keeps ending within a minute waits 2, 4, 8 … 30 s between starts.
+        """
+        now, revived = time.monotonic(), []
         for child in self._children:
             code = child.process.poll()
-            if code is None or self._stopping.is_set():
+            if code is None or self._stopping.is_set() or now < child.not_before:
                 continue
+            _end_group(child.process.pid)
+            child.quick_ends = child.quick_ends + 1 if now - child.started < CALM_S else 0
+            child.not_before = now + min(LONGEST_PAUSE_S, 2.0**child.quick_ends) if child.quick_ends else now
             child.restarts += 1
-            self._say(f"{child.spec.name} ended with code {code}; starting it again (restart {child.restarts})")
+            self._say(f"{child.spec.name} ended with code {code}; starting it again (restart {child.restarts}), see {child.log}")
+            child.log_from, child.started = child.log.stat().st_size, now
             child.process = self._spawn(child.spec, child.log)
             revived.append(child.spec.name)
         return revived
 
     def stop(self) -> None:
-        """End all children in reverse order: SIGTERM, then SIGKILL after each one's time."""
+        """End all children: SIGTERM, then SIGKILL after each one's time; those that others need end last."""
         self._stopping.set()
-        for child in reversed(self._children):
-            if child.process.poll() is None:
+        for child in self._children:
+            if not child.spec.needed and child.process.poll() is None:
                 child.process.send_signal(signal.SIGTERM)
-                self._reap(child)
+        for needed in (False, True):
+            for child in reversed(self._children):
+                if child.spec.needed is needed:
+                    self._end(child)
         self._children.clear()
 
-    def _reap(self, child: Child) -> None:
+    def _end(self, child: Child) -> None:
+        if child.spec.needed and child.process.poll() is None:
+            child.process.send_signal(signal.SIGTERM)
         try:
             child.process.wait(child.spec.stop_within_s)
         except subprocess.TimeoutExpired:
             self._say(f"{child.spec.name} did not end within {child.spec.stop_within_s:.0f} s; killed")
-            os.killpg(child.process.pid, signal.SIGKILL)
+            child.process.kill()
             child.process.wait()
+        _end_group(child.process.pid)
 
     def _spawn(self, spec: ChildSpec, log: Path) -> subprocess.Popen[bytes]:
         with log.open("ab") as sink:
@@ -126,15 +159,30 @@ class Supervisor:
 
     def _await_ready(self, child: Child) -> None:
         spec, deadline = child.spec, time.monotonic() + child.spec.ready_within_s
-        while not answers(spec.ready_url):
+        while not self._stopping.is_set() and not answers(spec.ready_url):
             code = child.process.poll()
             if code is not None:
                 raise Unavailable(
                     f"{spec.name} ended with code {code} before it was ready. Its log ({child.log}) ends:\n{child.tail()}"
                 )
             if time.monotonic() > deadline:
-                raise Unavailable(f"{spec.name} was not ready within {spec.ready_within_s:.0f} s. Its log ends:\n{child.tail()}")
+                raise Unavailable(
+                    f"{spec.name} was not ready within {spec.ready_within_s:.0f} s. Its log ({child.log}) ends:\n{child.tail()}"
+                )
             time.sleep(0.1)
+
+
+def _end_group(leader: int) -> None:
+    """End what a child that is gone left running in its process group: SIGTERM, and SIGKILL two seconds later."""
+    try:
+        os.killpg(leader, signal.SIGTERM)
+        deadline = time.monotonic() + GROUP_S
+        while time.monotonic() < deadline:
+            time.sleep(0.02)
+            os.killpg(leader, 0)
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
 def answers(url: str, timeout_s: float = 2.0) -> bool:
@@ -142,6 +190,6 @@ def answers(url: str, timeout_s: float = 2.0) -> bool:
     if not url:
         return True
     try:
-        return httpx.get(url, timeout=timeout_s).is_success
+        return httpx.get(url, timeout=timeout_s, trust_env=False).is_success
     except httpx.HTTPError:
         return False

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from aiops.feature_engine import EngineConfig
 from aiops.graph import ServiceGraph
 from aiops.settings import Settings
+from orchestration.current_settings import read_settings
 from serving.lake import Lake
 
 if TYPE_CHECKING:
@@ -26,8 +27,12 @@ class Workspace:
 
     @classmethod
     def open(cls, settings: Settings | None = None) -> "Workspace":
-        """Open the workspace of `settings` (read from the environment where None)."""
-        chosen = settings or Settings()
+        """Open the workspace of `settings` (read from the environment where None).
+
+        Raises:
+            ConfigurationError: a setting of the environment cannot be used.
+        """
+        chosen = settings or read_settings()
         return cls(chosen, Lake(chosen.lake_path))
 
     @property

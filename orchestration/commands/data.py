@@ -53,13 +53,14 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Publish recorded telemetry to the broker, in event-time order, as fast as the consumer takes it."""
+    from orchestration.current_settings import settings_in_force
     from orchestration.pipeline.replay import replay_recorded
     from orchestration.workspace import Workspace
 
     telemetry = SourceChoice(source, path, tuple(option or ())).open()
     window = (moment("--start", start), moment("--end", end))
     with stage(f"replay {source} through the broker"):
-        result = replay_recorded(Workspace.open(), telemetry, window, say)
+        result = replay_recorded(Workspace.open(settings_in_force()), telemetry, window, say)
     print_json(result) if as_json else print_facts(f"Replayed from {source}", asdict(result))
 
 

@@ -59,10 +59,10 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score service vectors with the running service (HTTP, Arrow)."""
+    from orchestration.current_settings import settings_in_force
     from orchestration.pipeline.scoring import score_file
-    from orchestration.workspace import Workspace
 
-    scored = score_file(Workspace.open().settings, rows, predict)
+    scored = score_file(settings_in_force(), rows, predict)
     if as_json:
         print_json(scored)
         return

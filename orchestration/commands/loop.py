@@ -1,13 +1,20 @@
 """The command `aiops run`: the whole loop once, on simulated or recorded telemetry."""
 
+import signal
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aiops.errors import ConfigurationError
 from orchestration.commands.options import SourceChoice, SourceName, SourcePath, SourceSet
 from orchestration.console import as_json, print_facts, print_table, say
+
+if TYPE_CHECKING:
+    from aiops.settings import Settings
+    from orchestration.loop.result import RunResult
+    from orchestration.loop.scenario import Scenario
 
 
 def register(app: typer.Typer) -> None:
@@ -24,26 +31,46 @@ def run(
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures to this file")] = None,
 ) -> None:
     """Run the loop: history, train, gate, deploy, replay through the broker, drift check, retrain and swap, report."""
-    from aiops.settings import Settings
+    from orchestration.current_settings import read_settings
+    from orchestration.home_lock import hold
     from orchestration.loop import report, scenario
-    from orchestration.loop.conclude import conclude
-    from orchestration.loop.live import with_free_ports
-    from orchestration.loop.run import Run, fresh_home
-    from orchestration.workspace import Workspace
 
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings = read_settings()
+    _check_writable(json_file)
     story_told = source == "simulate" and not option
     chosen = scenario.simulated(seed) if story_told else scenario.recorded(SourceChoice(source, path, tuple(option or ())).open())
-    settings = Settings()
-    fresh_home(settings.root, keep)
-    step_s = scenario.usual_step_s(next(iter(chosen.history())), settings.telemetry.step_s)
-    workspace = Workspace.open(scenario.fitted_settings(with_free_ports(settings), step_s))
-    story = Run(workspace, chosen, say).go()
-    result = conclude(workspace, story, chosen.split, (source, time.monotonic() - began))
+    with hold(settings.root, "aiops run"):
+        result = _run_and_conclude(settings, chosen, keep, (source, began))
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(as_json(result), encoding="utf-8")
     print_facts(f"aiops run on {source}", dict(report.summary_rows(result)))
     print_table("Labelled incidents of the replay", report.INCIDENT_COLUMNS, report.incident_rows(result))
     say(report.headline(result))
     say(f"report: {result.report}")
+
+
+def _run_and_conclude(settings: "Settings", chosen: "Scenario", keep: bool, head: tuple[str, float]) -> "RunResult":
+    from orchestration.loop import scenario
+    from orchestration.loop.conclude import conclude
+    from orchestration.loop.live import with_free_ports
+    from orchestration.loop.run import Run, fresh_home
+    from orchestration.workspace import Workspace
+
+    fresh_home(settings.root, keep)
+    step_s = scenario.usual_step_s(next(iter(chosen.history())), settings.telemetry.step_s)
+    workspace = Workspace.open(scenario.fitted_settings(with_free_ports(settings), step_s))
+    story = Run(workspace, chosen, say).go()
+    return conclude(workspace, story, chosen.split, (head[0], time.monotonic() - head[1]))
+
+
+def _check_writable(json_file: Path | None) -> None:
+    """Refuse a file that cannot be written before the run, not after it."""
+    if json_file is None:
+        return
+    try:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.touch()
+    except OSError as error:
+        raise ConfigurationError(f"--json {json_file}: {error.strerror}; name a file that can be written") from error

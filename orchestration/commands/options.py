@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
 from aiops.errors import ConfigurationError
-from aiops.ports import TelemetrySource
 
 if TYPE_CHECKING:
+    from aiops.ports import TelemetrySource
     from serving.sources.options import SourceOptions
 
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
@@ -39,7 +38,7 @@ class SourceChoice:
         path = () if self.path is None else ("--path", str(self.path))
         return ("--source", self.name, *path, *(word for item in self.settings for word in ("--set", item)))
 
-    def open(self) -> TelemetrySource:
+    def open(self) -> "TelemetrySource":
         """Return the source.
 
         Raises:
@@ -62,6 +61,8 @@ def source_options(pairs: Mapping[str, str]) -> "SourceOptions":
     Raises:
         ConfigurationError: an unknown name, or a value that does not fit.
     """
+    from pydantic import TypeAdapter, ValidationError
+
     from serving.sources.options import ColumnMapping, SourceOptions, parse_series
 
     parsers: dict[str, Callable[[str], object]] = {

@@ -1,18 +1,14 @@
 """Commands about long-running processes: bring everything up, ask how it is."""
 
-import os
 import signal
 import threading
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from orchestration.commands.options import AsJson, SourceName, SourcePath, SourceSet
 from orchestration.console import print_json, print_table, say
-
-if TYPE_CHECKING:
-    from aiops.settings import Settings
 
 DOWN = 9
 
@@ -31,19 +27,23 @@ def up(
 ) -> None:
     """Start everything and keep it running: broker, MLflow, Dagster, scoring service, consumer, source. Ctrl-C ends all."""
     from orchestration.commands.options import SourceChoice
+    from orchestration.current_settings import read_settings
     from orchestration.loop.bootstrap import bring_up
 
+    settings = read_settings()
     stop = threading.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, lambda *_: stop.set())
-    bring_up(_settings(), SourceChoice(source, path, tuple(option or ())), speed, stop, say)
+    code = bring_up(settings, SourceChoice(source, path, tuple(option or ())), speed, stop, say)
+    raise typer.Exit(code)
 
 
 def status(as_json: AsJson = False) -> None:
     """Show which processes answer, the champions in force and what the stream has counted; exit code 9 if one is down."""
+    from orchestration.current_settings import settings_in_force
     from orchestration.loop.health import ask
 
-    report = ask(_settings())
+    report = ask(settings_in_force())
     if as_json:
         print_json({"healthy": report.healthy, **asdict(report)})
     else:
@@ -52,11 +52,3 @@ def status(as_json: AsJson = False) -> None:
         print_table("Stream", ("count", "value"), sorted(report.counts.items()))
     if not report.healthy:
         raise typer.Exit(DOWN)
-
-
-def _settings() -> "Settings":
-    from aiops.settings import Settings
-
-    settings = Settings()
-    os.environ["AIOPS_HOME"] = str(settings.root)
-    return settings

@@ -75,11 +75,16 @@ class _Suite:
             if self._broker is not None:
                 self._broker.start()
             code = self._prepare(choice)
-            if code == 0 and not self._stop.is_set():
-                self._start_all(choice, speed)
-                self._watch()
+            if code not in (0, services.NO_CHAMPION):
+                return code
+            if code == services.NO_CHAMPION:
+                self._say(
+                    "no champion: tier 1 watches alone; a training that passes the gate (`aiops train`) changes that at once"
+                )
+            self._start_all(choice, speed, champion=code == 0)
+            self._watch()
             self._say("stopping: data is kept")
-            return code
+            return 0
         finally:
             forget_running(self._settings.root)
             self._supervisor.stop()
@@ -99,11 +104,11 @@ class _Suite:
             return 0
         return process.returncode
 
-    def _start_all(self, choice: SourceChoice, speed: float) -> None:
+    def _start_all(self, choice: SourceChoice, speed: float, champion: bool) -> None:
         settings = self._settings
         for spec in (
             services.mlflow_server(settings),
-            services.scorer(settings),
+            services.scorer(settings, champion),
             services.consumer(settings),
             services.dagster_webserver(settings),
             services.dagster_daemon(settings),

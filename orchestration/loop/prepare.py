@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
@@ -22,17 +23,18 @@ from orchestration.pipeline import ingest as ingestion
 from orchestration.pipeline.deployment import current_version
 from orchestration.pipeline.jobs import range_tags, run_job, run_training
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
+from orchestration.services import NO_CHAMPION
 from orchestration.workspace import Workspace
 
-NEEDED = "isolation-forest"
+NEEDED: Final = "isolation-forest"
 """The model without which the scoring service does not become ready."""
 _TRUTH_TIMES = {"edges": ("valid_from",), "incidents": ("onset_at", "starts_at", "ends_at", "known_at")}
 
 
-def prepare(workspace: Workspace, choice: SourceChoice, say: Callable[[str], None]) -> None:
-    """Learn from the history of the source where there is no champion yet."""
+def prepare(workspace: Workspace, choice: SourceChoice, say: Callable[[str], None]) -> bool:
+    """Learn from the history of the source where there is no champion yet; return whether there is one now."""
     if current_version(workspace, NEEDED):
-        return
+        return True
     say("no champions yet: the history of the source is ingested and learned from first (about a minute)")
     scenario = recorded(choice.open())
     split, settings = scenario.split, workspace.settings
@@ -46,6 +48,7 @@ def prepare(workspace: Workspace, choice: SourceChoice, say: Callable[[str], Non
     run_job(workspace, "ingest_and_features", {}, range_tags(split.history_start + shift, split.history_end + shift))
     for judged in run_training(workspace, line.origin, say):
         say(f"{judged.model}: {judged.reason}")
+    return bool(current_version(workspace, NEEDED))
 
 
 def write_truth(workspace: Workspace, scenario: Scenario, line: Timeline) -> None:
@@ -73,7 +76,7 @@ def _moved(chunks: Iterator[pa.Table], shift: timedelta) -> Iterator[pa.Table]:
 
 
 def main() -> None:
-    """Prepare and exit: 0, or the exit code of what went wrong."""
+    """Prepare and exit: 0, NO_CHAMPION, or the exit code of what went wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", required=True)
     parser.add_argument("--path", type=Path, default=None)
@@ -82,10 +85,11 @@ def main() -> None:
     calm_libraries()
     choice = SourceChoice(arguments.source, arguments.path, tuple(arguments.options))
     try:
-        prepare(Workspace.open(Settings()), choice, say)
+        champion = prepare(Workspace.open(Settings()), choice, say)
     except AiopsError as error:
         complain(str(error))
         sys.exit(error.exit_code)
+    sys.exit(0 if champion else NO_CHAMPION)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,24 @@
 """Dagster jobs run from the command line, in this process: the same assets, the same lineage as on a schedule."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
 from aiops.errors import AiopsError
+from aiops.settings import Settings
 from models.catalog import MODELS
 from orchestration.partitions import DAILY
 from orchestration.pipeline.deployment import GATE_TAG
 from orchestration.pipeline.training import Judged
-from orchestration.services import ROOT
+from orchestration.services import environment
 from orchestration.workspace import Workspace
+
+QUIET: Final = {"console": {"config": {"log_level": "CRITICAL"}}}
+"""Dagster keeps every event of a run in its own storage; the terminal shows ours."""
 
 
 class JobFailed(AiopsError):
@@ -28,15 +33,30 @@ def run_job(workspace: Workspace, name: str, config: Mapping[str, Any], tags: Ma
     """
     from orchestration.definitions import defs
 
-    os.environ.setdefault("DAGSTER_HOME", str(ROOT))
-    os.environ["AIOPS_HOME"] = str(workspace.settings.root)
     workspace.settings.root.mkdir(parents=True, exist_ok=True)
     job = defs.resolve_job_def(name)
-    with dg.DagsterInstance.get() as instance:
-        result = job.execute_in_process(run_config=dict(config), instance=instance, tags=dict(tags or {}), raise_on_error=False)
+    run_config = {"loggers": QUIET, **config}
+    with _environment_of(workspace.settings), dg.DagsterInstance.get() as instance:
+        result = job.execute_in_process(run_config=run_config, instance=instance, tags=dict(tags or {}), raise_on_error=False)
     if not result.success:
         raise JobFailed(f"job {name} failed: {_failures(result)}; see run {result.run_id} in the Dagster UI (`aiops up`)")
     return result.run_id
+
+
+@contextmanager
+def _environment_of(settings: Settings) -> Iterator[None]:
+    """Let the resources of a job, which read the environment, see exactly `settings`."""
+    wanted = {name: value for name, value in environment(settings).items() if not name.startswith("OMP_")}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def range_tags(start: datetime, end: datetime) -> dict[str, str]:

@@ -1,0 +1,119 @@
+"""The settings of this process, and of what `aiops up` has started on the same home: its ports are found without being told."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from aiops.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from aiops.settings import Settings
+
+RECORD: Final = "up.json"
+SHARED: Final = (
+    ("broker", "url"),
+    ("broker", "port"),
+    ("broker", "partitions"),
+    ("serving", "http_port"),
+    ("serving", "grpc_port"),
+    ("consumer", "metrics_port"),
+    ("telemetry", "step_s"),
+    ("telemetry", "lateness_s"),
+    ("consumer", "predict_every_s"),
+    ("up", "mlflow_port"),
+    ("up", "dagster_port"),
+)
+"""Settings that another shell must share with a running suite to meet it; none is secret (a URL with a password is left out)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What runs on a home: `aiops up` itself (pid and its creation time), its children by name, its settings by section."""
+
+    pid: int
+    created: float
+    children: Mapping[str, int]
+    settings: Mapping[str, Mapping[str, Any]]
+
+
+def read_settings() -> "Settings":
+    """Return the settings of the environment.
+
+    Raises:
+        ConfigurationError: a variable is unknown or its value does not fit; the message names it, the value and the rule.
+    """
+    from pydantic import ValidationError
+
+    from aiops.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+        raise ConfigurationError("; ".join(_described(problem) for problem in problems)) from error
+
+
+def _described(problem: Mapping[str, Any]) -> str:
+    where = [str(part) for part in problem["loc"]]
+    name = where[0] if where[0].isupper() else "AIOPS_" + "__".join(where).upper()
+    secret = any(word in name for word in ("KEY", "TOKEN", "URL", "URI"))
+    value = "(not shown)" if secret else repr(problem.get("input"))
+    rule = "no such setting" if problem["type"] == "extra_forbidden" else problem["msg"]
+    return f"setting {name} = {value}: {rule}; see the settings table in README.md"
+
+
+def settings_in_force() -> "Settings":
+    """Return the settings of the environment, joined by those of a suite that runs on the same home; the environment wins."""
+    settings = read_settings()
+    running = read_running(settings.root)
+    if running is None:
+        return settings
+    changed: dict[str, Any] = {}
+    for section, values in running.settings.items():
+        taken = {name: value for name, value in values.items() if f"AIOPS_{section}__{name}".upper() not in _environment()}
+        changed[section] = getattr(settings, section).model_copy(update=taken)
+    return settings.model_copy(update=changed)
+
+
+def _environment() -> frozenset[str]:
+    return frozenset(name.upper() for name in os.environ)
+
+
+def note_running(settings: "Settings", children: Mapping[str, int]) -> None:
+    """Write down that this process runs the suite on its home."""
+    import psutil
+
+    shared: dict[str, dict[str, Any]] = {}
+    for section, name in SHARED:
+        value = getattr(getattr(settings, section), name)
+        if not (name == "url" and "@" in str(value)):
+            shared.setdefault(section, {})[name] = value
+    me = psutil.Process()
+    record = {"pid": me.pid, "created": me.create_time(), "children": dict(children), "settings": shared}
+    staged = settings.root / f".{RECORD}"
+    staged.write_bytes(orjson.dumps(record, option=orjson.OPT_INDENT_2))
+    staged.replace(settings.root / RECORD)
+
+
+def forget_running(home: Path) -> None:
+    """Remove the note."""
+    (home / RECORD).unlink(missing_ok=True)
+
+
+def read_running(home: Path) -> Running | None:
+    """Return what runs on `home`, None where nothing does (a note that a killed process left does not count)."""
+    import psutil
+
+    path = home / RECORD
+    if not path.is_file():
+        return None
+    running = Running(**orjson.loads(path.read_bytes()))
+    try:
+        alive = abs(psutil.Process(running.pid).create_time() - running.created) < 1.0
+    except psutil.NoSuchProcess:
+        return None
+    return running if alive else None
