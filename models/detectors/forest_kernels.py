@@ -25,6 +25,9 @@ EULER: Final = 0.5772156649015329
 BLOCK: Final = 128
 """Rows walked together through one tree, so that their memory accesses overlap."""
 
+LARGEST: Final = 1e30
+
+BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
 
 
@@ -57,6 +60,30 @@ def mean_search_depth(rows: FloatArray) -> FloatArray:
     many = np.maximum(rows, 3.0)
     depth = 2.0 * (np.log(many - 1.0) + EULER) - 2.0 * (many - 1.0) / many
     return np.where(rows <= 1.0, 0.0, np.where(rows == 2.0, 1.0, depth))
+
+
+@kernel
+def filled_codes(rows: FloatArray, medians: FloatArray) -> tuple[Int32Array, BoolArray]:
+    """Return `ordered_code` of rows (n, columns), C-ordered, unknown values read as medians, and (n,) whether any is known.
+
+    Values are clipped to what float32 holds: beyond every split it makes no difference.
+    """
+    single = np.empty(rows.shape, dtype=np.float32)
+    codes = single.view(np.int32)
+    known = np.zeros(rows.shape[0], dtype=np.bool_)
+    for row in range(rows.shape[0]):
+        for column in range(rows.shape[1]):
+            value = rows[row, column]
+            if np.isfinite(value):
+                known[row] = True
+            else:
+                value = medians[column]
+            single[row, column] = np.float32(min(max(value, -LARGEST), LARGEST)) + np.float32(0.0)
+    for row in range(rows.shape[0]):
+        for column in range(rows.shape[1]):
+            if codes[row, column] < 0:
+                codes[row, column] ^= np.int32(0x7FFFFFFF)
+    return codes, known
 
 
 def flatten(forest: "SklearnForest") -> FlatForest:

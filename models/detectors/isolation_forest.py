@@ -14,9 +14,11 @@ from data_contracts.schemas import SERVICE_FEATURES
 from models.artifact import array_names, names_array, state_array
 from models.detectors.forest_kernels import (
     COLUMN,
+    LARGEST,
     LEFT,
     THRESHOLD,
     FlatForest,
+    filled_codes,
     mean_search_depth,
     ordered_code,
     path_contributions,
@@ -24,8 +26,6 @@ from models.detectors.forest_kernels import (
 )
 from models.service_rows import CALENDAR
 
-LARGEST: Final = 1e30
-"""Inputs are clipped to this size: float32 holds no more, and beyond every split it makes no difference."""
 TAIL_POWER: Final = 0.25
 KNOTS: Final = 512
 OUTSIDE_CALENDAR: Final = tuple(name for name in SERVICE_FEATURES if name not in CALENDAR)
@@ -131,8 +131,8 @@ class IsolationForest:
 
     def raw_score(self, rows: FloatArray) -> FloatArray:
         """Return (n,) the paper's anomaly score 2 ** (-mean path / c), sklearn's `-score_samples`; NaN = nothing known."""
-        known = np.isfinite(rows).any(axis=1) if len(rows) else np.zeros(0, dtype=np.bool_)
-        raw = np.exp2(-path_lengths(ordered_code(_filled(rows, self.medians)), self.forest) / self.normal_path)
+        codes, known = filled_codes(np.ascontiguousarray(rows), self.medians)
+        raw = np.exp2(-path_lengths(codes, self.forest) / self.normal_path)
         return np.where(known, raw, np.nan)
 
     def score(self, rows: FloatArray) -> FloatArray:
@@ -145,8 +145,9 @@ class IsolationForest:
         A feature's contribution is by how much its splits shortened the paths, in units of the normal path length. A row's
         contributions add up to log2(raw score) - `base()`; rows with nothing known give NaN.
         """
-        given = -path_contributions(ordered_code(_filled(rows, self.medians)), self.forest) / self.normal_path
-        given[~np.isfinite(rows).any(axis=1)] = np.nan
+        codes, known = filled_codes(np.ascontiguousarray(rows), self.medians)
+        given = -path_contributions(codes, self.forest) / self.normal_path
+        given[~known] = np.nan
         return given
 
     def base(self) -> float:

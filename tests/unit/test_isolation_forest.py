@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from aiops.errors import ArtifactError, ModelError, TrainingImpossible
 from aiops.types import FloatArray
 from data_contracts.schemas import SERVICE_FEATURES
-from models.detectors.forest_kernels import ordered_code
+from models.detectors.forest_kernels import filled_codes, ordered_code
 from models.detectors.isolation_forest import OUTSIDE_CALENDAR, ForestConfig, IsolationForest
 from models.page_budget import PageBudget, PageCounter
 from models.service_rows import CALENDAR, rows_of
@@ -144,3 +144,15 @@ def test_rows_of_another_regime_can_be_left_out() -> None:
     all_rows = train_isolation_forest(past.frame, past.incidents, TrainingContext("a"), config=ForestConfig(trees=10))
     fewer = train_isolation_forest(past.frame, past.incidents, TrainingContext("a"), early, ForestConfig(trees=10))
     assert fewer.run.metrics["train_rows"] < 0.5 * all_rows.run.metrics["train_rows"]
+
+
+def test_one_pass_fills_clips_and_codes_as_the_steps_do() -> None:
+    rows = sample(50)
+    rows[0, :4] = [np.inf, -np.inf, 1e300, -1e300]
+    rows[1, :3] = [0.0, -0.0, 1e-300]
+    rows[2] = np.nan
+    medians = np.linspace(-2, 2, WIDTH)
+    codes, known = filled_codes(rows, medians)
+    filled = np.clip(np.where(np.isfinite(rows), rows, medians), -1e30, 1e30)
+    np.testing.assert_array_equal(codes, ordered_code(filled.astype(np.float32)))
+    np.testing.assert_array_equal(known, np.isfinite(rows).any(axis=1))
