@@ -160,9 +160,7 @@ def train_incident_predictor(
     """
     rows = rows_of(frame)
     chosen = config or PredictorConfig(seed=context.seed)
-    open_us = int(chosen.horizons_min[-1] * US_PER_MIN)
-    known = np.where((rows.time_us <= rows.time_us.max(initial=0) - open_us)[:, None], labels.labels, np.nan)
-    split = temporal_split(rows.time_us, known[:, -1], SplitConfig(embargo_min=context.embargo_min))
+    split = _split(rows, labels.labels[:, -1], chosen.horizons_min[-1], context)
     matrix = rows.matrix(chosen.features)
     predictor = IncidentPredictor.fit(matrix[split.train], labels.labels[split.train], chosen)
     predictor = predictor.calibrated(matrix[split.calibration], labels.labels[split.calibration])
@@ -213,6 +211,12 @@ def _normal(rows: ServiceRows, truth: Truth, older: BoolArray) -> BoolArray:
     if truth.false[older].sum() >= 0.2 * older.sum():
         return truth.false
     return ~truth.positive
+
+
+def _split(rows: ServiceRows, label: FloatArray, horizon_min: int, context: TrainingContext) -> TemporalSplit:
+    """Return the temporal split of the rows whose label is known: those of the last horizon are still open."""
+    closed = rows.time_us <= rows.time_us.max(initial=0) - horizon_min * US_PER_MIN
+    return temporal_split(rows.time_us, np.where(closed, label, np.nan), SplitConfig(embargo_min=context.embargo_min))
 
 
 def _thresholds(rows: ServiceRows, truth: Truth, score: FloatArray, split: TemporalSplit, budget: PageBudget) -> FloatArray:
