@@ -101,7 +101,7 @@ def bytes_of(outputs: list[EngineOutput]) -> list[bytes]:
     return joined
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(streams(), st.data())
 def test_any_split_with_a_restart_in_the_middle_equals_the_whole(stream: Stream, data: st.DataObject) -> None:
     whole = engine_of(stream)
@@ -119,7 +119,7 @@ def test_any_split_with_a_restart_in_the_middle_equals_the_whole(stream: Stream,
     assert bytes_of(outputs) == bytes_of(expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(streams())
 def test_the_engine_computes_the_definitions(stream: Stream) -> None:
     engine = engine_of(stream)

@@ -37,7 +37,7 @@ def minutely(values: Sequence[float], service: str = "web", metric: str = "laten
 
 
 def engine(**changes: int) -> FeatureEngine:
-    return FeatureEngine(replace(EngineConfig(), **changes), GRAPH)  # type: ignore[arg-type]
+    return FeatureEngine(replace(EngineConfig(), **changes), GRAPH)
 
 
 def at(seconds: float) -> datetime:
