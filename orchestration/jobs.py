@@ -2,12 +2,9 @@
 
 import dagster as dg
 
-from orchestration.partitions import DAILY
-
 ingest_and_features = dg.define_asset_job(
     "ingest_and_features",
     selection=dg.AssetSelection.assets("service_graph_and_labels", "telemetry", "series_features", "service_features"),
-    partitions_def=DAILY,
     description="One day (or a range) of telemetry from a source to features.",
 )
 training = dg.define_asset_job(

@@ -1,4 +1,4 @@
-"""Daily partitions of telemetry and features, and how often a failing step is tried again."""
+"""Daily partitions of telemetry and features."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,6 @@ FIRST_DAY: Final = "2014-01-01"
 DAILY: Final = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, timezone="UTC", end_offset=1)
 """One partition a UTC day, today's included; the first is that of the oldest public corpus the suite reads."""
 
-RETRY: Final = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 WHOLE_RANGE: Final = dg.BackfillPolicy.single_run()
 
 

@@ -1,15 +1,24 @@
-"""Schedules: features of the day before, then retraining, every night; a drift check every hour."""
+"""Schedules: features of the day before, then retraining, every night; a drift check every hour. They run unless switched off."""
+
+from datetime import UTC, timedelta
 
 import dagster as dg
 
 from orchestration.jobs import drift_check, ingest_and_features, training
 
-nightly_features = dg.build_schedule_from_partitioned_job(
-    ingest_and_features, name="nightly_features", hour_of_day=0, minute_of_hour=30
-)
+RUNNING = dg.DefaultScheduleStatus.RUNNING
+
+
+@dg.schedule(job=ingest_and_features, cron_schedule="30 0 * * *", execution_timezone="UTC", default_status=RUNNING)
+def nightly_features(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Ask for the day that ended at midnight UTC: its late points have come."""
+    day = f"{context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1):%Y-%m-%d}"
+    return dg.RunRequest(run_key=day, partition_key=day)
+
+
 nightly_retraining = dg.ScheduleDefinition(
-    name="nightly_retraining", job=training, cron_schedule="0 2 * * *", execution_timezone="UTC"
+    name="nightly_retraining", job=training, cron_schedule="0 2 * * *", execution_timezone="UTC", default_status=RUNNING
 )
 hourly_drift_check = dg.ScheduleDefinition(
-    name="hourly_drift_check", job=drift_check, cron_schedule="15 * * * *", execution_timezone="UTC"
+    name="hourly_drift_check", job=drift_check, cron_schedule="15 * * * *", execution_timezone="UTC", default_status=RUNNING
 )

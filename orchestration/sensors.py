@@ -44,7 +44,7 @@ def _retrain(context: dg.SensorEvaluationContext, seen: str, config: Mapping[str
     return dg.SensorResult(run_requests=[request], cursor=Cursor(seen, now.isoformat()).text())
 
 
-@dg.sensor(job=training, minimum_interval_seconds=30)
+@dg.sensor(job=training, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def drift_sensor(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> dg.SensorResult | dg.SkipReason:
     """Retrain once for each check that found drift, not sooner than the cool-down after the last retraining."""
     space, now, cursor = workspace.open(), datetime.now(UTC), Cursor.parse(context.cursor)
@@ -61,7 +61,7 @@ def drift_sensor(context: dg.SensorEvaluationContext, workspace: WorkspaceResour
     return _retrain(context, seen, {"at": check.at, "recent_from": check.since}, now)
 
 
-@dg.sensor(job=training, minimum_interval_seconds=60)
+@dg.sensor(job=training, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
 def false_alarm_sensor(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> dg.SensorResult | dg.SkipReason:
     """Retrain when the share of false alarms among the verdicts since the last retraining exceeds the limit."""
     space, now, cursor = workspace.open(), datetime.now(UTC), Cursor.parse(context.cursor)

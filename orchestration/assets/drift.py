@@ -3,10 +3,11 @@
 import dagster as dg
 
 from orchestration.assets.models import champions
+from orchestration.assets.shown import drift_facts
 from orchestration.commands.options import moment
-from orchestration.partitions import RETRY
-from orchestration.pipeline.drift import check_drift
+from orchestration.pipeline.drift import measure
 from orchestration.resources import WorkspaceResource
+from orchestration.retries import RETRY, judged
 
 served = dg.AssetSpec(
     "served",
@@ -28,9 +29,7 @@ def drift_report(
     context: dg.AssetExecutionContext, config: DriftConfig, workspace: WorkspaceResource
 ) -> dg.MaterializeResult[None]:
     """Evidently on what was served against the champion's training reference, incident windows masked."""
-    check = check_drift(workspace.open(), moment("at", config.at or None))
-    context.log.info(check.reason)
-    page = {"report": dg.MetadataValue.path(check.report)} if check.report else {}
-    return dg.MaterializeResult(
-        metadata={"drifted": check.drifted, "checked": check.checked, "reason": check.reason, "share": check.share, **page}
-    )
+    with judged():
+        measured = measure(workspace.open(), moment("at", config.at or None))
+    context.log.info(measured.check.reason)
+    return dg.MaterializeResult(metadata=drift_facts(measured))

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from models.catalog import MODELS
+from orchestration.assets.shown import figures, gate_table
 from orchestration.assets.telemetry import service_graph_and_labels
 from orchestration.commands.options import moment
-from orchestration.partitions import RETRY
-from orchestration.pipeline import training
 from orchestration.pipeline import training_set as sets
 from orchestration.resources import WorkspaceResource
+from orchestration.retries import RETRY, judged
 
 POOL = "training"
 
@@ -27,24 +27,39 @@ def training_set(
     context: dg.AssetExecutionContext, config: TrainingConfig, workspace: WorkspaceResource
 ) -> dg.MaterializeResult[None]:
     """Service vectors as they were available at each decision time, joined by Feast, with incident labels."""
-    request = sets.TrainingRequest(moment("at", config.at or None), moment("recent_from", config.recent_from or None))
-    built = sets.build_training_set(workspace.open(), request, context.log.info)
+    with judged():
+        request = sets.TrainingRequest(moment("at", config.at or None), moment("recent_from", config.recent_from or None))
+        built = sets.build_training_set(workspace.open(), request, context.log.info)
     return dg.MaterializeResult(
         metadata={
-            "rows": built.rows,
+            "dagster/row_count": built.rows,
             "positive_rows": built.positives,
             "file": dg.MetadataValue.path(built.path),
-            "at": str(built.at),
+            "at": built.at.isoformat(),
+            "recent_from": built.recent_from.isoformat() if built.recent_from else "no drift",
         }
     )
 
 
 def _candidate(name: str) -> dg.AssetsDefinition:
-    @dg.asset(name=f"{name.replace('-', '_')}_candidate", group_name="learn", deps=[training_set], kinds={"mlflow"}, pool=POOL)
+    @dg.asset(
+        name=f"{name.replace('-', '_')}_candidate",
+        group_name="learn",
+        deps=[training_set],
+        kinds={"mlflow"},
+        pool=POOL,
+        retry_policy=RETRY,
+        description=f"A {name} trained on the newest training set and registered as challenger, or why it cannot be trained.",
+    )
     def candidate(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
-        trained = training.train_candidate(workspace.open(), name, datetime.now(UTC))
+        from orchestration.pipeline import training
+
+        space = workspace.open()
+        with judged():
+            trained = training.train_candidate(space, name, datetime.now(UTC))
         context.log.info(trained.text)
-        return dg.MaterializeResult(metadata={"version": trained.version, "outcome": trained.text, **trained.metrics})
+        plots = figures(space.registry.figures(name, trained.version)) if trained.version else {}
+        return dg.MaterializeResult(metadata={"version": trained.version, "outcome": trained.text, **trained.metrics, **plots})
 
     return candidate
 
@@ -52,10 +67,15 @@ def _candidate(name: str) -> dg.AssetsDefinition:
 candidates = [_candidate(name) for name in MODELS]
 
 
-@dg.asset(group_name="learn", deps=candidates, kinds={"mlflow"}, pool=POOL)
+@dg.asset(group_name="learn", deps=candidates, kinds={"mlflow"}, pool=POOL, retry_policy=RETRY)
 def champions(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
     """The gate: every challenger replayed beside its champion over labelled incidents; promoted only if nothing is lost."""
-    judged = [training.judge(workspace.open(), name, datetime.now(UTC)) for name in MODELS]
-    for one in judged:
+    from orchestration.pipeline import training
+
+    with judged():
+        decisions = [training.judge(workspace.open(), name, datetime.now(UTC)) for name in MODELS]
+    for one in decisions:
         context.log.info(f"{one.model} version {one.version or '–'}: {one.reason}")
-    return dg.MaterializeResult(metadata={one.model: f"version {one.version or '–'}: {one.reason}" for one in judged})
+    return dg.MaterializeResult(
+        metadata={"decisions": gate_table(decisions), **{one.model: one.version or "–" for one in decisions}}
+    )

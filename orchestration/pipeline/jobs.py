@@ -90,7 +90,7 @@ def outcomes(workspace: Workspace) -> list[Judged]:
 def _failures(result: "dg.ExecuteInProcessResult") -> str:
     texts = [f"{event.step_key}: {_cause(event)}" for event in result.all_events if event.is_step_failure]
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
-    texts += [f"check {c.check_name} of {c.asset_key.to_user_string()}: {c.metadata.get('failed')}" for c in failed]
+    texts += [f"check {c.check_name} of {c.asset_key.to_user_string()}: {c.metadata['failed'].value}" for c in failed]
     return "; ".join(texts) or "unknown reason"
 
 
