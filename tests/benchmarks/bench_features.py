@@ -1,4 +1,4 @@
-"""Speed of the feature engine a core (CPU time): JSON lines (name, value, unit, baseline). By hand or `make bench`; asserts nothing."""
+"""Speed of the feature engine in CPU time: JSON lines (name, value, unit, baseline). Run by hand or by `make bench`."""
 
 import json
 import sys
