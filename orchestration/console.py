@@ -21,13 +21,13 @@ _STARTED = time.monotonic()
 
 def say(text: str) -> None:
     """Print one line of progress with the seconds since the start, on stderr."""
-    _ERR.print(f"[dim]{time.monotonic() - _STARTED:6.1f} s[/dim]  {text}")
+    _ERR.print(f"[dim]{time.monotonic() - _STARTED:6.1f} s[/dim]  {text}", soft_wrap=True)
 
 
 def complain(text: str) -> None:
     """Print an error on stderr."""
     _ERR.print("[bold red]error[/bold red] ", end="")
-    _ERR.print(text, markup=False)
+    _ERR.print(text, markup=False, soft_wrap=True)
 
 
 def calm_libraries() -> None:
@@ -36,6 +36,7 @@ def calm_libraries() -> None:
         warnings.simplefilter("ignore")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 

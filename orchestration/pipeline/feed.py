@@ -33,7 +33,7 @@ from orchestration.workspace import Workspace
 from serving.broker import connect
 from serving.producer import TelemetryProducer
 
-NEIGHBOURS = 51
+NEIGHBOURS = 7
 RETRY_S = 1.0
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def arrival_times(timestamps: "pa.ChunkedArray[Any]") -> IntArray:
     known = pd.Series(np.where(own.isna(), np.nan, own.to_numpy().astype(np.int64).astype(np.float64)))
     around = known.rolling(NEIGHBOURS, center=True, min_periods=1).median()
     gaps = np.diff(np.unique(around.dropna().to_numpy()))
-    tolerance = 2 * float(np.median(gaps)) if len(gaps) else 0.0
+    tolerance = 3 * float(np.median(gaps)) if len(gaps) else 0.0
     honest = known.where((known - around).abs() <= tolerance)
     filled = honest.ffill().bfill().to_numpy()
     return np.maximum.accumulate(np.nan_to_num(filled)).astype(np.int64)

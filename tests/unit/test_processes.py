@@ -1,0 +1,138 @@
+"""Children of `aiops up`: readiness, early death, restarts, stubborn ones, what they leave behind."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from aiops.errors import Unavailable
+from orchestration import processes
+from orchestration.processes import ChildSpec, Supervisor
+
+READY = """
+import http.server, sys
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Page).serve_forever()
+"""
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+PARENT = "import subprocess, sys, time; print(subprocess.Popen([sys.executable, '-c', sys.argv[1]]).pid, flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, said: list[str]) -> Supervisor:
+    return Supervisor(tmp_path / "logs", said.append)
+
+
+def until(true: Callable[[], object], timeout_s: float = 10.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_a_ready_child_answers_and_ends_with_the_supervisor(supervisor: Supervisor, free_port: int) -> None:
+    with supervisor:
+        child = supervisor.start(
+            ChildSpec("web", ("-c", READY, str(free_port)), ready_url=f"http://127.0.0.1:{free_port}/", needed=True)
+        )
+        assert processes.answers(f"http://127.0.0.1:{free_port}/")
+    assert child.process.returncode == -signal.SIGTERM
+    assert supervisor.children == ()
+
+
+def test_an_early_end_is_reported_with_the_end_of_its_own_log(supervisor: Supervisor) -> None:
+    command = ("-c", "print('a port is taken'); raise SystemExit(3)")
+    (supervisor._logs).mkdir()
+    (supervisor._logs / "early.log").write_text("a line of another day\n")
+    with supervisor, pytest.raises(Unavailable, match=r"(?s)early ended with code 3.*a port is taken") as failure:
+        supervisor.start(ChildSpec("early", command, ready_url="http://127.0.0.1:9/"))
+    assert "another day" not in str(failure.value)
+
+
+def test_a_child_that_is_not_ready_in_time_is_reported(supervisor: Supervisor) -> None:
+    spec = ChildSpec("slow", ("-c", "import time; time.sleep(60)"), ready_url="http://127.0.0.1:9/", ready_within_s=0.3)
+    with supervisor, pytest.raises(Unavailable, match=r"slow was not ready within 0 s"):
+        supervisor.start(spec)
+
+
+def test_nothing_is_awaited_once_stopping(tmp_path: Path, said: list[str]) -> None:
+    stopping = threading.Event()
+    stopping.set()
+    with Supervisor(tmp_path, said.append, stopping) as supervisor:
+        began = time.monotonic()
+        supervisor.start(ChildSpec("slow", ("-c", "import time; time.sleep(60)"), ready_url="http://127.0.0.1:9/"))
+        assert time.monotonic() - began < 5
+
+
+def test_a_dead_child_is_started_again_at_once_and_then_with_pauses(supervisor: Supervisor, said: list[str]) -> None:
+    with supervisor:
+        child = supervisor.start(ChildSpec("mortal", ("-c", "import time; time.sleep(60)")))
+        assert supervisor.restart_dead() == []
+        first = child.process.pid
+        child.process.kill()
+        until(lambda: child.process.poll() is not None)
+        assert supervisor.restart_dead() == ["mortal"]
+        assert (child.restarts, child.process.pid != first) == (1, True)
+        child.process.kill()
+        until(lambda: child.process.poll() is not None)
+        assert supervisor.restart_dead() == [], "a child that ends again within a minute waits"
+        child.not_before = 0.0
+        assert supervisor.restart_dead() == ["mortal"]
+        assert child.not_before - time.monotonic() > 3, "and longer each time"
+    assert any("mortal ended with code -9" in line for line in said)
+
+
+def test_a_stubborn_child_is_killed(supervisor: Supervisor, said: list[str]) -> None:
+    child = supervisor.start(ChildSpec("stubborn", ("-c", STUBBORN), stop_within_s=0.2))
+    until(lambda: "deaf" in child.tail())
+    supervisor.stop()
+    assert child.process.returncode == -signal.SIGKILL
+    assert said == ["stubborn did not end within 0 s; killed"]
+
+
+def test_what_a_child_leaves_behind_ends_with_it(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "GROUP_S", 0.2)
+    child = supervisor.start(ChildSpec("parent", ("-c", PARENT, STUBBORN)))
+    until(lambda: "deaf" in child.tail())
+    grandchild = psutil.Process(int(child.tail().split()[0]))
+    supervisor.stop()
+    until(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_those_that_others_need_end_last(supervisor: Supervisor, tmp_path: Path) -> None:
+    note = tmp_path / "order"
+    program = (
+        "import signal, sys, time\n"
+        "def end(*_):\n"
+        "    open(sys.argv[1], 'a').write(sys.argv[2] + ' ')\n"
+        "    sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, end); print('up', flush=True)\n"
+        "while True: time.sleep(0.01)\n"
+    )
+    for name, needed in (("service", True), ("reader", True), ("window", False)):
+        child = supervisor.start(ChildSpec(name, ("-c", program, str(note), name), needed=needed))
+        until(lambda child=child: "up" in child.tail())  # type: ignore[misc]
+    supervisor.stop()
+    assert note.read_text().split() == ["window", "reader", "service"]
+
+
+def test_children_get_our_environment_and_their_own(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OURS", "1")
+    program = "import os; print(os.environ['OURS'], os.environ['THEIRS'], flush=True)"
+    with supervisor:
+        child = supervisor.start(ChildSpec("env", ("-c", program), {"THEIRS": "2"}))
+        child.process.wait(10)
+        assert child.tail() == "1 2"
+        assert child.process.args[0] == sys.executable  # type: ignore[index]
