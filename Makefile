@@ -33,7 +33,7 @@ check: setup  ## format, lint, types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup  ## speed figures as ratios and medians, never asserted
+bench: setup  ## speed figures beside a baseline each; never asserted
 	$(BIN)/python -m tests.benchmarks.run
 
 setup: $(STAMP)  ## create .venv and install the suite under constraints.txt
