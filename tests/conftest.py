@@ -1,10 +1,56 @@
-"""Shared fixtures: a private home for every test, free ports, the public corpora where present."""
+"""Shared fixtures: a private home for every test, free ports, the public corpora where present; no network but loopback."""
 
+import ipaddress
 import os
 import socket
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+ORDER = ("unit", "property", "contract", "architecture", "integration", "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run fast folders first; the order within a folder stays."""
+    root = Path(__file__).parent
+    items.sort(key=lambda item: place(item.path.relative_to(root).parts if item.path.is_relative_to(root) else ()))
+
+
+def place(parts: Sequence[str]) -> int:
+    """Return where a folder of tests comes in `ORDER`; unknown ones last."""
+    return ORDER.index(parts[0]) if parts and parts[0] in ORDER else len(ORDER)
+
+
+def is_local(family: int, address: Any) -> bool:
+    """Return whether connecting to `address` stays on this machine."""
+    if family not in {socket.AF_INET, socket.AF_INET6}:
+        return True
+    host = str(address[0])
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_loopback() -> Iterator[None]:
+    """Fail whatever connects to another machine; not an Exception, so that no handler can hide it."""
+    connects = {name: getattr(socket.socket, name) for name in ("connect", "connect_ex")}
+
+    def guarded(name: str) -> Any:
+        def connect(self: socket.socket, address: Any) -> Any:
+            if not is_local(self.family, address):
+                pytest.fail(f"a test wanted to connect to {address}; tests stay on this machine")
+            return connects[name](self, address)
+
+        return connect
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in connects:
+            patch.setattr(socket.socket, name, guarded(name))
+        yield
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from typing import Final
 
 import pyarrow as pa
 
-from data_contracts.codec import encode
 from data_contracts.schemas import TIMESTAMP
 from serving import streams
 from serving.consumer.partition import Partition, PartitionConfig
@@ -16,6 +15,8 @@ _START: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 def warm_up(config: PartitionConfig) -> int:
     """Run a little made-up telemetry through a partition that is thrown away; return the points."""
+    from data_contracts.codec import encode
+
     step = timedelta(microseconds=config.step_us)
     times = [_START + step * number for number in range(STEPS) for _ in range(2)]
     table = pa.table(

@@ -1,6 +1,6 @@
 """The large kill test: many random kill -9, several seeds; prints counts as JSON lines and ends with 1 if anything differs.
 
-`python -m tests.benchmarks.kill_test --rounds 3 --consumer 10 --broker 3 --service 3`
+`python -m tests.benchmarks.kill_test --rounds 3 --consumer 10 --broker 3 --service 3`; the service is the real BentoML one.
 """
 
 import argparse
@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.checks.scoring_services import RealScoring, ScoringProcess
 from tests.checks.stream_harness import (
     NAIVE,
     Batch,
     Fleet,
     Kills,
     Outcome,
-    ScoringService,
     batches,
     differences,
     drained,
@@ -39,14 +39,15 @@ class Round:
     budget: tuple[int, int, int]
     seed: int
     program: tuple[str, ...] = CONSUMER
+    scoring: type[ScoringProcess] = ScoringProcess
     pause_s: float = 0.03
     timeout_s: float = 300.0
 
 
-def undisturbed(home: Path, sent: Sequence[Batch]) -> Outcome:
+def undisturbed(home: Path, sent: Sequence[Batch], scoring: type[ScoringProcess] = ScoringProcess) -> Outcome:
     """Return the outcome of a run in which nothing is killed."""
     settings = quick_settings(home)
-    with Fleet(settings, ScoringService(settings)) as fleet:
+    with Fleet(settings, scoring(settings)) as fleet:
         publish_all(settings, sent)
         process = fleet.consume()
         if not wait_until(lambda: fleet.settled(len(sent)), 120) or drained(process) != 0:
@@ -57,7 +58,7 @@ def undisturbed(home: Path, sent: Sequence[Batch]) -> Outcome:
 def disturbed(home: Path, plan: Round) -> tuple[Outcome, Kills]:
     """Return the outcome of a run with kills, and the kills."""
     settings = quick_settings(home)
-    with Fleet(settings, ScoringService(settings)) as fleet:
+    with Fleet(settings, plan.scoring(settings)) as fleet:
         producer = threading.Thread(target=publish_all, args=(settings, plan.sent, plan.pause_s))
         producer.start()
         kills = Kills(fleet, plan.seed, plan.program, scored=plan.program != NAIVE)
@@ -90,19 +91,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batches", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0, help="of the first round")
+    parser.add_argument("--stand-in", action="store_true", help="a small process in place of the BentoML service")
     for what, default in (("consumer", 10), ("broker", 3), ("service", 3)):
         parser.add_argument(f"--{what}", type=int, default=default, help=f"kills of the {what} a round")
     options = parser.parse_args(arguments)
     sent = batches(options.batches)
     budget = (options.consumer, options.broker, options.service)
+    scoring = ScoringProcess if options.stand_in else RealScoring
     failed = False
     with tempfile.TemporaryDirectory() as folder:
-        reference = undisturbed(Path(folder) / "reference", sent)
-        for seed in range(options.rounds):
-            found, kills = disturbed(Path(folder) / f"round-{seed}", Round(sent, budget, seed))
+        reference = undisturbed(Path(folder) / "reference", sent, scoring)
+        for seed in range(options.seed, options.seed + options.rounds):
+            found, kills = disturbed(Path(folder) / f"round-{seed}", Round(sent, budget, seed, scoring=scoring))
             failed = failed or bool(found.duplicates or differences(reference, found))
             print(figures(f"exactly once, seed {seed}", found, reference, kills), flush=True)
-        naive, kills = disturbed(Path(folder) / "naive", Round(sent, (options.consumer, 0, 0), 0, NAIVE))
+        naive, kills = disturbed(Path(folder) / "naive", Round(sent, (options.consumer, 0, 0), 0, NAIVE, scoring))
         print(figures("control: at least once", naive, reference, kills), flush=True)
     return 1 if failed or not naive.duplicates else 0
 

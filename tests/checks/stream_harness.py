@@ -7,15 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -120,77 +118,18 @@ def _resumed(producer: TelemetryProducer, at: int) -> int:
         return at
 
 
-class QuietServer(ThreadingHTTPServer):
-    """An HTTP server to which clients that die in the middle are nothing special."""
+class Scoring(Protocol):
+    """A scoring service that can be killed and started again."""
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
+    def start(self) -> None: ...
 
-
-class ScoringService:
-    """A stand-in for BentoML on a real socket: Arrow in, deterministic scores out; can be stopped and started again."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.port = int(settings.scoring_url.rpartition(":")[2])
-        self.delay_s = 0.0
-        self.rows = 0
-        self._server: ThreadingHTTPServer | None = None
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        self._server = QuietServer(("127.0.0.1", self.port), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def stop(self) -> None:
-        if self._server is not None and self._thread is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._thread.join()
-            self._server = None
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                asked = streams.from_ipc(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.rows += asked.num_rows
-                time.sleep(outer.delay_s)
-                model, answer = answer_of(self.path, asked)
-                body = streams.to_ipc(answer)
-                self.send_response(200)
-                self.send_header("Content-Type", "application/vnd.apache.arrow.stream")
-                self.send_header("x-model-name", model)
-                self.send_header("x-model-version", "3")
-                self.send_header("x-request-id", "test")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                del args
-
-        return Handler
-
-
-def answer_of(path: str, asked: pa.Table) -> tuple[str, pa.Table]:
-    """Return the model's name and a deterministic answer to rows of features."""
-    share = np.nan_to_num(asked.column("abnormal_share").to_numpy().astype(float))
-    keys = {"service": asked.column("service"), "event_timestamp": asked.column("event_timestamp")}
-    if path == "/score":
-        score = np.clip(0.1 + 4.0 * share, 0, 1)
-        return "isolation-forest", pa.table({**keys, "score": score, "anomalous": score >= 0.5})
-    p_60min = np.clip(share * 2, 0, 1)
-    return "incident-predictor", pa.table({**keys, "p_15min": p_60min / 2, "p_60min": p_60min, "anomalous": p_60min >= 0.2})
+    def kill(self) -> None: ...
 
 
 class Fleet:
     """Broker, scoring service and consumer of one home; everything it starts it also ends."""
 
-    def __init__(self, settings: Settings, service: ScoringService | None = None) -> None:
+    def __init__(self, settings: Settings, service: Scoring | None = None) -> None:
         self.settings = settings
         self.broker = EmbeddedBroker(settings)
         self.service = service
@@ -210,7 +149,7 @@ class Fleet:
             process.wait()
         self.broker.stop()
         if self.service is not None:
-            self.service.stop()
+            self.service.kill()
 
     def points_in(self) -> int:
         """Return the points counted so far, 0 while the broker is away."""
@@ -422,7 +361,7 @@ class Kills:
             self.fleet.broker.start()
             return process
         if self.fleet.service is not None:
-            self.fleet.service.stop()
+            self.fleet.service.kill()
             time.sleep(1.0)
             self.fleet.service.start()
         return process

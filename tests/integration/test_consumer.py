@@ -11,10 +11,10 @@ from data_contracts import schemas
 from serving import streams
 from serving.lake import Lake
 from serving.producer import TelemetryProducer
+from tests.checks.scoring_services import ScoringThread
 from tests.checks.stream_harness import (
     GRAPH,
     Fleet,
-    ScoringService,
     batches,
     drained,
     free_ports,
@@ -46,7 +46,7 @@ def settings(home: Path) -> Settings:
 
 @pytest.fixture
 def fleet(settings: Settings) -> Iterator[Fleet]:
-    with Fleet(settings, ScoringService(settings)) as running:
+    with Fleet(settings, ScoringThread(settings)) as running:
         yield running
 
 
@@ -98,7 +98,7 @@ def test_an_undecodable_entry_is_rejected_with_its_payload_and_stops_nothing(fle
 
 def test_tier_1_speaks_alone_while_the_service_is_silent_and_it_catches_up_once(fleet: Fleet, settings: Settings) -> None:
     assert fleet.service is not None
-    fleet.service.stop()
+    fleet.service.kill()
     fleet.consume()
     publish_all(settings, SENT)
     assert wait_until(lambda: fleet.settled(len(SENT), scored=False), 30), fleet.log()

@@ -26,18 +26,6 @@ from models.registry import Registry
 from models.training import TrainingContext, train_incident_predictor, train_isolation_forest, train_robust_stream
 from models.training_run import Trained
 
-pytestmark = [
-    # MLflow's own mappers use a loader strategy that SQLAlchemy 2.1 deprecates.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-    # MLflow warns about the type hints of its own agent classes when mlflow.pyfunc is imported.
-    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType"),
-    # MLflow opens SQLite connections in pools that it closes only when the process ends.
-    pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
-    # MLflow formats times with datetime.utcfromtimestamp/utcnow on some paths.
-    pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning"),
-    # MLflow's pydantic models still use settings that pydantic 2.14 deprecates.
-    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20"),
-]
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 FOREST = "isolation-forest"
 CONTEXT = TrainingContext("synthetic", "detection_v1", "0123abc")

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pytest
 from prometheus_client import CollectorRegistry
 
 from aiops.settings import Settings
@@ -18,11 +17,6 @@ from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ModelSlot
 from serving.bento.model_source import FolderModels, RegistryModels
 from serving.bento.scoring import ISOLATION_FOREST, score_rows
-
-# MLflow asks SQLAlchemy for a loader strategy that newer releases deprecate, and warns of the type hints of our pyfunc
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy:DeprecationWarning", "ignore:.*Any type hint is inferred as AnyType:UserWarning"
-)
 
 NOW = datetime(2025, 3, 1, tzinfo=UTC)
 CHANGE = Change("test", NOW, "serving")

