@@ -173,8 +173,6 @@ def test_addresses_are_the_defaults() -> None:
     assert ports <= text
 
 
-# Dagster 1.13 calls `backfill_policy` beta and the partitions of an asset job redundant; both are wanted as they are.
-@pytest.mark.filterwarnings("ignore:Parameter `(backfill_policy|partitions_def)`")
 def test_dagster_is_as_described() -> None:
     """Names of jobs, sensors, schedules and groups; and whether schedules and sensors start by themselves."""
     from dagster import DefaultScheduleStatus, DefaultSensorStatus
@@ -196,9 +194,10 @@ def test_dagster_is_as_described() -> None:
         "hourly_drift_check",
     } <= names & spans
     assert groups <= spans
-    stopped = all(schedule.default_status is DefaultScheduleStatus.STOPPED for schedule in repository.schedule_defs)
-    stopped &= all(sensor.default_status is DefaultSensorStatus.STOPPED for sensor in repository.sensor_defs)
-    assert stopped == ("Schedules and sensors start switched off" in WRITTEN)
+    running = [schedule.default_status is DefaultScheduleStatus.RUNNING for schedule in repository.schedule_defs]
+    running += [sensor.default_status is DefaultSensorStatus.RUNNING for sensor in repository.sensor_defs]
+    assert all(running) == ("Schedules and sensors run by default" in WRITTEN)
+    assert len(running) == 5
 
 
 def test_feature_services_are_as_described() -> None:
