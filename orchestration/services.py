@@ -66,7 +66,7 @@ def mlflow_server(settings: Settings) -> ChildSpec:
     url = f"http://{LOOPBACK}:{settings.up.mlflow_port}"
     artifacts = settings.root / "mlflow" / "artifacts"
     command = ("-m", "mlflow", "server", "--backend-store-uri", settings.tracking_uri, "--default-artifact-root", str(artifacts))
-    address = ("--host", LOOPBACK, "--port", str(settings.up.mlflow_port))
+    address = ("--host", LOOPBACK, "--port", str(settings.up.mlflow_port), "--workers", "1")
     calm = {**environment(settings), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     return ChildSpec("mlflow", (*command, *address), calm, f"{url}/health", url, ready_within_s=90)
 
