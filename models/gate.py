@@ -23,6 +23,7 @@ WORDS: Mapping[str, str] = {
     "recall_kept_as_shipped": "at its shipped threshold it catches fewer incidents than the champion does within the budget",
     "beats_baseline": "it does not beat the trivial baseline",
     "better_somewhere": "at equal recall it is better on no figure",
+    "keeps_page_budget": "no labelled incident is there to judge it by, and it spends more than the page budget",
 }
 """What it means when a check fails."""
 
@@ -75,7 +76,7 @@ def decide(
     other = None
     if champion is None:
         if not config.allow_first:
-            checks["beats_baseline"] = _beats_baseline(card)
+            checks |= _first(card, config.budget)
     else:
         other = score_on(champion.model, champion.version, replay, config.budget)
         checks |= _against(card, other, config.budget)
@@ -89,6 +90,13 @@ def _with_latency(
     taken = latency_ms(contender.model, replay.rows.matrix(contender.model.features), config.latency_calls, clock)
     quantiles = {"latency_p50_ms": float(np.quantile(taken, 0.5)), "latency_p99_ms": float(np.quantile(taken, 0.99))}
     return Scorecard(card.model, card.version, {**card.metrics, **quantiles})
+
+
+def _first(card: Scorecard, budget: PageBudget) -> dict[str, bool]:
+    """Return the check of a first model: the trivial baseline, or the page budget where no incident can tell them apart."""
+    if card.metrics["incidents"]:
+        return {"beats_baseline": _beats_baseline(card)}
+    return {"keeps_page_budget": _overspent(card, budget) == 0.0}
 
 
 def _beats_baseline(card: Scorecard) -> bool:

@@ -8,10 +8,11 @@ import httpx
 import orjson
 import pyarrow as pa
 
-from aiops.errors import ContractError, Unavailable
+from aiops.errors import ContractError, ModelNotFound, Unavailable
 
 _ARROW_STREAM: Final = "application/vnd.apache.arrow.stream"
 _TOO_MANY: Final = 429
+_NOT_LOADED: Final = "urn:aiops:problem:model-not-loaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class ScoringClient:
         """Score service vectors (`schemas.SERVICE_FEATURES_TABLE`) with the isolation forest.
 
         Raises:
-            Unavailable: the service does not answer in time, is overloaded or has no model; the same call may be repeated.
+            Unavailable: the service does not answer in time or is overloaded; the same call may be repeated.
+            ModelNotFound: the service runs, but this model has no champion.
             ContractError: it refuses the request; repeating is no use. The message is the service's.
         """
         return self._post("/score", batch)
@@ -69,6 +71,8 @@ class ScoringClient:
             response = self._client.post(path, content=_stream(batch))
         except httpx.TransportError as error:
             raise Unavailable(f"{self._client.base_url}{path}: {type(error).__name__}: {error}") from error
+        if response.status_code == 503 and _member(response, "type") == _NOT_LOADED:
+            raise ModelNotFound(_detail(response))
         if response.status_code == _TOO_MANY or response.status_code >= 500:
             raise Unavailable(f"{self._client.base_url}{path}: {response.status_code}: {_detail(response)}")
         if response.status_code != 200:
@@ -94,8 +98,13 @@ def _scored(response: httpx.Response) -> Scored:
 
 def _detail(response: httpx.Response) -> str:
     """Return the problem's detail, or the beginning of whatever came instead."""
+    return _member(response, "detail") or response.text[:200]
+
+
+def _member(response: httpx.Response, name: str) -> str:
+    """Return a member of the problem as text; "" where there is no such member, or no problem."""
     try:
         problem = orjson.loads(response.content)
     except orjson.JSONDecodeError:
-        return response.text[:200]
-    return str(problem.get("detail", problem)) if isinstance(problem, dict) else response.text[:200]
+        return ""
+    return str(problem.get(name, "")) if isinstance(problem, dict) else ""

@@ -168,7 +168,7 @@ class Load:
 
     def _run(self, body: bytes) -> None:
         headers = {"content-type": "application/vnd.apache.arrow.stream"}
-        with httpx.Client(timeout=10.0, headers=headers, trust_env=False) as client:
+        with httpx.Client(timeout=30.0, headers=headers, trust_env=False) as client:
             while not self._stop.wait(0.02):
                 self.counts.sent += 1
                 try:

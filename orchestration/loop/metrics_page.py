@@ -2,9 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,7 @@ class MetricsPage:
     @classmethod
     def fetch(cls, url: str) -> "MetricsPage":
         """Read a page; raises httpx.HTTPError where it does not answer."""
-        return cls.parse(httpx.get(url, timeout=5.0, trust_env=False).raise_for_status().text)
+        return cls.parse(httpx.get(url, timeout=TIMEOUT_S, trust_env=False).raise_for_status().text)
 
     @classmethod
     def parse(cls, text: str) -> "MetricsPage":

@@ -159,7 +159,7 @@ def _train_predictor(workspace: Workspace, trained_on: TrainingSet) -> Trained[A
 
 def _level_window(trained_on: TrainingSet) -> tuple[datetime, datetime]:
     """Return the telemetry that levels are fitted to; the rest up to `at` is the gate's."""
-    start = trained_on.at - LEVEL_HISTORY
+    start = max(trained_on.at - LEVEL_HISTORY, trained_on.start)
     return start, trained_on.at - LEVEL_HOLDOUT * (trained_on.at - start)
 
 

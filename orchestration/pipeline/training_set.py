@@ -43,7 +43,7 @@ class TrainingRequest:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """One stored training set; times are aware UTC. `recent_from` is None where no drift asked for it."""
+    """One stored training set; times are aware UTC, `start` that of its first row. `recent_from`: None without a drift."""
 
     path: str
     at: datetime
@@ -51,6 +51,7 @@ class TrainingSet:
     rows: int
     positives: int
     step_s: int
+    start: datetime
 
     @property
     def name(self) -> str:
@@ -85,7 +86,8 @@ def build_training_set(workspace: Workspace, request: TrainingRequest, say: Call
     path = folder / f"{at:%Y%m%dT%H%M%S}-{'drift' if request.recent_from else 'full'}.parquet"
     write_atomically(folder / ".staging", path, lambda handle: pq.write_table(labelled, handle, compression="zstd"))
     positives = int(np.nansum(labelled[LABELS[-1]].to_numpy()))
-    stored = TrainingSet(str(path), at, request.recent_from, labelled.num_rows, positives, step_s)
+    first: datetime = frame["event_timestamp"].min().to_pydatetime()
+    stored = TrainingSet(str(path), at, request.recent_from, labelled.num_rows, positives, step_s, first)
     _point_at(folder, stored)
     return stored
 
@@ -101,8 +103,8 @@ def latest_training_set(workspace: Workspace) -> TrainingSet:
         raise TrainingImpossible("no training set was built yet; run `aiops train`")
     stored = json.loads(pointer.read_text(encoding="utf-8"))
     recent = stored["recent_from"]
-    times = {"at": datetime.fromisoformat(stored["at"]), "recent_from": datetime.fromisoformat(recent) if recent else None}
-    return TrainingSet(**{**stored, **times})
+    times = {name: datetime.fromisoformat(stored[name]) for name in ("at", "start")}
+    return TrainingSet(**{**stored, **times, "recent_from": datetime.fromisoformat(recent) if recent else None})
 
 
 def training_set_of(workspace: Workspace, version: ModelVersion) -> pd.DataFrame:
@@ -148,7 +150,9 @@ def _labelled(workspace: Workspace, frame: pd.DataFrame, at: datetime) -> pa.Tab
 
 
 def _point_at(folder: Path, stored: TrainingSet) -> None:
-    text = json.dumps({**asdict(stored), "at": stored.at.isoformat(), "recent_from": _iso(stored.recent_from)})
+    text = json.dumps(
+        {**asdict(stored), "at": _iso(stored.at), "start": _iso(stored.start), "recent_from": _iso(stored.recent_from)}
+    )
     write_atomically(folder / ".staging", folder / "latest.json", lambda handle: _write_text(handle, text))
 
 

@@ -32,7 +32,10 @@ def openapi() -> dict[str, Any]:
     """Return the description."""
     paths: dict[str, Any] = {path: {"post": _post(path)} for path in (SCORE.path, PREDICT.path, EXPLAIN.path)}
     paths["/livez"] = {"get": _get("The process runs", {"200": {"description": "alive"}}, open_to_all=True)}
-    ready = {"200": {"description": "every champion is loaded"}, "503": {"description": "a champion is missing; details inside"}}
+    ready = {
+        "200": {"description": "a champion is loaded, none has failed"},
+        "503": {"description": "nothing loaded; details inside"},
+    }
     paths["/readyz"] = {"get": _get("Models are loaded", ready, open_to_all=True)}
     paths["/metrics"] = {"get": _get("Prometheus metrics", {"200": {"description": "text exposition format"}})}
     return {

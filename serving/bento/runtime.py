@@ -88,10 +88,14 @@ class Runtime:
         self._after_poll.append(callback)
 
     def readiness(self) -> Readiness:
-        """Return whether every champion is loaded, with details."""
+        """Return whether a champion is loaded and none has failed to load, with details.
+
+        A model without a champion does not hold the others back: calls for it are refused with 503 `model-not-loaded`.
+        """
         statuses = tuple(slot.status for slot in self._slots.values())
-        ready = all(status.version is not None for status in statuses if status.alias == CHAMPION)
-        return Readiness(ready, statuses)
+        champions = [status for status in statuses if status.alias == CHAMPION]
+        loaded = any(status.version is not None for status in champions)
+        return Readiness(loaded and not any(status.version is None and status.error for status in champions), statuses)
 
     def _polled(self) -> None:
         for callback in self._after_poll:

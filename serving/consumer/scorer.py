@@ -14,7 +14,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from aiops.errors import ContractError, Unavailable
+from aiops.errors import ContractError, ModelNotFound, Unavailable
 from serving import streams
 from serving.consumer.circuit_breaker import BreakerConfig, BreakerState, CircuitBreaker
 from serving.consumer.commit import Commit, Output, Position
@@ -125,6 +125,9 @@ class Scorer:
                 log.error("the scoring service refuses %d candidates: %s", candidates.num_rows, error)
                 self._breaker.succeeded()
                 return Silence(f"refused by the scoring service: {error}", ask_again=False)
+            except ModelNotFound as error:
+                self._breaker.succeeded()
+                return Silence(str(error), ask_again=False)
             except Unavailable as error:
                 self._down_reason = f"scoring service unavailable: {error}"
                 if trial or time.monotonic() >= give_up_at or self._parts.stop.wait(_RETRY_S):

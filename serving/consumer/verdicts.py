@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.decision import Opinion, decide
-from aiops.errors import Unavailable
+from aiops.errors import ModelNotFound, Unavailable
 from data_contracts import schemas
 from serving.streams import one_batch
 
@@ -41,7 +41,7 @@ class Models(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the models said about a batch of candidates; `predicted` covers its scheduled rows, None where there are none."""
+    """What the models said about candidates; `predicted` covers the scheduled rows, None without any or without a predictor."""
 
     scored: ScoredRows
     predicted: ScoredRows | None
@@ -75,11 +75,15 @@ def ask(models: Models, candidates: pa.RecordBatch) -> Answers:
     Raises:
         Unavailable: the service did not answer, or not with one row a row.
         ContractError: it refuses these rows; asking again is no use.
+        ModelNotFound: there is no detector to ask. A missing predictor only leaves the prediction out.
     """
     features = feature_rows(candidates)
     scheduled = features.filter(candidates.column("scheduled"))
     scored = _aligned(models.score, features)
-    return Answers(scored, _aligned(models.predict, scheduled) if scheduled.num_rows else None)
+    try:
+        return Answers(scored, _aligned(models.predict, scheduled) if scheduled.num_rows else None)
+    except ModelNotFound:
+        return Answers(scored, None)
 
 
 def _aligned(call: Callable[[pa.RecordBatch], ScoredRows], asked: pa.RecordBatch) -> ScoredRows:

@@ -259,7 +259,7 @@ def test_score_does_not_look_up() -> None:
     assert refusal.value.problem.field == "rows[0]"
 
 
-def test_without_a_champion_the_call_is_503_and_readiness_says_which() -> None:
+def test_a_model_without_champion_is_refused_with_503_and_holds_no_other_back() -> None:
     source = MemoryModels()
     source.add(ISOLATION_FOREST, linear(ISOLATION_FOREST, "1", 0.1), "champion")
     served = runtime(source, Lake(), ServingSettings())
@@ -269,8 +269,17 @@ def test_without_a_champion_the_call_is_503_and_readiness_says_which() -> None:
     readiness = served.readiness()
     served.stop()
     assert refusal.value.problem.status == 503
-    assert not readiness.ready
+    assert refusal.value.problem.kind == "model-not-loaded"
+    assert readiness.ready
     assert {slot.name for slot in readiness.slots if slot.version is None} == {INCIDENT_PREDICTOR}
+
+
+def test_with_no_champion_at_all_the_service_is_not_ready() -> None:
+    served = runtime(MemoryModels(), Lake(), ServingSettings())
+    served.start()
+    readiness = served.readiness()
+    served.stop()
+    assert not readiness.ready
 
 
 def test_explanations_add_up_and_speak() -> None:
