@@ -74,6 +74,8 @@ def main() -> None:
             continue
         for part in owned:
             part.advance(found.get(streams.telemetry(part.number), []))
+            if not found and part.since:
+                part.save()
     for part in owned:
         part.save()
 
