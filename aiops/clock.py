@@ -1,7 +1,8 @@
 """Event-time clock of recorded telemetry: what time it was when a piece of it arrived.
 
 A live row is judged against the wall clock. A recorded one has no arrival time, yet a row from the future must still be
-found; so recorded telemetry is cut into short pieces and each piece's own bulk of timestamps is its clock.
+found; so recorded telemetry is cut into short pieces and each piece's own timestamps are its clock: time has come as far as
+neighbouring rows agree that it has.
 """
 
 from collections.abc import Iterator
@@ -9,11 +10,16 @@ from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from aiops.types import IntArray
+
 PIECE_ROWS: Final = 4096
-_BULK: Final = 0.95
+_FOLLOWERS: Final = 8
+_STEPS: Final = 3
 _US: Final = 1_000_000
+_LEAST_REACH_US: Final = 300 * _US
 
 
 def pieces(table: pa.Table, rows: int = PIECE_ROWS) -> Iterator[pa.Table]:
@@ -23,15 +29,34 @@ def pieces(table: pa.Table, rows: int = PIECE_ROWS) -> Iterator[pa.Table]:
 
 
 def event_clock(piece: pa.Table, fallback: datetime) -> datetime:
-    """Return the time below which 95 % of the piece's timestamps lie, or `fallback` where none can be read.
+    """Return the newest timestamp that most of the rows after it do not fall behind, or `fallback` where none can be read.
 
-    A few rows from the future do not move it; more than one row in twenty would.
+    Rows come in order of time, at any step. A row from the future is followed by rows that fall behind it, so it does not move
+    the clock; half of any eight neighbours would. The last two rows, which nothing confirms, count where they are near.
     """
     times = piece["timestamp"]
     if not pa.types.is_timestamp(times.type):
         return fallback
-    known = times.cast(pa.timestamp("us", tz="UTC")).drop_null().to_numpy().astype(np.int64)
+    known: IntArray = times.cast(pa.timestamp("us", tz="UTC")).drop_null().to_numpy().astype(np.int64)
     if not len(known):
         return fallback
-    position = min(int(_BULK * len(known)), len(known) - 1)
-    return datetime.fromtimestamp(int(np.partition(known, position)[position]) / _US, tz=UTC)
+    confirmed = known[_confirmed(known)]
+    clock = int(confirmed.max()) if confirmed.size else int(known.max())
+    reach = max(_LEAST_REACH_US, _STEPS * _usual_step(known))
+    for last in sorted(known[-2:].tolist()):
+        clock = last if clock < last <= clock + reach else clock
+    return datetime.fromtimestamp(clock / _US, tz=UTC)
+
+
+def _confirmed(times: IntArray) -> npt.NDArray[np.bool_]:
+    """Return which rows are followed by two or more, up to eight, of which more than half are not earlier."""
+    seen, agreeing = np.zeros(times.size, np.int64), np.zeros(times.size, np.int64)
+    for distance in range(1, min(_FOLLOWERS, times.size - 1) + 1):
+        seen[:-distance] += 1
+        agreeing[:-distance] += times[distance:] >= times[:-distance]
+    return (seen >= 2) & (2 * agreeing > seen)
+
+
+def _usual_step(times: IntArray) -> int:
+    gaps = np.diff(np.unique(times))
+    return int(np.median(gaps)) if gaps.size else 0
