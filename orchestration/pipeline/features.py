@@ -6,8 +6,8 @@ one ended: days built one by one equal days built at once.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,21 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Telemetry with start <= timestamp < end; `resume` goes on from the state that a former window left at `start`."""
+    """Telemetry with start <= timestamp < end; `resume` goes on from the state that a former window left at `start`.
+
+    Ticks are closed through `through` where it is given: telemetry that ends within the window is no silence, and the stream
+    that goes on from there closes the later ones.
+    """
 
     start: datetime
     end: datetime
     resume: bool = True
+    through: datetime | None = None
+
+    @property
+    def last(self) -> datetime:
+        """Return the time through which ticks are closed."""
+        return min(self.end - INSTANT, self.through or self.end)
 
 
 def build_features(workspace: Workspace, window: Window, say: Callable[[str], None]) -> Built:
@@ -54,7 +64,7 @@ def build_features(workspace: Workspace, window: Window, say: Callable[[str], No
     if streamed := streamed_rows(workspace, window):
         say(f"features: the stream wrote {streamed:,} service rows of this window already; nothing to compute")
         return Built(0, 0, streamed, True, time.monotonic() - began)
-    backfill = Backfill(workspace, window)
+    backfill = Backfill(workspace, replace(window, through=_newest_point(workspace)))
     for index, (points, output) in enumerate(backfill.outputs()):
         key = f"{BACKFILL}{window.start:%Y%m%dT%H%M%S}-{index:05d}"
         workspace.lake.write("series_features", pa.Table.from_batches([output.series_features]), key)
@@ -72,6 +82,16 @@ def streamed_rows(workspace: Workspace, window: Window) -> int:
     if all(key.startswith(BACKFILL) for day in days for key in workspace.lake.keys("service_features", day)):
         return 0
     return int(workspace.lake.read("service_features", window.start, window.end, ["service"]).num_rows)
+
+
+def _newest_point(workspace: Workspace) -> datetime | None:
+    """Return the newest event time of the lake's telemetry, None where it is empty."""
+    days = workspace.lake.days("telemetry")
+    if not days:
+        return None
+    start = datetime.combine(days[-1], datetime.min.time(), UTC)
+    newest: datetime = pc.max(workspace.lake.read("telemetry", start, columns=["timestamp"])["timestamp"]).as_py()
+    return newest
 
 
 class Backfill:
@@ -95,7 +115,7 @@ class Backfill:
             for partition, (part, rows) in split_by_partition(batch, self._graph, self._partitions).items():
                 yield len(part), self._engines[partition].update(part, available[rows])
         for engine in self._engines.values():
-            yield 0, engine.close_through(self._window.end - INSTANT)
+            yield 0, engine.close_through(self._window.last)
 
     def count(self, points: int, output: EngineOutput) -> None:
         """Add one output to the totals."""

@@ -131,7 +131,7 @@ def test_the_predictor_figures_say_why_they_are_missing() -> None:
 
 
 def table_of(values: list[float], services: list[str]) -> pd.DataFrame:
-    frame = pd.DataFrame({name: values for name in SERVICE_FEATURES})
+    frame = pd.DataFrame(dict.fromkeys(SERVICE_FEATURES, values))
     return frame.assign(service=services, event_timestamp=START)
 
 
