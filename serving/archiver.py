@@ -1,14 +1,16 @@
-"""The archiver: copies the streams into the lake, each entry once.
+"""The archiver: copies the streams into the lake, each entry once, in few files.
 
-A chunk is planned (its first and last id are written down on the broker), written to the lake under a key made of those ids,
-and then committed. After a crash the planned chunk is written again under the same key, which replaces the same files: no row
-is lost or doubled whatever happens in between. Telemetry is validated again and carries the same `available_at` that stage 1
-used, so that a backfill from the lake replays what the stream saw; rows that the features refused as late or duplicate are in
-the rejected table too.
+Entries gather in an open part: one file a table whose key names the part's first entry. A round writes the whole part anew
+under that key, which replaces the file, so a crash at any point neither loses nor doubles a row. A part is closed when it has
+`chunk_entries` entries or is `part_s` old; only then may its entries leave the broker. Telemetry is validated again and carries
+the same `available_at` that stage 1 used, so that a backfill from the lake replays what the stream saw; rows that the features
+refused as late or duplicate are in the rejected table too.
 """
 
 import logging
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -35,10 +37,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ArchiveConfig:
-    """`partitions` copied; a round every `every_s`; at most `chunk_entries` entries a chunk (bounds memory)."""
+    """`partitions` copied; a round every `every_s`; a part has `chunk_entries` entries at most (bounds memory and the broker)."""
 
     partitions: tuple[int, ...]
     every_s: float = 10.0
+    part_s: float = 900.0
     chunk_entries: int = 128
     future_tolerance_s: int = 300
 
@@ -52,7 +55,10 @@ class Rows:
 
 
 class ArchivedStream:
-    """One stream and how its entries become rows. Taking it fences another archiver of the same stream."""
+    """One stream and its open part. Taking it fences another archiver of the same stream.
+
+    On the broker: `id` = everything up to here is in the lake; `part` = the open part begins after it; `clock_us` as of there.
+    """
 
     def __init__(self, broker: streams.Streams, stream: str, stage: str, partition: int) -> None:
         self.stream = stream
@@ -62,27 +68,42 @@ class ArchivedStream:
         self._epoch = broker.hash_increment(self._key, "epoch")
         held = broker.hash_all(self._key)
         self.through = held.get("id", streams.START)
-        self._planned = held.get("plan", "")
+        self.part_after = held.get("part", self.through)
         self.clock_us = int(held.get("clock_us", 0))
+        self._opened_s = time.monotonic()
+        self._counted: Counter[str] = Counter()
 
-    def next_chunk(self, entries: int) -> list[streams.Entry]:
-        """Return the chunk to write now: the planned one after a crash, else up to `entries` new entries, planned first."""
-        if self._planned and streams.id_parts(self._planned) > streams.id_parts(self.through):
-            return self._broker.range(self.stream, f"({self.through}", self._planned)
-        found = self._broker.range(self.stream, f"({self.through}", "+", entries)
-        if found:
-            self._planned = found[-1].entry_id
-            self._set({"plan": self._planned})
-        return found
+    def next_chunk(self, entries: int, closing: bool) -> list[streams.Entry]:
+        """Return the open part with what is new, up to `entries` entries; nothing where nothing is new, unless `closing`."""
+        found = self._broker.range(self.stream, f"({self.part_after}", "+", entries)
+        if self.through == self.part_after:
+            self._opened_s = time.monotonic()
+        return found if found and (closing or found[-1].entry_id != self.through) else []
+
+    def is_due(self, part_s: float) -> bool:
+        """Return whether the open part is `part_s` old."""
+        return self.through != self.part_after and time.monotonic() - self._opened_s >= part_s
 
     def key(self, chunk: Sequence[streams.Entry]) -> str:
-        """Return the deterministic lake key of `chunk`."""
-        return f"{self._label}-{chunk[0].entry_id}-{chunk[-1].entry_id}"
+        """Return the lake key of the part that `chunk` is."""
+        return f"{self._label}-{chunk[0].entry_id}"
 
-    def commit(self, through: str, clock_us: int) -> None:
+    def count(self, table: str, rows: int) -> int:
+        """Return how many of the part's rows in `table` were not counted before."""
+        new = rows - self._counted[table]
+        self._counted[table] = rows
+        return new
+
+    def keep_open(self, through: str) -> None:
         """Note that everything up to `through` is in the lake."""
-        self._set({"id": through, "clock_us": str(clock_us)})
-        self.through, self.clock_us = through, clock_us
+        self._set({"id": through, "part": self.part_after})
+        self.through = through
+
+    def close(self, through: str, clock_us: int) -> None:
+        """Note that everything up to `through` is in the lake and needed no more; the next part begins after it."""
+        self._set({"id": through, "part": through, "clock_us": str(clock_us)})
+        self.through, self.part_after, self.clock_us = through, through, clock_us
+        self._counted.clear()
 
     def _set(self, values: dict[str, str]) -> None:
         import redis
@@ -116,7 +137,7 @@ class Archiver:
         """
         while not stop.wait(self._config.every_s):
             try:
-                self.catch_up(stop)
+                self.catch_up(stop, closing=False)
             except Unavailable as error:
                 log.warning("archiver waits for the broker: %s", error)
         try:
@@ -124,13 +145,13 @@ class Archiver:
         except Unavailable as error:
             log.warning("archiver stopped before everything was copied, it goes on at the next start: %s", error)
 
-    def catch_up(self, stop: threading.Event) -> int:
-        """Copy until no stream has anything new, or stopped; return the number of rows copied."""
+    def catch_up(self, stop: threading.Event, closing: bool = True) -> int:
+        """Copy until no stream has anything new, or stopped; return the rows copied. `closing`: no part stays open."""
         if not self._taken:
             self._taken = self._take()
         total = 0
         for _ in range(_FINAL_PASSES):
-            copied = [self._copy(stream) for stream in self._taken if not stop.is_set()]
+            copied = [self._copy(stream, closing) for stream in self._taken if not stop.is_set()]
             total += sum(copied)
             if not any(copied):
                 break
@@ -151,18 +172,25 @@ class Archiver:
             ]
         return taken
 
-    def _copy(self, stream: ArchivedStream) -> int:
-        chunk = stream.next_chunk(self._config.chunk_entries)
+    def _copy(self, stream: ArchivedStream, closing: bool) -> int:
+        config = self._config
+        closing = closing or stream.is_due(config.part_s)
+        chunk = stream.next_chunk(config.chunk_entries, closing)
         if not chunk:
             return 0
         tables, clock_us = self._tables(stream, chunk)
+        copied = 0
         for part in tables:
-            written = self._lake.write(part.table, part.rows, stream.key(chunk))
-            self._note(part.table, written)
-        stream.commit(chunk[-1].entry_id, clock_us)
+            new = stream.count(part.table, self._lake.write(part.table, part.rows, stream.key(chunk)))
+            self._note(part.table, new)
+            copied += new
+        if not closing and len(chunk) < config.chunk_entries:
+            stream.keep_open(chunk[-1].entry_id)
+            return copied
+        stream.close(chunk[-1].entry_id, clock_us)
         if ":rejected:" in stream.stream or ":features:" in stream.stream:
             self._broker.trim_through(stream.stream, stream.through)
-        return max(1, sum(part.rows.num_rows for part in tables))
+        return max(1, copied)
 
     def _tables(self, stream: ArchivedStream, chunk: Sequence[streams.Entry]) -> tuple[list[Rows], int]:
         if ":telemetry:" in stream.stream:

@@ -74,6 +74,15 @@ def offset(stage: str, partition: int) -> str:
     return f"aiops:offset:{stage}:{partition}"
 
 
+def kept_after(held: Mapping[str, str]) -> str:
+    """Return after which id an archiver still needs entries, from its hash: its open part is written anew each round.
+
+    >>> kept_after({"id": "9-0", "part": "4-0"}), kept_after({})
+    ('4-0', '0-0')
+    """
+    return held.get("part", held.get("id", START))
+
+
 def counts(partition: int) -> str:
     """Return the hash of exact counters, moved by the same commit as the offset."""
     return f"aiops:counts:{partition}"

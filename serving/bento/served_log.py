@@ -2,6 +2,9 @@
 
 Delivery: a row is written exactly once; on a graceful stop everything queued is written; when the process is killed, at
 most the rows of the last flush interval are lost; when the lake cannot keep up, the oldest rows are dropped and counted.
+
+Few files: a flush writes the current part anew with what is new, under the part's key, which replaces its file. A part ends at
+`PART_ROWS` rows or with the hour.
 """
 
 import logging
@@ -22,6 +25,8 @@ from data_contracts.schemas import SERVED, SERVICE_FEATURES
 _logger = logging.getLogger(__name__)
 _TABLE: Final = "served"
 _CLOSE_ATTEMPTS: Final = 3
+PART_ROWS: Final = 8192
+"""Rows from which a part is full. A flush is never split, so a part may hold a flush more."""
 
 
 class TableWriter(Protocol):
@@ -102,7 +107,8 @@ class ServedLog:
         self._queue: deque[ServedRows] = deque()
         self._queued_rows = 0
         self._sequence = 0
-        self._unwritten: tuple[str, pa.Table] | None = None
+        self._part = SERVED.empty_table()
+        self._unwritten = 0
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="served-log", daemon=True)
@@ -135,16 +141,26 @@ class ServedLog:
     def flush(self) -> int:
         """Write what is queued; return the rows written. Called by the writer thread, and by tests instead of it.
 
-        A table that could not be written is kept with its key and is written first at the next call.
+        What could not be written stays in the part and is written first at the next call.
         """
         written = 0
-        if self._unwritten is not None:
-            written += self._write(*self._unwritten)
+        if self._unwritten:
+            written += self._write()
         batch = self._taken()
         if batch:
-            self._sequence += 1
-            written += self._write(f"{self._process}-{self._sequence:08d}", served_table(batch))
+            self._add(served_table(batch))
+            written += self._write()
         return written
+
+    def _add(self, rows: pa.Table) -> None:
+        """Add rows to the current part, or begin the next."""
+        size = self._part.num_rows
+        if size == 0 or size + rows.num_rows > PART_ROWS or _hour(self._part) != _hour(rows):
+            self._sequence += 1
+            self._part = rows
+        else:
+            self._part = pa.concat_tables([self._part, rows])
+        self._unwritten = rows.num_rows
 
     def close(self) -> None:
         """Write everything and end the thread; what the lake refuses three times is counted as dropped."""
@@ -155,24 +171,23 @@ class ServedLog:
 
     def _taken(self) -> list[ServedRows]:
         with self._lock:
-            if self._unwritten is not None:
+            if self._unwritten:
                 return []
             batch = list(self._queue)
             self._queue.clear()
             self._queued_rows = 0
         return batch
 
-    def _write(self, key: str, table: pa.Table) -> int:
+    def _write(self) -> int:
         try:
-            self._lake.write(_TABLE, table, key)
+            self._lake.write(_TABLE, self._part, f"{self._process}-{self._sequence:08d}")
         except Exception:
-            _logger.exception("served log: %d rows could not be written; they are kept and tried again", table.num_rows)
-            self._unwritten = (key, table)
+            _logger.exception("served log: %d rows could not be written; they are kept and tried again", self._unwritten)
             self._observer.failed()
             return 0
-        self._unwritten = None
-        self._observer.written(table.num_rows)
-        return int(table.num_rows)
+        written, self._unwritten = self._unwritten, 0
+        self._observer.written(written)
+        return written
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -181,12 +196,18 @@ class ServedLog:
             self.flush()
         for attempt in range(_CLOSE_ATTEMPTS):
             self.flush()
-            if self._unwritten is None and not self._queue:
+            if not self._unwritten and not self._queue:
                 return
             time.sleep(0.1 * (attempt + 1))
-        lost = self._queued_rows + (self._unwritten[1].num_rows if self._unwritten is not None else 0)
+        lost = self._queued_rows + self._unwritten
         self._observer.dropped(lost)
         _logger.error("served log: %d rows could not be written before the stop", lost)
+
+
+def _hour(rows: pa.Table) -> datetime:
+    """Return the hour in which the first row was served."""
+    first: datetime = rows["served_at"][0].as_py()
+    return first.replace(minute=0, second=0, microsecond=0)
 
 
 def _nullable(values: FloatArray) -> pa.DoubleArray:

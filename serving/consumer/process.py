@@ -150,7 +150,10 @@ def build_archiver(config: ConsumerConfig, broker: streams.Streams, note: Callab
 
     settings = config.settings
     archive = ArchiveConfig(
-        config.partitions, settings.consumer.archive_every_s, future_tolerance_s=settings.telemetry.future_tolerance_s
+        config.partitions,
+        settings.consumer.archive_every_s,
+        chunk_entries=min(128, settings.consumer.max_backlog // 2),  # an open part must not fill the stream
+        future_tolerance_s=settings.telemetry.future_tolerance_s,
     )
     return Archiver(broker, Lake(settings.lake_path), archive, note)
 

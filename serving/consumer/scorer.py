@@ -192,7 +192,7 @@ class Scorer:
         for stream, stage in ((streams.DETECTIONS, "archive-detections"), (streams.PREDICTIONS, "archive-predictions")):
             through = f"{oldest_ms}-0"
             if self._parts.config.archives:
-                archived = broker.hash_all(streams.offset(stage, 0)).get("id", streams.START)
+                archived = streams.kept_after(broker.hash_all(streams.offset(stage, 0)))
                 through = min(through, archived, key=streams.id_parts)
             broker.trim_through(stream, through)
 

@@ -161,7 +161,7 @@ class OwnedPartition:
     def _trim(self) -> None:
         through = self._store.replayable_from
         if self._parts.config.archives:
-            archived = self._parts.broker.hash_all(streams.offset(ARCHIVE_STAGE, self.number)).get("id", streams.START)
+            archived = streams.kept_after(self._parts.broker.hash_all(streams.offset(ARCHIVE_STAGE, self.number)))
             through = min(through, archived, key=streams.id_parts)
         if through != streams.START:
             self._parts.broker.trim_through(self.stream, through)

@@ -21,7 +21,7 @@ from serving.bento.problem import ProblemError
 from serving.bento.rows import RequestRows
 from serving.bento.runtime import Adapters, Runtime
 from serving.bento.scoring import INCIDENT_PREDICTOR, ISOLATION_FOREST, PREDICT, SCORE, Answer
-from serving.bento.served_log import ServedLog, ServedRows
+from serving.bento.served_log import PART_ROWS, ServedLog, ServedRows
 from tests.fakes_models import LinearModel, linear, load_linear, online_row, point_alias, write_linear
 
 NAME = ISOLATION_FOREST
@@ -54,7 +54,8 @@ class Lake:
         if self.refusals:
             self.refusals -= 1
             raise OSError("disk full")
-        assert key not in self.tables
+        before = self.tables.get(key)
+        assert before is None or rows.slice(0, before.num_rows).equals(before)
         self.tables[key] = rows
         return int(rows.num_rows)
 
@@ -324,3 +325,19 @@ def test_what_exceeds_the_queue_is_dropped_oldest_first_and_counted() -> None:
     log.flush()
     assert metrics.served_dropped._value.get() == 500
     assert [entry["service"] for entry in lake.rows()] == [f"{number}" for number in range(5, 15) for _ in range(100)]
+
+
+def test_flushes_gather_in_parts_that_end_when_full_or_with_the_hour() -> None:
+    lake, metrics = Lake(), ScoringMetrics(CollectorRegistry())
+    log = ServedLog(lake, 1_000_000, 60.0, metrics, "process")
+    moments = [NOW + timedelta(minutes=10 * number) for number in range(10)]
+    sizes = [100] * 9 + [PART_ROWS]
+    for moment, size in zip(moments, sizes, strict=True):
+        rows = rows_of(["a"] * size)
+        log.append(
+            ServedRows(moment, "id", NAME, "1", "champion", rows.services, rows.event_times, rows.features, np.zeros(size))
+        )
+        assert log.flush() == size
+    assert [table.num_rows for table in lake.tables.values()] == [600, 300, PART_ROWS]
+    assert [row["served_at"] for row in lake.rows()] == np.repeat(moments, sizes).tolist()
+    assert metrics.served_rows._value.get() == sum(sizes)
