@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiops.settings import Settings, TelemetrySettings
-from aiops.simulator.config import DriftSpec, SimulationConfig
+from aiops.simulator.config import SimulationConfig
 from orchestration.pipeline.features import Window, build_features
 from orchestration.pipeline.ingest import ingest, ingest_truth
 from orchestration.workspace import Workspace
@@ -19,11 +19,14 @@ def open_space(home: Path) -> Workspace:
     return Workspace.open(Settings(home=home, telemetry=TelemetrySettings(step_s=STEP_S)))
 
 
-def filled(home: Path, days: int = 3, services: int = 4, drift: DriftSpec | None = None) -> Workspace:
-    """Return a workspace with `days` whole days from `DAY` on, eight incidents each."""
+BUSY = SimulationConfig(services=4, hours=72, step_s=STEP_S, incidents_per_day=8)
+"""Three days with eight incidents each."""
+
+
+def filled(home: Path, config: SimulationConfig = BUSY) -> Workspace:
+    """Return a workspace with the whole simulation, which starts at `DAY`."""
     workspace = open_space(home)
-    config = SimulationConfig(services=services, hours=24 * days, step_s=STEP_S, incidents_per_day=8, drift=drift)
-    source, end = SimulatedSource(config), DAY + timedelta(days=days)
+    source, end = SimulatedSource(config), DAY + timedelta(hours=config.hours)
     ingest_truth(workspace, source)
     ingest(workspace, source.name, source.batches(), end, lambda _: None)
     build_features(workspace, Window(DAY, end), lambda _: None)
