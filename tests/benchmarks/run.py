@@ -1,76 +1,138 @@
-"""All speed figures, one benchmark after the other, each in a process of its own; asserts nothing. `make bench` is this.
+"""All benchmarks, each in a process of its own: one table of medians beside their baselines. Nothing is asserted.
 
-`python -m tests.benchmarks.run [NAME …] [--json FILE]`; names as in `bench_<name>.py`. A baseline of 0 means that there is none.
+`python -m tests.benchmarks.run [NAME…] [--json FILE]`; a name is that of a file, with or without `bench_`. Every benchmark
+prints JSON lines: name, value, unit, baseline (the least that could be done instead; 0 = there is none). Rounds are repeated
+while the next one fits into the time given, and medians are shown.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
 
 FOLDER = Path(__file__).parent
+QUICK: Mapping[str, tuple[str, ...]] = {
+    "bench_serving": ("--seconds", "1.5", "--singles", "500"),
+    "bench_simulator": ("--hours", "48", "--repeats", "2"),
+    "bench_validate": ("--rows", "300000", "--repeats", "3"),
+}
+"""Arguments that keep a round short; alone, a benchmark measures longer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """One line of a benchmark; `baseline` is what it is compared with, in the same unit."""
+class Measured:
+    """Median of one figure over `runs` rounds; `ratio` = value / baseline, None where there is no baseline."""
 
-    benchmark: str
     name: str
     value: float
     unit: str
     baseline: float
-
-    @property
-    def text(self) -> str:
-        """Return the figure as a line of the table."""
-        beside = f"{self.value / self.baseline:8.2f} x of {self.baseline:,.4g}" if self.baseline else ""
-        return f"{self.name:<48} {self.value:>15,.4g} {self.unit:<9} {beside}".rstrip()
+    ratio: float | None
+    runs: int
 
 
-def names() -> list[str]:
-    """Return the names of all benchmarks."""
-    return sorted(path.stem.removeprefix("bench_") for path in FOLDER.glob("bench_*.py"))
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All figures, and what they were measured under: load = runnable processes a core before the start."""
+
+    cores: int
+    load_a_core: float
+    seconds: float
+    figures: tuple[Measured, ...]
 
 
-def figures(benchmark: str) -> Iterator[Figure]:
-    """Run one benchmark and yield its figures.
+def benchmarks(names: Sequence[str]) -> list[str]:
+    """Return the module names chosen, all where none is named."""
+    known = sorted(path.stem for path in FOLDER.glob("bench_*.py"))
+    wanted = [name if name.startswith("bench_") else f"bench_{name}" for name in names]
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        raise SystemExit(f"no benchmark {', '.join(unknown)}; there are {', '.join(known)}")
+    return wanted or known
 
-    Raises:
-        CalledProcessError: it ended with an error; its own message is on stderr.
+
+def lines_of(name: str) -> list[dict[str, object]]:
+    """Run one benchmark and return what it printed; its errors go to our standard error."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *QUICK.get(name, ())]
+    answer = subprocess.run(command, cwd=FOLDER.parents[1], stdout=subprocess.PIPE, text=True, check=False)
+    if answer.returncode:
+        raise SystemExit(f"{name} ended with {answer.returncode}")
+    return [json.loads(line) for line in answer.stdout.splitlines() if line.startswith("{")]
+
+
+def medians(lines: Iterable[Mapping[str, object]]) -> tuple[Measured, ...]:
+    """Return one figure a name, in the order of first appearance.
+
+    >>> medians([{"name": "a", "value": v, "unit": "s", "baseline": 2} for v in (1, 9, 4)])[0].ratio
+    2.0
     """
-    command = [sys.executable, "-m", f"tests.benchmarks.bench_{benchmark}"]
-    done = subprocess.run(command, cwd=FOLDER.parents[1], stdout=subprocess.PIPE, text=True, check=True)
-    for line in done.stdout.splitlines():
-        if line.startswith("{"):
-            found = json.loads(line)
-            yield Figure(benchmark, found["name"], float(found["value"]), found["unit"], float(found["baseline"]))
+    found: defaultdict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    for line in lines:
+        found[(str(line["name"]), str(line["unit"]))].append((float(str(line["value"])), float(str(line["baseline"]))))
+    return tuple(_measured(key, figures) for key, figures in found.items())
 
 
-def main() -> int:
-    """Run and print; return 1 where a benchmark ended with an error."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *names()], help="default: all")
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
+def _measured(key: tuple[str, str], figures: Sequence[tuple[float, float]]) -> Measured:
+    value, baseline = (median(column) for column in zip(*figures, strict=True))
+    return Measured(key[0], value, key[1], baseline, value / baseline if baseline else None, len(figures))
+
+
+def measure(names: Sequence[str], budget_s: float, say: Console) -> Report:
+    """Run the benchmarks, again as long as another round fits into `budget_s`."""
+    cores = os.cpu_count() or 1
+    load, started = os.getloadavg()[0] / cores, time.monotonic()
+    lines: list[dict[str, object]] = []
+    spent, longest = 0.0, 0.0
+    while spent + longest <= budget_s or not lines:
+        for name in names:
+            say.print(f"{name} …")
+            lines += lines_of(name)
+        longest = max(longest, time.monotonic() - started - spent)
+        spent = time.monotonic() - started
+        if spent >= budget_s:
+            break
+    return Report(cores, round(load, 2), round(spent, 1), medians(lines))
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the table."""
+    title = f"{report.cores} cores, load {report.load_a_core:g} a core before, {report.seconds:.0f} s"
+    table = Table(title=title, title_justify="left")
+    table.add_column("benchmark")
+    for heading in ("median", "baseline", "ratio", "runs"):
+        table.add_column(heading, justify="right")
+    table.add_column("unit")
+    for one in report.figures:
+        ratio = "" if one.ratio is None else f"{one.ratio:.3g}"
+        baseline = f"{one.baseline:,.4g}" if one.baseline < 1000 else f"{one.baseline:,.0f}"
+        value = f"{one.value:,.4g}" if one.value < 1000 else f"{one.value:,.0f}"
+        table.add_row(one.name, value, baseline if one.baseline else "", ratio, str(one.runs), one.unit)
+    console.print(table)
+
+
+def main() -> None:
+    """Parse the command line, measure, show."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("names", nargs="*", help="benchmarks to run (default: all)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--budget-s", type=float, default=200.0, help="no further round begins that would exceed this")
     options = parser.parse_args()
-    seen: list[Figure] = []
-    failed: list[str] = []
-    for benchmark in options.names or names():
-        print(f"\n{benchmark}", flush=True)
-        try:
-            for figure in figures(benchmark):
-                print(f"  {figure.text}", flush=True)
-                seen.append(figure)
-        except subprocess.CalledProcessError as error:
-            failed.append(benchmark)
-            print(f"  ended with code {error.returncode}", file=sys.stderr)
+    names = benchmarks(options.names)
+    report = measure(names, options.budget_s, Console(stderr=True))
+    show(report, Console())
     if options.json is not None:
-        options.json.write_text(json.dumps([asdict(figure) for figure in seen], indent=2), encoding="utf-8")
-    return 1 if failed else 0
+        options.json.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
