@@ -81,6 +81,7 @@ def build_training_set(workspace: Workspace, request: TrainingRequest, say: Call
     say(f"joining {len(spine):,} decision times through Feast, one every {step_s} s a service")
     joined = feature_store.training_frame(workspace.settings, spine, INCIDENT_PREDICTION.name)
     frame = joined.assign(event_timestamp=joined["tick"])[["service", "event_timestamp", *SERVICE_FEATURES]]
+    frame = _with_own_vectors(workspace, frame, spine.duplicated(["service", "event_timestamp"], keep=False))
     labelled = _labelled(workspace, frame, at)
     folder = workspace.settings.root / "training"
     path = folder / f"{at:%Y%m%dT%H%M%S}-{'drift' if request.recent_from else 'full'}.parquet"
@@ -135,9 +136,28 @@ def _spine(workspace: Workspace, at: datetime) -> tuple[pd.DataFrame, int]:
     tick_us = rows["event_timestamp"].cast(pa.int64()).to_numpy()
     chosen = rows.filter(pa.array(tick_us // (step_s * 1_000_000) % every == 0))
     known = chosen.filter(pa.array(chosen["available_at"].cast(pa.int64()).to_numpy() <= int(at.timestamp() * 1e6)))
-    frame = known.to_pandas().drop_duplicates(["service", "event_timestamp"], keep="last")
+    frame = known.to_pandas().sort_values("available_at", kind="stable").drop_duplicates(["service", "event_timestamp"])
     renamed = frame.rename(columns={"event_timestamp": "tick", "available_at": "event_timestamp"})
     return renamed.reset_index(drop=True), step_s * every
+
+
+def _with_own_vectors(workspace: Workspace, frame: pd.DataFrame, together: "pd.Series[bool]") -> pd.DataFrame:
+    """Return `frame` in which ticks that became available `together` hold their own vectors.
+
+    A stream that catches up closes many ticks at one moment. As of that moment the newest of them is known, so a join gives its
+    vector to all: to ticks whose labels it would betray. The service is asked about each tick with its own vector.
+    """
+    if not together.any():
+        return frame
+    ticks = frame.loc[together, "event_timestamp"]
+    end = ticks.max() + pd.Timedelta(microseconds=1)
+    rows = workspace.lake.read("service_features", ticks.min().to_pydatetime(), end.to_pydatetime()).to_pandas()
+    rows = rows.sort_values("available_at", kind="stable").drop_duplicates(["service", "event_timestamp"])
+    keys, names = ["service", "event_timestamp"], list(SERVICE_FEATURES)
+    own = frame.loc[together, keys].merge(rows[[*keys, *names]], on=keys, how="left", validate="one_to_one")
+    whole = frame.copy()
+    whole.loc[together, names] = own[names].to_numpy()
+    return whole
 
 
 def _labelled(workspace: Workspace, frame: pd.DataFrame, at: datetime) -> pa.Table:
