@@ -4,7 +4,8 @@ Four corrections come before any test, because each alone would raise false alar
 
 1. rows of services that a known incident can reach along calls are masked: an incident is not drift;
 2. each service is centred and scaled by its own reference median and spread: one model serves services of every size;
-3. the reference is drawn to the same hours of day (and weekday or weekend) as the current rows: night is not drift;
+3. the reference is drawn to the same hours of day (and weekday or weekend) as the current rows: night is not drift; where
+   it has too few of them, the columns that follow the time of day are left out and named;
 4. columns that are unknown or nearly so on one side are screened out and named: Evidently aborts on an empty column.
 """
 
@@ -115,12 +116,17 @@ def measure_drift(reference: pd.DataFrame, current: pd.DataFrame, policy: DriftP
         return _unchecked(
             f"{len(current)} rows were served outside incidents; at least {policy.min_rows} are needed", reference, current
         )
-    reference, current = match_season(reference, current, policy.reference_rows)
-    if min(len(reference), len(current)) < policy.min_rows:
-        text = f"only {len(reference)} reference and {len(current)} current rows share hours of day; {policy.min_rows} are needed"
-        return _unchecked(text, reference, current)
+    if len(reference) < policy.min_rows:
+        return _unchecked(f"the reference holds {len(reference)} rows; at least {policy.min_rows} are needed", reference, current)
+    matched = match_season(reference, current, policy.reference_rows)
+    seasons = min(map(len, matched)) >= policy.min_rows
+    if seasons:
+        reference, current = matched
     reference, current = _scale_by_service(reference, current)
     columns, screened = _screen(reference, current, policy.known_share)
+    if not seasons:
+        screened += tuple(f"{name}: the reference has too few rows of these hours of day" for name in columns if _seasonal(name))
+        columns = [name for name in columns if not _seasonal(name)]
     if not columns:
         return _unchecked("no column is known on both sides", reference, current)
     scores, page = _evidently(reference[columns], current[columns], policy, html)
@@ -140,6 +146,11 @@ def match_season(reference: pd.DataFrame, current: pd.DataFrame, rows: int) -> t
     ratio = float(np.clip(available, min(1.0, ceiling), ceiling))
     picks = [_spread(groups[key], max(1, round(ratio * count))) for key, count in sorted(counts.items())]
     return reference.iloc[np.sort(np.concatenate(picks))], current.loc[np.isin(ours, counts.index)]
+
+
+def _seasonal(column: str) -> bool:
+    """Return whether a column follows the time of day by itself; the abnormality columns are free of it."""
+    return column.endswith(("_level", "_slope_per_min")) or column == "minutes_to_limit"
 
 
 def _season(rows: pd.DataFrame) -> np.ndarray:

@@ -63,7 +63,7 @@ def decide(
     The challenger must keep the contracts and the latency budget. Against a champion it may lose no recall at the same alert
     budget, nor at its own threshold (what a champion only catches by overspending does not count); at equal recall it must be
     better on the first figure that differs: pages beyond the budget as shipped, PR-AUC, false pages. A first model must beat
-    the trivial baseline, unless `allow_first`. Without incidents in the replay recall is a tie.
+    the trivial baseline, or keep the page budget where the replay has no incident, unless `allow_first`.
 
     Raises:
         ConfigurationError: the replay has no rows.

@@ -21,6 +21,7 @@ from serving import streams
 from serving.broker import EmbeddedBroker, connect
 
 DRAIN_S = 180.0
+PACE_OFFSETS = 4
 
 
 def with_free_ports(settings: Settings) -> Settings:
@@ -44,6 +45,7 @@ class LiveLoop:
         self._settings = workspace.settings
         self._broker = EmbeddedBroker(workspace.settings)
         self._children = Supervisor(workspace.settings.root / "logs", say)
+        self._streams = streams.Streams(connect(workspace.settings))
         self._load = Load(workspace.settings)
 
     def __enter__(self) -> Self:
@@ -80,13 +82,30 @@ class LiveLoop:
         if dead is not None:
             raise Unavailable(f"{dead.spec.name} ended during the replay. Its log ({dead.log}) ends:\n{dead.tail()}")
 
+    def pace(self) -> None:
+        """Wait while the consumer is more than a few source offsets behind: a replay should not measure its own queue.
+
+        Raises:
+            Unavailable: a process has ended, or the consumer stands still for three minutes.
+        """
+        broker, deadline = self._streams, time.monotonic() + DRAIN_S
+        while max(self._behind(broker, partition) for partition in range(self._settings.broker.partitions)) > PACE_OFFSETS:
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise Unavailable(f"the consumer committed nothing for {DRAIN_S:.0f} s; see {self._settings.root / 'logs'}")
+            time.sleep(0.005)
+
+    def _behind(self, broker: streams.Streams, partition: int) -> int:
+        committed = broker.hash_all(streams.offset("stage1", partition)).get("id", streams.START)
+        return streams.id_parts(broker.last_id(streams.telemetry(partition)))[0] - streams.id_parts(committed)[0]
+
     def drain(self) -> None:
         """Wait until everything published is scored, committed and in the lake.
 
         Raises:
             Unavailable: it is not within three minutes, or a process has ended.
         """
-        broker, deadline = streams.Streams(connect(self._settings)), time.monotonic() + DRAIN_S
+        broker, deadline = self._streams, time.monotonic() + DRAIN_S
         calm = 0
         while calm < 3:
             waiting = self._waiting(broker)
@@ -119,7 +138,7 @@ class LiveLoop:
 
     def counts(self) -> dict[str, int]:
         """Return the exact counters of all partitions."""
-        broker = streams.Streams(connect(self._settings))
+        broker = self._streams
         total: dict[str, int] = {}
         for partition in range(self._settings.broker.partitions):
             for name, value in broker.hash_all(streams.counts(partition)).items():

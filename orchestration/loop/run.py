@@ -36,7 +36,6 @@ Say = Callable[[str], None]
 MARKER: Final = "run.json"
 """Marks a home that was made by a run, which the next run may clear."""
 KEPT: Final = ("logs", LOCK)
-BACKLOG_ENTRIES: Final = 40
 PATIENCE_S: Final = 60.0
 LOAD_ROWS: Final = 5
 
@@ -125,9 +124,9 @@ class Run:
         story, split = self.story, self._scenario.split
         settings = self._workspace.settings
         partitions = settings.broker.partitions
-        config = ProducerConfig(max_backlog=BACKLOG_ENTRIES, patience_s=PATIENCE_S)
+        config = ProducerConfig(patience_s=PATIENCE_S)
         producer = TelemetryProducer(connect(settings), partitions, self._workspace.graph(), config)
-        story.replay = Replay(producer, self._scenario.source.incidents(), split.replay_start)
+        story.replay = Replay(producer, self._scenario.source.incidents(), split.replay_start, live.pace)
         self._note_tenure(split.replay_start)
         live.start_load(self._load_rows())
         first_loads = live.scorer_metrics().total("aiops_scoring_model_swaps_total")

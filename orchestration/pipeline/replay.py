@@ -28,9 +28,15 @@ class Replayed:
 
 
 class Replay:
-    """Publishes chunk after chunk under consecutive source offsets; made once per finite stream."""
+    """Publishes chunk after chunk under consecutive source offsets; made once per finite stream.
 
-    def __init__(self, producer: TelemetryProducer, incidents: pa.Table, now: datetime) -> None:
+    `pace` is called before every piece: it may wait until the consumer has caught up.
+    """
+
+    def __init__(
+        self, producer: TelemetryProducer, incidents: pa.Table, now: datetime, pace: Callable[[], None] = lambda: None
+    ) -> None:
+        self._pace = pace
         self._producer = producer
         self._seq = producer.resume_from()
         self._incidents = sorted(incidents.to_pylist(), key=lambda row: row["known_at"])
@@ -47,6 +53,7 @@ class Replay:
         """Publish chunks in event-time order, and each incident label before its time comes."""
         for chunk in chunks:
             for piece in pieces(chunk):
+                self._pace()
                 self._clock = event_clock(piece, self._clock)
                 self._publish_incident_labels()
                 self.entries += self._producer.publish(piece, self._seq, self._clock)
