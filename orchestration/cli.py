@@ -61,6 +61,9 @@ def run(arguments: list[str]) -> int:
     except AiopsError as error:
         complain(str(error))
         return error.exit_code
+    except (PermissionError, FileNotFoundError, NotADirectoryError) as error:
+        complain(f"{error.filename or 'file'}: {error.strerror}; check AIOPS_HOME and the paths that were given")
+        return 1
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

@@ -14,28 +14,35 @@ LOCK: Final = "home.lock"
 
 @contextmanager
 def hold(home: Path, command: str) -> Iterator[None]:
-    """Hold `home` for `command`; children do not inherit the lock.
+    """Hold `home` for `command`; children do not inherit the lock, and nothing of it stays in the folder.
 
     Raises:
         ConfigurationError: another process holds it, or the folder cannot be written.
     """
     try:
         home.mkdir(parents=True, exist_ok=True)
-        lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = _taken(home)
     except OSError as error:
         raise ConfigurationError(f"AIOPS_HOME {home}: {error.strerror}; name a folder that can be written") from error
     try:
-        _take(lock, home)
-        os.ftruncate(lock, 0)
         os.write(lock, f"{command}, process {os.getpid()}".encode())
         yield
     finally:
+        (home / LOCK).unlink(missing_ok=True)
         os.close(lock)
 
 
-def _take(lock: int, home: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(lock, 200, 0).decode(errors="replace") or "another process"
-        raise ConfigurationError(f"AIOPS_HOME {home} is in use by {holder}; end it, or give another AIOPS_HOME") from error
+def _taken(home: Path) -> int:
+    """Return the locked file; one that its last holder removed meanwhile is no lock, then another is made."""
+    while True:
+        lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(lock, 200, 0).decode(errors="replace") or "another process"
+            os.close(lock)
+            raise ConfigurationError(f"AIOPS_HOME {home} is in use by {holder}; end it, or give another AIOPS_HOME") from error
+        if os.fstat(lock).st_nlink:
+            os.ftruncate(lock, 0)
+            return lock
+        os.close(lock)

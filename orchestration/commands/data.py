@@ -97,4 +97,6 @@ def redrive(
         raise ConfigurationError("rejected redrive: name ids or --reason; `aiops rejected list` shows both")
     chosen = RejectedFilter(reason=reason, ids=tuple(reject_id or ()))
     result = redrive_rejected(Workspace.open(), chosen, datetime.now(UTC))
+    if reject_id and not result.tried:
+        raise ConfigurationError(f"rejected redrive: no row has the id {', '.join(reject_id)}; `aiops rejected list` shows ids")
     print_json(result) if as_json else print_facts("Re-driven", asdict(result))

@@ -81,6 +81,8 @@ def models(
     from orchestration.pipeline.deployment import list_models
     from orchestration.workspace import Workspace
 
+    if name is not None:
+        _refuse_unknown(name)
     workspace = Workspace.open()
     if audit:
         entries = workspace.registry.audit(name)
@@ -107,6 +109,7 @@ def promote(
     from orchestration.pipeline import deployment
     from orchestration.workspace import Workspace
 
+    _refuse_unknown(name)
     moved = deployment.promote(Workspace.open(), name, version, deployment.change(datetime.now(UTC), why), force)
     print_json(moved) if as_json else print_facts("Promoted", asdict(moved))
 
@@ -116,6 +119,7 @@ def rollback(name: ModelName, why: Why = "rolled back by hand", as_json: AsJson 
     from orchestration.pipeline import deployment
     from orchestration.workspace import Workspace
 
+    _refuse_unknown(name)
     moved = deployment.rollback(Workspace.open(), name, deployment.change(datetime.now(UTC), why))
     print_json(moved) if as_json else print_facts("Rolled back", asdict(moved))
 
@@ -131,3 +135,12 @@ def verdict(
 
     given = give_verdict(Workspace.open(), detection_id, right, datetime.now(UTC))
     print_json(given) if as_json else print_facts("Verdict", asdict(given))
+
+
+def _refuse_unknown(name: str) -> None:
+    """Raise ModelNotFound for a name that the catalogue does not have."""
+    from aiops.errors import ModelNotFound
+    from models.catalog import MODELS
+
+    if name not in MODELS:
+        raise ModelNotFound(f"model {name!r} is not known; name one of {', '.join(MODELS)}")

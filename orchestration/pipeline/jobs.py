@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from aiops import errors
 from aiops.errors import AiopsError
 from aiops.settings import Settings
 from models.catalog import MODELS
@@ -22,7 +23,11 @@ QUIET: Final = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
 class JobFailed(AiopsError):
-    """A Dagster job ended with a failed step or check; the message says which and why."""
+    """A Dagster job ended with a failed step or check; the message says which and why, the exit code is the cause's."""
+
+    def __init__(self, message: str, exit_code: int = AiopsError.exit_code) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def run_job(workspace: Workspace, name: str, config: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> str:
@@ -39,7 +44,9 @@ def run_job(workspace: Workspace, name: str, config: Mapping[str, Any], tags: Ma
     with _environment_of(workspace.settings), dg.DagsterInstance.get() as instance:
         result = job.execute_in_process(run_config=run_config, instance=instance, tags=dict(tags or {}), raise_on_error=False)
     if not result.success:
-        raise JobFailed(f"job {name} failed: {_failures(result)}; see run {result.run_id} in the Dagster UI (`aiops up`)")
+        raise JobFailed(
+            f"job {name} failed: {_failures(result)}; see run {result.run_id} in the Dagster UI (`aiops up`)", _exit_code(result)
+        )
     return result.run_id
 
 
@@ -98,3 +105,11 @@ def _cause(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
     innermost = error.cause if error and error.cause else error
     return innermost.message.strip() if innermost else "unknown"
+
+
+def _exit_code(result: "dg.ExecuteInProcessResult") -> int:
+    """Return the exit code of the error that failed the first failed step, 1 where it is none of ours."""
+    failed = next((event.step_failure_data.error for event in result.all_events if event.is_step_failure), None)
+    innermost = failed.cause if failed and failed.cause else failed
+    kind = getattr(errors, innermost.cls_name or "", AiopsError) if innermost else AiopsError
+    return int(getattr(kind, "exit_code", AiopsError.exit_code))

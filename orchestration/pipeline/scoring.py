@@ -1,5 +1,6 @@
 """Service vectors from a file, scored by the running service."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 import pyarrow as pa
 
-from aiops.errors import ConfigurationError, ContractError
+from aiops.errors import ConfigurationError, ContractError, Unavailable
 from aiops.settings import Settings
 from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
 from serving.scoring_client import ScoringClient
@@ -30,7 +31,7 @@ def score_file(settings: Settings, path: Path, predict: bool) -> ScoredFile:
 
     Raises:
         ConfigurationError: no such file, or an ending that is not read.
-        ContractError: the column service is missing, or there is no feature column.
+        ContractError: the file cannot be read, the column service is missing, or no column is a feature.
         Unavailable: the service does not answer.
     """
     batch = _vectors(_read(path))
@@ -39,7 +40,10 @@ def score_file(settings: Settings, path: Path, predict: bool) -> ScoredFile:
         settings.scoring_url, float(settings.serving.timeout_s), token.get_secret_value() if token else None
     ) as client:
         ask = client.predict if predict else client.score
-        answers = [ask(batch.slice(start, BATCH)) for start in range(0, batch.num_rows, BATCH)]
+        try:
+            answers = [ask(batch.slice(start, BATCH)) for start in range(0, batch.num_rows, BATCH)]
+        except Unavailable as error:
+            raise Unavailable(f"{error}; is the service up (`aiops up`) and its model promoted (`aiops models`)?") from error
     rows = [row for answer in answers for row in answer.rows.to_pylist()]
     return ScoredFile("incident-predictor" if predict else "isolation-forest", answers[-1].model_version if answers else "", rows)
 
@@ -47,13 +51,17 @@ def score_file(settings: Settings, path: Path, predict: bool) -> ScoredFile:
 def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise ConfigurationError(f"rows: {path} does not exist; give a .parquet, .csv or .json file of service vectors")
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    if path.suffix == ".csv":
-        return pd.read_csv(path)
-    if path.suffix == ".json":
-        return pd.read_json(path)
-    raise ConfigurationError(f"rows: {path.suffix!r} is not read; give .parquet, .csv or .json")
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".parquet": pd.read_parquet,
+        ".csv": pd.read_csv,
+        ".json": pd.read_json,
+    }
+    if path.suffix not in readers:
+        raise ConfigurationError(f"rows: {path.suffix!r} is not read; give .parquet, .csv or .json")
+    try:
+        return readers[path.suffix](path)
+    except (ValueError, OSError) as error:  # pyarrow's and pandas' parse errors are ValueErrors
+        raise ContractError(f"rows: {path} cannot be read as {path.suffix[1:]}: {error}; give a readable file") from error
 
 
 def _vectors(frame: pd.DataFrame) -> pa.RecordBatch:
@@ -63,7 +71,10 @@ def _vectors(frame: pd.DataFrame) -> pa.RecordBatch:
     if not known:
         raise ContractError(f"rows: no feature column; the file has {list(frame.columns)}, features are {list(SERVICE_FEATURES)}")
     given = frame["event_timestamp"] if "event_timestamp" in frame else pd.Series([datetime.now(UTC)] * len(frame))
-    times = pd.to_datetime(given, utc=True).dt.as_unit("us")
+    try:
+        times = pd.to_datetime(given, utc=True).dt.as_unit("us")
+        features = {name: pa.array(frame[name].astype("float64"), from_pandas=True) for name in known}
+    except (ValueError, TypeError) as error:
+        raise ContractError(f"rows: {error}; features must be numbers, event_timestamp ISO 8601 times") from error
     columns: dict[str, Any] = {"service": pa.array(frame["service"].astype(str)), "event_timestamp": pa.array(times, TIMESTAMP)}
-    features = {name: pa.array(frame[name].astype("float64"), from_pandas=True) for name in known}
     return pa.RecordBatch.from_pydict({**columns, **features})

@@ -41,7 +41,9 @@ def give_verdict(workspace: Workspace, detection_id: str, right: bool, at: datet
     """
     known = workspace.lake.read("detections", columns=["detection_id"])["detection_id"]
     if detection_id not in known.to_pylist():
-        raise ContractError(f"detection_id {detection_id!r} is not in the lake's detections; `aiops status` shows recent ones")
+        raise ContractError(
+            f"detection_id {detection_id!r} is not in the lake's table detections; its column detection_id has them"
+        )
     row = pa.Table.from_pylist([{"given_at": at, "detection_id": detection_id, "right": right}], schema=VERDICTS)
     workspace.lake.write("verdicts", row, key=detection_id)
     return Verdict(detection_id, right, at)
