@@ -19,6 +19,7 @@ import pandas as pd
 
 from aiops.errors import ConfigurationError
 from aiops.graph import ServiceGraph
+from aiops.types import IntArray
 from data_contracts.schemas import SERVICE_FEATURES
 from models.service_rows import CALENDAR
 
@@ -31,7 +32,7 @@ METHOD = "wasserstein"
 class DriftPolicy:
     """When a difference is drift: thresholds are on the normed Wasserstein distance, in reference standard deviations.
 
-    Drift is either broad (`share` of the columns moved by `column_threshold`) or deep (a level moved by `level_threshold`):
+    Drift is broad (`share` of the columns moved by `column_threshold`) or deep (a level, or the scores, by `level_threshold`):
     the abnormality columns adapt to a new level within the hour, so a lasting shift shows in the levels alone.
     """
 
@@ -39,7 +40,6 @@ class DriftPolicy:
     column_threshold: float = 0.25
     share: float = 0.3
     level_threshold: float = 1.0
-    known_share: float = 0.2
     reference_rows: int = 20_000
 
 
@@ -83,9 +83,10 @@ def mask_incidents(rows: pd.DataFrame, incidents: pd.DataFrame, graph: ServiceGr
     """
     keep = np.ones(len(rows), dtype=bool)
     when, service = rows["event_timestamp"], rows["service"]
-    for incident in incidents.itertuples(index=False):
-        inside = (when >= incident.onset_at) & (when <= incident.ends_at + pd.Timedelta(minutes=margin_min))
-        touched = _reached(incident.service, graph.callers) | _reached(incident.service, graph.callees)
+    until = incidents["ends_at"] + pd.Timedelta(minutes=margin_min)
+    for root, first, last in zip(incidents["service"], incidents["onset_at"], until, strict=True):
+        inside = (when >= first) & (when <= last)
+        touched = _reached(root, graph.callers) | _reached(root, graph.callees)
         keep &= ~(inside & service.isin(touched)).to_numpy()
     return rows.loc[keep]
 
@@ -123,10 +124,12 @@ def measure_drift(reference: pd.DataFrame, current: pd.DataFrame, policy: DriftP
     if seasons:
         reference, current = matched
     reference, current = _scale_by_service(reference, current)
-    columns, screened = _screen(reference, current, policy.known_share)
+    columns, screened = _screen(reference, current, policy.min_rows)
     if not seasons:
-        screened += tuple(f"{name}: the reference has too few rows of these hours of day" for name in columns if _seasonal(name))
-        columns = [name for name in columns if not _seasonal(name)]
+        screened += tuple(
+            f"{name}: the reference has too few rows of these hours of day" for name in columns if is_seasonal(name)
+        )
+        columns = [name for name in columns if not is_seasonal(name)]
     if not columns:
         return _unchecked("no column is known on both sides", reference, current)
     scores, page = _evidently(reference[columns], current[columns], policy, html)
@@ -144,26 +147,26 @@ def match_season(reference: pd.DataFrame, current: pd.DataFrame, rows: int) -> t
     ceiling = rows / counts.sum()
     available = min(len(groups[key]) / count for key, count in counts.items())
     ratio = float(np.clip(available, min(1.0, ceiling), ceiling))
-    picks = [_spread(groups[key], max(1, round(ratio * count))) for key, count in sorted(counts.items())]
+    picks = [_spread(np.asarray(groups[key]), max(1, round(ratio * count))) for key, count in sorted(counts.items())]
     return reference.iloc[np.sort(np.concatenate(picks))], current.loc[np.isin(ours, counts.index)]
 
 
-def _seasonal(column: str) -> bool:
+def is_seasonal(column: str) -> bool:
     """Return whether a column follows the time of day by itself; the abnormality columns are free of it."""
     return column.endswith(("_level", "_slope_per_min")) or column == "minutes_to_limit"
 
 
-def _season(rows: pd.DataFrame) -> np.ndarray:
+def _season(rows: pd.DataFrame) -> IntArray:
     """Return the hour of day (UTC), plus 24 at the weekend."""
     when = rows["event_timestamp"].dt
-    return when.hour.to_numpy() + 24 * (when.weekday >= 5).to_numpy()
+    return np.asarray(when.hour + 24 * (when.weekday >= 5), dtype=np.int64)
 
 
-def _spread(positions: np.ndarray, count: int) -> np.ndarray:
+def _spread(positions: IntArray, count: int) -> IntArray:
     """Return `count` evenly spaced entries (all of them, where there are fewer)."""
     if count >= len(positions):
         return positions
-    return positions[np.linspace(0, len(positions) - 1, count).astype(int)]
+    return np.asarray(positions[np.linspace(0, len(positions) - 1, count).astype(np.int64)])
 
 
 def _scale_by_service(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -186,13 +189,13 @@ def _scale_by_service(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[p
     return scaled(reference), scaled(current)
 
 
-def _screen(reference: pd.DataFrame, current: pd.DataFrame, known_share: float) -> tuple[list[str], tuple[str, ...]]:
+def _screen(reference: pd.DataFrame, current: pd.DataFrame, min_rows: int) -> tuple[list[str], tuple[str, ...]]:
     columns, screened = [], []
     for name in (*DRIFT_COLUMNS, PREDICTION):
         if name not in reference or name not in current:
             screened.append(f"{name}: absent")
-        elif min(reference[name].notna().mean(), current[name].notna().mean()) < known_share:
-            screened.append(f"{name}: known in less than {known_share:.0%} of the rows")
+        elif min(reference[name].notna().sum(), current[name].notna().sum()) < min_rows:
+            screened.append(f"{name}: known in fewer than {min_rows} rows")
         elif reference[name].nunique() < 2:
             screened.append(f"{name}: constant in the reference")
         else:
@@ -226,12 +229,14 @@ def _judge(scores: dict[str, float], screened: Sequence[str], policy: DriftPolic
     prediction = next((column for column in judged if column.column == PREDICTION), None)
     moved = sorted((column for column in columns if column.drifted), key=lambda column: -column.score)
     deep = [column for column in moved if column.column.endswith("_level") and column.score >= policy.level_threshold]
-    drifted = bool(deep) or len(moved) >= policy.share * len(columns)
+    rescored = prediction is not None and prediction.score >= policy.level_threshold
+    drifted = bool(deep) or rescored or len(moved) >= policy.share * len(columns)
     named = ", ".join(f"{column.column} {column.score:.2f}" for column in moved[:4]) or "none"
     verdict = "drift" if drifted else "no drift"
     reason = (
         f"{verdict}: {len(moved)} of {len(columns)} columns moved by {policy.column_threshold} standard deviations or more"
-        f" (broad: {policy.share:.0%}), {len(deep)} level(s) by {policy.level_threshold} or more; largest: {named}"
+        f" (broad: {policy.share:.0%}), {len(deep)} level(s) by {policy.level_threshold} or more,"
+        f" the scores by {'–' if prediction is None else f'{prediction.score:.2f}'}; largest: {named}"
     )
     return DriftReport(True, drifted, reason, size[0], size[1], columns, prediction, tuple(screened), size[2])
 

@@ -47,6 +47,8 @@ def run(
         json_file.write_text(as_json(result), encoding="utf-8")
     print_facts(f"aiops run on {source}", dict(report.summary_rows(result)))
     print_table("Labelled incidents of the replay", report.INCIDENT_COLUMNS, report.incident_rows(result))
+    for line in report.highlights(result):
+        say(line)
     say(report.headline(result))
     say(f"report: {result.report}")
 

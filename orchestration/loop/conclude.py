@@ -63,7 +63,7 @@ def _result(
         predictor=predictor_figures(outputs, lines),
         models=tuple(_model_lines(workspace)),
         swaps=story.swaps,
-        drift=DriftFigures(len(story.checks), drifted, story.retrained, reasons),
+        drift=DriftFigures(sum(m.report.checked for _, m in story.checks), drifted, story.retrained, reasons),
         parity_max_abs_diff=story.parity,
         latency_ms=LatencyFigures(story.p50_ms, story.p99_ms),
         seconds=round(head[1], 1),

@@ -58,6 +58,28 @@ def headline(result: RunResult) -> str:
     )
 
 
+def highlights(result: RunResult) -> list[str]:
+    """Return what the run showed, one sentence a promise, only what really happened."""
+    foreseen = max(
+        (line for line in result.incident_lines if line.foreseen_min), key=lambda line: line.foreseen_min or 0, default=None
+    )
+    sudden = next((line for line in result.incident_lines if line.foreseen_min is None and line.detected_min is not None), None)
+    lines = []
+    if foreseen is not None:
+        lines.append(f"foreseen: {foreseen.kind} in {foreseen.service}, {foreseen.foreseen_min:.0f} min before users felt it")
+    if sudden is not None:
+        lines.append(f"detected: {sudden.kind} in {sudden.service}, {sudden.detected_min:.1f} min after it struck")
+    if result.rows_rejected:
+        lines.append(f"rejected: {result.rows_rejected} bad rows, each with its reason (`aiops rejected list`)")
+    if result.drift.checked:
+        answer = f"{result.drift.drifted} found drift, {result.drift.retrained} led to a retraining"
+        lines.append(f"drift: {result.drift.checked} checks, {answer}")
+    if result.swaps:
+        text = f"{result.requests.failed} of {result.requests.sent:,} requests failed"
+        lines.append(f"swapped: {result.swaps} newly promoted model(s) while requests went on; {text}")
+    return lines
+
+
 def summary_rows(result: RunResult) -> list[tuple[str, str]]:
     """Return the figures of a run as (name, value) texts, baselines beside them."""
     predictor = result.predictor

@@ -138,7 +138,7 @@ def test_unknown_and_constant_columns_are_screened_and_named() -> None:
     named = {name.partition(":")[0]: name for name in report.screened}
     assert set(named) == {"callers_worst", "minutes_to_limit", "score"}
     assert "constant" in named["callers_worst"]
-    assert "known in less than 20%" in named["minutes_to_limit"]
+    assert "known in fewer than" in named["minutes_to_limit"]
     assert "absent" in named["score"]
     assert {column.column for column in report.columns} == set(DRIFT_COLUMNS) - {"callers_worst", "minutes_to_limit"}
     assert report.prediction is None
