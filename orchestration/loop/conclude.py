@@ -112,15 +112,18 @@ def _incident(workspace: Workspace, outputs: Outputs, incident_id: str) -> bytes
     begin, end = label["onset_at"] - timedelta(hours=2), label["ends_at"] + timedelta(hours=1)
     telemetry = workspace.lake.read("telemetry", begin, end).to_pandas()
     own = telemetry[telemetry["service"] == label["service"]]
-    metrics = sorted(own["metric"].unique(), key=lambda name: (name not in CATALOGUE, _tellings(own, name), name))
+    metrics = sorted(
+        own["metric"].unique(), key=lambda name: (name not in CATALOGUE, _tellings(own, name, label["onset_at"]), name)
+    )
     view = figures.IncidentView(label, telemetry, outputs.detections, outputs.predictions)
     return figures.incident_figure(view, metrics[:SHOWN_METRICS])
 
 
-def _tellings(own: pd.DataFrame, metric: str) -> float:
-    """Return how little a metric moved (for sorting: the most telling first)."""
-    values = own.loc[own["metric"] == metric, "value"]
-    return -float((values.max() - values.median()) / (values.std() + 1e-9))
+def _tellings(own: pd.DataFrame, metric: str, onset: datetime) -> float:
+    """Return how little a metric moved from its onset on, in its spread before (for sorting: the most telling first)."""
+    rows = own[own["metric"] == metric]
+    before, after = rows.loc[rows["timestamp"] < onset, "value"], rows.loc[rows["timestamp"] >= onset, "value"]
+    return -abs(float(after.mean() - before.mean())) / (float(before.std()) + 1e-9) if len(before) > 1 and len(after) else 0.0
 
 
 def _training_figures(workspace: Workspace, name: str) -> Iterator[Figure]:
