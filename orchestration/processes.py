@@ -88,20 +88,23 @@ class Supervisor:
         """Return the children in starting order."""
         return tuple(self._children)
 
-    def start(self, spec: ChildSpec) -> Child:
-        """Start one child and return once it is ready (at once where stopping).
+    def start(self, *specs: ChildSpec) -> tuple[Child, ...]:
+        """Start children side by side and return once all are ready (at once where stopping).
 
         Raises:
-            Unavailable: it ended or was not ready in time; the message holds the end of its log.
+            Unavailable: one ended or was not ready in time; the message holds the end of its log.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
-        log = self._logs / f"{spec.name}.log"
-        log.touch()
-        size = log.stat().st_size
-        child = Child(spec, self._spawn(spec, log), log, size, time.monotonic())
-        self._children.append(child)
-        self._await_ready(child)
-        return child
+        started = []
+        for spec in specs:
+            log = self._logs / f"{spec.name}.log"
+            log.touch()
+            size = log.stat().st_size
+            started.append(Child(spec, self._spawn(spec, log), log, size, time.monotonic()))
+            self._children.append(started[-1])
+        for child in started:
+            self._await_ready(child)
+        return tuple(started)
 
     def restart_dead(self) -> list[str]:
         """Start again what ended by itself; return the names. Called every second or so by `aiops up`.

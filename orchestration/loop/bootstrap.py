@@ -105,19 +105,20 @@ class _Suite:
         return process.returncode
 
     def _start_all(self, choice: SourceChoice, speed: float, champion: bool) -> None:
+        if self._stop.is_set():
+            return
         settings = self._settings
-        for spec in (
-            services.mlflow_server(settings),
+        self._say("starting MLflow, Dagster, the scoring service and the consumer …")
+        self._supervisor.start(
             services.scorer(settings, champion),
             services.consumer(settings),
+            services.mlflow_server(settings),
             services.dagster_webserver(settings),
             services.dagster_daemon(settings),
-            services.feeder(settings, choice.arguments(), speed),
-        ):
-            if self._stop.is_set():
-                return
-            self._say(f"starting {spec.name} …")
-            self._supervisor.start(spec)
+        )
+        self._supervisor.start(services.feeder(settings, choice.arguments(), speed))
+        if self._stop.is_set():
+            return
         self._note()
         rows = [(child.spec.name, child.spec.show_url, child.log) for child in self._supervisor.children]
         print_table("Up", ("process", "url", "log"), [("broker", settings.redis_url.rpartition("@")[2], ""), *rows])

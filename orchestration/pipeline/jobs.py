@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
+import pyarrow.compute as pc
 
 from aiops import errors
 from aiops.errors import AiopsError
@@ -71,6 +72,28 @@ def range_tags(start: datetime, end: datetime) -> dict[str, str]:
     last = end - timedelta(microseconds=1)
     keys = [DAILY.get_partition_key_for_timestamp(moment.timestamp()) for moment in (start, last)]
     return {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[1]}
+
+
+def build_missing_features(workspace: Workspace, say: Callable[[str], None]) -> None:
+    """Run the job `ingest_and_features` over the days of the lake whose telemetry has no features yet."""
+    days = workspace.lake.days("telemetry")
+    built = set(workspace.lake.days("service_features"))
+    missing = [day for day in days if day not in built]
+    if days and not missing and _behind(workspace, days[-1]):
+        missing = [days[-1]]
+    if not missing:
+        return
+    start, end = (datetime.combine(day, datetime.min.time(), UTC) for day in (missing[0], missing[-1] + timedelta(days=1)))
+    say(f"features from {start:%Y-%m-%d} to {end:%Y-%m-%d} (Dagster job `ingest_and_features`)")
+    run_job(workspace, "ingest_and_features", {}, range_tags(start, end))
+
+
+def _behind(workspace: Workspace, day: date) -> bool:
+    """Return whether the day's telemetry goes on for ten ticks or more after its last features."""
+    start, lake = datetime.combine(day, datetime.min.time(), UTC), workspace.lake
+    told = pc.max(lake.read("telemetry", start, columns=["timestamp"])["timestamp"]).as_py()
+    known = pc.max(lake.read("service_features", start, columns=["event_timestamp"])["event_timestamp"]).as_py()
+    return bool(known is None or told - known > 10 * timedelta(seconds=workspace.settings.telemetry.step_s))
 
 
 def run_training(workspace: Workspace, at: datetime | None, say: Callable[[str], None]) -> list[Judged]:

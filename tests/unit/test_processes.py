@@ -48,7 +48,7 @@ def until(true: Callable[[], object], timeout_s: float = 10.0) -> None:
 
 def test_a_ready_child_answers_and_ends_with_the_supervisor(supervisor: Supervisor, free_port: int) -> None:
     with supervisor:
-        child = supervisor.start(
+        (child,) = supervisor.start(
             ChildSpec("web", ("-c", READY, str(free_port)), ready_url=f"http://127.0.0.1:{free_port}/", needed=True)
         )
         assert processes.answers(f"http://127.0.0.1:{free_port}/")
@@ -82,7 +82,7 @@ def test_nothing_is_awaited_once_stopping(tmp_path: Path, said: list[str]) -> No
 
 def test_a_dead_child_is_started_again_at_once_and_then_with_pauses(supervisor: Supervisor, said: list[str]) -> None:
     with supervisor:
-        child = supervisor.start(ChildSpec("mortal", ("-c", "import time; time.sleep(60)")))
+        (child,) = supervisor.start(ChildSpec("mortal", ("-c", "import time; time.sleep(60)")))
         assert supervisor.restart_dead() == []
         first = child.process.pid
         child.process.kill()
@@ -99,7 +99,7 @@ def test_a_dead_child_is_started_again_at_once_and_then_with_pauses(supervisor: 
 
 
 def test_a_stubborn_child_is_killed(supervisor: Supervisor, said: list[str]) -> None:
-    child = supervisor.start(ChildSpec("stubborn", ("-c", STUBBORN), stop_within_s=0.2))
+    (child,) = supervisor.start(ChildSpec("stubborn", ("-c", STUBBORN), stop_within_s=0.2))
     until(lambda: "deaf" in child.tail())
     supervisor.stop()
     assert child.process.returncode == -signal.SIGKILL
@@ -108,7 +108,7 @@ def test_a_stubborn_child_is_killed(supervisor: Supervisor, said: list[str]) -> 
 
 def test_what_a_child_leaves_behind_ends_with_it(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "GROUP_S", 0.2)
-    child = supervisor.start(ChildSpec("parent", ("-c", PARENT, STUBBORN)))
+    (child,) = supervisor.start(ChildSpec("parent", ("-c", PARENT, STUBBORN)))
     until(lambda: "deaf" in child.tail())
     grandchild = psutil.Process(int(child.tail().split()[0]))
     supervisor.stop()
@@ -126,7 +126,7 @@ def test_those_that_others_need_end_last(supervisor: Supervisor, tmp_path: Path)
         "while True: time.sleep(0.01)\n"
     )
     for name, needed in (("service", True), ("reader", True), ("window", False)):
-        child = supervisor.start(ChildSpec(name, ("-c", program, str(note), name), needed=needed))
+        (child,) = supervisor.start(ChildSpec(name, ("-c", program, str(note), name), needed=needed))
         until(lambda child=child: "up" in child.tail())  # type: ignore[misc]
     supervisor.stop()
     assert note.read_text().split() == ["window", "reader", "service"]
@@ -136,7 +136,7 @@ def test_children_get_our_environment_and_their_own(supervisor: Supervisor, monk
     monkeypatch.setenv("OURS", "1")
     program = "import os; print(os.environ['OURS'], os.environ['THEIRS'], flush=True)"
     with supervisor:
-        child = supervisor.start(ChildSpec("env", ("-c", program), {"THEIRS": "2"}))
+        (child,) = supervisor.start(ChildSpec("env", ("-c", program), {"THEIRS": "2"}))
         child.process.wait(10)
         assert child.tail() == "1 2"
         assert child.process.args[0] == sys.executable  # type: ignore[index]

@@ -1,0 +1,35 @@
+"""The whole loop on a small simulated application, through the public command."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.checks.loop_run import SMALL, aiops, check_figures, environment, figures
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_loop_runs_and_runs_again_in_the_same_home(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    done = aiops(["run", *SMALL, "--set=history_share=0.8", "--json", str(file)], environment(home))
+    assert done.returncode == 0, done.stderr
+    check_figures(figures(file))
+    assert "Traceback" not in done.stderr
+    champions = {model["name"] for model in figures(file)["models"] if "champion" in model["alias"]}
+    assert "isolation-forest" in champions
+    (home / "lake" / "left-over").touch()
+    again = aiops(["run", "--source", "csv", "--path", str(tmp_path / "absent.csv")], environment(home))
+    assert again.returncode == 2
+    assert (home / "lake" / "left-over").exists(), "a run that cannot begin clears nothing"
+    done = aiops(["run", *SMALL, "--set=history_share=0.9", "--json", str(file)], environment(home))
+    assert done.returncode == 0, done.stderr
+    check_figures(figures(file))
+    assert not (home / "lake" / "left-over").exists()
+
+
+def test_a_home_with_foreign_data_is_refused_and_left_alone(home: Path) -> None:
+    (home / "thesis.txt").write_text("years of work")
+    refused = aiops(["run", *SMALL], environment(home))
+    assert refused.returncode == 2
+    assert "holds data that `aiops run` did not make" in refused.stderr
+    assert [entry.name for entry in home.iterdir()] == ["thesis.txt"]

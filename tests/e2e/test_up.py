@@ -1,0 +1,87 @@
+"""`aiops up` as a user lives with it: it comes up, says how it is, survives a kill, ends at one Ctrl-C and leaves nothing."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import orjson
+import psutil
+import pytest
+
+from tests.checks.loop_run import COMMAND, SMALL, aiops, environment
+from tests.checks.stream_harness import free_ports, wait_until
+
+pytestmark = pytest.mark.slow
+PORTS = (
+    "BROKER__PORT",
+    "SERVING__HTTP_PORT",
+    "SERVING__GRPC_PORT",
+    "CONSUMER__METRICS_PORT",
+    "UP__MLFLOW_PORT",
+    "UP__DAGSTER_PORT",
+)
+
+
+@pytest.fixture
+def env(home: Path) -> dict[str, str]:
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    return environment(home, **ports, BROKER__PARTITIONS=1)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[IO[bytes]]:
+    with (tmp_path / "up.log").open("wb") as sink:
+        yield sink
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Return the living processes that were started for this home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("AIOPS_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def children_of(home: Path) -> dict[str, int]:
+    noted: dict[str, int] = orjson.loads((home / "up.json").read_bytes())["children"]
+    return noted
+
+
+def test_up_lives_heals_and_ends_clean(home: Path, env: dict[str, str], log: IO[bytes]) -> None:
+    command = [*COMMAND, "up", *SMALL, "--set=history_share=0.9", "--speed", "60"]
+    up = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+    try:
+        there = wait_until(lambda: (home / "up.json").exists() or up.poll() is not None, 150, 0.2)
+        assert there, Path(log.name).read_text()
+        assert up.poll() is None, Path(log.name).read_text()
+        other_shell = environment(home)
+        status = aiops(["status", "--json"], other_shell)
+        assert status.returncode == 0, status.stdout + status.stderr
+        report = orjson.loads(status.stdout)
+        assert {line["name"] for line in report["processes"]} >= {"broker", "scorer", "consumer", "mlflow", "dagster", "feeder"}
+        first = children_of(home)["consumer"]
+        os.kill(first, signal.SIGKILL)
+        assert wait_until(lambda: children_of(home)["consumer"] != first, 20)
+        refused = aiops(["up", *SMALL], env)
+        assert refused.returncode == 2
+        assert "is in use by aiops up" in refused.stderr
+        began = time.monotonic()
+        up.send_signal(signal.SIGINT)
+        assert up.wait(30) == 0, Path(log.name).read_text()
+        assert time.monotonic() - began < 30
+    finally:
+        if up.poll() is None:
+            up.terminate()
+            up.wait(40)
+    assert [process.cmdline() for process in processes_of(home)] == []
+    assert not (home / "up.json").exists()
+    assert (home / "lake" / "telemetry").is_dir(), "data is kept"
+    assert aiops(["status"], other_shell).returncode == 9
