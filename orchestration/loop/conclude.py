@@ -112,9 +112,7 @@ def _incident(workspace: Workspace, outputs: Outputs, incident_id: str) -> bytes
     begin, end = label["onset_at"] - timedelta(hours=2), label["ends_at"] + timedelta(hours=1)
     telemetry = workspace.lake.read("telemetry", begin, end).to_pandas()
     own = telemetry[telemetry["service"] == label["service"]]
-    metrics = sorted(
-        own["metric"].unique(), key=lambda name: (name not in CATALOGUE, _tellings(own, name, label["onset_at"]), name)
-    )
+    metrics = sorted(own["metric"].unique(), key=lambda name: (_tellings(own, name, label["onset_at"]), name))
     view = figures.IncidentView(label, telemetry, outputs.detections, outputs.predictions)
     return figures.incident_figure(view, metrics[:SHOWN_METRICS])
 
