@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from aiops.types import HistorySplit
-from data_contracts.metrics import CATALOGUE
 from models.catalog import MODELS
 from orchestration.loop import figures
 from orchestration.loop.evaluate import Findings, Outputs, find_incidents, predictor_figures
