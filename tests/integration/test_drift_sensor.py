@@ -154,13 +154,14 @@ def test_false_alarms_after_a_retraining_wait_for_the_cool_down(tmp_path: Path, 
 def serve(workspace: Workspace, first: datetime, last: datetime, version: str) -> None:
     """Write what the scoring service would have served for the ticks in [first, last), and rows that a check must leave out."""
     vectors = workspace.lake.read("service_features", first, last).to_pandas().drop(columns="available_at")
+    model = workspace.registry.load(WATCHED, version).model
     rows = vectors.assign(
         served_at=vectors["event_timestamp"] + pd.Timedelta(seconds=40),
         request_id="r",
         model=WATCHED,
         model_version=version,
         role="champion",
-        score=vectors["abnormal_share"].fillna(0.0),
+        score=model.score(vectors[list(model.features)].to_numpy(dtype="float64"))[:, 0],
     )
     broken = rows.assign(**dict.fromkeys(SERVICE_FEATURES, 1000000.0))
     strange = [
