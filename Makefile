@@ -4,6 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+KERNELS := $(VENV)/.kernels
 
 # uv does not read pip's settings: honour the wheel folder that pip is configured with, if any (nothing changes elsewhere).
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -36,7 +37,7 @@ check: setup  ## format, lint, types, import layers
 bench: setup  ## speed figures beside a baseline each; never asserted
 	$(BIN)/python -m tests.benchmarks.run
 
-setup: $(STAMP)  ## create .venv and install the suite under constraints.txt
+setup: $(STAMP) $(KERNELS)  ## create .venv and install the suite under constraints.txt
 
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: '$(PYTHON)' was not found. Install it, or call make PYTHON=/path/to/python3.11"; exit 2; }
@@ -44,6 +45,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
+
+# numba does not notice that a kernel in another file has changed: forget all compiled ones when any of the sources has.
+$(KERNELS): $(wildcard aiops/*.py data_contracts/*.py models/*.py models/detectors/*.py) | $(STAMP)
+	@find aiops data_contracts models -name '*.nb[ci]' -delete
+	@touch $(KERNELS)
 
 fmt: setup  ## format and fix what can be fixed
 	$(BIN)/ruff format .
