@@ -10,6 +10,13 @@ from typing import Final
 from aiops.errors import ConfigurationError
 
 LOCK: Final = "home.lock"
+MARKER: Final = "run.json"
+"""Marks a home that was made by `aiops run` alone, which the next run may clear."""
+
+
+def keep_for_good(home: Path) -> None:
+    """Note that `home` now holds what a later `aiops run` must not clear."""
+    (home / MARKER).unlink(missing_ok=True)
 
 
 @contextmanager

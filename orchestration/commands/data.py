@@ -31,11 +31,13 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Read a source into the lake: accepted rows, rejected rows with their reason, call graph, incident labels."""
+    from orchestration.home_lock import keep_for_good
     from orchestration.pipeline import ingest as pipeline
     from orchestration.workspace import Workspace
 
     workspace = Workspace.open()
     telemetry = SourceChoice(source, path, tuple(option or ())).open()
+    keep_for_good(workspace.settings.root)
     with stage(f"ingest from {source}"):
         pipeline.ingest_truth(workspace, telemetry)
         chunks = telemetry.batches(moment("--start", start), moment("--end", end))

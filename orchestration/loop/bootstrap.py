@@ -14,7 +14,7 @@ from orchestration import services
 from orchestration.commands.options import SourceChoice
 from orchestration.console import print_table
 from orchestration.current_settings import forget_running, note_running
-from orchestration.home_lock import hold
+from orchestration.home_lock import hold, keep_for_good
 from orchestration.loop.scenario import fitted_settings, recorded, usual_step_s
 from orchestration.processes import Supervisor
 from serving.broker import EmbeddedBroker
@@ -31,6 +31,7 @@ def bring_up(settings: Settings, choice: SourceChoice, speed: float, stop: threa
     """
     with hold(settings.root, "aiops up"):
         refuse_taken_ports(settings)
+        keep_for_good(settings.root)
         scenario = recorded(choice.open())
         fitted = fitted_settings(settings, usual_step_s(next(iter(scenario.history())), settings.telemetry.step_s))
         return _Suite(fitted, stop, say).run(choice, speed)

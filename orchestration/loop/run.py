@@ -16,7 +16,7 @@ import pyarrow as pa
 from aiops.errors import ConfigurationError
 from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from models.catalog import MODELS
-from orchestration.home_lock import LOCK
+from orchestration.home_lock import LOCK, MARKER
 from orchestration.loop import parity
 from orchestration.loop.live import LiveLoop
 from orchestration.loop.scenario import Scenario
@@ -33,8 +33,6 @@ from serving.broker import connect
 from serving.producer import ProducerConfig, TelemetryProducer
 
 Say = Callable[[str], None]
-MARKER: Final = "run.json"
-"""Marks a home that was made by a run, which the next run may clear."""
 KEPT: Final = ("logs", LOCK)
 PATIENCE_S: Final = 60.0
 LOAD_ROWS: Final = 5
@@ -67,8 +65,9 @@ def fresh_home(home: Path, keep: bool) -> None:
         ConfigurationError: it holds something that no run made.
     """
     home.mkdir(parents=True, exist_ok=True)
-    if keep or all(entry.name in KEPT for entry in home.iterdir()):
+    if all(entry.name in KEPT for entry in home.iterdir()):
         (home / MARKER).touch()
+    if keep:
         return
     if not (home / MARKER).exists():
         fix = "give another folder (AIOPS_HOME=…), or --keep to add to it"
