@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 def test_the_loop_runs_and_runs_again_in_the_same_home(home: Path, tmp_path: Path) -> None:
     file = tmp_path / "run.json"
-    done = aiops(["run", *SMALL, "--set=history_share=0.8", "--json", str(file)], environment(home))
+    done = aiops(["run", *SMALL, "--set=hours=30", "--set=history_share=0.8", "--json", str(file)], environment(home))
     assert done.returncode == 0, done.stderr
     check_figures(figures(file))
     assert "Traceback" not in done.stderr
@@ -21,7 +21,7 @@ def test_the_loop_runs_and_runs_again_in_the_same_home(home: Path, tmp_path: Pat
     again = aiops(["run", "--source", "csv", "--path", str(tmp_path / "absent.csv")], environment(home))
     assert again.returncode == 2
     assert (home / "lake" / "left-over").exists(), "a run that cannot begin clears nothing"
-    done = aiops(["run", *SMALL, "--set=history_share=0.9", "--json", str(file)], environment(home))
+    done = aiops(["run", *SMALL, "--set=hours=30", "--set=history_share=0.9", "--json", str(file)], environment(home))
     assert done.returncode == 0, done.stderr
     check_figures(figures(file))
     assert not (home / "lake" / "left-over").exists()
