@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from aiops.types import FloatArray, HistorySplit, SeriesBatch, State
+from aiops.types import FloatArray, HistorySplit, ReadStatistics, SeriesBatch, State
 
 
 class Detector(Protocol):
@@ -95,6 +95,11 @@ class FeatureReader(Protocol):
 
     def read_services(self, services: Sequence[str], now: datetime) -> pa.RecordBatch:
         """Return one row a service in the order asked, `schemas.SERVICE_FEATURES_TABLE`; missing or stale features are null."""
+        ...
+
+    @property
+    def read_statistics(self) -> ReadStatistics:
+        """Return what reads met so far: missing and stale entities and the freshness of each view."""
         ...
 
 

@@ -108,3 +108,15 @@ class ModelVersion:
     run_id: str
     created_at: datetime
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStatistics:
+    """What reads of online features met so far, by view; one count is one entity asked."""
+
+    missing_total: Mapping[str, int]
+    """Entities that the view does not hold."""
+    stale_total: Mapping[str, int]
+    """Entities whose row is older than the view's TTL: answered as unknown."""
+    freshness_s: Mapping[str, float]
+    """Age of the newest row in the last read that found any, seconds; a view never found is absent."""

@@ -4,7 +4,7 @@ Feast's own writer reaches 14 to 19 thousand rows/s and its import costs seconds
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ import pyarrow as pa
 import redis
 
 from aiops.errors import ConfigurationError, Unavailable
-from aiops.types import IntArray
+from aiops.types import IntArray, ReadStatistics
 from data_contracts.feature_views import AVAILABLE_AT, PROJECT, SERIES_VIEWS, SERVICE_VIEWS, TICK, ViewSpec
 from data_contracts.schemas import SERVICE_FEATURES_TABLE, TIMESTAMP
 from serving import feast_layout as layout
@@ -25,18 +25,6 @@ from serving.feast_rows import decode_rows, encode_rows, hash_fields
 
 _ROWS_PER_WRITE: Final = 2048
 _UNSEEN: Final = -(1 << 62)
-
-
-@dataclass(frozen=True, slots=True)
-class ReadStatistics:
-    """What reads met so far, by view; one count is one entity asked."""
-
-    missing_total: Mapping[str, int]
-    """Entities that the view does not hold."""
-    stale_total: Mapping[str, int]
-    """Entities whose row is older than the view's TTL: answered as unknown."""
-    freshness_s: Mapping[str, float]
-    """Age of the newest row in the last read that found any, seconds; a view never found is absent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from threading import Lock
 
 import pyarrow as pa
 
+from aiops.types import ReadStatistics
 from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 
+VIEW = "memory"
 _NAMES = ("event_timestamp", "available_at", "service", *SERVICE_FEATURES)
 
 
@@ -18,6 +20,8 @@ class MemoryFeatures:
         self._ttl = ttl
         self._rows: dict[str, dict[str, object]] = {}
         self._lock = Lock()
+        self._missing = self._stale = 0
+        self._age_s: float | None = None
 
     def write_services(self, rows: pa.RecordBatch) -> int:
         """Keep rows of `schemas.SERVICE_FEATURES_TABLE`; an older tick never replaces a newer one."""
@@ -31,8 +35,21 @@ class MemoryFeatures:
     def read_services(self, services: Sequence[str], now: datetime) -> pa.RecordBatch:
         """Return one row a service in the order asked; unknown and stale ones have null features and the tick `now`."""
         rows = [self._fresh(service, now) for service in services]
+        self._count(services, now)
         arrays = [pa.array([row.get(name) for row in rows], SERVICE_FEATURES_TABLE.field(name).type) for name in _NAMES]
         return pa.RecordBatch.from_arrays(arrays, schema=SERVICE_FEATURES_TABLE)
+
+    @property
+    def read_statistics(self) -> ReadStatistics:
+        """Return what reads met so far, as one view."""
+        return ReadStatistics({VIEW: self._missing}, {VIEW: self._stale}, {VIEW: self._age_s} if self._age_s is not None else {})
+
+    def _count(self, services: Sequence[str], now: datetime) -> None:
+        ages = [now - _tick(held) for service in services if (held := self._rows.get(service)) is not None]
+        self._missing += len(services) - len(ages)
+        self._stale += sum(age > self._ttl for age in ages)
+        if ages:
+            self._age_s = min(ages).total_seconds()
 
     def _fresh(self, service: str, now: datetime) -> dict[str, object]:
         held = self._rows.get(service)

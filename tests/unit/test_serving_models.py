@@ -16,7 +16,7 @@ from serving.bento.explaining import explain
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ASK_AGAIN_S, RETRY_S, ModelSlot
 from serving.bento.model_source import FolderModels, MemoryModels, ServedModel
-from serving.bento.online_features import MemoryFeatures
+from serving.bento.online_features import VIEW, MemoryFeatures
 from serving.bento.problem import ProblemError
 from serving.bento.rows import RequestRows
 from serving.bento.runtime import Adapters, Runtime
@@ -281,6 +281,22 @@ def test_with_no_champion_at_all_the_service_is_not_ready() -> None:
     readiness = served.readiness()
     served.stop()
     assert not readiness.ready
+
+
+def test_missing_stale_and_fresh_features_are_metrics() -> None:
+    features = MemoryFeatures(timedelta(minutes=10))
+    features.write_services(online_row("known", NOW - timedelta(seconds=90), 0.5))
+    features.write_services(online_row("stale", NOW - timedelta(hours=1), 0.5))
+    registry = CollectorRegistry()
+    served = Runtime(ServingSettings(), Adapters(models(), features, Lake(), lambda: NOW), registry)
+    served.start()
+    for _ in range(2):
+        served.scoring.answer(PREDICT, rows_of(["known", "stale", "absent"], looked_up=True), "id")
+    served.stop()
+    view = {"view": VIEW}
+    assert registry.get_sample_value("aiops_feature_view_missing_total", view) == 2
+    assert registry.get_sample_value("aiops_feature_view_stale_total", view) == 2
+    assert registry.get_sample_value("aiops_feature_view_freshness_seconds", view) == 90
 
 
 def test_explanations_add_up_and_speak() -> None:
