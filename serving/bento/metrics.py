@@ -11,6 +11,34 @@ from aiops.types import ReadStatistics
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+class ViewMetrics:
+    """What reads of the online feature views met: missing, stale, and how fresh they are."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._missing = Counter("aiops_feature_view_missing", "Services a view does not hold", ["view"], registry=registry)
+        self._stale = Counter("aiops_feature_view_stale", "Services whose row is past its TTL", ["view"], registry=registry)
+        self._freshness = Gauge(
+            "aiops_feature_view_freshness_seconds",
+            "Age of the newest row of a view in the last read",
+            ["view"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._noted: dict[tuple[str, str], int] = {}
+
+    def note(self, statistics: ReadStatistics) -> None:
+        """Bring the counters up to `statistics`, which only grow."""
+        for kind, counter, totals in (
+            ("missing", self._missing, statistics.missing_total),
+            ("stale", self._stale, statistics.stale_total),
+        ):
+            for view, total in totals.items():
+                counter.labels(view).inc(max(0, total - self._noted.get((kind, view), 0)))
+                self._noted[kind, view] = total
+        for view, age_s in statistics.freshness_s.items():
+            self._freshness.labels(view).set(age_s)
+
+
 class ScoringMetrics:
     """Counters, latencies and versions; also the observer of model swaps."""
 
@@ -41,33 +69,10 @@ class ScoringMetrics:
         self.unknown_features = Counter(
             "aiops_scoring_unknown_online_features", "Looked-up feature values that were missing or stale", registry=registry
         )
-        self.view_missing = Counter(
-            "aiops_feature_view_missing", "Services that a view does not hold", ["view"], registry=registry
-        )
-        self.view_stale = Counter("aiops_feature_view_stale", "Services whose row is past its TTL", ["view"], registry=registry)
-        self.view_freshness = Gauge(
-            "aiops_feature_view_freshness_seconds",
-            "Age of the newest row of a view in the last read",
-            ["view"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self._noted: dict[tuple[str, str], int] = {}
+        self.views = ViewMetrics(registry)
         self.shadow_skipped = Counter(
             "aiops_scoring_shadow_skipped_rows", "Rows not scored in shadow because shadow scoring lagged", registry=registry
         )
-
-    def note_reads(self, statistics: ReadStatistics) -> None:
-        """Bring the counters of the online store's views up to `statistics`, which only grow."""
-        for kind, counter, totals in (
-            ("missing", self.view_missing, statistics.missing_total),
-            ("stale", self.view_stale, statistics.stale_total),
-        ):
-            for view, total in totals.items():
-                counter.labels(view).inc(max(0, total - self._noted.get((kind, view), 0)))
-                self._noted[kind, view] = total
-        for view, age_s in statistics.freshness_s.items():
-            self.view_freshness.labels(view).set(age_s)
 
     def swapped(self, name: str, alias: str, old: str | None, new: str | None) -> None:
         """Count a swap and show the new version alone."""

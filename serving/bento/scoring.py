@@ -131,7 +131,7 @@ class Scoring:
         filled = fill_from(batch, rows)
         unknown = int(np.isnan(filled.features[filled.looked_up]).sum())
         self._ports.metrics.unknown_features.inc(unknown)
-        self._ports.metrics.note_reads(self._ports.reader.read_statistics)
+        self._ports.metrics.views.note(self._ports.reader.read_statistics)
         return filled
 
     def answer(self, endpoint: Endpoint, rows: RequestRows, request_id: str) -> Answer:
