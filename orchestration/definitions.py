@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orchestration import jobs, schedules, sensors
-from orchestration.assets import drift, models, telemetry
+from orchestration.assets import drift, models, retention, telemetry
 from orchestration.resources import WorkspaceResource
 
 defs = dg.Definitions(
@@ -11,14 +11,20 @@ defs = dg.Definitions(
         telemetry.service_graph_and_labels,
         telemetry.telemetry,
         telemetry.features,
+        retention.lake_retention,
         models.training_set,
         *models.candidates,
         models.champions,
         drift.served,
         drift.drift_report,
     ],
-    jobs=[jobs.ingest_and_features, jobs.training, jobs.drift_check],
-    schedules=[schedules.nightly_features, schedules.nightly_retraining, schedules.hourly_drift_check],
+    jobs=[jobs.ingest_and_features, jobs.training, jobs.retention, jobs.drift_check],
+    schedules=[
+        schedules.nightly_features,
+        schedules.nightly_retraining,
+        schedules.nightly_retention,
+        schedules.hourly_drift_check,
+    ],
     sensors=[sensors.drift_sensor, sensors.false_alarm_sensor],
     resources={"workspace": WorkspaceResource()},
     executor=dg.in_process_executor,

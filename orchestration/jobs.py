@@ -12,6 +12,11 @@ training = dg.define_asset_job(
     selection=dg.AssetSelection.groups("learn"),
     description="Training set, candidates, gate, champions.",
 )
+retention = dg.define_asset_job(
+    "retention",
+    selection=dg.AssetSelection.assets("lake_retention"),
+    description="Delete the days of the lake that are older than the retention setting.",
+)
 drift_check = dg.define_asset_job(
     "drift_check",
     selection=dg.AssetSelection.assets("drift_report"),

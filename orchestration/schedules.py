@@ -1,10 +1,10 @@
-"""Schedules: features of the day before, then retraining, every night; a drift check every hour. They run unless switched off."""
+"""Schedules, running unless switched off: features, retraining and retention every night; a drift check every hour."""
 
 from datetime import UTC, timedelta
 
 import dagster as dg
 
-from orchestration.jobs import drift_check, ingest_and_features, training
+from orchestration.jobs import drift_check, ingest_and_features, retention, training
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
 
@@ -18,6 +18,9 @@ def nightly_features(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
 
 nightly_retraining = dg.ScheduleDefinition(
     name="nightly_retraining", job=training, cron_schedule="0 2 * * *", execution_timezone="UTC", default_status=RUNNING
+)
+nightly_retention = dg.ScheduleDefinition(
+    name="nightly_retention", job=retention, cron_schedule="0 4 * * *", execution_timezone="UTC", default_status=RUNNING
 )
 hourly_drift_check = dg.ScheduleDefinition(
     name="hourly_drift_check", job=drift_check, cron_schedule="15 * * * *", execution_timezone="UTC", default_status=RUNNING

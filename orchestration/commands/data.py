@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command("ingest")(ingest)
     app.command("replay")(replay)
+    app.command("detections")(detections)
     app.add_typer(rejected_app, name="rejected")
 
 
@@ -64,6 +65,23 @@ def replay(
     with stage(f"replay {source} through the broker"):
         result = replay_recorded(Workspace.open(settings_in_force()), telemetry, window, say)
     print_json(result) if as_json else print_facts(f"Replayed from {source}", asdict(result))
+
+
+def detections(
+    limit: Annotated[int, typer.Option(min=1, help="newest detections shown")] = 20,
+    everything: Annotated[bool, typer.Option("--all", help="also what a model took back")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List detections, newest first, with the id that `aiops verdict` takes and the reason in words."""
+    from orchestration.pipeline.verdicts import newest_detections
+    from orchestration.workspace import Workspace
+
+    rows = newest_detections(Workspace.open(), limit, everything)
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("timestamp", "detection_id", "service", "metric", "tier", "score", "reason")
+    print_table(f"{len(rows)} detections", columns, [[row[name] for name in columns] for row in rows])
 
 
 @rejected_app.command("list")

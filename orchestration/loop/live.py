@@ -15,6 +15,8 @@ from aiops.errors import Unavailable
 from aiops.settings import Settings
 from orchestration import services
 from orchestration.loop.metrics_page import MetricsPage
+from orchestration.pipeline.deployment import current_version
+from orchestration.pipeline.drift import WATCHED
 from orchestration.processes import Supervisor
 from orchestration.workspace import Workspace
 from serving import streams
@@ -47,12 +49,13 @@ class LiveLoop:
         self._children = Supervisor(workspace.settings.root / "logs", say)
         self._streams = streams.Streams(connect(workspace.settings))
         self._load = Load(workspace.settings)
+        self._champion = bool(current_version(workspace, WATCHED))
 
     def __enter__(self) -> Self:
         try:
             if self._settings.broker.url is None:
                 self._broker.start()
-            self._children.start(services.scorer(self._settings))
+            self._children.start(services.scorer(self._settings, self._champion))
             self._children.start(services.consumer(self._settings))
         except BaseException:
             self._end()
@@ -73,8 +76,9 @@ class LiveLoop:
         return self._load
 
     def start_load(self, rows: pa.Table) -> None:
-        """Ask the service about `rows` (service vectors) again and again until the end."""
-        self._load.start(rows)
+        """Ask the service about `rows` (service vectors) again and again until the end; not where there is nobody to answer."""
+        if self._champion:
+            self._load.start(rows)
 
     def check_alive(self) -> None:
         """Raise Unavailable, with the end of its log, where a process has ended."""

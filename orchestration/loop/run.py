@@ -22,7 +22,7 @@ from orchestration.loop.live import LiveLoop
 from orchestration.loop.scenario import Scenario
 from orchestration.pipeline import ingest as ingestion
 from orchestration.pipeline.deployment import current_version
-from orchestration.pipeline.drift import Measured, measure
+from orchestration.pipeline.drift import WATCHED, Measured, measure
 from orchestration.pipeline.jobs import outcomes, range_tags, run_job, run_training
 from orchestration.pipeline.replay import Replay
 from orchestration.pipeline.training import Judged
@@ -156,6 +156,9 @@ class Run:
         live.drain()
 
     def _check_drift(self, number: int, at: datetime, live: LiveLoop) -> None:
+        if not current_version(self._workspace, WATCHED):
+            self._say(f"drift check {number}: nothing to check, the gate has passed no {WATCHED} yet")
+            return
         with self._stage(f"drift check {number}"):
             measured = measure(self._workspace, at)
         self.story.checks.append((f"check {number}, {at:%d %b %H:%M}", measured))

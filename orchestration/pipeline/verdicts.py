@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
 from aiops.errors import ContractError
-from data_contracts.schemas import VERDICTS
+from data_contracts.schemas import DETECTIONS, VERDICTS
 from orchestration.workspace import Workspace
 
 
@@ -41,12 +42,18 @@ def give_verdict(workspace: Workspace, detection_id: str, right: bool, at: datet
     """
     known = workspace.lake.read("detections", columns=["detection_id"])["detection_id"]
     if detection_id not in known.to_pylist():
-        raise ContractError(
-            f"detection_id {detection_id!r} is not in the lake's table detections; its column detection_id has them"
-        )
+        raise ContractError(f"detection_id {detection_id!r} is not in the lake; `aiops detections` lists them")
     row = pa.Table.from_pylist([{"given_at": at, "detection_id": detection_id, "right": right}], schema=VERDICTS)
     workspace.lake.write("verdicts", row, key=detection_id)
     return Verdict(detection_id, right, at)
+
+
+def newest_detections(workspace: Workspace, limit: int, everything: bool = False) -> list[dict[str, Any]]:
+    """Return the newest rows of `schemas.DETECTIONS`, each in its newest revision; anomalous ones unless `everything`."""
+    rows = workspace.lake.read("detections").to_pandas().sort_values("revision").drop_duplicates("detection_id", keep="last")
+    chosen = rows if everything else rows[rows["anomalous"]]
+    newest = chosen.sort_values("timestamp", ascending=False).head(limit)
+    return pa.Table.from_pandas(newest, schema=DETECTIONS, preserve_index=False).to_pylist()
 
 
 def false_alarm_rate(workspace: Workspace, since: datetime | None) -> FalseAlarmRate:

@@ -1,0 +1,18 @@
+"""Asset: the lake without the days beyond the retention setting."""
+
+import dagster as dg
+
+from orchestration.pipeline.drift import newest_telemetry
+from orchestration.resources import WorkspaceResource
+from orchestration.retries import RETRY, judged
+
+
+@dg.asset(group_name="observe", deps=["telemetry"], kinds={"parquet"}, retry_policy=RETRY)
+def lake_retention(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+    """Whole days older than the newest telemetry by more than the retention setting are deleted; labels and graph stay."""
+    space = workspace.open()
+    days = space.settings.telemetry.retention_days
+    with judged():
+        expired = space.lake.retain(newest_telemetry(space), days)
+    context.log.info(f"{expired} day partitions older than {days} days deleted")
+    return dg.MaterializeResult(metadata={"expired_partitions": expired, "retention_days": days})

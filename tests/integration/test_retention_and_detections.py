@@ -1,0 +1,50 @@
+"""Retention by a Dagster job, and the list of detections that verdicts need."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from aiops.settings import Settings
+from data_contracts.schemas import DETECTIONS, LAKE_TELEMETRY
+from orchestration.pipeline.jobs import run_job
+from orchestration.pipeline.verdicts import newest_detections
+from orchestration.workspace import Workspace
+
+NEWEST = datetime(2025, 3, 31, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def workspace(home: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("AIOPS_HOME", str(home))
+    return Workspace.open(Settings(home=home))
+
+
+def point(at: datetime) -> pa.Table:
+    row = {"timestamp": at, "service": "cart", "metric": "error_rate", "value": 0.1, "available_at": at}
+    return pa.Table.from_pylist([row], schema=LAKE_TELEMETRY)
+
+
+def test_retention_deletes_days_older_than_the_newest_telemetry_allows(workspace: Workspace) -> None:
+    days = workspace.settings.telemetry.retention_days
+    ages = (0, days - 1, days + 1, days + 20)
+    for age in ages:
+        workspace.lake.write("telemetry", point(NEWEST - timedelta(days=age)), key=f"age-{age}")
+    run_job(workspace, "retention", {})
+    kept = [(NEWEST - timedelta(days=age)).date() for age in ages if age <= days]
+    assert workspace.lake.days("telemetry") == sorted(kept)
+
+
+def detection(number: int, revision: int, anomalous: bool) -> dict[str, object]:
+    times = {"timestamp": NEWEST + timedelta(minutes=number)}
+    texts = {"detection_id": f"d{number}", "service": "cart", "metric": "error_rate", "model_version": "1", "reason": "high"}
+    figures = {"value": 0.5, "score": 0.9, "expected": 0.1, "lower": 0.0, "upper": 0.2, "tier": 3}
+    return {**times, **texts, **figures, "revision": revision, "anomalous": anomalous}
+
+
+def test_detections_are_listed_newest_first_in_their_last_revision(workspace: Workspace) -> None:
+    rows = [detection(1, 0, True), detection(2, 0, True), detection(2, 1, False), detection(3, 0, True)]
+    workspace.lake.write("detections", pa.Table.from_pylist(rows, schema=DETECTIONS), key="some")
+    assert [row["detection_id"] for row in newest_detections(workspace, 10)] == ["d3", "d1"]
+    assert [row["detection_id"] for row in newest_detections(workspace, 2, everything=True)] == ["d3", "d2"]
