@@ -16,7 +16,7 @@ O(window points) a series and tick.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,9 @@ from aiops.series_state import (
 from aiops.service_features import WIDTH, SeriesRows, ServiceFacts, close_services
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
 
+if TYPE_CHECKING:
+    from aiops.settings import TelemetrySettings
+
 SECOND_US = 1_000_000
 MOST_OPEN_TICKS = 64
 
@@ -72,6 +75,11 @@ class EngineConfig:
         self._require("max_series", 1 <= self.max_series < 2**30, "be in 1..2**30")
         self._require("warmup_points", self.warmup_points >= 2, "be 2 or more")
         self._require("alpha", 0.0 < self.alpha < 1.0, "lie between 0 and 1")
+
+    @classmethod
+    def of(cls, telemetry: "TelemetrySettings") -> "EngineConfig":
+        """Return the configuration of the settings: stream and backfill must not differ in it."""
+        return cls(telemetry.step_s, telemetry.lateness_s, telemetry.window_points, telemetry.max_series)
 
     def parameters(self) -> EngineParameters:
         """Return the numbers that kernels read."""

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -43,20 +42,9 @@ class Workspace:
         return Registry(self.settings)
 
     @property
-    def exported_models(self) -> Path:
-        """Return the folder of models exported for processes without MLflow."""
-        return self.settings.root / "models"
-
-    @property
     def engine_config(self) -> EngineConfig:
         """Return the feature engine's configuration: the same for backfill and stream."""
-        telemetry = self.settings.telemetry
-        return EngineConfig(
-            step_s=telemetry.step_s,
-            lateness_s=telemetry.lateness_s,
-            window_points=telemetry.window_points,
-            max_series=telemetry.max_series,
-        )
+        return EngineConfig.of(self.settings.telemetry)
 
     def graph(self) -> ServiceGraph:
         """Return the service graph as the lake knows it now."""

@@ -234,6 +234,14 @@ class Streams:
         with _answering("HGETALL"):
             return {name.decode(): value.decode() for name, value in self.client.hgetall(key).items()}
 
+    def totals(self, partitions: int) -> dict[str, int]:
+        """Return the exact counters of the first `partitions` partitions, added up by name."""
+        total: dict[str, int] = {}
+        for partition in range(partitions):
+            for name, value in self.hash_all(counts(partition)).items():
+                total[name] = total.get(name, 0) + int(value)
+        return total
+
     def hash_set(self, key: str, values: Mapping[str, str]) -> None:
         """Set fields of a hash, also on a full broker."""
         self.evaluate(_HASH_SET, [key], [word for pair in values.items() for word in pair])

@@ -73,11 +73,7 @@ def _champions(settings: Settings) -> tuple[ModelLine, ...]:
 
 
 def _counts(settings: Settings) -> dict[str, int] | None:
-    broker, total = streams.Streams(connect(settings, timeout_s=2.0)), dict[str, int]()
     try:
-        for partition in range(settings.broker.partitions):
-            for name, value in broker.hash_all(streams.counts(partition)).items():
-                total[name] = total.get(name, 0) + int(value)
+        return streams.Streams(connect(settings, timeout_s=2.0)).totals(settings.broker.partitions)
     except Unavailable:
         return None
-    return total

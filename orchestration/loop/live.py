@@ -142,12 +142,7 @@ class LiveLoop:
 
     def counts(self) -> dict[str, int]:
         """Return the exact counters of all partitions."""
-        broker = self._streams
-        total: dict[str, int] = {}
-        for partition in range(self._settings.broker.partitions):
-            for name, value in broker.hash_all(streams.counts(partition)).items():
-                total[name] = total.get(name, 0) + int(value)
-        return total
+        return self._streams.totals(self._settings.broker.partitions)
 
     def scorer_metrics(self) -> MetricsPage:
         """Return what the scoring service says about itself."""

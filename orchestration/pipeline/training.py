@@ -29,6 +29,7 @@ from models.training_run import Trained
 from orchestration.pipeline.deployment import change
 from orchestration.pipeline.training_set import RECENT, TAG, TrainingSet, labels_of, latest_training_set
 from orchestration.workspace import Workspace
+from serving.streams import to_us
 
 HOLDOUT: Final = "holdout_start"
 OLD_REGIME: Final = timedelta(hours=18)
@@ -167,9 +168,7 @@ def _level_replay(workspace: Workspace, trained_on: TrainingSet) -> LevelReplay:
     start, since = _level_window(trained_on)
     budget = PageBudget(workspace.settings.models.page_budget_per_day)
     history = workspace.lake.read("telemetry", start, trained_on.at)
-    return level_replay(
-        history, workspace.incidents(trained_on.at), workspace.engine_config, int(since.timestamp() * 1e6), budget
-    )
+    return level_replay(history, workspace.incidents(trained_on.at), workspace.engine_config, to_us(since), budget)
 
 
 _TRAINERS: Final[Mapping[str, Callable[[Workspace, TrainingSet], Trained[Any]]]] = {

@@ -20,6 +20,7 @@ from data_contracts.schemas import SERVICE_FEATURES
 from orchestration import feature_store
 from orchestration.workspace import Workspace
 from serving.atomic_file import write_atomically
+from serving.streams import to_us
 
 HORIZONS_MIN: Final = (15, 60)
 LABELS: Final = tuple(f"starts_within_{horizon}min" for horizon in HORIZONS_MIN)
@@ -135,7 +136,7 @@ def _spine(workspace: Workspace, at: datetime) -> tuple[pd.DataFrame, int]:
     every = max(1, -(-rows.num_rows // MOST_ROWS))
     tick_us = rows["event_timestamp"].cast(pa.int64()).to_numpy()
     chosen = rows.filter(pa.array(tick_us // (step_s * 1_000_000) % every == 0))
-    known = chosen.filter(pa.array(chosen["available_at"].cast(pa.int64()).to_numpy() <= int(at.timestamp() * 1e6)))
+    known = chosen.filter(pa.array(chosen["available_at"].cast(pa.int64()).to_numpy() <= to_us(at)))
     frame = known.to_pandas().sort_values("available_at", kind="stable").drop_duplicates(["service", "event_timestamp"])
     renamed = frame.rename(columns={"event_timestamp": "tick", "available_at": "event_timestamp"})
     return renamed.reset_index(drop=True), step_s * every

@@ -57,10 +57,5 @@ class CircuitBreaker:
         elif self._failures >= self._config.failures:
             self._open()
 
-    def open_now(self) -> None:
-        """Open without counting: the caller gave up on the service."""
-        if self._state is not BreakerState.OPEN:
-            self._open()
-
     def _open(self) -> None:
         self._state, self._opened_at = BreakerState.OPEN, self._clock()

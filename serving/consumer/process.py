@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from serving.archiver import Archiver
 
 _BROKER_WAIT_S: Final = 60.0
-_CRASHED: Final = 70
 
 log = logging.getLogger(__name__)
 
@@ -163,14 +162,8 @@ def partition_config(settings: "Settings") -> PartitionConfig:
     from aiops.feature_engine import EngineConfig
 
     telemetry = settings.telemetry
-    engine = EngineConfig(
-        step_s=telemetry.step_s,
-        lateness_s=telemetry.lateness_s,
-        window_points=telemetry.window_points,
-        max_series=telemetry.max_series,
-    )
     return PartitionConfig(
-        engine=engine,
+        engine=EngineConfig.of(telemetry),
         graph=call_graph(settings),
         tier1=tier1_source(settings).champion(),
         step_us=telemetry.step_s * 1_000_000,

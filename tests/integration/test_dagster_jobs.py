@@ -127,7 +127,7 @@ def test_training_registers_judges_and_names_a_champion(tmp_path: Path, monkeypa
         version = workspace.registry.get(one.model, "1")
         assert ("champion" in version.aliases) == one.promoted
         assert version.tags["gate.reason"] == one.reason
-    assert (workspace.exported_models / "isolation-forest" / "1" / "manifest.json").is_file()
+    assert (workspace.settings.exported_models_path / "isolation-forest" / "1" / "manifest.json").is_file()
     with instance_of(tmp_path, monkeypatch) as instance:
         assert "data:image/svg+xml;base64," in metadata(instance, "isolation_forest_candidate")["precision_recall"].value
         assert "isolation-forest | 1 | yes" in metadata(instance, "champions")["decisions"].value
