@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
-_ATTEMPTS: Final = 8
+_ATTEMPTS: Final = 100
 
 
 def write_atomically(staging: Path, target: Path, write: Callable[[BinaryIO], None]) -> None:
@@ -46,26 +46,24 @@ def _staged(staging: Path) -> tuple[Path, BinaryIO]:
 
 
 def _put(staged: Path, target: Path) -> None:
-    """Rename into place; the target's folder may be removed at any moment, then it is made again."""
+    """Rename into place; the target's folder may be removed at any moment, then it is made again.
+
+    Nothing slow stands between making the folder and the rename, so that another process rarely comes between; what was made
+    is synced afterwards.
+    """
+    folder = target.parent
     for left in reversed(range(_ATTEMPTS)):
+        made = [folder, *(parent for parent in folder.parents if not parent.is_dir())]
         try:
-            make_durably(target.parent)
+            folder.mkdir(parents=True, exist_ok=True)
             staged.replace(target)
             break
         except FileNotFoundError:
             if left == 0:
                 raise
-    with contextlib.suppress(FileNotFoundError):  # removed right after: what is gone needs no name on disk
-        sync_folder(target.parent)
-
-
-def make_durably(folder: Path) -> None:
-    """Create the folder and its parents, each synced into its own parent."""
-    if folder.is_dir():
-        return
-    make_durably(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+    for named in (folder, *(parent.parent for parent in made)):
+        with contextlib.suppress(FileNotFoundError):  # removed right after: what is gone needs no name on disk
+            sync_folder(named)
 
 
 def sync_folder(folder: Path) -> None:

@@ -248,9 +248,8 @@ def test_readers_and_retention_beside_writers_in_other_processes(lake: Lake) -> 
         lake.retain(START + timedelta(days=10), 1)
         lake.count("telemetry")
     for process in writers:
-        assert process.wait(timeout=30) == 0
-        assert process.stdout is not None
-        process.stdout.close()
+        process.communicate(timeout=30)
+    assert [process.returncode for process in writers] == [0, 0]
     for name in ("a", "b"):
         lake.write("telemetry", telemetry(400), name)
     assert lake.read("telemetry").num_rows == lake.count("telemetry") == 800
