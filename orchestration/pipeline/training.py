@@ -11,20 +11,15 @@ from typing import Any, Final, cast
 from aiops.errors import ModelNotFound, TrainingImpossible
 from aiops.types import GateDecision, ModelVersion
 from models.audit import CHALLENGER, CHAMPION
+from models.detector_training import detection_replay, train_isolation_forest, train_robust_stream
 from models.detectors.robust_stream import RobustStream
 from models.gate import Contender, GateConfig, decide
 from models.page_budget import PageBudget
 from models.registry import LoadedModel
 from models.scorecard import Replay
 from models.tier1_gate import LevelReplay, decide_levels, level_replay
-from models.training import (
-    TrainingContext,
-    detection_replay,
-    prediction_replay,
-    train_incident_predictor,
-    train_isolation_forest,
-    train_robust_stream,
-)
+from models.training import prediction_replay, train_incident_predictor
+from models.training_context import TrainingContext
 from models.training_run import Trained
 from orchestration.pipeline.deployment import change
 from orchestration.pipeline.training_set import RECENT, TAG, TrainingSet, labels_of, latest_training_set

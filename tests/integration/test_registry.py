@@ -19,11 +19,13 @@ from aiops.settings import ModelSettings, Settings
 from aiops.types import GateDecision, Scorecard
 from models.audit import AuditLog, Change
 from models.catalog import FittedModel
+from models.detector_training import train_isolation_forest, train_robust_stream
 from models.detectors.isolation_forest import ForestConfig, IsolationForest
 from models.export import exported_version, load_exported
 from models.incident_predictor import IncidentPredictor, PredictorConfig
 from models.registry import Registry
-from models.training import TrainingContext, train_incident_predictor, train_isolation_forest, train_robust_stream
+from models.training import train_incident_predictor
+from models.training_context import TrainingContext
 from models.training_run import Trained
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)

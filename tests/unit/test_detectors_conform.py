@@ -16,11 +16,13 @@ from aiops.ports import VectorModel
 from aiops.types import FloatArray, SeriesBatch
 from data_contracts.schemas import SERIES
 from models.catalog import MODELS, model_class
+from models.detector_training import train_isolation_forest, train_robust_stream
 from models.detectors.isolation_forest import ForestConfig
 from models.detectors.robust_stream import RobustStream
 from models.incident_predictor import PredictorConfig
 from models.service_rows import rows_of
-from models.training import TrainingContext, train_incident_predictor, train_isolation_forest, train_robust_stream
+from models.training import train_incident_predictor
+from models.training_context import TrainingContext
 
 CONTEXT = TrainingContext("synthetic")
 

@@ -11,11 +11,12 @@ from checks.service_frames import history
 
 from aiops.errors import ConfigurationError
 from aiops.types import FloatArray
+from models.detector_training import detection_replay, train_isolation_forest
 from models.detectors.isolation_forest import ForestConfig, IsolationForest
 from models.gate import Contender, GateConfig, decide
 from models.page_budget import PageBudget
 from models.scorecard import Replay, Replayable
-from models.training import TrainingContext, detection_replay, train_isolation_forest
+from models.training_context import TrainingContext
 
 CONFIG = GateConfig(PageBudget(1.0), latency_budget_ms=1e6, latency_calls=20)
 

@@ -13,7 +13,8 @@ from models.evaluation import average_precision
 from models.incident_predictor import IncidentPredictor, PredictorConfig
 from models.service_rows import at, rows_of
 from models.temporal_split import SplitConfig, temporal_split
-from models.training import TrainingContext, train_incident_predictor
+from models.training import train_incident_predictor
+from models.training_context import TrainingContext
 from models.training_run import Trained
 
 CONFIG = PredictorConfig(rounds=40)

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from aiops.errors import ArtifactError, ModelError, TrainingImpossible
 from aiops.types import FloatArray
 from data_contracts.schemas import SERVICE_FEATURES
+from models.detector_training import train_isolation_forest
 from models.detectors.forest_kernels import filled_codes, ordered_code
 from models.detectors.isolation_forest import OUTSIDE_CALENDAR, ForestConfig, IsolationForest
 from models.page_budget import PageBudget, PageCounter
 from models.service_rows import CALENDAR, rows_of
-from models.training import TrainingContext, train_isolation_forest
+from models.training_context import TrainingContext
 from models.truth import detection_truth
 
 WIDTH = len(OUTSIDE_CALENDAR)

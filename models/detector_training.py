@@ -1,0 +1,125 @@
+"""Training of the detectors: history in, fitted model and its run out. Knows no registry, no clock and no environment."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from aiops.errors import TrainingImpossible
+from aiops.feature_engine import EngineConfig
+from models.detectors.isolation_forest import ForestConfig, IsolationForest
+from models.detectors.robust_stream import LevelConfig, RobustStream
+from models.evaluation import alarm_figures, worst_signal
+from models.figures import timeline_figure
+from models.history_points import points_of
+from models.page_budget import PageCounter, threshold_for_budget
+from models.performance import detector_metrics
+from models.scorecard import Replay
+from models.service_rows import BoolArray, ServiceRows, at, rows_of
+from models.training_context import TrainingContext, curve_figures, example_of, run_of, with_figures
+from models.training_run import Trained
+from models.truth import Truth, detection_truth
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEAST_ROWS = 200
+"""Rows of normal time below which an isolation forest is not trained."""
+
+
+def train_robust_stream(
+    history: pa.Table,
+    incidents: pa.Table | None,
+    context: TrainingContext,
+    engine: EngineConfig,
+    config: LevelConfig | None = None,
+) -> Trained[RobustStream]:
+    """Fit alarm levels to the points outside incidents; the z scores are those of the engine over the whole history.
+
+    `history` has timestamp, service, metric and value (`schemas.LAKE_TELEMETRY` or `SERIES`), in order of arrival. Where
+    incidents leave under a fifth of the points, those of other services than the root are used too. Memory: 40 B a point.
+
+    Raises:
+        TrainingImpossible: there is no point.
+    """
+    if not history.num_rows:
+        raise TrainingImpossible("the history has 0 points; ingest telemetry first")
+    chosen = config or LevelConfig()
+    sample, rows = points_of(history, engine)
+    truth = detection_truth(rows, incidents) if incidents is not None else _without_incidents(rows)
+    normal = _normal(rows, truth, np.ones(len(rows), dtype=np.bool_))
+    model = RobustStream.fit(sample.take(normal), chosen, engine)
+    levels = np.stack(model.alarm_for(sample.series))[:, sample.code]
+    alarm = (np.abs(sample.z) >= levels[0]) | (sample.value < levels[1]) | (sample.value > levels[2])
+    figures = alarm_figures(rows, truth, alarm, context.budget)
+    metrics = {
+        "series": float(len(model.series)),
+        "points": float(len(rows)),
+        "scored_points": float(np.isfinite(sample.z).sum()),
+        "median_alarm_z": float(np.median(model.alarm_z)),
+        "alarm_share": float(alarm.mean()),
+        "incidents": float(figures.incidents),
+        "incident_recall_in_sample": figures.recall,
+    }
+    run = run_of((rows, context), asdict(chosen), metrics, None)
+    return Trained(model, run, rows.span()[1])
+
+
+def train_isolation_forest(
+    frame: "pa.Table | pd.DataFrame",
+    incidents: pa.Table | None,
+    context: TrainingContext,
+    exclude: BoolArray | None = None,
+    config: ForestConfig | None = None,
+) -> Trained[IsolationForest]:
+    """Fit the forest and its threshold to the older rows outside incidents; measure it on the newest `holdout_share`.
+
+    `exclude` (n,) marks rows that are known to be of another regime (drift); `config` None = defaults with the context's seed.
+
+    Raises:
+        TrainingImpossible: fewer than 200 rows of normal time are left.
+    """
+    rows = rows_of(frame)
+    truth = detection_truth(rows, incidents) if incidents is not None else _without_incidents(rows)
+    chosen = config or ForestConfig(seed=context.seed)
+    holdout_us = int(np.quantile(rows.time_us, 1.0 - context.holdout_share)) if len(rows) else 0
+    older = rows.time_us < holdout_us
+    normal = older & _normal(rows, truth, older) & ~(exclude if exclude is not None else np.zeros(len(rows), np.bool_))
+    if int(normal.sum()) < LEAST_ROWS:
+        raise TrainingImpossible(
+            f"{int(normal.sum())} of {len(rows)} rows are older than the holdout and outside incidents; "
+            f"an isolation forest needs {LEAST_ROWS}: give a longer history"
+        )
+    quiet = rows.take(normal)
+    forest = IsolationForest.fit(quiet.matrix(chosen.features), chosen)
+    score = forest.score(rows.matrix(chosen.features))[:, 0]
+    counter = PageCounter.over(quiet, np.ones(len(quiet), dtype=np.bool_), context.budget)
+    forest = forest.with_thresholds(np.array([threshold_for_budget(score[normal], counter, context.budget)]))
+    newer = Replay(rows.take(~older), truth.take(~older), worst_signal(rows.take(~older)))
+    metrics = {"train_rows": float(len(quiet)), **detector_metrics(newer, score[~older], forest.thresholds[0], context.budget)}
+    params = {key: value for key, value in asdict(chosen).items() if key != "features"}
+    run = run_of((rows, context), params, metrics, example_of(forest, quiet))
+    timeline = timeline_figure(newer.rows, score[~older], newer.truth, float(forest.thresholds[0]))
+    figures = {"score_over_time.svg": timeline, **curve_figures(newer, score[~older])}
+    return Trained(forest, with_figures(run, figures), at(holdout_us))
+
+
+def detection_replay(frame: "pa.Table | pd.DataFrame", incidents: pa.Table | None, start_us: int) -> Replay:
+    """Return the gate's replay for detectors: rows from `start_us` on, with the worst signal as trivial baseline."""
+    rows = rows_of(frame)
+    truth = detection_truth(rows, incidents) if incidents is not None else _without_incidents(rows)
+    newer = rows.time_us >= start_us
+    return Replay(rows.take(newer), truth.take(newer), worst_signal(rows.take(newer)))
+
+
+def _without_incidents(rows: ServiceRows) -> Truth:
+    nothing = np.full(len(rows), -1, dtype=np.int64)
+    return Truth(nothing, np.ones(len(rows), dtype=np.bool_), np.empty(0, dtype=np.int64))
+
+
+def _normal(rows: ServiceRows, truth: Truth, older: BoolArray) -> BoolArray:
+    """Return rows of normal time: no incident anywhere; where that leaves under a fifth, none of the row's own service."""
+    if truth.false[older].sum() >= 0.2 * older.sum():
+        return truth.false
+    return ~truth.positive

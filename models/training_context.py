@@ -1,0 +1,71 @@
+"""What a training is given beside its rows, and how what it leaves behind is put together."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from aiops.settings import ModelSettings
+from aiops.types import FloatArray
+from models.artifact import Example
+from models.evaluation import precision_recall
+from models.figures import precision_recall_figure
+from models.page_budget import PageBudget
+from models.scorecard import Replay, Replayable
+from models.service_rows import ServiceRows
+from models.training_run import TrainingRun, dataset_facts
+
+EXAMPLE_ROWS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingContext:
+    """What a training is given beside its rows: where they come from, what pages may cost, and the seed."""
+
+    dataset: str
+    feature_service: str = ""
+    git_commit: str = ""
+    budget: PageBudget = field(default_factory=PageBudget)
+    embargo_min: float = 120.0
+    seed: int = 7
+    holdout_share: float = 0.2
+
+    @classmethod
+    def of(cls, settings: ModelSettings, dataset: str, feature_service: str = "", git_commit: str = "") -> "TrainingContext":
+        """Return the context of the settings."""
+        budget = PageBudget(settings.page_budget_per_day)
+        return cls(dataset, feature_service, git_commit, budget, float(settings.embargo_min), settings.seed)
+
+
+def example_of(model: Replayable, rows: ServiceRows) -> Example:
+    """Return evenly spaced rows with their scores."""
+    picked = np.unique(np.linspace(0, len(rows) - 1, EXAMPLE_ROWS).astype(np.int64))
+    matrix = rows.take(picked).matrix(model.features)
+    return Example(matrix, model.score(matrix))
+
+
+def curve_figures(replay: Replay, score: FloatArray) -> dict[str, bytes]:
+    """Return the precision-recall figure of scores (n,); none where the replay has no incident."""
+    counted = replay.truth.counted
+    label = replay.truth.positive[counted].astype(np.float64)
+    if not label.any():
+        return {}
+    curves = (precision_recall(label, score[counted]), precision_recall(label, replay.baseline[counted]))
+    return {"precision_recall.svg": precision_recall_figure(*curves, float(label.mean()))}
+
+
+def run_of(
+    given: tuple[ServiceRows, TrainingContext],
+    params: dict[str, str | int | float],
+    metrics: dict[str, float],
+    example: Example | None,
+) -> TrainingRun:
+    """Return the run of a training on the given rows; what the page budget was is one of its parameters."""
+    rows, context = given
+    costs = {"page_budget_per_day": context.budget.per_day, "quiet_min": context.budget.quiet_min}
+    facts = dataset_facts(context.dataset, rows)
+    return TrainingRun({**params, **costs}, metrics, facts, example, {}, context.feature_service, context.git_commit)
+
+
+def with_figures(run: TrainingRun, figures: dict[str, bytes]) -> TrainingRun:
+    """Return the run with figures."""
+    return replace(run, figures=figures)
