@@ -110,6 +110,7 @@ def decide(candidates: pa.RecordBatch, opinion: Opinion, revision: int = 0) -> p
         "model_version": _versions(candidates, opinion, ruling),
         "anomalous": ruling.anomalous,
         "reason": _reasons(metrics, numbers, points, opinion, ruling),
+        "route": pa.nulls(count, pa.string()),
     }
     arrays = [
         column if isinstance(column, pa.Array) else pa.array(column, type=field.type)

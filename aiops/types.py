@@ -73,6 +73,7 @@ class Detection:
     anomalous: bool
     reason: str
     revision: int = 0
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)

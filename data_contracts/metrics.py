@@ -2,6 +2,9 @@
 
 A metric that is not listed is valid too: its unit is unknown, its range unbounded, and its golden signal is
 guessed from the words of its name. Labels never change these: `http_requests{code="500"}` is looked up as `http_requests`.
+
+Business or infrastructure is a second question: how much customers do (traffic that they cause) follows the hour and the
+weekday, while what the machines do about it (latency, errors, saturation) has a level that should hold at any hour.
 """
 
 import math
@@ -10,6 +13,7 @@ from typing import Final, Literal, get_args
 
 Signal = Literal["traffic", "latency", "errors", "saturation"]
 SIGNALS: Final[tuple[Signal, ...]] = get_args(Signal)
+Nature = Literal["business", "infrastructure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +71,25 @@ def spec_of(metric: str) -> MetricSpec:
         if any(word in lowered for word in words):
             return MetricSpec(name, "", signal)
     return MetricSpec(name, "", "traffic")
+
+
+_BUSINESS_WORDS: Final = (
+    "request", "order", "sale", "revenue", "payment", "purchase", "checkout", "booking", "transaction", "conversion",
+    "signup", "sign_up", "login", "session", "user", "visit", "view", "click", "demand", "ride",
+)  # fmt: skip
+
+
+def nature_of(metric: str) -> Nature:
+    """Return whether a metric says what customers do (business) or how the machines fare (infrastructure).
+
+    Listed metrics: traffic is business. For an unlisted name a word must say so, for traffic is also what is guessed last.
+
+    >>> nature_of("requests_per_second"), nature_of("request_latency_ms"), nature_of("gc_runs")
+    ('business', 'infrastructure', 'infrastructure')
+    """
+    spec = spec_of(metric)
+    if spec.signal != "traffic":
+        return "infrastructure"
+    lowered = spec.name.lower()
+    listed = spec.name in CATALOGUE
+    return "business" if listed or any(word in lowered for word in _BUSINESS_WORDS) else "infrastructure"

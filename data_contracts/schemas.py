@@ -181,7 +181,7 @@ EDGES: Final = _schema(
 
 DETECTIONS: Final = _schema(
     "detections",
-    1,
+    2,
     _field("detection_id", NAME, meaning="deterministic: same input, same id"),
     _field("revision", pa.int32(), meaning="0 = first word; 1 = after a deferred score caught up"),
     _field("timestamp", TIMESTAMP),
@@ -192,11 +192,53 @@ DETECTIONS: Final = _schema(
     _field("expected", pa.float64(), nullable=True),
     _field("lower", pa.float64(), nullable=True),
     _field("upper", pa.float64(), nullable=True),
-    _field("tier", pa.int8(), meaning="that decided: 1 = a series' own past, 3 = the service as a whole"),
+    _field(
+        "tier",
+        pa.int8(),
+        meaning="that decided: 1 = a series' own recent past, 2 = its seasonal band, 3 = the service as a whole; "
+        "expected and bounds are the band's where tier 2 decided, else tier 1's",
+    ),
     _field("model_version", NAME, meaning="of the deciding tier's model; empty = tier 1 by the catalogue's default levels"),
     _field("anomalous", pa.bool_()),
     _field("reason", NAME),
+    _field(
+        "route",
+        NAME,
+        nullable=True,
+        meaning="first tier, confirming tiers in order, why, version of the routing; null in rows of version 1",
+    ),
 )
+
+SERIES_CHARACTER: Final = _schema(
+    "series_character",
+    1,
+    _field("measured_at", TIMESTAMP, meaning="event time: only points before it were looked at"),
+    _field("service", NAME),
+    _field("metric", NAME),
+    _field("points", pa.int64(), meaning="looked at"),
+    _field("step_s", pa.float64(), nullable=True, unit="s", meaning="median time between points"),
+    _field(
+        "seasonality",
+        pa.float64(),
+        nullable=True,
+        range="0..1",
+        meaning="share of the variation within days that the other days' profile explains; null = under two days",
+    ),
+    _field("intermittence", pa.float64(), nullable=True, range="0..1", meaning="share of the time without a point, or at 0"),
+    _field("noise", pa.float64(), nullable=True, meaning="robust spread from point to point over the level; null = level 0"),
+    *(
+        _field(name, pa.float64(), nullable=True, meaning=f"{share} of its points are {side}")
+        for name, share, side in (
+            ("lowest", "none", "lower"),
+            ("low_0_1pct", "0.1 %", "lower"),
+            ("low_1pct", "1 %", "lower"),
+            ("high_1pct", "1 %", "higher"),
+            ("high_0_1pct", "0.1 %", "higher"),
+            ("highest", "none", "higher"),
+        )
+    ),
+)
+"""What the history of each series is like: routing and explanations read it."""
 
 PREDICTIONS: Final = _schema(
     "predictions",

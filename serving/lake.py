@@ -1,6 +1,6 @@
 """The lake: Parquet below one folder, a folder a table, hive-partitioned by UTC day, read through DuckDB.
 
-Layout: `<root>/<table>/day=YYYY-MM-DD/part-<key>.parquet`; the call graph is one file, `<root>/edges/part-all.parquet`.
+Layout: `<root>/<table>/day=YYYY-MM-DD/part-<key>.parquet`; what is not partitioned is one file, `<root>/edges/part-all.parquet`.
 A file is whole or absent, also after a crash. Writing a key again replaces its rows, so a writer that repeats itself doubles
 nothing; a key whose rows span days is one file a day, and a crash between them is healed by writing the key again.
 Any number of processes may read, write and retain at once.
@@ -42,7 +42,7 @@ class Lake:
     def write(self, table: str, rows: pa.Table | pa.RecordBatch, key: str) -> int:
         """Write rows under `key`, replacing what the key held; return their number. Durable when it returns.
 
-        The call graph ("edges") is replaced as a whole, whatever the key.
+        The call graph ("edges") and the characters of series are replaced as a whole, whatever the key.
 
         Raises:
             ContractError: the rows do not fit the table's schema; the message names the difference.

@@ -34,6 +34,7 @@ LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
     "service_features": LakeTable(schemas.SERVICE_FEATURES_TABLE, "event_timestamp"),
     "detections": LakeTable(schemas.DETECTIONS, "timestamp"),
     "predictions": LakeTable(schemas.PREDICTIONS, "timestamp"),
+    "series_character": LakeTable(schemas.SERIES_CHARACTER, "measured_at", partitioned=False, expires=False),
     "served": LakeTable(schemas.SERVED, "served_at"),
 }
 """Labels, verdicts and the graph are small and stay; everything else is kept for the days of the retention setting."""

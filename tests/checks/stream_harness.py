@@ -278,10 +278,11 @@ def outcome(fleet: Fleet) -> Outcome:
     broker = fleet.remote
     numbers = range(fleet.settings.broker.partitions)
     detections = rows_of(broker, [streams.DETECTIONS])
-    newest: dict[str, tuple[object, ...]] = {}
+    newest: dict[str, tuple[bool, tuple[object, ...]]] = {}
     for row in sorted(detections, key=lambda row: int(row["revision"])):
-        newest[row["detection_id"]] = tuple(value for name, value in row.items() if name not in {"revision", "reason"})
-    kept = {key: row for key, row in newest.items() if row[-1]}
+        compared = tuple(value for name, value in row.items() if name not in {"revision", "reason"})
+        newest[row["detection_id"]] = (row["anomalous"], compared)
+    kept = {key: row for key, (anomalous, row) in newest.items() if anomalous}
     predicted = ("timestamp", "service", "p_15min", "p_60min")
     predictions = [tuple(row[name] for name in predicted) for row in rows_of(broker, [streams.PREDICTIONS])]
     features = {str(number): _lines(rows_of(broker, [streams.features(number)])) for number in numbers}
