@@ -109,7 +109,7 @@ def _noise(value: FloatArray) -> float:
     level = abs(float(np.median(value)))
     if value.size < 2 or level == 0.0:
         return float("nan")
-    return _NORMAL * float(np.median(np.abs(np.diff(value)))) / np.sqrt(2.0) / level
+    return float(_NORMAL * np.median(np.abs(np.diff(value))) / (np.sqrt(2.0) * level))
 
 
 def rarity(value: float, character: SeriesCharacter) -> str:

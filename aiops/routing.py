@@ -1,0 +1,190 @@
+"""Which tier judges a series, which tiers confirm its flags, and why: by configuration, then by measured character. Pure.
+
+| what | first judged by | a flag of tier 1 is confirmed by | where that one is missing, late or failing |
+|---|---|---|---|
+| infrastructure signals | tier 1, their own recent past | tier 3, the service as a whole | tier 2, then tier 1 alone |
+| business signals | tier 2, their seasonal band | tier 2 | tier 3, then tier 1 alone |
+| critical services | tier 3: its word needs no flag | tier 3 | tier 2, then tier 1 alone |
+
+Character moves a series: an infrastructure series with a strong season is judged by tier 2, and one that is intermittent or
+very noisy never is, for its band would say nothing. An override has the first word.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+from aiops.errors import ConfigurationError
+from aiops.series_character import SeriesCharacter
+from data_contracts.metrics import nature_of, spec_of
+
+if TYPE_CHECKING:
+    from aiops.settings import RoutingSettings
+
+TIERS: Final[Mapping[int, str]] = {1: "its own recent past", 2: "its seasonal band", 3: "the service as a whole"}
+"""What each tier compares a point with."""
+_KEPT_ROUTES: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """First tier of a series, why, and who confirms a flag of tier 1, in the order asked; after them tier 1 alone decides.
+
+    `critical`: tier 3 is asked at every scheduled tick, and its word needs no flag of tier 1.
+    """
+
+    tier: int
+    reason: str
+    confirmers: tuple[int, ...]
+    critical: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingRules:
+    """The configured part: globs of services, metrics and series (`service|metric`), and the limits of character."""
+
+    critical_services: tuple[str, ...] = ()
+    business_metrics: tuple[str, ...] = ()
+    overrides: tuple[tuple[str, int], ...] = ()
+    strong_season: float = 0.6
+    intermittent: float = 0.5
+    noisy: float = 1.0
+
+    @classmethod
+    def of(cls, settings: "RoutingSettings") -> "RoutingRules":
+        """Return the rules of the settings. Raises: ConfigurationError, see `parse_overrides`."""
+        return cls(
+            parse_globs(settings.critical_services),
+            parse_globs(settings.business_metrics),
+            parse_overrides(settings.overrides),
+            settings.strong_season,
+            settings.intermittent,
+            settings.noisy,
+        )
+
+
+def parse_globs(text: str) -> tuple[str, ...]:
+    """Return the parts of a text separated by `;`.
+
+    >>> parse_globs("cart; pay*;")
+    ('cart', 'pay*')
+    """
+    return tuple(part.strip() for part in text.split(";") if part.strip())
+
+
+def parse_overrides(text: str) -> tuple[tuple[str, int], ...]:
+    """Return (glob of service|metric, tier) of a text `glob=tier; …`; the first that matches counts.
+
+    >>> parse_overrides("cart|queue_*=1; *|orders=2")
+    (('cart|queue_*', 1), ('*|orders', 2))
+
+    Raises:
+        ConfigurationError: a part has another form; the message names it.
+    """
+    found = []
+    for part in parse_globs(text):
+        glob, sign, tier = part.rpartition("=")
+        if not sign or "|" not in glob or tier.strip() not in {"1", "2", "3"}:
+            raise ConfigurationError(
+                f"routing.overrides: {part!r} is not service|metric=tier with tier 1, 2 or 3; write for example *|queue_length=1"
+            )
+        found.append((glob.strip(), int(tier)))
+    return tuple(found)
+
+
+class Router:
+    """Routes of all series under one set of rules and one measurement of characters; the same answers however often asked."""
+
+    def __init__(self, rules: RoutingRules, characters: Mapping[str, SeriesCharacter] | None = None) -> None:
+        self._rules = rules
+        self._characters = dict(characters or {})
+        self._routes: dict[tuple[str, str], Route] = {}
+        self.version = _version(rules, self._characters)
+
+    def character(self, service: str, metric: str) -> SeriesCharacter | None:
+        """Return what was measured of a series, None where nothing was."""
+        return self._characters.get(f"{service}|{metric}")
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Return the series with a measured character, ascending."""
+        return tuple(sorted(self._characters))
+
+    def route(self, service: str, metric: str) -> Route:
+        """Return the route of a series; `metric` "" = no metric of the service stands out. Memory: bounded."""
+        key = (service, metric)
+        held = self._routes.get(key)
+        if held is None:
+            if len(self._routes) >= _KEPT_ROUTES:
+                self._routes.clear()
+            held = self._routes[key] = self._decide(service, metric)
+        return held
+
+    def _decide(self, service: str, metric: str) -> Route:
+        rules = self._rules
+        series = f"{service}|{metric}"
+        glob, tier = next(((glob, tier) for glob, tier in rules.overrides if fnmatchcase(series, glob)), ("", 0))
+        if tier:
+            return Route(tier, f"override {glob}={tier}", (2, 3) if tier == 2 else (3, 2), critical=tier == 3)
+        bandless = self._bandless(series)
+        learned_first = (3,) if bandless or not metric else (3, 2)
+        glob = next((glob for glob in rules.critical_services if fnmatchcase(service, glob)), "")
+        if glob:
+            return Route(3, f"critical service (matches {glob})", learned_first, critical=True)
+        if not metric:
+            return Route(3, "no metric of the service stands out", learned_first)
+        nature, kind = self._nature(metric)
+        if bandless:
+            return Route(1, f"{kind}, {bandless}: a seasonal band would say nothing", learned_first)
+        if nature == "business":
+            return Route(2, kind, (2, 3))
+        season = self._season(series)
+        if season >= rules.strong_season:
+            return Route(2, f"{kind} with a strong season (strength {season:.2f}, limit {rules.strong_season:g})", (2, 3))
+        return Route(1, kind, learned_first)
+
+    def _nature(self, metric: str) -> tuple[str, str]:
+        """Return the nature of a metric and in words how it is known."""
+        glob = next((glob for glob in self._rules.business_metrics if fnmatchcase(metric, glob)), "")
+        if glob:
+            return "business", f"business signal (matches {glob})"
+        nature = nature_of(metric)
+        return nature, f"{nature} signal ({spec_of(metric).signal})"
+
+    def _season(self, series: str) -> float:
+        character = self._characters.get(series)
+        return float("nan") if character is None else character.seasonality
+
+    def _bandless(self, series: str) -> str:
+        """Return why a series can have no useful band, with the number; "" where it can or nothing is known."""
+        character = self._characters.get(series)
+        if character is None:
+            return ""
+        if character.intermittence >= self._rules.intermittent:
+            share, limit = 100 * character.intermittence, 100 * self._rules.intermittent
+            return f"intermittent (absent or 0 for {share:.0f} % of the time, limit {limit:g} %)"
+        if character.noise >= self._rules.noisy:
+            return f"very noisy (jumps by {character.noise:.2f} of its level, limit {self._rules.noisy:g})"
+        return ""
+
+
+def on_failure(route: Route) -> str:
+    """Return in words who decides where a tier of the route is missing, late or failing.
+
+    >>> on_failure(Route(2, "business signal", (2, 3)))
+    'a flag of tier 1 is confirmed by tier 2; without its answer by tier 3; without that tier 1 decides alone'
+    """
+    first, *rest = route.confirmers
+    others = "".join(f"; without its answer by tier {tier}" for tier in rest)
+    return f"a flag of tier 1 is confirmed by tier {first}{others}; without that tier 1 decides alone"
+
+
+def _version(rules: RoutingRules, characters: Mapping[str, SeriesCharacter]) -> str:
+    """Return 8 hex digits: equal = every series has the same route."""
+    digest = blake2b(repr(rules).encode(), digest_size=4)
+    for series in sorted(characters):
+        one = characters[series]
+        digest.update(f"{series}|{one.seasonality!r}|{one.intermittence!r}|{one.noise!r}\n".encode())
+    return digest.hexdigest()
