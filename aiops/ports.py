@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -23,6 +23,27 @@ class Detector(Protocol):
 
     def state(self) -> State:
         """Return the fitted state as named arrays."""
+        ...
+
+
+class DetectorStream(Protocol):
+    """Scores that go on from batch to batch: any split of a stream gives what the whole gives. Not thread-safe."""
+
+    def score(self, batch: SeriesBatch) -> FloatArray:
+        """Return (n,) as `Detector.score` does, knowing all batches before."""
+        ...
+
+    def snapshot(self) -> State:
+        """Return all that was carried over, as named arrays of its own; bounded, however long the series are."""
+        ...
+
+
+@runtime_checkable
+class StreamingDetector(Detector, Protocol):
+    """A detector that can also be asked batch by batch."""
+
+    def stream(self, state: State | None = None) -> DetectorStream:
+        """Return a stream from its beginning, or one that goes on bit for bit from a snapshot."""
         ...
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from aiops.errors import ArtifactError
-from aiops.feature_engine import EngineConfig, FeatureEngine
+from aiops.feature_engine import EngineConfig, EngineOutput, FeatureEngine
 from aiops.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray, PointStatus, SeriesBatch, State
 from data_contracts.metrics import MetricSpec, spec_of
@@ -119,9 +119,20 @@ class RobustStream:
 
         A value outside the static limits scores at least 0.5, in warm-up too; NaN = unknown (warm-up, duplicate, too late).
         """
-        if not len(batch):
-            return np.empty(0)
-        output = FeatureEngine(self.engine, ServiceGraph.from_pairs(())).update(batch)
+        return self.stream().score(batch)
+
+    def stream(self, state: State | None = None) -> "LevelStream":
+        """Return scores batch by batch, from nothing or from a snapshot.
+
+        Raises:
+            StateError: the snapshot is damaged, of another version, or of another engine configuration.
+        """
+        graph = ServiceGraph.from_pairs(())
+        engine = FeatureEngine(self.engine, graph) if state is None else FeatureEngine.restore(self.engine, graph, state)
+        return LevelStream(self, engine)
+
+    def judged(self, batch: SeriesBatch, output: EngineOutput) -> FloatArray:
+        """Return (n,) scores of points whose engine output is known."""
         names, code = series_codes(batch)
         alarm_z, low, high = (level[code] for level in self.alarm_for(names))
         value = batch.table.column("value").to_numpy(zero_copy_only=False)
@@ -160,6 +171,22 @@ class RobustStream:
     def _of(cls, series: tuple[str, ...], levels: FloatArray, default_alarm_z: float, engine: EngineConfig) -> "RobustStream":
         place = {name: number for number, name in enumerate(series)}
         return cls(series, levels[0], levels[1], levels[2], default_alarm_z, engine, place)
+
+
+class LevelStream:
+    """Levels over an engine that is carried from batch to batch; its features are not used. Not thread-safe."""
+
+    def __init__(self, levels: RobustStream, engine: FeatureEngine) -> None:
+        self._levels = levels
+        self._engine = engine
+
+    def score(self, batch: SeriesBatch) -> FloatArray:
+        """Return (n,) scores as `RobustStream.score` does, knowing all batches before."""
+        return self._levels.judged(batch, self._engine.update(batch)) if len(batch) else np.empty(0)
+
+    def snapshot(self) -> State:
+        """Return the engine's state."""
+        return self._engine.snapshot()
 
 
 def metric_of(series: str) -> str:

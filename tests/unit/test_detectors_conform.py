@@ -1,21 +1,24 @@
 """Every model of the catalog passes the one conformance suite."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from checks.detector import check_detector, check_persistence, check_vector_model
+from checks.detector import check_detector, check_fit_is_seeded, check_persistence, check_vector_model
+from checks.point_batches import usual
 from checks.service_frames import START, history
 
 from aiops.feature_engine import EngineConfig
 from aiops.labels import horizon_labels
-from aiops.ports import VectorModel
+from aiops.ports import Detector, VectorModel
 from aiops.types import FloatArray, SeriesBatch
 from data_contracts.schemas import SERIES
-from models.catalog import MODELS, model_class
+from models.catalog import MODELS, FittedModel, model_class
 from models.detector_training import train_isolation_forest, train_robust_stream
 from models.detectors.isolation_forest import ForestConfig
 from models.detectors.robust_stream import RobustStream
@@ -45,11 +48,19 @@ def batch_of(table: pa.Table) -> SeriesBatch:
     return SeriesBatch(pa.RecordBatch.from_arrays(columns, schema=SERIES))
 
 
+def robust_stream() -> RobustStream:
+    return train_robust_stream(telemetry(), None, CONTEXT, EngineConfig()).model
+
+
 @cache
-def vector_model(name: str) -> VectorModel:
+def isolation_forest() -> VectorModel:
     past = history(days=5)
-    if name == "isolation-forest":
-        return train_isolation_forest(past.frame, past.incidents, CONTEXT, config=ForestConfig(trees=40)).model
+    return train_isolation_forest(past.frame, past.incidents, CONTEXT, config=ForestConfig(trees=40)).model
+
+
+@cache
+def incident_predictor() -> VectorModel:
+    past = history(days=5)
     labels = horizon_labels(past.frame, past.incidents)
     return train_incident_predictor(past.frame, labels, CONTEXT, PredictorConfig(rounds=20)).model
 
@@ -58,17 +69,34 @@ def vectors(model: VectorModel) -> FloatArray:
     return rows_of(history(days=1, seed=9).frame).matrix(model.features)[:200]
 
 
-@pytest.mark.parametrize("name", sorted(set(MODELS) - {"robust-stream"}))
+POINT: dict[str, Callable[[], FittedModel]] = {
+    "robust-stream": robust_stream,
+}
+"""Point detectors: name -> how one is fitted (each call fits anew)."""
+VECTOR: dict[str, Callable[[], tuple[VectorModel, FloatArray]]] = {
+    "isolation-forest": lambda: (isolation_forest(), vectors(isolation_forest())),
+    "incident-predictor": lambda: (incident_predictor(), vectors(incident_predictor())),
+}
+"""Models of vectors: name -> a fitted one and (n >= 32, features) rows for it, most of them known."""
+
+
+def test_every_model_of_the_catalog_is_in_the_suite() -> None:
+    assert set(POINT) | set(VECTOR) == set(MODELS)
+
+
+@pytest.mark.parametrize("name", sorted(VECTOR))
 def test_vector_models_conform(name: str, tmp_path: Path) -> None:
-    model = vector_model(name)
-    check_vector_model(model, vectors(model))
-    check_persistence(model, tmp_path, vectors(model))  # type: ignore[arg-type]
+    model, rows = VECTOR[name]()
+    check_vector_model(model, rows)
+    check_persistence(model, tmp_path, rows)  # type: ignore[arg-type]
 
 
-def test_the_stream_detector_conforms(tmp_path: Path) -> None:
-    trained = train_robust_stream(telemetry(), None, CONTEXT, EngineConfig())
-    check_detector(trained.model, batch_of(telemetry(200)))
-    check_persistence(trained.model, tmp_path, batch_of(telemetry(100)))
+@pytest.mark.parametrize("name", sorted(POINT))
+def test_point_detectors_conform(name: str, tmp_path: Path) -> None:
+    model = POINT[name]()
+    check_detector(cast(Detector, model))
+    check_fit_is_seeded(POINT[name])
+    check_persistence(model, tmp_path, usual(200).batch())
 
 
 def test_every_catalog_name_is_a_class_that_knows_its_name() -> None:
