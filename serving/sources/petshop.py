@@ -38,6 +38,26 @@ _METRICS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class PetShopIssue:
+    """One injected issue: where it was felt, in which golden signal (latency or errors), and the node that was broken."""
+
+    split: str
+    name: str
+    felt_at: str
+    signal: str
+    root: str
+    metrics: Path
+
+    def rows(self) -> pa.Table:
+        """Return the telemetry of its few steps.
+
+        Raises:
+            SourceError: the file is damaged.
+        """
+        return pa.concat_tables(list(arranged([_rows(self.metrics)]).chunks()))
+
+
+@dataclass(frozen=True, slots=True)
 class PetShopSource:
     """TelemetrySource over one scenario: `graph.csv`, `noissue/` and the issues below `train/` and `test/`."""
 
@@ -91,6 +111,18 @@ class PetShopSource:
             replay_start=moment_of(int(issues.min())),
             replay_end=moment_of(int(issues.max())) + end,
         )
+
+    def issues(self) -> tuple[PetShopIssue, ...]:
+        """Return the issues by split and name.
+
+        Raises:
+            SourceError: an issue's truth cannot be read.
+        """
+        return tuple(_issue(path) for path in self._issues())
+
+    def calm(self) -> pa.Table:
+        """Return the telemetry of the time without an issue."""
+        return pa.concat_tables(list(arranged([_rows(self._quiet())]).chunks()))
 
     def _quiet(self) -> Path:
         return self.folder / "noissue" / "metrics.csv"
@@ -170,14 +202,26 @@ def _times(path: Path) -> Any:
     return read_epochs(_table(path)[0]["at"].combine_chunks())
 
 
-def _incident(metrics: Path) -> dict[str, Any]:
+def _truth(metrics: Path) -> tuple[str, str, str, Any]:
+    """Return (root, felt at, metric, time) of an issue."""
     path = metrics.with_name("target.json")
     try:
         truth = json.loads(path.read_text(encoding="utf-8"))
-        root, kind = str(truth["root_cause"]["node"]), str(truth["target"]["metric"])
-        starts_at = moment_of(int(float(truth["target"]["timestamp"]) * 1e6))
+        target = truth["target"]
+        at = moment_of(int(float(target["timestamp"]) * 1e6))
+        return str(truth["root_cause"]["node"]), str(target["node"]), str(target["metric"]), at
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"{path}: cannot be read as an issue's truth: {error!r}; restore the file of the corpus") from error
+
+
+def _issue(metrics: Path) -> PetShopIssue:
+    root, felt_at, metric, _ = _truth(metrics)
+    signal = "errors" if metric == "availability" else metric
+    return PetShopIssue(metrics.parent.parent.name, metrics.parent.name, felt_at, signal, root, metrics)
+
+
+def _incident(metrics: Path) -> dict[str, Any]:
+    root, _, kind, starts_at = _truth(metrics)
     ends_at = max(moment_of(int(_times(metrics).max())), starts_at) + STEP
     return {
         "incident_id": f"petshop-{metrics.parent.parent.name}-{metrics.parent.name}",

@@ -1,0 +1,1 @@
+"""Root cause analysis: which service began it, with what probability, on which evidence."""
