@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestration.commands.options import AsJson
-from orchestration.console import print_facts, print_json, print_table
+from orchestration.console import print_facts, print_json, print_table, say
 
 CorpusPath = Annotated[Path, typer.Option("--path", help="folder of the corpus", exists=True, file_okay=False)]
 Out = Annotated[Path, typer.Option("--out", help="file that the predictions are written to", dir_okay=False)]
@@ -45,3 +45,23 @@ def nezha_detect(path: CorpusPath, out: Out, three_sigma: ThreeSigma = False, as
             for alarm in alarms
         ]
         print_table("Alarms and the series that adds most", ("day", "time", "score", "because"), rows)
+
+
+@bench.command("petshop")
+def petshop(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
+    """Rank the root cause of every PetShop issue below the folder `dataset`."""
+    from dataclasses import asdict
+
+    from orchestration.bench.root_causes import bench_petshop
+
+    _show("Root causes of PetShop", asdict(bench_petshop(path, out, say)), as_json)
+
+
+@bench.command("nezha-rca")
+def nezha_rca(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
+    """Rank the root cause of every fault of Nezha, from metrics up to 4 minutes after it."""
+    from dataclasses import asdict
+
+    from orchestration.bench.root_causes import bench_nezha
+
+    _show("Root causes of Nezha", asdict(bench_nezha(path, out, say)), as_json)
