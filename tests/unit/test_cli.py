@@ -14,7 +14,7 @@ from orchestration.cli import app, run
 from orchestration.current_settings import note_running, read_running, read_settings, settings_in_force
 from orchestration.home_lock import hold
 
-COMMANDS = "run up status ingest replay detections train drift score models promote rollback verdict rejected".split()  # noqa: SIM905
+COMMANDS = "run up status ingest replay detections train drift score models promote rollback verdict rejected bench".split()  # noqa: SIM905
 ROWS = (
     "timestamp,service,metric,value\n"
     "2025-03-01T00:00:00Z,cart,latency_p50_ms,10\n"
@@ -46,7 +46,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in shown for name in COMMANDS)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "rejected list", "rejected redrive"])
+@pytest.mark.parametrize("command", [*COMMANDS, "rejected list", "rejected redrive", "bench nezha-detect"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command.split(), "--help"]) == 0
     assert "Usage:" in capsys.readouterr().out
