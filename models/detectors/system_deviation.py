@@ -46,7 +46,7 @@ class DeviationConfig:
     full_z: float = 5.0
     least_scale: float = 0.1
     standing_steps: int = 60
-    recent_steps: int = 5
+    recent_steps: int = 4
     full_series: float = 2.0
     headroom: float = 1.5
     min_points: int = 30
