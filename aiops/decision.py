@@ -1,70 +1,47 @@
-"""The decision on candidates: tier 1 (a series' own past) and tier 3 (the service as a whole) become detections. Pure.
+"""The decision on candidates: three tiers become detections, each with its reason. Pure.
 
-- Tier 3 finds the service strange and tier 1 supports it (score >= 0.5, |z| at its alarm, or a static limit broken): anomalous.
-- Tier 1 alone is extreme (|z| >= twice its alarm): anomalous, whatever tier 3 says.
-- Tier 3 is unknown (missing, late, failing): tier 1's alarm decides, and the reason says so.
+A candidate is the worst point of a service since its previous tick; the route of that point's series says which tiers are asked.
+
+- The first confirming tier that has an opinion judges. It finds the point strange, and tier 1 supports it (score >= 0.5, |z| at
+  its alarm, or a static limit broken): anomalous. It does not: no alert, also where tier 1 raised the alarm.
+- Without support of tier 1 two words suffice: tier 3's about a critical service, and tier 2's about a value twice as far from
+  its expectation as its bound.
+- Tier 1 alone is extreme (|z| >= twice its alarm): anomalous, whatever the others say.
+- A tier that is unknown (missing, late, failing, season not established) is passed over, and the reason says so. Where all are,
+  tier 1's alarm decides. So a flag is never dropped in silence.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from aiops import reasons
 from aiops.errors import ContractError
+from aiops.opinions import Band, BoolArray, Context, Opinion
+from aiops.routing import Route
 from aiops.types import FloatArray
 from data_contracts.schemas import DETECTIONS
-
-BoolArray = npt.NDArray[np.bool_]
 
 KIND: Final = "service"
 SUPPORT_SCORE: Final = 0.5
 EXTREME: Final = 2.0
-"""Multiple of a series' alarm z from which tier 1 alone decides."""
+"""Multiple of a series' alarm z from which tier 1 alone decides, and of a band's half width from which tier 2 alone does."""
+_NUMBERS: Final = ("value", "z", "alarm_z", "score", "expected", "lower", "upper")
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
-    """What tier 3 says about candidates, aligned to their rows."""
+class Ruling:
+    """What was decided on one candidate, by which tier, in words."""
 
-    score: FloatArray
-    """(n,) 0..1; NaN = unknown."""
-    strange: BoolArray
-    """(n,) score at or above the model's threshold; of no meaning where the score is unknown."""
+    anomalous: bool
+    tier: int
+    score: float
     model_version: str
-    silence: str = "tier 3 gave no score"
-    """Why scores are unknown, in words."""
-
-    @classmethod
-    def of_scores(cls, score: FloatArray, threshold: float, model_version: str) -> "Opinion":
-        """Return the opinion of a model with that threshold."""
-        return cls(score, np.asarray(score >= threshold), model_version)
-
-    @classmethod
-    def unknown(cls, count: int, silence: str) -> "Opinion":
-        """Return the opinion of a model that did not answer; `silence` says why."""
-        return cls(np.full(count, np.nan), np.zeros(count, dtype=np.bool_), "", silence)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ruling:
-    """What was decided, (n,) each."""
-
-    anomalous: BoolArray
-    tier: npt.NDArray[np.int8]
-    score: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class _Points:
-    """Tier 1 columns of candidates, NaN where null."""
-
-    z: FloatArray
-    alarm_z: FloatArray
-    score: FloatArray
-    flagged: BoolArray
+    words: str
 
 
 def detection_id(service: str, timestamp_us: int, kind: str) -> str:
@@ -76,102 +53,123 @@ def detection_id(service: str, timestamp_us: int, kind: str) -> str:
     return blake2b(f"{service}\x1f{timestamp_us}\x1f{kind}".encode(), digest_size=8).hexdigest()
 
 
-def decide(candidates: pa.RecordBatch, opinion: Opinion, revision: int = 0) -> pa.RecordBatch:
+def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context: Context, revision: int = 0) -> pa.RecordBatch:
     """Return one row of schema `DETECTIONS` a candidate (schema `CANDIDATES`), in their order, anomalous or not.
 
-    The same candidate has the same id in every revision: revision 0 is the first word, 1 follows when tier 3 caught up.
+    The same candidate has the same id in every revision: revision 0 is the first word, 1 follows when the models caught up.
+
+    Args:
+        candidates: n rows.
+        opinions: by tier (2, 3), n rows each; a tier that is absent was not asked.
+        context: of n rows.
+        revision: 0 or 1.
 
     Raises:
-        ContractError: the opinion has another number of rows.
+        ContractError: an opinion or the context has another number of rows.
     """
     count = candidates.num_rows
-    if opinion.score.shape != (count,) or opinion.strange.shape != (count,):
-        raise ContractError(f"opinion has {opinion.score.size} rows for {count} candidates: give one a candidate, in order")
-    points = _Points(
-        _floats(candidates, "z"), _floats(candidates, "alarm_z"), _floats(candidates, "score"), _bools(candidates, "flagged")
-    )
-    ruling = _rule(points, opinion)
-    metrics = ["" if metric is None else str(metric) for metric in candidates.column("metric").to_pylist()]
+    _refuse_other_lengths(count, opinions, context)
+    points = _points(candidates)
+    rulings = [_rule(point, row, opinions, route) for row, (point, route) in enumerate(zip(points, context.routes, strict=True))]
+    bands = [_band_of(row, point, ruling, opinions) for row, (point, ruling) in enumerate(zip(points, rulings, strict=True))]
     services = [str(name) for name in candidates.column("service").to_pylist()]
     ticks: list[int] = candidates.column("event_timestamp").cast(pa.int64()).to_numpy().tolist()
-    numbers = np.stack([_floats(candidates, name) for name in ("value", "expected", "lower", "upper")])
-    columns = {
+    told = zip(points, context.characters, rulings, strict=True)
+    columns: dict[str, Any] = {
         "detection_id": [detection_id(service, tick, KIND) for service, tick in zip(services, ticks, strict=True)],
         "revision": np.full(count, revision, dtype=np.int32),
         "timestamp": candidates.column("event_timestamp"),
         "service": services,
-        "metric": metrics,
-        "value": numbers[0],
-        "score": ruling.score,
-        "expected": numbers[1],
-        "lower": numbers[2],
-        "upper": numbers[3],
-        "tier": ruling.tier,
-        "model_version": _versions(candidates, opinion, ruling),
-        "anomalous": ruling.anomalous,
-        "reason": _reasons(metrics, numbers, points, opinion, ruling),
-        "route": pa.nulls(count, pa.string()),
+        "metric": [point.metric for point in points],
+        "value": [point.value for point in points],
+        "score": [ruling.score for ruling in rulings],
+        "expected": [band[0] for band in bands],
+        "lower": [band[1] for band in bands],
+        "upper": [band[2] for band in bands],
+        "tier": [ruling.tier for ruling in rulings],
+        "model_version": [ruling.model_version for ruling in rulings],
+        "anomalous": [ruling.anomalous for ruling in rulings],
+        "reason": [f"{reasons.point_text(point, character)}; {ruling.words}" for point, character, ruling in told],
+        "route": [reasons.route_text(route, context.version) for route in context.routes],
     }
-    arrays = [
-        column if isinstance(column, pa.Array) else pa.array(column, type=field.type)
-        for field, column in zip(DETECTIONS, columns.values(), strict=True)
-    ]
+    arrays = [_array(columns[field.name], field.type) for field in DETECTIONS]
     return pa.RecordBatch.from_arrays(arrays, schema=DETECTIONS)
 
 
-def _rule(points: _Points, opinion: Opinion) -> _Ruling:
-    size = np.abs(points.z)
-    known = ~np.isnan(opinion.score)
-    support = points.flagged | (points.score >= SUPPORT_SCORE) | (size >= points.alarm_z)
-    confirmed = known & opinion.strange & support
-    extreme = size >= EXTREME * points.alarm_z
-    anomalous = confirmed | extreme | (~known & points.flagged)
-    by_models = known & (confirmed | ~extreme)
-    return _Ruling(
-        np.asarray(anomalous),
-        np.where(by_models, np.int8(3), np.int8(1)),
-        np.where(by_models, opinion.score, points.score),
-    )
+def _array(values: Any, kind: pa.DataType) -> "pa.Array[Any]":
+    return values if isinstance(values, pa.Array) else pa.array(values, type=kind)
 
 
-def _versions(candidates: pa.RecordBatch, opinion: Opinion, ruling: _Ruling) -> list[str]:
-    """Return the version of the model that decided: tier 3's, or tier 1's of when the tick closed."""
-    tier1 = [str(version) for version in candidates.column("tier1_version").to_pylist()]
-    return [opinion.model_version if tier == 3 else own for tier, own in zip(ruling.tier.tolist(), tier1, strict=True)]
+def _refuse_other_lengths(count: int, opinions: Mapping[int, Opinion], context: Context) -> None:
+    for tier, opinion in opinions.items():
+        if opinion.score.shape != (count,) or opinion.strange.shape != (count,):
+            raise ContractError(
+                f"opinion of tier {tier} has {opinion.score.size} rows for {count} candidates: give one a candidate, in order"
+            )
+    if len(context.routes) != count or len(context.characters) != count:
+        raise ContractError(f"context has {len(context.routes)} routes for {count} candidates: give one a candidate, in order")
 
 
-def _reasons(metrics: list[str], numbers: FloatArray, points: _Points, opinion: Opinion, ruling: _Ruling) -> list[str]:
-    return [
-        f"{_point_text(metric, numbers[:, row], float(points.z[row]), float(points.alarm_z[row]))}; "
-        f"{_verdict_text(row, points, opinion, ruling)}"
-        for row, metric in enumerate(metrics)
-    ]
+def _rule(point: reasons.Point, row: int, opinions: Mapping[int, Opinion], route: Route) -> Ruling:
+    """Let the first confirming tier with an opinion judge; without any tier 1 speaks alone."""
+    silences: list[tuple[int, str]] = []
+    for tier in route.confirmers:
+        opinion = opinions.get(tier)
+        if opinion is not None and not np.isnan(opinion.score[row]):
+            return _judged(point, row, (tier, opinion), route, silences)
+        silences.append((tier, "it was not asked" if opinion is None else opinion.silence_of(row)))
+    words = reasons.alone_text(point.flagged or _extreme(point), silences)
+    return Ruling(point.flagged or _extreme(point), 1, point.score, point.tier1_version, words)
 
 
-def _point_text(metric: str, numbers: FloatArray, z: float, alarm_z: float) -> str:
-    value, expected, lower, upper = numbers.tolist()
-    if not metric:
-        return "no scored point since the previous tick"
-    if np.isnan(z):
-        return f"{metric} is {value:.6g}, its normal course is not known yet"
-    bounds = "" if np.isnan(lower) or np.isnan(upper) else f", bounds {lower:.6g} to {upper:.6g}"
-    return f"{metric} is {value:.6g}, expected {expected:.6g}{bounds} (z {z:.1f}, alarm at {alarm_z:.1f})"
+def _judged(
+    point: reasons.Point, row: int, judge: tuple[int, Opinion], route: Route, silences: Sequence[tuple[int, str]]
+) -> Ruling:
+    tier, opinion = judge
+    score, strange = float(opinion.score[row]), bool(opinion.strange[row])
+    supported = point.flagged or point.score >= SUPPORT_SCORE or abs(point.z) >= point.alarm_z
+    alone = _far(point.value, opinion.band, row) if tier == 2 else route.critical
+    confirmed = strange and (supported or alone)
+    heard = reasons.Heard(tier, score, strange, supported, confirmed, opinion.detail_of(row), _numbers(opinion.band, row))
+    before = reasons.passed_over(silences, tier)
+    if _extreme(point) and not confirmed:
+        return Ruling(True, 1, point.score, point.tier1_version, before + reasons.extreme_text(heard))
+    return Ruling(confirmed, tier, score, opinion.version_of(row), before + reasons.judged_text(heard, point.flagged))
 
 
-def _verdict_text(row: int, points: _Points, opinion: Opinion, ruling: _Ruling) -> str:
-    score = float(opinion.score[row])
-    if np.isnan(score):
-        alarm = "raises the alarm" if ruling.anomalous[row] else "raises no alarm"
-        return f"tier 1 alone {alarm}: {opinion.silence}"
-    if ruling.tier[row] == 1:
-        return f"so extreme that tier 1 decides alone; tier 3 scores the service {score:.2f}"
-    if ruling.anomalous[row]:
-        return f"tier 3 finds the service strange too, score {score:.2f}"
-    if opinion.strange[row]:
-        return f"tier 3 finds the service strange, score {score:.2f}, but no metric of it is"
-    if points.flagged[row]:
-        return f"tier 3 finds the service as a whole normal, score {score:.2f}"
-    return f"normal to both tiers, tier 3 score {score:.2f}"
+def _extreme(point: reasons.Point) -> bool:
+    return abs(point.z) >= EXTREME * point.alarm_z
+
+
+def _far(value: float, band: Band | None, row: int) -> bool:
+    """Return whether a value is twice as far from its expectation as the bound on its side."""
+    if band is None:
+        return False
+    expected, lower, upper = _numbers(band, row)
+    reach = upper - expected if value > expected else expected - lower
+    return bool(abs(value - expected) >= EXTREME * reach)
+
+
+def _numbers(band: Band | None, row: int) -> tuple[float, float, float]:
+    if band is None:
+        return float("nan"), float("nan"), float("nan")
+    return float(band.expected[row]), float(band.lower[row]), float(band.upper[row])
+
+
+def _band_of(row: int, point: reasons.Point, ruling: Ruling, opinions: Mapping[int, Opinion]) -> tuple[float, float, float]:
+    """Return expectation and bounds of the tier that decided; tier 3 has none of a series' own."""
+    if ruling.tier == 2:
+        return _numbers(opinions[2].band, row)
+    return point.expected, point.lower, point.upper
+
+
+def _points(candidates: pa.RecordBatch) -> list[reasons.Point]:
+    numbers = np.stack([_floats(candidates, name) for name in _NUMBERS], axis=1).tolist()
+    metrics = ["" if metric is None else str(metric) for metric in candidates.column("metric").to_pylist()]
+    flagged = _bools(candidates, "flagged").tolist()
+    versions = [str(version) for version in candidates.column("tier1_version").to_pylist()]
+    rows = zip(metrics, flagged, versions, numbers, strict=True)
+    return [reasons.Point(metric, flag, version, *figures) for metric, flag, version, figures in rows]
 
 
 def _floats(rows: pa.RecordBatch, name: str) -> FloatArray:

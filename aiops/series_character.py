@@ -6,12 +6,16 @@ honest for short histories: each day is explained by the profile of the *other* 
 one over the number of days.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 
 from aiops.types import FloatArray, IntArray
+from data_contracts.schemas import SERIES_CHARACTER
 
 DAY_US: Final = 86_400_000_000
 SLOT_US: Final = 3_600_000_000
@@ -42,6 +46,10 @@ class SeriesCharacter:
     high_1pct: float
     high_0_1pct: float
     highest: float
+
+
+_KEYS: Final = ("service", "metric")
+_NUMBERS: Final = tuple(field.name for field in fields(SeriesCharacter) if field.name != "points")
 
 
 def measure(time_us: IntArray, value: FloatArray) -> SeriesCharacter:
@@ -130,3 +138,26 @@ def rarity(value: float, character: SeriesCharacter) -> str:
         (character.points >= 100 and value < character.low_1pct, f"lower than all but 1 % of {last}"),
     )
     return next((words for holds, words in sides if holds), f"within the usual range of {last}")
+
+
+def characters_of(rows: pa.Table) -> dict[str, SeriesCharacter]:
+    """Return the characters by series "service|metric" of rows of `schemas.SERIES_CHARACTER`; null = NaN."""
+    names = [f"{service}|{metric}" for service, metric in zip(*(rows.column(c).to_pylist() for c in _KEYS), strict=True)]
+    points: list[int] = rows.column("points").to_pylist()  # type: ignore[assignment]
+    numbers = [rows.column(name).to_numpy().astype(np.float64).tolist() for name in _NUMBERS]
+    return {
+        name: SeriesCharacter(count, *row) for name, count, row in zip(names, points, zip(*numbers, strict=True), strict=True)
+    }
+
+
+def character_rows(measured_at: datetime, found: Mapping[tuple[str, str], SeriesCharacter]) -> pa.Table:
+    """Return rows of `schemas.SERIES_CHARACTER`, ascending by (service, metric); NaN becomes null."""
+    keys = sorted(found)
+    columns: dict[str, Any] = {
+        "measured_at": [measured_at] * len(keys),
+        "service": [service for service, _ in keys],
+        "metric": [metric for _, metric in keys],
+        **{name: [getattr(found[key], name) for key in keys] for name in ("points", *_NUMBERS)},
+    }
+    arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in SERIES_CHARACTER]
+    return pa.Table.from_arrays(arrays, schema=SERIES_CHARACTER)

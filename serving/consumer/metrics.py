@@ -25,6 +25,13 @@ class ConsumerMetrics:
         self.candidates = Counter("aiops_candidates_total", "Candidates routed to the models", registry=registry)
         self.detections = Counter("aiops_detections_total", "Detections committed", ["tier", "revision"], registry=registry)
         self.predictions = Counter("aiops_predictions_total", "Predictions committed", registry=registry)
+        self.asked = Counter("aiops_asked_total", "Rows answered by the tiers beyond the first", ["tier"], registry=registry)
+        self.fallbacks = Counter(
+            "aiops_fallbacks_total", "Candidates whose tier had no answer, by tier and why", ["tier", "reason"], registry=registry
+        )
+        left = Gauge("aiops_left_tier1_share", "Candidates with a point per point since the start", registry=registry)
+        left.set_function(lambda: self._left / max(1, self._seen))
+        self._left = self._seen = 0
         self.deferred = Counter("aiops_deferred_total", "Candidates put off because the models did not answer", registry=registry)
         self.flush_failures = Counter("aiops_feature_flush_failures_total", "Failed online feature writes", registry=registry)
         self.flushed = Counter("aiops_features_flushed_total", "Feature rows written online", ["table"], registry=registry)
@@ -37,7 +44,7 @@ class ConsumerMetrics:
         checkpoint_age = Gauge("aiops_checkpoint_age_seconds", "Time since the newest checkpoint", registry=registry)
         self.commit_s = Histogram("aiops_commit_seconds", "One atomic commit", registry=registry, buckets=_SECONDS)
         self.tick_s = Histogram("aiops_tick_seconds", "One read: decode to outputs", registry=registry, buckets=_SECONDS)
-        self.scoring_s = Histogram("aiops_scoring_seconds", "One call of the models", registry=registry, buckets=_SECONDS)
+        self.scoring_s = Histogram("aiops_scoring_seconds", "One call of a tier", ["tier"], registry=registry, buckets=_SECONDS)
         self.end_to_end_s = Histogram(
             "aiops_end_to_end_seconds", "Produced to committed", ["stage"], registry=registry, buckets=_SECONDS
         )
@@ -49,11 +56,17 @@ class ConsumerMetrics:
 
     def count_points(self, counts: Mapping[str, int]) -> None:
         """Add one commit's counters (names as in the broker's hash)."""
+        self._seen += counts.get("points_in", 0)
         for name, by in counts.items():
             if name.startswith("rejected."):
                 self.rejects.labels(name.removeprefix("rejected.")).inc(by)
             elif name.startswith("points_"):
                 self.points.labels(name.removeprefix("points_")).inc(by)
+
+    def count_candidates(self, rows: int, with_point: int) -> None:
+        """Add candidates of one commit; `with_point` of them take a point beyond tier 1."""
+        self.candidates.inc(rows)
+        self._left += with_point
 
     def checkpointed(self, partition: int, size: int) -> None:
         """Note a written checkpoint."""

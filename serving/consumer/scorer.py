@@ -1,8 +1,8 @@
-"""Stage 2: candidates to the models in batches, verdicts and position committed together.
+"""Stage 2: candidates to tiers 2 and 3 in batches, verdicts and position committed together.
 
-When the service stays silent for `fallback_after_s`, what tier 1 flagged is reported by tier 1 alone (revision 0, the reason
-says so), and the candidates move to the deferred stream in the same commit. The breaker then answers at once until a trial
-call succeeds; deferred candidates are scored after that and reported as revision 1, once each.
+When a tier stays silent for `fallback_after_s`, what tier 1 flagged is reported without it (revision 0, the reason says so),
+and the candidates concerned move to the deferred stream in the same commit. The breaker of that tier then answers at once until
+a trial call succeeds; deferred candidates are asked about again after that and reported as revision 1, once each.
 """
 
 import logging
@@ -12,15 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
-from aiops.errors import ContractError, ModelNotFound, Unavailable
+from aiops.errors import Unavailable
+from aiops.opinions import Context
 from serving import streams
-from serving.consumer.circuit_breaker import BreakerConfig, BreakerState, CircuitBreaker
+from serving.consumer.asking import Hearing, Panel
+from serving.consumer.circuit_breaker import BreakerState
 from serving.consumer.commit import Commit, Output, Position
 from serving.consumer.config import ConsumerConfig
 from serving.consumer.metrics import ConsumerMetrics
-from serving.consumer.verdicts import Answers, Models, Silence, Verdicts, ask, judged, tier1_alone
+from serving.consumer.routing_source import RoutingSource
+from serving.consumer.verdicts import Models, Verdicts, context_of, judged, prediction_rows
 
 _TRIM_S: Final = 2.0
 _RETRY_S: Final = 0.2
@@ -46,10 +50,10 @@ class Scorer:
     def __init__(self, parts: ScorerParts) -> None:
         self._parts = parts
         self._settings = parts.config.settings.consumer
-        self._breaker = CircuitBreaker(BreakerConfig(failures=1), time.monotonic)
+        self._panel = Panel(parts.models, parts.metrics, self._settings.fallback_after_s, parts.stop)
+        self._routing = RoutingSource(parts.config.settings, time.monotonic)
         self._live: dict[int, Position] = {}
         self._late: dict[int, Position] = {}
-        self._down_reason = ""
         self._trim_at = 0.0
 
     def run(self) -> None:
@@ -63,7 +67,7 @@ class Scorer:
             self._late[number] = Position(self._parts.broker, "deferred", number)
         while not self._parts.stop.is_set():
             self._parts.metrics.beat("scorer")
-            self._parts.metrics.breaker.set(self._breaker.state)
+            self._parts.metrics.breaker.set(self._panel.state)
             try:
                 self._turn()
             except Unavailable as error:
@@ -77,7 +81,7 @@ class Scorer:
             for entries in self._batches(found.get(streams.candidates(number), [])):
                 if not self._handle(number, position, entries):
                     return
-        if self._breaker.state is not BreakerState.OPEN:
+        if self._panel.state is not BreakerState.OPEN:
             for number, position in self._late.items():
                 self._catch_up(number, position)
         self._trim()
@@ -97,59 +101,42 @@ class Scorer:
 
     def _handle(self, number: int, position: Position, entries: list[streams.Entry]) -> bool:
         candidates = _joined(entries)
-        answers = self._ask_patiently(candidates)
-        if isinstance(answers, Answers):
-            return self._commit(number, position, entries, judged(candidates, answers))
-        if self._parts.stop.is_set():
+        context = context_of(candidates, self._routing.router())
+        hearing = self._panel.hear(candidates, context)
+        if hearing.put_off.any() and self._parts.stop.is_set():
             return False
         put_off: list[Output] = []
-        if answers.ask_again:
-            payload = streams.to_ipc(candidates)
-            put_off = [Output(streams.deferred(number), streams.KIND_SERVICE, payload, entries[-1].produced_ns)]
-            self._parts.metrics.deferred.inc(candidates.num_rows)
-        done = self._commit(number, position, entries, tier1_alone(candidates, answers.reason), put_off)
-        self._bound_deferred(number)
+        if hearing.put_off.any():
+            again = _again(candidates, hearing)
+            put_off = [Output(streams.deferred(number), streams.KIND_SERVICE, streams.to_ipc(again), entries[-1].produced_ns)]
+            self._parts.metrics.deferred.inc(again.num_rows)
+        self._count_fallbacks(context, hearing)
+        done = self._commit(number, position, entries, self._verdicts(candidates, hearing, context), put_off)
+        if put_off:
+            self._bound_deferred(number)
         return done
 
-    def _ask_patiently(self, candidates: pa.RecordBatch) -> Answers | Silence:
-        """Ask until the models answer, for `fallback_after_s`; not at all while the breaker is open, once if half open."""
-        if not self._breaker.allows():
-            return Silence(self._down_reason, ask_again=True)
-        trial = self._breaker.state is BreakerState.HALF_OPEN
-        give_up_at = time.monotonic() + self._settings.fallback_after_s
-        while True:
-            try:
-                with self._parts.metrics.scoring_s.time():
-                    answers = ask(self._parts.models, candidates)
-            except ContractError as error:
-                log.error("the scoring service refuses %d candidates: %s", candidates.num_rows, error)
-                self._breaker.succeeded()
-                return Silence(f"refused by the scoring service: {error}", ask_again=False)
-            except ModelNotFound as error:
-                self._breaker.succeeded()
-                return Silence(str(error), ask_again=False)
-            except Unavailable as error:
-                self._down_reason = f"scoring service unavailable: {error}"
-                if trial or time.monotonic() >= give_up_at or self._parts.stop.wait(_RETRY_S):
-                    self._breaker.failed()
-                    log.warning("the models do not answer, tier 1 speaks alone: %s", error)
-                    return Silence(self._down_reason, ask_again=True)
-                self._parts.metrics.beat("scorer")
-            else:
-                self._breaker.succeeded()
-                return answers
+    def _verdicts(self, candidates: pa.RecordBatch, hearing: Hearing, context: Context, revision: int = 0) -> Verdicts:
+        predictions = prediction_rows(candidates, hearing.predicted, "caught up later" if revision else "on schedule")
+        return Verdicts(judged(candidates, hearing.opinions, context, revision), predictions)
+
+    def _count_fallbacks(self, context: Context, hearing: Hearing) -> None:
+        for row, route in enumerate(context.routes):
+            tier = route.confirmers[0]
+            opinion = hearing.opinions.get(tier)
+            if opinion is None or np.isnan(opinion.score[row]):
+                silence = hearing.silences.get(tier)
+                self._parts.metrics.fallbacks.labels(str(tier), silence.kind if silence else "unknown").inc()
 
     def _catch_up(self, number: int, position: Position) -> None:
         entries = self._parts.broker.range(streams.deferred(number), f"({position.through}", "+", _ENTRIES)
         for group in self._batches(entries):
             candidates = _joined(group)
-            answers = self._ask_patiently(candidates)
-            if isinstance(answers, Silence):
-                if answers.ask_again:
-                    return
-                verdicts = tier1_alone(candidates.slice(0, 0), answers.reason)
-            else:
-                verdicts = judged(candidates, answers, revision=1)
+            context = context_of(candidates, self._routing.router())
+            hearing = self._panel.hear(candidates, context)
+            if hearing.put_off.any():
+                return
+            verdicts = self._verdicts(candidates, hearing, context, revision=1)
             if not self._commit(number, position, group, verdicts):
                 return
             log.info("partition %d: caught up with %d deferred candidates", number, candidates.num_rows)
@@ -195,6 +182,15 @@ class Scorer:
                 archived = streams.kept_after(broker.hash_all(streams.offset(stage, 0)))
                 through = min(through, archived, key=streams.id_parts)
             broker.trim_through(stream, through)
+
+
+def _again(candidates: pa.RecordBatch, hearing: Hearing) -> pa.RecordBatch:
+    """Return the rows to ask about again; those whose predictions are made are no longer scheduled: they come once."""
+    rows = candidates.filter(pa.array(hearing.put_off))
+    if hearing.predictions_due:
+        return rows
+    place = rows.schema.get_field_index("scheduled")
+    return rows.set_column(place, rows.schema.field(place), pa.array([False] * rows.num_rows))
 
 
 def _joined(entries: Sequence[streams.Entry]) -> pa.RecordBatch:

@@ -112,7 +112,8 @@ class OwnedPartition:
             if not self._position.commit_until_done(commit, self._parts.stop.wait):
                 return False
         metrics.count_points(commit.counts)
-        metrics.candidates.inc(sum(rows.num_rows for rows in step.candidates))
+        rows = sum(found.num_rows for found in step.candidates)
+        metrics.count_candidates(rows, rows - sum(found.column("metric").null_count for found in step.candidates))
         waited_s = max(0.0, time.time() - self._produced_ns / 1e9)
         metrics.end_to_end_s.labels("stage1").observe(waited_s)
         metrics.lag_s.labels(str(self.number)).set(waited_s)

@@ -1,16 +1,24 @@
-"""From candidates and model answers to rows of the detections and predictions tables."""
+"""From candidates to questions for the models, and from their answers to rows of the detections and predictions tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.decision import Opinion, decide
+from aiops.decision import decide
 from aiops.errors import ModelNotFound, Unavailable
+from aiops.opinions import Band, BoolArray, Context, Opinion
+from aiops.routing import Router
+from aiops.types import FloatArray
 from data_contracts import schemas
 from serving.streams import one_batch
+
+BOUND: Final = 0.5
+"""Seasonal score of a value at the bound of its band."""
+_SHARE: Final = "share_"
 
 
 class ScoredRows(Protocol):
@@ -30,6 +38,13 @@ class ScoredRows(Protocol):
 class Models(Protocol):
     """The scoring service as the consumer sees it."""
 
+    def season(self, batch: pa.RecordBatch) -> ScoredRows:
+        """Compare points (service, metric, timestamp, value) with their seasonal bands. Raises: Unavailable.
+
+        The answer has service, expected, lower, upper, score (0.5 = at the bound, null = unknown), rarity and status.
+        """
+        ...
+
     def score(self, batch: pa.RecordBatch) -> ScoredRows:
         """Score `schemas.SERVICE_FEATURES_TABLE` rows for strangeness. Raises: Unavailable."""
         ...
@@ -41,18 +56,23 @@ class Models(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the models said about candidates; `predicted` covers the scheduled rows, None without any or without a predictor."""
+    """What the models said about service vectors; None where there is no such model, or for predictions nobody to ask about.
 
-    scored: ScoredRows
+    `predicted` covers the scheduled rows; `missing` says why `scored` is None.
+    """
+
+    scored: ScoredRows | None
     predicted: ScoredRows | None
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Why the models said nothing; `ask_again` = later they may."""
+    """Why a tier said nothing; `ask_again` = later it may; `kind`: missing, late or refused."""
 
     reason: str
     ask_again: bool
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +90,43 @@ def feature_rows(candidates: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def ask(models: Models, candidates: pa.RecordBatch) -> Answers:
-    """Ask the models about candidates.
+    """Ask for scores of candidates and predictions of the scheduled ones; a missing model only leaves its part out.
 
     Raises:
         Unavailable: the service did not answer, or not with one row a row.
         ContractError: it refuses these rows; asking again is no use.
-        ModelNotFound: there is no detector to ask. A missing predictor only leaves the prediction out.
     """
-    features = feature_rows(candidates)
-    scheduled = features.filter(candidates.column("scheduled"))
-    scored = _aligned(models.score, features)
+    scored, missing = None, ""
     try:
-        return Answers(scored, _aligned(models.predict, scheduled) if scheduled.num_rows else None)
+        scored = ask_scores(models, candidates)
+    except ModelNotFound as error:
+        missing = str(error)
+    scheduled = feature_rows(candidates).filter(candidates.column("scheduled"))
+    try:
+        predicted = _aligned(models.predict, scheduled) if scheduled.num_rows else None
     except ModelNotFound:
-        return Answers(scored, None)
+        predicted = None
+    return Answers(scored, predicted, missing)
+
+
+def ask_scores(models: Models, candidates: pa.RecordBatch) -> ScoredRows:
+    """Ask tier 3 about the services of candidates.
+
+    Raises:
+        Unavailable, ContractError: as `ask`.
+        ModelNotFound: there is no detector to ask.
+    """
+    return _aligned(models.score, feature_rows(candidates))
+
+
+def ask_season(models: Models, candidates: pa.RecordBatch) -> ScoredRows:
+    """Ask tier 2 about the worst points of candidates, all with a metric.
+
+    Raises:
+        Unavailable, ContractError, ModelNotFound: as `ask_scores`.
+    """
+    columns = [candidates.column(name) for name in ("service", "metric", "point_timestamp", "value")]
+    return _aligned(models.season, pa.RecordBatch.from_arrays(columns, names=["service", "metric", "timestamp", "value"]))
 
 
 def _aligned(call: Callable[[pa.RecordBatch], ScoredRows], asked: pa.RecordBatch) -> ScoredRows:
@@ -119,26 +162,87 @@ def _flags(rows: pa.RecordBatch) -> "np.ndarray[Any, np.dtype[np.bool_]]":
     return np.array([flag is True for flag in rows.column("anomalous").to_pylist()], dtype=np.bool_)
 
 
-def judged(candidates: pa.RecordBatch, answers: Answers, revision: int = 0) -> Verdicts:
-    """Return what the models and tier 1 together say; revision 1 where tier 1 had to speak alone before.
+def learned(answer: ScoredRows, where: BoolArray) -> Opinion:
+    """Return tier 3's opinion about the rows `where` (n,) that were asked about; columns `share_*` become words."""
+    rows = answer.rows
+    members = [name for name in rows.schema.names if name.startswith(_SHARE)]
+    shares = zip(*(rows.column(name).to_pylist() for name in members), strict=True) if members else [()] * rows.num_rows
+    details = [_shares_text(members, row) for row in shares]
+    return Opinion(
+        _spread(_numbers(rows, "score"), where),
+        _spread(_flags(rows), where, False),
+        _versions(answer, where),
+        "tier 3 gave no score",
+        _texts(details, where) if members else (),
+    )
 
-    Detections: every candidate that is anomalous, and every one that tier 1 flagged (so that its alarm is taken back where the
-    models disagree).
+
+def _shares_text(members: Sequence[str], shares: Sequence[float | None]) -> str:
+    known = [(name.removeprefix(_SHARE), share) for name, share in zip(members, shares, strict=True) if share is not None]
+    known.sort(key=lambda one: -abs(one[1]))
+    return "shares: " + ", ".join(f"{name} {share:.2f}" for name, share in known) if known else ""
+
+
+def seasonal(answer: ScoredRows, where: BoolArray) -> Opinion:
+    """Return tier 2's opinion about the rows `where` (n,) that were asked about; its status says why a score is unknown."""
+    rows = answer.rows
+    score = _numbers(rows, "score")
+    expected, lower, upper = (_spread(_numbers(rows, name), where) for name in ("expected", "lower", "upper"))
+    return Opinion(
+        _spread(score, where),
+        _spread(score >= BOUND, where, False),
+        _versions(answer, where),
+        _texts([str(status) for status in rows.column("status").to_pylist()], where),
+        _texts([_rarity_text(share) for share in rows.column("rarity").to_pylist()], where),
+        band=Band(expected, lower, upper),
+    )
+
+
+def _rarity_text(share: float | None) -> str:
+    if share is None:
+        return ""
+    return f"{100 * share:.2g} % of the held-out history lay as far out" if share > 0 else "no held-out history lay as far out"
+
+
+def _versions(answer: ScoredRows, where: BoolArray) -> list[str]:
+    """Return the version that answered each row: a model may be swapped in between."""
+    if "model_version" not in answer.rows.schema.names:
+        return _texts([answer.model_version] * answer.rows.num_rows, where)
+    return _texts([str(version) for version in answer.rows.column("model_version").to_pylist()], where)
+
+
+def _numbers(rows: pa.RecordBatch, name: str) -> FloatArray:
+    return np.asarray(rows.column(name).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _spread(values: npt.NDArray[Any], where: BoolArray, elsewhere: float | bool = np.nan) -> npt.NDArray[Any]:
+    """Return (n,): `values` in the places `where`, `elsewhere` in the others."""
+    spread = np.full(where.shape, elsewhere, dtype=values.dtype)
+    spread[where] = values
+    return spread
+
+
+def _texts(values: Sequence[str], where: BoolArray) -> list[str]:
+    spread = [""] * where.size
+    for place, value in zip(np.flatnonzero(where).tolist(), values, strict=True):
+        spread[place] = value
+    return spread
+
+
+def context_of(candidates: pa.RecordBatch, router: Router) -> Context:
+    """Return the routes of the candidates' worst metrics and what was measured of them."""
+    services = [str(name) for name in candidates.column("service").to_pylist()]
+    metrics = ["" if metric is None else str(metric) for metric in candidates.column("metric").to_pylist()]
+    series = list(zip(services, metrics, strict=True))
+    return Context([router.route(*one) for one in series], [router.character(*one) for one in series], router.version)
+
+
+def judged(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context: Context, revision: int = 0) -> pa.RecordBatch:
+    """Return the detections (schema `DETECTIONS`) of all tiers together; revision 1 where a tier was late before.
+
+    Every candidate that is anomalous, and every one that tier 1 flagged (so that its alarm is taken back where the others
+    disagree).
     """
-    rows = answers.scored.rows
-    score = rows.column("score").to_numpy(zero_copy_only=False).astype(np.float64)
-    strange = _flags(rows)
-    opinion = Opinion(score, strange, answers.scored.model_version)
-    predictions = prediction_rows(candidates, answers.predicted, "caught up later" if revision else "on schedule")
-    return Verdicts(_worth_saying(candidates, decide(candidates, opinion, revision)), predictions)
-
-
-def tier1_alone(candidates: pa.RecordBatch, silence: str) -> Verdicts:
-    """Return what tier 1 says by itself, with the reason for the models' silence; no predictions."""
-    detections = decide(candidates, Opinion.unknown(candidates.num_rows, silence))
-    return Verdicts(_worth_saying(candidates, detections), one_batch(schemas.PREDICTIONS.empty_table()))
-
-
-def _worth_saying(candidates: pa.RecordBatch, detections: pa.RecordBatch) -> pa.RecordBatch:
+    detections = decide(candidates, opinions, context, revision)
     flagged = candidates.column("flagged").to_numpy(zero_copy_only=False)
     return detections.filter(pa.array(flagged | _flags(detections)))

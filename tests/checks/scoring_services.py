@@ -87,14 +87,31 @@ class ScoringThread:
 
 
 def answer_of(path: str, asked: pa.Table) -> tuple[str, pa.Table]:
-    """Return the model's name and a deterministic answer to rows of features."""
+    """Return the model's name and a deterministic answer to rows of features, or of points for /season."""
+    if path == "/season":
+        return "seasonal-bands", season_of(asked)
     share = np.nan_to_num(asked.column("abnormal_share").to_numpy().astype(float))
     keys = {"service": asked.column("service"), "event_timestamp": asked.column("event_timestamp")}
     if path == "/score":
         score = np.clip(0.1 + 4.0 * share, 0, 1)
-        return "isolation-forest", pa.table({**keys, "score": score, "anomalous": score >= 0.5})
+        return "service-ensemble", pa.table({**keys, "score": score, "anomalous": score >= 0.5})
     p_60min = np.clip(share * 2, 0, 1)
     return "incident-predictor", pa.table({**keys, "p_15min": p_60min / 2, "p_60min": p_60min, "anomalous": p_60min >= 0.2})
+
+
+def season_of(asked: pa.Table) -> pa.Table:
+    """Return bands of 700 to 900 around 800 for requests_per_second; no other metric has any."""
+    value = asked.column("value").to_numpy().astype(float)
+    known = np.array([metric == "requests_per_second" for metric in asked.column("metric").to_pylist()], dtype=bool)
+    score = np.where(known, 1.0 - np.exp2(-np.abs(value - 800.0) / 100.0), np.nan)
+    bounds = {name: np.where(known, level, np.nan) for name, level in (("expected", 800.0), ("lower", 700.0), ("upper", 900.0))}
+    columns = {
+        "service": asked.column("service"),
+        **{name: pa.array(values, from_pandas=True) for name, values in {**bounds, "score": score}.items()},
+        "rarity": pa.nulls(asked.num_rows, pa.float64()),
+        "status": ["established" if one else "no band for this series" for one in known.tolist()],
+    }
+    return pa.table(columns)
 
 
 class ScoringProcess:
@@ -149,9 +166,11 @@ class RealScoring(ScoringProcess):
 
 
 def export_small_models(root: Path) -> None:
-    """Fit a small forest and a small predictor on noise, the same every time, and export them as champions."""
+    """Fit a small ensemble and a small predictor on noise, the same every time, and export them as champions."""
     from models.artifact import Example, save_model
     from models.detectors.isolation_forest import ForestConfig, IsolationForest
+    from models.detectors.service_ensemble import Member, ServiceEnsemble
+    from models.evidence import EmpiricalTail, label_free
     from models.export import write_aliases
     from models.incident_predictor import IncidentPredictor, PredictorConfig
 
@@ -163,8 +182,11 @@ def export_small_models(root: Path) -> None:
         np.ascontiguousarray(values[:, [place[name] for name in names]]) for names in (forest_config.features, config.features)
     ]
     labels = (rng.random((len(values), len(config.horizons_min))) < 0.2).astype(np.float64)
+    forest = IsolationForest.fit(seen[0], forest_config)
+    member = Member(forest, EmpiricalTail.fit(forest.raw_score(seen[0])))
+    evidence = member.tail(forest.raw_score(seen[0])).reshape(-1, 1)
     fitted: list[tuple[Any, Any]] = [
-        (IsolationForest.fit(seen[0], forest_config), seen[0][:5]),
+        (ServiceEnsemble.of([member], label_free(evidence, 0.01)), seen[0][:5]),
         (IncidentPredictor.fit(seen[1], labels, config), seen[1][:5]),
     ]
     for model, rows in fitted:

@@ -1,0 +1,60 @@
+"""The routes in force: the configured rules, and the characters that the pipeline has measured, read again now and then."""
+
+import logging
+from collections.abc import Callable
+
+from aiops.errors import AiopsError
+from aiops.routing import Router, RoutingRules
+from aiops.series_character import SeriesCharacter, characters_of
+from aiops.settings import Settings
+
+TABLE = "series_character"
+
+log = logging.getLogger(__name__)
+
+
+class RoutingSource:
+    """Routes by configuration, and by measured character where the lake has it; one thread.
+
+    Without the table (nothing measured yet, or a consumer that does not share the lake) configuration alone decides. A table
+    that cannot be read is named once and tried again; the routes before it stay.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._rules = RoutingRules.of(settings.routing)
+        self._router = Router(self._rules)
+        self._read_at = -float("inf")
+        self._complaint = ""
+
+    def router(self) -> Router:
+        """Return the routes in force; the table is read again every `routing.refresh_s`."""
+        if self._clock() - self._read_at >= self._settings.routing.refresh_s:
+            self._read_at = self._clock()
+            self._read()
+        return self._router
+
+    def _read(self) -> None:
+        try:
+            found = Router(self._rules, measured_characters(self._settings))
+        except (AiopsError, OSError) as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                log.error("routing stays at version %s: %s", self._router.version, error)
+            return
+        self._complaint = ""
+        if found.version != self._router.version:
+            log.info("routing version %s: %d series with a measured character", found.version, len(found.measured))
+        self._router = found
+
+
+def measured_characters(settings: Settings) -> dict[str, SeriesCharacter]:
+    """Return what the lake knows of each series "service|metric"; none where nothing was measured.
+
+    Raises:
+        StateError: a file of the table is damaged.
+    """
+    from serving.lake import Lake
+
+    return characters_of(Lake(settings.lake_path).read(TABLE))
