@@ -285,6 +285,17 @@ DRIFT_TRUTH: Final = _schema(
     _field("complete_at", TIMESTAMP, meaning="from here on the change is whole"),
 )
 
+ANOMALY_TRUTH: Final = _schema(
+    "anomaly_truth",
+    1,
+    _field("service", NAME),
+    _field("metric", NAME),
+    _field("anomaly", NAME, meaning="point, contextual or collective"),
+    _field("shape", NAME, meaning="spike, displaced, stuck or sustained; see the simulator"),
+    _field("starts_at", TIMESTAMP),
+    _field("ends_at", TIMESTAMP, meaning="exclusive"),
+)
+
 DIRTY_TRUTH: Final = _schema(
     "dirty_truth",
     1,

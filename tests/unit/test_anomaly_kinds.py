@@ -1,0 +1,86 @@
+"""Point, contextual and collective anomalies: what the simulator injects, and which tier sees each kind."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from aiops.errors import ConfigurationError
+from aiops.simulator.anomalies import KIND_OF, SHAPES, InjectedAnomaly, anomalies_table, with_anomalies
+from aiops.simulator.config import SimulationConfig
+from aiops.simulator.simulate import simulate
+from data_contracts.schemas import ANOMALY_TRUTH
+
+START = datetime(2025, 3, 3, tzinfo=UTC)
+CALM = SimulationConfig(seed=3, services=3, hours=72.0, incidents_per_day=0.0, decoys_per_day=0.0, deployments_per_day=0.0)
+NIGHT = START + timedelta(hours=50)
+
+
+def calm() -> pa.Table:
+    return pa.concat_tables(simulate(CALM).telemetry())
+
+
+def one(shape: str, metric: str = "latency_p50_ms", **more: float) -> InjectedAnomaly:
+    return InjectedAnomaly(shape, "checkout", metric, NIGHT, **{"duration_min": 60.0, **more})  # type: ignore[arg-type]
+
+
+def series(table: pa.Table, metric: str, service: str = "checkout") -> np.ndarray:
+    services, metrics = (np.array(table[name].cast(pa.string()).to_pylist()) for name in ("service", "metric"))
+    return table["value"].to_numpy()[(services == service) & (metrics == metric)]
+
+
+def test_only_the_window_of_the_series_changes_and_the_truth_says_so() -> None:
+    table = calm()
+    anomalies = [one("stuck"), one("spike", "cpu_utilization", duration_min=1.0)]
+    disturbed = with_anomalies(table, anomalies)
+    assert disturbed.schema == table.schema
+    moved = np.flatnonzero(disturbed["value"].to_numpy() != table["value"].to_numpy())
+    truth = anomalies_table(anomalies)
+    assert truth.schema.equals(ANOMALY_TRUTH)
+    times = np.array(table["timestamp"].to_pylist())[moved]
+    metrics = np.array(table["metric"].cast(pa.string()).to_pylist())[moved]
+    for row in truth.to_pylist():
+        assert row["anomaly"] == KIND_OF[row["shape"]]
+        own = times[metrics == row["metric"]]
+        assert own.size > 0
+        assert own.min() >= row["starts_at"]
+        assert own.max() < row["ends_at"]
+    assert set(metrics) == {"latency_p50_ms", "cpu_utilization"}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_same_request_gives_the_same_values_within_the_metric_range(shape: str) -> None:
+    table = calm()
+    first = with_anomalies(table, [one(shape, "error_rate", size=100.0)])
+    assert first.equals(with_anomalies(table, [one(shape, "error_rate", size=100.0)]))
+    assert series(first, "error_rate").min() >= 0.0
+    assert series(first, "error_rate").max() <= 1.0
+
+
+@pytest.mark.parametrize("shape", ["displaced", "stuck", "sustained"])
+def test_every_value_of_a_contextual_or_collective_anomaly_has_been_seen_before(shape: str) -> None:
+    table = calm()
+    before = series(table, "requests_per_second")
+    after = series(with_anomalies(table, [one(shape, "requests_per_second")]), "requests_per_second")
+    changed = np.flatnonzero(before != after)
+    assert changed.size >= 50
+    assert set(after[changed]) <= set(before[: changed[0]])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"service": "nosuch"}, "nosuch|latency_p50_ms"),
+        ({"start": START}, "before"),
+        ({"start": START + timedelta(hours=2), "shape": "displaced"}, "earlier_h=12.0"),
+        ({"start": datetime(2025, 3, 5)}, "aware"),  # noqa: DTZ001
+        ({"shape": "odd"}, "spike, displaced, stuck, sustained"),
+        ({"size": float("nan")}, "size"),
+    ],
+)
+def test_what_cannot_be_injected_is_refused(wrong: dict[str, object], says: str) -> None:
+    usual = {"shape": "spike", "service": "checkout", "metric": "latency_p50_ms", "start": NIGHT, "duration_min": 1.0}
+    with pytest.raises(ConfigurationError) as refusal:
+        with_anomalies(calm(), [InjectedAnomaly(**{**usual, **wrong})])  # type: ignore[arg-type]
+    assert says in str(refusal.value)
