@@ -10,9 +10,13 @@ from aiops.types import FloatArray, State
 MODELS: Final[Mapping[str, str]] = {
     "robust-stream": "models.detectors.robust_stream:RobustStream",
     "isolation-forest": "models.detectors.isolation_forest:IsolationForest",
+    "labelled-trees": "models.detectors.labelled_trees:LabelledTrees",
+    "service-ensemble": "models.detectors.service_ensemble:ServiceEnsemble",
     "incident-predictor": "models.incident_predictor:IncidentPredictor",
 }
-"""Registered model names and the classes that hold them."""
+"""Model names and the classes that hold them."""
+TRAINED: Final[tuple[str, ...]] = ("robust-stream", "service-ensemble", "incident-predictor")
+"""Models with versions of their own: trained, judged, promoted. The others are members of one, or detectors to be back-tested."""
 
 
 class FittedModel(Protocol):

@@ -47,8 +47,8 @@ def train_robust_stream(
         raise TrainingImpossible("the history has 0 points; ingest telemetry first")
     chosen = config or LevelConfig()
     sample, rows = points_of(history, engine)
-    truth = detection_truth(rows, incidents) if incidents is not None else _without_incidents(rows)
-    normal = _normal(rows, truth, np.ones(len(rows), dtype=np.bool_))
+    truth = truth_of(rows, incidents)
+    normal = normal_rows(rows, truth, np.ones(len(rows), dtype=np.bool_))
     model = RobustStream.fit(sample.take(normal), chosen, engine)
     levels = np.stack(model.alarm_for(sample.series))[:, sample.code]
     alarm = (np.abs(sample.z) >= levels[0]) | (sample.value < levels[1]) | (sample.value > levels[2])
@@ -81,11 +81,11 @@ def train_isolation_forest(
         TrainingImpossible: fewer than 200 rows of normal time are left.
     """
     rows = rows_of(frame)
-    truth = detection_truth(rows, incidents) if incidents is not None else _without_incidents(rows)
+    truth = truth_of(rows, incidents)
     chosen = config or ForestConfig(seed=context.seed)
-    holdout_us = int(np.quantile(rows.time_us, 1.0 - context.holdout_share)) if len(rows) else 0
+    holdout_us = context.holdout_us(rows)
     older = rows.time_us < holdout_us
-    normal = older & _normal(rows, truth, older) & ~(exclude if exclude is not None else np.zeros(len(rows), np.bool_))
+    normal = older & normal_rows(rows, truth, older) & ~(exclude if exclude is not None else np.zeros(len(rows), np.bool_))
     if int(normal.sum()) < LEAST_ROWS:
         raise TrainingImpossible(
             f"{int(normal.sum())} of {len(rows)} rows are older than the holdout and outside incidents; "
@@ -108,17 +108,20 @@ def train_isolation_forest(
 def detection_replay(frame: "pa.Table | pd.DataFrame", incidents: pa.Table | None, start_us: int) -> Replay:
     """Return the gate's replay for detectors: rows from `start_us` on, with the worst signal as trivial baseline."""
     rows = rows_of(frame)
-    truth = detection_truth(rows, incidents) if incidents is not None else _without_incidents(rows)
+    truth = truth_of(rows, incidents)
     newer = rows.time_us >= start_us
     return Replay(rows.take(newer), truth.take(newer), worst_signal(rows.take(newer)))
 
 
-def _without_incidents(rows: ServiceRows) -> Truth:
+def truth_of(rows: ServiceRows, incidents: pa.Table | None) -> Truth:
+    """Return the truth for noticing; without labels every row counts as normal."""
+    if incidents is not None:
+        return detection_truth(rows, incidents)
     nothing = np.full(len(rows), -1, dtype=np.int64)
     return Truth(nothing, np.ones(len(rows), dtype=np.bool_), np.empty(0, dtype=np.int64))
 
 
-def _normal(rows: ServiceRows, truth: Truth, older: BoolArray) -> BoolArray:
+def normal_rows(rows: ServiceRows, truth: Truth, older: BoolArray) -> BoolArray:
     """Return rows of normal time: no incident anywhere; where that leaves under a fifth, none of the row's own service."""
     if truth.false[older].sum() >= 0.2 * older.sum():
         return truth.false

@@ -1,6 +1,7 @@
 """What a training is given beside its rows, and how what it leaves behind is put together."""
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -19,7 +20,11 @@ EXAMPLE_ROWS = 16
 
 @dataclass(frozen=True, slots=True)
 class TrainingContext:
-    """What a training is given beside its rows: where they come from, what pages may cost, and the seed."""
+    """What a training is given beside its rows: where they come from, what pages may cost, and the seed.
+
+    `holdout_from` (aware, None = by `holdout_share` of the rows): from here on rows are for measuring. `normal_from` (aware,
+    None = all): after a drift, what was normal before says nothing.
+    """
 
     dataset: str
     feature_service: str = ""
@@ -28,12 +33,25 @@ class TrainingContext:
     embargo_min: float = 120.0
     seed: int = 7
     holdout_share: float = 0.2
+    holdout_from: datetime | None = None
+    normal_from: datetime | None = None
 
     @classmethod
     def of(cls, settings: ModelSettings, dataset: str, feature_service: str = "", git_commit: str = "") -> "TrainingContext":
         """Return the context of the settings."""
         budget = PageBudget(settings.page_budget_per_day)
         return cls(dataset, feature_service, git_commit, budget, float(settings.embargo_min), settings.seed)
+
+    @property
+    def normal_from_us(self) -> int:
+        """Return `normal_from` in us since the epoch, 0 for all."""
+        return 0 if self.normal_from is None else _microseconds(self.normal_from)
+
+    def holdout_us(self, rows: ServiceRows) -> int:
+        """Return the time in us from which rows are for measuring."""
+        if self.holdout_from is not None:
+            return _microseconds(self.holdout_from)
+        return int(np.quantile(rows.time_us, 1.0 - self.holdout_share)) if len(rows) else 0
 
 
 def example_of(model: Replayable, rows: ServiceRows) -> Example:
@@ -69,3 +87,7 @@ def run_of(
 def with_figures(run: TrainingRun, figures: dict[str, bytes]) -> TrainingRun:
     """Return the run with figures."""
     return replace(run, figures=figures)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

@@ -38,7 +38,7 @@ class ScoringClient:
         self._client = httpx.Client(base_url=url, timeout=timeout_s, headers=headers, limits=limits, trust_env=False)
 
     def score(self, batch: pa.RecordBatch) -> Scored:
-        """Score service vectors (`schemas.SERVICE_FEATURES_TABLE`) with the isolation forest.
+        """Score service vectors (`schemas.SERVICE_FEATURES_TABLE`) with the service ensemble.
 
         Raises:
             Unavailable: the service does not answer in time or is overloaded; the same call may be repeated.

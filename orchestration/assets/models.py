@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from models.catalog import MODELS
+from models.catalog import TRAINED
 from orchestration.assets.shown import figures, gate_table
 from orchestration.assets.telemetry import service_graph_and_labels
 from orchestration.commands.options import moment
@@ -64,7 +64,7 @@ def _candidate(name: str) -> dg.AssetsDefinition:
     return candidate
 
 
-candidates = [_candidate(name) for name in MODELS]
+candidates = [_candidate(name) for name in TRAINED]
 
 
 @dg.asset(group_name="learn", deps=candidates, kinds={"mlflow"}, pool=POOL, retry_policy=RETRY)
@@ -73,7 +73,7 @@ def champions(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -
     from orchestration.pipeline import training
 
     with judged():
-        decisions = [training.judge(workspace.open(), name, datetime.now(UTC)) for name in MODELS]
+        decisions = [training.judge(workspace.open(), name, datetime.now(UTC)) for name in TRAINED]
     for one in decisions:
         context.log.info(f"{one.model} version {one.version or '–'}: {one.reason}")
     return dg.MaterializeResult(

@@ -10,7 +10,7 @@ import typer
 from orchestration.commands.options import AsJson, moment
 from orchestration.console import print_facts, print_json, print_table, say, stage
 
-ModelName = Annotated[str, typer.Argument(help="robust-stream, isolation-forest or incident-predictor")]
+ModelName = Annotated[str, typer.Argument(help="robust-stream, service-ensemble or incident-predictor")]
 Why = Annotated[str, typer.Option("--why", help="reason kept in the audit log")]
 At = Annotated[str | None, typer.Option("--at", help="event time to act at, ISO 8601; default: the newest telemetry in the lake")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from aiops.types import HistorySplit
-from models.catalog import MODELS
+from models.catalog import TRAINED
 from orchestration.loop import figures
 from orchestration.loop.evaluate import Findings, Outputs, find_incidents, predictor_figures
 from orchestration.loop.report import Figure, write_report
@@ -81,7 +81,7 @@ def _result(
 
 
 def _model_lines(workspace: Workspace) -> Iterator[ModelLine]:
-    for name in MODELS:
+    for name in TRAINED:
         for version in workspace.registry.versions(name):
             yield ModelLine(name, version.version, ", ".join(version.aliases))
 
@@ -96,7 +96,7 @@ def _figures(workspace: Workspace, story: Story, found: tuple[Outputs, Findings]
             after = "not detected" if line.detected_min is None else f"seen {line.detected_min:.0f} min after it began"
             caption = f"{line.kind} in {line.service}: {before}, {after}."
             yield Figure(title, caption, _incident(workspace, outputs, line.incident_id))
-    for name in MODELS:
+    for name in TRAINED:
         yield from _training_figures(workspace, name)
     threshold = workspace.settings.drift.column_threshold
     checks = [(title, measured.report) for title, measured in story.checks]
@@ -133,7 +133,7 @@ def _training_figures(workspace: Workspace, name: str) -> Iterator[Figure]:
 
 
 def _tenures(story: Story, end: datetime) -> Iterator[figures.Tenure]:
-    for model in MODELS:
+    for model in TRAINED:
         changes = [(since, versions[model]) for since, versions in story.tenures]
         for number, (since, version) in enumerate(changes):
             until = changes[number + 1][0] if number + 1 < len(changes) else end

@@ -26,7 +26,7 @@ from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 from orchestration.services import NO_CHAMPION
 from orchestration.workspace import Workspace
 
-NEEDED: Final = "isolation-forest"
+NEEDED: Final = "service-ensemble"
 """The model without which the scoring service does not become ready."""
 _TRUTH_TIMES = {"edges": ("valid_from",), "incidents": ("onset_at", "starts_at", "ends_at", "known_at")}
 

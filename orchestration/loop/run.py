@@ -189,9 +189,9 @@ class Run:
 
     def _await_swap(self, live: LiveLoop, judged: list[Judged]) -> None:
         """Wait until the load sees the promoted version answer (at most 30 s); the load goes on meanwhile."""
-        forest = next(one for one in judged if one.model == "isolation-forest")
+        ensemble = next(one for one in judged if one.model == "service-ensemble")
         deadline = time.monotonic() + 30
-        while forest.promoted and live.load.counts.versions[-1:] != (forest.version,) and time.monotonic() < deadline:
+        while ensemble.promoted and live.load.counts.versions[-1:] != (ensemble.version,) and time.monotonic() < deadline:
             time.sleep(0.1)
 
     def _note_gate(self, judged: list[Judged]) -> None:

@@ -16,7 +16,7 @@ from models.drift import DriftPolicy, DriftReport, mask_incidents, measure_drift
 from orchestration.pipeline.reference import load_reference
 from orchestration.workspace import Workspace
 
-WATCHED = "isolation-forest"
+WATCHED = "service-ensemble"
 """The model whose served rows are watched: it is asked about every service at a fixed cadence."""
 
 

@@ -45,7 +45,7 @@ def score_file(settings: Settings, path: Path, predict: bool) -> ScoredFile:
         except Unavailable as error:
             raise Unavailable(f"{error}; is the service up (`aiops up`) and its model promoted (`aiops models`)?") from error
     rows = [row for answer in answers for row in answer.rows.to_pylist()]
-    return ScoredFile("incident-predictor" if predict else "isolation-forest", answers[-1].model_version if answers else "", rows)
+    return ScoredFile("incident-predictor" if predict else "service-ensemble", answers[-1].model_version if answers else "", rows)
 
 
 def _read(path: Path) -> pd.DataFrame:

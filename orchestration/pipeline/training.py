@@ -11,8 +11,9 @@ from typing import Any, Final, cast
 from aiops.errors import ModelNotFound, TrainingImpossible
 from aiops.types import GateDecision, ModelVersion
 from models.audit import CHALLENGER, CHAMPION
-from models.detector_training import detection_replay, train_isolation_forest, train_robust_stream
+from models.detector_training import detection_replay, train_robust_stream
 from models.detectors.robust_stream import RobustStream
+from models.ensemble_training import train_service_ensemble
 from models.gate import Contender, GateConfig, decide
 from models.page_budget import PageBudget
 from models.registry import LoadedModel
@@ -26,11 +27,12 @@ from orchestration.pipeline.training_set import RECENT, TAG, TrainingSet, labels
 from orchestration.workspace import Workspace
 from serving.streams import to_us
 
+ENSEMBLE: Final = "service-ensemble"
 HOLDOUT: Final = "holdout_start"
 OLD_REGIME: Final = timedelta(hours=18)
-"""After a drift, the forest also sees this much of the time before, so that it knows both regimes."""
+"""After a drift, normal time also counts this much of the time before, so that the ensemble knows both regimes."""
 RECENT_HOLDOUT: Final = 0.4
-"""Share of the time since the drift that the forest does not see: the gate replays it."""
+"""Share of the time since the drift that the ensemble does not see: the gate replays it."""
 LEVEL_HISTORY: Final = timedelta(days=3)
 """Newest telemetry that tier 1's levels are fitted to (first part) and judged on (last part)."""
 LEVEL_HOLDOUT: Final = 0.25
@@ -104,14 +106,14 @@ def _replay(
 ) -> Replay:
     """Return rows that neither contender was fitted to.
 
-    Without a drift: the challenger's holdout. After one, a forest's holdout is short, so the time between the champion's
+    Without a drift: the challenger's holdout. After one, an ensemble's holdout is short, so the time between the champion's
     holdout and the challenger's own rows is replayed too: old incidents must still be found.
     """
     frame, at = trained_on.frame(), trained_on.at
     held = datetime.fromisoformat(versions[0].tags[HOLDOUT])
     keep = frame["event_timestamp"] >= held
     champion = versions[1]
-    if name == "isolation-forest" and trained_on.recent_from is not None and champion is not None:
+    if name == ENSEMBLE and trained_on.recent_from is not None and champion is not None:
         begin = datetime.fromisoformat(champion.tags[HOLDOUT])
         keep |= (frame["event_timestamp"] >= begin) & (frame["event_timestamp"] < trained_on.recent_from - OLD_REGIME)
     rows = frame[keep]
@@ -137,15 +139,17 @@ def _train_levels(workspace: Workspace, trained_on: TrainingSet) -> Trained[Any]
     return train_robust_stream(history, workspace.incidents(trained_on.at), context, workspace.engine_config)
 
 
-def _train_forest(workspace: Workspace, trained_on: TrainingSet) -> Trained[Any]:
+def _train_ensemble(workspace: Workspace, trained_on: TrainingSet) -> Trained[Any]:
     frame, context = trained_on.frame(), _context(workspace, trained_on, "detection_v1")
     recent = trained_on.recent_from
     if recent is not None:
-        frame = frame[frame["event_timestamp"] >= recent - OLD_REGIME]
-        context = replace(
-            context, holdout_share=RECENT_HOLDOUT * (trained_on.at - recent) / (trained_on.at - recent + OLD_REGIME)
-        )
-    return train_isolation_forest(frame, workspace.incidents(trained_on.at), context)
+        ticks, since = frame["event_timestamp"], recent - OLD_REGIME
+        champion = _loaded(workspace, ENSEMBLE, CHAMPION)
+        if champion is not None:  # what it has not seen before the drift is the gate's
+            frame = frame[(ticks < datetime.fromisoformat(champion.version.tags[HOLDOUT])) | (ticks >= since)]
+        holdout = trained_on.at - RECENT_HOLDOUT * (trained_on.at - recent)
+        context = replace(context, holdout_from=holdout, normal_from=since)
+    return train_service_ensemble(frame, workspace.incidents(trained_on.at), context)
 
 
 def _train_predictor(workspace: Workspace, trained_on: TrainingSet) -> Trained[Any]:
@@ -168,7 +172,7 @@ def _level_replay(workspace: Workspace, trained_on: TrainingSet) -> LevelReplay:
 
 _TRAINERS: Final[Mapping[str, Callable[[Workspace, TrainingSet], Trained[Any]]]] = {
     "robust-stream": _train_levels,
-    "isolation-forest": _train_forest,
+    ENSEMBLE: _train_ensemble,
     "incident-predictor": _train_predictor,
 }
 

@@ -16,7 +16,7 @@ _NUMBER: Final = {"type": ["number", "null"]}
 _MOMENT: Final = {"type": ["string", "null"], "format": "date-time"}
 _REFUSALS: Final = (400, 401, 403, 413, 415, 429, 503, 504)
 _SUMMARIES: Final = {
-    SCORE.path: "How strange is each service at its tick (isolation forest)",
+    SCORE.path: "How strange is each service at its tick (service ensemble)",
     PREDICT.path: "How likely an incident starts soon; features given, or read online where a row has none",
     EXPLAIN.path: "Contribution of every feature to the model's last output, strongest first, and in words",
 }

@@ -22,9 +22,9 @@ from serving.bento.rows import BoolArray, RequestRows, columns_for, fill_from
 from serving.bento.served_log import ServedLog, ServedRows
 from serving.bento.shadow import Shadow
 
-ISOLATION_FOREST: Final = "isolation-forest"
+SERVICE_ENSEMBLE: Final = "service-ensemble"
 INCIDENT_PREDICTOR: Final = "incident-predictor"
-SERVED_MODELS: Final = (ISOLATION_FOREST, INCIDENT_PREDICTOR)
+SERVED_MODELS: Final = (SERVICE_ENSEMBLE, INCIDENT_PREDICTOR)
 SHADOW: Final = "shadow"
 
 
@@ -38,7 +38,7 @@ class Endpoint:
     looks_up: bool
 
 
-SCORE: Final = Endpoint("/score", ISOLATION_FOREST, Role.OPERATOR, looks_up=False)
+SCORE: Final = Endpoint("/score", SERVICE_ENSEMBLE, Role.OPERATOR, looks_up=False)
 PREDICT: Final = Endpoint("/predict_incident", INCIDENT_PREDICTOR, Role.OPERATOR, looks_up=True)
 """Operators only: what is scored is logged, and the log decides over drift and retraining."""
 EXPLAIN: Final = Endpoint("/explain", INCIDENT_PREDICTOR, Role.VIEWER, looks_up=True)

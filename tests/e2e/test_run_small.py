@@ -18,7 +18,7 @@ def test_the_loop_runs_and_runs_again_in_the_same_home(home: Path, tmp_path: Pat
     check_figures(figures(file))
     assert "Traceback" not in done.stderr
     champions = {model["name"] for model in figures(file)["models"] if "champion" in model["alias"]}
-    assert "isolation-forest" in champions
+    assert "service-ensemble" in champions
     (home / "lake" / "left-over").touch()
     again = aiops(["run", "--source", "csv", "--path", str(tmp_path / "absent.csv")], environment(home))
     assert again.returncode == 2

@@ -13,7 +13,7 @@ import pytest
 from checks.small_lake import DAY, STEP_S, filled, open_space
 
 from data_contracts.schemas import LAKE_TELEMETRY
-from models.catalog import MODELS
+from models.catalog import TRAINED
 from orchestration.partitions import DAILY
 from orchestration.pipeline.jobs import JobFailed, outcomes, range_tags, run_job
 from orchestration.workspace import Workspace
@@ -121,14 +121,14 @@ def test_training_registers_judges_and_names_a_champion(tmp_path: Path, monkeypa
     workspace = filled(tmp_path)
     run_job(workspace, "training", {})
     judged = {one.model: one for one in outcomes(workspace)}
-    assert set(judged) == set(MODELS)
-    assert judged["isolation-forest"].promoted, judged["isolation-forest"].reason
+    assert set(judged) == set(TRAINED)
+    assert judged["service-ensemble"].promoted, judged["service-ensemble"].reason
     for one in judged.values():
         version = workspace.registry.get(one.model, "1")
         assert ("champion" in version.aliases) == one.promoted
         assert version.tags["gate.reason"] == one.reason
-    assert (workspace.settings.exported_models_path / "isolation-forest" / "1" / "manifest.json").is_file()
+    assert (workspace.settings.exported_models_path / "service-ensemble" / "1" / "manifest.json").is_file()
     with instance_of(tmp_path, monkeypatch) as instance:
-        assert "data:image/svg+xml;base64," in metadata(instance, "isolation_forest_candidate")["precision_recall"].value
-        assert "isolation-forest | 1 | yes" in metadata(instance, "champions")["decisions"].value
+        assert "data:image/svg+xml;base64," in metadata(instance, "service_ensemble_candidate")["precision_recall"].value
+        assert "service-ensemble | 1 | yes" in metadata(instance, "champions")["decisions"].value
         assert metadata(instance, "training_set")["dagster/row_count"].value > 3000

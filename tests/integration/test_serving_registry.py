@@ -16,9 +16,10 @@ from models.training_run import DatasetFacts, TrainingRun
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ModelSlot
 from serving.bento.model_source import FolderModels, RegistryModels
-from serving.bento.scoring import ISOLATION_FOREST, score_rows
+from serving.bento.scoring import score_rows
 
 NOW = datetime(2025, 3, 1, tzinfo=UTC)
+FOREST = "isolation-forest"
 CHANGE = Change("test", NOW, "serving")
 
 
@@ -33,17 +34,17 @@ def forest(seed: int) -> tuple[IsolationForest, TrainingRun]:
 def test_the_champion_of_the_registry_is_followed_without_a_restart(home: Path) -> None:
     settings = Settings(home=home)
     source = RegistryModels(settings)
-    assert source.version_of(ISOLATION_FOREST, "champion") is None
+    assert source.version_of(FOREST, "champion") is None
     assert not (home / "mlflow").exists()
     registry = Registry(settings)
-    slot = ModelSlot(ISOLATION_FOREST, "champion", source, ScoringMetrics(CollectorRegistry()))
+    slot = ModelSlot(FOREST, "champion", source, ScoringMetrics(CollectorRegistry()))
     features = np.random.default_rng(9).normal(0, 1, (50, len(SERVICE_FEATURES)))
     for seed, version in ((1, "1"), (2, "2")):
         model, run = forest(seed)
         registry.register(model, run, CHANGE)
         slot.poll(0.0)
         assert slot.status.version == (None if version == "1" else "1")
-        registry.set_alias(ISOLATION_FOREST, "champion", version, CHANGE)
+        registry.set_alias(FOREST, "champion", version, CHANGE)
         assert slot.poll(0.0)
         served = slot.current
         assert served is not None
@@ -51,10 +52,10 @@ def test_the_champion_of_the_registry_is_followed_without_a_restart(home: Path) 
         expected = model.score(np.ascontiguousarray(features[:, [SERVICE_FEATURES.index(name) for name in model.features]]))
         assert np.array_equal(score_rows(served, features), expected)
     assert not slot.poll(0.0)
-    registry.rollback(ISOLATION_FOREST, CHANGE)
+    registry.rollback(FOREST, CHANGE)
     assert slot.poll(0.0)
     assert slot.status.version == "1"
     assert slot.status.failures == 0
     exported = FolderModels(home / "models")
-    assert exported.version_of(ISOLATION_FOREST, "champion") == "1"
-    assert np.array_equal(score_rows(exported.load(ISOLATION_FOREST, "1"), features), score_rows(slot.current, features))
+    assert exported.version_of(FOREST, "champion") == "1"
+    assert np.array_equal(score_rows(exported.load(FOREST, "1"), features), score_rows(slot.current, features))

@@ -116,7 +116,7 @@ def test_ingesting_a_simulation_needs_no_file(capsys: pytest.CaptureFixture[str]
         ("rejected redrive nosuch", 2, "no row has the id nosuch"),
         ("rejected list --reason nosuch", 2, "reason 'nosuch' is unknown"),
         ("train", 3, "no telemetry in"),
-        ("models nosuch", 6, "name one of robust-stream, isolation-forest, incident-predictor"),
+        ("models nosuch", 6, "name one of robust-stream, service-ensemble, incident-predictor"),
         ("promote nosuch", 6, "model 'nosuch' is not known"),
         ("rollback nosuch", 6, "model 'nosuch' is not known"),
         ("verdict nosuch --true", 4, "detection_id 'nosuch'"),

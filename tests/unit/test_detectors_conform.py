@@ -22,6 +22,8 @@ from models.catalog import MODELS, FittedModel, model_class
 from models.detector_training import train_isolation_forest, train_robust_stream
 from models.detectors.isolation_forest import ForestConfig
 from models.detectors.robust_stream import RobustStream
+from models.detectors.service_ensemble import ServiceEnsemble
+from models.ensemble_training import EnsembleConfig, train_service_ensemble
 from models.incident_predictor import PredictorConfig
 from models.service_rows import rows_of
 from models.training import train_incident_predictor
@@ -65,6 +67,12 @@ def incident_predictor() -> VectorModel:
     return train_incident_predictor(past.frame, labels, CONTEXT, PredictorConfig(rounds=20)).model
 
 
+@cache
+def service_ensemble() -> ServiceEnsemble:
+    past = history(days=5)
+    return train_service_ensemble(past.frame, past.incidents, CONTEXT, EnsembleConfig(ForestConfig(trees=40))).model
+
+
 def vectors(model: VectorModel) -> FloatArray:
     return rows_of(history(days=1, seed=9).frame).matrix(model.features)[:200]
 
@@ -76,6 +84,8 @@ POINT: dict[str, Callable[[], FittedModel]] = {
 VECTOR: dict[str, Callable[[], tuple[VectorModel, FloatArray]]] = {
     "isolation-forest": lambda: (isolation_forest(), vectors(isolation_forest())),
     "incident-predictor": lambda: (incident_predictor(), vectors(incident_predictor())),
+    "service-ensemble": lambda: (service_ensemble(), vectors(service_ensemble())),
+    "labelled-trees": lambda: (service_ensemble().members[1].model, vectors(service_ensemble().members[1].model)),
 }
 """Models of vectors: name -> a fitted one and (n >= 32, features) rows for it, most of them known."""
 

@@ -20,7 +20,7 @@ from serving.bento.online_features import VIEW, MemoryFeatures
 from serving.bento.problem import ProblemError
 from serving.bento.rows import RequestRows
 from serving.bento.runtime import Adapters, Runtime
-from serving.bento.scoring import INCIDENT_PREDICTOR, ISOLATION_FOREST, PREDICT, SCORE, Answer
+from serving.bento.scoring import INCIDENT_PREDICTOR, PREDICT, SCORE, SERVICE_ENSEMBLE, Answer
 from serving.bento.served_log import PART_ROWS, ServedLog, ServedRows
 from tests.fakes_models import LinearModel, linear, load_linear, online_row, point_alias, write_linear
 
