@@ -8,7 +8,7 @@ Sources of the ideas: median and quantile scales, Rousseeuw & Croux 1993; sums o
 Mei, "Efficient scalable schemes for monitoring a large number of data streams", Biometrika 2010.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from statistics import NormalDist
 from typing import ClassVar, Final
@@ -21,8 +21,9 @@ from aiops.types import FloatArray, IntArray, SeriesBatch, State
 from data_contracts.metrics import spec_of
 from models.artifact import array_names, names_array, state_array
 from models.detectors.deviation_kernels import lasting_news, onsets
+from models.detectors.deviation_stream import DeviationStream
 from models.detectors.minute_grid import MinuteGrid, merged_name
-from models.detectors.robust_stream import FEATURES, metric_of, series_codes
+from models.detectors.robust_stream import FEATURES, metric_of
 
 _QUANTILE: Final = 0.99
 _UNITS: Final = NormalDist().inv_cdf(_QUANTILE)
@@ -169,20 +170,27 @@ class SystemDeviation:
 
         0.5 = counts in full; NaN = unknown: the first row of a series, or a series that was not fitted.
         """
-        if not len(batch):
-            return np.empty(0)
-        names, code = series_codes(batch)
-        order = np.argsort(code, kind="stable")
-        value = np.asarray(batch.table.column("value"), dtype=np.float64)[order]
-        place = self._places(tuple(merged_name(name) for name in names))[code[order]]
-        z = np.full(value.size, np.nan)
+        return self.stream().score(batch)
+
+    def stream(self, state: State | None = None) -> DeviationStream:
+        """Return row scores batch by batch, from nothing or from a snapshot.
+
+        Raises:
+            StateError: the snapshot is damaged or of another configuration.
+        """
+        return DeviationStream(self, state)
+
+    def knows(self, series: str) -> bool:
+        """Return whether a series "service|metric", or its replicas together, was fitted."""
+        return merged_name(series) in self.place
+
+    def row_z(self, names: Sequence[str], code: IntArray, values: FloatArray) -> FloatArray:
+        """Return (n,) signed deviations of values of series `names[code]`; NaN where the series was not fitted."""
+        place = self._places(tuple(merged_name(name) for name in names))[code]
+        z = np.full(values.size, np.nan)
         fitted = place >= 0
-        z[fitted] = self._z(value[fitted], place[fitted])
-        ends = np.cumsum(np.bincount(code, minlength=len(names)))
-        _, new = lasting_news(z, ends, self.config.standing_steps)
-        scores = np.empty(value.size)
-        scores[order] = 1.0 - np.exp2(-new / (self.config.ignored_z + self.config.full_z))
-        return scores
+        z[fitted] = self._z(values[fitted], place[fitted])
+        return z
 
     def bounds(self, numbers: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return (n,) expected, lower and upper value of series by number: beyond the bounds a value counts once it lasts."""

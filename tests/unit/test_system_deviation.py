@@ -7,7 +7,7 @@ from checks.detector import check_detector
 from checks.point_batches import usual
 from checks.system_grids import quiet, with_fault, with_values
 
-from aiops.errors import ArtifactError, TrainingImpossible
+from aiops.errors import ArtifactError, StateError, TrainingImpossible
 from aiops.types import SeriesBatch
 from data_contracts.schemas import SERIES
 from models.detectors.minute_grid import MinuteGrid, grid_of
@@ -169,3 +169,13 @@ def test_rows_are_scored_by_their_own_series() -> None:
 
 def test_the_suite_of_point_detectors_passes() -> None:
     check_detector(SystemDeviation.fit(grid_of([usual(700).batch()])))
+
+
+def test_a_damaged_snapshot_is_refused() -> None:
+    stream = MODEL.stream()
+    stream.score(rows(quiet(80)))
+    state = dict(stream.snapshot())
+    assert state["counts"].tolist() == [DeviationConfig().standing_steps + 1] * len(MODEL.series)
+    for damaged in ({**state, "z": state["z"][:-1]}, {name: state[name] for name in ("series", "z")}):
+        with pytest.raises(StateError, match="remove the snapshot"):
+            MODEL.stream(damaged)
