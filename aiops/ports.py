@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from aiops.bands import SeriesBands
 from aiops.types import FloatArray, HistorySplit, ReadStatistics, SeriesBatch, State
 
 
@@ -57,7 +58,7 @@ class VectorModel(Protocol):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Return the names of its outputs, e.g. ("score",) or ("p_15min", "p_60min")."""
+        """Return the names of its outputs, e.g. ("score",) or ("p_5min", "p_15min", "p_60min")."""
         ...
 
     @property
@@ -133,4 +134,31 @@ class FeatureWriter(Protocol):
 
     def write_services(self, rows: pa.RecordBatch) -> int:
         """Write `schemas.SERVICE_FEATURES_TABLE` rows; return the number written."""
+        ...
+
+
+class BandReader(Protocol):
+    """Reads seasonal bands for online scoring."""
+
+    def read_bands(self, series: Sequence[str], now: datetime) -> Sequence[SeriesBands | None]:
+        """Return the newest bands of each series ("service|metric"), in the order asked; None where there are none.
+
+        Bands older than they are made to hold, at `now`, come back without a band and with that as their status.
+
+        Raises:
+            Unavailable: the store does not answer.
+        """
+        ...
+
+    @property
+    def read_statistics(self) -> ReadStatistics:
+        """Return what reads met so far: missing and stale series and the freshness of the view."""
+        ...
+
+
+class BandWriter(Protocol):
+    """Writes seasonal bands for online reading; the last writer of newer bands wins."""
+
+    def write_bands(self, rows: pa.RecordBatch) -> int:
+        """Write `season_schema.SEASONAL_BANDS` rows; return the number written."""
         ...

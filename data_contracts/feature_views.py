@@ -16,6 +16,7 @@ from data_contracts.schemas import (
     SERVICE_FEATURES,
     SERVICE_FEATURES_TABLE,
 )
+from data_contracts.season_schema import BAND_FEATURES, SEASONAL_BANDS
 
 PROJECT: Final = "aiops"
 """Feast project: part of every online key."""
@@ -64,6 +65,8 @@ class FeatureServiceSpec:
 
 
 _TTL_S: Final = 7200
+BAND_HORIZON_S: Final = 48 * 3600
+"""How long seasonal bands hold: made every night, they outlive one night without a run."""
 _OWN: Final = (
     *(n for n in SERVICE_FEATURES if n.startswith(tuple(f"{s}_" for s in SIGNALS))),
     "abnormal_share",
@@ -104,9 +107,18 @@ SERVICE_CONTEXT: Final = ViewSpec(
     _TTL_S,
     "Time since the last known incident of one service, and the calendar.",
 )
-VIEWS: Final = (SERIES_WINDOWS, SERVICE_HEALTH, SERVICE_NEIGHBOURS, SERVICE_CONTEXT)
-SERVICE_VIEWS: Final = tuple(view for view in VIEWS if view.entity == "service")
-SERIES_VIEWS: Final = tuple(view for view in VIEWS if view.entity == "series")
+BANDS: Final = ViewSpec(
+    "seasonal_bands",
+    "series",
+    SEASONAL_BANDS,
+    BAND_FEATURES,
+    BAND_HORIZON_S,
+    "What one series is expected to do in the hours after the bands were made, with bounds; empty = no season established.",
+)
+VIEWS: Final = (SERIES_WINDOWS, SERVICE_HEALTH, SERVICE_NEIGHBOURS, SERVICE_CONTEXT, BANDS)
+SERVICE_VIEWS: Final = tuple(view for view in VIEWS if view.table is SERVICE_FEATURES_TABLE)
+SERIES_VIEWS: Final = tuple(view for view in VIEWS if view.table is SERIES_FEATURES_TABLE)
+BAND_VIEWS: Final = (BANDS,)
 
 DETECTION: Final = FeatureServiceSpec(
     "detection_v1",
@@ -137,6 +149,15 @@ _PLAIN: Final[dict[str, str]] = {
     "minutes_since_incident": "minutes since the last known incident of the service",
     "hour": "hour of day, UTC, 0..23",
     "weekday": "day of week, Monday = 0",
+    "starts_us": "time of the first slot of the bands, microseconds since 1970",
+    "slot_s": "seconds from slot to slot of the bands",
+    "expected": "expected value a slot, unit of the metric",
+    "lower": "lower bound a slot, unit of the metric",
+    "upper": "upper bound a slot, unit of the metric",
+    "tail": "distance from the expected value, bound = 1, that fixed shares of the history went beyond",
+    "strength": "how much smaller the season's error is than the flat median's on held-out days, 0..1",
+    "model": "what made the bands",
+    "status": "established, or why the season is not",
 }
 _OVER_WINDOW: Final[dict[str, str]] = {
     "mean": "mean over {}, unit of the metric",

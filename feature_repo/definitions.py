@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, Project, PushSource, ValueType
 from feast.data_format import ParquetFormat
-from feast.types import Float64, String
+from feast.types import Array, Float64, Int64, String
 
 from data_contracts.feature_views import (
     AVAILABLE_AT,
@@ -23,8 +24,10 @@ from data_contracts.feature_views import (
     ViewSpec,
     describe,
 )
+from data_contracts.season_schema import BAND_LIST
 
 OWNER = "aiops-suite"
+TYPES = {pa.float64(): Float64, pa.int64(): Int64, pa.string(): String, BAND_LIST: Array(Float64)}
 TAGS = {"suite": "aiops", "time": AVAILABLE_AT}
 
 
@@ -72,7 +75,10 @@ def push_source(source: FileSource) -> PushSource:
 
 def feature_view(spec: ViewSpec, of: Entity, source: PushSource) -> FeatureView:
     """Return the Feast view of `spec`."""
-    fields = [Field(name=name, dtype=Float64, description=describe(name)) for name in spec.features]
+    kinds = [spec.table.field(name).type for name in spec.features]
+    fields = [
+        Field(name=name, dtype=TYPES[kind], description=describe(name)) for name, kind in zip(spec.features, kinds, strict=True)
+    ]
     return FeatureView(
         name=spec.name,
         entities=[of],
@@ -103,7 +109,7 @@ def define(lake: Path) -> Definitions:
         "series": entity("series", "One metric of one service: service|metric."),
         "service": entity("service", "One service of the call graph; tenant/service where there is a tenant."),
     }
-    sources = {name: table_source(lake / name) for name in ("series_features", "service_features")}
+    sources = {name: table_source(lake / name) for name in ("series_features", "service_features", "seasonal_bands")}
     pushes = {name: push_source(source) for name, source in sources.items()}
     views = {spec.name: feature_view(spec, entities[spec.entity], pushes[spec.table_name]) for spec in VIEWS}
     return Definitions(
@@ -125,9 +131,11 @@ series, service = DEFINED.entities["series"], DEFINED.entities["service"]
 series_features, service_features = DEFINED.sources["series_features"], DEFINED.sources["service_features"]
 series_features_push = DEFINED.push_sources["series_features"]
 service_features_push = DEFINED.push_sources["service_features"]
+seasonal_bands_source, seasonal_bands_push = DEFINED.sources["seasonal_bands"], DEFINED.push_sources["seasonal_bands"]
 series_windows = DEFINED.views["series_windows"]
 service_health = DEFINED.views["service_health"]
 service_neighbours = DEFINED.views["service_neighbours"]
 service_context = DEFINED.views["service_context"]
+seasonal_bands = DEFINED.views["seasonal_bands"]
 detection_v1 = DEFINED.services["detection_v1"]
 incident_prediction_v1 = DEFINED.services["incident_prediction_v1"]

@@ -20,6 +20,8 @@ from aiops.errors import ContractError
 from aiops.types import FloatArray, IntArray
 
 Bytes2D = npt.NDArray[np.uint8]
+DOUBLES: Final = pa.list_(pa.float64())
+"""The one list type: numbers a slot, such as the bands of a season."""
 
 _MASK: Final = 0xFFFFFFFF
 _STRING: Final = struct.pack("<I", 2)
@@ -27,6 +29,8 @@ _US: Final = 1_000_000
 _INT64_TAG: Final = 0x20
 _DOUBLE_TAG: Final = 0x29
 _STRING_TAG: Final = 0x12
+_DOUBLES_TAG: Final = 0x7A
+_PACKED_TAG: Final = 0x0A
 _DOUBLE_BYTES: Final = 9
 _UNKNOWN_DOUBLE: Final = bytes([_DOUBLE_TAG]) + struct.pack("<d", float("nan"))
 
@@ -120,25 +124,55 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def encode_values(column: "pa.Array[Any]") -> list[bytes]:
-    """Return each value of an int64 or string column as a serialized Feast Value; null = empty.
+    """Return each value of an int64, string or list<double> column as a serialized Feast Value; null = empty.
 
     Raises:
         ContractError: another type.
     """
+    if column.type == DOUBLES:
+        return [b"" if cell is None else _doubles_value(cell) for cell in _double_lists(column)]
     values = column.to_pylist()
     if pa.types.is_int64(column.type):
         return [b"" if value is None else bytes([_INT64_TAG]) + _varint(value) for value in values]
     if pa.types.is_string(column.type):
         return [b"" if value is None else _string_value(value.encode()) for value in values]
-    raise ContractError(f"online features: type {column.type} has no encoding; use float64, int64 or string")
+    raise ContractError(f"online features: type {column.type} has no encoding; use float64, int64, string or list<double>")
 
 
 def _string_value(value: bytes) -> bytes:
     return bytes([_STRING_TAG]) + _varint(len(value)) + value
 
 
+def _double_lists(column: "pa.Array[Any]") -> list[FloatArray | None]:
+    """Return each list as (k,) float64, a view of the column's own memory; null inside a list = NaN."""
+    cells = [cell.values if cell.is_valid else None for cell in column]
+    return [None if cell is None else np.asarray(cell.to_numpy(zero_copy_only=False), np.float64) for cell in cells]
+
+
+def _doubles_value(values: FloatArray) -> bytes:
+    data = np.ascontiguousarray(values, "<f8").tobytes()
+    inner = bytes([_PACKED_TAG]) + _varint(len(data)) + data if data else b""
+    return bytes([_DOUBLES_TAG]) + _varint(len(inner)) + inner
+
+
+def decode_double_list(cell: bytes) -> FloatArray:
+    """Return (k,) float64 of a serialized list of doubles.
+
+    Raises:
+        ContractError: it holds another type.
+    """
+    inner, at = _read_varint(cell, 1)
+    if cell[0] == _DOUBLES_TAG and inner == len(cell) - at:
+        if not inner:
+            return np.empty(0)
+        size, at = _read_varint(cell, at + 1)
+        if size == len(cell) - at and size % 8 == 0:
+            return np.frombuffer(cell, "<f8", offset=at)
+    raise ContractError(f"online features: value {cell[:16].hex()} is no list of doubles; apply the feature definitions again")
+
+
 def decode_values(cells: Sequence[bytes | None], kind: pa.DataType) -> "pa.Array[Any]":
-    """Return the column of type `kind` (float64, int64 or string) that serialized Feast Values hold; absent or empty = null.
+    """Return the column of type `kind` (float64, int64, string, list<double>) of serialized Feast Values; absent or empty = null.
 
     Raises:
         ContractError: a cell holds another type.
@@ -146,6 +180,8 @@ def decode_values(cells: Sequence[bytes | None], kind: pa.DataType) -> "pa.Array
     if pa.types.is_float64(kind):
         values = decode_doubles(cells)
         return pa.array(values, mask=np.isnan(values))
+    if kind == DOUBLES:
+        return pa.array([decode_double_list(cell) if cell else None for cell in cells], kind)
     return pa.array([_decode_value(cell, kind) if cell else None for cell in cells], kind)
 
 

@@ -18,7 +18,7 @@ import redis
 
 from aiops.errors import ConfigurationError, Unavailable
 from aiops.types import IntArray, ReadStatistics
-from data_contracts.feature_views import AVAILABLE_AT, PROJECT, SERIES_VIEWS, SERVICE_VIEWS, TICK, ViewSpec
+from data_contracts.feature_views import AVAILABLE_AT, BAND_VIEWS, PROJECT, SERIES_VIEWS, SERVICE_VIEWS, TICK, ViewSpec
 from data_contracts.schemas import SERVICE_FEATURES_TABLE, TIMESTAMP
 from serving import feast_layout as layout
 from serving.feast_rows import decode_rows, encode_rows, hash_fields
@@ -39,9 +39,10 @@ class WriteStatistics:
 class RedisFeatures:
     """Feature reader and writer on one Redis, for one project.
 
-    A newer tick is never overwritten by an older one: per entity, the newest written (tick, available_at) is remembered, and the
-    first write of an entity reads what is stored. A second writer of the *same* entities at the same time is not fenced off:
-    partitions keep writers apart. Memory: about 200 B an entity, at most `max_entities`; a forgotten one is read again.
+    A newer tick is never overwritten by an older one: per entity and table, the newest written (tick, available_at) is
+    remembered, and the first write of an entity reads what is stored. A second writer of the *same* entities at the same time
+    is not fenced off: partitions keep writers apart. Memory: about 200 B an entity, at most `max_entities`; a forgotten one is
+    read again.
     """
 
     def __init__(self, client: redis.Redis, project: str = PROJECT, max_entities: int = 200_000) -> None:
@@ -58,7 +59,7 @@ class RedisFeatures:
         self._newest: dict[tuple[str, str], tuple[int, int]] = {}
         self._write_lock = threading.Lock()
         self._lock = threading.Lock()
-        self._missing = {view.name: 0 for view in (*SERIES_VIEWS, *SERVICE_VIEWS)}
+        self._missing = {view.name: 0 for view in (*SERIES_VIEWS, *SERVICE_VIEWS, *BAND_VIEWS)}
         self._stale = dict(self._missing)
         self._freshness_s: dict[str, float] = {}
         self._written = self._superseded = 0
@@ -105,10 +106,10 @@ class RedisFeatures:
         newest = _newest_rows(rows, entity)
         with self._write_lock, self._answers():
             self._remember_stored(views, _names(newest, entity))
-            todo = newest.filter(self._is_newer(entity, newest))
+            todo = newest.filter(self._is_newer(views[0], newest))
             chunks = [todo.slice(start, _ROWS_PER_WRITE) for start in range(0, todo.num_rows, _ROWS_PER_WRITE)]
             self._send((encode_rows(views, chunk, self._project), chunk.num_rows) for chunk in chunks)
-            self._remember(entity, todo)
+            self._remember(views[0], todo)
             with self._lock:
                 self._written += todo.num_rows
                 self._superseded += rows.num_rows - todo.num_rows
@@ -169,25 +170,25 @@ class RedisFeatures:
         return fresh
 
     def _remember_stored(self, views: Sequence[ViewSpec], names: Sequence[str]) -> None:
-        entity = views[0].entity
-        new = [name for name in names if (entity, name) not in self._newest]
+        table, entity = views[0].table_name, views[0].entity
+        new = [name for name in names if (table, name) not in self._newest]
         cells = self._fetch(layout.entity_keys(entity, new, self._project), [layout.time_field(view.name) for view in views])
         for name, row in zip(new, cells, strict=True):
             # The stored tick is not known: a row must have become available later than what is stored, as in Feast.
-            self._newest[entity, name] = (_UNSEEN, int(_times(row).max()))
+            self._newest[table, name] = (_UNSEEN, int(_times(row).max()))
 
-    def _is_newer(self, entity: str, rows: pa.RecordBatch) -> pa.BooleanArray:
+    def _is_newer(self, view: ViewSpec, rows: pa.RecordBatch) -> pa.BooleanArray:
         ticks, available = _times_of(rows, TICK), _times_of(rows, AVAILABLE_AT)
-        seen = np.array([self._newest[entity, name] for name in _names(rows, entity)], np.int64).reshape(-1, 2)
+        seen = np.array([self._newest[view.table_name, name] for name in _names(rows, view.entity)], np.int64).reshape(-1, 2)
         later = np.where(seen[:, 0] == _UNSEEN, available > seen[:, 1], available >= seen[:, 1])
         newer = (ticks > seen[:, 0]) | ((ticks == seen[:, 0]) & (available > seen[:, 1]))
         return pa.array(later & newer, pa.bool_())
 
-    def _remember(self, entity: str, rows: pa.RecordBatch) -> None:
+    def _remember(self, view: ViewSpec, rows: pa.RecordBatch) -> None:
         times = zip(_times_of(rows, TICK).tolist(), _times_of(rows, AVAILABLE_AT).tolist(), strict=True)
-        for name, time in zip(_names(rows, entity), times, strict=True):
-            self._newest.pop((entity, name), None)
-            self._newest[entity, name] = time
+        for name, time in zip(_names(rows, view.entity), times, strict=True):
+            self._newest.pop((view.table_name, name), None)
+            self._newest[view.table_name, name] = time
 
     def _fetch(self, keys: Sequence[bytes], fields: Sequence[bytes]) -> list[list[bytes | None]]:
         if not keys:

@@ -25,7 +25,7 @@ def encode_rows(views: Sequence[ViewSpec], rows: pa.RecordBatch, project: str) -
     """Return one HSET command a row that writes all `views`, which share the entity; about 1 KiB a row of 30 fields.
 
     Raises:
-        ContractError: a feature is neither float64 nor int64 nor string.
+        ContractError: a feature is neither float64 nor int64 nor string nor list<double>.
     """
     entity, n = views[0].entity, rows.num_rows
     keys = layout.entity_keys(entity, [str(name) for name in rows.column(entity).to_pylist()], project)

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from aiops.errors import ContractError
 from data_contracts import schemas
+from data_contracts.season_schema import SEASONAL_BANDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
     "edges": LakeTable(schemas.EDGES, "valid_from", partitioned=False, expires=False),
     "series_features": LakeTable(schemas.SERIES_FEATURES_TABLE, "event_timestamp"),
     "service_features": LakeTable(schemas.SERVICE_FEATURES_TABLE, "event_timestamp"),
+    "seasonal_bands": LakeTable(SEASONAL_BANDS, "event_timestamp"),
     "detections": LakeTable(schemas.DETECTIONS, "timestamp"),
     "predictions": LakeTable(schemas.PREDICTIONS, "timestamp"),
     "series_character": LakeTable(schemas.SERIES_CHARACTER, "measured_at", partitioned=False, expires=False),

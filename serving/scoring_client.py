@@ -56,6 +56,18 @@ class ScoringClient:
         """
         return self._post("/predict_incident", batch)
 
+    def season(self, batch: pa.RecordBatch) -> Scored:
+        """Judge points (service, metric, timestamp, value) by the seasonal bands of their series.
+
+        The answer holds the points with expected, lower, upper, score (0.5 = at the bound), rarity, anomalous (null = unknown),
+        status ("established", or why nothing is known), words, and model_version, which names the bands.
+
+        Raises:
+            Unavailable: as in `score`.
+            ContractError: as in `score`.
+        """
+        return self._post("/season", batch)
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()

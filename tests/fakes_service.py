@@ -12,6 +12,8 @@ from serving.bento.model_source import FolderModels
 from serving.bento.online_features import MemoryFeatures
 from serving.bento.runtime import Adapters, Runtime
 from serving.bento.service import create_service
+from serving.feast_bands import MemoryBands, band_rows
+from tests.checks.season import flat_bands
 from tests.fakes_models import load_linear, online_row
 
 
@@ -36,9 +38,12 @@ def build(registry: CollectorRegistry) -> Runtime:
     features = MemoryFeatures(timedelta(minutes=10))
     features.write_services(online_row("known", now, 0.125))
     features.write_services(online_row("stale", now - timedelta(hours=1), 0.125))
+    bands = MemoryBands()
+    bands.write_bands(band_rows([flat_bands("known|requests", now)], now))
+    bands.write_bands(band_rows([flat_bands("stale|requests", now - timedelta(days=4))], now - timedelta(days=4)))
     models = FolderModels(Path(os.environ["TEST_MODELS"]), load_linear)
     lake = FileLake(settings.lake_path)
-    return Runtime(settings.serving, Adapters(models, features, lake, lambda: datetime.now(UTC)), registry)
+    return Runtime(settings.serving, Adapters(models, features, lake, lambda: datetime.now(UTC), bands), registry)
 
 
 Scorer = create_service(build)

@@ -1,4 +1,7 @@
-"""The adapters of a real deployment: models from the registry or its export, features from Redis, served rows to the lake."""
+"""The adapters of a real deployment.
+
+Models come from the registry or its export, features and seasonal bands from Redis; served rows go to the lake.
+"""
 
 from datetime import UTC, datetime
 
@@ -8,6 +11,7 @@ from aiops.settings import Settings
 from serving.bento.model_source import FolderModels, ModelSource, RegistryModels
 from serving.bento.runtime import Adapters, Runtime
 from serving.broker import connect
+from serving.feast_bands import RedisBands
 from serving.feast_online import RedisFeatures
 from serving.lake import Lake
 
@@ -15,8 +19,9 @@ from serving.lake import Lake
 def runtime_from_environment(registry: CollectorRegistry) -> Runtime:
     """Build the runtime of this process from the settings in its environment. Nothing is connected yet."""
     settings = Settings()
-    features = RedisFeatures(connect(settings, timeout_s=settings.serving.timeout_s / 2))
-    adapters = Adapters(models_of(settings), features, Lake(settings.lake_path), lambda: datetime.now(UTC))
+    client = connect(settings, timeout_s=settings.serving.timeout_s / 2)
+    features, bands = RedisFeatures(client), RedisBands(client)
+    adapters = Adapters(models_of(settings), features, Lake(settings.lake_path), lambda: datetime.now(UTC), bands)
     return Runtime(settings.serving, adapters, registry)
 
 

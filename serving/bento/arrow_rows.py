@@ -33,19 +33,29 @@ def parse_arrow(body: bytes, max_rows: int) -> RequestRows:
     Raises:
         ProblemError: 400 naming the column or the part of the stream.
     """
-    try:
-        schema, batches = _read(body, max_rows)
-        names = schema.names  # raises where a corrupt name is not UTF-8
-    except (pa.ArrowException, OSError, ValueError, struct.error, StopIteration) as error:
-        message = str(error)[:120] or "it ends before its schema"
-        raise refused("body", "", f"the body is a whole Arrow IPC stream ({message})", "send it anew", "not-arrow") from error
+    schema, batches = read_batches(body, max_rows)
     _check_schema(schema)
     count = sum(batch.num_rows for batch in batches)
     check_row_count(count, max_rows)
     services = _services(batches)
     features = _features(schema, batches, count)
-    given = any(name in FEATURE_INDEX for name in names)
+    given = any(name in FEATURE_INDEX for name in schema.names)
     return RequestRows(services, _event_times(schema, batches, count), features, np.full(count, not given, dtype=np.bool_))
+
+
+def read_batches(body: bytes, max_rows: int) -> tuple[pa.Schema, list[pa.RecordBatch]]:
+    """Return the schema (names are UTF-8) and the validated batches of one Arrow IPC stream, at most `max_rows` rows.
+
+    Raises:
+        ProblemError: 400, no whole stream, or too many rows.
+    """
+    try:
+        schema, batches = _read(body, max_rows)
+        assert schema.names is not None  # raises where a corrupt name is not UTF-8
+    except (pa.ArrowException, OSError, ValueError, struct.error, StopIteration) as error:
+        message = str(error)[:120] or "it ends before its schema"
+        raise refused("body", "", f"the body is a whole Arrow IPC stream ({message})", "send it anew", "not-arrow") from error
+    return schema, batches
 
 
 def _read(body: bytes, max_rows: int) -> tuple[pa.Schema, list[pa.RecordBatch]]:

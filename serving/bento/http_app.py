@@ -1,4 +1,4 @@
-"""The HTTP endpoints: /score, /predict_incident, /explain and the OpenAPI description, as one Starlette application.
+"""The HTTP endpoints: /score, /predict_incident, /season, /explain and the OpenAPI description, as one Starlette application.
 
 It is mounted into the BentoML service; `http_gate` stands before it and has checked who calls.
 """
@@ -24,6 +24,8 @@ from serving.bento.openapi import openapi_json
 from serving.bento.problem import PROBLEM_JSON, Problem, ProblemError
 from serving.bento.runtime import Runtime
 from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, Endpoint
+from serving.bento.season import MODEL, SEASON, season_arrow, season_json
+from serving.bento.season_rows import parse_season_arrow, parse_season_json
 
 JSON: Final = "application/json"
 REQUEST_ID_KEY: Final = "aiops.request_id"
@@ -54,6 +56,7 @@ def create_app(holder: RuntimeHolder) -> Starlette:
     handlers: dict[str, Handler] = {
         SCORE.path: partial(_scored, holder, SCORE),
         PREDICT.path: partial(_scored, holder, PREDICT),
+        SEASON.path: partial(_judged, holder),
         EXPLAIN.path: partial(_explained, holder),
     }
     routes = [Route(path, handler, methods=any_method) for path, handler in handlers.items()]
@@ -119,6 +122,22 @@ async def _scored(holder: RuntimeHolder, endpoint: Endpoint, request: Request) -
             payload = await runtime.gate.work(encode, long)
         runtime.scoring.record(answer)
         call.response = _answered(payload, kind, call.request_id, (answer.model, answer.versions[0]))
+    return call.response
+
+
+async def _judged(holder: RuntimeHolder, request: Request) -> Response:
+    async with _counted(holder, request) as call:
+        runtime = holder.get()
+        async with runtime.gate.call():
+            kind = _content_type(request, (JSON, ARROW_STREAM))
+            body = await _body(request, runtime.settings.max_body_bytes)
+            long = len(body) > INLINE_BYTES
+            parse = parse_season_arrow if kind == ARROW_STREAM else parse_season_json
+            rows = await runtime.gate.work(partial(parse, body, runtime.settings.max_rows), long)
+            answer = await runtime.gate.work(partial(runtime.season.answer, rows, call.request_id), long=True)
+            encode = partial(season_arrow if kind == ARROW_STREAM else season_json, answer)
+            payload = await runtime.gate.work(encode, long)
+        call.response = _answered(payload, kind, call.request_id, (MODEL, answer.version))
     return call.response
 
 

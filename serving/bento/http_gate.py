@@ -13,10 +13,11 @@ from serving.bento.http_app import REQUEST_ID_KEY, RuntimeHolder, problem_respon
 from serving.bento.problem import Problem, ProblemError
 from serving.bento.runtime import Readiness, request_id_from
 from serving.bento.scoring import ENDPOINTS
+from serving.bento.season import SEASON
 
 PROBES: Final = frozenset({"/livez", "/healthz", "/readyz"})
 """Answered without a token: they say nothing but states and versions."""
-ROLES: Final[dict[str, Role]] = {endpoint.path: endpoint.role for endpoint in ENDPOINTS}
+ROLES: Final[dict[str, Role]] = {endpoint.path: endpoint.role for endpoint in (*ENDPOINTS, SEASON)}
 """Every other path (metrics, OpenAPI) needs a viewer."""
 _CREDENTIALS: Final = re.compile(r"//[^/@\s]+@")
 

@@ -23,6 +23,7 @@ from serving.bento.rows import MAX_NAME_BYTES, RequestRows, check_row_count, che
 _PLACE: Final = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<name>.*)`", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_FIELDS: Final = f"send service, event_timestamp and features ({SERVICE_FEATURES[0]}, …)"
 _SKIPPED: Final = 3  # service, event_timestamp and available_at stand before the features
 
 
@@ -66,10 +67,8 @@ def parse_json(body: bytes, max_rows: int, explain: bool = False) -> JsonRequest
     """
     try:
         decoded = _decoder(explain).decode(body)
-    except msgspec.ValidationError as error:
-        raise _refusal(str(error), body) from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise _not_json(body, str(error)) from error
+        raise refusal(error, body, _FIELDS) from error
     records = cast(_Body, decoded).rows
     check_row_count(len(records), max_rows)
     services = [record.service for record in records]
@@ -89,7 +88,14 @@ def _timestamps(times: Sequence[datetime | None]) -> pa.TimestampArray:
     return array
 
 
-def _refusal(message: str, body: bytes) -> ProblemError:
+def refusal(error: Exception, body: bytes, fields: str) -> ProblemError:
+    """Return the problem of a body that msgspec did not take; `fields` says which a row has, as a fix."""
+    if isinstance(error, msgspec.ValidationError):
+        return _refusal(str(error), body, fields)
+    return _not_json(body, str(error))
+
+
+def _refusal(message: str, body: bytes, fields: str) -> ProblemError:
     match = _PLACE.match(message)
     rule, path = (match["rule"], match["path"] or "$") if match else (message, "$")
     value = _value_at(path, body)
@@ -98,13 +104,7 @@ def _refusal(message: str, body: bytes) -> ProblemError:
     if unknown:
         field = f"{path}.{unknown['name']}".removeprefix("$").lstrip(".")
         inside = value.get(unknown["name"], "") if isinstance(value, dict) else ""
-        return refused(
-            field,
-            inside,
-            "no such field",
-            f"send service, event_timestamp and features ({SERVICE_FEATURES[0]}, …)",
-            "unknown-field",
-        )
+        return refused(field, inside, "no such field", fields, "unknown-field")
     field = path.removeprefix("$").lstrip(".") or "body"
     if isinstance(value, float) and not math.isfinite(value):
         return _not_finite(field, value)
@@ -113,9 +113,9 @@ def _refusal(message: str, body: bytes) -> ProblemError:
 
 def _fix_for(field: str) -> str:
     name = field.rpartition(".")[2]
-    if name in SERVICE_FEATURES:
+    if name in SERVICE_FEATURES or name == "value":
         return "send a finite number, or null where it is unknown"
-    if name in {"event_timestamp", "available_at"}:
+    if name in {"event_timestamp", "available_at", "timestamp"}:
         return "send RFC 3339 with an offset, such as 2025-01-31T12:00:00Z"
     return 'send {"rows": [{"service": "checkout", …}]}'
 

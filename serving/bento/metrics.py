@@ -15,8 +15,8 @@ class ViewMetrics:
     """What reads of the online feature views met: missing, stale, and how fresh they are."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._missing = Counter("aiops_feature_view_missing", "Services a view does not hold", ["view"], registry=registry)
-        self._stale = Counter("aiops_feature_view_stale", "Services whose row is past its TTL", ["view"], registry=registry)
+        self._missing = Counter("aiops_feature_view_missing", "Entities a view does not hold", ["view"], registry=registry)
+        self._stale = Counter("aiops_feature_view_stale", "Entities whose row is past its TTL", ["view"], registry=registry)
         self._freshness = Gauge(
             "aiops_feature_view_freshness_seconds",
             "Age of the newest row of a view in the last read",
@@ -69,6 +69,7 @@ class ScoringMetrics:
         self.unknown_features = Counter(
             "aiops_scoring_unknown_online_features", "Looked-up feature values that were missing or stale", registry=registry
         )
+        self.season_unknown = Counter("aiops_season_unknown_rows", "Points without a seasonal verdict", registry=registry)
         self.views = ViewMetrics(registry)
         self.shadow_skipped = Counter(
             "aiops_scoring_shadow_skipped_rows", "Rows not scored in shadow because shadow scoring lagged", registry=registry

@@ -10,6 +10,8 @@ from serving.bento.arrow_rows import ARROW_STREAM
 from serving.bento.problem import PROBLEM_JSON, TITLES
 from serving.bento.rows import MAX_NAME_BYTES
 from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, SERVED_MODELS
+from serving.bento.season import SEASON
+from serving.bento.season_rows import MAX_METRIC_BYTES
 
 _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": ["number", "null"]}
@@ -18,6 +20,7 @@ _REFUSALS: Final = (400, 401, 403, 413, 415, 429, 503, 504)
 _SUMMARIES: Final = {
     SCORE.path: "How strange is each service at its tick (service ensemble)",
     PREDICT.path: "How likely an incident starts soon; features given, or read online where a row has none",
+    SEASON.path: "What each point's series is expected to do then, by its seasonal bands; 0.5 = at the bound, null = unknown",
     EXPLAIN.path: "Contribution of every feature to the model's last output, strongest first, and in words",
 }
 
@@ -30,7 +33,7 @@ def openapi_json() -> bytes:
 
 def openapi() -> dict[str, Any]:
     """Return the description."""
-    paths: dict[str, Any] = {path: {"post": _post(path)} for path in (SCORE.path, PREDICT.path, EXPLAIN.path)}
+    paths: dict[str, Any] = {path: {"post": _post(path)} for path in _SUMMARIES}
     paths["/livez"] = {"get": _get("The process runs", {"200": {"description": "alive"}}, open_to_all=True)}
     ready = {
         "200": {"description": "a champion is loaded, none has failed"},
@@ -52,10 +55,10 @@ def openapi() -> dict[str, Any]:
 
 
 def _post(path: str) -> dict[str, Any]:
-    explained = path == EXPLAIN.path
-    arrow = {} if explained else {ARROW_STREAM: {"schema": {"type": "string", "format": "binary"}}}
-    answer = "ExplainResponse" if explained else "ScoreResponse"
-    request = {"application/json": {"schema": _ref("ExplainRequest" if explained else "ScoreRequest")}, **arrow}
+    arrow = {} if path == EXPLAIN.path else {ARROW_STREAM: {"schema": {"type": "string", "format": "binary"}}}
+    kind = {EXPLAIN.path: "Explain", SEASON.path: "Season"}.get(path, "Score")
+    answer = f"{kind}Response"
+    request = {"application/json": {"schema": _ref(f"{kind}Request")}, **arrow}
     responses: dict[str, Any] = {
         "200": {"description": "one answer a row, in order", "content": {"application/json": {"schema": _ref(answer)}, **arrow}}
     }
@@ -97,6 +100,9 @@ def _schemas() -> dict[str, Any]:
     explained = {"base_value": _NUMBER, "margin": _NUMBER, "contributions": {"type": "array", "items": contribution}}
     row_explained = _object(("service", "contributions", "words"), {**answered, **explained, "words": _TEXT})
     thresholds = {"type": "object", "additionalProperties": {"type": "number"}}
+    point = {"service": name, "metric": {**name, "maxLength": MAX_METRIC_BYTES}, "timestamp": _MOMENT, "value": _NUMBER}
+    judged: dict[str, Any] = dict.fromkeys(("expected", "lower", "upper", "score", "rarity"), _NUMBER)
+    judged |= {"anomalous": {"type": ["boolean", "null"]}, **dict.fromkeys(("status", "words", "model_version"), _TEXT)}
     problem = dict.fromkeys(("type", "title", "detail", "field", "value", "rule", "fix", "request_id"), _TEXT)
     return {
         "Row": _object(("service",), row, closed=True),
@@ -109,6 +115,13 @@ def _schemas() -> dict[str, Any]:
         "ExplainResponse": _object(
             (*envelope, "output", "threshold", "rows"),
             {**envelope, "output": _TEXT, "threshold": {"type": "number"}, "rows": {"type": "array", "items": row_explained}},
+        ),
+        "SeasonRequest": _object(
+            ("rows",), {"rows": {"type": "array", "minItems": 1, "items": _object(tuple(point), point, closed=True)}}, closed=True
+        ),
+        "SeasonResponse": _object(
+            (*envelope, "rows"),
+            {**envelope, "rows": {"type": "array", "items": _object((*point, *judged), {**point, **judged})}},
         ),
         "Problem": _object(("type", "title", "status", "detail", "request_id"), {**problem, "status": {"type": "integer"}}),
     }

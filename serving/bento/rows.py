@@ -54,13 +54,18 @@ def check_row_count(count: int, max_rows: int) -> None:
 
 def check_service(service: str, field: str) -> None:
     """Refuse a service name that is empty, longer than 200 UTF-8 bytes, or holds control characters."""
-    if not service or len(service.encode(errors="replace")) > MAX_NAME_BYTES:
-        raise refused(field, service, f"a name has 1 to {MAX_NAME_BYTES} bytes", "send the service's name")
-    if not service.isprintable():
-        raise refused(field, service, "a name holds printable characters only", "remove control characters")
+    check_name(service, field, MAX_NAME_BYTES)
 
 
-def check_times(event_times: pa.TimestampArray) -> None:
+def check_name(name: str, field: str, max_bytes: int) -> None:
+    """Refuse a name that is empty, longer than `max_bytes` UTF-8 bytes, or holds control characters."""
+    if not name or len(name.encode(errors="replace")) > max_bytes:
+        raise refused(field, name, f"a name has 1 to {max_bytes} bytes", f"send the {field.rpartition('.')[2]}'s name")
+    if not name.isprintable():
+        raise refused(field, name, "a name holds printable characters only", "remove control characters")
+
+
+def check_times(event_times: pa.TimestampArray, name: str = "event_timestamp") -> None:
     """Refuse ticks outside the years 1970 to 2199, which calendars and file formats do not all agree on."""
     if event_times.null_count == len(event_times):
         return
@@ -68,7 +73,7 @@ def check_times(event_times: pa.TimestampArray) -> None:
     wrong = (ticks < 0) | (ticks >= _YEAR_2200_US)
     if wrong.any():
         row = int(np.argmax(wrong))
-        field, value = f"rows[{row}].event_timestamp", f"{int(ticks[row])} us since 1970"
+        field, value = f"rows[{row}].{name}", f"{int(ticks[row])} us since 1970"
         raise refused(field, value, "a time lies in the years 1970 to 2199 (UTC)", "correct the time")
 
 

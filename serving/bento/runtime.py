@@ -12,7 +12,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from aiops.ports import FeatureReader
+from aiops.ports import BandReader, FeatureReader
 from aiops.settings import ServingSettings
 from serving.bento.auth import Authenticator, authenticator
 from serving.bento.call_gate import CallGate
@@ -21,6 +21,7 @@ from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ModelSlot, SlotPoller, SlotStatus
 from serving.bento.model_source import CHALLENGER, CHAMPION, ModelSource
 from serving.bento.scoring import SERVED_MODELS, Scoring, ScoringPorts
+from serving.bento.season import Season
 from serving.bento.served_log import ServedLog, TableWriter, process_key
 from serving.bento.shadow import Shadow
 
@@ -30,12 +31,13 @@ _SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """The outside of the service: where models and features come from, and where served rows go."""
+    """The outside of the service: where models, features and seasonal bands come from, and where served rows go."""
 
     models: ModelSource
     features: FeatureReader
     lake: TableWriter
     clock: Callable[[], datetime]
+    bands: BandReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Runtime:
         ports = ScoringPorts(adapters.features, self._log, self.metrics, adapters.clock, self._shadow)
         policy = ChallengerPolicy(settings.challenger, settings.challenger_share)
         self.scoring = Scoring(self._slots, policy, ports)
+        self.season = Season(adapters.bands, self.metrics, adapters.clock)
         self._after_poll: list[Callable[[], None]] = []
         self._poller = SlotPoller(tuple(self._slots.values()), settings.poll_s, self._polled)
 

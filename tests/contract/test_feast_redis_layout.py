@@ -11,14 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import redis
+from checks.season import flat_bands
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiops.errors import ContractError
 from aiops.settings import BrokerSettings, Settings
-from data_contracts.feature_views import PROJECT, SERIES_VIEWS, SERVICE_VIEWS, ViewSpec
+from data_contracts.feature_views import BAND_VIEWS, PROJECT, SERIES_VIEWS, SERVICE_VIEWS, ViewSpec
 from data_contracts.schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
+from data_contracts.season_schema import BAND_LIST
 from orchestration import feature_store
 from serving import feast_layout as layout
+from serving.feast_bands import RedisBands, band_rows
 from serving.feast_online import RedisFeatures
 
 TIMES = ("event_timestamp", "available_at")
@@ -32,10 +36,11 @@ TYPED_TABLE = pa.schema(
         pa.field("ratio", pa.float64()),
         pa.field("restarts", pa.int64()),
         pa.field("zone", pa.string()),
+        pa.field("curve", BAND_LIST),
     ),
     metadata={"name": "typed"},
 )
-TYPED = ViewSpec("typed", "service", TYPED_TABLE, ("ratio", "restarts", "zone"), 3600, "every type the writer knows")
+TYPED = ViewSpec("typed", "service", TYPED_TABLE, ("ratio", "restarts", "zone", "curve"), 3600, "every type the writer knows")
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +59,11 @@ def store(server: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     feature_store.apply(settings)
     opened = feature_store.open_store(settings)
     from feast import Entity, FeatureView, Field, FileSource, ValueType
-    from feast.types import Float64, Int64, String
+    from feast.types import Array, Float64, Int64, String
 
     service = Entity(name="service", join_keys=["service"], value_type=ValueType.STRING)
-    schema = [Field(name=n, dtype=t) for n, t in (("service", String), ("ratio", Float64), ("restarts", Int64), ("zone", String))]
+    kinds = (("service", String), ("ratio", Float64), ("restarts", Int64), ("zone", String), ("curve", Array(Float64)))
+    schema = [Field(name=n, dtype=t) for n, t in kinds]
     source = FileSource(
         name="typed", path=str(home / "typed"), timestamp_field="available_at", created_timestamp_column="event_timestamp"
     )
@@ -91,7 +97,9 @@ def typed_rows() -> pa.RecordBatch:
     zones = ["", "eu-1", "größe/日本", "x" * 300, None, "a\r\nb"]
     n = len(ratios)
     columns: dict[str, Any] = {"event_timestamp": [NOW] * n, "available_at": [NOW - timedelta(microseconds=i) for i in range(n)]}
+    curves = [[0.5], [1.5, -2.25e300, 5e-324], None, [float("inf")], [1.0] * 300, [2.0] * 17]
     columns |= {"service": [f"tenant/s{i}é" for i in range(n)], "ratio": ratios, "restarts": restarts, "zone": zones}
+    columns["curve"] = curves
     return pa.RecordBatch.from_pydict(columns, schema=TYPED_TABLE)
 
 
@@ -100,10 +108,16 @@ def stored(client: redis.Redis) -> dict[bytes, dict[bytes, bytes]]:
     return dict(answers)
 
 
+def band_rows_of(names: list[str]) -> pa.RecordBatch:
+    bands = [flat_bands(name, NOW) for name in names]
+    return band_rows([*bands, flat_bands("new|errors", NOW).without_band("season not established: no history")], NOW)
+
+
 CASES = {
     "typed": ((TYPED,), typed_rows()),
     "service": (SERVICE_VIEWS, rows_of(SERVICE_FEATURES_TABLE, ["cart", "pay", "shop/front", "ü"])),
     "series": (SERIES_VIEWS, rows_of(SERIES_FEATURES_TABLE, ["cart|cpu", 'pay|http{code="500"}'], "series")),
+    "bands": (BAND_VIEWS, band_rows_of(["cart|cpu", 'pay|http{code="500"}'])),
 }
 
 
@@ -220,6 +234,50 @@ def test_integers_equal_protobuf_and_come_back(values: list[int | None]) -> None
     expected = [b"" if value is None else Value(int64_val=value).SerializeToString() for value in values]
     assert layout.encode_values(column) == expected
     assert layout.decode_values(expected, pa.int64()).to_pylist() == values
+
+
+def test_lists_equal_protobuf_and_another_value_is_refused() -> None:
+    from feast.protos.feast.types.Value_pb2 import DoubleList, Value
+
+    lists: list[list[float] | None] = [[], [1.5], None, [0.1] * 20]
+    expected = [b"" if one is None else Value(double_list_val=DoubleList(val=one)).SerializeToString() for one in lists]
+    assert layout.encode_values(pa.array(lists, BAND_LIST)) == expected
+    assert layout.decode_values(expected, BAND_LIST).to_pylist() == lists
+    for wrong in (Value(string_val="a").SerializeToString(), expected[1][:-1]):
+        with pytest.raises(ContractError, match="no list of doubles"):
+            layout.decode_values([wrong], BAND_LIST)
+
+
+def test_bands_and_windows_of_a_series_do_not_hide_each_other(client: redis.Redis) -> None:
+    writer = RedisFeatures(client)
+    late = [pa.array([NOW + timedelta(hours=1)], TIMESTAMP)] * 2
+    windows = rows_of(SERIES_FEATURES_TABLE, ["cart|cpu"], "series")
+    for position, values in enumerate(late):
+        windows = windows.set_column(position, SERIES_FEATURES_TABLE.field(position), values)
+    assert writer.write_series(windows) == 1
+    assert writer.write(BAND_VIEWS, band_rows([flat_bands("cart|cpu", NOW)], NOW)) == 1
+
+
+def test_bands_come_back_as_they_were_and_say_when_they_are_stale(client: redis.Redis) -> None:
+    bands = RedisBands(client, cache_s=0.0)
+    unknown = flat_bands("cart|disk", NOW).without_band("season not established: 0.9 days of history, 3 needed")
+    assert bands.write_bands(band_rows([flat_bands("cart|cpu", NOW), unknown], NOW)) == 2
+    found, none, absent = bands.read_bands(["cart|cpu", "cart|disk", "cart|new"], NOW)
+    assert absent is None
+    assert found is not None
+    assert none is not None
+    wanted = flat_bands("cart|cpu", NOW)
+    for name in ("expected", "lower", "upper", "tail"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+        assert getattr(none, name).size == 0
+    assert (found.series, found.starts_us, found.slot_s, found.version) == ("cart|cpu", wanted.starts_us, 600.0, wanted.version)
+    assert none.status == unknown.status
+    (stale,) = bands.read_bands(["cart|cpu"], NOW + timedelta(hours=48, seconds=1))
+    assert stale is not None
+    assert stale.expected.size == 0
+    assert stale.status.startswith("bands are stale: made for 2026-03-02T10:00Z")
+    statistics = bands.read_statistics
+    assert (statistics.missing_total, statistics.stale_total) == ({"seasonal_bands": 1}, {"seasonal_bands": 1})
 
 
 def test_opening_feast_leaves_other_metrics_alone(store: Any) -> None:

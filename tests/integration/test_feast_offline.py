@@ -279,7 +279,7 @@ def test_command_line_and_code_apply_the_same(checkout: Path, settings: Settings
     feature_store.apply(by_code)
     by_command = settings.model_copy(update={"home": checkout / ".aiops"})
     assert described(by_command) == described(by_code)
-    assert len(described(by_code)) == 2 + len(VIEWS) + 2 + 4 + 1  # entities, views, services, sources, project
+    assert len(described(by_code)) == 2 + len(VIEWS) + 2 + 6 + 1  # entities, views, services, sources, project
 
 
 def described(settings: Settings) -> dict[str, str]:

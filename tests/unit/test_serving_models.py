@@ -22,9 +22,10 @@ from serving.bento.rows import RequestRows
 from serving.bento.runtime import Adapters, Runtime
 from serving.bento.scoring import INCIDENT_PREDICTOR, PREDICT, SCORE, SERVICE_ENSEMBLE, Answer
 from serving.bento.served_log import PART_ROWS, ServedLog, ServedRows
+from serving.feast_bands import MemoryBands
 from tests.fakes_models import LinearModel, linear, load_linear, online_row, point_alias, write_linear
 
-NAME = ISOLATION_FOREST
+NAME = SERVICE_ENSEMBLE
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
@@ -166,12 +167,12 @@ def runtime(source: MemoryModels, lake: Lake, settings: ServingSettings) -> Runt
     features = MemoryFeatures(timedelta(minutes=10))
     features.write_services(online_row("known", NOW, 0.5))
     features.write_services(online_row("stale", NOW - timedelta(hours=1), 0.5))
-    return Runtime(settings, Adapters(source, features, lake, lambda: NOW), CollectorRegistry())
+    return Runtime(settings, Adapters(source, features, lake, lambda: NOW, MemoryBands()), CollectorRegistry())
 
 
 def models() -> MemoryModels:
     source = MemoryModels()
-    for name in (ISOLATION_FOREST, INCIDENT_PREDICTOR):
+    for name in (SERVICE_ENSEMBLE, INCIDENT_PREDICTOR):
         source.add(name, linear(name, "1", 0.1), "champion")
         source.add(name, linear(name, "2", -0.1), "challenger")
     return source
@@ -262,7 +263,7 @@ def test_score_does_not_look_up() -> None:
 
 def test_a_model_without_champion_is_refused_with_503_and_holds_no_other_back() -> None:
     source = MemoryModels()
-    source.add(ISOLATION_FOREST, linear(ISOLATION_FOREST, "1", 0.1), "champion")
+    source.add(SERVICE_ENSEMBLE, linear(SERVICE_ENSEMBLE, "1", 0.1), "champion")
     served = runtime(source, Lake(), ServingSettings())
     served.start()
     with pytest.raises(ProblemError) as refusal:
@@ -288,7 +289,7 @@ def test_missing_stale_and_fresh_features_are_metrics() -> None:
     features.write_services(online_row("known", NOW - timedelta(seconds=90), 0.5))
     features.write_services(online_row("stale", NOW - timedelta(hours=1), 0.5))
     registry = CollectorRegistry()
-    served = Runtime(ServingSettings(), Adapters(models(), features, Lake(), lambda: NOW), registry)
+    served = Runtime(ServingSettings(), Adapters(models(), features, Lake(), lambda: NOW, MemoryBands()), registry)
     served.start()
     for _ in range(2):
         served.scoring.answer(PREDICT, rows_of(["known", "stale", "absent"], looked_up=True), "id")
