@@ -14,6 +14,8 @@ from aiops.errors import ConfigurationError
 from aiops.types import FloatArray, IntArray
 
 MINUTE_US: Final = 60_000_000
+HORIZONS_MIN: Final = (5, 15, 60)
+"""Horizons of the incident predictor, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class HorizonLabels:
 
 
 def horizon_labels(
-    rows: pa.RecordBatch | pa.Table, incidents: pa.Table, horizons_min: tuple[int, ...] = (15, 60)
+    rows: pa.RecordBatch | pa.Table, incidents: pa.Table, horizons_min: tuple[int, ...] = HORIZONS_MIN
 ) -> HorizonLabels:
     """Label rows (columns service, event_timestamp) by incidents (schema `INCIDENTS`). O((rows + incidents) log incidents).
 
@@ -35,7 +37,9 @@ def horizon_labels(
         ConfigurationError: a horizon is not positive.
     """
     if not horizons_min or min(horizons_min) <= 0:
-        raise ConfigurationError(f"horizons_min={horizons_min}: one positive number of minutes or more is needed, e.g. (15, 60)")
+        raise ConfigurationError(
+            f"horizons_min={horizons_min}: one positive number of minutes or more is needed, e.g. (5, 15, 60)"
+        )
     times = _times(rows, "event_timestamp")
     minutes = np.full(times.size, np.inf)
     starts, ends = _times(incidents, "starts_at"), _times(incidents, "ends_at")
@@ -44,9 +48,18 @@ def horizon_labels(
         where = np.flatnonzero(of_row == code)
         own = of_incident == code
         minutes[where] = _minutes_to_start(times[where], starts[own], ends[own])
+    return of_minutes(minutes, horizons_min)
+
+
+def of_minutes(minutes_to_start: FloatArray, horizons_min: tuple[int, ...]) -> HorizonLabels:
+    """Return the labels that (n,) minutes to the next start mean; NaN minutes = no label.
+
+    >>> of_minutes(np.array([10.0, np.inf, np.nan]), (5, 15)).labels.tolist()
+    [[0.0, 1.0], [0.0, 0.0], [nan, nan]]
+    """
     horizons = np.array(horizons_min, dtype=np.float64)
-    labels = np.where(np.isnan(minutes)[:, None], np.nan, (minutes[:, None] <= horizons).astype(np.float64))
-    return HorizonLabels(labels, minutes)
+    known = (minutes_to_start[:, None] <= horizons).astype(np.float64)
+    return HorizonLabels(np.where(np.isnan(minutes_to_start)[:, None], np.nan, known), minutes_to_start)
 
 
 def _minutes_to_start(times: IntArray, starts: IntArray, ends: IntArray) -> FloatArray:

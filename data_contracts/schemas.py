@@ -37,6 +37,17 @@ SERVICE_FEATURES: Final[tuple[str, ...]] = (
 """Features of one service at one tick, float64, NaN = unknown."""
 
 
+SEQUENCE_SIGNALS: Final = tuple(f"{signal}_{statistic}" for signal in SIGNALS for statistic in ("worst", "level"))
+SEQUENCE_STEPS: Final = 12
+SEQUENCE_STEP_TICKS: Final = 5
+SEQUENCE: Final = "sequence"
+"""Column of a service's past at a tick: for each of the last 12 spans of 5 ticks, oldest first, the mean of each signal."""
+SEQUENCE_FEATURES: Final[tuple[str, ...]] = tuple(
+    f"{name}_{step}_spans_ago" for step in range(SEQUENCE_STEPS - 1, -1, -1) for name in SEQUENCE_SIGNALS
+)
+"""Names of that column's entries, in order; NaN = unknown."""
+
+
 def _field(name: str, kind: pa.DataType, nullable: bool = False, **metadata: str) -> "pa.Field[pa.DataType]":
     return pa.field(name, kind, nullable=nullable, metadata=metadata or None)
 
@@ -156,6 +167,12 @@ CANDIDATES: Final = _schema(
     _field("flagged", pa.bool_(), meaning="tier 1 raised the alarm"),
     _field("scheduled", pa.bool_(), meaning="the prediction cadence fell on this tick"),
     _field("tier1_version", NAME, meaning="of tier 1 when the tick closed; empty = the catalogue's default levels"),
+    _field(
+        SEQUENCE,
+        pa.list_(pa.float32(), len(SEQUENCE_FEATURES)),
+        nullable=True,
+        meaning="SEQUENCE_FEATURES; null = the service's past has a gap",
+    ),
 )
 """What stage 1 of the consumer routes to the models: a service's features at a tick and its worst point since the one before."""
 
@@ -242,9 +259,10 @@ SERIES_CHARACTER: Final = _schema(
 
 PREDICTIONS: Final = _schema(
     "predictions",
-    1,
+    2,
     _field("timestamp", TIMESTAMP, meaning="tick of the features"),
     _field("service", NAME),
+    _field("p_5min", pa.float64(), nullable=True, range="0..1", meaning="P(incident starts within 5 min)"),
     _field("p_15min", pa.float64(), nullable=True, range="0..1", meaning="P(incident starts within 15 min)"),
     _field("p_60min", pa.float64(), nullable=True, range="0..1", meaning="P(incident starts within 60 min)"),
     _field("alarm", pa.bool_(), meaning="the page threshold was reached"),

@@ -15,13 +15,13 @@ import numpy as np
 import xgboost as xgb
 
 from aiops.errors import ArtifactError, ModelError, TrainingImpossible
+from aiops.labels import HORIZONS_MIN
 from aiops.types import FloatArray, State
 from data_contracts.schemas import NEIGHBOURS, SERVICE_FEATURES
 from models.artifact import array_names, names_array, state_array
 from models.calibration import Platt, fit_platt
 from models.service_rows import CALENDAR
 
-HORIZONS_MIN: Final = (15, 60)
 LARGEST: Final = 1e30
 TREND: Final = "minutes_to_limit"
 FAR_MIN: Final = 1_440.0
@@ -56,7 +56,7 @@ class PredictorConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IncidentPredictor:
-    """A fitted predictor; outputs "p_15min", "p_60min" (one a horizon) in 0..1, never falling with the horizon."""
+    """A fitted predictor; outputs "p_5min", "p_15min", "p_60min" (one a horizon) in 0..1, never falling with the horizon."""
 
     catalog_name: ClassVar[str] = "incident-predictor"
 
@@ -142,7 +142,7 @@ class IncidentPredictor:
         return (bias + start) * self.calibration[-1].slope + self.calibration[-1].intercept
 
     def state(self) -> State:
-        """Return boosters as UBJ bytes (`p_15min.ubj`, …), calibration (outputs, 2), thresholds and names."""
+        """Return boosters as UBJ bytes (`p_5min.ubj`, …), calibration (outputs, 2), thresholds and names."""
         boosters = zip(self.outputs, self.boosters, strict=True)
         return {
             **{f"{name}.ubj": np.frombuffer(bytes(booster.save_raw("ubj")), dtype=np.uint8) for name, booster in boosters},

@@ -13,7 +13,7 @@ from aiops.types import FloatArray, State
 from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from serving.bento.model_source import ServedModel, served_model
 
-OUTPUTS = {"service-ensemble": ("score",), "incident-predictor": ("p_15min", "p_60min")}
+OUTPUTS = {"service-ensemble": ("score",), "incident-predictor": ("p_5min", "p_15min", "p_60min")}
 
 
 @dataclass(frozen=True, slots=True)

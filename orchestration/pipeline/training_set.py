@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aiops.errors import TrainingImpossible
-from aiops.labels import HorizonLabels, horizon_labels
+from aiops.labels import HORIZONS_MIN, HorizonLabels, horizon_labels, of_minutes
 from aiops.types import FloatArray, ModelVersion
 from data_contracts.feature_views import INCIDENT_PREDICTION
 from data_contracts.schemas import SERVICE_FEATURES
@@ -22,7 +22,6 @@ from orchestration.workspace import Workspace
 from serving.atomic_file import write_atomically
 from serving.streams import to_us
 
-HORIZONS_MIN: Final = (15, 60)
 LABELS: Final = tuple(f"starts_within_{horizon}min" for horizon in HORIZONS_MIN)
 MINUTES_TO_START: Final = "minutes_to_start"
 LABEL_DELAY: Final = timedelta(hours=3)
@@ -122,9 +121,9 @@ def training_set_of(workspace: Workspace, version: ModelVersion) -> pd.DataFrame
 
 
 def labels_of(frame: pd.DataFrame) -> HorizonLabels:
-    """Return the label columns of a training set as arrays."""
+    """Return the labels of a training set as arrays, for today's horizons whatever those of the day it was stored."""
     minutes: FloatArray = frame[MINUTES_TO_START].to_numpy(dtype=np.float64)
-    return HorizonLabels(frame[list(LABELS)].to_numpy(dtype=np.float64), minutes)
+    return of_minutes(minutes, HORIZONS_MIN)
 
 
 def _spine(workspace: Workspace, at: datetime) -> tuple[pd.DataFrame, int]:

@@ -96,7 +96,8 @@ def answer_of(path: str, asked: pa.Table) -> tuple[str, pa.Table]:
         score = np.clip(0.1 + 4.0 * share, 0, 1)
         return "service-ensemble", pa.table({**keys, "score": score, "anomalous": score >= 0.5})
     p_60min = np.clip(share * 2, 0, 1)
-    return "incident-predictor", pa.table({**keys, "p_15min": p_60min / 2, "p_60min": p_60min, "anomalous": p_60min >= 0.2})
+    horizons = {"p_5min": p_60min / 4, "p_15min": p_60min / 2, "p_60min": p_60min}
+    return "incident-predictor", pa.table({**keys, **horizons, "anomalous": p_60min >= 0.2})
 
 
 def season_of(asked: pa.Table) -> pa.Table:

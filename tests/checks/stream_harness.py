@@ -283,7 +283,7 @@ def outcome(fleet: Fleet) -> Outcome:
         compared = tuple(value for name, value in row.items() if name not in {"revision", "reason"})
         newest[row["detection_id"]] = (row["anomalous"], compared)
     kept = {key: row for key, (anomalous, row) in newest.items() if anomalous}
-    predicted = ("timestamp", "service", "p_15min", "p_60min")
+    predicted = ("timestamp", "service", "p_5min", "p_15min", "p_60min")
     predictions = [tuple(row[name] for name in predicted) for row in rows_of(broker, [streams.PREDICTIONS])]
     features = {str(number): _lines(rows_of(broker, [streams.features(number)])) for number in numbers}
     rejected = [row["reject_id"] for row in rows_of(broker, [streams.rejected(number) for number in numbers])]

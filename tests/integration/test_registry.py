@@ -81,7 +81,7 @@ def test_a_training_is_recorded_in_full(registry: Registry, home: Path) -> None:
     assert figures == set(trained.run.figures)
     signature = mlflow.models.get_model_info("models:/incident-predictor/1").signature
     assert signature.inputs.input_names() == list(trained.model.features)
-    assert signature.outputs.input_names() == ["p_15min", "p_60min"]
+    assert signature.outputs.input_names() == ["p_5min", "p_15min", "p_60min"]
     assert not [path for path in home.rglob("*") if path.suffix in {".pkl", ".pickle", ".joblib", ".cloudpickle"}]
 
 

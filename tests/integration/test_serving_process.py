@@ -97,7 +97,7 @@ def test_keys_alone_are_completed_online_and_reported_per_row(service: Service) 
     assert rows[0]["unknown_features"] == list(typed[0].unknown_features) == [SERVICE_FEATURES[-1]]
     assert rows[1]["unknown_features"] == list(typed[1].unknown_features) == list(SERVICE_FEATURES)
     assert [row["p_60min"] is None for row in rows] == [False, True, True, False]
-    assert rows[0]["p_60min"] == typed[0].scores[1]
+    assert rows[0]["p_60min"] == typed[0].scores[2]
     assert rows[1]["anomalous"] is None
     assert not typed[1].HasField("anomalous")
 

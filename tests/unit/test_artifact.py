@@ -26,7 +26,7 @@ def artifact(tmp_path: Path) -> Path:
 def predictor() -> IncidentPredictor:
     config = PredictorConfig(rounds=3, min_child_weight=1.0)
     rows = np.random.default_rng(1).standard_normal((300, len(config.features)))
-    labels = np.stack([rows[:, 0] > 1, rows[:, 0] > 0], axis=1).astype(np.float64)
+    labels = np.stack([rows[:, 0] > 2, rows[:, 0] > 1, rows[:, 0] > 0], axis=1).astype(np.float64)
     return IncidentPredictor.fit(rows, labels, config)
 
 
@@ -44,7 +44,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
     model = predictor()
     first, second = (save_model(model, tmp_path / name) for name in ("a", "b"))
     assert first == second
-    assert set(first.files) == {"arrays.npz", "p_15min.ubj", "p_60min.ubj"}
+    assert set(first.files) == {"arrays.npz", "p_5min.ubj", "p_15min.ubj", "p_60min.ubj"}
     assert load_artifact(tmp_path / "a").digest == load_artifact(tmp_path / "b").digest
     assert load_artifact(tmp_path / "a").example is None
 
