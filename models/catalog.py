@@ -9,6 +9,7 @@ from aiops.types import FloatArray, State
 
 MODELS: Final[Mapping[str, str]] = {
     "robust-stream": "models.detectors.robust_stream:RobustStream",
+    "system-deviation": "models.detectors.system_deviation:SystemDeviation",
     "isolation-forest": "models.detectors.isolation_forest:IsolationForest",
     "labelled-trees": "models.detectors.labelled_trees:LabelledTrees",
     "service-ensemble": "models.detectors.service_ensemble:ServiceEnsemble",

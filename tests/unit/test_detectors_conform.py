@@ -21,8 +21,10 @@ from data_contracts.schemas import SERIES
 from models.catalog import MODELS, FittedModel, model_class
 from models.detector_training import train_isolation_forest, train_robust_stream
 from models.detectors.isolation_forest import ForestConfig
+from models.detectors.minute_grid import grid_of
 from models.detectors.robust_stream import RobustStream
 from models.detectors.service_ensemble import ServiceEnsemble
+from models.detectors.system_deviation import SystemDeviation
 from models.ensemble_training import EnsembleConfig, train_service_ensemble
 from models.incident_predictor import PredictorConfig
 from models.service_rows import rows_of
@@ -79,6 +81,7 @@ def vectors(model: VectorModel) -> FloatArray:
 
 POINT: dict[str, Callable[[], FittedModel]] = {
     "robust-stream": robust_stream,
+    "system-deviation": lambda: SystemDeviation.fit(grid_of([usual(700).batch()])),
 }
 """Point detectors: name -> how one is fitted (each call fits anew)."""
 VECTOR: dict[str, Callable[[], tuple[VectorModel, FloatArray]]] = {

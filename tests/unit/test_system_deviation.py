@@ -3,14 +3,12 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from checks.detector import check_detector
-from checks.point_batches import usual
 from checks.system_grids import quiet, with_fault, with_values
 
 from aiops.errors import ArtifactError, StateError, TrainingImpossible
 from aiops.types import SeriesBatch
 from data_contracts.schemas import SERIES
-from models.detectors.minute_grid import MinuteGrid, grid_of
+from models.detectors.minute_grid import MinuteGrid
 from models.detectors.system_deviation import DeviationConfig, SystemDeviation
 from models.detectors.system_reasons import reasons_of
 
@@ -165,10 +163,6 @@ def test_rows_are_scored_by_their_own_series() -> None:
     late = fault.series.index("service-1|latency_p99_ms")
     assert scores[200, late] < 0.5 <= scores[201, late]
     assert np.nanmax(np.delete(scores, [i for i, name in enumerate(fault.series) if name.startswith("service-1")], axis=1)) < 0.5
-
-
-def test_the_suite_of_point_detectors_passes() -> None:
-    check_detector(SystemDeviation.fit(grid_of([usual(700).batch()])))
 
 
 def test_a_damaged_snapshot_is_refused() -> None:
