@@ -84,14 +84,12 @@ def _seasonality(time_us: IntArray, value: FloatArray, step_us: float) -> float:
     days = int(day[0]) + 1
     held = np.bincount(day * 24 + slot, minlength=days * 24).reshape(days, 24)
     whole = (held > 0).mean(axis=1) >= LEAST_COVERED
+    whole[-1] &= time_us[-1] - time_us[0] >= days * DAY_US - SLOT_US
     if np.count_nonzero(whole) < LEAST_DAYS:
         return float("nan")
     kept = whole[day]
     day, slot, value = day[kept], slot[kept], value[kept]
-    deviation = value - (np.bincount(day, value, days) / np.maximum(np.bincount(day, minlength=days), 1))[day]
-    spread = _NORMAL * float(np.median(np.abs(deviation)))
-    if spread > 0.0:
-        deviation = np.clip(deviation, -CLIP * spread, CLIP * spread)
+    deviation = _deviation(day, value)
     variation = float(np.sum(deviation**2))
     if variation <= 0.0:
         return 0.0
@@ -102,6 +100,18 @@ def _seasonality(time_us: IntArray, value: FloatArray, step_us: float) -> float:
     profile = np.where(others > 0, (sums.sum(axis=0) - sums) / np.maximum(others, 1), 0.0)
     left = float(np.sum((deviation - profile.reshape(-1)[place]) ** 2))
     return max(0.0, 1.0 - left / variation)
+
+
+def _deviation(day: IntArray, value: FloatArray) -> FloatArray:
+    """Return (n,) distances from the day's median, clipped at CLIP robust spreads, in units of the largest."""
+    deviation = value.copy()
+    for one in np.unique(day):
+        deviation[day == one] -= np.median(value[day == one])
+    spread = _NORMAL * float(np.median(np.abs(deviation)))
+    if spread > 0.0:
+        deviation = np.clip(deviation, -CLIP * spread, CLIP * spread)
+    largest = float(np.max(np.abs(deviation)))
+    return deviation / largest if largest > 0.0 else deviation
 
 
 def _intermittence(time_us: IntArray, value: FloatArray, step_us: float) -> float:
@@ -117,7 +127,8 @@ def _noise(value: FloatArray) -> float:
     level = abs(float(np.median(value)))
     if value.size < 2 or level == 0.0:
         return float("nan")
-    return float(_NORMAL * np.median(np.abs(np.diff(value))) / (np.sqrt(2.0) * level))
+    with np.errstate(over="ignore"):  # beside a level of nearly 0 every noise is infinite
+        return float(_NORMAL * np.median(np.abs(np.diff(value))) / (np.sqrt(2.0) * level))
 
 
 def rarity(value: float, character: SeriesCharacter) -> str:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orchestration import jobs, schedules, sensors
-from orchestration.assets import drift, models, retention, telemetry
+from orchestration.assets import character, drift, models, retention, telemetry
 from orchestration.resources import WorkspaceResource
 
 defs = dg.Definitions(
@@ -12,6 +12,7 @@ defs = dg.Definitions(
         telemetry.telemetry,
         telemetry.features,
         retention.lake_retention,
+        character.series_character,
         models.training_set,
         *models.candidates,
         models.champions,

@@ -14,7 +14,7 @@ from orchestration.cli import app, run
 from orchestration.current_settings import note_running, read_running, read_settings, settings_in_force
 from orchestration.home_lock import hold
 
-COMMANDS = "run up status ingest replay detections train drift score models promote rollback verdict rejected bench".split()  # noqa: SIM905
+COMMANDS = "run up status ingest replay detections train drift score models promote rollback verdict rejected route bench".split()  # noqa: SIM905
 ROWS = (
     "timestamp,service,metric,value\n"
     "2025-03-01T00:00:00Z,cart,latency_p50_ms,10\n"
@@ -46,7 +46,9 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in shown for name in COMMANDS)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "rejected list", "rejected redrive", "bench nezha-detect"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "rejected list", "rejected redrive", "route explain", "route list", "bench nezha-detect"]
+)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command.split(), "--help"]) == 0
     assert "Usage:" in capsys.readouterr().out
@@ -120,6 +122,7 @@ def test_ingesting_a_simulation_needs_no_file(capsys: pytest.CaptureFixture[str]
         ("promote nosuch", 6, "model 'nosuch' is not known"),
         ("rollback nosuch", 6, "model 'nosuch' is not known"),
         ("verdict nosuch --true", 4, "detection_id 'nosuch'"),
+        ("route explain cart", 2, "'cart' is not service|metric; `aiops route list` shows"),
         ("score absent.csv", 2, "absent.csv does not exist"),
         ("score rows.txt", 2, "'.txt' is not read"),
         ("score columns.csv", 4, "column 'service' is missing"),

@@ -1,0 +1,109 @@
+"""Routes: configuration, then measured character; every route has a reason and somebody who steps in."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from aiops.errors import ConfigurationError
+from aiops.routing import Route, Router, RoutingRules, on_failure, parse_overrides
+from aiops.series_character import SeriesCharacter
+from aiops.settings import RoutingSettings, Settings
+from data_contracts.metrics import CATALOGUE, nature_of
+
+PLAIN = SeriesCharacter(4000, 60.0, 0.1, 0.0, 0.05, 0.0, 0.1, 0.2, 0.8, 0.9, 1.0)
+RULES = RoutingRules(critical_services=("pay*",), business_metrics=("carts_*",), overrides=(("web|queue_*", 3), ("*|odd", 2)))
+
+
+def route(metric: str, service: str = "cart", character: SeriesCharacter | None = None) -> Route:
+    return Router(RULES, {f"{service}|{metric}": character} if character else {}).route(service, metric)
+
+
+@pytest.mark.parametrize(
+    ("service", "metric", "character", "tier", "confirmers", "reason"),
+    [
+        ("cart", "cpu_utilization", None, 1, (3, 2), "infrastructure signal (saturation)"),
+        ("cart", "latency_p99_ms", PLAIN, 1, (3, 2), "infrastructure signal (latency)"),
+        ("cart", "requests_per_second", None, 2, (2, 3), "business signal (traffic)"),
+        ("cart", 'orders_total{shop="a"}', None, 2, (2, 3), "business signal (traffic)"),
+        ("cart", "carts_open", None, 2, (2, 3), "business signal (matches carts_*)"),
+        ("cart", "gc_runs", None, 1, (3, 2), "infrastructure signal (traffic)"),
+        ("payments", "cpu_utilization", None, 3, (3, 2), "critical service (matches pay*)"),
+        ("payments", "requests_per_second", None, 3, (3, 2), "critical service"),
+        ("web", "queue_length", None, 3, (3, 2), "override web|queue_*=3"),
+        ("payments", "odd", None, 2, (2, 3), "override *|odd=2"),
+        ("cart", "", None, 3, (3,), "no metric of the service stands out"),
+        ("cart", "cpu_utilization", replace(PLAIN, seasonality=0.83), 2, (2, 3), "strong season (strength 0.83, limit 0.6)"),
+        ("cart", "cpu_utilization", replace(PLAIN, seasonality=float("nan")), 1, (3, 2), "infrastructure"),
+        ("cart", "error_rate", replace(PLAIN, seasonality=0.9, intermittence=0.7), 1, (3,), "absent or 0 for 70 % of the time"),
+        ("cart", "requests_per_second", replace(PLAIN, intermittence=0.7), 1, (3,), "business signal (traffic), intermittent"),
+        ("cart", "requests_per_second", replace(PLAIN, noise=1.5), 1, (3,), "very noisy (jumps by 1.50 of its level, limit 1)"),
+        ("payments", "error_rate", replace(PLAIN, intermittence=0.7), 3, (3,), "critical service"),
+    ],
+)
+def test_each_rule(
+    service: str, metric: str, character: SeriesCharacter | None, tier: int, confirmers: tuple[int, ...], reason: str
+) -> None:
+    found = route(metric, service, character)
+    assert (found.tier, found.confirmers) == (tier, confirmers)
+    assert reason in found.reason
+    assert found.critical is (tier == 3 and bool(metric))
+
+
+def test_the_nature_of_listed_metrics() -> None:
+    assert [name for name in CATALOGUE if nature_of(name) == "business"] == ["requests_per_second"]
+
+
+names = st.text('abcpqy_*|{}="', max_size=12)
+shares = st.floats(0, 1) | st.just(float("nan"))
+
+
+@given(names, names, shares, shares, shares)
+def test_every_series_has_a_route_with_a_reason_and_a_known_chain(
+    service: str, metric: str, season: float, gaps: float, noise: float
+) -> None:
+    character = replace(PLAIN, seasonality=season, intermittence=gaps, noise=noise)
+    router = Router(RULES, {f"{service}|{metric}": character})
+    found = router.route(service, metric)
+    assert found == router.route(service, metric) == Router(RULES, {f"{service}|{metric}": character}).route(service, metric)
+    assert found.reason
+    assert found.confirmers in {(3, 2), (2, 3), (3,)}
+    if (gaps >= 0.5 or noise >= 1.0) and "override" not in found.reason:
+        assert 2 not in (found.tier, *found.confirmers)
+
+
+def test_the_version_changes_with_rules_and_characters_alone() -> None:
+    same = Router(RULES, {"a|b": PLAIN, "c|d": PLAIN}).version
+    assert same == Router(RULES, {"c|d": PLAIN, "a|b": PLAIN}).version
+    others = [Router(replace(RULES, noisy=2.0), {}), Router(RULES, {}), Router(RULES, {"a|b": replace(PLAIN, noise=0.06)})]
+    assert len({same, *(router.version for router in others)}) == 4
+
+
+@pytest.mark.parametrize("text", ["cart", "cart=1", "cart|cpu", "cart|cpu=4", "cart|cpu=", "*|a=1; b"])
+def test_an_override_of_another_form_is_refused_with_its_fix(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"is not service\|metric=tier with tier 1, 2 or 3; write for example"):
+        parse_overrides(text)
+    with pytest.raises(ValidationError, match=r"routing\.overrides"):
+        RoutingSettings(overrides=text)
+
+
+def test_labels_may_hold_signs() -> None:
+    assert parse_overrides('*|http{code="500",path="/a"}=1') == (('*|http{code="500",path="/a"}', 1),)
+
+
+def test_rules_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIOPS_ROUTING__CRITICAL_SERVICES", "pay; check*")
+    monkeypatch.setenv("AIOPS_ROUTING__OVERRIDES", "*|q=1")
+    rules = RoutingRules.of(Settings().routing)
+    assert (rules.critical_services, rules.overrides) == (("pay", "check*"), (("*|q", 1),))
+    assert Router(rules).route("checkout", "q").tier == 1, "an override has the first word"
+    assert Router(rules).route("checkout", "cpu").critical
+
+
+def test_who_steps_in_is_said() -> None:
+    assert on_failure(route("cpu_utilization")) == (
+        "a flag of tier 1 is confirmed by tier 3; without its answer by tier 2; without that tier 1 decides alone"
+    )
+    assert on_failure(route("")) == "a flag of tier 1 is confirmed by tier 3; without that tier 1 decides alone"
