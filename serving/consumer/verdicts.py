@@ -148,6 +148,7 @@ def prediction_rows(candidates: pa.RecordBatch, predicted: ScoredRows | None, re
     columns: list[pa.Array[Any]] = [
         scheduled.column("event_timestamp"),
         scheduled.column("service"),
+        rows.column("p_5min") if "p_5min" in rows.schema.names else pa.nulls(size, pa.float64()),  # a champion of before
         rows.column("p_15min"),
         rows.column("p_60min"),
         pa.array(_flags(rows)),
