@@ -37,7 +37,7 @@ MONOTONE: Final[Mapping[str, int]] = {"minutes_to_limit": -1, "saturation_level"
 
 @dataclass(frozen=True, slots=True)
 class PredictorConfig:
-    """Columns, horizons and boosting; `max_negatives` negative rows are drawn where there are more.
+    """Columns, horizons and boosting (`rounds` of the longest horizon); at most `max_negatives` negative rows are drawn.
 
     Positive rows weigh (negatives / positives) ** `imbalance_power`: 1 = both classes weigh the same, 0 = as they are, which
     ranks best here, as the trend's log odds hold the base rate already. Calibration restores the probabilities.
@@ -81,7 +81,7 @@ class IncidentPredictor:
             raise ModelError(f"rows {rows.shape} and labels {labels.shape} do not fit the configured features and horizons")
         if not np.isfinite(labels).all():
             raise ModelError("labels hold NaN: leave out the rows whose label is unknown (an incident is in progress)")
-        fitted = [_boost(rows, labels[:, column], config) for column in range(labels.shape[1])]
+        fitted = [_boost(rows, labels[:, column], _for_horizon(config, column)) for column in range(labels.shape[1])]
         boosters, trends = tuple(booster for booster, _ in fitted), tuple(trend for _, trend in fitted)
         outputs = tuple(f"p_{horizon}min" for horizon in config.horizons_min)
         identity = (Platt(1.0, 0.0),) * len(outputs)
@@ -194,6 +194,12 @@ def _start(trend: FloatArray, label: FloatArray, weight: FloatArray) -> Platt:
         return fit_platt(trend, label, weight)
     rate = float(np.average(label, weights=weight))
     return Platt(0.0, float(np.log(rate / (1.0 - rate))))
+
+
+def _for_horizon(config: PredictorConfig, column: int) -> PredictorConfig:
+    """Return the boosting of one horizon: a shorter one has fewer positive rows, so it may learn less."""
+    share = np.sqrt(config.horizons_min[column] / max(config.horizons_min))
+    return replace(config, rounds=max(1, round(config.rounds * float(share))))
 
 
 def _boost(rows: FloatArray, label: FloatArray, config: PredictorConfig) -> tuple[xgb.Booster, Platt]:

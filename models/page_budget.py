@@ -1,4 +1,9 @@
-"""Pages and their budget: alarms of a service within a quiet time are one page, and thresholds cost at most a budget of them."""
+"""Pages and their budget: alarms of a service within a quiet time are one page, and thresholds cost at most a budget of them.
+
+False pages come in heaps: one service with a daily rise pages each day, another never. So what a threshold cost on some days says
+less about other days than its count of pages does, and a margin of standard errors is taken over services, not over pages.
+Source: Cochran, "Sampling techniques", 1977, 6.3 (variance of a ratio over clusters).
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +16,8 @@ from models.service_rows import US_PER_MIN, BoolArray, ServiceRows
 
 GRID: Final = 200
 """Candidate thresholds looked at before the last one is refined."""
+UNSEEN_ERRORS: Final = 1.645
+"""Standard errors below the budget at which a threshold keeps it in the long run, about 9 times in 10 if nothing changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,8 @@ class PageCounter:
     false: BoolArray
     quiet_us: int
     service_days: float
+    days: FloatArray
+    """(services,) the part of each in `service_days`."""
 
     @classmethod
     def over(cls, rows: ServiceRows, false: BoolArray, budget: PageBudget) -> "PageCounter":
@@ -38,20 +47,44 @@ class PageCounter:
         order = np.lexsort((rows.time_us, rows.code))
         days = rows.take(false).service_days() if false.any() else 0.0
         quiet_us = int(budget.quiet_min * US_PER_MIN)
-        return cls(order, rows.code[order], rows.time_us[order], np.ascontiguousarray(false[order]), quiet_us, days)
+        share = np.bincount(rows.code[false], minlength=len(rows.services)) / max(1, int(false.sum()))
+        return cls(order, rows.code[order], rows.time_us[order], np.ascontiguousarray(false[order]), quiet_us, days, share * days)
 
     def false_pages(self, alarm: BoolArray) -> int:
         """Return how many pages the alarms open in rows where a page is a false one."""
-        return int(_false_pages(self.code, self.time_us, alarm[self.order], self.false, self.quiet_us))
+        return int(self._false_by_service(alarm).sum())
+
+    def false_rate(self, alarm: BoolArray, errors: float = 0.0) -> float:
+        """Return false pages a service and day, `errors` standard errors above what was counted; 0 where no page could be false.
+
+        The standard error is that over services, but never less than that of so many pages by chance.
+        """
+        if not self.service_days:
+            return 0.0
+        pages = self._false_by_service(alarm)
+        rate = float(pages.sum()) / self.service_days
+        clustered = float(np.sqrt(((pages - rate * self.days) ** 2).sum()))
+        return rate + errors * max(clustered, float(np.sqrt(pages.sum()))) / self.service_days
 
     def pages(self, alarm: BoolArray) -> int:
         """Return how many pages the alarms open in all rows."""
-        return int(_false_pages(self.code, self.time_us, alarm[self.order], np.ones_like(self.false), self.quiet_us))
+        return int(self.opened(alarm).sum())
+
+    def opened(self, alarm: BoolArray) -> BoolArray:
+        """Return (n,) which alarms open a page: those that no page of their service within the quiet time precedes."""
+        mask = np.zeros(self.code.size, dtype=np.bool_)
+        mask[self.order] = _opened(self.code, self.time_us, alarm[self.order], self.quiet_us)
+        return mask
+
+    def _false_by_service(self, alarm: BoolArray) -> IntArray:
+        pages = _opened(self.code, self.time_us, alarm[self.order], self.quiet_us) & self.false
+        return np.bincount(self.code[pages], minlength=self.days.size)
 
 
 @kernel
-def _false_pages(code: IntArray, time_us: IntArray, alarm: BoolArray, false: BoolArray, quiet_us: int) -> int:
-    pages = 0
+def _opened(code: IntArray, time_us: IntArray, alarm: BoolArray, quiet_us: int) -> BoolArray:
+    """Return (n,) which alarms open a page; rows sorted by service and time."""
+    pages = np.zeros(code.size, np.bool_)
     service = -1
     last_us = 0
     paged = False
@@ -62,26 +95,23 @@ def _false_pages(code: IntArray, time_us: IntArray, alarm: BoolArray, false: Boo
         if alarm[row] and (not paged or time_us[row] - last_us >= quiet_us):
             last_us = time_us[row]
             paged = True
-            if false[row]:
-                pages += 1
+            pages[row] = True
     return pages
 
 
-def threshold_for_budget(scores: FloatArray, counter: PageCounter, budget: PageBudget, beside: BoolArray | None = None) -> float:
+def threshold_for_budget(scores: FloatArray, counter: PageCounter, budget: PageBudget, errors: float = 0.0) -> float:
     """Return the lowest threshold (alarm: score >= threshold) that, like every higher one tried, keeps the budget.
 
     `scores` is (n,) aligned to the counter's rows; NaN never alarms. Without any finite score, or if even the highest score
     costs too much, the threshold lies above every score. Rows outside incidents set it: fit it on training data only.
-    `beside` (n,) are alarms that are raised anyway and spend of the same budget.
+    `errors`: standard errors that must be left to the budget, so that it is also kept on rows not seen; 0 = on these rows.
     """
     known = np.unique(scores[np.isfinite(scores)])
     if not known.size:
         return 1.0
-    allowed = budget.per_day * counter.service_days
 
     def keeps(rank: int) -> bool:
-        alarm = scores >= known[known.size - 1 - rank]
-        return counter.false_pages(alarm if beside is None else alarm | beside) <= allowed
+        return counter.false_rate(scores >= known[known.size - 1 - rank], errors) <= budget.per_day
 
     ranks = np.unique(np.geomspace(1, known.size, GRID).astype(np.int64)) - 1
     good, bad = -1, -1

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pyarrow as pa
 
+from aiops.labels import HORIZONS_MIN
 from aiops.types import FloatArray
 from models.evaluation import reliability, trend_to_limit
 from models.figures import reliability_figure, timeline_figure
 from models.incident_predictor import IncidentPredictor, PredictorConfig
-from models.page_budget import PageBudget, PageCounter, threshold_for_budget
+from models.page_budget import UNSEEN_ERRORS, PageBudget, PageCounter, threshold_for_budget
 from models.performance import predictor_metrics
 from models.scorecard import Replay
 from models.service_rows import US_PER_MIN, ServiceRows, at, rows_of
@@ -46,8 +47,8 @@ def train_incident_predictor(
     """Fit, calibrate and set thresholds on successive parts of the history; measure on the newest part.
 
     Rows while an incident of their service is in progress take no part, nor do those of the last horizon, of which nobody
-    knows yet what follows. Thresholds: the longest horizon may spend the page
-    budget on the calibration part, shorter ones what it leaves.
+    knows yet what follows. One threshold for all horizons: P(incident within the longest) from which a page is sent, such that
+    the calibration part spends the page budget less a margin for days not seen. Shorter horizons say how urgent it is.
 
     Raises:
         TrainingImpossible: no labelled incident, or too few for a temporal split.
@@ -79,6 +80,21 @@ def train_incident_predictor(
     return Trained(predictor, with_figures(run, figures), at(split.test_start_us))
 
 
+def calibration_replay(frame: "pa.Table | pd.DataFrame", labels: Labels, context: TrainingContext) -> Replay:
+    """Return the rows that calibrate and set the threshold when `train_incident_predictor` is given the same.
+
+    Any other rule can be given its threshold on them, at the same price in false pages.
+
+    Raises:
+        TrainingImpossible: no labelled incident, or too few for a temporal split.
+    """
+    rows = rows_of(frame)
+    horizon_min = HORIZONS_MIN[-1]
+    part = _split(rows, labels.labels[:, -1], horizon_min, context).calibration
+    truth = prediction_truth(rows, labels.minutes_to_start, np.isnan(labels.labels[:, -1]), float(horizon_min))
+    return Replay(rows.take(part), truth.take(part), trend_to_limit(rows.take(part)))
+
+
 def prediction_replay(frame: "pa.Table | pd.DataFrame", labels: Labels, start_us: int, horizon_min: float = 60.0) -> Replay:
     """Return the gate's replay for predictors: rows from `start_us` on, with the trend to a limit as trivial baseline."""
     rows = rows_of(frame)
@@ -96,9 +112,4 @@ def _split(rows: ServiceRows, label: FloatArray, horizon_min: int, context: Trai
 def _thresholds(rows: ServiceRows, truth: Truth, score: FloatArray, split: TemporalSplit, budget: PageBudget) -> FloatArray:
     part = split.calibration
     counter = PageCounter.over(rows.take(part), truth.take(part).false, budget)
-    thresholds = np.ones(score.shape[1])
-    raised = np.zeros(int(part.sum()), dtype=np.bool_)
-    for column in range(score.shape[1] - 1, -1, -1):
-        thresholds[column] = threshold_for_budget(score[part, column], counter, budget, raised)
-        raised |= score[part, column] >= thresholds[column]
-    return thresholds
+    return np.full(score.shape[1], threshold_for_budget(score[part, -1], counter, budget, UNSEEN_ERRORS))

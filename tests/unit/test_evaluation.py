@@ -8,6 +8,7 @@ import pytest
 from checks.service_frames import START, history
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
 
 from aiops.errors import ContractError
 from aiops.labels import horizon_labels
@@ -15,7 +16,7 @@ from aiops.types import FloatArray
 from data_contracts.schemas import INCIDENTS, TIMESTAMP
 from models.evaluation import alarm_figures, average_precision, brier, precision_recall, reliability, trend_to_limit, worst_signal
 from models.figures import precision_recall_figure, reliability_figure, timeline_figure
-from models.page_budget import PageBudget, PageCounter, threshold_for_budget
+from models.page_budget import UNSEEN_ERRORS, PageBudget, PageCounter, threshold_for_budget
 from models.service_rows import ServiceRows, rows_of
 from models.truth import detection_truth, outcome, prediction_truth
 
@@ -33,8 +34,6 @@ def minutes_of(services: list[int], minutes: list[int], values: list[float] | No
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.9])), min_size=2, max_size=60))
 @settings(max_examples=100)
 def test_average_precision_equals_sklearn(pairs: list[tuple[bool, float]]) -> None:
-    from sklearn.metrics import average_precision_score
-
     label = np.array([float(one) for one, _ in pairs])
     score = np.array([value for _, value in pairs])
     if label.sum() == 0:
@@ -103,6 +102,42 @@ def test_the_threshold_keeps_the_budget_and_the_next_lower_score_would_not(seed:
         assert counter.false_pages(scores >= lower.max()) > allowed
 
 
+def days_of(services: int, seed: int) -> tuple[ServiceRows, np.ndarray]:
+    """Return five days of rows every 5 min and scores; some services are noisier than others, as services are."""
+    rng = np.random.default_rng(seed)
+    times = np.tile(np.arange(0, 7_200, 5), services)
+    noise = np.repeat(np.exp(rng.normal(0, 0.3, services)), times.size // services)
+    return minutes_of(np.repeat(np.arange(services), times.size // services).tolist(), times.tolist()), rng.normal(0, noise)
+
+
+def test_with_a_margin_the_budget_is_also_kept_by_services_that_set_no_threshold() -> None:
+    budget, kept = PageBudget(1.0, 60), []
+    for seed in range(100):
+        rows, scores = days_of(40, seed)
+        seen, false = rows.code < 10, np.ones(len(rows), dtype=np.bool_)
+        one = PageCounter.over(rows.take(seen), false[seen], budget)
+        other = PageCounter.over(rows.take(~seen), false[~seen], budget)
+        bare, safe = (threshold_for_budget(scores[seen], one, budget, errors) for errors in (0.0, UNSEEN_ERRORS))
+        assert safe >= bare
+        assert one.false_rate(scores[seen] >= safe, UNSEEN_ERRORS) <= 1.0
+        kept.append([other.false_rate(scores[~seen] >= threshold) <= 1.0 for threshold in (bare, safe)])
+    shares = np.mean(kept, axis=0)
+    assert shares[0] < 0.6
+    assert shares[1] > 0.8
+
+
+def test_the_margin_counts_services_where_they_differ_and_pages_where_they_do_not() -> None:
+    rows = minutes_of([0] * 48 + [1] * 48, [*range(0, 1440, 30)] * 2)
+    counter = PageCounter.over(rows, np.ones(96, dtype=np.bool_), PageBudget(quiet_min=30))
+    assert counter.service_days == pytest.approx(2.0)
+    alike, alone = np.zeros(96, dtype=np.bool_), np.zeros(96, dtype=np.bool_)
+    alike[[0, 10, 20, 30, 50, 60, 70, 80]] = True
+    alone[:8] = True
+    assert counter.false_rate(alike) == counter.false_rate(alone) == pytest.approx(4.0)
+    assert counter.false_rate(alike, 1.0) == pytest.approx(4.0 + np.sqrt(8) / 2)
+    assert counter.false_rate(alone, 1.0) == pytest.approx(4.0 + np.sqrt(32) / 2)
+
+
 def test_a_threshold_without_room_lies_above_every_score() -> None:
     rows = minutes_of([0] * 4, [0, 60, 120, 180])
     counter = PageCounter.over(rows, np.ones(4, dtype=np.bool_), PageBudget(0.1))
@@ -144,7 +179,7 @@ def test_incidents_whose_rows_are_gone_do_not_count() -> None:
     part = truth.take(newer)
     assert 0 < part.starts_us.size < past.incidents.num_rows
     assert part.caught.max() == part.starts_us.size - 1
-    np.testing.assert_array_equal(np.isfinite(labels.labels[newer, 1]) & (labels.labels[newer, 1] > 0), part.positive)
+    np.testing.assert_array_equal(np.isfinite(labels.labels[newer, -1]) & (labels.labels[newer, -1] > 0), part.positive)
 
 
 def test_trivial_baselines_read_what_they_say() -> None:
