@@ -23,7 +23,7 @@ from aiops.series_state import (
 )
 from aiops.types import FloatArray, IntArray, State
 
-VERSION: Final = 1
+VERSION: Final = 2
 _IN_MEMORY: Final = ("start", "ordered_from", "ordered_to")
 """Fields of a series that say where things lie in memory; what is restored begins at 0, and orders its windows anew."""
 _OF_MEMORY: Final = (NEEDS_SERIES, NEEDS_RING)

@@ -8,6 +8,7 @@ from aiops.jit import inlined, kernel
 from aiops.robust import clipped_z, floored
 from aiops.series_state import (
     BIN_DEVIATION,
+    BIN_MASKED_AT,
     BIN_MEAN,
     BIN_SCORE,
     BIN_VARIANCE,
@@ -31,6 +32,13 @@ CLIP: Final = 5.0
 """Innovations beyond this many scales count as this many in the running averages: one outlier does not blind a series."""
 SLOW_ALPHA: Final = 0.01
 """Weight of a new point in the running mean absolute deviation."""
+
+OPEN_Z: Final = 6.0
+"""|z| from which a point opens an excursion: the score that alarms, 0.5."""
+CLOSE_Z: Final = 3.0
+"""|z| below which an excursion ends."""
+SHIFT_US: Final = 1_200_000_000
+"""An excursion that lasts this long (20 min) is a level shift, learnt at once; a shorter one leaves no trace."""
 
 
 class Averages(NamedTuple):
@@ -67,6 +75,53 @@ def update_averages(record: Any, parameters: EngineParameters, value: float) -> 
     record.variance = (1.0 - weight) * (record.variance + weight * step * step)
     record.deviation += slow * (size - record.deviation)
     if not np.isfinite(record.variance):
+        record.updates = 1
+        record.mean = value
+        record.variance = 0.0
+        record.deviation = 0.0
+
+
+@inlined
+def mask(record: Any, parameters: EngineParameters, point: tuple[int, float], z: float) -> bool:
+    """Return whether a point in order with score `z` is kept out of the averages: it is part of an open excursion.
+
+    An excursion opens at |z| >= OPEN_Z, lasts while |z| >= CLOSE_Z on that side, and leaves no trace in the averages when it
+    ends. One that has lasted SHIFT_US and as many points as a warm-up takes is a level shift: its own averages take over.
+    Under the old level a point on the far side of CLOSE_Z has a chance of at most 1/9 (Chebyshev), so `warmup_points` = 15 of
+    them in a row have one of 5e-15: a sign test against the distribution before (Dixon & Mood 1946).
+    """
+    time, value = point
+    side = 1 if z > 0.0 else -1
+    if record.excursion != 0 and (not abs(z) >= CLOSE_Z or side * record.excursion < 0):
+        record.excursion = 0
+    if record.excursion == 0:
+        if not abs(z) >= OPEN_Z:
+            return False
+        record.excursion_from = time
+        record.other_mean = value
+        record.other_variance = 0.0
+        record.other_deviation = 0.0
+    record.excursion += side
+    record.masked_at = time
+    count = abs(record.excursion)
+    step = value - record.other_mean
+    weight = max(parameters.alpha, 1.0 / count)
+    record.other_mean += weight * step
+    record.other_variance = (1.0 - weight) * (record.other_variance + weight * step * step)
+    record.other_deviation += max(SLOW_ALPHA, 1.0 / count) * (abs(step) - record.other_deviation)
+    if count >= parameters.warmup_points and time - record.excursion_from >= SHIFT_US:
+        take_level(record, value)
+    return True
+
+
+@inlined
+def take_level(record: Any, value: float) -> None:
+    """Put the excursion's averages in the place of the old ones; where they overflowed, begin anew."""
+    record.excursion = 0
+    record.mean = record.other_mean
+    record.variance = record.other_variance
+    record.deviation = record.other_deviation
+    if not np.isfinite(record.variance) or not np.isfinite(record.mean):
         record.updates = 1
         record.mean = value
         record.variance = 0.0
@@ -125,6 +180,7 @@ def note_bin(record: Any, bins: FloatArray, ticks: tuple[int, int], time: int, z
             record.tick_mean = record.mean
             record.tick_variance = record.variance
             record.tick_deviation = record.deviation
+            record.tick_masked_at = record.masked_at
         return
     while number * step_us < time:
         number += 1
@@ -133,6 +189,7 @@ def note_bin(record: Any, bins: FloatArray, ticks: tuple[int, int], time: int, z
         bins[place, BIN_MEAN] = record.mean
         bins[place, BIN_VARIANCE] = record.variance
         bins[place, BIN_DEVIATION] = record.deviation
+        bins[place, BIN_MASKED_AT] = record.masked_at
     if not np.isnan(z) and not bins[place, BIN_SCORE] >= abs(z):
         bins[place, BIN_SCORE] = abs(z)
 
@@ -180,7 +237,7 @@ def apply_points(
             arrays.counters[NEEDS_RING] = 1
             return i
         z, expected, scale = score_point(record, parameters, averages_before(record, bins, ticks, time), value)
-        if keep_point(record, ring, parameters.window_points, time, value):
+        if keep_point(record, ring, parameters.window_points, time, value) and not mask(record, parameters, (time, value), z):
             update_averages(record, parameters, value)
         note_bin(record, bins, ticks, time, z)
         results.status[i] = WARMUP if np.isnan(z) else SCORED

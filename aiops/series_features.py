@@ -31,6 +31,7 @@ from aiops.robust import (
 )
 from aiops.series_state import (
     BIN_DEVIATION,
+    BIN_MASKED_AT,
     BIN_MEAN,
     BIN_SCORE,
     BIN_VARIANCE,
@@ -188,6 +189,7 @@ def close_bin(record: Any, held: FloatArray) -> float:
         record.tick_mean = held[BIN_MEAN]
         record.tick_variance = held[BIN_VARIANCE]
         record.tick_deviation = held[BIN_DEVIATION]
+        record.tick_masked_at = int(held[BIN_MASKED_AT])
     worst = held[BIN_SCORE]
     for i in range(held.size):
         held[i] = np.nan
@@ -235,6 +237,8 @@ def write_series(record: Any, ring: Ring, tick: int, bounds: tuple[int, int, int
     window = Window(ring.time[low:high], ring.value[low:high], ring.ordered[: high - low])
     spread, out[SLOPE_ERROR] = write_window(window, expectation, out[LONG:SLOPE_ERROR])
     record.ticked = 1
+    if record.tick_masked_at > tick - HOUR_US and not np.isnan(record.spread):
+        return
     known = high - low >= BASELINE_POINTS
     record.median = out[LONG + MEDIAN] if known else np.nan
     record.spread = spread if known else np.nan

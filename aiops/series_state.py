@@ -1,6 +1,6 @@
 """State of all series of an engine as arrays, and the table that finds a series' slot by its key.
 
-Memory per series: SERIES_RECORD + (points kept x 1.25) x 24 B + open bins x 32 B, at most about `window_points` x 30 B.
+Memory per series: SERIES_RECORD + (points kept x 1.25) x 24 B + open bins x 40 B, at most about `window_points` x 30 B.
 """
 
 from typing import Any, Final, NamedTuple
@@ -31,11 +31,20 @@ SERIES_RECORD: Final = np.dtype(
         ("median", np.float64),  # of the 1 h window as of the last closed tick; NaN = too few points
         ("spread", np.float64),  # floored 1.4826 MAD of that window
         ("floor", np.float64),  # absolute floor of the scale, by metric
+        ("excursion", np.int64),  # points of the open excursion, negative below the level; 0 = none
+        ("excursion_from", np.int64),  # time of its first point, us
+        ("other_mean", np.float64),  # running averages over the excursion's points: the level to come, if it stays
+        ("other_variance", np.float64),
+        ("other_deviation", np.float64),
+        ("masked_at", np.int64),  # time of the newest point that was kept out of the averages, us
+        ("tick_masked_at", np.int64),  # the same as of the last closed tick
     ],
     align=True,
 )
-BIN_MEAN, BIN_VARIANCE, BIN_DEVIATION, BIN_SCORE = range(4)
-BIN_FIELDS: Final = 4
+BIN_MEAN, BIN_VARIANCE, BIN_DEVIATION, BIN_SCORE, BIN_MASKED_AT = range(5)
+BIN_FIELDS: Final = 5
+NEVER_US: Final = -(2**52)
+"""A time before all others, exact as a float too."""
 SERIES_COUNT, NEXT_BIN, NEEDS_SERIES, NEEDS_RING = range(4)
 COUNTERS: Final = 4
 
@@ -134,6 +143,9 @@ def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: int, place
     record.tick_deviation = np.nan
     record.median = np.nan
     record.spread = np.nan
+    record.excursion = 0
+    record.masked_at = NEVER_US
+    record.tick_masked_at = NEVER_US
     arrays.bins[slot] = np.nan
     return int(slot)
 

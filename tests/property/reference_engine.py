@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,6 +30,15 @@ class Averages:
     mean: float = NAN
     variance: float = NAN
     deviation: float = NAN
+    masked_at: float = -math.inf
+
+
+@dataclass
+class Excursion:
+    """Points in a row beyond the level on one side: (time, value) each."""
+
+    side: float
+    points: list[tuple[int, float]]
 
 
 @dataclass
@@ -43,6 +52,7 @@ class Series:
     now: Averages = field(default_factory=Averages)
     history: list[tuple[int, Averages]] = field(default_factory=list)  # (time, averages after it), points in order
     scores: list[tuple[int, float]] = field(default_factory=list)  # (time, score) of every scored point
+    excursion: Excursion | None = None
     ticked: bool = False
     median: float = NAN
     spread: float = NAN
@@ -118,8 +128,8 @@ class ReferenceEngine:
             series.covered_from = series.points[0][0]
         series.points = sorted([*series.points, (point.time, point.value)])
         if in_order:
-            self._move(series, point.value)
-            series.history.append((point.time, Averages(series.now.mean, series.now.variance, series.now.deviation)))
+            self._follow(series, point, z)
+            series.history.append((point.time, replace(series.now)))
         if math.isnan(z):
             return PointStatus.WARMUP, NAN
         if point.time > self.next_tick - self.config.step_s * SECOND:
@@ -143,11 +153,38 @@ class ReferenceEngine:
             z = second if abs(second) < abs(z) else z
         return z
 
+    def _follow(self, series: Series, point: Point, z: float) -> None:
+        """Move the averages, or keep the point out of them; an excursion of 20 min gives the averages its own."""
+        open_one = series.excursion
+        if open_one is not None and not (abs(z) >= 3 and math.copysign(1, z) == open_one.side):
+            open_one = None
+        if open_one is None and abs(z) >= 6:
+            open_one = Excursion(math.copysign(1, z), [])
+        series.excursion = open_one
+        if open_one is None:
+            self._move(series, point.value)
+            return
+        open_one.points.append((point.time, point.value))
+        series.now = replace(series.now, masked_at=point.time)
+        lasted = point.time - open_one.points[0][0]
+        if len(open_one.points) >= self.config.warmup_points and lasted >= 1200 * SECOND:
+            series.now = self._averages_of([value for _, value in open_one.points], point.time)
+            series.excursion = None
+
+    def _averages_of(self, values: list[float], masked_at: int) -> Averages:
+        mean, variance, deviation = values[0], 0.0, 0.0
+        for count, value in enumerate(values[1:], start=2):
+            step, weight = value - mean, max(self.config.alpha, 1 / count)
+            mean += weight * step
+            variance = (1 - weight) * (variance + weight * step * step)
+            deviation += max(0.01, 1 / count) * (abs(step) - deviation)
+        return Averages(mean, variance, deviation, masked_at)
+
     def _move(self, series: Series, value: float) -> None:
         now = series.now
         series.updates += 1
         if series.updates == 1:
-            series.now = Averages(value, 0.0, 0.0)
+            series.now = Averages(value, 0.0, 0.0, now.masked_at)
             return
         step = value - now.mean
         size = abs(step)
@@ -201,7 +238,8 @@ class ReferenceEngine:
                 statistics["gap_count"] = max(0.0, expected - len(points))
             row |= {f"{name}_{suffix}": value for name, value in statistics.items()}
         series.ticked = True
-        series.median, series.spread = (row["median_1h"], spread) if len(hour) >= 5 else (NAN, NAN)
+        if not (held.masked_at > tick - HOUR and not math.isnan(series.spread)):
+            series.median, series.spread = (row["median_1h"], spread) if len(hour) >= 5 else (NAN, NAN)
         return row, error
 
     def _service_features(

@@ -47,12 +47,16 @@ def streams(draw: st.DrawFn) -> Stream:
             interval = int(rng.choice([10, 60, 60, 300])) * SECOND
             time = START + int(rng.integers(0, 600 * SECOND))
             level = float(rng.choice([0.0, 0.5, 40.0]))
+            shifts_at, shifts_back = int(rng.integers(20, 50)), int(rng.integers(40, 120))
+            shift = float(rng.choice([0.0, 50.0, -50.0]))
             for number in range(int(rng.integers(3, 90))):
                 time += interval + int(rng.choice([0, 0, 1, 7_000_000])) + (silence if number == 30 else 0)
                 if rng.random() < 0.1:
                     continue
                 noise = rng.choice([0.0, 0.05, 3.0]) * rng.normal() + (30.0 if rng.random() < 0.02 else 0.0)
-                point = Point(time, service, str(metric), round(level + float(noise), 3))
+                point = Point(
+                    time, service, str(metric), round(level + float(noise) + shift * (shifts_at <= number < shifts_back), 3)
+                )
                 delay = float(rng.exponential(2000 * SECOND)) if rng.random() < late_share else 0.0
                 arrivals.append((time + delay, point))
                 if rng.random() < 0.05:

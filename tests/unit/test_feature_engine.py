@@ -79,12 +79,12 @@ def test_z_is_the_distance_in_scales_with_its_sign() -> None:
 
 
 def test_both_views_must_agree() -> None:
-    """After a step up the running average follows within minutes, the median of the hour does not: the smaller z counts."""
+    """After a small step up the running average follows within minutes, the median of the hour does not: the smaller z counts."""
     values = np.random.default_rng(0).normal(100, 1, 90)
-    values[60:] += 30
+    values[60:] += 4
     output = engine().update(batch_of(minutely(values.tolist())))
-    assert output.z[60] > 10
-    assert abs(output.z[80]) < 3
+    assert output.z[60] > 2.5
+    assert np.abs(output.z[75:]).max() < 2.5
 
 
 @pytest.mark.parametrize("level", [0.0, 7.0, -1e6])
