@@ -47,6 +47,28 @@ def nezha_detect(path: CorpusPath, out: Out, three_sigma: ThreeSigma = False, as
         print_table("Alarms and the series that adds most", ("day", "time", "score", "because"), rows)
 
 
+@bench.command("alerts")
+def alerts(
+    path: CorpusPath,
+    alerts: Annotated[Path, typer.Option("--alerts", help="CSV of raw alerts: id, day, minute, service, z", dir_okay=False)],
+    out: Out,
+    as_json: AsJson = False,
+) -> None:
+    """Turn raw threshold alerts of Nezha into few notifications that name the suspected services."""
+    from dataclasses import asdict
+
+    from orchestration.bench.alert_funnel import bench_alerts
+
+    facts = asdict(bench_alerts(path, alerts, out, say))
+    if as_json:
+        print_json(facts)
+        return
+    for name, title in (("days", "Notifications of each day"), ("grouped_by_time", "The same alerts grouped by time alone")):
+        found = facts[name]
+        columns = ("day", *next(iter(found.values()))) if found else ("day",)
+        print_table(title, columns, [(day, *figures.values()) for day, figures in found.items()])
+
+
 @bench.command("petshop")
 def petshop(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
     """Rank the root cause of every PetShop issue below the folder `dataset`."""
@@ -65,3 +87,31 @@ def nezha_rca(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
     from orchestration.bench.root_causes import bench_nezha
 
     _show("Root causes of Nezha", asdict(bench_nezha(path, out, say)), as_json)
+
+
+@bench.command("incidents")
+def incidents(
+    seeds: Annotated[int, typer.Option("--seeds", help="simulated seeds that are scored", min=1)] = 20,
+    first_seed: Annotated[
+        int, typer.Option("--first-seed", help="the first of them; none may be one of the fit seeds, 1 to 8")
+    ] = 1001,
+    out: Annotated[Path | None, typer.Option("--out", help="CSV of every scored row, its label and its probabilities")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Foresee incidents on simulated seeds that nothing was fitted to, beside the trend-to-limit rule at the same page budget."""
+    from dataclasses import asdict
+
+    from orchestration.bench.incidents import BenchConfig, run
+
+    facts = asdict(run(BenchConfig(seeds=seeds, first_seed=first_seed), out, say))
+    if as_json:
+        print_json(facts)
+        return
+    for name, title in (
+        ("rules", "Foreseeable incidents, at most so many false pages a day and service"),
+        ("kinds", "By kind, at the largest budget"),
+        ("horizons", "Ranking and calibration, all kinds"),
+    ):
+        rows = facts.pop(name)
+        print_table(title, tuple(rows[0]), [tuple(row.values()) for row in rows])
+    print_facts("What was fitted, what was scored", facts)

@@ -47,7 +47,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [*COMMANDS, "rejected list", "rejected redrive", "route explain", "route list", "bench nezha-detect"]
+    "command",
+    [*COMMANDS, "rejected list", "rejected redrive", "route explain", "route list", "bench nezha-detect", "bench incidents"],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command.split(), "--help"]) == 0
