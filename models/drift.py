@@ -86,12 +86,12 @@ def mask_incidents(rows: pd.DataFrame, incidents: pd.DataFrame, graph: ServiceGr
     until = incidents["ends_at"] + pd.Timedelta(minutes=margin_min)
     for root, first, last in zip(incidents["service"], incidents["onset_at"], until, strict=True):
         inside = (when >= first) & (when <= last)
-        touched = _reached(root, graph.callers) | _reached(root, graph.callees)
+        touched = reached(root, graph.callers) | reached(root, graph.callees)
         keep &= ~(inside & service.isin(touched)).to_numpy()
     return rows.loc[keep]
 
 
-def _reached(service: str, neighbours: Callable[[str], tuple[str, ...]]) -> set[str]:
+def reached(service: str, neighbours: Callable[[str], tuple[str, ...]]) -> set[str]:
     """Return `service` and all that are reached from it over any number of steps."""
     seen, frontier = {service}, [service]
     while frontier:

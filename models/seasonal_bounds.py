@@ -70,4 +70,5 @@ def _scale_by_slot(apart: FloatArray, place: IntArray, slots: int) -> FloatArray
         float(np.median(sorted_apart[b:e])) if e - b >= _LEAST_POINTS else whole
         for b, e in zip(begin.tolist(), end.tolist(), strict=True)
     ]
-    return np.maximum(np.array(own), _LEAST_SHARE * whole)
+    scale: FloatArray = np.maximum(np.array(own), _LEAST_SHARE * whole)
+    return scale

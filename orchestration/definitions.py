@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orchestration import jobs, schedules, sensors
-from orchestration.assets import character, drift, models, retention, telemetry
+from orchestration.assets import bands, character, drift, models, retention, telemetry
 from orchestration.resources import WorkspaceResource
 
 defs = dg.Definitions(
@@ -13,15 +13,18 @@ defs = dg.Definitions(
         telemetry.features,
         retention.lake_retention,
         character.series_character,
+        bands.seasonal_bands,
+        bands.capacity_forecasts,
         models.training_set,
         *models.candidates,
         models.champions,
         drift.served,
         drift.drift_report,
     ],
-    jobs=[jobs.ingest_and_features, jobs.training, jobs.retention, jobs.drift_check],
+    jobs=[jobs.ingest_and_features, jobs.training, jobs.seasons, jobs.retention, jobs.drift_check],
     schedules=[
         schedules.nightly_features,
+        schedules.nightly_seasons,
         schedules.nightly_retraining,
         schedules.nightly_retention,
         schedules.hourly_drift_check,

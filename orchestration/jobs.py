@@ -12,6 +12,11 @@ training = dg.define_asset_job(
     selection=dg.AssetSelection.groups("learn"),
     description="Training set, candidates, gate, champions.",
 )
+seasons = dg.define_asset_job(
+    "seasons",
+    selection=dg.AssetSelection.assets("seasonal_bands", "capacity_forecasts"),
+    description="Seasonal bands for the next two days, and when resources reach their limits.",
+)
 retention = dg.define_asset_job(
     "retention",
     selection=dg.AssetSelection.assets("lake_retention"),

@@ -1,10 +1,10 @@
-"""Schedules, running unless switched off: features, retraining and retention every night; a drift check every hour."""
+"""Schedules, running unless switched off: features, bands, retraining and retention every night; a drift check every hour."""
 
 from datetime import UTC, timedelta
 
 import dagster as dg
 
-from orchestration.jobs import drift_check, ingest_and_features, retention, training
+from orchestration.jobs import drift_check, ingest_and_features, retention, seasons, training
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
 
@@ -18,6 +18,9 @@ def nightly_features(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
 
 nightly_retraining = dg.ScheduleDefinition(
     name="nightly_retraining", job=training, cron_schedule="0 2 * * *", execution_timezone="UTC", default_status=RUNNING
+)
+nightly_seasons = dg.ScheduleDefinition(
+    name="nightly_seasons", job=seasons, cron_schedule="0 1 * * *", execution_timezone="UTC", default_status=RUNNING
 )
 nightly_retention = dg.ScheduleDefinition(
     name="nightly_retention", job=retention, cron_schedule="0 4 * * *", execution_timezone="UTC", default_status=RUNNING

@@ -10,6 +10,7 @@ from models.drift import DriftReport
 from orchestration.pipeline.drift import Measured
 
 if TYPE_CHECKING:
+    from models.prophet_bands import CapacityForecast
     from orchestration.pipeline.training import Judged
 
 MOST_COLUMNS = 15
@@ -47,6 +48,13 @@ def gate_table(judged: "Sequence[Judged]") -> dg.MarkdownMetadataValue:
     """Return the gate's decision on each model."""
     rows = [(one.model, one.version or "–", "yes" if one.promoted else "no", one.reason) for one in judged]
     return dg.MetadataValue.md(_table(("model", "version", "promoted", "reason"), rows))
+
+
+def capacity_table(found: "Sequence[CapacityForecast]") -> dg.MarkdownMetadataValue:
+    """Return when each series reaches its limit."""
+    times = [[f"{at:%Y-%m-%d %H:%M}" if at else "–" for at in (one.crosses_at, one.earliest, one.latest)] for one in found]
+    rows = [(one.series, f"{one.level:.3g}", f"{one.limit:g}", *text) for one, text in zip(found, times, strict=True)]
+    return dg.MetadataValue.md(_table(("series", "now", "limit", "reaches it", "earliest", "latest"), rows))
 
 
 def figures(files: Mapping[str, bytes]) -> dict[str, dg.MarkdownMetadataValue]:

@@ -21,7 +21,7 @@ from orchestration.console import calm_libraries, complain, say
 from orchestration.loop.scenario import Scenario, recorded
 from orchestration.pipeline import ingest as ingestion
 from orchestration.pipeline.deployment import current_version
-from orchestration.pipeline.jobs import range_tags, run_job, run_training
+from orchestration.pipeline.jobs import JobFailed, bands_config, range_tags, run_job, run_training
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 from orchestration.services import NO_CHAMPION
 from orchestration.workspace import Workspace
@@ -48,7 +48,16 @@ def prepare(workspace: Workspace, choice: SourceChoice, say: Callable[[str], Non
     run_job(workspace, "ingest_and_features", {}, range_tags(split.history_start + shift, split.history_end + shift))
     for judged in run_training(workspace, line.origin, say):
         say(f"{judged.model}: {judged.reason}")
+    make_bands(workspace, line.origin, say)
     return bool(current_version(workspace, NEEDED))
+
+
+def make_bands(workspace: Workspace, at: datetime, say: Callable[[str], None]) -> None:
+    """Make the first seasonal bands; where that fails, tier 2 stays unknown until the nightly run."""
+    try:
+        run_job(workspace, "seasons", bands_config(at))
+    except JobFailed as error:
+        say(f"no seasonal bands yet: {error}")
 
 
 def write_truth(workspace: Workspace, scenario: Scenario, line: Timeline) -> None:

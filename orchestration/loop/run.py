@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,7 @@ from orchestration.loop.scenario import Scenario
 from orchestration.pipeline import ingest as ingestion
 from orchestration.pipeline.deployment import current_version
 from orchestration.pipeline.drift import WATCHED, Measured, measure
-from orchestration.pipeline.jobs import outcomes, range_tags, run_job, run_training
+from orchestration.pipeline.jobs import bands_config, outcomes, range_tags, run_job, run_training
 from orchestration.pipeline.replay import Replay
 from orchestration.pipeline.training import Judged
 from orchestration.resources import WorkspaceResource
@@ -36,6 +36,8 @@ Say = Callable[[str], None]
 KEPT: Final = ("logs", LOCK)
 PATIENCE_S: Final = 60.0
 LOAD_ROWS: Final = 5
+BANDS_EVERY: Final = timedelta(hours=24)
+"""As the nightly schedule does it, in event time."""
 
 
 @dataclass(slots=True)
@@ -87,6 +89,7 @@ class Run:
         self._say = say
         self.story = Story()
         self._cursor: str | None = None
+        self._bands_at = scenario.split.replay_start
 
     def go(self) -> Story:
         """Run every stage in order."""
@@ -97,6 +100,7 @@ class Run:
         with self._stage("start broker, scoring service, consumer"):
             live = LiveLoop(self._workspace, self._say)
         with live:
+            self._make_bands(self._scenario.split.replay_start)
             self._replay(live)
         with self._stage("stream against backfill"):
             split = self._scenario.split
@@ -119,6 +123,12 @@ class Run:
         self._say("Great Expectations and features over the history (Dagster job `ingest_and_features`)")
         run_job(space, "ingest_and_features", {}, tags)
 
+    def _make_bands(self, at: datetime) -> None:
+        """Make the seasonal bands that hold from `at` on and put them where the scoring service reads them."""
+        with self._stage("seasonal bands"):
+            run_job(self._workspace, "seasons", bands_config(at))
+        self._bands_at = at
+
     def _replay(self, live: LiveLoop) -> None:
         story, split = self.story, self._scenario.split
         settings = self._workspace.settings
@@ -135,6 +145,8 @@ class Run:
                 self._publish(live, begin, until)
             self._say(f"{story.replay.points:,} points replayed, up to {until:%Y-%m-%d %H:%M}")
             self._check_drift(number, until, live)
+            if until - self._bands_at >= BANDS_EVERY:
+                self._make_bands(until)
         with self._stage("replay: the rest"):
             self._publish(live, times[-1], split.replay_end, close=True)
         story.counts = live.counts()

@@ -96,6 +96,12 @@ def _behind(workspace: Workspace, day: date) -> bool:
     return bool(known is None or told - known > 10 * timedelta(seconds=workspace.settings.telemetry.step_s))
 
 
+def bands_config(at: datetime | None) -> dict[str, Any]:
+    """Return the configuration of the job `seasons` for bands from `at` on (None = the newest telemetry)."""
+    config = {"config": {"at": at.isoformat() if at else ""}}
+    return {"ops": {"seasonal_bands": config, "capacity_forecasts": config}}
+
+
 def run_training(workspace: Workspace, at: datetime | None, say: Callable[[str], None]) -> list[Judged]:
     """Run the job `training` and return what the gate said of each model."""
     config = {"ops": {"training_set": {"config": {"at": at.isoformat() if at else ""}}}}

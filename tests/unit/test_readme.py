@@ -188,6 +188,7 @@ def test_dagster_is_as_described() -> None:
     assert {
         "ingest_and_features",
         "training",
+        "seasons",
         "retention",
         "drift_check",
         "drift_sensor",
@@ -198,7 +199,7 @@ def test_dagster_is_as_described() -> None:
     running = [schedule.default_status is DefaultScheduleStatus.RUNNING for schedule in repository.schedule_defs]
     running += [sensor.default_status is DefaultSensorStatus.RUNNING for sensor in repository.sensor_defs]
     assert all(running) == ("Schedules and sensors run by default" in WRITTEN)
-    assert len(running) == 6
+    assert len(running) == 7
 
 
 def test_feature_services_are_as_described() -> None:

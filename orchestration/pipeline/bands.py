@@ -1,0 +1,218 @@
+"""Seasonal bands: telemetry of the lake → bands of every series for the next two days → the lake and the online store."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+
+from aiops.bands import ESTABLISHED, SeriesBands
+from aiops.graph import ServiceGraph
+from aiops.routing import parse_globs
+from aiops.settings import Settings
+from aiops.types import FloatArray, IntArray
+from data_contracts.feature_views import BAND_HORIZON_S
+from data_contracts.metrics import nature_of, spec_of
+from models.drift import reached
+from models.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints, fit_bands
+from orchestration.pipeline.drift import newest_telemetry
+from orchestration.workspace import Workspace
+from serving.broker import connect
+from serving.feast_bands import RedisBands, band_rows
+from serving.streams import to_us
+
+if TYPE_CHECKING:
+    from models.prophet_bands import CapacityForecast
+
+TABLE: Final = "seasonal_bands"
+AFTER_INCIDENT: Final = timedelta(minutes=30)
+MOST_FORECASTS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Bands of one run, as rows of the lake table; `reasons`: how many series have which status, most frequent first."""
+
+    at: datetime
+    rows: pa.RecordBatch
+    established: int
+    by_prophet: int
+    points: int
+    reasons: tuple[tuple[str, int], ...]
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """Return the outcome as a sentence."""
+        unknown = ", ".join(f"{count} × {reason}" for reason, count in self.reasons if reason != ESTABLISHED)
+        rest = f"; unknown: {unknown}" if unknown else ""
+        return (
+            f"seasonal bands from {self.at:%Y-%m-%d %H:%M} on: {self.established} of {self.rows.num_rows} series "
+            f"({self.by_prophet} by Prophet), {self.seconds:.1f} s{rest}"
+        )
+
+
+def make_bands(workspace: Workspace, at: datetime | None = None) -> Made:
+    """Make the bands of every series from the telemetry before `at` (default: the newest), incidents masked, and store them.
+
+    Memory: 24 B a point of the history. Repeating it replaces its rows.
+
+    Raises:
+        SourceError: the lake has no telemetry.
+    """
+    began = time.monotonic()
+    until = at or newest_telemetry(workspace)
+    settings = workspace.settings
+    config = season_config(settings)
+    history = list(histories(workspace, until, config.history_days))
+    chosen = _business(settings, [points.series for points in history])
+    bands = [_fit(points, until, settings, points.series in chosen) for points in history]
+    rows = band_rows(bands, datetime.now(UTC))
+    if rows.num_rows:
+        workspace.lake.write(TABLE, rows, key=f"bands-{until:%Y%m%dT%H%M%S}")
+    reasons = Counter(band.status.partition(" (")[0] for band in bands).most_common()
+    by_prophet = sum(band.model != "seasonal-profile" and band.status == ESTABLISHED for band in bands)
+    points = sum(int(np.isfinite(one.value).sum()) for one in history)
+    established = sum(band.status == ESTABLISHED for band in bands)
+    return Made(until, rows, established, by_prophet, points, tuple(reasons), time.monotonic() - began)
+
+
+def publish_bands(workspace: Workspace, made: Made) -> int:
+    """Write the bands to the online store, in Feast's layout; return how many series are new there.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    return RedisBands(connect(workspace.settings)).write_bands(made.rows) if made.rows.num_rows else 0
+
+
+def season_config(settings: Settings) -> SeasonConfig:
+    """Return what establishes a season, by the settings."""
+    seasonal = settings.seasonal
+    return SeasonConfig(
+        history_days=seasonal.history_days,
+        min_days=seasonal.min_days,
+        min_strength=seasonal.min_strength,
+        coverage=seasonal.coverage,
+        horizon_s=BAND_HORIZON_S,
+    )
+
+
+def _fit(points: SeriesPoints, until: datetime, settings: Settings, by_prophet: bool) -> SeriesBands:
+    """Return the bands of one series; where Prophet finds no season, the profile has the last word."""
+    config, at_us = season_config(settings), to_us(until)
+    if by_prophet:
+        from models.prophet_bands import ProphetConfig, fit_prophet_bands
+
+        bands = fit_prophet_bands(points, at_us, config, ProphetConfig(settings.seasonal.country, seed=settings.models.seed))
+        if bands.status == ESTABLISHED:
+            return bands
+    return fit_bands(points, at_us, config)
+
+
+def _business(settings: Settings, series: list[str]) -> frozenset[str]:
+    """Return the series that Prophet is for: business signals, in order of name, as many as the settings allow."""
+    globs = parse_globs(settings.routing.business_metrics)
+    metrics = {name: name.partition("|")[2] for name in series}
+    business = [
+        name
+        for name, metric in metrics.items()
+        if nature_of(metric) == "business" or any(fnmatchcase(metric, glob) for glob in globs)
+    ]
+    return frozenset(sorted(business)[: settings.seasonal.prophet_series])
+
+
+def histories(workspace: Workspace, until: datetime, days: int) -> Iterator[SeriesPoints]:
+    """Yield each series' points of the `days` before `until`, times ascending; inside known incidents the value is NaN."""
+    names, code, time_us, value = _points(workspace, until, days)
+    order = np.lexsort((time_us, code))
+    masks = _masks(workspace, until)
+    for places in np.split(order, np.flatnonzero(np.diff(code[order])) + 1) if order.size else []:
+        series = names[int(code[places[0]])]
+        times, values = time_us[places], value[places].copy()
+        for begin, end in masks.get(series.partition("|")[0], ()):
+            values[(times >= begin) & (times <= end)] = np.nan
+        yield SeriesPoints(series, times, values)
+
+
+def _points(workspace: Workspace, until: datetime, days: int) -> tuple[list[str], IntArray, IntArray, FloatArray]:
+    """Return series names and, a point each, its series' number, time and value; read day by day to bound memory."""
+    place: dict[str, int] = {}
+    parts: list[tuple[IntArray, IntArray, FloatArray]] = []
+    begin = until - timedelta(days=days)
+    while begin < until:
+        end = min(begin + timedelta(days=1), until)
+        rows = workspace.lake.read("telemetry", begin, end, ["timestamp", "service", "metric", "value"])
+        keys = [f"{service}|{metric}" for service, metric in _pairs(rows)]
+        numbers = np.array([place.setdefault(key, len(place)) for key in keys], dtype=np.int64)
+        time_us = np.asarray(rows["timestamp"].cast(pa.int64()).to_numpy(), dtype=np.int64)
+        parts.append((numbers[_codes(rows)], time_us, np.asarray(rows["value"].to_numpy(), dtype=np.float64)))
+        begin = end
+    code, times, values = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return list(place), code, times, values
+
+
+def _encoded(rows: pa.Table) -> tuple[list[str], IntArray, list[str], IntArray]:
+    found: list[list[str] | IntArray] = []
+    for name in ("service", "metric"):
+        coded = rows[name].combine_chunks().dictionary_encode()
+        found += [[str(text) for text in coded.dictionary.to_pylist()], np.asarray(coded.indices, dtype=np.int64)]
+    return tuple(found)  # type: ignore[return-value]
+
+
+def _pairs(rows: pa.Table) -> list[tuple[str, str]]:
+    services, service, metrics, metric = _encoded(rows)
+    pairs = np.unique(service * max(1, len(metrics)) + metric)
+    return [(services[pair // len(metrics)], metrics[pair % len(metrics)]) for pair in pairs.tolist()]
+
+
+def _codes(rows: pa.Table) -> IntArray:
+    _, service, metrics, metric = _encoded(rows)
+    return np.asarray(np.unique(service * max(1, len(metrics)) + metric, return_inverse=True)[1], dtype=np.int64)
+
+
+def _masks(workspace: Workspace, until: datetime) -> dict[str, list[tuple[int, int]]]:
+    """Return the spans (us) of incidents known at `until`, by every service that an incident can reach along calls."""
+    graph: ServiceGraph = workspace.graph()
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for row in workspace.incidents(until).to_pylist():
+        span = to_us(row["onset_at"]), to_us(row["ends_at"] + AFTER_INCIDENT)
+        for service in reached(row["service"], graph.callers) | reached(row["service"], graph.callees):
+            spans.setdefault(service, []).append(span)
+    return spans
+
+
+def forecast_capacities(workspace: Workspace, at: datetime | None = None) -> "list[CapacityForecast]":
+    """Return when series with a limit reach it, those that rise towards it fastest first; at most `MOST_FORECASTS`.
+
+    Raises:
+        SourceError: the lake has no telemetry.
+    """
+    from models.prophet_bands import ProphetConfig, forecast_capacity
+
+    until, settings = at or newest_telemetry(workspace), workspace.settings
+    days = settings.seasonal.capacity_days
+    limits = ((points, spec_of(points.series.partition("|")[2]).limit) for points in histories(workspace, until, 14))
+    waits = [(_days_to(points, limit), points, limit) for points, limit in limits if np.isfinite(limit)]
+    nearest = sorted((one for one in waits if one[0] <= 2 * days), key=lambda one: (one[0], one[1].series))[:MOST_FORECASTS]
+    config = ProphetConfig(settings.seasonal.country, seed=settings.models.seed)
+    return [forecast_capacity(points, to_us(until), limit, days, config) for _, points, limit in nearest]
+
+
+def _days_to(points: SeriesPoints, limit: float) -> float:
+    """Return the days until the trend of the days' highest levels reaches the limit; infinite where it does not rise."""
+    day = points.time_us // DAY_US
+    highest = [
+        float(np.nanquantile(values, 0.95))
+        for values in np.split(points.value, np.flatnonzero(np.diff(day)) + 1)
+        if np.isfinite(values).any()
+    ]
+    if len(highest) < 3:
+        return float("inf")
+    slope = float(np.median(np.diff(highest)))
+    return (limit - highest[-1]) / slope if slope > 0 else float("inf")
