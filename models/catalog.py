@@ -12,6 +12,7 @@ MODELS: Final[Mapping[str, str]] = {
     "system-deviation": "models.detectors.system_deviation:SystemDeviation",
     "isolation-forest": "models.detectors.isolation_forest:IsolationForest",
     "labelled-trees": "models.detectors.labelled_trees:LabelledTrees",
+    "sequence-autoencoder": "models.detectors.sequence_autoencoder:SequenceAutoencoder",
     "service-ensemble": "models.detectors.service_ensemble:ServiceEnsemble",
     "incident-predictor": "models.incident_predictor:IncidentPredictor",
 }

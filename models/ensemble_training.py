@@ -8,9 +8,12 @@ import pyarrow as pa
 
 from aiops.errors import TrainingImpossible
 from aiops.types import FloatArray
+from data_contracts.schemas import SEQUENCE_FEATURES
 from models.detector_training import LEAST_ROWS, normal_rows, truth_of
 from models.detectors.isolation_forest import ForestConfig, IsolationForest
 from models.detectors.labelled_trees import LabelledConfig, LabelledTrees
+from models.detectors.lstm_autoencoder import LEAST_SEQUENCES, AutoencoderConfig, fit_autoencoder
+from models.detectors.sequence_autoencoder import SequenceAutoencoder
 from models.detectors.service_ensemble import Member, RankedModel, ServiceEnsemble
 from models.evaluation import average_precision, brier, reliability, worst_signal
 from models.evidence import Combination, EmpiricalTail, fit_combination, label_free
@@ -37,6 +40,7 @@ class EnsembleConfig:
 
     forest: ForestConfig = field(default_factory=ForestConfig)
     labelled: LabelledConfig = field(default_factory=LabelledConfig)
+    sequence: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     calibration_share: float = 0.25
     least_incidents: int = 5
     least_calibration_incidents: int = 3
@@ -44,7 +48,7 @@ class EnsembleConfig:
     @classmethod
     def seeded(cls, seed: int) -> "EnsembleConfig":
         """Return the defaults with one seed for all members."""
-        return cls(ForestConfig(seed=seed), LabelledConfig(seed=seed))
+        return cls(ForestConfig(seed=seed), LabelledConfig(seed=seed), AutoencoderConfig(seed=seed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +121,25 @@ def _members(parts: Parts, config: EnsembleConfig) -> tuple[list[Member], dict[s
                 f"the ensemble needs {LEAST_ROWS} (to calibrate a quarter of it): give a longer history"
             )
     models: list[RankedModel] = [IsolationForest.fit(parts.rows.matrix(config.forest.features)[quiet], config.forest)]
-    labelled, why = _labelled(parts, config)
-    if labelled is not None:
-        models.append(labelled)
+    sequence, of_sequence = _sequence(parts, config)
+    labelled, of_labels = _labelled(parts, config)
+    models += [model for model in (sequence, labelled) if model is not None]
     sample = parts.rows.take(check)
     tails = [EmpiricalTail.fit(model.raw_score(sample.matrix(model.features))) for model in models]
-    return [Member(model, tail) for model, tail in zip(models, tails, strict=True)], {"labelled": why}
+    return [Member(model, tail) for model, tail in zip(models, tails, strict=True)], {
+        "sequence": of_sequence,
+        "labelled": of_labels,
+    }
+
+
+def _sequence(parts: Parts, config: EnsembleConfig) -> tuple[SequenceAutoencoder | None, str]:
+    order = np.argsort(parts.rows.time_us, kind="stable")
+    rows = parts.rows.take(order[(parts.fit & parts.normal)[order]]).matrix(SEQUENCE_FEATURES)
+    check = parts.rows.take(parts.calibration & parts.normal).matrix(SEQUENCE_FEATURES)
+    known, checked = (int(np.isfinite(part).any(axis=1).sum()) for part in (rows, check))
+    if known < LEAST_SEQUENCES or 4 * checked < LEAST_SEQUENCES:
+        return None, f"left out: {known} sequences to fit and {checked} to calibrate, {LEAST_SEQUENCES} and a quarter are needed"
+    return fit_autoencoder(rows, config.sequence), f"fitted to {known} sequences"
 
 
 def _labelled(parts: Parts, config: EnsembleConfig) -> tuple[LabelledTrees | None, str]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from aiops.errors import ContractError
 from aiops.types import FloatArray, IntArray
-from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
+from data_contracts.schemas import SEQUENCE_FEATURES, SERVICE_FEATURES, TIMESTAMP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BoolArray = npt.NDArray[np.bool_]
 CALENDAR: tuple[str, ...] = ("hour", "weekday", "minutes_since_incident")
 """Features that are known without any telemetry: they say when, not what."""
+_SEQUENCE = frozenset(SEQUENCE_FEATURES)
 US_PER_MIN = 60_000_000
 US_PER_DAY = 86_400_000_000
 
@@ -37,15 +38,22 @@ class ServiceRows:
         return int(self.code.size)
 
     def matrix(self, features: Sequence[str]) -> FloatArray:
-        """Return (n, len(features)) float64, C-ordered, NaN = unknown.
+        """Return (n, len(features)) float64, C-ordered, NaN = unknown; so are `SEQUENCE_FEATURES` where the rows have none.
 
         Raises:
             ContractError: a feature is not a column.
         """
-        missing = [name for name in features if name not in self.columns]
+        place = {name: number for number, name in enumerate(self.columns)}
+        missing = [name for name in features if name not in place and name not in _SEQUENCE]
         if missing:
             raise ContractError(f"features {missing} are not columns of the rows; the rows have {list(self.columns)}")
-        return np.ascontiguousarray(self.values[:, [self.columns.index(name) for name in features]])
+        if all(name in place for name in features):
+            return np.ascontiguousarray(self.values[:, [place[name] for name in features]])
+        matrix = np.full((len(self), len(features)), np.nan)
+        for number, name in enumerate(features):
+            if name in place:
+                matrix[:, number] = self.values[:, place[name]]
+        return matrix
 
     def take(self, where: BoolArray | IntArray) -> "ServiceRows":
         """Return the rows chosen by a mask or by row numbers; the service names are kept."""
@@ -78,7 +86,7 @@ def at(time_us: int) -> datetime:
 def rows_of(frame: "pa.Table | pa.RecordBatch | pd.DataFrame") -> ServiceRows:
     """Return the rows of a table with `service`, `event_timestamp` and feature columns, in the order given.
 
-    Feature columns are those of `SERVICE_FEATURES` that are present; nulls become NaN.
+    Feature columns are those of `SERVICE_FEATURES` and `SEQUENCE_FEATURES` that are present; nulls become NaN.
 
     Raises:
         ContractError: `service` or `event_timestamp` is missing, or no feature column is present.
@@ -91,6 +99,7 @@ def rows_of(frame: "pa.Table | pa.RecordBatch | pd.DataFrame") -> ServiceRows:
     columns = tuple(name for name in SERVICE_FEATURES if name in names)
     if not columns:
         raise ContractError(f"no service feature among the columns {sorted(names)}; expected some of {list(SERVICE_FEATURES)}")
+    columns += tuple(name for name in SEQUENCE_FEATURES if name in names)
     services = np.asarray(table.column("service").cast(pa.string()).to_pylist(), dtype=object)
     distinct, code = np.unique(services.astype(str), return_inverse=True)
     values = np.empty((table.num_rows, len(columns)))

@@ -18,6 +18,7 @@ from aiops.types import FloatArray, ModelVersion
 from data_contracts.feature_views import INCIDENT_PREDICTION
 from data_contracts.schemas import SERVICE_FEATURES
 from orchestration import feature_store
+from orchestration.pipeline.sequences import with_sequences
 from orchestration.workspace import Workspace
 from serving.atomic_file import write_atomically
 from serving.streams import to_us
@@ -82,7 +83,7 @@ def build_training_set(workspace: Workspace, request: TrainingRequest, say: Call
     joined = feature_store.training_frame(workspace.settings, spine, INCIDENT_PREDICTION.name)
     frame = joined.assign(event_timestamp=joined["tick"])[["service", "event_timestamp", *SERVICE_FEATURES]]
     frame = _with_own_vectors(workspace, frame, spine.duplicated(["service", "event_timestamp"], keep=False))
-    labelled = _labelled(workspace, frame, at)
+    labelled = _labelled(workspace, with_sequences(workspace, frame, at), at)
     folder = workspace.settings.root / "training"
     path = folder / f"{at:%Y%m%dT%H%M%S}-{'drift' if request.recent_from else 'full'}.parquet"
     write_atomically(folder / ".staging", path, lambda handle: pq.write_table(labelled, handle, compression="zstd"))

@@ -19,13 +19,14 @@ import pyarrow as pa
 from aiops.errors import StateError
 from aiops.types import PointStatus, SeriesBatch
 from serving import streams
-from serving.consumer.candidates import Cadence, candidates_of
+from serving.consumer.candidates import Cadence, ClosedRows, candidates_of
 from serving.consumer.tier1 import LevelTable, Tier1, codes_of
 from serving.consumer.worst_point import JudgedPoints, WorstPoints, severity_of
 
 if TYPE_CHECKING:
     from aiops.feature_engine import EngineConfig, EngineOutput, FeatureEngine
     from aiops.graph import ServiceGraph
+    from aiops.sequences import Sequences
 
 SOURCE: Final = "stream"
 _KEPT_PAYLOAD_BYTES: Final = 65_536
@@ -65,13 +66,23 @@ class Step:
     service_features: list[pa.RecordBatch] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a partition remembers."""
+
+    engine: "FeatureEngine"
+    worst: WorstPoints
+    sequences: "Sequences"
+
+
 class Partition:
     """State of one partition. `apply` the entries in stream order; `snapshot` and `restore` are exact."""
 
-    def __init__(self, config: PartitionConfig, engine: "FeatureEngine", worst: WorstPoints, clock_us: int = 0) -> None:
+    def __init__(self, config: PartitionConfig, kept: "Kept", clock_us: int = 0) -> None:
         self._config = config
-        self._engine = engine
-        self._worst = worst
+        self._engine = kept.engine
+        self._worst = kept.worst
+        self._sequences = kept.sequences
         self._clock_us = clock_us
         self._cadence = Cadence(config.step_us, config.predict_every_us)
         self.use_tier1(config.tier1)
@@ -80,8 +91,10 @@ class Partition:
     def new(cls, config: PartitionConfig) -> "Partition":
         """Return a partition that has seen nothing."""
         from aiops.feature_engine import FeatureEngine
+        from aiops.sequences import Sequences
 
-        return cls(config, FeatureEngine(config.engine, config.graph), WorstPoints(config.step_us, config.lateness_us))
+        engine, worst = FeatureEngine(config.engine, config.graph), WorstPoints(config.step_us, config.lateness_us)
+        return cls(config, Kept(engine, worst, Sequences(config.step_us)))
 
     @classmethod
     def restore(cls, config: PartitionConfig, state: Mapping[str, npt.NDArray[Any]]) -> "Partition":
@@ -91,13 +104,16 @@ class Partition:
             StateError: an array is missing, or of another version of the engine.
         """
         from aiops.feature_engine import FeatureEngine
+        from aiops.sequences import Sequences
 
         try:
             worst = WorstPoints.restore(config.step_us, config.lateness_us, _part(state, "worst/"))
+            sequences = Sequences.restore(config.step_us, _part(state, "sequences/"))
             clock_us = int(state["clock_us"])
         except KeyError as error:
             raise StateError(f"checkpoint lacks array {error}; remove the checkpoint folder to warm up anew") from error
-        return cls(config, FeatureEngine.restore(config.engine, config.graph, _part(state, "engine/")), worst, clock_us)
+        engine = FeatureEngine.restore(config.engine, config.graph, _part(state, "engine/"))
+        return cls(config, Kept(engine, worst, sequences), clock_us)
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole state as arrays."""
@@ -105,6 +121,7 @@ class Partition:
             "clock_us": np.array(self._clock_us),
             **{f"engine/{name}": array for name, array in self._engine.snapshot().items()},
             **{f"worst/{name}": array for name, array in self._worst.snapshot().items()},
+            **{f"sequences/{name}": array for name, array in self._sequences.snapshot().items()},
         }
 
     @property
@@ -197,7 +214,8 @@ class Partition:
         rows = output.service_features
         if rows.num_rows:
             step.service_features.append(rows)
-            found = candidates_of(rows, self._worst, self._cadence, self._tier1_version)
+            closed = ClosedRows(rows, self._sequences.update(rows))
+            found = candidates_of(closed, self._worst, self._cadence, self._tier1_version)
             if found.num_rows:
                 step.candidates.append(found)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from checks.detector import check_detector, check_fit_is_seeded, check_persistence, check_vector_model
 from checks.point_batches import usual
+from checks.sequence_rows import sequences
 from checks.service_frames import START, history
 
 from aiops.feature_engine import EngineConfig
@@ -23,6 +24,8 @@ from models.detector_training import train_isolation_forest, train_robust_stream
 from models.detectors.isolation_forest import ForestConfig
 from models.detectors.minute_grid import grid_of
 from models.detectors.robust_stream import RobustStream
+from models.detectors.lstm_autoencoder import AutoencoderConfig, fit_autoencoder
+from models.detectors.sequence_autoencoder import SequenceAutoencoder
 from models.detectors.service_ensemble import ServiceEnsemble
 from models.detectors.system_deviation import SystemDeviation
 from models.ensemble_training import EnsembleConfig, train_service_ensemble
@@ -75,6 +78,11 @@ def service_ensemble() -> ServiceEnsemble:
     return train_service_ensemble(past.frame, past.incidents, CONTEXT, EnsembleConfig(ForestConfig(trees=40))).model
 
 
+@cache
+def autoencoder() -> SequenceAutoencoder:
+    return fit_autoencoder(sequences(600), AutoencoderConfig(epochs=4))
+
+
 def vectors(model: VectorModel) -> FloatArray:
     return rows_of(history(days=1, seed=9).frame).matrix(model.features)[:200]
 
@@ -87,6 +95,7 @@ POINT: dict[str, Callable[[], FittedModel]] = {
 VECTOR: dict[str, Callable[[], tuple[VectorModel, FloatArray]]] = {
     "isolation-forest": lambda: (isolation_forest(), vectors(isolation_forest())),
     "incident-predictor": lambda: (incident_predictor(), vectors(incident_predictor())),
+    "sequence-autoencoder": lambda: (autoencoder(), sequences(200, seed=5)),
     "service-ensemble": lambda: (service_ensemble(), vectors(service_ensemble())),
     "labelled-trees": lambda: (service_ensemble().members[1].model, vectors(service_ensemble().members[1].model)),
 }
