@@ -13,11 +13,15 @@ import numpy as np
 from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray
 from models.service_rows import US_PER_MIN, BoolArray, ServiceRows
+from models.truth import Truth, outcome
 
 GRID: Final = 200
 """Candidate thresholds looked at before the last one is refined."""
 UNSEEN_ERRORS: Final = 1.645
 """Standard errors below the budget at which a threshold keeps it in the long run, about 9 times in 10 if nothing changes."""
+
+KEPT_WARNING: Final = 0.9
+"""Share of the warning time that the whole budget buys: the pages that buy the rest are not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +132,25 @@ def threshold_for_budget(scores: FloatArray, counter: PageCounter, budget: PageB
     if good < 0:
         return float(np.nextafter(known[-1], np.inf))
     return float(known[known.size - 1 - good])
+
+
+def page_threshold(scores: FloatArray, rows: ServiceRows, truth: Truth, budget: PageBudget) -> float:
+    """Return the highest threshold that keeps `KEPT_WARNING` of the warning time of the one for the budget (with its margin).
+
+    The budget is a ceiling, no target: a lower threshold must earn its pages. Warning time = minutes from the first right alarm
+    to the start, summed over incidents, 0 for one that is missed. Without a right alarm the budget alone decides.
+    """
+    lowest = threshold_for_budget(scores, PageCounter.over(rows, truth.false, budget), budget, UNSEEN_ERRORS)
+    known = np.unique(scores[scores >= lowest])
+
+    def warning_min(threshold: float) -> float:
+        return float(outcome(truth, rows.time_us, scores >= threshold).lead_min.sum())
+
+    needed = KEPT_WARNING * warning_min(lowest)
+    if not known.size or not needed:
+        return lowest
+    good, bad = 0, known.size
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if warning_min(float(known[middle])) >= needed else (good, middle)
+    return float(known[good])

@@ -11,7 +11,7 @@ from aiops.types import FloatArray
 from models.evaluation import reliability, trend_to_limit
 from models.figures import reliability_figure, timeline_figure
 from models.incident_predictor import IncidentPredictor, PredictorConfig
-from models.page_budget import UNSEEN_ERRORS, PageBudget, PageCounter, threshold_for_budget
+from models.page_budget import PageBudget, page_threshold
 from models.performance import predictor_metrics
 from models.scorecard import Replay
 from models.service_rows import US_PER_MIN, ServiceRows, at, rows_of
@@ -47,8 +47,8 @@ def train_incident_predictor(
     """Fit, calibrate and set thresholds on successive parts of the history; measure on the newest part.
 
     Rows while an incident of their service is in progress take no part, nor do those of the last horizon, of which nobody
-    knows yet what follows. One threshold for all horizons: P(incident within the longest) from which a page is sent, such that
-    the calibration part spends the page budget less a margin for days not seen. Shorter horizons say how urgent it is.
+    knows yet what follows. One threshold for all horizons: P(incident within the longest) from which a page is sent, set on the
+    calibration part within the page budget (`page_threshold`). Shorter horizons say how urgent it is.
 
     Raises:
         TrainingImpossible: no labelled incident, or too few for a temporal split.
@@ -111,5 +111,4 @@ def _split(rows: ServiceRows, label: FloatArray, horizon_min: int, context: Trai
 
 def _thresholds(rows: ServiceRows, truth: Truth, score: FloatArray, split: TemporalSplit, budget: PageBudget) -> FloatArray:
     part = split.calibration
-    counter = PageCounter.over(rows.take(part), truth.take(part).false, budget)
-    return np.full(score.shape[1], threshold_for_budget(score[part, -1], counter, budget, UNSEEN_ERRORS))
+    return np.full(score.shape[1], page_threshold(score[part, -1], rows.take(part), truth.take(part), budget))

@@ -2,7 +2,7 @@
 
 The product's own path: the simulator's telemetry through the stream's feature engine, labels, training, and a threshold for the
 page budget, all on the fit seeds; then the scored seeds once, at the fixed thresholds. The naive rule gets its threshold on the
-same rows and with the same margin.
+same rows in the same way.
 """
 
 import time
@@ -28,7 +28,7 @@ from aiops.simulator.simulate import simulate
 from aiops.types import FloatArray, SeriesBatch
 from data_contracts.schemas import SERIES
 from models.incident_predictor import IncidentPredictor
-from models.page_budget import UNSEEN_ERRORS, PageBudget, PageCounter, threshold_for_budget
+from models.page_budget import PageBudget, page_threshold
 from models.scorecard import Replay
 from models.training import calibration_replay, prediction_replay, train_incident_predictor
 from models.training_context import TrainingContext
@@ -47,7 +47,7 @@ from orchestration.bench.incident_figures import (
 FIRST_FIT_SEED: Final = 1
 FIT_SEEDS: Final = 8
 FIRST_SEED: Final = 1001
-TIGHTER: Final = (0.5, 0.25, 0.1)
+TIGHTER: Final = (0.25, 0.1)
 """Further budgets at which both rules are shown, as shares of the budget: what the pages buy."""
 PREDICT_EVERY_S: Final = 300
 PROCESSES: Final = 2
@@ -228,8 +228,7 @@ def _scored(
 
 
 def _threshold(score: FloatArray, calibration: Replay, budget: PageBudget) -> float:
-    counter = PageCounter.over(calibration.rows, calibration.truth.false, budget)
-    return threshold_for_budget(score, counter, budget, UNSEEN_ERRORS)
+    return page_threshold(score, calibration.rows, calibration.truth, budget)
 
 
 def _write(scored: Scored, out: Path) -> None:

@@ -16,7 +16,7 @@ from aiops.types import FloatArray
 from data_contracts.schemas import INCIDENTS, TIMESTAMP
 from models.evaluation import alarm_figures, average_precision, brier, precision_recall, reliability, trend_to_limit, worst_signal
 from models.figures import precision_recall_figure, reliability_figure, timeline_figure
-from models.page_budget import UNSEEN_ERRORS, PageBudget, PageCounter, threshold_for_budget
+from models.page_budget import UNSEEN_ERRORS, PageBudget, PageCounter, page_threshold, threshold_for_budget
 from models.service_rows import ServiceRows, rows_of
 from models.truth import detection_truth, outcome, prediction_truth
 
@@ -136,6 +136,49 @@ def test_the_margin_counts_services_where_they_differ_and_pages_where_they_do_no
     assert counter.false_rate(alike) == counter.false_rate(alone) == pytest.approx(4.0)
     assert counter.false_rate(alike, 1.0) == pytest.approx(4.0 + np.sqrt(8) / 2)
     assert counter.false_rate(alone, 1.0) == pytest.approx(4.0 + np.sqrt(32) / 2)
+
+
+def test_pages_that_buy_little_warning_are_not_sent() -> None:
+    """One service, an incident after ten days: scores rise from 20 h before it on, and are at 0.3 once a day for nothing."""
+    minutes = np.arange(0, 14_400, 5)
+    rows = minutes_of([0] * minutes.size, minutes.tolist())
+    ahead = np.where(minutes < 14_000, 14_000.0 - minutes, np.inf)
+    truth = prediction_truth(rows, ahead, np.zeros(minutes.size, dtype=np.bool_), 60.0)
+    scores = np.where(minutes % 1440 == 0, 0.3, 0.1)
+    rising = truth.positive
+    scores[rising] = np.linspace(0.25, 0.95, int(rising.sum()))
+    budget = PageBudget(4.0, 60.0)
+    bare = threshold_for_budget(scores, PageCounter.over(rows, truth.false, budget), budget, UNSEEN_ERRORS)
+    frugal = page_threshold(scores, rows, truth, budget)
+    assert bare <= 0.25
+    assert frugal > 0.3
+    leads = [outcome(truth, rows.time_us, scores >= threshold).mean_lead_min for threshold in (bare, frugal)]
+    assert leads[1] >= 0.9 * leads[0]
+    nothing = truth.take(~truth.positive)
+    assert page_threshold(scores[~rising], rows.take(~rising), nothing, budget) == pytest.approx(0.3)
+
+
+@given(st.integers(0, 10_000), st.floats(0.2, 20.0))
+@settings(max_examples=40, deadline=None)
+def test_the_page_threshold_keeps_the_budget_and_nine_tenths_of_the_warning(seed: int, per_day: float) -> None:
+    rng = np.random.default_rng(seed)
+    minutes = np.arange(0, 2880, 5)
+    rows = minutes_of([0] * minutes.size, minutes.tolist())
+    starts = np.sort(rng.choice(minutes, 4, replace=False))
+    gaps = starts[None, :] - minutes[:, None]
+    ahead = np.where(gaps > 0, gaps, np.inf).min(axis=1).astype(np.float64)
+    truth = prediction_truth(rows, ahead, np.zeros(minutes.size, dtype=np.bool_), 60.0)
+    scores = np.round(rng.random(minutes.size) + 0.3 * truth.positive, 2)
+    budget = PageBudget(per_day, 30.0)
+    counter = PageCounter.over(rows, truth.false, budget)
+    lowest, chosen = threshold_for_budget(scores, counter, budget, UNSEEN_ERRORS), page_threshold(scores, rows, truth, budget)
+    assert chosen >= lowest
+    assert counter.false_rate(scores >= chosen) <= per_day
+    kept, most = (outcome(truth, rows.time_us, scores >= threshold).lead_min.sum() for threshold in (chosen, lowest))
+    assert kept >= 0.9 * most
+    higher = scores[scores > chosen]
+    if most and higher.size:
+        assert outcome(truth, rows.time_us, scores >= higher.min()).lead_min.sum() < 0.9 * most
 
 
 def test_a_threshold_without_room_lies_above_every_score() -> None:
