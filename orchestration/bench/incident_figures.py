@@ -15,6 +15,7 @@ from models.service_rows import US_PER_MIN, BoolArray, times_of
 from models.truth import Truth
 
 ENOUGH_MIN = 10.0
+LIKELY = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,19 @@ class KindFigures:
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """Ranking and calibration at one horizon, over all kinds: rows at the prediction cadence, none during an incident."""
+    """Ranking and calibration at one horizon, over all kinds: rows at the prediction cadence, none during an incident.
+
+    Most rows are far from any incident and easy to be right about: `likely_error` is the reliability error of those with a
+    probability of `LIKELY` or more alone.
+    """
 
     horizon_min: int
     base_rate: float
     pr_auc: float
     naive_pr_auc: float
     reliability_error: float
+    likely_error: float
+    likely_rows: int
     brier: float
     base_rate_brier: float
 
@@ -140,8 +147,9 @@ def horizon_figures(horizons_min: tuple[int, ...], labels: FloatArray, score: Fl
         label, probability = labels[known, column], score[known, column]
         rate = float(label.mean())
         areas = (average_precision(label, probability), average_precision(label, naive[known]))
-        error = reliability(label, probability).error
-        found.append(Horizon(horizon_min, rate, *areas, error, brier(label, probability), rate * (1 - rate)))
+        likely = probability >= LIKELY
+        errors = reliability(label, probability).error, reliability(label[likely], probability[likely]).error
+        found.append(Horizon(horizon_min, rate, *areas, *errors, int(likely.sum()), brier(label, probability), rate * (1 - rate)))
     return found
 
 

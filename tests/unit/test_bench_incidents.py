@@ -90,6 +90,8 @@ def test_each_horizon_is_ranked_and_calibrated_on_its_own_labels() -> None:
     assert [ours.horizon_min, other.horizon_min] == [5, 15]
     assert ours.pr_auc > 0.75 > ours.naive_pr_auc + 0.2
     assert ours.reliability_error < 0.02 > other.reliability_error
+    assert ours.likely_error < 0.02
+    assert ours.likely_rows == int((chance[:, 0] >= 0.05).sum())
     assert ours.brier < ours.base_rate_brier == pytest.approx(0.25, abs=0.01)
 
 
