@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 MODEL: Final = "prophet"
 _SLOT_US: Final = 1_800_000_000
-_WEEKLY_DAYS: Final = 14.0
+_WEEKLY_DAYS: Final = 7.5
+_STIFF: Final = 0.01
+"""Prior of the trend's changes: a stiff trend foresees the next days better than one that bends to the last weekend."""
+_CALM: Final = 1.0
+"""Prior of the seasons, which few days must teach."""
 _SAMPLES: Final = 200
 _CHANGE_POINTS: Final = 15
 
@@ -36,7 +40,7 @@ class ProphetConfig:
     """`country`: its public holidays count as days of their own ("" = none); `held_out_days` calibrate; `seed` of intervals."""
 
     country: str = ""
-    held_out_days: int = 3
+    held_out_days: int = 2
     seed: int = 7
 
 
@@ -60,13 +64,10 @@ def fit_prophet_bands(points: SeriesPoints, at_us: int, config: SeasonConfig, pr
     """
     known = points.before(at_us, config.history_days)
     reason = not_enough(known, config)
-    days = (known.time_us[-1] - known.time_us[0]) / DAY_US if known.time_us.size else 0.0
     if reason:
         return no_bands(points.series, at_us, config, reason, MODEL)
     log = bool((known.value > 0).all())
-    held_out = prophet.held_out_days if days > 2 * prophet.held_out_days else 1
-    cut = at_us - held_out * DAY_US
-    past, later = _split(known, cut)
+    past, later = parted(known, at_us, prophet)
     if past.value.size < 2 or later.value.size < 2 or np.ptp(past.value) <= 0:
         reason = "season not established: no day to test it on"
         return no_bands(points.series, at_us, config, reason, MODEL)
@@ -74,7 +75,7 @@ def fit_prophet_bands(points: SeriesPoints, at_us: int, config: SeasonConfig, pr
     slot = (later.time_us % DAY_US) // _SLOT_US
     bounds = bounds_of(later.value, tested, (slot, DAY_US // _SLOT_US), (log, config.coverage))
     lines = bounds.around(tested, slot, log)
-    strength = _strength(past, later, lines[0])
+    strength = strength_on(past, later, lines[0])
     if strength < config.min_strength:
         reason = f"season not established: no daily season (strength {strength:.2f}, {config.min_strength:g} needed)"
         return no_bands(points.series, at_us, config, reason, MODEL)
@@ -111,19 +112,32 @@ def _first(reached: "np.ndarray[Any, np.dtype[np.bool_]]", times: IntArray) -> d
     return datetime.fromtimestamp(int(times[places[0]]) / 1e6, UTC) if places.size else None
 
 
-def _split(known: SeriesPoints, cut_us: int) -> tuple[SeriesPoints, SeriesPoints]:
-    past = known.time_us < cut_us
+def held_out_days(known: SeriesPoints, prophet: ProphetConfig) -> int:
+    """Return how many of the newest days the bounds are learnt from: fewer where the history is short."""
+    days = (known.time_us[-1] - known.time_us[0]) / DAY_US
+    return prophet.held_out_days if days > 2 * prophet.held_out_days else 1
+
+
+def parted(known: SeriesPoints, at_us: int, prophet: ProphetConfig) -> tuple[SeriesPoints, SeriesPoints]:
+    """Return the points before the held-out days, and those of the held-out days."""
+    past = known.time_us < at_us - held_out_days(known, prophet) * DAY_US
     parts = ((known.time_us[side], known.value[side]) for side in (past, ~past))
     before, after = (SeriesPoints(known.series, *part) for part in parts)
     return before, after
 
 
-def _strength(past: SeriesPoints, later: SeriesPoints, expected: FloatArray) -> float:
-    """Return how much smaller the mean absolute error is than the flat median's, of the last two or seven days."""
-    end = int(later.time_us[0])
+def strength_on(past: SeriesPoints, later: SeriesPoints, expected: FloatArray) -> float:
+    """Return how much smaller the mean absolute error is than the flat median's, of the last two or seven days.
+
+    Points of which nothing is expected (NaN) are left out.
+    """
+    known = np.isfinite(expected)
+    value, end = later.value[known], int(later.time_us[0])
+    if not value.size:
+        return float("-inf")
     flats = [past.value[past.time_us >= end - back * DAY_US] for back in (2, 7)]
-    flat = min(float(np.mean(np.abs(later.value - np.median(one)))) for one in flats if one.size)
-    return 1.0 - float(np.mean(np.abs(later.value - expected))) / max(flat, 1e-300)
+    flat = min(float(np.mean(np.abs(value - np.median(one)))) for one in flats if one.size)
+    return 1.0 - float(np.mean(np.abs(value - expected[known]))) / max(flat, 1e-300)
 
 
 def _fit(known: SeriesPoints, log: bool, config: ProphetConfig, samples: int = 0) -> Any:
@@ -144,6 +158,8 @@ def _fit(known: SeriesPoints, log: bool, config: ProphetConfig, samples: int = 0
             n_changepoints=min(_CHANGE_POINTS, int(present.sum()) // 4),
             uncertainty_samples=samples,
             interval_width=0.9,
+            changepoint_prior_scale=_STIFF,
+            seasonality_prior_scale=_CALM,
         )
         if config.country:
             model.add_country_holidays(config.country)

@@ -154,16 +154,26 @@ def _best_form(grid: _Grid, positive: bool, config: SeasonConfig) -> tuple[_Form
     if not held_out:
         return "season not established: no day to test it on (three days that are half known or more are needed)"
     flat = np.array([_flat_error(grid.cells, day) for day in held_out])
-    best: tuple[float, _Form, FloatArray] | None = None
+    best: tuple[_Form, FloatArray] | None = None
     for kind, smooth, log in product(range(len(_KINDS)), _SMOOTH, (False, True) if positive else (False,)):
-        errors = _errors(grid, (kind, smooth, log), held_out)
-        for level, error in errors.items():
-            share = float(np.mean(error) / max(float(np.mean(flat)), 1e-300))
-            if np.isfinite(share) and (best is None or share < _BETTER * best[0]):
-                best = share, _Form(kind, smooth, level, log), error
-    if best is None:
+        for level, error in _errors(grid, (kind, smooth, log), held_out).items():
+            if best is None or _is_better(error, best[1]):
+                best = _Form(kind, smooth, level, log), error
+    told = np.isfinite(best[1]) if best is not None else np.zeros(len(held_out), np.bool_)
+    if best is None or not told.any():
         return "season not established: its days have too few points in common"
-    return best[1], (1.0 - best[0]) if np.mean(best[2] < flat) > 0.5 else 0.0
+    form, error = best[0], best[1][told]
+    strength = 1.0 - float(np.mean(error) / max(float(np.mean(flat[told])), 1e-300))
+    return form, strength if np.mean(error < flat[told]) > 0.5 else 0.0
+
+
+def _is_better(error: FloatArray, best: FloatArray) -> bool:
+    """Return whether errors a held-out day (NaN = cannot tell) are clearly below the best so far, on the days both can tell."""
+    both = np.isfinite(error) & np.isfinite(best)
+    if not np.isfinite(best).any():
+        return bool(np.isfinite(error).any())
+    enough = both.sum() >= max(2, both.size // 2)
+    return bool(enough and np.mean(error[both]) < _BETTER * np.mean(best[both]))
 
 
 def _flat_error(cells: FloatArray, day: int) -> float:
@@ -207,7 +217,7 @@ def _shapes(grid: _Grid, course: tuple[int, int, bool], days: int) -> tuple[Floa
         shapes = np.full((2 if kind == 1 else 7, slots), np.nan)
         for one in range(shapes.shape[0]):
             members: BoolArray = (kinds == one) & np.isfinite(level)
-            if members.sum() >= 2:
+            if members.sum() >= kind:
                 shapes[one] = medians_of_slots(cells, around, members)
         level = medians_of_days(cells, shapes, kinds, slots // 5)
     if smooth > 1:

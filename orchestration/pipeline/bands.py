@@ -104,19 +104,17 @@ def season_config(settings: Settings) -> SeasonConfig:
 
 
 def _fit(points: SeriesPoints, until: datetime, settings: Settings, by_prophet: bool) -> SeriesBands:
-    """Return the bands of one series; where Prophet finds no season, the profile has the last word."""
     config, at_us = season_config(settings), to_us(until)
-    if by_prophet:
-        from models.prophet_bands import ProphetConfig, fit_prophet_bands
+    if not by_prophet:
+        return fit_bands(points, at_us, config)
+    from models.prophet_bands import ProphetConfig
+    from models.seasonal_choice import fit_business_bands
 
-        bands = fit_prophet_bands(points, at_us, config, ProphetConfig(settings.seasonal.country, seed=settings.models.seed))
-        if bands.status == ESTABLISHED:
-            return bands
-    return fit_bands(points, at_us, config)
+    return fit_business_bands(points, at_us, config, ProphetConfig(settings.seasonal.country, seed=settings.models.seed))
 
 
 def _business(settings: Settings, series: list[str]) -> frozenset[str]:
-    """Return the series that Prophet is for: business signals, in order of name, as many as the settings allow."""
+    """Return the series that Prophet is tried on: business signals, in order of name, as many as the settings allow."""
     globs = parse_globs(settings.routing.business_metrics)
     metrics = {name: name.partition("|")[2] for name in series}
     business = [
