@@ -1,6 +1,6 @@
 """Ports: what the domain needs from the outside, as Protocols. Adapters live in `serving/`; fakes ship with them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -109,6 +109,15 @@ class TelemetrySource(Protocol):
         Raises:
             SourceError: the source cannot be read, or holds no row with a readable time.
         """
+        ...
+
+
+@runtime_checkable
+class SeriesLabels(Protocol):
+    """A source whose incident labels are those of single series, not of whole services."""
+
+    def labelled_series(self) -> Mapping[str, str]:
+        """Return incident_id -> "service|metric" for every labelled incident."""
         ...
 
 

@@ -1,13 +1,15 @@
 """Figures as SVG bytes: precision-recall, reliability, score over time. Same input, same bytes."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aiops.types import FloatArray
+from aiops.types import FloatArray, IntArray
 from models.evaluation import PrecisionRecall, Reliability
-from models.service_rows import ServiceRows
+from models.service_rows import BoolArray, ServiceRows
 from models.truth import Truth
 
 if TYPE_CHECKING:
@@ -16,6 +18,19 @@ if TYPE_CHECKING:
 
 POINTS = 2000
 """Points drawn at most in a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPanel:
+    """One series with what a back-test found: times, values and alarms (n,), the 3-sigma band (low, high), incidents."""
+
+    title: str
+    time_us: IntArray
+    value: FloatArray
+    alarm: BoolArray
+    band: tuple[float, float]
+    incidents_us: tuple[tuple[int, int], ...]
+    replay_from_us: int
 
 
 def precision_recall_figure(curve: PrecisionRecall, naive: PrecisionRecall, base_rate: float) -> bytes:
@@ -57,6 +72,31 @@ def timeline_figure(rows: ServiceRows, score: FloatArray, truth: Truth, threshol
     axes.legend()
     figure.autofmt_xdate()
     return _svg(figure)
+
+
+def series_figure(panels: Sequence[SeriesPanel]) -> bytes:
+    """Return small multiples of series: values, 3-sigma band, alarms (red), incidents (orange), begin of the replay."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 1.9 * max(1, len(panels))), layout="constrained")
+    for axes, panel in zip(np.atleast_1d(figure.subplots(max(1, len(panels)))), panels, strict=False):
+        _draw_series(axes, panel)
+    return _svg(figure)
+
+
+def _draw_series(axes: "Axes", panel: SeriesPanel) -> None:
+    time = panel.time_us.astype("datetime64[us]")
+    kept = np.arange(0, time.size, max(1, time.size // POINTS))
+    kept = np.union1d(kept, np.flatnonzero(panel.alarm))
+    axes.plot(time[kept], panel.value[kept], linewidth=0.7, color="tab:blue")
+    axes.axhspan(*panel.band, color="tab:green", alpha=0.12, label="3-sigma band of the history")
+    axes.plot(time[panel.alarm], panel.value[panel.alarm], "o", markersize=3.5, color="tab:red", label="alarm")
+    for begin, end in panel.incidents_us:
+        axes.axvspan(*np.array([begin, end]).astype("datetime64[us]"), color="tab:orange", alpha=0.3)
+    axes.axvline(np.int64(panel.replay_from_us).astype("datetime64[us]"), color="grey", linestyle="--", linewidth=0.8)
+    axes.set_title(panel.title, fontsize=8, loc="left")
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)
 
 
 def _blank(x: str, y: str, title: str) -> "tuple[Figure, Axes]":

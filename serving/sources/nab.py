@@ -63,6 +63,12 @@ class NabSource:
             raise SourceError(f"{path}: cannot be read as labelled windows: {error!r}; restore the file of the corpus") from error
         return pa.Table.from_pylist(sorted(rows, key=lambda row: row["starts_at"]), schema=INCIDENTS)
 
+    def labelled_series(self) -> dict[str, str]:
+        """Return the series ("service|metric") of every labelled window: a window says nothing about other files."""
+        series = {_key(file): f"{file.parent.name}|{file.stem}" for file in self.files}
+        numbers = [str(number) for number in self.incidents()["incident_id"].to_pylist()]
+        return {number: series[number.rpartition("#")[0]] for number in numbers}
+
     def split(self) -> HistorySplit:
         """Return one window for both parts; `history_ends` says for each series (metric) where its probation ends."""
         ends: dict[str, datetime] = {}

@@ -1,0 +1,58 @@
+"""The command `aiops backtest`: what a detector would have paged, before it pages."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aiops.errors import ConfigurationError
+from orchestration.commands.options import AsJson, SourceChoice, SourceName, SourcePath, SourceSet
+from orchestration.console import as_json as to_json
+from orchestration.console import print_facts, print_json, print_table, say, stage
+
+COLUMNS = ("rule", "threshold", "pages", "pages_per_day", "false_pages_per_day", "precision", "recall", "mean_lead_min")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("backtest")(backtest)
+
+
+def backtest(
+    source: SourceName,
+    path: SourcePath = None,
+    option: SourceSet = None,
+    detector: Annotated[
+        str, typer.Option("--detector", help="robust-stream, series-surprise or system-deviation")
+    ] = "robust-stream",
+    budget_per_day: Annotated[
+        float, typer.Option("--budget-per-day", min=0, help="false pages a day and service that autotune may spend")
+    ] = 1.0,
+    quiet_min: Annotated[float, typer.Option("--quiet-min", min=0, help="after a page a service is quiet for so long")] = 60.0,
+    out: Annotated[Path | None, typer.Option("--out", help="folder for backtest.json and backtest.svg", file_okay=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a detector on a source's history, replay the rest, show pages a day, precision and recall beside the 3-sigma rule."""
+    from models.backtest_detectors import names
+    from models.page_budget import PageBudget
+    from orchestration.pipeline.backtest import run_backtest, write_backtest
+
+    if detector not in names():
+        raise ConfigurationError(f"--detector {detector}: cannot be back-tested; choose one of {', '.join(names())}")
+    telemetry = SourceChoice(source, path, tuple(option or ())).open()
+    with stage(f"back-test {detector} on {source}"):
+        run = run_backtest(telemetry, detector, PageBudget(budget_per_day, quiet_min), say)
+    facts = {"source": source, "points_read": run.points_read, "points_per_second": run.points_per_second, **asdict(run.result)}
+    if out is not None:
+        for file in write_backtest(run, out, to_json(facts)):
+            say(f"written: {file}")
+    if as_json:
+        print_json(facts)
+        return
+    rules, noisy = facts.pop("rules"), facts.pop("noisiest")
+    print_facts(f"Back-test of {detector} on {source}", facts)
+    heads = [name.replace("_per_day", "/day").replace("_", " ") for name in COLUMNS]
+    print_table("On the replay; fitted and tuned on the history", heads, [[rule[name] for name in COLUMNS] for rule in rules])
+    columns = ("series", "points", "alarms", "alarms_per_day")
+    print_table("Noisiest series", columns, [[one[name] for name in columns] for one in noisy])
