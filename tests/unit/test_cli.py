@@ -14,9 +14,9 @@ from orchestration.cli import app, run
 from orchestration.current_settings import note_running, read_running, read_settings, settings_in_force
 from orchestration.home_lock import hold
 
-COMMANDS = (
+COMMANDS = (  # noqa: SIM905
     "run up status ingest replay detections train drift score models promote rollback verdict rejected route backtest bench"
-).split()  # noqa: SIM905
+).split()
 ROWS = (
     "timestamp,service,metric,value\n"
     "2025-03-01T00:00:00Z,cart,latency_p50_ms,10\n"
