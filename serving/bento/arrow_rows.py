@@ -7,20 +7,31 @@ Source: Arrow columnar format, Message.fbs; FlatBuffers binary format.
 
 import struct
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from aiops.types import FloatArray
-from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
+from data_contracts.schemas import CANDIDATES, SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES, TIMESTAMP
 from serving.bento.problem import ProblemError, refused
-from serving.bento.rows import FEATURE_INDEX, MAX_NAME_BYTES, BoolArray, RequestRows, check_row_count, check_service, check_times
+from serving.bento.rows import (
+    FEATURE_INDEX,
+    MAX_NAME_BYTES,
+    BoolArray,
+    RequestRows,
+    check_row_count,
+    check_sequences,
+    check_service,
+    check_times,
+)
 
 ARROW_STREAM: Final = "application/vnd.apache.arrow.stream"
 _MESSAGE_HEADER: Final = 2
 _BATCH_LENGTH, _BATCH_COMPRESSION = 0, 3
+_TYPES: Final = {"service": pa.string(), "event_timestamp": TIMESTAMP, SEQUENCE: CANDIDATES.field(SEQUENCE).type}
 _IGNORED: Final = frozenset({"available_at"})
 
 
@@ -40,7 +51,8 @@ def parse_arrow(body: bytes, max_rows: int) -> RequestRows:
     services = _services(batches)
     features = _features(schema, batches, count)
     given = any(name in FEATURE_INDEX for name in schema.names)
-    return RequestRows(services, _event_times(schema, batches, count), features, np.full(count, not given, dtype=np.bool_))
+    looked_up = np.full(count, not given, dtype=np.bool_)
+    return RequestRows(services, _event_times(schema, batches, count), features, looked_up, _sequences(schema, batches, count))
 
 
 def read_batches(body: bytes, max_rows: int) -> tuple[pa.Schema, list[pa.RecordBatch]]:
@@ -123,7 +135,7 @@ def _check_schema(schema: pa.Schema) -> None:
     for field in schema:
         if field.name in _IGNORED:
             continue
-        wanted = {"service": pa.string(), "event_timestamp": TIMESTAMP}.get(field.name)
+        wanted = _TYPES.get(field.name)
         if wanted is None and field.name in FEATURE_INDEX:
             wanted = pa.float64()
         if wanted is None:
@@ -165,6 +177,23 @@ def _features(schema: pa.Schema, batches: list[pa.RecordBatch], count: int) -> F
     if infinite.any():
         raise _infinite(columns, infinite)
     return np.ascontiguousarray(columns.T)
+
+
+def _sequences(schema: pa.Schema, batches: list[pa.RecordBatch], count: int) -> npt.NDArray[np.float32] | None:
+    """Return the (n, len(SEQUENCE_FEATURES)) sequences, unknown = NaN; None without the column."""
+    if SEQUENCE not in schema.names:
+        return None
+    entries = np.empty((count, len(SEQUENCE_FEATURES)), np.float32)
+    start = 0
+    for batch in batches:
+        column = cast("pa.FixedSizeListArray[Any, Any]", batch.column(SEQUENCE))
+        part = entries[start : start + batch.num_rows]
+        held = column.values.slice(column.offset * part.shape[1], part.size)  # the stream may hold more than its rows need
+        part[:] = held.to_numpy(zero_copy_only=False).reshape(part.shape)
+        part[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
+        start += batch.num_rows
+    check_sequences(entries)
+    return entries
 
 
 def _infinite(columns: FloatArray, infinite: BoolArray) -> ProblemError:

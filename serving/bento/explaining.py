@@ -1,7 +1,8 @@
 """Why a row scored as it did: contributions of every feature, strongest first, and a sentence."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -10,8 +11,8 @@ from aiops.types import FloatArray
 from data_contracts.schemas import SERVICE_FEATURES
 from serving.bento.model_source import ServedModel
 from serving.bento.problem import refused
-from serving.bento.rows import RequestRows, columns_for
-from serving.bento.scoring import EXPLAIN, SERVED_MODELS, Scoring, score_rows
+from serving.bento.rows import RequestRows
+from serving.bento.scoring import EXPLAIN, SERVED_MODELS, Scoring, members_of, score_matrix
 
 MAX_ROWS: Final = 1_000
 _WORDS_FEATURES: Final = 3
@@ -28,7 +29,10 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedRow:
-    """One explained row: `base_value` + sum of contributions = `margin`, in the model's own unit; NaN score = unknown."""
+    """One explained row: `base_value` + sum of contributions = `margin`, in the model's own unit; NaN score = unknown.
+
+    `shares`: what each member of an ensemble adds, in all 1; one that abstains is absent.
+    """
 
     row: int
     score: float
@@ -37,6 +41,7 @@ class ExplainedRow:
     margin: float
     contributions: tuple[Contribution, ...]
     words: str
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +68,19 @@ def explain(scoring: Scoring, model: str, rows: RequestRows, request_id: str) ->
         raise refused("model", name, f"one of {', '.join(SERVED_MODELS)}", "name a served model")
     served = scoring.current(name)
     rows = scoring.complete(rows, EXPLAIN.looks_up)
-    scores = score_rows(served, rows.features)[:, -1]
-    columns = columns_for(served.model.features)
-    features = rows.features if columns is None else np.ascontiguousarray(rows.features[:, columns])
-    shares = served.model.explain(features)
+    features = rows.matrix(served.model.features)
+    scores, told = score_matrix(served, features)
+    members = members_of(served)
+    given = served.model.explain(features)
     threshold = float(served.model.thresholds[-1])
     output = served.model.outputs[-1]
     explained = tuple(
-        _row(number, served, float(scores[number]), strongest_first(served.model.features, features[number], shares[number]))
+        _row(
+            (number, float(scores[number, -1])),
+            served,
+            strongest_first(served.model.features, features[number], given[number]),
+            known_shares(members, told[number].tolist()),
+        )
         for number in range(len(rows))
     )
     return Explanation(name, served.version, request_id, output, threshold, rows, explained)
@@ -84,12 +94,23 @@ def strongest_first(names: tuple[str, ...], values: FloatArray, shares: FloatArr
     return tuple(Contribution(names[index], float(values[index]), float(shares[index])) for index in order)
 
 
-def _row(number: int, served: ServedModel, score: float, contributions: tuple[Contribution, ...]) -> ExplainedRow:
+def known_shares(members: tuple[str, ...], shares: Sequence[float]) -> dict[str, float]:
+    """Return the shares of the members that do not abstain, largest first."""
+    known = [(name, share) for name, share in zip(members, shares, strict=True) if not math.isnan(share)]
+    return dict(sorted(known, key=lambda one: -one[1]))
+
+
+def _row(
+    scored: tuple[int, float], served: ServedModel, contributions: tuple[Contribution, ...], shares: Mapping[str, float]
+) -> ExplainedRow:
+    number, score = scored
     threshold = float(served.model.thresholds[-1])
     total = math.fsum(item.contribution for item in contributions) if contributions else math.nan
     anomalous = score >= threshold
     words = in_words(served.model.outputs[-1], score, threshold, contributions)
-    return ExplainedRow(number, score, anomalous, served.base_value, served.base_value + total, contributions, words)
+    if shares and not math.isnan(score):
+        words += " Found by " + ", ".join(f"{name} {share:.2f}" for name, share in shares.items()) + "."
+    return ExplainedRow(number, score, anomalous, served.base_value, served.base_value + total, contributions, words, shares)
 
 
 def in_words(output: str, score: float, threshold: float, contributions: tuple[Contribution, ...]) -> str:

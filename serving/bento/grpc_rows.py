@@ -7,12 +7,13 @@ from typing import cast
 import numpy as np
 import pyarrow as pa
 
-from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
+from data_contracts.schemas import SEQUENCE_FEATURES, SERVICE_FEATURES, TIMESTAMP
 from serving.bento.answer_bytes import answer_arrow
 from serving.bento.arrow_rows import parse_arrow
-from serving.bento.explaining import ExplainedRow, Explanation, unknown_names
+from serving.bento.explaining import ExplainedRow, Explanation, known_shares, unknown_names
+from serving.bento.json_rows import LARGEST
 from serving.bento.problem import refused
-from serving.bento.rows import FEATURE_INDEX, RequestRows, check_row_count, check_service, check_times
+from serving.bento.rows import FEATURE_INDEX, SEQUENCE_INDEX, RequestRows, check_row_count, check_service, check_times
 from serving.bento.scoring import Answer
 from serving.proto import scoring_pb2 as pb
 
@@ -39,7 +40,7 @@ def parse_rows(message: pb.Rows, max_rows: int) -> RequestRows:
     """
     check_row_count(len(message.rows), max_rows)
     columns = _columns(message.feature_names)
-    features = np.full((len(message.rows), len(SERVICE_FEATURES)), np.nan)
+    values = np.full((len(message.rows), len(SERVICE_FEATURES) + len(SEQUENCE_FEATURES)), np.nan)
     services, times = [], []
     for number, row in enumerate(message.rows):
         check_service(row.service, f"rows[{number}].service")
@@ -52,26 +53,28 @@ def parse_rows(message: pb.Rows, max_rows: int) -> RequestRows:
             raise refused(
                 f"rows[{number}].features", value, f"one for each of {len(columns)} feature_names", "send NaN for unknown"
             )
-        features[number, columns] = row.features
-    infinite = np.argwhere(np.isinf(features))
+        values[number, columns] = row.features
+    infinite = np.argwhere(np.isinf(values))
     if len(infinite):
         number, column = (int(place) for place in infinite[0])
-        field, value = f"rows[{number}].{SERVICE_FEATURES[column]}", str(features[number, column])
+        field, value = f"rows[{number}].{(*SERVICE_FEATURES, *SEQUENCE_FEATURES)[column]}", str(values[number, column])
         raise refused(field, value, "numbers are finite", "send null where a value is unknown", "not-finite")
     event_times = cast(pa.TimestampArray, pa.array(times, pa.int64()).cast(TIMESTAMP))
     check_times(event_times)
+    features, past = np.ascontiguousarray(values[:, : len(SERVICE_FEATURES)]), values[:, len(SERVICE_FEATURES) :]
     looked_up = np.asarray(np.isnan(features).all(axis=1), dtype=np.bool_)
-    return RequestRows(pa.array(services, pa.string()), event_times, features, looked_up)
+    sequences = None if np.isnan(past).all() else np.clip(past, -LARGEST, LARGEST).astype(np.float32)
+    return RequestRows(pa.array(services, pa.string()), event_times, features, looked_up, sequences)
 
 
 def _columns(names: Sequence[str]) -> list[int]:
     for name in names:
-        if name not in FEATURE_INDEX:
+        if name not in FEATURE_INDEX and name not in SEQUENCE_INDEX:
             fix = f"send service, event_timestamp and features ({SERVICE_FEATURES[0]}, …)"
             raise refused("rows.feature_names", name, "no such field", fix, "unknown-field")
     if len(set(names)) != len(names):
         raise refused("rows.feature_names", "", "feature names are unique", "send every name once")
-    return [FEATURE_INDEX[name] for name in names]
+    return [FEATURE_INDEX[name] if name in FEATURE_INDEX else len(FEATURE_INDEX) + SEQUENCE_INDEX[name] for name in names]
 
 
 def score_response(answer: Answer, as_arrow: bool) -> pb.ScoreResponse:
@@ -95,6 +98,7 @@ def score_response(answer: Answer, as_arrow: bool) -> pb.ScoreResponse:
             model_version=answer.versions[answer.version_index[number]],
             looked_up=bool(answer.rows.looked_up[number]),
             unknown_features=unknown_names(answer.rows, number),
+            shares=known_shares(answer.members, answer.shares[number].tolist() if answer.members else []),
         )
         if answer.known[number]:
             row.anomalous = bool(answer.anomalous[number])
@@ -129,6 +133,7 @@ def _explained(explanation: Explanation, row: ExplainedRow, time_us: int | None)
         model_version=explanation.model_version,
         looked_up=bool(explanation.rows.looked_up[row.row]),
         unknown_features=unknown_names(explanation.rows, row.row),
+        shares=row.shares,
     )
 
 

@@ -14,9 +14,10 @@ from typing import Annotated, Any, Final, Protocol, cast
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
+from data_contracts.schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES, TIMESTAMP
 from serving.bento.problem import ProblemError, refused
 from serving.bento.rows import MAX_NAME_BYTES, RequestRows, check_row_count, check_service, check_times
 
@@ -24,12 +25,14 @@ _PLACE: Final = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DO
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<name>.*)`", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _FIELDS: Final = f"send service, event_timestamp and features ({SERVICE_FEATURES[0]}, …)"
-_SKIPPED: Final = 3  # service, event_timestamp and available_at stand before the features
+LARGEST: Final = float(np.finfo(np.float32).max)
+_SKIPPED: Final = 3  # service, event_timestamp and available_at stand before the features, the sequence after
 
 
 class _Row(Protocol):
     service: str
     event_timestamp: datetime | None
+    sequence: list[float | None] | None
 
 
 class _Body(Protocol):
@@ -50,6 +53,8 @@ def _decoder(explain: bool) -> msgspec.json.Decoder[Any]:
     moment = Annotated[datetime, msgspec.Meta(tz=True)]
     fields: list[Any] = [("service", name), ("event_timestamp", moment | None, None), ("available_at", moment | None, None)]
     fields += [(feature, float | None, None) for feature in SERVICE_FEATURES]
+    whole = msgspec.Meta(min_length=len(SEQUENCE_FEATURES), max_length=len(SEQUENCE_FEATURES))
+    fields.append((SEQUENCE, Annotated[list[float | None], whole] | None, None))
     row = msgspec.defstruct("Row", fields, frozen=True, forbid_unknown_fields=True, gc=False)
     members: list[Any] = [("rows", list[row])]  # type: ignore[valid-type]
     if explain:
@@ -74,12 +79,20 @@ def parse_json(body: bytes, max_rows: int, explain: bool = False) -> JsonRequest
     services = [record.service for record in records]
     for number, service in enumerate(services):
         check_service(service, f"rows[{number}].service")
-    features = np.array([msgspec.structs.astuple(cast(Any, record))[_SKIPPED:] for record in records], dtype=np.float64)
+    features = np.array([msgspec.structs.astuple(cast(Any, record))[_SKIPPED:-1] for record in records], dtype=np.float64)
     times = [record.event_timestamp for record in records]
-    rows = RequestRows(
-        pa.array(services, pa.string()), _timestamps(times), features, np.asarray(np.isnan(features).all(axis=1), dtype=np.bool_)
-    )
+    looked_up = np.asarray(np.isnan(features).all(axis=1), dtype=np.bool_)
+    rows = RequestRows(pa.array(services, pa.string()), _timestamps(times), features, looked_up, _sequences(records))
     return JsonRequest(rows, getattr(decoded, "model", ""))
+
+
+def _sequences(records: Sequence[_Row]) -> npt.NDArray[np.float32] | None:
+    """Return (n, len(SEQUENCE_FEATURES)), unknown = NaN; None where no row brings one."""
+    if all(record.sequence is None for record in records):
+        return None
+    unknown = [None] * len(SEQUENCE_FEATURES)
+    entries = np.array([record.sequence or unknown for record in records], dtype=np.float64)
+    return np.clip(entries, -LARGEST, LARGEST).astype(np.float32)
 
 
 def _timestamps(times: Sequence[datetime | None]) -> pa.TimestampArray:

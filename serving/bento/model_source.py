@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, cast, runtime_checkable
 
 from aiops.errors import ArtifactError, ModelNotFound
 from aiops.ports import VectorModel
@@ -24,6 +24,20 @@ class ExplainableModel(VectorModel, Protocol):
 
     def base(self) -> float:
         """Return what the contributions are added to, in their unit."""
+        ...
+
+
+@runtime_checkable
+class SharingModel(Protocol):
+    """A model of several members that says what each of them adds."""
+
+    @property
+    def member_names(self) -> tuple[str, ...]:
+        """Return the members' names, in order."""
+        ...
+
+    def score_and_shares(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return scores (n, outputs) and shares (n, members), NaN = the member abstains."""
         ...
 
 

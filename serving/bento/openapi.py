@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-from data_contracts.schemas import SERVICE_FEATURES
+from data_contracts.schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES
 from serving.bento.arrow_rows import ARROW_STREAM
 from serving.bento.problem import PROBLEM_JSON, TITLES
 from serving.bento.rows import MAX_NAME_BYTES
@@ -89,6 +89,9 @@ def _object(required: tuple[str, ...], properties: dict[str, Any], closed: bool 
 def _schemas() -> dict[str, Any]:
     name = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_BYTES}
     row = {"service": name, "event_timestamp": _MOMENT, "available_at": _MOMENT, **dict.fromkeys(SERVICE_FEATURES, _NUMBER)}
+    size = len(SEQUENCE_FEATURES)
+    row[SEQUENCE] = {"type": ["array", "null"], "items": _NUMBER, "minItems": size, "maxItems": size}
+    shares = {"type": "object", "additionalProperties": _NUMBER}
     rows = {"type": "array", "minItems": 1, "items": _ref("Row")}
     origin = {"features_from": {"enum": ["request", "online store"]}, "unknown_features": {"type": "array", "items": _TEXT}}
     answered = {"service": _TEXT, "event_timestamp": _MOMENT, "anomalous": {"type": ["boolean", "null"]}, **origin}
@@ -96,9 +99,9 @@ def _schemas() -> dict[str, Any]:
     contribution = _object(
         ("feature", "value", "contribution"), {"feature": _TEXT, "value": _NUMBER, "contribution": {"type": "number"}}
     )
-    scored = _object(("service", "anomalous"), {**answered, "model_version": _TEXT})
+    scored = _object(("service", "anomalous"), {**answered, "model_version": _TEXT, "shares": shares})
     explained = {"base_value": _NUMBER, "margin": _NUMBER, "contributions": {"type": "array", "items": contribution}}
-    row_explained = _object(("service", "contributions", "words"), {**answered, **explained, "words": _TEXT})
+    row_explained = _object(("service", "contributions", "words"), {**answered, **explained, "words": _TEXT, "shares": shares})
     thresholds = {"type": "object", "additionalProperties": {"type": "number"}}
     point = {"service": name, "metric": {**name, "maxLength": MAX_METRIC_BYTES}, "timestamp": _MOMENT, "value": _NUMBER}
     judged: dict[str, Any] = dict.fromkeys(("expected", "lower", "upper", "score", "rarity"), _NUMBER)

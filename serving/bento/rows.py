@@ -1,6 +1,7 @@
 """The one form of a request that models see, whatever way it came in: services, ticks and a feature matrix."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -9,13 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aiops.types import FloatArray
-from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
+from data_contracts.schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES, TIMESTAMP
 from serving.bento.problem import refused
 
 BoolArray = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
 MAX_NAME_BYTES: Final = 200
 _YEAR_2200_US: Final = 7_258_118_400_000_000
 FEATURE_INDEX: Final[dict[str, int]] = {name: index for index, name in enumerate(SERVICE_FEATURES)}
+SEQUENCE_INDEX: Final[dict[str, int]] = {name: index for index, name in enumerate(SEQUENCE_FEATURES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,14 @@ class RequestRows:
 
     `services` string, `event_times` timestamp[us, UTC] (null = not given), `features` (n, len(SERVICE_FEATURES)) float64
     in the order of `SERVICE_FEATURES`, NaN = unknown, `looked_up` (n,): the row's features come (or are to come) from the
-    online feature store.
+    online feature store. `sequences` (n, len(SEQUENCE_FEATURES)) float32, NaN = unknown; None = no row brought one.
     """
 
     services: pa.StringArray
     event_times: pa.TimestampArray
     features: FloatArray
     looked_up: BoolArray
+    sequences: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.services)
@@ -38,7 +42,25 @@ class RequestRows:
     def take(self, indices: npt.NDArray[np.int64]) -> "RequestRows":
         """Return the rows at `indices`, in that order."""
         services, times = self.services.take(indices), self.event_times.take(indices)
-        return RequestRows(services, times, self.features[indices], self.looked_up[indices])
+        sequences = None if self.sequences is None else self.sequences[indices]
+        return RequestRows(services, times, self.features[indices], self.looked_up[indices], sequences)
+
+    def matrix(self, names: tuple[str, ...]) -> FloatArray:
+        """Return (n, len(names)) float64 of service features and sequence entries, NaN = unknown.
+
+        Raises:
+            KeyError: a name that neither has.
+        """
+        columns = columns_for(names)
+        if columns is None:
+            return self.features
+        if columns.past.size == 0:
+            return np.ascontiguousarray(self.features[:, columns.now])
+        matrix = np.full((len(self), len(names)), np.nan)
+        matrix[:, columns.now_place] = self.features[:, columns.now]
+        if self.sequences is not None:
+            matrix[:, columns.past_place] = self.sequences[:, columns.past]
+        return matrix
 
     def with_features(self, event_times: pa.TimestampArray, features: FloatArray) -> "RequestRows":
         """Return the same rows with what the online store knew filled in."""
@@ -65,6 +87,14 @@ def check_name(name: str, field: str, max_bytes: int) -> None:
         raise refused(field, name, "a name holds printable characters only", "remove control characters")
 
 
+def check_sequences(entries: npt.NDArray[np.float32]) -> None:
+    """Refuse sequences (n, len(SEQUENCE_FEATURES)) with an infinite entry."""
+    if np.isinf(entries).any():
+        row, place = (int(found[0]) for found in np.nonzero(np.isinf(entries)))
+        field, value = f"rows[{row}].{SEQUENCE}[{place}]", str(entries[row, place])
+        raise refused(field, value, "numbers are finite", "send null where a value is unknown", "not-finite")
+
+
 def check_times(event_times: pa.TimestampArray, name: str = "event_timestamp") -> None:
     """Refuse ticks outside the years 1970 to 2199, which calendars and file formats do not all agree on."""
     if event_times.null_count == len(event_times):
@@ -77,15 +107,33 @@ def check_times(event_times: pa.TimestampArray, name: str = "event_timestamp") -
         raise refused(field, value, "a time lies in the years 1970 to 2199 (UTC)", "correct the time")
 
 
-def columns_for(features: tuple[str, ...]) -> npt.NDArray[np.int64] | None:
-    """Return where a model's features lie in `SERVICE_FEATURES`; None = exactly all of them in order.
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where a model's features lie: `now` in `SERVICE_FEATURES`, `past` in `SEQUENCE_FEATURES`; `*_place` in the model's."""
+
+    now: Places
+    now_place: Places
+    past: Places
+    past_place: Places
+
+
+@cache
+def columns_for(features: tuple[str, ...]) -> Columns | None:
+    """Return where a model's features lie; None = exactly all of `SERVICE_FEATURES` in order.
 
     Raises:
-        KeyError: a feature that no service vector has.
+        KeyError: a feature that neither a service vector nor a sequence has.
     """
     if features == SERVICE_FEATURES:
         return None
-    return np.asarray([FEATURE_INDEX[name] for name in features], dtype=np.int64)
+    past = [place for place, name in enumerate(features) if name in SEQUENCE_INDEX]
+    now = [place for place, name in enumerate(features) if name not in SEQUENCE_INDEX]
+    return Columns(
+        np.asarray([FEATURE_INDEX[features[place]] for place in now], dtype=np.int64),
+        np.asarray(now, dtype=np.int64),
+        np.asarray([SEQUENCE_INDEX[features[place]] for place in past], dtype=np.int64),
+        np.asarray(past, dtype=np.int64),
+    )
 
 
 def fill_from(batch: pa.RecordBatch, rows: RequestRows) -> RequestRows:

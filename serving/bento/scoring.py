@@ -1,7 +1,7 @@
 """Scoring without a transport: rows in, answer out. HTTP and gRPC both call this, on the same models."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -16,9 +16,9 @@ from serving.bento.auth import Role
 from serving.bento.challenger import ChallengerPolicy
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ModelSlot
-from serving.bento.model_source import CHALLENGER, CHAMPION, ServedModel
+from serving.bento.model_source import CHALLENGER, CHAMPION, ServedModel, SharingModel
 from serving.bento.problem import Problem, ProblemError, refused
-from serving.bento.rows import BoolArray, RequestRows, columns_for, fill_from
+from serving.bento.rows import BoolArray, RequestRows, fill_from
 from serving.bento.served_log import ServedLog, ServedRows
 from serving.bento.shadow import Shadow
 
@@ -60,7 +60,9 @@ class Answer:
     """Scores of all rows in request order.
 
     `scores` (n, outputs), NaN = unknown; `anomalous` (n,) at least one output at its threshold; `known` (n,) at least one
-    output is known; `version_index` (n,) which of `versions` scored the row; `thresholds` are the champion's.
+    output is known; `version_index` (n,) which of `versions` scored the row; `thresholds` are the champion's. `shares`
+    (n, members): what each of the champion's `members` adds to a row's score, NaN = nothing known of it; both empty for a model
+    without members.
     """
 
     model: str
@@ -74,6 +76,8 @@ class Answer:
     versions: tuple[str, ...]
     version_index: npt.NDArray[np.int64]
     parts: tuple[Part, ...]
+    members: tuple[str, ...] = ()
+    shares: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +144,23 @@ class Scoring:
         rows = self.complete(rows, endpoint.looks_up)
         parts = self._parts(endpoint.model, champion, rows)
         outputs = champion.model.outputs
-        scores = np.empty((len(rows), len(outputs)))
+        members = members_of(champion)
+        scores, shares = np.empty((len(rows), len(outputs))), np.full((len(rows), len(members)), np.nan)
         anomalous = np.zeros(len(rows), dtype=np.bool_)
         version_index = np.zeros(len(rows), dtype=np.int64)
         for number, part in enumerate(parts):
             chosen = slice(None) if part.indices is None else part.indices
-            given = score_rows(part.served, rows.features[chosen])
+            given, told = score_rows(part.served, rows if part.indices is None else rows.take(part.indices))
             scores[chosen] = given
+            if members and members_of(part.served) == members:
+                shares[chosen] = told
             anomalous[chosen] = (given >= part.served.model.thresholds).any(axis=1)
             version_index[chosen] = number
         known = np.asarray((~np.isnan(scores)).any(axis=1), dtype=np.bool_)
         versions = tuple(part.served.version for part in parts)
         thresholds = champion.model.thresholds
-        return Answer(
-            endpoint.model, request_id, outputs, thresholds, rows, scores, anomalous, known, versions, version_index, parts
-        )
+        judged = (scores, anomalous, known, versions, version_index, parts)
+        return Answer(endpoint.model, request_id, outputs, thresholds, rows, *judged, members, shares)
 
     def record(self, answer: Answer) -> None:
         """Log an answer that is being sent, and score it in the shadow where that is wanted."""
@@ -185,7 +191,7 @@ class Scoring:
 
     def _shadow(self, now: datetime, answer: Answer, challenger: ServedModel) -> None:
         def score_in_shadow() -> None:
-            scores = score_rows(challenger, answer.rows.features)
+            scores, _ = score_rows(challenger, answer.rows)
             self._log(now, answer, Part(challenger, SHADOW, None), answer.rows, scores)
 
         if not self._ports.shadow.submit(score_in_shadow, len(answer.rows)):
@@ -207,7 +213,18 @@ class Scoring:
         self._ports.log.append(entry)
 
 
-def score_rows(served: ServedModel, features: FloatArray) -> FloatArray:
-    """Score rows in the order of `SERVICE_FEATURES`; (n, outputs)."""
-    columns = columns_for(served.model.features)
-    return served.model.score(features if columns is None else np.ascontiguousarray(features[:, columns]))
+def members_of(served: ServedModel) -> tuple[str, ...]:
+    """Return the names of a model's members, () where it has none."""
+    return served.model.member_names if isinstance(served.model, SharingModel) else ()
+
+
+def score_rows(served: ServedModel, rows: RequestRows) -> tuple[FloatArray, FloatArray]:
+    """Return scores (n, outputs) and shares (n, members), (n, 0) for a model without members."""
+    return score_matrix(served, rows.matrix(served.model.features))
+
+
+def score_matrix(served: ServedModel, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what `score_rows` does, of (n, len(features))."""
+    if isinstance(served.model, SharingModel):
+        return served.model.score_and_shares(matrix)
+    return served.model.score(matrix), np.empty((len(matrix), 0))

@@ -116,7 +116,10 @@ def ask_scores(models: Models, candidates: pa.RecordBatch) -> ScoredRows:
         Unavailable, ContractError: as `ask`.
         ModelNotFound: there is no detector to ask.
     """
-    return _aligned(models.score, feature_rows(candidates))
+    features = feature_rows(candidates)
+    if schemas.SEQUENCE in candidates.schema.names:
+        features = features.append_column(schemas.SEQUENCE, candidates.column(schemas.SEQUENCE))
+    return _aligned(models.score, features)
 
 
 def ask_season(models: Models, candidates: pa.RecordBatch) -> ScoredRows:

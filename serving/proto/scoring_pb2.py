@@ -24,13 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bserving/proto/scoring.proto\x12\x10\x61iops.scoring.v1\"V\n\x03Row\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x1a\n\revent_time_us\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\x01\x42\x10\n\x0e_event_time_us\"B\n\x04Rows\x12\x15\n\rfeature_names\x18\x01 \x03(\t\x12#\n\x04rows\x18\x02 \x03(\x0b\x32\x15.aiops.scoring.v1.Row\"V\n\x0cScoreRequest\x12&\n\x04rows\x18\x01 \x01(\x0b\x32\x16.aiops.scoring.v1.RowsH\x00\x12\x16\n\x0c\x61rrow_stream\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04\x62ody\"\xc4\x01\n\tScoredRow\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x1a\n\revent_time_us\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06scores\x18\x03 \x03(\x01\x12\x16\n\tanomalous\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x11\n\tlooked_up\x18\x06 \x01(\x08\x12\x18\n\x10unknown_features\x18\x07 \x03(\tB\x10\n\x0e_event_time_usB\x0c\n\n_anomalous\"7\n\nScoredRows\x12)\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.aiops.scoring.v1.ScoredRow\"\xbc\x01\n\rScoreResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0f\n\x07outputs\x18\x04 \x03(\t\x12\x12\n\nthresholds\x18\x05 \x03(\x01\x12,\n\x04rows\x18\x06 \x01(\x0b\x32\x1c.aiops.scoring.v1.ScoredRowsH\x00\x12\x16\n\x0c\x61rrow_stream\x18\x07 \x01(\x0cH\x00\x42\x06\n\x04\x62ody\"E\n\x0e\x45xplainRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12$\n\x04rows\x18\x02 \x01(\x0b\x32\x16.aiops.scoring.v1.Rows\"D\n\x0c\x43ontribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\"\xb0\x02\n\x0c\x45xplainedRow\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x1a\n\revent_time_us\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x16\n\tanomalous\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nbase_value\x18\x05 \x01(\x01\x12\x0e\n\x06margin\x18\x06 \x01(\x01\x12\x35\n\rcontributions\x18\x07 \x03(\x0b\x32\x1e.aiops.scoring.v1.Contribution\x12\r\n\x05words\x18\x08 \x01(\t\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x11\n\tlooked_up\x18\n \x01(\x08\x12\x18\n\x10unknown_features\x18\x0b \x03(\tB\x10\n\x0e_event_time_usB\x0c\n\n_anomalous\"\x9c\x01\n\x0f\x45xplainResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0e\n\x06output\x18\x04 \x01(\t\x12\x11\n\tthreshold\x18\x05 \x01(\x01\x12,\n\x04rows\x18\x06 \x03(\x0b\x32\x1e.aiops.scoring.v1.ExplainedRow2\xf7\x01\n\x07Scoring\x12H\n\x05Score\x12\x1e.aiops.scoring.v1.ScoreRequest\x1a\x1f.aiops.scoring.v1.ScoreResponse\x12R\n\x0fPredictIncident\x12\x1e.aiops.scoring.v1.ScoreRequest\x1a\x1f.aiops.scoring.v1.ScoreResponse\x12N\n\x07\x45xplain\x12 .aiops.scoring.v1.ExplainRequest\x1a!.aiops.scoring.v1.ExplainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bserving/proto/scoring.proto\x12\x10\x61iops.scoring.v1\"V\n\x03Row\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x1a\n\revent_time_us\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\x01\x42\x10\n\x0e_event_time_us\"B\n\x04Rows\x12\x15\n\rfeature_names\x18\x01 \x03(\t\x12#\n\x04rows\x18\x02 \x03(\x0b\x32\x15.aiops.scoring.v1.Row\"V\n\x0cScoreRequest\x12&\n\x04rows\x18\x01 \x01(\x0b\x32\x16.aiops.scoring.v1.RowsH\x00\x12\x16\n\x0c\x61rrow_stream\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04\x62ody\"\xac\x02\n\tScoredRow\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x1a\n\revent_time_us\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06scores\x18\x03 \x03(\x01\x12\x16\n\tanomalous\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\x11\n\tlooked_up\x18\x06 \x01(\x08\x12\x18\n\x10unknown_features\x18\x07 \x03(\t\x12\x37\n\x06shares\x18\x08 \x03(\x0b\x32\'.aiops.scoring.v1.ScoredRow.SharesEntry\x1a-\n\x0bSharesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x10\n\x0e_event_time_usB\x0c\n\n_anomalous\"7\n\nScoredRows\x12)\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.aiops.scoring.v1.ScoredRow\"\xbc\x01\n\rScoreResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0f\n\x07outputs\x18\x04 \x03(\t\x12\x12\n\nthresholds\x18\x05 \x03(\x01\x12,\n\x04rows\x18\x06 \x01(\x0b\x32\x1c.aiops.scoring.v1.ScoredRowsH\x00\x12\x16\n\x0c\x61rrow_stream\x18\x07 \x01(\x0cH\x00\x42\x06\n\x04\x62ody\"E\n\x0e\x45xplainRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12$\n\x04rows\x18\x02 \x01(\x0b\x32\x16.aiops.scoring.v1.Rows\"D\n\x0c\x43ontribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\"\x9b\x03\n\x0c\x45xplainedRow\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x1a\n\revent_time_us\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x16\n\tanomalous\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nbase_value\x18\x05 \x01(\x01\x12\x0e\n\x06margin\x18\x06 \x01(\x01\x12\x35\n\rcontributions\x18\x07 \x03(\x0b\x32\x1e.aiops.scoring.v1.Contribution\x12\r\n\x05words\x18\x08 \x01(\t\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x11\n\tlooked_up\x18\n \x01(\x08\x12\x18\n\x10unknown_features\x18\x0b \x03(\t\x12:\n\x06shares\x18\x0c \x03(\x0b\x32*.aiops.scoring.v1.ExplainedRow.SharesEntry\x1a-\n\x0bSharesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x10\n\x0e_event_time_usB\x0c\n\n_anomalous\"\x9c\x01\n\x0f\x45xplainResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0e\n\x06output\x18\x04 \x01(\t\x12\x11\n\tthreshold\x18\x05 \x01(\x01\x12,\n\x04rows\x18\x06 \x03(\x0b\x32\x1e.aiops.scoring.v1.ExplainedRow2\xf7\x01\n\x07Scoring\x12H\n\x05Score\x12\x1e.aiops.scoring.v1.ScoreRequest\x1a\x1f.aiops.scoring.v1.ScoreResponse\x12R\n\x0fPredictIncident\x12\x1e.aiops.scoring.v1.ScoreRequest\x1a\x1f.aiops.scoring.v1.ScoreResponse\x12N\n\x07\x45xplain\x12 .aiops.scoring.v1.ExplainRequest\x1a!.aiops.scoring.v1.ExplainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'serving.proto.scoring_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SCOREDROW_SHARESENTRY']._loaded_options = None
+  _globals['_SCOREDROW_SHARESENTRY']._serialized_options = b'8\001'
+  _globals['_EXPLAINEDROW_SHARESENTRY']._loaded_options = None
+  _globals['_EXPLAINEDROW_SHARESENTRY']._serialized_options = b'8\001'
   _globals['_ROW']._serialized_start=49
   _globals['_ROW']._serialized_end=135
   _globals['_ROWS']._serialized_start=137
@@ -38,19 +42,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCOREREQUEST']._serialized_start=205
   _globals['_SCOREREQUEST']._serialized_end=291
   _globals['_SCOREDROW']._serialized_start=294
-  _globals['_SCOREDROW']._serialized_end=490
-  _globals['_SCOREDROWS']._serialized_start=492
-  _globals['_SCOREDROWS']._serialized_end=547
-  _globals['_SCORERESPONSE']._serialized_start=550
-  _globals['_SCORERESPONSE']._serialized_end=738
-  _globals['_EXPLAINREQUEST']._serialized_start=740
-  _globals['_EXPLAINREQUEST']._serialized_end=809
-  _globals['_CONTRIBUTION']._serialized_start=811
-  _globals['_CONTRIBUTION']._serialized_end=879
-  _globals['_EXPLAINEDROW']._serialized_start=882
-  _globals['_EXPLAINEDROW']._serialized_end=1186
-  _globals['_EXPLAINRESPONSE']._serialized_start=1189
-  _globals['_EXPLAINRESPONSE']._serialized_end=1345
-  _globals['_SCORING']._serialized_start=1348
-  _globals['_SCORING']._serialized_end=1595
+  _globals['_SCOREDROW']._serialized_end=594
+  _globals['_SCOREDROW_SHARESENTRY']._serialized_start=517
+  _globals['_SCOREDROW_SHARESENTRY']._serialized_end=562
+  _globals['_SCOREDROWS']._serialized_start=596
+  _globals['_SCOREDROWS']._serialized_end=651
+  _globals['_SCORERESPONSE']._serialized_start=654
+  _globals['_SCORERESPONSE']._serialized_end=842
+  _globals['_EXPLAINREQUEST']._serialized_start=844
+  _globals['_EXPLAINREQUEST']._serialized_end=913
+  _globals['_CONTRIBUTION']._serialized_start=915
+  _globals['_CONTRIBUTION']._serialized_end=983
+  _globals['_EXPLAINEDROW']._serialized_start=986
+  _globals['_EXPLAINEDROW']._serialized_end=1397
+  _globals['_EXPLAINEDROW_SHARESENTRY']._serialized_start=517
+  _globals['_EXPLAINEDROW_SHARESENTRY']._serialized_end=562
+  _globals['_EXPLAINRESPONSE']._serialized_start=1400
+  _globals['_EXPLAINRESPONSE']._serialized_end=1556
+  _globals['_SCORING']._serialized_start=1559
+  _globals['_SCORING']._serialized_end=1806
 # @@protoc_insertion_point(module_scope)

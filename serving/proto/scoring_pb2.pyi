@@ -33,7 +33,14 @@ class ScoreRequest(_message.Message):
     def __init__(self, rows: _Optional[_Union[Rows, _Mapping[str, object]]] = ..., arrow_stream: _Optional[bytes] = ...) -> None: ...
 
 class ScoredRow(_message.Message):
-    __slots__ = ("service", "event_time_us", "scores", "anomalous", "model_version", "looked_up", "unknown_features")
+    __slots__ = ("service", "event_time_us", "scores", "anomalous", "model_version", "looked_up", "unknown_features", "shares")
+    class SharesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_US_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +48,7 @@ class ScoredRow(_message.Message):
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     LOOKED_UP_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
     service: str
     event_time_us: int
     scores: _containers.RepeatedScalarFieldContainer[float]
@@ -48,7 +56,8 @@ class ScoredRow(_message.Message):
     model_version: str
     looked_up: bool
     unknown_features: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, service: _Optional[str] = ..., event_time_us: _Optional[int] = ..., scores: _Optional[_Iterable[float]] = ..., anomalous: _Optional[bool] = ..., model_version: _Optional[str] = ..., looked_up: _Optional[bool] = ..., unknown_features: _Optional[_Iterable[str]] = ...) -> None: ...
+    shares: _containers.ScalarMap[str, float]
+    def __init__(self, service: _Optional[str] = ..., event_time_us: _Optional[int] = ..., scores: _Optional[_Iterable[float]] = ..., anomalous: _Optional[bool] = ..., model_version: _Optional[str] = ..., looked_up: _Optional[bool] = ..., unknown_features: _Optional[_Iterable[str]] = ..., shares: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class ScoredRows(_message.Message):
     __slots__ = ("rows",)
@@ -93,7 +102,14 @@ class Contribution(_message.Message):
     def __init__(self, feature: _Optional[str] = ..., value: _Optional[float] = ..., contribution: _Optional[float] = ...) -> None: ...
 
 class ExplainedRow(_message.Message):
-    __slots__ = ("service", "event_time_us", "score", "anomalous", "base_value", "margin", "contributions", "words", "model_version", "looked_up", "unknown_features")
+    __slots__ = ("service", "event_time_us", "score", "anomalous", "base_value", "margin", "contributions", "words", "model_version", "looked_up", "unknown_features", "shares")
+    class SharesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_US_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +121,7 @@ class ExplainedRow(_message.Message):
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     LOOKED_UP_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
     service: str
     event_time_us: int
     score: float
@@ -116,7 +133,8 @@ class ExplainedRow(_message.Message):
     model_version: str
     looked_up: bool
     unknown_features: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, service: _Optional[str] = ..., event_time_us: _Optional[int] = ..., score: _Optional[float] = ..., anomalous: _Optional[bool] = ..., base_value: _Optional[float] = ..., margin: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping[str, object]]]] = ..., words: _Optional[str] = ..., model_version: _Optional[str] = ..., looked_up: _Optional[bool] = ..., unknown_features: _Optional[_Iterable[str]] = ...) -> None: ...
+    shares: _containers.ScalarMap[str, float]
+    def __init__(self, service: _Optional[str] = ..., event_time_us: _Optional[int] = ..., score: _Optional[float] = ..., anomalous: _Optional[bool] = ..., base_value: _Optional[float] = ..., margin: _Optional[float] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping[str, object]]]] = ..., words: _Optional[str] = ..., model_version: _Optional[str] = ..., looked_up: _Optional[bool] = ..., unknown_features: _Optional[_Iterable[str]] = ..., shares: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
     __slots__ = ("model", "model_version", "request_id", "output", "threshold", "rows")

@@ -55,7 +55,7 @@ class ScoringServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Score(self, request, context):
-        """Isolation forest on service vectors: how strange is each service at its tick.
+        """Service ensemble on service vectors and sequences: how strange is each service at its tick.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -125,7 +125,7 @@ def test_probes_metrics_and_the_description(service: Service) -> None:
     assert "aiops_scoring_seconds_bucket" in metrics
     assert "bentoml_service_request_total" in metrics
     description = httpx.get(f"{service.url}/docs.json").json()
-    assert set(description["paths"]) == {"/score", "/predict_incident", "/explain", "/livez", "/readyz", "/metrics"}
+    assert set(description["paths"]) == {"/score", "/predict_incident", "/explain", "/season", "/livez", "/readyz", "/metrics"}
     row = description["components"]["schemas"]["Row"]
     assert set(SERVICE_FEATURES) < set(row["properties"])
 

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from prometheus_client import CollectorRegistry
 
 from aiops.settings import Settings
-from data_contracts.schemas import SERVICE_FEATURES
+from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
 from models.artifact import Example
 from models.audit import Change
 from models.detectors.isolation_forest import ForestConfig, IsolationForest
@@ -16,6 +17,7 @@ from models.training_run import DatasetFacts, TrainingRun
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ModelSlot
 from serving.bento.model_source import FolderModels, RegistryModels
+from serving.bento.rows import RequestRows
 from serving.bento.scoring import score_rows
 
 NOW = datetime(2025, 3, 1, tzinfo=UTC)
@@ -39,6 +41,8 @@ def test_the_champion_of_the_registry_is_followed_without_a_restart(home: Path) 
     registry = Registry(settings)
     slot = ModelSlot(FOREST, "champion", source, ScoringMetrics(CollectorRegistry()))
     features = np.random.default_rng(9).normal(0, 1, (50, len(SERVICE_FEATURES)))
+    names, times = pa.array(["cart"] * 50), pa.nulls(50, TIMESTAMP)
+    rows = RequestRows(names, times, features, np.zeros(50, dtype=np.bool_))
     for seed, version in ((1, "1"), (2, "2")):
         model, run = forest(seed)
         registry.register(model, run, CHANGE)
@@ -50,7 +54,7 @@ def test_the_champion_of_the_registry_is_followed_without_a_restart(home: Path) 
         assert served is not None
         assert served.version == version
         expected = model.score(np.ascontiguousarray(features[:, [SERVICE_FEATURES.index(name) for name in model.features]]))
-        assert np.array_equal(score_rows(served, features), expected)
+        assert np.array_equal(score_rows(served, rows)[0], expected)
     assert not slot.poll(0.0)
     registry.rollback(FOREST, CHANGE)
     assert slot.poll(0.0)
@@ -58,4 +62,4 @@ def test_the_champion_of_the_registry_is_followed_without_a_restart(home: Path) 
     assert slot.status.failures == 0
     exported = FolderModels(home / "models")
     assert exported.version_of(FOREST, "champion") == "1"
-    assert np.array_equal(score_rows(exported.load(FOREST, "1"), features), score_rows(slot.current, features))
+    assert np.array_equal(score_rows(exported.load(FOREST, "1"), rows)[0], score_rows(slot.current, rows)[0])
