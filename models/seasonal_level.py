@@ -58,16 +58,20 @@ def _split(levels: FloatArray) -> int:
 
 @kernel
 def strongest_split(known: FloatArray, least: float, floor: float) -> int:
-    """Return where the medians of both sides of (n >= 2,) differ most, in standard errors above `least`; 0 = nowhere."""
+    """Return the split of (n >= 2,) that leaves the least absolute error, 0 = none.
+
+    The medians of its sides are more than `least` standard errors apart.
+    """
     steps = np.diff(known)
     middle = median_known(steps)
     sigma = max(MAD_TO_SIGMA * median_known(np.abs(steps - middle)) / np.sqrt(2.0), floor)
-    best, where = least, 0
+    best, where = np.inf, 0
     for cut in range(1, known.size):
-        gap = abs(median_known(known[cut:]) - median_known(known[:cut]))
-        apart = gap / (sigma * np.sqrt(1.0 / cut + 1.0 / (known.size - cut)))
-        if apart > best:
-            best, where = apart, cut
+        left, right = median_known(known[:cut]), median_known(known[cut:])
+        apart = abs(right - left) / (sigma * np.sqrt(1.0 / cut + 1.0 / (known.size - cut)))
+        error = np.abs(known[:cut] - left).sum() + np.abs(known[cut:] - right).sum()
+        if apart > least and error < best:
+            best, where = error, cut
     return where
 
 
