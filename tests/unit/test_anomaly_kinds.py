@@ -1,16 +1,20 @@
 """Point, contextual and collective anomalies: what the simulator injects, and which tier sees each kind."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from aiops.errors import ConfigurationError
-from aiops.simulator.anomalies import KIND_OF, SHAPES, InjectedAnomaly, anomalies_table, with_anomalies
+from aiops.simulator.anomalies import KIND_OF, SHAPES, AnomalyShape, InjectedAnomaly, anomalies_table, with_anomalies
 from aiops.simulator.config import SimulationConfig
 from aiops.simulator.simulate import simulate
-from data_contracts.schemas import ANOMALY_TRUTH
+from aiops.types import SeriesBatch
+from data_contracts.schemas import ANOMALY_TRUTH, SERIES
+from models.backtest_detectors import FitData, fit_detector, names
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 CALM = SimulationConfig(seed=3, services=3, hours=72.0, incidents_per_day=0.0, decoys_per_day=0.0, deployments_per_day=0.0)
@@ -84,3 +88,55 @@ def test_what_cannot_be_injected_is_refused(wrong: dict[str, object], says: str)
     with pytest.raises(ConfigurationError) as refusal:
         with_anomalies(calm(), [InjectedAnomaly(**{**usual, **wrong})])  # type: ignore[arg-type]
     assert says in str(refusal.value)
+
+
+SEEDS = (3, 4, 5)
+METRICS = ("latency_p50_ms", "error_rate", "requests_per_second", "memory_utilization", "cpu_utilization")
+HISTORY_H = 72.0
+BEGINS = START + timedelta(hours=86)
+
+
+@cache
+def quiet_series(seed: int, metric: str) -> pa.Table:
+    """Return four days of one series of a calm application."""
+    config = replace(CALM, seed=seed, hours=96.0, gap_share=0.0)
+    table = pa.concat_tables(simulate(config).telemetry())
+    owner, kind = (np.array(table[name].cast(pa.string()).to_pylist()) for name in ("service", "metric"))
+    return table.filter(pa.array((owner == "checkout") & (kind == metric)))
+
+
+def series_batch(table: pa.Table) -> SeriesBatch:
+    columns = [table[name].combine_chunks().cast(pa.string()).dictionary_encode() for name in ("service", "metric")]
+    time, value = table["timestamp"].combine_chunks(), table["value"].combine_chunks()
+    return SeriesBatch(pa.RecordBatch.from_arrays([time, *columns, value], schema=SERIES))
+
+
+def seen(detector: str, shape: AnomalyShape, minutes: float) -> tuple[int, int]:
+    """Return how many of all series' anomalies the detector alarms on, and on how many of the same windows without any."""
+    found = found_without = 0
+    for seed in SEEDS:
+        for metric in METRICS:
+            usual = quiet_series(seed, metric)
+            past = usual.slice(0, int(HISTORY_H * 60))
+            model, threshold = fit_detector(detector, FitData(series_batch(past), 60))
+            disturbed = with_anomalies(usual, [InjectedAnomaly(shape, "checkout", metric, BEGINS, minutes)])
+            times = np.array(usual["timestamp"].to_pylist())
+            window = (times >= BEGINS) & (times < BEGINS + timedelta(minutes=minutes))
+            found += bool((model.score(series_batch(disturbed))[window] >= threshold).any())
+            found_without += bool((model.score(series_batch(usual))[window] >= threshold).any())
+    return found, found_without
+
+
+def test_a_point_anomaly_is_found_by_tier_1() -> None:
+    found, found_without = seen("robust-stream", "spike", 3.0)
+    assert found >= 10, "of 15"
+    assert found_without == 0
+
+
+@pytest.mark.skipif("series-surprise" not in names(), reason="this version has no detector series-surprise")
+def test_a_collective_anomaly_is_found_by_the_surprise_of_its_run_of_values_and_by_no_single_value() -> None:
+    found, found_without = seen("series-surprise", "sustained", 120.0)
+    assert found >= 10, "of 15"
+    assert found_without <= 4
+    by_value, _ = seen("robust-stream", "sustained", 120.0)
+    assert by_value <= 2
