@@ -115,3 +115,18 @@ def incidents(
         rows = facts.pop(name)
         print_table(title, tuple(rows[0]), [tuple(row.values()) for row in rows])
     print_facts("What was fitted, what was scored", facts)
+
+
+@bench.command("breach")
+def breach(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
+    """Forecast on the real series of NAB whether each exceeds the 98th percentile of its first 60 % within 12 rows."""
+    from dataclasses import asdict
+
+    from orchestration.bench.breach import run
+
+    facts = asdict(run(path, out))
+    rankings = facts["rankings"] if as_json else facts.pop("rankings")
+    _show("Breaches of NAB's real series", facts, as_json)
+    if not as_json:
+        rows = [(name.replace("_", " "), one["pr_auc"], one["precision_at_half"]) for name, one in rankings.items()]
+        print_table("Ranked by", ("what", "PR-AUC", "precision at recall .5"), rows)

@@ -50,7 +50,16 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [*COMMANDS, "rejected list", "rejected redrive", "route explain", "route list", "bench nezha-detect", "bench incidents"],
+    [
+        *COMMANDS,
+        "rejected list",
+        "rejected redrive",
+        "route explain",
+        "route list",
+        "bench nezha-detect",
+        "bench incidents",
+        "bench breach",
+    ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*command.split(), "--help"]) == 0
