@@ -16,7 +16,7 @@ import numpy as np
 
 from aiops.errors import ArtifactError
 from serving.bento.model_source import CHAMPION, ModelSource, ServedModel
-from serving.bento.rows import FEATURE_INDEX
+from serving.bento.rows import FEATURE_INDEX, SEQUENCE_INDEX
 
 _logger = logging.getLogger(__name__)
 RETRY_S: Final = 30.0
@@ -131,7 +131,7 @@ def _proved(served: ServedModel) -> ServedModel:
         ArtifactError: shapes, feature names or scores are not what the example says.
     """
     model = served.model
-    strangers = [name for name in model.features if name not in FEATURE_INDEX]
+    strangers = [name for name in model.features if name not in FEATURE_INDEX and name not in SEQUENCE_INDEX]
     if strangers:
         raise ArtifactError(f"features = {strangers}: unknown to this service. Serve it with the release that trained it.")
     expected = (len(served.example_rows), len(model.outputs))

@@ -25,12 +25,16 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.settings import ServingSettings, Settings
-from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
+from data_contracts.schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
 from models.artifact import Example, save_model
 from models.detectors.isolation_forest import ForestConfig, IsolationForest
+from models.detectors.labelled_trees import LabelledConfig, LabelledTrees
+from models.detectors.lstm_autoencoder import AutoencoderConfig, fit_autoencoder
+from models.detectors.service_ensemble import Member, RankedModel, ServiceEnsemble
+from models.evidence import Combination, EmpiricalTail
 from models.export import write_aliases
 from models.incident_predictor import IncidentPredictor, PredictorConfig
-from serving.bento.rows import columns_for
+from serving.bento.rows import RequestRows
 from serving.bento.run import launch
 from serving.proto import scoring_pb2 as pb
 from serving.proto.scoring_pb2_grpc import ScoringStub
@@ -62,22 +66,38 @@ def trained(values: np.ndarray) -> dict[str, Any]:
     """Return both served models, fitted on noise: their size, and so their speed, is that of real ones."""
     rng = np.random.default_rng(1)
     forest_config, config = ForestConfig(), PredictorConfig()
-    forest = IsolationForest.fit(values[:, columns(forest_config.features)], forest_config)
-    hidden = values[:, columns(config.features)]
+    seen, past = rows_of(values).matrix(forest_config.features), rows_of(values).matrix(SEQUENCE_FEATURES)
+    hidden = rows_of(values).matrix(config.features)
     chance = 1 / (1 + np.exp(-(hidden[:, :4].sum(axis=1) - 2)))
-    labels = (rng.random((len(values), 2)) < chance[:, None]).astype(np.float64)
-    return {"isolation-forest": forest, "incident-predictor": IncidentPredictor.fit(hidden, labels, config)}
+    labels = (rng.random((len(values), len(config.horizons_min))) < chance[:, None]).astype(np.float64)
+    members: list[RankedModel] = [
+        IsolationForest.fit(seen, forest_config),
+        fit_autoencoder(past, AutoencoderConfig(epochs=2)),
+        LabelledTrees.fit(seen, labels[:, 0], LabelledConfig()),
+    ]
+    ranked = [Member(model, EmpiricalTail.fit(model.raw_score(rows_of(values).matrix(model.features)))) for model in members]
+    ensemble = ServiceEnsemble.of(ranked, Combination(np.full(3, 0.5), -3.0, fitted=True))
+    return {"service-ensemble": ensemble, "incident-predictor": IncidentPredictor.fit(hidden, labels, config)}
 
 
-def columns(features: tuple[str, ...]) -> Any:
-    chosen = columns_for(features)
-    return slice(None) if chosen is None else chosen
+def rows_of(values: np.ndarray) -> RequestRows:
+    """Return rows as the service sees them: every service has a past."""
+    size = len(values)
+    past = np.random.default_rng(2).normal(0, 1, (size, len(SEQUENCE_FEATURES))).astype(np.float32)
+    names, times = pa.array(["checkout"] * size), pa.nulls(size, TIMESTAMP)
+    return RequestRows(names, times, values, np.zeros(size, dtype=np.bool_), past)
 
 
-def batch_of(values: np.ndarray) -> pa.RecordBatch:
+def batch_of(values: np.ndarray, with_past: bool) -> pa.RecordBatch:
     tick = [datetime(2025, 3, 1, tzinfo=UTC)] * len(values)
     arrays: list[Any] = [pa.array(tick, TIMESTAMP)] * 2 + [pa.array([f"service-{n % 50}" for n in range(len(values))])]
-    return pa.RecordBatch.from_arrays(arrays + [pa.array(column) for column in values.T], schema=SERVICE_FEATURES_TABLE)
+    batch = pa.RecordBatch.from_arrays(arrays + [pa.array(column) for column in values.T], schema=SERVICE_FEATURES_TABLE)
+    if not with_past:
+        return batch
+    past = rows_of(values).sequences
+    assert past is not None
+    entries = pa.array(past.reshape(-1))
+    return batch.append_column(SEQUENCE, pa.FixedSizeListArray.from_arrays(entries, past.shape[1]))
 
 
 def stream(batch: pa.RecordBatch) -> bytes:
@@ -93,7 +113,7 @@ def service(models: dict[str, Any], values: np.ndarray) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="bench-serving-") as folder:
         home = Path(folder)
         for name, model in models.items():
-            rows = np.ascontiguousarray(values[:5, columns(model.features)])
+            rows = rows_of(values[:5]).matrix(model.features)
             save_model(model, home / "models" / name / "1", Example(rows, model.score(rows)))
             write_aliases(home / "models", name, {"champion": "1"})
         serving = ServingSettings(http_port=HTTP_PORT, grpc_port=GRPC_PORT, models_from="export")
@@ -177,23 +197,23 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     values = np.random.default_rng(0).normal(0, 1, (4000, len(SERVICE_FEATURES)))
     models = trained(values)
-    batch = batch_of(values[:ROWS])
-    body = stream(batch)
-    single = json.dumps(
-        {"rows": [{"service": "checkout", **dict(zip(SERVICE_FEATURES, values[0].tolist(), strict=True))}]}
-    ).encode()
+    past = rows_of(values[:1]).sequences
+    assert past is not None
+    known = {"service": "checkout", **dict(zip(SERVICE_FEATURES, values[0].tolist(), strict=True))}
+    singles = [json.dumps({"rows": [{**known, **more}]}).encode() for more in ({SEQUENCE: past[0].tolist()}, {})]
+    bodies = [stream(batch_of(values[:ROWS], with_past)) for with_past in (True, False)]
     with service(models, values) as url, grpc.insecure_channel(f"127.0.0.1:{GRPC_PORT}") as channel:
         stub = ScoringStub(channel)
-        for name, path, method in (
-            ("isolation-forest", "/score", stub.Score),
-            ("incident-predictor", "/predict_incident", stub.PredictIncident),
+        for name, path, method, body, single in (
+            ("service-ensemble", "/score", stub.Score, bodies[0], singles[0]),
+            ("incident-predictor", "/predict_incident", stub.PredictIncident, bodies[1], singles[1]),
         ):
             model = models[name]
-            rows = np.ascontiguousarray(values[:ROWS, columns(model.features)])
+            rows = rows_of(values[:ROWS]).matrix(model.features)
             bare = rows_per_second(lambda m=model, r=rows: m.score(r), ROWS, options.seconds / 2)
             one = rows_per_second(http_call(url, path, body, ARROW), ROWS, options.seconds)
             Figure(f"{name} HTTP Arrow x1000, 1 client", one, "rows/s", bare).print()
-            two = together(lambda p=path: http_call(url, p, body, ARROW), 2, options.seconds)
+            two = together(lambda p=path, b=body: http_call(url, p, b, ARROW), 2, options.seconds)
             Figure(f"{name} HTTP Arrow x1000, 2 clients", two, "rows/s", bare).print()
             packed = pb.ScoreRequest(arrow_stream=body)
             typed = rows_per_second(lambda m=method, p=packed: m(p), ROWS, options.seconds)

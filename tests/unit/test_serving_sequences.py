@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pytest
 from checks.sequence_rows import sequences
+from prometheus_client import CollectorRegistry
 
 from aiops.types import FloatArray
 from data_contracts.schemas import CANDIDATES, SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES, TIMESTAMP
@@ -22,6 +23,9 @@ from serving.bento.answer_bytes import answer_arrow, answer_json
 from serving.bento.arrow_rows import parse_arrow
 from serving.bento.grpc_rows import parse_rows, score_response
 from serving.bento.json_rows import parse_json
+from serving.bento.metrics import ScoringMetrics
+from serving.bento.model_slot import ModelSlot
+from serving.bento.model_source import MemoryModels, served_model
 from serving.bento.problem import ProblemError
 from serving.bento.rows import RequestRows
 from serving.bento.scoring import SCORE, Answer
@@ -141,6 +145,16 @@ def test_every_answer_says_what_each_member_adds() -> None:
         found = batch.column("share_forest")[number].as_py()
         assert found + batch.column("share_sequence")[number].as_py() == pytest.approx(1.0)
         assert told[number]["shares"]["forest"] == found == message.rows.rows[number].shares["forest"]
+
+
+def test_a_model_of_sequences_is_taken_into_service() -> None:
+    model = ensemble()
+    rows = by_json().matrix(model.features)
+    source = MemoryModels()
+    source.add(SCORE.model, served_model(model, "1", rows, model.score(rows)), "champion")
+    slot = ModelSlot(SCORE.model, "champion", source, ScoringMetrics(CollectorRegistry()))
+    assert slot.poll(0.0), slot.status.error
+    assert slot.current is not None
 
 
 def test_sequences_of_another_make_are_refused() -> None:
