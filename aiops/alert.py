@@ -1,0 +1,90 @@
+"""Alerts: one source says that something is wrong with a service; equal fingerprints say the same thing again."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Any, Final
+
+VOLATILE_LABELS: Final = frozenset(
+    {"pod", "instance", "node", "host", "container", "endpoint", "uid", "replica", "value", "timestamp", "severity", "generation"}
+)
+"""Labels that change while the trouble stays the same: restarts, scaling, the measured value, how bad it is by now."""
+
+
+class Severity(IntEnum):
+    """How bad an alert is; greater is worse."""
+
+    INFO = 0
+    WARNING = 1
+    CRITICAL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert as it arrived. Times aware UTC; `ends_at` None = still firing; `value`, `z` NaN = not told.
+
+    `alert_id` names this arrival, `fingerprint` what it is about: equal ones are repetitions.
+    """
+
+    alert_id: str
+    fingerprint: str
+    service: str
+    name: str
+    severity: Severity
+    starts_at: datetime
+    ends_at: datetime | None = None
+    value: float = float("nan")
+    z: float = float("nan")
+    labels: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+
+    def label(self, name: str) -> str:
+        """Return a label; `service`, `alertname`, `severity` and `source` are always there, an unknown one is empty."""
+        known = {"service": self.service, "alertname": self.name, "severity": self.severity.name.lower(), "source": self.source}
+        return known.get(name) or self.labels.get(name, "")
+
+
+def fingerprint_of(labels: Mapping[str, str], volatile: frozenset[str] = VOLATILE_LABELS) -> str:
+    """Return 16 hex digits of the labels that stay; the same in any order, process and release.
+
+    >>> fingerprint_of({"service": "cart", "pod": "a"}) == fingerprint_of({"pod": "b", "service": "cart"})
+    True
+    >>> fingerprint_of({"a": "bc"}) == fingerprint_of({"ab": "c"})
+    False
+    """
+    kept = sorted((name, value) for name, value in labels.items() if name not in volatile)
+    text = "".join(f"{len(name)}:{name}{len(value)}:{value}" for name, value in kept)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def microseconds_of(moment: datetime) -> int:
+    """Return exact microseconds since 1970 of an aware time."""
+    return (moment - _EPOCH) // _ONE
+
+
+def moment_of_us(at_us: int) -> datetime:
+    """Return the aware UTC time of microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=at_us)
+
+
+_EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_ONE: Final = timedelta(microseconds=1)
+
+
+def plain_alert(alert: Alert) -> list[object]:
+    """Return an alert as plain data: numbers, texts, lists and dicts."""
+    ends = None if alert.ends_at is None else microseconds_of(alert.ends_at)
+    numbers = [None if number != number else number for number in (alert.value, alert.z)]  # noqa: PLR0124
+    names = [alert.alert_id, alert.fingerprint, alert.service, alert.name, int(alert.severity)]
+    return [*names, microseconds_of(alert.starts_at), ends, *numbers, dict(alert.labels), alert.source]
+
+
+def alert_of_plain(told: list[Any]) -> Alert:
+    """Return the alert of plain data."""
+    alert_id, fingerprint, service, name, severity, starts, ends, value, z, labels, source = told
+    value, z = (float("nan") if number is None else number for number in (value, z))
+    ends_at = None if ends is None else moment_of_us(ends)
+    starts_at = moment_of_us(starts)
+    return Alert(alert_id, fingerprint, service, name, Severity(severity), starts_at, ends_at, value, z, labels, source)

@@ -1,0 +1,150 @@
+"""How close services are: calls of the graph, made shorter or longer by how often both ends were in one incident.
+
+A call is as long as the prior share of common incidents over the learned one, so 1 while nothing is known. Services that the
+graph does not link become neighbours once most of the incidents of one of them began together with one of the other, or a person
+said so.
+"""
+
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Final
+
+from aiops.graph import ServiceGraph
+
+PRIOR_SHARE: Final = 0.5
+PRIOR_COUNT: Final = 4.0
+TAUGHT: Final = 8
+"""Incidents that one word of a person counts as."""
+LEAST_TOGETHER: Final = 5
+LEAST_SHARE: Final = 0.8
+MOST_PAIRS: Final = 4096
+"""Pairs without a call, and services near which is kept, at most."""
+Pair = tuple[str, str]
+
+
+class Closeness:
+    """Distances between services. Memory: calls of the graph + `MOST_PAIRS`. Not thread-safe."""
+
+    def __init__(self, graph: ServiceGraph) -> None:
+        self._graph = graph
+        self._both: dict[Pair, int] = {}
+        self._either: dict[Pair, int] = {}
+        self._began: dict[str, int] = {}
+        self._together: dict[Pair, int] = {}
+        self._linked: dict[str, set[str]] = {}
+        self._near: dict[tuple[str, float], dict[str, float]] = {}
+
+    def length(self, one: str, other: str) -> float:
+        """Return the length of the call or learned link between two services that are linked."""
+        pair = _pair(one, other)
+        share = (self._both.get(pair, 0) + PRIOR_SHARE * PRIOR_COUNT) / (self._either.get(pair, 0) + PRIOR_COUNT)
+        return PRIOR_SHARE / share if share > 0 else float("inf")
+
+    def neighbours(self, service: str) -> list[str]:
+        """Return who calls it, whom it calls and what was learned to be linked with it; by name."""
+        linked = self._linked.get(service, ())
+        return sorted({*self._graph.callers(service), *self._graph.callees(service), *linked})
+
+    def near(self, service: str, reach: float) -> dict[str, float]:
+        """Return services within `reach`, itself included, with their distances, nearest first. O(their calls)."""
+        known = self._near.get((service, reach))
+        if known is not None:
+            return known
+        found: dict[str, float] = {}
+        waiting = [(0.0, service)]
+        while waiting:
+            distance, name = heappop(waiting)
+            if name in found:
+                continue
+            found[name] = distance
+            for other in self.neighbours(name):
+                further = distance + self.length(name, other)
+                if other not in found and further <= reach:
+                    heappush(waiting, (further, other))
+        if len(self._near) >= MOST_PAIRS:
+            self._near.clear()
+        self._near[(service, reach)] = found
+        return found
+
+    def called_within(self, service: str, calls: int) -> dict[str, int]:
+        """Return services that it calls, directly or not, by number of calls, up to `calls`."""
+        found, edge = {service: 0}, [service]
+        for far in range(1, calls + 1):
+            edge = [callee for name in edge for callee in self._graph.callees(name) if callee not in found]
+            found.update(dict.fromkeys(edge, far))
+        del found[service]
+        return found
+
+    def learn(self, services: Sequence[str]) -> None:
+        """Count a finished incident: each call of one of its services either had both ends in it or one."""
+        inside = set(services)
+        pairs = {_pair(name, other) for name in inside for other in self.neighbours(name)}
+        for pair in pairs:
+            self._either[pair] = self._either.get(pair, 0) + 1
+            if pair[0] in inside and pair[1] in inside:
+                self._both[pair] = self._both.get(pair, 0) + 1
+        self._near.clear()
+
+    def began(self, service: str, others: Iterable[str]) -> None:
+        """Count an incident that began at `service` while those of `others`, which the graph holds far away, were young."""
+        self._began[service] = self._began.get(service, 0) + 1
+        for pair in {_pair(service, other) for other in others if other != service}:
+            count = self._together[pair] = self._together.get(pair, 0) + 1
+            fewest = min(self._began.get(name, 0) for name in pair)
+            if count >= LEAST_TOGETHER and count >= LEAST_SHARE * fewest:
+                self._link(*pair)
+        _bound(self._together)
+        _bound(self._began)
+
+    def teach(self, one: str, other: str, together: bool) -> None:
+        """Take a person's word that two services' alerts belong together, or do not."""
+        pair = _pair(one, other)
+        self._either[pair] = self._either.get(pair, 0) + TAUGHT
+        if together:
+            self._both[pair] = self._both.get(pair, 0) + TAUGHT
+            self._link(one, other)
+        self._near.clear()
+
+    def regraph(self, graph: ServiceGraph) -> None:
+        """Go on with another graph; what was learned stays."""
+        self._graph = graph
+        self._near.clear()
+
+    def _link(self, one: str, other: str) -> None:
+        if len(self._linked) < MOST_PAIRS:
+            self._linked.setdefault(one, set()).add(other)
+            self._linked.setdefault(other, set()).add(one)
+            self._near.clear()
+
+    def snapshot(self) -> dict[str, object]:
+        """Return what was learned."""
+        pairs = sorted(self._either)
+        return {
+            "calls": [[*pair, self._both.get(pair, 0), self._either[pair]] for pair in pairs],
+            "began": [[name, count] for name, count in self._began.items()],
+            "together": [[*pair, count] for pair, count in self._together.items()],
+            "linked": sorted([one, other] for one, others in self._linked.items() for other in others if one < other),
+        }
+
+    def restore(self, state: dict[str, list[list[object]]]) -> None:
+        """Go on from a snapshot."""
+        for one, other, both, either in state["calls"]:
+            self._either[(str(one), str(other))] = int(str(either))
+            if both:
+                self._both[(str(one), str(other))] = int(str(both))
+        self._began = {str(name): int(str(count)) for name, count in state["began"]}
+        self._together = {(str(one), str(other)): int(str(count)) for one, other, count in state["together"]}
+        for one, other in state["linked"]:
+            self._link(str(one), str(other))
+
+
+def _pair(one: str, other: str) -> Pair:
+    return (one, other) if one < other else (other, one)
+
+
+def _bound(counts: dict[Pair, int] | dict[str, int]) -> None:
+    """Drop the half with the smallest counts where there are too many; of equal ones the oldest."""
+    if len(counts) > MOST_PAIRS:
+        keep = sorted(counts.items(), key=lambda item: item[1])[len(counts) // 2 :]
+        counts.clear()
+        counts.update(keep)  # type: ignore[arg-type]

@@ -1,0 +1,300 @@
+"""Alerts → incidents: repetitions counted, planned work silenced, the rest grouped by time and call graph, pages limited.
+
+Alerts wait `settle_s` and are then taken in the order of their times, so the order in which they arrived does not matter, and
+neither does how often `advance` is called. What has to happen as time passes happens at fixed ticks of that same time.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final, Self
+
+from aiops.alert import Alert, Severity, alert_of_plain, microseconds_of, moment_of_us, plain_alert
+from aiops.correlation.board import Board, OpenIncident, of_plain, plain
+from aiops.correlation.config import CorrelationConfig
+from aiops.correlation.grouping import Grouping, loose
+from aiops.correlation.outcome import Fate, HeldBack, Outcome, Page
+from aiops.correlation.page_limit import PageLimit
+from aiops.correlation.rate import SECOND_US, MinuteRate, StormBreaker
+from aiops.correlation.suppression import Suppression
+from aiops.errors import ContractError, StateError
+from aiops.graph import ServiceGraph
+from aiops.incident import Incident, IncidentState
+
+TICK_US: Final = 10 * SECOND_US
+AHEAD_US: Final = 60 * SECOND_US
+"""How far an alert's clock may be ahead; one that is farther ahead is taken as of now."""
+VERSION: Final = 1
+_WAITING = (IncidentState.OPEN, IncidentState.MITIGATED)
+
+
+class Correlator:
+    """All open incidents of a system. Memory: open incidents and alerts that settle, both bounded by rate. Not thread-safe."""
+
+    def __init__(
+        self, graph: ServiceGraph, config: CorrelationConfig | None = None, suppression: Suppression | None = None
+    ) -> None:
+        self._config = config or CorrelationConfig()
+        self._suppression = suppression or Suppression()
+        self._board = Board(self._config.most_alerts)
+        self._grouping = Grouping(graph, self._config, self._board)
+        self._storm = StormBreaker(self._config.storm_per_min)
+        self._new = MinuteRate()
+        self._pages = PageLimit(self._config.pages_per_hour, self._config.kept_for_critical)
+        self._settling: list[Alert] = []
+        self._now_us = 0
+        self._next_tick_us = 0
+        self._late = 0
+        self._loose: set[str] = set()
+        self._changed: dict[str, OpenIncident] = {}
+        self._fates: list[Fate] = []
+        self._sent: list[Page] = []
+
+    def add(self, alerts: Iterable[Alert]) -> None:
+        """Take in alerts in any order; they count once they have settled."""
+        self._settling.extend(alerts)
+
+    def advance(self, now: datetime) -> Outcome:
+        """Take all alerts up to `settle_s` ago in order of time and return what changed; `now` must not go back.
+
+        Alerts that come later than that are taken as of now, and counted as late. O(alerts log alerts).
+        """
+        now_us = microseconds_of(now)
+        until_us = max(self._now_us, now_us - round(self._config.settle_s * SECOND_US))
+        due: list[tuple[int, str, str, Alert]] = []
+        kept: list[Alert] = []
+        for alert in self._settling:
+            at_us = microseconds_of(alert.ends_at or alert.starts_at)
+            if until_us <= at_us <= now_us + AHEAD_US:
+                kept.append(alert)
+                continue
+            self._late += at_us < self._now_us
+            at_us = min(max(at_us, self._now_us), until_us)
+            due.append((at_us, alert.fingerprint, alert.alert_id, alert))
+        self._settling = kept
+        for at_us, _, _, alert in sorted(due, key=lambda one: one[:3]):
+            self._pass(at_us)
+            self._fates.append(self._taken(alert, at_us))
+        self._pass(until_us)
+        return self._told(until_us)
+
+    def change(self, incident_id: str, state: IncidentState, at: datetime, by: str) -> Incident:
+        """Change an open incident's state by a person's word (acknowledged, mitigated, resolved) and return it.
+
+        Raises:
+            ContractError: no such incident is open, or the state cannot follow.
+        """
+        incident = self._board.incidents.get(incident_id)
+        if incident is None:
+            raise ContractError(f"incident_id={incident_id!r} is not open; list the open incidents, or look it up in the store")
+        incident.move(state, microseconds_of(at), f"{state} by {by}", by)
+        if state is IncidentState.RESOLVED:
+            self._close(incident)
+        return incident.as_incident()
+
+    def teach(self, one: str, other: str, together: bool) -> None:
+        """Take a person's word that alerts of two services belong together, or do not."""
+        self._grouping.closeness.teach(one, other, together)
+        self._loose |= loose(self._board.incidents.values())
+
+    def regraph(self, graph: ServiceGraph) -> None:
+        """Go on with another call graph; incidents that it takes apart split at the next tick."""
+        self._grouping.closeness.regraph(graph)
+        self._loose |= loose(self._board.incidents.values())
+
+    def suppress(self, suppression: Suppression) -> None:
+        """Replace all maintenance windows and silences; open incidents stay."""
+        self._suppression = suppression
+
+    def open_incidents(self) -> tuple[Incident, ...]:
+        """Return all open incidents, the oldest first."""
+        ordered = sorted(self._board.incidents.values(), key=lambda one: (one.opened_us, one.incident_id))
+        return tuple(incident.as_incident() for incident in ordered)
+
+    def _pass(self, at_us: int) -> None:
+        """Let time pass up to a moment: every tick on the way, as far as there is anything to do."""
+        while self._next_tick_us <= at_us:
+            if not self._board.incidents and not self._storm.active:
+                self._next_tick_us = (at_us // TICK_US + 1) * TICK_US
+                break
+            self._tick(self._next_tick_us)
+            self._next_tick_us += TICK_US
+        self._now_us = max(self._now_us, at_us)
+
+    def _tick(self, at_us: int) -> None:
+        self._storm.tick(at_us)
+        for incident in list(self._board.incidents.values()):
+            if at_us - incident.last_us >= self._config.quiet_s * SECOND_US:
+                incident.move(IncidentState.RESOLVED, at_us, f"no alert for {self._config.quiet_s:.0f} s")
+                self._close(incident)
+        if not self._storm.active:
+            self._split_loose(at_us)
+        for incident in self._held():
+            self._page(incident, at_us)
+
+    def _split_loose(self, at_us: int) -> None:
+        for incident_id in sorted(self._loose):
+            incident = self._board.incidents.get(incident_id)
+            for group in self._grouping.apart(incident)[1:] if incident is not None else ():
+                assert incident is not None
+                new = self._board.split(incident, group, at_us)
+                self._touch(incident)
+                self._touch(new)
+                self._page(new, at_us)
+        self._loose.clear()
+
+    def _taken(self, alert: Alert, at_us: int) -> Fate:
+        """Return what becomes of one alert."""
+        reason = self._suppression.reason(alert, moment_of_us(at_us))
+        if reason:
+            return Fate(alert.alert_id, alert.fingerprint, "", reason)
+        home = self._board.holding(alert.fingerprint)
+        if alert.ends_at is not None:
+            return self._ended(alert, home, at_us)
+        self._storm.add(at_us)
+        if home is not None:
+            reason = "repeated"
+        else:
+            self._new.add(at_us)
+            home, reason = self._home(alert, at_us)
+        self._board.file(home, alert, at_us)
+        if home.state is IncidentState.MITIGATED:
+            home.move(IncidentState.OPEN, at_us, f"{alert.service} {alert.name} fires again")
+        self._touch(home)
+        self._page(home, at_us)
+        return Fate(alert.alert_id, alert.fingerprint, home.incident_id, reason)
+
+    def _home(self, alert: Alert, at_us: int) -> tuple[OpenIncident, str]:
+        """Return the incident that takes in a new alert, merged from all that the alert shows to be one, and why."""
+        rate = self._new.per_minute(at_us)
+        storm = self._storm.active
+        related = (self._grouping.component if storm else self._grouping.related)(alert, at_us, rate)
+        if not related:
+            if not storm:
+                far = self._grouping.far_and_young(alert.service, at_us, rate)
+                self._grouping.closeness.began(alert.service, far)
+            self._make_room(at_us)
+            home = self._board.open(alert, at_us)
+            home.note(at_us, f"{alert.service} {alert.name}: {alert.severity.name.lower()}")
+        else:
+            home = min(related, key=lambda one: (one.opened_us, one.incident_id))
+            for other in related:
+                if other is not home:
+                    self._board.merge(home, other, at_us)
+                    self._touch(other)
+        home.storm = home.storm or storm
+        return home, "opened" if not related else "storm" if storm else "joined"
+
+    def _ended(self, alert: Alert, home: OpenIncident | None, at_us: int) -> Fate:
+        if home is None:
+            return Fate(alert.alert_id, alert.fingerprint, "", "ended: of no open incident")
+        entry = home.entries[alert.fingerprint]
+        entry.ended, entry.last_us = True, max(entry.last_us, at_us)
+        home.alert_count += 1
+        home.last_us = max(home.last_us, at_us)
+        self._touch(home)
+        self._loose |= loose((home,))
+        firing = any(not one.ended for one in home.entries.values())
+        if not firing and home.state in (IncidentState.OPEN, IncidentState.ACKNOWLEDGED):
+            home.move(IncidentState.MITIGATED, at_us, "all of its alerts have ended")
+        return Fate(alert.alert_id, alert.fingerprint, home.incident_id, "ended")
+
+    def _page(self, incident: OpenIncident, at_us: int) -> None:
+        """Send a page for an incident that deserves one and has none, as far as the budget goes."""
+        if incident.notified_us or incident.state not in _WAITING or not self._deserves(incident):
+            return
+        if not self._pages.take(at_us, incident.severity):
+            if not incident.held_us:
+                incident.held_us = at_us
+                incident.note(at_us, "page held back: the budget of the hour is used up")
+                self._touch(incident)
+            return
+        waited = (at_us - incident.held_us) / SECOND_US if incident.held_us else 0.0
+        incident.notified_us = at_us
+        incident.note(at_us, "page sent")
+        self._touch(incident)
+        services = tuple(incident.services)
+        page = Page(incident.incident_id, moment_of_us(at_us), incident.severity, services, incident.alert_count, waited)
+        self._sent.append(page)
+
+    def _deserves(self, incident: OpenIncident) -> bool:
+        if incident.severity is not Severity.WARNING:
+            return incident.severity is Severity.CRITICAL
+        return len(incident.entries) >= self._config.least_alerts or incident.alert_count > self._config.least_alerts
+
+    def _make_room(self, at_us: int) -> None:
+        """Resolve the incident that has been quiet longest where there are too many."""
+        if len(self._board.incidents) >= self._config.most_open:
+            oldest = min(self._board.incidents.values(), key=lambda one: (one.last_us, one.incident_id))
+            oldest.move(IncidentState.RESOLVED, at_us, f"quiet longest of {self._config.most_open} open incidents")
+            self._close(oldest)
+
+    def _close(self, incident: OpenIncident) -> None:
+        self._touch(incident)
+        self._board.remove(incident)
+        if not incident.storm:
+            self._grouping.closeness.learn(tuple(incident.services))
+
+    def _touch(self, incident: OpenIncident) -> None:
+        self._changed[incident.incident_id] = incident
+
+    def _held(self) -> list[OpenIncident]:
+        """Return the incidents that deserve a page and wait for the budget, the worst first."""
+        open_ones = self._board.incidents.values()
+        waiting = [one for one in open_ones if one.held_us and not one.notified_us and one.state in _WAITING]
+        return sorted(waiting, key=lambda one: (-one.severity, one.opened_us, one.incident_id))
+
+    def held_back(self) -> tuple[HeldBack, ...]:
+        """Return what deserves a page and waits for the budget, the worst first."""
+        return tuple(HeldBack(one.incident_id, moment_of_us(one.held_us), one.severity) for one in self._held())
+
+    def _told(self, at_us: int) -> Outcome:
+        changed = sorted(self._changed.values(), key=lambda one: (one.opened_us, one.incident_id))
+        storm = self._storm.figures(at_us)
+        outcome = Outcome(
+            tuple(self._fates),
+            tuple(one.as_incident() for one in changed),
+            tuple(self._sent),
+            self.held_back(),
+            storm,
+            self._late,
+        )
+        self._fates, self._sent, self._changed = [], [], {}
+        return outcome
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the whole state as plain data (numbers, texts, lists, dicts); take it between two calls of `advance`."""
+        return {
+            "version": VERSION,
+            "settling": [plain_alert(alert) for alert in self._settling],
+            "clock": [self._now_us, self._next_tick_us, self._late],
+            "storm": self._storm.snapshot(),
+            "new": self._new.snapshot(),
+            "pages": self._pages.snapshot(),
+            "closeness": self._grouping.closeness.snapshot(),
+            "incidents": [plain(incident) for incident in self._board.incidents.values()],
+            "loose": sorted(self._loose),
+        }
+
+    def restore(self, state: dict[str, Any]) -> Self:
+        """Go on from a snapshot, in a correlator made with the same graph, settings and suppression; return it.
+
+        Raises:
+            StateError: the snapshot is of another version, or damaged.
+        """
+        if state.get("version") != VERSION:
+            raise StateError(
+                f"correlation snapshot: version={state.get('version')!r}, this program reads {VERSION}; start afresh"
+            )
+        try:
+            self._settling = [alert_of_plain(told) for told in state["settling"]]
+            self._now_us, self._next_tick_us, self._late = state["clock"]
+            self._storm.restore(state["storm"])
+            self._new.restore(state["new"])
+            self._pages.restore(state["pages"])
+            self._grouping.closeness.restore(state["closeness"])
+            for told in state["incidents"]:
+                self._board.put(of_plain(told))
+            self._loose = set(state["loose"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(f"correlation snapshot: damaged ({error!r}); restore an older one") from error
+        return self

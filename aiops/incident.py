@@ -1,0 +1,104 @@
+"""Incidents: what a person is paged for. A state machine with a timeline; every change is a new value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from aiops.alert import Severity
+from aiops.errors import ContractError
+
+MOST_EVENTS: Final = 200
+"""Events that a timeline keeps: the first one and the newest."""
+
+
+class IncidentState(StrEnum):
+    """Where an incident stands."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    MITIGATED = "mitigated"
+    RESOLVED = "resolved"
+    MERGED = "merged"
+
+
+NEXT_STATES: Final[Mapping[IncidentState, frozenset[IncidentState]]] = {
+    IncidentState.OPEN: frozenset(IncidentState) - {IncidentState.OPEN},
+    IncidentState.ACKNOWLEDGED: frozenset({IncidentState.MITIGATED, IncidentState.RESOLVED, IncidentState.MERGED}),
+    IncidentState.MITIGATED: frozenset({IncidentState.OPEN, IncidentState.RESOLVED, IncidentState.MERGED}),
+    IncidentState.RESOLVED: frozenset(),
+    IncidentState.MERGED: frozenset(),
+}
+"""What may follow what; a mitigated incident opens again when one of its alerts does."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEvent:
+    """Something that happened to an incident, by whom ("correlator" or a person)."""
+
+    at: datetime
+    what: str
+    by: str = "correlator"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEntry:
+    """All repetitions of one fingerprint in an incident; `ended` = its last word was that it is over."""
+
+    fingerprint: str
+    service: str
+    name: str
+    severity: Severity
+    first_seen: datetime
+    last_seen: datetime
+    count: int = 1
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """An incident at one moment. `services` in order of appearance; `anchor` showed it first; `alert_count` counts repetitions.
+
+    `merged_into` names the incident that goes on in its place, "" otherwise; `storm` = opened or fed by the storm breaker.
+    """
+
+    incident_id: str
+    state: IncidentState
+    severity: Severity
+    opened_at: datetime
+    updated_at: datetime
+    anchor: str
+    services: tuple[str, ...]
+    alerts: tuple[AlertEntry, ...]
+    alert_count: int
+    timeline: tuple[TimelineEvent, ...]
+    notified_at: datetime | None = None
+    merged_into: str = ""
+    storm: bool = False
+
+
+def may_follow(before: IncidentState, after: IncidentState, incident_id: str) -> None:
+    """Check a transition.
+
+    Raises:
+        ContractError: the state cannot follow.
+    """
+    if after not in NEXT_STATES[before]:
+        allowed = ", ".join(sorted(NEXT_STATES[before])) or "nothing: it is closed"
+        raise ContractError(f"incident {incident_id}: state={after} cannot follow {before}; possible: {allowed}")
+
+
+def transitioned(incident: Incident, state: IncidentState, event: TimelineEvent) -> Incident:
+    """Return the incident in its next state, with the event on its timeline.
+
+    Raises:
+        ContractError: the state cannot follow.
+    """
+    may_follow(incident.state, state, incident.incident_id)
+    return replace(incident, state=state, updated_at=event.at, timeline=kept_events((*incident.timeline, event)))
+
+
+def kept_events(events: tuple[TimelineEvent, ...]) -> tuple[TimelineEvent, ...]:
+    """Return at most `MOST_EVENTS` of a timeline: the first and the newest."""
+    return events if len(events) <= MOST_EVENTS else (events[0], *events[-(MOST_EVENTS - 1) :])
