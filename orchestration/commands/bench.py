@@ -130,3 +130,27 @@ def breach(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
     if not as_json:
         rows = [(name.replace("_", " "), one["pr_auc"], one["precision_at_half"]) for name, one in rankings.items()]
         print_table("Ranked by", ("what", "PR-AUC", "precision at recall .5"), rows)
+
+
+@bench.command("tiers")
+def tiers(
+    seed: Annotated[int, typer.Option("--seed", help="of the simulated telemetry")] = 11,
+    services: Annotated[int, typer.Option("--services", help="simulated services, 8 series each", min=3, max=50)] = 10,
+    replay_h: Annotated[float, typer.Option("--hours", help="hours replayed after six days of history", min=1, max=48)] = 12.0,
+    out: Annotated[Path | None, typer.Option("--out", help="CSV of the tiers' latency and cost")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure latency and cost of each tier, and the share of points that leaves tier 1, with all processes running."""
+    from dataclasses import asdict
+
+    from orchestration.bench.tiers import bench_tiers
+    from orchestration.bench.tiers_world import WorldConfig
+
+    facts = asdict(bench_tiers(WorldConfig(seed, services, replay_h=replay_h), out, say))
+    if as_json:
+        print_json(facts)
+        return
+    rows = facts.pop("tiers")
+    print_table("Tiers", tuple(rows[0]), [tuple(row.values()) for row in rows])
+    together = facts.pop("end_to_end")
+    print_facts("All together", facts | together)

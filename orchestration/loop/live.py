@@ -75,6 +75,10 @@ class LiveLoop:
         """Return the load that runs beside the replay."""
         return self._load
 
+    def pid(self, name: str) -> int:
+        """Return the process number of a child: scorer or consumer."""
+        return next(child.process.pid for child in self._children.children if child.spec.name == name)
+
     def start_load(self, rows: pa.Table) -> None:
         """Ask the service about `rows` (service vectors) again and again until the end; not where there is nobody to answer."""
         if self._champion:
