@@ -16,6 +16,7 @@ from aiops.types import FloatArray, IntArray
 
 ESTABLISHED: Final = "established"
 NO_BAND: Final = "no band for this series"
+UNSEEN: Final = "no band for this time: the history holds no such hour of such a day"
 TAIL_SHARES: Final = (0.1, 0.01, 0.001)
 """Shares of a series' history for which `SeriesBands.tail` says how far it went."""
 _US: Final = 1_000_000
@@ -87,7 +88,8 @@ def judge(bands: Sequence[SeriesBands | None], code: IntArray, time_us: IntArray
             continue
         out[:3, rows] = band_at(band, time_us[rows])
         for row in rows.tolist():
-            status[row] = status_at(band, int(time_us[row]))
+            said = status_at(band, int(time_us[row]))
+            status[row] = UNSEEN if said == ESTABLISHED and np.isnan(out[0, row]) else said
         out[3, rows] = rarity(distance(value[rows], out[0, rows], out[1, rows], out[2, rows]), band.tail)
     expected, lower, upper, rare = out
     return Judged(expected, lower, upper, score_of(distance(value, expected, lower, upper)), rare, tuple(status))

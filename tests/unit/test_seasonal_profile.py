@@ -216,3 +216,14 @@ def test_the_bound_scores_half_whatever_the_side() -> None:
     np.testing.assert_array_equal(far, [1.0, 1.0, 0.0, np.nan])
     no_width = distance(np.array([5.0, 5.1]), np.full(2, 5.0), np.full(2, 5.0), np.full(2, 5.0))
     np.testing.assert_array_equal(no_width, [0.0, np.inf])
+
+
+def test_an_hour_that_was_never_seen_is_unknown_and_says_so() -> None:
+    points, at_us = history(10), MONDAY_US + 10 * DAY_US
+    hour = points.time_us % DAY_US // 3_600_000_000
+    bands = fit_bands(SeriesPoints("a|b", points.time_us[hour != 3], points.value[hour != 3]), at_us, CONFIG)
+    assert bands.status == ESTABLISHED
+    times = at_us + np.array([3.5, 12.0]) * 3_600_000_000
+    judged = judge([bands], np.zeros(2, np.int64), times.astype(np.int64), np.array([100.0, 100.0]))
+    np.testing.assert_array_equal(np.isnan(judged.score), [True, False])
+    assert judged.status == ("no band for this time: the history holds no such hour of such a day", ESTABLISHED)
