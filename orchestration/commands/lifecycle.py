@@ -81,7 +81,7 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """List model versions with alias, gate decision and reason; or the audit log."""
-    from models.catalog import MODELS
+    from models.catalog import TRAINED
     from orchestration.pipeline.deployment import list_models
     from orchestration.workspace import Workspace
 
@@ -94,7 +94,7 @@ def models(
         lines = [[getattr(entry, head) for head in heads] for entry in entries]
         print_json([asdict(entry) for entry in entries]) if as_json else print_table("Audit log", heads, lines)
         return
-    listed = list_models(workspace, (name,) if name else tuple(MODELS))
+    listed = list_models(workspace, (name,) if name else tuple(TRAINED))
     if as_json:
         print_json(listed)
         return
@@ -144,7 +144,7 @@ def verdict(
 def _refuse_unknown(name: str) -> None:
     """Raise ModelNotFound for a name that the catalogue does not have."""
     from aiops.errors import ModelNotFound
-    from models.catalog import MODELS
+    from models.catalog import TRAINED
 
-    if name not in MODELS:
-        raise ModelNotFound(f"model {name!r} is not known; name one of {', '.join(MODELS)}")
+    if name not in TRAINED:
+        raise ModelNotFound(f"model {name!r} is not known; name one of {', '.join(TRAINED)}")

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from aiops.errors import ConfigurationError
 from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
-from models.catalog import MODELS
+from models.catalog import TRAINED
 from orchestration.home_lock import LOCK, MARKER
 from orchestration.loop import parity
 from orchestration.loop.live import LiveLoop
@@ -214,7 +214,7 @@ class Run:
                 self._say(line)
 
     def _note_tenure(self, since: datetime) -> None:
-        self.story.tenures.append((since, {name: current_version(self._workspace, name) for name in MODELS}))
+        self.story.tenures.append((since, {name: current_version(self._workspace, name) for name in TRAINED}))
 
     def _load_rows(self) -> pa.Table:
         """Return a few service vectors of the history to ask the service about."""
