@@ -1,7 +1,11 @@
-"""Calibration of margins to probabilities: Platt's logistic map, fitted on its own slice, stored as two numbers.
+"""Calibration of margins to probabilities: Platt's logistic map, fitted on its own slice, stored as two or three numbers.
+
+Where part of what happens cannot be told from the margin at all, no logistic curve is right: the many rows without any sign of it
+flatten the slope for the few with one. A floor, the chance of that part, leaves the curve to the rest (`fit_floored`).
 
 Source: Platt, "Probabilistic outputs for support vector machines", 1999; fitted as in Lin, Lin, Weng, "A note on Platt's
-probabilistic outputs", 2007 (Newton steps with back-tracking, smoothed targets).
+probabilistic outputs", 2007 (Newton steps with back-tracking, smoothed targets). The floor: "guessing" in item response theory,
+Birnbaum 1968, fitted by expectation-maximisation (Dempster, Laird, Rubin 1977).
 """
 
 from dataclasses import dataclass
@@ -12,18 +16,22 @@ from aiops.errors import TrainingImpossible
 from aiops.types import FloatArray
 
 STEPS = 100
+ROUNDS = 50
+SETTLED = 1e-3
+"""Relative change of the floor below which it is found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Platt:
-    """p = 1 / (1 + exp(-(slope * margin + intercept))); slope > 0 keeps the order of the margins."""
+    """p = floor + (1 - floor) / (1 + exp(-(slope * margin + intercept))); slope > 0 keeps the order of the margins."""
 
     slope: float
     intercept: float
+    floor: float = 0.0
 
     def __call__(self, margin: FloatArray) -> FloatArray:
         """Return probabilities in 0..1; NaN stays NaN."""
-        return sigmoid(self.slope * margin + self.intercept)
+        return self.floor + (1.0 - self.floor) * sigmoid(self.slope * margin + self.intercept)
 
 
 def sigmoid(value: FloatArray) -> FloatArray:
@@ -56,6 +64,39 @@ def fit_platt(margin: FloatArray, label: FloatArray, weight: FloatArray | None =
     if slope < 1e-3:
         slope, intercept = _newton(margin, target, weights, fixed_slope=1e-3)
     return Platt(slope, intercept)
+
+
+def fit_floored(margin: FloatArray, label: FloatArray) -> Platt:
+    """Return the logistic map above a floor of margins (n,) to labels (n,) in {0, 1}; the plain one where that is as likely.
+
+    A label 1 has one of two causes: one that the margin cannot show, with the floor's chance, or one that it does. Each round
+    shares the labels out between them and fits both anew; deterministic, at most `ROUNDS` of them.
+
+    Raises:
+        TrainingImpossible: the labels hold only one class.
+    """
+    plain = fit_platt(margin, label)
+    positive, weights = label > 0, np.ones_like(margin)
+    count = float(positive.sum())
+    found = Platt(plain.slope, plain.intercept, 0.3 * count / label.size)
+    for _ in range(ROUNDS):
+        shown = sigmoid(found.slope * margin + found.intercept)
+        chance = found.floor + (1.0 - found.floor) * shown
+        target = np.where(positive, (count + 1) / (count + 2) * shown / chance, 1 / (label.size - count + 2))
+        floor = float((found.floor / chance[positive]).sum()) / label.size
+        slope, intercept = _newton(margin, target, weights, fixed_slope=None)
+        settled = abs(floor - found.floor) <= SETTLED * found.floor
+        found = Platt(slope, intercept, floor)
+        if settled:
+            break
+    better = found.slope >= 1e-3 and log_loss(label, found(margin)) < log_loss(label, plain(margin))
+    return found if better else plain
+
+
+def log_loss(label: FloatArray, probability: FloatArray) -> float:
+    """Return the mean negative log likelihood of labels in {0, 1}; probabilities are kept 1e-12 from 0 and 1."""
+    p = np.clip(probability, 1e-12, 1.0 - 1e-12)
+    return float(-np.where(label > 0, np.log(p), np.log1p(-p)).mean())
 
 
 def _newton(margin: FloatArray, target: FloatArray, weight: FloatArray, fixed_slope: float | None) -> tuple[float, float]:

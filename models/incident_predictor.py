@@ -19,7 +19,7 @@ from aiops.labels import HORIZONS_MIN
 from aiops.types import FloatArray, State
 from data_contracts.schemas import NEIGHBOURS, SERVICE_FEATURES
 from models.artifact import array_names, names_array, state_array
-from models.calibration import Platt, fit_platt
+from models.calibration import Platt, fit_floored, fit_platt
 from models.service_rows import CALENDAR
 
 LARGEST: Final = 1e30
@@ -88,9 +88,9 @@ class IncidentPredictor:
         return cls(config.features, outputs, boosters, trends, identity, np.full(len(outputs), 0.5))
 
     def calibrated(self, rows: FloatArray, labels: FloatArray) -> "IncidentPredictor":
-        """Return the same boosters with Platt maps fitted on an unseen slice; raises TrainingImpossible."""
+        """Return the same boosters with calibration fitted on an unseen slice; raises TrainingImpossible."""
         margins = self.margins(rows)
-        maps = tuple(fit_platt(margins[:, column], labels[:, column]) for column in range(len(self.outputs)))
+        maps = tuple(fit_floored(margins[:, column], labels[:, column]) for column in range(len(self.outputs)))
         return replace(self, calibration=maps)
 
     def with_thresholds(self, thresholds: FloatArray) -> "IncidentPredictor":
@@ -121,7 +121,8 @@ class IncidentPredictor:
         """Return (n, features) contributions to the calibrated log odds of the last output; positive = more likely.
 
         TreeSHAP of the trees, and to minutes_to_limit what its trend adds beyond that of "no end in sight". They add up, with
-        `base()`, to the log odds of the last booster. NaN for rows that score NaN. O(n trees depth**2).
+        `base()`, to the log odds of the last booster, above the calibration's floor. NaN for rows that score NaN.
+        O(n trees depth**2).
         """
         if not len(rows):
             return np.empty((0, len(self.features)))
@@ -142,12 +143,12 @@ class IncidentPredictor:
         return (bias + start) * self.calibration[-1].slope + self.calibration[-1].intercept
 
     def state(self) -> State:
-        """Return boosters as UBJ bytes (`p_5min.ubj`, …), calibration (outputs, 2), thresholds and names."""
+        """Return boosters as UBJ bytes (`p_5min.ubj`, …), calibration (outputs, 3), thresholds and names."""
         boosters = zip(self.outputs, self.boosters, strict=True)
         return {
             **{f"{name}.ubj": np.frombuffer(bytes(booster.save_raw("ubj")), dtype=np.uint8) for name, booster in boosters},
             "trends": np.array([[platt.slope, platt.intercept] for platt in self.trends]),
-            "calibration": np.array([[platt.slope, platt.intercept] for platt in self.calibration]),
+            "calibration": np.array([[platt.slope, platt.intercept, platt.floor] for platt in self.calibration]),
             "thresholds": self.thresholds,
             "features": names_array(self.features),
             "outputs": names_array(self.outputs),
@@ -163,11 +164,13 @@ class IncidentPredictor:
         features, outputs = array_names(state_array(state, "features")), array_names(state_array(state, "outputs"))
         trends, calibration = state_array(state, "trends"), state_array(state, "calibration")
         thresholds = state_array(state, "thresholds")
-        if not trends.shape == calibration.shape == (len(outputs), 2) or thresholds.shape != (len(outputs),):
+        count = len(outputs)
+        fitting = trends.shape == (count, 2) and calibration.shape in {(count, 2), (count, 3)}
+        if not fitting or thresholds.shape != (count,):
             shapes = f"trends {trends.shape}, calibration {calibration.shape} or thresholds {thresholds.shape}"
             raise ArtifactError(f"{shapes} do not fit the outputs {outputs}; save the model again")
         boosters = tuple(_booster(state_array(state, f"{name}.ubj").tobytes(), len(features), name) for name in outputs)
-        starts, maps = (tuple(Platt(float(a), float(b)) for a, b in pairs) for pairs in (trends, calibration))
+        starts, maps = (tuple(Platt(*map(float, numbers)) for numbers in rows) for rows in (trends, calibration))
         return cls(features, outputs, boosters, starts, maps, thresholds)
 
     def _known(self, rows: FloatArray) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":

@@ -5,10 +5,12 @@ from functools import cache
 import numpy as np
 import pytest
 from checks.service_frames import history
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aiops.errors import ArtifactError, ModelError, TrainingImpossible
 from aiops.labels import HorizonLabels, horizon_labels
-from models.calibration import fit_platt, sigmoid
+from models.calibration import fit_floored, fit_platt, log_loss, sigmoid
 from models.evaluation import average_precision
 from models.incident_predictor import IncidentPredictor, PredictorConfig
 from models.service_rows import at, rows_of
@@ -170,6 +172,45 @@ def test_platt_recovers_the_map_and_keeps_the_order() -> None:
     assert np.isfinite([separable.slope, separable.intercept]).all()
     with pytest.raises(ModelError, match="both classes"):
         fit_platt(margin, np.zeros_like(margin))
+
+
+def unforeseeable(seed: int, floor: float, rows: int = 60_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return margins, labels and their true chances: most rows have no sign of anything, some a strong one."""
+    rng = np.random.default_rng(seed)
+    margin = np.where(rng.random(rows) < 0.95, rng.normal(-7, 0.5, rows), rng.normal(-2, 2.5, rows))
+    chance = floor + (1 - floor) * sigmoid(2.5 * margin + 2.0)
+    return margin, (rng.random(rows) < chance).astype(np.float64), chance
+
+
+def test_what_no_margin_shows_is_a_floor_and_the_rest_is_calibrated() -> None:
+    margin, label, _ = unforeseeable(0, 0.004)
+    floored, plain = fit_floored(margin, label), fit_platt(margin, label)
+    assert floored.floor == pytest.approx(0.004, rel=0.3)
+    assert floored.slope == pytest.approx(2.5, rel=0.2)
+    margin, label, chance = unforeseeable(1, 0.004)
+    errors = [np.abs(fitted(margin) - chance)[margin > -5].mean() for fitted in (floored, plain)]
+    assert errors[0] < 0.5 * errors[1]
+    assert log_loss(label, floored(margin)) < log_loss(label, plain(margin))
+
+
+@given(st.integers(0, 1000), st.floats(0.0, 0.05))
+@settings(max_examples=15, deadline=None)
+def test_a_floor_never_makes_the_labels_less_likely_nor_turns_the_order_around(seed: int, floor: float) -> None:
+    margin, label, _ = unforeseeable(seed, floor, 400)
+    label[np.argmax(margin)], label[np.argmin(margin)] = 1.0, 0.0
+    fitted = fit_floored(margin, label)
+    assert log_loss(label, fitted(margin)) <= log_loss(label, fit_platt(margin, label)(margin)) + 1e-12
+    chances = fitted(np.sort(margin))
+    assert (np.diff(chances) >= 0).all()
+    assert 0.0 <= fitted.floor <= label.mean()
+    assert ((chances >= 0) & (chances <= 1)).all()
+
+
+def test_a_model_of_before_without_a_floor_is_read() -> None:
+    state = dict(trained().model.state())
+    model = IncidentPredictor.from_state({**state, "calibration": state["calibration"][:, :2]})
+    assert [one.floor for one in model.calibration] == [0.0] * 3
+    assert [one.slope for one in model.calibration] == [one.slope for one in trained().model.calibration]
 
 
 def test_a_damaged_booster_is_refused() -> None:
