@@ -97,10 +97,14 @@ BEGINS = START + timedelta(hours=86)
 
 
 @cache
+def quiet(seed: int) -> pa.Table:
+    """Return four days of a calm application."""
+    return pa.concat_tables(simulate(replace(CALM, seed=seed, hours=96.0, gap_share=0.0)).telemetry())
+
+
+@cache
 def quiet_series(seed: int, metric: str) -> pa.Table:
-    """Return four days of one series of a calm application."""
-    config = replace(CALM, seed=seed, hours=96.0, gap_share=0.0)
-    table = pa.concat_tables(simulate(config).telemetry())
+    table = quiet(seed)
     owner, kind = (np.array(table[name].cast(pa.string()).to_pylist()) for name in ("service", "metric"))
     return table.filter(pa.array((owner == "checkout") & (kind == metric)))
 
