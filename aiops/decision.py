@@ -62,7 +62,7 @@ def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context:
         candidates: n rows.
         opinions: by tier (2, 3), n rows each; a tier that is absent was not asked.
         context: of n rows.
-        revision: 0 or 1.
+        revision: of all rows.
 
     Raises:
         ContractError: an opinion or the context has another number of rows.
@@ -73,10 +73,9 @@ def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context:
     rulings = [_rule(point, row, opinions, route) for row, (point, route) in enumerate(zip(points, context.routes, strict=True))]
     bands = [_band_of(row, point, ruling, opinions) for row, (point, ruling) in enumerate(zip(points, rulings, strict=True))]
     services = [str(name) for name in candidates.column("service").to_pylist()]
-    ticks: list[int] = candidates.column("event_timestamp").cast(pa.int64()).to_numpy().tolist()
     told = zip(points, context.characters, rulings, strict=True)
     columns: dict[str, Any] = {
-        "detection_id": [detection_id(service, tick, KIND) for service, tick in zip(services, ticks, strict=True)],
+        "detection_id": _ids(services, candidates.column("event_timestamp")),
         "revision": np.full(count, revision, dtype=np.int32),
         "timestamp": candidates.column("event_timestamp"),
         "service": services,
@@ -94,6 +93,11 @@ def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context:
     }
     arrays = [_array(columns[field.name], field.type) for field in DETECTIONS]
     return pa.RecordBatch.from_arrays(arrays, schema=DETECTIONS)
+
+
+def _ids(services: Sequence[str], ticks: "pa.Array[Any]") -> list[str]:
+    times: list[int] = ticks.cast(pa.int64()).to_numpy().tolist()
+    return [detection_id(service, tick, KIND) for service, tick in zip(services, times, strict=True)]
 
 
 def _array(values: Any, kind: pa.DataType) -> "pa.Array[Any]":

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.types import FloatArray, IntArray
-from data_contracts.schemas import SERIES_CHARACTER
+from data_contracts.character_schema import SERIES_CHARACTER
 
 DAY_US: Final = 86_400_000_000
 SLOT_US: Final = 3_600_000_000
@@ -30,7 +30,7 @@ _NORMAL: Final = 1.4826
 
 @dataclass(frozen=True, slots=True)
 class SeriesCharacter:
-    """Measured over `points` points; NaN = unknown. A row of `schemas.SERIES_CHARACTER`."""
+    """Measured over `points` points; NaN = unknown. A row of `character_schema.SERIES_CHARACTER`."""
 
     points: int
     step_s: float
@@ -152,7 +152,7 @@ def rarity(value: float, character: SeriesCharacter) -> str:
 
 
 def characters_of(rows: pa.Table) -> dict[str, SeriesCharacter]:
-    """Return the characters by series "service|metric" of rows of `schemas.SERIES_CHARACTER`; null = NaN."""
+    """Return the characters by series "service|metric" of rows of `character_schema.SERIES_CHARACTER`; null = NaN."""
     names = [f"{service}|{metric}" for service, metric in zip(*(rows.column(c).to_pylist() for c in _KEYS), strict=True)]
     points: list[int] = rows.column("points").to_pylist()  # type: ignore[assignment]
     numbers = [rows.column(name).to_numpy().astype(np.float64).tolist() for name in _NUMBERS]
@@ -162,7 +162,7 @@ def characters_of(rows: pa.Table) -> dict[str, SeriesCharacter]:
 
 
 def character_rows(measured_at: datetime, found: Mapping[tuple[str, str], SeriesCharacter]) -> pa.Table:
-    """Return rows of `schemas.SERIES_CHARACTER`, ascending by (service, metric); NaN becomes null."""
+    """Return rows of `character_schema.SERIES_CHARACTER`, ascending by (service, metric); NaN becomes null."""
     keys = sorted(found)
     columns: dict[str, Any] = {
         "measured_at": [measured_at] * len(keys),

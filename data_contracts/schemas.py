@@ -36,7 +36,6 @@ SERVICE_FEATURES: Final[tuple[str, ...]] = (
 )
 """Features of one service at one tick, float64, NaN = unknown."""
 
-
 SEQUENCE_SIGNALS: Final = tuple(f"{signal}_{statistic}" for signal in SIGNALS for statistic in ("worst", "level"))
 SEQUENCE_STEPS: Final = 12
 SEQUENCE_STEP_TICKS: Final = 5
@@ -108,11 +107,7 @@ REJECTED: Final = _schema(
     _field("reject_id", NAME, meaning="deterministic id of the row and its reason"),
     _field("source", NAME),
     _field("field", NAME),
-    _field(
-        "reason",
-        NAME,
-        meaning="one of REJECT_REASONS",
-    ),
+    _field("reason", NAME, meaning="one of REJECT_REASONS"),
     _field("detail", NAME, meaning="the value, the rule and the fix, in words"),
     _field("row", NAME, meaning="the row as JSON"),
 )
@@ -150,12 +145,7 @@ CANDIDATES: Final = _schema(
     "candidates",
     1,
     *SERVICE_FEATURES_TABLE,
-    _field(
-        "metric",
-        NAME,
-        nullable=True,
-        meaning="of the service's worst tier 1 point since the previous tick; null = no scored point",
-    ),
+    _field("metric", NAME, nullable=True, meaning="of the service's worst point since the previous tick; null = no scored point"),
     _field("value", pa.float64(), nullable=True, meaning="of that point"),
     _field("point_timestamp", TIMESTAMP, nullable=True, meaning="of that point"),
     _field("z", pa.float64(), nullable=True, meaning="signed robust z of that point"),
@@ -210,52 +200,16 @@ DETECTIONS: Final = _schema(
     _field("lower", pa.float64(), nullable=True),
     _field("upper", pa.float64(), nullable=True),
     _field(
-        "tier",
-        pa.int8(),
-        meaning="that decided: 1 = a series' own recent past, 2 = its seasonal band, 3 = the service as a whole; "
-        "expected and bounds are the band's where tier 2 decided, else tier 1's",
+        "tier", pa.int8(), meaning="that decided: 1 = a series' recent past, 2 = its seasonal band, 3 = the service as a whole"
     ),
     _field("model_version", NAME, meaning="of the deciding tier's model; empty = tier 1 by the catalogue's default levels"),
     _field("anomalous", pa.bool_()),
     _field("reason", NAME),
     _field(
-        "route",
-        NAME,
-        nullable=True,
-        meaning="first tier, confirming tiers in order, why, version of the routing; null in rows of version 1",
+        "route", NAME, nullable=True, meaning="first and confirming tiers, why, version of the routing; null before version 2"
     ),
 )
-
-SERIES_CHARACTER: Final = _schema(
-    "series_character",
-    1,
-    _field("measured_at", TIMESTAMP, meaning="event time: only points before it were looked at"),
-    _field("service", NAME),
-    _field("metric", NAME),
-    _field("points", pa.int64(), meaning="looked at"),
-    _field("step_s", pa.float64(), nullable=True, unit="s", meaning="median time between points"),
-    _field(
-        "seasonality",
-        pa.float64(),
-        nullable=True,
-        range="0..1",
-        meaning="share of the variation within days that the other days' profile explains; null = under two days",
-    ),
-    _field("intermittence", pa.float64(), nullable=True, range="0..1", meaning="share of the time without a point, or at 0"),
-    _field("noise", pa.float64(), nullable=True, meaning="robust spread from point to point over the level; null = level 0"),
-    *(
-        _field(name, pa.float64(), nullable=True, meaning=f"{share} of its points are {side}")
-        for name, share, side in (
-            ("lowest", "none", "lower"),
-            ("low_0_1pct", "0.1 %", "lower"),
-            ("low_1pct", "1 %", "lower"),
-            ("high_1pct", "1 %", "higher"),
-            ("high_0_1pct", "0.1 %", "higher"),
-            ("highest", "none", "higher"),
-        )
-    ),
-)
-"""What the history of each series is like: routing and explanations read it."""
+"""Findings. Expectation and bounds are those of tier 2 where it decided, else tier 1's."""
 
 PREDICTIONS: Final = _schema(
     "predictions",

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from aiops.errors import ContractError
 from data_contracts import schemas
+from data_contracts.character_schema import SERIES_CHARACTER
 from data_contracts.season_schema import SEASONAL_BANDS
 
 
@@ -36,7 +37,7 @@ LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
     "seasonal_bands": LakeTable(SEASONAL_BANDS, "event_timestamp"),
     "detections": LakeTable(schemas.DETECTIONS, "timestamp"),
     "predictions": LakeTable(schemas.PREDICTIONS, "timestamp"),
-    "series_character": LakeTable(schemas.SERIES_CHARACTER, "measured_at", partitioned=False, expires=False),
+    "series_character": LakeTable(SERIES_CHARACTER, "measured_at", partitioned=False, expires=False),
     "served": LakeTable(schemas.SERVED, "served_at"),
 }
 """Labels, verdicts and the graph are small and stay; everything else is kept for the days of the retention setting."""
