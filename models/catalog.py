@@ -9,6 +9,7 @@ from aiops.types import FloatArray, State
 
 MODELS: Final[Mapping[str, str]] = {
     "robust-stream": "models.detectors.robust_stream:RobustStream",
+    "series-surprise": "models.detectors.surprise:SeriesSurprise",
     "system-deviation": "models.detectors.system_deviation:SystemDeviation",
     "isolation-forest": "models.detectors.isolation_forest:IsolationForest",
     "labelled-trees": "models.detectors.labelled_trees:LabelledTrees",

@@ -69,6 +69,21 @@ def alerts(
         print_table(title, columns, [(day, *figures.values()) for day, figures in found.items()])
 
 
+@bench.command("storm")
+def storm(
+    seed: Annotated[int, typer.Option("--seed", help="seed of the storm", min=0)] = 1,
+    out: Annotated[Path | None, typer.Option("--out", help="file that the pages are written to, a JSON object a line")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send 10,000 alerts a minute for 5 minutes, with 30 true incidents in them, through the correlation."""
+    from dataclasses import asdict
+
+    from orchestration.bench.storm import bench_storm
+    from orchestration.bench.storm_alerts import StormConfig
+
+    _show("A storm of alerts", asdict(bench_storm(StormConfig(seed=seed), out, say)), as_json)
+
+
 @bench.command("petshop")
 def petshop(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
     """Rank the root cause of every PetShop issue below the folder `dataset`."""
@@ -154,3 +169,13 @@ def tiers(
     print_table("Tiers", tuple(rows[0]), [tuple(row.values()) for row in rows])
     together = facts.pop("end_to_end")
     print_facts("All together", facts | together)
+
+
+@bench.command("nab")
+def nab(path: CorpusPath, out: Out, three_sigma: ThreeSigma = False, as_json: AsJson = False) -> None:
+    """Score every row of the Numenta Anomaly Benchmark, series by series, at a threshold that is fixed for all."""
+    from dataclasses import asdict
+
+    from orchestration.bench.nab import run
+
+    _show("Series of the Numenta Anomaly Benchmark", asdict(run(path, out, three_sigma)), as_json)

@@ -27,6 +27,7 @@ from models.detectors.robust_stream import RobustStream
 from models.detectors.lstm_autoencoder import AutoencoderConfig, fit_autoencoder
 from models.detectors.sequence_autoencoder import SequenceAutoencoder
 from models.detectors.service_ensemble import ServiceEnsemble
+from models.detectors.surprise import SeriesSurprise
 from models.detectors.system_deviation import SystemDeviation
 from models.ensemble_training import EnsembleConfig, train_service_ensemble
 from models.incident_predictor import PredictorConfig
@@ -89,6 +90,7 @@ def vectors(model: VectorModel) -> FloatArray:
 
 POINT: dict[str, Callable[[], FittedModel]] = {
     "robust-stream": robust_stream,
+    "series-surprise": SeriesSurprise,
     "system-deviation": lambda: SystemDeviation.fit(grid_of([usual(700).batch()])),
 }
 """Point detectors: name -> how one is fitted (each call fits anew)."""

@@ -1,0 +1,233 @@
+"""State of the surprise detector for many series: rows in, scores out, batch by batch, with snapshot and restore."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from aiops.errors import ConfigurationError, StateError
+from aiops.series_index import DictionaryKeys
+from aiops.types import FloatArray, IntArray, SeriesBatch, State
+from models.artifact import array_names, names_array
+from models.detectors.surprise_kernels import (
+    DETAILS,
+    SurpriseArrays,
+    SurpriseParameters,
+    SurpriseRows,
+    empty_arrays,
+    grown,
+    stream_count,
+)
+from models.detectors.surprise_rows import by_slot, score_rows
+
+POWER: Final = 1.5
+"""Surprises are added as surprise ** 1.5: the kernels rely on it."""
+_NO_ROWS: Final = np.empty(0, np.int64)
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SurpriseConfig:
+    """Streams and alarm level; times of the day need event times in UTC, everything else counts rows.
+
+    `windows`: rows whose mean is compared with all earlier ones. `lags`: how far back similar stretches are searched (0 = not:
+    5 to 10 times as fast and a fifteenth of the memory). `day_share`: least weight of a new value in the mean of its time of
+    day. `alarm`: surprise (in nats, streams together) at which a row scores 0.5. After an alarm scores are halved for
+    `refractory_rows` rows. `beyond`: nats for each half octave beyond the greatest deviation of the past.
+
+    Raises:
+        ConfigurationError: a field is out of range.
+    """
+
+    windows: tuple[int, ...] = (1, 24, 72)
+    lags: int = 2048
+    lag_decay: float = 0.875
+    nearest_lag: int = 8
+    day_bins: int = 96
+    day_share: float = 0.02
+    warmup_rows: int = 32
+    learn_rows: int = 10
+    beyond: float = 0.7
+    alarm: float = 9.0
+    refractory_rows: int = 100
+    max_series: int = 10_000
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        self._require("windows", bool(self.windows) and all(1 <= rows <= 4096 for rows in self.windows), "hold rows in 1..4096")
+        self._require("lags", self.lags == 0 or 16 <= self.lags <= 65_536, "be 0 or in 16..65536")
+        self._require("lag_decay", 0.0 < self.lag_decay < 1.0, "lie between 0 and 1")
+        self._require("nearest_lag", 1 <= self.nearest_lag <= 16, "be in 1..16")
+        self._require("day_bins", 1 <= self.day_bins <= 1440, "be in 1..1440")
+        self._require("day_share", 0.0 < self.day_share <= 1.0, "lie above 0 and be at most 1")
+        self._require("warmup_rows", self.warmup_rows >= 1, "be 1 or more")
+        self._require("learn_rows", self.learn_rows >= 0, "not be negative")
+        self._require("beyond", 0.0 <= self.beyond < 100.0, "be in 0..100")
+        self._require("alarm", 0.0 < self.alarm < 1e6, "be positive")
+        self._require("refractory_rows", self.refractory_rows >= 0, "not be negative")
+        self._require("max_series", 1 <= self.max_series < 2**30, "be in 1..2**30")
+
+    def parameters(self) -> SurpriseParameters:
+        """Return the numbers that kernels read."""
+        windows = np.array(self.windows, np.int64)
+        return SurpriseParameters(
+            windows,
+            np.cumsum(windows) - windows,
+            self.warmup_rows,
+            self.learn_rows,
+            self.day_bins,
+            self.day_share,
+            self.beyond,
+            self.alarm**POWER,
+            self.refractory_rows,
+            self.lags,
+            self.lag_decay,
+            self.nearest_lag,
+        )
+
+    def numbers(self) -> FloatArray:
+        """Return all fields as (12 + W,) floats; `of_numbers` reads them."""
+        scalars = (
+            self.lags,
+            self.lag_decay,
+            self.nearest_lag,
+            self.day_bins,
+            self.day_share,
+            self.warmup_rows,
+            self.learn_rows,
+            self.beyond,
+            self.alarm,
+            self.refractory_rows,
+            self.max_series,
+        )
+        return np.array([_VERSION, *scalars, *self.windows], np.float64)
+
+    @classmethod
+    def of_numbers(cls, numbers: FloatArray) -> "SurpriseConfig":
+        """Return the configuration that `numbers` gave.
+
+        Raises:
+            StateError: they are of another version or too few.
+        """
+        if numbers.ndim != 1 or numbers.size < 13 or numbers[0] != _VERSION:
+            raise StateError(f"surprise configuration {numbers.tolist()} is not of version {_VERSION}; save the model again")
+        lags, decay, nearest, bins, share, warmup, learn, beyond, alarm, refractory, series = numbers[1:12].tolist()
+        windows = tuple(int(rows) for rows in numbers[12:])
+        whole = (int(warmup), int(learn))
+        return cls(windows, int(lags), decay, int(nearest), int(bins), share, *whole, beyond, alarm, int(refractory), int(series))
+
+    def bytes_per_series(self) -> int:
+        """Return the memory of one series, without its names."""
+        return sum(array.nbytes for array in empty_arrays(self.parameters(), 1))
+
+    def _require(self, name: str, holds: bool, rule: str) -> None:
+        if not holds:
+            raise ConfigurationError(f"SurpriseConfig.{name}={getattr(self, name)}: must {rule}; correct it")
+
+
+class SurpriseBank:
+    """What is known of every series so far. Not thread-safe. Split in batches or whole: the same scores, bit for bit.
+
+    Memory: `SurpriseConfig.bytes_per_series` for at most `max_series` series (twice that while it grows).
+    """
+
+    def __init__(self, config: SurpriseConfig) -> None:
+        self.config = config
+        self._parameters = config.parameters()
+        self._arrays = empty_arrays(self._parameters, 1)
+        self._names = DictionaryKeys()
+        self._slots: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def score(self, batch: SeriesBatch) -> FloatArray:
+        """Take rows in, in arrival order, and return their scores (n,); 0.5 and above is an alarm, NaN = unknown.
+
+        Unknown are the first `warmup_rows` rows of a series, rows that are not finite, and rows of series beyond `max_series`.
+        """
+        return self._run(batch, _NO_ROWS)[0]
+
+    def explained(self, batch: SeriesBatch, rows: Sequence[int]) -> tuple[FloatArray, FloatArray]:
+        """Do as `score`, and also return (len(rows), streams, DETAILS): what each stream saw in these rows."""
+        wanted = np.full(len(batch), -1, np.int64)
+        wanted[list(rows)] = np.arange(len(rows))
+        score, details = self._run(batch, wanted)
+        return score, details[wanted[list(rows)]]
+
+    def snapshot(self) -> State:
+        """Return the whole state as arrays of their own."""
+        count = len(self._slots)
+        names = [self._names.names_of(key) for key in self._slots]
+        state = {name: array[:count].copy() for name, array in self._arrays._asdict().items()}
+        services, metrics = names_array(tuple(service for service, _ in names)), names_array(tuple(metric for _, metric in names))
+        return {**state, "services": services, "metrics": metrics, "config": self.config.numbers()}
+
+    @classmethod
+    def restore(cls, state: State) -> "SurpriseBank":
+        """Return the bank that `snapshot` described; it goes on bit for bit.
+
+        Raises:
+            StateError: an array is missing or does not fit.
+        """
+        try:
+            bank = cls(SurpriseConfig.of_numbers(state["config"]))
+            series = list(zip(array_names(state["services"]), array_names(state["metrics"]), strict=True))
+            bank._slots = {key: slot for slot, key in enumerate(bank._names.keys_of(series).tolist())}
+            bank._arrays = empty_arrays(bank._parameters, max(1, len(series)))
+            for name, array in bank._arrays._asdict().items():
+                array[: len(series)] = _fitting(state[name], (len(series), *array.shape[1:]), name)
+        except (KeyError, ValueError) as error:
+            raise StateError(f"surprise state is damaged ({type(error).__name__}: {error}); warm up anew") from error
+        return bank
+
+    def _run(self, batch: SeriesBatch, wanted: IntArray) -> tuple[FloatArray, FloatArray]:
+        details = np.full((int((wanted >= 0).sum()), stream_count(self._parameters), DETAILS), np.nan)
+        score = np.full(len(batch), np.nan)
+        if len(batch):
+            slot = self._slots_of(batch)
+            time = batch.table.column("timestamp").cast(pa.int64()).to_numpy(zero_copy_only=False)
+            value = batch.table.column("value").to_numpy(zero_copy_only=False)
+            rows = SurpriseRows(time, value, slot, score, wanted, details)
+            score_rows(self._arrays, self._parameters, rows, by_slot(slot, len(self._slots)))
+        return score, details
+
+    def _slots_of(self, batch: SeriesBatch) -> IntArray:
+        """Return each row's slot (n,), -1 where there is no room; Python cost per distinct series, not per row."""
+        if self._names.crowded(len(self._slots)):
+            kept = self._names.forget_unused(np.array(list(self._slots), np.int64))
+            self._slots = {key: slot for slot, key in enumerate(kept.tolist())}
+        keys = self._names.of(batch.table)
+        if (keys == keys[0]).all():
+            return np.full(len(batch), self._slot(int(keys[0])), np.int64)
+        distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)
+        slots = np.empty(distinct.size, np.int64)
+        for number in np.argsort(first).tolist():
+            slots[number] = self._slot(int(distinct[number]))
+        return slots[place]
+
+    def _slot(self, key: int) -> int:
+        known = self._slots.get(key)
+        if known is not None:
+            return known
+        slot = len(self._slots)
+        if slot >= self.config.max_series:
+            return -1
+        self._slots[key] = slot
+        room = self._arrays.rows.size
+        if slot >= room:
+            self._arrays = grown(self._arrays, self._parameters, min(2 * room, self.config.max_series))
+        return slot
+
+
+def arrays_of(bank: SurpriseBank) -> SurpriseArrays:
+    """Return the arrays of a bank, to be measured; not a copy."""
+    return bank._arrays
+
+
+def _fitting(array: FloatArray, shape: tuple[int, ...], name: str) -> FloatArray:
+    if array.shape != shape:
+        raise StateError(f"surprise state: {name} has shape {array.shape}, not {shape}; warm up anew")
+    return array
