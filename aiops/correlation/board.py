@@ -38,6 +38,7 @@ class OpenIncident:
     alert_count: int = 0
     timeline: list[tuple[int, str, str]] = field(default_factory=list)
     notified_us: int = 0
+    notified_as: Severity = Severity.INFO
     held_us: int = 0
     merged_into: str = ""
     storm: bool = False
@@ -49,6 +50,14 @@ class OpenIncident:
         if len(self.timeline) > 2 * MOST_EVENTS:
             self.timeline = [self.timeline[0], *self.timeline[1 - MOST_EVENTS :]]
         self.changed_us = at_us
+
+    def worst_first(self) -> tuple[str, ...]:
+        """Return its services: those with the worst alert first, of equal ones the first that had it."""
+        key: dict[str, tuple[int, int, str]] = {}
+        for entry in self.entries.values():
+            mine = (-entry.severity, entry.first_us, entry.service)
+            key[entry.service] = min(mine, key.get(entry.service, mine))
+        return tuple(sorted(self.services, key=lambda name: key.get(name, (0, self.opened_us, name))))
 
     def move(self, state: IncidentState, at_us: int, what: str, by: str = "correlator") -> None:
         """Change the state.
@@ -147,6 +156,7 @@ class Board:
         into.notified_us = (
             min(at for at in (into.notified_us, other.notified_us) if at) if into.notified_us or other.notified_us else 0
         )
+        into.notified_as = max(into.notified_as, other.notified_as)
         into.storm = into.storm or other.storm
         into.note(at_us, f"took in {other.incident_id}")
         other.merged_into = into.incident_id
@@ -205,6 +215,7 @@ def plain(incident: OpenIncident) -> dict[str, object]:
         "alert_count": incident.alert_count,
         "timeline": [list(event) for event in incident.timeline],
         "notified_us": incident.notified_us,
+        "notified_as": int(incident.notified_as),
         "held_us": incident.held_us,
         "storm": incident.storm,
         "changed_us": incident.changed_us,
@@ -216,6 +227,7 @@ def of_plain(state: Mapping[str, Any]) -> OpenIncident:
     told: dict[str, Any] = dict(state)
     entries = [Entry(p, s, n, Severity(v), *rest) for p, s, n, v, *rest in told.pop("entries")]
     told["severity"], told["state"] = Severity(told["severity"]), IncidentState(told["state"])
+    told["notified_as"] = Severity(told["notified_as"])
     told["services"] = dict(told["services"])
     told["timeline"] = [(at, what, by) for at, what, by in told["timeline"]]
     incident = OpenIncident(**told)

@@ -199,26 +199,29 @@ class Correlator:
         return Fate(alert.alert_id, alert.fingerprint, home.incident_id, "ended")
 
     def _page(self, incident: OpenIncident, at_us: int) -> None:
-        """Send a page for an incident that deserves one and has none, as far as the budget goes."""
-        if incident.notified_us or incident.state not in _WAITING or not self._deserves(incident):
+        """Send a page for an incident that deserves one and has none, or has become worse, as far as the budget goes."""
+        if incident.state not in _WAITING or not self._deserves(incident):
             return
-        if not self._pages.take(at_us, incident.severity):
+        minor = self._storm.active and incident.severity is not Severity.CRITICAL
+        if minor or not self._pages.take(at_us, incident.severity):
             if not incident.held_us:
                 incident.held_us = at_us
-                incident.note(at_us, "page held back: the budget of the hour is used up")
+                incident.note(
+                    at_us, "page held back: " + ("but a warning in a storm" if minor else "the hour's budget is used up")
+                )
                 self._touch(incident)
             return
         waited = (at_us - incident.held_us) / SECOND_US if incident.held_us else 0.0
-        incident.notified_us = at_us
-        incident.note(at_us, "page sent")
+        again = incident.notified_us > 0
+        incident.notified_us, incident.notified_as, incident.held_us = incident.notified_us or at_us, incident.severity, 0
+        incident.note(at_us, "page sent" + (": it became worse" if again else ""))
         self._touch(incident)
-        services = tuple(incident.services)
-        page = Page(incident.incident_id, moment_of_us(at_us), incident.severity, services, incident.alert_count, waited)
-        self._sent.append(page)
+        told = (incident.severity, incident.worst_first(), incident.alert_count, waited, again)
+        self._sent.append(Page(incident.incident_id, moment_of_us(at_us), *told))
 
     def _deserves(self, incident: OpenIncident) -> bool:
-        if incident.severity is not Severity.WARNING:
-            return incident.severity is Severity.CRITICAL
+        if incident.severity <= incident.notified_as or incident.severity is Severity.CRITICAL:
+            return incident.severity > incident.notified_as
         return len(incident.entries) >= self._config.least_alerts or incident.alert_count > self._config.least_alerts
 
     def _make_room(self, at_us: int) -> None:
@@ -240,7 +243,7 @@ class Correlator:
     def _held(self) -> list[OpenIncident]:
         """Return the incidents that deserve a page and wait for the budget, the worst first."""
         open_ones = self._board.incidents.values()
-        waiting = [one for one in open_ones if one.held_us and not one.notified_us and one.state in _WAITING]
+        waiting = [one for one in open_ones if one.held_us and one.state in _WAITING]
         return sorted(waiting, key=lambda one: (-one.severity, one.opened_us, one.incident_id))
 
     def held_back(self) -> tuple[HeldBack, ...]:
@@ -249,15 +252,8 @@ class Correlator:
 
     def _told(self, at_us: int) -> Outcome:
         changed = sorted(self._changed.values(), key=lambda one: (one.opened_us, one.incident_id))
-        storm = self._storm.figures(at_us)
-        outcome = Outcome(
-            tuple(self._fates),
-            tuple(one.as_incident() for one in changed),
-            tuple(self._sent),
-            self.held_back(),
-            storm,
-            self._late,
-        )
+        incidents, storm = tuple(one.as_incident() for one in changed), self._storm.figures(at_us)
+        outcome = Outcome(tuple(self._fates), incidents, tuple(self._sent), self.held_back(), storm, self._late)
         self._fates, self._sent, self._changed = [], [], {}
         return outcome
 

@@ -23,7 +23,10 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One notification that is to be sent; `waited_s` > 0 = the page budget had held it back."""
+    """One notification that is to be sent: an incident opened, or became worse than it was told (`again`).
+
+    `services`: those with the worst alert first. `waited_s` > 0 = the page budget had held it back.
+    """
 
     incident_id: str
     at: datetime
@@ -31,11 +34,12 @@ class Page:
     services: tuple[str, ...]
     alert_count: int
     waited_s: float
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """An open incident that deserves a page and got none: the budget of the hour is used up."""
+    """An open incident that deserves a page and got none: the hour's budget is used up, or it is but a warning in a storm."""
 
     incident_id: str
     since: datetime

@@ -119,13 +119,16 @@ def test_no_alert_is_lost(alerts: list[Alert]) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(streams())
-def test_the_page_budget_is_never_exceeded_and_nobody_is_paged_twice(alerts: list[Alert]) -> None:
+def test_the_page_budget_is_never_exceeded_and_incidents_page_again_only_as_they_become_worse(alerts: list[Alert]) -> None:
     outcomes = run([(second_of(alert), alert) for alert in alerts])
     pages = [page for outcome in outcomes for page in outcome.pages]
     for page in pages:
         hour = [other for other in pages if timedelta(0) <= page.at - other.at < timedelta(hours=1)]
         assert len(hour) <= CONFIG.pages_per_hour
-    assert all(count == 1 for count in Counter(page.incident_id for page in pages).values())
+    assert all(count == 1 for count in Counter((page.incident_id, page.severity) for page in pages).values())
+    firsts = Counter(page.incident_id for page in pages if not page.again)
+    assert set(firsts) == {page.incident_id for page in pages}
+    assert set(firsts.values()) <= {1}
 
 
 @settings(max_examples=60, deadline=None)

@@ -277,6 +277,23 @@ def test_warnings_page_once_there_is_more_than_one_and_news_never() -> None:
     assert len(run([alert(0, "web", "A", Severity.WARNING), alert(0, "web", "B", Severity.WARNING)])[1].pages) == 1
 
 
+def test_an_incident_that_becomes_worse_pages_again_and_names_the_worst_service_first() -> None:
+    warned = [alert(0, "web", "A", Severity.WARNING), alert(1, "web", "B", Severity.WARNING)]
+    first, again = run([*warned, alert(2, "cart"), alert(3, "cart", "C")])[1].pages
+    assert (first.services, first.again, first.severity) == (("web",), False, Severity.WARNING)
+    assert (again.services, again.again, again.severity) == (("cart", "web"), True, Severity.CRITICAL)
+
+
+def test_in_a_storm_warnings_wait() -> None:
+    config = CorrelationConfig(storm_per_min=20)
+    loud = [alert(0, "web", number=number) for number in range(30)]
+    warned = [alert(5, "bank", "A", Severity.WARNING), alert(6, "bank", "B", Severity.WARNING)]
+    correlator, outcome = run([*loud, *warned], 20, config)
+    assert [page.services for page in outcome.pages] == [("web",)]
+    assert len(outcome.held_back) == 1
+    assert [page.services for page in correlator.advance(after(300)).pages] == [("bank",)]
+
+
 def test_the_budget_holds_back_lists_and_sends_the_worst_first_once_there_is_room() -> None:
     graph = ServiceGraph.from_pairs([], [f"s{number}" for number in range(6)])
     correlator = Correlator(graph, CorrelationConfig(pages_per_hour=3, kept_for_critical=1, quiet_s=10_000))
