@@ -1,0 +1,217 @@
+"""Which series will exceed their limit next: telemetry of the lake or of a source, in even rows, forecast, riskiest first."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from aiops.errors import ConfigurationError, SourceError
+from aiops.types import FloatArray, IntArray
+from data_contracts.metrics import base_name, spec_of
+from data_contracts.validate import validate
+from models.breach_features import NAMES, WARM_UP, breach_features, reference_of
+from models.breach_forecast import BreachForecast, ForecastConfig, SeriesHistory, learned_limit
+from models.breach_reasons import reasons_of, walk_reasons
+from orchestration.pipeline.drift import newest_telemetry
+from orchestration.workspace import Workspace
+
+HISTORY: Final = timedelta(days=14)
+FITTED: Final = 0.6
+"""Share of a series' rows that its limit and its reference are taken from, as the forecast rehearsed it."""
+MOST_ROWS: Final = 100_000
+"""Rows that the forecast learns from, the newest of every series: about 10 s and 200 MB."""
+COLUMNS: Final = ("timestamp", "service", "metric", "value")
+_SLOPE: Final = NAMES.index("slope_48")
+_GAP: Final = NAMES.index("gap")
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastRequest:
+    """Minutes ahead, and limits by metric or by "service|metric"; both as given on the command line."""
+
+    horizon_min: float = 60.0
+    limits: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesForecast:
+    """One series at its newest row. `probability` of exceeding `limit` within `horizon_min`; None = unknown, see `reasons`.
+
+    `expected_min`: median minutes to the breach if the risk stays as it is. `trend_min`: minutes until a line through the last 48
+    rows meets the limit; None where it does not rise. A coarse series is forecast 12 of its own steps ahead.
+    """
+
+    series: str
+    at: datetime
+    value: float
+    limit: float
+    limit_from: str
+    horizon_min: float
+    probability: float | None
+    expected_min: float | None
+    trend_min: float | None
+    breached: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Series:
+    name: str
+    history: SeriesHistory
+    row_s: float
+    limit: float
+    limit_from: str
+
+
+def parse_limits(texts: Iterable[str]) -> dict[str, float]:
+    """Return limits of texts METRIC=VALUE, or SERVICE|METRIC=VALUE.
+
+    Raises:
+        ConfigurationError: a text has another form, or the value is no finite number.
+    """
+    limits: dict[str, float] = {}
+    for text in texts:
+        name, sign, value = text.rpartition("=")
+        try:
+            limit = float(value)
+        except ValueError:
+            limit = float("nan")
+        if not sign or not name.strip() or not np.isfinite(limit):
+            raise ConfigurationError(
+                f"--limit {text!r} is not METRIC=VALUE with a finite number; write for example --limit cpu_utilization=0.8"
+            )
+        limits[name.strip()] = limit
+    return limits
+
+
+def from_lake(workspace: Workspace) -> pa.Table:
+    """Return the newest two weeks of telemetry; raises SourceError where the lake has none."""
+    newest = newest_telemetry(workspace)
+    return workspace.lake.read("telemetry", newest - HISTORY, None, list(COLUMNS))
+
+
+def from_chunks(chunks: Iterable[pa.Table], now: datetime) -> pa.Table:
+    """Return what the contract accepts of a source's chunks; raises SourceError where it accepts nothing."""
+    accepted = [pa.Table.from_batches([validate(chunk, now).accepted]).select(COLUMNS) for chunk in chunks]
+    kept = [table for table in accepted if table.num_rows]
+    if not kept:
+        raise SourceError("forecast: the source holds no row that the contract accepts; `aiops ingest` lists the reasons")
+    return pa.concat_tables(kept, promote_options="permissive").unify_dictionaries()
+
+
+def forecast(telemetry: pa.Table, request: ForecastRequest) -> list[SeriesForecast]:
+    """Return the forecast of every series, riskiest first, unknown ones last.
+
+    It learns from these series themselves, and from each row's past only.
+
+    Raises:
+        ConfigurationError: the horizon is not positive, or a limit names no series.
+        TrainingImpossible: the series are too short, or none breached after a rehearsed cut.
+    """
+    if not 0.0 < request.horizon_min <= 7 * 1_440.0:
+        raise ConfigurationError(f"--horizon-min is {request.horizon_min}; choose more than 0 and at most 10080 minutes")
+    config = ForecastConfig()
+    found = list(_series(telemetry, request, config))
+    _check_limits(request.limits or {}, [one.name for one in found])
+    usable = [one for one in found if len(one.history.value) >= 2 * WARM_UP]
+    kept = max(MOST_ROWS // max(len(usable), 1), 2 * WARM_UP)
+    model = BreachForecast.fit([_newest(one.history, kept) for one in usable], config)
+    forecasts = [_forecast(model, one) for one in found]
+    return sorted(forecasts, key=lambda one: (-1.0 if one.probability is None else one.probability, one.series), reverse=True)
+
+
+def _check_limits(limits: Mapping[str, float], series: Sequence[str]) -> None:
+    known = {name for one in series for name in _names(one)}
+    for name in limits:
+        if name not in known:
+            metrics = ", ".join(sorted({base_name(one.partition("|")[2]) for one in series})[:12])
+            raise ConfigurationError(f"--limit {name}: no series has this metric; metrics here: {metrics}")
+
+
+def _names(series: str) -> tuple[str, ...]:
+    metric = series.partition("|")[2]
+    return series, metric, base_name(metric)
+
+
+def _series(telemetry: pa.Table, request: ForecastRequest, config: ForecastConfig) -> Iterator[_Series]:
+    bucket_s = request.horizon_min * 60.0 / config.horizon
+    limits = request.limits or {}
+    for name, time_us, value in _split(telemetry):
+        row_s, history = _rows(time_us, value, bucket_s)
+        seen = history.value[: max(int(FITTED * len(history.value)), 1)]
+        given = next((limits[key] for key in _names(name) if key in limits), None)
+        known = spec_of(name.partition("|")[2]).limit
+        if given is not None:
+            yield _Series(name, history, row_s, given, "given")
+        elif np.isfinite(known):
+            yield _Series(name, history, row_s, known, "catalogue")
+        else:
+            yield _Series(name, history, row_s, learned_limit(seen, config.quantile), f"{100 * config.quantile:g}th percentile")
+
+
+def _split(telemetry: pa.Table) -> Iterator[tuple[str, IntArray, FloatArray]]:
+    """Yield (service|metric, us since 1970, value) of each series, by time."""
+    service, metric = (np.asarray(telemetry[name].cast(pa.string()).to_pylist(), dtype=object) for name in ("service", "metric"))
+    names, code = np.unique((service + "|" + metric).astype(str), return_inverse=True)
+    time_us = telemetry["timestamp"].cast(pa.timestamp("us", "UTC")).to_numpy().astype("datetime64[us]").astype(np.int64)
+    value = telemetry["value"].to_numpy().astype(np.float64)
+    order = np.lexsort((time_us, code))
+    ends = np.searchsorted(code[order], np.arange(len(names) + 1))
+    for place, name in enumerate(names.tolist()):
+        rows = order[ends[place] : ends[place + 1]]
+        rows = rows[np.isfinite(value[rows])]
+        if rows.size:
+            yield name, time_us[rows], value[rows]
+
+
+def _rows(time_us: IntArray, value: FloatArray, bucket_s: float) -> tuple[float, SeriesHistory]:
+    """Return (seconds a row, the highest value of every `bucket_s` seconds, counted back from the newest point)."""
+    time_s = time_us / 1e6
+    step_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else bucket_s
+    if step_s >= bucket_s:
+        return step_s, SeriesHistory(value, time_s)
+    age = np.floor((time_s[-1] - time_s) / bucket_s)
+    first = np.flatnonzero(np.diff(age, prepend=np.inf))
+    last = np.append(first[1:], len(value)) - 1
+    return bucket_s, SeriesHistory(np.maximum.reduceat(value, first), time_s[last])
+
+
+def _newest(history: SeriesHistory, rows: int) -> SeriesHistory:
+    return SeriesHistory(history.value[-rows:], history.time_s[-rows:])
+
+
+def _forecast(model: BreachForecast, one: _Series) -> SeriesForecast:
+    value, rows = one.history.value, len(one.history.value)
+    newest = SeriesForecast(
+        series=one.name,
+        at=datetime.fromtimestamp(float(one.history.time_s[-1]), UTC),
+        value=float(value[-1]),
+        limit=one.limit,
+        limit_from=one.limit_from,
+        horizon_min=model.horizon * one.row_s / 60.0,
+        probability=None,
+        expected_min=None,
+        trend_min=None,
+        breached=bool(value[-1] > one.limit),
+        reasons=(f"unknown: {rows} rows of {one.row_s:.0f} s, it needs {2 * WARM_UP}",),
+    )
+    if newest.breached:
+        return replace(newest, probability=1.0, expected_min=0.0, reasons=("it is above its limit now",))
+    if rows < 2 * WARM_UP:
+        return newest
+    reference = reference_of(value[: int(FITTED * rows)], one.limit, model.horizon)
+    features = breach_features(value, one.history.time_s, reference, model.horizon)
+    p = float(model.score_rows(features, reference)[-1])
+    row = features[-1]
+    reasons = reasons_of(row, model.explain(row[None])[0]) if reference.reached else walk_reasons(row, reference)
+    minutes = one.row_s / 60.0
+    expected = float(np.log(2.0) * model.horizon / -np.log1p(-min(p, 1.0 - 1e-9))) * minutes
+    return replace(newest, probability=p, expected_min=expected, trend_min=_trend_min(row, minutes), reasons=reasons)
+
+
+def _trend_min(row: FloatArray, row_min: float) -> float | None:
+    slope, gap = float(row[_SLOPE]), float(row[_GAP])
+    return -gap / slope * row_min if np.isfinite(slope) and slope > 1e-6 and gap < 0 else None
