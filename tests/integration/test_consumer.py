@@ -77,6 +77,11 @@ def test_sigterm_drains_and_the_lake_has_every_accepted_row(fleet: Fleet, settin
     assert lake.count("rejected") == counts["points_rejected"]
     assert lake.count("service_features") > 0
     assert lake.count("detections") == counts["detections"]
+    told = lake.read("detections").to_pylist()
+    tiers = {(row["metric"] == "requests_per_second", row["tier"]) for row in told}
+    assert tiers == {(True, 2), (False, 3)}, "business signals are judged by their band, the others by the service as a whole"
+    assert all("; flags confirmed by tier" in row["route"] for row in told)
+    assert 'aiops_asked_total{tier="2"}' in page
     assert fleet.remote.length(streams.rejected(0)) == 0
     stored = lake.read("telemetry", columns=schemas.LAKE_TELEMETRY.names)
     assert stored.schema.equals(schemas.LAKE_TELEMETRY)
