@@ -16,6 +16,7 @@ import numpy as np
 from aiops.bands import ESTABLISHED, SeriesBands, distance, tail_of
 from aiops.types import FloatArray, IntArray
 from models.seasonal_bounds import Bounds, bounds_of
+from models.seasonal_course import around_days, centred, filled, smoothed
 from models.seasonal_kernels import BoolArray, medians_of_days, medians_of_slots, slot_grid
 from models.seasonal_level import LEVELS, levels_after
 
@@ -155,7 +156,8 @@ def _best_form(grid: _Grid, positive: bool, config: SeasonConfig) -> tuple[_Form
         return "season not established: no day to test it on (three days that are half known or more are needed)"
     flat = np.array([_flat_error(grid.cells, day) for day in held_out])
     best: tuple[_Form, FloatArray] | None = None
-    for kind, smooth, log in product(range(len(_KINDS)), _SMOOTH, (False, True) if positive else (False,)):
+    kinds = [kind for kind in range(len(_KINDS)) if _has_seen(grid, kind)]
+    for kind, smooth, log in product(kinds, _SMOOTH, (False, True) if positive else (False,)):
         for level, error in _errors(grid, (kind, smooth, log), held_out).items():
             if best is None or _is_better(error, best[1]):
                 best = _Form(kind, smooth, level, log), error
@@ -165,6 +167,13 @@ def _best_form(grid: _Grid, positive: bool, config: SeasonConfig) -> tuple[_Form
     form, error = best[0], best[1][told]
     strength = 1.0 - float(np.mean(error) / max(float(np.mean(flat[told])), 1e-300))
     return form, strength if np.mean(error < flat[told]) > 0.5 else 0.0
+
+
+def _has_seen(grid: _Grid, kind: int) -> bool:
+    """Return whether the days ahead are of kinds that there were enough days of."""
+    days = grid.cells.shape[0]
+    every = grid.kinds(kind, days + 2)
+    return all((every[:days] == one).sum() >= max(1, kind) for one in every[days - 1 :])
 
 
 def _is_better(error: FloatArray, best: FloatArray) -> bool:
@@ -207,12 +216,12 @@ def _shapes(grid: _Grid, course: tuple[int, int, bool], days: int) -> tuple[Floa
     common = np.zeros((1, slots))
     level = medians_of_days(cells, common, alike, slots // 5)
     for _ in range(2):
-        common = _centred(medians_of_slots(cells, level, everyone))[np.newaxis]
+        common = centred(medians_of_slots(cells, level, everyone))[np.newaxis]
         level = medians_of_days(cells, common, alike, slots // 5)
     if kind == 0:
         shapes = common
     else:
-        around = _around(level)
+        around = around_days(level)
         kinds = grid.kinds(kind, days)
         shapes = np.full((2 if kind == 1 else 7, slots), np.nan)
         for one in range(shapes.shape[0]):
@@ -220,29 +229,10 @@ def _shapes(grid: _Grid, course: tuple[int, int, bool], days: int) -> tuple[Floa
             if members.sum() >= kind:
                 shapes[one] = medians_of_slots(cells, around, members)
         level = medians_of_days(cells, shapes, kinds, slots // 5)
+    shapes = np.stack([filled(shape) for shape in shapes])
     if smooth > 1:
-        shapes = np.stack([_smoothed(shape, smooth) for shape in shapes])
+        shapes = np.stack([smoothed(shape, smooth) for shape in shapes])
     return shapes, level
-
-
-def _centred(shape: FloatArray) -> FloatArray:
-    return shape - np.nanmedian(shape) if np.isfinite(shape).any() else shape
-
-
-def _around(level: FloatArray) -> FloatArray:
-    """Return the running median of seven days around each day: every weekday once, so that weekends keep their own depth."""
-    if not np.isfinite(level).any():
-        return level
-    spans = [level[max(0, min(day - 3, level.size - 7)) : max(day + 4, 7)] for day in range(level.size)]
-    return np.array([np.nanmedian(span) if np.isfinite(span).any() else np.nan for span in spans])
-
-
-def _smoothed(shape: FloatArray, width: int) -> FloatArray:
-    """Return the running mean over `width` slots around the clock; unknown neighbours are left out."""
-    turned = np.stack([np.roll(shape, shift) for shift in range(-(width // 2), width // 2 + 1)])
-    known = np.isfinite(turned)
-    total = np.where(known, turned, 0.0).sum(axis=0)
-    return np.where(np.isfinite(shape), total / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
 @dataclass(frozen=True, slots=True)
