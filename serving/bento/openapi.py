@@ -103,9 +103,6 @@ def _schemas() -> dict[str, Any]:
     explained = {"base_value": _NUMBER, "margin": _NUMBER, "contributions": {"type": "array", "items": contribution}}
     row_explained = _object(("service", "contributions", "words"), {**answered, **explained, "words": _TEXT, "shares": shares})
     thresholds = {"type": "object", "additionalProperties": {"type": "number"}}
-    point = {"service": name, "metric": {**name, "maxLength": MAX_METRIC_BYTES}, "timestamp": _MOMENT, "value": _NUMBER}
-    judged: dict[str, Any] = dict.fromkeys(("expected", "lower", "upper", "score", "rarity"), _NUMBER)
-    judged |= {"anomalous": {"type": ["boolean", "null"]}, **dict.fromkeys(("status", "words", "model_version"), _TEXT)}
     problem = dict.fromkeys(("type", "title", "detail", "field", "value", "rule", "fix", "request_id"), _TEXT)
     return {
         "Row": _object(("service",), row, closed=True),
@@ -119,12 +116,18 @@ def _schemas() -> dict[str, Any]:
             (*envelope, "output", "threshold", "rows"),
             {**envelope, "output": _TEXT, "threshold": {"type": "number"}, "rows": {"type": "array", "items": row_explained}},
         ),
-        "SeasonRequest": _object(
-            ("rows",), {"rows": {"type": "array", "minItems": 1, "items": _object(tuple(point), point, closed=True)}}, closed=True
-        ),
-        "SeasonResponse": _object(
-            (*envelope, "rows"),
-            {**envelope, "rows": {"type": "array", "items": _object((*point, *judged), {**point, **judged})}},
-        ),
+        **_season_schemas(name, envelope),
         "Problem": _object(("type", "title", "status", "detail", "request_id"), {**problem, "status": {"type": "integer"}}),
+    }
+
+
+def _season_schemas(name: dict[str, Any], envelope: dict[str, dict[str, str]]) -> dict[str, Any]:
+    point = {"service": name, "metric": {**name, "maxLength": MAX_METRIC_BYTES}, "timestamp": _MOMENT, "value": _NUMBER}
+    judged: dict[str, Any] = dict.fromkeys(("expected", "lower", "upper", "score", "rarity"), _NUMBER)
+    judged |= {"anomalous": {"type": ["boolean", "null"]}, **dict.fromkeys(("status", "words", "model_version"), _TEXT)}
+    points = {"type": "array", "minItems": 1, "items": _object(tuple(point), point, closed=True)}
+    verdicts = {"type": "array", "items": _object((*point, *judged), {**point, **judged})}
+    return {
+        "SeasonRequest": _object(("rows",), {"rows": points}, closed=True),
+        "SeasonResponse": _object((*envelope, "rows"), {**envelope, "rows": verdicts}),
     }

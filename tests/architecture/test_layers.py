@@ -28,7 +28,7 @@ HOMES = {
     "mlflow": {"models/registry.py"},
     "numba": {"aiops/jit.py", "data_contracts/kernels.py"},
     "onnxruntime": {"models/detectors/sequence_autoencoder.py"},
-    "prophet": set[str](),
+    "prophet": {"models/prophet_bands.py"},
     "redis": {"serving/", "orchestration/feature_store.py"},
     "sklearn": {"models/detectors/"},
     "starlette": {"serving/bento/"},
