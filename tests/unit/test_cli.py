@@ -15,7 +15,8 @@ from orchestration.current_settings import note_running, read_running, read_sett
 from orchestration.home_lock import hold
 
 COMMANDS = (  # noqa: SIM905
-    "run up status ingest replay detections forecast train drift score models promote rollback verdict rejected route backtest bench"
+    "run up status ingest replay detections forecast train drift score models promote rollback verdict "
+    "rejected route backtest bench"
 ).split()
 ROWS = (
     "timestamp,service,metric,value\n"
