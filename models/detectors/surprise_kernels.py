@@ -113,7 +113,7 @@ def rows_above(counts: npt.NDArray[np.int32], place: int, part: float) -> float:
     return float(above + (1.0 - part) * counts[place])
 
 
-@kernel
+@inlined
 def surprise_of(arrays: SurpriseArrays, slot: int, stream: int, deviation: float, beyond: float) -> float:
     """Return -ln of the share of past rows that deviated at least as much (by bins), and count this row.
 
@@ -164,7 +164,7 @@ def share_of(arrays: SurpriseArrays, slot: int, stream: int, deviation: float) -
     return float((above + 1.0) / (arrays.total[slot, stream] + 2.0))
 
 
-@kernel
+@inlined
 def window_mean(arrays: SurpriseArrays, parameters: SurpriseParameters, slot: int, window: int, value: float) -> float:
     """Take a value in and return the mean of the newest rows; right once the window is full.
 

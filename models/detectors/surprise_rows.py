@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from aiops.jit import kernel
+from aiops.jit import inlined, kernel
 from aiops.types import FloatArray, IntArray
 from models.detectors.surprise_kernels import (
     ALMOST,
@@ -22,7 +22,7 @@ from models.detectors.surprise_kernels import (
 )
 
 
-@kernel
+@inlined
 def day_strangeness(
     arrays: SurpriseArrays, parameters: SurpriseParameters, slot: int, at: tuple[int, float], detail: FloatArray
 ) -> float:
@@ -44,7 +44,7 @@ def day_strangeness(
     return surprise_of(arrays, slot, 0, deviation, parameters.beyond)
 
 
-@kernel
+@inlined
 def window_strangeness(
     arrays: SurpriseArrays, parameters: SurpriseParameters, slot: int, at: tuple[int, float], detail: FloatArray
 ) -> float:
@@ -70,7 +70,7 @@ def window_strangeness(
     return surprise_of(arrays, slot, stream, deviation, parameters.beyond)
 
 
-@kernel
+@inlined
 def lag_strangeness(arrays: SurpriseArrays, parameters: SurpriseParameters, slot: int, value: float, detail: FloatArray) -> float:
     """Return the surprise of how far the newest stretch lies from the third most similar one before."""
     distance = nearest_distance(arrays, parameters, slot, value)
@@ -84,7 +84,7 @@ def lag_strangeness(arrays: SurpriseArrays, parameters: SurpriseParameters, slot
     return surprise_of(arrays, slot, stream, deviation, parameters.beyond)
 
 
-@kernel
+@inlined
 def row_strangeness(
     arrays: SurpriseArrays, parameters: SurpriseParameters, slot: int, at: tuple[int, float], detail: FloatArray
 ) -> float:

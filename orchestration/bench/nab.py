@@ -28,7 +28,7 @@ _RESTORE: Final = "restore the file of the corpus"
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was scored: `alarms` = rows at or above the threshold; the time is that of scoring alone, kernels compiled."""
+    """What was scored: `alarms` = rows at or above the threshold; the time is CPU time of scoring alone, kernels compiled."""
 
     threshold: float
     points_per_second: float
