@@ -22,9 +22,9 @@ from data_contracts.schemas import SERIES
 from models.catalog import MODELS, FittedModel, model_class
 from models.detector_training import train_isolation_forest, train_robust_stream
 from models.detectors.isolation_forest import ForestConfig
+from models.detectors.lstm_autoencoder import AutoencoderConfig, fit_autoencoder
 from models.detectors.minute_grid import grid_of
 from models.detectors.robust_stream import RobustStream
-from models.detectors.lstm_autoencoder import AutoencoderConfig, fit_autoencoder
 from models.detectors.sequence_autoencoder import SequenceAutoencoder
 from models.detectors.service_ensemble import ServiceEnsemble
 from models.detectors.surprise import SeriesSurprise
