@@ -6,9 +6,9 @@ and impacts add up along calls, the share of the symptom that is a service's own
 probability is its share of the exponentials, beside "none of these".
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from aiops.errors import ContractError
 from aiops.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray
 from models.rca.grid import SeriesGrid
-from models.rca.signals import EvidenceSeries, best_series, evidence_of
+from models.rca.signals import EvidenceSeries, best_series, evidence_of, is_call
 
+Named = TypeVar("Named", bound=Hashable)
 BEYOND: Final = 2.0
 MOST: Final = 100.0
 """Spreads beyond which more says no more: a series that never moved has next to no spread."""
@@ -81,19 +82,9 @@ class RootCauseRanker:
         """
         if not calm.time_us.size:
             raise ContractError("the calm time has 0 steps; give telemetry from before the incident")
-        usual = {series: _median(calm.values[:, number]) for number, series in enumerate(calm.series)}
-        usual = {series: value for series, value in usual.items() if np.isfinite(value)}
-        columns = {series: calm.values[:, number] for number, series in enumerate(calm.series)}
-        width = {series: _spread(columns[series][np.isfinite(columns[series])], value) for series, value in usual.items()}
+        usual, width = _fitted(calm.series, calm.values, 1)
         evidence = evidence_of(calm, graph, usual)
-        centre, spread = {}, {}
-        for number, series in enumerate(evidence.series):
-            column = evidence.values[:, number]
-            column = column[np.isfinite(column)]
-            if column.size >= LEAST_SAMPLES:
-                centre[series] = float(np.median(column))
-                spread[series] = _spread(column, centre[series])
-        return cls(graph, usual, width, centre, spread)
+        return cls(graph, usual, width, *_fitted(evidence.series, evidence.values, LEAST_SAMPLES))
 
     def rank(
         self, window: SeriesGrid, before: SeriesGrid | None = None, symptom: Symptom | None = None
@@ -104,33 +95,44 @@ class RootCauseRanker:
         services that it can reach along calls, and lets shares of it be told.
         """
         evidence = evidence_of(window, self.graph, self.usual)
-        past = None if before is None else self._past(before, evidence.series)
-        whole, busier = self._whole(window, symptom), self._busier(window)
-        found: dict[str, dict[str, Evidence]] = {}
-        for number, series in enumerate(evidence.series):
-            mine = found.setdefault(series.service, {})
-            if series not in self.centre:
-                continue
-            level = self.centre[series] if past is None else _later(series.sign, self.centre[series], past[number])
-            spread = self.spread[series] * (busier.get(series.service, 1.0) if series.impact else 1.0)
-            one = _evidence(series, (evidence.time_us, evidence.values[:, number]), (level, spread), whole)
-            if one is not None and (series.kind not in mine or mine[series.kind].score < one.score):
-                mine[series.kind] = one
-        reachable = set(found) if symptom is None else _reachable(self.graph, symptom.service)
-        return _ranked({service: kinds for service, kinds in found.items() if service in reachable})
+        known = np.array([number for number, series in enumerate(evidence.series) if series in self.centre], dtype=np.int64)
+        series = [evidence.series[number] for number in known.tolist()]
+        past = None if before is None else self._past(before, tuple(series))
+        judged = _judge(series, evidence.values[:, known], self._normal(series, past, window), self._whole(window, symptom))
+        best: dict[str, dict[str, int]] = {one.service: {} for one in evidence.series}
+        for number, (one, score) in enumerate(zip(series, judged.score.tolist(), strict=True)):
+            mine = best[one.service]
+            if score >= 0.0 and (one.kind not in mine or judged.score[mine[one.kind]] < score):
+                mine[one.kind] = number
+        reachable = set(best) if symptom is None else _reachable(self.graph, symptom.service)
+        return _ranked({name: kinds for name, kinds in best.items() if name in reachable}, series, judged, evidence.time_us)
+
+    def _normal(
+        self, series: Sequence[EvidenceSeries], past: FloatArray | None, window: SeriesGrid
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return (n,) levels to stray from, the usual ones or those of `past` where they were worse already, and spreads."""
+        centre, spread = (np.array([known[one] for one in series]) for known in (self.centre, self.spread))
+        busier = self._busier(window)
+        spread = spread * np.array([busier.get(one.service, 1.0) if one.impact else 1.0 for one in series])
+        if past is None:
+            return centre, spread
+        later = np.where(np.array([one.sign for one in series]) > 0, np.maximum(centre, past), np.minimum(centre, past))
+        return np.where(np.isfinite(past), later, centre), spread
 
     def _past(self, before: SeriesGrid, wanted: tuple[EvidenceSeries, ...]) -> FloatArray:
         past = evidence_of(before, self.graph, self.usual)
-        medians = {series: _median(past.values[:, number]) for number, series in enumerate(past.series)}
+        medians = dict(zip(past.series, medians_of(past.values).tolist(), strict=True))
         return np.array([medians.get(series, np.nan) for series in wanted])
 
     def _whole(self, window: SeriesGrid, symptom: Symptom | None) -> tuple[str, float]:
         """Return the kind of the symptom and its greatest impact in the window; ("", nan) where it cannot be told."""
         if symptom is None:
             return "", np.nan
-        alone = ServiceGraph.from_pairs((), self.graph.services)
+        alone = ServiceGraph.from_pairs((), self.graph.services[:0])
+        kept = [number for number, (name, metric) in enumerate(window.series) if name == symptom.service or is_call(metric)]
+        felt = SeriesGrid(window.time_us, tuple(window.series[number] for number in kept), window.values[:, kept])
         kind = f"own {symptom.signal}"
-        total = evidence_of(window, alone, self.usual)
+        total = evidence_of(felt, alone, self.usual)
         for number, series in enumerate(total.series):
             if series.service == symptom.service and series.kind == kind and series.impact:
                 column = total.values[:, number]
@@ -139,29 +141,48 @@ class RootCauseRanker:
 
     def _busier(self, window: SeriesGrid) -> dict[str, float]:
         """Return how many times its usual traffic a service has, at least 1: impacts, and their noise, grow with it."""
+        traffic = best_series(window, "traffic")
+        now = medians_of(window.values[:, list(traffic.values())]).tolist()
         times = {}
-        for service, number in best_series(window, "traffic").items():
-            usual, now = self.usual.get(window.series[number], np.nan), _median(window.values[:, number])
-            times[service] = max(1.0, now / usual) if usual > 0 and np.isfinite(now) else 1.0
+        for (service, number), seen in zip(traffic.items(), now, strict=True):
+            usual = self.usual.get(window.series[number], np.nan)
+            times[service] = max(1.0, seen / usual) if usual > 0 and np.isfinite(seen) else 1.0
         return times
 
 
-def _evidence(
-    series: EvidenceSeries, column: tuple[IntArray, FloatArray], normal: tuple[float, float], whole: tuple[str, float]
-) -> Evidence | None:
-    """Return what a series says against its service; None where it was not measured. `normal` = (level, spread)."""
-    (time_us, values), (level, spread) = column, normal
-    strayed = series.sign * (values - level)
-    if not np.isfinite(strayed).any():
-        return None
-    worst = int(np.nanargmax(strayed))
-    excess = float(strayed[worst]) / spread
-    score = series.weight * float(np.log1p(max(0.0, min(excess, MOST) - BEYOND)))
-    if series.impact and series.kind == whole[0] and np.isfinite(whole[1]):
-        share = (float(strayed[worst]) - BEYOND * spread) / max(whole[1], spread)
-        score += SHARE_WEIGHT * float(np.clip(share, 0.0, 1.5))
-    began = int(np.argmax(strayed > BEYOND * spread)) if excess > BEYOND else worst
-    return Evidence(series.kind, series.metric, float(values[worst]), level, excess, score, int(time_us[began]))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """What series say (n,): `score` -1 = not measured; `began` is a step of the window."""
+
+    level: FloatArray
+    seen: FloatArray
+    excess: FloatArray
+    score: FloatArray
+    began: IntArray
+
+
+def _judge(
+    series: Sequence[EvidenceSeries], values: FloatArray, normal: tuple[FloatArray, FloatArray], whole: tuple[str, float]
+) -> _Judged:
+    """Return what each series (steps, n) says against its service. `normal` = (levels, spreads)."""
+    level, spread = normal
+    strayed = np.array([one.sign for one in series]) * (values - level)
+    rows = np.arange(len(series))
+    worst = np.argmax(np.where(np.isnan(strayed), -np.inf, strayed), axis=0) if len(values) else np.zeros(len(series), np.int64)
+    measured = np.isfinite(strayed).any(axis=0)
+    if not measured.any():
+        nothing = np.zeros(len(series))
+        return _Judged(level, nothing, nothing, nothing - 1.0, worst)
+    most = strayed[worst, rows]
+    excess = most / spread
+    weight = np.array([one.weight for one in series])
+    score = weight * np.log1p(np.maximum(0.0, np.minimum(excess, MOST) - BEYOND))
+    if np.isfinite(whole[1]):
+        told = np.array([one.impact and one.kind == whole[0] for one in series], dtype=np.bool_)
+        share = (most - BEYOND * spread) / np.maximum(whole[1], spread)
+        score = np.where(told, score + SHARE_WEIGHT * np.clip(share, 0.0, 1.5), score)
+    began = np.where(excess > BEYOND, np.argmax(strayed > BEYOND * spread, axis=0), worst)
+    return _Judged(level, values[worst, rows], excess, np.where(measured, score, -1.0), began)
 
 
 def loudest_first(ranker: RootCauseRanker, window: SeriesGrid) -> tuple[str, ...]:
@@ -176,20 +197,26 @@ def loudest_first(ranker: RootCauseRanker, window: SeriesGrid) -> tuple[str, ...
     return tuple(sorted(loudest, key=lambda service: (-loudest[service], service)))
 
 
-def _ranked(found: Mapping[str, Mapping[str, Evidence]]) -> tuple[RankedCause, ...]:
-    scores = {service: sum(one.score for one in kinds.values()) for service, kinds in found.items()}
+def _ranked(
+    best: Mapping[str, Mapping[str, int]], series: Sequence[EvidenceSeries], judged: _Judged, time_us: IntArray
+) -> tuple[RankedCause, ...]:
+    """Return the causes of services, of each the number of its best series of a kind."""
+    score = judged.score.tolist()
+    scores = {service: sum(score[number] for number in kinds.values()) for service, kinds in best.items()}
     peak = max([UNKNOWN_WEIGHT, *scores.values()])
     total = np.exp(UNKNOWN_WEIGHT - peak) + sum(np.exp(score - peak) for score in scores.values())
-    causes = [
-        RankedCause(
-            service,
-            float(np.exp(scores[service] - peak) / total),
-            scores[service],
-            tuple(sorted((one for one in kinds.values() if one.score > 0), key=lambda one: (-one.score, one.kind))),
-        )
-        for service, kinds in found.items()
-    ]
+    causes = []
+    for service, kinds in best.items():
+        shown = sorted((number for number in kinds.values() if score[number] > 0), key=lambda n: (-score[n], series[n].kind))
+        evidence = tuple(_evidence(series[number], number, judged, time_us) for number in shown)
+        causes.append(RankedCause(service, float(np.exp(scores[service] - peak) / total), scores[service], evidence))
     return tuple(sorted(causes, key=lambda cause: (-cause.score, cause.service)))
+
+
+def _evidence(one: EvidenceSeries, number: int, judged: _Judged, time_us: IntArray) -> Evidence:
+    seen, level = float(judged.seen[number]), float(judged.level[number])
+    excess, score = float(judged.excess[number]), float(judged.score[number])
+    return Evidence(one.kind, one.metric, seen, level, excess, score, int(time_us[judged.began[number]]))
 
 
 def _reachable(graph: ServiceGraph, service: str) -> set[str]:
@@ -203,17 +230,32 @@ def _reachable(graph: ServiceGraph, service: str) -> set[str]:
     return seen
 
 
-def _later(sign: int, centre: float, past: float) -> float:
-    """Return the level to stray from: the usual one, or that of the minutes before where it was worse already."""
-    return centre if not np.isfinite(past) else (max(centre, past) if sign > 0 else min(centre, past))
+def medians_of(values: FloatArray) -> FloatArray:
+    """Return (n,) medians of the known values of columns (steps, n); NaN where none is."""
+    known = np.isfinite(values)
+    ordered, count = np.sort(np.where(known, values, np.nan), axis=0), known.sum(axis=0)  # NaN last
+    if not len(values):
+        return np.full(values.shape[1], np.nan)
+    columns = np.arange(values.shape[1])
+    low, high = ordered[np.maximum(count - 1, 0) // 2, columns], ordered[np.minimum(count // 2, len(values) - 1), columns]
+    return np.where(count > 0, np.where(count % 2 == 1, low, 0.5 * (low + high)), np.nan)
 
 
-def _median(column: FloatArray) -> float:
-    known = column[np.isfinite(column)]
-    return float(np.median(known)) if known.size else np.nan
+def _fitted(series: Sequence[Named], values: FloatArray, least: int) -> tuple[dict[Named, float], dict[Named, float]]:
+    """Return median and spread of each column with at least so many known values.
 
-
-def _spread(column: FloatArray, centre: float) -> float:
-    """Return the wider of the MAD and the 95th percentile (in units of a normal's deviation), and at least 2 % of the level."""
-    away = np.abs(column - centre)
-    return float(max(1.4826 * np.median(away), np.percentile(away, 95) / 1.96, 0.02 * abs(centre), 1e-9))
+    Spread: the wider of the MAD and the 95th percentile (in units of a normal's deviation), and at least 2 % of the level.
+    """
+    known = np.isfinite(values)
+    enough = np.flatnonzero(known.sum(axis=0) >= least)
+    centre = medians_of(values[:, enough])
+    away = np.abs(np.where(known[:, enough], values[:, enough], np.nan) - centre)
+    far = np.empty(enough.size)
+    whole = known[:, enough].all(axis=0)
+    if whole.any():
+        far[whole] = np.percentile(away[:, whole], 95, axis=0)
+    for column in np.flatnonzero(~whole).tolist():
+        far[column] = np.percentile(away[known[:, enough[column]], column], 95)
+    spread = np.maximum(np.maximum(1.4826 * medians_of(away), far / 1.96), np.maximum(0.02 * np.abs(centre), 1e-9))
+    names = [series[column] for column in enough.tolist()]
+    return dict(zip(names, centre.tolist(), strict=True)), dict(zip(names, spread.tolist(), strict=True))

@@ -15,6 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -33,6 +34,8 @@ _FAR_END: Final = ("destination", "server")
 _RESOURCES: Final = ("cpu", "memory", "disk", "conn", "queue", "heap", "pool")
 _STATISTICS: Final = ("mean", "average", "avg", "p50", "p90", "p95", "p99")
 """Statistics of a latency, the most additive first."""
+MOST_NAMES: Final = 1 << 16
+"""Names of metrics whose meaning is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,11 @@ class _Calls:
         near: dict[tuple[str, str], FloatArray] = {}
         far: dict[tuple[str, str], FloatArray] = {}
         for number, (service, metric) in enumerate(grid.series):
-            callee = _CALLEE.search(metric)
-            if callee is None or spec_of(metric).signal != "latency":
+            if not is_call(metric):
                 continue
-            call, words = (service, callee.group(1)), base_name(metric).lower()
-            if any(word in words for word in _FAR_END):
-                far[call] = grid.values[:, number]
-            elif any(word in words for word in _NEAR_END):
-                near[call] = grid.values[:, number]
+            callee, end = _call_of(metric)
+            if end:
+                (far if end == "far" else near)[(service, callee)] = grid.values[:, number]
         return cls(near, far)
 
     @property
@@ -130,29 +130,33 @@ def _own_impact(
     graph, usual = known
     amounts = best_series(grid, "latency" if kind == OWN_LATENCY else "errors")
     traffic = best_series(grid, "traffic")
-    impact = {
-        service: grid.values[:, traffic[service]] * np.nan_to_num(grid.values[:, column] - usual.get(grid.series[column], 0.0))
-        for service, column in amounts.items()
-        if service in traffic and service not in told
-    }
-    settled = {service for service, column in amounts.items() if grid.series[column] in usual}
-    for service, whole in impact.items():
-        explained = [np.nan_to_num(impact[callee]) for callee in graph.callees(service) if callee in impact and callee in settled]
-        own = whole - np.sum(explained, axis=0) if explained else whole
-        yield EvidenceSeries(service, kind, grid.series[amounts[service]][1], 0.3, impact=True), own
+    services = [service for service in amounts if service in traffic and service not in told]
+    place = {service: number for number, service in enumerate(services)}
+    columns = [amounts[service] for service in services]
+    normal = np.array([usual.get(grid.series[column], 0.0) for column in columns])
+    requests = grid.values[:, [traffic[service] for service in services]]
+    impact = (requests * np.nan_to_num(grid.values[:, columns] - normal)).T
+    calls = [
+        (number, place[callee])
+        for number, service in enumerate(services)
+        for callee in graph.callees(service)
+        if callee in place and grid.series[amounts[callee]] in usual
+    ]
+    explained = np.zeros_like(impact)
+    if calls:
+        callers, callees = np.array(calls).T
+        np.add.at(explained, callers, np.nan_to_num(impact)[callees])
+    for service, column, own in zip(services, columns, impact - explained, strict=True):
+        yield EvidenceSeries(service, kind, grid.series[column][1], 0.3, impact=True), own
 
 
 def best_series(grid: SeriesGrid, signal: str) -> dict[str, int]:
     """Return the number of a service's series of a golden signal: the most additive statistic, then the first by name."""
     found: dict[str, tuple[int, str, int]] = {}
     for number, (service, metric) in enumerate(grid.series):
-        if spec_of(metric).signal != signal or _CALLEE.search(metric):
-            continue
-        if signal == "traffic" and "request" not in metric.lower():
-            continue
-        name = metric.lower()
-        rank = next((place for place, word in enumerate(_STATISTICS) if word in name), len(_STATISTICS))
-        found[service] = min(found.get(service, (99, "", 0)), (rank, metric, number))
+        kind, rank = _statistic_of(metric)
+        if kind == signal:
+            found[service] = min(found.get(service, (99, "", 0)), (rank, metric, number))
     return {service: number for service, (_, _, number) in found.items()}
 
 
@@ -160,14 +164,43 @@ def _plain(grid: SeriesGrid, told: set[tuple[str, str]]) -> Iterable[tuple[Evide
     """Return every other series as it is; latency and errors only where a service's own share is not told."""
     own = {service for service, metric in told}
     for number, (service, metric) in enumerate(grid.series):
-        name = metric.lower()
-        if service in own and spec_of(metric).signal in ("latency", "errors"):
-            continue
-        if _CALLEE.search(metric) or name.startswith("node_") or _repeats(name):
-            continue
-        kind, weight, sign = _plain_kind(name, spec_of(metric).signal)
-        if weight:
+        signal, kind, weight, sign = _plain_of(metric)
+        if weight and not (service in own and signal in ("latency", "errors")):
             yield EvidenceSeries(service, kind, metric, weight, sign), grid.values[:, number]
+
+
+def is_call(metric: str) -> bool:
+    """Return whether a metric is about calls to one callee."""
+    return 'callee="' in metric
+
+
+@lru_cache(maxsize=MOST_NAMES)
+def _call_of(metric: str) -> tuple[str, str]:
+    """Return the callee of a latency of calls and the end that measures it, "near" or "far"; ("", "") of any other metric."""
+    callee = _CALLEE.search(metric)
+    if callee is None or spec_of(metric).signal != "latency":
+        return "", ""
+    words = base_name(metric).lower()
+    far, near = (any(word in words for word in ends) for ends in (_FAR_END, _NEAR_END))
+    return callee.group(1), "far" if far else "near" if near else ""
+
+
+@lru_cache(maxsize=MOST_NAMES)
+def _statistic_of(metric: str) -> tuple[str, int]:
+    """Return the golden signal that a metric measures of its service itself, and its statistic's rank; "" = none."""
+    signal, name = spec_of(metric).signal, metric.lower()
+    if _CALLEE.search(metric) or (signal == "traffic" and "request" not in name):
+        return "", 0
+    return signal, next((place for place, word in enumerate(_STATISTICS) if word in name), len(_STATISTICS))
+
+
+@lru_cache(maxsize=MOST_NAMES)
+def _plain_of(metric: str) -> tuple[str, str, float, int]:
+    """Return (golden signal, kind, weight, sign) of a metric as it is; weight 0 = no evidence."""
+    name, signal = metric.lower(), spec_of(metric).signal
+    if _CALLEE.search(metric) or name.startswith("node_") or _repeats(name):
+        return signal, "", 0.0, 1
+    return (signal, *_plain_kind(name, signal))
 
 
 def _plain_kind(name: str, signal: str) -> tuple[str, float, int]:

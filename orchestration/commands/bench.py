@@ -84,6 +84,25 @@ def storm(
     _show("A storm of alerts", asdict(bench_storm(StormConfig(seed=seed), out, say)), as_json)
 
 
+@bench.command("rca-scale")
+def rca_scale(
+    out: Annotated[Path | None, typer.Option("--out", help="file that the sizes are written to, a JSON object a line")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time the ranking of root causes on simulated graphs of 50 to 5,000 services."""
+    from dataclasses import asdict
+
+    from orchestration.bench.rca_scale import bench_rca_scale
+
+    facts = asdict(bench_rca_scale(out, say))
+    if as_json:
+        print_json(facts)
+        return
+    sizes = facts.pop("sizes")
+    print_table("Seconds to rank the root causes of one incident", tuple(sizes[0]), [tuple(one.values()) for one in sizes])
+    print_facts("Growth with edges", facts)
+
+
 @bench.command("petshop")
 def petshop(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
     """Rank the root cause of every PetShop issue below the folder `dataset`."""
