@@ -33,9 +33,9 @@ class SurpriseConfig:
     """Streams and alarm level; times of the day need event times in UTC, everything else counts rows.
 
     `windows`: rows whose mean is compared with all earlier ones. `lags`: how far back similar stretches are searched (0 = not:
-    5 to 10 times as fast and a fifteenth of the memory). `day_share`: least weight of a new value in the mean of its time of
-    day. `alarm`: surprise (in nats, streams together) at which a row scores 0.5. After an alarm scores are halved for
-    `refractory_rows` rows. `beyond`: nats for each half octave beyond the greatest deviation of the past.
+    about 4 times as fast and a twelfth of the memory; see `LIGHT`). `day_share`: least weight of a new value in the mean of
+    its time of day. `alarm`: surprise (in nats, streams together) at which a row scores 0.5. After an alarm scores are halved
+    for `refractory_rows` rows. `beyond`: nats for each half octave beyond the greatest deviation of the past.
 
     Raises:
         ConfigurationError: a field is out of range.
@@ -125,6 +125,10 @@ class SurpriseConfig:
     def _require(self, name: str, holds: bool, rule: str) -> None:
         if not holds:
             raise ConfigurationError(f"SurpriseConfig.{name}={getattr(self, name)}: must {rule}; correct it")
+
+
+LIGHT: Final = SurpriseConfig(lags=0, alarm=7.5)
+"""Without the search for similar stretches: one stream fewer adds surprise, so the alarm is lower."""
 
 
 class SurpriseBank:
