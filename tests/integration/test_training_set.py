@@ -10,8 +10,9 @@ import pytest
 from checks.small_lake import DAY, STEP_S, filled, open_space
 
 from aiops.errors import TrainingImpossible
+from aiops.sequences import Sequences
 from aiops.simulator.config import SimulationConfig
-from data_contracts.schemas import INCIDENTS, SERVICE_FEATURES, SERVICE_FEATURES_TABLE
+from data_contracts.schemas import INCIDENTS, SEQUENCE_FEATURES, SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from orchestration.pipeline.training_set import (
     LABEL_DELAY,
     LABELS,
@@ -21,6 +22,7 @@ from orchestration.pipeline.training_set import (
     latest_training_set,
 )
 from orchestration.workspace import Workspace
+from serving.streams import one_batch
 
 HOURS = 30
 AT = DAY + timedelta(hours=24)
@@ -50,6 +52,21 @@ def test_features_are_those_available_at_the_decision(lake: Workspace) -> None:
     assert len(frame) == len(known) == 3 * (24 * 3600 // STEP_S)
     pd.testing.assert_frame_equal(frame[[*KEY, *FEATURES]], known[[*KEY, *FEATURES]], check_exact=True)
     assert frame["event_timestamp"].max() < AT
+
+
+def test_sequences_are_those_of_the_stream_as_of_the_decision(lake: Workspace) -> None:
+    frame = built(lake)
+    rows = lake.lake.read("service_features").sort_by([("event_timestamp", "ascending")])
+    stream = Sequences(STEP_S * 1_000_000)
+    found = [stream.update(part) for part in (one_batch(rows).slice(0, 10), one_batch(rows).slice(10))]
+    known = rows.select(KEY).to_pandas().assign(place=range(rows.num_rows))
+    places = frame[KEY].merge(known, on=KEY, how="left", validate="one_to_one")["place"].to_numpy()
+    wanted = np.concatenate(found)[places]
+    np.testing.assert_array_equal(frame[list(SEQUENCE_FEATURES)].to_numpy(), wanted)
+    whole = np.isfinite(wanted).any(axis=1)
+    assert 0.5 < whole.mean() < 1.0
+    later = built(lake, AT + timedelta(hours=3)).merge(frame[KEY], on=KEY)
+    np.testing.assert_array_equal(later.sort_values(KEY)[list(SEQUENCE_FEATURES)].to_numpy(), wanted)
 
 
 def test_labels_say_what_followed(lake: Workspace) -> None:
