@@ -320,7 +320,7 @@ def test_the_registry_and_the_lake_follow_aiops_home(
     assert (expected / "feast" / "registry.db").is_file()
     defined = runpy.run_path(str(repo / "definitions.py"))["DEFINED"]
     assert {source.path for source in defined.sources.values()} == {
-        str(expected / "lake" / name) for name in ("series_features", "service_features")
+        str(expected / "lake" / name) for name in ("series_features", "service_features", "seasonal_bands")
     }
 
 

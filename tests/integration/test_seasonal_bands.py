@@ -15,6 +15,7 @@ from aiops.bands import ESTABLISHED, Judged, SeriesBands, judge
 from aiops.settings import BrokerSettings, Settings, TelemetrySettings
 from aiops.simulator.anomalies import InjectedAnomaly, with_anomalies
 from aiops.simulator.config import SimulationConfig
+from orchestration import feature_store
 from orchestration.pipeline.bands import forecast_capacities, histories, make_bands
 from orchestration.pipeline.ingest import ingest, ingest_truth
 from orchestration.pipeline.jobs import bands_config, run_job
@@ -140,3 +141,19 @@ def test_capacity_is_forecast_for_what_rises_towards_its_limit(home: Home) -> No
     for found in forecast_capacities(home.workspace, AT):
         assert found.limit == 1.0
         assert found.crosses_at is None or found.crosses_at >= AT
+
+
+def test_feast_materializes_the_same_bands_from_the_lake(home: Home) -> None:
+    """A cold start: the online store is lost, and Feast's own path brings it back from the lake."""
+    settings = home.workspace.settings
+    feature_store.apply(settings)
+    client = connect(settings)
+    client.flushall()
+    now = datetime.now(UTC)
+    feature_store.materialize(settings, now - timedelta(days=1), now + timedelta(minutes=1))
+    names = sorted(home.bands)
+    for name, band in zip(names, RedisBands(client).read_bands(names, now), strict=True):
+        assert band is not None
+        assert (band.series, band.status, band.starts_us) == (name, home.bands[name].status, home.bands[name].starts_us)
+        for line in ("expected", "lower", "upper", "tail"):
+            np.testing.assert_array_equal(getattr(band, line), getattr(home.bands[name], line))
