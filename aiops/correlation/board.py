@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiops.alert import Alert, Severity, moment_of_us
@@ -146,7 +146,7 @@ class Board:
         self.remove(other)
         for fingerprint, entry in other.entries.items():
             if len(into.entries) < self._most:
-                into.entries[fingerprint] = entry
+                into.entries[fingerprint] = replace(entry)  # the closed one keeps what it had
                 self._by_fingerprint[fingerprint] = into.incident_id
         for service, last_us in other.services.items():
             into.services[service] = max(last_us, into.services.get(service, 0))

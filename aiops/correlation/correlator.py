@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, Self
 
-from aiops.alert import Alert, Severity, alert_of_plain, microseconds_of, moment_of_us, plain_alert
+from aiops.alert import Alert, alert_of_plain, microseconds_of, moment_of_us, plain_alert
 from aiops.correlation.board import Board, OpenIncident, of_plain, plain
 from aiops.correlation.config import CorrelationConfig
 from aiops.correlation.grouping import Grouping, loose
 from aiops.correlation.outcome import Fate, HeldBack, Outcome, Page
-from aiops.correlation.page_limit import PageLimit
+from aiops.correlation.paging import Paging, held, held_back
 from aiops.correlation.rate import SECOND_US, MinuteRate, StormBreaker
 from aiops.correlation.suppression import Suppression
 from aiops.errors import ContractError, StateError
@@ -24,7 +24,6 @@ TICK_US: Final = 10 * SECOND_US
 AHEAD_US: Final = 60 * SECOND_US
 """How far an alert's clock may be ahead; one that is farther ahead is taken as of now."""
 VERSION: Final = 1
-_WAITING = (IncidentState.OPEN, IncidentState.MITIGATED)
 
 
 class Correlator:
@@ -39,7 +38,7 @@ class Correlator:
         self._grouping = Grouping(graph, self._config, self._board)
         self._storm = StormBreaker(self._config.storm_per_min)
         self._new = MinuteRate()
-        self._pages = PageLimit(self._config.pages_per_hour, self._config.kept_for_critical)
+        self._paging = Paging(self._config)
         self._settling: list[Alert] = []
         self._now_us = 0
         self._next_tick_us = 0
@@ -83,13 +82,35 @@ class Correlator:
         Raises:
             ContractError: no such incident is open, or the state cannot follow.
         """
-        incident = self._board.incidents.get(incident_id)
-        if incident is None:
-            raise ContractError(f"incident_id={incident_id!r} is not open; list the open incidents, or look it up in the store")
+        incident = self._known(incident_id)
+        if state is IncidentState.MERGED:
+            raise ContractError(f"incident_id={incident_id!r}: state=merged needs another incident to go on in; use merge")
         incident.move(state, microseconds_of(at), f"{state} by {by}", by)
+        self._touch(incident)
         if state is IncidentState.RESOLVED:
             self._close(incident)
         return incident.as_incident()
+
+    def merge(self, into: str, other: str, at: datetime, by: str) -> Incident:
+        """Merge an incident into another by a person's word (a duplicate) and return the one that goes on.
+
+        Raises:
+            ContractError: one of them is not open, or both are the same.
+        """
+        home, double = self._known(into), self._known(other)
+        if home is double:
+            raise ContractError(f"incident_id={other!r} cannot be merged into itself; name the one that it repeats")
+        home.note(microseconds_of(at), f"{other} is a duplicate", by)
+        self._board.merge(home, double, microseconds_of(at))
+        self._touch(home)
+        self._touch(double)
+        return home.as_incident()
+
+    def _known(self, incident_id: str) -> OpenIncident:
+        incident = self._board.incidents.get(incident_id)
+        if incident is None:
+            raise ContractError(f"incident_id={incident_id!r} is not open; list the open incidents, or look it up in the store")
+        return incident
 
     def teach(self, one: str, other: str, together: bool) -> None:
         """Take a person's word that alerts of two services belong together, or do not."""
@@ -128,7 +149,7 @@ class Correlator:
                 self._close(incident)
         if not self._storm.active:
             self._split_loose(at_us)
-        for incident in self._held():
+        for incident in held(self._board.incidents.values()):
             self._page(incident, at_us)
 
     def _split_loose(self, at_us: int) -> None:
@@ -199,30 +220,13 @@ class Correlator:
         return Fate(alert.alert_id, alert.fingerprint, home.incident_id, "ended")
 
     def _page(self, incident: OpenIncident, at_us: int) -> None:
-        """Send a page for an incident that deserves one and has none, or has become worse, as far as the budget goes."""
-        if incident.state not in _WAITING or not self._deserves(incident):
-            return
-        minor = self._storm.active and incident.severity is not Severity.CRITICAL
-        if minor or not self._pages.take(at_us, incident.severity):
-            if not incident.held_us:
-                incident.held_us = at_us
-                incident.note(
-                    at_us, "page held back: " + ("but a warning in a storm" if minor else "the hour's budget is used up")
-                )
-                self._touch(incident)
-            return
-        waited = (at_us - incident.held_us) / SECOND_US if incident.held_us else 0.0
-        again = incident.notified_us > 0
-        incident.notified_us, incident.notified_as, incident.held_us = incident.notified_us or at_us, incident.severity, 0
-        incident.note(at_us, "page sent" + (": it became worse" if again else ""))
-        self._touch(incident)
-        told = (incident.severity, incident.worst_first(), incident.alert_count, waited, again)
-        self._sent.append(Page(incident.incident_id, moment_of_us(at_us), *told))
-
-    def _deserves(self, incident: OpenIncident) -> bool:
-        if incident.severity <= incident.notified_as or incident.severity is Severity.CRITICAL:
-            return incident.severity > incident.notified_as
-        return len(incident.entries) >= self._config.least_alerts or incident.alert_count > self._config.least_alerts
+        """Send a page for an incident where one is due and the budget lets it go."""
+        held_us = incident.held_us
+        page = self._paging.page(incident, at_us, self._storm.active)
+        if page is not None:
+            self._sent.append(page)
+        if page is not None or incident.held_us != held_us:
+            self._touch(incident)
 
     def _make_room(self, at_us: int) -> None:
         """Resolve the incident that has been quiet longest where there are too many."""
@@ -240,15 +244,9 @@ class Correlator:
     def _touch(self, incident: OpenIncident) -> None:
         self._changed[incident.incident_id] = incident
 
-    def _held(self) -> list[OpenIncident]:
-        """Return the incidents that deserve a page and wait for the budget, the worst first."""
-        open_ones = self._board.incidents.values()
-        waiting = [one for one in open_ones if one.held_us and one.state in _WAITING]
-        return sorted(waiting, key=lambda one: (-one.severity, one.opened_us, one.incident_id))
-
     def held_back(self) -> tuple[HeldBack, ...]:
-        """Return what deserves a page and waits for the budget, the worst first."""
-        return tuple(HeldBack(one.incident_id, moment_of_us(one.held_us), one.severity) for one in self._held())
+        """Return what deserves a page and waits for the budget, or for a storm to pass, the worst first."""
+        return held_back(self._board.incidents.values())
 
     def _told(self, at_us: int) -> Outcome:
         changed = sorted(self._changed.values(), key=lambda one: (one.opened_us, one.incident_id))
@@ -265,7 +263,7 @@ class Correlator:
             "clock": [self._now_us, self._next_tick_us, self._late],
             "storm": self._storm.snapshot(),
             "new": self._new.snapshot(),
-            "pages": self._pages.snapshot(),
+            "pages": self._paging.limit.snapshot(),
             "closeness": self._grouping.closeness.snapshot(),
             "incidents": [plain(incident) for incident in self._board.incidents.values()],
             "loose": sorted(self._loose),
@@ -286,7 +284,7 @@ class Correlator:
             self._now_us, self._next_tick_us, self._late = state["clock"]
             self._storm.restore(state["storm"])
             self._new.restore(state["new"])
-            self._pages.restore(state["pages"])
+            self._paging.limit.restore(state["pages"])
             self._grouping.closeness.restore(state["closeness"])
             for told in state["incidents"]:
                 self._board.put(of_plain(told))

@@ -103,7 +103,7 @@ def test_a_split_run_is_the_whole_run(alerts: list[Alert], cuts: list[float]) ->
     assert told(run(arrivals, tuple(cuts), restore_each=True)) == told(run(arrivals))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(streams())
 def test_no_alert_is_lost(alerts: list[Alert]) -> None:
     outcomes = run([(second_of(alert), alert) for alert in alerts])
@@ -117,7 +117,7 @@ def test_no_alert_is_lost(alerts: list[Alert]) -> None:
     assert all(incident.merged_into in incidents for incident in incidents.values() if incident.state is IncidentState.MERGED)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(streams())
 def test_the_page_budget_is_never_exceeded_and_incidents_page_again_only_as_they_become_worse(alerts: list[Alert]) -> None:
     outcomes = run([(second_of(alert), alert) for alert in alerts])

@@ -183,6 +183,22 @@ def test_people_move_incidents_through_their_states() -> None:
         correlator.change(number, IncidentState.OPEN, after(60), "sam")
 
 
+def test_people_merge_duplicates() -> None:
+    correlator, outcome = run([alert(0, "web"), alert(1, "bank")], 30)
+    web, bank = (incident.incident_id for incident in outcome.incidents)
+    for one, other, told in ((web, web, "into itself"), (web, "x", "is not open")):
+        with pytest.raises(ContractError, match=told):
+            correlator.merge(one, other, after(40), "sam")
+    with pytest.raises(ContractError, match="use merge"):
+        correlator.change(web, IncidentState.MERGED, after(40), "sam")
+    assert correlator.merge(web, bank, after(40), "sam").services == ("web", "bank")
+    told = {incident.incident_id: incident for incident in correlator.advance(after(50)).incidents}
+    assert (told[bank].state, told[bank].merged_into, told[web].alert_count) == (IncidentState.MERGED, web, 2)
+    correlator.add([alert(60, "bank")])
+    assert correlator.advance(after(70)).fates[0].incident_id == web
+    assert told[bank].alerts[0].count == 1
+
+
 def test_transitions_of_values() -> None:
     incident = run([alert(0, "web")])[0].open_incidents()[0]
     done = transitioned(incident, IncidentState.RESOLVED, TimelineEvent(after(60), "over", "sam"))
@@ -342,3 +358,14 @@ def test_a_snapshot_of_another_version_or_a_damaged_one_is_refused() -> None:
     del state["pages"]
     with pytest.raises(StateError, match="damaged"):
         Correlator(GRAPH).restore(state)
+
+
+def test_a_merged_incident_stays_as_it_was_when_it_was_merged() -> None:
+    ways = []
+    for cuts in ((3.5, 60.0), (60.0,)):
+        correlator = Correlator(GRAPH, CorrelationConfig(settle_s=0))
+        correlator.add([alert(0, "web"), alert(1, "disk"), alert(2, "cart"), alert(3, "db"), alert(5, "disk", number=1)])
+        outcomes = [correlator.advance(after(cut)) for cut in cuts]
+        merged = [one for outcome in outcomes for one in outcome.incidents if one.state is IncidentState.MERGED]
+        ways.append([entry.count for entry in merged[-1].alerts])
+    assert ways == [[1], [1]]
