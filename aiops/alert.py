@@ -23,7 +23,9 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert as it arrived. Times aware UTC; `ends_at` None = still firing; `value`, `z` NaN = not told.
+    """One alert as it arrived. Times aware UTC; `value`, `z` NaN = not told.
+
+    `ends_at` = it is over, since then; None = it fires (a source's guess of when it may end does not belong here).
 
     `alert_id` names this arrival, `fingerprint` what it is about: equal ones are repetitions.
     """

@@ -1,7 +1,8 @@
 """`aiops bench storm`: 10,000 alerts a minute, some true incidents among them; what is lost, sent, missed, and how fast.
 
 An incident is caught when a page goes out within `WITHIN_S` of its start that names its root among the first three services. The
-baseline opens a group of alerts, and pages, when none came for `GAP_S`; once for all alerts and once for each service.
+baseline opens a group of alerts, and pages, when none came for `GAP_S`; once for all alerts and once for each service. The same
+correlation without the storm breaker stands beside it.
 """
 
 import json
@@ -23,6 +24,10 @@ from orchestration.bench.storm_alerts import START, Storm, StormConfig, arrivals
 
 WITHIN_S: Final = 60.0
 GAP_S: Final = 60.0
+NAMED: Final = 3
+"""Services of a page that count as named."""
+NEVER: Final = 1 << 62
+"""Alerts a minute that never come: a breaker that stays off."""
 DRAIN_S: Final = 10
 """Seconds after the last alert: what has not come out by then is lost."""
 _MIB: Final = 1 << 20
@@ -46,6 +51,8 @@ class StormBenchFigures:
     alerts_per_second_of_work: float
     storm_entered: int
     memory_mib: tuple[float, ...]
+    without_breaker_notifications: int
+    without_breaker_missed: float
     baseline_all_notifications: int
     baseline_all_missed: float
     baseline_service_notifications: int
@@ -71,23 +78,30 @@ class _Run:
 
 
 def bench_storm(config: StormConfig, out: Path | None, say: Callable[[str], None]) -> StormBenchFigures:
-    """Run a storm through the correlator second by second; `out` takes one JSON object a page."""
+    """Run a storm through the correlator second by second, with the breaker and without; `out` takes one JSON object a page."""
     storm = storm_of(config)
-    correlator = Correlator(storm.graph, CorrelationConfig())
-    run = _Run(bytearray(config.per_minute * config.minutes))
+    run = _passed(storm, CorrelationConfig(), say)
+    without = _passed(storm, CorrelationConfig(storm_per_min=NEVER), lambda _: None)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text("".join(json.dumps(asdict(page), default=str) + "\n" for page in run.pages), encoding="utf-8")
+    return _figures(storm, run, without)
+
+
+def _passed(storm: Storm, config: CorrelationConfig, say: Callable[[str], None]) -> _Run:
+    """Return what was seen of a whole storm."""
+    correlator = Correlator(storm.graph, config)
+    run = _Run(bytearray(storm.config.per_minute * storm.config.minutes))
     arrived_s: dict[str, float] = {}
     for second, batch in enumerate(_by_arrival(arrivals(storm))):
         for at_s, alert in batch:
             arrived_s[alert.alert_id] = at_s
             _group(run, at_s, alert.service)
         _step(correlator, run, (second + 1, [alert for _, alert in batch]), arrived_s)
-        if (second + 1) % 60 == 0 and second < config.minutes * 60:
+        if (second + 1) % 60 == 0 and second < storm.config.minutes * 60:
             run.memory_mib.append(round(psutil.Process().memory_info().rss / _MIB, 1))
             say(f"minute {(second + 1) // 60}: {sum(run.seen)} alerts, {len(run.pages)} pages, {run.memory_mib[-1]} MiB")
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text("".join(json.dumps(asdict(page), default=str) + "\n" for page in run.pages), encoding="utf-8")
-    return _figures(storm, run)
+    return run
 
 
 def _by_arrival(made: Iterator[list[tuple[float, Alert]]]) -> Iterator[list[tuple[float, Alert]]]:
@@ -128,8 +142,7 @@ def _group(run: _Run, at_s: float, service: str) -> None:
         run.gap_all[key] = at_s
 
 
-def _figures(storm: Storm, run: _Run) -> StormBenchFigures:
-    pages = [((page.at - START).total_seconds(), page.services[:3]) for page in run.pages]
+def _figures(storm: Storm, run: _Run, without: _Run) -> StormBenchFigures:
     alerts = len(run.seen)
     latency = np.array(run.latency_s)
     return StormBenchFigures(
@@ -137,8 +150,8 @@ def _figures(storm: Storm, run: _Run) -> StormBenchFigures:
         lost=run.seen.count(0),
         counted_twice=sum(count > 1 for count in run.seen),
         true_incidents=len(storm.incidents),
-        missed=_missed(storm, pages),
-        notifications=len(pages),
+        missed=_missed(storm, _told(run)),
+        notifications=len(run.pages),
         held_back=run.held,
         incidents=len(run.incidents),
         late=run.late,
@@ -147,11 +160,18 @@ def _figures(storm: Storm, run: _Run) -> StormBenchFigures:
         alerts_per_second_of_work=round(alerts / run.busy_s),
         storm_entered=run.entered,
         memory_mib=tuple(run.memory_mib),
+        without_breaker_notifications=len(without.pages),
+        without_breaker_missed=_missed(storm, _told(without)),
         baseline_all_notifications=len(run.gap_pages),
         baseline_all_missed=_missed(storm, [(at, (service,)) for at, service in run.gap_pages]),
         baseline_service_notifications=len(run.service_pages),
         baseline_service_missed=_missed(storm, [(at, (service,)) for at, service in run.service_pages]),
     )
+
+
+def _told(run: _Run) -> list[tuple[float, tuple[str, ...]]]:
+    """Return the pages: seconds since the start, and the services named first."""
+    return [((page.at - START).total_seconds(), page.services[:NAMED]) for page in run.pages]
 
 
 def _missed(storm: Storm, pages: Sequence[tuple[float, tuple[str, ...]]]) -> float:

@@ -63,10 +63,10 @@ def alerts(
     if as_json:
         print_json(facts)
         return
-    for name, title in (("days", "Notifications of each day"), ("grouped_by_time", "The same alerts grouped by time alone")):
-        found = facts[name]
-        columns = ("day", *next(iter(found.values()))) if found else ("day",)
-        print_table(title, columns, [(day, *figures.values()) for day, figures in found.items()])
+    for day, figures in facts["days"].items():
+        timed = facts["grouped_by_time"][day]
+        rows = [(name, value, timed[name]) for name, value in figures.items()]
+        print_table(f"Notifications of {day}", ("figure", "here", "grouped by time"), rows)
 
 
 @bench.command("storm")

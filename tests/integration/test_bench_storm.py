@@ -34,6 +34,7 @@ def test_every_incident_is_paged_in_time_and_few_others(figures: tuple[StormBenc
     assert (found.true_incidents, found.missed, found.storm_entered) == (5, 0.0, 1)
     assert found.notifications == len(pages) <= 25
     assert found.baseline_all_missed == 0.8
+    assert found.without_breaker_missed >= found.missed
     assert found.baseline_service_notifications > 5 * found.notifications
 
 
