@@ -122,7 +122,7 @@ class SeasonalSettings(_Section):
         0.1, gt=0, lt=1, description="how much smaller than the flat median's the season's error on held-out days must be"
     )
     coverage: float = Field(0.99, gt=0.5, lt=1, description="share of usual points within a band")
-    prophet_series: int = Field(20, ge=0, description="most business series that Prophet is tried on beside the profile; 0 = none")
+    prophet_series: int = Field(20, ge=0, description="most business series that Prophet is tried on; 0 = none")
     country: str = Field("", description="ISO code of the country whose public holidays Prophet knows; empty = none")
     capacity_days: float = Field(14.0, gt=0, le=365, description="how far ahead a series with a limit is forecast")
 
