@@ -163,11 +163,3 @@ class BandReader(Protocol):
     def read_statistics(self) -> ReadStatistics:
         """Return what reads met so far: missing and stale series and the freshness of the view."""
         ...
-
-
-class BandWriter(Protocol):
-    """Writes seasonal bands for online reading; the last writer of newer bands wins."""
-
-    def write_bands(self, rows: pa.RecordBatch) -> int:
-        """Write `season_schema.SEASONAL_BANDS` rows; return the number written."""
-        ...

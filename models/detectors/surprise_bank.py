@@ -226,11 +226,6 @@ class SurpriseBank:
         return slot
 
 
-def arrays_of(bank: SurpriseBank) -> SurpriseArrays:
-    """Return the arrays of a bank, to be measured; not a copy."""
-    return bank._arrays
-
-
 def _fitting(array: FloatArray, shape: tuple[int, ...], name: str) -> FloatArray:
     if array.shape != shape:
         raise StateError(f"surprise state: {name} has shape {array.shape}, not {shape}; warm up anew")
