@@ -13,7 +13,6 @@ from aiops.types import FloatArray, IntArray, SeriesBatch, State
 from models.artifact import array_names, names_array
 from models.detectors.surprise_kernels import (
     DETAILS,
-    SurpriseArrays,
     SurpriseParameters,
     SurpriseRows,
     empty_arrays,
