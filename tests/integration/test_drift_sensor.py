@@ -161,7 +161,7 @@ def serve(workspace: Workspace, first: datetime, last: datetime, version: str) -
         model=WATCHED,
         model_version=version,
         role="champion",
-        score=model.score(vectors[list(model.features)].to_numpy(dtype="float64"))[:, 0],
+        score=model.score(vectors.reindex(columns=list(model.features)).to_numpy(dtype="float64"))[:, 0],  # sequences: unknown
     )
     broken = rows.assign(**dict.fromkeys(SERVICE_FEATURES, 1000000.0))
     strange = [

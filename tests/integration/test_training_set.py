@@ -73,7 +73,7 @@ def test_labels_say_what_followed(lake: Workspace) -> None:
     frame = built(lake)
     incidents = lake.incidents(AT).to_pandas()
     assert len(incidents) >= 4
-    wanted = np.full((len(frame), 3), np.nan)
+    wanted = np.full((len(frame), 4), np.nan)
     for number, row in enumerate(frame.itertuples()):
         own = incidents[incidents["service"] == row.service]
         running = ((own["starts_at"] <= row.event_timestamp) & (row.event_timestamp < own["ends_at"])).any()
@@ -81,10 +81,10 @@ def test_labels_say_what_followed(lake: Workspace) -> None:
             continue
         left = (own["starts_at"] - row.event_timestamp).dt.total_seconds() / 60
         minutes = left[left > 0].min() if (left > 0).any() else np.inf
-        wanted[number] = minutes <= 15, minutes <= 60, minutes
+        wanted[number] = minutes <= 5, minutes <= 15, minutes <= 60, minutes
     found = frame[[*LABELS, MINUTES_TO_START]].to_numpy(dtype=np.float64)
     np.testing.assert_array_equal(found, wanted)
-    assert 0 < np.nansum(wanted[:, 0]) < np.nansum(wanted[:, 1])
+    assert 0 < np.nansum(wanted[:, 0]) < np.nansum(wanted[:, 1]) < np.nansum(wanted[:, 2])
 
 
 def test_rows_whose_future_is_not_known_yet_have_no_label(lake: Workspace) -> None:
@@ -151,7 +151,7 @@ def test_an_incident_counts_once_it_is_known(lake: Workspace, tmp_path: Path) ->
     write_incident(workspace, service, start, known_at=AT - timedelta(hours=9))
     after = built(workspace)
     ahead = (after["service"] == service) & (after["event_timestamp"] == pd.Timestamp(start - timedelta(minutes=10)))
-    assert after.loc[ahead, LABELS[0]].tolist() == [1.0]
+    assert after.loc[ahead, list(LABELS)].to_numpy().tolist() == [[0.0, 1.0, 1.0]]
     elsewhere = after["service"] != service
     pd.testing.assert_frame_equal(after[elsewhere], before[elsewhere], check_exact=True)
 
