@@ -23,7 +23,7 @@ WORDS: Mapping[str, str] = {
     "recall_kept_as_shipped": "at its shipped threshold it catches fewer incidents than the champion does within the budget",
     "beats_baseline": "it does not beat the trivial baseline",
     "better_somewhere": "at equal recall it is better on no figure",
-    "keeps_page_budget": "no labelled incident is there to judge it by, and it spends more than the page budget",
+    "keeps_page_budget": "no labelled incident is there to judge it by, and it spends more than the page budget, not by chance",
 }
 """What it means when a check fails."""
 
@@ -63,7 +63,8 @@ def decide(
     The challenger must keep the contracts and the latency budget. Against a champion it may lose no recall at the same alert
     budget, nor at its own threshold (what a champion only catches by overspending does not count); at equal recall it must be
     better on the first figure that differs: pages beyond the budget as shipped, PR-AUC, false pages. A first model must beat
-    the trivial baseline, or keep the page budget where the replay has no incident, unless `allow_first`.
+    the trivial baseline, or keep the page budget (as far as so short a replay can tell) where the replay has no incident, unless
+    `allow_first`.
 
     Raises:
         ConfigurationError: the replay has no rows.
@@ -96,7 +97,7 @@ def _first(card: Scorecard, budget: PageBudget) -> dict[str, bool]:
     """Return the check of a first model: the trivial baseline, or the page budget where no incident can tell them apart."""
     if card.metrics["incidents"]:
         return {"beats_baseline": _beats_baseline(card)}
-    return {"keeps_page_budget": _overspent(card, budget) == 0.0}
+    return {"keeps_page_budget": card.metrics["false_pages_shipped_least"] <= budget.per_day}
 
 
 def _beats_baseline(card: Scorecard) -> bool:

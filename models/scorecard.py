@@ -14,7 +14,7 @@ from aiops.types import FloatArray, Scorecard
 from models.artifact import load_artifact, save_model
 from models.catalog import FittedModel
 from models.evaluation import alarm_figures, average_precision, figures_at_budget
-from models.page_budget import PageBudget
+from models.page_budget import UNSEEN_ERRORS, PageBudget, PageCounter
 from models.service_rows import CALENDAR, ServiceRows
 from models.truth import Truth
 
@@ -47,12 +47,15 @@ def alarms(score: FloatArray, thresholds: FloatArray) -> "np.ndarray[tuple[int],
 def score_on(model: Replayable, version: str, replay: Replay, budget: PageBudget) -> Scorecard:
     """Return the figures of a model on the replay; the alarms at the budget are those of its last output.
 
-    `*_at_budget` = at the threshold that spends the budget on these rows, `*_shipped` = at the model's own thresholds.
+    `*_at_budget` = at the threshold that spends the budget on these rows, `*_shipped` = at the model's own thresholds,
+    `*_least` = what cannot be chance.
     """
     rows, truth = replay.rows, replay.truth
     score = model.score(rows.matrix(model.features))
     equal = figures_at_budget(rows, truth, score[:, -1], budget)
-    shipped = alarm_figures(rows, truth, alarms(score, model.thresholds), budget)
+    raised = alarms(score, model.thresholds)
+    shipped = alarm_figures(rows, truth, raised, budget)
+    counter = PageCounter.over(rows, truth.false, budget)
     trivial = figures_at_budget(rows, truth, replay.baseline, budget)
     counted, label = truth.counted, truth.positive.astype(np.float64)
     metrics = {
@@ -67,6 +70,7 @@ def score_on(model: Replayable, version: str, replay: Replay, budget: PageBudget
         "recall_shipped": shipped.recall,
         "lead_min_shipped": shipped.mean_lead_min,
         "false_pages_shipped": shipped.false_pages_per_day,
+        "false_pages_shipped_least": max(0.0, counter.false_rate(raised, -UNSEEN_ERRORS)),
         "pages_shipped": shipped.pages_per_day,
         "baseline_recall_at_budget": trivial.recall,
         "baseline_lead_min_at_budget": trivial.mean_lead_min,

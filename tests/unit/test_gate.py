@@ -6,6 +6,7 @@ from functools import cache
 from typing import ClassVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from checks.service_frames import history
 
@@ -92,6 +93,29 @@ def test_a_first_model_that_does_not_is_refused_unless_allowed() -> None:
     assert "trivial baseline" in refused.reason
     assert not refused.checks["beats_baseline"]
     assert decide(Contender(forest(), "1"), None, perfect, replace(CONFIG, allow_first=True)).promoted
+
+
+def quiet_replay(hours: float) -> Replay:
+    """Return the beginning of a replay without any incident."""
+    rows = replay().rows
+    early = rows.time_us < rows.time_us.min() + int(hours * 3.6e9)
+    return detection_replay(history(days=4, seed=8).frame.filter(pa.array(early)), None, 0)
+
+
+def paging(every: int) -> Changed:
+    """Return a model whose score is at its threshold in every `every`-th row, and 0 in the others."""
+    level = forest().thresholds[0]
+    return changed(lambda score, _: np.where(np.arange(len(score))[:, None] % every == 0, level, 0.0) + 0.0 * score)
+
+
+def test_without_incidents_a_page_in_a_short_replay_may_be_chance_and_pages_all_day_are_not() -> None:
+    short, long = quiet_replay(2.0), quiet_replay(48.0)
+    once = decide(Contender(paging(10**9), "1"), None, short, CONFIG)
+    assert once.challenger.metrics["false_pages_shipped"] > CONFIG.budget.per_day
+    assert once.checks["keeps_page_budget"]
+    always = decide(Contender(paging(5), "1"), None, long, CONFIG)
+    assert not always.checks["keeps_page_budget"]
+    assert "not by chance" in always.reason
 
 
 def test_a_model_that_loses_recall_is_refused_and_the_better_one_promoted() -> None:
