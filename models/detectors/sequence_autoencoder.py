@@ -145,7 +145,16 @@ class SequenceAutoencoder:
         return cls(SequenceScale(center, spread), network, tail, usual, state_array(state, "thresholds"), session_of(network))
 
     def _errors(self, rows: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-        """Return (n, steps, signals) weighted squared errors that add up to the mean one, and rows with something known."""
+        """Return (n, steps, signals) weighted squared errors that add up to the mean one, and rows with something known.
+
+        Rows with nothing known do not reach the network: a caller that sends no sequences does not pay for them.
+        """
+        some = np.isfinite(rows).any(axis=1)
+        if not some.all():
+            error, told = np.zeros((len(rows), SEQUENCE_STEPS, _SIGNALS)), np.zeros(len(rows), np.bool_)
+            if some.any():
+                error[some], told[some] = self._errors(rows[some])
+            return error, told
         scaled, known = self.scale(rows)
         redrawn = np.empty_like(scaled)
         for start in range(0, len(rows), BATCH):

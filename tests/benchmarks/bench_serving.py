@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -206,10 +206,12 @@ def main() -> None:
         stub = ScoringStub(channel)
         for name, path, method, body, single in (
             ("service-ensemble", "/score", stub.Score, bodies[0], singles[0]),
+            ("service-ensemble, no sequences", "/score", stub.Score, bodies[1], singles[1]),
             ("incident-predictor", "/predict_incident", stub.PredictIncident, bodies[1], singles[1]),
         ):
-            model = models[name]
-            rows = rows_of(values[:ROWS]).matrix(model.features)
+            model = models[name.partition(",")[0]]
+            asked = rows_of(values[:ROWS])
+            rows = (asked if body is bodies[0] else replace(asked, sequences=None)).matrix(model.features)
             bare = rows_per_second(lambda m=model, r=rows: m.score(r), ROWS, options.seconds / 2)
             one = rows_per_second(http_call(url, path, body, ARROW), ROWS, options.seconds)
             Figure(f"{name} HTTP Arrow x1000, 1 client", one, "rows/s", bare).print()
