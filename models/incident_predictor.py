@@ -20,9 +20,8 @@ from aiops.types import FloatArray, State
 from data_contracts.schemas import NEIGHBOURS, SERVICE_FEATURES
 from models.artifact import array_names, names_array, state_array
 from models.calibration import Platt, fit_floored, fit_platt
-from models.service_rows import CALENDAR
+from models.service_rows import CALENDAR, bounded
 
-LARGEST: Final = 1e30
 TREND: Final = "minutes_to_limit"
 FAR_MIN: Final = 1_440.0
 FAR: Final = -float(np.log1p(FAR_MIN))
@@ -99,7 +98,7 @@ class IncidentPredictor:
 
     def margins(self, rows: FloatArray) -> FloatArray:
         """Return (n, outputs) log odds before calibration."""
-        finite, trend = _finite(rows), _trend(rows, self.features)
+        finite, trend = bounded(rows), _trend(rows, self.features)
         columns = [booster.inplace_predict(finite, predict_type="margin") for booster in self.boosters]
         starts = [start.slope * trend + start.intercept for start in self.trends]
         return np.stack([start + column.astype(np.float64) for start, column in zip(starts, columns, strict=True)], axis=1)
@@ -126,7 +125,7 @@ class IncidentPredictor:
         """
         if not len(rows):
             return np.empty((0, len(self.features)))
-        finite = _finite(rows)
+        finite = bounded(rows)
         shares = self.boosters[-1].predict(xgb.DMatrix(finite, nthread=1), pred_contribs=True)
         contributions = shares[:, :-1].astype(np.float64)
         if TREND in self.features:
@@ -178,11 +177,6 @@ class IncidentPredictor:
         return np.asarray(np.isfinite(rows[:, telemetry]).any(axis=1))
 
 
-def _finite(rows: FloatArray) -> FloatArray:
-    """Return the rows with infinite values unknown, and values beyond float32, which XGBoost refuses, clipped."""
-    return np.clip(np.where(np.isfinite(rows), rows, np.nan), -LARGEST, LARGEST)
-
-
 def _trend(rows: FloatArray, features: tuple[str, ...]) -> FloatArray:
     """Return (n,) -log(1 + minutes to exhaustion), higher = sooner; unknown counts as no end in sight."""
     if TREND not in features:
@@ -220,7 +214,7 @@ def _boost(rows: FloatArray, label: FloatArray, config: PredictorConfig) -> tupl
     trend = _trend(rows[chosen], config.features)
     start = _start(trend, label[chosen], np.where(label[chosen] > 0, weight, 1.0))
     margin = start.slope * trend + start.intercept
-    data = xgb.QuantileDMatrix(_finite(rows[chosen]), label=label[chosen], base_margin=margin, nthread=1)
+    data = xgb.QuantileDMatrix(bounded(rows[chosen]), label=label[chosen], base_margin=margin, nthread=1)
     parameters = {
         "objective": "binary:logistic",
         "max_depth": config.depth,

@@ -22,6 +22,8 @@ CALENDAR: tuple[str, ...] = ("hour", "weekday", "minutes_since_incident")
 _SEQUENCE = frozenset(SEQUENCE_FEATURES)
 US_PER_MIN = 60_000_000
 US_PER_DAY = 86_400_000_000
+LARGEST = 1e30
+"""Beyond this a value says no more; XGBoost and float32 networks refuse what float32 cannot hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,3 +132,12 @@ def _as_table(frame: "pa.Table | pa.RecordBatch | pd.DataFrame") -> pa.Table:
 def _floats(column: "pa.ChunkedArray[Any]") -> FloatArray:
     values = column.cast(pa.float64()).to_numpy()
     return np.asarray(values, dtype=np.float64)
+
+
+def bounded(rows: FloatArray) -> FloatArray:
+    """Return the rows with infinite values unknown, and values beyond float32 clipped to `LARGEST`.
+
+    >>> bounded(np.array([np.inf, -1e300, 2.0])).tolist()
+    [nan, -1e+30, 2.0]
+    """
+    return np.clip(np.where(np.isfinite(rows), rows, np.nan), -LARGEST, LARGEST)

@@ -14,8 +14,8 @@ from aiops.types import FloatArray, State
 from models.artifact import array_names, names_array, state_array
 from models.calibration import sigmoid
 from models.detectors.isolation_forest import OUTSIDE_CALENDAR
+from models.service_rows import bounded
 
-LARGEST: Final = 1e30
 _BOOSTER: Final = "trees.ubj"
 
 
@@ -69,14 +69,14 @@ class LabelledTrees:
             "seed": config.seed,
             "nthread": 1,
         }
-        booster = xgb.train(parameters, xgb.DMatrix(_finite(rows), label, nthread=1), config.rounds)
+        booster = xgb.train(parameters, xgb.DMatrix(bounded(rows), label, nthread=1), config.rounds)
         return cls(config.features, _booster(bytes(booster.save_raw("ubj")), len(config.features)), np.array([0.5]))
 
     def raw_score(self, rows: FloatArray) -> FloatArray:
         """Return (n,) log odds; NaN = nothing known."""
         if not len(rows):
             return np.empty(0)
-        margin = self.booster.inplace_predict(_finite(rows), predict_type="margin").astype(np.float64)
+        margin = self.booster.inplace_predict(bounded(rows), predict_type="margin").astype(np.float64)
         return np.where(np.isfinite(rows).any(axis=1), margin, np.nan)
 
     def score(self, rows: FloatArray) -> FloatArray:
@@ -87,7 +87,7 @@ class LabelledTrees:
         """Return (n, len(features)) TreeSHAP contributions to the log odds; NaN for rows with nothing known."""
         if not len(rows):
             return np.empty((0, len(self.features)))
-        found = self.booster.predict(xgb.DMatrix(_finite(rows), nthread=1), pred_contribs=True)[:, :-1].astype(np.float64)
+        found = self.booster.predict(xgb.DMatrix(bounded(rows), nthread=1), pred_contribs=True)[:, :-1].astype(np.float64)
         found[~np.isfinite(rows).any(axis=1)] = np.nan
         return found
 
@@ -132,8 +132,3 @@ def _booster(payload: bytes, columns: int) -> xgb.Booster:
     if booster.num_features() != columns:
         raise ArtifactError(f"the labelled trees expect {booster.num_features()} columns, the model has {columns} features")
     return booster
-
-
-def _finite(rows: FloatArray) -> FloatArray:
-    """Return the rows with infinite values unknown, and values beyond float32, which XGBoost refuses, clipped."""
-    return np.clip(np.where(np.isfinite(rows), rows, np.nan), -LARGEST, LARGEST)

@@ -15,6 +15,7 @@ from aiops.types import FloatArray, State
 from data_contracts.schemas import SEQUENCE_FEATURES, SEQUENCE_SIGNALS, SEQUENCE_STEPS
 from models.artifact import array_names, names_array, state_array
 from models.evidence import EmpiricalTail
+from models.service_rows import bounded
 
 Float32s = npt.NDArray[np.float32]
 BATCH: Final = 64
@@ -23,7 +24,6 @@ HALF_LIFE_SPANS: Final = 3.0
 """An error so many spans ago counts half: what is over need not be said again."""
 _INPUT: Final = "sequence"
 _NETWORK: Final = "network_onnx"
-_LARGEST: Final = 1e30
 _FURTHEST: Final = 10.0
 _TAIL_POWER: Final = 0.25
 _SIGNALS: Final = len(SEQUENCE_SIGNALS)
@@ -188,8 +188,7 @@ def session_of(network: bytes) -> ort.InferenceSession:
 
 def _windows(rows: FloatArray) -> FloatArray:
     """Return (n, steps, signals), NaN = unknown."""
-    clipped = np.clip(np.where(np.isfinite(rows), rows, np.nan), -_LARGEST, _LARGEST)
-    return np.ascontiguousarray(clipped).reshape(len(rows), SEQUENCE_STEPS, _SIGNALS)
+    return np.ascontiguousarray(bounded(rows)).reshape(len(rows), SEQUENCE_STEPS, _SIGNALS)
 
 
 def _against_own_median(windows: FloatArray) -> FloatArray:

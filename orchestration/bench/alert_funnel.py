@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -20,13 +19,12 @@ import pyarrow as pa
 from aiops.errors import SourceError
 from aiops.graph import ServiceGraph
 from aiops.types import SeriesBatch
-from data_contracts.validate import validate
 from models.detectors.minute_grid import STEP_S, grid_of
 from models.detectors.system_deviation import DeviationConfig, SystemDeviation
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import RootCauseRanker
 from orchestration.bench.alert_figures import DayTruth, FunnelFigures, Notification, RawAlert, figures_of, timed_groups
-from orchestration.bench.nezha_detect import day_folders
+from orchestration.bench.nezha_days import accepted_batches, day_folders
 from serving.sources.nezha import NezhaSource, open_nezha
 from serving.sources.options import SourceOptions
 from serving.streams import to_us
@@ -41,7 +39,6 @@ GROUP_MIN: Final = 8
 """Length of a group of the baseline: one that waits for a gap never ends where some alert comes every minute."""
 _COLUMNS: Final = ("id", "day", "minute", "service", "z")
 _MINUTE_US: Final = STEP_S * 1_000_000
-_READ_AT: Final = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ def read_alerts(path: Path) -> dict[str, tuple[RawAlert, ...]]:
 
 def judged(source: NezhaSource) -> FunnelDay:
     """Return a day, judged; the fault-free evening is the only thing fitted to."""
-    batches = [validate(chunk, _READ_AT).accepted for chunk in source.batches()]
+    batches = accepted_batches(source)
     minutes = grid_of([SeriesBatch(batch) for batch in batches], STEP_S)
     grid = SeriesGrid.of(pa.Table.from_batches(batches), STEP_S)
     split = source.split()

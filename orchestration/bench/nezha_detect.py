@@ -9,19 +9,17 @@ import csv
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
-from aiops.errors import SourceError
 from aiops.types import FloatArray, SeriesBatch
-from data_contracts.validate import validate
 from models.detectors.minute_grid import STEP_S, MinuteGrid, grid_of
 from models.detectors.system_deviation import DeviationConfig, SystemDeviation
 from models.detectors.system_reasons import reasons_of
+from orchestration.bench.nezha_days import accepted_batches, day_folders
 from serving.sources.nezha import NezhaSource, open_nezha
 from serving.sources.options import SourceOptions
 from serving.sources.rows import microseconds
@@ -89,21 +87,6 @@ def run(path: Path, out: Path, three_sigma: bool = False) -> Figures:
     return _figures(days, seconds)
 
 
-def day_folders(path: Path) -> tuple[Path, ...]:
-    """Return the folders of days: `path` itself, or those in it or in its `rca_data`, in order of name.
-
-    Raises:
-        SourceError: there is none.
-    """
-    for pattern in ("metric", "*/metric", "rca_data/*/metric"):
-        found = sorted(metric.parent for metric in path.glob(pattern) if any(metric.glob("*_metric.csv")))
-        if found:
-            return tuple(found)
-    raise SourceError(
-        f"{path}: holds no day of Nezha (rca_data/<day>/metric/*_metric.csv); give the folder of the corpus or of one of its days"
-    )
-
-
 def judged_day(folder: Path, three_sigma: bool) -> Day:
     """Return one day, judged; the evening is the only thing fitted to."""
     source = open_nezha(SourceOptions(path=folder))
@@ -120,8 +103,7 @@ def judged_day(folder: Path, three_sigma: bool) -> Day:
 
 
 def _grid(source: NezhaSource) -> tuple[MinuteGrid, int]:
-    now = datetime.now(UTC)
-    batches = [SeriesBatch(validate(chunk, now, source.name).accepted) for chunk in source.batches()]
+    batches = [SeriesBatch(batch) for batch in accepted_batches(source)]
     return grid_of(batches), sum(len(batch) for batch in batches)
 
 

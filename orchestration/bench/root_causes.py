@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +15,9 @@ import pyarrow as pa
 
 from aiops.errors import SourceError
 from aiops.graph import ServiceGraph
-from data_contracts.validate import validate
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import RootCauseRanker, Symptom, loudest_first
+from orchestration.bench.nezha_days import accepted_batches
 from serving.sources.nezha import NezhaSource, open_nezha
 from serving.sources.options import SourceOptions
 from serving.sources.petshop import PetShopSource
@@ -31,7 +30,6 @@ AFTER_MIN: Final = 4
 BEFORE_MIN: Final = 3
 """Minutes just before the injection that a series is compared with, beside its calm time."""
 _MINUTE_US: Final = 60_000_000
-_READ_AT: Final = datetime(2100, 1, 1, tzinfo=UTC)
 _CALM_AT_HAND: Final = "low_traffic"
 """The scenario whose calm time serves those that come without one: the application is the same."""
 
@@ -111,8 +109,7 @@ def bench_nezha(root: Path, out: Path, say: Callable[[str], None]) -> RootCauseF
 
 
 def _nezha_day(source: NezhaSource) -> Iterator[Ranking]:
-    batches = [pa.Table.from_batches([validate(batch, _READ_AT).accepted]) for batch in source.batches()]
-    grid = SeriesGrid.of(pa.concat_tables(batches), NEZHA_STEP_S)
+    grid = SeriesGrid.of(pa.Table.from_batches(accepted_batches(source)), NEZHA_STEP_S)
     split = source.split()
     calm = grid.between(to_us(split.history_start), to_us(split.history_end))
     ranker = RootCauseRanker.fit(calm, ServiceGraph.from_edges(source.edges()))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from aiops.errors import SourceError, TrainingImpossible
-from orchestration.bench.nezha_detect import Figures, day_folders, run
+from orchestration.bench.nezha_days import day_folders
+from orchestration.bench.nezha_detect import Figures, run
 from orchestration.cli import run as aiops
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
