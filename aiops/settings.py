@@ -11,6 +11,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, fiel
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from aiops.errors import ConfigurationError
+from aiops.responder_settings import ResponderSettings
 from aiops.routing import parse_overrides
 
 
@@ -184,6 +185,7 @@ class Settings(BaseSettings):
     routing: RoutingSettings = RoutingSettings()
     seasonal: SeasonalSettings = SeasonalSettings()
     drift: DriftSettings = DriftSettings()
+    responder: ResponderSettings = ResponderSettings()
     up: UpSettings = UpSettings()
 
     @classmethod
@@ -222,6 +224,12 @@ class Settings(BaseSettings):
     def tracking_uri(self) -> str:
         """Return the MLflow tracking URI in force."""
         return self.mlflow_tracking_uri or f"sqlite:///{self.root / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def incident_store_url(self) -> str:
+        """Return the SQLAlchemy URL of the incident store in force."""
+        own = self.responder.database_url
+        return f"sqlite:///{self.root / 'incidents' / 'incidents.db'}" if own is None else own.get_secret_value()
 
     @property
     def redis_url(self) -> str:

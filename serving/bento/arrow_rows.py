@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 
 from aiops.types import FloatArray
 from data_contracts.schemas import CANDIDATES, SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES, TIMESTAMP
-from serving.bento.problem import ProblemError, refused
 from serving.bento.rows import (
     FEATURE_INDEX,
     MAX_NAME_BYTES,
@@ -27,6 +26,7 @@ from serving.bento.rows import (
     check_service,
     check_times,
 )
+from serving.problem import ProblemError, refused
 
 ARROW_STREAM: Final = "application/vnd.apache.arrow.stream"
 _MESSAGE_HEADER: Final = 2

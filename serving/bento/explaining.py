@@ -10,9 +10,9 @@ import numpy as np
 from aiops.types import FloatArray
 from data_contracts.schemas import SERVICE_FEATURES
 from serving.bento.model_source import ServedModel
-from serving.bento.problem import refused
 from serving.bento.rows import RequestRows
 from serving.bento.scoring import EXPLAIN, SERVED_MODELS, Scoring, members_of, score_matrix
+from serving.problem import refused
 
 MAX_ROWS: Final = 1_000
 _WORDS_FEATURES: Final = 3

@@ -12,9 +12,9 @@ from serving.bento.answer_bytes import answer_arrow
 from serving.bento.arrow_rows import parse_arrow
 from serving.bento.explaining import ExplainedRow, Explanation, known_shares, unknown_names
 from serving.bento.json_rows import LARGEST
-from serving.bento.problem import refused
 from serving.bento.rows import FEATURE_INDEX, SEQUENCE_INDEX, RequestRows, check_row_count, check_service, check_times
 from serving.bento.scoring import Answer
+from serving.problem import refused
 from serving.proto import scoring_pb2 as pb
 
 

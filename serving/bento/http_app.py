@@ -21,11 +21,11 @@ from serving.bento.arrow_rows import ARROW_STREAM, parse_arrow
 from serving.bento.call_gate import INLINE_BYTES
 from serving.bento.json_rows import JsonRequest, parse_json
 from serving.bento.openapi import openapi_json
-from serving.bento.problem import PROBLEM_JSON, Problem, ProblemError
 from serving.bento.runtime import Runtime
 from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, Endpoint
 from serving.bento.season import MODEL, SEASON, season_arrow, season_json
 from serving.bento.season_rows import parse_season_arrow, parse_season_json
+from serving.problem import PROBLEM_JSON, Problem, ProblemError
 
 JSON: Final = "application/json"
 REQUEST_ID_KEY: Final = "aiops.request_id"

@@ -8,12 +8,12 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.bento.auth import Role, is_local_peer
+from serving.auth import Role, is_local_peer
 from serving.bento.http_app import REQUEST_ID_KEY, RuntimeHolder, problem_response
-from serving.bento.problem import Problem, ProblemError
 from serving.bento.runtime import Readiness, request_id_from
 from serving.bento.scoring import ENDPOINTS
 from serving.bento.season import SEASON
+from serving.problem import Problem, ProblemError
 
 PROBES: Final = frozenset({"/livez", "/healthz", "/readyz"})
 """Answered without a token: they say nothing but states and versions."""

@@ -7,11 +7,11 @@ import orjson
 
 from data_contracts.schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES
 from serving.bento.arrow_rows import ARROW_STREAM
-from serving.bento.problem import PROBLEM_JSON, TITLES
 from serving.bento.rows import MAX_NAME_BYTES
 from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, SERVED_MODELS
 from serving.bento.season import SEASON
 from serving.bento.season_rows import MAX_METRIC_BYTES
+from serving.problem import PROBLEM_JSON, TITLES
 
 _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": ["number", "null"]}

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from aiops.ports import BandReader, FeatureReader
 from aiops.settings import ServingSettings
-from serving.bento.auth import Authenticator, authenticator
+from serving.auth import Authenticator, authenticator
 from serving.bento.call_gate import CallGate
 from serving.bento.challenger import ChallengerPolicy
 from serving.bento.metrics import ScoringMetrics

@@ -210,7 +210,7 @@ def test_feature_services_are_as_described() -> None:
 
 
 def test_roles_are_as_described() -> None:
-    from serving.bento.auth import Role
+    from serving.auth import Role
     from serving.bento.scoring import ENDPOINTS
 
     roles = {endpoint.path: endpoint.role for endpoint in ENDPOINTS}

@@ -15,10 +15,10 @@ from aiops.errors import Unavailable
 from data_contracts.schemas import TIMESTAMP
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.openapi import openapi
-from serving.bento.problem import ProblemError
 from serving.bento.season import Season, SeasonAnswer, season_arrow, season_json
 from serving.bento.season_rows import COLUMNS, parse_season_arrow, parse_season_json
 from serving.feast_bands import MemoryBands, band_rows
+from serving.problem import ProblemError
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 LIMIT = 100

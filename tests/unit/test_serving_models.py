@@ -17,12 +17,12 @@ from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ASK_AGAIN_S, RETRY_S, ModelSlot
 from serving.bento.model_source import FolderModels, MemoryModels, ServedModel
 from serving.bento.online_features import VIEW, MemoryFeatures
-from serving.bento.problem import ProblemError
 from serving.bento.rows import RequestRows
 from serving.bento.runtime import Adapters, Runtime
 from serving.bento.scoring import INCIDENT_PREDICTOR, PREDICT, SCORE, SERVICE_ENSEMBLE, Answer
 from serving.bento.served_log import PART_ROWS, ServedLog, ServedRows
 from serving.feast_bands import MemoryBands
+from serving.problem import ProblemError
 from tests.fakes_models import LinearModel, linear, load_linear, online_row, point_alias, write_linear
 
 NAME = SERVICE_ENSEMBLE

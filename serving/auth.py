@@ -10,7 +10,7 @@ import jwt
 
 from aiops.errors import ConfigurationError
 from aiops.settings import ServingSettings
-from serving.bento.problem import Problem, ProblemError
+from serving.problem import Problem, ProblemError
 
 LEEWAY_S: Final = 10
 _HS256_BYTES: Final = 32
