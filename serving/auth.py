@@ -10,7 +10,7 @@ import jwt
 
 from aiops.errors import ConfigurationError
 from aiops.settings import ServingSettings
-from serving.problem import Problem, ProblemError
+from serving.problem import Problem, ProblemError, shown
 
 LEEWAY_S: Final = 10
 _HS256_BYTES: Final = 32
@@ -30,14 +30,25 @@ _ROLES: Final = {"viewer": Role.VIEWER, "operator": Role.OPERATOR, "admin": Role
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: `subject` is the token's claim sub ("operator without a name" where it has none), "local" without a token."""
+
+    subject: str
+    role: Role
+
+
+LOCAL: Final = Caller("local", Role.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
 class Authenticator:
     """Checks tokens with one pinned algorithm and one key; `key` None = only callers on this machine, without a token."""
 
     algorithm: str
     key: str | None
 
-    def check(self, authorization: str | None, needed: Role, local: bool) -> None:
-        """Return when the caller may act as `needed`; `local` = the connection comes from this machine.
+    def check(self, authorization: str | None, needed: Role, local: bool) -> Caller:
+        """Return who calls when they may act as `needed`; `local` = the connection comes from this machine.
 
         Raises:
             ProblemError: 401 (no, malformed, expired or wrongly signed token) or 403 (role too low).
@@ -45,11 +56,13 @@ class Authenticator:
         if self.key is None:
             if not local:
                 raise _unauthenticated("the service has no JWT key and so answers callers on its own machine only")
-            return
-        role = self._role(self._claims(authorization))
+            return LOCAL
+        claims = self._claims(authorization)
+        role = self._role(claims)
         if role < needed:
             detail = f"role = {role.name.lower()}: this call needs {needed.name.lower()} or more."
             raise ProblemError(Problem(403, "forbidden", detail, "role", role.name.lower(), f"at least {needed.name.lower()}"))
+        return Caller(_subject(claims) or f"{role.name.lower()} without a name", role)
 
     def _claims(self, authorization: str | None) -> dict[str, Any]:
         scheme, _, token = (authorization or "").strip().partition(" ")
@@ -77,6 +90,11 @@ class Authenticator:
         if role is None:
             raise _unauthenticated("the claim role is none of viewer, operator, admin")
         return role
+
+
+def _subject(claims: dict[str, Any]) -> str:
+    given = claims.get("sub")
+    return shown(given.strip()) if isinstance(given, str) else ""
 
 
 def authenticator(settings: ServingSettings) -> Authenticator:

@@ -15,8 +15,9 @@ TITLES: Final[dict[int, str]] = {
     400: "The request breaks the contract",
     401: "Authentication required",
     403: "The role is not sufficient",
-    404: "No such path",
+    404: "Not found",
     405: "The method is not allowed here",
+    409: "The state does not allow it",
     413: "The body is too large",
     415: "The content type is not supported",
     429: "Too many requests at once",
@@ -37,6 +38,11 @@ class Problem:
     value: str = ""
     rule: str = ""
     fix: str = ""
+
+    def headers(self, request_id: str) -> dict[str, str]:
+        """Return the headers that go with the body; those of the status included."""
+        added = {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "1"}, 503: {"retry-after": "1"}}
+        return {"x-request-id": request_id} | added.get(self.status, {})
 
     def to_json(self, request_id: str) -> bytes:
         """Return the `application/problem+json` body; empty members are left out."""

@@ -21,10 +21,11 @@ from serving.auth import is_loopback
 from serving.bento import explaining
 from serving.bento.call_gate import INLINE_BYTES
 from serving.bento.grpc_rows import explain_response, parse_request, parse_rows, score_response
-from serving.bento.runtime import Runtime, request_id_from
+from serving.bento.runtime import Runtime
 from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, Endpoint
 from serving.problem import Problem, ProblemError
 from serving.proto import scoring_pb2 as pb
+from serving.request_id import request_id_from
 
 SERVICE: Final = "aiops.scoring.v1.Scoring"
 _GRACE_S: Final = 5.0

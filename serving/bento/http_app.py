@@ -72,12 +72,7 @@ async def _failed(request: Request, _: Exception) -> Response:
 
 def problem_response(problem: Problem, request_id: str) -> Response:
     """Return a problem as `application/problem+json`, with the headers that its status asks for."""
-    headers = {"x-request-id": request_id}
-    if problem.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    if problem.status in {429, 503}:
-        headers["retry-after"] = "1"
-    return Response(problem.to_json(request_id), problem.status, headers, PROBLEM_JSON)
+    return Response(problem.to_json(request_id), problem.status, problem.headers(request_id), PROBLEM_JSON)
 
 
 @dataclass(slots=True)

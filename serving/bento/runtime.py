@@ -2,13 +2,10 @@
 
 import logging
 import os
-import re
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from prometheus_client import CollectorRegistry
 
@@ -26,7 +23,6 @@ from serving.bento.served_log import ServedLog, TableWriter, process_key
 from serving.bento.shadow import Shadow
 
 _logger = logging.getLogger(__name__)
-_SANE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +99,6 @@ class Runtime:
     def _polled(self) -> None:
         for callback in self._after_poll:
             callback()
-
-
-def request_id_from(given: str | None) -> str:
-    """Return the caller's request id where it is 1 to 64 of letters, digits and ``._:-``, else a new one."""
-    if given is not None and _SANE_ID.fullmatch(given):
-        return given
-    return uuid.uuid4().hex
 
 
 def _slots(settings: ServingSettings, source: ModelSource, metrics: ScoringMetrics) -> dict[tuple[str, str], ModelSlot]:

@@ -30,6 +30,24 @@ def test_sufficient_roles_pass(role: str, needed: Role) -> None:
     authenticator(with_key()).check(f"Bearer {token(role=role)}", needed, local=False)
 
 
+@pytest.mark.parametrize(
+    ("claims", "subject"),
+    [
+        ({"sub": "ada"}, "ada"),
+        ({}, "operator without a name"),
+        ({"sub": " "}, "operator without a name"),
+        ({"sub": "a\nb"}, "a�b"),
+    ],
+)
+def test_a_token_says_who_calls(claims: dict[str, str], subject: str) -> None:
+    caller = authenticator(with_key()).check(f"Bearer {token(**claims)}", Role.VIEWER, local=False)
+    assert (caller.subject, caller.role) == (subject, Role.OPERATOR)
+
+
+def test_without_a_key_the_caller_is_local() -> None:
+    assert authenticator(ServingSettings()).check(None, Role.ADMIN, local=True).subject == "local"
+
+
 def test_a_lower_role_is_403() -> None:
     with pytest.raises(ProblemError) as refusal:
         authenticator(with_key()).check(f"Bearer {token(role='viewer')}", Role.OPERATOR, local=True)
