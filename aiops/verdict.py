@@ -16,7 +16,10 @@ class VerdictKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One verdict. `right_cause` names the service that began it (wrong_cause), `duplicate_of` the incident that it repeats."""
+    """One verdict. `right_cause` names the service that began it (wrong_cause), `duplicate_of` the incident that it repeats.
+
+    `unrelated`: services of the incident that had nothing to do with it, so were merged into it wrongly.
+    """
 
     verdict_id: str
     incident_id: str
@@ -26,3 +29,4 @@ class Verdict:
     right_cause: str = ""
     duplicate_of: str = ""
     note: str = ""
+    unrelated: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ graph does not link become neighbours once most of the incidents of one of them 
 said so.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Final
 
@@ -20,6 +20,8 @@ LEAST_SHARE: Final = 0.8
 MOST_PAIRS: Final = 4096
 """Pairs without a call, and services near which is kept, at most."""
 Pair = tuple[str, str]
+Words = tuple[int, int]
+"""How often people said that two services belong together, and that they do not."""
 
 
 class Closeness:
@@ -32,17 +34,22 @@ class Closeness:
         self._began: dict[str, int] = {}
         self._together: dict[Pair, int] = {}
         self._linked: dict[str, set[str]] = {}
+        self._told: dict[Pair, Words] = {}
+        self._told_near: dict[str, set[str]] = {}
         self._near: dict[tuple[str, float], dict[str, float]] = {}
 
     def length(self, one: str, other: str) -> float:
         """Return the length of the call or learned link between two services that are linked."""
         pair = _pair(one, other)
-        share = (self._both.get(pair, 0) + PRIOR_SHARE * PRIOR_COUNT) / (self._either.get(pair, 0) + PRIOR_COUNT)
+        together, apart = self._told.get(pair, (0, 0))
+        both = self._both.get(pair, 0) + TAUGHT * together
+        either = self._either.get(pair, 0) + TAUGHT * (together + apart)
+        share = (both + PRIOR_SHARE * PRIOR_COUNT) / (either + PRIOR_COUNT)
         return PRIOR_SHARE / share if share > 0 else float("inf")
 
     def neighbours(self, service: str) -> list[str]:
         """Return who calls it, whom it calls and what was learned to be linked with it; by name."""
-        linked = self._linked.get(service, ())
+        linked = (*self._linked.get(service, ()), *self._told_near.get(service, ()))
         return sorted({*self._graph.callers(service), *self._graph.callees(service), *linked})
 
     def near(self, service: str, reach: float) -> dict[str, float]:
@@ -98,11 +105,17 @@ class Closeness:
 
     def teach(self, one: str, other: str, together: bool) -> None:
         """Take a person's word that two services' alerts belong together, or do not."""
-        pair = _pair(one, other)
-        self._either[pair] = self._either.get(pair, 0) + TAUGHT
-        if together:
-            self._both[pair] = self._both.get(pair, 0) + TAUGHT
-            self._link(one, other)
+        yes, no = self._told.get(_pair(one, other), (0, 0))
+        self.retaught({**self._told, _pair(one, other): (yes + together, no + (not together))})
+
+    def retaught(self, told: Mapping[Pair, Words]) -> None:
+        """Replace all that people said of pairs of services: the same again changes nothing."""
+        self._told = {_pair(*pair): words for pair, words in told.items() if any(words) and pair[0] != pair[1]}
+        self._told_near = {}
+        for (one, other), (yes, no) in self._told.items():
+            if yes > no:
+                self._told_near.setdefault(one, set()).add(other)
+                self._told_near.setdefault(other, set()).add(one)
         self._near.clear()
 
     def regraph(self, graph: ServiceGraph) -> None:
@@ -124,6 +137,7 @@ class Closeness:
             "began": [[name, count] for name, count in self._began.items()],
             "together": [[*pair, count] for pair, count in self._together.items()],
             "linked": sorted([one, other] for one, others in self._linked.items() for other in others if one < other),
+            "told": sorted([*pair, *words] for pair, words in self._told.items()),
         }
 
     def restore(self, state: dict[str, list[list[object]]]) -> None:
@@ -136,6 +150,8 @@ class Closeness:
         self._together = {(str(one), str(other)): int(str(count)) for one, other, count in state["together"]}
         for one, other in state["linked"]:
             self._link(str(one), str(other))
+        told = {(str(one), str(other)): (int(str(yes)), int(str(no))) for one, other, yes, no in state.get("told", ())}
+        self.retaught(told)
 
 
 def _pair(one: str, other: str) -> Pair:

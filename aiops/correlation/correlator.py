@@ -4,7 +4,7 @@ Alerts wait `settle_s` and are then taken in the order of their times, so the or
 neither does how often `advance` is called. What has to happen as time passes happens at fixed ticks of that same time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -115,6 +115,11 @@ class Correlator:
     def teach(self, one: str, other: str, together: bool) -> None:
         """Take a person's word that alerts of two services belong together, or do not."""
         self._grouping.closeness.teach(one, other, together)
+        self._loose |= loose(self._board.incidents.values())
+
+    def retaught(self, told: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """Replace all that people said of pairs of services (together, apart); incidents that it takes apart split."""
+        self._grouping.closeness.retaught(told)
         self._loose |= loose(self._board.incidents.values())
 
     def regraph(self, graph: ServiceGraph) -> None:
