@@ -6,9 +6,9 @@ and impacts add up along calls, the share of the symptom that is a service's own
 probability is its share of the exponentials, beside "none of these".
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from aiops.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray
 from models.rca.grid import SeriesGrid
 from models.rca.signals import EvidenceSeries, best_series, evidence_of, is_call
+from models.rca.usual import fitted, medians_of
 
-Named = TypeVar("Named", bound=Hashable)
 BEYOND: Final = 2.0
 MOST: Final = 100.0
 """Spreads beyond which more says no more: a series that never moved has next to no spread."""
@@ -64,6 +64,17 @@ class RankedCause:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """A ranking with what it was made from: `strayed` (steps, services), the strongest evidence of each service in spreads
+    away from its level in the bad direction, NaN = not measured; `services` name its columns."""
+
+    causes: tuple[RankedCause, ...]
+    time_us: IntArray
+    services: tuple[str, ...]
+    strayed: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RootCauseRanker:
     """What is usual for every evidence series; fitted on time without incidents. Immutable."""
 
@@ -82,14 +93,18 @@ class RootCauseRanker:
         """
         if not calm.time_us.size:
             raise ContractError("the calm time has 0 steps; give telemetry from before the incident")
-        usual, width = _fitted(calm.series, calm.values, 1)
+        usual, width = fitted(calm.series, calm.values, 1)
         evidence = evidence_of(calm, graph, usual)
-        return cls(graph, usual, width, *_fitted(evidence.series, evidence.values, LEAST_SAMPLES))
+        return cls(graph, usual, width, *fitted(evidence.series, evidence.values, LEAST_SAMPLES))
 
     def rank(
         self, window: SeriesGrid, before: SeriesGrid | None = None, symptom: Symptom | None = None
     ) -> tuple[RankedCause, ...]:
-        """Return all services of the window, the most probable first; equal ones by name.
+        """Return all services of the window, the most probable first; equal ones by name. See `judge`."""
+        return self.judge(window, before, symptom).causes
+
+    def judge(self, window: SeriesGrid, before: SeriesGrid | None = None, symptom: Symptom | None = None) -> Judgement:
+        """Return the ranking of all services of the window, and how each strayed over it.
 
         `before`: the minutes just before; a series that strayed as far there says nothing new. `symptom` limits the ranking to
         services that it can reach along calls, and lets shares of it be told.
@@ -104,8 +119,9 @@ class RootCauseRanker:
             mine = best[one.service]
             if score >= 0.0 and (one.kind not in mine or judged.score[mine[one.kind]] < score):
                 mine[one.kind] = number
-        reachable = set(best) if symptom is None else _reachable(self.graph, symptom.service)
-        return _ranked({name: kinds for name, kinds in best.items() if name in reachable}, series, judged, evidence.time_us)
+        reachable = set(best) if symptom is None else reached_by(self.graph, symptom.service)
+        best = {name: kinds for name, kinds in best.items() if name in reachable}
+        return Judgement(_ranked(best, series, judged, evidence.time_us), evidence.time_us, tuple(best), _strongest(best, judged))
 
     def _normal(
         self, series: Sequence[EvidenceSeries], past: FloatArray | None, window: SeriesGrid
@@ -159,6 +175,15 @@ class _Judged:
     excess: FloatArray
     score: FloatArray
     began: IntArray
+    strayed: FloatArray
+
+
+def _strongest(best: Mapping[str, Mapping[str, int]], judged: _Judged) -> FloatArray:
+    """Return (steps, services) the deviation of the series of each service with the highest score; NaN where none is known."""
+    score = judged.score.tolist()
+    chosen = [max(kinds.values(), key=lambda number: (score[number], -number), default=-1) for kinds in best.values()]
+    found = judged.strayed[:, chosen] if judged.strayed.shape[1] else np.full((len(judged.strayed), len(chosen)), np.nan)
+    return np.where(np.array(chosen, dtype=np.int64) >= 0, found, np.nan)
 
 
 def _judge(
@@ -172,7 +197,7 @@ def _judge(
     measured = np.isfinite(strayed).any(axis=0)
     if not measured.any():
         nothing = np.zeros(len(series))
-        return _Judged(level, nothing, nothing, nothing - 1.0, worst)
+        return _Judged(level, nothing, nothing, nothing - 1.0, worst, strayed)
     most = strayed[worst, rows]
     excess = most / spread
     weight = np.array([one.weight for one in series])
@@ -182,7 +207,7 @@ def _judge(
         share = (most - BEYOND * spread) / np.maximum(whole[1], spread)
         score = np.where(told, score + SHARE_WEIGHT * np.clip(share, 0.0, 1.5), score)
     began = np.where(excess > BEYOND, np.argmax(strayed > BEYOND * spread, axis=0), worst)
-    return _Judged(level, values[worst, rows], excess, np.where(measured, score, -1.0), began)
+    return _Judged(level, values[worst, rows], excess, np.where(measured, score, -1.0), began, strayed / spread)
 
 
 def loudest_first(ranker: RootCauseRanker, window: SeriesGrid) -> tuple[str, ...]:
@@ -219,7 +244,7 @@ def _evidence(one: EvidenceSeries, number: int, judged: _Judged, time_us: IntArr
     return Evidence(one.kind, one.metric, seen, level, excess, score, int(time_us[judged.began[number]]))
 
 
-def _reachable(graph: ServiceGraph, service: str) -> set[str]:
+def reached_by(graph: ServiceGraph, service: str) -> set[str]:
     """Return the service and all that it calls, directly or not."""
     seen, waiting = {service}, [service]
     while waiting:
@@ -228,34 +253,3 @@ def _reachable(graph: ServiceGraph, service: str) -> set[str]:
                 seen.add(callee)
                 waiting.append(callee)
     return seen
-
-
-def medians_of(values: FloatArray) -> FloatArray:
-    """Return (n,) medians of the known values of columns (steps, n); NaN where none is."""
-    known = np.isfinite(values)
-    ordered, count = np.sort(np.where(known, values, np.nan), axis=0), known.sum(axis=0)  # NaN last
-    if not len(values):
-        return np.full(values.shape[1], np.nan)
-    columns = np.arange(values.shape[1])
-    low, high = ordered[np.maximum(count - 1, 0) // 2, columns], ordered[np.minimum(count // 2, len(values) - 1), columns]
-    return np.where(count > 0, np.where(count % 2 == 1, low, 0.5 * (low + high)), np.nan)
-
-
-def _fitted(series: Sequence[Named], values: FloatArray, least: int) -> tuple[dict[Named, float], dict[Named, float]]:
-    """Return median and spread of each column with at least so many known values.
-
-    Spread: the wider of the MAD and the 95th percentile (in units of a normal's deviation), and at least 2 % of the level.
-    """
-    known = np.isfinite(values)
-    enough = np.flatnonzero(known.sum(axis=0) >= least)
-    centre = medians_of(values[:, enough])
-    away = np.abs(np.where(known[:, enough], values[:, enough], np.nan) - centre)
-    far = np.empty(enough.size)
-    whole = known[:, enough].all(axis=0)
-    if whole.any():
-        far[whole] = np.percentile(away[:, whole], 95, axis=0)
-    for column in np.flatnonzero(~whole).tolist():
-        far[column] = np.percentile(away[known[:, enough[column]], column], 95)
-    spread = np.maximum(np.maximum(1.4826 * medians_of(away), far / 1.96), np.maximum(0.02 * np.abs(centre), 1e-9))
-    names = [series[column] for column in enough.tolist()]
-    return dict(zip(names, centre.tolist(), strict=True)), dict(zip(names, spread.tolist(), strict=True))
