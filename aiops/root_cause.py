@@ -1,18 +1,41 @@
 """What a root cause analysis says: services with probabilities, the evidence of each, and how sure the whole is."""
 
+import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+
+from aiops.errors import ContractError
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeEvent:
-    """Something that people or machines did to a service: `kind` is deployment, config, scaling or another word."""
+    """Something that people or machines did to a service: `kind` is deployment, config, scaling or another word.
+
+    `source` reported it. `of` gives the same change the same id, so that one told twice counts once.
+    """
 
     change_id: str
     at: datetime
     service: str
     kind: str
     what: str = ""
+    source: str = ""
+
+    @classmethod
+    def of(cls, at: datetime, service: str, kind: str, what: str = "", source: str = "") -> "ChangeEvent":
+        """Return a change with the id that its content gives it.
+
+        Raises:
+            ContractError: `at` has no time zone, or service or kind is empty.
+        """
+        if at.tzinfo is None:
+            raise ContractError(f"change: at {at.isoformat()} has no time zone; times are aware UTC: add Z")
+        for name, text in (("service", service), ("kind", kind)):
+            if not text.strip():
+                raise ContractError(f"change: {name} is empty; give one, for example service cart, kind deployment")
+        moment = at.astimezone(UTC)
+        content = "\x1f".join((moment.isoformat(), service, kind, what, source))
+        return cls(hashlib.sha256(content.encode()).hexdigest()[:20], moment, service, kind, what, source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,11 +180,28 @@ INCIDENTS: Final = _schema(
 
 EDGES: Final = _schema(
     "edges",
-    1,
+    2,
     _field("caller", NAME),
     _field("callee", NAME),
-    _field("valid_from", TIMESTAMP),
+    _field("valid_from", TIMESTAMP, meaning="when the call was first known"),
+    _field("valid_to", TIMESTAMP, nullable=True, meaning="exclusive; null = still called"),
+    _field("seen_at", TIMESTAMP, nullable=True, meaning="last seen, for observed calls; null = declared"),
+    _field("origin", NAME, nullable=True, meaning="configuration, table, traces or learned; null (before version 2) = table"),
+    _field("weight", pa.float64(), nullable=True, meaning="calls seen when last looked, or the strength of a learned edge"),
 )
+"""Calls over time: a row is one interval of one call by one origin; a call that came back has several."""
+
+CHANGES: Final = _schema(
+    "changes",
+    1,
+    _field("change_id", NAME, meaning="deterministic: the same change has the same id"),
+    _field("at", TIMESTAMP),
+    _field("service", NAME),
+    _field("kind", NAME, meaning="deployment, config, scaling or another word"),
+    _field("what", NAME, meaning="in words; may be empty"),
+    _field("source", NAME, meaning="who reported it"),
+)
+"""What people or machines did to services. Never whether it did harm: that is truth, and evidence may not hold it."""
 
 DETECTIONS: Final = _schema(
     "detections",

@@ -31,6 +31,7 @@ LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
     "drift_truth": LakeTable(schemas.DRIFT_TRUTH, "starts_at", expires=False),
     "verdicts": LakeTable(schemas.VERDICTS, "given_at", expires=False),
     "drift_checks": LakeTable(schemas.DRIFT_CHECKS, "checked_at"),
+    "changes": LakeTable(schemas.CHANGES, "at"),
     "edges": LakeTable(schemas.EDGES, "valid_from", partitioned=False, expires=False),
     "series_features": LakeTable(schemas.SERIES_FEATURES_TABLE, "event_timestamp"),
     "service_features": LakeTable(schemas.SERVICE_FEATURES_TABLE, "event_timestamp"),

@@ -36,7 +36,12 @@ def incidents_table(start: datetime, topology: Topology, incidents: tuple[Planne
 def edges_table(start: datetime, topology: Topology) -> pa.Table:
     """Return `schemas.EDGES` in order of caller and callee; all calls are valid from the start."""
     rows = [
-        {"caller": topology.services[edge.caller], "callee": topology.services[edge.callee], "valid_from": start}
+        {
+            "caller": topology.services[edge.caller],
+            "callee": topology.services[edge.callee],
+            "valid_from": start,
+            "origin": "table",
+        }
         for edge in topology.edges
     ]
     return pa.Table.from_pylist(rows, schema=EDGES)

@@ -28,7 +28,7 @@ from orchestration.workspace import Workspace
 
 NEEDED: Final = "service-ensemble"
 """The model without which the scoring service does not become ready."""
-_TRUTH_TIMES = {"edges": ("valid_from",), "incidents": ("onset_at", "starts_at", "ends_at", "known_at")}
+_TRUTH_TIMES = {"edges": ("valid_from", "valid_to", "seen_at"), "incidents": ("onset_at", "starts_at", "ends_at", "known_at")}
 
 
 def prepare(workspace: Workspace, choice: SourceChoice, say: Callable[[str], None]) -> bool:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from aiops.errors import SourceError
 from aiops.types import HistorySplit
-from data_contracts.schemas import EDGES, INCIDENTS
+from data_contracts.schemas import INCIDENTS
 from serving.sources.corpus import (
     CorpusSeries,
     arranged,
@@ -34,6 +34,7 @@ from serving.sources.corpus import (
 )
 from serving.sources.options import SourceOptions
 from serving.sources.rows import Rows, moment_of
+from serving.sources.truth import call_table
 
 FAULT_WINDOW: Final = timedelta(minutes=6)
 """The files do not say how long a fault lasts; metrics of the injected pods stray for 3 to 6 minutes."""
@@ -110,14 +111,7 @@ class NezhaSource:
             table = read_cells(dependency)
             found |= set(zip(texts_of(table, "Source"), texts_of(table, "Target"), strict=True))
         known = sorted((caller, callee) for caller, callee in found if {caller, callee} <= services and caller != callee)
-        return pa.table(
-            {
-                "caller": [caller for caller, _ in known],
-                "callee": [callee for _, callee in known],
-                "valid_from": [moment_of(0)] * len(known),
-            },
-            schema=EDGES,
-        )
+        return call_table(known)
 
     def incidents(self) -> pa.Table:
         """Return the injected faults; the end of each is `FAULT_WINDOW` after its start."""

@@ -18,10 +18,11 @@ import pyarrow as pa
 
 from aiops.errors import SourceError
 from aiops.types import HistorySplit
-from data_contracts.schemas import EDGES, INCIDENTS
+from data_contracts.schemas import INCIDENTS
 from serving.sources.corpus import CorpusSeries, arranged, complement, melted, read_cells, without_nan
 from serving.sources.options import SourceOptions
 from serving.sources.rows import Rows, moment_of, read_epochs
+from serving.sources.truth import call_table
 
 STEP: Final = timedelta(minutes=5)
 _HEADER_LINES: Final = 3
@@ -86,12 +87,7 @@ class PetShopSource:
             raise SourceError(f"{path}: is no adjacency matrix (row calls column); restore the file of the corpus")
         calls = {row[0]: [callee for callee, cell in zip(callees, row[1:], strict=True) if _is_call(cell)] for row in rows[1:]}
         pairs = sorted({(caller, callee) for caller in calls if not is_alias(caller) for callee in _reached(caller, calls)})
-        columns: dict[str, Any] = {
-            "caller": [caller for caller, _ in pairs],
-            "callee": [callee for _, callee in pairs],
-            "valid_from": [moment_of(0)] * len(pairs),
-        }
-        return pa.table(columns, schema=EDGES)
+        return call_table(pairs)
 
     def incidents(self) -> pa.Table:
         """Return the issues: root = the node the authors broke, start = when they saw its effect, end = the last step.

@@ -1,10 +1,12 @@
 """Incidents and call edges from files beside the telemetry, in the schemas' columns; and empty tables where there are none."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -45,6 +47,8 @@ def read_incidents(path: Path | None) -> pa.Table:
 def read_edges(path: Path | None) -> pa.Table:
     """Return `schemas.EDGES` from a CSV or Parquet file with caller and callee; valid_from is 1970 where it is absent.
 
+    Optional: valid_to (an empty cell = still called) and weight; the origin of what it says is a table.
+
     Raises:
         SourceError: the file, a needed column or a cell cannot be read.
     """
@@ -54,8 +58,26 @@ def read_edges(path: Path | None) -> pa.Table:
     since: Any = [moment_of(0)] * table.num_rows
     if "valid_from" in table.column_names:
         since = _times(table, "valid_from", path)
-    columns = {"caller": _texts(table, "caller", path), "callee": _texts(table, "callee", path), "valid_from": since}
-    return pa.table(columns, schema=EDGES)
+    rows: dict[str, Any] = {"caller": _texts(table, "caller", path), "callee": _texts(table, "callee", path)}
+    rows["valid_from"] = since
+    if "valid_to" in table.column_names:
+        rows["valid_to"] = _times(table, "valid_to", path, optional=True)
+    if "weight" in table.column_names:
+        rows["weight"] = _weights(table, path)
+    return edge_table(rows)
+
+
+def edge_table(columns: Mapping[str, Any]) -> pa.Table:
+    """Return `schemas.EDGES` from some of its columns, caller, callee and valid_from at least: a table's word, still called."""
+    rows = len(columns["caller"])
+    absent: dict[str, Any] = {name: pa.nulls(rows, EDGES.field(name).type) for name in EDGES.names}
+    return pa.table({**absent, "origin": ["table"] * rows, **columns}, schema=EDGES)
+
+
+def call_table(pairs: Sequence[tuple[str, str]]) -> pa.Table:
+    """Return `schemas.EDGES` of (caller, callee) pairs that hold whenever one looks: since 1970."""
+    callers, callees = [caller for caller, _ in pairs], [callee for _, callee in pairs]
+    return edge_table({"caller": callers, "callee": callees, "valid_from": [moment_of(0)] * len(pairs)})
 
 
 def _read(path: Path, needed: tuple[str, ...]) -> pa.Table:
@@ -69,13 +91,25 @@ def _read(path: Path, needed: tuple[str, ...]) -> pa.Table:
     return table
 
 
-def _times(table: pa.Table, name: str, path: Path) -> "pa.Array[Any]":
-    at = read_epochs(table[name].combine_chunks())
-    unreadable = np.flatnonzero(at == _UNREADABLE)
+def _times(table: pa.Table, name: str, path: Path, optional: bool = False) -> "pa.Array[Any]":
+    """Return the column as times; null where `optional` and the cell is empty."""
+    cells = table[name].combine_chunks()
+    empty = np.asarray(pc.is_in(cells.cast(pa.string()), pa.array(["", None], pa.string()))) & optional
+    if empty.all():
+        return pa.nulls(len(cells), TIMESTAMP)
+    at = read_epochs(cells)
+    unreadable = np.flatnonzero((at == _UNREADABLE) & ~empty)
     if len(unreadable):
         cell = table[name][int(unreadable[0])].as_py()
         raise SourceError(f"{path}: {name} {cell!r} in row {int(unreadable[0]) + 1} is no time; write ISO 8601 or epoch seconds")
-    return pa.array(at, pa.int64()).cast(TIMESTAMP)
+    return pa.array(at, pa.int64(), mask=empty).cast(TIMESTAMP)
+
+
+def _weights(table: pa.Table, path: Path) -> "pa.Array[Any]":
+    try:
+        return table["weight"].combine_chunks().cast(pa.float64())
+    except pa.ArrowInvalid as error:
+        raise SourceError(f"{path}: weight is no number ({error}); give calls seen, or leave the cell empty") from error
 
 
 def _texts(table: pa.Table, name: str, path: Path) -> list[str]:

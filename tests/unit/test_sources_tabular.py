@@ -185,7 +185,14 @@ def test_truth_beside_the_telemetry(tmp_path: Path) -> None:
     (incident,) = source.incidents().to_pylist()
     assert (incident["service"], incident["kind"], incident["onset_at"]) == ("b", "unknown", incident["starts_at"])
     assert incident["known_at"] == incident["ends_at"] == datetime(2024, 1, 1, 0, 20, tzinfo=UTC)
-    assert source.edges().to_pylist() == [{"caller": "a", "callee": "b", "valid_from": datetime(1970, 1, 1, tzinfo=UTC)}]
+    declared = {
+        "valid_from": datetime(1970, 1, 1, tzinfo=UTC),
+        "valid_to": None,
+        "seen_at": None,
+        "origin": "table",
+        "weight": None,
+    }
+    assert source.edges().to_pylist() == [{"caller": "a", "callee": "b"} | declared]
 
 
 def test_truth_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""Change events in the lake: told once or twice they count once, and nobody reads what has not happened yet."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from aiops.errors import ConfigurationError, ContractError
+from aiops.root_cause import ChangeEvent
+from serving.changes import changes_are_recorded, read_changes, write_changes
+from serving.lake import Lake
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def change(minutes: float, service: str = "cart", what: str = "v2") -> ChangeEvent:
+    return ChangeEvent.of(NOON + timedelta(minutes=minutes), service, "deployment", what, "ci")
+
+
+def test_changes_come_back_in_order_and_by_service(home: Path) -> None:
+    lake = Lake(home / "lake")
+    assert not changes_are_recorded(lake)
+    assert write_changes(lake, ()) == 0
+    told = [change(10), change(0), change(5, "pay"), change(800)]
+    assert write_changes(lake, told) == 4
+    assert changes_are_recorded(lake)
+    assert read_changes(lake, None, None, None) == (told[1], told[2], told[0], told[3])
+    assert read_changes(lake, {"cart"}, NOON, NOON + timedelta(hours=1)) == (told[1], told[0])
+    assert read_changes(lake, (), None, None) == ()
+
+
+def test_a_change_told_again_counts_once(home: Path) -> None:
+    lake = Lake(home / "lake")
+    write_changes(lake, [change(0), change(1)])
+    write_changes(lake, [change(1), change(0)])
+    write_changes(lake, [change(1), change(2)])
+    assert read_changes(lake, None, None, None) == (change(0), change(1), change(2))
+
+
+def test_nobody_reads_the_future(home: Path) -> None:
+    lake = Lake(home / "lake")
+    write_changes(lake, [change(0), change(5), change(5.0001)])
+    assert read_changes(lake, None, None, NOON + timedelta(minutes=5)) == (change(0), change(5))
+    with pytest.raises(ConfigurationError, match="no time zone"):
+        read_changes(lake, None, None, datetime(2026, 3, 1))  # noqa: DTZ001
+
+
+def test_the_id_is_the_content() -> None:
+    assert change(0) == change(0)
+    assert len({change(0).change_id, change(1).change_id, change(0, "pay").change_id, change(0, what="v3").change_id}) == 4
+    with pytest.raises(ContractError, match="service is empty"):
+        change(0, " ")
+    with pytest.raises(ContractError, match="no time zone"):
+        ChangeEvent.of(datetime(2026, 3, 1), "cart", "config")  # noqa: DTZ001
