@@ -1,7 +1,7 @@
 """Telemetry of many series on one time grid: what evidence is computed over."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,16 +33,16 @@ class SeriesGrid:
         services, service_code = _codes(table, "service")
         metrics, metric_code = _codes(table, "metric")
         step_us = step_s * 1_000_000
-        at = table["timestamp"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy() // step_us * step_us
-        times, row = np.unique(at, return_inverse=True)
-        pairs, column = np.unique(service_code * max(1, len(metrics)) + metric_code, return_inverse=True)
+        at = table["timestamp"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy() // step_us
+        times, row = _numbered(at)
+        pairs, column = _numbered(service_code * max(1, len(metrics)) + metric_code)
         shape = (times.size, pairs.size)
         cell = row * max(1, pairs.size) + column
         count = np.bincount(cell, minlength=times.size * pairs.size)
         total = np.bincount(cell, table["value"].to_numpy(), minlength=times.size * pairs.size)
         values = np.divide(total, count, out=np.full(count.size, np.nan), where=count > 0).reshape(shape)
         names = tuple((services[pair // len(metrics)], metrics[pair % len(metrics)]) for pair in pairs.tolist())
-        return cls(times.astype(np.int64), names, values)
+        return cls(times * step_us, names, values)
 
     def between(self, start_us: int, end_us: int) -> "SeriesGrid":
         """Return the steps with start_us <= time < end_us."""
@@ -50,9 +50,21 @@ class SeriesGrid:
         return SeriesGrid(self.time_us[first:last], self.series, self.values[first:last])
 
 
+def _numbered(codes: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the distinct codes, ascending, and each row's number among them; without sorting where they lie close together."""
+    first, last = (int(codes.min()), int(codes.max())) if codes.size else (0, 0)
+    if last - first > 4 * codes.size + 1024:
+        distinct, number = np.unique(codes, return_inverse=True)
+        return distinct.astype(np.int64), number.astype(np.int64)
+    present = np.zeros(last - first + 1, dtype=np.bool_)
+    present[codes - first] = True
+    return np.flatnonzero(present) + first, (np.cumsum(present) - 1)[codes - first]
+
+
 def _codes(table: pa.Table, column: str) -> tuple[list[str], npt.NDArray[np.int64]]:
     """Return the distinct names, ascending, and each row's number among them."""
-    coded = table[column].cast(pa.string()).combine_chunks().dictionary_encode()
+    told: Any = table[column].combine_chunks()
+    coded = told if pa.types.is_dictionary(told.type) else told.cast(pa.string()).dictionary_encode()
     names = [str(name) for name in coded.dictionary.to_pylist()]
     order = sorted(range(len(names)), key=lambda number: names[number])
     place = np.empty(len(names), dtype=np.int64)

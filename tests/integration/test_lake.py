@@ -49,6 +49,26 @@ def test_rows_come_back_as_they_were_written(lake: Lake) -> None:
     assert files(lake) == ["telemetry/day=2026-03-01/part-a-1.parquet", "telemetry/day=2026-03-02/part-a-1.parquet"]
 
 
+def test_telemetry_of_some_services_is_what_reading_all_of_it_gives(lake: Lake) -> None:
+    columns = ["timestamp", "service", "metric", "value"]
+    assert lake.read_telemetry(START, START + timedelta(hours=9), ["cart"]).num_rows == 0
+    for number, service in enumerate(("cart", "pay", "web")):
+        rows = telemetry(240, value=float(number)).set_column(1, LAKE_TELEMETRY.field("service"), pa.array([service] * 240))
+        lake.write("telemetry", rows, f"part-{number}")
+    begin, end = START + timedelta(minutes=30), START + timedelta(minutes=200)
+    found = lake.read_telemetry(begin, end, ["web", "cart", "nobody"])
+    assert found.num_rows == 340
+    whole = lake.read("telemetry", begin, end, columns)
+    wanted = [row for row in whole.to_pylist() if row["service"] != "pay"]
+    key = lambda row: (row["timestamp"], row["service"])  # noqa: E731
+    assert sorted(found.to_pylist(), key=key) == sorted(wanted, key=key)
+    with pytest.raises(ConfigurationError, match="has no time zone"):
+        lake.read_telemetry(datetime(2026, 3, 1), end, ["cart"])  # noqa: DTZ001
+    Path(lake._root, files(lake)[0]).write_bytes(b"junk")
+    with pytest.raises(StateError, match="telemetry"):
+        lake.read_telemetry(begin, end, ["cart"])
+
+
 @pytest.mark.parametrize("table", list(LAKE_TABLES))
 def test_every_table_is_empty_first_and_takes_its_own_schema(lake: Lake, table: str) -> None:
     schema = LAKE_TABLES[table].schema
