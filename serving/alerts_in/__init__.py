@@ -1,0 +1,1 @@
+"""Alerts of other systems in: Alertmanager's webhook and webhooks of any JSON layout."""

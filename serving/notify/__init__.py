@@ -1,0 +1,1 @@
+"""Notifications out: what is told, to which channels, and that it arrives."""

@@ -1,0 +1,127 @@
+"""Which notifications follow from what happened to an incident: pure, so they are made in the transaction of the change itself.
+
+Ids are hashes of incident, occasion and channel: made again, a message is the same one, and the outbox keeps it once. Nobody
+hears of an incident that was never paged for.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from aiops.correlation.outcome import Page
+from aiops.incident import Incident, IncidentState, TimelineEvent
+from aiops.root_cause import RootCauseReport
+from serving.incident_store.records import MessageKind, OutboxMessage
+from serving.notify.notice import KEPT_SERVICES, Notice, cause_of, counted, named, notice_of, plain_notice
+
+PAGERDUTY: Final = "pagerduty"
+"""Name of the only channel that keeps incidents of its own."""
+
+
+def messages_for(
+    page: Page, incident: Incident, channels: Sequence[str], base_url: str, report: RootCauseReport | None = None
+) -> tuple[OutboxMessage, ...]:
+    """Return the notifications of a page, one a channel, with the first root cause where a report is there already."""
+    services = page.services or incident.services
+    word = page.severity.name.lower()
+    headline = f"{word}: {named(services, len(services))}; {counted(page.alert_count)}"
+    if page.again:
+        headline = f"worse than told, now {headline}"
+    if page.waited_s > 0:
+        headline += f" (held back for {page.waited_s / 60:.0f} min)"
+    notice = replace(
+        notice_of(incident, MessageKind.PAGE, page.at, headline, base_url),
+        severity=page.severity,
+        services=services[:KEPT_SERVICES],
+        service_count=len(services),
+        alert_count=page.alert_count,
+        cause=cause_of(report),
+    )
+    return _addressed(notice, f"page {word}", channels)
+
+
+def change_messages(incident: Incident, channels: Sequence[str], base_url: str) -> tuple[OutboxMessage, ...]:
+    """Return what is told of the state that an incident is in: acknowledged, resolved or merged; nothing of other states.
+
+    It may be called for every incident that changed in any way: the same state gives the same messages.
+    """
+    if incident.notified_at is None:
+        return ()
+    event = _why(incident)
+    at, state = event.at, incident.state
+    if state is IncidentState.ACKNOWLEDGED:
+        notice = notice_of(incident, MessageKind.ACKNOWLEDGED, at, f"acknowledged by {event.by}", base_url)
+        return _addressed(notice, "acknowledged", channels)
+    if state is IncidentState.RESOLVED:
+        headline = f"resolved by {event.by}" if event.by != "correlator" else f"resolved: {event.what}"
+        return _addressed(notice_of(incident, MessageKind.RESOLVED, at, headline, base_url), "resolved", channels)
+    return _merged(incident, at, channels, base_url) if state is IncidentState.MERGED else ()
+
+
+def update_messages(
+    incident: Incident, report: RootCauseReport, channels: Sequence[str], base_url: str
+) -> tuple[OutboxMessage, ...]:
+    """Return the notifications of the first decided root cause; nothing while it is open, or after the incident."""
+    cause = cause_of(report)
+    if incident.notified_at is None or cause is None or not cause.decided or _closed(incident):
+        return ()
+    headline = f"probable root cause: {cause.service} ({cause.probability:.0%})"
+    notice = replace(notice_of(incident, MessageKind.UPDATE, report.made_at, headline, base_url), cause=cause)
+    return _addressed(notice, "root cause", channels)
+
+
+def escalation_messages(page: Notice, due_at: datetime, channels: Sequence[str]) -> tuple[OutboxMessage, ...]:
+    """Return what goes out at `due_at` unless somebody takes the incident before; one an incident, severity and channel."""
+    word = page.severity.name.lower()
+    headline = f"nobody has acknowledged: {word}: {named(page.services, page.service_count)}; {counted(page.alert_count)}"
+    notice = replace(page, kind=MessageKind.ESCALATION, at=due_at, headline=headline)
+    return _addressed(notice, f"escalation {word}", channels)
+
+
+def _merged(incident: Incident, at: datetime, channels: Sequence[str], base_url: str) -> tuple[OutboxMessage, ...]:
+    """Return the end of a merged incident; PagerDuty, which may know only this one, first hears of the one that goes on."""
+    told = notice_of(incident, MessageKind.RESOLVED, at, f"goes on as {incident.merged_into}", base_url)
+    home = replace(
+        told,
+        kind=MessageKind.UPDATE,
+        incident_id=incident.merged_into,
+        state=IncidentState.OPEN,
+        headline=f"took in {incident.incident_id}",
+        url=f"{base_url.rstrip('/')}/incidents/{incident.merged_into}",
+    )
+    handed_over = _addressed(home, f"took in {incident.incident_id}", [name for name in channels if name == PAGERDUTY])
+    return (*handed_over, *_addressed(told, "merged", channels))
+
+
+def _addressed(notice: Notice, occasion: str, channels: Iterable[str]) -> tuple[OutboxMessage, ...]:
+    payload = plain_notice(notice)
+    return tuple(
+        OutboxMessage(
+            _message_id(notice.incident_id, occasion, channel),
+            channel,
+            notice.incident_id,
+            notice.kind,
+            notice.incident_id,
+            payload,
+            notice.at,
+        )
+        for channel in dict.fromkeys(channels)
+    )
+
+
+def _message_id(incident_id: str, occasion: str, channel: str) -> str:
+    text = "".join(f"{len(part)}:{part}" for part in (incident_id, occasion, channel))
+    return f"msg-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
+
+
+def _why(incident: Incident) -> TimelineEvent:
+    """Return the newest event that says how the incident came into its state, else its newest event."""
+    word = str(incident.state)
+    newest = incident.timeline[-1] if incident.timeline else TimelineEvent(incident.updated_at, word)
+    return next((event for event in reversed(incident.timeline) if event.what.startswith(word)), newest)
+
+
+def _closed(incident: Incident) -> bool:
+    return incident.state in {IncidentState.RESOLVED, IncidentState.MERGED}

@@ -1,0 +1,106 @@
+"""A notice: what a notification says, the same for every channel. It holds no secret, so it may lie in the outbox."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from aiops.alert import Severity
+from aiops.incident import Incident, IncidentState
+from aiops.root_cause import RootCauseReport
+from serving.incident_store.records import MessageKind
+
+_SHOWN_SERVICES: Final = 3
+KEPT_SERVICES: Final = 20
+"""Services that a notice names; the incident itself has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The most probable root cause; `decided` = probable enough to be named alone."""
+
+    service: str
+    probability: float
+    decided: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing to be told about an incident. `headline` is one line of plain text, nothing in it is escaped.
+
+    `at` = when it happened (aware UTC); `services` the first 20, the worst or first first; `service_count` = all of them.
+    """
+
+    kind: MessageKind
+    incident_id: str
+    state: IncidentState
+    severity: Severity
+    at: datetime
+    services: tuple[str, ...]
+    service_count: int
+    alert_count: int
+    headline: str
+    url: str
+    cause: Cause | None = None
+
+
+def plain_notice(notice: Notice) -> dict[str, Any]:
+    """Return a notice as plain data."""
+    plain: dict[str, Any] = msgspec.to_builtins(notice)
+    return plain
+
+
+def notice_of_plain(told: Mapping[str, Any]) -> Notice:
+    """Return the notice of plain data.
+
+    Raises:
+        msgspec.ValidationError: the data is none.
+    """
+    return msgspec.convert(dict(told), Notice)
+
+
+def notice_of(incident: Incident, kind: MessageKind, at: datetime, headline: str, base_url: str) -> Notice:
+    """Return a notice about an incident as it is."""
+    return Notice(
+        kind,
+        incident.incident_id,
+        incident.state,
+        incident.severity,
+        at,
+        incident.services[:KEPT_SERVICES],
+        len(incident.services),
+        incident.alert_count,
+        headline,
+        f"{base_url.rstrip('/')}/incidents/{incident.incident_id}",
+    )
+
+
+def cause_of(report: RootCauseReport | None) -> Cause | None:
+    """Return the first cause of a report, None where there is no report or no cause."""
+    if report is None or not report.causes:
+        return None
+    first = report.causes[0]
+    return Cause(first.service, first.probability, report.decided, first.sentence if report.decided else report.statement)
+
+
+def named(services: Sequence[str], count: int) -> str:
+    """Return services in a few words.
+
+    >>> named(("cart", "web"), 2), named(("a", "b", "c", "d"), 9), named((), 0)
+    ('cart, web', 'a, b, c and 6 more', 'no service')
+    """
+    shown = services[:_SHOWN_SERVICES]
+    more = count - len(shown)
+    return (", ".join(shown) or "no service") + (f" and {more} more" if more > 0 else "")
+
+
+def counted(alerts: int) -> str:
+    """Return a number of alerts in words.
+
+    >>> counted(1), counted(1200)
+    ('1 alert', '1,200 alerts')
+    """
+    return "1 alert" if alerts == 1 else f"{alerts:,} alerts"
