@@ -90,7 +90,7 @@ def effect_of(judged: Judged, before: Lessons, after: Lessons) -> VerdictEffect:
         label_of(judged),
         len(told),
         any(told.values()),
-        _moved(before.thresholds, after.thresholds, LEAST_THRESHOLD),
+        _moved(_by_text(before.thresholds), _by_text(after.thresholds), LEAST_THRESHOLD),
         _moved(before.priors, after.priors, 0.0),
         tuple(change for change in moved if change.before != change.after),
     )
@@ -131,6 +131,10 @@ def _opens(facts: IncidentFacts, lessons: Lessons) -> bool:
 def _reranked(facts: IncidentFacts, before: Mapping[str, float], after: Mapping[str, float]) -> RankingChange | None:
     was, will = first_cause(facts.causes, before), first_cause(facts.causes, after)
     return None if was == will else RankingChange(facts.incident_id, was, will)
+
+
+def _by_text(thresholds: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    return {"|".join(series): least for series, least in thresholds.items()}
 
 
 def _moved(before: Mapping[str, float], after: Mapping[str, float], default: float) -> tuple[Change, ...]:

@@ -18,9 +18,9 @@ class Finding:
     score: float
 
     @property
-    def series(self) -> str:
-        """Return service|metric."""
-        return f"{self.service}|{self.metric}"
+    def series(self) -> tuple[str, str]:
+        """Return service and metric."""
+        return self.service, self.metric
 
 
 @dataclass(frozen=True, slots=True)

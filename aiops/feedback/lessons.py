@@ -20,6 +20,9 @@ MOST_PRIOR: Final = 1.5
 """Log odds: a factor of 4.5."""
 PRIOR_WEIGHT: Final = 4.0
 """Verdicts that no prior at all is worth, on either side."""
+SCORE_ROUNDING: Final = 0.001
+"""Alerts tell their scores in three digits."""
+Series = tuple[str, str]
 Pair = tuple[str, str]
 Words = tuple[int, int]
 
@@ -28,11 +31,11 @@ Words = tuple[int, int]
 class Lessons:
     """What all verdicts together teach.
 
-    `thresholds`: by service|metric, the least score at which a detection becomes an alert, (0.5, 0.95]; a series that is not
+    `thresholds`: by (service, metric), the least score at which a detection becomes an alert, (0.5, 0.95]; a series that is not
     there has none. `priors`: log odds by service, -1.5..1.5. `pairs`: how often people said together, and apart.
     """
 
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[Series, float] = field(default_factory=dict)
     priors: Mapping[str, float] = field(default_factory=dict)
     pairs: Mapping[Pair, Words] = field(default_factory=dict)
 
@@ -47,23 +50,23 @@ def lessons(judged: Iterable[Judged]) -> Lessons:
     return Lessons(thresholds(known), priors(known), pairs(known))
 
 
-def thresholds(judged: Iterable[Judged]) -> dict[str, float]:
-    """Return the thresholds above 0.5, by service|metric.
+def thresholds(judged: Iterable[Judged]) -> dict[Series, float]:
+    """Return the thresholds above 0.5, by (service, metric).
 
     Each incident that was a false alarm raises its series by 0.05, each real one lowers them; never above the highest score that
     a series reached in each of its real incidents, so that none of them would have been lost.
     """
-    balance: Counter[str] = Counter()
-    needed: dict[str, float] = {}
+    balance: Counter[Series] = Counter()
+    needed: dict[Series, float] = {}
     for one in judged:
         best = _best(one.facts.findings)
         if one.verdict.kind is VerdictKind.FALSE_ALARM:
             balance.update(best)
         elif one.real:
-            related = {series: score for series, score in best.items() if series.partition("|")[0] not in one.verdict.unrelated}
+            related = {series: score for series, score in best.items() if series[0] not in one.verdict.unrelated}
             balance.subtract(related.keys())
             for series, score in related.items():
-                needed[series] = min(needed.get(series, math.inf), score)
+                needed[series] = min(needed.get(series, math.inf), score - SCORE_ROUNDING)
     found = {}
     for series, net in sorted(balance.items()):
         wanted = min(round(LEAST_THRESHOLD + THRESHOLD_STEP * net, 4), MOST_THRESHOLD, needed.get(series, math.inf))
@@ -110,9 +113,9 @@ def pairs(judged: Iterable[Judged]) -> dict[Pair, Words]:
     return {pair: (together[pair], apart[pair]) for pair in sorted({*together, *apart})}
 
 
-def _best(findings: Iterable[Finding]) -> dict[str, float]:
+def _best(findings: Iterable[Finding]) -> dict[Series, float]:
     """Return the highest known score of each series; those of unknown score teach nothing."""
-    best: dict[str, float] = {}
+    best: dict[Series, float] = {}
     for finding in findings:
         if not math.isnan(finding.score):
             best[finding.series] = max(finding.score, best.get(finding.series, 0.0))
