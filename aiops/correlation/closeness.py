@@ -36,6 +36,7 @@ class Closeness:
         self._linked: dict[str, set[str]] = {}
         self._told: dict[Pair, Words] = {}
         self._told_near: dict[str, set[str]] = {}
+        self._told_apart: dict[str, set[str]] = {}
         self._near: dict[tuple[str, float], dict[str, float]] = {}
 
     def length(self, one: str, other: str) -> float:
@@ -53,7 +54,10 @@ class Closeness:
         return sorted({*self._graph.callers(service), *self._graph.callees(service), *linked})
 
     def near(self, service: str, reach: float) -> dict[str, float]:
-        """Return services within `reach`, itself included, with their distances, nearest first. O(their calls)."""
+        """Return services within `reach`, itself included, with their distances, nearest first. O(their calls).
+
+        Those that people said do not belong to it are left out, however near.
+        """
         known = self._near.get((service, reach))
         if known is not None:
             return known
@@ -68,6 +72,8 @@ class Closeness:
                 further = distance + self.length(name, other)
                 if other not in found and further <= reach:
                     heappush(waiting, (further, other))
+        for name in self._told_apart.get(service, ()):
+            found.pop(name, None)
         if len(self._near) >= MOST_PAIRS:
             self._near.clear()
         self._near[(service, reach)] = found
@@ -79,7 +85,8 @@ class Closeness:
         for far in range(1, calls + 1):
             edge = [callee for name in edge for callee in self._graph.callees(name) if callee not in found]
             found.update(dict.fromkeys(edge, far))
-        del found[service]
+        for name in (service, *self._told_apart.get(service, ())):
+            found.pop(name, None)
         return found
 
     def learn(self, services: Sequence[str]) -> None:
@@ -111,11 +118,12 @@ class Closeness:
     def retaught(self, told: Mapping[Pair, Words]) -> None:
         """Replace all that people said of pairs of services: the same again changes nothing."""
         self._told = {_pair(*pair): words for pair, words in told.items() if any(words) and pair[0] != pair[1]}
-        self._told_near = {}
+        self._told_near, self._told_apart = {}, {}
         for (one, other), (yes, no) in self._told.items():
-            if yes > no:
-                self._told_near.setdefault(one, set()).add(other)
-                self._told_near.setdefault(other, set()).add(one)
+            if yes != no:
+                side = self._told_near if yes > no else self._told_apart
+                side.setdefault(one, set()).add(other)
+                side.setdefault(other, set()).add(one)
         self._near.clear()
 
     def regraph(self, graph: ServiceGraph) -> None:
