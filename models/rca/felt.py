@@ -1,0 +1,59 @@
+"""Where an incident was felt: of the alerted services, the one that most of the others lie below, and the signal that strayed."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, Literal, get_args
+
+import numpy as np
+
+from aiops.graph import ServiceGraph
+from models.rca.grid import SeriesGrid
+from models.rca.ranking import RootCauseRanker, Symptom
+from models.rca.signals import best_series
+
+FeltSignal = Literal["latency", "errors"]
+FELT_SPREADS: Final = 3.0
+"""Spreads above its usual from which users feel a signal."""
+MOST_CANDIDATES: Final = 50
+
+
+def felt_symptom(
+    window: SeriesGrid, ranker: RootCauseRanker, graph: ServiceGraph, alerted: Mapping[str, datetime]
+) -> Symptom | None:
+    """Return the alerted service farthest on the callers' side whose latency or errors strayed; None where none did.
+
+    Farthest = most alerted services are among those that it calls, directly or not; then the one alerted first. None, too, where
+    fewer than half of the alerted services lie below it: then the graph does not tell how the trouble spread.
+    """
+    strayed = {signal: _strayed(window, ranker, signal) for signal in get_args(FeltSignal)}
+    earliest = sorted(alerted, key=lambda name: (alerted[name], name))[:MOST_CANDIDATES]
+    below = {name: _alerted_below(graph, name, alerted) for name in earliest}
+    for service in sorted(earliest, key=lambda name: -below[name]):
+        if 2 * below[service] < len(alerted):
+            return None
+        signal = max(strayed, key=lambda one: strayed[one].get(service, 0.0))
+        if strayed[signal].get(service, 0.0) > FELT_SPREADS:
+            return Symptom(service, signal)
+    return None
+
+
+def _strayed(window: SeriesGrid, ranker: RootCauseRanker, signal: FeltSignal) -> dict[str, float]:
+    """Return by how many spreads a signal of each service exceeded its usual at most."""
+    found = {}
+    for service, number in best_series(window, signal).items():
+        name, column = window.series[number], window.values[:, number]
+        usual, width = ranker.usual.get(name), ranker.width.get(name)
+        if usual is not None and width is not None and np.isfinite(column).any():
+            found[service] = float(np.nanmax(column) - usual) / width
+    return found
+
+
+def _alerted_below(graph: ServiceGraph, service: str, alerted: Mapping[str, datetime]) -> int:
+    """Return how many alerted services are this one or called by it, directly or not."""
+    seen, waiting = {service}, [service]
+    while waiting:
+        for callee in graph.callees(waiting.pop()):
+            if callee not in seen:
+                seen.add(callee)
+                waiting.append(callee)
+    return sum(name in seen for name in alerted)

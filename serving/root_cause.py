@@ -1,0 +1,215 @@
+"""Explains incidents from the lake: which service began the trouble, from telemetry up to a moment and no later.
+
+The window reaches from a few steps before the first alert to the moment asked about; the minutes before it and some calm hours
+are what it is compared with. What is usual is fitted once for incidents of the same services near the same time, and kept: an
+incident that is explained again every half minute costs the reading of its window.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, Self
+
+from aiops.alert import microseconds_of, moment_of_us
+from aiops.graph import ServiceGraph
+from aiops.incident import Incident
+from aiops.root_cause import RootCauseReport
+from aiops.settings import Settings
+from models.rca.explain import ExplainConfig, RcaInputs, explain
+from models.rca.felt import felt_symptom
+from models.rca.grid import SeriesGrid
+from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker, Symptom
+from serving.changes import changes_are_recorded, read_changes
+from serving.incident_telemetry import IncidentTelemetry, Interval, TelemetryConfig, near, shared_end, without
+from serving.lake import Lake
+
+KEPT: Final = 4
+"""Calm times kept with what is usual in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnalystConfig:
+    """`lead_steps` before the first alert belong to the window, which has `most_steps` at most; `before_steps` come before it."""
+
+    telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
+    report: ExplainConfig = field(default_factory=ExplainConfig)
+    lead_steps: int = 5
+    before_steps: int = 10
+    most_steps: int = 60
+    changes_h: float = 2.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the configuration that the settings ask for."""
+        responder = settings.responder
+        telemetry = TelemetryConfig(settings.telemetry.step_s, responder.calm_h)
+        return cls(telemetry, ExplainConfig(least_probability=responder.least_probability))
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is asked: which services were alerted and when first, as of `at`.
+
+    `symptom` = the service where users felt it, "" = told from telemetry. `priors`: log odds of past verdicts. `masked`: other
+    incidents, whose time is not calm.
+    """
+
+    alerted: Mapping[str, datetime]
+    at: datetime
+    symptom: str = ""
+    priors: Mapping[str, float] = field(default_factory=dict)
+    masked: tuple[Interval, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Usual:
+    """A calm time and the ranker fitted to it."""
+
+    calm: SeriesGrid
+    ranker: RootCauseRanker
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Where the parts of an analysis begin, and where the window ends."""
+
+    before: datetime
+    window: datetime
+    end: datetime
+
+
+class RootCauseAnalyst:
+    """Explains incidents. Every method may be called from several threads."""
+
+    def __init__(self, lake: Lake, graph_at: Callable[[datetime], ServiceGraph], config: AnalystConfig) -> None:
+        self._lake = lake
+        self._telemetry = IncidentTelemetry(lake, config.telemetry)
+        self._graph_at = graph_at
+        self._config = config
+        self._kept: OrderedDict[tuple[object, ...], _Usual] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def explain(
+        self, incident: Incident, at: datetime, priors: Mapping[str, float], masked: Iterable[Interval] = ()
+    ) -> RootCauseReport:
+        """Return why an incident came about, as far as telemetry up to `at` tells.
+
+        `priors`: log odds that past verdicts give a service; `masked`: other incidents, whose time does not count as calm.
+
+        Raises:
+            StateError: the lake is damaged.
+        """
+        return self.answer(Trouble(alerted_in(incident, at), at, "", priors, tuple(masked)))
+
+    def answer(self, trouble: Trouble) -> RootCauseReport:
+        """Return the report of a trouble; undecided, with the reason, where telemetry does not suffice.
+
+        Raises:
+            StateError: the lake is damaged.
+        """
+        graph = self._graph_at(trouble.at)
+        times = self._times(trouble)
+        services = near(graph, tuple(trouble.alerted), self._config.telemetry.most_services)
+        whole = self._telemetry.between(times.before, times.end, services)
+        cut = microseconds_of(times.window)
+        window, before = whole.between(cut, microseconds_of(times.end) + 1), whole.between(0, cut)
+        if not window.time_us.size:
+            return self._undecided(trouble, times, "no telemetry of {services} between {start} and {end} is in the lake")
+        usual = self._usual(graph, services, (times.before, trouble.masked))
+        if usual is None:
+            lacking = f"fewer than {LEAST_SAMPLES} steps of telemetry before {{start}} are in the lake: what is usual is unknown"
+            return self._undecided(trouble, times, lacking)
+        symptom = self._symptom(trouble, window, usual.ranker, graph)
+        inputs = RcaInputs(trouble.at, window, usual.calm, graph, before, trouble.alerted, symptom)
+        since = times.window - timedelta(hours=self._config.changes_h)
+        changes = read_changes(self._lake, services, since, trouble.at)
+        inputs = replace(inputs, changes=changes, changes_recorded=changes_are_recorded(self._lake))
+        report = explain(replace(inputs, priors=trouble.priors, ranker=usual.ranker), self._config.report)
+        return self._with_delay(report, times.end)
+
+    def grid(self, report: RootCauseReport) -> SeriesGrid:
+        """Return the telemetry that a report speaks of, with the minutes before it: what a figure of it shows.
+
+        Raises:
+            StateError: the lake is damaged.
+        """
+        named = {service for cause in report.causes for service in (cause.service, *cause.path)} | {report.symptom} - {""}
+        start = report.window_start - timedelta(seconds=self._config.before_steps * self._config.telemetry.step_s)
+        return self._telemetry.between(start, report.window_end, sorted(named))
+
+    def _times(self, trouble: Trouble) -> _Times:
+        config, step = self._config, timedelta(seconds=self._config.telemetry.step_s)
+        first = min([trouble.at, *trouble.alerted.values()])
+        window = first - config.lead_steps * step
+        return _Times(window - config.before_steps * step, window, min(trouble.at, window + config.most_steps * step))
+
+    def _symptom(self, trouble: Trouble, window: SeriesGrid, ranker: RootCauseRanker, graph: ServiceGraph) -> Symptom | None:
+        alerted = {trouble.symptom: trouble.at} if trouble.symptom else trouble.alerted
+        return felt_symptom(window, ranker, graph, alerted)
+
+    def _usual(
+        self, graph: ServiceGraph, services: tuple[str, ...], calm: tuple[datetime, tuple[Interval, ...]]
+    ) -> _Usual | None:
+        """Return what is usual before a time, kept from an earlier call where it is the same; None where too little is known."""
+        before, masked = calm
+        for end in dict.fromkeys((shared_end(before), before)):
+            key = (end, frozenset(services), masked)
+            with self._lock:
+                found = self._kept.get(key)
+            if found is not None and found.ranker.graph == graph:
+                return found
+            grid = without(self._telemetry.calm(end, services), masked)
+            if grid.time_us.size >= LEAST_SAMPLES:
+                made = _Usual(grid, RootCauseRanker.fit(grid, graph))
+                if end - moment_of_us(int(grid.time_us[-1])) <= timedelta(seconds=2 * self._config.telemetry.step_s):
+                    self._keep(key, made)  # else rows may still be on their way
+                return made
+        return None
+
+    def _keep(self, key: tuple[object, ...], usual: _Usual) -> None:
+        with self._lock:
+            self._kept[key] = usual
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+
+    def _with_delay(self, report: RootCauseReport, end: datetime) -> RootCauseReport:
+        """Return the report with a word on telemetry that has not arrived by the end of its window."""
+        missing_s = (end - report.window_end).total_seconds()
+        if missing_s < 2 * self._config.telemetry.step_s:
+            return report
+        word = f"telemetry after {_clock(report.window_end)}, which was not in the lake yet ({missing_s:.0f} s are missing)"
+        return replace(report, would_decide=(*report.would_decide, word))
+
+    def _undecided(self, trouble: Trouble, times: _Times, why: str) -> RootCauseReport:
+        first = min(trouble.alerted, key=lambda name: (trouble.alerted[name], name), default="")
+        names = ", ".join(sorted(trouble.alerted)[:5]) or "no service"
+        statement = why.format(services=names, start=_clock(times.window), end=_clock(times.end))
+        wanted = "telemetry of these services in the lake: do a source and the archiver run, and are the names the same?"
+        symptom = trouble.symptom or first
+        return RootCauseReport(trouble.at, times.window, times.window, symptom, (), False, statement, (wanted,))
+
+
+def alerted_in(incident: Incident, at: datetime) -> dict[str, datetime]:
+    """Return the services of an incident and when each was first alerted, as known at `at`."""
+    found: dict[str, datetime] = {}
+    for entry in incident.alerts:
+        if entry.first_seen <= at:
+            found[entry.service] = min(entry.first_seen, found.get(entry.service, entry.first_seen))
+    return found or {incident.anchor: min(incident.opened_at, at)}
+
+
+def masks_of(incidents: Iterable[Incident], but: str) -> tuple[Interval, ...]:
+    """Return the times of incidents other than one, from the first alert to the last word, in order."""
+    spans = (
+        (min([incident.opened_at, *(entry.first_seen for entry in incident.alerts)]), incident.updated_at)
+        for incident in incidents
+        if incident.incident_id != but
+    )
+    return tuple(sorted(spans))
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z"
