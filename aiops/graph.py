@@ -1,62 +1,100 @@
-"""The service call graph: who calls whom, which services belong together, which partition a service lives in."""
+"""The service call graph: who calls whom (now or then), which services belong together, which partition a service lives in."""
 
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from aiops.errors import ConfigurationError, ContractError
+
+ORIGINS: Final = ("configuration", "table", "traces", "learned")
+"""Who says that one service calls another, the most trusted first: people, a table, traces, series that move together."""
+UNMARKED: Final = "table"
+"""The origin of rows without one: before version 2 of the schema, sources wrote them from tables."""
+LEARNED: Final = "learned"
+Pair = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceGraph:
     """An immutable call graph; services, callers and callees are sorted by name.
 
-    Edges count from the start whatever their `valid_from`: the graph is one picture of the whole period.
+    Learned edges are in it where they were asked for. They count as calls, are told by `origin_of`, and belong to no component:
+    a service known from them alone has none, so that they move no service to another partition.
     """
 
     services: tuple[str, ...]
     _callers: Mapping[str, tuple[str, ...]]
     _callees: Mapping[str, tuple[str, ...]]
     _component: Mapping[str, int]
+    _marks: Mapping[Pair, tuple[str, float | None]] = field(default_factory=dict)
 
     @classmethod
-    def from_edges(cls, edges: pa.Table) -> "ServiceGraph":
-        """Build the graph from a table of schema `schemas.EDGES`; repeated edges count once, calls to itself not at all.
+    def from_edges(cls, edges: pa.Table, at: datetime | None = None, learned: bool = False) -> "ServiceGraph":
+        """Build the graph from `schemas.EDGES` (valid_to, origin and weight may be missing); calls to itself do not count.
+
+        With `at`: the graph as it was then (valid_from <= at < valid_to). Without: what is called still, whatever its valid_from,
+        one picture of the whole period; its components are those of all calls ever recorded, so that a call that ends moves no
+        service to another partition.
 
         Raises:
-            ContractError: the column caller or callee is missing.
+            ContractError: a column is missing: caller, callee or, with `at`, valid_from.
         """
-        missing = [name for name in ("caller", "callee") if name not in edges.column_names]
+        needed = ("caller", "callee") if at is None else ("caller", "callee", "valid_from")
+        missing = [name for name in needed if name not in edges.column_names]
         if missing:
             raise ContractError(
-                f"edges: column {missing[0]!r} is missing (columns: {edges.column_names}); a call graph needs caller and callee"
+                f"edges: column {missing[0]!r} is missing (columns: {edges.column_names}); a call graph needs {', '.join(needed)}"
             )
-        callers, callees = edges["caller"].to_pylist(), edges["callee"].to_pylist()
-        return cls.from_pairs((str(caller), str(callee)) for caller, callee in zip(callers, callees, strict=True))
+        held = _held(edges, at)
+        marks = _marks(held if learned else _recorded(held))
+        recorded = [pair for pair, (origin, _) in marks.items() if origin != LEARNED]
+        whole = recorded if at is not None else [*recorded, *_marks(_recorded(edges))]
+        return cls._of(marks, whole)
 
     @classmethod
-    def from_pairs(cls, pairs: Iterable[tuple[str, str]], services: Iterable[str] = ()) -> "ServiceGraph":
+    def from_pairs(cls, pairs: Iterable[Pair], services: Iterable[str] = ()) -> "ServiceGraph":
         """Build the graph from (caller, callee) pairs and services that may stand alone.
 
         >>> ServiceGraph.from_pairs([("web", "cart"), ("web", "pay")]).callees("web")
         ('cart', 'pay')
         """
-        calls = sorted(set(pairs))
-        names = tuple(sorted({*services, *(name for pair in calls for name in pair)}))
-        callers: dict[str, list[str]] = {name: [] for name in names}
-        callees: dict[str, list[str]] = {name: [] for name in names}
-        for caller, callee in calls:
-            if caller != callee:
-                callers[callee].append(caller)
-                callees[caller].append(callee)
+        marks = dict.fromkeys(sorted(set(pairs)), (UNMARKED, None))
+        return cls._of(marks, list(marks), services)
+
+    @classmethod
+    def _of(
+        cls, marks: Mapping[Pair, tuple[str, float | None]], joined: Iterable[Pair], services: Iterable[str] = ()
+    ) -> "ServiceGraph":
+        """Return the graph of the marked calls with the components of the `joined` ones."""
+        alone = tuple(services)
+        callers, callees = _neighbours(marks, alone)
+        joined_callers, joined_callees = _neighbours(joined, alone)
         return cls(
-            names,
+            tuple(sorted(callers)),
             {name: tuple(found) for name, found in callers.items()},
             {name: tuple(found) for name, found in callees.items()},
-            _components(names, callers, callees),
+            _components(tuple(sorted(joined_callers)), joined_callers, joined_callees),
+            {pair: mark for pair, mark in marks.items() if pair[0] != pair[1]},
         )
+
+    def calls(self) -> tuple[Pair, ...]:
+        """Return all (caller, callee) pairs by name."""
+        return tuple((caller, callee) for caller in self.services for callee in self._callees[caller])
+
+    def origin_of(self, caller: str, callee: str) -> str | None:
+        """Return the most trusted origin of a call (one of ORIGINS); None where the graph has no such call."""
+        mark = self._marks.get((caller, callee))
+        return None if mark is None else mark[0]
+
+    def weight_of(self, caller: str, callee: str) -> float | None:
+        """Return the weight that the call's origin gives it (calls seen, strength of a learned edge); None = not given."""
+        mark = self._marks.get((caller, callee))
+        return None if mark is None else mark[1]
 
     def callers(self, service: str) -> tuple[str, ...]:
         """Return the services that call `service`; empty for one that the graph does not know."""
@@ -67,7 +105,7 @@ class ServiceGraph:
         return self._callees.get(service, ())
 
     def components(self) -> dict[str, int]:
-        """Return the connected component of every service, numbered by the first service name in each."""
+        """Return the connected component of every service known from calls that are not learned, numbered by first name."""
         return dict(self._component)
 
     def component_of(self, service: str) -> int | None:
@@ -90,6 +128,58 @@ def partition_of(graph: ServiceGraph, service: str, partitions: int) -> int:
     if component is None:
         return zlib.crc32(service.encode()) % partitions
     return component % partitions
+
+
+def _held(edges: pa.Table, at: datetime | None) -> pa.Table:
+    """Return the rows that hold at a time; those that hold still without one."""
+    ends = edges["valid_to"] if "valid_to" in edges.column_names else pa.nulls(edges.num_rows, pa.timestamp("us", tz="UTC"))
+    if at is None:
+        return edges.filter(pc.is_null(ends))
+    moment: Any = pa.scalar(at, pa.timestamp("us", tz="UTC"))
+    begun = pc.call_function("less_equal", [edges["valid_from"], moment])
+    lasting = pc.call_function("greater", [ends, moment]).fill_null(True)
+    return edges.filter(pc.call_function("and", [begun, lasting]))
+
+
+def _recorded(edges: pa.Table) -> pa.Table:
+    """Return the rows that are not learned."""
+    if "origin" not in edges.column_names:
+        return edges
+    return edges.filter(pc.call_function("not_equal", [edges["origin"], pa.scalar(LEARNED)]).fill_null(True))
+
+
+def _marks(edges: pa.Table) -> dict[Pair, tuple[str, float | None]]:
+    """Return (origin, weight) of each call, of its most trusted origin (the greatest weight where that one says several)."""
+    marks: dict[Pair, tuple[str, float | None]] = {}
+    for caller, callee, origin, weight in zip(*_columns(edges), strict=True):
+        pair, mark = (str(caller), str(callee)), (origin or UNMARKED, weight)
+        known = marks.get(pair)
+        if known is None or _trust(mark) > _trust(known):
+            marks[pair] = mark
+    return marks
+
+
+def _columns(edges: pa.Table) -> Iterator[list[Any]]:
+    for name in ("caller", "callee", "origin", "weight"):
+        yield edges[name].to_pylist() if name in edges.column_names else [None] * edges.num_rows
+
+
+def _trust(mark: tuple[str, float | None]) -> tuple[int, float]:
+    origin, weight = mark
+    return -ORIGINS.index(origin) if origin in ORIGINS else -len(ORIGINS), -1.0 if weight is None else weight
+
+
+def _neighbours(pairs: Iterable[Pair], alone: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return callers and callees of every service named, sorted."""
+    calls = sorted(set(pairs))
+    names = sorted({*alone, *(name for pair in calls for name in pair)})
+    callers: dict[str, list[str]] = {name: [] for name in names}
+    callees: dict[str, list[str]] = {name: [] for name in names}
+    for caller, callee in calls:
+        if caller != callee:
+            callers[callee].append(caller)
+            callees[caller].append(callee)
+    return callers, callees
 
 
 def _components(names: tuple[str, ...], callers: Mapping[str, list[str]], callees: Mapping[str, list[str]]) -> dict[str, int]:
