@@ -86,3 +86,4 @@ class RootCauseReport:
     decided: bool
     statement: str
     would_decide: tuple[str, ...] = ()
+    none_probability: float = 0.0

@@ -8,7 +8,7 @@ from models.rca.grid import SeriesGrid
 
 @dataclass(frozen=True, slots=True)
 class LearnedEdge:
-    """A call that is likely: trouble of `callee` shows at `caller` `lag_steps` later. `p_value` after correction for all tests."""
+    """A likely call: trouble of `callee` shows at `caller` `lag_steps` later. `p_value` after correction for all tests."""
 
     caller: str
     callee: str

@@ -1,0 +1,68 @@
+"""Changes as evidence: a deployment shortly before a service strayed raises its odds, the less the more often it is deployed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import exp, log
+from typing import Final
+
+from aiops.root_cause import ChangeEvent
+
+DAY_S: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeConfig:
+    """`share` of incidents that a change began; its harm shows after an exponential time with mean `delay_s`.
+
+    A service is taken to change `usual_per_day` times until so many days of its own have been seen. `slack_s` = how much a change
+    may follow the onset that telemetry's step shows.
+    """
+
+    share: float = 0.3
+    delay_s: float = 900.0
+    usual_per_day: float = 0.5
+    slack_s: float = 60.0
+    memory_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownChanges:
+    """Changes since `since`, of all services, in which the rate of each can be told."""
+
+    changes: tuple[ChangeEvent, ...]
+    since: datetime
+    until: datetime
+
+    @classmethod
+    def of(cls, changes: Sequence[ChangeEvent], since: datetime, until: datetime) -> "KnownChanges":
+        """Return the changes up to `until`, in order of time; `since` moves back to the first of them."""
+        kept = tuple(sorted((one for one in changes if one.at <= until), key=lambda one: (one.at, one.service, one.change_id)))
+        return cls(kept, min([since, *(one.at for one in kept[:1])]), until)
+
+    def before(self, service: str, onset: datetime, config: ChangeConfig) -> tuple[ChangeEvent, ...]:
+        """Return the changes of `service` that came shortly before `onset`, the latest first."""
+        near = [
+            one
+            for one in self.changes
+            if one.service == service and -config.slack_s <= (onset - one.at).total_seconds() <= config.memory_s
+        ]
+        return tuple(reversed(near))
+
+    def log_odds(self, service: str, onset: datetime, config: ChangeConfig) -> float:
+        """Return the log of how much likelier these changes are if `service` began it at `onset` than if it did not.
+
+        Density of the time from a change to its harm, over the rate of changes: Bayes with a Poisson background.
+        """
+        found = self.before(service, onset, config)
+        if not found:
+            return no_change(config)
+        seen = sum(one.service == service for one in self.changes) - len(found)
+        rate = (seen + config.usual_per_day) / ((self.until - self.since).total_seconds() + DAY_S)
+        waited = max(0.0, (onset - found[0].at).total_seconds())
+        return log(1.0 - config.share + config.share * exp(-waited / config.delay_s) / config.delay_s / rate)
+
+
+def no_change(config: ChangeConfig) -> float:
+    """Return the log odds of a service that did not change."""
+    return log(1.0 - config.share)

@@ -1,0 +1,101 @@
+"""How sure a report is, and where it is not, what would decide it."""
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Final
+
+from aiops.root_cause import RootCause
+from data_contracts.metrics import spec_of
+from models.rca.inputs import RcaInputs, step_s
+from models.rca.weighing import Weighed
+
+MOST_DOUBTS: Final = 6
+LEAST_CALM_STEPS: Final = 60
+NEAR_SHARE: Final = 0.2
+"""A cause with at least this share of the first one's probability is in the running."""
+
+
+def statement_of(causes: Sequence[RootCause], none: float, decided: bool) -> str:
+    """Return the finding in one sentence or two."""
+    if decided:
+        return f"{causes[0].service} most probably began it ({causes[0].probability:.0%}). {causes[0].sentence}."
+    running = in_the_running(causes)
+    if not running or none > running[0].probability:
+        named = f"; the likeliest is {running[0].service} ({running[0].probability:.0%})" if running else ""
+        return f"Undecided: most probably none of the services that were looked at ({none:.0%}){named}."
+    named = ", ".join(f"{one.service} ({one.probability:.0%})" for one in running)
+    return f"Undecided between {named}; none of them {none:.0%}." if len(running) > 1 else f"Undecided: {named}; none {none:.0%}."
+
+
+def in_the_running(causes: Sequence[RootCause]) -> tuple[RootCause, ...]:
+    """Return the first cause and those not far behind it."""
+    return tuple(one for one in causes[:4] if one.probability >= NEAR_SHARE * causes[0].probability)
+
+
+def would_decide(causes: Sequence[RootCause], weighed: Weighed, inputs: RcaInputs) -> tuple[str, ...]:
+    """Return what, if it were known, would tell the likely causes apart; concrete things only."""
+    running = in_the_running(causes)
+    found = [
+        *_order(running, weighed),
+        *_unmeasured(running, inputs),
+        *_unconnected(inputs),
+        *_silent_changes(inputs),
+        *_short(weighed, inputs),
+    ]
+    return tuple(dict.fromkeys(found))[:MOST_DOUBTS]
+
+
+def _order(running: Sequence[RootCause], weighed: Weighed) -> list[str]:
+    """Return whether the first two began in the same step."""
+    onsets = [one.onset for one in running]
+    if len(running) < 2 or onsets[0] is None or onsets[0] != onsets[1]:
+        return []
+    both = f"{running[0].service} and {running[1].service}"
+    if weighed.time_us.size and weighed.time_us[0] == round(onsets[0].timestamp() * 1e6):
+        return [f"{both} both strayed before {onsets[0]:%H:%M}, where the window begins: a longer window would order them"]
+    step = step_s(weighed.window)
+    finer = f" than {step:.0f} s" if isfinite(step) else ""
+    return [f"{both} both began at {onsets[0]:%H:%M}: telemetry at a finer step{finer} would order them"]
+
+
+def _unmeasured(running: Sequence[RootCause], inputs: RcaInputs) -> list[str]:
+    """Return which signals of the likely causes, and which of their callees, are not measured."""
+    signals: dict[str, set[str]] = {}
+    for service, metric in inputs.window.series:
+        signals.setdefault(service, set()).add(spec_of(metric).signal)
+    found = []
+    for one in running[:2]:
+        mine = signals.get(one.service, set())
+        if not mine:
+            found.append(f"nothing is measured of {one.service}: its latency and errors would tell")
+        elif "latency" not in mine:
+            found.append(f"no latency of {one.service} is measured")
+        elif "saturation" not in mine:
+            found.append(f"no resources of {one.service} are measured (cpu, memory, connections)")
+        silent = [callee for callee in inputs.graph.callees(one.service) if callee not in signals]
+        if silent:
+            found.append(f"nothing is measured of {', '.join(silent[:3])}, which {one.service} calls")
+    return found
+
+
+def _unconnected(inputs: RcaInputs) -> list[str]:
+    components = {inputs.graph.component_of(service) for service in inputs.alerted}
+    unknown = sorted(service for service in inputs.alerted if inputs.graph.component_of(service) is None)
+    if unknown:
+        return [f"the call graph does not know {', '.join(unknown[:3])}: traces or a table of calls would place them"]
+    return (
+        ["the call graph does not connect the alerted services: traces or a table of calls would"] if len(components) > 1 else []
+    )
+
+
+def _silent_changes(inputs: RcaInputs) -> list[str]:
+    return [] if inputs.changes_recorded else ["no deployment events are known: changes just before would speak for a service"]
+
+
+def _short(weighed: Weighed, inputs: RcaInputs) -> list[str]:
+    found = []
+    if inputs.ranker is None and inputs.calm.time_us.size < LEAST_CALM_STEPS:
+        found.append(f"only {inputs.calm.time_us.size} steps of calm time are known: what is usual would be surer after more")
+    if 0 < weighed.time_us.size < 5:
+        found.append(f"only {weighed.time_us.size} steps of the incident are known yet: the next minutes would tell")
+    return found

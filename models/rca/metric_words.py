@@ -1,0 +1,61 @@
+"""Metrics in words and amounts with units, as far as a metric's name tells them."""
+
+import math
+import re
+from typing import Final
+
+from data_contracts.metrics import base_name, spec_of
+
+_CALLEE: Final = re.compile(r'callee="((?:[^"\\]|\\.)*)"')
+_UNITS: Final = {
+    "ms": "ms",
+    "milliseconds": "ms",
+    "us": "µs",
+    "s": "s",
+    "sec": "s",
+    "seconds": "s",
+    "percent": "%",
+    "pct": "%",
+    "bytes": "B",
+    "kb": "kB",
+    "mb": "MB",
+    "ratio": "ratio",
+    "utilization": "ratio",
+}
+
+
+def words_of(metric: str) -> str:
+    """Return a metric's name in words, its unit left out.
+
+    >>> words_of('call_latency_ms{callee="db"}'), words_of("latency_p99_ms")
+    ('call latency to db', 'latency p99')
+    """
+    words = base_name(metric).split("_")
+    if len(words) > 1 and words[-1].lower() in _UNITS and words[-1].lower() != "utilization":
+        words = words[:-1]
+    callee = _CALLEE.search(metric)
+    return " ".join(word for word in words if word) + (f" to {callee.group(1)}" if callee else "")
+
+
+def amount(metric: str, value: float) -> str:
+    """Return a value with the unit that the metric's name tells; shares as per cent.
+
+    >>> amount("latency_p99_ms", 840.2), amount("cpu_utilization", 0.314), amount("requests_per_second", 12.0)
+    ('840 ms', '31 %', '12/s')
+    """
+    unit = spec_of(metric).unit or _UNITS.get(base_name(metric).lower().rpartition("_")[2], "")
+    if not math.isfinite(value):
+        return "unknown"
+    if unit == "ratio":
+        return f"{_number(100.0 * value)} %"
+    return f"{_number(value)}/s" if unit == "1/s" else f"{_number(value)} {unit}".rstrip()
+
+
+def _number(value: float) -> str:
+    """Return a number with as many digits as people read: two or three, no exponent in the usual range."""
+    size = abs(value)
+    if size >= 1e7 or 0.0 < size < 1e-4:
+        return f"{value:.2e}"
+    digits = 0 if size >= 10.0 else 1 if size >= 1.0 else 2 if size >= 0.1 else 4
+    text = f"{value:.{digits}f}"
+    return (text.rstrip("0").rstrip(".") if digits else text) or "0"

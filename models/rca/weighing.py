@@ -1,0 +1,149 @@
+"""What speaks for each candidate: magnitude, order in time, changes and the graph, side by side for the posterior."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from aiops.root_cause import ChangeEvent
+from aiops.types import FloatArray, IntArray
+from models.rca.aliases import aliases_of
+from models.rca.change_evidence import ChangeConfig, KnownChanges, no_change
+from models.rca.grid import SeriesGrid
+from models.rca.inputs import RcaInputs
+from models.rca.paths import Ways, candidates, covered, ways_to
+from models.rca.posterior import CauseFeatures
+from models.rca.ranking import Judgement, RankedCause, RootCauseRanker, reached_by
+from models.rca.timing import NEVER, timing_of
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighed:
+    """Candidates by name with all that is known of each: `onset` is a step of the window (NEVER = it did not stray)."""
+
+    services: tuple[str, ...]
+    ranked: Mapping[str, RankedCause]
+    features: CauseFeatures
+    onset: IntArray
+    lag: IntArray
+    ways: Ways
+    symptom: str
+    changes: KnownChanges
+    aliases: Mapping[str, str]
+    ranker: RootCauseRanker
+    window: SeriesGrid
+    measured: Mapping[tuple[str, str], int]
+
+    @property
+    def time_us(self) -> IntArray:
+        """Return the steps of the window."""
+        return self.window.time_us
+
+    def onset_at(self, place: int) -> datetime | None:
+        """Return when a candidate's strongest evidence began."""
+        step = int(self.onset[place])
+        return None if step == NEVER else moment(int(self.time_us[step]))
+
+    def changed_before(self, place: int, config: ChangeConfig) -> tuple[ChangeEvent, ...]:
+        """Return the changes of a candidate shortly before its onset; none where it did not stray."""
+        onset = self.onset_at(place)
+        return () if onset is None else self.changes.before(self.services[place], onset, config)
+
+
+def weigh(inputs: RcaInputs, changing: ChangeConfig) -> Weighed:
+    """Return the candidates of an incident, weighed on what was known at `made_at`."""
+    end_us = microseconds(inputs.made_at) + 1
+    window, calm = inputs.window.between(0, end_us), inputs.calm.between(0, end_us)
+    before = None if inputs.before is None else inputs.before.between(0, end_us)
+    ranker = inputs.ranker or RootCauseRanker.fit(calm, inputs.graph)
+    judged = ranker.judge(window, before, inputs.symptom)
+    aliases = aliases_of(calm, window, inputs.graph)
+    alerted = {name: at for name, at in inputs.alerted.items() if at <= inputs.made_at}
+    symptom = inputs.symptom.service if inputs.symptom else min(alerted, key=lambda name: (alerted[name], name), default="")
+    names = _candidates(inputs, alerted, judged, aliases)
+    strayed, ranked = _columns(judged, names), {one.service: one for one in judged.causes}
+    timing = timing_of(strayed, names, inputs.graph, symptom)
+    ways = ways_to(
+        symptom, inputs.graph, {name for name, step in zip(names, timing.onset.tolist(), strict=True) if step != NEVER}
+    )
+    starts = moment(int(calm.time_us[0])) if calm.time_us.size else inputs.made_at
+    changes = KnownChanges.of(inputs.changes, starts, inputs.made_at)
+    features = CauseFeatures(
+        magnitude=np.array([ranked[name].score if name in ranked else 0.0 for name in names]),
+        early=_early(timing.onset, len(window.time_us)),
+        unexplained=-timing.explained,
+        lead=timing.lead,
+        changed=_changed(names, timing.onset, window.time_us, changes, changing)
+        if inputs.changes_recorded
+        else np.zeros(len(names)),
+        covers=_looked_up(covered(inputs.graph, sorted(alerted, key=lambda name: (alerted[name], name))), names, 0.0),
+        near=-np.log1p(_looked_up(ways.hops, names, float(max(ways.hops.values(), default=0) + 1))),
+        prior=_looked_up(inputs.priors, names, 0.0),
+    )
+    return Weighed(
+        names,
+        ranked,
+        features,
+        timing.onset,
+        timing.lag,
+        ways,
+        symptom,
+        changes,
+        aliases,
+        ranker,
+        window,
+        {pair: number for number, pair in enumerate(window.series)},
+    )
+
+
+def microseconds(at: datetime) -> int:
+    """Return the time since 1970 in microseconds."""
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+def moment(time_us: int) -> datetime:
+    """Return the aware time of microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=time_us)
+
+
+def _candidates(
+    inputs: RcaInputs, alerted: Mapping[str, datetime], judged: Judgement, aliases: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return who may have begun it, by name: what the symptom calls or, unknown, all connected with what was alerted."""
+    if inputs.symptom is not None:
+        found = frozenset(reached_by(inputs.graph, inputs.symptom.service) | set(alerted))
+    elif alerted:
+        found = candidates(inputs.graph, alerted)
+    else:
+        found = frozenset(judged.services)
+    return tuple(sorted(found - aliases.keys()))
+
+
+def _columns(judged: Judgement, names: Sequence[str]) -> FloatArray:
+    """Return (steps, names) how each strayed; NaN where a service is not measured."""
+    place = {name: number for number, name in enumerate(judged.services)}
+    padded = np.column_stack([judged.strayed, np.full(len(judged.strayed), np.nan)])
+    return padded[:, [place.get(name, len(place)) for name in names]]
+
+
+def _early(onset: IntArray, steps: int) -> FloatArray:
+    strayed = onset != NEVER
+    first = int(onset[strayed].min()) if strayed.any() else 0
+    return -np.log1p(np.where(strayed, onset - first, steps))
+
+
+def _changed(names: Sequence[str], onset: IntArray, time_us: IntArray, changes: KnownChanges, config: ChangeConfig) -> FloatArray:
+    touched = {one.service for one in changes.changes}
+    found = np.full(len(names), no_change(config))
+    for place, name in enumerate(names):
+        if name in touched and onset[place] != NEVER:
+            found[place] = changes.log_odds(name, moment(int(time_us[int(onset[place])])), config)
+    return found
+
+
+def _looked_up(known: Mapping[str, float] | Mapping[str, int], names: Sequence[str], otherwise: float) -> FloatArray:
+    return np.array([known.get(name, otherwise) for name in names], dtype=np.float64)
