@@ -45,6 +45,11 @@ class Lake:
         self._root = root
         self._staging = root / ".staging"
 
+    @property
+    def root(self) -> Path:
+        """Return the folder that holds the tables; it may not exist yet."""
+        return self._root
+
     def write(self, table: str, rows: pa.Table | pa.RecordBatch, key: str) -> int:
         """Write rows under `key`, replacing what the key held; return their number. Durable when it returns.
 
