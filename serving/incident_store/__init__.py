@@ -1,0 +1,1 @@
+"""The incident store: everything the responder knows, in one SQL database."""

@@ -1,0 +1,100 @@
+"""One way to reach the database: SQLite (write-ahead log, every commit on disk) or PostgreSQL, by SQLAlchemy URL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from aiops.errors import ConfigurationError, StateError, Unavailable
+
+BUSY_MS: Final = 30_000
+"""How long a writer waits for another one, both databases."""
+
+_PRAGMAS: Final = (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL")
+
+
+def engine_of(url: str) -> Engine:
+    """Return an engine that has not connected yet; the folder of a SQLite file is made.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+    """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        assert parsed.database is not None
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed, connect_args={"timeout": BUSY_MS / 1000})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    options = f"-c lock_timeout={BUSY_MS} -c timezone=UTC"
+    return create_engine(
+        parsed, pool_pre_ping=True, executemany_mode="values_plus_batch", connect_args={"options": options, "connect_timeout": 10}
+    )
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError(
+            "responder.database_url is no SQLAlchemy URL; give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
+        ) from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ConfigurationError(f"responder.database_url: {parsed.drivername!r} is not supported; use sqlite or postgresql")
+    if parsed.get_backend_name() == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg2")
+    if parsed.database in (None, "", ":memory:") or str(parsed.database).startswith("file:"):
+        raise ConfigurationError("responder.database_url: SQLite needs a file that several processes share; give sqlite:///FILE")
+    return parsed
+
+
+def reading_engine(engine: Engine) -> Engine:
+    """Return the engine on which all queries of one connection see the same state."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def writing_engine(engine: Engine) -> Engine:
+    """Return the engine whose transactions wait for the one writer's place (SQLite: BEGIN IMMEDIATE)."""
+    return engine.execution_options(aiops_writes=True)
+
+
+@contextmanager
+def answering(engine: Engine) -> Iterator[None]:
+    """Turn what the database does not answer into our errors; the address is told without its password.
+
+    Raises:
+        Unavailable: no connection, or another writer did not let go in time.
+        StateError: the database is damaged, or not ours.
+    """
+    address = engine.url.render_as_string(hide_password=True)
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip()
+        raise Unavailable(f"incident store {address} does not answer: {reason}; try again, or check the server") from error
+    except IntegrityError:
+        raise
+    except DatabaseError as error:
+        raise StateError(
+            f"incident store {address}: {str(error.orig).strip()}; check the database, or restore a backup"
+        ) from error
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins no transaction by itself: _begin_sqlite does
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("aiops_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,196 @@
+"""Queries of the incident store: incidents by filter, one case, alerts, reports, verdicts, notifications, events."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, func, select
+
+from aiops.alert import microseconds_of
+from aiops.correlation.suppression import MaintenanceWindow, Silence, Suppression
+from aiops.errors import ContractError
+from aiops.incident import Incident, IncidentState
+from aiops.root_cause import RootCauseReport
+from aiops.verdict import Verdict
+from serving.incident_store.codec import value_of
+from serving.incident_store.paging import page_of
+from serving.incident_store.records import (
+    IncidentCase,
+    IncidentFilter,
+    IncidentSummary,
+    MessageState,
+    OutboxMessage,
+    Page,
+    PageRequest,
+    StoredAlert,
+)
+from serving.incident_store.rows import key_text, message_of, stored_alert_of, summary_of
+from serving.incident_store.tables import (
+    ALERTS,
+    AUDIT,
+    EVENTS,
+    INBOX,
+    INCIDENT_SERVICES,
+    INCIDENTS,
+    OUTBOX,
+    REPORTS,
+    SILENCE,
+    SUPPRESSIONS,
+    VERDICTS,
+    WINDOW,
+)
+
+_SUMMARY: Final = [column for column in INCIDENTS.columns if column.name not in ("words", "document")]
+_SHOWN: Final = 5
+_ESCAPE: Final = "\\"
+
+
+def cases(connection: Connection, wanted: IncidentFilter, request: PageRequest) -> Page[IncidentSummary]:
+    """Return incidents in one line each, the last opened first."""
+    keys = (INCIDENTS.c.opened_us, INCIDENTS.c.incident_id)
+    return page_of(connection, _filtered(select(*_SUMMARY), wanted), keys, request, summary_of)
+
+
+def incidents(connection: Connection, wanted: IncidentFilter, request: PageRequest) -> Page[Incident]:
+    """Return whole incidents, the last opened first."""
+    keys = (INCIDENTS.c.opened_us, INCIDENTS.c.incident_id)
+    statement = _filtered(select(*keys, INCIDENTS.c.document), wanted)
+    return page_of(connection, statement, keys, request, lambda row: value_of(Incident, row.document))
+
+
+def case(connection: Connection, incident_id: str) -> IncidentCase:
+    """Return all about one incident, named by its id or the beginning of it.
+
+    Raises:
+        ContractError: none begins so, or several do.
+    """
+    whole = full_id(connection, incident_id)
+    document = connection.execute(select(INCIDENTS.c.document).where(INCIDENTS.c.incident_id == whole)).scalar_one()
+    newest = select(REPORTS.c.document).where(REPORTS.c.incident_id == whole).order_by(REPORTS.c.made_us.desc()).limit(1)
+    report = connection.execute(newest).scalar()
+    given = select(VERDICTS.c.document).where(VERDICTS.c.incident_id == whole).order_by(VERDICTS.c.given_us)
+    return IncidentCase(
+        value_of(Incident, document),
+        None if report is None else value_of(RootCauseReport, report),
+        tuple(value_of(Verdict, text) for text in connection.execute(given).scalars()),
+        tuple(_family(connection, whole)[1:]),
+    )
+
+
+def full_id(connection: Connection, incident_id: str) -> str:
+    """Return the id of the incident that is named by it or by the beginning of it.
+
+    Raises:
+        ContractError: none begins so, or several do.
+    """
+    column = INCIDENTS.c.incident_id
+    if connection.execute(select(column).where(column == incident_id)).scalar() is not None:
+        return incident_id
+    like = column.like(_pattern(incident_id) + "%", escape=_ESCAPE)
+    found = connection.execute(select(column).where(like).order_by(column).limit(_SHOWN)).scalars().all() if incident_id else []
+    if not found:
+        raise ContractError(f"incident_id={incident_id!r} is not known; list the incidents for their ids")
+    if len(found) > 1:
+        raise ContractError(f"incident_id={incident_id!r} begins several ({', '.join(found)}, …); give more of it")
+    return str(found[0])
+
+
+def alerts(connection: Connection, incident_id: str | None, request: PageRequest) -> Page[StoredAlert]:
+    """Return the alerts of an incident and of those merged into it, or all alerts; the last received first."""
+    statement = select(ALERTS)
+    if incident_id is not None:
+        statement = statement.where(ALERTS.c.incident_id.in_(_family(connection, full_id(connection, incident_id))))
+    return page_of(connection, statement, (ALERTS.c.seq,), request, stored_alert_of)
+
+
+def reports(connection: Connection, incident_id: str) -> tuple[RootCauseReport, ...]:
+    """Return all analyses of an incident, the oldest first."""
+    statement = select(REPORTS.c.document).where(REPORTS.c.incident_id == full_id(connection, incident_id))
+    texts = connection.execute(statement.order_by(REPORTS.c.made_us)).scalars()
+    return tuple(value_of(RootCauseReport, text) for text in texts)
+
+
+def verdicts(connection: Connection, since: datetime | None) -> tuple[Verdict, ...]:
+    """Return verdicts given at or after a time, the oldest first."""
+    statement = select(VERDICTS.c.document).order_by(VERDICTS.c.given_us, VERDICTS.c.verdict_id)
+    if since is not None:
+        statement = statement.where(VERDICTS.c.given_us >= microseconds_of(since))
+    return tuple(value_of(Verdict, text) for text in connection.execute(statement).scalars())
+
+
+def due_messages(connection: Connection, at: datetime, limit: int) -> tuple[OutboxMessage, ...]:
+    """Return pending notifications that are due, the longest due first."""
+    ready = (OUTBOX.c.state == str(MessageState.PENDING)) & (OUTBOX.c.due_us <= microseconds_of(at))
+    statement = select(OUTBOX).where(ready).order_by(OUTBOX.c.due_us, OUTBOX.c.message_id).limit(limit)
+    return tuple(message_of(row) for row in connection.execute(statement))
+
+
+def pending_messages(connection: Connection, channel: str, limit: int) -> tuple[OutboxMessage, ...]:
+    """Return notifications of a channel that are not settled, due or not, the longest due first."""
+    there = (OUTBOX.c.state == str(MessageState.PENDING)) & (OUTBOX.c.channel == channel)
+    statement = select(OUTBOX).where(there).order_by(OUTBOX.c.due_us, OUTBOX.c.message_id).limit(limit)
+    return tuple(message_of(row) for row in connection.execute(statement))
+
+
+def messages(connection: Connection, incident_id: str) -> tuple[OutboxMessage, ...]:
+    """Return all notifications about an incident, by when they are due."""
+    statement = select(OUTBOX).where(OUTBOX.c.incident_id == incident_id).order_by(OUTBOX.c.due_us, OUTBOX.c.message_id)
+    return tuple(message_of(row) for row in connection.execute(statement))
+
+
+def suppression(connection: Connection) -> Suppression:
+    """Return all maintenance windows and silences, each by name."""
+    rows = connection.execute(select(SUPPRESSIONS.c.kind, SUPPRESSIONS.c.document).order_by(SUPPRESSIONS.c.name)).all()
+    windows = tuple(value_of(MaintenanceWindow, row.document) for row in rows if row.kind == WINDOW)
+    return Suppression(windows, tuple(value_of(Silence, row.document) for row in rows if row.kind == SILENCE))
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Return how many rows there are, and how many incidents in each state."""
+    tables = (INCIDENTS, ALERTS, REPORTS, VERDICTS, INBOX, OUTBOX, EVENTS, AUDIT)
+    told = {table.name: _count(connection, select(func.count()).select_from(table)) for table in tables}
+    waiting = select(func.count()).where(OUTBOX.c.state == str(MessageState.PENDING))
+    states = dict.fromkeys(map(str, IncidentState), 0)
+    for row in connection.execute(select(INCIDENTS.c.state, func.count().label("many")).group_by(INCIDENTS.c.state)):
+        states[row.state] = row.many
+    return told | {"outbox_pending": _count(connection, waiting)} | states
+
+
+def _count(connection: Connection, statement: Select[Any]) -> int:
+    return int(connection.execute(statement).scalar_one())
+
+
+def _family(connection: Connection, incident_id: str) -> list[str]:
+    """Return an incident and all that went on in it, over any number of merges."""
+    found = [incident_id]
+    at = 0
+    while at < len(found):
+        into = found[at : at + 500]
+        at += len(into)
+        statement = select(INCIDENTS.c.incident_id).where(INCIDENTS.c.merged_into.in_(into)).order_by(INCIDENTS.c.incident_id)
+        found += [name for name in connection.execute(statement).scalars() if name not in found]
+    return found
+
+
+def _filtered(statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
+    columns = INCIDENTS.c
+    if wanted.states:
+        statement = statement.where(columns.state.in_([str(state) for state in wanted.states]))
+    if wanted.services:
+        named = INCIDENT_SERVICES.c.service.in_([key_text(service) for service in wanted.services])
+        statement = statement.where(columns.incident_id.in_(select(INCIDENT_SERVICES.c.incident_id).where(named)))
+    if wanted.severity_at_least is not None:
+        statement = statement.where(columns.severity >= int(wanted.severity_at_least))
+    if wanted.since is not None:
+        statement = statement.where(columns.opened_us >= microseconds_of(wanted.since))
+    if wanted.until is not None:
+        statement = statement.where(columns.opened_us < microseconds_of(wanted.until))
+    if wanted.text:
+        statement = statement.where(columns.words.like(f"%{_pattern(wanted.text.lower())}%", escape=_ESCAPE))
+    return statement
+
+
+def _pattern(text: str) -> str:
+    """Return text in which LIKE finds no signs of its own, nor PostgreSQL a NUL."""
+    for sign in (_ESCAPE, "%", "_"):
+        text = text.replace(sign, _ESCAPE + sign)
+    return text.replace("\0", "\ufffd")
