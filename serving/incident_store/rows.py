@@ -94,7 +94,6 @@ def message_row(message: OutboxMessage) -> dict[str, Any]:
         "error": message.error.replace("\0", "\ufffd"),
         "settled_us": micros(message.settled_at),
         "tried_us": micros(message.tried_at),
-        "tried_us": micros(message.tried_at),
     }
 
 

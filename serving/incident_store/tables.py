@@ -109,7 +109,6 @@ OUTBOX: Final = Table(
     Column("error", Text, nullable=False),
     Column("settled_us", BigInteger),
     Column("tried_us", BigInteger),
-    Column("tried_us", BigInteger),
 )
 
 SUPPRESSIONS: Final = Table(

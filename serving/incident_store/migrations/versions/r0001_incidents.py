@@ -128,7 +128,6 @@ def _messages() -> None:
         sa.Column("error", _TEXT, nullable=False),
         sa.Column("settled_us", _BIG),
         sa.Column("tried_us", _BIG),
-        sa.Column("tried_us", _BIG),
     )
     op.create_index("outbox_by_due", "outbox", ["state", "due_us", "message_id"])
     op.create_index("outbox_by_incident", "outbox", ["incident_id"])
