@@ -294,10 +294,11 @@ DIRTY_TRUTH: Final = _schema(
 
 VERDICTS: Final = _schema(
     "verdicts",
-    1,
+    2,
     _field("given_at", TIMESTAMP),
     _field("detection_id", NAME),
     _field("right", pa.bool_(), meaning="worth a page; false = false alarm"),
+    _field("incident_id", NAME, nullable=True, meaning="whose verdict it was: all its rows are one word; null = given singly"),
 )
 
 DRIFT_CHECKS: Final = _schema(
