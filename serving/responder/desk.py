@@ -1,0 +1,191 @@
+"""The desk: the one place where alerts become incidents and people change them, one transaction a turn.
+
+Everything it knows lies in the incident store; what it holds in memory is a copy of it, taken anew when another process has
+saved since. So any number of desks, in any number of processes, are one desk, and kill -9 at any point loses and doubles nothing:
+offsets, alerts, incidents, notifications and the state of correlation are committed together or not at all.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from aiops.alert import Alert, microseconds_of, moment_of_us
+from aiops.correlation.correlator import Correlator
+from aiops.correlation.outcome import Outcome
+from aiops.correlation.suppression import MaintenanceWindow, Silence
+from aiops.graph import ServiceGraph
+from aiops.incident import Incident, IncidentState
+from aiops.responder_settings import ResponderSettings
+from serving.incident_store.records import DeskRow
+from serving.responder.detections import DETECTED, FORESEEN
+from serving.responder.snapshots import PairWords, correlation_config, packed, pair_words, unpacked
+from serving.responder.turn import Audience, Turn, Watchers, messages_of
+
+if TYPE_CHECKING:
+    from serving.incident_store.store import IncidentStore
+
+MOST_INBOX: Final = 5000
+"""Alerts of the inbox that one step takes; more wait for the next."""
+PAIRS: Final = "pairs"
+"""Note of the store: what verdicts say of pairs of services, as [one, other, times together, times apart]."""
+_UNKNOWN: Final = -1
+_NOBODY: Final = Audience()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step did: what correlation tells, new alerts, alerts seen before, size of the saved state (0 = not saved)."""
+
+    outcome: Outcome
+    taken: int
+    duplicates: int
+    snapshot_bytes: int
+
+
+class Desk:
+    """Open incidents of a system. Memory: those of `Correlator`. Safe to share between threads."""
+
+    def __init__(
+        self, store: "IncidentStore", settings: ResponderSettings, graph: ServiceGraph, audience: Audience = _NOBODY
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._config = correlation_config(settings)
+        self._graph = graph
+        self._audience = audience
+        self._lock = threading.RLock()
+        self._correlator = Correlator(graph, self._config)
+        self._seq = _UNKNOWN
+        self._watchers = Watchers()
+        self._pairs: PairWords = {}
+
+    @contextmanager
+    def turn(self, at: datetime) -> Iterator[Turn]:
+        """Open one transaction at a time; at its end what it changed is stored, with all that follows from it.
+
+        A turn must not be opened within another. An error undoes all of it.
+        """
+        with self._lock:
+            try:
+                with self._store.writing() as writer:
+                    row = writer.desk(self._seq)
+                    turn = Turn(writer, self._at_hand(row), self._moment(row, at), dict(row.offsets))
+                    self._follow(turn)
+                    yield turn
+                    seq = self._settle(turn, row)
+            except BaseException:
+                self._seq = _UNKNOWN  # what is in memory may be ahead of what is stored
+                raise
+            self._seq = seq
+
+    def take(self, alerts: Sequence[Alert], offsets: Mapping[str, str], now: datetime) -> Step:
+        """Take in alerts read from streams up to `offsets`, and what waits in the inbox; let time pass to `now`."""
+        with self.turn(now) as turn:
+            inbox = turn.writer.inbox_take(MOST_INBOX)
+            read = list(alerts)
+            taken = turn.take([alert for alert in read if alert.source in (DETECTED, FORESEEN)], self._oldest(turn))
+            taken += turn.take([*(alert for alert in read if alert.source not in (DETECTED, FORESEEN)), *inbox], None)
+            turn.changed = turn.changed or bool(inbox)
+            turn.read_to(offsets)
+        assert turn.outcome is not None
+        return Step(turn.outcome, taken, len(read) + len(inbox) - taken, turn.snapshot_bytes)
+
+    def tick(self, now: datetime) -> Step:
+        """Let time pass; nothing is stored where nothing comes of it."""
+        return self.take((), {}, now)
+
+    def change(self, incident_id: str, state: IncidentState, at: datetime, by: str, note: str = "") -> Incident:
+        """Change an incident's state by a person's word (acknowledged, mitigated, resolved) and return it.
+
+        Raises:
+            ContractError: no such incident is open, or the state cannot follow.
+        """
+        with self.turn(at) as turn:
+            incident = turn.correlator.change(incident_id, state, turn.moment, by)
+            turn.act(at, by, f"incident {state}", (incident_id, {"note": note} if note else {}))
+        return incident
+
+    def merge(self, into: str, other: str, at: datetime, by: str) -> Incident:
+        """Merge an incident into another by a person's word and return the one that goes on.
+
+        Raises:
+            ContractError: one of them is not open, or both are the same.
+        """
+        with self.turn(at) as turn:
+            incident = turn.correlator.merge(into, other, turn.moment, by)
+            turn.act(at, by, "incident merged", (other, {"into": into}))
+        return incident
+
+    def silence(self, rule: Silence | MaintenanceWindow, at: datetime, by: str) -> None:
+        """Put a silence or a maintenance window in force; one of the same name is replaced."""
+        with self.turn(at) as turn:
+            if isinstance(rule, Silence):
+                turn.writer.add_silence(rule)
+            else:
+                turn.writer.add_window(rule)
+            what = "silence added" if isinstance(rule, Silence) else "maintenance added"
+            until = {"starts_at": rule.starts_at.isoformat(), "ends_at": rule.ends_at.isoformat()}
+            turn.act(at, by, what, (rule.name, {**until, "matchers": [f"{m.label}{m.operator}{m.value}" for m in rule.matchers]}))
+
+    def regraph(self, graph: ServiceGraph, at: datetime) -> None:
+        """Go on with another call graph; incidents that it takes apart split at the next tick."""
+        with self.turn(at) as turn:
+            self._graph = graph
+            turn.correlator.regraph(graph)
+            turn.changed = True
+
+    def open_incidents(self) -> tuple[Incident, ...]:
+        """Return the open incidents as they were at the last turn of this desk, the oldest first."""
+        with self._lock:
+            return self._correlator.open_incidents()
+
+    def _at_hand(self, row: DeskRow) -> Correlator:
+        """Return the correlator as of the last save of any desk."""
+        if row.seq != self._seq:
+            state = None if row.snapshot is None else unpacked(row.snapshot)
+            self._correlator = Correlator(self._graph, self._config)
+            self._pairs = {}
+            if state is not None:
+                self._correlator.restore(state)
+                self._pairs = pair_words(state["closeness"]["told"])
+            self._watchers.forget()
+        return self._correlator
+
+    def _follow(self, turn: Turn) -> None:
+        """Go by the rules in force, and by what people said of pairs of services, whoever wrote them into the store."""
+        turn.correlator.suppress(self._store.suppression())
+        pairs = pair_words(turn.writer.noted(PAIRS) or ())
+        if pairs != self._pairs:
+            turn.correlator.retaught(pairs)
+            turn.changed, self._pairs = True, pairs
+
+    def _moment(self, row: DeskRow, at: datetime) -> datetime:
+        """Return the desk's time: the wall's, or by settings that of the telemetry, which people's acts do not move."""
+        if self._settings.clock == "wall" or not row.clock_us:
+            return at
+        return max(at, moment_of_us(row.clock_us))
+
+    def _oldest(self, turn: Turn) -> datetime | None:
+        """Return when a detection must have happened to be news: after an outage nobody is paged for what is long over."""
+        return turn.moment - timedelta(seconds=self._settings.quiet_s) if self._settings.clock == "wall" else None
+
+    def _settle(self, turn: Turn, row: DeskRow) -> int:
+        """Store what the turn did and what follows from it; return the number of the save that memory is as of."""
+        outcome = turn.outcome = turn.correlator.advance(turn.moment)
+        told = outcome.fates or outcome.incidents or outcome.pages or self._watchers.storm_turned(outcome.storm)
+        if not (told or turn.changed):
+            return row.seq
+        writer = turn.writer
+        writer.put_incidents(outcome.incidents)
+        writer.put_fates((*turn.fates, *outcome.fates))
+        writer.enqueue(messages_of(outcome, self._audience))
+        if self._watchers.held_back_changed(outcome):
+            writer.put_held_back(outcome.held_back)
+        for kind, incident_id, data in self._watchers.news(outcome):
+            writer.event(turn.moment, kind, incident_id, data)
+        snapshot = packed(turn.correlator)
+        turn.snapshot_bytes = len(snapshot)
+        return writer.save_desk(snapshot, turn.offsets, max(row.clock_us, microseconds_of(turn.moment)))
