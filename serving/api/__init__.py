@@ -1,0 +1,1 @@
+"""HTTP API of the responder. Routes only: what they do is elsewhere, behind the ports of `parts`."""

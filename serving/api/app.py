@@ -1,0 +1,63 @@
+"""The application: routes over ports, with one gate before them and problems for all that is refused."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from serving.api.acting import IncidentActs
+from serving.api.gate import ApiGate, ApiMetrics
+from serving.api.live import EventFeed
+from serving.api.log_reading import AuditReads
+from serving.api.openapi import description
+from serving.api.operations import Operation, install
+from serving.api.parts import ApiParts
+from serving.api.planned import Planned
+from serving.api.probes import Probes
+from serving.api.problems import handle_problems
+from serving.api.reading import IncidentReads
+from serving.api.watching import EventWatching
+
+_ABOUT = "Incidents with their causes, for people and programs. Every refusal is application/problem+json (RFC 9457)."
+
+
+def create_app(parts: ApiParts) -> FastAPI:
+    """Return the application; `state.feed` ends its live streams, which otherwise outlive a stop.
+
+    Nothing runs before it is served. It has no threads of its own: blocking calls are made in the server's pool.
+    """
+    feed = EventFeed(parts.store, parts.limits)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        feed.close()
+        await feed.ended()
+
+    app = FastAPI(
+        title="AIOps incidents",
+        version="1",
+        description=_ABOUT,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.feed, app.state.auth, app.state.max_body_bytes = feed, parts.auth, parts.limits.max_body_bytes
+    handle_problems(app)
+    install(app, _operations(app, feed, parts))
+    keyless = parts.auth.key is None
+    app.add_middleware(ApiGate, keyless=keyless, metrics=ApiMetrics(parts.registry), most=parts.limits.concurrency)
+    return app
+
+
+def _operations(app: FastAPI, feed: EventFeed, parts: ApiParts) -> tuple[Operation, ...]:
+    return (
+        *IncidentReads(parts.store).operations(),
+        *IncidentActs(parts.store, parts.desk, parts.clock).operations(),
+        *Planned(parts.store, parts.desk, parts.clock).operations(),
+        *AuditReads(parts.store).operations(),
+        *EventWatching(feed).operations(),
+        *Probes(parts.ready, parts.registry, lambda: description(app)).operations(),
+    )

@@ -1,0 +1,177 @@
+"""Live events over HTTP (server-sent events): one poll of the store serves all who watch, none of them holds a thread.
+
+A stream ends with the service; who comes back with `Last-Event-ID` goes on where it stood, without loss or repetition.
+
+Source: WHATWG HTML, section 9.2, Server-sent events. An event without data dispatches nothing but moves the last id.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+
+from aiops.errors import AiopsError
+from serving.api.parts import ApiLimits, EventReader
+from serving.incident_store.records import StoreEvent
+from serving.problem import Problem, ProblemError
+
+_logger = logging.getLogger(__name__)
+_KEPT: Final = 4096
+_PAGE: Final = 500
+_RETRY_MS: Final = 2000
+
+Wanted = Callable[[StoreEvent], bool]
+
+
+class EventFeed:
+    """The newest events in memory, for all streams. Lives in one event loop; only `close` may be called from elsewhere."""
+
+    def __init__(self, store: EventReader, limits: ApiLimits) -> None:
+        self._store = store
+        self._limits = limits
+        self._ring: deque[StoreEvent] = deque(maxlen=_KEPT)
+        self._head = -1
+        self._news = asyncio.Event()
+        self._watchers = 0
+        self._poller: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    @property
+    def watchers(self) -> int:
+        """Return how many streams are open."""
+        return self._watchers
+
+    def close(self) -> None:
+        """End all streams; may be called from any thread, and more than once."""
+        self._closed = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def admit(self) -> None:
+        """Take in one more stream; `leave` gives its place back.
+
+        Raises:
+            ProblemError: 503, as many as may are there already, or the service is stopping.
+        """
+        most = self._limits.watchers
+        if self._closed or self._watchers >= most:
+            why = "the service is stopping" if self._closed else f"{most} watch already"
+            raise ProblemError(
+                Problem(503, "no-stream", f"events: {why}.", rule=f"at most {most} streams", fix="try again later")
+            )
+        self._watchers += 1
+
+    def leave(self) -> None:
+        """Give the place of a stream back."""
+        self._watchers -= 1
+
+    async def ended(self) -> None:
+        """Wait until nobody asks the store any more; after `close`."""
+        if self._poller is not None:
+            await asyncio.wait({self._poller})
+
+    async def stream(self, after: int | None, wanted: Wanted) -> AsyncIterator[bytes]:
+        """Yield the frames of a stream: what is `wanted` of the events after `after` (None = from now on), then as they come.
+
+        A position that the store has not reached yet (it is another store than before) begins anew, with an event "reset".
+        """
+        await self._follow()
+        position = self._head if after is None else after
+        yield f"retry: {_RETRY_MS}\nid: {position}\n\n".encode()
+        if position > self._head and position > await run_in_threadpool(self._store.last_event_seq):
+            position = self._head
+            yield f"id: {position}\nevent: reset\ndata: {{}}\n\n".encode()
+        spoke = time.monotonic()
+        while self._going():
+            news = self._news
+            events = await self._after(position)
+            if events:
+                position = events[-1].seq
+                told = b"".join(frame_of(one) for one in events if wanted(one))
+                if told:
+                    spoke = time.monotonic()
+                    yield told
+                continue
+            silent_s = spoke + self._limits.heartbeat_s - time.monotonic()
+            if silent_s <= 0:
+                spoke = time.monotonic()
+                yield f": alive\nid: {position}\n\n".encode()
+                continue
+            await _wait(news, silent_s)
+
+    async def _after(self, position: int) -> list[StoreEvent]:
+        """Return events after a position: from memory where it reaches back so far, else a page of the store."""
+        if position >= self._head:
+            return []
+        if self._ring and position >= self._ring[0].seq - 1:
+            return list(islice((one for one in self._ring if one.seq > position), _PAGE))
+        return list(await run_in_threadpool(self._store.events_after, position, _PAGE))
+
+    async def _follow(self) -> None:
+        """Begin to ask the store, where nobody does yet."""
+        if not self._going():
+            self._loop = asyncio.get_running_loop()
+            head = await run_in_threadpool(self._store.last_event_seq)
+            if not self._going():
+                self._ring.clear()
+                self._head = head
+                self._poller = asyncio.create_task(self._poll(), name="event feed")
+
+    async def _poll(self) -> None:
+        while self._watchers and not self._closed:
+            try:
+                found = await run_in_threadpool(self._store.events_after, self._head, _PAGE)
+            except AiopsError as error:
+                _logger.warning("events: %s", error)
+                found = ()
+            if found:
+                self._ring.extend(found)
+                self._head = found[-1].seq
+                self._wake()
+            else:
+                await asyncio.sleep(self._limits.poll_s)
+
+    def _going(self) -> bool:
+        return not self._closed and self._poller is not None and not self._poller.done()
+
+    def _wake(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+
+@dataclass(frozen=True, slots=True)
+class WantedEvents:
+    """Which events a stream wants: of one incident, of incidents that touch a service, of some kinds; "" and () = all."""
+
+    incident_id: str = ""
+    service: str = ""
+    kinds: tuple[str, ...] = ()
+
+    def __call__(self, event: StoreEvent) -> bool:
+        """Return whether an event is wanted."""
+        if self.incident_id and event.incident_id != self.incident_id:
+            return False
+        if self.kinds and event.kind not in self.kinds:
+            return False
+        return not self.service or self.service in event.data.get("services", ())
+
+
+def frame_of(event: StoreEvent) -> bytes:
+    """Return an event as it goes over the wire."""
+    told = {"at": event.at, "incident_id": event.incident_id, **event.data}
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, event.kind.encode(), msgspec.json.encode(told))
+
+
+async def _wait(news: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(news.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,37 @@
+"""Routes of the audit log."""
+
+from starlette.responses import Response
+
+from serving.api.fields import Cursor, Limit
+from serving.api.operations import Operation, answer
+from serving.api.parts import AuditReader
+from serving.api.reading import good_cursor
+from serving.api.views import AuditPage, AuditView
+from serving.auth import Role
+from serving.incident_store.records import AuditCheck, PageRequest
+
+
+class AuditReads:
+    """Reads the audit log of a store."""
+
+    def __init__(self, store: AuditReader) -> None:
+        self._store = store
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the routes."""
+        check = "Whether the audit log is as it was written: its chain of digests from the beginning"
+        return (
+            Operation("GET", "/audit", self.lines, Role.ADMIN, "Who did what, the newest first", AuditPage),
+            Operation("GET", "/audit/check", self.checked, Role.ADMIN, check, AuditCheck),
+        )
+
+    def lines(self, limit: Limit = 50, cursor: Cursor = "") -> Response:
+        """Each entry's digest covers it and all before it."""
+        with good_cursor(cursor):
+            page = self._store.audit(PageRequest(limit, cursor))
+        items = (AuditView(one.seq, one.at, one.by, one.what, one.subject, one.detail, one.digest) for one in page.items)
+        return answer(AuditPage(tuple(items), page.next_cursor))
+
+    def checked(self) -> Response:
+        """Reads the whole log."""
+        return answer(self._store.verify_audit())

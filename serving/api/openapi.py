@@ -1,0 +1,60 @@
+"""The OpenAPI 3.1 description: FastAPI's own, with this service's problems and roles in place of its validation errors."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from serving.api.guard import ROLE_KEY
+from serving.problem import PROBLEM_JSON, TITLES
+
+_TEXT: Final = {"type": "string"}
+_METHODS: Final = ("get", "post", "delete")
+PROBLEM: Final = {
+    "type": "object",
+    "description": "A refusal (RFC 9457): what is wrong where, which rule it breaks, what to do.",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        **dict.fromkeys(("type", "title", "detail", "field", "value", "rule", "fix", "request_id"), _TEXT),
+        "status": {"type": "integer", "enum": sorted(TITLES)},
+    },
+}
+REQUEST_ID: Final = {
+    "name": "x-request-id",
+    "in": "header",
+    "required": False,
+    "description": "1 to 64 of letters, digits and ._:-; comes back with the answer",
+    "schema": _TEXT,
+}
+
+
+def description(app: FastAPI) -> dict[str, Any]:
+    """Return the description."""
+    found = app.openapi()
+    components = found.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = PROBLEM
+    components["securitySchemes"] = {
+        "jwt": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "Claims exp, role (viewer, operator or admin) and sub. Without a key only this machine is answered.",
+        }
+    }
+    for path in found["paths"].values():
+        for method in _METHODS:
+            if method in path:
+                _complete(path[method])
+    return found
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    if not any(name == PROBLEM_JSON for name in operation["responses"].get("422", {}).get("content", {})):
+        operation["responses"].pop("422", None)
+    role = operation[ROLE_KEY]
+    words = operation.get("description", "")
+    if not words.endswith(f"Role: {role}."):
+        operation["description"] = f"{words} Role: {role}.".strip()
+        operation.setdefault("parameters", []).append(REQUEST_ID)

@@ -1,0 +1,90 @@
+"""A route as data: what it does, who may, what it answers and refuses. Its description and its checks come from here."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from serving.api.guard import JSON, ROLE_KEY, GuardedRoute
+from serving.auth import Role
+from serving.problem import PROBLEM_JSON, TITLES
+
+_ENCODER: Final = msgspec.json.Encoder()
+PROBLEM_SCHEMA: Final = {"$ref": "#/components/schemas/Problem"}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One route. `role` None = open to all; `answers` = type of the JSON answer, None where it is `media` of another kind.
+
+    `problems`: statuses beyond those that every route of its method and role may give.
+    """
+
+    method: str
+    path: str
+    endpoint: Callable[..., Any]
+    role: Role | None
+    summary: str
+    answers: Any = None
+    problems: tuple[int, ...] = ()
+    status: int = 200
+    media: str = JSON
+    body: dict[str, Any] | None = None
+
+
+def answer(value: object, status: int = 200) -> Response:
+    """Return a value as JSON: times in RFC 3339, NaN as null."""
+    return Response(_ENCODER.encode(value), status, media_type=JSON)
+
+
+def install(app: FastAPI, operations: Iterable[Operation]) -> None:
+    """Add routes to an application, each behind its checks."""
+    app.router.route_class = GuardedRoute
+    for one in operations:
+        app.add_api_route(
+            one.path,
+            one.endpoint,
+            methods=[one.method],
+            response_model=one.answers,
+            response_class=Response,
+            status_code=one.status,
+            summary=one.summary,
+            operation_id=_operation_id(one),
+            responses=_responses(one),
+            openapi_extra=_extra(one),
+        )
+
+
+def refusals(operation: Operation) -> tuple[int, ...]:
+    """Return all statuses with which an operation may be refused."""
+    usual = {400, 403, 429, 500, 503}
+    usual |= {401} if operation.role is not None else set()
+    usual |= {413, 415} if operation.method == "POST" else set()
+    return tuple(sorted(usual | set(operation.problems)))
+
+
+def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
+    found: dict[int | str, dict[str, Any]] = {
+        status: {"description": TITLES[status], "content": {PROBLEM_JSON: {"schema": PROBLEM_SCHEMA}}}
+        for status in refusals(operation)
+    }
+    if operation.answers is None:
+        content = {} if operation.status == 204 else {operation.media: {"schema": {"type": "string"}}}
+        found[operation.status] = {"description": operation.summary, **({"content": content} if content else {})}
+    return found
+
+
+def _extra(operation: Operation) -> dict[str, Any]:
+    role = "none" if operation.role is None else operation.role.name.lower()
+    extra: dict[str, Any] = {ROLE_KEY: role, "security": [] if operation.role is None else [{"jwt": []}]}
+    if operation.body is not None:
+        extra["requestBody"] = operation.body
+    return extra
+
+
+def _operation_id(operation: Operation) -> str:
+    words = "".join(character if character.isalnum() else "_" for character in f"{operation.method.lower()}{operation.path}")
+    return words.replace("__", "_").strip("_")

@@ -1,0 +1,52 @@
+"""Probes, metrics and the description of the API."""
+
+from collections.abc import Callable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from serving.api.operations import Operation, answer
+from serving.api.parts import ApiReadiness
+from serving.auth import Role
+
+_TEXT = "text/plain"
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Probes:
+    """Says whether the process lives and is ready, what it counts, and what it can do."""
+
+    def __init__(
+        self, ready: Callable[[], ApiReadiness], registry: CollectorRegistry, description: Callable[[], dict[str, Any]]
+    ) -> None:
+        self._ready = ready
+        self._registry = registry
+        self._description = description
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the routes."""
+        return (
+            Operation("GET", "/livez", self.alive, None, "The process runs", media=_TEXT),
+            Operation("GET", "/readyz", self.readiness, None, "The store answers and the desk works (else 503)", ApiReadiness),
+            Operation("GET", "/metrics", self.metrics, Role.VIEWER, "Prometheus metrics", media=_TEXT),
+            Operation("GET", "/docs.json", self.docs, Role.VIEWER, "This description, OpenAPI 3.1", dict[str, Any]),
+        )
+
+    async def alive(self) -> Response:
+        """Always the same word."""
+        return Response("alive", media_type=_TEXT)
+
+    async def readiness(self) -> Response:
+        """Each part says how it is."""
+        ready = await run_in_threadpool(self._ready)
+        return answer(ready, 200 if ready.ready else 503)
+
+    def metrics(self) -> Response:
+        """Text exposition format."""
+        return Response(generate_latest(self._registry), media_type=_METRICS)
+
+    async def docs(self) -> Response:
+        """Routes, roles, parameters, answers and refusals."""
+        return answer(self._description())

@@ -1,0 +1,102 @@
+"""Every refusal as problem JSON: those of the routes, of FastAPI's own validation, of the router, and what went wrong inside."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from aiops.errors import AiopsError, ConfigurationError, ContractError, Unavailable
+from serving.problem import PROBLEM_JSON, TITLES, Problem, ProblemError, refused, shown
+from serving.request_id import request_id_from
+
+_logger = logging.getLogger(__name__)
+_PLACES: Final = frozenset({"body", "query", "path", "header"})
+
+
+def problem_response(problem: Problem, request_id: str) -> Response:
+    """Return a problem as `application/problem+json`, with the headers that its status asks for."""
+    return Response(problem.to_json(request_id), problem.status, problem.headers(request_id), PROBLEM_JSON)
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Answer every exception with a problem."""
+    app.add_exception_handler(ProblemError, _answered)
+    app.add_exception_handler(RequestValidationError, _answered)
+    app.add_exception_handler(HTTPException, _answered)
+    app.add_exception_handler(AiopsError, _answered)
+    app.add_exception_handler(Exception, _answered)
+
+
+async def _answered(request: Request, error: Exception) -> Response:
+    problem = problem_of(error, request.method, request.url.path)
+    if problem.status >= 500:
+        _logger.warning("%s %s: %s: %s", request.method, request.url.path, type(error).__name__, error)
+    known = request.scope.get("aiops.request_id")
+    return problem_response(problem, known or request_id_from(request.headers.get("x-request-id")))
+
+
+def problem_of(error: Exception, method: str, path: str) -> Problem:
+    """Return what is told of an error; of one that nobody expected no more than that it happened."""
+    if isinstance(error, ProblemError):
+        return error.problem
+    if isinstance(error, RequestValidationError):
+        return invalid(error.errors()).problem
+    if isinstance(error, HTTPException):
+        if isinstance(error.__cause__, ProblemError):  # FastAPI wraps what is raised while it reads the body
+            return error.__cause__.problem
+        return _of_router(error, method, path)
+    if isinstance(error, ConfigurationError | ContractError):
+        return Problem(400, "invalid", shown_long(str(error)))
+    if isinstance(error, Unavailable):
+        return Problem(503, "unavailable", shown_long(str(error)), fix="send it again")
+    return Problem(500, "failed", "The service failed; its log has the request id.")
+
+
+def invalid(errors: Sequence[Mapping[str, Any]]) -> ProblemError:
+    """Return the first error of a validation as a problem that names field, value, rule and fix."""
+    if not errors:
+        return refused("request", "", "breaks the contract", "see /docs.json")
+    error = errors[0]
+    place = [part for part in error.get("loc", ()) if part not in _PLACES]
+    if error.get("type") == "json_invalid":
+        reason = str(error.get("ctx", {}).get("error", "not JSON"))
+        return refused("body", "", f"is not JSON ({shown(reason)} at character {place[-1] if place else 0})", "send JSON")
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".") or "body"
+    value = "" if error.get("type") == "missing" else error.get("input", "")
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return refused(shown(field), value, shown(str(error.get("msg", "breaks the contract"))) + more, "see /docs.json")
+
+
+def not_found(field: str, value: str, fix: str) -> ProblemError:
+    """Return a 404 that names what is not there."""
+    text = shown(value)
+    detail = f"{field} = {text}: is not known. {fix[:1].upper()}{fix[1:]}."
+    return ProblemError(Problem(404, "not-found", detail, field, text, "must exist", fix))
+
+
+def conflict(field: str, value: str, rule: str, fix: str) -> ProblemError:
+    """Return a 409: what is asked does not follow from what is."""
+    text = shown(value)
+    return ProblemError(Problem(409, "conflict", f"{field} = {text}: {shown_long(rule)}", field, text, shown_long(rule), fix))
+
+
+def shown_long(text: str) -> str:
+    """Return a message of up to 1,000 characters without control characters."""
+    return "".join(character if character.isprintable() else "�" for character in text[:1000])
+
+
+def _of_router(error: HTTPException, method: str, path: str) -> Problem:
+    if error.status_code == 404:
+        return Problem(
+            404, "path", "no such path. The paths are listed at /docs.json.", "path", shown(path), "", "see /docs.json"
+        )
+    if error.status_code == 405:
+        return Problem(
+            405, "method", f"method = {shown(method)}: not for this path.", "method", shown(method), "", "see /docs.json"
+        )
+    status = error.status_code if error.status_code in TITLES else 400
+    return Problem(status, "invalid", shown_long(str(error.detail)))

@@ -1,0 +1,94 @@
+"""The API in a thread of its own: bound before it starts, stopped with all its streams."""
+
+import logging
+import socket
+import threading
+import time
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from aiops.errors import ConfigurationError, Unavailable
+from serving.api.live import EventFeed
+
+_logger = logging.getLogger(__name__)
+_GRACE_S: Final = 5
+_START_S: Final = 20.0
+_BACKLOG: Final = 512
+
+
+class ApiServer:
+    """Serves an application on one address. Thread-safe."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        """Bind the address.
+
+        Raises:
+            ConfigurationError: the address cannot be bound.
+        """
+        self._socket = bound(host, port)
+        self._feed: EventFeed = app.state.feed
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Return the address; with port 0 the one that was found."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def start(self) -> None:
+        """Start; return when it answers.
+
+        Raises:
+            Unavailable: it does not within 20 s.
+        """
+        self._thread.start()
+        deadline = time.monotonic() + _START_S
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise Unavailable(f"api: {self.url} does not answer; see the log")
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        """End all streams, let calls in progress finish for up to 5 s, and stop."""
+        self._feed.close()
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(2 * _GRACE_S)
+        self._socket.close()
+
+    def _run(self) -> None:
+        self._server.run([self._socket])
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket bound to an address.
+
+    Raises:
+        ConfigurationError: the address is taken, or not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        opened = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigurationError(f"serving.host = {host}: {error.strerror}; give an address of this machine") from error
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+    except OSError as error:
+        opened.close()
+        raise ConfigurationError(
+            f"responder.port = {port} on {host}: {error.strerror}; stop what listens there, or set AIOPS_RESPONDER__PORT"
+        ) from error
+    return opened

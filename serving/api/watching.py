@@ -1,0 +1,54 @@
+"""The route of live events."""
+
+from typing import Annotated, Final
+
+from fastapi import Header, Query
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from serving.api.fields import PLAIN
+from serving.api.live import EventFeed, WantedEvents
+from serving.api.operations import Operation
+from serving.auth import Role
+
+EVENT_STREAM: Final = "text/event-stream"
+_ID: Final = r"^[0-9]{0,18}$"
+Incident = Annotated[str, Query(max_length=80, pattern=PLAIN, description="only events of this incident (its whole id)")]
+Service = Annotated[str, Query(max_length=200, pattern=PLAIN, description="only events of incidents that touch this service")]
+After = Annotated[str, Query(pattern=_ID, description="events after this id, like Last-Event-ID; none = from now on")]
+LastEventId = Annotated[str, Header(alias="last-event-id", pattern=_ID, description="id of the last event that was seen")]
+
+
+class EventStream(StreamingResponse):
+    """One client's stream; gives its place back whatever ends it."""
+
+    def __init__(self, feed: EventFeed, after: int | None, wanted: WantedEvents) -> None:
+        super().__init__(feed.stream(after, wanted), media_type=EVENT_STREAM, headers={"x-accel-buffering": "no"})
+        self._feed = feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the client leaves or the service stops."""
+        self._feed.admit()
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._feed.leave()
+
+
+class EventWatching:
+    """Lets clients watch."""
+
+    def __init__(self, feed: EventFeed) -> None:
+        self._feed = feed
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the routes."""
+        summary = "What changes, live (server-sent events)"
+        return (Operation("GET", "/events", self.watched, Role.VIEWER, summary, media=EVENT_STREAM),)
+
+    async def watched(
+        self, incident: Incident = "", service: Service = "", after: After = "", last_event_id: LastEventId = ""
+    ) -> EventStream:
+        """Each event has an id, a kind and JSON; who comes back with the last id misses nothing and sees nothing twice."""
+        seen = last_event_id or after
+        return EventStream(self._feed, int(seen) if seen else None, WantedEvents(incident, service))
