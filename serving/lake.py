@@ -20,7 +20,6 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from aiops.errors import ConfigurationError, StateError
@@ -35,7 +34,6 @@ _DAY_US: Final = 86_400_000_000
 _ATTEMPTS: Final = 8
 _NAMES: Final = pa.dictionary(pa.int32(), pa.string())
 _SERIES: Final = pa.schema([("timestamp", TIMESTAMP), ("service", _NAMES), ("metric", _NAMES), ("value", pa.float64())])
-_ENCODED: Final = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=["service", "metric"]))
 
 
 class Lake:
@@ -112,11 +110,10 @@ class Lake:
         first, last = _utc("start", start), _utc("end", end)
 
         def attempt() -> pa.Table:
-            files = [str(path) for path in self._files("telemetry", first, last)]
-            among = (pc.field("timestamp") >= pa.scalar(first)) & (pc.field("timestamp") < pa.scalar(last))
-            found = ds.dataset(files, _SERIES, format=_ENCODED).to_table(filter=among)
+            parts = [_encoded(path, first, last) for path in self._files("telemetry", first, last)]
+            found = pa.concat_tables([_SERIES.empty_table(), *parts])
             whole = found.unify_dictionaries().combine_chunks()
-            return whole.filter(_among(whole["service"], services)) if whole.num_rows else whole
+            return whole.filter(_wanted(whole, (first, last), services)) if whole.num_rows else whole
 
         return _retried("telemetry", attempt)
 
@@ -192,11 +189,27 @@ class Lake:
                 yield from sorted(folder.glob("part-*.parquet"))
 
 
-def _among(names: "pa.ChunkedArray[Any]", wanted: Sequence[str]) -> "pa.Array[Any]":
-    """Return which rows of a dictionary-encoded column, in one dictionary, have a wanted name."""
-    coded: Any = names.combine_chunks()
-    known: pa.Array[Any] = pc.is_in(coded.dictionary, pa.array(list(wanted), pa.string()))
-    return known.take(coded.indices)
+def _encoded(path: Path, first: datetime, last: datetime) -> pa.Table:
+    """Return the telemetry of a file's row groups that reach into a time, names dictionary-encoded."""
+    with pq.ParquetFile(path, read_dictionary=["service", "metric"]) as file:
+        column = file.schema_arrow.names.index("timestamp")
+        groups = []
+        for number in range(file.num_row_groups):
+            told: Any = file.metadata.row_group(number).column(column).statistics
+            if told is None or not told.has_min_max or (told.min < last and told.max >= first):
+                groups.append(number)
+        found: pa.Table = file.read_row_groups(groups, columns=_SERIES.names).cast(_SERIES)
+        return found
+
+
+def _wanted(rows: pa.Table, bounds: tuple[datetime, datetime], services: Sequence[str]) -> "pa.Array[Any]":
+    """Return which rows lie within the bounds and have a wanted service; a column has one dictionary."""
+    coded: Any = rows["service"].combine_chunks()
+    known: pa.Array[Any] = pc.is_in(coded.dictionary, pa.array(list(services), pa.string()))
+    times = rows["timestamp"].combine_chunks()
+    inside = pc.and_(pc.greater_equal(times, pa.scalar(bounds[0])), pc.less(times, pa.scalar(bounds[1])))
+    both: pa.Array[Any] = pc.and_(known.take(coded.indices), inside)
+    return both
 
 
 def _spec(table: str) -> LakeTable:

@@ -1,6 +1,6 @@
 """Explains incidents from the lake: which service began the trouble, from telemetry up to a moment and no later.
 
-The window reaches from a few steps before the first alert to the moment asked about; the minutes before it and some calm hours
+The window reaches from minutes before the first alert to the moment asked about; the minutes before it and some calm hours
 are what it is compared with. What is usual is fitted once for incidents of the same services near the same time, and kept: an
 incident that is explained again every half minute costs the reading of its window.
 """
@@ -17,7 +17,7 @@ from aiops.graph import ServiceGraph
 from aiops.incident import Incident
 from aiops.root_cause import RootCauseReport
 from aiops.settings import Settings
-from models.rca.explain import ExplainConfig, RcaInputs, explain
+from models.rca.explain import ExplainConfig, RcaInputs, WindowConfig, explain
 from models.rca.felt import felt_symptom
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker, Symptom
@@ -25,27 +25,32 @@ from serving.changes import changes_are_recorded, read_changes
 from serving.incident_telemetry import IncidentTelemetry, Interval, TelemetryConfig, near, shared_end, without
 from serving.lake import Lake
 
+LEAST_STEPS: Final = 3
+"""Steps that a window has before the first alert, and the minutes before it, however long a step."""
 KEPT: Final = 4
 """Calm times kept with what is usual in them."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnalystConfig:
-    """`lead_steps` before the first alert belong to the window, which has `most_steps` at most; `before_steps` come before it."""
+    """How much telemetry is read, where window and minutes before begin, and when a cause is named alone.
+
+    The window ends `longest_s` after the first alert at the latest. Changes are read from `changes_h` before it on, for how often
+    a service changes counts.
+    """
 
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
+    windows: WindowConfig = field(default_factory=WindowConfig)
     report: ExplainConfig = field(default_factory=ExplainConfig)
-    lead_steps: int = 5
-    before_steps: int = 10
-    most_steps: int = 60
-    changes_h: float = 2.0
+    longest_s: float = 3600.0
+    changes_h: float = 168.0
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the configuration that the settings ask for."""
         responder = settings.responder
         telemetry = TelemetryConfig(settings.telemetry.step_s, responder.calm_h)
-        return cls(telemetry, ExplainConfig(least_probability=responder.least_probability))
+        return cls(telemetry, report=ExplainConfig(least_probability=responder.least_probability))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +141,16 @@ class RootCauseAnalyst:
             StateError: the lake is damaged.
         """
         named = {service for cause in report.causes for service in (cause.service, *cause.path)} | {report.symptom} - {""}
-        start = report.window_start - timedelta(seconds=self._config.before_steps * self._config.telemetry.step_s)
+        start = report.window_start - timedelta(seconds=self._config.windows.before_s)
         return self._telemetry.between(start, report.window_end, sorted(named))
 
     def _times(self, trouble: Trouble) -> _Times:
-        config, step = self._config, timedelta(seconds=self._config.telemetry.step_s)
+        config = self._config
+        least_s = LEAST_STEPS * config.telemetry.step_s
         first = min([trouble.at, *trouble.alerted.values()])
-        window = first - config.lead_steps * step
-        return _Times(window - config.before_steps * step, window, min(trouble.at, window + config.most_steps * step))
+        window = first - timedelta(seconds=max(config.windows.lead_s, least_s))
+        before = window - timedelta(seconds=max(config.windows.before_s, least_s))
+        return _Times(before, window, min(trouble.at, first + timedelta(seconds=max(config.longest_s, least_s))))
 
     def _symptom(self, trouble: Trouble, window: SeriesGrid, ranker: RootCauseRanker, graph: ServiceGraph) -> Symptom | None:
         alerted = {trouble.symptom: trouble.at} if trouble.symptom else trouble.alerted
