@@ -147,8 +147,8 @@ class UpSettings(_Section):
     dagster_port: int = Field(3000, ge=1, le=65535, description="Dagster's web server on 127.0.0.1")
 
 
-NOT_SETTINGS: Final = frozenset({"AIOPS_DATA"})
-"""Names with our prefix that mean something elsewhere: AIOPS_DATA is where the tests find public corpora."""
+NOT_SETTINGS: Final = frozenset({"AIOPS_DATA", "AIOPS_TEST_POSTGRES_URL"})
+"""Names with our prefix that mean something elsewhere: where the tests find public corpora, and a PostgreSQL server."""
 
 
 class _StrictEnvironment(EnvSettingsSource):
