@@ -121,6 +121,15 @@ class SeriesLabels(Protocol):
         ...
 
 
+@runtime_checkable
+class ChangeLog(Protocol):
+    """A source that knows what people or machines did to services."""
+
+    def changes(self) -> pa.Table:
+        """Return change events as `schemas.CHANGES`; empty where the source knows none. Never whether they did harm."""
+        ...
+
+
 class FeatureReader(Protocol):
     """Reads service features for online prediction."""
 

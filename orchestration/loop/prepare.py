@@ -28,7 +28,12 @@ from orchestration.workspace import Workspace
 
 NEEDED: Final = "service-ensemble"
 """The model without which the scoring service does not become ready."""
-_TRUTH_TIMES = {"edges": ("valid_from", "valid_to", "seen_at"), "incidents": ("onset_at", "starts_at", "ends_at", "known_at")}
+_TRUTH_TIMES = {
+    "edges": ("valid_from", "valid_to", "seen_at"),
+    "incidents": ("starts_at", "onset_at", "ends_at", "known_at"),
+    "changes": ("at",),
+}
+"""Columns to move, the first of them the time at which a row happens."""
 
 
 def prepare(workspace: Workspace, choice: SourceChoice, say: Callable[[str], None]) -> bool:
@@ -61,22 +66,21 @@ def make_bands(workspace: Workspace, at: datetime, say: Callable[[str], None]) -
 
 
 def write_truth(workspace: Workspace, scenario: Scenario, line: Timeline) -> None:
-    """Write call graph and incident labels into the lake, moved like the telemetry that they are about."""
-    split = scenario.split
-    edges = shifted(scenario.source.edges(), line.history_shift(split), _TRUTH_TIMES["edges"])
-    incidents = _moved_incidents(scenario.source.incidents(), line, split)
-    for table, rows in (("edges", edges), ("incidents", incidents)):
-        if rows.num_rows:
-            workspace.lake.write(table, rows, key=scenario.source.name)
+    """Write call graph, incident labels and change events into the lake, moved like the telemetry that they are about."""
+    split, source = scenario.split, scenario.source
+    edges = shifted(source.edges(), line.history_shift(split), _TRUTH_TIMES["edges"])
+    tables = {"incidents": source.incidents(), "changes": ingestion.source_changes(source)}
+    moved = {name: _moved_truth(rows, line, split, _TRUTH_TIMES[name]) for name, rows in tables.items()}
+    ingestion.write_truth(workspace, source.name, edges, moved)
 
 
-def _moved_incidents(incidents: pa.Table, line: Timeline, split: HistorySplit) -> pa.Table:
-    starts: list[datetime] = incidents["starts_at"].to_pylist()  # type: ignore[assignment]
+def _moved_truth(rows: pa.Table, line: Timeline, split: HistorySplit, times: tuple[str, ...]) -> pa.Table:
+    """Return rows that happen (first of `times`) in the replay moved as it is, all others moved as the history."""
+    starts: list[datetime] = rows[times[0]].to_pylist()  # type: ignore[assignment]
     live = [split.replay_start <= start < split.replay_end for start in starts]
     replayed = pa.array(live, pa.bool_())
-    times = _TRUTH_TIMES["incidents"]
-    past = shifted(incidents.filter(pa.array([not one for one in live], pa.bool_())), line.history_shift(split), times)
-    return pa.concat_tables([past, shifted(incidents.filter(replayed), line.replay_shift(split), times)])
+    past = shifted(rows.filter(pa.array([not one for one in live], pa.bool_())), line.history_shift(split), times)
+    return pa.concat_tables([past, shifted(rows.filter(replayed), line.replay_shift(split), times)])
 
 
 def _moved(chunks: Iterator[pa.Table], shift: timedelta) -> Iterator[pa.Table]:

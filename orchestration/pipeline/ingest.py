@@ -1,7 +1,7 @@
 """Recorded telemetry into the lake: source → contract → accepted rows, rejected rows with their reason, graph, labels."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aiops.clock import event_clock, pieces
-from aiops.ports import TelemetrySource
-from data_contracts.schemas import LAKE_TELEMETRY, REJECTED
+from aiops.ports import ChangeLog, TelemetrySource
+from data_contracts.schemas import CHANGES, LAKE_TELEMETRY, REJECTED
 from data_contracts.validate import validate
 from orchestration.workspace import Workspace
+from serving.graph_store import GraphStore
 from serving.rejected import Redriven, RejectedFilter, RejectedStore
 
 
@@ -36,10 +37,25 @@ class Ingested:
 
 
 def ingest_truth(workspace: Workspace, source: TelemetrySource) -> None:
-    """Write the source's call graph and incident labels into the lake."""
-    for table, rows in (("edges", source.edges()), ("incidents", source.incidents())):
+    """Write the source's call graph, incident labels and change events into the lake.
+
+    Its calls take the place of what a source said before; those seen in traces, configured or learned stay.
+    """
+    write_truth(workspace, source.name, source.edges(), {"incidents": source.incidents(), "changes": source_changes(source)})
+
+
+def write_truth(workspace: Workspace, name: str, edges: pa.Table, tables: Mapping[str, pa.Table]) -> None:
+    """Write calls and further tables under the name of their source; an empty one leaves what is there."""
+    if edges.num_rows:
+        GraphStore(workspace.lake).replace_source(edges)
+    for table, rows in tables.items():
         if rows.num_rows:
-            workspace.lake.write(table, rows, key=source.name)
+            workspace.lake.write(table, rows, key=name)
+
+
+def source_changes(source: TelemetrySource) -> pa.Table:
+    """Return the source's change events as `schemas.CHANGES`; none where it keeps no log of them."""
+    return source.changes() if isinstance(source, ChangeLog) else CHANGES.empty_table()
 
 
 def ingest(workspace: Workspace, name: str, chunks: Iterable[pa.Table], now: datetime, say: Callable[[str], None]) -> Ingested:

@@ -18,7 +18,7 @@ from serving.sources.merge import Stream, merged
 from serving.sources.options import SourceOptions
 from serving.sources.rows import Rows, read_rows
 from serving.sources.tabular import layout_of, loose_rows
-from serving.sources.truth import read_edges, read_incidents
+from serving.sources.truth import read_change_log, read_edges, read_incidents
 
 
 class TableFile(Protocol):
@@ -78,6 +78,10 @@ class FileSource:
     def incidents(self) -> pa.Table:
         """Return the incidents of the file given as option `incidents`."""
         return read_incidents(self._options.incidents)
+
+    def changes(self) -> pa.Table:
+        """Return the change events of the file given as option `changes`."""
+        return read_change_log(self._options.changes)
 
     def split(self) -> HistorySplit:
         """Return the first `history_share` of the rows, in order of time, as history, the rest as replay.

@@ -72,9 +72,9 @@ def parse_series(text: str) -> Mapping[str, tuple[str, str]]:
 class SourceOptions:
     """Options of every source; `registry.open_source` refuses one that its source does not read.
 
-    Files: path, columns, form, time_unit, service and series (wide form), incidents and edges (files), history_share.
-    Prometheus: url, queries, start, end, step_s, token, service_label, timeout_s, retries. Simulation: seed, services,
-    hours, step_s, start, incidents_per_day, drift, history_share.
+    Files: path, columns, form, time_unit, service and series (wide form), incidents, edges and changes (files),
+    history_share. Prometheus: url, queries, start, end, step_s, token, service_label, timeout_s, retries. Simulation: seed,
+    services, hours, step_s, start, incidents_per_day, drift, history_share.
     """
 
     path: Path | None = None
@@ -86,6 +86,7 @@ class SourceOptions:
     series: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     incidents: Path | None = None
     edges: Path | None = None
+    changes: Path | None = None
     history_share: float = 0.6
     start: datetime | None = None
     end: datetime | None = None

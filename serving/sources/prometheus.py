@@ -18,7 +18,7 @@ from serving.sources.merge import in_order
 from serving.sources.options import SourceOptions
 from serving.sources.prometheus_http import MAX_POINTS, Page, PrometheusHttp, RangeSeries, RetryPolicy
 from serving.sources.rows import MAX_CHUNK_ROWS, read_rows
-from serving.sources.truth import read_edges, read_incidents
+from serving.sources.truth import read_change_log, read_edges, read_incidents
 
 SERVICE_LABELS: Final = ("service", "job", "app")
 _FIRST_PAGE_POINTS: Final = 240
@@ -92,6 +92,10 @@ class PrometheusSource:
     def incidents(self) -> pa.Table:
         """Return the incidents of the file given as option `incidents`."""
         return read_incidents(self._options.incidents)
+
+    def changes(self) -> pa.Table:
+        """Return the change events of the file given as option `changes`."""
+        return read_change_log(self._options.changes)
 
     def split(self) -> HistorySplit:
         """Return the first `history_share` of the time as history, the rest as replay."""

@@ -20,7 +20,7 @@ class Entry:
     reads: frozenset[str]
 
 
-_TRUTH: Final = frozenset({"incidents", "edges"})
+_TRUTH: Final = frozenset({"incidents", "edges", "changes"})
 _TABULAR: Final = _TRUTH | {"path", "columns", "form", "time_unit", "service", "series", "history_share"}
 SOURCES: Final[dict[str, Entry]] = {
     "simulate": Entry(

@@ -7,9 +7,11 @@ from typing import Final
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError, SourceError
+from aiops.root_cause import ChangeEvent
 from aiops.simulator.config import DIRTY_KINDS, DriftSpec, SimulationConfig
 from aiops.simulator.simulate import Simulation, simulate
 from aiops.types import HistorySplit
+from serving.changes import table_of_changes
 from serving.sources.options import SourceOptions
 
 _DIRTY_SHARE: Final = 0.0002
@@ -55,6 +57,16 @@ class SimulatedSource:
     def incidents(self) -> pa.Table:
         """Return the incidents as `schemas.INCIDENTS`, also those that are not known yet at a given moment: see known_at."""
         return self._simulation.incidents()
+
+    def changes(self) -> pa.Table:
+        """Return the deployments as `schemas.CHANGES`, without the truth about which of them did harm."""
+        told = self._simulation.deployments().drop_columns(["harmful"]).to_pylist()
+        return table_of_changes(
+            [
+                ChangeEvent.of(row["deployed_at"], row["service"], "deployment", f"deployment {row['deployment_id']}", self.name)
+                for row in told
+            ]
+        )
 
     def split(self) -> HistorySplit:
         """Return the first `history_share` of the simulated time as history, the rest as replay; both hold a tick or more.

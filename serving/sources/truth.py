@@ -1,4 +1,4 @@
-"""Incidents and call edges from files beside the telemetry, in the schemas' columns; and empty tables where there are none."""
+"""Incidents, call edges and changes from files beside the telemetry, in the schemas' columns; empty tables where there are none."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from aiops.errors import SourceError
-from data_contracts.schemas import EDGES, INCIDENTS, TIMESTAMP
+from data_contracts.schemas import CHANGES, EDGES, INCIDENTS, TIMESTAMP
+from serving.change_payload import changes_of_file
+from serving.changes import table_of_changes
 from serving.sources.rows import moment_of, read_epochs
 
 _UNREADABLE = np.iinfo(np.int64).min
@@ -65,6 +67,16 @@ def read_edges(path: Path | None) -> pa.Table:
     if "weight" in table.column_names:
         rows["weight"] = _weights(table, path)
     return edge_table(rows)
+
+
+def read_change_log(path: Path | None) -> pa.Table:
+    """Return `schemas.CHANGES` from a CSV, Parquet or JSON file with service and at; see `change_payload.changes_of_file`.
+
+    Raises:
+        SourceError: the file cannot be read.
+        ContractError: a change lacks or breaks a field.
+    """
+    return CHANGES.empty_table() if path is None else table_of_changes(changes_of_file(path, moment_of(0)))
 
 
 def edge_table(columns: Mapping[str, Any]) -> pa.Table:

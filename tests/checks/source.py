@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.history import of_history, of_replay
-from aiops.ports import TelemetrySource
-from data_contracts.schemas import EDGES, INCIDENTS, TELEMETRY
+from aiops.ports import ChangeLog, TelemetrySource
+from data_contracts.schemas import CHANGES, EDGES, INCIDENTS, TELEMETRY
 from data_contracts.validate import validate
 
 MAX_ROWS = 250_000
@@ -68,6 +68,7 @@ def check_truth(source: TelemetrySource) -> None:
     edges, incidents = source.edges(), source.incidents()
     assert edges.schema.equals(EDGES)
     assert incidents.schema.equals(INCIDENTS)
+    assert not isinstance(source, ChangeLog) or source.changes().schema.equals(CHANGES)
     assert all(row["caller"] != row["callee"] for row in edges.to_pylist())
     rows = incidents.to_pylist()
     assert all(row["onset_at"] <= row["starts_at"] < row["ends_at"] <= row["known_at"] + timedelta(days=1) for row in rows)

@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 
 from aiops.errors import ConfigurationError, ContractError
+from aiops.graph import ServiceGraph
 from aiops.root_cause import ChangeEvent
+from aiops.settings import Settings
+from aiops.simulator.config import SimulationConfig
+from orchestration.pipeline.ingest import ingest_truth
+from orchestration.workspace import Workspace
 from serving.changes import changes_are_recorded, read_changes, write_changes
 from serving.lake import Lake
+from serving.sources.simulate import SimulatedSource
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -43,6 +49,24 @@ def test_nobody_reads_the_future(home: Path) -> None:
     assert read_changes(lake, None, None, NOON + timedelta(minutes=5)) == (change(0), change(5))
     with pytest.raises(ConfigurationError, match="no time zone"):
         read_changes(lake, None, None, datetime(2026, 3, 1))  # noqa: DTZ001
+
+
+def test_deployments_of_a_simulation_reach_the_lake_without_their_truth(home: Path) -> None:
+    space, source = Workspace.open(Settings(home=home)), SimulatedSource(SimulationConfig(hours=48, deployments_per_day=6.0))
+    for _ in range(2):
+        ingest_truth(space, source)
+    truth = source.simulation.deployments()
+    assert truth.num_rows > 5
+    found = read_changes(space.lake, None, None, None)
+    assert [(one.at, one.service) for one in found] == list(
+        zip(*truth.select(["deployed_at", "service"]).to_pydict().values(), strict=True)
+    )
+    assert {one.kind for one in found} == {"deployment"}
+    told = space.lake.read("changes")
+    assert "harmful" not in told.column_names
+    assert len({one.change_id for one in found}) == told.num_rows == truth.num_rows
+    assert space.lake.count("deployments") == 0
+    assert space.graph().calls() == ServiceGraph.from_edges(source.edges()).calls()
 
 
 def test_the_id_is_the_content() -> None:

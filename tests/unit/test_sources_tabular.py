@@ -10,6 +10,7 @@ import pytest
 from checks.source import check_source, times_us
 
 from aiops.errors import ConfigurationError, SourceError
+from aiops.ports import ChangeLog
 from data_contracts.validate import validate
 from serving.sources.options import ColumnMapping, SourceOptions, parse_series
 from serving.sources.registry import SOURCES, open_source
@@ -180,8 +181,12 @@ def test_history_is_the_first_share_of_the_rows(tmp_path: Path) -> None:
 def test_truth_beside_the_telemetry(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", "timestamp,service,metric,value\n0,a,m,1\n")
     incidents = written(tmp_path / "i.csv", "service,starts_at,ends_at\nb,2024-01-01T00:10:00Z,2024-01-01T00:20:00Z\n")
-    edges = written(tmp_path / "e.csv", "caller,callee\na,b\n")
-    source = open_source("csv", SourceOptions(path=path, incidents=incidents, edges=edges))
+    edges = written(tmp_path / "e.csv", "caller,callee,valid_to,weight\na,b,,\na,c,2024-01-02,7\n")
+    changes = written(tmp_path / "releases.csv", "at,service\n2024-01-01T00:05:00Z,b\n")
+    source = open_source("csv", SourceOptions(path=path, incidents=incidents, edges=edges, changes=changes))
+    assert isinstance(source, ChangeLog)
+    (change,) = source.changes().to_pylist()
+    assert (change["service"], change["kind"], change["source"]) == ("b", "deployment", "releases")
     (incident,) = source.incidents().to_pylist()
     assert (incident["service"], incident["kind"], incident["onset_at"]) == ("b", "unknown", incident["starts_at"])
     assert incident["known_at"] == incident["ends_at"] == datetime(2024, 1, 1, 0, 20, tzinfo=UTC)
@@ -192,7 +197,8 @@ def test_truth_beside_the_telemetry(tmp_path: Path) -> None:
         "origin": "table",
         "weight": None,
     }
-    assert source.edges().to_pylist() == [{"caller": "a", "callee": "b"} | declared]
+    ended = declared | {"valid_to": datetime(2024, 1, 2, tzinfo=UTC), "weight": 7.0}
+    assert source.edges().to_pylist() == [{"caller": "a", "callee": "b"} | declared, {"caller": "a", "callee": "c"} | ended]
 
 
 def test_truth_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
