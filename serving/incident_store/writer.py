@@ -49,6 +49,7 @@ class StoreWriter:
         self._connection = connection
         row = connection.execute(select(DESK)).one()
         self._row = row._asdict()
+        self._found = dict(self._row)
         self._head = audit.AuditHead(row.audit_seq, row.audit_digest)
 
     def desk(self, known_seq: int = -1) -> DeskRow:
@@ -198,9 +199,10 @@ class StoreWriter:
         self._insert(EVENTS, [row | {"data": text_of_numbers(data)}])
 
     def finish(self) -> None:
-        """Write the desk's row; the store calls it before it commits."""
+        """Write the desk's row where it changed; the store calls it before it commits."""
         values = self._row | {"audit_seq": self._head.seq, "audit_digest": self._head.digest}
-        self._connection.execute(update(DESK).values(**values))
+        if values != self._found:
+            self._connection.execute(update(DESK).values(**values))
 
     def _put_rule(self, kind: str, name: str, rule: Silence | MaintenanceWindow, ends_at: datetime | None) -> None:
         ends_us = None if ends_at is None else microseconds_of(ends_at)
