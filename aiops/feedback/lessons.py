@@ -61,7 +61,7 @@ def thresholds(judged: Iterable[Judged]) -> dict[Series, float]:
     for one in judged:
         best = _best(one.facts.findings)
         if one.verdict.kind is VerdictKind.FALSE_ALARM:
-            balance.update(best)
+            balance.update(best.keys())
         elif one.real:
             related = {series: score for series, score in best.items() if series[0] not in one.verdict.unrelated}
             balance.subtract(related.keys())
