@@ -1,4 +1,4 @@
-"""Incidents, call edges and changes from files beside the telemetry, in the schemas' columns; empty tables where there are none."""
+"""Incidents, call edges and changes from files beside the telemetry, in the schemas' columns; empty where there are none."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
