@@ -14,7 +14,7 @@ from aiops.correlation.outcome import Page
 from aiops.incident import Incident, IncidentState, TimelineEvent
 from aiops.root_cause import RootCauseReport
 from serving.incident_store.records import MessageKind, OutboxMessage
-from serving.notify.notice import KEPT_SERVICES, Notice, cause_of, counted, named, notice_of, plain_notice
+from serving.notify.notice import Notice, cause_of, counted, kept, named, notice_of, plain_notice
 
 PAGERDUTY: Final = "pagerduty"
 """Name of the only channel that keeps incidents of its own."""
@@ -34,7 +34,7 @@ def messages_for(
     notice = replace(
         notice_of(incident, MessageKind.PAGE, page.at, headline, base_url),
         severity=page.severity,
-        services=services[:KEPT_SERVICES],
+        services=kept(services),
         service_count=len(services),
         alert_count=page.alert_count,
         cause=cause_of(report),
@@ -74,10 +74,19 @@ def update_messages(
 
 def escalation_messages(page: Notice, due_at: datetime, channels: Sequence[str]) -> tuple[OutboxMessage, ...]:
     """Return what goes out at `due_at` unless somebody takes the incident before; one an incident, severity and channel."""
-    word = page.severity.name.lower()
-    headline = f"nobody has acknowledged: {word}: {named(page.services, page.service_count)}; {counted(page.alert_count)}"
-    notice = replace(page, kind=MessageKind.ESCALATION, at=due_at, headline=headline)
-    return _addressed(notice, f"escalation {word}", channels)
+    notice = replace(page, kind=MessageKind.ESCALATION, at=due_at, headline=escalation_headline(page))
+    return _addressed(notice, f"escalation {page.severity.name.lower()}", channels)
+
+
+def escalation_headline(notice: Notice) -> str:
+    """Return the one line of an escalation."""
+    told = f"{notice.severity.name.lower()}: {named(notice.services, notice.service_count)}; {counted(notice.alert_count)}"
+    return f"nobody has acknowledged: {told}"
+
+
+def forwarded_messages(notice: Notice, channels: Sequence[str]) -> tuple[OutboxMessage, ...]:
+    """Return a notice once more, for channels that it did not address."""
+    return _addressed(notice, f"forwarded {notice.kind}", channels)
 
 
 def _merged(incident: Incident, at: datetime, channels: Sequence[str], base_url: str) -> tuple[OutboxMessage, ...]:

@@ -15,6 +15,7 @@ from serving.incident_store.records import MessageKind
 _SHOWN_SERVICES: Final = 3
 KEPT_SERVICES: Final = 20
 """Services that a notice names; the incident itself has them all."""
+_NAME_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def notice_of(incident: Incident, kind: MessageKind, at: datetime, headline: str
         incident.state,
         incident.severity,
         at,
-        incident.services[:KEPT_SERVICES],
+        kept(incident.services),
         len(incident.services),
         incident.alert_count,
         headline,
@@ -86,13 +87,18 @@ def cause_of(report: RootCauseReport | None) -> Cause | None:
     return Cause(first.service, first.probability, report.decided, first.sentence if report.decided else report.statement)
 
 
+def kept(services: Sequence[str]) -> tuple[str, ...]:
+    """Return the services that a notice names."""
+    return tuple(service[:_NAME_CHARACTERS] for service in services[:KEPT_SERVICES])
+
+
 def named(services: Sequence[str], count: int) -> str:
     """Return services in a few words.
 
     >>> named(("cart", "web"), 2), named(("a", "b", "c", "d"), 9), named((), 0)
     ('cart, web', 'a, b, c and 6 more', 'no service')
     """
-    shown = services[:_SHOWN_SERVICES]
+    shown = kept(services)[:_SHOWN_SERVICES]
     more = count - len(shown)
     return (", ".join(shown) or "no service") + (f" and {more} more" if more > 0 else "")
 
