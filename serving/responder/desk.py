@@ -20,9 +20,9 @@ from aiops.graph import ServiceGraph
 from aiops.incident import Incident, IncidentState
 from aiops.responder_settings import ResponderSettings
 from serving.incident_store.records import DeskRow
-from serving.responder.detections import DETECTED, FORESEEN
 from serving.responder.snapshots import PairWords, correlation_config, packed, pair_words, unpacked
-from serving.responder.turn import Audience, Turn, Watchers, messages_of
+from serving.responder.turn import Audience, Turn, messages_of
+from serving.responder.watchers import CLOSED, Watchers
 
 if TYPE_CHECKING:
     from serving.incident_store.store import IncidentStore
@@ -31,17 +31,25 @@ MOST_INBOX: Final = 5000
 """Alerts of the inbox that one step takes; more wait for the next."""
 PAIRS: Final = "pairs"
 """Note of the store: what verdicts say of pairs of services, as [one, other, times together, times apart]."""
+EPOCH: Final = moment_of_us(0)
+"""The time of a desk that has seen none."""
 _UNKNOWN: Final = -1
 _NOBODY: Final = Audience()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did: what correlation tells, new alerts, alerts seen before, size of the saved state (0 = not saved)."""
+    """What one step did, at what time of the desk, where the streams are read to, how many incidents are open.
+
+    `taken`: new alerts by source, `duplicates`: alerts seen before, `snapshot_bytes`: size of the saved state, 0 = none was.
+    """
 
     outcome: Outcome
-    taken: int
+    moment: datetime
+    offsets: Mapping[str, str]
+    taken: Mapping[str, int]
     duplicates: int
+    open_incidents: int
     snapshot_bytes: int
 
 
@@ -61,18 +69,28 @@ class Desk:
         self._seq = _UNKNOWN
         self._watchers = Watchers()
         self._pairs: PairWords = {}
+        self._open: set[str] = set()
 
     @contextmanager
     def turn(self, at: datetime) -> Iterator[Turn]:
-        """Open one transaction at a time; at its end what it changed is stored, with all that follows from it.
+        """Open one transaction; at its end what it changed is stored, with all that follows from it.
 
-        A turn must not be opened within another. An error undoes all of it.
+        By settings the desk's time is the wall's or that of the telemetry, which people's acts do not move. A turn must not be
+        opened within another. An error undoes all of it.
         """
+        with self._opened(at, self._settings.clock == "wall") as turn:
+            yield turn
+
+    @contextmanager
+    def _opened(self, at: datetime, moving: bool) -> Iterator[Turn]:
+        """Open a transaction at the desk's own time, or at `at` where that moves it on."""
         with self._lock:
             try:
                 with self._store.writing() as writer:
                     row = writer.desk(self._seq)
-                    turn = Turn(writer, self._at_hand(row), self._moment(row, at), dict(row.offsets))
+                    clock = moment_of_us(row.clock_us)
+                    moment = clock if not moving else at if self._settings.clock == "wall" else max(at, clock)
+                    turn = Turn(writer, self._at_hand(row), moment, dict(row.offsets))
                     self._follow(turn)
                     yield turn
                     seq = self._settle(turn, row)
@@ -83,15 +101,17 @@ class Desk:
 
     def take(self, alerts: Sequence[Alert], offsets: Mapping[str, str], now: datetime) -> Step:
         """Take in alerts read from streams up to `offsets`, and what waits in the inbox; let time pass to `now`."""
-        with self.turn(now) as turn:
+        with self._opened(now, moving=True) as turn:
             inbox = turn.writer.inbox_take(MOST_INBOX)
-            read = list(alerts)
-            taken = turn.take([alert for alert in read if alert.source in (DETECTED, FORESEEN)], self._oldest(turn))
-            taken += turn.take([*(alert for alert in read if alert.source not in (DETECTED, FORESEEN)), *inbox], None)
             turn.changed = turn.changed or bool(inbox)
+            if inbox and turn.moment == EPOCH:
+                turn.moment = max(alert.ends_at or alert.starts_at for alert in inbox)
+            taken = turn.take((*alerts, *inbox), self._oldest(turn))
             turn.read_to(offsets)
         assert turn.outcome is not None
-        return Step(turn.outcome, taken, len(read) + len(inbox) - taken, turn.snapshot_bytes)
+        doubled = len(alerts) + len(inbox) - sum(taken.values())
+        told = (turn.outcome, turn.moment, turn.offsets, taken, doubled)
+        return Step(*told, len(self._open), turn.snapshot_bytes)
 
     def tick(self, now: datetime) -> Step:
         """Let time pass; nothing is stored where nothing comes of it."""
@@ -138,7 +158,7 @@ class Desk:
             turn.changed = True
 
     def open_incidents(self) -> tuple[Incident, ...]:
-        """Return the open incidents as they were at the last turn of this desk, the oldest first."""
+        """Return the open incidents as of the last turn of this desk, the oldest first."""
         with self._lock:
             return self._correlator.open_incidents()
 
@@ -152,6 +172,7 @@ class Desk:
                 self._correlator.restore(state)
                 self._pairs = pair_words(state["closeness"]["told"])
             self._watchers.forget()
+            self._open = {incident.incident_id for incident in self._correlator.open_incidents()}
         return self._correlator
 
     def _follow(self, turn: Turn) -> None:
@@ -162,19 +183,15 @@ class Desk:
             turn.correlator.retaught(pairs)
             turn.changed, self._pairs = True, pairs
 
-    def _moment(self, row: DeskRow, at: datetime) -> datetime:
-        """Return the desk's time: the wall's, or by settings that of the telemetry, which people's acts do not move."""
-        if self._settings.clock == "wall" or not row.clock_us:
-            return at
-        return max(at, moment_of_us(row.clock_us))
-
     def _oldest(self, turn: Turn) -> datetime | None:
-        """Return when a detection must have happened to be news: after an outage nobody is paged for what is long over."""
+        """Return when a finding must have been made to be news: after an outage nobody is paged for what is long over."""
         return turn.moment - timedelta(seconds=self._settings.quiet_s) if self._settings.clock == "wall" else None
 
     def _settle(self, turn: Turn, row: DeskRow) -> int:
         """Store what the turn did and what follows from it; return the number of the save that memory is as of."""
         outcome = turn.outcome = turn.correlator.advance(turn.moment)
+        self._open |= {incident.incident_id for incident in outcome.incidents}
+        self._open -= {incident.incident_id for incident in outcome.incidents if incident.state in CLOSED}
         told = outcome.fates or outcome.incidents or outcome.pages or self._watchers.storm_turned(outcome.storm)
         if not (told or turn.changed):
             return row.seq

@@ -1,21 +1,19 @@
 """One turn of the desk: what is read, changed and stored in one transaction of the incident store."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from aiops.alert import Alert
 from aiops.correlation.correlator import Correlator
-from aiops.correlation.outcome import Fate, HeldBack, Outcome
-from aiops.correlation.rate import StormFigures
-from aiops.incident import Incident, IncidentState
+from aiops.correlation.outcome import Fate, Outcome
 from serving.incident_store.records import OutboxMessage
 from serving.incident_store.writer import StoreWriter
 from serving.notify.messages import change_messages, messages_for
+from serving.responder.detections import DETECTED, FORESEEN
 from serving.streams import START, id_parts
-
-CLOSED: Final = frozenset({IncidentState.RESOLVED, IncidentState.MERGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,87 +53,30 @@ class Turn:
                 self.offsets[stream] = entry_id
                 self.changed = True
 
-    def take(self, alerts: Sequence[Alert], oldest: datetime | None) -> int:
-        """Take in alerts that were not seen before; return how many were. One that began before `oldest` is only kept."""
+    def take(self, alerts: Sequence[Alert], oldest: datetime | None) -> Mapping[str, int]:
+        """Take in alerts that were not seen before and return how many by source.
+
+        A finding of ours from before `oldest` is only kept: nobody is told. Other sources say that something is wrong now.
+        """
         unique = {alert.alert_id: alert for alert in alerts}
         known = self.writer.known_alerts(tuple(unique)) if unique else frozenset()
         fresh = [alert for number, alert in unique.items() if number not in known]
         if fresh:
             self.changed = True
             self.writer.put_alerts(fresh, self.moment)
-            stale = {alert.alert_id for alert in fresh if oldest and alert.ends_at is None and alert.starts_at < oldest}
-            self.fates += [_stale(alert) for alert in fresh if alert.alert_id in stale]
-            self.correlator.add(alert for alert in fresh if alert.alert_id not in stale)
-        return len(fresh)
+            news = [alert for alert in fresh if oldest is None or not _is_stale(alert, oldest)]
+            self.correlator.add(news)
+            heard = {alert.alert_id for alert in news}
+            self.fates += [_stale(alert) for alert in fresh if alert.alert_id not in heard]
+        return Counter(alert.source for alert in fresh)
+
+
+def _is_stale(alert: Alert, oldest: datetime) -> bool:
+    return alert.source in (DETECTED, FORESEEN) and alert.ends_at is None and alert.starts_at < oldest
 
 
 def _stale(alert: Alert) -> Fate:
     return Fate(alert.alert_id, alert.fingerprint, "", "too old: it was read long after it happened, nobody is told")
-
-
-class Watchers:
-    """What those who watch were told last, so that they hear only of what is new. Not thread-safe."""
-
-    def __init__(self) -> None:
-        self._told: dict[str, tuple[object, ...]] = {}
-        self._storm = False
-        self._held: tuple[HeldBack, ...] | None = None
-
-    def forget(self) -> None:
-        """Begin anew, after another process has changed something: they may hear of an incident once more."""
-        self._told.clear()
-        self._held = None
-
-    def held_back_changed(self, outcome: Outcome) -> bool:
-        """Return whether other pages are held back than before."""
-        before, self._held = self._held, outcome.held_back
-        return before != outcome.held_back
-
-    def news(self, outcome: Outcome) -> list[tuple[str, str, dict[str, Any]]]:
-        """Return what they are told: kind, incident and data."""
-        news = [found for incident in outcome.incidents if (found := self._of_incident(incident)) is not None]
-        pages = [
-            ("paged", page.incident_id, {"severity": page.severity.name.lower(), "services": list(page.services[:10])})
-            for page in outcome.pages
-        ]
-        return [*news, *pages, *self._of_storm(outcome.storm)]
-
-    def storm_turned(self, storm: StormFigures) -> bool:
-        """Return whether a storm began or ended since they were told."""
-        return storm.active != self._storm
-
-    def _of_storm(self, storm: StormFigures) -> list[tuple[str, str, dict[str, Any]]]:
-        if not self.storm_turned(storm):
-            return []
-        self._storm = storm.active
-        return [("storm", "", {"active": storm.active, "alerts_per_min": storm.per_minute})]
-
-    def _of_incident(self, incident: Incident) -> tuple[str, str, dict[str, Any]] | None:
-        grown = incident.alert_count.bit_length()
-        key = (incident.state, incident.severity, incident.services, incident.notified_at, grown)
-        before = self._told.get(incident.incident_id)
-        if before == key:
-            return None
-        kind = str(incident.state) if incident.state in CLOSED else "changed"
-        if before is None and len(incident.timeline) <= 3 and incident.state is IncidentState.OPEN:
-            kind = "opened"
-        self._told[incident.incident_id] = key
-        if incident.state in CLOSED:
-            del self._told[incident.incident_id]
-        return kind, incident.incident_id, summary_of(incident)
-
-
-def summary_of(incident: Incident) -> dict[str, Any]:
-    """Return what those who watch hear of an incident, as JSON can hold it."""
-    return {
-        "state": str(incident.state),
-        "severity": incident.severity.name.lower(),
-        "anchor": incident.anchor,
-        "services": len(incident.services),
-        "alerts": incident.alert_count,
-        "merged_into": incident.merged_into,
-        "storm": incident.storm,
-    }
 
 
 def messages_of(outcome: Outcome, audience: Audience) -> list[OutboxMessage]:
