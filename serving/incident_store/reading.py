@@ -23,7 +23,7 @@ from serving.incident_store.records import (
     PageRequest,
     StoredAlert,
 )
-from serving.incident_store.rows import key_text, message_of, stored_alert_of, summary_of
+from serving.incident_store.rows import key_text, message_of, stored_alert_of, summary_of, without_nul
 from serving.incident_store.tables import (
     ALERTS,
     AUDIT,
@@ -83,6 +83,7 @@ def full_id(connection: Connection, incident_id: str) -> str:
         ContractError: none begins so, or several do.
     """
     column = INCIDENTS.c.incident_id
+    incident_id = without_nul(incident_id)
     if connection.execute(select(column).where(column == incident_id)).scalar() is not None:
         return incident_id
     like = column.like(_pattern(incident_id) + "%", escape=_ESCAPE)
@@ -133,7 +134,9 @@ def pending_messages(connection: Connection, channel: str, limit: int) -> tuple[
 
 def messages(connection: Connection, incident_id: str) -> tuple[OutboxMessage, ...]:
     """Return all notifications about an incident, by when they are due."""
-    statement = select(OUTBOX).where(OUTBOX.c.incident_id == incident_id).order_by(OUTBOX.c.due_us, OUTBOX.c.message_id)
+    statement = (
+        select(OUTBOX).where(OUTBOX.c.incident_id == without_nul(incident_id)).order_by(OUTBOX.c.due_us, OUTBOX.c.message_id)
+    )
     return tuple(message_of(row) for row in connection.execute(statement))
 
 
@@ -193,4 +196,4 @@ def _pattern(text: str) -> str:
     """Return text in which LIKE finds no signs of its own, nor PostgreSQL a NUL."""
     for sign in (_ESCAPE, "%", "_"):
         text = text.replace(sign, _ESCAPE + sign)
-    return text.replace("\0", "\ufffd")
+    return without_nul(text)

@@ -16,9 +16,14 @@ _KEY_CHARACTERS: Final = 500
 _MOST_WORDS: Final = 1000
 
 
+def without_nul(text: str) -> str:
+    """Return text without NUL, which PostgreSQL refuses."""
+    return text.replace("\0", "\ufffd")
+
+
 def key_text(text: str) -> str:
-    """Return text as an indexed column may hold it: no NUL, which PostgreSQL refuses, and not too long."""
-    return text[:_KEY_CHARACTERS].replace("\0", "\ufffd")
+    """Return text as an indexed column may hold it: without NUL, and not too long."""
+    return without_nul(text[:_KEY_CHARACTERS])
 
 
 def micros(moment: datetime | None) -> int | None:
@@ -47,7 +52,7 @@ def incident_row(incident: Incident) -> dict[str, Any]:
         "notified_us": micros(incident.notified_at),
         "merged_into": incident.merged_into,
         "storm": incident.storm,
-        "words": words.lower().replace("\0", "\ufffd"),
+        "words": without_nul(words.lower()),
         "document": text_of(incident),
     }
 
@@ -91,7 +96,7 @@ def message_row(message: OutboxMessage) -> dict[str, Any]:
         "due_us": microseconds_of(message.due_at),
         "attempts": message.attempts,
         "state": str(message.state),
-        "error": message.error.replace("\0", "\ufffd"),
+        "error": without_nul(message.error),
         "settled_us": micros(message.settled_at),
         "tried_us": micros(message.tried_at),
     }

@@ -36,7 +36,7 @@ from serving.incident_store.records import (
     StoredAlert,
     StoreEvent,
 )
-from serving.incident_store.rows import event_of
+from serving.incident_store.rows import event_of, key_text
 from serving.incident_store.tables import AUDIT, DESK, EVENTS, NOTES
 from serving.incident_store.writer import HELD_BACK, StoreWriter
 
@@ -186,7 +186,7 @@ class IncidentStore:
 
     def noted(self, key: str) -> Any:
         """Return the plain data that was kept under a name, None where there is none."""
-        statement = select(NOTES.c.value).where(NOTES.c.key == key)
+        statement = select(NOTES.c.value).where(NOTES.c.key == key_text(key))
         text = self._read(lambda connection: connection.execute(statement).scalar())
         return None if text is None else plain_of(text)
 

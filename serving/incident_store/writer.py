@@ -17,7 +17,7 @@ from aiops.verdict import Verdict
 from serving.incident_store import audit, reading
 from serving.incident_store.codec import alert_of, alert_text, mapping_of, plain_of, text_of, text_of_numbers
 from serving.incident_store.records import DeskRow, MessageState, OutboxMessage
-from serving.incident_store.rows import incident_row, key_text, message_row
+from serving.incident_store.rows import incident_row, key_text, message_row, without_nul
 from serving.incident_store.tables import (
     ALERTS,
     DESK,
@@ -178,6 +178,7 @@ class StoreWriter:
 
     def note(self, key: str, value: object) -> None:
         """Keep a small fact (plain data or a dataclass) under a name; None forgets it."""
+        key = key_text(key)
         if value is None:
             self._connection.execute(delete(NOTES).where(NOTES.c.key == key))
         else:
@@ -185,12 +186,13 @@ class StoreWriter:
 
     def noted(self, key: str) -> Any:
         """Return the plain data kept under a name, None where there is none."""
-        text = self._connection.execute(select(NOTES.c.value).where(NOTES.c.key == key)).scalar()
+        text = self._connection.execute(select(NOTES.c.value).where(NOTES.c.key == key_text(key))).scalar()
         return None if text is None else plain_of(text)
 
     def audit(self, at: datetime, by: str, what: str, subject: str, detail: Mapping[str, Any]) -> None:
         """Add a line to the audit log: `by` did `what` to `subject`."""
-        self._head = audit.append(self._connection, self._head, at, (by, what, subject, detail))
+        line = (without_nul(by), without_nul(what), without_nul(subject), detail)
+        self._head = audit.append(self._connection, self._head, at, line)
 
     def event(self, at: datetime, kind: str, incident_id: str, data: Mapping[str, Any]) -> None:
         """Tell those who watch that something changed."""
@@ -206,10 +208,10 @@ class StoreWriter:
 
     def _put_rule(self, kind: str, name: str, rule: Silence | MaintenanceWindow, ends_at: datetime | None) -> None:
         ends_us = None if ends_at is None else microseconds_of(ends_at)
-        self._upsert(SUPPRESSIONS, [{"kind": kind, "name": name, "ends_us": ends_us, "document": text_of(rule)}])
+        self._upsert(SUPPRESSIONS, [{"kind": kind, "name": key_text(name), "ends_us": ends_us, "document": text_of(rule)}])
 
     def _drop_rule(self, kind: str, name: str) -> bool:
-        there = (SUPPRESSIONS.c.kind == kind) & (SUPPRESSIONS.c.name == name)
+        there = (SUPPRESSIONS.c.kind == kind) & (SUPPRESSIONS.c.name == key_text(name))
         return self._connection.execute(delete(SUPPRESSIONS).where(there)).rowcount > 0
 
     def _numbers(self, counter: str, count: int) -> int:
