@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from serving.api.acting import IncidentActs
 from serving.api.gate import ApiGate, ApiMetrics
+from serving.api.judging import Judging
 from serving.api.live import EventFeed
 from serving.api.log_reading import AuditReads
 from serving.api.openapi import description
@@ -16,6 +17,7 @@ from serving.api.planned import Planned
 from serving.api.probes import Probes
 from serving.api.problems import handle_problems
 from serving.api.reading import IncidentReads
+from serving.api.topology import Changes, GraphReads
 from serving.api.watching import EventWatching
 
 _ABOUT = "Incidents with their causes, for people and programs. Every refusal is application/problem+json (RFC 9457)."
@@ -56,7 +58,10 @@ def _operations(app: FastAPI, feed: EventFeed, parts: ApiParts) -> tuple[Operati
     return (
         *IncidentReads(parts.store).operations(),
         *IncidentActs(parts.store, parts.desk, parts.clock).operations(),
+        *(() if parts.teaching is None else Judging(parts.store, parts.teaching, parts.clock).operations()),
         *Planned(parts.store, parts.desk, parts.clock).operations(),
+        *(() if parts.graphs is None else GraphReads(parts.graphs).operations()),
+        *(() if parts.changes is None else Changes(parts.changes, parts.clock).operations()),
         *AuditReads(parts.store).operations(),
         *EventWatching(feed).operations(),
         *Probes(parts.ready, parts.registry, lambda: description(app)).operations(),

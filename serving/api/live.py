@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -18,7 +18,7 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from aiops.errors import AiopsError
-from serving.api.parts import ApiLimits, EventReader
+from serving.api.parts import ApiLimits, WatchedStore
 from serving.incident_store.records import StoreEvent
 from serving.problem import Problem, ProblemError
 
@@ -27,16 +27,32 @@ _KEPT: Final = 4096
 _PAGE: Final = 500
 _RETRY_MS: Final = 2000
 
-Wanted = Callable[[StoreEvent], bool]
+
+@dataclass(frozen=True, slots=True)
+class WantedEvents:
+    """Which events a stream wants: of one incident, of incidents that touch a service, of some kinds; "" and () = all."""
+
+    incident_id: str = ""
+    service: str = ""
+    kinds: tuple[str, ...] = ()
+
+    def may_want(self, event: StoreEvent) -> bool:
+        """Return whether an event is wanted as far as the event itself tells; services are those of its incident."""
+        if self.incident_id and event.incident_id != self.incident_id:
+            return False
+        if self.kinds and event.kind not in self.kinds:
+            return False
+        return bool(event.incident_id) or not self.service
 
 
 class EventFeed:
     """The newest events in memory, for all streams. Lives in one event loop; only `close` may be called from elsewhere."""
 
-    def __init__(self, store: EventReader, limits: ApiLimits) -> None:
+    def __init__(self, store: WatchedStore, limits: ApiLimits) -> None:
         self._store = store
         self._limits = limits
         self._ring: deque[StoreEvent] = deque(maxlen=_KEPT)
+        self._touched: dict[str, tuple[int, frozenset[str]]] = {}
         self._head = -1
         self._news = asyncio.Event()
         self._watchers = 0
@@ -78,7 +94,7 @@ class EventFeed:
         if self._poller is not None:
             await asyncio.wait({self._poller})
 
-    async def stream(self, after: int | None, wanted: Wanted) -> AsyncIterator[bytes]:
+    async def stream(self, after: int | None, wanted: WantedEvents) -> AsyncIterator[bytes]:
         """Yield the frames of a stream: what is `wanted` of the events after `after` (None = from now on), then as they come.
 
         A position that the store has not reached yet (it is another store than before) begins anew, with an event "reset".
@@ -95,7 +111,7 @@ class EventFeed:
             events = await self._after(position)
             if events:
                 position = events[-1].seq
-                told = b"".join(frame_of(one) for one in events if wanted(one))
+                told = b"".join([frame_of(one) for one in events if await self._wants(wanted, one)])
                 if told:
                     spoke = time.monotonic()
                     yield told
@@ -114,6 +130,27 @@ class EventFeed:
         if self._ring and position >= self._ring[0].seq - 1:
             return list(islice((one for one in self._ring if one.seq > position), _PAGE))
         return list(await run_in_threadpool(self._store.events_after, position, _PAGE))
+
+    async def _wants(self, wanted: WantedEvents, event: StoreEvent) -> bool:
+        if not wanted.may_want(event):
+            return False
+        return not wanted.service or wanted.service in await self._services(event)
+
+    async def _services(self, event: StoreEvent) -> frozenset[str]:
+        """Return the services of an event's incident, as of the event or later; those last asked for are kept."""
+        kept = self._touched.get(event.incident_id)
+        if kept is not None and kept[0] >= event.seq:
+            return kept[1]
+        head = self._head
+        try:
+            case = await run_in_threadpool(self._store.case, event.incident_id)
+        except AiopsError:
+            return frozenset()
+        self._touched.pop(event.incident_id, None)
+        self._touched[event.incident_id] = (max(head, event.seq), frozenset(case.incident.services))
+        if len(self._touched) > _KEPT:
+            del self._touched[next(iter(self._touched))]
+        return frozenset(case.incident.services)
 
     async def _follow(self) -> None:
         """Begin to ask the store, where nobody does yet."""
@@ -145,23 +182,6 @@ class EventFeed:
     def _wake(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
-
-
-@dataclass(frozen=True, slots=True)
-class WantedEvents:
-    """Which events a stream wants: of one incident, of incidents that touch a service, of some kinds; "" and () = all."""
-
-    incident_id: str = ""
-    service: str = ""
-    kinds: tuple[str, ...] = ()
-
-    def __call__(self, event: StoreEvent) -> bool:
-        """Return whether an event is wanted."""
-        if self.incident_id and event.incident_id != self.incident_id:
-            return False
-        if self.kinds and event.kind not in self.kinds:
-            return False
-        return not self.service or self.service in event.data.get("services", ())
 
 
 def frame_of(event: StoreEvent) -> bytes:

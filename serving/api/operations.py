@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from serving.api.guard import JSON, ROLE_KEY, GuardedRoute
 from serving.auth import Role
@@ -49,7 +49,7 @@ def install(app: FastAPI, operations: Iterable[Operation]) -> None:
             one.endpoint,
             methods=[one.method],
             response_model=one.answers,
-            response_class=Response,
+            response_class=Response if one.answers is None else JSONResponse,
             status_code=one.status,
             summary=one.summary,
             operation_id=_operation_id(one),

@@ -1,6 +1,6 @@
 """What the API is made of: ports to the store, the desk and the rest, each as narrow as its routes need it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,8 +11,11 @@ from prometheus_client import CollectorRegistry
 from aiops.alert import Alert
 from aiops.correlation.outcome import HeldBack
 from aiops.correlation.suppression import MaintenanceWindow, Silence
+from aiops.feedback.effects import VerdictEffect, VerdictPreview
+from aiops.graph import ServiceGraph
 from aiops.incident import Incident, IncidentState
-from aiops.root_cause import RootCauseReport
+from aiops.root_cause import ChangeEvent, RootCauseReport
+from aiops.verdict import Verdict
 from serving.auth import Authenticator
 from serving.incident_store.records import (
     AuditCheck,
@@ -25,6 +28,7 @@ from serving.incident_store.records import (
     StoredAlert,
     StoreEvent,
 )
+from serving.responder.verdict_draft import VerdictDraft
 
 
 class CaseReader(Protocol):
@@ -54,6 +58,10 @@ class EventReader(Protocol):
 
     def events_after(self, seq: int, limit: int) -> tuple[StoreEvent, ...]:
         """Return the events after a sequence number, the oldest first."""
+
+
+class WatchedStore(CaseReader, EventReader, Protocol):
+    """What live events are made of."""
 
 
 class AuditReader(Protocol):
@@ -124,6 +132,36 @@ class StorePort(CaseReader, EventReader, AuditReader, SuppressionStore, Protocol
     """What the routes need of the store."""
 
 
+class GraphReader(Protocol):
+    """Reads the call graph."""
+
+    def graph(self, at: datetime | None = None, learned: bool = False) -> ServiceGraph:
+        """Return it as it is, or was at `at`; calls that were only learned where they are asked for."""
+
+
+class ChangeLog(Protocol):
+    """Keeps what was done to services."""
+
+    def read(self, services: Collection[str] | None, since: datetime, until: datetime) -> tuple[ChangeEvent, ...]:
+        """Return changes of [since, until] in order of time; `services` None = of all."""
+
+    def write(self, events: Sequence[ChangeEvent]) -> int:
+        """Write changes; the same ones again double nothing."""
+
+
+class Teaching(Protocol):
+    """Lets verdicts take effect."""
+
+    def verdict(self, draft: VerdictDraft, at: datetime, by: str) -> Verdict:
+        """Return what was said as a verdict; ContractError where it cannot be one."""
+
+    def preview(self, verdict: Verdict, now: datetime) -> VerdictPreview:
+        """Return what it would change."""
+
+    def apply(self, verdict: Verdict) -> VerdictEffect:
+        """Let it take effect and return what changed."""
+
+
 class EvidenceFigures(Protocol):
     """Draws evidence."""
 
@@ -165,3 +203,6 @@ class ApiParts:
     ready: Callable[[], ApiReadiness]
     limits: ApiLimits = field(default_factory=ApiLimits)
     figures: EvidenceFigures | None = None
+    graphs: GraphReader | None = None
+    changes: ChangeLog | None = None
+    teaching: Teaching | None = None

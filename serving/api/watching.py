@@ -3,19 +3,28 @@
 from typing import Annotated, Final
 
 from fastapi import Header, Query
+from pydantic import Field
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from serving.api.fields import PLAIN
+from serving.api.fields import Sent, ShortText
 from serving.api.live import EventFeed, WantedEvents
 from serving.api.operations import Operation
 from serving.auth import Role
 
 EVENT_STREAM: Final = "text/event-stream"
 _ID: Final = r"^[0-9]{0,18}$"
-Incident = Annotated[str, Query(max_length=80, pattern=PLAIN, description="only events of this incident (its whole id)")]
-Service = Annotated[str, Query(max_length=200, pattern=PLAIN, description="only events of incidents that touch this service")]
-After = Annotated[str, Query(pattern=_ID, description="events after this id, like Last-Event-ID; none = from now on")]
+
+
+class Watch(Sent):
+    """Which events; filters add up."""
+
+    incident: ShortText = Field("", description="only events of this incident (its whole id)")
+    service: ShortText = Field("", description="only events of incidents that touch this service", examples=["cart"])
+    kind: list[ShortText] = Field([], max_length=20, description="only these kinds; repeat it", examples=[["opened"]])
+    after: str = Field("", pattern=_ID, description="events after this id, like Last-Event-ID; none = from now on")
+
+
 LastEventId = Annotated[str, Header(alias="last-event-id", pattern=_ID, description="id of the last event that was seen")]
 
 
@@ -46,9 +55,9 @@ class EventWatching:
         summary = "What changes, live (server-sent events)"
         return (Operation("GET", "/events", self.watched, Role.VIEWER, summary, media=EVENT_STREAM),)
 
-    async def watched(
-        self, incident: Incident = "", service: Service = "", after: After = "", last_event_id: LastEventId = ""
-    ) -> EventStream:
+    async def watched(self, watch: Annotated[Watch, Query()], last_event_id: LastEventId = "") -> EventStream:
         """Each event has an id, a kind and JSON; who comes back with the last id misses nothing and sees nothing twice."""
-        seen = last_event_id or after
-        return EventStream(self._feed, int(seen) if seen else None, WantedEvents(incident, service))
+        seen = last_event_id or watch.after
+        return EventStream(
+            self._feed, int(seen) if seen else None, WantedEvents(watch.incident, watch.service, tuple(watch.kind))
+        )

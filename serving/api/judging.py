@@ -1,0 +1,71 @@
+"""The route of verdicts: what it would change, or what it changed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import Field
+from starlette.responses import Response
+
+from aiops.errors import ContractError
+from aiops.feedback.effects import VerdictEffect, VerdictPreview
+from aiops.verdict import Verdict, VerdictKind
+from serving.api.fields import IncidentId, Sent, ShortText
+from serving.api.guard import By
+from serving.api.operations import Operation, answer
+from serving.api.parts import CaseReader, Teaching
+from serving.api.reading import case_of
+from serving.auth import Role
+from serving.problem import refused
+from serving.responder.verdict_draft import VerdictDraft
+
+Preview = Annotated[bool, Query(description="only say what it would change, now and over the last days")]
+
+
+class VerdictBody(Sent):
+    """`right_cause` goes with wrong_cause, `duplicate_of` (an incident) with duplicate; `unrelated` services do not belong."""
+
+    kind: VerdictKind
+    right_cause: ShortText = Field("", examples=["payment-db"])
+    duplicate_of: ShortText = ""
+    note: str = Field("", max_length=2000)
+    unrelated: list[ShortText] = Field([], max_length=200)
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictAnswer:
+    """What a verdict changed (`applied`) or would change; `past` = what it would have changed over the last days."""
+
+    applied: bool
+    verdict: Verdict
+    effect: VerdictEffect
+    past: VerdictPreview | None
+
+
+class Judging:
+    """Takes verdicts on incidents."""
+
+    def __init__(self, store: CaseReader, teaching: Teaching, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._teaching = teaching
+        self._clock = clock
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the routes."""
+        path, summary = "/incidents/{incident_id}/verdict", "Say what an incident was: labels, thresholds, priors follow"
+        return (Operation("POST", path, self.judged, Role.OPERATOR, summary, VerdictAnswer, (404, 409)),)
+
+    def judged(self, incident_id: IncidentId, by: By, body: VerdictBody, preview: Preview = False) -> Response:
+        """A later verdict on the same incident takes the place of the earlier one."""
+        found = case_of(self._store, incident_id).incident.incident_id
+        words = (body.kind, body.right_cause, body.duplicate_of, body.note, tuple(body.unrelated))
+        now = self._clock()
+        try:
+            verdict = self._teaching.verdict(VerdictDraft(found, *words), now, by.subject)
+            past = self._teaching.preview(verdict, now) if preview else None
+            effect = past.effect if past is not None else self._teaching.apply(verdict)
+        except ContractError as error:
+            raise refused("body", "", str(error), "see /docs.json") from error
+        return answer(VerdictAnswer(not preview, verdict, effect, past))
