@@ -13,11 +13,11 @@ import numpy as np
 
 from aiops.alert import microseconds_of, moment_of_us
 from aiops.graph import ServiceGraph
+from aiops.trouble import Interval
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import LEAST_SAMPLES
 from serving.lake import Lake
 
-Interval = tuple[datetime, datetime]
 PIECE_S: Final = 3600
 """Seconds of telemetry read at a time: bounds memory while a grid is made."""
 CALM_EVERY_S: Final = 900

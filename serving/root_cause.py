@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Self
 
 from aiops.alert import microseconds_of, moment_of_us
@@ -17,12 +18,14 @@ from aiops.graph import ServiceGraph
 from aiops.incident import Incident
 from aiops.root_cause import RootCauseReport
 from aiops.settings import Settings
+from aiops.trouble import Interval, Trouble, alerted_in
 from models.rca.explain import ExplainConfig, RcaInputs, WindowConfig, explain
 from models.rca.felt import felt_symptom
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker, Symptom
 from serving.changes import changes_are_recorded, read_changes
-from serving.incident_telemetry import IncidentTelemetry, Interval, TelemetryConfig, near, shared_end, without
+from serving.graph_store import GraphStore
+from serving.incident_telemetry import IncidentTelemetry, TelemetryConfig, near, shared_end, without
 from serving.lake import Lake
 
 LEAST_STEPS: Final = 3
@@ -53,21 +56,6 @@ class AnalystConfig:
         return cls(telemetry, report=ExplainConfig(least_probability=responder.least_probability))
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What is asked: which services were alerted and when first, as of `at`.
-
-    `symptom` = the service where users felt it, "" = told from telemetry. `priors`: log odds of past verdicts. `masked`: other
-    incidents, whose time is not calm.
-    """
-
-    alerted: Mapping[str, datetime]
-    at: datetime
-    symptom: str = ""
-    priors: Mapping[str, float] = field(default_factory=dict)
-    masked: tuple[Interval, ...] = ()
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Usual:
     """A calm time and the ranker fitted to it."""
@@ -95,6 +83,12 @@ class RootCauseAnalyst:
         self._config = config
         self._kept: OrderedDict[tuple[object, ...], _Usual] = OrderedDict()
         self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the analyst of the lake and the call graph below the home of the settings."""
+        lake = Lake(settings.lake_path)
+        return cls(lake, partial(graph_at, GraphStore(lake)), AnalystConfig.of(settings))
 
     def explain(
         self, incident: Incident, at: datetime, priors: Mapping[str, float], masked: Iterable[Interval] = ()
@@ -199,23 +193,14 @@ class RootCauseAnalyst:
         return RootCauseReport(trouble.at, times.window, times.window, symptom, (), False, statement, (wanted,))
 
 
-def alerted_in(incident: Incident, at: datetime) -> dict[str, datetime]:
-    """Return the services of an incident and when each was first alerted, as known at `at`."""
-    found: dict[str, datetime] = {}
-    for entry in incident.alerts:
-        if entry.first_seen <= at:
-            found[entry.service] = min(entry.first_seen, found.get(entry.service, entry.first_seen))
-    return found or {incident.anchor: min(incident.opened_at, at)}
+def graph_at(store: GraphStore, at: datetime) -> ServiceGraph:
+    """Return the call graph of a moment, learned calls included; the present one where none was known yet.
 
-
-def masks_of(incidents: Iterable[Incident], but: str) -> tuple[Interval, ...]:
-    """Return the times of incidents other than one, from the first alert to the last word, in order."""
-    spans = (
-        (min([incident.opened_at, *(entry.first_seen for entry in incident.alerts)]), incident.updated_at)
-        for incident in incidents
-        if incident.incident_id != but
-    )
-    return tuple(sorted(spans))
+    Raises:
+        StateError: the lake is damaged.
+    """
+    then = store.graph(at, learned=True)
+    return then if then.services else store.graph(learned=True)
 
 
 def _clock(moment: datetime) -> str:

@@ -1,9 +1,11 @@
 """The adapters of a real deployment.
 
-Models come from the registry or its export, features and seasonal bands from Redis; served rows go to the lake.
+Models come from the registry or its export, features and seasonal bands from Redis; served rows go to the lake, and root
+causes are told from its telemetry.
 """
 
 from datetime import UTC, datetime
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -14,6 +16,7 @@ from serving.broker import connect
 from serving.feast_bands import RedisBands
 from serving.feast_online import RedisFeatures
 from serving.lake import Lake
+from serving.root_cause import RootCauseAnalyst
 
 
 def runtime_from_environment(registry: CollectorRegistry) -> Runtime:
@@ -21,7 +24,8 @@ def runtime_from_environment(registry: CollectorRegistry) -> Runtime:
     settings = Settings()
     client = connect(settings, timeout_s=settings.serving.timeout_s / 2)
     features, bands = RedisFeatures(client), RedisBands(client)
-    adapters = Adapters(models_of(settings), features, Lake(settings.lake_path), lambda: datetime.now(UTC), bands)
+    analyst = partial(RootCauseAnalyst.of, settings)
+    adapters = Adapters(models_of(settings), features, Lake(settings.lake_path), lambda: datetime.now(UTC), bands, analyst)
     return Runtime(settings.serving, adapters, registry)
 
 

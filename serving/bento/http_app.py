@@ -1,4 +1,4 @@
-"""The HTTP endpoints: /score, /predict_incident, /season, /explain and the OpenAPI description, as one Starlette application.
+"""The HTTP endpoints: /score, /predict_incident, /season, /root_cause, /explain and the OpenAPI description, as one application.
 
 It is mounted into the BentoML service; `http_gate` stands before it and has checked who calls.
 """
@@ -21,6 +21,8 @@ from serving.bento.arrow_rows import ARROW_STREAM, parse_arrow
 from serving.bento.call_gate import INLINE_BYTES
 from serving.bento.json_rows import JsonRequest, parse_json
 from serving.bento.openapi import openapi_json
+from serving.bento.root_cause import ROOT_CAUSE, root_cause_json
+from serving.bento.root_cause_request import parse_root_cause
 from serving.bento.runtime import Runtime
 from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, Endpoint
 from serving.bento.season import MODEL, SEASON, season_arrow, season_json
@@ -57,6 +59,7 @@ def create_app(holder: RuntimeHolder) -> Starlette:
         SCORE.path: partial(_scored, holder, SCORE),
         PREDICT.path: partial(_scored, holder, PREDICT),
         SEASON.path: partial(_judged, holder),
+        ROOT_CAUSE.path: partial(_root_cause, holder),
         EXPLAIN.path: partial(_explained, holder),
     }
     routes = [Route(path, handler, methods=any_method) for path, handler in handlers.items()]
@@ -133,6 +136,18 @@ async def _judged(holder: RuntimeHolder, request: Request) -> Response:
             encode = partial(season_arrow if kind == ARROW_STREAM else season_json, answer)
             payload = await runtime.gate.work(encode, long)
         call.response = _answered(payload, kind, call.request_id, (MODEL, answer.version))
+    return call.response
+
+
+async def _root_cause(holder: RuntimeHolder, request: Request) -> Response:
+    async with _counted(holder, request) as call:
+        runtime = holder.get()
+        async with runtime.analyses.call():
+            _content_type(request, (JSON,))
+            body = await _body(request, runtime.settings.max_body_bytes)
+            question = await runtime.analyses.work(partial(parse_root_cause, body, runtime.settings.max_rows), long=True)
+            answer = await runtime.analyses.work(partial(runtime.root_causes.answer, question, call.request_id), long=True)
+        call.response = _answered(root_cause_json(answer), JSON, call.request_id, (ROOT_CAUSE.model, answer.version))
     return call.response
 
 

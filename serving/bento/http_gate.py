@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.auth import Role, is_local_peer
 from serving.bento.http_app import REQUEST_ID_KEY, RuntimeHolder, problem_response
+from serving.bento.root_cause import ROOT_CAUSE
 from serving.bento.runtime import Readiness
 from serving.bento.scoring import ENDPOINTS
 from serving.bento.season import SEASON
@@ -18,7 +19,7 @@ from serving.request_id import request_id_from
 
 PROBES: Final = frozenset({"/livez", "/healthz", "/readyz"})
 """Answered without a token: they say nothing but states and versions."""
-ROLES: Final[dict[str, Role]] = {endpoint.path: endpoint.role for endpoint in (*ENDPOINTS, SEASON)}
+ROLES: Final[dict[str, Role]] = {endpoint.path: endpoint.role for endpoint in (*ENDPOINTS, SEASON, ROOT_CAUSE)}
 """Every other path (metrics, OpenAPI) needs a viewer."""
 _CREDENTIALS: Final = re.compile(r"//[^/@\s]+@")
 

@@ -70,6 +70,7 @@ class ScoringMetrics:
             "aiops_scoring_unknown_online_features", "Looked-up feature values that were missing or stale", registry=registry
         )
         self.season_unknown = Counter("aiops_season_unknown_rows", "Points without a seasonal verdict", registry=registry)
+        self.root_causes = Counter("aiops_root_causes", "Incidents explained", ["outcome"], registry=registry)
         self.views = ViewMetrics(registry)
         self.shadow_skipped = Counter(
             "aiops_scoring_shadow_skipped_rows", "Rows not scored in shadow because shadow scoring lagged", registry=registry

@@ -7,6 +7,8 @@ import orjson
 
 from data_contracts.schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES
 from serving.bento.arrow_rows import ARROW_STREAM
+from serving.bento.root_cause import ROOT_CAUSE
+from serving.bento.root_cause_request import MOST_MINUTES
 from serving.bento.rows import MAX_NAME_BYTES
 from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, SERVED_MODELS
 from serving.bento.season import SEASON
@@ -21,6 +23,7 @@ _SUMMARIES: Final = {
     SCORE.path: "How strange is each service at its tick (service ensemble)",
     PREDICT.path: "How likely an incident starts soon; features given, or read online where a row has none",
     SEASON.path: "What each point's series is expected to do then, by its seasonal bands; 0.5 = at the bound, null = unknown",
+    ROOT_CAUSE.path: "Which service began a trouble, how sure that is, and the evidence: from the lake, or from rows sent along",
     EXPLAIN.path: "Contribution of every feature to the model's last output, strongest first, and in words",
 }
 
@@ -55,8 +58,8 @@ def openapi() -> dict[str, Any]:
 
 
 def _post(path: str) -> dict[str, Any]:
-    arrow = {} if path == EXPLAIN.path else {ARROW_STREAM: {"schema": {"type": "string", "format": "binary"}}}
-    kind = {EXPLAIN.path: "Explain", SEASON.path: "Season"}.get(path, "Score")
+    arrow = {} if path in {EXPLAIN.path, ROOT_CAUSE.path} else {ARROW_STREAM: {"schema": {"type": "string", "format": "binary"}}}
+    kind = {EXPLAIN.path: "Explain", SEASON.path: "Season", ROOT_CAUSE.path: "RootCause"}.get(path, "Score")
     answer = f"{kind}Response"
     request = {"application/json": {"schema": _ref(f"{kind}Request")}, **arrow}
     responses: dict[str, Any] = {
@@ -117,6 +120,7 @@ def _schemas() -> dict[str, Any]:
             {**envelope, "output": _TEXT, "threshold": {"type": "number"}, "rows": {"type": "array", "items": row_explained}},
         ),
         **_season_schemas(name, envelope),
+        **_root_cause_schemas(name, envelope),
         "Problem": _object(("type", "title", "status", "detail", "request_id"), {**problem, "status": {"type": "integer"}}),
     }
 
@@ -130,4 +134,39 @@ def _season_schemas(name: dict[str, Any], envelope: dict[str, dict[str, str]]) -
     return {
         "SeasonRequest": _object(("rows",), {"rows": points}, closed=True),
         "SeasonResponse": _object((*envelope, "rows"), {**envelope, "rows": verdicts}),
+    }
+
+
+def _root_cause_schemas(name: dict[str, Any], envelope: dict[str, dict[str, str]]) -> dict[str, Any]:
+    texts = {"type": "array", "items": _TEXT}
+    point = {"service": name, "metric": {**name, "maxLength": MAX_METRIC_BYTES}, "timestamp": _MOMENT, "value": _NUMBER}
+    told = {"at": _MOMENT, "service": name, "kind": name, "what": _TEXT}
+    asked = {
+        "service": _TEXT,
+        "at": _MOMENT,
+        "minutes": {"type": "number", "exclusiveMinimum": 0, "maximum": MOST_MINUTES},
+        "rows": {"type": "array", "minItems": 1, "items": _object(tuple(point), point, closed=True)},
+        "edges": {"type": "array", "items": {**texts, "minItems": 2, "maxItems": 2}},
+        "window_start": _MOMENT,
+        "step_s": {"type": "integer", "minimum": 1, "maximum": 3600},
+        "changes": {"type": "array", "items": _object(("at", "service", "kind"), told, closed=True)},
+    }
+    forms = {"oneOf": [{"required": ["service", "at"]}, {"required": ["rows", "window_start"]}]}
+    seen = {**dict.fromkeys(("kind", "metric", "text"), _TEXT), "since": _MOMENT}
+    evidence = _object((*seen, "seen", "usual"), {**seen, **dict.fromkeys(("seen", "usual", "excess", "score"), _NUMBER)})
+    cause = {
+        "service": _TEXT,
+        "probability": {"type": "number", "minimum": 0, "maximum": 1},
+        "sentence": _TEXT,
+        "onset": _MOMENT,
+        "path": texts,
+        "evidence": {"type": "array", "items": evidence},
+        "changes": {"type": "array", "items": _object(("at", "service", "kind"), told)},
+    }
+    report: dict[str, Any] = dict.fromkeys(("made_at", "window_start", "window_end"), _MOMENT)
+    report |= {"symptom": _TEXT, "causes": {"type": "array", "items": _object(("service", "probability", "sentence"), cause)}}
+    report |= {"decided": {"type": "boolean"}, "statement": _TEXT, "would_decide": texts}
+    return {
+        "RootCauseRequest": _object((), asked, closed=True) | forms,
+        "RootCauseResponse": _object((*envelope, *report), {**envelope, **report}),
     }

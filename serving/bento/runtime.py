@@ -17,6 +17,7 @@ from serving.bento.challenger import ChallengerPolicy
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ModelSlot, SlotPoller, SlotStatus
 from serving.bento.model_source import CHALLENGER, CHAMPION, ModelSource
+from serving.bento.root_cause import MOST_AT_ONCE, Analyst, RootCauses
 from serving.bento.scoring import SERVED_MODELS, Scoring, ScoringPorts
 from serving.bento.season import Season
 from serving.bento.served_log import ServedLog, TableWriter, process_key
@@ -34,6 +35,8 @@ class Adapters:
     lake: TableWriter
     clock: Callable[[], datetime]
     bands: BandReader
+    analyst: Callable[[], Analyst] | None = None
+    """Makes what explains from the lake, at the first question; None = root causes are told from rows sent along only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Runtime:
         policy = ChallengerPolicy(settings.challenger, settings.challenger_share)
         self.scoring = Scoring(self._slots, policy, ports)
         self.season = Season(adapters.bands, self.metrics, adapters.clock)
+        self.root_causes = RootCauses(adapters.analyst, self.metrics)
+        self.analyses = CallGate(MOST_AT_ONCE, settings.timeout_s)
         self._after_poll: list[Callable[[], None]] = []
         self._poller = SlotPoller(tuple(self._slots.values()), settings.poll_s, self._polled)
 
@@ -79,6 +84,7 @@ class Runtime:
         """Stop following aliases, finish shadow scoring, and write every served row; waits for all of it."""
         self._poller.stop()
         self.gate.close()
+        self.analyses.close()
         self._shadow.close()
         self._log.close()
 
