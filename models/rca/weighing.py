@@ -82,6 +82,9 @@ def weigh(inputs: RcaInputs, changing: ChangeConfig) -> Weighed:
         else np.zeros(len(names)),
         covers=_looked_up(covered(inputs.graph, sorted(alerted, key=lambda name: (alerted[name], name))), names, 0.0),
         near=-np.log1p(_looked_up(ways.hops, names, float(max(ways.hops.values(), default=0) + 1))),
+        alerted=np.array([float(alerted.get(name) == min(alerted.values())) for name in names])
+        if alerted
+        else np.zeros(len(names)),
         prior=_looked_up(inputs.priors, names, 0.0),
     )
     return Weighed(
