@@ -1,6 +1,6 @@
 """Training of the service ensemble: members on the older rows, evidence and confidence on later ones, figures on the newest."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,7 @@ from models.scorecard import Replay
 from models.service_rows import US_PER_MIN, BoolArray, ServiceRows, at, rows_of
 from models.training_context import TrainingContext, curve_figures, example_of, run_of, with_figures
 from models.training_run import Trained
-from models.truth import Truth
+from models.truth import Truth, judged_normal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 HOUR_US = 60 * US_PER_MIN
 INTERLEAVED = 4
 """After a drift every fourth hour is calibration, so that both parts see both regimes."""
+JUDGED_WEIGHT = 5.0
+"""Rows that one row counts as where people called an alarm a false one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,10 @@ class EnsembleConfig:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Rows with their truth and who may see them: (n,) masks. `normal` = of the regime now, outside incidents."""
+    """Rows with their truth and who may see them: (n,) masks. `normal` = of the regime now, outside incidents.
+
+    `judged` = people called an alarm there a false one.
+    """
 
     rows: ServiceRows
     truth: Truth
@@ -61,6 +66,7 @@ class Parts:
     calibration: BoolArray
     newest: BoolArray
     normal: BoolArray
+    judged: BoolArray
     holdout_us: int
 
     def incidents(self, part: BoolArray) -> int:
@@ -74,18 +80,23 @@ def train_service_ensemble(
     incidents: pa.Table | None,
     context: TrainingContext,
     config: EnsembleConfig | None = None,
+    false_alarms: pa.Table | None = None,
 ) -> Trained[ServiceEnsemble]:
     """Fit members, tails, combination and threshold to rows older than the holdout; measure on the newest.
 
     Members see the first part; the calibration part is later (after a drift: every fourth hour) and out of their sight. Members
     that know no labels, tails and threshold take rows of normal time since `context.normal_from`; labels count for good.
+    Rows at `false_alarms` (service, timestamp) are normal where no incident of the service is labelled, and weigh five times
+    for the labelled member: they are what it must tell apart.
 
     Raises:
         TrainingImpossible: too few rows of normal time for a member, or for its tail.
     """
     rows = rows_of(frame)
     chosen = config or EnsembleConfig.seeded(context.seed)
-    parts = _parts(rows, truth_of(rows, incidents), context, chosen)
+    truth = truth_of(rows, incidents)
+    false = np.zeros(len(rows), np.bool_) if false_alarms is None else judged_normal(rows, false_alarms) & ~truth.positive
+    parts = replace(_parts(rows, replace(truth, false=truth.false | false), context, chosen), judged=false)
     members, notes = _members(parts, chosen)
     blank = ServiceEnsemble.of(members, Combination(np.full(len(members), 1.0 / len(members)), 0.0, fitted=False))
     evidence = blank.evidence(rows.matrix(blank.features))
@@ -109,7 +120,7 @@ def _parts(rows: ServiceRows, truth: Truth, context: TrainingContext, config: En
     else:
         calibration = older & (rows.time_us // HOUR_US % INTERLEAVED == INTERLEAVED - 1)
     normal = current & normal_rows(rows, truth, older & current)
-    return Parts(rows, truth, older & ~calibration, calibration, ~older, normal, holdout_us)
+    return Parts(rows, truth, older & ~calibration, calibration, ~older, normal, np.zeros(len(rows), np.bool_), holdout_us)
 
 
 def _members(parts: Parts, config: EnsembleConfig) -> tuple[list[Member], dict[str, str]]:
@@ -149,7 +160,10 @@ def _labelled(parts: Parts, config: EnsembleConfig) -> tuple[LabelledTrees | Non
     if found < config.least_incidents or not 0 < label.sum() < label.size:
         return None, f"left out: {found} labelled incidents, {config.least_incidents} are needed"
     matrix = parts.rows.matrix(config.labelled.features)[shown]
-    return LabelledTrees.fit(matrix, label, config.labelled), f"fitted to {found} labelled incidents"
+    judged = parts.judged[shown]
+    told = f" and {int(judged.sum())} rows of false alarms" if judged.any() else ""
+    weight = np.where(judged, JUDGED_WEIGHT, 1.0) if told else None
+    return LabelledTrees.fit(matrix, label, config.labelled, weight), f"fitted to {found} labelled incidents{told}"
 
 
 def _combination(parts: Parts, evidence: FloatArray, context: TrainingContext, config: EnsembleConfig) -> tuple[Combination, str]:

@@ -92,6 +92,22 @@ def detection_truth(rows: ServiceRows, incidents: pa.Table, grace_min: float = 3
     return Truth(caught, quiet, start).take(np.ones(len(rows), dtype=np.bool_))
 
 
+def judged_normal(rows: ServiceRows, false_alarms: pa.Table) -> BoolArray:
+    """Return the rows (n,) at detections that people called false alarms (columns service, timestamp): within half a step."""
+    names = {name: number for number, name in enumerate(rows.services)}
+    codes = np.array([names.get(str(name), -1) for name in false_alarms.column("service").to_pylist()], dtype=np.int64)
+    times = times_of(false_alarms, "timestamp")
+    found = np.zeros(len(rows), dtype=np.bool_)
+    for code in np.unique(codes[codes >= 0]).tolist():
+        own = np.flatnonzero(rows.code == code)
+        ticks, told = rows.time_us[own], np.sort(times[codes == code])
+        gaps = np.diff(np.unique(ticks))
+        half_us = (int(np.median(gaps)) if gaps.size else US_PER_MIN) // 2
+        after = np.searchsorted(told, ticks - half_us, side="left")
+        found[own] = (after < told.size) & (told[np.minimum(after, told.size - 1)] <= ticks + half_us)
+    return found
+
+
 def outcome(truth: Truth, time_us: IntArray, alarm: BoolArray) -> Outcome:
     """Return what the alarms caught; the lead is counted from the first right alarm of each incident."""
     right = alarm & truth.positive

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aiops.feature_engine import EngineConfig
+from aiops.feedback.labels import KIND
 from aiops.graph import ServiceGraph
+from aiops.incident_labels import each_once
 from aiops.settings import Settings
 from orchestration.current_settings import read_settings
 from serving.lake import Lake
@@ -51,8 +53,25 @@ class Workspace:
         return ServiceGraph.from_edges(self.lake.read("edges"))
 
     def incidents(self, known_by: datetime | None = None) -> pa.Table:
-        """Return labelled incidents, those known at `known_by` only where it is given."""
-        table = self.lake.read("incidents")
-        if known_by is None:
-            return table
-        return table.filter(pc.less_equal(table["known_at"], pa.scalar(known_by, table["known_at"].type)))
+        """Return labelled incidents, those known at `known_by` only where it is given; verdicts tell no incident twice."""
+        return each_once(_known(self.lake.read("incidents"), "known_at", known_by))
+
+    def announced(self, known_by: datetime) -> pa.Table:
+        """Return incidents that the stream was told of by `known_by`: those of sources, not those of verdicts."""
+        table = _known(self.lake.read("incidents"), "known_at", known_by)
+        return table.filter(pc.not_equal(table["kind"], pa.scalar(KIND)))
+
+    def false_alarms(self, known_by: datetime) -> pa.Table:
+        """Return service and timestamp of detections that people had called false alarms by `known_by`."""
+        verdicts = _known(self.lake.read("verdicts"), "given_at", known_by).sort_by([("given_at", "ascending")])
+        last = {str(row["detection_id"]): bool(row["right"]) for row in verdicts.to_pylist()}
+        false = pa.array([name for name, right in last.items() if not right], pa.string())
+        rows = self.lake.read("detections", columns=["detection_id", "revision", "service", "timestamp"])
+        first = rows.filter(pc.equal(rows["revision"], pa.scalar(0, pa.int32())))
+        return first.filter(pc.is_in(first["detection_id"], value_set=false)).select(["service", "timestamp"])
+
+
+def _known(rows: pa.Table, column: str, known_by: datetime | None) -> pa.Table:
+    if known_by is None:
+        return rows
+    return rows.filter(pc.less_equal(rows[column], pa.scalar(known_by, rows[column].type)))

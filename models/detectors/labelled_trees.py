@@ -47,8 +47,12 @@ class LabelledTrees:
         return ("score",)
 
     @classmethod
-    def fit(cls, rows: FloatArray, label: FloatArray, config: LabelledConfig) -> "LabelledTrees":
+    def fit(
+        cls, rows: FloatArray, label: FloatArray, config: LabelledConfig, weight: FloatArray | None = None
+    ) -> "LabelledTrees":
         """Return trees fitted to rows (n, len(config.features)) and labels (n,) in {0, 1}; one thread, by `config.seed`.
+
+        `weight` (n,) says how many rows each one counts as, None = one.
 
         Raises:
             ModelError: the shapes do not fit, or only one class is there.
@@ -69,7 +73,7 @@ class LabelledTrees:
             "seed": config.seed,
             "nthread": 1,
         }
-        booster = xgb.train(parameters, xgb.DMatrix(bounded(rows), label, nthread=1), config.rounds)
+        booster = xgb.train(parameters, xgb.DMatrix(bounded(rows), label, weight=weight, nthread=1), config.rounds)
         return cls(config.features, _booster(bytes(booster.save_raw("ubj")), len(config.features)), np.array([0.5]))
 
     def raw_score(self, rows: FloatArray) -> FloatArray:

@@ -143,7 +143,7 @@ class Backfill:
         return self._workspace.settings.root / "engine" / f"partition={partition}" / f"{at:%Y%m%dT%H%M%S}.npz"
 
     def _note_incidents(self) -> None:
-        known = self._workspace.incidents(self._window.end).to_pylist()
+        known = self._workspace.announced(self._window.end).to_pylist()
         for incident in sorted(known, key=lambda row: row["known_at"]):
             for engine in self._engines.values():
                 engine.note_incident(incident["service"], to_us(incident["known_at"]))

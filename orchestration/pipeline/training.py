@@ -149,7 +149,8 @@ def _train_ensemble(workspace: Workspace, trained_on: TrainingSet) -> Trained[An
             frame = frame[(ticks < datetime.fromisoformat(champion.version.tags[HOLDOUT])) | (ticks >= since)]
         holdout = trained_on.at - RECENT_HOLDOUT * (trained_on.at - recent)
         context = replace(context, holdout_from=holdout, normal_from=since)
-    return train_service_ensemble(frame, workspace.incidents(trained_on.at), context)
+    at = trained_on.at
+    return train_service_ensemble(frame, workspace.incidents(at), context, false_alarms=workspace.false_alarms(at))
 
 
 def _train_predictor(workspace: Workspace, trained_on: TrainingSet) -> Trained[Any]:

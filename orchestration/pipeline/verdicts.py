@@ -1,4 +1,7 @@
-"""Verdicts of operators: was a detection worth a page? Kept in the lake, one a detection, the newest counts."""
+"""Verdicts of operators: was a detection worth a page? Kept in the lake, one a detection, the newest counts.
+
+A verdict on an incident (`serving.responder.feedback`) is one on each of its detections.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,7 +60,12 @@ def newest_detections(workspace: Workspace, limit: int, everything: bool = False
 
 
 def false_alarm_rate(workspace: Workspace, since: datetime | None) -> FalseAlarmRate:
-    """Return the rate over verdicts given after `since` (all where None)."""
+    """Return the rate over verdicts given after `since` (all where None); of a detection the newest counts.
+
+    A verdict on an incident counts once, however many detections it had: it is one word of one person about one page. An
+    incident without any detection of ours (alerts from elsewhere, forecasts) does not count: retraining detectors mends nothing.
+    """
     rows = workspace.lake.read("verdicts", since).to_pandas().sort_values("given_at").drop_duplicates("detection_id", keep="last")
-    newest = str(rows["detection_id"].iloc[-1]) if len(rows) else ""
-    return FalseAlarmRate(len(rows), int((~rows["right"]).sum()) if len(rows) else 0, newest)
+    words = rows.assign(word=rows["incident_id"].fillna(rows["detection_id"])).drop_duplicates("word", keep="last")
+    newest = str(words["detection_id"].iloc[-1]) if len(words) else ""
+    return FalseAlarmRate(len(words), int((~words["right"]).sum()) if len(words) else 0, newest)

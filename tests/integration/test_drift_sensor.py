@@ -140,6 +140,21 @@ def test_false_alarms_above_a_tenth_of_twenty_verdicts_ask(tmp_path: Path, right
     assert str(sensor.tick()).startswith("0 of 0 verdicts")  # those before the retraining do not count against what it gives
 
 
+@pytest.mark.parametrize(("incidents", "asks"), [(1, False), (19, False), (20, True)])
+def test_a_verdict_on_an_incident_counts_once_however_many_alerts_it_had(tmp_path: Path, incidents: int, asks: bool) -> None:
+    at, workspace = datetime.now(UTC) - timedelta(hours=1), space(tmp_path)
+    rows = [
+        {"given_at": at, "detection_id": f"{incident}-{number}", "right": False, "incident_id": f"inc-{incident}"}
+        for incident in range(incidents)
+        for number in range(30)
+    ]
+    workspace.lake.write("verdicts", pa.Table.from_pylist(rows, schema=VERDICTS), key="incidents")
+    answer = Sensor(false_alarm_sensor, tmp_path).tick()
+    assert isinstance(answer, dg.RunRequest) == asks
+    if not asks:
+        assert str(answer).startswith(f"{incidents} of {incidents} verdicts are false alarms")
+
+
 def test_false_alarms_after_a_retraining_wait_for_the_cool_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = space(tmp_path)
     note_verdicts(workspace, 0, 20, datetime.now(UTC) - timedelta(hours=1))

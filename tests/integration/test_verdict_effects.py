@@ -14,7 +14,7 @@ from serving.incident_store.records import PageRequest
 from serving.responder import feedback
 from serving.responder.detections import AlertRules
 from serving.responder.verdict_draft import VerdictDraft, verdict_of
-from tests.checks.judged_home import METRIC, SERVICES, START, JudgedHome
+from checks.judged_home import METRIC, SERVICES, START, JudgedHome
 
 TRUE, FALSE, WRONG, DUPLICATE = VerdictKind.TRUE, VerdictKind.FALSE_ALARM, VerdictKind.WRONG_CAUSE, VerdictKind.DUPLICATE
 
