@@ -2,7 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from sqlalchemy import Column, Connection, Row, Select, tuple_
@@ -12,6 +12,7 @@ from serving.incident_store.records import Page, PageRequest
 
 Item = TypeVar("Item")
 Keys = Sequence[Column[Any]]
+_Key = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 def page_of(
@@ -39,9 +40,9 @@ def _cursor(row: Row[Any], keys: Keys) -> str:
 def _position(cursor: str, keys: Keys) -> tuple[int | str, ...]:
     kinds = [key.type.python_type for key in keys]
     try:
-        told = msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[int | str])
+        told = msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[_Key | str])
     except (ValueError, msgspec.MsgspecError):
         told = []
-    if [type(part) for part in told] != kinds:
+    if [type(part) for part in told] != kinds or any("\0" in part for part in told if isinstance(part, str)):
         raise ContractError(f"cursor={cursor!r} is not one that a page of this list gave; pass next_cursor as it came, or none")
     return tuple(told)

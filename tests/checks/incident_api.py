@@ -15,10 +15,13 @@ from aiops.alert import Alert, Severity, fingerprint_of
 from aiops.graph import ServiceGraph
 from aiops.responder_settings import ResponderSettings
 from serving.api.app import create_app
+from serving.api.lake_parts import LakeChanges, LakeTeaching
 from serving.api.parts import ApiLimits, ApiParts, ApiReadiness
 from serving.api.server import ApiServer
 from serving.auth import Authenticator
+from serving.graph_store import GraphStore
 from serving.incident_store.store import IncidentStore
+from serving.lake import Lake
 from serving.responder.desk import Desk
 
 KEY = "an-hs256-secret-for-this-test-only-0123456789"
@@ -32,6 +35,7 @@ class RunningApi:
     store: IncidentStore
     desk: Desk
     server: ApiServer
+    lake: Lake
     client: httpx.Client
 
     def open_incident(self, service: str, severity: Severity = Severity.CRITICAL) -> str:
@@ -57,6 +61,8 @@ def alert_at(service: str, at: datetime, severity: Severity = Severity.CRITICAL,
 def running(folder: Path, key: str | None = None, limits: ApiLimits | None = None) -> Iterator[RunningApi]:
     """Serve the API over a store in a folder."""
     with IncidentStore.open(f"sqlite:///{folder}/incidents.db") as store:
+        lake = Lake(folder / "lake")
+        graphs = GraphStore(lake)
         desk = Desk(store, ResponderSettings(settle_s=0.0, pages_per_hour=1000), ServiceGraph.from_pairs([]))
         parts = ApiParts(
             store=store,
@@ -65,13 +71,16 @@ def running(folder: Path, key: str | None = None, limits: ApiLimits | None = Non
             clock=lambda: datetime.now(UTC),
             registry=CollectorRegistry(),
             ready=lambda: ApiReadiness(True, {"store": "ok"}),
+            graphs=graphs,
+            changes=LakeChanges(lake),
+            teaching=LakeTeaching(store, desk, lake, graphs.graph),
             limits=limits or ApiLimits(max_body_bytes=1 << 20, poll_s=0.02, heartbeat_s=0.3),
         )
         server = ApiServer(create_app(parts), "127.0.0.1", 0)
         server.start()
         try:
             with httpx.Client(base_url=server.url, timeout=30) as client:
-                yield RunningApi(store, desk, server, client)
+                yield RunningApi(store, desk, server, lake, client)
         finally:
             server.stop()
 
