@@ -40,6 +40,31 @@ class ColumnMapping:
         return cls(**{name: pairs.get(name, name) for name in _COLUMN_FIELDS}, labels=labels)
 
 
+@dataclass(frozen=True, slots=True)
+class SpanColumns:
+    """Which column of a table of spans is which; `parent` is empty for roots, `peer` and `time` may be absent from the file."""
+
+    trace: str = "trace_id"
+    span: str = "span_id"
+    parent: str = "parent_id"
+    service: str = "service"
+    peer: str = "peer"
+    time: str = "time"
+
+    @classmethod
+    def parse(cls, text: str) -> "SpanColumns":
+        """Return the mapping written as `field=column,…`.
+
+        >>> SpanColumns.parse("trace=TraceID,span=SpanID").trace
+        'TraceID'
+        """
+        pairs, known = _pairs("columns", text, "trace=TraceID,span=SpanID,parent=ParentID"), [item.name for item in fields(cls)]
+        unknown = sorted(set(pairs) - set(known))
+        if unknown:
+            raise ConfigurationError(f"columns: unknown field {unknown[0]!r} in {text!r}; known fields: {', '.join(known)}")
+        return cls(**pairs)
+
+
 def _pairs(option: str, text: str, example: str) -> dict[str, str]:
     """Return `name=value,…` as a dict; names are unique and neither side is empty."""
     pairs: dict[str, str] = {}

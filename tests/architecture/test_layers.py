@@ -28,6 +28,7 @@ HOMES = {
     "mlflow": {"models/registry.py"},
     "numba": {"aiops/jit.py", "data_contracts/kernels.py"},
     "onnxruntime": {"models/detectors/sequence_autoencoder.py"},
+    "opentelemetry": {"serving/sources/otlp_spans.py"},
     "prophet": {"models/prophet_bands.py"},
     "redis": {"serving/", "orchestration/feature_store.py"},
     "sklearn": {"models/detectors/"},
