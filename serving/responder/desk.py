@@ -104,8 +104,8 @@ class Desk:
         with self._opened(now, moving=True) as turn:
             inbox = turn.writer.inbox_take(MOST_INBOX)
             turn.changed = turn.changed or bool(inbox)
-            if inbox and turn.moment == EPOCH:
-                turn.moment = max(alert.ends_at or alert.starts_at for alert in inbox)
+            if inbox and self._settings.clock == "event" and not turn.offsets and not offsets:  # there is no telemetry to go by
+                turn.moment = max(turn.moment, *(alert.ends_at or alert.starts_at for alert in inbox))
             taken = turn.take((*alerts, *inbox), self._oldest(turn))
             turn.read_to(offsets)
         assert turn.outcome is not None

@@ -1,0 +1,35 @@
+"""What time it is for the desk: the wall's, or that of the telemetry, which a replay makes go faster."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Literal
+
+from serving.responder.desk import EPOCH
+
+
+class DeskClock:
+    """By the wall, or by events: then the newest time seen, and while nothing comes up to `settle_s` more, so that all settles.
+
+    `wall` and `monotonic` (seconds) are the machine's clocks. Not thread-safe but for `now`.
+    """
+
+    def __init__(
+        self, kind: Literal["wall", "event"], settle_s: float, wall: Callable[[], datetime], monotonic: Callable[[], float]
+    ) -> None:
+        self._by_wall = kind == "wall"
+        self._settle_s = settle_s
+        self._wall, self._monotonic = wall, monotonic
+        self._newest, self._seen_s = EPOCH, monotonic()
+
+    def saw(self, newest: datetime | None) -> None:
+        """Note the newest time of what has just been read, None = nothing was."""
+        if newest is not None and newest > self._newest:
+            self._newest, self._seen_s = newest, self._monotonic()
+
+    def now(self) -> datetime:
+        """Return the time of the desk; 1970 where it goes by events and none was seen."""
+        if self._by_wall:
+            return self._wall()
+        if self._newest == EPOCH:
+            return EPOCH
+        return self._newest + timedelta(seconds=min(self._monotonic() - self._seen_s, self._settle_s))

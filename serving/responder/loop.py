@@ -1,0 +1,150 @@
+"""The desk's loop: what the broker and the inbox hold becomes incidents, a step at least every second.
+
+It outlives a broker or a database that does not answer: what is not committed is read again.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiops.errors import Unavailable
+from aiops.responder_settings import ResponderSettings
+from serving.incident_store.store import IncidentStore
+from serving.responder.clock import DeskClock
+from serving.responder.desk import Desk, Step
+from serving.responder.detections import AlertRules
+from serving.responder.inputs import Batch, StreamInputs
+from serving.responder.metrics import ResponderMetrics
+
+EVERY_S: Final = 0.2
+"""Pause between two steps where nothing waits."""
+AWAY_S: Final = 1.0
+"""Pause between two tries where something does not answer."""
+LAG_S: Final = 5.0
+BEAT_S: Final = 30.0
+"""Without a step for so long the desk does not work."""
+THRESHOLDS: Final = "thresholds"
+"""Note of the store: least scores of alerts, as [service, metric, score]."""
+BROKER, DATABASE, DESK = "broker", "database", "desk"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopParts:
+    """What the loop works with; `tell` hears of each step."""
+
+    store: IncidentStore
+    desk: Desk
+    inputs: StreamInputs
+    clock: DeskClock
+    settings: ResponderSettings
+    metrics: ResponderMetrics
+    tell: Callable[[Step], None] = field(default=lambda _: None)
+
+
+class DeskLoop:
+    """Runs in one thread; `health` may be called from others."""
+
+    def __init__(self, parts: LoopParts) -> None:
+        self._parts = parts
+        self._offsets: Mapping[str, str] = {}
+        self._away: dict[str, str] = {}
+        self._beat_s = time.monotonic()
+        self._lag_at = 0.0
+        self._broker_at = 0.0
+
+    def begin(self) -> None:
+        """Find where the desk stands.
+
+        Raises:
+            Unavailable: the database does not answer.
+            StateError: what is stored cannot be read.
+        """
+        self._parts.clock.saw(self._parts.store.clock())
+        step = self._parts.desk.tick(self._parts.clock.now())
+        self._offsets = step.offsets
+        self._parts.tell(step)
+
+    def run(self, stop: threading.Event) -> None:
+        """Step until stopped; what has been read by then is committed."""
+        while not stop.is_set():
+            more = self.step()
+            if not more:
+                stop.wait(AWAY_S if DATABASE in self._away else EVERY_S)
+
+    def step(self) -> bool:
+        """Read, take and commit once; return whether more waits to be read."""
+        parts = self._parts
+        batch = self._read()
+        parts.clock.saw(batch.newest)
+        try:
+            with parts.metrics.step_s.time():
+                step = parts.desk.take(batch.alerts, batch.offsets, parts.clock.now())
+        except Unavailable as error:
+            self._note(DATABASE, str(error))
+            return False
+        self._note(DATABASE, "")
+        self._beat_s = time.monotonic()
+        self._offsets = step.offsets
+        if not step.offsets and step.taken:
+            parts.clock.saw(step.moment)  # no telemetry tells the time: alerts do
+        parts.metrics.read(batch)
+        parts.metrics.stepped(step)
+        parts.tell(step)
+        return batch.more
+
+    def health(self) -> Mapping[str, str]:
+        """Return each part with "ok" or what is wrong."""
+        silent_s = time.monotonic() - self._beat_s
+        stalled = f"no step for {silent_s:.0f} s" if silent_s > BEAT_S else "ok"
+        return {DESK: stalled, BROKER: self._away.get(BROKER, "ok"), DATABASE: self._away.get(DATABASE, "ok")}
+
+    def _read(self) -> Batch:
+        """Return what the broker has, nothing while it does not answer."""
+        if BROKER in self._away and time.monotonic() < self._broker_at:
+            return Batch()
+        try:
+            batch = self._parts.inputs.read(self._offsets, self._rules())
+            self._measure()
+        except Unavailable as error:
+            self._broker_at = time.monotonic() + AWAY_S
+            self._note(BROKER, str(error))
+            return Batch()
+        if BROKER in self._away:
+            self._lag_at = 0.0
+        self._note(BROKER, "")
+        return batch
+
+    def _rules(self) -> AlertRules:
+        try:
+            told = self._parts.store.noted(THRESHOLDS) or ()
+        except Unavailable:
+            told = ()
+        thresholds = {(service, metric): float(least) for service, metric, least in told}
+        return AlertRules(self._parts.settings.critical_score, thresholds)
+
+    def _measure(self) -> None:
+        """Measure now and then how far behind the streams it is, and whether they were trimmed before they were read."""
+        if time.monotonic() < self._lag_at:
+            return
+        first = not self._lag_at
+        self._lag_at = time.monotonic() + LAG_S
+        for stream, behind_s in self._parts.inputs.behind_s(self._offsets).items():
+            self._parts.metrics.behind_s.labels(stream).set(behind_s)
+        for stream in self._parts.inputs.lost(self._offsets) if first else ():
+            self._parts.metrics.gaps.inc()
+            log.error("%s was trimmed before it was read: the responder was away too long, see consumer.keep_results_h", stream)
+
+    def _note(self, part: str, wrong: str) -> None:
+        """Keep how a part is; say it once when it goes and once when it is back."""
+        if wrong and part not in self._away:
+            log.warning("the desk waits: %s", wrong)
+        if not wrong and self._away.pop(part, ""):
+            log.info("%s answers again", part)
+        if wrong:
+            self._away[part] = wrong
+        self._parts.metrics.up.labels(part).set(not wrong)
