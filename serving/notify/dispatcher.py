@@ -87,7 +87,7 @@ class Dispatcher:
             return dict(self._counts)
 
     def run(self, stop: threading.Event) -> None:
-        """Send until `stop` is set. Anything but a database that does not answer ends all channels and is raised."""
+        """Send until `stop` is set, then close the channels. What a database that does not answer does not explain is raised."""
         broken: list[BaseException] = []
         threads = [
             threading.Thread(target=self._worker, args=(name, stop, broken), name=f"notify-{name}") for name in self._channels
@@ -98,6 +98,8 @@ class Dispatcher:
             self._guarded(self.fail_unaddressed)
         for thread in threads:
             thread.join()
+        for channel in self._channels.values():
+            channel.close()
         if broken:
             raise broken[0]
 
@@ -152,8 +154,9 @@ class Dispatcher:
         with self._store.writing() as writer:
             writer.enqueue(follow_ups)
             if wanted is None:
-                self._count(message.channel, "cancelled")
-                writer.move_message(replace(message, state=MessageState.CANCELLED, settled_at=now), message.attempts)
+                cancelled = replace(message, state=MessageState.CANCELLED, settled_at=now)
+                if writer.move_message(cancelled, message.attempts):
+                    self._count(message.channel, "cancelled")
                 return None
             claimed = replace(wanted, attempts=message.attempts + 1, due_at=lease, tried_at=message.tried_at or now)
             if not writer.move_message(claimed, message.attempts):
