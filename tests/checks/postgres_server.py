@@ -77,12 +77,12 @@ def _wait_for(url: URL) -> None:
             return
 
 
-def new_database(server: URL, name: str) -> str:
-    """Create an empty database and return its address."""
+def new_database(server: URL, name: str, template: str = "template0") -> str:
+    """Create a database, empty or like another one that nobody is connected to, and return its address."""
     connection = psycopg2.connect(server.render_as_string(hide_password=False))
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(f'CREATE DATABASE "{name}"')
+        cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     connection.close()
     return server.set(database=name).render_as_string(hide_password=False)
 
