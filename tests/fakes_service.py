@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from serving.bento.online_features import MemoryFeatures
 from serving.bento.runtime import Adapters, Runtime
 from serving.bento.service import create_service
 from serving.feast_bands import MemoryBands, band_rows
+from serving.root_cause import RootCauseAnalyst
 from tests.checks.season import flat_bands
 from tests.fakes_models import load_linear, online_row
 
@@ -42,8 +44,8 @@ def build(registry: CollectorRegistry) -> Runtime:
     bands.write_bands(band_rows([flat_bands("known|requests", now)], now))
     bands.write_bands(band_rows([flat_bands("stale|requests", now - timedelta(days=4))], now - timedelta(days=4)))
     models = FolderModels(Path(os.environ["TEST_MODELS"]), load_linear)
-    lake = FileLake(settings.lake_path)
-    return Runtime(settings.serving, Adapters(models, features, lake, lambda: datetime.now(UTC), bands), registry)
+    lake, analyst = FileLake(settings.lake_path), partial(RootCauseAnalyst.of, settings)
+    return Runtime(settings.serving, Adapters(models, features, lake, lambda: datetime.now(UTC), bands, analyst), registry)
 
 
 Scorer = create_service(build)

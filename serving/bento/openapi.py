@@ -165,7 +165,12 @@ def _root_cause_schemas(name: dict[str, Any], envelope: dict[str, dict[str, str]
     }
     report: dict[str, Any] = dict.fromkeys(("made_at", "window_start", "window_end"), _MOMENT)
     report |= {"symptom": _TEXT, "causes": {"type": "array", "items": _object(("service", "probability", "sentence"), cause)}}
-    report |= {"decided": {"type": "boolean"}, "statement": _TEXT, "would_decide": texts}
+    report |= {
+        "none_probability": {"type": ["number", "null"]},
+        "decided": {"type": "boolean"},
+        "statement": _TEXT,
+        "would_decide": texts,
+    }
     return {
         "RootCauseRequest": _object((), asked, closed=True) | forms,
         "RootCauseResponse": _object((*envelope, *report), {**envelope, **report}),

@@ -1,7 +1,8 @@
-"""The real service in its own process: seasonal bands are looked up, never fitted, over HTTP in JSON and Arrow."""
+"""The real service in its own process: seasonal bands are looked up, never fitted; root causes are told; scoring goes on."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 from aiops.errors import ContractError
 from serving.bento.season_rows import COLUMNS
 from serving.scoring_client import ScoringClient
-from tests.checks.serving_harness import Service, fresh, post, start
+from tests.checks.serving_harness import GOOD, Service, fresh, post, start
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +48,37 @@ def test_seasonal_bands_are_looked_up_over_http(service: Service) -> None:
     assert post(service, "/season", {"rows": []}).status_code == 400
     metrics = httpx.get(f"{service.url}/metrics").text
     assert "aiops_feature_view_stale_total{" in metrics
+
+
+def test_root_causes_over_http(service: Service) -> None:
+    began = datetime(2026, 3, 2, tzinfo=UTC)
+    rows = [
+        {
+            "service": name,
+            "metric": "latency_mean_s",
+            "timestamp": (began + timedelta(minutes=minute)).isoformat(),
+            "value": level * (1 + 0.02 * (minute % 3)) + (0.5 if minute >= 60 and name != "other" else 0.0),
+        }
+        for minute in range(65)
+        for name, level in (("web", 0.1), ("db", 0.02), ("other", 0.1))
+    ]
+    question = {"rows": rows, "edges": [["web", "db"]], "window_start": (began + timedelta(hours=1)).isoformat()}
+    answer = post(service, "/root_cause", question)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["causes"][0]["service"] == "db"
+    assert answer.headers["x-model-name"] == answer.json()["model"] == "root-cause"
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    looked_up = post(service, "/root_cause", {"service": "web", "at": began.isoformat()})
+    assert looked_up.status_code == 200, looked_up.text
+    assert "no telemetry of web" in looked_up.json()["statement"]
+    refused = post(service, "/root_cause", {"service": "web"})
+    assert (refused.status_code, refused.json()["field"]) == (400, "at")
+    with ThreadPoolExecutor(8) as pool:
+        analyses = [pool.submit(post, service, "/root_cause", question) for _ in range(24)]
+        scored = [post(service, "/score", GOOD) for _ in range(10)]
+        codes = {one.result().status_code for one in analyses}
+    assert 200 in codes
+    assert codes <= {200, 429}
+    assert {one.status_code for one in scored} == {200}
+    metrics = httpx.get(f"{service.url}/metrics").text
+    assert 'aiops_root_causes_total{outcome=' in metrics
