@@ -19,6 +19,8 @@ from aiops.root_cause import ChangeEvent
 
 _MOST: Final = {"service": 200, "kind": 100, "what": 1000, "source": 200, "change_id": 200}
 """Characters of each text at most."""
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 _TIMES: Final = ("at", "deployed_at", "timestamp", "created_at")
 
 
@@ -94,9 +96,9 @@ def _of_github(row: Mapping[str, Any]) -> Mapping[str, Any]:
 def _text(number: int, row: Mapping[str, Any], name: str) -> str:
     value = row.get(name)
     text = "" if value is None else str(value).strip() if isinstance(value, str | int | float) else None
-    if text is None or len(text) > _MOST[name]:
+    if text is None or len(text) > _MOST[name] or not text.isprintable():
         raise ContractError(
-            f"change {number}: {name} {str(value)[:60]!r} is no text of at most {_MOST[name]} characters; shorten it"
+            f"change {number}: {name} {str(value)[:60]!r} is no plain text of at most {_MOST[name]} characters; shorten it"
         )
     return text
 
@@ -108,4 +110,7 @@ def _moment(number: int, name: str, value: object) -> datetime:
         raise ContractError(
             f"change {number}: {name} {str(value)[:60]!r} is no ISO 8601 time; write for example 2026-01-31T12:00:00Z"
         ) from error
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    moment = at if at.tzinfo else at.replace(tzinfo=UTC)
+    if not _FIRST <= moment < _LAST:
+        raise ContractError(f"change {number}: {name} {str(value)[:60]!r} does not lie in the years 1970 to 2199; correct it")
+    return moment
