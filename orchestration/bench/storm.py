@@ -1,16 +1,20 @@
 """`aiops bench storm`: 10,000 alerts a minute, some true incidents among them; what is lost, sent, missed, and how fast.
 
+The alerts go through the responder's desk and its store (SQLite), so a latency ends when the incident is on disk.
+
 An incident is caught when a page goes out within `WITHIN_S` of its start that names its root among the first three services. The
 baseline opens a group of alerts, and pages, when none came for `GAP_S`; once for all alerts and once for each service. The same
-correlation without the storm breaker stands beside it.
+correlation without the storm breaker, and without a store, stands beside it.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import numpy as np
@@ -19,8 +23,13 @@ import psutil
 from aiops.alert import Alert
 from aiops.correlation.config import CorrelationConfig
 from aiops.correlation.correlator import Correlator
-from aiops.correlation.outcome import Page
+from aiops.correlation.outcome import Outcome, Page
+from aiops.responder_settings import ResponderSettings
 from orchestration.bench.storm_alerts import START, Storm, StormConfig, arrivals, storm_of
+from serving.incident_store.store import IncidentStore
+from serving.notify.channels import LOG
+from serving.responder.desk import Desk
+from serving.responder.turn import Audience
 
 WITHIN_S: Final = 60.0
 GAP_S: Final = 60.0
@@ -31,6 +40,8 @@ NEVER: Final = 1 << 62
 DRAIN_S: Final = 10
 """Seconds after the last alert: what has not come out by then is lost."""
 _MIB: Final = 1 << 20
+Take = Callable[[Sequence[Alert], datetime], Outcome]
+"""Takes in alerts and lets time pass to a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +91,31 @@ class _Run:
 def bench_storm(config: StormConfig, out: Path | None, say: Callable[[str], None]) -> StormBenchFigures:
     """Run a storm through the correlator second by second, with the breaker and without; `out` takes one JSON object a page."""
     storm = storm_of(config)
-    run = _passed(storm, CorrelationConfig(), say)
-    without = _passed(storm, CorrelationConfig(storm_per_min=NEVER), lambda _: None)
+    with TemporaryDirectory() as folder, closing(IncidentStore.open(f"sqlite:///{folder}/incidents.db")) as store:
+        desk = Desk(store, ResponderSettings(clock="event"), storm.graph, Audience((LOG,)))
+        run = _passed(storm, lambda alerts, now: desk.take(alerts, {}, now).outcome, say)
+    correlator = Correlator(storm.graph, CorrelationConfig(storm_per_min=NEVER))
+    without = _passed(storm, lambda alerts, now: _correlated(correlator, alerts, now), lambda _: None)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text("".join(json.dumps(asdict(page), default=str) + "\n" for page in run.pages), encoding="utf-8")
     return _figures(storm, run, without)
 
 
-def _passed(storm: Storm, config: CorrelationConfig, say: Callable[[str], None]) -> _Run:
+def _correlated(correlator: Correlator, alerts: Sequence[Alert], now: datetime) -> Outcome:
+    correlator.add(alerts)
+    return correlator.advance(now)
+
+
+def _passed(storm: Storm, take: Take, say: Callable[[str], None]) -> _Run:
     """Return what was seen of a whole storm."""
-    correlator = Correlator(storm.graph, config)
     run = _Run(bytearray(storm.config.per_minute * storm.config.minutes))
     arrived_s: dict[str, float] = {}
     for second, batch in enumerate(_by_arrival(arrivals(storm))):
         for at_s, alert in batch:
             arrived_s[alert.alert_id] = at_s
             _group(run, at_s, alert.service)
-        _step(correlator, run, (second + 1, [alert for _, alert in batch]), arrived_s)
+        _step(take, run, (second + 1, [alert for _, alert in batch]), arrived_s)
         if (second + 1) % 60 == 0 and second < storm.config.minutes * 60:
             run.memory_mib.append(round(psutil.Process().memory_info().rss / _MIB, 1))
             say(f"minute {(second + 1) // 60}: {sum(run.seen)} alerts, {len(run.pages)} pages, {run.memory_mib[-1]} MiB")
@@ -119,11 +137,10 @@ def _by_arrival(made: Iterator[list[tuple[float, Alert]]]) -> Iterator[list[tupl
         waiting = [one for one in waiting if one[0] >= second]
 
 
-def _step(correlator: Correlator, run: _Run, given: tuple[int, Sequence[Alert]], arrived_s: dict[str, float]) -> None:
+def _step(take: Take, run: _Run, given: tuple[int, Sequence[Alert]], arrived_s: dict[str, float]) -> None:
     now_s, alerts = given
     began = time.perf_counter()
-    correlator.add(alerts)
-    outcome = correlator.advance(START + timedelta(seconds=now_s))
+    outcome = take(alerts, START + timedelta(seconds=now_s))
     took_s = time.perf_counter() - began
     run.busy_s += took_s
     for fate in outcome.fates:
