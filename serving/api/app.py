@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from serving.api.acting import IncidentActs
 from serving.api.gate import ApiGate, ApiMetrics
+from serving.api.intake import AlertIntake
 from serving.api.judging import Judging
 from serving.api.live import EventFeed
 from serving.api.log_reading import AuditReads
@@ -62,6 +63,7 @@ def _operations(app: FastAPI, feed: EventFeed, parts: ApiParts) -> tuple[Operati
         *Planned(parts.store, parts.desk, parts.clock).operations(),
         *(() if parts.graphs is None else GraphReads(parts.graphs).operations()),
         *(() if parts.changes is None else Changes(parts.changes, parts.clock).operations()),
+        *AlertIntake(parts.store, parts.alert_sources, parts.clock, parts.registry).operations(),
         *AuditReads(parts.store).operations(),
         *EventWatching(feed).operations(),
         *Probes(parts.ready, parts.registry, lambda: description(app)).operations(),

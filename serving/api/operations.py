@@ -20,7 +20,8 @@ PROBLEM_SCHEMA: Final = {"$ref": "#/components/schemas/Problem"}
 class Operation:
     """One route. `role` None = open to all; `answers` = type of the JSON answer, None where it is `media` of another kind.
 
-    `problems`: statuses beyond those that every route of its method and role may give.
+    `problems`: statuses beyond those that every route of its method and role may give. `body` describes one that the endpoint
+    reads itself, `role_text` what stands for the role where the endpoint decides.
     """
 
     method: str
@@ -33,6 +34,7 @@ class Operation:
     status: int = 200
     media: str = JSON
     body: dict[str, Any] | None = None
+    role_text: str = ""
 
 
 def answer(value: object, status: int = 200) -> Response:
@@ -79,7 +81,10 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
 
 def _extra(operation: Operation) -> dict[str, Any]:
     role = "none" if operation.role is None else operation.role.name.lower()
-    extra: dict[str, Any] = {ROLE_KEY: role, "security": [] if operation.role is None else [{"jwt": []}]}
+    secured: list[dict[str, Any]] = [{"jwt": []}]
+    if operation.role is None:
+        secured = [*secured, {}] if operation.role_text else []
+    extra: dict[str, Any] = {ROLE_KEY: operation.role_text or role, "security": secured}
     if operation.body is not None:
         extra["requestBody"] = operation.body
     return extra

@@ -16,6 +16,7 @@ from aiops.graph import ServiceGraph
 from aiops.incident import Incident, IncidentState
 from aiops.root_cause import ChangeEvent, RootCauseReport
 from aiops.verdict import Verdict
+from serving.alerts_in.mapping import AlertSources
 from serving.auth import Authenticator
 from serving.incident_store.records import (
     AuditCheck,
@@ -206,3 +207,4 @@ class ApiParts:
     graphs: GraphReader | None = None
     changes: ChangeLog | None = None
     teaching: Teaching | None = None
+    alert_sources: AlertSources = field(default_factory=AlertSources)

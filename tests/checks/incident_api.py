@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from aiops.alert import Alert, Severity, fingerprint_of
 from aiops.graph import ServiceGraph
 from aiops.responder_settings import ResponderSettings
+from serving.alerts_in.mapping import AlertSources
 from serving.api.app import create_app
 from serving.api.lake_parts import LakeChanges, LakeTeaching
 from serving.api.parts import ApiLimits, ApiParts, ApiReadiness
@@ -58,7 +59,9 @@ def alert_at(service: str, at: datetime, severity: Severity = Severity.CRITICAL,
 
 
 @contextmanager
-def running(folder: Path, key: str | None = None, limits: ApiLimits | None = None) -> Iterator[RunningApi]:
+def running(
+    folder: Path, key: str | None = None, limits: ApiLimits | None = None, sources: AlertSources | None = None
+) -> Iterator[RunningApi]:
     """Serve the API over a store in a folder."""
     with IncidentStore.open(f"sqlite:///{folder}/incidents.db") as store:
         lake = Lake(folder / "lake")
@@ -74,6 +77,7 @@ def running(folder: Path, key: str | None = None, limits: ApiLimits | None = Non
             graphs=graphs,
             changes=LakeChanges(lake),
             teaching=LakeTeaching(store, desk, lake, graphs.graph),
+            alert_sources=sources or AlertSources(),
             limits=limits or ApiLimits(max_body_bytes=1 << 20, poll_s=0.02, heartbeat_s=0.3),
         )
         server = ApiServer(create_app(parts), "127.0.0.1", 0)

@@ -1,0 +1,106 @@
+"""Routes by which alerts of other systems come in. They are on disk, in the store's inbox, before the answer is sent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import Request
+from prometheus_client import CollectorRegistry, Counter
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from serving.alerts_in import alertmanager, webhook
+from serving.alerts_in.mapping import AlertSource, AlertSources
+from serving.alerts_in.received import Received, RefusedAlert
+from serving.api.fields import Name
+from serving.api.guard import JSON
+from serving.api.operations import Operation, answer
+from serving.api.parts import Writes
+from serving.api.problems import not_found
+from serving.auth import Authenticator, Role, is_local_peer
+from serving.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
+
+_SIGNED: Final = "operator, or a signature where the source has a secret"
+_ALERTMANAGER_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "description": "Alertmanager's webhook payload, version 4.",
+    "content": {
+        JSON: {
+            "schema": {
+                "type": "object",
+                "required": ["version", "alerts"],
+                "properties": {"version": {"const": "4"}, "alerts": {"type": "array", "items": {"type": "object"}}},
+            }
+        }
+    },
+}
+_ANY_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "description": f"JSON as the source's mapping says. With a secret: {TIMESTAMP_HEADER} and {SIGNATURE_HEADER} sign it.",
+    "content": {JSON: {"schema": {}}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsTaken:
+    """`accepted` alerts are stored, `known` of them were before; `refused` ones with the reason; `truncated` were left out."""
+
+    accepted: int
+    known: int
+    refused: tuple[RefusedAlert, ...]
+    truncated: int
+
+
+class AlertIntake:
+    """Puts alerts into the inbox of a store, from which the desk takes them."""
+
+    def __init__(self, store: Writes, sources: AlertSources, clock: Callable[[], datetime], registry: CollectorRegistry) -> None:
+        self._store = store
+        self._sources = sources
+        self._clock = clock
+        self._alerts = Counter("aiops_alerts_in", "Alerts that came in", ["source", "fate"], registry=registry)
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the routes."""
+        first, any_other = "Alerts of Prometheus' Alertmanager", "Alerts of any system, by the mapping of its source"
+        told = Operation("POST", "/alerts/alertmanager", self.told, Role.OPERATOR, first, AlertsTaken, status=202)
+        by = Operation("POST", "/alerts/webhook/{name}", self.told_by, None, any_other, AlertsTaken, (401, 404), status=202)
+        return replace(told, body=_ALERTMANAGER_BODY), replace(by, body=_ANY_BODY, role_text=_SIGNED)
+
+    async def told(self, request: Request) -> Response:
+        """One bad alert does not cost the others; the same delivery again doubles nothing."""
+        body = await request.body()
+        return await run_in_threadpool(self._of_alertmanager, body)
+
+    async def told_by(self, request: Request, name: Name) -> Response:
+        """Sources are set up by responder.alert_sources; a signed request needs no token."""
+        source = self._sources.sources.get(name)
+        if source is None or not source.signed:
+            auth: Authenticator = request.app.state.auth
+            auth.check(request.headers.get("authorization"), Role.OPERATOR, is_local_peer(request.scope.get("client")))
+        if source is None:
+            raise not_found("name", name, "set it up in responder.alert_sources")
+        headers = (request.headers.get(TIMESTAMP_HEADER), request.headers.get(SIGNATURE_HEADER))
+        body = await request.body()
+        return await run_in_threadpool(self._of_webhook, name, source, (body, headers))
+
+    def _of_alertmanager(self, body: bytes) -> Response:
+        now = self._clock()
+        labels = self._sources.alertmanager.service_labels
+        return self._kept(alertmanager.SOURCE, alertmanager.alerts_of(body, now, labels), now)
+
+    def _of_webhook(self, name: str, source: AlertSource, sent: tuple[bytes, tuple[str | None, str | None]]) -> Response:
+        body, headers = sent
+        at = webhook.signed_at(source, body, headers, self._clock())
+        return self._kept(name, webhook.alerts_of(name, source, body, at), at)
+
+    def _kept(self, source: str, received: Received, at: datetime) -> Response:
+        new = 0
+        if received.alerts:
+            with self._store.writing() as writer:
+                new = writer.inbox_add(received.alerts, at)
+        accepted, refused = len(received.alerts), len(received.refused)
+        self._alerts.labels(source, "accepted").inc(accepted)
+        self._alerts.labels(source, "refused").inc(refused)
+        return answer(AlertsTaken(accepted, accepted - new, received.refused, received.truncated), 202)
