@@ -87,7 +87,7 @@ class Dispatcher:
             return dict(self._counts)
 
     def run(self, stop: threading.Event) -> None:
-        """Send until `stop` is set, then close the channels. What a database that does not answer does not explain is raised."""
+        """Send until `stop` is set; a database that does not answer is waited for. Any other error ends all channels."""
         broken: list[BaseException] = []
         threads = [
             threading.Thread(target=self._worker, args=(name, stop, broken), name=f"notify-{name}") for name in self._channels
@@ -98,8 +98,6 @@ class Dispatcher:
             self._guarded(self.fail_unaddressed)
         for thread in threads:
             thread.join()
-        for channel in self._channels.values():
-            channel.close()
         if broken:
             raise broken[0]
 

@@ -32,7 +32,7 @@ def pagerduty_event(notice: Notice, dedupe_key: str, routing_key: str) -> dict[s
     }
     if action != "trigger":
         return event
-    source = notice.services[0] if notice.services else "aiops"
+    source = next(filter(None, notice.services), "aiops")
     payload = {
         "summary": _cut(f"{_prefix(notice)}{notice.headline}", SUMMARY_CHARACTERS),
         "source": source,

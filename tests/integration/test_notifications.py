@@ -321,9 +321,8 @@ def test_all_configured_channels_hear_of_it_by_threads_of_their_own(store: Incid
     assert escalation_names(settings) == names == ("webhook", "slack", "pagerduty")
     moved(paged("inc-1", store, names), IncidentState.RESOLVED, store, START, names)
     paged("inc-2", store, ["pager"])
-    sender = Dispatcher(
-        store, channels_of(settings, clock), clock, Escalations(store, names, 900, clock), DispatchConfig(poll_s=0.01)
-    )
+    channels = channels_of(settings, clock)
+    sender = Dispatcher(store, channels, clock, Escalations(store, names, 900, clock), DispatchConfig(poll_s=0.01))
     assert sender.fail_unaddressed() == 1
     stop = threading.Event()
     running = threading.Thread(target=sender.run, args=(stop,))
@@ -334,6 +333,8 @@ def test_all_configured_channels_hear_of_it_by_threads_of_their_own(store: Incid
         stop.wait(0.01)
     stop.set()
     running.join()
+    for channel in channels:
+        channel.close()
     by_path = {
         path: [json.loads(body) for where, _, body in receiver.requests if where == path] for path, _, _ in receiver.requests
     }
