@@ -13,6 +13,7 @@ from typing import Final
 from aiops.errors import AiopsError, Unavailable
 from aiops.settings import Settings
 from serving import streams
+from serving.alerts_in.mapping import read_alert_sources
 from serving.api.app import create_app
 from serving.api.lake_parts import LakeChanges, LakeTeaching
 from serving.api.parts import ApiLimits, ApiParts, ApiReadiness
@@ -162,6 +163,7 @@ class ResponderProcess:
             limits=ApiLimits(max_body_bytes=serving.max_body_bytes),
             graphs=parts.graphs,
             changes=LakeChanges(parts.lake),
+            alert_sources=read_alert_sources(self._settings.responder.alert_sources),
             teaching=LakeTeaching(parts.store, parts.desk, parts.lake, parts.graphs.graph),
         )
         return ApiServer(create_app(api), serving.host, self._settings.responder.port)
