@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from aiops.errors import ConfigurationError, StateError, Unavailable
@@ -31,10 +31,12 @@ def engine_of(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    options = f"-c lock_timeout={BUSY_MS} -c timezone=UTC"
-    return create_engine(
-        parsed, pool_pre_ping=True, executemany_mode="values_plus_batch", connect_args={"options": options, "connect_timeout": 10}
-    )
+    theirs = parsed.query.get("options", "")
+    connect = {
+        "options": f"-c lock_timeout={BUSY_MS} {theirs}".strip(),
+        "connect_timeout": parsed.query.get("connect_timeout", "10"),
+    }
+    return create_engine(parsed, pool_pre_ping=True, executemany_mode="values_plus_batch", connect_args=connect)
 
 
 def _parsed(url: str) -> URL:
@@ -79,12 +81,11 @@ def answering(engine: Engine) -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         reason = str(getattr(error, "orig", None) or error).strip()
         raise Unavailable(f"incident store {address} does not answer: {reason}; try again, or check the server") from error
-    except IntegrityError:
-        raise
     except DatabaseError as error:
-        raise StateError(
-            f"incident store {address}: {str(error.orig).strip()}; check the database, or restore a backup"
-        ) from error
+        if type(error) is not DatabaseError:  # a kind of its own, such as a broken constraint: a mistake of the program
+            raise
+        reason = str(error.orig).strip()
+        raise StateError(f"incident store {address}: {reason}; check the database, or restore a backup") from error
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -82,7 +82,7 @@ def new_database(server: URL, name: str, template: str = "template0") -> str:
     connection = psycopg2.connect(server.render_as_string(hide_password=False))
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
     connection.close()
     return server.set(database=name).render_as_string(hide_password=False)
 
