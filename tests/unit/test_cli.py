@@ -16,7 +16,7 @@ from orchestration.home_lock import hold
 
 COMMANDS = (  # noqa: SIM905
     "run up status ingest replay detections forecast train drift score models promote rollback verdict "
-    "rejected route backtest bench"
+    "rejected route rca backtest bench"
 ).split()
 ROWS = (
     "timestamp,service,metric,value\n"
@@ -57,6 +57,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "rejected redrive",
         "route explain",
         "route list",
+        "rca explain",
+        "rca ask",
         "bench nezha-detect",
         "bench incidents",
         "bench breach",
@@ -135,6 +137,8 @@ def test_ingesting_a_simulation_needs_no_file(capsys: pytest.CaptureFixture[str]
         ("promote nosuch", 6, "model 'nosuch' is not known"),
         ("rollback nosuch", 6, "model 'nosuch' is not known"),
         ("verdict nosuch --true", 4, "detection_id 'nosuch'"),
+        ("rca explain nosuch", 4, "nosuch"),
+        ("rca ask --service cart --at yesterday", 2, "--at: 'yesterday' is not an ISO 8601 time"),
         ("route explain cart", 2, "'cart' is not service|metric; `aiops route list` shows"),
         ("score absent.csv", 2, "absent.csv does not exist"),
         ("score rows.txt", 2, "'.txt' is not read"),

@@ -1,0 +1,69 @@
+"""The commands `aiops rca …`: which service began a trouble, how sure that is, and the evidence."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.commands.options import AsJson, moment
+from orchestration.console import print_json, print_table
+
+if TYPE_CHECKING:
+    from aiops.root_cause import RootCauseReport
+
+rca_app = typer.Typer(help="Which service began a trouble, how sure that is, and the evidence.", no_args_is_help=True)
+Named = Annotated[str, typer.Argument(metavar="INCIDENT", help="id of an incident, or the beginning of one")]
+Again = Annotated[bool, typer.Option("--again", help="analyse anew from the lake; the stored analysis stays as it is")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to `app`."""
+    app.add_typer(rca_app, name="rca")
+
+
+@rca_app.command("explain")
+def explain(incident: Named, again: Again = False, as_json: AsJson = False) -> None:
+    """Tell why an incident came about: the newest stored analysis, or a new one where none is stored."""
+    from datetime import UTC, datetime
+
+    from orchestration.current_settings import settings_in_force
+    from orchestration.pipeline import root_causes
+
+    found = root_causes.explained(settings_in_force(), incident, again, datetime.now(UTC))
+    if as_json:
+        print_json(found)
+        return
+    made = "made just now" if found.made_now else "stored; --again makes a new one"
+    _show(f"Incident {found.incident_id}, analysis as of {found.report.made_at:%Y-%m-%d %H:%M:%S}Z ({made})", found.report)
+
+
+@rca_app.command("ask")
+def ask(
+    service: Annotated[str, typer.Option("--service", help="the service that is in trouble")],
+    at: Annotated[str, typer.Option("--at", help="ISO 8601 time as of which to explain; nothing later is read")],
+    minutes: Annotated[float, typer.Option("--minutes", min=1, max=1440, help="how long before that it began")] = 10.0,
+    as_json: AsJson = False,
+) -> None:
+    """Tell why a service was in trouble at a time, without an incident, from the telemetry in the lake."""
+    from orchestration.current_settings import settings_in_force
+    from orchestration.pipeline import root_causes
+
+    asked_at = moment("--at", at)
+    assert asked_at is not None
+    found = root_causes.asked(settings_in_force(), service, asked_at, minutes)
+    if as_json:
+        print_json(found)
+        return
+    _show(f"{service} as of {asked_at:%Y-%m-%d %H:%M:%S}Z", found.report)
+
+
+def _show(title: str, report: "RootCauseReport") -> None:
+    from orchestration.pipeline.root_causes import lines_of, rows_of
+
+    typer.echo(title)
+    typer.echo(report.statement)
+    if report.causes:
+        print_table("Causes", ("service", "probability", "since"), rows_of(report))
+    for line in lines_of(report):
+        typer.echo(line)
+    seen = f"{report.window_start:%Y-%m-%d %H:%M:%S}Z to {report.window_end:%H:%M:%S}Z"
+    typer.echo(f"Telemetry from {seen}; felt at {report.symptom or 'no service in particular'}.")

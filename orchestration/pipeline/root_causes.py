@@ -1,0 +1,86 @@
+"""`aiops rca …`: the stored analysis of an incident, or one made anew from the lake, as text, JSON or a figure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from aiops.incident import IncidentState
+from aiops.root_cause import RootCause, RootCauseReport
+from aiops.settings import Settings
+from aiops.trouble import Trouble, masks_of
+from serving.incident_store.records import IncidentFilter, PageRequest
+from serving.incident_store.store import IncidentStore
+from serving.root_cause import RootCauseAnalyst
+
+PRIORS: Final = "priors"
+MOST_MASKED: Final = 200
+MOST_EVIDENCE: Final = 4
+_OVER: Final = frozenset({IncidentState.RESOLVED, IncidentState.MERGED})
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """An analysis, of which incident ("" = none: it was asked about a service), and whether it was made just now."""
+
+    incident_id: str
+    made_now: bool
+    report: RootCauseReport
+
+
+def explained(settings: Settings, incident_id: str, again: bool, now: datetime) -> Explained:
+    """Return the newest stored analysis of an incident, or one made anew: if asked for, or where none is stored.
+
+    An incident that is over is explained as of its end, any other as of `now`.
+
+    Raises:
+        ContractError: no incident, or several, are named so.
+        StateError: the store or the lake is damaged.
+    """
+    with IncidentStore.open(settings.incident_store_url) as store:
+        case = store.case(incident_id)
+        incident = case.incident
+        if case.report is not None and not again:
+            return Explained(incident.incident_id, False, case.report)
+        at = incident.updated_at if incident.state in _OVER else now
+        others = store.incidents(IncidentFilter(until=incident.opened_at), PageRequest(MOST_MASKED)).items
+        priors = store.noted(PRIORS) or {}
+    report = RootCauseAnalyst.of(settings).explain(incident, at, priors, masks_of(others, incident.incident_id))
+    return Explained(incident.incident_id, True, report)
+
+
+def asked(settings: Settings, service: str, at: datetime, minutes: float) -> Explained:
+    """Return why a service was in trouble as of `at`, without an incident.
+
+    Raises:
+        StateError: the lake is damaged.
+    """
+    trouble = Trouble({service: at - timedelta(minutes=minutes)}, at)
+    return Explained("", True, RootCauseAnalyst.of(settings).answer(trouble))
+
+
+def lines_of(report: RootCauseReport) -> Iterator[str]:
+    """Yield what a report says of its causes, in words, one line each; the table of causes is not repeated."""
+    for cause in report.causes:
+        if cause.evidence or cause.changes:
+            yield from _cause_lines(cause)
+    if report.would_decide:
+        yield "What would decide it:"
+        yield from (f"  - {one}" for one in report.would_decide)
+
+
+def _cause_lines(cause: RootCause) -> Iterator[str]:
+    yield cause.sentence
+    for one in cause.evidence[:MOST_EVIDENCE]:
+        yield f"  {one.kind}: {one.text} ({one.excess:.1f} spreads beyond, since {one.since:%H:%M:%S})"
+    if len(cause.path) > 1:
+        yield f"  path: {' → '.join(cause.path)}"
+    for change in cause.changes:
+        what = f": {change.what}" if change.what else ""
+        yield f"  changed: {change.kind} at {change.at:%Y-%m-%d %H:%M:%S}Z{what}"
+
+
+def rows_of(report: RootCauseReport) -> list[tuple[str, float, str]]:
+    """Return (service, probability, since) of the causes; the last row is that of none of them."""
+    found = [(one.service, one.probability, f"{one.onset:%H:%M:%S}" if one.onset else "–") for one in report.causes]
+    return [*found, ("none of them", report.none_probability, "–")] if found else []
