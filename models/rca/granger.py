@@ -88,9 +88,9 @@ class _Panel:
 def granger_edges(grid: SeriesGrid, known: ServiceGraph, config: GrangerConfig | None = None) -> tuple[LearnedEdge, ...]:
     """Return likely calls between services that `known` does not connect directly, by caller and callee.
 
-    None at all where finds are so many that something unmeasured must move all services; a common cause that few services share
-    and nobody measures cannot be told from calls. A service is tested by its latency, else by its errors. Where both directions are found, the surer one counts.
-    O(services² x steps).
+    None at all where finds are so many that something unmeasured must move all services; a common cause that only few share and
+    nobody measures cannot be told from calls. A service is tested by its latency, else by its errors. Where both directions are
+    found, the surer one counts. O(services² x steps).
     """
     chosen = config or GrangerConfig()
     panel = _panel(grid, known, chosen)

@@ -103,6 +103,29 @@ def rca_scale(
     print_facts("Growth with edges", facts)
 
 
+@bench.command("rca-calibration")
+def rca_calibration(
+    seeds: Annotated[int, typer.Option("--seeds", help="simulated seeds that are scored", min=1)] = 40,
+    first_seed: Annotated[int, typer.Option("--first-seed", help="the first of them; none may be a fit seed, 1 to 24")] = 1001,
+    refit: Annotated[bool, typer.Option("--refit", help="fit the weights again on the fit seeds, and score those")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="file that the alarms are written to, a JSON object a line")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that probabilities of root causes are what they say, on simulated seeds that nothing was fitted to."""
+    from dataclasses import asdict
+
+    from orchestration.bench.rca_calibration import CalibrationConfig, run
+
+    facts = asdict(run(CalibrationConfig(seeds, first_seed, refit), out, say))
+    if as_json:
+        print_json(facts)
+        return
+    for name, title in (("rules", "Root causes of simulated alarms"), ("bins", "Said and right"), ("kinds", "By kind")):
+        rows = facts.pop(name)
+        print_table(title, tuple(rows[0]), [tuple(row.values()) for row in rows])
+    print_facts("What was scored, and the weights", facts)
+
+
 @bench.command("petshop")
 def petshop(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
     """Rank the root cause of every PetShop issue below the folder `dataset`."""
