@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from serving.responder.desk import EPOCH
+
+_JUST_AFTER: Final = timedelta(microseconds=1)
 
 
 class DeskClock:
@@ -17,7 +19,7 @@ class DeskClock:
         self, kind: Literal["wall", "event"], settle_s: float, wall: Callable[[], datetime], monotonic: Callable[[], float]
     ) -> None:
         self._by_wall = kind == "wall"
-        self._settle_s = settle_s
+        self._settle_s, self._settled = settle_s, timedelta(seconds=settle_s) + _JUST_AFTER
         self._wall, self._monotonic = wall, monotonic
         self._newest, self._seen_s = EPOCH, monotonic()
 
@@ -32,4 +34,5 @@ class DeskClock:
             return self._wall()
         if self._newest == EPOCH:
             return EPOCH
-        return self._newest + timedelta(seconds=min(self._monotonic() - self._seen_s, self._settle_s))
+        waited_s = self._monotonic() - self._seen_s
+        return self._newest + (timedelta(seconds=waited_s) if waited_s < self._settle_s else self._settled)

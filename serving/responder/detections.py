@@ -67,7 +67,7 @@ def alerts_of_predictions(rows: pa.Table) -> FoundAlerts:
     told = rows.filter(rows["alarm"])
     times: list[Any] = told["timestamp"].to_pylist()
     services: list[Any] = told["service"].to_pylist()
-    chances = zip(*(_numbers(told, name) for name, _ in _HORIZONS), strict=True)
+    chances = zip(*(_numbers(told, name).tolist() for name, _ in _HORIZONS), strict=True)
     found = (_foreseen(at, service, row) for at, service, row in zip(times, services, chances, strict=True))
     return FoundAlerts(tuple(found), 0, _newest(rows))
 

@@ -1,10 +1,11 @@
 """What the desk reads: detections and predictions on the broker, in bounded batches, and on from where they are committed."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime
+from itertools import takewhile
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
@@ -15,6 +16,9 @@ from serving.responder.detections import AlertRules, FoundAlerts, alerts_of_dete
 READ: Final = (streams.DETECTIONS, streams.PREDICTIONS)
 MOST_ENTRIES: Final = 16
 """Entries of one stream in one batch; more wait on the broker."""
+
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +38,20 @@ class Batch:
     unreadable: int = 0
 
 
+class _Read(NamedTuple):
+    """One entry: its alerts, and the newest time of its rows."""
+
+    entry_id: str
+    alerts: FoundAlerts
+    at: datetime
+    unreadable: bool = False
+
+
 class StreamInputs:
-    """Reads both streams. Delivery: what is not committed is read again; ids of alerts make a repeat harmless."""
+    """Reads both streams side by side: while one has more to read, the other does not run ahead of it.
+
+    Delivery: what is not committed is read again; ids of alerts make a repeat harmless.
+    """
 
     def __init__(self, broker: streams.Streams) -> None:
         self._broker = broker
@@ -47,17 +63,22 @@ class StreamInputs:
             Unavailable: the broker does not answer.
         """
         after = {name: offsets.get(name, streams.START) for name in READ}
-        found = self._broker.read(after, MOST_ENTRIES, 0)
-        tables = [(name, entry, _rows(entry)) for name, entries in found.items() for entry in entries]
-        told = [_alerts(name, rows, rules) for name, _, rows in tables if rows is not None]
-        times = [one.newest for one in told if one.newest is not None]
+        found = {
+            name: [_read(name, entry, rules) for entry in entries]
+            for name, entries in self._broker.read(after, MOST_ENTRIES, 0).items()
+            if entries
+        }
+        more = {name for name, entries in found.items() if len(entries) == MOST_ENTRIES}
+        horizon = min((_newest(found[name]) for name in more), default=_NEVER)
+        kept = {name: list(takewhile(lambda one: one.at <= horizon, entries)) for name, entries in found.items()}
+        read = [one for entries in kept.values() for one in entries]
         return Batch(
-            tuple(alert for one in told for alert in one.alerts),
-            {name: entries[-1].entry_id for name, entries in found.items() if entries},
-            max(times, default=None),
-            any(len(entries) == MOST_ENTRIES for entries in found.values()),
-            sum(one.below_threshold for one in told),
-            sum(rows is None for _, _, rows in tables),
+            tuple(alert for one in read for alert in one.alerts.alerts),
+            {name: entries[-1].entry_id for name, entries in kept.items() if entries},
+            max((one.at for one in read if one.at != _LONG_AGO), default=None),
+            bool(more),
+            sum(one.alerts.below_threshold for one in read),
+            sum(one.unreadable for one in read),
         )
 
     def behind_s(self, offsets: Mapping[str, str]) -> dict[str, float]:
@@ -82,17 +103,19 @@ class StreamInputs:
         )
 
 
-def _rows(entry: streams.Entry) -> pa.Table | None:
-    """Return the rows of an entry, None where it holds none that can be read: it is counted and left."""
+def _read(stream: str, entry: streams.Entry, rules: AlertRules) -> _Read:
+    """Return what an entry holds; one without rows that can be read is counted and left."""
     try:
-        return streams.from_ipc(entry.payload)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        log.error("entry %s holds no readable rows and is left: %s", entry.entry_id, error)
-        return None
+        rows = streams.from_ipc(entry.payload)
+        told = alerts_of_detections(rows, rules) if stream == streams.DETECTIONS else alerts_of_predictions(rows)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        log.error("%s: entry %s holds no rows that can be read and is left: %s", stream, entry.entry_id, error)
+        return _Read(entry.entry_id, FoundAlerts(), _LONG_AGO, True)
+    return _Read(entry.entry_id, told, told.newest or _LONG_AGO)
 
 
-def _alerts(stream: str, rows: pa.Table, rules: AlertRules) -> FoundAlerts:
-    return alerts_of_detections(rows, rules) if stream == streams.DETECTIONS else alerts_of_predictions(rows)
+def _newest(entries: Sequence[_Read]) -> datetime:
+    return max(one.at for one in entries)
 
 
 def _ahead_s(newest: str, read: str) -> float:

@@ -34,7 +34,7 @@ from serving.responder.loop import BROKER, DeskLoop, LoopParts
 from serving.responder.metrics import ResponderMetrics
 from serving.responder.upkeep import Upkeep, UpkeepParts
 from serving.responder.wiring import audience_of, desk_of
-from serving.root_cause import AnalystConfig, RootCauseAnalyst
+from serving.root_cause import AnalystConfig, RootCauseAnalyst, graph_at
 
 _DATABASE_WAIT_S: Final = 60.0
 
@@ -130,7 +130,7 @@ class ResponderProcess:
         lake = Lake(self._settings.lake_path)
         graphs = GraphStore(lake)
         clock = DeskClock(responder.clock, responder.settle_s, lambda: datetime.now(UTC), time.monotonic)
-        analyst = RootCauseAnalyst(lake, lambda at: graphs.graph(at, learned=True), AnalystConfig.of(self._settings))
+        analyst = RootCauseAnalyst(lake, partial(graph_at, graphs), AnalystConfig.of(self._settings))
         return _Parts(store, desk_of(self._settings, store), lake, graphs, clock, analyst)
 
     def _loop(self, parts: _Parts, tell: Callable[[Step], None]) -> DeskLoop:
