@@ -14,7 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from aiops.errors import ContractError
-from aiops.graph import ORIGINS, UNMARKED, Pair
+from aiops.graph import LEARNED, ORIGINS, UNMARKED, Pair
 from data_contracts.schemas import EDGES
 
 ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -178,3 +178,24 @@ def _declared_row(row: Interval, wanted: bool, at: datetime) -> Interval | None:
     if row.valid_to is not None:
         return row
     return replace(row, valid_to=at) if row.valid_from < at else None
+
+
+def calls_at(history: pa.Table, at: datetime | None = None, learned: bool = False) -> tuple[Interval, ...]:
+    """Return the calls that hold at a time (still, without one) as their most trusted origin tells them, by caller and callee.
+
+    The same calls and marks as `ServiceGraph.from_edges`, with since when.
+    """
+    best: dict[Pair, Interval] = {}
+    for row in intervals(history):
+        held = row.valid_to is None if at is None else row.valid_from <= at and (row.valid_to is None or at < row.valid_to)
+        if not held or row.caller == row.callee or (row.origin == LEARNED and not learned):
+            continue
+        known = best.get(row.pair)
+        if known is None or _worth(row) > _worth(known):
+            best[row.pair] = row
+    return tuple(best[pair] for pair in sorted(best))
+
+
+def _worth(row: Interval) -> tuple[int, float]:
+    trust = -ORIGINS.index(row.origin) if row.origin in ORIGINS else -len(ORIGINS)
+    return trust, -1.0 if row.weight is None else row.weight

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aiops.errors import ContractError
 from aiops.graph import ORIGINS, ServiceGraph, partition_of
-from aiops.graph_history import ALWAYS, declared, history_of, intervals, observed, replaced
+from aiops.graph_history import ALWAYS, calls_at, declared, history_of, intervals, observed, replaced
 from data_contracts.schemas import EDGES
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -74,6 +74,17 @@ def test_what_was_seen_was_there_then_and_is_forgotten_in_time(looks: list[Look]
                 assert (pair in then) == expected, (pair, at)
             elif near and pair[0] != pair[1]:
                 assert pair in then
+
+
+@given(LOOKS, st.one_of(st.none(), st.integers(-1, 75)), st.booleans())
+def test_calls_with_their_times_are_those_of_the_graph(looks: list[Look], at: int | None, learned: bool) -> None:
+    history, moment = told(looks), None if at is None else minute(at)
+    graph = ServiceGraph.from_edges(history, moment, learned)
+    rows = calls_at(history, moment, learned)
+    assert tuple(row.pair for row in rows) == graph.calls()
+    assert [(row.origin, row.weight) for row in rows] == [
+        (graph.origin_of(*pair), graph.weight_of(*pair)) for pair in graph.calls()
+    ]
 
 
 @given(LOOKS)

@@ -1,0 +1,58 @@
+"""The commands `aiops changes …`: what was deployed, configured or scaled, evidence for root causes."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.commands.options import AsJson, moment
+from orchestration.console import print_facts, print_json, print_table
+
+changes_app = typer.Typer(help="Changes to services (deployments, configuration, scaling): import, list.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to `app`."""
+    app.add_typer(changes_app, name="changes")
+
+
+@changes_app.command("import")
+def import_changes(
+    path: Annotated[Path, typer.Option("--path", help="CSV, Parquet or JSON: at, service, kind, what; or GitHub's events")],
+    as_json: AsJson = False,
+) -> None:
+    """Import changes; those that are known already count once."""
+    from orchestration.home_lock import keep_for_good
+    from orchestration.workspace import Workspace
+    from serving.change_payload import changes_of_file
+    from serving.changes import write_changes
+
+    workspace = Workspace.open()
+    events = changes_of_file(path, datetime.now(UTC))
+    write_changes(workspace.lake, events)
+    keep_for_good(workspace.settings.root)
+    facts = {"file": str(path), "changes": len(events), "services": len({one.service for one in events})}
+    print_json(facts) if as_json else print_facts("Imported", facts)
+
+
+@changes_app.command("list")
+def list_changes(
+    service: Annotated[list[str] | None, typer.Option(help="only of this service; repeatable")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="ISO 8601, inclusive")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="ISO 8601, inclusive; unset = now")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="newest changes shown")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List changes, newest first."""
+    from orchestration.workspace import Workspace
+    from serving.changes import read_changes
+
+    last = moment("--until", until) or datetime.now(UTC)
+    found = read_changes(Workspace.open().lake, service, moment("--since", since), last)[::-1][:limit]
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    columns = ("at", "service", "kind", "what", "source", "change_id")
+    print_table(f"{len(found)} changes", columns, [[getattr(one, name) for name in columns] for one in found])

@@ -1,0 +1,142 @@
+"""What the commands `aiops graph …` do: import calls from tables and traces, learn them from telemetry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aiops.errors import ConfigurationError, SourceError
+from aiops.graph import LEARNED
+from aiops.graph_history import ALWAYS
+from aiops.span_calls import SpanCounts
+from models.rca.granger import GrangerConfig, LearnedEdge, granger_edges
+from orchestration.workspace import Workspace
+from serving.graph_store import FORGET_AFTER, GraphChange, GraphStore
+from serving.incident_telemetry import IncidentTelemetry, TelemetryConfig
+from serving.sources.options import SpanColumns
+from serving.sources.span_files import read_calls
+from serving.sources.truth import read_edges
+
+FORGET_LEARNED_AFTER: Final = timedelta(days=30)
+"""A learned call that no later look finds again is dropped: series move together for reasons that pass."""
+_NAMED_WITHIN: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TracesImport:
+    """A file of spans to import; `at` = up to when it looks (None = its newest call)."""
+
+    path: Path
+    columns: SpanColumns = field(default_factory=SpanColumns)
+    at: datetime | None = None
+    forget_after: timedelta = FORGET_AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class TracesImported:
+    """What a file of spans said, and what that changed."""
+
+    at: datetime
+    spans: SpanCounts
+    change: GraphChange
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """How to learn calls: from `hours` of telemetry before `end` (None = the newest), at steps of `step_s`."""
+
+    hours: float = 24.0
+    end: datetime | None = None
+    step_s: int = 60
+    config: GrangerConfig = field(default_factory=GrangerConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Calls that were learned; `change` is None where nothing was written."""
+
+    since: datetime
+    until: datetime
+    services: int
+    edges: tuple[LearnedEdge, ...]
+    change: GraphChange | None
+
+
+def import_edges(workspace: Workspace, path: Path, origin: str, at: datetime) -> GraphChange:
+    """Import a table of calls. One with times of its own replaces what its origin said; any other holds from `at` on.
+
+    Raises:
+        SourceError: the file cannot be read.
+        ContractError: the origin is unknown, or has said something about a time after `at`.
+    """
+    edges, store = read_edges(path), GraphStore(workspace.lake)
+    marked = edges.set_column(edges.column_names.index("origin"), "origin", pa.array([origin] * edges.num_rows, pa.string()))
+    timed = pc.call_function(
+        "any", [pc.call_function("not_equal", [edges["valid_from"], pa.scalar(ALWAYS, edges["valid_from"].type)])]
+    )
+    if timed.as_py() or edges["valid_to"].null_count < edges.num_rows:
+        return store.replace_source(marked, origin)
+    calls = zip(edges["caller"].to_pylist(), edges["callee"].to_pylist(), strict=True)
+    return store.replace_configured(((str(caller), str(callee)) for caller, callee in calls), at, origin)
+
+
+def import_traces(workspace: Workspace, wanted: TracesImport) -> TracesImported:
+    """Import the calls among the spans of a file.
+
+    Raises:
+        SourceError: the file cannot be read, or its spans have no times and `at` was not given.
+        ContractError: spans are later than `at`.
+    """
+    found = read_calls(wanted.path, wanted.columns)
+    at = wanted.at or found.last
+    if at is None:
+        raise SourceError(f"{wanted.path}: no call has a time; say when they were seen with --at 2026-01-31T12:00:00Z")
+    change = GraphStore(workspace.lake).observe(found.seen, at, "traces", wanted.forget_after)
+    return TracesImported(at, found.counts, change)
+
+
+def learn(workspace: Workspace, wanted: Learning, dry_run: bool, say: Callable[[str], None]) -> Learned:
+    """Learn calls between services that the graph does not connect and keep them, marked as learned.
+
+    Raises:
+        ConfigurationError: the lake holds no telemetry.
+    """
+    store, end = GraphStore(workspace.lake), wanted.end or newest_telemetry(workspace)
+    since = end - timedelta(hours=wanted.hours)
+    services = _services(workspace, max(since, end - _NAMED_WITHIN), end)
+    say(f"{len(services)} services, {since:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}")
+    grid = IncidentTelemetry(workspace.lake, TelemetryConfig(wanted.step_s, wanted.hours)).calm(end, services)
+    edges = granger_edges(grid, store.graph(), wanted.config)
+    change = None
+    if not dry_run:
+        columns: dict[str, Any] = {
+            "caller": pa.array([edge.caller for edge in edges], pa.string()),
+            "callee": pa.array([edge.callee for edge in edges], pa.string()),
+            "weight": pa.array([edge.weight for edge in edges], pa.float64()),
+        }
+        change = store.observe(pa.table(columns), end, LEARNED, FORGET_LEARNED_AFTER)
+    return Learned(since, end, len(services), edges, change)
+
+
+def newest_telemetry(workspace: Workspace) -> datetime:
+    """Return the time just after the newest point of the lake.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    days = workspace.lake.days("telemetry")
+    if not days:
+        raise ConfigurationError("no telemetry in the lake; run `aiops ingest` first")
+    start = datetime.fromisoformat(f"{days[-1].isoformat()}T00:00:00+00:00")
+    times = workspace.lake.read("telemetry", start, None, ["timestamp"])["timestamp"]
+    newest: datetime = pc.call_function("max", [times]).as_py()
+    return newest + timedelta(microseconds=1)
+
+
+def _services(workspace: Workspace, start: datetime, end: datetime) -> list[str]:
+    rows = workspace.lake.read("telemetry", start, end, ["service"])
+    return sorted(str(name) for name in rows["service"].unique().to_pylist())
