@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aiops.ports import TelemetrySource
     from serving.sources.options import SourceOptions
 
+ActedBy = Annotated[str | None, typer.Option("--by", help="who acts; default: the system's user")]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
 SourceName = Annotated[
     str, typer.Option("--source", help="simulate, csv, parquet, nezha, petshop, nab or prometheus", show_default=True)

@@ -44,14 +44,19 @@ class JudgedHome:
 
     def detect(self, *found: tuple[str, float], rules: AlertRules | None = None) -> list[str]:
         """Store detections (service, score) a second apart, take their alerts, wait until quiet; return the ids of incidents."""
-        begin = self.now
-        rows = [_row(service, score, begin + timedelta(seconds=at)) for at, (service, score) in enumerate(found)]
-        table = pa.Table.from_pylist(rows, schema=DETECTIONS)
-        self.lake.write("detections", table, key=f"d-{to_us(begin)}")
-        alerts = alerts_of_detections(table, rules or AlertRules()).alerts
-        step = self.desk.take(alerts, {}, begin + timedelta(seconds=len(found)))
-        self.now = begin + timedelta(seconds=len(found) + 400)
+        ids = self.begin(*found, rules=rules)
+        self.now += timedelta(seconds=400)
         self.desk.tick(self.now)
+        return ids
+
+    def begin(self, *found: tuple[str, float], rules: AlertRules | None = None) -> list[str]:
+        """Store detections and take their alerts, as `detect`; what opens stays open."""
+        rows = [_row(service, score, self.now + timedelta(seconds=at)) for at, (service, score) in enumerate(found)]
+        table = pa.Table.from_pylist(rows, schema=DETECTIONS)
+        self.lake.write("detections", table, key=f"d-{to_us(self.now)}")
+        alerts = alerts_of_detections(table, rules or AlertRules()).alerts
+        self.now += timedelta(seconds=len(found))
+        step = self.desk.take(alerts, {}, self.now)
         return [one.incident_id for one in step.outcome.incidents]
 
     def explain(self, incident_id: str, *causes: tuple[str, float], decided: bool = True) -> None:
