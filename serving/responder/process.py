@@ -130,7 +130,7 @@ class ResponderProcess:
         lake = Lake(self._settings.lake_path)
         graphs = GraphStore(lake)
         clock = DeskClock(responder.clock, responder.settle_s, lambda: datetime.now(UTC), time.monotonic)
-        analyst = RootCauseAnalyst(lake, partial(graph_at, graphs), AnalystConfig.of(self._settings))
+        analyst = RootCauseAnalyst(lake, lambda at: graph_at(graphs, at), AnalystConfig.of(self._settings))
         return _Parts(store, desk_of(self._settings, store), lake, graphs, clock, analyst)
 
     def _loop(self, parts: _Parts, tell: Callable[[Step], None]) -> DeskLoop:
