@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 from aiops.errors import AiopsError
-from orchestration.commands import backtest, bench, data, forecast, incidents, lifecycle, loop, processes, rca, route
+from orchestration.commands import (
+    backtest,
+    bench,
+    changes,
+    data,
+    forecast,
+    graph,
+    incidents,
+    lifecycle,
+    loop,
+    processes,
+    rca,
+    route,
+)
 from orchestration.console import calm_libraries, complain
 
 INTERRUPTED = 130
@@ -42,7 +55,7 @@ def _aiops(
     """Open-source AIOps: watch services, foresee incidents, keep the models honest."""
 
 
-for module in (loop, processes, data, forecast, lifecycle, incidents, route, rca, backtest, bench):
+for module in (loop, processes, data, forecast, lifecycle, incidents, graph, changes, route, rca, backtest, bench):
     module.register(app)
 
 

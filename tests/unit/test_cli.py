@@ -16,7 +16,7 @@ from orchestration.home_lock import hold
 
 COMMANDS = (  # noqa: SIM905
     "run up status ingest replay detections forecast train drift score models promote rollback verdict "
-    "rejected route rca backtest bench incidents"
+    "rejected graph changes route rca backtest bench incidents"
 ).split()
 ROWS = (
     "timestamp,service,metric,value\n"
