@@ -96,7 +96,10 @@ def full_id(connection: Connection, incident_id: str) -> str:
 
 
 def alerts(connection: Connection, incident_id: str | None, request: PageRequest) -> Page[StoredAlert]:
-    """Return the alerts of an incident and of those merged into it, or all alerts; the last received first."""
+    """Return alerts filed under an incident or those merged into it, or all; the last received first.
+
+    An alert stays where it was filed, also where its incident was split later.
+    """
     statement = select(ALERTS)
     if incident_id is not None:
         statement = statement.where(ALERTS.c.incident_id.in_(_family(connection, full_id(connection, incident_id))))
