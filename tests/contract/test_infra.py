@@ -13,7 +13,12 @@ from aiops.settings import Settings
 INFRA = Path(__file__).parents[2] / "infra"
 MANIFESTS = sorted(path for path in (INFRA / "kubernetes").glob("*.yaml") if path.name != "kustomization.yaml")
 SECRETS = {
-    "aiops-secrets": {"AIOPS_BROKER__URL", "AIOPS_SERVING__JWT_KEY", "AIOPS_CONSUMER__SCORING_TOKEN"},
+    "aiops-secrets": {
+        "AIOPS_BROKER__URL",
+        "AIOPS_SERVING__JWT_KEY",
+        "AIOPS_CONSUMER__SCORING_TOKEN",
+        "AIOPS_RESPONDER__DATABASE_URL",
+    },
     "aiops-postgres": {"DAGSTER_POSTGRES_PASSWORD", "MLFLOW_BACKEND_STORE_URI"},
     "valkey-password": {"password"},
 }
@@ -211,6 +216,7 @@ def test_commands_are_modules_that_exist() -> None:
     assert found == {
         "serving.bento",
         "serving.consumer",
+        "serving.responder",
         "mlflow",
         "dagster_webserver",
         "dagster._daemon",
@@ -218,7 +224,7 @@ def test_commands_are_modules_that_exist() -> None:
     }
     for module in found:
         assert importlib.util.find_spec(module) is not None, module
-    for module in ("serving.bento", "serving.consumer", "mlflow"):
+    for module in ("serving.bento", "serving.consumer", "serving.responder", "mlflow"):
         assert importlib.util.find_spec(f"{module}.__main__") is not None, module
 
 
