@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from serving.api.acting import IncidentActs
+from serving.api.evidence import EvidenceDrawings
 from serving.api.gate import ApiGate, ApiMetrics
 from serving.api.intake import AlertIntake
 from serving.api.judging import Judging
@@ -13,6 +14,7 @@ from serving.api.live import EventFeed
 from serving.api.log_reading import AuditReads
 from serving.api.openapi import description
 from serving.api.operations import Operation, install
+from serving.api.page import OnCallPage
 from serving.api.parts import ApiParts
 from serving.api.planned import Planned
 from serving.api.probes import Probes
@@ -58,6 +60,7 @@ def create_app(parts: ApiParts) -> FastAPI:
 def _operations(app: FastAPI, feed: EventFeed, parts: ApiParts) -> tuple[Operation, ...]:
     return (
         *IncidentReads(parts.store).operations(),
+        *(() if parts.figures is None else EvidenceDrawings(parts.store, parts.figures).operations()),
         *IncidentActs(parts.store, parts.desk, parts.clock).operations(),
         *(() if parts.teaching is None else Judging(parts.store, parts.teaching, parts.clock).operations()),
         *Planned(parts.store, parts.desk, parts.clock).operations(),
@@ -66,5 +69,6 @@ def _operations(app: FastAPI, feed: EventFeed, parts: ApiParts) -> tuple[Operati
         *AlertIntake(parts.store, parts.alert_sources, parts.clock, parts.registry).operations(),
         *AuditReads(parts.store).operations(),
         *EventWatching(feed).operations(),
+        *OnCallPage().operations(),
         *Probes(parts.ready, parts.registry, lambda: description(app)).operations(),
     )

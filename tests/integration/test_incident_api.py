@@ -1,7 +1,10 @@
 """The API of incidents as it is served: roles, refusals, pages, acts, live events; hostile input never breaks it."""
 
+import hashlib
 import json
+import re
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +32,7 @@ from tests.checks.incident_api import JSON_TYPE, KEY, RunningApi, bearer, ids, r
 
 NOBODY, VIEWER, OPERATOR, ADMIN = 0, 1, 2, 3
 ROUTES: list[tuple[str, str, int]] = [
+    ("GET", "/", NOBODY),
     ("GET", "/livez", NOBODY),
     ("GET", "/readyz", NOBODY),
     ("GET", "/metrics", VIEWER),
@@ -128,6 +132,18 @@ def test_the_description_is_complete(keyed: RunningApi) -> None:
         assert all("description" in one for one in one.get("parameters", ())), path
     references = {part.split('"')[0] for part in orjson.dumps(told).decode().split('"#/components/schemas/')[1:]}
     assert references <= set(told["components"]["schemas"])
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_runs_its_own_script_only(keyed: RunningApi) -> None:
+    page = keyed.client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert not re.search(r"(https?:)?//[a-z]|innerHTML|\bon[a-z]+=", page.text)
+    for kind in ("script", "style"):
+        (text,) = re.findall(f"<{kind}>(.*?)</{kind}>", page.text, re.DOTALL)
+        digest = b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert keyed.client.get("/livez").headers["content-security-policy"].startswith("default-src 'none'")
 
 
 def test_reads_are_what_the_description_says(api: RunningApi) -> None:
