@@ -128,15 +128,25 @@ class RootCauseAnalyst:
         report = explain(replace(inputs, priors=trouble.priors, ranker=usual.ranker), self._config.report)
         return self._with_delay(report, times.end)
 
-    def grid(self, report: RootCauseReport) -> SeriesGrid:
-        """Return the telemetry that a report speaks of, with the minutes before it: what a figure of it shows.
+    def figure(self, incident: Incident | None, report: RootCauseReport) -> bytes:
+        """Return the evidence of a report's first cause as SVG, from the lake: small multiples along its path to the symptom.
 
         Raises:
             StateError: the lake is damaged.
         """
-        named = {service for cause in report.causes for service in (cause.service, *cause.path)} | {report.symptom} - {""}
-        start = report.window_start - timedelta(seconds=self._config.windows.before_s)
-        return self._telemetry.between(start, report.window_end, sorted(named))
+        from models.rca.figure import evidence_figure, usual_bounds
+
+        del incident  # a report names all that is drawn
+        services = tuple(dict.fromkeys(name for cause in report.causes[:1] for name in (cause.service, *cause.path)))
+        before = report.window_start - timedelta(seconds=self._config.windows.before_s)
+        grid = self._telemetry.between(before, report.window_end + self._step, services)
+        calm = self._telemetry.calm(shared_end(before), services)
+        bounds = usual_bounds(RootCauseRanker.fit(calm, self._graph_at(report.made_at))) if calm.time_us.size else {}
+        return evidence_figure(report, grid, bounds)
+
+    @property
+    def _step(self) -> timedelta:
+        return timedelta(seconds=self._config.telemetry.step_s)
 
     def _times(self, trouble: Trouble) -> _Times:
         config = self._config
@@ -164,7 +174,7 @@ class RootCauseAnalyst:
             grid = without(self._telemetry.calm(end, services), masked)
             if grid.time_us.size >= LEAST_SAMPLES:
                 made = _Usual(grid, RootCauseRanker.fit(grid, graph))
-                if end - moment_of_us(int(grid.time_us[-1])) <= timedelta(seconds=2 * self._config.telemetry.step_s):
+                if end - moment_of_us(int(grid.time_us[-1])) <= 2 * self._step:
                     self._keep(key, made)  # else rows may still be on their way
                 return made
         return None

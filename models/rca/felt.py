@@ -23,13 +23,13 @@ def felt_symptom(
     """Return the alerted service farthest on the callers' side whose latency or errors strayed; None where none did.
 
     Farthest = most alerted services are among those that it calls, directly or not; then the one alerted first. None, too, where
-    fewer than half of the alerted services lie below it: then the graph does not tell how the trouble spread.
+    no more than half of the alerted services lie below it: then the graph does not tell how the trouble spread.
     """
     strayed = {signal: _strayed(window, ranker, signal) for signal in get_args(FeltSignal)}
     earliest = sorted(alerted, key=lambda name: (alerted[name], name))[:MOST_CANDIDATES]
     below = {name: _alerted_below(graph, name, alerted) for name in earliest}
     for service in sorted(earliest, key=lambda name: -below[name]):
-        if 2 * below[service] < len(alerted):
+        if len(alerted) > 1 and 2 * below[service] <= len(alerted):
             return None
         signal = max(strayed, key=lambda one: strayed[one].get(service, 0.0))
         if strayed[signal].get(service, 0.0) > FELT_SPREADS:

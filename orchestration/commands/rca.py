@@ -1,5 +1,6 @@
 """The commands `aiops rca …`: which service began a trouble, how sure that is, and the evidence."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 rca_app = typer.Typer(help="Which service began a trouble, how sure that is, and the evidence.", no_args_is_help=True)
 Named = Annotated[str, typer.Argument(metavar="INCIDENT", help="id of an incident, or the beginning of one")]
 Again = Annotated[bool, typer.Option("--again", help="analyse anew from the lake; the stored analysis stays as it is")]
+Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="draw the first cause's evidence along its path")]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,14 +23,17 @@ def register(app: typer.Typer) -> None:
 
 
 @rca_app.command("explain")
-def explain(incident: Named, again: Again = False, as_json: AsJson = False) -> None:
+def explain(incident: Named, again: Again = False, plot: Plot = None, as_json: AsJson = False) -> None:
     """Tell why an incident came about: the newest stored analysis, or a new one where none is stored."""
     from datetime import UTC, datetime
 
     from orchestration.current_settings import settings_in_force
     from orchestration.pipeline import root_causes
 
-    found = root_causes.explained(settings_in_force(), incident, again, datetime.now(UTC))
+    settings = settings_in_force()
+    found = root_causes.explained(settings, incident, again, datetime.now(UTC))
+    if plot is not None:
+        root_causes.draw(settings, found.report, plot)
     if as_json:
         print_json(found)
         return
@@ -41,6 +46,7 @@ def ask(
     service: Annotated[str, typer.Option("--service", help="the service that is in trouble")],
     at: Annotated[str, typer.Option("--at", help="ISO 8601 time as of which to explain; nothing later is read")],
     minutes: Annotated[float, typer.Option("--minutes", min=1, max=1440, help="how long before that it began")] = 10.0,
+    plot: Plot = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell why a service was in trouble at a time, without an incident, from the telemetry in the lake."""
@@ -49,7 +55,10 @@ def ask(
 
     asked_at = moment("--at", at)
     assert asked_at is not None
-    found = root_causes.asked(settings_in_force(), service, asked_at, minutes)
+    settings = settings_in_force()
+    found = root_causes.asked(settings, service, asked_at, minutes)
+    if plot is not None:
+        root_causes.draw(settings, found.report, plot)
     if as_json:
         print_json(found)
         return

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
+from aiops.errors import ConfigurationError
 from aiops.incident import IncidentState
 from aiops.root_cause import RootCause, RootCauseReport
 from aiops.settings import Settings
@@ -57,6 +59,20 @@ def asked(settings: Settings, service: str, at: datetime, minutes: float) -> Exp
     """
     trouble = Trouble({service: at - timedelta(minutes=minutes)}, at)
     return Explained("", True, RootCauseAnalyst.of(settings).answer(trouble))
+
+
+def draw(settings: Settings, report: RootCauseReport, file: Path) -> None:
+    """Write the evidence of a report as SVG.
+
+    Raises:
+        ConfigurationError: the file is not called .svg, or its folder is not there.
+        StateError: the lake is damaged.
+    """
+    if file.suffix != ".svg":
+        raise ConfigurationError(f"--plot {file}: the drawing is SVG; give a name that ends in .svg")
+    if not file.absolute().parent.is_dir():
+        raise ConfigurationError(f"--plot {file}: the folder {file.parent} does not exist; make it first")
+    file.write_bytes(RootCauseAnalyst.of(settings).figure(None, report))
 
 
 def lines_of(report: RootCauseReport) -> Iterator[str]:

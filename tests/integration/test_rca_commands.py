@@ -87,3 +87,14 @@ def test_a_service_is_explained_without_an_incident(filled: Settings, capsys: py
     shown = printed(f"rca ask --service nobody --at {at}", capsys)
     assert "no telemetry of nobody between" in shown
     assert "What would decide it" in shown
+
+
+def test_the_evidence_is_drawn(filled: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "why.svg"
+    printed(f"rca explain inc-fresh --plot {file} --json", capsys)
+    drawing = file.read_text()
+    assert drawing.lstrip().startswith("<?xml")
+    assert "db" in drawing
+    for name, says in (("why.png", "ends in .svg"), ("no/why.svg", "does not exist")):
+        assert run(f"rca explain inc-fresh --plot {tmp_path / name}".split()) == 2
+        assert says in capsys.readouterr().err
