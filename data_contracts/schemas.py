@@ -291,28 +291,3 @@ DIRTY_TRUTH: Final = _schema(
     _field("kind", NAME, meaning="how the rows are bad"),
     _field("rows", pa.int64()),
 )
-
-VERDICTS: Final = _schema(
-    "verdicts",
-    2,
-    _field("given_at", TIMESTAMP),
-    _field("detection_id", NAME),
-    _field("right", pa.bool_(), meaning="worth a page; false = false alarm"),
-    _field("incident_id", NAME, nullable=True, meaning="whose verdict it was: all its rows are one word; null = given singly"),
-)
-
-DRIFT_CHECKS: Final = _schema(
-    "drift_checks",
-    1,
-    _field("checked_at", TIMESTAMP, meaning="wall clock"),
-    _field("check_id", NAME),
-    _field("at", TIMESTAMP, meaning="event time: rows served up to here were compared"),
-    _field("since", TIMESTAMP, meaning="start of the compared window"),
-    _field("model", NAME),
-    _field("model_version", NAME),
-    _field("checked", pa.bool_(), meaning="false = too little to compare; reason says what"),
-    _field("drifted", pa.bool_()),
-    _field("share", pa.float64(), range="0..1", meaning="of drifted columns"),
-    _field("reason", NAME),
-    _field("report", NAME, meaning="path of the HTML report, empty where there is none"),
-)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from aiops.errors import ContractError
 from data_contracts import schemas
 from data_contracts.character_schema import SERIES_CHARACTER
+from data_contracts.learning_schema import DRIFT_CHECKS, VERDICTS
 from data_contracts.season_schema import SEASONAL_BANDS
 
 
@@ -29,8 +30,8 @@ LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
     "incidents": LakeTable(schemas.INCIDENTS, "starts_at", expires=False),
     "deployments": LakeTable(schemas.DEPLOYMENTS, "deployed_at", expires=False),
     "drift_truth": LakeTable(schemas.DRIFT_TRUTH, "starts_at", expires=False),
-    "verdicts": LakeTable(schemas.VERDICTS, "given_at", expires=False),
-    "drift_checks": LakeTable(schemas.DRIFT_CHECKS, "checked_at"),
+    "verdicts": LakeTable(VERDICTS, "given_at", expires=False),
+    "drift_checks": LakeTable(DRIFT_CHECKS, "checked_at"),
     "changes": LakeTable(schemas.CHANGES, "at"),
     "edges": LakeTable(schemas.EDGES, "valid_from", partitioned=False, expires=False),
     "series_features": LakeTable(schemas.SERIES_FEATURES_TABLE, "event_timestamp"),

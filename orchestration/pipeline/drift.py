@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from aiops.errors import SourceError
 from aiops.settings import Settings
-from data_contracts.schemas import DRIFT_CHECKS
+from data_contracts.learning_schema import DRIFT_CHECKS
 from models.audit import CHAMPION
 from models.drift import DriftPolicy, DriftReport, mask_incidents, measure_drift
 from orchestration.pipeline.reference import load_reference

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from aiops.errors import ContractError
-from data_contracts.schemas import DETECTIONS, VERDICTS
+from data_contracts.learning_schema import VERDICTS
+from data_contracts.schemas import DETECTIONS
 from orchestration.workspace import Workspace
 
 

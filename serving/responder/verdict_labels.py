@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from aiops.feedback.facts import Judged
 from aiops.feedback.labels import KIND, detections_of, label_of
-from data_contracts.schemas import INCIDENTS, VERDICTS
+from data_contracts.learning_schema import VERDICTS
+from data_contracts.schemas import INCIDENTS
 from serving.lake import Lake
 
 _SCHEMAS: Final = {"incidents": (INCIDENTS, "verdict"), "verdicts": (VERDICTS, "incident")}

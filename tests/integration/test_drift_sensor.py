@@ -13,7 +13,8 @@ from checks.small_lake import DAY, STEP_S, filled
 
 from aiops.settings import Settings
 from aiops.simulator.config import DriftSpec, SimulationConfig
-from data_contracts.schemas import DRIFT_CHECKS, SERVED, SERVICE_FEATURES, VERDICTS
+from data_contracts.learning_schema import DRIFT_CHECKS, VERDICTS
+from data_contracts.schemas import SERVED, SERVICE_FEATURES
 from models.audit import CHAMPION, Change
 from orchestration.pipeline.drift import WATCHED, latest_check, measure
 from orchestration.pipeline.training import train_candidate

@@ -11,7 +11,8 @@ from checks.service_frames import START, history
 from aiops.incident_labels import each_once
 from aiops.labels import horizon_labels
 from aiops.settings import Settings
-from data_contracts.schemas import DETECTIONS, INCIDENTS, SERVICE_FEATURES, TIMESTAMP, VERDICTS
+from data_contracts.learning_schema import VERDICTS
+from data_contracts.schemas import DETECTIONS, INCIDENTS, SERVICE_FEATURES, TIMESTAMP
 from models.detectors.isolation_forest import ForestConfig
 from models.ensemble_training import EnsembleConfig, train_service_ensemble
 from models.service_rows import rows_of
