@@ -18,6 +18,8 @@ from serving.root_cause import RootCauseAnalyst
 PRIORS: Final = "priors"
 MOST_MASKED: Final = 200
 MOST_EVIDENCE: Final = 4
+TOLD_FROM: Final = 0.02
+"""Probability from which a cause behind the first one is told with its evidence."""
 _OVER: Final = frozenset({IncidentState.RESOLVED, IncidentState.MERGED})
 
 
@@ -78,7 +80,7 @@ def draw(settings: Settings, report: RootCauseReport, file: Path) -> None:
 def lines_of(report: RootCauseReport) -> Iterator[str]:
     """Yield what a report says of its causes, in words, one line each; the table of causes is not repeated."""
     for cause in report.causes:
-        if cause.evidence or cause.changes:
+        if cause is report.causes[0] or cause.probability >= TOLD_FROM:
             yield from _cause_lines(cause)
     if report.would_decide:
         yield "What would decide it:"
@@ -96,7 +98,7 @@ def _cause_lines(cause: RootCause) -> Iterator[str]:
         yield f"  changed: {change.kind} at {change.at:%Y-%m-%d %H:%M:%S}Z{what}"
 
 
-def rows_of(report: RootCauseReport) -> list[tuple[str, float, str]]:
+def rows_of(report: RootCauseReport) -> list[tuple[str, str, str]]:
     """Return (service, probability, since) of the causes; the last row is that of none of them."""
-    found = [(one.service, one.probability, f"{one.onset:%H:%M:%S}" if one.onset else "–") for one in report.causes]
-    return [*found, ("none of them", report.none_probability, "–")] if found else []
+    found = [(one.service, f"{one.probability:.1%}", f"{one.onset:%H:%M:%S}" if one.onset else "–") for one in report.causes]
+    return [*found, ("none of them", f"{report.none_probability:.1%}", "–")] if found else []
