@@ -103,4 +103,5 @@ class AlertIntake:
         accepted, refused = len(received.alerts), len(received.refused)
         self._alerts.labels(source, "accepted").inc(accepted)
         self._alerts.labels(source, "refused").inc(refused)
+        self._alerts.labels(source, "truncated").inc(received.truncated)
         return answer(AlertsTaken(accepted, accepted - new, received.refused, received.truncated), 202)

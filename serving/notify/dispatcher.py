@@ -10,6 +10,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -87,19 +88,13 @@ class Dispatcher:
             return dict(self._counts)
 
     def run(self, stop: threading.Event) -> None:
-        """Send until `stop` is set; a database that does not answer is waited for. Any other error ends all channels."""
-        broken: list[BaseException] = []
-        threads = [
-            threading.Thread(target=self._worker, args=(name, stop, broken), name=f"notify-{name}") for name in self._channels
-        ]
-        for thread in threads:
-            thread.start()
-        while not stop.wait(_HOUSEKEEPING_S):
-            self._guarded(self.fail_unaddressed)
-        for thread in threads:
-            thread.join()
-        if broken:
-            raise broken[0]
+        """Send until `stop` is set; a database that does not answer is waited for, any other error ends all and is raised."""
+        with ThreadPoolExecutor(max(1, len(self._channels)), "notify") as pool:
+            workers = [pool.submit(self._worker, name, stop) for name in self._channels]
+            while not stop.wait(_HOUSEKEEPING_S):
+                self._guarded(self.fail_unaddressed)
+        for worker in workers:
+            worker.result()
 
     def step(self, name: str) -> bool:
         """Send at most one message of a channel; return whether there was anything to do.
@@ -126,15 +121,13 @@ class Dispatcher:
                 count += self._fail(message, message.attempts, now, "channel is not configured")
         return count
 
-    def _worker(self, name: str, stop: threading.Event, broken: list[BaseException]) -> None:
+    def _worker(self, name: str, stop: threading.Event) -> None:
         try:
             while not stop.is_set():
                 if not self._guarded(lambda: self.step(name)):
                     stop.wait(self._config.poll_s)
-        except BaseException as error:
-            broken.append(error)
+        finally:
             stop.set()
-            raise
 
     @staticmethod
     def _guarded(work: Callable[[], int]) -> int:

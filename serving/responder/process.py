@@ -26,6 +26,7 @@ from serving.lake import Lake
 from serving.notify.channels import channels_of, escalation_names
 from serving.notify.dispatcher import Dispatcher
 from serving.notify.escalation import Escalations
+from serving.notify.metrics import expose
 from serving.responder.analyses import Analyses, AnalysisParts
 from serving.responder.clock import DeskClock
 from serving.responder.desk import Desk, Step
@@ -92,9 +93,8 @@ class ResponderProcess:
         analyses = Analyses(
             AnalysisParts(parts.store, parts.analyst, audience_of(self._settings), self._metrics, parts.clock.now)
         )
-        loop = self._loop(parts, lambda step: analyses.see(step.outcome.incidents))
+        loop = self._loop(parts, analyses.see)
         loop.begin()
-        analyses.begin_with(parts.desk.open_incidents())
         server = self._server(parts, loop)
         server.start()
         stack.callback(server.stop)
@@ -145,7 +145,9 @@ class ResponderProcess:
             stack.callback(channel.close)
         after_s = responder.escalate_after_min * 60
         escalations = Escalations(parts.store, escalation_names(responder), after_s, parts.clock.now)
-        return Dispatcher(parts.store, channels, lambda: datetime.now(UTC), escalations)
+        dispatcher = Dispatcher(parts.store, channels, lambda: datetime.now(UTC), escalations)
+        expose(dispatcher.counts, self._metrics.registry)
+        return dispatcher
 
     def _upkeep(self, parts: _Parts) -> Upkeep:
         retention = timedelta(days=self._settings.responder.retention_days)

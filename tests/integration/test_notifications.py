@@ -3,7 +3,10 @@
 import hashlib
 import hmac
 import json
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from aiops.alert import Severity
@@ -26,6 +30,7 @@ from serving.notify.delivery import Channel, Poster
 from serving.notify.dispatcher import DispatchConfig, Dispatcher
 from serving.notify.escalation import Escalations
 from serving.notify.messages import change_messages, messages_for, update_messages
+from serving.notify.metrics import expose
 from serving.notify.webhook import WebhookChannel
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -246,6 +251,49 @@ def test_a_killed_dispatcher_resumes_after_its_lease_and_another_waits_for_it(st
     assert ("page", "delivered") in states(store, "inc-1")
 
 
+KILLED = """
+import sys
+from datetime import UTC, datetime
+from serving.incident_store.store import IncidentStore
+from serving.notify.delivery import Poster
+from serving.notify.dispatcher import Dispatcher
+from serving.notify.escalation import Escalations
+from serving.notify.webhook import WebhookChannel
+at = datetime.fromisoformat(sys.argv[3])
+store = IncidentStore.open(sys.argv[1])
+channel = WebhookChannel("webhook", Poster("responder.webhook_url", sys.argv[2], 60.0), None, lambda: at)
+Dispatcher(store, [channel], lambda: at, Escalations(store, ["webhook"], 900.0, lambda: at)).step("webhook")
+"""
+
+
+def test_kill_9_while_the_receiver_holds_the_request(store: IncidentStore, receiver: Receiver, tmp_path: Path) -> None:
+    clock = Clock()
+    incident = paged("inc-1", store)
+    receiver.script = [("hang", {})]
+    told = [f"sqlite:///{tmp_path / 'incidents.db'}", f"{receiver.url}/webhook", START.isoformat()]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, *told])
+    while not receiver.requests:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    moved(incident, IncidentState.RESOLVED, store, START)
+    sender = dispatcher(store, [hook(receiver, clock)], clock)
+    assert drain(sender) == 0
+    clock.pass_s(60)
+    drain(sender)
+    assert receiver.events() == [("inc-1", "page"), ("inc-1", "resolved")]
+    assert len({headers["idempotency-key"] for _, headers, _ in receiver.requests}) == 2
+
+
+def test_a_fault_of_one_channel_ends_all_and_is_raised(store: IncidentStore, receiver: Receiver) -> None:
+    clock = Clock()
+    paged("inc-1", store)
+    sender = dispatcher(store, [DiesAfterSending(hook(receiver, clock)), hook(receiver, clock, name="other")], clock)
+    with pytest.raises(_Killed):
+        sender.run(threading.Event())
+
+
 def test_two_dispatchers_share_the_work(store: IncidentStore, receiver: Receiver) -> None:
     clock = Clock()
     for number in range(12):
@@ -344,4 +392,7 @@ def test_all_configured_channels_hear_of_it_by_threads_of_their_own(store: Incid
         ("resolve", "inc-1"),
     ]
     assert "resolved by ada" in by_path["/slack"][1]["text"]
+    registry = CollectorRegistry()
+    expose(sender.counts, registry)
+    assert registry.get_sample_value("aiops_notifications_total", {"channel": "slack", "outcome": "delivered"}) == 2
     assert {message.state for message in store.messages("inc-2")} == {MessageState.FAILED}
