@@ -33,8 +33,32 @@ def words_of(metric: str) -> str:
     words = base_name(metric).split("_")
     if len(words) > 1 and words[-1].lower() in _UNITS and words[-1].lower() != "utilization":
         words = words[:-1]
+    callee = call_to(metric)
+    return " ".join(word for word in words if word) + (f" to {callee}" if callee else "")
+
+
+def call_to(metric: str) -> str:
+    """Return the callee of a metric of calls; "" of any other.
+
+    >>> call_to('call_latency_ms{callee="db"}')
+    'db'
+    """
     callee = _CALLEE.search(metric)
-    return " ".join(word for word in words if word) + (f" to {callee.group(1)}" if callee else "")
+    return callee.group(1) if callee else ""
+
+
+def shown(metric: str) -> tuple[float, str]:
+    """Return what a value is multiplied with to be shown, and its unit; "" = unknown.
+
+    >>> shown("cpu_utilization"), shown("latency_p99_ms")
+    ((100.0, '%'), (1.0, 'ms'))
+    """
+    unit = _unit(metric)
+    return (100.0, "%") if unit == "ratio" else (1.0, unit)
+
+
+def _unit(metric: str) -> str:
+    return spec_of(metric).unit or _UNITS.get(base_name(metric).lower().rpartition("_")[2], "")
 
 
 def amount(metric: str, value: float) -> str:
@@ -43,7 +67,7 @@ def amount(metric: str, value: float) -> str:
     >>> amount("latency_p99_ms", 840.2), amount("cpu_utilization", 0.314), amount("requests_per_second", 12.0)
     ('840 ms', '31 %', '12/s')
     """
-    unit = spec_of(metric).unit or _UNITS.get(base_name(metric).lower().rpartition("_")[2], "")
+    unit = _unit(metric)
     if not math.isfinite(value):
         return "unknown"
     if unit == "ratio":

@@ -1,14 +1,15 @@
 """Causes in plain words: what strayed, how far, since when, on which way to the symptom, after which change."""
 
+from datetime import datetime
 from typing import Final
 
 import numpy as np
 
 from aiops.root_cause import CauseEvidence, ChangeEvent, RootCause
+from data_contracts.metrics import spec_of
 from models.rca.change_evidence import ChangeConfig
 from models.rca.metric_words import amount, words_of
-from models.rca.ranking import Evidence
-from models.rca.timing import NEVER
+from models.rca.ranking import BEYOND, Evidence
 from models.rca.weighing import Weighed, moment
 
 MOST_CHANGES: Final = 3
@@ -56,13 +57,22 @@ def _before_symptom(weighed: Weighed, place: int) -> str:
     service, symptom = weighed.services[place], weighed.symptom
     if not symptom or service == symptom or symptom not in weighed.services:
         return ""
-    mine, felt = int(weighed.onset[place]), int(weighed.onset[weighed.services.index(symptom)])
-    if NEVER in (mine, felt):
+    mine, felt = weighed.onset_at(place), _felt_since(weighed)
+    if mine is None or felt is None:
         return ""
-    gap_s = round((int(weighed.time_us[felt]) - int(weighed.time_us[mine])) / 1e6)
+    gap_s = round((felt - mine).total_seconds())
     if not gap_s:
         return f", together with {symptom}"
     return f", {span(abs(gap_s))} {'before' if gap_s > 0 else 'after'} {symptom}"
+
+
+def _felt_since(weighed: Weighed) -> datetime | None:
+    """Return when latency or errors of the symptom strayed, the surest of them; else its strongest evidence."""
+    ranked = weighed.ranked.get(weighed.symptom)
+    for one in ranked.evidence if ranked else ():
+        if spec_of(one.metric).signal in ("latency", "errors") and one.excess > BEYOND:
+            return moment(one.since_us)
+    return weighed.onset_at(weighed.services.index(weighed.symptom))
 
 
 def span(seconds: int) -> str:
