@@ -10,7 +10,10 @@ from aiops.graph import ServiceGraph
 from aiops.root_cause import ChangeEvent
 from aiops.settings import Settings
 from aiops.simulator.config import SimulationConfig
+from orchestration.loop.prepare import write_truth
+from orchestration.loop.scenario import recorded
 from orchestration.pipeline.ingest import ingest_truth
+from orchestration.pipeline.timeline import Timeline
 from orchestration.workspace import Workspace
 from serving.changes import changes_are_recorded, read_changes, write_changes
 from serving.lake import Lake
@@ -67,6 +70,20 @@ def test_deployments_of_a_simulation_reach_the_lake_without_their_truth(home: Pa
     assert len({one.change_id for one in found}) == told.num_rows == truth.num_rows
     assert space.lake.count("deployments") == 0
     assert space.graph().calls() == ServiceGraph.from_edges(source.edges()).calls()
+
+
+def test_a_replayed_story_moves_changes_with_its_incidents(home: Path) -> None:
+    config = SimulationConfig(hours=48, incidents_per_day=8, deployments_per_day=6.0)
+    scenario, space = recorded(SimulatedSource(config, 0.5)), Workspace.open(Settings(home=home))
+    split = scenario.split
+    line = Timeline("simulate", NOON, split.replay_start, NOON)
+    write_truth(space, scenario, line)
+    moved = split.replay_start.replace(tzinfo=UTC) - NOON
+    expected = [row["deployed_at"] - moved for row in scenario.source.simulation.deployments().to_pylist()]  # type: ignore[attr-defined]
+    assert [one.at for one in read_changes(space.lake, None, None, None)] == expected
+    assert min(expected) < NOON < max(expected)
+    starts = sorted(row["starts_at"] - moved for row in scenario.source.incidents().to_pylist())
+    assert sorted(space.lake.read("incidents")["starts_at"].to_pylist()) == starts
 
 
 def test_the_id_is_the_content() -> None:
