@@ -125,7 +125,8 @@ def test_probes_metrics_and_the_description(service: Service) -> None:
     assert "aiops_scoring_seconds_bucket" in metrics
     assert "bentoml_service_request_total" in metrics
     description = httpx.get(f"{service.url}/docs.json").json()
-    assert set(description["paths"]) == {"/score", "/predict_incident", "/explain", "/season", "/livez", "/readyz", "/metrics"}
+    paths = {"/score", "/predict_incident", "/explain", "/season", "/root_cause", "/livez", "/readyz", "/metrics"}
+    assert set(description["paths"]) == paths
     row = description["components"]["schemas"]["Row"]
     assert set(SERVICE_FEATURES) < set(row["properties"])
 
