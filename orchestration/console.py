@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 _ERR = Console(stderr=True, highlight=False)
-_OUT = Console(highlight=False)
+_WIDTH = 160
+"""Columns of what is printed into a file or a pipe."""
 _STARTED = time.monotonic()
 
 
@@ -67,7 +68,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_text(cell) for cell in row))
-    _OUT.print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH).print(table)
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:

@@ -61,6 +61,14 @@ def consumer(settings: Settings) -> ChildSpec:
     )
 
 
+def responder(settings: Settings) -> ChildSpec:
+    """Return the responder: alerts become incidents with root causes, people are told; HTTP API on the scorer's host."""
+    url = f"http://{LOOPBACK}:{settings.responder.port}"
+    return ChildSpec(
+        "responder", ("-m", "serving.responder"), environment(settings), f"{url}/readyz", url, ready_within_s=90, needed=True
+    )
+
+
 def mlflow_server(settings: Settings) -> ChildSpec:
     """Return the MLflow server over the registry's own database."""
     url = f"http://{LOOPBACK}:{settings.up.mlflow_port}"

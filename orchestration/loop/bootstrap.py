@@ -48,6 +48,7 @@ def refuse_taken_ports(settings: Settings) -> None:
         "serving.http_port": settings.serving.http_port,
         "serving.grpc_port": settings.serving.grpc_port,
         "consumer.metrics_port": settings.consumer.metrics_port,
+        "responder.port": settings.responder.port,
         "up.mlflow_port": settings.up.mlflow_port,
         "up.dagster_port": settings.up.dagster_port,
     }
@@ -109,10 +110,11 @@ class _Suite:
         if self._stop.is_set():
             return
         settings = self._settings
-        self._say("starting MLflow, Dagster, the scoring service and the consumer …")
+        self._say("starting MLflow, Dagster, the scoring service, the consumer and the responder …")
         self._supervisor.start(
             services.scorer(settings, champion),
             services.consumer(settings),
+            services.responder(settings),
             services.mlflow_server(settings),
             services.dagster_webserver(settings),
             services.dagster_daemon(settings),

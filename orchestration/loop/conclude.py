@@ -10,11 +10,13 @@ from aiops.types import HistorySplit
 from models.catalog import TRAINED
 from orchestration.loop import figures
 from orchestration.loop.evaluate import Findings, Outputs, find_incidents, predictor_figures
+from orchestration.loop.opened import opened_incidents
 from orchestration.loop.report import Figure, write_report
-from orchestration.loop.result import DriftFigures, LatencyFigures, ModelLine, RequestFigures, RunResult
+from orchestration.loop.result import DriftFigures, LatencyFigures, ModelLine, RequestFigures, ResponderFigures, RunResult
 from orchestration.loop.run import Story
 from orchestration.pipeline.deployment import current_version
 from orchestration.workspace import Workspace
+from serving.incident_store.store import IncidentStore
 
 SHOWN_METRICS = 5
 
@@ -35,12 +37,15 @@ def conclude(workspace: Workspace, story: Story, split: HistorySplit, head: tupl
 def _outputs(workspace: Workspace, split: HistorySplit) -> Outputs:
     lake, start, end = workspace.lake, split.replay_start, split.replay_end
     incidents = lake.read("incidents", start, end)
+    with IncidentStore.open(workspace.settings.incident_store_url) as store:
+        opened = opened_incidents(store, start)
     return Outputs(
         lake.read("detections", start, end).to_pandas(),
         lake.read("predictions", start, end).to_pandas(),
         lake.read("service_features", start, end),
         incidents,
         workspace.graph(),
+        opened,
     )
 
 
@@ -58,7 +63,7 @@ def _result(
         points_warmup=counts.get("points_warmup", 0),
         rows_rejected=counts.get("points_rejected", 0),
         detections=int(outputs.detections.loc[outputs.detections["anomalous"], "detection_id"].nunique()),
-        incidents=len(findings.opened),
+        incidents=len(outputs.opened),
         predictor=predictor_figures(outputs, lines),
         models=tuple(_model_lines(workspace)),
         swaps=story.swaps,
@@ -73,10 +78,19 @@ def _result(
         incidents_foreseen=sum(line.foreseen_min is not None for line in lines),
         false_incidents=findings.false,
         incident_lines=lines,
+        responder=_responder_figures(outputs, findings),
         requests=RequestFigures(story.sent, story.failed),
         gate=tuple(story.gate),
         stages_s={title: round(seconds, 1) for title, seconds in story.stages_s.items()},
         report=str(report),
+    )
+
+
+def _responder_figures(outputs: Outputs, findings: Findings) -> ResponderFigures:
+    roots, opened = findings.roots, outputs.opened
+    alerts, paged = sum(one.alerts for one in opened), sum(one.paged for one in opened)
+    return ResponderFigures(
+        alerts, paged, findings.false_pages, roots.judged, roots.first, roots.among_three, roots.alerted_first
     )
 
 

@@ -1,5 +1,6 @@
 """What the replay's outputs are worth against the labels: incidents detected and foreseen, the predictor beside its baselines."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -7,37 +8,38 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from aiops.correlate import Finding, OpenedIncident, correlate
 from aiops.graph import ServiceGraph
 from aiops.labels import horizon_labels
 from models.evaluation import average_precision, precision_recall, trend_to_limit
 from models.page_budget import PageBudget, PageCounter
 from models.service_rows import rows_of
 from models.truth import prediction_truth
+from orchestration.loop.opened import OpenedIncident, RootFigures, near, root_figures
 from orchestration.loop.result import IncidentLine, PredictorFigures
 
 FORESEEABLE_MIN = 60
-AFTERMATH = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What one replay left: pandas tables in the lake's schemas, UTC times."""
+    """What one replay left: pandas tables in the lake's schemas, UTC times; `opened` by the responder."""
 
     detections: pd.DataFrame
     predictions: pd.DataFrame
     features: pa.Table
     incidents: pa.Table
     graph: ServiceGraph
+    opened: tuple[OpenedIncident, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Incidents opened by the suite, each labelled incident with what was said of it, and how many opened without a label."""
+    """Each labelled incident with what was said of it; how many were opened, and paged, without one; how well roots were named."""
 
-    opened: tuple[OpenedIncident, ...]
     lines: tuple[IncidentLine, ...]
     false: int
+    false_pages: int
+    roots: RootFigures
 
 
 def newest_revision(detections: pd.DataFrame) -> pd.DataFrame:
@@ -46,27 +48,35 @@ def newest_revision(detections: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_incidents(outputs: Outputs) -> Findings:
-    """Match what was detected and foreseen with the labels."""
+    """Match what was detected, foreseen and opened with the labels."""
     anomalous = newest_revision(outputs.detections)
     anomalous = anomalous[anomalous["anomalous"]]
-    columns = anomalous[["detection_id", "timestamp", "service"]].itertuples(index=False)
-    opened = correlate((Finding(str(i), t.to_pydatetime(), str(s)) for i, t, s in columns), outputs.graph)
     labels = outputs.incidents.to_pylist()
-    lines = tuple(_line(label, anomalous, outputs) for label in labels)
-    false = sum(not any(_overlaps(incident, label) for label in labels) for incident in opened)
-    return Findings(tuple(opened), lines, false)
+    found = dict(_found(outputs, labels))
+    lines = tuple(_line(label, anomalous, outputs, found.get(str(label["incident_id"]))) for label in labels)
+    false = [incident for incident in outputs.opened if not any(incident.overlaps(label) for label in labels)]
+    roots = root_figures(found, {str(label["incident_id"]): str(label["service"]) for label in labels})
+    return Findings(lines, len(false), sum(incident.paged for incident in false), roots)
 
 
-def _line(label: dict[str, object], anomalous: pd.DataFrame, outputs: Outputs) -> IncidentLine:
+def _found(outputs: Outputs, labels: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, OpenedIncident]]:
+    """Yield each labelled incident that was opened, with the first incident about it."""
+    for label in labels:
+        first = next((one for one in outputs.opened if one.touches(label, outputs.graph)), None)
+        if first is not None:
+            yield str(label["incident_id"]), first
+
+
+def _line(label: Mapping[str, object], anomalous: pd.DataFrame, outputs: Outputs, opened: OpenedIncident | None) -> IncidentLine:
     service, onset, starts, ends = (label[name] for name in ("service", "onset_at", "starts_at", "ends_at"))
     assert isinstance(service, str)
     assert isinstance(onset, datetime)
     assert isinstance(starts, datetime)
     assert isinstance(ends, datetime)
-    near = {service, *outputs.graph.callers(service), *outputs.graph.callees(service)}
-    seen = anomalous[anomalous["service"].isin(near) & anomalous["timestamp"].between(starts, ends)]
+    seen = anomalous[anomalous["service"].isin(near(service, outputs.graph)) & anomalous["timestamp"].between(starts, ends)]
     pages = outputs.predictions[(outputs.predictions["service"] == service) & outputs.predictions["alarm"]]
     pages = pages[pages["timestamp"].between(starts - timedelta(minutes=FORESEEABLE_MIN), starts, inclusive="left")]
+    causes = () if opened is None else opened.causes
     return IncidentLine(
         str(label["incident_id"]),
         service,
@@ -74,18 +84,13 @@ def _line(label: dict[str, object], anomalous: pd.DataFrame, outputs: Outputs) -
         starts,
         _minutes(starts - pages["timestamp"].min()) if len(pages) and onset < starts else None,
         _minutes(seen["timestamp"].min() - starts) if len(seen) else None,
+        "" if opened is None else opened.incident_id,
+        causes.index(service) + 1 if service in causes else None,
     )
 
 
 def _minutes(span: timedelta) -> float:
     return span.total_seconds() / 60
-
-
-def _overlaps(incident: OpenedIncident, label: dict[str, object]) -> bool:
-    onset, ends = label["onset_at"], label["ends_at"]
-    assert isinstance(onset, datetime)
-    assert isinstance(ends, datetime)
-    return incident.opened_at <= ends + AFTERMATH and incident.last_at >= onset
 
 
 def predictor_figures(outputs: Outputs, lines: tuple[IncidentLine, ...]) -> PredictorFigures:

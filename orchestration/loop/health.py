@@ -47,6 +47,7 @@ def ask(settings: Settings) -> StatusReport:
         services.dagster_webserver(settings),
         services.scorer(settings),
         services.consumer(settings),
+        services.responder(settings),
     )
     others = (Health(spec.name, spec.show_url, answers(spec.ready_url)) for spec in specs)
     silent = _silent(read_running(settings.root), {spec.name for spec in specs})

@@ -1,4 +1,4 @@
-"""The live half of a run: broker, scoring service and consumer as real processes, a replay into them, a load beside it."""
+"""The live half of a run: broker, scoring service, consumer and responder as processes, a replay into them, a load beside it."""
 
 import socket
 import threading
@@ -24,6 +24,8 @@ from serving.broker import EmbeddedBroker, connect
 
 DRAIN_S = 180.0
 PACE_OFFSETS = 4
+EVENT_SETTLE_S = 120.0
+"""Event time by which partitions may be apart in a replay: an alert that comes later is taken as of now."""
 
 
 def with_free_ports(settings: Settings) -> Settings:
@@ -31,7 +33,8 @@ def with_free_ports(settings: Settings) -> Settings:
     broker = settings.broker.model_copy(update={"port": _free_port()})
     serving = settings.serving.model_copy(update={"http_port": _free_port(), "grpc_port": _free_port(), "served_flush_s": 0.5})
     consumer = settings.consumer.model_copy(update={"metrics_port": _free_port(), "archive_every_s": 1.0})
-    return settings.model_copy(update={"broker": broker, "serving": serving, "consumer": consumer})
+    responder = settings.responder.model_copy(update={"port": _free_port(), "clock": "event", "settle_s": EVENT_SETTLE_S})
+    return settings.model_copy(update={"broker": broker, "serving": serving, "consumer": consumer, "responder": responder})
 
 
 def _free_port() -> int:
@@ -41,7 +44,7 @@ def _free_port() -> int:
 
 
 class LiveLoop:
-    """Broker, service and consumer while a run lasts; a context manager that ends them in order."""
+    """Broker, scoring service, consumer and responder while a run lasts; a context manager that ends them in order."""
 
     def __init__(self, workspace: Workspace, say: Callable[[str], None]) -> None:
         self._settings = workspace.settings
@@ -56,7 +59,7 @@ class LiveLoop:
             if self._settings.broker.url is None:
                 self._broker.start()
             self._children.start(services.scorer(self._settings, self._champion))
-            self._children.start(services.consumer(self._settings))
+            self._children.start(services.consumer(self._settings), services.responder(self._settings))
         except BaseException:
             self._end()
             raise

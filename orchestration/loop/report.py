@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from orchestration.loop.result import RunResult
+from orchestration.loop.result import ResponderFigures, RunResult
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:1150px;margin:2rem auto;padding:0 1rem;color:#24292f}
@@ -89,7 +89,9 @@ def summary_rows(result: RunResult) -> list[tuple[str, str]]:
         ("points in = scored + warm-up + rejected", _sum_text(result)),
         ("rejected by reason", reasons or "none"),
         ("anomalous detections", f"{result.detections:,}"),
-        ("incidents opened (of which without a label)", f"{result.incidents} ({result.false_incidents})"),
+        ("incidents opened / paged (of which without a label)", _incidents_text(result)),
+        ("alerts in them", f"{result.responder.alerts:,}"),
+        ("root named first / among three (the first alert's service)", _roots_text(result.responder)),
         ("predictor PR-AUC, 60 min", f"{_num(predictor.pr_auc)} {baselines}"),
         ("mean lead of foreseen incidents", f"{_num(predictor.lead_min)} min"),
         ("false pages a day per service", _num(predictor.false_pages_per_service_day)),
@@ -103,7 +105,15 @@ def summary_rows(result: RunResult) -> list[tuple[str, str]]:
     return [*rows, ("predictor", predictor.reason)] if predictor.reason else rows
 
 
-INCIDENT_COLUMNS = ("incident", "service", "kind", "starts at", "foreseen, min before", "detected, min after the start")
+INCIDENT_COLUMNS = (
+    "incident",
+    "service",
+    "kind",
+    "starts at",
+    "foreseen, min before",
+    "detected, min after the start",
+    "root ranked",
+)
 
 
 def incident_rows(result: RunResult) -> list[tuple[str, ...]]:
@@ -116,9 +126,20 @@ def incident_rows(result: RunResult) -> list[tuple[str, ...]]:
             f"{line.starts_at:%Y-%m-%d %H:%M}",
             _num(line.foreseen_min),
             _num(line.detected_min),
+            "–" if line.root_rank is None else str(line.root_rank),
         )
         for line in result.incident_lines
     ]
+
+
+def _incidents_text(result: RunResult) -> str:
+    return f"{result.incidents} ({result.false_incidents}) / {result.responder.paged} ({result.responder.false_pages})"
+
+
+def _roots_text(found: ResponderFigures) -> str:
+    if not found.judged:
+        return "no labelled incident was analysed"
+    return f"{found.root_first} / {found.root_among_three} of {found.judged} ({found.alerted_first})"
 
 
 def _sum_text(result: RunResult) -> str:

@@ -60,7 +60,11 @@ class RequestFigures:
 
 @dataclass(frozen=True, slots=True)
 class IncidentLine:
-    """One labelled incident of the replay and what the suite said of it."""
+    """One labelled incident of the replay and what the suite said of it.
+
+    `opened` is the id of the responder's incident about it, "" = none; `root_rank` the place of the true service among its
+    causes, 1 = first.
+    """
 
     incident_id: str
     service: str
@@ -68,6 +72,25 @@ class IncidentLine:
     starts_at: datetime
     foreseen_min: float | None
     detected_min: float | None
+    opened: str = ""
+    root_rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponderFigures:
+    """From alerts to incidents: alerts that incidents took in, incidents paged, and those of them without a label.
+
+    `judged`: labelled incidents with an analysis; of them, how often the true service was `root_first`, `root_among_three`, and
+    how often it was simply the one that alerted first.
+    """
+
+    alerts: int = 0
+    paged: int = 0
+    false_pages: int = 0
+    judged: int = 0
+    root_first: int = 0
+    root_among_three: int = 0
+    alerted_first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +113,12 @@ class RunResult:
     seconds: float
     history_points: int = 0
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
+    false_incidents: int = 0
     incidents_labelled: int = 0
     incidents_detected: int = 0
     incidents_foreseen: int = 0
-    false_incidents: int = 0
     incident_lines: tuple[IncidentLine, ...] = ()
+    responder: ResponderFigures = ResponderFigures()
     requests: RequestFigures = RequestFigures(0, 0)
     gate: tuple[str, ...] = ()
     stages_s: Mapping[str, float] = field(default_factory=dict)

@@ -97,7 +97,7 @@ class Run:
             self._prepare_history()
         with self._stage("train, judge, promote"):
             self._note_gate(run_training(self._workspace, self._scenario.split.history_end, self._say))
-        with self._stage("start broker, scoring service, consumer"):
+        with self._stage("start broker, scoring service, consumer, responder"):
             live = LiveLoop(self._workspace, self._say)
         with live:
             self._make_bands(self._scenario.split.replay_start)

@@ -25,6 +25,7 @@ from data_contracts.schemas import EDGES, INCIDENTS, SERVICE_FEATURES, SERVICE_F
 from orchestration import services
 from orchestration.loop.evaluate import Outputs, find_incidents, predictor_figures
 from orchestration.loop.metrics_page import MetricsPage
+from orchestration.loop.opened import OpenedIncident, RootFigures
 from orchestration.loop.parity import greatest_difference
 from orchestration.loop.report import Figure, write_report
 from orchestration.loop.result import (
@@ -76,9 +77,13 @@ def features(keys: list[tuple[str, datetime]]) -> pa.Table:
     return pa.table(kept)
 
 
-def outputs(found: pd.DataFrame, predicted: pd.DataFrame, truth: pa.Table) -> Outputs:
+def outputs(found: pd.DataFrame, predicted: pd.DataFrame, truth: pa.Table, *opened: OpenedIncident) -> Outputs:
     keys = [(str(s), t) for t, s in zip(predicted["timestamp"], predicted["service"], strict=True)]
-    return Outputs(found, predicted, features(keys), truth, GRAPH)
+    return Outputs(found, predicted, features(keys), truth, GRAPH, opened)
+
+
+def opened(name: str, begin: float, end: float, services: tuple[str, ...], *causes: str) -> OpenedIncident:
+    return OpenedIncident(name, at(begin), at(end), services, 3, True, services[0], causes, 0.5 if causes else None)
 
 
 def test_incidents_are_matched_with_their_labels() -> None:
@@ -96,7 +101,24 @@ def test_incidents_are_matched_with_their_labels() -> None:
         ("a", 40.0, 5.0),
         ("b", None, None),  # sudden: an alarm before it is luck
     ]
-    assert (len(findings.opened), findings.false) == (2, 1)
+
+
+def test_opened_incidents_are_matched_with_labels_by_time_and_calls() -> None:
+    truth = labels(
+        incident("a", "cart", 60, 120, 150), incident("b", "queue", 300, 300, 330), incident("c", "cart", 900, 900, 950)
+    )
+    found = (
+        opened("early", 10, 50, ("cart",), "cart"),  # over before its onset
+        opened("first", 125, 160, ("web",), "web", "cart"),
+        opened("second", 130, 160, ("cart",), "cart"),  # the first one about it counts
+        opened("other", 310, 320, ("web",), "web"),  # at the time of b, but of another application
+        opened("late", 350, 360, ("mail", "queue"), "queue", "mail"),
+        opened("unexplained", 905, 910, ("cart",)),
+    )
+    findings = find_incidents(outputs(detections(), predictions(), truth, *found))
+    assert [(line.opened, line.root_rank) for line in findings.lines] == [("first", 2), ("late", 1), ("unexplained", None)]
+    assert findings.false == 1, "only the one at another time than any label"
+    assert findings.roots == RootFigures(judged=2, first=1, among_three=2, alerted_first=0)
 
 
 def test_an_alarm_too_early_or_of_another_service_foresees_nothing() -> None:
@@ -107,7 +129,7 @@ def test_an_alarm_too_early_or_of_another_service_foresees_nothing() -> None:
 
 def test_nothing_found_is_nothing() -> None:
     findings = find_incidents(outputs(detections(), predictions(), labels()))
-    assert (findings.opened, findings.lines, findings.false) == ((), (), 0)
+    assert (findings.lines, findings.false, findings.roots.judged) == ((), 0, 0)
 
 
 def test_a_perfect_predictor_has_area_one_beside_its_base_rate() -> None:

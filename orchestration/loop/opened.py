@@ -1,0 +1,105 @@
+"""The incidents that the responder opened during a replay, as the report of a run needs them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from aiops.graph import ServiceGraph
+from aiops.incident import Incident, IncidentState
+from aiops.root_cause import RootCauseReport
+from serving.incident_store.records import IncidentFilter, PageRequest
+from serving.incident_store.store import IncidentStore
+
+AFTERMATH = timedelta(minutes=30)
+PAGE_ITEMS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedIncident:
+    """An incident with its newest analysis; `causes` the most probable first, `first` = the service that alerted first."""
+
+    incident_id: str
+    opened_at: datetime
+    last_at: datetime
+    services: tuple[str, ...]
+    alerts: int
+    paged: bool
+    first: str
+    causes: tuple[str, ...]
+    probability: float | None
+    explanation: str = ""
+
+    def touches(self, label: Mapping[str, object], graph: ServiceGraph) -> bool:
+        """Return whether a labelled incident (schema `INCIDENTS`) is what this one is about: near in time and by calls."""
+        return self.overlaps(label) and bool(near(str(label["service"]), graph) & set(self.services))
+
+    def overlaps(self, label: Mapping[str, object]) -> bool:
+        """Return whether it was open while a labelled incident built up, lasted or had just ended."""
+        onset, ends = label["onset_at"], label["ends_at"]
+        assert isinstance(onset, datetime)
+        assert isinstance(ends, datetime)
+        return self.opened_at <= ends + AFTERMATH and self.last_at >= onset
+
+
+@dataclass(frozen=True, slots=True)
+class RootFigures:
+    """Root causes of labelled incidents: how many were analysed, and how often the true service was first or among three.
+
+    `alerted_first` = how often it was the service that alerted first: the trivial rule.
+    """
+
+    judged: int
+    first: int
+    among_three: int
+    alerted_first: int
+
+
+def near(service: str, graph: ServiceGraph) -> set[str]:
+    """Return a service with its callers and callees."""
+    return {service, *graph.callers(service), *graph.callees(service)}
+
+
+def opened_incidents(store: IncidentStore, since: datetime) -> tuple[OpenedIncident, ...]:
+    """Return the incidents opened since a time, the oldest first; merged ones are part of those that they went on in."""
+    return tuple(sorted(_opened(store, since), key=lambda one: (one.opened_at, one.incident_id)))
+
+
+def _opened(store: IncidentStore, since: datetime) -> Iterator[OpenedIncident]:
+    wanted, cursor = IncidentFilter(since=since), ""
+    while True:
+        page = store.cases(wanted, PageRequest(PAGE_ITEMS, cursor))
+        for summary in page.items:
+            if summary.state is not IncidentState.MERGED:
+                case = store.case(summary.incident_id)
+                yield _as_opened(case.incident, case.report)
+        cursor = page.next_cursor
+        if not cursor:
+            return
+
+
+def _as_opened(incident: Incident, report: RootCauseReport | None) -> OpenedIncident:
+    causes = () if report is None else report.causes
+    last = max((alert.last_seen for alert in incident.alerts), default=incident.opened_at)
+    return OpenedIncident(
+        incident.incident_id,
+        incident.opened_at,
+        last,
+        incident.services,
+        incident.alert_count,
+        incident.notified_at is not None,
+        incident.anchor,
+        tuple(cause.service for cause in causes),
+        causes[0].probability if causes else None,
+        "" if report is None else report.statement,
+    )
+
+
+def root_figures(found: Mapping[str, OpenedIncident], roots: Mapping[str, str]) -> RootFigures:
+    """Return how well the analyses name the roots; `found` and `roots` are by the id of the labelled incident."""
+    judged = [(found[name], root) for name, root in roots.items() if name in found and found[name].causes]
+    return RootFigures(
+        len(judged),
+        sum(one.causes[0] == root for one, root in judged),
+        sum(root in one.causes[:3] for one, root in judged),
+        sum(one.first == root for one, root in judged),
+    )
