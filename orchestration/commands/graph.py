@@ -68,12 +68,12 @@ def show(
 @graph_app.command("import")
 def import_graph(
     edges: Annotated[Path | None, typer.Option("--edges", help="CSV or Parquet: caller, callee[, valid_from, valid_to]")] = None,
-    traces: Annotated[Path | None, typer.Option("--traces", help="spans: OTLP (.json, .jsonl, .pb), CSV or Parquet")] = None,
+    traces: Annotated[
+        Path | None, typer.Option("--traces", help="spans: OTLP (.json, .jsonl, .pb), CSV or Parquet; a file or folder")
+    ] = None,
     origin: Annotated[str, typer.Option(help="of --edges: configuration or table; the more trusted first")] = "configuration",
     at: Annotated[str | None, typer.Option("--at", help="ISO 8601; edges hold from then on, traces look up to then")] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="of CSV spans: trace=..,span=..,parent=..,service=..,time=..,peer=..")
-    ] = None,
+    columns: Annotated[str | None, typer.Option(help="of CSV spans: trace=,span=,parent=,service= (or pod=),time=,peer=")] = None,
     forget_after_h: Annotated[float, typer.Option(min=0.01, help="hours after which calls unseen in traces end")] = 168.0,
     as_json: AsJson = False,
 ) -> None:

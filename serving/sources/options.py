@@ -42,7 +42,10 @@ class ColumnMapping:
 
 @dataclass(frozen=True, slots=True)
 class SpanColumns:
-    """Which column of a table of spans is which; `parent` is empty for roots, `peer` and `time` may be absent from the file."""
+    """Which column of a table of spans is which; `parent` is empty for roots, `peer` and `time` may be absent from the file.
+
+    `pod` = the column of Kubernetes pods, in place of `service`: the service is the pod's name without its last two dash groups.
+    """
 
     trace: str = "trace_id"
     span: str = "span_id"
@@ -50,6 +53,7 @@ class SpanColumns:
     service: str = "service"
     peer: str = "peer"
     time: str = "time"
+    pod: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "SpanColumns":

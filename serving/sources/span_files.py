@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -18,20 +19,23 @@ from serving.sources.rows import read_epochs
 
 _BLOCK_BYTES: Final = 16 << 20
 """Of CSV: a hundred thousand spans or more. Two blocks are in memory, and parents are found that far away."""
+_ENDINGS: Final = (".csv", ".csv.gz", ".parquet", *JSON_ENDINGS, *PROTOBUF_ENDINGS)
+_POD_SUFFIX: Final = r"-[^-]*-[^-]*$"
 _UNREADABLE: Final = np.iinfo(np.int64).min
 
 
 def read_calls(path: Path, columns: SpanColumns | None = None) -> TraceCalls:
-    """Return the calls between services in a file of spans (.csv, .csv.gz, .parquet, .json, .jsonl, .ndjson, .pb, .binpb, .otlp).
+    """Return the calls between services in a file of spans, or in all such files below a folder, in order of their names.
 
     Args:
-        path: the file.
+        path: .csv, .csv.gz, .parquet, .json, .jsonl, .ndjson, .pb, .binpb or .otlp.
         columns: of a table; an OTLP export has its own names.
 
     Raises:
         SourceError: the file, or a column of it, cannot be read, or no span names its service.
     """
-    found = calls_in(_blocks_of(path, columns or SpanColumns()))
+    files = sorted(file for file in path.rglob("*") if file.name.endswith(_ENDINGS)) if path.is_dir() else [path]
+    found = calls_in(block for file in files for block in _blocks_of(file, columns or SpanColumns()))
     if found.counts.spans == found.counts.unnamed:
         raise SourceError(
             f"{path}: {found.counts.spans} spans, none with trace, span and service; check the columns, or that the export "
@@ -75,7 +79,7 @@ def _parquet(path: Path, columns: SpanColumns) -> Iterator[pa.Table]:
 
 
 def _wanted(names: list[str], columns: SpanColumns, path: Path) -> list[str]:
-    needed = [columns.trace, columns.span, columns.parent, columns.service]
+    needed = [columns.trace, columns.span, columns.parent, columns.pod or columns.service]
     missing = [name for name in needed if name not in names]
     if missing:
         raise SourceError(
@@ -86,8 +90,11 @@ def _wanted(names: list[str], columns: SpanColumns, path: Path) -> list[str]:
 
 
 def _spans(block: pa.Table, columns: SpanColumns) -> pa.Table:
-    given = {"trace_id": columns.trace, "span_id": columns.span, "parent_id": columns.parent, "service": columns.service}
+    given = {"trace_id": columns.trace, "span_id": columns.span, "parent_id": columns.parent}
+    given["service"] = columns.pod or columns.service
     cells: dict[str, Any] = {name: block[column].cast(pa.string()) for name, column in given.items()}
+    if columns.pod:
+        cells["service"] = pc.replace_substring_regex(cells["service"], _POD_SUFFIX, "")
     absent = pa.nulls(block.num_rows, pa.string())
     cells["peer"] = block[columns.peer].cast(pa.string()) if columns.peer in block.column_names else absent
     cells["at"] = pa.nulls(block.num_rows, TIMESTAMP)

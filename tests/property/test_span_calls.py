@@ -164,6 +164,17 @@ def test_all_formats_say_the_same(tmp_path: Path) -> None:
         assert found.counts == expected.counts, path
 
 
+def test_a_folder_of_files_with_pods_is_one_stream(tmp_path: Path) -> None:
+    pods = {"web": "web-5d4f-x1", "cart": "cart-7c9b-x2", "pay-service": "pay-service-66f-x3"}
+    for number, part in enumerate((MIXED[:3], MIXED[3:6])):
+        lines = [f"{one['trace_id']},{one['span_id']},{one['parent_id'] or ''},{pods[one['service']]}" for one in part]
+        (tmp_path / f"{number:02}_trace.csv").write_text("\n".join(["TraceID,SpanID,ParentID,PodName", *lines]))
+    (tmp_path / "notes.txt").write_text("none")
+    found = read_calls(tmp_path, SpanColumns.parse("trace=TraceID,span=SpanID,parent=ParentID,pod=PodName"))
+    assert weights(found.seen) == {("web", "cart"): 2.0, ("cart", "pay-service"): 1.0}
+    assert found.counts.orphans == 0, "a parent in the file before is found"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
