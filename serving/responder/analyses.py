@@ -15,6 +15,7 @@ from serving.incident_store.records import IncidentFilter, PageRequest
 from serving.incident_store.store import IncidentStore
 from serving.notify.messages import update_messages
 from serving.responder.analysis_times import AnalysisTimes
+from serving.responder.desk import Step
 from serving.responder.metrics import ResponderMetrics
 from serving.responder.turn import Audience
 
@@ -50,26 +51,19 @@ class AnalysisParts:
 
 
 class Analyses:
-    """The thread that explains. `see` and `open_are` may be called from another one."""
+    """The thread that explains; `see` is called by the desk's."""
 
     def __init__(self, parts: AnalysisParts) -> None:
         self._parts = parts
         self._times = AnalysisTimes()
         self._lock = threading.Lock()
+        self._strange: set[str] = set()
 
-    def see(self, incidents: Iterable[Incident]) -> None:
-        """Take in incidents that changed."""
+    def see(self, step: Step) -> None:
+        """Take in what the desk has just done."""
         with self._lock:
-            self._times.see(incidents)
-
-    def begin_with(self, incidents: Iterable[Incident]) -> None:
-        """Take in the incidents open at the start; those explained before are not explained anew at once."""
-        for incident in incidents:
-            reports = self._parts.store.reports(incident.incident_id)
-            with self._lock:
-                self._times.see((incident,))
-                if reports:
-                    self._times.done(incident, reports[-1].made_at)
+            self._times.see(step.outcome.incidents)
+            self._strange |= self._times.keep(step.open_ids)
 
     def run(self, stop: threading.Event) -> None:
         """Explain what is due until stopped."""
@@ -79,6 +73,7 @@ class Analyses:
 
     def explain_next(self) -> bool:
         """Explain the incident that is due first; return whether there was one."""
+        self._get_known()
         now = self._parts.now()
         with self._lock:
             incident = self._times.due(now)
@@ -89,6 +84,21 @@ class Analyses:
         with self._lock:
             self._times.done(incident, now)
         return True
+
+    def _get_known(self) -> None:
+        """Read incidents that were open before this process, or opened by another one, and when they were explained last."""
+        with self._lock:
+            strange, self._strange = self._strange, set()
+        for incident_id in sorted(strange):
+            try:
+                incident, reports = self._parts.store.case(incident_id).incident, self._parts.store.reports(incident_id)
+            except AiopsError as error:
+                log.warning("incident %s is not explained: %s", incident_id, error)
+                continue
+            with self._lock:
+                self._times.see((incident,))
+                if reports:
+                    self._times.done(incident, reports[-1].made_at)
 
     def _explained(self, incident: Incident, now: datetime) -> str:
         """Explain and store; return what came of it, as a word."""

@@ -39,10 +39,11 @@ class AnalysisTimes:
             else:
                 self._cases[incident.incident_id] = _Case(incident)
 
-    def keep(self, incident_ids: Iterable[str]) -> None:
-        """Forget all incidents but these: another process may have closed some."""
-        kept = set(incident_ids)
-        self._cases = {number: case for number, case in self._cases.items() if number in kept}
+    def keep(self, open_ids: frozenset[str]) -> frozenset[str]:
+        """Forget all incidents but these, for another process may have closed some; return which of them are not known here."""
+        if self._cases.keys() != open_ids:
+            self._cases = {number: case for number, case in self._cases.items() if number in open_ids}
+        return open_ids - self._cases.keys()
 
     def done(self, incident: Incident, at: datetime) -> None:
         """Note that an incident was explained, or that it failed: the next time is another try."""

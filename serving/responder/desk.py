@@ -39,7 +39,7 @@ _NOBODY: Final = Audience()
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did, at what time of the desk, where the streams are read to, how many incidents are open.
+    """What one step did, at what time of the desk, where the streams are read to, which incidents are open.
 
     `taken`: new alerts by source, `duplicates`: alerts seen before, `snapshot_bytes`: size of the saved state, 0 = none was.
     """
@@ -49,7 +49,7 @@ class Step:
     offsets: Mapping[str, str]
     taken: Mapping[str, int]
     duplicates: int
-    open_incidents: int
+    open_ids: frozenset[str]
     snapshot_bytes: int
 
 
@@ -111,7 +111,7 @@ class Desk:
         assert turn.outcome is not None
         doubled = len(alerts) + len(inbox) - sum(taken.values())
         told = (turn.outcome, turn.moment, turn.offsets, taken, doubled)
-        return Step(*told, len(self._open), turn.snapshot_bytes)
+        return Step(*told, frozenset(self._open), turn.snapshot_bytes)
 
     def tick(self, now: datetime) -> Step:
         """Let time pass; nothing is stored where nothing comes of it."""

@@ -55,7 +55,7 @@ class ResponderMetrics:
         for page in outcome.pages:
             self._pages.labels(page.severity.name.lower()).inc()
         self._late.set(outcome.late)
-        self._open.set(step.open_incidents)
+        self._open.set(len(step.open_ids))
         self._storm.set(outcome.storm.active)
         self._rate.set(outcome.storm.per_minute)
         self._held.set(len(outcome.held_back))

@@ -1,0 +1,160 @@
+"""When incidents are explained, which one first, and that a failing analysis costs nothing but itself."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from aiops.alert import Alert, Severity, fingerprint_of
+from aiops.errors import StateError
+from aiops.graph import ServiceGraph
+from aiops.incident import Incident, IncidentState
+from aiops.responder_settings import ResponderSettings
+from aiops.root_cause import RootCause, RootCauseReport
+from serving.incident_store.records import MessageKind
+from serving.incident_store.store import IncidentStore
+from serving.responder.analyses import Analyses, AnalysisParts
+from serving.responder.analysis_times import AnalysisTimes
+from serving.responder.desk import Desk
+from serving.responder.metrics import ResponderMetrics
+from serving.responder.turn import Audience
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+AUDIENCE = Audience(("webhook",), "http://responder")
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def incident(number: str = "inc-1", opened_s: float = 0, severity: Severity = Severity.WARNING) -> Incident:
+    opened = at(opened_s)
+    return Incident(number, IncidentState.OPEN, severity, opened, opened, "cart", ("cart",), (), 1, ())
+
+
+def explained(times: AnalysisTimes, until_s: int) -> list[int]:
+    """Return at which seconds something was due, done at once each time."""
+    found = []
+    for second in range(until_s):
+        due = times.due(at(second))
+        if due is not None:
+            found.append(second)
+            times.done(due, at(second))
+    return found
+
+
+def test_at_opening_then_after_half_a_minute_two_and_five_minutes() -> None:
+    times = AnalysisTimes()
+    times.see([incident()])
+    assert explained(times, 1000) == [0, 30, 120, 300]
+
+
+def test_again_when_services_change_but_not_with_each_change_of_a_storm() -> None:
+    times = AnalysisTimes()
+    times.see([incident()])
+    times.done(incident(), at(301))
+    found = []
+    for second in range(302, 362):
+        times.see([replace(incident(), services=("cart", *(f"s{count}" for count in range(min(second, 330) - 301))))])
+        due = times.due(at(second))
+        if due is not None:
+            found.append(second)
+            times.done(due, at(second))
+    assert found == [316, 331]
+
+
+def test_a_closed_incident_is_explained_no_more_and_a_late_one_once() -> None:
+    times = AnalysisTimes()
+    times.see([incident(), incident("inc-2")])
+    times.see([replace(incident(), state=IncidentState.RESOLVED)])
+    due = times.due(at(5000))
+    assert due is not None
+    assert due.incident_id == "inc-2"
+    times.done(due, at(5000))
+    assert times.due(at(5001)) is None
+    assert times.keep(frozenset({"inc-3"})) == {"inc-3"}
+    assert len(times) == 0
+
+
+def test_the_worst_first_then_the_one_never_explained_then_the_oldest() -> None:
+    times = AnalysisTimes()
+    times.see([incident("inc-1"), incident("inc-2", 10), incident("inc-3", 20, Severity.CRITICAL)])
+    times.done(incident("inc-1"), at(0))
+    order = []
+    while (due := times.due(at(40))) is not None:
+        order.append(due.incident_id)
+        times.done(due, at(40))
+    assert order == ["inc-3", "inc-2", "inc-1"]
+
+
+class Told:
+    """An analyst who fails as often as told, then names the incident's first service."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.failures = failures
+        self.asked: list[tuple[str, Mapping[str, float]]] = []
+
+    def explain(
+        self, one: Incident, moment: datetime, priors: Mapping[str, float], masked: Iterable[tuple[datetime, datetime]] = ()
+    ) -> RootCauseReport:
+        self.asked.append((one.incident_id, priors))
+        assert list(masked) == []
+        if self.failures:
+            self.failures -= 1
+            raise StateError("the lake is damaged")
+        cause = RootCause(one.anchor, 0.9, f"{one.anchor} is slow")
+        return RootCauseReport(moment, moment, moment, one.anchor, (cause,), True, cause.sentence)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[IncidentStore]:
+    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db") as found:
+        yield found
+
+
+def alert(second: float, service: str) -> Alert:
+    labels = {"service": service}
+    return Alert(f"{service}-{second}", fingerprint_of(labels), service, "slow", Severity.CRITICAL, at(second), labels=labels)
+
+
+def analyses_of(store: IncidentStore, analyst: Told, now_s: list[float]) -> tuple[Analyses, ResponderMetrics]:
+    metrics = ResponderMetrics()
+    return Analyses(AnalysisParts(store, analyst, AUDIENCE, metrics, lambda: at(now_s[0]))), metrics
+
+
+def test_a_failed_analysis_is_tried_again_at_the_next_time_and_the_first_decided_one_is_told(store: IncidentStore) -> None:
+    desk = Desk(store, ResponderSettings(clock="event"), ServiceGraph.from_pairs([]), AUDIENCE)
+    analyst, now_s = Told(failures=1), [10.0]
+    analyses, metrics = analyses_of(store, analyst, now_s)
+    with store.writing() as writer:
+        writer.note("priors", {"cart": 1.5})
+    step = desk.take([alert(0, "cart")], {}, at(10))
+    analyses.see(step)
+    (number,) = step.open_ids
+    assert [analyses.explain_next(), analyses.explain_next()] == [True, False]
+    assert store.reports(number) == ()
+    for now_s[0] in (30.0, 120.0):
+        assert analyses.explain_next()
+    assert [one.made_at for one in store.reports(number)] == [at(30), at(120)]
+    assert analyst.asked[0] == (number, {"cart": 1.5})
+    kinds = [message.kind for message in store.messages(number)]
+    assert kinds == [MessageKind.PAGE, MessageKind.UPDATE]
+    assert metrics.registry.get_sample_value("aiops_rca_total", {"outcome": "failed"}) == 1
+    assert [event.kind for event in store.events_after(0, 100)].count("root_cause") == 2
+
+
+def test_incidents_of_before_and_of_other_processes_are_explained_too(store: IncidentStore) -> None:
+    settings, graph = ResponderSettings(clock="event"), ServiceGraph.from_pairs([])
+    step = Desk(store, settings, graph).take([alert(0, "cart")], {}, at(10))
+    analyst, now_s = Told(), [40.0]
+    first, _ = analyses_of(store, analyst, now_s)
+    first.see(step)
+    assert first.explain_next()
+    second, _ = analyses_of(store, analyst, now_s)
+    second.see(Desk(store, settings, graph).tick(at(40)))
+    assert not second.explain_next()
+    now_s[0] = 130.0
+    assert second.explain_next()
+    assert len(analyst.asked) == 2
