@@ -163,6 +163,7 @@ class ResponderProcess:
             registry=self._metrics.registry,
             ready=lambda: _readiness(loop),
             limits=ApiLimits(max_body_bytes=serving.max_body_bytes),
+            figures=parts.analyst,
             graphs=parts.graphs,
             changes=LakeChanges(parts.lake),
             alert_sources=read_alert_sources(self._settings.responder.alert_sources),
