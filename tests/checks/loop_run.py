@@ -19,6 +19,7 @@ KEYS: Final = frozenset(
         "points_warmup",
         "detections",
         "incidents",
+        "responder",
         "predictor",
         "models",
         "swaps",
@@ -60,6 +61,9 @@ def check_figures(found: dict[str, Any]) -> None:
     assert found["parity_max_abs_diff"] <= 1e-9
     assert found["requests"]["sent"] > 0
     assert found["requests"]["failed"] == 0
+    responder = found["responder"]
+    assert found["incidents"] >= responder["paged"] >= responder["false_pages"]
+    assert responder["alerts"] >= found["incidents"]
     page = Path(found["report"]).read_text(encoding="utf-8")
     assert "data:image/png;base64," in page
     assert "<script" not in page

@@ -21,6 +21,7 @@ PORTS = (
     "SERVING__HTTP_PORT",
     "SERVING__GRPC_PORT",
     "CONSUMER__METRICS_PORT",
+    "RESPONDER__PORT",
     "UP__MLFLOW_PORT",
     "UP__DAGSTER_PORT",
 )
@@ -66,10 +67,12 @@ def test_up_lives_heals_and_ends_clean(home: Path, env: dict[str, str], log: IO[
         status = aiops(["status", "--json"], other_shell)
         assert status.returncode == 0, status.stdout + status.stderr
         report = orjson.loads(status.stdout)
-        assert {line["name"] for line in report["processes"]} >= {"broker", "scorer", "consumer", "mlflow", "dagster", "feeder"}
-        first = children_of(home)["consumer"]
-        os.kill(first, signal.SIGKILL)
-        assert wait_until(lambda: children_of(home)["consumer"] != first, 20)
+        named = {line["name"] for line in report["processes"]}
+        assert named >= {"broker", "scorer", "consumer", "responder", "mlflow", "dagster", "feeder"}
+        first = children_of(home)
+        for name in ("consumer", "responder"):
+            os.kill(first[name], signal.SIGKILL)
+        assert wait_until(lambda: all(children_of(home)[name] != first[name] for name in ("consumer", "responder")), 20)
         refused = aiops(["up", *SMALL], env)
         assert refused.returncode == 2
         assert "is in use by aiops up" in refused.stderr

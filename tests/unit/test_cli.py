@@ -29,7 +29,14 @@ ROWS = (
 @pytest.fixture(autouse=True)
 def private_home(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: int) -> Path:
     monkeypatch.setenv("AIOPS_HOME", str(home))
-    for name in ("BROKER__PORT", "SERVING__HTTP_PORT", "CONSUMER__METRICS_PORT", "UP__MLFLOW_PORT", "UP__DAGSTER_PORT"):
+    for name in (
+        "BROKER__PORT",
+        "SERVING__HTTP_PORT",
+        "CONSUMER__METRICS_PORT",
+        "RESPONDER__PORT",
+        "UP__MLFLOW_PORT",
+        "UP__DAGSTER_PORT",
+    ):
         monkeypatch.setenv(f"AIOPS_{name}", str(free_port))
     monkeypatch.chdir(tmp_path)
     return home
