@@ -8,7 +8,7 @@ from aiops.root_cause import RootCauseReport
 from models.rca.change_evidence import ChangeConfig
 from models.rca.doubt import statement_of, would_decide
 from models.rca.inputs import RcaInputs, WindowConfig
-from models.rca.posterior import FITTED, PosteriorWeights, posterior
+from models.rca.posterior import FITTED, PosteriorWeights, log_odds, posterior
 from models.rca.telling import cause_of
 from models.rca.weighing import moment, weigh
 
@@ -35,7 +35,8 @@ def explain(inputs: RcaInputs, config: ExplainConfig | None = None) -> RootCause
     weighed = weigh(inputs, chosen.changing)
     shares, none = posterior(weighed.features, chosen.weights)
     order = np.lexsort((np.arange(len(shares)), -shares))[: chosen.most_causes].tolist()
-    causes = tuple(cause_of(weighed, place, float(shares[place]), chosen.changing) for place in order)
+    odds = log_odds(weighed.features, chosen.weights)
+    causes = tuple(cause_of(weighed, place, (float(shares[place]), float(odds[place])), chosen.changing) for place in order)
     decided = bool(causes) and causes[0].probability >= chosen.least_probability
     times = weighed.time_us.tolist()
     return RootCauseReport(

@@ -72,13 +72,35 @@ FITTED: Final = PosteriorWeights(0.909, 0.734, 0.679, 1.241, 0.433, 1.791, 0.0, 
 """Fitted by `aiops bench rca-calibration --refit` on its fit seeds."""
 
 
+def log_odds(features: CauseFeatures, weights: PosteriorWeights = FITTED) -> FloatArray:
+    """Return what speaks for each candidate (n,), without its prior."""
+    odds: FloatArray = features.matrix() @ weights.vector()
+    return odds
+
+
+CROWD: Final = 30
+"""Candidates, the likeliest, that count by themselves, as many as the weights were fitted with; the rest count as so many."""
+
+
 def posterior(features: CauseFeatures, weights: PosteriorWeights = FITTED) -> tuple[FloatArray, float]:
     """Return the probability (n,) of each candidate and of "none of these"; all together 1."""
-    odds = features.matrix() @ weights.vector() + features.prior
+    odds = log_odds(features, weights) + features.prior
     if not odds.size:
         return odds, 1.0
+    odds = _crowd(odds)
     peak = float(odds.max())
     share = np.exp(odds - peak)
     total = float(share.sum())
     none = 1.0 / (1.0 + float(np.exp(weights.against_none * (peak + np.log(total)) - weights.none)))
     return share / total * (1.0 - none), none
+
+
+def _crowd(odds: FloatArray) -> FloatArray:
+    """Return log odds (n,) with those beyond the CROWD likeliest lowered so that thousands of quiet services weigh no more."""
+    rest = odds.size - CROWD
+    if rest <= CROWD:
+        return odds
+    lowered = odds - np.log(rest / CROWD)
+    likeliest = np.lexsort((np.arange(odds.size), -odds))[:CROWD]
+    lowered[likeliest] = odds[likeliest]
+    return lowered

@@ -16,15 +16,15 @@ MOST_CHANGES: Final = 3
 _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def cause_of(weighed: Weighed, place: int, probability: float, config: ChangeConfig) -> RootCause:
-    """Return a candidate as people read it."""
+def cause_of(weighed: Weighed, place: int, found: tuple[float, float], config: ChangeConfig) -> RootCause:
+    """Return a candidate as people read it; `found` = its probability, and what speaks for it in log odds before its prior."""
+    probability, score = found
     service = weighed.services[place]
     ranked = weighed.ranked.get(service)
     evidence = tuple(_told(weighed, service, one) for one in ranked.evidence) if ranked else ()
     path = weighed.ways.path(service) if weighed.symptom else ()
     changes = weighed.changed_before(place, config)[:MOST_CHANGES]
     parts = [_strongest(weighed, place, evidence), *_path(path), *(_change(one) for one in changes[:1])]
-    score = float(weighed.features.magnitude[place])
     return RootCause(
         service, probability, f"{service}: {'; '.join(parts)}", score, weighed.onset_at(place), path, evidence, changes
     )
