@@ -53,7 +53,7 @@ def test_an_event_of_github_is_a_deployment() -> None:
         (b"[1]", "change 1: '1' is no object"),
         (b'[{"service": "a"}, {"kind": "config"}]', "change 2: service is missing"),
         (b'{"service": "a", "at": "soon"}', "change 1: at 'soon' is no ISO 8601 time"),
-        (b'{"service": {"name": "a"}}', "change 1: service .* is no text"),
+        (b'{"service": {"name": "a"}}', "change 1: service .* is no plain text"),
         (json.dumps({"service": "a" * 201}).encode(), "at most 200 characters"),
         (json.dumps({"deployment": {"id": 1}}).encode(), "service is missing"),
     ],
