@@ -50,6 +50,7 @@ class Upkeep:
             self._guarded(self.follow_graph)
             if time.monotonic() >= self._daily_at:
                 self._daily_at = time.monotonic() + DAILY_S
+                self._guarded(self._reconcile)  # incidents that went on after their verdict have ended
                 self._guarded(self.retain)
 
     def follow_graph(self) -> bool:
@@ -71,7 +72,7 @@ class Upkeep:
     def _reconcile(self) -> None:
         labelled = reconcile(self._parts.store, self._parts.lake)
         if labelled:
-            log.info("labels of %d incidents were missing in the lake and are written", labelled)
+            log.info("labels of %d incidents were missing or out of date in the lake and are written", labelled)
 
     @staticmethod
     def _guarded(work: Callable[[], object]) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from checks.judged_home import METRIC, SERVICES, START, JudgedHome
 
 from aiops.errors import ContractError
 from aiops.feedback.effects import first_cause
@@ -14,7 +15,6 @@ from serving.incident_store.records import PageRequest
 from serving.responder import feedback
 from serving.responder.detections import AlertRules
 from serving.responder.verdict_draft import VerdictDraft, verdict_of
-from checks.judged_home import METRIC, SERVICES, START, JudgedHome
 
 TRUE, FALSE, WRONG, DUPLICATE = VerdictKind.TRUE, VerdictKind.FALSE_ALARM, VerdictKind.WRONG_CAUSE, VerdictKind.DUPLICATE
 
@@ -114,6 +114,17 @@ def test_a_crash_between_store_and_lake_heals(judged: JudgedHome, monkeypatch: p
     assert judged.lake.read("incidents").num_rows == 0
     assert judged.lake.read("verdicts")["right"].to_pylist() == [False]
     assert feedback.reconcile(judged.store, judged.lake) == 0, "nothing is left to do"
+
+
+def test_an_incident_that_goes_on_after_its_verdict_is_labelled_to_its_end(judged: JudgedHome) -> None:
+    (incident,) = judged.begin(("web", 0.9))
+    apply(judged, incident, TRUE)
+    judged.now += timedelta(minutes=2)
+    assert judged.begin(("web", 0.8), ("cart", 0.9)) == [incident]
+    assert feedback.reconcile(judged.store, judged.lake) == 1
+    (label,) = judged.lake.read("incidents").to_pylist()
+    assert label["ends_at"] == max(one.last_seen for one in judged.store.case(incident).incident.alerts)
+    assert judged.lake.read("verdicts").num_rows == 3
 
 
 def test_a_failed_turn_leaves_no_trace(judged: JudgedHome, monkeypatch: pytest.MonkeyPatch) -> None:
