@@ -11,7 +11,7 @@ PROGRAM = """
 import doctest, importlib, pkgutil, sys
 room = importlib.import_module(sys.argv[1])
 names = [found.name for found in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
-chosen = [name for name in names if not name.endswith(".__main__") and "_pb2" not in name]
+chosen = [name for name in names if not name.endswith((".__main__", ".migrations.env")) and "_pb2" not in name]
 outcomes = [doctest.testmod(importlib.import_module(name)) for name in chosen]
 print(sum(outcome.failed for outcome in outcomes), sum(outcome.attempted for outcome in outcomes))
 """
