@@ -110,8 +110,8 @@ def preview_of(effect: VerdictEffect, before: Lessons, after: Lessons, past: Pas
     sentences = (
         _label_text(effect),
         _threshold_text(effect),
-        f"In the last {days:g} days {dropped} alerts would not have been raised, {added} more would have.",
-        f"{len(unopened)} incidents would not have opened, which spares {spared} pages{_named(unopened)}.",
+        f"In the last {days:g} days {_many(dropped, 'alert')} would not have been raised, {added} more would have.",
+        f"{_many(len(unopened), 'incident')} would not have opened, which spares {_many(spared, 'page')}{_named(unopened)}.",
         *_prior_texts(effect, rankings),
         *(_pair_text(change) for change in effect.pairs),
     )
@@ -143,13 +143,17 @@ def _moved(before: Mapping[str, float], after: Mapping[str, float], default: flo
     return tuple(change for change in changes if change.before != change.after)
 
 
+def _many(count: int, one: str, several: str = "") -> str:
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
 def _named(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f": {', '.join(names[:MOST_NAMED])}{more}" if names else ""
 
 
 def _label_text(effect: VerdictEffect) -> str:
-    detections = f"{effect.detections} detections are labelled {'right' if effect.right else 'false alarms'}"
+    detections = f"{_many(effect.detections, 'detection')} labelled {'right' if effect.right else 'false alarms'}"
     if effect.label is None:
         return f"No incident label; {detections if effect.detections else 'no detection is labelled'}."
     label = effect.label
@@ -169,7 +173,7 @@ def _prior_texts(effect: VerdictEffect, rankings: tuple[RankingChange, ...]) -> 
         yield f"As a root cause {change.name} starts with log odds {change.after:+.2f} instead of {change.before:+.2f}."
     if effect.priors:
         changes = tuple(f"{one.incident_id} {one.before} → {one.after}" for one in rankings)
-        yield f"{len(rankings)} analyses would have named another first cause{_named(changes)}."
+        yield f"{_many(len(rankings), 'stored analysis', 'stored analyses')} would have named another first cause{_named(changes)}."
 
 
 def _pair_text(change: PairChange) -> str:

@@ -96,7 +96,7 @@ def test_a_verdict_is_shown_and_asked_about(judged: JudgedHome, capsys: Output, 
     monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
     assert run(["incidents", "verdict", noisy, "--false-alarm"]) == 0
     shown = capsys.readouterr().out
-    assert "1 alerts would not have been raised" in shown
+    assert "1 alert would not have been raised" in shown
     assert f"mail|{METRIC}" in shown
     assert judged.store.verdicts() == ()
     assert run(["incidents", "verdict", noisy, "--false-alarm", "--yes"]) == 0
