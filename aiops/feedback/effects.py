@@ -173,7 +173,8 @@ def _prior_texts(effect: VerdictEffect, rankings: tuple[RankingChange, ...]) -> 
         yield f"As a root cause {change.name} starts with log odds {change.after:+.2f} instead of {change.before:+.2f}."
     if effect.priors:
         changes = tuple(f"{one.incident_id} {one.before} → {one.after}" for one in rankings)
-        yield f"{_many(len(rankings), 'stored analysis', 'stored analyses')} would have named another first cause{_named(changes)}."
+        number = _many(len(rankings), "stored analysis", "stored analyses")
+        yield f"{number} would have named another first cause{_named(changes)}."
 
 
 def _pair_text(change: PairChange) -> str:
