@@ -1,8 +1,9 @@
-"""From evidence to probabilities: a nested conditional logit over "one of these services" and "none of these".
+"""From evidence to probabilities: first whether it is one of these services at all, then which.
 
-The log odds of a service are a weighted sum of what speaks for it, plus its prior from past verdicts. How much all of them
-together speak decides between "one of these" and "none of these": an alarm without a cause can look strong, so that step has a
-slope of its own. Weights: `models/rca/posterior_fit.py`. Source: McFadden (1978), "Modelling the choice of residential location".
+The log odds of a service are a weighted sum of what speaks for it, plus its prior from past verdicts; services share one
+exponential normalisation (McFadden 1974, "Conditional logit analysis"). Whether it is none of them is a logit of the strongest
+magnitude alone: an alarm without a cause can look strong, so that step has a slope of its own. Weights are fitted by
+`models/rca/posterior_fit.py`.
 """
 
 from dataclasses import astuple, dataclass
@@ -17,13 +18,15 @@ from aiops.types import FloatArray
 class CauseFeatures:
     """What speaks for each candidate (n,), higher = more likely the cause.
 
-    `magnitude`: the ranker's score. `early`: -log(1 + steps after the first onset). `unexplained`: -share that callees explain.
+    `magnitude`: the ranker's score, all kinds of evidence together. `peak`: log(1 + excess) of the strongest alone.
+    `early`: -log(1 + steps after the first onset). `unexplained`: -share that callees explain.
     `lead`: correlation with the symptom at a lag at which it leads. `changed`: log odds of its changes. `covers`: share of the
     alerted services that call it. `near`: -log(1 + hops to the symptom). `alerted`: 1 = alerted first, or at the same time.
     `prior`: log odds from past verdicts.
     """
 
     magnitude: FloatArray
+    peak: FloatArray
     early: FloatArray
     unexplained: FloatArray
     lead: FloatArray
@@ -37,6 +40,7 @@ class CauseFeatures:
         """Return (n, weights) what is weighted; the prior is not."""
         weighted = (
             self.magnitude,
+            self.peak,
             self.early,
             self.unexplained,
             self.lead,
@@ -50,9 +54,10 @@ class CauseFeatures:
 
 @dataclass(frozen=True, slots=True)
 class PosteriorWeights:
-    """Weights of `CauseFeatures`, none below 0; log odds of "none of these" = `none` - `against_none` x log of all odds."""
+    """Weights of `CauseFeatures`, none below 0; log odds of "none of these" = `none` - `against_none` x magnitude."""
 
-    magnitude: float = 1.0
+    magnitude: float = 0.5
+    peak: float = 0.5
     early: float = 0.5
     unexplained: float = 0.5
     lead: float = 0.5
@@ -68,7 +73,7 @@ class PosteriorWeights:
         return np.array(astuple(self)[:-2])
 
 
-FITTED: Final = PosteriorWeights(0.909, 0.734, 0.679, 1.241, 0.433, 1.791, 0.0, 1.916, 0.306, 0.366)
+FITTED: Final = PosteriorWeights(0.548, 0.597, 0.677, 0.555, 1.304, 0.395, 1.298, 0.0, 2.176, -0.851, 0.454)
 """Fitted by `aiops bench rca-calibration --refit` on its fit seeds."""
 
 
@@ -88,11 +93,9 @@ def posterior(features: CauseFeatures, weights: PosteriorWeights = FITTED) -> tu
     if not odds.size:
         return odds, 1.0
     odds = _crowd(odds)
-    peak = float(odds.max())
-    share = np.exp(odds - peak)
-    total = float(share.sum())
-    none = 1.0 / (1.0 + float(np.exp(weights.against_none * (peak + np.log(total)) - weights.none)))
-    return share / total * (1.0 - none), none
+    share = np.exp(odds - odds.max())
+    none = 1.0 / (1.0 + float(np.exp(weights.against_none * float(features.magnitude.max()) - weights.none)))
+    return share / share.sum() * (1.0 - none), none
 
 
 def _crowd(odds: FloatArray) -> FloatArray:
@@ -100,7 +103,7 @@ def _crowd(odds: FloatArray) -> FloatArray:
     rest = odds.size - CROWD
     if rest <= CROWD:
         return odds
-    lowered = odds - np.log(rest / CROWD)
+    lowered: FloatArray = odds - np.log(rest / CROWD)
     likeliest = np.lexsort((np.arange(odds.size), -odds))[:CROWD]
     lowered[likeliest] = odds[likeliest]
     return lowered

@@ -65,10 +65,12 @@ class PosteriorFit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Padded:
-    """Cases side by side: features (cases, candidates, weights), what is added (cases, candidates; -inf = no candidate)."""
+    """Cases side by side: features (cases, candidates, weights), what is added (cases, candidates; -inf = no candidate), the
+    greatest magnitude (cases,)."""
 
     features: FloatArray
     fixed: FloatArray
+    loudest: FloatArray
     root: IntArray
 
     @classmethod
@@ -79,7 +81,8 @@ class _Padded:
         fixed = np.full((len(cases), most), -np.inf)
         for number, (case, matrix) in enumerate(zip(cases, matrices, strict=True)):
             features[number, : len(matrix)], fixed[number, : len(matrix)] = matrix, case.features.prior
-        return cls(features, fixed, np.array([case.root for case in cases], dtype=np.int64))
+        loudest = np.array([case.features.magnitude.max(initial=0.0) for case in cases])
+        return cls(features, fixed, loudest, np.array([case.root for case in cases], dtype=np.int64))
 
     def loss(self, weights: FloatArray) -> tuple[float, FloatArray]:
         """Return the mean log loss and its gradient."""
@@ -88,12 +91,12 @@ class _Padded:
         share = np.exp(odds - peak[:, None])
         total = peak + np.log(share.sum(axis=1))
         share /= share.sum(axis=1, keepdims=True)
-        level = weights[-2] - weights[-1] * total
+        level = weights[-2] - weights[-1] * self.loudest
         none, found = 1.0 / (1.0 + np.exp(-level)), self.root >= 0
         rows, root = np.arange(len(odds)), np.maximum(self.root, 0)
         losses = np.where(found, np.logaddexp(0.0, level) - odds[rows, root] + total, np.logaddexp(0.0, -level))
         mean = np.einsum("cn,cnk->ck", share, self.features)
         by_level = np.where(found, none, none - 1.0)
-        gradient = np.column_stack([-by_level[:, None] * weights[-1] * mean, by_level, -by_level * total])
-        gradient[:, :-2] += np.where(found[:, None], mean - self.features[rows, root], 0.0)
+        which = np.where(found[:, None], mean - self.features[rows, root], 0.0)
+        gradient = np.column_stack([which, by_level, -by_level * self.loudest])
         return float(losses.mean()), gradient.mean(axis=0)

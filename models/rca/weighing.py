@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import log1p
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from models.rca.grid import SeriesGrid
 from models.rca.inputs import RcaInputs
 from models.rca.paths import Ways, candidates, covered, ways_to
 from models.rca.posterior import CauseFeatures
-from models.rca.ranking import Judgement, RankedCause, RootCauseRanker, reached_by
+from models.rca.ranking import BEYOND, MOST, Judgement, RankedCause, RootCauseRanker, reached_by
 from models.rca.timing import NEVER, timing_of
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,6 +75,7 @@ def weigh(inputs: RcaInputs, changing: ChangeConfig) -> Weighed:
     changes = KnownChanges.of(inputs.changes, starts, inputs.made_at)
     features = CauseFeatures(
         magnitude=np.array([ranked[name].score if name in ranked else 0.0 for name in names]),
+        peak=np.array([_peak(ranked[name]) if name in ranked else 0.0 for name in names]),
         early=_early(timing.onset, len(window.time_us)),
         unexplained=-timing.explained,
         lead=timing.lead,
@@ -131,6 +133,11 @@ def _columns(judged: Judgement, names: Sequence[str]) -> FloatArray:
     place = {name: number for number, name in enumerate(judged.services)}
     padded = np.column_stack([judged.strayed, np.full(len(judged.strayed), np.nan)])
     return padded[:, [place.get(name, len(place)) for name in names]]
+
+
+def _peak(one: RankedCause) -> float:
+    """Return log(1 + spreads beyond the usual) of the strongest evidence."""
+    return max((log1p(max(0.0, min(found.excess, MOST) - BEYOND)) for found in one.evidence), default=0.0)
 
 
 def _early(onset: IntArray, steps: int) -> FloatArray:
