@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,57 +49,71 @@ class AnalysisParts:
     audience: Audience
     metrics: ResponderMetrics
     now: Callable[[], datetime]
+    lag_s: float = 0.0
 
 
 class Analyses:
-    """The thread that explains; `see` is called by the desk's."""
+    """The thread that explains; `see` is called by the desk's.
+
+    What the desk does is heard `lag_s` later: in a replay minutes of telemetry pass until a second's are in the lake.
+    """
 
     def __init__(self, parts: AnalysisParts) -> None:
         self._parts = parts
         self._times = AnalysisTimes()
-        self._lock = threading.Lock()
-        self._strange: set[str] = set()
+        self._steps: deque[tuple[float, Step]] = deque()
+        self._strange: frozenset[str] = frozenset()
 
     def see(self, step: Step) -> None:
         """Take in what the desk has just done."""
-        with self._lock:
-            self._times.see(step.outcome.incidents)
-            self._strange |= self._times.keep(step.open_ids)
+        self._steps.append((time.monotonic() + self._parts.lag_s, step))
 
     def run(self, stop: threading.Event) -> None:
         """Explain what is due until stopped."""
         while not stop.wait(LOOK_S):
             while not stop.is_set() and self.explain_next():
                 pass
+            self._parts.metrics.waiting.set(self.waiting())
+
+    def waiting(self) -> int:
+        """Return how many incidents are to be explained, as far as is known; called by the thread that explains."""
+        heard = sum(len(step.outcome.incidents) for _, step in tuple(self._steps))
+        return self._times.waiting(self._parts.now()) + heard + len(self._strange)
 
     def explain_next(self) -> bool:
         """Explain the incident that is due first; return whether there was one."""
-        self._get_known()
-        now = self._parts.now()
-        with self._lock:
-            incident = self._times.due(now)
-        if incident is None:
+        self._hear()
+        due = self._times.due(self._parts.now())
+        if due is None:
             return False
-        outcome = self._explained(incident, now)
+        self._parts.metrics.waiting.set(self.waiting())
+        outcome = self._explained(due.incident, due.at)
         self._parts.metrics.analyses.labels(outcome).inc()
-        with self._lock:
-            self._times.done(incident, now)
+        self._times.done(due.incident, due.at)
         return True
 
-    def _get_known(self) -> None:
+    def _hear(self) -> None:
+        """Take in the steps that are old enough, and read what no step of this process told."""
+        now_s = time.monotonic()
+        while self._steps and self._steps[0][0] <= now_s:
+            step = self._steps.popleft()[1]
+            self._times.see(step.outcome.incidents)
+            self._strange = self._times.keep(step.open_ids)
+        if self._strange:
+            self._read(self._strange)
+            self._strange = frozenset()
+
+    def _read(self, incident_ids: Iterable[str]) -> None:
         """Read incidents that were open before this process, or opened by another one, and when they were explained last."""
-        with self._lock:
-            strange, self._strange = self._strange, set()
-        for incident_id in sorted(strange):
+        for incident_id in sorted(incident_ids):
             try:
                 incident, reports = self._parts.store.case(incident_id).incident, self._parts.store.reports(incident_id)
             except AiopsError as error:
                 log.warning("incident %s is not explained: %s", incident_id, error)
                 continue
-            with self._lock:
-                self._times.see((incident,))
-                if reports:
-                    self._times.done(incident, reports[-1].made_at)
+            self._times.see((incident,))
+            if reports:
+                self._times.done(incident, reports[-1].made_at)
 
     def _explained(self, incident: Incident, now: datetime) -> str:
         """Explain and store; return what came of it, as a word."""

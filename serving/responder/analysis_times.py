@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from aiops.incident import Incident
-from serving.responder.watchers import CLOSED
+from aiops.incident import Incident, IncidentState
 
 AFTER_S: Final = (0.0, 30.0, 120.0, 300.0)
 AGAIN_S: Final = 15.0
 """How soon after an analysis a change of services asks for another one: in a storm they change all the time."""
+LATE_S: Final = 60.0
+"""So long after the last time, an incident that was never explained is explained as of that time, not as of now."""
+MOST_CLOSED: Final = 500
+"""Incidents that were resolved before they were explained; the oldest go first."""
 
 
 @dataclass(slots=True)
@@ -20,41 +23,63 @@ class _Case:
     services: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class DueAnalysis:
+    """An incident that is to be explained, as of a time."""
+
+    incident: Incident
+    at: datetime
+
+
 class AnalysisTimes:
-    """The open incidents and when each was explained last. Memory: one incident each. Not thread-safe."""
+    """Incidents and when each was explained last. One that closed unexplained is explained once. Not thread-safe.
+
+    Memory: the open incidents and `MOST_CLOSED`.
+    """
 
     def __init__(self) -> None:
-        self._cases: dict[str, _Case] = {}
+        self._open: dict[str, _Case] = {}
+        self._closed: dict[str, _Case] = {}
 
     def __len__(self) -> int:
-        return len(self._cases)
+        return len(self._open) + len(self._closed)
 
     def see(self, incidents: Iterable[Incident]) -> None:
-        """Take in incidents as they are now; closed ones are explained no more."""
+        """Take in incidents as they are now; of merged ones the one that goes on is explained."""
         for incident in incidents:
-            if incident.state in CLOSED:
-                self._cases.pop(incident.incident_id, None)
-            elif incident.incident_id in self._cases:
-                self._cases[incident.incident_id].incident = incident
-            else:
-                self._cases[incident.incident_id] = _Case(incident)
+            case = self._open.pop(incident.incident_id, None) or _Case(incident)
+            case.incident = incident
+            if incident.state not in (IncidentState.RESOLVED, IncidentState.MERGED):
+                self._open[incident.incident_id] = case
+            elif incident.state is IncidentState.RESOLVED and case.done_at is None:
+                self._closed[incident.incident_id] = case
+        while len(self._closed) > MOST_CLOSED:
+            del self._closed[next(iter(self._closed))]
 
     def keep(self, open_ids: frozenset[str]) -> frozenset[str]:
-        """Forget all incidents but these, for another process may have closed some; return which of them are not known here."""
-        if self._cases.keys() != open_ids:
-            self._cases = {number: case for number, case in self._cases.items() if number in open_ids}
-        return open_ids - self._cases.keys()
+        """Forget open incidents but these, for another process may have closed some; return which of them are not known here."""
+        if self._open.keys() != open_ids:
+            self._open = {number: case for number, case in self._open.items() if number in open_ids}
+        return open_ids - self._open.keys()
 
     def done(self, incident: Incident, at: datetime) -> None:
-        """Note that an incident was explained, or that it failed: the next time is another try."""
-        case = self._cases.get(incident.incident_id)
+        """Note that an incident was explained as of a time, or that it failed: the next time is another try."""
+        self._closed.pop(incident.incident_id, None)
+        case = self._open.get(incident.incident_id)
         if case is not None:
             case.done_at, case.services = at, frozenset(incident.services)
 
-    def due(self, now: datetime) -> Incident | None:
-        """Return the incident to be explained first: the worst, of equal ones those never explained, then the oldest; or None."""
-        waiting = [case for case in self._cases.values() if _is_due(case, now)]
-        return min(waiting, key=_urgency).incident if waiting else None
+    def due(self, now: datetime) -> DueAnalysis | None:
+        """Return what is to be explained first: open before closed, then the worst, the never explained, the oldest."""
+        waiting = [case for case in self._open.values() if _is_due(case, now)] or list(self._closed.values())
+        if not waiting:
+            return None
+        case = min(waiting, key=_urgency)
+        return DueAnalysis(case.incident, _as_of(case, now))
+
+    def waiting(self, now: datetime) -> int:
+        """Return how many are to be explained now."""
+        return sum(_is_due(case, now) for case in self._open.values()) + len(self._closed)
 
 
 def _is_due(case: _Case, now: datetime) -> bool:
@@ -65,6 +90,11 @@ def _is_due(case: _Case, now: datetime) -> bool:
     if any(done < at <= now for at in times):
         return True
     return frozenset(incident.services) != case.services and now - done >= timedelta(seconds=AGAIN_S)
+
+
+def _as_of(case: _Case, now: datetime) -> datetime:
+    last = case.incident.opened_at + timedelta(seconds=AFTER_S[-1])
+    return last if case.done_at is None and now > last + timedelta(seconds=LATE_S) else now
 
 
 def _urgency(case: _Case) -> tuple[int, bool, datetime, str]:

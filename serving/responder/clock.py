@@ -6,11 +6,12 @@ from typing import Final, Literal
 
 from serving.responder.desk import EPOCH
 
+REST_S: Final = 2.0
 _JUST_AFTER: Final = timedelta(microseconds=1)
 
 
 class DeskClock:
-    """By the wall, or by events: then the newest time seen, and while nothing comes up to `settle_s` more, so that all settles.
+    """By the wall, or by events: then the newest time seen, and once nothing has come for `REST_S` so much more that all settles.
 
     `wall` and `monotonic` (seconds) are the machine's clocks. Not thread-safe but for `now`.
     """
@@ -19,7 +20,7 @@ class DeskClock:
         self, kind: Literal["wall", "event"], settle_s: float, wall: Callable[[], datetime], monotonic: Callable[[], float]
     ) -> None:
         self._by_wall = kind == "wall"
-        self._settle_s, self._settled = settle_s, timedelta(seconds=settle_s) + _JUST_AFTER
+        self._settled = timedelta(seconds=settle_s) + _JUST_AFTER
         self._wall, self._monotonic = wall, monotonic
         self._newest, self._seen_s = EPOCH, monotonic()
 
@@ -34,5 +35,5 @@ class DeskClock:
             return self._wall()
         if self._newest == EPOCH:
             return EPOCH
-        waited_s = self._monotonic() - self._seen_s
-        return self._newest + (timedelta(seconds=waited_s) if waited_s < self._settle_s else self._settled)
+        resting = self._monotonic() - self._seen_s >= REST_S
+        return self._newest + self._settled if resting else self._newest

@@ -39,7 +39,7 @@ _NOBODY: Final = Audience()
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did, at what time of the desk, where the streams are read to, which incidents are open.
+    """What one step did, at what time of the desk, where streams are read to, which incidents are open, how many alerts settle.
 
     `taken`: new alerts by source, `duplicates`: alerts seen before, `snapshot_bytes`: size of the saved state, 0 = none was.
     """
@@ -50,6 +50,7 @@ class Step:
     taken: Mapping[str, int]
     duplicates: int
     open_ids: frozenset[str]
+    settling: int
     snapshot_bytes: int
 
 
@@ -70,6 +71,7 @@ class Desk:
         self._watchers = Watchers()
         self._pairs: PairWords = {}
         self._open: set[str] = set()
+        self._settling = 0
 
     @contextmanager
     def turn(self, at: datetime) -> Iterator[Turn]:
@@ -111,7 +113,7 @@ class Desk:
         assert turn.outcome is not None
         doubled = len(alerts) + len(inbox) - sum(taken.values())
         told = (turn.outcome, turn.moment, turn.offsets, taken, doubled)
-        return Step(*told, frozenset(self._open), turn.snapshot_bytes)
+        return Step(*told, frozenset(self._open), self._settling, turn.snapshot_bytes)
 
     def tick(self, now: datetime) -> Step:
         """Let time pass; nothing is stored where nothing comes of it."""
@@ -167,8 +169,9 @@ class Desk:
         if row.seq != self._seq:
             state = None if row.snapshot is None else unpacked(row.snapshot)
             self._correlator = Correlator(self._graph, self._config)
-            self._pairs = {}
+            self._pairs, self._settling = {}, 0
             if state is not None:
+                self._settling = len(state["settling"])
                 self._correlator.restore(state)
                 self._pairs = pair_words(state["closeness"]["told"])
             self._watchers.forget()
@@ -190,6 +193,7 @@ class Desk:
     def _settle(self, turn: Turn, row: DeskRow) -> int:
         """Store what the turn did and what follows from it; return the number of the save that memory is as of."""
         outcome = turn.outcome = turn.correlator.advance(turn.moment)
+        self._settling += turn.added - len(outcome.fates)
         self._open |= {incident.incident_id for incident in outcome.incidents}
         self._open -= {incident.incident_id for incident in outcome.incidents if incident.state in CLOSED}
         told = outcome.fates or outcome.incidents or outcome.pages or self._watchers.storm_turned(outcome.storm)

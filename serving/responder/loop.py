@@ -16,7 +16,7 @@ from serving.incident_store.store import IncidentStore
 from serving.responder.clock import DeskClock
 from serving.responder.desk import Desk, Step
 from serving.responder.detections import AlertRules
-from serving.responder.inputs import Batch, StreamInputs
+from serving.responder.inputs import READ, Batch, StreamInputs
 from serving.responder.metrics import ResponderMetrics
 
 EVERY_S: Final = 0.2
@@ -109,7 +109,7 @@ class DeskLoop:
             return Batch()
         try:
             batch = self._parts.inputs.read(self._offsets, self._rules())
-            self._measure()
+            self._measure(batch)
         except Unavailable as error:
             self._broker_at = time.monotonic() + AWAY_S
             self._note(BROKER, str(error))
@@ -127,8 +127,10 @@ class DeskLoop:
         thresholds = {(service, metric): float(least) for service, metric, least in told}
         return AlertRules(self._parts.settings.critical_score, thresholds)
 
-    def _measure(self) -> None:
+    def _measure(self, batch: Batch) -> None:
         """Measure now and then how far behind the streams it is, and whether they were trimmed before they were read."""
+        for stream in READ if not batch.offsets else ():
+            self._parts.metrics.behind_s.labels(stream).set(0.0)
         if time.monotonic() < self._lag_at:
             return
         first = not self._lag_at

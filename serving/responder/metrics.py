@@ -22,6 +22,7 @@ class ResponderMetrics:
         self._duplicates = Counter("aiops_alerts_duplicate_total", "Alerts that had been taken before", registry=registry)
         self._below = Counter("aiops_alerts_below_threshold_total", "Detections below their series' threshold", registry=registry)
         self._fates = Counter("aiops_alert_fates_total", "What became of alerts", ["reason"], registry=registry)
+        self._settling = Gauge("aiops_alerts_settling", "Alerts that wait for earlier ones", registry=registry)
         self._late = Gauge("aiops_alerts_late", "Alerts that came after their time had settled", registry=registry)
         self._open = Gauge("aiops_incidents_open", "Incidents that are not closed", registry=registry)
         self._storm = Gauge("aiops_storm_active", "1 while the storm breaker is on", registry=registry)
@@ -36,6 +37,7 @@ class ResponderMetrics:
         self.up = Gauge("aiops_responder_up", "1 while it answers", ["part"], registry=registry)
         self.analysis_s = Histogram("aiops_rca_seconds", "One root cause analysis", registry=registry, buckets=_SECONDS)
         self.analyses = Counter("aiops_rca_total", "Root cause analyses", ["outcome"], registry=registry)
+        self.waiting = Gauge("aiops_rca_waiting", "Incidents that are to be explained now", registry=registry)
         self._sources: set[str] = set()
 
     def read(self, batch: Batch) -> None:
@@ -55,6 +57,7 @@ class ResponderMetrics:
         for page in outcome.pages:
             self._pages.labels(page.severity.name.lower()).inc()
         self._late.set(outcome.late)
+        self._settling.set(step.settling)
         self._open.set(len(step.open_ids))
         self._storm.set(outcome.storm.active)
         self._rate.set(outcome.storm.per_minute)

@@ -91,7 +91,7 @@ class ResponderProcess:
 
     def _work(self, parts: _Parts, stack: ExitStack) -> None:
         analyses = Analyses(
-            AnalysisParts(parts.store, parts.analyst, audience_of(self._settings), self._metrics, parts.clock.now)
+            AnalysisParts(parts.store, parts.analyst, audience_of(self._settings), self._metrics, parts.clock.now, self._lag_s())
         )
         loop = self._loop(parts, analyses.see)
         loop.begin()
@@ -110,6 +110,10 @@ class ResponderProcess:
         self._stop.set()
         for thread in threads:
             thread.join()
+
+    def _lag_s(self) -> float:
+        """Return how long telemetry may take to the lake, where that is much event time."""
+        return 2 * self._settings.consumer.archive_every_s + 1.0 if self._settings.responder.clock == "event" else 0.0
 
     def _opened_store(self) -> IncidentStore:
         """Return the incident store; a server that does not answer yet is waited for.

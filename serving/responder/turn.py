@@ -38,6 +38,7 @@ class Turn:
     offsets: dict[str, str]
     changed: bool = False
     fates: list[Fate] = field(default_factory=list)
+    added: int = 0
     outcome: Outcome | None = None
     snapshot_bytes: int = 0
 
@@ -66,6 +67,7 @@ class Turn:
             self.writer.put_alerts(fresh, self.moment)
             news = [alert for alert in fresh if oldest is None or not _is_stale(alert, oldest)]
             self.correlator.add(news)
+            self.added += len(news)
             heard = {alert.alert_id for alert in news}
             self.fates += [_stale(alert) for alert in fresh if alert.alert_id not in heard]
         return Counter(alert.source for alert in fresh)

@@ -40,8 +40,9 @@ def explained(times: AnalysisTimes, until_s: int) -> list[int]:
     for second in range(until_s):
         due = times.due(at(second))
         if due is not None:
+            assert due.at == at(second)
             found.append(second)
-            times.done(due, at(second))
+            times.done(due.incident, due.at)
     return found
 
 
@@ -60,21 +61,25 @@ def test_again_when_services_change_but_not_with_each_change_of_a_storm() -> Non
         times.see([replace(incident(), services=("cart", *(f"s{count}" for count in range(min(second, 330) - 301))))])
         due = times.due(at(second))
         if due is not None:
+            assert due.at == at(second)
             found.append(second)
-            times.done(due, at(second))
+            times.done(due.incident, due.at)
     assert found == [316, 331]
 
 
-def test_a_closed_incident_is_explained_no_more_and_a_late_one_once() -> None:
+def test_a_late_incident_is_explained_once_as_of_the_last_time_a_closed_one_only_if_it_never_was() -> None:
     times = AnalysisTimes()
-    times.see([incident(), incident("inc-2")])
-    times.see([replace(incident(), state=IncidentState.RESOLVED)])
-    due = times.due(at(5000))
-    assert due is not None
-    assert due.incident_id == "inc-2"
-    times.done(due, at(5000))
-    assert times.due(at(5001)) is None
-    assert times.keep(frozenset({"inc-3"})) == {"inc-3"}
+    times.see([incident(f"inc-{number}") for number in range(5)])
+    times.done(incident("inc-1"), at(10))
+    times.see([replace(incident(f"inc-{number}"), state=IncidentState.RESOLVED) for number in (1, 2)])
+    times.see([replace(incident("inc-3"), state=IncidentState.MERGED)])
+    found = []
+    while (due := times.due(at(5000))) is not None:
+        found.append((due.incident.incident_id, due.at))
+        times.done(due.incident, due.at)
+    assert found == [("inc-0", at(300)), ("inc-4", at(300)), ("inc-2", at(300))]
+    assert times.waiting(at(5001)) == 0
+    assert times.keep(frozenset({"inc-9"})) == {"inc-9"}
     assert len(times) == 0
 
 
@@ -84,8 +89,8 @@ def test_the_worst_first_then_the_one_never_explained_then_the_oldest() -> None:
     times.done(incident("inc-1"), at(0))
     order = []
     while (due := times.due(at(40))) is not None:
-        order.append(due.incident_id)
-        times.done(due, at(40))
+        order.append(due.incident.incident_id)
+        times.done(due.incident, at(40))
     assert order == ["inc-3", "inc-2", "inc-1"]
 
 

@@ -157,15 +157,17 @@ def test_an_entry_without_rows_is_left_and_counted() -> None:
 
 def test_by_events_the_clock_rests_with_them_and_lets_the_last_ones_settle() -> None:
     ticks = [0.0]
-    clock = DeskClock("event", 2.0, lambda: START, lambda: ticks[0])
+    clock = DeskClock("event", 60.0, lambda: START, lambda: ticks[0])
     assert clock.now() == EPOCH
     clock.saw(START)
-    ticks[0] = 0.5
-    assert clock.now() == START + timedelta(seconds=0.5)
-    ticks[0] = 100.0
-    assert START + timedelta(seconds=2) < clock.now() < START + timedelta(seconds=2.1)
+    ticks[0] = 1.9
+    assert clock.now() == START
+    ticks[0] = 2.0
+    assert START + timedelta(seconds=60) < clock.now() < START + timedelta(seconds=60.1)
     clock.saw(START - timedelta(hours=1))
-    assert clock.now() > START + timedelta(seconds=2)
+    assert clock.now() > START + timedelta(seconds=60)
+    clock.saw(START + timedelta(seconds=10))
+    assert clock.now() == START + timedelta(seconds=10)
 
 
 @pytest.fixture
