@@ -4,9 +4,9 @@ Everything is bounded: services by their distance in the graph, the calm time by
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,11 @@ from models.rca.ranking import LEAST_SAMPLES
 from serving.lake import Lake
 
 PIECE_S: Final = 3600
-"""Seconds of telemetry read at a time: bounds memory while a grid is made."""
+"""Seconds of telemetry that are read first; the pieces before it are as long as `PIECE_CELLS` allow."""
+PIECE_CELLS: Final = 1_200_000
+"""Cells read at a time: bounds memory while a grid is made."""
+SERIES_A_SERVICE: Final = 8
+"""Taken for granted where a piece holds no telemetry that would tell."""
 CALM_EVERY_S: Final = 900
 """Calm times end on the quarter of an hour, so that incidents near each other share one."""
 CALM_STEPS: Final = 60
@@ -51,15 +55,18 @@ class IncidentTelemetry:
     def calm(self, end: datetime, services: Sequence[str]) -> SeriesGrid:
         """Return the hours before `end`, the newest of them where the bound on cells allows no more."""
         config = self._config
-        length_s = max(config.calm_h * 3600, CALM_STEPS * config.step_s)
+        step_us = config.step_s * 1_000_000
+        until = microseconds_of(end) // step_us * step_us
+        first = until - max(CALM_STEPS, int(config.calm_h * 3600) // config.step_s) * step_us
+        steps, cells = max(1, PIECE_S // config.step_s), 0
         grids: list[SeriesGrid] = []
-        cells = 0
-        for begin, until in _pieces(end, length_s, config.step_s):
-            rows = self._lake.read_telemetry(begin, until, services)
+        while until > first and steps >= 1:
+            begin = max(first, until - steps * step_us)
+            rows = self._lake.read_telemetry(moment_of_us(begin), moment_of_us(until), services)
             grids.insert(0, SeriesGrid.of(rows, config.step_s))
             cells += grids[0].values.size
-            if cells + cells / len(grids) > config.most_cells:
-                break
+            width = len(grids[0].series) or SERIES_A_SERVICE * len(services)
+            steps, until = min(PIECE_CELLS, config.most_cells - cells) // max(1, width), begin
         return joined(grids)
 
 
@@ -102,15 +109,3 @@ def joined(grids: Sequence[SeriesGrid]) -> SeriesGrid:
         values[first : first + grid.time_us.size, [place[name] for name in grid.series]] = grid.values
         first += grid.time_us.size
     return SeriesGrid(np.concatenate([grid.time_us for grid in grids]), series, values)
-
-
-def _pieces(end: datetime, length_s: float, step_s: int) -> Iterator[Interval]:
-    """Yield times of at most `PIECE_S`, the newest first, cut where steps begin so that no step is in two of them."""
-    step_us = step_s * 1_000_000
-    until = microseconds_of(end.astimezone(UTC)) // step_us * step_us
-    first = until - max(1, int(length_s * 1_000_000) // step_us) * step_us
-    piece = max(1, PIECE_S // step_s) * step_us
-    while until > first:
-        begin = max(first, until - piece)
-        yield moment_of_us(begin), moment_of_us(until)
-        until = begin
