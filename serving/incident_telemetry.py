@@ -57,7 +57,7 @@ class IncidentTelemetry:
         config = self._config
         step_us = config.step_s * 1_000_000
         until = microseconds_of(end) // step_us * step_us
-        first = until - max(CALM_STEPS, int(config.calm_h * 3600) // config.step_s) * step_us
+        first = until - self._calm_steps * step_us
         steps, cells = max(1, PIECE_S // config.step_s), 0
         grids: list[SeriesGrid] = []
         while until > first and steps >= 1:
@@ -68,6 +68,15 @@ class IncidentTelemetry:
             width = len(grids[0].series) or SERIES_A_SERVICE * len(services)
             steps, until = min(PIECE_CELLS, config.most_cells - cells) // max(1, width), begin
         return joined(grids)
+
+    def masks_before(self, end: datetime, masked: Sequence[Interval]) -> tuple[Interval, ...]:
+        """Return the parts of intervals that lie in the calm time before `end`: the same, however long they last after it."""
+        start = end - timedelta(seconds=self._calm_steps * self._config.step_s)
+        return tuple(sorted({(begin, min(until, end)) for begin, until in masked if begin < end and until > start}))
+
+    @property
+    def _calm_steps(self) -> int:
+        return max(CALM_STEPS, int(self._config.calm_h * 3600) // self._config.step_s)
 
 
 def near(graph: ServiceGraph, services: Sequence[str], most: int) -> tuple[str, ...]:

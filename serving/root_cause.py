@@ -166,12 +166,13 @@ class RootCauseAnalyst:
         """Return what is usual before a time, kept from an earlier call where it is the same; None where too little is known."""
         before, masked = calm
         for end in dict.fromkeys((shared_end(before), before)):
-            key = (end, frozenset(services), masked)
+            inside = self._telemetry.masks_before(end, masked)
+            key = (end, frozenset(services), inside)
             with self._lock:
                 found = self._kept.get(key)
             if found is not None and found.ranker.graph == graph:
                 return found
-            grid = without(self._telemetry.calm(end, services), masked)
+            grid = without(self._telemetry.calm(end, services), inside)
             if grid.time_us.size >= LEAST_SAMPLES:
                 made = _Usual(grid, RootCauseRanker.fit(grid, graph))
                 if end - moment_of_us(int(grid.time_us[-1])) <= 2 * self._step:

@@ -98,6 +98,8 @@ def test_what_is_usual_is_fitted_once_and_other_incidents_are_no_part_of_it(lake
     first = asked.answer(trouble())
     lake.write("telemetry", rows(START, 180, 5.0, 3), "calm")  # would change everything if it were read again
     assert asked.answer(trouble()) == first
+    for ends in (BEGAN, BEGAN + timedelta(hours=9)):  # an incident that goes on after the calm time is the same to it
+        assert asked.answer(replace(trouble(), masked=((BEGAN - 10 * MINUTE, ends),))) == first
     assert analyst(lake).answer(trouble()) != first
     lake.write("telemetry", rows(START, 180), "calm")
     lake.write("telemetry", rows(START + timedelta(hours=1), 90, 0.5, 4), "another")
