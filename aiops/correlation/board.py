@@ -11,7 +11,7 @@ from aiops.incident import MOST_EVENTS, AlertEntry, Incident, IncidentState, Tim
 
 @dataclass(slots=True)
 class Entry:
-    """One fingerprint's repetitions; times in microseconds."""
+    """One fingerprint's repetitions; times in microseconds; `until_ended` as of `Alert`."""
 
     fingerprint: str
     service: str
@@ -21,6 +21,7 @@ class Entry:
     last_us: int
     count: int = 1
     ended: bool = False
+    until_ended: bool = False
 
 
 @dataclass(slots=True)
@@ -50,6 +51,15 @@ class OpenIncident:
         if len(self.timeline) > 2 * MOST_EVENTS:
             self.timeline = [self.timeline[0], *self.timeline[1 - MOST_EVENTS :]]
         self.changed_us = at_us
+
+    def silent(self, at_us: int, quiet_us: int, firing_us: int) -> bool:
+        """Return whether it is over: no alert for `quiet_us`, and none left that fires until its source ends it.
+
+        Such an alert counts as gone where it was neither repeated nor ended for `firing_us`.
+        """
+        if at_us - self.last_us < quiet_us:
+            return False
+        return not any(one.until_ended and not one.ended and at_us - one.last_us < firing_us for one in self.entries.values())
 
     def worst_first(self) -> tuple[str, ...]:
         """Return its services: those with the worst alert first, of equal ones the first that had it."""
@@ -129,10 +139,10 @@ class Board:
             entry.count += 1
             entry.last_us = max(entry.last_us, at_us)
             entry.severity = max(entry.severity, alert.severity)
-            entry.ended = False
+            entry.ended, entry.until_ended = False, alert.until_ended
         elif len(incident.entries) < self._most:
             incident.entries[alert.fingerprint] = Entry(
-                alert.fingerprint, alert.service, alert.name, alert.severity, at_us, at_us
+                alert.fingerprint, alert.service, alert.name, alert.severity, at_us, at_us, until_ended=alert.until_ended
             )
             self._by_fingerprint[alert.fingerprint] = incident.incident_id
         incident.alert_count += 1
@@ -209,7 +219,7 @@ def plain(incident: OpenIncident) -> dict[str, object]:
         "state": str(incident.state),
         "services": [[name, last] for name, last in incident.services.items()],
         "entries": [
-            [e.fingerprint, e.service, e.name, int(e.severity), e.first_us, e.last_us, e.count, e.ended]
+            [e.fingerprint, e.service, e.name, int(e.severity), e.first_us, e.last_us, e.count, e.ended, e.until_ended]
             for e in incident.entries.values()
         ],
         "alert_count": incident.alert_count,

@@ -15,7 +15,8 @@ class CorrelationConfig:
       `least_window_s` and 1.
     - `radius`: no service joins farther from the one that showed it first.
     - `child_calls`: callers so far above an open incident's first service are its children.
-    - `quiet_s`: an incident without alerts for so long is resolved.
+    - `quiet_s`: an incident without alerts for so long is resolved, but not while an alert fires whose source tells its end,
+      unless that one was not repeated for `firing_s` (Alertmanager repeats every 4 h by default).
     - `storm_per_min`: alerts a minute from which on every component of alerting services is one incident.
     - `pages_per_hour`, `kept_for_critical`: the page budget.
     - `least_alerts`: different alerts, or one more repetition, that make a warning a page.
@@ -30,6 +31,7 @@ class CorrelationConfig:
     radius: float = 3.0
     child_calls: int = 3
     quiet_s: float = 900.0
+    firing_s: float = 21_600.0
     storm_per_min: int = 1000
     pages_per_hour: int = 60
     kept_for_critical: int = 20
@@ -43,7 +45,16 @@ class CorrelationConfig:
         Raises:
             ConfigurationError: a number is not positive, or the smaller of a pair is the greater.
         """
-        for name in ("window_s", "least_window_s", "calm_per_min", "quiet_s", "storm_per_min", "most_open", "most_alerts"):
+        for name in (
+            "window_s",
+            "least_window_s",
+            "calm_per_min",
+            "quiet_s",
+            "firing_s",
+            "storm_per_min",
+            "most_open",
+            "most_alerts",
+        ):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"{name}={getattr(self, name)}: must be above 0; leave it out for the default")
         if self.settle_s < 0 or self.reach < 1 or self.radius < self.reach or self.least_window_s > self.window_s:

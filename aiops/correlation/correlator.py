@@ -23,7 +23,7 @@ from aiops.incident import Incident, IncidentState
 TICK_US: Final = 10 * SECOND_US
 AHEAD_US: Final = 60 * SECOND_US
 """How far an alert's clock may be ahead; one that is farther ahead is taken as of now."""
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class Correlator:
@@ -66,7 +66,7 @@ class Correlator:
             if until_us <= at_us <= now_us + AHEAD_US:
                 kept.append(alert)
                 continue
-            self._late += at_us < self._now_us
+            self._late += at_us < self._now_us and self._board.holding(alert.fingerprint) is None  # a repetition is not late
             at_us = min(max(at_us, self._now_us), until_us)
             due.append((at_us, alert.fingerprint, alert.alert_id, alert))
         self._settling = kept
@@ -148,8 +148,9 @@ class Correlator:
 
     def _tick(self, at_us: int) -> None:
         self._storm.tick(at_us)
+        quiet_us, firing_us = (round(seconds * SECOND_US) for seconds in (self._config.quiet_s, self._config.firing_s))
         for incident in list(self._board.incidents.values()):
-            if at_us - incident.last_us >= self._config.quiet_s * SECOND_US:
+            if incident.silent(at_us, quiet_us, firing_us):
                 incident.move(IncidentState.RESOLVED, at_us, f"no alert for {self._config.quiet_s:.0f} s")
                 self._close(incident)
         if not self._storm.active:

@@ -73,6 +73,7 @@ def _alert(item: Any, received_at: datetime, service_labels: Sequence[str]) -> A
         moment_of("endsAt", item.get("endsAt")),
         _value(annotations),
         _notes(item, annotations),
+        until_ended=True,
     )
     return alert_of_told(told, SOURCE, received_at)
 

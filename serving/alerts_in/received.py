@@ -75,7 +75,7 @@ class Received:
 class ToldAlert:
     """One alert as another system tells it. `labels` make the fingerprint (but for volatile ones), `notes` are only kept.
 
-    `starts_at` None = not told; `ends_at` counts where it is `resolved`.
+    `starts_at` None = not told; `ends_at` counts where it is `resolved`; `until_ended` = the system also tells when it is over.
     """
 
     service: str
@@ -88,6 +88,7 @@ class ToldAlert:
     value: float = float("nan")
     notes: Mapping[str, str] = field(default_factory=dict)
     stable: frozenset[str] | None = None
+    until_ended: bool = False
 
 
 def body_of(body: bytes) -> Any:
@@ -135,6 +136,7 @@ def alert_of_told(told: ToldAlert, source: str, received_at: datetime) -> Alert:
         value=told.value,
         labels={**_kept(told.notes), **_kept(told.labels)},
         source=source,
+        until_ended=told.until_ended,
     )
 
 

@@ -73,6 +73,7 @@ def _alert(name: str, source: AlertSource, item: tuple[Any, Any], received_at: d
         moment_of("ends_at", _first(item, source.ends_at)),
         _number(_first(item, source.value)),
         stable=frozenset(source.stable) if source.stable else None,
+        until_ended=bool(source.status),
     )
     return alert_of_told(told, name, received_at)
 

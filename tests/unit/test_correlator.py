@@ -369,3 +369,31 @@ def test_a_merged_incident_stays_as_it_was_when_it_was_merged() -> None:
         merged = [one for outcome in outcomes for one in outcome.incidents if one.state is IncidentState.MERGED]
         ways.append([entry.count for entry in merged[-1].alerts])
     assert ways == [[1], [1]]
+
+
+def test_an_alert_whose_source_tells_its_end_holds_its_incident_open() -> None:
+    config = CorrelationConfig()
+    told = replace(alert(0, "cart"), until_ended=True)
+    correlator, _ = run([told], 2 * config.quiet_s)
+    (still,) = correlator.open_incidents()
+    over = 2 * config.quiet_s + 60
+    correlator.add([replace(told, alert_id="over", ends_at=after(over))])
+    (mitigated,) = correlator.advance(after(over + 30)).incidents
+    assert (mitigated.incident_id, mitigated.state) == (still.incident_id, IncidentState.MITIGATED)
+    (closed,) = correlator.advance(after(over + config.quiet_s + 60)).incidents
+    assert (closed.incident_id, closed.state) == (still.incident_id, IncidentState.RESOLVED)
+
+
+def test_an_alert_that_was_neither_ended_nor_repeated_for_hours_counts_as_gone() -> None:
+    config = CorrelationConfig()
+    correlator, _ = run([replace(alert(0, "cart"), until_ended=True)], config.firing_s - 60)
+    assert len(correlator.open_incidents()) == 1
+    correlator.advance(after(config.firing_s + 60))
+    assert correlator.open_incidents() == ()
+
+
+def test_a_repetition_of_an_alert_that_began_long_ago_is_not_late() -> None:
+    correlator, _ = run([replace(alert(0, "cart"), until_ended=True)], 300)
+    correlator.add([replace(alert(0, "cart"), alert_id="again", until_ended=True)])
+    outcome = correlator.advance(after(400))
+    assert ([fate.reason for fate in outcome.fates], outcome.late) == (["repeated"], 0)
