@@ -4,7 +4,7 @@ What makes an alias is how it behaves, not its name: it calls exactly one servic
 measured of it is what is measured of that service. Such a node takes no blame; where it stops mirroring, it is a service again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -26,24 +26,31 @@ _SIGNALS: Final = ("latency", "errors", "traffic")
 def aliases_of(calm: SeriesGrid, window: SeriesGrid, graph: ServiceGraph) -> Mapping[str, str]:
     """Return the alias nodes and the service that each mirrors, in calm time and in the window alike."""
     alone = {service: graph.callees(service)[0] for service in graph.services if len(graph.callees(service)) == 1}
-    owners = {name for name, metric in calm.series if spec_of(metric).signal == "saturation" and not is_call(metric)}
+    resources = {metric for metric in {metric for _, metric in calm.series} if _is_resource(metric)}
+    owners = {name for name, metric in calm.series if metric in resources}
     asked = {service: callee for service, callee in alone.items() if service not in owners}
     if not asked:
         return {}
+    calmly, now = (tuple(best_series(grid, signal) for signal in _SIGNALS) for grid in (calm, window))
     return {
         service: callee
         for service, callee in asked.items()
-        if _mirrors(calm, service, callee) is True and _mirrors(window, service, callee) is not False
+        if _mirrors(calm, calmly, (service, callee)) is True and _mirrors(window, now, (service, callee)) is not False
     }
 
 
-def _mirrors(grid: SeriesGrid, service: str, callee: str) -> bool | None:
+def _is_resource(metric: str) -> bool:
+    return spec_of(metric).signal == "saturation" and not is_call(metric)
+
+
+def _mirrors(grid: SeriesGrid, signals: Sequence[Mapping[str, int]], pair: tuple[str, str]) -> bool | None:
     """Return whether all signals that both have are the same; None where too little is common to tell."""
-    verdicts = []
-    for signal in _SIGNALS:
-        numbers = best_series(grid, signal)
-        if service in numbers and callee in numbers:
-            verdicts.append(_same(grid.values[:, numbers[service]], grid.values[:, numbers[callee]]))
+    one, other = pair
+    verdicts = [
+        _same(grid.values[:, numbers[one]], grid.values[:, numbers[other]])
+        for numbers in signals
+        if one in numbers and other in numbers
+    ]
     told = [verdict for verdict in verdicts if verdict is not None]
     return all(told) if told else None
 

@@ -60,19 +60,17 @@ def _order(running: Sequence[RootCause], weighed: Weighed) -> list[str]:
 
 def _unmeasured(running: Sequence[RootCause], inputs: RcaInputs) -> list[str]:
     """Return which signals of the likely causes, and which of their callees, are not measured."""
-    signals: dict[str, set[str]] = {}
-    for service, metric in inputs.window.series:
-        signals.setdefault(service, set()).add(spec_of(metric).signal)
+    measured = {service for service, _ in inputs.window.series}
     found = []
     for one in running[:2]:
-        mine = signals.get(one.service, set())
+        mine = {spec_of(metric).signal for service, metric in inputs.window.series if service == one.service}
         if not mine:
             found.append(f"nothing is measured of {one.service}: its latency and errors would tell")
         elif "latency" not in mine:
             found.append(f"no latency of {one.service} is measured")
         elif "saturation" not in mine:
             found.append(f"no resources of {one.service} are measured (cpu, memory, connections)")
-        silent = [callee for callee in inputs.graph.callees(one.service) if callee not in signals]
+        silent = [callee for callee in inputs.graph.callees(one.service) if callee not in measured]
         if silent:
             found.append(f"nothing is measured of {', '.join(silent[:3])}, which {one.service} calls")
     return found
