@@ -23,6 +23,7 @@ from serving import streams
 from serving.broker import EmbeddedBroker, connect
 
 DRAIN_S = 180.0
+ANALYSES_S = 60.0
 PACE_OFFSETS = 4
 EVENT_SETTLE_S = 120.0
 """Event time by which partitions may be apart in a replay: an alert that comes later is taken as of now."""
@@ -126,6 +127,18 @@ class LiveLoop:
                 raise Unavailable(f"not drained within {DRAIN_S:.0f} s: {', '.join(waiting)}; see {self._settings.root / 'logs'}")
             time.sleep(0.2)
         time.sleep(3 * self._settings.serving.served_flush_s)
+        self._await_analyses()
+
+    def _await_analyses(self) -> None:
+        """Wait until the responder has taken all alerts and explained all incidents, for a minute at most."""
+        url = f"http://{services.LOOPBACK}:{self._settings.responder.port}/metrics"
+        waits = ("aiops_responder_lag_seconds", "aiops_alerts_settling", "aiops_rca_waiting")
+        deadline, calm = time.monotonic() + ANALYSES_S, 0
+        while calm < 3 and time.monotonic() < deadline:
+            self.check_alive()
+            page = MetricsPage.fetch(url)
+            calm = 0 if any(page.total(name) for name in waits) else calm + 1
+            time.sleep(0.5)
 
     def _waiting(self, broker: streams.Streams) -> list[str]:
         """Return the streams that have entries which a reader has not committed."""
