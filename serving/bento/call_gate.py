@@ -17,9 +17,10 @@ _THREADS: Final = 4
 class CallGate:
     """Used on one event loop only. At most `max_concurrency` calls are in progress, each for `timeout_s` at most."""
 
-    def __init__(self, max_concurrency: int, timeout_s: float) -> None:
+    def __init__(self, max_concurrency: int, timeout_s: float, advice: str = "in larger batches") -> None:
         self._max_concurrency = max_concurrency
         self._timeout_s = timeout_s
+        self._advice = advice
         self._busy = 0
         self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="scoring")
 
@@ -31,7 +32,7 @@ class CallGate:
             ProblemError: 429 no place is free; 504 the time is over.
         """
         if self._busy >= self._max_concurrency:
-            detail = f"{self._busy} calls are in progress, which is the limit. Try again in a moment, in larger batches."
+            detail = f"{self._busy} calls are in progress, which is the limit. Try again in a moment, {self._advice}."
             raise ProblemError(Problem(429, "overload", detail, "", "", f"at most {self._max_concurrency} calls at once"))
         self._busy += 1
         try:

@@ -69,7 +69,7 @@ class Runtime:
         self.scoring = Scoring(self._slots, policy, ports)
         self.season = Season(adapters.bands, self.metrics, adapters.clock)
         self.root_causes = RootCauses(adapters.analyst, self.metrics)
-        self.analyses = CallGate(MOST_AT_ONCE, settings.timeout_s)
+        self.analyses = CallGate(MOST_AT_ONCE, settings.timeout_s, "one question after the other")
         self._after_poll: list[Callable[[], None]] = []
         self._poller = SlotPoller(tuple(self._slots.values()), settings.poll_s, self._polled)
 
