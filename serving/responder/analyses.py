@@ -126,11 +126,8 @@ class Analyses:
         except Unavailable as error:
             log.warning("incident %s is explained later: %s", incident.incident_id, error)
             return "failed"
-        except AiopsError as error:
-            log.error("incident %s could not be explained: %s", incident.incident_id, error)
-            return "failed"
-        except (ArithmeticError, LookupError, TypeError, ValueError):
-            log.exception("incident %s could not be explained: a fault of this program; the desk goes on", incident.incident_id)
+        except Exception:  # whatever it is, it costs this analysis and not the desk
+            log.exception("incident %s could not be explained", incident.incident_id)
             return "failed"
         return "decided" if report.decided else "undecided"
 

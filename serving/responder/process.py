@@ -99,9 +99,11 @@ class ResponderProcess:
         server.start()
         stack.callback(server.stop)
         log.info("incidents on %s, store %s", server.url, self._settings.incident_store_url.partition("://")[0])
+        dispatcher = self._dispatcher(parts, stack)
+        self._metrics.notifies(dispatcher.counts)
         threads = [
             self._thread("analyses", analyses.run),
-            self._thread("notifier", self._dispatcher(parts, stack).run),
+            self._thread("notifier", dispatcher.run),
             self._thread("upkeep", self._upkeep(parts).run),
         ]
         for thread in threads:

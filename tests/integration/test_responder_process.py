@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pyarrow as pa
 
+from aiops.incident import IncidentState
 from aiops.settings import BrokerSettings, Settings
 from data_contracts import schemas
 from serving import streams
@@ -73,6 +74,7 @@ class Home:
         return {
             **kept,
             "OMP_NUM_THREADS": "1",
+            "AIOPS_CONSUMER__ARCHIVE_EVERY_S": "0.5",
             "AIOPS_HOME": str(self.settings.root),
             "AIOPS_BROKER__PORT": str(self.settings.broker.port),
             **{f"AIOPS_RESPONDER__{name}": value for name, value in responder.items()},
@@ -171,6 +173,11 @@ def test_killed_at_any_moment_no_alert_is_lost_or_doubled(tmp_path: Path) -> Non
                 assert wait_until(lambda: settled(store, expected_alerts(sent)), 30), one.log()
                 assert told(store) == whole
                 assert store.verify_audit().intact
+                number = told_by_webhook(one.url)
+                acted = httpx.post(f"{one.url}/incidents/{number}/acknowledge", json={"note": "on it"})
+                assert acted.is_success, acted.text
+                assert store.case(number).incident.state is IncidentState.ACKNOWLEDGED
+                assert wait_until(lambda: store.reports(number), 20), "explained, if only to say what is missing"
             one.broker.kill()
             assert wait_until(lambda: "no answer" in httpx.get(f"{one.url}/readyz").json()["parts"]["broker"], 20)
             assert httpx.get(f"{one.url}/incidents").json()["items"]
@@ -180,6 +187,30 @@ def test_killed_at_any_moment_no_alert_is_lost_or_doubled(tmp_path: Path) -> Non
             process.kill()
             process.wait()
     assert "Traceback" not in one.log()
+
+
+def told_by_webhook(url: str) -> str:
+    """Send an alert as Alertmanager does and return the incident that comes of it."""
+    labels = {"alertname": "CardReaderDown", "service": "till", "severity": "critical"}
+    times = {"startsAt": "2026-03-02T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z"}
+    alert = {
+        "status": "firing",
+        "labels": labels,
+        "annotations": {},
+        **times,
+        "generatorURL": "",
+        "fingerprint": "0123456789abcdef",
+    }
+    grouped = {"groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "", "receiver": "aiops"}
+    payload = {"version": "4", "groupKey": "{}", "truncatedAlerts": 0, "status": "firing", **grouped, "alerts": [alert]}
+    taken = httpx.post(f"{url}/alerts/alertmanager", json=payload)
+    assert taken.status_code == 202, taken.text
+
+    def found() -> list[dict[str, str]]:
+        return list(httpx.get(f"{url}/incidents", params={"service": "till"}).json()["items"])
+
+    assert wait_until(found, 20)
+    return found()[0]["incident_id"]
 
 
 def answers(url: str) -> bool:
