@@ -3,10 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
-from aiops.alert import Alert, Severity, moment_of_us
+from aiops.alert import Alert, Severity, microseconds_of, moment_of_us
 from aiops.incident import MOST_EVENTS, AlertEntry, Incident, IncidentState, TimelineEvent, kept_events, may_follow
+
+LATE_US: Final = 900_000_000
+"""How late an alert may come and still count from the time that it tells: findings of telemetry are a minute or two behind."""
 
 
 @dataclass(slots=True)
@@ -142,7 +145,13 @@ class Board:
             entry.ended, entry.until_ended = False, alert.until_ended
         elif len(incident.entries) < self._most:
             incident.entries[alert.fingerprint] = Entry(
-                alert.fingerprint, alert.service, alert.name, alert.severity, at_us, at_us, until_ended=alert.until_ended
+                alert.fingerprint,
+                alert.service,
+                alert.name,
+                alert.severity,
+                _since_us(alert, at_us),
+                at_us,
+                until_ended=alert.until_ended,
             )
             self._by_fingerprint[alert.fingerprint] = incident.incident_id
         incident.alert_count += 1
@@ -206,6 +215,12 @@ class Board:
         self.put(incident)
         self.put(new)
         return new
+
+
+def _since_us(alert: Alert, at_us: int) -> int:
+    """Return since when an alert fires: by its own word where it came late, unless that is too long ago."""
+    since_us = microseconds_of(alert.starts_at)
+    return since_us if at_us - LATE_US <= since_us < at_us else at_us
 
 
 def plain(incident: OpenIncident) -> dict[str, object]:

@@ -220,3 +220,24 @@ def test_the_telemetrys_clock_is_not_moved_by_people_and_never_goes_back(store: 
     assert changed.timeline[-1].at == START + timedelta(seconds=10)
     assert store.clock() == START + timedelta(seconds=10)
     assert store.audit(ALL).items[0].at == START + timedelta(days=200)
+
+
+def test_live_findings_that_come_late_tell_which_service_was_first(store: IncidentStore) -> None:
+    desk = Desk(store, RULES.model_copy(update={"clock": "wall"}), GRAPH)
+    now = START + timedelta(minutes=10)
+    desk.tick(now - timedelta(seconds=1))
+    desk.take([alert(1, 540, "cart"), alert(2, 530, "db")], {}, now)
+    desk.take([alert(3, 520, "web")], {}, now + timedelta(seconds=1))
+    (incident,) = desk.open_incidents()
+    assert [
+        (entry.service, second_at(entry.first_seen)) for entry in sorted(incident.alerts, key=lambda one: one.first_seen)
+    ] == [
+        ("web", 520),
+        ("db", 530),
+        ("cart", 540),
+    ]
+    assert incident.opened_at > now - timedelta(seconds=10)
+
+
+def second_at(moment: datetime) -> int:
+    return int((moment - START).total_seconds())
