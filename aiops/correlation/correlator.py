@@ -59,18 +59,18 @@ class Correlator:
         """
         now_us = microseconds_of(now)
         until_us = max(self._now_us, now_us - round(self._config.settle_s * SECOND_US))
-        due: list[tuple[int, str, str, Alert]] = []
+        due: list[tuple[int, int, str, str, Alert]] = []
         kept: list[Alert] = []
         for alert in self._settling:
-            at_us = microseconds_of(alert.ends_at or alert.starts_at)
-            if until_us <= at_us <= now_us + AHEAD_US:
+            told_us = microseconds_of(alert.ends_at or alert.starts_at)
+            if until_us <= told_us <= now_us + AHEAD_US:
                 kept.append(alert)
                 continue
-            self._late += at_us < self._now_us and self._board.holding(alert.fingerprint) is None  # a repetition is not late
-            at_us = min(max(at_us, self._now_us), until_us)
-            due.append((at_us, alert.fingerprint, alert.alert_id, alert))
+            self._late += told_us < self._now_us and self._board.holding(alert.fingerprint) is None  # a repetition is not late
+            at_us = min(max(told_us, self._now_us), until_us)
+            due.append((at_us, told_us, alert.fingerprint, alert.alert_id, alert))
         self._settling = kept
-        for at_us, _, _, alert in sorted(due, key=lambda one: one[:3]):
+        for at_us, _, _, _, alert in sorted(due, key=lambda one: one[:4]):
             self._pass(at_us)
             self._fates.append(self._taken(alert, at_us))
         self._pass(until_us)
