@@ -6,13 +6,14 @@ A candidate is the worst point of a service since its previous tick; the route o
   its alarm, or a static limit broken): anomalous. It does not: no alert, also where tier 1 raised the alarm.
 - Without support of tier 1 two words suffice: tier 3's about a critical service, and tier 2's about a value twice as far from
   its expectation as its bound.
-- Tier 1 alone is extreme (|z| >= twice its alarm): anomalous, whatever the others say.
+- Tier 1 alone is extreme (|z| >= twice its alarm), or certain of what no other tier can see (a series that is stuck, or at
+  its hard limit): anomalous, whatever the others say.
 - A tier that is unknown (missing, late, failing, season not established) is passed over, and the reason says so. Where all are,
   tier 1's alarm decides. So a flag is never dropped in silence.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -123,7 +124,7 @@ def _rule(point: reasons.Point, row: int, opinions: Mapping[int, Opinion], route
             return _judged(point, row, (tier, opinion), route, silences)
         silences.append((tier, "it was not asked" if opinion is None else opinion.silence_of(row)))
     words = reasons.alone_text(point.flagged or _extreme(point), silences)
-    return Ruling(point.flagged or _extreme(point), 1, point.score, point.tier1_version, words)
+    return Ruling(point.flagged or _extreme(point), 1, _score(point), point.tier1_version, words)
 
 
 def _judged(
@@ -136,9 +137,15 @@ def _judged(
     confirmed = strange and (supported or alone)
     heard = reasons.Heard(tier, score, strange, supported, confirmed, opinion.detail_of(row), _numbers(opinion.band, row))
     before = reasons.passed_over(silences, tier)
-    if _extreme(point) and not confirmed:
-        return Ruling(True, 1, point.score, point.tier1_version, before + reasons.extreme_text(heard))
+    if (_extreme(point) or point.certain) and not confirmed:
+        words = before + reasons.overruled_text(heard, point.certain and not _extreme(point))
+        return Ruling(True, 1, _score(point), point.tier1_version, words)
     return Ruling(confirmed, tier, score, opinion.version_of(row), before + reasons.judged_text(heard, point.flagged))
+
+
+def _score(point: reasons.Point) -> float:
+    """Return tier 1's score: an alarm's where its second opinion raised one."""
+    return float(np.fmax(point.score, SUPPORT_SCORE)) if point.finding else point.score
 
 
 def _extreme(point: reasons.Point) -> bool:
@@ -172,8 +179,17 @@ def _points(candidates: pa.RecordBatch) -> list[reasons.Point]:
     metrics = ["" if metric is None else str(metric) for metric in candidates.column("metric").to_pylist()]
     flagged = _bools(candidates, "flagged").tolist()
     versions = [str(version) for version in candidates.column("tier1_version").to_pylist()]
-    rows = zip(metrics, flagged, versions, numbers, strict=True)
-    return [reasons.Point(metric, flag, version, *figures) for metric, flag, version, figures in rows]
+    rows = zip(metrics, flagged, versions, numbers, _findings(candidates), strict=True)
+    made = ((reasons.Point(metric, flag, version, *figures), found) for metric, flag, version, figures, found in rows)
+    return [replace(point, finding=words, certain=certain) if words else point for point, (words, certain) in made]
+
+
+def _findings(candidates: pa.RecordBatch) -> list[tuple[str, bool]]:
+    """Return (words, certain) a row; nothing where an earlier version made the candidates."""
+    if "finding" not in candidates.schema.names:
+        return [("", False)] * candidates.num_rows
+    words, certain = (candidates.column(name).to_pylist() for name in ("finding", "certain"))
+    return [(str(word or ""), sure is True) for word, sure in zip(words, certain, strict=True)]
 
 
 def _floats(rows: pa.RecordBatch, name: str) -> FloatArray:

@@ -23,6 +23,8 @@ class Point:
     expected: float
     lower: float
     upper: float
+    finding: str = ""
+    certain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def point_text(point: Point, character: SeriesCharacter | None) -> str:
     if not point.metric:
         return "no scored point since the previous tick"
     rare = "" if character is None else rarity(point.value, character)
-    rare = rare and f", {rare}"
+    rare = (rare and f", {rare}") + (point.finding and f"; {point.finding}")
     if np.isnan(point.z):
         return f"{point.metric} is {point.value:.6g}, its normal course is not known yet{rare}"
     bounds = "" if np.isnan(point.lower) or np.isnan(point.upper) else f", bounds {point.lower:.6g} to {point.upper:.6g}"
@@ -77,10 +79,11 @@ def alone_text(alarm: bool, silences: Sequence[tuple[int, str]]) -> str:
     return f"tier 1 alone {said}: {'; '.join(texts)}"
 
 
-def extreme_text(heard: Heard) -> str:
-    """Return why tier 1 decides against the tier that was asked."""
+def overruled_text(heard: Heard, certain: bool) -> str:
+    """Return why tier 1 decides against the tier that was asked: it is extreme, or `certain`."""
     what = "scores the service" if heard.tier == 3 else "scores it"
-    return f"so extreme that tier 1 decides alone; tier {heard.tier} {what} {heard.score:.2f}{_detail(heard)}"
+    why = "tier 1 decides alone, for no other tier can see this" if certain else "so extreme that tier 1 decides alone"
+    return f"{why}; tier {heard.tier} {what} {heard.score:.2f}{_detail(heard)}"
 
 
 def judged_text(heard: Heard, flagged: bool) -> str:

@@ -143,7 +143,7 @@ SERVICE_FEATURES_TABLE: Final = _schema(
 
 CANDIDATES: Final = _schema(
     "candidates",
-    1,
+    2,
     *SERVICE_FEATURES_TABLE,
     _field("metric", NAME, nullable=True, meaning="of the service's worst point since the previous tick; null = no scored point"),
     _field("value", pa.float64(), nullable=True, meaning="of that point"),
@@ -154,6 +154,8 @@ CANDIDATES: Final = _schema(
     _field("expected", pa.float64(), nullable=True),
     _field("lower", pa.float64(), nullable=True, meaning="tier 1 bound"),
     _field("upper", pa.float64(), nullable=True, meaning="tier 1 bound"),
+    _field("finding", NAME, nullable=True, meaning="what the second opinion of tier 1 says of that point; empty = nothing"),
+    _field("certain", pa.bool_(), nullable=True, meaning="that finding needs no other tier: none can judge it"),
     _field("flagged", pa.bool_(), meaning="tier 1 raised the alarm"),
     _field("scheduled", pa.bool_(), meaning="the prediction cadence fell on this tick"),
     _field("tier1_version", NAME, meaning="of tier 1 when the tick closed; empty = the catalogue's default levels"),

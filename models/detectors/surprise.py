@@ -19,7 +19,7 @@ from aiops.errors import AiopsError, ArtifactError, StateError
 from aiops.types import FloatArray, SeriesBatch, State
 from models.artifact import state_array
 from models.detectors.robust_stream import FEATURES
-from models.detectors.surprise_bank import SurpriseBank, SurpriseConfig
+from models.detectors.surprise_bank import SurpriseBank, SurpriseConfig, stream_names
 from models.detectors.surprise_kernels import EXPECTED, LOWER, SEEN, SHARE, SURPRISE, UPPER
 
 THRESHOLD: Final = 0.5
@@ -130,11 +130,9 @@ class SeriesSurprise:
             raise ArtifactError(f"the model state's configuration cannot be used: {error}") from error
 
     def _explanation(self, row: int, score: float, detail: FloatArray) -> Explanation:
-        windows = [f"mean of {rows} rows" if rows > 1 else "value" for rows in self.config.windows]
-        names = ["value at this time of day", *windows, "distance to the most similar stretches"]
         streams = [
             Surprise(name, *(float(one[column]) for column in (SURPRISE, SEEN, EXPECTED, LOWER, UPPER, SHARE)))
-            for name, one in zip(names, detail, strict=False)
+            for name, one in zip(stream_names(self.config), detail, strict=False)
             if one[SURPRISE] > 0.0
         ]
         return Explanation(row, score, tuple(sorted(streams, key=lambda stream: -stream.nats)))

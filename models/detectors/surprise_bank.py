@@ -1,16 +1,17 @@
 """State of the surprise detector for many series: rows in, scores out, batch by batch, with snapshot and restore."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError, StateError
-from aiops.series_index import DictionaryKeys
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
 from models.artifact import array_names, names_array
+from models.detectors.series_slots import SeriesSlots
 from models.detectors.surprise_kernels import (
     DETAILS,
     SurpriseParameters,
@@ -24,7 +25,9 @@ from models.detectors.surprise_rows import by_slot, score_rows
 POWER: Final = 1.5
 """Surprises are added as surprise ** 1.5: the kernels rely on it."""
 _NO_ROWS: Final = np.empty(0, np.int64)
+_NOT_ASKED: Final = np.empty((0, 3))
 _VERSION: Final = 1
+_ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,32 @@ LIGHT: Final = SurpriseConfig(lags=0, alarm=7.5)
 """Without the search for similar stretches: one stream fewer adds surprise, so the alarm is lower."""
 
 
+LIVE: Final = replace(LIGHT, alarm=10.0)
+"""In the stream: the alarm level keeps flags outside incidents to one a service and day more (ADR 0020)."""
+
+
+def live_config(max_series: int) -> SurpriseConfig:
+    """Return the configuration of the stream for a partition of so many series."""
+    return replace(LIVE, max_series=max_series)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One alarm of a bank: the row, the most surprised stream, its surprise, and the rows it had judged before."""
+
+    row: int
+    stream: str
+    nats: float
+    past: int
+
+    @property
+    def text(self) -> str:
+        """Return how rare, and what."""
+        if self.nats >= math.log(self.past + 2.0) - _ROUNDING:
+            return f"rarer than anything in {self.past:,} rows of its history: {self.stream}"
+        return f"1 row in {math.exp(self.nats):,.0f} of its history is as strange: {self.stream}"
+
+
 class SurpriseBank:
     """What is known of every series so far. Not thread-safe. Split in batches or whole: the same scores, bit for bit.
 
@@ -140,8 +169,7 @@ class SurpriseBank:
         self.config = config
         self._parameters = config.parameters()
         self._arrays = empty_arrays(self._parameters, 1)
-        self._names = DictionaryKeys()
-        self._slots: dict[int, int] = {}
+        self._slots = SeriesSlots(config.max_series)
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -153,6 +181,15 @@ class SurpriseBank:
         """
         return self._run(batch, _NO_ROWS)[0]
 
+    def alarms(self, batch: SeriesBatch) -> tuple[Alarm, ...]:
+        """Take rows in as `score` does; return the alarms among them, in order of their rows."""
+        leading = np.full((len(batch), 3), np.nan)
+        self._run(batch, _NO_ROWS, leading)
+        names = stream_names(self.config)
+        rows = np.flatnonzero(~np.isnan(leading[:, 0]))
+        found = zip(rows.tolist(), leading[rows].tolist(), strict=True)
+        return tuple(Alarm(row, names[int(stream)], nats, int(past)) for row, (stream, nats, past) in found)
+
     def explained(self, batch: SeriesBatch, rows: Sequence[int]) -> tuple[FloatArray, FloatArray]:
         """Do as `score`, and also return (len(rows), streams, DETAILS): what each stream saw in these rows."""
         wanted = np.full(len(batch), -1, np.int64)
@@ -162,8 +199,8 @@ class SurpriseBank:
 
     def snapshot(self) -> State:
         """Return the whole state as arrays of their own."""
-        count = len(self._slots)
-        names = [self._names.names_of(key) for key in self._slots]
+        names = self._slots.series
+        count = len(names)
         state = {name: array[:count].copy() for name, array in self._arrays._asdict().items()}
         services, metrics = names_array(tuple(service for service, _ in names)), names_array(tuple(metric for _, metric in names))
         return {**state, "services": services, "metrics": metrics, "config": self.config.numbers()}
@@ -178,7 +215,7 @@ class SurpriseBank:
         try:
             bank = cls(SurpriseConfig.of_numbers(state["config"]))
             series = list(zip(array_names(state["services"]), array_names(state["metrics"]), strict=True))
-            bank._slots = {key: slot for slot, key in enumerate(bank._names.keys_of(series).tolist())}
+            bank._slots = SeriesSlots.of_series(bank.config.max_series, series)
             bank._arrays = empty_arrays(bank._parameters, max(1, len(series)))
             for name, array in bank._arrays._asdict().items():
                 array[: len(series)] = _fitting(state[name], (len(series), *array.shape[1:]), name)
@@ -186,43 +223,30 @@ class SurpriseBank:
             raise StateError(f"surprise state is damaged ({type(error).__name__}: {error}); warm up anew") from error
         return bank
 
-    def _run(self, batch: SeriesBatch, wanted: IntArray) -> tuple[FloatArray, FloatArray]:
+    def _run(self, batch: SeriesBatch, wanted: IntArray, leading: FloatArray = _NOT_ASKED) -> tuple[FloatArray, FloatArray]:
         details = np.full((int((wanted >= 0).sum()), stream_count(self._parameters), DETAILS), np.nan)
         score = np.full(len(batch), np.nan)
         if len(batch):
-            slot = self._slots_of(batch)
+            slot = self._slots_of(batch.table)
             time = batch.table.column("timestamp").cast(pa.int64()).to_numpy(zero_copy_only=False)
             value = batch.table.column("value").to_numpy(zero_copy_only=False)
-            rows = SurpriseRows(time, value, slot, score, wanted, details)
+            rows = SurpriseRows(time, value, slot, score, wanted, details, leading)
             score_rows(self._arrays, self._parameters, rows, by_slot(slot, len(self._slots)))
         return score, details
 
-    def _slots_of(self, batch: SeriesBatch) -> IntArray:
-        """Return each row's slot (n,), -1 where there is no room; Python cost per distinct series, not per row."""
-        if self._names.crowded(len(self._slots)):
-            kept = self._names.forget_unused(np.array(list(self._slots), np.int64))
-            self._slots = {key: slot for slot, key in enumerate(kept.tolist())}
-        keys = self._names.of(batch.table)
-        if (keys == keys[0]).all():
-            return np.full(len(batch), self._slot(int(keys[0])), np.int64)
-        distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)
-        slots = np.empty(distinct.size, np.int64)
-        for number in np.argsort(first).tolist():
-            slots[number] = self._slot(int(distinct[number]))
-        return slots[place]
-
-    def _slot(self, key: int) -> int:
-        known = self._slots.get(key)
-        if known is not None:
-            return known
-        slot = len(self._slots)
-        if slot >= self.config.max_series:
-            return -1
-        self._slots[key] = slot
-        room = self._arrays.rows.size
-        if slot >= room:
-            self._arrays = grown(self._arrays, self._parameters, min(2 * room, self.config.max_series))
+    def _slots_of(self, table: pa.RecordBatch) -> IntArray:
+        """Return each row's slot (n,), -1 where there is no room; the arrays have room for all slots."""
+        slot = self._slots.of(table)
+        count, room = len(self._slots), self._arrays.rows.size
+        if count > room:
+            self._arrays = grown(self._arrays, self._parameters, min(max(2 * room, count), self.config.max_series))
         return slot
+
+
+def stream_names(config: SurpriseConfig) -> list[str]:
+    """Return what each stream looks at, in words."""
+    windows = [f"mean of {rows} rows" if rows > 1 else "value" for rows in config.windows]
+    return ["value at this time of day", *windows, "distance to the most similar stretches"]
 
 
 def _fitting(array: FloatArray, shape: tuple[int, ...], name: str) -> FloatArray:

@@ -74,6 +74,7 @@ class SurpriseRows(NamedTuple):
     score: FloatArray  # (n,)
     wanted: IntArray  # (n,) place in `details`, -1 = not asked; or (0,)
     details: FloatArray  # (m, K, DETAILS)
+    leading: FloatArray  # (n, 3) of alarms: the most surprised stream, its surprise, its rows before; or (0, 3) = not asked
 
 
 @inlined

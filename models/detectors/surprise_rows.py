@@ -87,25 +87,34 @@ def lag_strangeness(arrays: SurpriseArrays, parameters: SurpriseParameters, slot
 @inlined
 def row_strangeness(
     arrays: SurpriseArrays, parameters: SurpriseParameters, slot: int, at: tuple[int, float], detail: FloatArray
-) -> float:
-    """Return the sum over streams of surprise ** 1.5, and take the row in: between adding them and taking the greatest."""
+) -> tuple[float, int, float]:
+    """Take the row in; return its strangeness, the most surprised stream, and that one's surprise.
+
+    Strangeness = sum over streams of surprise ** 1.5: between adding them and taking the greatest.
+    """
     value = min(max(at[1], -LARGEST), LARGEST)
     surprise = day_strangeness(arrays, parameters, slot, (at[0], value), detail)
     strangeness = surprise * math.sqrt(surprise)
+    leading = 0
+    greatest = surprise
     if detail.size:
         detail[0, 0] = surprise
     for window in range(parameters.windows.size):
         surprise = window_strangeness(arrays, parameters, slot, (window, value), detail)
         strangeness += surprise * math.sqrt(surprise)
+        if surprise > greatest:
+            leading, greatest = 1 + window, surprise
         if detail.size:
             detail[1 + window, 0] = surprise
     if parameters.lags:
         surprise = lag_strangeness(arrays, parameters, slot, value, detail)
         strangeness += surprise * math.sqrt(surprise)
+        if surprise > greatest:
+            leading, greatest = 1 + parameters.windows.size, surprise
         if detail.size:
             detail[1 + parameters.windows.size, 0] = surprise
     arrays.rows[slot] += 1
-    return strangeness
+    return strangeness, leading, greatest
 
 
 @kernel
@@ -120,7 +129,7 @@ def score_rows(arrays: SurpriseArrays, parameters: SurpriseParameters, rows: Sur
         detail = nothing
         if rows.wanted.size and rows.wanted[i] >= 0:
             detail = rows.details[rows.wanted[i]]
-        strangeness = row_strangeness(arrays, parameters, slot, (rows.time[i], rows.value[i]), detail)
+        strangeness, leading, greatest = row_strangeness(arrays, parameters, slot, (rows.time[i], rows.value[i]), detail)
         if arrays.rows[slot] <= parameters.warmup_rows:
             continue
         score = strangeness / (strangeness + parameters.alarm)
@@ -129,6 +138,8 @@ def score_rows(arrays: SurpriseArrays, parameters: SurpriseParameters, rows: Sur
             score = 0.5 * min(score, ALMOST)
         elif score >= 0.5:
             arrays.quiet[slot] = parameters.refractory_rows
+            if rows.leading.size:
+                rows.leading[i] = np.array((float(leading), greatest, float(arrays.total[slot, leading] - 1)))
         rows.score[i] = score
 
 

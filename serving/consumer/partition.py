@@ -20,8 +20,9 @@ from aiops.errors import StateError
 from aiops.types import PointStatus, SeriesBatch
 from serving import streams
 from serving.consumer.candidates import Cadence, ClosedRows, candidates_of
+from serving.consumer.second_opinion import SecondOpinion
 from serving.consumer.tier1 import LevelTable, Tier1, codes_of
-from serving.consumer.worst_point import JudgedPoints, WorstPoints, severity_of
+from serving.consumer.worst_point import JudgedPoints, WorstPoints, severity_of, with_findings
 
 if TYPE_CHECKING:
     from aiops.feature_engine import EngineConfig, EngineOutput, FeatureEngine
@@ -53,6 +54,7 @@ class PartitionConfig:
     predict_every_us: int
     future_tolerance_s: int
     max_series: int
+    novelty: bool = False
 
 
 @dataclass(slots=True)
@@ -73,6 +75,7 @@ class Kept:
     engine: "FeatureEngine"
     worst: WorstPoints
     sequences: "Sequences"
+    second: SecondOpinion | None
 
 
 class Partition:
@@ -83,6 +86,7 @@ class Partition:
         self._engine = kept.engine
         self._worst = kept.worst
         self._sequences = kept.sequences
+        self._second = kept.second
         self._clock_us = clock_us
         self._cadence = Cadence(config.step_us, config.predict_every_us)
         self.use_tier1(config.tier1)
@@ -94,7 +98,8 @@ class Partition:
         from aiops.sequences import Sequences
 
         engine, worst = FeatureEngine(config.engine, config.graph), WorstPoints(config.step_us, config.lateness_us)
-        return cls(config, Kept(engine, worst, Sequences(config.step_us)))
+        second = SecondOpinion.new(config.max_series) if config.novelty else None
+        return cls(config, Kept(engine, worst, Sequences(config.step_us), second))
 
     @classmethod
     def restore(cls, config: PartitionConfig, state: Mapping[str, npt.NDArray[Any]]) -> "Partition":
@@ -113,7 +118,8 @@ class Partition:
         except KeyError as error:
             raise StateError(f"checkpoint lacks array {error}; remove the checkpoint folder to warm up anew") from error
         engine = FeatureEngine.restore(config.engine, config.graph, _part(state, "engine/"))
-        return cls(config, Kept(engine, worst, sequences), clock_us)
+        second = SecondOpinion.restore(config.max_series, _part(state, "second/")) if config.novelty else None
+        return cls(config, Kept(engine, worst, sequences, second), clock_us)
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole state as arrays."""
@@ -122,6 +128,7 @@ class Partition:
             **{f"engine/{name}": array for name, array in self._engine.snapshot().items()},
             **{f"worst/{name}": array for name, array in self._worst.snapshot().items()},
             **{f"sequences/{name}": array for name, array in self._sequences.snapshot().items()},
+            **{f"second/{name}": array for name, array in (self._second.snapshot() if self._second else {}).items()},
         }
 
     @property
@@ -189,6 +196,7 @@ class Partition:
         seen = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
         outside = seen & ((value < levels.low) | (value > levels.high))
         severity = np.where(seen, severity_of(output.z, levels.alarm_z, outside), np.nan)
+        found = self._second.judge(rows, seen) if self._second else {}
         reach = levels.alarm_z * output.scale
         self._worst.add(
             JudgedPoints(
@@ -204,7 +212,8 @@ class Partition:
                 output.expected,
                 np.fmax(output.expected - reach, levels.low),
                 np.fmin(output.expected + reach, levels.high),
-                severity,
+                with_findings(severity, found),
+                found,
             )
         )
 

@@ -171,6 +171,7 @@ def partition_config(settings: "Settings") -> PartitionConfig:
         predict_every_us=settings.consumer.predict_every_s * 1_000_000,
         future_tolerance_s=telemetry.future_tolerance_s,
         max_series=telemetry.max_series,
+        novelty=settings.consumer.novelty,
     )
 
 

@@ -194,5 +194,5 @@ def _again(candidates: pa.RecordBatch, hearing: Hearing) -> pa.RecordBatch:
 
 
 def _joined(entries: Sequence[streams.Entry]) -> pa.RecordBatch:
-    table = pa.concat_tables([streams.from_ipc(entry.payload) for entry in entries])
+    table = pa.concat_tables([streams.from_ipc(entry.payload) for entry in entries], promote_options="default")
     return streams.one_batch(table)

@@ -1,12 +1,13 @@
 """The worst point of every service since its previous tick: what a detection will name.
 
-Severity = |z| / alarm_z of the series; a value outside its static limits is above every z. A point belongs to the first tick
-at or after its time that is still open when it arrives (the rule of `aiops.feature_engine`), so the outcome does not depend on
-how the stream was cut. O(points log points) a call, and memory for one point a service and open tick.
+Severity = |z| / alarm_z of the series; a value outside its static limits is above every z, and what the second opinion is certain
+of above that; what it finds rare is flagged at least. A point belongs to the first tick at or after its time that is still open
+when it arrives (the rule of `aiops.feature_engine`), so the outcome does not depend on how the stream was cut.
+O(points log points) a call, and memory for one point a service and open tick.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,16 @@ from aiops.types import FloatArray, IntArray
 
 OUTSIDE_LIMITS: Final = 1e6
 """Added to the severity of a value outside its static limits."""
+CERTAIN: Final = 2e6
+"""Severity of what the second opinion is certain of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the second opinion of tier 1 says of a point, in words; `certain`: no other tier can judge it, none is needed."""
+
+    words: str
+    certain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,8 @@ class WorstPoint:
     lower: float
     upper: float
     severity: float
+    finding: str = ""
+    certain: bool = False
 
     @property
     def flagged(self) -> bool:
@@ -56,6 +69,16 @@ class JudgedPoints:
     lower: FloatArray
     upper: FloatArray
     severity: FloatArray
+    found: Mapping[int, Finding] = field(default_factory=dict)
+    """By row."""
+
+
+def with_findings(severity: FloatArray, found: Mapping[int, Finding]) -> FloatArray:
+    """Return (n,) severities in which every finding is a flag."""
+    raised = severity.copy()
+    for row, finding in found.items():
+        raised[row] = CERTAIN if finding.certain else np.fmax(severity[row], 1.0)
+    return raised
 
 
 def severity_of(z: FloatArray, alarm_z: FloatArray, outside: npt.NDArray[np.bool_]) -> FloatArray:
@@ -90,12 +113,15 @@ class WorstPoints:
         last = np.append((services[1:] != services[:-1]) | (ticks[1:] != ticks[:-1]), True)
         rows = rows[last]
         columns = [getattr(points, name)[rows].tolist() for name in _POINT_COLUMNS]
-        found = zip(services[last].tolist(), ticks[last].tolist(), points.metric[rows].tolist(), *columns, strict=True)
-        for service, tick_us, metric, time_us, *figures in found:
+        findings = [points.found.get(row, _NOTHING) for row in rows.tolist()]
+        found = zip(services[last].tolist(), ticks[last].tolist(), points.metric[rows].tolist(), findings, *columns, strict=True)
+        for service, tick_us, metric, finding, time_us, *figures in found:
             held = self._held.setdefault(points.service_names[service], {})
             before = held.get(tick_us)
             if before is None or figures[-1] > before.severity:
-                held[tick_us] = WorstPoint(time_us, points.metric_names[metric], *figures)
+                point = WorstPoint(time_us, points.metric_names[metric], *figures)
+                noted = finding.words != ""
+                held[tick_us] = replace(point, finding=finding.words, certain=finding.certain) if noted else point
 
     def _open_ticks(self, timestamp_us: IntArray) -> IntArray:
         """Return for every point the first tick at or after it that is open when it arrives, us."""
@@ -133,8 +159,8 @@ class WorstPoints:
             for service, held in sorted(self._held.items())
             for tick, point in sorted(held.items())
         ]
-        columns = list(zip(*rows, strict=True)) if rows else [()] * (2 + len(fields(WorstPoint)))
-        names = ("service", "tick_us", *(field.name for field in fields(WorstPoint)))
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(_STATE_NAMES)
+        names = _STATE_NAMES
         arrays = {name: np.array(column, dtype=_DTYPES.get(name, "f8")) for name, column in zip(names, columns, strict=True)}
         return {**arrays, "clock_us": np.array([self._watermark_us, self._closed_us])}
 
@@ -143,11 +169,15 @@ class WorstPoints:
         """Return the object that `snapshot` described."""
         restored = cls(step_us, lateness_us)
         restored._watermark_us, restored._closed_us = map(int, state["clock_us"])
-        names = ("service", "tick_us", *(field.name for field in fields(WorstPoint)))
+        names = [name for name in _STATE_NAMES if name in state or name not in _NEWER]
         for service, tick, *point in zip(*(state[name].tolist() for name in names), strict=True):
             restored._held.setdefault(service, {})[tick] = WorstPoint(*point)
         return restored
 
 
-_POINT_COLUMNS: Final = tuple(field.name for field in fields(WorstPoint) if field.name != "metric")
-_DTYPES: Final = {"service": "U", "metric": "U", "tick_us": "i8", "timestamp_us": "i8"}
+_NEWER: Final = ("finding", "certain")
+"""Columns that checkpoints of earlier versions lack."""
+_STATE_NAMES: Final = ("service", "tick_us", *(one.name for one in fields(WorstPoint)))
+_POINT_COLUMNS: Final = tuple(one.name for one in fields(WorstPoint) if one.name not in {"metric", *_NEWER})
+_NOTHING: Final = Finding("", False)
+_DTYPES: Final = {"service": "U", "metric": "U", "tick_us": "i8", "timestamp_us": "i8", "finding": "U", "certain": "?"}

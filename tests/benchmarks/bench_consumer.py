@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +57,12 @@ def show(name: str, value: float, unit: str, baseline: float) -> None:
     print(json.dumps({"name": name, "value": round(value, 3), "unit": unit, "baseline": round(baseline, 3)}), flush=True)
 
 
-def measure(home: Path, step_s: int, points: int) -> None:
+def measure(home: Path, step_s: int, points: int, novelty: bool) -> None:
     """Publish, then consume twice: the first pass compiles."""
     settings = Settings(
         home=home,
         broker=BrokerSettings(port=free_ports(1)[0], partitions=1),
-        consumer=ConsumerSettings(archive="off", max_backlog=5000),
+        consumer=ConsumerSettings(archive="off", max_backlog=5000, novelty=novelty),
         telemetry=TelemetrySettings(),
     )
     with EmbeddedBroker(settings) as server:
@@ -83,9 +84,10 @@ def measure(home: Path, step_s: int, points: int) -> None:
         rows_decoded = sum(decode(entry.payload).num_rows for entry in entries)
         decode_rate = rows_decoded / (time.perf_counter() - begun)
         wall_rate, cpu_rate = consume(OwnedPartition(parts, 0), broker, sent)
-        show(f"consumer stage 1, {step_s} s data, by wall time", wall_rate, "points/s", decode_rate)
-        show(f"consumer stage 1, {step_s} s data, one core", cpu_rate, "points/s", decode_rate)
-        show(f"consumer resident memory, {step_s} s data", resident_bytes() / 2**20, "MiB", 0.0)
+        what = f"{step_s} s data, novelty {'on' if novelty else 'off'}"
+        show(f"consumer stage 1, {what}, by wall time", wall_rate, "points/s", decode_rate)
+        show(f"consumer stage 1, {what}, one core", cpu_rate, "points/s", decode_rate)
+        show(f"consumer resident memory, {what}", resident_bytes() / 2**20, "MiB", 0.0)
 
 
 def consume(part: OwnedPartition, broker: streams.Streams, sent: int) -> tuple[float, float]:
@@ -98,9 +100,9 @@ def consume(part: OwnedPartition, broker: streams.Streams, sent: int) -> tuple[f
 
 def main() -> None:
     """Run the benchmark in a folder of its own."""
-    for step_s, points in RUNS:
+    for (step_s, points), novelty in product(RUNS, (False, True)):
         with tempfile.TemporaryDirectory() as folder:
-            measure(Path(folder), step_s, points)
+            measure(Path(folder), step_s, points, novelty)
 
 
 if __name__ == "__main__":

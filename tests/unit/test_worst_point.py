@@ -26,7 +26,10 @@ def judged(rows: list[tuple[int, int, int, float]]) -> JudgedPoints:
 
 def split(points: JudgedPoints, rows: slice) -> JudgedPoints:
     columns = {name: getattr(points, name) for name in JudgedPoints.__slots__}
-    return JudgedPoints(**{name: column if name.endswith("names") else column[rows] for name, column in columns.items()})
+    kept = range(len(points.severity))[rows]
+    columns["found"] = {row - kept.start: finding for row, finding in points.found.items() if row in kept}
+    whole = ("service_names", "metric_names", "found")
+    return JudgedPoints(**{name: column if name in whole else column[rows] for name, column in columns.items()})
 
 
 def test_a_point_belongs_to_the_first_tick_at_or_after_it() -> None:
