@@ -1,0 +1,95 @@
+"""What the responder does beside its desk: it follows the call graph, drops what is old, and stops as a whole."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from aiops.alert import Alert, Severity, fingerprint_of
+from aiops.errors import ConfigurationError
+from aiops.incident import IncidentState
+from aiops.settings import Settings
+from serving.api.server import bound
+from serving.graph_store import GraphStore
+from serving.incident_store.store import IncidentStore
+from serving.lake import Lake
+from serving.responder.desk import Desk
+from serving.responder.process import ResponderProcess
+from serving.responder.upkeep import Upkeep, UpkeepParts
+from serving.responder.wiring import desk_of
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    plain = Settings(home=tmp_path)
+    return plain.model_copy(update={"responder": plain.responder.model_copy(update={"clock": "event"})})
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[IncidentStore]:
+    with IncidentStore.open(settings.incident_store_url) as found:
+        yield found
+
+
+def alert(second: float, service: str) -> Alert:
+    labels = {"service": service}
+    at = START + timedelta(seconds=second)
+    return Alert(f"{service}-{second}", fingerprint_of(labels), service, "slow", Severity.CRITICAL, at, labels=labels)
+
+
+def upkeep_of(settings: Settings, store: IncidentStore, desk: Desk, days: int = 0) -> Upkeep:
+    lake = Lake(settings.lake_path)
+    parts = UpkeepParts(store, desk, lake, GraphStore(lake), timedelta(days=90), lambda: START + timedelta(days=days))
+    return Upkeep(parts)
+
+
+def services(desk: Desk) -> list[set[str]]:
+    return sorted((set(incident.services) for incident in desk.open_incidents()), key=sorted)
+
+
+def test_a_call_that_is_no_more_splits_what_only_it_held_together(settings: Settings, store: IncidentStore) -> None:
+    graphs = GraphStore(Lake(settings.lake_path))
+    graphs.replace_configured([("web", "cart")], START - timedelta(days=1))
+    desk = desk_of(settings, store)
+    upkeep = upkeep_of(settings, store, desk)
+    desk.take([alert(0, "web"), alert(1, "cart")], {}, START + timedelta(seconds=10))
+    assert services(desk) == [{"web", "cart"}]
+    assert not upkeep.follow_graph()
+    graphs.replace_configured([("web", "search")], START)
+    assert upkeep.follow_graph()
+    desk.tick(START + timedelta(seconds=30))
+    assert services(desk) == [{"cart"}, {"web"}]
+    assert not upkeep.follow_graph()
+
+
+def test_closed_incidents_are_dropped_when_they_are_old_enough(settings: Settings, store: IncidentStore) -> None:
+    desk = desk_of(settings, store)
+    desk.take([alert(0, "web"), alert(1, "alone")], {}, START + timedelta(seconds=10))
+    first = desk.open_incidents()[0].incident_id
+    desk.change(first, IncidentState.RESOLVED, START, "ann")
+    assert [upkeep_of(settings, store, desk, days).retain() for days in (80, 91)] == [0, 1]
+    assert [one.incident_id for one in desk.open_incidents()] != [first]
+    assert store.counts()["incidents"] == 1
+
+
+def test_a_port_that_is_taken_stops_the_process_before_it_begins(settings: Settings) -> None:
+    with bound("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        settings = settings.model_copy(update={"responder": settings.responder.model_copy(update={"port": port})})
+        with pytest.raises(ConfigurationError, match=r"responder\.port"):
+            ResponderProcess(settings, threading.Event()).run()
+
+
+def test_the_first_failure_of_any_part_stops_all_and_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_self: object, _stop: threading.Event) -> None:
+        raise ConfigurationError("notifier: it cannot go on")
+
+    monkeypatch.setattr("serving.notify.dispatcher.Dispatcher.run", broken)
+    settings = settings.model_copy(update={"responder": settings.responder.model_copy(update={"port": 0})})
+    with pytest.raises(ConfigurationError, match="it cannot go on"):
+        ResponderProcess(settings, threading.Event()).run()
