@@ -25,7 +25,7 @@ def up(
     option: SourceSet = None,
     speed: Annotated[float, typer.Option(min=0.001, help="seconds of the source in one second")] = 1.0,
 ) -> None:
-    """Start everything and keep it running: broker, MLflow, Dagster, scoring service, consumer, source. Ctrl-C ends all."""
+    """Start everything and keep it running: broker, MLflow, Dagster, scorer, consumer, responder, source. Ctrl-C ends all."""
     from orchestration.commands.options import SourceChoice
     from orchestration.current_settings import read_settings
     from orchestration.loop.bootstrap import bring_up
