@@ -7,7 +7,7 @@ from typing import Final
 from aiops.root_cause import RootCause
 from data_contracts.metrics import spec_of
 from models.rca.inputs import RcaInputs, step_s
-from models.rca.weighing import Weighed
+from models.rca.weighing import Frame
 
 MOST_DOUBTS: Final = 6
 LEAST_CALM_STEPS: Final = 60
@@ -20,6 +20,9 @@ def statement_of(causes: Sequence[RootCause], none: float, decided: bool) -> str
     if decided:
         return f"{causes[0].service} most probably began it ({causes[0].probability:.0%}). {causes[0].sentence}."
     running = in_the_running(causes)
+    if running and running[0].onset is None:
+        likeliest = f"{running[0].service} ({running[0].probability:.0%})"
+        return f"Undecided: nothing that was looked at strays far; the likeliest is {likeliest}."
     if not running or none > running[0].probability:
         named = f"; the likeliest is {running[0].service} ({running[0].probability:.0%})" if running else ""
         return f"Undecided: most probably none of the services that were looked at ({none:.0%}){named}."
@@ -32,28 +35,28 @@ def in_the_running(causes: Sequence[RootCause]) -> tuple[RootCause, ...]:
     return tuple(one for one in causes[:4] if one.probability >= NEAR_SHARE * causes[0].probability)
 
 
-def would_decide(causes: Sequence[RootCause], weighed: Weighed, inputs: RcaInputs) -> tuple[str, ...]:
+def would_decide(causes: Sequence[RootCause], frame: Frame, inputs: RcaInputs) -> tuple[str, ...]:
     """Return what, if it were known, would tell the likely causes apart; concrete things only."""
     running = in_the_running(causes)
     found = [
-        *_order(running, weighed),
+        *_order(running, frame),
         *_unmeasured(running, inputs),
         *_unconnected(inputs),
         *_silent_changes(inputs),
-        *_short(weighed, inputs),
+        *_short(frame, inputs),
     ]
     return tuple(dict.fromkeys(found))[:MOST_DOUBTS]
 
 
-def _order(running: Sequence[RootCause], weighed: Weighed) -> list[str]:
+def _order(running: Sequence[RootCause], frame: Frame) -> list[str]:
     """Return whether the first two began in the same step."""
     onsets = [one.onset for one in running]
     if len(running) < 2 or onsets[0] is None or onsets[0] != onsets[1]:
         return []
     both = f"{running[0].service} and {running[1].service}"
-    if weighed.time_us.size and weighed.time_us[0] == round(onsets[0].timestamp() * 1e6):
+    if frame.time_us.size and frame.time_us[0] == round(onsets[0].timestamp() * 1e6):
         return [f"{both} both strayed before {onsets[0]:%H:%M}, where the window begins: a longer window would order them"]
-    step = step_s(weighed.window)
+    step = step_s(frame.window)
     finer = f" than {step:.0f} s" if isfinite(step) else ""
     return [f"{both} both began at {onsets[0]:%H:%M}: telemetry at a finer step{finer} would order them"]
 
@@ -90,10 +93,10 @@ def _silent_changes(inputs: RcaInputs) -> list[str]:
     return [] if inputs.changes_recorded else ["no deployment events are known: changes just before would speak for a service"]
 
 
-def _short(weighed: Weighed, inputs: RcaInputs) -> list[str]:
+def _short(frame: Frame, inputs: RcaInputs) -> list[str]:
     found = []
     if inputs.ranker is None and inputs.calm.time_us.size < LEAST_CALM_STEPS:
         found.append(f"only {inputs.calm.time_us.size} steps of calm time are known: what is usual would be surer after more")
-    if 0 < weighed.time_us.size < 5:
-        found.append(f"only {weighed.time_us.size} steps of the incident are known yet: the next minutes would tell")
+    if 0 < frame.time_us.size < 5:
+        found.append(f"only {frame.time_us.size} steps of the incident are known yet: the next minutes would tell")
     return found

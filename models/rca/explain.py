@@ -10,6 +10,7 @@ from models.rca.doubt import statement_of, would_decide
 from models.rca.inputs import RcaInputs, WindowConfig
 from models.rca.posterior import FITTED, PosteriorWeights, log_odds, posterior
 from models.rca.telling import cause_of
+from models.rca.timing import STRAYED
 from models.rca.weighing import moment, weigh
 
 __all__ = ["ExplainConfig", "RcaInputs", "WindowConfig", "explain"]
@@ -17,9 +18,11 @@ __all__ = ["ExplainConfig", "RcaInputs", "WindowConfig", "explain"]
 
 @dataclass(frozen=True, slots=True)
 class ExplainConfig:
-    """`least_probability` of the first cause to be named alone; `most_causes` are told with evidence, others not at all."""
+    """What a report tells. The first cause is named alone from `least_probability` on, if something of it strayed by
+    `least_excess` spreads; `most_causes` are told with their evidence, others not at all."""
 
     least_probability: float = 0.5
+    least_excess: float = STRAYED
     most_causes: int = 10
     weights: PosteriorWeights = FITTED
     changing: ChangeConfig = field(default_factory=ChangeConfig)
@@ -32,21 +35,22 @@ def explain(inputs: RcaInputs, config: ExplainConfig | None = None) -> RootCause
         ContractError: the calm time has no step.
     """
     chosen = config or ExplainConfig()
-    weighed = weigh(inputs, chosen.changing)
-    shares, none = posterior(weighed.features, chosen.weights)
+    frame, features = weigh(inputs, chosen.changing)
+    shares, none = posterior(features, chosen.weights)
     order = np.lexsort((np.arange(len(shares)), -shares))[: chosen.most_causes].tolist()
-    odds = log_odds(weighed.features, chosen.weights)
-    causes = tuple(cause_of(weighed, place, (float(shares[place]), float(odds[place])), chosen.changing) for place in order)
-    decided = bool(causes) and causes[0].probability >= chosen.least_probability
-    times = weighed.time_us.tolist()
+    odds = log_odds(frame.features, chosen.weights)
+    causes = tuple(cause_of(frame, place, (float(shares[place]), float(odds[place])), chosen.changing) for place in order)
+    strayed = max((one.excess for one in causes[0].evidence), default=0.0) if causes else 0.0
+    decided = strayed >= chosen.least_excess and causes[0].probability >= chosen.least_probability
+    times = frame.time_us.tolist()
     return RootCauseReport(
         made_at=inputs.made_at,
         window_start=moment(times[0]) if times else inputs.made_at,
         window_end=moment(times[-1]) if times else inputs.made_at,
-        symptom=weighed.symptom,
+        symptom=frame.symptom,
         causes=causes,
         decided=decided,
         statement=statement_of(causes, none, decided),
-        would_decide=() if decided else would_decide(causes, weighed, inputs),
+        would_decide=() if decided else would_decide(causes, frame, inputs),
         none_probability=none,
     )

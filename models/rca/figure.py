@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from aiops.root_cause import ChangeEvent, RootCause, RootCauseReport
 from aiops.types import FloatArray
+from data_contracts.moments import EPOCH, microseconds_of, moment_of_us
 from models.rca.grid import SeriesGrid
 from models.rca.metric_words import amount, call_to, shown, words_of
 from models.rca.ranking import BEYOND, RootCauseRanker
@@ -25,7 +26,6 @@ MOST_ROWS: Final = 6
 _ROW_INCHES: Final = 1.35
 _HEAD_INCHES: Final = 0.8
 _BLUE, _RED, _PURPLE, _GREEN = "#1f4e8c", "#c0392b", "#7d3c98", "#2e7d32"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DRAWING = threading.Lock()
 """Matplotlib's settings are of the whole process; one figure is written at a time."""
 
@@ -123,11 +123,11 @@ def _beyond(grid: SeriesGrid, column: int, bounds: Bounds) -> float:
 def _began(report: RootCauseReport, grid: SeriesGrid, column: int, bounds: Bounds) -> datetime | None:
     """Return when a series rose above its usual range first within the window; None where it did not."""
     band = bounds.get(grid.series[column])
-    start = (report.window_start - _EPOCH) // timedelta(microseconds=1)
+    start = microseconds_of(report.window_start)
     if band is None:
         return None
     over = np.flatnonzero((grid.values[:, column] > band[1]) & (grid.time_us >= start))
-    return _EPOCH + timedelta(microseconds=int(grid.time_us[over[0]])) if over.size else None
+    return moment_of_us(int(grid.time_us[over[0]])) if over.size else None
 
 
 def _column(service: str, cause: RootCause, place: Mapping[tuple[str, str], int]) -> int | None:
@@ -171,7 +171,7 @@ def _peak(values: FloatArray, metric: str) -> str:
 
 def _at(moment: datetime) -> float:
     """Return where a moment lies on an axis of times: days since 1970."""
-    return (moment - _EPOCH) / timedelta(days=1)
+    return (moment - EPOCH) / timedelta(days=1)
 
 
 def _svg(figure: "Figure") -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 
 from aiops.graph import ServiceGraph
 from aiops.root_cause import ChangeEvent
+from data_contracts.moments import microseconds_of
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import RootCauseRanker, Symptom
 
@@ -65,7 +66,7 @@ class RcaInputs:
         start = min(alerted.values(), default=made_at) - timedelta(seconds=chosen.lead_s)
         early = start - timedelta(seconds=chosen.before_s)
         cuts = (early - timedelta(seconds=chosen.calm_s), early, start, made_at)
-        calm_us, early_us, start_us, made_us = (round(one.timestamp() * 1e6) for one in cuts)
+        calm_us, early_us, start_us, made_us = map(microseconds_of, cuts)
         before = grid.between(early_us, start_us) if chosen.before_s else None
         return cls(made_at, grid.between(start_us, made_us + 1), grid.between(calm_us, early_us), graph, before, alerted)
 

@@ -48,9 +48,9 @@ def ways_to(symptom: str, graph: ServiceGraph, abnormal: Collection[str]) -> Way
     cost: dict[str, float] = {}
     towards: dict[str, str] = {}
     hops: dict[str, int] = {}
-    waiting: list[tuple[float, str, int, str]] = [(0.0, symptom, 0, "")]
+    waiting: list[tuple[float, int, str, str]] = [(0.0, 0, symptom, "")]
     while waiting:
-        spent, service, far, via = heapq.heappop(waiting)
+        spent, far, service, via = heapq.heappop(waiting)
         if service in cost:
             continue
         cost[service], hops[service] = spent, far
@@ -60,7 +60,7 @@ def ways_to(symptom: str, graph: ServiceGraph, abnormal: Collection[str]) -> Way
         for neighbours, factor in ((graph.callees(service), 1.0), (graph.callers(service), AGAINST)):
             for neighbour in neighbours:
                 if neighbour not in cost:
-                    heapq.heappush(waiting, (spent + step * factor, neighbour, far + 1, service))
+                    heapq.heappush(waiting, (spent + step * factor, far + 1, neighbour, service))
     return Ways(towards, hops)
 
 

@@ -73,7 +73,7 @@ class PosteriorWeights:
         return np.array(astuple(self)[:-2])
 
 
-FITTED: Final = PosteriorWeights(0.548, 0.597, 0.677, 0.555, 1.304, 0.395, 1.298, 0.0, 2.176, -0.851, 0.454)
+FITTED: Final = PosteriorWeights(0.47, 0.412, 0.841, 0.898, 1.771, 0.267, 1.246, 0.385, 2.403, -0.851, 0.454)
 """Fitted by `aiops bench rca-calibration --refit` on its fit seeds."""
 
 

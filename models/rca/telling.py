@@ -1,78 +1,69 @@
 """Causes in plain words: what strayed, how far, since when, on which way to the symptom, after which change."""
 
-from datetime import datetime
 from typing import Final
 
 import numpy as np
 
 from aiops.root_cause import CauseEvidence, ChangeEvent, RootCause
-from data_contracts.metrics import spec_of
 from models.rca.change_evidence import ChangeConfig
 from models.rca.metric_words import amount, words_of
-from models.rca.ranking import BEYOND, Evidence
-from models.rca.weighing import Weighed, moment
+from models.rca.ranking import Evidence
+from models.rca.weighing import Frame, moment
 
 MOST_CHANGES: Final = 3
 _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def cause_of(weighed: Weighed, place: int, found: tuple[float, float], config: ChangeConfig) -> RootCause:
+def cause_of(frame: Frame, place: int, found: tuple[float, float], config: ChangeConfig) -> RootCause:
     """Return a candidate as people read it; `found` = its probability, and what speaks for it in log odds before its prior."""
     probability, score = found
-    service = weighed.services[place]
-    ranked = weighed.ranked.get(service)
-    evidence = tuple(_told(weighed, service, one) for one in ranked.evidence) if ranked else ()
-    path = weighed.ways.path(service) if weighed.symptom else ()
-    changes = weighed.changed_before(place, config)[:MOST_CHANGES]
-    parts = [_strongest(weighed, place, evidence), *_path(path), *(_change(one) for one in changes[:1])]
+    service = frame.services[place]
+    ranked = frame.ranked.get(service)
+    evidence = tuple(_told(frame, service, one) for one in ranked.evidence) if ranked else ()
+    path = frame.ways.path(service) if frame.symptom else ()
+    changes = frame.changed_before(place, config)[:MOST_CHANGES]
+    parts = [_strongest(frame, place, evidence), *_path(path), *(_change(one) for one in changes[:1])]
     return RootCause(
-        service, probability, f"{service}: {'; '.join(parts)}", score, weighed.onset_at(place), path, evidence, changes
+        service, probability, f"{service}: {'; '.join(parts)}", score, frame.onset_at(place), path, evidence, changes
     )
 
 
-def _told(weighed: Weighed, service: str, one: Evidence) -> CauseEvidence:
+def _told(frame: Frame, service: str, one: Evidence) -> CauseEvidence:
     """Return evidence in the metric's own units: what adds up along calls is shown as it was measured."""
     seen, usual = one.seen, one.usual
-    raw = weighed.measured.get((service, one.metric))
-    level = weighed.ranker.usual.get((service, one.metric))
+    raw = frame.measured.get((service, one.metric))
+    level = frame.ranker.usual.get((service, one.metric))
     if raw is not None and level is not None:
-        known = weighed.window.values[:, raw]
+        known = frame.window.values[:, raw]
         worst = np.nanmin if one.seen < one.usual else np.nanmax
         seen, usual = (float(worst(known)) if np.isfinite(known).any() else seen), level
     text = f"{words_of(one.metric)} {amount(one.metric, seen)}, usually {amount(one.metric, usual)}"
     return CauseEvidence(one.kind, one.metric, seen, usual, one.excess, one.score, moment(one.since_us), text)
 
 
-def _strongest(weighed: Weighed, place: int, evidence: tuple[CauseEvidence, ...]) -> str:
+def _strongest(frame: Frame, place: int, evidence: tuple[CauseEvidence, ...]) -> str:
     if not evidence:
-        measured = weighed.services[place] in weighed.ranked
+        measured = frame.services[place] in frame.ranked
         return "nothing unusual is measured" if measured else "nothing is measured of it"
-    since = weighed.onset_at(place) or evidence[0].since
-    edge = weighed.onset[place] == 0
-    return f"{evidence[0].text}, {'since before' if edge else 'since'} {since:%H:%M}{_before_symptom(weighed, place)}"
+    since = frame.onset_at(place)
+    if since is None:
+        return f"{evidence[0].text}, hardly unusual"
+    edge = frame.timing.onset[place] == 0
+    return f"{evidence[0].text}, {'since before' if edge else 'since'} {since:%H:%M}{_before_symptom(frame, place)}"
 
 
-def _before_symptom(weighed: Weighed, place: int) -> str:
+def _before_symptom(frame: Frame, place: int) -> str:
     """Return how much earlier than the symptom a candidate strayed; "" where that is unknown or the symptom is itself."""
-    service, symptom = weighed.services[place], weighed.symptom
-    if not symptom or service == symptom or symptom not in weighed.services:
+    service, symptom = frame.services[place], frame.symptom
+    if not symptom or service == symptom:
         return ""
-    mine, felt = weighed.onset_at(place), _felt_since(weighed)
+    mine, felt = frame.onset_at(place), frame.felt_since
     if mine is None or felt is None:
         return ""
     gap_s = round((felt - mine).total_seconds())
     if not gap_s:
         return f", together with {symptom}"
     return f", {span(abs(gap_s))} {'before' if gap_s > 0 else 'after'} {symptom}"
-
-
-def _felt_since(weighed: Weighed) -> datetime | None:
-    """Return when latency or errors of the symptom strayed, the surest of them; else its strongest evidence."""
-    ranked = weighed.ranked.get(weighed.symptom)
-    for one in ranked.evidence if ranked else ():
-        if spec_of(one.metric).signal in ("latency", "errors") and one.excess > BEYOND:
-            return moment(one.since_us)
-    return weighed.onset_at(weighed.services.index(weighed.symptom))
 
 
 def span(seconds: int) -> str:

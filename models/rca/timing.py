@@ -3,7 +3,7 @@
 A callee that strays before its caller is more likely the cause; in one step both began together and time says nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +11,16 @@ import numpy as np
 
 from aiops.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray
+from models.rca.grid import SeriesGrid
 from models.rca.ranking import BEYOND
+from models.rca.signals import best_series, is_call
 
+Levels = Mapping[tuple[str, str], float]
 NEVER: Final = -1
 LOUDEST: Final = 5.0 * BEYOND
 """Spreads that a step counts at most: one wild step is no change of level."""
+STRAYED: Final = 2.0 * BEYOND
+"""Spreads that a service must stray at least, once, to have an onset: noise that wanders beyond the usual is no beginning."""
 MOST_LAG: Final = 5
 LEAST_STEPS: Final = 6
 """Steps that a correlation needs."""
@@ -33,16 +38,35 @@ class Timing:
     explained: FloatArray
 
 
-def timing_of(strayed: FloatArray, services: Sequence[str], graph: ServiceGraph, symptom: str) -> Timing:
-    """Return the timing of services from how they strayed, (steps, n) spreads, NaN = not measured. O(steps x n + edges)."""
+def timing_of(strayed: FloatArray, felt: FloatArray, services: Sequence[str], graph: ServiceGraph) -> Timing:
+    """Return the timing of services from how they strayed, (steps, n) spreads, NaN = not measured. O(steps x n + edges).
+
+    `felt`: how the symptom strayed as its users saw it, (steps,); all NaN = unknown.
+    """
     onset = onsets(strayed)
     place = {name: number for number, name in enumerate(services)}
-    lead, lag = leads(strayed, strayed[:, place[symptom]]) if symptom in place else nothing_leads(len(services))
-    return Timing(onset, lead, lag, _explained(strayed, onset, place, graph))
+    return Timing(onset, *leads(strayed, felt), _explained(strayed, onset, place, graph))
+
+
+def felt_at(window: SeriesGrid, service: str, normal: tuple[Levels, Levels]) -> FloatArray:
+    """Return by how many spreads latency or errors of a service, whichever did more, strayed at each step; NaN = unknown.
+
+    `normal`: usual level and spread of each series.
+    """
+    mine = [number for number, (name, metric) in enumerate(window.series) if name == service and not is_call(metric)]
+    alone = SeriesGrid(window.time_us, tuple(window.series[number] for number in mine), window.values[:, mine])
+    found = np.full(window.time_us.size, np.nan)
+    for signal in ("latency", "errors"):
+        for number in best_series(alone, signal).values():
+            usual, spread = (known.get(alone.series[number], np.nan) for known in normal)
+            strayed = (alone.values[:, number] - usual) / spread
+            if np.nanmax(np.nan_to_num(strayed), initial=0.0) > np.nanmax(np.nan_to_num(found), initial=-1.0):
+                found = strayed
+    return found
 
 
 def onsets(strayed: FloatArray) -> IntArray:
-    """Return the step (n,) at which each column (steps, n) changed its level; NEVER where it stays within BEYOND spreads.
+    """Return the step (n,) at which each column (steps, n) changed its level; NEVER where it stays within STRAYED spreads.
 
     The split into two levels with the least squares, moved back over steps that were beyond already, forward to the first one
     that is. Source: Page (1954), "Continuous inspection schemes"; Hinkley (1970) for the estimate of the change point.
@@ -61,7 +85,7 @@ def onsets(strayed: FloatArray) -> IntArray:
     quiet_before = np.where(~over & (number < split), number, -1).max(axis=0)
     first = np.argmax(over & (number > quiet_before), axis=0)
     late = ~(over & (number > quiet_before)).any(axis=0)
-    return np.where(over.any(axis=0), np.where(late, np.argmax(over, axis=0), first), NEVER).astype(np.int64)
+    return np.where((level > STRAYED).any(axis=0), np.where(late, np.argmax(over, axis=0), first), NEVER).astype(np.int64)
 
 
 def leads(strayed: FloatArray, symptom: FloatArray) -> tuple[FloatArray, IntArray]:

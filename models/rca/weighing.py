@@ -17,24 +17,26 @@ from models.rca.inputs import RcaInputs
 from models.rca.paths import Ways, candidates, covered, ways_to
 from models.rca.posterior import CauseFeatures
 from models.rca.ranking import BEYOND, MOST, Judgement, RankedCause, RootCauseRanker, reached_by
-from models.rca.timing import NEVER, timing_of
+from models.rca.timing import NEVER, Timing, felt_at, onsets, timing_of
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Weighed:
-    """Candidates by name with all that is known of each: `onset` is a step of the window (NEVER = it did not stray)."""
+class Frame:
+    """What is looked at: who may have begun it, `services` by name, and what is known of each.
+
+    `window` ends at `made_at`; `measured` = number of each of its series, (service, metric); `felt` = the symptom, in spreads.
+    """
 
     services: tuple[str, ...]
     ranked: Mapping[str, RankedCause]
-    features: CauseFeatures
-    onset: IntArray
-    lag: IntArray
+    timing: Timing
     ways: Ways
     symptom: str
+    felt: FloatArray
+    alerted: Mapping[str, datetime]
     changes: KnownChanges
-    aliases: Mapping[str, str]
     ranker: RootCauseRanker
     window: SeriesGrid
     measured: Mapping[tuple[str, str], int]
@@ -44,64 +46,73 @@ class Weighed:
         """Return the steps of the window."""
         return self.window.time_us
 
+    @property
+    def felt_since(self) -> datetime | None:
+        """Return when latency or errors of the symptom strayed."""
+        return self._moment_of(int(onsets(self.felt[:, None])[0]))
+
     def onset_at(self, place: int) -> datetime | None:
         """Return when a candidate's strongest evidence began."""
-        step = int(self.onset[place])
-        return None if step == NEVER else moment(int(self.time_us[step]))
+        return self._moment_of(int(self.timing.onset[place]))
 
     def changed_before(self, place: int, config: ChangeConfig) -> tuple[ChangeEvent, ...]:
         """Return the changes of a candidate shortly before its onset; none where it did not stray."""
         onset = self.onset_at(place)
         return () if onset is None else self.changes.before(self.services[place], onset, config)
 
+    def _moment_of(self, step: int) -> datetime | None:
+        return None if step == NEVER else moment(int(self.time_us[step]))
 
-def weigh(inputs: RcaInputs, changing: ChangeConfig) -> Weighed:
-    """Return the candidates of an incident, weighed on what was known at `made_at`."""
+
+def weigh(inputs: RcaInputs, changing: ChangeConfig) -> tuple[Frame, CauseFeatures]:
+    """Return the candidates of an incident and what speaks for each, by what was known at `made_at`."""
+    frame = _framed(inputs)
+    return frame, _features(frame, inputs, changing)
+
+
+def _framed(inputs: RcaInputs) -> Frame:
     end_us = microseconds(inputs.made_at) + 1
     window, calm = inputs.window.between(0, end_us), inputs.calm.between(0, end_us)
     before = None if inputs.before is None else inputs.before.between(0, end_us)
     ranker = inputs.ranker or RootCauseRanker.fit(calm, inputs.graph)
     judged = ranker.judge(window, before, inputs.symptom)
-    aliases = aliases_of(calm, window, inputs.graph)
     alerted = {name: at for name, at in inputs.alerted.items() if at <= inputs.made_at}
     symptom = inputs.symptom.service if inputs.symptom else min(alerted, key=lambda name: (alerted[name], name), default="")
-    names = _candidates(inputs, alerted, judged, aliases)
-    strayed, ranked = _columns(judged, names), {one.service: one for one in judged.causes}
-    timing = timing_of(strayed, names, inputs.graph, symptom)
-    ways = ways_to(
-        symptom, inputs.graph, {name for name, step in zip(names, timing.onset.tolist(), strict=True) if step != NEVER}
-    )
+    names = _candidates(inputs, alerted, judged, aliases_of(calm, window, inputs.graph))
+    felt = felt_at(window, symptom, (ranker.usual, ranker.width))
+    timing = timing_of(_columns(judged, names), felt, names, inputs.graph)
+    strayed = {name for name, step in zip(names, timing.onset.tolist(), strict=True) if step != NEVER}
     starts = moment(int(calm.time_us[0])) if calm.time_us.size else inputs.made_at
-    changes = KnownChanges.of(inputs.changes, starts, inputs.made_at)
-    features = CauseFeatures(
+    return Frame(
+        services=names,
+        ranked={one.service: one for one in judged.causes},
+        timing=timing,
+        ways=ways_to(symptom, inputs.graph, strayed),
+        symptom=symptom,
+        felt=felt,
+        alerted=alerted,
+        changes=KnownChanges.of(inputs.changes, starts, inputs.made_at),
+        ranker=ranker,
+        window=window,
+        measured={pair: number for number, pair in enumerate(window.series)},
+    )
+
+
+def _features(frame: Frame, inputs: RcaInputs, changing: ChangeConfig) -> CauseFeatures:
+    names, hops, ranked = frame.services, frame.ways.hops, frame.ranked
+    first = min(frame.alerted.values(), default=None)
+    in_order = sorted(frame.alerted, key=lambda name: (frame.alerted[name], name))
+    return CauseFeatures(
         magnitude=np.array([ranked[name].score if name in ranked else 0.0 for name in names]),
         peak=np.array([_peak(ranked[name]) if name in ranked else 0.0 for name in names]),
-        early=_early(timing.onset, len(window.time_us)),
-        unexplained=-timing.explained,
-        lead=timing.lead,
-        changed=_changed(names, timing.onset, window.time_us, changes, changing)
-        if inputs.changes_recorded
-        else np.zeros(len(names)),
-        covers=_looked_up(covered(inputs.graph, sorted(alerted, key=lambda name: (alerted[name], name))), names, 0.0),
-        near=-np.log1p(_looked_up(ways.hops, names, float(max(ways.hops.values(), default=0) + 1))),
-        alerted=np.array([float(alerted.get(name) == min(alerted.values())) for name in names])
-        if alerted
-        else np.zeros(len(names)),
+        early=_early(frame.timing.onset, frame.time_us.size),
+        unexplained=-frame.timing.explained,
+        lead=frame.timing.lead,
+        changed=_changed(frame, changing) if inputs.changes_recorded else np.zeros(len(names)),
+        covers=_looked_up(covered(inputs.graph, in_order), names, 0.0),
+        near=-np.log1p(_looked_up(hops, names, float(max(hops.values(), default=0) + 1))),
+        alerted=np.array([float(first is not None and frame.alerted.get(name) == first) for name in names]),
         prior=_looked_up(inputs.priors, names, 0.0),
-    )
-    return Weighed(
-        names,
-        ranked,
-        features,
-        timing.onset,
-        timing.lag,
-        ways,
-        symptom,
-        changes,
-        aliases,
-        ranker,
-        window,
-        {pair: number for number, pair in enumerate(window.series)},
     )
 
 
@@ -146,12 +157,13 @@ def _early(onset: IntArray, steps: int) -> FloatArray:
     return -np.log1p(np.where(strayed, onset - first, steps))
 
 
-def _changed(names: Sequence[str], onset: IntArray, time_us: IntArray, changes: KnownChanges, config: ChangeConfig) -> FloatArray:
-    touched = {one.service for one in changes.changes}
-    found = np.full(len(names), no_change(config))
-    for place, name in enumerate(names):
-        if name in touched and onset[place] != NEVER:
-            found[place] = changes.log_odds(name, moment(int(time_us[int(onset[place])])), config)
+def _changed(frame: Frame, config: ChangeConfig) -> FloatArray:
+    touched = {one.service for one in frame.changes.changes}
+    found = np.full(len(frame.services), no_change(config))
+    for place, name in enumerate(frame.services):
+        onset = frame.onset_at(place) if name in touched else None
+        if onset is not None:
+            found[place] = frame.changes.log_odds(name, onset, config)
     return found
 
 

@@ -18,7 +18,8 @@ from aiops.types import FloatArray
 from models.rca.change_evidence import ChangeConfig
 from models.rca.posterior import FITTED, PosteriorWeights, posterior
 from models.rca.posterior_fit import PosteriorFit, TrainingCase
-from models.rca.ranking import loudest_first
+from models.rca.ranking import BEYOND, loudest_first
+from models.rca.timing import STRAYED
 from models.rca.weighing import weigh
 from orchestration.bench.rca_cases import SimulatedCase, cases_of
 
@@ -127,7 +128,8 @@ def run(config: CalibrationConfig, out: Path | None, say: Callable[[str], None])
         out.write_text("".join(_line(one, *answer) for one, answer in zip(scored, told, strict=True)), encoding="utf-8")
     ours = _ours(scored, told)
     found = np.array([one.case.root != "" for one in scored])
-    sure = ours.said >= DECIDED
+    strayed = [one.training.features.peak[share.argmax()] for one, (share, _) in zip(scored, told, strict=True)]
+    sure = (ours.said >= DECIDED) & (np.array(strayed) >= np.log1p(STRAYED - BEYOND))
     trivial = [
         _rule(name, _trivial(scored, which, _share(fitted_on, which)), found, float("nan"))
         for name, which in (("loudest service", "loudest"), ("alerted first", "alerted"))
@@ -139,7 +141,7 @@ def run(config: CalibrationConfig, out: Path | None, say: Callable[[str], None])
         decided_right=_mean(ours.right[sure]),
         rules=(_rule("posterior", ours, found, _brier_all(scored, told)), *trivial),
         bins=_bins(ours),
-        kinds=_kinds(scored, told, ours),
+        kinds=_kinds(scored, told, ours, sure),
         weights=weights,
     )
 
@@ -147,11 +149,11 @@ def run(config: CalibrationConfig, out: Path | None, say: Callable[[str], None])
 def _ready(seeds: Sequence[int], say: Callable[[str], None]) -> list[_Weighed]:
     found = []
     for case in cases_of(seeds):
-        weighed = weigh(case.inputs, ChangeConfig())
-        root = weighed.services.index(case.root) if case.root in weighed.services else -1
-        loudest = loudest_first(weighed.ranker, weighed.window)
+        frame, features = weigh(case.inputs, ChangeConfig())
+        root = frame.services.index(case.root) if case.root in frame.services else -1
+        loudest = loudest_first(frame.ranker, frame.window)
         first = tuple(sorted(case.inputs.alerted, key=lambda name: (case.inputs.alerted[name], name)))
-        found.append(_Weighed(case, TrainingCase(weighed.features, root), weighed.services, loudest, first))
+        found.append(_Weighed(case, TrainingCase(features, root), frame.services, loudest, first))
     say(f"seeds {seeds[0]} to {seeds[-1]}: {len(found)} alarms")
     return found
 
@@ -209,16 +211,16 @@ def _brier_all(scored: Sequence[_Weighed], told: Sequence[tuple[FloatArray, floa
     return _mean(np.array(errors))
 
 
-def _kinds(scored: Sequence[_Weighed], told: Sequence[tuple[FloatArray, float]], ours: _Said) -> tuple[KindFigures, ...]:
+def _kinds(
+    scored: Sequence[_Weighed], told: Sequence[tuple[FloatArray, float]], ours: _Said, sure: "np.typing.NDArray[np.bool_]"
+) -> tuple[KindFigures, ...]:
     kinds = np.array([one.case.kind for one in scored])
     refused = np.array([none > share.max(initial=0.0) for share, none in told], dtype=np.float64)
     found = []
     for kind in sorted(set(kinds.tolist())):
         these = kinds == kind
         right, within = (refused, refused) if kind == "none" else (ours.right, ours.within3)
-        found.append(
-            KindFigures(kind, int(these.sum()), _mean(right[these]), _mean(within[these]), _mean(ours.said[these] >= DECIDED))
-        )
+        found.append(KindFigures(kind, int(these.sum()), _mean(right[these]), _mean(within[these]), _mean(sure[these])))
     return tuple(found)
 
 
