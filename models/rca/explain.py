@@ -38,7 +38,7 @@ def explain(inputs: RcaInputs, config: ExplainConfig | None = None) -> RootCause
     frame, features = weigh(inputs, chosen.changing)
     shares, none = posterior(features, chosen.weights)
     order = np.lexsort((np.arange(len(shares)), -shares))[: chosen.most_causes].tolist()
-    odds = log_odds(frame.features, chosen.weights)
+    odds = log_odds(features, chosen.weights)
     causes = tuple(cause_of(frame, place, (float(shares[place]), float(odds[place])), chosen.changing) for place in order)
     strayed = max((one.excess for one in causes[0].evidence), default=0.0) if causes else 0.0
     decided = strayed >= chosen.least_excess and causes[0].probability >= chosen.least_probability
