@@ -49,11 +49,11 @@ def create_app(parts: ApiParts) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.feed, app.state.auth, app.state.max_body_bytes = feed, parts.auth, parts.limits.max_body_bytes
+    app.state.feed, app.state.auth, app.state.limits = feed, parts.auth, parts.limits
     handle_problems(app)
     install(app, _operations(app, feed, parts))
-    keyless = parts.auth.key is None
-    app.add_middleware(ApiGate, keyless=keyless, metrics=ApiMetrics(parts.registry), most=parts.limits.concurrency)
+    metrics = ApiMetrics(parts.registry, lambda: feed.watchers)
+    app.add_middleware(ApiGate, keyless=parts.auth.key is None, metrics=metrics, most=parts.limits.concurrency)
     return app
 
 

@@ -5,10 +5,11 @@ there (DNS rebinding). So an `Origin` must be the address that was called, and w
 """
 
 import time
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,12 +34,13 @@ CSP: Final = "default-src 'none'; frame-ancestors 'none'"
 class ApiMetrics:
     """What the API counts about itself."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, watchers: Callable[[], float]) -> None:
         names = ["method", "route", "code"]
         self.requests = Counter("aiops_incident_api_requests", "Answered calls", names, registry=registry)
         self.seconds = Histogram(
             "aiops_incident_api_seconds", "Time to answer a call", ["method", "route"], buckets=_SECONDS, registry=registry
         )
+        Gauge("aiops_incident_api_watchers", "Live streams that are open", registry=registry).set_function(watchers)
 
 
 class ApiGate:

@@ -1,5 +1,6 @@
 """A route that checks who calls, and what they send, before anything of the body is read."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
+from serving.api.parts import ApiLimits
 from serving.auth import Authenticator, Caller, Role, is_local_peer
 from serving.problem import Problem, ProblemError, refused, shown
 
@@ -37,8 +39,8 @@ class GuardedRoute(APIRoute):
             _check_query(request, known)
             if request.method == "POST":
                 _check_content(request)
-                most = request.app.state.max_body_bytes
-                request = Request(request.scope, limited(request, most))
+                limits: ApiLimits = request.app.state.limits
+                request = Request(request.scope, limited(request, limits.max_body_bytes, limits.body_s))
             return await answer(request)
 
         return guarded
@@ -53,20 +55,30 @@ async def caller_of(request: Request) -> Caller:
 By = Annotated[Caller, Depends(caller_of)]
 
 
-def limited(request: Request, most: int) -> Receive:
+def limited(request: Request, most: int, seconds: float) -> Receive:
     """Return the body's messages; whether its length is announced or it comes in chunks, never more than `most` bytes.
 
+    All of it must be there within `seconds`: one that trickles in forever would hold its place forever.
+
     Raises:
-        ProblemError: 413.
+        ProblemError: 413; reading raises 413 and 504.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > most:
         raise _too_large(most)
     size = 0
+    ends_at = asyncio.get_running_loop().time() + seconds
 
     async def receive() -> Message:
         nonlocal size
-        message = await request.receive()
+        try:
+            async with asyncio.timeout_at(ends_at):
+                message = await request.receive()
+        except TimeoutError as error:
+            rule = f"must be there within {seconds:g} s"
+            raise ProblemError(
+                Problem(504, "timeout", f"body: {rule}. Send it faster.", "body", "", rule, "send it faster")
+            ) from error
         size += len(message.get("body", b""))
         if size > most:
             raise _too_large(most)

@@ -21,7 +21,7 @@ from serving.auth import Role
 from serving.problem import refused
 from serving.responder.verdict_draft import VerdictDraft
 
-Preview = Annotated[bool, Query(description="only say what it would change, now and over the last days")]
+Preview = Annotated[bool, Query(description="only say what it would change, now and over the last days", examples=[True])]
 
 
 class VerdictBody(Sent):

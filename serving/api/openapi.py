@@ -23,7 +23,7 @@ REQUEST_ID: Final = {
     "in": "header",
     "required": False,
     "description": "1 to 64 of letters, digits and ._:-; comes back with the answer",
-    "schema": _TEXT,
+    "schema": {**_TEXT, "examples": ["deploy-17"]},
 }
 
 

@@ -64,7 +64,7 @@ def refusals(operation: Operation) -> tuple[int, ...]:
     """Return all statuses with which an operation may be refused."""
     usual = {400, 403, 429, 500, 503}
     usual |= {401} if operation.role is not None else set()
-    usual |= {413, 415} if operation.method == "POST" else set()
+    usual |= {413, 415, 504} if operation.method == "POST" else set()
     return tuple(sorted(usual | set(operation.problems)))
 
 

@@ -172,12 +172,14 @@ class EvidenceFigures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ApiLimits:
-    """`max_body_bytes` of a request, `concurrency` = calls in progress, `watchers` = live streams at once.
+    """`max_body_bytes` of a request, which must be there within `body_s`; `concurrency` = calls in progress at once.
 
-    `poll_s`: how often the store is asked for events while somebody watches; `heartbeat_s`: silence on a stream at most.
+    `watchers` = live streams at once; `poll_s`: how often the store is asked for events while somebody watches; `heartbeat_s`:
+    silence on a stream at most.
     """
 
     max_body_bytes: int = 16 << 20
+    body_s: float = 20.0
     concurrency: int = 256
     watchers: int = 100
     poll_s: float = 0.25

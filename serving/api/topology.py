@@ -37,7 +37,7 @@ _CHANGES_BODY: Final[dict[str, Any]] = {
     },
 }
 At = Annotated[Moment | None, Query(description="as it was then; none = as it is", examples=[EXAMPLE])]
-Learned = Annotated[bool, Query(description="with calls that were only learned from series that move together")]
+Learned = Annotated[bool, Query(description="with calls that were only learned from series that move together", examples=[False])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,17 @@ _ID: Final = r"^[0-9]{0,18}$"
 class Watch(Sent):
     """Which events; filters add up."""
 
-    incident: ShortText = Field("", description="only events of this incident (its whole id)")
+    incident: ShortText = Field("", description="only events of this incident (its whole id)", examples=["inc-2c26b46b68ffc68f"])
     service: ShortText = Field("", description="only events of incidents that touch this service", examples=["cart"])
     kind: list[ShortText] = Field([], max_length=20, description="only these kinds; repeat it", examples=[["opened"]])
-    after: str = Field("", pattern=_ID, description="events after this id, like Last-Event-ID; none = from now on")
+    after: str = Field(
+        "", pattern=_ID, description="events after this id, like Last-Event-ID; none = from now on", examples=["17"]
+    )
 
 
-LastEventId = Annotated[str, Header(alias="last-event-id", pattern=_ID, description="id of the last event that was seen")]
+LastEventId = Annotated[
+    str, Header(alias="last-event-id", pattern=_ID, description="id of the last event that was seen", examples=["17"])
+]
 
 
 class EventStream(StreamingResponse):

@@ -24,6 +24,7 @@ from serving.graph_store import GraphStore
 from serving.incident_store.store import IncidentStore
 from serving.lake import Lake
 from serving.responder.desk import Desk
+from serving.root_cause import AnalystConfig, RootCauseAnalyst
 
 KEY = "an-hs256-secret-for-this-test-only-0123456789"
 JSON_TYPE = {"content-type": "application/json"}
@@ -74,6 +75,7 @@ def running(
             clock=lambda: datetime.now(UTC),
             registry=CollectorRegistry(),
             ready=lambda: ApiReadiness(True, {"store": "ok"}),
+            figures=RootCauseAnalyst(lake, lambda at: graphs.graph(at, learned=True), AnalystConfig()),
             graphs=graphs,
             changes=LakeChanges(lake),
             teaching=LakeTeaching(store, desk, lake, graphs.graph),

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import re
+import socket
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,12 +22,13 @@ from pydantic import TypeAdapter
 
 from aiops.alert import Severity
 from aiops.feedback.effects import VerdictEffect
+from aiops.root_cause import RootCause, RootCauseReport
 from serving.alerts_in.mapping import AlertSources
 from serving.api.intake import AlertsTaken
 from serving.api.judging import VerdictAnswer
 from serving.api.parts import ApiLimits
 from serving.api.topology import ChangeList, GraphView
-from serving.api.views import AlertPage, AuditPage, IncidentPage, IncidentView, Timeline
+from serving.api.views import AlertPage, AuditPage, IncidentPage, IncidentView, ReportList, Timeline
 from serving.incident_store.records import AuditCheck
 from serving.signature import signed_headers
 from tests.checks.incident_api import JSON_TYPE, KEY, RunningApi, bearer, ids, running
@@ -42,6 +45,7 @@ ROUTES: list[tuple[str, str, int]] = [
     ("GET", "/incidents/{incident_id}/alerts", VIEWER),
     ("GET", "/incidents/{incident_id}/root_cause", VIEWER),
     ("GET", "/incidents/{incident_id}/timeline", VIEWER),
+    ("GET", "/incidents/{incident_id}/evidence.svg", VIEWER),
     ("GET", "/held-back", VIEWER),
     ("GET", "/graph", VIEWER),
     ("GET", "/changes", VIEWER),
@@ -123,13 +127,13 @@ def test_the_description_is_complete(keyed: RunningApi) -> None:
         assert one["security"][:1] == ([] if needed == NOBODY else [{"jwt": []}])
         expected = {"400", "403", "429", "500", "503"} | ({"401"} if needed else set())
         expected |= {"404"} if "{" in path else set()
-        expected |= {"413", "415"} if method == "POST" else set()
+        expected |= {"413", "415", "504"} if method == "POST" else set()
         assert expected <= set(one["responses"]), path
         assert "422" not in one["responses"]
         for status, response in one["responses"].items():
             media = set(response.get("content", {}))
             assert media == {"application/problem+json"} if int(status) >= 400 else (media or status == "204"), (path, status)
-        assert all("description" in one for one in one.get("parameters", ())), path
+        assert all(one["description"] and one["schema"]["examples"] for one in one["parameters"]), path
     references = {part.split('"')[0] for part in orjson.dumps(told).decode().split('"#/components/schemas/')[1:]}
     assert references <= set(told["components"]["schemas"])
 
@@ -158,6 +162,26 @@ def test_reads_are_what_the_description_says(api: RunningApi) -> None:
     assert answered(GraphView, api.client.get("/graph")).calls == ()
     assert api.client.get("/incidents", params={"text": "BILL"}).json()["items"] != []
     assert api.client.get("/incidents", params={"severity": "critical", "until": "2020-01-01T00:00:00Z"}).json()["items"] == []
+
+
+def test_an_analysis_is_shown_in_words_and_as_a_picture(api: RunningApi) -> None:
+    mine = api.open_incident("basket")
+    path = f"/incidents/{mine}"
+    assert problem(api.client.get(f"{path}/evidence.svg"), 404)["type"] == "urn:aiops:problem:not-analysed"
+    now = datetime.now(UTC)
+    cause = RootCause("basket-db", 0.9, "basket-db became slow.", path=("basket-db", "basket"))
+    with api.store.writing() as writer:
+        writer.put_report(mine, RootCauseReport(now, now, now, "basket", (cause,), True, "It is basket-db."))
+    seen = answered(IncidentView, api.client.get(path))
+    assert seen.root_cause is not None
+    assert seen.root_cause.causes == (cause,)
+    assert answered(ReportList, api.client.get(f"{path}/root_cause")).items == (seen.root_cause,)
+    assert answered(Timeline, api.client.get(f"{path}/timeline")).items[-1].what == "It is basket-db."
+    picture = api.client.get(f"{path}/evidence.svg")
+    assert picture.headers["content-type"].startswith("image/svg+xml")
+    assert "sandbox" in picture.headers["content-security-policy"]
+    assert b"<svg" in picture.content
+    assert b"basket-db" in picture.content
 
 
 def test_people_act_and_the_log_says_who(keyed: RunningApi) -> None:
@@ -356,45 +380,72 @@ def test_hostile_input_never_breaks_it(api: RunningApi, query: dict[str, str], b
         assert response.status_code < 500, (path, body, response.text)
 
 
+def test_a_body_that_never_ends_is_504(tmp_path: Path) -> None:
+    with running(tmp_path, limits=ApiLimits(body_s=0.1)) as api:
+        host, port = api.server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as slow:
+            slow.sendall(f"POST /changes HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n".encode())
+            slow.sendall(b"content-length: 100\r\n\r\n{")
+            told = b""
+            while b"request_id" not in told:
+                part = slow.recv(4096)
+                assert part, told
+                told += part
+        assert told.startswith(b"HTTP/1.1 504")
+
+
 def test_too_many_calls_and_streams_are_sent_away(tmp_path: Path) -> None:
     with running(tmp_path, limits=ApiLimits(concurrency=0, watchers=1, heartbeat_s=0.1, poll_s=0.02)) as api:
         problem(api.client.get("/incidents"), 429)
         with api.client.stream("GET", "/events") as first:
-            assert next(first.iter_bytes()).startswith(b"retry:")
+            parts = first.iter_bytes()
+            assert next(parts).startswith(b"retry:")
             refusal = api.client.get("/events")
             problem(refusal, 503)
             assert refusal.headers["retry-after"]
 
 
-def read_events(api: RunningApi, last: str, count: int) -> list[tuple[int, str]]:
-    """Read `count` events from a stream that goes on after `last`, and leave."""
-    found: list[tuple[int, str]] = []
+def read_events(api: RunningApi, last: str, most: int) -> list[tuple[int, str, str]]:
+    """Read a stream that goes on after `last`, up to `most` events or one of kind "end", and leave."""
+    found: list[tuple[int, str, str]] = []
+    deadline = time.monotonic() + 60
     with api.client.stream("GET", "/events", headers={"last-event-id": last}) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         told: dict[str, str] = {}
         for line in response.iter_lines():
+            assert time.monotonic() < deadline, f"after {last} only {found} came; the store has {api.store.last_event_seq()}"
             name, _, value = line.partition(": ")
             told[name] = value
-            if not line:
-                if "data" in told:
-                    found.append((int(told["id"]), orjson.loads(told["data"])["incident_id"]))
-                told = {}
-                if len(found) == count:
-                    return found
+            if line:
+                continue
+            if "data" in told:
+                found.append((int(told["id"]), told["event"], orjson.loads(told["data"])["incident_id"]))
+            told = {}
+            if len(found) == most or (found and found[-1][1] == "end"):
+                return found
     raise AssertionError(f"the stream ended after {found}")
 
 
 def test_a_stream_that_breaks_goes_on_without_loss_or_repetition(tmp_path: Path) -> None:
     with running(tmp_path) as api:
         opened: list[str] = []
-        writer = threading.Thread(target=lambda: opened.extend(api.open_incident(f"s-{number}") for number in range(40)))
+
+        def write() -> None:
+            try:
+                opened.extend(api.open_incident(f"s-{number}") for number in range(40))
+            finally:
+                with api.store.writing() as writer:
+                    writer.event(datetime.now(UTC), "end", "", {})
+
+        writer = threading.Thread(target=write)
         writer.start()
-        seen: list[tuple[int, str]] = []
-        while len(seen) < 80:  # each incident: opened, paged
-            seen += read_events(api, str(seen[-1][0] if seen else 0), min(13, 80 - len(seen)))
+        seen: list[tuple[int, str, str]] = []
+        while not seen or seen[-1][1] != "end":
+            seen += read_events(api, str(seen[-1][0] if seen else 0), 13)
         writer.join()
-        assert [seq for seq, _ in seen] == [one.seq for one in api.store.events_after(0, 1000)]
-        assert {incident for _, incident in seen} == set(opened)
+        assert len(opened) == 40
+        assert [seq for seq, _, _ in seen] == [one.seq for one in api.store.events_after(0, 1000)]
+        assert {incident for _, kind, incident in seen if kind == "opened"} == set(opened)
 
 
 def test_streams_end_with_the_service_and_hear_only_what_they_want(tmp_path: Path) -> None:
