@@ -55,7 +55,7 @@ class Judging:
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
         path, summary = "/incidents/{incident_id}/verdict", "Say what an incident was: labels, thresholds, priors follow"
-        return (Operation("POST", path, self.judged, Role.OPERATOR, summary, VerdictAnswer, (404, 409)),)
+        return (Operation("POST", path, self.judged, Role.OPERATOR, summary, VerdictAnswer, (404,)),)
 
     def judged(self, incident_id: IncidentId, by: By, body: VerdictBody, preview: Preview = False) -> Response:
         """A later verdict on the same incident takes the place of the earlier one."""

@@ -97,19 +97,22 @@ class EventFeed:
     async def stream(self, after: int | None, wanted: WantedEvents) -> AsyncIterator[bytes]:
         """Yield the frames of a stream: what is `wanted` of the events after `after` (None = from now on), then as they come.
 
-        A position that the store has not reached yet (it is another store than before) begins anew, with an event "reset".
+        An event "reset" says that what happened in between is not known any more: the events after the position are dropped
+        already, or the store has not come so far (it is another one than before).
         """
         await self._follow()
         position = self._head if after is None else after
         yield f"retry: {_RETRY_MS}\nid: {position}\n\n".encode()
         if position > self._head and position > await run_in_threadpool(self._store.last_event_seq):
             position = self._head
-            yield f"id: {position}\nevent: reset\ndata: {{}}\n\n".encode()
+            yield _reset(position)
         spoke = time.monotonic()
         while self._going():
             news = self._news
             events = await self._after(position)
             if events:
+                if events[0].seq != position + 1:
+                    yield _reset(events[0].seq - 1)
                 position = events[-1].seq
                 told = b"".join([frame_of(one) for one in events if await self._wants(wanted, one)])
                 if told:
@@ -128,7 +131,8 @@ class EventFeed:
         if position >= self._head:
             return []
         if self._ring and position >= self._ring[0].seq - 1:
-            return list(islice((one for one in self._ring if one.seq > position), _PAGE))
+            start = position + 1 - self._ring[0].seq
+            return list(islice(self._ring, start, start + _PAGE))
         return list(await run_in_threadpool(self._store.events_after, position, _PAGE))
 
     async def _wants(self, wanted: WantedEvents, event: StoreEvent) -> bool:
@@ -188,6 +192,10 @@ def frame_of(event: StoreEvent) -> bytes:
     """Return an event as it goes over the wire."""
     told = {"at": event.at, "incident_id": event.incident_id, **event.data}
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, event.kind.encode(), msgspec.json.encode(told))
+
+
+def _reset(position: int) -> bytes:
+    return f"id: {position}\nevent: reset\ndata: {{}}\n\n".encode()
 
 
 async def _wait(news: asyncio.Event, seconds: float) -> None:

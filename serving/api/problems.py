@@ -71,11 +71,11 @@ def invalid(errors: Sequence[Mapping[str, Any]]) -> ProblemError:
     return refused(shown(field), value, shown(str(error.get("msg", "breaks the contract"))) + more, "see /docs.json")
 
 
-def not_found(field: str, value: str, fix: str) -> ProblemError:
+def not_found(field: str, value: str, fix: str, rule: str = "is not known") -> ProblemError:
     """Return a 404 that names what is not there."""
     text = shown(value)
-    detail = f"{field} = {text}: is not known. {fix[:1].upper()}{fix[1:]}."
-    return ProblemError(Problem(404, "not-found", detail, field, text, "must exist", fix))
+    detail = f"{field} = {text}: {shown_long(rule)}. {fix[:1].upper()}{fix[1:]}."
+    return ProblemError(Problem(404, "not-found", detail, field, text, shown_long(rule), fix))
 
 
 def conflict(field: str, value: str, rule: str, fix: str) -> ProblemError:

@@ -66,12 +66,10 @@ class IncidentReads:
         see = Role.VIEWER
         return (
             Operation("GET", "/incidents", self.listed, see, "Incidents that fit all filters, the newest first", IncidentPage),
-            Operation(
-                "GET", one, self.shown, see, "One incident with its newest analysis and verdicts", IncidentView, (404, 409)
-            ),
-            Operation("GET", f"{one}/alerts", self.alerts, see, "Alerts of an incident, the newest first", AlertPage, (404, 409)),
-            Operation("GET", f"{one}/root_cause", self.reports, see, "All analyses of an incident", ReportList, (404, 409)),
-            Operation("GET", f"{one}/timeline", self.timeline, see, "What happened to an incident", Timeline, (404, 409)),
+            Operation("GET", one, self.shown, see, "One incident with its newest analysis and verdicts", IncidentView, (404,)),
+            Operation("GET", f"{one}/alerts", self.alerts, see, "Alerts of an incident, the newest first", AlertPage, (404,)),
+            Operation("GET", f"{one}/root_cause", self.reports, see, "All analyses of an incident", ReportList, (404,)),
+            Operation("GET", f"{one}/timeline", self.timeline, see, "What happened to an incident", Timeline, (404,)),
             Operation("GET", "/held-back", self.held_back, see, "Incidents whose page waits, the worst first", HeldBackList),
         )
 
@@ -114,7 +112,7 @@ def case_of(store: CaseReader, incident_id: str) -> IncidentCase:
     try:
         return store.case(incident_id)
     except ContractError as error:
-        raise not_found("incident_id", incident_id, "list them at /incidents") from error
+        raise not_found("incident_id", incident_id, "list them at /incidents", str(error)) from error
 
 
 @contextmanager
