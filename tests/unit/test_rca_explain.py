@@ -12,7 +12,7 @@ from aiops.root_cause import ChangeEvent
 from models.rca.explain import ExplainConfig, explain
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import Symptom
-from fakes_incidents import ALERTED, CALM_MIN, SHOP, SLOW_CATALOGUE, at, shop_grid, shop_inputs
+from tests.fakes_incidents import ALERTED, CALM_MIN, SHOP, SLOW_CATALOGUE, at, shop_grid, shop_inputs
 
 GRID = shop_grid(SLOW_CATALOGUE)
 INPUTS = replace(shop_inputs(GRID, ALERTED), symptom=Symptom("checkout", "latency"))
@@ -30,7 +30,8 @@ def test_the_service_that_nobody_was_alerted_for_is_named_with_metric_time_path_
         f"catalogue: {first.evidence[0].text}, since 15:10, two minutes before checkout; "
         "path catalogue → cart → checkout; deployed at 15:08 (v42)"
     )
-    assert first.evidence[0].text.startswith("latency p99 8") and "usually 40 ms" in first.evidence[0].text
+    assert first.evidence[0].text.startswith("latency p99 8")
+    assert "usually 40 ms" in first.evidence[0].text
     assert first.sentence in report.statement
     assert report.would_decide == ()
 
