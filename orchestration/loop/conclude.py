@@ -17,6 +17,7 @@ from orchestration.loop.run import Story
 from orchestration.pipeline.deployment import current_version
 from orchestration.workspace import Workspace
 from serving.incident_store.store import IncidentStore
+from serving.root_cause import RootCauseAnalyst
 
 SHOWN_METRICS = 5
 
@@ -110,6 +111,7 @@ def _figures(workspace: Workspace, story: Story, found: tuple[Outputs, Findings]
             after = "not detected" if line.detected_min is None else f"seen {line.detected_min:.0f} min after it began"
             caption = f"{line.kind} in {line.service}: {before}, {after}."
             yield Figure(title, caption, _incident(workspace, outputs, line.incident_id))
+    yield from _explained(workspace, outputs, findings)
     for name in TRAINED:
         yield from _training_figures(workspace, name)
     threshold = workspace.settings.drift.column_threshold
@@ -118,6 +120,16 @@ def _figures(workspace: Workspace, story: Story, found: tuple[Outputs, Findings]
     yield Figure("Drift before and after", "Distance of what was served from the training reference.", bars)
     bands = figures.timeline_figure(list(_tenures(story, split.replay_end)))
     yield Figure("Model versions", "Which version answered when.", bands)
+
+
+def _explained(workspace: Workspace, outputs: Outputs, findings: Findings) -> Iterator[Figure]:
+    """Yield the evidence for the surest root cause that was right."""
+    right = {line.opened for line in findings.lines if line.root_rank == 1}
+    reports = [one.report for one in outputs.opened if one.incident_id in right and one.report is not None and one.report.decided]
+    surest = max(reports, key=lambda report: (len(report.causes[0].path), report.causes[0].probability), default=None)
+    if surest is not None:
+        picture = RootCauseAnalyst.of(workspace.settings).figure(None, surest)
+        yield Figure("An explained root cause", surest.statement, picture, "image/svg+xml")
 
 
 def _incident(workspace: Workspace, outputs: Outputs, incident_id: str) -> bytes:

@@ -34,7 +34,7 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Each labelled incident with what was said of it; how many were opened, and paged, without one; how well roots were named."""
+    """Each labelled incident with what was said of it; incidents opened, and paged, without one; how well roots were named."""
 
     lines: tuple[IncidentLine, ...]
     false: int

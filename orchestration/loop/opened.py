@@ -16,7 +16,7 @@ PAGE_ITEMS = 500
 
 @dataclass(frozen=True, slots=True)
 class OpenedIncident:
-    """An incident with its newest analysis; `causes` the most probable first, `first` = the service that alerted first."""
+    """An incident with its newest analysis, None = none; `first` = the service that alerted first."""
 
     incident_id: str
     opened_at: datetime
@@ -25,9 +25,12 @@ class OpenedIncident:
     alerts: int
     paged: bool
     first: str
-    causes: tuple[str, ...]
-    probability: float | None
-    explanation: str = ""
+    report: RootCauseReport | None = None
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Return the services that may have begun it, the most probable first."""
+        return () if self.report is None else tuple(cause.service for cause in self.report.causes)
 
     def touches(self, label: Mapping[str, object], graph: ServiceGraph) -> bool:
         """Return whether a labelled incident (schema `INCIDENTS`) is what this one is about: near in time and by calls."""
@@ -78,7 +81,6 @@ def _opened(store: IncidentStore, since: datetime) -> Iterator[OpenedIncident]:
 
 
 def _as_opened(incident: Incident, report: RootCauseReport | None) -> OpenedIncident:
-    causes = () if report is None else report.causes
     last = max((alert.last_seen for alert in incident.alerts), default=incident.opened_at)
     return OpenedIncident(
         incident.incident_id,
@@ -88,9 +90,7 @@ def _as_opened(incident: Incident, report: RootCauseReport | None) -> OpenedInci
         incident.alert_count,
         incident.notified_at is not None,
         incident.anchor,
-        tuple(cause.service for cause in causes),
-        causes[0].probability if causes else None,
-        "" if report is None else report.statement,
+        report,
     )
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from aiops.graph import ServiceGraph
+from aiops.root_cause import RootCause, RootCauseReport
 from aiops.settings import (
     BrokerSettings,
     ConsumerSettings,
@@ -83,7 +84,9 @@ def outputs(found: pd.DataFrame, predicted: pd.DataFrame, truth: pa.Table, *open
 
 
 def opened(name: str, begin: float, end: float, services: tuple[str, ...], *causes: str) -> OpenedIncident:
-    return OpenedIncident(name, at(begin), at(end), services, 3, True, services[0], causes, 0.5 if causes else None)
+    named = tuple(RootCause(service, 0.5, "") for service in causes)
+    report = RootCauseReport(at(end), at(begin), at(end), services[0], named, True, "") if causes else None
+    return OpenedIncident(name, at(begin), at(end), services, 3, True, services[0], report)
 
 
 def test_incidents_are_matched_with_their_labels() -> None:
