@@ -12,11 +12,11 @@ from orchestration.bench.rca_cases import cases_of
 
 
 def test_unseen_alarms_are_scored_beside_the_trivial_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rca_calibration, "FIT_SEEDS", (1, 4))
+    monkeypatch.setattr(rca_calibration, "FIT_SEEDS", (4,))
     out = tmp_path / "alarms.jsonl"
-    figures = run(CalibrationConfig(seeds=3), out, lambda _: None)
+    figures = run(CalibrationConfig(seeds=2), out, lambda _: None)
     ours, loudest, first = figures.rules
-    assert figures.incidents >= 20
+    assert figures.incidents >= 15
     assert ours.top1 > max(loudest.top1, first.top1)
     assert ours.brier < min(loudest.brier, first.brier)
     assert ours.ece < 0.2
