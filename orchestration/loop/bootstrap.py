@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from aiops.errors import ConfigurationError, Unavailable
 from aiops.settings import Settings
@@ -16,10 +18,13 @@ from orchestration.console import print_table
 from orchestration.current_settings import forget_running, note_running
 from orchestration.home_lock import hold, keep_for_good
 from orchestration.loop.scenario import fitted_settings, recorded, usual_step_s
+from orchestration.pipeline.timeline import Timeline
 from orchestration.processes import Supervisor
 from serving.broker import EmbeddedBroker
 
 WATCH_S = 1.0
+AHEAD: Final = timedelta(minutes=5)
+"""A story that is told so far ahead of the wall's clock is judged by its own time."""
 
 
 def bring_up(settings: Settings, choice: SourceChoice, speed: float, stop: threading.Event, say: Callable[[str], None]) -> int:
@@ -34,7 +39,22 @@ def bring_up(settings: Settings, choice: SourceChoice, speed: float, stop: threa
         keep_for_good(settings.root)
         scenario = recorded(choice.open())
         fitted = fitted_settings(settings, usual_step_s(next(iter(scenario.history())), settings.telemetry.step_s))
-        return _Suite(fitted, stop, say).run(choice, speed)
+        return _Suite(paced(fitted, speed, datetime.now(UTC)), stop, say).run(choice, speed)
+
+
+def paced(settings: Settings, speed: float, now: datetime) -> Settings:
+    """Return settings by which the responder goes by the telemetry's time where that is not the wall's.
+
+    Faster or slower than real time, or ahead of it since it was: by the wall all incidents of hours would be one, and analyses
+    would look for their telemetry where it is not.
+    """
+    told = Timeline.load(settings.root)
+    if speed == 1.0 and (told is None or told.newest <= now + AHEAD):
+        return settings
+    settle_s = settings.responder.settle_s * max(1.0, speed)
+    return settings.model_copy(
+        update={"responder": settings.responder.model_copy(update={"clock": "event", "settle_s": settle_s})}
+    )
 
 
 def refuse_taken_ports(settings: Settings) -> None:

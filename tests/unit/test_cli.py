@@ -232,13 +232,16 @@ def test_status_says_that_everything_is_down(capsys: pytest.CaptureFixture[str])
 
 
 def test_another_shell_finds_what_runs_on_the_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    note_running(read_settings(), {"feeder": 1})
     expected = read_settings().broker.port
-    for name in ("BROKER__PORT", "UP__MLFLOW_PORT"):
+    monkeypatch.setenv("AIOPS_RESPONDER__PORT", "4343")
+    monkeypatch.setenv("AIOPS_RESPONDER__CLOCK", "event")
+    note_running(read_settings(), {"feeder": 1})
+    for name in ("BROKER__PORT", "UP__MLFLOW_PORT", "RESPONDER__PORT", "RESPONDER__CLOCK"):
         monkeypatch.delenv(f"AIOPS_{name}")
     monkeypatch.setenv("AIOPS_SERVING__HTTP_PORT", "4242")
     found = settings_in_force()
     assert found.broker.port == expected
+    assert (found.responder.port, found.responder.clock) == (4343, "event")
     assert found.serving.http_port == 4242, "the environment wins"
     running = read_running(home)
     assert running is not None
