@@ -92,6 +92,7 @@ class DeskLoop:
         self._offsets = step.offsets
         if not step.offsets and step.taken:
             parts.clock.saw(step.moment)  # no telemetry tells the time: alerts do
+        parts.clock.waits(step.settling)
         parts.metrics.read(batch)
         parts.metrics.stepped(step)
         parts.tell(step)
