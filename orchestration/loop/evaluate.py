@@ -60,11 +60,11 @@ def find_incidents(outputs: Outputs) -> Findings:
 
 
 def _found(outputs: Outputs, labels: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, OpenedIncident]]:
-    """Yield each labelled incident that was opened, with the first incident about it."""
+    """Yield each labelled incident that was opened, with the incident about it: the first that has its service, else the first."""
     for label in labels:
-        first = next((one for one in outputs.opened if one.touches(label, outputs.graph)), None)
-        if first is not None:
-            yield str(label["incident_id"]), first
+        about = [one for one in outputs.opened if one.touches(label, outputs.graph)]
+        if about:
+            yield str(label["incident_id"]), next((one for one in about if str(label["service"]) in one.services), about[0])
 
 
 def _line(label: Mapping[str, object], anomalous: pd.DataFrame, outputs: Outputs, opened: OpenedIncident | None) -> IncidentLine:

@@ -1,4 +1,4 @@
-"""When incidents are explained: at opening, half a minute, two and five minutes after it, and when their services change."""
+"""When incidents are explained: as they open or become worse, half a minute, two and five minutes later, and as services join."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,7 +32,9 @@ class DueAnalysis:
 
 
 class AnalysisTimes:
-    """Incidents and when each was explained last. One that closed unexplained is explained once. Not thread-safe.
+    """Incidents and when each was explained last. One that closed before it was, as bad as it became, is explained once more.
+
+    Not thread-safe.
 
     Memory: the open incidents and `MOST_CLOSED`.
     """
@@ -51,7 +53,7 @@ class AnalysisTimes:
             case.incident = incident
             if incident.state not in (IncidentState.RESOLVED, IncidentState.MERGED):
                 self._open[incident.incident_id] = case
-            elif incident.state is IncidentState.RESOLVED and case.done_at is None:
+            elif incident.state is IncidentState.RESOLVED and _unexplained(case):
                 self._closed[incident.incident_id] = case
         while len(self._closed) > MOST_CLOSED:
             del self._closed[next(iter(self._closed))]
@@ -86,15 +88,24 @@ def _is_due(case: _Case, now: datetime) -> bool:
     incident, done = case.incident, case.done_at
     if done is None:
         return True
-    times = (incident.opened_at + timedelta(seconds=after) for after in AFTER_S)
-    if any(done < at <= now for at in times):
+    if any(done < begin + timedelta(seconds=after) <= now for begin in _begins(incident) for after in AFTER_S):
         return True
     return frozenset(incident.services) != case.services and now - done >= timedelta(seconds=AGAIN_S)
 
 
+def _begins(incident: Incident) -> tuple[datetime, datetime]:
+    """Return when an incident opened and when it became as bad as it is: what was foreseen may begin an hour later."""
+    worst = [entry.first_seen for entry in incident.alerts if entry.severity >= incident.severity]
+    return incident.opened_at, min(worst, default=incident.opened_at)
+
+
+def _unexplained(case: _Case) -> bool:
+    return case.done_at is None or case.done_at < max(_begins(case.incident))
+
+
 def _as_of(case: _Case, now: datetime) -> datetime:
-    last = case.incident.opened_at + timedelta(seconds=AFTER_S[-1])
-    return last if case.done_at is None and now > last + timedelta(seconds=LATE_S) else now
+    last = max(_begins(case.incident)) + timedelta(seconds=AFTER_S[-1])
+    return last if _unexplained(case) and now > last + timedelta(seconds=LATE_S) else now
 
 
 def _urgency(case: _Case) -> tuple[int, bool, datetime, str]:

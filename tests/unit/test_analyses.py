@@ -10,7 +10,7 @@ import pytest
 from aiops.alert import Alert, Severity, fingerprint_of
 from aiops.errors import StateError
 from aiops.graph import ServiceGraph
-from aiops.incident import Incident, IncidentState
+from aiops.incident import AlertEntry, Incident, IncidentState
 from aiops.responder_settings import ResponderSettings
 from aiops.root_cause import RootCause, RootCauseReport
 from serving.incident_store.records import MessageKind
@@ -50,6 +50,38 @@ def test_at_opening_then_after_half_a_minute_two_and_five_minutes() -> None:
     times = AnalysisTimes()
     times.see([incident()])
     assert explained(times, 1000) == [0, 30, 120, 300]
+
+
+def worse(one: Incident, second: float) -> Incident:
+    """Return an incident whose first critical alert came at a second."""
+    entry = AlertEntry("f", "cart", "Slow", Severity.CRITICAL, at(second), at(second))
+    return replace(one, severity=Severity.CRITICAL, alerts=(*one.alerts, entry))
+
+
+def test_again_when_it_becomes_worse_for_what_was_foreseen_may_begin_an_hour_later() -> None:
+    times = AnalysisTimes()
+    times.see([incident()])
+    assert explained(times, 1000)[-1] == 300
+    times.see([worse(incident(), 3600)])
+    found = []
+    for second in range(3600, 4600):
+        due = times.due(at(second))
+        if due is not None:
+            found.append(second)
+            times.done(due.incident, due.at)
+    assert found == [3600, 3630, 3720, 3900]
+
+
+def test_one_that_closed_before_its_worst_was_explained_is_explained_once_more_as_of_then() -> None:
+    times = AnalysisTimes()
+    times.see([incident()])
+    times.done(incident(), at(10))
+    times.see([replace(worse(incident(), 3600), state=IncidentState.RESOLVED)])
+    due = times.due(at(9000))
+    assert due is not None
+    assert due.at == at(3900)
+    times.done(due.incident, due.at)
+    assert times.due(at(9000)) is None
 
 
 def test_again_when_services_change_but_not_with_each_change_of_a_storm() -> None:

@@ -112,8 +112,9 @@ def test_opened_incidents_are_matched_with_labels_by_time_and_calls() -> None:
     )
     found = (
         opened("early", 10, 50, ("cart",), "cart"),  # over before its onset
-        opened("first", 125, 160, ("web",), "web", "cart"),
-        opened("second", 130, 160, ("cart",), "cart"),  # the first one about it counts
+        opened("neighbour", 70, 160, ("web",), "web"),  # one that has the service itself goes before
+        opened("first", 125, 160, ("web", "cart"), "web", "cart"),
+        opened("second", 130, 160, ("cart",), "cart"),
         opened("other", 310, 320, ("web",), "web"),  # at the time of b, but of another application
         opened("late", 350, 360, ("mail", "queue"), "queue", "mail"),
         opened("unexplained", 905, 910, ("cart",)),
