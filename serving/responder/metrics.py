@@ -1,11 +1,8 @@
 """Self-metrics of the responder; labels come from fixed sets, so there are as many series however many incidents."""
 
-from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
 
 from serving.responder.desk import Step
 from serving.responder.inputs import Batch
@@ -14,19 +11,6 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 _FATES: Final = frozenset({"opened", "joined", "repeated", "ended", "storm", "maintenance", "silence", "too old"})
 _OTHER: Final = "other"
 _MOST_SOURCES: Final = 20
-
-
-class _Notifications(Collector):
-    def __init__(self, counts: Callable[[], Mapping[tuple[str, str], int]]) -> None:
-        self._counts = counts
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        family = CounterMetricFamily(
-            "aiops_notifications", "Attempts to notify, by what came of them", labels=["channel", "outcome"]
-        )
-        for labels, count in self._counts().items():
-            family.add_metric(labels, count)
-        yield family
 
 
 class ResponderMetrics:
@@ -55,10 +39,6 @@ class ResponderMetrics:
         self.analyses = Counter("aiops_rca_total", "Root cause analyses", ["outcome"], registry=registry)
         self.waiting = Gauge("aiops_rca_waiting", "Incidents that are to be explained now", registry=registry)
         self._sources: set[str] = set()
-
-    def notifies(self, counts: Callable[[], Mapping[tuple[str, str], int]]) -> None:
-        """Show what came of notifications, by (channel, outcome), as `counts` tells it at any moment."""
-        self.registry.register(_Notifications(counts))
 
     def read(self, batch: Batch) -> None:
         """Count what was read."""

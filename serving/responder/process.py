@@ -100,7 +100,6 @@ class ResponderProcess:
         stack.callback(server.stop)
         log.info("incidents on %s, store %s", server.url, self._settings.incident_store_url.partition("://")[0])
         dispatcher = self._dispatcher(parts, stack)
-        self._metrics.notifies(dispatcher.counts)
         threads = [
             self._thread("analyses", analyses.run),
             self._thread("notifier", dispatcher.run),

@@ -178,6 +178,8 @@ def test_killed_at_any_moment_no_alert_is_lost_or_doubled(tmp_path: Path) -> Non
                 assert acted.is_success, acted.text
                 assert store.case(number).incident.state is IncidentState.ACKNOWLEDGED
                 assert wait_until(lambda: store.reports(number), 20), "explained, if only to say what is missing"
+                families = [line for line in httpx.get(f"{one.url}/metrics").text.splitlines() if line.startswith("# TYPE")]
+                assert len(families) == len(set(families)), "Prometheus refuses a page that tells a family twice"
             one.broker.kill()
             assert wait_until(lambda: "no answer" in httpx.get(f"{one.url}/readyz").json()["parts"]["broker"], 20)
             assert httpx.get(f"{one.url}/incidents").json()["items"]
