@@ -3,9 +3,11 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import IntEnum
 from typing import Any, Final
+
+from data_contracts.moments import microseconds_of, moment_of_us
 
 VOLATILE_LABELS: Final = frozenset(
     {"pod", "instance", "node", "host", "container", "endpoint", "uid", "replica", "value", "timestamp", "severity", "generation"}
@@ -61,20 +63,6 @@ def fingerprint_of(labels: Mapping[str, str], volatile: frozenset[str] = VOLATIL
     kept = sorted((name, value) for name, value in labels.items() if name not in volatile)
     text = "".join(f"{len(name)}:{name}{len(value)}:{value}" for name, value in kept)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def microseconds_of(moment: datetime) -> int:
-    """Return exact microseconds since 1970 of an aware time."""
-    return (moment - _EPOCH) // _ONE
-
-
-def moment_of_us(at_us: int) -> datetime:
-    """Return the aware UTC time of microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=at_us)
-
-
-_EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-_ONE: Final = timedelta(microseconds=1)
 
 
 def plain_alert(alert: Alert) -> list[object]:

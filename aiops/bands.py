@@ -7,12 +7,12 @@ its bound scores 0.5; every further distance as long as that of the bound halves
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 
 from aiops.types import FloatArray, IntArray
+from data_contracts.moments import moment_of_us
 
 ESTABLISHED: Final = "established"
 NO_BAND: Final = "no band for this series"
@@ -188,4 +188,4 @@ def moment_text(time_us: int) -> str:
     >>> moment_text(90_000_000)
     '1970-01-01T00:01Z'
     """
-    return f"{datetime.fromtimestamp(time_us / _US, UTC):%Y-%m-%dT%H:%MZ}"
+    return f"{moment_of_us(time_us):%Y-%m-%dT%H:%MZ}"

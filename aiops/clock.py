@@ -6,7 +6,7 @@ neighbouring rows agree that it has.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from aiops.types import IntArray
+from data_contracts.moments import moment_of_us
 
 PIECE_ROWS: Final = 4096
 _FOLLOWERS: Final = 8
@@ -45,7 +46,7 @@ def event_clock(piece: pa.Table, fallback: datetime) -> datetime:
     reach = max(_LEAST_REACH_US, _STEPS * _usual_step(known))
     for last in sorted(known[-2:].tolist()):
         clock = last if clock < last <= clock + reach else clock
-    return datetime.fromtimestamp(clock / _US, tz=UTC)
+    return moment_of_us(clock)
 
 
 def _confirmed(times: IntArray) -> npt.NDArray[np.bool_]:

@@ -6,7 +6,7 @@ A cell that cannot be read is a flag, never an exception; a column of an impossi
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
@@ -14,12 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_contracts.kernels import Float64s, Int32s, Int64s, Uint8s
+from data_contracts.moments import microseconds_of
 
 AnyArray: TypeAlias = "pa.Array[Any]"
 Column: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _DECIMAL: Final = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _LONGEST_CELL: Final = 512
 """Bytes of a text that may still be a time or a number where it has to be read by itself."""
@@ -199,7 +198,7 @@ def _parse_time(text: bytes) -> int | None:
     except ValueError:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // _MICROSECOND
+    return microseconds_of(aware)
 
 
 def read_numbers(column: AnyArray, name: str) -> Numbers:

@@ -19,6 +19,7 @@ from data_contracts.coerce import AnyArray, Column, SchemaError, frozen, read_nu
 from data_contracts.fold import fold_labels, fold_tenants, read_labels
 from data_contracts.kernels import Int32s, Int64s, Points, Uint8s
 from data_contracts.metrics import spec_of
+from data_contracts.moments import microseconds_of
 from data_contracts.names import Names, ranges, read_names
 from data_contracts.rejects import Refusal, rejected_batch, rows_as_json
 from data_contracts.schemas import REJECTED, SERIES, TELEMETRY
@@ -26,7 +27,6 @@ from data_contracts.schemas import REJECTED, SERIES, TELEMETRY
 __all__ = ["SchemaError", "Validated", "validate"]
 
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _REASONS: Final = {
     kernels.MISSING_VALUE: "missing_value",
     kernels.NON_FINITE: "non_finite",
@@ -74,7 +74,7 @@ def validate(table: pa.Table | pa.RecordBatch, now: datetime, source: str = "", 
         raise ValueError(f"now {now.isoformat()} has no time zone; times are aware UTC: pass datetime.now(UTC)")
     batch = _read(table, now + timedelta(seconds=future_tolerance_s))
     points = batch.points
-    reason = kernels.judge(points, _us(EARLIEST), _us(batch.latest))
+    reason = kernels.judge(points, microseconds_of(EARLIEST), microseconds_of(batch.latest))
     dense = len(points.bad_service) * len(points.bad_metric) <= max(_DENSE_SERIES, 4 * len(reason))
     if not (dense and kernels.strictly_increasing(points, reason)):
         kernels.mark_duplicates(points, reason)
@@ -83,10 +83,6 @@ def validate(table: pa.Table | pa.RecordBatch, now: datetime, source: str = "", 
     if len(rows) == len(reason):
         return Validated(accepted, rows, pa.RecordBatch.from_pylist([], schema=REJECTED))
     return Validated(accepted, rows, _rejected(batch, reason, now, source))
-
-
-def _us(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _read(table: pa.Table | pa.RecordBatch, latest: datetime) -> _Batch:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from aiops.errors import TrainingImpossible
 from aiops.feature_engine import EngineConfig
+from data_contracts.moments import moment_of_us
 from models.detectors.isolation_forest import ForestConfig, IsolationForest
 from models.detectors.robust_stream import LevelConfig, RobustStream
 from models.evaluation import alarm_figures, worst_signal
@@ -16,7 +17,7 @@ from models.history_points import points_of
 from models.page_budget import PageCounter, threshold_for_budget
 from models.performance import detector_metrics
 from models.scorecard import Replay
-from models.service_rows import BoolArray, ServiceRows, at, rows_of
+from models.service_rows import BoolArray, ServiceRows, rows_of
 from models.training_context import TrainingContext, curve_figures, example_of, run_of, with_figures
 from models.training_run import Trained
 from models.truth import Truth, detection_truth
@@ -102,7 +103,7 @@ def train_isolation_forest(
     run = run_of((rows, context), params, metrics, example_of(forest, quiet))
     timeline = timeline_figure(newer.rows, score[~older], newer.truth, float(forest.thresholds[0]))
     figures = {"score_over_time.svg": timeline, **curve_figures(newer, score[~older])}
-    return Trained(forest, with_figures(run, figures), at(holdout_us))
+    return Trained(forest, with_figures(run, figures), moment_of_us(holdout_us))
 
 
 def detection_replay(frame: "pa.Table | pd.DataFrame", incidents: pa.Table | None, start_us: int) -> Replay:

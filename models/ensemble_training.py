@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from aiops.errors import TrainingImpossible
 from aiops.types import FloatArray
+from data_contracts.moments import moment_of_us
 from data_contracts.schemas import SEQUENCE_FEATURES
 from models.detector_training import LEAST_ROWS, normal_rows, truth_of
 from models.detectors.isolation_forest import ForestConfig, IsolationForest
@@ -21,7 +22,7 @@ from models.figures import reliability_figure, timeline_figure
 from models.page_budget import PageCounter, threshold_for_budget
 from models.performance import detector_metrics
 from models.scorecard import Replay
-from models.service_rows import US_PER_MIN, BoolArray, ServiceRows, at, rows_of
+from models.service_rows import US_PER_MIN, BoolArray, ServiceRows, rows_of
 from models.training_context import TrainingContext, curve_figures, example_of, run_of, with_figures
 from models.training_run import Trained
 from models.truth import Truth, judged_normal
@@ -113,7 +114,9 @@ def _parts(rows: ServiceRows, truth: Truth, context: TrainingContext, config: En
     holdout_us = context.holdout_us(rows)
     older = rows.time_us < holdout_us
     if not older.any():
-        raise TrainingImpossible(f"no row is older than the holdout at {at(holdout_us):%Y-%m-%d %H:%M}; give a longer history")
+        raise TrainingImpossible(
+            f"no row is older than the holdout at {moment_of_us(holdout_us):%Y-%m-%d %H:%M}; give a longer history"
+        )
     current = rows.time_us >= context.normal_from_us
     if context.normal_from is None:
         calibration = older & (rows.time_us >= np.quantile(rows.time_us[older], 1.0 - config.calibration_share))
@@ -206,7 +209,7 @@ def _trained(
     if counted.any():
         bins = reliability(replay.truth.positive[counted].astype(np.float64), score[newest][counted])
         figures["reliability.svg"] = reliability_figure(bins)
-    return Trained(ensemble, with_figures(run, figures), at(parts.holdout_us))
+    return Trained(ensemble, with_figures(run, figures), moment_of_us(parts.holdout_us))
 
 
 def _member_metrics(ensemble: ServiceEnsemble, replay: Replay, evidence: FloatArray) -> dict[str, float]:

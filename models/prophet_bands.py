@@ -10,13 +10,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from aiops.bands import ESTABLISHED, SeriesBands, distance, tail_of
 from aiops.types import FloatArray, IntArray
+from data_contracts.moments import moment_of_us
 from models.seasonal_bounds import bounds_of
 from models.seasonal_kernels import slot_grid
 from models.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints, no_bands, not_enough
@@ -109,7 +110,7 @@ def forecast_capacity(points: SeriesPoints, at_us: int, limit: float, days: floa
 
 def _first(reached: "np.ndarray[Any, np.dtype[np.bool_]]", times: IntArray) -> datetime | None:
     places = np.flatnonzero(reached)
-    return datetime.fromtimestamp(int(times[places[0]]) / 1e6, UTC) if places.size else None
+    return moment_of_us(int(times[places[0]])) if places.size else None
 
 
 def held_out_days(known: SeriesPoints, prophet: ProphetConfig) -> int:

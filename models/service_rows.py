@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from aiops.errors import ContractError
 from aiops.types import FloatArray, IntArray
+from data_contracts.moments import moment_of_us
 from data_contracts.schemas import SEQUENCE_FEATURES, SERVICE_FEATURES, TIMESTAMP
 
 if TYPE_CHECKING:
@@ -73,16 +74,7 @@ class ServiceRows:
 
     def span(self) -> tuple[datetime, datetime]:
         """Return the first and last time of the rows (aware UTC)."""
-        return at(int(self.time_us.min())), at(int(self.time_us.max()))
-
-
-def at(time_us: int) -> datetime:
-    """Return the aware UTC time of `time_us` microseconds since the epoch.
-
-    >>> at(0).isoformat()
-    '1970-01-01T00:00:00+00:00'
-    """
-    return datetime.fromtimestamp(time_us / 1_000_000, tz=UTC)
+        return moment_of_us(int(self.time_us.min())), moment_of_us(int(self.time_us.max()))
 
 
 def rows_of(frame: "pa.Table | pa.RecordBatch | pd.DataFrame") -> ServiceRows:

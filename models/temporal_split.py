@@ -6,7 +6,8 @@ import numpy as np
 
 from aiops.errors import TrainingImpossible
 from aiops.types import FloatArray, IntArray
-from models.service_rows import US_PER_MIN, BoolArray, at
+from data_contracts.moments import moment_of_us
+from models.service_rows import US_PER_MIN, BoolArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ def temporal_split(time_us: IntArray, label: FloatArray, config: SplitConfig) ->
         positives = int((label[part] > 0).sum())
         if not positives or positives == int(part.sum()):
             raise TrainingImpossible(
-                f"the {name} part (boundaries {at(first):%Y-%m-%d %H:%M} and {at(second):%Y-%m-%d %H:%M}) has {positives} "
-                f"positive of {int(part.sum())} rows; give a longer history or a shorter embargo than {config.embargo_min:g} min"
+                f"the {name} part (boundaries {moment_of_us(first):%Y-%m-%d %H:%M} and {moment_of_us(second):%Y-%m-%d %H:%M}) "
+                f"has {positives} positive of {int(part.sum())} rows; give a longer history "
+                f"or a shorter embargo than {config.embargo_min:g} min"
             )
     return split

@@ -1,12 +1,13 @@
 """What a training is given beside its rows, and how what it leaves behind is put together."""
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 
 from aiops.settings import ModelSettings
 from aiops.types import FloatArray
+from data_contracts.moments import microseconds_of
 from models.artifact import Example
 from models.evaluation import precision_recall
 from models.figures import precision_recall_figure
@@ -45,12 +46,12 @@ class TrainingContext:
     @property
     def normal_from_us(self) -> int:
         """Return `normal_from` in us since the epoch, 0 for all."""
-        return 0 if self.normal_from is None else _microseconds(self.normal_from)
+        return 0 if self.normal_from is None else microseconds_of(self.normal_from)
 
     def holdout_us(self, rows: ServiceRows) -> int:
         """Return the time in us from which rows are for measuring."""
         if self.holdout_from is not None:
-            return _microseconds(self.holdout_from)
+            return microseconds_of(self.holdout_from)
         return int(np.quantile(rows.time_us, 1.0 - self.holdout_share)) if len(rows) else 0
 
 
@@ -87,7 +88,3 @@ def run_of(
 def with_figures(run: TrainingRun, figures: dict[str, bytes]) -> TrainingRun:
     """Return the run with figures."""
     return replace(run, figures=figures)
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from aiops.errors import FencedError, Unavailable
 from data_contracts import schemas
+from data_contracts.moments import moment_of_us
 from serving import streams
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ class Archiver:
             clock_us = max(clock_us, entry.available_us)
             if entry.kind != streams.KIND_TELEMETRY:
                 continue
-            now = streams.from_us(clock_us)
+            now = moment_of_us(clock_us)
             try:
                 valid = validate(decode(entry.payload), now, "stream", self._config.future_tolerance_s)
             except (UndecodableError, SchemaError) as error:

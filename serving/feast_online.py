@@ -19,6 +19,7 @@ import redis
 from aiops.errors import ConfigurationError, Unavailable
 from aiops.types import IntArray, ReadStatistics
 from data_contracts.feature_views import AVAILABLE_AT, BAND_VIEWS, PROJECT, SERIES_VIEWS, SERVICE_VIEWS, TICK, ViewSpec
+from data_contracts.moments import microseconds_of
 from data_contracts.schemas import SERVICE_FEATURES_TABLE, TIMESTAMP
 from serving import feast_layout as layout
 from serving.feast_rows import decode_rows, encode_rows, hash_fields
@@ -143,7 +144,7 @@ class RedisFeatures:
         """
         entity = _entity_of(views)
         cells = self._fetch(layout.entity_keys(entity, names, self._project), hash_fields(tuple(views)))
-        now_us = round(now.timestamp() * 1_000_000)
+        now_us = microseconds_of(now)
         columns: dict[str, pa.Array[Any]] = {entity: pa.array(names, pa.string())}
         available = np.full(len(names), _UNSEEN)
         at = 0

@@ -11,9 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from aiops.alert import microseconds_of, moment_of_us
 from aiops.graph import ServiceGraph
 from aiops.trouble import Interval
+from data_contracts.moments import microseconds_of, moment_of_us
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import LEAST_SAMPLES
 from serving.lake import Lake

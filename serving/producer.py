@@ -20,6 +20,7 @@ from aiops.graph import ServiceGraph, partition_of
 from aiops.types import IntArray
 from data_contracts.codec import encode
 from data_contracts.coerce import Codes, read_codes, whole
+from data_contracts.moments import microseconds_of
 from serving import streams
 
 if TYPE_CHECKING:
@@ -83,14 +84,14 @@ class TelemetryProducer:
 
     def publish_incident(self, service: str, known_at: datetime, seq: int) -> int:
         """Tell the features of `service` that an incident became known at `known_at`; return the entries that were new."""
-        note = json.dumps({"service": service, "known_at_us": streams.to_us(known_at)}).encode()
+        note = json.dumps({"service": service, "known_at_us": microseconds_of(known_at)}).encode()
         added = self._add(self._home(service), seq, streams.KIND_INCIDENT, [note], known_at)
         self._done(seq)
         return added
 
     def publish_close(self, until: datetime, seq: int) -> int:
         """Close every tick up to `until` in all partitions: the end of a finite stream."""
-        note = json.dumps({"until_us": streams.to_us(until)}).encode()
+        note = json.dumps({"until_us": microseconds_of(until)}).encode()
         added = sum(self._add(home, seq, streams.KIND_CLOSE, [note], until) for home in range(self._partitions))
         self._done(seq)
         return added
@@ -140,7 +141,7 @@ class TelemetryProducer:
     def _add(self, partition: int, seq: int, kind: bytes, payloads: list[bytes], at: datetime) -> int:
         if seq < 1:
             raise ConfigurationError(f"seq={seq}: source offsets start at 1; count tables from 1")
-        stamp: dict[str, bytes | int] = {"k": kind, "t": time.time_ns(), "a": streams.to_us(at)}
+        stamp: dict[str, bytes | int] = {"k": kind, "t": time.time_ns(), "a": microseconds_of(at)}
         added = 0
         deadline = time.monotonic() + self._config.patience_s
         for part, payload in enumerate(payloads):

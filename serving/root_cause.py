@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Self
 
-from aiops.alert import microseconds_of, moment_of_us
 from aiops.graph import ServiceGraph
 from aiops.incident import Incident
 from aiops.root_cause import RootCauseReport
 from aiops.settings import Settings
 from aiops.trouble import Interval, Trouble, alerted_in
+from data_contracts.moments import microseconds_of, moment_of_us
 from models.rca.explain import ExplainConfig, RcaInputs, WindowConfig, explain
 from models.rca.felt import felt_symptom
 from models.rca.grid import SeriesGrid

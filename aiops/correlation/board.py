@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from aiops.alert import Alert, Severity, microseconds_of, moment_of_us
+from aiops.alert import Alert, Severity
 from aiops.incident import MOST_EVENTS, AlertEntry, Incident, IncidentState, TimelineEvent, kept_events, may_follow
+from data_contracts.moments import microseconds_of, moment_of_us
 
 LATE_US: Final = 900_000_000
 """How late an alert may come and still count from the time that it tells: findings of telemetry are a minute or two behind."""

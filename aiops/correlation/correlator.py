@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, Self
 
-from aiops.alert import Alert, alert_of_plain, microseconds_of, moment_of_us, plain_alert
+from aiops.alert import Alert, alert_of_plain, plain_alert
 from aiops.correlation.board import Board, OpenIncident, of_plain, plain
 from aiops.correlation.config import CorrelationConfig
 from aiops.correlation.grouping import Grouping, loose
@@ -19,6 +19,7 @@ from aiops.correlation.suppression import Suppression
 from aiops.errors import ContractError, StateError
 from aiops.graph import ServiceGraph
 from aiops.incident import Incident, IncidentState
+from data_contracts.moments import microseconds_of, moment_of_us
 
 TICK_US: Final = 10 * SECOND_US
 AHEAD_US: Final = 60 * SECOND_US
@@ -282,9 +283,8 @@ class Correlator:
             StateError: the snapshot is of another version, or damaged.
         """
         if state.get("version") != VERSION:
-            raise StateError(
-                f"correlation snapshot: version={state.get('version')!r}, this program reads {VERSION}; start afresh"
-            )
+            told = state.get("version")
+            raise StateError(f"correlation snapshot: version={told!r}, this program reads {VERSION}; start afresh")
         try:
             self._settling = [alert_of_plain(told) for told in state["settling"]]
             self._now_us, self._next_tick_us, self._late = state["clock"]

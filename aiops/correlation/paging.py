@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 
-from aiops.alert import Severity, moment_of_us
+from aiops.alert import Severity
 from aiops.correlation.board import OpenIncident
 from aiops.correlation.config import CorrelationConfig
 from aiops.correlation.outcome import HeldBack, Page
 from aiops.correlation.page_limit import PageLimit
 from aiops.correlation.rate import SECOND_US
 from aiops.incident import IncidentState
+from data_contracts.moments import moment_of_us
 
 _WAITING = (IncidentState.OPEN, IncidentState.MITIGATED)
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from aiops.errors import ConfigurationError
 from aiops.types import FloatArray, IntArray
 from data_contracts.metrics import spec_of
+from data_contracts.moments import microseconds_of
 from data_contracts.schemas import ANOMALY_TRUTH
 
 AnomalyShape = Literal["spike", "displaced", "stuck", "sustained"]
@@ -100,7 +101,7 @@ def anomalies_table(anomalies: Sequence[InjectedAnomaly]) -> pa.Table:
 
 def _put(anomaly: InjectedAnomaly, times: IntArray, values: FloatArray, rows: IntArray) -> None:
     """Write one anomaly to `values` at `rows`, the rows of its series, whose times are `times`."""
-    first, last = _us(anomaly.start), _us(anomaly.end)
+    first, last = microseconds_of(anomaly.start), microseconds_of(anomaly.end)
     inside = (times >= first) & (times < last)
     earlier: FloatArray = values[rows[times < first]]
     name = f"{anomaly.service}|{anomaly.metric}"
@@ -134,7 +135,3 @@ def _values(
             f"anomaly: earlier_h={anomaly.earlier_h}: the telemetry begins later than that before {anomaly.start}; start later"
         )
     return np.asarray(values[source])
-
-
-def _us(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -27,6 +27,7 @@ from aiops.simulator.schedule import PlannedIncident, plan_incidents
 from aiops.simulator.signals import SignalModel
 from aiops.simulator.topology import Topology, build_topology
 from aiops.simulator.truth import deployments_table, dirty_table, drift_table, edges_table, incidents_table
+from data_contracts.moments import microseconds_of
 
 _MOST_CHUNK_ROWS: Final = 131_072
 
@@ -146,7 +147,7 @@ def simulate(config: SimulationConfig) -> Simulation:
     drifting = np.zeros(len(topology.services))
     drifting[list(plan.drifting)] = 1.0
     model = SignalModel(config, draw_profiles(config.seed, topology), _effects(config, plan), drifting)
-    start_us = (config.start - datetime.fromtimestamp(0, tz=UTC)) // timedelta(microseconds=1)
+    start_us = microseconds_of(config.start)
     rows = RowMaker(topology.services, model.grid, start_us, config.gap_share, config.dirty_share, config.dirty_kinds)
     return Simulation(config, plan, model, rows)
 

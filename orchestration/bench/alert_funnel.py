@@ -19,6 +19,7 @@ import pyarrow as pa
 from aiops.errors import SourceError
 from aiops.graph import ServiceGraph
 from aiops.types import SeriesBatch
+from data_contracts.moments import microseconds_of
 from models.detectors.minute_grid import STEP_S, grid_of
 from models.detectors.system_deviation import DeviationConfig, SystemDeviation
 from models.rca.grid import SeriesGrid
@@ -27,7 +28,6 @@ from orchestration.bench.alert_figures import DayTruth, FunnelFigures, Notificat
 from orchestration.bench.nezha_days import accepted_batches, day_folders
 from serving.sources.nezha import NezhaSource, open_nezha
 from serving.sources.options import SourceOptions
-from serving.streams import to_us
 
 BACK_MIN: Final = 1
 """Minutes before an alarm whose alerts are its own: an alarm asks that a deviation lasts for two."""
@@ -118,12 +118,14 @@ def judged(source: NezhaSource) -> FunnelDay:
     minutes = grid_of([SeriesBatch(batch) for batch in batches], STEP_S)
     grid = SeriesGrid.of(pa.Table.from_batches(batches), STEP_S)
     split = source.split()
-    evening, end = to_us(split.history_start), to_us(split.history_end)
+    evening, end = microseconds_of(split.history_start), microseconds_of(split.history_end)
     midnight = int(minutes.times_us[0]) // (1440 * _MINUTE_US) * (1440 * _MINUTE_US)
     model = SystemDeviation.fit(minutes.within(evening, end))
     score = model.judge(minutes).score
     alarms = minutes.times_us[(score >= model.threshold) & (minutes.times_us < evening)]
-    faults = [((to_us(row["starts_at"]) - midnight) // _MINUTE_US, row["service"]) for row in source.incidents().to_pylist()]
+    faults = [
+        ((microseconds_of(row["starts_at"]) - midnight) // _MINUTE_US, row["service"]) for row in source.incidents().to_pylist()
+    ]
     return FunnelDay(
         name=f"{split.history_start:%Y-%m-%d}",
         midnight_us=midnight,

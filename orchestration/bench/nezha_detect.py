@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.types import FloatArray, SeriesBatch
+from data_contracts.moments import microseconds_of
 from models.detectors.minute_grid import STEP_S, MinuteGrid, grid_of
 from models.detectors.system_deviation import DeviationConfig, SystemDeviation
 from models.detectors.system_reasons import reasons_of
 from orchestration.bench.nezha_days import accepted_batches, day_folders
 from serving.sources.nezha import NezhaSource, open_nezha
 from serving.sources.options import SourceOptions
-from serving.sources.rows import microseconds
 
 WITHIN: Final = 5
 AFTER: Final = 20
@@ -92,8 +92,8 @@ def judged_day(folder: Path, three_sigma: bool) -> Day:
     source = open_nezha(SourceOptions(path=folder))
     grid, points = _grid(source)
     split = source.split()
-    evening = microseconds(split.history_start)
-    history = grid.within(evening, microseconds(split.history_end))
+    evening = microseconds_of(split.history_start)
+    history = grid.within(evening, microseconds_of(split.history_end))
     name = f"{split.history_start:%Y-%m-%d}"
     score, alarms = _naive_score(history, grid) if three_sigma else _model_score(name, history, grid, evening)
     faults = np.asarray(source.incidents()["starts_at"].cast(pa.int64()))

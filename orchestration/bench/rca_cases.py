@@ -6,7 +6,7 @@ world, some cases are alerted only where users come in, and some have telemetry 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -19,6 +19,7 @@ from aiops.simulator.config import SimulationConfig
 from aiops.simulator.simulate import Simulation, simulate
 from aiops.types import FloatArray
 from data_contracts.metrics import spec_of
+from data_contracts.moments import moment_of_us
 from models.rca.felt import felt_symptom
 from models.rca.grid import SeriesGrid
 from models.rca.inputs import RcaInputs, WindowConfig
@@ -133,7 +134,7 @@ def _case(world: _World, number: int, first: int, alerted: Mapping[str, int]) ->
         if not alerted:
             return None
         first = min(alerted.values())
-    root, kind = _truth(world, _moment(int(world.grid.time_us[first])))
+    root, kind = _truth(world, moment_of_us(int(world.grid.time_us[first])))
     inputs = _coarse_inputs(world, alerted, number) if coarse else _inputs(world, alerted, first + WAITED[number % 3])
     ranker = RootCauseRanker.fit(inputs.calm, world.graph)
     symptom = felt_symptom(inputs.window, ranker, world.graph, inputs.alerted)
@@ -144,8 +145,8 @@ def _case(world: _World, number: int, first: int, alerted: Mapping[str, int]) ->
 def _inputs(world: _World, alerted: Mapping[str, int], until: int) -> RcaInputs:
     times = world.grid.time_us
     until = min(until, times.size - 1)
-    seen = {service: _moment(int(times[step])) for service, step in alerted.items() if step <= until}
-    return RcaInputs.around(world.grid, world.graph, _moment(int(times[until])), seen)
+    seen = {service: moment_of_us(int(times[step])) for service, step in alerted.items() if step <= until}
+    return RcaInputs.around(world.grid, world.graph, moment_of_us(int(times[until])), seen)
 
 
 def _coarse_inputs(world: _World, alerted: Mapping[str, int], number: int) -> RcaInputs:
@@ -153,9 +154,9 @@ def _coarse_inputs(world: _World, alerted: Mapping[str, int], number: int) -> Rc
     step_us = COARSE * _MINUTE_US
     seen = {service: (int(world.grid.time_us[step]) // step_us + 1) * step_us for service, step in alerted.items()}
     made_us = min(seen.values()) + (number % 3) * step_us
-    known = {service: _moment(at) for service, at in seen.items() if at <= made_us}
+    known = {service: moment_of_us(at) for service, at in seen.items() if at <= made_us}
     whole = world.coarse.between(0, made_us - step_us + 1)
-    return RcaInputs.around(whole, world.graph, _moment(made_us), known, WindowConfig(lead_s=1800.0, before_s=3600.0))
+    return RcaInputs.around(whole, world.graph, moment_of_us(made_us), known, WindowConfig(lead_s=1800.0, before_s=3600.0))
 
 
 def _truth(world: _World, at: datetime) -> tuple[str, str]:
@@ -164,7 +165,3 @@ def _truth(world: _World, at: datetime) -> tuple[str, str]:
         if isinstance(onset, datetime) and isinstance(ends, datetime) and onset <= at <= ends + _AFTERGLOW:
             return str(one["service"]), str(one["kind"])
     return "", "none"
-
-
-def _moment(time_us: int) -> datetime:
-    return datetime.fromtimestamp(0, tz=UTC) + timedelta(microseconds=time_us)

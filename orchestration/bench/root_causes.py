@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from aiops.errors import SourceError
 from aiops.graph import ServiceGraph
+from data_contracts.moments import microseconds_of
 from models.rca.explain import RcaInputs, explain
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import RootCauseRanker, Symptom, loudest_first
@@ -23,7 +24,6 @@ from orchestration.bench.nezha_days import accepted_batches
 from serving.sources.nezha import NezhaSource, open_nezha
 from serving.sources.options import SourceOptions
 from serving.sources.petshop import PetShopSource
-from serving.streams import to_us
 
 PETSHOP_STEP_S: Final = 300
 NEZHA_STEP_S: Final = 60
@@ -134,11 +134,11 @@ def bench_nezha(root: Path, out: Path, say: Callable[[str], None]) -> RootCauseF
 def _nezha_day(source: NezhaSource) -> Iterator[Ranking]:
     grid = SeriesGrid.of(pa.Table.from_batches(accepted_batches(source)), NEZHA_STEP_S)
     split = source.split()
-    calm = grid.between(to_us(split.history_start), to_us(split.history_end))
+    calm = grid.between(microseconds_of(split.history_start), microseconds_of(split.history_end))
     graph = ServiceGraph.from_edges(source.edges())
     ranker = RootCauseRanker.fit(calm, graph)
     for number, fault in enumerate(source.incidents().to_pylist()):
-        minute = to_us(fault["starts_at"].replace(second=0, microsecond=0))
+        minute = microseconds_of(fault["starts_at"].replace(second=0, microsecond=0))
         window = grid.between(minute + _MINUTE_US, minute + (AFTER_MIN + 1) * _MINUTE_US)
         before = grid.between(minute - BEFORE_MIN * _MINUTE_US, minute)
         case: dict[str, object] = {"day": source.folder.name, "fault": number}

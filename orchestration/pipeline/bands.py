@@ -18,13 +18,13 @@ from aiops.settings import Settings
 from aiops.types import FloatArray, IntArray
 from data_contracts.feature_views import BAND_HORIZON_S
 from data_contracts.metrics import nature_of, spec_of
+from data_contracts.moments import microseconds_of
 from models.drift import reached
 from models.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints, fit_bands
 from orchestration.pipeline.drift import newest_telemetry
 from orchestration.workspace import Workspace
 from serving.broker import connect
 from serving.feast_bands import RedisBands, band_rows
-from serving.streams import to_us
 
 if TYPE_CHECKING:
     from models.prophet_bands import CapacityForecast
@@ -104,7 +104,7 @@ def season_config(settings: Settings) -> SeasonConfig:
 
 
 def _fit(points: SeriesPoints, until: datetime, settings: Settings, by_prophet: bool) -> SeriesBands:
-    config, at_us = season_config(settings), to_us(until)
+    config, at_us = season_config(settings), microseconds_of(until)
     if not by_prophet:
         return fit_bands(points, at_us, config)
     from models.prophet_bands import ProphetConfig
@@ -179,7 +179,7 @@ def _masks(workspace: Workspace, until: datetime) -> dict[str, list[tuple[int, i
     graph: ServiceGraph = workspace.graph()
     spans: dict[str, list[tuple[int, int]]] = {}
     for row in workspace.incidents(until).to_pylist():
-        span = to_us(row["onset_at"]), to_us(row["ends_at"] + AFTER_INCIDENT)
+        span = microseconds_of(row["onset_at"]), microseconds_of(row["ends_at"] + AFTER_INCIDENT)
         for service in reached(row["service"], graph.callers) | reached(row["service"], graph.callees):
             spans.setdefault(service, []).append(span)
     return spans
@@ -199,7 +199,7 @@ def forecast_capacities(workspace: Workspace, at: datetime | None = None) -> "li
     waits = [(_days_to(points, limit), points, limit) for points, limit in limits if np.isfinite(limit)]
     nearest = sorted((one for one in waits if one[0] <= 2 * days), key=lambda one: (one[0], one[1].series))[:MOST_FORECASTS]
     config = ProphetConfig(settings.seasonal.country, seed=settings.models.seed)
-    return [forecast_capacity(points, to_us(until), limit, days, config) for _, points, limit in nearest]
+    return [forecast_capacity(points, microseconds_of(until), limit, days, config) for _, points, limit in nearest]
 
 
 def _days_to(points: SeriesPoints, limit: float) -> float:

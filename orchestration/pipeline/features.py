@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 from aiops.backfill import split_by_partition
 from aiops.feature_engine import EngineOutput, FeatureEngine
 from aiops.types import IntArray, SeriesBatch
+from data_contracts.moments import microseconds_of
 from data_contracts.schemas import SERIES
 from orchestration.workspace import Workspace
 from serving.atomic_file import write_atomically
-from serving.streams import to_us
 
 CHUNK = timedelta(hours=6)
 INSTANT = timedelta(microseconds=1)
@@ -146,7 +146,7 @@ class Backfill:
         known = self._workspace.announced(self._window.end).to_pylist()
         for incident in sorted(known, key=lambda row: row["known_at"]):
             for engine in self._engines.values():
-                engine.note_incident(incident["service"], to_us(incident["known_at"]))
+                engine.note_incident(incident["service"], microseconds_of(incident["known_at"]))
 
     def _chunks(self) -> Iterator[pa.Table]:
         start = self._window.start

@@ -26,6 +26,7 @@ from aiops.errors import AiopsError, Unavailable
 from aiops.history import of_replay
 from aiops.settings import Settings
 from aiops.types import HistorySplit, IntArray
+from data_contracts.moments import moment_of_us
 from data_contracts.schemas import TIMESTAMP
 from orchestration.commands.options import SourceChoice
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
@@ -77,7 +78,7 @@ def slices(chunk: pa.Table, step: timedelta, fallback: datetime) -> Iterator[tup
     slot = arrival_times(times) // step_us
     edges = np.flatnonzero(np.diff(slot, prepend=slot[:1] - 1))
     for begin, end in itertools.pairwise([*edges.tolist(), len(slot)]):
-        yield datetime.fromtimestamp(float(slot[begin] + 1) * step_us / 1e6, tz=UTC), chunk.slice(begin, end - begin)
+        yield moment_of_us(int(slot[begin] + 1) * step_us), chunk.slice(begin, end - begin)
 
 
 class Feed:

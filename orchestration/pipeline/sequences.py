@@ -7,9 +7,10 @@ import pandas as pd
 import pyarrow as pa
 
 from aiops.sequences import Sequences
+from data_contracts.moments import microseconds_of
 from data_contracts.schemas import SEQUENCE_FEATURES, SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from orchestration.workspace import Workspace
-from serving.streams import one_batch, to_us
+from serving.streams import one_batch
 
 
 def with_sequences(workspace: Workspace, frame: pd.DataFrame, at: datetime) -> pd.DataFrame:
@@ -29,7 +30,7 @@ def _every_tick(workspace: Workspace, frame: pd.DataFrame, at: datetime) -> pa.R
     """Return one row a service and tick, the first that was known, in order of the ticks."""
     first = frame["event_timestamp"].min().to_pydatetime()
     rows = workspace.lake.read("service_features", first, at, list(SERVICE_FEATURES_TABLE.names))
-    known = rows.filter(pa.array(rows["available_at"].cast(pa.int64()).to_numpy() <= to_us(at)))
+    known = rows.filter(pa.array(rows["available_at"].cast(pa.int64()).to_numpy() <= microseconds_of(at)))
     keys = known.select(["service", "event_timestamp", "available_at"]).to_pandas()
     order = keys.sort_values(["event_timestamp", "available_at"], kind="stable")
     places = order.drop_duplicates(["service", "event_timestamp"]).index.to_numpy()

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from aiops.errors import ModelNotFound, TrainingImpossible
 from aiops.types import GateDecision, ModelVersion
+from data_contracts.moments import microseconds_of
 from models.audit import CHALLENGER, CHAMPION
 from models.detector_training import detection_replay, train_robust_stream
 from models.detectors.robust_stream import RobustStream
@@ -25,7 +26,6 @@ from models.training_run import Trained
 from orchestration.pipeline.deployment import change
 from orchestration.pipeline.training_set import RECENT, TAG, TrainingSet, labels_of, latest_training_set
 from orchestration.workspace import Workspace
-from serving.streams import to_us
 
 ENSEMBLE: Final = "service-ensemble"
 HOLDOUT: Final = "holdout_start"
@@ -168,7 +168,7 @@ def _level_replay(workspace: Workspace, trained_on: TrainingSet) -> LevelReplay:
     start, since = _level_window(trained_on)
     budget = PageBudget(workspace.settings.models.page_budget_per_day)
     history = workspace.lake.read("telemetry", start, trained_on.at)
-    return level_replay(history, workspace.incidents(trained_on.at), workspace.engine_config, to_us(since), budget)
+    return level_replay(history, workspace.incidents(trained_on.at), workspace.engine_config, microseconds_of(since), budget)
 
 
 _TRAINERS: Final[Mapping[str, Callable[[Workspace, TrainingSet], Trained[Any]]]] = {

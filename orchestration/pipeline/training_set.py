@@ -16,12 +16,12 @@ from aiops.errors import TrainingImpossible
 from aiops.labels import HORIZONS_MIN, HorizonLabels, horizon_labels, of_minutes
 from aiops.types import FloatArray, ModelVersion
 from data_contracts.feature_views import INCIDENT_PREDICTION
+from data_contracts.moments import microseconds_of
 from data_contracts.schemas import SERVICE_FEATURES
 from orchestration import feature_store
 from orchestration.pipeline.sequences import with_sequences
 from orchestration.workspace import Workspace
 from serving.atomic_file import write_atomically
-from serving.streams import to_us
 
 LABELS: Final = tuple(f"starts_within_{horizon}min" for horizon in HORIZONS_MIN)
 MINUTES_TO_START: Final = "minutes_to_start"
@@ -136,7 +136,7 @@ def _spine(workspace: Workspace, at: datetime) -> tuple[pd.DataFrame, int]:
     every = max(1, -(-rows.num_rows // MOST_ROWS))
     tick_us = rows["event_timestamp"].cast(pa.int64()).to_numpy()
     chosen = rows.filter(pa.array(tick_us // (step_s * 1_000_000) % every == 0))
-    known = chosen.filter(pa.array(chosen["available_at"].cast(pa.int64()).to_numpy() <= to_us(at)))
+    known = chosen.filter(pa.array(chosen["available_at"].cast(pa.int64()).to_numpy() <= microseconds_of(at)))
     frame = known.to_pandas().sort_values("available_at", kind="stable").drop_duplicates(["service", "event_timestamp"])
     renamed = frame.rename(columns={"event_timestamp": "tick", "available_at": "event_timestamp"})
     return renamed.reset_index(drop=True), step_s * every

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import orjson
 
-from aiops.alert import VOLATILE_LABELS, Alert, Severity, fingerprint_of, microseconds_of
+from aiops.alert import VOLATILE_LABELS, Alert, Severity, fingerprint_of
+from data_contracts.moments import microseconds_of
 from serving.problem import ProblemError, refused
 
 MOST_ALERTS: Final = 20_000

@@ -11,11 +11,11 @@ from typing import Final, Protocol
 
 import msgspec
 
-from aiops.alert import microseconds_of
 from aiops.errors import ConfigurationError, ContractError, StateError
 from aiops.graph import ServiceGraph
 from aiops.root_cause import ChangeEvent, RootCauseReport
 from aiops.trouble import Trouble
+from data_contracts.moments import microseconds_of
 from models.rca.explain import ExplainConfig, RcaInputs, WindowConfig, explain
 from models.rca.felt import felt_symptom
 from models.rca.grid import SeriesGrid

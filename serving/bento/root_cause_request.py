@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from aiops.alert import microseconds_of, moment_of_us
+from data_contracts.moments import microseconds_of, moment_of_us
 from serving.bento.json_rows import refusal
 from serving.bento.season_rows import SeasonRows, parse_season_json
 from serving.problem import refused

@@ -5,6 +5,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from data_contracts.moments import microseconds_of
 from data_contracts.schemas import TIMESTAMP
 from serving import streams
 from serving.consumer.partition import Partition, PartitionConfig
@@ -27,7 +28,7 @@ def warm_up(config: PartitionConfig) -> int:
             "value": [0.1 + 0.01 * (number % 7) for number in range(len(times))],
         }
     )
-    entry = streams.Entry("1-0", streams.KIND_TELEMETRY, encode(table), 0, streams.to_us(times[-1]))
+    entry = streams.Entry("1-0", streams.KIND_TELEMETRY, encode(table), 0, microseconds_of(times[-1]))
     partition = Partition.new(config)
     partition.apply([entry])
     Partition.restore(config, partition.snapshot())

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select
 
-from aiops.alert import microseconds_of, moment_of_us
+from data_contracts.moments import microseconds_of, moment_of_us
 from serving.incident_store.codec import canonical, mapping_of
 from serving.incident_store.records import AuditCheck, AuditEntry
 from serving.incident_store.tables import AUDIT, DESK

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, func, select
 
-from aiops.alert import microseconds_of
 from aiops.correlation.suppression import MaintenanceWindow, Silence, Suppression
 from aiops.errors import ContractError
 from aiops.incident import Incident, IncidentState
 from aiops.root_cause import RootCauseReport
 from aiops.verdict import Verdict
+from data_contracts.moments import microseconds_of
 from serving.incident_store.codec import value_of
 from serving.incident_store.paging import page_of
 from serving.incident_store.records import (

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, or_, select
 
-from aiops.alert import microseconds_of
 from aiops.incident import IncidentState
+from data_contracts.moments import microseconds_of
 from serving.incident_store.records import MessageState
 from serving.incident_store.tables import ALERTS, EVENTS, INCIDENT_SERVICES, INCIDENTS, OUTBOX, REPORTS, SUPPRESSIONS, VERDICTS
 

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from sqlalchemy import Row
 
-from aiops.alert import Severity, microseconds_of, moment_of_us
+from aiops.alert import Severity
 from aiops.incident import Incident, IncidentState
+from data_contracts.moments import microseconds_of, moment_of_us
 from serving.incident_store.codec import alert_of, mapping_of, plain_of, text_of, text_of_numbers
 from serving.incident_store.records import IncidentSummary, MessageKind, MessageState, OutboxMessage, StoredAlert, StoreEvent
 

@@ -13,12 +13,12 @@ from typing import Any, Self, TypeVar
 import msgspec
 from sqlalchemy import Connection, Engine, select
 
-from aiops.alert import moment_of_us
 from aiops.correlation.outcome import HeldBack
 from aiops.correlation.suppression import MaintenanceWindow, Silence, Suppression
 from aiops.incident import Incident
 from aiops.root_cause import RootCauseReport
 from aiops.verdict import Verdict
+from data_contracts.moments import moment_of_us
 from serving.incident_store import audit, reading, retention
 from serving.incident_store.codec import plain_of
 from serving.incident_store.engine import answering, engine_of, reading_engine, writing_engine

@@ -8,12 +8,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from aiops.alert import Alert, microseconds_of
+from aiops.alert import Alert
 from aiops.correlation.outcome import Fate, HeldBack
 from aiops.correlation.suppression import MaintenanceWindow, Silence, Suppression
 from aiops.incident import Incident
 from aiops.root_cause import RootCauseReport
 from aiops.verdict import Verdict
+from data_contracts.moments import microseconds_of
 from serving.incident_store import audit, reading
 from serving.incident_store.codec import alert_of, alert_text, mapping_of, plain_of, text_of, text_of_numbers
 from serving.incident_store.records import DeskRow, MessageState, OutboxMessage

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from aiops.alert import Alert, microseconds_of, moment_of_us
+from aiops.alert import Alert
 from aiops.correlation.correlator import Correlator
 from aiops.correlation.outcome import Outcome
 from aiops.correlation.suppression import MaintenanceWindow, Silence
 from aiops.graph import ServiceGraph
 from aiops.incident import Incident, IncidentState
 from aiops.responder_settings import ResponderSettings
+from data_contracts.moments import microseconds_of, moment_of_us
 from serving.incident_store.records import DeskRow
 from serving.responder.snapshots import PairWords, correlation_config, packed, pair_words, unpacked
 from serving.responder.turn import Audience, Turn, messages_of
@@ -31,8 +32,6 @@ MOST_INBOX: Final = 5000
 """Alerts of the inbox that one step takes; more wait for the next."""
 PAIRS: Final = "pairs"
 """Note of the store: what verdicts say of pairs of services, as [one, other, times together, times apart]."""
-EPOCH: Final = moment_of_us(0)
-"""The time of a desk that has seen none."""
 _UNKNOWN: Final = -1
 _NOBODY: Final = Audience()
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from aiops.errors import SourceError
 from aiops.types import HistorySplit, IntArray
-from serving.sources.rows import moment_of
+from data_contracts.moments import moment_of_us
 
 _MOST: Final = 1_000_000
 
@@ -46,7 +46,7 @@ class TimeSample:
         if self._first is None or self._last is None:
             raise SourceError(f"{source}: no row has a readable time; check the timestamp column and the time unit")
         times = np.sort(np.concatenate(self._parts))
-        cut = moment_of(int(times[min(int(len(times) * share), len(times) - 1)]))
-        start, end = moment_of(self._first), moment_of(self._last) + timedelta(microseconds=1)
+        cut = moment_of_us(int(times[min(int(len(times) * share), len(times) - 1)]))
+        start, end = moment_of_us(self._first), moment_of_us(self._last) + timedelta(microseconds=1)
         cut = min(max(cut, start + timedelta(microseconds=1)), end)
         return HistorySplit(history_start=start, history_end=cut, replay_start=cut, replay_end=end)

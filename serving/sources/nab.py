@@ -16,10 +16,11 @@ import pyarrow as pa
 
 from aiops.errors import SourceError
 from aiops.types import HistorySplit
+from data_contracts.moments import moment_of_us
 from data_contracts.schemas import EDGES, INCIDENTS
 from serving.sources.corpus import CorpusSeries, arranged, melted, read_cells
 from serving.sources.options import SourceOptions
-from serving.sources.rows import Rows, moment_of, read_epochs
+from serving.sources.rows import Rows, read_epochs
 
 PROBATION_SHARE: Final = 0.15
 PROBATION_ROWS: Final = 750
@@ -78,10 +79,10 @@ class NabSource:
             if not len(at):
                 raise SourceError(f"{path}: no row has a readable time; restore the file of the corpus")
             probation = min(int(len(at) * PROBATION_SHARE), PROBATION_ROWS)
-            ends[path.stem] = moment_of(int(np.maximum.accumulate(at)[probation]))
+            ends[path.stem] = moment_of_us(int(np.maximum.accumulate(at)[probation]))
             first.append(int(at.min()))
             last.append(int(at.max()))
-        start, end = moment_of(min(first)), moment_of(max(last)) + timedelta(microseconds=1)
+        start, end = moment_of_us(min(first)), moment_of_us(max(last)) + timedelta(microseconds=1)
         return HistorySplit(start, end, start, end, ends)
 
 
@@ -97,7 +98,7 @@ def _rows(path: Path) -> Rows:
 
 
 def _incident(file: Path, number: int, window: Sequence[str]) -> dict[str, Any]:
-    starts_at, ends_at = (moment_of(int(us)) for us in read_epochs(pa.array(list(window), pa.string())))
+    starts_at, ends_at = (moment_of_us(int(us)) for us in read_epochs(pa.array(list(window), pa.string())))
     return {
         "incident_id": f"{_key(file)}#{number}",
         "service": file.parent.name,

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from aiops.errors import SourceError
 from aiops.types import HistorySplit
+from data_contracts.moments import moment_of_us
 from data_contracts.schemas import INCIDENTS
 from serving.sources.corpus import (
     CorpusSeries,
@@ -33,7 +34,7 @@ from serving.sources.corpus import (
     without_nan,
 )
 from serving.sources.options import SourceOptions
-from serving.sources.rows import Rows, moment_of
+from serving.sources.rows import Rows
 from serving.sources.truth import call_table
 
 FAULT_WINDOW: Final = timedelta(minutes=6)
@@ -137,7 +138,7 @@ class NezhaSource:
         at = self._rows().readable_at
         if not len(at):
             raise SourceError(f"{self.folder}: no row has a readable Time; restore the files of the corpus")
-        first, last = moment_of(int(at[0])), moment_of(int(at.max())) + timedelta(microseconds=1)
+        first, last = moment_of_us(int(at[0])), moment_of_us(int(at.max())) + timedelta(microseconds=1)
         evening = first.replace(hour=0, minute=0, second=0, microsecond=0) + FAULT_FREE_FROM
         return HistorySplit(history_start=evening, history_end=max(last, evening), replay_start=first, replay_end=evening)
 

@@ -5,7 +5,7 @@ Collector, which writes lines of JSON or messages with a four-byte length.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from aiops.errors import SourceError
 from aiops.span_calls import SPANS
+from data_contracts.moments import moment_of_us
 
 JSON_ENDINGS: Final = (".json", ".jsonl", ".ndjson")
 PROTOBUF_ENDINGS: Final = (".pb", ".binpb", ".otlp")
 BLOCK_SPANS: Final = 200_000
 _SERVICE: Final = "service.name"
 _PEERS: Final = frozenset({"peer.service", "service.peer.name"})
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MESSAGE_TAG: Final = 0x0A
 """First byte of an export that is one message; a length before it begins with less for all sizes that occur."""
 Row = tuple[str, str, str, str, str | None, datetime | None]
@@ -146,7 +146,7 @@ def _protobuf_rows(message: Any) -> Iterator[Row]:
 
 
 def _moment(nanoseconds: int) -> datetime | None:
-    return _EPOCH + timedelta(microseconds=nanoseconds // 1000) if nanoseconds > 0 else None
+    return moment_of_us(nanoseconds // 1000) if nanoseconds > 0 else None
 
 
 def _blocks(rows: Iterable[Row]) -> Iterator[pa.Table]:

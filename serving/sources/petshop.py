@@ -18,10 +18,11 @@ import pyarrow as pa
 
 from aiops.errors import SourceError
 from aiops.types import HistorySplit
+from data_contracts.moments import moment_of_us
 from data_contracts.schemas import INCIDENTS
 from serving.sources.corpus import CorpusSeries, arranged, complement, melted, read_cells, without_nan
 from serving.sources.options import SourceOptions
-from serving.sources.rows import Rows, moment_of, read_epochs
+from serving.sources.rows import Rows, read_epochs
 from serving.sources.truth import call_table
 
 STEP: Final = timedelta(minutes=5)
@@ -102,10 +103,10 @@ class PetShopSource:
         quiet, issues = _times(self._quiet()), np.concatenate([_times(path) for path in self._issues()])
         end = timedelta(microseconds=1)
         return HistorySplit(
-            history_start=moment_of(int(quiet.min())),
-            history_end=moment_of(int(quiet.max())) + end,
-            replay_start=moment_of(int(issues.min())),
-            replay_end=moment_of(int(issues.max())) + end,
+            history_start=moment_of_us(int(quiet.min())),
+            history_end=moment_of_us(int(quiet.max())) + end,
+            replay_start=moment_of_us(int(issues.min())),
+            replay_end=moment_of_us(int(issues.max())) + end,
         )
 
     def issues(self) -> tuple[PetShopIssue, ...]:
@@ -204,7 +205,7 @@ def _truth(metrics: Path) -> tuple[str, str, str, Any]:
     try:
         truth = json.loads(path.read_text(encoding="utf-8"))
         target = truth["target"]
-        at = moment_of(int(float(target["timestamp"]) * 1e6))
+        at = moment_of_us(int(float(target["timestamp"]) * 1e6))
         return str(truth["root_cause"]["node"]), str(target["node"]), str(target["metric"]), at
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"{path}: cannot be read as an issue's truth: {error!r}; restore the file of the corpus") from error
@@ -218,7 +219,7 @@ def _issue(metrics: Path) -> PetShopIssue:
 
 def _incident(metrics: Path) -> dict[str, Any]:
     root, _, kind, starts_at = _truth(metrics)
-    ends_at = max(moment_of(int(_times(metrics).max())), starts_at) + STEP
+    ends_at = max(moment_of_us(int(_times(metrics).max())), starts_at) + STEP
     return {
         "incident_id": f"petshop-{metrics.parent.parent.name}-{metrics.parent.name}",
         "service": root,

@@ -7,7 +7,7 @@ text, and the contract rejects it with a reason. It counts as happening at the t
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 
 from aiops.types import IntArray
 from data_contracts.coerce import is_text, read_numbers, read_times
+from data_contracts.moments import microseconds_of, moment_of_us
 from data_contracts.schemas import TELEMETRY, TIMESTAMP
 from serving.sources.options import TimeUnit
 
 Mask = npt.NDArray[np.bool_]
 MAX_CHUNK_ROWS: Final = 250_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNREADABLE: Final = np.iinfo(np.int64).min
 _PER_UNIT_US: Final = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 _DATETIME_US: Final = (-62_135_596_800_000_000, 253_402_300_799_999_999)
@@ -53,22 +53,12 @@ class Rows:
                 yield table.slice(offset, MAX_CHUNK_ROWS)
 
 
-def microseconds(moment: datetime) -> int:
-    """Return microseconds since 1970 UTC."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def moment_of(us: int) -> datetime:
-    """Return the aware UTC time of microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=us)
-
-
 def _in_window(at: IntArray, start: datetime | None, end: datetime | None) -> Mask:
     kept = np.ones(len(at), dtype=np.bool_)
     if start is not None:
-        kept &= at >= microseconds(start)
+        kept &= at >= microseconds_of(start)
     if end is not None:
-        kept &= at < microseconds(end)
+        kept &= at < microseconds_of(end)
     return kept
 
 
@@ -126,7 +116,7 @@ def _raw(loose: pa.Table, chosen: Mask, at: IntArray) -> pa.Table:
     """Return the chosen rows with time and value as text; a readable time is written as ISO 8601."""
     rows = loose.filter(pa.array(chosen))
     known = at[chosen] != _UNREADABLE
-    iso = [f"{moment_of(int(us)):%Y-%m-%dT%H:%M:%S.%f}Z" if sure else None for us, sure in zip(at[chosen], known, strict=True)]
+    iso = [f"{moment_of_us(int(us)):%Y-%m-%dT%H:%M:%S.%f}Z" if sure else None for us, sure in zip(at[chosen], known, strict=True)]
     stamps = pc.coalesce(pa.array(iso, pa.string()), _as_text(rows["timestamp"].combine_chunks()))
     rows = _set(rows, "timestamp", stamps)
     for name in ("service", "metric"):

@@ -11,10 +11,11 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from aiops.errors import SourceError
+from data_contracts.moments import moment_of_us
 from data_contracts.schemas import CHANGES, EDGES, INCIDENTS, TIMESTAMP
 from serving.change_payload import changes_of_file
 from serving.changes import table_of_changes
-from serving.sources.rows import moment_of, read_epochs
+from serving.sources.rows import read_epochs
 
 _UNREADABLE = np.iinfo(np.int64).min
 
@@ -57,7 +58,7 @@ def read_edges(path: Path | None) -> pa.Table:
     if path is None:
         return EDGES.empty_table()
     table = _read(path, ("caller", "callee"))
-    since: Any = [moment_of(0)] * table.num_rows
+    since: Any = [moment_of_us(0)] * table.num_rows
     if "valid_from" in table.column_names:
         since = _times(table, "valid_from", path)
     rows: dict[str, Any] = {"caller": _texts(table, "caller", path), "callee": _texts(table, "callee", path)}
@@ -76,7 +77,7 @@ def read_change_log(path: Path | None) -> pa.Table:
         SourceError: the file cannot be read.
         ContractError: a change lacks or breaks a field.
     """
-    return CHANGES.empty_table() if path is None else table_of_changes(changes_of_file(path, moment_of(0)))
+    return CHANGES.empty_table() if path is None else table_of_changes(changes_of_file(path, moment_of_us(0)))
 
 
 def edge_table(columns: Mapping[str, Any]) -> pa.Table:
@@ -89,7 +90,7 @@ def edge_table(columns: Mapping[str, Any]) -> pa.Table:
 def call_table(pairs: Sequence[tuple[str, str]]) -> pa.Table:
     """Return `schemas.EDGES` of (caller, callee) pairs that hold whenever one looks: since 1970."""
     callers, callees = [caller for caller, _ in pairs], [callee for _, callee in pairs]
-    return edge_table({"caller": callers, "callee": callees, "valid_from": [moment_of(0)] * len(pairs)})
+    return edge_table({"caller": callers, "callee": callees, "valid_from": [moment_of_us(0)] * len(pairs)})
 
 
 def _read(path: Path, needed: tuple[str, ...]) -> pa.Table:

@@ -11,13 +11,13 @@ from aiops.graph import ServiceGraph
 from aiops.responder_settings import ResponderSettings
 from aiops.root_cause import RootCause, RootCauseReport
 from aiops.verdict import Verdict, VerdictKind
+from data_contracts.moments import microseconds_of
 from data_contracts.schemas import DETECTIONS
 from serving.incident_store.store import IncidentStore
 from serving.lake import Lake
 from serving.responder.desk import Desk
 from serving.responder.detections import AlertRules, alerts_of_detections
 from serving.responder.verdict_draft import VerdictDraft, verdict_of
-from serving.streams import to_us
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CALLS = [("web", "cart"), ("cart", "db"), ("bank", "ledger")]
@@ -53,7 +53,7 @@ class JudgedHome:
         """Store detections and take their alerts, as `detect`; what opens stays open."""
         rows = [_row(service, score, self.now + timedelta(seconds=at)) for at, (service, score) in enumerate(found)]
         table = pa.Table.from_pylist(rows, schema=DETECTIONS)
-        self.lake.write("detections", table, key=f"d-{to_us(self.now)}")
+        self.lake.write("detections", table, key=f"d-{microseconds_of(self.now)}")
         alerts = alerts_of_detections(table, rules or AlertRules()).alerts
         self.now += timedelta(seconds=len(found))
         step = self.desk.take(alerts, {}, self.now)
@@ -77,7 +77,7 @@ class JudgedHome:
 
 def _row(service: str, score: float, at: datetime) -> dict[str, object]:
     return {
-        "detection_id": detection_id(service, to_us(at), KIND),
+        "detection_id": detection_id(service, microseconds_of(at), KIND),
         "revision": 0,
         "timestamp": at,
         "service": service,

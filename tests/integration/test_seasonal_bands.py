@@ -15,6 +15,7 @@ from aiops.bands import ESTABLISHED, Judged, SeriesBands, judge
 from aiops.settings import BrokerSettings, Settings, TelemetrySettings
 from aiops.simulator.anomalies import InjectedAnomaly, with_anomalies
 from aiops.simulator.config import SimulationConfig
+from data_contracts.moments import microseconds_of
 from orchestration import feature_store
 from orchestration.pipeline.bands import forecast_capacities, histories, make_bands
 from orchestration.pipeline.ingest import ingest, ingest_truth
@@ -23,7 +24,6 @@ from orchestration.workspace import Workspace
 from serving.broker import connect
 from serving.feast_bands import RedisBands
 from serving.sources.simulate import SimulatedSource
-from serving.streams import to_us
 
 HISTORY_DAYS = 8
 AT = DAY + timedelta(days=HISTORY_DAYS)
@@ -80,7 +80,7 @@ def test_traffic_has_a_season_and_tomorrow_lies_within_its_band(home: Home) -> N
     for service in services(home):
         band = home.bands[f"{service}|{TRAFFIC}"]
         assert band.status == ESTABLISHED, band.status
-        assert band.starts_us == to_us(AT)
+        assert band.starts_us == microseconds_of(AT)
         judged, value = verdicts(home, home.tomorrow, service)
         calm = np.ones(value.size, bool)
         rows = home.tomorrow.filter(
@@ -88,7 +88,7 @@ def test_traffic_has_a_season_and_tomorrow_lies_within_its_band(home: Home) -> N
         )
         times = rows["timestamp"].cast(pa.int64()).to_numpy()
         for one in incidents:
-            calm &= ~((times >= to_us(one["onset_at"])) & (times <= to_us(one["ends_at"]) + 3_600_000_000))
+            calm &= ~((times >= microseconds_of(one["onset_at"])) & (times <= microseconds_of(one["ends_at"]) + 3_600_000_000))
         inside += int((judged.score[calm] < 0.5).sum())
         points += int(calm.sum())
     assert points > 500
@@ -106,7 +106,7 @@ def test_a_usual_daytime_value_at_night_is_found_by_its_time_alone(home: Home) -
     judged, value = verdicts(home, displaced, busiest)
     mine = displaced.filter(pc.and_(pc.equal(displaced["service"], busiest), pc.equal(displaced["metric"], TRAFFIC)))
     times = mine["timestamp"].cast(pa.int64()).to_numpy()
-    hit = (times >= to_us(start)) & (times < to_us(start) + 3_600_000_000)
+    hit = (times >= microseconds_of(start)) & (times < microseconds_of(start) + 3_600_000_000)
     assert hit.sum() == 12
     history = next(p for p in histories(home.workspace, AT, 8) if p.series == band.series).value
     low, high = np.nanmin(history), np.nanmax(history)

@@ -10,10 +10,11 @@ import pytest
 from checks.service_frames import START
 
 from aiops.errors import ConfigurationError
+from data_contracts.moments import moment_of_us
 from data_contracts.schemas import INCIDENTS
 from models.page_budget import PageBudget
 from models.scorecard import Replay
-from models.service_rows import US_PER_MIN, ServiceRows, at
+from models.service_rows import US_PER_MIN, ServiceRows
 from models.truth import prediction_truth
 from orchestration.bench.incident_figures import Rule, horizon_figures, kind_figures, kinds_of, leads, rule_figures
 from orchestration.bench.incidents import BenchConfig, Figures, run
@@ -38,8 +39,8 @@ def by_hand() -> tuple[Replay, pa.Table]:
     rows = ServiceRows(("a", "b"), code, start + minutes * US_PER_MIN, ("minutes_to_limit",), np.zeros((80, 1)))
     ahead = np.where(minutes < 100, 100.0 - minutes, np.inf)
     truth = prediction_truth(rows, ahead, np.zeros(80, dtype=np.bool_), 60.0)
-    begins = at(start + 100 * US_PER_MIN)
-    times = {"onset_at": at(start), "starts_at": begins, "ends_at": begins, "known_at": begins}
+    begins = moment_of_us(start + 100 * US_PER_MIN)
+    times = {"onset_at": moment_of_us(start), "starts_at": begins, "ends_at": begins, "known_at": begins}
     incidents = pa.Table.from_pylist(
         [
             {"incident_id": "2", "service": "b", "kind": "traffic_surge", **times},

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiops.alert import Severity, moment_of_us
+from aiops.alert import Severity
 from aiops.correlation.suppression import MaintenanceWindow, Matcher
 from aiops.errors import StateError
 from aiops.incident import AlertEntry, Incident, IncidentState, TimelineEvent
 from aiops.root_cause import CauseEvidence, RootCause, RootCauseReport
+from data_contracts.moments import moment_of_us
 from serving.incident_store.codec import canonical, text_of, text_of_numbers, value_of
 
 TEXT = st.text(max_size=12)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from aiops.errors import ArtifactError, ModelError, TrainingImpossible
 from aiops.labels import HorizonLabels, horizon_labels
+from data_contracts.moments import moment_of_us
 from models.calibration import fit_floored, fit_platt, log_loss, sigmoid
 from models.evaluation import average_precision
 from models.incident_predictor import IncidentPredictor, PredictorConfig
-from models.service_rows import at, rows_of
+from models.service_rows import rows_of
 from models.temporal_split import SplitConfig, temporal_split
 from models.training import train_incident_predictor
 from models.training_context import TrainingContext
@@ -149,7 +150,7 @@ def test_training_ignores_rows_after_its_part() -> None:
     one = train_incident_predictor(past.frame, labels, TrainingContext("a"), PredictorConfig(rounds=5))
     values = {name: past.frame[name].to_numpy().copy() for name in past.frame.column_names[2:]}
     rows = rows_of(past.frame)
-    later = np.array([at(int(time)) >= one.holdout_start for time in rows.time_us])
+    later = np.array([moment_of_us(int(time)) >= one.holdout_start for time in rows.time_us])
     frame = past.frame
     for place, (name, column) in enumerate(values.items(), start=2):
         column[later] = 1e3
