@@ -22,18 +22,20 @@ class DeskClock:
         self._by_wall = kind == "wall"
         self._settled = timedelta(seconds=settle_s) + _JUST_AFTER
         self._wall, self._monotonic = wall, monotonic
-        self._newest, self._seen_s = EPOCH, monotonic()
+        self._newest = self._at = EPOCH
+        self._seen_s = monotonic()
 
     def saw(self, newest: datetime | None) -> None:
         """Note the newest time of what has just been read, None = nothing was."""
         if newest is not None and newest > self._newest:
             self._newest, self._seen_s = newest, self._monotonic()
+            self._at = max(self._at, newest)
+
+    def waits(self, alerts: int) -> None:
+        """Note how many alerts wait to settle: where nothing else comes that would let them, time goes on."""
+        if alerts and self._newest > EPOCH and self._monotonic() - self._seen_s >= REST_S:
+            self._at = max(self._at, self._newest + self._settled)
 
     def now(self) -> datetime:
         """Return the time of the desk; 1970 where it goes by events and none was seen."""
-        if self._by_wall:
-            return self._wall()
-        if self._newest == EPOCH:
-            return EPOCH
-        resting = self._monotonic() - self._seen_s >= REST_S
-        return self._newest + self._settled if resting else self._newest
+        return self._wall() if self._by_wall else self._at
