@@ -172,12 +172,12 @@ class Correlator:
 
     def _taken(self, alert: Alert, at_us: int) -> Fate:
         """Return what becomes of one alert."""
-        reason = self._suppression.reason(alert, moment_of_us(at_us))
+        home = self._board.holding(alert.fingerprint)
+        if alert.ends_at is not None and home is not None:  # also in a silence: an end is no noise
+            return self._ended(alert, home, at_us)
+        reason = self._suppression.reason(alert, moment_of_us(at_us)) or ("ended: of no open incident" if alert.ends_at else "")
         if reason:
             return Fate(alert.alert_id, alert.fingerprint, "", reason)
-        home = self._board.holding(alert.fingerprint)
-        if alert.ends_at is not None:
-            return self._ended(alert, home, at_us)
         self._storm.add(at_us)
         if home is not None:
             reason = "repeated"
@@ -212,9 +212,7 @@ class Correlator:
         home.storm = home.storm or storm
         return home, "opened" if not related else "storm" if storm else "joined"
 
-    def _ended(self, alert: Alert, home: OpenIncident | None, at_us: int) -> Fate:
-        if home is None:
-            return Fate(alert.alert_id, alert.fingerprint, "", "ended: of no open incident")
+    def _ended(self, alert: Alert, home: OpenIncident, at_us: int) -> Fate:
         entry = home.entries[alert.fingerprint]
         entry.ended, entry.last_us = True, max(entry.last_us, at_us)
         home.alert_count += 1

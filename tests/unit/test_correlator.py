@@ -250,6 +250,17 @@ def test_suppressed_alerts_are_named_with_their_reason() -> None:
     assert correlator.advance(after(90)).fates[0].reason == "joined"
 
 
+def test_the_end_of_an_alert_is_heard_in_a_silence_too() -> None:
+    correlator = Correlator(GRAPH)
+    correlator.add([alert(5, "web")])
+    number = correlator.advance(after(20)).incidents[0].incident_id
+    correlator.suppress(Suppression((), (Silence("calm", everything("web"), after(20), after(900)),)))
+    correlator.add([alert(30, "web", number=1), ended(40, "web")])
+    told = correlator.advance(after(60))
+    assert [fate.reason for fate in told.fates] == ["silence: calm", "ended"]
+    assert (told.incidents[0].incident_id, told.incidents[0].state) == (number, IncidentState.MITIGATED)
+
+
 @pytest.mark.parametrize(
     ("make", "told"),
     [
