@@ -9,7 +9,6 @@ One Redis or Valkey >= 7 server is assumed; the keys carry no cluster hash tags.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -41,7 +40,6 @@ return redis.call('HSET', KEYS[1], unpack(ARGV))
 _HASH_INCREMENT: Final = """#!lua flags=allow-oom
 return redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
 """
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def telemetry(partition: int) -> str:
@@ -96,20 +94,6 @@ def id_parts(entry_id: str) -> tuple[int, int]:
     """
     major, _, minor = entry_id.partition("-")
     return int(major), int(minor or 0)
-
-
-def to_us(at: datetime) -> int:
-    """Return an aware time as whole microseconds since 1970 UTC.
-
-    >>> to_us(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
-    1000000
-    """
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def from_us(us: int) -> datetime:
-    """Return microseconds since 1970 as an aware UTC time."""
-    return _EPOCH + timedelta(microseconds=us)
 
 
 def to_ipc(rows: pa.RecordBatch | pa.Table) -> bytes:

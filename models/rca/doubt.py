@@ -6,6 +6,7 @@ from typing import Final
 
 from aiops.root_cause import RootCause
 from data_contracts.metrics import spec_of
+from data_contracts.moments import microseconds_of
 from models.rca.inputs import RcaInputs, step_s
 from models.rca.weighing import Frame
 
@@ -54,7 +55,7 @@ def _order(running: Sequence[RootCause], frame: Frame) -> list[str]:
     if len(running) < 2 or onsets[0] is None or onsets[0] != onsets[1]:
         return []
     both = f"{running[0].service} and {running[1].service}"
-    if frame.time_us.size and frame.time_us[0] == round(onsets[0].timestamp() * 1e6):
+    if frame.time_us.size and frame.time_us[0] == microseconds_of(onsets[0]):
         return [f"{both} both strayed before {onsets[0]:%H:%M}, where the window begins: a longer window would order them"]
     step = step_s(frame.window)
     finer = f" than {step:.0f} s" if isfinite(step) else ""

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aiops.root_cause import RootCauseReport
+from data_contracts.moments import moment_of_us
 from models.rca.change_evidence import ChangeConfig
 from models.rca.doubt import statement_of, would_decide
 from models.rca.inputs import RcaInputs, WindowConfig
 from models.rca.posterior import FITTED, PosteriorWeights, log_odds, posterior
 from models.rca.telling import cause_of
 from models.rca.timing import STRAYED
-from models.rca.weighing import moment, weigh
+from models.rca.weighing import weigh
 
 __all__ = ["ExplainConfig", "RcaInputs", "WindowConfig", "explain"]
 
@@ -45,8 +46,8 @@ def explain(inputs: RcaInputs, config: ExplainConfig | None = None) -> RootCause
     times = frame.time_us.tolist()
     return RootCauseReport(
         made_at=inputs.made_at,
-        window_start=moment(times[0]) if times else inputs.made_at,
-        window_end=moment(times[-1]) if times else inputs.made_at,
+        window_start=moment_of_us(times[0]) if times else inputs.made_at,
+        window_end=moment_of_us(times[-1]) if times else inputs.made_at,
         symptom=frame.symptom,
         causes=causes,
         decided=decided,

@@ -5,10 +5,11 @@ from typing import Final
 import numpy as np
 
 from aiops.root_cause import CauseEvidence, ChangeEvent, RootCause
+from data_contracts.moments import moment_of_us
 from models.rca.change_evidence import ChangeConfig
 from models.rca.metric_words import amount, words_of
 from models.rca.ranking import Evidence
-from models.rca.weighing import Frame, moment
+from models.rca.weighing import Frame
 
 MOST_CHANGES: Final = 3
 _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -38,7 +39,7 @@ def _told(frame: Frame, service: str, one: Evidence) -> CauseEvidence:
         worst = np.nanmin if one.seen < one.usual else np.nanmax
         seen, usual = (float(worst(known)) if np.isfinite(known).any() else seen), level
     text = f"{words_of(one.metric)} {amount(one.metric, seen)}, usually {amount(one.metric, usual)}"
-    return CauseEvidence(one.kind, one.metric, seen, usual, one.excess, one.score, moment(one.since_us), text)
+    return CauseEvidence(one.kind, one.metric, seen, usual, one.excess, one.score, moment_of_us(one.since_us), text)
 
 
 def _strongest(frame: Frame, place: int, evidence: tuple[CauseEvidence, ...]) -> str:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from math import log1p
-from typing import Final
 
 import numpy as np
 
 from aiops.root_cause import ChangeEvent
 from aiops.types import FloatArray, IntArray
+from data_contracts.moments import microseconds_of, moment_of_us
 from models.rca.aliases import aliases_of
 from models.rca.change_evidence import ChangeConfig, KnownChanges, no_change
 from models.rca.grid import SeriesGrid
@@ -18,8 +18,6 @@ from models.rca.paths import Ways, candidates, covered, ways_to
 from models.rca.posterior import CauseFeatures
 from models.rca.ranking import BEYOND, MOST, Judgement, RankedCause, RootCauseRanker, reached_by
 from models.rca.timing import NEVER, Timing, felt_at, onsets, timing_of
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +59,7 @@ class Frame:
         return () if onset is None else self.changes.before(self.services[place], onset, config)
 
     def _moment_of(self, step: int) -> datetime | None:
-        return None if step == NEVER else moment(int(self.time_us[step]))
+        return None if step == NEVER else moment_of_us(int(self.time_us[step]))
 
 
 def weigh(inputs: RcaInputs, changing: ChangeConfig) -> tuple[Frame, CauseFeatures]:
@@ -71,7 +69,7 @@ def weigh(inputs: RcaInputs, changing: ChangeConfig) -> tuple[Frame, CauseFeatur
 
 
 def _framed(inputs: RcaInputs) -> Frame:
-    end_us = microseconds(inputs.made_at) + 1
+    end_us = microseconds_of(inputs.made_at) + 1
     window, calm = inputs.window.between(0, end_us), inputs.calm.between(0, end_us)
     before = None if inputs.before is None else inputs.before.between(0, end_us)
     ranker = inputs.ranker or RootCauseRanker.fit(calm, inputs.graph)
@@ -82,7 +80,7 @@ def _framed(inputs: RcaInputs) -> Frame:
     felt = felt_at(window, symptom, (ranker.usual, ranker.width))
     timing = timing_of(_columns(judged, names), felt, names, inputs.graph)
     strayed = {name for name, step in zip(names, timing.onset.tolist(), strict=True) if step != NEVER}
-    starts = moment(int(calm.time_us[0])) if calm.time_us.size else inputs.made_at
+    starts = moment_of_us(int(calm.time_us[0])) if calm.time_us.size else inputs.made_at
     return Frame(
         services=names,
         ranked={one.service: one for one in judged.causes},
@@ -114,16 +112,6 @@ def _features(frame: Frame, inputs: RcaInputs, changing: ChangeConfig) -> CauseF
         alerted=np.array([float(first is not None and frame.alerted.get(name) == first) for name in names]),
         prior=_looked_up(inputs.priors, names, 0.0),
     )
-
-
-def microseconds(at: datetime) -> int:
-    """Return the time since 1970 in microseconds."""
-    return (at - EPOCH) // timedelta(microseconds=1)
-
-
-def moment(time_us: int) -> datetime:
-    """Return the aware time of microseconds since 1970."""
-    return EPOCH + timedelta(microseconds=time_us)
 
 
 def _candidates(

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from aiops.errors import StateError
 from aiops.types import PointStatus, SeriesBatch
+from data_contracts.moments import moment_of_us
 from serving import streams
 from serving.consumer.candidates import Cadence, ClosedRows, candidates_of
 from serving.consumer.second_opinion import SecondOpinion
@@ -158,7 +159,7 @@ class Partition:
 
         try:
             table = decode(entry.payload)
-            now = streams.from_us(self._clock_us)
+            now = moment_of_us(self._clock_us)
             valid = validate(table, now, SOURCE, self._config.future_tolerance_s)
         except (UndecodableError, SchemaError) as error:
             self._undecodable(entry, str(error), step)
@@ -179,7 +180,7 @@ class Partition:
                 self._engine.note_incident(str(note["service"]), int(note["known_at_us"]))
             elif entry.kind == streams.KIND_CLOSE:
                 until_us = int(note["until_us"])
-                self._close(self._engine.close_through(streams.from_us(until_us)), step)
+                self._close(self._engine.close_through(moment_of_us(until_us)), step)
                 self._worst.forget_through(until_us // self._config.step_us * self._config.step_us)
             else:
                 self._undecodable(entry, f"kind {entry.kind!r} is unknown", step)
@@ -231,7 +232,7 @@ class Partition:
     def _refused(self, rows: pa.RecordBatch, output: "EngineOutput", step: Step) -> None:
         from data_contracts.rejects import Refusal, rejected_points
 
-        now = streams.from_us(self._clock_us)
+        now = moment_of_us(self._clock_us)
         for status, (reason, field_name, detail) in _REFUSED.items():
             places = np.flatnonzero(output.status == status)
             if places.size:
@@ -257,7 +258,7 @@ class Partition:
         }
         refusal = Refusal("undecodable", "payload", f"entry {entry.entry_id}: {why}"[:1000])
         step.counts["points_in"] += 1
-        self._reject(rejected_batch([json.dumps(row)], [refusal], streams.from_us(self._clock_us), SOURCE), step)
+        self._reject(rejected_batch([json.dumps(row)], [refusal], moment_of_us(self._clock_us), SOURCE), step)
 
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

@@ -14,6 +14,7 @@ from aiops.opinions import Context, Opinion
 from aiops.routing import Router, RoutingRules
 from aiops.types import FloatArray
 from data_contracts.codec import encode
+from data_contracts.moments import microseconds_of
 from data_contracts.schemas import TIMESTAMP
 from serving import streams
 from serving.consumer.checkpoint import state_hash
@@ -68,7 +69,7 @@ def entries() -> list[streams.Entry]:
             }
         )
         newest = max(row[0] for row in part)
-        made.append(streams.Entry(f"{number + 1}-0", streams.KIND_TELEMETRY, encode(table), 0, streams.to_us(newest)))
+        made.append(streams.Entry(f"{number + 1}-0", streams.KIND_TELEMETRY, encode(table), 0, microseconds_of(newest)))
     return made
 
 
