@@ -99,6 +99,13 @@ def transitioned(incident: Incident, state: IncidentState, event: TimelineEvent)
     return replace(incident, state=state, updated_at=event.at, timeline=kept_events((*incident.timeline, event)))
 
 
+def worst_since(incident: Incident, at: datetime | None = None) -> datetime:
+    """Return when the first of its worst alerts came, of those that came up to `at`; what was foreseen may begin much later."""
+    known = [entry for entry in incident.alerts if at is None or entry.first_seen <= at]
+    worst = max((entry.severity for entry in known), default=incident.severity)
+    return min((entry.first_seen for entry in known if entry.severity == worst), default=incident.opened_at)
+
+
 def kept_events(events: tuple[TimelineEvent, ...]) -> tuple[TimelineEvent, ...]:
     """Return at most `MOST_EVENTS` of a timeline: the first and the newest."""
     return events if len(events) <= MOST_EVENTS else (events[0], *events[-(MOST_EVENTS - 1) :])

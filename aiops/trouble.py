@@ -14,7 +14,7 @@ class Trouble:
     """What is asked: which services were alerted and when first, as of `at`.
 
     `symptom` = the service where users felt it, "" = told from telemetry. `priors`: log odds of past verdicts. `masked`: other
-    incidents, whose time is not calm.
+    incidents, whose time is not calm. `worst_at`: when it became as bad as it is; None = at the first alert.
     """
 
     alerted: Mapping[str, datetime]
@@ -22,6 +22,7 @@ class Trouble:
     symptom: str = ""
     priors: Mapping[str, float] = field(default_factory=dict)
     masked: tuple[Interval, ...] = ()
+    worst_at: datetime | None = None
 
 
 def alerted_in(incident: Incident, at: datetime) -> dict[str, datetime]:

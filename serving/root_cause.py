@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final, Self
 
 from aiops.graph import ServiceGraph
-from aiops.incident import Incident
+from aiops.incident import Incident, worst_since
 from aiops.root_cause import RootCauseReport
 from aiops.settings import Settings
 from aiops.trouble import Interval, Trouble, alerted_in
@@ -38,8 +38,8 @@ KEPT: Final = 4
 class AnalystConfig:
     """How much telemetry is read, where window and minutes before begin, and when a cause is named alone.
 
-    The window ends `longest_s` after the first alert at the latest. Changes are read from `changes_h` before it on, for how often
-    a service changes counts.
+    The window ends `longest_s` after the first alert at the latest; where the worst alerts came late, it begins half of that
+    before them. Changes are read from `changes_h` before it on, for how often a service changes counts.
     """
 
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
@@ -100,7 +100,7 @@ class RootCauseAnalyst:
         Raises:
             StateError: the lake is damaged.
         """
-        return self.answer(Trouble(alerted_in(incident, at), at, "", priors, tuple(masked)))
+        return self.answer(Trouble(alerted_in(incident, at), at, "", priors, tuple(masked), worst_since(incident, at)))
 
     def answer(self, trouble: Trouble) -> RootCauseReport:
         """Return the report of a trouble; undecided, with the reason, where telemetry does not suffice.
@@ -151,10 +151,13 @@ class RootCauseAnalyst:
     def _times(self, trouble: Trouble) -> _Times:
         config = self._config
         least_s = LEAST_STEPS * config.telemetry.step_s
+        longest = timedelta(seconds=max(config.longest_s, least_s))
         first = min([trouble.at, *trouble.alerted.values()])
+        if trouble.worst_at is not None:
+            first = max(first, trouble.worst_at - longest / 2)  # the window reaches beyond what was only foreseen
         window = first - timedelta(seconds=max(config.windows.lead_s, least_s))
         before = window - timedelta(seconds=max(config.windows.before_s, least_s))
-        return _Times(before, window, min(trouble.at, first + timedelta(seconds=max(config.longest_s, least_s))))
+        return _Times(before, window, min(trouble.at, first + longest))
 
     def _symptom(self, trouble: Trouble, window: SeriesGrid, ranker: RootCauseRanker, graph: ServiceGraph) -> Symptom | None:
         alerted = {trouble.symptom: trouble.at} if trouble.symptom else trouble.alerted

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from aiops.incident import Incident, IncidentState
+from aiops.incident import Incident, IncidentState, worst_since
 
 AFTER_S: Final = (0.0, 30.0, 120.0, 300.0)
 AGAIN_S: Final = 15.0
@@ -94,9 +94,8 @@ def _is_due(case: _Case, now: datetime) -> bool:
 
 
 def _begins(incident: Incident) -> tuple[datetime, datetime]:
-    """Return when an incident opened and when it became as bad as it is: what was foreseen may begin an hour later."""
-    worst = [entry.first_seen for entry in incident.alerts if entry.severity >= incident.severity]
-    return incident.opened_at, min(worst, default=incident.opened_at)
+    """Return when an incident opened and when it became as bad as it is."""
+    return incident.opened_at, worst_since(incident)
 
 
 def _unexplained(case: _Case) -> bool:

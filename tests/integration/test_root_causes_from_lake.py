@@ -10,7 +10,7 @@ import pytest
 
 from aiops.alert import Severity
 from aiops.graph import ServiceGraph
-from aiops.incident import AlertEntry, Incident, IncidentState
+from aiops.incident import AlertEntry, Incident, IncidentState, worst_since
 from aiops.root_cause import ChangeEvent
 from aiops.settings import Settings
 from aiops.simulator.config import ScriptedIncident, SimulationConfig
@@ -158,6 +158,19 @@ def test_an_incident_is_asked_about_as_it_was_known(lake: Lake) -> None:
     assert masks_of([one, replace(one, incident_id="INC-2")], "INC-2") == ((BEGAN + MINUTE, BEGAN + 9 * MINUTE),)
     report = analyst(lake).explain(one, BEGAN + 4 * MINUTE, {"mail": 0.5})
     assert (report.causes[0].service, report.made_at) == ("db", BEGAN + 4 * MINUTE)
+
+
+def test_trouble_long_after_the_first_warning_is_looked_at_when_it_was_worst(lake: Lake) -> None:
+    """A forecast alerts `mail` three hours before db really begins to be slow."""
+    warned = Trouble({"mail": BEGAN - 180 * MINUTE, "web": BEGAN + MINUTE}, BEGAN + 4 * MINUTE)
+    assert analyst(lake).answer(warned).window_end < BEGAN
+    told = analyst(lake).answer(replace(warned, worst_at=BEGAN + MINUTE))
+    assert (told.causes[0].service, told.window_end) == ("db", BEGAN + 4 * MINUTE)
+    critical = replace(entry("web", 1), severity=Severity.CRITICAL)
+    one = incident(replace(entry("mail", 0), first_seen=BEGAN - 180 * MINUTE), critical)
+    assert worst_since(one) == worst_since(one, BEGAN + 4 * MINUTE) == BEGAN + MINUTE
+    assert worst_since(one, BEGAN) == BEGAN - 180 * MINUTE
+    assert analyst(lake).explain(one, BEGAN + 4 * MINUTE, {}).causes[0].service == "db"
 
 
 def test_a_simulated_incident_is_traced_to_its_service(tmp_path: Path) -> None:
