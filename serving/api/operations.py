@@ -91,5 +91,6 @@ def _extra(operation: Operation) -> dict[str, Any]:
 
 
 def _operation_id(operation: Operation) -> str:
-    words = "".join(character if character.isalnum() else "_" for character in f"{operation.method.lower()}{operation.path}")
+    told = f"{operation.method.lower()}{operation.path.replace(':path', '')}"
+    words = "".join(character if character.isalnum() else "_" for character in told)
     return words.replace("__", "_").strip("_")

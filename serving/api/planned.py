@@ -90,10 +90,10 @@ class Planned:
             Operation(
                 "POST", quiet, self.silenced, rule, "Silence alerts; one of the same name is replaced", Silence, status=201
             ),
-            Operation("DELETE", quiet + "/{name}", self.unsilenced, rule, "End a silence", problems=(404,), status=204),
+            Operation("DELETE", quiet + "/{name:path}", self.unsilenced, rule, "End a silence", problems=(404,), status=204),
             Operation("GET", work, self.windows, see, "All maintenance windows", MaintenanceList),
             Operation("POST", work, self.announced, rule, "Announce work; replaces its name", MaintenanceView, status=201),
-            Operation("DELETE", work + "/{name}", self.recalled, rule, "Recall announced work", problems=(404,), status=204),
+            Operation("DELETE", work + "/{name:path}", self.recalled, rule, "Recall announced work", problems=(404,), status=204),
         )
 
     def silences(self) -> Response:
