@@ -10,6 +10,7 @@ Character moves a series: an infrastructure series with a strong season is judge
 very noisy never is, for its band would say nothing. An override has the first word.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiops.errors import ConfigurationError
 from aiops.series_character import SeriesCharacter
-from data_contracts.metrics import nature_of, spec_of
+from data_contracts.metrics import hard_limit, nature_of, spec_of
 
 if TYPE_CHECKING:
     from aiops.settings import RoutingSettings
@@ -179,6 +180,22 @@ def on_failure(route: Route) -> str:
     first, *rest = route.confirmers
     others = "".join(f"; without its answer by tier {tier}" for tier in rest)
     return f"a flag of tier 1 is confirmed by tier {first}{others}; without that tier 1 decides alone"
+
+
+def flagged_by(metric: str, novelty: bool, safety_net: bool) -> str:
+    """Return in words what makes tier 1 flag a point of a series, with these parts of its second opinion on.
+
+    >>> flagged_by("latency_p99_ms", False, False)
+    'robust z beyond the alarm of the series, or a value outside its static limits'
+    """
+    told = ["robust z beyond the alarm of the series, or a value outside its static limits"]
+    if novelty:
+        told.append("a value or mean that is rare in its own history")
+    if safety_net:
+        bound = hard_limit(metric)
+        told += [] if math.isinf(bound) else [f"a value of {bound:g} or more, its hard limit"]
+        told.append("the same value for far longer than ever before")
+    return "; ".join(told)
 
 
 def _version(rules: RoutingRules, characters: Mapping[str, SeriesCharacter]) -> str:

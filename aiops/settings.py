@@ -78,9 +78,8 @@ class ConsumerSettings(_Section):
     metrics_port: int = Field(3102, ge=0, le=65535, description="metrics and health of the consumer")
     checkpoint_s: float = Field(10.0, gt=0, description="how often the state of stage 1 is saved")
     feature_flush_s: float = Field(3.0, gt=0, description="how often features are written to the online store")
-    novelty: bool = Field(
-        True, description="tier 1 flags what is rare in a series' own history, at its hard limit, or stuck, too"
-    )
+    safety_net: bool = Field(True, description="tier 1 also flags a series that is stuck or at the hard limit of its metric")
+    novelty: bool = Field(False, description="tier 1 also flags what is rare in the history of its series")
     predict_every_s: int = Field(300, ge=1, description="event-time cadence at which every service is scored")
     fallback_after_s: float = Field(5.0, gt=0, description="a candidate unanswered this long is reported by tier 1 alone")
     score_batch: int = Field(1000, ge=1, description="most candidates in one request to the models")

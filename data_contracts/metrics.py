@@ -73,6 +73,21 @@ def spec_of(metric: str) -> MetricSpec:
     return MetricSpec(name, "", "traffic")
 
 
+LIMIT_SHARE: Final = 0.98
+"""Of the highest possible value: from there a resource counts as exhausted, a ratio as complete."""
+
+
+def hard_limit(metric: str) -> float:
+    """Return the value from which a metric counts as at its hard limit, infinite where the catalogue knows none.
+
+    >>> hard_limit("disk_utilization"), hard_limit("latency_p99_ms")
+    (0.98, inf)
+    """
+    spec = spec_of(metric)
+    limit = spec.limit if math.isfinite(spec.limit) else spec.high
+    return LIMIT_SHARE * limit if math.isfinite(limit) and limit > 0.0 else math.inf
+
+
 _BUSINESS_WORDS: Final = (
     "request", "order", "sale", "revenue", "payment", "purchase", "checkout", "booking", "transaction", "conversion",
     "signup", "sign_up", "login", "session", "user", "visit", "view", "click", "demand", "ride",

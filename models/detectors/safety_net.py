@@ -12,12 +12,10 @@ import pyarrow as pa
 from aiops.errors import StateError
 from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
-from data_contracts.metrics import spec_of
+from data_contracts.metrics import hard_limit
 from models.artifact import array_names, names_array
 from models.detectors.series_slots import SeriesSlots
 
-LIMIT_SHARE: Final = 0.98
-"""Of the highest possible value: from there a resource counts as exhausted, a ratio as complete."""
 USUAL_SHARE: Final = 0.05
 """A series of which this share of the past rows were at the limit, or repeated the one before, is like that: no finding."""
 LEAST_RUN: Final = 12
@@ -110,19 +108,8 @@ class SafetyNet:
             room = self._arrays.last.size
             if count > room:
                 self._arrays = _grown(self._arrays, max(count, 2 * room))
-            self._arrays.bound[known:count] = [bound_of(metric) for _, metric in self._slots.series[known:]]
+            self._arrays.bound[known:count] = [hard_limit(metric) for _, metric in self._slots.series[known:]]
         return slot
-
-
-def bound_of(metric: str) -> float:
-    """Return the value from which a metric counts as at its hard limit, infinite where the catalogue knows none.
-
-    >>> bound_of("disk_utilization"), bound_of("latency_p99_ms")
-    (0.98, inf)
-    """
-    spec = spec_of(metric)
-    limit = spec.limit if np.isfinite(spec.limit) else spec.high
-    return LIMIT_SHARE * limit if np.isfinite(limit) and limit > 0.0 else float("inf")
 
 
 @kernel

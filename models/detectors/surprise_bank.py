@@ -133,8 +133,8 @@ LIGHT: Final = SurpriseConfig(lags=0, alarm=7.5)
 """Without the search for similar stretches: one stream fewer adds surprise, so the alarm is lower."""
 
 
-LIVE: Final = replace(LIGHT, alarm=10.0)
-"""In the stream: the alarm level keeps flags outside incidents to one a service and day more (ADR 0020)."""
+LIVE: Final = replace(LIGHT, alarm=10.0, warmup_rows=2880)
+"""In the stream: alarm level and warm-up keep flags outside incidents to one a service and day (ADR 0020)."""
 
 
 def live_config(max_series: int) -> SurpriseConfig:

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiops.errors import ConfigurationError
-from aiops.routing import TIERS, Router, RoutingRules, on_failure
+from aiops.routing import TIERS, Router, RoutingRules, flagged_by, on_failure
 from aiops.series_character import SeriesCharacter
-from aiops.settings import Settings
+from aiops.settings import ConsumerSettings, Settings
 from serving.consumer.routing_source import measured_characters
 
 
@@ -22,6 +22,7 @@ class Explained:
     confirmed_by: tuple[int, ...]
     critical: bool
     on_failure: str
+    flagged_by: str
     measured: dict[str, Any] | None
     routing_version: str
 
@@ -35,14 +36,14 @@ def explain(settings: Settings, series: str) -> Explained:
     service, sign, metric = series.partition("|")
     if not (service and sign and metric):
         raise ConfigurationError(f"series {series!r} is not service|metric; `aiops route list` shows those that are measured")
-    return _explained(router_of(settings), service, metric)
+    return _explained(router_of(settings), service, metric, settings.consumer)
 
 
 def explain_all(settings: Settings) -> list[Explained]:
     """Return the routes of all series with a measured character, ascending by name."""
     router = router_of(settings)
     named = [name.partition("|") for name in router.measured]
-    return [_explained(router, service, metric) for service, _, metric in named]
+    return [_explained(router, service, metric, settings.consumer) for service, _, metric in named]
 
 
 def router_of(settings: Settings) -> Router:
@@ -54,7 +55,7 @@ def router_of(settings: Settings) -> Router:
     return Router(RoutingRules.of(settings.routing), measured_characters(settings))
 
 
-def _explained(router: Router, service: str, metric: str) -> Explained:
+def _explained(router: Router, service: str, metric: str, consumer: ConsumerSettings) -> Explained:
     route = router.route(service, metric)
     found = router.character(service, metric)
     return Explained(
@@ -65,6 +66,7 @@ def _explained(router: Router, service: str, metric: str) -> Explained:
         route.confirmers,
         route.critical,
         on_failure(route),
+        flagged_by(metric, consumer.novelty, consumer.safety_net),
         None if found is None else _figures(found),
         router.version,
     )

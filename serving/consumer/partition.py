@@ -21,7 +21,7 @@ from aiops.types import PointStatus, SeriesBatch
 from data_contracts.moments import moment_of_us
 from serving import streams
 from serving.consumer.candidates import Cadence, ClosedRows, candidates_of
-from serving.consumer.second_opinion import SecondOpinion
+from serving.consumer.second_opinion import SecondOpinion, Watched
 from serving.consumer.tier1 import LevelTable, Tier1, codes_of
 from serving.consumer.worst_point import JudgedPoints, WorstPoints, severity_of, with_findings
 
@@ -55,7 +55,7 @@ class PartitionConfig:
     predict_every_us: int
     future_tolerance_s: int
     max_series: int
-    novelty: bool = False
+    second: Watched = field(default_factory=Watched)
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class Kept:
     engine: "FeatureEngine"
     worst: WorstPoints
     sequences: "Sequences"
-    second: SecondOpinion | None
+    second: SecondOpinion
 
 
 class Partition:
@@ -99,7 +99,7 @@ class Partition:
         from aiops.sequences import Sequences
 
         engine, worst = FeatureEngine(config.engine, config.graph), WorstPoints(config.step_us, config.lateness_us)
-        second = SecondOpinion.new(config.max_series) if config.novelty else None
+        second = SecondOpinion.new(config.second, config.max_series)
         return cls(config, Kept(engine, worst, Sequences(config.step_us), second))
 
     @classmethod
@@ -119,7 +119,7 @@ class Partition:
         except KeyError as error:
             raise StateError(f"checkpoint lacks array {error}; remove the checkpoint folder to warm up anew") from error
         engine = FeatureEngine.restore(config.engine, config.graph, _part(state, "engine/"))
-        second = SecondOpinion.restore(config.max_series, _part(state, "second/")) if config.novelty else None
+        second = SecondOpinion.restore(config.second, config.max_series, _part(state, "second/"))
         return cls(config, Kept(engine, worst, sequences, second), clock_us)
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
@@ -129,7 +129,7 @@ class Partition:
             **{f"engine/{name}": array for name, array in self._engine.snapshot().items()},
             **{f"worst/{name}": array for name, array in self._worst.snapshot().items()},
             **{f"sequences/{name}": array for name, array in self._sequences.snapshot().items()},
-            **{f"second/{name}": array for name, array in (self._second.snapshot() if self._second else {}).items()},
+            **{f"second/{name}": array for name, array in self._second.snapshot().items()},
         }
 
     @property
@@ -197,7 +197,7 @@ class Partition:
         seen = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
         outside = seen & ((value < levels.low) | (value > levels.high))
         severity = np.where(seen, severity_of(output.z, levels.alarm_z, outside), np.nan)
-        found = self._second.judge(rows, seen) if self._second else {}
+        found = self._second.judge(rows, seen)
         reach = levels.alarm_z * output.scale
         self._worst.add(
             JudgedPoints(

@@ -15,6 +15,7 @@ from serving.consumer.feature_flush import FeatureFlush
 from serving.consumer.metrics import ConsumerMetrics, MetricsServer
 from serving.consumer.partition import PartitionConfig
 from serving.consumer.scorer import Scorer, ScorerParts
+from serving.consumer.second_opinion import Watched
 from serving.consumer.stage1 import Stage1, Stage1Parts
 from serving.consumer.tier1_source import tier1_source
 from serving.consumer.warm_up import warm_up
@@ -171,7 +172,7 @@ def partition_config(settings: "Settings") -> PartitionConfig:
         predict_every_us=settings.consumer.predict_every_s * 1_000_000,
         future_tolerance_s=telemetry.future_tolerance_s,
         max_series=telemetry.max_series,
-        novelty=settings.consumer.novelty,
+        second=Watched(settings.consumer.novelty, settings.consumer.safety_net),
     )
 
 

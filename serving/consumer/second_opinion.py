@@ -1,17 +1,17 @@
-"""The second opinion of tier 1 beside robust z: rarity in a series' own history, hard limits, and stuck series.
+"""The second opinion of tier 1 beside robust z: stuck series, hard limits, and rarity in a series' own history.
 
 It only ever raises a flag, with the reason in words; features and scores stay what they are. It sees the points that the engine
 took, in order of arrival. Numba and the kernels are loaded with the first partition, not with this module.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.errors import StateError
 from aiops.types import IntArray, SeriesBatch
 from serving.consumer.worst_point import Finding
 
@@ -22,24 +22,29 @@ if TYPE_CHECKING:
 _RARITY, _NET = "rarity/", "net/"
 
 
-class SecondOpinion:
-    """State of one partition; bounded by `max_series` (about 5 KB each). Not thread-safe."""
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is watched: rarity in a series' own history; stuck series and hard limits."""
 
-    def __init__(self, bank: "SurpriseBank", net: "SafetyNet") -> None:
+    novelty: bool = False
+    safety_net: bool = False
+
+
+class SecondOpinion:
+    """State of one partition; at most about 5 KB a series, without rarity 0.1 KB. Not thread-safe."""
+
+    def __init__(self, bank: "SurpriseBank | None", net: "SafetyNet | None") -> None:
         self._bank = bank
         self._net = net
 
     @classmethod
-    def new(cls, max_series: int) -> "SecondOpinion":
+    def new(cls, watched: Watched, max_series: int) -> "SecondOpinion":
         """Return one that has seen nothing."""
-        from models.detectors.safety_net import SafetyNet
-        from models.detectors.surprise_bank import SurpriseBank, live_config
-
-        return cls(SurpriseBank(live_config(max_series)), SafetyNet(max_series))
+        return cls.restore(watched, max_series, {})
 
     @classmethod
-    def restore(cls, max_series: int, state: Mapping[str, npt.NDArray[Any]]) -> "SecondOpinion":
-        """Return what `snapshot` described, a new one where there is none or it was made with another configuration.
+    def restore(cls, watched: Watched, max_series: int, state: Mapping[str, npt.NDArray[Any]]) -> "SecondOpinion":
+        """Return what `snapshot` described; what was not watched then, or with another configuration, begins anew.
 
         Raises:
             StateError: the state is damaged.
@@ -47,16 +52,21 @@ class SecondOpinion:
         from models.detectors.safety_net import SafetyNet
         from models.detectors.surprise_bank import SurpriseBank, live_config
 
-        if not state:
-            return cls.new(max_series)
-        bank = SurpriseBank.restore(_part(state, _RARITY))
-        net = SafetyNet.restore(max_series, _part(state, _NET))
-        return cls(bank, net) if bank.config == live_config(max_series) else cls.new(max_series)
+        rarity, kept = _part(state, _RARITY), _part(state, _NET)
+        bank = net = None
+        if watched.novelty:
+            config = live_config(max_series)
+            bank = SurpriseBank.restore(rarity) if rarity else SurpriseBank(config)
+            bank = bank if bank.config == config else SurpriseBank(config)
+        if watched.safety_net:
+            net = SafetyNet.restore(max_series, kept) if kept else SafetyNet(max_series)
+        return cls(bank, net)
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the state as arrays of its own."""
-        rarity = {f"{_RARITY}{name}": array for name, array in self._bank.snapshot().items()}
-        return rarity | {f"{_NET}{name}": array for name, array in self._net.snapshot().items()}
+        rarity = {} if self._bank is None else self._bank.snapshot()
+        kept = {} if self._net is None else self._net.snapshot()
+        return _named(_RARITY, rarity) | _named(_NET, kept)
 
     def judge(self, rows: pa.RecordBatch, taken: npt.NDArray[np.bool_]) -> dict[int, Finding]:
         """Take in the rows (`schemas.SERIES`) that are `taken` (n,); return what is found, by row.
@@ -64,11 +74,12 @@ class SecondOpinion:
         A row that is stuck or at its limit is told as that, however rare it is.
         """
         places: IntArray = np.flatnonzero(taken)
-        if not places.size:
+        if not places.size or (self._bank is None and self._net is None):
             return {}
         batch = SeriesBatch(rows if places.size == rows.num_rows else rows.filter(pa.array(taken)))
-        found = {int(places[alarm.row]): Finding(alarm.text, False) for alarm in self._bank.alarms(batch)}
-        return found | _net_findings(self._net.judge(batch), places)
+        alarms = () if self._bank is None else self._bank.alarms(batch)
+        found = {int(places[alarm.row]): Finding(alarm.text, False) for alarm in alarms}
+        return found if self._net is None else found | _net_findings(self._net.judge(batch), places)
 
 
 def _net_findings(net: "NetFindings", places: IntArray) -> dict[int, Finding]:
@@ -85,7 +96,8 @@ def _net_findings(net: "NetFindings", places: IntArray) -> dict[int, Finding]:
 
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
-    found = {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
-    if not found:
-        raise StateError(f"checkpoint lacks the arrays {prefix}*; remove the checkpoint folder to warm up anew")
-    return found
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+
+
+def _named(prefix: str, state: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    return {f"{prefix}{name}": array for name, array in state.items()}

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -24,6 +25,7 @@ from serving.broker import EmbeddedBroker
 from serving.consumer.config import ConsumerConfig
 from serving.consumer.metrics import ConsumerMetrics, resident_bytes
 from serving.consumer.process import partition_config
+from serving.consumer.second_opinion import Watched
 from serving.consumer.stage1 import OwnedPartition, Stage1Parts
 from serving.producer import TelemetryProducer
 from tests.checks.stream_harness import free_ports
@@ -57,12 +59,12 @@ def show(name: str, value: float, unit: str, baseline: float) -> None:
     print(json.dumps({"name": name, "value": round(value, 3), "unit": unit, "baseline": round(baseline, 3)}), flush=True)
 
 
-def measure(home: Path, step_s: int, points: int, novelty: bool) -> None:
+def measure(home: Path, step_s: int, points: int, watched: Watched) -> None:
     """Publish, then consume twice: the first pass compiles."""
     settings = Settings(
         home=home,
         broker=BrokerSettings(port=free_ports(1)[0], partitions=1),
-        consumer=ConsumerSettings(archive="off", max_backlog=5000, novelty=novelty),
+        consumer=ConsumerSettings(archive="off", max_backlog=5000, **asdict(watched)),
         telemetry=TelemetrySettings(),
     )
     with EmbeddedBroker(settings) as server:
@@ -84,7 +86,7 @@ def measure(home: Path, step_s: int, points: int, novelty: bool) -> None:
         rows_decoded = sum(decode(entry.payload).num_rows for entry in entries)
         decode_rate = rows_decoded / (time.perf_counter() - begun)
         wall_rate, cpu_rate = consume(OwnedPartition(parts, 0), broker, sent)
-        what = f"{step_s} s data, novelty {'on' if novelty else 'off'}"
+        what = f"{step_s} s data, {', '.join(name for name, on in asdict(watched).items() if on) or 'robust z alone'}"
         show(f"consumer stage 1, {what}, by wall time", wall_rate, "points/s", decode_rate)
         show(f"consumer stage 1, {what}, one core", cpu_rate, "points/s", decode_rate)
         show(f"consumer resident memory, {what}", resident_bytes() / 2**20, "MiB", 0.0)
@@ -100,9 +102,9 @@ def consume(part: OwnedPartition, broker: streams.Streams, sent: int) -> tuple[f
 
 def main() -> None:
     """Run the benchmark in a folder of its own."""
-    for (step_s, points), novelty in product(RUNS, (False, True)):
+    for (step_s, points), watched in product(RUNS, (Watched(), Watched(safety_net=True), Watched(True, True))):
         with tempfile.TemporaryDirectory() as folder:
-            measure(Path(folder), step_s, points, novelty)
+            measure(Path(folder), step_s, points, watched)
 
 
 if __name__ == "__main__":

@@ -228,6 +228,7 @@ def quick_settings(home: Path) -> Settings:
         scoring_url=f"http://127.0.0.1:{service_port}",
         archive="separate",
         max_backlog=100_000,
+        novelty=True,
     )
     home.mkdir()
     settings = Settings(home=home, broker=BrokerSettings(port=broker_port, partitions=2), consumer=consumer)

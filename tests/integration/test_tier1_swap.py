@@ -36,8 +36,9 @@ SENT = batches(46)
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     made = quick_settings(tmp_path / "home")
-    rare = made.consumer.model_copy(update={"checkpoint_s": 60.0})  # a restart replays everything, across the changes
-    return made.model_copy(update={"broker": made.broker.model_copy(update={"partitions": 1}), "consumer": rare})
+    # A restart replays everything, across the changes; nothing but the levels flags.
+    levels_only = made.consumer.model_copy(update={"checkpoint_s": 60.0, "novelty": False, "safety_net": False})
+    return made.model_copy(update={"broker": made.broker.model_copy(update={"partitions": 1}), "consumer": levels_only})
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from aiops.errors import ConfigurationError
-from aiops.routing import Route, Router, RoutingRules, on_failure, parse_overrides
+from aiops.routing import Route, Router, RoutingRules, flagged_by, on_failure, parse_overrides
 from aiops.series_character import SeriesCharacter
 from aiops.settings import RoutingSettings, Settings
 from data_contracts.metrics import CATALOGUE, nature_of
@@ -107,3 +107,15 @@ def test_who_steps_in_is_said() -> None:
         "a flag of tier 1 is confirmed by tier 3; without its answer by tier 2; without that tier 1 decides alone"
     )
     assert on_failure(route("")) == "a flag of tier 1 is confirmed by tier 3; without that tier 1 decides alone"
+
+
+@pytest.mark.parametrize(("metric", "limit"), [("disk_utilization", "0.98 or more, its hard limit"), ("latency_p99_ms", "")])
+def test_what_flags_a_series_names_its_hard_limit_where_there_is_one_and_only_what_is_on(metric: str, limit: str) -> None:
+    told = flagged_by(metric, novelty=True, safety_net=True)
+    assert limit in told
+    assert ("hard limit" in told) is bool(limit)
+    assert "rare in its own history" in told
+    assert "same value for far longer" in told
+    alone = flagged_by(metric, novelty=False, safety_net=False)
+    assert told.startswith(alone)
+    assert not any(word in alone for word in ("history", "hard limit", "longer"))

@@ -19,29 +19,30 @@ from data_contracts.schemas import TIMESTAMP
 from serving import streams
 from serving.consumer.checkpoint import state_hash
 from serving.consumer.partition import Partition, PartitionConfig, Step
+from serving.consumer.second_opinion import Watched
 from serving.consumer.tier1 import CATALOGUE_VERSION, CatalogueLevels, Tier1
 from serving.consumer.worst_point import CERTAIN, Finding, JudgedPoints, WorstPoints, with_findings
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
-MINUTES = 900
-STUCK_AT, STEP_AT, LIMIT_AT = 600, 720, 780
-ROWS_AN_ENTRY = 4 * 10
+ROWS, STEP_S = 3500, 15
+STUCK_AT, STEP_AT, LIMIT_AT = 3000, 3320, 2900
+ROWS_AN_ENTRY = 4 * 50
 
 
 def config(novelty: bool) -> PartitionConfig:
     tier1 = Tier1(CatalogueLevels(), CATALOGUE_VERSION)
     graph = ServiceGraph.from_pairs(())
-    return PartitionConfig(EngineConfig(), graph, tier1, 60_000_000, 30_000_000, 10**13, 300, 100, novelty)
+    return PartitionConfig(EngineConfig(), graph, tier1, 60_000_000, 30_000_000, 10**13, 300, 100, Watched(novelty, novelty))
 
 
 def values() -> dict[tuple[str, str], FloatArray]:
     """Return four series: one gets stuck, one moves to a level beyond all before, one reaches its limit, one does nothing."""
     rng = np.random.default_rng(4)
     made = {
-        ("cart", "latency_p99_ms"): 200.0 + rng.normal(0.0, 10.0, MINUTES),
-        ("pay", "queue_length"): 50.0 + rng.normal(0.0, 2.0, MINUTES),
-        ("ship", "disk_utilization"): np.linspace(0.86, 0.995, MINUTES) + rng.normal(0.0, 0.001, MINUTES),
-        ("web", "latency_p99_ms"): 100.0 + rng.normal(0.0, 5.0, MINUTES),
+        ("cart", "latency_p99_ms"): 200.0 + rng.normal(0.0, 10.0, ROWS),
+        ("pay", "queue_length"): 50.0 + rng.normal(0.0, 2.0, ROWS),
+        ("ship", "disk_utilization"): np.linspace(0.86, 0.995, ROWS) + rng.normal(0.0, 0.001, ROWS),
+        ("web", "latency_p99_ms"): 100.0 + rng.normal(0.0, 5.0, ROWS),
     }
     made["cart", "latency_p99_ms"][STUCK_AT : STUCK_AT + 60] = 201.5
     made["pay", "queue_length"][STEP_AT : STEP_AT + 60] += 6.0
@@ -50,10 +51,10 @@ def values() -> dict[tuple[str, str], FloatArray]:
 
 @cache
 def entries() -> list[streams.Entry]:
-    """Return the minutes as entries of ten; some points come late, some twice, some are not finite."""
+    """Return the rows as entries of fifty; some points come late, some twice, some are not finite."""
     series = values()
-    rows = [(START + timedelta(minutes=m), *name, value[m]) for m in range(MINUTES) for name, value in series.items()]
-    for at in range(123, 3000, 400):
+    rows = [(START + timedelta(seconds=STEP_S * m), *name, value[m]) for m in range(ROWS) for name, value in series.items()]
+    for at in range(123, 13_000, 1300):
         rows[at], rows[at + 9] = rows[at + 9], rows[at]
         rows[at + 20] = rows[at + 19]
         rows[at + 24] = (*rows[at + 24][:3], float("nan"))
@@ -89,11 +90,11 @@ def applied(novelty: bool) -> tuple[Step, str]:
 
 
 def found(service: str, word: str) -> list[tuple[int, bool]]:
-    """Return (minute, certain) of the candidates of a service whose finding begins so."""
+    """Return (row, certain) of the candidates of a service whose finding begins so."""
     rows = candidates(applied(True)[0]).to_pylist()
     told = [row for row in rows if row["service"] == service and (row["finding"] or "").startswith(word)]
     assert all(row["flagged"] for row in told)
-    return [(round((row["event_timestamp"] - START).total_seconds() / 60), row["certain"]) for row in told]
+    return [(round((row["point_timestamp"] - START).total_seconds() / STEP_S), row["certain"]) for row in told]
 
 
 def test_a_stuck_series_is_flagged_with_certainty_and_again_when_twice_as_long() -> None:
@@ -104,12 +105,12 @@ def test_a_stuck_series_is_flagged_with_certainty_and_again_when_twice_as_long()
 def test_a_resource_that_fills_so_slowly_that_every_average_follows_is_flagged_at_its_limit() -> None:
     told = found("ship", "at its hard limit: 0.98 or more")
     assert told
-    assert all(minute > LIMIT_AT and certain for minute, certain in told)
+    assert all(at > LIMIT_AT and certain for at, certain in told)
 
 
 def test_a_level_beyond_all_of_its_history_is_flagged_once_an_event_and_needs_confirmation() -> None:
-    told = [minute for minute, certain in found("pay", "rarer than anything in ") if not certain]
-    assert len([minute for minute in told if STEP_AT <= minute < STEP_AT + 60]) == 1
+    told = [at for at, certain in found("pay", "rarer than anything in ") if not certain]
+    assert len([at for at in told if STEP_AT <= at < STEP_AT + 60]) == 1
     assert len(told) <= 3
 
 
@@ -128,7 +129,7 @@ def test_any_cut_with_a_restore_at_each_gives_the_same_bytes(size: int) -> None:
     partition, made = Partition.new(config(True)), []
     for first in range(0, len(entries()), size):
         made += partition.apply(entries()[first : first + size]).candidates
-        if first % 5 == 0:
+        if first % 3 == 0:
             partition = Partition.restore(config(True), partition.snapshot())
     assert written(made) == written(whole.candidates)
     assert state_hash(partition.snapshot()) == expected
@@ -136,11 +137,11 @@ def test_any_cut_with_a_restore_at_each_gives_the_same_bytes(size: int) -> None:
 
 def test_a_checkpoint_of_before_starts_the_second_opinion_anew() -> None:
     before = Partition.new(config(False))
-    before.apply(entries()[:30])
+    before.apply(entries()[:40])
     state = {name: array for name, array in before.snapshot().items() if name not in {"worst/finding", "worst/certain"}}
     after = Partition.restore(config(True), state)
     kept = Partition.restore(config(False), state)
-    assert after.apply(entries()[30:]).counts == kept.apply(entries()[30:]).counts
+    assert after.apply(entries()[40:]).counts == kept.apply(entries()[40:]).counts
     assert any(name.startswith("second/") for name in after.snapshot())
     assert not any(name.startswith("second/") for name in kept.snapshot())
 
