@@ -14,7 +14,7 @@ from serving.graph_store import GraphStore
 from serving.incident_store.store import IncidentStore
 from serving.lake import Lake
 from serving.responder.desk import Desk
-from serving.responder.wiring import desk_of
+from serving.responder.wiring import Terms, desk_of, terms_in_force
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,16 @@ class IncidentWork:
     @cached_property
     def desk(self) -> Desk:
         """Return a desk of this process; each of its turns goes on from what any other has stored."""
-        return desk_of(self.settings, self.store)
+        return desk_of(self.settings, self.store, self.terms)
+
+    @cached_property
+    def terms(self) -> Terms:
+        """Return what the responder goes by, whatever the settings of this shell."""
+        return terms_in_force(self.settings, self.store)
 
     def now(self) -> datetime:
         """Return the desk's time: the wall's, or that of the telemetry where the responder goes by events."""
-        by_events = self.store.clock() if self.settings.responder.clock == "event" else None
+        by_events = self.store.clock() if self.terms.clock == "event" else None
         return by_events or datetime.now(UTC)
 
     def services(self) -> tuple[str, ...]:

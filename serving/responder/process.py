@@ -34,7 +34,7 @@ from serving.responder.inputs import StreamInputs
 from serving.responder.loop import BROKER, DeskLoop, LoopParts
 from serving.responder.metrics import ResponderMetrics
 from serving.responder.upkeep import Upkeep, UpkeepParts
-from serving.responder.wiring import audience_of, desk_of
+from serving.responder.wiring import audience_of, desk_of, keep_terms
 from serving.root_cause import AnalystConfig, RootCauseAnalyst, graph_at
 
 _DATABASE_WAIT_S: Final = 60.0
@@ -83,6 +83,7 @@ class ResponderProcess:
         """
         with ExitStack() as stack:
             store = stack.enter_context(closing(self._opened_store()))
+            keep_terms(self._settings, store)
             self._work(self._parts(store), stack)
         if self._failures:
             raise self._failures[0]

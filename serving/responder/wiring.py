@@ -1,4 +1,13 @@
-"""Puts the desk together from the settings, for the responder and for commands beside it."""
+"""Puts the desk together from the settings, for the responder and for commands beside it.
+
+Commands run in shells that lack the responder's settings. So the responder keeps in the store what its desk goes by (no secret
+among it), and commands go by that: an incident closed by hand is closed at the channels that were paged, and by the same clock.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Final, Literal, Self
+
+import msgspec
 
 from aiops.settings import Settings
 from serving.graph_store import GraphStore
@@ -8,17 +17,55 @@ from serving.notify.channels import base_url, channel_names
 from serving.responder.desk import Desk
 from serving.responder.turn import Audience
 
+TERMS: Final = "terms"
+"""Note of the store: what the desk of the responder goes by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a desk goes by: settings of `ResponderSettings` of the same names, and its audience."""
+
+    clock: Literal["wall", "event"]
+    settle_s: float
+    window_s: float
+    quiet_s: float
+    storm_per_min: int
+    pages_per_hour: int
+    channels: tuple[str, ...]
+    base_url: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the terms of settings."""
+        told, audience = settings.responder, audience_of(settings)
+        times = (told.clock, told.settle_s, told.window_s, told.quiet_s)
+        return cls(*times, told.storm_per_min, told.pages_per_hour, audience.channels, audience.base_url)
+
 
 def audience_of(settings: Settings) -> Audience:
     """Return who hears of incidents."""
     return Audience(channel_names(settings.responder), base_url(settings.responder, settings.serving.host))
 
 
-def desk_of(settings: Settings, store: IncidentStore) -> Desk:
-    """Return a desk over an open store, with the present call graph of the lake.
+def keep_terms(settings: Settings, store: IncidentStore) -> None:
+    """Keep what the desk of this process goes by, for commands beside it."""
+    with store.writing() as writer:
+        writer.note(TERMS, asdict(Terms.of(settings)))
+
+
+def terms_in_force(settings: Settings, store: IncidentStore) -> Terms:
+    """Return what the responder of a store goes by, or went by last; those of the settings where none has run."""
+    told = store.noted(TERMS)
+    return Terms.of(settings) if told is None else msgspec.convert(told, Terms)
+
+
+def desk_of(settings: Settings, store: IncidentStore, terms: Terms | None = None) -> Desk:
+    """Return a desk over an open store, with the present call graph of the lake; by `terms`, None = by the settings.
 
     Raises:
         StateError: the call graph is damaged.
     """
+    terms = terms or Terms.of(settings)
+    told = {name: value for name, value in asdict(terms).items() if name not in ("channels", "base_url")}
     graph = GraphStore(Lake(settings.lake_path)).graph()
-    return Desk(store, settings.responder, graph, audience_of(settings))
+    return Desk(store, settings.responder.model_copy(update=told), graph, Audience(terms.channels, terms.base_url))

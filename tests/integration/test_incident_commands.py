@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from checks.judged_home import METRIC, START, JudgedHome
 
+from aiops.responder_settings import ResponderSettings
+from aiops.settings import Settings
 from orchestration.cli import run
+from serving.responder.wiring import keep_terms
 
 Output = pytest.CaptureFixture[str]
 
@@ -71,6 +74,22 @@ def test_people_act_and_the_log_tells_who(judged: JudgedHome, capsys: Output) ->
     ]
     assert told(capsys, "audit", "--verify")["intact"] is True
     assert told(capsys, "held-back") == []
+
+
+def test_a_shell_without_the_responders_settings_goes_by_them_all_the_same(
+    judged: JudgedHome, capsys: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_quiet = {"pagerduty_key": "secret-key", "clock": "event", "quiet_s": 7200.0, "public_url": "https://on.call"}
+    theirs = Settings(home=tmp_path)
+    keep_terms(theirs.model_copy(update={"responder": ResponderSettings(**long_quiet)}), judged.store)
+    (web,) = judged.begin(("web", 0.95))
+    monkeypatch.delenv("AIOPS_RESPONDER__CLOCK")
+    assert told(capsys, "ack", web)["state"] == "acknowledged", "by the wall's clock it would be over long since"
+    assert told(capsys, "resolve", web)["state"] == "resolved"
+    messages = judged.store.messages(web)
+    assert {(one.channel, str(one.kind)) for one in messages} == {("pagerduty", "acknowledged"), ("pagerduty", "resolved")}
+    assert all("https://on.call" in str(one.payload) for one in messages)
+    assert "secret-key" not in str(judged.store.noted("terms"))
 
 
 def test_what_is_silenced_is_not_heard(judged: JudgedHome, capsys: Output) -> None:
