@@ -22,6 +22,7 @@ class CauseFeatures:
     `early`: -log(1 + steps after the first onset). `unexplained`: -share that callees explain.
     `lead`: correlation with the symptom at a lag at which it leads. `changed`: log odds of its changes. `covers`: share of the
     alerted services that call it. `near`: -log(1 + hops to the symptom). `alerted`: 1 = alerted first, or at the same time.
+    `surge`: log(1 + excess) of traffic beyond that of its callers.
     `prior`: log odds from past verdicts.
     """
 
@@ -34,6 +35,7 @@ class CauseFeatures:
     covers: FloatArray
     near: FloatArray
     alerted: FloatArray
+    surge: FloatArray
     prior: FloatArray
 
     def matrix(self) -> FloatArray:
@@ -48,6 +50,7 @@ class CauseFeatures:
             self.covers,
             self.near,
             self.alerted,
+            self.surge,
         )
         return np.stack(weighted, axis=1)
 
@@ -65,6 +68,7 @@ class PosteriorWeights:
     covers: float = 0.5
     near: float = 0.5
     alerted: float = 0.5
+    surge: float = 0.5
     none: float = 1.0
     against_none: float = 0.5
 
@@ -73,7 +77,7 @@ class PosteriorWeights:
         return np.array(astuple(self)[:-2])
 
 
-FITTED: Final = PosteriorWeights(0.47, 0.412, 0.841, 0.898, 1.771, 0.267, 1.246, 0.385, 2.403, -0.851, 0.454)
+FITTED: Final = PosteriorWeights(0.45, 0.628, 0.58, 1.048, 1.752, 0.546, 1.985, 0.614, 1.545, 1.572, -0.729, 0.385)
 """Fitted by `aiops bench rca-calibration --refit` on its fit seeds."""
 
 

@@ -20,7 +20,9 @@ def cause_of(frame: Frame, place: int, found: tuple[float, float], config: Chang
     probability, score = found
     service = frame.services[place]
     ranked = frame.ranked.get(service)
-    evidence = tuple(_told(frame, service, one) for one in ranked.evidence) if ranked else ()
+    surges = [frame.surges[service]] if service in frame.surges else []
+    in_order = sorted([*(ranked.evidence if ranked else ()), *surges], key=lambda one: (-one.score, one.kind))
+    evidence = tuple(_told(frame, service, one) for one in in_order)
     path = frame.ways.path(service) if frame.symptom else ()
     changes = frame.changed_before(place, config)[:MOST_CHANGES]
     parts = [_strongest(frame, place, evidence), *_path(path), *(_change(one) for one in changes[:1])]
@@ -48,7 +50,7 @@ def _strongest(frame: Frame, place: int, evidence: tuple[CauseEvidence, ...]) ->
         return "nothing unusual is measured" if measured else "nothing is measured of it"
     since = frame.onset_at(place)
     if since is None:
-        return f"{evidence[0].text}, hardly unusual"
+        return f"{evidence[0].text}, little beyond its recent range"
     edge = frame.timing.onset[place] == 0
     return f"{evidence[0].text}, {'since before' if edge else 'since'} {since:%H:%M}{_before_symptom(frame, place)}"
 

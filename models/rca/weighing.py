@@ -16,8 +16,9 @@ from models.rca.grid import SeriesGrid
 from models.rca.inputs import RcaInputs
 from models.rca.paths import Ways, candidates, covered, ways_to
 from models.rca.posterior import CauseFeatures
-from models.rca.ranking import BEYOND, MOST, Judgement, RankedCause, RootCauseRanker, reached_by
-from models.rca.timing import NEVER, Timing, felt_at, onsets, timing_of
+from models.rca.ranking import BEYOND, MOST, Evidence, Judgement, RankedCause, RootCauseRanker, reached_by
+from models.rca.surge import surges_of
+from models.rca.timing import NEVER, STRAYED, Timing, felt_at, onsets, timing_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +39,7 @@ class Frame:
     ranker: RootCauseRanker
     window: SeriesGrid
     measured: Mapping[tuple[str, str], int]
+    surges: Mapping[str, Evidence]
 
     @property
     def time_us(self) -> IntArray:
@@ -50,8 +52,11 @@ class Frame:
         return self._moment_of(int(onsets(self.felt[:, None])[0]))
 
     def onset_at(self, place: int) -> datetime | None:
-        """Return when a candidate's strongest evidence began."""
-        return self._moment_of(int(self.timing.onset[place]))
+        """Return when a candidate's strongest evidence began, or, without one, its surge."""
+        onset, surge = self._moment_of(int(self.timing.onset[place])), self.surges.get(self.services[place])
+        if onset is None and surge is not None and surge.excess >= STRAYED:
+            return moment_of_us(surge.since_us)
+        return onset
 
     def changed_before(self, place: int, config: ChangeConfig) -> tuple[ChangeEvent, ...]:
         """Return the changes of a candidate shortly before its onset; none where it did not stray."""
@@ -93,6 +98,7 @@ def _framed(inputs: RcaInputs) -> Frame:
         ranker=ranker,
         window=window,
         measured={pair: number for number, pair in enumerate(window.series)},
+        surges=surges_of(window, ranker, names),
     )
 
 
@@ -110,6 +116,7 @@ def _features(frame: Frame, inputs: RcaInputs, changing: ChangeConfig) -> CauseF
         covers=_looked_up(covered(inputs.graph, in_order), names, 0.0),
         near=-np.log1p(_looked_up(hops, names, float(max(hops.values(), default=0) + 1))),
         alerted=np.array([float(first is not None and frame.alerted.get(name) == first) for name in names]),
+        surge=_looked_up({name: one.score for name, one in frame.surges.items()}, names, 0.0),
         prior=_looked_up(inputs.priors, names, 0.0),
     )
 

@@ -1,7 +1,8 @@
 """Simulated incidents as the responder meets them: alerts of a simple rule, telemetry up to a moment, and who truly began it.
 
-Alarms that come while nothing happens (decoys, everyday blips) are cases too: nobody began those. To have more than one kind of
-world, some cases are alerted only where users come in, and some have telemetry each 5 minutes only.
+Alarms that come while nothing happens (decoys, everyday blips) are cases too: nobody began those. The time of earlier alarms does
+not count as calm, as in the responder. To have more than one kind of world, some cases are alerted only where users come in, and
+some have telemetry each 5 minutes only.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from aiops.graph import ServiceGraph
 from aiops.root_cause import ChangeEvent
 from aiops.simulator.config import SimulationConfig
 from aiops.simulator.simulate import Simulation, simulate
+from aiops.trouble import Interval
 from aiops.types import FloatArray
 from data_contracts.metrics import spec_of
 from data_contracts.moments import moment_of_us
@@ -24,6 +26,7 @@ from models.rca.felt import felt_symptom
 from models.rca.grid import SeriesGrid
 from models.rca.inputs import RcaInputs, WindowConfig
 from models.rca.ranking import RootCauseRanker
+from serving.incident_telemetry import without
 
 SIZES: Final = (8, 14, 20, 30)
 LOUD: Final = 7.0
@@ -50,6 +53,15 @@ class SimulatedCase:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Alarm:
+    """A group of alerts: the steps of the first and the last, and the first step of each service."""
+
+    first: int
+    last: int
+    alerted: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _World:
     simulation: Simulation
     grid: SeriesGrid
@@ -63,10 +75,13 @@ def cases_of(seeds: Sequence[int]) -> Iterator[SimulatedCase]:
     """Yield the alarms of each seed's three days, in order of time."""
     for seed in seeds:
         world = _world(seed)
-        for number, (first, alerted) in enumerate(alarms(world.grid)):
-            case = _case(world, number, first, alerted)
+        earlier: list[Interval] = []
+        for number, alarm in enumerate(alarms(world.grid)):
+            case = _case(world, number, alarm)
             if case is not None:
-                yield case
+                calm = without(case.inputs.calm, earlier)
+                yield replace(case, inputs=_judged(world, replace(case.inputs, calm=calm)))
+            earlier.append(_interval(world, alarm))
 
 
 def _world(seed: int) -> _World:
@@ -98,20 +113,26 @@ def thinned(grid: SeriesGrid, steps: int) -> SeriesGrid:
     return SeriesGrid(grid.time_us[: count * steps : steps], grid.series, means)
 
 
-def alarms(grid: SeriesGrid) -> list[tuple[int, dict[str, int]]]:
-    """Return groups of alerts: the step of the first, and the first step of each service; groups end after a quiet time."""
+def alarms(grid: SeriesGrid) -> list[_Alarm]:
+    """Return groups of alerts, in order of time; a group ends after a quiet time."""
     loud = strayed(grid) > LOUD
     lasting = loud & np.roll(loud, 1, axis=0) & np.roll(loud, 2, axis=0)
     lasting[:WARM_STEPS] = False
-    found: list[tuple[int, dict[str, int]]] = []
-    last = -GAP_STEPS - 1
+    found: list[_Alarm] = []
     for step in np.flatnonzero(lasting.any(axis=1)).tolist():
-        if step - last > GAP_STEPS:
-            found.append((step, {}))
+        if found and step - found[-1].last <= GAP_STEPS:
+            found[-1] = replace(found[-1], last=step)
+        else:
+            found.append(_Alarm(step, step, {}))
         for column in np.flatnonzero(lasting[step]).tolist():
-            found[-1][1].setdefault(grid.series[column][0], step)
-        last = step
+            found[-1].alerted.setdefault(grid.series[column][0], step)
     return found
+
+
+def _interval(world: _World, alarm: _Alarm) -> Interval:
+    """Return the time that does not count as calm for later alarms: an incident, with the minutes around it."""
+    times = world.grid.time_us
+    return moment_of_us(int(times[alarm.first])) - _AFTERGLOW, moment_of_us(int(times[alarm.last])) + _AFTERGLOW
 
 
 def strayed(grid: SeriesGrid) -> FloatArray:
@@ -125,9 +146,10 @@ def strayed(grid: SeriesGrid) -> FloatArray:
     return np.where(np.array([signal == "traffic" for signal in signals]), 0.0, np.nan_to_num(found))
 
 
-def _case(world: _World, number: int, first: int, alerted: Mapping[str, int]) -> SimulatedCase | None:
+def _case(world: _World, number: int, alarm: _Alarm) -> SimulatedCase | None:
     """Return the case of an alarm as number `number` of its seed; None where those who are asked were not alerted."""
     front, coarse = number // 3 % 2 == 1, number // 6 % 2 == 1
+    first, alerted = alarm.first, alarm.alerted
     if front:
         entries = [service for service in alerted if not world.graph.callers(service)]
         alerted = {service: alerted[service] for service in entries}
@@ -136,10 +158,13 @@ def _case(world: _World, number: int, first: int, alerted: Mapping[str, int]) ->
         first = min(alerted.values())
     root, kind = _truth(world, moment_of_us(int(world.grid.time_us[first])))
     inputs = _coarse_inputs(world, alerted, number) if coarse else _inputs(world, alerted, first + WAITED[number % 3])
+    return SimulatedCase(inputs, root, kind, world.simulation.config.seed, front, coarse)
+
+
+def _judged(world: _World, inputs: RcaInputs) -> RcaInputs:
     ranker = RootCauseRanker.fit(inputs.calm, world.graph)
     symptom = felt_symptom(inputs.window, ranker, world.graph, inputs.alerted)
-    known = replace(inputs, ranker=ranker, symptom=symptom, changes=world.changes, changes_recorded=True)
-    return SimulatedCase(known, root, kind, world.simulation.config.seed, front, coarse)
+    return replace(inputs, ranker=ranker, symptom=symptom, changes=world.changes, changes_recorded=True)
 
 
 def _inputs(world: _World, alerted: Mapping[str, int], until: int) -> RcaInputs:

@@ -12,7 +12,7 @@ from aiops.root_cause import ChangeEvent
 from models.rca.explain import ExplainConfig, explain
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import Symptom
-from tests.fakes_incidents import ALERTED, CALM_MIN, SHOP, SLOW_CATALOGUE, at, shop_grid, shop_inputs
+from tests.fakes_incidents import ALERTED, CALM_MIN, SHOP, SLOW_CATALOGUE, Strays, at, shop_grid, shop_inputs
 
 GRID = shop_grid(SLOW_CATALOGUE)
 INPUTS = replace(shop_inputs(GRID, ALERTED), symptom=Symptom("checkout", "latency"))
@@ -50,13 +50,14 @@ def test_without_a_symptom_all_connected_services_are_candidates() -> None:
 
 
 def test_a_change_just_before_raises_its_service_and_an_early_one_does_not() -> None:
-    def probability(minute: int | None) -> float:
+    def odds(minute: int | None) -> float:
         changes = () if minute is None else (ChangeEvent("c", at(CALM_MIN + minute), "catalogue", "config"),)
         report = explain(replace(shop_inputs(GRID, ALERTED), changes=changes, changes_recorded=True))
-        return next(cause.probability for cause in report.causes if cause.service == "catalogue")
+        shares = {cause.service: cause.probability for cause in report.causes}
+        return shares["catalogue"] / shares["cart"]
 
-    assert probability(9) > probability(None) + 0.01
-    assert probability(-170) == pytest.approx(probability(None))
+    assert odds(9) > 2.0 * odds(None)
+    assert odds(-170) == pytest.approx(odds(None))
 
 
 def test_a_change_after_the_report_is_not_read() -> None:
@@ -128,3 +129,14 @@ def test_calls_in_a_circle_end() -> None:
     report = explain(shop_inputs(shop_grid({("mail", "error_rate"): (CALM_MIN + 10, 0.5)}, graph=circle), {"web": 13}, circle))
     assert report.causes[0].service == "mail"
     assert report.causes[0].path == ("mail", "cart", "web")
+
+
+def test_more_traffic_that_no_caller_sends_is_where_it_began() -> None:
+    busy: Strays = {(name, "requests_per_second"): (CALM_MIN + 10, 100.0) for name in ("cart", "catalogue")}
+    slow: Strays = {("catalogue", "latency_p99_ms"): (CALM_MIN + 11, 60.0), ("cart", "latency_p99_ms"): (CALM_MIN + 11, 80.0)}
+    report = explain(shop_inputs(shop_grid({**busy, **slow}), {"cart": 12}))
+    first = report.causes[0]
+    assert first.service == "cart"
+    assert any(one.kind == "traffic surge" and one.text.startswith("requests per second 15") for one in first.evidence)
+    catalogue = next(cause for cause in report.causes if cause.service == "catalogue")
+    assert all(one.score < 0.5 for one in catalogue.evidence if one.kind == "traffic surge")
