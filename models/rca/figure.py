@@ -69,7 +69,7 @@ def _drawn(report: RootCauseReport, rows: Sequence[_Row], grid: SeriesGrid, boun
     axes = np.atleast_1d(figure.subplots(max(1, len(rows)), sharex=True))
     for place, row in enumerate(rows):
         _draw(axes[place], row, grid, bounds)
-        axes[place].axvspan(_at(report.window_start), _at(report.made_at), color="#000000", alpha=0.03, linewidth=0)
+        axes[place].axvspan(_at(report.window_start), _at(report.window_end), color="#000000", alpha=0.03, linewidth=0)
     if not rows:
         axes[0].set_axis_off()
         axes[0].text(0.5, 0.5, "No telemetry of a likely cause", ha="center", va="center")
