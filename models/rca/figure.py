@@ -121,13 +121,14 @@ def _beyond(grid: SeriesGrid, column: int, bounds: Bounds) -> float:
 
 
 def _began(report: RootCauseReport, grid: SeriesGrid, column: int, bounds: Bounds) -> datetime | None:
-    """Return when a series rose above its usual range first within the window; None where it did not."""
+    """Return since when a series was above its usual range at its peak in the window; None where it never was."""
     band = bounds.get(grid.series[column])
-    start = microseconds_of(report.window_start)
-    if band is None:
+    values = np.where(grid.time_us >= microseconds_of(report.window_start), grid.values[:, column], np.nan)
+    if band is None or not (values > band[1]).any():
         return None
-    over = np.flatnonzero((grid.values[:, column] > band[1]) & (grid.time_us >= start))
-    return moment_of_us(int(grid.time_us[over[0]])) if over.size else None
+    usual_before = np.flatnonzero(values[: int(np.nanargmax(values))] <= band[1])
+    first = int(usual_before[-1]) + 1 if usual_before.size else int(np.flatnonzero(values > band[1])[0])
+    return moment_of_us(int(grid.time_us[first]))
 
 
 def _column(service: str, cause: RootCause, place: Mapping[tuple[str, str], int]) -> int | None:
