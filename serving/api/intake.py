@@ -1,6 +1,8 @@
 """Routes by which alerts of other systems come in. They are on disk, in the store's inbox, before the answer is sent."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -10,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from aiops.errors import Unavailable
 from serving.alerts_in import alertmanager, webhook
 from serving.alerts_in.mapping import AlertSource, AlertSources
 from serving.alerts_in.received import Received, RefusedAlert
@@ -20,6 +23,11 @@ from serving.api.parts import Writes
 from serving.api.problems import not_found
 from serving.auth import Authenticator, Role, is_local_peer
 from serving.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
+
+AT_ONCE: Final = 8
+"""Requests that are read and written at once; more wait, so that a database that hangs leaves threads for those who look."""
+WAIT_S: Final = 10.0
+"""How long a request may wait for its place; senders try again."""
 
 _SIGNED: Final = "operator, or a signature where the source has a secret"
 _ALERTMANAGER_BODY: Final[dict[str, Any]] = {
@@ -59,6 +67,7 @@ class AlertIntake:
         self._store = store
         self._sources = sources
         self._clock = clock
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._alerts = Counter("aiops_alerts_in", "Alerts that came in", ["source", "fate"], registry=registry)
 
     def operations(self) -> tuple[Operation, ...]:
@@ -71,7 +80,8 @@ class AlertIntake:
     async def told(self, request: Request) -> Response:
         """One bad alert does not cost the others; the same delivery again doubles nothing."""
         body = await request.body()
-        return await run_in_threadpool(self._of_alertmanager, body)
+        async with self._place():
+            return await run_in_threadpool(self._of_alertmanager, body)
 
     async def told_by(self, request: Request, name: Name) -> Response:
         """Sources are set up by responder.alert_sources; a signed request needs no token."""
@@ -83,7 +93,26 @@ class AlertIntake:
             raise not_found("name", name, "set it up in responder.alert_sources")
         headers = (request.headers.get(TIMESTAMP_HEADER), request.headers.get(SIGNATURE_HEADER))
         body = await request.body()
-        return await run_in_threadpool(self._of_webhook, name, source, (body, headers))
+        async with self._place():
+            return await run_in_threadpool(self._of_webhook, name, source, (body, headers))
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Hold one of the places.
+
+        Raises:
+            Unavailable: none became free in time.
+        """
+        try:
+            await asyncio.wait_for(self._places.acquire(), WAIT_S)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"alerts in: {AT_ONCE} requests wait for the incident store already; send it again, or check the database"
+            ) from error
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def _of_alertmanager(self, body: bytes) -> Response:
         now = self._clock()

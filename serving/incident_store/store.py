@@ -15,13 +15,14 @@ from sqlalchemy import Connection, Engine, select
 
 from aiops.correlation.outcome import HeldBack
 from aiops.correlation.suppression import MaintenanceWindow, Silence, Suppression
+from aiops.errors import Unavailable
 from aiops.incident import Incident
 from aiops.root_cause import RootCauseReport
 from aiops.verdict import Verdict
 from data_contracts.moments import moment_of_us
 from serving.incident_store import audit, reading, retention
 from serving.incident_store.codec import plain_of
-from serving.incident_store.engine import answering, engine_of, reading_engine, writing_engine
+from serving.incident_store.engine import BUSY_MS, answering, engine_of, reading_engine, writing_engine
 from serving.incident_store.migrate import migrate
 from serving.incident_store.paging import page_of
 from serving.incident_store.records import (
@@ -208,9 +209,21 @@ class IncidentStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self._turn, answering(self._engine), self._writes.begin() as connection:
+        with self._my_turn(), answering(self._engine), self._writes.begin() as connection:
             connection.execute(select(DESK.c.id).with_for_update())
             yield connection
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        """Be the one writer of this process; not for ever, where those before wait for a database that hangs."""
+        if not self._turn.acquire(timeout=BUSY_MS / 1000):
+            address = self._engine.url.render_as_string(hide_password=True)
+            rule = f"others of this process have waited to write for {BUSY_MS / 1000:g} s"
+            raise Unavailable(f"incident store {address} does not answer: {rule}; try again, or check the database")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _read(self, ask: Callable[[Connection], Answer]) -> Answer:
         with answering(self._engine), self._reads.begin() as connection:

@@ -8,6 +8,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from aiops.alert import Severity
 from aiops.feedback.effects import VerdictEffect
 from aiops.root_cause import RootCause, RootCauseReport
 from serving.alerts_in.mapping import AlertSources
+from serving.api import intake
 from serving.api.intake import AlertsTaken
 from serving.api.judging import VerdictAnswer
 from serving.api.parts import ApiLimits
@@ -32,6 +34,7 @@ from serving.api.views import AlertPage, AuditPage, IncidentPage, IncidentView, 
 from serving.incident_store.records import AuditCheck
 from serving.signature import signed_headers
 from tests.checks.incident_api import JSON_TYPE, KEY, RunningApi, bearer, ids, running
+from tests.checks.stream_harness import wait_until
 
 NOBODY, VIEWER, OPERATOR, ADMIN = 0, 1, 2, 3
 ROUTES: list[tuple[str, str, int]] = [
@@ -267,6 +270,19 @@ def test_alerts_are_in_the_inbox_before_the_answer(api: RunningApi) -> None:
         assert {one.service for one in writer.inbox_take(100)} == {"gate", "shop"}
     problem(api.post("/alerts/alertmanager", {"version": "3", "alerts": []}), 400, "version")
     problem(api.post("/alerts/webhook/unheard", {}), 404, "name")
+
+
+def test_alerts_that_wait_for_the_database_leave_room_for_those_who_look(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "WAIT_S", 0.2)
+    with ThreadPoolExecutor(60) as senders:
+        with api.store.writing():
+            sent = [senders.submit(api.post, "/alerts/alertmanager", payload(f"gate-{number}")) for number in range(60)]
+            assert wait_until(lambda: sum(one.done() for one in sent) == 60 - intake.AT_ONCE, 20)
+            assert api.client.get("/incidents", timeout=5).is_success
+            problem(next(one.result() for one in sent if one.done()), 503)
+        assert sorted(one.result().status_code for one in sent) == [202] * intake.AT_ONCE + [503] * (60 - intake.AT_ONCE)
 
 
 def test_a_signature_stands_for_a_token_and_cannot_be_sent_again_later(tmp_path: Path) -> None:
