@@ -1,7 +1,7 @@
 """Child processes of one machine: started with a log file, watched for readiness, restarted when they die, ended in order.
 
 Every child is a plain process of this interpreter (`python -m …`), so what runs here is what runs in a container. It leads a
-process group of its own: what it started and left behind is ended with it.
+process group of its own: what it started and left behind is ended with it, also where this process is killed.
 """
 
 import os
@@ -18,11 +18,11 @@ from typing import Final
 import httpx
 
 from aiops.errors import Unavailable
+from orchestration.last_will import LastWill, end_group
 
 CALM_S: Final = 60.0
 """A child that lived this long did not fail at its start."""
 LONGEST_PAUSE_S: Final = 30.0
-GROUP_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ class Supervisor:
         self._say = say
         self._children: list[Child] = []
         self._stopping = stopping or threading.Event()
+        self.will = LastWill()
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -116,7 +117,7 @@ class Supervisor:
             code = child.process.poll()
             if code is None or self._stopping.is_set() or now < child.not_before:
                 continue
-            _end_group(child.process.pid)
+            self._leave(child)
             child.quick_ends = child.quick_ends + 1 if now - child.started < CALM_S else 0
             child.not_before = now + min(LONGEST_PAUSE_S, 2.0**child.quick_ends) if child.quick_ends else now
             child.restarts += 1
@@ -137,6 +138,7 @@ class Supervisor:
                 if child.spec.needed is needed:
                     self._end(child)
         self._children.clear()
+        self.will.close()
 
     def _end(self, child: Child) -> None:
         if child.spec.needed and child.process.poll() is None:
@@ -147,11 +149,16 @@ class Supervisor:
             self._say(f"{child.spec.name} did not end within {child.spec.stop_within_s:.0f} s; killed")
             child.process.kill()
             child.process.wait()
-        _end_group(child.process.pid)
+        self._leave(child)
+
+    def _leave(self, child: Child) -> None:
+        """End what a child that is gone left behind."""
+        end_group(child.process.pid)
+        self.will.releases(child.process.pid)
 
     def _spawn(self, spec: ChildSpec, log: Path) -> subprocess.Popen[bytes]:
         with log.open("ab") as sink:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, *spec.command],
                 env={**os.environ, **spec.environment},
                 stdout=sink,
@@ -159,6 +166,8 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        self.will.covers(process.pid, spec.needed)
+        return process
 
     def _await_ready(self, child: Child) -> None:
         spec, deadline = child.spec, time.monotonic() + child.spec.ready_within_s
@@ -173,19 +182,6 @@ class Supervisor:
                     f"{spec.name} was not ready within {spec.ready_within_s:.0f} s. Its log ({child.log}) ends:\n{child.tail()}"
                 )
             time.sleep(0.1)
-
-
-def _end_group(leader: int) -> None:
-    """End what a child that is gone left running in its process group: SIGTERM, and SIGKILL two seconds later."""
-    try:
-        os.killpg(leader, signal.SIGTERM)
-        deadline = time.monotonic() + GROUP_S
-        while time.monotonic() < deadline:
-            time.sleep(0.02)
-            os.killpg(leader, 0)
-        os.killpg(leader, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def answers(url: str, timeout_s: float = 2.0) -> bool:

@@ -95,7 +95,7 @@ class _Suite:
     def run(self, choice: SourceChoice, speed: float) -> int:
         try:
             if self._broker is not None:
-                self._broker.start()
+                self._start(self._broker)
             code = self._prepare(choice)
             if code not in (0, services.NO_CHAMPION):
                 return code
@@ -118,13 +118,14 @@ class _Suite:
         spec = services.preparation(self._settings, choice.arguments())
         command = [sys.executable, *spec.command]
         process = subprocess.Popen(command, env={**os.environ, **spec.environment}, stdout=sys.stderr, start_new_session=True)
+        self._supervisor.will.covers(process.pid)
         while process.poll() is None and not self._stop.wait(0.1):
             continue
-        if process.poll() is None:
+        if unfinished := process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            return 0
-        return process.returncode
+        self._supervisor.will.releases(process.pid)
+        return 0 if unfinished else process.returncode
 
     def _start_all(self, choice: SourceChoice, speed: float, champion: bool) -> None:
         if self._stop.is_set():
@@ -161,6 +162,13 @@ class _Suite:
     def _restart_broker(self, broker: EmbeddedBroker) -> None:
         self._say("the broker ended; starting it again")
         try:
-            broker.start()
+            self._start(broker)
         except (Unavailable, ConfigurationError) as error:
             self._say(f"the broker does not start yet: {error}")
+
+    def _start(self, broker: EmbeddedBroker) -> None:
+        if broker.pid is not None:
+            self._supervisor.will.releases(broker.pid)
+        broker.start()
+        assert broker.pid is not None
+        self._supervisor.will.covers(broker.pid, needed=True)

@@ -1,10 +1,12 @@
 """Children of `aiops up`: readiness, early death, restarts, stubborn ones, what they leave behind."""
 
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,7 @@ import pytest
 
 from aiops.errors import Unavailable
 from orchestration import processes
+from orchestration.last_will import carry_out, end_group, heard
 from orchestration.processes import ChildSpec, Supervisor
 
 READY = """
@@ -25,6 +28,24 @@ STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 PARENT = """
 import subprocess, sys, time
 print(subprocess.Popen([sys.executable, "-c", sys.argv[1]]).pid, flush=True)
+time.sleep(60)
+"""
+NOTING = """
+import signal, sys, time
+def end(*_):
+    open(sys.argv[1], "a").write(sys.argv[2] + " ")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end); print("up", flush=True)
+while True: time.sleep(0.01)
+"""
+SUPERVISING = """
+import sys, time
+from pathlib import Path
+from orchestration.processes import ChildSpec, Supervisor
+supervisor, (noting, folder) = Supervisor(Path(sys.argv[2]), print), sys.argv[1:]
+names = ("service", "reader", "window")
+specs = [ChildSpec(name, ("-c", noting, folder + "/order", name), needed=name != "window") for name in names]
+print(*(child.process.pid for child in supervisor.start(*specs)), flush=True)
 time.sleep(60)
 """
 
@@ -44,6 +65,13 @@ def until(true: Callable[[], object], timeout_s: float = 10.0) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_ready_child_answers_and_ends_with_the_supervisor(supervisor: Supervisor, free_port: int) -> None:
@@ -107,29 +135,54 @@ def test_a_stubborn_child_is_killed(supervisor: Supervisor, said: list[str]) -> 
 
 
 def test_what_a_child_leaves_behind_ends_with_it(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "GROUP_S", 0.2)
+    monkeypatch.setattr(processes, "end_group", partial(end_group, within_s=0.2))
     (child,) = supervisor.start(ChildSpec("parent", ("-c", PARENT, STUBBORN)))
     until(lambda: "deaf" in child.tail())
     grandchild = psutil.Process(int(child.tail().split()[0]))
     supervisor.stop()
-    until(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE)
+    until(lambda: not alive(grandchild))
 
 
 def test_those_that_others_need_end_last(supervisor: Supervisor, tmp_path: Path) -> None:
     note = tmp_path / "order"
-    program = (
-        "import signal, sys, time\n"
-        "def end(*_):\n"
-        "    open(sys.argv[1], 'a').write(sys.argv[2] + ' ')\n"
-        "    sys.exit(0)\n"
-        "signal.signal(signal.SIGTERM, end); print('up', flush=True)\n"
-        "while True: time.sleep(0.01)\n"
-    )
     for name, needed in (("service", True), ("reader", True), ("window", False)):
-        (child,) = supervisor.start(ChildSpec(name, ("-c", program, str(note), name), needed=needed))
+        (child,) = supervisor.start(ChildSpec(name, ("-c", NOTING, str(note), name), needed=needed))
         until(lambda child=child: "up" in child.tail())  # type: ignore[misc]
     supervisor.stop()
     assert note.read_text().split() == ["window", "reader", "service"]
+
+
+def test_all_end_in_order_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    note = tmp_path / "order"
+    one = subprocess.Popen([sys.executable, "-c", SUPERVISING, NOTING, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert one.stdout is not None
+    left = [psutil.Process(int(number)) for number in one.stdout.readline().split()]
+    until(lambda: all("up" in (tmp_path / f"{name}.log").read_text() for name in ("service", "reader", "window")))
+    one.kill()
+    assert one.wait(10) == -signal.SIGKILL
+    one.stdout.close()
+    until(lambda: not any(alive(process) for process in left))
+    assert note.read_text().split() == ["window", "reader", "service"], "by SIGTERM, each in its turn"
+
+
+def test_a_will_forgets_what_has_ended_and_all_once_there_is_peace() -> None:
+    told = ["at_once 7\n", "last 8\n", "at_once 9\n", "released 7\n"]
+    assert heard(told) == {8: True, 9: False}
+    assert heard([*told, "peace\n"]) == {}
+    supervisor = Supervisor(Path(), print)
+    supervisor.will.covers(999_999_999)
+    executor = psutil.Process(supervisor.will._executor.pid)  # type: ignore[union-attr]
+    supervisor.stop()
+    assert not executor.is_running()
+
+
+def test_a_will_kills_what_does_not_hear() -> None:
+    deaf = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, start_new_session=True)
+    assert deaf.stdout is not None
+    assert deaf.stdout.readline() == b"deaf\n"
+    carry_out({deaf.pid: False, 999_999_999: True}, within_s=0.2)
+    assert deaf.wait(10) == -signal.SIGKILL
+    deaf.stdout.close()
 
 
 def test_children_get_our_environment_and_their_own(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
