@@ -2,6 +2,7 @@
 
 The trees start from what is known beforehand: log odds that rise as the time to exhaustion of a resource shrinks, a logistic
 regression on one number. They learn what speaks for or against it, so few incidents suffice to do no worse than that rule.
+They read the service's vector and its outlook: forecasts of band and limit, and what led here, made of its last hour.
 
 Source: Chen, Guestrin, "XGBoost", KDD 2016; contributions: Lundberg, Erion, Lee, "Consistent individualized feature
 attribution for tree ensembles", 2018.
@@ -20,7 +21,9 @@ from aiops.types import FloatArray, State
 from data_contracts.schemas import NEIGHBOURS, SERVICE_FEATURES
 from models.artifact import array_names, names_array, state_array
 from models.calibration import Platt, fit_floored, fit_platt
-from models.service_rows import CALENDAR, bounded
+from models.outlook import OUTLOOK_MONOTONE, PAST
+from models.predictor_terms import Terms, terms_of
+from models.service_rows import CALENDAR
 
 TREND: Final = "minutes_to_limit"
 FAR_MIN: Final = 1_440.0
@@ -29,8 +32,14 @@ FAR: Final = -float(np.log1p(FAR_MIN))
 LEFT_OUT: Final = frozenset((*CALENDAR, "traffic_level", "latency_level", "errors_mean", "errors_level", "traffic_mean"))
 PREDICTIVE: Final = tuple(name for name in SERVICE_FEATURES if name not in LEFT_OUT and not name.startswith(NEIGHBOURS))
 """A history holds few incidents, so few columns: what the service's own resources and signals do. Absolute traffic and latency
-tell services apart, not their risk, and the calendar tells the training incidents by their date: both are learnt by heart."""
-MONOTONE: Final[Mapping[str, int]] = {"minutes_to_limit": -1, "saturation_level": 1, "saturation_slope_per_min": 1}
+tell services apart, not their risk, and the calendar tells the training incidents by their date: both are learnt by heart.
+Neighbours' columns, in any form tried, add nothing on seeds that were not fitted to."""
+MONOTONE: Final[Mapping[str, int]] = {
+    "minutes_to_limit": -1,
+    "saturation_level": 1,
+    "saturation_slope_per_min": 1,
+    **OUTLOOK_MONOTONE,
+}
 """What more of a feature may do to the risk: a resource that is exhausted sooner never lowers it."""
 
 
@@ -40,16 +49,19 @@ class PredictorConfig:
 
     Positive rows weigh (negatives / positives) ** `imbalance_power`: 1 = both classes weigh the same, 0 = as they are, which
     ranks best here, as the trend's log odds hold the base rate already. Calibration restores the probabilities.
+    A `blank_share` of the rows is learnt from without an outlook: rows that come without one (from the online store) are then
+    scored no worse than by a model that knows none.
     """
 
-    features: tuple[str, ...] = PREDICTIVE
+    features: tuple[str, ...] = (*PREDICTIVE, *PAST)
     horizons_min: tuple[int, ...] = HORIZONS_MIN
-    rounds: int = 100
+    rounds: int = 150
     depth: int = 3
     learning_rate: float = 0.05
     min_child_weight: float = 10.0
     imbalance_power: float = 0.0
     max_negatives: int = 60_000
+    blank_share: float = 0.15
     seed: int = 7
 
 
@@ -98,8 +110,8 @@ class IncidentPredictor:
 
     def margins(self, rows: FloatArray) -> FloatArray:
         """Return (n, outputs) log odds before calibration."""
-        finite, trend = bounded(rows), _trend(rows, self.features)
-        columns = [booster.inplace_predict(finite, predict_type="margin") for booster in self.boosters]
+        read, trend = self._terms().values(rows), _trend(rows, self.features)
+        columns = [booster.inplace_predict(read, predict_type="margin") for booster in self.boosters]
         starts = [start.slope * trend + start.intercept for start in self.trends]
         return np.stack([start + column.astype(np.float64) for start, column in zip(starts, columns, strict=True)], axis=1)
 
@@ -119,24 +131,31 @@ class IncidentPredictor:
     def explain(self, rows: FloatArray) -> FloatArray:
         """Return (n, features) contributions to the calibrated log odds of the last output; positive = more likely.
 
-        TreeSHAP of the trees, and to minutes_to_limit what its trend adds beyond that of "no end in sight". They add up, with
-        `base()`, to the log odds of the last booster, above the calibration's floor. NaN for rows that score NaN.
-        O(n trees depth**2).
+        Those of `reasons`, an outlook's counted for the newest span of its signal. They add up, with `base()`, to the log odds of
+        the last booster, above the calibration's floor. NaN for rows that score NaN. O(n trees depth**2).
         """
+        return self._terms().by_feature(self.reasons(rows)[2], len(self.features))
+
+    def reasons(self, rows: FloatArray) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
+        """Return the terms that the trees read, their values (n, terms) and their contributions (n, terms).
+
+        TreeSHAP of the trees, and to minutes_to_limit what its trend adds beyond that of "no end in sight".
+        """
+        terms = self._terms()
+        read = terms.values(rows)
         if not len(rows):
-            return np.empty((0, len(self.features)))
-        finite = bounded(rows)
-        shares = self.boosters[-1].predict(xgb.DMatrix(finite, nthread=1), pred_contribs=True)
+            return terms.names, read, np.empty((0, len(terms.names)))
+        shares = self.boosters[-1].predict(xgb.DMatrix(read, nthread=1), pred_contribs=True)
         contributions = shares[:, :-1].astype(np.float64)
-        if TREND in self.features:
-            contributions[:, self.features.index(TREND)] += self.trends[-1].slope * (_trend(rows, self.features) - FAR)
+        if TREND in terms.names:
+            contributions[:, terms.names.index(TREND)] += self.trends[-1].slope * (_trend(rows, self.features) - FAR)
         contributions *= self.calibration[-1].slope
         contributions[~self._known(rows)] = np.nan
-        return contributions
+        return terms.names, read, contributions
 
     def base(self) -> float:
         """Return the calibrated log odds that the contributions start from."""
-        blank = xgb.DMatrix(np.full((1, len(self.features)), np.nan), nthread=1)
+        blank = xgb.DMatrix(np.full((1, len(self._terms().names)), np.nan), nthread=1)
         bias = float(self.boosters[-1].predict(blank, pred_contribs=True)[0, -1])
         start = self.trends[-1].slope * FAR + self.trends[-1].intercept
         return (bias + start) * self.calibration[-1].slope + self.calibration[-1].intercept
@@ -168,9 +187,13 @@ class IncidentPredictor:
         if not fitting or thresholds.shape != (count,):
             shapes = f"trends {trends.shape}, calibration {calibration.shape} or thresholds {thresholds.shape}"
             raise ArtifactError(f"{shapes} do not fit the outputs {outputs}; save the model again")
-        boosters = tuple(_booster(state_array(state, f"{name}.ubj").tobytes(), len(features), name) for name in outputs)
+        columns = len(terms_of(features).names)
+        boosters = tuple(_booster(state_array(state, f"{name}.ubj").tobytes(), columns, name) for name in outputs)
         starts, maps = (tuple(Platt(*map(float, numbers)) for numbers in rows) for rows in (trends, calibration))
         return cls(features, outputs, boosters, starts, maps, thresholds)
+
+    def _terms(self) -> Terms:
+        return terms_of(self.features)
 
     def _known(self, rows: FloatArray) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
         telemetry = [index for index, name in enumerate(self.features) if name not in CALENDAR]
@@ -200,6 +223,7 @@ def _for_horizon(config: PredictorConfig, column: int) -> PredictorConfig:
 
 
 def _boost(rows: FloatArray, label: FloatArray, config: PredictorConfig) -> tuple[xgb.Booster, Platt]:
+    terms = terms_of(config.features)
     positive = np.flatnonzero(label > 0)
     negative = np.flatnonzero(label <= 0)
     if not positive.size or not negative.size:
@@ -214,7 +238,7 @@ def _boost(rows: FloatArray, label: FloatArray, config: PredictorConfig) -> tupl
     trend = _trend(rows[chosen], config.features)
     start = _start(trend, label[chosen], np.where(label[chosen] > 0, weight, 1.0))
     margin = start.slope * trend + start.intercept
-    data = xgb.QuantileDMatrix(bounded(rows[chosen]), label=label[chosen], base_margin=margin, nthread=1)
+    data = xgb.QuantileDMatrix(_blanked(rows[chosen], config), label=label[chosen], base_margin=margin, nthread=1)
     parameters = {
         "objective": "binary:logistic",
         "max_depth": config.depth,
@@ -225,13 +249,23 @@ def _boost(rows: FloatArray, label: FloatArray, config: PredictorConfig) -> tupl
         "lambda": 5.0,
         "scale_pos_weight": weight,
         "base_score": 0.5,
-        "monotone_constraints": tuple(MONOTONE.get(name, 0) for name in config.features),
+        "monotone_constraints": tuple(MONOTONE.get(name, 0) for name in terms.names),
         "seed": config.seed,
         "nthread": 1,
         "tree_method": "hist",
     }
     booster = xgb.train(parameters, data, num_boost_round=config.rounds)
-    return _booster(bytes(booster.save_raw("ubj")), len(config.features), "training"), start
+    return _booster(bytes(booster.save_raw("ubj")), len(terms.names), "training"), start
+
+
+def _blanked(rows: FloatArray, config: PredictorConfig) -> FloatArray:
+    """Return what the trees learn from: the terms of the rows, a share of them without an outlook."""
+    terms = terms_of(config.features)
+    values = terms.values(rows)
+    if terms.past:
+        blank = np.random.default_rng(config.seed).random(len(values)) < config.blank_share
+        values[blank, len(terms.plain) :] = np.nan
+    return values
 
 
 def _booster(payload: bytes, columns: int, name: str) -> xgb.Booster:
@@ -248,5 +282,5 @@ def _booster(payload: bytes, columns: int, name: str) -> xgb.Booster:
         raise ArtifactError(f"booster {name!r} is no readable UBJ model; save the model again") from error
     booster.set_param({"nthread": 1})
     if booster.num_features() != columns:
-        raise ArtifactError(f"booster {name!r} expects {booster.num_features()} columns, the model has {columns} features")
+        raise ArtifactError(f"booster {name!r} expects {booster.num_features()} columns, the model has {columns} terms")
     return booster

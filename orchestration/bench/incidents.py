@@ -22,11 +22,12 @@ from aiops.errors import ConfigurationError
 from aiops.feature_engine import EngineConfig
 from aiops.graph import ServiceGraph
 from aiops.labels import HORIZONS_MIN, HorizonLabels, horizon_labels
+from aiops.sequences import Sequences
 from aiops.settings import ModelSettings
 from aiops.simulator.config import SimulationConfig
 from aiops.simulator.simulate import simulate
 from aiops.types import FloatArray, SeriesBatch
-from data_contracts.schemas import SERIES
+from data_contracts.schemas import SEQUENCE_FEATURES, SERIES
 from models.incident_predictor import IncidentPredictor
 from models.page_budget import PageBudget, page_threshold
 from models.scorecard import Replay
@@ -91,7 +92,7 @@ class BenchConfig:
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """One simulated seed: vectors at the prediction cadence and the incidents; services are named "seed/service"."""
+    """One simulated seed: vectors and sequences at the prediction cadence, incidents; services are named "seed/service"."""
 
     rows: pa.Table
     incidents: pa.Table
@@ -186,11 +187,10 @@ def simulate_seed(seed: int, hours: float) -> Seed:
         (SeriesBatch(table.select(SERIES.names).cast(SERIES).combine_chunks().to_batches()[0]), None)
         for table in simulation.telemetry()
     )
-    outputs = backfill(EngineConfig(), graph, batches, incidents, simulation.end)
-    rows = pa.Table.from_batches([output.service_features for output in outputs])
-    ticks = rows["event_timestamp"].cast(pa.int64()).to_numpy()
-    chosen = rows.filter(pa.array(ticks % (PREDICT_EVERY_S * _US) == 0))
-    return Seed(_named(chosen, seed), _named(incidents, seed))
+    engine, past = EngineConfig(), Sequences(EngineConfig().step_s * _US)
+    outputs = backfill(engine, graph, batches, incidents, simulation.end)
+    rows = pa.concat_tables([_due(output.service_features, past) for output in outputs])
+    return Seed(_named(rows, seed), _named(incidents, seed))
 
 
 def joined(seeds: Iterable[Seed]) -> tuple[pa.Table, HorizonLabels, pa.Table]:
@@ -199,6 +199,16 @@ def joined(seeds: Iterable[Seed]) -> tuple[pa.Table, HorizonLabels, pa.Table]:
     rows = pa.concat_tables([seed.rows for seed in found])
     incidents = pa.concat_tables([seed.incidents for seed in found])
     return rows, horizon_labels(rows, incidents, HORIZONS_MIN), incidents
+
+
+def _due(rows: pa.RecordBatch, past: Sequences) -> pa.Table:
+    """Return the rows at the prediction cadence with their sequences, which are made of all."""
+    sequences = past.update(rows)
+    due = np.asarray(rows.column("event_timestamp").cast(pa.int64()).to_numpy() % (PREDICT_EVERY_S * _US) == 0)
+    chosen = pa.Table.from_batches([rows]).filter(pa.array(due))
+    for place, name in enumerate(SEQUENCE_FEATURES):
+        chosen = chosen.append_column(name, pa.array(sequences[due, place]))
+    return chosen
 
 
 def _told(one: Seed, seed: int, say: Callable[[str], None]) -> Seed:

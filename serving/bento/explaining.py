@@ -9,7 +9,8 @@ import numpy as np
 
 from aiops.types import FloatArray
 from data_contracts.schemas import SERVICE_FEATURES
-from serving.bento.model_source import ServedModel
+from models.outlook import spoken
+from serving.bento.model_source import ExplainableModel, ReasoningModel, ServedModel
 from serving.bento.rows import RequestRows
 from serving.bento.scoring import EXPLAIN, SERVED_MODELS, Scoring, members_of, score_matrix
 from serving.problem import refused
@@ -20,7 +21,7 @@ _WORDS_FEATURES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one feature added; `value` NaN = unknown."""
+    """What one feature, or term that the model makes of its features, added; `value` NaN = unknown."""
 
     feature: str
     value: float
@@ -71,19 +72,26 @@ def explain(scoring: Scoring, model: str, rows: RequestRows, request_id: str) ->
     features = rows.matrix(served.model.features)
     scores, told = score_matrix(served, features)
     members = members_of(served)
-    given = served.model.explain(features)
+    names, values, given = _reasons(served.model, features)
     threshold = float(served.model.thresholds[-1])
     output = served.model.outputs[-1]
     explained = tuple(
         _row(
             (number, float(scores[number, -1])),
             served,
-            strongest_first(served.model.features, features[number], given[number]),
+            strongest_first(names, values[number], given[number]),
             known_shares(members, told[number].tolist()),
         )
         for number in range(len(rows))
     )
     return Explanation(name, served.version, request_id, output, threshold, rows, explained)
+
+
+def _reasons(model: ExplainableModel, features: FloatArray) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
+    """Return what the model reasons with, the values and the contributions: its own terms, else its features."""
+    if isinstance(model, ReasoningModel):
+        return model.reasons(features)
+    return model.features, features, model.explain(features)
 
 
 def strongest_first(names: tuple[str, ...], values: FloatArray, shares: FloatArray) -> tuple[Contribution, ...]:
@@ -134,8 +142,7 @@ def in_words(output: str, score: float, threshold: float, contributions: tuple[C
 
 
 def _phrase(item: Contribution) -> str:
-    value = "unknown" if math.isnan(item.value) else f"= {item.value:.4g}"
-    return f"{item.feature} {value} ({item.contribution:+.3g})"
+    return f"{spoken(item.feature, item.value)} ({item.contribution:+.3g})"
 
 
 def unknown_names(rows: RequestRows, number: int) -> list[str]:

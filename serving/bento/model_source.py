@@ -41,6 +41,15 @@ class SharingModel(Protocol):
         ...
 
 
+@runtime_checkable
+class ReasoningModel(Protocol):
+    """A model that reasons in terms of its own, made of its features."""
+
+    def reasons(self, rows: FloatArray) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
+        """Return the terms, their values (n, terms) and their contributions (n, terms) to the last output's margin."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ServedModel:
     """A model ready to answer, with the example that proves it: `example_rows` (n, features) gave `example_scores`."""

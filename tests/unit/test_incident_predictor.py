@@ -13,7 +13,8 @@ from aiops.labels import HorizonLabels, horizon_labels
 from data_contracts.moments import moment_of_us
 from models.calibration import fit_floored, fit_platt, log_loss, sigmoid
 from models.evaluation import average_precision
-from models.incident_predictor import IncidentPredictor, PredictorConfig
+from models.incident_predictor import PREDICTIVE, IncidentPredictor, PredictorConfig
+from models.outlook import PAST, spans_of
 from models.service_rows import rows_of
 from models.temporal_split import SplitConfig, temporal_split
 from models.training import train_incident_predictor
@@ -58,6 +59,57 @@ def test_a_resource_that_is_exhausted_sooner_never_lowers_the_risk() -> None:
         risks.append(model.score(row))
     assert (np.diff(np.stack(risks), axis=0) >= 0).all()
     assert (risks[-1] > risks[0]).any()
+
+
+def climbing(minutes: float) -> np.ndarray:
+    """Return one row whose saturation has climbed for 15 min such that its limit is `minutes` away."""
+    model = trained().model
+    row = np.full((1, len(model.features)), 0.3)
+    row[0, model.features.index("minutes_to_limit")] = 1440.0
+    climb = 0.02 * np.arange(3)
+    for span, place in enumerate(model.features.index(name) for name in spans_of("saturation_level")[-3:]):
+        row[0, place] = 1.0 - 0.004 * (minutes + 2.5) - climb[-1] + climb[span]
+    return row
+
+
+def risen() -> IncidentPredictor:
+    """Return a predictor of incidents that only the last 15 min announce."""
+    rng = np.random.default_rng(1)
+    minutes = rng.uniform(0.0, 200.0, 4000)
+    rows = np.concatenate([climbing(float(one)) for one in minutes])
+    soon = (minutes < 20.0).astype(np.float64)
+    return IncidentPredictor.fit(rows, np.stack([soon] * 3, axis=1), CONFIG)
+
+
+def test_a_limit_that_is_met_sooner_by_the_last_15_min_never_lowers_the_risk_and_is_the_reason() -> None:
+    model = risen()
+    rows = np.concatenate([climbing(minutes) for minutes in (180.0, 90.0, 45.0, 15.0, 5.0, 0.0)])
+    risks = model.score(rows)
+    assert (np.diff(risks, axis=0) >= 0).all()
+    assert (risks[-1] > 5 * risks[0]).all()
+    names, values, contributions = model.reasons(rows)
+    assert values[:, names.index("minutes_to_limit_15min")] == pytest.approx([180.0, 90.0, 45.0, 15.0, 5.0, 0.0], abs=1e-6)
+    about = [number for number, name in enumerate(names) if name.startswith(("saturation", "minutes_to_limit_"))]
+    assert contributions[-1, about].sum() > 0.9 * contributions[-1].sum() > 0
+    np.testing.assert_allclose(model.explain(rows).sum(axis=1), contributions.sum(axis=1))
+
+
+def test_rows_without_a_past_are_scored_by_what_is_known() -> None:
+    rows = climbing(5.0)
+    rows[:, [CONFIG.features.index(name) for name in PAST]] = np.nan
+    model = risen()
+    assert np.isfinite(model.score(rows)).all()
+    assert (model.score(rows) < model.score(climbing(5.0))).all()
+
+
+def test_a_model_of_before_without_an_outlook_is_read_and_scores_the_same() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.random((2000, len(PREDICTIVE)))
+    labels = np.stack([rows[:, 0] > 0.9] * 3, axis=1).astype(np.float64)
+    model = IncidentPredictor.fit(rows, labels, PredictorConfig(features=PREDICTIVE, rounds=5))
+    again = IncidentPredictor.from_state(model.state())
+    assert again.reasons(rows[:3])[0] == PREDICTIVE
+    np.testing.assert_array_equal(again.score(rows), model.score(rows))
 
 
 def test_contributions_add_up_to_the_log_odds() -> None:

@@ -10,12 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from aiops.errors import ArtifactError, ModelNotFound, Unavailable
 from aiops.settings import ServingSettings
-from data_contracts.schemas import SERVED, SERVICE_FEATURES, TIMESTAMP
+from data_contracts.schemas import SEQUENCE_FEATURES, SERVED, SERVICE_FEATURES, TIMESTAMP
+from models.incident_predictor import IncidentPredictor, PredictorConfig
+from models.outlook import spans_of
 from serving.bento.challenger import ChallengerPolicy, bucket_of
 from serving.bento.explaining import explain
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ASK_AGAIN_S, RETRY_S, ModelSlot
-from serving.bento.model_source import FolderModels, MemoryModels, ServedModel
+from serving.bento.model_source import FolderModels, MemoryModels, ServedModel, served_model
 from serving.bento.online_features import VIEW, MemoryFeatures
 from serving.bento.rows import RequestRows
 from serving.bento.runtime import Adapters, Runtime
@@ -317,6 +319,33 @@ def test_explanations_add_up_and_speak() -> None:
     assert f"Lowered by {SERVICE_FEATURES[3]} = -5 (-0.5)" in first.words
     assert second.contributions == ()
     assert "unknown" in second.words
+
+
+def test_the_predictor_says_when_a_forecast_leaves_its_band() -> None:
+    rng = np.random.default_rng(0)
+    sequences = rng.normal(0.3, 0.01, (400, len(SEQUENCE_FEATURES)))
+    rising = np.arange(400) % 4 == 0
+    latency = [SEQUENCE_FEATURES.index(name) for name in spans_of("latency_level")[-4:]]
+    sequences[np.ix_(rising, latency)] = 0.305 + 0.005 * np.arange(4)
+    rows = RequestRows(
+        pa.array(["a"] * 400),
+        pa.array([NOW] * 400, TIMESTAMP),
+        np.full((400, len(SERVICE_FEATURES)), 0.2),
+        np.zeros(400, dtype=np.bool_),
+        sequences.astype(np.float32),
+    )
+    matrix = rows.matrix(PredictorConfig().features)
+    model = IncidentPredictor.fit(matrix, np.stack([rising] * 3, axis=1).astype(np.float64), PredictorConfig(rounds=30))
+    source = models()
+    source.add(INCIDENT_PREDICTOR, served_model(model, "3", matrix[:4], model.score(matrix[:4])), "champion")
+    served = runtime(source, Lake(), ServingSettings())
+    served.start()
+    told = explain(served.scoring, "", rows.take(np.array([0, 1])), "id").explained
+    served.stop()
+    assert "Raised by latency leaves its band in " in told[0].words
+    assert told[0].contributions[0].feature == "latency_leaves_band_in_min"
+    assert told[0].score == pytest.approx(1 / (1 + np.exp(-told[0].margin)), abs=1e-5)
+    assert told[1].score < told[0].score
 
 
 def test_a_lake_that_fails_for_a_while_loses_nothing() -> None:
