@@ -8,7 +8,7 @@ import numpy as np
 
 from aiops.graph import ServiceGraph
 from models.rca.grid import SeriesGrid
-from models.rca.ranking import RootCauseRanker, Symptom
+from models.rca.ranking import RootCauseRanker, Symptom, reached_by
 from models.rca.signals import best_series
 
 FeltSignal = Literal["latency", "errors"]
@@ -27,7 +27,7 @@ def felt_symptom(
     """
     strayed = {signal: _strayed(window, ranker, signal) for signal in get_args(FeltSignal)}
     earliest = sorted(alerted, key=lambda name: (alerted[name], name))[:MOST_CANDIDATES]
-    below = {name: _alerted_below(graph, name, alerted) for name in earliest}
+    below = {name: len(reached_by(graph, name) & alerted.keys()) for name in earliest}
     for service in sorted(earliest, key=lambda name: -below[name]):
         if len(alerted) > 1 and 2 * below[service] <= len(alerted):
             return None
@@ -46,14 +46,3 @@ def _strayed(window: SeriesGrid, ranker: RootCauseRanker, signal: FeltSignal) ->
         if usual is not None and width is not None and np.isfinite(column).any():
             found[service] = float(np.nanmax(column) - usual) / width
     return found
-
-
-def _alerted_below(graph: ServiceGraph, service: str, alerted: Mapping[str, datetime]) -> int:
-    """Return how many alerted services are this one or called by it, directly or not."""
-    seen, waiting = {service}, [service]
-    while waiting:
-        for callee in graph.callees(waiting.pop()):
-            if callee not in seen:
-                seen.add(callee)
-                waiting.append(callee)
-    return sum(name in seen for name in alerted)

@@ -23,11 +23,6 @@ class WindowConfig:
     before_s: float = 1200.0
     calm_s: float = 6 * 3600.0
 
-    @property
-    def total_s(self) -> float:
-        """Return how long before the first alert telemetry is needed from."""
-        return self.lead_s + self.before_s + self.calm_s
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RcaInputs:

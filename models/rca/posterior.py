@@ -18,8 +18,8 @@ from aiops.types import FloatArray
 class CauseFeatures:
     """What speaks for each candidate (n,), higher = more likely the cause.
 
-    `magnitude`: the ranker's score, all kinds of evidence together. `peak`: log(1 + excess) of the strongest alone.
-    `early`: -log(1 + steps after the first onset). `unexplained`: -share that callees explain.
+    `magnitude`: the ranker's score, all kinds of evidence together. `early`: -log(1 + steps after the first onset).
+    `unexplained`: -share that callees explain.
     `lead`: correlation with the symptom at a lag at which it leads. `changed`: log odds of its changes. `covers`: share of the
     alerted services that call it. `near`: -log(1 + hops to the symptom). `alerted`: 1 = alerted first, or at the same time.
     `surge`: log(1 + excess) of traffic beyond that of its callers.
@@ -27,7 +27,6 @@ class CauseFeatures:
     """
 
     magnitude: FloatArray
-    peak: FloatArray
     early: FloatArray
     unexplained: FloatArray
     lead: FloatArray
@@ -42,7 +41,6 @@ class CauseFeatures:
         """Return (n, weights) what is weighted; the prior is not."""
         weighted = (
             self.magnitude,
-            self.peak,
             self.early,
             self.unexplained,
             self.lead,
@@ -60,7 +58,6 @@ class PosteriorWeights:
     """Weights of `CauseFeatures`, none below 0; log odds of "none of these" = `none` - `against_none` x magnitude."""
 
     magnitude: float = 0.5
-    peak: float = 0.5
     early: float = 0.5
     unexplained: float = 0.5
     lead: float = 0.5
@@ -77,7 +74,7 @@ class PosteriorWeights:
         return np.array(astuple(self)[:-2])
 
 
-FITTED: Final = PosteriorWeights(0.45, 0.628, 0.58, 1.048, 1.752, 0.546, 1.985, 0.614, 1.545, 1.572, -0.729, 0.385)
+FITTED: Final = PosteriorWeights(0.684, 0.831, 1.094, 1.758, 0.545, 2.158, 0.42, 1.842, 1.494, -0.729, 0.385)
 """Fitted by `aiops bench rca-calibration --refit` on its fit seeds."""
 
 

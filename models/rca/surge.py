@@ -11,26 +11,31 @@ from models.rca.signals import best_series
 from models.rca.usual import medians_of
 
 SURGE: Final = "traffic surge"
+LEAST_RISE: Final = 0.1
+"""Share of its usual traffic that a spread is at least: a steady service is not surging because it has a tenth more to do."""
 LAST_STEPS: Final = 3
 """Newest steps whose median is the traffic of now: a surge lasts."""
 
 
 def surges_of(window: SeriesGrid, ranker: RootCauseRanker, services: Sequence[str]) -> dict[str, Evidence]:
-    """Return the surge of each service that has one: `score` = log(1 + excess) beyond that of its busiest caller."""
+    """Return the surge of each service that has one: `score` = log(1 + excess) beyond that of its busiest caller.
+
+    A service without traffic while all was well has none: that it is called now is its caller's doing.
+    """
     numbers = best_series(window, "traffic")
     now = dict(zip(numbers, medians_of(window.values[-LAST_STEPS:, list(numbers.values())]).tolist(), strict=True))
-    risen = {}
+    excess = {}
     for service, number in numbers.items():
         usual, width = (known.get(window.series[number], np.nan) for known in (ranker.usual, ranker.width))
-        excess = (now[service] - usual) / width
-        risen[service] = float(np.log1p(max(0.0, min(excess, MOST) - BEYOND))) if np.isfinite(excess) else 0.0
+        if usual > 0.0 and np.isfinite(now[service]):
+            excess[service] = (now[service] - usual) / max(width, LEAST_RISE * usual)
+    risen = {service: float(np.log1p(max(0.0, min(one, MOST) - BEYOND))) for service, one in excess.items()}
     found = {}
     for service in services:
         own = risen.get(service, 0.0) - max((risen.get(caller, 0.0) for caller in ranker.graph.callers(service)), default=0.0)
         if own > 0.0:
-            name = window.series[numbers[service]]
-            usual, width, values = ranker.usual[name], ranker.width[name], window.values[:, numbers[service]]
-            since = int(window.time_us[int(np.argmax(values > usual + BEYOND * width))])
-            excess = (now[service] - usual) / width
-            found[service] = Evidence(SURGE, name[1], now[service], usual, excess, own, since)
+            number = numbers[service]
+            usual, values = ranker.usual[window.series[number]], window.values[:, number]
+            since = int(window.time_us[int(np.argmax(values > 0.5 * (usual + now[service])))])
+            found[service] = Evidence(SURGE, window.series[number][1], now[service], usual, excess[service], own, since)
     return found

@@ -19,10 +19,7 @@ def cause_of(frame: Frame, place: int, found: tuple[float, float], config: Chang
     """Return a candidate as people read it; `found` = its probability, and what speaks for it in log odds before its prior."""
     probability, score = found
     service = frame.services[place]
-    ranked = frame.ranked.get(service)
-    surges = [frame.surges[service]] if service in frame.surges else []
-    in_order = sorted([*(ranked.evidence if ranked else ()), *surges], key=lambda one: (-one.score, one.kind))
-    evidence = tuple(_told(frame, service, one) for one in in_order)
+    evidence = tuple(_told(frame, service, one) for one in frame.evidence_of(service))
     path = frame.ways.path(service) if frame.symptom else ()
     changes = frame.changed_before(place, config)[:MOST_CHANGES]
     parts = [_strongest(frame, place, evidence), *_path(path), *(_change(one) for one in changes[:1])]

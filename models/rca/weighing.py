@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import log1p
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from models.rca.grid import SeriesGrid
 from models.rca.inputs import RcaInputs
 from models.rca.paths import Ways, candidates, covered, ways_to
 from models.rca.posterior import CauseFeatures
-from models.rca.ranking import BEYOND, MOST, Evidence, Judgement, RankedCause, RootCauseRanker, reached_by
+from models.rca.ranking import Evidence, Judgement, RankedCause, RootCauseRanker, reached_by
 from models.rca.surge import surges_of
 from models.rca.timing import NEVER, STRAYED, Timing, felt_at, onsets, timing_of
 
@@ -57,6 +56,12 @@ class Frame:
         if onset is None and surge is not None and surge.excess >= STRAYED:
             return moment_of_us(surge.since_us)
         return onset
+
+    def evidence_of(self, service: str) -> list[Evidence]:
+        """Return what speaks against a service, strongest first."""
+        ranked, surge = self.ranked.get(service), self.surges.get(service)
+        found = [*(ranked.evidence if ranked else ()), *([surge] if surge else [])]
+        return sorted(found, key=lambda one: (-one.score, one.kind))
 
     def changed_before(self, place: int, config: ChangeConfig) -> tuple[ChangeEvent, ...]:
         """Return the changes of a candidate shortly before its onset; none where it did not stray."""
@@ -108,7 +113,6 @@ def _features(frame: Frame, inputs: RcaInputs, changing: ChangeConfig) -> CauseF
     in_order = sorted(frame.alerted, key=lambda name: (frame.alerted[name], name))
     return CauseFeatures(
         magnitude=np.array([ranked[name].score if name in ranked else 0.0 for name in names]),
-        peak=np.array([_peak(ranked[name]) if name in ranked else 0.0 for name in names]),
         early=_early(frame.timing.onset, frame.time_us.size),
         unexplained=-frame.timing.explained,
         lead=frame.timing.lead,
@@ -139,11 +143,6 @@ def _columns(judged: Judgement, names: Sequence[str]) -> FloatArray:
     place = {name: number for number, name in enumerate(judged.services)}
     padded = np.column_stack([judged.strayed, np.full(len(judged.strayed), np.nan)])
     return padded[:, [place.get(name, len(place)) for name in names]]
-
-
-def _peak(one: RankedCause) -> float:
-    """Return log(1 + spreads beyond the usual) of the strongest evidence."""
-    return max((log1p(max(0.0, min(found.excess, MOST) - BEYOND)) for found in one.evidence), default=0.0)
 
 
 def _early(onset: IntArray, steps: int) -> FloatArray:

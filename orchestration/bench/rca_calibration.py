@@ -18,7 +18,7 @@ from aiops.types import FloatArray
 from models.rca.change_evidence import ChangeConfig
 from models.rca.posterior import FITTED, PosteriorWeights, posterior
 from models.rca.posterior_fit import PosteriorFit, TrainingCase
-from models.rca.ranking import BEYOND, loudest_first
+from models.rca.ranking import loudest_first
 from models.rca.timing import STRAYED
 from models.rca.weighing import weigh
 from orchestration.bench.rca_cases import SimulatedCase, cases_of
@@ -95,11 +95,12 @@ class CalibrationFigures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Weighed:
-    """A case made ready: candidates by name and what speaks for them; what the trivial rules rank."""
+    """A case made ready: candidates by name, what speaks for them and how far each strayed; what the trivial rules rank."""
 
     case: SimulatedCase
     training: TrainingCase
     names: tuple[str, ...]
+    excess: FloatArray
     loudest: tuple[str, ...]
     alerted: tuple[str, ...]
 
@@ -128,8 +129,8 @@ def run(config: CalibrationConfig, out: Path | None, say: Callable[[str], None])
         out.write_text("".join(_line(one, *answer) for one, answer in zip(scored, told, strict=True)), encoding="utf-8")
     ours = _ours(scored, told)
     found = np.array([one.case.root != "" for one in scored])
-    strayed = [one.training.features.peak[share.argmax()] for one, (share, _) in zip(scored, told, strict=True)]
-    sure = (ours.said >= DECIDED) & (np.array(strayed) >= np.log1p(STRAYED - BEYOND))
+    strayed = [one.excess[share.argmax()] for one, (share, _) in zip(scored, told, strict=True)]
+    sure = (ours.said >= DECIDED) & (np.array(strayed) >= STRAYED)
     trivial = [
         _rule(name, _trivial(scored, which, _share(fitted_on, which)), found, float("nan"))
         for name, which in (("loudest service", "loudest"), ("alerted first", "alerted"))
@@ -150,10 +151,11 @@ def _ready(seeds: Sequence[int], say: Callable[[str], None]) -> list[_Weighed]:
     found = []
     for case in cases_of(seeds):
         frame, features = weigh(case.inputs, ChangeConfig())
+        excess = np.array([max((one.excess for one in frame.evidence_of(name)), default=0.0) for name in frame.services])
         root = frame.services.index(case.root) if case.root in frame.services else -1
         loudest = loudest_first(frame.ranker, frame.window)
         first = tuple(sorted(case.inputs.alerted, key=lambda name: (case.inputs.alerted[name], name)))
-        found.append(_Weighed(case, TrainingCase(features, root), frame.services, loudest, first))
+        found.append(_Weighed(case, TrainingCase(features, root), frame.services, excess, loudest, first))
     say(f"seeds {seeds[0]} to {seeds[-1]}: {len(found)} alarms")
     return found
 

@@ -126,7 +126,8 @@ def test_series_without_a_value_accuse_nobody() -> None:
 
 def test_calls_in_a_circle_end() -> None:
     circle = ServiceGraph.from_pairs([("web", "cart"), ("cart", "mail"), ("mail", "web"), ("mail", "cart")])
-    report = explain(shop_inputs(shop_grid({("mail", "error_rate"): (CALM_MIN + 10, 0.5)}, graph=circle), {"web": 13}, circle))
+    failing: Strays = {("mail", "error_rate"): (CALM_MIN + 10, 0.5), ("mail", "cpu_utilization"): (CALM_MIN + 10, 0.4)}
+    report = explain(shop_inputs(shop_grid(failing, graph=circle), {"web": 13}, circle))
     assert report.causes[0].service == "mail"
     assert report.causes[0].path == ("mail", "cart", "web")
 
