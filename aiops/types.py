@@ -56,27 +56,6 @@ class HistorySplit:
 
 
 @dataclass(frozen=True, slots=True)
-class Detection:
-    """One finding about one service at one time (row of `schemas.DETECTIONS`); `score` NaN = unknown."""
-
-    detection_id: str
-    timestamp: datetime
-    service: str
-    metric: str
-    value: float
-    score: float
-    expected: float
-    lower: float
-    upper: float
-    tier: int
-    model_version: str
-    anomalous: bool
-    reason: str
-    revision: int = 0
-    route: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Scorecard:
     """Figures of one model on one replay, each beside its trivial baseline where one exists.
 

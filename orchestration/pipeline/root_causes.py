@@ -10,13 +10,11 @@ from aiops.errors import ConfigurationError
 from aiops.incident import IncidentState
 from aiops.root_cause import RootCause, RootCauseReport
 from aiops.settings import Settings
-from aiops.trouble import Trouble, masks_of
-from serving.incident_store.records import IncidentFilter, PageRequest
+from aiops.trouble import Trouble
 from serving.incident_store.store import IncidentStore
+from serving.responder.analyses import known_beside
 from serving.root_cause import RootCauseAnalyst
 
-PRIORS: Final = "priors"
-MOST_MASKED: Final = 200
 MOST_EVIDENCE: Final = 4
 TOLD_FROM: Final = 0.02
 """Probability from which a cause behind the first one is told with its evidence."""
@@ -47,9 +45,8 @@ def explained(settings: Settings, incident_id: str, again: bool, now: datetime) 
         if case.report is not None and not again:
             return Explained(incident.incident_id, False, case.report)
         at = incident.updated_at if incident.state in _OVER else now
-        others = store.incidents(IncidentFilter(until=incident.opened_at), PageRequest(MOST_MASKED)).items
-        priors = store.noted(PRIORS) or {}
-    report = RootCauseAnalyst.of(settings).explain(incident, at, priors, masks_of(others, incident.incident_id))
+        priors, masked = known_beside(store, incident)
+    report = RootCauseAnalyst.of(settings).explain(incident, at, priors, masked)
     return Explained(incident.incident_id, True, report)
 
 

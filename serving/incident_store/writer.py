@@ -123,10 +123,6 @@ class StoreWriter:
         self._insert(OUTBOX, [row for name, row in rows.items() if name not in known])
         return len(rows.keys() - known)
 
-    def put_messages(self, messages: Sequence[OutboxMessage]) -> None:
-        """Store how notifications stand now."""
-        self._upsert(OUTBOX, [message_row(one) for one in messages])
-
     def move_message(self, message: OutboxMessage, attempts: int) -> bool:
         """Store how a notification stands now; False = it is settled, or somebody else has tried it since `attempts`."""
         same = (OUTBOX.c.message_id == message.message_id) & (OUTBOX.c.attempts == attempts)

@@ -12,23 +12,21 @@ from typing import Final, Protocol
 from aiops.errors import AiopsError, Unavailable
 from aiops.incident import Incident
 from aiops.root_cause import RootCauseReport
+from aiops.trouble import Interval, masks_of
 from serving.incident_store.records import IncidentFilter, PageRequest
 from serving.incident_store.store import IncidentStore
 from serving.notify.messages import update_messages
 from serving.responder.analysis_times import AnalysisTimes
 from serving.responder.desk import Step
+from serving.responder.feedback import priors_in_force
 from serving.responder.metrics import ResponderMetrics
 from serving.responder.turn import Audience
 
 LOOK_S: Final = 0.5
 MOST_MASKED: Final = 200
 """Newest incidents whose time does not count as calm."""
-PRIORS: Final = "priors"
-"""Note of the store: log odds that past verdicts give services."""
 
 log = logging.getLogger(__name__)
-
-Interval = tuple[datetime, datetime]
 
 
 class Analyst(Protocol):
@@ -119,7 +117,7 @@ class Analyses:
         """Explain and store; return what came of it, as a word."""
         began = time.perf_counter()
         try:
-            priors, masked = self._parts.store.noted(PRIORS) or {}, self._masked(incident)
+            priors, masked = known_beside(self._parts.store, incident)
             report = self._parts.analyst.explain(incident, now, priors, masked)
             self._parts.metrics.analysis_s.observe(time.perf_counter() - began)
             self._store(incident.incident_id, report)
@@ -141,7 +139,8 @@ class Analyses:
             writer.event(report.made_at, "root_cause", incident_id, told | {"services": [first] if first else []})
             writer.enqueue(update_messages(incident, report, parts.audience.channels, parts.audience.base_url))
 
-    def _masked(self, but: Incident) -> tuple[Interval, ...]:
-        """Return the times of the newest other incidents: they are not what is usual."""
-        found = self._parts.store.incidents(IncidentFilter(until=but.opened_at), PageRequest(MOST_MASKED)).items
-        return tuple(sorted((one.opened_at, one.updated_at) for one in found if one.incident_id != but.incident_id))
+
+def known_beside(store: IncidentStore, incident: Incident) -> tuple[Mapping[str, float], tuple[Interval, ...]]:
+    """Return what else an analysis of an incident goes by: log odds of past verdicts, and the times of the newest other ones."""
+    others = store.incidents(IncidentFilter(until=incident.opened_at), PageRequest(MOST_MASKED)).items
+    return priors_in_force(store), masks_of(others, incident.incident_id)
