@@ -4,11 +4,14 @@ Commands run in shells that lack the responder's settings. So the responder keep
 among it), and commands go by that: an incident closed by hand is closed at the channels that were paged, and by the same clock.
 """
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import Final, Literal, Self
 
 import msgspec
 
+from aiops.errors import StateError
+from aiops.graph import ServiceGraph
 from aiops.settings import Settings
 from serving.graph_store import GraphStore
 from serving.incident_store.store import IncidentStore
@@ -16,6 +19,8 @@ from serving.lake import Lake
 from serving.notify.channels import base_url, channel_names
 from serving.responder.desk import Desk
 from serving.responder.turn import Audience
+
+log = logging.getLogger(__name__)
 
 TERMS: Final = "terms"
 """Note of the store: what the desk of the responder goes by."""
@@ -60,12 +65,16 @@ def terms_in_force(settings: Settings, store: IncidentStore) -> Terms:
 
 
 def desk_of(settings: Settings, store: IncidentStore, terms: Terms | None = None) -> Desk:
-    """Return a desk over an open store, with the present call graph of the lake; by `terms`, None = by the settings.
-
-    Raises:
-        StateError: the call graph is damaged.
-    """
+    """Return a desk over an open store, with the present call graph of the lake; by `terms`, None = by the settings."""
     terms = terms or Terms.of(settings)
     told = {name: value for name, value in asdict(terms).items() if name not in ("channels", "base_url")}
-    graph = GraphStore(Lake(settings.lake_path)).graph()
-    return Desk(store, settings.responder.model_copy(update=told), graph, Audience(terms.channels, terms.base_url))
+    return Desk(store, settings.responder.model_copy(update=told), _graph(settings), Audience(terms.channels, terms.base_url))
+
+
+def _graph(settings: Settings) -> ServiceGraph:
+    """Return the present call graph; none where it is damaged, for alerts that are grouped badly are better than none."""
+    try:
+        return GraphStore(Lake(settings.lake_path)).graph()
+    except StateError as error:
+        log.error("alerts are grouped by service alone until the call graph can be read again: %s", error)
+        return ServiceGraph.from_pairs(())

@@ -1,5 +1,6 @@
 """What the responder does beside its desk: it follows the call graph, drops what is old, and stops as a whole."""
 
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -64,6 +65,26 @@ def test_a_call_that_is_no_more_splits_what_only_it_held_together(settings: Sett
     desk.tick(START + timedelta(seconds=30))
     assert services(desk) == [{"cart"}, {"web"}]
     assert not upkeep.follow_graph()
+
+
+def test_a_damaged_call_graph_does_not_keep_alerts_from_becoming_incidents(
+    settings: Settings, store: IncidentStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    graphs = GraphStore(Lake(settings.lake_path))
+    graphs.replace_configured([("web", "cart")], START - timedelta(days=1))
+    (part,) = (settings.lake_path / "edges").glob("*.parquet")
+    whole = part.read_bytes()
+    part.write_bytes(b"no Parquet")
+    desk = desk_of(settings, store)
+    assert "call graph" in caplog.text
+    upkeep = upkeep_of(settings, store, desk)
+    desk.take([alert(0, "web")], {}, START + timedelta(seconds=10))
+    assert services(desk) == [{"web"}]
+    part.write_bytes(whole)
+    os.utime(part, ns=(0, 1))
+    assert upkeep.follow_graph(), "once it can be read, it counts"
+    desk.take([alert(11, "cart")], {}, START + timedelta(seconds=20))
+    assert services(desk) == [{"web", "cart"}]
 
 
 def test_closed_incidents_are_dropped_when_they_are_old_enough(settings: Settings, store: IncidentStore) -> None:
