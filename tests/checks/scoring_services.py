@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.settings import ServingSettings, Settings
-from data_contracts.schemas import SERVICE_FEATURES
+from data_contracts.schemas import SEQUENCE_FEATURES, SERVICE_FEATURES
 from serving import streams
 
 ROOT = Path(__file__).parents[2]
@@ -177,7 +177,8 @@ def export_small_models(root: Path) -> None:
 
     rng = np.random.default_rng(1)
     values = rng.normal(0, 1, (2000, len(SERVICE_FEATURES)))
-    place = {name: column for column, name in enumerate(SERVICE_FEATURES)}
+    values = np.hstack([values, np.random.default_rng(2).normal(0, 1, (len(values), len(SEQUENCE_FEATURES)))])
+    place = {name: column for column, name in enumerate((*SERVICE_FEATURES, *SEQUENCE_FEATURES))}
     forest_config, config = ForestConfig(trees=20), PredictorConfig(rounds=10)
     seen = [
         np.ascontiguousarray(values[:, [place[name] for name in names]]) for names in (forest_config.features, config.features)
