@@ -1,4 +1,7 @@
-"""Training of the detectors: history in, fitted model and its run out. Knows no registry, no clock and no environment."""
+"""Training of tier 1, and what training other detectors needs: history in, fitted model and its run out.
+
+Knows no registry, no clock and no environment.
+"""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -8,17 +11,12 @@ import pyarrow as pa
 
 from aiops.errors import TrainingImpossible
 from aiops.feature_engine import EngineConfig
-from data_contracts.moments import moment_of_us
-from models.detectors.isolation_forest import ForestConfig, IsolationForest
 from models.detectors.robust_stream import LevelConfig, RobustStream
 from models.evaluation import alarm_figures, worst_signal
-from models.figures import timeline_figure
 from models.history_points import points_of
-from models.page_budget import PageCounter, threshold_for_budget
-from models.performance import detector_metrics
 from models.scorecard import Replay
 from models.service_rows import BoolArray, ServiceRows, rows_of
-from models.training_context import TrainingContext, curve_figures, example_of, run_of, with_figures
+from models.training_context import TrainingContext, run_of
 from models.training_run import Trained
 from models.truth import Truth, detection_truth
 
@@ -65,45 +63,6 @@ def train_robust_stream(
     }
     run = run_of((rows, context), asdict(chosen), metrics, None)
     return Trained(model, run, rows.span()[1])
-
-
-def train_isolation_forest(
-    frame: "pa.Table | pd.DataFrame",
-    incidents: pa.Table | None,
-    context: TrainingContext,
-    exclude: BoolArray | None = None,
-    config: ForestConfig | None = None,
-) -> Trained[IsolationForest]:
-    """Fit the forest and its threshold to the older rows outside incidents; measure it on the newest `holdout_share`.
-
-    `exclude` (n,) marks rows that are known to be of another regime (drift); `config` None = defaults with the context's seed.
-
-    Raises:
-        TrainingImpossible: fewer than 200 rows of normal time are left.
-    """
-    rows = rows_of(frame)
-    truth = truth_of(rows, incidents)
-    chosen = config or ForestConfig(seed=context.seed)
-    holdout_us = context.holdout_us(rows)
-    older = rows.time_us < holdout_us
-    normal = older & normal_rows(rows, truth, older) & ~(exclude if exclude is not None else np.zeros(len(rows), np.bool_))
-    if int(normal.sum()) < LEAST_ROWS:
-        raise TrainingImpossible(
-            f"{int(normal.sum())} of {len(rows)} rows are older than the holdout and outside incidents; "
-            f"an isolation forest needs {LEAST_ROWS}: give a longer history"
-        )
-    quiet = rows.take(normal)
-    forest = IsolationForest.fit(quiet.matrix(chosen.features), chosen)
-    score = forest.score(rows.matrix(chosen.features))[:, 0]
-    counter = PageCounter.over(quiet, np.ones(len(quiet), dtype=np.bool_), context.budget)
-    forest = forest.with_thresholds(np.array([threshold_for_budget(score[normal], counter, context.budget)]))
-    newer = Replay(rows.take(~older), truth.take(~older), worst_signal(rows.take(~older)))
-    metrics = {"train_rows": float(len(quiet)), **detector_metrics(newer, score[~older], forest.thresholds[0], context.budget)}
-    params = {key: value for key, value in asdict(chosen).items() if key != "features"}
-    run = run_of((rows, context), params, metrics, example_of(forest, quiet))
-    timeline = timeline_figure(newer.rows, score[~older], newer.truth, float(forest.thresholds[0]))
-    figures = {"score_over_time.svg": timeline, **curve_figures(newer, score[~older])}
-    return Trained(forest, with_figures(run, figures), moment_of_us(holdout_us))
 
 
 def detection_replay(frame: "pa.Table | pd.DataFrame", incidents: pa.Table | None, start_us: int) -> Replay:

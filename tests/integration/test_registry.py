@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from checks.service_frames import START, history
+from checks.trained_forest import trained_forest
 
 from aiops.errors import ArtifactError, ModelNotFound, StateError
 from aiops.feature_engine import EngineConfig
@@ -19,8 +20,8 @@ from aiops.settings import ModelSettings, Settings
 from aiops.types import GateDecision, Scorecard
 from models.audit import AuditLog, Change
 from models.catalog import FittedModel
-from models.detector_training import train_isolation_forest, train_robust_stream
-from models.detectors.isolation_forest import ForestConfig, IsolationForest
+from models.detector_training import train_robust_stream
+from models.detectors.isolation_forest import IsolationForest
 from models.export import exported_version, load_exported
 from models.incident_predictor import IncidentPredictor, PredictorConfig
 from models.registry import Registry
@@ -39,8 +40,7 @@ def change(minute: int = 0, why: str = "test") -> Change:
 
 @cache
 def forest() -> Trained[IsolationForest]:
-    past = history(days=4)
-    return train_isolation_forest(past.frame, past.incidents, CONTEXT, config=ForestConfig(trees=10))
+    return trained_forest(history(days=4), CONTEXT)
 
 
 @cache

@@ -13,6 +13,7 @@ from checks.detector import check_detector, check_fit_is_seeded, check_persisten
 from checks.point_batches import usual
 from checks.sequence_rows import sequences
 from checks.service_frames import START, history
+from checks.trained_forest import trained_forest
 
 from aiops.feature_engine import EngineConfig
 from aiops.labels import horizon_labels
@@ -20,7 +21,7 @@ from aiops.ports import Detector, VectorModel
 from aiops.types import FloatArray, SeriesBatch
 from data_contracts.schemas import SERIES
 from models.catalog import MODELS, FittedModel, model_class
-from models.detector_training import train_isolation_forest, train_robust_stream
+from models.detector_training import train_robust_stream
 from models.detectors.isolation_forest import ForestConfig
 from models.detectors.lstm_autoencoder import AutoencoderConfig, fit_autoencoder
 from models.detectors.minute_grid import grid_of
@@ -62,8 +63,7 @@ def robust_stream() -> RobustStream:
 
 @cache
 def isolation_forest() -> VectorModel:
-    past = history(days=5)
-    return train_isolation_forest(past.frame, past.incidents, CONTEXT, config=ForestConfig(trees=40)).model
+    return trained_forest(history(days=5), CONTEXT, trees=40).model
 
 
 @cache

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from checks.service_frames import history
+from checks.trained_forest import trained_forest
 
 from aiops.errors import ConfigurationError
 from aiops.types import FloatArray
-from models.detector_training import detection_replay, train_isolation_forest
-from models.detectors.isolation_forest import ForestConfig, IsolationForest
+from models.detector_training import detection_replay
+from models.detectors.isolation_forest import IsolationForest
 from models.gate import Contender, GateConfig, decide
 from models.page_budget import PageBudget
 from models.scorecard import Replay, Replayable
@@ -24,8 +25,7 @@ CONFIG = GateConfig(PageBudget(1.0), latency_budget_ms=1e6, latency_calls=20)
 
 @cache
 def forest() -> IsolationForest:
-    past = history(days=4)
-    return train_isolation_forest(past.frame, past.incidents, TrainingContext("a"), config=ForestConfig(trees=20)).model
+    return trained_forest(history(days=4), TrainingContext("a"), trees=20).model
 
 
 @cache

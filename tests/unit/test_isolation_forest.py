@@ -2,20 +2,15 @@
 
 import numpy as np
 import pytest
-from checks.service_frames import history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiops.errors import ArtifactError, ModelError, TrainingImpossible
+from aiops.errors import ArtifactError, ModelError
 from aiops.types import FloatArray
 from data_contracts.schemas import SERVICE_FEATURES
-from models.detector_training import train_isolation_forest
 from models.detectors.forest_kernels import filled_codes, ordered_code
 from models.detectors.isolation_forest import OUTSIDE_CALENDAR, ForestConfig, IsolationForest
-from models.page_budget import PageBudget, PageCounter
-from models.service_rows import CALENDAR, rows_of
-from models.training_context import TrainingContext
-from models.truth import detection_truth
+from models.service_rows import CALENDAR
 
 WIDTH = len(OUTSIDE_CALENDAR)
 
@@ -106,9 +101,6 @@ def test_too_little_to_learn_from_is_refused() -> None:
         IsolationForest.fit(np.full((10, WIDTH), np.nan), ForestConfig())
     with pytest.raises(ModelError, match="a column a feature"):
         IsolationForest.fit(np.zeros((10, 3)), ForestConfig())
-    past = history(days=1)
-    with pytest.raises(TrainingImpossible, match="longer history"):
-        train_isolation_forest(past.frame.slice(0, 50), past.incidents, TrainingContext("tiny"))
 
 
 def test_a_state_that_points_outside_its_arrays_is_refused() -> None:
@@ -120,31 +112,6 @@ def test_a_state_that_points_outside_its_arrays_is_refused() -> None:
             IsolationForest.from_state({**state, "forest_nodes": nodes})
     with pytest.raises(ArtifactError, match="missing"):
         IsolationForest.from_state({name: array for name, array in state.items() if name != "medians"})
-
-
-def test_training_keeps_the_page_budget_and_finds_the_incidents() -> None:
-    past = history(days=6)
-    budget = PageBudget(1.0)
-    trained = train_isolation_forest(past.frame, past.incidents, TrainingContext("synthetic", budget=budget))
-    rows = rows_of(past.frame)
-    truth = detection_truth(rows, past.incidents)
-    alarm = trained.model.score(rows.matrix(trained.model.features))[:, 0] >= trained.model.thresholds[0]
-    older = rows.time_us < trained.holdout_start.timestamp() * 1e6
-    seen = rows.take(older & truth.false)
-    counter = PageCounter.over(seen, np.ones(len(seen), dtype=np.bool_), budget)
-    assert counter.false_pages(alarm[older & truth.false]) <= budget.per_day * counter.service_days
-    assert trained.run.metrics["incident_recall"] == 1.0
-    assert trained.run.metrics["pr_auc"] > 3 * trained.run.metrics["base_rate"]
-    assert trained.run.figures["precision_recall.svg"].startswith(b"<?xml")
-
-
-def test_rows_of_another_regime_can_be_left_out() -> None:
-    past = history(days=4)
-    rows = rows_of(past.frame)
-    early = rows.time_us < np.median(rows.time_us)
-    all_rows = train_isolation_forest(past.frame, past.incidents, TrainingContext("a"), config=ForestConfig(trees=10))
-    fewer = train_isolation_forest(past.frame, past.incidents, TrainingContext("a"), early, ForestConfig(trees=10))
-    assert fewer.run.metrics["train_rows"] < 0.5 * all_rows.run.metrics["train_rows"]
 
 
 def test_one_pass_fills_clips_and_codes_as_the_steps_do() -> None:
