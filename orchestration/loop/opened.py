@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from aiops.graph import ServiceGraph
 from aiops.incident import Incident, IncidentState
 from aiops.root_cause import RootCauseReport
-from serving.incident_store.records import IncidentFilter, PageRequest
+from serving.incident_store.records import IncidentFilter
 from serving.incident_store.store import IncidentStore
+from serving.responder.incident_facts import every
 
 AFTERMATH = timedelta(minutes=30)
-PAGE_ITEMS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +68,10 @@ def opened_incidents(store: IncidentStore, since: datetime) -> tuple[OpenedIncid
 
 
 def _opened(store: IncidentStore, since: datetime) -> Iterator[OpenedIncident]:
-    wanted, cursor = IncidentFilter(since=since), ""
-    while True:
-        page = store.cases(wanted, PageRequest(PAGE_ITEMS, cursor))
-        for summary in page.items:
-            if summary.state is not IncidentState.MERGED:
-                case = store.case(summary.incident_id)
-                yield _as_opened(case.incident, case.report)
-        cursor = page.next_cursor
-        if not cursor:
-            return
+    wanted = IncidentFilter(since=since)
+    for incident in every(lambda request: store.incidents(wanted, request)):
+        if incident.state is not IncidentState.MERGED:
+            yield _as_opened(incident, store.case(incident.incident_id).report)
 
 
 def _as_opened(incident: Incident, report: RootCauseReport | None) -> OpenedIncident:
