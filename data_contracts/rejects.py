@@ -21,6 +21,8 @@ from data_contracts.coerce import AnyArray, is_text, read_times
 from data_contracts.schemas import REJECT_REASONS, REJECTED
 
 KEPT_BYTES: Final = 4096
+KEPT_PAYLOAD_BYTES: Final = 65_536
+MOST_DETAIL: Final = 1000
 KEPT_LABELS: Final = 65
 """One more than a row may carry, so that the cut row is still refused."""
 
@@ -72,13 +74,16 @@ def rejected_points(points: pa.RecordBatch, refusal: Refusal, now: datetime, sou
     return rejected_batch(rows, [refusal] * len(rows), now, source)
 
 
-def rejected_payload(payload: bytes, error: str, now: datetime, source: str = "") -> pa.RecordBatch:
-    """Return one `schemas.REJECTED` row, reason "undecodable", of a payload that is no telemetry; 4,096 bytes are kept."""
-    digest = hashlib.blake2b(payload, digest_size=16).hexdigest()
-    kept = base64.b64encode(payload[:KEPT_BYTES]).decode()
-    row = json.dumps({"payload_base64": kept, "payload_bytes": len(payload), "payload_hash": digest})
-    detail = f"payload of {len(payload)} bytes is no telemetry: {error}"
-    return rejected_batch([row], [Refusal("undecodable", "payload", detail)], now, source)
+def rejected_payload(payload: bytes, error: str, now: datetime, source: str = "", entry: str = "") -> pa.RecordBatch:
+    """Return one `schemas.REJECTED` row, reason "undecodable", of a payload that is no telemetry; 64 KiB are kept.
+
+    `entry` names where it stood, so that the same payload elsewhere is another row.
+    """
+    digest = hashlib.sha256(payload).hexdigest()
+    kept = base64.b64encode(payload[:KEPT_PAYLOAD_BYTES]).decode()
+    row = json.dumps({"entry": entry, "payload_base64": kept, "payload_bytes": len(payload), "payload_sha256": digest})
+    detail = f"entry {entry!r}: payload of {len(payload)} bytes is no telemetry: {error}"
+    return rejected_batch([row], [Refusal("undecodable", "payload", detail[:MOST_DETAIL])], now, source)
 
 
 def rows_as_json(columns: dict[str, AnyArray], rows: "np.ndarray[Any, np.dtype[np.int64]]") -> list[str]:

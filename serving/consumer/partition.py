@@ -4,8 +4,6 @@ Everything depends on the entries alone (their `available at` is the clock), so 
 state and the same outputs, bit for bit, however the entries are cut into reads.
 """
 
-import base64
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from aiops.sequences import Sequences
 
 SOURCE: Final = "stream"
-_KEPT_PAYLOAD_BYTES: Final = 65_536
 _REFUSED: Final[Mapping[PointStatus, tuple[str, str, str]]] = {
     PointStatus.DUPLICATE: ("duplicate", "timestamp", "the series has a point at that time, the first is kept: send one"),
     PointStatus.TOO_LATE: ("too_late", "timestamp", "its tick is closed: send sooner or raise AIOPS_TELEMETRY__LATENESS_S"),
@@ -248,17 +245,10 @@ class Partition:
             step.counts[f"rejected.{reason}"] += count
 
     def _undecodable(self, entry: streams.Entry, why: str, step: Step) -> None:
-        from data_contracts.rejects import Refusal, rejected_batch
+        from data_contracts.rejects import rejected_payload
 
-        row = {
-            "entry": entry.entry_id,
-            "payload_base64": base64.b64encode(entry.payload[:_KEPT_PAYLOAD_BYTES]).decode(),
-            "payload_bytes": len(entry.payload),
-            "payload_sha256": hashlib.sha256(entry.payload).hexdigest(),
-        }
-        refusal = Refusal("undecodable", "payload", f"entry {entry.entry_id}: {why}"[:1000])
         step.counts["points_in"] += 1
-        self._reject(rejected_batch([json.dumps(row)], [refusal], moment_of_us(self._clock_us), SOURCE), step)
+        self._reject(rejected_payload(entry.payload, why, moment_of_us(self._clock_us), SOURCE, entry.entry_id), step)
 
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

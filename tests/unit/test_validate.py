@@ -277,7 +277,9 @@ def test_a_later_stage_can_refuse_accepted_points() -> None:
 
 
 def test_an_undecodable_payload_is_one_rejected_row() -> None:
-    rejected = rejected_payload(b"\x00" * 10_000, "truncated", NOW, "stream")
+    rejected = rejected_payload(b"\x00" * 100_000, "truncated", NOW, "stream", "7-0")
     assert rejected.column("reason").to_pylist() == ["undecodable"]
-    assert json.loads(rejected.column("row")[0].as_py())["payload_bytes"] == 10_000
-    assert len(rejected.column("row")[0].as_py()) < 6_000
+    assert json.loads(rejected.column("row")[0].as_py())["payload_bytes"] == 100_000
+    assert len(rejected.column("row")[0].as_py()) < 90_000
+    elsewhere = rejected_payload(b"\x00" * 100_000, "truncated", NOW, "stream", "8-0")
+    assert elsewhere.column("reject_id") != rejected.column("reject_id")
