@@ -60,7 +60,7 @@ def find_incidents(outputs: Outputs) -> Findings:
 
 
 def _found(outputs: Outputs, labels: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, OpenedIncident]]:
-    """Yield each labelled incident that was opened, with the incident about it: the first that has its service, else the first."""
+    """Yield each labelled incident that was opened, with the one about it: the first that has its service, else the first."""
     for label in labels:
         about = [one for one in outputs.opened if one.touches(label, outputs.graph)]
         if about:

@@ -81,4 +81,4 @@ def test_root_causes_over_http(service: Service) -> None:
     assert codes <= {200, 429}
     assert {one.status_code for one in scored} == {200}
     metrics = httpx.get(f"{service.url}/metrics").text
-    assert 'aiops_root_causes_total{outcome=' in metrics
+    assert "aiops_root_causes_total{outcome=" in metrics
