@@ -193,8 +193,8 @@ def flagged_by(metric: str, novelty: bool, safety_net: bool) -> str:
         told.append("a value or mean that is rare in its own history")
     if safety_net:
         bound = hard_limit(metric)
-        told += [] if math.isinf(bound) else [f"a value of {bound:g} or more, its hard limit"]
-        told.append("the same value for far longer than ever before")
+        told += [] if math.isinf(bound) else [f"a value of {bound:g} or more, its hard limit, confirmed or not"]
+        told.append("the same value for far longer than ever before, confirmed or not")
     return "; ".join(told)
 
 
