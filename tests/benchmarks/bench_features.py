@@ -55,7 +55,8 @@ def telemetry(case: Case, points: int, first: int) -> SeriesBatch:
 
 def points_per_second(case: Case) -> float:
     """Return points/s with full windows, tick features included."""
-    engine = FeatureEngine(EngineConfig(step_s=case.step_s), ServiceGraph.from_pairs([("service-0", "service-1"), ("service-1", "service-2")]))
+    graph = ServiceGraph.from_pairs([("service-0", "service-1"), ("service-1", "service-2")])
+    engine = FeatureEngine(EngineConfig(step_s=case.step_s), graph)
     warm = case.series * (max(3600, 2 * case.step_s) // case.every_s + 2)
     engine.update(telemetry(case, warm, 0))
     batches = [
