@@ -1,7 +1,7 @@
 """Incidents: what a person is paged for. A state machine with a timeline; every change is a new value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -87,16 +87,6 @@ def may_follow(before: IncidentState, after: IncidentState, incident_id: str) ->
     if after not in NEXT_STATES[before]:
         allowed = ", ".join(sorted(NEXT_STATES[before])) or "nothing: it is closed"
         raise ContractError(f"incident {incident_id}: state={after} cannot follow {before}; possible: {allowed}")
-
-
-def transitioned(incident: Incident, state: IncidentState, event: TimelineEvent) -> Incident:
-    """Return the incident in its next state, with the event on its timeline.
-
-    Raises:
-        ContractError: the state cannot follow.
-    """
-    may_follow(incident.state, state, incident.incident_id)
-    return replace(incident, state=state, updated_at=event.at, timeline=kept_events((*incident.timeline, event)))
 
 
 def worst_since(incident: Incident, at: datetime | None = None) -> datetime:

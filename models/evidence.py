@@ -25,6 +25,8 @@ from models.calibration import sigmoid
 KNOTS: Final = 256
 MOST_EVIDENCE: Final = 40.0
 """Nats; beyond it rows are equally certain."""
+NOUGHT: Final = 1e-290
+"""Scores nearer to 0 count as 0: the slope between two of them would be beyond all numbers."""
 UPPER_SHARE: Final = 0.02
 LEAST_SHARE: Final = 0.1
 """Of the weight, for every member: what labels never showed must still be able to raise the confidence."""
@@ -49,7 +51,7 @@ class EmpiricalTail:
         Raises:
             ModelError: fewer than 20 scores are known.
         """
-        ordered = np.sort(raw[np.isfinite(raw)])
+        ordered = np.sort(np.where(np.abs(raw) < NOUGHT, 0.0, raw)[np.isfinite(raw)])
         if ordered.size < 20:
             raise ModelError(f"{ordered.size} calibration rows have a score; a tail needs 20 or more")
         ranks = np.unique(np.geomspace(1, ordered.size, KNOTS).astype(np.int64))[::-1]

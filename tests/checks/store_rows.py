@@ -1,5 +1,6 @@
 """Alerts, incidents and reports for tests of the incident store; deterministic, small."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from aiops.alert import Alert, Severity
@@ -36,3 +37,8 @@ def report(made: float = 0.0) -> RootCauseReport:
 
 def message(name: str, incident_id: str = "i-1", due: float = 0.0) -> OutboxMessage:
     return OutboxMessage(name, "slack", incident_id, MessageKind.PAGE, f"key-{name}", {"text": "cart is slow"}, at(due))
+
+
+def transitioned(one: Incident, state: IncidentState, event: TimelineEvent) -> Incident:
+    """Return an incident in its next state, as somebody else's word leaves it."""
+    return replace(one, state=state, updated_at=event.at, timeline=(*one.timeline, event))

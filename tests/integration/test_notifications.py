@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from aiops.alert import Severity
 from aiops.correlation.outcome import Page
-from aiops.incident import Incident, IncidentState, TimelineEvent, transitioned
+from aiops.incident import Incident, IncidentState, TimelineEvent
 from aiops.responder_settings import ResponderSettings
 from aiops.root_cause import RootCause, RootCauseReport
 from serving.incident_store.records import MessageState, OutboxMessage, PageRequest
@@ -32,6 +32,7 @@ from serving.notify.escalation import Escalations
 from serving.notify.messages import change_messages, messages_for, update_messages
 from serving.notify.metrics import expose
 from serving.notify.webhook import WebhookChannel
+from tests.checks.store_rows import transitioned
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 URL = "http://aiops.test:3103"

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aiops.errors import ModelError
@@ -29,6 +29,7 @@ def test_evidence_is_how_rare_a_score_is() -> None:
     assert tail(np.array([-5.0]))[0] < 0.01
 
 
+@example([1.0] * 18 + [5e-324, -2e-313], [0.0, 1.0])
 @given(st.lists(st.floats(-1e6, 1e6), min_size=20, max_size=60), st.lists(st.floats(-2e6, 2e6), min_size=2, max_size=20))
 def test_evidence_never_falls_with_the_score(raw: list[float], asked: list[float]) -> None:
     found = EmpiricalTail.fit(np.array(raw))(np.sort(np.array(asked)))

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from aiops.alert import Severity
 from aiops.correlation.outcome import Page
-from aiops.incident import Incident, IncidentState, TimelineEvent, transitioned
+from aiops.incident import Incident, IncidentState, TimelineEvent
 from aiops.root_cause import RootCause, RootCauseReport
 from serving.incident_store.records import MessageKind, OutboxMessage
 from serving.notify.messages import change_messages, escalation_messages, messages_for, update_messages
 from serving.notify.notice import Notice, notice_of_plain
+from tests.checks.store_rows import transitioned
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 URL = "http://aiops.test:3103/"
