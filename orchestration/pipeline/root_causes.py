@@ -80,7 +80,7 @@ def lines_of(report: RootCauseReport) -> Iterator[str]:
         if cause is report.causes[0] or cause.probability >= TOLD_FROM:
             yield from _cause_lines(cause)
     if report.would_decide:
-        yield "What would decide it:"
+        yield "What would make it surer:" if report.decided else "What would decide it:"
         yield from (f"  - {one}" for one in report.would_decide)
 
 

@@ -14,7 +14,7 @@ from aiops.correlation.outcome import Page
 from aiops.incident import Incident, IncidentState, TimelineEvent
 from aiops.root_cause import RootCauseReport
 from serving.incident_store.records import MessageKind, OutboxMessage
-from serving.notify.notice import Notice, cause_of, counted, kept, named, notice_of, plain_notice
+from serving.notify.notice import Notice, cause_of, in_short, kept, notice_of, plain_notice
 
 PAGERDUTY: Final = "pagerduty"
 """Name of the only channel that keeps incidents of its own."""
@@ -25,21 +25,18 @@ def messages_for(
 ) -> tuple[OutboxMessage, ...]:
     """Return the notifications of a page, one a channel, with the first root cause where a report is there already."""
     services = page.services or incident.services
-    word = page.severity.name.lower()
-    headline = f"{word}: {named(services, len(services))}; {counted(page.alert_count)}"
-    if page.again:
-        headline = f"worse than told, now {headline}"
-    if page.waited_s > 0:
-        headline += f" (held back for {page.waited_s / 60:.0f} min)"
     notice = replace(
-        notice_of(incident, MessageKind.PAGE, page.at, headline, base_url),
+        notice_of(incident, MessageKind.PAGE, page.at, "", base_url),
         severity=page.severity,
         services=kept(services),
         service_count=len(services),
         alert_count=page.alert_count,
         cause=cause_of(report),
     )
-    return _addressed(notice, f"page {word}", channels)
+    headline = f"worse than told, now {in_short(notice)}" if page.again else in_short(notice)
+    if page.waited_s > 0:
+        headline += f" (held back for {page.waited_s / 60:.0f} min)"
+    return _addressed(replace(notice, headline=headline), f"page {page.severity.name.lower()}", channels)
 
 
 def change_messages(incident: Incident, channels: Sequence[str], base_url: str) -> tuple[OutboxMessage, ...]:
@@ -80,8 +77,7 @@ def escalation_messages(page: Notice, due_at: datetime, channels: Sequence[str])
 
 def escalation_headline(notice: Notice) -> str:
     """Return the one line of an escalation."""
-    told = f"{notice.severity.name.lower()}: {named(notice.services, notice.service_count)}; {counted(notice.alert_count)}"
-    return f"nobody has acknowledged: {told}"
+    return f"nobody has acknowledged: {in_short(notice)}"
 
 
 def forwarded_messages(notice: Notice, channels: Sequence[str]) -> tuple[OutboxMessage, ...]:

@@ -16,6 +16,7 @@ _SHOWN_SERVICES: Final = 3
 KEPT_SERVICES: Final = 20
 """Services that a notice names; the incident itself has them all."""
 _NAME_CHARACTERS: Final = 200
+_ALERT_CHARACTERS: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Notice:
     """One thing to be told about an incident. `headline` is one line of plain text, nothing in it is escaped.
 
     `at` = when it happened (aware UTC); `services` the first 20, the worst or first first; `service_count` = all of them.
+    `alert` = the name of the worst alert, the first of these.
     """
 
     kind: MessageKind
@@ -46,6 +48,7 @@ class Notice:
     headline: str
     url: str
     cause: Cause | None = None
+    alert: str = ""
 
 
 def plain_notice(notice: Notice) -> dict[str, Any]:
@@ -76,7 +79,22 @@ def notice_of(incident: Incident, kind: MessageKind, at: datetime, headline: str
         incident.alert_count,
         headline,
         f"{base_url.rstrip('/')}/incidents/{incident.incident_id}",
+        alert=_worst(incident),
     )
+
+
+def in_short(notice: Notice) -> str:
+    """Return how bad it is, where, and what: the line that somebody who is woken reads first."""
+    alerts = counted(notice.alert_count)
+    what = f"{alerts}{':' if notice.alert_count == 1 else ', such as'} {notice.alert}" if notice.alert else alerts
+    return f"{notice.severity.name.lower()}: {named(notice.services, notice.service_count)}; {what}"
+
+
+def _worst(incident: Incident) -> str:
+    """Return the name of the worst alert, of equal ones the first; short enough for one line."""
+    worst = min(incident.alerts, key=lambda one: (-one.severity, one.first_seen, one.fingerprint), default=None)
+    name = "" if worst is None else worst.name
+    return name if len(name) <= _ALERT_CHARACTERS else name[: _ALERT_CHARACTERS - 1] + "…"
 
 
 def cause_of(report: RootCauseReport | None) -> Cause | None:

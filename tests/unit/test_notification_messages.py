@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from aiops.alert import Severity
 from aiops.correlation.outcome import Page
-from aiops.incident import Incident, IncidentState, TimelineEvent
+from aiops.incident import AlertEntry, Incident, IncidentState, TimelineEvent
 from aiops.root_cause import RootCause, RootCauseReport
 from serving.incident_store.records import MessageKind, OutboxMessage
-from serving.notify.messages import change_messages, escalation_messages, messages_for, update_messages
+from serving.notify.messages import change_messages, escalation_headline, escalation_messages, messages_for, update_messages
 from serving.notify.notice import Notice, notice_of_plain
 from tests.checks.store_rows import transitioned
 
@@ -53,6 +53,17 @@ def test_a_page_reaches_every_channel_once() -> None:
     assert told.headline == "critical: cart, db, web and 1 more; 12 alerts"
     assert told.url == "http://aiops.test:3103/incidents/inc-1"
     assert told.cause is None
+
+
+def test_a_page_names_the_worst_alert_of_equal_ones_the_first() -> None:
+    found = (("slow disk", Severity.WARNING, 0), ("no answer", Severity.CRITICAL, 2), ("x" * 99, Severity.CRITICAL, 1))
+    entries = [AlertEntry(f"f{at}", "cart", name, how, AT + timedelta(seconds=at), AT) for name, how, at in found]
+    many = notice(messages_for(PAGE, replace(PAGED, alerts=tuple(entries[:2])), CHANNELS, URL)[0])
+    assert many.headline == "critical: cart, db, web and 1 more; 12 alerts, such as no answer"
+    assert escalation_headline(many) == f"nobody has acknowledged: {many.headline}"
+    one = replace(PAGE, services=("cart",), alert_count=1)
+    (long, _) = messages_for(one, replace(PAGED, alerts=tuple(entries)), CHANNELS, URL)
+    assert notice(long).headline == f"critical: cart; 1 alert: {'x' * 79}…"
 
 
 def test_a_page_after_the_analysis_names_its_cause() -> None:
