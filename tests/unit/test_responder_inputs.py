@@ -162,13 +162,18 @@ def test_by_events_the_clock_rests_with_them_and_lets_the_last_ones_settle() -> 
     assert clock.now() == EPOCH
     clock.saw(START)
     ticks[0] = 1.9
+    clock.waits(1)
     assert clock.now() == START
     ticks[0] = 2.0
-    assert START + timedelta(seconds=60) < clock.now() < START + timedelta(seconds=60.1)
-    clock.saw(START - timedelta(hours=1))
-    assert clock.now() > START + timedelta(seconds=60)
+    clock.waits(0)
+    assert clock.now() == START, "nothing waits: a restart moves no time"
+    clock.waits(1)
+    settled = clock.now()
+    assert START + timedelta(seconds=60) < settled < START + timedelta(seconds=60.1)
     clock.saw(START + timedelta(seconds=10))
-    assert clock.now() == START + timedelta(seconds=10)
+    assert clock.now() == settled, "it never goes back"
+    clock.saw(START + timedelta(seconds=90))
+    assert clock.now() == START + timedelta(seconds=90)
 
 
 @pytest.fixture
