@@ -69,6 +69,12 @@ def highlights(result: RunResult) -> list[str]:
         lines.append(f"foreseen: {foreseen.kind} in {foreseen.service}, {foreseen.foreseen_min:.0f} min before users felt it")
     if sudden is not None:
         lines.append(f"detected: {sudden.kind} in {sudden.service}, {sudden.detected_min:.1f} min after it struck")
+    if result.responder.paged:
+        fewer = 1 - result.responder.paged / result.responder.alerts
+        lines.append(f"correlated: {result.responder.alerts:,} alerts became {result.responder.paged} pages ({fewer:.1%} fewer)")
+    if result.responder.judged:
+        first = f"{result.responder.root_first} of {result.responder.judged}"
+        lines.append(f"explained: the true service was named first for {first} labelled incidents (`aiops incidents list`)")
     if result.rows_rejected:
         lines.append(f"rejected: {result.rows_rejected} bad rows, each with its reason (`aiops rejected list`)")
     if result.drift.checked:

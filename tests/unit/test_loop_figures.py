@@ -28,7 +28,7 @@ from orchestration.loop.evaluate import Outputs, find_incidents, predictor_figur
 from orchestration.loop.metrics_page import MetricsPage
 from orchestration.loop.opened import OpenedIncident, RootFigures
 from orchestration.loop.parity import greatest_difference
-from orchestration.loop.report import Figure, write_report
+from orchestration.loop.report import Figure, highlights, write_report
 from orchestration.loop.result import (
     DriftFigures,
     IncidentLine,
@@ -36,6 +36,7 @@ from orchestration.loop.result import (
     ModelLine,
     PredictorFigures,
     RequestFigures,
+    ResponderFigures,
     RunResult,
 )
 from orchestration.loop.scenario import fitted_settings, usual_step_s
@@ -235,6 +236,14 @@ def test_the_report_is_one_file_that_loads_nothing_and_runs_nothing(tmp_path: Pa
     assert re.findall(r'src="([^"]*)', html) == ["data:image/png;base64,cGljdHVyZQ=="]
     assert html.count("&lt;script&gt;alert") >= 7
     assert "10 = 6 + 3 + 1" in html
+
+
+def test_highlights_tell_what_happened_and_nothing_else() -> None:
+    told = replace(RESULT, responder=ResponderFigures(alerts=400, paged=8, false_pages=1, judged=3, root_first=2))
+    lines = highlights(told)
+    assert "correlated: 400 alerts became 8 pages (98.0% fewer)" in lines
+    assert any("first for 2 of 3 labelled incidents" in line for line in lines)
+    assert not any(line.startswith(("correlated", "explained")) for line in highlights(RESULT))
 
 
 def test_the_report_needs_no_predictor_and_no_incident(tmp_path: Path) -> None:
