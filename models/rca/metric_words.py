@@ -22,6 +22,17 @@ _UNITS: Final = {
     "ratio": "ratio",
     "utilization": "ratio",
 }
+_KINDS: Final = {"cpu": "CPU", "conn": "connections", "pool": "connection pool"}
+"""Kinds of evidence that are parts of metrics' names; the others are words."""
+
+
+def kind_words(kind: str) -> str:
+    """Return a kind of evidence in words.
+
+    >>> kind_words("conn"), kind_words("own latency")
+    ('connections', 'own latency')
+    """
+    return _KINDS.get(kind, kind)
 
 
 def words_of(metric: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from aiops.root_cause import CauseEvidence, ChangeEvent, RootCause
 from data_contracts.moments import moment_of_us
 from models.rca.change_evidence import ChangeConfig
-from models.rca.metric_words import amount, words_of
+from models.rca.metric_words import amount, kind_words, words_of
 from models.rca.ranking import Evidence
 from models.rca.weighing import Frame
 
@@ -38,7 +38,7 @@ def _told(frame: Frame, service: str, one: Evidence) -> CauseEvidence:
         worst = np.nanmin if one.seen < one.usual else np.nanmax
         seen, usual = (float(worst(known)) if np.isfinite(known).any() else seen), level
     text = f"{words_of(one.metric)} {amount(one.metric, seen)}, usually {amount(one.metric, usual)}"
-    return CauseEvidence(one.kind, one.metric, seen, usual, one.excess, one.score, moment_of_us(one.since_us), text)
+    return CauseEvidence(kind_words(one.kind), one.metric, seen, usual, one.excess, one.score, moment_of_us(one.since_us), text)
 
 
 def _strongest(frame: Frame, place: int, evidence: tuple[CauseEvidence, ...]) -> str:
@@ -53,7 +53,7 @@ def _strongest(frame: Frame, place: int, evidence: tuple[CauseEvidence, ...]) ->
 
 
 def _before_symptom(frame: Frame, place: int) -> str:
-    """Return how much earlier than the symptom a candidate strayed; "" where that is unknown or the symptom is itself."""
+    """Return how much earlier a candidate strayed than users felt it; "" where that is unknown or the symptom is itself."""
     service, symptom = frame.services[place], frame.symptom
     if not symptom or service == symptom:
         return ""
@@ -62,8 +62,8 @@ def _before_symptom(frame: Frame, place: int) -> str:
         return ""
     gap_s = round((felt - mine).total_seconds())
     if not gap_s:
-        return f", together with {symptom}"
-    return f", {span(abs(gap_s))} {'before' if gap_s > 0 else 'after'} {symptom}"
+        return f", as it was felt at {symptom}"
+    return f", {span(abs(gap_s))} {'before' if gap_s > 0 else 'after'} it was felt at {symptom}"
 
 
 def span(seconds: int) -> str:

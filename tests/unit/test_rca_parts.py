@@ -11,7 +11,7 @@ from aiops.root_cause import ChangeEvent
 from models.rca.aliases import aliases_of
 from models.rca.change_evidence import ChangeConfig, KnownChanges, no_change
 from models.rca.grid import SeriesGrid
-from models.rca.metric_words import amount, words_of
+from models.rca.metric_words import amount, kind_words, words_of
 from models.rca.paths import candidates, covered, ways_to
 from models.rca.posterior import CROWD, CauseFeatures, PosteriorWeights, posterior
 from models.rca.posterior_fit import FitConfig, PosteriorFit, TrainingCase
@@ -101,6 +101,7 @@ def test_a_change_speaks_the_more_the_closer_and_the_rarer_it_is() -> None:
 
 
 def test_amounts_have_units_and_metrics_words() -> None:
+    assert [kind_words(kind) for kind in ("conn", "cpu", "own latency")] == ["connections", "CPU", "own latency"]
     assert amount("latency_p99_ms", 840.2) == "840 ms"
     assert amount("error_rate", 0.0123) == "1.2 %"
     assert amount("queue_depth", float("nan")) == "unknown"
