@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 from aiops.errors import ContractError
@@ -27,6 +27,8 @@ class VerdictDraft:
 def verdict_of(store: IncidentStore, draft: VerdictDraft, at: datetime, by: str, services: Iterable[str]) -> Verdict:
     """Return the verdict, with full ids; the same words at the same time give the same id. `services`: those of the graph.
 
+    Given after all others on its incident: by a microsecond, where time stands still or has gone back.
+
     Raises:
         ContractError: an incident or a service is not known, or the parts do not go together.
     """
@@ -41,10 +43,23 @@ def verdict_of(store: IncidentStore, draft: VerdictDraft, at: datetime, by: str,
     other = store.case(draft.duplicate_of).incident.incident_id if draft.duplicate_of else ""
     if other == incident_id:
         raise ContractError(f"duplicate_of={other!r} is the incident itself; name the one that it repeats")
-    said = (incident_id, str(draft.kind), draft.right_cause, other, ",".join(sorted(draft.unrelated)), by, at.isoformat())
-    verdict_id = f"ver-{hashlib.blake2b(chr(31).join(said).encode(), digest_size=8).hexdigest()}"
     told = (draft.right_cause, other, draft.note, tuple(sorted({*draft.unrelated})))
-    return Verdict(verdict_id, incident_id, draft.kind, at, by, *told)
+    return _at(Verdict("", incident_id, draft.kind, at, by, *told), max(case.verdicts, key=_age, default=None))
+
+
+def _at(given: Verdict, before: Verdict | None) -> Verdict:
+    """Return a verdict with its id, given after the one `before`: the desk's time may stand still, and a correction counts."""
+    if before is not None and before.given_at >= given.given_at:
+        again = replace(given, verdict_id=before.verdict_id, given_at=before.given_at, note=before.note)
+        at = before.given_at + timedelta(microseconds=0 if again == before else 1)
+        given = replace(given, given_at=at)
+    parts = (given.right_cause, given.duplicate_of, ",".join(given.unrelated), given.by, given.given_at.isoformat())
+    said = chr(31).join((given.incident_id, str(given.kind), *parts))
+    return replace(given, verdict_id=f"ver-{hashlib.blake2b(said.encode(), digest_size=8).hexdigest()}")
+
+
+def _age(verdict: Verdict) -> tuple[datetime, str]:
+    return verdict.given_at, verdict.verdict_id
 
 
 def _check_parts(draft: VerdictDraft, incident_id: str) -> None:

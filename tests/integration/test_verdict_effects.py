@@ -71,6 +71,16 @@ def test_labels_reach_the_lake_and_a_correction_takes_them_back(judged: JudgedHo
     assert judged.store.verify_audit().intact
 
 
+def test_a_correction_counts_while_the_desk_s_time_stands_still(judged: JudgedHome) -> None:
+    (incident,) = judged.detect(("web", 0.9), ("cart", 0.8))
+    judged.explain(incident, ("cart", 2.0), ("web", 1.0))
+    for kind, expected in ((TRUE, 1), (FALSE, 0), (TRUE, 1), (FALSE, 0)):
+        given = verdict_of(judged.store, VerdictDraft(incident, kind), judged.now, "test", SERVICES)
+        feedback.apply(judged.store, judged.desk, judged.lake, given)
+        assert judged.lake.read("incidents").num_rows == expected
+        assert given == verdict_of(judged.store, VerdictDraft(incident, kind), judged.now, "test", SERVICES), "a repeat"
+
+
 def test_a_wrong_cause_moves_the_rankings_that_were_foretold(judged: JudgedHome) -> None:
     ids = [judged.detect(("web", 0.9), ("cart", 0.8))[0] for _ in range(2)]
     judged.explain(ids[0], ("web", 1.0), ("cart", 0.5))
