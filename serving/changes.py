@@ -30,9 +30,16 @@ def read_changes(
     return tuple(event for event in changes_of_table(rows) if wanted is None or event.service in wanted)
 
 
-def changes_are_recorded(lake: Lake) -> bool:
-    """Return whether anybody reports changes: only then does it say something that a service had none."""
-    return bool(lake.days("changes"))
+def changes_are_recorded(lake: Lake, at: datetime) -> bool:
+    """Return whether anybody had reported a change by `at`: only then does it say something that a service had none.
+
+    Raises:
+        StateError: a file of the lake is damaged.
+    """
+    first = min(lake.days("changes"), default=None)
+    if first is None or first != at.astimezone(UTC).date():
+        return first is not None and first < at.astimezone(UTC).date()
+    return bool(read_changes(lake, None, None, at))
 
 
 def write_changes(lake: Lake, events: Sequence[ChangeEvent]) -> int:

@@ -32,6 +32,7 @@ LEAST_STEPS: Final = 3
 """Steps that a window has before the first alert, and the minutes before it, however long a step."""
 KEPT: Final = 4
 """Calm times kept with what is usual in them."""
+_MOMENT: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class RootCauseAnalyst:
         inputs = RcaInputs(trouble.at, window, usual.calm, graph, before, trouble.alerted, symptom)
         since = times.window - timedelta(hours=self._config.changes_h)
         changes = read_changes(self._lake, services, since, trouble.at)
-        inputs = replace(inputs, changes=changes, changes_recorded=changes_are_recorded(self._lake))
+        inputs = replace(inputs, changes=changes, changes_recorded=changes_are_recorded(self._lake, trouble.at))
         report = explain(replace(inputs, priors=trouble.priors, ranker=usual.ranker), self._config.report)
         return self._with_delay(report, times.end)
 
@@ -139,7 +140,8 @@ class RootCauseAnalyst:
         del incident  # a report names all that is drawn
         services = tuple(dict.fromkeys(name for cause in report.causes[:1] for name in (cause.service, *cause.path)))
         before = report.window_start - timedelta(seconds=self._config.windows.before_s)
-        grid = self._telemetry.between(before, report.window_end + self._step, services)
+        end = min(report.made_at, report.window_end + self._step - _MOMENT)  # the last step whole, nothing after the analysis
+        grid = self._telemetry.between(before, end, services)
         calm = self._telemetry.calm(shared_end(before), services)
         bounds = usual_bounds(RootCauseRanker.fit(calm, self._graph_at(report.made_at))) if calm.time_us.size else {}
         return evidence_figure(report, grid, bounds)

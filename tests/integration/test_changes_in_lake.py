@@ -28,11 +28,11 @@ def change(minutes: float, service: str = "cart", what: str = "v2") -> ChangeEve
 
 def test_changes_come_back_in_order_and_by_service(home: Path) -> None:
     lake = Lake(home / "lake")
-    assert not changes_are_recorded(lake)
+    assert not changes_are_recorded(lake, NOON)
     assert write_changes(lake, ()) == 0
     told = [change(10), change(0), change(5, "pay"), change(800)]
     assert write_changes(lake, told) == 4
-    assert changes_are_recorded(lake)
+    assert [changes_are_recorded(lake, NOON - timedelta(minutes=one)) for one in (0, 1, 1440)] == [True, False, False]
     assert read_changes(lake, None, None, None) == (told[1], told[2], told[0], told[3])
     assert read_changes(lake, {"cart"}, NOON, NOON + timedelta(hours=1)) == (told[1], told[0])
     assert read_changes(lake, (), None, None) == ()

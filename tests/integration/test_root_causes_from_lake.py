@@ -16,7 +16,7 @@ from aiops.settings import Settings
 from aiops.simulator.config import ScriptedIncident, SimulationConfig
 from aiops.trouble import Trouble, alerted_in, masks_of
 from data_contracts.schemas import LAKE_TELEMETRY
-from serving.changes import write_changes
+from serving.changes import changes_are_recorded, write_changes
 from serving.graph_store import GraphStore
 from serving.incident_telemetry import TelemetryConfig, near, without
 from serving.lake import Lake
@@ -86,6 +86,22 @@ def test_what_came_later_changes_nothing(lake: Lake) -> None:
     assert analyst(lake).answer(early) == told
     assert [one.service for one in told.causes] == [one.service for one in before.causes]
     assert told.window_end == before.window_end == BEGAN + 2 * MINUTE
+
+
+def test_a_first_change_that_came_later_does_not_mean_that_changes_were_recorded(lake: Lake) -> None:
+    before = analyst(lake).answer(trouble())
+    for later in (5 * MINUTE, timedelta(days=1)):
+        write_changes(lake, [ChangeEvent.of(BEGAN + later, "cart", "deployment")])
+        assert analyst(lake).answer(trouble()) == before
+    assert [changes_are_recorded(lake, BEGAN + later * MINUTE) for later in (4, 5, 1440)] == [False, True, True]
+
+
+def test_the_drawing_shows_nothing_from_after_the_analysis(lake: Lake) -> None:
+    early = trouble(BEGAN + 2 * MINUTE)
+    report = analyst(lake).answer(early)
+    drawn = analyst(lake).figure(None, report)
+    lake.write("telemetry", rows(BEGAN + 3 * MINUTE, 60, 9.0, 2), "later")
+    assert analyst(lake).figure(None, report) == drawn
 
 
 def test_a_change_just_before_is_shown(lake: Lake) -> None:
