@@ -1,24 +1,31 @@
-"""What nobody is to hear about: maintenance windows, also recurring ones, and silences by label matchers."""
+"""What nobody is to hear about: maintenance windows, also recurring ones, and silences by label matchers.
 
-import re
+Regular expressions are RE2's, as in Prometheus: no look-around, no back-references, so none takes more than linear time.
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from aiops.alert import Alert
 from aiops.errors import ConfigurationError
 
+MOST_CHARACTERS: Final = 500
+"""Characters of an expression at most."""
 _OPERATORS: Final = ("=", "!=", "=~", "!~")
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A condition on one label: `=`, `!=`, or a whole match of a regular expression, `=~` and `!~`; a missing label is empty.
+    """A condition on one label: `=`, `!=`, or a whole match of an expression (RE2), `=~` and `!~`; a missing label is empty.
 
     Raises:
-        ConfigurationError: the operator is unknown, or the expression cannot be compiled.
+        ConfigurationError: the operator is unknown, or the expression is not RE2's or too long.
     """
 
     label: str
@@ -30,7 +37,7 @@ class Matcher:
         if self.operator not in _OPERATORS:
             raise ConfigurationError(f"matcher {self.label}: operator={self.operator!r} is unknown; use {', '.join(_OPERATORS)}")
         if self.operator.endswith("~"):
-            _pattern(self.value)
+            _check_pattern(self.value)
 
     def matches(self, alert: Alert) -> bool:
         """Return whether the alert fulfils the condition.
@@ -42,7 +49,7 @@ class Matcher:
         (True, False)
         """
         seen = alert.label(self.label)
-        same = _pattern(self.value).fullmatch(seen) is not None if self.operator.endswith("~") else seen == self.value
+        same = _whole_match(self.value, seen) if self.operator.endswith("~") else seen == self.value
         return same != self.operator.startswith("!")
 
 
@@ -117,9 +124,22 @@ def _check(what: str, matchers: Sequence[Matcher], starts_at: datetime, ends_at:
         raise ConfigurationError(f"{what}: ends_at={ends_at} is not after starts_at={starts_at}; give a later end")
 
 
-@lru_cache(maxsize=1024)
-def _pattern(text: str) -> re.Pattern[str]:
+def _check_pattern(text: str) -> None:
+    if len(text) > MOST_CHARACTERS:
+        raise ConfigurationError(f"matcher: an expression of {len(text)} characters; give at most {MOST_CHARACTERS}")
     try:
-        return re.compile(text)
-    except re.error as error:
-        raise ConfigurationError(f"matcher: {text!r} is no regular expression ({error}); mend it or use =") from error
+        _found(text, "")  # by itself: ")(" is none, though brackets around it make one
+        _whole_match(text, "")
+    except ValueError as error:  # Arrow's is one
+        raise ConfigurationError(
+            f"matcher: {text!r} is no regular expression of RE2 ({error}); mend it (no look-around, no back-references) or use ="
+        ) from error
+
+
+@lru_cache(maxsize=16_384)
+def _whole_match(pattern: str, text: str) -> bool:
+    return _found(f"^(?s:{pattern})$", text)
+
+
+def _found(pattern: str, text: str) -> bool:
+    return bool(pc.match_substring_regex(pa.scalar(text, pa.string()), pattern=pattern).as_py())

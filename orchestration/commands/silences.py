@@ -39,7 +39,10 @@ def add_silence(
     by: ActedBy = None,
     as_json: AsJson = False,
 ) -> None:
-    """Silence alerts that fulfil all conditions, e.g. `silence add freeze service=~cart.* --for 2h`."""
+    """Silence alerts that fulfil all conditions, e.g. `silence add freeze service=~cart.* --for 2h`.
+
+    Expressions (=~ and !~) match the whole label and are RE2's, as in Prometheus.
+    """
     from aiops.correlation.suppression import Silence
     from orchestration.incident_work import IncidentWork, somebody
 

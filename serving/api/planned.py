@@ -24,7 +24,7 @@ Rule = TypeVar("Rule", Silence, MaintenanceWindow)
 
 
 class MatcherBody(Sent):
-    """A condition on one label: service, alertname, severity, source or any that alerts carry; ~ = whole regular expression."""
+    """A condition on one label: service, alertname, severity, source or any that alerts carry; ~ = whole match (RE2)."""
 
     label: str = Field(min_length=1, max_length=200, pattern=PLAIN, examples=["service"])
     operator: Literal["=", "!=", "=~", "!~"] = "="

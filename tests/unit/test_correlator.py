@@ -226,6 +226,23 @@ def test_recurring_maintenance() -> None:
     assert not weekly.covers(alert(0, "cart"), after(4000))
 
 
+@pytest.mark.parametrize(
+    ("expression", "service", "fits"),
+    [
+        ("cart|web", "web", True),
+        ("cart|web", "web-db", False),
+        ("cart.", "cart\n", True),
+        ("cart", "cart\n", False),
+        ("(?i)Cart", "CART", True),
+        ("", "", True),
+        ("(a+)+b", "a" * 5000, False),  # years with an engine that goes back
+    ],
+)
+def test_expressions_match_whole_labels(expression: str, service: str, fits: bool) -> None:
+    assert Matcher("service", "=~", expression).matches(alert(0, service)) is fits
+    assert Matcher("service", "!~", expression).matches(alert(0, service)) is not fits
+
+
 def test_suppressed_alerts_are_named_with_their_reason() -> None:
     rules = Suppression(
         (MaintenanceWindow("move", everything("web"), after(0), after(10)),),
@@ -264,6 +281,10 @@ def test_the_end_of_an_alert_is_heard_in_a_silence_too() -> None:
     [
         (lambda: Matcher("a", "~", "b"), "operator"),
         (lambda: Matcher("a", "=~", "("), "no regular expression"),
+        (lambda: Matcher("a", "!~", "b)(c"), "no regular expression"),
+        (lambda: Matcher("a", "=~", "(?!b).*"), "no look-around"),
+        (lambda: Matcher("a", "=~", r"(b)\1"), "no back-references"),
+        (lambda: Matcher("a", "=~", "b" * 501), "at most 500"),
         (lambda: Silence("s", (), START, after(1)), "hide every alert"),
         (lambda: Silence("s", everything("a"), START, START), "not after"),
         (lambda: MaintenanceWindow("m", everything("a"), START, after(60), timedelta(seconds=30)), "shorter than the window"),
