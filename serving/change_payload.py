@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from aiops.errors import ContractError, SourceError
+from aiops.errors import ContractError, SourceError, legible
 from aiops.root_cause import ChangeEvent
 
 _MOST: Final = {"service": 200, "kind": 100, "what": 1000, "source": 200, "change_id": 200}
@@ -48,7 +48,9 @@ def changes_of_file(path: Path, received_at: datetime) -> tuple[ChangeEvent, ...
             return changes_of_json(path.read_bytes(), received_at, path.stem)
         table = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else pyarrow.csv.read_csv(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(f"{path}: cannot be read as {path.suffix or 'CSV'}: {error}; give CSV, Parquet or JSON") from error
+        raise SourceError(
+            f"{path}: cannot be read as {path.suffix or 'CSV'}: {legible(error)}; give CSV, Parquet or JSON"
+        ) from error
     rows = ({name: cell for name, cell in row.items() if cell not in (None, "")} for row in table.to_pylist())
     return tuple(_change(number, row, received_at, path.stem) for number, row in enumerate(rows, 1))
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 import pyarrow as pa
 
-from aiops.errors import ConfigurationError, ContractError, Unavailable
+from aiops.errors import ConfigurationError, ContractError, Unavailable, legible
 from aiops.settings import Settings
 from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
 from serving.scoring_client import ScoringClient
@@ -61,7 +61,9 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         return readers[path.suffix](path)
     except (ValueError, OSError) as error:  # pyarrow's and pandas' parse errors are ValueErrors
-        raise ContractError(f"rows: {path} cannot be read as {path.suffix[1:]}: {error}; give a readable file") from error
+        raise ContractError(
+            f"rows: {path} cannot be read as {path.suffix[1:]}: {legible(error)}; give a readable file"
+        ) from error
 
 
 def _vectors(frame: pd.DataFrame) -> pa.RecordBatch:

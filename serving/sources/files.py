@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from aiops.errors import SourceError
+from aiops.errors import SourceError, legible
 from aiops.types import HistorySplit
 from data_contracts.coerce import SchemaError
 from serving.sources.history_share import TimeSample
@@ -118,7 +118,7 @@ class FileSource:
                 yield read_rows(_with_unreadable(_NO_ROWS, left), self._options.time_unit, before)
         except (OSError, pa.ArrowException, SchemaError) as error:
             kind = self._kind.name
-            raise SourceError(f"{path}: cannot be read as {kind}: {error}; give a readable {kind} file") from error
+            raise SourceError(f"{path}: cannot be read as {kind}: {legible(error)}; give a readable {kind} file") from error
 
 
 _NO_ROWS = pa.table({name: pa.array([], pa.string()) for name in ("timestamp", "service", "metric", "value")})

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from aiops.errors import SourceError
+from aiops.errors import SourceError, legible
 from aiops.span_calls import SPANS, TraceCalls, calls_in
 from data_contracts.schemas import TIMESTAMP
 from serving.sources.options import SpanColumns
@@ -58,7 +58,9 @@ def _table_blocks(path: Path, columns: SpanColumns) -> Iterator[pa.Table]:
         for block in blocks:
             yield _spans(block, columns)
     except (OSError, pa.ArrowException) as error:
-        raise SourceError(f"{path}: cannot be read as {path.suffix or 'CSV'}: {error}; give CSV, Parquet or OTLP") from error
+        raise SourceError(
+            f"{path}: cannot be read as {path.suffix or 'CSV'}: {legible(error)}; give CSV, Parquet or OTLP"
+        ) from error
 
 
 def _csv(path: Path, columns: SpanColumns) -> Iterator[pa.Table]:
@@ -83,7 +85,7 @@ def _wanted(names: list[str], columns: SpanColumns, path: Path) -> list[str]:
     missing = [name for name in needed if name not in names]
     if missing:
         raise SourceError(
-            f"{path}: no column {missing[0]!r}; its columns are {', '.join(names)}. "
+            f"{path}: no column {missing[0]!r}; its columns are {legible(', '.join(names), 1000)}. "
             f"Say which is which, for example --columns trace=TraceID,span=SpanID,parent=ParentID,service=Service"
         )
     return needed + [name for name in (columns.peer, columns.time) if name in names]

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aiops.errors import ConfigurationError, SourceError
+from aiops.errors import ConfigurationError, SourceError, legible
 from data_contracts.coerce import is_text
 from serving.sources.options import SourceOptions
 from serving.sources.rows import Mask
@@ -55,7 +55,7 @@ def layout_of(names: Sequence[str], options: SourceOptions, file: str) -> Layout
     missing = [name for name in needed if name not in names]
     if missing:
         raise SourceError(
-            f"{file}: no column {missing[0]!r}; its columns are {', '.join(names) or '(none)'}. "
+            f"{file}: no column {missing[0]!r}; its columns are {legible(', '.join(names), 1000) or '(none)'}. "
             f"Say which is which, for example --set columns=timestamp=ts,service=svc,metric=name,value=v"
         )
     return Layout(

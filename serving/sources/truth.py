@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from aiops.errors import SourceError
+from aiops.errors import SourceError, legible
 from data_contracts.moments import moment_of_us
 from data_contracts.schemas import CHANGES, EDGES, INCIDENTS, TIMESTAMP
 from serving.change_payload import changes_of_file
@@ -97,7 +97,9 @@ def _read(path: Path, needed: tuple[str, ...]) -> pa.Table:
     try:
         table = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else pyarrow.csv.read_csv(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(f"{path}: cannot be read as {path.suffix or 'CSV'}: {error}; give a CSV or Parquet file") from error
+        raise SourceError(
+            f"{path}: cannot be read as {path.suffix or 'CSV'}: {legible(error)}; give a CSV or Parquet file"
+        ) from error
     missing = [name for name in needed if name not in table.column_names]
     if missing:
         raise SourceError(f"{path}: no column {missing[0]!r}; it needs {', '.join(needed)}")
@@ -122,7 +124,7 @@ def _weights(table: pa.Table, path: Path) -> "pa.Array[Any]":
     try:
         return table["weight"].combine_chunks().cast(pa.float64())
     except pa.ArrowInvalid as error:
-        raise SourceError(f"{path}: weight is no number ({error}); give calls seen, or leave the cell empty") from error
+        raise SourceError(f"{path}: weight is no number ({legible(error)}); give calls seen, or leave the cell empty") from error
 
 
 def _texts(table: pa.Table, name: str, path: Path) -> list[str]:

@@ -118,6 +118,16 @@ def test_refusals_say_how_to_mend_it(words: str, says: str) -> None:
     assert says in str(refused.value)
 
 
+@pytest.mark.parametrize("words", ["graph import --edges", "graph import --traces", "changes import --path"])
+def test_a_file_of_bytes_is_refused_in_words(home: Path, words: str) -> None:
+    file = home / "bytes.csv"
+    file.write_bytes(b"a\n\x00\x1b[2J,\xff,\x07\n" + b"\x01,\x02" * 500)
+    with pytest.raises(AiopsError) as refused:
+        run(*words.split(), str(file))
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 400 + len(str(file))
+
+
 def test_changes_are_imported_once_and_listed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("releases.csv").write_text("at,service,what\n2026-03-01T11:00:00Z,cart,v2\n2150-01-01T00:00:00Z,cart,v3\n")
     for _ in range(2):
