@@ -22,7 +22,7 @@ def verdict(
     unrelated: Annotated[list[str] | None, typer.Option("--unrelated", help="service that was merged in wrongly")] = None,
     note: Annotated[str, typer.Option("--note", help="kept with the verdict")] = "",
     preview: Annotated[bool, typer.Option("--preview", help="only show what it would change")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask; --json never asks, it applies unless --preview")] = False,
     by: ActedBy = None,
     as_json: AsJson = False,
 ) -> None:
