@@ -1,13 +1,17 @@
 """A Prometheus text page read back: counters summed, quantiles estimated from histogram buckets."""
 
 import math
+import time
 from dataclasses import dataclass
 from typing import Final
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from aiops.errors import Unavailable
+
 TIMEOUT_S: Final = 30.0
+AGAIN_S: Final = (0.1, 0.3, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +22,22 @@ class MetricsPage:
 
     @classmethod
     def fetch(cls, url: str) -> "MetricsPage":
-        """Read a page; raises httpx.HTTPError where it does not answer."""
-        return cls.parse(httpx.get(url, timeout=TIMEOUT_S, trust_env=False).raise_for_status().text)
+        """Read a page; one that fails is asked for again.
+
+        A service of several processes cannot tell its metrics while one of them is just creating its file.
+
+        Raises:
+            Unavailable: it fails again and again.
+        """
+        waits = iter(AGAIN_S)
+        while True:
+            try:
+                return cls.parse(httpx.get(url, timeout=TIMEOUT_S, trust_env=False).raise_for_status().text)
+            except httpx.HTTPError as error:
+                wait_s = next(waits, None)
+                if wait_s is None:
+                    raise Unavailable(f"{url} does not tell its metrics ({error}); see the log of that process") from error
+                time.sleep(wait_s)
 
     @classmethod
     def parse(cls, text: str) -> "MetricsPage":

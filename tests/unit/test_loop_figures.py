@@ -2,8 +2,10 @@
 
 import math
 import re
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from aiops.errors import Unavailable
 from aiops.graph import ServiceGraph
 from aiops.root_cause import RootCause, RootCauseReport
 from aiops.settings import (
@@ -24,6 +27,7 @@ from aiops.settings import (
 )
 from data_contracts.schemas import EDGES, INCIDENTS, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
 from orchestration import services
+from orchestration.loop import metrics_page
 from orchestration.loop.evaluate import Outputs, find_incidents, predictor_figures
 from orchestration.loop.metrics_page import MetricsPage
 from orchestration.loop.opened import OpenedIncident, RootFigures
@@ -197,6 +201,30 @@ def test_quantiles_are_linear_within_a_bucket() -> None:
     assert page.quantile_ms("wait_seconds", 0.7, stage="a") == pytest.approx(10.0 + 0.5 * 90.0)
     assert math.isnan(page.quantile_ms("wait_seconds", 0.5, stage="b"))
     assert math.isnan(page.quantile_ms("absent", 0.5))
+
+
+def test_a_page_that_fails_once_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [500, 200]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(answers.pop(0) if answers else 500)
+            self.end_headers()
+            self.wfile.write(PAGE.encode())
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    monkeypatch.setattr(metrics_page, "AGAIN_S", (0.01,))
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/metrics"
+        assert MetricsPage.fetch(url).total("points_total") == 12.0
+        with pytest.raises(Unavailable, match="does not tell its metrics"):
+            MetricsPage.fetch(url)
+        server.shutdown()
+        thread.join()
 
 
 def test_totals_sum_over_the_labels_not_asked_for() -> None:
