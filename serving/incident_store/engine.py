@@ -69,13 +69,13 @@ def writing_engine(engine: Engine) -> Engine:
 
 @contextmanager
 def answering(engine: Engine) -> Iterator[None]:
-    """Turn what the database does not answer into our errors; the address is told without its password.
+    """Turn what the database does not answer into our errors; the address is told without its password and options.
 
     Raises:
         Unavailable: no connection, or another writer did not let go in time.
         StateError: the database is damaged, or not ours.
     """
-    address = engine.url.render_as_string(hide_password=True)
+    address = address_of(engine)
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
@@ -86,6 +86,11 @@ def answering(engine: Engine) -> Iterator[None]:
             raise
         reason = str(error.orig).strip()
         raise StateError(f"incident store {address}: {reason}; check the database, or restore a backup") from error
+
+
+def address_of(engine: Engine) -> str:
+    """Return the address of a database as it may be told: its options may hold a password too."""
+    return engine.url.set(query={}).render_as_string(hide_password=True)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -22,7 +22,7 @@ from aiops.verdict import Verdict
 from data_contracts.moments import moment_of_us
 from serving.incident_store import audit, reading, retention
 from serving.incident_store.codec import plain_of
-from serving.incident_store.engine import BUSY_MS, answering, engine_of, reading_engine, writing_engine
+from serving.incident_store.engine import BUSY_MS, address_of, answering, engine_of, reading_engine, writing_engine
 from serving.incident_store.migrate import migrate
 from serving.incident_store.paging import page_of
 from serving.incident_store.records import (
@@ -217,7 +217,7 @@ class IncidentStore:
     def _my_turn(self) -> Iterator[None]:
         """Be the one writer of this process; not for ever, where those before wait for a database that hangs."""
         if not self._turn.acquire(timeout=BUSY_MS / 1000):
-            address = self._engine.url.render_as_string(hide_password=True)
+            address = address_of(self._engine)
             rule = f"others of this process have waited to write for {BUSY_MS / 1000:g} s"
             raise Unavailable(f"incident store {address} does not answer: {rule}; try again, or check the database")
         try:
