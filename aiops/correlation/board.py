@@ -218,6 +218,11 @@ class Board:
         return new
 
 
+def age(incident: OpenIncident) -> tuple[int, str]:
+    """Return the key that puts the oldest first."""
+    return incident.opened_us, incident.incident_id
+
+
 def _since_us(alert: Alert, at_us: int) -> int:
     """Return since when an alert fires: by its own word where it came late, unless that is too long ago."""
     since_us = microseconds_of(alert.starts_at)

@@ -19,13 +19,15 @@ LEAST_TOGETHER: Final = 5
 LEAST_SHARE: Final = 0.8
 MOST_PAIRS: Final = 4096
 """Pairs without a call, and services near which is kept, at most."""
+MOST_NEAR: Final = 500_000
+"""Distances that are kept at most, some 25 MB: near a hub of a large graph are all of its services."""
 Pair = tuple[str, str]
 Words = tuple[int, int]
 """How often people said that two services belong together, and that they do not."""
 
 
 class Closeness:
-    """Distances between services. Memory: calls of the graph + `MOST_PAIRS`. Not thread-safe."""
+    """Distances between services. Memory: calls of the graph + `MOST_PAIRS` + `MOST_NEAR`. Not thread-safe."""
 
     def __init__(self, graph: ServiceGraph) -> None:
         self._graph = graph
@@ -38,6 +40,7 @@ class Closeness:
         self._told_near: dict[str, set[str]] = {}
         self._told_apart: dict[str, set[str]] = {}
         self._near: dict[tuple[str, float], dict[str, float]] = {}
+        self._near_count = 0
 
     def length(self, one: str, other: str) -> float:
         """Return the length of the call or learned link between two services that are linked."""
@@ -74,10 +77,15 @@ class Closeness:
                     heappush(waiting, (further, other))
         for name in self._told_apart.get(service, ()):
             found.pop(name, None)
-        if len(self._near) >= MOST_PAIRS:
-            self._near.clear()
+        if len(self._near) >= MOST_PAIRS or self._near_count + len(found) > MOST_NEAR:
+            self._forget_near()
         self._near[(service, reach)] = found
+        self._near_count += len(found)
         return found
+
+    def _forget_near(self) -> None:
+        self._near.clear()
+        self._near_count = 0
 
     def called_within(self, service: str, calls: int) -> dict[str, int]:
         """Return services that it calls, directly or not, by number of calls, up to `calls`."""
@@ -97,7 +105,7 @@ class Closeness:
             self._either[pair] = self._either.get(pair, 0) + 1
             if pair[0] in inside and pair[1] in inside:
                 self._both[pair] = self._both.get(pair, 0) + 1
-        self._near.clear()
+        self._forget_near()
 
     def began(self, service: str, others: Iterable[str]) -> None:
         """Count an incident that began at `service` while those of `others`, which the graph holds far away, were young."""
@@ -124,18 +132,18 @@ class Closeness:
                 side = self._told_near if yes > no else self._told_apart
                 side.setdefault(one, set()).add(other)
                 side.setdefault(other, set()).add(one)
-        self._near.clear()
+        self._forget_near()
 
     def regraph(self, graph: ServiceGraph) -> None:
         """Go on with another graph; what was learned stays."""
         self._graph = graph
-        self._near.clear()
+        self._forget_near()
 
     def _link(self, one: str, other: str) -> None:
         if len(self._linked) < MOST_PAIRS:
             self._linked.setdefault(one, set()).add(other)
             self._linked.setdefault(other, set()).add(one)
-            self._near.clear()
+            self._forget_near()
 
     def snapshot(self) -> dict[str, object]:
         """Return what was learned."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from aiops.alert import Alert, alert_of_plain, plain_alert
-from aiops.correlation.board import Board, OpenIncident, of_plain, plain
+from aiops.correlation.board import Board, OpenIncident, age, of_plain, plain
 from aiops.correlation.config import CorrelationConfig
 from aiops.correlation.grouping import Grouping, loose
 from aiops.correlation.outcome import Fate, HeldBack, Outcome, Page
@@ -95,6 +95,8 @@ class Correlator:
     def merge(self, into: str, other: str, at: datetime, by: str) -> Incident:
         """Merge an incident into another by a person's word (a duplicate) and return the one that goes on.
 
+        Mitigated, it opens again with what is open; a page that the other one waits for is its own from now on.
+
         Raises:
             ContractError: one of them is not open, or both are the same.
         """
@@ -102,9 +104,11 @@ class Correlator:
         if home is double:
             raise ContractError(f"incident_id={other!r} cannot be merged into itself; name the one that it repeats")
         home.note(microseconds_of(at), f"{other} is a duplicate", by)
+        if (home.state, double.state) == (IncidentState.MITIGATED, IncidentState.OPEN):
+            home.move(IncidentState.OPEN, microseconds_of(at), f"{other} is not over")
         self._board.merge(home, double, microseconds_of(at))
-        self._touch(home)
-        self._touch(double)
+        self._touch(home, double)
+        self._page(home, self._now_us)
         return home.as_incident()
 
     def _known(self, incident_id: str) -> OpenIncident:
@@ -134,8 +138,7 @@ class Correlator:
 
     def open_incidents(self) -> tuple[Incident, ...]:
         """Return all open incidents, the oldest first."""
-        ordered = sorted(self._board.incidents.values(), key=lambda one: (one.opened_us, one.incident_id))
-        return tuple(incident.as_incident() for incident in ordered)
+        return tuple(one.as_incident() for one in sorted(self._board.incidents.values(), key=age))
 
     def _pass(self, at_us: int) -> None:
         """Let time pass up to a moment: every tick on the way, as far as there is anything to do."""
@@ -165,8 +168,7 @@ class Correlator:
             for group in self._grouping.apart(incident)[1:] if incident is not None else ():
                 assert incident is not None
                 new = self._board.split(incident, group, at_us)
-                self._touch(incident)
-                self._touch(new)
+                self._touch(incident, new)
                 self._page(new, at_us)
         self._loose.clear()
 
@@ -204,7 +206,7 @@ class Correlator:
             home = self._board.open(alert, at_us)
             home.note(at_us, f"{alert.service} {alert.name}: {alert.severity.name.lower()}")
         else:
-            home = min(related, key=lambda one: (one.opened_us, one.incident_id))
+            home = min(related, key=age)
             for other in related:
                 if other is not home:
                     self._board.merge(home, other, at_us)
@@ -246,16 +248,16 @@ class Correlator:
         if not incident.storm:
             self._grouping.closeness.learn(tuple(incident.services))
 
-    def _touch(self, incident: OpenIncident) -> None:
-        self._changed[incident.incident_id] = incident
+    def _touch(self, *incidents: OpenIncident) -> None:
+        self._changed |= {one.incident_id: one for one in incidents}
 
     def held_back(self) -> tuple[HeldBack, ...]:
         """Return what deserves a page and waits for the budget, or for a storm to pass, the worst first."""
         return held_back(self._board.incidents.values())
 
     def _told(self, at_us: int) -> Outcome:
-        changed = sorted(self._changed.values(), key=lambda one: (one.opened_us, one.incident_id))
-        incidents, storm = tuple(one.as_incident() for one in changed), self._storm.figures(at_us)
+        incidents = tuple(one.as_incident() for one in sorted(self._changed.values(), key=age))
+        storm = self._storm.figures(at_us)
         outcome = Outcome(tuple(self._fates), incidents, tuple(self._sent), self.held_back(), storm, self._late)
         self._fates, self._sent, self._changed = [], [], {}
         return outcome

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aiops.alert import Alert, Severity, alert_of_plain, fingerprint_of, plain_alert
+from aiops.correlation import closeness
 from aiops.correlation.config import CorrelationConfig
 from aiops.correlation.correlator import Correlator
 from aiops.correlation.outcome import Outcome
@@ -388,6 +389,34 @@ def test_a_snapshot_of_another_version_or_a_damaged_one_is_refused() -> None:
     del state["pages"]
     with pytest.raises(StateError, match="damaged"):
         Correlator(GRAPH).restore(state)
+
+
+def test_a_page_that_waits_is_not_lost_when_people_merge() -> None:
+    config = CorrelationConfig(pages_per_hour=1, kept_for_critical=0)
+    correlator, outcome = run([alert(0, "web"), alert(10, "bank"), alert(20, "alone", severity=Severity.WARNING)], 40, config)
+    found = {one.anchor: one.incident_id for one in outcome.incidents}
+    assert [one.incident_id for one in outcome.held_back] == [found["bank"]]
+    correlator.merge(found["alone"], found["bank"], after(50), "ann")
+    assert [one.incident_id for one in correlator.advance(after(60)).held_back] == [found["alone"]]
+    correlator.add([alert(second, "alone") for second in range(300, 3600, 300)])
+    pages = correlator.advance(after(3700)).pages
+    assert [(page.incident_id, page.severity) for page in pages] == [(found["alone"], Severity.CRITICAL)]
+
+
+def test_a_mitigated_incident_opens_again_with_what_people_merge_into_it() -> None:
+    correlator, outcome = run([alert(0, "web"), alert(10, "bank"), ended(20, "web")])
+    found = {one.anchor: one for one in outcome.incidents}
+    assert found["web"].state is IncidentState.MITIGATED
+    assert correlator.merge(found["web"].incident_id, found["bank"].incident_id, after(130), "ann").state is IncidentState.OPEN
+
+
+def test_memory_of_distances_is_bounded_near_a_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closeness, "MOST_NEAR", 1000)
+    hub = closeness.Closeness(ServiceGraph.from_pairs([(f"s{number}", "hub") for number in range(99)]))
+    for number in range(50):
+        assert len(hub.near(f"s{number}", 3.0)) == 100
+        assert sum(map(len, hub._near.values())) <= 1000
+    assert hub.near("s49", 3.0) is hub.near("s49", 3.0)
 
 
 def test_a_merged_incident_stays_as_it_was_when_it_was_merged() -> None:
