@@ -19,8 +19,8 @@ __all__ = ["ExplainConfig", "RcaInputs", "WindowConfig", "explain"]
 
 @dataclass(frozen=True, slots=True)
 class ExplainConfig:
-    """What a report tells. The first cause is named alone from `least_probability` on, if something of it strayed by
-    `least_excess` spreads; `most_causes` are told with their evidence, others not at all."""
+    """What a report tells. The first cause is named alone from `least_probability` on, if it has an onset and something of it
+    strayed by `least_excess` spreads; `most_causes` are told with their evidence, others not at all."""
 
     least_probability: float = 0.5
     least_excess: float = STRAYED
@@ -41,7 +41,7 @@ def explain(inputs: RcaInputs, config: ExplainConfig | None = None) -> RootCause
     order = np.lexsort((np.arange(len(shares)), -shares))[: chosen.most_causes].tolist()
     odds = log_odds(features, chosen.weights)
     causes = tuple(cause_of(frame, place, (float(shares[place]), float(odds[place])), chosen.changing) for place in order)
-    strayed = max((one.excess for one in causes[0].evidence), default=0.0) if causes else 0.0
+    strayed = max((one.excess for one in causes[0].evidence), default=0.0) if causes and causes[0].onset is not None else 0.0
     decided = strayed >= chosen.least_excess and causes[0].probability >= chosen.least_probability
     times = frame.time_us.tolist()
     return RootCauseReport(

@@ -83,6 +83,16 @@ def test_calm_telemetry_is_undecided_and_says_what_would_help() -> None:
     assert any("no deployment events are known" in one for one in report.would_decide)
 
 
+def test_a_service_without_an_onset_is_not_named_alone_however_probable() -> None:
+    strays = {("catalogue", "cpu_utilization"): (CALM_MIN + 11, 0.02), ("catalogue", "error_rate"): (CALM_MIN + 11, 0.0012)}
+    report = explain(shop_inputs(shop_grid(strays), {"catalogue": 13}))
+    first = report.causes[0]
+    assert first.probability > 0.7
+    assert max(one.excess for one in first.evidence) > ExplainConfig().least_excess
+    assert (first.onset, report.decided) == (None, False)
+    assert report.statement.startswith("Undecided: ")
+
+
 def test_two_that_began_together_want_a_finer_step() -> None:
     both = {(name, "latency_p99_ms"): (CALM_MIN + 12, 500.0) for name in ("cart", "mail")}
     report = explain(shop_inputs(shop_grid(both), {"cart": 13, "mail": 13}), ExplainConfig(least_probability=0.95))
