@@ -53,7 +53,7 @@ def read_edges(path: Path | None) -> pa.Table:
     Optional: valid_to (an empty cell = still called) and weight; the origin of what it says is a table.
 
     Raises:
-        SourceError: the file, a needed column or a cell cannot be read.
+        SourceError: the file, a needed column or a cell cannot be read, or a call ends before it begins.
     """
     if path is None:
         return EDGES.empty_table()
@@ -65,6 +65,7 @@ def read_edges(path: Path | None) -> pa.Table:
     rows["valid_from"] = since
     if "valid_to" in table.column_names:
         rows["valid_to"] = _times(table, "valid_to", path, optional=True)
+        _check_order(since, rows["valid_to"], path)
     if "weight" in table.column_names:
         rows["weight"] = _weights(table, path)
     return edge_table(rows)
@@ -118,6 +119,13 @@ def _times(table: pa.Table, name: str, path: Path, optional: bool = False) -> "p
         cell = table[name][int(unreadable[0])].as_py()
         raise SourceError(f"{path}: {name} {cell!r} in row {int(unreadable[0]) + 1} is no time; write ISO 8601 or epoch seconds")
     return pa.array(at, pa.int64(), mask=empty).cast(TIMESTAMP)
+
+
+def _check_order(since: Any, until: "pa.Array[Any]", path: Path) -> None:
+    backwards = pc.call_function("less_equal", [until, pa.array(since, TIMESTAMP)])
+    row = pc.call_function("index", [backwards], pc.IndexOptions(pa.scalar(True))).as_py()
+    if row >= 0:
+        raise SourceError(f"{path}: valid_to {until[row].as_py():%Y-%m-%dT%H:%M:%SZ} in row {row + 1} is not after valid_from")
 
 
 def _weights(table: pa.Table, path: Path) -> "pa.Array[Any]":
