@@ -3,6 +3,7 @@
 Source: RFC 9110, sections 10.2.3 (Retry-After) and 15 (status codes); RFC 6585 (429).
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -18,6 +19,8 @@ from serving.problem import shown
 TIMEOUT_S: Final = 10.0
 MOST_WAIT_S: Final = 3600.0
 """The longest Retry-After that is honoured."""
+MOST_READ: Final = 4096
+"""Bytes of an answer that are read: its status counts, some words of it are told."""
 
 _WORTH_ANOTHER: Final = frozenset({408, 425, 429})
 
@@ -54,7 +57,10 @@ class Channel(Protocol):
 
 
 class Poster:
-    """Posts JSON to one address. No redirects, no proxies of the environment; waits at most `timeout_s` for each step."""
+    """Posts JSON to one address. No redirects, no proxies of the environment; waits at most `timeout_s` for each step.
+
+    The status decides; of the rest of an answer at most `MOST_READ` bytes are read, for about `timeout_s`.
+    """
 
     def __init__(self, setting: str, url: str, timeout_s: float = TIMEOUT_S) -> None:
         """Check the address.
@@ -64,29 +70,43 @@ class Poster:
         """
         self._url = _checked(setting, url)
         limits = httpx.Limits(max_connections=4, max_keepalive_connections=1, keepalive_expiry=30.0)
+        self._timeout_s = timeout_s
         self._client = httpx.Client(timeout=timeout_s, limits=limits, trust_env=False, follow_redirects=False)
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Attempt:
         """Post a body once."""
         try:
-            answer = self._client.post(self._url, content=body, headers={"content-type": "application/json", **headers})
+            told = {"content-type": "application/json", "accept-encoding": "identity", **headers}
+            with self._client.stream("POST", self._url, content=body, headers=told) as answer:
+                return attempt_of(answer, self._said(answer))
         except httpx.TransportError as error:
             return Attempt(Outcome.RETRY, f"no answer: {type(error).__name__}")
         except httpx.HTTPError as error:  # an answer that cannot be read, for example too many redirects or bad encoding
             return Attempt(Outcome.RETRY, f"no readable answer: {type(error).__name__}")
-        return attempt_of(answer)
+
+    def _said(self, answer: httpx.Response) -> str:
+        """Return the beginning of an answer's body; one that breaks off has come all the same."""
+        said, until = b"", time.monotonic() + self._timeout_s
+        try:
+            for chunk in answer.iter_raw():
+                said += chunk
+                if len(said) >= MOST_READ or time.monotonic() > until:
+                    break
+        except httpx.TransportError:
+            pass
+        return said[:MOST_READ].decode(errors="replace")
 
     def close(self) -> None:
         """Let go of connections."""
         self._client.close()
 
 
-def attempt_of(answer: httpx.Response) -> Attempt:
+def attempt_of(answer: httpx.Response, said: str) -> Attempt:
     """Return what an answer means: 2xx delivered; 408, 425, 429 and 5xx may work later; all others never will."""
     status = answer.status_code
     if answer.is_success:
         return Attempt(Outcome.DELIVERED, f"status {status}")
-    detail = f"status {status}: {shown(answer.text.strip() or answer.reason_phrase)}"
+    detail = f"status {status}: {shown(said.strip() or answer.reason_phrase)}"
     if status in _WORTH_ANOTHER or status >= 500:
         return Attempt(Outcome.RETRY, detail, _asked_wait_s(answer))
     return Attempt(Outcome.REFUSED, detail)

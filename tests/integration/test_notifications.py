@@ -3,11 +3,13 @@
 import hashlib
 import hmac
 import json
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +28,7 @@ from aiops.root_cause import RootCause, RootCauseReport
 from serving.incident_store.records import MessageState, OutboxMessage, PageRequest
 from serving.incident_store.store import IncidentStore
 from serving.notify.channels import channel_names, channels_of, escalation_names
-from serving.notify.delivery import Channel, Poster
+from serving.notify.delivery import Channel, Outcome, Poster
 from serving.notify.dispatcher import DispatchConfig, Dispatcher
 from serving.notify.escalation import Escalations
 from serving.notify.messages import change_messages, messages_for, update_messages
@@ -202,6 +204,34 @@ def test_a_refusal_is_not_repeated_but_recorded(store: IncidentStore, receiver: 
     assert (entry.what, entry.subject, entry.by) == ("notification failed", "inc-1", "notifier")
     assert "status 404" in entry.detail["error"]
     assert receiver.url not in json.dumps(dict(entry.detail))
+
+
+@pytest.mark.parametrize(("chunk", "pause_s"), [(b"x", 0.05), (b"x" * 100_000, 0.0)])
+def test_an_answer_without_end_holds_nobody(chunk: bytes, pause_s: float) -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    sent = 0
+
+    def answer() -> None:
+        nonlocal sent
+        taken, _ = listening.accept()
+        with taken, suppress(OSError):
+            taken.recv(65536)
+            taken.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+            while sent < 50_000_000:
+                taken.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+                sent += len(chunk)
+                time.sleep(pause_s)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    poster = Poster("responder.webhook_url", f"http://127.0.0.1:{listening.getsockname()[1]}", 0.2)
+    began = time.monotonic()
+    assert poster.post(b"{}", {}).outcome is Outcome.DELIVERED
+    assert time.monotonic() - began < 2.0
+    poster.close()
+    thread.join(5.0)
+    listening.close()
+    assert sent < 50_000_000
 
 
 def test_it_gives_up_after_hours_and_says_so(store: IncidentStore, receiver: Receiver) -> None:

@@ -167,7 +167,7 @@ def test_pagerduty_event_in_full() -> None:
     ],
 )
 def test_what_an_answer_means(status: int, headers: dict[str, str], outcome: Outcome, wait_s: float | None) -> None:
-    attempt = attempt_of(httpx.Response(status, headers=headers, text="said"))
+    attempt = attempt_of(httpx.Response(status, headers=headers), "said")
     assert (attempt.outcome, attempt.wait_s) == (outcome, wait_s)
 
 
