@@ -4,6 +4,7 @@ A web page of another site can send requests to an address of this machine, and 
 there (DNS rebinding). So an `Origin` must be the address that was called, and without a key `Host` must be this machine.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
@@ -13,11 +14,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.api.problems import problem_response
+from serving.api.problems import problem_of, problem_response
 from serving.auth import is_loopback
 from serving.problem import Problem, ProblemError, shown
 from serving.request_id import request_id_from
 
+_logger = logging.getLogger(__name__)
 REQUEST_ID: Final = "aiops.request_id"
 STREAMS: Final = frozenset({"/events"})
 """Calls that stay open: they have a limit of their own."""
@@ -28,6 +30,8 @@ _HEADERS: Final = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
+LEFT: Final = 499
+"""Status where the caller left before there was an answer."""
 CSP: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -72,6 +76,11 @@ class ApiGate:
             await self._app(scope, receive, seen.send)
         except ProblemError as error:
             await problem_response(error.problem, request_id)(scope, receive, seen.send)
+        except Exception as error:
+            if seen.status != LEFT:  # the answer has begun
+                raise
+            _logger.exception("%s %s failed, request id %s", scope["method"], scope["path"], request_id)
+            await problem_response(problem_of(error, scope["method"], scope["path"]), request_id)(scope, receive, seen.send)
         finally:
             self._busy -= counts
             self._count(scope, seen.status, time.perf_counter() - started)
@@ -90,8 +99,7 @@ class Seen:
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
         self._request_id = request_id
-        self.status = 499
-        """499 = the caller left before there was an answer."""
+        self.status = LEFT
 
     async def send(self, message: Message) -> None:
         """Pass one message on."""

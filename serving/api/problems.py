@@ -23,12 +23,11 @@ def problem_response(problem: Problem, request_id: str) -> Response:
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Answer every exception with a problem."""
+    """Answer every exception that is known with a problem; the gate answers the others."""
     app.add_exception_handler(ProblemError, _answered)
     app.add_exception_handler(RequestValidationError, _answered)
     app.add_exception_handler(HTTPException, _answered)
     app.add_exception_handler(AiopsError, _answered)
-    app.add_exception_handler(Exception, _answered)
 
 
 async def _answered(request: Request, error: Exception) -> Response:

@@ -1,6 +1,5 @@
 """The API in a thread of its own: bound before it starts, stopped with all its streams."""
 
-import logging
 import socket
 import threading
 import time
@@ -12,7 +11,6 @@ from fastapi import FastAPI
 from aiops.errors import ConfigurationError, Unavailable
 from serving.api.live import EventFeed
 
-_logger = logging.getLogger(__name__)
 _GRACE_S: Final = 5
 _START_S: Final = 20.0
 _BACKLOG: Final = 512

@@ -527,4 +527,7 @@ def test_what_nobody_expected_is_a_500_without_details(api: RunningApi, monkeypa
         raise RuntimeError("secret")
 
     monkeypatch.setattr(type(api.store), "held_back", broken)
-    assert "secret" not in problem(api.client.get("/held-back"), 500)["detail"]
+    answer = api.client.get("/held-back")
+    assert "secret" not in problem(answer, 500)["detail"]
+    assert answer.headers["cache-control"] == "no-store"
+    assert 'aiops_incident_api_requests_total{code="500",method="GET",route="/held-back"}' in api.client.get("/metrics").text
