@@ -173,13 +173,13 @@ class Desk:
                 self._settling = len(state["settling"])
                 self._correlator.restore(state)
                 self._pairs = pair_words(state["closeness"]["told"])
-            self._watchers.forget()
+            self._watchers.forget(storm=state is not None and state["storm"][0] > 0)
             self._open = {incident.incident_id for incident in self._correlator.open_incidents()}
         return self._correlator
 
     def _follow(self, turn: Turn) -> None:
         """Go by the rules in force, and by what people said of pairs of services, whoever wrote them into the store."""
-        turn.correlator.suppress(self._store.suppression())
+        turn.correlator.suppress(turn.writer.suppression())
         pairs = pair_words(turn.writer.noted(PAIRS) or ())
         if pairs != self._pairs:
             turn.correlator.retaught(pairs)

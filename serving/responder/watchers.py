@@ -19,9 +19,13 @@ class Watchers:
         self._storm = False
         self._held: tuple[HeldBack, ...] | None = None
 
-    def forget(self) -> None:
-        """Begin anew, after another process has changed something: they may hear of an incident once more."""
+    def forget(self, storm: bool) -> None:
+        """Begin anew, after another process has changed something: they may hear of an incident once more.
+
+        `storm`: whether there is one, as they were told.
+        """
         self._told.clear()
+        self._storm = storm
         self._held = None
 
     def held_back_changed(self, outcome: Outcome) -> bool:

@@ -241,3 +241,15 @@ def test_live_findings_that_come_late_tell_which_service_was_first(store: Incide
 
 def second_at(moment: datetime) -> int:
     return int((moment - START).total_seconds())
+
+
+def test_a_storm_is_told_once_as_it_begins_and_once_as_it_ends_by_whichever_desk(store: IncidentStore) -> None:
+    rules = RULES.model_copy(update={"clock": "wall", "settle_s": 0.0})
+    burst = [alert(number, 100 + number // 10, f"s{number}") for number in range(40)]
+    Desk(store, rules, GRAPH).take(burst, {}, START + timedelta(seconds=110))
+    for second in (111, 500):
+        desk = Desk(store, rules, GRAPH)
+        with pytest.raises(ZeroDivisionError), desk.turn(START + timedelta(seconds=second)):
+            1 / 0  # noqa: B018
+        desk.tick(START + timedelta(seconds=second))
+    assert [one.data["active"] for one in store.events_after(0, 1000) if one.kind == "storm"] == [True, False]
