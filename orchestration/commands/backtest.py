@@ -12,6 +12,7 @@ from orchestration.console import as_json as to_json
 from orchestration.console import print_facts, print_json, print_table, say, stage
 
 COLUMNS = ("rule", "threshold", "pages", "pages_per_day", "false_pages_per_day", "precision", "recall", "mean_lead_min")
+HEADS = {"pages_per_day": "pages/day", "false_pages_per_day": "false pages/day and service"}
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +53,7 @@ def backtest(
         return
     rules, noisy = facts.pop("rules"), facts.pop("noisiest")
     print_facts(f"Back-test of {detector} on {source}", facts)
-    heads = [name.replace("_per_day", "/day").replace("_", " ") for name in COLUMNS]
+    heads = [HEADS.get(name, name.replace("_", " ")) for name in COLUMNS]
     print_table("On the replay; fitted and tuned on the history", heads, [[rule[name] for name in COLUMNS] for rule in rules])
     columns = ("series", "points", "alarms", "alarms_per_day")
     print_table("Noisiest series", columns, [[one[name] for name in columns] for one in noisy])

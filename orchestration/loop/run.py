@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -97,9 +97,9 @@ class Run:
             self._prepare_history()
         with self._stage("train, judge, promote"):
             self._note_gate(run_training(self._workspace, self._scenario.split.history_end, self._say))
-        with self._stage("start broker, scoring service, consumer, responder"):
-            live = LiveLoop(self._workspace, self._say)
-        with live:
+        with ExitStack() as running:
+            with self._stage("start broker, scoring service, consumer, responder"):
+                live = running.enter_context(LiveLoop(self._workspace, self._say))
             self._make_bands(self._scenario.split.replay_start)
             self._replay(live)
         with self._stage("stream against backfill"):

@@ -11,6 +11,7 @@
     status = "state"                          # one of `resolved` = it is over
     starts_at = "$.sent_at"                   # $. = from the body, not from the alert
     labels = "tags"                           # an object, or a table of label = path
+    severity = "colour"
     severity_words = { yellow = "warning", red = "critical" }
     defaults = { severity = "warning" }
 

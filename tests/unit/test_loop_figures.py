@@ -32,7 +32,7 @@ from orchestration.loop.evaluate import Outputs, find_incidents, predictor_figur
 from orchestration.loop.metrics_page import MetricsPage
 from orchestration.loop.opened import OpenedIncident, RootFigures
 from orchestration.loop.parity import greatest_difference
-from orchestration.loop.report import Figure, highlights, write_report
+from orchestration.loop.report import Figure, highlights, summary_rows, write_report
 from orchestration.loop.result import (
     DriftFigures,
     IncidentLine,
@@ -264,6 +264,11 @@ def test_the_report_is_one_file_that_loads_nothing_and_runs_nothing(tmp_path: Pa
     assert re.findall(r'src="([^"]*)', html) == ["data:image/png;base64,cGljdHVyZQ=="]
     assert html.count("&lt;script&gt;alert") >= 7
     assert "10 = 6 + 3 + 1" in html
+
+
+def test_a_model_version_without_an_alias_is_told_without_brackets() -> None:
+    lines = (ModelLine("forest", "2", "champion"), ModelLine("forest", "1", ""))
+    assert dict(summary_rows(replace(RESULT, models=lines)))["models"] == "forest v2 (champion), forest v1"
 
 
 def test_highlights_tell_what_happened_and_nothing_else() -> None:
