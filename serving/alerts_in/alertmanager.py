@@ -1,7 +1,7 @@
 """Webhooks of Prometheus' Alertmanager, payload version 4, which other systems send too.
 
 Several alerts of ours may be one: labels that only say where (pod, instance) do not count, so restarts repeat an alert.
-Alertmanager's own fingerprint is kept as the label `alertmanager_fingerprint`.
+Alertmanager's own fingerprint and the key of its group are kept as `alertmanager_fingerprint` and `alertmanager_group`.
 
 Source: documentation of Alertmanager, `webhook_config`; notify/webhook and template.Data in its sources.
 """
@@ -48,10 +48,11 @@ def alerts_of(body: bytes, received_at: datetime, service_labels: Sequence[str] 
     items = payload.get("alerts")
     if not isinstance(items, list):
         raise refused("alerts", type(items).__name__, "must be a list of alerts", "send the payload as Alertmanager makes it")
-    return collected(items, lambda item: _alert(item, received_at, service_labels), _count(payload.get("truncatedAlerts")))
+    group = cleaned_labels({"alertmanager_group": payload.get("groupKey")})
+    return collected(items, lambda item: _alert(item, received_at, service_labels, group), _count(payload.get("truncatedAlerts")))
 
 
-def _alert(item: Any, received_at: datetime, service_labels: Sequence[str]) -> Alert:
+def _alert(item: Any, received_at: datetime, service_labels: Sequence[str], group: Mapping[str, str]) -> Alert:
     labels, annotations = _texts(item, "labels"), _texts(item, "annotations")
     state = _STATES.get(str(item.get("status")))
     if state is None:
@@ -72,7 +73,7 @@ def _alert(item: Any, received_at: datetime, service_labels: Sequence[str]) -> A
         moment_of("startsAt", item.get("startsAt")),
         moment_of("endsAt", item.get("endsAt")),
         _value(annotations),
-        _notes(item, annotations),
+        {**_notes(item, annotations), **group},
         until_ended=True,
     )
     return alert_of_told(told, SOURCE, received_at)

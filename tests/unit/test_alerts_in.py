@@ -71,6 +71,9 @@ def test_an_alertmanager_alert_in_full() -> None:
     assert alert.value == 0.25
     assert alert.labels["alertmanager_fingerprint"] == "c6eadffa33fcdf37"
     assert (alert.labels["summary"], alert.labels["pod"]) == ("many errors", "cart-1")
+    assert alert.labels["alertmanager_group"] == "{}:{}"
+    (regrouped,) = received(told(), groupKey="{}:{other}").alerts
+    assert (regrouped.alert_id, regrouped.fingerprint) == (alert.alert_id, alert.fingerprint)
 
 
 def test_a_resolved_alert_ends_and_never_in_the_future() -> None:
