@@ -120,13 +120,13 @@ def _foreseen(at: datetime, service: str, chances: Sequence[float]) -> Alert:
 
 
 def _loud(rows: pa.Table, thresholds: Mapping[Series, float]) -> pa.BooleanArray:
-    """Return where a row is no alarm of a series below its threshold; a word that ends an alert always counts."""
+    """Return where a row is no alarm below its series' threshold; one of unknown score, or that ends an alert, always counts."""
     services: list[Any] = rows["service"].to_pylist()
     metrics: list[Any] = rows["metric"].to_pylist()
     least = np.array([thresholds.get(one, -np.inf) for one in zip(services, metrics, strict=True)], dtype=np.float64)
     scores = _numbers(rows, "score")
     ending = ~np.asarray(rows["anomalous"].to_numpy(zero_copy_only=False), dtype=np.bool_)
-    loud: pa.BooleanArray = pa.array((least == -np.inf) | (scores >= least) | ending)
+    loud: pa.BooleanArray = pa.array(~(scores < least) | ending)
     return loud
 
 

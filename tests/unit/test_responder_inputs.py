@@ -9,6 +9,8 @@ import pytest
 
 from aiops.alert import Severity
 from aiops.errors import Unavailable
+from aiops.feedback.facts import Finding
+from aiops.feedback.lessons import Lessons
 from aiops.graph import ServiceGraph
 from aiops.responder_settings import ResponderSettings
 from data_contracts import schemas
@@ -113,8 +115,10 @@ def test_below_the_threshold_of_its_series_a_detection_counts_but_alerts_nobody(
     rules = AlertRules(thresholds={("cart", "latency_p99_ms"): 0.97})
     rows = detections({}, {"score": 0.98}, {"service": "web"}, {"anomalous": False, "revision": 1}, {"score": None})
     found = alerts_of_detections(rows, rules)
-    assert [one.alert_id for one in found.alerts] == ["d1:0", "d2:0", "d3:1"]
-    assert found.below_threshold == 2
+    assert [one.alert_id for one in found.alerts] == ["d1:0", "d2:0", "d3:1", "d4:0"], "an unknown score is no low one"
+    assert found.below_threshold == 1
+    heard = Lessons(thresholds=rules.thresholds).hears
+    assert [heard(Finding("d", "cart", "latency_p99_ms", score)) for score in (0.95, 0.98, float("nan"))] == [False, True, True]
 
 
 def test_what_is_foreseen_is_a_warning_with_horizon_and_chance() -> None:
