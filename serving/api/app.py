@@ -58,14 +58,15 @@ def create_app(parts: ApiParts) -> FastAPI:
 
 
 def _operations(app: FastAPI, feed: EventFeed, parts: ApiParts) -> tuple[Operation, ...]:
+    desk_clock = parts.desk_clock or parts.clock
     return (
         *IncidentReads(parts.store).operations(),
         *(() if parts.figures is None else EvidenceDrawings(parts.store, parts.figures).operations()),
-        *IncidentActs(parts.store, parts.desk, parts.clock).operations(),
-        *(() if parts.teaching is None else Judging(parts.store, parts.teaching, parts.clock).operations()),
-        *Planned(parts.store, parts.desk, parts.clock).operations(),
+        *IncidentActs(parts.store, parts.desk, desk_clock).operations(),
+        *(() if parts.teaching is None else Judging(parts.store, parts.teaching, desk_clock).operations()),
+        *Planned(parts.store, parts.desk, desk_clock).operations(),
         *(() if parts.graphs is None else GraphReads(parts.graphs).operations()),
-        *(() if parts.changes is None else Changes(parts.changes, parts.clock).operations()),
+        *(() if parts.changes is None else Changes(parts.changes, desk_clock).operations()),
         *AlertIntake(parts.store, parts.alert_sources, parts.clock, parts.registry).operations(),
         *AuditReads(parts.store).operations(),
         *EventWatching(feed).operations(),

@@ -196,7 +196,10 @@ class ApiReadiness:
 
 @dataclass(frozen=True, slots=True)
 class ApiParts:
-    """Everything behind the routes. A part that is None has no routes."""
+    """Everything behind the routes. A part that is None has no routes.
+
+    `clock` = the wall's time, `desk_clock` the desk's, by which people act: in a replay that of the telemetry; None = the wall's.
+    """
 
     store: StorePort
     desk: DeskPort
@@ -210,3 +213,4 @@ class ApiParts:
     changes: ChangeLog | None = None
     teaching: Teaching | None = None
     alert_sources: AlertSources = field(default_factory=AlertSources)
+    desk_clock: Callable[[], datetime] | None = None

@@ -12,6 +12,7 @@ from typing import Final
 
 from aiops.errors import AiopsError, Unavailable
 from aiops.settings import Settings
+from data_contracts.moments import EPOCH
 from serving import streams
 from serving.alerts_in.mapping import read_alert_sources
 from serving.api.app import create_app
@@ -174,6 +175,7 @@ class ResponderProcess:
             changes=LakeChanges(parts.lake),
             alert_sources=read_alert_sources(self._settings.responder.alert_sources),
             teaching=LakeTeaching(parts.store, parts.desk, parts.lake, parts.graphs.graph),
+            desk_clock=lambda: parts.clock.now() if parts.clock.now() > EPOCH else datetime.now(UTC),
         )
         return ApiServer(create_app(api), serving.host, self._settings.responder.port)
 

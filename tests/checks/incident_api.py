@@ -1,7 +1,7 @@
 """The incident API as it is served: a real store and desk behind a real server, in a thread of the test's process."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -61,7 +61,11 @@ def alert_at(service: str, at: datetime, severity: Severity = Severity.CRITICAL,
 
 @contextmanager
 def running(
-    folder: Path, key: str | None = None, limits: ApiLimits | None = None, sources: AlertSources | None = None
+    folder: Path,
+    key: str | None = None,
+    limits: ApiLimits | None = None,
+    sources: AlertSources | None = None,
+    desk_clock: Callable[[], datetime] | None = None,
 ) -> Iterator[RunningApi]:
     """Serve the API over a store in a folder."""
     with IncidentStore.open(f"sqlite:///{folder}/incidents.db") as store:
@@ -80,6 +84,7 @@ def running(
             changes=LakeChanges(lake),
             teaching=LakeTeaching(store, desk, lake, graphs.graph),
             alert_sources=sources or AlertSources(),
+            desk_clock=desk_clock,
             limits=limits or ApiLimits(max_body_bytes=1 << 20, poll_s=0.02, heartbeat_s=0.3),
         )
         server = ApiServer(create_app(parts), "127.0.0.1", 0)

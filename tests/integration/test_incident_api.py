@@ -531,3 +531,14 @@ def test_what_nobody_expected_is_a_500_without_details(api: RunningApi, monkeypa
     assert "secret" not in problem(answer, 500)["detail"]
     assert answer.headers["cache-control"] == "no-store"
     assert 'aiops_incident_api_requests_total{code="500",method="GET",route="/held-back"}' in api.client.get("/metrics").text
+
+
+def test_in_a_replay_people_act_at_the_time_of_the_telemetry(tmp_path: Path) -> None:
+    then = datetime(2025, 1, 2, tzinfo=UTC)
+    with running(tmp_path, desk_clock=lambda: then) as replayed:
+        rule = {"name": "now", "matchers": [{"label": "service", "value": "x"}], "ends_at": "2025-01-02T01:00:00Z"}
+        assert replayed.post("/silences", rule).json()["starts_at"] == "2025-01-02T00:00:00Z"
+        incident = replayed.open_incident("cart")
+        told = replayed.post(f"/incidents/{incident}/verdict", {"kind": "false_alarm"}).json()
+        assert told["verdict"]["given_at"] == "2025-01-02T00:00:00Z"
+        assert replayed.client.get("/audit").json()["items"][0]["at"] == "2025-01-02T00:00:00Z"
