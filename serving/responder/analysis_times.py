@@ -69,7 +69,7 @@ class AnalysisTimes:
         self._closed.pop(incident.incident_id, None)
         case = self._open.get(incident.incident_id)
         if case is not None:
-            case.done_at, case.services = at, frozenset(incident.services)
+            case.done_at, case.services = at, _services_at(incident, at)
 
     def due(self, now: datetime) -> DueAnalysis | None:
         """Return what is to be explained first: open before closed, then the worst, the never explained, the oldest."""
@@ -91,6 +91,13 @@ def _is_due(case: _Case, now: datetime) -> bool:
     if any(done < begin + timedelta(seconds=after) <= now for begin in _begins(incident) for after in AFTER_S):
         return True
     return frozenset(incident.services) != case.services and now - done >= timedelta(seconds=AGAIN_S)
+
+
+def _services_at(incident: Incident, at: datetime) -> frozenset[str]:
+    """Return the services of an incident without those that joined after a time, which an analysis as of then did not know."""
+    early = {entry.service for entry in incident.alerts if entry.first_seen <= at}
+    late = {entry.service for entry in incident.alerts if entry.first_seen > at}
+    return frozenset(incident.services) - (late - early)
 
 
 def _begins(incident: Incident) -> tuple[datetime, datetime]:

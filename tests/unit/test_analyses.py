@@ -115,6 +115,19 @@ def test_a_late_incident_is_explained_once_as_of_the_last_time_a_closed_one_only
     assert len(times) == 0
 
 
+def test_services_that_joined_after_a_late_analysis_s_time_ask_for_another_one() -> None:
+    entries = tuple(
+        AlertEntry(name, name, "Slow", Severity.WARNING, at(second), at(second)) for name, second in (("cart", 0), ("db", 900))
+    )
+    times = AnalysisTimes()
+    times.see([replace(incident(), services=("cart", "db"), alerts=entries)])
+    found = []
+    while (due := times.due(at(1000))) is not None:
+        found.append(due.at)
+        times.done(due.incident, due.at)
+    assert found == [at(300), at(1000)]
+
+
 def test_the_worst_first_then_the_one_never_explained_then_the_oldest() -> None:
     times = AnalysisTimes()
     times.see([incident("inc-1"), incident("inc-2", 10), incident("inc-3", 20, Severity.CRITICAL)])
