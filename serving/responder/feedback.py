@@ -4,7 +4,7 @@ A crash between store and lake loses nothing: `reconcile` writes the labels that
 make a repeat harmless.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ def priors_in_force(store: IncidentStore) -> Mapping[str, float]:
 
 def preview(store: IncidentStore, lake: Lake, verdict: Verdict, now: datetime, days: int = 7) -> VerdictPreview:
     """Return what a verdict would change, and would have changed in the last days; nothing is written."""
-    judged, before, after = _with(store, verdict)
+    judged, before, after = _with(store, verdict, store.verdicts())
     since = now - timedelta(days=days)
     findings = _findings(lake, since, now, _moved(before, after))
     past = Past(since, now, findings, facts_between(store, since, now))
@@ -47,9 +47,16 @@ def preview(store: IncidentStore, lake: Lake, verdict: Verdict, now: datetime, d
 
 
 def apply(store: IncidentStore, desk: Desk, lake: Lake, verdict: Verdict) -> VerdictEffect:
-    """Store a verdict with all that it teaches, then write its labels; a later one on the same incident takes its place."""
+    """Store a verdict with all that it teaches, then write its labels; a later one on the same incident takes its place.
+
+    All judged incidents are read before the desk is held up, and again only where another verdict was faster.
+    """
+    given = store.verdicts()
+    judged, before, after = _with(store, verdict, given)
     with desk.turn(verdict.given_at) as turn:
-        judged, before, after = _with(store, verdict)
+        faster = store.verdicts()
+        if faster != given:
+            judged, before, after = _with(store, verdict, faster)
         effect = effect_of(judged, before, after)
         turn.writer.put_verdict(verdict)
         turn.writer.note(THRESHOLDS, [[*series, least] for series, least in after.thresholds.items()])
@@ -68,9 +75,9 @@ def reconcile(store: IncidentStore, lake: Lake) -> int:
     return write_labels(lake, judged_of(store, newest(store.verdicts())))
 
 
-def _with(store: IncidentStore, verdict: Verdict) -> tuple[Judged, Lessons, Lessons]:
-    """Return the verdict with its incident, the lessons in force, and those with it."""
-    all_newest = newest((*store.verdicts(), verdict))
+def _with(store: IncidentStore, verdict: Verdict, given: Iterable[Verdict]) -> tuple[Judged, Lessons, Lessons]:
+    """Return the verdict with its incident, the lessons in force, and those of all that were given with it."""
+    all_newest = newest((*given, verdict))
     judged = judged_of(store, all_newest)
     own = next(one for one in judged if one.verdict.incident_id == verdict.incident_id)
     return own, lessons_in_force(store), lessons(judged)

@@ -1,19 +1,25 @@
 """A verdict on an incident: what it changes in store, desk and lake, what was foretold of it, and what a crash leaves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from checks.judged_home import METRIC, SERVICES, START, JudgedHome
 
 from aiops.errors import ContractError
 from aiops.feedback.effects import first_cause
-from aiops.verdict import VerdictKind
+from aiops.feedback.facts import Judged
+from aiops.verdict import Verdict, VerdictKind
 from serving.incident_store.records import PageRequest
-from serving.responder import feedback
+from serving.incident_store.store import IncidentStore
+from serving.responder import feedback, incident_facts
+from serving.responder.desk import Desk
 from serving.responder.detections import AlertRules
+from serving.responder.turn import Turn
 from serving.responder.verdict_draft import VerdictDraft, verdict_of
 
 TRUE, FALSE, WRONG, DUPLICATE = VerdictKind.TRUE, VerdictKind.FALSE_ALARM, VerdictKind.WRONG_CAUSE, VerdictKind.DUPLICATE
@@ -199,3 +205,25 @@ def test_the_order_of_verdicts_does_not_matter(tmp_path: Path) -> None:
         found.append((feedback.lessons_in_force(home.store), home.lake.read("incidents").to_pylist()))
         home.store.close()
     assert found[0] == found[1]
+
+
+def test_a_verdict_that_was_faster_counts_and_the_desk_is_not_held_up(
+    judged: JudgedHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,), (other,) = judged.detect(("cart", 0.95)), judged.detect(("alone", 0.95))
+    first, second = judged.verdict(one, VerdictKind.FALSE_ALARM), judged.verdict(other, VerdictKind.FALSE_ALARM)
+    desk_waits: list[bool] = []
+
+    def judged_of(store: IncidentStore, verdicts: Iterable[Verdict]) -> list[Judged]:
+        desk_waits.append(store._turn.locked())
+        return incident_facts.judged_of(store, verdicts)
+
+    class Slower:
+        def turn(self, at: datetime) -> AbstractContextManager[Turn]:
+            feedback.apply(judged.store, judged.desk, judged.lake, second)
+            return judged.desk.turn(at)
+
+    monkeypatch.setattr(feedback, "judged_of", judged_of)
+    feedback.apply(judged.store, cast("Desk", Slower()), judged.lake, first)
+    assert desk_waits == [False, False, True]
+    assert {service for service, _ in feedback.lessons_in_force(judged.store).thresholds} == {"cart", "alone"}
