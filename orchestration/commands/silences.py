@@ -20,6 +20,7 @@ From = Annotated[str | None, typer.Option("--from", help="begin, ISO 8601; defau
 For = Annotated[str | None, typer.Option("--for", help="how long, e.g. 30m, 2h, 7d")]
 To = Annotated[str | None, typer.Option("--to", help="end, ISO 8601, instead of --for")]
 _MATCHER: Final = re.compile(r"([^=!~]+)(=~|!~|!=|=)(.*)", re.DOTALL)
+MOST_NAME: Final = 200
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -49,7 +50,7 @@ def add_silence(
     chosen = tuple(matcher_of(text) for text in matchers)
     with IncidentWork.opened() as work:
         now = work.now()
-        rule = Silence(name, chosen, *_span(now, begin, lasts, end))
+        rule = Silence(_named(name), chosen, *_span(now, begin, lasts, end))
         work.desk.silence(rule, now, somebody(by))
     print_json(rule) if as_json else _print_rules([rule])
 
@@ -90,7 +91,7 @@ def add_window(
     again = None if every is None else duration("--every", every)
     with IncidentWork.opened() as work:
         now = work.now()
-        rule = MaintenanceWindow(name, chosen, *_span(now, begin, lasts, end), again, moment("--until", until))
+        rule = MaintenanceWindow(_named(name), chosen, *_span(now, begin, lasts, end), again, moment("--until", until))
         work.desk.silence(rule, now, somebody(by))
     print_json(_window(rule)) if as_json else _print_rules([rule])
 
@@ -138,6 +139,16 @@ def duration(name: str, text: str) -> timedelta:
     if parts is None or not int(parts[1]):
         raise ConfigurationError(f"{name}: {text!r} is no time span; write for example 90s, 30m, 2h or 7d")
     return timedelta(seconds=int(parts[1]) * _UNITS[parts[2]])
+
+
+def _named(name: str) -> str:
+    from aiops.errors import ConfigurationError
+
+    if not name.strip() or len(name) > MOST_NAME or not name.isprintable():
+        raise ConfigurationError(
+            f"name {name[:MOST_NAME]!r}: give 1 to {MOST_NAME} printable characters, for example deploy-freeze"
+        )
+    return name
 
 
 def _span(now: datetime, begin: str | None, lasts: str | None, end: str | None) -> tuple[datetime, datetime]:
