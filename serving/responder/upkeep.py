@@ -80,3 +80,5 @@ class Upkeep:
             work()
         except AiopsError as error:
             log.warning("upkeep is tried again later: %s", error)
+        except Exception:  # a full disk, for example: whatever it is, the desk goes on
+            log.exception("upkeep failed and is tried again later")

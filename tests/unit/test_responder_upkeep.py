@@ -97,6 +97,20 @@ def test_closed_incidents_are_dropped_when_they_are_old_enough(settings: Setting
     assert store.counts()["incidents"] == 1
 
 
+def test_what_fails_does_not_end_upkeep(
+    settings: Settings, store: IncidentStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = threading.Event()
+
+    def full(*_: object) -> int:
+        stop.set()
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("serving.responder.upkeep.reconcile", full)
+    upkeep_of(settings, store, desk_of(settings, store)).run(stop)
+    assert "no space left" in caplog.text
+
+
 def test_a_port_that_is_taken_stops_the_process_before_it_begins(settings: Settings) -> None:
     with bound("127.0.0.1", 0) as taken:
         taken.listen()
