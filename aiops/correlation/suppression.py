@@ -89,6 +89,10 @@ class MaintenanceWindow:
             raise ConfigurationError(
                 f"maintenance {self.name}: every={self.every} is shorter than the window itself; give a longer period"
             )
+        if self.until is not None and self.until <= self.starts_at:
+            raise ConfigurationError(
+                f"maintenance {self.name}: until={self.until} is not after starts_at={self.starts_at}; give a later time"
+            )
 
     def covers(self, alert: Alert, at: datetime) -> bool:
         """Return whether work on the alert's service is planned at a time."""

@@ -115,6 +115,8 @@ class Planned:
         """Incidents that are open stay; alerts in its time are kept, but not heard."""
         every = None if body.every_s is None else timedelta(seconds=body.every_s)
         now = self._clock()
+        if body.until is not None and body.until <= (body.starts_at or now):
+            raise refused("until", body.until.isoformat(), "must be after starts_at", "give a later time, or none")
         window = _rule(
             lambda starts_at: MaintenanceWindow(body.name, _matchers(body), starts_at, body.ends_at, every, body.until), body, now
         )

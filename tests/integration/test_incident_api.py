@@ -247,6 +247,7 @@ def test_silences_and_maintenance_come_and_go(api: RunningApi) -> None:
     problem(api.post("/silences", rule | {"ends_at": "2020-01-01T00:00:00Z"}), 400, "ends_at")
     problem(api.post("/silences", rule | {"ends_at": "2020-01-01T00:00:00"}), 400, "ends_at")
     problem(api.post("/maintenance", rule | {"every_s": 60}), 400, "every_s")
+    problem(api.post("/maintenance", rule | {"every_s": 86_400, "until": "2000-01-01T00:00:00Z"}), 400, "until")
 
 
 def payload(*services: str) -> dict[str, Any]:

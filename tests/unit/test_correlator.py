@@ -289,6 +289,10 @@ def test_the_end_of_an_alert_is_heard_in_a_silence_too() -> None:
         (lambda: Silence("s", (), START, after(1)), "hide every alert"),
         (lambda: Silence("s", everything("a"), START, START), "not after"),
         (lambda: MaintenanceWindow("m", everything("a"), START, after(60), timedelta(seconds=30)), "shorter than the window"),
+        (
+            lambda: MaintenanceWindow("m", everything("a"), after(9), after(19), timedelta(days=1), after(9)),
+            "until=.* is not after",
+        ),
         (lambda: CorrelationConfig(quiet_s=0), "quiet_s=0"),
         (lambda: CorrelationConfig(reach=5), "reach=5"),
         (lambda: PageLimit(3, 4), "kept_for_critical=4"),
