@@ -32,7 +32,7 @@ from serving.responder.analyses import Analyses, AnalysisParts
 from serving.responder.clock import DeskClock
 from serving.responder.desk import Desk, Step
 from serving.responder.inputs import StreamInputs
-from serving.responder.loop import BROKER, DeskLoop, LoopParts
+from serving.responder.loop import BROKER, DESK, DeskLoop, LoopParts
 from serving.responder.metrics import ResponderMetrics
 from serving.responder.upkeep import Upkeep, UpkeepParts
 from serving.responder.wiring import audience_of, desk_of, keep_terms
@@ -192,6 +192,10 @@ class ResponderProcess:
 
 
 def _readiness(loop: DeskLoop) -> ApiReadiness:
-    """Return how the parts are; without the broker incidents are served and alerts taken in all the same."""
+    """Return how the parts are; without the broker incidents are served and alerts taken in all the same.
+
+    Everybody may ask, so addresses and reasons are in the log only.
+    """
     health = loop.health()
-    return ApiReadiness(all(word == "ok" for part, word in health.items() if part != BROKER), health)
+    told = {part: word if word == "ok" or part == DESK else "no answer; the log says why" for part, word in health.items()}
+    return ApiReadiness(all(word == "ok" for part, word in health.items() if part != BROKER), told)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -17,7 +18,8 @@ from serving.graph_store import GraphStore
 from serving.incident_store.store import IncidentStore
 from serving.lake import Lake
 from serving.responder.desk import Desk
-from serving.responder.process import ResponderProcess
+from serving.responder.loop import DeskLoop
+from serving.responder.process import ResponderProcess, _readiness
 from serving.responder.upkeep import Upkeep, UpkeepParts
 from serving.responder.wiring import desk_of
 
@@ -118,6 +120,20 @@ def test_a_port_that_is_taken_stops_the_process_before_it_begins(settings: Setti
         settings = settings.model_copy(update={"responder": settings.responder.model_copy(update={"port": port})})
         with pytest.raises(ConfigurationError, match=r"responder\.port"):
             ResponderProcess(settings, threading.Event()).run()
+
+
+def test_readiness_tells_no_address() -> None:
+    class Loop:
+        def health(self) -> dict[str, str]:
+            return {
+                "desk": "no step for 40 s",
+                "database": "incident store postgresql://ann@10.1.2.3 does not answer",
+                "broker": "ok",
+            }
+
+    told = _readiness(cast("DeskLoop", Loop()))
+    assert not told.ready
+    assert told.parts == {"desk": "no step for 40 s", "database": "no answer; the log says why", "broker": "ok"}
 
 
 def test_the_first_failure_of_any_part_stops_all_and_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
