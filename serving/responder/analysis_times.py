@@ -11,7 +11,7 @@ AFTER_S: Final = (0.0, 30.0, 120.0, 300.0)
 AGAIN_S: Final = 15.0
 """How soon after an analysis a change of services asks for another one: in a storm they change all the time."""
 LATE_S: Final = 60.0
-"""So long after the last time, an incident that was never explained is explained as of that time, not as of now."""
+"""So long after the last time, what was never explained, an incident or services that joined it, is explained as of then."""
 MOST_CLOSED: Final = 500
 """Incidents that were resolved before they were explained; the oldest go first."""
 
@@ -110,8 +110,10 @@ def _unexplained(case: _Case) -> bool:
 
 
 def _as_of(case: _Case, now: datetime) -> datetime:
-    last = max(_begins(case.incident)) + timedelta(seconds=AFTER_S[-1])
-    return last if _unexplained(case) and now > last + timedelta(seconds=LATE_S) else now
+    joined = [entry.first_seen for entry in case.incident.alerts if entry.service not in case.services]
+    since = max(_begins(case.incident)) if _unexplained(case) else max(joined, default=now)
+    last = since + timedelta(seconds=AFTER_S[-1])
+    return last if now > last + timedelta(seconds=LATE_S) else now
 
 
 def _urgency(case: _Case) -> tuple[int, bool, datetime, str]:

@@ -115,17 +115,18 @@ def test_a_late_incident_is_explained_once_as_of_the_last_time_a_closed_one_only
     assert len(times) == 0
 
 
-def test_services_that_joined_after_a_late_analysis_s_time_ask_for_another_one() -> None:
+@pytest.mark.parametrize(("now", "again"), [(1000, 1000), (90_000, 1200)])
+def test_services_that_joined_after_a_late_analysis_s_time_ask_for_another_one(now: float, again: float) -> None:
     entries = tuple(
         AlertEntry(name, name, "Slow", Severity.WARNING, at(second), at(second)) for name, second in (("cart", 0), ("db", 900))
     )
     times = AnalysisTimes()
     times.see([replace(incident(), services=("cart", "db"), alerts=entries)])
     found = []
-    while (due := times.due(at(1000))) is not None:
+    while (due := times.due(at(now))) is not None:
         found.append(due.at)
         times.done(due.incident, due.at)
-    assert found == [at(300), at(1000)]
+    assert found == [at(300), at(again)]
 
 
 def test_the_worst_first_then_the_one_never_explained_then_the_oldest() -> None:
