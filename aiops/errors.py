@@ -84,7 +84,7 @@ class Unavailable(AiopsError):
 def legible(error: object, most: int = 200) -> str:
     """Return what an error of a library says, fit to be shown: one line, cut, U+FFFD for what is not printable.
 
-    >>> legible(ValueError("bad\x00 cell"))
+    >>> legible(ValueError("bad\\x00 cell"))
     'bad\ufffd cell'
     """
     text = "".join(character if character.isprintable() else "\ufffd" for character in " ".join(str(error).split())[:most])

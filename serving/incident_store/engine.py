@@ -1,5 +1,7 @@
 """One way to reach the database: SQLite (write-ahead log, every commit on disk) or PostgreSQL, by SQLAlchemy URL."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,9 @@ from aiops.errors import ConfigurationError, StateError, Unavailable
 BUSY_MS: Final = 30_000
 """How long a writer waits for another one, both databases."""
 
-_PRAGMAS: Final = (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL")
+_AGAIN_S: Final = 0.02
+_PRIMARY: Final = 0xFF
+"""The bits of SQLite's result codes that tell the kind."""
 
 
 def engine_of(url: str) -> Engine:
@@ -96,9 +100,28 @@ def address_of(engine: Engine) -> str:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver begins no transaction by itself: _begin_sqlite does
     cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    _write_ahead(cursor)
+    cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Give a new database its write-ahead log; SQLite itself does not wait where another process is just doing so.
+
+    Raises:
+        sqlite3.OperationalError: the database stays locked.
+    """
+    until_s = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            if cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+                return
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
+                raise
+        time.sleep(_AGAIN_S)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -70,8 +70,8 @@ def test_a_database_of_a_newer_release_is_refused(store: IncidentStore, url: str
 def test_processes_that_open_and_write_at_once_lose_and_double_nothing(empty_url: str) -> None:
     count = 40
     writers = [process(empty_url, name, count) for name in ("one", "two")]
-    for writer in writers:
-        assert (writer.communicate(timeout=60)[0], writer.returncode) == ("", 0)
+    ended = [(writer.communicate(timeout=60)[0], writer.returncode) for writer in writers]
+    assert ended == [("", 0)] * 2
     with IncidentStore.open(empty_url) as store:
         assert store.noted("count") == 2 * count
         assert {one.alert.alert_id for one in store.alerts(None, ALL).items} == {
