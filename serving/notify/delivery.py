@@ -5,6 +5,7 @@ Source: RFC 9110, sections 10.2.3 (Retry-After) and 15 (status codes); RFC 6585 
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -87,13 +88,11 @@ class Poster:
     def _said(self, answer: httpx.Response) -> str:
         """Return the beginning of an answer's body; one that breaks off has come all the same."""
         said, until = b"", time.monotonic() + self._timeout_s
-        try:
+        with suppress(httpx.TransportError):  # the status has come, and decides
             for chunk in answer.iter_raw():
                 said += chunk
                 if len(said) >= MOST_READ or time.monotonic() > until:
                     break
-        except httpx.TransportError:
-            pass
         return said[:MOST_READ].decode(errors="replace")
 
     def close(self) -> None:
