@@ -47,7 +47,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 # numba does not notice that a kernel in another file has changed: forget all compiled ones when any of the sources has.
-$(KERNELS): $(wildcard aiops/*.py data_contracts/*.py models/*.py models/detectors/*.py) | $(STAMP)
+$(KERNELS): $(shell find aiops data_contracts models -name "*.py") | $(STAMP)
 	@find aiops data_contracts models -name '*.nb[ci]' -delete
 	@touch $(KERNELS)
 
