@@ -23,7 +23,7 @@ from serving.alerts_in.received import (
     moment_of,
     severity_of,
 )
-from serving.problem import refused
+from serving.http.problem import refused
 
 SOURCE: Final = "alertmanager"
 SERVICE_LABELS: Final = ("service", "job", "app", "service_name")

@@ -14,7 +14,7 @@ import orjson
 
 from aiops.alert import VOLATILE_LABELS, Alert, Severity, fingerprint_of
 from data_contracts.moments import microseconds_of
-from serving.problem import ProblemError, refused
+from serving.http.problem import ProblemError, refused
 
 MOST_ALERTS: Final = 20_000
 """Alerts taken from one request; more are counted as truncated."""

@@ -18,8 +18,8 @@ from serving.alerts_in.received import (
     moment_of,
     severity_of,
 )
-from serving.problem import refused
-from serving.signature import check_signature
+from serving.http.problem import refused
+from serving.http.signature import check_signature
 
 
 def signed_at(source: AlertSource, body: bytes, headers: tuple[str | None, str | None], now: datetime) -> datetime:

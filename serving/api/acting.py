@@ -11,13 +11,13 @@ from starlette.responses import Response
 from aiops.errors import ContractError
 from aiops.incident import Incident, IncidentState
 from serving.api.fields import PLAIN, IncidentId, Sent
-from serving.api.guard import By
-from serving.api.operations import Operation, answer
 from serving.api.parts import Actions, CaseReader
-from serving.api.problems import conflict
 from serving.api.reading import case_of
 from serving.api.views import IncidentView, view_of
-from serving.auth import Caller, Role
+from serving.http.auth import Caller, Role
+from serving.http.guard import By
+from serving.http.operations import Operation, answer
+from serving.http.problem import conflict
 
 
 class Note(Sent):

@@ -7,21 +7,21 @@ from fastapi import FastAPI
 
 from serving.api.acting import IncidentActs
 from serving.api.evidence import EvidenceDrawings
-from serving.api.gate import ApiGate, ApiMetrics
 from serving.api.intake import AlertIntake
 from serving.api.judging import Judging
 from serving.api.live import EventFeed
 from serving.api.log_reading import AuditReads
-from serving.api.openapi import description
-from serving.api.operations import Operation, install
 from serving.api.page import OnCallPage
 from serving.api.parts import ApiParts
 from serving.api.planned import Planned
 from serving.api.probes import Probes
-from serving.api.problems import handle_problems
 from serving.api.reading import IncidentReads
 from serving.api.topology import Changes, GraphReads
 from serving.api.watching import EventWatching
+from serving.http.gate import ApiGate, ApiMetrics
+from serving.http.openapi import description
+from serving.http.operations import Operation, install
+from serving.http.refusals import handle_problems
 
 _ABOUT = "Incidents with their causes, for people and programs. Every refusal is application/problem+json (RFC 9457)."
 
@@ -50,6 +50,7 @@ def create_app(parts: ApiParts) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.feed, app.state.auth, app.state.limits = feed, parts.auth, parts.limits
+    app.state.before_stop = feed.close
     handle_problems(app)
     install(app, _operations(app, feed, parts))
     metrics = ApiMetrics(parts.registry, lambda: feed.watchers)

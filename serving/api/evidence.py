@@ -7,11 +7,11 @@ from typing import Final
 from starlette.responses import Response
 
 from serving.api.fields import IncidentId
-from serving.api.operations import Operation
 from serving.api.parts import CaseReader, EvidenceFigures
 from serving.api.reading import case_of
-from serving.auth import Role
-from serving.problem import Problem, ProblemError
+from serving.http.auth import Role
+from serving.http.operations import Operation
+from serving.http.problem import Problem, ProblemError
 
 SVG: Final = "image/svg+xml"
 _KEPT: Final = 32

@@ -17,12 +17,12 @@ from serving.alerts_in import alertmanager, webhook
 from serving.alerts_in.mapping import AlertSource, AlertSources
 from serving.alerts_in.received import Received, RefusedAlert
 from serving.api.fields import Name
-from serving.api.guard import JSON
-from serving.api.operations import Operation, answer
 from serving.api.parts import Writes
-from serving.api.problems import not_found
-from serving.auth import Authenticator, Role, is_local_peer
-from serving.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from serving.http.auth import Authenticator, Role, is_local_peer
+from serving.http.guard import JSON
+from serving.http.operations import Operation, answer
+from serving.http.problem import not_found
+from serving.http.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 AT_ONCE: Final = 8
 """Requests that are read and written at once; more wait, so that a database that hangs leaves threads for those who look."""

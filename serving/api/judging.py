@@ -13,12 +13,12 @@ from aiops.errors import ContractError
 from aiops.feedback.effects import VerdictEffect, VerdictPreview
 from aiops.verdict import Verdict, VerdictKind
 from serving.api.fields import IncidentId, Sent, ShortText
-from serving.api.guard import By
-from serving.api.operations import Operation, answer
 from serving.api.parts import CaseReader, Teaching
 from serving.api.reading import case_of
-from serving.auth import Role
-from serving.problem import refused
+from serving.http.auth import Role
+from serving.http.guard import By
+from serving.http.operations import Operation, answer
+from serving.http.problem import refused
 from serving.responder.verdict_draft import VerdictDraft
 
 Preview = Annotated[bool, Query(description="only say what it would change, now and over the last days", examples=[True])]

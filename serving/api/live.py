@@ -19,8 +19,8 @@ from starlette.concurrency import run_in_threadpool
 
 from aiops.errors import AiopsError
 from serving.api.parts import ApiLimits, WatchedStore
+from serving.http.problem import Problem, ProblemError
 from serving.incident_store.records import StoreEvent
-from serving.problem import Problem, ProblemError
 
 _logger = logging.getLogger(__name__)
 _KEPT: Final = 4096

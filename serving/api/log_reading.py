@@ -3,11 +3,11 @@
 from starlette.responses import Response
 
 from serving.api.fields import Cursor, Limit
-from serving.api.operations import Operation, answer
 from serving.api.parts import AuditReader
 from serving.api.reading import good_cursor
 from serving.api.views import AuditPage, AuditView
-from serving.auth import Role
+from serving.http.auth import Role
+from serving.http.operations import Operation, answer
 from serving.incident_store.records import AuditCheck, PageRequest
 
 

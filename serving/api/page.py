@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from serving.api.operations import Operation
+from serving.http.operations import Operation
 
 _INLINE: Final = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 

@@ -17,7 +17,7 @@ from aiops.incident import Incident, IncidentState
 from aiops.root_cause import ChangeEvent, RootCauseReport
 from aiops.verdict import Verdict
 from serving.alerts_in.mapping import AlertSources
-from serving.auth import Authenticator
+from serving.http.auth import Authenticator
 from serving.incident_store.records import (
     AuditCheck,
     AuditEntry,

@@ -11,12 +11,11 @@ from starlette.responses import Response
 from aiops.correlation.suppression import MaintenanceWindow, Matcher, Silence
 from aiops.errors import ConfigurationError
 from serving.api.fields import PLAIN, Moment, Name, Sent
-from serving.api.guard import By
-from serving.api.operations import Operation, answer
 from serving.api.parts import Silencing, SuppressionStore
-from serving.api.problems import not_found
-from serving.auth import Caller, Role
-from serving.problem import refused
+from serving.http.auth import Caller, Role
+from serving.http.guard import By
+from serving.http.operations import Operation, answer
+from serving.http.problem import not_found, refused
 
 MOST_MATCHERS: Final = 20
 _YEAR_S: Final = 366 * 86_400.0

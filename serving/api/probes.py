@@ -7,9 +7,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from serving.api.operations import Operation, answer
 from serving.api.parts import ApiReadiness
-from serving.auth import Role
+from serving.http.auth import Role
+from serving.http.operations import Operation, answer
 
 _TEXT = "text/plain"
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"

@@ -12,9 +12,7 @@ from aiops.alert import Severity
 from aiops.errors import ContractError
 from aiops.incident import IncidentState
 from serving.api.fields import EXAMPLE, MOST_LISTED, PLAIN, Cursor, IncidentId, Limit, Moment, Sent, ShortText
-from serving.api.operations import Operation, answer
 from serving.api.parts import CaseReader
-from serving.api.problems import not_found
 from serving.api.views import (
     AlertPage,
     HeldBackList,
@@ -29,9 +27,10 @@ from serving.api.views import (
     timeline_of,
     view_of,
 )
-from serving.auth import Role
+from serving.http.auth import Role
+from serving.http.operations import Operation, answer
+from serving.http.problem import not_found, refused
 from serving.incident_store.records import IncidentCase, IncidentFilter, PageRequest
-from serving.problem import refused
 
 
 class Listing(Sent):

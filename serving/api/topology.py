@@ -14,12 +14,12 @@ from aiops.errors import ContractError
 from aiops.graph import ServiceGraph
 from aiops.root_cause import ChangeEvent
 from serving.api.fields import EXAMPLE, MOST_LISTED, Moment, Sent, ShortText
-from serving.api.guard import JSON, By
-from serving.api.operations import Operation, answer
 from serving.api.parts import ChangeLog, GraphReader
-from serving.auth import Role
 from serving.change_payload import changes_of_json
-from serving.problem import refused
+from serving.http.auth import Role
+from serving.http.guard import JSON, By
+from serving.http.operations import Operation, answer
+from serving.http.problem import refused
 
 _RECENT: Final = timedelta(days=7)
 _CHANGE: Final = {"service": "cart", "kind": "deployment", "what": "2.3.1", "at": EXAMPLE}

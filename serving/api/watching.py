@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 
 from serving.api.fields import Sent, ShortText
 from serving.api.live import EventFeed, WantedEvents
-from serving.api.operations import Operation
-from serving.auth import Role
+from serving.http.auth import Role
+from serving.http.operations import Operation
 
 EVENT_STREAM: Final = "text/event-stream"
 _ID: Final = r"^[0-9]{0,18}$"

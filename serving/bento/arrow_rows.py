@@ -26,7 +26,7 @@ from serving.bento.rows import (
     check_service,
     check_times,
 )
-from serving.problem import ProblemError, refused
+from serving.http.problem import ProblemError, refused
 
 ARROW_STREAM: Final = "application/vnd.apache.arrow.stream"
 _MESSAGE_HEADER: Final = 2

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
-from serving.problem import Problem, ProblemError
+from serving.http.problem import Problem, ProblemError
 
 T = TypeVar("T")
 INLINE_BYTES: Final = 512 * 1024

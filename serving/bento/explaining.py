@@ -13,7 +13,7 @@ from models.outlook import spoken
 from serving.bento.model_source import ExplainableModel, ReasoningModel, ServedModel
 from serving.bento.rows import RequestRows
 from serving.bento.scoring import EXPLAIN, SERVED_MODELS, Scoring, members_of, score_matrix
-from serving.problem import refused
+from serving.http.problem import refused
 
 MAX_ROWS: Final = 1_000
 _WORDS_FEATURES: Final = 3

@@ -14,7 +14,7 @@ from serving.bento.explaining import ExplainedRow, Explanation, known_shares, un
 from serving.bento.json_rows import LARGEST
 from serving.bento.rows import FEATURE_INDEX, SEQUENCE_INDEX, RequestRows, check_row_count, check_service, check_times
 from serving.bento.scoring import Answer
-from serving.problem import refused
+from serving.http.problem import refused
 from serving.proto import scoring_pb2 as pb
 
 

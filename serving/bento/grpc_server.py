@@ -17,15 +17,15 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from aiops.errors import ConfigurationError
-from serving.auth import is_loopback
 from serving.bento import explaining
 from serving.bento.call_gate import INLINE_BYTES
 from serving.bento.grpc_rows import explain_response, parse_request, parse_rows, score_response
 from serving.bento.runtime import Runtime
 from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, Endpoint
-from serving.problem import Problem, ProblemError
+from serving.http.auth import is_loopback
+from serving.http.problem import Problem, ProblemError
+from serving.http.request_id import request_id_from
 from serving.proto import scoring_pb2 as pb
-from serving.request_id import request_id_from
 
 SERVICE: Final = "aiops.scoring.v1.Scoring"
 _GRACE_S: Final = 5.0

@@ -27,7 +27,7 @@ from serving.bento.runtime import Runtime
 from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, Endpoint
 from serving.bento.season import MODEL, SEASON, season_arrow, season_json
 from serving.bento.season_rows import parse_season_arrow, parse_season_json
-from serving.problem import PROBLEM_JSON, Problem, ProblemError
+from serving.http.problem import PROBLEM_JSON, Problem, ProblemError
 
 JSON: Final = "application/json"
 REQUEST_ID_KEY: Final = "aiops.request_id"

@@ -8,14 +8,14 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.auth import Role, is_local_peer
 from serving.bento.http_app import REQUEST_ID_KEY, RuntimeHolder, problem_response
 from serving.bento.root_cause import ROOT_CAUSE
 from serving.bento.runtime import Readiness
 from serving.bento.scoring import ENDPOINTS
 from serving.bento.season import SEASON
-from serving.problem import Problem, ProblemError
-from serving.request_id import request_id_from
+from serving.http.auth import Role, is_local_peer
+from serving.http.problem import Problem, ProblemError
+from serving.http.request_id import request_id_from
 
 PROBES: Final = frozenset({"/livez", "/healthz", "/readyz"})
 """Answered without a token: they say nothing but states and versions."""

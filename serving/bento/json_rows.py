@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from data_contracts.schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES, TIMESTAMP
 from serving.bento.rows import MAX_NAME_BYTES, RequestRows, check_row_count, check_service, check_times
-from serving.problem import ProblemError, refused
+from serving.http.problem import ProblemError, refused
 
 _PLACE: Final = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<name>.*)`", re.DOTALL)

@@ -13,7 +13,7 @@ from serving.bento.rows import MAX_NAME_BYTES
 from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, SERVED_MODELS
 from serving.bento.season import SEASON
 from serving.bento.season_rows import MAX_METRIC_BYTES
-from serving.problem import PROBLEM_JSON, TITLES
+from serving.http.problem import PROBLEM_JSON, TITLES
 
 _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": ["number", "null"]}

@@ -20,11 +20,11 @@ from models.rca.explain import ExplainConfig, RcaInputs, WindowConfig, explain
 from models.rca.felt import felt_symptom
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker
-from serving.auth import Role
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.root_cause_request import InlineQuestion, LakeQuestion
 from serving.bento.scoring import Endpoint
-from serving.problem import Problem, ProblemError, refused
+from serving.http.auth import Role
+from serving.http.problem import Problem, ProblemError, refused
 
 MODEL: Final = "root-cause"
 ROOT_CAUSE: Final = Endpoint("/root_cause", MODEL, Role.OPERATOR, looks_up=True)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from data_contracts.moments import microseconds_of, moment_of_us
 from serving.bento.json_rows import refusal
 from serving.bento.season_rows import SeasonRows, parse_season_json
-from serving.problem import refused
+from serving.http.problem import refused
 
 MOST_MINUTES: Final = 24 * 60
 MOST_EDGES: Final = 100_000

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from aiops.types import FloatArray
 from data_contracts.schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES, TIMESTAMP
-from serving.problem import refused
+from serving.http.problem import refused
 
 BoolArray = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]

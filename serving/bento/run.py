@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiops.errors import AiopsError
 from aiops.settings import Settings
-from serving.auth import authenticator
+from serving.http.auth import authenticator
 
 SERVICE = "serving.bento.service:Scorer"
 HEADROOM_S = 2

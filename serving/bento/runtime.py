@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 
 from aiops.ports import BandReader, FeatureReader
 from aiops.settings import ServingSettings
-from serving.auth import Authenticator, authenticator
 from serving.bento.call_gate import CallGate
 from serving.bento.challenger import ChallengerPolicy
 from serving.bento.metrics import ScoringMetrics
@@ -22,6 +21,7 @@ from serving.bento.scoring import SERVED_MODELS, Scoring, ScoringPorts
 from serving.bento.season import Season
 from serving.bento.served_log import ServedLog, TableWriter, process_key
 from serving.bento.shadow import Shadow
+from serving.http.auth import Authenticator, authenticator
 
 _logger = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 from aiops.errors import ContractError, Unavailable
 from aiops.ports import FeatureReader
 from aiops.types import FloatArray
-from serving.auth import Role
 from serving.bento.challenger import ChallengerPolicy
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ModelSlot
@@ -20,7 +19,8 @@ from serving.bento.model_source import CHALLENGER, CHAMPION, ServedModel, Sharin
 from serving.bento.rows import BoolArray, RequestRows, fill_from
 from serving.bento.served_log import ServedLog, ServedRows
 from serving.bento.shadow import Shadow
-from serving.problem import Problem, ProblemError, refused
+from serving.http.auth import Role
+from serving.http.problem import Problem, ProblemError, refused
 
 SERVICE_ENSEMBLE: Final = "service-ensemble"
 INCIDENT_PREDICTOR: Final = "incident-predictor"

@@ -14,11 +14,11 @@ from aiops.errors import ContractError, Unavailable
 from aiops.ports import BandReader
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas import TIMESTAMP
-from serving.auth import Role
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.scoring import Endpoint
 from serving.bento.season_rows import SeasonRows
-from serving.problem import Problem, ProblemError
+from serving.http.auth import Role
+from serving.http.problem import Problem, ProblemError
 
 MODEL: Final = "seasonal-bands"
 SEASON: Final = Endpoint("/season", MODEL, Role.OPERATOR, looks_up=True)

@@ -16,7 +16,7 @@ from data_contracts.schemas import TIMESTAMP
 from serving.bento.arrow_rows import read_batches
 from serving.bento.json_rows import refusal
 from serving.bento.rows import check_name, check_row_count, check_service, check_times
-from serving.problem import refused
+from serving.http.problem import refused
 
 MAX_METRIC_BYTES: Final = 500
 COLUMNS: Final = {"service": pa.string(), "metric": pa.string(), "timestamp": TIMESTAMP, "value": pa.float64()}

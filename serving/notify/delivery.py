@@ -14,8 +14,8 @@ from typing import Final, Protocol
 import httpx
 
 from aiops.errors import ConfigurationError
+from serving.http.problem import shown
 from serving.incident_store.records import OutboxMessage
-from serving.problem import shown
 
 TIMEOUT_S: Final = 10.0
 MOST_WAIT_S: Final = 3600.0

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
+from serving.http.signature import signed_headers
 from serving.incident_store.records import OutboxMessage
 from serving.notify.delivery import Attempt, Poster
 from serving.notify.notice import Notice, notice_of_plain
-from serving.signature import signed_headers
 
 
 def webhook_body(notice: Notice, message_id: str) -> dict[str, Any]:

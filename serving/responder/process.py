@@ -18,10 +18,10 @@ from serving.alerts_in.mapping import read_alert_sources
 from serving.api.app import create_app
 from serving.api.lake_parts import LakeChanges, LakeTeaching
 from serving.api.parts import ApiLimits, ApiParts, ApiReadiness
-from serving.api.server import ApiServer
-from serving.auth import authenticator
 from serving.broker import connect
 from serving.graph_store import GraphStore
+from serving.http.auth import authenticator
+from serving.http.server import ApiServer
 from serving.incident_store.store import IncidentStore
 from serving.lake import Lake
 from serving.notify.channels import channels_of, escalation_names

@@ -18,9 +18,9 @@ from serving.alerts_in.mapping import AlertSources
 from serving.api.app import create_app
 from serving.api.lake_parts import LakeChanges, LakeTeaching
 from serving.api.parts import ApiLimits, ApiParts, ApiReadiness
-from serving.api.server import ApiServer
-from serving.auth import Authenticator
 from serving.graph_store import GraphStore
+from serving.http.auth import Authenticator
+from serving.http.server import ApiServer
 from serving.incident_store.store import IncidentStore
 from serving.lake import Lake
 from serving.responder.desk import Desk

@@ -31,8 +31,8 @@ from serving.api.judging import VerdictAnswer
 from serving.api.parts import ApiLimits
 from serving.api.topology import ChangeList, GraphView
 from serving.api.views import AlertPage, AuditPage, IncidentPage, IncidentView, ReportList, Timeline
+from serving.http.signature import signed_headers
 from serving.incident_store.records import AuditCheck
-from serving.signature import signed_headers
 from tests.checks.incident_api import JSON_TYPE, KEY, RunningApi, bearer, ids, running
 from tests.checks.stream_harness import wait_until
 

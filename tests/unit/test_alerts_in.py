@@ -15,8 +15,8 @@ from aiops.errors import ConfigurationError
 from serving.alerts_in import alertmanager, webhook
 from serving.alerts_in.mapping import AlertSource, AlertSources, read_alert_sources
 from serving.alerts_in.received import MOST_ALERTS, MOST_LABELS, VALUE_CHARACTERS, Received
-from serving.problem import ProblemError
-from serving.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, signed_headers
+from serving.http.problem import ProblemError
+from serving.http.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, signed_headers
 
 NOW = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
 STARTED = "2026-03-01T12:59:52.739266876+01:00"

@@ -210,8 +210,8 @@ def test_feature_services_are_as_described() -> None:
 
 
 def test_roles_are_as_described() -> None:
-    from serving.auth import Role
     from serving.bento.scoring import ENDPOINTS
+    from serving.http.auth import Role
 
     roles = {endpoint.path: endpoint.role for endpoint in ENDPOINTS}
     assert roles == {"/score": Role.OPERATOR, "/predict_incident": Role.OPERATOR, "/explain": Role.VIEWER}

@@ -13,8 +13,8 @@ from aiops.alert import Alert, Severity, fingerprint_of
 from aiops.errors import ConfigurationError
 from aiops.incident import IncidentState
 from aiops.settings import Settings
-from serving.api.server import bound
 from serving.graph_store import GraphStore
+from serving.http.server import bound
 from serving.incident_store.store import IncidentStore
 from serving.lake import Lake
 from serving.responder.desk import Desk

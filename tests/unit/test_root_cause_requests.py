@@ -15,7 +15,7 @@ from serving.bento.metrics import ScoringMetrics
 from serving.bento.openapi import openapi
 from serving.bento.root_cause import MODEL, RootCauses, root_cause_json
 from serving.bento.root_cause_request import InlineQuestion, LakeQuestion, parse_root_cause
-from serving.problem import ProblemError
+from serving.http.problem import ProblemError
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 CALM, BEGAN = 90, START + timedelta(minutes=90)

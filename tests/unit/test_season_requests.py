@@ -18,7 +18,7 @@ from serving.bento.openapi import openapi
 from serving.bento.season import Season, SeasonAnswer, season_arrow, season_json
 from serving.bento.season_rows import COLUMNS, parse_season_arrow, parse_season_json
 from serving.feast_bands import MemoryBands, band_rows
-from serving.problem import ProblemError
+from serving.http.problem import ProblemError
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 LIMIT = 100

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from serving.bento.call_gate import CallGate
-from serving.problem import ProblemError
+from serving.http.problem import ProblemError
 
 
 def test_a_call_beyond_the_limit_is_429_and_the_place_is_free_again_afterwards() -> None:

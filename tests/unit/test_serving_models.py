@@ -24,7 +24,7 @@ from serving.bento.runtime import Adapters, Runtime
 from serving.bento.scoring import INCIDENT_PREDICTOR, PREDICT, SCORE, SERVICE_ENSEMBLE, Answer
 from serving.bento.served_log import PART_ROWS, ServedLog, ServedRows
 from serving.feast_bands import MemoryBands
-from serving.problem import ProblemError
+from serving.http.problem import ProblemError
 from tests.fakes_models import LinearModel, linear, load_linear, online_row, point_alias, write_linear
 
 NAME = SERVICE_ENSEMBLE

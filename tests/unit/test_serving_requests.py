@@ -15,7 +15,7 @@ from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIM
 from serving.bento.arrow_rows import parse_arrow
 from serving.bento.grpc_rows import parse_rows
 from serving.bento.json_rows import parse_json
-from serving.problem import ProblemError
+from serving.http.problem import ProblemError
 from serving.proto import scoring_pb2 as pb
 
 NAME = SERVICE_FEATURES[0]

@@ -28,7 +28,7 @@ from serving.bento.model_slot import ModelSlot
 from serving.bento.model_source import MemoryModels, served_model
 from serving.bento.rows import RequestRows
 from serving.bento.scoring import SCORE, Answer
-from serving.problem import ProblemError
+from serving.http.problem import ProblemError
 from serving.proto import scoring_pb2 as pb
 
 TICK = datetime(2025, 1, 31, 12, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
@@ -11,15 +11,28 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
-from serving.api.parts import ApiLimits
-from serving.auth import Authenticator, Caller, Role, is_local_peer
-from serving.problem import Problem, ProblemError, refused, shown
+from serving.http.auth import Authenticator, Caller, Role, is_local_peer
+from serving.http.problem import Problem, ProblemError, refused, shown
+from serving.http.tenants import FIELD as TENANT_FIELD
+from serving.http.tenants import tenant_of_request
 
 JSON: Final = "application/json"
 ROLE_KEY: Final = "x-aiops-role"
 """Member of an operation's description: the role that it needs; "none" = open to all."""
 _CALLER: Final = "aiops.caller"
 _ROLES: Final = {role.name.lower(): role for role in Role}
+
+
+class BodyLimits(Protocol):
+    """`max_body_bytes` of a request, which must be there within `body_s`."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Return the largest body in bytes."""
+
+    @property
+    def body_s(self) -> float:
+        """Return the seconds within which it must be there."""
 
 
 class GuardedRoute(APIRoute):
@@ -39,7 +52,7 @@ class GuardedRoute(APIRoute):
             _check_query(request, known)
             if request.method == "POST":
                 _check_content(request)
-                limits: ApiLimits = request.app.state.limits
+                limits: BodyLimits = request.app.state.limits
                 request = Request(request.scope, limited(request, limits.max_body_bytes, limits.body_s))
             return await answer(request)
 
@@ -52,7 +65,19 @@ async def caller_of(request: Request) -> Caller:
     return caller
 
 
+async def tenant_of(request: Request) -> str:
+    """Return whose data the request is about.
+
+    Raises:
+        ProblemError: 400 or 403, the header names no tenant, or one that the caller's token is not for.
+    """
+    caller: Caller = request.scope[_CALLER]
+    return tenant_of_request(request.headers.getlist(TENANT_FIELD), caller.tenants)
+
+
 By = Annotated[Caller, Depends(caller_of)]
+OfTenant = Annotated[str, Depends(tenant_of)]
+"""The tenant of a request; only on routes that need a role, for the token says for whom it is."""
 
 
 def limited(request: Request, most: int, seconds: float) -> Receive:

@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from aiops.errors import AiopsError, ConfigurationError, ContractError, Unavailable
-from serving.problem import PROBLEM_JSON, TITLES, Problem, ProblemError, refused, shown
-from serving.request_id import request_id_from
+from serving.http.problem import PROBLEM_JSON, TITLES, Problem, ProblemError, no_such_path, refused, shown, shown_long
+from serving.http.request_id import request_id_from
 
 _logger = logging.getLogger(__name__)
 _PLACES: Final = frozenset({"body", "query", "path", "header"})
@@ -70,29 +70,9 @@ def invalid(errors: Sequence[Mapping[str, Any]]) -> ProblemError:
     return refused(shown(field), value, shown(str(error.get("msg", "breaks the contract"))) + more, "see /docs.json")
 
 
-def not_found(field: str, value: str, fix: str, rule: str = "is not known") -> ProblemError:
-    """Return a 404 that names what is not there."""
-    text = shown(value)
-    detail = f"{field} = {text}: {shown_long(rule)}. {fix[:1].upper()}{fix[1:]}."
-    return ProblemError(Problem(404, "not-found", detail, field, text, shown_long(rule), fix))
-
-
-def conflict(field: str, value: str, rule: str, fix: str) -> ProblemError:
-    """Return a 409: what is asked does not follow from what is."""
-    text = shown(value)
-    return ProblemError(Problem(409, "conflict", f"{field} = {text}: {shown_long(rule)}", field, text, shown_long(rule), fix))
-
-
-def shown_long(text: str) -> str:
-    """Return a message of up to 1,000 characters without control characters."""
-    return "".join(character if character.isprintable() else "�" for character in text[:1000])
-
-
 def _of_router(error: HTTPException, method: str, path: str) -> Problem:
     if error.status_code == 404:
-        return Problem(
-            404, "path", "no such path. The paths are listed at /docs.json.", "path", shown(path), "", "see /docs.json"
-        )
+        return no_such_path(path)
     if error.status_code == 405:
         return Problem(
             405, "method", f"method = {shown(method)}: not for this path.", "method", shown(method), "", "see /docs.json"

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from serving.api.guard import ROLE_KEY
-from serving.problem import PROBLEM_JSON, TITLES
+from serving.http.guard import ROLE_KEY
+from serving.http.problem import PROBLEM_JSON, TITLES
 
 _TEXT: Final = {"type": "string"}
 _METHODS: Final = ("get", "post", "delete")

@@ -3,6 +3,7 @@
 Source: RFC 9457, Problem Details for HTTP APIs.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,11 +39,14 @@ class Problem:
     value: str = ""
     rule: str = ""
     fix: str = ""
+    allow: tuple[str, ...] = ()
+    """Methods that the path takes, for a 405."""
 
     def headers(self, request_id: str) -> dict[str, str]:
         """Return the headers that go with the body; those of the status included."""
         added = {401: {"www-authenticate": "Bearer"}, 429: {"retry-after": "1"}, 503: {"retry-after": "1"}}
-        return {"x-request-id": request_id} | added.get(self.status, {})
+        allow = {"allow": ", ".join(self.allow)} if self.allow else {}
+        return {"x-request-id": request_id} | added.get(self.status, {}) | allow
 
     def to_json(self, request_id: str) -> bytes:
         """Return the `application/problem+json` body; empty members are left out."""
@@ -82,3 +86,33 @@ def refused(field: str, value: object, rule: str, fix: str, kind: str = "invalid
     place = f"{field} = {text}" if text else field
     detail = f"{place}: {rule}. {fix[:1].upper()}{fix[1:]}."
     return ProblemError(Problem(400, kind, detail, field, text, rule, fix))
+
+
+def not_found(field: str, value: str, fix: str, rule: str = "is not known") -> ProblemError:
+    """Return a 404 that names what is not there."""
+    text = shown(value)
+    detail = f"{field} = {text}: {shown_long(rule)}. {fix[:1].upper()}{fix[1:]}."
+    return ProblemError(Problem(404, "not-found", detail, field, text, shown_long(rule), fix))
+
+
+def conflict(field: str, value: str, rule: str, fix: str) -> ProblemError:
+    """Return a 409: what is asked does not follow from what is."""
+    text = shown(value)
+    return ProblemError(Problem(409, "conflict", f"{field} = {text}: {shown_long(rule)}", field, text, shown_long(rule), fix))
+
+
+def no_such_path(path: str) -> Problem:
+    """Return the 404 of a path that the service does not have."""
+    return Problem(404, "path", "no such path. The paths are listed at /docs.json.", "path", shown(path), "", "see /docs.json")
+
+
+def no_such_method(method: str, allowed: Iterable[str]) -> Problem:
+    """Return the 405 of a method that a path does not take; `allowed` goes into the header Allow."""
+    takes, text = tuple(sorted(allowed)), shown(method)
+    rule = f"this path takes {', '.join(takes)} only"
+    return Problem(405, "method", f"method = {text}: {rule}.", "method", text, rule, f"send {' or '.join(takes)}", takes)
+
+
+def shown_long(text: str) -> str:
+    """Return a message of up to 1,000 characters without control characters."""
+    return "".join(character if character.isprintable() else "�" for character in text[:1000])

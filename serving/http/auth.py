@@ -1,4 +1,4 @@
-"""Who may call: JSON Web Tokens with one role; required unless the service listens on loopback without a key."""
+"""Who may call, and for whom: tokens with a role and tenants; required unless only loopback is listened on without a key."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ import jwt
 
 from aiops.errors import ConfigurationError
 from aiops.settings import ServingSettings
-from serving.problem import Problem, ProblemError, shown
+from serving.http.problem import Problem, ProblemError, shown
+from serving.http.tenants import EVERY_TENANT, ONLY_DEFAULT, TenantScope, scope_of_claim
 
 LEEWAY_S: Final = 10
 _HS256_BYTES: Final = 32
@@ -31,13 +32,17 @@ _ROLES: Final = {"viewer": Role.VIEWER, "operator": Role.OPERATOR, "admin": Role
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: `subject` is the token's claim sub ("operator without a name" where it has none), "local" without a token."""
+    """Who calls: `subject` is the token's claim sub ("operator without a name" where it has none), "local" without a token.
+
+    `tenants`: for whom they may act, by the claim tenants.
+    """
 
     subject: str
     role: Role
+    tenants: TenantScope = ONLY_DEFAULT
 
 
-LOCAL: Final = Caller("local", Role.ADMIN)
+LOCAL: Final = Caller("local", Role.ADMIN, EVERY_TENANT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,10 @@ class Authenticator:
         if role < needed:
             detail = f"role = {role.name.lower()}: this call needs {needed.name.lower()} or more."
             raise ProblemError(Problem(403, "forbidden", detail, "role", role.name.lower(), f"at least {needed.name.lower()}"))
-        return Caller(_subject(claims) or f"{role.name.lower()} without a name", role)
+        tenants = scope_of_claim(claims.get("tenants"))
+        if tenants is None:
+            raise _unauthenticated("the claim tenants is not a list of names")
+        return Caller(_subject(claims) or f"{role.name.lower()} without a name", role, tenants)
 
     def _claims(self, authorization: str | None) -> dict[str, Any]:
         scheme, _, token = (authorization or "").strip().partition(" ")

@@ -8,9 +8,9 @@ import msgspec
 from fastapi import FastAPI
 from starlette.responses import JSONResponse, Response
 
-from serving.api.guard import JSON, ROLE_KEY, GuardedRoute
-from serving.auth import Role
-from serving.problem import PROBLEM_JSON, TITLES
+from serving.http.auth import Role
+from serving.http.guard import JSON, ROLE_KEY, GuardedRoute
+from serving.http.problem import PROBLEM_JSON, TITLES
 
 _ENCODER: Final = msgspec.json.Encoder()
 PROBLEM_SCHEMA: Final = {"$ref": "#/components/schemas/Problem"}

@@ -8,7 +8,7 @@ import hmac
 from datetime import UTC, datetime
 from typing import Final
 
-from serving.problem import Problem, ProblemError, shown
+from serving.http.problem import Problem, ProblemError, shown
 
 TIMESTAMP_HEADER: Final = "x-aiops-timestamp"
 SIGNATURE_HEADER: Final = "x-aiops-signature"

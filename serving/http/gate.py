@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.api.problems import problem_of, problem_response
-from serving.auth import is_loopback
-from serving.problem import Problem, ProblemError, shown
-from serving.request_id import request_id_from
+from serving.http.auth import is_loopback
+from serving.http.problem import Problem, ProblemError, shown
+from serving.http.refusals import problem_of, problem_response
+from serving.http.request_id import request_id_from
 
 _logger = logging.getLogger(__name__)
 REQUEST_ID: Final = "aiops.request_id"
