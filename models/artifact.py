@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from aiops.errors import ArtifactError
 from aiops.types import FloatArray, State
-from models.catalog import FittedModel, model_class
+from models.artifacts.catalog import FittedModel, model_class
 
 FORMAT_VERSION: Final = 1
 MANIFEST: Final = "manifest.json"

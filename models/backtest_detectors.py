@@ -1,8 +1,8 @@
 """Detectors that can be back-tested: how each is fitted to the history of a source."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
 import pyarrow as pa
 
@@ -10,7 +10,7 @@ from aiops.errors import ConfigurationError
 from aiops.feature_engine import EngineConfig
 from aiops.ports import Detector
 from aiops.types import SeriesBatch
-from models.catalog import MODELS, model_class
+from models.artifacts.catalog import CATALOG, ModelDescriptor, descriptor_of, model_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,18 @@ def fit_detector(name: str, data: FitData) -> tuple[Detector, float]:
     """
     if name not in names():
         raise ConfigurationError(f"--detector {name}: cannot be back-tested; choose one of {', '.join(names())}")
-    detector = _FITS[name](data)
+    descriptor = descriptor_of(name)
+    detector: Detector = descriptor.part("backtest")(descriptor, data)
     return detector, float(getattr(detector, "thresholds", (0.5,))[0])
 
 
 def names() -> tuple[str, ...]:
     """Return the detectors of points that this version has."""
-    return tuple(name for name in _FITS if name in MODELS)
+    return tuple(name for name, descriptor in CATALOG.items() if descriptor.backtest)
 
 
-def _robust_stream(data: FitData) -> Detector:
+def robust_stream(_: ModelDescriptor, data: FitData) -> Detector:
+    """Return tier 1 with alarm levels of the history."""
     from models.detector_training import train_robust_stream
     from models.training_context import TrainingContext
 
@@ -48,24 +50,14 @@ def _robust_stream(data: FitData) -> Detector:
     return train_robust_stream(history, None, TrainingContext("backtest"), engine).model
 
 
-def _system_deviation(data: FitData) -> Detector:
+def system_deviation(_: ModelDescriptor, data: FitData) -> Detector:
+    """Return the detector of the whole system, fitted to a minute grid of the history."""
     from models.detectors.minute_grid import grid_of
     from models.detectors.system_deviation import SystemDeviation
 
     return SystemDeviation.fit(grid_of([data.history], data.step_s))
 
 
-def _unfitted(name: str) -> Callable[[FitData], Detector]:
-    """Return the fit of a detector that learns while it scores: there is nothing to fit."""
-
-    def fit(data: FitData) -> Detector:
-        return cast("Callable[[], Detector]", model_class(name))()
-
-    return fit
-
-
-_FITS: Final[Mapping[str, Callable[[FitData], Detector]]] = {
-    "robust-stream": _robust_stream,
-    "series-surprise": _unfitted("series-surprise"),
-    "system-deviation": _system_deviation,
-}
+def unfitted(descriptor: ModelDescriptor, _: FitData) -> Detector:
+    """Return a detector that learns while it scores: there is nothing to fit."""
+    return cast("Callable[[], Detector]", model_class(descriptor.name))()

@@ -18,12 +18,11 @@ from models.detectors.sequence_autoencoder import SequenceAutoencoder
 from models.detectors.service_ensemble import Member, RankedModel, ServiceEnsemble
 from models.evaluation import average_precision, brier, reliability, worst_signal
 from models.evidence import Combination, EmpiricalTail, fit_combination, label_free
-from models.figures import reliability_figure, timeline_figure
 from models.page_budget import PageCounter, threshold_for_budget
 from models.performance import detector_metrics
 from models.scorecard import Replay
 from models.service_rows import US_PER_MIN, BoolArray, ServiceRows, rows_of
-from models.training_context import TrainingContext, curve_figures, example_of, run_of, with_figures
+from models.training_context import TrainingContext, example_of, run_of, scored_figures, with_figures
 from models.training_run import Trained
 from models.truth import Truth, judged_normal
 
@@ -203,12 +202,7 @@ def _trained(
     metrics |= _member_metrics(ensemble, replay, evidence[newest])
     numbers = {key: value for key, value in asdict(config).items() if isinstance(value, int | float)}
     run = run_of((parts.rows, context), {**numbers, **notes}, metrics, example_of(ensemble, parts.rows.take(parts.fit)))
-    timeline = timeline_figure(sample, score[newest], replay.truth, threshold)
-    figures = {"score_over_time.svg": timeline, **curve_figures(replay, score[newest])}
-    counted = replay.truth.counted
-    if counted.any():
-        bins = reliability(replay.truth.positive[counted].astype(np.float64), score[newest][counted])
-        figures["reliability.svg"] = reliability_figure(bins)
+    figures = scored_figures(replay, score[newest], threshold)
     return Trained(ensemble, with_figures(run, figures), moment_of_us(parts.holdout_us))
 
 

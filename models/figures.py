@@ -1,4 +1,7 @@
-"""Figures as SVG bytes: precision-recall, reliability, score over time. Same input, same bytes."""
+"""Figures as SVG bytes: precision-recall, reliability, score over time. Same input, same bytes.
+
+Each names the rows that it rests on and how many of them are positive; what cannot be drawn from them says so.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,9 +36,39 @@ class SeriesPanel:
     replay_from_us: int
 
 
-def precision_recall_figure(curve: PrecisionRecall, naive: PrecisionRecall, base_rate: float) -> bytes:
+@dataclass(frozen=True, slots=True)
+class RowsShown:
+    """What a figure rests on: rows, how many of them are positive, of how many incidents."""
+
+    rows: int
+    positive: int
+    incidents: int
+
+    @classmethod
+    def of(cls, truth: Truth) -> "RowsShown":
+        """Return the counts of the rows that are right or false."""
+        return cls(int(truth.counted.sum()), int(truth.positive.sum()), int(truth.starts_us.size))
+
+    def __str__(self) -> str:
+        """Return it in words.
+
+        >>> str(RowsShown(12000, 40, 1))
+        '12,000 rows, 40 positive, 1 incident'
+        """
+        return f"{self.rows:,} rows, {self.positive:,} positive, {self.incidents} incident{'' if self.incidents == 1 else 's'}"
+
+
+def undrawn_figure(title: str, shown: RowsShown) -> bytes:
+    """Return a figure that says why there is none: without a positive row a curve or a share would say nothing."""
+    figure, axes = _blank("", "", f"{title}: cannot be drawn")
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, f"{shown}:\nno labelled incident to draw it from", ha="center", va="center", transform=axes.transAxes)
+    return _svg(figure)
+
+
+def precision_recall_figure(curve: PrecisionRecall, naive: PrecisionRecall, base_rate: float, shown: RowsShown) -> bytes:
     """Return the model's curve beside the naive rule's and the base rate."""
-    figure, axes = _blank("Recall", "Precision", "Precision and recall")
+    figure, axes = _blank("Recall", "Precision", f"Precision and recall: {shown}")
     for name, line in (("model", curve), ("naive rule", naive)):
         step = max(1, line.recall.size // POINTS)
         axes.plot(line.recall[::step], line.precision[::step], drawstyle="steps-post", label=f"{name}, area {line.area:.3f}")
@@ -46,9 +79,9 @@ def precision_recall_figure(curve: PrecisionRecall, naive: PrecisionRecall, base
     return _svg(figure)
 
 
-def reliability_figure(bins: Reliability) -> bytes:
+def reliability_figure(bins: Reliability, shown: RowsShown) -> bytes:
     """Return observed share over predicted probability, with the diagonal of perfect calibration."""
-    figure, axes = _blank("Predicted probability", "Observed share", "Reliability")
+    figure, axes = _blank("Predicted probability", "Observed share", f"Reliability: {shown}")
     axes.plot(bins.predicted, bins.observed, marker="o", label=f"model, error {bins.error:.4f}")
     top = max(float(bins.predicted.max(initial=0.0)), float(bins.observed.max(initial=0.0)), 1e-3)
     axes.plot([0, top], [0, top], linestyle="--", color="grey", label="perfect")
@@ -58,13 +91,16 @@ def reliability_figure(bins: Reliability) -> bytes:
 
 def timeline_figure(rows: ServiceRows, score: FloatArray, truth: Truth, threshold: float) -> bytes:
     """Return the highest score of all services over time, the threshold, and a mark at each incident's start."""
-    figure, axes = _blank("Time (UTC)", "Highest score of all services", "Score over time")
+    figure, axes = _blank("Time (UTC)", "Highest score of all services", f"Score over time: {RowsShown.of(truth)}")
     times, place = np.unique(rows.time_us, return_inverse=True)
     worst = np.zeros(times.size)
     np.maximum.at(worst, place, np.where(np.isfinite(score), score, 0.0))
     width = max(1, -(-times.size // POINTS))
     edges = np.arange(0, times.size, width)
-    axes.plot(times[edges].astype("datetime64[us]"), np.maximum.reduceat(worst, edges) if times.size else worst, label="score")
+    shown_at, highest = times[edges], np.maximum.reduceat(worst, edges) if times.size else worst
+    holes = _holes(shown_at)
+    drawn_at = np.insert(shown_at, holes, shown_at[holes - 1] + 1)
+    axes.plot(drawn_at.astype("datetime64[us]"), np.insert(highest, holes, np.nan), label="score")
     axes.axhline(threshold, linestyle="--", color="grey", label=f"threshold {threshold:.3f}")
     for number, start in enumerate(truth.starts_us):
         label = "incident starts" if number == 0 else None
@@ -72,6 +108,12 @@ def timeline_figure(rows: ServiceRows, score: FloatArray, truth: Truth, threshol
     axes.legend()
     figure.autofmt_xdate()
     return _svg(figure)
+
+
+def _holes(time_us: IntArray) -> IntArray:
+    """Return the places after a pause of ten usual steps or more: rows on both sides, none between, so no line either."""
+    steps = np.diff(time_us)
+    return np.flatnonzero(steps > 10 * np.median(steps)) + 1 if steps.size else np.empty(0, dtype=np.int64)
 
 
 def series_figure(panels: Sequence[SeriesPanel]) -> bytes:

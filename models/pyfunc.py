@@ -9,7 +9,7 @@ import pyarrow as pa
 from aiops.types import SeriesBatch
 from data_contracts.schemas import SERIES
 from models.artifact import load_model
-from models.catalog import FittedModel
+from models.artifacts.catalog import FittedModel
 from models.training_run import TrainingRun
 
 if TYPE_CHECKING:

@@ -3,14 +3,11 @@
 Models are logged as pyfunc with our own loader, so nothing is pickled; every change is in the audit log.
 """
 
-import math
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -19,20 +16,17 @@ from aiops.errors import ModelNotFound
 from aiops.settings import Settings
 from aiops.types import GateDecision, ModelVersion
 from models.artifact import Example, load_artifact, save_model
+from models.artifacts.catalog import FittedModel
+from models.artifacts.mlflow_log import DATA, log_figures, log_model, log_run
 from models.audit import CHALLENGER, CHAMPION, AuditEntry, AuditLog, Change
-from models.catalog import FittedModel
 from models.export import export_artifact, write_aliases
-from models.pyfunc import example_frame
-from models.run_record import dataset_texts, decision_tags, run_tags
-from models.training_run import DatasetFacts, TrainingRun
+from models.run_record import decision_tags, run_tags
+from models.training_run import TrainingRun
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 EXPERIMENT: Final = "aiops"
-LOADER: Final = "models.pyfunc"
-DATA: Final = "artifact"
-"""Our artifact folder inside MLflow's: `data/artifact`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +63,8 @@ class Registry:
                 self._experiment(client), tags=run_tags(run), run_name=f"{name} {change.at:%Y-%m-%d %H:%M}"
             )
             run_id = started.info.run_id
-            _log_run(client, run_id, run)
-            logged = _log_model(client, started.info, (model, run), Path(folder) / DATA)
+            log_run(client, run_id, run)
+            logged = log_model(client, started.info, (model, run), Path(folder) / DATA)
             _ensure_registered(client, name)
             created = client.create_model_version(name, logged.model_uri, run_id, tags=dict(run.tags), model_id=logged.model_id)
             client.set_terminated(run_id)
@@ -127,6 +121,13 @@ class Registry:
             artifact = load_artifact(folder)
             return LoadedModel(artifact.model, found, artifact.example, artifact.digest)
 
+    def find(self, name: str, alias_or_version: str) -> LoadedModel | None:
+        """Load one version as `load` does; None where there is no such model, alias or version. Raises: ArtifactError."""
+        try:
+            return self.load(name, alias_or_version)
+        except ModelNotFound:
+            return None
+
     def export(self, name: str, alias_or_version: str, root: Path | None = None) -> Path:
         """Copy a version to `<root>/<name>/<version>` (whole or not at all), then replace `aliases.json`; return the folder."""
         target = root or self.export_root
@@ -147,6 +148,11 @@ class Registry:
             run_id = self._version(client, name, alias_or_version).run_id
             paths = [entry.path for entry in client.list_artifacts(run_id, "figures")]
             return {Path(path).name: Path(client.download_artifacts(run_id, path, folder)).read_bytes() for path in paths}
+
+    def replace_figures(self, name: str, version: str, figures: Mapping[str, bytes]) -> None:
+        """Let figures (file name to bytes) take the place of those of the same name at a version; raises ModelNotFound."""
+        with self._mlflow() as client:
+            log_figures(client, self._version(client, name, version).run_id, figures)
 
     def audit(self, name: str | None = None) -> tuple[AuditEntry, ...]:
         """Return the audit log of a model, or of all, oldest first."""
@@ -221,56 +227,6 @@ def _set_uri(uri: str) -> None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
     else:
         os.environ["MLFLOW_TRACKING_URI"] = before
-
-
-def _log_run(client: "MlflowClient", run_id: str, run: TrainingRun) -> None:
-    from mlflow.entities import DatasetInput, Metric, Param
-
-    metrics = [Metric(key, value, int(time.time() * 1000), 0) for key, value in run.metrics.items() if math.isfinite(value)]
-    client.log_batch(run_id, metrics, [Param(key, str(value)) for key, value in run.params.items()])
-    client.log_inputs(run_id, [DatasetInput(_dataset(run.dataset), [])])
-    if run.figures:
-        with TemporaryDirectory(prefix="figures-") as folder:
-            for name, payload in run.figures.items():
-                (Path(folder) / name).write_bytes(payload)
-            client.log_artifacts(run_id, folder, "figures")
-
-
-def _dataset(facts: DatasetFacts) -> Any:
-    from mlflow.entities import Dataset
-
-    schema, source, profile = dataset_texts(facts)
-    return Dataset(facts.name, facts.digest[:32], "lake", source, schema, profile)
-
-
-def _log_model(client: "MlflowClient", started: Any, trained: tuple[FittedModel, TrainingRun], artifact: Path) -> Any:
-    """Log the artifact as a pyfunc model with signature and input example; requirements are given, never inferred (seconds)."""
-    import mlflow.pyfunc
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-
-    model, run = trained
-    entry = client.create_logged_model(started.experiment_id, "model", started.run_id, model_type=model.catalog_name)
-    kinds = {"timestamp": DataType.datetime, "service": DataType.string, "metric": DataType.string}
-    inputs = Schema([ColSpec(kinds.get(name, DataType.double), name) for name in model.features])
-    outputs = Schema([ColSpec(DataType.double, name) for name in model.outputs])
-    try:
-        requirement = f"aiops-suite=={version('aiops-suite')}"
-    except PackageNotFoundError:
-        requirement = "aiops-suite"
-    return Model.log(
-        artifact_path=None,
-        name="model",
-        flavor=mlflow.pyfunc,
-        run_id=started.run_id,
-        model_id=entry.model_id,
-        loader_module=LOADER,
-        data_path=str(artifact),
-        signature=ModelSignature(inputs, outputs),
-        input_example=example_frame(model, run),
-        pip_requirements=[requirement],
-        metadata={"catalog_name": model.catalog_name, "example": run.example is not None},
-    )
 
 
 def _ensure_registered(client: "MlflowClient", name: str) -> None:

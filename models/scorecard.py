@@ -12,7 +12,7 @@ from aiops.errors import AiopsError
 from aiops.ports import VectorModel
 from aiops.types import FloatArray, Scorecard
 from models.artifact import load_artifact, save_model
-from models.catalog import FittedModel
+from models.artifacts.catalog import FittedModel
 from models.evaluation import alarm_figures, average_precision, figures_at_budget
 from models.page_budget import UNSEEN_ERRORS, PageBudget, PageCounter
 from models.service_rows import CALENDAR, ServiceRows

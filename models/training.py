@@ -9,15 +9,14 @@ import pyarrow as pa
 from aiops.labels import HORIZONS_MIN
 from aiops.types import FloatArray
 from data_contracts.moments import moment_of_us
-from models.evaluation import reliability, trend_to_limit
-from models.figures import reliability_figure, timeline_figure
+from models.evaluation import trend_to_limit
 from models.incident_predictor import IncidentPredictor, PredictorConfig
 from models.page_budget import PageBudget, page_threshold
 from models.performance import predictor_metrics
 from models.scorecard import Replay
 from models.service_rows import US_PER_MIN, ServiceRows, rows_of
 from models.temporal_split import SplitConfig, TemporalSplit, temporal_split
-from models.training_context import TrainingContext, curve_figures, example_of, run_of, with_figures
+from models.training_context import TrainingContext, example_of, run_of, scored_figures, with_figures
 from models.training_run import Trained
 from models.truth import Truth, prediction_truth
 
@@ -75,9 +74,7 @@ def train_incident_predictor(
     params |= {"horizons_min": str(chosen.horizons_min), "embargo_min": context.embargo_min}
     run = run_of((rows, context), params, metrics, example_of(predictor, rows.take(split.train)))
     last = score[split.test, -1]
-    bins = reliability(labels.labels[split.test, -1], last)
-    timeline = timeline_figure(newest.rows, last, newest.truth, float(predictor.thresholds[-1]))
-    figures = {"reliability.svg": reliability_figure(bins), "score_over_time.svg": timeline, **curve_figures(newest, last)}
+    figures = scored_figures(newest, last, float(predictor.thresholds[-1]))
     return Trained(predictor, with_figures(run, figures), moment_of_us(split.test_start_us))
 
 

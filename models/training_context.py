@@ -9,8 +9,8 @@ from aiops.settings import ModelSettings
 from aiops.types import FloatArray
 from data_contracts.moments import microseconds_of
 from models.artifact import Example
-from models.evaluation import precision_recall
-from models.figures import precision_recall_figure
+from models.evaluation import precision_recall, reliability
+from models.figures import RowsShown, precision_recall_figure, reliability_figure, timeline_figure, undrawn_figure
 from models.page_budget import PageBudget
 from models.scorecard import Replay, Replayable
 from models.service_rows import ServiceRows
@@ -62,14 +62,26 @@ def example_of(model: Replayable, rows: ServiceRows) -> Example:
     return Example(matrix, model.score(matrix))
 
 
-def curve_figures(replay: Replay, score: FloatArray) -> dict[str, bytes]:
-    """Return the precision-recall figure of scores (n,); none where the replay has no incident."""
-    counted = replay.truth.counted
+def scored_figures(replay: Replay, score: FloatArray, threshold: float) -> dict[str, bytes]:
+    """Return the figures of scores (n,) on a replay, by file name; those that need a positive row say so where there is none."""
+    counted, shown = replay.truth.counted, RowsShown.of(replay.truth)
     label = replay.truth.positive[counted].astype(np.float64)
+    timeline = timeline_figure(replay.rows, score, replay.truth, threshold)
     if not label.any():
-        return {}
+        missing = {"precision_recall.svg": "Precision and recall", "reliability.svg": "Reliability"}
+        return {"score_over_time.svg": timeline, **{file: undrawn_figure(title, shown) for file, title in missing.items()}}
     curves = (precision_recall(label, score[counted]), precision_recall(label, replay.baseline[counted]))
-    return {"precision_recall.svg": precision_recall_figure(*curves, float(label.mean()))}
+    return {
+        "score_over_time.svg": timeline,
+        "precision_recall.svg": precision_recall_figure(*curves, float(label.mean()), shown),
+        "reliability.svg": reliability_figure(reliability(label, score[counted]), shown),
+    }
+
+
+def replay_figures(model: Replayable, replay: Replay) -> dict[str, bytes]:
+    """Return the figures of a model's last output on a replay."""
+    score = model.score(replay.rows.matrix(model.features))[:, -1]
+    return scored_figures(replay, score, float(model.thresholds[-1]))
 
 
 def run_of(

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from models.artifact import Example
-from models.catalog import FittedModel
+from models.artifacts.catalog import FittedModel
 from models.service_rows import ServiceRows
 
 Model = TypeVar("Model", bound=FittedModel)

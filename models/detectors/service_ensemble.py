@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final, Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,8 @@ from aiops.errors import ArtifactError
 from aiops.ports import VectorModel
 from aiops.types import FloatArray, State
 from models.artifact import array_names, names_array, state_array
-from models.catalog import FittedModel, model_class
+from models.artifacts.catalog import FittedModel, member_name, model_class
 from models.evidence import Combination, EmpiricalTail, shares_of
-
-SHORT_NAMES: Final = {"isolation-forest": "forest", "sequence-autoencoder": "sequence", "labelled-trees": "labelled"}
-"""How members are called in reasons and columns."""
 
 
 class RankedModel(VectorModel, FittedModel, Protocol):
@@ -36,7 +33,7 @@ class Member:
     @property
     def name(self) -> str:
         """Return its short name."""
-        return SHORT_NAMES.get(self.model.catalog_name, self.model.catalog_name)
+        return member_name(self.model.catalog_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +143,7 @@ class ServiceEnsemble:
 
 
 def _member(name: str, state: State) -> Member:
-    short = SHORT_NAMES.get(name, name)
+    short = member_name(name)
     own = {key.removeprefix(f"{short}_"): array for key, array in state.items() if key.startswith(f"{short}_")}
     model = cast(RankedModel, model_class(name).from_state(own))
     raw, nats, rate = (state_array(state, f"tail_{short}_{part}") for part in ("raw", "nats", "rate"))

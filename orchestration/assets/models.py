@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from models.catalog import TRAINED
+from models.artifacts.catalog import trained_models
 from orchestration.assets.shown import figures, gate_table
 from orchestration.assets.telemetry import service_graph_and_labels
 from orchestration.commands.options import moment
@@ -41,7 +41,9 @@ def training_set(
     )
 
 
-def _candidate(name: str) -> dg.AssetsDefinition:
+def candidate_of(name: str) -> dg.AssetsDefinition:
+    """Return the asset that trains a model and registers it as challenger."""
+
     @dg.asset(
         name=f"{name.replace('-', '_')}_candidate",
         group_name="learn",
@@ -64,7 +66,7 @@ def _candidate(name: str) -> dg.AssetsDefinition:
     return candidate
 
 
-candidates = [_candidate(name) for name in TRAINED]
+candidates = [candidate_of(name) for name in trained_models()]
 
 
 @dg.asset(group_name="learn", deps=candidates, kinds={"mlflow"}, pool=POOL, retry_policy=RETRY)
@@ -73,7 +75,7 @@ def champions(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -
     from orchestration.pipeline import training
 
     with judged():
-        decisions = [training.judge(workspace.open(), name, datetime.now(UTC)) for name in TRAINED]
+        decisions = [training.judge(workspace.open(), name, datetime.now(UTC)) for name in trained_models()]
     for one in decisions:
         context.log.info(f"{one.model} version {one.version or '–'}: {one.reason}")
     return dg.MaterializeResult(

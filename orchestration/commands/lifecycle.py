@@ -10,7 +10,7 @@ import typer
 from orchestration.commands.options import AsJson, moment
 from orchestration.console import print_facts, print_json, print_table, say, stage
 
-ModelName = Annotated[str, typer.Argument(help="robust-stream, service-ensemble or incident-predictor")]
+ModelName = Annotated[str, typer.Argument(help="a model with versions of its own, as `aiops models` lists them")]
 Why = Annotated[str, typer.Option("--why", help="reason kept in the audit log")]
 At = Annotated[str | None, typer.Option("--at", help="event time to act at, ISO 8601; default: the newest telemetry in the lake")]
 
@@ -81,7 +81,7 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """List model versions with alias, gate decision and reason; or the audit log."""
-    from models.catalog import TRAINED
+    from models.artifacts.catalog import trained_models
     from orchestration.pipeline.deployment import list_models
     from orchestration.workspace import Workspace
 
@@ -94,7 +94,7 @@ def models(
         lines = [[getattr(entry, head) for head in heads] for entry in entries]
         print_json([asdict(entry) for entry in entries]) if as_json else print_table("Audit log", heads, lines)
         return
-    listed = list_models(workspace, (name,) if name else tuple(TRAINED))
+    listed = list_models(workspace, (name,) if name else trained_models())
     if as_json:
         print_json(listed)
         return
@@ -144,7 +144,7 @@ def verdict(
 def _refuse_unknown(name: str) -> None:
     """Raise ModelNotFound for a name that the catalogue does not have."""
     from aiops.errors import ModelNotFound
-    from models.catalog import TRAINED
+    from models.artifacts.catalog import trained_models
 
-    if name not in TRAINED:
-        raise ModelNotFound(f"model {name!r} is not known; name one of {', '.join(TRAINED)}")
+    if name not in trained_models():
+        raise ModelNotFound(f"model {name!r} is not known; name one of {', '.join(trained_models())}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from aiops.types import HistorySplit
-from models.catalog import TRAINED
+from models.artifacts.catalog import trained_models
 from orchestration.loop import figures
 from orchestration.loop.evaluate import Findings, Outputs, find_incidents, predictor_figures
 from orchestration.loop.opened import opened_incidents
@@ -96,7 +96,7 @@ def _responder_figures(outputs: Outputs, findings: Findings) -> ResponderFigures
 
 
 def _model_lines(workspace: Workspace) -> Iterator[ModelLine]:
-    for name in TRAINED:
+    for name in trained_models():
         for version in workspace.registry.versions(name):
             yield ModelLine(name, version.version, ", ".join(version.aliases))
 
@@ -112,7 +112,7 @@ def _figures(workspace: Workspace, story: Story, found: tuple[Outputs, Findings]
             caption = f"{line.kind} in {line.service}: {before}, {after}."
             yield Figure(title, caption, _incident(workspace, outputs, line.incident_id))
     yield from _explained(workspace, outputs, findings)
-    for name in TRAINED:
+    for name in trained_models():
         yield from _training_figures(workspace, name)
     threshold = workspace.settings.drift.column_threshold
     checks = [(title, measured.report) for title, measured in story.checks]
@@ -155,11 +155,11 @@ def _training_figures(workspace: Workspace, name: str) -> Iterator[Figure]:
     for file, data in workspace.registry.figures(name).items():
         title = f"{name}: {file.rpartition('.')[0].replace('_', ' ')}"
         kind = "image/svg+xml" if file.endswith(".svg") else "image/png"
-        yield Figure(title, "On rows of the history that the model was not fitted to.", data, kind)
+        yield Figure(title, "On rows that the model was not fitted to: those of the gate, once it has judged.", data, kind)
 
 
 def _tenures(story: Story, end: datetime) -> Iterator[figures.Tenure]:
-    for model in TRAINED:
+    for model in trained_models():
         changes = [(since, versions[model]) for since, versions in story.tenures]
         for number, (since, version) in enumerate(changes):
             until = changes[number + 1][0] if number + 1 < len(changes) else end

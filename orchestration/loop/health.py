@@ -64,12 +64,12 @@ def _silent(running: Running | None, asked: set[str]) -> Iterator[Health]:
 
 
 def _champions(settings: Settings) -> tuple[ModelLine, ...]:
-    from models.catalog import TRAINED
+    from models.artifacts.catalog import trained_models
 
     workspace = Workspace.open(settings)
     if settings.mlflow_tracking_uri is None and not (settings.root / "mlflow").exists():
-        return tuple(ModelLine(name, "–", "champion") for name in TRAINED)
-    versions = ((name, current_version(workspace, name)) for name in TRAINED)
+        return tuple(ModelLine(name, "–", "champion") for name in trained_models())
+    versions = ((name, current_version(workspace, name)) for name in trained_models())
     return tuple(ModelLine(name, version or "–", "champion") for name, version in versions)
 
 

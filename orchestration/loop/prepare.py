@@ -16,6 +16,7 @@ import pyarrow as pa
 from aiops.errors import AiopsError
 from aiops.settings import Settings
 from aiops.types import HistorySplit
+from models.artifacts.catalog import watched_model
 from orchestration.commands.options import SourceChoice
 from orchestration.console import calm_libraries, complain, say
 from orchestration.loop.scenario import Scenario, recorded
@@ -26,7 +27,7 @@ from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 from orchestration.services import NO_CHAMPION
 from orchestration.workspace import Workspace
 
-NEEDED: Final = "service-ensemble"
+NEEDED: Final = watched_model()
 """The model without which the scoring service does not become ready."""
 _TRUTH_TIMES = {
     "edges": ("valid_from", "valid_to", "seen_at"),

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from aiops.errors import ConfigurationError
 from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
-from models.catalog import TRAINED
+from models.artifacts.catalog import trained_models
 from orchestration.home_lock import LOCK, MARKER
 from orchestration.loop import parity
 from orchestration.loop.live import LiveLoop
@@ -201,7 +201,7 @@ class Run:
 
     def _await_swap(self, live: LiveLoop, judged: list[Judged]) -> None:
         """Wait until the load sees the promoted version answer (at most 30 s); the load goes on meanwhile."""
-        ensemble = next(one for one in judged if one.model == "service-ensemble")
+        ensemble = next(one for one in judged if one.model == WATCHED)
         deadline = time.monotonic() + 30
         while ensemble.promoted and live.load.counts.versions[-1:] != (ensemble.version,) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -214,7 +214,7 @@ class Run:
                 self._say(line)
 
     def _note_tenure(self, since: datetime) -> None:
-        self.story.tenures.append((since, {name: current_version(self._workspace, name) for name in TRAINED}))
+        self.story.tenures.append((since, {name: current_version(self._workspace, name) for name in trained_models()}))
 
     def _load_rows(self) -> pa.Table:
         """Return a few service vectors of the history to ask the service about."""

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from aiops.errors import GateRefused
 from aiops.types import ModelVersion
+from models.artifacts.catalog import trained_models
 from models.audit import CHALLENGER, CHAMPION, Change
-from models.catalog import TRAINED
 from orchestration.workspace import Workspace
 
 GATE_TAG = "gate.promoted"
@@ -42,10 +42,10 @@ def change(at: datetime, why: str) -> Change:
     return Change(getpass.getuser(), at, why)
 
 
-def list_models(workspace: Workspace, names: Sequence[str] = TRAINED) -> list[ModelEntry]:
+def list_models(workspace: Workspace, names: Sequence[str] | None = None) -> list[ModelEntry]:
     """Return all versions of the models, newest first, with what the gate said of each."""
     registry = workspace.registry
-    return [_entry(version) for name in names for version in registry.versions(name)]
+    return [_entry(version) for name in (trained_models() if names is None else names) for version in registry.versions(name)]
 
 
 def _entry(version: ModelVersion) -> ModelEntry:

@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 from aiops.errors import SourceError
 from aiops.settings import Settings
 from data_contracts.learning_schema import DRIFT_CHECKS
+from models.artifacts.catalog import watched_model
 from models.audit import CHAMPION
 from models.drift import DriftPolicy, DriftReport, mask_incidents, measure_drift
 from orchestration.pipeline.reference import load_reference
 from orchestration.workspace import Workspace
 
-WATCHED = "service-ensemble"
-"""The model whose served rows are watched: it is asked about every service at a fixed cadence."""
+WATCHED = watched_model()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from aiops import errors
 from aiops.errors import AiopsError
 from aiops.settings import Settings
-from models.catalog import TRAINED
+from models.artifacts.catalog import trained_models
 from orchestration.partitions import DAILY
 from orchestration.pipeline.deployment import GATE_TAG
 from orchestration.pipeline.training import Judged
@@ -113,7 +113,7 @@ def run_training(workspace: Workspace, at: datetime | None, say: Callable[[str],
 def outcomes(workspace: Workspace) -> list[Judged]:
     """Return the gate's decision on the newest version of each model."""
     judged = []
-    for name in TRAINED:
+    for name in trained_models():
         newest = next(iter(workspace.registry.versions(name)), None)
         if newest is None:
             judged.append(Judged(name, "", False, "not trained: the history cannot teach it (see the run's log)"))

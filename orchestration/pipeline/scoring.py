@@ -12,6 +12,7 @@ import pyarrow as pa
 from aiops.errors import ConfigurationError, ContractError, Unavailable, legible
 from aiops.settings import Settings
 from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
+from serving.bento.scoring import PREDICT, SCORE
 from serving.scoring_client import ScoringClient
 
 BATCH: Final = 1000
@@ -45,7 +46,7 @@ def score_file(settings: Settings, path: Path, predict: bool) -> ScoredFile:
         except Unavailable as error:
             raise Unavailable(f"{error}; is the service up (`aiops up`) and its model promoted (`aiops models`)?") from error
     rows = [row for answer in answers for row in answer.rows.to_pylist()]
-    return ScoredFile("incident-predictor" if predict else "service-ensemble", answers[-1].model_version if answers else "", rows)
+    return ScoredFile((PREDICT if predict else SCORE).model, answers[-1].model_version if answers else "", rows)
 
 
 def _read(path: Path) -> pd.DataFrame:

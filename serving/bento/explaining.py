@@ -9,10 +9,11 @@ import numpy as np
 
 from aiops.types import FloatArray
 from data_contracts.schemas import SERVICE_FEATURES
+from models.artifacts.catalog import served_models
 from models.outlook import spoken
 from serving.bento.model_source import ExplainableModel, ReasoningModel, ServedModel
 from serving.bento.rows import RequestRows
-from serving.bento.scoring import EXPLAIN, SERVED_MODELS, Scoring, members_of, score_matrix
+from serving.bento.scoring import EXPLAIN, Scoring, members_of, score_matrix
 from serving.http.problem import refused
 
 MAX_ROWS: Final = 1_000
@@ -65,8 +66,8 @@ def explain(scoring: Scoring, model: str, rows: RequestRows, request_id: str) ->
         ProblemError: 400 an unknown model; 503 nothing loaded or no features.
     """
     name = model or EXPLAIN.model
-    if name not in SERVED_MODELS:
-        raise refused("model", name, f"one of {', '.join(SERVED_MODELS)}", "name a served model")
+    if name not in served_models():
+        raise refused("model", name, f"one of {', '.join(served_models())}", "name a served model")
     served = scoring.current(name)
     rows = scoring.complete(rows, EXPLAIN.looks_up)
     features = rows.matrix(served.model.features)

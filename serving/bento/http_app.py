@@ -24,7 +24,7 @@ from serving.bento.openapi import openapi_json
 from serving.bento.root_cause import ROOT_CAUSE, root_cause_json
 from serving.bento.root_cause_request import parse_root_cause
 from serving.bento.runtime import Runtime
-from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, Endpoint
+from serving.bento.scoring import EXPLAIN, Endpoint, scoring_endpoints
 from serving.bento.season import MODEL, SEASON, season_arrow, season_json
 from serving.bento.season_rows import parse_season_arrow, parse_season_json
 from serving.http.problem import PROBLEM_JSON, Problem, ProblemError
@@ -56,8 +56,7 @@ def create_app(holder: RuntimeHolder) -> Starlette:
     """Return the application; it answers 503 until `holder` has a runtime."""
     any_method = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     handlers: dict[str, Handler] = {
-        SCORE.path: partial(_scored, holder, SCORE),
-        PREDICT.path: partial(_scored, holder, PREDICT),
+        **{endpoint.path: partial(_scored, holder, endpoint) for endpoint in scoring_endpoints()},
         SEASON.path: partial(_judged, holder),
         ROOT_CAUSE.path: partial(_root_cause, holder),
         EXPLAIN.path: partial(_explained, holder),

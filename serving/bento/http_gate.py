@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.bento.http_app import REQUEST_ID_KEY, RuntimeHolder, problem_response
 from serving.bento.root_cause import ROOT_CAUSE
 from serving.bento.runtime import Readiness
-from serving.bento.scoring import ENDPOINTS
+from serving.bento.scoring import endpoints
 from serving.bento.season import SEASON
 from serving.http.auth import Role, is_local_peer
 from serving.http.problem import Problem, ProblemError
@@ -19,9 +19,12 @@ from serving.http.request_id import request_id_from
 
 PROBES: Final = frozenset({"/livez", "/healthz", "/readyz"})
 """Answered without a token: they say nothing but states and versions."""
-ROLES: Final[dict[str, Role]] = {endpoint.path: endpoint.role for endpoint in (*ENDPOINTS, SEASON, ROOT_CAUSE)}
-"""Every other path (metrics, OpenAPI) needs a viewer."""
 _CREDENTIALS: Final = re.compile(r"//[^/@\s]+@")
+
+
+def roles() -> dict[str, Role]:
+    """Return the role that each path needs; every other path (metrics, OpenAPI) needs a viewer."""
+    return {endpoint.path: endpoint.role for endpoint in (*endpoints(), SEASON, ROOT_CAUSE)}
 
 
 class HttpGate:
@@ -30,6 +33,7 @@ class HttpGate:
     def __init__(self, app: ASGIApp, holder: RuntimeHolder) -> None:
         self._app = app
         self._holder = holder
+        self._roles = roles()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer probes and refusals; pass everything else on."""
@@ -45,13 +49,13 @@ class HttpGate:
                 await readiness_response(self._holder.get().readiness())(scope, receive, send)
                 return
             if path not in PROBES:
-                needed = ROLES.get(path, Role.VIEWER)
+                needed = self._roles.get(path, Role.VIEWER)
                 self._holder.get().auth.check(headers.get("authorization"), needed, is_local_peer(scope.get("client")))
         except ProblemError as error:
             self._count(path, error.problem.status)
             await problem_response(error.problem, request_id)(scope, receive, send)
             return
-        if path in ROLES:
+        if path in self._roles:
             await self._app(scope, receive, send)
         else:
             await self._pass(scope, receive, send)
@@ -74,7 +78,7 @@ class HttpGate:
 
     def _count(self, path: str, status: int) -> None:
         if self._holder.runtime is not None:
-            endpoint = path if path in ROLES else "other"
+            endpoint = path if path in self._roles else "other"
             self._holder.runtime.metrics.requests.labels("http", endpoint, str(status)).inc()
 
 

@@ -11,7 +11,7 @@ from aiops.ports import VectorModel
 from aiops.settings import Settings
 from aiops.types import FloatArray
 from models.artifact import Example, load_artifact
-from models.catalog import FittedModel
+from models.artifacts.catalog import FittedModel, descriptor_of
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -118,10 +118,17 @@ def served_artifact(folder: Path, version: str) -> ServedModel:
         ArtifactError: it is damaged, holds no example, or holds something else than a vector model.
     """
     artifact = load_artifact(folder)
-    return _served(artifact.model, version, artifact.example)
+    return _adapted(artifact.model, version, artifact.example)
 
 
-def _served(model: FittedModel, version: str, example: Example | None) -> ServedModel:
+def _adapted(model: FittedModel, version: str, example: Example | None) -> ServedModel:
+    """Return a stored version as what answers, by the adapter of its descriptor."""
+    served: ServedModel = descriptor_of(model.catalog_name).part("adapter")(model, version, example)
+    return served
+
+
+def served_vectors(model: FittedModel, version: str, example: Example | None) -> ServedModel:
+    """Return a vector model with the example that proves it; raises ArtifactError where it has none or cannot be explained."""
     if example is None or not hasattr(model, "explain"):
         raise ArtifactError(
             f"{model.catalog_name} {version}: only a vector model saved with its example is served. Train it anew."
@@ -205,7 +212,7 @@ class RegistryModels:
         from models.registry import Registry
 
         loaded = Registry(self.settings).load(name, version)
-        return _served(loaded.model, loaded.version.version, loaded.example)
+        return _adapted(loaded.model, loaded.version.version, loaded.example)
 
     def _database_changed_ns(self) -> int:
         """Return when the registry's SQLite file changed last; for any other registry, one that must always be asked."""

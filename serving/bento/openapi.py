@@ -6,11 +6,12 @@ from typing import Any, Final
 import orjson
 
 from data_contracts.schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES
+from models.artifacts.catalog import descriptor_of, served_models
 from serving.bento.arrow_rows import ARROW_STREAM
 from serving.bento.root_cause import ROOT_CAUSE
 from serving.bento.root_cause_request import MOST_MINUTES
 from serving.bento.rows import MAX_NAME_BYTES
-from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, SERVED_MODELS
+from serving.bento.scoring import EXPLAIN
 from serving.bento.season import SEASON
 from serving.bento.season_rows import MAX_METRIC_BYTES
 from serving.http.problem import PROBLEM_JSON, TITLES
@@ -20,12 +21,16 @@ _NUMBER: Final = {"type": ["number", "null"]}
 _MOMENT: Final = {"type": ["string", "null"], "format": "date-time"}
 _REFUSALS: Final = (400, 401, 403, 413, 415, 429, 503, 504)
 _SUMMARIES: Final = {
-    SCORE.path: "How strange is each service at its tick (service ensemble)",
-    PREDICT.path: "How likely an incident starts soon; features given, or read online where a row has none",
     SEASON.path: "What each point's series is expected to do then, by its seasonal bands; 0.5 = at the bound, null = unknown",
     ROOT_CAUSE.path: "Which service began a trouble, how sure that is, and the evidence: from the lake, or from rows sent along",
     EXPLAIN.path: "Contribution of every feature to the model's last output, strongest first, and in words",
 }
+
+
+def _summaries() -> dict[str, str]:
+    """Return what each call answers: those of the served models by their descriptors, then the others."""
+    routes = [descriptor_of(name).endpoint for name in served_models()]
+    return {route.path: route.summary for route in routes if route is not None} | _SUMMARIES
 
 
 @cache
@@ -36,7 +41,7 @@ def openapi_json() -> bytes:
 
 def openapi() -> dict[str, Any]:
     """Return the description."""
-    paths: dict[str, Any] = {path: {"post": _post(path)} for path in _SUMMARIES}
+    paths: dict[str, Any] = {path: {"post": _post(path)} for path in _summaries()}
     paths["/livez"] = {"get": _get("The process runs", {"200": {"description": "alive"}}, open_to_all=True)}
     ready = {
         "200": {"description": "a champion is loaded, none has failed"},
@@ -68,7 +73,7 @@ def _post(path: str) -> dict[str, Any]:
     for status in _REFUSALS:
         responses[str(status)] = {"description": TITLES[status], "content": {PROBLEM_JSON: {"schema": _ref("Problem")}}}
     return {
-        "summary": _SUMMARIES[path],
+        "summary": _summaries()[path],
         "operationId": path.strip("/"),
         "parameters": [{"name": "x-request-id", "in": "header", "required": False, "schema": _TEXT}],
         "requestBody": {"required": True, "content": request},
@@ -110,7 +115,7 @@ def _schemas() -> dict[str, Any]:
     return {
         "Row": _object(("service",), row, closed=True),
         "ScoreRequest": _object(("rows",), {"rows": rows}, closed=True),
-        "ExplainRequest": _object(("rows",), {"rows": rows, "model": {"enum": list(SERVED_MODELS)}}, closed=True),
+        "ExplainRequest": _object(("rows",), {"rows": rows, "model": {"enum": list(served_models())}}, closed=True),
         "ScoreResponse": _object(
             (*envelope, "thresholds", "rows"),
             {**envelope, "thresholds": thresholds, "rows": {"type": "array", "items": scored}},

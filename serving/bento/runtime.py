@@ -11,13 +11,14 @@ from prometheus_client import CollectorRegistry
 
 from aiops.ports import BandReader, FeatureReader
 from aiops.settings import ServingSettings
+from models.artifacts.catalog import served_models
 from serving.bento.call_gate import CallGate
 from serving.bento.challenger import ChallengerPolicy
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ModelSlot, SlotPoller, SlotStatus
 from serving.bento.model_source import CHALLENGER, CHAMPION, ModelSource
 from serving.bento.root_cause import MOST_AT_ONCE, Analyst, RootCauses
-from serving.bento.scoring import SERVED_MODELS, Scoring, ScoringPorts
+from serving.bento.scoring import Scoring, ScoringPorts
 from serving.bento.season import Season
 from serving.bento.served_log import ServedLog, TableWriter, process_key
 from serving.bento.shadow import Shadow
@@ -109,4 +110,4 @@ class Runtime:
 
 def _slots(settings: ServingSettings, source: ModelSource, metrics: ScoringMetrics) -> dict[tuple[str, str], ModelSlot]:
     aliases = (CHAMPION,) if settings.challenger == "off" else (CHAMPION, CHALLENGER)
-    return {(name, alias): ModelSlot(name, alias, source, metrics) for name in SERVED_MODELS for alias in aliases}
+    return {(name, alias): ModelSlot(name, alias, source, metrics) for name in served_models() for alias in aliases}

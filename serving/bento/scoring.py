@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.errors import ContractError, Unavailable
+from aiops.errors import ArtifactError, ContractError, Unavailable
 from aiops.ports import FeatureReader
 from aiops.types import FloatArray
+from models.artifacts.catalog import descriptor_of, served_models
 from serving.bento.challenger import ChallengerPolicy
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ModelSlot
@@ -24,7 +25,6 @@ from serving.http.problem import Problem, ProblemError, refused
 
 SERVICE_ENSEMBLE: Final = "service-ensemble"
 INCIDENT_PREDICTOR: Final = "incident-predictor"
-SERVED_MODELS: Final = (SERVICE_ENSEMBLE, INCIDENT_PREDICTOR)
 SHADOW: Final = "shadow"
 
 
@@ -38,12 +38,32 @@ class Endpoint:
     looks_up: bool
 
 
-SCORE: Final = Endpoint("/score", SERVICE_ENSEMBLE, Role.OPERATOR, looks_up=False)
-PREDICT: Final = Endpoint("/predict_incident", INCIDENT_PREDICTOR, Role.OPERATOR, looks_up=True)
-"""Operators only: what is scored is logged, and the log decides over drift and retraining."""
+def endpoint_of(model: str) -> Endpoint:
+    """Return the call that a model answers, by its descriptor. Operators only: what is scored is logged, and drift goes by it.
+
+    Raises:
+        ArtifactError: no such model, or none that the scoring service answers with.
+    """
+    route = descriptor_of(model).endpoint
+    if route is None:
+        raise ArtifactError(f"model {model!r} has no endpoint; the scoring service answers with {', '.join(served_models())}")
+    return Endpoint(route.path, model, Role.OPERATOR, route.looks_up)
+
+
+def scoring_endpoints() -> tuple[Endpoint, ...]:
+    """Return the calls that score, one a served model."""
+    return tuple(endpoint_of(model) for model in served_models())
+
+
+SCORE: Final = endpoint_of(SERVICE_ENSEMBLE)
+PREDICT: Final = endpoint_of(INCIDENT_PREDICTOR)
 EXPLAIN: Final = Endpoint("/explain", INCIDENT_PREDICTOR, Role.VIEWER, looks_up=True)
 """Its model is the one explained where a request names none; nothing is logged."""
-ENDPOINTS: Final = (SCORE, PREDICT, EXPLAIN)
+
+
+def endpoints() -> tuple[Endpoint, ...]:
+    """Return all calls about models: those that score, and the explanation."""
+    return (*scoring_endpoints(), EXPLAIN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class ExportedTier1:
         folder = self.root / NAME / version
         if not folder.is_dir():
             raise ModelNotFound(f"{NAME} version {version} is not below {self.root}; export it from the registry")
-        return Tier1(_levels(folder), version)
+        return Tier1(alarm_levels(folder), version)
 
     def champion(self) -> Tier1:
         """Return the version wanted now."""
@@ -84,7 +84,7 @@ class FolderTier1:
             return Tier1(CatalogueLevels(), version)
         if version != self.version():
             raise ModelNotFound(f"tier 1 version {version} is no longer in {self.folder}")
-        return Tier1(_levels(self.folder), version)
+        return Tier1(alarm_levels(self.folder), version)
 
     def champion(self) -> Tier1:
         """Return what lies there now."""
@@ -97,7 +97,8 @@ def tier1_source(settings: Settings) -> Tier1Source:
     return ExportedTier1(settings.exported_models_path) if folder is None else FolderTier1(folder)
 
 
-def _levels(folder: Path) -> AlarmLevels:
+def alarm_levels(folder: Path) -> AlarmLevels:
+    """Return the alarm levels of an exported artifact; raises ArtifactError where it holds something else."""
     from models.artifact import load_model
 
     model: Any = load_model(folder)

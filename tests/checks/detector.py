@@ -13,7 +13,7 @@ from checks.point_batches import START_US, Points, disordered, usual, with_gaps
 from aiops.ports import Detector, StreamingDetector, VectorModel
 from aiops.types import FloatArray, SeriesBatch, State
 from models.artifact import Example, load_artifact, save_model
-from models.catalog import MODELS, FittedModel
+from models.artifacts.catalog import CATALOG, FittedModel
 
 
 def check_vector_model(model: VectorModel, rows: FloatArray) -> None:
@@ -250,7 +250,7 @@ def bytes_of_state(state: State) -> dict[str, tuple[str, tuple[int, ...], bytes]
 
 def check_persistence(model: FittedModel, folder: Path, rows: FloatArray | SeriesBatch) -> None:
     """The catalog knows the model; saved and loaded it is the same in state and score, and saved again it has the same bytes."""
-    assert model.catalog_name in MODELS
+    assert model.catalog_name in CATALOG
     first = save_model(model, folder / "first", Example(np.zeros((1, 2)), np.ones((1, 1))))
     loaded = load_artifact(folder / "first")
     second = save_model(loaded.model, folder / "second", loaded.example)

@@ -8,7 +8,7 @@ from models.detectors.isolation_forest import ForestConfig, IsolationForest
 from models.page_budget import PageCounter, threshold_for_budget
 from models.performance import detector_metrics
 from models.service_rows import rows_of
-from models.training_context import TrainingContext, curve_figures, example_of, run_of, with_figures
+from models.training_context import TrainingContext, example_of, run_of, scored_figures, with_figures
 from models.training_run import Trained
 
 
@@ -26,4 +26,4 @@ def trained_forest(past: History, context: TrainingContext, trees: int = 10) -> 
     replay = detection_replay(past.frame, past.incidents, 0)
     metrics = detector_metrics(replay, score, float(forest.thresholds[0]), context.budget)
     run = run_of((rows, context), {"trees": str(trees)}, metrics, example_of(forest, quiet))
-    return Trained(forest, with_figures(run, curve_figures(replay, score)), rows.span()[1])
+    return Trained(forest, with_figures(run, scored_figures(replay, score, float(forest.thresholds[0]))), rows.span()[1])

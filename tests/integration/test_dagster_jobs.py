@@ -13,7 +13,7 @@ import pytest
 from checks.small_lake import DAY, STEP_S, filled, open_space
 
 from data_contracts.schemas import LAKE_TELEMETRY
-from models.catalog import TRAINED
+from models.artifacts.catalog import trained_models
 from orchestration.partitions import DAILY
 from orchestration.pipeline.jobs import JobFailed, outcomes, range_tags, run_job
 from orchestration.workspace import Workspace
@@ -121,7 +121,7 @@ def test_training_registers_judges_and_names_a_champion(tmp_path: Path, monkeypa
     workspace = filled(tmp_path)
     run_job(workspace, "training", {})
     judged = {one.model: one for one in outcomes(workspace)}
-    assert set(judged) == set(TRAINED)
+    assert set(judged) == set(trained_models())
     assert judged["service-ensemble"].promoted, judged["service-ensemble"].reason
     for one in judged.values():
         version = workspace.registry.get(one.model, "1")

@@ -18,8 +18,8 @@ from aiops.feature_engine import EngineConfig
 from aiops.labels import horizon_labels
 from aiops.settings import ModelSettings, Settings
 from aiops.types import GateDecision, Scorecard
+from models.artifacts.catalog import FittedModel
 from models.audit import AuditLog, Change
-from models.catalog import FittedModel
 from models.detector_training import train_robust_stream
 from models.detectors.isolation_forest import IsolationForest
 from models.export import exported_version, load_exported

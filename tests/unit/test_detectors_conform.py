@@ -20,7 +20,7 @@ from aiops.labels import horizon_labels
 from aiops.ports import Detector, VectorModel
 from aiops.types import FloatArray, SeriesBatch
 from data_contracts.schemas import SERIES
-from models.catalog import MODELS, FittedModel, model_class
+from models.artifacts.catalog import CATALOG, FittedModel, model_class
 from models.detector_training import train_robust_stream
 from models.detectors.isolation_forest import ForestConfig
 from models.detectors.lstm_autoencoder import AutoencoderConfig, fit_autoencoder
@@ -105,7 +105,7 @@ VECTOR: dict[str, Callable[[], tuple[VectorModel, FloatArray]]] = {
 
 
 def test_every_model_of_the_catalog_is_in_the_suite() -> None:
-    assert set(POINT) | set(VECTOR) == set(MODELS)
+    assert set(POINT) | set(VECTOR) == set(CATALOG)
 
 
 @pytest.mark.parametrize("name", sorted(VECTOR))
@@ -124,7 +124,7 @@ def test_point_detectors_conform(name: str, tmp_path: Path) -> None:
 
 
 def test_every_catalog_name_is_a_class_that_knows_its_name() -> None:
-    for name in MODELS:
+    for name in CATALOG:
         assert model_class(name).catalog_name == name  # type: ignore[attr-defined]
 
 

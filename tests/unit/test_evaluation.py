@@ -15,7 +15,7 @@ from aiops.labels import horizon_labels
 from aiops.types import FloatArray
 from data_contracts.schemas import INCIDENTS, TIMESTAMP
 from models.evaluation import alarm_figures, average_precision, brier, precision_recall, reliability, trend_to_limit, worst_signal
-from models.figures import precision_recall_figure, reliability_figure, timeline_figure
+from models.figures import RowsShown, precision_recall_figure, reliability_figure, timeline_figure
 from models.page_budget import UNSEEN_ERRORS, PageBudget, PageCounter, page_threshold, threshold_for_budget
 from models.service_rows import ServiceRows, rows_of
 from models.truth import detection_truth, outcome, prediction_truth
@@ -259,8 +259,8 @@ def test_figures_are_the_same_bytes_for_the_same_input() -> None:
     rows = minutes_of([0] * 5000, list(range(5000)))
     truth = prediction_truth(rows, np.where(label > 0, 30.0, np.inf), np.zeros(5000, dtype=np.bool_), 60.0)
     for make in (
-        lambda: precision_recall_figure(curve, curve, 0.1),
-        lambda: reliability_figure(bins),
+        lambda: precision_recall_figure(curve, curve, 0.1, RowsShown(9, 1, 1)),
+        lambda: reliability_figure(bins, RowsShown(9, 1, 1)),
         lambda: timeline_figure(rows, score, truth, 0.8),
     ):
         first = make()

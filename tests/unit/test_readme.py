@@ -210,10 +210,10 @@ def test_feature_services_are_as_described() -> None:
 
 
 def test_roles_are_as_described() -> None:
-    from serving.bento.scoring import ENDPOINTS
+    from serving.bento.scoring import endpoints
     from serving.http.auth import Role
 
-    roles = {endpoint.path: endpoint.role for endpoint in ENDPOINTS}
+    roles = {endpoint.path: endpoint.role for endpoint in endpoints()}
     assert roles == {"/score": Role.OPERATOR, "/predict_incident": Role.OPERATOR, "/explain": Role.VIEWER}
     assert all(f"`{name}`" in WRITTEN for name in (*roles, *(role.name.lower() for role in Role)))
 

@@ -9,7 +9,7 @@ import pytest
 from checks.service_frames import START, History, history
 
 from aiops.errors import ArtifactError, TrainingImpossible
-from models.catalog import TRAINED
+from models.artifacts.catalog import trained_models
 from models.detector_training import detection_replay
 from models.detectors.isolation_forest import ForestConfig
 from models.detectors.service_ensemble import ServiceEnsemble
@@ -48,7 +48,7 @@ def test_labels_add_a_member_and_make_the_confidence_a_share() -> None:
     assert run.metrics["brier"] < 0.5 * run.metrics["brier_base_rate"]
     assert run.metrics["calibration_error"] < 0.05
     assert {"reliability.svg", "precision_recall.svg", "score_over_time.svg"} == set(run.figures)
-    assert "service-ensemble" in TRAINED
+    assert "service-ensemble" in trained_models()
 
 
 def test_without_labels_the_forest_speaks_alone_and_says_so() -> None:

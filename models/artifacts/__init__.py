@@ -1,0 +1,1 @@
+"""What models are made, stored and known as."""

@@ -1,0 +1,77 @@
+"""What the registry logs with MLflow: a run with its figures, and its model as pyfunc with our own loader."""
+
+import math
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+from models.artifacts.catalog import FittedModel
+from models.pyfunc import example_frame
+from models.run_record import dataset_texts
+from models.training_run import DatasetFacts, TrainingRun
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+LOADER: Final = "models.pyfunc"
+DATA: Final = "artifact"
+"""Our artifact folder inside MLflow's: `data/artifact`."""
+
+
+def log_run(client: "MlflowClient", run_id: str, run: TrainingRun) -> None:
+    """Log metrics, parameters, the dataset and the figures of a training."""
+    from mlflow.entities import DatasetInput, Metric, Param
+
+    metrics = [Metric(key, value, int(time.time() * 1000), 0) for key, value in run.metrics.items() if math.isfinite(value)]
+    client.log_batch(run_id, metrics, [Param(key, str(value)) for key, value in run.params.items()])
+    client.log_inputs(run_id, [DatasetInput(_dataset(run.dataset), [])])
+    log_figures(client, run_id, run.figures)
+
+
+def log_figures(client: "MlflowClient", run_id: str, figures: Mapping[str, bytes]) -> None:
+    """Store figures (file name to bytes) with a run; those of the same name are replaced."""
+    if figures:
+        with TemporaryDirectory(prefix="figures-") as folder:
+            for name, payload in figures.items():
+                (Path(folder) / name).write_bytes(payload)
+            client.log_artifacts(run_id, folder, "figures")
+
+
+def _dataset(facts: DatasetFacts) -> Any:
+    from mlflow.entities import Dataset
+
+    schema, source, profile = dataset_texts(facts)
+    return Dataset(facts.name, facts.digest[:32], "lake", source, schema, profile)
+
+
+def log_model(client: "MlflowClient", started: Any, trained: tuple[FittedModel, TrainingRun], artifact: Path) -> Any:
+    """Log the artifact as a pyfunc model with signature and input example; requirements are given, never inferred (seconds)."""
+    import mlflow.pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    model, run = trained
+    entry = client.create_logged_model(started.experiment_id, "model", started.run_id, model_type=model.catalog_name)
+    kinds = {"timestamp": DataType.datetime, "service": DataType.string, "metric": DataType.string}
+    inputs = Schema([ColSpec(kinds.get(name, DataType.double), name) for name in model.features])
+    outputs = Schema([ColSpec(DataType.double, name) for name in model.outputs])
+    try:
+        requirement = f"aiops-suite=={version('aiops-suite')}"
+    except PackageNotFoundError:
+        requirement = "aiops-suite"
+    return Model.log(
+        artifact_path=None,
+        name="model",
+        flavor=mlflow.pyfunc,
+        run_id=started.run_id,
+        model_id=entry.model_id,
+        loader_module=LOADER,
+        data_path=str(artifact),
+        signature=ModelSignature(inputs, outputs),
+        input_example=example_frame(model, run),
+        pip_requirements=[requirement],
+        metadata={"catalog_name": model.catalog_name, "example": run.example is not None},
+    )

@@ -1,0 +1,84 @@
+"""How each model is trained on a stored training set: what the descriptors of `models.artifacts.catalog` name as trainers."""
+
+import subprocess
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from models.artifacts.catalog import ModelDescriptor
+from models.audit import CHAMPION
+from models.detector_training import train_robust_stream
+from models.ensemble_training import train_service_ensemble
+from models.training import train_incident_predictor
+from models.training_context import TrainingContext
+from models.training_run import Trained
+from orchestration.pipeline.training_set import TrainingSet, labels_of
+from orchestration.workspace import Workspace
+
+HOLDOUT: Final = "holdout_start"
+"""Tag of a model version: from this time on rows were seen neither by its fit nor by its thresholds."""
+OLD_REGIME: Final = timedelta(hours=18)
+"""After a drift, normal time also counts this much of the time before, so that the ensemble knows both regimes."""
+RECENT_HOLDOUT: Final = 0.4
+"""Share of the time since the drift that the ensemble does not see: the gate replays it."""
+LEVEL_HISTORY: Final = timedelta(days=3)
+"""Newest telemetry that tier 1's levels are fitted to (first part) and judged on (last part)."""
+LEVEL_HOLDOUT: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingInputs:
+    """What every trainer is given: the stores, the training set, and the descriptor of the model that it trains."""
+
+    workspace: Workspace
+    trained_on: TrainingSet
+    descriptor: ModelDescriptor
+
+    @property
+    def context(self) -> TrainingContext:
+        """Return the context of a training on this set with the features of the descriptor."""
+        settings = self.workspace.settings.models
+        return TrainingContext.of(settings, self.trained_on.name, self.descriptor.feature_service, git_commit())
+
+
+def train_levels(given: TrainingInputs) -> Trained[Any]:
+    """Fit tier 1's alarm levels to the newest telemetry but its last part."""
+    space, trained_on = given.workspace, given.trained_on
+    history = space.lake.read("telemetry", *level_window(trained_on))
+    return train_robust_stream(history, space.incidents(trained_on.at), given.context, space.engine_config)
+
+
+def train_ensemble(given: TrainingInputs) -> Trained[Any]:
+    """Train the service ensemble; after a drift on rows that leave the gate what the champion has not seen either."""
+    space, trained_on = given.workspace, given.trained_on
+    frame, context = trained_on.frame(), given.context
+    recent = trained_on.recent_from
+    if recent is not None:
+        ticks, since = frame["event_timestamp"], recent - OLD_REGIME
+        champion = space.registry.find(given.descriptor.name, CHAMPION)
+        if champion is not None:  # what it has not seen before the drift is the gate's
+            frame = frame[(ticks < datetime.fromisoformat(champion.version.tags[HOLDOUT])) | (ticks >= since)]
+        holdout = trained_on.at - RECENT_HOLDOUT * (trained_on.at - recent)
+        context = replace(context, holdout_from=holdout, normal_from=since)
+    at = trained_on.at
+    return train_service_ensemble(frame, space.incidents(at), context, false_alarms=space.false_alarms(at))
+
+
+def train_predictor(given: TrainingInputs) -> Trained[Any]:
+    """Train the incident predictor on the labels of the training set."""
+    frame = given.trained_on.frame()
+    return train_incident_predictor(frame, labels_of(frame), given.context)
+
+
+def level_window(trained_on: TrainingSet) -> tuple[datetime, datetime]:
+    """Return the telemetry that levels are fitted to; the rest up to `at` is the gate's."""
+    start = max(trained_on.at - LEVEL_HISTORY, trained_on.start)
+    return start, trained_on.at - LEVEL_HOLDOUT * (trained_on.at - start)
+
+
+def git_commit() -> str:
+    """Return the checkout's commit, "" outside of one: part of what the registry records of a training."""
+    here = Path(__file__).parent
+    found = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip()
