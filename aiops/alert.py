@@ -30,7 +30,8 @@ class Alert:
     `ends_at` = it is over, since then; None = it fires (a source's guess of when it may end does not belong here).
     `until_ended` = its source says when it is over, so silence does not mean that it is.
 
-    `alert_id` names this arrival, `fingerprint` what it is about: equal ones are repetitions.
+    `alert_id` names this arrival, `fingerprint` what it is about: equal ones are repetitions. One rule fires for several
+    instances (pods, hosts, levels of severity): `instance` says for which, "" = there is but one; each ends by itself.
     """
 
     alert_id: str
@@ -45,6 +46,7 @@ class Alert:
     labels: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     until_ended: bool = False
+    instance: str = ""
 
     def label(self, name: str) -> str:
         """Return a label; `service`, `alertname`, `severity` and `source` are always there, an unknown one is empty."""
@@ -70,14 +72,23 @@ def plain_alert(alert: Alert) -> list[object]:
     ends = None if alert.ends_at is None else microseconds_of(alert.ends_at)
     numbers = [None if number != number else number for number in (alert.value, alert.z)]  # noqa: PLR0124
     names = [alert.alert_id, alert.fingerprint, alert.service, alert.name, int(alert.severity)]
-    return [*names, microseconds_of(alert.starts_at), ends, *numbers, dict(alert.labels), alert.source, alert.until_ended]
+    return [
+        *names,
+        microseconds_of(alert.starts_at),
+        ends,
+        *numbers,
+        dict(alert.labels),
+        alert.source,
+        alert.until_ended,
+        alert.instance,
+    ]
 
 
 def alert_of_plain(told: list[Any]) -> Alert:
-    """Return the alert of plain data."""
-    alert_id, fingerprint, service, name, severity, starts, ends, value, z, labels, source, until_ended = told
+    """Return the alert of plain data; what was stored before alerts named their instance has none."""
+    alert_id, fingerprint, service, name, severity, starts, ends, value, z, labels, source, until_ended, *instance = told
     value, z = (float("nan") if number is None else number for number in (value, z))
     ends_at = None if ends is None else moment_of_us(ends)
     starts_at = moment_of_us(starts)
     about = (alert_id, fingerprint, service, name, Severity(severity), starts_at, ends_at)
-    return Alert(*about, value, z, labels, source, until_ended)
+    return Alert(*about, value, z, labels, source, until_ended, *instance)

@@ -44,7 +44,7 @@ class TimelineEvent:
 
 @dataclass(frozen=True, slots=True)
 class AlertEntry:
-    """All repetitions of one fingerprint in an incident; `ended` = its last word was that it is over."""
+    """All repetitions of one fingerprint in an incident; `firing` = instances of it that do, `ended` = there are none left."""
 
     fingerprint: str
     service: str
@@ -54,6 +54,7 @@ class AlertEntry:
     last_seen: datetime
     count: int = 1
     ended: bool = False
+    firing: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,30 +2,16 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiops.alert import Alert, Severity
+from aiops.correlation.firing import Entry
 from aiops.incident import MOST_EVENTS, AlertEntry, Incident, IncidentState, TimelineEvent, kept_events, may_follow
 from data_contracts.moments import microseconds_of, moment_of_us
 
 LATE_US: Final = 900_000_000
 """How late an alert may come and still count from the time that it tells: findings of telemetry are a minute or two behind."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """One fingerprint's repetitions; times in microseconds; `until_ended` as of `Alert`."""
-
-    fingerprint: str
-    service: str
-    name: str
-    severity: Severity
-    first_us: int
-    last_us: int
-    count: int = 1
-    ended: bool = False
-    until_ended: bool = False
 
 
 @dataclass(slots=True)
@@ -63,7 +49,7 @@ class OpenIncident:
         """
         if at_us - self.last_us < quiet_us:
             return False
-        return not any(one.until_ended and not one.ended and at_us - one.last_us < firing_us for one in self.entries.values())
+        return not any(entry.still_fires(at_us, firing_us) for entry in self.entries.values())
 
     def worst_first(self) -> tuple[str, ...]:
         """Return its services: those with the worst alert first, of equal ones the first that had it."""
@@ -143,18 +129,12 @@ class Board:
             entry.count += 1
             entry.last_us = max(entry.last_us, at_us)
             entry.severity = max(entry.severity, alert.severity)
-            entry.ended, entry.until_ended = False, alert.until_ended
         elif len(incident.entries) < self._most:
-            incident.entries[alert.fingerprint] = Entry(
-                alert.fingerprint,
-                alert.service,
-                alert.name,
-                alert.severity,
-                _since_us(alert, at_us),
-                at_us,
-                until_ended=alert.until_ended,
-            )
+            about = (alert.fingerprint, alert.service, alert.name, alert.severity)
+            entry = incident.entries[alert.fingerprint] = Entry(*about, _since_us(alert, at_us), at_us)
             self._by_fingerprint[alert.fingerprint] = incident.incident_id
+        if entry is not None:
+            entry.fires(alert, at_us)
         incident.alert_count += 1
         incident.last_us = max(incident.last_us, at_us)
         incident.severity = max(incident.severity, alert.severity)
@@ -166,7 +146,7 @@ class Board:
         self.remove(other)
         for fingerprint, entry in other.entries.items():
             if len(into.entries) < self._most:
-                into.entries[fingerprint] = replace(entry)  # the closed one keeps what it had
+                into.entries[fingerprint] = entry.copied()  # the closed one keeps what it had
                 self._by_fingerprint[fingerprint] = into.incident_id
         for service, last_us in other.services.items():
             into.services[service] = max(last_us, into.services.get(service, 0))
@@ -239,10 +219,7 @@ def plain(incident: OpenIncident) -> dict[str, object]:
         "severity": int(incident.severity),
         "state": str(incident.state),
         "services": [[name, last] for name, last in incident.services.items()],
-        "entries": [
-            [e.fingerprint, e.service, e.name, int(e.severity), e.first_us, e.last_us, e.count, e.ended, e.until_ended]
-            for e in incident.entries.values()
-        ],
+        "entries": [entry.plain() for entry in incident.entries.values()],
         "alert_count": incident.alert_count,
         "timeline": [list(event) for event in incident.timeline],
         "notified_us": incident.notified_us,
@@ -256,7 +233,7 @@ def plain(incident: OpenIncident) -> dict[str, object]:
 def of_plain(state: Mapping[str, Any]) -> OpenIncident:
     """Return the incident of plain data."""
     told: dict[str, Any] = dict(state)
-    entries = [Entry(p, s, n, Severity(v), *rest) for p, s, n, v, *rest in told.pop("entries")]
+    entries = [Entry.of_plain(one) for one in told.pop("entries")]
     told["severity"], told["state"] = Severity(told["severity"]), IncidentState(told["state"])
     told["notified_as"] = Severity(told["notified_as"])
     told["services"] = dict(told["services"])
@@ -268,4 +245,5 @@ def of_plain(state: Mapping[str, Any]) -> OpenIncident:
 
 def _entry(entry: Entry) -> AlertEntry:
     first, last = moment_of_us(entry.first_us), moment_of_us(entry.last_us)
-    return AlertEntry(entry.fingerprint, entry.service, entry.name, entry.severity, first, last, entry.count, entry.ended)
+    counts = (entry.count, entry.ended, len(entry.firing))
+    return AlertEntry(entry.fingerprint, entry.service, entry.name, entry.severity, first, last, *counts)

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from aiops.alert import Alert, alert_of_plain, plain_alert
 from aiops.correlation.board import Board, OpenIncident, age, of_plain, plain
 from aiops.correlation.config import CorrelationConfig
+from aiops.correlation.firing import Ends
 from aiops.correlation.grouping import Grouping, loose
 from aiops.correlation.outcome import Fate, HeldBack, Outcome, Page
 from aiops.correlation.paging import Paging, held, held_back
@@ -24,7 +25,11 @@ from data_contracts.moments import microseconds_of, moment_of_us
 TICK_US: Final = 10 * SECOND_US
 AHEAD_US: Final = 60 * SECOND_US
 """How far an alert's clock may be ahead; one that is farther ahead is taken as of now."""
-VERSION: Final = 2
+VERSION: Final = 3
+READ: Final = (2, VERSION)
+"""Versions of snapshots that can be gone on from; 2 told the instances of a rule not apart."""
+OVER: Final = "ended: it was over before it was read"
+FOLLOWED: Final = "ended: of an episode that a newer one has followed"
 
 
 class Correlator:
@@ -40,6 +45,7 @@ class Correlator:
         self._storm = StormBreaker(self._config.storm_per_min)
         self._new = MinuteRate()
         self._paging = Paging(self._config)
+        self._ends = Ends()
         self._settling: list[Alert] = []
         self._now_us = 0
         self._next_tick_us = 0
@@ -175,9 +181,11 @@ class Correlator:
     def _taken(self, alert: Alert, at_us: int) -> Fate:
         """Return what becomes of one alert."""
         home = self._board.holding(alert.fingerprint)
+        if alert.ends_at is not None:
+            self._ends.note(alert)
         if alert.ends_at is not None and home is not None:  # also in a silence: an end is no noise
             return self._ended(alert, home, at_us)
-        reason = self._suppression.reason(alert, moment_of_us(at_us)) or ("ended: of no open incident" if alert.ends_at else "")
+        reason = self._suppression.reason(alert, moment_of_us(at_us)) or self._over(alert)
         if reason:
             return Fate(alert.alert_id, alert.fingerprint, "", reason)
         self._storm.add(at_us)
@@ -214,9 +222,15 @@ class Correlator:
         home.storm = home.storm or storm
         return home, "opened" if not related else "storm" if storm else "joined"
 
+    def _over(self, alert: Alert) -> str:
+        """Return why an alert of no open incident, or one that fires, is not news: it is over; "" = it is news."""
+        if alert.ends_at is not None:
+            return "ended: of no open incident"
+        return OVER if self._ends.cover(alert) else ""
+
     def _ended(self, alert: Alert, home: OpenIncident, at_us: int) -> Fate:
-        entry = home.entries[alert.fingerprint]
-        entry.ended, entry.last_us = True, max(entry.last_us, at_us)
+        if not home.entries[alert.fingerprint].ends(alert, at_us):
+            return Fate(alert.alert_id, alert.fingerprint, "", FOLLOWED)
         home.alert_count += 1
         home.last_us = max(home.last_us, at_us)
         self._touch(home)
@@ -274,6 +288,7 @@ class Correlator:
             "closeness": self._grouping.closeness.snapshot(),
             "incidents": [plain(incident) for incident in self._board.incidents.values()],
             "loose": sorted(self._loose),
+            "ends": self._ends.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> Self:
@@ -282,7 +297,7 @@ class Correlator:
         Raises:
             StateError: the snapshot is of another version, or damaged.
         """
-        if state.get("version") != VERSION:
+        if state.get("version") not in READ:
             told = state.get("version")
             raise StateError(f"correlation snapshot: version={told!r}, this program reads {VERSION}; start afresh")
         try:
@@ -295,6 +310,7 @@ class Correlator:
             for told in state["incidents"]:
                 self._board.put(of_plain(told))
             self._loose = set(state["loose"])
+            self._ends.restore(state.get("ends", []))
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"correlation snapshot: damaged ({error!r}); restore an older one") from error
         return self

@@ -1,6 +1,7 @@
 """Webhooks of Prometheus' Alertmanager, payload version 4, which other systems send too.
 
-Several alerts of ours may be one: labels that only say where (pod, instance) do not count, so restarts repeat an alert.
+Several alerts of theirs may be one of ours: labels that only say where (pod, instance) or how bad (severity) do not count, so
+restarts repeat an alert. Alertmanager tells alerts apart by all labels, and ends each by itself: ours is over with the last.
 Alertmanager's own fingerprint and the key of its group are kept as `alertmanager_fingerprint` and `alertmanager_group`.
 
 Source: documentation of Alertmanager, `webhook_config`; notify/webhook and template.Data in its sources.
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from aiops.alert import Alert
+from aiops.alert import Alert, fingerprint_of
 from serving.alerts_in.received import (
     Received,
     ToldAlert,
@@ -75,6 +76,7 @@ def _alert(item: Any, received_at: datetime, service_labels: Sequence[str], grou
         _value(annotations),
         {**_notes(item, annotations), **group},
         until_ended=True,
+        identity=fingerprint_of(labels, frozenset()),
     )
     return alert_of_told(told, SOURCE, received_at)
 

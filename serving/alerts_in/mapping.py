@@ -9,6 +9,7 @@
     service = ["tags.service", "host"]        # the first path that leads to a text counts
     name = 'check."display.name"'             # a key with dots stands in quotes
     status = "state"                          # one of `resolved` = it is over
+    identity = "id"                           # the same when an alert begins and when it ends; left out = its labels
     starts_at = "$.sent_at"                   # $. = from the body, not from the alert
     labels = "tags"                           # an object, or a table of label = path
     severity = "colour"
@@ -113,6 +114,7 @@ class AlertSource(_Table):
     name: Paths = ()
     severity: Paths = ()
     status: Paths = ()
+    identity: Paths = ()
     resolved: tuple[str, ...] = RESOLVED_WORDS
     starts_at: Paths = ()
     ends_at: Paths = ()

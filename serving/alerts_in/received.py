@@ -23,6 +23,8 @@ NAME_CHARACTERS: Final = 200
 VALUE_CHARACTERS: Final = 1000
 
 VOLATILE: Final = VOLATILE_LABELS | {"prometheus_replica"}
+MEASURED: Final = frozenset({"value", "timestamp", "generation", "severity"})
+"""Labels that may be others when an alert ends than when it began, in systems that name no identity."""
 SEVERITY_WORDS: Final[Mapping[str, Severity]] = {
     **dict.fromkeys(
         (
@@ -77,6 +79,7 @@ class ToldAlert:
     """One alert as another system tells it. `labels` make the fingerprint (but for volatile ones), `notes` are only kept.
 
     `starts_at` None = not told; `ends_at` counts where it is `resolved`; `until_ended` = the system also tells when it is over.
+    `identity` = what the system itself tells alerts apart by, the same while one fires and when it ends; "" = its labels.
     """
 
     service: str
@@ -90,6 +93,7 @@ class ToldAlert:
     notes: Mapping[str, str] = field(default_factory=dict)
     stable: frozenset[str] | None = None
     until_ended: bool = False
+    identity: str = ""
 
 
 def body_of(body: bytes) -> Any:
@@ -118,7 +122,7 @@ def collected(items: Sequence[Any], read: Callable[[Any], Alert], truncated: int
 
 def alert_of_told(told: ToldAlert, source: str, received_at: datetime) -> Alert:
     """Return the alert; its id holds the minute of receipt: the same again is the same alert, later it is a repetition."""
-    starts = min(told.starts_at or received_at, received_at)
+    starts = min(told.starts_at or received_at, received_at)  # where a beginning is not told, no end can be compared with it
     ends = max(starts, min(told.ends_at or received_at, received_at)) if told.resolved else None
     own = {"service": told.service, "alertname": told.name}
     labels = {**told.labels, **own}
@@ -138,7 +142,20 @@ def alert_of_told(told: ToldAlert, source: str, received_at: datetime) -> Alert:
         labels={**_kept(told.notes), **_kept(told.labels)},
         source=source,
         until_ended=told.until_ended,
+        instance=_instance(told, labels, source),
     )
+
+
+def _instance(told: ToldAlert, labels: Mapping[str, str], source: str) -> str:
+    """Return what names the one of several alerts of a fingerprint: all its labels but for measured ones, or its own identity.
+
+    Where a source says which labels tell its alerts apart, there are no others.
+    """
+    if told.identity:
+        return fingerprint_of({"source": source, "identity": told.identity}, frozenset())
+    if told.stable is not None:
+        labels = {name: text for name, text in labels.items() if name in told.stable}
+    return fingerprint_of({**labels, "source of the alert": source}, MEASURED)
 
 
 def cleaned(text: str, most: int) -> str:

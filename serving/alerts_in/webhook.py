@@ -74,6 +74,7 @@ def _alert(name: str, source: AlertSource, item: tuple[Any, Any], received_at: d
         _number(_first(item, source.value)),
         stable=frozenset(source.stable) if source.stable else None,
         until_ended=bool(source.status),
+        identity=first_text(_values(item, source.identity)),
     )
     return alert_of_told(told, name, received_at)
 

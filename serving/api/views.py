@@ -47,7 +47,7 @@ class IncidentPage:
 
 @dataclass(frozen=True, slots=True)
 class AlertGroup:
-    """All repetitions of one alert in an incident."""
+    """All repetitions of one alert in an incident; `firing` = instances (pods, hosts, levels) of it that are not over."""
 
     fingerprint: str
     service: str
@@ -57,6 +57,7 @@ class AlertGroup:
     last_seen: datetime
     count: int
     ended: bool
+    firing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +235,7 @@ def held_back_of(waiting: tuple[HeldBack, ...]) -> HeldBackList:
 
 
 def _group(entry: AlertEntry) -> AlertGroup:
-    seen = (entry.first_seen, entry.last_seen, entry.count, entry.ended)
+    seen = (entry.first_seen, entry.last_seen, entry.count, entry.ended, entry.firing)
     return AlertGroup(entry.fingerprint, entry.service, entry.name, _NAMES[entry.severity], *seen)
 
 
