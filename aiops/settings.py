@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from aiops.errors import ConfigurationError
 from aiops.responder_settings import ResponderSettings
 from aiops.routing import parse_overrides
+from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant, folder_of
 
 
 class _Section(BaseModel):
@@ -174,6 +175,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path(".aiops"), description="everything the suite writes lies below this folder")
+    tenant: str = Field(DEFAULT_TENANT, description="whose data commands and jobs read and write; `aiops --tenant` sets it")
     mlflow_tracking_uri: str | None = Field(
         None,
         validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "AIOPS_MLFLOW_TRACKING_URI", "mlflow_tracking_uri"),
@@ -202,10 +204,19 @@ class Settings(BaseSettings):
         """Return the sources in order: arguments, then the environment; no files."""
         return init_settings, _StrictEnvironment(settings_cls)
 
+    @field_validator("tenant")
+    @classmethod
+    def _is_a_tenant(cls, tenant: str) -> str:
+        return checked_tenant(tenant)
+
     @property
     def root(self) -> Path:
         """Return `home` as an absolute path."""
         return self.home.expanduser().absolute()
+
+    def folder(self, name: str, tenant: str) -> Path:
+        """Return the folder `name` of a tenant below home: that of the default tenant is `name` itself, as before tenants."""
+        return self.root / name if tenant == DEFAULT_TENANT else self.root / name / folder_of(tenant)
 
     @property
     def lake_path(self) -> Path:

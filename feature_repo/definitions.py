@@ -5,6 +5,7 @@ Apply with `feast apply` in this folder, or with `aiops`; both read this file.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +26,8 @@ from data_contracts.feature_views import (
     describe,
 )
 from data_contracts.season_schema import BAND_LIST
+from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.lake.opening import open_lake
 
 OWNER = "aiops-suite"
 TYPES = {pa.float64(): Float64, pa.int64(): Int64, pa.string(): String, BAND_LIST: Array(Float64)}
@@ -103,13 +106,13 @@ def feature_service(spec: FeatureServiceSpec, views: dict[str, FeatureView]) -> 
     )
 
 
-def define(lake: Path) -> Definitions:
-    """Return everything Feast knows, over the tables below `lake`."""
+def define(folder_of: Callable[[str], Path]) -> Definitions:
+    """Return everything Feast knows, over the tables of one tenant's lake, each in the folder that `folder_of` says."""
     entities = {
         "series": entity("series", "One metric of one service: service|metric."),
         "service": entity("service", "One service of the call graph; tenant/service where there is a tenant."),
     }
-    sources = {name: table_source(lake / name) for name in ("series_features", "service_features", "seasonal_bands")}
+    sources = {name: table_source(folder_of(name)) for name in ("series_features", "service_features", "seasonal_bands")}
     pushes = {name: push_source(source) for name, source in sources.items()}
     views = {spec.name: feature_view(spec, entities[spec.entity], pushes[spec.table_name]) for spec in VIEWS}
     return Definitions(
@@ -123,7 +126,7 @@ def define(lake: Path) -> Definitions:
 
 
 HOME = Path(__file__).resolve().parents[1] / Path(os.environ.get("AIOPS_HOME", ".aiops")).expanduser()
-DEFINED = define(HOME / "lake")
+DEFINED = define(open_lake(HOME / "lake").for_tenant(os.environ.get("AIOPS_TENANT", DEFAULT_TENANT)).folder)
 
 # `feast apply` collects what stands at module level.
 project = DEFINED.project

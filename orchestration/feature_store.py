@@ -23,6 +23,9 @@ from aiops.errors import ConfigurationError, Unavailable
 from aiops.settings import Settings
 from data_contracts.feature_views import PROJECT
 from data_contracts.schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE
+from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.lake.opening import open_lake
+from serving.lake.port import Lake
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -98,13 +101,13 @@ def connection_string(url: str) -> str:
     return ",".join(options)
 
 
-def open_store(settings: Settings) -> "FeatureStore":
-    """Return the feature store below `settings.root`, online in the broker; nothing is contacted yet."""
+def open_store(settings: Settings, tenant: str = DEFAULT_TENANT) -> "FeatureStore":
+    """Return the feature store of a tenant below `settings.root`, online in the broker; nothing is contacted yet."""
     _keep_metrics_in_process()
     from feast import FeatureStore, RepoConfig
     from feast.repo_config import RegistryConfig
 
-    registry = settings.root / "feast" / "registry.db"
+    registry = settings.folder("feast", tenant) / "registry.db"
     registry.parent.mkdir(parents=True, exist_ok=True)
     return FeatureStore(
         config=RepoConfig(
@@ -119,17 +122,17 @@ def open_store(settings: Settings) -> "FeatureStore":
     )
 
 
-def apply(settings: Settings) -> tuple[str, ...]:
-    """Apply `feature_repo/definitions.py` over the lake of `settings`, as `feast apply` does; return the view names.
+def apply(settings: Settings, tenant: str = DEFAULT_TENANT) -> tuple[str, ...]:
+    """Apply `feature_repo/definitions.py` over a tenant's lake, as `feast apply` does; return the view names.
 
     Raises:
         ConfigurationError: there is no `feature_repo/definitions.py` beside the rooms.
     """
-    store = open_store(settings)
+    store = open_store(settings, tenant)
     from feast.repo_contents import RepoContents
     from feast.repo_operations import extract_objects_for_apply_delete
 
-    defined = _define(settings.lake_path)
+    defined = _define(open_lake(settings).for_tenant(tenant))
     contents = RepoContents(
         projects=[defined.project],
         data_sources=[*defined.sources.values(), *defined.push_sources.values()],
@@ -148,7 +151,7 @@ def apply(settings: Settings) -> tuple[str, ...]:
     return tuple(sorted(defined.views))
 
 
-def _define(lake: Path) -> Any:
+def _define(lake: Lake) -> Any:
     if not DEFINITIONS.is_file():
         raise ConfigurationError(
             f"feature definitions: {DEFINITIONS} does not exist; run from a checkout, which holds feature_repo/ beside the rooms"
@@ -158,7 +161,7 @@ def _define(lake: Path) -> Any:
         raise ConfigurationError(f"feature definitions: {DEFINITIONS} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.define(lake)
+    return module.define(lake.folder)
 
 
 def feature_names(settings: Settings, feature_service: str) -> tuple[str, ...]:
@@ -185,7 +188,7 @@ def _names(service: Any) -> tuple[str, ...]:
     return tuple(field.name for view in service.feature_view_projections for field in view.features)
 
 
-def training_frame(settings: Settings, spine: pd.DataFrame, feature_service: str) -> pd.DataFrame:
+def training_frame(settings: Settings, spine: pd.DataFrame, feature_service: str, tenant: str = DEFAULT_TENANT) -> pd.DataFrame:
     """Return `spine` (same rows, order, index, columns) with the features of `feature_service` known at each decision time.
 
     `spine` holds `service` (or `series`) and `event_timestamp`, the decision time (aware UTC), and any labels. A feature is
@@ -195,7 +198,7 @@ def training_frame(settings: Settings, spine: pd.DataFrame, feature_service: str
     Raises:
         ConfigurationError: no such feature service, a column is missing or naive, or the lake holds no feature rows.
     """
-    store = open_store(settings)
+    store = open_store(settings, tenant)
     service = _service(store, feature_service)
     names = _names(service)
     _check_spine(spine, names)
@@ -243,7 +246,7 @@ def _has_rows(view: Any) -> bool:
     return any(Path(view.batch_source.path).glob("**/*.parquet"))
 
 
-def materialize(settings: Settings, start: datetime, end: datetime) -> None:
+def materialize(settings: Settings, start: datetime, end: datetime, tenant: str = DEFAULT_TENANT) -> None:
     """Write the newest feature rows available in [start, end] to the online store, by Feast's own path.
 
     For a cold start or after the loss of the online store; the stream keeps it fresh afterwards.
@@ -256,7 +259,7 @@ def materialize(settings: Settings, start: datetime, end: datetime) -> None:
 
     if start.tzinfo is None or end.tzinfo is None or end - start <= timedelta(0):
         raise ConfigurationError(f"materialize: [{start}, {end}] is no span of aware UTC times; give start < end")
-    store = open_store(settings)
+    store = open_store(settings, tenant)
     views = [view.name for view in store.list_feature_views() if _has_rows(view)]
     if not views:
         raise ConfigurationError(f"lake: no feature rows below {settings.lake_path}; fill it first (`aiops ingest`)")

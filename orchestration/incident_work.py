@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from aiops.settings import Settings
+from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.current_settings import settings_in_force
 from serving.graph_store import GraphStore
 from serving.incident_store.store import IncidentStore
-from serving.lake import Lake
+from serving.lake.opening import open_lake
+from serving.lake.port import Lake
 from serving.responder.desk import Desk
 from serving.responder.wiring import Terms, desk_of, terms_in_force
 
@@ -35,7 +37,7 @@ class IncidentWork:
         """
         settings = settings_in_force()
         with IncidentStore.open(settings.incident_store_url) as store:
-            yield cls(settings, store, Lake(settings.lake_path))
+            yield cls(settings, store, open_lake(settings).for_tenant(DEFAULT_TENANT))
 
     @cached_property
     def desk(self) -> Desk:

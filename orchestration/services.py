@@ -20,6 +20,7 @@ def environment(settings: Settings) -> Mapping[str, str]:
     """Return the environment that makes a child see the same settings; OMP_NUM_THREADS=1 keeps small models from fighting."""
     shared = {
         "AIOPS_HOME": str(settings.root),
+        "AIOPS_TENANT": settings.tenant,
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "DAGSTER_HOME": os.environ.get("DAGSTER_HOME", str(ROOT)),
         "OMP_NUM_THREADS": "1",

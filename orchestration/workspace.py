@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,7 +14,8 @@ from aiops.graph import ServiceGraph
 from aiops.incident_labels import each_once
 from aiops.settings import Settings
 from orchestration.current_settings import read_settings
-from serving.lake import Lake
+from serving.lake.opening import open_lake
+from serving.lake.port import Lake
 
 if TYPE_CHECKING:
     from models.registry import Registry
@@ -21,20 +23,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Settings and the stores they point at; cheap to open, safe to open twice."""
+    """Settings and a tenant's part of the stores they point at; cheap to open, safe to open twice."""
 
     settings: Settings
     lake: Lake
 
+    @property
+    def tenant(self) -> str:
+        """Return whose workspace this is."""
+        return self.lake.tenant
+
+    def folder(self, name: str) -> Path:
+        """Return the tenant's folder `name` below home."""
+        return self.settings.folder(name, self.tenant)
+
     @classmethod
-    def open(cls, settings: Settings | None = None) -> "Workspace":
-        """Open the workspace of `settings` (read from the environment where None).
+    def open(cls, settings: Settings | None = None, tenant: str | None = None) -> "Workspace":
+        """Open the workspace of `settings` (read from the environment where None) for a tenant (that of the settings).
 
         Raises:
             ConfigurationError: a setting of the environment cannot be used.
+            TenantError: the text is no name of a tenant.
         """
         chosen = settings or read_settings()
-        return cls(chosen, Lake(chosen.lake_path))
+        return cls(chosen, open_lake(chosen).for_tenant(chosen.tenant if tenant is None else tenant))
 
     @property
     def registry(self) -> "Registry":

@@ -24,7 +24,7 @@ from data_contracts.moments import moment_of_us
 from serving import streams
 
 if TYPE_CHECKING:
-    from serving.lake import Lake
+    from serving.lake.port import Lake
 
 _FINAL_PASSES: Final = 1000
 _SET: Final = """#!lua flags=allow-oom

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from aiops.root_cause import ChangeEvent
 from data_contracts.schemas import CHANGES
-from serving.lake import Lake
+from serving.lake.port import Lake
 
 
 def read_changes(

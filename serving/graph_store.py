@@ -1,14 +1,11 @@
 """The call graph in the lake: read as it is or was, changed by one writer at a time.
 
-The table `edges` is one file that is replaced as a whole, so every change reads it, works the change in and writes it under one
-lock (`fcntl.flock` on a file beside the tables): writers in any number of processes lose nothing of each other's. Readers need no
+The table `edges` is replaced as a whole, so every change reads it, works the change in and writes it while it holds the table
+(`Lake.exclusive`): writers in any number of processes lose nothing of each other's. Readers need no
 lock; `version` costs one look at the file's entry.
 """
 
-import fcntl
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,12 +14,11 @@ import pyarrow as pa
 
 from aiops.graph import Pair, ServiceGraph
 from aiops.graph_history import declared, observed, replaced
-from serving.lake import Lake
+from serving.lake.port import Lake
 
 FORGET_AFTER: Final = timedelta(days=7)
 """How long an observed call is remembered after its last sighting: as long as the longest usual season."""
 _TABLE: Final = "edges"
-_LOCK: Final = ".edges.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +39,7 @@ class GraphStore:
 
     def version(self) -> str:
         """Return a word that changes with every change of the graph; empty while there is none. One system call."""
-        try:
-            entry = (self._lake.root / _TABLE / "part-all.parquet").stat()
-        except FileNotFoundError:
-            return ""
-        return f"{entry.st_ino}-{entry.st_mtime_ns}-{entry.st_size}"
+        return self._lake.version(_TABLE)
 
     def history(self) -> pa.Table:
         """Return all intervals, `schemas.EDGES`; kept in memory until the graph changes.
@@ -91,7 +83,7 @@ class GraphStore:
         return self._change(lambda history: replaced(history, edges, origin))
 
     def _change(self, change: Callable[[pa.Table], pa.Table]) -> GraphChange:
-        with self._locked():
+        with self._lake.exclusive(_TABLE):
             before = self._lake.read(_TABLE)
             after = change(before)
             if not after.equals(before):
@@ -99,14 +91,3 @@ class GraphStore:
         old = set(ServiceGraph.from_edges(before, learned=True).calls())
         new = set(ServiceGraph.from_edges(after, learned=True).calls())
         return GraphChange(tuple(sorted(new - old)), tuple(sorted(old - new)), len(new))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Wait for and hold the lock of the graph; it goes with the process that holds it."""
-        self._lake.root.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._lake.root / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)

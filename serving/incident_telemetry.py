@@ -16,7 +16,7 @@ from aiops.trouble import Interval
 from data_contracts.moments import microseconds_of, moment_of_us
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import LEAST_SAMPLES
-from serving.lake import Lake
+from serving.lake.port import Lake
 
 PIECE_S: Final = 3600
 """Seconds of telemetry that are read first; the pieces before it are as long as `PIECE_CELLS` allow."""

@@ -19,7 +19,7 @@ from aiops.errors import ConfigurationError
 from data_contracts.rejects import rows_from_json
 from data_contracts.schemas import REDRIVEN, REJECT_REASONS
 from data_contracts.validate import validate
-from serving.lake import Lake
+from serving.lake.port import Lake
 
 Sink = Callable[[pa.RecordBatch, str], None]
 """Takes accepted points (`schemas.SERIES`) and a key that is the same when the same rows are handed over again after a crash."""

@@ -19,6 +19,7 @@ from aiops.root_cause import RootCauseReport
 from aiops.settings import Settings
 from aiops.trouble import Interval, Trouble, alerted_in
 from data_contracts.moments import microseconds_of, moment_of_us
+from data_contracts.series.tenant import DEFAULT_TENANT
 from models.rca.explain import ExplainConfig, RcaInputs, WindowConfig, explain
 from models.rca.felt import felt_symptom
 from models.rca.grid import SeriesGrid
@@ -26,7 +27,8 @@ from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker, Symptom
 from serving.changes import changes_are_recorded, read_changes
 from serving.graph_store import GraphStore
 from serving.incident_telemetry import IncidentTelemetry, TelemetryConfig, near, shared_end, without
-from serving.lake import Lake
+from serving.lake.opening import open_lake
+from serving.lake.port import Lake
 
 LEAST_STEPS: Final = 3
 """Steps that a window has before the first alert, and the minutes before it, however long a step."""
@@ -88,7 +90,7 @@ class RootCauseAnalyst:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the analyst of the lake and the call graph below the home of the settings."""
-        lake = Lake(settings.lake_path)
+        lake = open_lake(settings).for_tenant(DEFAULT_TENANT)
         return cls(lake, partial(graph_at, GraphStore(lake)), AnalystConfig.of(settings))
 
     def explain(

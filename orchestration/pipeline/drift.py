@@ -113,7 +113,7 @@ def _remember(workspace: Workspace, window: tuple[datetime, datetime], version: 
     check_id = f"{window[1]:%Y%m%dT%H%M%S}-v{version}"
     page: Path | None = None
     if report.html:
-        page = workspace.settings.root / "drift" / f"{check_id}.html"
+        page = workspace.folder("drift") / f"{check_id}.html"
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_bytes(report.html)
         workspace.registry.attach(WATCHED, version, page)

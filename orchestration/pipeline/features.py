@@ -140,7 +140,7 @@ class Backfill:
         return FeatureEngine(config, self._graph)
 
     def _state_path(self, partition: int, at: datetime) -> Path:
-        return self._workspace.settings.root / "engine" / f"partition={partition}" / f"{at:%Y%m%dT%H%M%S}.npz"
+        return self._workspace.folder("engine") / f"partition={partition}" / f"{at:%Y%m%dT%H%M%S}.npz"
 
     def _note_incidents(self) -> None:
         known = self._workspace.announced(self._window.end).to_pylist()

@@ -78,13 +78,13 @@ def build_training_set(workspace: Workspace, request: TrainingRequest, say: Call
     spine, step_s = _spine(workspace, at)
     if spine.empty:
         raise TrainingImpossible(f"no service features before {at:%Y-%m-%d %H:%M}; build them first (`aiops ingest`, then train)")
-    feature_store.apply(workspace.settings)
+    feature_store.apply(workspace.settings, workspace.tenant)
     say(f"joining {len(spine):,} decision times through Feast, one every {step_s} s a service")
-    joined = feature_store.training_frame(workspace.settings, spine, INCIDENT_PREDICTION.name)
+    joined = feature_store.training_frame(workspace.settings, spine, INCIDENT_PREDICTION.name, workspace.tenant)
     frame = joined.assign(event_timestamp=joined["tick"])[["service", "event_timestamp", *SERVICE_FEATURES]]
     frame = _with_own_vectors(workspace, frame, spine.duplicated(["service", "event_timestamp"], keep=False))
     labelled = _labelled(workspace, with_sequences(workspace, frame, at), at)
-    folder = workspace.settings.root / "training"
+    folder = workspace.folder("training")
     path = folder / f"{at:%Y%m%dT%H%M%S}-{'drift' if request.recent_from else 'full'}.parquet"
     write_atomically(folder / ".staging", path, lambda handle: pq.write_table(labelled, handle, compression="zstd"))
     positives = int(np.nansum(labelled[LABELS[-1]].to_numpy()))
@@ -100,7 +100,7 @@ def latest_training_set(workspace: Workspace) -> TrainingSet:
     Raises:
         TrainingImpossible: none was built.
     """
-    pointer = workspace.settings.root / "training" / "latest.json"
+    pointer = workspace.folder("training") / "latest.json"
     if not pointer.exists():
         raise TrainingImpossible("no training set was built yet; run `aiops train`")
     stored = json.loads(pointer.read_text(encoding="utf-8"))
@@ -115,7 +115,7 @@ def training_set_of(workspace: Workspace, version: ModelVersion) -> pd.DataFrame
     Raises:
         TrainingImpossible: the file is gone.
     """
-    path = workspace.settings.root / "training" / version.tags.get(TAG, "none")
+    path = workspace.folder("training") / version.tags.get(TAG, "none")
     if not path.is_file():
         raise TrainingImpossible(f"{version.name} version {version.version}: its training set {path} is gone; train again")
     return pq.read_table(path).to_pandas()

@@ -10,7 +10,7 @@ from aiops.root_cause import ChangeEvent
 from aiops.verdict import Verdict
 from serving.changes import read_changes, write_changes
 from serving.incident_store.store import IncidentStore
-from serving.lake import Lake
+from serving.lake.port import Lake
 from serving.responder import feedback
 from serving.responder.desk import Desk
 from serving.responder.verdict_draft import VerdictDraft, verdict_of

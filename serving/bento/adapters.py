@@ -10,12 +10,13 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from aiops.settings import Settings
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.bento.model_source import FolderModels, ModelSource, RegistryModels
 from serving.bento.runtime import Adapters, Runtime
 from serving.broker import connect
 from serving.feast_bands import RedisBands
 from serving.feast_online import RedisFeatures
-from serving.lake import Lake
+from serving.lake.opening import open_lake
 from serving.root_cause import RootCauseAnalyst
 
 
@@ -25,7 +26,9 @@ def runtime_from_environment(registry: CollectorRegistry) -> Runtime:
     client = connect(settings, timeout_s=settings.serving.timeout_s / 2)
     features, bands = RedisFeatures(client), RedisBands(client)
     analyst = partial(RootCauseAnalyst.of, settings)
-    adapters = Adapters(models_of(settings), features, Lake(settings.lake_path), lambda: datetime.now(UTC), bands, analyst)
+    adapters = Adapters(
+        models_of(settings), features, open_lake(settings).for_tenant(DEFAULT_TENANT), lambda: datetime.now(UTC), bands, analyst
+    )
     return Runtime(settings.serving, adapters, registry)
 
 

@@ -145,8 +145,9 @@ def _join(threads: list[threading.Thread]) -> None:
 
 def build_archiver(config: ConsumerConfig, broker: streams.Streams, note: Callable[[str, int], None]) -> "Archiver":
     """Return the archiver of the configured partitions, writing to the lake below home."""
+    from data_contracts.series.tenant import DEFAULT_TENANT
     from serving.archiver import ArchiveConfig, Archiver
-    from serving.lake import Lake
+    from serving.lake.opening import open_lake
 
     settings = config.settings
     archive = ArchiveConfig(
@@ -155,7 +156,7 @@ def build_archiver(config: ConsumerConfig, broker: streams.Streams, note: Callab
         chunk_entries=min(128, settings.consumer.max_backlog // 2),  # an open part must not fill the stream
         future_tolerance_s=settings.telemetry.future_tolerance_s,
     )
-    return Archiver(broker, Lake(settings.lake_path), archive, note)
+    return Archiver(broker, open_lake(settings).for_tenant(DEFAULT_TENANT), archive, note)
 
 
 def partition_config(settings: "Settings") -> PartitionConfig:
@@ -179,9 +180,10 @@ def partition_config(settings: "Settings") -> PartitionConfig:
 def call_graph(settings: "Settings") -> "ServiceGraph":
     """Return the call graph stored in the lake, an empty one where there is none. Producers use the same."""
     from aiops.graph import ServiceGraph
-    from serving.lake import Lake
+    from data_contracts.series.tenant import DEFAULT_TENANT
+    from serving.lake.opening import open_lake
 
-    return ServiceGraph.from_edges(Lake(settings.lake_path).read("edges"))
+    return ServiceGraph.from_edges(open_lake(settings).for_tenant(DEFAULT_TENANT).read("edges"))
 
 
 def online_writer(settings: "Settings") -> FeatureWriter:

@@ -55,6 +55,7 @@ def measured_characters(settings: Settings) -> dict[str, SeriesCharacter]:
     Raises:
         StateError: a file of the table is damaged.
     """
-    from serving.lake import Lake
+    from data_contracts.series.tenant import DEFAULT_TENANT
+    from serving.lake.opening import open_lake
 
-    return characters_of(Lake(settings.lake_path).read(TABLE))
+    return characters_of(open_lake(settings).for_tenant(DEFAULT_TENANT).read(TABLE))

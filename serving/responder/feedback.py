@@ -13,7 +13,7 @@ from aiops.feedback.facts import Finding, Judged, newest
 from aiops.feedback.lessons import Lessons, Series, lessons
 from aiops.verdict import Verdict
 from serving.incident_store.store import IncidentStore
-from serving.lake import Lake
+from serving.lake.port import Lake
 from serving.responder.desk import Desk
 from serving.responder.incident_facts import NAN, facts_between, judged_of
 from serving.responder.verdict_labels import write_labels

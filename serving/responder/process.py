@@ -13,6 +13,7 @@ from typing import Final
 from aiops.errors import AiopsError, Unavailable
 from aiops.settings import Settings
 from data_contracts.moments import EPOCH
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
 from serving.alerts_in.mapping import read_alert_sources
 from serving.api.app import create_app
@@ -23,7 +24,8 @@ from serving.graph_store import GraphStore
 from serving.http.auth import authenticator
 from serving.http.server import ApiServer
 from serving.incident_store.store import IncidentStore
-from serving.lake import Lake
+from serving.lake.opening import open_lake
+from serving.lake.port import Lake
 from serving.notify.channels import channels_of, escalation_names
 from serving.notify.dispatcher import Dispatcher
 from serving.notify.escalation import Escalations
@@ -134,7 +136,7 @@ class ResponderProcess:
 
     def _parts(self, store: IncidentStore) -> _Parts:
         responder = self._settings.responder
-        lake = Lake(self._settings.lake_path)
+        lake = open_lake(self._settings).for_tenant(DEFAULT_TENANT)
         graphs = GraphStore(lake)
         clock = DeskClock(responder.clock, responder.settle_s, lambda: datetime.now(UTC), time.monotonic)
         analyst = RootCauseAnalyst(lake, lambda at: graph_at(graphs, at), AnalystConfig.of(self._settings))

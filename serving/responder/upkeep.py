@@ -11,7 +11,7 @@ from typing import Final
 from aiops.errors import AiopsError
 from serving.graph_store import GraphStore
 from serving.incident_store.store import IncidentStore
-from serving.lake import Lake
+from serving.lake.port import Lake
 from serving.responder.desk import Desk
 from serving.responder.feedback import reconcile
 

@@ -13,7 +13,7 @@ from aiops.feedback.facts import Judged
 from aiops.feedback.labels import KIND, detections_of, label_of
 from data_contracts.learning_schema import VERDICTS
 from data_contracts.schemas import INCIDENTS
-from serving.lake import Lake
+from serving.lake.port import Lake
 
 _SCHEMAS: Final = {"incidents": (INCIDENTS, "verdict"), "verdicts": (VERDICTS, "incident")}
 """Table: its schema, and what the keys of its files begin with."""

@@ -13,9 +13,10 @@ import msgspec
 from aiops.errors import StateError
 from aiops.graph import ServiceGraph
 from aiops.settings import Settings
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.graph_store import GraphStore
 from serving.incident_store.store import IncidentStore
-from serving.lake import Lake
+from serving.lake.opening import open_lake
 from serving.notify.channels import base_url, channel_names
 from serving.responder.desk import Desk
 from serving.responder.turn import Audience
@@ -74,7 +75,7 @@ def desk_of(settings: Settings, store: IncidentStore, terms: Terms | None = None
 def _graph(settings: Settings) -> ServiceGraph:
     """Return the present call graph; none where it is damaged, for alerts that are grouped badly are better than none."""
     try:
-        return GraphStore(Lake(settings.lake_path)).graph()
+        return GraphStore(open_lake(settings).for_tenant(DEFAULT_TENANT)).graph()
     except StateError as error:
         log.error("alerts are grouped by service alone until the call graph can be read again: %s", error)
         return ServiceGraph.from_pairs(())

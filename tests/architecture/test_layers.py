@@ -17,7 +17,7 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "mis
 HOMES = {
     "bentoml": {"serving/bento/service.py"},
     "dagster": {"orchestration/"},
-    "duckdb": {"serving/lake.py"},
+    "duckdb": {"serving/lake/"},
     "evidently": {"models/drift.py"},
     "feast": {"orchestration/feature_store.py", "orchestration/feast_plugins.py", "feature_repo/definitions.py"},
     "great_expectations": {"data_contracts/expectations.py"},

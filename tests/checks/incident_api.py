@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from aiops.alert import Alert, Severity, fingerprint_of
 from aiops.graph import ServiceGraph
 from aiops.responder_settings import ResponderSettings
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.alerts_in.mapping import AlertSources
 from serving.api.app import create_app
 from serving.api.lake_parts import LakeChanges, LakeTeaching
@@ -22,7 +23,8 @@ from serving.graph_store import GraphStore
 from serving.http.auth import Authenticator
 from serving.http.server import ApiServer
 from serving.incident_store.store import IncidentStore
-from serving.lake import Lake
+from serving.lake.opening import open_lake
+from serving.lake.port import Lake
 from serving.responder.desk import Desk
 from serving.root_cause import AnalystConfig, RootCauseAnalyst
 
@@ -69,7 +71,7 @@ def running(
 ) -> Iterator[RunningApi]:
     """Serve the API over a store in a folder."""
     with IncidentStore.open(f"sqlite:///{folder}/incidents.db") as store:
-        lake = Lake(folder / "lake")
+        lake = open_lake(folder / "lake").for_tenant(DEFAULT_TENANT)
         graphs = GraphStore(lake)
         desk = Desk(store, ResponderSettings(settle_s=0.0, pages_per_hour=1000), ServiceGraph.from_pairs([]))
         parts = ApiParts(

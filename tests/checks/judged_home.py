@@ -13,8 +13,10 @@ from aiops.root_cause import RootCause, RootCauseReport
 from aiops.verdict import Verdict, VerdictKind
 from data_contracts.moments import microseconds_of
 from data_contracts.schemas import DETECTIONS
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.incident_store.store import IncidentStore
-from serving.lake import Lake
+from serving.lake.opening import open_lake
+from serving.lake.port import Lake
 from serving.responder.desk import Desk
 from serving.responder.detections import AlertRules, alerts_of_detections
 from serving.responder.verdict_draft import VerdictDraft, verdict_of
@@ -38,7 +40,7 @@ class JudgedHome:
 
     def __post_init__(self) -> None:
         """Open lake, store and desk."""
-        self.lake = Lake(self.root / "lake")
+        self.lake = open_lake(self.root / "lake").for_tenant(DEFAULT_TENANT)
         self.store = IncidentStore.open(f"sqlite:///{self.root}/incidents.db")
         self.desk = Desk(self.store, SETTINGS, ServiceGraph.from_pairs(CALLS, SERVICES))
 

@@ -22,12 +22,13 @@ from aiops.errors import Unavailable
 from aiops.graph import ServiceGraph
 from aiops.settings import BrokerSettings, ConsumerSettings, Settings
 from data_contracts import schemas
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
 from serving.broker import EmbeddedBroker, connect
 from serving.consumer.checkpoint import CheckpointStore, state_hash
 from serving.consumer.partition import Partition
 from serving.consumer.process import partition_config
-from serving.lake import Lake
+from serving.lake.opening import open_lake
 from serving.producer import ProducerConfig, TelemetryProducer
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -239,7 +240,7 @@ def quick_settings(home: Path) -> Settings:
 def store_graph(settings: Settings) -> None:
     """Write the call graph to the lake, where the consumer finds it."""
     rows = [{"caller": caller, "callee": callee, "valid_from": START} for caller, callee in EDGES]
-    Lake(settings.lake_path).write("edges", pa.Table.from_pylist(rows, schema=schemas.EDGES), "graph")
+    open_lake(settings).for_tenant(DEFAULT_TENANT).write("edges", pa.Table.from_pylist(rows, schema=schemas.EDGES), "graph")
 
 
 def wait_until(true: Any, timeout_s: float, every_s: float = 0.05) -> bool:

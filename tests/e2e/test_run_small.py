@@ -25,7 +25,7 @@ def test_the_loop_runs_and_runs_again_in_the_same_home(home: Path, tmp_path: Pat
     assert (home / "lake" / "left-over").exists(), "a run that cannot begin clears nothing"
     assert interrupted_in_training(home) == 130
     assert not (home / "lake" / "left-over").exists(), "a second run clears what a run made"
-    assert list((home / "lake" / "telemetry").rglob("*.parquet")), "and begins again"
+    assert list((home / "lake" / "tenant=default" / "telemetry").rglob("*.parquet")), "and begins again"
 
 
 def interrupted_in_training(home: Path) -> int:

@@ -86,5 +86,5 @@ def test_up_lives_heals_and_ends_clean(home: Path, env: dict[str, str], log: IO[
             up.wait(40)
     assert [process.cmdline() for process in processes_of(home)] == []
     assert not (home / "up.json").exists()
-    assert (home / "lake" / "telemetry").is_dir(), "data is kept"
+    assert (home / "lake" / "tenant=default" / "telemetry").is_dir(), "data is kept"
     assert aiops(["status"], other_shell).returncode == 9

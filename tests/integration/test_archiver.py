@@ -10,10 +10,13 @@ import pyarrow as pa
 import pytest
 
 from aiops.settings import BrokerSettings, Settings
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
 from serving.archiver import ArchiveConfig, Archiver
 from serving.broker import EmbeddedBroker
-from serving.lake import Lake
+from serving.lake.opening import open_lake
+from serving.lake.parquet_lake import ParquetLake
+from serving.lake.port import Lake
 from serving.producer import TelemetryProducer
 from tests.checks.stream_harness import GRAPH, batches, free_ports, publish, rows_of
 
@@ -24,11 +27,11 @@ class Death(Exception):
     """The process dies here."""
 
 
-class MortalLake(Lake):
+class MortalLake(ParquetLake):
     """A lake whose writer dies now and then, before or after the file is in place."""
 
-    def __init__(self, root: Path, rng: random.Random, chance: float) -> None:
-        super().__init__(root)
+    def __init__(self, folder: Path, rng: random.Random, chance: float) -> None:
+        super().__init__(folder, DEFAULT_TENANT)
         self._rng = rng
         self._chance = chance
 
@@ -60,11 +63,11 @@ def rows(lake: Lake, table: str) -> Counter[tuple[object, ...]]:
 
 def parts(lake_root: Path, table: str) -> int:
     """Return the distinct parts; late rows of one lie in the day before."""
-    return len({path.name for path in (lake_root / table).rglob("*.parquet")})
+    return len({path.name for path in (lake_root / "tenant=default" / table).rglob("*.parquet")})
 
 
 def test_rounds_gather_in_one_part_until_it_is_full_or_old(broker: streams.Streams, home: Path) -> None:
-    lake = Lake(home / "lake")
+    lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
     producer = TelemetryProducer(broker.client, 1, GRAPH)
     noted: Counter[str] = Counter()
     archiver = Archiver(broker, lake, config(), lambda table, size: noted.update({table: size}))
@@ -91,7 +94,7 @@ def test_deaths_at_any_point_lose_and_double_nothing(broker: streams.Streams, ho
     rng = random.Random(seed)
     producer = TelemetryProducer(broker.client, 1, GRAPH)
     deaths = 0
-    lake = MortalLake(home / "lake", rng, chance=0.2)
+    lake = MortalLake(home / "lake" / "tenant=default", rng, chance=0.2)
     archiver = Archiver(broker, lake, config())
     for batch in SENT:
         publish(producer, batch)
@@ -103,9 +106,9 @@ def test_deaths_at_any_point_lose_and_double_nothing(broker: streams.Streams, ho
             deaths += 1
             archiver = Archiver(broker, lake, config())
     assert deaths > 3
-    calm = Lake(home / "lake")
+    calm = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
     Archiver(broker, calm, config()).catch_up(threading.Event())
-    undisturbed = Lake(home / "whole")
+    undisturbed = open_lake(home / "whole").for_tenant(DEFAULT_TENANT)
     fresh(broker, undisturbed)
     assert rows(calm, "telemetry") == rows(undisturbed, "telemetry")
     found = calm.read("detections")["detection_id"].to_pylist()

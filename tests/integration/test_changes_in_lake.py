@@ -10,13 +10,14 @@ from aiops.graph import ServiceGraph
 from aiops.root_cause import ChangeEvent
 from aiops.settings import Settings
 from aiops.simulator.config import SimulationConfig
+from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.loop.prepare import write_truth
 from orchestration.loop.scenario import recorded
 from orchestration.pipeline.ingest import ingest_truth
 from orchestration.pipeline.timeline import Timeline
 from orchestration.workspace import Workspace
 from serving.changes import changes_are_recorded, read_changes, write_changes
-from serving.lake import Lake
+from serving.lake.opening import open_lake
 from serving.sources.simulate import SimulatedSource
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -27,7 +28,7 @@ def change(minutes: float, service: str = "cart", what: str = "v2") -> ChangeEve
 
 
 def test_changes_come_back_in_order_and_by_service(home: Path) -> None:
-    lake = Lake(home / "lake")
+    lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
     assert not changes_are_recorded(lake, NOON)
     assert write_changes(lake, ()) == 0
     told = [change(10), change(0), change(5, "pay"), change(800)]
@@ -39,7 +40,7 @@ def test_changes_come_back_in_order_and_by_service(home: Path) -> None:
 
 
 def test_a_change_told_again_counts_once(home: Path) -> None:
-    lake = Lake(home / "lake")
+    lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
     write_changes(lake, [change(0), change(1)])
     write_changes(lake, [change(1), change(0)])
     write_changes(lake, [change(1), change(2)])
@@ -47,7 +48,7 @@ def test_a_change_told_again_counts_once(home: Path) -> None:
 
 
 def test_nobody_reads_the_future(home: Path) -> None:
-    lake = Lake(home / "lake")
+    lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
     write_changes(lake, [change(0), change(5), change(5.0001)])
     assert read_changes(lake, None, None, NOON + timedelta(minutes=5)) == (change(0), change(5))
     with pytest.raises(ConfigurationError, match="no time zone"):

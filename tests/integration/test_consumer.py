@@ -8,8 +8,9 @@ import pytest
 
 from aiops.settings import BrokerSettings, ConsumerSettings, Settings
 from data_contracts import schemas
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
-from serving.lake import Lake
+from serving.lake.opening import open_lake
 from serving.producer import TelemetryProducer
 from tests.checks.scoring_services import ScoringThread
 from tests.checks.stream_harness import (
@@ -70,7 +71,7 @@ def test_sigterm_drains_and_the_lake_has_every_accepted_row(fleet: Fleet, settin
     for reason in ("non_finite", "out_of_range", "future_timestamp", "too_late", "duplicate"):
         assert counts[f"rejected.{reason}"] > 0, counts
     assert f'aiops_points_total{{outcome="in"}} {float(sent_rows)}' in page
-    lake = Lake(settings.lake_path)
+    lake = open_lake(settings).for_tenant(DEFAULT_TENANT)
     late = counts["rejected.too_late"] + counts["rejected.duplicate"]
     archived = lake.count("telemetry")
     assert counts["points_scored"] + counts["points_warmup"] <= archived <= sent_rows - counts["points_rejected"] + late
@@ -94,8 +95,8 @@ def test_an_undecodable_entry_is_rejected_with_its_payload_and_stops_nothing(fle
     publish_all(settings, SENT[1:])
     assert wait_until(lambda: fleet.settled(len(SENT)), 30), fleet.log()
     assert fleet.remote.hash_all(streams.counts(0))["rejected.undecodable"] == "2"
-    assert wait_until(lambda: Lake(settings.lake_path).count("rejected") > 1, 10)
-    rows = Lake(settings.lake_path).read("rejected").to_pylist()
+    assert wait_until(lambda: open_lake(settings).for_tenant(DEFAULT_TENANT).count("rejected") > 1, 10)
+    rows = open_lake(settings).for_tenant(DEFAULT_TENANT).read("rejected").to_pylist()
     texts = [row["row"] for row in rows if row["reason"] == "undecodable"]
     assert len(texts) == 2
     assert "bm90IGFycm93" in texts[0] + texts[1]

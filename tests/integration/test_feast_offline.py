@@ -49,7 +49,7 @@ def feature_rows(rows: list[tuple[str, datetime, datetime, float]]) -> pa.Table:
 
 
 def write_day(home: Path, day: str, part: str, table: pa.Table) -> None:
-    folder = home / "lake" / "service_features" / f"day={day}"
+    folder = home / "lake" / "tenant=default" / "service_features" / f"day={day}"
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, folder / f"part-{part}.parquet")
 
@@ -95,7 +95,8 @@ def spine_of(rows: int, seed: int = 0) -> pd.DataFrame:
 def asof_by_hand(home: Path, spine: pd.DataFrame) -> pd.DataFrame:
     """Join `spine` with the newest row available at its time and no older than the TTL, row by row, in plain Python."""
     with duckdb.connect() as database:
-        table = database.sql(f"SELECT * FROM read_parquet('{home}/lake/service_features/*/*.parquet')").to_arrow_table()
+        files = f"{home}/lake/tenant=default/service_features/*/*.parquet"
+        table = database.sql(f"SELECT * FROM read_parquet('{files}')").to_arrow_table()
     rows = sorted(table.to_pylist(), key=lambda row: (row["available_at"], row["event_timestamp"]))
     nothing = dict.fromkeys(SERVICE_FEATURES)
     found = []
@@ -150,7 +151,7 @@ def test_of_ticks_available_together_the_newest_counts(settings: Settings) -> No
     decided = DAY + timedelta(hours=20, minutes=31)
     with duckdb.connect() as database:
         answer = database.sql(
-            f"SELECT hour FROM read_parquet('{settings.lake_path}/service_features/*/part-stream.parquet') "
+            f"SELECT hour FROM read_parquet('{settings.lake_path}/tenant=default/service_features/*/part-stream.parquet') "
             f"WHERE service = 'cart' AND available_at <= TIMESTAMPTZ '{decided.isoformat()}' "
             "ORDER BY available_at DESC, event_timestamp DESC LIMIT 1"
         ).fetchall()
@@ -320,7 +321,7 @@ def test_the_registry_and_the_lake_follow_aiops_home(
     assert (expected / "feast" / "registry.db").is_file()
     defined = runpy.run_path(str(repo / "definitions.py"))["DEFINED"]
     assert {source.path for source in defined.sources.values()} == {
-        str(expected / "lake" / name) for name in ("series_features", "service_features", "seasonal_bands")
+        str(expected / "lake" / "tenant=default" / name) for name in ("series_features", "service_features", "seasonal_bands")
     }
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from aiops.errors import ContractError
 from data_contracts.schemas import EDGES
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.graph_store import GraphStore
-from serving.lake import Lake
+from serving.lake.opening import open_lake
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WRITER = """
@@ -21,8 +22,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 import pyarrow as pa
 from serving.graph_store import GraphStore
-from serving.lake import Lake
-store, name = GraphStore(Lake(Path(sys.argv[1]))), sys.argv[2]
+from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.lake.opening import open_lake
+from serving.lake.port import Lake
+store, name = GraphStore(open_lake(Path(sys.argv[1])).for_tenant(DEFAULT_TENANT)), sys.argv[2]
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(12):
@@ -36,7 +39,7 @@ def seen(*pairs: tuple[str, str]) -> pa.Table:
 
 
 def test_the_graph_is_read_as_it_is_and_as_it_was(home: Path) -> None:
-    store = GraphStore(Lake(home / "lake"))
+    store = GraphStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT))
     assert store.version() == ""
     assert store.graph().calls() == ()
     store.replace_configured([("web", "cart")], NOON)
@@ -57,7 +60,7 @@ def test_the_graph_is_read_as_it_is_and_as_it_was(home: Path) -> None:
 
 
 def test_a_change_that_changes_nothing_leaves_the_file(home: Path) -> None:
-    store = GraphStore(Lake(home / "lake"))
+    store = GraphStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT))
     store.observe(seen(("a", "b")), NOON, "traces")
     version, kept = store.version(), store.history()
     assert store.observe(seen(("a", "b")), NOON, "traces").added == ()
@@ -68,7 +71,7 @@ def test_a_change_that_changes_nothing_leaves_the_file(home: Path) -> None:
 
 
 def test_a_source_replaces_what_it_said_and_nothing_else(home: Path) -> None:
-    store = GraphStore(Lake(home / "lake"))
+    store = GraphStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT))
     store.observe(seen(("a", "b")), NOON, "traces")
     for callee in ("c", "d"):
         row = {"caller": "a", "callee": callee, "valid_from": NOON}
@@ -77,11 +80,11 @@ def test_a_source_replaces_what_it_said_and_nothing_else(home: Path) -> None:
 
 
 def test_files_of_the_first_version_are_read_on(home: Path) -> None:
-    folder = home / "lake" / "edges"
+    folder = home / "lake" / "tenant=default" / "edges"
     folder.mkdir(parents=True)
     old = pa.schema([EDGES.field(name) for name in ("caller", "callee", "valid_from")])
     pq.write_table(pa.table({"caller": ["a"], "callee": ["b"], "valid_from": [NOON]}, schema=old), folder / "part-all.parquet")
-    store = GraphStore(Lake(home / "lake"))
+    store = GraphStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT))
     assert store.graph().origin_of("a", "b") == "table"
     store.replace_configured([("b", "c")], NOON)
     assert store.graph().calls() == (("a", "b"), ("b", "c"))
@@ -97,4 +100,4 @@ def test_writers_in_two_processes_lose_no_call(home: Path) -> None:
     for writer in writers:
         writer.communicate("go\n", timeout=60)
         assert writer.returncode == 0
-    assert len(GraphStore(Lake(home / "lake")).graph().calls()) == 24
+    assert len(GraphStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT)).graph().calls()) == 24

@@ -15,27 +15,29 @@ import pytest
 
 from aiops.errors import ConfigurationError, ContractError, StateError
 from data_contracts.schemas import EDGES, INCIDENTS, LAKE_TELEMETRY, SERVED
-from serving.lake import Lake
-from serving.lake_tables import LAKE_TABLES
+from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.lake.opening import open_lake
+from serving.lake.port import Lake
+from serving.lake.tables import LAKE_TABLES
 
 START = datetime(2026, 3, 1, 22, tzinfo=UTC)
 
 
-def telemetry(rows: int, start: datetime = START, value: float = 1.0) -> pa.Table:
+def telemetry(rows: int, start: datetime = START, value: float = 1.0, service: str = "cart") -> pa.Table:
     """Return one point a minute."""
     times = [start + timedelta(minutes=row) for row in range(rows)]
-    texts, values = pa.array(["cart"] * rows, pa.string()), pa.array([value] * rows, pa.float64())
+    texts, values = pa.array([service] * rows, pa.string()), pa.array([value] * rows, pa.float64())
     moments = pa.array(times, pa.timestamp("us", tz="UTC"))
     return pa.Table.from_arrays([moments, texts, texts, values, moments], schema=LAKE_TELEMETRY)
 
 
 @pytest.fixture
 def lake(home: Path) -> Lake:
-    return Lake(home / "lake [1] *")  # characters that a glob would read
+    return open_lake(home / "lake [1] *").for_tenant(DEFAULT_TENANT)  # characters that a glob would read
 
 
 def files(lake: Lake, pattern: str = "**/*.parquet") -> list[str]:
-    root: Path = lake._root
+    root = lake.folder("telemetry").parent
     return sorted(str(path.relative_to(root)) for path in root.glob(pattern))
 
 
@@ -64,7 +66,7 @@ def test_telemetry_of_some_services_is_what_reading_all_of_it_gives(lake: Lake) 
     assert sorted(found.to_pylist(), key=key) == sorted(wanted, key=key)
     with pytest.raises(ConfigurationError, match="has no time zone"):
         lake.read_telemetry(datetime(2026, 3, 1), end, ["cart"])  # noqa: DTZ001
-    Path(lake._root, files(lake)[0]).write_bytes(b"junk")
+    Path(lake.folder("telemetry").parent, files(lake)[0]).write_bytes(b"junk")
     with pytest.raises(StateError, match="telemetry"):
         lake.read_telemetry(begin, end, ["cart"])
 
@@ -106,7 +108,7 @@ def test_columns_come_in_the_order_asked(lake: Lake) -> None:
 
 def test_a_key_written_again_replaces_its_rows_on_every_day(lake: Lake) -> None:
     lake.write("telemetry", telemetry(240), "a")
-    lake.write("telemetry", telemetry(5, value=2.0), "b")
+    lake.write("telemetry", telemetry(5, value=2.0, service="pay"), "b")
     lake.write("telemetry", telemetry(240), "a")
     assert lake.count("telemetry") == 245
     lake.write("telemetry", telemetry(7, value=3.0), "a")
@@ -115,12 +117,14 @@ def test_a_key_written_again_replaces_its_rows_on_every_day(lake: Lake) -> None:
     assert lake.count("telemetry") == 5
 
 
-def test_rows_out_of_time_order_keep_their_order_within_a_day(lake: Lake) -> None:
+def test_points_come_back_in_order_of_time_and_others_in_that_of_writing(lake: Lake) -> None:
     rows = telemetry(240).take(list(range(239, -1, -1)))
     lake.write("telemetry", rows, "a")
-    back = lake.read("telemetry")
-    assert back.slice(0, 120).equals(rows.slice(120))
-    assert back.slice(120).equals(rows.slice(0, 120))
+    assert lake.read("telemetry").equals(telemetry(240))
+    row = {"served_at": START, "request_id": "r", "model": "m", "model_version": "1", "role": "champion"}
+    served = pa.Table.from_pylist([{**row, "request_id": name} for name in "cab"], schema=SERVED)
+    lake.write("served", served, "a")
+    assert lake.read("served", columns=["request_id"])["request_id"].to_pylist() == ["c", "a", "b"]
 
 
 def test_the_graph_is_one_file_that_is_replaced(lake: Lake) -> None:
@@ -180,12 +184,12 @@ def test_files_of_an_older_schema_are_read_with_nulls(lake: Lake) -> None:
     served = pa.Table.from_pylist([row], schema=SERVED)
     lake.write("served", served, "new")
     lake.write("served", served, "old")
-    path = lake._root / "served/day=2026-03-01/part-old.parquet"
+    path = lake.folder("telemetry").parent / "served/day=2026-03-01/part-old.parquet"
     pq.write_table(pq.read_table(path, partitioning=None).drop_columns(["score", "hour"]), path)
     back = lake.read("served")
     assert back.column("score").to_pylist() == [0.5, None]
     path.unlink()
-    only_old = pq.read_table(lake._root / "served/day=2026-03-01/part-new.parquet", partitioning=None)
+    only_old = pq.read_table(lake.folder("telemetry").parent / "served/day=2026-03-01/part-new.parquet", partitioning=None)
     pq.write_table(only_old.drop_columns(["score"]), path.with_name("part-new.parquet"))
     assert lake.read("served").column("score").to_pylist() == [None]
     pq.write_table(only_old.drop_columns(["model"]), path.with_name("part-new.parquet"))
@@ -195,7 +199,7 @@ def test_files_of_an_older_schema_are_read_with_nulls(lake: Lake) -> None:
 
 def test_a_damaged_file_is_named(lake: Lake) -> None:
     lake.write("telemetry", telemetry(3), "a")
-    path = lake._root / "telemetry/day=2026-03-01/part-a.parquet"
+    path = lake.folder("telemetry").parent / "telemetry/day=2026-03-01/part-a.parquet"
     path.write_bytes(path.read_bytes()[:-9] + b"garbage!!")
     with pytest.raises(StateError, match=r"part-a\.parquet"):
         lake.read("telemetry")
@@ -210,15 +214,20 @@ def test_retention_deletes_whole_days_and_keeps_labels(lake: Lake) -> None:
     assert lake.retain(START, 2) == 2
     assert lake.days("telemetry") == [date(2026, 2, 27), date(2026, 2, 28), date(2026, 3, 1)]
     assert (lake.retain(START, 2), lake.count("telemetry"), lake.count("incidents")) == (0, 9, 1)
-    assert sorted(path.name for path in lake._root.iterdir()) == [".staging", "incidents", "telemetry"]
+    assert sorted(path.name for path in lake.folder("telemetry").parent.iterdir()) == [
+        ".locks",
+        ".staging",
+        "incidents",
+        "telemetry",
+    ]
 
 
 WRITER = """
 import sys, time
 from pathlib import Path
 import pyarrow.parquet as pq
-import serving.lake as lake_module
-from serving.lake import Lake
+from serving.lake import writing
+from serving.lake.opening import open_lake
 sys.path.insert(0, sys.argv[2])
 from test_lake import telemetry
 real = pq.write_table
@@ -228,32 +237,41 @@ def stuck(rows, handle, **options):
     print("half", flush=True)
     time.sleep(60)
 if sys.argv[3] == "stuck":
-    lake_module.pq.write_table = stuck
+    writing.pq.write_table = stuck
 for turn in range(int(sys.argv[4])):
-    Lake(Path(sys.argv[1])).write("telemetry", telemetry(400, value=float(turn)), sys.argv[3])
+    rows = telemetry(400, value=float(turn), service=sys.argv[3])
+    open_lake(Path(sys.argv[1])).for_tenant("default").write("telemetry", rows, sys.argv[3])
 """
 
 
 def writer(lake: Lake, name: str, turns: int = 1) -> "subprocess.Popen[str]":
     """Start another process that writes 400 rows over two days under key `name`, `turns` times."""
-    arguments = [sys.executable, "-c", WRITER, str(lake._root), str(Path(__file__).parent), name, str(turns)]
+    arguments = [
+        sys.executable,
+        "-c",
+        WRITER,
+        str(lake.folder("telemetry").parents[1]),
+        str(Path(__file__).parent),
+        name,
+        str(turns),
+    ]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
 
 
 def test_a_writer_killed_in_the_middle_leaves_nothing_to_see(lake: Lake) -> None:
-    lake.write("telemetry", telemetry(3), "before")
+    lake.write("telemetry", telemetry(3, service="before"), "before")
     process = writer(lake, "stuck")
     assert process.stdout is not None
     assert process.stdout.readline() == "half\n"
     assert files(lake, ".staging/*") != []
-    lake.write("telemetry", telemetry(4), "while")  # sweeps, but the living writer's file is locked
+    lake.write("telemetry", telemetry(4, service="while"), "while")  # sweeps, but the living writer's file is locked
     assert len(files(lake, ".staging/*")) == 1
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
     assert lake.count("telemetry") == 7
     assert "part-stuck.parquet" not in " ".join(files(lake, "telemetry/**/*"))
-    lake.write("telemetry", telemetry(2), "after")
+    lake.write("telemetry", telemetry(2, service="after"), "after")
     assert files(lake, ".staging/*") == []
     assert lake.read("telemetry").num_rows == 9
 
@@ -271,6 +289,6 @@ def test_readers_and_retention_beside_writers_in_other_processes(lake: Lake) -> 
         process.communicate(timeout=30)
     assert [process.returncode for process in writers] == [0, 0]
     for name in ("a", "b"):
-        lake.write("telemetry", telemetry(400), name)
+        lake.write("telemetry", telemetry(400, service=name), name)
     assert lake.read("telemetry").num_rows == lake.count("telemetry") == 800
     assert sizes <= {0, 120, 240, 280, 400, 520, 560, 680, 800}

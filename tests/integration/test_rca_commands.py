@@ -10,11 +10,12 @@ from aiops.alert import Severity
 from aiops.incident import AlertEntry, Incident, IncidentState
 from aiops.root_cause import ChangeEvent, RootCause, RootCauseReport
 from aiops.settings import Settings
+from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.cli import run
 from serving.changes import write_changes
 from serving.graph_store import GraphStore
 from serving.incident_store.store import IncidentStore
-from serving.lake import Lake
+from serving.lake.opening import open_lake
 from tests.integration.test_root_causes_from_lake import BEGAN, CALLS, MINUTE, START, rows
 
 STORED = RootCauseReport(
@@ -37,7 +38,7 @@ def incident(name: str, state: IncidentState, minutes: int) -> Incident:
 def filled(home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("AIOPS_HOME", str(home))
     settings = Settings(home=home)
-    lake = Lake(settings.lake_path)
+    lake = open_lake(settings).for_tenant(DEFAULT_TENANT)
     lake.write("telemetry", rows(START, 240), "calm")
     lake.write("telemetry", rows(BEGAN, 5, 0.5, 1), "trouble")
     write_changes(lake, [ChangeEvent.of(BEGAN - 2 * MINUTE, "db", "deployment", "release 12")])

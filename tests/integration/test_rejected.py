@@ -8,8 +8,9 @@ import pytest
 
 from aiops.errors import ConfigurationError, ContractError
 from data_contracts.rejects import rejected_payload
+from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.validate import validate
-from serving.lake import Lake
+from serving.lake.opening import open_lake
 from serving.rejected import Redriven, RejectedFilter, RejectedStore
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -52,7 +53,7 @@ class Taken:
 @pytest.fixture
 def store(home: Path) -> RejectedStore:
     """Return a store with two rows from the future, a missing value, a duplicate and an undecodable payload."""
-    built = RejectedStore(Lake(home / "lake"))
+    built = RejectedStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT))
     soon = NOW + timedelta(hours=1)
     rows = raw((soon, "cart", 0.1), (soon, "pay", 0.2), (NOW, "cart", None), (NOW, "cart", 0.3), (NOW, "cart", 0.3))
     assert built.add(validate(rows, NOW, source="csv").rejected, "csv-1") == 4
@@ -78,7 +79,7 @@ def test_rows_are_listed_newest_first_and_filtered(store: RejectedStore) -> None
 
 
 def test_an_empty_store_lists_and_redrives_nothing(home: Path) -> None:
-    empty = RejectedStore(Lake(home / "lake"))
+    empty = RejectedStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT))
     assert empty.list(RejectedFilter()).num_rows == 0
     assert empty.redrive(RejectedFilter(), Taken(), NOW) == Redriven(0, 0, {})
 
@@ -132,7 +133,7 @@ def test_a_row_rejected_twice_is_redriven_once(store: RejectedStore) -> None:
 
 
 def test_many_rows_are_handed_over_in_parts(home: Path) -> None:
-    many = RejectedStore(Lake(home / "lake"))
+    many = RejectedStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT))
     rows = raw(*((NOW + timedelta(hours=1, microseconds=row), "cart", 0.5) for row in range(50_001)))
     many.add(validate(rows, NOW).rejected, "k")
     sink = Taken()

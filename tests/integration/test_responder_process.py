@@ -17,11 +17,12 @@ import pyarrow as pa
 from aiops.incident import IncidentState
 from aiops.settings import BrokerSettings, Settings
 from data_contracts import schemas
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
 from serving.broker import EmbeddedBroker, connect
 from serving.incident_store.records import IncidentFilter, MessageKind, PageRequest
 from serving.incident_store.store import IncidentStore
-from serving.lake import Lake
+from serving.lake.opening import open_lake
 from tests.checks.stream_harness import free_ports, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +99,7 @@ def home(folder: Path) -> Iterator[Home]:
     settings = Settings(home=folder, broker=BrokerSettings(port=broker_port))
     settings = settings.model_copy(update={"responder": settings.responder.model_copy(update={"port": port})})
     rows = [{"caller": caller, "callee": callee, "valid_from": START} for caller, callee in EDGES]
-    Lake(settings.lake_path).write("edges", pa.Table.from_pylist(rows, schema=schemas.EDGES), "graph")
+    open_lake(settings).for_tenant(DEFAULT_TENANT).write("edges", pa.Table.from_pylist(rows, schema=schemas.EDGES), "graph")
     with EmbeddedBroker(settings) as broker:
         yield Home(settings, broker)
 

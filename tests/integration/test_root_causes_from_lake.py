@@ -16,10 +16,12 @@ from aiops.settings import Settings
 from aiops.simulator.config import ScriptedIncident, SimulationConfig
 from aiops.trouble import Trouble, alerted_in, masks_of
 from data_contracts.schemas import LAKE_TELEMETRY
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.changes import changes_are_recorded, write_changes
 from serving.graph_store import GraphStore
 from serving.incident_telemetry import TelemetryConfig, near, without
-from serving.lake import Lake
+from serving.lake.opening import open_lake
+from serving.lake.port import Lake
 from serving.root_cause import AnalystConfig, RootCauseAnalyst
 from serving.sources.simulate import SimulatedSource
 
@@ -50,7 +52,7 @@ def rows(begin: datetime, minutes: int, slow: float = 0.0, seed: int = 0) -> pa.
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    lake = Lake(tmp_path / "lake")
+    lake = open_lake(tmp_path / "lake").for_tenant(DEFAULT_TENANT)
     lake.write("telemetry", rows(START, 180), "calm")
     lake.write("telemetry", rows(START + timedelta(hours=3), 60, 0.0, 5), "recent")
     lake.write("telemetry", rows(BEGAN, 5, 0.5, 1), "trouble")
@@ -134,12 +136,12 @@ def test_calm_steps_inside_other_incidents_go_unless_too_few_would_stay(lake: La
 
 
 def test_telemetry_that_is_not_there_is_told(tmp_path: Path, lake: Lake) -> None:
-    empty = analyst(Lake(tmp_path / "empty")).answer(trouble())
+    empty = analyst(open_lake(tmp_path / "empty").for_tenant(DEFAULT_TENANT)).answer(trouble())
     assert (empty.decided, empty.causes) == (False, ())
     assert "no telemetry of cart, web between 2026-03-02 03:51:00Z and 2026-03-02 04:04:00Z" in empty.statement
     stranger = analyst(lake).answer(Trouble({"nobody": BEGAN}, BEGAN + MINUTE))
     assert "no telemetry of nobody" in stranger.statement
-    fresh = Lake(tmp_path / "fresh")
+    fresh = open_lake(tmp_path / "fresh").for_tenant(DEFAULT_TENANT)
     fresh.write("telemetry", rows(BEGAN - 8 * MINUTE, 12, 0.5), "a")
     assert "what is usual is unknown" in analyst(fresh).answer(trouble()).statement
     late = analyst(lake).answer(trouble(BEGAN + 30 * MINUTE))
@@ -193,7 +195,7 @@ def test_a_simulated_incident_is_traced_to_its_service(tmp_path: Path) -> None:
     script = (ScriptedIncident("slow_dependency", start_min=420.0),)
     source = SimulatedSource(SimulationConfig(seed=5, services=8, hours=8, incidents_per_day=0.0, scripted=script))
     settings = Settings(home=tmp_path)
-    lake = Lake(settings.lake_path)
+    lake = open_lake(settings).for_tenant(DEFAULT_TENANT)
     for number, table in enumerate(source.batches()):
         known = table.append_column("available_at", table["timestamp"]).select(LAKE_TELEMETRY.names).cast(LAKE_TELEMETRY)
         lake.write("telemetry", known, f"part-{number}")

@@ -236,7 +236,7 @@ def test_a_killed_supervisor_leaves_no_worker_behind(tmp_path: Path) -> None:
     wait_for(lambda: not ready(service.url), 10, service.log.read_text)
 
     def logged() -> int:
-        folder = service.home / "lake" / "served"
+        folder = service.home / "lake" / "tenant=default" / "served"
         return pads.dataset(folder, schema=SERVED).count_rows() if folder.is_dir() else 0
 
     wait_for(lambda: logged() == 1, 10, service.log.read_text)

@@ -180,7 +180,7 @@ def test_with_a_key_roles_rule_and_no_secret_is_repeated_and_a_stop_loses_nothin
     assert KEY not in said
     assert "nonsense.secret.token" not in said
     assert "eyJ" not in said  # no token, not even part of one
-    served = pads.dataset(service.home / "lake" / "served", schema=SERVED).to_table().to_pylist()
+    served = pads.dataset(service.home / "lake" / "tenant=default" / "served", schema=SERVED).to_table().to_pylist()
     counts = {role: sum(row["role"] == role for row in served) for role in ("champion", "shadow")}
     assert counts == {"champion": 3, "shadow": 3}
     assert service.process.returncode == 0

@@ -15,6 +15,7 @@ from aiops.graph_history import calls_at, declared
 from aiops.settings import Settings
 from aiops.simulator.config import SimulationConfig
 from data_contracts.schemas import EDGES
+from data_contracts.series.tenant import DEFAULT_TENANT
 from models.rca import granger
 from models.rca.granger import GrangerConfig, LearnedEdge
 from models.rca.grid import SeriesGrid
@@ -25,7 +26,7 @@ from orchestration.pipeline.ingest import ingest, ingest_truth
 from orchestration.workspace import Workspace
 from serving.changes import read_changes
 from serving.graph_store import GraphStore
-from serving.lake import Lake
+from serving.lake.opening import open_lake
 from serving.sources.simulate import SimulatedSource
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -90,7 +91,7 @@ def test_a_table_with_times_of_its_own_replaces_what_was_said(home: Path, capsys
     Path("timed.csv").write_text("caller,callee,valid_from,valid_to\na,b,2026-01-01,2026-02-01\na,c,2026-02-01,\n")
     for _ in range(2):
         run("graph", "import", "--edges", "timed.csv", "--origin", "table")
-    store = GraphStore(Lake(Settings(home=home).lake_path))
+    store = GraphStore(open_lake(Settings(home=home).lake_path).for_tenant(DEFAULT_TENANT))
     assert store.graph(datetime(2026, 1, 5, tzinfo=UTC)).calls() == (("a", "b"),)
     assert store.graph().calls() == (("a", "c"),)
     assert store.history().num_rows == 2
@@ -137,7 +138,7 @@ def test_changes_are_imported_once_and_listed(home: Path, capsys: pytest.Capture
     listed = printed(capsys, "changes", "list", "--service", "cart", "--since", "2026-01-01")
     assert [(row["service"], row["kind"], row["what"]) for row in listed] == [("cart", "deployment", "v2")], "v3 is not yet"
     assert len(printed(capsys, "changes", "list", "--until", "2160-01-01")) == 2
-    assert len(read_changes(Lake(Settings(home=home).lake_path), {"cart"}, None, None)) == 2
+    assert len(read_changes(open_lake(Settings(home=home).lake_path).for_tenant(DEFAULT_TENANT), {"cart"}, None, None)) == 2
     run("changes", "list")
     assert "1 changes" in capsys.readouterr().out
 

@@ -13,10 +13,11 @@ from aiops.alert import Alert, Severity, fingerprint_of
 from aiops.errors import ConfigurationError
 from aiops.incident import IncidentState
 from aiops.settings import Settings
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.graph_store import GraphStore
 from serving.http.server import bound
 from serving.incident_store.store import IncidentStore
-from serving.lake import Lake
+from serving.lake.opening import open_lake
 from serving.responder.desk import Desk
 from serving.responder.loop import DeskLoop
 from serving.responder.process import ResponderProcess, _readiness
@@ -45,7 +46,7 @@ def alert(second: float, service: str) -> Alert:
 
 
 def upkeep_of(settings: Settings, store: IncidentStore, desk: Desk, days: int = 0) -> Upkeep:
-    lake = Lake(settings.lake_path)
+    lake = open_lake(settings).for_tenant(DEFAULT_TENANT)
     parts = UpkeepParts(store, desk, lake, GraphStore(lake), timedelta(days=90), lambda: START + timedelta(days=days))
     return Upkeep(parts)
 
@@ -55,7 +56,7 @@ def services(desk: Desk) -> list[set[str]]:
 
 
 def test_a_call_that_is_no_more_splits_what_only_it_held_together(settings: Settings, store: IncidentStore) -> None:
-    graphs = GraphStore(Lake(settings.lake_path))
+    graphs = GraphStore(open_lake(settings).for_tenant(DEFAULT_TENANT))
     graphs.replace_configured([("web", "cart")], START - timedelta(days=1))
     desk = desk_of(settings, store)
     upkeep = upkeep_of(settings, store, desk)
@@ -72,9 +73,9 @@ def test_a_call_that_is_no_more_splits_what_only_it_held_together(settings: Sett
 def test_a_damaged_call_graph_does_not_keep_alerts_from_becoming_incidents(
     settings: Settings, store: IncidentStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    graphs = GraphStore(Lake(settings.lake_path))
+    graphs = GraphStore(open_lake(settings).for_tenant(DEFAULT_TENANT))
     graphs.replace_configured([("web", "cart")], START - timedelta(days=1))
-    (part,) = (settings.lake_path / "edges").glob("*.parquet")
+    (part,) = (open_lake(settings).for_tenant(DEFAULT_TENANT).folder("edges")).glob("*.parquet")
     whole = part.read_bytes()
     part.write_bytes(b"no Parquet")
     desk = desk_of(settings, store)

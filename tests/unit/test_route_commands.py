@@ -10,11 +10,12 @@ import pytest
 
 from aiops.settings import RoutingSettings, Settings
 from data_contracts.schemas import LAKE_TELEMETRY
+from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.cli import run
 from orchestration.pipeline.series_character import measure_characters
 from orchestration.workspace import Workspace
 from serving.consumer.routing_source import RoutingSource
-from serving.lake import Lake
+from serving.lake.opening import open_lake
 from tests.checks.stream_harness import START
 
 STEPS = 4 * 288
@@ -65,7 +66,7 @@ def test_measuring_uses_only_points_before_its_time(home: Path) -> None:
     workspace = fill(home)
     at = START + timedelta(days=3)
     first = measure_characters(workspace, at)
-    rows = Lake(workspace.settings.lake_path).read("series_character").to_pylist()
+    rows = open_lake(workspace.settings.lake_path).for_tenant(DEFAULT_TENANT).read("series_character").to_pylist()
     late = pa.Table.from_pylist(
         [
             {
@@ -80,7 +81,7 @@ def test_measuring_uses_only_points_before_its_time(home: Path) -> None:
     )
     workspace.lake.write("telemetry", late, "later")
     assert measure_characters(workspace, at) == first
-    assert Lake(workspace.settings.lake_path).read("series_character").to_pylist() == rows
+    assert open_lake(workspace.settings.lake_path).for_tenant(DEFAULT_TENANT).read("series_character").to_pylist() == rows
 
 
 def test_the_consumer_reads_the_table_again_and_survives_a_damaged_one(home: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -93,7 +94,7 @@ def test_the_consumer_reads_the_table_again_and_survives_a_damaged_one(home: Pat
     now[0] = 60.0
     assert source.router().version != bare
     kept = source.router()
-    for path in (settings.lake_path / "series_character").glob("*.parquet"):
+    for path in (open_lake(settings).for_tenant(DEFAULT_TENANT).folder("series_character")).glob("*.parquet"):
         path.write_bytes(b"junk")
     now[0] = 120.0
     assert source.router() is kept

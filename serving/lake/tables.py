@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from aiops.errors import ContractError
+from aiops.errors import ConfigurationError, ContractError
 from data_contracts import schemas
 from data_contracts.character_schema import SERIES_CHARACTER
 from data_contracts.learning_schema import DRIFT_CHECKS, VERDICTS
@@ -15,34 +15,84 @@ from data_contracts.season_schema import SEASONAL_BANDS
 
 @dataclass(frozen=True, slots=True)
 class LakeTable:
-    """One table; `partitioned` by UTC day of `time`; `expires`: whole days are deleted by retention."""
+    """One table; `partitioned` by UTC day of `time`; `expires`: whole days are deleted by retention.
+
+    `identity`: text or integer columns that name a row, together with `time` unless it is `movable`; empty = rows have none.
+    Of two rows of one identity the greater counts, compared by the columns `latest` in their order; with `first_word` the least.
+    `movable`: a later word may move a row to another day, so that reading opens every day; for small tables.
+    `merged`: files may be merged, for its writers only ever add rows to a key.
+    """
 
     schema: pa.Schema
     time: str
     partitioned: bool = True
     expires: bool = True
+    identity: tuple[str, ...] = ()
+    latest: tuple[str, ...] = ()
+    first_word: bool = False
+    movable: bool = False
+    merged: bool = False
 
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Return the columns that decide which of several rows counts."""
+        return tuple(dict.fromkeys((*self.identity, self.time, *self.latest))) if self.identity else ()
+
+
+def _labels(schema: pa.Schema, *identity: str) -> LakeTable:
+    """Return a small table of what people or other systems say; it stays for good, and the word known last counts."""
+    rest = tuple(name for name in schema.names if name not in (*identity, "known_at"))
+    return LakeTable(schema, "starts_at", expires=False, identity=identity, latest=("known_at", *rest), movable=True)
+
+
+def _once(schema: pa.Schema, time: str, *identity: str, latest: tuple[str, ...] = ()) -> LakeTable:
+    """Return a table whose rows are kept once an identity and time."""
+    return LakeTable(schema, time, identity=identity, latest=latest, merged=True)
+
+
+def _features(schema: pa.Schema, of: str) -> LakeTable:
+    """Return a table of features: one row an entity and tick, the one known first, for models were asked with it."""
+    return LakeTable(schema, "event_timestamp", identity=(of,), latest=("available_at",), first_word=True, merged=True)
+
+
+SERIES_IDENTITY: Final = ("service", "metric")
+"""What names a series in the telemetry table."""
 
 LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
-    "telemetry": LakeTable(schemas.LAKE_TELEMETRY, "timestamp"),
-    "rejected": LakeTable(schemas.REJECTED, "rejected_at"),
-    "redriven": LakeTable(schemas.REDRIVEN, "rejected_at"),
-    "incidents": LakeTable(schemas.INCIDENTS, "starts_at", expires=False),
+    "telemetry": _once(schemas.LAKE_TELEMETRY, "timestamp", *SERIES_IDENTITY, latest=("available_at", "value")),
+    "rejected": _once(schemas.REJECTED, "rejected_at", "reject_id"),
+    "redriven": _once(schemas.REDRIVEN, "rejected_at", "reject_id", latest=("redriven_at",)),
+    "incidents": _labels(schemas.INCIDENTS, "incident_id", "service"),
     "deployments": LakeTable(schemas.DEPLOYMENTS, "deployed_at", expires=False),
     "drift_truth": LakeTable(schemas.DRIFT_TRUTH, "starts_at", expires=False),
     "verdicts": LakeTable(VERDICTS, "given_at", expires=False),
     "drift_checks": LakeTable(DRIFT_CHECKS, "checked_at"),
-    "changes": LakeTable(schemas.CHANGES, "at"),
+    "changes": _once(schemas.CHANGES, "at", "change_id", latest=("service", "kind", "what", "source")),
     "edges": LakeTable(schemas.EDGES, "valid_from", partitioned=False, expires=False),
-    "series_features": LakeTable(schemas.SERIES_FEATURES_TABLE, "event_timestamp"),
-    "service_features": LakeTable(schemas.SERVICE_FEATURES_TABLE, "event_timestamp"),
+    "series_features": _features(schemas.SERIES_FEATURES_TABLE, "series"),
+    "service_features": _features(schemas.SERVICE_FEATURES_TABLE, "service"),
     "seasonal_bands": LakeTable(SEASONAL_BANDS, "event_timestamp"),
-    "detections": LakeTable(schemas.DETECTIONS, "timestamp"),
+    "detections": _once(schemas.DETECTIONS, "timestamp", "detection_id", "revision"),
     "predictions": LakeTable(schemas.PREDICTIONS, "timestamp"),
     "series_character": LakeTable(SERIES_CHARACTER, "measured_at", partitioned=False, expires=False),
     "served": LakeTable(schemas.SERVED, "served_at"),
 }
-"""Labels, verdicts and the graph are small and stay; everything else is kept for the days of the retention setting."""
+"""Labels, verdicts and the graph are small and stay; everything else is kept for the days of the retention setting.
+
+Of two values of one point that became available at the same moment, the greater counts: whichever came first.
+"""
+
+
+def spec_of(table: str) -> LakeTable:
+    """Return what is known of a table.
+
+    Raises:
+        ConfigurationError: it is unknown.
+    """
+    spec = LAKE_TABLES.get(table)
+    if spec is None:
+        raise ConfigurationError(f"table {table!r} is unknown; tables of the lake: {', '.join(LAKE_TABLES)}")
+    return spec
 
 
 def conformed(name: str, table: LakeTable, rows: pa.Table | pa.RecordBatch) -> pa.Table:

@@ -1,0 +1,138 @@
+"""Reading Parquet files of one table: filters go down to the row groups, times are UTC, nothing is fetched from the network."""
+
+import glob
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from aiops.errors import StateError
+from serving.lake.port import Where
+from serving.lake.tables import LAKE_TABLES, SERIES_IDENTITY
+
+Answer = TypeVar("Answer")
+
+_ATTEMPTS: Final = 8
+_CODED: Final = pa.dictionary(pa.int32(), pa.string())
+_TELEMETRY: Final = LAKE_TABLES["telemetry"]
+
+
+def _coded(column: "pa.Field[Any]") -> "pa.Field[Any]":
+    return column.with_type(_CODED) if pa.types.is_string(column.type) else column
+
+
+CODED_TELEMETRY: Final = pa.schema(
+    [
+        _coded(_TELEMETRY.schema.field(name))
+        for name in dict.fromkeys(("timestamp", "service", "metric", *SERIES_IDENTITY, "value", *_TELEMETRY.latest))
+    ]
+)
+"""What reading telemetry of some services decodes: texts dictionary-encoded, seven times as fast and a quarter of the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Columns, the time column with its bounds (inclusive, exclusive), and cells of other columns."""
+
+    columns: Sequence[str]
+    time: str
+    start: datetime | None = None
+    end: datetime | None = None
+    where: Where = field(default_factory=dict)
+
+
+def select(files: Sequence[Path], wanted: Wanted) -> pa.Table:
+    """Return the wanted rows in the files' order, with those of the wanted columns that any file has."""
+    offline: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    with duckdb.connect(":memory:", config=offline) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        escaped = [glob.escape(str(path)) for path in files]
+        stored = connection.read_parquet(escaped, union_by_name=True, hive_partitioning=False)
+        present = [name for name in wanted.columns if name in stored.columns]
+        for condition in _conditions(wanted):
+            stored = stored.filter(condition)
+        table: pa.Table = stored.select(*(duckdb.ColumnExpression(name) for name in present)).to_arrow_table()
+        return table
+
+
+def _conditions(wanted: Wanted) -> list[duckdb.Expression]:
+    time, found = duckdb.ColumnExpression(wanted.time), []
+    if wanted.start is not None:
+        found.append(time >= duckdb.ConstantExpression(wanted.start))
+    if wanted.end is not None:
+        found.append(time < duckdb.ConstantExpression(wanted.end))
+    for column, cells in wanted.where.items():
+        constants = [duckdb.ConstantExpression(cell) for cell in sorted(set(cells))]
+        isin = duckdb.ColumnExpression(column).isin(*constants) if constants else duckdb.ConstantExpression(False)
+        found.append(isin)
+    return found
+
+
+def coded_telemetry(files: Sequence[Path], first: datetime, last: datetime, services: Collection[str]) -> pa.Table:
+    """Return telemetry of some services in [first, last), `CODED_TELEMETRY`, one chunk, in the files' order."""
+    parts = [_row_groups(path, first, last) for path in files]
+    whole = pa.concat_tables([CODED_TELEMETRY.empty_table(), *parts]).unify_dictionaries().combine_chunks()
+    return whole.filter(_inside(whole, (first, last), services)) if whole.num_rows else whole
+
+
+def _row_groups(path: Path, first: datetime, last: datetime) -> pa.Table:
+    texts = [column.name for column in CODED_TELEMETRY if column.type.equals(_CODED)]
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        spans = _spans(file.metadata, "timestamp")
+        groups = [number for number, span in enumerate(spans) if span is None or (span[0] < last and span[1] >= first)]
+        found: pa.Table = file.read_row_groups(groups, columns=CODED_TELEMETRY.names).cast(CODED_TELEMETRY)
+        return found
+
+
+def _inside(rows: pa.Table, bounds: tuple[datetime, datetime], services: Collection[str]) -> "pa.Array[Any]":
+    """Return which rows lie within the bounds and have a wanted service; a column has one dictionary."""
+    coded: Any = rows["service"].combine_chunks()
+    known: pa.Array[Any] = pc.is_in(coded.dictionary, pa.array(list(services), pa.string()))
+    times = rows["timestamp"].combine_chunks()
+    inside = pc.and_(pc.greater_equal(times, pa.scalar(bounds[0])), pc.less(times, pa.scalar(bounds[1])))
+    both: pa.Array[Any] = pc.and_(known.take(coded.indices), inside)
+    return both
+
+
+def span_of(path: Path, time: str) -> tuple[datetime, datetime] | None:
+    """Return the first and last time of a file, None where it has no rows; from statistics alone where they are there."""
+    metadata = pq.read_metadata(path)
+    spans = [span for span in _spans(metadata, time) if span is not None]
+    if len(spans) == metadata.num_row_groups and spans:
+        return min(begin for begin, _ in spans), max(end for _, end in spans)
+    column = pq.read_table(path, columns=[time], partitioning=None)[time]
+    bounds: Any = pc.min_max(column).as_py()
+    return None if bounds["min"] is None else (bounds["min"], bounds["max"])
+
+
+def _spans(metadata: Any, time: str) -> list[tuple[datetime, datetime] | None]:
+    """Return the first and last time of every row group, None where its statistics do not say."""
+    column = metadata.schema.to_arrow_schema().names.index(time)
+    found: list[tuple[datetime, datetime] | None] = []
+    for number in range(metadata.num_row_groups):
+        told = metadata.row_group(number).column(column).statistics
+        known = told is not None and told.has_min_max
+        found.append((told.min.astimezone(UTC), told.max.astimezone(UTC)) if known else None)
+    return found
+
+
+def retried(table: str, attempt: Callable[[], Answer]) -> Answer:
+    """Run `attempt`, again where a file that was listed has been replaced or has expired meanwhile.
+
+    Raises:
+        StateError: a file cannot be read.
+    """
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            return attempt()
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
+            vanished = isinstance(error, (duckdb.IOException, FileNotFoundError))
+            if not vanished or left == 0:
+                raise StateError(f"table {table!r} of the lake cannot be read: {error}") from error
+    raise AssertionError("unreachable: the last attempt returns or raises")
