@@ -4,12 +4,14 @@ Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or setting, 3 source, 4 
 8 fenced, 9 a dependency does not answer, 130 interrupted.
 """
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
-from aiops.errors import AiopsError
+from aiops.errors import AiopsError, ConfigurationError
+from data_contracts.series.tenant import tenant_fault
 from orchestration.commands import (
     backtest,
     bench,
@@ -51,8 +53,16 @@ def _aiops(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version and exit")
     ] = False,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", help="whose data the command reads and writes; default: AIOPS_TENANT or 'default'")
+    ] = None,
 ) -> None:
     """Open-source AIOps: watch services, foresee incidents, keep the models honest."""
+    if tenant is not None:
+        fault = tenant_fault(tenant)
+        if fault is not None:
+            raise ConfigurationError(f"--tenant: {fault}")
+        os.environ["AIOPS_TENANT"] = tenant  # what settings are read from, here and in child processes
 
 
 for module in (loop, processes, data, forecast, lifecycle, incidents, graph, changes, route, rca, backtest, bench):

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from aiops.errors import SourceError
 from aiops.feature_engine import EngineConfig
 from aiops.feedback.labels import KIND
 from aiops.graph import ServiceGraph
 from aiops.incident_labels import each_once
 from aiops.settings import Settings
+from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.current_settings import read_settings
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
@@ -59,6 +61,18 @@ class Workspace:
     def engine_config(self) -> EngineConfig:
         """Return the feature engine's configuration: the same for backfill and stream."""
         return EngineConfig.of(self.settings.telemetry)
+
+    def newest_telemetry(self) -> datetime:
+        """Return the newest event time of the tenant's telemetry.
+
+        Raises:
+            SourceError: the lake holds none.
+        """
+        newest = self.lake.newest("telemetry")
+        if newest is None:
+            whose = "" if self.tenant == DEFAULT_TENANT else f" of tenant {self.tenant}"
+            raise SourceError(f"no telemetry in the lake{whose} below {self.settings.root}; ingest some first (`aiops ingest`)")
+        return newest
 
     def graph(self) -> ServiceGraph:
         """Return the service graph as the lake knows it now."""

@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from orchestration.pipeline.drift import newest_telemetry
 from orchestration.resources import WorkspaceResource
 from orchestration.retries import RETRY, judged
 
@@ -13,6 +12,6 @@ def lake_retention(context: dg.AssetExecutionContext, workspace: WorkspaceResour
     space = workspace.open()
     days = space.settings.telemetry.retention_days
     with judged():
-        expired = space.lake.retain(newest_telemetry(space), days)
+        expired = space.lake.retain(space.newest_telemetry(), days)
     context.log.info(f"{expired} day partitions older than {days} days deleted")
     return dg.MaterializeResult(metadata={"expired_partitions": expired, "retention_days": days})

@@ -31,12 +31,11 @@ def register(app: typer.Typer) -> None:
 
 def train(at: At = None, as_json: AsJson = False) -> None:
     """Build features and the training set from the lake, train all models, judge each at the gate, promote what passes."""
-    from orchestration.pipeline.drift import newest_telemetry
     from orchestration.pipeline.jobs import build_missing_features, run_training
     from orchestration.workspace import Workspace
 
     workspace, until = Workspace.open(), moment("--at", at)
-    newest_telemetry(workspace)
+    workspace.newest_telemetry()
     with stage("train, judge, promote"):
         build_missing_features(workspace, say)
         outcomes = run_training(workspace, until, say)

@@ -21,7 +21,6 @@ from data_contracts.metrics import nature_of, spec_of
 from data_contracts.moments import microseconds_of
 from models.drift import reached
 from models.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints, fit_bands
-from orchestration.pipeline.drift import newest_telemetry
 from orchestration.workspace import Workspace
 from serving.broker import connect
 from serving.feast_bands import RedisBands, band_rows
@@ -66,7 +65,7 @@ def make_bands(workspace: Workspace, at: datetime | None = None) -> Made:
         SourceError: the lake has no telemetry.
     """
     began = time.monotonic()
-    until = at or newest_telemetry(workspace)
+    until = at or workspace.newest_telemetry()
     settings = workspace.settings
     config = season_config(settings)
     history = list(histories(workspace, until, config.history_days))
@@ -193,7 +192,7 @@ def forecast_capacities(workspace: Workspace, at: datetime | None = None) -> "li
     """
     from models.prophet_bands import ProphetConfig, forecast_capacity
 
-    until, settings = at or newest_telemetry(workspace), workspace.settings
+    until, settings = at or workspace.newest_telemetry(), workspace.settings
     days = settings.seasonal.capacity_days
     limits = ((points, spec_of(points.series.partition("|")[2]).limit) for points in histories(workspace, until, 14))
     waits = [(_days_to(points, limit), points, limit) for points, limit in limits if np.isfinite(limit)]

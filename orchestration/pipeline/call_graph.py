@@ -9,7 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aiops.errors import ConfigurationError, SourceError
+from aiops.errors import SourceError
 from aiops.graph import LEARNED
 from aiops.graph_history import ALWAYS
 from aiops.span_calls import SpanCounts
@@ -23,6 +23,8 @@ from serving.sources.truth import read_edges
 
 FORGET_LEARNED_AFTER: Final = timedelta(days=30)
 """A learned call that no later look finds again is dropped: series move together for reasons that pass."""
+INSTANT: Final = timedelta(microseconds=1)
+"""The end of a window is exclusive; the newest point belongs to it."""
 _NAMED_WITHIN: Final = timedelta(hours=1)
 
 
@@ -103,9 +105,9 @@ def learn(workspace: Workspace, wanted: Learning, dry_run: bool, say: Callable[[
     """Learn calls between services that the graph does not connect and keep them, marked as learned.
 
     Raises:
-        ConfigurationError: the lake holds no telemetry.
+        SourceError: the lake holds no telemetry.
     """
-    store, end = GraphStore(workspace.lake), wanted.end or newest_telemetry(workspace)
+    store, end = GraphStore(workspace.lake), wanted.end or workspace.newest_telemetry() + INSTANT
     since = end - timedelta(hours=wanted.hours)
     services = _services(workspace, max(since, end - _NAMED_WITHIN), end)
     say(f"{len(services)} services, {since:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}")
@@ -120,21 +122,6 @@ def learn(workspace: Workspace, wanted: Learning, dry_run: bool, say: Callable[[
         }
         change = store.observe(pa.table(columns), end, LEARNED, FORGET_LEARNED_AFTER)
     return Learned(since, end, len(services), edges, change)
-
-
-def newest_telemetry(workspace: Workspace) -> datetime:
-    """Return the time just after the newest point of the lake.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    days = workspace.lake.days("telemetry")
-    if not days:
-        raise ConfigurationError("no telemetry in the lake; run `aiops ingest` first")
-    start = datetime.fromisoformat(f"{days[-1].isoformat()}T00:00:00+00:00")
-    times = workspace.lake.read("telemetry", start, None, ["timestamp"])["timestamp"]
-    newest: datetime = pc.call_function("max", [times]).as_py()
-    return newest + timedelta(microseconds=1)
 
 
 def _services(workspace: Workspace, start: datetime, end: datetime) -> list[str]:

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from aiops.errors import SourceError
 from aiops.settings import Settings
 from data_contracts.learning_schema import DRIFT_CHECKS
 from models.artifacts.catalog import watched_model
@@ -56,7 +54,7 @@ def check_drift(workspace: Workspace, at: datetime | None = None) -> DriftCheck:
 def measure(workspace: Workspace, at: datetime | None = None) -> Measured:
     """As `check_drift`, with the per-column report."""
     settings = workspace.settings
-    end = at or newest_telemetry(workspace)
+    end = at or workspace.newest_telemetry()
     since = end - timedelta(hours=settings.drift.window_h)
     version = workspace.registry.get(WATCHED, CHAMPION)
     incidents = workspace.incidents(end).to_pandas()
@@ -85,20 +83,6 @@ def scheduled_rows(workspace: Workspace, since: datetime, end: datetime) -> pd.D
     cadence = pd.Timedelta(seconds=workspace.settings.consumer.predict_every_s)
     frame = frame[frame["event_timestamp"] == frame["event_timestamp"].dt.floor(cadence)]
     newest: pd.DataFrame = frame.sort_values("served_at").drop_duplicates(["service", "event_timestamp"], keep="last")
-    return newest
-
-
-def newest_telemetry(workspace: Workspace) -> datetime:
-    """Return the newest event time of the lake's telemetry.
-
-    Raises:
-        SourceError: the lake holds no telemetry.
-    """
-    days = workspace.lake.days("telemetry")
-    if not days:
-        raise SourceError(f"no telemetry in {workspace.settings.lake_path}; ingest some first (`aiops ingest`)")
-    start = datetime.combine(days[-1], datetime.min.time(), UTC)
-    newest: datetime = pc.max(workspace.lake.read("telemetry", start, columns=["timestamp"])["timestamp"]).as_py()
     return newest
 
 

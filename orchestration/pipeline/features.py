@@ -7,7 +7,7 @@ one ended: days built one by one equal days built at once.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def build_features(workspace: Workspace, window: Window, say: Callable[[str], No
     if streamed := streamed_rows(workspace, window):
         say(f"features: the stream wrote {streamed:,} service rows of this window already; nothing to compute")
         return Built(0, 0, streamed, True, time.monotonic() - began)
-    backfill = Backfill(workspace, replace(window, through=_newest_point(workspace)))
+    backfill = Backfill(workspace, replace(window, through=workspace.lake.newest("telemetry")))
     for index, (points, output) in enumerate(backfill.outputs()):
         key = f"{BACKFILL}{window.start:%Y%m%dT%H%M%S}-{index:05d}"
         workspace.lake.write("series_features", pa.Table.from_batches([output.series_features]), key)
@@ -83,16 +83,6 @@ def streamed_rows(workspace: Workspace, window: Window) -> int:
     if all(key.startswith(BACKFILL) for day in days for key in workspace.lake.keys("service_features", day)):
         return 0
     return int(workspace.lake.read("service_features", window.start, window.end, ["service"]).num_rows)
-
-
-def _newest_point(workspace: Workspace) -> datetime | None:
-    """Return the newest event time of the lake's telemetry, None where it is empty."""
-    days = workspace.lake.days("telemetry")
-    if not days:
-        return None
-    start = datetime.combine(days[-1], datetime.min.time(), UTC)
-    newest: datetime = pc.max(workspace.lake.read("telemetry", start, columns=["timestamp"])["timestamp"]).as_py()
-    return newest
 
 
 class Backfill:

@@ -15,7 +15,6 @@ from data_contracts.validate import validate
 from models.breach_features import NAMES, WARM_UP, breach_features, reference_of
 from models.breach_forecast import BreachForecast, ForecastConfig, SeriesHistory, learned_limit
 from models.breach_reasons import reasons_of, walk_reasons
-from orchestration.pipeline.drift import newest_telemetry
 from orchestration.workspace import Workspace
 
 HISTORY: Final = timedelta(days=14)
@@ -89,7 +88,7 @@ def parse_limits(texts: Iterable[str]) -> dict[str, float]:
 
 def from_lake(workspace: Workspace) -> pa.Table:
     """Return the newest two weeks of telemetry; raises SourceError where the lake has none."""
-    newest = newest_telemetry(workspace)
+    newest = workspace.newest_telemetry()
     return workspace.lake.read("telemetry", newest - HISTORY, None, list(COLUMNS))
 
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from aiops.series_character import SeriesCharacter, character_rows, measure
 from aiops.types import FloatArray, IntArray
-from orchestration.pipeline.drift import newest_telemetry
 from orchestration.workspace import Workspace
 
 HISTORY: Final = timedelta(days=14)
@@ -33,7 +32,7 @@ def measure_characters(workspace: Workspace, at: datetime | None = None) -> Meas
     Raises:
         SourceError: the lake has no telemetry.
     """
-    until = at or newest_telemetry(workspace)
+    until = at or workspace.newest_telemetry()
     rows = workspace.lake.read("telemetry", until - HISTORY, until, ["timestamp", "service", "metric", "value"])
     found: dict[tuple[str, str], SeriesCharacter] = {key: measure(times, values) for key, times, values in _series(rows)}
     workspace.lake.write(TABLE, character_rows(until, found), key="all")

@@ -72,9 +72,7 @@ def build_training_set(workspace: Workspace, request: TrainingRequest, say: Call
     Raises:
         TrainingImpossible: the lake holds no feature rows before that time.
     """
-    from orchestration.pipeline.drift import newest_telemetry
-
-    at = request.at or newest_telemetry(workspace)
+    at = request.at or workspace.newest_telemetry()
     spine, step_s = _spine(workspace, at)
     if spine.empty:
         raise TrainingImpossible(f"no service features before {at:%Y-%m-%d %H:%M}; build them first (`aiops ingest`, then train)")
