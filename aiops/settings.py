@@ -54,6 +54,9 @@ class ServingSettings(_Section):
     """The BentoML service."""
 
     host: str = Field("127.0.0.1", description="bind address; anything but loopback requires a JWT key")
+    allowed_hosts: str = Field(
+        "", description="names under which the suite's web servers may be called beside this machine's; `;` between, `*` in them"
+    )
     http_port: int = Field(3100, ge=0, le=65535, description="HTTP port")
     grpc_port: int = Field(3101, ge=0, le=65535, description="gRPC port")
     workers: int = Field(1, ge=1, le=64, description="processes that answer, each with its own models")

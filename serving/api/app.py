@@ -11,6 +11,7 @@ from serving.api.intake import AlertIntake
 from serving.api.judging import Judging
 from serving.api.live import EventFeed
 from serving.api.log_reading import AuditReads
+from serving.api.metrics import STREAMS, ApiMetrics
 from serving.api.page import OnCallPage
 from serving.api.parts import ApiParts
 from serving.api.planned import Planned
@@ -18,10 +19,11 @@ from serving.api.probes import Probes
 from serving.api.reading import IncidentReads
 from serving.api.topology import Changes, GraphReads
 from serving.api.watching import EventWatching
-from serving.http.gate import ApiGate, ApiMetrics
+from serving.http.gate import Gate, GateRules
 from serving.http.openapi import description
-from serving.http.operations import Operation, install
+from serving.http.operations import Operation, install, methods_of
 from serving.http.refusals import handle_problems
+from serving.http.site import SiteRules
 
 _ABOUT = "Incidents with their causes, for people and programs. Every refusal is application/problem+json (RFC 9457)."
 
@@ -54,7 +56,9 @@ def create_app(parts: ApiParts) -> FastAPI:
     handle_problems(app)
     install(app, _operations(app, feed, parts))
     metrics = ApiMetrics(parts.registry, lambda: feed.watchers)
-    app.add_middleware(ApiGate, keyless=parts.auth.key is None, metrics=metrics, most=parts.limits.concurrency)
+    site = parts.site or SiteRules(only_local=parts.auth.key is None)
+    rules = GateRules(lambda: site, methods_of(app), metrics, STREAMS, parts.limits.concurrency)
+    app.add_middleware(Gate, rules=rules)
     return app
 
 

@@ -19,7 +19,7 @@ from serving.alerts_in.received import Received, RefusedAlert
 from serving.api.fields import Name
 from serving.api.parts import Writes
 from serving.http.auth import Authenticator, Role, is_local_peer
-from serving.http.guard import JSON
+from serving.http.content import JSON
 from serving.http.operations import Operation, answer
 from serving.http.problem import not_found
 from serving.http.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER

@@ -18,6 +18,7 @@ from aiops.root_cause import ChangeEvent, RootCauseReport
 from aiops.verdict import Verdict
 from serving.alerts_in.mapping import AlertSources
 from serving.http.auth import Authenticator
+from serving.http.site import SiteRules
 from serving.incident_store.records import (
     AuditCheck,
     AuditEntry,
@@ -214,3 +215,5 @@ class ApiParts:
     teaching: Teaching | None = None
     alert_sources: AlertSources = field(default_factory=AlertSources)
     desk_clock: Callable[[], datetime] | None = None
+    site: SiteRules | None = None
+    """Host names of the API; None = this machine's, and with a key any number."""

@@ -17,7 +17,8 @@ from serving.api.fields import EXAMPLE, MOST_LISTED, Moment, Sent, ShortText
 from serving.api.parts import ChangeLog, GraphReader
 from serving.change_payload import changes_of_json
 from serving.http.auth import Role
-from serving.http.guard import JSON, By
+from serving.http.content import JSON
+from serving.http.guard import By
 from serving.http.operations import Operation, answer
 from serving.http.problem import refused
 

@@ -1,6 +1,6 @@
 """The BentoML service: `bentoml serve serving.bento.service:Scorer`, or `python -m serving.bento` with the suite's settings.
 
-Routes, limits and refusals are the suite's own (`http_app`, `http_gate`); BentoML brings workers, supervision, probes,
+Routes, limits and refusals are the suite's own (`http_app`, `access`, `serving.http`); BentoML brings workers, supervision, probes,
 metrics and tracing. The gRPC server runs on the worker's event loop, on the same models.
 """
 
@@ -14,8 +14,10 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from serving.bento.adapters import runtime_from_environment
 from serving.bento.grpc_server import GrpcServer
-from serving.bento.http_app import RuntimeHolder, create_app
-from serving.bento.http_gate import HttpGate
+from serving.bento.access import Access, gate_rules
+from serving.bento.holder import RuntimeHolder
+from serving.bento.http_app import create_app
+from serving.http.gate import Gate
 from serving.bento.orphan import OrphanWatch
 from serving.bento.runtime import Runtime
 
@@ -66,7 +68,8 @@ def create_service(build_runtime: BuildRuntime) -> Any:
         logging={"access": {"enabled": False}},
     )
     service = decorate(bentoml.asgi_app(create_app(holder), path="/")(Worker))
-    service.add_asgi_middleware(HttpGate, holder=holder)
+    service.add_asgi_middleware(Gate, rules=gate_rules(holder))
+    service.add_asgi_middleware(Access, holder=holder)
     return service
 
 

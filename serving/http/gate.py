@@ -1,60 +1,64 @@
-"""Stands before every route: request ids, browsers of other sites kept out, too many calls at once, headers and counts.
-
-A web page of another site can send requests to an address of this machine, and a name that it controls can be made to point
-there (DNS rebinding). So an `Origin` must be the address that was called, and without a key `Host` must be this machine.
-"""
+"""Stands before every route: request ids, pages of other sites kept out, methods, too many calls at once, callers who leave."""
 
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.http.auth import is_loopback
-from serving.http.problem import Problem, ProblemError, shown
-from serving.http.refusals import problem_of, problem_response
+from serving.http.problem import Problem, ProblemError, no_such_method
 from serving.http.request_id import request_id_from
+from serving.http.responses import problem_response
+from serving.http.site import SiteRules
+from serving.line_limit import LineLimit
 
 _logger = logging.getLogger(__name__)
+_lines = LineLimit(_logger)
 REQUEST_ID: Final = "aiops.request_id"
-STREAMS: Final = frozenset({"/events"})
-"""Calls that stay open: they have a limit of their own."""
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Where a scope holds the request's id."""
+LEFT: Final = 499
+"""Status where the caller left before there was an answer."""
+CSP: Final = "default-src 'none'; frame-ancestors 'none'"
 _HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
-LEFT: Final = 499
-"""Status where the caller left before there was an answer."""
-CSP: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
-class ApiMetrics:
-    """What the API counts about itself."""
+class Observer(Protocol):
+    """Hears of every answered call."""
 
-    def __init__(self, registry: CollectorRegistry, watchers: Callable[[], float]) -> None:
-        names = ["method", "route", "code"]
-        self.requests = Counter("aiops_incident_api_requests", "Answered calls", names, registry=registry)
-        self.seconds = Histogram(
-            "aiops_incident_api_seconds", "Time to answer a call", ["method", "route"], buckets=_SECONDS, registry=registry
-        )
-        Gauge("aiops_incident_api_watchers", "Live streams that are open", registry=registry).set_function(watchers)
+    def answered(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count an answer; `status` 499 = the caller left before."""
 
 
-class ApiGate:
-    """ASGI middleware. `keyless` = no JWT key, so only this machine is answered; `most` = calls in progress at once."""
+@dataclass(frozen=True, slots=True)
+class GateRules:
+    """What a gate checks. Called for every request: `site`, and `methods`, those of a path ("" = there is no such path).
 
-    def __init__(self, app: ASGIApp, keyless: bool, metrics: ApiMetrics, most: int) -> None:
+    `streams` are paths whose calls stay open and have a limit of their own; `most` = other calls in progress at once.
+    """
+
+    site: Callable[[], SiteRules]
+    methods: Callable[[str], frozenset[str]]
+    observer: Observer
+    streams: frozenset[str] = frozenset()
+    most: int | None = None
+
+
+class Gate:
+    """ASGI middleware; a refusal is a problem, and so is whatever goes wrong inside."""
+
+    def __init__(self, app: ASGIApp, rules: GateRules) -> None:
         self._app = app
-        self._keyless = keyless
-        self._metrics = metrics
-        self._most = most
+        self._rules = rules
         self._busy = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,31 +70,52 @@ class ApiGate:
         request_id = request_id_from(headers.get("x-request-id"))
         scope[REQUEST_ID] = request_id
         started, seen = time.perf_counter(), Seen(send, request_id)
-        counts = scope["path"] not in STREAMS
+        counts = scope["path"] not in self._rules.streams
         self._busy += counts
         try:
-            check_site(headers, self._keyless)
-            if counts and self._busy > self._most:
-                detail = f"{self._most} calls are in progress. Send it again."
-                raise ProblemError(Problem(429, "busy", detail, rule=f"at most {self._most} at once", fix="send it again"))
+            self._rules.site().check(headers)
+            short = self._by_method(scope)
+            if short is not None:
+                await short(scope, receive, seen.send)
+                return
+            if counts and self._rules.most is not None and self._busy > self._rules.most:
+                raise ProblemError(_busy(self._rules.most))
+            scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
             await self._app(scope, receive, seen.send)
         except ProblemError as error:
             await problem_response(error.problem, request_id)(scope, receive, seen.send)
-        except Exception as error:
+        except ClientDisconnect:
+            _lines.warn("left", f"{scope['method']} {scope['path'][:100]!r}: the caller left before it was answered")
+            await Response(status_code=LEFT)(scope, receive, seen.send)
+        except Exception:
             if seen.status != LEFT:  # the answer has begun
                 raise
             _logger.exception("%s %s failed, request id %s", scope["method"], scope["path"], request_id)
-            await problem_response(problem_of(error, scope["method"], scope["path"]), request_id)(scope, receive, seen.send)
+            await problem_response(FAILED, request_id)(scope, receive, seen.send)
         finally:
             self._busy -= counts
-            self._count(scope, seen.status, time.perf_counter() - started)
+            self._rules.observer.answered(scope, seen.status, time.perf_counter() - started)
 
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        route = str(getattr(scope.get("route"), "path", "other"))
-        method = scope["method"] if route != "other" else "other"
-        self._metrics.requests.labels(method, route, str(status)).inc()
-        if scope["path"] not in STREAMS:
-            self._metrics.seconds.labels(method, route).observe(seconds)
+    def _by_method(self, scope: Scope) -> Response | None:
+        """Return the answer to OPTIONS, None = the routes answer.
+
+        HEAD is answered like GET, without the body, except of a stream, which has no end.
+
+        Raises:
+            ProblemError: 405 with Allow, the path does not take the method.
+        """
+        method, path = scope["method"], scope["path"]
+        takes = self._rules.methods(path)
+        if not takes:
+            return None
+        if "GET" in takes and path not in self._rules.streams:
+            takes |= {"HEAD"}
+        takes |= {"OPTIONS"}
+        if method == "OPTIONS":
+            return Response(status_code=204, headers={"allow": ", ".join(sorted(takes))})
+        if method not in takes:
+            raise ProblemError(no_such_method(method, takes))
+        return None
 
 
 class Seen:
@@ -113,53 +138,9 @@ class Seen:
         await self._send(message)
 
 
-def check_site(headers: Headers, keyless: bool) -> None:
-    """Check that no page of another site sends this.
-
-    Raises:
-        ProblemError: 403, the host is not this machine or the origin is not the address that was called.
-    """
-    host = headers.get("host", "")
-    if keyless and not is_loopback(_name(host)):
-        rule = "without a JWT key the service answers to localhost, 127.0.0.1 and [::1] only"
-        raise _foreign("host", host, rule, "call it by one of these names, or set AIOPS_SERVING__JWT_KEY")
-    origin = headers.get("origin")
-    if origin is not None and urlsplit_netloc(origin) != host.lower():
-        raise _foreign(
-            "origin", origin, "pages of other sites may not call the service", "call it from a program or its own page"
-        )
-    if headers.get("sec-fetch-site") in {"cross-site", "same-site"} and headers.get("sec-fetch-mode") != "navigate":
-        value = headers["sec-fetch-site"]
-        raise _foreign("sec-fetch-site", value, "pages of other sites may not call the service", "call it from its own page")
+FAILED: Final = Problem(500, "failed", "The service failed; its log has the request id.")
 
 
-def urlsplit_netloc(origin: str) -> str:
-    """Return host and port of an origin as a `Host` header has them; "null" and nonsense give themselves.
-
-    >>> urlsplit_netloc("http://LOCALHOST:3103"), urlsplit_netloc("null")
-    ('localhost:3103', 'null')
-    """
-    try:
-        return urlsplit(origin).netloc.lower() or origin
-    except ValueError:
-        return origin
-
-
-def _name(host: str) -> str:
-    """Return the name in a `Host` header; nonsense gives "".
-
-    >>> _name("localhost:3103"), _name("[::1]:3103"), _name("evil.example@localhost"), _name("a:b")
-    ('localhost', '::1', '', '')
-    """
-    try:
-        parts = urlsplit(f"//{host}")
-        _ = parts.port
-    except ValueError:
-        return ""
-    return "" if parts.username is not None or parts.path or parts.query or parts.fragment else parts.hostname or ""
-
-
-def _foreign(field: str, value: str, rule: str, fix: str) -> ProblemError:
-    text = shown(value)
-    detail = f"{field} = {text or 'missing'}: {rule}. {fix[:1].upper()}{fix[1:]}."
-    return ProblemError(Problem(403, "foreign-site", detail, field, text, rule, fix))
+def _busy(most: int) -> Problem:
+    detail = f"{most} calls are in progress. Send it again."
+    return Problem(429, "busy", detail, rule=f"at most {most} at once", fix="send it again")

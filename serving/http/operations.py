@@ -1,5 +1,6 @@
 """A route as data: what it does, who may, what it answers and refuses. Its description and its checks come from here."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -7,9 +8,11 @@ from typing import Any, Final
 import msgspec
 from fastapi import FastAPI
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from serving.http.auth import Role
-from serving.http.guard import JSON, ROLE_KEY, GuardedRoute
+from serving.http.content import JSON
+from serving.http.guard import ROLE_KEY, GuardedRoute
 from serving.http.problem import PROBLEM_JSON, TITLES
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -58,6 +61,19 @@ def install(app: FastAPI, operations: Iterable[Operation]) -> None:
             responses=_responses(one),
             openapi_extra=_extra(one),
         )
+
+
+def methods_of(app: FastAPI) -> Callable[[str], frozenset[str]]:
+    """Return what tells which methods a path takes; none for a path that there is not. O(routes) a call."""
+    by_pattern: dict[re.Pattern[str], set[str]] = {}
+    for route in app.routes:
+        if isinstance(route, Route):
+            by_pattern.setdefault(route.path_regex, set()).update(route.methods or ())
+
+    def methods(path: str) -> frozenset[str]:
+        return frozenset().union(*(takes for pattern, takes in by_pattern.items() if pattern.match(path)))
+
+    return methods
 
 
 def refusals(operation: Operation) -> tuple[int, ...]:

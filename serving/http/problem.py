@@ -15,7 +15,7 @@ _VALUE_CHARACTERS: Final = 100
 TITLES: Final[dict[int, str]] = {
     400: "The request breaks the contract",
     401: "Authentication required",
-    403: "The role is not sufficient",
+    403: "Not allowed for this caller",
     404: "Not found",
     405: "The method is not allowed here",
     409: "The state does not allow it",

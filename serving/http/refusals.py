@@ -7,19 +7,17 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from aiops.errors import AiopsError, ConfigurationError, ContractError, Unavailable
-from serving.http.problem import PROBLEM_JSON, TITLES, Problem, ProblemError, no_such_path, refused, shown, shown_long
-from serving.http.request_id import request_id_from
+from serving.http.gate import FAILED, REQUEST_ID
+from serving.http.problem import TITLES, Problem, ProblemError, no_such_method, no_such_path, refused, shown, shown_long
+from serving.http.responses import problem_response
+from serving.line_limit import LineLimit
 
-_logger = logging.getLogger(__name__)
+_lines = LineLimit(logging.getLogger(__name__))
 _PLACES: Final = frozenset({"body", "query", "path", "header"})
-
-
-def problem_response(problem: Problem, request_id: str) -> Response:
-    """Return a problem as `application/problem+json`, with the headers that its status asks for."""
-    return Response(problem.to_json(request_id), problem.status, problem.headers(request_id), PROBLEM_JSON)
 
 
 def handle_problems(app: FastAPI) -> None:
@@ -31,11 +29,13 @@ def handle_problems(app: FastAPI) -> None:
 
 
 async def _answered(request: Request, error: Exception) -> Response:
+    if isinstance(error.__cause__, ClientDisconnect):  # FastAPI takes it for a body that cannot be read
+        raise error.__cause__
     problem = problem_of(error, request.method, request.url.path)
     if problem.status >= 500:
-        _logger.warning("%s %s: %s: %s", request.method, request.url.path, type(error).__name__, error)
-    known = request.scope.get("aiops.request_id")
-    return problem_response(problem, known or request_id_from(request.headers.get("x-request-id")))
+        kind = type(error).__name__
+        _lines.warn(kind, f"{request.method} {request.url.path}: {kind}: {error}")
+    return problem_response(problem, request.scope[REQUEST_ID])
 
 
 def problem_of(error: Exception, method: str, path: str) -> Problem:
@@ -52,7 +52,7 @@ def problem_of(error: Exception, method: str, path: str) -> Problem:
         return Problem(400, "invalid", shown_long(str(error)))
     if isinstance(error, Unavailable):
         return Problem(503, "unavailable", shown_long(str(error)), fix="send it again")
-    return Problem(500, "failed", "The service failed; its log has the request id.")
+    return FAILED
 
 
 def invalid(errors: Sequence[Mapping[str, Any]]) -> ProblemError:
@@ -74,8 +74,6 @@ def _of_router(error: HTTPException, method: str, path: str) -> Problem:
     if error.status_code == 404:
         return no_such_path(path)
     if error.status_code == 405:
-        return Problem(
-            405, "method", f"method = {shown(method)}: not for this path.", "method", shown(method), "", "see /docs.json"
-        )
+        return no_such_method(method, (error.headers or {}).get("Allow", "").split(", "))
     status = error.status_code if error.status_code in TITLES else 400
     return Problem(status, "invalid", shown_long(str(error.detail)))

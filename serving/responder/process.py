@@ -23,6 +23,7 @@ from serving.broker import connect
 from serving.graph_store import GraphStore
 from serving.http.auth import authenticator
 from serving.http.server import ApiServer
+from serving.http.site import site_rules
 from serving.incident_store.store import IncidentStore
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
@@ -177,6 +178,7 @@ class ResponderProcess:
             changes=LakeChanges(parts.lake),
             alert_sources=read_alert_sources(self._settings.responder.alert_sources),
             teaching=LakeTeaching(parts.store, parts.desk, parts.lake, parts.graphs.graph),
+            site=site_rules(serving.allowed_hosts, serving.host, serving.jwt_key is None),
             desk_clock=lambda: parts.clock.now() if parts.clock.now() > EPOCH else datetime.now(UTC),
         )
         return ApiServer(create_app(api), serving.host, self._settings.responder.port)
