@@ -9,6 +9,7 @@ import orjson
 import pyarrow as pa
 
 from aiops.errors import ContractError, ModelNotFound, Unavailable
+from data_contracts.series.tenant import DEFAULT_TENANT, TENANT_HEADER
 
 _ARROW_STREAM: Final = "application/vnd.apache.arrow.stream"
 _TOO_MANY: Final = 429
@@ -37,27 +38,27 @@ class ScoringClient:
         limits = httpx.Limits(max_connections=2, max_keepalive_connections=2, keepalive_expiry=4.0)
         self._client = httpx.Client(base_url=url, timeout=timeout_s, headers=headers, limits=limits, trust_env=False)
 
-    def score(self, batch: pa.RecordBatch) -> Scored:
-        """Score service vectors (`schemas.SERVICE_FEATURES_TABLE`) with the service ensemble.
+    def score(self, batch: pa.RecordBatch, tenant: str = DEFAULT_TENANT) -> Scored:
+        """Score service vectors (`schemas.SERVICE_FEATURES_TABLE`) of one tenant with the service ensemble.
 
         Raises:
             Unavailable: the service does not answer in time or is overloaded; the same call may be repeated.
             ModelNotFound: the service runs, but this model has no champion.
             ContractError: it refuses the request; repeating is no use. The message is the service's.
         """
-        return self._post("/score", batch)
+        return self._post("/score", batch, tenant)
 
-    def predict(self, batch: pa.RecordBatch) -> Scored:
-        """Predict incidents from service vectors; a batch of `service` alone is completed from the online store.
+    def predict(self, batch: pa.RecordBatch, tenant: str = DEFAULT_TENANT) -> Scored:
+        """Predict incidents from service vectors of one tenant; a batch of `service` alone is completed from the online store.
 
         Raises:
             Unavailable: as in `score`.
             ContractError: as in `score`.
         """
-        return self._post("/predict_incident", batch)
+        return self._post("/predict_incident", batch, tenant)
 
-    def season(self, batch: pa.RecordBatch) -> Scored:
-        """Judge points (service, metric, timestamp, value) by the seasonal bands of their series.
+    def season(self, batch: pa.RecordBatch, tenant: str = DEFAULT_TENANT) -> Scored:
+        """Judge points (service, metric, timestamp, value) of one tenant by the seasonal bands of their series.
 
         The answer holds the points with expected, lower, upper, score (0.5 = at the bound), rarity, anomalous (null = unknown),
         status ("established", or why nothing is known), words, and model_version, which names the bands.
@@ -66,7 +67,7 @@ class ScoringClient:
             Unavailable: as in `score`.
             ContractError: as in `score`.
         """
-        return self._post("/season", batch)
+        return self._post("/season", batch, tenant)
 
     def close(self) -> None:
         """Close the connections."""
@@ -78,9 +79,9 @@ class ScoringClient:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _post(self, path: str, batch: pa.RecordBatch) -> Scored:
+    def _post(self, path: str, batch: pa.RecordBatch, tenant: str) -> Scored:
         try:
-            response = self._client.post(path, content=_stream(batch))
+            response = self._client.post(path, content=_stream(batch), headers={TENANT_HEADER: tenant})
         except httpx.TransportError as error:
             raise Unavailable(f"{self._client.base_url}{path}: {type(error).__name__}: {error}") from error
         if response.status_code == 503 and _member(response, "type") == _NOT_LOADED:

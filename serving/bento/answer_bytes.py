@@ -29,7 +29,7 @@ def answer_json(answer: Answer) -> bytes:
     envelope = {
         "model": answer.model,
         "model_version": answer.versions[0],
-        "request_id": answer.request_id,
+        "request_id": answer.origin.request_id,
         "thresholds": dict(zip(answer.outputs, answer.thresholds.tolist(), strict=True)),
         "rows": rows,
     }
@@ -51,7 +51,7 @@ def answer_arrow(answer: Answer) -> bytes:
     metadata: dict[bytes | str, bytes | str] = {
         "model": answer.model,
         "model_version": answer.versions[0],
-        "request_id": answer.request_id,
+        "request_id": answer.origin.request_id,
     }
     schema = pa.schema([pa.field(name, kind) for name, kind in zip(names, types, strict=True)], metadata)
     columns: list[Any] = [answer.rows.services, answer.rows.event_times, *outputs, anomalous, versions, *shares]

@@ -12,6 +12,7 @@ from data_contracts.schemas import SERVICE_FEATURES
 from models.artifacts.catalog import served_models
 from models.outlook import spoken
 from serving.bento.model_source import ExplainableModel, ReasoningModel, ServedModel
+from serving.bento.origin import RequestOrigin
 from serving.bento.rows import RequestRows
 from serving.bento.scoring import EXPLAIN, Scoring, members_of, score_matrix
 from serving.http.problem import refused
@@ -59,7 +60,7 @@ class Explanation:
     explained: tuple[ExplainedRow, ...]
 
 
-def explain(scoring: Scoring, model: str, rows: RequestRows, request_id: str) -> Explanation:
+def explain(scoring: Scoring, model: str, rows: RequestRows, origin: RequestOrigin) -> Explanation:
     """Explain the last output of the champion of `model` ("" = the incident predictor). O(rows * features).
 
     Raises:
@@ -85,7 +86,7 @@ def explain(scoring: Scoring, model: str, rows: RequestRows, request_id: str) ->
         )
         for number in range(len(rows))
     )
-    return Explanation(name, served.version, request_id, output, threshold, rows, explained)
+    return Explanation(name, served.version, origin.request_id, output, threshold, rows, explained)
 
 
 def _reasons(model: ExplainableModel, features: FloatArray) -> tuple[tuple[str, ...], FloatArray, FloatArray]:

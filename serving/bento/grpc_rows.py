@@ -82,7 +82,7 @@ def score_response(answer: Answer, as_arrow: bool) -> pb.ScoreResponse:
     envelope = pb.ScoreResponse(
         model=answer.model,
         model_version=answer.versions[0],
-        request_id=answer.request_id,
+        request_id=answer.origin.request_id,
         outputs=answer.outputs,
         thresholds=answer.thresholds.tolist(),
     )

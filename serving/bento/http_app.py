@@ -18,9 +18,10 @@ from serving.bento.arrow_rows import ARROW_STREAM, parse_arrow
 from serving.bento.call_gate import INLINE_BYTES
 from serving.bento.holder import RuntimeHolder
 from serving.bento.json_rows import JsonRequest, parse_json
+from serving.bento.origin import RequestOrigin
 from serving.bento.root_cause import ROOT_CAUSE, root_cause_json
 from serving.bento.root_cause_request import parse_root_cause
-from serving.bento.scoring import EXPLAIN, Endpoint, RequestOrigin, scoring_endpoints
+from serving.bento.scoring import EXPLAIN, Endpoint, scoring_endpoints
 from serving.bento.season import MODEL, SEASON, season_arrow, season_json
 from serving.bento.season_rows import parse_season_arrow, parse_season_json
 from serving.http.content import JSON, content_type, whole_body

@@ -21,6 +21,7 @@ from models.rca.felt import felt_symptom
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker
 from serving.bento.metrics import ScoringMetrics
+from serving.bento.origin import RequestOrigin
 from serving.bento.root_cause_request import InlineQuestion, LakeQuestion
 from serving.bento.scoring import Endpoint
 from serving.http.auth import Role
@@ -59,7 +60,7 @@ class RootCauses:
         self._metrics = metrics
         self._config = config or ExplainConfig()
 
-    def answer(self, question: LakeQuestion | InlineQuestion, request_id: str) -> RootCauseAnswer:
+    def answer(self, question: LakeQuestion | InlineQuestion, origin: RequestOrigin) -> RootCauseAnswer:
         """Explain a trouble. O(steps x series + edges).
 
         Raises:
@@ -67,7 +68,7 @@ class RootCauses:
         """
         report = self._from_lake(question) if isinstance(question, LakeQuestion) else from_rows(question, self._config)
         self._metrics.root_causes.labels("decided" if report.decided else "undecided").inc()
-        return RootCauseAnswer(request_id, version(), report)
+        return RootCauseAnswer(origin.request_id, version(), report)
 
     def _from_lake(self, question: LakeQuestion) -> RootCauseReport:
         fix = "send rows, edges and window_start, or try again"

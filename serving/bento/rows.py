@@ -81,10 +81,17 @@ def check_service(service: str, field: str) -> None:
 
 def check_name(name: str, field: str, max_bytes: int) -> None:
     """Refuse a name that is empty, longer than `max_bytes` UTF-8 bytes, or holds control characters."""
+    rule = name_fault(name, max_bytes)
+    if rule:
+        fix = "remove control characters" if "printable" in rule else f"send the {field.rpartition('.')[2]}'s name"
+        raise refused(field, name, rule, fix)
+
+
+def name_fault(name: str, max_bytes: int) -> str:
+    """Return the rule that a name breaks; "" = none."""
     if not name or len(name.encode(errors="replace")) > max_bytes:
-        raise refused(field, name, f"a name has 1 to {max_bytes} bytes", f"send the {field.rpartition('.')[2]}'s name")
-    if not name.isprintable():
-        raise refused(field, name, "a name holds printable characters only", "remove control characters")
+        return f"a name has 1 to {max_bytes} bytes"
+    return "" if name.isprintable() else "a name holds printable characters only"
 
 
 def check_sequences(entries: npt.NDArray[np.float32]) -> None:
@@ -103,7 +110,13 @@ def check_times(event_times: pa.TimestampArray, name: str = "event_timestamp") -
     wrong = (ticks < 0) | (ticks >= _YEAR_2200_US)
     if wrong.any():
         row = int(np.argmax(wrong))
-        field, value = f"rows[{row}].{name}", f"{int(ticks[row])} us since 1970"
+        check_time(int(ticks[row]), f"rows[{row}].{name}")
+
+
+def check_time(time_us: int, field: str) -> None:
+    """Refuse a time (microseconds since 1970) outside the years 1970 to 2199."""
+    if not 0 <= time_us < _YEAR_2200_US:
+        value = f"{time_us} us since 1970"
         raise refused(field, value, "a time lies in the years 1970 to 2199 (UTC)", "correct the time")
 
 

@@ -23,6 +23,7 @@ from serving.bento.season import Season
 from serving.bento.served_log import ServedLog, TableWriter, process_key
 from serving.bento.shadow import Shadow
 from serving.http.auth import Authenticator, authenticator
+from serving.http.site import SiteRules, site_rules
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Runtime:
         self.settings = settings
         self.metrics = ScoringMetrics(registry)
         self.auth: Authenticator = authenticator(settings)
+        self.site: SiteRules = site_rules(settings.allowed_hosts, settings.host, keyless=self.auth.key is None)
         self.gate = CallGate(-(-settings.max_concurrency // settings.workers), settings.timeout_s)
         self._shadow = Shadow()
         self._log = ServedLog(

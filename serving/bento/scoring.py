@@ -17,6 +17,7 @@ from serving.bento.challenger import ChallengerPolicy
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ModelSlot
 from serving.bento.model_source import CHALLENGER, CHAMPION, ServedModel, SharingModel
+from serving.bento.origin import RequestOrigin
 from serving.bento.rows import BoolArray, RequestRows, fill_from
 from serving.bento.served_log import ServedLog, ServedRows
 from serving.bento.shadow import Shadow
@@ -86,7 +87,7 @@ class Answer:
     """
 
     model: str
-    request_id: str
+    origin: RequestOrigin
     outputs: tuple[str, ...]
     thresholds: FloatArray
     rows: RequestRows
@@ -158,7 +159,7 @@ class Scoring:
         self._ports.metrics.views.note(self._ports.reader.read_statistics)
         return filled
 
-    def answer(self, endpoint: Endpoint, rows: RequestRows, request_id: str) -> Answer:
+    def answer(self, endpoint: Endpoint, rows: RequestRows, origin: RequestOrigin) -> Answer:
         """Score `rows`; deterministic given the models. O(rows) memory."""
         champion = self.current(endpoint.model)
         rows = self.complete(rows, endpoint.looks_up)
@@ -180,7 +181,7 @@ class Scoring:
         versions = tuple(part.served.version for part in parts)
         thresholds = champion.model.thresholds
         judged = (scores, anomalous, known, versions, version_index, parts)
-        return Answer(endpoint.model, request_id, outputs, thresholds, rows, *judged, members, shares)
+        return Answer(endpoint.model, origin, outputs, thresholds, rows, *judged, members, shares)
 
     def record(self, answer: Answer) -> None:
         """Log an answer that is being sent, and score it in the shadow where that is wanted."""
@@ -221,7 +222,7 @@ class Scoring:
         self._ports.metrics.rows.labels(answer.model, part.role).inc(len(rows))
         entry = ServedRows(
             now,
-            answer.request_id,
+            answer.origin.request_id,
             answer.model,
             part.served.version,
             part.role,

@@ -15,6 +15,7 @@ from aiops.ports import BandReader
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas import TIMESTAMP
 from serving.bento.metrics import ScoringMetrics
+from serving.bento.origin import RequestOrigin
 from serving.bento.scoring import Endpoint
 from serving.bento.season_rows import SeasonRows
 from serving.http.auth import Role
@@ -50,7 +51,7 @@ class Season:
         self._metrics = metrics
         self._clock = clock
 
-    def answer(self, rows: SeasonRows, request_id: str) -> SeasonAnswer:
+    def answer(self, rows: SeasonRows, origin: RequestOrigin) -> SeasonAnswer:
         """Judge points by the bands of their series. O(n log n) and one read of the bands that are not held yet.
 
         Raises:
@@ -67,7 +68,7 @@ class Season:
         self._metrics.season_unknown.inc(int(np.isnan(judged.score).sum()))
         self._metrics.views.note(self._reader.read_statistics)
         newest = max((band for band in bands if band is not None), key=lambda band: band.starts_us, default=None)
-        return SeasonAnswer(request_id, _version(newest), rows, judged, tuple(map(_version, bands)), code)
+        return SeasonAnswer(origin.request_id, _version(newest), rows, judged, tuple(map(_version, bands)), code)
 
 
 def _version(bands: SeriesBands | None) -> str:
@@ -92,11 +93,15 @@ def season_json(answer: SeasonAnswer) -> bytes:
     return orjson.dumps(envelope)
 
 
+def sentences(answer: SeasonAnswer) -> list[str]:
+    """Return what is said of each point, in order."""
+    return [words(value, answer.judged, number) for number, value in enumerate(answer.rows.value.tolist())]
+
+
 def season_arrow(answer: SeasonAnswer) -> bytes:
     """Return the columns of the request, then expected, lower, upper, score, rarity, anomalous, status, words, model_version."""
     judged, rows = answer.judged, answer.rows
     known = ~np.isnan(judged.score)
-    sentences = [words(value, judged, number) for number, value in enumerate(rows.value.tolist())]
     columns: dict[str, Any] = {
         "service": rows.services,
         "metric": rows.metrics,
@@ -105,7 +110,7 @@ def season_arrow(answer: SeasonAnswer) -> bytes:
         **{name: _nullable(getattr(judged, name)) for name in (*_NUMBERS, "rarity")},
         "anomalous": pa.array(judged.score >= AT_BOUND, mask=~known),
         "status": pa.array(judged.status, pa.string()),
-        "words": pa.array(sentences, pa.string()),
+        "words": pa.array(sentences(answer), pa.string()),
         "model_version": pa.array(answer.versions, pa.string()).take(answer.code),
     }
     metadata = {"model": MODEL, "model_version": answer.version, "request_id": answer.request_id}

@@ -15,7 +15,7 @@ from aiops.types import FloatArray, IntArray
 from data_contracts.schemas import TIMESTAMP
 from serving.bento.arrow_rows import read_batches
 from serving.bento.json_rows import refusal
-from serving.bento.rows import check_name, check_row_count, check_service, check_times
+from serving.bento.rows import MAX_NAME_BYTES, check_name, check_row_count, check_times, name_fault
 from serving.http.problem import refused
 
 MAX_METRIC_BYTES: Final = 500
@@ -74,13 +74,10 @@ def parse_season_json(body: bytes, max_rows: int) -> SeasonRows:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise refusal(error, body, _FIX) from error
     check_row_count(len(records), max_rows)
-    for number, record in enumerate(records):
-        check_service(record.service, f"rows[{number}].service")
-        check_name(record.metric, f"rows[{number}].metric", MAX_METRIC_BYTES)
     values = np.array([np.nan if record.value is None else record.value for record in records], dtype=np.float64)
-    times = cast(pa.TimestampArray, pa.array([record.timestamp for record in records], TIMESTAMP))
+    times = pa.array([record.timestamp for record in records], TIMESTAMP)
     texts = [pa.array([getattr(record, name) for record in records], pa.string()) for name in ("service", "metric")]
-    return _checked(texts[0], texts[1], times, values)
+    return checked_points(texts[0], texts[1], np.asarray(times.cast(pa.int64()), dtype=np.int64), values)
 
 
 def parse_season_arrow(body: bytes, max_rows: int) -> SeasonRows:
@@ -97,22 +94,30 @@ def parse_season_arrow(body: bytes, max_rows: int) -> SeasonRows:
         if column.null_count:
             row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
             raise refused(f"rows[{row}].{name}", "null", "the cell is required", _FIX)
-    for service in pc.unique(services).to_pylist():
-        check_service(str(service), "service")
-    for metric in pc.unique(metrics).to_pylist():
-        check_name(str(metric), "metric", MAX_METRIC_BYTES)
     given = np.asarray(value.to_numpy(zero_copy_only=False), dtype=np.float64)
-    return _checked(cast(pa.StringArray, services), cast(pa.StringArray, metrics), cast(pa.TimestampArray, times), given)
+    time_us = np.asarray(times.cast(pa.int64()), dtype=np.int64)
+    return checked_points(cast(pa.StringArray, services), cast(pa.StringArray, metrics), time_us, given)
 
 
-def _checked(services: pa.StringArray, metrics: pa.StringArray, times: pa.TimestampArray, value: FloatArray) -> SeasonRows:
-    check_times(times, "timestamp")
+def checked_points(services: pa.StringArray, metrics: pa.StringArray, time_us: IntArray, value: FloatArray) -> SeasonRows:
+    """Return points whose names, times and values keep the rules; each name is checked once.
+
+    Raises:
+        ProblemError: 400 naming the first row that breaks one.
+    """
+    for name, column, most in (("service", services, MAX_NAME_BYTES), ("metric", metrics, MAX_METRIC_BYTES)):
+        coded = column.dictionary_encode()
+        for code, text in enumerate(coded.dictionary.to_pylist()):
+            if name_fault(str(text), most):
+                row = int(np.argmax(np.asarray(coded.indices) == code))
+                check_name(str(text), f"rows[{row}].{name}", most)
+    check_times(cast(pa.TimestampArray, pa.array(time_us).cast(TIMESTAMP)), "timestamp")
     infinite = np.isinf(value)
     if infinite.any():
         row = int(np.argmax(infinite))
         rule, fix = "numbers are finite", "send null where a value is unknown"
         raise refused(f"rows[{row}].value", str(value[row]), rule, fix, "not-finite")
-    return SeasonRows(services, metrics, np.asarray(times.cast(pa.int64()), dtype=np.int64), value)
+    return SeasonRows(services, metrics, time_us, value)
 
 
 def _check_schema(schema: pa.Schema) -> None:

@@ -1,7 +1,7 @@
 """The BentoML service: `bentoml serve serving.bento.service:Scorer`, or `python -m serving.bento` with the suite's settings.
 
-Routes, limits and refusals are the suite's own (`http_app`, `access`, `serving.http`); BentoML brings workers, supervision, probes,
-metrics and tracing. The gRPC server runs on the worker's event loop, on the same models.
+Routes, limits and refusals are the suite's own (`http_app`, `access`, `serving.http`); BentoML brings workers, supervision,
+probes, metrics and tracing. The gRPC server runs on the worker's event loop, on the same models.
 """
 
 import gc
@@ -12,14 +12,14 @@ from typing import Any, TypeVar, cast
 import bentoml
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from serving.bento.access import Access, gate_rules
 from serving.bento.adapters import runtime_from_environment
 from serving.bento.grpc_server import GrpcServer
-from serving.bento.access import Access, gate_rules
 from serving.bento.holder import RuntimeHolder
 from serving.bento.http_app import create_app
-from serving.http.gate import Gate
 from serving.bento.orphan import OrphanWatch
 from serving.bento.runtime import Runtime
+from serving.http.gate import Gate
 
 BuildRuntime = Callable[[CollectorRegistry], Runtime]
 Hook = TypeVar("Hook", bound=Callable[..., Awaitable[None]])
@@ -78,6 +78,7 @@ def _log_with_bentoml() -> None:
     own = logging.getLogger("serving")
     own.handlers = list(logging.getLogger("bentoml").handlers)
     own.setLevel(logging.INFO)
+    own.propagate = False  # the root has the same handlers: every line would come twice
 
 
 Scorer = create_service(runtime_from_environment)

@@ -151,3 +151,197 @@ class ExplainResponse(_message.Message):
     threshold: float
     rows: _containers.RepeatedCompositeFieldContainer[ExplainedRow]
     def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., output: _Optional[str] = ..., threshold: _Optional[float] = ..., rows: _Optional[_Iterable[_Union[ExplainedRow, _Mapping[str, object]]]] = ...) -> None: ...
+
+class Point(_message.Message):
+    __slots__ = ("service", "metric", "timestamp_us", "value")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_US_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    metric: str
+    timestamp_us: int
+    value: float
+    def __init__(self, service: _Optional[str] = ..., metric: _Optional[str] = ..., timestamp_us: _Optional[int] = ..., value: _Optional[float] = ...) -> None: ...
+
+class Points(_message.Message):
+    __slots__ = ("rows",)
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[Point]
+    def __init__(self, rows: _Optional[_Iterable[_Union[Point, _Mapping[str, object]]]] = ...) -> None: ...
+
+class SeasonRequest(_message.Message):
+    __slots__ = ("rows", "arrow_stream")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ARROW_STREAM_FIELD_NUMBER: _ClassVar[int]
+    rows: Points
+    arrow_stream: bytes
+    def __init__(self, rows: _Optional[_Union[Points, _Mapping[str, object]]] = ..., arrow_stream: _Optional[bytes] = ...) -> None: ...
+
+class JudgedPoint(_message.Message):
+    __slots__ = ("service", "metric", "timestamp_us", "value", "expected", "lower", "upper", "score", "rarity", "anomalous", "status", "words", "model_version")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_US_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    LOWER_FIELD_NUMBER: _ClassVar[int]
+    UPPER_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    RARITY_FIELD_NUMBER: _ClassVar[int]
+    ANOMALOUS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    metric: str
+    timestamp_us: int
+    value: float
+    expected: float
+    lower: float
+    upper: float
+    score: float
+    rarity: float
+    anomalous: bool
+    status: str
+    words: str
+    model_version: str
+    def __init__(self, service: _Optional[str] = ..., metric: _Optional[str] = ..., timestamp_us: _Optional[int] = ..., value: _Optional[float] = ..., expected: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., score: _Optional[float] = ..., rarity: _Optional[float] = ..., anomalous: _Optional[bool] = ..., status: _Optional[str] = ..., words: _Optional[str] = ..., model_version: _Optional[str] = ...) -> None: ...
+
+class JudgedPoints(_message.Message):
+    __slots__ = ("rows",)
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[JudgedPoint]
+    def __init__(self, rows: _Optional[_Iterable[_Union[JudgedPoint, _Mapping[str, object]]]] = ...) -> None: ...
+
+class SeasonResponse(_message.Message):
+    __slots__ = ("model", "model_version", "request_id", "rows", "arrow_stream")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ARROW_STREAM_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    model_version: str
+    request_id: str
+    rows: JudgedPoints
+    arrow_stream: bytes
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., rows: _Optional[_Union[JudgedPoints, _Mapping[str, object]]] = ..., arrow_stream: _Optional[bytes] = ...) -> None: ...
+
+class Call(_message.Message):
+    __slots__ = ("caller", "callee")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    CALLEE_FIELD_NUMBER: _ClassVar[int]
+    caller: str
+    callee: str
+    def __init__(self, caller: _Optional[str] = ..., callee: _Optional[str] = ...) -> None: ...
+
+class Change(_message.Message):
+    __slots__ = ("at_us", "service", "kind", "what", "change_id", "source")
+    AT_US_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    at_us: int
+    service: str
+    kind: str
+    what: str
+    change_id: str
+    source: str
+    def __init__(self, at_us: _Optional[int] = ..., service: _Optional[str] = ..., kind: _Optional[str] = ..., what: _Optional[str] = ..., change_id: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
+
+class Changes(_message.Message):
+    __slots__ = ("changes",)
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    changes: _containers.RepeatedCompositeFieldContainer[Change]
+    def __init__(self, changes: _Optional[_Iterable[_Union[Change, _Mapping[str, object]]]] = ...) -> None: ...
+
+class RootCauseRequest(_message.Message):
+    __slots__ = ("service", "at_us", "minutes", "rows", "edges", "window_start_us", "step_s", "changes")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    AT_US_FIELD_NUMBER: _ClassVar[int]
+    MINUTES_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    EDGES_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_START_US_FIELD_NUMBER: _ClassVar[int]
+    STEP_S_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    at_us: int
+    minutes: float
+    rows: Points
+    edges: _containers.RepeatedCompositeFieldContainer[Call]
+    window_start_us: int
+    step_s: int
+    changes: Changes
+    def __init__(self, service: _Optional[str] = ..., at_us: _Optional[int] = ..., minutes: _Optional[float] = ..., rows: _Optional[_Union[Points, _Mapping[str, object]]] = ..., edges: _Optional[_Iterable[_Union[Call, _Mapping[str, object]]]] = ..., window_start_us: _Optional[int] = ..., step_s: _Optional[int] = ..., changes: _Optional[_Union[Changes, _Mapping[str, object]]] = ...) -> None: ...
+
+class Evidence(_message.Message):
+    __slots__ = ("kind", "metric", "seen", "usual", "excess", "score", "since_us", "text")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    USUAL_FIELD_NUMBER: _ClassVar[int]
+    EXCESS_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_US_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    metric: str
+    seen: float
+    usual: float
+    excess: float
+    score: float
+    since_us: int
+    text: str
+    def __init__(self, kind: _Optional[str] = ..., metric: _Optional[str] = ..., seen: _Optional[float] = ..., usual: _Optional[float] = ..., excess: _Optional[float] = ..., score: _Optional[float] = ..., since_us: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+
+class Cause(_message.Message):
+    __slots__ = ("service", "probability", "sentence", "score", "onset_us", "path", "evidence", "changes")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    ONSET_US_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    probability: float
+    sentence: str
+    score: float
+    onset_us: int
+    path: _containers.RepeatedScalarFieldContainer[str]
+    evidence: _containers.RepeatedCompositeFieldContainer[Evidence]
+    changes: _containers.RepeatedCompositeFieldContainer[Change]
+    def __init__(self, service: _Optional[str] = ..., probability: _Optional[float] = ..., sentence: _Optional[str] = ..., score: _Optional[float] = ..., onset_us: _Optional[int] = ..., path: _Optional[_Iterable[str]] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping[str, object]]]] = ..., changes: _Optional[_Iterable[_Union[Change, _Mapping[str, object]]]] = ...) -> None: ...
+
+class RootCauseResponse(_message.Message):
+    __slots__ = ("model", "model_version", "request_id", "made_at_us", "window_start_us", "window_end_us", "symptom", "causes", "decided", "statement", "would_decide", "none_probability")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MADE_AT_US_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_START_US_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_END_US_FIELD_NUMBER: _ClassVar[int]
+    SYMPTOM_FIELD_NUMBER: _ClassVar[int]
+    CAUSES_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    WOULD_DECIDE_FIELD_NUMBER: _ClassVar[int]
+    NONE_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    model_version: str
+    request_id: str
+    made_at_us: int
+    window_start_us: int
+    window_end_us: int
+    symptom: str
+    causes: _containers.RepeatedCompositeFieldContainer[Cause]
+    decided: bool
+    statement: str
+    would_decide: _containers.RepeatedScalarFieldContainer[str]
+    none_probability: float
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., made_at_us: _Optional[int] = ..., window_start_us: _Optional[int] = ..., window_end_us: _Optional[int] = ..., symptom: _Optional[str] = ..., causes: _Optional[_Iterable[_Union[Cause, _Mapping[str, object]]]] = ..., decided: _Optional[bool] = ..., statement: _Optional[str] = ..., would_decide: _Optional[_Iterable[str]] = ..., none_probability: _Optional[float] = ...) -> None: ...

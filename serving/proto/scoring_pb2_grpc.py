@@ -44,6 +44,16 @@ class ScoringStub:
                 request_serializer=serving_dot_proto_dot_scoring__pb2.ScoreRequest.SerializeToString,
                 response_deserializer=serving_dot_proto_dot_scoring__pb2.ScoreResponse.FromString,
                 _registered_method=True)
+        self.Season = channel.unary_unary(
+                '/aiops.scoring.v1.Scoring/Season',
+                request_serializer=serving_dot_proto_dot_scoring__pb2.SeasonRequest.SerializeToString,
+                response_deserializer=serving_dot_proto_dot_scoring__pb2.SeasonResponse.FromString,
+                _registered_method=True)
+        self.RootCause = channel.unary_unary(
+                '/aiops.scoring.v1.Scoring/RootCause',
+                request_serializer=serving_dot_proto_dot_scoring__pb2.RootCauseRequest.SerializeToString,
+                response_deserializer=serving_dot_proto_dot_scoring__pb2.RootCauseResponse.FromString,
+                _registered_method=True)
         self.Explain = channel.unary_unary(
                 '/aiops.scoring.v1.Scoring/Explain',
                 request_serializer=serving_dot_proto_dot_scoring__pb2.ExplainRequest.SerializeToString,
@@ -68,6 +78,20 @@ class ScoringServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Season(self, request, context):
+        """What each point's series is expected to do then, by its seasonal bands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RootCause(self, request, context):
+        """Which service began a trouble: from the lake, or from telemetry sent along.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Explain(self, request, context):
         """Contributions of every feature to the model's last output, strongest first.
         """
@@ -87,6 +111,16 @@ def add_ScoringServicer_to_server(servicer, server):
                     servicer.PredictIncident,
                     request_deserializer=serving_dot_proto_dot_scoring__pb2.ScoreRequest.FromString,
                     response_serializer=serving_dot_proto_dot_scoring__pb2.ScoreResponse.SerializeToString,
+            ),
+            'Season': grpc.unary_unary_rpc_method_handler(
+                    servicer.Season,
+                    request_deserializer=serving_dot_proto_dot_scoring__pb2.SeasonRequest.FromString,
+                    response_serializer=serving_dot_proto_dot_scoring__pb2.SeasonResponse.SerializeToString,
+            ),
+            'RootCause': grpc.unary_unary_rpc_method_handler(
+                    servicer.RootCause,
+                    request_deserializer=serving_dot_proto_dot_scoring__pb2.RootCauseRequest.FromString,
+                    response_serializer=serving_dot_proto_dot_scoring__pb2.RootCauseResponse.SerializeToString,
             ),
             'Explain': grpc.unary_unary_rpc_method_handler(
                     servicer.Explain,
@@ -148,6 +182,60 @@ class Scoring:
             '/aiops.scoring.v1.Scoring/PredictIncident',
             serving_dot_proto_dot_scoring__pb2.ScoreRequest.SerializeToString,
             serving_dot_proto_dot_scoring__pb2.ScoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Season(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aiops.scoring.v1.Scoring/Season',
+            serving_dot_proto_dot_scoring__pb2.SeasonRequest.SerializeToString,
+            serving_dot_proto_dot_scoring__pb2.SeasonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RootCause(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aiops.scoring.v1.Scoring/RootCause',
+            serving_dot_proto_dot_scoring__pb2.RootCauseRequest.SerializeToString,
+            serving_dot_proto_dot_scoring__pb2.RootCauseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -12,6 +12,7 @@ from serving.proto import scoring_pb2 as pb
 from serving.proto.regenerate import PROTO, regenerate
 
 ROOT = Path(__file__).parents[2]
+METHODS = {"Score", "PredictIncident", "Season", "RootCause", "Explain"}
 
 
 def load(path: Path) -> ModuleType:
@@ -46,7 +47,7 @@ def test_the_descriptor_is_that_of_the_proto_file(tmp_path: Path) -> None:
     committed = descriptor_pb2.FileDescriptorProto.FromString(pb.DESCRIPTOR.serialized_pb)
     assert compiled.package == committed.package == "aiops.scoring.v1"
     assert [message.name for message in compiled.message_type] == [message.name for message in committed.message_type]
-    assert {method.name for method in compiled.service[0].method} == {"Score", "PredictIncident", "Explain"}
+    assert {method.name for method in compiled.service[0].method} == METHODS
 
 
 NUMBERS = {

@@ -1,10 +1,12 @@
 """The real service in its own processes: HTTP equals gRPC bit for bit, swaps under load fail nothing, nothing is left behind."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -240,3 +242,104 @@ def test_a_killed_supervisor_leaves_no_worker_behind(tmp_path: Path) -> None:
         return pads.dataset(folder, schema=SERVED).count_rows() if folder.is_dir() else 0
 
     wait_for(lambda: logged() == 1, 10, service.log.read_text)
+
+
+def test_seasons_over_http_and_grpc_are_the_same_bits(service: Service) -> None:
+    at = datetime.now(UTC).replace(microsecond=0)
+    points = [
+        {"service": name, "metric": "requests", "timestamp": (at + timedelta(minutes=n)).isoformat(), "value": value}
+        for n, (name, value) in enumerate((("known", 140.0), ("known", None), ("stale", 3.0), ("nobody", 0.1)))
+    ]
+    rows = post(service, "/season", {"rows": points}).json()
+    message = pb.Points()
+    for point in points:
+        time_us = int(datetime.fromisoformat(str(point["timestamp"])).timestamp() * 1e6)
+        message.rows.add(service=str(point["service"]), metric="requests", timestamp_us=time_us, value=_number(point["value"]))
+    with grpc.insecure_channel(service.grpc) as channel:
+        typed = ScoringStub(channel).Season(pb.SeasonRequest(rows=message), metadata=(("x-request-id", rows["request_id"]),))
+    assert (typed.model, typed.model_version, typed.request_id) == (rows["model"], rows["model_version"], rows["request_id"])
+    for row, told in zip(rows["rows"], typed.rows.rows, strict=True):
+        for name in ("value", "expected", "lower", "upper", "score", "rarity"):
+            assert np.array_equal(getattr(told, name), _number(row[name]), equal_nan=True), name
+        assert (told.anomalous if told.HasField("anomalous") else None) == row["anomalous"]
+        assert [getattr(told, name) for name in ("status", "words", "model_version")] == [
+            row[name] for name in ("status", "words", "model_version")
+        ]
+
+
+def _number(value: object) -> float:
+    return float("nan") if value is None else float(str(value))
+
+
+def test_root_causes_over_http_and_grpc_are_the_same(service: Service) -> None:
+    start_at = datetime(2026, 3, 2, tzinfo=UTC)
+    began = start_at + timedelta(minutes=90)
+    rng = np.random.default_rng(0)
+    points = [
+        {
+            "service": name,
+            "metric": "latency_mean_s",
+            "timestamp": (start_at + timedelta(minutes=minute)).isoformat(),
+            "value": float(rng.normal(0.1, 0.002) + (0.5 if minute >= 90 else 0.0)),
+        }
+        for minute in range(95)
+        for name in ("web", "db")
+    ]
+    change = {"at": began.isoformat(), "service": "db", "kind": "deployment", "what": "release 12"}
+    body = {
+        "rows": points, "edges": [["web", "db"]], "window_start": began.isoformat(), "service": "web", "changes": [change]
+    }  # fmt: skip
+    told = post(service, "/root_cause", body).json()
+    message = pb.Points()
+    for point in points:
+        moment = datetime.fromisoformat(str(point["timestamp"]))
+        message.rows.add(
+            service=str(point["service"]), metric="latency_mean_s", timestamp_us=int(moment.timestamp()) * 1_000_000,
+            value=float(str(point["value"])),
+        )  # fmt: skip
+    began_us = int(began.timestamp()) * 1_000_000
+    changes = pb.Changes(changes=[pb.Change(at_us=began_us, service="db", kind="deployment", what="release 12")])
+    request = pb.RootCauseRequest(
+        service="web", rows=message, edges=[pb.Call(caller="web", callee="db")], window_start_us=began_us, changes=changes
+    )
+    with grpc.insecure_channel(service.grpc) as channel:
+        typed = ScoringStub(channel).RootCause(request)
+        with pytest.raises(grpc.RpcError) as error:
+            ScoringStub(channel).RootCause(pb.RootCauseRequest(service="web"))
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert error.value.details() == post(service, "/root_cause", {"service": "web"}).json()["detail"]
+    assert told["causes"][0]["service"] == "db"
+    assert (typed.statement, typed.decided, typed.symptom) == (told["statement"], told["decided"], told["symptom"])
+    assert typed.none_probability == told["none_probability"]
+    for cause, row in zip(typed.causes, told["causes"], strict=True):
+        assert (cause.service, cause.probability, cause.score) == (row["service"], row["probability"], row["score"])
+        assert (cause.sentence, list(cause.path)) == (row["sentence"], row["path"])
+        for item, seen in zip(cause.evidence, row["evidence"], strict=True):
+            assert (item.text, item.score, item.metric) == (seen["text"], seen["score"], seen["metric"])
+            assert [item.seen, item.usual] == [seen["seen"], seen["usual"]]
+        assert [one.what for one in cause.changes] == [one["what"] for one in row["changes"]]
+
+
+@pytest.mark.parametrize("call", ["Score", "PredictIncident", "Season", "RootCause", "Explain"])
+def test_malformed_messages_and_web_pages_are_refused_over_grpc(service: Service, call: str) -> None:
+    said = len(service.log.read_text())
+    with grpc.insecure_channel(service.grpc) as channel:
+        raw = channel.unary_unary(f"/aiops.scoring.v1.Scoring/{call}")
+        for body in (b"\xff\xff\xff", b"\x0a\x7f", b"\x0a\x02\xff\xff"):
+            with pytest.raises(grpc.RpcError) as error:
+                raw(body)
+            assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT, (call, body)
+        with pytest.raises(grpc.RpcError) as error:
+            raw(b"", metadata=(("origin", "https://evil.example"),))
+        assert error.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    assert "Traceback" not in service.log.read_text()[said:]
+
+
+def test_a_browser_gets_nothing_from_the_grpc_port(service: Service) -> None:
+    host, port = service.grpc.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as browser:
+        browser.sendall(b"POST /aiops.scoring.v1.Scoring/Score HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 0\r\n\r\n")
+        answer = b""
+        while part := browser.recv(4096):
+            answer += part
+    assert not answer.startswith(b"HTTP/1")

@@ -125,7 +125,7 @@ def test_insane_request_ids_are_replaced(service: Service) -> None:
 def test_a_body_that_never_ends_is_504(service: Service) -> None:
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as slow:
-        slow.sendall(b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{")
+        slow.sendall(b"POST /score HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{")
         answer = b""
         while b"request_id" not in answer:
             part = slow.recv(4096)

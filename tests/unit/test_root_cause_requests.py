@@ -13,6 +13,7 @@ from aiops.root_cause import RootCauseReport
 from aiops.trouble import Trouble
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.openapi import openapi
+from serving.bento.origin import RequestOrigin
 from serving.bento.root_cause import MODEL, RootCauses, root_cause_json
 from serving.bento.root_cause_request import InlineQuestion, LakeQuestion, parse_root_cause
 from serving.http.problem import ProblemError
@@ -50,7 +51,7 @@ def causes(analyst: Any = None) -> RootCauses:
 
 
 def answered(body: dict[str, Any]) -> dict[str, Any]:
-    answer: dict[str, Any] = orjson.loads(root_cause_json(causes().answer(parsed(body), "id-7")))
+    answer: dict[str, Any] = orjson.loads(root_cause_json(causes().answer(parsed(body), RequestOrigin("id-7"))))
     return answer
 
 
@@ -120,7 +121,7 @@ def test_telemetry_that_does_not_suffice_is_refused() -> None:
         ),
     ):
         with pytest.raises(ProblemError, match=says):
-            causes().answer(parsed(body), "id")
+            causes().answer(parsed(body), RequestOrigin("id"))
 
 
 def test_few_rows_cannot_make_a_huge_grid() -> None:
@@ -149,7 +150,7 @@ def test_a_service_and_a_time_are_looked_up() -> None:
 
     service, wanted = causes(make), parsed({"service": "web", "at": BEGAN.isoformat(), "minutes": 15})
     assert made == [], "the lake is opened at the first question"
-    answers = [service.answer(wanted, name) for name in ("a", "b")]
+    answers = [service.answer(wanted, RequestOrigin(name)) for name in ("a", "b")]
     assert len(made) == 1
     assert asked[0] == Trouble({"web": BEGAN - timedelta(minutes=15)}, BEGAN)
     assert orjson.loads(root_cause_json(answers[1]))["statement"] == "nothing stands out"
@@ -163,7 +164,7 @@ def test_a_lake_that_is_missing_or_damaged_is_a_503() -> None:
     wanted = parsed({"service": "web", "at": BEGAN.isoformat()})
     for analyst, kind in ((None, "no-telemetry"), (Damaged, "telemetry-unavailable")):
         with pytest.raises(ProblemError) as refused:
-            causes(analyst).answer(wanted, "id")
+            causes(analyst).answer(wanted, RequestOrigin("id"))
         assert (refused.value.problem.status, refused.value.problem.kind) == (503, kind)
 
 

@@ -15,6 +15,7 @@ from aiops.errors import Unavailable
 from data_contracts.schemas import TIMESTAMP
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.openapi import openapi
+from serving.bento.origin import RequestOrigin
 from serving.bento.season import Season, SeasonAnswer, season_arrow, season_json
 from serving.bento.season_rows import COLUMNS, parse_season_arrow, parse_season_json
 from serving.feast_bands import MemoryBands, band_rows
@@ -52,7 +53,7 @@ def season() -> Season:
 
 
 def answered(season: Season) -> SeasonAnswer:
-    return season.answer(parse_season_arrow(stream(points()), LIMIT), "id")
+    return season.answer(parse_season_arrow(stream(points()), LIMIT), RequestOrigin("id"))
 
 
 def test_verdicts_are_in_order_and_unknown_says_why(season: Season) -> None:
@@ -137,7 +138,7 @@ def test_a_store_that_does_not_answer_is_a_503() -> None:
 
     season = Season(Silent(), ScoringMetrics(CollectorRegistry()), lambda: NOW)
     with pytest.raises(ProblemError) as refused:
-        season.answer(parse_season_arrow(stream(points()), LIMIT), "id")
+        season.answer(parse_season_arrow(stream(points()), LIMIT), RequestOrigin("id"))
     assert (refused.value.problem.status, refused.value.problem.kind) == (503, "bands-unavailable")
 
 

@@ -19,6 +19,7 @@ from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ASK_AGAIN_S, RETRY_S, ModelSlot
 from serving.bento.model_source import FolderModels, MemoryModels, ServedModel, served_model
 from serving.bento.online_features import VIEW, MemoryFeatures
+from serving.bento.origin import RequestOrigin
 from serving.bento.rows import RequestRows
 from serving.bento.runtime import Adapters, Runtime
 from serving.bento.scoring import INCIDENT_PREDICTOR, PREDICT, SCORE, SERVICE_ENSEMBLE, Answer
@@ -181,7 +182,7 @@ def models() -> MemoryModels:
 
 
 def answered(served: Runtime, rows: RequestRows) -> Answer:
-    answer = served.scoring.answer(SCORE, rows, "id-1")
+    answer = served.scoring.answer(SCORE, rows, RequestOrigin("id-1"))
     served.scoring.record(answer)
     return answer
 
@@ -245,7 +246,7 @@ def test_shares_nest_so_that_raising_the_share_moves_nobody_back() -> None:
 def test_keys_alone_are_completed_online_and_staleness_is_unknown_not_normal() -> None:
     served = runtime(models(), Lake(), ServingSettings())
     served.start()
-    answer = served.scoring.answer(PREDICT, rows_of(["known", "stale", "nobody"], looked_up=True), "id")
+    answer = served.scoring.answer(PREDICT, rows_of(["known", "stale", "nobody"], looked_up=True), RequestOrigin("id"))
     served.stop()
     assert answer.known.tolist() == [True, False, False]
     assert np.isnan(answer.scores[1:]).all()
@@ -258,7 +259,7 @@ def test_score_does_not_look_up() -> None:
     served = runtime(models(), Lake(), ServingSettings())
     served.start()
     with pytest.raises(ProblemError) as refusal:
-        served.scoring.answer(SCORE, rows_of(["known"], looked_up=True), "id")
+        served.scoring.answer(SCORE, rows_of(["known"], looked_up=True), RequestOrigin("id"))
     served.stop()
     assert refusal.value.problem.field == "rows[0]"
 
@@ -269,7 +270,7 @@ def test_a_model_without_champion_is_refused_with_503_and_holds_no_other_back() 
     served = runtime(source, Lake(), ServingSettings())
     served.start()
     with pytest.raises(ProblemError) as refusal:
-        served.scoring.answer(PREDICT, rows_of(["a"]), "id")
+        served.scoring.answer(PREDICT, rows_of(["a"]), RequestOrigin("id"))
     readiness = served.readiness()
     served.stop()
     assert refusal.value.problem.status == 503
@@ -294,7 +295,7 @@ def test_missing_stale_and_fresh_features_are_metrics() -> None:
     served = Runtime(ServingSettings(), Adapters(models(), features, Lake(), lambda: NOW, MemoryBands()), registry)
     served.start()
     for _ in range(2):
-        served.scoring.answer(PREDICT, rows_of(["known", "stale", "absent"], looked_up=True), "id")
+        served.scoring.answer(PREDICT, rows_of(["known", "stale", "absent"], looked_up=True), RequestOrigin("id"))
     served.stop()
     view = {"view": VIEW}
     assert registry.get_sample_value("aiops_feature_view_missing_total", view) == 2
@@ -308,7 +309,7 @@ def test_explanations_add_up_and_speak() -> None:
     rows = rows_of(["a", "b"], value=0.2)
     rows.features[0, 3] = -5.0
     rows.features[1, :] = np.nan
-    explanation = explain(served.scoring, "", rows, "id")
+    explanation = explain(served.scoring, "", rows, RequestOrigin("id"))
     served.stop()
     first, second = explanation.explained
     assert first.contributions[0].feature == SERVICE_FEATURES[3]
@@ -340,7 +341,7 @@ def test_the_predictor_says_when_a_forecast_leaves_its_band() -> None:
     source.add(INCIDENT_PREDICTOR, served_model(model, "3", matrix[:4], model.score(matrix[:4])), "champion")
     served = runtime(source, Lake(), ServingSettings())
     served.start()
-    told = explain(served.scoring, "", rows.take(np.array([0, 1])), "id").explained
+    told = explain(served.scoring, "", rows.take(np.array([0, 1])), RequestOrigin("id")).explained
     served.stop()
     assert "Raised by latency leaves its band in " in told[0].words
     assert told[0].contributions[0].feature == "latency_leaves_band_in_min"

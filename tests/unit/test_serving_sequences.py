@@ -26,6 +26,7 @@ from serving.bento.json_rows import parse_json
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ModelSlot
 from serving.bento.model_source import MemoryModels, served_model
+from serving.bento.origin import RequestOrigin
 from serving.bento.rows import RequestRows
 from serving.bento.scoring import SCORE, Answer
 from serving.http.problem import ProblemError
@@ -127,7 +128,8 @@ def answered() -> Answer:
     known, index = np.ones(ROWS, dtype=np.bool_), np.zeros(ROWS, dtype=np.int64)
     names = ensemble().member_names
     return Answer(
-        SCORE.model, "r", ("score",), np.array([0.5]), rows, scores, ~known, known, ("1",), index, (), names, shares
+        SCORE.model, RequestOrigin("r"), ("score",), np.array([0.5]), rows,
+        scores, ~known, known, ("1",), index, (), names, shares,
     )  # fmt: skip
 
 
