@@ -10,7 +10,8 @@ AiopsError
 │   ├── TrainingImpossible  the history cannot teach this model (no labelled incident, too few rows)
 │   └── ArtifactError       an artifact's hash, format or version does not match its manifest
 ├── GateRefused             a promotion was refused; the scorecard says why
-├── FencedError             another process owns this partition now
+├── FencedError             another process owns this partition or producer id now
+├── SequenceConflict        a producer used a number for two batches
 └── Unavailable             a dependency (broker, scorer, feature store) does not answer
 """
 
@@ -70,9 +71,15 @@ class GateRefused(AiopsError):
 
 
 class FencedError(AiopsError):
-    """Another process took ownership of this partition: stop at once, write nothing."""
+    """Another process took ownership of this partition or producer id: stop at once, write nothing."""
 
     exit_code = 8
+
+
+class SequenceConflict(AiopsError):
+    """A producer's number stands for another batch already: nothing was written; the message says how to go on."""
+
+    exit_code = 10
 
 
 class Unavailable(AiopsError):

@@ -1,11 +1,13 @@
-"""The producer: raw telemetry into one stream a partition, restartable, with back-pressure.
+"""The producer: raw telemetry into one stream a partition, restartable, with back-pressure; any number of them at once.
 
-Entry ids are `<seq>-<part>`: `seq` is the caller's deterministic source offset (1, 2, 3 …), `part` counts the entries that one
-table needs in one partition. Sending the same offset again is a no-op on the broker, so a crashed producer starts again at
-`resume_from()` and neither loses nor doubles a row.
+A producer has an id of its own and numbers its batches: `seq` is the caller's deterministic source offset (1, 2, 3 …; gaps are
+allowed), `part` counts the entries that one batch needs in one partition. The broker assigns the entry ids. Sending the same
+batch again under its number adds nothing, so a crashed producer starts again at `resume_from()` and neither loses nor doubles a
+row; another batch under a number that was used is refused (`SequenceConflict`), not dropped.
 """
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ from aiops.types import IntArray
 from data_contracts.codec import encode
 from data_contracts.coerce import Codes, read_codes, whole
 from data_contracts.moments import microseconds_of
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
+from serving.producer_sequence import Appended, BatchPlace, ProducerSequence, checksum
 
 if TYPE_CHECKING:
     import redis
@@ -31,49 +35,64 @@ Table = pa.Table | pa.RecordBatch
 
 @dataclass(frozen=True, slots=True)
 class ProducerConfig:
-    """`points_per_entry` rows an entry; a stream longer than `max_backlog` entries makes the producer wait up to `patience_s`."""
+    """`points_per_entry` rows an entry; a stream longer than `max_backlog` entries makes the producer wait up to `patience_s`.
+
+    The clock (aware UTC) says when rows become available where the caller does not: wall time in live use.
+    """
 
     points_per_entry: int = 8192
     max_backlog: int = 1000
     patience_s: float = 600.0
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class TelemetryProducer:
-    """Writes telemetry of a call graph's services; one producer a source offset sequence.
-
-    The clock (aware UTC) says when rows become available where the caller does not: wall time in live use.
-    """
+    """Writes telemetry of a call graph's services under `producer_id`; the newest process that takes an id has it."""
 
     def __init__(
         self,
         client: "redis.Redis",
         partitions: int,
         graph: ServiceGraph,
+        producer_id: str,
         config: ProducerConfig | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._broker = streams.Streams(client)
+        """Name the producer; nothing is sent yet.
+
+        Raises:
+            ConfigurationError: `producer_id` cannot name a producer.
+        """
+        self._sequence = ProducerSequence(streams.Streams(client), producer_id)
         self._partitions = partitions
         self._graph = graph
         self._config = config or ProducerConfig()
-        self._clock = clock
         self._homes: dict[str, int] = {}
 
     def resume_from(self) -> int:
-        """Return the source offset to continue with: one after the newest that was published completely (1 at first)."""
-        return int(self._broker.hash_all(streams.PRODUCED).get("seq", 0)) + 1
+        """Return the source offset to continue with: one after the newest that was published whole (1 at first).
+
+        A source that can send the batch of that number again as it was starts there; one that cannot starts at `unused()`.
+        """
+        return self._sequence.take() + 1
+
+    def unused(self) -> int:
+        """Return one after the newest number used, of a batch published whole or in part."""
+        self._sequence.take()
+        return self._sequence.newest() + 1
 
     def publish(self, table: Table, seq: int, available_at: datetime | None = None) -> int:
-        """Publish raw rows as source offset `seq` (>= 1, ascending); return the entries that were new.
+        """Publish raw rows as source offset `seq` (>= 1, ascending); return the entries that were new, 0 for a repeated batch.
 
         `available_at` = when the rows became known: wall time where absent; a replay gives its own time (the end of the
         rows' interval). Validation, the lake and point-in-time joins all use it.
 
         Raises:
             ConfigurationError: seq < 1.
+            SequenceConflict: another batch bears that number.
+            FencedError: another process publishes under this id now.
             Unavailable: the broker did not answer, or stayed full longer than `patience_s`; publish again with the same seq.
         """
-        at = available_at or self._clock()
+        at = available_at or self._config.clock()
         added = 0
         for partition, rows in self._split(table):
             size = self._config.points_per_entry
@@ -126,39 +145,49 @@ class TelemetryProducer:
         homes = [self._home(f"{tenant}/{service}" if tenant else service) for tenant, service in names]
         return np.array(homes, dtype=np.int64)[inverse]
 
-    def _wait_for_room(self, partition: int) -> None:
-        deadline = time.monotonic() + self._config.patience_s
-        stream = streams.telemetry(partition)
-        while self._broker.length(stream) >= self._config.max_backlog:
-            if time.monotonic() > deadline:
-                message = (
-                    f"{stream}: still {self._config.max_backlog} entries after {self._config.patience_s:g} s; "
-                    "is a consumer running (python -m serving.consumer), and its archiver where archive is not off?"
-                )
-                raise Unavailable(message)
-            time.sleep(0.02)
-
     def _add(self, partition: int, seq: int, kind: bytes, payloads: list[bytes], at: datetime) -> int:
         if seq < 1:
             raise ConfigurationError(f"seq={seq}: source offsets start at 1; count tables from 1")
-        stamp: dict[str, bytes | int] = {"k": kind, "t": time.time_ns(), "a": microseconds_of(at)}
-        added = 0
+        place = BatchPlace(partition, seq, checksum([(DEFAULT_TENANT, payload) for payload in payloads]))
+        fields: dict[str, bytes | int] = {
+            "k": kind,
+            "t": time.time_ns(),
+            "a": microseconds_of(at),
+            "p": self._sequence.producer_id.encode(),
+            "n": DEFAULT_TENANT.encode(),
+        }
+        return sum(
+            self._append(place, part, {**fields, "s": f"{seq}-{part}".encode(), "b": payload})
+            for part, payload in enumerate(payloads)
+        )
+
+    def _append(self, place: BatchPlace, part: int, fields: dict[str, bytes | int]) -> int:
+        """Append one entry, waiting for room; return 1, or 0 where it was there already."""
         deadline = time.monotonic() + self._config.patience_s
-        for part, payload in enumerate(payloads):
-            self._wait_for_room(partition)
-            while (
-                outcome := self._broker.add_at(streams.telemetry(partition), f"{seq}-{part}", {**stamp, "b": payload})
-            ) is None:
-                if time.monotonic() > deadline:
-                    raise Unavailable(
-                        f"broker: out of memory for {self._config.patience_s:g} s; raise AIOPS_BROKER__MAX_MEMORY_MB"
-                    )
-                time.sleep(0.05)
-            added += outcome
-        return added
+        while True:
+            outcome = self._sequence.append(place, part, fields, self._config.max_backlog)
+            if outcome in (Appended.NEW, Appended.REPEATED):
+                return int(outcome is Appended.NEW)
+            if time.monotonic() > deadline:
+                raise Unavailable(self._full(outcome, streams.telemetry(place.partition)))
+            time.sleep(0.02)
+
+    def _full(self, outcome: Appended, stream: str) -> str:
+        patience = f"{self._config.patience_s:g} s"
+        if outcome is Appended.MEMORY_FULL:
+            return f"broker: out of memory for {patience}; raise AIOPS_BROKER__MAX_MEMORY_MB"
+        return (
+            f"{stream}: still {self._config.max_backlog} entries after {patience}; "
+            "is a consumer running (python -m serving.consumer), and its archiver where archive is not off?"
+        )
 
     def _done(self, seq: int) -> None:
-        self._broker.hash_set(streams.PRODUCED, {"seq": str(seq)})
+        self._sequence.done(seq)
+
+
+def new_id(prefix: str) -> str:
+    """Return an id that no producer had before, for one that is never resumed."""
+    return f"{prefix}-{secrets.token_hex(6)}"
 
 
 def _name(codes: Codes | None, code: int) -> str:

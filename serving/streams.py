@@ -2,7 +2,9 @@
 
 Streams of partition p: telemetry → (stage 1) → candidates, rejected, features → (stage 2) → detections, predictions, deferred.
 An entry has the fields `k` (kind, one letter), `b` (payload, Arrow IPC unless said otherwise), `t` (produce time, ns since epoch)
-and, for telemetry, `a` (available at, us since epoch). Every reader keeps its position in a hash `aiops:offset:<stage>:<p>`.
+and `n` (tenant; entries of version 0.1 have none and belong to the default tenant); for telemetry also `a` (available at, us
+since epoch), `p` and `s` (producer, and its number `<seq>-<part>` of the entry) and `o` (ordinal of the entry in its stream, from
+1). The broker assigns all entry ids. Every reader keeps its position in a hash `aiops:offset:<stage>:<p>`.
 One Redis or Valkey >= 7 server is assumed; the keys carry no cluster hash tags.
 """
 
@@ -14,14 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from aiops.errors import Unavailable
+from data_contracts.series.tenant import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     import redis
 
 DETECTIONS: Final = "aiops:detections"
 PREDICTIONS: Final = "aiops:predictions"
-PRODUCED: Final = "aiops:produced"
-"""Newest source offset that was published completely."""
+PRODUCED_0_1: Final = "aiops:produced"
+"""Where version 0.1 kept the newest source offset of its only producer; read by nobody any more."""
 
 KIND_TELEMETRY: Final = b"t"
 KIND_INCIDENT: Final = b"i"
@@ -81,6 +84,16 @@ def kept_after(held: Mapping[str, str]) -> str:
     return held.get("part", held.get("id", START))
 
 
+def producer(producer_id: str) -> str:
+    """Return the hash of one producer: see `serving.producer_sequence`."""
+    return f"aiops:producer:{producer_id}"
+
+
+def entries(partition: int) -> str:
+    """Return the counter of the entries that producers ever added to the telemetry of a partition."""
+    return f"aiops:entries:{partition}"
+
+
 def counts(partition: int) -> str:
     """Return the hash of exact counters, moved by the same commit as the offset."""
     return f"aiops:counts:{partition}"
@@ -120,19 +133,35 @@ def one_batch(table: pa.Table) -> pa.RecordBatch:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stream entry."""
+    """One stream entry. `source` = `<producer> <seq>-<part>`, "" where nobody is named; `ordinal` 0 where it is not known."""
 
     entry_id: str
     kind: bytes
     payload: bytes
     produced_ns: int
     available_us: int
+    tenant: str = DEFAULT_TENANT
+    source: str = ""
+    ordinal: int = 0
+
+    @property
+    def name(self) -> str:
+        """Return what names the entry wherever it is stored: its source, or its id where it has none."""
+        return self.source or self.entry_id
 
 
 def _entry(raw: tuple[bytes, Mapping[bytes, bytes]]) -> Entry:
     fields = raw[1]
+    source = b" ".join(fields[name] for name in (b"p", b"s") if name in fields)
     return Entry(
-        raw[0].decode(), fields.get(b"k", b""), fields.get(b"b", b""), int(fields.get(b"t", 0)), int(fields.get(b"a", 0))
+        raw[0].decode(),
+        fields.get(b"k", b""),
+        fields.get(b"b", b""),
+        int(fields.get(b"t", 0)),
+        int(fields.get(b"a", 0)),
+        fields[b"n"].decode(errors="replace") if b"n" in fields else DEFAULT_TENANT,
+        source.decode(errors="replace"),
+        int(fields.get(b"o", 0)),
     )
 
 
@@ -163,20 +192,10 @@ class Streams:
             answer = self.client.xread(dict(after), count=count, block=block_ms or None)
         return {name.decode(): [_entry(raw) for raw in rows if raw[1]] for name, rows in answer or []}
 
-    def add_at(self, stream: str, entry_id: str, fields: Mapping[str, bytes | int]) -> int | None:
-        """Append an entry under an explicit id; return 1, 0 where that id was passed already, None where memory is full."""
-        import redis
-
-        try:
-            with _answering("XADD"):
-                self.client.xadd(stream, dict(fields), id=entry_id)
-        except redis.OutOfMemoryError:
-            return None
-        except redis.ResponseError as error:
-            if "equal or smaller" in str(error):
-                return 0
-            raise
-        return 1
+    def added(self, partition: int) -> int:
+        """Return how many entries producers ever added to the telemetry of a partition."""
+        with _answering("GET"):
+            return int(self.client.get(entries(partition)) or 0)
 
     def range(self, stream: str, first: str = "-", last: str = "+", count: int | None = None) -> list[Entry]:
         """Return the entries between two ids, both included; `(id` excludes."""

@@ -141,7 +141,7 @@ def _probe_models(world: World, stage1: Stage1Run, live: LiveLoop) -> tuple[Prob
 def _replay(world: World, live: LiveLoop) -> EndToEnd:
     settings, split = world.workspace.settings, world.scenario.split
     config = ProducerConfig(patience_s=PATIENCE_S)
-    producer = TelemetryProducer(connect(settings), settings.broker.partitions, world.workspace.graph(), config)
+    producer = TelemetryProducer(connect(settings), settings.broker.partitions, world.workspace.graph(), "bench-tiers", config)
     replay = Replay(producer, world.scenario.source.incidents(), split.replay_start, live.pace)
     for chunk in world.scenario.replay(split.replay_start, split.replay_end):
         replay.publish([chunk])

@@ -24,7 +24,7 @@ from serving.broker import EmbeddedBroker, connect
 
 DRAIN_S = 180.0
 ANALYSES_S = 60.0
-PACE_OFFSETS = 4
+PACE_ENTRIES = 4
 EVENT_SETTLE_S = 120.0
 """Event time by which partitions may be apart in a replay: an alert that comes later is taken as of now."""
 
@@ -97,21 +97,21 @@ class LiveLoop:
             raise Unavailable(f"{dead.spec.name} ended during the replay. Its log ({dead.log}) ends:\n{dead.tail()}")
 
     def pace(self) -> None:
-        """Wait while the consumer is more than a few source offsets behind: a replay should not measure its own queue.
+        """Wait while the consumer is more than a few entries behind: a replay should not measure its own queue.
 
         Raises:
             Unavailable: a process has ended, or the consumer stands still for three minutes.
         """
         broker, deadline = self._streams, time.monotonic() + DRAIN_S
-        while max(self._behind(broker, partition) for partition in range(self._settings.broker.partitions)) > PACE_OFFSETS:
+        while max(self._behind(broker, partition) for partition in range(self._settings.broker.partitions)) > PACE_ENTRIES:
             self.check_alive()
             if time.monotonic() > deadline:
                 raise Unavailable(f"the consumer committed nothing for {DRAIN_S:.0f} s; see {self._settings.root / 'logs'}")
             time.sleep(0.005)
 
     def _behind(self, broker: streams.Streams, partition: int) -> int:
-        committed = broker.hash_all(streams.offset("stage1", partition)).get("id", streams.START)
-        return streams.id_parts(broker.last_id(streams.telemetry(partition)))[0] - streams.id_parts(committed)[0]
+        committed = broker.hash_all(streams.offset("stage1", partition)).get("ordinal", "0")
+        return broker.added(partition) - int(committed)
 
     def drain(self) -> None:
         """Wait until everything published is scored, committed and in the lake.

@@ -134,7 +134,7 @@ class Run:
         settings = self._workspace.settings
         partitions = settings.broker.partitions
         config = ProducerConfig(patience_s=PATIENCE_S)
-        producer = TelemetryProducer(connect(settings), partitions, self._workspace.graph(), config)
+        producer = TelemetryProducer(connect(settings), partitions, self._workspace.graph(), "run", config)
         story.replay = Replay(producer, self._scenario.source.incidents(), split.replay_start, live.pace)
         self._note_tenure(split.replay_start)
         live.start_load(self._load_rows())

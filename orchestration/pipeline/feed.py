@@ -6,6 +6,7 @@ story runs ahead of the wall clock: rows say themselves when they became availab
 """
 
 import argparse
+import hashlib
 import itertools
 import logging
 import signal
@@ -22,7 +23,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from aiops.errors import AiopsError, Unavailable
+from aiops.errors import AiopsError, SequenceConflict, Unavailable
 from aiops.history import of_replay
 from aiops.settings import Settings
 from aiops.types import HistorySplit, IntArray
@@ -38,6 +39,12 @@ NEIGHBOURS = 7
 RETRY_S = 1.0
 
 log = logging.getLogger(__name__)
+
+
+def producer_id_of(choice: SourceChoice) -> str:
+    """Return the id under which a source is published: the same whenever the same source is fed again."""
+    digest = hashlib.blake2b("\0".join(choice.arguments()).encode(), digest_size=6).hexdigest()
+    return f"feed-{choice.name}-{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,7 @@ class Feed:
             settings.root, " ".join(choice.arguments()), self._split, (datetime.now(UTC), settings.telemetry.step_s)
         )
         graph = Workspace.open(settings).graph()
-        self._producer = TelemetryProducer(connect(settings), settings.broker.partitions, graph)
+        self._producer = TelemetryProducer(connect(settings), settings.broker.partitions, graph, producer_id_of(choice))
         self._sequence = 0
         self._anchor = (datetime.now(UTC), self._line.position)
         incidents = sorted(self._source.incidents().to_pylist(), key=lambda row: row["known_at"])
@@ -136,7 +143,10 @@ class Feed:
         self._line.save(self._home)
 
     def _patiently(self, send: Callable[[int], int]) -> None:
-        """Call `send` with the next source offset until the broker takes it; the same offset twice counts once."""
+        """Call `send` with the next source offset until the broker takes it; the same offset twice counts once.
+
+        A number left by a batch that was cut differently is passed over: rows that came already are refused as duplicates.
+        """
         while not self._stop.is_set():
             try:
                 self._sequence = self._sequence or self._producer.resume_from()
@@ -144,6 +154,10 @@ class Feed:
             except Unavailable as error:
                 log.warning("waiting for the broker: %s", error)
                 self._stop.wait(RETRY_S)
+                continue
+            except SequenceConflict as error:
+                self._sequence = self._producer.unused()
+                log.warning("the batch is sent as %d: %s", self._sequence, error)
                 continue
             self._sequence += 1
             return

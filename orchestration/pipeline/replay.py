@@ -12,7 +12,7 @@ from aiops.clock import event_clock, pieces
 from aiops.ports import TelemetrySource
 from orchestration.workspace import Workspace
 from serving.broker import connect
-from serving.producer import TelemetryProducer
+from serving.producer import TelemetryProducer, new_id
 
 ANNOUNCE_AHEAD: Final = timedelta(hours=2)
 """Labels are sent this long before their time: the engine uses one only from its known_at on, whatever the order of arrival."""
@@ -81,7 +81,8 @@ def replay_recorded(
         Unavailable: the broker does not answer, or no consumer takes what is published.
     """
     began = time.monotonic()
-    producer = TelemetryProducer(connect(workspace.settings), workspace.settings.broker.partitions, workspace.graph())
+    settings = workspace.settings
+    producer = TelemetryProducer(connect(settings), settings.broker.partitions, workspace.graph(), new_id("replay"))
     replay = Replay(producer, source.incidents(), datetime.now(UTC))
     for chunk in source.batches(*window):
         replay.publish([chunk])

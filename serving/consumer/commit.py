@@ -19,8 +19,9 @@ local at = redis.call('HGET', KEYS[1], 'id') or '0-0'
 if at == ARGV[3] then return 0 end
 if at ~= ARGV[2] then return redis.error_reply('OFFSET is ' .. at) end
 redis.call('HSET', KEYS[1], 'id', ARGV[3])
-local a = 5
-for i = 1, tonumber(ARGV[4]) do
+if ARGV[4] ~= '0' then redis.call('HSET', KEYS[1], 'ordinal', ARGV[4]) end
+local a = 6
+for i = 1, tonumber(ARGV[5]) do
   redis.call('HINCRBY', KEYS[2], ARGV[a], ARGV[a + 1])
   a = a + 2
 end
@@ -49,11 +50,15 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Everything one step of a reader changes: its position moves from the previous id to `through`."""
+    """Everything one step of a reader changes: its position moves from the previous id to `through`.
+
+    `ordinal` = which entry of the stream that is, 0 where it is not known.
+    """
 
     through: str
     counts: Mapping[str, int] = field(default_factory=dict)
     outputs: Sequence[Output] = ()
+    ordinal: int = 0
 
 
 class Position:
@@ -67,11 +72,17 @@ class Position:
         stored = broker.hash_all(self._key)
         self._through = stored.get("id", streams.START)
         self._note = stored.get("note", "")
+        self._ordinal = int(stored.get("ordinal", 0))
 
     @property
     def through(self) -> str:
         """Return the id up to which everything is committed."""
         return self._through
+
+    @property
+    def ordinal(self) -> int:
+        """Return the ordinal in its stream of the newest committed entry that has one, 0 where there is none."""
+        return self._ordinal
 
     @property
     def epoch(self) -> int:
@@ -110,7 +121,8 @@ class Position:
 
         names = list(dict.fromkeys(output.stream for output in commit.outputs))
         moved = {name: by for name, by in commit.counts.items() if by}
-        arguments: list[str | bytes | int] = [str(self._epoch), self._through, commit.through, len(moved)]
+        arguments: list[str | bytes | int] = [str(self._epoch), self._through, commit.through, commit.ordinal]
+        arguments.append(len(moved))
         for name, by in moved.items():
             arguments += [name, by]
         for output in commit.outputs:
@@ -120,6 +132,7 @@ class Position:
         except redis.ResponseError as error:
             self._explain(error)
         self._through = commit.through
+        self._ordinal = commit.ordinal or self._ordinal
 
     def commit_until_done(self, commit: Commit, wait: Callable[[float], bool]) -> bool:
         """Repeat `commit` through outages; `wait(seconds)` returns True to give up, then False is returned.

@@ -248,7 +248,7 @@ class Partition:
         from data_contracts.rejects import rejected_payload
 
         step.counts["points_in"] += 1
-        self._reject(rejected_payload(entry.payload, why, moment_of_us(self._clock_us), SOURCE, entry.entry_id), step)
+        self._reject(rejected_payload(entry.payload, why, moment_of_us(self._clock_us), SOURCE, entry.name), step)
 
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

@@ -65,6 +65,14 @@ class OwnedPartition:
         """Return the telemetry stream."""
         return streams.telemetry(self.number)
 
+    def lag_entries(self) -> int:
+        """Return how many entries of producers are not committed yet.
+
+        Raises:
+            Unavailable: the broker does not answer.
+        """
+        return max(0, self._parts.broker.added(self.number) - self._position.ordinal)
+
     @property
     def in_step(self) -> bool:
         """Return whether the state stands exactly at the committed position: only then may it be checkpointed."""
@@ -102,7 +110,7 @@ class OwnedPartition:
         step = self._partition.apply(fresh)
         self.applied = fresh[-1].entry_id
         self._produced_ns = fresh[-1].produced_ns
-        commit = Commit(self.applied, step.counts, self._outputs(step))
+        commit = Commit(self.applied, step.counts, self._outputs(step), fresh[-1].ordinal)
         self._parts.metrics.tick_s.observe(time.perf_counter() - begun)
         return self._commit(commit, step)
 
@@ -260,8 +268,7 @@ class Stage1:
                 self._parts.metrics.beat("stage1")
                 if self._parts.stop.wait(0.05):
                     return
-            behind = streams.id_parts(broker.last_id(part.stream))[0] - streams.id_parts(part.applied)[0]
-            self._parts.metrics.lag_entries.labels(part.stream).set(max(0, behind))
+            self._parts.metrics.lag_entries.labels(part.stream).set(part.lag_entries())
 
     def _length(self, broker: streams.Streams, stream: str) -> int:
         length = broker.length(stream)

@@ -15,6 +15,7 @@ from serving.broker import connect
 from serving.consumer.checkpoint import Checkpoint, CheckpointStore
 from serving.consumer.partition import Partition, Step
 from serving.consumer.process import partition_config
+from tests.checks.stream_harness import NEVER
 
 ENTRIES_PER_CHECKPOINT = 24
 
@@ -27,7 +28,7 @@ class NaiveConsumer:
         self.number = number
         self.store = CheckpointStore(settings.root / "consumer", number)
         config = partition_config(settings)
-        found, _ = self.store.load("99999999999-0")
+        found, _ = self.store.load(NEVER)
         self.partition = Partition.restore(config, found.state) if found else Partition.new(config)
         self.through = found.through if found else streams.START
         self.since = 0

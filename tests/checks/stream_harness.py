@@ -38,6 +38,9 @@ METRICS = ("cpu_utilization", "error_rate", "latency_p99_ms", "requests_per_seco
 LEVELS = np.array([0.4, 0.01, 200.0, 800.0])
 GRAPH = ServiceGraph.from_pairs(EDGES)
 STEP_S = 10
+PRODUCER = "test"
+NEVER = "99999999999999-0"
+"""An entry id later than any."""
 NAIVE = ("-m", "tests.checks.naive_consumer")
 
 
@@ -100,7 +103,7 @@ def publish(producer: TelemetryProducer, batch: Batch) -> int:
 def publish_all(settings: Settings, all_batches: Sequence[Batch], pause_s: float = 0.0) -> None:
     """Send everything as a restartable producer does: after an outage it asks the broker where it stands."""
     patient = ProducerConfig(points_per_entry=512, patience_s=60.0, max_backlog=settings.consumer.max_backlog)
-    producer = TelemetryProducer(connect(settings), settings.broker.partitions, GRAPH, patient)
+    producer = TelemetryProducer(connect(settings), settings.broker.partitions, GRAPH, PRODUCER, patient)
     at = 0
     while at < len(all_batches):
         try:
@@ -174,12 +177,14 @@ class Fleet:
         return (self.settings.root / "consumer.log").read_text()
 
     def settled(self, newest_seq: int, scored: bool = True) -> bool:
-        """Return whether everything up to source offset `newest_seq` is committed by stage 1, and by stage 2 where `scored`."""
+        """Return whether everything of `PRODUCER` up to source offset `newest_seq`, and of all others, is committed by stage 1,
+        and by stage 2 where `scored`."""
         broker = self.remote
         try:
+            if int(broker.hash_all(streams.producer(PRODUCER)).get("done", 0)) < newest_seq:
+                return False
             for number in range(self.settings.broker.partitions):
-                read = broker.hash_all(streams.offset("stage1", number)).get("id", streams.START)
-                if streams.id_parts(read)[0] < newest_seq:
+                if self._behind(broker, streams.telemetry(number), "stage1", number):
                     return False
                 stages = ((streams.candidates(number), "score"), (streams.deferred(number), "deferred"))
                 if scored and any(self._behind(broker, stream, stage, number) for stream, stage in stages):
@@ -311,7 +316,7 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
 
 def _state(settings: Settings, number: int) -> str:
     """Return the hash of the restored state: where a ring of points begins in memory is no part of what it holds."""
-    checkpoint, _ = CheckpointStore(settings.root / "consumer", number).load("99999999999-0")
+    checkpoint, _ = CheckpointStore(settings.root / "consumer", number).load(NEVER)
     if checkpoint is None:
         return "none"
     return state_hash(Partition.restore(partition_config(settings), checkpoint.state).snapshot())

@@ -10,6 +10,7 @@ from aiops.errors import FencedError, StateError, Unavailable
 from aiops.settings import BrokerSettings, Settings
 from serving.broker import EmbeddedBroker
 from serving.consumer.commit import Commit, Output, Position
+from serving.producer_sequence import Appended, BatchPlace, ProducerSequence
 from serving.streams import Streams
 
 
@@ -95,6 +96,7 @@ def test_commits_pass_on_a_full_broker_where_producers_wait(server: EmbeddedBrok
     position = Position(broker, "stage1", 0)
     client = server.client()
     client.config_set("maxmemory", "1mb")
-    assert broker.add_at("in", "1-0", {"b": bytes(1000)}) is None
+    producer = ProducerSequence(broker, "test")
+    assert producer.append(BatchPlace(0, 1, "sum"), 0, {"b": bytes(1000)}, 10) is Appended.MEMORY_FULL
     position.commit(commit("1-0", b"a"))
     assert broker.length("out") == 1

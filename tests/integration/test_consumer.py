@@ -11,10 +11,11 @@ from data_contracts import schemas
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
 from serving.lake.opening import open_lake
-from serving.producer import TelemetryProducer
+from serving.producer import ProducerConfig, TelemetryProducer
 from tests.checks.scoring_services import ScoringThread
 from tests.checks.stream_harness import (
     GRAPH,
+    PRODUCER,
     Fleet,
     batches,
     drained,
@@ -89,8 +90,8 @@ def test_sigterm_drains_and_the_lake_has_every_accepted_row(fleet: Fleet, settin
 
 
 def test_an_undecodable_entry_is_rejected_with_its_payload_and_stops_nothing(fleet: Fleet, settings: Settings) -> None:
-    fleet.remote.add_at(streams.telemetry(0), "1-0", {"k": b"t", "b": b"not arrow", "t": 1, "a": 1_700_000_000_000_000})
-    fleet.remote.add_at(streams.telemetry(0), "1-1", {"k": b"i", "b": b"{}", "t": 1, "a": 1_700_000_000_000_000})
+    for kind, payload in ((b"t", b"not arrow"), (b"i", b"{}")):
+        fleet.remote.client.xadd(streams.telemetry(0), {"k": kind, "b": payload, "t": 1, "a": 1_700_000_000_000_000})
     fleet.consume()
     publish_all(settings, SENT[1:])
     assert wait_until(lambda: fleet.settled(len(SENT)), 30), fleet.log()
@@ -127,7 +128,7 @@ def test_tier_1_speaks_alone_while_the_service_is_silent_and_it_catches_up_once(
 
 def test_a_new_owner_fences_the_old_one(fleet: Fleet, settings: Settings) -> None:
     old = fleet.consume()
-    producer = TelemetryProducer(fleet.broker.client(), 1, GRAPH)
+    producer = TelemetryProducer(fleet.broker.client(), 1, GRAPH, PRODUCER)
     for batch in SENT[:10]:
         publish(producer, batch)
     assert wait_until(lambda: fleet.settled(10), 30), fleet.log()
@@ -147,6 +148,7 @@ def test_a_new_owner_fences_the_old_one(fleet: Fleet, settings: Settings) -> Non
 
 def test_a_producer_that_starts_again_sends_nothing_twice(fleet: Fleet, settings: Settings) -> None:
     publish_all(settings, SENT)
-    producer = TelemetryProducer(fleet.broker.client(), 1, GRAPH)
+    same_cut = ProducerConfig(points_per_entry=512)
+    producer = TelemetryProducer(fleet.broker.client(), 1, GRAPH, PRODUCER, same_cut)
     assert producer.resume_from() == len(SENT) + 1
     assert [publish(producer, batch) for batch in SENT[:5]] == [0] * 5

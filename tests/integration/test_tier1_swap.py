@@ -20,6 +20,8 @@ from serving.producer import TelemetryProducer
 from tests.checks.stream_harness import (
     GRAPH,
     METRICS,
+    NEVER,
+    PRODUCER,
     SERVICES,
     Fleet,
     batches,
@@ -76,7 +78,7 @@ def by_hand(settings: Settings, fleet: Fleet) -> str:
 def test_moving_the_alias_changes_alarms_and_nothing_else(fleet: Fleet, settings: Settings) -> None:
     promote(settings, "1", alarm_z=1e9)
     process = fleet.consume("--only", "ingest")
-    producer = TelemetryProducer(fleet.broker.client(), 1, GRAPH)
+    producer = TelemetryProducer(fleet.broker.client(), 1, GRAPH, PRODUCER)
     for part, (version, alarm_z) in enumerate((("1", 1e9), ("2", 0.01), ("3", 1e9))):
         promote(settings, version, alarm_z)
         assert wait_until(lambda wanted=version: in_force(fleet).newest == wanted, 20), fleet.log()
@@ -97,6 +99,6 @@ def test_moving_the_alias_changes_alarms_and_nothing_else(fleet: Fleet, settings
     assert not any(flagged["1"])
     assert sum(flagged["2"]) > 0.8 * len(flagged["2"])
     assert sum(flagged["3"]) < 0.2 * len(flagged["3"])  # points of ticks open at the change keep their judgement
-    checkpoint, _ = CheckpointStore(settings.root / "consumer", 0).load("99999999999-0")
+    checkpoint, _ = CheckpointStore(settings.root / "consumer", 0).load(NEVER)
     assert checkpoint is not None
     assert state_hash(checkpoint.state) == by_hand(settings, fleet)
