@@ -3,6 +3,7 @@
 AiopsError
 ├── ConfigurationError      a setting or argument cannot be used
 ├── SourceError             a telemetry source cannot be read
+│   └── FileError           a file that was given is not what it should be: another form, encoding or column
 ├── ContractError           a whole payload breaks its schema (single rows are rejected, not raised)
 ├── StateError              a checkpoint or model state is damaged or of another version
 ├── ModelError
@@ -32,6 +33,12 @@ class SourceError(AiopsError):
     """A telemetry source cannot be read."""
 
     exit_code = 3
+
+
+class FileError(SourceError):
+    """A file that was given cannot be read as what it should be; the message says what to mend or which option to give."""
+
+    exit_code = 2
 
 
 class ContractError(AiopsError):

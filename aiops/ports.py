@@ -122,6 +122,15 @@ class SeriesLabels(Protocol):
 
 
 @runtime_checkable
+class Remarking(Protocol):
+    """A source that says what a person should know of how it took what it has read."""
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return a sentence each: rows left out, an order mended, times without a zone."""
+        ...
+
+
+@runtime_checkable
 class ChangeLog(Protocol):
     """A source that knows what people or machines did to services."""
 

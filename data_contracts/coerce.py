@@ -6,7 +6,6 @@ A cell that cannot be read is a flag, never an exception; a column of an impossi
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_contracts.kernels import Float64s, Int32s, Int64s, Uint8s
-from data_contracts.moments import microseconds_of
+from data_contracts.time_forms import read_us
 
 AnyArray: TypeAlias = "pa.Array[Any]"
 Column: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
@@ -194,11 +193,9 @@ def _parse_time(text: bytes) -> int | None:
     if len(text) > _LONGEST_CELL:
         return None
     try:
-        moment = datetime.fromisoformat(text.decode().strip())
-    except ValueError:
+        return read_us(text.decode())
+    except UnicodeDecodeError:
         return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return microseconds_of(aware)
 
 
 def read_numbers(column: AnyArray, name: str) -> Numbers:

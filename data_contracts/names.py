@@ -4,7 +4,6 @@ Rules: not null, not empty, valid UTF-8, at most `max_bytes` of the schema, no c
 from metric in a series key); a tenant also holds no '/'. A null or empty tenant means none.
 """
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from data_contracts.coerce import AnyArray, filled, read_codes
 from data_contracts.kernels import BRACE, UNUSUAL, Float64s, Int32s, Int64s, Uint8s, traits
 from data_contracts.metrics import CATALOGUE, base_name
 from data_contracts.schemas import TELEMETRY
+from data_contracts.texts import stray_character
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +104,15 @@ def name_fault(name: bytes, field: str) -> Fault | None:
     try:
         text = name.decode()
     except UnicodeDecodeError:
-        return Fault(field, f"{field} {shown(name)} is not valid UTF-8; names are UTF-8 text: re-encode it at the source")
+        return Fault(
+            field, f"{field} {shown(name)} is not valid UTF-8; names are UTF-8 text: re-encode it, or say the file's encoding"
+        )
     return text_fault(text, field)
 
 
 def text_fault(text: str, field: str) -> Fault | None:
     """Return the control or reserved character that keeps `text` out of `field`, or None."""
-    control = next((char for char in text if unicodedata.category(char) == "Cc"), None)
+    control = stray_character(text, one_line=True)
     if control is not None:
         return Fault(field, f"{field} {shown(text)} contains control character U+{ord(control):04X}; none is allowed: remove it")
     reserved = "|/" if field == "tenant" else "|"

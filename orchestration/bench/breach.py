@@ -23,7 +23,7 @@ from models.breach_forecast import BreachForecast, ForecastConfig, SeriesHistory
 from models.breach_kernels import breaches_of, labels_of
 from models.evaluation import precision_recall, reliability
 from serving.sources.corpus import read_cells
-from serving.sources.rows import read_epochs
+from serving.sources.time_columns import read_epochs
 
 FITTED: Final = 0.6
 _GAP, _SLOPE = NAMES.index("gap"), NAMES.index("slope_12")

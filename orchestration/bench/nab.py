@@ -19,7 +19,7 @@ from data_contracts.coerce import read_numbers
 from data_contracts.schemas import SERIES
 from models.detectors.surprise import SeriesSurprise
 from serving.sources.corpus import read_cells
-from serving.sources.rows import read_epochs
+from serving.sources.time_columns import read_epochs
 
 _SIGMAS: Final = 3.0
 _FEWEST: Final = 10

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aiops.errors import ConfigurationError
-from orchestration.commands.options import AsJson, SourceChoice, SourceName, SourcePath, SourceSet
+from orchestration.commands.options import AsJson, SourceChoice, SourceName, SourcePath, SourceSet, remarks_of
 from orchestration.console import as_json as to_json
 from orchestration.console import print_facts, print_json, print_table, say, stage
 
@@ -44,6 +44,8 @@ def backtest(
     telemetry = SourceChoice(source, path, tuple(option or ())).open()
     with stage(f"back-test {detector} on {source}"):
         run = run_backtest(telemetry, detector, PageBudget(budget_per_day, quiet_min), say)
+        for text in remarks_of(telemetry):
+            say(text)
     facts = {"source": source, "points_read": run.points_read, "points_per_second": run.points_per_second, **asdict(run.result)}
     if out is not None:
         for file in write_backtest(run, out, to_json(facts)):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands.options import AsJson, moment
-from orchestration.console import print_facts, print_json, print_table
+from orchestration.commands.options import AsJson, Encoding, moment
+from orchestration.console import print_facts, print_json, print_table, say
 
 changes_app = typer.Typer(help="Changes to services (deployments, configuration, scaling): import, list.", no_args_is_help=True)
 
@@ -21,19 +21,31 @@ def register(app: typer.Typer) -> None:
 @changes_app.command("import")
 def import_changes(
     path: Annotated[Path, typer.Option("--path", help="CSV, Parquet or JSON: at, service, kind, what; or GitHub's events")],
+    encoding: Encoding = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import changes; those that are known already count once."""
+    """Import changes; those that are known already count once. A wrong one is left out with its reason, the others are taken."""
     from orchestration.home_lock import keep_for_good
     from orchestration.workspace import Workspace
     from serving.change_payload import changes_of_file
     from serving.changes import write_changes
+    from serving.sources.csv_blocks import Dialect
+    from serving.sources.file_bytes import checked_encoding
+    from serving.sources.truth import remarks_of
 
     workspace = Workspace.open()
-    events = changes_of_file(path, datetime.now(UTC))
+    read = changes_of_file(path, datetime.now(UTC), Dialect(encoding=None if encoding is None else checked_encoding(encoding)))
+    events = read.events
+    for text in remarks_of(path, read.refused):
+        say(text)
     write_changes(workspace.lake, events)
     keep_for_good(workspace.settings.root)
-    facts = {"file": str(path), "changes": len(events), "services": len({one.service for one in events})}
+    facts = {
+        "file": str(path),
+        "changes": len(events),
+        "services": len({one.service for one in events}),
+        "left_out": len(read.refused),
+    }
     print_json(facts) if as_json else print_facts("Imported", facts)
 
 

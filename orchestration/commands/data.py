@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aiops.errors import ConfigurationError
-from orchestration.commands.options import AsJson, SourceChoice, SourceName, SourcePath, SourceSet, moment
+from orchestration.commands.options import AsJson, SourceChoice, SourceName, SourcePath, SourceSet, moment, remarks_of
 from orchestration.console import print_facts, print_json, print_table, say, stage
 
 rejected_app = typer.Typer(help="Rows that broke the contract: list them, drive them again after a fix.", no_args_is_help=True)
@@ -43,6 +43,8 @@ def ingest(
         pipeline.ingest_truth(workspace, telemetry)
         chunks = telemetry.batches(moment("--start", start), moment("--end", end))
         result = pipeline.ingest(workspace, telemetry.name, chunks, datetime.now(UTC), say)
+        for text in remarks_of(telemetry):
+            say(text)
     facts = {**asdict(result), "points_per_second": result.points_per_second}
     print_json(facts) if as_json else print_facts(f"Ingested from {source}", facts)
 

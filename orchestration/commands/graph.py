@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aiops.errors import ConfigurationError
-from orchestration.commands.options import AsJson, moment
+from orchestration.commands.options import AsJson, Encoding, moment
 from orchestration.console import print_facts, print_json, print_table, say, stage
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def import_graph(
     at: Annotated[str | None, typer.Option("--at", help="ISO 8601; edges hold from then on, traces look up to then")] = None,
     columns: Annotated[str | None, typer.Option(help="of CSV spans: trace=,span=,parent=,service= (or pod=),time=,peer=")] = None,
     forget_after_h: Annotated[float, typer.Option(min=0.01, help="hours after which calls unseen in traces end")] = 168.0,
+    encoding: Encoding = None,
     as_json: AsJson = False,
 ) -> None:
     """Import calls: a table that holds from now on, or spans of traces, whose calls are counted.
@@ -84,6 +85,9 @@ def import_graph(
     from orchestration.home_lock import keep_for_good
     from orchestration.pipeline import call_graph
     from orchestration.workspace import Workspace
+    from serving.sources.csv_blocks import Dialect
+    from serving.sources.file_bytes import checked_encoding
+    from serving.sources.truth import read_edges, remarks_of
 
     if (edges is None) == (traces is None):
         raise ConfigurationError("graph import: give either --edges FILE or --traces FILE")
@@ -91,8 +95,11 @@ def import_graph(
     if edges is not None:
         if origin not in RECORDED:
             raise ConfigurationError(f"--origin {origin!r}: a table of calls is one of {', '.join(RECORDED)}")
-        change = call_graph.import_edges(workspace, edges, origin, when or datetime.now(UTC))
-        facts: dict[str, Any] = {"file": str(edges), "origin": origin}
+        read = read_edges(edges, Dialect(encoding=None if encoding is None else checked_encoding(encoding)))
+        for text in remarks_of(edges, read.refused):
+            say(text)
+        change = call_graph.import_edges(workspace, read.rows, origin, when or datetime.now(UTC))
+        facts: dict[str, Any] = {"file": str(edges), "origin": origin, "rows_left_out": len(read.refused)}
     else:
         assert traces is not None
         from serving.sources.options import SpanColumns

@@ -20,6 +20,7 @@ SourceName = Annotated[
     str, typer.Option("--source", help="simulate, csv, parquet, nezha, petshop, nab or prometheus", show_default=True)
 ]
 SourcePath = Annotated[Path | None, typer.Option("--path", help="file or folder of the source")]
+Encoding = Annotated[str | None, typer.Option("--encoding", help="of a text file that is not UTF-8, e.g. cp1252")]
 SourceSet = Annotated[
     list[str] | None,
     typer.Option("--set", help="further source option name=value, repeatable; e.g. --set columns=timestamp=ts,value=v"),
@@ -56,6 +57,13 @@ class SourceChoice:
         return open_source(self.name, source_options(pairs))
 
 
+def remarks_of(source: "TelemetrySource") -> tuple[str, ...]:
+    """Return what a source says of how it took what it has read so far; nothing where it has nothing to say."""
+    from aiops.ports import Remarking
+
+    return source.remarks() if isinstance(source, Remarking) else ()
+
+
 def source_options(pairs: Mapping[str, str]) -> "SourceOptions":
     """Return typed source options from text values; `columns`, `series` and `queries` (separated by `;`) have forms of their own.
 
@@ -69,6 +77,7 @@ def source_options(pairs: Mapping[str, str]) -> "SourceOptions":
     parsers: dict[str, Callable[[str], object]] = {
         "columns": ColumnMapping.parse,
         "series": parse_series,
+        "delimiter": lambda text: {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}.get(text, text),
         "queries": lambda text: tuple(part.strip() for part in text.split(";") if part.strip()),
     }
     known = {field.name for field in fields(SourceOptions)}

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from aiops.clock import event_clock, pieces
+from aiops.clock import pieces
 from aiops.errors import SourceError, TrainingImpossible
 from aiops.history import of_replay
 from aiops.ports import SeriesLabels, TelemetrySource
 from aiops.types import FloatArray, HistorySplit, SeriesBatch
 from data_contracts.schemas import SERIES
-from data_contracts.validate import validate
 from models.backtest import Backtest, Recording, backtest, normal_history, recording, three_sigma
 from models.backtest_detectors import FitData, fit_detector
 from models.detectors.robust_stream import series_codes
@@ -23,6 +22,7 @@ from models.figures import SeriesPanel, series_figure
 from models.page_budget import PageBudget
 from models.service_rows import BoolArray, times_of
 from orchestration.loop.scenario import usual_step_s
+from orchestration.pipeline.recorded import validate_recorded
 
 PANELS = 8
 _PIECE = 65_536
@@ -84,9 +84,10 @@ def _read(source: TelemetrySource, split: HistorySplit, say: Callable[[str], Non
     """Return the accepted points in order of arrival, which of them are replayed (n,), and the rows read."""
     batches, flags = [], []
     read = told = 0
+    now = datetime.now(UTC)
     for chunk, replayed in _chunks(source, split):
         for start, piece in zip(range(0, chunk.num_rows, _PIECE), pieces(chunk, _PIECE), strict=True):
-            outcome = validate(piece, event_clock(piece, datetime.now(UTC)), source.name)
+            outcome = validate_recorded(piece, now, source.name)
             batches.append(outcome.accepted)
             flags.append(replayed[start : start + _PIECE][outcome.accepted_rows])
         read += chunk.num_rows

@@ -19,7 +19,6 @@ from serving.graph_store import FORGET_AFTER, GraphChange, GraphStore
 from serving.incident_telemetry import IncidentTelemetry, TelemetryConfig
 from serving.sources.options import SpanColumns
 from serving.sources.span_files import read_calls
-from serving.sources.truth import read_edges
 
 FORGET_LEARNED_AFTER: Final = timedelta(days=30)
 """A learned call that no later look finds again is dropped: series move together for reasons that pass."""
@@ -68,14 +67,13 @@ class Learned:
     change: GraphChange | None
 
 
-def import_edges(workspace: Workspace, path: Path, origin: str, at: datetime) -> GraphChange:
-    """Import a table of calls. One with times of its own replaces what its origin said; any other holds from `at` on.
+def import_edges(workspace: Workspace, edges: pa.Table, origin: str, at: datetime) -> GraphChange:
+    """Import calls as `schemas.EDGES`. With times of their own they replace what their origin said; any other holds from `at` on.
 
     Raises:
-        SourceError: the file cannot be read.
         ContractError: the origin is unknown, or has said something about a time after `at`.
     """
-    edges, store = read_edges(path), GraphStore(workspace.lake)
+    store = GraphStore(workspace.lake)
     marked = edges.set_column(edges.column_names.index("origin"), "origin", pa.array([origin] * edges.num_rows, pa.string()))
     timed = pc.call_function(
         "any", [pc.call_function("not_equal", [edges["valid_from"], pa.scalar(ALWAYS, edges["valid_from"].type)])]

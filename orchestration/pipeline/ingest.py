@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aiops.clock import event_clock, pieces
+from aiops.clock import pieces
 from aiops.ports import ChangeLog, TelemetrySource
 from data_contracts.schemas import CHANGES, LAKE_TELEMETRY, REJECTED
-from data_contracts.validate import validate
+from orchestration.pipeline.recorded import validate_recorded
 from orchestration.workspace import Workspace
 from serving.graph_store import GraphStore
 from serving.rejected import Redriven, RejectedFilter, RejectedStore
@@ -64,8 +64,8 @@ def ingest(workspace: Workspace, name: str, chunks: Iterable[pa.Table], now: dat
     Args:
         workspace: where the lake is.
         name: of the source; part of the file keys and of the rejected rows.
-        chunks: tables of `schemas.TELEMETRY`, in event-time order.
-        now: clock for a chunk without a readable timestamp.
+        chunks: tables of `schemas.TELEMETRY`, in any order.
+        now: when the recording ended at the latest; rows later than that are refused.
         say: receives one line of progress a chunk.
     """
     began, read, kept = time.monotonic(), 0, 0
@@ -112,7 +112,7 @@ def _validate_chunk(workspace: Workspace, name: str, chunk: pa.Table, now: datet
     accepted, rejected = [], []
     tolerance = workspace.settings.telemetry.future_tolerance_s
     for piece in pieces(chunk):
-        outcome = validate(piece, event_clock(piece, now), name, tolerance)
+        outcome = validate_recorded(piece, now, name, tolerance)
         accepted.append(outcome.accepted)
         rejected.append(outcome.rejected)
     return _as_lake_rows(pa.Table.from_batches(accepted)), pa.Table.from_batches(rejected, schema=REJECTED)

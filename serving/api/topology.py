@@ -69,11 +69,20 @@ class ChangeList:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedChange:
+    """Why the change with this number, from 1, was not taken."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChangesTaken:
-    """How many changes were taken; one that is told twice counts once."""
+    """How many changes were taken, one that is told twice once, and which were refused while the others were taken."""
 
     accepted: int
     change_ids: tuple[str, ...]
+    refused: tuple[RefusedChange, ...]
 
 
 class ChangeListing(Sent):
@@ -133,11 +142,14 @@ class Changes:
 
     def _kept(self, body: bytes, by: str) -> Response:
         try:
-            events = changes_of_json(body, self._clock(), by)
+            read = changes_of_json(body, self._clock(), by)
         except ContractError as error:
             raise refused("body", "", str(error), "see /docs.json") from error
-        self._changes.write(events)
-        return answer(ChangesTaken(len(events), tuple(one.change_id for one in events)), 201)
+        wrong = tuple(RefusedChange(row.number, row.reason) for row in read.refused)
+        if wrong and not read.events:
+            raise refused("body", "", f"change {wrong[0].number}: {wrong[0].reason}", "see /docs.json")
+        self._changes.write(read.events)
+        return answer(ChangesTaken(len(read.events), tuple(one.change_id for one in read.events), wrong), 201)
 
 
 def _graph_view(graph: ServiceGraph, at: datetime | None) -> GraphView:

@@ -37,6 +37,25 @@ class TimeSample:
             self._kept = len(self._parts[0])
             self._every *= 2
 
+    @property
+    def first_us(self) -> int:
+        """Return the earliest time, us since 1970; 0 where none was added."""
+        return self._first or 0
+
+    def quantiles(self, parts: int) -> IntArray:
+        """Return up to `parts` - 1 distinct times, ascending, that cut what was added into about equal parts."""
+        if not self._parts:
+            return np.empty(0, np.int64)
+        times = np.sort(np.concatenate(self._parts))
+        return np.unique(times[[number * len(times) // parts for number in range(1, parts)]])
+
+    def join(self, other: "TimeSample") -> None:
+        """Add what another sample kept; of a file that kept each k-th time, these stand for all of them."""
+        for part in other._parts:
+            self.add(part)
+        ends = [end for end in (self._first, self._last, other._first, other._last) if end is not None]
+        self._first, self._last = min(ends, default=None), max(ends, default=None)
+
     def split(self, share: float, source: str) -> HistorySplit:
         """Return a split at the time before which `share` of the rows lie.
 

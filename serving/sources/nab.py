@@ -20,7 +20,8 @@ from data_contracts.moments import moment_of_us
 from data_contracts.schemas import EDGES, INCIDENTS
 from serving.sources.corpus import CorpusSeries, arranged, melted, read_cells
 from serving.sources.options import SourceOptions
-from serving.sources.rows import Rows, read_epochs
+from serving.sources.rows import Rows
+from serving.sources.time_columns import read_epochs
 
 PROBATION_SHARE: Final = 0.15
 PROBATION_ROWS: Final = 750

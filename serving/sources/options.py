@@ -5,8 +5,11 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aiops.errors import ConfigurationError
+from serving.sources.csv_blocks import Dialect
+from serving.sources.file_bytes import checked_encoding
 
 Form = Literal["auto", "long", "wide"]
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
@@ -101,9 +104,10 @@ def parse_series(text: str) -> Mapping[str, tuple[str, str]]:
 class SourceOptions:
     """Options of every source; `registry.open_source` refuses one that its source does not read.
 
-    Files: path, columns, form, time_unit, service and series (wide form), incidents, edges and changes (files),
-    history_share. Prometheus: url, queries, start, end, step_s, token, service_label, timeout_s, retries. Simulation: seed,
-    services, hours, step_s, start, incidents_per_day, drift, history_share.
+    Files: path, columns, form, time_unit, time_format, time_zone, service and series (wide form), incidents, edges and changes
+    (files), history_share; texts also delimiter, encoding, decimal and thousands.
+    Prometheus: url, queries, start, end, step_s, token, service_label, timeout_s, retries. Simulation: seed, services, hours,
+    step_s, start, incidents_per_day, drift, history_share.
     """
 
     path: Path | None = None
@@ -111,6 +115,12 @@ class SourceOptions:
     columns: ColumnMapping = ColumnMapping()
     form: Form = "auto"
     time_unit: TimeUnit = "auto"
+    time_format: str | None = None
+    time_zone: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
     service: str | None = None
     series: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     incidents: Path | None = None
@@ -134,6 +144,7 @@ class SourceOptions:
     def __post_init__(self) -> None:
         self._check_choice("form", self.form, get_args(Form))
         self._check_choice("time_unit", self.time_unit, get_args(TimeUnit))
+        self._check_text_form()
         self._check_range("history_share", self.history_share, 0.01, 0.99)
         self._check_range("step_s", self.step_s, 1, 86_400)
         self._check_range("timeout_s", self.timeout_s, 0.1, 3600)
@@ -151,6 +162,27 @@ class SourceOptions:
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise ConfigurationError(f"start: {self.start} is not before end {self.end}; give a start before the end")
 
+    def _check_text_form(self) -> None:
+        if self.encoding is not None:
+            checked_encoding(self.encoding)
+        if self.time_zone is not None:
+            zone_of(self.time_zone)
+        if self.delimiter is not None and (len(self.delimiter) != 1 or not self.delimiter.isascii() or self.delimiter in '"\r\n'):
+            raise ConfigurationError(f"delimiter: {self.delimiter!r} is not one character; give for example ; or tab")
+        self._check_choice("decimal", self.decimal, (".", ","))
+        if self.thousands is not None and (
+            len(self.thousands) != 1 or self.thousands.isalnum() or self.thousands == self.decimal
+        ):
+            raise ConfigurationError(
+                f"thousands: {self.thousands!r} is no mark beside decimal {self.decimal!r}; give for example ,"
+            )
+        if self.time_format is not None and "%" not in self.time_format:
+            raise ConfigurationError(
+                f"time_format: {self.time_format!r} names no part of a time; write for example '%d.%m.%Y %H:%M'"
+            )
+        if self.time_format is not None and self.time_unit != "auto":
+            raise ConfigurationError(f"time_format: {self.time_format!r} goes with no time_unit; give one of the two")
+
     def _check_choice(self, option: str, value: str, known: tuple[str, ...]) -> None:
         if value not in known:
             raise ConfigurationError(f"{option}: {value!r} is not known; choose one of {', '.join(known)}")
@@ -158,6 +190,11 @@ class SourceOptions:
     def _check_range(self, option: str, value: float, low: float, high: float) -> None:
         if not low <= value <= high:
             raise ConfigurationError(f"{option}: {value} lies outside {low} to {high}; choose a value within")
+
+    @property
+    def dialect(self) -> Dialect:
+        """Return how texts of this source are written."""
+        return Dialect(self.delimiter, self.encoding)
 
     def given(self) -> frozenset[str]:
         """Return the names of the options that differ from their defaults."""
@@ -187,6 +224,20 @@ class SourceOptions:
         if not path.exists():
             raise ConfigurationError(f"path: {path} does not exist; give the file or folder that the source {source!r} reads")
         return path
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Return a time zone by its IANA name.
+
+    Raises:
+        ConfigurationError: it is not known.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigurationError(
+            f"time_zone: {name!r} is not known; give an IANA name, for example Europe/Berlin or UTC"
+        ) from error
 
 
 def _defaults() -> SourceOptions:

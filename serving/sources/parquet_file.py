@@ -7,7 +7,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet
 
-from serving.sources.files import FileSource, Format
+from serving.sources.files import FileSource, Format, TableFile
 from serving.sources.options import SourceOptions
 
 _BLOCK_CELLS: Final = 262_144
@@ -19,6 +19,7 @@ class ParquetFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    @property
     def names(self) -> Sequence[str]:
         """Return the names of its columns."""
         return list(pyarrow.parquet.read_schema(self._path).names)
@@ -35,7 +36,11 @@ class ParquetFile:
         return ()
 
 
-FORMAT: Final = Format("parquet", (".parquet", ".pq"), ParquetFile)
+def _open(path: Path, _options: SourceOptions) -> TableFile:
+    return ParquetFile(path)
+
+
+FORMAT: Final = Format("parquet", (".parquet", ".pq"), _open)
 
 
 def open_parquet(options: SourceOptions) -> FileSource:

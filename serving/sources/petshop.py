@@ -22,7 +22,8 @@ from data_contracts.moments import moment_of_us
 from data_contracts.schemas import INCIDENTS
 from serving.sources.corpus import CorpusSeries, arranged, complement, melted, read_cells, without_nan
 from serving.sources.options import SourceOptions
-from serving.sources.rows import Rows, read_epochs
+from serving.sources.rows import Rows
+from serving.sources.time_columns import read_epochs
 from serving.sources.truth import call_table
 
 STEP: Final = timedelta(minutes=5)

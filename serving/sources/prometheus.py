@@ -18,7 +18,8 @@ from serving.sources.merge import in_order
 from serving.sources.options import SourceOptions
 from serving.sources.prometheus_http import MAX_POINTS, Page, PrometheusHttp, RangeSeries, RetryPolicy
 from serving.sources.rows import MAX_CHUNK_ROWS, read_rows
-from serving.sources.truth import read_change_log, read_edges, read_incidents
+from serving.sources.time_columns import TimeForm
+from serving.sources.truth import TruthFiles
 
 SERVICE_LABELS: Final = ("service", "job", "app")
 _FIRST_PAGE_POINTS: Final = 240
@@ -58,6 +59,7 @@ class PrometheusSource:
             missing = "start" if options.start is None else "end"
             raise ConfigurationError(f"{missing}: not given; the source 'prometheus' reads from start to end: give both")
         self._options = options
+        self._truth = TruthFiles(options)
         self._queries = queries
         self._start, self._end = options.start, options.end
         self._http = PrometheusHttp(options.url, options.token, options.timeout_s, policy)
@@ -87,15 +89,15 @@ class PrometheusSource:
 
     def edges(self) -> pa.Table:
         """Return the edges of the file given as option `edges`."""
-        return read_edges(self._options.edges)
+        return self._truth.edges()
 
     def incidents(self) -> pa.Table:
         """Return the incidents of the file given as option `incidents`."""
-        return read_incidents(self._options.incidents)
+        return self._truth.incidents()
 
     def changes(self) -> pa.Table:
         """Return the change events of the file given as option `changes`."""
-        return read_change_log(self._options.changes)
+        return self._truth.changes()
 
     def split(self) -> HistorySplit:
         """Return the first `history_share` of the time as history, the rest as replay."""
@@ -134,7 +136,7 @@ class PrometheusSource:
                 "labels": maps.take(of_row),
             }
         )
-        yield from in_order(read_rows(loose, "s")).chunks()
+        yield from in_order(read_rows(loose, TimeForm("s"))).chunks()
 
     def _service_label(self, one: RangeSeries) -> str:
         """Return which label is the service; none of them = the service is empty, and the contract rejects the rows."""

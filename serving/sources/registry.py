@@ -21,7 +21,10 @@ class Entry:
 
 
 _TRUTH: Final = frozenset({"incidents", "edges", "changes"})
-_TABULAR: Final = _TRUTH | {"path", "columns", "form", "time_unit", "service", "series", "history_share"}
+"""Files beside the telemetry; encoding and delimiter are theirs too."""
+_TIMES: Final = {"time_unit", "time_format", "time_zone"}
+_TABULAR: Final = _TRUTH | _TIMES | {"path", "columns", "form", "service", "series", "history_share", "encoding", "delimiter"}
+_TEXT: Final = {"decimal", "thousands"}
 SOURCES: Final[dict[str, Entry]] = {
     "simulate": Entry(
         "serving.sources.simulate:open_simulate",
@@ -38,14 +41,28 @@ SOURCES: Final[dict[str, Entry]] = {
             }
         ),
     ),
-    "csv": Entry("serving.sources.csv_file:open_csv", _TABULAR),
+    "csv": Entry("serving.sources.csv_file:open_csv", _TABULAR | _TEXT),
     "parquet": Entry("serving.sources.parquet_file:open_parquet", _TABULAR),
     "nezha": Entry("serving.sources.nezha:open_nezha", frozenset({"path"})),
     "petshop": Entry("serving.sources.petshop:open_petshop", frozenset({"path"})),
     "nab": Entry("serving.sources.nab:open_nab", frozenset({"path"})),
     "prometheus": Entry(
         "serving.sources.prometheus:open_prometheus",
-        _TRUTH | {"url", "queries", "start", "end", "step_s", "token", "service_label", "timeout_s", "retries", "history_share"},
+        _TRUTH
+        | {
+            "encoding",
+            "delimiter",
+            "url",
+            "queries",
+            "start",
+            "end",
+            "step_s",
+            "token",
+            "service_label",
+            "timeout_s",
+            "retries",
+            "history_share",
+        },
     ),
 }
 

@@ -4,7 +4,6 @@ A row whose time or value cannot be read is never dropped here: it goes on in a 
 text, and the contract rejects it with a reason. It counts as happening at the time of the readable row before it.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,28 +15,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aiops.types import IntArray
-from data_contracts.coerce import is_text, read_numbers, read_times
+from data_contracts.coerce import is_text, read_numbers
 from data_contracts.moments import microseconds_of, moment_of_us
 from data_contracts.schemas import TELEMETRY, TIMESTAMP
-from serving.sources.options import TimeUnit
+from serving.sources.time_columns import AUTO, UNREADABLE, TimeForm, read_column
 
 Mask = npt.NDArray[np.bool_]
 MAX_CHUNK_ROWS: Final = 250_000
-_UNREADABLE: Final = np.iinfo(np.int64).min
-_PER_UNIT_US: Final = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
-_DATETIME_US: Final = (-62_135_596_800_000_000, 253_402_300_799_999_999)
-"""Years 1 to 9999: what `datetime` can hold."""
-_NUMBER: Final = re.compile(rb"\s*[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of a source: `readable` typed as TELEMETRY, `raw` with time and value as text; `*_at` us since 1970 per row."""
+    """Rows of a source: `readable` typed as TELEMETRY, `raw` with time and value as text; `*_at` us since 1970 per row.
+
+    `naive` of their times came without a zone; `twice` of these exist twice or never in the zone given.
+    """
 
     readable: pa.Table
     readable_at: IntArray
     raw: pa.Table
     raw_at: IntArray
+    naive: int = 0
+    twice: int = 0
 
     def within(self, start: datetime | None, end: datetime | None) -> "Rows":
         """Return the rows with start <= time < end."""
@@ -66,7 +65,7 @@ def _select(table: pa.Table, kept: Mask) -> pa.Table:
     return table if kept.all() else table.filter(pa.array(kept))
 
 
-def read_rows(loose: pa.Table, unit: TimeUnit = "auto", before_us: int | None = None) -> Rows:
+def read_rows(loose: pa.Table, form: TimeForm = AUTO, before_us: int | None = None) -> Rows:
     """Type what can be typed. `loose` has the columns of TELEMETRY (labels and tenant optional), each of one chunk.
 
     `before_us` is the time of the row before the first one; it places unreadable rows at the head.
@@ -74,8 +73,9 @@ def read_rows(loose: pa.Table, unit: TimeUnit = "auto", before_us: int | None = 
     Raises:
         SchemaError: a column has a type that can hold neither times nor numbers.
     """
-    at = read_epochs(loose["timestamp"].combine_chunks(), unit)
-    known = at != _UNREADABLE
+    read = read_column(loose["timestamp"].combine_chunks(), form)
+    at = read.us
+    known = at != UNREADABLE
     numbers = read_numbers(loose["value"].combine_chunks(), "value")
     values = pa.array(numbers.value, pa.float64(), mask=numbers.missing.astype(np.bool_))
     as_number = not is_text(loose.schema.field("value").type)
@@ -84,7 +84,7 @@ def read_rows(loose: pa.Table, unit: TimeUnit = "auto", before_us: int | None = 
     typed = _set(typed, "value", values)
     placed = _forward_filled(at, before_us)
     raw = _raw(loose, ~sound, at)
-    return Rows(_conform(_select(typed, sound)), placed[sound], raw, placed[~sound])
+    return Rows(_conform(_select(typed, sound)), placed[sound], raw, placed[~sound], read.naive, read.twice)
 
 
 def _sound_names(loose: pa.Table) -> Mask:
@@ -115,7 +115,7 @@ def _conform(table: pa.Table) -> pa.Table:
 def _raw(loose: pa.Table, chosen: Mask, at: IntArray) -> pa.Table:
     """Return the chosen rows with time and value as text; a readable time is written as ISO 8601."""
     rows = loose.filter(pa.array(chosen))
-    known = at[chosen] != _UNREADABLE
+    known = at[chosen] != UNREADABLE
     iso = [f"{moment_of_us(int(us)):%Y-%m-%dT%H:%M:%S.%f}Z" if sure else None for us, sure in zip(at[chosen], known, strict=True)]
     stamps = pc.coalesce(pa.array(iso, pa.string()), _as_text(rows["timestamp"].combine_chunks()))
     rows = _set(rows, "timestamp", stamps)
@@ -144,53 +144,10 @@ def _set(table: pa.Table, name: str, column: "pa.Array[Any]") -> pa.Table:
 
 def _forward_filled(at: IntArray, before_us: int | None) -> IntArray:
     """Return `at` with each unreadable time replaced by the readable one before it (at the head: `before_us`, or the next)."""
-    known = at != _UNREADABLE
+    known = at != UNREADABLE
     if known.all():
         return at
     newest = np.maximum.accumulate(np.where(known, np.arange(len(at)), -1))
     first = int(at[known.argmax()]) if known.any() else 0
     head = before_us if before_us is not None else first
     return np.where(newest >= 0, at[newest], head)
-
-
-def read_epochs(column: "pa.Array[Any]", unit: TimeUnit = "auto") -> IntArray:
-    """Return (n,) us since 1970; the smallest int64 where the cell is no time.
-
-    Times are timestamps, dates, ISO 8601 text (no zone = UTC), or epoch numbers in `unit`; "auto" tells the unit of each
-    number by its size: below 1e11 seconds, 1e14 milliseconds, 1e17 microseconds, else nanoseconds.
-    """
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("us"))
-    numbers = _numbers(column, unit)
-    if numbers is not None:
-        at = _from_epoch(numbers, unit)
-    else:
-        times = read_times(column, "timestamp")
-        at = np.where(times.unknown == 0, times.us, _UNREADABLE)
-    earliest, latest = _DATETIME_US
-    return np.where((at >= earliest) & (at <= latest), at, _UNREADABLE).astype(np.int64)
-
-
-def _numbers(column: "pa.Array[Any]", unit: TimeUnit) -> npt.NDArray[np.float64] | None:
-    """Return the cells as numbers (NaN = none), or None where the column holds timestamps or ISO text."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if is_text(kind):
-        first = next((cell for cell in column.drop_null().slice(0, 100).to_pylist() if cell), b"")
-        text = first if isinstance(first, bytes) else str(first).encode()
-        if unit == "auto" and not _NUMBER.fullmatch(text):
-            return None
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        return None
-    read = read_numbers(column, "timestamp")
-    return np.where(read.missing == 0, read.value, np.nan)
-
-
-def _from_epoch(numbers: npt.NDArray[np.float64], unit: TimeUnit) -> IntArray:
-    if unit == "auto":
-        size = np.abs(numbers)
-        factor = np.select([size < 1e11, size < 1e14, size < 1e17], [1e6, 1e3, 1.0], 1e-3)
-    else:
-        factor = np.full(len(numbers), _PER_UNIT_US[unit])
-    us = numbers * factor
-    sound = np.isfinite(us) & (np.abs(us) < 9.2e18)
-    return np.where(sound, np.rint(np.where(sound, us, 0.0)), _UNREADABLE).astype(np.int64)

@@ -15,7 +15,7 @@ from aiops.span_calls import SPANS, TraceCalls, calls_in
 from data_contracts.schemas import TIMESTAMP
 from serving.sources.options import SpanColumns
 from serving.sources.otlp_spans import JSON_ENDINGS, PROTOBUF_ENDINGS, json_blocks, protobuf_blocks
-from serving.sources.rows import read_epochs
+from serving.sources.time_columns import read_epochs
 
 _BLOCK_BYTES: Final = 16 << 20
 """Of CSV: a hundred thousand spans or more. Two blocks are in memory, and parents are found that far away."""

@@ -1,18 +1,22 @@
 """Blocks of a table, long or wide, as loose telemetry columns: which column is what, and what a wide cell is called."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aiops.errors import ConfigurationError, SourceError, legible
-from data_contracts.coerce import is_text
+from aiops.errors import ConfigurationError, FileError, legible
+from data_contracts.coerce import SchemaError, is_text
 from serving.sources.options import SourceOptions
 from serving.sources.rows import Mask
+
+_LOOKED_AT: Final = 1000
+_WITH_COMMA: Final = re.compile(r"[+-]?\d+(?:[.\s\u00a0']\d{3})*(?:,\d+)+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class Layout:
     label_map: str | None = None
     constant_service: str | None = None
     series: tuple[tuple[str, str, str], ...] = ()
+    decimal: str = "."
+    thousands: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -41,20 +47,20 @@ def layout_of(names: Sequence[str], options: SourceOptions, file: str) -> Layout
     """Return how a file with these column names is read.
 
     Raises:
-        SourceError: a column that the mapping names is not in the file.
+        FileError: a column that the mapping names is not in the file.
         ConfigurationError: the service of a wide column is not known.
     """
     columns = options.columns
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
-        raise SourceError(f"{file}: the column {twice[0]!r} is there twice; columns need unique names: rename one")
+        raise FileError(f"{file}: the column {twice[0]!r} is there twice; columns need unique names: rename one")
     long = options.form == "long" or (options.form == "auto" and {columns.metric, columns.value} <= set(names))
     needed = [columns.timestamp, *columns.labels]
     if long:
         needed += [columns.metric, columns.value, *([] if options.service else [columns.service])]
     missing = [name for name in needed if name not in names]
     if missing:
-        raise SourceError(
+        raise FileError(
             f"{file}: no column {missing[0]!r}; its columns are {legible(', '.join(names), 1000) or '(none)'}. "
             f"Say which is which, for example --set columns=timestamp=ts,service=svc,metric=name,value=v"
         )
@@ -68,6 +74,8 @@ def layout_of(names: Sequence[str], options: SourceOptions, file: str) -> Layout
         "labels" if long and "labels" in names and "labels" not in columns.labels else None,
         options.service,
         () if long else _wide_series(names, options, file),
+        options.decimal,
+        options.thousands,
     )
 
 
@@ -76,7 +84,7 @@ def _wide_series(names: Sequence[str], options: SourceOptions, file: str) -> tup
     columns = options.columns
     unknown = sorted(set(options.series) - set(names))
     if unknown:
-        raise SourceError(f"{file}: series names the column {unknown[0]!r}, which is not there; correct the name")
+        raise FileError(f"{file}: series names the column {unknown[0]!r}, which is not there; correct the name")
     series = []
     for name in names:
         if name in {columns.timestamp, columns.tenant, *columns.labels}:
@@ -93,7 +101,7 @@ def _wide_series(names: Sequence[str], options: SourceOptions, file: str) -> tup
             )
         series.append((name, service, metric))
     if not series:
-        raise SourceError(f"{file}: there is no column beside {columns.timestamp!r}; a wide file has one for each series")
+        raise FileError(f"{file}: there is no column beside {columns.timestamp!r}; a wide file has one for each series")
     return tuple(series)
 
 
@@ -110,9 +118,9 @@ def _long(block: pa.Table, layout: Layout) -> pa.Table:
     count = block.num_rows
     loose: dict[str, Any] = {"timestamp": block[layout.timestamp]}
     constant = pa.array([layout.constant_service], pa.string()).take(np.zeros(count, np.int64))
-    loose["service"] = constant if layout.service is None else block[layout.service]
-    loose["metric"] = block[layout.metric]
-    loose["value"] = block[layout.value]
+    loose["service"] = constant if layout.service is None else _names(block, layout.service)
+    loose["metric"] = _names(block, layout.metric)
+    loose["value"] = _plain_numbers(block[layout.value].combine_chunks(), layout)
     return pa.table(loose | _attributes(block, layout))
 
 
@@ -124,9 +132,59 @@ def _attributes(block: pa.Table, layout: Layout) -> dict[str, Any]:
     elif layout.label_map is not None:
         found["labels"] = _read_labels(block[layout.label_map].combine_chunks())
     if layout.tenant is not None:
-        tenant = block[layout.tenant].cast(pa.string()).combine_chunks()
-        found["tenant"] = pc.call_function("if_else", [pa.array(_filled(tenant)), tenant, pa.scalar(None, pa.string())])
+        tenant = _names(block, layout.tenant)
+        found["tenant"] = pc.call_function("if_else", [pa.array(_filled(tenant)), tenant, pa.scalar(None, tenant.type)])
     return found
+
+
+def _names(block: pa.Table, column: str) -> "pa.Array[Any]":
+    """Return a column of names as text or bytes, never as numbers: whole numbers by their digits.
+
+    Raises:
+        SchemaError: it holds numbers with a fraction or anything else whose text is not known.
+    """
+    cells = block[column].combine_chunks()
+    kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
+    if is_text(kind) or pa.types.is_null(kind):
+        return cells.cast(kind) if pa.types.is_dictionary(cells.type) else cells
+    if pa.types.is_integer(kind):
+        return cells.cast(kind).cast(pa.string())
+    raise SchemaError(f"the column {column!r} holds names and has type {kind}; names are text: write the column as text")
+
+
+def _plain_numbers(cells: "pa.Array[Any]", layout: Layout) -> "pa.Array[Any]":
+    """Return text cells with a point before the fraction and no marks between thousands."""
+    if not is_text(cells.type) or (layout.decimal == "." and layout.thousands is None):
+        return cells
+    for mark, instead in ((layout.thousands, ""), (layout.decimal, ".")):
+        if mark not in {None, instead}:
+            options = pc.ReplaceSubstringOptions(str(mark), instead)
+            cells = pc.call_function("replace_substring", [cells.view(pa.string())], options)
+    return cells
+
+
+def check_marks(block: pa.Table, layout: Layout, file: str) -> None:
+    """Check that most values of a file's first rows hold no commas that nobody explained.
+
+    Raises:
+        FileError: they do; what they mean is not guessed.
+    """
+    columns = [column for column, _, _ in layout.series] or [layout.value]
+    if layout.decimal == "," or layout.thousands == ",":
+        return
+    for column in columns:
+        cells = block[column].combine_chunks()
+        if not is_text(cells.type):
+            continue
+        texts = [
+            text.decode(errors="replace") if isinstance(text, bytes) else text for text in cells[:_LOOKED_AT].to_pylist() if text
+        ]
+        commas = [text for text in texts if _WITH_COMMA.fullmatch(text.strip())]
+        if commas and 2 * len(commas) > len(texts):
+            raise FileError(
+                f"{file}: {column} {commas[0]!r} holds a comma; give decimal=, if it begins the fraction, "
+                f"or thousands=, if it groups digits"
+            )
 
 
 def _read_labels(column: "pa.Array[Any]") -> "pa.Array[Any]":
@@ -165,6 +223,7 @@ def _melted(block: pa.Table, layout: Layout) -> pa.Table:
     if len(kinds) > 1:
         numeric = not any(is_text(kind) for kind in kinds)
         cells = [cell.cast(pa.float64() if numeric else pa.string(), safe=False) for cell in cells]
+    cells = [_plain_numbers(cell, layout) for cell in cells]
     filled = np.stack([_filled(cell) for cell in cells], axis=1)
     row, column = np.nonzero(filled)
     loose: dict[str, Any] = {

@@ -1,84 +1,160 @@
-"""Incidents, call edges and changes from files beside the telemetry, in the schemas' columns; empty where there are none."""
+"""Incidents, call edges and changes from files beside the telemetry, in the schemas' columns; empty where there are none.
 
-from collections.abc import Mapping, Sequence
+A row that cannot be taken is left out with its reason; a file of which none can be taken is an error.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
-from aiops.errors import SourceError, legible
+from aiops.errors import FileError
 from data_contracts.moments import moment_of_us
-from data_contracts.schemas import CHANGES, EDGES, INCIDENTS, TIMESTAMP
+from data_contracts.schemas import CHANGES, EDGES, INCIDENTS
 from serving.change_payload import changes_of_file
 from serving.changes import table_of_changes
-from serving.sources.rows import read_epochs
+from serving.sources.csv_blocks import Dialect
+from serving.sources.options import SourceOptions, zone_of
+from serving.sources.table_file import (
+    PLAIN,
+    Cells,
+    RefusedRow,
+    RowError,
+    TimeReading,
+    moment_of,
+    name_of,
+    open_table,
+    text_of,
+)
 
-_UNREADABLE = np.iinfo(np.int64).min
+_SHOWN: Final = 20
+_AS_UTC: Final = TimeReading()
 
 
-def read_incidents(path: Path | None) -> pa.Table:
+class _OpenIncident(RowError):
+    """An incident that goes on: nothing is wrong with it, it is no label yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class TruthTable:
+    """Rows in a schema of `data_contracts.schemas`, and why others were left out."""
+
+    rows: pa.Table
+    refused: tuple[RefusedRow, ...] = ()
+
+
+class TruthFiles:
+    """The files of a source's options `incidents`, `edges` and `changes`, each read when it is asked for."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
+        zone = UTC if options.time_zone is None else zone_of(options.time_zone)
+        self._times = TimeReading(zone, options.time_format)
+        self._remarks: dict[Path, tuple[str, ...]] = {}
+
+    def incidents(self) -> pa.Table:
+        """Return `schemas.INCIDENTS`; see `read_incidents`."""
+        path = self._options.incidents
+        return (
+            INCIDENTS.empty_table()
+            if path is None
+            else self._kept(path, read_incidents(path, self._options.dialect, self._times))
+        )
+
+    def edges(self) -> pa.Table:
+        """Return `schemas.EDGES`; see `read_edges`."""
+        path = self._options.edges
+        return EDGES.empty_table() if path is None else self._kept(path, read_edges(path, self._options.dialect, self._times))
+
+    def changes(self) -> pa.Table:
+        """Return `schemas.CHANGES`; see `change_payload.changes_of_file`."""
+        path = self._options.changes
+        if path is None:
+            return CHANGES.empty_table()
+        read = changes_of_file(path, moment_of_us(0), self._options.dialect)
+        return self._kept(path, TruthTable(table_of_changes(read.events), read.refused))
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return which rows of the files read so far were left out, a sentence each."""
+        return tuple(text for texts in self._remarks.values() for text in texts)
+
+    def _kept(self, path: Path, table: TruthTable) -> pa.Table:
+        self._remarks[path] = tuple(remarks_of(path, table.refused))
+        return table.rows
+
+
+def remarks_of(path: Path, refused: Sequence[RefusedRow]) -> Iterable[str]:
+    """Yield a sentence for each row left out, for the first 20 of them, and how many more there are."""
+    for row in refused[:_SHOWN]:
+        yield f"{path}: {_place(row)} is left out: {row.reason}"
+    if len(refused) > _SHOWN:
+        yield f"{path}: {len(refused) - _SHOWN:,} more rows are left out"
+
+
+def read_incidents(path: Path, dialect: Dialect = PLAIN, times: TimeReading = _AS_UTC) -> TruthTable:
     """Return `schemas.INCIDENTS` from a CSV or Parquet file with service, starts_at and ends_at.
 
-    Absent columns: incident_id = service and start, kind = unknown, onset_at = starts_at, known_at = ends_at.
+    Absent columns: incident_id = service and start, kind = unknown, onset_at = starts_at, known_at = ends_at. The same incident
+    counts once; one that has not ended is no label yet.
 
     Raises:
-        SourceError: the file, a needed column or a cell cannot be read.
+        FileError: the file or a needed column cannot be read, or no row can be taken.
     """
-    if path is None:
-        return INCIDENTS.empty_table()
-    table = _read(path, ("service", "starts_at", "ends_at"))
-    starts, ends = _times(table, "starts_at", path), _times(table, "ends_at", path)
-    services = _texts(table, "service", path)
-    given = set(table.column_names)
-    identity = [f"{service}-{at:%Y%m%dT%H%M%S}" for service, at in zip(services, starts.to_pylist(), strict=True)]
-    columns: dict[str, Any] = {
-        "incident_id": _texts(table, "incident_id", path) if "incident_id" in given else identity,
-        "service": services,
-        "kind": _texts(table, "kind", path) if "kind" in given else ["unknown"] * len(services),
-        "onset_at": _times(table, "onset_at", path) if "onset_at" in given else starts,
+    read = _taken(path, ("service", "starts_at", "ends_at"), dialect, lambda cells: _incident(cells, times))
+    columns = {name: [row[name] for row in read.rows] for name in INCIDENTS.names}
+    return TruthTable(pa.table(columns, schema=INCIDENTS).sort_by("starts_at"), read.refused)
+
+
+def _incident(cells: Cells, times: TimeReading) -> dict[str, Any]:
+    service, starts, ends = name_of(cells, "service"), _needed(cells, "starts_at", times), moment_of(cells, "ends_at", times)
+    if ends is None:
+        raise _OpenIncident(
+            f"the incident of {service} goes on (ends_at is empty); it is a label when it is over: give it again then"
+        )
+    if ends <= starts:
+        raise RowError(f"ends_at {_shown(ends)} is not after starts_at {_shown(starts)}; correct one of them")
+    onset = moment_of(cells, "onset_at", times) or starts
+    if onset > starts:
+        raise RowError(f"onset_at {_shown(onset)} is after starts_at {_shown(starts)}; a cause begins no later: correct it")
+    return {
+        "incident_id": text_of(cells, "incident_id") or f"{service}-{starts.astimezone(UTC):%Y%m%dT%H%M%S}",
+        "service": service,
+        "kind": text_of(cells, "kind") or "unknown",
+        "onset_at": onset,
         "starts_at": starts,
         "ends_at": ends,
-        "known_at": _times(table, "known_at", path) if "known_at" in given else ends,
+        "known_at": moment_of(cells, "known_at", times) or ends,
     }
-    return pa.table(columns, schema=INCIDENTS).sort_by("starts_at")
 
 
-def read_edges(path: Path | None) -> pa.Table:
+def read_edges(path: Path, dialect: Dialect = PLAIN, times: TimeReading = _AS_UTC) -> TruthTable:
     """Return `schemas.EDGES` from a CSV or Parquet file with caller and callee; valid_from is 1970 where it is absent.
 
-    Optional: valid_to (an empty cell = still called) and weight; the origin of what it says is a table.
+    Optional: valid_to (an empty cell = still called) and weight; the origin of what it says is a table. A call that is there
+    twice counts once.
 
     Raises:
-        SourceError: the file, a needed column or a cell cannot be read, or a call ends before it begins.
+        FileError: the file or a needed column cannot be read, or no row can be taken.
     """
-    if path is None:
-        return EDGES.empty_table()
-    table = _read(path, ("caller", "callee"))
-    since: Any = [moment_of_us(0)] * table.num_rows
-    if "valid_from" in table.column_names:
-        since = _times(table, "valid_from", path)
-    rows: dict[str, Any] = {"caller": _texts(table, "caller", path), "callee": _texts(table, "callee", path)}
-    rows["valid_from"] = since
-    if "valid_to" in table.column_names:
-        rows["valid_to"] = _times(table, "valid_to", path, optional=True)
-        _check_order(since, rows["valid_to"], path)
-    if "weight" in table.column_names:
-        rows["weight"] = _weights(table, path)
-    return edge_table(rows)
+    read = _taken(path, ("caller", "callee"), dialect, lambda cells: _edge(cells, times))
+    names = ("caller", "callee", "valid_from", "valid_to", "weight")
+    return TruthTable(edge_table({name: [row[name] for row in read.rows] for name in names}), read.refused)
 
 
-def read_change_log(path: Path | None) -> pa.Table:
-    """Return `schemas.CHANGES` from a CSV, Parquet or JSON file with service and at; see `change_payload.changes_of_file`.
-
-    Raises:
-        SourceError: the file cannot be read.
-        ContractError: a change lacks or breaks a field.
-    """
-    return CHANGES.empty_table() if path is None else table_of_changes(changes_of_file(path, moment_of_us(0)))
+def _edge(cells: Cells, times: TimeReading) -> dict[str, Any]:
+    since, until = moment_of(cells, "valid_from", times) or moment_of_us(0), moment_of(cells, "valid_to", times)
+    if until is not None and until <= since:
+        raise RowError(f"valid_to {_shown(until)} is not after valid_from {_shown(since)}; correct one of them")
+    weight = cells.get("weight")
+    try:
+        calls = None if weight is None else float(weight)
+    except (TypeError, ValueError) as error:
+        raise RowError(f"weight {str(weight)[:60]!r} is no number; give calls seen, or leave the cell empty") from error
+    names = {"caller": name_of(cells, "caller"), "callee": name_of(cells, "callee")}
+    return {**names, "valid_from": since, "valid_to": until, "weight": calls}
 
 
 def edge_table(columns: Mapping[str, Any]) -> pa.Table:
@@ -94,49 +170,48 @@ def call_table(pairs: Sequence[tuple[str, str]]) -> pa.Table:
     return edge_table({"caller": callers, "callee": callees, "valid_from": [moment_of_us(0)] * len(pairs)})
 
 
-def _read(path: Path, needed: tuple[str, ...]) -> pa.Table:
-    try:
-        table = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else pyarrow.csv.read_csv(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(
-            f"{path}: cannot be read as {path.suffix or 'CSV'}: {legible(error)}; give a CSV or Parquet file"
-        ) from error
-    missing = [name for name in needed if name not in table.column_names]
-    if missing:
-        raise SourceError(f"{path}: no column {missing[0]!r}; it needs {', '.join(needed)}")
-    return table
+@dataclass(frozen=True, slots=True)
+class _Read:
+    rows: list[dict[str, Any]]
+    refused: tuple[RefusedRow, ...]
 
 
-def _times(table: pa.Table, name: str, path: Path, optional: bool = False) -> "pa.Array[Any]":
-    """Return the column as times; null where `optional` and the cell is empty."""
-    cells = table[name].combine_chunks()
-    empty = np.asarray(pc.is_in(cells.cast(pa.string()), pa.array(["", None], pa.string()))) & optional
-    if empty.all():
-        return pa.nulls(len(cells), TIMESTAMP)
-    at = read_epochs(cells)
-    unreadable = np.flatnonzero((at == _UNREADABLE) & ~empty)
-    if len(unreadable):
-        cell = table[name][int(unreadable[0])].as_py()
-        raise SourceError(f"{path}: {name} {cell!r} in row {int(unreadable[0]) + 1} is no time; write ISO 8601 or epoch seconds")
-    return pa.array(at, pa.int64(), mask=empty).cast(TIMESTAMP)
+def _taken(path: Path, needed: tuple[str, ...], dialect: Dialect, read: Callable[[Cells], dict[str, Any]]) -> _Read:
+    file = open_table(path, needed, dialect)
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    refused: list[RefusedRow] = []
+    wrong: list[RefusedRow] = []
+    identities: set[str] = set()
+    for number, cells in enumerate(file.rows(), 1):
+        if not cells:
+            continue
+        try:
+            row = read(cells)
+            key = tuple(row.values())
+            identity = row.get("incident_id")
+            if key not in rows and identity in identities:
+                raise RowError(f"incident_id {identity!r} was there before with other cells; give each incident an id of its own")
+            identities |= {identity} if identity is not None else set()
+            rows.setdefault(key, row)
+        except RowError as error:
+            refused.append(RefusedRow(number, str(error)))
+            wrong += [] if isinstance(error, _OpenIncident) else refused[-1:]
+    refused += [RefusedRow(0, f"{line[:60]!r} has not as many cells as the header") for line in file.cut_rows()]
+    if wrong and not rows:
+        raise FileError(f"{path}: no row can be taken; {wrong[0].reason} ({_place(wrong[0])})")
+    return _Read(list(rows.values()), tuple(refused))
 
 
-def _check_order(since: Any, until: "pa.Array[Any]", path: Path) -> None:
-    backwards = pc.call_function("less_equal", [until, pa.array(since, TIMESTAMP)])
-    row = pc.call_function("index", [backwards], pc.IndexOptions(pa.scalar(True))).as_py()
-    if row >= 0:
-        raise SourceError(f"{path}: valid_to {until[row].as_py():%Y-%m-%dT%H:%M:%SZ} in row {row + 1} is not after valid_from")
+def _place(row: RefusedRow) -> str:
+    return f"row {row.number}" if row.number else "a row"
 
 
-def _weights(table: pa.Table, path: Path) -> "pa.Array[Any]":
-    try:
-        return table["weight"].combine_chunks().cast(pa.float64())
-    except pa.ArrowInvalid as error:
-        raise SourceError(f"{path}: weight is no number ({legible(error)}); give calls seen, or leave the cell empty") from error
+def _needed(cells: Cells, column: str, times: TimeReading) -> datetime:
+    found = moment_of(cells, column, times)
+    if found is None:
+        raise RowError(f"{column} is empty; every row needs one")
+    return found
 
 
-def _texts(table: pa.Table, name: str, path: Path) -> list[str]:
-    texts = ["" if cell is None else str(cell) for cell in table[name].to_pylist()]
-    if "" in texts:
-        raise SourceError(f"{path}: {name} in row {texts.index('') + 1} is empty; every row needs one")
-    return texts
+def _shown(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from serving.sources.merge import Stream, merged
 from serving.sources.rows import Rows, read_rows
+from serving.sources.time_columns import TimeForm
 
 CELLS = st.one_of(
     st.none(),
@@ -28,7 +29,7 @@ def rows_at(times: list[int], name: str) -> Rows:
                 "value": pa.array(["x" if second % 7 == 3 else "1" for second in times], pa.string()),
             }
         ),
-        "s",
+        TimeForm("s"),
     )
 
 

@@ -204,7 +204,7 @@ def test_truth_beside_the_telemetry(tmp_path: Path) -> None:
 def test_truth_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", "timestamp,service,metric,value\n0,a,m,1\n")
     incidents = written(tmp_path / "i.csv", "service,starts_at,ends_at\nb,soon,2024-01-01T00:20:00Z\n")
-    with pytest.raises(SourceError, match="starts_at 'soon' in row 1 is no time"):
+    with pytest.raises(SourceError, match=r"no row can be taken; starts_at 'soon' is no time; .*row 1"):
         open_source("csv", SourceOptions(path=path, incidents=incidents)).incidents()
     with pytest.raises(SourceError, match="no column 'callee'"):
         open_source("csv", SourceOptions(path=path, edges=written(tmp_path / "e.csv", "caller\na\n"))).edges()
@@ -213,7 +213,7 @@ def test_truth_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "cannot be read as csv"),
+        ("", "is empty; give a CSV file with a header"),
         ("a,b\n1,2\n", "no column 'timestamp'; its columns are a, b"),
         ("timestamp,x,x\n1,2,3\n", "'x' is there twice"),
         ("timestamp\n1\n", "no column beside 'timestamp'"),
