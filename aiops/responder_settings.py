@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 class ResponderSettings(BaseModel):
     """The responder: alerts become incidents with root causes, people are told. Secrets are never printed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     port: int = Field(3103, ge=0, le=65535, description="HTTP API of incidents, on the address of serving.host")
     database_url: SecretStr | None = Field(None, description="SQLAlchemy URL of the incident store; unset = SQLite below home")

@@ -17,7 +17,7 @@ from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant, folder_
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class BrokerSettings(_Section):
@@ -146,6 +146,13 @@ class DriftSettings(_Section):
     false_positive_rate: float = Field(0.1, gt=0, lt=1, description="share of false-alarm verdicts that also retrains")
 
 
+class SourceSettings(_Section):
+    """What a source needs and a command line would show: every list of processes has the arguments in it."""
+
+    token: SecretStr | None = Field(None, description="token sent to the source; or --set token_file=FILE")
+    url: SecretStr | None = Field(None, description="address of the source where it holds a password; or --set url_file=FILE")
+
+
 class UpSettings(_Section):
     """The web servers that `aiops up` starts beside the rest."""
 
@@ -174,7 +181,12 @@ class Settings(BaseSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
-        env_prefix="AIOPS_", env_nested_delimiter="__", extra="forbid", frozen=True, populate_by_name=True
+        env_prefix="AIOPS_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
     )
 
     home: Path = Field(Path(".aiops"), description="everything the suite writes lies below this folder")
@@ -193,6 +205,7 @@ class Settings(BaseSettings):
     seasonal: SeasonalSettings = SeasonalSettings()
     drift: DriftSettings = DriftSettings()
     responder: ResponderSettings = ResponderSettings()
+    source: SourceSettings = SourceSettings()
     up: UpSettings = UpSettings()
 
     @classmethod

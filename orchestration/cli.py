@@ -27,6 +27,7 @@ from orchestration.commands import (
     route,
 )
 from orchestration.console import calm_libraries, complain
+from serving.private_files import keep_private
 
 INTERRUPTED = 130
 
@@ -71,6 +72,7 @@ for module in (loop, processes, data, forecast, lifecycle, incidents, graph, cha
 
 def main() -> None:
     """Run the command line and exit."""
+    keep_private()
     calm_libraries()
     sys.exit(run(sys.argv[1:]))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from aiops.errors import ConfigurationError
+from aiops.settings_reading import read_settings
 
 if TYPE_CHECKING:
     from aiops.settings import Settings
@@ -41,32 +41,6 @@ class Running:
     created: float
     children: Mapping[str, int]
     settings: Mapping[str, Mapping[str, Any]]
-
-
-def read_settings() -> "Settings":
-    """Return the settings of the environment.
-
-    Raises:
-        ConfigurationError: a variable is unknown or its value does not fit; the message names it, the value and the rule.
-    """
-    from pydantic import ValidationError
-
-    from aiops.settings import Settings
-
-    try:
-        return Settings()
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False)
-        raise ConfigurationError("; ".join(_described(problem) for problem in problems)) from error
-
-
-def _described(problem: Mapping[str, Any]) -> str:
-    where = [str(part) for part in problem["loc"]]
-    name = where[0] if where[0].isupper() else "AIOPS_" + "__".join(where).upper()
-    secret = any(word in name for word in ("KEY", "TOKEN", "URL", "URI"))
-    value = "(not shown)" if secret else repr(problem.get("input"))
-    rule = "no such setting" if problem["type"] == "extra_forbidden" else problem["msg"]
-    return f"setting {name} = {value}: {rule}; see the settings table in README.md"
 
 
 def settings_in_force() -> "Settings":

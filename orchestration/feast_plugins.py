@@ -11,19 +11,20 @@ from feast.infra.registry.file import FileRegistryStore
 from feast.repo_config import RegistryConfig
 from pydantic import Field, StrictStr
 
-from aiops.settings import Settings
+from aiops.settings_reading import read_settings
 from orchestration.feature_store import connection_string
+from serving.broker_password import broker_url
 
 
 def _default_connection() -> str:
-    return connection_string(Settings().redis_url)
+    return connection_string(broker_url(read_settings()))
 
 
 class HomeRegistryStore(FileRegistryStore):
     """Feast's file registry at `path` below AIOPS_HOME; a relative AIOPS_HOME counts from the folder above `feature_repo/`."""
 
     def __init__(self, registry_config: RegistryConfig, repo_path: Path) -> None:
-        home = repo_path.resolve().parent / Settings().home.expanduser()
+        home = repo_path.resolve().parent / read_settings().home.expanduser()
         file = home / registry_config.path
         file.parent.mkdir(parents=True, exist_ok=True)
         super().__init__(registry_config.model_copy(update={"path": str(file)}), repo_path)

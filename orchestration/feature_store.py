@@ -24,6 +24,7 @@ from aiops.settings import Settings
 from data_contracts.feature_views import PROJECT
 from data_contracts.schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE
 from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.broker_password import broker_url
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
 
@@ -115,7 +116,7 @@ def open_store(settings: Settings, tenant: str = DEFAULT_TENANT) -> "FeatureStor
             provider="local",
             registry=RegistryConfig(path=str(registry), cache_ttl_seconds=60),
             offline_store={"type": "duckdb"},
-            online_store={"type": "redis", "connection_string": connection_string(settings.redis_url)},
+            online_store={"type": "redis", "connection_string": connection_string(broker_url(settings))},
             entity_key_serialization_version=3,
             repo_path=DEFINITIONS.parent,
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from aiops.errors import ConfigurationError
+from serving.private_files import tighten
 
 LOCK: Final = "home.lock"
 MARKER: Final = "run.json"
@@ -28,6 +29,7 @@ def hold(home: Path, command: str) -> Iterator[None]:
     """
     try:
         home.mkdir(parents=True, exist_ok=True)
+        tighten(home)
         lock = _taken(home)
     except OSError as error:
         raise ConfigurationError(f"AIOPS_HOME {home}: {error.strerror}; name a folder that can be written") from error

@@ -19,6 +19,9 @@ import httpx
 
 from aiops.errors import Unavailable
 from orchestration.last_will import LastWill, end_group
+from serving.child_environment import base_environment
+from serving.log_files import bound_log
+from serving.private_files import OTHERS
 
 CALM_S: Final = 60.0
 """A child that lived this long did not fail at its start."""
@@ -29,7 +32,9 @@ LONGEST_PAUSE_S: Final = 30.0
 class ChildSpec:
     """How to start one child: `command` follows the interpreter; `ready_url` answers 200 once it can work.
 
-    `needed` = other children work with it, so it ends after those started later; the rest ends at once.
+    It sees the base of our environment (`serving.child_environment`), names of ours that begin with one of `inherits`, and
+    `environment`; nothing else. `needed` = other children work with it, so it ends after those started later; the rest ends at
+    once.
     """
 
     name: str
@@ -40,6 +45,11 @@ class ChildSpec:
     ready_within_s: float = 60.0
     stop_within_s: float = 15.0
     needed: bool = False
+    inherits: tuple[str, ...] = ()
+
+    def whole_environment(self) -> dict[str, str]:
+        """Return everything that the child sees."""
+        return {**base_environment(os.environ, self.inherits), **self.environment}
 
 
 @dataclass(slots=True)
@@ -66,7 +76,7 @@ class Supervisor:
     """Starts children in the order given and ends them in reverse; usable as a context manager.
 
     Args:
-        log_folder: one `<name>.log` a child; appended, never truncated.
+        log_folder: one `<name>.log` a child; appended, and bounded: what is older lies in `<name>.log.1`.
         say: receives one plain-language line an event.
         stopping: set by anyone = nothing is awaited or started again; `stop` sets it.
     """
@@ -112,6 +122,7 @@ class Supervisor:
 
         The first restart is immediate; a child that keeps ending within a minute waits 2, 4, 8 … 30 s between starts.
         """
+        self.bound_logs()
         now, revived = time.monotonic(), []
         for child in self._children:
             code = child.process.poll()
@@ -126,6 +137,11 @@ class Supervisor:
             child.process = self._spawn(child.spec, child.log)
             revived.append(child.spec.name)
         return revived
+
+    def bound_logs(self) -> None:
+        """Keep every child's log within its bound."""
+        for child in self._children:
+            child.log_from = max(0, child.log_from - bound_log(child.log))
 
     def stop(self) -> None:
         """End all children: SIGTERM, then SIGKILL after each one's time; those that others need end last."""
@@ -160,11 +176,12 @@ class Supervisor:
         with log.open("ab") as sink:
             process = subprocess.Popen(
                 [sys.executable, *spec.command],
-                env={**os.environ, **spec.environment},
+                env=spec.whole_environment(),
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                umask=OTHERS,
             )
         self.will.covers(process.pid, spec.needed)
         return process

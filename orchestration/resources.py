@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from aiops.settings import Settings
+from aiops.settings_reading import read_settings
 from orchestration.workspace import Workspace
 
 
@@ -15,5 +15,5 @@ class WorkspaceResource(dg.ConfigurableResource["WorkspaceResource"]):
 
     def open(self) -> Workspace:
         """Return the workspace of the settings in force."""
-        settings = Settings()
+        settings = read_settings()
         return Workspace.open(settings.model_copy(update={"home": Path(self.home)}) if self.home else settings)

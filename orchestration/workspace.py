@@ -14,10 +14,11 @@ from aiops.feedback.labels import KIND
 from aiops.graph import ServiceGraph
 from aiops.incident_labels import each_once
 from aiops.settings import Settings
+from aiops.settings_reading import read_settings
 from data_contracts.series.tenant import DEFAULT_TENANT
-from orchestration.current_settings import read_settings
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
+from serving.private_files import tighten
 
 if TYPE_CHECKING:
     from models.registry import Registry
@@ -48,6 +49,7 @@ class Workspace:
             TenantError: the text is no name of a tenant.
         """
         chosen = settings or read_settings()
+        tighten(chosen.root)
         return cls(chosen, open_lake(chosen).for_tenant(chosen.tenant if tenant is None else tenant))
 
     @property

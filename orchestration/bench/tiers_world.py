@@ -73,7 +73,7 @@ def prepare(home: Path, config: WorldConfig, say: Say) -> World:
 
 def _workspace(home: Path) -> Workspace:
     """Return a workspace of `home` whose broker, registry and ports are its own, whatever the environment says of them."""
-    from orchestration.current_settings import read_settings
+    from aiops.settings_reading import read_settings
 
     chosen = read_settings()
     broker = chosen.broker.model_copy(update={"url": None, "partitions": 1})

@@ -31,7 +31,7 @@ def run(
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures to this file")] = None,
 ) -> None:
     """Run the loop: history, train, gate, deploy, replay through the broker, drift check, retrain and swap, report."""
-    from orchestration.current_settings import read_settings
+    from aiops.settings_reading import read_settings
     from orchestration.home_lock import hold
     from orchestration.loop import report, scenario
 

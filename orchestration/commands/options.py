@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import urlsplit
 
 import typer
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 ActedBy = Annotated[str | None, typer.Option("--by", help="who acts; default: the system's user")]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
+SECRET_OPTIONS: Final = ("token", "url")
+"""Source options that are or may hold secrets; each may be given as NAME_file, or in the environment."""
 SourceName = Annotated[
     str, typer.Option("--source", help="simulate, csv, parquet, nezha, petshop, nab or prometheus", show_default=True)
 ]
@@ -52,9 +55,57 @@ class SourceChoice:
         for item in self.settings:
             name, sign, value = item.partition("=")
             if not sign:
-                raise ConfigurationError(f"--set {item!r} is not name=value; write for example --set history_share=0.5")
+                raise ConfigurationError(f"--set {item[:4]!r}… is not name=value; write for example --set history_share=0.5")
             pairs[name.strip()] = value.strip()
-        return open_source(self.name, source_options(pairs))
+        return open_source(self.name, source_options(with_secrets(self.name, pairs)))
+
+
+def with_secrets(source: str, pairs: Mapping[str, str]) -> dict[str, str]:
+    """Return options in which secrets stand: `token_file` and `url_file` are read, else those of the environment are taken.
+
+    Raises:
+        ConfigurationError: a secret stands on the command line, or its file cannot be read.
+    """
+    from serving.sources.registry import SOURCES
+
+    refuse_open_secrets(pairs)
+    filled, entry = dict(pairs), SOURCES.get(source)
+    known = entry.reads if entry is not None else frozenset[str]()
+    for name in SECRET_OPTIONS:
+        if file := filled.pop(f"{name}_file", None):
+            filled[name] = _secret_in(name, Path(file))
+        elif name in known and name not in filled:
+            from aiops.settings_reading import read_settings
+
+            kept = getattr(read_settings().source, name)
+            filled |= {name: kept.get_secret_value()} if kept is not None else {}
+    return filled
+
+
+def refuse_open_secrets(pairs: Mapping[str, str]) -> None:
+    """Refuse what every list of processes would show.
+
+    Raises:
+        ConfigurationError: a token is given, or a URL with a password in it.
+    """
+    url = pairs.get("url", "")
+    open_one = "token" if "token" in pairs else "url" if "@" in urlsplit(url).netloc else ""
+    if open_one:
+        raise ConfigurationError(
+            f"--set {open_one}=(not shown): a secret, which everyone who lists the processes would see; put it into a file "
+            f"that only you can read and give --set {open_one}_file=FILE, or export AIOPS_SOURCE__{open_one.upper()}"
+        )
+
+
+def _secret_in(name: str, path: Path) -> str:
+    try:
+        secret = path.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise ConfigurationError(f"{name}_file: {path}: {reason}; name a text file that holds nothing but the {name}") from error
+    if not secret:
+        raise ConfigurationError(f"{name}_file: {path} is empty; put the {name} into it")
+    return secret
 
 
 def remarks_of(source: "TelemetrySource") -> tuple[str, ...]:
@@ -89,7 +140,8 @@ def source_options(pairs: Mapping[str, str]) -> "SourceOptions":
         return TypeAdapter(SourceOptions).validate_python(values)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise ConfigurationError(f"{problem['loc'][0]}: {problem['input']!r}: {problem['msg']}") from error
+        given = "(not shown)" if problem["loc"][0] in SECRET_OPTIONS else repr(problem["input"])
+        raise ConfigurationError(f"{problem['loc'][0]}: {given}: {problem['msg']}") from error
 
 
 def moment(name: str, text: str | None) -> datetime | None:

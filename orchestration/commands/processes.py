@@ -26,8 +26,8 @@ def up(
     speed: Annotated[float, typer.Option(min=0.001, help="seconds of the source in one second")] = 1.0,
 ) -> None:
     """Start everything and keep it running: broker, MLflow, Dagster, scorer, consumer, responder, source. Ctrl-C ends all."""
+    from aiops.settings_reading import read_settings
     from orchestration.commands.options import SourceChoice
-    from orchestration.current_settings import read_settings
     from orchestration.loop.bootstrap import bring_up
 
     settings = read_settings()

@@ -117,7 +117,7 @@ class _Suite:
         """Run the preparation with its messages on our stderr; return its exit code, 0 where we are stopped."""
         spec = services.preparation(self._settings, choice.arguments())
         command = [sys.executable, *spec.command]
-        process = subprocess.Popen(command, env={**os.environ, **spec.environment}, stdout=sys.stderr, start_new_session=True)
+        process = subprocess.Popen(command, env=spec.whole_environment(), stdout=sys.stderr, start_new_session=True)
         self._supervisor.will.covers(process.pid)
         while process.poll() is None and not self._stop.wait(0.1):
             continue
@@ -131,6 +131,7 @@ class _Suite:
         if self._stop.is_set():
             return
         settings = self._settings
+        services.place_dagster_instance(settings)
         self._say("starting MLflow, Dagster, the scoring service, the consumer and the responder …")
         self._supervisor.start(
             services.scorer(settings, champion),
@@ -154,6 +155,8 @@ class _Suite:
 
     def _watch(self) -> None:
         while not self._stop.wait(WATCH_S):
+            if self._broker is not None:
+                self._broker.bound_log()
             if self._broker is not None and not self._broker.running:
                 self._restart_broker(self._broker)
             if self._supervisor.restart_dead():

@@ -91,7 +91,8 @@ class LiveLoop:
             self._load.start(rows)
 
     def check_alive(self) -> None:
-        """Raise Unavailable, with the end of its log, where a process has ended."""
+        """Raise Unavailable, with the end of its log, where a process has ended; logs stay within their bound."""
+        self._children.bound_logs()
         dead = next((child for child in self._children.children if child.process.poll() is not None), None)
         if dead is not None:
             raise Unavailable(f"{dead.spec.name} ended during the replay. Its log ({dead.log}) ends:\n{dead.tail()}")

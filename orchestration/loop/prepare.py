@@ -14,7 +14,6 @@ from typing import Final
 import pyarrow as pa
 
 from aiops.errors import AiopsError
-from aiops.settings import Settings
 from aiops.types import HistorySplit
 from models.artifacts.catalog import watched_model
 from orchestration.commands.options import SourceChoice
@@ -26,6 +25,7 @@ from orchestration.pipeline.jobs import JobFailed, bands_config, range_tags, run
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 from orchestration.services import NO_CHAMPION
 from orchestration.workspace import Workspace
+from serving.private_files import keep_private
 
 NEEDED: Final = watched_model()
 """The model without which the scoring service does not become ready."""
@@ -96,10 +96,11 @@ def main() -> None:
     parser.add_argument("--path", type=Path, default=None)
     parser.add_argument("--set", action="append", default=[], dest="options")
     arguments = parser.parse_args()
+    keep_private()
     calm_libraries()
     choice = SourceChoice(arguments.source, arguments.path, tuple(arguments.options))
     try:
-        champion = prepare(Workspace.open(Settings()), choice, say)
+        champion = prepare(Workspace.open(), choice, say)
     except AiopsError as error:
         complain(str(error))
         sys.exit(error.exit_code)

@@ -26,6 +26,7 @@ import pyarrow as pa
 from aiops.errors import AiopsError, SequenceConflict, Unavailable
 from aiops.history import of_replay
 from aiops.settings import Settings
+from aiops.settings_reading import read_settings
 from aiops.types import HistorySplit, IntArray
 from data_contracts.moments import moment_of_us
 from data_contracts.schemas import TIMESTAMP
@@ -33,6 +34,7 @@ from orchestration.commands.options import SourceChoice
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 from orchestration.workspace import Workspace
 from serving.broker import connect
+from serving.private_files import keep_private
 from serving.producer import TelemetryProducer
 
 NEIGHBOURS = 7
@@ -165,6 +167,7 @@ class Feed:
 
 def main() -> None:
     """Feed until the source ends or SIGTERM."""
+    keep_private()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", default="simulate")
     parser.add_argument("--path", type=Path, default=None)
@@ -177,7 +180,7 @@ def main() -> None:
         signal.signal(signum, lambda *_: stop.set())
     choice = SourceChoice(arguments.source, arguments.path, tuple(arguments.options))
     try:
-        feed = Feed(Settings(), choice, Pace(arguments.speed), stop)
+        feed = Feed(read_settings(), choice, Pace(arguments.speed), stop)
         log.info("from %s on, told as %s", feed.timeline.position, feed.timeline.newest)
         feed.run()
     except AiopsError as error:

@@ -16,7 +16,7 @@ from models.artifacts.catalog import trained_models
 from orchestration.partitions import DAILY
 from orchestration.pipeline.deployment import GATE_TAG
 from orchestration.pipeline.training import Judged
-from orchestration.services import environment
+from orchestration.services import environment, place_dagster_instance
 from orchestration.workspace import Workspace
 
 QUIET: Final = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -40,6 +40,7 @@ def run_job(workspace: Workspace, name: str, config: Mapping[str, Any], tags: Ma
     from orchestration.definitions import defs
 
     workspace.settings.root.mkdir(parents=True, exist_ok=True)
+    place_dagster_instance(workspace.settings)
     job = defs.resolve_job_def(name)
     run_config = {"loggers": QUIET, **config}
     with _environment_of(workspace.settings), dg.DagsterInstance.get() as instance:

@@ -1,5 +1,6 @@
 """When a recorded story happens live: the shift from its times to now, and how far it has been told; kept below home."""
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,7 +35,9 @@ class Timeline:
         if not path.is_file():
             return None
         kept = orjson.loads(path.read_bytes())
-        return cls(kept["source"], *(datetime.fromisoformat(kept[name]) for name in ("origin", "position", "newest")))
+        return cls(
+            without_secrets(kept["source"]), *(datetime.fromisoformat(kept[name]) for name in ("origin", "position", "newest"))
+        )
 
     def save(self, home: Path) -> None:
         """Keep the timeline; a reader sees the former or this one, whole."""
@@ -64,13 +67,22 @@ def timeline_of(home: Path, source: str, split: HistorySplit, clock: tuple[datet
         split: of the source.
         clock: (now, seconds between ticks); source ticks stay ticks.
     """
-    kept = Timeline.load(home)
+    kept, source = Timeline.load(home), without_secrets(source)
     if kept is not None and kept.source == source:
         return kept
     now, step = clock[0], timedelta(seconds=clock[1])
     begin = now if kept is None else max(now, kept.newest + step)
     shift = (begin - split.replay_start) // step * step
     return Timeline(source, split.replay_start + shift, split.replay_start, split.replay_start + shift)
+
+
+def without_secrets(source: str) -> str:
+    """Return what names a source without the options that hold its secret, or say where it is kept.
+
+    >>> without_secrets("--source prometheus --set token=abc --set url=http://p:9090")
+    '--source prometheus --set url=http://p:9090'
+    """
+    return re.sub(r" --set (token|token_file|url_file)=\S+", "", source)
 
 
 def shifted(rows: pa.Table, by: timedelta, columns: tuple[str, ...] = ("timestamp",)) -> pa.Table:

@@ -10,6 +10,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from aiops.settings import Settings
+from aiops.settings_reading import read_settings
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.bento.model_source import FolderModels, ModelSource, RegistryModels
 from serving.bento.runtime import Adapters, Runtime
@@ -22,7 +23,7 @@ from serving.root_cause import RootCauseAnalyst
 
 def runtime_from_environment(registry: CollectorRegistry) -> Runtime:
     """Build the runtime of this process from the settings in its environment. Nothing is connected yet."""
-    settings = Settings()
+    settings = read_settings()
     client = connect(settings, timeout_s=settings.serving.timeout_s / 2)
     features, bands = RedisFeatures(client), RedisBands(client)
     analyst = partial(RootCauseAnalyst.of, settings)

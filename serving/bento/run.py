@@ -11,7 +11,9 @@ from pathlib import Path
 
 from aiops.errors import AiopsError
 from aiops.settings import Settings
+from aiops.settings_reading import read_settings
 from serving.http.auth import authenticator
+from serving.private_files import keep_private, tighten
 
 SERVICE = "serving.bento.service:Scorer"
 HEADROOM_S = 2
@@ -53,11 +55,14 @@ def launch(settings: Settings, environment: Mapping[str, str], service: str = SE
 
 def main() -> None:
     """Become the service; a setting that cannot be used ends the process with a message and the error's exit code."""
+    keep_private()
     try:
-        start = launch(Settings(), os.environ)
+        settings = read_settings()
+        start = launch(settings, os.environ)
     except AiopsError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)
+    tighten(settings.root)
     Path(start.environment["BENTOML_HOME"]).mkdir(parents=True, exist_ok=True)
     os.execve(start.argv[0], start.argv, dict(start.environment))
 

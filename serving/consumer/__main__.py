@@ -6,15 +6,16 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
-from aiops.settings import Settings
+from aiops.errors import ConfigurationError
+from aiops.settings_reading import read_settings
 from serving.consumer.config import ConsumerConfig
 from serving.consumer.process import run_consumer
+from serving.private_files import keep_private, tighten
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run; return the exit code."""
+    keep_private()
     parser = argparse.ArgumentParser(prog="python -m serving.consumer", description="Thin streaming consumer, exactly once.")
     parser.add_argument("--partitions", help="comma-separated partition numbers to own, e.g. 0,1 (default: all)")
     parser.add_argument("--only", choices=("ingest", "score"), help="run stage 1 or stage 2 alone (default: both)")
@@ -22,12 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s")
     try:
-        settings = Settings()
+        settings = read_settings()
         owned = _owned(options.partitions, settings.broker.partitions)
-    except (ValidationError, ValueError) as error:
+    except (ConfigurationError, ValueError) as error:
         parser.error(str(error))
     config = ConsumerConfig(settings, owned, score=options.only != "ingest", ingest=options.only != "score")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    tighten(settings.root)
     gc.freeze()
     return run_consumer(config)
 

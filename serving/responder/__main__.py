@@ -5,14 +5,15 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
-from aiops.settings import Settings
+from aiops.errors import ConfigurationError
+from aiops.settings_reading import read_settings
+from serving.private_files import keep_private, tighten
 from serving.responder.process import run_responder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run; return the exit code."""
+    keep_private()
     parser = argparse.ArgumentParser(prog="python -m serving.responder", description="Alerts become incidents, with causes.")
     parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     options = parser.parse_args(arguments)
@@ -20,9 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("httpx", "alembic", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        settings = Settings()
-    except ValidationError as error:
+        settings = read_settings()
+    except ConfigurationError as error:
         parser.error(str(error))
+    tighten(settings.root)
     return run_responder(settings)
 
 

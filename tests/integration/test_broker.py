@@ -4,11 +4,13 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from aiops.errors import ConfigurationError, Unavailable
 from aiops.settings import BrokerSettings, Settings
 from serving.broker import EmbeddedBroker, connect, wait_ready
+from serving.broker_password import password_of
 from serving.streams import Streams
 
 
@@ -78,3 +80,17 @@ def test_stop_frees_the_folder_and_the_port(settings: Settings) -> None:
         assert not running.running
     with pytest.raises(Unavailable, match="no answer within"):
         wait_ready(Streams(connect(settings)), 0.1)
+
+
+def test_without_the_password_nobody_gets_in(broker: EmbeddedBroker, settings: Settings) -> None:
+    url = BrokerSettings(url=broker.url)
+    stranger = Streams(connect(settings.model_copy(update={"broker": url})))
+    with pytest.raises(Unavailable, match="Authentication required"):
+        stranger.length("s")
+    assert Streams(connect(settings)).length("s") == 0
+    assert broker.pid is not None
+    process = psutil.Process(broker.pid)
+    assert password_of(settings.root) not in " ".join((*process.cmdline(), *process.environ().values()))
+    folder = settings.root / "broker"
+    mine = (folder, folder / "password", *folder.glob("appendonlydir/*"))
+    assert {path.stat().st_mode & 0o077 for path in mine} == {0}

@@ -185,11 +185,12 @@ def test_a_will_kills_what_does_not_hear() -> None:
     deaf.stdout.close()
 
 
-def test_children_get_our_environment_and_their_own(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OURS", "1")
-    program = "import os; print(os.environ['OURS'], os.environ['THEIRS'], flush=True)"
+def test_children_get_the_base_what_they_inherit_and_their_own(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OURS_X", "1")
+    monkeypatch.setenv("STRANGERS", "3")
+    program = "import os; print(os.environ['OURS_X'], os.environ['THEIRS'], 'PATH' in os.environ, 'STRANGERS' in os.environ)"
     with supervisor:
-        (child,) = supervisor.start(ChildSpec("env", ("-c", program), {"THEIRS": "2"}))
+        (child,) = supervisor.start(ChildSpec("env", ("-c", program), {"THEIRS": "2"}, inherits=("OURS_",)))
         child.process.wait(10)
-        assert child.tail() == "1 2"
+        assert child.tail() == "1 2 True False"
         assert child.process.args[0] == sys.executable  # type: ignore[index]
