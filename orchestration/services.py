@@ -77,9 +77,9 @@ def dagster_home(settings: Settings) -> Path:
 
 def place_dagster_instance(settings: Settings) -> None:
     """Put the instance's configuration into Dagster's folder below home; one that the user names has its own."""
-    if os.environ.get("DAGSTER_HOME"):
-        return
     folder, text = dagster_home(settings), (ROOT / INSTANCE).read_bytes()
+    if folder != settings.root / "dagster":
+        return
     if not (folder / INSTANCE).is_file() or (folder / INSTANCE).read_bytes() != text:
         write_atomically(folder / ".staging", folder / INSTANCE, lambda handle: _write(handle, text))
 

@@ -16,6 +16,8 @@ from tests.checks.loop_run import COMMAND, SMALL, aiops, environment
 from tests.checks.stream_harness import free_ports, wait_until
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+TOKEN, FOREIGN = "token-of-the-consumer", "token-of-somebody-else"
 PORTS = (
     "BROKER__PORT",
     "SERVING__HTTP_PORT",
@@ -30,7 +32,7 @@ PORTS = (
 @pytest.fixture
 def env(home: Path) -> dict[str, str]:
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    return environment(home, **ports, BROKER__PARTITIONS=1)
+    return environment(home, **ports, BROKER__PARTITIONS=1, CONSUMER__SCORING_TOKEN=TOKEN) | {"FOREIGN_TOKEN": FOREIGN}
 
 
 @pytest.fixture
@@ -56,7 +58,22 @@ def children_of(home: Path) -> dict[str, int]:
     return noted
 
 
+def holders_of(secret: str, home: Path) -> set[str]:
+    """Return the children of `aiops up` whose processes hold a secret in their environment."""
+    holders = set()
+    for name, pid in children_of(home).items():
+        family = (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))
+        holders |= {name for process in family if secret in process.environ().values()}
+    return holders
+
+
+def beside_the_code() -> set[str]:
+    """Return what lies in the checkout, but for caches of tools."""
+    return {path.name for path in ROOT.iterdir() if not path.name.endswith("_cache")}
+
+
 def test_up_lives_heals_and_ends_clean(home: Path, env: dict[str, str], log: IO[bytes]) -> None:
+    before = beside_the_code()
     command = [*COMMAND, "up", *SMALL, "--set=history_share=0.9", "--speed", "60"]
     up = subprocess.Popen(command, env=env, stdout=log, stderr=log)
     try:
@@ -69,6 +86,7 @@ def test_up_lives_heals_and_ends_clean(home: Path, env: dict[str, str], log: IO[
         report = orjson.loads(status.stdout)
         named = {line["name"] for line in report["processes"]}
         assert named >= {"broker", "scorer", "consumer", "responder", "mlflow", "dagster", "feeder"}
+        assert (holders_of(TOKEN, home), holders_of(FOREIGN, home)) == ({"consumer"}, set())
         first = children_of(home)
         for name in ("consumer", "responder"):
             os.kill(first[name], signal.SIGKILL)
@@ -85,6 +103,8 @@ def test_up_lives_heals_and_ends_clean(home: Path, env: dict[str, str], log: IO[
             up.terminate()
             up.wait(40)
     assert [process.cmdline() for process in processes_of(home)] == []
+    assert beside_the_code() == before, "everything is written below home"
+    assert not [path for path in home.rglob("*") if path.stat().st_mode & 0o077]
     assert not (home / "up.json").exists()
     assert (home / "lake" / "tenant=default" / "telemetry").is_dir(), "data is kept"
     assert aiops(["status"], other_shell).returncode == 9
