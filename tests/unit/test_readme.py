@@ -104,9 +104,10 @@ def test_every_source_option_is_one_that_the_source_takes(words: list[str]) -> N
 def test_source_options_in_the_text_exist() -> None:
     from dataclasses import fields
 
+    from orchestration.commands.options import SECRET_OPTIONS
     from serving.sources.options import SourceOptions
 
-    known = {field.name for field in fields(SourceOptions)}
+    known = {field.name for field in fields(SourceOptions)} | {f"{name}_file" for name in SECRET_OPTIONS}
     named = {match for span in quoted(WRITTEN) for match in re.findall(r"--set (\w+)=", span)}
     table = WRITTEN.partition("| option | what it says |")[2].partition("\n\n")[0]
     named |= set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))

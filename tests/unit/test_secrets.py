@@ -20,6 +20,7 @@ from orchestration.processes import ChildSpec, Supervisor
 from serving.broker_password import broker_url, ensure_password, password_of
 from serving.log_files import bound_log
 from serving.private_files import tighten
+from tests.checks.stream_harness import wait_until
 
 SECRET = "s3cret-of-the-test"
 SETTINGS = {
@@ -79,12 +80,13 @@ def secrets_in(environment: Mapping[str, str]) -> set[str]:
 
 
 def test_every_child_gets_the_secrets_it_needs_and_no_others(full: Settings, tmp_path: Path) -> None:
-    waiting = ("-c", "import time; time.sleep(60)")
+    waiting = ("-c", "print('here', flush=True); import time; time.sleep(60)")
     assert {spec.name for spec in specs(full)} == set(NEEDED)
     with Supervisor(tmp_path / "logs", lambda _: None) as supervisor:
         for spec in specs(full):
             stand_in = ChildSpec(spec.name, waiting, spec.environment, inherits=spec.inherits)
             (child,) = supervisor.start(stand_in)
+            assert wait_until(lambda child=child: child.tail() == "here", 20), child.tail()
             seen = psutil.Process(child.process.pid).environ()
             assert secrets_in(seen) == NEEDED[spec.name], spec.name
             assert "GITHUB_TOKEN" not in seen
