@@ -25,7 +25,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert as it arrived. Times aware UTC; `value`, `z` NaN = not told.
+    """One alert as it arrived. Times aware UTC; `value`, `z` NaN = not told; `score` of what we found ourselves, NaN = unknown.
 
     `ends_at` = it is over, since then; None = it fires (a source's guess of when it may end does not belong here).
     `until_ended` = its source says when it is over, so silence does not mean that it is.
@@ -47,6 +47,7 @@ class Alert:
     source: str = ""
     until_ended: bool = False
     instance: str = ""
+    score: float = float("nan")
 
     def label(self, name: str) -> str:
         """Return a label; `service`, `alertname`, `severity` and `source` are always there, an unknown one is empty."""
@@ -70,7 +71,7 @@ def fingerprint_of(labels: Mapping[str, str], volatile: frozenset[str] = VOLATIL
 def plain_alert(alert: Alert) -> list[object]:
     """Return an alert as plain data: numbers, texts, lists and dicts."""
     ends = None if alert.ends_at is None else microseconds_of(alert.ends_at)
-    numbers = [None if number != number else number for number in (alert.value, alert.z)]  # noqa: PLR0124
+    *numbers, score = [None if number != number else number for number in (alert.value, alert.z, alert.score)]  # noqa: PLR0124
     names = [alert.alert_id, alert.fingerprint, alert.service, alert.name, int(alert.severity)]
     return [
         *names,
@@ -81,14 +82,16 @@ def plain_alert(alert: Alert) -> list[object]:
         alert.source,
         alert.until_ended,
         alert.instance,
+        score,
     ]
 
 
 def alert_of_plain(told: list[Any]) -> Alert:
-    """Return the alert of plain data; what was stored before alerts named their instance has none."""
-    alert_id, fingerprint, service, name, severity, starts, ends, value, z, labels, source, until_ended, *instance = told
-    value, z = (float("nan") if number is None else number for number in (value, z))
+    """Return the alert of plain data; what was stored before alerts named instance and score has none."""
+    alert_id, fingerprint, service, name, severity, starts, ends, value, z, labels, source, until_ended, *later = told
+    instance, score = (*later, "", None)[:2] if len(later) < 2 else later
+    value, z, score = (float("nan") if number is None else number for number in (value, z, score))
     ends_at = None if ends is None else moment_of_us(ends)
     starts_at = moment_of_us(starts)
     about = (alert_id, fingerprint, service, name, Severity(severity), starts_at, ends_at)
-    return Alert(*about, value, z, labels, source, until_ended, *instance)
+    return Alert(*about, value, z, labels, source, until_ended, instance, score)

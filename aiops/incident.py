@@ -35,11 +35,15 @@ NEXT_STATES: Final[Mapping[IncidentState, frozenset[IncidentState]]] = {
 
 @dataclass(frozen=True, slots=True)
 class TimelineEvent:
-    """Something that happened to an incident, by whom ("correlator" or a person)."""
+    """Something that happened to an incident, by whom ("correlator" or a person).
+
+    `became`: the state that it brought the incident into, None = it stayed in its state. `what` is for people.
+    """
 
     at: datetime
     what: str
     by: str = "correlator"
+    became: IncidentState | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from aiops.settings import Settings
-from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.current_settings import settings_in_force
 from serving.graph_store import GraphStore
 from serving.incident_store.store import IncidentStore
@@ -21,7 +20,7 @@ from serving.responder.wiring import Terms, desk_of, terms_in_force
 
 @dataclass(frozen=True)
 class IncidentWork:
-    """An open store with what belongs to it."""
+    """An open store of the tenant of the settings, with what belongs to it."""
 
     settings: Settings
     store: IncidentStore
@@ -36,8 +35,8 @@ class IncidentWork:
             Unavailable: the database does not answer.
         """
         settings = settings_in_force()
-        with IncidentStore.open(settings.incident_store_url) as store:
-            yield cls(settings, store, open_lake(settings).for_tenant(DEFAULT_TENANT))
+        with IncidentStore.open(settings.incident_store_url, settings.tenant) as store:
+            yield cls(settings, store, open_lake(settings).for_tenant(settings.tenant))
 
     @cached_property
     def desk(self) -> Desk:

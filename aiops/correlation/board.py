@@ -27,7 +27,7 @@ class OpenIncident:
     services: dict[str, int] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
     alert_count: int = 0
-    timeline: list[tuple[int, str, str]] = field(default_factory=list)
+    timeline: list[tuple[int, str, str, IncidentState | None]] = field(default_factory=list)
     notified_us: int = 0
     notified_as: Severity = Severity.INFO
     held_us: int = 0
@@ -35,9 +35,9 @@ class OpenIncident:
     storm: bool = False
     changed_us: int = 0
 
-    def note(self, at_us: int, what: str, by: str = "correlator") -> None:
-        """Add to the timeline."""
-        self.timeline.append((at_us, what, by))
+    def note(self, at_us: int, what: str, by: str = "correlator", became: IncidentState | None = None) -> None:
+        """Add to the timeline; `became` = the state that it is in from now on."""
+        self.timeline.append((at_us, what, by, became))
         if len(self.timeline) > 2 * MOST_EVENTS:
             self.timeline = [self.timeline[0], *self.timeline[1 - MOST_EVENTS :]]
         self.changed_us = at_us
@@ -67,11 +67,11 @@ class OpenIncident:
         """
         may_follow(self.state, state, self.incident_id)
         self.state = state
-        self.note(at_us, what, by)
+        self.note(at_us, what, by, state)
 
     def as_incident(self) -> Incident:
         """Return it as a value."""
-        events = tuple(TimelineEvent(moment_of_us(at), what, by) for at, what, by in self.timeline)
+        events = tuple(TimelineEvent(moment_of_us(at), what, by, became) for at, what, by, became in self.timeline)
         return Incident(
             incident_id=self.incident_id,
             state=self.state,
@@ -221,7 +221,7 @@ def plain(incident: OpenIncident) -> dict[str, object]:
         "services": [[name, last] for name, last in incident.services.items()],
         "entries": [entry.plain() for entry in incident.entries.values()],
         "alert_count": incident.alert_count,
-        "timeline": [list(event) for event in incident.timeline],
+        "timeline": [[at, what, by, None if became is None else str(became)] for at, what, by, became in incident.timeline],
         "notified_us": incident.notified_us,
         "notified_as": int(incident.notified_as),
         "held_us": incident.held_us,
@@ -237,10 +237,14 @@ def of_plain(state: Mapping[str, Any]) -> OpenIncident:
     told["severity"], told["state"] = Severity(told["severity"]), IncidentState(told["state"])
     told["notified_as"] = Severity(told["notified_as"])
     told["services"] = dict(told["services"])
-    told["timeline"] = [(at, what, by) for at, what, by in told["timeline"]]
+    told["timeline"] = [_event(*event) for event in told["timeline"]]
     incident = OpenIncident(**told)
     incident.entries = {entry.fingerprint: entry for entry in entries}
     return incident
+
+
+def _event(at_us: int, what: str, by: str, became: str | None = None) -> tuple[int, str, str, IncidentState | None]:
+    return at_us, what, by, None if became is None else IncidentState(became)
 
 
 def _entry(entry: Entry) -> AlertEntry:

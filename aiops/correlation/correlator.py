@@ -13,7 +13,7 @@ from aiops.correlation.board import Board, OpenIncident, age, of_plain, plain
 from aiops.correlation.config import CorrelationConfig
 from aiops.correlation.firing import Ends
 from aiops.correlation.grouping import Grouping, loose
-from aiops.correlation.outcome import Fate, HeldBack, Outcome, Page
+from aiops.correlation.outcome import Fate, FateKind, HeldBack, Outcome, Page, Unheard
 from aiops.correlation.paging import Paging, held, held_back
 from aiops.correlation.rate import SECOND_US, MinuteRate, StormBreaker
 from aiops.correlation.suppression import Suppression
@@ -28,8 +28,9 @@ AHEAD_US: Final = 60 * SECOND_US
 VERSION: Final = 3
 READ: Final = (2, VERSION)
 """Versions of snapshots that can be gone on from; 2 told the instances of a rule not apart."""
-OVER: Final = "ended: it was over before it was read"
-FOLLOWED: Final = "ended: of an episode that a newer one has followed"
+OVER: Final = "it was over before it was read"
+FOLLOWED: Final = "of an episode that a newer one has followed"
+UNKNOWN: Final = "of no open incident"
 
 
 class Correlator:
@@ -185,23 +186,23 @@ class Correlator:
             self._ends.note(alert)
         if alert.ends_at is not None and home is not None:  # also in a silence: an end is no noise
             return self._ended(alert, home, at_us)
-        reason = self._suppression.reason(alert, moment_of_us(at_us)) or self._over(alert)
-        if reason:
-            return Fate(alert.alert_id, alert.fingerprint, "", reason)
+        unheard = self._suppression.reason(alert, moment_of_us(at_us)) or self._over(alert)
+        if unheard is not None:
+            return Fate(alert.alert_id, alert.fingerprint, "", unheard.kind, unheard.detail)
         self._storm.add(at_us)
         if home is not None:
-            reason = "repeated"
+            kind = FateKind.REPEATED
         else:
             self._new.add(at_us)
-            home, reason = self._home(alert, at_us)
+            home, kind = self._home(alert, at_us)
         self._board.file(home, alert, at_us)
         if home.state is IncidentState.MITIGATED:
             home.move(IncidentState.OPEN, at_us, f"{alert.service} {alert.name} fires again")
         self._touch(home)
         self._page(home, at_us)
-        return Fate(alert.alert_id, alert.fingerprint, home.incident_id, reason)
+        return Fate(alert.alert_id, alert.fingerprint, home.incident_id, kind)
 
-    def _home(self, alert: Alert, at_us: int) -> tuple[OpenIncident, str]:
+    def _home(self, alert: Alert, at_us: int) -> tuple[OpenIncident, FateKind]:
         """Return the incident that takes in a new alert, merged from all that the alert shows to be one, and why."""
         rate = self._new.per_minute(at_us)
         storm = self._storm.active
@@ -212,7 +213,8 @@ class Correlator:
                 self._grouping.closeness.began(alert.service, far)
             self._make_room(at_us)
             home = self._board.open(alert, at_us)
-            home.note(at_us, f"{alert.service} {alert.name}: {alert.severity.name.lower()}")
+            opened = f"{alert.service} {alert.name}: {alert.severity.name.lower()}"
+            home.note(at_us, opened, became=IncidentState.OPEN)
         else:
             home = min(related, key=age)
             for other in related:
@@ -220,17 +222,17 @@ class Correlator:
                     self._board.merge(home, other, at_us)
                     self._touch(other)
         home.storm = home.storm or storm
-        return home, "opened" if not related else "storm" if storm else "joined"
+        return home, FateKind.OPENED if not related else FateKind.STORM if storm else FateKind.JOINED
 
-    def _over(self, alert: Alert) -> str:
-        """Return why an alert of no open incident, or one that fires, is not news: it is over; "" = it is news."""
+    def _over(self, alert: Alert) -> Unheard | None:
+        """Return why an alert of no open incident, or one that fires, is not news: it is over; None = it is news."""
         if alert.ends_at is not None:
-            return "ended: of no open incident"
-        return OVER if self._ends.cover(alert) else ""
+            return Unheard(FateKind.ENDED, UNKNOWN)
+        return Unheard(FateKind.ENDED, OVER) if self._ends.cover(alert) else None
 
     def _ended(self, alert: Alert, home: OpenIncident, at_us: int) -> Fate:
         if not home.entries[alert.fingerprint].ends(alert, at_us):
-            return Fate(alert.alert_id, alert.fingerprint, "", FOLLOWED)
+            return Fate(alert.alert_id, alert.fingerprint, "", FateKind.ENDED, FOLLOWED)
         home.alert_count += 1
         home.last_us = max(home.last_us, at_us)
         self._touch(home)
@@ -238,7 +240,7 @@ class Correlator:
         firing = any(not one.ended for one in home.entries.values())
         if not firing and home.state in (IncidentState.OPEN, IncidentState.ACKNOWLEDGED):
             home.move(IncidentState.MITIGATED, at_us, "all of its alerts have ended")
-        return Fate(alert.alert_id, alert.fingerprint, home.incident_id, "ended")
+        return Fate(alert.alert_id, alert.fingerprint, home.incident_id, FateKind.ENDED)
 
     def _page(self, incident: OpenIncident, at_us: int) -> None:
         """Send a page for an incident where one is due and the budget lets it go."""

@@ -2,23 +2,48 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from aiops.alert import Severity
 from aiops.correlation.rate import StormFigures
 from aiops.incident import Incident
 
 
+class FateKind(StrEnum):
+    """What may become of an alert."""
+
+    OPENED = "opened"
+    JOINED = "joined"
+    REPEATED = "repeated"
+    ENDED = "ended"
+    STORM = "storm"
+    MAINTENANCE = "maintenance"
+    SILENCE = "silence"
+    TOO_OLD = "too old"
+
+
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one alert: in one incident, or in none with the reason. `incident_id` "" = suppressed.
-
-    Reasons: opened, joined, repeated, ended, storm; "maintenance: …", "silence: …", "ended: …".
-    """
+    """What became of one alert: in one incident, or in none. `incident_id` "" = not heard; `detail`: by which rule, or why."""
 
     alert_id: str
     fingerprint: str
     incident_id: str
-    reason: str
+    kind: FateKind
+    detail: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Return what became of it in words."""
+        return f"{self.kind}: {self.detail}" if self.detail else str(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """Why an alert opens nothing and joins nothing: a rule by its name, or what is known of it."""
+
+    kind: FateKind
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)

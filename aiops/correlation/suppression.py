@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aiops.alert import Alert
+from aiops.correlation.outcome import FateKind, Unheard
 from aiops.errors import ConfigurationError
 
 MOST_CHARACTERS: Final = 500
@@ -110,15 +111,15 @@ class Suppression:
     windows: tuple[MaintenanceWindow, ...] = ()
     silences: tuple[Silence, ...] = ()
 
-    def reason(self, alert: Alert, at: datetime) -> str:
-        """Return why an alert is not heard at a time: the first rule in order; "" = it is heard."""
+    def reason(self, alert: Alert, at: datetime) -> Unheard | None:
+        """Return why an alert is not heard at a time: the first rule in order; None = it is heard."""
         for window in self.windows:
             if window.covers(alert, at):
-                return f"maintenance: {window.name}"
+                return Unheard(FateKind.MAINTENANCE, window.name)
         for silence in self.silences:
             if silence.covers(alert, at):
-                return f"silence: {silence.name}"
-        return ""
+                return Unheard(FateKind.SILENCE, silence.name)
+        return None
 
 
 def _check(what: str, matchers: Sequence[Matcher], starts_at: datetime, ends_at: datetime) -> None:

@@ -20,8 +20,6 @@ MOST_PRIOR: Final = 1.5
 """Log odds: a factor of 4.5."""
 PRIOR_WEIGHT: Final = 4.0
 """Verdicts that no prior at all is worth, on either side."""
-SCORE_ROUNDING: Final = 0.001
-"""Alerts tell their scores in three digits."""
 Series = tuple[str, str]
 Pair = tuple[str, str]
 Words = tuple[int, int]
@@ -66,7 +64,7 @@ def thresholds(judged: Iterable[Judged]) -> dict[Series, float]:
             related = {series: score for series, score in best.items() if series[0] not in one.verdict.unrelated}
             balance.subtract(related.keys())
             for series, score in related.items():
-                needed[series] = min(needed.get(series, math.inf), score - SCORE_ROUNDING)
+                needed[series] = min(needed.get(series, math.inf), score)
     found = {}
     for series, net in sorted(balance.items()):
         wanted = min(round(LEAST_THRESHOLD + THRESHOLD_STEP * net, 4), MOST_THRESHOLD, needed.get(series, math.inf))

@@ -25,6 +25,7 @@ from aiops.correlation.config import CorrelationConfig
 from aiops.correlation.correlator import Correlator
 from aiops.correlation.outcome import Outcome, Page
 from aiops.responder_settings import ResponderSettings
+from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.bench.storm_alerts import START, Storm, StormConfig, arrivals, storm_of
 from serving.incident_store.store import IncidentStore
 from serving.notify.channels import LOG
@@ -91,7 +92,7 @@ class _Run:
 def bench_storm(config: StormConfig, out: Path | None, say: Callable[[str], None]) -> StormBenchFigures:
     """Run a storm through the correlator second by second, with the breaker and without; `out` takes one JSON object a page."""
     storm = storm_of(config)
-    with TemporaryDirectory() as folder, closing(IncidentStore.open(f"sqlite:///{folder}/incidents.db")) as store:
+    with TemporaryDirectory() as folder, closing(IncidentStore.open(f"sqlite:///{folder}/incidents.db", DEFAULT_TENANT)) as store:
         desk = Desk(store, ResponderSettings(clock="event"), storm.graph, Audience((LOG,)))
         run = _passed(storm, lambda alerts, now: desk.take(alerts, {}, now).outcome, say)
     correlator = Correlator(storm.graph, CorrelationConfig(storm_per_min=NEVER))

@@ -38,7 +38,7 @@ def conclude(workspace: Workspace, story: Story, split: HistorySplit, head: tupl
 def _outputs(workspace: Workspace, split: HistorySplit) -> Outputs:
     lake, start, end = workspace.lake, split.replay_start, split.replay_end
     incidents = lake.read("incidents", start, end)
-    with IncidentStore.open(workspace.settings.incident_store_url) as store:
+    with IncidentStore.open(workspace.settings.incident_store_url, workspace.tenant) as store:
         opened = opened_incidents(store, start)
     return Outputs(
         lake.read("detections", start, end).to_pandas(),

@@ -39,7 +39,7 @@ def explained(settings: Settings, incident_id: str, again: bool, now: datetime) 
         ContractError: no incident, or several, are named so.
         StateError: the store or the lake is damaged.
     """
-    with IncidentStore.open(settings.incident_store_url) as store:
+    with IncidentStore.open(settings.incident_store_url, settings.tenant) as store:
         case = store.case(incident_id)
         incident = case.incident
         if case.report is not None and not again:

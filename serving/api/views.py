@@ -84,7 +84,10 @@ class IncidentView:
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """One alert as it arrived, and what became of it: `fate` "" = not decided yet, `incident_id` "" = in no incident."""
+    """One alert as it arrived, and what became of it: `fate` "" = not decided yet, `incident_id` "" = in no incident.
+
+    `score`: of what the suite found itself, 0..1.
+    """
 
     alert_id: str
     fingerprint: str
@@ -95,6 +98,7 @@ class AlertView:
     ends_at: datetime | None
     value: float | None
     z: float | None
+    score: float | None
     labels: Mapping[str, str]
     source: str
     incident_id: str
@@ -242,7 +246,7 @@ def _group(entry: AlertEntry) -> AlertGroup:
 def _alert(stored: StoredAlert) -> AlertView:
     one = stored.alert
     names = (one.alert_id, one.fingerprint, one.service, one.name, _NAMES[one.severity], one.starts_at, one.ends_at)
-    told = (_number(one.value), _number(one.z), one.labels, one.source)
+    told = (_number(one.value), _number(one.z), _number(one.score), one.labels, one.source)
     return AlertView(*names, *told, stored.incident_id, stored.fate, stored.received_at)
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from sqlalchemy import Column, Connection, Row, Select, tuple_
+from sqlalchemy import Column, Row, Select, tuple_
 
 from aiops.errors import ContractError
+from serving.incident_store.bound import TenantConnection
 from serving.incident_store.records import Page, PageRequest
 
 Item = TypeVar("Item")
@@ -16,9 +17,9 @@ _Key = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 def page_of(
-    connection: Connection, statement: Select[Any], keys: Keys, request: PageRequest, item: Callable[[Row[Any]], Item]
+    connection: TenantConnection, statement: Select[Any], keys: Keys, request: PageRequest, item: Callable[[Row[Any]], Item]
 ) -> Page[Item]:
-    """Return one page of a query, the greatest keys first; `keys` must be unique together and be among its columns.
+    """Return one page of a query, the greatest keys first; `keys` must be unique together (of a tenant) and be among its columns.
 
     Raises:
         ContractError: the cursor is not one that a page gave.

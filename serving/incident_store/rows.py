@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Any, Final
 
 from sqlalchemy import Row
 
-from aiops.alert import Severity
+from aiops.alert import Alert, Severity
 from aiops.incident import Incident, IncidentState
 from data_contracts.moments import microseconds_of, moment_of_us
-from serving.incident_store.codec import alert_of, mapping_of, plain_of, text_of, text_of_numbers
+from serving.incident_store.codec import alert_of, alert_text, mapping_of, plain_of, text_of, text_of_numbers
 from serving.incident_store.records import IncidentSummary, MessageKind, MessageState, OutboxMessage, StoredAlert, StoreEvent
 
 _KEY_CHARACTERS: Final = 500
@@ -56,6 +57,12 @@ def incident_row(incident: Incident) -> dict[str, Any]:
         "words": without_nul(words.lower()),
         "document": text_of(incident),
     }
+
+
+def alert_row(alert: Alert, seq: int) -> dict[str, Any]:
+    """Return the columns that an alert fills."""
+    score = alert.score if isfinite(alert.score) else None
+    return {"alert_id": alert.alert_id, "seq": seq, "score": score, "document": alert_text(alert)}
 
 
 def summary_of(row: Row[Any]) -> IncidentSummary:

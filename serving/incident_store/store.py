@@ -1,30 +1,28 @@
-"""The incident store: alerts, incidents, analyses, verdicts, notifications and the audit log in one SQL database.
+"""The incident store of one tenant: alerts, incidents, analyses, verdicts, notifications and its audit log in a SQL database.
 
 Any process may read and write it. Each change is one transaction that holds the desk's row; a commit is on disk when `writing`
 returns. Delivery: what is committed survives kill -9 of any process, what is not leaves no trace.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import select
 
 from aiops.correlation.outcome import HeldBack
 from aiops.correlation.suppression import MaintenanceWindow, Silence, Suppression
-from aiops.errors import Unavailable
 from aiops.incident import Incident
 from aiops.root_cause import RootCauseReport
 from aiops.verdict import Verdict
 from data_contracts.moments import moment_of_us
+from data_contracts.series.tenant import checked_tenant
 from serving.incident_store import audit, reading, retention
-from serving.incident_store.codec import plain_of
-from serving.incident_store.engine import BUSY_MS, address_of, answering, engine_of, reading_engine, writing_engine
-from serving.incident_store.migrate import migrate
-from serving.incident_store.paging import page_of
+from serving.incident_store.bound import TenantConnection
+from serving.incident_store.codec import text_of
+from serving.incident_store.database import IncidentDatabase
 from serving.incident_store.records import (
     AuditCheck,
     AuditEntry,
@@ -37,46 +35,43 @@ from serving.incident_store.records import (
     StoredAlert,
     StoreEvent,
 )
-from serving.incident_store.rows import event_of, key_text
-from serving.incident_store.tables import AUDIT, DESK, EVENTS, NOTES
+from serving.incident_store.tables import DESK
 from serving.incident_store.writer import HELD_BACK, StoreWriter
 
 Answer = TypeVar("Answer")
 
 
 class IncidentStore:
-    """One database, open. Thread-safe: reading in any number of threads, writing one at a time.
+    """What one tenant has in a database. Thread-safe as the database is.
 
     Every method raises `Unavailable` where the database does not answer, `StateError` where it is damaged.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._reads = reading_engine(engine)
-        self._writes = writing_engine(engine)
-        self._turn = threading.Lock()
+    def __init__(self, database: IncidentDatabase, tenant: str) -> None:
+        """Bind a store to a tenant; closing it closes the database.
+
+        Raises:
+            TenantError: the name breaks the rule, or there is none.
+        """
+        self._database = database
+        self.tenant: Final = checked_tenant(tenant)
 
     @classmethod
-    def open(cls, url: str) -> Self:
-        """Open the database at a SQLAlchemy URL (SQLite file or PostgreSQL), made or brought to the newest schema.
+    def open(cls, url: str, tenant: str) -> Self:
+        """Open the database at a SQLAlchemy URL (SQLite file or PostgreSQL) for one tenant, which is all that is needed of it.
 
         Raises:
             ConfigurationError: the URL cannot be used.
             Unavailable: the database does not answer.
             StateError: the database is damaged, or of a newer release.
+            TenantError: the name breaks the rule, or there is none.
         """
-        store = cls(engine_of(url))
-        try:
-            with answering(store._engine):
-                migrate(store._writes)
-        except BaseException:
-            store.close()
-            raise
-        return store
+        checked_tenant(tenant)
+        return cls(IncidentDatabase.open(url), tenant)
 
     def close(self) -> None:
-        """Let go of all connections; do not use the store any more."""
-        self._engine.dispose()
+        """Let go of all connections of the database; do not use it any more."""
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -142,7 +137,7 @@ class IncidentStore:
         Raises:
             ContractError: the cursor is not one that a page gave.
         """
-        return self._read(lambda connection: page_of(connection, select(AUDIT), (AUDIT.c.seq,), request, audit.entry_of))
+        return self._read(lambda connection: reading.audit_lines(connection, request))
 
     def verify_audit(self) -> AuditCheck:
         """Recompute the audit log's hash chain from its beginning."""
@@ -150,12 +145,11 @@ class IncidentStore:
 
     def events_after(self, seq: int, limit: int) -> tuple[StoreEvent, ...]:
         """Return what changed after a sequence number, the oldest first; 0 = from the oldest that is kept."""
-        statement = select(EVENTS).where(EVENTS.c.seq > seq).order_by(EVENTS.c.seq).limit(limit)
-        return self._read(lambda connection: tuple(event_of(row) for row in connection.execute(statement)))
+        return self._read(lambda connection: reading.events_after(connection, seq, limit))
 
     def last_event_seq(self) -> int:
         """Return the sequence number of the newest event, 0 = there was none."""
-        return self._read(lambda connection: int(connection.execute(select(DESK.c.event_seq)).scalar_one()))
+        return self._read(lambda connection: reading.desk_number(connection, "event_seq"))
 
     def due_messages(self, at: datetime, limit: int) -> tuple[OutboxMessage, ...]:
         """Return pending notifications that are due, the longest due first."""
@@ -187,13 +181,11 @@ class IncidentStore:
 
     def noted(self, key: str) -> Any:
         """Return the plain data that was kept under a name, None where there is none."""
-        statement = select(NOTES.c.value).where(NOTES.c.key == key_text(key))
-        text = self._read(lambda connection: connection.execute(statement).scalar())
-        return None if text is None else plain_of(text)
+        return self._read(lambda connection: reading.noted(connection, key))
 
     def clock(self) -> datetime | None:
         """Return how far the desk's clock has come, None = it has seen no time yet."""
-        at_us = self._read(lambda connection: int(connection.execute(select(DESK.c.clock_us)).scalar_one()))
+        at_us = self._read(lambda connection: reading.desk_number(connection, "clock_us"))
         return moment_of_us(at_us) if at_us else None
 
     def retain(self, before: datetime) -> int:
@@ -208,23 +200,21 @@ class IncidentStore:
         return self._read(reading.counts)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with self._my_turn(), answering(self._engine), self._writes.begin() as connection:
-            connection.execute(select(DESK.c.id).with_for_update())
+    def _transaction(self) -> Iterator[TenantConnection]:
+        with self._database.writing(self.tenant) as plain:
+            connection = TenantConnection(plain, self.tenant)
+            held = select(DESK.c.seq).where(connection.own(DESK)).with_for_update()
+            if connection.one(held) is None:
+                connection.insert_missing(DESK, _first_row(self.tenant))
+                connection.one(held)
             yield connection
 
-    @contextmanager
-    def _my_turn(self) -> Iterator[None]:
-        """Be the one writer of this process; not for ever, where those before wait for a database that hangs."""
-        if not self._turn.acquire(timeout=BUSY_MS / 1000):
-            address = address_of(self._engine)
-            rule = f"others of this process have waited to write for {BUSY_MS / 1000:g} s"
-            raise Unavailable(f"incident store {address} does not answer: {rule}; try again, or check the database")
-        try:
-            yield
-        finally:
-            self._turn.release()
+    def _read(self, ask: Callable[[TenantConnection], Answer]) -> Answer:
+        with self._database.reading() as connection:
+            return ask(TenantConnection(connection, self.tenant))
 
-    def _read(self, ask: Callable[[Connection], Answer]) -> Answer:
-        with answering(self._engine), self._reads.begin() as connection:
-            return ask(connection)
+
+def _first_row(tenant: str) -> dict[str, Any]:
+    """Return the desk's row of a tenant that has nothing yet."""
+    numbers = dict.fromkeys(("seq", "clock_us", "alert_seq", "inbox_seq", "event_seq", "audit_seq"), 0)
+    return {**numbers, "offsets": text_of({}), "audit_digest": audit.beginning(tenant).digest}

@@ -1,8 +1,11 @@
-"""Tables of the incident store as the program sees them; the migrations make them. Times: microseconds since 1970, UTC."""
+"""Tables of the incident store as the program sees them; the migrations make them. Times: microseconds since 1970, UTC.
+
+Each begins with its tenant, which is part of every key: equal ids of two tenants are two things.
+"""
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, LargeBinary, MetaData, Table, Text
 
 METADATA: Final = MetaData()
 SILENCE: Final = "silence"
@@ -11,7 +14,7 @@ WINDOW: Final = "maintenance"
 DESK: Final = Table(
     "desk",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("tenant", Text, primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("offsets", Text, nullable=False),
     Column("clock_us", BigInteger, nullable=False),
@@ -21,19 +24,20 @@ DESK: Final = Table(
     Column("audit_seq", BigInteger, nullable=False),
     Column("audit_digest", Text, nullable=False),
 )
-"""One row. Its lock puts all writers in a row; it numbers what they write."""
+"""One row a tenant. Its lock puts all writers of the tenant in a row; it numbers what they write."""
 
 SNAPSHOTS: Final = Table(
     "snapshots",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("tenant", Text, primary_key=True),
     Column("data", LargeBinary, nullable=False),
 )
-"""One row at most: the desk's state, deflated. Beside the desk row, since that one is rewritten by every writer."""
+"""One row a tenant at most: the desk's state, deflated. Beside the desk row, since that one is rewritten by every writer."""
 
 INCIDENTS: Final = Table(
     "incidents",
     METADATA,
+    Column("tenant", Text, primary_key=True),
     Column("incident_id", Text, primary_key=True),
     Column("state", Text, nullable=False),
     Column("severity", Integer, nullable=False),
@@ -53,6 +57,7 @@ INCIDENTS: Final = Table(
 INCIDENT_SERVICES: Final = Table(
     "incident_services",
     METADATA,
+    Column("tenant", Text, primary_key=True),
     Column("incident_id", Text, primary_key=True),
     Column("service", Text, primary_key=True),
 )
@@ -60,17 +65,21 @@ INCIDENT_SERVICES: Final = Table(
 ALERTS: Final = Table(
     "alerts",
     METADATA,
+    Column("tenant", Text, primary_key=True),
     Column("alert_id", Text, primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("received_us", BigInteger, nullable=False),
     Column("incident_id", Text, nullable=False),
     Column("fate", Text, nullable=False),
+    Column("score", Double),
     Column("document", Text, nullable=False),
 )
+"""`score` of what we found ourselves, None = unknown or not ours."""
 
 REPORTS: Final = Table(
     "reports",
     METADATA,
+    Column("tenant", Text, primary_key=True),
     Column("incident_id", Text, primary_key=True),
     Column("made_us", BigInteger, primary_key=True),
     Column("document", Text, nullable=False),
@@ -79,6 +88,7 @@ REPORTS: Final = Table(
 VERDICTS: Final = Table(
     "verdicts",
     METADATA,
+    Column("tenant", Text, primary_key=True),
     Column("verdict_id", Text, primary_key=True),
     Column("incident_id", Text, nullable=False),
     Column("given_us", BigInteger, nullable=False),
@@ -88,6 +98,7 @@ VERDICTS: Final = Table(
 INBOX: Final = Table(
     "inbox",
     METADATA,
+    Column("tenant", Text, primary_key=True),
     Column("alert_id", Text, primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("received_us", BigInteger, nullable=False),
@@ -97,6 +108,7 @@ INBOX: Final = Table(
 OUTBOX: Final = Table(
     "outbox",
     METADATA,
+    Column("tenant", Text, primary_key=True),
     Column("message_id", Text, primary_key=True),
     Column("channel", Text, nullable=False),
     Column("incident_id", Text, nullable=False),
@@ -114,6 +126,7 @@ OUTBOX: Final = Table(
 SUPPRESSIONS: Final = Table(
     "suppressions",
     METADATA,
+    Column("tenant", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("ends_us", BigInteger),
@@ -124,6 +137,7 @@ SUPPRESSIONS: Final = Table(
 NOTES: Final = Table(
     "notes",
     METADATA,
+    Column("tenant", Text, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
@@ -132,6 +146,7 @@ NOTES: Final = Table(
 EVENTS: Final = Table(
     "events",
     METADATA,
+    Column("tenant", Text, primary_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("at_us", BigInteger, nullable=False),
     Column("kind", Text, nullable=False),
@@ -142,6 +157,7 @@ EVENTS: Final = Table(
 AUDIT: Final = Table(
     "audit",
     METADATA,
+    Column("tenant", Text, primary_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("at_us", BigInteger, nullable=False),
     Column("by", Text, nullable=False),
@@ -150,4 +166,4 @@ AUDIT: Final = Table(
     Column("detail", Text, nullable=False),
     Column("digest", Text, nullable=False),
 )
-"""Append-only: triggers refuse changes; `digest` chains each entry to the one before."""
+"""Append-only: triggers refuse changes; `digest` chains each entry to the one before of the same tenant."""

@@ -1,12 +1,11 @@
-"""What one transaction may write. It holds the desk's row, so that writers come one after the other."""
+"""What one transaction of a tenant may write. It holds the desk's row, so that writers come one after the other."""
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table, bindparam, delete, select, update
 
 from aiops.alert import Alert
 from aiops.correlation.outcome import Fate, HeldBack
@@ -16,9 +15,10 @@ from aiops.root_cause import RootCauseReport
 from aiops.verdict import Verdict
 from data_contracts.moments import microseconds_of
 from serving.incident_store import audit, reading
-from serving.incident_store.codec import alert_of, alert_text, mapping_of, plain_of, text_of, text_of_numbers
+from serving.incident_store.bound import TENANT, TenantConnection
+from serving.incident_store.codec import alert_of, alert_text, mapping_of, text_of, text_of_numbers
 from serving.incident_store.records import DeskRow, MessageState, OutboxMessage
-from serving.incident_store.rows import incident_row, key_text, message_row, without_nul
+from serving.incident_store.rows import alert_row, incident_row, key_text, message_row, without_nul
 from serving.incident_store.tables import (
     ALERTS,
     DESK,
@@ -46,9 +46,9 @@ class StoreWriter:
     The connection must hold the desk's row.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: TenantConnection) -> None:
         self._connection = connection
-        row = connection.execute(select(DESK)).one()
+        row = connection.execute(select(DESK).where(connection.own(DESK))).one()
         self._row = row._asdict()
         self._found = dict(self._row)
         self._head = audit.AuditHead(row.audit_seq, row.audit_digest)
@@ -57,24 +57,26 @@ class StoreWriter:
         """Return what correlation goes on from; without the snapshot where its `seq` is the one that the caller knows."""
         snapshot: bytes | None = None
         if self._row["seq"] != known_seq:
-            data = self._connection.execute(select(SNAPSHOTS.c.data)).scalar()
+            own = self._connection.own(SNAPSHOTS)
+            data = self._connection.execute(select(SNAPSHOTS.c.data).where(own)).scalar()
             snapshot = None if data is None else zlib.decompress(data)
         return DeskRow(self._row["seq"], snapshot, mapping_of(self._row["offsets"]), self._row["clock_us"])
 
     def save_desk(self, snapshot: bytes, offsets: Mapping[str, str], clock_us: int) -> int:
         """Store what correlation goes on from, and return its sequence number. `offsets` replaces all of them."""
-        self._upsert(SNAPSHOTS, [{"id": 1, "data": zlib.compress(snapshot, 1)}])
+        self._connection.upsert(SNAPSHOTS, [{"data": zlib.compress(snapshot, 1)}])
         self._row |= {"seq": self._row["seq"] + 1, "offsets": text_of(offsets), "clock_us": clock_us}
         return int(self._row["seq"])
 
     def put_incidents(self, incidents: Sequence[Incident]) -> None:
         """Store incidents as they are now."""
         rows = {one.incident_id: incident_row(one) for one in incidents}
-        self._upsert(INCIDENTS, list(rows.values()))
+        self._connection.upsert(INCIDENTS, list(rows.values()))
         for ids in _chunks(list(rows)):
-            self._connection.execute(delete(INCIDENT_SERVICES).where(INCIDENT_SERVICES.c.incident_id.in_(ids)))
+            own = self._connection.own(INCIDENT_SERVICES)
+            self._connection.execute(delete(INCIDENT_SERVICES).where(own, INCIDENT_SERVICES.c.incident_id.in_(ids)))
         pairs = {(one.incident_id, key_text(service)) for one in incidents for service in one.services}
-        self._insert(INCIDENT_SERVICES, [{"incident_id": name, "service": service} for name, service in sorted(pairs)])
+        self._connection.insert(INCIDENT_SERVICES, [{"incident_id": name, "service": service} for name, service in sorted(pairs)])
 
     def known_alerts(self, alert_ids: Iterable[str]) -> frozenset[str]:
         """Return which of these alerts are stored already: they have been taken before."""
@@ -88,17 +90,15 @@ class StoreWriter:
         new = [one for name, one in unique.items() if name not in known]
         first = self._numbers("alert_seq", len(new))
         fixed = {"received_us": received_us, "incident_id": "", "fate": ""}
-        self._insert(
-            ALERTS,
-            [{"alert_id": one.alert_id, "seq": first + at, "document": alert_text(one)} | fixed for at, one in enumerate(new)],
-        )
+        self._connection.insert(ALERTS, [alert_row(one, first + at) | fixed for at, one in enumerate(new)])
         return len(new)
 
     def put_fates(self, fates: Sequence[Fate]) -> None:
         """Tell what became of stored alerts."""
         rows = [{"of_alert": one.alert_id, "incident_id": one.incident_id, "fate": one.reason} for one in fates]
         if rows:
-            self._connection.execute(update(ALERTS).where(ALERTS.c.alert_id == bindparam("of_alert")), rows)
+            own = self._connection.own(ALERTS)
+            self._connection.execute(update(ALERTS).where(own, ALERTS.c.alert_id == bindparam("of_alert")), rows)
 
     def put_held_back(self, held_back: Sequence[HeldBack]) -> None:
         """Replace the list of what deserves a page and waits."""
@@ -107,27 +107,28 @@ class StoreWriter:
     def put_report(self, incident_id: str, report: RootCauseReport) -> None:
         """Store one analysis of an incident; one of the same moment is replaced."""
         made_us = microseconds_of(report.made_at)
-        self._upsert(REPORTS, [{"incident_id": incident_id, "made_us": made_us, "document": text_of_numbers(report)}])
+        self._connection.upsert(REPORTS, [{"incident_id": incident_id, "made_us": made_us, "document": text_of_numbers(report)}])
 
     def put_verdict(self, verdict: Verdict) -> bool:
         """Store a verdict; return whether it is new. One with the same id is replaced."""
         new = not self._present(VERDICTS, (verdict.verdict_id,))
         row = {"verdict_id": verdict.verdict_id, "incident_id": verdict.incident_id}
-        self._upsert(VERDICTS, [row | {"given_us": microseconds_of(verdict.given_at), "document": text_of(verdict)}])
+        self._connection.upsert(VERDICTS, [row | {"given_us": microseconds_of(verdict.given_at), "document": text_of(verdict)}])
         return new
 
     def enqueue(self, messages: Sequence[OutboxMessage]) -> int:
         """Store notifications that are to be sent; those with a known id stay as they are. Return how many are new."""
         rows = {one.message_id: message_row(one) for one in messages}
         known = self._present(OUTBOX, rows)
-        self._insert(OUTBOX, [row for name, row in rows.items() if name not in known])
+        self._connection.insert(OUTBOX, [row for name, row in rows.items() if name not in known])
         return len(rows.keys() - known)
 
     def move_message(self, message: OutboxMessage, attempts: int) -> bool:
         """Store how a notification stands now; False = it is settled, or somebody else has tried it since `attempts`."""
         same = (OUTBOX.c.message_id == message.message_id) & (OUTBOX.c.attempts == attempts)
         row = message_row(message)
-        changed = update(OUTBOX).where(same & (OUTBOX.c.state == str(MessageState.PENDING))).values(**row)
+        pending = OUTBOX.c.state == str(MessageState.PENDING)
+        changed = update(OUTBOX).where(self._connection.own(OUTBOX), same, pending).values(**row)
         return self._connection.execute(changed).rowcount == 1
 
     def inbox_add(self, alerts: Sequence[Alert], received_at: datetime) -> int:
@@ -137,20 +138,18 @@ class StoreWriter:
         known = self.known_alerts(unique) | self._present(INBOX, unique)
         new = [one for name, one in unique.items() if name not in known]
         first = self._numbers("inbox_seq", len(new))
-        self._insert(
-            INBOX,
-            [
-                {"alert_id": one.alert_id, "seq": first + at, "received_us": received_us, "document": alert_text(one)}
-                for at, one in enumerate(new)
-            ],
-        )
+        fixed = {"received_us": received_us}
+        told = [{"alert_id": one.alert_id, "seq": first + at, "document": alert_text(one)} for at, one in enumerate(new)]
+        self._connection.insert(INBOX, [row | fixed for row in told])
         return len(new)
 
     def inbox_take(self, limit: int) -> list[Alert]:
         """Return the oldest alerts of the inbox and take them out of it."""
-        rows = self._connection.execute(select(INBOX.c.seq, INBOX.c.document).order_by(INBOX.c.seq).limit(limit)).all()
+        own = self._connection.own(INBOX)
+        oldest = select(INBOX.c.seq, INBOX.c.document).where(own).order_by(INBOX.c.seq).limit(limit)
+        rows = self._connection.execute(oldest).all()
         if rows:
-            self._connection.execute(delete(INBOX).where(INBOX.c.seq <= rows[-1].seq))
+            self._connection.execute(delete(INBOX).where(own, INBOX.c.seq <= rows[-1].seq))
         return [alert_of(row.document) for row in rows]
 
     def add_silence(self, silence: Silence) -> None:
@@ -177,14 +176,13 @@ class StoreWriter:
         """Keep a small fact (plain data or a dataclass) under a name; None forgets it."""
         key = key_text(key)
         if value is None:
-            self._connection.execute(delete(NOTES).where(NOTES.c.key == key))
+            self._connection.execute(delete(NOTES).where(self._connection.own(NOTES), NOTES.c.key == key))
         else:
-            self._upsert(NOTES, [{"key": key, "value": text_of_numbers(value)}])
+            self._connection.upsert(NOTES, [{"key": key, "value": text_of_numbers(value)}])
 
     def noted(self, key: str) -> Any:
         """Return the plain data kept under a name, None where there is none."""
-        text = self._connection.execute(select(NOTES.c.value).where(NOTES.c.key == key_text(key))).scalar()
-        return None if text is None else plain_of(text)
+        return reading.noted(self._connection, key)
 
     def audit(self, at: datetime, by: str, what: str, subject: str, detail: Mapping[str, Any]) -> None:
         """Add a line to the audit log: `by` did `what` to `subject`."""
@@ -195,21 +193,23 @@ class StoreWriter:
         """Tell those who watch that something changed."""
         seq = self._numbers("event_seq", 1)
         row = {"seq": seq, "at_us": microseconds_of(at), "kind": kind, "incident_id": incident_id}
-        self._insert(EVENTS, [row | {"data": text_of_numbers(data)}])
+        self._connection.insert(EVENTS, [row | {"data": text_of_numbers(data)}])
 
     def finish(self) -> None:
         """Write the desk's row where it changed; the store calls it before it commits."""
         values = self._row | {"audit_seq": self._head.seq, "audit_digest": self._head.digest}
         if values != self._found:
-            self._connection.execute(update(DESK).values(**values))
+            changed = {name: value for name, value in values.items() if name != TENANT}
+            self._connection.execute(update(DESK).where(self._connection.own(DESK)).values(**changed))
 
     def _put_rule(self, kind: str, name: str, rule: Silence | MaintenanceWindow, ends_at: datetime | None) -> None:
         ends_us = None if ends_at is None else microseconds_of(ends_at)
-        self._upsert(SUPPRESSIONS, [{"kind": kind, "name": key_text(name), "ends_us": ends_us, "document": text_of(rule)}])
+        row = {"kind": kind, "name": key_text(name), "ends_us": ends_us, "document": text_of(rule)}
+        self._connection.upsert(SUPPRESSIONS, [row])
 
     def _drop_rule(self, kind: str, name: str) -> bool:
         there = (SUPPRESSIONS.c.kind == kind) & (SUPPRESSIONS.c.name == key_text(name))
-        return self._connection.execute(delete(SUPPRESSIONS).where(there)).rowcount > 0
+        return self._connection.execute(delete(SUPPRESSIONS).where(self._connection.own(SUPPRESSIONS), there)).rowcount > 0
 
     def _numbers(self, counter: str, count: int) -> int:
         """Reserve `count` numbers and return the first."""
@@ -218,25 +218,13 @@ class StoreWriter:
         return first
 
     def _present(self, table: Table, keys: Iterable[str]) -> frozenset[str]:
-        """Return which of these values of the primary key's only column are there."""
-        (column,) = table.primary_key.columns
+        """Return which of these values are there of the one column that makes the primary key with the tenant."""
+        (column,) = (part for part in table.primary_key.columns if part.name != TENANT)
+        there = select(column).where(self._connection.own(table))
         found: set[str] = set()
         for part in _chunks(list(keys)):
-            found.update(self._connection.execute(select(column).where(column.in_(part))).scalars())
+            found.update(self._connection.execute(there.where(column.in_(part))).scalars())
         return frozenset(found)
-
-    def _insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
-        if rows:
-            self._connection.execute(insert(table), rows)
-
-    def _upsert(self, table: Table, rows: list[dict[str, Any]]) -> None:
-        if not rows:
-            return
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        keys = [column.name for column in table.primary_key.columns]
-        statement = dialect.insert(table)
-        changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
 
 
 def _chunks(keys: list[str]) -> Iterable[list[str]]:

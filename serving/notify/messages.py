@@ -122,10 +122,9 @@ def _message_id(incident_id: str, occasion: str, channel: str) -> str:
 
 
 def _why(incident: Incident) -> TimelineEvent:
-    """Return the newest event that says how the incident came into its state, else its newest event."""
-    word = str(incident.state)
-    newest = incident.timeline[-1] if incident.timeline else TimelineEvent(incident.updated_at, word)
-    return next((event for event in reversed(incident.timeline) if event.what.startswith(word)), newest)
+    """Return the newest event that brought the incident into its state, else its newest event."""
+    newest = incident.timeline[-1] if incident.timeline else TimelineEvent(incident.updated_at, str(incident.state))
+    return next((event for event in reversed(incident.timeline) if event.became is incident.state), newest)
 
 
 def _closed(incident: Incident) -> bool:

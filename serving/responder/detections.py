@@ -63,7 +63,10 @@ def alerts_of_detections(rows: pa.Table, rules: AlertRules) -> FoundAlerts:
 
 
 def alerts_of_predictions(rows: pa.Table) -> FoundAlerts:
-    """Return one warning a row of schema `PREDICTIONS` with an alarm; `value` = P(incident within 60 min)."""
+    """Return one warning a row of schema `PREDICTIONS` with an alarm.
+
+    `value` = P(incident within 60 min), `score` = P(incident within the horizon that is named).
+    """
     told = rows.filter(rows["alarm"])
     times: list[Any] = told["timestamp"].to_pylist()
     services: list[Any] = told["service"].to_pylist()
@@ -104,8 +107,9 @@ def _detected(row: _Detected, rules: AlertRules) -> Alert:
         starts_at=row.timestamp,
         ends_at=None if row.anomalous else row.timestamp,
         value=row.value,
-        labels={**stable, "tier": str(row.tier), "score": f"{score:.3f}", "reason": row.reason},
+        labels={**stable, "tier": str(row.tier), "reason": row.reason},
         source=DETECTED,
+        score=score,
     )
 
 
@@ -114,9 +118,17 @@ def _foreseen(at: datetime, service: str, chances: Sequence[float]) -> Alert:
     digest = hashlib.blake2b(f"{service}|{at.isoformat()}".encode(), digest_size=8).hexdigest()
     likely = (place for place, chance in enumerate(chances) if chance >= _LIKELY)
     place = next(likely, len(chances) - 1)
-    labels = {**stable, "horizon": _HORIZONS[place][1], "chance": f"{chances[place]:.2f}"}
+    labels = {**stable, "horizon": _HORIZONS[place][1]}
     told = (service, FORESEEN_NAME, Severity.WARNING, at)
-    return Alert(f"foreseen-{digest}", fingerprint_of(stable), *told, value=chances[-1], labels=labels, source=FORESEEN)
+    return Alert(
+        f"foreseen-{digest}",
+        fingerprint_of(stable),
+        *told,
+        value=chances[-1],
+        labels=labels,
+        source=FORESEEN,
+        score=chances[place],
+    )
 
 
 def _loud(rows: pa.Table, thresholds: Mapping[Series, float]) -> pa.BooleanArray:

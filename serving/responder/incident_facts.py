@@ -75,9 +75,7 @@ def every(ask: Callable[[PageRequest], Page[Item]]) -> Iterator[Item]:
 
 def finding_of(alert: Alert) -> Finding:
     """Return the detection that an alert came from: its id is the part before the revision."""
-    score = alert.label("score")
-    metric = alert.label("metric")
-    return Finding(alert.alert_id.partition(":")[0], alert.service, metric, float(score) if score else NAN)
+    return Finding(alert.alert_id.partition(":")[0], alert.service, alert.label("metric"), alert.score)
 
 
 def _report_at(reports: tuple[RootCauseReport, ...], seen_at: datetime | None) -> RootCauseReport | None:

@@ -8,7 +8,6 @@ from serving.responder.desk import Step
 from serving.responder.inputs import Batch
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_FATES: Final = frozenset({"opened", "joined", "repeated", "ended", "storm", "maintenance", "silence", "too old"})
 _OTHER: Final = "other"
 _MOST_SOURCES: Final = 20
 
@@ -52,8 +51,7 @@ class ResponderMetrics:
             self._alerts.labels(self._source(source)).inc(count)
         self._duplicates.inc(step.duplicates)
         for fate in outcome.fates:
-            reason = fate.reason.partition(":")[0]
-            self._fates.labels(reason if reason in _FATES else _OTHER).inc()
+            self._fates.labels(str(fate.kind)).inc()
         for page in outcome.pages:
             self._pages.labels(page.severity.name.lower()).inc()
         self._late.set(outcome.late)

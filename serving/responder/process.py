@@ -130,7 +130,7 @@ class ResponderProcess:
         deadline = time.monotonic() + _DATABASE_WAIT_S
         while True:
             try:
-                return IncidentStore.open(self._settings.incident_store_url)
+                return IncidentStore.open(self._settings.incident_store_url, DEFAULT_TENANT)
             except Unavailable:
                 if time.monotonic() > deadline or self._stop.wait(1.0):
                     raise

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiops.alert import Alert
 from aiops.correlation.correlator import Correlator
-from aiops.correlation.outcome import Fate, Outcome
+from aiops.correlation.outcome import Fate, FateKind, Outcome
 from serving.incident_store.records import OutboxMessage
 from serving.incident_store.writer import StoreWriter
 from serving.notify.messages import change_messages, messages_for
@@ -78,7 +78,8 @@ def _is_stale(alert: Alert, oldest: datetime) -> bool:
 
 
 def _stale(alert: Alert) -> Fate:
-    return Fate(alert.alert_id, alert.fingerprint, "", "too old: it was read long after it happened, nobody is told")
+    why = "it was read long after it happened, nobody is told"
+    return Fate(alert.alert_id, alert.fingerprint, "", FateKind.TOO_OLD, why)
 
 
 def messages_of(outcome: Outcome, audience: Audience) -> list[OutboxMessage]:

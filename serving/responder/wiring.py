@@ -13,7 +13,6 @@ import msgspec
 from aiops.errors import StateError
 from aiops.graph import ServiceGraph
 from aiops.settings import Settings
-from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.graph_store import GraphStore
 from serving.incident_store.store import IncidentStore
 from serving.lake.opening import open_lake
@@ -69,13 +68,18 @@ def desk_of(settings: Settings, store: IncidentStore, terms: Terms | None = None
     """Return a desk over an open store, with the present call graph of the lake; by `terms`, None = by the settings."""
     terms = terms or Terms.of(settings)
     told = {name: value for name, value in asdict(terms).items() if name not in ("channels", "base_url")}
-    return Desk(store, settings.responder.model_copy(update=told), _graph(settings), Audience(terms.channels, terms.base_url))
+    return Desk(
+        store,
+        settings.responder.model_copy(update=told),
+        _graph(settings, store.tenant),
+        Audience(terms.channels, terms.base_url),
+    )
 
 
-def _graph(settings: Settings) -> ServiceGraph:
+def _graph(settings: Settings, tenant: str) -> ServiceGraph:
     """Return the present call graph; none where it is damaged, for alerts that are grouped badly are better than none."""
     try:
-        return GraphStore(open_lake(settings).for_tenant(DEFAULT_TENANT)).graph()
+        return GraphStore(open_lake(settings).for_tenant(tenant)).graph()
     except StateError as error:
         log.error("alerts are grouped by service alone until the call graph can be read again: %s", error)
         return ServiceGraph.from_pairs(())

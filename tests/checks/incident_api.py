@@ -70,7 +70,7 @@ def running(
     desk_clock: Callable[[], datetime] | None = None,
 ) -> Iterator[RunningApi]:
     """Serve the API over a store in a folder."""
-    with IncidentStore.open(f"sqlite:///{folder}/incidents.db") as store:
+    with IncidentStore.open(f"sqlite:///{folder}/incidents.db", "default") as store:
         lake = open_lake(folder / "lake").for_tenant(DEFAULT_TENANT)
         graphs = GraphStore(lake)
         desk = Desk(store, ResponderSettings(settle_s=0.0, pages_per_hour=1000), ServiceGraph.from_pairs([]))

@@ -41,7 +41,7 @@ class JudgedHome:
     def __post_init__(self) -> None:
         """Open lake, store and desk."""
         self.lake = open_lake(self.root / "lake").for_tenant(DEFAULT_TENANT)
-        self.store = IncidentStore.open(f"sqlite:///{self.root}/incidents.db")
+        self.store = IncidentStore.open(f"sqlite:///{self.root}/incidents.db", "default")
         self.desk = Desk(self.store, SETTINGS, ServiceGraph.from_pairs(CALLS, SERVICES))
 
     def detect(self, *found: tuple[str, float], rules: AlertRules | None = None) -> list[str]:

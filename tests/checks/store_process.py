@@ -34,7 +34,7 @@ def hang_inside(store: IncidentStore) -> None:
 
 
 if __name__ == "__main__":
-    with IncidentStore.open(sys.argv[1]) as opened:
+    with IncidentStore.open(sys.argv[1], "default") as opened:
         if int(sys.argv[3]):
             count_up(opened, sys.argv[2], int(sys.argv[3]))
         else:

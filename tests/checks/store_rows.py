@@ -16,7 +16,18 @@ def at(minutes: float) -> datetime:
 
 
 def alert(name: str, service: str = "cart") -> Alert:
-    return Alert(name, f"of-{service}", service, "HighLatency", Severity.WARNING, BEGAN, value=2.5, z=4.0, labels={"zone": "a"})
+    return Alert(
+        name,
+        f"of-{service}",
+        service,
+        "HighLatency",
+        Severity.WARNING,
+        BEGAN,
+        value=2.5,
+        z=4.0,
+        labels={"zone": "a"},
+        score=0.9123456789,
+    )
 
 
 def incident(
@@ -41,4 +52,4 @@ def message(name: str, incident_id: str = "i-1", due: float = 0.0) -> OutboxMess
 
 def transitioned(one: Incident, state: IncidentState, event: TimelineEvent) -> Incident:
     """Return an incident in its next state, as somebody else's word leaves it."""
-    return replace(one, state=state, updated_at=event.at, timeline=(*one.timeline, event))
+    return replace(one, state=state, updated_at=event.at, timeline=(*one.timeline, replace(event, became=state)))

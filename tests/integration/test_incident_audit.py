@@ -5,6 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from serving.incident_store.audit import check
+from serving.incident_store.bound import TenantConnection
 from serving.incident_store.records import AuditCheck, PageRequest
 from serving.incident_store.store import IncidentStore
 from tests.checks.store_databases import behind
@@ -24,7 +25,7 @@ TAMPERING = {
     "DELETE FROM audit WHERE seq >= 4": 4,
     "DELETE FROM audit": 1,
     "UPDATE desk SET audit_seq = 4": 5,
-    "INSERT INTO audit SELECT 6, at_us, by, what, subject, detail, digest FROM audit WHERE seq = 5": 6,
+    "INSERT INTO audit SELECT tenant, 6, at_us, by, what, subject, detail, digest FROM audit WHERE seq = 5": 6,
 }
 
 
@@ -32,7 +33,7 @@ def check_tampered(url: str, statement: str) -> AuditCheck:
     """Return what the check says while a statement is in force; it is taken back."""
     with behind(url) as connection:
         connection.exec_driver_sql(statement)
-        found = check(connection)
+        found = check(TenantConnection(connection, "default"))
         connection.rollback()
     return found
 

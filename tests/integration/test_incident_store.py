@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from aiops.alert import Severity
-from aiops.correlation.outcome import Fate, HeldBack
+from aiops.correlation.outcome import Fate, FateKind, HeldBack
 from aiops.correlation.suppression import MaintenanceWindow, Matcher, Silence, Suppression
 from aiops.errors import ConfigurationError, ContractError, StateError, Unavailable
 from aiops.incident import IncidentState
@@ -42,7 +42,7 @@ def ids(store: IncidentStore, wanted: IncidentFilter) -> list[str]:
 
 
 def test_migrations_make_the_tables_that_the_program_uses(empty_url: str) -> None:
-    IncidentStore.open(empty_url).close()
+    IncidentStore.open(empty_url, "default").close()
     with behind(empty_url) as connection:
         changes = compare_metadata(MigrationContext.configure(connection), METADATA)
         version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -56,7 +56,7 @@ def test_migrations_make_the_tables_that_the_program_uses(empty_url: str) -> Non
 def test_opening_again_keeps_what_is_there(store: IncidentStore, url: str) -> None:
     with store.writing() as writer:
         writer.put_incidents([incident("i-1")])
-    with IncidentStore.open(url) as again:
+    with IncidentStore.open(url, "default") as again:
         assert again.case("i-1").incident == incident("i-1")
 
 
@@ -64,7 +64,7 @@ def test_a_database_of_a_newer_release_is_refused(store: IncidentStore, url: str
     with behind(url) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StateError, match=r"schema=9999 is newer.*run the release"):
-        IncidentStore.open(url)
+        IncidentStore.open(url, "default")
 
 
 def test_processes_that_open_and_write_at_once_lose_and_double_nothing(empty_url: str) -> None:
@@ -72,7 +72,7 @@ def test_processes_that_open_and_write_at_once_lose_and_double_nothing(empty_url
     writers = [process(empty_url, name, count) for name in ("one", "two")]
     ended = [(writer.communicate(timeout=60)[0], writer.returncode) for writer in writers]
     assert ended == [("", 0)] * 2
-    with IncidentStore.open(empty_url) as store:
+    with IncidentStore.open(empty_url, "default") as store:
         assert store.noted("count") == 2 * count
         assert {one.alert.alert_id for one in store.alerts(None, ALL).items} == {
             f"{name}-{number}" for name in ("one", "two") for number in range(count)
@@ -95,7 +95,7 @@ def test_kill_9_within_a_transaction_leaves_the_state_before(store: IncidentStor
         assert store.counts() == before, "readers do not wait, and see what is committed"
         writing.kill()
     assert store.counts() == before
-    with IncidentStore.open(url) as again, again.writing() as writer:
+    with IncidentStore.open(url, "default") as again, again.writing() as writer:
         desk = writer.desk()
         assert (desk.seq, desk.snapshot, desk.offsets, desk.clock_us) == (1, b"before", {"stream": "5-0"}, 7)
         assert writer.desk(known_seq=1).snapshot is None
@@ -272,8 +272,8 @@ def test_alerts_of_merged_incidents_are_found_where_they_went_on(store: Incident
     with store.writing() as writer:
         writer.put_incidents([incident("i-1"), *merged])
         writer.put_alerts([alert(f"a-{number}") for number in range(1, 5)], BEGAN)
-        writer.put_fates([Fate(f"a-{number}", "f", f"i-{number}", "opened") for number in (1, 2, 3)])
-        writer.put_fates([Fate("a-4", "f", "", "silence: quiet")])
+        writer.put_fates([Fate(f"a-{number}", "f", f"i-{number}", FateKind.OPENED) for number in (1, 2, 3)])
+        writer.put_fates([Fate("a-4", "f", "", FateKind.SILENCE, "quiet")])
     found = store.alerts("i-1", ALL).items
     assert [(one.alert.alert_id, one.incident_id) for one in found] == [("a-3", "i-3"), ("a-2", "i-2"), ("a-1", "i-1")]
     assert [one.fate for one in store.alerts(None, ALL).items] == ["silence: quiet", "opened", "opened", "opened"]
@@ -291,7 +291,7 @@ def test_retention_drops_what_closed_with_all_that_belongs_to_it(store: Incident
         )
         names = ("i-old", "i-open", "i-merged", "i-gone", "")
         writer.put_alerts([alert(f"of-{name}") for name in names] + [alert("unsettled")], BEGAN)
-        writer.put_fates([Fate(f"of-{name}", "f", name, "opened") for name in names])
+        writer.put_fates([Fate(f"of-{name}", "f", name, FateKind.OPENED) for name in names])
         for name in ("i-old", "i-open"):
             writer.put_report(name, report())
             writer.put_verdict(Verdict(f"v-{name}", name, VerdictKind.TRUE, BEGAN, "ann"))
@@ -316,14 +316,14 @@ def test_retention_drops_what_closed_with_all_that_belongs_to_it(store: Incident
 def test_a_database_that_does_not_answer_or_is_none() -> None:
     for url in ("postgresql://ann:secret@127.0.0.1:1/incidents", "postgresql://127.0.0.1:1/incidents?user=ann&password=secret"):
         with pytest.raises(Unavailable, match=r"127\.0\.0\.1.*does not answer") as refused:
-            IncidentStore.open(url)
+            IncidentStore.open(url, "default")
         assert "secret" not in str(refused.value)
     for unusable in ("sqlite://", "sqlite:///:memory:", "mysql://localhost/x", "nonsense"):
         with pytest.raises(ConfigurationError, match=r"responder\.database_url"):
-            IncidentStore.open(unusable)
+            IncidentStore.open(unusable, "default")
 
 
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "incidents.db").write_bytes(b"not a database at all" * 500)
     with pytest.raises(StateError, match="restore a backup"):
-        IncidentStore.open(f"sqlite:///{tmp_path / 'incidents.db'}")
+        IncidentStore.open(f"sqlite:///{tmp_path / 'incidents.db'}", "default")

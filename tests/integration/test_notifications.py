@@ -102,7 +102,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[IncidentStore]:
-    with IncidentStore.open(f"sqlite:///{tmp_path / 'incidents.db'}") as opened:
+    with IncidentStore.open(f"sqlite:///{tmp_path / 'incidents.db'}", "default") as opened:
         yield opened
 
 
@@ -291,7 +291,7 @@ from serving.notify.dispatcher import Dispatcher
 from serving.notify.escalation import Escalations
 from serving.notify.webhook import WebhookChannel
 at = datetime.fromisoformat(sys.argv[3])
-store = IncidentStore.open(sys.argv[1])
+store = IncidentStore.open(sys.argv[1], "default")
 channel = WebhookChannel("webhook", Poster("responder.webhook_url", sys.argv[2], 60.0), None, lambda: at)
 Dispatcher(store, [channel], lambda: at, Escalations(store, ["webhook"], 900.0, lambda: at)).step("webhook")
 """

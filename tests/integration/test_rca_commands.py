@@ -43,7 +43,7 @@ def filled(home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     lake.write("telemetry", rows(BEGAN, 5, 0.5, 1), "trouble")
     write_changes(lake, [ChangeEvent.of(BEGAN - 2 * MINUTE, "db", "deployment", "release 12")])
     GraphStore(lake).replace_configured(CALLS, datetime(2026, 4, 1, tzinfo=UTC))  # told later: better than no graph
-    with IncidentStore.open(settings.incident_store_url) as store, store.writing() as writer:
+    with IncidentStore.open(settings.incident_store_url, "default") as store, store.writing() as writer:
         writer.put_incidents([incident("inc-explained", IncidentState.RESOLVED, 4), incident("inc-fresh", IncidentState.OPEN, 2)])
         writer.put_report("inc-explained", STORED)
     return settings

@@ -90,7 +90,7 @@ class Home:
         return (self.settings.root / "responder.log").read_text()
 
     def store(self) -> IncidentStore:
-        return IncidentStore.open(self.settings.incident_store_url)
+        return IncidentStore.open(self.settings.incident_store_url, "default")
 
 
 @contextmanager

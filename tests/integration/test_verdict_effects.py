@@ -215,7 +215,7 @@ def test_a_verdict_that_was_faster_counts_and_the_desk_is_not_held_up(
     desk_waits: list[bool] = []
 
     def judged_of(store: IncidentStore, verdicts: Iterable[Verdict]) -> list[Judged]:
-        desk_waits.append(store._turn.locked())
+        desk_waits.append(store._database._turn(store.tenant).locked())
         return incident_facts.judged_of(store, verdicts)
 
     class Slower:

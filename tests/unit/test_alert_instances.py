@@ -88,7 +88,7 @@ def test_what_is_read_after_its_end_opens_nothing_and_what_begins_later_does() -
     desk.hear(100, told("resolved", 10, 90, instance="a"))
     desk.hear(104, told("firing", 10, instance="a"))
     assert desk.correlator.open_incidents() == ()
-    assert desk.reasons == ["ended: of no open incident", OVER]
+    assert desk.reasons == ["ended: of no open incident", f"ended: {OVER}"]
     desk.hear(110, told("firing", 10, instance="b"))
     desk.hear(120, told("firing", 95, instance="a"))
     assert desk.incident.alerts[0].firing == 2
@@ -104,7 +104,7 @@ def test_late_messages_of_an_episode_that_is_over_change_nothing() -> None:
     assert desk.incident.state is IncidentState.OPEN
     desk.hear(70, told("resolved", 0, 25, instance="a"))
     assert desk.incident.state is IncidentState.OPEN
-    assert desk.reasons == ["opened", "ended", OVER, "repeated", FOLLOWED]
+    assert desk.reasons == ["opened", "ended", f"ended: {OVER}", "repeated", f"ended: {FOLLOWED}"]
 
 
 def test_two_alertmanagers_that_send_the_same_alert_are_one_sender() -> None:

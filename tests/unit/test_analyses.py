@@ -161,7 +161,7 @@ class Told:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[IncidentStore]:
-    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db") as found:
+    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db", "default") as found:
         yield found
 
 

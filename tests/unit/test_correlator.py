@@ -382,7 +382,7 @@ def test_late_alerts_and_wrong_clocks_are_taken_as_of_now() -> None:
 
 
 def test_alerts_survive_as_plain_data() -> None:
-    told = replace(alert(1, "web"), value=2.0, z=3.0, ends_at=after(3))
+    told = replace(alert(1, "web"), value=2.0, z=3.0, ends_at=after(3), score=0.123456789)
     assert alert_of_plain(plain_alert(told)) == told
 
 

@@ -49,7 +49,7 @@ def floods(draw: st.DrawFn) -> list[Alert]:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a database without rows, to be copied: migrating one for each example takes long."""
     path = tmp_path_factory.mktemp("desk") / "empty.db"
-    IncidentStore.open(f"sqlite:///{path}").close()
+    IncidentStore.open(f"sqlite:///{path}", "default").close()
     return path
 
 
@@ -61,7 +61,7 @@ def store(empty: Path, tmp_path: Path) -> Iterator[IncidentStore]:
 
 def copied(empty: Path, path: Path) -> IncidentStore:
     path.write_bytes(empty.read_bytes())
-    return IncidentStore.open(f"sqlite:///{path}")
+    return IncidentStore.open(f"sqlite:///{path}", "default")
 
 
 def told(store: IncidentStore) -> tuple[list[Incident], list[tuple[str, str, str]], list[str]]:

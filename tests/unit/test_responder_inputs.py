@@ -125,7 +125,7 @@ def test_what_is_foreseen_is_a_warning_with_horizon_and_chance() -> None:
     found = alerts_of_predictions(predictions({"alarm": False}, {}, {"timestamp": START + timedelta(minutes=5), "p_5min": 0.7}))
     first, second = found.alerts
     assert (first.name, first.severity, first.value) == ("incident foreseen", Severity.WARNING, 0.9)
-    assert [(one.label("horizon"), one.label("chance")) for one in found.alerts] == [("15 min", "0.60"), ("5 min", "0.70")]
+    assert [(one.label("horizon"), one.score) for one in found.alerts] == [("15 min", 0.6), ("5 min", 0.7)]
     assert first.fingerprint == second.fingerprint
     assert first.alert_id != second.alert_id
     assert found.newest == START + timedelta(minutes=5)
@@ -182,7 +182,7 @@ def test_by_events_the_clock_rests_with_them_and_lets_the_last_ones_settle() -> 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[IncidentStore]:
-    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db") as found:
+    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db", "default") as found:
         yield found
 
 

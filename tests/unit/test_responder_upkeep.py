@@ -35,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[IncidentStore]:
-    with IncidentStore.open(settings.incident_store_url) as found:
+    with IncidentStore.open(settings.incident_store_url, "default") as found:
         yield found
 
 
