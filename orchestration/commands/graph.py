@@ -105,7 +105,7 @@ def import_graph(
         from serving.sources.options import SpanColumns
 
         mapping = SpanColumns.parse(columns) if columns else SpanColumns()
-        wanted = call_graph.TracesImport(traces, mapping, when, timedelta(hours=forget_after_h))
+        wanted = call_graph.TracesImport(traces, mapping, when, timedelta(hours=forget_after_h), encoding)
         with stage(f"calls among the spans of {traces}"):
             found = call_graph.import_traces(workspace, wanted)
         change = found.change

@@ -35,6 +35,7 @@ class TracesImport:
     columns: SpanColumns = field(default_factory=SpanColumns)
     at: datetime | None = None
     forget_after: timedelta = FORGET_AFTER
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def import_traces(workspace: Workspace, wanted: TracesImport) -> TracesImported:
         SourceError: the file cannot be read, or its spans have no times and `at` was not given.
         ContractError: spans are later than `at`.
     """
-    found = read_calls(wanted.path, wanted.columns)
+    found = read_calls(wanted.path, wanted.columns, wanted.encoding)
     at = wanted.at or found.last
     if at is None:
         raise SourceError(f"{wanted.path}: no call has a time; say when they were seen with --at 2026-01-31T12:00:00Z")

@@ -63,7 +63,11 @@ class CsvBlocks:
         return lines
 
     def _header(self) -> tuple[tuple[str, ...], str]:
-        first = next(utf8_blocks(self._path, self._dialect.encoding, self._block_bytes)).lstrip(b"\r\n")
+        first = b""
+        for block in utf8_blocks(self._path, self._dialect.encoding, self._block_bytes):
+            first = (first + block).lstrip(b"\r\n")
+            if _line_end(first) < len(first):
+                break
         if not first.strip():
             raise FileError(f"{self._path}: is empty; give a CSV file with a header and a row a line")
         line = first[: _line_end(first)].decode("utf-8", "replace")
@@ -71,20 +75,21 @@ class CsvBlocks:
         return tuple(cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))), delimiter
 
     def _whole_rows(self) -> Iterator[bytes]:
-        """Yield the file in pieces that end where a row does."""
-        rest = b""
+        """Yield the file in pieces that end where a row does; a last row without an end belongs to the piece before it."""
+        rest = piece = b""
         for block in utf8_blocks(self._path, self._dialect.encoding, self._block_bytes):
             rest += block
             end = rows_end(rest, self._delimiter)
             if end:
-                yield rest[:end]
-                rest = rest[end:]
+                if piece:
+                    yield piece
+                piece, rest = rest[:end], rest[end:]
             elif len(rest) > max(_LONGEST_ROW, 2 * self._block_bytes):
                 raise self._open_quote(rest)
-        if rest:
-            if rows_end(rest + b"\n", self._delimiter) != len(rest) + 1:
-                raise self._open_quote(rest)
-            yield rest
+        if rest and rows_end(rest + b"\n", self._delimiter) != len(rest) + 1:
+            raise self._open_quote(rest)
+        if piece or rest:
+            yield piece + rest
 
     def _open_quote(self, rest: bytes) -> FileError:
         text = rest[:60].decode("utf-8", "replace").split("\n")[0]

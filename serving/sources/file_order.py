@@ -29,7 +29,11 @@ _AT: Final = "us since 1970"
 
 @dataclass(slots=True)
 class FileScan:
-    """What a pass over the times of one file tells. Rows count as late that lie 5 minutes or more behind an earlier one."""
+    """What a pass over the times of one file tells.
+
+    Rows count as late that lie 5 minutes or more behind a time that three rows before them had reached: a wrong clock in one or
+    two rows makes no others late.
+    """
 
     form: TimeForm = AUTO
     rows: int = 0
@@ -46,7 +50,10 @@ class FileScan:
         self.twice += read.twice
         if not known.size:
             return
-        newest = np.maximum(np.maximum.accumulate(known), self._newest)
+        agreed = known.copy()
+        for follower in (1, 2):
+            agreed[:-follower] = np.minimum(agreed[:-follower], known[follower:])
+        newest = np.maximum(np.maximum.accumulate(agreed), self._newest)
         self.rows += known.size
         self.late += int((newest - known > _SLACK_US).sum())
         self._newest = int(newest[-1])

@@ -12,9 +12,10 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
-from aiops.errors import SourceError
+from aiops.errors import FileError
 from aiops.span_calls import SPANS
 from data_contracts.moments import moment_of_us
+from serving.sources.file_bytes import utf8_blocks
 
 JSON_ENDINGS: Final = (".json", ".jsonl", ".ndjson")
 PROTOBUF_ENDINGS: Final = (".pb", ".binpb", ".otlp")
@@ -36,45 +37,57 @@ class _Value(_Camel):
 
 class _Attribute(_Camel):
     key: str
-    value: _Value = msgspec.field(default_factory=_Value)
+    value: _Value | None = None
 
 
 class _Span(_Camel):
-    trace_id: str = ""
-    span_id: str = ""
-    parent_span_id: str = ""
-    start_time_unix_nano: str | int = 0
-    attributes: list[_Attribute] = []  # msgspec copies an empty default
+    """A null stands for an absent field everywhere, as JSON of protobuf has it."""
+
+    trace_id: str | None = None
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    start_time_unix_nano: str | int | float | None = None
+    attributes: list[_Attribute] | None = None
 
 
 class _ScopeSpans(_Camel):
-    spans: list[_Span] = []
+    spans: list[_Span] | None = None
 
 
 class _Resource(_Camel):
-    attributes: list[_Attribute] = []
+    attributes: list[_Attribute] | None = None
 
 
 class _ResourceSpans(_Camel):
-    resource: _Resource = msgspec.field(default_factory=_Resource)
-    scope_spans: list[_ScopeSpans] = []
+    resource: _Resource | None = None
+    scope_spans: list[_ScopeSpans] | None = None
 
 
 class _Export(_Camel):
-    resource_spans: list[_ResourceSpans]
+    """A line of another signal (metrics, logs) has no spans."""
+
+    resource_spans: list[_ResourceSpans] | None = None
+    resource_metrics: list[msgspec.Raw] | None = None
+    resource_logs: list[msgspec.Raw] | None = None
+
+    @property
+    def is_export(self) -> bool:
+        """Return whether it is of OTLP at all."""
+        return any(one is not None for one in (self.resource_spans, self.resource_metrics, self.resource_logs))
 
 
-def json_blocks(path: Path) -> Iterator[pa.Table]:
-    """Yield the spans of a JSON export in blocks. A file that is one document is read whole, lines one after the other.
+def json_blocks(path: Path, encoding: str | None = None) -> Iterator[pa.Table]:
+    """Yield the spans of a JSON export in blocks: one document, an array of them, or one a line, packed or not.
+
+    A file that is one document is read whole, lines one after the other. A last line that is cut short is left out.
 
     Raises:
-        SourceError: the file is no such export.
+        FileError: the file is no such export.
     """
-    decoder = msgspec.json.Decoder(_Export)
     try:
-        yield from _blocks(row for export in _exports(path, decoder) for row in _json_rows(export))
+        yield from _blocks(row for export in _exports(path, encoding) for row in _json_rows(export))
     except (OSError, ValueError, msgspec.MsgspecError) as error:
-        raise SourceError(
+        raise FileError(
             f"{path}: is no OTLP export of traces in JSON ({error}); give a document with resourceSpans, or one a line"
         ) from error
 
@@ -83,7 +96,7 @@ def protobuf_blocks(path: Path) -> Iterator[pa.Table]:
     """Yield the spans of a protobuf export in blocks; the file is read whole.
 
     Raises:
-        SourceError: the file is no such export.
+        FileError: the file is no such export.
     """
     from google.protobuf.message import DecodeError
     from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
@@ -92,34 +105,77 @@ def protobuf_blocks(path: Path) -> Iterator[pa.Table]:
         messages = (TracesData.FromString(message) for message in _messages(path.read_bytes()))
         yield from _blocks(row for message in messages for row in _protobuf_rows(message))
     except (OSError, ValueError, DecodeError) as error:
-        raise SourceError(f"{path}: is no OTLP export of traces in protobuf ({error}); export TracesData, or JSON") from error
+        raise FileError(f"{path}: is no OTLP export of traces in protobuf ({error}); export TracesData, or JSON") from error
 
 
-def _exports(path: Path, decoder: "msgspec.json.Decoder[_Export]") -> Iterator[_Export]:
-    with path.open("rb") as lines:
-        first = lines.readline()
-        try:
-            yield decoder.decode(first)
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError:
-            yield decoder.decode(first + lines.read())
-            return
-        for line in lines:
-            if line.strip():
-                yield decoder.decode(line)
+def _exports(path: Path, encoding: str | None) -> Iterator[_Export]:
+    decoder = msgspec.json.Decoder(_Export)
+    lines = _lines(path, encoding)
+    first = next(lines, b"")
+    try:
+        export = decoder.decode(first)
+    except msgspec.DecodeError:
+        yield from _documents(first + b"".join(lines))
+        return
+    yield _checked(export)
+    previous = b""
+    for line in lines:
+        if previous:
+            yield _checked(decoder.decode(previous))
+        previous = line
+    if previous and (previous.endswith(b"\n") or _is_whole(previous)):
+        yield _checked(decoder.decode(previous))
+
+
+def _documents(content: bytes) -> list[_Export]:
+    """Return a document, or an array of them, that fills a file; lines of it mean nothing."""
+    if content.lstrip().startswith(b"["):
+        return [_checked(export) for export in msgspec.json.decode(content, type=list[_Export])]
+    return [_checked(msgspec.json.decode(content, type=_Export))]
+
+
+def _checked(export: _Export) -> _Export:
+    if not export.is_export:
+        raise ValueError("an object without resourceSpans")
+    return export
+
+
+def _is_whole(line: bytes) -> bool:
+    """Return whether a line without an end is JSON; one that was being written is not."""
+    try:
+        msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _lines(path: Path, encoding: str | None) -> Iterator[bytes]:
+    """Yield the lines that are not empty, with their ends."""
+    rest = b""
+    for block in utf8_blocks(path, encoding):
+        *whole, rest = (rest + block).split(b"\n")
+        yield from (line + b"\n" for line in whole if line.strip())
+    if rest.strip():
+        yield rest
 
 
 def _json_rows(export: _Export) -> Iterator[Row]:
-    for resource in export.resource_spans:
-        service = _named(resource.resource.attributes, frozenset({_SERVICE})) or ""
-        for span in (span for scope in resource.scope_spans for span in scope.spans):
-            at = _moment(int(span.start_time_unix_nano))
-            yield span.trace_id, span.span_id, span.parent_span_id, service, _named(span.attributes, _PEERS), at
+    for resource in export.resource_spans or ():
+        service = _named(resource.resource.attributes if resource.resource else None, frozenset({_SERVICE})) or ""
+        for span in (span for scope in resource.scope_spans or () for span in scope.spans or ()):
+            at = _moment(_nanoseconds(span.start_time_unix_nano))
+            ids = (span.trace_id or "", span.span_id or "", span.parent_span_id or "")
+            yield *ids, service, _named(span.attributes, _PEERS), at
 
 
-def _named(attributes: list[_Attribute], keys: frozenset[str]) -> str | None:
-    return next((one.value.string_value for one in attributes if one.key in keys and one.value.string_value), None)
+def _nanoseconds(told: str | float | None) -> int:
+    return int(told or 0) if not isinstance(told, str) else int(told) if told.strip().isdecimal() else int(float(told or "0"))
+
+
+def _named(attributes: list[_Attribute] | None, keys: frozenset[str]) -> str | None:
+    return next(
+        (one.value.string_value for one in attributes or () if one.key in keys and one.value and one.value.string_value), None
+    )
 
 
 def _messages(data: bytes) -> Iterator[bytes]:

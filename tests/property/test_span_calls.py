@@ -1,5 +1,6 @@
 """Traces → calls: every format says the same, blocks change nothing, and walks through a known graph give that graph back."""
 
+import gzip
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from aiops.errors import SourceError
+from aiops.errors import FileError, SourceError
 from aiops.simulator.config import SimulationConfig
 from aiops.simulator.simulate import simulate
 from aiops.span_calls import SPANS, calls_in
@@ -193,3 +194,62 @@ def test_what_is_no_trace_is_named(tmp_path: Path, name: str, content: bytes, sa
     path.write_bytes(content)
     with pytest.raises(SourceError, match=says):
         read_calls(path)
+
+
+def exported(service: str, span: str, parent: object = "", **more: object) -> dict[str, object]:
+    """Return an OTLP export of one span."""
+    fields = {"traceId": "t1", "spanId": span, "parentSpanId": parent, "startTimeUnixNano": "1714530600000000000"}
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
+    return {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [{**fields, **more}]}]}]}
+
+
+FRONT, CART = json.dumps(exported("front", "s1")), json.dumps(exported("cart", "s2", "s1"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{FRONT}\n{CART}\n".encode(),
+        f"\n{FRONT}\n\n{CART}\n\n".encode(),
+        f"{FRONT}\r\n{CART}".encode(),
+        f"{FRONT}\n{CART}\n".encode("utf-8-sig"),
+        f"{FRONT}\n{CART}\n".encode("utf-16"),
+        gzip.compress(f"{FRONT}\n{CART}\n".encode()),
+        f"[{FRONT},{CART}]".encode(),
+        json.dumps([json.loads(FRONT), json.loads(CART)], indent=1).encode(),
+        f'{{"resourceMetrics": []}}\n{FRONT}\n{{"resourceLogs": []}}\n{CART}\n'.encode(),
+        f'{FRONT}\n{CART}\n{{"resourceSpans":[{{"resou'.encode(),
+        f"{FRONT}\n{json.dumps(exported('cart', 's2', 's1', startTimeUnixNano=1.7145306e18))}\n".encode(),
+        f"{json.dumps(exported('front', 's1', None, attributes=None))}\n{CART}\n".encode(),
+        f'{FRONT}\n{{"resourceSpans":[{{"resource":null,"scopeSpans":[{{"spans":null}}]}},{{"scopeSpans":null}}]}}\n{CART}\n'.encode(),
+    ],
+    ids=["lines", "blank", "crlf", "mark", "utf-16", "gzip", "array", "pretty", "other signals", "cut", "float", "null", "nulls"],
+)
+def test_otlp_json_as_exporters_write_it(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(content)
+    assert weights(read_calls(path).seen) == {("front", "cart"): 1.0}
+
+
+@pytest.mark.parametrize("content", ["{}", '{"a": 1}\n', f"{FRONT}\nnonsense\n{CART}\n", "[1]", ""])
+def test_json_that_is_no_export_is_refused_with_exit_code_2(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(content)
+    with pytest.raises(FileError, match=r"t\.jsonl: is no OTLP export of traces in JSON") as refused:
+        read_calls(path)
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize("ending", ["csv", "pq"])
+def test_ids_that_look_like_numbers_are_text(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"t.{ending}"
+    ids = ["12e4567890123456", "0042", "NA"]
+    columns = {"trace_id": ["1", "1", "1"], "span_id": ids, "parent_id": ["", *ids[:2]], "service": ["0042", "42", "null"]}
+    if ending == "csv":
+        pyarrow.csv.write_csv(pa.table(columns), path)
+    else:
+        pq.write_table(pa.table(columns | {"trace_id": [1, 1, 1]}), path)
+    assert weights(read_calls(path).seen) == {("0042", "42"): 1.0, ("42", "null"): 1.0}
+    pq.write_table(pa.table(columns | {"trace_id": [1.0, 1.0, 1.0]}), tmp_path / "f.pq")
+    with pytest.raises(FileError, match="the column 'trace_id' holds ids or names and has type double; write the column as text"):
+        read_calls(tmp_path / "f.pq")
