@@ -47,10 +47,14 @@ def forecast(
         print_json(found)
         return
     columns = ("series", "P", "median min", "trend min", "value", "limit", "from")
+    left_out = [(one.series, "\n".join(one.reasons)) for one in found if one.probability is None]
+    told = [one for one in found if one.probability is not None]
     rows = [
         (one.series, one.probability, one.expected_min, one.trend_min, one.value, one.limit, one.limit_from)
-        for one in found[:shown]
+        for one in told[:shown]
     ]
     print_table(f"Breaches of limits within {horizon_min:g} min: {len(rows)} of {len(found)} series", columns, rows)
-    why = [(one.series, "\n".join(one.reasons)) for one in found[: min(shown, EXPLAINED)]]
+    why = [(one.series, "\n".join(one.reasons)) for one in told[: min(shown, EXPLAINED)]]
     print_table("Why: + raises the risk, - lowers it", ("series", "reasons"), why)
+    if left_out:
+        print_table(f"Without a forecast: {len(left_out)} series", ("series", "why"), left_out[:shown])

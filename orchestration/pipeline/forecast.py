@@ -22,6 +22,10 @@ FITTED: Final = 0.6
 """Share of a series' rows that its limit and its reference are taken from, as the forecast rehearsed it."""
 MOST_ROWS: Final = 100_000
 """Rows that the forecast learns from, the newest of every series: about 10 s and 200 MB."""
+NO_MEASUREMENT: Final = 1e100
+"""No metric has a value of this size in any unit; its square, which models need, is near what a number can hold."""
+TYPE_LIMITS: Final = (float(np.finfo(np.float32).max), float(np.finfo(np.float64).max), 2.0**63, 2.0**64)
+"""Sizes of the largest numbers of a type, which programs write for "unknown"."""
 COLUMNS: Final = ("timestamp", "service", "metric", "value")
 _SLOPE: Final = NAMES.index("slope_48")
 _GAP: Final = NAMES.index("gap")
@@ -102,9 +106,10 @@ def from_chunks(chunks: Iterable[pa.Table], now: datetime) -> pa.Table:
 
 
 def forecast(telemetry: pa.Table, request: ForecastRequest) -> list[SeriesForecast]:
-    """Return the forecast of every series, riskiest first, unknown ones last.
+    """Return the forecast of every series, riskiest first, unknown ones last, each of those with its reason.
 
-    It learns from these series themselves, and from each row's past only.
+    It learns from these series themselves, and from each row's past only. A series with values that stand for "unknown" teaches
+    nothing and is left out; one that ended so long ago that its forecast would lie in the past is left out.
 
     Raises:
         ConfigurationError: the horizon is not positive, or a limit names no series.
@@ -115,11 +120,37 @@ def forecast(telemetry: pa.Table, request: ForecastRequest) -> list[SeriesForeca
     config = ForecastConfig()
     found = list(_series(telemetry, request, config))
     _check_limits(request.limits or {}, [one.name for one in found])
-    usable = [one for one in found if len(one.history.value) >= 2 * WARM_UP]
+    usable = [one for one in found if len(one.history.value) >= 2 * WARM_UP and not sentinels_in(one.history.value)]
     kept = max(MOST_ROWS // max(len(usable), 1), 2 * WARM_UP)
     model = BreachForecast.fit([_newest(one.history, kept) for one in usable], config)
-    forecasts = [_forecast(model, one) for one in found]
+    newest_s = max(float(one.history.time_s[-1]) for one in found)
+    forecasts = [_left_out(model, one, newest_s) or _forecast(model, one) for one in found]
     return sorted(forecasts, key=lambda one: (-1.0 if one.probability is None else one.probability, one.series), reverse=True)
+
+
+def sentinels_in(value: FloatArray) -> str:
+    """Return which values (n,) are no measurements but stand for "unknown", in words; "" where there are none.
+
+    >>> sentinels_in(np.array([1.0, 2.0])), sentinels_in(np.array([1.0, 1.7976931348623157e308]))
+    ('', '1 of 2 values (first 1.79769e+308)')
+    """
+    size = np.abs(value)
+    strange = (size >= NO_MEASUREMENT) | np.isin(size, TYPE_LIMITS)
+    return f"{int(strange.sum())} of {len(value)} values (first {value[strange][0]:.6g})" if strange.any() else ""
+
+
+def _left_out(model: BreachForecast, one: _Series, newest_s: float) -> SeriesForecast | None:
+    """Return the series without a forecast and why, None where it can be forecast; `newest_s` is the newest time of all."""
+    unknown = _unknown(model, one)
+    ended_s, horizon_s = float(one.history.time_s[-1]), model.horizon * one.row_s
+    if found := sentinels_in(one.history.value):
+        why = f"left out: {found} stand for unknown, no measurement is of that size; send no row instead of such a value"
+    elif newest_s - ended_s > horizon_s and (unknown.breached or len(one.history.value) >= 2 * WARM_UP):
+        hours = (newest_s - ended_s) / 3600.0
+        why = f"left out: it ended {hours:.1f} h before the newest value of all; {horizon_s / 60.0:.0f} min from then are over"
+    else:
+        return None
+    return replace(unknown, breached=False, reasons=(why,))
 
 
 def _check_limits(limits: Mapping[str, float], series: Sequence[str]) -> None:
@@ -182,9 +213,10 @@ def _newest(history: SeriesHistory, rows: int) -> SeriesHistory:
     return SeriesHistory(history.value[-rows:], history.time_s[-rows:])
 
 
-def _forecast(model: BreachForecast, one: _Series) -> SeriesForecast:
+def _unknown(model: BreachForecast, one: _Series) -> SeriesForecast:
+    """Return what is known of a series without a forecast."""
     value, rows = one.history.value, len(one.history.value)
-    newest = SeriesForecast(
+    return SeriesForecast(
         series=one.name,
         at=datetime.fromtimestamp(float(one.history.time_s[-1]), UTC),
         value=float(value[-1]),
@@ -197,6 +229,10 @@ def _forecast(model: BreachForecast, one: _Series) -> SeriesForecast:
         breached=bool(value[-1] > one.limit),
         reasons=(f"unknown: {rows} rows of {one.row_s:.0f} s, it needs {2 * WARM_UP}",),
     )
+
+
+def _forecast(model: BreachForecast, one: _Series) -> SeriesForecast:
+    newest, value, rows = _unknown(model, one), one.history.value, len(one.history.value)
     if newest.breached:
         return replace(newest, probability=1.0, expected_min=0.0, reasons=("it is above its limit now",))
     if rows < 2 * WARM_UP:

@@ -75,6 +75,40 @@ def test_series_are_ranked_by_risk_and_say_why() -> None:
     assert latency.expected_min > 0
 
 
+def test_a_series_with_sentinel_values_is_left_out_and_the_rest_is_forecast() -> None:
+    marks = {
+        "float64": 1.7976931348623157e308,
+        "float32": -3.4028234663852886e38,
+        "int64": 9223372036854775807.0,
+        "other": -1e200,
+    }
+    extra = {f"{name}__queue_depth": [*spiky(5)[:600], mark, *spiky(6)[601:]] for name, mark in marks.items()}
+    extra["ends__queue_depth"] = [*spiky(7)[:-1], 1.7976931348623157e308]
+    found = forecast(telemetry(**extra), ForecastRequest(60.0))
+    alone = by_series(forecast(telemetry(), ForecastRequest(60.0)))
+    known = by_series(found)
+    for name in (*marks, "ends"):
+        one = known[f"{name}|queue_depth"]
+        assert (one.probability, one.breached) == (None, False)
+        assert one.reasons[0].startswith("left out: 1 of 1200 values (first ")
+    assert {name: known[name].probability for name in alone} == {name: one.probability for name, one in alone.items()}
+    assert [one.probability is None for one in found] == sorted(one.probability is None for one in found)
+
+
+def test_a_series_that_ended_long_ago_does_not_head_the_table() -> None:
+    ended = [*spiky(8)[:400], 99.0]
+    rested = [*spiky(8)[: ROWS - 8], 99.0]
+    found = forecast(
+        telemetry(retired__queue_depth=ended, resting__queue_depth=rested), ForecastRequest(60.0, {"queue_depth": 80.0})
+    )
+    known = by_series(found)
+    retired = known["retired|queue_depth"]
+    assert (found[-1], retired.probability, retired.breached) == (retired, None, False)
+    assert retired.reasons == ("left out: it ended 66.6 h before the newest value of all; 60 min from then are over",)
+    resting = known["resting|queue_depth"]
+    assert (found[0], resting.probability, resting.breached) == (resting, 1.0, True), "what ended within the horizon still counts"
+
+
 def test_finer_series_are_read_in_twelfths_of_the_horizon_and_coarser_ones_in_their_own_steps() -> None:
     for horizon_min, expected_min in ((240.0, 240.0), (30.0, 60.0)):
         found = by_series(forecast(telemetry(), ForecastRequest(horizon_min)))
