@@ -39,7 +39,7 @@ def up(
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show which processes answer, the champions in force and what the stream has counted; exit code 9 if one is down."""
+    """Show which processes answer, what waits too long, the champions and the counts of the stream; exit code 9 if not well."""
     from orchestration.current_settings import settings_in_force
     from orchestration.loop.health import ask
 
@@ -47,7 +47,10 @@ def status(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"healthy": report.healthy, **asdict(report)})
     else:
-        print_table("Processes", ("process", "url", "answers"), [(h.name, h.url, h.healthy) for h in report.processes])
+        rows = [(one.name, one.url, one.healthy, one.detail) for one in report.processes]
+        print_table("Processes", ("process", "url", "answers", "what is wrong"), rows)
+        for fault in report.faults:
+            say(f"fault: {fault}")
         print_table("Models", ("model", "version", "alias"), [(m.name, m.version, m.alias) for m in report.models])
         print_table("Stream", ("count", "value"), sorted(report.counts.items()))
     if not report.healthy:

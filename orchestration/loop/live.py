@@ -14,6 +14,7 @@ import pyarrow as pa
 from aiops.errors import Unavailable
 from aiops.settings import Settings
 from orchestration import services
+from orchestration.loop import backlog
 from orchestration.loop.metrics_page import MetricsPage
 from orchestration.pipeline.deployment import current_version
 from orchestration.pipeline.drift import WATCHED
@@ -145,23 +146,7 @@ class LiveLoop:
 
     def _waiting(self, broker: streams.Streams) -> list[str]:
         """Return the streams that have entries which a reader has not committed."""
-        behind = []
-        for partition in range(self._settings.broker.partitions):
-            pairs = [
-                ("stage1", streams.telemetry(partition)),
-                ("score", streams.candidates(partition)),
-                ("archive-telemetry", streams.telemetry(partition)),
-                ("archive-rejected", streams.rejected(partition)),
-                ("archive-features", streams.features(partition)),
-            ]
-            behind += [stream for stage, stream in pairs if not self._caught_up(broker, stage, stream, partition)]
-        for stage, stream in (("archive-detections", streams.DETECTIONS), ("archive-predictions", streams.PREDICTIONS)):
-            behind += [] if self._caught_up(broker, stage, stream, 0) else [stream]
-        return behind
-
-    def _caught_up(self, broker: streams.Streams, stage: str, stream: str, partition: int) -> bool:
-        committed = broker.hash_all(streams.offset(stage, partition)).get("id", streams.START)
-        return streams.id_parts(committed) >= streams.id_parts(broker.last_id(stream))
+        return [found.stream for found in backlog.waiting(broker, self._settings.broker.partitions)]
 
     def counts(self) -> dict[str, int]:
         """Return the exact counters of all partitions."""
