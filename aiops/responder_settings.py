@@ -15,6 +15,9 @@ class ResponderSettings(BaseModel):
     database_url: SecretStr | None = Field(None, description="SQLAlchemy URL of the incident store; unset = SQLite below home")
     clock: Literal["wall", "event"] = Field("wall", description="event = time goes on with the telemetry, for replays")
     settle_s: float = Field(2.0, ge=0, description="how long alerts may arrive out of order")
+    page_settle_s: float = Field(
+        3.0, ge=0, description="how long the first page of an incident waits for what else fires, a critical one too"
+    )
     window_s: float = Field(600.0, gt=0, description="how long after its last alert an incident still takes in another one")
     quiet_s: float = Field(900.0, gt=0, description="an incident without alerts for so long is resolved")
     storm_per_min: int = Field(1000, ge=1, description="alerts a minute from which on one incident a component is opened")

@@ -24,6 +24,7 @@ SHARED: Final = (
     ("responder", "port"),
     ("responder", "clock"),
     ("responder", "settle_s"),
+    ("responder", "page_settle_s"),
     ("telemetry", "step_s"),
     ("telemetry", "lateness_s"),
     ("consumer", "predict_every_s"),

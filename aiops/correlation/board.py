@@ -16,7 +16,10 @@ LATE_US: Final = 900_000_000
 
 @dataclass(slots=True)
 class OpenIncident:
-    """An incident that still takes in alerts. `services`: last alert of each, in order of appearance."""
+    """An incident that still takes in alerts. `services`: last alert of each, in order of appearance.
+
+    `page_due_us`: when its first page may go, 0 = it deserves none yet.
+    """
 
     incident_id: str
     opened_us: int
@@ -31,6 +34,7 @@ class OpenIncident:
     notified_us: int = 0
     notified_as: Severity = Severity.INFO
     held_us: int = 0
+    page_due_us: int = 0
     merged_into: str = ""
     storm: bool = False
     changed_us: int = 0
@@ -157,6 +161,7 @@ class Board:
             min(at for at in (into.notified_us, other.notified_us) if at) if into.notified_us or other.notified_us else 0
         )
         into.notified_as = max(into.notified_as, other.notified_as)
+        into.page_due_us = min((due for due in (into.page_due_us, other.page_due_us) if due), default=0)
         into.storm = into.storm or other.storm
         into.note(at_us, f"took in {other.incident_id}")
         other.merged_into = into.incident_id
@@ -225,6 +230,7 @@ def plain(incident: OpenIncident) -> dict[str, object]:
         "notified_us": incident.notified_us,
         "notified_as": int(incident.notified_as),
         "held_us": incident.held_us,
+        "page_due_us": incident.page_due_us,
         "storm": incident.storm,
         "changed_us": incident.changed_us,
     }

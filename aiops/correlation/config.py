@@ -10,6 +10,7 @@ class CorrelationConfig:
     """Times in seconds, distances in calls of the graph (a call that says nothing about co-occurrence is 1 long).
 
     - `settle_s`: how long alerts may arrive out of order.
+    - `page_settle_s`: how long an incident's first page waits for what else fires, so that it names all of it; never longer.
     - `window_s`, `reach`: how long after an incident's last alert, and how far from one of its services, another alert still
       belongs to it, while at most `calm_per_min` new alerts a minute come; both shrink with the root of the rate, to
       `least_window_s` and 1.
@@ -24,6 +25,7 @@ class CorrelationConfig:
     """
 
     settle_s: float = 2.0
+    page_settle_s: float = 3.0
     window_s: float = 600.0
     least_window_s: float = 60.0
     calm_per_min: float = 30.0
@@ -57,6 +59,8 @@ class CorrelationConfig:
         ):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"{name}={getattr(self, name)}: must be above 0; leave it out for the default")
+        if self.page_settle_s < 0:
+            raise ConfigurationError(f"page_settle_s={self.page_settle_s}: must not be below 0; leave it out for the default")
         if self.settle_s < 0 or self.reach < 1 or self.radius < self.reach or self.least_window_s > self.window_s:
             raise ConfigurationError(
                 f"settle_s={self.settle_s}, reach={self.reach}, radius={self.radius}, "

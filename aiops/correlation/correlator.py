@@ -14,7 +14,7 @@ from aiops.correlation.config import CorrelationConfig
 from aiops.correlation.firing import Ends
 from aiops.correlation.grouping import Grouping, loose
 from aiops.correlation.outcome import Fate, FateKind, HeldBack, Outcome, Page, Unheard
-from aiops.correlation.paging import Paging, held, held_back
+from aiops.correlation.paging import HeldNotes, Paging, SettledPages, held, held_back
 from aiops.correlation.rate import SECOND_US, MinuteRate, StormBreaker
 from aiops.correlation.suppression import Suppression
 from aiops.errors import ContractError, StateError
@@ -47,6 +47,8 @@ class Correlator:
         self._new = MinuteRate()
         self._paging = Paging(self._config)
         self._ends = Ends()
+        self._settled = SettledPages()
+        self._held_notes = HeldNotes()
         self._settling: list[Alert] = []
         self._now_us = 0
         self._next_tick_us = 0
@@ -149,12 +151,17 @@ class Correlator:
 
     def _pass(self, at_us: int) -> None:
         """Let time pass up to a moment: every tick on the way, as far as there is anything to do."""
-        while self._next_tick_us <= at_us:
-            if not self._board.incidents and not self._storm.active:
+        while min(self._next_tick_us, self._settled.next_us) <= at_us:
+            if self._settled.next_us <= self._next_tick_us:
+                due_us, incident_id = self._settled.pop()
+                incident = self._board.incidents.get(incident_id)
+                if incident is not None and incident.page_due_us == due_us:
+                    self._page(incident, due_us)
+            elif self._board.incidents or self._storm.active or self._held_notes.open:
+                self._tick(self._next_tick_us)
+                self._next_tick_us += TICK_US
+            else:
                 self._next_tick_us = (at_us // TICK_US + 1) * TICK_US
-                break
-            self._tick(self._next_tick_us)
-            self._next_tick_us += TICK_US
         self._now_us = max(self._now_us, at_us)
 
     def _tick(self, at_us: int) -> None:
@@ -168,6 +175,7 @@ class Correlator:
             self._split_loose(at_us)
         for incident in held(self._board.incidents.values()):
             self._page(incident, at_us)
+        self._held_notes.tell(held(self._board.incidents.values()), at_us)
 
     def _split_loose(self, at_us: int) -> None:
         for incident_id in sorted(self._loose):
@@ -245,6 +253,9 @@ class Correlator:
     def _page(self, incident: OpenIncident, at_us: int) -> None:
         """Send a page for an incident where one is due and the budget lets it go."""
         held_us = incident.held_us
+        if self._paging.waits(incident, at_us):
+            self._settled.push(incident)
+            return
         page = self._paging.page(incident, at_us, self._storm.active)
         if page is not None:
             self._sent.append(page)
@@ -267,6 +278,11 @@ class Correlator:
     def _touch(self, *incidents: OpenIncident) -> None:
         self._changed |= {one.incident_id: one for one in incidents}
 
+    @property
+    def pages_waiting(self) -> int:
+        """Return how many first pages wait for what else fires."""
+        return len(self._settled)
+
     def held_back(self) -> tuple[HeldBack, ...]:
         """Return what deserves a page and waits for the budget, or for a storm to pass, the worst first."""
         return held_back(self._board.incidents.values())
@@ -274,7 +290,8 @@ class Correlator:
     def _told(self, at_us: int) -> Outcome:
         incidents = tuple(one.as_incident() for one in sorted(self._changed.values(), key=age))
         storm = self._storm.figures(at_us)
-        outcome = Outcome(tuple(self._fates), incidents, tuple(self._sent), self.held_back(), storm, self._late)
+        told = (self.held_back(), storm, self._late, self._held_notes.taken())
+        outcome = Outcome(tuple(self._fates), incidents, tuple(self._sent), *told)
         self._fates, self._sent, self._changed = [], [], {}
         return outcome
 
@@ -291,6 +308,7 @@ class Correlator:
             "incidents": [plain(incident) for incident in self._board.incidents.values()],
             "loose": sorted(self._loose),
             "ends": self._ends.snapshot(),
+            "held_notes": self._held_notes.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> Self:
@@ -313,6 +331,8 @@ class Correlator:
                 self._board.put(of_plain(told))
             self._loose = set(state["loose"])
             self._ends.restore(state.get("ends", []))
+            self._held_notes.restore(state.get("held_notes", [0, 0]))
+            self._settled.restore(self._board.incidents.values(), self._now_us)
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"correlation snapshot: damaged ({error!r}); restore an older one") from error
         return self

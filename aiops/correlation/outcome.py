@@ -72,6 +72,16 @@ class HeldBack:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldNote:
+    """What people are told of pages that wait: how many, the worst severity, the services of the worst; 0 = none waits now."""
+
+    at: datetime
+    count: int
+    severity: Severity = Severity.INFO
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What one step of correlation did. `incidents`: those that changed, as they are now, closed ones for the last time."""
 
@@ -81,3 +91,4 @@ class Outcome:
     held_back: tuple[HeldBack, ...]
     storm: StormFigures
     late: int
+    held_notes: tuple[HeldNote, ...] = ()

@@ -51,10 +51,8 @@ def paced(settings: Settings, speed: float, now: datetime) -> Settings:
     told = Timeline.load(settings.root)
     if speed == 1.0 and (told is None or told.newest <= now + AHEAD):
         return settings
-    settle_s = settings.responder.settle_s * max(1.0, speed)
-    return settings.model_copy(
-        update={"responder": settings.responder.model_copy(update={"clock": "event", "settle_s": settle_s})}
-    )
+    waits = {name: getattr(settings.responder, name) * max(1.0, speed) for name in ("settle_s", "page_settle_s")}
+    return settings.model_copy(update={"responder": settings.responder.model_copy(update={"clock": "event", **waits})})
 
 
 def refuse_taken_ports(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from serving.api.judging import Judging
 from serving.api.live import EventFeed
 from serving.api.log_reading import AuditReads
 from serving.api.metrics import STREAMS, ApiMetrics
-from serving.api.page import OnCallPage
+from serving.api.page import BrowsersToPages, OnCallPage
 from serving.api.parts import ApiParts
 from serving.api.planned import Planned
 from serving.api.probes import Probes
@@ -55,6 +55,7 @@ def create_app(parts: ApiParts) -> FastAPI:
     app.state.before_stop = feed.close
     handle_problems(app)
     install(app, _operations(app, feed, parts))
+    app.add_middleware(BrowsersToPages)
     metrics = ApiMetrics(parts.registry, lambda: feed.watchers)
     site = parts.site or SiteRules(only_local=parts.auth.key is None)
     rules = GateRules(lambda: site, methods_of(app), metrics, STREAMS, parts.limits.concurrency)

@@ -42,6 +42,9 @@ class CaseReader(Protocol):
     def cases(self, wanted: IncidentFilter, page: PageRequest) -> Page[IncidentSummary]:
         """Return those that fit, the newest first."""
 
+    def case_count(self, wanted: IncidentFilter) -> int:
+        """Return how many fit, on all pages together."""
+
     def alerts(self, incident_id: str | None, page: PageRequest) -> Page[StoredAlert]:
         """Return the alerts of one."""
 

@@ -74,8 +74,10 @@ class IncidentReads:
 
     def listed(self, listing: Annotated[Listing, Query()]) -> Response:
         """Pages stay complete while incidents are added: a cursor goes on after the last one shown."""
+        wanted = listing.chosen()
         with good_cursor(listing.cursor):
-            return answer(lines_of(self._store.cases(listing.chosen(), PageRequest(listing.limit, listing.cursor))))
+            page = self._store.cases(wanted, PageRequest(listing.limit, listing.cursor))
+            return answer(lines_of(page, self._store.case_count(wanted)))
 
     def shown(self, incident_id: IncidentId) -> Response:
         """Everything that is known of it, but its single alerts."""

@@ -39,10 +39,11 @@ class IncidentLine:
 
 @dataclass(frozen=True, slots=True)
 class IncidentPage:
-    """A page of incidents, the newest first; `next_cursor` "" = there are no more."""
+    """A page of incidents, the newest first; `next_cursor` "" = there are no more; `total` = those on all pages together."""
 
     items: tuple[IncidentLine, ...]
     next_cursor: str
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +193,9 @@ def line_of(one: Incident | IncidentSummary) -> IncidentLine:
     )
 
 
-def lines_of(page: Page[IncidentSummary]) -> IncidentPage:
+def lines_of(page: Page[IncidentSummary], total: int) -> IncidentPage:
     """Return a page of incidents."""
-    return IncidentPage(tuple(line_of(one) for one in page.items), page.next_cursor)
+    return IncidentPage(tuple(line_of(one) for one in page.items), page.next_cursor, total)
 
 
 def view_of(case: IncidentCase) -> IncidentView:

@@ -56,6 +56,11 @@ def cases(connection: TenantConnection, wanted: IncidentFilter, request: PageReq
     return page_of(connection, _filtered(connection, select(*_SUMMARY), wanted), keys, request, summary_of)
 
 
+def case_count(connection: TenantConnection, wanted: IncidentFilter) -> int:
+    """Return how many incidents fit, on all pages together."""
+    return _count(connection, _filtered(select(func.count()).select_from(INCIDENTS), wanted))
+
+
 def incidents(connection: TenantConnection, wanted: IncidentFilter, request: PageRequest) -> Page[Incident]:
     """Return whole incidents, the last opened first."""
     keys = (INCIDENTS.c.opened_us, INCIDENTS.c.incident_id)

@@ -150,6 +150,7 @@ class MessageKind(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
     UPDATE = "update"
+    HELD_BACK = "held_back"
 
 
 class MessageState(StrEnum):

@@ -103,6 +103,10 @@ class IncidentStore:
         """
         return self._read(lambda connection: reading.cases(connection, wanted, request))
 
+    def case_count(self, wanted: IncidentFilter) -> int:
+        """Return how many incidents fit, on all pages together."""
+        return self._read(lambda connection: reading.case_count(connection, wanted))
+
     def incidents(self, wanted: IncidentFilter, request: PageRequest) -> Page[Incident]:
         """Return whole incidents, the last opened first.
 

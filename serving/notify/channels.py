@@ -33,7 +33,11 @@ class LogChannel:
     def deliver(self, message: OutboxMessage) -> Attempt:
         """Write a message; it always arrives."""
         notice = notice_of_plain(message.payload)
-        loud = notice.severity is Severity.CRITICAL and notice.kind in {MessageKind.PAGE, MessageKind.ESCALATION}
+        loud = notice.severity is Severity.CRITICAL and notice.kind in {
+            MessageKind.PAGE,
+            MessageKind.ESCALATION,
+            MessageKind.HELD_BACK,
+        }
         level = logging.ERROR if loud else logging.WARNING
         _logger.log(level, "%s %s: %s (%s)", str(notice.kind).upper(), notice.incident_id, notice.headline, notice.url)
         return Attempt(Outcome.DELIVERED, "log")

@@ -10,12 +10,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from aiops.correlation.outcome import Page
+from aiops.correlation.outcome import HeldNote, Page
 from aiops.incident import Incident, IncidentState, TimelineEvent
 from aiops.root_cause import RootCauseReport
 from serving.incident_store.records import MessageKind, OutboxMessage
-from serving.notify.notice import Notice, cause_of, in_short, kept, notice_of, plain_notice
+from serving.notify.notice import Notice, cause_of, in_short, kept, link_to, named, notice_of, plain_notice
 
+HELD_BACK: Final = "held-back"
+"""Stands for the incident's id in messages about pages that wait."""
 PAGERDUTY: Final = "pagerduty"
 """Name of the only channel that keeps incidents of its own."""
 
@@ -69,6 +71,24 @@ def update_messages(
     return _addressed(notice, "root cause", channels)
 
 
+def held_messages(note: HeldNote, channels: Sequence[str], base_url: str) -> tuple[OutboxMessage, ...]:
+    """Return what is told of pages that wait: how many and where to look, and the end of it when none waits any more."""
+    services = note.services or ()
+    kind = MessageKind.HELD_BACK if note.count else MessageKind.RESOLVED
+    state = IncidentState.OPEN if note.count else IncidentState.RESOLVED
+    at = (kind, HELD_BACK, state, note.severity, note.at)
+    notice = Notice(*at, kept(services), len(services), note.count, _held_headline(note), f"{base_url.rstrip('/')}/")
+    return _addressed(notice, f"{kind} {note.at.isoformat()}", channels)
+
+
+def _held_headline(note: HeldNote) -> str:
+    if not note.count:
+        return "no page is held back any more"
+    number = "1 page is" if note.count == 1 else f"{note.count:,} pages are"
+    worst = f"the worst {note.severity.name.lower()}: {named(note.services, len(note.services))}"
+    return f"{number} held back, {worst}; the page budget is used up or a storm rages, all are listed at the link"
+
+
 def escalation_messages(page: Notice, due_at: datetime, channels: Sequence[str]) -> tuple[OutboxMessage, ...]:
     """Return what goes out at `due_at` unless somebody takes the incident before; one an incident, severity and channel."""
     notice = replace(page, kind=MessageKind.ESCALATION, at=due_at, headline=escalation_headline(page))
@@ -94,7 +114,7 @@ def _merged(incident: Incident, at: datetime, channels: Sequence[str], base_url:
         incident_id=incident.merged_into,
         state=IncidentState.OPEN,
         headline=f"took in {incident.incident_id}",
-        url=f"{base_url.rstrip('/')}/incidents/{incident.merged_into}",
+        url=link_to(base_url, incident.merged_into),
     )
     handed_over = _addressed(home, f"took in {incident.incident_id}", [name for name in channels if name == PAGERDUTY])
     return (*handed_over, *_addressed(told, "merged", channels))

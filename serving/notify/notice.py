@@ -78,9 +78,14 @@ def notice_of(incident: Incident, kind: MessageKind, at: datetime, headline: str
         len(incident.services),
         incident.alert_count,
         headline,
-        f"{base_url.rstrip('/')}/incidents/{incident.incident_id}",
+        link_to(base_url, incident.incident_id),
         alert=_worst(incident),
     )
+
+
+def link_to(base_url: str, incident_id: str) -> str:
+    """Return the address that opens an incident for a person: a page, which asks for a token where the API needs one."""
+    return f"{base_url.rstrip('/')}/open/{incident_id}"
 
 
 def in_short(notice: Notice) -> str:

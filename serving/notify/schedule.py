@@ -18,6 +18,7 @@ from serving.incident_store.records import MessageKind, OutboxMessage
 _RANK: Final[Mapping[MessageKind, int]] = {
     MessageKind.PAGE: 0,
     MessageKind.UPDATE: 1,
+    MessageKind.HELD_BACK: 1,
     MessageKind.ESCALATION: 2,
     MessageKind.ACKNOWLEDGED: 3,
     MessageKind.RESOLVED: 4,

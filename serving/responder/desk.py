@@ -38,7 +38,9 @@ _NOBODY: Final = Audience()
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did, at what time of the desk, where streams are read to, which incidents are open, how many alerts settle.
+    """What one step did, at what time of the desk, where streams are read to, which incidents are open.
+
+    `settling`: alerts and first pages that wait for what else comes.
 
     `taken`: new alerts by source, `duplicates`: alerts seen before, `snapshot_bytes`: size of the saved state, 0 = none was.
     """
@@ -112,7 +114,8 @@ class Desk:
         assert turn.outcome is not None
         doubled = len(alerts) + len(inbox) - sum(taken.values())
         told = (turn.outcome, turn.moment, turn.offsets, taken, doubled)
-        return Step(*told, frozenset(self._open), self._settling, turn.snapshot_bytes)
+        settling = self._settling + turn.correlator.pages_waiting
+        return Step(*told, frozenset(self._open), settling, turn.snapshot_bytes)
 
     def tick(self, now: datetime) -> Step:
         """Let time pass; nothing is stored where nothing comes of it."""
@@ -195,7 +198,7 @@ class Desk:
         self._settling += turn.added - len(outcome.fates)
         self._open |= {incident.incident_id for incident in outcome.incidents}
         self._open -= {incident.incident_id for incident in outcome.incidents if incident.state in CLOSED}
-        told = outcome.fates or outcome.incidents or outcome.pages or self._watchers.storm_turned(outcome.storm)
+        told = outcome.fates or outcome.incidents or outcome.held_notes or self._watchers.storm_turned(outcome.storm)
         if not (told or turn.changed):
             return row.seq
         writer = turn.writer

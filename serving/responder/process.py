@@ -139,7 +139,8 @@ class ResponderProcess:
         responder = self._settings.responder
         lake = open_lake(self._settings).for_tenant(DEFAULT_TENANT)
         graphs = GraphStore(lake)
-        clock = DeskClock(responder.clock, responder.settle_s, lambda: datetime.now(UTC), time.monotonic)
+        settled_s = responder.settle_s + responder.page_settle_s
+        clock = DeskClock(responder.clock, settled_s, lambda: datetime.now(UTC), time.monotonic)
         analyst = RootCauseAnalyst(lake, lambda at: graph_at(graphs, at), AnalystConfig.of(self._settings))
         return _Parts(store, desk_of(self._settings, store), lake, graphs, clock, analyst)
 

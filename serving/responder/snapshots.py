@@ -45,6 +45,7 @@ def correlation_config(settings: ResponderSettings) -> CorrelationConfig:
     usual = CorrelationConfig()
     return CorrelationConfig(
         settle_s=settings.settle_s,
+        page_settle_s=settings.page_settle_s,
         window_s=settings.window_s,
         least_window_s=min(usual.least_window_s, settings.window_s),
         quiet_s=settings.quiet_s,

@@ -11,7 +11,7 @@ from aiops.correlation.correlator import Correlator
 from aiops.correlation.outcome import Fate, FateKind, Outcome
 from serving.incident_store.records import OutboxMessage
 from serving.incident_store.writer import StoreWriter
-from serving.notify.messages import change_messages, messages_for
+from serving.notify.messages import change_messages, held_messages, messages_for
 from serving.responder.detections import DETECTED, FORESEEN
 from serving.streams import START, id_parts
 
@@ -89,4 +89,5 @@ def messages_of(outcome: Outcome, audience: Audience) -> list[OutboxMessage]:
     incidents = {incident.incident_id: incident for incident in outcome.incidents}
     names, url = audience.channels, audience.base_url
     pages = [one for page in outcome.pages for one in messages_for(page, incidents[page.incident_id], names, url)]
-    return [*pages, *(one for incident in outcome.incidents for one in change_messages(incident, names, url))]
+    held = [one for note in outcome.held_notes for one in held_messages(note, names, url)]
+    return [*pages, *held, *(one for incident in outcome.incidents for one in change_messages(incident, names, url))]

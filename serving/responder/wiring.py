@@ -38,13 +38,15 @@ class Terms:
     pages_per_hour: int
     channels: tuple[str, ...]
     base_url: str
+    page_settle_s: float = 3.0
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the terms of settings."""
         told, audience = settings.responder, audience_of(settings)
         times = (told.clock, told.settle_s, told.window_s, told.quiet_s)
-        return cls(*times, told.storm_per_min, told.pages_per_hour, audience.channels, audience.base_url)
+        counts = (told.storm_per_min, told.pages_per_hour)
+        return cls(*times, *counts, audience.channels, audience.base_url, told.page_settle_s)
 
 
 def audience_of(settings: Settings) -> Audience:

@@ -68,12 +68,15 @@ def running(
     limits: ApiLimits | None = None,
     sources: AlertSources | None = None,
     desk_clock: Callable[[], datetime] | None = None,
+    pages_per_hour: int = 1000,
 ) -> Iterator[RunningApi]:
     """Serve the API over a store in a folder."""
     with IncidentStore.open(f"sqlite:///{folder}/incidents.db", "default") as store:
         lake = open_lake(folder / "lake").for_tenant(DEFAULT_TENANT)
         graphs = GraphStore(lake)
-        desk = Desk(store, ResponderSettings(settle_s=0.0, pages_per_hour=1000), ServiceGraph.from_pairs([]))
+        desk = Desk(
+            store, ResponderSettings(settle_s=0.0, page_settle_s=0.0, pages_per_hour=pages_per_hour), ServiceGraph.from_pairs([])
+        )
         parts = ApiParts(
             store=store,
             desk=desk,

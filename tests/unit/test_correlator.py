@@ -330,7 +330,7 @@ def test_warnings_page_once_there_is_more_than_one_and_news_never() -> None:
 
 def test_an_incident_that_becomes_worse_pages_again_and_names_the_worst_service_first() -> None:
     warned = [alert(0, "web", "A", Severity.WARNING), alert(1, "web", "B", Severity.WARNING)]
-    first, again = run([*warned, alert(2, "cart"), alert(3, "cart", "C")])[1].pages
+    first, again = run([*warned, alert(12, "cart"), alert(13, "cart", "C")])[1].pages
     assert (first.services, first.again, first.severity) == (("web",), False, Severity.WARNING)
     assert (again.services, again.again, again.severity) == (("cart", "web"), True, Severity.CRITICAL)
 

@@ -51,7 +51,7 @@ def test_a_page_reaches_every_channel_once() -> None:
     assert ids(messages) == ids(messages_for(PAGE, PAGED, CHANNELS, URL))
     told = notice(messages[0])
     assert told.headline == "critical: cart, db, web and 1 more; 12 alerts"
-    assert told.url == "http://aiops.test:3103/incidents/inc-1"
+    assert told.url == "http://aiops.test:3103/open/inc-1"
     assert told.cause is None
 
 

@@ -39,7 +39,7 @@ NOTICE = Notice(
     25,
     1200,
     "critical: cart, web",
-    "http://aiops.test/incidents/inc-1",
+    "http://aiops.test/open/inc-1",
     CAUSE,
 )
 KEY = "R0" * 16
@@ -75,7 +75,7 @@ def test_no_label_breaks_a_payload(notice: Notice) -> None:
     assert len(slack["text"]) <= TEXT_CHARACTERS
     assert all(len(block["text"]["text"]) <= SECTION_CHARACTERS for block in slack["blocks"] if block["type"] == "section")
     for text in strings(slack):
-        assert set(re.findall(r"<([^>]*)>", text)) <= {"http://aiops.test/incidents/inc-1|Open the incident"}
+        assert set(re.findall(r"<([^>]*)>", text)) <= {"http://aiops.test/open/inc-1|Open the incident"}
         assert not re.search(r"@(?!\u200b)", text)
         assert re.sub(r"&(amp|lt|gt);", "", text).count("&") == 0
 
@@ -148,7 +148,7 @@ def test_pagerduty_event_in_full() -> None:
             "root_cause_sentence": "db ran out of connections",
         },
     }
-    assert event["links"] == [{"href": "http://aiops.test/incidents/inc-1", "text": "Open the incident"}]
+    assert event["links"] == [{"href": "http://aiops.test/open/inc-1", "text": "Open the incident"}]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_without_a_channel_pages_go_to_the_log(caplog: pytest.LogCaptureFixture)
     message = OutboxMessage("msg-1", "log", "inc-1", MessageKind.PAGE, "inc-1", plain_notice(NOTICE), AT)
     with caplog.at_level(logging.WARNING):
         assert channel.deliver(message).outcome is Outcome.DELIVERED
-    assert "PAGE inc-1: critical: cart, web (http://aiops.test/incidents/inc-1)" in caplog.text
+    assert "PAGE inc-1: critical: cart, web (http://aiops.test/open/inc-1)" in caplog.text
 
 
 def test_channels_of_the_settings() -> None:
