@@ -24,7 +24,7 @@ from serving.responder.verdict_draft import VerdictDraft, verdict_of
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CALLS = [("web", "cart"), ("cart", "db"), ("bank", "ledger")]
 SERVICES = ("web", "cart", "db", "bank", "ledger", "alone", "mail")
-SETTINGS = ResponderSettings(quiet_s=300.0, settle_s=0.0, clock="event")
+SETTINGS = ResponderSettings(quiet_s=300.0, settle_s=0.0, page_settle_s=0.0, clock="event")
 METRIC = "latency_p99_ms"
 
 
