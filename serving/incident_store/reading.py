@@ -58,7 +58,7 @@ def cases(connection: TenantConnection, wanted: IncidentFilter, request: PageReq
 
 def case_count(connection: TenantConnection, wanted: IncidentFilter) -> int:
     """Return how many incidents fit, on all pages together."""
-    return _count(connection, _filtered(select(func.count()).select_from(INCIDENTS), wanted))
+    return _count(connection, _filtered(connection, select(func.count()).select_from(INCIDENTS), wanted))
 
 
 def incidents(connection: TenantConnection, wanted: IncidentFilter, request: PageRequest) -> Page[Incident]:
