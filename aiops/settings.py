@@ -38,6 +38,7 @@ class TelemetrySettings(_Section):
     retention_days: int = Field(30, ge=1, description="days of telemetry, features and served rows kept in the lake")
     window_points: int = Field(240, ge=16, le=4096, description="newest points a series keeps for its 1 h window (memory bound)")
     max_series: int = Field(100_000, ge=1, description="series a partition tracks; points of more are rejected")
+    max_tenants: int = Field(32, ge=1, description="tenants a partition tracks, each with max_series; rows of more are rejected")
 
 
 class ModelSettings(_Section):

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from data_contracts.coerce import AnyArray, is_text, read_times
+from data_contracts.coerce import AnyArray, is_text, read_times, whole
 from data_contracts.schemas import REJECT_REASONS, REJECTED
 
 KEPT_BYTES: Final = 4096
@@ -71,6 +71,13 @@ def rejected_points(points: pa.RecordBatch, refusal: Refusal, now: datetime, sou
         raise ValueError(f"reason {refusal.reason!r} is not known; use one of {', '.join(REJECT_REASONS)}")
     columns = {name: points.column(name) for name in points.schema.names}
     rows = rows_as_json(columns, np.arange(points.num_rows))
+    return rejected_batch(rows, [refusal] * len(rows), now, source)
+
+
+def rejected_table(table: pa.Table, refusal: Refusal, now: datetime, source: str = "") -> pa.RecordBatch:
+    """Return raw telemetry (as `codec.decode` gives it) of which every row is refused as a `schemas.REJECTED` batch."""
+    columns = {name: whole(table.column(name)) for name in table.schema.names}
+    rows = rows_as_json(columns, np.arange(table.num_rows))
     return rejected_batch(rows, [refusal] * len(rows), now, source)
 
 

@@ -97,6 +97,7 @@ REJECT_REASONS: Final = (
     "duplicate",
     "too_late",
     "too_many_series",
+    "too_many_tenants",
     "undecodable",
 )
 

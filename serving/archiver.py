@@ -1,17 +1,17 @@
-"""The archiver: copies the streams into the lake, each entry once, in few files.
+"""The archiver: copies the streams into each tenant's lake, each entry once, in few files.
 
-Entries gather in an open part: one file a table whose key names the part's first entry. A round writes the whole part anew
-under that key, which replaces the file, so a crash at any point neither loses nor doubles a row. A part is closed when it has
-`chunk_entries` entries or is `part_s` old; only then may its entries leave the broker. Telemetry is validated again and carries
-the same `available_at` that stage 1 used, so that a backfill from the lake replays what the stream saw; rows that the features
-refused as late or duplicate are in the rejected table too.
+Entries gather in an open part: one file a tenant and table whose key names the part's first entry. A round writes the whole part
+anew under that key, which replaces the file, so a crash at any point neither loses nor doubles a row. A part is closed when it
+has `chunk_entries` entries or is `part_s` old; only then may its entries leave the broker. Telemetry is validated again and
+carries the same `available_at` that stage 1 used, so that a backfill from the lake replays what the stream saw; rows that the
+features refused as late or duplicate are in the rejected table too.
 """
 
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,12 +21,14 @@ import pyarrow as pa
 from aiops.errors import FencedError, Unavailable
 from data_contracts import schemas
 from data_contracts.moments import moment_of_us
+from data_contracts.series.tenant import DEFAULT_TENANT, tenant_fault
 from serving import streams
 
 if TYPE_CHECKING:
     from serving.lake.port import Lake
 
 _FINAL_PASSES: Final = 1000
+_CLOCK: Final = "clock_us"
 _SET: Final = """#!lua flags=allow-oom
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return redis.error_reply('FENCED') end
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
@@ -48,9 +50,31 @@ class ArchiveConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows for one table of the lake."""
+class Archived:
+    """What a stream is to the archiver: the table each kind of entry goes to, and what becomes of the stream afterwards."""
 
+    stage: str
+    tables: Mapping[bytes, str]
+    validated: bool = False
+    """Entries are raw telemetry: only what the contract accepts is kept, with the time at which it became available."""
+    trimmed: bool = False
+    """Nobody else reads it: what is in the lake leaves the broker."""
+
+
+TELEMETRY: Final = Archived("telemetry", {streams.KIND_TELEMETRY: "telemetry"}, validated=True)
+REJECTED: Final = Archived("rejected", {streams.KIND_TELEMETRY: "rejected"}, trimmed=True)
+FEATURES: Final = Archived(
+    "features", {streams.KIND_SERIES: "series_features", streams.KIND_SERVICE: "service_features"}, trimmed=True
+)
+DETECTIONS: Final = Archived("detections", {streams.KIND_SERVICE: "detections"})
+PREDICTIONS: Final = Archived("predictions", {streams.KIND_SERVICE: "predictions"})
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRows:
+    """Rows for one table of one tenant's lake."""
+
+    tenant: str
     table: str
     rows: pa.Table
 
@@ -58,21 +82,23 @@ class Rows:
 class ArchivedStream:
     """One stream and its open part. Taking it fences another archiver of the same stream.
 
-    On the broker: `id` = everything up to here is in the lake; `part` = the open part begins after it; `clock_us` as of there.
+    On the broker: `id` = everything up to here is in the lake; `part` = the open part begins after it; as of there, the clock of
+    each tenant: `clock_us` of the default one, `clock_us:<tenant>` of the others.
     """
 
-    def __init__(self, broker: streams.Streams, stream: str, stage: str, partition: int) -> None:
+    def __init__(self, broker: streams.Streams, stream: str, kind: Archived, partition: int) -> None:
         self.stream = stream
+        self.kind = kind
         self._broker = broker
-        self._key = streams.offset(f"archive-{stage}", partition)
-        self._label = f"{stage}-{partition}"
+        self._key = streams.offset(f"archive-{kind.stage}", partition)
+        self._label = f"{kind.stage}-{partition}"
         self._epoch = broker.hash_increment(self._key, "epoch")
         held = broker.hash_all(self._key)
         self.through = held.get("id", streams.START)
         self.part_after = held.get("part", self.through)
-        self.clock_us = int(held.get("clock_us", 0))
+        self.clocks_us = {_clock_tenant(name): int(value) for name, value in held.items() if name.startswith(_CLOCK)}
         self._opened_s = time.monotonic()
-        self._counted: Counter[str] = Counter()
+        self._counted: Counter[tuple[str, str]] = Counter()
 
     def next_chunk(self, entries: int, closing: bool) -> list[streams.Entry]:
         """Return the open part with what is new, up to `entries` entries; nothing where nothing is new, unless `closing`."""
@@ -89,10 +115,11 @@ class ArchivedStream:
         """Return the lake key of the part that `chunk` is."""
         return f"{self._label}-{chunk[0].entry_id}"
 
-    def count(self, table: str, rows: int) -> int:
-        """Return how many of the part's rows in `table` were not counted before."""
-        new = rows - self._counted[table]
-        self._counted[table] = rows
+    def count(self, part: TenantRows, rows: int) -> int:
+        """Return how many of the part's rows of a tenant in a table were not counted before."""
+        place = (part.tenant, part.table)
+        new = rows - self._counted[place]
+        self._counted[place] = rows
         return new
 
     def keep_open(self, through: str) -> None:
@@ -100,10 +127,10 @@ class ArchivedStream:
         self._set({"id": through, "part": self.part_after})
         self.through = through
 
-    def close(self, through: str, clock_us: int) -> None:
+    def close(self, through: str, clocks_us: Mapping[str, int]) -> None:
         """Note that everything up to `through` is in the lake and needed no more; the next part begins after it."""
-        self._set({"id": through, "part": through, "clock_us": str(clock_us)})
-        self.through, self.part_after, self.clock_us = through, through, clock_us
+        self._set({"id": through, "part": through, **{_clock_field(tenant): str(us) for tenant, us in clocks_us.items()}})
+        self.through, self.part_after, self.clocks_us = through, through, dict(clocks_us)
         self._counted.clear()
 
     def _set(self, values: dict[str, str]) -> None:
@@ -119,13 +146,17 @@ class ArchivedStream:
 
 
 class Archiver:
-    """Copies telemetry, rejected rows, features, detections and predictions to `lake`."""
+    """Copies telemetry, rejected rows, features, detections and predictions to the lakes of their tenants."""
 
     def __init__(
-        self, broker: streams.Streams, lake: "Lake", config: ArchiveConfig, note: Callable[[str, int], None] = lambda _t, _n: None
+        self,
+        broker: streams.Streams,
+        lake_of: "Callable[[str], Lake]",
+        config: ArchiveConfig,
+        note: Callable[[str, int], None] = lambda _t, _n: None,
     ) -> None:
         self._broker = broker
-        self._lake = lake
+        self._lake_of = lake_of
         self._config = config
         self._note = note
         self._taken: list[ArchivedStream] = []
@@ -162,14 +193,14 @@ class Archiver:
         taken = []
         for number in self._config.partitions:
             taken += [
-                ArchivedStream(self._broker, streams.telemetry(number), "telemetry", number),
-                ArchivedStream(self._broker, streams.rejected(number), "rejected", number),
-                ArchivedStream(self._broker, streams.features(number), "features", number),
+                ArchivedStream(self._broker, streams.telemetry(number), TELEMETRY, number),
+                ArchivedStream(self._broker, streams.rejected(number), REJECTED, number),
+                ArchivedStream(self._broker, streams.features(number), FEATURES, number),
             ]
         if 0 in self._config.partitions:
             taken += [
-                ArchivedStream(self._broker, streams.DETECTIONS, "detections", 0),
-                ArchivedStream(self._broker, streams.PREDICTIONS, "predictions", 0),
+                ArchivedStream(self._broker, streams.DETECTIONS, DETECTIONS, 0),
+                ArchivedStream(self._broker, streams.PREDICTIONS, PREDICTIONS, 0),
             ]
         return taken
 
@@ -179,48 +210,50 @@ class Archiver:
         chunk = stream.next_chunk(config.chunk_entries, closing)
         if not chunk:
             return 0
-        tables, clock_us = self._tables(stream, chunk)
+        clocks_us = dict(stream.clocks_us)
+        parts = self._validated(chunk, clocks_us) if stream.kind.validated else _joined(stream.kind, chunk)
         copied = 0
-        for part in tables:
-            new = stream.count(part.table, self._lake.write(part.table, part.rows, stream.key(chunk)))
+        for part in parts:
+            new = stream.count(part, self._lake_of(part.tenant).write(part.table, part.rows, stream.key(chunk)))
             self._note(part.table, new)
             copied += new
         if not closing and len(chunk) < config.chunk_entries:
             stream.keep_open(chunk[-1].entry_id)
             return copied
-        stream.close(chunk[-1].entry_id, clock_us)
-        if ":rejected:" in stream.stream or ":features:" in stream.stream:
+        stream.close(chunk[-1].entry_id, clocks_us)
+        if stream.kind.trimmed:
             self._broker.trim_through(stream.stream, stream.through)
         return max(1, copied)
 
-    def _tables(self, stream: ArchivedStream, chunk: Sequence[streams.Entry]) -> tuple[list[Rows], int]:
-        if ":telemetry:" in stream.stream:
-            return self._telemetry(chunk, stream.clock_us)
-        if ":features:" in stream.stream:
-            kinds = ((streams.KIND_SERIES, "series_features"), (streams.KIND_SERVICE, "service_features"))
-            return [found for kind, table in kinds if (found := _joined(table, chunk, kind))], stream.clock_us
-        table = stream.stream.split(":")[1]
-        found = _joined(table, chunk)
-        return ([found] if found else []), stream.clock_us
-
-    def _telemetry(self, chunk: Sequence[streams.Entry], clock_us: int) -> tuple[list[Rows], int]:
+    def _validated(self, chunk: Sequence[streams.Entry], clocks_us: dict[str, int]) -> list[TenantRows]:
+        """Return what the contract accepts, by tenant; moves the tenants' clocks as stage 1 does."""
         from data_contracts.codec import UndecodableError, decode
         from data_contracts.validate import SchemaError, validate
 
-        parts: list[pa.Table] = []
+        accepted: dict[str, list[pa.Table]] = {}
         for entry in chunk:
-            clock_us = max(clock_us, entry.available_us)
-            if entry.kind != streams.KIND_TELEMETRY:
+            if tenant_fault(entry.tenant) is not None:
                 continue
-            now = moment_of_us(clock_us)
+            clock_us = clocks_us[entry.tenant] = max(clocks_us.get(entry.tenant, 0), entry.available_us)
+            if entry.kind not in TELEMETRY.tables:
+                continue
             try:
-                valid = validate(decode(entry.payload), now, "stream", self._config.future_tolerance_s)
+                valid = validate(decode(entry.payload), moment_of_us(clock_us), "stream", self._config.future_tolerance_s)
             except (UndecodableError, SchemaError) as error:
-                log.info("entry %s is not archived, stage 1 rejects it: %s", entry.entry_id, error)
+                log.info("entry %s is not archived, stage 1 rejects it: %s", entry.name, error)
                 continue
             if valid.accepted.num_rows:
-                parts.append(_lake_rows(valid.accepted, clock_us))
-        return ([Rows("telemetry", pa.concat_tables(parts))] if parts else []), clock_us
+                accepted.setdefault(entry.tenant, []).append(_lake_rows(valid.accepted, clock_us))
+        table = TELEMETRY.tables[streams.KIND_TELEMETRY]
+        return [TenantRows(tenant, table, pa.concat_tables(tables)) for tenant, tables in accepted.items()]
+
+
+def _clock_field(tenant: str) -> str:
+    return _CLOCK if tenant == DEFAULT_TENANT else f"{_CLOCK}:{tenant}"
+
+
+def _clock_tenant(field: str) -> str:
+    return field.removeprefix(_CLOCK).removeprefix(":") or DEFAULT_TENANT
 
 
 def _lake_rows(accepted: pa.RecordBatch, clock_us: int) -> pa.Table:
@@ -235,6 +268,10 @@ def _lake_rows(accepted: pa.RecordBatch, clock_us: int) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schemas.LAKE_TELEMETRY)
 
 
-def _joined(table: str, chunk: Sequence[streams.Entry], kind: bytes | None = None) -> Rows | None:
-    parts = [streams.from_ipc(entry.payload) for entry in chunk if kind is None or entry.kind == kind]
-    return Rows(table, pa.concat_tables(parts)) if parts else None
+def _joined(kind: Archived, chunk: Sequence[streams.Entry]) -> list[TenantRows]:
+    """Return the rows of the entries by tenant and table."""
+    parts: dict[tuple[str, str], list[pa.Table]] = {}
+    for entry in chunk:
+        if entry.kind in kind.tables:
+            parts.setdefault((entry.tenant, kind.tables[entry.kind]), []).append(streams.from_ipc(entry.payload))
+    return [TenantRows(tenant, table, pa.concat_tables(tables)) for (tenant, table), tables in parts.items()]

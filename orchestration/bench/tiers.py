@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from orchestration.pipeline.bands import publish_bands
 from orchestration.pipeline.replay import Replay
 from orchestration.pipeline.routes import router_of
 from serving.broker import connect
+from serving.call_graphs import call_graph
 from serving.consumer.verdicts import feature_rows
 from serving.producer import ProducerConfig, TelemetryProducer
 from serving.scoring_client import ScoringClient
@@ -140,8 +142,10 @@ def _probe_models(world: World, stage1: Stage1Run, live: LiveLoop) -> tuple[Prob
 
 def _replay(world: World, live: LiveLoop) -> EndToEnd:
     settings, split = world.workspace.settings, world.scenario.split
-    config = ProducerConfig(patience_s=PATIENCE_S)
-    producer = TelemetryProducer(connect(settings), settings.broker.partitions, world.workspace.graph(), "bench-tiers", config)
+    config = ProducerConfig(patience_s=PATIENCE_S, tenant=world.workspace.tenant)
+    producer = TelemetryProducer(
+        connect(settings), settings.broker.partitions, partial(call_graph, settings), "bench-tiers", config
+    )
     replay = Replay(producer, world.scenario.source.incidents(), split.replay_start, live.pace)
     for chunk in world.scenario.replay(split.replay_start, split.replay_end):
         replay.publish([chunk])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,7 @@ from orchestration.resources import WorkspaceResource
 from orchestration.sensors import drift_sensor
 from orchestration.workspace import Workspace
 from serving.broker import connect
+from serving.call_graphs import call_graph
 from serving.producer import ProducerConfig, TelemetryProducer
 
 Say = Callable[[str], None]
@@ -133,8 +135,8 @@ class Run:
         story, split = self.story, self._scenario.split
         settings = self._workspace.settings
         partitions = settings.broker.partitions
-        config = ProducerConfig(patience_s=PATIENCE_S)
-        producer = TelemetryProducer(connect(settings), partitions, self._workspace.graph(), "run", config)
+        config = ProducerConfig(patience_s=PATIENCE_S, tenant=self._workspace.tenant)
+        producer = TelemetryProducer(connect(settings), partitions, partial(call_graph, settings), "run", config)
         story.replay = Replay(producer, self._scenario.source.incidents(), split.replay_start, live.pace)
         self._note_tenure(split.replay_start)
         live.start_load(self._load_rows())

@@ -32,10 +32,10 @@ from data_contracts.moments import moment_of_us
 from data_contracts.schemas import TIMESTAMP
 from orchestration.commands.options import SourceChoice
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
-from orchestration.workspace import Workspace
 from serving.broker import connect
+from serving.call_graphs import call_graph
 from serving.private_files import keep_private
-from serving.producer import TelemetryProducer
+from serving.producer import ProducerConfig, TelemetryProducer
 
 NEIGHBOURS = 7
 RETRY_S = 1.0
@@ -43,9 +43,9 @@ RETRY_S = 1.0
 log = logging.getLogger(__name__)
 
 
-def producer_id_of(choice: SourceChoice) -> str:
-    """Return the id under which a source is published: the same whenever the same source is fed again."""
-    digest = hashlib.blake2b("\0".join(choice.arguments()).encode(), digest_size=6).hexdigest()
+def producer_id_of(choice: SourceChoice, tenant: str) -> str:
+    """Return the id under which a source is published for a tenant: the same whenever the same source is fed again."""
+    digest = hashlib.blake2b("\0".join([tenant, *choice.arguments()]).encode(), digest_size=6).hexdigest()
     return f"feed-{choice.name}-{digest}"
 
 
@@ -102,8 +102,9 @@ class Feed:
         self._line = timeline_of(
             settings.root, " ".join(choice.arguments()), self._split, (datetime.now(UTC), settings.telemetry.step_s)
         )
-        graph = Workspace.open(settings).graph()
-        self._producer = TelemetryProducer(connect(settings), settings.broker.partitions, graph, producer_id_of(choice))
+        producer_id, config = producer_id_of(choice, settings.tenant), ProducerConfig(tenant=settings.tenant)
+        graph_of = partial(call_graph, settings)
+        self._producer = TelemetryProducer(connect(settings), settings.broker.partitions, graph_of, producer_id, config)
         self._sequence = 0
         self._anchor = (datetime.now(UTC), self._line.position)
         incidents = sorted(self._source.incidents().to_pylist(), key=lambda row: row["known_at"])

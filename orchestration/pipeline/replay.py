@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
@@ -12,7 +13,8 @@ from aiops.clock import event_clock, pieces
 from aiops.ports import TelemetrySource
 from orchestration.workspace import Workspace
 from serving.broker import connect
-from serving.producer import TelemetryProducer, new_id
+from serving.call_graphs import call_graph
+from serving.producer import ProducerConfig, TelemetryProducer, new_id
 
 ANNOUNCE_AHEAD: Final = timedelta(hours=2)
 """Labels are sent this long before their time: the engine uses one only from its known_at on, whatever the order of arrival."""
@@ -82,7 +84,8 @@ def replay_recorded(
     """
     began = time.monotonic()
     settings = workspace.settings
-    producer = TelemetryProducer(connect(settings), settings.broker.partitions, workspace.graph(), new_id("replay"))
+    graph_of, config = partial(call_graph, settings), ProducerConfig(tenant=workspace.tenant)
+    producer = TelemetryProducer(connect(settings), settings.broker.partitions, graph_of, new_id("replay"), config)
     replay = Replay(producer, source.incidents(), datetime.now(UTC))
     for chunk in source.batches(*window):
         replay.publish([chunk])

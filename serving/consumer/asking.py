@@ -18,7 +18,18 @@ from aiops.errors import ContractError, ModelNotFound, Unavailable
 from aiops.opinions import BoolArray, Context, Opinion
 from serving.consumer.circuit_breaker import BreakerConfig, BreakerState, CircuitBreaker
 from serving.consumer.metrics import ConsumerMetrics
-from serving.consumer.verdicts import Answers, Models, ScoredRows, Silence, ask, ask_scores, ask_season, learned, seasonal
+from serving.consumer.verdicts import (
+    Answers,
+    Models,
+    ModelsOf,
+    ScoredRows,
+    Silence,
+    ask,
+    ask_scores,
+    ask_season,
+    learned,
+    seasonal,
+)
 
 SEASONAL: Final = 2
 LEARNED: Final = 3
@@ -43,8 +54,8 @@ class Hearing:
 class Panel:
     """The models behind one circuit breaker a tier; used by one thread."""
 
-    def __init__(self, models: Models, metrics: ConsumerMetrics, fallback_after_s: float, stop: threading.Event) -> None:
-        self._models = models
+    def __init__(self, models_of: ModelsOf, metrics: ConsumerMetrics, fallback_after_s: float, stop: threading.Event) -> None:
+        self._models_of = models_of
         self._metrics = metrics
         self._fallback_after_s = fallback_after_s
         self._stop = stop
@@ -56,11 +67,11 @@ class Panel:
         """Return the state of the breaker that lets least through."""
         return max(breaker.state for breaker in self._breakers.values())
 
-    def hear(self, candidates: pa.RecordBatch, context: Context) -> Hearing:
-        """Ask about candidates (schema `CANDIDATES`) until the tiers answer, each for at most `fallback_after_s`."""
-        return _Session(self, candidates, context).run()
+    def hear(self, tenant: str, candidates: pa.RecordBatch, context: Context) -> Hearing:
+        """Ask about candidates of a tenant (schema `CANDIDATES`) until the tiers answer, each for at most `fallback_after_s`."""
+        return _Session(_Asker(self, self._models_of(tenant)), candidates, context).run()
 
-    def ask(self, tier: int, call: Callable[[Models], Answer], rows: int) -> Answer | Silence:
+    def ask(self, tier: int, call: Callable[[], Answer], rows: int) -> Answer | Silence:
         """Call until there is an answer, for `fallback_after_s`; not at all while the breaker is open, once if half open."""
         breaker = self._breakers[tier]
         if not breaker.allows():
@@ -70,7 +81,7 @@ class Panel:
         while True:
             try:
                 with self._metrics.scoring_s.labels(str(tier)).time():
-                    answer = call(self._models)
+                    answer = call()
             except ContractError as error:
                 log.error("the scoring service refuses %d rows for tier %d: %s", rows, tier, error)
                 breaker.succeeded()
@@ -91,10 +102,21 @@ class Panel:
                 return answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """The panel, asking a tenant's models."""
+
+    panel: Panel
+    models: Models
+
+    def ask(self, tier: int, call: Callable[[Models], Answer], rows: int) -> Answer | Silence:
+        return self.panel.ask(tier, lambda: call(self.models), rows)
+
+
 class _Session:
     """One hearing: the order of questions."""
 
-    def __init__(self, panel: Panel, candidates: pa.RecordBatch, context: Context) -> None:
+    def __init__(self, panel: _Asker, candidates: pa.RecordBatch, context: Context) -> None:
         self._panel = panel
         self._candidates = candidates
         named = np.array([metric is not None for metric in candidates.column("metric").to_pylist()], dtype=np.bool_)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aiops.errors import FencedError, StateError, Unavailable
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
 
 _COMMIT: Final = """#!lua flags=allow-oom
@@ -26,8 +27,8 @@ for i = 1, tonumber(ARGV[5]) do
   a = a + 2
 end
 while a <= #ARGV do
-  redis.call('XADD', KEYS[tonumber(ARGV[a]) + 2], '*', 'k', ARGV[a + 1], 'b', ARGV[a + 2], 't', ARGV[a + 3])
-  a = a + 4
+  redis.call('XADD', KEYS[tonumber(ARGV[a]) + 2], '*', 'k', ARGV[a + 1], 'b', ARGV[a + 2], 't', ARGV[a + 3], 'n', ARGV[a + 4])
+  a = a + 5
 end
 return 1
 """
@@ -40,12 +41,13 @@ return redis.call('HSET', KEYS[1], 'note', ARGV[2])
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One entry to append: stream, kind, payload and the produce time of the input it follows from."""
+    """One entry to append: stream, kind, payload, the produce time of the input it follows from, and whose it is."""
 
     stream: str
     kind: bytes
     payload: bytes
     produced_ns: int
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Position:
         for name, by in moved.items():
             arguments += [name, by]
         for output in commit.outputs:
-            arguments += [names.index(output.stream) + 1, output.kind, output.payload, output.produced_ns]
+            arguments += [names.index(output.stream) + 1, output.kind, output.payload, output.produced_ns, output.tenant]
         try:
             self._broker.evaluate(_COMMIT, [self._key, self._counts_key, *names], arguments)
         except redis.ResponseError as error:

@@ -5,7 +5,8 @@ A write that fails is counted and its rows wait for the next round; rows of the 
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -62,23 +63,38 @@ def newest(batches: Sequence[pa.RecordBatch], key: str) -> pa.RecordBatch:
     return one_batch(table.take(places))
 
 
+@dataclass(frozen=True, slots=True)
+class _TenantRows:
+    """Rows of one tenant that wait, and who writes them."""
+
+    writer: FeatureWriter
+    series: NewestRows = field(default_factory=lambda: NewestRows("series"))
+    services: NewestRows = field(default_factory=lambda: NewestRows("service"))
+
+
 class FeatureFlush:
     """Writes what was offered every `every_s` in a thread of its own until `stop`, once more at the end."""
 
-    def __init__(self, writer: FeatureWriter, every_s: float, metrics: "ConsumerMetrics", stop: threading.Event) -> None:
-        self._writer = writer
+    def __init__(
+        self, writer_of: Callable[[str], FeatureWriter], every_s: float, metrics: "ConsumerMetrics", stop: threading.Event
+    ) -> None:
+        self._writer_of = writer_of
         self._every_s = every_s
         self._metrics = metrics
         self._stop = stop
-        self._series = NewestRows("series")
-        self._services = NewestRows("service")
+        self._tenants: dict[str, _TenantRows] = {}
 
-    def offer(self, series: Sequence[pa.RecordBatch], services: Sequence[pa.RecordBatch]) -> None:
-        """Take in rows of newly closed ticks; returns at once."""
+    def offer(self, tenant: str, series: Sequence[pa.RecordBatch], services: Sequence[pa.RecordBatch]) -> None:
+        """Take in a tenant's rows of newly closed ticks; returns at once."""
+        if not series and not services:
+            return
+        if tenant not in self._tenants:
+            self._tenants = {**self._tenants, tenant: _TenantRows(self._writer_of(tenant))}
+        rows = self._tenants[tenant]
         if series:
-            self._series.offer(series)
+            rows.series.offer(series)
         if services:
-            self._services.offer(services)
+            rows.services.offer(services)
 
     def run(self) -> None:
         """Flush until stopped."""
@@ -88,14 +104,17 @@ class FeatureFlush:
     def flush(self) -> bool:
         """Write everything offered; return whether all of it was written."""
         self._metrics.beat("feature flush")
-        written = self._write("services", self._services)
-        return self._write("series", self._series) and written
+        written = [self._flush(tenant) for tenant in self._tenants.values()]
+        return all(written)
 
-    def _write(self, table: str, rows: NewestRows) -> bool:
+    def _flush(self, tenant: "_TenantRows") -> bool:
+        written = self._write("services", tenant.services, tenant.writer.write_services)
+        return self._write("series", tenant.series, tenant.writer.write_series) and written
+
+    def _write(self, table: str, rows: NewestRows, write: Callable[[pa.RecordBatch], int]) -> bool:
         taken = rows.take()
         if taken is None:
             return True
-        write = self._writer.write_services if table == "services" else self._writer.write_series
         try:
             count = write(taken)
         except Unavailable as error:

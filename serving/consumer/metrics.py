@@ -11,6 +11,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
+REFUSED: Final = "(refused)"
+"""Label of all tenants beyond the limit."""
 _STALLED_S: Final = 60.0
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -21,6 +23,12 @@ class ConsumerMetrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self.points = Counter("aiops_points_total", "Points by outcome", ["outcome"], registry=registry)
+        self.tenant_points = Counter(
+            "aiops_tenant_points_total",
+            "Points by tenant (at most telemetry.max_tenants a partition) and outcome",
+            ["tenant", "outcome"],
+            registry=registry,
+        )
         self.rejects = Counter("aiops_rejected_total", "Rejected rows by reason", ["reason"], registry=registry)
         self.candidates = Counter("aiops_candidates_total", "Candidates routed to the models", registry=registry)
         self.detections = Counter("aiops_detections_total", "Detections committed", ["tier", "revision"], registry=registry)
@@ -62,6 +70,13 @@ class ConsumerMetrics:
                 self.rejects.labels(name.removeprefix("rejected.")).inc(by)
             elif name.startswith("points_"):
                 self.points.labels(name.removeprefix("points_")).inc(by)
+
+    def count_tenant(self, tenant: str, counts: Mapping[str, int]) -> None:
+        """Add what one commit holds of a tenant; those that the partition has no room for share one label."""
+        label = REFUSED if counts.get("rejected.too_many_tenants") else tenant
+        for name in ("points_in", "points_rejected"):
+            if counts.get(name):
+                self.tenant_points.labels(label, name.removeprefix("points_")).inc(counts[name])
 
     def count_candidates(self, rows: int, with_point: int) -> None:
         """Add candidates of one commit; `with_point` of them take a point beyond tier 1."""

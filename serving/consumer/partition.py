@@ -1,4 +1,4 @@
-"""Stage 1 of one partition: decode → validate → features and tier 1 → candidates, a pure function of the entries so far.
+"""Stage 1 of one tenant in one partition: decode → validate → features and tier 1 → candidates, a pure function of its entries.
 
 Everything depends on the entries alone (their `available at` is the clock), so that a replay after a crash rebuilds the same
 state and the same outputs, bit for bit, however the entries are cut into reads.
@@ -17,6 +17,7 @@ import pyarrow as pa
 from aiops.errors import StateError
 from aiops.types import PointStatus, SeriesBatch
 from data_contracts.moments import moment_of_us
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
 from serving.consumer.candidates import Cadence, ClosedRows, candidates_of
 from serving.consumer.second_opinion import SecondOpinion, Watched
@@ -42,7 +43,7 @@ _REFUSED: Final[Mapping[PointStatus, tuple[str, str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class PartitionConfig:
-    """How one partition is processed."""
+    """How one tenant of a partition is processed."""
 
     engine: "EngineConfig"
     graph: "ServiceGraph"
@@ -53,6 +54,7 @@ class PartitionConfig:
     future_tolerance_s: int
     max_series: int
     second: Watched = field(default_factory=Watched)
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(slots=True)
@@ -64,6 +66,14 @@ class Step:
     rejected: list[pa.RecordBatch] = field(default_factory=list)
     series_features: list[pa.RecordBatch] = field(default_factory=list)
     service_features: list[pa.RecordBatch] = field(default_factory=list)
+
+    def extend(self, other: "Step") -> None:
+        """Add what another step gave."""
+        self.counts.update(other.counts)
+        self.candidates += other.candidates
+        self.rejected += other.rejected
+        self.series_features += other.series_features
+        self.service_features += other.service_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class Kept:
 
 
 class Partition:
-    """State of one partition. `apply` the entries in stream order; `snapshot` and `restore` are exact."""
+    """State of one tenant in one partition. `apply` the entries in stream order; `snapshot` and `restore` are exact."""
 
     def __init__(self, config: PartitionConfig, kept: "Kept", clock_us: int = 0) -> None:
         self._config = config

@@ -4,12 +4,14 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiops.errors import AiopsError, FencedError
 from aiops.ports import FeatureWriter
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
 from serving.broker import connect, wait_ready
+from serving.call_graphs import call_graph
 from serving.consumer.config import ConsumerConfig
 from serving.consumer.feature_flush import FeatureFlush
 from serving.consumer.metrics import ConsumerMetrics, MetricsServer
@@ -17,11 +19,11 @@ from serving.consumer.partition import PartitionConfig
 from serving.consumer.scorer import Scorer, ScorerParts
 from serving.consumer.second_opinion import Watched
 from serving.consumer.stage1 import Stage1, Stage1Parts
+from serving.consumer.tenants import TenantsConfig
 from serving.consumer.tier1_source import tier1_source
 from serving.consumer.warm_up import warm_up
 
 if TYPE_CHECKING:
-    from aiops.graph import ServiceGraph
     from aiops.settings import Settings
     from serving.archiver import Archiver
 
@@ -87,7 +89,7 @@ class ConsumerProcess:
             early.append(self._thread("scorer", self._scorer(broker).run))
         if self._config.ingest:
             warm_up(partition_config(settings))
-            flush = FeatureFlush(online_writer(settings), settings.consumer.feature_flush_s, self._metrics, self._late_stop)
+            flush = FeatureFlush(online_writers(settings), settings.consumer.feature_flush_s, self._metrics, self._late_stop)
             late.append(self._thread("feature flush", flush.run))
             if settings.consumer.archive == "inside":
                 archiver = self._archiver(broker)
@@ -123,16 +125,17 @@ class ConsumerProcess:
 
     def _stage1(self, broker: streams.Streams, flush: FeatureFlush | None) -> Stage1Parts:
         settings = self._config.settings
-        return Stage1Parts(self._config, partition_config(settings), broker, self._metrics, flush, self._stop)
+        return Stage1Parts(self._config, tenants_config(settings), broker, self._metrics, flush, self._stop)
 
     def _scorer(self, broker: streams.Streams) -> Scorer:
+        from serving.consumer.tenant_models import TenantModels
         from serving.scoring_client import ScoringClient
 
         settings = self._config.settings
         secret = settings.consumer.scoring_token
         timeout_s = min(float(settings.serving.timeout_s), settings.consumer.fallback_after_s)
-        models: Any = ScoringClient(settings.scoring_url, timeout_s, secret.get_secret_value() if secret else None)
-        return Scorer(ScorerParts(self._config, broker, models, self._metrics, self._stop))
+        client = ScoringClient(settings.scoring_url, timeout_s, secret.get_secret_value() if secret else None)
+        return Scorer(ScorerParts(self._config, broker, lambda tenant: TenantModels(client, tenant), self._metrics, self._stop))
 
     def _archiver(self, broker: streams.Streams) -> "Archiver":
         return build_archiver(self._config, broker, lambda table, rows: self._metrics.archived.labels(table).inc(rows))
@@ -145,7 +148,6 @@ def _join(threads: list[threading.Thread]) -> None:
 
 def build_archiver(config: ConsumerConfig, broker: streams.Streams, note: Callable[[str, int], None]) -> "Archiver":
     """Return the archiver of the configured partitions, writing to the lake below home."""
-    from data_contracts.series.tenant import DEFAULT_TENANT
     from serving.archiver import ArchiveConfig, Archiver
     from serving.lake.opening import open_lake
 
@@ -156,17 +158,22 @@ def build_archiver(config: ConsumerConfig, broker: streams.Streams, note: Callab
         chunk_entries=min(128, settings.consumer.max_backlog // 2),  # an open part must not fill the stream
         future_tolerance_s=settings.telemetry.future_tolerance_s,
     )
-    return Archiver(broker, open_lake(settings).for_tenant(DEFAULT_TENANT), archive, note)
+    return Archiver(broker, open_lake(settings).for_tenant, archive, note)
+
+
+def tenants_config(settings: "Settings") -> TenantsConfig:
+    """Return how the tenants of a partition are processed."""
+    return TenantsConfig(partition_config(settings), lambda tenant: call_graph(settings, tenant), settings.telemetry.max_tenants)
 
 
 def partition_config(settings: "Settings") -> PartitionConfig:
-    """Return how partitions are processed: engine limits, call graph of the lake, tier 1 levels."""
+    """Return how the default tenant is processed: engine limits, call graph of the lake, tier 1 levels."""
     from aiops.feature_engine import EngineConfig
 
     telemetry = settings.telemetry
     return PartitionConfig(
         engine=EngineConfig.of(telemetry),
-        graph=call_graph(settings),
+        graph=call_graph(settings, DEFAULT_TENANT),
         tier1=tier1_source(settings).champion(),
         step_us=telemetry.step_s * 1_000_000,
         lateness_us=telemetry.lateness_s * 1_000_000,
@@ -177,17 +184,10 @@ def partition_config(settings: "Settings") -> PartitionConfig:
     )
 
 
-def call_graph(settings: "Settings") -> "ServiceGraph":
-    """Return the call graph stored in the lake, an empty one where there is none. Producers use the same."""
-    from aiops.graph import ServiceGraph
-    from data_contracts.series.tenant import DEFAULT_TENANT
-    from serving.lake.opening import open_lake
-
-    return ServiceGraph.from_edges(open_lake(settings).for_tenant(DEFAULT_TENANT).read("edges"))
-
-
-def online_writer(settings: "Settings") -> FeatureWriter:
-    """Return the writer of online features."""
+def online_writers(settings: "Settings") -> Callable[[str], FeatureWriter]:
+    """Return the writer of a tenant's online features."""
+    from data_contracts.feature_views import PROJECT
     from serving.feast_online import RedisFeatures
 
-    return RedisFeatures(connect(settings))
+    client = connect(settings)
+    return lambda tenant: RedisFeatures(client, PROJECT if tenant == DEFAULT_TENANT else f"{PROJECT}_{tenant}")

@@ -7,6 +7,7 @@ from aiops.errors import AiopsError
 from aiops.routing import Router, RoutingRules
 from aiops.series_character import SeriesCharacter, characters_of
 from aiops.settings import Settings
+from data_contracts.series.tenant import DEFAULT_TENANT
 
 TABLE = "series_character"
 
@@ -14,14 +15,15 @@ log = logging.getLogger(__name__)
 
 
 class RoutingSource:
-    """Routes by configuration, and by measured character where the lake has it; one thread.
+    """Routes of one tenant: by configuration, and by measured character where the lake has it; one thread.
 
     Without the table (nothing measured yet, or a consumer that does not share the lake) configuration alone decides. A table
     that cannot be read is named once and tried again; the routes before it stay.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float], tenant: str = DEFAULT_TENANT) -> None:
         self._settings = settings
+        self._tenant = tenant
         self._clock = clock
         self._rules = RoutingRules.of(settings.routing)
         self._router = Router(self._rules)
@@ -37,7 +39,7 @@ class RoutingSource:
 
     def _read(self) -> None:
         try:
-            found = Router(self._rules, measured_characters(self._settings))
+            found = Router(self._rules, measured_characters(self._settings, self._tenant))
         except (AiopsError, OSError) as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
@@ -49,13 +51,27 @@ class RoutingSource:
         self._router = found
 
 
-def measured_characters(settings: Settings) -> dict[str, SeriesCharacter]:
-    """Return what the lake knows of each series "service|metric"; none where nothing was measured.
+class TenantRoutes:
+    """The routes of every tenant asked about; bounded by the tenants that stage 1 takes."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._sources: dict[str, RoutingSource] = {}
+
+    def router(self, tenant: str) -> Router:
+        """Return the routes in force for a tenant."""
+        if tenant not in self._sources:
+            self._sources[tenant] = RoutingSource(self._settings, self._clock, tenant)
+        return self._sources[tenant].router()
+
+
+def measured_characters(settings: Settings, tenant: str = DEFAULT_TENANT) -> dict[str, SeriesCharacter]:
+    """Return what the lake knows of each series "service|metric" of a tenant; none where nothing was measured.
 
     Raises:
         StateError: a file of the table is damaged.
     """
-    from data_contracts.series.tenant import DEFAULT_TENANT
     from serving.lake.opening import open_lake
 
-    return characters_of(open_lake(settings).for_tenant(DEFAULT_TENANT).read(TABLE))
+    return characters_of(open_lake(settings).for_tenant(tenant).read(TABLE))

@@ -1,4 +1,4 @@
-"""Stage 2: candidates to tiers 2 and 3 in batches, verdicts and position committed together.
+"""Stage 2: candidates to tiers 2 and 3 in batches of one tenant, verdicts and position committed together.
 
 When a tier stays silent for `fallback_after_s`, what tier 1 flagged is reported without it (revision 0, the reason says so),
 and the candidates concerned move to the deferred stream in the same commit. The breaker of that tier then answers at once until
@@ -8,7 +8,7 @@ a trial call succeeds; deferred candidates are asked about again after that and 
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,8 +23,8 @@ from serving.consumer.circuit_breaker import BreakerState
 from serving.consumer.commit import Commit, Output, Position
 from serving.consumer.config import ConsumerConfig
 from serving.consumer.metrics import ConsumerMetrics
-from serving.consumer.routing_source import RoutingSource
-from serving.consumer.verdicts import Models, Verdicts, context_of, judged, prediction_rows
+from serving.consumer.routing_source import TenantRoutes
+from serving.consumer.verdicts import ModelsOf, Verdicts, context_of, judged, prediction_rows
 
 _TRIM_S: Final = 2.0
 _RETRY_S: Final = 0.2
@@ -39,7 +39,7 @@ class ScorerParts:
 
     config: ConsumerConfig
     broker: streams.Streams
-    models: Models
+    models_of: ModelsOf
     metrics: ConsumerMetrics
     stop: threading.Event
 
@@ -50,8 +50,8 @@ class Scorer:
     def __init__(self, parts: ScorerParts) -> None:
         self._parts = parts
         self._settings = parts.config.settings.consumer
-        self._panel = Panel(parts.models, parts.metrics, self._settings.fallback_after_s, parts.stop)
-        self._routing = RoutingSource(parts.config.settings, time.monotonic)
+        self._panel = Panel(parts.models_of, parts.metrics, self._settings.fallback_after_s, parts.stop)
+        self._routing = TenantRoutes(parts.config.settings, time.monotonic)
         self._live: dict[int, Position] = {}
         self._late: dict[int, Position] = {}
         self._trim_at = 0.0
@@ -100,21 +100,26 @@ class Scorer:
         return groups
 
     def _handle(self, number: int, position: Position, entries: list[streams.Entry]) -> bool:
-        candidates = _joined(entries)
-        context = context_of(candidates, self._routing.router())
-        hearing = self._panel.hear(candidates, context)
-        if hearing.put_off.any() and self._parts.stop.is_set():
-            return False
+        results: dict[str, Verdicts] = {}
         put_off: list[Output] = []
-        if hearing.put_off.any():
-            again = _again(candidates, hearing)
-            put_off = [Output(streams.deferred(number), streams.KIND_SERVICE, streams.to_ipc(again), entries[-1].produced_ns)]
-            self._parts.metrics.deferred.inc(again.num_rows)
-        self._count_fallbacks(context, hearing)
-        done = self._commit(number, position, entries, self._verdicts(candidates, hearing, context), put_off)
+        for tenant, own in _by_tenant(entries).items():
+            candidates = _joined(own)
+            context = context_of(candidates, self._routing.router(tenant))
+            hearing = self._panel.hear(tenant, candidates, context)
+            if hearing.put_off.any() and self._parts.stop.is_set():
+                return False
+            if hearing.put_off.any():
+                put_off.append(self._deferred(number, tenant, _again(candidates, hearing), own[-1].produced_ns))
+            self._count_fallbacks(context, hearing)
+            results[tenant] = self._verdicts(candidates, hearing, context)
+        done = self._commit(position, entries, results, put_off)
         if put_off:
             self._bound_deferred(number)
         return done
+
+    def _deferred(self, number: int, tenant: str, again: pa.RecordBatch, produced_ns: int) -> Output:
+        self._parts.metrics.deferred.inc(again.num_rows)
+        return Output(streams.deferred(number), streams.KIND_SERVICE, streams.to_ipc(again), produced_ns, tenant)
 
     def _verdicts(self, candidates: pa.RecordBatch, hearing: Hearing, context: Context, revision: int = 0) -> Verdicts:
         predictions = prediction_rows(candidates, hearing.predicted, "caught up later" if revision else "on schedule")
@@ -131,34 +136,36 @@ class Scorer:
     def _catch_up(self, number: int, position: Position) -> None:
         entries = self._parts.broker.range(streams.deferred(number), f"({position.through}", "+", _ENTRIES)
         for group in self._batches(entries):
-            candidates = _joined(group)
-            context = context_of(candidates, self._routing.router())
-            hearing = self._panel.hear(candidates, context)
-            if hearing.put_off.any():
+            results: dict[str, Verdicts] = {}
+            for tenant, own in _by_tenant(group).items():
+                candidates = _joined(own)
+                context = context_of(candidates, self._routing.router(tenant))
+                hearing = self._panel.hear(tenant, candidates, context)
+                if hearing.put_off.any():
+                    return
+                results[tenant] = self._verdicts(candidates, hearing, context, revision=1)
+            if not self._commit(position, group, results):
                 return
-            verdicts = self._verdicts(candidates, hearing, context, revision=1)
-            if not self._commit(number, position, group, verdicts):
-                return
-            log.info("partition %d: caught up with %d deferred candidates", number, candidates.num_rows)
+            log.info("partition %d: caught up with %d deferred entries", number, len(group))
 
     def _commit(
-        self, number: int, position: Position, entries: list[streams.Entry], verdicts: Verdicts, more: Sequence[Output] = ()
+        self, position: Position, entries: list[streams.Entry], results: Mapping[str, Verdicts], more: Sequence[Output] = ()
     ) -> bool:
         produced_ns = entries[-1].produced_ns
-        outputs = [
-            Output(stream, streams.KIND_SERVICE, streams.to_ipc(rows), produced_ns)
-            for stream, rows in ((streams.DETECTIONS, verdicts.detections), (streams.PREDICTIONS, verdicts.predictions))
-            if rows.num_rows
-        ]
-        counts = {"detections": verdicts.detections.num_rows, "predictions": verdicts.predictions.num_rows}
+        outputs = [output for tenant, verdicts in results.items() for output in _outputs(tenant, verdicts, produced_ns)]
+        counts = {
+            "detections": sum(verdicts.detections.num_rows for verdicts in results.values()),
+            "predictions": sum(verdicts.predictions.num_rows for verdicts in results.values()),
+        }
         commit = Commit(entries[-1].entry_id, counts, [*outputs, *more])
         with self._parts.metrics.commit_s.time():
             if not position.commit_until_done(commit, self._parts.stop.wait):
                 return False
         self._parts.metrics.end_to_end_s.labels("stage2").observe(max(0.0, time.time() - produced_ns / 1e9))
-        self._parts.metrics.predictions.inc(verdicts.predictions.num_rows)
-        for row in verdicts.detections.select(["tier", "revision"]).to_pylist():
-            self._parts.metrics.detections.labels(str(row["tier"]), str(row["revision"])).inc()
+        self._parts.metrics.predictions.inc(counts["predictions"])
+        for verdicts in results.values():
+            for row in verdicts.detections.select(["tier", "revision"]).to_pylist():
+                self._parts.metrics.detections.labels(str(row["tier"]), str(row["revision"])).inc()
         return True
 
     def _bound_deferred(self, number: int) -> None:
@@ -182,6 +189,23 @@ class Scorer:
                 archived = streams.kept_after(broker.hash_all(streams.offset(stage, 0)))
                 through = min(through, archived, key=streams.id_parts)
             broker.trim_through(stream, through)
+
+
+def _by_tenant(entries: Sequence[streams.Entry]) -> dict[str, list[streams.Entry]]:
+    """Return the entries by tenant, in order: the models are asked about one tenant at a time."""
+    found: dict[str, list[streams.Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.tenant, []).append(entry)
+    return found
+
+
+def _outputs(tenant: str, verdicts: Verdicts, produced_ns: int) -> list[Output]:
+    tables = ((streams.DETECTIONS, verdicts.detections), (streams.PREDICTIONS, verdicts.predictions))
+    return [
+        Output(stream, streams.KIND_SERVICE, streams.to_ipc(rows), produced_ns, tenant)
+        for stream, rows in tables
+        if rows.num_rows
+    ]
 
 
 def _again(candidates: pa.RecordBatch, hearing: Hearing) -> pa.RecordBatch:

@@ -7,6 +7,7 @@ that position with output suppressed, go on. Everything before a checkpoint's pr
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,14 +17,15 @@ from typing import Any, Final
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.errors import ArtifactError, ModelNotFound, Unavailable
+from aiops.errors import ArtifactError, ModelNotFound, StateError, Unavailable
 from serving import streams
 from serving.consumer.checkpoint import Checkpoint, CheckpointStore
 from serving.consumer.commit import Commit, Output, Position
 from serving.consumer.config import ConsumerConfig
 from serving.consumer.feature_flush import FeatureFlush
 from serving.consumer.metrics import ConsumerMetrics
-from serving.consumer.partition import Partition, PartitionConfig, Step
+from serving.consumer.partition import Step
+from serving.consumer.tenants import TenantPartitions, TenantsConfig
 from serving.consumer.tier1 import Tier1
 from serving.consumer.tier1_source import InForce, Tier1Follower, Tier1Source, tier1_source
 
@@ -39,7 +41,7 @@ class Stage1Parts:
     """What stage 1 works with."""
 
     config: ConsumerConfig
-    partition: PartitionConfig
+    tenants: TenantsConfig
     broker: streams.Streams
     metrics: ConsumerMetrics
     flush: FeatureFlush | None
@@ -78,7 +80,7 @@ class OwnedPartition:
         """Return whether the state stands exactly at the committed position: only then may it be checkpointed."""
         return self.applied == self._position.through
 
-    def _recover(self) -> tuple[str, Partition]:
+    def _recover(self) -> tuple[str, TenantPartitions]:
         committed = self._position.through
         checkpoint, passed = self._store.load(committed)
         for reason in passed:
@@ -88,11 +90,19 @@ class OwnedPartition:
         if gap:
             self._parts.metrics.state_lost.inc()
             log.error("partition %d: entries after %s are gone; warming up anew at %s", self.number, start, committed)
-            return committed, Partition.new(self._parts.partition)
+            return committed, TenantPartitions(self._parts.tenants)
         log.info("partition %d: epoch %d, state at %s, committed %s", self.number, self._position.epoch, start, committed)
         if checkpoint is None:
-            return start, Partition.new(self._parts.partition)
-        return start, Partition.restore(self._parts.partition, checkpoint.state)
+            return start, TenantPartitions(self._parts.tenants)
+        try:
+            return start, TenantPartitions.restore(self._parts.tenants, checkpoint.state)
+        except StateError as error:
+            self._parts.metrics.state_lost.inc()
+            oldest = self._parts.broker.trimmed_id(self.stream)
+            log.error(
+                "partition %d: the state at %s cannot be used, warming up anew from %s: %s", self.number, start, oldest, error
+            )
+            return oldest, TenantPartitions(self._parts.tenants)
 
     def advance(self, entries: Sequence[streams.Entry]) -> bool:
         """Apply entries that follow `applied`; commit those beyond the committed position. False = gave up on the broker."""
@@ -107,29 +117,34 @@ class OwnedPartition:
             return True
         self._judge_by(self._in_force.newest)
         begun = time.perf_counter()
-        step = self._partition.apply(fresh)
+        steps = self._partition.apply(fresh)
         self.applied = fresh[-1].entry_id
         self._produced_ns = fresh[-1].produced_ns
-        commit = Commit(self.applied, step.counts, self._outputs(step), fresh[-1].ordinal)
+        outputs = [output for tenant, step in steps.items() for output in self._outputs(tenant, step)]
+        counts = sum((step.counts for step in steps.values()), Counter[str]())
+        commit = Commit(self.applied, counts, outputs, fresh[-1].ordinal)
         self._parts.metrics.tick_s.observe(time.perf_counter() - begun)
-        return self._commit(commit, step)
+        return self._commit(commit, steps)
 
-    def _commit(self, commit: Commit, step: Step) -> bool:
+    def _commit(self, commit: Commit, steps: Mapping[str, Step]) -> bool:
         metrics = self._parts.metrics
         with metrics.commit_s.time():
             if not self._position.commit_until_done(commit, self._parts.stop.wait):
                 return False
         metrics.count_points(commit.counts)
-        rows = sum(found.num_rows for found in step.candidates)
-        metrics.count_candidates(rows, rows - sum(found.column("metric").null_count for found in step.candidates))
+        candidates = [found for step in steps.values() for found in step.candidates]
+        rows = sum(found.num_rows for found in candidates)
+        metrics.count_candidates(rows, rows - sum(found.column("metric").null_count for found in candidates))
         waited_s = max(0.0, time.time() - self._produced_ns / 1e9)
         metrics.end_to_end_s.labels("stage1").observe(waited_s)
         metrics.lag_s.labels(str(self.number)).set(waited_s)
-        if self._parts.flush is not None:
-            self._parts.flush.offer(step.series_features, step.service_features)
+        for tenant, step in steps.items():
+            metrics.count_tenant(tenant, step.counts)
+            if self._parts.flush is not None:
+                self._parts.flush.offer(tenant, step.series_features, step.service_features)
         return True
 
-    def _outputs(self, step: Step) -> list[Output]:
+    def _outputs(self, tenant: str, step: Step) -> list[Output]:
         rows = [
             (streams.candidates(self.number), streams.KIND_SERVICE, step.candidates),
             (streams.rejected(self.number), streams.KIND_TELEMETRY, step.rejected),
@@ -140,7 +155,7 @@ class OwnedPartition:
                 (streams.features(self.number), streams.KIND_SERVICE, step.service_features),
             ]
         return [
-            Output(stream, kind, streams.to_ipc(pa.Table.from_batches(batches)), self._produced_ns)
+            Output(stream, kind, streams.to_ipc(pa.Table.from_batches(batches)), self._produced_ns, tenant)
             for stream, kind, batches in rows
             if batches
         ]
@@ -211,7 +226,7 @@ class Stage1:
         self._parts = parts
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._owned: list[OwnedPartition] = []
-        self._tier1 = Tier1Follower(tier1_source(parts.config.settings), parts.partition.tier1)
+        self._tier1 = Tier1Follower(tier1_source(parts.config.settings), parts.tenants.partition.tier1)
         self._housekeeping_at = 0.0
         self._checkpoint_at = 0.0
 

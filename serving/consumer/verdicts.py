@@ -54,6 +54,10 @@ class Models(Protocol):
         ...
 
 
+ModelsOf = Callable[[str], Models]
+"""The models as a tenant sees them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """What the models said about service vectors; None where there is no such model, or for predictions nobody to ask about.

@@ -24,7 +24,7 @@ from serving import streams
 from serving.broker import EmbeddedBroker
 from serving.consumer.config import ConsumerConfig
 from serving.consumer.metrics import ConsumerMetrics, resident_bytes
-from serving.consumer.process import partition_config
+from serving.consumer.process import tenants_config
 from serving.consumer.second_opinion import Watched
 from serving.consumer.stage1 import OwnedPartition, Stage1Parts
 from serving.producer import TelemetryProducer
@@ -69,7 +69,7 @@ def measure(home: Path, step_s: int, points: int, watched: Watched) -> None:
     )
     with EmbeddedBroker(settings) as server:
         broker = streams.Streams(server.client())
-        producer = TelemetryProducer(server.client(), 1, ServiceGraph.from_pairs([]), "bench")
+        producer = TelemetryProducer(server.client(), 1, lambda _: ServiceGraph.from_pairs([]), "bench")
         begun = time.perf_counter()
         sent = 0
         for seq, rows in tables(step_s, points):
@@ -78,7 +78,7 @@ def measure(home: Path, step_s: int, points: int, watched: Watched) -> None:
         show(f"producer, {step_s} s data", sent / (time.perf_counter() - begun), "points/s", 0.0)
         metrics = ConsumerMetrics()
         config = ConsumerConfig(settings, (0,))
-        parts = Stage1Parts(config, partition_config(settings), broker, metrics, None, threading.Event())
+        parts = Stage1Parts(config, tenants_config(settings), broker, metrics, None, threading.Event())
         OwnedPartition(parts, 0).advance(broker.range(streams.telemetry(0), count=2))
         broker.client.delete(streams.offset("stage1", 0), streams.counts(0), streams.candidates(0), streams.features(0))
         entries = broker.range(streams.telemetry(0))

@@ -20,7 +20,7 @@ from data_contracts.codec import encode
 from serving import streams
 from serving.broker import connect
 from serving.producer import ProducerConfig, TelemetryProducer
-from tests.checks.stream_harness import GRAPH, SERVICES
+from tests.checks.stream_harness import SERVICES, graph_of
 
 ROWS: Final = 48
 PER_ENTRY: Final = 4
@@ -96,7 +96,7 @@ def main() -> None:
     broker = streams.Streams(connect(settings))
     partitions = settings.broker.partitions
     if kind == "sequence":
-        producer = TelemetryProducer(connect(settings), partitions, GRAPH, f"producer-{name}", CONFIG)
+        producer = TelemetryProducer(connect(settings), partitions, graph_of, f"producer-{name}", CONFIG)
         send: Send = producer.publish
         resume = producer.resume_from
     elif kind == "counter":

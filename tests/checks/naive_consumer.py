@@ -13,8 +13,9 @@ from aiops.settings import Settings
 from serving import streams
 from serving.broker import connect
 from serving.consumer.checkpoint import Checkpoint, CheckpointStore
-from serving.consumer.partition import Partition, Step
-from serving.consumer.process import partition_config
+from serving.consumer.partition import Step
+from serving.consumer.process import tenants_config
+from serving.consumer.tenants import TenantPartitions
 from tests.checks.stream_harness import NEVER
 
 ENTRIES_PER_CHECKPOINT = 24
@@ -27,15 +28,16 @@ class NaiveConsumer:
         self.broker = broker
         self.number = number
         self.store = CheckpointStore(settings.root / "consumer", number)
-        config = partition_config(settings)
+        config = tenants_config(settings)
         found, _ = self.store.load(NEVER)
-        self.partition = Partition.restore(config, found.state) if found else Partition.new(config)
+        self.partition = TenantPartitions.restore(config, found.state) if found else TenantPartitions(config)
         self.through = found.through if found else streams.START
         self.since = 0
 
     def advance(self, entries: Sequence[streams.Entry]) -> None:
         for entry in entries:
-            self.emit(self.partition.apply([entry]))
+            for step in self.partition.apply([entry]).values():
+                self.emit(step)
             self.through = entry.entry_id
             self.since += 1
             if self.since >= ENTRIES_PER_CHECKPOINT:

@@ -26,8 +26,8 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
 from serving.broker import EmbeddedBroker, connect
 from serving.consumer.checkpoint import CheckpointStore, state_hash
-from serving.consumer.partition import Partition
-from serving.consumer.process import partition_config
+from serving.consumer.process import tenants_config
+from serving.consumer.tenants import TenantPartitions
 from serving.lake.opening import open_lake
 from serving.producer import ProducerConfig, TelemetryProducer
 
@@ -42,6 +42,11 @@ PRODUCER = "test"
 NEVER = "99999999999999-0"
 """An entry id later than any."""
 NAIVE = ("-m", "tests.checks.naive_consumer")
+
+
+def graph_of(_tenant: str) -> ServiceGraph:
+    """Return the call graph of every tenant."""
+    return GRAPH
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ def publish(producer: TelemetryProducer, batch: Batch) -> int:
 def publish_all(settings: Settings, all_batches: Sequence[Batch], pause_s: float = 0.0) -> None:
     """Send everything as a restartable producer does: after an outage it asks the broker where it stands."""
     patient = ProducerConfig(points_per_entry=512, patience_s=60.0, max_backlog=settings.consumer.max_backlog)
-    producer = TelemetryProducer(connect(settings), settings.broker.partitions, GRAPH, PRODUCER, patient)
+    producer = TelemetryProducer(connect(settings), settings.broker.partitions, graph_of, PRODUCER, patient)
     at = 0
     while at < len(all_batches):
         try:
@@ -319,7 +324,7 @@ def _state(settings: Settings, number: int) -> str:
     checkpoint, _ = CheckpointStore(settings.root / "consumer", number).load(NEVER)
     if checkpoint is None:
         return "none"
-    return state_hash(Partition.restore(partition_config(settings), checkpoint.state).snapshot())
+    return state_hash(TenantPartitions.restore(tenants_config(settings), checkpoint.state).snapshot())
 
 
 def differences(left: Outcome, right: Outcome) -> list[str]:

@@ -18,7 +18,7 @@ from serving.lake.opening import open_lake
 from serving.lake.parquet_lake import ParquetLake
 from serving.lake.port import Lake
 from serving.producer import TelemetryProducer
-from tests.checks.stream_harness import GRAPH, batches, free_ports, publish, rows_of
+from tests.checks.stream_harness import batches, free_ports, graph_of, publish, rows_of
 
 SENT = batches(40)
 
@@ -68,9 +68,9 @@ def parts(lake_root: Path, table: str) -> int:
 
 def test_rounds_gather_in_one_part_until_it_is_full_or_old(broker: streams.Streams, home: Path) -> None:
     lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
-    producer = TelemetryProducer(broker.client, 1, GRAPH, "test")
+    producer = TelemetryProducer(broker.client, 1, graph_of, "test")
     noted: Counter[str] = Counter()
-    archiver = Archiver(broker, lake, config(), lambda table, size: noted.update({table: size}))
+    archiver = Archiver(broker, lambda _: lake, config(), lambda table, size: noted.update({table: size}))
     for batch in SENT[:10]:
         publish(producer, batch)
         assert archiver.catch_up(threading.Event(), closing=False) > 0
@@ -80,7 +80,7 @@ def test_rounds_gather_in_one_part_until_it_is_full_or_old(broker: streams.Strea
     assert held["id"] == broker.last_id(streams.telemetry(0))
     assert streams.kept_after(held) == streams.START
     publish(producer, SENT[10])
-    Archiver(broker, lake, config(part_s=0.0)).catch_up(threading.Event(), closing=False)
+    Archiver(broker, lambda _: lake, config(part_s=0.0)).catch_up(threading.Event(), closing=False)
     assert parts(home / "lake", "telemetry") == 1
     assert archiver_stands(broker) == broker.last_id(streams.telemetry(0))
 
@@ -92,10 +92,10 @@ def archiver_stands(broker: streams.Streams) -> str:
 @pytest.mark.parametrize("seed", range(3))
 def test_deaths_at_any_point_lose_and_double_nothing(broker: streams.Streams, home: Path, seed: int) -> None:
     rng = random.Random(seed)
-    producer = TelemetryProducer(broker.client, 1, GRAPH, "test")
+    producer = TelemetryProducer(broker.client, 1, graph_of, "test")
     deaths = 0
     lake = MortalLake(home / "lake" / "tenant=default", rng, chance=0.2)
-    archiver = Archiver(broker, lake, config())
+    archiver = Archiver(broker, lambda _: lake, config())
     for batch in SENT:
         publish(producer, batch)
         broker.client.xadd(streams.DETECTIONS, {"k": b"v", "b": streams.to_ipc(detection(batch.seq)), "t": 1})
@@ -104,10 +104,10 @@ def test_deaths_at_any_point_lose_and_double_nothing(broker: streams.Streams, ho
             broker.trim_through(streams.telemetry(0), archiver_stands(broker))
         except Death:
             deaths += 1
-            archiver = Archiver(broker, lake, config())
+            archiver = Archiver(broker, lambda _: lake, config())
     assert deaths > 3
     calm = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
-    Archiver(broker, calm, config()).catch_up(threading.Event())
+    Archiver(broker, lambda _: calm, config()).catch_up(threading.Event())
     undisturbed = open_lake(home / "whole").for_tenant(DEFAULT_TENANT)
     fresh(broker, undisturbed)
     assert rows(calm, "telemetry") == rows(undisturbed, "telemetry")
@@ -119,11 +119,11 @@ def test_deaths_at_any_point_lose_and_double_nothing(broker: streams.Streams, ho
 def fresh(broker: streams.Streams, lake: Lake) -> None:
     """Archive the same batches from a broker emptied of positions."""
     broker.client.flushall()
-    producer = TelemetryProducer(broker.client, 1, GRAPH, "test")
+    producer = TelemetryProducer(broker.client, 1, graph_of, "test")
     for batch in SENT:
         publish(producer, batch)
         broker.client.xadd(streams.DETECTIONS, {"k": b"v", "b": streams.to_ipc(detection(batch.seq)), "t": 1})
-    Archiver(broker, lake, config()).catch_up(threading.Event())
+    Archiver(broker, lambda _: lake, config()).catch_up(threading.Event())
 
 
 def detection(number: int) -> pa.Table:

@@ -21,7 +21,7 @@ from serving import streams
 from serving.broker import EmbeddedBroker, connect
 from serving.producer import ProducerConfig, TelemetryProducer
 from tests.checks.feeding_process import CONFIG, ROWS, START, rows_of_batch
-from tests.checks.stream_harness import GRAPH, environment, free_ports, wait_until
+from tests.checks.stream_harness import environment, free_ports, graph_of, wait_until
 
 PRODUCERS = 4
 BATCHES = 16
@@ -150,7 +150,7 @@ def test_control_a_producer_without_a_sequence_doubles_rows(settings: Settings, 
 
 
 def producer(broker: streams.Streams, name: str, config: ProducerConfig = CONFIG) -> TelemetryProducer:
-    return TelemetryProducer(broker.client, PARTITIONS, GRAPH, name, config)
+    return TelemetryProducer(broker.client, PARTITIONS, graph_of, name, config)
 
 
 def arrived(broker: streams.Streams) -> list[float]:

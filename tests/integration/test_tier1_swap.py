@@ -13,12 +13,11 @@ from models.detectors.robust_stream import RobustStream
 from models.export import write_aliases
 from serving import streams
 from serving.consumer.checkpoint import CheckpointStore, state_hash
-from serving.consumer.partition import Partition
-from serving.consumer.process import partition_config
+from serving.consumer.process import tenants_config
+from serving.consumer.tenants import TenantPartitions
 from serving.consumer.tier1_source import InForce, tier1_source
 from serving.producer import TelemetryProducer
 from tests.checks.stream_harness import (
-    GRAPH,
     METRICS,
     NEVER,
     PRODUCER,
@@ -26,6 +25,7 @@ from tests.checks.stream_harness import (
     Fleet,
     batches,
     drained,
+    graph_of,
     publish,
     quick_settings,
     rows_of,
@@ -65,7 +65,7 @@ def in_force(fleet: Fleet) -> InForce:
 
 def by_hand(settings: Settings, fleet: Fleet) -> str:
     """Return the hash of the state after all entries, each judged by the version that was in force."""
-    partition = Partition.new(partition_config(settings))
+    partition = TenantPartitions(tenants_config(settings))
     source, versions = tier1_source(settings), in_force(fleet)
     for entry in fleet.remote.range(streams.telemetry(0)):
         version = versions.at(entry.entry_id)
@@ -78,7 +78,7 @@ def by_hand(settings: Settings, fleet: Fleet) -> str:
 def test_moving_the_alias_changes_alarms_and_nothing_else(fleet: Fleet, settings: Settings) -> None:
     promote(settings, "1", alarm_z=1e9)
     process = fleet.consume("--only", "ingest")
-    producer = TelemetryProducer(fleet.broker.client(), 1, GRAPH, PRODUCER)
+    producer = TelemetryProducer(fleet.broker.client(), 1, graph_of, PRODUCER)
     for part, (version, alarm_z) in enumerate((("1", 1e9), ("2", 0.01), ("3", 1e9))):
         promote(settings, version, alarm_z)
         assert wait_until(lambda wanted=version: in_force(fleet).newest == wanted, 20), fleet.log()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from aiops.errors import AiopsError, ContractError, ModelNotFound, Unavailable
 from aiops.routing import Router, RoutingRules
 from data_contracts.schemas import CANDIDATES
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.consumer.asking import LEARNED, SEASONAL, Hearing, Panel
 from serving.consumer.circuit_breaker import BreakerState
 from serving.consumer.metrics import ConsumerMetrics
@@ -76,9 +77,9 @@ def batch(*rows: dict[str, object]) -> pa.RecordBatch:
 
 def hear(models: Any, rows: pa.RecordBatch, panel: Panel | None = None) -> tuple[Hearing, list[dict[str, Any]]]:
     """Return the hearing and the detections that follow from it."""
-    panel = panel or Panel(models, ConsumerMetrics(), 0.0, threading.Event())
+    panel = panel or Panel(lambda _: models, ConsumerMetrics(), 0.0, threading.Event())
     context = context_of(rows, ROUTER)
-    hearing = panel.hear(rows, context)
+    hearing = panel.hear(DEFAULT_TENANT, rows, context)
     return hearing, judged(rows, hearing.opinions, context).to_pylist()
 
 
@@ -151,7 +152,7 @@ def test_a_refusal_is_final() -> None:
 
 def test_a_season_that_fails_does_not_stop_the_other_tier() -> None:
     models = FakeModels({"/season": Unavailable("timed out")})
-    panel = Panel(models, ConsumerMetrics(), 0.0, threading.Event())
+    panel = Panel(lambda _: models, ConsumerMetrics(), 0.0, threading.Event())
     hear(models, batch(candidate(BUSINESS)), panel)
     assert panel.state is BreakerState.OPEN
     _, found = hear(models, batch(candidate(BUSINESS), candidate(MACHINE)), panel)

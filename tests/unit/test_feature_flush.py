@@ -5,6 +5,7 @@ import threading
 import pyarrow as pa
 
 from aiops.errors import Unavailable
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.consumer.feature_flush import FeatureFlush, NewestRows, newest
 from serving.consumer.metrics import ConsumerMetrics
 
@@ -37,7 +38,7 @@ def rows(key: str, **values: float) -> pa.RecordBatch:
 
 def flush_with(writer: MemoryWriter) -> tuple[FeatureFlush, ConsumerMetrics]:
     metrics = ConsumerMetrics()
-    return FeatureFlush(writer, 0.01, metrics, threading.Event()), metrics
+    return FeatureFlush(lambda _: writer, 0.01, metrics, threading.Event()), metrics
 
 
 def test_the_last_row_of_an_entity_wins() -> None:
@@ -48,9 +49,9 @@ def test_the_last_row_of_an_entity_wins() -> None:
 def test_rows_that_failed_wait_and_give_way_to_newer_ones() -> None:
     writer = MemoryWriter(failures=1)
     flush, metrics = flush_with(writer)
-    flush.offer([], [rows("service", a=1.0, b=1.0)])
+    flush.offer(DEFAULT_TENANT, [], [rows("service", a=1.0, b=1.0)])
     assert flush.flush() is False
-    flush.offer([], [rows("service", a=2.0)])
+    flush.offer(DEFAULT_TENANT, [], [rows("service", a=2.0)])
     assert flush.flush() is True
     assert writer.services == {"a": 2.0, "b": 1.0}
     assert metrics.registry.get_sample_value("aiops_feature_flush_failures_total") == 1.0
@@ -78,10 +79,10 @@ def test_rows_of_few_entities_do_not_pile_up() -> None:
 def test_the_thread_flushes_until_it_is_stopped() -> None:
     writer = MemoryWriter()
     metrics, stop = ConsumerMetrics(), threading.Event()
-    flush = FeatureFlush(writer, 0.01, metrics, stop)
+    flush = FeatureFlush(lambda _: writer, 0.01, metrics, stop)
     thread = threading.Thread(target=flush.run)
     thread.start()
-    flush.offer([rows("series", a=1.0)], [])
+    flush.offer(DEFAULT_TENANT, [rows("series", a=1.0)], [])
     for _ in range(200):
         if writer.series:
             break
