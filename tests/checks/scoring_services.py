@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from aiops.settings import ServingSettings, Settings
 from data_contracts.schemas import SEQUENCE_FEATURES, SERVICE_FEATURES
+from data_contracts.series.tenant import TENANT_HEADER
 from serving import streams
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +41,8 @@ class ScoringThread:
         self.port = port_of(settings)
         self.delay_s = 0.0
         self.rows = 0
+        self.services: dict[str | None, set[str]] = {}
+        """Services asked about, by the tenant that the request names."""
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -68,6 +71,7 @@ class ScoringThread:
             def do_POST(self) -> None:
                 asked = streams.from_ipc(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.rows += asked.num_rows
+                outer.services.setdefault(self.headers[TENANT_HEADER], set()).update(asked.column("service").to_pylist())
                 time.sleep(outer.delay_s)
                 model, answer = answer_of(self.path, asked)
                 body = streams.to_ipc(answer)
