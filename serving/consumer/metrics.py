@@ -25,7 +25,7 @@ class ConsumerMetrics:
         self.points = Counter("aiops_points_total", "Points by outcome", ["outcome"], registry=registry)
         self.tenant_points = Counter(
             "aiops_tenant_points_total",
-            "Points by tenant (at most telemetry.max_tenants a partition) and outcome",
+            "Points by tenant (a bounded number) and outcome",
             ["tenant", "outcome"],
             registry=registry,
         )
