@@ -17,9 +17,10 @@ from data_contracts.schemas import (
     SERVICE_FEATURES_TABLE,
 )
 from data_contracts.season_schema import BAND_FEATURES, SEASONAL_BANDS
+from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant
 
 PROJECT: Final = "aiops"
-"""Feast project: part of every online key."""
+"""Feast's project of the tenant `default`; the project is part of every online key."""
 
 AVAILABLE_AT: Final = "available_at"
 """Time column of every point-in-time join: when a row could be known, not when it happened."""
@@ -192,3 +193,18 @@ def describe(feature: str) -> str:
         return f"{subject} of the service: {_STATISTICS[statistic]}"
     statistic, _, window = feature.rpartition("_")
     return _OVER_WINDOW[statistic].format(window)
+
+
+def project_of(tenant: str) -> str:
+    """Return Feast's project of a tenant: letters, digits and underscores, as Feast asks; no two tenants share one.
+
+    >>> project_of("default"), project_of("acme"), project_of("acme-2.eu")
+    ('aiops', 'aiops__acme', 'aiops__acme_2d2_2eeu')
+
+    Raises:
+        TenantError: it breaks the rule of a tenant's name.
+    """
+    if checked_tenant(tenant) == DEFAULT_TENANT:
+        return PROJECT
+    plain = (letter if letter.isalnum() else f"_{ord(letter):02x}" for letter in tenant)
+    return f"{PROJECT}__{''.join(plain)}"

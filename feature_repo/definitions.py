@@ -18,12 +18,12 @@ from feast.types import Array, Float64, Int64, String
 from data_contracts.feature_views import (
     AVAILABLE_AT,
     FEATURE_SERVICES,
-    PROJECT,
     TICK,
     VIEWS,
     FeatureServiceSpec,
     ViewSpec,
     describe,
+    project_of,
 )
 from data_contracts.season_schema import BAND_LIST
 from data_contracts.series.tenant import DEFAULT_TENANT
@@ -106,17 +106,20 @@ def feature_service(spec: FeatureServiceSpec, views: dict[str, FeatureView]) -> 
     )
 
 
-def define(folder_of: Callable[[str], Path]) -> Definitions:
-    """Return everything Feast knows, over the tables of one tenant's lake, each in the folder that `folder_of` says."""
+def define(folder_of: Callable[[str], Path], tenant: str) -> Definitions:
+    """Return everything Feast knows, over the tables of a tenant's lake, each in the folder that `folder_of` says.
+
+    A tenant is a project of Feast: part of every online key, and a registry of its own.
+    """
     entities = {
         "series": entity("series", "One metric of one service: service|metric."),
-        "service": entity("service", "One service of the call graph; tenant/service where there is a tenant."),
+        "service": entity("service", "One service of the call graph."),
     }
     sources = {name: table_source(folder_of(name)) for name in ("series_features", "service_features", "seasonal_bands")}
     pushes = {name: push_source(source) for name, source in sources.items()}
     views = {spec.name: feature_view(spec, entities[spec.entity], pushes[spec.table_name]) for spec in VIEWS}
     return Definitions(
-        project=Project(name=PROJECT, description="Open-source AIOps: features of series and services.", owner=OWNER),
+        project=Project(name=project_of(tenant), description="Open-source AIOps: features of series and services.", owner=OWNER),
         entities=entities,
         sources=sources,
         push_sources=pushes,
@@ -126,7 +129,8 @@ def define(folder_of: Callable[[str], Path]) -> Definitions:
 
 
 HOME = Path(__file__).resolve().parents[1] / Path(os.environ.get("AIOPS_HOME", ".aiops")).expanduser()
-DEFINED = define(open_lake(HOME / "lake").for_tenant(os.environ.get("AIOPS_TENANT", DEFAULT_TENANT)).folder)
+TENANT = os.environ.get("AIOPS_TENANT", DEFAULT_TENANT)
+DEFINED = define(open_lake(HOME / "lake").for_tenant(TENANT).folder, TENANT)
 
 # `feast apply` collects what stands at module level.
 project = DEFINED.project

@@ -21,6 +21,7 @@ from models.artifacts.mlflow_log import DATA, log_figures, log_model, log_run
 from models.audit import CHALLENGER, CHAMPION, AuditEntry, AuditLog, Change
 from models.export import export_artifact, write_aliases
 from models.run_record import decision_tags, run_tags
+from models.tenant_models import own_name
 from models.training_run import TrainingRun
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ class LoadedModel:
 
 
 class Registry:
-    """Versions and aliases of models; opening it touches nothing. Safe in several processes, as MLflow's store is."""
+    """Versions and aliases of models; opening it touches nothing. Safe in several processes, as MLflow's store is.
+
+    It is that of the settings' tenant: what a tenant registers and moves are models of its own (`tenant_models.own_name`), and
+    what it reads are those, else the shared ones.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -56,7 +61,7 @@ class Registry:
 
         Versions beyond `keep_versions` are deleted, oldest first, never one with an alias or one a rollback would return to.
         """
-        name = model.catalog_name
+        name = self._own(model.catalog_name)
         with self._mlflow() as client, TemporaryDirectory(prefix="register-") as folder:
             save_model(model, Path(folder) / DATA, run.example)
             started = client.create_run(
@@ -74,6 +79,7 @@ class Registry:
 
     def record_decision(self, name: str, version: str, decision: GateDecision, change: Change) -> None:
         """Store a gate's decision, its reason, checks and both scorecards as tags of the version, and in the audit log."""
+        name = self._own(name)
         with self._mlflow() as client:
             for key, value in decision_tags(decision, change).items():
                 client.set_model_version_tag(name, version, key, value)
@@ -82,10 +88,16 @@ class Registry:
     def versions(self, name: str) -> tuple[ModelVersion, ...]:
         """Return all versions with their aliases, newest first; empty where the model was never registered."""
         with self._mlflow() as client:
+            name = self._own(name) if _is_registered(client, self._own(name)) else name
             aliases = _aliases(client, name)
             found = client.search_model_versions(f"name = '{name}'", max_results=10_000)
             newest_first = sorted(found, key=lambda one: int(one.version), reverse=True)
             return tuple(_model_version(one, aliases) for one in newest_first)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all registered models, those of tenants too."""
+        with self._mlflow() as client:
+            return tuple(one.name for one in client.search_registered_models(max_results=1000))
 
     def get(self, name: str, alias_or_version: str) -> ModelVersion:
         """Return one version; raises ModelNotFound where there is no such model, alias or version."""
@@ -102,6 +114,7 @@ class Registry:
         Raises:
             ModelNotFound: there is no champion, or none before it that still exists.
         """
+        name = self._own(name)
         current = self.get(name, CHAMPION).version
         existing = {one.version for one in self.versions(name)}
         stack = self._log.past_champions(name)
@@ -133,6 +146,7 @@ class Registry:
         target = root or self.export_root
         with self._mlflow() as client:
             with self._artifact(client, name, alias_or_version) as (folder, found):
+                name = found.name
                 exported = export_artifact(folder, target, name, found.version)
             write_aliases(target, name, {a: v for a, v in _aliases(client, name).items() if (target / name / v).is_dir()})
         return exported
@@ -158,7 +172,11 @@ class Registry:
         """Return the audit log of a model, or of all, oldest first."""
         return tuple(self._log.entries(name))
 
+    def _own(self, name: str) -> str:
+        return own_name(name, self._settings.tenant)
+
     def _move(self, name: str, alias: str, version: str, action: tuple[str, Change]) -> ModelVersion:
+        name = self._own(name)
         with self._mlflow() as client:
             found = self._version(client, name, version)
             client.set_registered_model_alias(name, alias, found.version)
@@ -171,7 +189,11 @@ class Registry:
     def _version(self, client: "MlflowClient", name: str, alias_or_version: str) -> ModelVersion:
         from mlflow.exceptions import MlflowException
 
-        aliases = _aliases(client, name)
+        aliases = _aliases(client, self._own(name))
+        if alias_or_version in aliases or (alias_or_version.isdigit() and _is_registered(client, self._own(name))):
+            name = self._own(name)
+        elif self._own(name) != name:
+            aliases = _aliases(client, name)
         number = aliases.get(alias_or_version, alias_or_version)
         if not number.isdigit():
             raise ModelNotFound(f"model {name!r} has no alias {alias_or_version!r}; it has {sorted(aliases) or 'none'}")
@@ -185,7 +207,7 @@ class Registry:
         import mlflow.artifacts
 
         found = self._version(client, name, alias_or_version)
-        local = mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{found.version}")
+        local = mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{found.name}/{found.version}")
         yield Path(local) / "data" / DATA, found
 
     def _retain(self, client: "MlflowClient", name: str, change: Change) -> None:
@@ -227,6 +249,18 @@ def _set_uri(uri: str) -> None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
     else:
         os.environ["MLFLOW_TRACKING_URI"] = before
+
+
+def _is_registered(client: "MlflowClient", name: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    return True
 
 
 def _ensure_registered(client: "MlflowClient", name: str) -> None:

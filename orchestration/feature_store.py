@@ -21,7 +21,7 @@ import pandas as pd
 
 from aiops.errors import ConfigurationError, Unavailable
 from aiops.settings import Settings
-from data_contracts.feature_views import PROJECT
+from data_contracts.feature_views import project_of
 from data_contracts.schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.broker_password import broker_url
@@ -112,7 +112,7 @@ def open_store(settings: Settings, tenant: str = DEFAULT_TENANT) -> "FeatureStor
     registry.parent.mkdir(parents=True, exist_ok=True)
     return FeatureStore(
         config=RepoConfig(
-            project=PROJECT,
+            project=project_of(tenant),
             provider="local",
             registry=RegistryConfig(path=str(registry), cache_ttl_seconds=60),
             offline_store={"type": "duckdb"},
@@ -162,7 +162,7 @@ def _define(lake: Lake) -> Any:
         raise ConfigurationError(f"feature definitions: {DEFINITIONS} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.define(lake.folder)
+    return module.define(lake.folder, lake.tenant)
 
 
 def feature_names(settings: Settings, feature_service: str) -> tuple[str, ...]:
@@ -271,8 +271,8 @@ def materialize(settings: Settings, start: datetime, end: datetime, tenant: str 
         raise Unavailable("online feature store: the broker does not answer; start it or set AIOPS_BROKER__URL") from error
 
 
-def push(settings: Settings, frame: pd.DataFrame, table: str = "service_features") -> None:
-    """Push rows of lake table `table` (all its columns) to the online store through Feast's push source.
+def push(settings: Settings, frame: pd.DataFrame, table: str = "service_features", tenant: str = DEFAULT_TENANT) -> None:
+    """Push rows of lake table `table` (all its columns) to the online store of a tenant through Feast's push source.
 
     Raises:
         ConfigurationError: an unknown table, or columns of it are missing.
@@ -287,6 +287,6 @@ def push(settings: Settings, frame: pd.DataFrame, table: str = "service_features
     if missing:
         raise ConfigurationError(f"push: columns {missing} of {table} are missing; give the whole row")
     try:
-        open_store(settings).push(f"{table}_push", frame)
+        open_store(settings, tenant).push(f"{table}_push", frame)
     except redis.ConnectionError as error:
         raise Unavailable("online feature store: the broker does not answer; start it or set AIOPS_BROKER__URL") from error

@@ -3,7 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
 from typing import Any, Final
@@ -16,6 +16,7 @@ from aiops.bands import SeriesBands, stale_text
 from aiops.types import FloatArray, ReadStatistics
 from data_contracts.feature_views import AVAILABLE_AT, BAND_VIEWS, BANDS
 from data_contracts.season_schema import BAND_LIST, SEASONAL_BANDS
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.feast_online import RedisFeatures
 
 CACHE_S: Final = 30.0
@@ -111,18 +112,38 @@ class _Counts:
             return ReadStatistics({BANDS.name: self._missing}, {BANDS.name: self._stale}, fresh)
 
 
-class RedisBands:
-    """Band reader and writer on one Redis. Thread-safe.
+@dataclass(slots=True)
+class _Cache:
+    """What the readers of all tenants hold: (tenant, series) to bands."""
 
-    What was read is kept for `cache_s` seconds, at most `MAX_CACHED` series of about 7 KiB each: bands change once a night.
+    held: OrderedDict[tuple[str, str], _Held] = field(default_factory=OrderedDict)
+    lock: Lock = field(default_factory=Lock)
+    counts: _Counts = field(default_factory=_Counts)
+
+
+class RedisBands:
+    """Band reader and writer of one tenant on one Redis. Thread-safe.
+
+    What was read is kept for `cache_s` seconds, at most `MAX_CACHED` series of all tenants, of about 7 KiB each: bands change
+    once a night.
     """
 
-    def __init__(self, client: redis.Redis, cache_s: float = CACHE_S) -> None:
-        self._store = RedisFeatures(client)
+    def __init__(self, client: redis.Redis, cache_s: float = CACHE_S, tenant: str = DEFAULT_TENANT) -> None:
+        self._store = RedisFeatures(client, tenant)
+        self._tenant = tenant
         self._cache_s = cache_s
-        self._cache: OrderedDict[str, _Held] = OrderedDict()
-        self._lock = Lock()
-        self._counts = _Counts()
+        self._cache = _Cache()
+
+    def for_tenant(self, tenant: str) -> "RedisBands":
+        """Return the reader and writer of a tenant on the same Redis; what is held is held together.
+
+        Raises:
+            TenantError: the tenant breaks the rule.
+        """
+        bound = object.__new__(type(self))
+        bound._store, bound._tenant = self._store.for_tenant(tenant), tenant
+        bound._cache_s, bound._cache = self._cache_s, self._cache
+        return bound
 
     def write_bands(self, rows: pa.RecordBatch) -> int:
         """Write the newest `season_schema.SEASONAL_BANDS` row of each series; return the number written.
@@ -139,27 +160,35 @@ class RedisBands:
             Unavailable: Redis does not answer.
             ContractError: a stored value is not of its feature's type.
         """
-        with self._lock:
-            kept = {name: self._cache[name] for name in series if name in self._cache and self._is_new(self._cache[name], now)}
+        kept = self._kept(series, now)
         wanted = [name for name in dict.fromkeys(series) if name not in kept]
         if wanted:
             read = self._read(wanted, now)
             kept |= read
-            with self._lock:
-                self._cache |= read
-                while len(self._cache) > MAX_CACHED:
-                    self._cache.popitem(last=False)
+            self._keep(read)
         held = [kept[name] for name in series]
-        self._counts.note(held, now)
+        self._cache.counts.note(held, now)
         return [one.as_of(now) for one in held]
 
     @property
     def read_statistics(self) -> ReadStatistics:
         """Return what reads met so far."""
-        return self._counts.statistics()
+        return self._cache.counts.statistics()
 
     def _is_new(self, held: _Held, now: datetime) -> bool:
         return 0 <= (now - held.read_at).total_seconds() < self._cache_s
+
+    def _kept(self, series: Sequence[str], now: datetime) -> dict[str, _Held]:
+        with self._cache.lock:
+            held = {name: self._cache.held.get((self._tenant, name)) for name in series}
+        return {name: one for name, one in held.items() if one is not None and self._is_new(one, now)}
+
+    def _keep(self, read: dict[str, _Held]) -> None:
+        with self._cache.lock:
+            for name, one in read.items():
+                self._cache.held[self._tenant, name] = one
+            while len(self._cache.held) > MAX_CACHED:
+                self._cache.held.popitem(last=False)
 
     def _read(self, names: list[str], now: datetime) -> dict[str, _Held]:
         rows = self._store.read((_EVER,), names, now)
@@ -168,12 +197,17 @@ class RedisBands:
 
 
 class MemoryBands:
-    """Bands held in memory: the adapter for tests and for a service without a feature store. Thread-safe."""
+    """Bands of one tenant held in memory: the adapter for tests and for a service without a feature store. Thread-safe."""
 
     def __init__(self) -> None:
         self._held: dict[str, _Held] = {}
         self._lock = Lock()
         self._counts = _Counts()
+        self._tenants: dict[str, MemoryBands] = {DEFAULT_TENANT: self}
+
+    def for_tenant(self, tenant: str) -> "MemoryBands":
+        """Return the bands of a tenant; this object's are those of `default`."""
+        return self._tenants.setdefault(tenant, MemoryBands())
 
     def write_bands(self, rows: pa.RecordBatch) -> int:
         """Keep `season_schema.SEASONAL_BANDS` rows; older bands never replace newer ones. Return the number kept."""

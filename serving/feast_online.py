@@ -6,7 +6,7 @@ Feast's own writer reaches 14 to 19 thousand rows/s and its import costs seconds
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,14 +18,16 @@ import redis
 
 from aiops.errors import ConfigurationError, Unavailable
 from aiops.types import IntArray, ReadStatistics
-from data_contracts.feature_views import AVAILABLE_AT, BAND_VIEWS, PROJECT, SERIES_VIEWS, SERVICE_VIEWS, TICK, ViewSpec
+from data_contracts.feature_views import AVAILABLE_AT, BAND_VIEWS, SERIES_VIEWS, SERVICE_VIEWS, TICK, ViewSpec, project_of
 from data_contracts.moments import microseconds_of
 from data_contracts.schemas import SERVICE_FEATURES_TABLE, TIMESTAMP
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import feast_layout as layout
 from serving.feast_rows import decode_rows, encode_rows, hash_fields
 
 _ROWS_PER_WRITE: Final = 2048
 _UNSEEN: Final = -(1 << 62)
+_VIEW_NAMES: Final = tuple(view.name for view in (*SERIES_VIEWS, *SERVICE_VIEWS, *BAND_VIEWS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,33 @@ class WriteStatistics:
     """Rows not written because the same call, an earlier one or another writer had a newer row of the entity."""
 
 
+@dataclass(slots=True)
+class _Shared:
+    """What the readers and writers of all tenants on one Redis have in common."""
+
+    client: redis.Redis
+    max_entities: int
+    newest: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
+    """(project, table, entity) to the newest (tick, available_at) written."""
+    write_lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    missing: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_VIEW_NAMES, 0))
+    stale: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_VIEW_NAMES, 0))
+    freshness_s: dict[str, float] = field(default_factory=dict)
+    written: int = 0
+    superseded: int = 0
+
+
 class RedisFeatures:
-    """Feature reader and writer on one Redis, for one project.
+    """Feature reader and writer of one tenant on one Redis.
 
     A newer tick is never overwritten by an older one: per entity and table, the newest written (tick, available_at) is
     remembered, and the first write of an entity reads what is stored. A second writer of the *same* entities at the same time
-    is not fenced off: partitions keep writers apart. Memory: about 200 B an entity, at most `max_entities`; a forgotten one is
-    read again.
+    is not fenced off: partitions keep writers apart. Memory: about 200 B an entity, at most `max_entities` of all tenants; a
+    forgotten one is read again.
     """
 
-    def __init__(self, client: redis.Redis, project: str = PROJECT, max_entities: int = 200_000) -> None:
+    def __init__(self, client: redis.Redis, tenant: str = DEFAULT_TENANT, max_entities: int = 200_000) -> None:
         """Use `client`, which must answer bytes.
 
         Raises:
@@ -54,32 +73,34 @@ class RedisFeatures:
         """
         if client.connection_pool.connection_kwargs.get("decode_responses"):
             raise ConfigurationError("client.decode_responses: True cannot carry binary features; use decode_responses=False")
-        self._client = client
-        self._project = project
-        self._max_entities = max_entities
-        self._newest: dict[tuple[str, str], tuple[int, int]] = {}
-        self._write_lock = threading.Lock()
-        self._lock = threading.Lock()
-        self._missing = {view.name: 0 for view in (*SERIES_VIEWS, *SERVICE_VIEWS, *BAND_VIEWS)}
-        self._stale = dict(self._missing)
-        self._freshness_s: dict[str, float] = {}
-        self._written = self._superseded = 0
+        self._shared = _Shared(client, max_entities)
+        self._project = project_of(tenant)
+
+    def for_tenant(self, tenant: str) -> "RedisFeatures":
+        """Return the reader and writer of a tenant on the same Redis; memory, counters and locks are those of this one.
+
+        Raises:
+            TenantError: the tenant breaks the rule.
+        """
+        bound = object.__new__(type(self))
+        bound._shared, bound._project = self._shared, project_of(tenant)
+        return bound
 
     @property
     def read_statistics(self) -> ReadStatistics:
         """Return a snapshot of the counters of reads."""
-        with self._lock:
+        with self._shared.lock:
             return ReadStatistics(
-                MappingProxyType(dict(self._missing)),
-                MappingProxyType(dict(self._stale)),
-                MappingProxyType(dict(self._freshness_s)),
+                MappingProxyType(dict(self._shared.missing)),
+                MappingProxyType(dict(self._shared.stale)),
+                MappingProxyType(dict(self._shared.freshness_s)),
             )
 
     @property
     def write_statistics(self) -> WriteStatistics:
         """Return a snapshot of the counters of writes."""
-        with self._lock:
-            return WriteStatistics(self._written, self._superseded)
+        with self._shared.lock:
+            return WriteStatistics(self._shared.written, self._shared.superseded)
 
     def write_series(self, rows: pa.RecordBatch) -> int:
         """Write the newest `schemas.SERIES_FEATURES_TABLE` row of each series; return the number written.
@@ -105,17 +126,17 @@ class RedisFeatures:
         """
         entity = _entity_of(views)
         newest = _newest_rows(rows, entity)
-        with self._write_lock, self._answers():
+        with self._shared.write_lock, self._answers():
             self._remember_stored(views, _names(newest, entity))
             todo = newest.filter(self._is_newer(views[0], newest))
             chunks = [todo.slice(start, _ROWS_PER_WRITE) for start in range(0, todo.num_rows, _ROWS_PER_WRITE)]
             self._send((encode_rows(views, chunk, self._project), chunk.num_rows) for chunk in chunks)
             self._remember(views[0], todo)
-            with self._lock:
-                self._written += todo.num_rows
-                self._superseded += rows.num_rows - todo.num_rows
-            while len(self._newest) > self._max_entities:
-                del self._newest[next(iter(self._newest))]
+            with self._shared.lock:
+                self._shared.written += todo.num_rows
+                self._shared.superseded += rows.num_rows - todo.num_rows
+            while len(self._shared.newest) > self._shared.max_entities:
+                del self._shared.newest[next(iter(self._shared.newest))]
         return todo.num_rows
 
     def read_services(self, services: Sequence[str], now: datetime) -> pa.RecordBatch:
@@ -163,24 +184,26 @@ class RedisFeatures:
     def _count(self, view: ViewSpec, times: IntArray, now_us: int) -> npt.NDArray[np.bool_]:
         found = times != _UNSEEN
         fresh: npt.NDArray[np.bool_] = found & (now_us - times <= view.ttl_s * 1_000_000)
-        with self._lock:
-            self._missing[view.name] = self._missing.get(view.name, 0) + int((~found).sum())
-            self._stale[view.name] = self._stale.get(view.name, 0) + int((found & ~fresh).sum())
+        with self._shared.lock:
+            self._shared.missing[view.name] = self._shared.missing.get(view.name, 0) + int((~found).sum())
+            self._shared.stale[view.name] = self._shared.stale.get(view.name, 0) + int((found & ~fresh).sum())
             if found.any():
-                self._freshness_s[view.name] = max(0.0, (now_us - int(times[found].max())) / 1e6)
+                self._shared.freshness_s[view.name] = max(0.0, (now_us - int(times[found].max())) / 1e6)
         return fresh
 
     def _remember_stored(self, views: Sequence[ViewSpec], names: Sequence[str]) -> None:
         table, entity = views[0].table_name, views[0].entity
-        new = [name for name in names if (table, name) not in self._newest]
+        new = [name for name in names if (self._project, table, name) not in self._shared.newest]
         cells = self._fetch(layout.entity_keys(entity, new, self._project), [layout.time_field(view.name) for view in views])
         for name, row in zip(new, cells, strict=True):
             # The stored tick is not known: a row must have become available later than what is stored, as in Feast.
-            self._newest[table, name] = (_UNSEEN, int(_times(row).max()))
+            self._shared.newest[self._project, table, name] = (_UNSEEN, int(_times(row).max()))
 
     def _is_newer(self, view: ViewSpec, rows: pa.RecordBatch) -> pa.BooleanArray:
         ticks, available = _times_of(rows, TICK), _times_of(rows, AVAILABLE_AT)
-        seen = np.array([self._newest[view.table_name, name] for name in _names(rows, view.entity)], np.int64).reshape(-1, 2)
+        seen = np.array(
+            [self._shared.newest[self._project, view.table_name, name] for name in _names(rows, view.entity)], np.int64
+        ).reshape(-1, 2)
         later = np.where(seen[:, 0] == _UNSEEN, available > seen[:, 1], available >= seen[:, 1])
         newer = (ticks > seen[:, 0]) | ((ticks == seen[:, 0]) & (available > seen[:, 1]))
         return pa.array(later & newer, pa.bool_())
@@ -188,13 +211,14 @@ class RedisFeatures:
     def _remember(self, view: ViewSpec, rows: pa.RecordBatch) -> None:
         times = zip(_times_of(rows, TICK).tolist(), _times_of(rows, AVAILABLE_AT).tolist(), strict=True)
         for name, time in zip(_names(rows, view.entity), times, strict=True):
-            self._newest.pop((view.table_name, name), None)
-            self._newest[view.table_name, name] = time
+            key = (self._project, view.table_name, name)
+            self._shared.newest.pop(key, None)
+            self._shared.newest[key] = time
 
     def _fetch(self, keys: Sequence[bytes], fields: Sequence[bytes]) -> list[list[bytes | None]]:
         if not keys:
             return []
-        with self._answers(), self._client.pipeline(transaction=False) as pipe:
+        with self._answers(), self._shared.client.pipeline(transaction=False) as pipe:
             commands: Any = pipe  # redis-py's types know text keys only
             for key in keys:
                 commands.hmget(key, fields)
@@ -203,7 +227,7 @@ class RedisFeatures:
 
     def _send(self, payloads: Iterable[tuple[bytes, int]]) -> None:
         """Send commands with their number of answers; the next are encoded while the server works on the last."""
-        pool = self._client.connection_pool
+        pool = self._shared.client.connection_pool
         connection: Any = pool.get_connection()
         try:
             awaited = 0

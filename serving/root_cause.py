@@ -19,7 +19,6 @@ from aiops.root_cause import RootCauseReport
 from aiops.settings import Settings
 from aiops.trouble import Interval, Trouble, alerted_in
 from data_contracts.moments import microseconds_of, moment_of_us
-from data_contracts.series.tenant import DEFAULT_TENANT
 from models.rca.explain import ExplainConfig, RcaInputs, WindowConfig, explain
 from models.rca.felt import felt_symptom
 from models.rca.grid import SeriesGrid
@@ -88,9 +87,9 @@ class RootCauseAnalyst:
         self._lock = threading.Lock()
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Return the analyst of the lake and the call graph below the home of the settings."""
-        lake = open_lake(settings).for_tenant(DEFAULT_TENANT)
+    def of(cls, settings: Settings, tenant: str) -> Self:
+        """Return the analyst of a tenant's lake and call graph below the home of the settings."""
+        lake = open_lake(settings).for_tenant(tenant)
         return cls(lake, partial(graph_at, GraphStore(lake)), AnalystConfig.of(settings))
 
     def explain(

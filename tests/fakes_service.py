@@ -9,6 +9,7 @@ import pyarrow as pa
 from prometheus_client import CollectorRegistry
 
 from aiops.settings import Settings
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.bento.model_source import FolderModels
 from serving.bento.online_features import MemoryFeatures
 from serving.bento.runtime import Adapters, Runtime
@@ -20,10 +21,13 @@ from tests.fakes_models import load_linear, online_row
 
 
 class FileLake:
-    """Writes every table to one Parquet file a key."""
+    """Writes every table to one Parquet file a key; the tables of `default` lie at the root, others below their name."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    def for_tenant(self, tenant: str) -> "FileLake":
+        return self if tenant == DEFAULT_TENANT else FileLake(self._root / tenant)
 
     def write(self, table: str, rows: pa.Table, key: str) -> int:
         import pyarrow.parquet as pq
@@ -40,8 +44,10 @@ def build(registry: CollectorRegistry) -> Runtime:
     features = MemoryFeatures(timedelta(minutes=10))
     features.write_services(online_row("known", now, 0.125))
     features.write_services(online_row("stale", now - timedelta(hours=1), 0.125))
+    features.for_tenant("acme").write_services(online_row("known", now, 0.5))
     bands = MemoryBands()
     bands.write_bands(band_rows([flat_bands("known|requests", now)], now))
+    bands.for_tenant("acme").write_bands(band_rows([flat_bands("secret|requests", now)], now))
     bands.write_bands(band_rows([flat_bands("stale|requests", now - timedelta(days=4))], now - timedelta(days=4)))
     models = FolderModels(Path(os.environ["TEST_MODELS"]), load_linear)
     lake, analyst = FileLake(settings.lake_path), partial(RootCauseAnalyst.of, settings)

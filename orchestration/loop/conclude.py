@@ -128,7 +128,7 @@ def _explained(workspace: Workspace, outputs: Outputs, findings: Findings) -> It
     reports = [one.report for one in outputs.opened if one.incident_id in right and one.report is not None and one.report.decided]
     surest = max(reports, key=lambda report: (len(report.causes[0].path), report.causes[0].probability), default=None)
     if surest is not None:
-        picture = RootCauseAnalyst.of(workspace.settings).figure(None, surest)
+        picture = RootCauseAnalyst.of(workspace.settings, workspace.tenant).figure(None, surest)
         yield Figure("An explained root cause", surest.statement, picture, "image/svg+xml")
 
 

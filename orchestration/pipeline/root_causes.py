@@ -46,7 +46,7 @@ def explained(settings: Settings, incident_id: str, again: bool, now: datetime) 
             return Explained(incident.incident_id, False, case.report)
         at = incident.updated_at if incident.state in _OVER else now
         priors, masked = known_beside(store, incident)
-    report = RootCauseAnalyst.of(settings).explain(incident, at, priors, masked)
+    report = RootCauseAnalyst.of(settings, settings.tenant).explain(incident, at, priors, masked)
     return Explained(incident.incident_id, True, report)
 
 
@@ -57,7 +57,7 @@ def asked(settings: Settings, service: str, at: datetime, minutes: float) -> Exp
         StateError: the lake is damaged.
     """
     trouble = Trouble({service: at - timedelta(minutes=minutes)}, at)
-    return Explained("", True, RootCauseAnalyst.of(settings).answer(trouble))
+    return Explained("", True, RootCauseAnalyst.of(settings, settings.tenant).answer(trouble))
 
 
 def draw(settings: Settings, report: RootCauseReport, file: Path) -> None:
@@ -71,7 +71,7 @@ def draw(settings: Settings, report: RootCauseReport, file: Path) -> None:
         raise ConfigurationError(f"--plot {file}: the drawing is SVG; give a name that ends in .svg")
     if not file.absolute().parent.is_dir():
         raise ConfigurationError(f"--plot {file}: the folder {file.parent} does not exist; make it first")
-    file.write_bytes(RootCauseAnalyst.of(settings).figure(None, report))
+    file.write_bytes(RootCauseAnalyst.of(settings, settings.tenant).figure(None, report))
 
 
 def lines_of(report: RootCauseReport) -> Iterator[str]:

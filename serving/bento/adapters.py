@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 
 from aiops.settings import Settings
 from aiops.settings_reading import read_settings
-from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.bento.model_source import FolderModels, ModelSource, RegistryModels
 from serving.bento.runtime import Adapters, Runtime
 from serving.broker import connect
@@ -27,9 +26,7 @@ def runtime_from_environment(registry: CollectorRegistry) -> Runtime:
     client = connect(settings, timeout_s=settings.serving.timeout_s / 2)
     features, bands = RedisFeatures(client), RedisBands(client)
     analyst = partial(RootCauseAnalyst.of, settings)
-    adapters = Adapters(
-        models_of(settings), features, open_lake(settings).for_tenant(DEFAULT_TENANT), lambda: datetime.now(UTC), bands, analyst
-    )
+    adapters = Adapters(models_of(settings), features, open_lake(settings), lambda: datetime.now(UTC), bands, analyst)
     return Runtime(settings.serving, adapters, registry)
 
 

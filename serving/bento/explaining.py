@@ -69,8 +69,8 @@ def explain(scoring: Scoring, model: str, rows: RequestRows, origin: RequestOrig
     name = model or EXPLAIN.model
     if name not in served_models():
         raise refused("model", name, f"one of {', '.join(served_models())}", "name a served model")
-    served = scoring.current(name)
-    rows = scoring.complete(rows, EXPLAIN.looks_up)
+    served = scoring.current(name, origin.tenant)
+    rows = scoring.complete(rows, EXPLAIN.looks_up, origin.tenant)
     features = rows.matrix(served.model.features)
     scores, told = score_matrix(served, features)
     members = members_of(served)

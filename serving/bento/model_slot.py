@@ -7,8 +7,7 @@ its last request is done.
 import gc
 import logging
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -150,10 +149,10 @@ def _proved(served: ServedModel) -> ServedModel:
 
 
 class SlotPoller:
-    """Polls slots in one daemon thread, first synchronously once; calls `after_poll` after every round."""
+    """Calls `poll`, which polls slots, in one daemon thread, first synchronously once; calls `after_poll` after every round."""
 
-    def __init__(self, slots: Sequence[ModelSlot], poll_s: float, after_poll: Callable[[], None]) -> None:
-        self._slots = tuple(slots)
+    def __init__(self, poll: Callable[[], bool], poll_s: float, after_poll: Callable[[], None]) -> None:
+        self._poll = poll
         self._poll_s = poll_s
         self._after_poll = after_poll
         self._stop = threading.Event()
@@ -166,12 +165,12 @@ class SlotPoller:
 
     def poll_once(self) -> bool:
         """Poll every slot once; after a swap the heap is collected and frozen, so that no later collection walks it."""
-        swapped = [slot.poll(time.monotonic()) for slot in self._slots]
-        if any(swapped):
+        swapped = self._poll()
+        if swapped:
             gc.collect()
             gc.freeze()
         self._after_poll()
-        return any(swapped)
+        return swapped
 
     def stop(self) -> None:
         """End the thread; a load in progress is finished first."""

@@ -1,7 +1,7 @@
 """Where models come from: one port, and the adapters for memory, for a folder of exported models and for the registry."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol, cast, runtime_checkable
@@ -10,8 +10,10 @@ from aiops.errors import ArtifactError, ModelNotFound
 from aiops.ports import VectorModel
 from aiops.settings import Settings
 from aiops.types import FloatArray
+from data_contracts.series.tenant import DEFAULT_TENANT
 from models.artifact import Example, load_artifact
 from models.artifacts.catalog import FittedModel, descriptor_of
+from models.tenant_models import SEPARATOR, owner_of
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -66,11 +68,20 @@ def served_model(model: ExplainableModel, version: str, example_rows: FloatArray
     return ServedModel(model, version, example_rows, example_scores, model.base())
 
 
+def owners_of(name: str, registered: Iterable[str]) -> frozenset[str]:
+    """Return the tenants that have a model of their own among registered names."""
+    return frozenset(tenant for one in registered if (tenant := owner_of(name, one)) is not None)
+
+
 class ModelSource(Protocol):
     """Answers which version an alias names, and loads it. Both may be called from a background thread."""
 
     def version_of(self, name: str, alias: str) -> str | None:
         """Return the version `alias` names now; None where there is no such alias."""
+        ...
+
+    def tenants_with(self, name: str) -> Collection[str]:
+        """Return the tenants that have a model `name` of their own, registered as `models.tenant_models.own_name` says."""
         ...
 
     def load(self, name: str, version: str) -> ServedModel:
@@ -98,6 +109,10 @@ class MemoryModels:
     def version_of(self, name: str, alias: str) -> str | None:
         """Return the version `alias` names; None where there is no such alias."""
         return self.aliases.get((name, alias))
+
+    def tenants_with(self, name: str) -> Collection[str]:
+        """Return the tenants for whose own model an alias was added."""
+        return owners_of(name, (registered for registered, _ in list(self.aliases)))
 
     def load(self, name: str, version: str) -> ServedModel:
         """Return a stored version.
@@ -162,6 +177,10 @@ class FolderModels:
         version = aliases.get(alias) if isinstance(aliases, Mapping) else None
         return None if version is None else str(version)
 
+    def tenants_with(self, name: str) -> Collection[str]:
+        """Return the tenants whose own model was exported."""
+        return owners_of(name, (path.parent.name for path in self.root.glob(f"{name}{SEPARATOR}*/aliases.json")))
+
     def load(self, name: str, version: str) -> ServedModel:
         """Load one version from its folder.
 
@@ -182,6 +201,12 @@ class RegistryModels:
     settings: Settings
     _changed_ns: int = _NO_DATABASE
     _versions: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    _names: tuple[str, ...] = ()
+    _names_changed_ns: int = _NO_DATABASE
+
+    def __post_init__(self) -> None:
+        """Ask by registered names: those of the shared models, and those of tenants."""
+        self.settings = self.settings.model_copy(update={"tenant": DEFAULT_TENANT})
 
     def version_of(self, name: str, alias: str) -> str | None:
         """Return the version `alias` names; None where there is no such model or alias."""
@@ -201,6 +226,17 @@ class RegistryModels:
             version = None
         self._versions[(name, alias)] = version
         return version
+
+    def tenants_with(self, name: str) -> Collection[str]:
+        """Return the tenants whose own model is registered."""
+        from models.registry import Registry
+
+        changed_ns = self._database_changed_ns()
+        if changed_ns == _NO_DATABASE:
+            return ()
+        if changed_ns == _ALWAYS_ASK or changed_ns != self._names_changed_ns:
+            self._names, self._names_changed_ns = Registry(self.settings).names(), changed_ns
+        return owners_of(name, self._names)
 
     def load(self, name: str, version: str) -> ServedModel:
         """Load one version.

@@ -8,13 +8,14 @@ import pyarrow as pa
 
 from aiops.types import ReadStatistics
 from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
+from data_contracts.series.tenant import DEFAULT_TENANT
 
 VIEW = "memory"
 _NAMES = ("event_timestamp", "available_at", "service", *SERVICE_FEATURES)
 
 
 class MemoryFeatures:
-    """The newest row of every service; features older than `ttl` at the time of reading are null."""
+    """The newest row of every service of one tenant; features older than `ttl` at the time of reading are null."""
 
     def __init__(self, ttl: timedelta) -> None:
         self._ttl = ttl
@@ -22,6 +23,11 @@ class MemoryFeatures:
         self._lock = Lock()
         self._missing = self._stale = 0
         self._age_s: float | None = None
+        self._tenants: dict[str, MemoryFeatures] = {DEFAULT_TENANT: self}
+
+    def for_tenant(self, tenant: str) -> "MemoryFeatures":
+        """Return the rows of a tenant; this object's are those of `default`."""
+        return self._tenants.setdefault(tenant, MemoryFeatures(self._ttl))
 
     def write_services(self, rows: pa.RecordBatch) -> int:
         """Keep rows of `schemas.SERVICE_FEATURES_TABLE`; an older tick never replaces a newer one."""

@@ -14,12 +14,13 @@ from serving.bento.rows import MAX_NAME_BYTES
 from serving.bento.scoring import EXPLAIN
 from serving.bento.season import SEASON
 from serving.bento.season_rows import MAX_METRIC_BYTES
+from serving.http.describing import PROBLEM, REQUEST_ID, SECURITY, TENANT
 from serving.http.problem import PROBLEM_JSON, TITLES
 
 _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": ["number", "null"]}
 _MOMENT: Final = {"type": ["string", "null"], "format": "date-time"}
-_REFUSALS: Final = (400, 401, 403, 413, 415, 429, 503, 504)
+_REFUSALS: Final = (400, 401, 403, 405, 413, 415, 429, 503, 504)
 _SUMMARIES: Final = {
     SEASON.path: "What each point's series is expected to do then, by its seasonal bands; 0.5 = at the bound, null = unknown",
     ROOT_CAUSE.path: "Which service began a trouble, how sure that is, and the evidence: from the lake, or from rows sent along",
@@ -57,7 +58,7 @@ def openapi() -> dict[str, Any]:
             "description": "The same calls over gRPC: serving/proto/scoring.proto",
         },
         "paths": paths,
-        "components": {"schemas": _schemas(), "securitySchemes": {"jwt": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": _schemas(), "securitySchemes": {"jwt": SECURITY}},
         "security": [{"jwt": []}],
     }
 
@@ -75,7 +76,7 @@ def _post(path: str) -> dict[str, Any]:
     return {
         "summary": _summaries()[path],
         "operationId": path.strip("/"),
-        "parameters": [{"name": "x-request-id", "in": "header", "required": False, "schema": _TEXT}],
+        "parameters": [REQUEST_ID, TENANT],
         "requestBody": {"required": True, "content": request},
         "responses": responses,
     }
@@ -111,7 +112,6 @@ def _schemas() -> dict[str, Any]:
     explained = {"base_value": _NUMBER, "margin": _NUMBER, "contributions": {"type": "array", "items": contribution}}
     row_explained = _object(("service", "contributions", "words"), {**answered, **explained, "words": _TEXT, "shares": shares})
     thresholds = {"type": "object", "additionalProperties": {"type": "number"}}
-    problem = dict.fromkeys(("type", "title", "detail", "field", "value", "rule", "fix", "request_id"), _TEXT)
     return {
         "Row": _object(("service",), row, closed=True),
         "ScoreRequest": _object(("rows",), {"rows": rows}, closed=True),
@@ -126,7 +126,7 @@ def _schemas() -> dict[str, Any]:
         ),
         **_season_schemas(name, envelope),
         **_root_cause_schemas(name, envelope),
-        "Problem": _object(("type", "title", "status", "detail", "request_id"), {**problem, "status": {"type": "integer"}}),
+        "Problem": PROBLEM,
     }
 
 

@@ -22,6 +22,7 @@ from models.rca.grid import SeriesGrid
 from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.origin import RequestOrigin
+from serving.bento.per_tenant import PerTenant
 from serving.bento.root_cause_request import InlineQuestion, LakeQuestion
 from serving.bento.scoring import Endpoint
 from serving.http.auth import Role
@@ -29,6 +30,8 @@ from serving.http.problem import Problem, ProblemError, refused
 
 MODEL: Final = "root-cause"
 ROOT_CAUSE: Final = Endpoint("/root_cause", MODEL, Role.OPERATOR, looks_up=True)
+MOST_ANALYSTS: Final = 16
+"""Tenants whose analyst, with what is usual for their services, is kept; the least recently asked one goes."""
 MOST_AT_ONCE: Final = 2
 """Analyses in progress in a worker; more are refused with 429."""
 
@@ -51,12 +54,12 @@ class RootCauseAnswer:
 
 
 class RootCauses:
-    """Answers /root_cause. Every method may be called from several threads; `analyst` is made at the first question for it."""
+    """Answers /root_cause. Every method may be called from several threads; `analyst` makes a tenant's at its first question."""
 
     def __init__(
-        self, analyst: Callable[[], Analyst] | None, metrics: ScoringMetrics, config: ExplainConfig | None = None
+        self, analyst: Callable[[str], Analyst] | None, metrics: ScoringMetrics, config: ExplainConfig | None = None
     ) -> None:
-        self._analyst = None if analyst is None else cache(analyst)
+        self._analysts = None if analyst is None else PerTenant(analyst, MOST_ANALYSTS)
         self._metrics = metrics
         self._config = config or ExplainConfig()
 
@@ -66,17 +69,19 @@ class RootCauses:
         Raises:
             ProblemError: 400, the telemetry sent along does not suffice; 503, the lake cannot be read.
         """
-        report = self._from_lake(question) if isinstance(question, LakeQuestion) else from_rows(question, self._config)
+        report = (
+            self._from_lake(question, origin.tenant) if isinstance(question, LakeQuestion) else from_rows(question, self._config)
+        )
         self._metrics.root_causes.labels("decided" if report.decided else "undecided").inc()
         return RootCauseAnswer(origin.request_id, version(), report)
 
-    def _from_lake(self, question: LakeQuestion) -> RootCauseReport:
+    def _from_lake(self, question: LakeQuestion, tenant: str) -> RootCauseReport:
         fix = "send rows, edges and window_start, or try again"
-        if self._analyst is None:
+        if self._analysts is None:
             raise ProblemError(Problem(503, "no-telemetry", f"this service reads no lake; {fix}.", "service", "", "", fix))
         began = question.at - timedelta(minutes=question.minutes)
         try:
-            return self._analyst().answer(Trouble({question.service: began}, question.at))
+            return self._analysts.of(tenant).answer(Trouble({question.service: began}, question.at))
         except (StateError, ContractError, ConfigurationError) as error:
             detail = f"the lake's telemetry or call graph cannot be read; {fix}. The service's log says why."
             raise ProblemError(Problem(503, "telemetry-unavailable", detail, "service", "", "", fix)) from error

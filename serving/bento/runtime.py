@@ -9,18 +9,18 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 
-from aiops.ports import BandReader, FeatureReader
 from aiops.settings import ServingSettings
 from models.artifacts.catalog import served_models
 from serving.bento.call_gate import CallGate
 from serving.bento.challenger import ChallengerPolicy
 from serving.bento.metrics import ScoringMetrics
-from serving.bento.model_slot import ModelSlot, SlotPoller, SlotStatus
+from serving.bento.model_slot import SlotPoller, SlotStatus
+from serving.bento.model_slots import ModelSlots
 from serving.bento.model_source import CHALLENGER, CHAMPION, ModelSource
 from serving.bento.root_cause import MOST_AT_ONCE, Analyst, RootCauses
-from serving.bento.scoring import Scoring, ScoringPorts
-from serving.bento.season import Season
-from serving.bento.served_log import ServedLog, TableWriter, process_key
+from serving.bento.scoring import Scoring, ScoringPorts, TenantFeatures
+from serving.bento.season import Season, TenantBands
+from serving.bento.served_log import ServedLog, TenantTables, process_key
 from serving.bento.shadow import Shadow
 from serving.http.auth import Authenticator, authenticator
 from serving.http.site import SiteRules, site_rules
@@ -33,12 +33,12 @@ class Adapters:
     """The outside of the service: where models, features and seasonal bands come from, and where served rows go."""
 
     models: ModelSource
-    features: FeatureReader
-    lake: TableWriter
+    features: TenantFeatures
+    lake: TenantTables
     clock: Callable[[], datetime]
-    bands: BandReader
-    analyst: Callable[[], Analyst] | None = None
-    """Makes what explains from the lake, at the first question; None = root causes are told from rows sent along only."""
+    bands: TenantBands
+    analyst: Callable[[str], Analyst] | None = None
+    """Makes what explains from a tenant's lake, at the first question; None = root causes are told from rows sent along only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Runtime:
         self.root_causes = RootCauses(adapters.analyst, self.metrics)
         self.analyses = CallGate(MOST_AT_ONCE, settings.timeout_s, "one question after the other")
         self._after_poll: list[Callable[[], None]] = []
-        self._poller = SlotPoller(tuple(self._slots.values()), settings.poll_s, self._polled)
+        self._poller = SlotPoller(self._slots.poll, settings.poll_s, self._polled)
 
     def start(self) -> None:
         """Load the models that the aliases name now and start the background threads."""
@@ -96,11 +96,11 @@ class Runtime:
         self._after_poll.append(callback)
 
     def readiness(self) -> Readiness:
-        """Return whether a champion is loaded and none has failed to load, with details.
+        """Return whether a shared champion is loaded and none has failed to load, with details; everybody may ask.
 
         A model without a champion does not hold the others back: calls for it are refused with 503 `model-not-loaded`.
         """
-        statuses = tuple(slot.status for slot in self._slots.values())
+        statuses = tuple(slot.status for slot in self._slots.shared)
         champions = [status for status in statuses if status.alias == CHAMPION]
         loaded = any(status.version is not None for status in champions)
         return Readiness(loaded and not any(status.version is None and status.error for status in champions), statuses)
@@ -110,6 +110,6 @@ class Runtime:
             callback()
 
 
-def _slots(settings: ServingSettings, source: ModelSource, metrics: ScoringMetrics) -> dict[tuple[str, str], ModelSlot]:
+def _slots(settings: ServingSettings, source: ModelSource, metrics: ScoringMetrics) -> ModelSlots:
     aliases = (CHAMPION,) if settings.challenger == "off" else (CHAMPION, CHALLENGER)
-    return {(name, alias): ModelSlot(name, alias, source, metrics) for name in served_models() for alias in aliases}
+    return ModelSlots(served_models(), aliases, source, metrics)

@@ -1,9 +1,9 @@
 """Scoring without a transport: rows in, answer out. HTTP and gRPC both call this, on the same models."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from aiops.types import FloatArray
 from models.artifacts.catalog import descriptor_of, served_models
 from serving.bento.challenger import ChallengerPolicy
 from serving.bento.metrics import ScoringMetrics
-from serving.bento.model_slot import ModelSlot
+from serving.bento.model_slots import ModelSlots
 from serving.bento.model_source import CHALLENGER, CHAMPION, ServedModel, SharingModel
 from serving.bento.origin import RequestOrigin
 from serving.bento.rows import BoolArray, RequestRows, fill_from
@@ -101,11 +101,19 @@ class Answer:
     shares: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
 
 
+class TenantFeatures(Protocol):
+    """Online features of all tenants; each reader counts what it met for all."""
+
+    def for_tenant(self, tenant: str) -> FeatureReader:
+        """Return the reader of a tenant's features."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ScoringPorts:
     """What scoring needs from outside."""
 
-    reader: FeatureReader
+    features: TenantFeatures
     log: ServedLog
     metrics: ScoringMetrics
     clock: Callable[[], datetime]
@@ -115,27 +123,27 @@ class ScoringPorts:
 class Scoring:
     """Answers requests on the slots' current models. Every method may be called from several threads."""
 
-    def __init__(self, slots: Mapping[tuple[str, str], ModelSlot], policy: ChallengerPolicy, ports: ScoringPorts) -> None:
+    def __init__(self, slots: ModelSlots, policy: ChallengerPolicy, ports: ScoringPorts) -> None:
         self._slots = slots
         self._policy = policy
         self._ports = ports
 
-    def current(self, model: str) -> ServedModel:
-        """Return the champion that answers now.
+    def current(self, model: str, tenant: str) -> ServedModel:
+        """Return the champion that answers a tenant now.
 
         Raises:
             ProblemError: 503, none is loaded.
         """
-        served = self._slots[(model, CHAMPION)].current
-        if served is None:
+        slot = self._slots.of(model, CHAMPION, tenant)
+        if slot is None or slot.current is None:
             detail = f"model = {model}: no champion is loaded yet. Train and promote one, then try again."
             raise ProblemError(
                 Problem(503, "model-not-loaded", detail, "model", model, "a champion is loaded", "train and promote")
             )
-        return served
+        return slot.current
 
-    def complete(self, rows: RequestRows, looks_up: bool) -> RequestRows:
-        """Return rows whose features are filled in from the online store where they came without.
+    def complete(self, rows: RequestRows, looks_up: bool, tenant: str) -> RequestRows:
+        """Return rows whose features are filled in from the tenant's online store where they came without.
 
         Raises:
             ProblemError: 400 where rows must bring features; 503 where the store does not answer.
@@ -148,22 +156,23 @@ class Scoring:
                 f"rows[{number}]", "", "a row gives at least one feature", "send the features of the service at its tick"
             )
         wanted = [str(name) for name in rows.services.filter(pa.array(rows.looked_up)).to_pylist()]
+        reader = self._ports.features.for_tenant(tenant)
         try:
-            batch = self._ports.reader.read_services(wanted, self._ports.clock())
+            batch = reader.read_services(wanted, self._ports.clock())
         except (Unavailable, ContractError) as error:
             detail = "the online feature store does not answer; send the features with the request, or try again."
             raise ProblemError(Problem(503, "features-unavailable", detail, "rows", "", "", "send the features")) from error
         filled = fill_from(batch, rows)
         unknown = int(np.isnan(filled.features[filled.looked_up]).sum())
         self._ports.metrics.unknown_features.inc(unknown)
-        self._ports.metrics.views.note(self._ports.reader.read_statistics)
+        self._ports.metrics.views.note(reader.read_statistics)
         return filled
 
     def answer(self, endpoint: Endpoint, rows: RequestRows, origin: RequestOrigin) -> Answer:
         """Score `rows`; deterministic given the models. O(rows) memory."""
-        champion = self.current(endpoint.model)
-        rows = self.complete(rows, endpoint.looks_up)
-        parts = self._parts(endpoint.model, champion, rows)
+        champion = self.current(endpoint.model, origin.tenant)
+        rows = self.complete(rows, endpoint.looks_up, origin.tenant)
+        parts = self._parts(endpoint.model, champion, rows, origin.tenant)
         outputs = champion.model.outputs
         members = members_of(champion)
         scores, shares = np.empty((len(rows), len(outputs))), np.full((len(rows), len(members)), np.nan)
@@ -190,13 +199,13 @@ class Scoring:
             rows = answer.rows if part.indices is None else answer.rows.take(part.indices)
             scores = answer.scores if part.indices is None else answer.scores[part.indices]
             self._log(now, answer, part, rows, scores)
-        challenger = self._challenger(answer.model) if self._policy.mode == "shadow" else None
+        challenger = self._challenger(answer.model, answer.origin.tenant) if self._policy.mode == "shadow" else None
         if challenger is not None:
             self._shadow(now, answer, challenger)
 
-    def _parts(self, model: str, champion: ServedModel, rows: RequestRows) -> tuple[Part, ...]:
+    def _parts(self, model: str, champion: ServedModel, rows: RequestRows, tenant: str) -> tuple[Part, ...]:
         whole = Part(champion, CHAMPION, None)
-        challenger = self._challenger(model) if self._policy.mode == "share" else None
+        challenger = self._challenger(model, tenant) if self._policy.mode == "share" else None
         if challenger is None or challenger.model.outputs != champion.model.outputs:
             return (whole,)
         chosen = self._policy.answered_by_challenger(rows.services)
@@ -206,8 +215,8 @@ class Scoring:
             return (Part(challenger, CHALLENGER, None),)
         return (Part(champion, CHAMPION, np.flatnonzero(~chosen)), Part(challenger, CHALLENGER, np.flatnonzero(chosen)))
 
-    def _challenger(self, model: str) -> ServedModel | None:
-        slot = self._slots.get((model, CHALLENGER))
+    def _challenger(self, model: str, tenant: str) -> ServedModel | None:
+        slot = self._slots.of(model, CHALLENGER, tenant)
         return slot.current if slot is not None else None
 
     def _shadow(self, now: datetime, answer: Answer, challenger: ServedModel) -> None:
@@ -222,7 +231,7 @@ class Scoring:
         self._ports.metrics.rows.labels(answer.model, part.role).inc(len(rows))
         entry = ServedRows(
             now,
-            answer.origin.request_id,
+            answer.origin,
             answer.model,
             part.served.version,
             part.role,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import orjson
@@ -43,30 +43,39 @@ class SeasonAnswer:
     code: IntArray
 
 
+class TenantBands(Protocol):
+    """Seasonal bands of all tenants; each reader counts what it met for all."""
+
+    def for_tenant(self, tenant: str) -> BandReader:
+        """Return the reader of a tenant's bands."""
+        ...
+
+
 class Season:
     """Answers /season from the online store. Every method may be called from several threads."""
 
-    def __init__(self, reader: BandReader, metrics: ScoringMetrics, clock: Callable[[], datetime]) -> None:
-        self._reader = reader
+    def __init__(self, bands: TenantBands, metrics: ScoringMetrics, clock: Callable[[], datetime]) -> None:
+        self._bands = bands
         self._metrics = metrics
         self._clock = clock
 
     def answer(self, rows: SeasonRows, origin: RequestOrigin) -> SeasonAnswer:
-        """Judge points by the bands of their series. O(n log n) and one read of the bands that are not held yet.
+        """Judge points by the tenant's bands of their series. O(n log n) and one read of the bands that are not held yet.
 
         Raises:
             ProblemError: 503, the online store does not answer.
         """
         names, code = rows.series()
+        reader = self._bands.for_tenant(origin.tenant)
         try:
-            bands = self._reader.read_bands(names, self._clock())
+            bands = reader.read_bands(names, self._clock())
         except (Unavailable, ContractError) as error:
             detail = "the online store of seasonal bands does not answer; try again, or go on without the season."
             raise ProblemError(Problem(503, "bands-unavailable", detail, "rows", "", "", "try again")) from error
         judged = judge(bands, code, rows.time_us, rows.value)
         self._metrics.rows.labels(MODEL, ROLE).inc(len(rows))
         self._metrics.season_unknown.inc(int(np.isnan(judged.score).sum()))
-        self._metrics.views.note(self._reader.read_statistics)
+        self._metrics.views.note(reader.read_statistics)
         newest = max((band for band in bands if band is not None), key=lambda band: band.starts_us, default=None)
         return SeasonAnswer(origin.request_id, _version(newest), rows, judged, tuple(map(_version, bands)), code)
 

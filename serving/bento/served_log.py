@@ -1,16 +1,16 @@
-"""Every answered row, written to the lake table `served` off the request's path, in memory bounded by rows.
+"""Every answered row, written to the table `served` of its tenant's lake off the request's path, in memory bounded by rows.
 
 Delivery: a row is written exactly once; on a graceful stop everything queued is written; when the process is killed, at
 most the rows of the last flush interval are lost; when the lake cannot keep up, the oldest rows are dropped and counted.
 
-Few files: a flush writes the current part anew with what is new, under the part's key, which replaces its file. A part ends at
-`PART_ROWS` rows or with the hour.
+Few files: a flush writes a tenant's current part anew with what is new, under the part's key, which replaces its file. A part
+ends at `PART_ROWS` rows or with the hour, or when the parts of `MOST_PARTS` other tenants were written since.
 """
 
 import logging
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,12 +21,15 @@ import pyarrow as pa
 
 from aiops.types import FloatArray
 from data_contracts.schemas import SERVED, SERVICE_FEATURES
+from serving.bento.origin import RequestOrigin
 
 _logger = logging.getLogger(__name__)
 _TABLE: Final = "served"
 _CLOSE_ATTEMPTS: Final = 3
 PART_ROWS: Final = 8192
 """Rows from which a part is full. A flush is never split, so a part may hold a flush more."""
+MOST_PARTS: Final = 64
+"""Tenants whose current part is held in memory, a few MiB each."""
 
 
 class TableWriter(Protocol):
@@ -34,6 +37,14 @@ class TableWriter(Protocol):
 
     def write(self, table: str, rows: pa.Table, key: str) -> int:
         """Write `rows`; return how many were written."""
+        ...
+
+
+class TenantTables(Protocol):
+    """Where the tables of all tenants are."""
+
+    def for_tenant(self, tenant: str) -> TableWriter:
+        """Return the writer of a tenant's tables."""
         ...
 
 
@@ -58,7 +69,7 @@ class ServedRows:
     """Rows answered by one model in one request; `features` (n, len(SERVICE_FEATURES)), `scores` (n,) its last output."""
 
     served_at: datetime
-    request_id: str
+    origin: RequestOrigin
     model: str
     model_version: str
     role: str
@@ -72,14 +83,12 @@ class ServedRows:
 
 
 def served_table(batch: Sequence[ServedRows]) -> pa.Table:
-    """Return all rows of `batch` in order as `schemas.SERVED`; NaN becomes null. O(rows * features)."""
+    """Return all rows of `batch`, of one tenant, in order as `schemas.SERVED`; NaN becomes null. O(rows * features)."""
     counts = np.asarray([len(rows) for rows in batch])
     of = np.repeat(np.arange(len(batch)), counts)
     moments = pa.array([rows.served_at for rows in batch], SERVED.field("served_at").type)
-    texts = {
-        name: pa.array([getattr(rows, name) for rows in batch], pa.string())
-        for name in ("request_id", "model", "model_version", "role")
-    }
+    texts = {name: pa.array([getattr(rows, name) for rows in batch], pa.string()) for name in ("model", "model_version", "role")}
+    texts["request_id"] = pa.array([rows.origin.request_id for rows in batch], pa.string())
     columns: dict[str, Any] = {
         "served_at": moments.take(of),
         "event_timestamp": pa.concat_arrays([rows.event_times for rows in batch]),
@@ -94,11 +103,20 @@ def served_table(batch: Sequence[ServedRows]) -> pa.Table:
     return pa.Table.from_arrays([columns[name] for name in SERVED.names], schema=SERVED)
 
 
+@dataclass(slots=True)
+class _Part:
+    """A file of one tenant that still grows; the last `unwritten` rows are not in it yet."""
+
+    sequence: int
+    rows: pa.Table
+    unwritten: int
+
+
 class ServedLog:
     """A bounded queue and one writer thread. `append` never waits and never fails."""
 
-    def __init__(self, lake: TableWriter, capacity_rows: int, flush_s: float, observer: LogObserver, process: str) -> None:
-        self._lake = lake
+    def __init__(self, lakes: TenantTables, capacity_rows: int, flush_s: float, observer: LogObserver, process: str) -> None:
+        self._lakes = lakes
         self._capacity_rows = capacity_rows
         self._flush_s = flush_s
         self._observer = observer
@@ -107,8 +125,7 @@ class ServedLog:
         self._queue: deque[ServedRows] = deque()
         self._queued_rows = 0
         self._sequence = 0
-        self._part = SERVED.empty_table()
-        self._unwritten = 0
+        self._parts: OrderedDict[str, _Part] = OrderedDict()
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="served-log", daemon=True)
@@ -143,24 +160,24 @@ class ServedLog:
 
         What could not be written stays in the part and is written first at the next call.
         """
-        written = 0
-        if self._unwritten:
-            written += self._write()
-        batch = self._taken()
-        if batch:
-            self._add(served_table(batch))
-            written += self._write()
+        written = sum(self._write(tenant) for tenant in self._lagging())
+        for tenant, batch in self._taken().items():
+            self._add(tenant, served_table(batch))
+            written += self._write(tenant)
         return written
 
-    def _add(self, rows: pa.Table) -> None:
-        """Add rows to the current part, or begin the next."""
-        size = self._part.num_rows
-        if size == 0 or size + rows.num_rows > PART_ROWS or _hour(self._part) != _hour(rows):
+    def _add(self, tenant: str, rows: pa.Table) -> None:
+        """Add rows to the tenant's current part, or begin the next."""
+        part = self._parts.pop(tenant, None)
+        if part is None or part.rows.num_rows + rows.num_rows > PART_ROWS or _hour(part.rows) != _hour(rows):
             self._sequence += 1
-            self._part = rows
+            part = _Part(self._sequence, rows, rows.num_rows)
         else:
-            self._part = pa.concat_tables([self._part, rows])
-        self._unwritten = rows.num_rows
+            part.rows, part.unwritten = pa.concat_tables([part.rows, rows]), rows.num_rows
+        self._parts[tenant] = part
+
+    def _lagging(self) -> list[str]:
+        return [tenant for tenant, part in self._parts.items() if part.unwritten]
 
     def close(self) -> None:
         """Write everything and end the thread; what the lake refuses three times is counted as dropped."""
@@ -169,24 +186,31 @@ class ServedLog:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _taken(self) -> list[ServedRows]:
+    def _taken(self) -> dict[str, list[ServedRows]]:
+        """Return what waits, by tenant; nothing while a part could not be written."""
+        if self._lagging():
+            return {}
         with self._lock:
-            if self._unwritten:
-                return []
-            batch = list(self._queue)
+            taken = list(self._queue)
             self._queue.clear()
             self._queued_rows = 0
-        return batch
+        batches: dict[str, list[ServedRows]] = {}
+        for rows in taken:
+            batches.setdefault(rows.origin.tenant, []).append(rows)
+        return batches
 
-    def _write(self) -> int:
+    def _write(self, tenant: str) -> int:
+        part = self._parts[tenant]
         try:
-            self._lake.write(_TABLE, self._part, f"{self._process}-{self._sequence:08d}")
+            self._lakes.for_tenant(tenant).write(_TABLE, part.rows, f"{self._process}-{part.sequence:08d}")
         except Exception:
-            _logger.exception("served log: %d rows could not be written; they are kept and tried again", self._unwritten)
+            _logger.exception("served log: %d rows could not be written; they are kept and tried again", part.unwritten)
             self._observer.failed()
             return 0
-        written, self._unwritten = self._unwritten, 0
+        written, part.unwritten = part.unwritten, 0
         self._observer.written(written)
+        while len(self._parts) > MOST_PARTS and not next(iter(self._parts.values())).unwritten:
+            self._parts.popitem(last=False)
         return written
 
     def _run(self) -> None:
@@ -196,10 +220,10 @@ class ServedLog:
             self.flush()
         for attempt in range(_CLOSE_ATTEMPTS):
             self.flush()
-            if not self._unwritten and not self._queue:
+            if not self._lagging() and not self._queue:
                 return
             time.sleep(0.1 * (attempt + 1))
-        lost = self._queued_rows + self._unwritten
+        lost = self._queued_rows + sum(part.unwritten for part in self._parts.values())
         self._observer.dropped(lost)
         _logger.error("served log: %d rows could not be written before the stop", lost)
 

@@ -4,27 +4,11 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from serving.http.describing import PROBLEM, REQUEST_ID, SECURITY
 from serving.http.guard import ROLE_KEY
-from serving.http.problem import PROBLEM_JSON, TITLES
+from serving.http.problem import PROBLEM_JSON
 
-_TEXT: Final = {"type": "string"}
 _METHODS: Final = ("get", "post", "delete")
-PROBLEM: Final = {
-    "type": "object",
-    "description": "A refusal (RFC 9457): what is wrong where, which rule it breaks, what to do.",
-    "required": ["type", "title", "status", "detail", "request_id"],
-    "properties": {
-        **dict.fromkeys(("type", "title", "detail", "field", "value", "rule", "fix", "request_id"), _TEXT),
-        "status": {"type": "integer", "enum": sorted(TITLES)},
-    },
-}
-REQUEST_ID: Final = {
-    "name": "x-request-id",
-    "in": "header",
-    "required": False,
-    "description": "1 to 64 of letters, digits and ._:-; comes back with the answer",
-    "schema": {**_TEXT, "examples": ["deploy-17"]},
-}
 
 
 def description(app: FastAPI) -> dict[str, Any]:
@@ -35,14 +19,7 @@ def description(app: FastAPI) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = PROBLEM
-    components["securitySchemes"] = {
-        "jwt": {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "JWT",
-            "description": "Claims exp, role (viewer, operator or admin) and sub. Without a key only this machine is answered.",
-        }
-    }
+    components["securitySchemes"] = {"jwt": SECURITY}
     for path in found["paths"].values():
         for method in _METHODS:
             if method in path:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from aiops.errors import ContractError
 from aiops.settings import BrokerSettings, Settings
-from data_contracts.feature_views import BAND_VIEWS, PROJECT, SERIES_VIEWS, SERVICE_VIEWS, ViewSpec
+from data_contracts.feature_views import BAND_VIEWS, PROJECT, SERIES_VIEWS, SERVICE_VIEWS, ViewSpec, project_of
 from data_contracts.schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
 from data_contracts.season_schema import BAND_LIST
 from orchestration import feature_store
@@ -284,3 +284,48 @@ def test_opening_feast_leaves_other_metrics_alone(store: Any) -> None:
     assert store.project == PROJECT
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
     assert "PROMETHEUS_MULTIPROCESS_DIR" not in os.environ
+
+
+TENANTS = ("default", "acme", "acme-2.eu", "Acme", "acme_2d2_2eeu")
+
+
+def test_a_tenant_is_a_project_of_feast_and_each_reads_its_own(store: Any, client: redis.Redis, server: str) -> None:
+    settings = Settings(home=Path(store.config.registry.path).parents[1], broker=BrokerSettings(url=server))
+    writer = RedisFeatures(client)
+    given = {tenant: rows_of(SERVICE_FEATURES_TABLE, ["cart"], seed=seed) for seed, tenant in enumerate(TENANTS)}
+    for tenant, rows in given.items():
+        assert writer.for_tenant(tenant).write_services(rows) == 1
+    assert len(stored(client)) == len(TENANTS)
+    assert len({project_of(tenant) for tenant in TENANTS}) == len(TENANTS)
+    for tenant, rows in given.items():
+        read = writer.for_tenant(tenant).read_services(["cart"], NOW)
+        assert read.select(list(SERVICE_FEATURES)).to_pylist() == rows.select(list(SERVICE_FEATURES)).to_pylist()
+    assert RedisFeatures(client, "nobody").read_services(["cart"], NOW).column(SERVICE_FEATURES[0]).to_pylist() == [None]
+    for tenant in ("default", "acme-2.eu"):
+        feature_store.apply(settings, tenant)
+        opened = feature_store.open_store(settings, tenant)
+        service = opened.get_feature_service("incident_prediction_v1")
+        answer = opened.get_online_features(features=service, entity_rows=[{"service": "cart"}]).to_dict()
+        assert [answer[name] for name in SERVICE_FEATURES] == [
+            given[tenant].column(name).to_pylist() for name in SERVICE_FEATURES
+        ]
+
+
+def test_pushed_rows_of_a_tenant_are_its_own(store: Any, client: redis.Redis, server: str) -> None:
+    settings = Settings(home=Path(store.config.registry.path).parents[1], broker=BrokerSettings(url=server))
+    rows = rows_of(SERVICE_FEATURES_TABLE, ["cart"])
+    feature_store.apply(settings, "acme")
+    feature_store.push(settings, rows.to_pandas(integer_object_nulls=True), tenant="acme")
+    by_feast = stored(client)
+    client.flushall()
+    RedisFeatures(client, "acme").write_services(rows)
+    assert stored(client) == by_feast
+
+
+def test_bands_of_two_tenants_are_cached_apart(client: redis.Redis) -> None:
+    bands = RedisBands(client)
+    assert bands.for_tenant("acme").write_bands(band_rows([flat_bands("cart|cpu", NOW)], NOW)) == 1
+    assert bands.for_tenant("acme").read_bands(["cart|cpu"], NOW)[0] is not None
+    for other in ("default", "beta"):
+        assert list(bands.for_tenant(other).read_bands(["cart|cpu"], NOW)) == [None]
+    assert bands.for_tenant("acme").read_bands(["cart|cpu"], NOW)[0] is not None

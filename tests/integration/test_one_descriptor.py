@@ -21,13 +21,16 @@ from orchestration.assets import models as assets
 from orchestration.pipeline import deployment, training
 from orchestration.pipeline.training_set import LABELS, MINUTES_TO_START
 from orchestration.workspace import Workspace
+from serving.bento.access import Access, gate_rules
 from serving.bento.adapters import models_of
-from serving.bento.http_app import RuntimeHolder, create_app
-from serving.bento.http_gate import HttpGate
+from serving.bento.holder import RuntimeHolder
+from serving.bento.http_app import create_app
 from serving.bento.online_features import MemoryFeatures
 from serving.bento.openapi import openapi
 from serving.bento.runtime import Adapters, Runtime
 from serving.feast_bands import MemoryBands
+from serving.http.gate import Gate
+from serving.lake.opening import open_lake
 from tests.fakes_catalog import DESCRIPTOR, NAME
 
 DAYS = 2
@@ -81,7 +84,7 @@ def test_one_descriptor_is_served(workspace: Workspace, models_from: str) -> Non
     serving = ServingSettings.model_validate({"models_from": models_from})
     settings = Settings(home=workspace.settings.home, serving=serving)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: E731
-    adapters = Adapters(models_of(settings), MemoryFeatures(timedelta(hours=2)), workspace.lake, clock, MemoryBands())
+    adapters = Adapters(models_of(settings), MemoryFeatures(timedelta(hours=2)), open_lake(settings), clock, MemoryBands())
     runtime = Runtime(serving, adapters, CollectorRegistry())
     runtime.start()
     try:
@@ -98,7 +101,7 @@ def test_one_descriptor_is_served(workspace: Workspace, models_from: str) -> Non
 async def asked(runtime: Runtime) -> httpx.Response:
     """Return what the application answers to two rows."""
     holder = RuntimeHolder(runtime)
-    transport = httpx.ASGITransport(HttpGate(create_app(holder), holder))
+    transport = httpx.ASGITransport(Gate(Access(create_app(holder), holder), gate_rules(holder)))
     rows = [{"service": "s0", "errors_worst": 1.0}, {"service": "s1", "errors_worst": 0.1}]
     assert DESCRIPTOR.endpoint is not None
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:

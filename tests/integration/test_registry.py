@@ -25,9 +25,11 @@ from models.detectors.isolation_forest import IsolationForest
 from models.export import exported_version, load_exported
 from models.incident_predictor import IncidentPredictor, PredictorConfig
 from models.registry import Registry
+from models.tenant_models import own_name
 from models.training import train_incident_predictor
 from models.training_context import TrainingContext
 from models.training_run import Trained
+from serving.bento.model_source import FolderModels, RegistryModels
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 FOREST = "isolation-forest"
@@ -238,3 +240,28 @@ def test_an_audit_line_cut_off_by_a_crash_is_skipped_and_a_damaged_one_reported(
         file.write(b"\n")
     with pytest.raises(StateError, match="line 2"):
         list(log.entries())
+
+
+def test_a_tenant_that_trains_its_own_leaves_the_shared_models_alone(registry: Registry, home: Path) -> None:
+    acme, beta = (Registry(Settings(home=home, tenant=tenant)) for tenant in ("acme", "beta"))
+    trained = forest()
+    registry.register(trained.model, trained.run, change())
+    registry.set_alias(FOREST, "champion", "1", change())
+    assert acme.get(FOREST, "champion").name == FOREST, "the shared one, until it has one of its own"
+    for _ in range(2):
+        acme.register(trained.model, trained.run, change())
+    assert acme.get(FOREST, "champion").name == FOREST, "a candidate alone answers nobody"
+    assert acme.get(FOREST, "2").name == own_name(FOREST, "acme")
+    acme.set_alias(FOREST, "champion", "1", change())
+    acme.set_alias(FOREST, "champion", "2", change())
+    assert (acme.get(FOREST, "champion").name, acme.get(FOREST, "champion").version) == (own_name(FOREST, "acme"), "2")
+    assert acme.load(FOREST, "champion").version.name == own_name(FOREST, "acme")
+    assert acme.rollback(FOREST, change()).version == "1"
+    for other in (registry, beta):
+        assert (other.get(FOREST, "champion").name, other.get(FOREST, "champion").version) == (FOREST, "1")
+        assert [one.version for one in other.versions(FOREST)] == ["1"]
+    assert {path.parent.name for path in (home / "models").glob("*/aliases.json")} == {FOREST, own_name(FOREST, "acme")}
+    source = RegistryModels(Settings(home=home, tenant="beta"))
+    assert source.tenants_with(FOREST) == FolderModels(home / "models").tenants_with(FOREST) == {"acme"}
+    assert source.version_of(FOREST, "champion") == "1"
+    assert source.version_of(own_name(FOREST, "acme"), "champion") == "1"

@@ -204,5 +204,5 @@ def test_a_simulated_incident_is_traced_to_its_service(tmp_path: Path) -> None:
     root, began = truth["service"], truth["starts_at"]
     graph = ServiceGraph.from_edges(source.edges())
     alerted = dict.fromkeys(graph.callers(root), began + 2 * MINUTE) or {root: began + 2 * MINUTE}
-    report = RootCauseAnalyst.of(settings).answer(Trouble(alerted, began + 4 * MINUTE))
+    report = RootCauseAnalyst.of(settings, DEFAULT_TENANT).answer(Trouble(alerted, began + 4 * MINUTE))
     assert report.causes[0].service == root, report.statement

@@ -143,8 +143,10 @@ def test_a_service_and_a_time_are_looked_up() -> None:
             return report
 
     made: list[Analyst] = []
+    tenants: list[str] = []
 
-    def make() -> Analyst:
+    def make(tenant: str) -> Analyst:
+        tenants.append(tenant)
         made.append(Analyst())
         return made[-1]
 
@@ -152,12 +154,16 @@ def test_a_service_and_a_time_are_looked_up() -> None:
     assert made == [], "the lake is opened at the first question"
     answers = [service.answer(wanted, RequestOrigin(name)) for name in ("a", "b")]
     assert len(made) == 1
+    service.answer(wanted, RequestOrigin("c", "acme"))
+    assert tenants == ["default", "acme"]
     assert asked[0] == Trouble({"web": BEGAN - timedelta(minutes=15)}, BEGAN)
     assert orjson.loads(root_cause_json(answers[1]))["statement"] == "nothing stands out"
 
 
 def test_a_lake_that_is_missing_or_damaged_is_a_503() -> None:
     class Damaged:
+        def __init__(self, _tenant: str) -> None: ...
+
         def answer(self, trouble: Trouble) -> RootCauseReport:
             raise StateError("a file of the lake is damaged")
 

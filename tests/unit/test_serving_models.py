@@ -10,20 +10,23 @@ from prometheus_client import CollectorRegistry
 
 from aiops.errors import ArtifactError, ModelNotFound, Unavailable
 from aiops.settings import ServingSettings
+from aiops.types import FloatArray
 from data_contracts.schemas import SEQUENCE_FEATURES, SERVED, SERVICE_FEATURES, TIMESTAMP
 from models.incident_predictor import IncidentPredictor, PredictorConfig
 from models.outlook import spans_of
+from models.tenant_models import own_name
 from serving.bento.challenger import ChallengerPolicy, bucket_of
 from serving.bento.explaining import explain
 from serving.bento.metrics import ScoringMetrics
 from serving.bento.model_slot import ASK_AGAIN_S, RETRY_S, ModelSlot
+from serving.bento.model_slots import MOST_TENANTS, ModelSlots
 from serving.bento.model_source import FolderModels, MemoryModels, ServedModel, served_model
 from serving.bento.online_features import VIEW, MemoryFeatures
 from serving.bento.origin import RequestOrigin
 from serving.bento.rows import RequestRows
 from serving.bento.runtime import Adapters, Runtime
 from serving.bento.scoring import INCIDENT_PREDICTOR, PREDICT, SCORE, SERVICE_ENSEMBLE, Answer
-from serving.bento.served_log import PART_ROWS, ServedLog, ServedRows
+from serving.bento.served_log import MOST_PARTS, PART_ROWS, ServedLog, ServedRows
 from serving.feast_bands import MemoryBands
 from serving.http.problem import ProblemError
 from tests.fakes_models import LinearModel, linear, load_linear, online_row, point_alias, write_linear
@@ -46,12 +49,21 @@ class Swaps:
         self.failures += 1
 
 
+def served_rows(at: datetime, rows: RequestRows, scores: FloatArray, tenant: str = "default") -> ServedRows:
+    names = (NAME, "1", "champion")
+    return ServedRows(at, RequestOrigin("id", tenant), *names, rows.services, rows.event_times, rows.features, scores)
+
+
 class Lake:
     """Keeps written tables; refuses the first `refusals` writes."""
 
     def __init__(self, refusals: int = 0) -> None:
         self.tables: dict[str, pa.Table] = {}
         self.refusals = refusals
+
+    def for_tenant(self, tenant: str) -> "Lake":
+        assert tenant == "default"
+        return self
 
     def write(self, table: str, rows: pa.Table, key: str) -> int:
         assert table == "served"
@@ -366,7 +378,7 @@ def test_what_exceeds_the_queue_is_dropped_oldest_first_and_counted() -> None:
     log = ServedLog(lake, 1000, 60.0, metrics, "process")
     for number in range(15):
         rows = rows_of([f"{number}"] * 100)
-        entry = ServedRows(NOW, "id", NAME, "1", "champion", rows.services, rows.event_times, rows.features, np.zeros(100))
+        entry = served_rows(NOW, rows, np.zeros(100))
         log.append(entry)
     assert log.queued_rows == 1000
     log.flush()
@@ -381,10 +393,104 @@ def test_flushes_gather_in_parts_that_end_when_full_or_with_the_hour() -> None:
     sizes = [100] * 9 + [PART_ROWS]
     for moment, size in zip(moments, sizes, strict=True):
         rows = rows_of(["a"] * size)
-        log.append(
-            ServedRows(moment, "id", NAME, "1", "champion", rows.services, rows.event_times, rows.features, np.zeros(size))
-        )
+        log.append(served_rows(moment, rows, np.zeros(size)))
         assert log.flush() == size
     assert [table.num_rows for table in lake.tables.values()] == [600, 300, PART_ROWS]
     assert [row["served_at"] for row in lake.rows()] == np.repeat(moments, sizes).tolist()
     assert metrics.served_rows._value.get() == sum(sizes)
+
+
+class Lakes:
+    """A lake a tenant; that of a tenant in `refusing` takes nothing."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Lake] = {}
+        self.refusing: set[str] = set()
+
+    def for_tenant(self, tenant: str) -> Lake:
+        lake = self.held.setdefault(tenant, Lake())
+        lake.refusals = int(tenant in self.refusing)
+        return lake
+
+
+def test_each_tenants_rows_go_to_its_own_lake_whatever_becomes_of_the_others() -> None:
+    lakes, metrics = Lakes(), ScoringMetrics(CollectorRegistry())
+    log = ServedLog(lakes, 1_000_000, 60.0, metrics, "process")
+    lakes.refusing = {"acme"}
+    for number in range(3):
+        for tenant in ("default", "acme"):
+            log.append(served_rows(NOW, rows_of([f"{tenant}-{number}"]), np.zeros(1), tenant))
+        log.flush()
+    assert [row["service"] for row in lakes.held["default"].rows()] == ["default-0"]  # the rest waits: nothing is lost
+    lakes.refusing = set()
+    assert log.flush() == 5
+    for tenant in ("default", "acme"):
+        assert [row["service"] for row in lakes.held[tenant].rows()] == [f"{tenant}-{number}" for number in range(3)]
+        assert len(lakes.held[tenant].tables) == 1
+
+
+def test_parts_of_many_tenants_are_held_within_bounds() -> None:
+    lakes, metrics = Lakes(), ScoringMetrics(CollectorRegistry())
+    log = ServedLog(lakes, 1_000_000, 60.0, metrics, "process")
+    for turn in range(2):
+        for number in range(MOST_PARTS + 10):
+            log.append(served_rows(NOW, rows_of([f"s{turn}"]), np.zeros(1), f"t{number}"))
+        log.flush()
+        assert len(log._parts) == MOST_PARTS
+    assert all([row["service"] for row in lake.rows()] == ["s0", "s1"] for lake in lakes.held.values())
+
+
+def slots_of(source: MemoryModels, *aliases: str) -> ModelSlots:
+    return ModelSlots((NAME,), aliases or ("champion",), source, Swaps())
+
+
+def version(slots: ModelSlots, tenant: str, alias: str = "champion") -> str | None:
+    slot = slots.of(NAME, alias, tenant)
+    return slot.current.version if slot is not None and slot.current is not None else None
+
+
+def test_a_tenants_own_model_answers_it_once_it_is_loaded_and_nobody_else() -> None:
+    source = MemoryModels()
+    source.add(NAME, linear(NAME, "1", 0.25), "champion")
+    slots = slots_of(source)
+    slots.poll()
+    assert [version(slots, tenant) for tenant in ("default", "acme", "acme2")] == ["1", "1", "1"]
+    source.add(own_name(NAME, "acme"), linear(NAME, "7", 0.5), "champion")
+    assert version(slots, "acme") == "1"
+    assert slots.poll()
+    assert [version(slots, tenant) for tenant in ("default", "acme", "acme2")] == ["1", "7", "1"]
+    assert [slot.name for slot in slots.shared] == [NAME]
+    del source.aliases[own_name(NAME, "acme"), "champion"]
+    slots.poll()
+    assert version(slots, "acme") == "1"
+
+
+def test_a_tenants_own_model_that_is_damaged_leaves_the_shared_one() -> None:
+    source = MemoryModels()
+    source.add(NAME, linear(NAME, "1", 0.25), "champion")
+    source.aliases[own_name(NAME, "acme"), "champion"] = "9"
+    slots = slots_of(source)
+    slots.poll()
+    assert version(slots, "acme") == "1"
+
+
+def test_an_own_champion_goes_with_its_own_challenger() -> None:
+    source = MemoryModels()
+    source.add(NAME, linear(NAME, "1", 0.25), "champion")
+    source.add(NAME, linear(NAME, "2", 0.25), "challenger")
+    source.add(own_name(NAME, "acme"), linear(NAME, "7", 0.5), "champion")
+    slots = slots_of(source, "champion", "challenger")
+    slots.poll()
+    assert version(slots, "default", "challenger") == "2"
+    assert version(slots, "acme", "challenger") is None
+
+
+def test_own_models_are_held_within_bounds() -> None:
+    source = MemoryModels()
+    source.add(NAME, linear(NAME, "1", 0.25), "champion")
+    for number in range(MOST_TENANTS + 3):
+        source.add(own_name(NAME, f"t{number:03d}"), linear(NAME, "7", 0.5), "champion")
+    slots = slots_of(source)
+    slots.poll()
+    held = [version(slots, f"t{number:03d}") for number in range(MOST_TENANTS + 3)]
+    assert held == ["7"] * MOST_TENANTS + ["1"] * 3
