@@ -34,7 +34,9 @@ class FileLake:
 
         folder = self._root / table
         folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows, folder / f"part-{key}.parquet")
+        partial = folder / f".{key}.part"  # a test may read at any moment
+        pq.write_table(rows, partial)
+        partial.replace(folder / f"part-{key}.parquet")
         return int(rows.num_rows)
 
 

@@ -87,7 +87,7 @@ def publish_bands(workspace: Workspace, made: Made) -> int:
     Raises:
         Unavailable: the broker does not answer.
     """
-    return RedisBands(connect(workspace.settings)).write_bands(made.rows) if made.rows.num_rows else 0
+    return RedisBands(connect(workspace.settings), tenant=workspace.tenant).write_bands(made.rows) if made.rows.num_rows else 0
 
 
 def season_config(settings: Settings) -> SeasonConfig:

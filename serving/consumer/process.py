@@ -186,8 +186,7 @@ def partition_config(settings: "Settings") -> PartitionConfig:
 
 def online_writers(settings: "Settings") -> Callable[[str], FeatureWriter]:
     """Return the writer of a tenant's online features."""
-    from data_contracts.feature_views import PROJECT
     from serving.feast_online import RedisFeatures
 
     client = connect(settings)
-    return lambda tenant: RedisFeatures(client, PROJECT if tenant == DEFAULT_TENANT else f"{PROJECT}_{tenant}")
+    return RedisFeatures(client).for_tenant
