@@ -12,7 +12,7 @@ SHARED: Final = (("archive-detections", streams.DETECTIONS), ("archive-predictio
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A reader (stage of a partition) that is behind on a stream; `produced_ms` = when its first waiting entry was added."""
+    """A reader (stage of a partition) that is behind on a stream; `produced_ms` = when its first waiting entry was produced."""
 
     stage: str
     stream: str
@@ -47,4 +47,4 @@ def waiting(broker: streams.Streams, partitions: int, archive: bool = True) -> I
         if streams.id_parts(committed) < streams.id_parts(broker.last_id(stream)):
             first = next(iter(broker.range(stream, f"({committed}", count=1)), None)
             if first is not None:
-                yield Waiting(stage, stream, streams.id_parts(first.entry_id)[0])
+                yield Waiting(stage, stream, first.produced_ns // 1_000_000 or streams.id_parts(first.entry_id)[0])

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from aiops.errors import SequenceConflict
 from aiops.types import HistorySplit
 from data_contracts.schemas import TIMESTAMP
 from orchestration.pipeline import feed as feeding
@@ -96,11 +97,17 @@ class Ledger:
     def __init__(self) -> None:
         self.sent: list[tuple[int, pa.Table, datetime]] = []
         self.incidents: list[tuple[str, datetime]] = []
+        self.used: set[int] = set()
 
     def resume_from(self) -> int:
         return 41
 
+    def unused(self) -> int:
+        return 60
+
     def publish(self, table: pa.Table, seq: int, available_at: datetime) -> int:
+        if seq in self.used:
+            raise SequenceConflict(f"seq={seq} was used for another batch")
         self.sent.append((seq, table, available_at))
         return 1
 
@@ -131,6 +138,29 @@ def test_a_fast_feed_says_when_rows_became_available(home: Path, monkeypatch: py
         before = available
         late = [time for time in table["timestamp"].to_pylist() if time is not None and time > available]
         assert len(late) <= 0.01 * table.num_rows, "rows are not from the future of their own clock"
+
+
+def test_a_number_left_by_a_batch_that_was_cut_otherwise_costs_no_row(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed, ledger = fed(home, 36_000.0, threading.Event(), monkeypatch)
+    ledger.used = set(range(43, 60))
+    points = feed.run()
+    assert points == sum(table.num_rows for _, table, _ in ledger.sent) > 0
+    numbers = [seq for seq, _, _ in ledger.sent]
+    assert numbers == sorted(set(numbers))
+    assert not ledger.used & set(numbers)
+    assert max(numbers) > 60
+
+
+def test_a_feed_has_the_same_id_whenever_it_feeds_the_same_for_the_same_tenant() -> None:
+    choice = feeding.SourceChoice("csv", Path("rows.csv"), ("labels_path=a.csv",))
+    name = feeding.producer_id_of(choice, "acme")
+    assert name == feeding.producer_id_of(feeding.SourceChoice("csv", Path("rows.csv"), ("labels_path=a.csv",)), "acme")
+    assert name.startswith("feed-csv-")
+    others = [
+        feeding.producer_id_of(choice, "globex"),
+        feeding.producer_id_of(feeding.SourceChoice("csv", Path("b.csv"), ()), "acme"),
+    ]
+    assert len({name, *others}) == 3
 
 
 def test_a_stopped_feed_goes_on_where_it_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
