@@ -13,6 +13,7 @@ from serving.sources.file_bytes import checked_encoding
 
 Form = Literal["auto", "long", "wide"]
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
+Partial = Literal["refuse", "accept"]
 _COLUMN_FIELDS: Final = ("timestamp", "service", "metric", "value", "tenant")
 
 
@@ -106,8 +107,8 @@ class SourceOptions:
 
     Files: path, columns, form, time_unit, time_format, time_zone, service and series (wide form), incidents, edges and changes
     (files), history_share; texts also delimiter, encoding, decimal and thousands.
-    Prometheus: url, queries, start, end, step_s, token, service_label, timeout_s, retries. Simulation: seed, services, hours,
-    step_s, start, incidents_per_day, drift, history_share.
+    Prometheus: url, queries, start, end, step_s, token, service_label, partial, timeout_s, retries. Simulation: seed, services,
+    hours, step_s, start, incidents_per_day, drift, history_share.
     """
 
     path: Path | None = None
@@ -133,6 +134,7 @@ class SourceOptions:
     queries: tuple[str, ...] = ()
     token: str | None = field(default=None, repr=False)
     service_label: str | None = None
+    partial: Partial = "refuse"
     timeout_s: float = 30.0
     retries: int = 5
     seed: int = 7
@@ -144,6 +146,7 @@ class SourceOptions:
     def __post_init__(self) -> None:
         self._check_choice("form", self.form, get_args(Form))
         self._check_choice("time_unit", self.time_unit, get_args(TimeUnit))
+        self._check_choice("partial", self.partial, get_args(Partial))
         self._check_text_form()
         self._check_range("history_share", self.history_share, 0.01, 0.99)
         self._check_range("step_s", self.step_s, 1, 86_400)

@@ -85,7 +85,8 @@ def json_blocks(path: Path, encoding: str | None = None) -> Iterator[pa.Table]:
         FileError: the file is no such export.
     """
     try:
-        yield from _blocks(row for export in _exports(path, encoding) for row in _json_rows(export))
+        exports = _with_spans(_exports(path, encoding))
+        yield from _blocks(row for export in exports for row in _json_rows(export))
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise FileError(
             f"{path}: is no OTLP export of traces in JSON ({error}); give a document with resourceSpans, or one a line"
@@ -125,6 +126,17 @@ def _exports(path: Path, encoding: str | None) -> Iterator[_Export]:
         previous = line
     if previous and (previous.endswith(b"\n") or _is_whole(previous)):
         yield _checked(decoder.decode(previous))
+
+
+def _with_spans(exports: Iterator[_Export]) -> Iterator[_Export]:
+    """Pass on exports of traces; raise ValueError where there is none at all."""
+    found = False
+    for export in exports:
+        if export.resource_spans is not None:
+            found = True
+            yield export
+    if not found:
+        raise ValueError("it holds no resourceSpans")
 
 
 def _documents(content: bytes) -> list[_Export]:

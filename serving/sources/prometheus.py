@@ -16,7 +16,7 @@ from aiops.types import HistorySplit
 from data_contracts.schemas import TELEMETRY
 from serving.sources.merge import in_order
 from serving.sources.options import SourceOptions
-from serving.sources.prometheus_http import MAX_POINTS, Page, PrometheusHttp, RangeSeries, RetryPolicy
+from serving.sources.prometheus_http import MAX_POINTS, Page, PrometheusHttp, RangeSeries, RetryPolicy, TooMuchAsked
 from serving.sources.rows import MAX_CHUNK_ROWS, read_rows
 from serving.sources.time_columns import TimeForm
 from serving.sources.truth import TruthFiles
@@ -62,7 +62,10 @@ class PrometheusSource:
         self._truth = TruthFiles(options)
         self._queries = queries
         self._start, self._end = options.start, options.end
-        self._http = PrometheusHttp(options.url, options.token, options.timeout_s, policy)
+        accept_partial = options.partial == "accept"
+        self._http = PrometheusHttp(options.url, options.token, options.timeout_s, policy, accept_partial)
+        self._remarks: dict[str, None] = {}
+        self._answered: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -78,14 +81,20 @@ class PrometheusSource:
         step = timedelta(seconds=self._options.step_s)
         skipped = max(0, ceil(((start or self._start) - self._start) / step))
         at, last = self._start + skipped * step, min(end or self._end, self._end)
-        points = _FIRST_PAGE_POINTS
+        points, longest = _FIRST_PAGE_POINTS, MAX_POINTS
         while at < last:
             asked = min(points, ceil((last - at) / step))
-            found = [(query, one) for query in self._queries for one in self._page(query, at, asked)]
+            try:
+                found = [(query, one) for query in self._queries for one in self._page(query, at, asked)]
+            except TooMuchAsked:
+                if asked == 1:
+                    raise
+                points = longest = asked // 2
+                continue
             if found:
                 yield from self._tables(found)
             at += asked * step
-            points = max(1, min(MAX_POINTS, MAX_CHUNK_ROWS // max(1, len(found))))
+            points = max(1, min(longest, MAX_CHUNK_ROWS // max(1, len(found))))
 
     def edges(self) -> pa.Table:
         """Return the edges of the file given as option `edges`."""
@@ -108,8 +117,23 @@ class PrometheusSource:
         """Close the connections."""
         self._http.close()
 
-    def _page(self, query: NamedQuery, at: datetime, points: int) -> list[RangeSeries]:
-        return self._http.query_range(Page(query.expression, at.timestamp(), self._options.step_s, points))
+    def remarks(self) -> tuple[str, ...]:
+        """Return what the server remarked, what has no single value, and which queries gave nothing so far."""
+        silent = [query.expression for query in self._queries if query.expression not in self._answered]
+        nothing = [f"the query {text!r} gave no series from {self._start} to {self._end}" for text in silent]
+        return (*self._remarks, *nothing, *self._truth.remarks())
+
+    def _page(self, query: NamedQuery, at: datetime, points: int) -> tuple[RangeSeries, ...]:
+        answer = self._http.query_range(Page(query.expression, at.timestamp(), self._options.step_s, points))
+        if answer.series:
+            self._answered.add(query.expression)
+        for name in answer.histograms:
+            fix = "ask for histogram_quantile(0.99, …), histogram_count(…) or histogram_sum(…) of it"
+            self._remarks[f"the query {query.expression!r}: {name} is a native histogram, which has no single value; {fix}"] = (
+                None
+            )
+        self._remarks |= dict.fromkeys(answer.remarks)
+        return answer.series
 
     def _tables(self, found: Sequence[tuple[NamedQuery, RangeSeries]]) -> Iterator[pa.Table]:
         times: list[float] = []

@@ -1,6 +1,10 @@
-"""Range queries over Prometheus' HTTP API: one page at a time, retried with back-off, every failure named.
+"""Range queries over Prometheus' HTTP API, as Prometheus, Thanos, Mimir and VictoriaMetrics speak it.
 
-Source: https://prometheus.io/docs/prometheus/latest/querying/api/ (range queries)
+One page at a time, retried with back-off, every failure named. An answer that its server calls partial is a failure unless the
+user accepts it; what PromQL remarks about an expression is kept as a remark.
+
+Source: https://prometheus.io/docs/prometheus/latest/querying/api/ (range queries, warnings and infos);
+https://docs.victoriametrics.com/cluster-victoriametrics/ (isPartial)
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +21,10 @@ MAX_POINTS: Final = 11_000
 """Points a series that Prometheus answers at most in one query."""
 
 _RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
+_RANGE: Final = "/api/v1/query_range"
+_ANNOTATIONS: Final = ("PromQL info:", "PromQL warning:")
+"""How remarks about an expression begin, whether sent as warnings or as infos; other warnings tell of storage."""
+_TOO_MUCH: Final = ("too many samples", "exceeded maximum resolution", "too many points", "exceeds -search.max")
 _FIRST_DELAY_S: Final = 0.5
 _LONGEST_DELAY_S: Final = 30.0
 _LONGEST_RETRY_AFTER_S: Final = 300.0
@@ -42,6 +50,19 @@ class RangeSeries:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What one page gave: `series` with their samples, `histograms` = names of series of native histograms, `remarks`."""
+
+    series: tuple[RangeSeries, ...]
+    histograms: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+class TooMuchAsked(SourceError):
+    """The server would load more samples for a page than it may; a shorter page may pass."""
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often and how long to wait; `sleep` takes seconds, `uniform` returns a number in 0..1."""
 
@@ -58,67 +79,113 @@ class RetryPolicy:
 
 
 class PrometheusHttp:
-    """A client of one server. The token and a password in the URL appear in no message."""
+    """A client of one server. The token, a password and the parameters of the URL appear in no message."""
 
-    def __init__(self, url: str, token: str | None, timeout_s: float, policy: RetryPolicy) -> None:
+    def __init__(self, url: str, token: str | None, timeout_s: float, policy: RetryPolicy, accept_partial: bool = False) -> None:
         parsed = _checked(url)
         auth = httpx.BasicAuth(parsed.username, parsed.password) if parsed.username else None
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._url = parsed.copy_with(userinfo=b"", path=parsed.path.rstrip("/") + "/api/v1/query_range")
+        path = parsed.path.rstrip("/").removesuffix(_RANGE).removesuffix("/api/v1").rstrip("/") + _RANGE
+        self._url = parsed.copy_with(userinfo=b"", path=path, query=None, fragment=None)
+        self._own = parsed.params.multi_items()
         self._policy = policy
+        self._accept_partial = accept_partial
         self._client = httpx.Client(headers=headers, auth=auth, timeout=timeout_s)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def query_range(self, page: Page) -> list[RangeSeries]:
-        """Return the series of one page.
+    def query_range(self, page: Page) -> Answer:
+        """Return the series of one page; parameters of the URL go with the query.
 
         Raises:
+            TooMuchAsked: the page is too long for the server.
             SourceError: the server refused, failed on every try, or answered something else than a full matrix.
         """
-        params = {
-            "query": page.query,
-            "start": f"{page.start_s:.3f}",
-            "end": f"{page.start_s + (page.points - 1) * page.step_s:.3f}",
-            "step": str(page.step_s),
-        }
-        for attempt in range(self._policy.retries + 1):
+        params = httpx.QueryParams(
+            [
+                *((name, value) for name, value in self._own if name not in {"query", "start", "end", "step"}),
+                ("query", page.query),
+                ("start", f"{page.start_s:.3f}"),
+                ("end", f"{page.start_s + (page.points - 1) * page.step_s:.3f}"),
+                ("step", str(page.step_s)),
+            ]
+        )
+        tries = self._policy.retries + 1
+        for attempt in range(tries):
             asked_s: float | None = None
             try:
                 response = self._client.get(self._url, params=params)
             except httpx.TransportError as error:
-                failure = self._failure(page, f"{type(error).__name__}: {error}")
+                failure = self._failure(page, f"{type(error).__name__}: {error}", attempt + 1)
                 failure.__cause__ = error
             else:
                 if response.status_code not in _RETRIED:
-                    return self._matrix(page, response)
-                failure = self._failure(page, f"status {response.status_code}: {_reason(response)}")
+                    return self._answer(page, response, attempt + 1)
+                failure = self._failure(page, f"status {response.status_code}: {_reason(response)}", attempt + 1)
                 asked_s = _retry_after_s(response)
-            if attempt < self._policy.retries:
+            if attempt + 1 < tries:
                 self._policy.sleep(self._policy.delay_s(attempt, asked_s))
         raise failure
 
-    def _failure(self, page: Page, what: str) -> SourceError:
-        return SourceError(
-            f"{self._url}: the query {page.query!r} failed: {what} (tried up to {self._policy.retries + 1} times); "
-            f"check the server, the query and the option url"
-        )
+    def _failure(
+        self, page: Page, what: str, tries: int, fix: str = "check the server, the query and the option url"
+    ) -> SourceError:
+        often = "once" if tries == 1 else f"{tries} times"
+        return SourceError(f"{self._url}: the query {page.query!r} failed: {what} (tried {often}); {fix}")
 
-    def _matrix(self, page: Page, response: httpx.Response) -> list[RangeSeries]:
+    def _answer(self, page: Page, response: httpx.Response, tries: int) -> Answer:
         status = response.status_code
         if status != httpx.codes.OK:
-            raise self._failure(page, f"status {status}: {_reason(response)}")
+            raise self._refusal(page, response, tries)
         try:
             answer = orjson.loads(response.content)
-            if answer["status"] != "success" or answer.get("warnings"):
-                raise self._failure(page, f"status {status}: {answer.get('error') or answer.get('warnings') or answer['status']}")
+            if answer["status"] != "success":
+                raise self._failure(page, f"status {status}: {answer.get('error') or answer['status']}", tries)
             if answer["data"]["resultType"] != "matrix":
-                raise self._failure(page, f"status {status}: the answer is a {answer['data']['resultType']}, not a matrix")
-            return [_series(one) for one in answer["data"]["result"]]
+                raise self._failure(page, f"status {status}: the answer is a {answer['data']['resultType']}, not a matrix", tries)
+            remarks = self._remarks(page, answer, tries)
+            found = answer["data"]["result"] or ()
+            series = tuple(_series(one) for one in found if "values" in one or "histograms" not in one)
+            return Answer(series, tuple(_name(one) for one in found if one.get("histograms")), remarks)
+        except orjson.JSONDecodeError as error:
+            kind = response.headers.get("Content-Type", "text").partition(";")[0]
+            seen = "a page of a sign-in or proxy?" if kind == "text/html" else repr(error)
+            raise self._failure(page, f"status {status}: the answer is no matrix in JSON but {kind}: {seen}", tries) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise self._failure(page, f"status {status}: the answer is no matrix in JSON: {error!r}") from error
+            raise self._failure(page, f"status {status}: the answer is no matrix in JSON: {error!r}", tries) from error
+
+    def _refusal(self, page: Page, response: httpx.Response, tries: int) -> SourceError:
+        """Return the error that a status other than 200 means."""
+        what = f"status {response.status_code}: {_reason(response)}"
+        if response.has_redirect_location:
+            target = httpx.URL(response.headers["Location"])
+            whither = self._url.join(target).copy_with(query=None, userinfo=b"", fragment=None)
+            return self._failure(page, f"{what}, it points to {whither}", tries, "give the address behind it as url")
+        if response.status_code in {401, 403}:
+            return self._failure(page, what, tries, "give a token, or name and password in the url, that may query")
+        if any(words in what for words in _TOO_MUCH):
+            return TooMuchAsked(
+                str(self._failure(page, what, tries, "ask for less: a longer step_s, fewer series or a shorter time"))
+            )
+        return self._failure(page, what, tries)
+
+    def _remarks(self, page: Page, answer: Mapping[str, Any], tries: int) -> tuple[str, ...]:
+        """Return what the server remarks of an answer that is whole, or partial and accepted."""
+        told = [str(text) for text in (*(answer.get("warnings") or ()), *(answer.get("infos") or ()))]
+        lost = [text for text in (answer.get("warnings") or ()) if not str(text).startswith(_ANNOTATIONS)]
+        if answer.get("isPartial") is True:
+            lost.append("isPartial: some storage did not answer")
+        if lost and not self._accept_partial:
+            fix = "the answer may lack series; mend the server, or take what it has with partial=accept"
+            raise self._failure(page, f"status 200, partial: {'; '.join(map(str, lost))[:300]}", tries, fix)
+        partial = [f"the answer is partial: {text}" for text in lost]
+        return tuple(f"{page.query}: {text[:300]}" for text in dict.fromkeys((*partial, *(t for t in told if t not in lost))))
+
+
+def _name(one: Mapping[str, Any]) -> str:
+    return str(one["metric"].get("__name__", "a series without a name"))
 
 
 def _checked(url: str) -> httpx.URL:
@@ -141,7 +208,7 @@ def _reason(response: httpx.Response) -> str:
     """Return what the server says, in at most 300 characters."""
     try:
         said = orjson.loads(response.content)
-        return str(said["error"])[:300]
+        return str(said["error"])[:300] or response.reason_phrase
     except (ValueError, KeyError, TypeError):
         return response.text.strip()[:300] or response.reason_phrase
 

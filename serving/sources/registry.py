@@ -59,6 +59,7 @@ SOURCES: Final[dict[str, Entry]] = {
             "step_s",
             "token",
             "service_label",
+            "partial",
             "timeout_s",
             "retries",
             "history_share",

@@ -175,7 +175,7 @@ def test_429_waits_as_long_as_the_server_asks(
 def test_after_the_last_try_the_query_and_the_status_are_named(server: Server, opened: Opener) -> None:
     server.script = [Answer(503, "overloaded")] * 3
     source, slept = opened(options(server, retries=2, queries=("load=sum(cpu_usage)",)))
-    with pytest.raises(SourceError, match=r"'sum\(cpu_usage\)' failed: status 503: overloaded \(tried up to 3 times\)"):
+    with pytest.raises(SourceError, match=r"'sum\(cpu_usage\)' failed: status 503: overloaded \(tried 3 times\)"):
         list(source.batches())
     assert slept == [0.5, 1.0]
     assert len(server.asked) == 3
@@ -260,3 +260,118 @@ def test_what_is_missing_is_named() -> None:
     ):
         with pytest.raises(ConfigurationError, match=said):
             open_source("prometheus", replace(full, **change))  # type: ignore[arg-type]
+
+
+def matrix_of(**more: object) -> Answer:
+    """Return an answer with two points of one series, and what else it says."""
+    series = {"metric": {"__name__": "cpu_usage", "service": "cart"}, "values": [[1704067200, "1"], [1704067260, "2"]]}
+    return Answer(200, json.dumps({"status": "success", "data": {"resultType": "matrix", "result": [series]}, **more}))
+
+
+INFO = 'PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "cpu_usage" (1:6)'
+
+
+@pytest.mark.parametrize("member", ["warnings", "infos"])
+def test_what_promql_remarks_is_told_and_costs_nothing(server: Server, opened: Opener, member: str) -> None:
+    server.script = [matrix_of(**{member: [INFO]})]
+    source, _ = opened(options(server, end=START + timedelta(minutes=2)))
+    assert sum(table.num_rows for table in source.batches()) == 2
+    assert source.remarks() == (f"cpu_usage: {INFO}",)
+
+
+@pytest.mark.parametrize("partial", [{"isPartial": True}, {"warnings": ["No StoreAPIs matched for this query"]}])
+def test_a_partial_answer_is_refused_unless_it_is_accepted(server: Server, opened: Opener, partial: dict[str, object]) -> None:
+    server.script = [matrix_of(**partial), matrix_of(**partial)]
+    source, slept = opened(options(server))
+    with pytest.raises(SourceError, match=r"partial: .*\(tried once\); the answer may lack series; .* with partial=accept"):
+        list(source.batches())
+    assert slept == []
+    accepting, _ = opened(options(server, partial="accept", end=START + timedelta(minutes=2)))
+    assert sum(table.num_rows for table in accepting.batches()) == 2
+    assert "cpu_usage: the answer is partial: " in accepting.remarks()[0]
+    with pytest.raises(ConfigurationError, match="partial: 'maybe' is not known; choose one of refuse, accept"):
+        options(server, partial="maybe")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "path"),
+    [
+        ("", "/api/v1/query_range"),
+        ("/", "/api/v1/query_range"),
+        ("/select/0/prometheus", "/select/0/prometheus/api/v1/query_range"),
+        ("/thanos/?dedup=true&partial_response=false", "/thanos/api/v1/query_range"),
+        ("/api/v1", "/api/v1/query_range"),
+        ("/api/v1/query_range?dedup=true", "/api/v1/query_range"),
+    ],
+)
+def test_path_and_parameters_of_the_address_are_kept(server: Server, opened: Opener, suffix: str, path: str) -> None:
+    source, _ = opened(options(server, url=server.url + suffix, end=START + timedelta(minutes=2)))
+    assert sum(table.num_rows for table in source.batches()) == 4
+    (asked,) = server.asked
+    assert asked["path"] == path
+    assert asked["query"] == "cpu_usage"
+    if "dedup" in suffix:
+        assert asked["dedup"] == "true"
+
+
+def test_a_secret_among_the_parameters_is_never_said(server: Server, opened: Opener) -> None:
+    server.script = [Answer(500, "broken")]
+    source, _ = opened(options(server, url=f"{server.url}/p?apikey=hush-hush", retries=0))
+    with pytest.raises(SourceError, match="status 500: broken") as raised:
+        list(source.batches())
+    assert server.asked[0]["apikey"] == "hush-hush"
+    assert "hush" not in str(raised.value)
+
+
+def test_native_histograms_are_named_and_cost_no_other_series(server: Server, opened: Opener) -> None:
+    plain = json.loads(matrix_of().body)
+    histogram = {"metric": {"__name__": "rpc_seconds"}, "histograms": [[1704067200, {"count": "5", "sum": "2"}]]}
+    plain["data"]["result"].append(histogram)
+    server.script = [Answer(200, json.dumps(plain))]
+    source, _ = opened(options(server, end=START + timedelta(minutes=2)))
+    assert sum(table.num_rows for table in source.batches()) == 2
+    (remark,) = source.remarks()
+    assert "rpc_seconds is a native histogram, which has no single value; ask for histogram_quantile" in remark
+
+
+@pytest.mark.parametrize("result", ["[]", "null"])
+def test_a_query_that_gives_nothing_is_named(server: Server, opened: Opener, result: str) -> None:
+    server.script = [Answer(200, f'{{"status":"success","data":{{"resultType":"matrix","result":{result}}}}}')]
+    source, _ = opened(options(server, end=START + timedelta(minutes=2)))
+    assert list(source.batches()) == []
+    assert "the query 'cpu_usage' gave no series from 2024-01-01" in source.remarks()[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            Answer(302, "", (("Location", "/new/api/v1/query_range?query=x"),)),
+            r"points to http://127.*/new/api/v1/query_range \(tried once",
+        ),
+        (Answer(200, "<html>", (("Content-Type", "text/html; charset=utf-8"),)), "but text/html: a page of a sign-in or proxy"),
+        (Answer(401, "Unauthorized"), "give a token, or name and password in the url, that may query"),
+    ],
+)
+def test_a_door_that_is_shut_says_which_key(server: Server, opened: Opener, answer: Answer, said: str) -> None:
+    server.script = [answer]
+    source, _ = opened(options(server))
+    with pytest.raises(SourceError, match=said):
+        list(source.batches())
+
+
+def test_a_page_that_is_too_much_is_asked_in_halves(server: Server, opened: Opener) -> None:
+    much = Answer(
+        422, '{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory"}'
+    )
+    server.script = [much, much]
+    source, _ = opened(options(server))
+    assert sum(table.num_rows for table in source.batches()) == 2 * 600
+    spans = [int((float(page["end"]) - float(page["start"])) / float(page["step"])) + 1 for page in server.asked]
+    assert spans[:3] == [240, 120, 60]
+    assert max(spans[2:]) == 60
+    server.script = [much] * 9
+    hopeless, slept = opened(options(server))
+    with pytest.raises(SourceError, match=r"too many samples .* ask for less: a longer step_s"):
+        list(hopeless.batches())
+    assert slept == []
