@@ -17,6 +17,8 @@ from models.truth import Truth, detection_truth, outcome
 
 SIGMA_OF_HALF = 3.0
 """Standard deviations with score 0.5: the 3-sigma rule."""
+_HUGE = 1e140
+"""A value whose square, times the length of a recording, may be no number any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,20 @@ def three_sigma(heard: Recording) -> FloatArray:
     """Return (n,) scores 1 - 2**(-|value - mean| / 3 std) by its series' mean and std in the history; NaN without one."""
     fit = normal_history(heard)
     count = np.bincount(heard.code[fit], minlength=len(heard.series)).astype(np.float64)
+    value = heard.value / _scale(heard)[heard.code]
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        mean = np.bincount(heard.code[fit], heard.value[fit], len(heard.series)) / count
-        square = np.bincount(heard.code[fit], (heard.value[fit] - mean[heard.code[fit]]) ** 2, len(heard.series)) / count
-        z = np.abs(heard.value - mean[heard.code]) / np.maximum(np.sqrt(square), 1e-12)[heard.code]
+        mean = np.bincount(heard.code[fit], value[fit], len(heard.series)) / count
+        square = np.bincount(heard.code[fit], (value[fit] - mean[heard.code[fit]]) ** 2, len(heard.series)) / count
+        z = np.abs(value - mean[heard.code]) / np.maximum(np.sqrt(square), 1e-12)[heard.code]
         score: FloatArray = 1.0 - np.exp2(-z / SIGMA_OF_HALF)
     return score
+
+
+def _scale(heard: Recording) -> FloatArray:
+    """Return (series,) what values are divided by, so that squares and sums of huge ones stay numbers; 1 for all others."""
+    largest = np.zeros(len(heard.series))
+    np.maximum.at(largest, heard.code, np.abs(heard.value))
+    return np.where(largest > _HUGE, largest, 1.0)
 
 
 def backtest(heard: Recording, detector: tuple[str, float, FloatArray], budget: PageBudget) -> Backtest:

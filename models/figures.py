@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 POINTS = 2000
 """Points drawn at most in a line."""
+_DRAWN = 1e300
+"""Values are drawn up to here: the height of an axis is no number beyond twice the largest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +132,14 @@ def _draw_series(axes: "Axes", panel: SeriesPanel) -> None:
     time = panel.time_us.astype("datetime64[us]")
     kept = np.arange(0, time.size, max(1, time.size // POINTS))
     kept = np.union1d(kept, np.flatnonzero(panel.alarm))
-    axes.plot(time[kept], panel.value[kept], linewidth=0.7, color="tab:blue")
-    axes.axhspan(*panel.band, color="tab:green", alpha=0.12, label="3-sigma band of the history")
-    axes.plot(time[panel.alarm], panel.value[panel.alarm], "o", markersize=3.5, color="tab:red", label="alarm")
+    value, band = (np.clip(np.asarray(numbers), -_DRAWN, _DRAWN) for numbers in (panel.value, panel.band))
+    axes.plot(time[kept], value[kept], linewidth=0.7, color="tab:blue")
+    axes.axhspan(*band, color="tab:green", alpha=0.12, label="3-sigma band of the history")
+    axes.plot(time[panel.alarm], value[panel.alarm], "o", markersize=3.5, color="tab:red", label="alarm")
     for begin, end in panel.incidents_us:
         axes.axvspan(*np.array([begin, end]).astype("datetime64[us]"), color="tab:orange", alpha=0.3)
     axes.axvline(np.int64(panel.replay_from_us).astype("datetime64[us]"), color="grey", linestyle="--", linewidth=0.8)
-    axes.set_title(panel.title, fontsize=8, loc="left")
+    axes.set_title(panel.title, fontsize=8, loc="left", parse_math=False)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
 

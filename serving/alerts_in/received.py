@@ -4,6 +4,7 @@ Text is cleaned and bounded; ids are hashes, so that a delivery that is tried ag
 """
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import orjson
 
 from aiops.alert import VOLATILE_LABELS, Alert, Severity, fingerprint_of
 from data_contracts.moments import microseconds_of
+from data_contracts.time_forms import moment_of_number
 from serving.http.problem import ProblemError, refused
 
 MOST_ALERTS: Final = 20_000
@@ -52,6 +54,7 @@ SEVERITY_WORDS: Final[Mapping[str, Severity]] = {
 """What other systems call a severity; a word that is not here is a warning."""
 
 _MINUTE_US: Final = 60_000_000
+_NUMBER: Final = re.compile(r"\d+(\.\d*)?([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +201,9 @@ def severity_of(word: str, own: Mapping[str, Severity] | None = None) -> Severit
 
 
 def moment_of(name: str, value: Any) -> datetime | None:
-    """Return a time: RFC 3339 text, or seconds, milliseconds, micro- or nanoseconds since 1970; None = absent, or year 1.
+    """Return a time: RFC 3339 text, or seconds, milli-, micro- or nanoseconds since 1970, as number or text.
+
+    None = absent, or year 1.
 
     Raises:
         ProblemError: it is none of these, or has no time zone.
@@ -218,6 +223,8 @@ def moment_of(name: str, value: Any) -> datetime | None:
 def _of_text(value: Any) -> datetime | None:
     if not isinstance(value, str):
         raise TypeError(type(value).__name__)
+    if _NUMBER.fullmatch(value.strip()):
+        return _of_number(float(value) if not value.strip().isdecimal() else int(value))
     told = datetime.fromisoformat(value.strip())
     if told.tzinfo is None:
         return None
@@ -225,12 +232,10 @@ def _of_text(value: Any) -> datetime | None:
 
 
 def _of_number(value: float) -> datetime:
-    seconds = float(value)
-    for _ in range(3):
-        if abs(seconds) < 1e11:
-            break
-        seconds /= 1000.0
-    return datetime.fromtimestamp(seconds, tz=UTC)
+    told = moment_of_number(value)
+    if told is None:
+        raise ValueError(f"{value} is in no unit a time of the years 2000 to 2099")
+    return told
 
 
 def _plain(value: Any) -> str:
