@@ -143,8 +143,9 @@ def duration(name: str, text: str) -> timedelta:
 
 def _named(name: str) -> str:
     from aiops.errors import ConfigurationError
+    from data_contracts.texts import stray_character
 
-    if not name.strip() or len(name) > MOST_NAME or not name.isprintable():
+    if not name.strip() or len(name) > MOST_NAME or stray_character(name, one_line=True) is not None:
         raise ConfigurationError(
             f"name {name[:MOST_NAME]!r}: give 1 to {MOST_NAME} printable characters, for example deploy-freeze"
         )

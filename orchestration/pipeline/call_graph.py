@@ -1,7 +1,7 @@
 """What the commands `aiops graph …` do: import calls from tables and traces, learn them from telemetry."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aiops.errors import SourceError
+from aiops.errors import FileError, SourceError
 from aiops.graph import LEARNED
 from aiops.graph_history import ALWAYS
 from aiops.span_calls import SpanCounts
@@ -93,6 +93,9 @@ def import_traces(workspace: Workspace, wanted: TracesImport) -> TracesImported:
         ContractError: spans are later than `at`.
     """
     found = read_calls(wanted.path, wanted.columns, wanted.encoding)
+    if not found.seen.num_rows:
+        told = ", ".join(f"{name} {count:,}" for name, count in asdict(found.counts).items() if count)
+        raise FileError(f"{wanted.path}: no span calls another service ({told}); give traces that cross services")
     at = wanted.at or found.last
     if at is None:
         raise SourceError(f"{wanted.path}: no call has a time; say when they were seen with --at 2026-01-31T12:00:00Z")

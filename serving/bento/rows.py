@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from aiops.types import FloatArray
 from data_contracts.schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES, TIMESTAMP
+from data_contracts.texts import stray_character
 from serving.http.problem import refused
 
 BoolArray = npt.NDArray[np.bool_]
@@ -91,7 +92,7 @@ def name_fault(name: str, max_bytes: int) -> str:
     """Return the rule that a name breaks; "" = none."""
     if not name or len(name.encode(errors="replace")) > max_bytes:
         return f"a name has 1 to {max_bytes} bytes"
-    return "" if name.isprintable() else "a name holds printable characters only"
+    return "" if stray_character(name, one_line=True) is None else "a name is one line of printable characters"
 
 
 def check_sequences(entries: npt.NDArray[np.float32]) -> None:

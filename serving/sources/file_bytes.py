@@ -132,7 +132,7 @@ def _check_utf8(path: Path, block: bytes) -> None:
             f"if so, say it with encoding=utf-16-{side}"
         )
     bad = [number for number, line in enumerate(lines, 1) if not _is_utf8(line)]
-    if bad and (bad[0] == 1 or 2 * len(bad) > len(lines)):
+    if bad and (bad[0] == 1 or 2 * len(bad) > sum(bool(line.strip()) for line in lines[1:])):
         raise _not_utf8(path, bad[0], lines[bad[0] - 1])
 
 

@@ -110,7 +110,7 @@ def name_of(cells: Cells, column: str) -> str:
         raise RowError(f"{column} is empty; every row needs one")
     fault = name_fault(text.encode("utf-8", "surrogateescape"), "service")
     if fault is not None:
-        raise RowError(f"{column}: {fault.text}")
+        raise RowError(fault.text if column == "service" else f"{column}: {fault.text}")
     return text
 
 

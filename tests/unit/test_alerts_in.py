@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from aiops.alert import Severity
 from aiops.errors import ConfigurationError
 from serving.alerts_in import alertmanager, webhook
 from serving.alerts_in.mapping import AlertSource, AlertSources, read_alert_sources
-from serving.alerts_in.received import MOST_ALERTS, MOST_LABELS, VALUE_CHARACTERS, Received
+from serving.alerts_in.received import MOST_ALERTS, MOST_LABELS, VALUE_CHARACTERS, Received, moment_of
 from serving.http.problem import ProblemError
 from serving.http.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, signed_headers
 
@@ -305,3 +306,15 @@ def test_a_mapping_file_that_cannot_be_used_says_where(tmp_path: Path, text: str
         read_alert_sources(path)
     assert place in str(caught.value)
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scale", [1, 1_000, 1_000_000, 1_000_000_000])
+@pytest.mark.parametrize("form", [int, str, lambda number: f"{number}.0"])
+def test_epochs_as_number_or_text_in_any_unit(scale: int, form: Callable[[int], object]) -> None:
+    assert moment_of("starts_at", form(1_772_366_400 * scale)) == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", ["20260301120000", 20_260_301_120_000, "-1", 10**30, "1e400", "soon", True, "12"])
+def test_a_number_that_is_no_time_in_any_unit_is_refused_with_true_advice(value: object) -> None:
+    with pytest.raises(ProblemError, match=r"is not a time\. Send RFC 3339 with a time zone, such as .*, or seconds since 1970"):
+        moment_of("starts_at", value)

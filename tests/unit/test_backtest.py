@@ -180,3 +180,23 @@ def test_a_csv_with_labels_is_back_tested(tmp_path: Path, capsys: pytest.Capture
     assert run(["backtest", "--source", "csv", "--path", str(rows), "--set", f"incidents={labels}", "--json"]) == 0
     best = json.loads(capsys.readouterr().out)["rules"][0]
     assert (best["recall"], best["precision"], best["pages"]) == (1.0, 1.0, 1)
+
+
+@pytest.mark.parametrize("detector", ["robust-stream", "series-surprise", "system-deviation"])
+def test_the_largest_numbers_are_judged_and_drawn(tmp_path: Path, detector: str) -> None:
+    """Sums and squares of 1.7e308 are no numbers; the naive rule sees the outliers all the same, and the figure is drawn."""
+    noise = np.random.default_rng(1).normal(10.0, 1.0, MINUTES)
+    lines = []
+    for minute in range(0, MINUTES, 2):
+        for service in ("a$b", "b"):
+            huge = (service == "b" and minute in (2000, 2010)) or (service == "a$b" and minute % 400 == 0)
+            value = (1.7e308 if minute % 20 else -1.7e308) if huge else noise[minute]
+            lines.append(f"{(START + timedelta(minutes=minute)).isoformat()},{service},queue_depth,{value!r}\n")
+    path = tmp_path / "t.csv"
+    path.write_text("timestamp,service,metric,value\n" + "".join(lines).replace("np.float64(", "").replace(")", ""))
+    words = ["backtest", "--source", "csv", "--path", str(path), "--detector", detector, "--out", str(tmp_path / "o"), "--json"]
+    assert run(words) == 0
+    told = json.loads((tmp_path / "o" / "backtest.json").read_text())
+    assert told["points"] == MINUTES
+    assert next(rule for rule in told["rules"] if rule["rule"] == "3-sigma rule")["pages"] > 0
+    assert (tmp_path / "o" / "backtest.svg").read_bytes().startswith(b"<?xml")
