@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from aiops.errors import StateError
+from aiops.errors import OutdatedState, StateError
 from aiops.jit import kernel
 from aiops.series_state import (
     COUNTERS,
@@ -114,7 +114,7 @@ def copy_rings(arrays: EngineArrays, times: IntArray, values: FloatArray, into_r
 def _check(config: FloatArray, state: State) -> None:
     version = state["version"].tolist()
     if version != [VERSION]:
-        raise StateError(f"engine state has version {version}, this program reads [{VERSION}]; {_FIX}")
+        raise OutdatedState(f"engine state has version {version}, this program reads [{VERSION}]; {_FIX}")
     if not np.array_equal(state["config"], config):
         raise StateError(f"engine state was made with configuration {state['config'].tolist()}, not {config.tolist()}; {_FIX}")
 

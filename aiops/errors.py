@@ -6,6 +6,7 @@ AiopsError
 │   └── FileError           a file that was given is not what it should be: another form, encoding or column
 ├── ContractError           a whole payload breaks its schema (single rows are rejected, not raised)
 ├── StateError              a checkpoint or model state is damaged or of another version
+│   └── OutdatedState       whole, but of another version of this program: it is made anew
 ├── ModelError
 │   ├── ModelNotFound       no such model, version or alias
 │   ├── TrainingImpossible  the history cannot teach this model (no labelled incident, too few rows)
@@ -51,6 +52,10 @@ class StateError(AiopsError):
     """A checkpoint or model state is damaged or of another version."""
 
     exit_code = 5
+
+
+class OutdatedState(StateError):
+    """A state is of another version of this program, which this one cannot read; who can make it anew does so and says it."""
 
 
 class ModelError(AiopsError):

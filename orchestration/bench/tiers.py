@@ -28,7 +28,7 @@ from orchestration.pipeline.routes import router_of
 from serving.broker import connect
 from serving.call_graphs import call_graph
 from serving.consumer.verdicts import feature_rows
-from serving.producer import ProducerConfig, TelemetryProducer
+from serving.producer import ProducerConfig, TelemetryProducer, new_id
 from serving.scoring_client import ScoringClient
 
 TARGET_MS: Final = {1: 100.0, 2: 1000.0, 3: 5000.0}
@@ -144,7 +144,7 @@ def _replay(world: World, live: LiveLoop) -> EndToEnd:
     settings, split = world.workspace.settings, world.scenario.split
     config = ProducerConfig(patience_s=PATIENCE_S, tenant=world.workspace.tenant)
     producer = TelemetryProducer(
-        connect(settings), settings.broker.partitions, partial(call_graph, settings), "bench-tiers", config
+        connect(settings), settings.broker.partitions, partial(call_graph, settings), new_id("bench-tiers"), config
     )
     replay = Replay(producer, world.scenario.source.incidents(), split.replay_start, live.pace)
     for chunk in world.scenario.replay(split.replay_start, split.replay_end):

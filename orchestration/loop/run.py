@@ -32,7 +32,7 @@ from orchestration.sensors import drift_sensor
 from orchestration.workspace import Workspace
 from serving.broker import connect
 from serving.call_graphs import call_graph
-from serving.producer import ProducerConfig, TelemetryProducer
+from serving.producer import ProducerConfig, TelemetryProducer, new_id
 
 Say = Callable[[str], None]
 KEPT: Final = ("logs", LOCK)
@@ -136,7 +136,7 @@ class Run:
         settings = self._workspace.settings
         partitions = settings.broker.partitions
         config = ProducerConfig(patience_s=PATIENCE_S, tenant=self._workspace.tenant)
-        producer = TelemetryProducer(connect(settings), partitions, partial(call_graph, settings), "run", config)
+        producer = TelemetryProducer(connect(settings), partitions, partial(call_graph, settings), new_id("run"), config)
         story.replay = Replay(producer, self._scenario.source.incidents(), split.replay_start, live.pace)
         self._note_tenure(split.replay_start)
         live.start_load(self._load_rows())

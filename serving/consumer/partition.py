@@ -114,18 +114,19 @@ class Partition:
         """Return the partition that `snapshot` described.
 
         Raises:
-            StateError: an array is missing, or of another version of the engine.
+            StateError: an array is missing, or of another configuration.
+            OutdatedState: it is of another version of the engine.
         """
         from aiops.feature_engine import FeatureEngine
         from aiops.sequences import Sequences
 
+        engine = FeatureEngine.restore(config.engine, config.graph, _part(state, "engine/"))
         try:
             worst = WorstPoints.restore(config.step_us, config.lateness_us, _part(state, "worst/"))
             sequences = Sequences.restore(config.step_us, _part(state, "sequences/"))
             clock_us = int(state["clock_us"])
         except KeyError as error:
             raise StateError(f"checkpoint lacks array {error}; remove the checkpoint folder to warm up anew") from error
-        engine = FeatureEngine.restore(config.engine, config.graph, _part(state, "engine/"))
         second = SecondOpinion.restore(config.second, config.max_series, _part(state, "second/"))
         return cls(config, Kept(engine, worst, sequences, second), clock_us)
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.errors import ArtifactError, ModelNotFound, StateError, Unavailable
+from aiops.errors import ArtifactError, ModelNotFound, OutdatedState, Unavailable
 from serving import streams
 from serving.consumer.checkpoint import Checkpoint, CheckpointStore
 from serving.consumer.commit import Commit, Output, Position
@@ -96,12 +96,10 @@ class OwnedPartition:
             return start, TenantPartitions(self._parts.tenants)
         try:
             return start, TenantPartitions.restore(self._parts.tenants, checkpoint.state)
-        except StateError as error:
+        except OutdatedState as error:
             self._parts.metrics.state_lost.inc()
             oldest = self._parts.broker.trimmed_id(self.stream)
-            log.error(
-                "partition %d: the state at %s cannot be used, warming up anew from %s: %s", self.number, start, oldest, error
-            )
+            log.error("partition %d: the state at %s is outdated, warming up anew from %s: %s", self.number, start, oldest, error)
             return oldest, TenantPartitions(self._parts.tenants)
 
     def advance(self, entries: Sequence[streams.Entry]) -> bool:

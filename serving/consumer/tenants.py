@@ -52,7 +52,8 @@ class TenantPartitions:
         """Return what `snapshot` described; a snapshot of version 0.1 is that of the default tenant.
 
         Raises:
-            StateError: an array is missing, or of another version of the engine.
+            StateError: an array is missing, or of another configuration.
+            OutdatedState: it is of another version of the engine.
         """
         if _TENANTS not in state:
             return cls(config, {DEFAULT_TENANT: Partition.restore(config.of(DEFAULT_TENANT), state)})

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from aiops.errors import StateError
 from aiops.settings import BrokerSettings, ConsumerSettings, Settings
 from data_contracts.codec import encode
 from data_contracts.moments import microseconds_of
@@ -120,10 +121,10 @@ def test_a_checkpoint_of_another_engine_is_warmed_up_anew_and_said(
     write_as_0_1(broker, SENT[:OLD])
     state = read_as_0_1(settings, broker)
     through = broker.hash_all(streams.offset("stage1", 0))["id"]
-    save(settings, through, {name: array for name, array in state.items() if not name.startswith("engine/")})
+    save(settings, through, {**state, "engine/version": np.array([1])})
     with caplog.at_level(logging.ERROR):
         part = owned(settings, broker)
-    assert "cannot be used, warming up anew from 0-0" in caplog.text
+    assert "is outdated, warming up anew from 0-0" in caplog.text
     read_all(part, broker)
     counted = int(broker.hash_all(streams.counts(0))["points_in"])
     assert counted == sum(batch.rows.num_rows for batch in SENT[READ:OLD] if batch.rows is not None), (
@@ -147,3 +148,12 @@ def test_the_archiver_goes_on_from_the_position_and_clock_of_0_1(settings: Setti
     assert 0.98 * waiting <= lake.count("telemetry") <= waiting
     assert lakes.tenants() == (DEFAULT_TENANT,)
     assert np.all(lake.read("telemetry")["available_at"].cast("int64").to_numpy() >= read.available_us)
+
+
+def test_a_checkpoint_that_is_damaged_is_still_refused(settings: Settings, broker: streams.Streams) -> None:
+    write_as_0_1(broker, SENT[:OLD])
+    state = read_as_0_1(settings, broker)
+    through = broker.hash_all(streams.offset("stage1", 0))["id"]
+    save(settings, through, {name: array for name, array in state.items() if not name.startswith("worst/")})
+    with pytest.raises(StateError, match="remove the checkpoint folder to warm up anew"):
+        owned(settings, broker)
