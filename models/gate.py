@@ -10,22 +10,9 @@ import numpy as np
 from aiops.errors import ConfigurationError
 from aiops.settings import ModelSettings
 from aiops.types import GateDecision, Scorecard
+from models.gate_words import figure, outcome
 from models.page_budget import PageBudget
 from models.scorecard import Replay, Replayable, contract_checks, latency_ms, score_on
-
-WORDS: Mapping[str, str] = {
-    "scores_in_0_to_1": "a score is missing or outside 0..1",
-    "unknown_stays_unknown": "a row with nothing known got a score",
-    "deterministic": "the same rows got different scores, or the input was changed",
-    "round_trip_equal": "the saved and loaded model scores differently",
-    "within_latency_budget": "one row takes too long",
-    "recall_kept_at_budget": "it catches fewer incidents at the same alert budget",
-    "recall_kept_as_shipped": "at its shipped threshold it catches fewer incidents than the champion does within the budget",
-    "beats_baseline": "it does not beat the trivial baseline",
-    "better_somewhere": "at equal recall it is better on no figure",
-    "keeps_page_budget": "no labelled incident is there to judge it by, and it spends more than the page budget, not by chance",
-}
-"""What it means when a check fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +121,18 @@ def _better_tie(card: Scorecard, champion: Scorecard, budget: PageBudget) -> boo
 
 
 def _reason(promoted: bool, card: Scorecard, champion: Scorecard | None, checks: Mapping[str, bool]) -> str:
-    failed = "; ".join(WORDS[name] for name, passed in checks.items() if not passed)
     ours = card.metrics
-    if champion is None:
-        beside, theirs = (
-            "trivial baseline",
-            {
-                "recall_at_budget": ours["baseline_recall_at_budget"],
-                "pr_auc": ours["baseline_pr_auc"],
-            },
-        )
-    else:
+    beside, theirs = "trivial baseline", {name: ours[f"baseline_{name}"] for name in ("recall_at_budget", "pr_auc")}
+    if champion is not None:
         beside, theirs = f"champion {champion.version}", dict(champion.metrics)
-    figures = (
-        f"recall at the budget {ours['recall_at_budget']:.3f} ({beside}: {theirs['recall_at_budget']:.3f}) "
-        f"of {ours['incidents']:.0f} incidents, PR-AUC {ours['pr_auc']:.3f} ({theirs['pr_auc']:.3f}, "
-        f"base rate {ours['base_rate']:.4f}), false pages a day and service as shipped {ours['false_pages_shipped']:.2f}"
-        + (f" ({theirs['false_pages_shipped']:.2f})" if champion is not None else "")
-        + f", p99 of one row {ours['latency_p99_ms']:.2f} ms"
-    )
-    return f"promoted: {figures}" if promoted else f"refused, because {failed}: {figures}"
+    pages = f"false pages a day and service as shipped {ours['false_pages_shipped']:.2f}"
+    if champion is not None:
+        pages += f" ({theirs['false_pages_shipped']:.2f})"
+    ranking = "no labelled incident to tell recall by"
+    if ours["incidents"]:
+        ranking = (
+            f"recall at the budget {figure(ours['recall_at_budget'])} ({beside}: {figure(theirs['recall_at_budget'])}) "
+            f"of {ours['incidents']:.0f} incidents, PR-AUC {figure(ours['pr_auc'])} ({figure(theirs['pr_auc'])}, "
+            f"base rate {figure(ours['base_rate'], 4)})"
+        )
+    return outcome(promoted, checks, f"{ranking}, {pages}, p99 of one row {ours['latency_p99_ms']:.2f} ms")

@@ -11,6 +11,7 @@ from aiops.feature_engine import EngineConfig
 from aiops.types import GateDecision, Scorecard
 from models.detectors.robust_stream import PointSample, RobustStream
 from models.evaluation import AlarmFigures, alarm_figures
+from models.gate_words import LEVEL_WORDS, figure, outcome
 from models.history_points import points_of
 from models.page_budget import PageBudget
 from models.service_rows import ServiceRows
@@ -83,9 +84,9 @@ def _card(version: str, figures: AlarmFigures) -> Scorecard:
 
 def _reason(promoted: bool, checks: Mapping[str, bool], cards: tuple[Scorecard, Scorecard]) -> str:
     ours, theirs = cards[0].metrics, cards[1].metrics
-    figures = (
-        f"recall {ours['recall']:.3f} ({cards[1].version}: {theirs['recall']:.3f}) of {ours['incidents']:.0f} incidents, "
-        f"false pages a day and service {ours['false_pages_per_day']:.2f} ({theirs['false_pages_per_day']:.2f})"
-    )
-    failed = ", ".join(name for name, passed in checks.items() if not passed)
-    return f"promoted: {figures}" if promoted else f"refused, because of {failed}: {figures}"
+    recall = "no labelled incident to tell recall by"
+    if ours["incidents"]:
+        told = f"recall {figure(ours['recall'])} ({cards[1].version}: {figure(theirs['recall'])})"
+        recall = f"{told} of {ours['incidents']:.0f} incidents"
+    pages = f"{ours['false_pages_per_day']:.2f} ({cards[1].version}: {theirs['false_pages_per_day']:.2f})"
+    return outcome(promoted, checks, f"{recall}, false pages a day and service {pages}", LEVEL_WORDS)

@@ -95,6 +95,13 @@ def test_a_first_model_that_does_not_is_refused_unless_allowed() -> None:
     assert decide(Contender(forest(), "1"), None, perfect, replace(CONFIG, allow_first=True)).promoted
 
 
+def test_without_an_incident_the_sentence_says_so_and_knows_no_nan() -> None:
+    for champion in (None, Contender(forest(), "0")):
+        decision = decide(Contender(forest(), "1"), champion, quiet_replay(5.0), CONFIG)
+        assert "no labelled incident to tell recall by" in decision.reason
+        assert "nan" not in decision.reason
+
+
 def quiet_replay(hours: float) -> Replay:
     """Return the beginning of a replay without any incident."""
     rows = replay().rows

@@ -65,7 +65,16 @@ def test_levels_that_change_nothing_are_refused() -> None:
     decision = decide_levels((levels(6.0), "2"), None, replay())
     assert not decision.promoted
     assert [name for name, passed in decision.checks.items() if not passed] == ["better_somewhere"]
-    assert "refused, because of better_somewhere" in decision.reason
+    assert "refused, because it catches no more incidents than the levels in force" in decision.reason
+
+
+def test_without_an_incident_the_sentence_says_so_and_knows_no_nan() -> None:
+    whole = replay()
+    calm = LevelReplay(whole.sample, whole.rows, truth_of(whole.rows, np.empty(0, np.int64)), 0, whole.budget)
+    for alarm_z in (10.0, 6.0):
+        decision = decide_levels((levels(alarm_z), "2"), None, calm)
+        assert "no labelled incident to tell recall by" in decision.reason
+        assert "nan" not in decision.reason
 
 
 def test_levels_that_give_up_an_incident_are_refused_however_quiet() -> None:
