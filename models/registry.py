@@ -207,8 +207,8 @@ class Registry:
         import mlflow.artifacts
 
         found = self._version(client, name, alias_or_version)
-        local = mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{found.name}/{found.version}")
-        yield Path(local) / "data" / DATA, found
+        local = mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{found.name}/{found.version}/data/{DATA}")
+        yield Path(local), found
 
     def _retain(self, client: "MlflowClient", name: str, change: Change) -> None:
         numbers = sorted((int(one.version) for one in client.search_model_versions(f"name = '{name}'")), reverse=True)

@@ -1,9 +1,11 @@
 """What the registry logs with MLflow: a run with its figures, and its model as pyfunc with our own loader."""
 
 import math
+import shutil
 import time
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 LOADER: Final = "models.pyfunc"
+CARRIED: Final = ("data_contracts", "aiops", "models")
+"""The rooms that a model is made of; those above them it never imports."""
+LIBRARIES: Final = (
+    *("mlflow", "numpy", "pandas", "pyarrow", "numba", "scipy", "xgboost", "onnxruntime", "orjson", "pydantic"),
+    "pydantic-settings",
+)
 DATA: Final = "artifact"
 """Our artifact folder inside MLflow's: `data/artifact`."""
 
@@ -58,20 +66,37 @@ def log_model(client: "MlflowClient", started: Any, trained: tuple[FittedModel, 
     kinds = {"timestamp": DataType.datetime, "service": DataType.string, "metric": DataType.string}
     inputs = Schema([ColSpec(kinds.get(name, DataType.double), name) for name in model.features])
     outputs = Schema([ColSpec(DataType.double, name) for name in model.outputs])
-    try:
-        requirement = f"aiops-suite=={version('aiops-suite')}"
-    except PackageNotFoundError:
-        requirement = "aiops-suite"
-    return Model.log(
-        artifact_path=None,
-        name="model",
-        flavor=mlflow.pyfunc,
-        run_id=started.run_id,
-        model_id=entry.model_id,
-        loader_module=LOADER,
-        data_path=str(artifact),
-        signature=ModelSignature(inputs, outputs),
-        input_example=example_frame(model, run),
-        pip_requirements=[requirement],
-        metadata={"catalog_name": model.catalog_name, "example": run.example is not None},
-    )
+    with TemporaryDirectory(prefix="code-") as folder:
+        return Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pyfunc,
+            run_id=started.run_id,
+            model_id=entry.model_id,
+            loader_module=LOADER,
+            data_path=str(artifact),
+            code_paths=[str(path) for path in carried_code(Path(folder))],
+            signature=ModelSignature(inputs, outputs),
+            input_example=example_frame(model, run),
+            pip_requirements=list(requirements()),
+            metadata={"catalog_name": model.catalog_name, "example": run.example is not None},
+        )
+
+
+def carried_code(folder: Path) -> tuple[Path, ...]:
+    """Copy the sources that a model needs to `folder`: it carries them, for no package index has this suite. 1 MB."""
+    copies = []
+    for name in CARRIED:
+        package = Path(str(import_module(name).__file__)).parent
+        shutil.copytree(package, folder / name, ignore=_all_but_sources)
+        copies.append(folder / name)
+    return tuple(copies)
+
+
+def requirements() -> tuple[str, ...]:
+    """Return the libraries that the carried code imports, in the versions that are installed here."""
+    return tuple(f"{name}=={version(name)}" for name in LIBRARIES)
+
+
+def _all_but_sources(folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if name == "__pycache__" or not (name.endswith(".py") or (Path(folder) / name).is_dir())}

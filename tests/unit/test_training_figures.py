@@ -2,14 +2,11 @@
 
 import re
 from functools import cache
-from pathlib import Path
 
 import numpy as np
-import pytest
 from checks.service_frames import START, history
 from checks.trained_forest import trained_forest
 
-from aiops.settings import Settings
 from models.detector_training import detection_replay
 from models.detectors.isolation_forest import IsolationForest
 from models.figures import RowsShown, timeline_figure
