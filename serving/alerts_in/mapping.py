@@ -5,6 +5,7 @@
 
     [sources.shop]                            # POST /alerts/webhook/shop
     secret = "…"                              # HMAC-SHA256; without one: callers of this machine, or with an operator's token
+    tenant = "acme"                           # whose alerts these are; left out = default
     alerts = "events"                         # where the list of alerts is; left out = the body is the list, or the one alert
     service = ["tags.service", "host"]        # the first path that leads to a text counts
     name = 'check."display.name"'             # a key with dots stands in quotes
@@ -25,10 +26,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from aiops.alert import Severity
 from aiops.errors import ConfigurationError
+from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant
 from serving.alerts_in.alertmanager import SERVICE_LABELS
 
 RESOLVED_WORDS: Final = ("resolved", "ok", "closed", "recovered", "recovery", "normal", "inactive")
@@ -109,6 +111,7 @@ class AlertSource(_Table):
     """Where one webhook tells what."""
 
     secret: SecretStr | None = Field(None, min_length=_SECRET_CHARACTERS)
+    tenant: Annotated[str, AfterValidator(checked_tenant)] = DEFAULT_TENANT
     alerts: Annotated[Steps, BeforeValidator(steps_of)] = ()
     service: Paths = ()
     name: Paths = ()

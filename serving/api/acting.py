@@ -1,7 +1,6 @@
 """Routes by which people act on incidents: acknowledge, mitigate, resolve, merge."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import Body
@@ -11,7 +10,8 @@ from starlette.responses import Response
 from aiops.errors import ContractError
 from aiops.incident import Incident, IncidentState
 from serving.api.fields import PLAIN, IncidentId, Sent
-from serving.api.parts import Actions, CaseReader
+from serving.api.here import Here
+from serving.api.parts import TenantParts
 from serving.api.reading import case_of
 from serving.api.views import IncidentView, view_of
 from serving.http.auth import Caller, Role
@@ -36,12 +36,7 @@ NoteBody = Annotated[Note, Body(default_factory=Note)]
 
 
 class IncidentActs:
-    """Changes incidents by a person's word."""
-
-    def __init__(self, store: CaseReader, desk: Actions, clock: Callable[[], datetime]) -> None:
-        self._store = store
-        self._desk = desk
-        self._clock = clock
+    """Changes incidents of the tenant by a person's word."""
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
@@ -53,38 +48,39 @@ class IncidentActs:
             _post(f"{one}/merge", self.merged, "It repeats another incident and goes on there; that one is returned"),
         )
 
-    def acknowledged(self, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
+    def acknowledged(self, here: Here, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
         """Return the incident as it is now."""
-        return self._changed(incident_id, IncidentState.ACKNOWLEDGED, by, body.note)
+        return self._changed(here, incident_id, IncidentState.ACKNOWLEDGED, (by, body.note))
 
-    def mitigated(self, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
+    def mitigated(self, here: Here, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
         """Return the incident as it is now."""
-        return self._changed(incident_id, IncidentState.MITIGATED, by, body.note)
+        return self._changed(here, incident_id, IncidentState.MITIGATED, (by, body.note))
 
-    def resolved(self, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
+    def resolved(self, here: Here, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
         """Return the incident as it is now."""
-        return self._changed(incident_id, IncidentState.RESOLVED, by, body.note)
+        return self._changed(here, incident_id, IncidentState.RESOLVED, (by, body.note))
 
-    def merged(self, incident_id: IncidentId, by: By, body: MergeInto) -> Response:
+    def merged(self, here: Here, incident_id: IncidentId, by: By, body: MergeInto) -> Response:
         """Return the incident that goes on."""
-        other = case_of(self._store, incident_id).incident
-        into = case_of(self._store, body.into).incident
+        other = case_of(here.store, incident_id).incident
+        into = case_of(here.store, body.into).incident
         try:
-            changed = self._desk.merge(into.incident_id, other.incident_id, self._clock(), by.subject)
+            changed = here.desk.merge(into.incident_id, other.incident_id, here.now(), by.subject)
         except ContractError as error:
             raise conflict("into", body.into, str(error), "merge open incidents") from error
-        return self._answer(changed)
+        return self._answer(here, changed)
 
-    def _changed(self, incident_id: str, state: IncidentState, by: Caller, note: str) -> Response:
-        found = case_of(self._store, incident_id).incident
+    def _changed(self, here: TenantParts, incident_id: str, state: IncidentState, said: tuple[Caller, str]) -> Response:
+        by, note = said
+        found = case_of(here.store, incident_id).incident
         try:
-            changed = self._desk.change(found.incident_id, state, self._clock(), by.subject, note)
+            changed = here.desk.change(found.incident_id, state, here.now(), by.subject, note)
         except ContractError as error:
             raise conflict("state", state, str(error), "look at the incident: somebody was faster") from error
-        return self._answer(changed)
+        return self._answer(here, changed)
 
-    def _answer(self, changed: Incident) -> Response:
-        return answer(view_of(self._store.case(changed.incident_id)))
+    def _answer(self, here: TenantParts, changed: Incident) -> Response:
+        return answer(view_of(here.store.case(changed.incident_id)))
 
 
 def _post(path: str, endpoint: Callable[..., Response], summary: str) -> Operation:

@@ -9,7 +9,7 @@ from serving.api.acting import IncidentActs
 from serving.api.evidence import EvidenceDrawings
 from serving.api.intake import AlertIntake
 from serving.api.judging import Judging
-from serving.api.live import EventFeed
+from serving.api.live import EventFeeds
 from serving.api.log_reading import AuditReads
 from serving.api.metrics import STREAMS, ApiMetrics
 from serving.api.page import BrowsersToPages, OnCallPage
@@ -29,17 +29,17 @@ _ABOUT = "Incidents with their causes, for people and programs. Every refusal is
 
 
 def create_app(parts: ApiParts) -> FastAPI:
-    """Return the application; `state.feed` ends its live streams, which otherwise outlive a stop.
+    """Return the application; `state.before_stop` ends its live streams, which otherwise outlive a stop.
 
     Nothing runs before it is served. It has no threads of its own: blocking calls are made in the server's pool.
     """
-    feed = EventFeed(parts.store, parts.limits)
+    feeds = EventFeeds(parts.limits)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        feed.close()
-        await feed.ended()
+        feeds.close()
+        await feeds.ended()
 
     app = FastAPI(
         title="AIOps incidents",
@@ -51,31 +51,30 @@ def create_app(parts: ApiParts) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.feed, app.state.auth, app.state.limits = feed, parts.auth, parts.limits
-    app.state.before_stop = feed.close
+    app.state.tenants, app.state.auth, app.state.limits = parts.tenants, parts.auth, parts.limits
+    app.state.before_stop = feeds.close
     handle_problems(app)
-    install(app, _operations(app, feed, parts))
+    install(app, _operations(app, feeds, parts))
     app.add_middleware(BrowsersToPages)
-    metrics = ApiMetrics(parts.registry, lambda: feed.watchers)
+    metrics = ApiMetrics(parts.registry, lambda: feeds.watchers)
     site = parts.site or SiteRules(only_local=parts.auth.key is None)
     rules = GateRules(lambda: site, methods_of(app), metrics, STREAMS, parts.limits.concurrency)
     app.add_middleware(Gate, rules=rules)
     return app
 
 
-def _operations(app: FastAPI, feed: EventFeed, parts: ApiParts) -> tuple[Operation, ...]:
-    desk_clock = parts.desk_clock or parts.clock
+def _operations(app: FastAPI, feeds: EventFeeds, parts: ApiParts) -> tuple[Operation, ...]:
     return (
-        *IncidentReads(parts.store).operations(),
-        *(() if parts.figures is None else EvidenceDrawings(parts.store, parts.figures).operations()),
-        *IncidentActs(parts.store, parts.desk, desk_clock).operations(),
-        *(() if parts.teaching is None else Judging(parts.store, parts.teaching, desk_clock).operations()),
-        *Planned(parts.store, parts.desk, desk_clock).operations(),
-        *(() if parts.graphs is None else GraphReads(parts.graphs).operations()),
-        *(() if parts.changes is None else Changes(parts.changes, desk_clock).operations()),
-        *AlertIntake(parts.store, parts.alert_sources, parts.clock, parts.registry).operations(),
-        *AuditReads(parts.store).operations(),
-        *EventWatching(feed).operations(),
+        *IncidentReads().operations(),
+        *EvidenceDrawings().operations(),
+        *IncidentActs().operations(),
+        *Judging().operations(),
+        *Planned().operations(),
+        *GraphReads().operations(),
+        *Changes().operations(),
+        *AlertIntake(parts.alert_sources, parts.clock, parts.registry).operations(),
+        *AuditReads().operations(),
+        *EventWatching(feeds).operations(),
         *OnCallPage().operations(),
         *Probes(parts.ready, parts.registry, lambda: description(app)).operations(),
     )

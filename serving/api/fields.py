@@ -6,6 +6,8 @@ from typing import Annotated, Final
 from fastapi import Path, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
+from data_contracts.series.tenant import TENANT_HEADER
+
 MOST_LISTED: Final = 200
 PLAIN: Final = r"^[^\x00-\x1f\x7f]*$"
 """Text without control characters."""
@@ -40,6 +42,15 @@ Cursor = Annotated[
     Query(max_length=500, pattern=PLAIN, description="`next_cursor` of the page before; none = the first page", examples=[""]),
 ]
 Name = Annotated[str, Path(min_length=1, max_length=200, pattern=PLAIN, description="its name", examples=["deploy-freeze"])]
+TenantName = Annotated[
+    str,
+    Query(
+        max_length=200,
+        pattern=PLAIN,
+        description=f"whose data, for senders and browsers that cannot set the header {TENANT_HEADER}",
+        examples=["default"],
+    ),
+]
 
 
 class Sent(BaseModel):

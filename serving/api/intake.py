@@ -13,16 +13,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from aiops.errors import Unavailable
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.alerts_in import alertmanager, webhook
 from serving.alerts_in.mapping import AlertSource, AlertSources
 from serving.alerts_in.received import Received, RefusedAlert
-from serving.api.fields import Name
-from serving.api.parts import Writes
+from serving.api.fields import Name, TenantName
+from serving.api.here import parts_of
+from serving.api.parts import TenantParts
 from serving.http.auth import Authenticator, Role, is_local_peer
 from serving.http.content import JSON
+from serving.http.guard import By
 from serving.http.operations import Operation, answer
 from serving.http.problem import not_found
 from serving.http.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from serving.http.tenants import FIELD as TENANT_FIELD
+from serving.http.tenants import TenantScope, tenant_of_request
 
 AT_ONCE: Final = 8
 """Requests that are read and written at once; more wait, so that a database that hangs leaves threads for those who look."""
@@ -61,14 +66,13 @@ class AlertsTaken:
 
 
 class AlertIntake:
-    """Puts alerts into the inbox of a store, from which the desk takes them."""
+    """Puts alerts into the inbox of their tenant, from which its desk takes them."""
 
-    def __init__(self, store: Writes, sources: AlertSources, clock: Callable[[], datetime], registry: CollectorRegistry) -> None:
-        self._store = store
+    def __init__(self, sources: AlertSources, clock: Callable[[], datetime], registry: CollectorRegistry) -> None:
         self._sources = sources
         self._clock = clock
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._alerts = Counter("aiops_alerts_in", "Alerts that came in", ["source", "fate"], registry=registry)
+        self._alerts = Counter("aiops_alerts_in", "Alerts that came in", ["tenant", "source", "fate"], registry=registry)
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
@@ -77,24 +81,31 @@ class AlertIntake:
         by = Operation("POST", "/alerts/webhook/{name}", self.told_by, None, any_other, AlertsTaken, (401, 404), status=202)
         return replace(told, body=_ALERTMANAGER_BODY), replace(by, body=_ANY_BODY, role_text=_SIGNED)
 
-    async def told(self, request: Request) -> Response:
+    async def told(self, request: Request, by: By, tenant: TenantName = "") -> Response:
         """One bad alert does not cost the others; the same delivery again doubles nothing."""
+        here = await parts_of(request, _tenant_of(request, tenant, by.tenants))
         body = await request.body()
         async with self._place():
-            return await run_in_threadpool(self._of_alertmanager, body)
+            return await run_in_threadpool(self._of_alertmanager, here, body)
 
-    async def told_by(self, request: Request, name: Name) -> Response:
-        """Sources are set up by responder.alert_sources; a signed request needs no token."""
+    async def told_by(self, request: Request, name: Name, tenant: TenantName = "") -> Response:
+        """Sources are set up by responder.alert_sources; a signed request needs no token and is of its source's tenant."""
         source = self._sources.sources.get(name)
-        if source is None or not source.signed:
+        if source is not None and source.signed:
+            scope = TenantScope(frozenset({source.tenant}))
+        else:
             auth: Authenticator = request.app.state.auth
-            auth.check(request.headers.get("authorization"), Role.OPERATOR, is_local_peer(request.scope.get("client")))
+            local = is_local_peer(request.scope.get("client"))
+            scope = auth.check(request.headers.get("authorization"), Role.OPERATOR, local).tenants
         if source is None:
             raise not_found("name", name, "set it up in responder.alert_sources")
+        whose = _tenant_of(request, tenant, scope, source.tenant)
         headers = (request.headers.get(TIMESTAMP_HEADER), request.headers.get(SIGNATURE_HEADER))
         body = await request.body()
         async with self._place():
-            return await run_in_threadpool(self._of_webhook, name, source, (body, headers))
+            received, at = await run_in_threadpool(self._of_webhook, name, source, (body, headers))
+            here = await parts_of(request, whose)
+            return await run_in_threadpool(self._kept, here, name, received, at)
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -114,23 +125,35 @@ class AlertIntake:
         finally:
             self._places.release()
 
-    def _of_alertmanager(self, body: bytes) -> Response:
+    def _of_alertmanager(self, here: TenantParts, body: bytes) -> Response:
         now = self._clock()
         labels = self._sources.alertmanager.service_labels
-        return self._kept(alertmanager.SOURCE, alertmanager.alerts_of(body, now, labels), now)
+        return self._kept(here, alertmanager.SOURCE, alertmanager.alerts_of(body, now, labels), now)
 
-    def _of_webhook(self, name: str, source: AlertSource, sent: tuple[bytes, tuple[str | None, str | None]]) -> Response:
+    def _of_webhook(
+        self, name: str, source: AlertSource, sent: tuple[bytes, tuple[str | None, str | None]]
+    ) -> tuple[Received, datetime]:
         body, headers = sent
         at = webhook.signed_at(source, body, headers, self._clock())
-        return self._kept(name, webhook.alerts_of(name, source, body, at), at)
+        return webhook.alerts_of(name, source, body, at), at
 
-    def _kept(self, source: str, received: Received, at: datetime) -> Response:
+    def _kept(self, here: TenantParts, source: str, received: Received, at: datetime) -> Response:
         new = 0
         if received.alerts:
-            with self._store.writing() as writer:
+            with here.store.writing() as writer:
                 new = writer.inbox_add(received.alerts, at)
         accepted, refused = len(received.alerts), len(received.refused)
-        self._alerts.labels(source, "accepted").inc(accepted)
-        self._alerts.labels(source, "refused").inc(refused)
-        self._alerts.labels(source, "truncated").inc(received.truncated)
+        self._alerts.labels(here.tenant, source, "accepted").inc(accepted)
+        self._alerts.labels(here.tenant, source, "refused").inc(refused)
+        self._alerts.labels(here.tenant, source, "truncated").inc(received.truncated)
         return answer(AlertsTaken(accepted, accepted - new, received.refused, received.truncated), 202)
+
+
+def _tenant_of(request: Request, named: str, scope: TenantScope, usual: str = DEFAULT_TENANT) -> str:
+    """Return whose alerts a request brings: as its header or its query names, else the `usual` tenant.
+
+    Raises:
+        ProblemError: 400, it names none, or several; 403, the sender may not tell of this tenant.
+    """
+    told = dict.fromkeys([*request.headers.getlist(TENANT_FIELD), *([named] if named else [])])
+    return tenant_of_request(list(told) or [usual], scope)

@@ -1,8 +1,6 @@
 """The route of verdicts: what it would change, or what it changed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
@@ -13,7 +11,7 @@ from aiops.errors import ContractError
 from aiops.feedback.effects import VerdictEffect, VerdictPreview
 from aiops.verdict import Verdict, VerdictKind
 from serving.api.fields import IncidentId, Sent, ShortText
-from serving.api.parts import CaseReader, Teaching
+from serving.api.here import Here
 from serving.api.reading import case_of
 from serving.http.auth import Role
 from serving.http.guard import By
@@ -47,25 +45,20 @@ class VerdictAnswer:
 class Judging:
     """Takes verdicts on incidents."""
 
-    def __init__(self, store: CaseReader, teaching: Teaching, clock: Callable[[], datetime]) -> None:
-        self._store = store
-        self._teaching = teaching
-        self._clock = clock
-
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
         path, summary = "/incidents/{incident_id}/verdict", "Say what an incident was: labels, thresholds, priors follow"
         return (Operation("POST", path, self.judged, Role.OPERATOR, summary, VerdictAnswer, (404,)),)
 
-    def judged(self, incident_id: IncidentId, by: By, body: VerdictBody, preview: Preview = False) -> Response:
+    def judged(self, here: Here, incident_id: IncidentId, by: By, body: VerdictBody, preview: Preview = False) -> Response:
         """A later verdict on the same incident takes the place of the earlier one."""
-        found = case_of(self._store, incident_id).incident.incident_id
+        found = case_of(here.store, incident_id).incident.incident_id
         words = (body.kind, body.right_cause, body.duplicate_of, body.note, tuple(body.unrelated))
-        now = self._clock()
+        now = here.now()
         try:
-            verdict = self._teaching.verdict(VerdictDraft(found, *words), now, by.subject)
-            past = self._teaching.preview(verdict, now) if preview else None
-            effect = past.effect if past is not None else self._teaching.apply(verdict)
+            verdict = here.teaching.verdict(VerdictDraft(found, *words), now, by.subject)
+            past = here.teaching.preview(verdict, now) if preview else None
+            effect = past.effect if past is not None else here.teaching.apply(verdict)
         except ContractError as error:
             raise refused("body", "", str(error), "see /docs.json") from error
         return answer(VerdictAnswer(not preview, verdict, effect, past))

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -18,7 +18,7 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from aiops.errors import AiopsError
-from serving.api.parts import ApiLimits, WatchedStore
+from serving.api.parts import ApiLimits, TenantParts, WatchedStore
 from serving.http.problem import Problem, ProblemError
 from serving.incident_store.records import StoreEvent
 
@@ -46,9 +46,10 @@ class WantedEvents:
 
 
 class EventFeed:
-    """The newest events in memory, for all streams. Lives in one event loop; only `close` may be called from elsewhere."""
+    """The newest events of a tenant, for all its streams. Lives in one event loop; only `close` may be called from elsewhere."""
 
-    def __init__(self, store: WatchedStore, limits: ApiLimits) -> None:
+    def __init__(self, store: WatchedStore, limits: ApiLimits, watching: Callable[[], int] | None = None) -> None:
+        """`watching` counts the streams that share the limit, None = this feed's."""
         self._store = store
         self._limits = limits
         self._ring: deque[StoreEvent] = deque(maxlen=_KEPT)
@@ -56,6 +57,7 @@ class EventFeed:
         self._head = -1
         self._news = asyncio.Event()
         self._watchers = 0
+        self._watching = watching or (lambda: self.watchers)
         self._poller: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -78,7 +80,7 @@ class EventFeed:
             ProblemError: 503, as many as may are there already, or the service is stopping.
         """
         most = self._limits.watchers
-        if self._closed or self._watchers >= most:
+        if self._closed or self._watching() >= most:
             why = "the service is stopping" if self._closed else f"{most} watch already"
             raise ProblemError(
                 Problem(503, "no-stream", f"events: {why}.", rule=f"at most {most} streams", fix="try again later")
@@ -186,6 +188,40 @@ class EventFeed:
     def _wake(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+
+class EventFeeds:
+    """The feeds of all tenants that somebody has watched. Lives in one event loop; `close` and `watchers` from anywhere."""
+
+    def __init__(self, limits: ApiLimits) -> None:
+        self._limits = limits
+        self._feeds: dict[str, EventFeed] = {}
+        self._closed = False
+
+    @property
+    def watchers(self) -> int:
+        """Return how many streams are open."""
+        return sum(feed.watchers for feed in tuple(self._feeds.values()))
+
+    def of(self, here: TenantParts) -> EventFeed:
+        """Return the feed of a tenant."""
+        feed = self._feeds.get(here.tenant)
+        if feed is None:
+            feed = self._feeds[here.tenant] = EventFeed(here.store, self._limits, lambda: self.watchers)
+            if self._closed:
+                feed.close()
+        return feed
+
+    def close(self) -> None:
+        """End all streams."""
+        self._closed = True
+        for feed in tuple(self._feeds.values()):
+            feed.close()
+
+    async def ended(self) -> None:
+        """Wait until nobody asks a store any more; after `close`."""
+        for feed in tuple(self._feeds.values()):
+            await feed.ended()
 
 
 def frame_of(event: StoreEvent) -> bytes:

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from serving.api.fields import Cursor, Limit
-from serving.api.parts import AuditReader
+from serving.api.here import Here
 from serving.api.reading import good_cursor
 from serving.api.views import AuditPage, AuditView
 from serving.http.auth import Role
@@ -12,10 +12,7 @@ from serving.incident_store.records import AuditCheck, PageRequest
 
 
 class AuditReads:
-    """Reads the audit log of a store."""
-
-    def __init__(self, store: AuditReader) -> None:
-        self._store = store
+    """Reads the audit log of the tenant that asks."""
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
@@ -25,13 +22,13 @@ class AuditReads:
             Operation("GET", "/audit/check", self.checked, Role.ADMIN, check, AuditCheck),
         )
 
-    def lines(self, limit: Limit = 50, cursor: Cursor = "") -> Response:
+    def lines(self, here: Here, limit: Limit = 50, cursor: Cursor = "") -> Response:
         """Each entry's digest covers it and all before it."""
         with good_cursor(cursor):
-            page = self._store.audit(PageRequest(limit, cursor))
+            page = here.store.audit(PageRequest(limit, cursor))
         items = (AuditView(one.seq, one.at, one.by, one.what, one.subject, one.detail, one.digest) for one in page.items)
         return answer(AuditPage(tuple(items), page.next_cursor))
 
-    def checked(self) -> Response:
+    def checked(self, here: Here) -> Response:
         """Reads the whole log."""
-        return answer(self._store.verify_audit())
+        return answer(here.store.verify_audit())

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.api.fields import IncidentId
+from serving.api.fields import IncidentId, TenantName
 from serving.http.operations import Operation
 
 _INCIDENT: Final = re.compile(r"/incidents/([A-Za-z0-9._:-]{1,80})")
@@ -37,13 +37,17 @@ class OnCallPage:
             Operation("GET", "/open/{incident_id}", self.opened, None, "A page of one incident, for people", media=html),
         )
 
-    async def shown(self) -> Response:
-        """Without a key it works as it is; with one it asks for a token, which it keeps for the browser's session."""
+    async def shown(self, tenant: TenantName = "") -> Response:
+        """Without a key it works as it is; with one it asks for a token, which it keeps for the browser's session.
+
+        It shows the incidents of `tenant`, by the header that it sends with each call.
+        """
+        del tenant  # the page's script reads it
         return Response(self._html, media_type="text/html", headers=self._headers)
 
-    async def opened(self, incident_id: IncidentId) -> Response:
+    async def opened(self, incident_id: IncidentId, tenant: TenantName = "") -> Response:
         """The page asks the API for the incident, with the reader's own token; whether there is one it says then."""
-        return await self.shown()
+        return await self.shown(tenant)
 
 
 class BrowsersToPages:
@@ -56,7 +60,8 @@ class BrowsersToPages:
         """Redirect people; pass everything else on."""
         found = _INCIDENT.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
         if found is not None and _by_browser(Headers(scope=scope)):
-            await RedirectResponse(f"/open/{found.group(1)}", 303)(scope, receive, send)
+            query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
+            await RedirectResponse(f"/open/{found.group(1)}{query}", 303)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

@@ -199,24 +199,33 @@ class ApiReadiness:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiParts:
-    """Everything behind the routes. A part that is None has no routes.
+class TenantParts:
+    """What belongs to one tenant. `now`: the desk's time, by which people act: in a replay that of the telemetry."""
 
-    `clock` = the wall's time, `desk_clock` the desk's, by which people act: in a replay that of the telemetry; None = the wall's.
-    """
-
+    tenant: str
     store: StorePort
     desk: DeskPort
+    now: Callable[[], datetime]
+    figures: EvidenceFigures
+    graphs: GraphReader
+    changes: ChangeLog
+    teaching: Teaching
+
+
+Tenants = Callable[[str], TenantParts]
+"""Gives the parts of a tenant; Unavailable where no more tenants can be served."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """Everything behind the routes. `clock` = the wall's time."""
+
+    tenants: Tenants
     auth: Authenticator
     clock: Callable[[], datetime]
     registry: CollectorRegistry
     ready: Callable[[], ApiReadiness]
     limits: ApiLimits = field(default_factory=ApiLimits)
-    figures: EvidenceFigures | None = None
-    graphs: GraphReader | None = None
-    changes: ChangeLog | None = None
-    teaching: Teaching | None = None
     alert_sources: AlertSources = field(default_factory=AlertSources)
-    desk_clock: Callable[[], datetime] | None = None
     site: SiteRules | None = None
     """Host names of the API; None = this machine's, and with a key any number."""

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from aiops.correlation.suppression import MaintenanceWindow, Matcher, Silence
 from aiops.errors import ConfigurationError
 from serving.api.fields import PLAIN, Moment, Name, Sent
-from serving.api.parts import Silencing, SuppressionStore
+from serving.api.here import Here
+from serving.api.parts import TenantParts
 from serving.http.auth import Caller, Role
 from serving.http.guard import By
 from serving.http.operations import Operation, answer
@@ -73,12 +74,7 @@ class MaintenanceList:
 
 
 class Planned:
-    """Silences and maintenance windows of a store; the desk puts them in force."""
-
-    def __init__(self, store: SuppressionStore, desk: Silencing, clock: Callable[[], datetime]) -> None:
-        self._store = store
-        self._desk = desk
-        self._clock = clock
+    """Silences and maintenance windows of a tenant; its desk puts them in force."""
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
@@ -95,46 +91,46 @@ class Planned:
             Operation("DELETE", work + "/{name:path}", self.recalled, rule, "Recall announced work", problems=(404,), status=204),
         )
 
-    def silences(self) -> Response:
+    def silences(self, here: Here) -> Response:
         """Those that are over stay listed until retention drops them."""
-        return answer(SilenceList(self._store.silences()))
+        return answer(SilenceList(here.store.silences()))
 
-    def windows(self) -> Response:
+    def windows(self, here: Here) -> Response:
         """Those that are over stay listed until retention drops them."""
-        return answer(MaintenanceList(tuple(_view(one) for one in self._store.maintenance_windows())))
+        return answer(MaintenanceList(tuple(_view(one) for one in here.store.maintenance_windows())))
 
-    def silenced(self, by: By, body: SilenceBody) -> Response:
+    def silenced(self, here: Here, by: By, body: SilenceBody) -> Response:
         """Incidents that are open stay; alerts that come from now on are kept, but not heard."""
-        now = self._clock()
+        now = here.now()
         rule = _rule(lambda starts_at: Silence(body.name, _matchers(body), starts_at, body.ends_at), body, now)
-        self._desk.silence(rule, now, by.subject)
+        here.desk.silence(rule, now, by.subject)
         return answer(rule, 201)
 
-    def announced(self, by: By, body: MaintenanceBody) -> Response:
+    def announced(self, here: Here, by: By, body: MaintenanceBody) -> Response:
         """Incidents that are open stay; alerts in its time are kept, but not heard."""
         every = None if body.every_s is None else timedelta(seconds=body.every_s)
-        now = self._clock()
+        now = here.now()
         if body.until is not None and body.until <= (body.starts_at or now):
             raise refused("until", body.until.isoformat(), "must be after starts_at", "give a later time, or none")
         window = _rule(
             lambda starts_at: MaintenanceWindow(body.name, _matchers(body), starts_at, body.ends_at, every, body.until), body, now
         )
-        self._desk.silence(window, now, by.subject)
+        here.desk.silence(window, now, by.subject)
         return answer(_view(window), 201)
 
-    def unsilenced(self, name: Name, by: By) -> Response:
+    def unsilenced(self, here: Here, name: Name, by: By) -> Response:
         """Alerts that it hid are not raised again by themselves."""
-        return self._dropped("silence", name, by)
+        return self._dropped(here, "silence", name, by)
 
-    def recalled(self, name: Name, by: By) -> Response:
+    def recalled(self, here: Here, name: Name, by: By) -> Response:
         """Alerts that it hid are not raised again by themselves."""
-        return self._dropped("maintenance", name, by)
+        return self._dropped(here, "maintenance", name, by)
 
-    def _dropped(self, kind: str, name: str, by: Caller) -> Response:
-        with self._store.writing() as writer:
+    def _dropped(self, here: TenantParts, kind: str, name: str, by: Caller) -> Response:
+        with here.store.writing() as writer:
             there = writer.remove_silence(name) if kind == "silence" else writer.remove_window(name)
             if there:
-                writer.audit(self._clock(), by.subject, f"{kind} removed", name, {})
+                writer.audit(here.now(), by.subject, f"{kind} removed", name, {})
         if not there:
             raise not_found("name", name, "list them with GET")
         return Response(status_code=204)

@@ -1,18 +1,39 @@
 """Probes, metrics and the description of the API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from serving.api.parts import ApiReadiness
 from serving.http.auth import Role
+from serving.http.guard import By
 from serving.http.operations import Operation, answer
+from serving.http.tenants import TenantScope
 
 _TEXT = "text/plain"
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class OfTenants(CollectorRegistry):
+    """Metrics of a registry without those of tenants for whom a caller may not act."""
+
+    def __init__(self, registry: CollectorRegistry, scope: TenantScope) -> None:
+        super().__init__()
+        self._registry = registry
+        self._scope = scope
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each family; what has no label `tenant` is everybody's."""
+        for family in self._registry.collect():
+            shown = Metric(family.name, family.documentation, family.type, family.unit)
+            shown.samples = [
+                one for one in family.samples if "tenant" not in one.labels or self._scope.holds(one.labels["tenant"])
+            ]
+            yield shown if len(shown.samples) < len(family.samples) else family
 
 
 class Probes:
@@ -43,9 +64,9 @@ class Probes:
         ready = await run_in_threadpool(self._ready)
         return answer(ready, 200 if ready.ready else 503)
 
-    def metrics(self) -> Response:
-        """Text exposition format."""
-        return Response(generate_latest(self._registry), media_type=_METRICS)
+    def metrics(self, by: By) -> Response:
+        """Text exposition format; of the series with a tenant those of the caller's tenants."""
+        return Response(generate_latest(OfTenants(self._registry, by.tenants)), media_type=_METRICS)
 
     async def docs(self) -> Response:
         """Routes, roles, parameters, answers and refusals."""

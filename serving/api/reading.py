@@ -12,6 +12,7 @@ from aiops.alert import Severity
 from aiops.errors import ContractError
 from aiops.incident import IncidentState
 from serving.api.fields import EXAMPLE, MOST_LISTED, PLAIN, Cursor, IncidentId, Limit, Moment, Sent, ShortText
+from serving.api.here import Here
 from serving.api.parts import CaseReader
 from serving.api.views import (
     AlertPage,
@@ -54,10 +55,7 @@ class Listing(Sent):
 
 
 class IncidentReads:
-    """Reads incidents of a store."""
-
-    def __init__(self, store: CaseReader) -> None:
-        self._store = store
+    """Reads incidents of the tenant that asks."""
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
@@ -72,36 +70,36 @@ class IncidentReads:
             Operation("GET", "/held-back", self.held_back, see, "Incidents whose page waits, the worst first", HeldBackList),
         )
 
-    def listed(self, listing: Annotated[Listing, Query()]) -> Response:
+    def listed(self, here: Here, listing: Annotated[Listing, Query()]) -> Response:
         """Pages stay complete while incidents are added: a cursor goes on after the last one shown."""
         wanted = listing.chosen()
         with good_cursor(listing.cursor):
-            page = self._store.cases(wanted, PageRequest(listing.limit, listing.cursor))
-            return answer(lines_of(page, self._store.case_count(wanted)))
+            page = here.store.cases(wanted, PageRequest(listing.limit, listing.cursor))
+            return answer(lines_of(page, here.store.case_count(wanted)))
 
-    def shown(self, incident_id: IncidentId) -> Response:
+    def shown(self, here: Here, incident_id: IncidentId) -> Response:
         """Everything that is known of it, but its single alerts."""
-        return answer(view_of(case_of(self._store, incident_id)))
+        return answer(view_of(case_of(here.store, incident_id)))
 
-    def alerts(self, incident_id: IncidentId, limit: Limit = 50, cursor: Cursor = "") -> Response:
+    def alerts(self, here: Here, incident_id: IncidentId, limit: Limit = 50, cursor: Cursor = "") -> Response:
         """Each alert as it arrived, repetitions too."""
-        found = case_of(self._store, incident_id).incident.incident_id
+        found = case_of(here.store, incident_id).incident.incident_id
         with good_cursor(cursor):
-            return answer(alerts_of_page(self._store.alerts(found, PageRequest(limit, cursor))))
+            return answer(alerts_of_page(here.store.alerts(found, PageRequest(limit, cursor))))
 
-    def reports(self, incident_id: IncidentId) -> Response:
+    def reports(self, here: Here, incident_id: IncidentId) -> Response:
         """The newest first; none = it was not analysed yet."""
-        found = case_of(self._store, incident_id).incident.incident_id
-        return answer(ReportList(self._store.reports(found)[::-1]))
+        found = case_of(here.store, incident_id).incident.incident_id
+        return answer(ReportList(here.store.reports(found)[::-1]))
 
-    def timeline(self, incident_id: IncidentId) -> Response:
+    def timeline(self, here: Here, incident_id: IncidentId) -> Response:
         """Changes of state, pages, analyses and verdicts in order of time."""
-        case = case_of(self._store, incident_id)
-        return answer(timeline_of(case, self._store.reports(case.incident.incident_id)))
+        case = case_of(here.store, incident_id)
+        return answer(timeline_of(case, here.store.reports(case.incident.incident_id)))
 
-    def held_back(self) -> Response:
+    def held_back(self, here: Here) -> Response:
         """The hour's page budget is used up, or it is but a warning in a storm."""
-        return answer(held_back_of(self._store.held_back()))
+        return answer(held_back_of(here.store.held_back()))
 
 
 def case_of(store: CaseReader, incident_id: str) -> IncidentCase:

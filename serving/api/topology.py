@@ -1,6 +1,5 @@
 """Routes of the call graph, as it is or was, and of what was done to services."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
@@ -14,7 +13,8 @@ from aiops.errors import ContractError
 from aiops.graph import ServiceGraph
 from aiops.root_cause import ChangeEvent
 from serving.api.fields import EXAMPLE, MOST_LISTED, Moment, Sent, ShortText
-from serving.api.parts import ChangeLog, GraphReader
+from serving.api.here import Here
+from serving.api.parts import TenantParts
 from serving.change_payload import changes_of_json
 from serving.http.auth import Role
 from serving.http.content import JSON
@@ -97,24 +97,17 @@ class ChangeListing(Sent):
 class GraphReads:
     """Shows the call graph."""
 
-    def __init__(self, graphs: GraphReader) -> None:
-        self._graphs = graphs
-
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
         return (Operation("GET", "/graph", self.graph, Role.VIEWER, "The call graph, as it is or was", GraphView),)
 
-    def graph(self, at: At = None, learned: Learned = True) -> Response:
+    def graph(self, here: Here, at: At = None, learned: Learned = True) -> Response:
         """Calls by caller and callee."""
-        return answer(_graph_view(self._graphs.graph(at, learned), at))
+        return answer(_graph_view(here.graphs.graph(at, learned), at))
 
 
 class Changes:
     """What was done to services: deployments, configuration, scaling."""
-
-    def __init__(self, changes: ChangeLog, clock: Callable[[], datetime]) -> None:
-        self._changes = changes
-        self._clock = clock
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
@@ -124,31 +117,31 @@ class Changes:
             Operation("POST", "/changes", self.told, Role.OPERATOR, tell, ChangesTaken, status=201, body=_CHANGES_BODY),
         )
 
-    def listed(self, listing: Annotated[ChangeListing, Query()]) -> Response:
+    def listed(self, here: Here, listing: Annotated[ChangeListing, Query()]) -> Response:
         """Deployments, configuration, scaling and whatever else was told."""
-        until = listing.until or self._clock()
+        until = listing.until or here.now()
         since = listing.since or until - _RECENT
         if since >= until:
             raise refused("since", since.isoformat(), f"must be before until = {until.isoformat()}", "give an earlier time")
-        found = self._changes.read(tuple(listing.service) or None, since, until - timedelta(microseconds=1))
+        found = here.changes.read(tuple(listing.service) or None, since, until - timedelta(microseconds=1))
         least = found[-listing.limit :][0].at if found else until
         newest = tuple(one for one in found[::-1] if one.at >= least)
         return answer(ChangeList(newest, len(found) > len(newest)))
 
-    async def told(self, request: Request, by: By) -> Response:
+    async def told(self, here: Here, request: Request, by: By) -> Response:
         """One that was told before doubles nothing; `at` is the time of arrival where it is not given."""
         body = await request.body()
-        return await run_in_threadpool(self._kept, body, by.subject)
+        return await run_in_threadpool(self._kept, here, body, by.subject)
 
-    def _kept(self, body: bytes, by: str) -> Response:
+    def _kept(self, here: TenantParts, body: bytes, by: str) -> Response:
         try:
-            read = changes_of_json(body, self._clock(), by)
+            read = changes_of_json(body, here.now(), by)
         except ContractError as error:
             raise refused("body", "", str(error), "see /docs.json") from error
         wrong = tuple(RefusedChange(row.number, row.reason) for row in read.refused)
         if wrong and not read.events:
             raise refused("body", "", f"change {wrong[0].number}: {wrong[0].reason}", "see /docs.json")
-        self._changes.write(read.events)
+        here.changes.write(read.events)
         return answer(ChangesTaken(len(read.events), tuple(one.change_id for one in read.events), wrong), 201)
 
 

@@ -8,7 +8,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from serving.api.fields import Sent, ShortText
-from serving.api.live import EventFeed, WantedEvents
+from serving.api.here import Here
+from serving.api.live import EventFeed, EventFeeds, WantedEvents
 from serving.http.auth import Role
 from serving.http.operations import Operation
 
@@ -49,19 +50,18 @@ class EventStream(StreamingResponse):
 
 
 class EventWatching:
-    """Lets clients watch."""
+    """Lets clients watch what changes at their tenant."""
 
-    def __init__(self, feed: EventFeed) -> None:
-        self._feed = feed
+    def __init__(self, feeds: EventFeeds) -> None:
+        self._feeds = feeds
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
         summary = "What changes, live (server-sent events)"
         return (Operation("GET", "/events", self.watched, Role.VIEWER, summary, media=EVENT_STREAM),)
 
-    async def watched(self, watch: Annotated[Watch, Query()], last_event_id: LastEventId = "") -> EventStream:
+    async def watched(self, here: Here, watch: Annotated[Watch, Query()], last_event_id: LastEventId = "") -> EventStream:
         """Each event has an id, a kind and JSON; who comes back with the last id misses nothing and sees nothing twice."""
         seen = last_event_id or watch.after
-        return EventStream(
-            self._feed, int(seen) if seen else None, WantedEvents(watch.incident, watch.service, tuple(watch.kind))
-        )
+        wanted = WantedEvents(watch.incident, watch.service, tuple(watch.kind))
+        return EventStream(self._feeds.of(here), int(seen) if seen else None, wanted)

@@ -23,6 +23,7 @@ from serving.incident_store.store import IncidentStore
 from serving.incident_store.writer import StoreWriter
 from serving.notify.delivery import Attempt, Channel, Outcome
 from serving.notify.escalation import Escalations
+from serving.notify.outgoing import outgoing
 from serving.notify.schedule import Backoff, next_message
 
 BY: Final = "notifier"
@@ -164,7 +165,7 @@ class Dispatcher:
 
     def _attempt(self, message: OutboxMessage) -> Attempt:
         try:
-            return self._channels[message.channel].deliver(message)
+            return self._channels[message.channel].deliver(outgoing(message, self._store.tenant))
         except msgspec.ValidationError as error:
             return Attempt(Outcome.REFUSED, f"payload cannot be read: {error}")
 

@@ -8,21 +8,21 @@ from prometheus_client.registry import Collector
 
 
 class NotificationCounts(Collector):
-    """Attempts by channel and outcome, read from the dispatcher when somebody asks."""
+    """Attempts by tenant, channel and outcome, read from the dispatchers when somebody asks."""
 
-    def __init__(self, counts: Callable[[], Mapping[tuple[str, str], int]]) -> None:
+    def __init__(self, counts: Callable[[], Mapping[tuple[str, str, str], int]]) -> None:
         self._counts = counts
 
     def collect(self) -> Iterable[CounterMetricFamily]:
         """Return the present counts."""
         family = CounterMetricFamily(
-            "aiops_notifications", "Attempts to notify, by what came of them", labels=["channel", "outcome"]
+            "aiops_notifications", "Attempts to notify, by what came of them", labels=["tenant", "channel", "outcome"]
         )
         for labels, count in sorted(self._counts().items()):
             family.add_metric(labels, count)
         return (family,)
 
 
-def expose(counts: Callable[[], Mapping[tuple[str, str], int]], registry: CollectorRegistry) -> None:
+def expose(counts: Callable[[], Mapping[tuple[str, str, str], int]], registry: CollectorRegistry) -> None:
     """Add the counts to a registry."""
     registry.register(NotificationCounts(counts))

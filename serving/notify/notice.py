@@ -10,6 +10,7 @@ import msgspec
 from aiops.alert import Severity
 from aiops.incident import Incident, IncidentState
 from aiops.root_cause import RootCauseReport
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.incident_store.records import MessageKind
 
 _SHOWN_SERVICES: Final = 3
@@ -34,7 +35,7 @@ class Notice:
     """One thing to be told about an incident. `headline` is one line of plain text, nothing in it is escaped.
 
     `at` = when it happened (aware UTC); `services` the first 20, the worst or first first; `service_count` = all of them.
-    `alert` = the name of the worst alert, the first of these.
+    `alert` = the name of the worst alert, the first of these; `tenant` = whose incident it is.
     """
 
     kind: MessageKind
@@ -49,6 +50,7 @@ class Notice:
     url: str
     cause: Cause | None = None
     alert: str = ""
+    tenant: str = DEFAULT_TENANT
 
 
 def plain_notice(notice: Notice) -> dict[str, Any]:

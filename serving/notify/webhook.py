@@ -17,6 +17,7 @@ def webhook_body(notice: Notice, message_id: str) -> dict[str, Any]:
     told: dict[str, Any] = {
         "version": "1",
         "message_id": message_id,
+        "tenant": notice.tenant,
         "event": str(notice.kind),
         "incident_id": notice.incident_id,
         "state": str(notice.state),

@@ -1,7 +1,6 @@
 """Explains open incidents beside the desk, one at a time: a slow or failing analysis holds up nobody and is tried again."""
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -51,7 +50,7 @@ class AnalysisParts:
 
 
 class Analyses:
-    """The thread that explains; `see` is called by the desk's.
+    """Explains a tenant's incidents, in one thread; `see` is called by the desk's.
 
     What the desk does is heard `lag_s` later: in a replay minutes of telemetry pass until a second's are in the lake.
     """
@@ -66,12 +65,12 @@ class Analyses:
         """Take in what the desk has just done."""
         self._steps.append((time.monotonic() + self._parts.lag_s, step))
 
-    def run(self, stop: threading.Event) -> None:
-        """Explain what is due until stopped."""
-        while not stop.wait(LOOK_S):
-            while not stop.is_set() and self.explain_next():
-                pass
-            self._parts.metrics.waiting.set(self.waiting())
+    def look(self) -> bool:
+        """Explain at most one incident that is due; return whether there was one."""
+        done = self.explain_next()
+        if not done:
+            self._parts.metrics.to_explain(self.waiting())
+        return done
 
     def waiting(self) -> int:
         """Return how many incidents are to be explained, as far as is known; called by the thread that explains."""
@@ -84,9 +83,9 @@ class Analyses:
         due = self._times.due(self._parts.now())
         if due is None:
             return False
-        self._parts.metrics.waiting.set(self.waiting())
+        self._parts.metrics.to_explain(self.waiting())
         outcome = self._explained(due.incident, due.at)
-        self._parts.metrics.analyses.labels(outcome).inc()
+        self._parts.metrics.explained(outcome)
         self._times.done(due.incident, due.at)
         return True
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import takewhile
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import pyarrow as pa
 
 from aiops.alert import Alert
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
 from serving.responder.detections import AlertRules, FoundAlerts, alerts_of_detections, alerts_of_predictions
 
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 class Batch:
     """Alerts of what was read, and where the streams are read to. `more` = there may be more to read at once.
 
+    `own`: whether an entry was the tenant's; `others`: the tenants of those that were not.
     `below_threshold`: detections whose series needs a higher score; `unreadable`: entries that hold no rows.
     """
 
@@ -36,6 +38,8 @@ class Batch:
     more: bool = False
     below_threshold: int = 0
     unreadable: int = 0
+    own: bool = True
+    others: frozenset[str] = frozenset()
 
 
 class _Read(NamedTuple):
@@ -44,17 +48,59 @@ class _Read(NamedTuple):
     entry_id: str
     alerts: FoundAlerts
     at: datetime
+    tenant: str
     unreadable: bool = False
 
 
+class Reads(Protocol):
+    """What is asked of the broker."""
+
+    def read(self, after: Mapping[str, str], count: int, block_ms: int) -> dict[str, list[streams.Entry]]:
+        """Return entries after positions, by stream."""
+
+    def last_id(self, stream: str) -> str:
+        """Return the newest id of a stream."""
+
+    def trimmed_id(self, stream: str) -> str:
+        """Return up to where a stream was trimmed."""
+
+
+class RoundReads:
+    """Answers of the broker, kept for one round: desks that stand at the same place read what lies there once."""
+
+    def __init__(self, broker: Reads) -> None:
+        self._broker = broker
+        self._kept: dict[tuple[object, ...], dict[str, list[streams.Entry]]] = {}
+
+    def begin(self) -> None:
+        """Begin a round: forget the answers of the one before."""
+        self._kept.clear()
+
+    def read(self, after: Mapping[str, str], count: int, block_ms: int) -> dict[str, list[streams.Entry]]:
+        """Return entries after positions, by stream."""
+        key = (tuple(sorted(after.items())), count)
+        if key not in self._kept:
+            self._kept[key] = self._broker.read(after, count, block_ms)
+        return self._kept[key]
+
+    def last_id(self, stream: str) -> str:
+        """Return the newest id of a stream."""
+        return self._broker.last_id(stream)
+
+    def trimmed_id(self, stream: str) -> str:
+        """Return up to where a stream was trimmed."""
+        return self._broker.trimmed_id(stream)
+
+
 class StreamInputs:
-    """Reads both streams side by side: while one has more to read, the other does not run ahead of it.
+    """Reads a tenant's entries of both streams side by side: while one has more to read, the other does not run ahead of it.
 
     Delivery: what is not committed is read again; ids of alerts make a repeat harmless.
     """
 
-    def __init__(self, broker: streams.Streams) -> None:
+    def __init__(self, broker: Reads, tenant: str = DEFAULT_TENANT) -> None:
         self._broker = broker
+        self._tenant = tenant
 
     def read(self, offsets: Mapping[str, str], rules: AlertRules) -> Batch:
         """Return what follows the offsets, without waiting.
@@ -64,7 +110,7 @@ class StreamInputs:
         """
         after = {name: offsets.get(name, streams.START) for name in READ}
         found = {
-            name: [_read(name, entry, rules) for entry in entries]
+            name: [_read(name, entry, rules) if entry.tenant == self._tenant else _passed(entry) for entry in entries]
             for name, entries in self._broker.read(after, MOST_ENTRIES, 0).items()
             if entries
         }
@@ -79,6 +125,8 @@ class StreamInputs:
             bool(more),
             sum(one.alerts.below_threshold for one in read),
             sum(one.unreadable for one in read),
+            any(one.tenant == self._tenant for one in read),
+            frozenset(one.tenant for one in read) - {self._tenant},
         )
 
     def behind_s(self, offsets: Mapping[str, str]) -> dict[str, float]:
@@ -110,8 +158,13 @@ def _read(stream: str, entry: streams.Entry, rules: AlertRules) -> _Read:
         told = alerts_of_detections(rows, rules) if stream == streams.DETECTIONS else alerts_of_predictions(rows)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         log.error("%s: entry %s holds no rows that can be read and is left: %s", stream, entry.entry_id, error)
-        return _Read(entry.entry_id, FoundAlerts(), _LONG_AGO, True)
-    return _Read(entry.entry_id, told, told.newest or _LONG_AGO)
+        return _Read(entry.entry_id, FoundAlerts(), _LONG_AGO, entry.tenant, True)
+    return _Read(entry.entry_id, told, told.newest or _LONG_AGO, entry.tenant)
+
+
+def _passed(entry: streams.Entry) -> _Read:
+    """Return an entry of another tenant, which is not looked into."""
+    return _Read(entry.entry_id, FoundAlerts(), _LONG_AGO, entry.tenant)
 
 
 def _newest(entries: Sequence[_Read]) -> datetime:

@@ -1,10 +1,9 @@
-"""The desk's loop: what the broker and the inbox hold becomes incidents, a step at least every second.
+"""A desk's loop: what the broker and the inbox hold of its tenant becomes incidents, step by step.
 
 It outlives a broker or a database that does not answer: what is not committed is read again.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,11 +17,16 @@ from serving.responder.desk import Desk, Step
 from serving.responder.detections import AlertRules
 from serving.responder.inputs import READ, Batch, StreamInputs
 from serving.responder.metrics import ResponderMetrics
+from serving.streams import START, id_parts
 
 EVERY_S: Final = 0.2
 """Pause between two steps where nothing waits."""
 AWAY_S: Final = 1.0
 """Pause between two tries where something does not answer."""
+REST_S: Final = 5.0
+"""Pause between two steps of a desk at which nothing goes on."""
+KEEP_S: Final = 60.0
+"""How often a desk keeps how far the streams are read where nothing in them is its own."""
 LAG_S: Final = 5.0
 BEAT_S: Final = 30.0
 """Without a step for so long the desk does not work."""
@@ -47,7 +51,7 @@ class LoopParts:
 
 
 class DeskLoop:
-    """Runs in one thread; `health` may be called from others."""
+    """Steps in one thread; `health` may be called from others."""
 
     def __init__(self, parts: LoopParts) -> None:
         self._parts = parts
@@ -56,6 +60,9 @@ class DeskLoop:
         self._beat_s = time.monotonic()
         self._lag_at = 0.0
         self._broker_at = 0.0
+        self._rests = False
+        self._due_s = self._kept_s = 0.0
+        self.others: frozenset[str] = frozenset()
 
     def begin(self) -> None:
         """Find where the desk stands.
@@ -67,36 +74,56 @@ class DeskLoop:
         self._parts.clock.saw(self._parts.store.clock())
         step = self._parts.desk.tick(self._parts.clock.now())
         self._offsets = step.offsets
+        self._follow(step)
         self._parts.tell(step)
 
-    def run(self, stop: threading.Event) -> None:
-        """Step until stopped; what has been read by then is committed."""
-        while not stop.is_set():
-            more = self.step()
-            if not more:
-                stop.wait(AWAY_S if DATABASE in self._away else EVERY_S)
+    @property
+    def waits(self) -> bool:
+        """Return whether the database does not answer."""
+        return DATABASE in self._away
 
-    def step(self) -> bool:
-        """Read, take and commit once; return whether more waits to be read."""
+    def step(self, inbox: bool = True) -> bool:
+        """Read, take and commit once; return whether more waits to be read.
+
+        A desk at which nothing goes on is asked every `REST_S` seconds only, where there is no news and nothing in the `inbox`.
+        """
         parts = self._parts
         batch = self._read()
+        self.others = batch.others
         parts.clock.saw(batch.newest)
+        if self._rests and not (inbox or batch.own) and time.monotonic() < self._due_s:
+            self._beat_s = time.monotonic()
+            self._offsets = further(self._offsets, batch.offsets)
+            return batch.more
+        return self._taken(batch)
+
+    def _taken(self, batch: Batch) -> bool:
+        parts = self._parts
+        keep = batch.own or time.monotonic() - self._kept_s > KEEP_S
         try:
             with parts.metrics.step_s.time():
-                step = parts.desk.take(batch.alerts, batch.offsets, parts.clock.now())
+                offsets = further(self._offsets, batch.offsets) if keep else {}
+                step = parts.desk.take(batch.alerts, offsets, parts.clock.now())
         except Unavailable as error:
             self._note(DATABASE, str(error))
             return False
         self._note(DATABASE, "")
         self._beat_s = time.monotonic()
-        self._offsets = step.offsets
-        if not step.offsets and step.taken:
-            parts.clock.saw(step.moment)  # no telemetry tells the time: alerts do
-        parts.clock.waits(step.settling)
+        self._kept_s = time.monotonic() if keep else self._kept_s
+        self._offsets = further(further(self._offsets, batch.offsets), step.offsets)
+        self._rests = not (step.open_ids or step.settling or step.outcome.storm.active or step.taken)
+        self._due_s = time.monotonic() + REST_S
+        self._follow(step)
         parts.metrics.read(batch)
         parts.metrics.stepped(step)
         parts.tell(step)
         return batch.more
+
+    def _follow(self, step: Step) -> None:
+        """Let the clock go on with what a step took."""
+        if not step.offsets and step.taken:
+            self._parts.clock.saw(step.moment)  # no telemetry tells the time: alerts do
+        self._parts.clock.waits(step.settling)
 
     def health(self) -> Mapping[str, str]:
         """Return each part with "ok" or what is wrong."""
@@ -131,15 +158,15 @@ class DeskLoop:
     def _measure(self, batch: Batch) -> None:
         """Measure now and then how far behind the streams it is, and whether they were trimmed before they were read."""
         for stream in READ if not batch.offsets else ():
-            self._parts.metrics.behind_s.labels(stream).set(0.0)
+            self._parts.metrics.behind(stream, 0.0)
         if time.monotonic() < self._lag_at:
             return
         first = not self._lag_at
         self._lag_at = time.monotonic() + LAG_S
         for stream, behind_s in self._parts.inputs.behind_s(self._offsets).items():
-            self._parts.metrics.behind_s.labels(stream).set(behind_s)
+            self._parts.metrics.behind(stream, behind_s)
         for stream in self._parts.inputs.lost(self._offsets) if first else ():
-            self._parts.metrics.gaps.inc()
+            self._parts.metrics.gap()
             log.error("%s was trimmed before it was read: the responder was away too long, see consumer.keep_results_h", stream)
 
     def _note(self, part: str, wrong: str) -> None:
@@ -150,4 +177,13 @@ class DeskLoop:
             log.info("%s answers again", part)
         if wrong:
             self._away[part] = wrong
-        self._parts.metrics.up.labels(part).set(not wrong)
+        self._parts.metrics.answers(part, not wrong)
+
+
+def further(known: Mapping[str, str], read: Mapping[str, str]) -> dict[str, str]:
+    """Return of two positions in each stream the later one."""
+    both = dict(known)
+    for stream, entry_id in read.items():
+        if id_parts(entry_id) > id_parts(both.get(stream, START)):
+            both[stream] = entry_id
+    return both

@@ -1,4 +1,4 @@
-"""The responder process: desk, analyses, notifications, upkeep and API, each in a thread; drains on SIGTERM or Ctrl-C."""
+"""The responder process: desks, analyses, notifications, upkeep and API, in threads; drains on SIGTERM or Ctrl-C."""
 
 import logging
 import signal
@@ -6,40 +6,27 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from aiops.errors import AiopsError, Unavailable
 from aiops.settings import Settings
-from data_contracts.moments import EPOCH
-from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
 from serving.alerts_in.mapping import read_alert_sources
 from serving.api.app import create_app
-from serving.api.lake_parts import LakeChanges, LakeTeaching
 from serving.api.parts import ApiLimits, ApiParts, ApiReadiness
 from serving.broker import connect
-from serving.graph_store import GraphStore
 from serving.http.auth import authenticator
 from serving.http.server import ApiServer
 from serving.http.site import site_rules
-from serving.incident_store.store import IncidentStore
-from serving.lake.opening import open_lake
-from serving.lake.port import Lake
-from serving.notify.channels import channels_of, escalation_names
-from serving.notify.dispatcher import Dispatcher
-from serving.notify.escalation import Escalations
+from serving.incident_store.database import IncidentDatabase
 from serving.notify.metrics import expose
-from serving.responder.analyses import Analyses, AnalysisParts
-from serving.responder.clock import DeskClock
-from serving.responder.desk import Desk, Step
-from serving.responder.inputs import StreamInputs
-from serving.responder.loop import BROKER, DESK, DeskLoop, LoopParts
-from serving.responder.metrics import ResponderMetrics
-from serving.responder.upkeep import Upkeep, UpkeepParts
-from serving.responder.wiring import audience_of, desk_of, keep_terms
-from serving.root_cause import AnalystConfig, RootCauseAnalyst, graph_at
+from serving.responder import analyses, upkeep
+from serving.responder.inputs import RoundReads
+from serving.responder.loop import BROKER, DESK
+from serving.responder.metrics import MetricFamilies
+from serving.responder.rounds import DeskRounds
+from serving.responder.tenant_desks import SharedParts, TenantDesk, TenantDesks
 
 _DATABASE_WAIT_S: Final = 60.0
 
@@ -58,26 +45,15 @@ def run_responder(settings: Settings) -> int:
         return error.exit_code
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What all threads share."""
-
-    store: IncidentStore
-    desk: Desk
-    lake: Lake
-    graphs: GraphStore
-    clock: DeskClock
-    analyst: RootCauseAnalyst
-
-
 class ResponderProcess:
-    """The desk in the calling thread, the rest in threads beside it; the first failure of any stops all and is raised."""
+    """The desks in the calling thread, the rest in threads beside it; the first failure of any stops all and is raised."""
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
         self._settings = settings
         self._stop = stop
         self._failures: list[BaseException] = []
-        self._metrics = ResponderMetrics()
+        self._metrics = MetricFamilies()
+        self._notifiers: list[threading.Thread] = []
 
     def run(self) -> int:
         """Run until stopped; return 0.
@@ -86,43 +62,47 @@ class ResponderProcess:
             AiopsError: what stopped it before its time, first failure first.
         """
         with ExitStack() as stack:
-            store = stack.enter_context(closing(self._opened_store()))
-            keep_terms(self._settings, store)
-            self._work(self._parts(store), stack)
+            database = stack.enter_context(closing(self._opened_database()))
+            reads = RoundReads(streams.Streams(connect(self._settings)))
+            desks = TenantDesks(SharedParts(self._settings, database, reads, self._metrics))
+            stack.callback(desks.close)
+            self._work(desks, DeskRounds(desks, database, reads, self._begin), stack)
         if self._failures:
             raise self._failures[0]
         log.info("drained: everything read is committed")
         return 0
 
-    def _work(self, parts: _Parts, stack: ExitStack) -> None:
-        analyses = Analyses(
-            AnalysisParts(parts.store, parts.analyst, audience_of(self._settings), self._metrics, parts.clock.now, self._lag_s())
-        )
-        loop = self._loop(parts, analyses.see)
-        loop.begin()
-        server = self._server(parts, loop)
-        server.start()
-        stack.callback(server.stop)
-        log.info("incidents on %s, store %s", server.url, self._settings.incident_store_url.partition("://")[0])
-        dispatcher = self._dispatcher(parts, stack)
-        threads = [
-            self._thread("analyses", analyses.run),
-            self._thread("notifier", dispatcher.run),
-            self._thread("upkeep", self._upkeep(parts).run),
-        ]
-        for thread in threads:
-            thread.start()
-        self._guarded(loop.run)
-        self._stop.set()
+    def _work(self, desks: TenantDesks, rounds: DeskRounds, stack: ExitStack) -> None:
+        expose(lambda: _notified(desks), self._metrics.registry)
+        try:
+            rounds.begin()
+            server = self._server(desks, rounds)
+            server.start()
+            stack.callback(server.stop)
+            log.info("incidents on %s, store %s", server.url, self._settings.incident_store_url.partition("://")[0])
+            threads = [
+                self._thread("analyses", lambda stop: _explain(desks, stop)),
+                self._thread("upkeep", lambda stop: _look_after(desks, stop)),
+            ]
+            for thread in threads:
+                thread.start()
+            self._guarded(rounds.run)
+        finally:
+            self._stop.set()
+            for thread in self._notifiers:
+                thread.join()
         for thread in threads:
             thread.join()
 
-    def _lag_s(self) -> float:
-        """Return how long telemetry may take to the lake, where that is much event time."""
-        return 2 * self._settings.consumer.archive_every_s + 1.0 if self._settings.responder.clock == "event" else 0.0
+    def _begin(self, desk: TenantDesk) -> None:
+        """Let the desk of a tenant begin, and its notifications go out."""
+        desk.begin(self._settings)
+        thread = self._thread(f"notifier {desk.tenant}", desk.dispatcher.run)
+        self._notifiers.append(thread)
+        thread.start()
 
-    def _opened_store(self) -> IncidentStore:
-        """Return the incident store; a server that does not answer yet is waited for.
+    def _opened_database(self) -> IncidentDatabase:
+        """Return the incident database; a server that does not answer yet is waited for.
 
         Raises:
             AiopsError: it cannot be opened, or did not answer within a minute.
@@ -130,57 +110,22 @@ class ResponderProcess:
         deadline = time.monotonic() + _DATABASE_WAIT_S
         while True:
             try:
-                return IncidentStore.open(self._settings.incident_store_url, DEFAULT_TENANT)
+                return IncidentDatabase.open(self._settings.incident_store_url)
             except Unavailable:
                 if time.monotonic() > deadline or self._stop.wait(1.0):
                     raise
 
-    def _parts(self, store: IncidentStore) -> _Parts:
-        responder = self._settings.responder
-        lake = open_lake(self._settings).for_tenant(DEFAULT_TENANT)
-        graphs = GraphStore(lake)
-        settled_s = responder.settle_s + responder.page_settle_s
-        clock = DeskClock(responder.clock, settled_s, lambda: datetime.now(UTC), time.monotonic)
-        analyst = RootCauseAnalyst(lake, lambda at: graph_at(graphs, at), AnalystConfig.of(self._settings))
-        return _Parts(store, desk_of(self._settings, store), lake, graphs, clock, analyst)
-
-    def _loop(self, parts: _Parts, tell: Callable[[Step], None]) -> DeskLoop:
-        inputs = StreamInputs(streams.Streams(connect(self._settings)))
-        told = (parts.store, parts.desk, inputs, parts.clock, self._settings.responder)
-        return DeskLoop(LoopParts(*told, self._metrics, tell))
-
-    def _dispatcher(self, parts: _Parts, stack: ExitStack) -> Dispatcher:
-        responder = self._settings.responder
-        channels = channels_of(responder, lambda: datetime.now(UTC))
-        for channel in channels:
-            stack.callback(channel.close)
-        after_s = responder.escalate_after_min * 60
-        escalations = Escalations(parts.store, escalation_names(responder), after_s, parts.clock.now)
-        dispatcher = Dispatcher(parts.store, channels, lambda: datetime.now(UTC), escalations)
-        expose(dispatcher.counts, self._metrics.registry)
-        return dispatcher
-
-    def _upkeep(self, parts: _Parts) -> Upkeep:
-        retention = timedelta(days=self._settings.responder.retention_days)
-        return Upkeep(UpkeepParts(parts.store, parts.desk, parts.lake, parts.graphs, retention, parts.clock.now))
-
-    def _server(self, parts: _Parts, loop: DeskLoop) -> ApiServer:
+    def _server(self, desks: TenantDesks, rounds: DeskRounds) -> ApiServer:
         serving = self._settings.serving
         api = ApiParts(
-            store=parts.store,
-            desk=parts.desk,
+            tenants=desks.parts,
             auth=authenticator(serving),
             clock=lambda: datetime.now(UTC),
             registry=self._metrics.registry,
-            ready=lambda: _readiness(loop),
+            ready=lambda: _readiness(rounds),
             limits=ApiLimits(max_body_bytes=serving.max_body_bytes),
-            figures=parts.analyst,
-            graphs=parts.graphs,
-            changes=LakeChanges(parts.lake),
             alert_sources=read_alert_sources(self._settings.responder.alert_sources),
-            teaching=LakeTeaching(parts.store, parts.desk, parts.lake, parts.graphs.graph),
             site=site_rules(serving.allowed_hosts, serving.host, serving.jwt_key is None),
-            desk_clock=lambda: parts.clock.now() if parts.clock.now() > EPOCH else datetime.now(UTC),
         )
         return ApiServer(create_app(api), serving.host, self._settings.responder.port)
 
@@ -196,11 +141,31 @@ class ResponderProcess:
             self._stop.set()
 
 
-def _readiness(loop: DeskLoop) -> ApiReadiness:
+def _readiness(rounds: DeskRounds) -> ApiReadiness:
     """Return how the parts are; without the broker incidents are served and alerts taken in all the same.
 
     Everybody may ask, so addresses and reasons are in the log only.
     """
-    health = loop.health()
+    health = rounds.health()
     told = {part: word if word == "ok" or part == DESK else "no answer; the log says why" for part, word in health.items()}
     return ApiReadiness(all(word == "ok" for part, word in health.items() if part != BROKER), told)
+
+
+def _explain(desks: TenantDesks, stop: threading.Event) -> None:
+    """Explain what is due, of each tenant one incident in turn, until stopped."""
+    explained = False
+    while not stop.is_set() and (explained or not stop.wait(analyses.LOOK_S)):
+        explained = any([desk.analyses.look() for desk in desks.running()])  # noqa: C419 - of each one, also after the first
+
+
+def _look_after(desks: TenantDesks, stop: threading.Event) -> None:
+    """Look after each tenant until stopped."""
+    while True:
+        for desk in desks.running():
+            desk.upkeep.look()
+        if stop.wait(upkeep.LOOK_S):
+            return
+
+
+def _notified(desks: TenantDesks) -> dict[tuple[str, str, str], int]:
+    return {(desk.tenant, *told): count for desk in desks.running() for told, count in desk.dispatcher.counts().items()}

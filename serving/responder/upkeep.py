@@ -1,7 +1,6 @@
 """What is done beside the desk now and then: a changed call graph, labels of verdicts, what is old enough to be dropped."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,22 +35,24 @@ class UpkeepParts:
 
 
 class Upkeep:
-    """Runs in one thread. What fails is logged and tried again: none of it is worth stopping the desk for."""
+    """Looks after one tenant, in one thread. What fails is logged and tried again: none of it is worth stopping the desk for."""
 
     def __init__(self, parts: UpkeepParts) -> None:
         self._parts = parts
         self._graph = parts.graphs.version()
         self._daily_at = time.monotonic() + FIRST_S
+        self._begun = False
 
-    def run(self, stop: threading.Event) -> None:
-        """Look after things until stopped."""
-        self._guarded(self._reconcile)
-        while not stop.wait(LOOK_S):
-            self._guarded(self.follow_graph)
-            if time.monotonic() >= self._daily_at:
-                self._daily_at = time.monotonic() + DAILY_S
-                self._guarded(self._reconcile)  # incidents that went on after their verdict have ended
-                self._guarded(self.retain)
+    def look(self) -> None:
+        """Look after things once; called every `LOOK_S` seconds."""
+        if not self._begun:
+            self._begun = True
+            self._guarded(self._reconcile)
+        self._guarded(self.follow_graph)
+        if time.monotonic() >= self._daily_at:
+            self._daily_at = time.monotonic() + DAILY_S
+            self._guarded(self._reconcile)  # incidents that went on after their verdict have ended
+            self._guarded(self.retain)
 
     def follow_graph(self) -> bool:
         """Hand the desk a call graph that has changed; return whether it had."""

@@ -17,6 +17,7 @@ from serving.graph_store import GraphStore
 from serving.incident_store.store import IncidentStore
 from serving.lake.opening import open_lake
 from serving.notify.channels import base_url, channel_names
+from serving.notify.routes import routed
 from serving.responder.desk import Desk
 from serving.responder.turn import Audience
 
@@ -41,34 +42,34 @@ class Terms:
     page_settle_s: float = 3.0
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Return the terms of settings."""
-        told, audience = settings.responder, audience_of(settings)
+    def of(cls, settings: Settings, tenant: str) -> Self:
+        """Return the terms of settings for a tenant."""
+        told, audience = settings.responder, audience_of(settings, tenant)
         times = (told.clock, told.settle_s, told.window_s, told.quiet_s)
         counts = (told.storm_per_min, told.pages_per_hour)
         return cls(*times, *counts, audience.channels, audience.base_url, told.page_settle_s)
 
 
-def audience_of(settings: Settings) -> Audience:
-    """Return who hears of incidents."""
-    return Audience(channel_names(settings.responder), base_url(settings.responder, settings.serving.host))
+def audience_of(settings: Settings, tenant: str) -> Audience:
+    """Return who hears of a tenant's incidents."""
+    return Audience(channel_names(routed(settings.responder, tenant)), base_url(settings.responder, settings.serving.host))
 
 
 def keep_terms(settings: Settings, store: IncidentStore) -> None:
     """Keep what the desk of this process goes by, for commands beside it."""
     with store.writing() as writer:
-        writer.note(TERMS, asdict(Terms.of(settings)))
+        writer.note(TERMS, asdict(Terms.of(settings, store.tenant)))
 
 
 def terms_in_force(settings: Settings, store: IncidentStore) -> Terms:
     """Return what the responder of a store goes by, or went by last; those of the settings where none has run."""
     told = store.noted(TERMS)
-    return Terms.of(settings) if told is None else msgspec.convert(told, Terms)
+    return Terms.of(settings, store.tenant) if told is None else msgspec.convert(told, Terms)
 
 
 def desk_of(settings: Settings, store: IncidentStore, terms: Terms | None = None) -> Desk:
     """Return a desk over an open store, with the present call graph of the lake; by `terms`, None = by the settings."""
-    terms = terms or Terms.of(settings)
+    terms = terms or Terms.of(settings, store.tenant)
     told = {name: value for name, value in asdict(terms).items() if name not in ("channels", "base_url")}
     return Desk(
         store,

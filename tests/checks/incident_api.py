@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import httpx
 import jwt
@@ -18,10 +19,11 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.alerts_in.mapping import AlertSources
 from serving.api.app import create_app
 from serving.api.lake_parts import LakeChanges, LakeTeaching
-from serving.api.parts import ApiLimits, ApiParts, ApiReadiness
+from serving.api.parts import ApiLimits, ApiParts, ApiReadiness, TenantParts
 from serving.graph_store import GraphStore
 from serving.http.auth import Authenticator
 from serving.http.server import ApiServer
+from serving.incident_store.database import IncidentDatabase
 from serving.incident_store.store import IncidentStore
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
@@ -41,6 +43,7 @@ class RunningApi:
     server: ApiServer
     lake: Lake
     client: httpx.Client
+    tenants: "ApiTenants"
 
     def open_incident(self, service: str, severity: Severity = Severity.CRITICAL) -> str:
         """Open an incident at a service of its own and return its id."""
@@ -61,6 +64,35 @@ def alert_at(service: str, at: datetime, severity: Severity = Severity.CRITICAL,
     )
 
 
+@dataclass
+class ApiTenants:
+    """Parts of each tenant, made when they are asked for."""
+
+    folder: Path
+    database: IncidentDatabase
+    desk_clock: Callable[[], datetime] | None = None
+    pages_per_hour: int = 1000
+    known: dict[str, TenantParts] = field(default_factory=dict)
+
+    def __call__(self, tenant: str) -> TenantParts:
+        if tenant not in self.known:
+            self.known[tenant] = self.made(tenant)
+        return self.known[tenant]
+
+    def made(self, tenant: str) -> TenantParts:
+        store, lake = IncidentStore(self.database, tenant), self.lake(tenant)
+        graphs = GraphStore(lake)
+        rules = ResponderSettings(settle_s=0.0, page_settle_s=0.0, pages_per_hour=self.pages_per_hour)
+        desk = Desk(store, rules, ServiceGraph.from_pairs([]))
+        figures = RootCauseAnalyst(lake, lambda at: graphs.graph(at, learned=True), AnalystConfig())
+        now = self.desk_clock or (lambda: datetime.now(UTC))
+        teaching = LakeTeaching(store, desk, lake, graphs.graph)
+        return TenantParts(tenant, store, desk, now, figures, graphs, LakeChanges(lake), teaching)
+
+    def lake(self, tenant: str) -> Lake:
+        return open_lake(self.folder / "lake").for_tenant(tenant)
+
+
 @contextmanager
 def running(
     folder: Path,
@@ -71,38 +103,31 @@ def running(
     pages_per_hour: int = 1000,
 ) -> Iterator[RunningApi]:
     """Serve the API over a store in a folder."""
-    with IncidentStore.open(f"sqlite:///{folder}/incidents.db", "default") as store:
-        lake = open_lake(folder / "lake").for_tenant(DEFAULT_TENANT)
-        graphs = GraphStore(lake)
-        desk = Desk(
-            store, ResponderSettings(settle_s=0.0, page_settle_s=0.0, pages_per_hour=pages_per_hour), ServiceGraph.from_pairs([])
-        )
+    with IncidentDatabase.open(f"sqlite:///{folder}/incidents.db") as database:
+        tenants = ApiTenants(folder, database, desk_clock, pages_per_hour)
+        own = tenants(DEFAULT_TENANT)
         parts = ApiParts(
-            store=store,
-            desk=desk,
+            tenants=tenants,
             auth=Authenticator("HS256", key),
             clock=lambda: datetime.now(UTC),
             registry=CollectorRegistry(),
             ready=lambda: ApiReadiness(True, {"store": "ok"}),
-            figures=RootCauseAnalyst(lake, lambda at: graphs.graph(at, learned=True), AnalystConfig()),
-            graphs=graphs,
-            changes=LakeChanges(lake),
-            teaching=LakeTeaching(store, desk, lake, graphs.graph),
             alert_sources=sources or AlertSources(),
-            desk_clock=desk_clock,
             limits=limits or ApiLimits(max_body_bytes=1 << 20, poll_s=0.02, heartbeat_s=0.3),
         )
         server = ApiServer(create_app(parts), "127.0.0.1", 0)
         server.start()
         try:
             with httpx.Client(base_url=server.url, timeout=30) as client:
-                yield RunningApi(store, desk, server, lake, client)
+                store, desk = cast("IncidentStore", own.store), cast("Desk", own.desk)
+                yield RunningApi(store, desk, server, tenants.lake(DEFAULT_TENANT), client, tenants)
         finally:
             server.stop()
 
 
-def bearer(role: str, subject: str = "ada") -> dict[str, str]:
+def bearer(role: str, subject: str = "ada", tenants: object = None) -> dict[str, str]:
     claims = {"role": role, "sub": subject, "exp": int(time.time()) + 60}
+    claims |= {} if tenants is None else {"tenants": tenants}
     return {"authorization": f"Bearer {jwt.encode(claims, KEY, 'HS256')}"}
 
 

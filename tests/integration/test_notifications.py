@@ -424,6 +424,7 @@ def test_all_configured_channels_hear_of_it_by_threads_of_their_own(store: Incid
     ]
     assert "resolved by ada" in by_path["/slack"][1]["text"]
     registry = CollectorRegistry()
-    expose(sender.counts, registry)
-    assert registry.get_sample_value("aiops_notifications_total", {"channel": "slack", "outcome": "delivered"}) == 2
+    expose(lambda: {("acme", *told): count for told, count in sender.counts().items()}, registry)
+    labels = {"tenant": "acme", "channel": "slack", "outcome": "delivered"}
+    assert registry.get_sample_value("aiops_notifications_total", labels) == 2
     assert {message.state for message in store.messages("inc-2")} == {MessageState.FAILED}

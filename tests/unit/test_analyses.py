@@ -192,7 +192,7 @@ def test_a_failed_analysis_is_tried_again_at_the_next_time_and_the_first_decided
     assert analyst.asked[0] == (number, {"cart": 1.5})
     kinds = [message.kind for message in store.messages(number)]
     assert kinds == [MessageKind.PAGE, MessageKind.UPDATE]
-    assert metrics.registry.get_sample_value("aiops_rca_total", {"outcome": "failed"}) == 1
+    assert metrics.registry.get_sample_value("aiops_rca_total", {"tenant": "default", "outcome": "failed"}) == 1
     assert [event.kind for event in store.events_after(0, 100)].count("root_cause") == 2
 
 

@@ -202,7 +202,7 @@ def steps(loop: DeskLoop, count: int = 3) -> None:
 
 
 def value_of(metrics: ResponderMetrics, name: str, **labels: str) -> float:
-    return metrics.registry.get_sample_value(name, labels) or 0.0
+    return metrics.registry.get_sample_value(name, {"tenant": "default", **labels}) or 0.0
 
 
 def test_without_its_broker_the_desk_still_takes_the_inbox_and_says_so_once(
