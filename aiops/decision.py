@@ -26,6 +26,7 @@ from aiops.opinions import Band, BoolArray, Context, Opinion
 from aiops.routing import Route
 from aiops.types import FloatArray
 from data_contracts.schemas import DETECTIONS
+from data_contracts.series.columns import metric_texts
 
 KIND: Final = "service"
 SUPPORT_SCORE: Final = 0.5
@@ -80,7 +81,7 @@ def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context:
         "revision": np.full(count, revision, dtype=np.int32),
         "timestamp": candidates.column("event_timestamp"),
         "service": services,
-        "metric": [point.metric for point in points],
+        **_worst_series(candidates),
         "value": [point.value for point in points],
         "score": [ruling.score for ruling in rulings],
         "expected": [band[0] for band in bands],
@@ -94,6 +95,15 @@ def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context:
     }
     arrays = [_array(columns[field.name], field.type) for field in DETECTIONS]
     return pa.RecordBatch.from_arrays(arrays, schema=DETECTIONS)
+
+
+def _worst_series(candidates: pa.RecordBatch) -> dict[str, Any]:
+    """Return series_id, metric and labels of the worst points; metric "" and labels "" where there is none."""
+    if "labels" not in candidates.schema.names:  # candidates of version 0.1, put off then
+        unknown = {"series_id": [None] * candidates.num_rows, "labels": [None] * candidates.num_rows}
+        return {**unknown, "metric": metric_texts(candidates)}
+    texts = {name: [str(cell or "") for cell in candidates.column(name).to_pylist()] for name in ("metric", "labels")}
+    return {"series_id": candidates.column("series_id").to_pylist(), **texts}
 
 
 def _ids(services: Sequence[str], ticks: "pa.Array[Any]") -> list[str]:
@@ -176,7 +186,7 @@ def _band_of(row: int, point: reasons.Point, ruling: Ruling, opinions: Mapping[i
 
 def _points(candidates: pa.RecordBatch) -> list[reasons.Point]:
     numbers = np.stack([_floats(candidates, name) for name in _NUMBERS], axis=1).tolist()
-    metrics = ["" if metric is None else str(metric) for metric in candidates.column("metric").to_pylist()]
+    metrics = metric_texts(candidates)
     flagged = _bools(candidates, "flagged").tolist()
     versions = [str(version) for version in candidates.column("tier1_version").to_pylist()]
     rows = zip(metrics, flagged, versions, numbers, _findings(candidates), strict=True)

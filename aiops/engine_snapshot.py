@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from aiops.errors import OutdatedState, StateError
 from aiops.jit import kernel
+from aiops.series_index import series_of_texts
+from aiops.series_name import SeriesName
 from aiops.series_state import (
     COUNTERS,
     NEEDS_RING,
@@ -23,7 +25,9 @@ from aiops.series_state import (
 )
 from aiops.types import FloatArray, IntArray, State
 
-VERSION: Final = 2
+VERSION: Final = 3
+BEFORE_IDS: Final = 2
+"""The version of 0.1: series by service and metric with the labels in it; read as series of the default tenant."""
 _IN_MEMORY: Final = ("start", "ordered_from", "ordered_to")
 """Fields of a series that say where things lie in memory; what is restored begins at 0, and orders its windows anew."""
 _OF_MEMORY: Final = (NEEDS_SERIES, NEEDS_RING)
@@ -43,7 +47,7 @@ class Clock:
 class Names:
     """Everything that is not a number: series by slot; incidents as (known at us, service)."""
 
-    series: list[tuple[str, str]] = field(default_factory=list)
+    series: list[SeriesName] = field(default_factory=list)
     incidents: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -70,8 +74,10 @@ def pack(config: FloatArray, arrays: EngineArrays, names: Names, clock: Clock) -
     }
     state |= {f"series_{name}": records[name].copy() for name in SERIES_RECORD.names or ()}
     state |= {f"series_{name}": np.zeros(count, np.int64) for name in _IN_MEMORY}
-    state |= _blob("service", [service for service, _ in names.series])
-    state |= _blob("metric", [metric for _, metric in names.series])
+    state["series_id"] = np.array([name.series_id for name in names.series], np.int64)
+    state |= _blob("service", [name.service for name in names.series])
+    state |= _blob("metric", [name.metric for name in names.series])
+    state |= _blob("labels", [name.labels for name in names.series])
     state |= _blob("incident_service", [service for _, service in names.incidents])
     return state
 
@@ -85,7 +91,7 @@ def unpack(config: FloatArray, parameters: EngineParameters, state: State) -> tu
     try:
         _check(config, state)
         arrays = _arrays(parameters, state)
-        series = list(zip(_texts("service", state), _texts("metric", state), strict=True))
+        series = _series(state)
         incidents = list(zip(state["incident_known_at"].tolist(), _texts("incident_service", state), strict=True))
         started, watermark_us, available_us = state["clock"].tolist()
     except (KeyError, ValueError, IndexError) as error:
@@ -111,10 +117,17 @@ def copy_rings(arrays: EngineArrays, times: IntArray, values: FloatArray, into_r
             position += 1
 
 
+def _series(state: State) -> list[SeriesName]:
+    if state["version"].tolist() == [BEFORE_IDS]:
+        return series_of_texts(_texts("service", state), _texts("metric", state))
+    texts = [_texts(name, state) for name in ("service", "metric", "labels")]
+    return [SeriesName(*row) for row in zip(state["series_id"].tolist(), *texts, strict=True)]
+
+
 def _check(config: FloatArray, state: State) -> None:
     version = state["version"].tolist()
-    if version != [VERSION]:
-        raise OutdatedState(f"engine state has version {version}, this program reads [{VERSION}]; {_FIX}")
+    if version not in ([BEFORE_IDS], [VERSION]):
+        raise OutdatedState(f"engine state has version {version}, this program reads {BEFORE_IDS} and {VERSION}; {_FIX}")
     if not np.array_equal(state["config"], config):
         raise StateError(f"engine state was made with configuration {state['config'].tolist()}, not {config.tolist()}; {_FIX}")
 

@@ -14,6 +14,7 @@ Memory: at most about 30 B x window_points + 0.5 KB a series, at most max_series
 O(window points) a series and tick.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,8 @@ from aiops.known_incidents import KnownIncidents
 from aiops.point_scores import apply_points
 from aiops.robust import scores_of_z
 from aiops.series_features import ROWS, TickRows, close_series
-from aiops.series_index import DictionaryKeys, SeriesIndex
+from aiops.series_index import NameHashes, SeriesIndex, name_hashes, names_at
+from aiops.series_name import SeriesName
 from aiops.series_state import (
     HOUR_US,
     NEXT_BIN,
@@ -111,8 +113,19 @@ class EngineOutput:
     """Centre of the view that gave z."""
     scale: FloatArray
     """Scale of the view that gave z: z = (value - expected) / scale, clipped to ±100."""
+    slot: npt.NDArray[np.int32]
+    """Number of the point's series in `FeatureEngine.series`; -1 = there was no room for it."""
     series_features: pa.RecordBatch
     service_features: pa.RecordBatch
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """One batch on its way through: its points and what became of them."""
+
+    table: pa.RecordBatch
+    rows: PointRows
+    results: PointResults
 
 
 class FeatureEngine:
@@ -122,7 +135,7 @@ class FeatureEngine:
         self._config = config
         self._parameters = config.parameters()
         self._arrays = empty_arrays(self._parameters, min(64, config.max_series), min(32, config.window_points))
-        self._keys = DictionaryKeys()
+        self._hashes = NameHashes()
         self._index = SeriesIndex(graph)
         self._incidents = KnownIncidents()
         self._clock = engine_snapshot.Clock()
@@ -135,14 +148,13 @@ class FeatureEngine:
         Raises:
             ContractError: a value is not finite, or `available_at` has another length than the batch.
         """
-        rows = self._rows(batch)
-        results = _unscored(len(batch))
+        arrivals = _Arrivals(batch.table, self._rows(batch.table), _unscored(len(batch)))
         series = TickBlocks()
         services = TickBlocks()
         if len(batch):
-            available = _running_max(rows.time if available_at is None else _checked(available_at, len(batch)))
-            self._run(rows, results, available, (series, services))
-        return self._output(results, series, services)
+            times = arrivals.rows.time if available_at is None else _checked(available_at, len(batch))
+            self._run(arrivals, _running_max(times), (series, services))
+        return self._output(arrivals.results, series, services)
 
     def close_through(self, until: datetime) -> EngineOutput:
         """Close all open ticks <= `until` (aware) without waiting for later points: end of a stream or of a window."""
@@ -158,9 +170,9 @@ class FeatureEngine:
         self._incidents.note(service, known_at_us)
 
     @property
-    def series(self) -> tuple[str, ...]:
-        """Return the known series as "service|metric", in order of first arrival."""
-        return tuple(f"{service}|{metric}" for service, metric in self._index.names)
+    def series(self) -> Sequence[SeriesName]:
+        """Return the known series, in order of first arrival."""
+        return self._index.names
 
     def snapshot(self) -> State:
         """Return the whole state as plain arrays; independent of the engine afterwards."""
@@ -177,7 +189,8 @@ class FeatureEngine:
         engine = cls(config, graph)
         arrays, names, engine._clock = engine_snapshot.unpack(engine._config_numbers(), engine._parameters, state)
         engine._arrays = arrays
-        arrays.keys[: len(names.series)] = engine._keys.keys_of(names.series)
+        arrays.keys[: len(names.series)] = [name.series_id for name in names.series]
+        arrays.names[: len(names.series)] = name_hashes(names.series)
         rebuild_table(arrays)
         engine._index.add(names.series)
         for known_at_us, service in names.incidents:
@@ -187,23 +200,19 @@ class FeatureEngine:
     def _config_numbers(self) -> FloatArray:
         return np.array([float(value) for value in self._parameters])
 
-    def _rows(self, batch: SeriesBatch) -> PointRows:
-        table = batch.table
+    def _rows(self, table: pa.RecordBatch) -> PointRows:
         values = table.column("value").to_numpy(zero_copy_only=False)
         if not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values))[0])
             raise ContractError(
                 f"value={values[row]} in row {row}: the engine takes finite values only; validate the batch first"
             )
-        count = int(self._arrays.counters[SERIES_COUNT])
-        if self._keys.crowded(count):
-            self._arrays.keys[:count] = self._keys.forget_unused(self._arrays.keys[:count])
-            rebuild_table(self._arrays)
         times = table.column("timestamp").cast(pa.int64()).to_numpy(zero_copy_only=False)
-        return PointRows(times, self._keys.of(table), values + 0.0)
+        ids = table.column("series_id").to_numpy(zero_copy_only=False)
+        return PointRows(times, ids, self._hashes.of(table), values + 0.0)
 
-    def _run(self, rows: PointRows, results: PointResults, available: IntArray, blocks: tuple[TickBlocks, TickBlocks]) -> None:
-        clock = self._clock
+    def _run(self, arrivals: "_Arrivals", available: IntArray, blocks: tuple[TickBlocks, TickBlocks]) -> None:
+        clock, rows = self._clock, arrivals.rows
         if not clock.started:
             clock.started = True
             clock.watermark_us = int(rows.time[0])
@@ -214,7 +223,7 @@ class FeatureEngine:
             closing = int(self._arrays.counters[NEXT_BIN]) * self._parameters.step_us + self._parameters.lateness_us
             end = max(position, int(np.searchsorted(peaks, closing, side="right")))
             if end > position:
-                self._apply(rows, results, (position, end))
+                self._apply(arrivals, (position, end))
                 clock.watermark_us = int(peaks[end - 1])
                 clock.available_us = max(clock.available_us, int(available[end - 1]))
                 position = end
@@ -222,7 +231,8 @@ class FeatureEngine:
                 last = (int(peaks[position]) - self._parameters.lateness_us - 1) // self._parameters.step_us
                 self._close(last, blocks)
 
-    def _apply(self, rows: PointRows, results: PointResults, span: tuple[int, int]) -> None:
+    def _apply(self, arrivals: "_Arrivals", span: tuple[int, int]) -> None:
+        rows, results = arrivals.rows, arrivals.results
         known = len(self._index)
         reached = apply_points(self._arrays, self._parameters, rows, results, span)
         while reached < span[1]:
@@ -230,8 +240,9 @@ class FeatureEngine:
             reached = apply_points(self._arrays, self._parameters, rows, results, (reached, span[1]))
         count = int(self._arrays.counters[SERIES_COUNT])
         if count > known:
-            names = [self._keys.names_of(key) for key in self._arrays.keys[known:count].tolist()]
-            self._arrays.series["floor"][known:count] = self._index.add(names)
+            new = np.flatnonzero(results.slot[span[0] : span[1]] >= known) + span[0]
+            _, first = np.unique(results.slot[new], return_index=True)
+            self._arrays.series["floor"][known:count] = self._index.add(names_at(arrivals.table, new[first]))
 
     def _close(self, last: int, blocks: tuple[TickBlocks, TickBlocks]) -> None:
         """Close the open ticks up to number `last`."""
@@ -263,13 +274,15 @@ class FeatureEngine:
             scores_of_z(results.z),
             results.expected,
             results.scale,
+            results.slot,
             series_rows(series, self._index),
             service_rows(services, self._index),
         )
 
 
 def _unscored(count: int) -> PointResults:
-    return PointResults(np.full(count, -1, np.int8), np.full(count, np.nan), np.full(count, np.nan), np.full(count, np.nan))
+    z, expected, scale = (np.full(count, np.nan) for _ in range(3))
+    return PointResults(np.full(count, -1, np.int8), z, expected, scale, np.full(count, -1, np.int32))
 
 
 def _running_max(values: npt.NDArray[Any]) -> IntArray:

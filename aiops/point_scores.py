@@ -12,6 +12,7 @@ from aiops.series_state import (
     BIN_MEAN,
     BIN_SCORE,
     BIN_VARIANCE,
+    COLLISION,
     NEEDS_RING,
     NEXT_BIN,
     SCORED,
@@ -218,12 +219,16 @@ def apply_points(
     for i in range(span[0], span[1]):
         slot = find_slot(arrays.table, arrays.keys, rows.key[i])
         if slot < 0:
-            slot = new_slot(arrays, parameters, rows.key[i], -1 - slot)
+            slot = new_slot(arrays, parameters, (rows.key[i], rows.name[i]), -1 - slot)
             if slot == -2:
                 return i
             if slot == -1:
                 results.status[i] = TOO_MANY_SERIES
                 continue
+        results.slot[i] = slot
+        if arrays.names[slot] != rows.name[i]:
+            results.status[i] = COLLISION
+            continue
         time = rows.time[i]
         value = rows.value[i]
         record = arrays.series[slot]

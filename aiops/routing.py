@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Final
 
 from aiops.errors import ConfigurationError
 from aiops.series_character import SeriesCharacter
+from aiops.series_name import SeriesName
 from data_contracts.metrics import hard_limit, nature_of, spec_of
+from data_contracts.series.text import metric_with_labels
 
 if TYPE_CHECKING:
     from aiops.settings import RoutingSettings
@@ -98,69 +100,69 @@ def parse_overrides(text: str) -> tuple[tuple[str, int], ...]:
 class Router:
     """Routes of all series under one set of rules and one measurement of characters; the same answers however often asked."""
 
-    def __init__(self, rules: RoutingRules, characters: Mapping[str, SeriesCharacter] | None = None) -> None:
+    def __init__(self, rules: RoutingRules, characters: Mapping[SeriesName, SeriesCharacter] | None = None) -> None:
         self._rules = rules
-        self._characters = dict(characters or {})
-        self._routes: dict[tuple[str, str], Route] = {}
-        self.version = _version(rules, self._characters)
+        self._measured = tuple(sorted(characters or {}, key=lambda name: name.text))
+        self._characters = {name.series_id: character for name, character in (characters or {}).items()}
+        self._routes: dict[SeriesName, Route] = {}
+        self.version = _version(rules, characters or {})
 
-    def character(self, service: str, metric: str) -> SeriesCharacter | None:
+    def character(self, series: SeriesName) -> SeriesCharacter | None:
         """Return what was measured of a series, None where nothing was."""
-        return self._characters.get(f"{service}|{metric}")
+        return self._characters.get(series.series_id)
 
     @property
-    def measured(self) -> tuple[str, ...]:
-        """Return the series with a measured character, ascending."""
-        return tuple(sorted(self._characters))
+    def measured(self) -> tuple[SeriesName, ...]:
+        """Return the series with a measured character, ascending as people read them."""
+        return self._measured
 
-    def route(self, service: str, metric: str) -> Route:
-        """Return the route of a series; `metric` "" = no metric of the service stands out. Memory: bounded."""
-        key = (service, metric)
-        held = self._routes.get(key)
+    def route(self, series: SeriesName) -> Route:
+        """Return the route of a series; its metric "" = no metric of the service stands out. Memory: bounded."""
+        held = self._routes.get(series)
         if held is None:
             if len(self._routes) >= _KEPT_ROUTES:
                 self._routes.clear()
-            held = self._routes[key] = self._decide(service, metric)
+            held = self._routes[series] = self._decide(series)
         return held
 
-    def _decide(self, service: str, metric: str) -> Route:
+    def _decide(self, name: SeriesName) -> Route:
         rules = self._rules
-        series = f"{service}|{metric}"
+        service, metric, series = name.service, name.metric, name.text
         glob, tier = next(((glob, tier) for glob, tier in rules.overrides if fnmatchcase(series, glob)), ("", 0))
         if tier:
             return Route(tier, f"override {glob}={tier}", (2, 3) if tier == 2 else (3, 2), critical=tier == 3)
-        bandless = self._bandless(series)
+        bandless = self._bandless(name)
         learned_first = (3,) if bandless or not metric else (3, 2)
         glob = next((glob for glob in rules.critical_services if fnmatchcase(service, glob)), "")
         if glob:
             return Route(3, f"critical service (matches {glob})", learned_first, critical=True)
         if not metric:
             return Route(3, "no metric of the service stands out", learned_first)
-        nature, kind = self._nature(metric)
+        nature, kind = self._nature(name)
         if bandless:
             return Route(1, f"{kind}, {bandless}: a seasonal band would say nothing", learned_first)
         if nature == "business":
             return Route(2, kind, (2, 3))
-        season = self._season(series)
+        season = self._season(name)
         if season >= rules.strong_season:
             return Route(2, f"{kind} with a strong season (strength {season:.2f}, limit {rules.strong_season:g})", (2, 3))
         return Route(1, kind, learned_first)
 
-    def _nature(self, metric: str) -> tuple[str, str]:
+    def _nature(self, name: SeriesName) -> tuple[str, str]:
         """Return the nature of a metric and in words how it is known."""
-        glob = next((glob for glob in self._rules.business_metrics if fnmatchcase(metric, glob)), "")
+        glob = next((glob for glob in self._rules.business_metrics if matches(name, glob)), "")
         if glob:
             return "business", f"business signal (matches {glob})"
-        nature = nature_of(metric)
-        return nature, f"{nature} signal ({spec_of(metric).signal})"
+        nature = nature_of(name.metric)
+        return nature, f"{nature} signal ({spec_of(name.metric).signal})"
 
-    def _season(self, series: str) -> float:
-        character = self._characters.get(series)
+    def _season(self, series: SeriesName) -> float:
+        character = self.character(series)
         return float("nan") if character is None else character.seasonality
 
-    def _bandless(self, series: str) -> str:
+    def _bandless(self, series: SeriesName) -> str:
         """Return why a series can have no useful band, with the number; "" where it can or nothing is known."""
-        character = self._characters.get(series)
+        character = self.character(series)
         if character is None:
             return ""
         if character.intermittence >= self._rules.intermittent:
@@ -198,10 +200,14 @@ def flagged_by(metric: str, novelty: bool, safety_net: bool) -> str:
     return "; ".join(told)
 
 
-def _version(rules: RoutingRules, characters: Mapping[str, SeriesCharacter]) -> str:
+def matches(series: SeriesName, glob: str) -> bool:
+    """Return whether a glob means the metric of a series, with or without its labels."""
+    return fnmatchcase(series.metric, glob) or fnmatchcase(metric_with_labels(series.metric, series.labels), glob)
+
+
+def _version(rules: RoutingRules, characters: Mapping[SeriesName, SeriesCharacter]) -> str:
     """Return 8 hex digits: equal = every series has the same route."""
     digest = blake2b(repr(rules).encode(), digest_size=4)
-    for series in sorted(characters):
-        one = characters[series]
+    for series, one in sorted(((name.text, held) for name, held in characters.items()), key=lambda row: row[0]):
         digest.update(f"{series}|{one.seasonality!r}|{one.intermittence!r}|{one.noise!r}\n".encode())
     return digest.hexdigest()

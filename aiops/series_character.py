@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from aiops.series_name import SeriesName
 from aiops.types import FloatArray, IntArray
 from data_contracts.character_schema import SERIES_CHARACTER
 
@@ -48,7 +49,6 @@ class SeriesCharacter:
     highest: float
 
 
-_KEYS: Final = ("service", "metric")
 _NUMBERS: Final = tuple(field.name for field in fields(SeriesCharacter) if field.name != "points")
 
 
@@ -151,9 +151,10 @@ def rarity(value: float, character: SeriesCharacter) -> str:
     return next((words for holds, words in sides if holds), f"within the usual range of {last}")
 
 
-def characters_of(rows: pa.Table) -> dict[str, SeriesCharacter]:
-    """Return the characters by series "service|metric" of rows of `character_schema.SERIES_CHARACTER`; null = NaN."""
-    names = [f"{service}|{metric}" for service, metric in zip(*(rows.column(c).to_pylist() for c in _KEYS), strict=True)]
+def characters_of(rows: pa.Table) -> dict[SeriesName, SeriesCharacter]:
+    """Return the characters by series of rows of `character_schema.SERIES_CHARACTER`; null = NaN."""
+    columns: list[list[Any]] = [rows.column(name).to_pylist() for name in SeriesName._fields]
+    names = [SeriesName(*row) for row in zip(*columns, strict=True)]
     points: list[int] = rows.column("points").to_pylist()  # type: ignore[assignment]
     numbers = [rows.column(name).to_numpy().astype(np.float64).tolist() for name in _NUMBERS]
     return {
@@ -161,13 +162,12 @@ def characters_of(rows: pa.Table) -> dict[str, SeriesCharacter]:
     }
 
 
-def character_rows(measured_at: datetime, found: Mapping[tuple[str, str], SeriesCharacter]) -> pa.Table:
-    """Return rows of `character_schema.SERIES_CHARACTER`, ascending by (service, metric); NaN becomes null."""
-    keys = sorted(found)
+def character_rows(measured_at: datetime, found: Mapping[SeriesName, SeriesCharacter]) -> pa.Table:
+    """Return rows of `character_schema.SERIES_CHARACTER`, ascending by service, metric and labels; NaN becomes null."""
+    keys = sorted(found, key=lambda name: name[1:])
     columns: dict[str, Any] = {
         "measured_at": [measured_at] * len(keys),
-        "service": [service for service, _ in keys],
-        "metric": [metric for _, metric in keys],
+        **{part: [getattr(key, part) for key in keys] for part in SeriesName._fields},
         **{name: [getattr(found[key], name) for key in keys] for name in ("points", *_NUMBERS)},
     }
     arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in SERIES_CHARACTER]

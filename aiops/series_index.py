@@ -1,21 +1,26 @@
-"""Names of series: dictionary codes of a batch -> keys, slots -> names and facts. Python cost per distinct name, not per row."""
+"""Names of series by slot, and facts that follow from them. Python cost per series or distinct name, not per row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
 
 from aiops.graph import ServiceGraph
 from aiops.robust import RANGE_FLOOR
+from aiops.series_name import SeriesName
 from aiops.service_features import Neighbours, SeriesFacts
 from aiops.types import FloatArray, IntArray
+from data_contracts.coerce import whole
+from data_contracts.kernels import distinct
 from data_contracts.metrics import SIGNALS, MetricSpec, spec_of
-
-METRIC_BITS = 32
-FORGET_MARGIN = 4_096
-"""Names that may be known without belonging to a series, before they are forgotten (batches beyond `max_series`)."""
+from data_contracts.names import bytes_of
+from data_contracts.series.hash_kernels import hash_spans
+from data_contracts.series.key import labels_text
+from data_contracts.series.rows import ids_of_columns
+from data_contracts.series.tenant import DEFAULT_TENANT
+from data_contracts.series.v1 import folded_metric
 
 
 @dataclass(slots=True)
@@ -24,10 +29,6 @@ class NameTable:
 
     number_of: dict[str, int] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
-
-    def numbers(self, names: Iterable[str]) -> IntArray:
-        """Return the number of every name, (n,) int64; new names get the next ones."""
-        return np.array([self.number(name) for name in names], dtype=np.int64)
 
     def number(self, name: str) -> int:
         """Return the number of `name`, the next one where it is new."""
@@ -39,50 +40,77 @@ class NameTable:
         return known
 
 
-class DictionaryKeys:
-    """Turns the two dictionary-encoded name columns of a batch into one int64 key a row."""
+class NameHashes:
+    """Hash of the three names of every row: what tells two series apart that share an id. A name costs once a dictionary."""
 
     def __init__(self) -> None:
-        self.services = NameTable()
-        self.metrics = NameTable()
-        self._seen: list[tuple[pa.Array[Any], IntArray] | None] = [None, None]
+        self._seen: dict[str, tuple[pa.Array[Any], IntArray]] = {}
 
     def of(self, table: pa.RecordBatch) -> IntArray:
-        """Return service number << 32 | metric number of every row, (n,) int64."""
-        services = self._column(0, table.column("service"), self.services)
-        metrics = self._column(1, table.column("metric"), self.metrics)
-        return (services << METRIC_BITS) | metrics
+        """Return (n,) int64."""
+        service, metric, labels = (self._column(table, name, turn) for name, turn in _TURNS.items())
+        found: IntArray = service ^ metric
+        if labels.any():
+            found ^= labels
+        return found
 
-    def names_of(self, key: int) -> tuple[str, str]:
-        """Return (service, metric) of a key."""
-        return self.services.names[key >> METRIC_BITS], self.metrics.names[key & ((1 << METRIC_BITS) - 1)]
+    def _column(self, table: pa.RecordBatch, name: str, turn: int) -> IntArray:
+        encoded = cast("pa.DictionaryArray[Any, Any]", table.column(name))
+        seen = self._seen.get(name)
+        if seen is None or not encoded.dictionary.equals(seen[0]):
+            seen = self._seen[name] = (encoded.dictionary, _hashes(encoded.dictionary, turn))
+        if name == "labels" and seen[1].size == 1:
+            return seen[1]
+        hashes: IntArray = seen[1][encoded.indices.to_numpy(zero_copy_only=False)]
+        return hashes
 
-    def keys_of(self, series: Sequence[tuple[str, str]]) -> IntArray:
-        """Return the key of every (service, metric), (n,) int64."""
-        services = self.services.numbers(service for service, _ in series)
-        return (services << METRIC_BITS) | self.metrics.numbers(metric for _, metric in series)
 
-    def crowded(self, series: int) -> bool:
-        """Whether many more names are known than `series` can need."""
-        return max(len(self.services.names), len(self.metrics.names)) > 2 * series + FORGET_MARGIN
+_TURNS: Final = {"service": 0, "metric": 21, "labels": 42}
+"""Column -> bits by which its hash is turned: equal texts in other columns then differ."""
 
-    def forget_unused(self, keys: IntArray) -> IntArray:
-        """Forget all names but those of `keys`; return the keys in the new numbering."""
-        pairs = [self.names_of(key) for key in keys.tolist()]
-        self.services = NameTable()
-        self.metrics = NameTable()
-        self._seen = [None, None]
-        return self.keys_of(pairs)
 
-    def _column(self, place: int, column: "pa.Array[Any]", table: NameTable) -> IntArray:
-        seen = self._seen[place]
-        encoded = cast("pa.DictionaryArray[Any, Any]", column)
-        dictionary = encoded.dictionary
-        if seen is None or not dictionary.equals(seen[0]):
-            seen = (dictionary, table.numbers(str(name) for name in dictionary.to_pylist()))
-            self._seen[place] = seen
-        numbers: IntArray = seen[1][encoded.indices.to_numpy(zero_copy_only=False)]
-        return numbers
+def _hashes(names: "pa.Array[Any]", turn: int) -> IntArray:
+    ends, data = bytes_of(names)
+    hashes = hash_spans(data, ends)
+    return ((hashes << np.uint64(turn)) | (hashes >> np.uint64(64 - turn))).view(np.int64) if turn else hashes.view(np.int64)
+
+
+def name_hashes(names: Sequence[SeriesName]) -> IntArray:
+    """Return the hashes that `NameHashes` gives these series, (n,) int64."""
+    columns = [[getattr(name, column) for name in names] for column in _TURNS]
+    found = np.zeros(len(names), np.int64)
+    for texts, turn in zip(columns, _TURNS.values(), strict=True):
+        found ^= _hashes(pa.array(texts, pa.string()), turn)
+    return found
+
+
+def names_at(table: pa.RecordBatch, rows: IntArray) -> list[SeriesName]:
+    """Return the series of some rows of a batch."""
+    places: Any = pa.array(rows)
+    columns = [table.column(name).take(places).to_pylist() for name in SeriesName._fields]
+    return [SeriesName(*row) for row in zip(*columns, strict=True)]
+
+
+def distinct_series(table: "pa.Table | pa.RecordBatch") -> tuple[list[SeriesName], IntArray]:
+    """Return the series of points (series_id, service, metric, labels) in order of first sight, and each row's number (n,)."""
+    batch = table if isinstance(table, pa.RecordBatch) else _one_batch(table)
+    ids = np.ascontiguousarray(batch.column("series_id").to_numpy(zero_copy_only=False))
+    code, first = distinct(ids)
+    return names_at(batch, first), code.astype(np.int64)
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    columns = [whole(table.column(name)) for name in SeriesName._fields]
+    return pa.RecordBatch.from_arrays(columns, names=list(SeriesName._fields))
+
+
+def series_of_texts(services: Sequence[str], metrics: Sequence[str]) -> list[SeriesName]:
+    """Return series of the default tenant from services and metrics with their labels, as version 0.1 named them."""
+    parsed = [folded_metric(metric) for metric in metrics]
+    names, labels = [metric for metric, _ in parsed], [labels_text(held) for _, held in parsed]
+    columns = [pa.array(texts, pa.string()) for texts in (services, names, labels)]
+    ids = ids_of_columns(columns[0], columns[1], columns[2], DEFAULT_TENANT).tolist()
+    return [SeriesName(*row) for row in zip(ids, services, names, labels, strict=True)]
 
 
 class SeriesIndex:
@@ -91,24 +119,24 @@ class SeriesIndex:
     def __init__(self, graph: ServiceGraph) -> None:
         self._graph = graph
         self._specs: dict[str, MetricSpec] = {}
-        self._columns: tuple[int, pa.Array[Any], pa.Array[Any], pa.Array[Any]] | None = None
+        self._columns: tuple[int, list[pa.Array[Any]]] | None = None
         self.services = NameTable()
-        self.names: list[tuple[str, str]] = []
+        self.names: list[SeriesName] = []
         self.facts = SeriesFacts(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
         self._neighbours: tuple[int, Neighbours, Neighbours] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def add(self, series: Sequence[tuple[str, str]]) -> FloatArray:
-        """Add (service, metric) of new slots in slot order; return the absolute floor of their scales, (n,)."""
+    def add(self, series: Sequence[SeriesName]) -> FloatArray:
+        """Add the series of new slots in slot order; return the absolute floor of their scales, (n,)."""
         begin = len(self.names)
         end = begin + len(series)
         self._reserve(end)
         floors = np.zeros(len(series))
-        for i, (service, metric) in enumerate(series):
-            spec = self._spec(metric)
-            self.facts.service[begin + i] = self.services.number(service)
+        for i, name in enumerate(series):
+            spec = self._spec(name.metric)
+            self.facts.service[begin + i] = self.services.number(name.service)
             self.facts.signal[begin + i] = SIGNALS.index(spec.signal)
             self.facts.limit[begin + i] = spec.limit if np.isfinite(spec.limit) else np.nan
             width = spec.high - spec.low
@@ -116,14 +144,14 @@ class SeriesIndex:
         self.names.extend(series)
         return floors
 
-    def columns(self) -> "tuple[pa.Array[Any], pa.Array[Any], pa.Array[Any]]":
-        """Return (series, service, metric) names by slot as Arrow strings."""
+    def columns(self) -> "list[pa.Array[Any]]":
+        """Return series (text), series_id, service, metric and labels by slot."""
         if self._columns is None or self._columns[0] != len(self.names):
-            services = pa.array([service for service, _ in self.names], pa.string())
-            metrics = pa.array([metric for _, metric in self.names], pa.string())
-            series = pa.array([f"{service}|{metric}" for service, metric in self.names], pa.string())
-            self._columns = (len(self.names), series, services, metrics)
-        return self._columns[1:]
+            texts = [name.text for name in self.names]
+            ids = pa.array([name.series_id for name in self.names], pa.int64())
+            names = [pa.array([getattr(name, part) for name in self.names], pa.string()) for part in _TURNS]
+            self._columns = (len(self.names), [pa.array(texts, pa.string()), ids, *names])
+        return self._columns[1]
 
     def neighbours(self) -> tuple[Neighbours, Neighbours]:
         """Return (callers, callees) by service number."""

@@ -1,4 +1,4 @@
-"""State of all series of an engine as arrays, and the table that finds a series' slot by its key.
+"""State of all series of an engine as arrays, and the table that finds a series' slot by its id.
 
 Memory per series: SERIES_RECORD + (points kept x 1.25) x 24 B + open bins x 40 B, at most about `window_points` x 30 B.
 """
@@ -48,7 +48,7 @@ NEVER_US: Final = -(2**52)
 SERIES_COUNT, NEXT_BIN, NEEDS_SERIES, NEEDS_RING = range(4)
 COUNTERS: Final = 4
 
-SCORED, WARMUP, DUPLICATE, TOO_LATE, TOO_MANY_SERIES = range(5)
+SCORED, WARMUP, DUPLICATE, TOO_LATE, TOO_MANY_SERIES, COLLISION = range(6)
 
 
 class EngineParameters(NamedTuple):
@@ -70,7 +70,8 @@ class EngineArrays(NamedTuple):
     ring_value: FloatArray  # (S, C)
     ordered: FloatArray  # (S, C) values of the last tick's 1 h window, ascending
     bins: FloatArray  # (S, B, BIN_FIELDS): averages and the worst z at the end of each open tick's step; NaN = no point
-    keys: IntArray  # (S,) service id << 32 | metric id
+    keys: IntArray  # (S,) series ids
+    names: IntArray  # (S,) hashes of their names: another name with the same id is no point of the series
     table: npt.NDArray[np.int32]  # (M,) open addressing: key -> slot, -1 = free; M is a power of two
     counters: IntArray  # (COUNTERS,)
 
@@ -79,7 +80,8 @@ class PointRows(NamedTuple):
     """Points in arrival order."""
 
     time: IntArray  # (n,) us
-    key: IntArray  # (n,)
+    key: IntArray  # (n,) series ids
+    name: IntArray  # (n,) hashes of the names
     value: FloatArray  # (n,)
 
 
@@ -90,6 +92,7 @@ class PointResults(NamedTuple):
     z: FloatArray  # (n,)
     expected: FloatArray  # (n,)
     scale: FloatArray  # (n,)
+    slot: npt.NDArray[np.int32]  # (n,) of the point's series, -1 = none
 
 
 class Ring(NamedTuple):
@@ -123,8 +126,11 @@ def rebuild_table(arrays: EngineArrays) -> None:
 
 
 @kernel
-def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: int, place: int) -> int:
-    """Return the slot of a new series that takes `place` of the table; -1 = too many series, -2 = the arrays must grow first."""
+def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: tuple[int, int], place: int) -> int:
+    """Return the slot of a new series (id, hash of its names) that takes `place` of the table.
+
+    -1 = too many series, -2 = the arrays must grow first.
+    """
     slot = arrays.counters[SERIES_COUNT]
     if slot >= parameters.max_series:
         return -1
@@ -132,7 +138,7 @@ def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: int, place
         arrays.counters[NEEDS_SERIES] = 1
         return -2
     arrays.counters[SERIES_COUNT] = slot + 1
-    arrays.keys[slot] = key
+    arrays.keys[slot], arrays.names[slot] = key
     arrays.table[place] = slot
     record = arrays.series[slot]
     record.count = 0
@@ -160,6 +166,7 @@ def empty_arrays(parameters: EngineParameters, series: int, ring: int) -> Engine
         np.zeros((series, ring)),
         np.zeros((series, ring)),
         np.full((series, bins, BIN_FIELDS), np.nan),
+        np.zeros(series, np.int64),
         np.zeros(series, np.int64),
         np.full(table_size(series), -1, np.int32),
         np.zeros(COUNTERS, np.int64),
@@ -192,6 +199,7 @@ def grown(arrays: EngineArrays, parameters: EngineParameters) -> EngineArrays:
     larger.ordered[:count, :width] = arrays.ordered[:count]
     larger.bins[:count] = arrays.bins[:count]
     larger.keys[:count] = arrays.keys[:count]
+    larger.names[:count] = arrays.names[:count]
     larger.counters[:] = arrays.counters
     larger.counters[NEEDS_SERIES] = 0
     larger.counters[NEEDS_RING] = 0

@@ -24,13 +24,16 @@ class PointStatus(IntEnum):
     DUPLICATE = 2
     TOO_LATE = 3
     TOO_MANY_SERIES = 4
+    COLLISION = 5
+    """Another series has the same id."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesBatch:
     """Accepted points in arrival order.
 
-    `table` has schema `data_contracts.schemas.SERIES`: timestamp[us, UTC], service, metric (dictionary-encoded), value.
+    `table` has schema `data_contracts.schemas.SERIES`: timestamp[us, UTC], series_id, service, metric, labels
+    (dictionary-encoded), value.
     """
 
     table: pa.RecordBatch

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from data_contracts.schemas import NAME, TIMESTAMP
+from data_contracts.schemas import LABELS_MEANING, NAME, TIMESTAMP
 
 
 def _number(name: str, meaning: str, **metadata: str) -> "pa.Field[pa.DataType]":
@@ -13,8 +13,10 @@ def _number(name: str, meaning: str, **metadata: str) -> "pa.Field[pa.DataType]"
 
 _FIELDS: Final[list[Any]] = [
     pa.field("measured_at", TIMESTAMP, nullable=False, metadata={"meaning": "event time: only points before it were looked at"}),
+    pa.field("series_id", pa.int64(), nullable=False),
     pa.field("service", NAME, nullable=False),
-    pa.field("metric", NAME, nullable=False),
+    pa.field("metric", NAME, nullable=False, metadata={"meaning": "without labels"}),
+    pa.field("labels", NAME, nullable=False, metadata={"meaning": LABELS_MEANING}),
     pa.field("points", pa.int64(), nullable=False, metadata={"meaning": "looked at"}),
     _number("step_s", "median time between points", unit="s"),
     _number(
@@ -31,5 +33,5 @@ _FIELDS: Final[list[Any]] = [
     _number("high_0_1pct", "0.1 % of its points are higher"),
     _number("highest", "no point is higher"),
 ]
-SERIES_CHARACTER: Final = pa.schema(_FIELDS, metadata={"name": "series_character", "version": "1"})
+SERIES_CHARACTER: Final = pa.schema(_FIELDS, metadata={"name": "series_character", "version": "2"})
 """What the history of each series is like: routing and explanations read it."""

@@ -16,8 +16,10 @@ from data_contracts.validate import validate
 
 _NAME: Final[bytes] = (TELEMETRY.metadata or {})[b"name"]
 _VERSION: Final[bytes] = (TELEMETRY.metadata or {})[b"version"]
+_READ: Final = (b"1", _VERSION)
+"""Versions that are read: 1 is 2 without kind, unit and temporality."""
 _ROWS: Final = b"rows"
-_NAMES: Final = frozenset({"service", "metric", "tenant"})
+_NAMES: Final = frozenset({"service", "metric", "tenant", "kind", "unit", "temporality"})
 _UNREADABLE: Final = (pa.ArrowException, OSError, MemoryError, ValueError, KeyError, TypeError, OverflowError)
 """All that Arrow and its Python binding raise on corrupt bytes."""
 
@@ -103,9 +105,9 @@ def _as_bytes(column: Any) -> AnyArray:
 
 def _check_version(metadata: "dict[bytes, bytes]") -> None:
     name, version = metadata.get(b"name"), metadata.get(b"version")
-    if (name, version) != (_NAME, _VERSION):
+    if name != _NAME or version not in _READ:
         found = f"{(name or b'(no name)').decode(errors='replace')} v{(version or b'(none)').decode(errors='replace')}"
-        raise UndecodableError(f"schema is {found[:100]}; this program reads {_NAME.decode()} v{_VERSION.decode()}: encode it so")
+        raise UndecodableError(f"schema is {found[:100]}; this program reads {_NAME.decode()} v1 and v2: encode it so")
 
 
 def _check_rows(metadata: "dict[bytes, bytes]", rows: int) -> None:

@@ -33,10 +33,10 @@ class TableRules:
 
 
 RULES: Final[Mapping[str, TableRules]] = {
-    "telemetry": TableRules(LAKE_TELEMETRY, ("timestamp", "service", "metric", "available_at")),
+    "telemetry": TableRules(LAKE_TELEMETRY, ("timestamp", "series_id", "available_at")),
     "series_features": TableRules(
         SERIES_FEATURES_TABLE,
-        ("series", "event_timestamp", "available_at"),
+        ("series_id", "event_timestamp", "available_at"),
         ordered=(("available_at", "event_timestamp"),),
         ranges=(("gap_count_5m", 0, math.inf), ("gap_count_1h", 0, math.inf), ("std_5m", 0, math.inf), ("std_1h", 0, math.inf)),
     ),

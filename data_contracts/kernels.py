@@ -7,6 +7,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from data_contracts.series.hash_kernels import KeyStrings, id_of
+
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -21,9 +23,9 @@ FUTURE_TIMESTAMP: Final = 4
 OUT_OF_RANGE: Final = 5
 NAME: Final = 6
 DUPLICATE: Final = 7
-
-UNUSUAL: Final = 1
-BRACE: Final = 2
+FOREIGN_TENANT: Final = 8
+KIND: Final = 9
+NOT_NORMALISED: Final = 10
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
@@ -31,18 +33,21 @@ _SHIFT: Final = np.uint64(31)
 
 
 class Points(NamedTuple):
-    """Columns of one batch, all of length n, except `low` … `bad_metric`, which are indexed by code."""
+    """Columns of one batch, all of length n, except `low` … `bad_stream`, which are indexed by code.
+
+    `stream` is a code of metric and labels.
+    """
 
     value: Float64s
     missing: Uint8s
     time_us: Int64s
     unknown_time: Uint8s
     service: Int32s
-    metric: Int32s
+    stream: Int32s
     low: Float64s
     high: Float64s
     bad_service: Uint8s
-    bad_metric: Uint8s
+    bad_stream: Uint8s
 
 
 def _compiled(function: Kernel) -> Kernel:
@@ -63,7 +68,7 @@ def judge(points: Points, floor_us: int, ceiling_us: int) -> Uint8s:
     reason = np.zeros(n, np.uint8)
     for i in range(n):
         value = points.value[i]
-        metric = points.metric[i]
+        stream = points.stream[i]
         if points.missing[i]:
             reason[i] = MISSING_VALUE
         elif not np.isfinite(value):
@@ -72,28 +77,46 @@ def judge(points: Points, floor_us: int, ceiling_us: int) -> Uint8s:
             reason[i] = BAD_TIMESTAMP
         elif points.time_us[i] > ceiling_us:
             reason[i] = FUTURE_TIMESTAMP
-        elif metric >= 0 and (value < points.low[metric] or value > points.high[metric]):
+        elif stream >= 0 and (value < points.low[stream] or value > points.high[stream]):
             reason[i] = OUT_OF_RANGE
-        elif metric < 0 or points.service[i] < 0 or points.bad_metric[metric] or points.bad_service[points.service[i]]:
+        elif stream < 0 or points.service[i] < 0 or points.bad_stream[stream] or points.bad_service[points.service[i]]:
             reason[i] = NAME
     return reason
 
 
 @_compiled
-def strictly_increasing(points: Points, reason: Uint8s) -> bool:
-    """Return whether the accepted rows of every series ascend in time, so that none can be a duplicate.
+def identify(points: Points, reason: Uint8s, keys: KeyStrings, ids: Int64s) -> bool:
+    """Write the series id of every accepted row; return whether those of every series ascend in time: none is a duplicate.
 
-    Memory: 8 bytes x services x metrics; callers fall back to `mark_duplicates` where that is much more than n.
+    Memory: 16 bytes x services x streams; callers take `identify_sparse` where that is much more than n.
     """
-    metrics = len(points.bad_metric)
-    newest = np.full(len(points.bad_service) * metrics, np.iinfo(np.int64).min, np.int64)
+    streams = len(points.bad_stream)
+    unseen = np.iinfo(np.int64).min
+    newest = np.full(len(points.bad_service) * streams, unseen, np.int64)
+    known = np.empty(len(newest), np.int64)
+    ascending = True
     for i in range(len(reason)):
         if reason[i] == ACCEPTED:
-            series = np.int64(points.service[i]) * metrics + points.metric[i]
-            if points.time_us[i] <= newest[series]:
-                return False
+            series = np.int64(points.service[i]) * streams + points.stream[i]
+            if newest[series] == unseen:
+                known[series] = id_of(keys, points.service[i], points.stream[i])
+            ascending &= points.time_us[i] > newest[series]
             newest[series] = points.time_us[i]
-    return True
+            ids[i] = known[series]
+    return ascending
+
+
+@_compiled
+def identify_sparse(points: Points, reason: Uint8s, keys: KeyStrings, ids: Int64s) -> None:
+    """Write the series id of every accepted row: as `identify`, with memory of n."""
+    streams = len(points.bad_stream)
+    rows = np.flatnonzero(reason == ACCEPTED)
+    codes, firsts = distinct(points.service[rows] * np.int64(streams) + points.stream[rows])
+    known = np.empty(len(firsts), np.int64)
+    for number in range(len(firsts)):
+        row = rows[firsts[number]]
+        known[number] = id_of(keys, points.service[row], points.stream[row])
+    ids[rows] = known[codes]
 
 
 @_compiled
@@ -105,18 +128,18 @@ def mark_duplicates(points: Points, reason: Uint8s) -> None:
         size *= 2
     mask = np.uint64(size - 1)
     owner = np.full(size, -1, np.int64)
-    metrics = len(points.bad_metric)
+    streams = len(points.bad_stream)
     for i in range(n):
         if reason[i] != ACCEPTED:
             continue
-        series = np.int64(points.service[i]) * metrics + points.metric[i]
+        series = np.int64(points.service[i]) * streams + points.stream[i]
         slot = _mixed(_mixed(np.uint64(series)) ^ np.uint64(points.time_us[i])) & mask
         while True:
             row = owner[slot]
             if row < 0:
                 owner[slot] = i
                 break
-            same_series = points.service[row] == points.service[i] and points.metric[row] == points.metric[i]
+            same_series = points.service[row] == points.service[i] and points.stream[row] == points.stream[i]
             if same_series and points.time_us[row] == points.time_us[i]:
                 reason[i] = DUPLICATE
                 break
@@ -156,15 +179,12 @@ def distinct(keys: Int64s) -> tuple[Int32s, Int64s]:
 
 
 @_compiled
-def traits(data: Uint8s, offsets: Int64s) -> Uint8s:
-    """Return (k,) bits of each byte string: UNUSUAL = a control character, '|' or not ASCII; BRACE = contains '{'."""
+def unusual(data: Uint8s, offsets: Int64s) -> Uint8s:
+    """Return (k,) 1 for each byte string that holds a control character, '|' or a byte that is not ASCII."""
     result = np.zeros(len(offsets) - 1, np.uint8)
     for i in range(len(result)):
-        bits = 0
         for byte in data[offsets[i] : offsets[i + 1]]:
             if byte < 0x20 or byte >= 0x7F or byte == 0x7C:
-                bits |= UNUSUAL
-            elif byte == 0x7B:
-                bits |= BRACE
-        result[i] = bits
+                result[i] = 1
+                break
     return result

@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from data_contracts.series.text import SeriesTextError, metric_of
+
 Signal = Literal["traffic", "latency", "errors", "saturation"]
 SIGNALS: Final[tuple[Signal, ...]] = get_args(Signal)
 Nature = Literal["business", "infrastructure"]
@@ -48,12 +50,17 @@ _WORDS: Final[tuple[tuple[Signal, tuple[str, ...]], ...]] = (
 
 
 def base_name(metric: str) -> str:
-    """Return the metric without its folded labels.
+    """Return the metric without its labels, of a metric or of the text that people read.
 
-    >>> base_name('http_requests{code="500"}')
-    'http_requests'
+    >>> base_name('http_requests{code="500"}'), base_name("odd{name")
+    ('http_requests', 'odd{name')
     """
-    return metric.partition("{")[0]
+    if "{" not in metric:
+        return metric
+    try:
+        return metric_of(metric)[0]
+    except SeriesTextError:
+        return metric
 
 
 def spec_of(metric: str) -> MetricSpec:

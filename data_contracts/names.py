@@ -1,7 +1,7 @@
-"""Names of services, metrics and tenants, checked once a distinct name, and the valid range of each metric.
+"""Names of services and metrics, checked once a distinct name, and the valid range of each metric.
 
 Rules: not null, not empty, valid UTF-8, at most `max_bytes` of the schema, no control characters, no '|' (it separates service
-from metric in a series key); a tenant also holds no '/'. A null or empty tenant means none.
+from metric where people read a series).
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_contracts.coerce import AnyArray, filled, read_codes
-from data_contracts.kernels import BRACE, UNUSUAL, Float64s, Int32s, Int64s, Uint8s, traits
-from data_contracts.metrics import CATALOGUE, base_name
+from data_contracts.kernels import Float64s, Int32s, Int64s, Uint8s, unusual
+from data_contracts.metrics import CATALOGUE
 from data_contracts.schemas import TELEMETRY
 from data_contracts.texts import stray_character
 
@@ -32,7 +32,6 @@ class Names:
 
     codes: Int32s
     values: AnyArray
-    braced: Uint8s
     faults: Mapping[int, Fault]
 
     def bad(self) -> Uint8s:
@@ -61,22 +60,19 @@ def read_names(column: AnyArray, field: str) -> Names:
         SchemaError: the column does not hold text.
     """
     cells = read_codes(column, field)
-    offsets, data = _buffers(cells.values)
-    bits = traits(data, offsets)
+    offsets, data = bytes_of(cells.values)
     length = np.diff(offsets)
-    unusual = (bits & UNUSUAL) != 0
-    if field == "tenant":
-        unusual[:] = True
-    suspects = np.flatnonzero((length == 0) | (length > max_bytes(field)) | unusual)
+    suspects = np.flatnonzero((length == 0) | (length > max_bytes(field)) | (unusual(data, offsets) != 0))
     faults = {}
     for code in suspects.tolist():
         fault = name_fault(cells.values[code].as_py(), field)
         if fault is not None:
             faults[code] = fault
-    return Names(cells.codes, _as_text(cells.values, faults), (bits & BRACE).astype(np.uint8), faults)
+    return Names(cells.codes, _as_text(cells.values, faults), faults)
 
 
-def _buffers(values: AnyArray) -> tuple[Int64s, Uint8s]:
+def bytes_of(values: AnyArray) -> tuple[Int64s, Uint8s]:
+    """Return the (k + 1,) bounds of k texts (string or binary) and the bytes that they bound."""
     _, offsets, data = values.buffers()
     if len(values) == 0 or offsets is None:
         return np.zeros(1, np.int64), np.zeros(0, np.uint8)
@@ -94,8 +90,6 @@ def _as_text(values: AnyArray, faults: Mapping[int, Fault]) -> AnyArray:
 
 def name_fault(name: bytes, field: str) -> Fault | None:
     """Return why `name` cannot stand in `field`, or None."""
-    if not name and field == "tenant":
-        return None
     if not name:
         return Fault(field, f"{field} is empty; every row needs one: fill it in at the source")
     limit = max_bytes(field)
@@ -115,21 +109,16 @@ def text_fault(text: str, field: str) -> Fault | None:
     control = stray_character(text, one_line=True)
     if control is not None:
         return Fault(field, f"{field} {shown(text)} contains control character U+{ord(control):04X}; none is allowed: remove it")
-    reserved = "|/" if field == "tenant" else "|"
-    for char in reserved:
-        if char in text:
-            return Fault(field, f"{field} {shown(text)} contains {char!r}, which is reserved as a separator: replace it")
+    if "|" in text:
+        return Fault(field, f"{field} {shown(text)} contains '|', which is reserved as a separator: replace it")
     return None
 
 
-def ranges(metrics: Names) -> tuple[Float64s, Float64s]:
-    """Return (len(values),) lowest and highest valid value by code; unbounded where the catalogue does not know the metric."""
+def ranges(metrics: AnyArray) -> tuple[Float64s, Float64s]:
+    """Return (k,) lowest and highest valid value of metrics; unbounded where the catalogue does not know one."""
     known = list(CATALOGUE.values())
     lows = np.array([*(spec.low for spec in known), -np.inf])
     highs = np.array([*(spec.high for spec in known), np.inf])
-    found = pc.index_in(metrics.values, pa.array(list(CATALOGUE), pa.string()))
+    found = pc.index_in(metrics, pa.array(list(CATALOGUE), pa.string()))
     index = np.array(filled(found, -1), np.int64)
-    position = {name: at for at, name in enumerate(CATALOGUE)}
-    for code in np.flatnonzero(metrics.braced).tolist():
-        index[code] = position.get(base_name(metrics.values[code].as_py()), -1)
     return lows[index], highs[index]

@@ -27,7 +27,7 @@ KEPT_LABELS: Final = 65
 """One more than a row may carry, so that the cut row is still refused."""
 
 _LABELS: Final = pa.map_(pa.binary(), pa.binary())
-_TEXTS: Final = ("service", "metric", "tenant")
+_TEXTS: Final = ("service", "metric", "tenant", "kind", "unit", "temporality")
 
 
 @dataclass(frozen=True, slots=True)

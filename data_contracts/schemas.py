@@ -55,37 +55,53 @@ def _schema(name: str, version: int, *fields: "pa.Field[pa.DataType]") -> pa.Sch
     return pa.schema(list(fields), metadata={"name": name, "version": str(version)})
 
 
+KINDS: Final = ("gauge", "counter", "histogram")
+TEMPORALITIES: Final = ("cumulative", "delta")
+
 TELEMETRY: Final = _schema(
     "telemetry",
-    1,
+    2,
     _field("timestamp", TIMESTAMP, unit="us", timezone="UTC", meaning="event time"),
     _field("service", NAME, max_bytes="200"),
-    _field("metric", NAME, max_bytes="500"),
+    _field("metric", NAME, max_bytes="500", meaning="without labels"),
     _field("value", pa.float64(), unit="by metric", range="by metric"),
     _field("labels", pa.map_(pa.string(), pa.string()), nullable=True),
-    _field("tenant", NAME, nullable=True, max_bytes="200"),
+    _field("tenant", NAME, nullable=True, max_bytes="64", meaning="whose; null = the producer's"),
+    _field("kind", NAME, nullable=True, meaning="one of KINDS; null = gauge"),
+    _field("unit", NAME, nullable=True, meaning="as the source names it; null = by metric"),
+    _field("temporality", NAME, nullable=True, meaning="one of TEMPORALITIES; null = none for a gauge, else cumulative"),
 )
-"""What a source delivers. Optional columns may be absent; `data_contracts.validate` accepts loosely typed tables too."""
+"""What a source delivers. Optional columns may be absent; `data_contracts.validate` accepts loosely typed tables too.
 
+Version 1 had no kind, unit and temporality. What is cumulative is no accepted point before it is turned into rates.
+"""
+
+CODED_NAME: Final = pa.dictionary(pa.int32(), pa.string())
+LABELS_MEANING: Final = 'canonical text, {"key":"value",…} ascending by key; empty = none'
 SERIES: Final = _schema(
     "series",
-    1,
+    2,
     _field("timestamp", TIMESTAMP, unit="us", timezone="UTC", meaning="event time"),
-    _field("service", pa.dictionary(pa.int32(), pa.string()), meaning="tenant/service where there is a tenant"),
-    _field("metric", pa.dictionary(pa.int32(), pa.string()), meaning='metric, labels folded in: name{k="v",…} sorted by key'),
+    _field("series_id", pa.int64(), meaning="of tenant, service, metric and labels: `series.key`"),
+    _field("service", CODED_NAME),
+    _field("metric", CODED_NAME, meaning="without labels"),
+    _field("labels", CODED_NAME, meaning=LABELS_MEANING),
     _field("value", pa.float64()),
 )
-"""Accepted points: what every module after validation speaks. A series is one (service, metric)."""
+"""Accepted points of one tenant: what every module after validation speaks. A series is one `series_id`."""
 
 LAKE_TELEMETRY: Final = _schema(
     "lake_telemetry",
-    1,
+    2,
     _field("timestamp", TIMESTAMP),
+    _field("series_id", pa.int64(), meaning="of tenant, service, metric and labels: `series.key`"),
     _field("service", NAME),
-    _field("metric", NAME),
+    _field("metric", NAME, meaning="without labels"),
+    _field("labels", NAME, meaning=LABELS_MEANING),
     _field("value", pa.float64()),
     _field("available_at", TIMESTAMP, meaning="when the row reached the suite: backfills replay in this order"),
 )
+"""Points of one tenant, whose partition they lie in. Version 1 had the labels in the metric, and no id."""
 
 REJECT_REASONS: Final = (
     "missing_value",
@@ -94,10 +110,14 @@ REJECT_REASONS: Final = (
     "future_timestamp",
     "out_of_range",
     "name",
+    "foreign_tenant",
+    "kind",
+    "not_normalised",
     "duplicate",
     "too_late",
     "too_many_series",
     "too_many_tenants",
+    "series_collision",
     "undecodable",
 )
 
@@ -124,12 +144,14 @@ REDRIVEN: Final = _schema(
 
 SERIES_FEATURES_TABLE: Final = _schema(
     "series_features",
-    1,
+    2,
     _field("event_timestamp", TIMESTAMP, meaning="the tick: features use points with timestamp <= tick"),
     _field("available_at", TIMESTAMP, meaning="when the row could be known; the time of point-in-time joins"),
-    _field("series", NAME, meaning="service|metric"),
+    _field("series", NAME, meaning="the one text form of a series, `series.text`: the join key"),
+    _field("series_id", pa.int64()),
     _field("service", NAME),
-    _field("metric", NAME),
+    _field("metric", NAME, meaning="without labels"),
+    _field("labels", NAME, meaning=LABELS_MEANING),
     *(_field(name, pa.float64(), nullable=True) for name in SERIES_FEATURES),
 )
 
@@ -144,9 +166,11 @@ SERVICE_FEATURES_TABLE: Final = _schema(
 
 CANDIDATES: Final = _schema(
     "candidates",
-    2,
+    3,
     *SERVICE_FEATURES_TABLE,
-    _field("metric", NAME, nullable=True, meaning="of the service's worst point since the previous tick; null = no scored point"),
+    _field("series_id", pa.int64(), nullable=True, meaning="of the service's worst point since the previous tick"),
+    _field("metric", NAME, nullable=True, meaning="of that point, without labels; null = no scored point"),
+    _field("labels", NAME, nullable=True, meaning=LABELS_MEANING),
     _field("value", pa.float64(), nullable=True, meaning="of that point"),
     _field("point_timestamp", TIMESTAMP, nullable=True, meaning="of that point"),
     _field("z", pa.float64(), nullable=True, meaning="signed robust z of that point"),
@@ -208,12 +232,14 @@ CHANGES: Final = _schema(
 
 DETECTIONS: Final = _schema(
     "detections",
-    2,
+    3,
     _field("detection_id", NAME, meaning="deterministic: same input, same id"),
     _field("revision", pa.int32(), meaning="0 = first word; 1 = after a deferred score caught up"),
     _field("timestamp", TIMESTAMP),
     _field("service", NAME),
-    _field("metric", NAME, meaning="the worst metric"),
+    _field("series_id", pa.int64(), nullable=True, meaning="of the worst metric; null before version 3"),
+    _field("metric", NAME, meaning="the worst metric, without labels"),
+    _field("labels", NAME, nullable=True, meaning=LABELS_MEANING),
     _field("value", pa.float64()),
     _field("score", pa.float64(), nullable=True, range="0..1"),
     _field("expected", pa.float64(), nullable=True),

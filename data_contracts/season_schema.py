@@ -4,7 +4,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from data_contracts.schemas import NAME, TIMESTAMP
+from data_contracts.schemas import LABELS_MEANING, NAME, TIMESTAMP
 
 BAND_LIST: Final = pa.list_(pa.float64())
 BAND_FEATURES: Final[tuple[str, ...]] = (
@@ -29,9 +29,11 @@ SEASONAL_BANDS: Final = pa.schema(
     [
         _field("event_timestamp", TIMESTAMP, "the bands hold from here on; only points before it were used"),
         _field("available_at", TIMESTAMP, "when the row could be known; the time of point-in-time joins"),
-        _field("series", NAME, "service|metric"),
+        _field("series", NAME, "the one text form of a series, `series.text`: the join key"),
+        _field("series_id", pa.int64(), "of the series"),
         _field("service", NAME, "of the series"),
-        _field("metric", NAME, "of the series"),
+        _field("metric", NAME, "of the series, without labels"),
+        _field("labels", NAME, LABELS_MEANING),
         _field("starts_us", pa.int64(), "event_timestamp in microseconds since 1970: the time of the first slot"),
         _field("slot_s", pa.float64(), "seconds from slot to slot; between two slots the band is a straight line"),
         *(_field(name, BAND_LIST, "a slot each; null = unknown", True) for name in ("expected", "lower", "upper")),
@@ -40,5 +42,5 @@ SEASONAL_BANDS: Final = pa.schema(
         _field("model", NAME, "that made them: seasonal-profile or prophet"),
         _field("status", NAME, "established, or why the season is not"),
     ],
-    metadata={"name": "seasonal_bands", "version": "1"},
+    metadata={"name": "seasonal_bands", "version": "2"},
 )

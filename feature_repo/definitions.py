@@ -112,7 +112,7 @@ def define(folder_of: Callable[[str], Path], tenant: str) -> Definitions:
     A tenant is a project of Feast: part of every online key, and a registry of its own.
     """
     entities = {
-        "series": entity("series", "One metric of one service: service|metric."),
+        "series": entity("series", 'One series as people read it: service|metric{key="value"}.'),
         "service": entity("service", "One service of the call graph."),
     }
     sources = {name: table_source(folder_of(name)) for name in ("series_features", "service_features", "seasonal_bands")}

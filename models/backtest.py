@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from aiops.series_name import SeriesName
 from aiops.types import FloatArray, IntArray
 from models.page_budget import UNSEEN_ERRORS, PageBudget, PageCounter, threshold_for_budget
 from models.service_rows import US_PER_DAY, BoolArray, ServiceRows
@@ -80,17 +81,18 @@ class Backtest:
 
 
 def recording(
-    points: tuple[Sequence[str], IntArray, IntArray, FloatArray],
+    points: tuple[Sequence[SeriesName], IntArray, IntArray, FloatArray],
     replayed: BoolArray,
     incidents: pa.Table,
     labelled_series: Mapping[str, str],
 ) -> Recording:
-    """Return a recording of points (series names, number, us, value).
+    """Return a recording of points (series, number, us, value).
 
-    `labelled_series`: incident_id -> "service|metric" where incidents are those of single series; empty = those of services.
+    `labelled_series`: incident_id -> series as people read it, where incidents are those of single series; empty = of services.
     """
-    names, code, time_us, value = points
-    groups = list(names) if labelled_series else [name.partition("|")[0] for name in names]
+    named, code, time_us, value = points
+    names = [name.text for name in named]
+    groups = list(names) if labelled_series else [name.service for name in named]
     distinct, of_series = np.unique(np.array(groups, dtype=object).astype(str), return_inverse=True)
     rows = ServiceRows(tuple(map(str, distinct)), of_series[code].astype(np.int64), time_us, ("value",), value.reshape(-1, 1))
     if labelled_series:

@@ -8,9 +8,10 @@ import pyarrow as pa
 from aiops.errors import ContractError
 from aiops.feature_engine import EngineConfig, FeatureEngine
 from aiops.graph import ServiceGraph
+from aiops.series_index import distinct_series
 from aiops.types import SeriesBatch
 from data_contracts.schemas import SERIES
-from models.detectors.robust_stream import PointSample, series_codes
+from models.detectors.robust_stream import PointSample
 from models.service_rows import ServiceRows, times_of
 
 CHUNK: Final = 100_000
@@ -19,7 +20,7 @@ CHUNK: Final = 100_000
 def points_of(history: pa.Table, engine: EngineConfig) -> tuple[PointSample, ServiceRows]:
     """Return each point's series, engine z and value, and the same points as rows of their service (column "value").
 
-    `history` (timestamp, service, metric, value) is in order of arrival and has at least one row; z is NaN where unknown.
+    `history` (the columns of `schemas.SERIES`) is in order of arrival and has at least one row; z is NaN where unknown.
 
     Raises:
         ContractError: a column is missing.
@@ -31,11 +32,11 @@ def points_of(history: pa.Table, engine: EngineConfig) -> tuple[PointSample, Ser
     running = FeatureEngine(engine, ServiceGraph.from_pairs(()))
     chunks = (SeriesBatch(batch.table.slice(start, CHUNK)) for start in range(0, len(batch), CHUNK))
     z = np.concatenate([running.update(chunk).z for chunk in chunks])
-    names, code = series_codes(batch)
+    names, code = distinct_series(batch.table)
     value = np.asarray(batch.table.column("value").to_numpy(zero_copy_only=False), dtype=np.float64)
-    services = sorted({name.partition("|")[0] for name in names})
+    services = sorted({name.service for name in names})
     place = {service: number for number, service in enumerate(services)}
-    of_series = np.array([place[name.partition("|")[0]] for name in names], dtype=np.int64)
+    of_series = np.array([place[name.service] for name in names], dtype=np.int64)
     time_us = times_of(history, "timestamp")
     rows = ServiceRows(tuple(services), of_series[code], time_us, ("value",), value.reshape(-1, 1))
     return PointSample(tuple(names), code, z, value), rows

@@ -7,7 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.types import SeriesBatch
-from data_contracts.schemas import SERIES
+from data_contracts.series.key import labels_text
+from data_contracts.series.rows import PointColumns, points_of
+from data_contracts.series.tenant import DEFAULT_TENANT
+from data_contracts.series.text import metric_of
 from models.artifact import load_model
 from models.artifacts.catalog import FittedModel
 from models.training_run import TrainingRun
@@ -30,11 +33,18 @@ class TabularModel:
         if hasattr(model, "explain"):
             scores = model.score(frame[list(model.features)].to_numpy(dtype=np.float64))  # type: ignore[attr-defined]
         else:
-            points = pa.RecordBatch.from_pandas(frame[list(model.features)], preserve_index=False)
-            columns = [points.column(name).cast(SERIES.field(name).type) for name in SERIES.names]
-            batch = SeriesBatch(pa.RecordBatch.from_arrays(columns, schema=SERIES))
+            batch = SeriesBatch(_points(pa.Table.from_pandas(frame[list(model.features)], preserve_index=False)))
             scores = model.score(batch).reshape(-1, 1)  # type: ignore[attr-defined]
         return pd.DataFrame(scores, columns=list(model.outputs), index=frame.index)
+
+
+def _points(rows: pa.Table) -> pa.RecordBatch:
+    """Return rows (timestamp, service, metric with its labels as people read them, value) as points of the default tenant."""
+    coded = rows["metric"].combine_chunks().dictionary_encode()
+    parsed = [metric_of(str(text)) for text in coded.dictionary.to_pylist()]
+    metric = pa.array([name for name, _ in parsed], pa.string()).take(coded.indices)
+    labels = pa.array([labels_text(held) for _, held in parsed], pa.string()).take(coded.indices)
+    return points_of(PointColumns(rows["timestamp"], rows["service"], metric, rows["value"], labels), DEFAULT_TENANT)
 
 
 def example_frame(model: FittedModel, run: TrainingRun) -> "pd.DataFrame":

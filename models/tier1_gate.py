@@ -61,7 +61,7 @@ def decide_levels(
 def _without_levels(model: RobustStream) -> RobustStream:
     """Return levels that know no series: the default alarm z and the catalogue's ranges for all."""
     empty = np.empty(0)
-    return RobustStream((), empty, empty, empty, model.default_alarm_z, model.engine, {})
+    return RobustStream(np.empty(0, np.int64), (), empty, empty, empty, model.default_alarm_z, model.engine, {})
 
 
 def _figures(model: RobustStream, replay: LevelReplay) -> AlarmFigures:

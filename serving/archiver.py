@@ -238,7 +238,8 @@ class Archiver:
             if entry.kind not in TELEMETRY.tables:
                 continue
             try:
-                valid = validate(decode(entry.payload), moment_of_us(clock_us), "stream", self._config.future_tolerance_s)
+                tolerance_s = self._config.future_tolerance_s
+                valid = validate(decode(entry.payload), moment_of_us(clock_us), "stream", tolerance_s, entry.tenant)
             except (UndecodableError, SchemaError) as error:
                 log.info("entry %s is not archived, stage 1 rejects it: %s", entry.name, error)
                 continue
@@ -260,8 +261,8 @@ def _lake_rows(accepted: pa.RecordBatch, clock_us: int) -> pa.Table:
     available: Any = pa.array(np.full(accepted.num_rows, clock_us), pa.int64()).cast(schemas.TIMESTAMP)
     columns = [
         accepted.column("timestamp"),
-        accepted.column("service").cast(pa.string()),
-        accepted.column("metric").cast(pa.string()),
+        accepted.column("series_id"),
+        *(accepted.column(name).cast(pa.string()) for name in ("service", "metric", "labels")),
         accepted.column("value"),
         available,
     ]

@@ -13,6 +13,7 @@ import pyarrow as pa
 import redis
 
 from aiops.bands import SeriesBands, stale_text
+from aiops.series_name import SeriesName
 from aiops.types import FloatArray, ReadStatistics
 from data_contracts.feature_views import AVAILABLE_AT, BAND_VIEWS, BANDS
 from data_contracts.season_schema import BAND_LIST, SEASONAL_BANDS
@@ -27,16 +28,14 @@ _EVER: Final = replace(BANDS, ttl_s=_UNLIMITED_S)
 _NONE: Final[FloatArray] = np.empty(0)
 
 
-def band_rows(bands: Sequence[SeriesBands], available_at: datetime) -> pa.RecordBatch:
-    """Return bands as rows of `season_schema.SEASONAL_BANDS`; a list of an unknown season is null."""
-    names = [band.series.partition("|") for band in bands]
+def band_rows(bands: Sequence[SeriesBands], series: Sequence[SeriesName], available_at: datetime) -> pa.RecordBatch:
+    """Return bands of series as rows of `season_schema.SEASONAL_BANDS`; a list of an unknown season is null."""
     starts = [band.starts_us for band in bands]
     columns: dict[str, Any] = {
         "event_timestamp": starts,
         "available_at": [available_at] * len(bands),
-        "series": [band.series for band in bands],
-        "service": [service for service, _, _ in names],
-        "metric": [metric for _, _, metric in names],
+        "series": [name.text for name in series],
+        **{part: [getattr(name, part) for name in series] for part in SeriesName._fields},
         "starts_us": starts,
         "slot_s": [band.slot_s for band in bands],
         "strength": [None if np.isnan(band.strength) else band.strength for band in bands],

@@ -90,7 +90,7 @@ class RejectedStore:
         counts = Counter(_texts(rows.filter(final), "reason"))
         redriven = 0
         for part in _chunks(rows.filter(pc.invert(final))):
-            again = validate(rows_from_json(_texts(part, "row")), now, future_tolerance_s=future_tolerance_s)
+            again = validate(rows_from_json(_texts(part, "row")), now, "", future_tolerance_s, self._lake.tenant)
             counts.update(_texts(again.rejected, "reason"))
             passed = part.take(pa.array(again.accepted_rows, pa.int64()))
             if passed.num_rows:

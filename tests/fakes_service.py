@@ -14,9 +14,10 @@ from serving.bento.model_source import FolderModels
 from serving.bento.online_features import MemoryFeatures
 from serving.bento.runtime import Adapters, Runtime
 from serving.bento.service import create_service
-from serving.feast_bands import MemoryBands, band_rows
+from serving.feast_bands import MemoryBands
 from serving.root_cause import RootCauseAnalyst
 from tests.checks.season import flat_bands
+from tests.checks.series_names import rows_of_bands
 from tests.fakes_models import load_linear, online_row
 
 
@@ -48,9 +49,9 @@ def build(registry: CollectorRegistry) -> Runtime:
     features.write_services(online_row("stale", now - timedelta(hours=1), 0.125))
     features.for_tenant("acme").write_services(online_row("known", now, 0.5))
     bands = MemoryBands()
-    bands.write_bands(band_rows([flat_bands("known|requests", now)], now))
-    bands.for_tenant("acme").write_bands(band_rows([flat_bands("secret|requests", now)], now))
-    bands.write_bands(band_rows([flat_bands("stale|requests", now - timedelta(days=4))], now - timedelta(days=4)))
+    bands.write_bands(rows_of_bands([flat_bands("known|requests", now)], now))
+    bands.for_tenant("acme").write_bands(rows_of_bands([flat_bands("secret|requests", now)], now))
+    bands.write_bands(rows_of_bands([flat_bands("stale|requests", now - timedelta(days=4))], now - timedelta(days=4)))
     models = FolderModels(Path(os.environ["TEST_MODELS"]), load_linear)
     lake, analyst = FileLake(settings.lake_path), partial(RootCauseAnalyst.of, settings)
     return Runtime(settings.serving, Adapters(models, features, lake, lambda: datetime.now(UTC), bands, analyst), registry)

@@ -9,10 +9,12 @@ import json
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_contracts.series.hash_kernels import Int64s, hash_spans
+if TYPE_CHECKING:
+    from data_contracts.series.hash_kernels import Int64s
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -51,8 +53,10 @@ def canonical_bytes(key: SeriesKey) -> bytes:
     return b"".join(struct.pack("<I", len(text)) + text for text in encoded)
 
 
-def series_ids(keys: Sequence[SeriesKey]) -> Int64s:
-    """Return (n,) int64 ids of keys. O(bytes)."""
+def series_ids(keys: Sequence[SeriesKey]) -> "Int64s":
+    """Return (n,) int64 ids of keys. O(bytes). The kernels are loaded with the first call."""
+    from data_contracts.series.hash_kernels import hash_spans
+
     pieces = [canonical_bytes(key) for key in keys]
     ends = np.cumsum([0, *(len(piece) for piece in pieces)], dtype=np.int64)
     return hash_spans(np.frombuffer(b"".join(pieces), np.uint8), ends).view(np.int64)

@@ -6,7 +6,7 @@ it, for people see one tenant at a time.
 
 from typing import Final
 
-from data_contracts.series.key import Labels, SeriesKey
+from data_contracts.series.key import Labels, SeriesKey, labels_of
 
 _SERVICE_END: Final = "|"
 _METRIC_END: Final = "{"
@@ -36,6 +36,24 @@ def series_text(key: SeriesKey) -> str:
     'cart|up'
     """
     return f"{_escaped(key.service, _SERVICE_END)}|{metric_text(key.metric, key.labels)}"
+
+
+def text_of(service: str, metric: str, labels: str) -> str:
+    """Return a series as people read it; `labels` is the canonical text.
+
+    >>> text_of("cart", "http_requests", '{"code":"500"}')
+    'cart|http_requests{code="500"}'
+    """
+    return series_text(SeriesKey("", service, metric, labels_of(labels)))
+
+
+def metric_with_labels(metric: str, labels: str) -> str:
+    """Return metric and labels as people read them; `labels` is the canonical text.
+
+    >>> metric_with_labels("up", ""), metric_with_labels("http_requests", '{"code":"500"}')
+    ('up', 'http_requests{code="500"}')
+    """
+    return metric_text(metric, labels_of(labels))
 
 
 def metric_of(text: str) -> tuple[str, Labels]:

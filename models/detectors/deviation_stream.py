@@ -8,7 +8,7 @@ from aiops.errors import ArtifactError, StateError
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
 from models.artifact import array_names, names_array, state_array
 from models.detectors.deviation_kernels import lasting_news
-from models.detectors.robust_stream import series_codes
+from models.detectors.minute_grid import texts_and_codes
 
 if TYPE_CHECKING:
     from models.detectors.system_deviation import SystemDeviation
@@ -28,7 +28,7 @@ class DeviationStream:
         """Return (n,) as `SystemDeviation.score` does, knowing all batches before. O(n + series) standing_steps."""
         if not len(batch):
             return np.empty(0)
-        names, code = series_codes(batch)
+        names, code = texts_and_codes(batch)
         order = np.argsort(code, kind="stable")
         z = self._model.row_z(names, code[order], np.asarray(batch.table.column("value"), dtype=np.float64)[order])
         counts = np.bincount(code, minlength=len(names))

@@ -5,23 +5,24 @@ and callees both time a call, their difference is a series too: what the network
 metrics show.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from aiops.errors import ContractError
+from aiops.series_index import distinct_series
 from aiops.types import FloatArray, IntArray, SeriesBatch
-from models.detectors.robust_stream import series_codes
+from data_contracts.series.tenant import DEFAULT_TENANT
+from data_contracts.series.text import series_of, series_text
 
 STEP_S: Final = 60
 CALLER_SIDE: Final = "call_source_"
 CALLEE_SIDE: Final = "call_destination_"
 BETWEEN: Final = "call_network_"
-_REPLICA: Final = re.compile(r'(?:pod|instance)="(?:[^"\\]|\\.)*",?')
+_REPLICA: Final = frozenset({"pod", "instance"})
 _MAX_STEPS: Final = 1 << 20
 
 
@@ -47,19 +48,33 @@ class MinuteGrid:
         return MinuteGrid(first, self.step_s, self.series, self.values[rows])
 
 
+def texts_and_codes(batch: SeriesBatch) -> tuple[list[str], IntArray]:
+    """Return the distinct series of a batch as people read them, and each row's number among them (n,)."""
+    names, code = distinct_series(batch.table)
+    return [name.text for name in names], code
+
+
+def metric_in(series: str) -> str:
+    """Return the metric, without labels, of a series as people read it.
+
+    >>> metric_in('shop/cart|requests{code="500"}')
+    'requests'
+    """
+    return series_of(series, DEFAULT_TENANT).metric
+
+
 def merged_name(series: str) -> str:
-    """Return a series' name without the labels that tell replicas apart.
+    """Return a series, as people read it, without the labels that tell replicas apart.
 
     >>> merged_name('shop|call_source_latency_s{callee="cart",pod="shop-1"}')
     'shop|call_source_latency_s{callee="cart"}'
     >>> merged_name('shop|cpu{pod="shop-1"}')
     'shop|cpu'
     """
-    name, brace, labels = series.partition("{")
-    if not brace:
+    if "{" not in series:
         return series
-    kept = _REPLICA.sub("", labels.removesuffix("}")).rstrip(",")
-    return f"{name}{{{kept}}}" if kept else name
+    key = series_of(series, DEFAULT_TENANT)
+    return series_text(replace(key, labels=tuple(label for label in key.labels if label[0] not in _REPLICA)))
 
 
 def grid_of(batches: Sequence[SeriesBatch], step_s: int = STEP_S) -> MinuteGrid:
@@ -71,7 +86,7 @@ def grid_of(batches: Sequence[SeriesBatch], step_s: int = STEP_S) -> MinuteGrid:
     places: dict[str, int] = {}
     columns, steps, values = [], [], []
     for batch in batches:
-        names, code = series_codes(batch)
+        names, code = texts_and_codes(batch)
         place = np.array([places.setdefault(merged_name(name), len(places)) for name in names], dtype=np.int64)
         columns.append(place[code])
         steps.append(np.asarray(batch.table.column("timestamp").cast(pa.int64())) // (step_s * 1_000_000))

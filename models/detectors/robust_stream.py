@@ -6,15 +6,16 @@ stays. Static limits are the safety net: they hold even where a slow change move
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, cast
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from aiops.errors import ArtifactError
 from aiops.feature_engine import EngineConfig, EngineOutput, FeatureEngine
 from aiops.graph import ServiceGraph
+from aiops.series_index import distinct_series, series_of_texts
+from aiops.series_name import SeriesName
 from aiops.types import FloatArray, IntArray, PointStatus, SeriesBatch, State
 from data_contracts.metrics import MetricSpec, spec_of
 from models.artifact import array_names, names_array, state_array
@@ -38,46 +39,49 @@ class LevelConfig:
 
 @dataclass(frozen=True, slots=True)
 class PointSample:
-    """Fault-free points: series names ("service|metric"), and a point's series number, engine z and value (n,) each."""
+    """Fault-free points: their series, and a point's series number, engine z and value (n,) each."""
 
-    series: tuple[str, ...]
+    series: tuple[SeriesName, ...]
     code: IntArray
     z: FloatArray
     value: FloatArray
 
     def take(self, where: npt.NDArray[np.bool_]) -> "PointSample":
-        """Return the points chosen by a mask; the series names are kept."""
+        """Return the points chosen by a mask; the series are kept."""
         return PointSample(self.series, self.code[where], self.z[where], self.value[where])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RobustStream:
-    """Fitted levels; `series` ascending, `alarm_z`, `low`, `high` (len(series),). Memory: 24 B a series and its name."""
+    """Fitted levels; `series` ids and their texts, ascending by text; `alarm_z`, `low`, `high` (len(series),).
+
+    Memory: 24 B a series, its id and its text.
+    """
 
     catalog_name: ClassVar[str] = "robust-stream"
 
+    series_ids: IntArray
     series: tuple[str, ...]
     alarm_z: FloatArray
     low: FloatArray
     high: FloatArray
     default_alarm_z: float
     engine: EngineConfig
-    place: Mapping[str, int] = field(repr=False)
+    place: Mapping[int, int] = field(repr=False)
 
     @classmethod
     def fit(cls, sample: PointSample, config: LevelConfig, engine: EngineConfig) -> "RobustStream":
         """Return the levels of a sample. O(n log n); the same sample in any order of points gives the same levels."""
         order = np.lexsort((sample.value, sample.code))
         ends = np.cumsum(np.bincount(sample.code, minlength=len(sample.series)))
-        names = sorted(range(len(sample.series)), key=lambda number: sample.series[number])
+        texts = [name.text for name in sample.series]
+        names = sorted(range(len(texts)), key=lambda number: texts[number])
         levels = np.empty((3, len(names)))
         for column, number in enumerate(names):
             rows = order[ends[number - 1] if number else 0 : ends[number]]
-            levels[:, column] = _levels(sample.z[rows], sample.value[rows], spec_of(metric_of(sample.series[number])), config)
-        series = tuple(sample.series[number] for number in names)
-        return cls(
-            series, levels[0], levels[1], levels[2], config.floor_z, engine, {name: place for place, name in enumerate(series)}
-        )
+            levels[:, column] = _levels(sample.z[rows], sample.value[rows], spec_of(sample.series[number].metric), config)
+        ids = np.array([sample.series[number].series_id for number in names], np.int64)
+        return cls._of((ids, tuple(texts[number] for number in names)), levels, config.floor_z, engine)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -99,18 +103,18 @@ class RobustStream:
         """Return the points of a series needed before its z is known."""
         return self.engine.warmup_points
 
-    def alarm_for(self, series: Sequence[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return (n,) alarm |z|, lowest and highest normal value of series "service|metric"; infinite = no limit.
+    def alarm_for(self, series: Sequence[SeriesName]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return (n,) alarm |z|, lowest and highest normal value of series; infinite = no limit.
 
         A series that was not seen in training gets the default alarm z and the catalogue's range of its metric.
         """
-        found = np.array([self.place.get(name, -1) for name in series], dtype=np.int64)
+        found = np.array([self.place.get(name.series_id, -1) for name in series], dtype=np.int64)
         levels = np.empty((3, found.size))
         known = found >= 0
         for row, fitted in enumerate((self.alarm_z, self.low, self.high)):
             levels[row, known] = fitted[found[known]]
         for column in np.flatnonzero(~known).tolist():
-            spec = spec_of(metric_of(series[column]))
+            spec = spec_of(series[column].metric)
             levels[:, column] = self.default_alarm_z, spec.low, spec.high
         return levels[0], levels[1], levels[2]
 
@@ -133,7 +137,7 @@ class RobustStream:
 
     def judged(self, batch: SeriesBatch, output: EngineOutput) -> FloatArray:
         """Return (n,) scores of points whose engine output is known."""
-        names, code = series_codes(batch)
+        names, code = distinct_series(batch.table)
         alarm_z, low, high = (level[code] for level in self.alarm_for(names))
         value = batch.table.column("value").to_numpy(zero_copy_only=False)
         score = 1.0 - np.exp2(-np.abs(output.z) / alarm_z)
@@ -146,6 +150,7 @@ class RobustStream:
         engine = self.engine
         windows = (engine.step_s, engine.lateness_s, engine.window_points, engine.max_series, engine.warmup_points, engine.alpha)
         return {
+            "series_id": self.series_ids,
             "series": names_array(self.series),
             "levels": np.stack([self.alarm_z, self.low, self.high]),
             "default_alarm_z": np.array([self.default_alarm_z]),
@@ -154,23 +159,26 @@ class RobustStream:
 
     @classmethod
     def from_state(cls, state: State) -> "RobustStream":
-        """Return the levels of a state.
+        """Return the levels of a state; those of version 0.1 name their series by texts alone, of the default tenant.
 
         Raises:
             ArtifactError: an array is missing, or the names and levels do not fit together.
         """
         series, levels = array_names(state_array(state, "series")), state_array(state, "levels").astype(np.float64)
         numbers = state_array(state, "engine")
-        if levels.shape != (3, len(series)) or numbers.shape != (6,) or np.isnan(levels).any():
+        ids = state_array(state, "series_id") if "series_id" in state else ids_of_texts(series)
+        if levels.shape != (3, len(series)) or ids.shape != (len(series),) or numbers.shape != (6,) or np.isnan(levels).any():
             raise ArtifactError(f"levels {levels.shape} do not fit {len(series)} series; save the model again")
         step_s, lateness_s, window_points, max_series, warmup_points = (int(number) for number in numbers[:5])
         engine = EngineConfig(step_s, lateness_s, window_points, max_series, warmup_points, float(numbers[5]))
-        return cls._of(series, levels, float(state_array(state, "default_alarm_z")[0]), engine)
+        return cls._of((ids.astype(np.int64), series), levels, float(state_array(state, "default_alarm_z")[0]), engine)
 
     @classmethod
-    def _of(cls, series: tuple[str, ...], levels: FloatArray, default_alarm_z: float, engine: EngineConfig) -> "RobustStream":
-        place = {name: number for number, name in enumerate(series)}
-        return cls(series, levels[0], levels[1], levels[2], default_alarm_z, engine, place)
+    def _of(
+        cls, series: tuple[IntArray, tuple[str, ...]], levels: FloatArray, default_alarm_z: float, engine: EngineConfig
+    ) -> "RobustStream":
+        place = {number: column for column, number in enumerate(series[0].tolist())}
+        return cls(*series, levels[0], levels[1], levels[2], default_alarm_z, engine, place)
 
 
 class LevelStream:
@@ -189,27 +197,11 @@ class LevelStream:
         return self._engine.snapshot()
 
 
-def metric_of(series: str) -> str:
-    """Return the metric of "service|metric".
-
-    >>> metric_of('shop/cart|requests{code="500"}')
-    'requests{code="500"}'
-    """
-    return series.partition("|")[2]
-
-
-def series_codes(batch: SeriesBatch) -> tuple[list[str], IntArray]:
-    """Return the distinct series of a batch and each row's number among them (n,)."""
-    service_names, services = _codes(batch, "service")
-    metric_names, metrics = _codes(batch, "metric")
-    distinct, code = np.unique(services * max(1, len(metric_names)) + metrics, return_inverse=True)
-    names = [f"{service_names[pair // len(metric_names)]}|{metric_names[pair % len(metric_names)]}" for pair in distinct.tolist()]
-    return names, code.astype(np.int64)
-
-
-def _codes(batch: SeriesBatch, column: str) -> tuple[list[str], IntArray]:
-    coded = cast("pa.DictionaryArray[Any, Any]", batch.table.column(column))
-    return [str(name) for name in coded.dictionary.to_pylist()], coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+def ids_of_texts(series: Sequence[str]) -> IntArray:
+    """Return (n,) ids of series of the default tenant, from "service|metric" with the labels folded in, as version 0.1 wrote."""
+    parts = [text.partition("|") for text in series]
+    names = series_of_texts([service for service, _, _ in parts], [metric for _, _, metric in parts])
+    return np.array([name.series_id for name in names], np.int64)
 
 
 def _levels(z: FloatArray, value: FloatArray, spec: MetricSpec, config: LevelConfig) -> tuple[float, float, float]:

@@ -13,7 +13,6 @@ from aiops.errors import StateError
 from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
 from data_contracts.metrics import hard_limit
-from models.artifact import array_names, names_array
 from models.detectors.series_slots import SeriesSlots
 
 USUAL_SHARE: Final = 0.05
@@ -77,10 +76,8 @@ class SafetyNet:
 
     def snapshot(self) -> State:
         """Return the whole state as arrays of their own."""
-        series = self._slots.series
-        state = {name: array[: len(series)].copy() for name, array in self._arrays._asdict().items()}
-        services, metrics = names_array(tuple(one for one, _ in series)), names_array(tuple(one for _, one in series))
-        return {**state, "services": services, "metrics": metrics}
+        count = len(self._slots)
+        return {**{name: array[:count].copy() for name, array in self._arrays._asdict().items()}, **self._slots.state()}
 
     @classmethod
     def restore(cls, max_series: int, state: State) -> "SafetyNet":
@@ -91,11 +88,11 @@ class SafetyNet:
         """
         net = cls(max_series)
         try:
-            series = list(zip(array_names(state["services"]), array_names(state["metrics"]), strict=True))
-            net._slots = SeriesSlots.of_series(max_series, series)
-            net._arrays = _empty(max(64, len(series)))
+            net._slots = SeriesSlots.of_state(max_series, state)
+            count = len(net._slots)
+            net._arrays = _empty(max(64, count))
             for name, array in net._arrays._asdict().items():
-                array[: len(series)] = state[name].reshape(len(series))
+                array[:count] = state[name].reshape(count)
         except (KeyError, ValueError) as error:
             raise StateError(f"safety net's state is damaged ({type(error).__name__}: {error}); warm up anew") from error
         return net
@@ -108,7 +105,7 @@ class SafetyNet:
             room = self._arrays.last.size
             if count > room:
                 self._arrays = _grown(self._arrays, max(count, 2 * room))
-            self._arrays.bound[known:count] = [hard_limit(metric) for _, metric in self._slots.series[known:]]
+            self._arrays.bound[known:count] = [hard_limit(name.metric) for name in self._slots.series[known:]]
         return slot
 
 

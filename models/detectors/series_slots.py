@@ -1,83 +1,123 @@
 """Numbers 0, 1, … for the series of batches, in order of first arrival: the rows of a detector's state arrays."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.series_index import METRIC_BITS, DictionaryKeys
-from aiops.types import IntArray
+from aiops.errors import StateError
+from aiops.jit import kernel
+from aiops.series_index import names_at, series_of_texts
+from aiops.series_name import SeriesName
+from aiops.series_state import find_slot, table_size
+from aiops.types import IntArray, State
+from models.artifact import array_names, names_array
 
-_DENSE_PAIRS: Final = 1 << 20
-_METRIC_MASK: Final = (1 << METRIC_BITS) - 1
-_UNKNOWN: Final = -2
+_ROOM = 64
 
 
 class SeriesSlots:
-    """Slots of at most `most` series. Python cost per new or distinct series, not per row. Not thread-safe."""
+    """Slots of at most `most` series, found by their ids. Python cost per new series, not per row. Not thread-safe."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._names = DictionaryKeys()
-        self._slots: dict[int, int] = {}
-        self._dense: npt.NDArray[np.int64] = np.empty((0, 0), np.int64)
+        self._keys: IntArray = np.zeros(_ROOM, np.int64)
+        self._table = np.full(table_size(_ROOM), -1, np.int32)
+        self.series: list[SeriesName] = []
+        """By slot."""
 
     def __len__(self) -> int:
-        return len(self._slots)
-
-    @property
-    def series(self) -> list[tuple[str, str]]:
-        """Return (service, metric) by slot."""
-        return [self._names.names_of(key) for key in self._slots]
+        return len(self.series)
 
     @classmethod
-    def of_series(cls, most: int, series: Sequence[tuple[str, str]]) -> "SeriesSlots":
+    def of_series(cls, most: int, series: Sequence[SeriesName]) -> "SeriesSlots":
         """Return the slots whose `series` these were."""
         slots = cls(most)
-        slots._slots = {key: slot for slot, key in enumerate(slots._names.keys_of(series).tolist())}
+        slots.series = list(series)
+        slots._grow(max(_ROOM, len(slots.series)))
         return slots
+
+    def state(self) -> State:
+        """Return the series as arrays: ids, and their names for people."""
+        names = {
+            part: names_array(tuple(getattr(name, part) for name in self.series)) for part in ("service", "metric", "labels")
+        }
+        return {
+            "series_id": np.array([name.series_id for name in self.series], np.int64),
+            "services": names["service"],
+            "metrics": names["metric"],
+            "labels": names["labels"],
+        }
+
+    @classmethod
+    def of_state(cls, most: int, state: State) -> "SeriesSlots":
+        """Return the slots that `state` described; one of before ids existed is read as series of the default tenant.
+
+        Raises:
+            KeyError: an array is missing.
+            StateError: the arrays do not fit together.
+        """
+        services, metrics = array_names(state["services"]), array_names(state["metrics"])
+        if "series_id" not in state:
+            return cls.of_series(most, series_of_texts(services, metrics))
+        ids, labels = state["series_id"].tolist(), array_names(state["labels"])
+        if not len(ids) == len(services) == len(metrics) == len(labels):
+            raise StateError(f"{len(ids)} series ids for {len(services)} services, {len(metrics)} metrics, {len(labels)} labels")
+        return cls.of_series(most, [SeriesName(*row) for row in zip(ids, services, metrics, labels, strict=True)])
 
     def of(self, table: pa.RecordBatch) -> IntArray:
         """Return each row's slot (n,), -1 where there is no room."""
-        if self._names.crowded(len(self._slots)):
-            kept = self._names.forget_unused(np.array(list(self._slots), np.int64))
-            self._slots = {key: slot for slot, key in enumerate(kept.tolist())}
-            self._dense = np.empty((0, 0), np.int64)
-        keys = self._names.of(table)
-        if not keys.size:
-            return np.empty(0, np.int64)
-        services, metrics = len(self._names.services.names), len(self._names.metrics.names)
-        return self._looked_up(keys, (services, metrics)) if services * metrics <= _DENSE_PAIRS else self._searched(keys)
-
-    def _looked_up(self, keys: IntArray, shape: tuple[int, int]) -> IntArray:
-        if self._dense.shape != shape:
-            grown = np.full(shape, _UNKNOWN, np.int64)
-            grown[: self._dense.shape[0], : self._dense.shape[1]] = self._dense
-            self._dense = grown
-        services, metrics = keys >> METRIC_BITS, keys & _METRIC_MASK
-        slots: IntArray = self._dense[services, metrics]
-        unknown = slots == _UNKNOWN
-        if unknown.any():
-            self._dense[services[unknown], metrics[unknown]] = self._searched(keys[unknown])
-            slots = self._dense[services, metrics]
+        ids = np.ascontiguousarray(table.column("series_id").to_numpy(zero_copy_only=False))
+        slots = np.empty(ids.size, np.int64)
+        known = count = len(self.series)
+        reached = 0
+        while reached < ids.size:
+            reached, count = find_slots((self._table, self._keys), ids, slots, (reached, count, self._most))
+            if reached < ids.size:
+                self._grow(2 * self._keys.size, count)
+        if count > known:
+            new = np.flatnonzero(slots >= known)
+            _, first = np.unique(slots[new], return_index=True)
+            self.series.extend(names_at(table, new[first]))
         return slots
 
-    def _searched(self, keys: IntArray) -> IntArray:
-        distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)
-        slots = np.empty(distinct.size, np.int64)
-        for number in np.argsort(first).tolist():
-            slots[number] = self._slot(int(distinct[number]))
-        found: IntArray = slots[place]
-        return found
+    def _grow(self, room: int, count: int | None = None) -> None:
+        keys = np.zeros(room, np.int64)
+        if count is None:
+            keys[: len(self.series)] = [name.series_id for name in self.series]
+            count = len(self.series)
+        else:
+            keys[:count] = self._keys[:count]
+        self._keys, self._table = keys, np.full(table_size(room), -1, np.int32)
+        fill_table(self._table, self._keys, count)
 
-    def _slot(self, key: int) -> int:
-        known = self._slots.get(key)
-        if known is not None:
-            return known
-        slot = len(self._slots)
-        if slot >= self._most:
-            return -1
-        self._slots[key] = slot
-        return slot
+
+@kernel
+def find_slots(
+    table: tuple[npt.NDArray[np.int32], IntArray], ids: IntArray, slots: IntArray, at: tuple[int, int, int]
+) -> tuple[int, int]:
+    """Write the slots of ids from row at[0] on, where at[1] slots are known and at most at[2] may be; return both anew.
+
+    It stops before a row whose series has no place in the table.
+    """
+    places, keys = table
+    first, count, most = at
+    for i in range(first, ids.size):
+        slot = find_slot(places, keys, ids[i])
+        if slot < 0 and count < most:
+            if count >= keys.size:
+                return i, count
+            places[-1 - slot] = count
+            keys[count] = ids[i]
+            slot = count
+            count += 1
+        slots[i] = max(slot, -1)
+    return ids.size, count
+
+
+@kernel
+def fill_table(table: npt.NDArray[np.int32], keys: IntArray, count: int) -> None:
+    """Enter the first `count` keys into an empty table."""
+    for slot in range(count):
+        table[-1 - find_slot(table, keys, keys[slot])] = slot

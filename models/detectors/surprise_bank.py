@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from aiops.errors import ConfigurationError, StateError
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
-from models.artifact import array_names, names_array
 from models.detectors.series_slots import SeriesSlots
 from models.detectors.surprise_kernels import (
     DETAILS,
@@ -199,11 +198,9 @@ class SurpriseBank:
 
     def snapshot(self) -> State:
         """Return the whole state as arrays of their own."""
-        names = self._slots.series
-        count = len(names)
+        count = len(self._slots)
         state = {name: array[:count].copy() for name, array in self._arrays._asdict().items()}
-        services, metrics = names_array(tuple(service for service, _ in names)), names_array(tuple(metric for _, metric in names))
-        return {**state, "services": services, "metrics": metrics, "config": self.config.numbers()}
+        return {**state, **self._slots.state(), "config": self.config.numbers()}
 
     @classmethod
     def restore(cls, state: State) -> "SurpriseBank":
@@ -214,11 +211,11 @@ class SurpriseBank:
         """
         try:
             bank = cls(SurpriseConfig.of_numbers(state["config"]))
-            series = list(zip(array_names(state["services"]), array_names(state["metrics"]), strict=True))
-            bank._slots = SeriesSlots.of_series(bank.config.max_series, series)
-            bank._arrays = empty_arrays(bank._parameters, max(1, len(series)))
+            bank._slots = SeriesSlots.of_state(bank.config.max_series, state)
+            count = len(bank._slots)
+            bank._arrays = empty_arrays(bank._parameters, max(1, count))
             for name, array in bank._arrays._asdict().items():
-                array[: len(series)] = _fitting(state[name], (len(series), *array.shape[1:]), name)
+                array[:count] = _fitting(state[name], (count, *array.shape[1:]), name)
         except (KeyError, ValueError) as error:
             raise StateError(f"surprise state is damaged ({type(error).__name__}: {error}); warm up anew") from error
         return bank

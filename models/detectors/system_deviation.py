@@ -22,8 +22,8 @@ from data_contracts.metrics import spec_of
 from models.artifact import array_names, names_array, state_array
 from models.detectors.deviation_kernels import lasting_news, onsets
 from models.detectors.deviation_stream import DeviationStream
-from models.detectors.minute_grid import MinuteGrid, merged_name
-from models.detectors.robust_stream import FEATURES, metric_of
+from models.detectors.minute_grid import MinuteGrid, merged_name, metric_in
+from models.detectors.robust_stream import FEATURES
 
 _QUANTILE: Final = 0.99
 _UNITS: Final = NormalDist().inv_cdf(_QUANTILE)
@@ -254,7 +254,7 @@ def is_two_sided(series: str) -> bool:
     >>> is_two_sided("cart|requests_per_second"), is_two_sided("cart|latency_p50_ms")
     (True, False)
     """
-    return spec_of(metric_of(series)).signal == "traffic"
+    return spec_of(metric_in(series)).signal == "traffic"
 
 
 def _enough(values: FloatArray, config: DeviationConfig) -> BoolArray:
@@ -273,7 +273,7 @@ def _level_of(values: FloatArray, series: str, config: DeviationConfig) -> tuple
 
 def _size_of_nothing(series: str) -> float:
     """Return the size of a value in a series that was always 0: a hundredth of the metric's range, or one unit."""
-    high = spec_of(metric_of(series)).high
+    high = spec_of(metric_in(series)).high
     return _LOWEST_SHARE * high if np.isfinite(high) else 1.0
 
 

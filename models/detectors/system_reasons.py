@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_contracts.series.tenant import DEFAULT_TENANT
+from data_contracts.series.text import metric_text, series_of
 from models.detectors.minute_grid import MinuteGrid
 from models.detectors.system_deviation import SystemDeviation, SystemScores
 
@@ -46,11 +48,11 @@ def reasons_of(model: SystemDeviation, grid: MinuteGrid, scores: SystemScores, r
     expected, lower, upper = model.bounds(numbers)
     found = []
     for at, (column, number) in enumerate(zip(columns.tolist(), numbers.tolist(), strict=True)):
-        service, _, metric = grid.series[column].partition("|")
+        key = series_of(grid.series[column], DEFAULT_TENANT)
         found.append(
             SeriesReason(
-                service,
-                metric,
+                key.service,
+                metric_text(key.metric, key.labels),
                 float(grid.values[row, column]),
                 float(expected[at]),
                 float(lower[at]),

@@ -9,11 +9,15 @@ import pyarrow as pa
 
 from aiops.errors import ContractError
 from aiops.types import FloatArray, IntArray
+from data_contracts.series.columns import with_metric_texts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesGrid:
-    """Values (times, series), NaN = no sample; `time_us` (times,) ascending, one a step; `series` = (service, metric)."""
+    """Values (times, series), NaN = no sample; `time_us` (times,) ascending, one a step.
+
+    `series` = (service, metric with its labels as people read them).
+    """
 
     time_us: IntArray
     series: tuple[tuple[str, str], ...]
@@ -21,15 +25,17 @@ class SeriesGrid:
 
     @classmethod
     def of(cls, table: pa.Table, step_s: int) -> Self:
-        """Return the grid of rows (timestamp, service, metric, value): a row belongs to the step that its time falls into.
+        """Return the grid of rows (timestamp, service, metric, value, and labels where there are any).
 
-        Several rows of a series in one step become their mean. Memory: 8 B x steps that have a row x series.
+        A row belongs to the step that its time falls into. Several rows of a series in one step become their mean.
+        Memory: 8 B x steps that have a row x series.
 
         Raises:
             ContractError: step_s is below 1.
         """
         if step_s < 1:
             raise ContractError(f"step_s={step_s}: a grid needs steps of at least 1 s; give the sampling step of the telemetry")
+        table = with_metric_texts(table)
         services, service_code = _codes(table, "service")
         metrics, metric_code = _codes(table, "metric")
         step_us = step_s * 1_000_000

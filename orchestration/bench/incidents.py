@@ -27,7 +27,9 @@ from aiops.settings import ModelSettings
 from aiops.simulator.config import SimulationConfig
 from aiops.simulator.simulate import simulate
 from aiops.types import FloatArray, SeriesBatch
-from data_contracts.schemas import SEQUENCE_FEATURES, SERIES
+from data_contracts.schemas import SEQUENCE_FEATURES
+from data_contracts.series.rows import PointColumns, points_of
+from data_contracts.series.tenant import DEFAULT_TENANT
 from models.incident_predictor import IncidentPredictor
 from models.page_budget import PageBudget, page_threshold
 from models.scorecard import Replay
@@ -178,13 +180,16 @@ def simulated(seeds: range, config: BenchConfig, say: Callable[[str], None]) -> 
             yield _told(one, seed, say)
 
 
+_POINT: Final = ("timestamp", "service", "metric", "value")
+
+
 def simulate_seed(seed: int, hours: float) -> Seed:
     """Return one seed: its telemetry through the stream's engine, the vectors at the prediction cadence."""
     simulation = simulate(SimulationConfig(seed=seed, hours=hours))
     graph = ServiceGraph.from_edges(simulation.edges())
     incidents = simulation.incidents()
     batches = (
-        (SeriesBatch(table.select(SERIES.names).cast(SERIES).combine_chunks().to_batches()[0]), None)
+        (SeriesBatch(points_of(PointColumns(*(table[name] for name in _POINT)), DEFAULT_TENANT)), None)
         for table in simulation.telemetry()
     )
     engine, past = EngineConfig(), Sequences(EngineConfig().step_s * _US)

@@ -16,7 +16,8 @@ import pyarrow as pa
 from aiops.errors import SourceError
 from aiops.types import FloatArray, SeriesBatch
 from data_contracts.coerce import read_numbers
-from data_contracts.schemas import SERIES
+from data_contracts.series.rows import PointColumns, points_of
+from data_contracts.series.tenant import DEFAULT_TENANT
 from models.detectors.surprise import SeriesSurprise
 from serving.sources.corpus import read_cells
 from serving.sources.time_columns import read_epochs
@@ -86,11 +87,9 @@ def batch_of(file: Path) -> SeriesBatch:
     unreadable = np.flatnonzero((times == np.iinfo(np.int64).min) | ~np.isfinite(values))
     if unreadable.size:
         raise SourceError(f"{file}: row {unreadable[0]} has no readable time and finite value; {_RESTORE}")
-    code = np.zeros(cells.num_rows, np.int32)
+    code = pa.array(np.zeros(cells.num_rows, np.int32), pa.int32())
     service, metric = (pa.DictionaryArray.from_arrays(code, pa.array([name])) for name in (file.parent.name, file.stem))
-    columns = (pa.array(times), service, metric, pa.array(values))
-    typed = [column.cast(field.type) for column, field in zip(columns, SERIES, strict=True)]
-    return SeriesBatch(pa.RecordBatch.from_arrays(typed, schema=SERIES))
+    return SeriesBatch(points_of(PointColumns(pa.array(times), service, metric, pa.array(values)), DEFAULT_TENANT))
 
 
 def naive_score(batch: SeriesBatch) -> FloatArray:

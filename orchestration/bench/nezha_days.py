@@ -30,7 +30,7 @@ def day_folders(path: Path) -> tuple[Path, ...]:
 
 
 def accepted_batches(source: NezhaSource) -> list[pa.RecordBatch]:
-    """Return the rows of a day that keep the contract, in order of time; labels are folded into metrics.
+    """Return the rows of a day that keep the contract, in order of time.
 
     Raises:
         SourceError: a file of the corpus is damaged.

@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import pyarrow as pa
-
 from aiops.routing import Router
 from orchestration.bench.tier_probes import Probe, Stage1Run, probe_service, probe_tier1, tree_cpu_s
 from orchestration.bench.tiers_world import World, WorldConfig, prepare
@@ -27,7 +25,7 @@ from orchestration.pipeline.replay import Replay
 from orchestration.pipeline.routes import router_of
 from serving.broker import connect
 from serving.call_graphs import call_graph
-from serving.consumer.verdicts import feature_rows
+from serving.consumer.verdicts import feature_rows, season_question
 from serving.producer import ProducerConfig, TelemetryProducer, new_id
 from serving.scoring_client import ScoringClient
 
@@ -129,10 +127,7 @@ def _probe_models(world: World, stage1: Stage1Run, live: LiveLoop) -> tuple[Prob
     settings = world.workspace.settings
     pid = live.pid("scorer")
     named = [batch.filter(batch.column("metric").is_valid()) for batch in stage1.candidates]
-    columns = {"service": "service", "metric": "metric", "timestamp": "point_timestamp", "value": "value"}
-    points = [
-        pa.RecordBatch.from_arrays([batch.column(name) for name in columns.values()], names=list(columns)) for batch in named
-    ]
+    points = [season_question(batch) for batch in named]
     vectors = [feature_rows(batch) for batch in stage1.candidates]
     with ScoringClient(settings.scoring_url) as client:
         seasonal = probe_service(client.season, points, lambda: tree_cpu_s(pid), CALLS)
@@ -165,8 +160,7 @@ def _fallbacks(page: MetricsPage) -> dict[str, int]:
 
 
 def _routes(router: Router) -> dict[str, int]:
-    named = (series.partition("|") for series in router.measured)
-    tiers = Counter(router.route(service, metric).tier for service, _, metric in named)
+    tiers = Counter(router.route(name).tier for name in router.measured)
     return {f"tier {tier}": tiers[tier] for tier in (1, 2, 3)}
 
 

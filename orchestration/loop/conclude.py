@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from aiops.types import HistorySplit
+from data_contracts.series.columns import with_metric_texts
 from models.artifacts.catalog import trained_models
 from orchestration.loop import figures
 from orchestration.loop.evaluate import Findings, Outputs, find_incidents, predictor_figures
@@ -135,7 +136,7 @@ def _explained(workspace: Workspace, outputs: Outputs, findings: Findings) -> It
 def _incident(workspace: Workspace, outputs: Outputs, incident_id: str) -> bytes:
     label = next(row for row in outputs.incidents.to_pylist() if row["incident_id"] == incident_id)
     begin, end = label["onset_at"] - timedelta(hours=2), label["ends_at"] + timedelta(hours=1)
-    telemetry = workspace.lake.read("telemetry", begin, end).to_pandas()
+    telemetry = with_metric_texts(workspace.lake.read("telemetry", begin, end)).to_pandas()
     own = telemetry[telemetry["service"] == label["service"]]
     metrics = sorted(own["metric"].unique(), key=lambda name: (_tellings(own, name, label["onset_at"]), name))
     view = figures.IncidentView(label, telemetry, outputs.detections, outputs.predictions)

@@ -95,8 +95,8 @@ def usual_step_s(chunk: pa.Table, default_s: int) -> int:
     """
     if not pa.types.is_timestamp(chunk["timestamp"].type):
         return default_s
-    names = chunk.select(["service", "metric"]).to_pandas()
-    codes = names.groupby(["service", "metric"], observed=True).ngroup().to_numpy()
+    keys = ["series_id"] if "series_id" in chunk.column_names else ["service", "metric"]
+    codes = chunk.select(keys).to_pandas().groupby(keys, observed=True).ngroup().to_numpy()
     times = chunk["timestamp"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
     order = np.lexsort((times, codes))
     gaps = np.diff(times[order])[np.diff(codes[order]) == 0]

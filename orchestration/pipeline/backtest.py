@@ -13,11 +13,11 @@ from aiops.clock import pieces
 from aiops.errors import SourceError, TrainingImpossible
 from aiops.history import of_replay
 from aiops.ports import SeriesLabels, TelemetrySource
+from aiops.series_index import distinct_series
 from aiops.types import FloatArray, HistorySplit, SeriesBatch
 from data_contracts.schemas import SERIES
 from models.backtest import Backtest, Recording, backtest, normal_history, recording, three_sigma
 from models.backtest_detectors import FitData, fit_detector
-from models.detectors.robust_stream import series_codes
 from models.figures import SeriesPanel, series_figure
 from models.page_budget import PageBudget
 from models.service_rows import BoolArray, times_of
@@ -51,7 +51,7 @@ def run_backtest(source: TelemetrySource, detector: str, budget: PageBudget, say
     """
     split = source.split()
     batch, replayed, read = _read(source, split, say)
-    names, code = series_codes(batch)
+    names, code = distinct_series(batch.table)
     value = np.asarray(batch.table.column("value").to_numpy(zero_copy_only=False), dtype=np.float64)
     times = times_of(pa.Table.from_batches([batch.table]), "timestamp")
     labels = source.labelled_series() if isinstance(source, SeriesLabels) else {}

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,7 +12,9 @@ import pyarrow as pa
 
 from aiops.bands import ESTABLISHED, SeriesBands
 from aiops.graph import ServiceGraph
-from aiops.routing import parse_globs
+from aiops.routing import matches, parse_globs
+from aiops.series_index import distinct_series
+from aiops.series_name import SeriesName
 from aiops.settings import Settings
 from aiops.types import FloatArray, IntArray
 from data_contracts.feature_views import BAND_HORIZON_S
@@ -69,14 +70,14 @@ def make_bands(workspace: Workspace, at: datetime | None = None) -> Made:
     settings = workspace.settings
     config = season_config(settings)
     history = list(histories(workspace, until, config.history_days))
-    chosen = _business(settings, [points.series for points in history])
-    bands = [_fit(points, until, settings, points.series in chosen) for points in history]
-    rows = band_rows(bands, datetime.now(UTC))
+    chosen = _business(settings, [name for name, _ in history])
+    bands = [_fit(points, until, settings, name in chosen) for name, points in history]
+    rows = band_rows(bands, [name for name, _ in history], datetime.now(UTC))
     if rows.num_rows:
         workspace.lake.write(TABLE, rows, key=f"bands-{until:%Y%m%dT%H%M%S}")
     reasons = Counter(band.status.partition(" (")[0] for band in bands).most_common()
     by_prophet = sum(band.model != "seasonal-profile" and band.status == ESTABLISHED for band in bands)
-    points = sum(int(np.isfinite(one.value).sum()) for one in history)
+    points = sum(int(np.isfinite(one.value).sum()) for _, one in history)
     established = sum(band.status == ESTABLISHED for band in bands)
     return Made(until, rows, established, by_prophet, points, tuple(reasons), time.monotonic() - began)
 
@@ -112,65 +113,41 @@ def _fit(points: SeriesPoints, until: datetime, settings: Settings, by_prophet: 
     return fit_business_bands(points, at_us, config, ProphetConfig(settings.seasonal.country, seed=settings.models.seed))
 
 
-def _business(settings: Settings, series: list[str]) -> frozenset[str]:
+def _business(settings: Settings, series: list[SeriesName]) -> frozenset[SeriesName]:
     """Return the series that Prophet is tried on: business signals, in order of name, as many as the settings allow."""
     globs = parse_globs(settings.routing.business_metrics)
-    metrics = {name: name.partition("|")[2] for name in series}
-    business = [
-        name
-        for name, metric in metrics.items()
-        if nature_of(metric) == "business" or any(fnmatchcase(metric, glob) for glob in globs)
-    ]
-    return frozenset(sorted(business)[: settings.seasonal.prophet_series])
+    business = [name for name in series if nature_of(name.metric) == "business" or any(matches(name, glob) for glob in globs)]
+    return frozenset(sorted(business, key=lambda name: name.text)[: settings.seasonal.prophet_series])
 
 
-def histories(workspace: Workspace, until: datetime, days: int) -> Iterator[SeriesPoints]:
-    """Yield each series' points of the `days` before `until`, times ascending; inside known incidents the value is NaN."""
+def histories(workspace: Workspace, until: datetime, days: int) -> Iterator[tuple[SeriesName, SeriesPoints]]:
+    """Yield each series with its points of the `days` before `until`, times ascending; NaN inside known incidents."""
     names, code, time_us, value = _points(workspace, until, days)
     order = np.lexsort((time_us, code))
     masks = _masks(workspace, until)
     for places in np.split(order, np.flatnonzero(np.diff(code[order])) + 1) if order.size else []:
-        series = names[int(code[places[0]])]
+        name = names[int(code[places[0]])]
         times, values = time_us[places], value[places].copy()
-        for begin, end in masks.get(series.partition("|")[0], ()):
+        for begin, end in masks.get(name.service, ()):
             values[(times >= begin) & (times <= end)] = np.nan
-        yield SeriesPoints(series, times, values)
+        yield name, SeriesPoints(name.text, times, values)
 
 
-def _points(workspace: Workspace, until: datetime, days: int) -> tuple[list[str], IntArray, IntArray, FloatArray]:
-    """Return series names and, a point each, its series' number, time and value; read day by day to bound memory."""
-    place: dict[str, int] = {}
+def _points(workspace: Workspace, until: datetime, days: int) -> tuple[list[SeriesName], IntArray, IntArray, FloatArray]:
+    """Return series and, a point each, its series' number, time and value; read day by day to bound memory."""
+    place: dict[SeriesName, int] = {}
     parts: list[tuple[IntArray, IntArray, FloatArray]] = []
     begin = until - timedelta(days=days)
     while begin < until:
         end = min(begin + timedelta(days=1), until)
-        rows = workspace.lake.read("telemetry", begin, end, ["timestamp", "service", "metric", "value"])
-        keys = [f"{service}|{metric}" for service, metric in _pairs(rows)]
-        numbers = np.array([place.setdefault(key, len(place)) for key in keys], dtype=np.int64)
+        rows = workspace.lake.read("telemetry", begin, end, ["timestamp", *SeriesName._fields, "value"])
+        names, of_row = distinct_series(rows)
+        numbers = np.array([place.setdefault(name, len(place)) for name in names], dtype=np.int64)
         time_us = np.asarray(rows["timestamp"].cast(pa.int64()).to_numpy(), dtype=np.int64)
-        parts.append((numbers[_codes(rows)], time_us, np.asarray(rows["value"].to_numpy(), dtype=np.float64)))
+        parts.append((numbers[of_row], time_us, np.asarray(rows["value"].to_numpy(), dtype=np.float64)))
         begin = end
     code, times, values = (np.concatenate(column) for column in zip(*parts, strict=True))
     return list(place), code, times, values
-
-
-def _encoded(rows: pa.Table) -> tuple[list[str], IntArray, list[str], IntArray]:
-    found: list[list[str] | IntArray] = []
-    for name in ("service", "metric"):
-        coded = rows[name].combine_chunks().dictionary_encode()
-        found += [[str(text) for text in coded.dictionary.to_pylist()], np.asarray(coded.indices, dtype=np.int64)]
-    return tuple(found)  # type: ignore[return-value]
-
-
-def _pairs(rows: pa.Table) -> list[tuple[str, str]]:
-    services, service, metrics, metric = _encoded(rows)
-    pairs = np.unique(service * max(1, len(metrics)) + metric)
-    return [(services[pair // len(metrics)], metrics[pair % len(metrics)]) for pair in pairs.tolist()]
-
-
-def _codes(rows: pa.Table) -> IntArray:
-    _, service, metrics, metric = _encoded(rows)
-    return np.asarray(np.unique(service * max(1, len(metrics)) + metric, return_inverse=True)[1], dtype=np.int64)
 
 
 def _masks(workspace: Workspace, until: datetime) -> dict[str, list[tuple[int, int]]]:
@@ -194,7 +171,7 @@ def forecast_capacities(workspace: Workspace, at: datetime | None = None) -> "li
 
     until, settings = at or workspace.newest_telemetry(), workspace.settings
     days = settings.seasonal.capacity_days
-    limits = ((points, spec_of(points.series.partition("|")[2]).limit) for points in histories(workspace, until, 14))
+    limits = ((points, spec_of(name.metric).limit) for name, points in histories(workspace, until, 14))
     waits = [(_days_to(points, limit), points, limit) for points, limit in limits if np.isfinite(limit)]
     nearest = sorted((one for one in waits if one[0] <= 2 * days), key=lambda one: (one[0], one[1].series))[:MOST_FORECASTS]
     config = ProphetConfig(settings.seasonal.country, seed=settings.models.seed)

@@ -9,8 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError, SourceError
+from aiops.series_index import distinct_series
+from aiops.series_name import SeriesName
 from aiops.types import FloatArray, IntArray
-from data_contracts.metrics import base_name, spec_of
+from data_contracts.metrics import spec_of
+from data_contracts.series.text import metric_with_labels
 from data_contracts.validate import validate
 from models.breach_features import NAMES, WARM_UP, breach_features, reference_of
 from models.breach_forecast import BreachForecast, ForecastConfig, SeriesHistory, learned_limit
@@ -26,14 +29,14 @@ NO_MEASUREMENT: Final = 1e100
 """No metric has a value of this size in any unit; its square, which models need, is near what a number can hold."""
 TYPE_LIMITS: Final = (float(np.finfo(np.float32).max), float(np.finfo(np.float64).max), 2.0**63, 2.0**64)
 """Sizes of the largest numbers of a type, which programs write for "unknown"."""
-COLUMNS: Final = ("timestamp", "service", "metric", "value")
+COLUMNS: Final = ("timestamp", *SeriesName._fields, "value")
 _SLOPE: Final = NAMES.index("slope_48")
 _GAP: Final = NAMES.index("gap")
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastRequest:
-    """Minutes ahead, and limits by metric or by "service|metric"; both as given on the command line."""
+    """Minutes ahead, and limits by metric or by series as people read them; both as given on the command line."""
 
     horizon_min: float = 60.0
     limits: Mapping[str, float] | None = None
@@ -62,7 +65,7 @@ class SeriesForecast:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Series:
-    name: str
+    name: SeriesName
     history: SeriesHistory
     row_s: float
     limit: float
@@ -153,17 +156,16 @@ def _left_out(model: BreachForecast, one: _Series, newest_s: float) -> SeriesFor
     return replace(unknown, breached=False, reasons=(why,))
 
 
-def _check_limits(limits: Mapping[str, float], series: Sequence[str]) -> None:
+def _check_limits(limits: Mapping[str, float], series: Sequence[SeriesName]) -> None:
     known = {name for one in series for name in _names(one)}
     for name in limits:
         if name not in known:
-            metrics = ", ".join(sorted({base_name(one.partition("|")[2]) for one in series})[:12])
+            metrics = ", ".join(sorted({one.metric for one in series})[:12])
             raise ConfigurationError(f"--limit {name}: no series has this metric; metrics here: {metrics}")
 
 
-def _names(series: str) -> tuple[str, ...]:
-    metric = series.partition("|")[2]
-    return series, metric, base_name(metric)
+def _names(series: SeriesName) -> tuple[str, ...]:
+    return series.text, metric_with_labels(series.metric, series.labels), series.metric
 
 
 def _series(telemetry: pa.Table, request: ForecastRequest, config: ForecastConfig) -> Iterator[_Series]:
@@ -173,7 +175,7 @@ def _series(telemetry: pa.Table, request: ForecastRequest, config: ForecastConfi
         row_s, history = _rows(time_us, value, bucket_s)
         seen = history.value[: max(int(FITTED * len(history.value)), 1)]
         given = next((limits[key] for key in _names(name) if key in limits), None)
-        known = spec_of(name.partition("|")[2]).limit
+        known = spec_of(name.metric).limit
         if given is not None:
             yield _Series(name, history, row_s, given, "given")
         elif np.isfinite(known):
@@ -182,15 +184,14 @@ def _series(telemetry: pa.Table, request: ForecastRequest, config: ForecastConfi
             yield _Series(name, history, row_s, learned_limit(seen, config.quantile), f"{100 * config.quantile:g}th percentile")
 
 
-def _split(telemetry: pa.Table) -> Iterator[tuple[str, IntArray, FloatArray]]:
-    """Yield (service|metric, us since 1970, value) of each series, by time."""
-    service, metric = (np.asarray(telemetry[name].cast(pa.string()).to_pylist(), dtype=object) for name in ("service", "metric"))
-    names, code = np.unique((service + "|" + metric).astype(str), return_inverse=True)
+def _split(telemetry: pa.Table) -> Iterator[tuple[SeriesName, IntArray, FloatArray]]:
+    """Yield (series, us since 1970, value) of each series, by time; series ascending as people read them."""
+    names, code = distinct_series(telemetry)
     time_us = telemetry["timestamp"].cast(pa.timestamp("us", "UTC")).to_numpy().astype("datetime64[us]").astype(np.int64)
     value = telemetry["value"].to_numpy().astype(np.float64)
     order = np.lexsort((time_us, code))
     ends = np.searchsorted(code[order], np.arange(len(names) + 1))
-    for place, name in enumerate(names.tolist()):
+    for place, name in sorted(enumerate(names), key=lambda numbered: numbered[1].text):
         rows = order[ends[place] : ends[place + 1]]
         rows = rows[np.isfinite(value[rows])]
         if rows.size:
@@ -217,7 +218,7 @@ def _unknown(model: BreachForecast, one: _Series) -> SeriesForecast:
     """Return what is known of a series without a forecast."""
     value, rows = one.history.value, len(one.history.value)
     return SeriesForecast(
-        series=one.name,
+        series=one.name.text,
         at=datetime.fromtimestamp(float(one.history.time_s[-1]), UTC),
         value=float(value[-1]),
         limit=one.limit,

@@ -112,7 +112,7 @@ def _validate_chunk(workspace: Workspace, name: str, chunk: pa.Table, now: datet
     accepted, rejected = [], []
     tolerance = workspace.settings.telemetry.future_tolerance_s
     for piece in pieces(chunk):
-        outcome = validate_recorded(piece, now, name, tolerance)
+        outcome = validate_recorded(piece, now, name, tolerance, workspace.lake.tenant)
         accepted.append(outcome.accepted)
         rejected.append(outcome.rejected)
     return _as_lake_rows(pa.Table.from_batches(accepted)), pa.Table.from_batches(rejected, schema=REJECTED)

@@ -7,7 +7,11 @@ from typing import Any
 from aiops.errors import ConfigurationError
 from aiops.routing import TIERS, Router, RoutingRules, flagged_by, on_failure
 from aiops.series_character import SeriesCharacter
+from aiops.series_name import SeriesName
 from aiops.settings import ConsumerSettings, Settings
+from data_contracts.series.key import labels_text
+from data_contracts.series.tenant import DEFAULT_TENANT
+from data_contracts.series.text import SeriesTextError, series_of, series_text
 from serving.consumer.routing_source import measured_characters
 
 
@@ -33,17 +37,24 @@ def explain(settings: Settings, series: str) -> Explained:
     Raises:
         ConfigurationError: the name has no `|`.
     """
-    service, sign, metric = series.partition("|")
-    if not (service and sign and metric):
-        raise ConfigurationError(f"series {series!r} is not service|metric; `aiops route list` shows those that are measured")
-    return _explained(router_of(settings), service, metric, settings.consumer)
+    unknown = f"series {series!r} is not service|metric; `aiops route list` shows those that are measured"
+    try:
+        key = series_of(series, DEFAULT_TENANT)
+    except SeriesTextError as error:
+        raise ConfigurationError(unknown) from error
+    if not (key.service and key.metric):
+        raise ConfigurationError(unknown)
+    router = router_of(settings)
+    text = series_text(key)
+    known = (name for name in router.measured if name.text == text)
+    asked = SeriesName(key.series_id, key.service, key.metric, labels_text(key.labels))
+    return _explained(router, next(known, asked), settings.consumer)
 
 
 def explain_all(settings: Settings) -> list[Explained]:
     """Return the routes of all series with a measured character, ascending by name."""
     router = router_of(settings)
-    named = [name.partition("|") for name in router.measured]
-    return [_explained(router, service, metric, settings.consumer) for service, _, metric in named]
+    return [_explained(router, name, settings.consumer) for name in router.measured]
 
 
 def router_of(settings: Settings) -> Router:
@@ -55,18 +66,18 @@ def router_of(settings: Settings) -> Router:
     return Router(RoutingRules.of(settings.routing), measured_characters(settings))
 
 
-def _explained(router: Router, service: str, metric: str, consumer: ConsumerSettings) -> Explained:
-    route = router.route(service, metric)
-    found = router.character(service, metric)
+def _explained(router: Router, name: SeriesName, consumer: ConsumerSettings) -> Explained:
+    route = router.route(name)
+    found = router.character(name)
     return Explained(
-        f"{service}|{metric}",
+        name.text,
         route.tier,
         TIERS[route.tier],
         route.reason,
         route.confirmers,
         route.critical,
         on_failure(route),
-        flagged_by(metric, consumer.novelty, consumer.safety_net),
+        flagged_by(name.metric, consumer.novelty, consumer.safety_net),
         None if found is None else _figures(found),
         router.version,
     )

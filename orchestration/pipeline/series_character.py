@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.series_character import SeriesCharacter, character_rows, measure
+from aiops.series_index import distinct_series
+from aiops.series_name import SeriesName
 from aiops.types import FloatArray, IntArray
 from orchestration.workspace import Workspace
 
@@ -33,27 +35,20 @@ def measure_characters(workspace: Workspace, at: datetime | None = None) -> Meas
         SourceError: the lake has no telemetry.
     """
     until = at or workspace.newest_telemetry()
-    rows = workspace.lake.read("telemetry", until - HISTORY, until, ["timestamp", "service", "metric", "value"])
-    found: dict[tuple[str, str], SeriesCharacter] = {key: measure(times, values) for key, times, values in _series(rows)}
+    rows = workspace.lake.read("telemetry", until - HISTORY, until, ["timestamp", *SeriesName._fields, "value"])
+    found: dict[SeriesName, SeriesCharacter] = {name: measure(times, values) for name, times, values in _series(rows)}
     workspace.lake.write(TABLE, character_rows(until, found), key="all")
     return Measured(until, len(found), rows.num_rows)
 
 
-def _series(rows: pa.Table) -> Iterator[tuple[tuple[str, str], IntArray, FloatArray]]:
-    """Yield ((service, metric), times in us ascending, values) a series."""
+def _series(rows: pa.Table) -> Iterator[tuple[SeriesName, IntArray, FloatArray]]:
+    """Yield (series, times in us ascending, values) a series."""
     if rows.num_rows == 0:
         return
-    names, codes = zip(*(_coded(rows, column) for column in ("service", "metric")), strict=True)
-    code = codes[0] * len(names[1]) + codes[1]
+    names, code = distinct_series(rows)
     time_us = rows.column("timestamp").cast(pa.int64()).to_numpy()
     order = np.lexsort((time_us, code))
     starts = np.flatnonzero(np.diff(code[order], prepend=-1))
     value = rows.column("value").to_numpy()
     for places in np.split(order, starts[1:]):
-        service, metric = divmod(int(code[places[0]]), len(names[1]))
-        yield (names[0][service], names[1][metric]), time_us[places], value[places]
-
-
-def _coded(rows: pa.Table, column: str) -> tuple[list[str], IntArray]:
-    coded = rows.column(column).combine_chunks().dictionary_encode()
-    return [str(name) for name in coded.dictionary.to_pylist()], coded.indices.to_numpy().astype(np.int64)
+        yield names[int(code[places[0]])], time_us[places], value[places]

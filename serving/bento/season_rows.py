@@ -13,6 +13,9 @@ import pyarrow.compute as pc
 
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas import TIMESTAMP
+from data_contracts.series.key import SeriesKey
+from data_contracts.series.tenant import DEFAULT_TENANT
+from data_contracts.series.text import SeriesTextError, metric_of, series_text
 from serving.bento.arrow_rows import read_batches
 from serving.bento.json_rows import refusal
 from serving.bento.rows import MAX_NAME_BYTES, check_name, check_row_count, check_times, name_fault
@@ -20,6 +23,7 @@ from serving.http.problem import refused
 
 MAX_METRIC_BYTES: Final = 500
 COLUMNS: Final = {"service": pa.string(), "metric": pa.string(), "timestamp": TIMESTAMP, "value": pa.float64()}
+_BETWEEN: Final = "\x1f"
 _FIX: Final = "send service, metric, timestamp and value"
 
 
@@ -41,9 +45,11 @@ class SeasonRows:
         return cast(pa.TimestampArray, pa.array(self.time_us).cast(TIMESTAMP))
 
     def series(self) -> tuple[list[str], IntArray]:
-        """Return the distinct series ("service|metric") and each row's number among them (n,)."""
-        coded = cast("pa.DictionaryArray[Any, Any]", pc.dictionary_encode(_joined(self.services, self.metrics)))
-        return [str(name) for name in coded.dictionary.to_pylist()], np.asarray(coded.indices, dtype=np.int64)
+        """Return the distinct series as people read them and each row's number among them (n,)."""
+        joined = pc.binary_join_element_wise(self.services, self.metrics, _BETWEEN)  # type: ignore[call-overload]
+        coded = cast("pa.DictionaryArray[Any, Any]", pc.dictionary_encode(joined))
+        parts = [str(name).partition(_BETWEEN) for name in coded.dictionary.to_pylist()]
+        return [_series_text(service, metric) for service, _, metric in parts], np.asarray(coded.indices, dtype=np.int64)
 
 
 class _Row(Protocol):
@@ -129,5 +135,10 @@ def _check_schema(schema: pa.Schema) -> None:
             raise refused(name, str(found), f"the column's type is {kind}", f"cast it to {kind}")
 
 
-def _joined(services: pa.StringArray, metrics: pa.StringArray) -> pa.StringArray:
-    return cast(pa.StringArray, pc.binary_join_element_wise(services, metrics, "|"))  # type: ignore[call-overload]
+def _series_text(service: str, metric: str) -> str:
+    """Return a series from its service and its metric, which callers may write with labels as people read them."""
+    try:
+        name, labels = metric_of(metric)
+    except SeriesTextError:
+        name, labels = metric, ()
+    return series_text(SeriesKey(DEFAULT_TENANT, service, name, labels))

@@ -38,6 +38,11 @@ _REFUSED: Final[Mapping[PointStatus, tuple[str, str, str]]] = {
         "metric",
         "no room left: raise AIOPS_TELEMETRY__MAX_SERIES",
     ),
+    PointStatus.COLLISION: (
+        "series_collision",
+        "metric",
+        "its series id is that of another series, which stays: rename a label or the metric of one",
+    ),
 }
 
 
@@ -147,7 +152,7 @@ class Partition:
 
     def use_tier1(self, tier1: Tier1) -> None:
         """Judge the points from now on by these alarm levels; the state stays."""
-        self._levels = LevelTable(tier1.levels, self._config.max_series)
+        self._levels = LevelTable(tier1.levels)
         self._tier1_version = tier1.version
 
     def apply(self, entries: Sequence[streams.Entry]) -> Step:
@@ -168,7 +173,7 @@ class Partition:
         try:
             table = decode(entry.payload)
             now = moment_of_us(self._clock_us)
-            valid = validate(table, now, SOURCE, self._config.future_tolerance_s)
+            valid = validate(table, now, SOURCE, self._config.future_tolerance_s, self._config.tenant)
         except (UndecodableError, SchemaError) as error:
             self._undecodable(entry, str(error), step)
             return
@@ -197,10 +202,9 @@ class Partition:
 
     def _judge(self, rows: pa.RecordBatch, output: "EngineOutput") -> None:
         services, service = codes_of(rows.column("service"))
-        metrics, metric = codes_of(rows.column("metric"))
         if service.size == 0:
             return
-        levels = self._levels.look_up((services, metrics), service, metric)
+        levels = self._levels.look_up(self._engine.series, output.slot)
         value = rows.column("value").to_numpy()
         seen = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
         outside = seen & ((value < levels.low) | (value > levels.high))
@@ -209,10 +213,10 @@ class Partition:
         reach = levels.alarm_z * output.scale
         self._worst.add(
             JudgedPoints(
+                self._engine.series,
+                output.slot,
                 services,
-                metrics,
                 service,
-                metric,
                 rows.column("timestamp").cast(pa.int64()).to_numpy(),
                 value,
                 output.z,
@@ -244,7 +248,9 @@ class Partition:
         for status, (reason, field_name, detail) in _REFUSED.items():
             places = np.flatnonzero(output.status == status)
             if places.size:
-                refusal = Refusal(reason, field_name, detail)
+                holders = sorted({self._engine.series[slot].text for slot in output.slot[places].tolist()})
+                told = f"{detail} (it is {', '.join(holders)[:500]})" if status is PointStatus.COLLISION else detail
+                refusal = Refusal(reason, field_name, told)
                 self._reject(rejected_points(rows.take(places), refusal, now, SOURCE), step)
 
     def _reject(self, rows: pa.RecordBatch, step: Step) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from aiops.errors import AiopsError
 from aiops.routing import Router, RoutingRules
 from aiops.series_character import SeriesCharacter, characters_of
+from aiops.series_name import SeriesName
 from aiops.settings import Settings
 from data_contracts.series.tenant import DEFAULT_TENANT
 
@@ -66,8 +67,8 @@ class TenantRoutes:
         return self._sources[tenant].router()
 
 
-def measured_characters(settings: Settings, tenant: str = DEFAULT_TENANT) -> dict[str, SeriesCharacter]:
-    """Return what the lake knows of each series "service|metric" of a tenant; none where nothing was measured.
+def measured_characters(settings: Settings, tenant: str = DEFAULT_TENANT) -> dict[SeriesName, SeriesCharacter]:
+    """Return what the lake knows of each series of a tenant; none where nothing was measured.
 
     Raises:
         StateError: a file of the table is damaged.

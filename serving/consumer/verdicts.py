@@ -12,8 +12,10 @@ from aiops.decision import decide
 from aiops.errors import ModelNotFound, Unavailable
 from aiops.opinions import Band, BoolArray, Context, Opinion
 from aiops.routing import Router
+from aiops.series_name import SeriesName
 from aiops.types import FloatArray
 from data_contracts import schemas
+from data_contracts.series.columns import metric_texts
 from serving.streams import one_batch
 
 BOUND: Final = 0.5
@@ -132,8 +134,14 @@ def ask_season(models: Models, candidates: pa.RecordBatch) -> ScoredRows:
     Raises:
         Unavailable, ContractError, ModelNotFound: as `ask_scores`.
     """
-    columns = [candidates.column(name) for name in ("service", "metric", "point_timestamp", "value")]
-    return _aligned(models.season, pa.RecordBatch.from_arrays(columns, names=["service", "metric", "timestamp", "value"]))
+    return _aligned(models.season, season_question(candidates))
+
+
+def season_question(candidates: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the worst points of candidates as /season reads them: service, metric with its labels, timestamp, value."""
+    metric = pa.array(metric_texts(candidates), pa.string())
+    columns = [candidates.column("service"), metric, candidates.column("point_timestamp"), candidates.column("value")]
+    return pa.RecordBatch.from_arrays(columns, names=["service", "metric", "timestamp", "value"])
 
 
 def _aligned(call: Callable[[pa.RecordBatch], ScoredRows], asked: pa.RecordBatch) -> ScoredRows:
@@ -239,10 +247,19 @@ def _texts(values: Sequence[str], where: BoolArray) -> list[str]:
 
 def context_of(candidates: pa.RecordBatch, router: Router) -> Context:
     """Return the routes of the candidates' worst metrics and what was measured of them."""
-    services = [str(name) for name in candidates.column("service").to_pylist()]
-    metrics = ["" if metric is None else str(metric) for metric in candidates.column("metric").to_pylist()]
-    series = list(zip(services, metrics, strict=True))
-    return Context([router.route(*one) for one in series], [router.character(*one) for one in series], router.version)
+    series = _series_of(candidates)
+    return Context([router.route(one) for one in series], [router.character(one) for one in series], router.version)
+
+
+def _series_of(candidates: pa.RecordBatch) -> list[SeriesName]:
+    """Return the series of the worst points; metric "" where there is none, id 0 also where version 0.1 made the candidates."""
+    count = candidates.num_rows
+    known = "labels" in candidates.schema.names
+    ids = candidates.column("series_id").to_pylist() if known else [0] * count
+    labels = candidates.column("labels").to_pylist() if known else [""] * count
+    names = (candidates.column(name).to_pylist() for name in ("service", "metric"))
+    rows = zip(ids, *names, labels, strict=True)
+    return [SeriesName(int(one or 0), str(service), str(metric or ""), str(held or "")) for one, service, metric, held in rows]
 
 
 def judged(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context: Context, revision: int = 0) -> pa.RecordBatch:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from aiops.series_name import SeriesName
 from aiops.types import FloatArray, IntArray
 
 OUTSIDE_LIMITS: Final = 1e6
@@ -34,7 +35,9 @@ class WorstPoint:
     """One point with the tier 1 view of it; `severity` >= 1 = tier 1 raised the alarm."""
 
     timestamp_us: int
+    series_id: int
     metric: str
+    labels: str
     value: float
     z: float
     alarm_z: float
@@ -54,12 +57,12 @@ class WorstPoint:
 
 @dataclass(frozen=True, slots=True)
 class JudgedPoints:
-    """Points of one batch as columns (n,); `service` and `metric` are codes into the names."""
+    """Points of one batch as columns (n,): `slot` is a number in `series` where the severity is known, `service` in the names."""
 
+    series: Sequence[SeriesName]
+    slot: npt.NDArray[np.int32]
     service_names: Sequence[str]
-    metric_names: Sequence[str]
     service: IntArray
-    metric: IntArray
     timestamp_us: IntArray
     value: FloatArray
     z: FloatArray
@@ -114,12 +117,13 @@ class WorstPoints:
         rows = rows[last]
         columns = [getattr(points, name)[rows].tolist() for name in _POINT_COLUMNS]
         findings = [points.found.get(row, _NOTHING) for row in rows.tolist()]
-        found = zip(services[last].tolist(), ticks[last].tolist(), points.metric[rows].tolist(), findings, *columns, strict=True)
-        for service, tick_us, metric, finding, time_us, *figures in found:
+        found = zip(services[last].tolist(), ticks[last].tolist(), points.slot[rows].tolist(), findings, *columns, strict=True)
+        for service, tick_us, slot, finding, time_us, *figures in found:
             held = self._held.setdefault(points.service_names[service], {})
             before = held.get(tick_us)
             if before is None or figures[-1] > before.severity:
-                point = WorstPoint(time_us, points.metric_names[metric], *figures)
+                name = points.series[slot]
+                point = WorstPoint(time_us, name.series_id, name.metric, name.labels, *figures)
                 noted = finding.words != ""
                 held[tick_us] = replace(point, finding=finding.words, certain=finding.certain) if noted else point
 
@@ -169,15 +173,31 @@ class WorstPoints:
         """Return the object that `snapshot` described."""
         restored = cls(step_us, lateness_us)
         restored._watermark_us, restored._closed_us = map(int, state["clock_us"])
+        state = state if "series_id" in state else _with_series(state)
         names = [name for name in _STATE_NAMES if name in state or name not in _NEWER]
         for service, tick, *point in zip(*(state[name].tolist() for name in names), strict=True):
             restored._held.setdefault(service, {})[tick] = WorstPoint(*point)
         return restored
 
 
+def _with_series(state: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[Any]]:
+    """Return a state of version 0.1 with ids and labels, as series of the default tenant."""
+    from aiops.series_index import series_of_texts
+
+    series = series_of_texts(state["service"].tolist(), state["metric"].tolist())
+    ids = np.array([name.series_id for name in series], np.int64)
+    texts = {part: np.array([getattr(name, part) for name in series], dtype="U") for part in ("metric", "labels")}
+    return {**state, **texts, "series_id": ids}
+
+
 _NEWER: Final = ("finding", "certain")
 """Columns that checkpoints of earlier versions lack."""
 _STATE_NAMES: Final = ("service", "tick_us", *(one.name for one in fields(WorstPoint)))
-_POINT_COLUMNS: Final = tuple(one.name for one in fields(WorstPoint) if one.name not in {"metric", *_NEWER})
+_NAMES: Final = ("series_id", "metric", "labels")
+_POINT_COLUMNS: Final = tuple(one.name for one in fields(WorstPoint) if one.name not in {*_NAMES, *_NEWER})
 _NOTHING: Final = Finding("", False)
-_DTYPES: Final = {"service": "U", "metric": "U", "tick_us": "i8", "timestamp_us": "i8", "finding": "U", "certain": "?"}
+_DTYPES: Final = {
+    **dict.fromkeys(("service", "metric", "labels", "finding"), "U"),
+    **dict.fromkeys(("tick_us", "timestamp_us", "series_id"), "i8"),
+    "certain": "?",
+}

@@ -25,7 +25,7 @@ from serving.lake.parquet_reading import Wanted, coded_telemetry, retried, selec
 from serving.lake.port import Added, Compacted, Rows, Where
 from serving.lake.tables import LAKE_TABLES, LakeTable, evolved, spec_of
 
-_ROW: Final = ("timestamp", "service", "metric", "value")
+_ROW: Final = ("timestamp", "service", "metric", "labels", "value")
 
 
 class ParquetLake:

@@ -50,12 +50,12 @@ def _once(schema: pa.Schema, time: str, *identity: str, latest: tuple[str, ...] 
     return LakeTable(schema, time, identity=identity, latest=latest, merged=True)
 
 
-def _features(schema: pa.Schema, of: str) -> LakeTable:
+def _features(schema: pa.Schema, *of: str) -> LakeTable:
     """Return a table of features: one row an entity and tick, the one known first, for models were asked with it."""
-    return LakeTable(schema, "event_timestamp", identity=(of,), latest=("available_at",), first_word=True, merged=True)
+    return LakeTable(schema, "event_timestamp", identity=of, latest=("available_at",), first_word=True, merged=True)
 
 
-SERIES_IDENTITY: Final = ("service", "metric")
+SERIES_IDENTITY: Final = ("series_id",)
 """What names a series in the telemetry table."""
 
 LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
@@ -69,7 +69,7 @@ LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
     "drift_checks": LakeTable(DRIFT_CHECKS, "checked_at"),
     "changes": _once(schemas.CHANGES, "at", "change_id", latest=("service", "kind", "what", "source")),
     "edges": LakeTable(schemas.EDGES, "valid_from", partitioned=False, expires=False),
-    "series_features": _features(schemas.SERIES_FEATURES_TABLE, "series"),
+    "series_features": _features(schemas.SERIES_FEATURES_TABLE, *SERIES_IDENTITY),
     "service_features": _features(schemas.SERVICE_FEATURES_TABLE, "service"),
     "seasonal_bands": LakeTable(SEASONAL_BANDS, "event_timestamp"),
     "detections": _once(schemas.DETECTIONS, "timestamp", "detection_id", "revision"),

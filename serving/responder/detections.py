@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from aiops.alert import Alert, Severity, fingerprint_of
 from aiops.types import FloatArray
 from data_contracts.metrics import nature_of, spec_of
+from data_contracts.series.columns import metric_texts
 
 DETECTED: Final = "detections"
 FORESEEN: Final = "predictions"
@@ -32,7 +33,7 @@ Series = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class AlertRules:
-    """`critical_score`: from which a symptom is critical; `thresholds`: least score of an alert, by (service, metric)."""
+    """`critical_score`: from which a symptom is critical; `thresholds`: least score of an alert, by (service, metric text)."""
 
     critical_score: float = 0.9
     thresholds: Mapping[Series, float] = field(default_factory=dict)
@@ -55,7 +56,7 @@ def alerts_of_detections(rows: pa.Table, rules: AlertRules) -> FoundAlerts:
     newest = _newest(rows)
     alarm: Any = rows["anomalous"]
     wanted: Any = pc.or_(alarm, pc.greater(rows["revision"], pa.scalar(0, pa.int32())))
-    told = rows.filter(wanted)
+    told = _with_texts(rows.filter(wanted))
     loud = told.filter(_loud(told, rules.thresholds)) if rules.thresholds else told
     columns = [loud[name].to_pylist() for name in _DETECTED_COLUMNS]
     alerts = tuple(_detected(_Detected(*row), rules) for row in zip(*columns, strict=True))
@@ -73,6 +74,11 @@ def alerts_of_predictions(rows: pa.Table) -> FoundAlerts:
     chances = zip(*(_numbers(told, name).tolist() for name, _ in _HORIZONS), strict=True)
     found = (_foreseen(at, service, row) for at, service, row in zip(times, services, chances, strict=True))
     return FoundAlerts(tuple(found), 0, _newest(rows))
+
+
+def _with_texts(rows: pa.Table) -> pa.Table:
+    """Return rows whose metric says the labels too: alerts, thresholds and people go by that text."""
+    return rows.set_column(rows.schema.get_field_index("metric"), "metric", pa.array(metric_texts(rows), pa.string()))
 
 
 class _Detected(NamedTuple):

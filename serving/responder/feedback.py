@@ -12,6 +12,7 @@ from aiops.feedback.effects import Past, VerdictEffect, VerdictPreview, effect_o
 from aiops.feedback.facts import Finding, Judged, newest
 from aiops.feedback.lessons import Lessons, Series, lessons
 from aiops.verdict import Verdict
+from data_contracts.series.columns import metric_texts
 from serving.incident_store.store import IncidentStore
 from serving.lake.port import Lake
 from serving.responder.desk import Desk
@@ -22,7 +23,7 @@ THRESHOLDS: Final = "thresholds"
 PRIORS: Final = "priors"
 PAIRS: Final = "pairs"
 """Notes of the store: what verdicts teach."""
-_COLUMNS: Final = ("detection_id", "service", "metric", "score")
+_COLUMNS: Final = ("detection_id", "service", "metric", "labels", "score")
 
 
 def lessons_in_force(store: IncidentStore) -> Lessons:
@@ -89,9 +90,9 @@ def _findings(lake: Lake, since: datetime, until: datetime, series: set[Series])
         return ()
     rows = lake.read("detections", since, until, [*_COLUMNS, "anomalous"])
     loud = rows.filter(rows["anomalous"])
-    columns: list[list[Any]] = [loud[name].to_pylist() for name in _COLUMNS]
+    columns: list[list[Any]] = [loud[name].to_pylist() for name in ("detection_id", "service", "score")]
     found: dict[str, Finding] = {}
-    for detection_id, service, metric, score in zip(*columns, strict=True):
+    for detection_id, service, score, metric in zip(*columns, metric_texts(loud), strict=True):
         if (service, metric) in series:
             found.setdefault(detection_id, Finding(detection_id, service, metric, NAN if score is None else score))
     return tuple(found.values())

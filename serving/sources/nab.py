@@ -18,6 +18,7 @@ from aiops.errors import SourceError
 from aiops.types import HistorySplit
 from data_contracts.moments import moment_of_us
 from data_contracts.schemas import EDGES, INCIDENTS
+from data_contracts.series.text import text_of
 from serving.sources.corpus import CorpusSeries, arranged, melted, read_cells
 from serving.sources.options import SourceOptions
 from serving.sources.rows import Rows
@@ -66,8 +67,8 @@ class NabSource:
         return pa.Table.from_pylist(sorted(rows, key=lambda row: row["starts_at"]), schema=INCIDENTS)
 
     def labelled_series(self) -> dict[str, str]:
-        """Return the series ("service|metric") of every labelled window: a window says nothing about other files."""
-        series = {_key(file): f"{file.parent.name}|{file.stem}" for file in self.files}
+        """Return the series, as people read it, of every labelled window: a window says nothing about other files."""
+        series = {_key(file): text_of(file.parent.name, file.stem, "") for file in self.files}
         numbers = [str(number) for number in self.incidents()["incident_id"].to_pylist()]
         return {number: series[number.rpartition("#")[0]] for number in numbers}
 

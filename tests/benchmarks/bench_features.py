@@ -11,7 +11,9 @@ import pyarrow as pa
 from aiops.feature_engine import EngineConfig, FeatureEngine
 from aiops.graph import ServiceGraph
 from aiops.types import SeriesBatch
-from data_contracts.schemas import SERIES, TIMESTAMP
+from data_contracts.schemas import TIMESTAMP
+from data_contracts.series.rows import PointColumns, points_of
+from data_contracts.series.tenant import DEFAULT_TENANT
 
 START_US = 1_700_000_000_000_000
 METRICS = (
@@ -50,7 +52,7 @@ def telemetry(case: Case, points: int, first: int) -> SeriesBatch:
         pa.DictionaryArray.from_arrays(pa.array((series % len(METRICS)).astype(np.int32)), pa.array(METRICS)),
         pa.array(0.5 + 0.05 * noise),
     ]
-    return SeriesBatch(pa.RecordBatch.from_arrays(columns, schema=SERIES))
+    return SeriesBatch(points_of(PointColumns(columns[0], columns[1], columns[2], columns[3]), DEFAULT_TENANT))
 
 
 def points_per_second(case: Case) -> float:

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.types import FloatArray, IntArray, SeriesBatch
-from data_contracts.schemas import SERIES, TIMESTAMP
+from data_contracts.schemas import TIMESTAMP
+from tests.checks.series_names import points as points_batch
 
 MINUTE_US = 60_000_000
 START_US = 1_741_000_000 * 1_000_000
@@ -31,7 +32,7 @@ class Points:
             pa.DictionaryArray.from_arrays(pa.array(np.zeros(self.code.size, np.int32)), pa.array([METRIC])),
             pa.array(self.value.copy()),
         ]
-        return SeriesBatch(pa.RecordBatch.from_arrays(columns, schema=SERIES))
+        return points_batch(*columns)
 
     def take(self, rows: IntArray) -> "Points":
         """Return the rows chosen, in that order."""

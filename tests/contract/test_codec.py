@@ -39,7 +39,36 @@ def test_what_goes_in_comes_out(compressed: bool) -> None:
     assert back.to_pylist() == raw.to_pylist()
     assert pa.types.is_dictionary(back.schema.field("service").type)
     assert validate(back, NOW).accepted.equals(validate(raw, NOW).accepted)
-    assert (back.schema.metadata or {})[b"version"] == b"1"
+    assert (back.schema.metadata or {})[b"version"] == b"2"
+
+
+def encoded_v1(raw: pa.Table) -> bytes:
+    """Return rows as version 0.1 sent them: names dictionary-encoded, schema telemetry v1."""
+    columns: dict[str, Any] = {name: raw.column(name).combine_chunks() for name in raw.column_names}
+    columns |= {name: columns[name].dictionary_encode() for name in ("service", "metric", "tenant")}
+    fields: list[Any] = [pa.field(name, column.type) for name, column in columns.items()]
+    metadata: dict[bytes | str, bytes | str] = {"name": "telemetry", "version": "1", "rows": str(raw.num_rows)}
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, pa.schema(fields, metadata=metadata)) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays(list(columns.values()), schema=pa.schema(fields, metadata=metadata)))
+    return sink.getvalue().to_pybytes()
+
+
+def test_payloads_of_version_1_are_read_as_the_same_series() -> None:
+    raw = table()
+    assert decode(encoded_v1(raw)).to_pylist() == raw.to_pylist()
+    for tenant in ("acme", "default"):
+        old, new = (validate(decode(payload), NOW, tenant=tenant) for payload in (encoded_v1(raw), encode(raw)))
+        assert old.accepted.equals(new.accepted)
+        assert old.rejected.equals(new.rejected)
+        assert old.accepted.num_rows > 0
+
+
+def test_kind_unit_and_temporality_travel() -> None:
+    more = {"kind": ["counter"] * ROWS, "unit": ["s"] * ROWS, "temporality": [None, "delta"] * (ROWS // 2)}
+    raw = pa.table({**{name: table().column(name) for name in table().column_names}, **more})
+    assert decode(encode(raw)).to_pylist() == raw.to_pylist()
+    assert set(validate(decode(encode(raw)), NOW).rejected.column("reason").to_pylist()) >= {"not_normalised"}
 
 
 def test_record_batches_slices_chunks_and_extra_columns() -> None:
@@ -106,7 +135,7 @@ def test_a_foreign_producer_needs_no_row_count() -> None:
         (b"", "0 bytes"),
         (b"hello, world", "12 bytes"),
         (foreign(None, table()), r"\(no name\) v\(none\)"),
-        (foreign({"name": "telemetry", "version": "2"}, table()), "telemetry v2; this program reads telemetry v1"),
+        (foreign({"name": "telemetry", "version": "3"}, table()), "telemetry v3; this program reads telemetry v1 and v2"),
         (foreign({"name": "series", "version": "1"}, table()), "series v1"),
         (foreign({"name": "telemetry", "version": "1"}, table().drop_columns(["metric"])), "'metric' is absent"),
         (foreign({"name": "telemetry", "version": "1"}, table().set_column(3, "value", pa.array([True] * ROWS))), "bool"),

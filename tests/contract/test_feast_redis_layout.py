@@ -22,8 +22,9 @@ from data_contracts.schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES, SERV
 from data_contracts.season_schema import BAND_LIST
 from orchestration import feature_store
 from serving import feast_layout as layout
-from serving.feast_bands import RedisBands, band_rows
+from serving.feast_bands import RedisBands
 from serving.feast_online import RedisFeatures
+from tests.checks.series_names import rows_of_bands
 
 TIMES = ("event_timestamp", "available_at")
 pytestmark = pytest.mark.usefixtures("store")  # Feast is imported by open_store first: it keeps metrics in process
@@ -80,10 +81,12 @@ def client(server: str) -> Iterator[redis.Redis]:
 
 def rows_of(schema: pa.Schema, names: list[str], entity: str = "service", seed: int = 1) -> pa.RecordBatch:
     rng = np.random.default_rng(seed)
-    columns: dict[str, Any] = {"service": names, entity: names, "metric": ["cpu"] * len(names)}
+    columns: dict[str, Any] = {"service": names, entity: names, "metric": ["cpu"] * len(names), "labels": [""] * len(names)}
     columns |= {"event_timestamp": [NOW - timedelta(seconds=30)] * len(names), "available_at": [NOW] * len(names)}
     for field in schema:
-        if field.name not in columns:
+        if pa.types.is_integer(field.type) and field.name not in columns:
+            columns[field.name] = list(range(len(names)))
+        elif field.name not in columns:
             columns[field.name] = [
                 None if unknown else v
                 for v, unknown in zip(rng.normal(size=len(names)), rng.random(len(names)) < 0.2, strict=True)
@@ -110,7 +113,7 @@ def stored(client: redis.Redis) -> dict[bytes, dict[bytes, bytes]]:
 
 def band_rows_of(names: list[str]) -> pa.RecordBatch:
     bands = [flat_bands(name, NOW) for name in names]
-    return band_rows([*bands, flat_bands("new|errors", NOW).without_band("season not established: no history")], NOW)
+    return rows_of_bands([*bands, flat_bands("new|errors", NOW).without_band("season not established: no history")], NOW)
 
 
 CASES = {
@@ -255,13 +258,13 @@ def test_bands_and_windows_of_a_series_do_not_hide_each_other(client: redis.Redi
     for position, values in enumerate(late):
         windows = windows.set_column(position, SERIES_FEATURES_TABLE.field(position), values)
     assert writer.write_series(windows) == 1
-    assert writer.write(BAND_VIEWS, band_rows([flat_bands("cart|cpu", NOW)], NOW)) == 1
+    assert writer.write(BAND_VIEWS, rows_of_bands([flat_bands("cart|cpu", NOW)], NOW)) == 1
 
 
 def test_bands_come_back_as_they_were_and_say_when_they_are_stale(client: redis.Redis) -> None:
     bands = RedisBands(client, cache_s=0.0)
     unknown = flat_bands("cart|disk", NOW).without_band("season not established: 0.9 days of history, 3 needed")
-    assert bands.write_bands(band_rows([flat_bands("cart|cpu", NOW), unknown], NOW)) == 2
+    assert bands.write_bands(rows_of_bands([flat_bands("cart|cpu", NOW), unknown], NOW)) == 2
     found, none, absent = bands.read_bands(["cart|cpu", "cart|disk", "cart|new"], NOW)
     assert absent is None
     assert found is not None
@@ -324,7 +327,7 @@ def test_pushed_rows_of_a_tenant_are_its_own(store: Any, client: redis.Redis, se
 
 def test_bands_of_two_tenants_are_cached_apart(client: redis.Redis) -> None:
     bands = RedisBands(client)
-    assert bands.for_tenant("acme").write_bands(band_rows([flat_bands("cart|cpu", NOW)], NOW)) == 1
+    assert bands.for_tenant("acme").write_bands(rows_of_bands([flat_bands("cart|cpu", NOW)], NOW)) == 1
     assert bands.for_tenant("acme").read_bands(["cart|cpu"], NOW)[0] is not None
     for other in ("default", "beta"):
         assert list(bands.for_tenant(other).read_bands(["cart|cpu"], NOW)) == [None]

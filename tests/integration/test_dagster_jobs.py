@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 from checks.small_lake import DAY, STEP_S, filled, open_space
 
-from data_contracts.schemas import LAKE_TELEMETRY
 from models.artifacts.catalog import trained_models
 from orchestration.partitions import DAILY
 from orchestration.pipeline.jobs import JobFailed, outcomes, range_tags, run_job
 from orchestration.workspace import Workspace
+from tests.checks.series_names import lake_rows
 
 TWO_DAYS = range_tags(DAY, DAY + timedelta(days=2))
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def test_a_day_that_breaks_the_contract_stops_before_features(tmp_path: Path, mo
     workspace = open_space(tmp_path)
     late = DAY + timedelta(hours=5)
     row = {"timestamp": late, "service": "checkout", "metric": "error_rate", "value": 7.0, "available_at": late}
-    workspace.lake.write("telemetry", pa.Table.from_pylist([row], schema=LAKE_TELEMETRY), key="damaged")
+    workspace.lake.write("telemetry", lake_rows(pa.Table.from_pylist([row])), key="damaged")
     with pytest.raises(JobFailed) as failure:
         run_job(workspace, "ingest_and_features", FROM_SOURCE, range_tags(DAY, DAY + timedelta(days=1)))
     message = str(failure.value)

@@ -13,6 +13,7 @@ from data_contracts.schemas import LAKE_TELEMETRY
 from orchestration.cli import run
 from orchestration.pipeline.forecast import ForecastRequest, SeriesForecast, forecast, parse_limits
 from orchestration.workspace import Workspace
+from tests.checks.series_names import points_of_table
 
 BEGIN = datetime(2025, 3, 3, tzinfo=UTC)
 ROWS = 1_200
@@ -37,7 +38,8 @@ def telemetry(**extra: list[float]) -> pa.Table:
         for name, values in series.items()
         for place, value in enumerate(values)
     ]
-    return pa.Table.from_pylist(rows, schema=pa.schema([(name, LAKE_TELEMETRY.field(name).type) for name in rows[0]]))
+    schema = pa.schema([(name, LAKE_TELEMETRY.field(name).type) for name in rows[0]])
+    return pa.Table.from_batches([points_of_table(pa.Table.from_pylist(rows, schema=schema)).table])
 
 
 def by_series(found: list[SeriesForecast]) -> dict[str, SeriesForecast]:

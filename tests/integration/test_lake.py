@@ -19,6 +19,7 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
 from serving.lake.tables import LAKE_TABLES
+from tests.checks.series_names import lake_rows
 
 START = datetime(2026, 3, 1, 22, tzinfo=UTC)
 
@@ -28,7 +29,9 @@ def telemetry(rows: int, start: datetime = START, value: float = 1.0, service: s
     times = [start + timedelta(minutes=row) for row in range(rows)]
     texts, values = pa.array([service] * rows, pa.string()), pa.array([value] * rows, pa.float64())
     moments = pa.array(times, pa.timestamp("us", tz="UTC"))
-    return pa.Table.from_arrays([moments, texts, texts, values, moments], schema=LAKE_TELEMETRY)
+    return lake_rows(
+        pa.table({"timestamp": moments, "service": texts, "metric": texts, "value": values, "available_at": moments})
+    )
 
 
 @pytest.fixture
@@ -52,10 +55,10 @@ def test_rows_come_back_as_they_were_written(lake: Lake) -> None:
 
 
 def test_telemetry_of_some_services_is_what_reading_all_of_it_gives(lake: Lake) -> None:
-    columns = ["timestamp", "service", "metric", "value"]
+    columns = ["timestamp", "service", "metric", "labels", "value"]
     assert lake.read_telemetry(START, START + timedelta(hours=9), ["cart"]).num_rows == 0
     for number, service in enumerate(("cart", "pay", "web")):
-        rows = telemetry(240, value=float(number)).set_column(1, LAKE_TELEMETRY.field("service"), pa.array([service] * 240))
+        rows = telemetry(240, value=float(number), service=service)
         lake.write("telemetry", rows, f"part-{number}")
     begin, end = START + timedelta(minutes=30), START + timedelta(minutes=200)
     found = lake.read_telemetry(begin, end, ["web", "cart", "nobody"])
@@ -138,8 +141,8 @@ def test_the_graph_is_one_file_that_is_replaced(lake: Lake) -> None:
 def test_loose_encodings_are_cast_and_columns_reordered(lake: Lake) -> None:
     rows = telemetry(3)
     loose = rows.select(rows.column_names[::-1])
-    loose = loose.set_column(3, "service", rows.column("service").combine_chunks().dictionary_encode())
-    loose = loose.set_column(4, "timestamp", rows.column("timestamp").cast(pa.timestamp("ns", tz="Europe/Berlin")))
+    loose = loose.set_column(4, "service", rows.column("service").combine_chunks().dictionary_encode())
+    loose = loose.set_column(6, "timestamp", rows.column("timestamp").cast(pa.timestamp("ns", tz="Europe/Berlin")))
     lake.write("telemetry", loose.to_batches()[0], "a")
     assert lake.read("telemetry").equals(rows)
 
@@ -149,8 +152,8 @@ def test_loose_encodings_are_cast_and_columns_reordered(lake: Lake) -> None:
     [
         (telemetry(2).drop_columns(["value"]), "columns missing: value; unknown or twice: none"),
         (telemetry(2).append_column("extra", pa.array([1, 2])), "unknown or twice: extra"),
-        (telemetry(2).set_column(3, "value", pa.array(["one", "two"])), "column 'value' has type string; it must be double"),
-        (telemetry(2).set_column(3, "value", pa.array([1.0, None])), "column 'value' has 1 nulls in 2 rows"),
+        (telemetry(2).set_column(5, "value", pa.array(["one", "two"])), "column 'value' has type string; it must be double"),
+        (telemetry(2).set_column(5, "value", pa.array([1.0, None])), "column 'value' has 1 nulls in 2 rows"),
         (telemetry(2).set_column(0, "timestamp", pa.array([1, None], pa.timestamp("us", "UTC"))), "'timestamp' has 1 nulls"),
     ],
 )

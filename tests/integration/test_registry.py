@@ -30,6 +30,7 @@ from models.training import train_incident_predictor
 from models.training_context import TrainingContext
 from models.training_run import Trained
 from serving.bento.model_source import FolderModels, RegistryModels
+from tests.checks.series_names import points_of_table
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 FOREST = "isolation-forest"
@@ -123,7 +124,8 @@ def test_tier_1_is_a_pyfunc_of_points(registry: Registry) -> None:
         "value": [50.0 + n % 3 for n in range(60)],
     }
     table = pa.table(points)
-    trained = train_robust_stream(table, None, CONTEXT, EngineConfig())
+    history = pa.Table.from_batches([points_of_table(table).table])
+    trained = train_robust_stream(history, None, CONTEXT, EngineConfig())
     registry.register(trained.model, trained.run, change())
     frame = table.to_pandas()
     frame["timestamp"] = frame["timestamp"].dt.tz_localize(None)

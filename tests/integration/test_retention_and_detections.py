@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 
 from aiops.settings import Settings
-from data_contracts.schemas import DETECTIONS, LAKE_TELEMETRY
+from data_contracts.schemas import DETECTIONS
 from orchestration.pipeline.jobs import run_job
 from orchestration.pipeline.verdicts import newest_detections
 from orchestration.workspace import Workspace
+from tests.checks.series_names import lake_rows
 
 NEWEST = datetime(2025, 3, 31, 12, tzinfo=UTC)
 
@@ -23,7 +24,7 @@ def workspace(home: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 def point(at: datetime) -> pa.Table:
     row = {"timestamp": at, "service": "cart", "metric": "error_rate", "value": 0.1, "available_at": at}
-    return pa.Table.from_pylist([row], schema=LAKE_TELEMETRY)
+    return lake_rows(pa.Table.from_pylist([row]))
 
 
 def test_retention_deletes_days_older_than_the_newest_telemetry_allows(workspace: Workspace) -> None:

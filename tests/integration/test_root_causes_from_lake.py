@@ -15,7 +15,6 @@ from aiops.root_cause import ChangeEvent
 from aiops.settings import Settings
 from aiops.simulator.config import ScriptedIncident, SimulationConfig
 from aiops.trouble import Trouble, alerted_in, masks_of
-from data_contracts.schemas import LAKE_TELEMETRY
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.changes import changes_are_recorded, write_changes
 from serving.graph_store import GraphStore
@@ -24,6 +23,7 @@ from serving.lake.opening import open_lake
 from serving.lake.port import Lake
 from serving.root_cause import AnalystConfig, RootCauseAnalyst
 from serving.sources.simulate import SimulatedSource
+from tests.checks.series_names import lake_rows
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 BEGAN = START + timedelta(hours=4)
@@ -46,7 +46,7 @@ def rows(begin: datetime, minutes: int, slow: float = 0.0, seed: int = 0) -> pa.
         }
         for metric, values in metrics.items():
             names = {"service": [service] * minutes, "metric": [metric] * minutes}
-            parts.append(pa.table({"timestamp": times, **names, "value": values, "available_at": times}).cast(LAKE_TELEMETRY))
+            parts.append(lake_rows(pa.table({"timestamp": times, **names, "value": values, "available_at": times})))
     return pa.concat_tables(parts)
 
 
@@ -197,7 +197,7 @@ def test_a_simulated_incident_is_traced_to_its_service(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     lake = open_lake(settings).for_tenant(DEFAULT_TENANT)
     for number, table in enumerate(source.batches()):
-        known = table.append_column("available_at", table["timestamp"]).select(LAKE_TELEMETRY.names).cast(LAKE_TELEMETRY)
+        known = lake_rows(table.append_column("available_at", table["timestamp"]))
         lake.write("telemetry", known, f"part-{number}")
     GraphStore(lake).observe(source.edges(), source.simulation.config.start, "table")
     truth = source.incidents().to_pylist()[0]

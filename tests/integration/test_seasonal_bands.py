@@ -108,7 +108,7 @@ def test_a_usual_daytime_value_at_night_is_found_by_its_time_alone(home: Home) -
     times = mine["timestamp"].cast(pa.int64()).to_numpy()
     hit = (times >= microseconds_of(start)) & (times < microseconds_of(start) + 3_600_000_000)
     assert hit.sum() == 12
-    history = next(p for p in histories(home.workspace, AT, 8) if p.series == band.series).value
+    history = next(p for name, p in histories(home.workspace, AT, 8) if name.text == band.series).value
     low, high = np.nanmin(history), np.nanmax(history)
     assert ((value[hit] >= low) & (value[hit] <= high)).all()  # no static limit would say a word
     assert (judged.score[hit] >= 0.5).mean() >= 0.9

@@ -17,6 +17,7 @@ from serving.consumer.process import tenants_config
 from serving.consumer.tenants import TenantPartitions
 from serving.consumer.tier1_source import InForce, tier1_source
 from serving.producer import TelemetryProducer
+from tests.checks.series_names import named
 from tests.checks.stream_harness import (
     METRICS,
     NEVER,
@@ -53,8 +54,9 @@ def promote(settings: Settings, version: str, alarm_z: float) -> None:
     series = tuple(sorted(f"{service}|{metric}" for service in SERVICES for metric in METRICS))
     size = len(series)
     levels = (np.full(size, alarm_z), np.full(size, -np.inf), np.full(size, np.inf))
-    place = {name: number for number, name in enumerate(series)}
-    model = RobustStream(series, *levels, alarm_z, EngineConfig(), place)
+    ids = np.array([named(text).series_id for text in series])
+    place = {series_id: number for number, series_id in enumerate(ids.tolist())}
+    model = RobustStream(ids, series, *levels, alarm_z, EngineConfig(), place)
     save_model(model, settings.exported_models_path / "robust-stream" / version)
     write_aliases(settings.exported_models_path, "robust-stream", {"champion": version})
 

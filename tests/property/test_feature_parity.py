@@ -12,7 +12,8 @@ from reference_engine import HOUR, SECOND, Point, ReferenceEngine
 from aiops.feature_engine import EngineConfig, EngineOutput, FeatureEngine
 from aiops.graph import ServiceGraph
 from aiops.types import SeriesBatch
-from data_contracts.schemas import SERIES, SERIES_FEATURES, SERVICE_FEATURES, TIMESTAMP
+from data_contracts.schemas import SERIES_FEATURES, SERVICE_FEATURES, TIMESTAMP
+from tests.checks.series_names import points as points_batch
 
 START = 1_760_000_000 * SECOND
 GRAPH = ServiceGraph.from_pairs([("web", "cart"), ("web", "pay"), ("cart", "db"), ("pay", "db")])
@@ -73,7 +74,7 @@ def batch_of(points: list[Point]) -> SeriesBatch:
         pa.array([point.metric for point in points], pa.string()).dictionary_encode(),
         pa.array([point.value for point in points], pa.float64()),
     ]
-    return SeriesBatch(pa.RecordBatch.from_arrays(columns, schema=SERIES))
+    return points_batch(*columns)
 
 
 def engine_of(stream: Stream) -> FeatureEngine:

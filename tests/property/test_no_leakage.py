@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from aiops.feature_engine import EngineConfig, EngineOutput, FeatureEngine
 from aiops.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray, SeriesBatch
-from data_contracts.schemas import SERIES, TIMESTAMP
+from data_contracts.schemas import TIMESTAMP
+from tests.checks.series_names import points as points_batch
 
 SECOND = 1_000_000
 START = 1_760_000_000 * SECOND
@@ -24,7 +25,7 @@ def batch_of(time: IntArray, code: IntArray, value: FloatArray) -> SeriesBatch:
         pa.DictionaryArray.from_arrays(pa.array((code % 3).astype(np.int32)), METRICS),
         pa.array(value),
     ]
-    return SeriesBatch(pa.RecordBatch.from_arrays(columns, schema=SERIES))
+    return points_batch(*columns)
 
 
 def telemetry(rng: np.random.Generator, minutes: int) -> tuple[IntArray, IntArray, FloatArray]:

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from data_contracts.metrics import spec_of
 from data_contracts.rejects import rows_from_json
 from data_contracts.schemas import REJECTED, SERIES
+from data_contracts.series.key import SeriesKey, labels_text
+from data_contracts.series.tenant import tenant_fault
+from data_contracts.series.text import metric_text
 from data_contracts.validate import Validated, validate
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAMES = st.one_of(
-    st.sampled_from([b"cart", b"pay", b"cpu_utilization", b"error_rate", b'error_rate{code="5"}']),
+    st.sampled_from([b"cart", b"pay", b"cpu_utilization", b"error_rate", b"odd{name"]),
     st.sampled_from([b"", b"a|b", b"tab\t", b"\xff", b"n" * 501, "é".encode() * 101, "\x85".encode(), b"a/b"]),
     st.text(max_size=5).map(str.encode),
 )
@@ -36,7 +39,7 @@ ROWS = st.lists(
             "metric": st.none() | NAMES,
             "value": st.none() | VALUES,
             "labels": st.none() | LABELS,
-            "tenant": st.none() | NAMES,
+            "tenant": st.none() | st.just(b"default") | NAMES,
         }
     ),
     max_size=30,
@@ -53,6 +56,9 @@ RAW_FIELDS: list[Any] = [
 RAW = pa.schema(RAW_FIELDS)
 
 
+COLUMNS = ("series_id", "service", "metric", "labels", "timestamp", "value")
+
+
 def expected_name(raw: bytes | None, limit: int, reserved: str = "|") -> str | None:
     """Return the name, or None where the contract refuses it."""
     try:
@@ -63,18 +69,23 @@ def expected_name(raw: bytes | None, limit: int, reserved: str = "|") -> str | N
     return None if refused or not name else name
 
 
-def expected_series(row: dict[str, Any]) -> tuple[str, str] | None:
-    """Return (service, metric), labels and tenant folded in, or None where a name is refused."""
+def expected_series(row: dict[str, Any]) -> SeriesKey | None:
+    """Return the key, or None where a name is refused."""
     service, metric = expected_name(row["service"], 200), expected_name(row["metric"], 500)
-    tenant = expected_name(row["tenant"], 200, "|/")
-    if service is None or metric is None or (row["tenant"] and tenant is None):
+    if service is None or metric is None:
         return None
     labels = dict(row["labels"] or [])
     if len(labels) != len(row["labels"] or []) or any(not key or set(key) & set('"|') or "\n" in labels[key] for key in labels):
         return None
-    cells = [f'{key}="' + labels[key].replace("\\", "\\\\").replace('"', '\\"') + '"' for key in sorted(labels)]
-    metric = f"{metric}{{{','.join(cells)}}}" if cells else metric
-    return (f"{tenant}/{service}" if tenant else service, metric) if len(metric.encode()) <= 500 else None
+    key = SeriesKey.of("default", service, metric, labels)
+    return key if not labels or len(metric_text(metric, key.labels).encode()) <= 500 else None
+
+
+def is_tenant(raw: bytes) -> bool:
+    try:
+        return tenant_fault(raw.decode()) is None
+    except UnicodeDecodeError:
+        return False
 
 
 def expected_reason(row: dict[str, Any], seen: set[Any]) -> str:
@@ -87,13 +98,15 @@ def expected_reason(row: dict[str, Any], seen: set[Any]) -> str:
     if time > NOW + timedelta(seconds=300):
         return "future_timestamp"
     metric = expected_name(row["metric"], 500)
-    labels_fine = metric is None or expected_series({**row, "service": b"s", "tenant": None}) is not None
+    labels_fine = metric is None or expected_series({**row, "service": b"s"}) is not None
     spec = spec_of(metric or "free")
     if labels_fine and not spec.low <= value <= spec.high:
         return "out_of_range"
-    if series is None:
+    if series is None or (row["tenant"] and not is_tenant(row["tenant"])):
         return "name"
-    key = (*series, time)
+    if row["tenant"] and row["tenant"] != b"default":
+        return "foreign_tenant"
+    key = (series, time)
     reason = "duplicate" if key in seen else ""
     seen.add(key)
     return reason
@@ -114,8 +127,10 @@ def test_reasons_and_points_agree_with_the_contract_read_slowly(rows: list[dict[
     expected = [expected_reason(row, seen) for row in rows]
     assert reasons_of(outcome, len(rows)) == expected
     kept = [row for row, reason in zip(rows, expected, strict=True) if not reason]
-    points = [(*(expected_series(row) or ()), row["timestamp"], row["value"]) for row in kept]
-    columns = [outcome.accepted.column(name).to_pylist() for name in ("service", "metric", "timestamp", "value")]
+    keys = [key for row in kept if (key := expected_series(row)) is not None]
+    names = [(key.series_id, key.service, key.metric, labels_text(key.labels)) for key in keys]
+    points = [(*name, row["timestamp"], row["value"]) for name, row in zip(names, kept, strict=True)]
+    columns = [outcome.accepted.column(name).to_pylist() for name in COLUMNS]
     assert list(zip(*columns, strict=True)) == points
     outcome.accepted.validate(full=True)
     assert outcome.accepted.schema.equals(SERIES, check_metadata=True)
@@ -190,3 +205,20 @@ def test_duplicates_are_those_of_a_set(seed: int, services: int) -> None:
     )
     _, first = np.unique(np.column_stack([minute, service, metric]), axis=0, return_index=True)
     assert validate(raw, NOW).accepted_rows.tolist() == np.sort(first).tolist()
+
+
+@given(ROWS, st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None)
+def test_ids_depend_on_the_key_alone(rows: list[dict[str, Any]], random: Any) -> None:
+    expected = validate(pa.Table.from_pylist(rows, schema=RAW), NOW)
+    turned = [{**row, "labels": row["labels"] and random.sample(row["labels"], len(row["labels"]))} for row in rows]
+    plain = pa.Table.from_pylist(turned, schema=RAW)
+    cut = random.randint(0, len(rows))
+    parts = [validate(part, NOW) for part in (plain.slice(0, cut), plain.slice(cut))]
+    ids = {row: number for part, first in zip(parts, (0, cut), strict=True) for row, number in accepted_ids(part, first)}
+    assert all(ids[row] == number for row, number in accepted_ids(expected, 0))
+
+
+def accepted_ids(outcome: Validated, first: int) -> list[tuple[int, Any]]:
+    """Return (row, series id) of the accepted rows of a table that began at row `first`."""
+    return list(zip((outcome.accepted_rows + first).tolist(), outcome.accepted.column("series_id").to_pylist(), strict=True))

@@ -15,8 +15,9 @@ from aiops.simulator.anomalies import KIND_OF, SHAPES, AnomalyShape, InjectedAno
 from aiops.simulator.config import SimulationConfig
 from aiops.simulator.simulate import simulate
 from aiops.types import SeriesBatch
-from data_contracts.schemas import ANOMALY_TRUTH, SERIES
+from data_contracts.schemas import ANOMALY_TRUTH
 from models.backtest_detectors import FitData, fit_detector, names
+from tests.checks.series_names import points
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 CALM = SimulationConfig(seed=3, services=3, hours=72.0, incidents_per_day=0.0, decoys_per_day=0.0, deployments_per_day=0.0)
@@ -111,7 +112,7 @@ def quiet(seed: int) -> pa.Table:
 def series_batch(table: pa.Table) -> SeriesBatch:
     columns = [table[name].combine_chunks().cast(pa.string()).dictionary_encode() for name in ("service", "metric")]
     time, value = table["timestamp"].combine_chunks(), table["value"].combine_chunks()
-    return SeriesBatch(pa.RecordBatch.from_arrays([time, *columns, value], schema=SERIES))
+    return points(time, *columns, value)
 
 
 @cache

@@ -15,6 +15,7 @@ from data_contracts.schemas import INCIDENTS
 from models.backtest import Backtest, Recording, RuleFigures, backtest, normal_history, recording, three_sigma
 from models.page_budget import PageBudget
 from orchestration.cli import run
+from tests.checks.series_names import named
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 MINUTES = 2880
@@ -37,7 +38,7 @@ def heard(labels: pa.Table, by_series: dict[str, str] | None = None) -> Recordin
     code = np.tile(np.arange(len(SERIES)), MINUTES)
     value = np.random.default_rng(0).normal(10.0, 1.0, minute.size)
     time_us = int(START.timestamp() * 1e6) + minute * 60_000_000
-    return recording((SERIES, code, time_us, value), minute >= 1440, labels, by_series or {})
+    return recording(([named(text) for text in SERIES], code, time_us, value), minute >= 1440, labels, by_series or {})
 
 
 def scores(one: Recording, *alarms: tuple[str, int]) -> FloatArray:

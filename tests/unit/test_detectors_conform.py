@@ -19,7 +19,6 @@ from aiops.feature_engine import EngineConfig
 from aiops.labels import horizon_labels
 from aiops.ports import Detector, VectorModel
 from aiops.types import FloatArray, SeriesBatch
-from data_contracts.schemas import SERIES
 from models.artifacts.catalog import CATALOG, FittedModel, model_class
 from models.detector_training import train_robust_stream
 from models.detectors.isolation_forest import ForestConfig
@@ -35,6 +34,7 @@ from models.incident_predictor import PredictorConfig
 from models.service_rows import rows_of
 from models.training import train_incident_predictor
 from models.training_context import TrainingContext
+from tests.checks.series_names import named, points_of_table
 
 CONTEXT = TrainingContext("synthetic")
 
@@ -47,18 +47,17 @@ def telemetry(points: int = 700) -> pa.Table:
     return pa.table({"timestamp": times, "service": services, "metric": ["latency_p50_ms"] * (2 * points), "value": values})
 
 
+def history_of(table: pa.Table) -> pa.Table:
+    """Return rows as training reads them."""
+    return pa.Table.from_batches([points_of_table(table).table])
+
+
 def batch_of(table: pa.Table) -> SeriesBatch:
-    columns = [
-        table[field.name].combine_chunks().dictionary_encode().cast(field.type)
-        if pa.types.is_dictionary(field.type)
-        else table[field.name].combine_chunks().cast(field.type)
-        for field in SERIES
-    ]
-    return SeriesBatch(pa.RecordBatch.from_arrays(columns, schema=SERIES))
+    return points_of_table(table)
 
 
 def robust_stream() -> RobustStream:
-    return train_robust_stream(telemetry(), None, CONTEXT, EngineConfig()).model
+    return train_robust_stream(history_of(telemetry()), None, CONTEXT, EngineConfig()).model
 
 
 @cache
@@ -129,8 +128,8 @@ def test_every_catalog_name_is_a_class_that_knows_its_name() -> None:
 
 
 def test_levels_follow_each_series_and_unknown_series_get_the_catalogue() -> None:
-    model = train_robust_stream(telemetry(), None, CONTEXT, EngineConfig()).model
-    alarm_z, low, high = model.alarm_for(("web|latency_p50_ms", "new|error_rate", "new|anything"))
+    model = train_robust_stream(history_of(telemetry()), None, CONTEXT, EngineConfig()).model
+    alarm_z, low, high = model.alarm_for([named("web|latency_p50_ms"), named("new|error_rate"), named("new|anything")])
     assert alarm_z[0] >= 6.0
     assert 0.0 < low[0] < 80.0
     assert 120.0 < high[0] < 200.0
@@ -143,7 +142,7 @@ def test_a_static_limit_holds_in_warm_up_and_a_spike_alarms() -> None:
     table = telemetry(100)
     values = table["value"].to_numpy().copy()
     values[2], values[150] = 5000.0, 5000.0
-    model: RobustStream = train_robust_stream(telemetry(), None, CONTEXT, EngineConfig()).model
+    model: RobustStream = train_robust_stream(history_of(telemetry()), None, CONTEXT, EngineConfig()).model
     scores = model.score(batch_of(table.set_column(3, "value", pa.array(values))))
     assert scores[2] >= 0.5
     assert scores[150] >= 0.5
@@ -156,8 +155,8 @@ def test_a_resource_without_history_of_exhaustion_alarms_before_its_limit() -> N
     table = telemetry(700)
     table = table.set_column(2, "metric", pa.array(["disk_utilization"] * table.num_rows))
     table = table.set_column(3, "value", pa.array(rng.normal(0.4, 0.01, table.num_rows)))
-    model = train_robust_stream(table, None, CONTEXT, EngineConfig()).model
-    _, _, high = model.alarm_for(("web|disk_utilization",))
+    model = train_robust_stream(history_of(table), None, CONTEXT, EngineConfig()).model
+    _, _, high = model.alarm_for([named("web|disk_utilization")])
     assert 0.42 < high[0] < 0.98
 
 
@@ -170,6 +169,6 @@ def test_incidents_do_not_raise_the_levels() -> None:
     times = {"onset_at": 495, "starts_at": 495, "ends_at": 540, "known_at": 540}
     incident |= {name: START + timedelta(minutes=minute) for name, minute in times.items()} | {"service": "web"}
     incidents = pa.Table.from_pylist([incident], schema=history(days=1).incidents.schema)
-    told = train_robust_stream(disturbed, incidents, CONTEXT, EngineConfig()).model
-    untold = train_robust_stream(disturbed, None, CONTEXT, EngineConfig()).model
-    assert told.alarm_for(("web|latency_p50_ms",))[2][0] < 200.0 < untold.alarm_for(("web|latency_p50_ms",))[2][0]
+    told = train_robust_stream(history_of(disturbed), incidents, CONTEXT, EngineConfig()).model
+    untold = train_robust_stream(history_of(disturbed), None, CONTEXT, EngineConfig()).model
+    assert told.alarm_for([named("web|latency_p50_ms")])[2][0] < 200.0 < untold.alarm_for([named("web|latency_p50_ms")])[2][0]

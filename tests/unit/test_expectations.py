@@ -25,8 +25,10 @@ def telemetry() -> Any:
     return pd.DataFrame(
         {
             "timestamp": minutes(),
+            "series_id": [1, 2] * (ROWS // 2),
             "service": ["cart"] * ROWS,
             "metric": ["cpu_utilization", "queue_length"] * (ROWS // 2),
+            "labels": [""] * ROWS,
             "value": [0.5, 5000.0] * (ROWS // 2),
             "available_at": minutes(),
         }
@@ -46,7 +48,8 @@ def partition(table: str) -> Any:
         return telemetry()
     if table == "series_features":
         series = [f"{service}|cpu" for service in services]
-        return features(SERIES_FEATURES, series=series, service=services, metric=["cpu"] * ROWS)
+        names = {"series_id": [1, 2] * (ROWS // 2), "service": services, "metric": ["cpu"] * ROWS, "labels": [""] * ROWS}
+        return features(SERIES_FEATURES, series=series, **names)
     if table == "service_features":
         return features(SERVICE_FEATURES, service=services)
     identity = {"incident_id": [f"i{row}" for row in range(ROWS)], "service": services, "kind": ["memory_leak"] * ROWS}
@@ -94,7 +97,7 @@ def test_a_row_that_is_there_twice_fails_but_a_later_correction_does_not() -> No
     frame = telemetry()
     twice: Any = pd.concat([frame, frame.iloc[[7]]], ignore_index=True)
     (failure,) = check_partition("telemetry", twice).failed
-    assert failure.text.startswith("timestamp, service, metric, available_at must be unique: 2 rows")
+    assert failure.text.startswith("timestamp, series_id, available_at must be unique: 2 rows")
     twice.loc[ROWS, "available_at"] += pd.Timedelta(minutes=5)
     assert check_partition("telemetry", twice).success
 
@@ -105,8 +108,8 @@ def test_wrong_columns_fail_in_words_and_the_others_are_still_checked() -> None:
     report = check_partition("telemetry", frame)
     texts = [failure.text for failure in report.failed]
     assert texts[0] == (
-        "columns must be timestamp, service, metric, value, available_at in this order; "
-        "found timestamp, service, metric, value, arrived"
+        "columns must be timestamp, series_id, service, metric, labels, value, available_at in this order; "
+        "found timestamp, series_id, service, metric, labels, value, arrived"
     )
     assert texts[1].startswith("value must not be null")
     assert math.isnan(report.failed[0].unexpected_share)

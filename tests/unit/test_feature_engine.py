@@ -13,7 +13,8 @@ from aiops.errors import ConfigurationError, ContractError, StateError
 from aiops.feature_engine import EngineConfig, EngineOutput, FeatureEngine
 from aiops.graph import ServiceGraph, partition_of
 from aiops.types import PointStatus, SeriesBatch
-from data_contracts.schemas import INCIDENTS, SERIES, SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE, TIMESTAMP
+from data_contracts.schemas import INCIDENTS, SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE, TIMESTAMP
+from tests.checks.series_names import points as points_batch
 
 SECOND = 1_000_000
 DAY = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
@@ -29,7 +30,7 @@ def batch_of(points: Sequence[Point]) -> SeriesBatch:
         pa.array([metric for _, _, metric, _ in points], pa.string()).dictionary_encode(),
         pa.array([value for *_, value in points], pa.float64()),
     ]
-    return SeriesBatch(pa.RecordBatch.from_arrays(columns, schema=SERIES))
+    return points_batch(*columns)
 
 
 def minutely(values: Sequence[float], service: str = "web", metric: str = "latency_p99_ms") -> list[Point]:
@@ -159,14 +160,28 @@ def test_series_beyond_the_limit_are_told_apart() -> None:
     assert output.status.tolist() == expected * 3
 
 
-def test_names_of_refused_series_are_forgotten() -> None:
+def test_refused_series_leave_no_names() -> None:
     running = engine(max_series=2)
     for wave in range(4):
-        running.update(batch_of([(float(wave), f"pod-{wave}-{number}", f"m{number}", 1.0) for number in range(3000)]))
-    assert len(running._keys.services.names) < 8000
-    assert running.series == ("pod-0-0|m0", "pod-0-1|m1")
+        running.update(batch_of([(float(wave), f"pod-{wave}-{number}", f"m{number}", 1.0) for number in range(300)]))
+    assert [name.text for name in running.series] == ["pod-0-0|m0", "pod-0-1|m1"]
     again = running.update(batch_of([(9.0, "pod-0-1", "m1", 1.0), (9.0, "pod-0-1", "m0", 1.0)]))
     assert again.status.tolist() == [PointStatus.WARMUP, PointStatus.TOO_MANY_SERIES]
+    assert again.slot.tolist() == [1, -1]
+
+
+def test_a_series_with_the_id_of_another_is_told_apart() -> None:
+    first = batch_of([(float(second), "web", "latency_p99_ms", 1.0) for second in range(3)]).table
+    other = batch_of([(5.0, "web", "error_rate", 0.5), (6.0, "web", "latency_p99_ms", 2.0)]).table
+    shared = pa.array([first.column("series_id")[0].as_py()] * 2, pa.int64())
+    running = engine()
+    running.update(SeriesBatch(first))
+    for _ in range(2):
+        output = running.update(SeriesBatch(other.set_column(1, other.schema.field(1), shared)))
+        assert output.status.tolist()[0] == PointStatus.COLLISION
+        assert [running.series[slot].text for slot in output.slot.tolist()] == ["web|latency_p99_ms"] * 2
+        running = FeatureEngine.restore(EngineConfig(), GRAPH, running.snapshot())
+    assert [name.text for name in running.series] == ["web|latency_p99_ms"]
 
 
 def test_values_must_be_finite_and_availability_aligned() -> None:
@@ -313,7 +328,7 @@ def noisy(series: int, minutes: int, first: int = 0) -> SeriesBatch:
         pa.DictionaryArray.from_arrays(pa.array(np.zeros(number.size, np.int32)), pa.array(["cpu_utilization"])),
         pa.array(0.5 + 0.01 * np.random.default_rng(first).normal(size=number.size)),
     ]
-    return SeriesBatch(pa.RecordBatch.from_arrays(columns, schema=SERIES))
+    return points_batch(*columns)
 
 
 def test_a_snapshot_is_independent_plain_and_complete() -> None:
@@ -325,7 +340,7 @@ def test_a_snapshot_is_independent_plain_and_complete() -> None:
     before = {name: array.copy() for name, array in state.items()}
     running.update(batch_of([(3000.0, "web", "latency_p99_ms", 1.0)]))
     assert all(np.array_equal(before[name], array, equal_nan=array.dtype.kind == "f") for name, array in state.items())
-    assert FeatureEngine.restore(EngineConfig(), GRAPH, state).series == ("web|latency_p99_ms",)
+    assert FeatureEngine.restore(EngineConfig(), GRAPH, state).series == running.series[:1]
 
 
 def test_a_state_of_another_version_or_configuration_is_refused() -> None:

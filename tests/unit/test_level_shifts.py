@@ -7,7 +7,8 @@ import pytest
 from aiops.feature_engine import EngineConfig, EngineOutput, FeatureEngine
 from aiops.graph import ServiceGraph
 from aiops.types import FloatArray, SeriesBatch
-from data_contracts.schemas import SERIES, TIMESTAMP
+from data_contracts.schemas import TIMESTAMP
+from tests.checks.series_names import points
 
 START_US = 1_741_000_000 * 1_000_000
 GRAPH = ServiceGraph.from_pairs(())
@@ -23,9 +24,7 @@ def batch_of(values: FloatArray, step_s: int = 60) -> SeriesBatch:
     times = START_US + np.arange(values.size) * step_s * 1_000_000
     names = pa.array(["a"])
     codes = pa.DictionaryArray.from_arrays(pa.array(np.zeros(values.size, np.int32)), names)
-    return SeriesBatch(
-        pa.RecordBatch.from_arrays([pa.array(times).cast(TIMESTAMP), codes, codes, pa.array(values)], schema=SERIES)
-    )
+    return points(pa.array(times).cast(TIMESTAMP), codes, codes, pa.array(values))
 
 
 def scored(values: FloatArray, step_s: int = 60) -> EngineOutput:

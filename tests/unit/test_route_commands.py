@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 
 from aiops.settings import RoutingSettings, Settings
-from data_contracts.schemas import LAKE_TELEMETRY
 from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.cli import run
 from orchestration.pipeline.series_character import measure_characters
 from orchestration.workspace import Workspace
 from serving.consumer.routing_source import RoutingSource
 from serving.lake.opening import open_lake
+from tests.checks.series_names import lake_rows
 from tests.checks.stream_harness import START
 
 STEPS = 4 * 288
@@ -34,7 +34,7 @@ def fill(home: Path) -> Workspace:
         for name, values in (("cpu_utilization", busy / 2000), ("error_rate", rare))
     ]
     workspace = Workspace.open(Settings(home=home))
-    workspace.lake.write("telemetry", pa.concat_tables(tables).cast(LAKE_TELEMETRY), "history")
+    workspace.lake.write("telemetry", lake_rows(pa.concat_tables(tables)), "history")
     return workspace
 
 
@@ -67,18 +67,9 @@ def test_measuring_uses_only_points_before_its_time(home: Path) -> None:
     at = START + timedelta(days=3)
     first = measure_characters(workspace, at)
     rows = open_lake(workspace.settings.lake_path).for_tenant(DEFAULT_TENANT).read("series_character").to_pylist()
-    late = pa.Table.from_pylist(
-        [
-            {
-                "timestamp": at + timedelta(minutes=1),
-                "service": "cart",
-                "metric": "error_rate",
-                "value": 9.0,
-                "available_at": at,
-            }
-        ],
-        schema=LAKE_TELEMETRY,
-    )
+    moment = at + timedelta(minutes=1)
+    row = {"timestamp": moment, "service": "cart", "metric": "error_rate", "value": 9.0, "available_at": at}
+    late = lake_rows(pa.Table.from_pylist([row]))
     workspace.lake.write("telemetry", late, "later")
     assert measure_characters(workspace, at) == first
     assert open_lake(workspace.settings.lake_path).for_tenant(DEFAULT_TENANT).read("series_character").to_pylist() == rows

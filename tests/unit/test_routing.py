@@ -10,15 +10,23 @@ from pydantic import ValidationError
 from aiops.errors import ConfigurationError
 from aiops.routing import Route, Router, RoutingRules, flagged_by, on_failure, parse_overrides
 from aiops.series_character import SeriesCharacter
+from aiops.series_name import SeriesName
 from aiops.settings import RoutingSettings, Settings
 from data_contracts.metrics import CATALOGUE, nature_of
+from tests.checks.series_names import named
 
 PLAIN = SeriesCharacter(4000, 60.0, 0.1, 0.0, 0.05, 0.0, 0.1, 0.2, 0.8, 0.9, 1.0)
 RULES = RoutingRules(critical_services=("pay*",), business_metrics=("carts_*",), overrides=(("web|queue_*", 3), ("*|odd", 2)))
 
 
+def series(service: str, metric: str) -> SeriesName:
+    """Return a series by its service and its metric with labels; "" is no metric."""
+    return named(f"{service}|{metric}") if metric else SeriesName(0, service, "", "")
+
+
 def route(metric: str, service: str = "cart", character: SeriesCharacter | None = None) -> Route:
-    return Router(RULES, {f"{service}|{metric}": character} if character else {}).route(service, metric)
+    name = series(service, metric)
+    return Router(RULES, {name: character} if character else {}).route(name)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +68,15 @@ names = st.text('abcpqy_*|{}="', max_size=12)
 shares = st.floats(0, 1) | st.just(float("nan"))
 
 
-@given(names, names, shares, shares, shares)
+@given(names, names, st.sampled_from(["", '{"a":"b|c"}']), shares, shares, shares)
 def test_every_series_has_a_route_with_a_reason_and_a_known_chain(
-    service: str, metric: str, season: float, gaps: float, noise: float
+    service: str, metric: str, labels: str, season: float, gaps: float, noise: float
 ) -> None:
     character = replace(PLAIN, seasonality=season, intermittence=gaps, noise=noise)
-    router = Router(RULES, {f"{service}|{metric}": character})
-    found = router.route(service, metric)
-    assert found == router.route(service, metric) == Router(RULES, {f"{service}|{metric}": character}).route(service, metric)
+    name = SeriesName(7, service, metric, labels)
+    router = Router(RULES, {name: character})
+    found = router.route(name)
+    assert found == router.route(name) == Router(RULES, {name: character}).route(name)
     assert found.reason
     assert found.confirmers in {(3, 2), (2, 3), (3,)}
     if (gaps >= 0.5 or noise >= 1.0) and "override" not in found.reason:
@@ -75,9 +84,10 @@ def test_every_series_has_a_route_with_a_reason_and_a_known_chain(
 
 
 def test_the_version_changes_with_rules_and_characters_alone() -> None:
-    same = Router(RULES, {"a|b": PLAIN, "c|d": PLAIN}).version
-    assert same == Router(RULES, {"c|d": PLAIN, "a|b": PLAIN}).version
-    others = [Router(replace(RULES, noisy=2.0), {}), Router(RULES, {}), Router(RULES, {"a|b": replace(PLAIN, noise=0.06)})]
+    one, other = named("a|b"), named("c|d")
+    same = Router(RULES, {one: PLAIN, other: PLAIN}).version
+    assert same == Router(RULES, {other: PLAIN, one: PLAIN}).version
+    others = [Router(replace(RULES, noisy=2.0), {}), Router(RULES, {}), Router(RULES, {one: replace(PLAIN, noise=0.06)})]
     assert len({same, *(router.version for router in others)}) == 4
 
 
@@ -98,8 +108,8 @@ def test_rules_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("AIOPS_ROUTING__OVERRIDES", "*|q=1")
     rules = RoutingRules.of(Settings().routing)
     assert (rules.critical_services, rules.overrides) == (("pay", "check*"), (("*|q", 1),))
-    assert Router(rules).route("checkout", "q").tier == 1, "an override has the first word"
-    assert Router(rules).route("checkout", "cpu").critical
+    assert Router(rules).route(named("checkout|q")).tier == 1, "an override has the first word"
+    assert Router(rules).route(named("checkout|cpu")).critical
 
 
 def test_who_steps_in_is_said() -> None:

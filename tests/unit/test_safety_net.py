@@ -12,6 +12,7 @@ from aiops.errors import StateError
 from aiops.types import FloatArray, SeriesBatch
 from data_contracts.schemas import SERIES
 from models.detectors.safety_net import AT_LIMIT, LEAST_RUN, NOTHING, QUIET_ROWS, STUCK, SafetyNet
+from tests.checks.series_names import points
 
 START_US = 1_740_960_000_000_000
 
@@ -22,7 +23,7 @@ def rows(value: FloatArray, metric: str = "latency_p99_ms", services: int = 1) -
     service = pa.array([f"service-{one}" for one in (number % services).tolist()]).dictionary_encode()
     metrics = pa.array([metric] * value.size).dictionary_encode()
     times = pa.array(START_US + number * 60_000_000, SERIES.field("timestamp").type)
-    return SeriesBatch(pa.RecordBatch.from_arrays([times, service, metrics, pa.array(value)], schema=SERIES))
+    return points(times, service, metrics, pa.array(value))
 
 
 def moving(count: int, seed: int = 1) -> FloatArray:

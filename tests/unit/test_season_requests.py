@@ -18,8 +18,9 @@ from serving.bento.openapi import openapi
 from serving.bento.origin import RequestOrigin
 from serving.bento.season import Season, SeasonAnswer, season_arrow, season_json
 from serving.bento.season_rows import COLUMNS, parse_season_arrow, parse_season_json
-from serving.feast_bands import MemoryBands, band_rows
+from serving.feast_bands import MemoryBands
 from serving.http.problem import ProblemError
+from tests.checks.series_names import rows_of_bands
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 LIMIT = 100
@@ -47,8 +48,8 @@ def points(**changes: Any) -> pa.RecordBatch:
 def season() -> Season:
     bands = MemoryBands()
     unknown = flat_bands("cart|orders", NOW).without_band("season not established: 0.9 days of history, 3 needed")
-    assert bands.write_bands(band_rows([flat_bands("cart|requests", NOW), unknown], NOW)) == 2
-    assert bands.write_bands(band_rows([flat_bands("cart|requests", NOW - timedelta(days=1))], NOW)) == 0  # older
+    assert bands.write_bands(rows_of_bands([flat_bands("cart|requests", NOW), unknown], NOW)) == 2
+    assert bands.write_bands(rows_of_bands([flat_bands("cart|requests", NOW - timedelta(days=1))], NOW)) == 0  # older
     return Season(bands, ScoringMetrics(CollectorRegistry()), lambda: NOW + timedelta(hours=1))
 
 
@@ -145,7 +146,7 @@ def test_a_store_that_does_not_answer_is_a_503() -> None:
 def test_stale_missing_and_unknown_are_counted(season: Season) -> None:
     registry = CollectorRegistry()
     bands = MemoryBands()
-    bands.write_bands(band_rows([flat_bands("cart|requests", NOW)], NOW))
+    bands.write_bands(rows_of_bands([flat_bands("cart|requests", NOW)], NOW))
     old = Season(bands, ScoringMetrics(registry), lambda: NOW + timedelta(days=3))
     answer = answered(old)
     assert answer.judged.status[0] == "bands are stale: made for 2025-03-10T12:00Z and 48 h"

@@ -12,6 +12,7 @@ from aiops.feature_engine import EngineConfig
 from aiops.graph import ServiceGraph
 from aiops.opinions import Context, Opinion
 from aiops.routing import Router, RoutingRules
+from aiops.series_name import SeriesName
 from aiops.types import FloatArray
 from data_contracts.codec import encode
 from data_contracts.moments import microseconds_of
@@ -22,6 +23,7 @@ from serving.consumer.partition import Partition, PartitionConfig, Step
 from serving.consumer.second_opinion import Watched
 from serving.consumer.tier1 import CATALOGUE_VERSION, CatalogueLevels, Tier1
 from serving.consumer.worst_point import CERTAIN, Finding, JudgedPoints, WorstPoints, with_findings
+from tests.checks.series_names import named
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 ROWS, STEP_S = 3500, 15
@@ -154,9 +156,11 @@ def test_what_is_certain_is_the_worst_and_what_is_rare_is_a_flag_at_least() -> N
     columns = (number, number, number, number, number, number, number, with_findings(severity, certain))
     worst = WorstPoints(60_000_000, 30_000_000)
     place = np.zeros(4, np.int64)
-    worst.add(JudgedPoints(["cart"], ["cpu", "disk"], place, np.array([0, 1, 0, 0]), place + 5, *columns, found=certain))
+    slot, series = np.array([0, 1, 0, 0], np.int32), [named("cart|cpu"), named('cart|disk{mount="/"}')]
+    worst.add(JudgedPoints(series, slot, ["cart"], place, place + 5, *columns, found=certain))
     point = worst.take("cart", 60_000_000)
     assert point is not None
+    assert (point.series_id, point.labels) == (series[1].series_id, series[1].labels)
     assert (point.metric, point.finding, point.certain, point.severity) == ("disk", "stuck", True, CERTAIN)
 
 
@@ -167,7 +171,9 @@ def decided(word: str, score: float) -> dict[str, object]:
     row = rows.slice(place, 1).combine_chunks().to_batches()[0]
     router = Router(RoutingRules())
     one = row.to_pylist()[0]
-    context = Context([router.route(one["service"], one["metric"])], [None], router.version)
+    context = Context(
+        [router.route(SeriesName(one["series_id"], one["service"], one["metric"], one["labels"]))], [None], router.version
+    )
     detection: dict[str, object] = decide(row, {3: Opinion.of_scores(np.array([score]), 0.6, "7")}, context).to_pylist()[0]
     return detection
 

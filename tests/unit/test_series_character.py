@@ -14,6 +14,7 @@ from aiops.series_character import (
     measure,
     rarity,
 )
+from tests.checks.series_names import named
 from tests.checks.stream_harness import START
 
 STEP_US = 300_000_000
@@ -139,9 +140,10 @@ def test_measuring_is_deterministic_and_bounded(history: list[float]) -> None:
 
 
 def test_rows_and_back() -> None:
-    found = {("cart", "cpu"): measure(*series(7, 20, 1)), ("ann", "x"): SeriesCharacter(0, *[float("nan")] * 10)}
+    cart, ann = named("cart|cpu"), named('ann|x{a="b"}')
+    found = {cart: measure(*series(7, 20, 1)), ann: SeriesCharacter(0, *[float("nan")] * 10)}
     rows = character_rows(START, found)
     assert rows.column("service").to_pylist() == ["ann", "cart"]
     assert rows.column("seasonality").to_pylist()[0] is None
     back = characters_of(rows)
-    assert repr(back) == repr({"ann|x": found["ann", "x"], "cart|cpu": found["cart", "cpu"]})
+    assert repr(back) == repr({ann: found[ann], cart: found[cart]})

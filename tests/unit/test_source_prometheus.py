@@ -131,7 +131,8 @@ def test_a_recorded_answer_becomes_telemetry(server: Server, opened: Opener) -> 
     checked = validate(table, START + timedelta(days=1))
     assert checked.accepted.num_rows == 2
     assert checked.rejected["reason"].to_pylist() == ["non_finite", "non_finite"]
-    assert checked.accepted["metric"].to_pylist()[1] == 'http_requests_total{code="500",instance="10.0.0.1:80"}'
+    assert checked.accepted["metric"].to_pylist()[1] == "http_requests_total"
+    assert checked.accepted["labels"].to_pylist()[1] == '{"code":"500","instance":"10.0.0.1:80"}'
 
 
 def test_pages_cover_the_window_once_and_stay_below_the_limit(server: Server, opened: Opener) -> None:

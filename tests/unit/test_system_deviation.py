@@ -7,10 +7,10 @@ from checks.system_grids import quiet, with_fault, with_values
 
 from aiops.errors import ArtifactError, StateError, TrainingImpossible
 from aiops.types import SeriesBatch
-from data_contracts.schemas import SERIES
 from models.detectors.minute_grid import MinuteGrid
 from models.detectors.system_deviation import DeviationConfig, SystemDeviation
 from models.detectors.system_reasons import reasons_of
+from tests.checks.series_names import points_of_table
 
 MODEL = SystemDeviation.fit(quiet())
 CALM = quiet(400, seed=1)
@@ -148,13 +148,7 @@ def rows(grid: MinuteGrid) -> SeriesBatch:
             "value": grid.values.ravel(),
         }
     )
-    columns = [
-        table[field.name].combine_chunks().dictionary_encode().cast(field.type)
-        if pa.types.is_dictionary(field.type)
-        else table[field.name].combine_chunks().cast(field.type)
-        for field in SERIES
-    ]
-    return SeriesBatch(pa.RecordBatch.from_arrays(columns, schema=SERIES))
+    return points_of_table(table)
 
 
 def test_rows_are_scored_by_their_own_series() -> None:

@@ -14,8 +14,9 @@ from models.page_budget import PageBudget
 from models.service_rows import US_PER_MIN, ServiceRows
 from models.tier1_gate import DEFAULTS, LevelReplay, decide_levels
 from models.truth import Truth, detection_truth
+from tests.checks.series_names import named
 
-SERIES = ("web|latency_p99_ms",)
+SERIES = (named("web|latency_p99_ms"),)
 DAYS = 4
 MINUTES = DAYS * 24 * 60
 INCIDENTS_MIN = (600, 2000, 3500, 5000)
@@ -24,7 +25,8 @@ SPIKES_MIN = tuple(range(100, MINUTES, 300))
 
 
 def levels(alarm_z: float, low: float = -np.inf, high: float = np.inf, default_z: float = 6.0) -> RobustStream:
-    return RobustStream(SERIES, np.array([alarm_z]), np.array([low]), np.array([high]), default_z, EngineConfig(), {SERIES[0]: 0})
+    ids, found = np.array([SERIES[0].series_id]), (np.array([alarm_z]), np.array([low]), np.array([high]))
+    return RobustStream(ids, (SERIES[0].text,), *found, default_z, EngineConfig(), {SERIES[0].series_id: 0})
 
 
 def replay(incident_z: Sequence[float] = (INCIDENT_Z,) * 4, since_min: int = 0, budget: float = 1.0) -> LevelReplay:

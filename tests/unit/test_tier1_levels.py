@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from aiops.errors import ArtifactError, ModelNotFound
 from aiops.feature_engine import EngineConfig
+from aiops.series_name import SeriesName
 from aiops.settings import ConsumerSettings, Settings
 from aiops.types import FloatArray
 from models.artifact import save_model
 from models.detectors.robust_stream import LevelConfig, PointSample, RobustStream
 from models.export import write_aliases
-from serving.consumer import tier1
 from serving.consumer.tier1 import DEFAULT_ALARM_Z, LevelTable
 from serving.consumer.tier1_source import ExportedTier1, InForce, Tier1Follower, tier1_source
+from tests.checks.series_names import named
 
 
 class NumberedLevels:
@@ -26,45 +27,45 @@ class NumberedLevels:
     def __init__(self) -> None:
         self.asked = 0
 
-    def alarm_for(self, series: Sequence[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def alarm_for(self, series: Sequence[SeriesName]) -> tuple[FloatArray, FloatArray, FloatArray]:
         self.asked += len(series)
-        size = np.array([float(sum(map(ord, name))) for name in series])
+        size = np.array([float(sum(map(ord, name.text))) for name in series])
         return size, -size, 2 * size
 
 
 def fitted() -> RobustStream:
     rng = np.random.default_rng(0)
     sample = PointSample(
-        ("web|latency_p99_ms",), np.zeros(2000, np.int64), rng.standard_normal(2000) * 3, rng.normal(200, 10, 2000)
+        (named("web|latency_p99_ms"),), np.zeros(2000, np.int64), rng.standard_normal(2000) * 3, rng.normal(200, 10, 2000)
     )
     return RobustStream.fit(sample, LevelConfig(), EngineConfig())
 
 
-@pytest.mark.parametrize("dense_pairs", [1 << 20, 0])
-def test_levels_are_aligned_to_points_and_each_series_is_asked_once(monkeypatch: pytest.MonkeyPatch, dense_pairs: int) -> None:
-    monkeypatch.setattr(tier1, "_DENSE_PAIRS", dense_pairs)
+def test_levels_are_aligned_to_points_and_each_series_is_asked_once() -> None:
     levels = NumberedLevels()
-    table = LevelTable(levels, 100)
-    for services in (["a", "b"], ["b", "a"], ["b", "a"]):
-        service, metric = np.array([1, 0, 1, 1]), np.array([0, 0, 1, 0])
-        found = table.look_up((services, ["cpu", "mem"]), service, metric)
-        names = [f"{services[s]}|{['cpu', 'mem'][m]}" for s, m in zip(service, metric, strict=True)]
-        expected = [float(sum(map(ord, name))) for name in names]
+    table = LevelTable(levels)
+    known = [named("a|cpu"), named("b|cpu")]
+    for slots in ([1, 0, 1], [1, 1, 0], [2, 0, 3, 2]):
+        if max(slots) > 1:
+            known = [*known, named("a|mem"), named('b|mem{zone="x"}')]
+        found = table.look_up(known, np.array(slots, np.int32))
+        expected = [float(sum(map(ord, known[slot].text))) for slot in slots]
         assert found.alarm_z.tolist() == expected
         assert found.high.tolist() == [2 * size for size in expected]
     assert levels.asked == 4
 
 
 def test_many_series_grow_the_table() -> None:
-    table = LevelTable(NumberedLevels(), 10_000)
-    names = [f"s{number}" for number in range(3000)]
-    found = table.look_up((names, ["cpu"]), np.arange(3000), np.zeros(3000, np.int64))
+    table = LevelTable(NumberedLevels())
+    known = [SeriesName(number, f"s{number}", "cpu", "") for number in range(3000)]
+    found = table.look_up(known, np.arange(3000, dtype=np.int32))
     assert found.alarm_z[2999] == sum(map(ord, "s2999|cpu"))
+    assert np.isfinite(table.look_up(known, np.array([-1], np.int32)).alarm_z).all(), "a point without a series"
 
 
 def test_without_an_export_the_catalogue_gives_the_limits(tmp_path: Path) -> None:
     found = ExportedTier1(tmp_path).champion()
-    alarm_z, low, high = found.levels.alarm_for(["web|error_rate", "web|unheard_of"])
+    alarm_z, low, high = found.levels.alarm_for([named("web|error_rate"), named("web|unheard_of")])
     assert found.version == ""
     assert alarm_z.tolist() == [DEFAULT_ALARM_Z] * 2
     assert (low[0], high[0]) == (0.0, 1.0)
@@ -79,7 +80,7 @@ def test_the_exported_champion_is_loaded_and_followed(tmp_path: Path) -> None:
     write_aliases(tmp_path, "robust-stream", {"champion": "3"})
     assert follower.newest().version == "3"
     assert follower.newest() is follower.newest()
-    alarm_z, low, high = follower.newest().levels.alarm_for(["web|latency_p99_ms"])
+    alarm_z, low, high = follower.newest().levels.alarm_for([named("web|latency_p99_ms")])
     assert alarm_z[0] > DEFAULT_ALARM_Z
     assert low[0] < 200 < high[0] < np.inf
 

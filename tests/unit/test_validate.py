@@ -11,6 +11,7 @@ import pytest
 
 from data_contracts.rejects import Refusal, rejected_payload, rejected_points, rows_from_json
 from data_contracts.schemas import REJECT_REASONS, REJECTED, SERIES
+from data_contracts.series.key import SeriesKey
 from data_contracts.validate import SchemaError, validate
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -33,6 +34,19 @@ def reasons(raw: pa.Table | pa.RecordBatch, **arguments: Any) -> list[str]:
     return [str(reason) for reason in validate(raw, NOW, **arguments).rejected.column("reason").to_pylist()]
 
 
+CPU = {
+    "series_id": SeriesKey("default", "cart", "cpu_utilization").series_id,
+    "service": "cart",
+    "metric": "cpu_utilization",
+    "labels": "",
+}
+
+
+def labels(*rows: dict[str, str] | None) -> "pa.Array[Any]":
+    """Return labels as sources deliver them."""
+    return pa.array([None if row is None else list(row.items()) for row in rows], pa.map_(pa.string(), pa.string()))
+
+
 def details(raw: pa.Table) -> list[str]:
     return [str(detail) for detail in validate(raw, NOW).rejected.column("detail").to_pylist()]
 
@@ -42,8 +56,8 @@ def test_a_clean_batch_is_accepted_as_it_is() -> None:
     assert outcome.accepted.schema.equals(SERIES, check_metadata=True)
     assert outcome.rejected.schema.equals(REJECTED, check_metadata=True)
     assert outcome.accepted.to_pylist() == [
-        {"timestamp": THEN, "service": "cart", "metric": "cpu_utilization", "value": 0.1},
-        {"timestamp": NOW, "service": "cart", "metric": "cpu_utilization", "value": 0.2},
+        {"timestamp": THEN, **CPU, "value": 0.1},
+        {"timestamp": NOW, **CPU, "value": 0.2},
     ]
     assert outcome.accepted_rows.tolist() == [0, 1]
     assert outcome.rejected.num_rows == 0
@@ -76,7 +90,7 @@ def test_an_empty_batch_is_fine() -> None:
         ("future_timestamp", {"timestamp": pa.array([2**62], pa.int64()).cast(pa.timestamp("s"))}),
         ("out_of_range", {"value": [1.0001]}),
         ("out_of_range", {"value": [-0.0001]}),
-        ("out_of_range", {"metric": ['error_rate{code="500"}'], "value": [2]}),
+        ("out_of_range", {"metric": ["error_rate"], "value": [2], "labels": labels({"code": "500"})}),
         ("name", {"service": [""]}),
         ("name", {"service": pa.array([None], pa.string())}),
         ("name", {"metric": pa.array([None], pa.string())}),
@@ -89,10 +103,36 @@ def test_an_empty_batch_is_fine() -> None:
         ("name", {"metric": ["m" * 501]}),
         ("name", {"tenant": ["a/b"]}),
         ("name", {"tenant": ["t" * 201]}),
+        ("name", {"tenant": pa.array([b"\xff"], pa.binary())}),
+        ("foreign_tenant", {"tenant": ["acme"]}),
+        ("kind", {"kind": ["summary"]}),
+        ("kind", {"temporality": ["monotonic"]}),
+        ("kind", {"kind": pa.array([b"\xff"], pa.binary())}),
+        ("not_normalised", {"kind": ["counter"]}),
+        ("not_normalised", {"kind": ["counter"], "temporality": ["cumulative"]}),
+        ("not_normalised", {"kind": ["histogram"], "temporality": ["delta"]}),
+        ("not_normalised", {"temporality": ["cumulative"]}),
+        ("non_finite", {"kind": ["counter"], "value": [float("inf")]}),
     ],
 )
 def test_each_reason(reason: str, columns: dict[str, Any]) -> None:
     assert reasons(table(**columns)) == [reason]
+
+
+def test_what_can_be_scored_as_it_comes_is_accepted() -> None:
+    kinds = pa.array(["gauge", None, "", "counter", "gauge"])
+    temporalities = pa.array([None, None, "", "delta", "delta"])
+    times = [THEN + timedelta(seconds=number) for number in range(5)]
+    raw = table(timestamp=times, kind=kinds, temporality=temporalities, unit=pa.array(["s"] * 5))
+    assert validate(raw, NOW).accepted.num_rows == 5
+
+
+def test_a_row_that_is_not_normalised_says_what_to_send_instead() -> None:
+    told = details(table(kind=["counter"], labels=labels({"code": "500"})))[0]
+    for words in ("cpu_utilization{code=", "'cart'", "kind counter", "cumulative", "rate", "deltas"):
+        assert words in told
+    assert "'acme' is not 'default'" in details(table(tenant=["acme"]))[0]
+    assert "none of gauge, counter, histogram" in details(table(kind=["summary"]))[0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The validator on names: text of any layout, dictionaries of any shape, labels and tenants folded in."""
+"""The validator on names: text of any layout, dictionaries of any shape, labels in any order, tenants apart."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from data_contracts.series.key import SeriesKey
+from data_contracts.series.owners import by_tenant
 from data_contracts.validate import validate
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -29,8 +31,8 @@ def reasons(raw: pa.Table | pa.RecordBatch, **arguments: Any) -> list[str]:
     return [str(reason) for reason in validate(raw, NOW, **arguments).rejected.column("reason").to_pylist()]
 
 
-def metrics_of(raw: pa.Table) -> list[str]:
-    return [str(metric) for metric in validate(raw, NOW).accepted.column("metric").to_pylist()]
+def labels_of(raw: pa.Table) -> list[str]:
+    return [str(labels) for labels in validate(raw, NOW).accepted.column("labels").to_pylist()]
 
 
 @pytest.mark.parametrize(
@@ -79,19 +81,21 @@ def test_refused_names_leave_no_trace_in_the_accepted_dictionaries() -> None:
     outcome.accepted.validate(full=True)
 
 
-def test_labels_are_folded_sorted_and_escaped() -> None:
+def test_labels_are_a_column_sorted_and_escaped() -> None:
     kind = pa.map_(pa.string(), pa.string())
     cells = [
         [("zone", "a"), ("code", "500")],
         None,
         [],
         [("q", 'say "hi"\\')],
-        [("none", None)],
+        [("none", None), ("empty", "")],
         [("code", "500"), ("zone", "a")],
     ]
     raw = table(metric=["m"], timestamp=[THEN + timedelta(seconds=n) for n in range(6)], labels=pa.array(cells, kind))
-    assert metrics_of(raw) == ['m{code="500",zone="a"}', "m", "m", 'm{q="say \\"hi\\"\\\\"}', "m", 'm{code="500",zone="a"}']
-    assert metrics_of(raw.slice(3, 2)) == ['m{q="say \\"hi\\"\\\\"}', "m"]
+    both, quoted = '{"code":"500","zone":"a"}', '{"q":"say \\"hi\\"\\\\"}'
+    assert labels_of(raw) == [both, "", "", quoted, "", both]
+    assert labels_of(raw.slice(3, 2)) == [quoted, ""]
+    assert set(validate(raw, NOW).accepted.column("metric").to_pylist()) == {"m"}
 
 
 def test_label_order_does_not_make_another_series() -> None:
@@ -122,12 +126,31 @@ def test_labels_that_are_not_utf8_refuse_the_row() -> None:
     assert reasons(raw) == ["name"]
 
 
-def test_tenants_are_folded_into_the_service() -> None:
+def test_a_batch_is_of_one_tenant_who_is_part_of_the_id_and_of_no_name() -> None:
     raw = table(service=["cart"], tenant=["acme", "", None, "globex"])
-    outcome = validate(raw, NOW)
-    assert outcome.accepted.column("service").to_pylist() == ["acme/cart", "cart", "globex/cart"]
-    assert reasons(raw) == ["duplicate"]
+    assert reasons(raw) == ["foreign_tenant", "duplicate", "foreign_tenant"]
+    assert reasons(raw, tenant="acme") == ["duplicate", "duplicate", "foreign_tenant"]
+    ids = {tenant: validate(table(), NOW, tenant=tenant).accepted for tenant in ("acme", "default")}
+    assert {tenant: rows.column("service").to_pylist() for tenant, rows in ids.items()} == {"acme": ["cart"], "default": ["cart"]}
+    expected = {tenant: [SeriesKey(tenant, "cart", "cpu_utilization").series_id] for tenant in ids}
+    assert {tenant: rows.column("series_id").to_pylist() for tenant, rows in ids.items()} == expected
     assert validate(table(tenant=pa.nulls(1)), NOW).accepted.column("service").to_pylist() == ["cart"]
+
+
+def test_a_service_with_a_slash_is_no_tenants() -> None:
+    rows = validate(table(service=["acme/cart"]), NOW).accepted
+    assert rows.column("service").to_pylist() == ["acme/cart"]
+    assert rows.column("series_id").to_pylist() == [SeriesKey("default", "acme/cart", "cpu_utilization").series_id]
+
+
+def test_tables_are_split_by_tenant_and_keep_their_order() -> None:
+    raw = table(value=[0.1, 0.2, 0.3, 0.4, 0.5], tenant=pa.array(["b", None, "a/b", "default", "b"]))
+    parts = by_tenant(raw, "default")
+    assert [(tenant, part["value"].to_pylist()) for tenant, part in parts] == [("b", [0.1, 0.5]), ("default", [0.2, 0.3, 0.4])]
+    assert by_tenant(table(), "acme")[0][0] == "acme"
+    assert by_tenant(table(tenant=pa.nulls(1)), "acme")[0][1].num_rows == 1
+    assert by_tenant(table().slice(0, 0), "acme") == by_tenant(table(tenant=["x"]).slice(0, 0), "acme") == []
+    assert sum(validate(part, NOW, tenant=tenant).accepted.num_rows for tenant, part in parts) == 2  # 2 repeated, a/b is none
 
 
 def test_buffers_of_odd_sizes_are_read() -> None:

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from serving.consumer.checkpoint import state_hash
 from serving.consumer.worst_point import OUTSIDE_LIMITS, JudgedPoints, WorstPoint, WorstPoints, severity_of
+from tests.checks.series_names import named
 
 STEP_US = 60_000_000
 LATENESS_US = 30_000_000
 SERVICES = ["cart", "web"]
-METRICS = ["cpu", "errors"]
+SERIES = [named(f"{service}|{metric}") for service in SERVICES for metric in ("cpu", "errors")]
 
 
 def judged(rows: list[tuple[int, int, int, float]]) -> JudgedPoints:
@@ -21,14 +22,14 @@ def judged(rows: list[tuple[int, int, int, float]]) -> JudgedPoints:
     number = np.arange(len(rows), dtype=float)
     service, metric, time_us = table[:, :3].astype(np.int64).T
     columns = (number, severity, number, number, number, number, number, severity)
-    return JudgedPoints(SERVICES, METRICS, service, metric, time_us, *columns)
+    return JudgedPoints(SERIES, (2 * service + metric).astype(np.int32), SERVICES, service, time_us, *columns)
 
 
 def split(points: JudgedPoints, rows: slice) -> JudgedPoints:
     columns = {name: getattr(points, name) for name in JudgedPoints.__slots__}
     kept = range(len(points.severity))[rows]
     columns["found"] = {row - kept.start: finding for row, finding in points.found.items() if row in kept}
-    whole = ("service_names", "metric_names", "found")
+    whole = ("service_names", "series", "found")
     return JudgedPoints(**{name: column if name in whole else column[rows] for name, column in columns.items()})
 
 
@@ -79,7 +80,7 @@ def test_services_without_a_row_at_a_tick_are_forgotten() -> None:
 
 @pytest.mark.parametrize(("severity", "flagged"), [(0.99, False), (1.0, True)])
 def test_flagged_means_severity_of_one_or_more(severity: float, flagged: bool) -> None:
-    assert WorstPoint(0, "cpu", 1.0, 1.0, 1.0, 0.1, 1.0, 0.0, 2.0, severity).flagged is flagged
+    assert WorstPoint(0, 7, "cpu", "", 1.0, 1.0, 1.0, 0.1, 1.0, 0.0, 2.0, severity).flagged is flagged
 
 
 points = st.lists(

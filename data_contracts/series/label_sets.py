@@ -1,7 +1,7 @@
-"""Tenants folded into services (`tenant/service`) and labels into metrics (`name{k="v",…}`, keys sorted), once a distinct set.
+"""Metrics with their labels, once a distinct set: the second half of a series' key.
 
-Rules of labels: those of names, and a key holds none of `{}=",`, no key comes twice, at most `MAX_LABELS` a row, and the folded
-metric keeps within `max_bytes`. A null map and a null label value mean absent. Quotes and backslashes in values are escaped.
+Rules of labels: those of names, and a key holds none of `{}=",`, no key comes twice, at most `MAX_LABELS` a row, and the metric
+with its labels, as people read it, keeps within `max_bytes`. A null map, a null value and an empty value mean absent.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from data_contracts.coerce import AnyArray, Codes, SchemaError, nulls, read_codes
-from data_contracts.kernels import BRACE, Int32s, Int64s, distinct
+from data_contracts.kernels import Int32s, Int64s, distinct
 from data_contracts.names import Fault, Names, max_bytes, shown, text_fault
+from data_contracts.series.key import labels_text
+from data_contracts.series.text import metric_text
 
 MAX_LABELS: Final = 64
 """Labels a row may carry."""
@@ -21,51 +23,71 @@ MAX_LABELS: Final = 64
 _KEY_RESERVED: Final = frozenset('{}=",')
 
 
-def fold_tenants(services: Names, tenants: Names) -> Names:
-    """Return names `tenant/service`; rows without a tenant keep the service's own name."""
-    owners = tenants.values.to_pylist()
-    none = np.array([*(not owner and code not in tenants.faults for code, owner in enumerate(owners)), True])
-    tenant_codes = np.where(none[tenants.codes], np.int64(-1), tenants.codes.astype(np.int64))
-    if (tenant_codes < 0).all():
-        return services
-    width = len(services.values) + 1
-    codes, firsts = distinct(np.ascontiguousarray((tenant_codes + 1) * width + services.codes + 1))
-    texts = services.values.to_pylist()
-    table = _Table()
-    for row in firsts.tolist():
-        tenant, service = int(tenant_codes[row]), int(services.codes[row])
-        fault = services.faults.get(service) or (tenants.faults.get(tenant) if tenant >= 0 else None)
-        text = None if service < 0 else texts[service] if tenant < 0 else f"{owners[tenant]}/{texts[service]}"
-        table.add(text, fault)
-    return table.names(codes)
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Distinct (metric, labels): `codes` (n,) int32, -1 = no metric; `metric` and `labels` (k,) int32 codes of each.
+
+    `metrics` are distinct names, `label_texts` distinct canonical texts, the first empty; `faults` by code.
+    """
+
+    codes: Int32s
+    metric: Int32s
+    labels: Int32s
+    metrics: AnyArray
+    label_texts: AnyArray
+    faults: Mapping[int, Fault]
+    plain: bool
+    """Codes are those of metrics: no row has labels."""
+
+    @classmethod
+    def without_labels(cls, metrics: Names) -> "Streams":
+        """Return one stream a metric."""
+        count = len(metrics.values)
+        codes, none = np.arange(count, dtype=np.int32), np.zeros(count, np.int32)
+        return cls(metrics.codes, codes, none, metrics.values, pa.array([""], pa.string()), metrics.faults, True)
+
+    def bad(self) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+        """Return (k,) 1 where the metric or the labels are refused."""
+        flags = np.zeros(len(self.metric), np.uint8)
+        flags[list(self.faults)] = 1
+        return flags
 
 
 class _Table:
-    """Collects names in order of first sight; equal texts share a code."""
+    """Collects streams in order of first sight; equal ones share a code."""
 
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._code_of: dict[str, int] = {}
+    def __init__(self, metrics: Names) -> None:
+        self._metrics = metrics
+        self._code_of: dict[tuple[int, str], int] = {}
+        self._label_code: dict[str, int] = {"": 0}
+        self._pairs: list[tuple[int, int]] = []
         self._faults: dict[int, Fault] = {}
         self._remap: list[int] = []
 
-    def add(self, text: str | None, fault: Fault | None) -> None:
-        if text is None:
+    def add(self, metric: int, labels: str, fault: Fault | None) -> None:
+        if metric < 0:
             self._remap.append(-1)
-        elif fault is not None:
-            self._faults[len(self._texts)] = fault
-            self._remap.append(len(self._texts))
-            self._texts.append("")
+            return
+        if fault is not None:
+            self._faults[len(self._pairs)] = fault
+            code = len(self._pairs)
         else:
-            code = self._code_of.setdefault(text, len(self._texts))
-            if code == len(self._texts):
-                self._texts.append(text)
-            self._remap.append(code)
+            code = self._code_of.setdefault((metric, labels), len(self._pairs))
+        if code == len(self._pairs):
+            self._pairs.append((metric, self._label_code.setdefault(labels, len(self._label_code))))
+        self._remap.append(code)
 
-    def names(self, codes: Int32s) -> Names:
-        remap = np.asarray(self._remap, np.int32)
-        braced = np.fromiter((BRACE if "{" in text else 0 for text in self._texts), np.uint8, len(self._texts))
-        return Names(np.ascontiguousarray(remap[codes]), pa.array(self._texts, pa.string()), braced, self._faults)
+    def streams(self, codes: Int32s) -> Streams:
+        pairs = np.array(self._pairs, np.int32).reshape(-1, 2)
+        return Streams(
+            np.ascontiguousarray(np.asarray(self._remap, np.int32)[codes]),
+            np.ascontiguousarray(pairs[:, 0]),
+            np.ascontiguousarray(pairs[:, 1]),
+            self._metrics.values,
+            pa.array(list(self._label_code), pa.string()),
+            self._faults,
+            False,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,30 +119,29 @@ def read_labels(column: AnyArray) -> LabelSets | None:
     return LabelSets(starts, ends, keys, items)
 
 
-def fold_labels(metrics: Names, labels: LabelSets) -> Names:
-    """Return names `metric{key="value",…}`, keys sorted; each distinct set of labels is put in words once.
+def labelled(metrics: Names, labels: LabelSets) -> Streams:
+    """Return the streams of rows; each distinct set of labels is put in order once.
 
     Complexity: one hash pass a label position over the rows that have so many; then O(distinct sets) text.
     """
     crowded = labels.ends - labels.starts > MAX_LABELS
     codes, firsts = distinct(_label_nodes(metrics, labels, crowded))
-    table = _Table()
+    table = _Table(metrics)
     texts = [text or "" for text in metrics.values.to_pylist()]
     keys, items = [*labels.keys.values.to_pylist(), b""], [*labels.items.values.to_pylist(), None]  # code -1 reads the last
     for row in firsts.tolist():
         code = int(metrics.codes[row])
         span = slice(int(labels.starts[row]), int(labels.ends[row]))
         if code < 0 or code in metrics.faults:
-            table.add(None if code < 0 else "", metrics.faults.get(code))
+            table.add(code, "", metrics.faults.get(code))
         elif crowded[row]:
             count = span.stop - span.start
-            table.add(
-                "", Fault("labels", f"metric {texts[code]!r} has {count} labels; at most {MAX_LABELS} are allowed: drop some")
-            )
+            words = f"metric {texts[code]!r} has {count} labels; at most {MAX_LABELS} are allowed: drop some"
+            table.add(code, "", Fault("labels", words))
         else:
             cells = zip(labels.keys.codes[span].tolist(), labels.items.codes[span].tolist(), strict=True)
-            table.add(*_folded(texts[code], [(keys[key], items[item]) for key, item in cells]))
-    return table.names(codes)
+            table.add(code, *_canonical(texts[code], [(keys[key], items[item]) for key, item in cells]))
+    return table.streams(codes)
 
 
 def _label_nodes(metrics: Names, labels: LabelSets, crowded: "np.ndarray[Any, np.dtype[np.bool_]]") -> Int64s:
@@ -141,10 +162,11 @@ def _label_nodes(metrics: Names, labels: LabelSets, crowded: "np.ndarray[Any, np
     return node
 
 
-def _folded(metric: str, labels: list[tuple[bytes, bytes | None]]) -> tuple[str, Fault | None]:
+def _canonical(metric: str, labels: list[tuple[bytes, bytes | None]]) -> tuple[str, Fault | None]:
+    """Return the canonical text of labels, or what is wrong with them."""
     present: dict[str, str] = {}
     for raw_key, raw_value in labels:
-        if raw_value is None:
+        if not raw_value:
             continue
         try:
             key, value = raw_key.decode(), raw_value.decode()
@@ -157,26 +179,19 @@ def _folded(metric: str, labels: list[tuple[bytes, bytes | None]]) -> tuple[str,
             return "", fault
         present[key] = value
     if not present:
-        return metric, None
-    inner = ",".join(f'{key}="{_escaped(present[key])}"' for key in sorted(present))
-    text = f"{metric}{{{inner}}}"
+        return "", None
+    text = metric_text(metric, tuple(sorted(present.items())))
     size, limit = len(text.encode()), max_bytes("metric")
     if size > limit:
         return "", Fault(
             "labels", f"metric with labels {shown(text)} has {size} bytes; at most {limit} are allowed: drop or shorten labels"
         )
-    return text, None
+    return labels_text(present.items()), None
 
 
 def _label_fault(key: str, value: str, present: Mapping[str, str]) -> Fault | None:
     if not key or not _KEY_RESERVED.isdisjoint(key):
-        return Fault(
-            "labels", f'label key {shown(key)} is empty or contains one of {{}}=",; it cannot be folded into a name: rename it'
-        )
+        return Fault("labels", f'label key {shown(key)} is empty or contains one of {{}}=",, which are reserved: rename it')
     if key in present:
         return Fault("labels", f"label key {shown(key)} appears twice; a key has one value: drop one")
     return text_fault(key, "labels") or text_fault(value, "labels")
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"')
