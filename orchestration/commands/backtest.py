@@ -43,9 +43,11 @@ def backtest(
         raise ConfigurationError(f"--detector {detector}: cannot be back-tested; choose one of {', '.join(names())}")
     telemetry = SourceChoice(source, path, tuple(option or ())).open()
     with stage(f"back-test {detector} on {source}"):
-        run = run_backtest(telemetry, detector, PageBudget(budget_per_day, quiet_min), say)
-        for text in remarks_of(telemetry):
-            say(text)
+        try:
+            run = run_backtest(telemetry, detector, PageBudget(budget_per_day, quiet_min), say)
+        finally:
+            for text in remarks_of(telemetry):
+                say(text)
     facts = {"source": source, "points_read": run.points_read, "points_per_second": run.points_per_second, **asdict(run.result)}
     if out is not None:
         for file in write_backtest(run, out, to_json(facts)):

@@ -84,10 +84,12 @@ def _read(source: TelemetrySource, split: HistorySplit, say: Callable[[str], Non
     """Return the accepted points in order of arrival, which of them are replayed (n,), and the rows read."""
     batches, flags = [], []
     read = told = 0
+    refused = ""
     now = datetime.now(UTC)
     for chunk, replayed in _chunks(source, split):
         for start, piece in zip(range(0, chunk.num_rows, _PIECE), pieces(chunk, _PIECE), strict=True):
             outcome = validate_recorded(piece, now, source.name)
+            refused = refused or (outcome.rejected["detail"][0].as_py() if outcome.rejected.num_rows else "")
             batches.append(outcome.accepted)
             flags.append(replayed[start : start + _PIECE][outcome.accepted_rows])
         read += chunk.num_rows
@@ -97,9 +99,8 @@ def _read(source: TelemetrySource, split: HistorySplit, say: Callable[[str], Non
     flag: BoolArray = np.concatenate(flags) if flags else np.empty(0, np.bool_)
     for part, there in (("history", ~flag), ("replay", flag)):
         if not there.any():
-            raise SourceError(
-                f"source {source.name}: none of the {read:,} rows read is a usable point of the {part}; see history_share"
-            )
+            why = f"the first refused row: {refused}" if refused else "see history_share" if read else "it gave no row at all"
+            raise SourceError(f"source {source.name}: none of the {read:,} rows read is a usable point of the {part}; {why}")
     table = pa.Table.from_batches(batches, schema=SERIES).unify_dictionaries().combine_chunks()
     return SeriesBatch(table.to_batches()[0]), flag, read
 

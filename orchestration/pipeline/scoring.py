@@ -4,16 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 
 from aiops.errors import ConfigurationError, ContractError, Unavailable, legible
 from aiops.settings import Settings
 from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
 from serving.bento.scoring import PREDICT, SCORE
 from serving.scoring_client import ScoringClient
+from serving.sources.csv_blocks import CsvBlocks, Dialect
+from serving.sources.time_columns import AUTO, UNREADABLE, read_epochs, told_form
 
 BATCH: Final = 1000
 
@@ -49,35 +53,68 @@ def score_file(settings: Settings, path: Path, predict: bool) -> ScoredFile:
     return ScoredFile((PREDICT if predict else SCORE).model, answers[-1].model_version if answers else "", rows)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path) -> pa.Table:
+    """Return the rows of a file; a cell of CSV is text, and a name is never read as a number."""
     if not path.is_file():
         raise ConfigurationError(f"rows: {path} does not exist; give a .parquet, .csv or .json file of service vectors")
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        ".parquet": pd.read_parquet,
-        ".csv": pd.read_csv,
-        ".json": pd.read_json,
+    readers: dict[str, Callable[[Path], pa.Table]] = {
+        ".parquet": pyarrow.parquet.read_table,
+        ".pq": pyarrow.parquet.read_table,
+        ".csv": _csv,
+        ".json": lambda json: pa.Table.from_pandas(pd.read_json(json, dtype=False, convert_dates=False), preserve_index=False),
     }
     if path.suffix not in readers:
         raise ConfigurationError(f"rows: {path.suffix!r} is not read; give .parquet, .csv or .json")
     try:
         return readers[path.suffix](path)
-    except (ValueError, OSError) as error:  # pyarrow's and pandas' parse errors are ValueErrors
+    except (ValueError, OSError, pa.ArrowException) as error:  # pyarrow's and pandas' parse errors are ValueErrors
         raise ContractError(
             f"rows: {path} cannot be read as {path.suffix[1:]}: {legible(error)}; give a readable file"
         ) from error
 
 
-def _vectors(frame: pd.DataFrame) -> pa.RecordBatch:
-    if "service" not in frame:
-        raise ContractError(f"rows: column 'service' is missing; the file has {list(frame.columns)}")
-    known = [name for name in SERVICE_FEATURES if name in frame]
+def _csv(path: Path) -> pa.Table:
+    file = CsvBlocks(path, Dialect())
+    tables = list(file.blocks(file.names))
+    if file.unreadable():
+        raise ValueError("a row has not as many cells as the header")
+    texts = pa.schema([(name, pa.string()) for name in file.names])
+    return pa.concat_tables(tables).cast(texts) if tables else texts.empty_table()
+
+
+def _vectors(rows: pa.Table) -> pa.RecordBatch:
+    names = rows.column_names
+    if "service" not in names:
+        raise ContractError(f"rows: column 'service' is missing; the file has {names}")
+    known = [name for name in SERVICE_FEATURES if name in names]
     if not known:
-        raise ContractError(f"rows: no feature column; the file has {list(frame.columns)}, features are {list(SERVICE_FEATURES)}")
-    given = frame["event_timestamp"] if "event_timestamp" in frame else pd.Series([datetime.now(UTC)] * len(frame))
+        raise ContractError(f"rows: no feature column; the file has {names}, features are {list(SERVICE_FEATURES)}")
+    service = rows["service"].combine_chunks()
+    if pa.types.is_floating(service.type):
+        raise ContractError("rows: service is a column of floating numbers; names are text: write it as text")
+    columns: dict[str, Any] = {"service": service.cast(pa.string()), "event_timestamp": _times(rows)}
+    return pa.RecordBatch.from_pydict(columns | {name: _numbers(rows, name) for name in known})
+
+
+def _numbers(rows: pa.Table, name: str) -> "pa.Array[Any]":
+    cells = rows[name].combine_chunks()
+    if pa.types.is_string(cells.type):
+        cells = pa.array([text or None for text in cells.to_pylist()], pa.string())
     try:
-        times = pd.to_datetime(given, utc=True).dt.as_unit("us")
-        features = {name: pa.array(frame[name].astype("float64"), from_pandas=True) for name in known}
-    except (ValueError, TypeError) as error:
-        raise ContractError(f"rows: {error}; features must be numbers, event_timestamp ISO 8601 times") from error
-    columns: dict[str, Any] = {"service": pa.array(frame["service"].astype(str)), "event_timestamp": pa.array(times, TIMESTAMP)}
-    return pa.RecordBatch.from_pydict({**columns, **features})
+        return cast("pa.Array[Any]", cells.cast(pa.float64()))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ContractError(f"rows: {name}: {legible(error)}; features must be numbers") from error
+
+
+def _times(rows: pa.Table) -> "pa.Array[Any]":
+    if "event_timestamp" not in rows.column_names:
+        return pa.array([datetime.now(UTC)] * rows.num_rows, TIMESTAMP)
+    cells = rows["event_timestamp"].combine_chunks()
+    try:
+        at = read_epochs(cells, told_form(cells, AUTO, "rows: event_timestamp"))
+    except ValueError as error:
+        raise ContractError(f"rows: {error}; event_timestamp must be ISO 8601 times") from error
+    wrong = np.flatnonzero((at == UNREADABLE) & np.asarray(cells.is_valid()))
+    if wrong.size:
+        raise ContractError(f"rows: event_timestamp {cells[int(wrong[0])].as_py()!r} is no time; write ISO 8601 times")
+    return pa.array(at, pa.int64(), mask=at == UNREADABLE).cast(TIMESTAMP)
