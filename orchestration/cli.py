@@ -1,6 +1,6 @@
 """The `aiops` command line: groups of commands, one error format, exit codes that mean something.
 
-Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or setting, 3 source, 4 contract, 5 state, 6 model, 7 gate refused,
+Exit codes: 0 done, 1 unexpected failure, 2 wrong usage, setting or file, 3 source, 4 contract, 5 state, 6 model, 7 gate refused,
 8 fenced, 9 a dependency does not answer, 130 interrupted.
 """
 

@@ -1,7 +1,7 @@
 """Recorded telemetry through the broker: published in pieces, each available when its own event-time clock says."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -9,7 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from aiops.clock import event_clock, pieces
+from aiops.clock import event_clock, newest_until, pieces
 from aiops.ports import TelemetrySource
 from orchestration.workspace import Workspace
 from serving.broker import connect
@@ -55,12 +55,25 @@ class Replay:
         """Publish chunks in event-time order, and each incident label before its time comes."""
         for chunk in chunks:
             for piece in pieces(chunk):
-                self._pace()
-                self._clock = event_clock(piece, self._clock)
-                self._publish_incident_labels()
-                self.entries += self._producer.publish(piece, self._seq, self._clock)
-                self._seq += 1
-                self.points += piece.num_rows
+                self._publish_piece(piece, event_clock(piece, self._clock))
+
+    def publish_recording(self, chunks: Iterable[pa.Table], ended_by: datetime) -> None:
+        """Publish a whole recording: none of its rows is from the future only because the row before it is far."""
+        last: pa.Table | None = None
+        for piece in (piece for chunk in chunks for piece in pieces(chunk)):
+            if last is not None:
+                self._publish_piece(last, event_clock(last, self._clock, piece))
+            last = piece
+        if last is not None:
+            self._publish_piece(last, max(event_clock(last, self._clock), newest_until(last, ended_by, self._clock)))
+
+    def _publish_piece(self, piece: pa.Table, clock: datetime) -> None:
+        self._pace()
+        self._clock = clock
+        self._publish_incident_labels()
+        self.entries += self._producer.publish(piece, self._seq, clock)
+        self._seq += 1
+        self.points += piece.num_rows
 
     def close(self, until: datetime) -> None:
         """Close every tick up to `until`: nothing more will come before it."""
@@ -86,8 +99,13 @@ def replay_recorded(
     settings = workspace.settings
     graph_of, config = partial(call_graph, settings), ProducerConfig(tenant=workspace.tenant)
     producer = TelemetryProducer(connect(settings), settings.broker.partitions, graph_of, new_id("replay"), config)
-    replay = Replay(producer, source.incidents(), datetime.now(UTC))
-    for chunk in source.batches(*window):
-        replay.publish([chunk])
-        say(f"{replay.points:,} points published, up to {replay.clock:%Y-%m-%d %H:%M}")
+    now = datetime.now(UTC)
+    replay = Replay(producer, source.incidents(), now)
+
+    def chunks() -> Iterator[pa.Table]:
+        for chunk in source.batches(*window):
+            yield chunk
+            say(f"{replay.points:,} points published, up to {replay.clock:%Y-%m-%d %H:%M}")
+
+    replay.publish_recording(chunks(), now)
     return Replayed(replay.points, replay.entries, time.monotonic() - began)

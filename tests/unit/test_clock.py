@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiops.clock import PIECE_ROWS, event_clock, pieces
+from aiops.clock import PIECE_ROWS, event_clock, newest_until, pieces
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 FALLBACK = datetime(2030, 1, 1, tzinfo=UTC)
@@ -85,3 +85,18 @@ def test_pieces_are_the_table_in_order() -> None:
     assert [len(part) for part in cut] == [PIECE_ROWS, PIECE_ROWS, 10_000 - 2 * PIECE_ROWS]
     assert pa.concat_tables(cut).equals(table)
     assert list(pieces(table.slice(0, 0))) == []
+
+
+def test_rows_of_the_next_piece_confirm_the_last_ones() -> None:
+    """A gap right before a cut: the two rows after it are as valid as those that follow in the next piece."""
+    seconds = [*np.arange(100) * 60.0, 90_000.0, 90_060.0]
+    rest = piece(90_120.0 + np.arange(50) * 60.0)
+    assert event_clock(piece(seconds), FALLBACK) == after(99 * 60)
+    assert event_clock(piece(seconds), FALLBACK, rest) == after(90_060)
+    assert event_clock(piece(seconds), FALLBACK, piece(6000.0 + np.arange(50) * 60.0)) == after(99 * 60)
+
+
+def test_a_recording_that_ends_is_as_late_as_its_newest_row_that_can_be() -> None:
+    seconds = [*np.arange(100) * 60.0, 90_000.0, 1e9]
+    assert newest_until(piece(seconds), after(100_000), FALLBACK) == after(90_000)
+    assert newest_until(piece([None]), after(100_000), FALLBACK) == FALLBACK

@@ -6,12 +6,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from data_contracts.schemas import INCIDENTS
 from data_contracts.validate import validate
 from models.page_budget import PageBudget
 from orchestration.pipeline.backtest import run_backtest
 from orchestration.pipeline.recorded import validate_recorded
+from orchestration.pipeline.replay import Replay
 from serving.sources.csv_file import FORMAT
 from serving.sources.file_order import sorted_rows
 from serving.sources.files import FileSource
@@ -131,3 +134,31 @@ def test_a_row_now_and_then_that_comes_late_stays_where_it_is(tmp_path: Path) ->
     times = [row["timestamp"] for chunk in source.batches() for row in chunk.to_pylist()]
     assert times != sorted(times)
     assert source.remarks() == ()  # type: ignore[attr-defined]
+
+
+class HeardProducer:
+    """Takes what a replay publishes and judges it as the stream does: by the clock that comes with it."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.refused: list[str] = []
+
+    def resume_from(self) -> int:
+        return 0
+
+    def publish(self, piece: pa.Table, seq: int, clock: datetime) -> int:
+        outcome = validate(piece, clock, "csv")
+        self.accepted += outcome.accepted.num_rows
+        self.refused += outcome.rejected["reason"].to_pylist()
+        return seq
+
+
+@pytest.mark.parametrize("rows_before_the_gap", [200, 4094, 4095, 4096])
+def test_a_replay_takes_the_rows_after_a_gap_wherever_its_pieces_end(rows_before_the_gap: int) -> None:
+    minutes = [*range(rows_before_the_gap), *(rows_before_the_gap + 4000 + after for after in range(2))]
+    times = [START + timedelta(minutes=minute) for minute in minutes]
+    columns = {"timestamp": pa.array(times, pa.timestamp("us", tz="UTC")), "value": [1.0] * len(times)}
+    table = pa.table({**columns, "service": ["a"] * len(times), "metric": ["m"] * len(times)})
+    heard = HeardProducer()
+    Replay(heard, INCIDENTS.empty_table(), NOW).publish_recording(iter([table]), NOW)  # type: ignore[arg-type]
+    assert (heard.accepted, heard.refused) == (len(times), [])
