@@ -19,7 +19,7 @@ from aiops.errors import ConfigurationError
 from data_contracts.rejects import rows_from_json
 from data_contracts.schemas import REDRIVEN, REJECT_REASONS
 from data_contracts.validate import validate
-from serving.lake.port import Lake
+from serving.lake.port import Added, Lake
 
 Sink = Callable[[pa.RecordBatch, str], None]
 """Takes accepted points (`schemas.SERIES`) and a key that is the same when the same rows are handed over again after a crash."""
@@ -56,13 +56,13 @@ class RejectedStore:
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
 
-    def add(self, rejected: pa.RecordBatch | pa.Table, key: str) -> int:
-        """Store rejected rows (`schemas.REJECTED`) under `key`; the same key again replaces them. Return their number.
+    def add(self, rejected: pa.RecordBatch | pa.Table) -> Added:
+        """Store rejected rows (`schemas.REJECTED`); those that were stored at the same time already count once.
 
         Raises:
             ContractError: the rows do not have the schema.
         """
-        return self._lake.write("rejected", rejected, key)
+        return self._lake.add("rejected", rejected)
 
     def list(self, chosen: RejectedFilter, limit: int | None = None) -> pa.Table:
         """Return the chosen rows (`schemas.REJECTED`), newest first, at most `limit`.
@@ -85,7 +85,7 @@ class RejectedStore:
         Raises:
             ConfigurationError: the reason is unknown or a time has no time zone.
         """
-        rows = _unique(self._chosen(chosen))
+        rows = self._chosen(chosen)
         final = pc.is_in(rows.column("reason"), pa.array(sorted(FINAL_REASONS)))
         counts = Counter(_texts(rows.filter(final), "reason"))
         redriven = 0
@@ -103,12 +103,9 @@ class RejectedStore:
     def _chosen(self, chosen: RejectedFilter) -> pa.Table:
         if chosen.reason is not None and chosen.reason not in REJECT_REASONS:
             raise ConfigurationError(f"reason {chosen.reason!r} is unknown; use one of {', '.join(REJECT_REASONS)}")
-        rows = self._lake.read("rejected", start=chosen.since)
-        for column, cell in (("reason", chosen.reason), ("source", chosen.source)):
-            if cell is not None:
-                rows = rows.filter(pc.equal(rows.column(column), pa.scalar(cell)))
-        if chosen.ids:
-            rows = rows.filter(pc.is_in(rows.column("reject_id"), pa.array(chosen.ids)))
+        asked = {"reason": [chosen.reason], "source": [chosen.source], "reject_id": chosen.ids}
+        wanted = {column: [cell for cell in cells if cell is not None] for column, cells in asked.items()}
+        rows = _unique(self._lake.read("rejected", chosen.since, where={name: cells for name, cells in wanted.items() if cells}))
         if not chosen.redriven:
             marked = self._lake.read("redriven", columns=["reject_id"]).column("reject_id").combine_chunks()
             rows = rows.filter(pc.invert(pc.is_in(rows.column("reject_id"), marked)))
@@ -120,7 +117,10 @@ def _texts(rows: pa.Table | pa.RecordBatch, column: str) -> list[str]:
 
 
 def _unique(rows: pa.Table) -> pa.Table:
-    """Return the first row of each id, ids ascending: the order does not depend on how the rows came to lie in files."""
+    """Return the first row of each id, ids ascending: the order does not depend on how the rows came to lie in files.
+
+    A row that is read again with another neighbourhood is rejected at another time, but it is the same row.
+    """
     _, first = np.unique(np.array(_texts(rows, "reject_id"), dtype=np.str_), return_index=True)
     return rows.take(pa.array(first, pa.int64()))
 

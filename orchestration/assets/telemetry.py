@@ -88,7 +88,7 @@ def telemetry(
         with judged():
             chunks = _source(config).open().batches(*range_window(days))
             done = ingest_pipeline.ingest(space, config.source, chunks, datetime.now(UTC), context.log.info)
-        metadata = {"points_in": done.points_in, "rejected": done.rejected}
+        metadata = {name: getattr(done, name) for name in ("read", "stored", "already_there", "rejected")}
     yield dg.MaterializeResult(asset_key="telemetry", metadata={**metadata, ROW_COUNT: _rows(space, "telemetry", days)})
     yield from contract_results(space, "telemetry", days)
 

@@ -31,7 +31,7 @@ def ingest(
     end: End = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read a source into the lake: accepted rows, rejected rows with their reason, call graph, incident labels."""
+    """Read a source into the lake, each point once: read = stored + already there + rejected; call graph, labels, changes too."""
     from orchestration.home_lock import keep_for_good
     from orchestration.pipeline import ingest as pipeline
     from orchestration.workspace import Workspace
@@ -46,7 +46,8 @@ def ingest(
         for text in remarks_of(telemetry):
             say(text)
     facts = {**asdict(result), "points_per_second": result.points_per_second}
-    print_json(facts) if as_json else print_facts(f"Ingested from {source}", facts)
+    print_json(facts) if as_json else print_facts(f"Ingested from {source}: {result.sum}", facts)
+    result.refuse_nothing_accepted()
 
 
 def replay(

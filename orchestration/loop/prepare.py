@@ -72,7 +72,7 @@ def write_truth(workspace: Workspace, scenario: Scenario, line: Timeline) -> Non
     edges = shifted(source.edges(), line.history_shift(split), _TRUTH_TIMES["edges"])
     tables = {"incidents": source.incidents(), "changes": ingestion.source_changes(source)}
     moved = {name: _moved_truth(rows, line, split, _TRUTH_TIMES[name]) for name, rows in tables.items()}
-    ingestion.write_truth(workspace, source.name, edges, moved)
+    ingestion.write_truth(workspace, edges, moved)
 
 
 def _moved_truth(rows: pa.Table, line: Timeline, split: HistorySplit, times: tuple[str, ...]) -> pa.Table:

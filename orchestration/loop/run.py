@@ -120,7 +120,7 @@ class Run:
         scenario, space = self._scenario, self._workspace
         ingestion.ingest_truth(space, scenario.source)
         done = ingestion.ingest(space, scenario.source.name, scenario.history(), scenario.split.history_end, self._say)
-        self.story.history_points = done.points_in
+        self.story.history_points = done.read
         tags = range_tags(scenario.split.history_start, scenario.split.history_end)
         self._say("Great Expectations and features over the history (Dagster job `ingest_and_features`)")
         run_job(space, "ingest_and_features", {}, tags)

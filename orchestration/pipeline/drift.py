@@ -14,6 +14,7 @@ from models.audit import CHAMPION
 from models.drift import DriftPolicy, DriftReport, mask_incidents, measure_drift
 from orchestration.pipeline.reference import load_reference
 from orchestration.workspace import Workspace
+from serving.lake.port import Between, Where
 
 WATCHED = watched_model()
 
@@ -76,10 +77,8 @@ def scheduled_rows(workspace: Workspace, since: datetime, end: datetime) -> pd.D
 
     Rows asked for because a point looked abnormal are left out: they are strange by selection, not by drift.
     """
-    rows = workspace.lake.read("served").to_pandas()
-    tick = rows["event_timestamp"]
-    answered = (rows["model"] == WATCHED) & (rows["role"] == CHAMPION) & (tick >= since) & (tick < end)
-    frame = rows[answered]
+    asked: Where = {"model": [WATCHED], "role": [CHAMPION], "event_timestamp": Between(since, end)}
+    frame = workspace.lake.read("served", where=asked).to_pandas()
     cadence = pd.Timedelta(seconds=workspace.settings.consumer.predict_every_s)
     frame = frame[frame["event_timestamp"] == frame["event_timestamp"].dt.floor(cadence)]
     newest: pd.DataFrame = frame.sort_values("served_at").drop_duplicates(["service", "event_timestamp"], keep="last")

@@ -1,31 +1,47 @@
 """Recorded telemetry into the lake: source → contract → accepted rows, rejected rows with their reason, graph, labels."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from aiops.clock import pieces
+from aiops.errors import ContractError, SourceError, StateError
 from aiops.ports import ChangeLog, TelemetrySource
 from data_contracts.schemas import CHANGES, LAKE_TELEMETRY, REJECTED
+from data_contracts.validate import Validated
 from orchestration.pipeline.recorded import validate_recorded
 from orchestration.workspace import Workspace
 from serving.graph_store import GraphStore
+from serving.lake.port import Added
 from serving.rejected import Redriven, RejectedFilter, RejectedStore
+
+_BATCH_ROWS: Final = 500_000
+"""Accepted rows that are gathered before they are written: bounds memory, and keeps small chunks from making small files."""
+_ROUNDS: Final = 16
+"""How often a piece of 4,096 rows may tell one point before further tellings are refused as duplicates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What one ingest did; points_in = accepted + rejected."""
+    """What one ingest did: read = stored + already_there + rejected, exactly.
+
+    `stored`: points that are new, or took the place of a value known earlier. `already_there`: points that the lake held, or
+    that the source told before. `reasons`: rejected rows by reason.
+    """
 
     source: str
-    points_in: int
-    accepted: int
+    read: int
+    stored: int
+    already_there: int
     rejected: int
+    reasons: Mapping[str, int]
     first: datetime | None
     last: datetime | None
     seconds: float
@@ -33,7 +49,32 @@ class Ingested:
     @property
     def points_per_second(self) -> float:
         """Return rows read, validated and written per second."""
-        return self.points_in / self.seconds if self.seconds else 0.0
+        return self.read / self.seconds if self.seconds else 0.0
+
+    @property
+    def sum(self) -> str:
+        """Return the account in words.
+
+        >>> Ingested("csv", 3, 1, 0, 2, {}, None, None, 1.0).sum
+        'read 3 = stored 1 + already there 0 + rejected 2'
+        """
+        parts = f"stored {self.stored:,} + already there {self.already_there:,} + rejected {self.rejected:,}"
+        return f"read {self.read:,} = {parts}"
+
+    def refuse_nothing_accepted(self) -> None:
+        """Raise where no row of the source is in the lake.
+
+        Raises:
+            SourceError: nothing was read.
+            ContractError: everything was rejected.
+        """
+        if self.read == 0:
+            raise SourceError(f"{self.source}: no rows were read; check --path, --start and --end")
+        if self.stored + self.already_there == 0:
+            told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.reasons.items()))
+            raise ContractError(
+                f"{self.source}: 0 of {self.read:,} rows were accepted ({told}); `aiops rejected list` shows each with the fix"
+            )
 
 
 def ingest_truth(workspace: Workspace, source: TelemetrySource) -> None:
@@ -41,16 +82,16 @@ def ingest_truth(workspace: Workspace, source: TelemetrySource) -> None:
 
     Its calls take the place of what a source said before; those seen in traces, configured or learned stay.
     """
-    write_truth(workspace, source.name, source.edges(), {"incidents": source.incidents(), "changes": source_changes(source)})
+    write_truth(workspace, source.edges(), {"incidents": source.incidents(), "changes": source_changes(source)})
 
 
-def write_truth(workspace: Workspace, name: str, edges: pa.Table, tables: Mapping[str, pa.Table]) -> None:
-    """Write calls and further tables under the name of their source; an empty one leaves what is there."""
+def write_truth(workspace: Workspace, edges: pa.Table, tables: Mapping[str, pa.Table]) -> None:
+    """Write calls and further tables, rows that are there already once; an empty table leaves what is there."""
     if edges.num_rows:
         GraphStore(workspace.lake).replace_source(edges)
     for table, rows in tables.items():
         if rows.num_rows:
-            workspace.lake.write(table, rows, key=name)
+            workspace.lake.add(table, rows)
 
 
 def source_changes(source: TelemetrySource) -> pa.Table:
@@ -59,32 +100,74 @@ def source_changes(source: TelemetrySource) -> pa.Table:
 
 
 def ingest(workspace: Workspace, name: str, chunks: Iterable[pa.Table], now: datetime, say: Callable[[str], None]) -> Ingested:
-    """Validate chunks of recorded telemetry and write them; the same chunks written twice leave the lake as it was.
+    """Validate chunks of recorded telemetry and write them, each point once.
+
+    The lake is the same whatever the order, size and overlap of the chunks, and however often they come.
 
     Args:
         workspace: where the lake is.
-        name: of the source; part of the file keys and of the rejected rows.
+        name: of the source; part of the rejected rows.
         chunks: tables of `schemas.TELEMETRY`, in any order.
         now: when the recording ended at the latest; rows later than that are refused.
-        say: receives one line of progress a chunk.
+        say: receives lines of progress.
+
+    Raises:
+        StateError: the account does not balance: a fault of the suite, and not of the data.
     """
-    began, read, kept = time.monotonic(), 0, 0
-    first: datetime | None = None
-    last: datetime | None = None
-    store = RejectedStore(workspace.lake)
+    began, intake = time.monotonic(), _Intake(workspace, name, now)
     for number, chunk in enumerate(chunks, 1):
-        accepted, rejected = _validate_chunk(workspace, name, chunk, now)
-        read += chunk.num_rows
-        if accepted.num_rows:
-            begin, end = time_bounds(accepted["timestamp"])
-            first, last = min(first or begin, begin), max(last or end, end)
-            workspace.lake.write("telemetry", accepted, key=f"{name}-{begin:%Y%m%dT%H%M%S}-{end:%Y%m%dT%H%M%S}")
-            kept += accepted.num_rows
-        if rejected.num_rows:
-            store.add(rejected.combine_chunks().to_batches()[0], key=f"{name}-{read}")
+        intake.take(chunk)
         if number % 10 == 0:
-            say(f"{name}: {read:,} points read, {kept:,} in the lake, {read - kept:,} rejected")
-    return Ingested(name, read, kept, read - kept, first, last, time.monotonic() - began)
+            say(f"{name}: {intake.read:,} points read, {intake.rejected.total():,} rejected")
+    intake.flush()
+    merged = workspace.lake.compact()
+    if merged.files:
+        say(f"{name}: {merged.files} small files of the lake merged into {merged.into}")
+    done = intake.done(time.monotonic() - began)
+    say(f"{name}: {done.sum}")
+    return done
+
+
+class _Intake:
+    """What was read so far, and what of it is still to be written."""
+
+    def __init__(self, workspace: Workspace, name: str, now: datetime) -> None:
+        self._workspace, self._name, self._now = workspace, name, now
+        self._waiting: list[pa.Table] = []
+        self._added = Added()
+        self._times: list[datetime] = []
+        self.read = 0
+        self.rejected: Counter[str] = Counter()
+
+    def take(self, chunk: pa.Table) -> None:
+        """Validate a chunk; accepted rows wait until there are enough, rejected ones are stored."""
+        self.read += chunk.num_rows
+        accepted, rejected = _validate_chunk(self._workspace, self._name, chunk, self._now)
+        if rejected.num_rows:
+            self.rejected.update(str(reason) for reason in rejected["reason"].to_pylist())
+            RejectedStore(self._workspace.lake).add(rejected)
+        if accepted.num_rows:
+            self._times += time_bounds(accepted["timestamp"])
+            self._times = [min(self._times), max(self._times)]
+            self._waiting.append(accepted)
+        if sum(table.num_rows for table in self._waiting) >= _BATCH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._added += self._workspace.lake.add("telemetry", pa.concat_tables(self._waiting))
+            self._waiting = []
+
+    def done(self, seconds: float) -> Ingested:
+        """Return the account; it must balance."""
+        added, rejected = self._added, self.rejected.total()
+        first, last = (self._times[0], self._times[-1]) if self._times else (None, None)
+        account = (self._name, self.read, added.stored, added.present, rejected)
+        found = Ingested(*account, dict(self.rejected), first, last, seconds)
+        if self.read != added.stored + added.present + rejected:
+            raise StateError(f"ingest of {self._name}: {found.sum} does not hold; ingest it again")
+        return found
 
 
 def time_bounds(times: "pa.ChunkedArray[Any]") -> tuple[datetime, datetime]:
@@ -94,10 +177,10 @@ def time_bounds(times: "pa.ChunkedArray[Any]") -> tuple[datetime, datetime]:
 
 
 def redrive_rejected(workspace: Workspace, chosen: RejectedFilter, now: datetime) -> Redriven:
-    """Validate rejected rows again; those that pass now go into the lake under a key of their own, once."""
+    """Validate rejected rows again; those that pass now go into the lake, once."""
 
-    def into_lake(points: pa.RecordBatch, key: str) -> None:
-        workspace.lake.write("telemetry", _as_lake_rows(pa.Table.from_batches([points])), key)
+    def into_lake(points: pa.RecordBatch, _key: str) -> None:
+        workspace.lake.add("telemetry", _as_lake_rows(pa.Table.from_batches([points])))
 
     return RejectedStore(workspace.lake).redrive(chosen, into_lake, now, workspace.settings.telemetry.future_tolerance_s)
 
@@ -108,11 +191,26 @@ def _as_lake_rows(series: pa.Table) -> pa.Table:
 
 
 def _validate_chunk(workspace: Workspace, name: str, chunk: pa.Table, now: datetime) -> tuple[pa.Table, pa.Table]:
-    """Return accepted rows as LAKE_TELEMETRY and rejected rows."""
+    """Return accepted rows as LAKE_TELEMETRY and rejected rows; a point that is told twice is accepted twice: the lake counts."""
     accepted, rejected = [], []
     tolerance = workspace.settings.telemetry.future_tolerance_s
     for piece in pieces(chunk):
-        outcome = validate_recorded(piece, now, name, tolerance, workspace.lake.tenant)
-        accepted.append(outcome.accepted)
-        rejected.append(outcome.rejected)
-    return _as_lake_rows(pa.Table.from_batches(accepted)), pa.Table.from_batches(rejected, schema=REJECTED)
+        waiting = piece
+        for round_number in range(_ROUNDS):
+            outcome = validate_recorded(waiting, now, name, tolerance, workspace.lake.tenant)
+            accepted.append(outcome.accepted)
+            waiting, refused = _told_again(waiting, outcome)
+            if not waiting.num_rows or round_number == _ROUNDS - 1:
+                rejected.append(outcome.rejected)
+                break
+            rejected.append(refused)
+    rows = pa.Table.from_batches(accepted) if accepted else None
+    lake_rows = LAKE_TELEMETRY.empty_table() if rows is None else _as_lake_rows(rows)
+    return lake_rows, pa.Table.from_batches(rejected, schema=REJECTED)
+
+
+def _told_again(piece: pa.Table, outcome: Validated) -> tuple[pa.Table, pa.RecordBatch]:
+    """Return the rows that were refused only because the batch had their point already, and the other refusals."""
+    duplicate = np.asarray(pc.equal(outcome.rejected["reason"], pa.scalar("duplicate")).to_numpy(zero_copy_only=False), np.bool_)
+    rows = np.setdiff1d(np.arange(piece.num_rows), outcome.accepted_rows, assume_unique=True)[duplicate]
+    return piece.take(pa.array(rows, pa.int64())), outcome.rejected.filter(pa.array(~duplicate))

@@ -44,8 +44,7 @@ def give_verdict(workspace: Workspace, detection_id: str, right: bool, at: datet
     Raises:
         ContractError: no such detection in the lake.
     """
-    known = workspace.lake.read("detections", columns=["detection_id"])["detection_id"]
-    if detection_id not in known.to_pylist():
+    if not workspace.lake.read("detections", columns=["detection_id"], where={"detection_id": [detection_id]}).num_rows:
         raise ContractError(f"detection_id {detection_id!r} is not in the lake; `aiops detections` lists them")
     row = pa.Table.from_pylist([{"given_at": at, "detection_id": detection_id, "right": right}], schema=VERDICTS)
     workspace.lake.write("verdicts", row, key=detection_id)

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aiops.errors import StateError
-from serving.lake.port import Where
-from serving.lake.tables import LAKE_TABLES, SERIES_IDENTITY
+from serving.lake.port import Between, Where
+from serving.lake.tables import LAKE_TABLES
 
 Answer = TypeVar("Answer")
 
@@ -27,12 +27,7 @@ def _coded(column: "pa.Field[Any]") -> "pa.Field[Any]":
     return column.with_type(_CODED) if pa.types.is_string(column.type) else column
 
 
-CODED_TELEMETRY: Final = pa.schema(
-    [
-        _coded(_TELEMETRY.schema.field(name))
-        for name in dict.fromkeys(("timestamp", "service", "metric", "labels", *SERIES_IDENTITY, "value", *_TELEMETRY.latest))
-    ]
-)
+CODED_TELEMETRY: Final = pa.schema([_coded(column) for column in _TELEMETRY.schema])
 """What reading telemetry of some services decodes: texts dictionary-encoded, seven times as fast and a quarter of the memory."""
 
 
@@ -68,6 +63,10 @@ def _conditions(wanted: Wanted) -> list[duckdb.Expression]:
     if wanted.end is not None:
         found.append(time < duckdb.ConstantExpression(wanted.end))
     for column, cells in wanted.where.items():
+        if isinstance(cells, Between):
+            named = duckdb.ColumnExpression(column)
+            found += [named >= duckdb.ConstantExpression(cells.start), named < duckdb.ConstantExpression(cells.end)]
+            continue
         constants = [duckdb.ConstantExpression(cell) for cell in sorted(set(cells))]
         isin = duckdb.ColumnExpression(column).isin(*constants) if constants else duckdb.ConstantExpression(False)
         found.append(isin)

@@ -13,8 +13,18 @@ from typing import Protocol
 import pyarrow as pa
 
 Rows = pa.Table | pa.RecordBatch
-Where = Mapping[str, Collection[str]]
-"""Column of text: the cells that are wanted; every column must match. Files and row groups without them are not decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Times with start <= time < end."""
+
+    start: datetime
+    end: datetime
+
+
+Where = Mapping[str, Collection[str] | Between]
+"""Column: the texts, or the times, that are wanted; every column must match. Row groups without them are not decoded."""
 
 
 @dataclass(frozen=True, slots=True)

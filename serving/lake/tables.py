@@ -39,10 +39,10 @@ class LakeTable:
         return tuple(dict.fromkeys((*self.identity, self.time, *self.latest))) if self.identity else ()
 
 
-def _labels(schema: pa.Schema, *identity: str) -> LakeTable:
+def _labels(schema: pa.Schema, time: str, *identity: str) -> LakeTable:
     """Return a small table of what people or other systems say; it stays for good, and the word known last counts."""
-    rest = tuple(name for name in schema.names if name not in (*identity, "known_at"))
-    return LakeTable(schema, "starts_at", expires=False, identity=identity, latest=("known_at", *rest), movable=True)
+    rest = sorted((name for name in schema.names if name not in identity), key=lambda name: name != "known_at")
+    return LakeTable(schema, time, expires=False, identity=identity, latest=tuple(rest), movable=True)
 
 
 def _once(schema: pa.Schema, time: str, *identity: str, latest: tuple[str, ...] = ()) -> LakeTable:
@@ -62,9 +62,9 @@ LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
     "telemetry": _once(schemas.LAKE_TELEMETRY, "timestamp", *SERIES_IDENTITY, latest=("available_at", "value")),
     "rejected": _once(schemas.REJECTED, "rejected_at", "reject_id"),
     "redriven": _once(schemas.REDRIVEN, "rejected_at", "reject_id", latest=("redriven_at",)),
-    "incidents": _labels(schemas.INCIDENTS, "incident_id", "service"),
-    "deployments": LakeTable(schemas.DEPLOYMENTS, "deployed_at", expires=False),
-    "drift_truth": LakeTable(schemas.DRIFT_TRUTH, "starts_at", expires=False),
+    "incidents": _labels(schemas.INCIDENTS, "starts_at", "incident_id", "service"),
+    "deployments": _labels(schemas.DEPLOYMENTS, "deployed_at", "deployment_id"),
+    "drift_truth": _labels(schemas.DRIFT_TRUTH, "starts_at", "service", "kind"),
     "verdicts": LakeTable(VERDICTS, "given_at", expires=False),
     "drift_checks": LakeTable(DRIFT_CHECKS, "checked_at"),
     "changes": _once(schemas.CHANGES, "at", "change_id", latest=("service", "kind", "what", "source")),

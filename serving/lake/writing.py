@@ -11,7 +11,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -25,7 +25,7 @@ from serving.atomic_file import sweep, write_atomically
 from serving.lake.day_files import PREFIX, counting_files, finish_all, locked, put_in_place
 from serving.lake.identity import each_once, newly_said
 from serving.lake.parquet_reading import Wanted, retried, select
-from serving.lake.port import Added, Rows
+from serving.lake.port import Added, Between, Rows
 from serving.lake.tables import LakeTable, conformed, evolved, spec_of
 
 BATCH: Final = "batch"
@@ -193,14 +193,22 @@ def content_key(rows: pa.Table) -> str:
 
 def cut(rows: pa.Table, wanted: Wanted) -> pa.Table:
     """Return the rows within the bounds that have the wanted cells."""
-    times = rows[wanted.time] if wanted.start or wanted.end else None
-    if wanted.start is not None:
-        rows = rows.filter(pc.greater_equal(rows[wanted.time], pa.scalar(wanted.start, times.type)))  # type: ignore[union-attr]
-    if wanted.end is not None:
-        rows = rows.filter(pc.less(rows[wanted.time], pa.scalar(wanted.end, rows[wanted.time].type)))
+    rows = _within(rows, wanted.time, wanted.start, wanted.end)
     for column, cells in wanted.where.items():
-        rows = rows.filter(pc.is_in(rows[column], pa.array(sorted(set(cells)), pa.string())))
+        if isinstance(cells, Between):
+            rows = _within(rows, column, cells.start, cells.end)
+        else:
+            rows = rows.filter(pc.is_in(rows[column], pa.array(sorted(set(cells)), pa.string())))
     return rows
+
+
+def _within(rows: pa.Table, column: str, start: datetime | None, end: datetime | None) -> pa.Table:
+    if start is None and end is None:
+        return rows
+    kind = rows.schema.field(column).type
+    if start is not None:
+        rows = rows.filter(pc.greater_equal(rows[column], pa.scalar(start, kind)))
+    return rows if end is None else rows.filter(pc.less(rows[column], pa.scalar(end, kind)))
 
 
 def day_folder(folder: Path, table: str, day: date) -> Path:

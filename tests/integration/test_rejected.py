@@ -11,6 +11,7 @@ from data_contracts.rejects import rejected_payload
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.validate import validate
 from serving.lake.opening import open_lake
+from serving.lake.port import Added
 from serving.rejected import Redriven, RejectedFilter, RejectedStore
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -56,8 +57,8 @@ def store(home: Path) -> RejectedStore:
     built = RejectedStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT))
     soon = NOW + timedelta(hours=1)
     rows = raw((soon, "cart", 0.1), (soon, "pay", 0.2), (NOW, "cart", None), (NOW, "cart", 0.3), (NOW, "cart", 0.3))
-    assert built.add(validate(rows, NOW, source="csv").rejected, "csv-1") == 4
-    built.add(rejected_payload(b"noise", "no stream", NOW + timedelta(minutes=1), "stream"), "stream-1")
+    assert built.add(validate(rows, NOW, source="csv").rejected) == Added(4, 0)
+    built.add(rejected_payload(b"noise", "no stream", NOW + timedelta(minutes=1), "stream"))
     return built
 
 
@@ -84,9 +85,9 @@ def test_an_empty_store_lists_and_redrives_nothing(home: Path) -> None:
     assert empty.redrive(RejectedFilter(), Taken(), NOW) == Redriven(0, 0, {})
 
 
-def test_storing_the_same_key_again_doubles_nothing(store: RejectedStore) -> None:
+def test_storing_the_same_rows_again_doubles_nothing(store: RejectedStore) -> None:
     rows = store.list(RejectedFilter(source="stream"))
-    store.add(rows, "stream-1")
+    assert store.add(rows) == Added(0, 1)
     assert store.list(RejectedFilter()).num_rows == 5
 
 
@@ -126,7 +127,7 @@ def test_a_sink_that_fails_gets_the_same_rows_under_the_same_key_again(store: Re
 
 def test_a_row_rejected_twice_is_redriven_once(store: RejectedStore) -> None:
     again = validate(raw((NOW + timedelta(hours=1), "cart", 0.1)), NOW + timedelta(minutes=5), source="csv").rejected
-    store.add(again, "csv-2")
+    store.add(again)
     sink = Taken()
     assert store.redrive(RejectedFilter(reason="future_timestamp"), sink, LATER).redriven == 2
     assert sink.services == ["cart", "pay"]
@@ -135,7 +136,7 @@ def test_a_row_rejected_twice_is_redriven_once(store: RejectedStore) -> None:
 def test_many_rows_are_handed_over_in_parts(home: Path) -> None:
     many = RejectedStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT))
     rows = raw(*((NOW + timedelta(hours=1, microseconds=row), "cart", 0.5) for row in range(50_001)))
-    many.add(validate(rows, NOW).rejected, "k")
+    many.add(validate(rows, NOW).rejected)
     sink = Taken()
     assert many.redrive(RejectedFilter(), sink, LATER) == Redriven(50_001, 50_001, {})
     assert (sink.calls, len(sink.services)) == (16, 50_001)
@@ -150,4 +151,4 @@ def test_wrong_requests_are_refused(store: RejectedStore) -> None:
     with pytest.raises(ConfigurationError, match="no time zone"):
         store.list(RejectedFilter(since=NOW.replace(tzinfo=None)))
     with pytest.raises(ContractError, match="columns missing"):
-        store.add(raw((NOW, "cart", 1.0)), "k")
+        store.add(raw((NOW, "cart", 1.0)))

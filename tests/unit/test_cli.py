@@ -96,7 +96,7 @@ def test_ingest_counts_exactly_and_rejected_rows_are_listed(csv: Path, capsys: p
     assert run(["ingest", "--source", "csv", "--path", str(csv), "--json"]) == 0
     printed = capsys.readouterr()
     counted = json.loads(printed.out)
-    assert (counted["points_in"], counted["accepted"], counted["rejected"]) == (3, 1, 2)
+    assert (counted["read"], counted["stored"], counted["already_there"], counted["rejected"]) == (3, 1, 0, 2)
     assert "ingest from csv" in printed.err
     assert run(["rejected", "list", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
@@ -122,7 +122,7 @@ def test_ingesting_a_simulation_needs_no_file(capsys: pytest.CaptureFixture[str]
     ]
     assert run(words) == 0
     counted = json.loads(capsys.readouterr().out)
-    assert counted["points_in"] == counted["accepted"] + counted["rejected"] > 0
+    assert counted["read"] == counted["stored"] + counted["already_there"] + counted["rejected"] > 0
 
 
 @pytest.mark.parametrize(
