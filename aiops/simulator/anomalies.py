@@ -17,6 +17,7 @@ from aiops.types import FloatArray, IntArray
 from data_contracts.metrics import spec_of
 from data_contracts.moments import microseconds_of
 from data_contracts.schemas import ANOMALY_TRUTH
+from data_contracts.series.text import text_of
 
 AnomalyShape = Literal["spike", "displaced", "stuck", "sustained"]
 SHAPES: Final[tuple[AnomalyShape, ...]] = get_args(AnomalyShape)
@@ -104,7 +105,7 @@ def _put(anomaly: InjectedAnomaly, times: IntArray, values: FloatArray, rows: In
     first, last = microseconds_of(anomaly.start), microseconds_of(anomaly.end)
     inside = (times >= first) & (times < last)
     earlier: FloatArray = values[rows[times < first]]
-    name = f"{anomaly.service}|{anomaly.metric}"
+    name = text_of(anomaly.service, anomaly.metric, "")
     if not inside.any() or not earlier.size:
         raise ConfigurationError(
             f"anomaly: series {name!r} has {int(inside.sum())} points from {anomaly.start} to {anomaly.end} and {earlier.size} "

@@ -1,12 +1,11 @@
 """Metrics in words and amounts with units, as far as a metric's name tells them."""
 
 import math
-import re
 from typing import Final
 
 from data_contracts.metrics import base_name, spec_of
+from data_contracts.series.text import SeriesTextError, metric_of
 
-_CALLEE: Final = re.compile(r'callee="((?:[^"\\]|\\.)*)"')
 _UNITS: Final = {
     "ms": "ms",
     "milliseconds": "ms",
@@ -54,8 +53,12 @@ def call_to(metric: str) -> str:
     >>> call_to('call_latency_ms{callee="db"}')
     'db'
     """
-    callee = _CALLEE.search(metric)
-    return callee.group(1) if callee else ""
+    if "{" not in metric:
+        return ""
+    try:
+        return dict(metric_of(metric)[1]).get("callee", "")
+    except SeriesTextError:
+        return ""
 
 
 def shown(metric: str) -> tuple[float, str]:

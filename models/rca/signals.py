@@ -11,7 +11,6 @@ it after the callees' latency, and a callee that explains its caller takes the b
 - Every other metric is evidence as it is: resources, system calls, traffic that is missing.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,11 +23,11 @@ from aiops.graph import ServiceGraph
 from aiops.types import FloatArray
 from data_contracts.metrics import base_name, spec_of
 from models.rca.grid import SeriesGrid
+from models.rca.metric_words import call_to
 
 OWN_LATENCY: Final = "own latency"
 OWN_ERRORS: Final = "own errors"
 NETWORK: Final = "network"
-_CALLEE: Final = re.compile(r'callee="((?:[^"\\]|\\.)*)"')
 _NEAR_END: Final = ("source", "client")
 _FAR_END: Final = ("destination", "server")
 _RESOURCES: Final = ("cpu", "memory", "disk", "conn", "queue", "heap", "pool")
@@ -171,25 +170,25 @@ def _plain(grid: SeriesGrid, told: set[tuple[str, str]]) -> Iterable[tuple[Evide
 
 def is_call(metric: str) -> bool:
     """Return whether a metric is about calls to one callee."""
-    return 'callee="' in metric
+    return call_to(metric) != ""
 
 
 @lru_cache(maxsize=MOST_NAMES)
 def _call_of(metric: str) -> tuple[str, str]:
     """Return the callee of a latency of calls and the end that measures it, "near" or "far"; ("", "") of any other metric."""
-    callee = _CALLEE.search(metric)
-    if callee is None or spec_of(metric).signal != "latency":
+    callee = call_to(metric)
+    if not callee or spec_of(metric).signal != "latency":
         return "", ""
     words = base_name(metric).lower()
     far, near = (any(word in words for word in ends) for ends in (_FAR_END, _NEAR_END))
-    return callee.group(1), "far" if far else "near" if near else ""
+    return callee, "far" if far else "near" if near else ""
 
 
 @lru_cache(maxsize=MOST_NAMES)
 def _statistic_of(metric: str) -> tuple[str, int]:
     """Return the golden signal that a metric measures of its service itself, and its statistic's rank; "" = none."""
     signal, name = spec_of(metric).signal, metric.lower()
-    if _CALLEE.search(metric) or (signal == "traffic" and "request" not in name):
+    if call_to(metric) or (signal == "traffic" and "request" not in name):
         return "", 0
     return signal, next((place for place, word in enumerate(_STATISTICS) if word in name), len(_STATISTICS))
 
@@ -198,7 +197,7 @@ def _statistic_of(metric: str) -> tuple[str, int]:
 def _plain_of(metric: str) -> tuple[str, str, float, int]:
     """Return (golden signal, kind, weight, sign) of a metric as it is; weight 0 = no evidence."""
     name, signal = metric.lower(), spec_of(metric).signal
-    if _CALLEE.search(metric) or name.startswith("node_") or _repeats(name):
+    if call_to(metric) or name.startswith("node_") or _repeats(name):
         return signal, "", 0.0, 1
     return (signal, *_plain_kind(name, signal))
 
