@@ -155,7 +155,7 @@ def responder(settings: Settings) -> ChildSpec:
 def mlflow_server(settings: Settings) -> ChildSpec:
     """Return the MLflow server over the registry's own database."""
     url = f"http://{LOOPBACK}:{settings.up.mlflow_port}"
-    command = ("-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(settings.up.mlflow_port), "--workers", "1")
+    command = ("-m", "orchestration.web.mlflow", *_guarded(settings, settings.up.mlflow_port))
     own = {
         "AIOPS_HOME": str(settings.root),
         "MLFLOW_BACKEND_STORE_URI": settings.tracking_uri,
@@ -167,10 +167,15 @@ def mlflow_server(settings: Settings) -> ChildSpec:
     return ChildSpec("mlflow", command, own, f"{url}/health", url, ready_within_s=90, inherits=MLFLOW.inherits)
 
 
+def _guarded(settings: Settings, port: int) -> tuple[str, ...]:
+    names = settings.serving.allowed_hosts
+    return ("--host", LOOPBACK, "--port", str(port), *(("--allowed-hosts", names) if names else ()))
+
+
 def dagster_webserver(settings: Settings) -> ChildSpec:
     """Return the Dagster web server."""
     url = f"http://{LOOPBACK}:{settings.up.dagster_port}"
-    command = ("-m", "dagster_webserver", "-m", "orchestration.definitions", "-h", LOOPBACK, "-p", str(settings.up.dagster_port))
+    command = ("-m", "orchestration.web.dagster", *_guarded(settings, settings.up.dagster_port))
     return ChildSpec(
         "dagster",
         command,

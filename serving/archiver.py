@@ -23,6 +23,7 @@ from data_contracts import schemas
 from data_contracts.moments import moment_of_us
 from data_contracts.series.tenant import DEFAULT_TENANT, tenant_fault
 from serving import streams
+from serving.line_limit import LineLimit
 
 if TYPE_CHECKING:
     from serving.lake.port import Lake
@@ -36,6 +37,7 @@ return 1
 """
 
 log = logging.getLogger(__name__)
+_lines = LineLimit(log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class Archiver:
             try:
                 self.catch_up(stop, closing=False)
             except Unavailable as error:
-                log.warning("archiver waits for the broker: %s", error)
+                _lines.warn("broker", f"archiver waits for the broker: {error}")
         try:
             self.catch_up(threading.Event())
         except Unavailable as error:

@@ -20,9 +20,10 @@ from serving.alerts_in.received import Received, RefusedAlert
 from serving.api.fields import Name, TenantName
 from serving.api.here import parts_of
 from serving.api.parts import TenantParts
-from serving.http.auth import Authenticator, Role, is_local_peer
+from serving.http.auth import Authenticator, Role
 from serving.http.content import JSON
 from serving.http.guard import By
+from serving.http.loopback import is_local_peer
 from serving.http.operations import Operation, answer
 from serving.http.problem import not_found
 from serving.http.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER

@@ -21,8 +21,10 @@ from aiops.errors import AiopsError
 from serving.api.parts import ApiLimits, TenantParts, WatchedStore
 from serving.http.problem import Problem, ProblemError
 from serving.incident_store.records import StoreEvent
+from serving.line_limit import LineLimit
 
 _logger = logging.getLogger(__name__)
+_lines = LineLimit(_logger)
 _KEPT: Final = 4096
 _PAGE: Final = 500
 _RETRY_MS: Final = 2000
@@ -173,7 +175,7 @@ class EventFeed:
             try:
                 found = await run_in_threadpool(self._store.events_after, self._head, _PAGE)
             except AiopsError as error:
-                _logger.warning("events: %s", error)
+                _lines.warn("store", f"events: {error}")
                 found = ()
             if found:
                 self._ring.extend(found)

@@ -19,9 +19,10 @@ from serving.bento.root_cause import ROOT_CAUSE
 from serving.bento.runtime import Readiness
 from serving.bento.scoring import endpoints
 from serving.bento.season import SEASON
-from serving.http.auth import Role, is_local_peer
+from serving.http.auth import Role
 from serving.http.content import JSON
 from serving.http.gate import GateRules
+from serving.http.loopback import is_local_peer
 from serving.http.problem import ProblemError, no_such_path
 from serving.http.site import SiteRules
 from serving.http.tenants import FIELD as TENANT_FIELD

@@ -25,8 +25,8 @@ from serving.bento.root_cause import ROOT_CAUSE
 from serving.bento.runtime import Runtime
 from serving.bento.scoring import EXPLAIN, PREDICT, SCORE, Endpoint
 from serving.bento.season import SEASON
-from serving.http.auth import is_loopback
 from serving.http.gate import FAILED, LEFT
+from serving.http.loopback import is_loopback
 from serving.http.problem import Problem, ProblemError, refused, shown
 from serving.http.request_id import request_id_from
 from serving.http.tenants import FIELD as TENANT_FIELD

@@ -30,6 +30,7 @@ from serving.consumer.verdicts import (
     learned,
     seasonal,
 )
+from serving.line_limit import LineLimit
 
 SEASONAL: Final = 2
 LEARNED: Final = 3
@@ -37,6 +38,7 @@ _RETRY_S: Final = 0.2
 
 Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
+_lines = LineLimit(log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Panel:
                 with self._metrics.scoring_s.labels(str(tier)).time():
                     answer = call()
             except ContractError as error:
-                log.error("the scoring service refuses %d rows for tier %d: %s", rows, tier, error)
+                _lines.warn(f"refused {tier}", f"the scoring service refuses {rows} rows for tier {tier}: {error}")
                 breaker.succeeded()
                 return Silence(f"refused by the scoring service: {error}", ask_again=False, kind="refused")
             except ModelNotFound as error:
@@ -93,7 +95,7 @@ class Panel:
                 self._down_reason[tier] = f"scoring service unavailable: {error}"
                 if trial or time.monotonic() >= give_up_at or self._stop.wait(_RETRY_S):
                     breaker.failed()
-                    log.warning("tier %d does not answer: %s", tier, error)
+                    _lines.warn(f"silent {tier}", f"tier {tier} does not answer: {error}")
                     return Silence(self._down_reason[tier], ask_again=True, kind="late")
                 self._metrics.beat("scorer")
             else:

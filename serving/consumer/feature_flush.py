@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from aiops.errors import Unavailable
 from aiops.ports import FeatureWriter
+from serving.line_limit import LineLimit
 from serving.streams import one_batch
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _COMPACT_ROWS: Final = 50_000
 
 log = logging.getLogger(__name__)
+_lines = LineLimit(log)
 
 
 class NewestRows:
@@ -120,7 +122,8 @@ class FeatureFlush:
         except Unavailable as error:
             rows.put_back(taken)
             self._metrics.flush_failures.inc()
-            log.warning("features of %d %s not written, next try in %g s: %s", taken.num_rows, table, self._every_s, error)
+            said = f"features of {taken.num_rows} {table} not written, next try in {self._every_s:g} s: {error}"
+            _lines.warn(table, said)
             return False
         self._metrics.flushed.labels(table).inc(count)
         return True

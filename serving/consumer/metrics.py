@@ -1,14 +1,15 @@
 """Self-metrics of the consumer, in a registry of their own, served with a health page on the metrics port."""
 
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from serving.http.probe_server import Page, ProbeServer
+from serving.http.site import SiteRules
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 REFUSED: Final = "(refused)"
@@ -104,51 +105,19 @@ def resident_bytes() -> float:
     return float(statm.read_text().split()[1]) * _PAGE_BYTES if statm.exists() else 0.0
 
 
-class MetricsServer:
+class MetricsServer(ProbeServer):
     """HTTP server of `/metrics`, `/livez` (loops beat) and `/readyz` (ownership taken, state restored)."""
 
-    def __init__(self, metrics: ConsumerMetrics, address: tuple[str, int], ready: Callable[[], bool]) -> None:
-        self._server = ThreadingHTTPServer(address, _handler(metrics, ready))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+    def __init__(
+        self, metrics: ConsumerMetrics, address: tuple[str, int], ready: Callable[[], bool], site: SiteRules | None = None
+    ) -> None:
+        def alive() -> Page:
+            stalled = metrics.stalled()
+            return Page(503, f"stalled: {', '.join(stalled)}\n".encode()) if stalled else Page(200, b"ok\n")
 
-    @property
-    def port(self) -> int:
-        """Return the port in use."""
-        return int(self._server.server_address[1])
-
-    def start(self) -> None:
-        """Serve in a thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop serving and free the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-def _handler(metrics: ConsumerMetrics, ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = self._answer()
-            self.send_response(status)
-            self.send_header("Content-Type", "text/plain; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def _answer(self) -> tuple[int, bytes]:
-            if self.path == "/metrics":
-                return 200, generate_latest(metrics.registry)
-            if self.path == "/livez":
-                stalled = metrics.stalled()
-                return (503, f"stalled: {', '.join(stalled)}\n".encode()) if stalled else (200, b"ok\n")
-            if self.path == "/readyz":
-                return (200, b"ok\n") if ready() else (503, b"starting\n")
-            return 404, b"not found: try /metrics, /livez or /readyz\n"
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  name given by http.server
-            """Say nothing: probes come every second."""
-
-    return Handler
+        pages = {
+            "/metrics": lambda: Page(200, generate_latest(metrics.registry)),
+            "/livez": alive,
+            "/readyz": lambda: Page(200, b"ok\n") if ready() else Page(503, b"starting\n"),
+        }
+        super().__init__(pages, address, site or SiteRules())

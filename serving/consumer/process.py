@@ -22,6 +22,8 @@ from serving.consumer.stage1 import Stage1, Stage1Parts
 from serving.consumer.tenants import TenantsConfig
 from serving.consumer.tier1_source import tier1_source
 from serving.consumer.warm_up import warm_up
+from serving.http.loopback import is_loopback
+from serving.http.site import site_rules
 
 if TYPE_CHECKING:
     from aiops.settings import Settings
@@ -68,7 +70,9 @@ class ConsumerProcess:
         broker = streams.Streams(connect(settings))
         wait_ready(broker, _BROKER_WAIT_S, lambda: not self._stop.is_set())
         address = (settings.serving.host, settings.consumer.metrics_port)
-        server = MetricsServer(self._metrics, address, lambda: self._ready)
+        serving = settings.serving
+        site = site_rules(serving.allowed_hosts, serving.host, keyless=is_loopback(serving.host))
+        server = MetricsServer(self._metrics, address, lambda: self._ready, site)
         server.start()
         log.info("partitions %s, metrics on http://%s:%d/metrics", self._config.partitions, address[0], server.port)
         try:

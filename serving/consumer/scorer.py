@@ -25,12 +25,14 @@ from serving.consumer.config import ConsumerConfig
 from serving.consumer.metrics import ConsumerMetrics
 from serving.consumer.routing_source import TenantRoutes
 from serving.consumer.verdicts import ModelsOf, Verdicts, context_of, judged, prediction_rows
+from serving.line_limit import LineLimit
 
 _TRIM_S: Final = 2.0
 _RETRY_S: Final = 0.2
 _ENTRIES: Final = 64
 
 log = logging.getLogger(__name__)
+_lines = LineLimit(log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Scorer:
             try:
                 self._turn()
             except Unavailable as error:
-                log.warning("scorer waits for the broker: %s", error)
+                _lines.warn("broker", f"scorer waits for the broker: {error}")
                 self._parts.stop.wait(_RETRY_S)
 
     def _turn(self) -> None:
@@ -171,7 +173,7 @@ class Scorer:
     def _bound_deferred(self, number: int) -> None:
         dropped = self._parts.broker.keep_newest(streams.deferred(number), self._settings.max_deferred, streams.counts(number))
         if dropped:
-            log.error("partition %d: %d deferred entries dropped, the models are away too long", number, dropped)
+            _lines.warn("dropped", f"partition {number}: {dropped} deferred entries dropped, the models are away too long")
 
     def _trim(self) -> None:
         if time.monotonic() < self._trim_at:

@@ -1,7 +1,5 @@
 """Who may call, and for whom: tokens with a role and tenants; required unless only loopback is listened on without a key."""
 
-import ipaddress
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -10,6 +8,7 @@ import jwt
 
 from aiops.errors import ConfigurationError
 from aiops.settings import ServingSettings
+from serving.http.loopback import is_loopback
 from serving.http.problem import Problem, ProblemError, shown
 from serving.http.tenants import EVERY_TENANT, ONLY_DEFAULT, TenantScope, scope_of_claim
 
@@ -138,27 +137,6 @@ def _check_public_key(pem: str) -> None:
         jwt.get_algorithm_by_name("RS256").prepare_key(pem)
     except (ValueError, TypeError, jwt.PyJWTError) as error:
         raise ConfigurationError(f"serving.jwt_key: not an RSA public key. {fix}") from error
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether `host` (address or name) is this machine only.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
-    (True, True, True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
-
-
-def is_local_peer(client: Sequence[object] | None) -> bool:
-    """Return whether an ASGI `client` pair is on this machine; None = a Unix socket, which is."""
-    return client is None or is_loopback(str(client[0]))
 
 
 def _unauthenticated(why: str) -> ProblemError:

@@ -9,8 +9,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from serving.http.auth import Authenticator, Caller, Role, is_local_peer
+from serving.http.auth import Authenticator, Caller, Role
 from serving.http.content import JSON, content_type, limited
+from serving.http.loopback import is_local_peer
 from serving.http.problem import refused, shown
 from serving.http.tenants import FIELD as TENANT_FIELD
 from serving.http.tenants import tenant_of_request

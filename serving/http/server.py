@@ -8,6 +8,7 @@ from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from aiops.errors import ConfigurationError, Unavailable
 
@@ -72,6 +73,11 @@ class ApiServer:
 
     def _run(self) -> None:
         self._server.run([self._socket])
+
+
+def serve(app: ASGIApp, host: str, port: int) -> None:
+    """Serve an application until SIGTERM or Ctrl-C; calls in progress then have 5 s."""
+    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False, timeout_graceful_shutdown=_GRACE_S)
 
 
 def bound(host: str, port: int) -> socket.socket:

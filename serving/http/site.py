@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import urlsplit
 
-from serving.http.auth import is_loopback
+from serving.http.loopback import is_loopback
 from serving.http.problem import Problem, ProblemError, shown
 
 ANY_HOST: Final = "*"

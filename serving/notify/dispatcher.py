@@ -21,6 +21,7 @@ from aiops.errors import ConfigurationError, Unavailable
 from serving.incident_store.records import MessageKind, MessageState, OutboxMessage
 from serving.incident_store.store import IncidentStore
 from serving.incident_store.writer import StoreWriter
+from serving.line_limit import LineLimit
 from serving.notify.delivery import Attempt, Channel, Outcome
 from serving.notify.escalation import Escalations
 from serving.notify.outgoing import outgoing
@@ -33,6 +34,7 @@ _PENDING_READ: Final = 1000
 _HOUSEKEEPING_S: Final = 30.0
 
 _logger = logging.getLogger(__name__)
+_lines = LineLimit(_logger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class Dispatcher:
         try:
             return work()
         except Unavailable as error:
-            _logger.warning("notifications wait: %s", error)
+            _lines.warn("waiting", f"notifications wait: {error}")
             return 0
 
     def _claimed(self, message: OutboxMessage, now: datetime) -> OutboxMessage | None:

@@ -14,6 +14,7 @@ from aiops.root_cause import RootCauseReport
 from aiops.trouble import Interval, masks_of
 from serving.incident_store.records import IncidentFilter, PageRequest
 from serving.incident_store.store import IncidentStore
+from serving.line_limit import LineLimit
 from serving.notify.messages import update_messages
 from serving.responder.analysis_times import AnalysisTimes
 from serving.responder.desk import Step
@@ -26,6 +27,7 @@ MOST_MASKED: Final = 200
 """Newest incidents whose time does not count as calm."""
 
 log = logging.getLogger(__name__)
+_lines = LineLimit(log)
 
 
 class Analyst(Protocol):
@@ -106,7 +108,7 @@ class Analyses:
             try:
                 incident, reports = self._parts.store.case(incident_id).incident, self._parts.store.reports(incident_id)
             except AiopsError as error:
-                log.warning("incident %s is not explained: %s", incident_id, error)
+                _lines.warn("unread", f"incident {incident_id} is not explained: {error}")
                 continue
             self._times.see((incident,))
             if reports:
@@ -121,7 +123,7 @@ class Analyses:
             self._parts.metrics.analysis_s.observe(time.perf_counter() - began)
             self._store(incident.incident_id, report)
         except Unavailable as error:
-            log.warning("incident %s is explained later: %s", incident.incident_id, error)
+            _lines.warn("later", f"incident {incident.incident_id} is explained later: {error}")
             return "failed"
         except Exception:  # whatever it is, it costs this analysis and not the desk
             log.exception("incident %s could not be explained", incident.incident_id)

@@ -25,7 +25,7 @@ HOMES = {
     "ibis": {"orchestration/feature_store.py"},
     "jwt": {"serving/http/auth.py"},
     "matplotlib": {"models/figures.py", "models/rca/figure.py", "orchestration/loop/figures.py"},
-    "mlflow": {"models/registry.py", "models/artifacts/mlflow_log.py"},
+    "mlflow": {"models/registry.py", "orchestration/web/mlflow.py", "models/artifacts/mlflow_log.py"},
     "numba": {"aiops/jit.py", "data_contracts/kernels.py", "data_contracts/series/hash_kernels.py"},
     "onnxruntime": {"models/detectors/sequence_autoencoder.py"},
     "opentelemetry": {"serving/sources/otlp_spans.py"},

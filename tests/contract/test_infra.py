@@ -217,14 +217,14 @@ def test_commands_are_modules_that_exist() -> None:
         "serving.bento",
         "serving.consumer",
         "serving.responder",
-        "mlflow",
-        "dagster_webserver",
+        "orchestration.web.mlflow",
+        "orchestration.web.dagster",
         "dagster._daemon",
         "orchestration.definitions",
     }
     for module in found:
         assert importlib.util.find_spec(module) is not None, module
-    for module in ("serving.bento", "serving.consumer", "serving.responder", "mlflow"):
+    for module in ("serving.bento", "serving.consumer", "serving.responder"):
         assert importlib.util.find_spec(f"{module}.__main__") is not None, module
 
 

@@ -1,5 +1,6 @@
 """Stage 2 asks the right tier about the right rows, falls back when one is silent, and puts off exactly what may come later."""
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -223,3 +224,18 @@ def test_the_consumer_counts_by_tier(name: str) -> None:
     metrics.count_candidates(7, 4)
     assert name in generate_latest(metrics.registry).decode()
     assert "aiops_left_tier1_share 0.02" in generate_latest(metrics.registry).decode()
+
+
+@pytest.mark.parametrize("error", [Unavailable("429: Too many requests at once"), ContractError("400: rows: too many")])
+def test_a_service_that_refuses_is_one_line_not_one_a_batch(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    stop = threading.Event()
+    stop.set()  # an attempt a question, no waiting
+
+    def refused() -> Any:
+        raise error
+
+    for _ in range(300):
+        Panel(lambda _: FakeModels(), ConsumerMetrics(), 0.0, stop).ask(LEARNED, refused, 10)
+    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(told) <= 1
+    assert all(record.exc_info is None for record in told)

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from aiops.errors import ConfigurationError
 from aiops.settings import ServingSettings
-from serving.http.auth import Role, authenticator, is_local_peer, is_loopback
+from serving.http.auth import Role, authenticator
+from serving.http.loopback import is_local_peer, is_loopback
 from serving.http.problem import ProblemError
 
 KEY = "k" * 32
