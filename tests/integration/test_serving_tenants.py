@@ -16,12 +16,13 @@ import pyarrow.dataset as pads
 import pytest
 from pydantic import SecretStr
 
-from data_contracts.schemas import LAKE_TELEMETRY, SERVED
+from data_contracts.schemas import SERVED
 from data_contracts.series.tenant import DEFAULT_TENANT
 from models.tenant_models import own_name
 from serving.lake.opening import open_lake
 from serving.proto import scoring_pb2 as pb
 from serving.scoring_client import ScoringClient
+from tests.checks.series_names import lake_rows
 from tests.checks.serving_harness import FOREST, JSON_TYPE, NAME, Service, fresh, start, wait_for
 from tests.fakes_models import point_alias
 
@@ -111,8 +112,7 @@ def telemetry_of(name: str) -> pa.Table:
     """Return two minutes of telemetry, which is too little to tell what is usual, but not nothing."""
     given: dict[str, Any] = {"service": name, "metric": "cpu_usage", "value": 0.5}
     rows = [given | {"timestamp": at, "available_at": at} for at in (NOW - timedelta(minutes=n) for n in (1, 2))]
-    empty: Callable[[pa.Field[Any]], Any] = lambda field: None if field.nullable else ""  # noqa: E731
-    return pa.Table.from_pylist([{f.name: row.get(f.name, empty(f)) for f in LAKE_TELEMETRY} for row in rows], LAKE_TELEMETRY)
+    return lake_rows(pa.Table.from_pylist(rows))
 
 
 def bearer(*tenants: str) -> dict[str, str]:
