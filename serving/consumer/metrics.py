@@ -24,12 +24,7 @@ class ConsumerMetrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self.points = Counter("aiops_points_total", "Points by outcome", ["outcome"], registry=registry)
-        self.tenant_points = Counter(
-            "aiops_tenant_points_total",
-            "Points by tenant (a bounded number) and outcome",
-            ["tenant", "outcome"],
-            registry=registry,
-        )
+        self.tenant_points = Counter("aiops_tenant_points_total", "Points by tenant", ["tenant", "outcome"], registry=registry)
         self.rejects = Counter("aiops_rejected_total", "Rejected rows by reason", ["reason"], registry=registry)
         self.candidates = Counter("aiops_candidates_total", "Candidates routed to the models", registry=registry)
         self.detections = Counter("aiops_detections_total", "Detections committed", ["tier", "revision"], registry=registry)

@@ -36,7 +36,7 @@ class TenantsConfig:
 
     def of(self, tenant: str) -> PartitionConfig:
         """Return how one tenant is processed."""
-        return replace(self.partition, tenant=tenant, graph=self.graph_of(tenant))
+        return replace(self.partition, tenant=tenant, graph=self.graph_of(tenant), tier1=self.partition.tier1.of(tenant))
 
 
 class TenantPartitions:
@@ -85,10 +85,10 @@ class TenantPartitions:
         return self._tier1.version
 
     def use_tier1(self, tier1: Tier1) -> None:
-        """Judge the points of every tenant from now on by these alarm levels; the state stays."""
+        """Judge the points of every tenant from now on by these alarm levels, or its own; the state stays."""
         self._tier1 = tier1
-        for partition in self._held.values():
-            partition.use_tier1(tier1)
+        for tenant, partition in self._held.items():
+            partition.use_tier1(tier1.of(tenant))
 
     def apply(self, entries: Sequence[streams.Entry]) -> dict[str, Step]:
         """Process entries in stream order and return what they gave, by tenant."""
@@ -109,7 +109,7 @@ class TenantPartitions:
         partition = self._held.get(tenant)
         if partition is None and tenant_fault(tenant) is None and len(self._held) < self._config.max_tenants:
             partition = self._held[tenant] = Partition.new(self._config.of(tenant))
-            partition.use_tier1(self._tier1)
+            partition.use_tier1(self._tier1.of(tenant))
         return refused(tenant, entries) if partition is None else partition.apply(entries)
 
 

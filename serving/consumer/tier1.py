@@ -1,7 +1,7 @@
 """Tier 1 in the stream: alarm levels and static limits of every series, looked up per point."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -37,10 +37,15 @@ class CatalogueLevels:
 
 @dataclass(frozen=True, slots=True)
 class Tier1:
-    """Alarm levels and the version they are of; "" = the catalogue's."""
+    """Alarm levels and the version they are of; "" = the catalogue's. `own`: those of tenants that trained their own."""
 
     levels: AlarmLevels
     version: str
+    own: "Mapping[str, Tier1]" = field(default_factory=dict)
+
+    def of(self, tenant: str) -> "Tier1":
+        """Return what judges a tenant's series: its own, or what is shared."""
+        return self.own.get(tenant) or Tier1(self.levels, self.version.partition(";")[0])
 
 
 CATALOGUE_VERSION: Final = ""

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from aiops.errors import ArtifactError, ModelNotFound
 from aiops.settings import Settings
+from models.tenant_models import SEPARATOR, own_name, owner_of
 from serving.consumer.tier1 import CATALOGUE_VERSION, AlarmLevels, CatalogueLevels, Tier1
 from serving.streams import START, id_parts
 
@@ -39,26 +40,40 @@ class Tier1Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExportedTier1:
-    """The champion of `robust-stream` among the models exported to `root`; no MLflow."""
+    """The champion of `robust-stream` among the models exported to `root`, and those of tenants that have their own; no MLflow.
+
+    Where tenants have their own, the version names all: `<shared>;<tenant>=<version>;…`, tenants ascending.
+    """
 
     root: Path
 
     def version(self) -> str:
         """Return the version the alias names, "" where there is none."""
+        owners = sorted(filter(None, (owner_of(NAME, path.name) for path in self.root.glob(f"{NAME}{SEPARATOR}*"))))
+        own = [(tenant, self._exported(own_name(NAME, tenant))) for tenant in owners]
+        return ";".join([self._exported(NAME), *(f"{tenant}={version}" for tenant, version in own if version)])
+
+    def _exported(self, name: str) -> str:
         from models.export import exported_version
 
         try:
-            return exported_version(self.root, NAME, CHAMPION) or CATALOGUE_VERSION
+            return exported_version(self.root, name, CHAMPION) or CATALOGUE_VERSION
         except (OSError, ValueError, AttributeError) as error:
-            raise ArtifactError(f"aliases of {NAME} below {self.root} cannot be read ({error}); export it again") from error
+            raise ArtifactError(f"aliases of {name} below {self.root} cannot be read ({error}); export it again") from error
 
     def load(self, version: str) -> Tier1:
-        """Return a version from its folder."""
+        """Return a version from its folder, or folders."""
+        shared, *own = version.split(";")
+        pairs = [part.rpartition("=") for part in own]
+        tenants = {tenant: self._loaded(own_name(NAME, tenant), number) for tenant, _, number in pairs}
+        return Tier1(self._loaded(NAME, shared).levels, version, tenants)
+
+    def _loaded(self, name: str, version: str) -> Tier1:
         if version == CATALOGUE_VERSION:
             return Tier1(CatalogueLevels(), version)
-        folder = self.root / NAME / version
+        folder = self.root / name / version
         if not folder.is_dir():
-            raise ModelNotFound(f"{NAME} version {version} is not below {self.root}; export it from the registry")
+            raise ModelNotFound(f"{name} version {version} is not below {self.root}; export it from the registry")
         return Tier1(alarm_levels(folder), version)
 
     def champion(self) -> Tier1:

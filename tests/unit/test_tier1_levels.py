@@ -16,7 +16,7 @@ from aiops.types import FloatArray
 from models.artifact import save_model
 from models.detectors.robust_stream import LevelConfig, PointSample, RobustStream
 from models.export import write_aliases
-from serving.consumer.tier1 import DEFAULT_ALARM_Z, LevelTable
+from serving.consumer.tier1 import DEFAULT_ALARM_Z, CatalogueLevels, LevelTable
 from serving.consumer.tier1_source import ExportedTier1, InForce, Tier1Follower, tier1_source
 from tests.checks.series_names import named
 
@@ -83,6 +83,24 @@ def test_the_exported_champion_is_loaded_and_followed(tmp_path: Path) -> None:
     alarm_z, low, high = follower.newest().levels.alarm_for([named("web|latency_p99_ms")])
     assert alarm_z[0] > DEFAULT_ALARM_Z
     assert low[0] < 200 < high[0] < np.inf
+
+
+def test_a_tenant_that_trained_its_own_is_judged_by_it_and_all_are_followed_as_one_version(tmp_path: Path) -> None:
+    source = ExportedTier1(tmp_path)
+    save_model(fitted(), tmp_path / "robust-stream--acme" / "1")
+    write_aliases(tmp_path, "robust-stream--acme", {"champion": "1"})
+    (tmp_path / "robust-stream--idle").mkdir()
+    follower = Tier1Follower(source, source.champion())
+    assert follower.newest().version == ";acme=1"
+    assert [follower.newest().of(tenant).version for tenant in ("acme", "idle", "default")] == ["1", "", ""]
+    assert isinstance(follower.newest().of("acme").levels, RobustStream)
+    assert isinstance(follower.newest().of("default").levels, CatalogueLevels)
+    for name in ("robust-stream", "robust-stream--acme"):
+        save_model(fitted(), tmp_path / name / "2")
+        write_aliases(tmp_path, name, {"champion": "2"})
+    assert follower.newest().version == "2;acme=2"
+    assert source.load(";acme=1").of("acme").version == "1", "a replay judges as before"
+    assert [follower.newest().of(tenant).version for tenant in ("acme", "other")] == ["2", "2"]
 
 
 def test_a_damaged_or_missing_champion_leaves_the_one_before_and_is_named_once(
