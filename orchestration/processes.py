@@ -19,6 +19,7 @@ import httpx
 
 from aiops.errors import Unavailable
 from orchestration.last_will import LastWill, end_group
+from orchestration.patience import Patience
 from serving.child_environment import base_environment
 from serving.log_files import bound_log
 from serving.private_files import OTHERS
@@ -187,17 +188,15 @@ class Supervisor:
         return process
 
     def _await_ready(self, child: Child) -> None:
-        spec, deadline = child.spec, time.monotonic() + child.spec.ready_within_s
+        spec, began, patience = child.spec, time.monotonic(), Patience(child.spec.ready_within_s)
         while not self._stopping.is_set() and not answers(spec.ready_url):
             code = child.process.poll()
             if code is not None:
                 raise Unavailable(
                     f"{spec.name} ended with code {code} before it was ready. Its log ({child.log}) ends:\n{child.tail()}"
                 )
-            if time.monotonic() > deadline:
-                raise Unavailable(
-                    f"{spec.name} was not ready within {spec.ready_within_s:.0f} s. Its log ({child.log}) ends:\n{child.tail()}"
-                )
+            if time.monotonic() - began > patience.limit_s:
+                raise Unavailable(f"{spec.name} was not ready within {patience}. Its log ({child.log}) ends:\n{child.tail()}")
             time.sleep(0.1)
 
 

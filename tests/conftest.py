@@ -3,11 +3,13 @@
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.checks.deadlines import MACHINE
 
 ORDER = ("unit", "property", "contract", "architecture", "integration", "e2e")
 
@@ -51,6 +53,18 @@ def only_loopback() -> Iterator[None]:
         for name in connects:
             patch.setattr(socket.socket, name, guarded(name))
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell with a failed test how far its deadlines were stretched, and which of them ran out."""
+    report = yield
+    if report.failed:
+        told = "\n".join([f"deadlines were stretched {MACHINE.factor():.1f} times", *MACHINE.ran_out])
+        report.sections.append(("deadlines", told))
+    if report.when == "teardown":
+        MACHINE.ran_out.clear()
+    return report
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from aiops.settings import Settings
 from orchestration import services
 from orchestration.loop import backlog
 from orchestration.loop.metrics_page import MetricsPage
+from orchestration.patience import Patience
 from orchestration.pipeline.deployment import current_version
 from orchestration.pipeline.drift import WATCHED
 from orchestration.processes import Supervisor
@@ -52,6 +53,7 @@ class LiveLoop:
         self._settings = workspace.settings
         self._broker = EmbeddedBroker(workspace.settings)
         self._children = Supervisor(workspace.settings.root / "logs", say)
+        self._logs = workspace.settings.root / "logs"
         self._streams = streams.Streams(connect(workspace.settings))
         self._load = Load(workspace.settings)
         self._champion = bool(current_version(workspace, WATCHED))
@@ -102,13 +104,13 @@ class LiveLoop:
         """Wait while the consumer is more than a few entries behind: a replay should not measure its own queue.
 
         Raises:
-            Unavailable: a process has ended, or the consumer stands still for three minutes.
+            Unavailable: a process has ended, or the consumer falls behind for too long.
         """
-        broker, deadline = self._streams, time.monotonic() + DRAIN_S
+        broker, began, patience = self._streams, time.monotonic(), Patience(DRAIN_S)
         while max(self._behind(broker, partition) for partition in range(self._settings.broker.partitions)) > PACE_ENTRIES:
             self.check_alive()
-            if time.monotonic() > deadline:
-                raise Unavailable(f"the consumer committed nothing for {DRAIN_S:.0f} s; see {self._settings.root / 'logs'}")
+            if time.monotonic() - began > patience.limit_s:
+                raise Unavailable(f"the consumer was not up with the replay within {patience}; see {self._logs}")
             time.sleep(0.005)
 
     def _behind(self, broker: streams.Streams, partition: int) -> int:
@@ -119,16 +121,16 @@ class LiveLoop:
         """Wait until everything published is scored, committed and in the lake.
 
         Raises:
-            Unavailable: it is not within three minutes, or a process has ended.
+            Unavailable: it takes too long, or a process has ended.
         """
-        broker, deadline = self._streams, time.monotonic() + DRAIN_S
+        broker, began, patience = self._streams, time.monotonic(), Patience(DRAIN_S)
         calm = 0
         while calm < 3:
             waiting = self._waiting(broker)
             calm = 0 if waiting else calm + 1
             self.check_alive()
-            if time.monotonic() > deadline:
-                raise Unavailable(f"not drained within {DRAIN_S:.0f} s: {', '.join(waiting)}; see {self._settings.root / 'logs'}")
+            if time.monotonic() - began > patience.limit_s:
+                raise Unavailable(f"not drained within {patience}: {', '.join(waiting)}; see {self._settings.root / 'logs'}")
             time.sleep(0.2)
         time.sleep(3 * self._settings.serving.served_flush_s)
         self._await_analyses()
@@ -137,7 +139,7 @@ class LiveLoop:
         """Wait until the responder has taken all alerts and explained all incidents, for a minute at most."""
         url = f"http://{services.LOOPBACK}:{self._settings.responder.port}/metrics"
         waits = ("aiops_responder_lag_seconds", "aiops_alerts_settling", "aiops_rca_waiting")
-        deadline, calm = time.monotonic() + ANALYSES_S, 0
+        deadline, calm = time.monotonic() + Patience(ANALYSES_S).limit_s, 0
         while calm < 3 and time.monotonic() < deadline:
             self.check_alive()
             page = MetricsPage.fetch(url)

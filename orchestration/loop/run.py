@@ -21,6 +21,7 @@ from orchestration.home_lock import LOCK, MARKER
 from orchestration.loop import parity
 from orchestration.loop.live import LiveLoop
 from orchestration.loop.scenario import Scenario
+from orchestration.patience import Patience
 from orchestration.pipeline import ingest as ingestion
 from orchestration.pipeline.deployment import current_version
 from orchestration.pipeline.drift import WATCHED, Measured, measure
@@ -37,6 +38,7 @@ from serving.producer import ProducerConfig, TelemetryProducer, new_id
 Say = Callable[[str], None]
 KEPT: Final = ("logs", LOCK)
 PATIENCE_S: Final = 60.0
+SWAP_S: Final = 30.0
 LOAD_ROWS: Final = 5
 BANDS_EVERY: Final = timedelta(hours=24)
 """As the nightly schedule does it, in event time."""
@@ -202,9 +204,9 @@ class Run:
         return answer.run_requests[0] if answer.run_requests else None
 
     def _await_swap(self, live: LiveLoop, judged: list[Judged]) -> None:
-        """Wait until the load sees the promoted version answer (at most 30 s); the load goes on meanwhile."""
+        """Wait until the load sees the promoted version answer (for a while); the load goes on meanwhile."""
         ensemble = next(one for one in judged if one.model == WATCHED)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + Patience(SWAP_S).limit_s
         while ensemble.promoted and live.load.counts.versions[-1:] != (ensemble.version,) and time.monotonic() < deadline:
             time.sleep(0.1)
 

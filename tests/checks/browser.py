@@ -13,6 +13,8 @@ from typing import Any, Final
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from tests.checks.deadlines import within
+
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS: Final = (
     "--headless",
@@ -57,7 +59,7 @@ class Tab:
 
     def wait(self, condition: str) -> None:
         """Wait until an expression is true in the page."""
-        until_s = time.monotonic() + WITHIN_S
+        until_s = time.monotonic() + within(WITHIN_S)
         while not self.value(condition):
             assert time.monotonic() < until_s, f"{condition} was not true within {WITHIN_S:g} s: {self.text('body')[:2000]}"
             time.sleep(0.05)
@@ -100,7 +102,7 @@ def _page_address(profile: Path) -> str:
     """Return the address of the first page's debugging socket."""
     import httpx
 
-    note, until_s = profile / "DevToolsActivePort", time.monotonic() + WITHIN_S
+    note, until_s = profile / "DevToolsActivePort", time.monotonic() + within(WITHIN_S)
     while time.monotonic() < until_s:
         lines = note.read_text().splitlines() if note.exists() else []
         if len(lines) == 2:

@@ -29,6 +29,7 @@ from serving.lake.opening import open_lake
 from serving.lake.port import Lake
 from serving.responder.desk import Desk
 from serving.root_cause import AnalystConfig, RootCauseAnalyst
+from tests.checks.deadlines import within
 
 KEY = "an-hs256-secret-for-this-test-only-0123456789"
 JSON_TYPE = {"content-type": "application/json"}
@@ -118,7 +119,7 @@ def running(
         server = ApiServer(create_app(parts), "127.0.0.1", 0)
         server.start()
         try:
-            with httpx.Client(base_url=server.url, timeout=30) as client:
+            with httpx.Client(base_url=server.url, timeout=within(30)) as client:
                 store, desk = cast("IncidentStore", own.store), cast("Desk", own.desk)
                 yield RunningApi(store, desk, server, tenants.lake(DEFAULT_TENANT), client, tenants)
         finally:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import orjson
 
+from tests.checks.deadlines import within
+
 COMMAND: Final = (sys.executable, "-c", "from orchestration.cli import main; main()")
 SMALL: Final = ("--source", "simulate", *(f"--set={pair}" for pair in ("hours=40", "services=4", "incidents_per_day=12")))
 KEYS: Final = frozenset(
@@ -40,7 +42,7 @@ def environment(home: Path, **settings: object) -> dict[str, str]:
 def aiops(arguments: Sequence[str], env: dict[str, str], timeout_s: float = 120.0) -> "subprocess.CompletedProcess[str]":
     """Run one command to its end."""
     command = [*COMMAND, *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout_s, check=False)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=within(timeout_s), check=False)
 
 
 def figures(file: Path) -> dict[str, Any]:

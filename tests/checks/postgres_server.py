@@ -17,6 +17,8 @@ from pathlib import Path
 import psycopg2
 from sqlalchemy import URL, make_url
 
+from tests.checks.deadlines import within
+
 UNPRIVILEGED = "nobody"
 """PostgreSQL refuses to run as root: then it runs as this user."""
 STARTS_WITHIN_S = 30.0
@@ -65,7 +67,7 @@ def _running(binaries: Path, folder: Path) -> Iterator[URL]:
 
 
 def _wait_for(url: URL) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN_S
+    deadline = time.monotonic() + within(STARTS_WITHIN_S)
     while True:
         try:
             psycopg2.connect(url.render_as_string()).close()

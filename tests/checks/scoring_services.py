@@ -21,6 +21,7 @@ from aiops.settings import ServingSettings, Settings
 from data_contracts.schemas import SEQUENCE_FEATURES, SERVICE_FEATURES
 from data_contracts.series.tenant import TENANT_HEADER
 from serving import streams
+from tests.checks.deadlines import within
 
 ROOT = Path(__file__).parents[2]
 READY_S = 60.0
@@ -130,7 +131,7 @@ class ScoringProcess:
         argv, environment = self.command()
         with (self._settings.root / "scoring.log").open("ab") as log:
             self._process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log, cwd=ROOT, start_new_session=True)
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + within(READY_S)
         while not ready(self._settings.scoring_url):
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise AssertionError((self._settings.root / "scoring.log").read_text()[-3000:])
@@ -206,7 +207,7 @@ def port_of(settings: Settings) -> int:
 
 def ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=2, trust_env=False).status_code == 200
+        return httpx.get(f"{url}/readyz", timeout=within(2), trust_env=False).status_code == 200
     except httpx.TransportError:
         return False
 

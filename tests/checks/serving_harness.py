@@ -20,6 +20,7 @@ from aiops.settings import ServingSettings, Settings
 from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
 from serving.bento.run import launch
 from serving.proto import scoring_pb2 as pb
+from tests.checks.deadlines import within
 from tests.fakes_models import OUTPUTS, point_alias, write_linear
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -50,7 +51,7 @@ class Service:
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(30)
+            self.process.wait(within(30))
 
 
 def start(folder: Path, serving: ServingSettings) -> Service:
@@ -78,7 +79,7 @@ def start(folder: Path, serving: ServingSettings) -> Service:
 
 def ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=2).status_code == 200
+        return httpx.get(f"{url}/readyz", timeout=within(2)).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -120,7 +121,9 @@ def matrix(batch: pa.RecordBatch) -> np.ndarray:
 
 def post(service: Service, path: str, body: Any, **headers: str) -> httpx.Response:
     content = body if isinstance(body, bytes) else orjson.dumps(body)
-    return httpx.post(f"{service.url}{path}", content=content, headers={"content-type": "application/json"} | headers, timeout=20)
+    return httpx.post(
+        f"{service.url}{path}", content=content, headers={"content-type": "application/json"} | headers, timeout=within(20)
+    )
 
 
 def rows_message(batch: pa.RecordBatch) -> pb.Rows:

@@ -30,6 +30,7 @@ from serving.consumer.process import tenants_config
 from serving.consumer.tenants import TenantPartitions
 from serving.lake.opening import open_lake
 from serving.producer import ProducerConfig, TelemetryProducer
+from tests.checks.deadlines import Deadline, within
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 SERVICES = ("cart", "pay", "search", "ship", "user", "web")
@@ -255,9 +256,9 @@ def store_graph(settings: Settings) -> None:
 
 
 def wait_until(true: Any, timeout_s: float, every_s: float = 0.05) -> bool:
-    """Return whether `true()` became true in time."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
+    """Return whether `true()` became true within so many seconds of a machine with nothing else to do."""
+    deadline = Deadline(timeout_s)
+    while not deadline.passed:
         if true():
             return True
         time.sleep(every_s)
@@ -267,7 +268,7 @@ def wait_until(true: Any, timeout_s: float, every_s: float = 0.05) -> bool:
 def drained(process: "subprocess.Popen[bytes]", timeout_s: float = 20.0) -> int:
     """Ask a consumer to end and return its exit code."""
     process.send_signal(signal.SIGTERM)
-    return process.wait(timeout_s)
+    return process.wait(within(timeout_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,8 +354,8 @@ class Kills:
         points = sum(batch.rows.num_rows for batch in sent if batch.rows is not None)
         places = sorted(rng.uniform(0.05, 0.9) * points for _ in plan)
         process = self.fleet.consume(program=self.program)
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline and (plan or not self.fleet.settled(len(sent), self.scored)):
+        deadline = Deadline(timeout_s)
+        while not deadline.passed and (plan or not self.fleet.settled(len(sent), self.scored)):
             time.sleep(0.02)
             if process.poll() is not None:
                 process = self.fleet.consume(program=self.program)

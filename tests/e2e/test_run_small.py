@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checks.deadlines import within
 from tests.checks.loop_run import COMMAND, SMALL, aiops, check_figures, environment, figures
 
 pytestmark = pytest.mark.slow
@@ -38,7 +39,7 @@ def interrupted_in_training(home: Path) -> int:
         for line in process.stderr:
             if "training set" in line:
                 process.send_signal(signal.SIGINT)
-        return process.wait(30)
+        return process.wait(within(30))
 
 
 def test_a_home_with_foreign_data_is_refused_and_left_alone(home: Path) -> None:

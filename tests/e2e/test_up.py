@@ -12,6 +12,7 @@ import orjson
 import psutil
 import pytest
 
+from tests.checks.deadlines import within
 from tests.checks.loop_run import COMMAND, SMALL, aiops, environment
 from tests.checks.stream_harness import free_ports, wait_until
 
@@ -96,12 +97,12 @@ def test_up_lives_heals_and_ends_clean(home: Path, env: dict[str, str], log: IO[
         assert "is in use by aiops up" in refused.stderr
         began = time.monotonic()
         up.send_signal(signal.SIGINT)
-        assert up.wait(30) == 0, Path(log.name).read_text()
-        assert time.monotonic() - began < 30
+        assert up.wait(within(30)) == 0, Path(log.name).read_text()
+        assert time.monotonic() - began < within(30)
     finally:
         if up.poll() is None:
             up.terminate()
-            up.wait(40)
+            up.wait(within(40))
     assert [process.cmdline() for process in processes_of(home)] == []
     assert beside_the_code() == before, "everything is written below home"
     assert not [path for path in home.rglob("*") if path.stat().st_mode & 0o077]

@@ -12,6 +12,7 @@ from serving.broker import EmbeddedBroker
 from serving.consumer.commit import Commit, Output, Position
 from serving.producer_sequence import Appended, BatchPlace, ProducerSequence
 from serving.streams import Streams
+from tests.checks.deadlines import within
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_commit_waits_for_a_killed_broker_and_lands_once(server: EmbeddedBroke
     worker = threading.Thread(target=position.commit_until_done, args=(commit("2-0", b"b"), threading.Event().wait))
     worker.start()
     server.start()
-    worker.join(10)
+    worker.join(within(10))
     assert not worker.is_alive()
     assert [entry.payload for entry in broker.range("out")] == [b"a", b"b"]
 

@@ -12,6 +12,7 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from serving import streams
 from serving.lake.opening import open_lake
 from serving.producer import ProducerConfig, TelemetryProducer
+from tests.checks.deadlines import within
 from tests.checks.scoring_services import ScoringThread
 from tests.checks.stream_harness import (
     PRODUCER,
@@ -53,7 +54,7 @@ def fleet(settings: Settings) -> Iterator[Fleet]:
 
 
 def metrics_page(settings: Settings, path: str = "/metrics") -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{settings.consumer.metrics_port}{path}", timeout=2) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{settings.consumer.metrics_port}{path}", timeout=within(2)) as answer:
         text: str = answer.read().decode()
         return text
 
@@ -138,7 +139,7 @@ def test_a_new_owner_fences_the_old_one(fleet: Fleet, settings: Settings) -> Non
     assert wait_until(lambda: fleet.remote.hash_all(streams.offset("stage1", 0))["epoch"] == "2", 20), fleet.log()
     for batch in SENT[10:]:
         publish(producer, batch)
-    assert old.wait(20) == 8, fleet.log()
+    assert old.wait(within(20)) == 8, fleet.log()
     assert wait_until(lambda: fleet.settled(len(SENT)), 30), fleet.log()
     assert drained(new) == 0, fleet.log()
     assert "FencedError" in fleet.log()

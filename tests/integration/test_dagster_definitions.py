@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from orchestration.definitions import defs
+from tests.checks.deadlines import within
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).parent / "snapshots" / "dagster.json"
@@ -62,7 +63,7 @@ def test_definitions_are_those_of_the_snapshot() -> None:
 def test_validation_passes_and_nothing_warns_of_our_definitions(tmp_path: Path) -> None:
     environment = {**os.environ, "AIOPS_HOME": str(tmp_path), "DAGSTER_HOME": str(ROOT)}
     command = [str(Path(sys.executable).parent / "dagster"), "definitions", "validate", "-m", "orchestration.definitions"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=within(120))
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "Validation successful" in said

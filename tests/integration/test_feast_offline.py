@@ -26,6 +26,7 @@ from data_contracts.feature_views import SERVICE_HEALTH, VIEWS
 from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from orchestration import feature_store
 from serving.feast_online import RedisFeatures
+from tests.checks.deadlines import within
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -258,7 +259,7 @@ def feast(folder: Path, *arguments: str) -> str:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=within(120),
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -338,10 +339,10 @@ def test_the_ui_answers_on_loopback(checkout: Path, free_port: int) -> None:
 
 
 def answer_of(url: str, patience_s: float = 60.0) -> str:
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + within(patience_s)
     for _ in attempts(deadline):
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(url, timeout=within(10)) as answer:
                 return str(answer.read().decode())
         except OSError:
             continue

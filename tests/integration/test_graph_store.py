@@ -14,6 +14,7 @@ from data_contracts.schemas import EDGES
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.graph_store import GraphStore
 from serving.lake.opening import open_lake
+from tests.checks.deadlines import within
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WRITER = """
@@ -98,6 +99,6 @@ def test_writers_in_two_processes_lose_no_call(home: Path) -> None:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
     for writer in writers:
-        writer.communicate("go\n", timeout=60)
+        writer.communicate("go\n", timeout=within(60))
         assert writer.returncode == 0
     assert len(GraphStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT)).graph().calls()) == 24

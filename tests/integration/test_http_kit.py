@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from tests.checks.deadlines import within
 from tests.checks.incident_api import running
 from tests.checks.serving_harness import GOOD, JSON_TYPE, fresh, start
 
@@ -114,7 +115,7 @@ def test_head_is_get_without_the_body(api: Api) -> None:
 
 def leave_while_sending(api: Api) -> None:
     host, port = api.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as caller:
+    with socket.create_connection((host, int(port)), timeout=within(10)) as caller:
         lines = (f"POST {api.write} HTTP/1.1", f"host: {host}", "content-type: application/json", "content-length: 1000")
         caller.sendall("\r\n".join(lines).encode() + b"\r\n\r\n[")
 
@@ -130,7 +131,7 @@ def test_callers_who_leave_are_counted_and_one_line_is_logged(api: Api) -> None:
     before, said = left(api), len(api.log())
     for _ in range(20):
         leave_while_sending(api)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + within(30)
     while left(api) < before + 20:
         assert time.monotonic() < deadline, left(api)
         time.sleep(0.05)

@@ -33,6 +33,7 @@ from serving.api.topology import ChangeList, GraphView
 from serving.api.views import AlertPage, AuditPage, IncidentPage, IncidentView, ReportList, Timeline
 from serving.http.signature import signed_headers
 from serving.incident_store.records import AuditCheck
+from tests.checks.deadlines import within
 from tests.checks.incident_api import JSON_TYPE, KEY, RunningApi, bearer, ids, running
 from tests.checks.stream_harness import wait_until
 
@@ -282,7 +283,7 @@ def test_alerts_that_wait_for_the_database_leave_room_for_those_who_look(
         with api.store.writing():
             sent = [senders.submit(api.post, "/alerts/alertmanager", payload(f"gate-{number}")) for number in range(60)]
             assert wait_until(lambda: sum(one.done() for one in sent) == 60 - intake.AT_ONCE, 20)
-            assert api.client.get("/incidents", timeout=5).is_success
+            assert api.client.get("/incidents", timeout=within(5)).is_success
             problem(next(one.result() for one in sent if one.done()), 503)
         assert sorted(one.result().status_code for one in sent) == [202] * intake.AT_ONCE + [503] * (60 - intake.AT_ONCE)
 
@@ -404,7 +405,7 @@ def test_hostile_input_never_breaks_it(api: RunningApi, query: dict[str, str], b
 def test_a_body_that_never_ends_is_504(tmp_path: Path) -> None:
     with running(tmp_path, limits=ApiLimits(body_s=0.1)) as api:
         host, port = api.server.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as slow:
+        with socket.create_connection((host, int(port)), timeout=within(10)) as slow:
             slow.sendall(f"POST /changes HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n".encode())
             slow.sendall(b"content-length: 100\r\n\r\n{")
             told = b""
@@ -429,7 +430,7 @@ def test_too_many_calls_and_streams_are_sent_away(tmp_path: Path) -> None:
 def read_events(api: RunningApi, last: str, most: int) -> list[tuple[int, str, str]]:
     """Read a stream that goes on after `last`, up to `most` events or one of kind "end", and leave."""
     found: list[tuple[int, str, str]] = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + within(60)
     with api.client.stream("GET", "/events", headers={"last-event-id": last}) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         told: dict[str, str] = {}
@@ -491,7 +492,7 @@ def test_streams_end_with_the_service_and_hear_only_what_they_want(tmp_path: Pat
         ready, ended = threading.Event(), threading.Event()
 
         def watch() -> None:
-            with httpx.stream("GET", url, timeout=20) as response:
+            with httpx.stream("GET", url, timeout=within(20)) as response:
                 for line in response.iter_lines():
                     ready.set()
                     got.append(line)
@@ -499,7 +500,7 @@ def test_streams_end_with_the_service_and_hear_only_what_they_want(tmp_path: Pat
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        assert ready.wait(10)
+        assert ready.wait(within(10))
         api.open_incident("mail")
         mine = api.open_incident("cart")
         for _ in range(100):
@@ -507,7 +508,7 @@ def test_streams_end_with_the_service_and_hear_only_what_they_want(tmp_path: Pat
                 break
             threading.Event().wait(0.05)
         api.server.stop()
-        assert ended.wait(10)
+        assert ended.wait(within(10))
         watcher.join()
         assert [line for line in got if line.startswith("event:")] == ["event: opened"]
         assert ": alive" in got

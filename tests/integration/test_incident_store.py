@@ -24,6 +24,7 @@ from serving.incident_store import migrate
 from serving.incident_store.records import IncidentFilter, MessageState, PageRequest
 from serving.incident_store.store import IncidentStore
 from serving.incident_store.tables import METADATA
+from tests.checks.deadlines import within
 from tests.checks.store_databases import behind
 from tests.checks.store_process import count_up
 from tests.checks.store_rows import BEGAN, alert, at, incident, message, report
@@ -70,7 +71,7 @@ def test_a_database_of_a_newer_release_is_refused(store: IncidentStore, url: str
 def test_processes_that_open_and_write_at_once_lose_and_double_nothing(empty_url: str) -> None:
     count = 40
     writers = [process(empty_url, name, count) for name in ("one", "two")]
-    ended = [(writer.communicate(timeout=60)[0], writer.returncode) for writer in writers]
+    ended = [(writer.communicate(timeout=within(60))[0], writer.returncode) for writer in writers]
     assert ended == [("", 0)] * 2
     with IncidentStore.open(empty_url, "default") as store:
         assert store.noted("count") == 2 * count

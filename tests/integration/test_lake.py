@@ -19,6 +19,7 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
 from serving.lake.tables import LAKE_TABLES
+from tests.checks.deadlines import within
 from tests.checks.series_names import lake_rows
 
 START = datetime(2026, 3, 1, 22, tzinfo=UTC)
@@ -282,14 +283,14 @@ def test_a_writer_killed_in_the_middle_leaves_nothing_to_see(lake: Lake) -> None
 def test_readers_and_retention_beside_writers_in_other_processes(lake: Lake) -> None:
     writers = [writer(lake, name, turns=25) for name in ("a", "b")]
     sizes = set()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + within(60)
     while any(process.poll() is None for process in writers) and time.monotonic() < deadline:
         rows = lake.read("telemetry", columns=["value"])
         sizes.add(rows.num_rows)
         lake.retain(START + timedelta(days=10), 1)
         lake.count("telemetry")
     for process in writers:
-        process.communicate(timeout=30)
+        process.communicate(timeout=within(30))
     assert [process.returncode for process in writers] == [0, 0]
     for name in ("a", "b"):
         lake.write("telemetry", telemetry(400, service=name), name)

@@ -34,6 +34,7 @@ from serving.notify.escalation import Escalations
 from serving.notify.messages import change_messages, messages_for, update_messages
 from serving.notify.metrics import expose
 from serving.notify.webhook import WebhookChannel
+from tests.checks.deadlines import within
 from tests.checks.store_rows import transitioned
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -77,7 +78,7 @@ def receiver() -> Iterator[Receiver]:
             told.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
             status, headers = told.script.pop(0) if told.script else (200, {})
             if status == "hang":
-                told.freed.wait(10.0)
+                told.freed.wait(within(10.0))
                 return
             if isinstance(status, int) and status < 300:
                 told.accepted.append(json.loads(body))
@@ -227,9 +228,9 @@ def test_an_answer_without_end_holds_nobody(chunk: bytes, pause_s: float) -> Non
     poster = Poster("responder.webhook_url", f"http://127.0.0.1:{listening.getsockname()[1]}", 0.2)
     began = time.monotonic()
     assert poster.post(b"{}", {}).outcome is Outcome.DELIVERED
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < within(2.0)
     poster.close()
-    thread.join(5.0)
+    thread.join(within(5.0))
     listening.close()
     assert sent < 50_000_000
 

@@ -23,6 +23,7 @@ from serving.broker import EmbeddedBroker, connect
 from serving.incident_store.records import IncidentFilter, MessageKind, PageRequest
 from serving.incident_store.store import IncidentStore
 from serving.lake.opening import open_lake
+from tests.checks.deadlines import within
 from tests.checks.stream_harness import free_ports, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -185,7 +186,7 @@ def test_killed_at_any_moment_no_alert_is_lost_or_doubled(tmp_path: Path) -> Non
             assert wait_until(lambda: "no answer" in httpx.get(f"{one.url}/readyz").json()["parts"]["broker"], 20)
             assert httpx.get(f"{one.url}/incidents").json()["items"]
             process.terminate()
-            assert process.wait(20) == 0, one.log()
+            assert process.wait(within(20)) == 0, one.log()
         finally:
             process.kill()
             process.wait()
@@ -218,6 +219,6 @@ def told_by_webhook(url: str) -> str:
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2).is_success
+        return httpx.get(url, timeout=within(2)).is_success
     except httpx.HTTPError:
         return False

@@ -23,6 +23,7 @@ from data_contracts.schemas import SERVED, SERVICE_FEATURES
 from serving.proto import scoring_pb2 as pb
 from serving.proto.scoring_pb2_grpc import ScoringStub
 from serving.scoring_client import ScoringClient
+from tests.checks.deadlines import within
 from tests.checks.serving_harness import (
     ARROW,
     FOREST,
@@ -195,7 +196,7 @@ class Load:
                         scored = client.score(batch)
                         version, table = scored.model_version, scored.rows
                     else:
-                        answer = stub.Score(pb.ScoreRequest(arrow_stream=stream(batch)), timeout=10)
+                        answer = stub.Score(pb.ScoreRequest(arrow_stream=stream(batch)), timeout=within(10))
                         version, table = answer.model_version, pa.ipc.open_stream(answer.arrow_stream).read_all()
                     scores = np.asarray(table.column("score").to_numpy(zero_copy_only=False))[1:]
                     if not np.array_equal(scores, right[version]):
@@ -223,7 +224,7 @@ def test_swaps_under_load_fail_no_request_and_mix_no_models(service: Service) ->
         time.sleep(0.3)
     done.set()
     for thread in threads:
-        thread.join(15)
+        thread.join(within(15))
     assert [load.failures for load in loads] == [(), (), ()]
     assert all(load.answers > 20 for load in loads)
     assert all(load.versions == {"1", "2"} for load in loads)
@@ -234,7 +235,7 @@ def test_a_killed_supervisor_leaves_no_worker_behind(tmp_path: Path) -> None:
     body = json.dumps({"rows": [{"service": "a", NAME: 1.0}]}).encode()
     assert post(service, "/score", body).status_code == 200
     service.process.kill()
-    service.process.wait(10)
+    service.process.wait(within(10))
     wait_for(lambda: not ready(service.url), 10, service.log.read_text)
 
     def logged() -> int:
@@ -337,7 +338,7 @@ def test_malformed_messages_and_web_pages_are_refused_over_grpc(service: Service
 
 def test_a_browser_gets_nothing_from_the_grpc_port(service: Service) -> None:
     host, port = service.grpc.split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as browser:
+    with socket.create_connection((host, int(port)), timeout=within(10)) as browser:
         browser.sendall(b"POST /aiops.scoring.v1.Scoring/Score HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 0\r\n\r\n")
         answer = b""
         while part := browser.recv(4096):

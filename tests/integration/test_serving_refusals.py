@@ -21,6 +21,7 @@ from data_contracts.schemas import SERVED
 from serving.bento.run import launch
 from serving.proto import scoring_pb2 as pb
 from serving.proto.scoring_pb2_grpc import ScoringStub
+from tests.checks.deadlines import within
 from tests.checks.serving_harness import (
     ARROW,
     GOOD,
@@ -76,7 +77,7 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
 def test_bad_input_is_a_problem_that_names_its_place(
     service: Service, path: str, request_: dict[str, Any], status: int, field: str
 ) -> None:
-    response = httpx.post(f"{service.url}{path}", timeout=20, **request_)
+    response = httpx.post(f"{service.url}{path}", timeout=within(20), **request_)
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
@@ -124,7 +125,7 @@ def test_insane_request_ids_are_replaced(service: Service) -> None:
 
 def test_a_body_that_never_ends_is_504(service: Service) -> None:
     host, port = service.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as slow:
+    with socket.create_connection((host, int(port)), timeout=within(10)) as slow:
         slow.sendall(b"POST /score HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{")
         answer = b""
         while b"request_id" not in answer:
@@ -191,7 +192,7 @@ def test_beyond_loopback_without_a_key_nothing_starts(home: Path) -> None:
     environment |= {"AIOPS_HOME": str(home), "AIOPS_SERVING__HOST": "0.0.0.0"}
     python = launch(Settings(home=home), environment).argv[0]
     done = subprocess.run(
-        [python, "-m", "serving.bento"], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [python, "-m", "serving.bento"], env=environment, capture_output=True, text=True, timeout=within(60), check=False
     )
     assert done.returncode == 2
     assert "serving.host = 0.0.0.0" in done.stderr

@@ -22,6 +22,7 @@ from models.tenant_models import own_name
 from serving.lake.opening import open_lake
 from serving.proto import scoring_pb2 as pb
 from serving.scoring_client import ScoringClient
+from tests.checks.deadlines import within
 from tests.checks.series_names import lake_rows
 from tests.checks.serving_harness import FOREST, JSON_TYPE, NAME, Service, fresh, start, wait_for
 from tests.fakes_models import point_alias
@@ -122,7 +123,7 @@ def bearer(*tenants: str) -> dict[str, str]:
 
 def post(service: Service, path: str, headers: dict[str, str]) -> httpx.Response:
     content = orjson.dumps(ASKS[path].body)
-    return httpx.post(service.url + path, content=content, headers=JSON_TYPE | headers, timeout=30)
+    return httpx.post(service.url + path, content=content, headers=JSON_TYPE | headers, timeout=within(30))
 
 
 def asked(service: Service, path: str, tenant: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from aiops.errors import Unavailable
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.consumer.feature_flush import FeatureFlush, NewestRows, newest
 from serving.consumer.metrics import ConsumerMetrics
+from tests.checks.deadlines import within
 
 
 class MemoryWriter:
@@ -88,6 +89,6 @@ def test_the_thread_flushes_until_it_is_stopped() -> None:
             break
         stop.wait(0.01)
     stop.set()
-    thread.join(5)
+    thread.join(within(5))
     assert writer.series == {"a": 1.0}
     assert not thread.is_alive()

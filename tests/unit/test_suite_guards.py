@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from tests.checks.deadlines import within
 from tests.conftest import is_local, place
 
 
@@ -22,7 +23,10 @@ def test_connecting_to_another_machine_fails_whatever_catches_exceptions(method:
 
 
 def test_loopback_is_free() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), timeout=2) as client:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname(), timeout=within(2)) as client,
+    ):
         assert client.getpeername() == server.getsockname()
 
 
