@@ -22,6 +22,7 @@ from orchestration.commands import (
     incidents,
     lifecycle,
     loop,
+    migrate,
     processes,
     rca,
     route,
@@ -66,7 +67,7 @@ def _aiops(
         os.environ["AIOPS_TENANT"] = tenant  # what settings are read from, here and in child processes
 
 
-for module in (loop, processes, data, forecast, lifecycle, incidents, graph, changes, route, rca, backtest, bench):
+for module in (loop, processes, migrate, data, forecast, lifecycle, incidents, graph, changes, route, rca, backtest, bench):
     module.register(app)
 
 

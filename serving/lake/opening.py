@@ -1,10 +1,12 @@
 """The factory of the lake: the only place outside the implementation that knows it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiops.settings import Settings
-from data_contracts.series.tenant import folder_of, tenant_of
+from data_contracts.series.tenant import DEFAULT_TENANT, folder_of, tenant_of
+from serving.lake.layout import Moved, migrate, refuse_old
 from serving.lake.parquet_lake import ParquetLake
 from serving.lake.port import Lake, Lakes
 
@@ -21,5 +23,17 @@ class _ParquetLakes:
 
 
 def open_lake(at: Path | Settings) -> Lakes:
-    """Return the lakes below a folder, or below the home of the settings; nothing is created or opened yet."""
-    return _ParquetLakes(at.lake_path if isinstance(at, Settings) else at)
+    """Return the lakes below a folder, or below the home of the settings; nothing is created or opened yet.
+
+    Raises:
+        StateError: the folder holds a lake of version 0.1; the message names the command that moves it.
+    """
+    root = at.lake_path if isinstance(at, Settings) else at
+    refuse_old(root)
+    return _ParquetLakes(root)
+
+
+def migrate_lake(settings: Settings, say: Callable[[str], None]) -> Moved:
+    """Move what version 0.1 wrote into the lake of the default tenant (see `layout.migrate`)."""
+    root = settings.lake_path
+    return migrate(root, _ParquetLakes(root).for_tenant(DEFAULT_TENANT), say)

@@ -1,0 +1,30 @@
+"""The command that brings a home of an earlier version up to today's."""
+
+import typer
+
+from orchestration.commands.options import AsJson
+from orchestration.console import print_facts, print_json, say, stage
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("migrate")(migrate)
+
+
+def migrate(as_json: AsJson = False) -> None:
+    """Bring a home of version 0.1 up to today's: its lake becomes the default tenant's, its incident database gets new tables.
+
+    Nothing may run in the home meanwhile. Interrupted, it goes on where it stopped; a second run finds nothing to do.
+    """
+    from orchestration.current_settings import read_settings
+    from orchestration.home_lock import hold, keep_for_good
+    from serving.lake.opening import migrate_lake
+
+    settings = read_settings()
+    with hold(settings.root, "aiops migrate"), stage("migrate the lake"):
+        if any(settings.lake_path.glob("*")):
+            keep_for_good(settings.root)
+        moved = migrate_lake(settings, say)
+    tables = {f"{table} stored": added.stored for table, added in moved.tables.items()}
+    facts = {"files": moved.files, "rows": moved.rows, "stored twice before": moved.repeated, **tables}
+    print_json(facts) if as_json else print_facts("Migrated the lake", facts)
