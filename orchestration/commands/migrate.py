@@ -16,7 +16,7 @@ def migrate(as_json: AsJson = False) -> None:
 
     Nothing may run in the home meanwhile. Interrupted, it goes on where it stopped; a second run finds nothing to do.
     """
-    from orchestration.current_settings import read_settings
+    from aiops.settings_reading import read_settings
     from orchestration.home_lock import hold, keep_for_good
     from serving.lake.opening import migrate_lake
 
