@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
+# Folders whose sources compiled kernels are made of.
+ROOMS := data_contracts aiops models serving
 
 # uv does not read pip's settings: honour the wheel folder that pip is configured with, if any (nothing changes elsewhere).
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -47,8 +49,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 # numba does not notice that a kernel in another file has changed: forget all compiled ones when any of the sources has.
-$(KERNELS): $(shell find aiops data_contracts models -name "*.py") | $(STAMP)
-	@find aiops data_contracts models -name '*.nb[ci]' -delete
+$(KERNELS): $(shell find $(ROOMS) -name "*.py") | $(STAMP)
+	@find $(ROOMS) -name '*.nb[ci]' -delete
 	@touch $(KERNELS)
 
 fmt: setup  ## format and fix what can be fixed

@@ -15,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 from aiops.settings import Settings, UpSettings
 from orchestration.processes import ChildSpec, Supervisor
 from orchestration.services import dagster_webserver, mlflow_server, place_dagster_instance
+from tests.checks.deadlines import within
 from tests.checks.serving_harness import free_port
 
 pytestmark = pytest.mark.slow
@@ -51,7 +52,7 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def keys(url: str) -> list[str]:
-    told = httpx.post(f"{url}/graphql", json={"query": STATE}, timeout=30).json()
+    told = httpx.post(f"{url}/graphql", json={"query": STATE}, timeout=within(30)).json()
     return [one["concurrencyKey"] for one in told["data"]["instance"]["concurrencyLimits"]]
 
 
