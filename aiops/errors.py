@@ -15,6 +15,7 @@ AiopsError
 ├── FencedError             another process owns this partition or producer id now
 ├── SequenceConflict        a producer used a number for two batches
 └── Unavailable             a dependency (broker, scorer, feature store) does not answer
+    └── DiskFull            a disk has no room for what is to be kept
 """
 
 
@@ -98,6 +99,10 @@ class Unavailable(AiopsError):
     """A dependency does not answer."""
 
     exit_code = 9
+
+
+class DiskFull(Unavailable):
+    """A disk has no room for what is to be kept; the message names it. It may be tried again."""
 
 
 def legible(error: object, most: int = 200) -> str:

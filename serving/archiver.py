@@ -23,6 +23,7 @@ from data_contracts import schemas
 from data_contracts.moments import moment_of_us
 from data_contracts.series.tenant import DEFAULT_TENANT, tenant_fault
 from serving import streams
+from serving.disk_room import is_full
 from serving.line_limit import LineLimit
 
 if TYPE_CHECKING:
@@ -174,10 +175,18 @@ class Archiver:
                 self.catch_up(stop, closing=False)
             except Unavailable as error:
                 _lines.warn("broker", f"archiver waits for the broker: {error}")
+            except OSError as error:
+                if not is_full(error):
+                    raise
+                _lines.warn("room", f"archiver waits for room on the disk ({error}); nothing is trimmed meanwhile")
         try:
             self.catch_up(threading.Event())
         except Unavailable as error:
             log.warning("archiver stopped before everything was copied, it goes on at the next start: %s", error)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            log.warning("archiver stopped without room for everything, it goes on at the next start: %s", error)
 
     def catch_up(self, stop: threading.Event, closing: bool = True) -> int:
         """Copy until no stream has anything new, or stopped; return the rows copied. `closing`: no part stays open."""

@@ -20,6 +20,7 @@ from aiops.errors import ConfigurationError, Unavailable
 from aiops.settings import Settings
 from serving.broker_password import ensure_password, password_of
 from serving.child_environment import base_environment
+from serving.disk_room import LEAST_FREE, free_bytes
 from serving.log_files import bound_log
 from serving.private_files import OTHERS
 from serving.streams import Streams
@@ -142,6 +143,24 @@ class EmbeddedBroker:
         """Keep the server's log within its bound."""
         bound_log(self._folder / LOG)
 
+    def keep_on_disk(self, wanted: bool) -> None:
+        """Keep what is written on the disk, or in memory alone while that is full; a change to the disk writes all of it anew.
+
+        A server that acknowledges only what is on the disk ends where it cannot write. What is in memory alone is lost with the
+        process: it goes on from what was on the disk.
+
+        Raises:
+            Unavailable: the server does not answer.
+        """
+        import redis
+
+        try:
+            client = self.client()
+            client.config_set("appendfsync", "always" if wanted else "everysec")
+            client.config_set("appendonly", "yes" if wanted else "no")
+        except (redis.RedisError, OSError) as error:
+            raise Unavailable(f"broker: CONFIG SET got no answer ({error}); it is asked again") from error
+
     def stop(self, timeout_s: float = 20.0) -> None:
         """Stop the server in order; everything acknowledged stays on disk."""
         if self._process is None:
@@ -209,7 +228,7 @@ class EmbeddedBroker:
             "port": self._port,
             "dir": self._folder,
             "appendonly": "yes",
-            "appendfsync": "always",
+            "appendfsync": "always" if free_bytes(self._folder) >= LEAST_FREE else "everysec",
             "save": "",
             "maxmemory": f"{self._settings.broker.max_memory_mb}mb",
             "maxmemory-policy": "noeviction",

@@ -10,17 +10,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from aiops.errors import ConfigurationError, Unavailable
+from aiops.errors import ConfigurationError, DiskFull, Unavailable
 from aiops.settings import Settings
 from orchestration import services
 from orchestration.commands.options import SourceChoice
 from orchestration.console import print_table
 from orchestration.current_settings import forget_running, note_running
 from orchestration.home_lock import hold, keep_for_good
+from orchestration.loop.disk_watch import DiskWatch
 from orchestration.loop.scenario import fitted_settings, recorded, usual_step_s
 from orchestration.pipeline.timeline import Timeline
 from orchestration.processes import Supervisor
 from serving.broker import EmbeddedBroker
+from serving.disk_room import is_full
 
 WATCH_S = 1.0
 AHEAD: Final = timedelta(minutes=5)
@@ -34,12 +36,17 @@ def bring_up(settings: Settings, choice: SourceChoice, speed: float, stop: threa
         Unavailable: a process did not become ready; the message holds the end of its log.
         ConfigurationError: another suite runs on this home, or a port is taken.
     """
-    with hold(settings.root, "aiops up"):
-        refuse_taken_ports(settings)
-        keep_for_good(settings.root)
-        scenario = recorded(choice.open())
-        fitted = fitted_settings(settings, usual_step_s(next(iter(scenario.history())), settings.telemetry.step_s))
-        return _Suite(paced(fitted, speed, datetime.now(UTC)), stop, say).run(choice, speed)
+    try:
+        with hold(settings.root, "aiops up"):
+            refuse_taken_ports(settings)
+            keep_for_good(settings.root)
+            scenario = recorded(choice.open())
+            fitted = fitted_settings(settings, usual_step_s(next(iter(scenario.history())), settings.telemetry.step_s))
+            return _Suite(paced(fitted, speed, datetime.now(UTC)), stop, say).run(choice, speed)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise DiskFull(f"AIOPS_HOME {settings.root}: its disk is full ({error.strerror}); make room and start again") from error
 
 
 def paced(settings: Settings, speed: float, now: datetime) -> Settings:
@@ -88,7 +95,9 @@ class _Suite:
         self._stop = stop
         self._say = say
         self._broker = EmbeddedBroker(settings) if settings.broker.url is None else None
+        self._unnoted = False
         self._supervisor = Supervisor(settings.root / "logs", say, stop)
+        self._disk = DiskWatch(settings.root, self._broker, say)
 
     def run(self, choice: SourceChoice, speed: float) -> int:
         try:
@@ -149,16 +158,35 @@ class _Suite:
 
     def _note(self) -> None:
         pids = {child.spec.name: child.process.pid for child in self._supervisor.children}
-        note_running(self._settings, pids)
+        try:
+            note_running(self._settings, pids)
+        except OSError as error:
+            if not is_full(error):
+                raise
+        else:
+            self._unnoted = False
+            return
+        self._unnoted = True
 
     def _watch(self) -> None:
         while not self._stop.wait(WATCH_S):
-            if self._broker is not None:
-                self._broker.bound_log()
-            if self._broker is not None and not self._broker.running:
-                self._restart_broker(self._broker)
-            if self._supervisor.restart_dead():
-                self._note()
+            try:
+                self._look_after()
+            except OSError as error:
+                if not is_full(error):
+                    raise
+                self._disk.look()  # says so; what failed is tried again at the next look
+
+    def _look_after(self) -> None:
+        """Start again what ended, once."""
+        self._disk.look()
+        if self._broker is not None:
+            self._broker.bound_log()
+        if self._broker is not None and not self._broker.running:
+            self._restart_broker(self._broker)
+            self._disk.restarted()
+        if self._supervisor.restart_dead() or self._unnoted:
+            self._note()
 
     def _restart_broker(self, broker: EmbeddedBroker) -> None:
         self._say("the broker ended; starting it again")

@@ -34,6 +34,8 @@ from orchestration.commands.options import SourceChoice
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 from serving.broker import connect
 from serving.call_graphs import call_graph
+from serving.disk_room import is_full
+from serving.line_limit import LineLimit
 from serving.private_files import keep_private
 from serving.producer import ProducerConfig, TelemetryProducer
 
@@ -41,6 +43,7 @@ NEIGHBOURS = 7
 RETRY_S = 1.0
 
 log = logging.getLogger(__name__)
+_lines = LineLimit(log)
 
 
 def producer_id_of(choice: SourceChoice, tenant: str) -> str:
@@ -143,7 +146,12 @@ class Feed:
         self._patiently(lambda sequence: self._producer.publish(moved, sequence, available))
         self.points += rows.num_rows
         self._line = self._line.at(end, self._split)
-        self._line.save(self._home)
+        try:
+            self._line.save(self._home)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            _lines.warn("room", f"no room on the disk to note how far the story has come ({error.strerror}); it goes on")
 
     def _patiently(self, send: Callable[[int], int]) -> None:
         """Call `send` with the next source offset until the broker takes it; the same offset twice counts once.

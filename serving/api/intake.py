@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from aiops.errors import Unavailable
+from aiops.errors import DiskFull, Unavailable
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.alerts_in import alertmanager, webhook
 from serving.alerts_in.mapping import AlertSource, AlertSources
@@ -141,13 +141,20 @@ class AlertIntake:
     def _kept(self, here: TenantParts, source: str, received: Received, at: datetime) -> Response:
         new = 0
         if received.alerts:
-            with here.store.writing() as writer:
-                new = writer.inbox_add(received.alerts, at)
+            try:
+                new = _added(here, received, at)
+            except DiskFull:  # the store goes on in memory from now on
+                new = _added(here, received, at)
         accepted, refused = len(received.alerts), len(received.refused)
         self._alerts.labels(here.tenant, source, "accepted").inc(accepted)
         self._alerts.labels(here.tenant, source, "refused").inc(refused)
         self._alerts.labels(here.tenant, source, "truncated").inc(received.truncated)
         return answer(AlertsTaken(accepted, accepted - new, received.refused, received.truncated), 202)
+
+
+def _added(here: TenantParts, received: Received, at: datetime) -> int:
+    with here.store.writing() as writer:
+        return writer.inbox_add(received.alerts, at)
 
 
 def _tenant_of(request: Request, named: str, scope: TenantScope, usual: str = DEFAULT_TENANT) -> str:

@@ -53,10 +53,14 @@ class CheckpointStore:
         """Write `checkpoint` as the newest generation; return its size in bytes."""
         part = self._newest.with_suffix(".tmp")
         meta = {f"{_META}format": np.array(FORMAT), f"{_META}through": np.array(checkpoint.through)}
-        with part.open("wb") as sink:
-            np.savez(sink, allow_pickle=False, **meta, **checkpoint.state)
-            sink.flush()
-            os.fsync(sink.fileno())
+        try:
+            with part.open("wb") as sink:
+                np.savez(sink, allow_pickle=False, **meta, **checkpoint.state)
+                sink.flush()
+                os.fsync(sink.fileno())
+        except OSError:
+            part.unlink(missing_ok=True)  # half of it is of no use and takes the room that others need
+            raise
         if self._newest.exists():
             self._newest.replace(self._previous)
         part.replace(self._newest)

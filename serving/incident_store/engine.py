@@ -11,12 +11,15 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from aiops.errors import ConfigurationError, StateError, Unavailable
+from aiops.errors import ConfigurationError, DiskFull, StateError, Unavailable
+from serving.disk_room import free_bytes
 
 BUSY_MS: Final = 30_000
 """How long a writer waits for another one, both databases."""
 
 _AGAIN_S: Final = 0.02
+_NO_ROOM: Final = 1 << 20
+"""Bytes: with less, what fails to be written fails for want of room."""
 _PRIMARY: Final = 0xFF
 """The bits of SQLite's result codes that tell the kind."""
 
@@ -33,7 +36,7 @@ def engine_of(url: str) -> Engine:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed, connect_args={"timeout": BUSY_MS / 1000})
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", begin_sqlite)
         return engine
     theirs = parsed.query.get("options", "")
     connect = {
@@ -76,6 +79,7 @@ def answering(engine: Engine) -> Iterator[None]:
     """Turn what the database does not answer into our errors; the address is told without its password and options.
 
     Raises:
+        DiskFull: there is no room for what is written.
         Unavailable: no connection, or another writer did not let go in time.
         StateError: the database is damaged, or not ours.
     """
@@ -83,6 +87,8 @@ def answering(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        if _is_full(engine, error):
+            raise DiskFull(f"incident store {address}: the disk is full; make room, nothing else is needed") from error
         reason = str(getattr(error, "orig", None) or error).strip()
         raise Unavailable(f"incident store {address} does not answer: {reason}; try again, or check the server") from error
     except DatabaseError as error:
@@ -97,8 +103,19 @@ def address_of(engine: Engine) -> str:
     return engine.url.set(query={}).render_as_string(hide_password=True)
 
 
+def _is_full(engine: Engine, error: Exception) -> bool:
+    """Return whether SQLite found no room; where its files cannot grow it also says that input and output fail."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    if code is None:
+        return False
+    if code & _PRIMARY == sqlite3.SQLITE_FULL:
+        return True
+    folder = Path(str(engine.url.database)).parent
+    return code & _PRIMARY in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and free_bytes(folder) < _NO_ROOM
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver begins no transaction by itself: _begin_sqlite does
+    connection.isolation_level = None  # the driver begins no transaction by itself: begin_sqlite does
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
     _write_ahead(cursor)
@@ -124,6 +141,7 @@ def _write_ahead(cursor: sqlite3.Cursor) -> None:
         time.sleep(_AGAIN_S)
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def begin_sqlite(connection: Connection) -> None:
+    """Begin a transaction; one that writes takes the writer's place at once."""
     writes = connection.get_execution_options().get("aiops_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

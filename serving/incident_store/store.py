@@ -57,7 +57,7 @@ class IncidentStore:
         self.tenant: Final = checked_tenant(tenant)
 
     @classmethod
-    def open(cls, url: str, tenant: str) -> Self:
+    def open(cls, url: str, tenant: str, refuge: bool = False) -> Self:
         """Open the database at a SQLAlchemy URL (SQLite file or PostgreSQL) for one tenant, which is all that is needed of it.
 
         Raises:
@@ -67,7 +67,12 @@ class IncidentStore:
             TenantError: the name breaks the rule, or there is none.
         """
         checked_tenant(tenant)
-        return cls(IncidentDatabase.open(url), tenant)
+        return cls(IncidentDatabase.open(url, refuge), tenant)
+
+    @property
+    def in_memory(self) -> bool:
+        """Return whether the disk is full and the store goes on in memory (with `refuge` only)."""
+        return self._database.in_memory
 
     def close(self) -> None:
         """Let go of all connections of the database; do not use it any more."""
