@@ -7,9 +7,13 @@ from typing import Any, Final
 
 from aiops.alert import Alert, Severity
 from aiops.correlation.firing import Entry
+from aiops.errors import StateError
 from aiops.incident import MOST_EVENTS, AlertEntry, Incident, IncidentState, TimelineEvent, kept_events, may_follow
 from data_contracts.moments import microseconds_of, moment_of_us
 
+VERSION: Final = 3
+READ: Final = (2, VERSION)
+"""Versions of snapshots that can be gone on from; 2 told the instances of a rule not apart."""
 LATE_US: Final = 900_000_000
 """How late an alert may come and still count from the time that it tells: findings of telemetry are a minute or two behind."""
 
@@ -54,6 +58,12 @@ class OpenIncident:
         if at_us - self.last_us < quiet_us:
             return False
         return not any(entry.still_fires(at_us, firing_us) for entry in self.entries.values())
+
+    def calm_down(self, at_us: int) -> None:
+        """Count as mitigated where all of its alerts have ended."""
+        firing = any(not entry.ended for entry in self.entries.values())
+        if not firing and self.state in (IncidentState.OPEN, IncidentState.ACKNOWLEDGED):
+            self.move(IncidentState.MITIGATED, at_us, "all of its alerts have ended")
 
     def worst_first(self) -> tuple[str, ...]:
         """Return its services: those with the worst alert first, of equal ones the first that had it."""
@@ -110,6 +120,10 @@ class Board:
     def at(self, service: str) -> list[OpenIncident]:
         """Return the open incidents with alerts of a service."""
         return [self.incidents[number] for number in self._by_service.get(service, ())]
+
+    def longest_quiet(self) -> OpenIncident:
+        """Return the incident whose last alert is the oldest; there must be one."""
+        return min(self.incidents.values(), key=lambda one: (one.last_us, one.incident_id))
 
     def open(self, alert: Alert, at_us: int) -> OpenIncident:
         """Return a new incident without alerts; its id is a hash of what began it, and when."""
@@ -212,6 +226,17 @@ def _since_us(alert: Alert, at_us: int) -> int:
     """Return since when an alert fires: by its own word where it came late, unless that is too long ago."""
     since_us = microseconds_of(alert.starts_at)
     return since_us if at_us - LATE_US <= since_us < at_us else at_us
+
+
+def check_version(state: Mapping[str, Any]) -> None:
+    """Check that a snapshot of correlation can be gone on from.
+
+    Raises:
+        StateError: it is of another version.
+    """
+    if state.get("version") not in READ:
+        told = state.get("version")
+        raise StateError(f"correlation snapshot: version={told!r}, this program reads {VERSION}; start afresh")
 
 
 def plain(incident: OpenIncident) -> dict[str, object]:

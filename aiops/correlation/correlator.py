@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, Self
 
-from aiops.alert import Alert, alert_of_plain, plain_alert
-from aiops.correlation.board import Board, OpenIncident, age, of_plain, plain
+from aiops.alert import Alert
+from aiops.correlation.board import VERSION, Board, OpenIncident, age, check_version, of_plain, plain
 from aiops.correlation.config import CorrelationConfig
-from aiops.correlation.firing import Ends
+from aiops.correlation.firing import FOLLOWED, Ends
 from aiops.correlation.grouping import Grouping, loose
-from aiops.correlation.outcome import Fate, FateKind, HeldBack, Outcome, Page, Unheard
+from aiops.correlation.outcome import Fate, FateKind, Outcome, Page
 from aiops.correlation.paging import HeldNotes, Paging, SettledPages, held, held_back
 from aiops.correlation.rate import SECOND_US, MinuteRate, StormBreaker
+from aiops.correlation.settling import Settling
 from aiops.correlation.suppression import Suppression
 from aiops.errors import ContractError, StateError
 from aiops.graph import ServiceGraph
@@ -23,14 +24,6 @@ from aiops.incident import Incident, IncidentState
 from data_contracts.moments import microseconds_of, moment_of_us
 
 TICK_US: Final = 10 * SECOND_US
-AHEAD_US: Final = 60 * SECOND_US
-"""How far an alert's clock may be ahead; one that is farther ahead is taken as of now."""
-VERSION: Final = 3
-READ: Final = (2, VERSION)
-"""Versions of snapshots that can be gone on from; 2 told the instances of a rule not apart."""
-OVER: Final = "it was over before it was read"
-FOLLOWED: Final = "of an episode that a newer one has followed"
-UNKNOWN: Final = "of no open incident"
 
 
 class Correlator:
@@ -49,10 +42,9 @@ class Correlator:
         self._ends = Ends()
         self._settled = SettledPages()
         self._held_notes = HeldNotes()
-        self._settling: list[Alert] = []
+        self._settling = Settling()
         self._now_us = 0
         self._next_tick_us = 0
-        self._late = 0
         self._loose: set[str] = set()
         self._changed: dict[str, OpenIncident] = {}
         self._fates: list[Fate] = []
@@ -60,27 +52,16 @@ class Correlator:
 
     def add(self, alerts: Iterable[Alert]) -> None:
         """Take in alerts in any order; they count once they have settled."""
-        self._settling.extend(alerts)
+        self._settling.add(alerts)
 
     def advance(self, now: datetime) -> Outcome:
         """Take all alerts up to `settle_s` ago in order of time and return what changed; `now` must not go back.
 
         Alerts that come later than that are taken as of now, and counted as late. O(alerts log alerts).
         """
-        now_us = microseconds_of(now)
-        until_us = max(self._now_us, now_us - round(self._config.settle_s * SECOND_US))
-        due: list[tuple[int, int, str, str, Alert]] = []
-        kept: list[Alert] = []
-        for alert in self._settling:
-            told_us = microseconds_of(alert.ends_at or alert.starts_at)
-            if until_us <= told_us <= now_us + AHEAD_US:
-                kept.append(alert)
-                continue
-            self._late += told_us < self._now_us and self._board.holding(alert.fingerprint) is None  # a repetition is not late
-            at_us = min(max(told_us, self._now_us), until_us)
-            due.append((at_us, told_us, alert.fingerprint, alert.alert_id, alert))
-        self._settling = kept
-        for at_us, _, _, _, alert in sorted(due, key=lambda one: one[:4]):
+        until_us = max(self._now_us, microseconds_of(now) - round(self._config.settle_s * SECOND_US))
+        times_us = (self._now_us, until_us, microseconds_of(now))
+        for at_us, alert in self._settling.due(times_us, lambda one: self._board.holding(one.fingerprint) is not None):
             self._pass(at_us)
             self._fates.append(self._taken(alert, at_us))
         self._pass(until_us)
@@ -178,13 +159,9 @@ class Correlator:
         self._held_notes.tell(held(self._board.incidents.values()), at_us)
 
     def _split_loose(self, at_us: int) -> None:
-        for incident_id in sorted(self._loose):
-            incident = self._board.incidents.get(incident_id)
-            for group in self._grouping.apart(incident)[1:] if incident is not None else ():
-                assert incident is not None
-                new = self._board.split(incident, group, at_us)
-                self._touch(incident, new)
-                self._page(new, at_us)
+        for incident, new in self._grouping.split(sorted(self._loose), at_us):
+            self._touch(incident, new)
+            self._page(new, at_us)
         self._loose.clear()
 
     def _taken(self, alert: Alert, at_us: int) -> Fate:
@@ -194,7 +171,7 @@ class Correlator:
             self._ends.note(alert)
         if alert.ends_at is not None and home is not None:  # also in a silence: an end is no noise
             return self._ended(alert, home, at_us)
-        unheard = self._suppression.reason(alert, moment_of_us(at_us)) or self._over(alert)
+        unheard = self._suppression.reason(alert, moment_of_us(at_us)) or self._ends.unheard(alert)
         if unheard is not None:
             return Fate(alert.alert_id, alert.fingerprint, "", unheard.kind, unheard.detail)
         self._storm.add(at_us)
@@ -232,12 +209,6 @@ class Correlator:
         home.storm = home.storm or storm
         return home, FateKind.OPENED if not related else FateKind.STORM if storm else FateKind.JOINED
 
-    def _over(self, alert: Alert) -> Unheard | None:
-        """Return why an alert of no open incident, or one that fires, is not news: it is over; None = it is news."""
-        if alert.ends_at is not None:
-            return Unheard(FateKind.ENDED, UNKNOWN)
-        return Unheard(FateKind.ENDED, OVER) if self._ends.cover(alert) else None
-
     def _ended(self, alert: Alert, home: OpenIncident, at_us: int) -> Fate:
         if not home.entries[alert.fingerprint].ends(alert, at_us):
             return Fate(alert.alert_id, alert.fingerprint, "", FateKind.ENDED, FOLLOWED)
@@ -245,9 +216,7 @@ class Correlator:
         home.last_us = max(home.last_us, at_us)
         self._touch(home)
         self._loose |= loose((home,))
-        firing = any(not one.ended for one in home.entries.values())
-        if not firing and home.state in (IncidentState.OPEN, IncidentState.ACKNOWLEDGED):
-            home.move(IncidentState.MITIGATED, at_us, "all of its alerts have ended")
+        home.calm_down(at_us)
         return Fate(alert.alert_id, alert.fingerprint, home.incident_id, FateKind.ENDED)
 
     def _page(self, incident: OpenIncident, at_us: int) -> None:
@@ -257,15 +226,14 @@ class Correlator:
             self._settled.push(incident)
             return
         page = self._paging.page(incident, at_us, self._storm.active)
-        if page is not None:
-            self._sent.append(page)
+        self._sent += [page] if page is not None else []
         if page is not None or incident.held_us != held_us:
             self._touch(incident)
 
     def _make_room(self, at_us: int) -> None:
         """Resolve the incident that has been quiet longest where there are too many."""
         if len(self._board.incidents) >= self._config.most_open:
-            oldest = min(self._board.incidents.values(), key=lambda one: (one.last_us, one.incident_id))
+            oldest = self._board.longest_quiet()
             oldest.move(IncidentState.RESOLVED, at_us, f"quiet longest of {self._config.most_open} open incidents")
             self._close(oldest)
 
@@ -283,14 +251,10 @@ class Correlator:
         """Return how many first pages wait for what else fires."""
         return len(self._settled)
 
-    def held_back(self) -> tuple[HeldBack, ...]:
-        """Return what deserves a page and waits for the budget, or for a storm to pass, the worst first."""
-        return held_back(self._board.incidents.values())
-
     def _told(self, at_us: int) -> Outcome:
         incidents = tuple(one.as_incident() for one in sorted(self._changed.values(), key=age))
         storm = self._storm.figures(at_us)
-        told = (self.held_back(), storm, self._late, self._held_notes.taken())
+        told = (held_back(self._board.incidents.values()), storm, self._settling.late, self._held_notes.taken())
         outcome = Outcome(tuple(self._fates), incidents, tuple(self._sent), *told)
         self._fates, self._sent, self._changed = [], [], {}
         return outcome
@@ -299,8 +263,8 @@ class Correlator:
         """Return the whole state as plain data (numbers, texts, lists, dicts); take it between two calls of `advance`."""
         return {
             "version": VERSION,
-            "settling": [plain_alert(alert) for alert in self._settling],
-            "clock": [self._now_us, self._next_tick_us, self._late],
+            "settling": self._settling.snapshot(),
+            "clock": [self._now_us, self._next_tick_us, self._settling.late],
             "storm": self._storm.snapshot(),
             "new": self._new.snapshot(),
             "pages": self._paging.limit.snapshot(),
@@ -317,12 +281,10 @@ class Correlator:
         Raises:
             StateError: the snapshot is of another version, or damaged.
         """
-        if state.get("version") not in READ:
-            told = state.get("version")
-            raise StateError(f"correlation snapshot: version={told!r}, this program reads {VERSION}; start afresh")
+        check_version(state)
         try:
-            self._settling = [alert_of_plain(told) for told in state["settling"]]
-            self._now_us, self._next_tick_us, self._late = state["clock"]
+            self._now_us, self._next_tick_us, late = state["clock"]
+            self._settling.restore(state["settling"], late)
             self._storm.restore(state["storm"])
             self._new.restore(state["new"])
             self._paging.limit.restore(state["pages"])

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from aiops.alert import Alert, Severity
+from aiops.correlation.outcome import FateKind, Unheard
 from data_contracts.moments import microseconds_of
 
 MOST_INSTANCES: Final = 1000
 """Instances of one fingerprint that are told apart; while more fire, it is not over until it was silent for long."""
 MOST_ENDS: Final = 2000
 """Newest ends that are remembered for messages that come after them."""
+OVER: Final = "it was over before it was read"
+FOLLOWED: Final = "of an episode that a newer one has followed"
+UNKNOWN: Final = "of no open incident"
 _MORE: Final = "more"
 """Stands for all instances beyond the bound."""
 _SINGLE: Final = ""
@@ -112,6 +116,12 @@ class Ends:
         """Return whether an alert that says "fires" is of an episode that is over."""
         began_us = self._began_us.get((alert.fingerprint, alert.instance))
         return began_us is not None and alert.until_ended and microseconds_of(alert.starts_at) <= began_us
+
+    def unheard(self, alert: Alert) -> Unheard | None:
+        """Return why an alert that ends and is of no open incident, or one that fires, is no news; None = it is news."""
+        if alert.ends_at is not None:
+            return Unheard(FateKind.ENDED, UNKNOWN)
+        return Unheard(FateKind.ENDED, OVER) if self.cover(alert) else None
 
     def snapshot(self) -> list[list[object]]:
         """Return the state as plain data."""

@@ -1,6 +1,6 @@
 """Which open incident an alert belongs to; when two incidents are one, and when one is two."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from aiops.alert import Alert
 from aiops.correlation.board import Board, OpenIncident
@@ -68,6 +68,14 @@ class Grouping:
             groups = [group for group in groups if group.isdisjoint(near)]
             groups.append({service}.union(*touched))
         return sorted(groups, key=lambda group: (incident.anchor not in group, -len(group), min(group)))
+
+    def split(self, incident_ids: Iterable[str], at_us: int) -> Iterator[tuple[OpenIncident, OpenIncident]]:
+        """Split open incidents that nothing links any more; yield each with the new one that it lost services to."""
+        for incident_id in incident_ids:
+            incident = self._board.incidents.get(incident_id)
+            for group in self.apart(incident)[1:] if incident is not None else ():
+                assert incident is not None
+                yield incident, self._board.split(incident, group, at_us)
 
     def _parent(self, service: str, at_us: int, window_us: float) -> OpenIncident | None:
         """Return the incident that began at something the service calls and is still fed: what callers say are its children."""

@@ -5,6 +5,7 @@ the one to start from where the newest is damaged or stands ahead of what the br
 """
 
 import hashlib
+import logging
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -16,10 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.errors import StateError
+from serving.disk_room import is_full
+from serving.line_limit import LineLimit
 from serving.streams import START, id_parts
 
 FORMAT: Final = 1
 _META: Final = "checkpoint/"
+_lines = LineLimit(logging.getLogger(__name__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,16 @@ class CheckpointStore:
             os.close(folder)
         self._saved = (self._saved[1], checkpoint.through)
         return self._newest.stat().st_size
+
+    def save_if_room(self, checkpoint: Checkpoint) -> int | None:
+        """Save; return None where the disk is full: then the former generations stay, and nothing is trimmed meanwhile."""
+        try:
+            return self.save(checkpoint)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            _lines.warn("room", f"no room for checkpoint {self._newest} ({error.strerror}); it waits")
+            return None
 
     def load(self, committed: str) -> tuple[Checkpoint | None, list[str]]:
         """Return the newest usable checkpoint at or before `committed`, and why others were passed over."""

@@ -28,15 +28,12 @@ from serving.consumer.partition import Step
 from serving.consumer.tenants import TenantPartitions, TenantsConfig
 from serving.consumer.tier1 import Tier1
 from serving.consumer.tier1_source import InForce, Tier1Follower, Tier1Source, tier1_source
-from serving.disk_room import is_full
-from serving.line_limit import LineLimit
 
 STAGE: Final = "stage1"
 ARCHIVE_STAGE: Final = "archive-telemetry"
 _HOUSEKEEPING_S: Final = 0.5
 
 log = logging.getLogger(__name__)
-_lines = LineLimit(log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +173,8 @@ class OwnedPartition:
             self._saving = None
 
     def _save(self, checkpoint: Checkpoint) -> None:
-        try:
-            size = self._store.save(checkpoint)
-        except OSError as error:
-            if not is_full(error):
-                raise
-            _lines.warn("checkpoint", f"partition {self.number}: no room for a checkpoint ({error.strerror}); it waits")
+        size = self._store.save_if_room(checkpoint)
+        if size is None:
             return
         self._parts.metrics.checkpointed(self.number, size)
         try:

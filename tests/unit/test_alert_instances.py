@@ -9,7 +9,8 @@ import pytest
 
 from aiops.alert import Alert, alert_of_plain, plain_alert
 from aiops.correlation import firing
-from aiops.correlation.correlator import FOLLOWED, OVER, Correlator
+from aiops.correlation.correlator import Correlator
+from aiops.correlation.firing import FOLLOWED, OVER
 from aiops.graph import ServiceGraph
 from aiops.incident import Incident, IncidentState
 from serving.alerts_in import alertmanager, webhook
