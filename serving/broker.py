@@ -155,9 +155,9 @@ class EmbeddedBroker:
         import redis
 
         try:
-            client = self.client()
-            client.config_set("appendfsync", "always" if wanted else "everysec")
-            client.config_set("appendonly", "yes" if wanted else "no")
+            with self.client() as client:
+                client.config_set("appendfsync", "always" if wanted else "everysec")
+                client.config_set("appendonly", "yes" if wanted else "no")
         except (redis.RedisError, OSError) as error:
             raise Unavailable(f"broker: CONFIG SET got no answer ({error}); it is asked again") from error
 

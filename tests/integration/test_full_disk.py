@@ -213,9 +213,8 @@ def test_the_broker_goes_on_in_memory_and_back_to_the_disk(tmp_path: Path) -> No
     lines: list[str] = []
     with small_disk(tmp_path / "disk", 96) as disk:
         settings = Settings(home=disk)
-        with EmbeddedBroker(settings, _free_port()) as broker:
+        with EmbeddedBroker(settings, _free_port()) as broker, broker.client() as client:
             watch = DiskWatch(disk, broker, lines.append)
-            client = broker.client()
             client.xadd("s", {"n": 1})
             (disk / "most").write_bytes(bytes(96 * (1 << 20) - FULL - (4 << 20)))
             watch.look()
@@ -233,8 +232,8 @@ def test_the_broker_goes_on_in_memory_and_back_to_the_disk(tmp_path: Path) -> No
             client.xadd("s", {"n": "last"})
             assert client.config_get("appendonly") == {"appendonly": "yes"}
             _wait(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0)
-        with EmbeddedBroker(settings, _free_port()) as again:
-            assert again.client().xlen("s") == 202
+        with EmbeddedBroker(settings, _free_port()) as again, again.client() as client:
+            assert client.xlen("s") == 202
     assert [line.split(":")[0].split(" (")[0] for line in lines] == [
         f"the disk of AIOPS_HOME {disk} is full",
         f"there is room again on the disk of AIOPS_HOME {disk}; what waited in memory is written",
