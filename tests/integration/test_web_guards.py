@@ -20,7 +20,7 @@ from tests.checks.serving_harness import free_port
 
 pytestmark = pytest.mark.slow
 QUERY = "{ version }"
-MUTATION = 'mutation { setConcurrencyLimit(concurrencyKey: "guarded", limit: 7) { __typename } }'
+MUTATION = 'mutation { setConcurrencyLimit(concurrencyKey: "guarded", limit: 7) }'
 STATE = "{ instance { concurrencyLimits { concurrencyKey } } }"
 FOREIGN = {
     "a name that was rebound": {"host": "evil.example"},
