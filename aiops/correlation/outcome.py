@@ -20,6 +20,7 @@ class FateKind(StrEnum):
     MAINTENANCE = "maintenance"
     SILENCE = "silence"
     TOO_OLD = "too old"
+    OTHER_CLOCK = "other clock"
 
 
 @dataclass(frozen=True, slots=True)

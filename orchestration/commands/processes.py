@@ -3,6 +3,8 @@
 import signal
 import threading
 from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +26,9 @@ def up(
     path: SourcePath = None,
     option: SourceSet = None,
     speed: Annotated[float, typer.Option(min=0.001, help="seconds of the source in one second")] = 1.0,
+    reset: Annotated[
+        bool, typer.Option("--reset-clock", help="set aside telemetry and incidents of a story that ran ahead of the clock")
+    ] = False,
 ) -> None:
     """Start everything and keep it running: broker, MLflow, Dagster, scorer, consumer, responder, source. Ctrl-C ends all."""
     from aiops.settings_reading import read_settings
@@ -31,11 +36,24 @@ def up(
     from orchestration.loop.bootstrap import bring_up
 
     settings = read_settings()
+    if reset:
+        _set_clock_back(settings.root)
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, lambda *_: stop.set())
     code = bring_up(settings, SourceChoice(source, path, tuple(option or ())), speed, stop, say)
     raise typer.Exit(code)
+
+
+def _set_clock_back(home: Path) -> None:
+    from orchestration.home_lock import hold
+    from orchestration.loop.home_clock import reset_clock
+
+    with hold(home, "aiops up --reset-clock"):
+        aside = reset_clock(home, datetime.now(UTC))
+    say(
+        "there was nothing to set aside" if aside is None else f"telemetry, streams and incidents lie in {aside} now; models stay"
+    )
 
 
 def status(as_json: AsJson = False) -> None:

@@ -7,8 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime
 
 from aiops.errors import ConfigurationError, DiskFull, Unavailable
 from aiops.settings import Settings
@@ -18,15 +17,13 @@ from orchestration.console import print_table
 from orchestration.current_settings import forget_running, note_running
 from orchestration.home_lock import hold, keep_for_good
 from orchestration.loop.disk_watch import DiskWatch
+from orchestration.loop.home_clock import check_clock
 from orchestration.loop.scenario import fitted_settings, recorded, usual_step_s
-from orchestration.pipeline.timeline import Timeline
 from orchestration.processes import Supervisor
 from serving.broker import EmbeddedBroker
 from serving.disk_room import is_full
 
 WATCH_S = 1.0
-AHEAD: Final = timedelta(minutes=5)
-"""A story that is told so far ahead of the wall's clock is judged by its own time."""
 
 
 def bring_up(settings: Settings, choice: SourceChoice, speed: float, stop: threading.Event, say: Callable[[str], None]) -> int:
@@ -34,29 +31,29 @@ def bring_up(settings: Settings, choice: SourceChoice, speed: float, stop: threa
 
     Raises:
         Unavailable: a process did not become ready; the message holds the end of its log.
-        ConfigurationError: another suite runs on this home, or a port is taken.
+        ConfigurationError: another suite runs on this home, a port is taken, or its telemetry lies in the future.
     """
     try:
         with hold(settings.root, "aiops up"):
             refuse_taken_ports(settings)
+            check_clock(settings.root, speed, datetime.now(UTC))
             keep_for_good(settings.root)
             scenario = recorded(choice.open())
             fitted = fitted_settings(settings, usual_step_s(next(iter(scenario.history())), settings.telemetry.step_s))
-            return _Suite(paced(fitted, speed, datetime.now(UTC)), stop, say).run(choice, speed)
+            return _Suite(paced(fitted, speed), stop, say).run(choice, speed)
     except OSError as error:
         if not is_full(error):
             raise
         raise DiskFull(f"AIOPS_HOME {settings.root}: its disk is full ({error.strerror}); make room and start again") from error
 
 
-def paced(settings: Settings, speed: float, now: datetime) -> Settings:
+def paced(settings: Settings, speed: float) -> Settings:
     """Return settings by which the responder goes by the telemetry's time where that is not the wall's.
 
-    Faster or slower than real time, or ahead of it since it was: by the wall all incidents of hours would be one, and analyses
-    would look for their telemetry where it is not.
+    Faster or slower than real time: by the wall all incidents of hours would be one, and analyses would look for their telemetry
+    where it is not.
     """
-    told = Timeline.load(settings.root)
-    if speed == 1.0 and (told is None or told.newest <= now + AHEAD):
+    if speed == 1.0:
         return settings
     waits = {name: getattr(settings.responder, name) * max(1.0, speed) for name in ("settle_s", "page_settle_s")}
     return settings.model_copy(update={"responder": settings.responder.model_copy(update={"clock": "event", **waits})})

@@ -5,10 +5,11 @@ saved since. So any number of desks, in any number of processes, are one desk, a
 offsets, alerts, incidents, notifications and the state of correlation are committed together or not at all.
 """
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -25,13 +26,20 @@ from serving.responder.snapshots import PairWords, correlation_config, packed, p
 from serving.responder.turn import Audience, Turn, messages_of
 from serving.responder.watchers import CLOSED, Watchers
 
+log = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
     from serving.incident_store.store import IncidentStore
+    from serving.incident_store.writer import StoreWriter
 
 MOST_INBOX: Final = 5000
 """Alerts of the inbox that one step takes; more wait for the next."""
 PAIRS: Final = "pairs"
 """Note of the store: what verdicts say of pairs of services, as [one, other, times together, times apart]."""
+AHEAD: Final = timedelta(minutes=5)
+"""How far the desk's clock may be ahead of the wall's by which it goes."""
+CLOCK: Final = "clock"
+"""Who closed incidents of a clock that ran ahead."""
 _UNKNOWN: Final = -1
 _NOBODY: Final = Audience()
 
@@ -91,6 +99,8 @@ class Desk:
             try:
                 with self._store.writing() as writer:
                     row = writer.desk(self._seq)
+                    if self._settings.clock == "wall" and row.clock_us > microseconds_of(at + AHEAD):
+                        row = self._set_back(writer, row, at)
                     clock = moment_of_us(row.clock_us)
                     moment = clock if not moving else at if self._settings.clock == "wall" else max(at, clock)
                     turn = Turn(writer, self._at_hand(row), moment, dict(row.offsets))
@@ -107,7 +117,9 @@ class Desk:
         with self._opened(now, moving=True) as turn:
             inbox = turn.writer.inbox_take(MOST_INBOX)
             turn.changed = turn.changed or bool(inbox)
-            if inbox and self._settings.clock == "event" and not turn.offsets and not offsets:  # there is no telemetry to go by
+            telemetry = self._settings.clock == "event" and bool(turn.offsets or offsets)
+            turn.by_telemetry = telemetry
+            if inbox and self._settings.clock == "event" and not telemetry:
                 turn.moment = max(turn.moment, *(alert.ends_at or alert.starts_at for alert in inbox))
             taken = turn.take((*alerts, *inbox), self._oldest(turn))
             turn.read_to(offsets)
@@ -179,6 +191,22 @@ class Desk:
             self._watchers.forget(storm=state is not None and state["storm"][0] > 0)
             self._open = {incident.incident_id for incident in self._correlator.open_incidents()}
         return self._correlator
+
+    def _set_back(self, writer: "StoreWriter", row: DeskRow, at: datetime) -> DeskRow:
+        """Close all incidents of a clock that ran ahead and go on by the wall's: what fires now must not join what is to come."""
+        ahead, last = self._at_hand(row), moment_of_us(row.clock_us) + timedelta(seconds=self._settings.settle_s + 1)
+        writer.put_fates(ahead.advance(last).fates)  # whoever was not paged yet is not paged any more
+        for incident in ahead.open_incidents():
+            ahead.change(incident.incident_id, IncidentState.RESOLVED, at, CLOCK)
+        outcome = ahead.advance(last)
+        writer.put_incidents(outcome.incidents)
+        writer.enqueue(messages_of(outcome, self._audience))
+        before = moment_of_us(row.clock_us)
+        log.warning("the desk's clock stood at %s, ahead of the wall's: incidents of that time are closed", before)
+        writer.audit(at, CLOCK, "clock set back", "", {"from": before.isoformat(), "incidents": len(outcome.incidents)})
+        fresh = packed(Correlator(self._graph, self._config))
+        seq = writer.save_desk(fresh, row.offsets, microseconds_of(at))
+        return replace(row, seq=seq, snapshot=fresh, clock_us=microseconds_of(at))
 
     def _follow(self, turn: Turn) -> None:
         """Go by the rules in force, and by what people said of pairs of services, whoever wrote them into the store."""

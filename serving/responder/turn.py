@@ -1,19 +1,25 @@
 """One turn of the desk: what is read, changed and stored in one transaction of the incident store."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from aiops.alert import Alert
 from aiops.correlation.correlator import Correlator
 from aiops.correlation.outcome import Fate, FateKind, Outcome
 from serving.incident_store.records import OutboxMessage
 from serving.incident_store.writer import StoreWriter
+from serving.line_limit import LineLimit
 from serving.notify.messages import change_messages, held_messages, messages_for
 from serving.responder.detections import DETECTED, FORESEEN
 from serving.streams import START, id_parts
+
+APART: Final = timedelta(hours=1)
+"""How far the clock of another system may be from that of a replay."""
+_lines = LineLimit(logging.getLogger(__name__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,8 @@ class Turn:
     """An open transaction. Change `correlator` and write through `writer`; what follows from it is stored when the turn ends.
 
     `moment` is the desk's time; `offsets` where the streams have been read to. `changed` = there is something to be stored even
-    where correlation itself tells nothing. `outcome` is there once the turn has ended.
+    where correlation itself tells nothing. `outcome` is there once the turn has ended. `by_telemetry` = the desk goes by
+    telemetry, so alerts of other systems must be of about the same time.
     """
 
     writer: StoreWriter
@@ -41,6 +48,7 @@ class Turn:
     added: int = 0
     outcome: Outcome | None = None
     snapshot_bytes: int = 0
+    by_telemetry: bool = False
 
     def act(self, at: datetime, by: str, what: str, told: tuple[str, Mapping[str, Any]]) -> None:
         """Note in the audit log what somebody did; `told` = to what, and the details."""
@@ -65,16 +73,36 @@ class Turn:
         if fresh:
             self.changed = True
             self.writer.put_alerts(fresh, self.moment)
-            news = [alert for alert in fresh if oldest is None or not _is_stale(alert, oldest)]
+            apart = [alert for alert in fresh if self.by_telemetry and _of_another_clock(alert, self.moment)]
+            self.fates += [_apart(alert, self.moment) for alert in apart]
+            left_out = {alert.alert_id for alert in apart}
+            stale = [alert for alert in fresh if oldest is not None and _is_stale(alert, oldest)]
+            self.fates += [_stale(alert) for alert in stale]
+            left_out |= {alert.alert_id for alert in stale}
+            news = [alert for alert in fresh if alert.alert_id not in left_out]
             self.correlator.add(news)
             self.added += len(news)
-            heard = {alert.alert_id for alert in news}
-            self.fates += [_stale(alert) for alert in fresh if alert.alert_id not in heard]
         return Counter(alert.source for alert in fresh)
 
 
 def _is_stale(alert: Alert, oldest: datetime) -> bool:
     return alert.source in (DETECTED, FORESEEN) and alert.ends_at is None and alert.starts_at < oldest
+
+
+def _of_another_clock(alert: Alert, moment: datetime) -> bool:
+    """Return whether an alert of another system goes by a clock that is not the telemetry's."""
+    told_at = alert.ends_at or alert.starts_at
+    return alert.source not in (DETECTED, FORESEEN) and abs(told_at - moment) > APART
+
+
+def _apart(alert: Alert, moment: datetime) -> Fate:
+    told_at = alert.ends_at or alert.starts_at
+    why = (
+        f"it is of {told_at:%Y-%m-%d %H:%M} UTC, the telemetry here is of {moment:%Y-%m-%d %H:%M}: clocks do not mix, "
+        "nobody is told; give live alerts a home of their own"
+    )
+    _lines.warn("clock", f"an alert of {alert.source} joins no incident: {why}")
+    return Fate(alert.alert_id, alert.fingerprint, "", FateKind.OTHER_CLOCK, why)
 
 
 def _stale(alert: Alert) -> Fate:
