@@ -25,7 +25,7 @@ def check_clock(home: Path, speed: float, now: datetime) -> None:
     ahead_h = (told.newest - now) / timedelta(hours=1)
     raise ConfigurationError(
         f"AIOPS_HOME {home}: its telemetry has come to {told.newest:%Y-%m-%d %H:%M} UTC, {ahead_h:.1f} h ahead of the clock, "
-        "since it was told faster; start with --reset-clock (what it holds is set aside, models stay), go on with --speed above 1, "
+        "since it was told faster; start with --reset-clock (all but models is set aside), go on with --speed above 1, "
         "wait until then, or give another AIOPS_HOME"
     )
 
