@@ -104,7 +104,7 @@ def summary_rows(result: RunResult) -> list[tuple[str, str]]:
         ("drift checks / drifted / retrained", f"{result.drift.checked} / {result.drift.drifted} / {result.drift.retrained}"),
         ("swaps; requests sent / failed", f"{result.swaps}; {result.requests.sent:,} / {result.requests.failed}"),
         ("stream against backfill, greatest difference", f"{result.parity_max_abs_diff:.3g}"),
-        ("publication to committed score", f"p50 {result.latency_ms.p50:.1f} ms, p99 {result.latency_ms.p99:.1f} ms"),
+        ("publication to committed score", f"p50 {_num(result.latency_ms.p50)} ms, p99 {_num(result.latency_ms.p99)} ms"),
         ("models", ", ".join(f"{m.name} v{m.version}{f' ({m.alias})' if m.alias else ''}" for m in result.models)),
         ("seconds", f"{result.seconds:.0f}: " + ", ".join(f"{name} {value:.0f}" for name, value in result.stages_s.items())),
     ]
