@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
+    Alias,
     BinaryExpression,
     BindParameter,
     Column,
@@ -22,7 +23,7 @@ from sqlalchemy import (
     insert,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BooleanClauseList, Grouping
 
 from data_contracts.series.tenant import checked_tenant
@@ -91,12 +92,15 @@ class TenantConnection:
 
     def _check(self, statement: Statement) -> None:
         outer = set(self._owners(statement))
-        for element in visitors.iterate(statement):
-            if isinstance(element, Select | Update | Delete):
-                here = outer | set(self._owners(element))
-                lacking = [table for table in _tables(element) if table not in here]
-                if lacking:
-                    raise UnboundQuery(f"{lacking[0]}: the query is not limited to one tenant; add own(table): {statement}")
+        waiting: list[Statement] = [statement]
+        while waiting:
+            part = waiting.pop()
+            tables, inner = _parts(part)
+            lacking = tables - outer - set(self._owners(part))
+            if lacking:
+                names = ", ".join(sorted(map(str, lacking)))
+                raise UnboundQuery(f"{names}: the query is not limited to one tenant; add own(table): {statement}")
+            waiting += inner
 
     def _owners(self, statement: Statement) -> Iterator[FromClause]:
         """Yield the tables whose rows a statement limits to the tenant's."""
@@ -109,8 +113,25 @@ class TenantConnection:
                 yield column.table
 
 
-def _tables(statement: Statement) -> Sequence[FromClause]:
-    return statement.get_final_froms() if isinstance(statement, Select) else [statement.table]
+def _parts(statement: Statement) -> tuple[set[FromClause], list[Statement]]:
+    """Return the tables that a statement names itself, and the queries within it."""
+    tables: set[FromClause] = set()
+    inner: list[Statement] = []
+    waiting = list(statement.get_children())
+    if not isinstance(statement, Select):
+        tables.add(statement.table)
+    while waiting:
+        element = waiting.pop()
+        if isinstance(element, Select):
+            inner.append(element)
+        elif isinstance(element, Table | Alias):
+            tables.add(element)
+        elif isinstance(element, Column):
+            if element.table is not None:
+                tables.add(element.table)
+        else:
+            waiting += element.get_children()
+    return tables, inner
 
 
 def _conditions(clause: object) -> Iterator[ColumnElement[Any]]:
