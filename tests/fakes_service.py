@@ -9,7 +9,7 @@ import pyarrow as pa
 from prometheus_client import CollectorRegistry
 
 from aiops.settings import Settings
-from data_contracts.series.tenant import DEFAULT_TENANT
+from data_contracts.series.tenant import folder_of
 from serving.bento.model_source import FolderModels
 from serving.bento.online_features import MemoryFeatures
 from serving.bento.runtime import Adapters, Runtime
@@ -22,13 +22,13 @@ from tests.fakes_models import load_linear, online_row
 
 
 class FileLake:
-    """Writes every table to one Parquet file a key; the tables of `default` lie at the root, others below their name."""
+    """Writes every table to one Parquet file a key, below the folder of its tenant."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def for_tenant(self, tenant: str) -> "FileLake":
-        return self if tenant == DEFAULT_TENANT else FileLake(self._root / tenant)
+        return FileLake(self._root / folder_of(tenant))
 
     def write(self, table: str, rows: pa.Table, key: str) -> int:
         import pyarrow.parquet as pq

@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from data_contracts.schemas import SERVED
-from data_contracts.series.tenant import DEFAULT_TENANT
+from data_contracts.series.tenant import DEFAULT_TENANT, folder_of
 from models.tenant_models import own_name
 from serving.lake.opening import open_lake
 from serving.proto import scoring_pb2 as pb
@@ -218,9 +218,9 @@ def test_served_rows_go_to_their_tenants_lake(service: Service) -> None:
     assert scored.model_version == "7"
     root = service.home / "lake"
 
-    def served(folder: str) -> set[str]:
-        path = root / folder / "served" if folder else root / "served"
+    def served(tenant: str) -> set[str]:
+        path = root / folder_of(tenant) / "served"
         return set(pads.dataset(path, schema=SERVED).to_table()["service"].to_pylist()) if path.exists() else set()
 
     wait_for(lambda: "only-acme" in served(ACME), 10, service.log.read_text)
-    assert "only-acme" not in served("")
+    assert "only-acme" not in served(DEFAULT_TENANT)
