@@ -9,6 +9,7 @@ from orchestration.assets.shown import figures, gate_table
 from orchestration.assets.telemetry import service_graph_and_labels
 from orchestration.commands.options import moment
 from orchestration.pipeline import training_set as sets
+from orchestration.pipeline.quality import refuse_broken
 from orchestration.resources import WorkspaceResource
 from orchestration.retries import RETRY, judged
 
@@ -29,7 +30,9 @@ def training_set(
     """Service vectors as they were available at each decision time, joined by Feast, with incident labels."""
     with judged():
         request = sets.TrainingRequest(moment("at", config.at or None), moment("recent_from", config.recent_from or None))
-        built = sets.build_training_set(workspace.open(), request, context.log.info)
+        space = workspace.open()
+        refuse_broken(space, "service_features", request.at or space.newest_telemetry())
+        built = sets.build_training_set(space, request, context.log.info)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": built.rows,

@@ -7,7 +7,8 @@ one ended: days built one by one equal days built at once.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from serving.atomic_file import write_atomically
 CHUNK = timedelta(hours=6)
 INSTANT = timedelta(microseconds=1)
 """A tick at the end of a window belongs to the window that begins there."""
-BACKFILL = "backfill-"
+BACKFILLS = ("backfill-", "day-")
+"""What the keys of rows begin with that a backfill wrote, in version 0.1 and since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +56,56 @@ class Window:
     through: datetime | None = None
 
     @property
+    def days(self) -> tuple[date, ...]:
+        """Return the UTC days that the window touches."""
+        count = ((self.end - INSTANT).date() - self.start.date()).days + 1
+        return tuple(self.start.date() + timedelta(days=number) for number in range(count))
+
+    @property
     def last(self) -> datetime:
         """Return the time through which ticks are closed."""
         return min(self.end - INSTANT, self.through or self.end)
 
 
 def build_features(workspace: Workspace, window: Window, say: Callable[[str], None]) -> Built:
-    """Compute and store both feature tables of the window; repeating it replaces its rows."""
+    """Compute both feature tables of the window and put them in the place of all that the lake holds of it.
+
+    Each day changes at once, whoever wrote it and in whatever windows. Service rows are held in memory until the end.
+    """
     began = time.monotonic()
     if streamed := streamed_rows(workspace, window):
         say(f"features: the stream wrote {streamed:,} service rows of this window already; nothing to compute")
         return Built(0, 0, streamed, True, time.monotonic() - began)
     backfill = Backfill(workspace, replace(window, through=workspace.lake.newest("telemetry")))
-    for index, (points, output) in enumerate(backfill.outputs()):
-        key = f"{BACKFILL}{window.start:%Y%m%dT%H%M%S}-{index:05d}"
-        workspace.lake.write("series_features", pa.Table.from_batches([output.series_features]), key)
-        workspace.lake.write("service_features", pa.Table.from_batches([output.service_features]), key)
-        backfill.count(points, output)
-        if index % 8 == 0:
-            say(f"features: {backfill.points:,} points, {backfill.service_rows:,} service rows")
+    services: list[pa.Table] = []
+
+    def series() -> Iterator[pa.Table]:
+        for index, (points, output) in enumerate(backfill.outputs()):
+            services.append(pa.Table.from_batches([output.service_features]))
+            backfill.count(points, output)
+            if index % 8 == 0:
+                say(f"features: {backfill.points:,} points, {backfill.service_rows:,} service rows")
+            yield pa.Table.from_batches([output.series_features])
+
+    lake, days = workspace.lake, window.days
+    lake.replace("series_features", days, chain(_around(workspace, "series_features", window), series()))
+    lake.replace("service_features", days, chain(_around(workspace, "service_features", window), services))
     backfill.keep_state()
     return Built(backfill.points, backfill.series_rows, backfill.service_rows, backfill.resumed, time.monotonic() - began)
+
+
+def _around(workspace: Workspace, table: str, window: Window) -> Iterator[pa.Table]:
+    """Yield what the window's first and last day hold outside of the window: it stays."""
+    first, last = (datetime.combine(day, datetime.min.time(), UTC) for day in (window.days[0], window.days[-1]))
+    for start, end in ((first, window.start), (window.end, last + timedelta(days=1))):
+        if start < end:
+            yield workspace.lake.read(table, start, end)
 
 
 def streamed_rows(workspace: Workspace, window: Window) -> int:
     """Return how many service rows of the window the stream has written; it ran the same engine, so they need no backfill."""
     days = {day for day in workspace.lake.days("service_features") if window.start.date() <= day < window.end.date()}
-    if all(key.startswith(BACKFILL) for day in days for key in workspace.lake.keys("service_features", day)):
+    if all(key.startswith(BACKFILLS) for day in days for key in workspace.lake.keys("service_features", day)):
         return 0
     return int(workspace.lake.read("service_features", window.start, window.end, ["service"]).num_rows)
 

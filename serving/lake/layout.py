@@ -2,7 +2,7 @@
 
 Version 0.1 had no tenants: `<root>/<table>/day=…`. Its rows become the default tenant's, file by file: a file is written anew and
 then removed, so that a process that dies in between leaves nothing lost; going on writes at most one file twice, which counts
-once: rows with an identity are added, the others keep the key of their file.
+once: rows of tables that only grow are added, the others keep the key of their file.
 """
 
 import shutil
@@ -23,6 +23,8 @@ from serving.lake.tables import LAKE_TABLES, conformed, evolved
 
 OF_SERIES: Final = frozenset({"telemetry", "series_features", "detections", "seasonal_bands", "series_character"})
 """Tables whose rows are about one series each: version 0.1 named it by service and a metric with the labels folded in."""
+BY_CONTENT: Final = frozenset({"telemetry", "rejected", "redriven", "changes", "detections"})
+"""Tables whose writers only ever add rows."""
 
 
 @dataclass(slots=True)
@@ -95,7 +97,11 @@ def _rows(table: str, path: Path) -> pa.Table:
 
 
 def keep_rows(lake: Lake, table: str, rows: pa.Table, path: Path) -> Added:
-    """Write the rows of a file of 0.1 into the lake: once each where they have an identity, else under the file's key."""
-    if LAKE_TABLES[table].identity:
+    """Write the rows of a file of 0.1 into the lake: one by one where writers only add, else under the file's key.
+
+    A corrected verdict finds the label that it replaces by its key, and a backfill knows by it what it may replace.
+    """
+    if table in BY_CONTENT:
         return lake.add(table, rows)
-    return Added(lake.write(table, rows, path.stem.removeprefix(PREFIX)), 0)
+    written = lake.write(table, rows, path.stem.removeprefix(PREFIX))
+    return Added(written, rows.num_rows - written)
