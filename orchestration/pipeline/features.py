@@ -27,8 +27,8 @@ from serving.atomic_file import write_atomically
 CHUNK = timedelta(hours=6)
 INSTANT = timedelta(microseconds=1)
 """A tick at the end of a window belongs to the window that begins there."""
-BACKFILLS = ("backfill-", "day-")
-"""What the keys of rows begin with that a backfill wrote, in version 0.1 and since."""
+BACKFILLS = ("backfill-", "day-", "batch-")
+"""What the keys of rows begin with that a backfill wrote, in version 0.1 and since, or that came from a home of 0.1."""
 
 
 @dataclass(frozen=True, slots=True)

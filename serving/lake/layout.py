@@ -23,7 +23,7 @@ from serving.lake.tables import LAKE_TABLES, conformed, evolved
 
 OF_SERIES: Final = frozenset({"telemetry", "series_features", "detections", "seasonal_bands", "series_character"})
 """Tables whose rows are about one series each: version 0.1 named it by service and a metric with the labels folded in."""
-BY_CONTENT: Final = frozenset({"telemetry", "rejected", "redriven", "changes", "detections"})
+BY_CONTENT: Final = frozenset(name for name, table in LAKE_TABLES.items() if table.merged)
 """Tables whose writers only ever add rows."""
 
 
@@ -99,7 +99,7 @@ def _rows(table: str, path: Path) -> pa.Table:
 def keep_rows(lake: Lake, table: str, rows: pa.Table, path: Path) -> Added:
     """Write the rows of a file of 0.1 into the lake: one by one where writers only add, else under the file's key.
 
-    A corrected verdict finds the label that it replaces by its key, and a backfill knows by it what it may replace.
+    A corrected verdict finds the label that it replaces by its key.
     """
     if table in BY_CONTENT:
         return lake.add(table, rows)
