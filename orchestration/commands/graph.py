@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aiops.graph_history import Interval
     from orchestration.workspace import Workspace
     from serving.graph_store import GraphChange
+    from serving.sources.truth import TruthTable
 
 graph_app = typer.Typer(help="Who calls whom, now or at a time; calls from tables, traces and telemetry.", no_args_is_help=True)
 At = Annotated[str | None, typer.Option("--at", help="ISO 8601; as the graph was then")]
@@ -85,9 +86,6 @@ def import_graph(
     from orchestration.home_lock import keep_for_good
     from orchestration.pipeline import call_graph
     from orchestration.workspace import Workspace
-    from serving.sources.csv_blocks import Dialect
-    from serving.sources.file_bytes import checked_encoding
-    from serving.sources.truth import read_edges, remarks_of
 
     if (edges is None) == (traces is None):
         raise ConfigurationError("graph import: give either --edges FILE or --traces FILE")
@@ -95,9 +93,7 @@ def import_graph(
     if edges is not None:
         if origin not in RECORDED:
             raise ConfigurationError(f"--origin {origin!r}: a table of calls is one of {', '.join(RECORDED)}")
-        read = read_edges(edges, Dialect(encoding=None if encoding is None else checked_encoding(encoding)))
-        for text in remarks_of(edges, read.refused):
-            say(text)
+        read = _edges_of(edges, encoding)
         change = call_graph.import_edges(workspace, read.rows, origin, when or datetime.now(UTC))
         facts: dict[str, Any] = {"file": str(edges), "origin": origin, "rows_left_out": len(read.refused)}
     else:
@@ -113,6 +109,18 @@ def import_graph(
     keep_for_good(workspace.settings.root)
     _note_running(workspace)
     _tell("Imported", facts, change, as_json)
+
+
+def _edges_of(path: Path, encoding: str | None) -> "TruthTable":
+    """Read a table of calls and say which rows of it are left out."""
+    from serving.sources.csv_blocks import Dialect
+    from serving.sources.file_bytes import checked_encoding
+    from serving.sources.truth import read_edges, remarks_of
+
+    read = read_edges(path, Dialect(encoding=None if encoding is None else checked_encoding(encoding)))
+    for text in remarks_of(path, read.refused):
+        say(text)
+    return read
 
 
 @graph_app.command("history")
