@@ -58,8 +58,7 @@ def alerts_of_detections(rows: pa.Table, rules: AlertRules) -> FoundAlerts:
     wanted: Any = pc.or_(alarm, pc.greater(rows["revision"], pa.scalar(0, pa.int32())))
     told = _with_texts(rows.filter(wanted))
     loud = told.filter(_loud(told, rules.thresholds)) if rules.thresholds else told
-    there = set(loud.column_names)
-    columns = [loud[name].to_pylist() if name in there else [None] * loud.num_rows for name in _DETECTED_COLUMNS]
+    columns = [loud[name].to_pylist() for name in _DETECTED_COLUMNS]
     alerts = tuple(_detected(_Detected(*row), rules) for row in zip(*columns, strict=True))
     return FoundAlerts(alerts, told.num_rows - loud.num_rows, newest)
 
@@ -94,7 +93,6 @@ class _Detected(NamedTuple):
     tier: int
     anomalous: bool
     reason: str
-    labels: str | None
 
 
 _DETECTED_COLUMNS: Final = _Detected._fields
@@ -118,7 +116,6 @@ def _detected(row: _Detected, rules: AlertRules) -> Alert:
         labels={**stable, "tier": str(row.tier), "reason": row.reason},
         source=DETECTED,
         score=score,
-        instance=row.labels or "",
     )
 
 

@@ -265,12 +265,3 @@ def test_thresholds_of_verdicts_hold_from_the_next_step(store: IncidentStore) ->
     steps(loop)
     assert store.counts()["alerts"] == 0
     assert value_of(metrics, "aiops_alerts_below_threshold_total") == 1
-
-
-def test_series_that_differ_in_labels_are_instances_of_one_alert() -> None:
-    rows = detections({"detection_id": "a", "labels": '{"route":"/a"}'}, {"detection_id": "b", "labels": '{"route":"/b"}'})
-    one, other = alerts_of_detections(rows, NO_RULES).alerts
-    assert (one.fingerprint, one.instance) == (other.fingerprint, '{"route":"/a"}')
-    assert one.instance != other.instance
-    (former,) = alerts_of_detections(detections({}).drop_columns(["labels", "series_id"]), NO_RULES).alerts
-    assert former.instance == "", "rows of before have no labels"
