@@ -12,7 +12,7 @@ from models.training_run import Trained
 from orchestration.pipeline.deployment import change
 from orchestration.pipeline.gates import GateInputs, Ruling
 from orchestration.pipeline.trainers import HOLDOUT, TrainingInputs
-from orchestration.pipeline.training_set import RECENT, TAG, latest_training_set
+from orchestration.pipeline.training_set import FACTS, RECENT, TAG, latest_training_set, training_set_of_challenger
 from orchestration.workspace import Workspace
 
 
@@ -43,7 +43,7 @@ def train_candidate(workspace: Workspace, name: str, at: datetime) -> Candidate:
         trained: Trained[Any] = descriptor.part("trainer")(TrainingInputs(workspace, trained_on, descriptor))
     except TrainingImpossible as error:
         return Candidate(name, "", f"{name} was not trained: {error}", {})
-    tags = {TAG: trained_on.name, HOLDOUT: trained.holdout_start.isoformat()}
+    tags = {TAG: trained_on.name, FACTS: trained_on.text, HOLDOUT: trained.holdout_start.isoformat()}
     if trained_on.recent_from is not None:
         tags[RECENT] = trained_on.recent_from.isoformat()
     why = f"trained on {trained_on.name}"
@@ -63,7 +63,7 @@ def judge(workspace: Workspace, name: str, at: datetime) -> Judged:
     if challenger is None:
         return Judged(name, "", False, "no challenger: it was not trained, or is the champion already")
     champion = registry.find(name, CHAMPION)
-    given = GateInputs(workspace, latest_training_set(workspace), descriptor, challenger, champion)
+    given = GateInputs(workspace, training_set_of_challenger(workspace, challenger.version), descriptor, challenger, champion)
     ruling: Ruling = descriptor.part("gate")(given)
     decision, version = ruling.decision, challenger.version.version
     registry.record_decision(name, version, decision, change(at, decision.reason))

@@ -1,6 +1,7 @@
 """Training sets: what was known of every service at every decision time, joined by Feast, labelled by what followed."""
 
 import json
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,8 @@ LABEL_DELAY: Final = timedelta(hours=3)
 MOST_ROWS: Final = 60_000
 TAG: Final = "training_set"
 """Tag of a model version that names the training set it saw."""
+FACTS: Final = "training_set_facts"
+"""Tag that describes that set whole, so that the gate reads the one that the candidate saw."""
 RECENT: Final = "recent_from"
 """Tag that says since when things are different, where a drift led to the training; else absent."""
 
@@ -59,6 +62,20 @@ class TrainingSet:
         """Return the file name, which a model version carries as a tag."""
         return Path(self.path).name
 
+    @property
+    def text(self) -> str:
+        """Return the set as JSON: what passes it from the candidate to the gate."""
+        times = {"at": _iso(self.at), "start": _iso(self.start), "recent_from": _iso(self.recent_from)}
+        return json.dumps({**asdict(self), **times})
+
+    @classmethod
+    def of_text(cls, text: str) -> "TrainingSet":
+        """Return the set that `text` described."""
+        stored = json.loads(text)
+        recent = stored["recent_from"]
+        times = {name: datetime.fromisoformat(stored[name]) for name in ("at", "start")}
+        return cls(**{**stored, **times, "recent_from": datetime.fromisoformat(recent) if recent else None})
+
     def frame(self) -> pd.DataFrame:
         """Return the rows: service, event_timestamp, features, labels."""
         return pq.read_table(self.path).to_pandas()
@@ -83,7 +100,7 @@ def build_training_set(workspace: Workspace, request: TrainingRequest, say: Call
     frame = _with_own_vectors(workspace, frame, spine.duplicated(["service", "event_timestamp"], keep=False))
     labelled = _labelled(workspace, with_sequences(workspace, frame, at), at)
     folder = workspace.folder("training")
-    path = folder / f"{at:%Y%m%dT%H%M%S}-{'drift' if request.recent_from else 'full'}.parquet"
+    path = folder / f"{at:%Y%m%dT%H%M%S}-{'drift' if request.recent_from else 'full'}-{uuid.uuid4().hex[:8]}.parquet"
     write_atomically(folder / ".staging", path, lambda handle: pq.write_table(labelled, handle, compression="zstd"))
     positives = int(np.nansum(labelled[LABELS[-1]].to_numpy()))
     first: datetime = frame["event_timestamp"].min().to_pydatetime()
@@ -101,10 +118,17 @@ def latest_training_set(workspace: Workspace) -> TrainingSet:
     pointer = workspace.folder("training") / "latest.json"
     if not pointer.exists():
         raise TrainingImpossible("no training set was built yet; run `aiops train`")
-    stored = json.loads(pointer.read_text(encoding="utf-8"))
-    recent = stored["recent_from"]
-    times = {name: datetime.fromisoformat(stored[name]) for name in ("at", "start")}
-    return TrainingSet(**{**stored, **times, "recent_from": datetime.fromisoformat(recent) if recent else None})
+    return TrainingSet.of_text(pointer.read_text(encoding="utf-8"))
+
+
+def training_set_of_challenger(workspace: Workspace, version: ModelVersion) -> TrainingSet:
+    """Return the training set that a challenger was trained on, whatever was built since; the newest for one of version 0.1.
+
+    Raises:
+        TrainingImpossible: none was built.
+    """
+    told = version.tags.get(FACTS)
+    return TrainingSet.of_text(told) if told else latest_training_set(workspace)
 
 
 def training_set_of(workspace: Workspace, version: ModelVersion) -> pd.DataFrame:
@@ -169,10 +193,7 @@ def _labelled(workspace: Workspace, frame: pd.DataFrame, at: datetime) -> pa.Tab
 
 
 def _point_at(folder: Path, stored: TrainingSet) -> None:
-    text = json.dumps(
-        {**asdict(stored), "at": _iso(stored.at), "start": _iso(stored.start), "recent_from": _iso(stored.recent_from)}
-    )
-    write_atomically(folder / ".staging", folder / "latest.json", lambda handle: _write_text(handle, text))
+    write_atomically(folder / ".staging", folder / "latest.json", lambda handle: _write_text(handle, stored.text))
 
 
 def _write_text(handle: BinaryIO, text: str) -> None:

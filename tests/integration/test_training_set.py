@@ -12,14 +12,17 @@ from checks.small_lake import DAY, STEP_S, filled, open_space
 from aiops.errors import TrainingImpossible
 from aiops.sequences import Sequences
 from aiops.simulator.config import SimulationConfig
+from aiops.types import ModelVersion
 from data_contracts.schemas import INCIDENTS, SEQUENCE_FEATURES, SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from orchestration.pipeline.training_set import (
+    FACTS,
     LABEL_DELAY,
     LABELS,
     MINUTES_TO_START,
     TrainingRequest,
     build_training_set,
     latest_training_set,
+    training_set_of_challenger,
 )
 from orchestration.workspace import Workspace
 from serving.streams import one_batch
@@ -188,3 +191,13 @@ def write_incident(workspace: Workspace, service: str, start: datetime, known_at
         "known_at": known_at,
     }
     workspace.lake.write("incidents", pa.Table.from_pylist([row], schema=INCIDENTS), key="late")
+
+
+def test_the_gate_reads_the_set_that_the_candidate_saw(lake: Workspace) -> None:
+    seen = build_training_set(lake, TrainingRequest(AT), lambda _: None)
+    newer = build_training_set(lake, TrainingRequest(AT - timedelta(hours=1)), lambda _: None)
+    again = build_training_set(lake, TrainingRequest(AT), lambda _: None)
+    assert len({seen.path, newer.path, again.path}) == 3, "a set that was built is never written over"
+    assert latest_training_set(lake) == again
+    challenger = ModelVersion("any", "1", (), "run", AT, {FACTS: newer.text})
+    assert training_set_of_challenger(lake, challenger) == newer
