@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from data_contracts import kernels
 from data_contracts.coerce import AnyArray, Column, SchemaError, frozen, read_numbers, read_times, whole
+from data_contracts.encoding import encoded, encoded_metrics
 from data_contracts.forms import kind_words, rows_by_form, rows_by_owner, tenant_words
-from data_contracts.kernels import Float64s, Int32s, Int64s, Points, Uint8s
+from data_contracts.kernels import Float64s, Int64s, Points, Uint8s
 from data_contracts.metrics import spec_of
 from data_contracts.moments import microseconds_of
 from data_contracts.names import Names, ranges, read_names
@@ -176,31 +177,12 @@ def _accepted(batch: _Batch, rows: Int64s, ids: Int64s) -> pa.RecordBatch:
     columns: list[AnyArray] = [
         pa.array(time_us, pa.int64()).view(SERIES.field("timestamp").type),
         pa.array(ids, pa.int64()),
-        _encoded(batch.services, service),
-        _encoded_metrics(streams, metric),
+        encoded(batch.services, service),
+        encoded_metrics(streams, metric),
         pa.DictionaryArray.from_arrays(pa.array(labels, pa.int32()), streams.label_texts),
         pa.array(value, pa.float64()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=SERIES)
-
-
-def _encoded(names: Names, codes: Int32s) -> AnyArray:
-    return _without(names.values, names.bad() == 0, codes) if names.faults else _dictionary(names.values, codes)
-
-
-def _encoded_metrics(streams: Streams, codes: Int32s) -> AnyArray:
-    good = np.zeros(len(streams.metrics), np.bool_)
-    good[streams.metric[streams.bad() == 0]] = True
-    return _without(streams.metrics, good, codes) if streams.faults else _dictionary(streams.metrics, codes)
-
-
-def _without(values: AnyArray, good: "np.ndarray[Any, np.dtype[np.bool_]]", codes: Int32s) -> AnyArray:
-    """Return the column of the names that are good: refused ones leave no trace in the dictionary."""
-    return _dictionary(values.filter(pa.array(good)), (np.cumsum(good, dtype=np.int32) - 1)[codes])
-
-
-def _dictionary(values: AnyArray, codes: Int32s) -> AnyArray:
-    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), values)
 
 
 def _rejected(batch: _Batch, reason: Uint8s, now: datetime, source: str) -> pa.RecordBatch:

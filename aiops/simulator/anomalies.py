@@ -16,8 +16,8 @@ from aiops.errors import ConfigurationError
 from aiops.types import FloatArray, IntArray
 from data_contracts.metrics import spec_of
 from data_contracts.moments import microseconds_of
-from data_contracts.schemas import ANOMALY_TRUTH
 from data_contracts.series.text import text_of
+from data_contracts.truth_schemas import ANOMALY_TRUTH
 
 AnomalyShape = Literal["spike", "displaced", "stuck", "sustained"]
 SHAPES: Final[tuple[AnomalyShape, ...]] = get_args(AnomalyShape)
@@ -85,7 +85,7 @@ def with_anomalies(telemetry: pa.Table, anomalies: Sequence[InjectedAnomaly]) ->
 
 
 def anomalies_table(anomalies: Sequence[InjectedAnomaly]) -> pa.Table:
-    """Return `schemas.ANOMALY_TRUTH` in order of start, service, metric."""
+    """Return `truth_schemas.ANOMALY_TRUTH` in order of start, service, metric."""
     rows = [
         {
             "service": one.service,

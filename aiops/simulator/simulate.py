@@ -97,15 +97,15 @@ class Simulation:
         return edges_table(self.config.start, self.plan.topology)
 
     def drift(self) -> pa.Table:
-        """Return the concept drift as `schemas.DRIFT_TRUTH`, one row a drifting service."""
+        """Return the concept drift as `truth_schemas.DRIFT_TRUTH`, one row a drifting service."""
         return drift_table(self.config, self.plan.topology, self.plan.drifting)
 
     def deployments(self) -> pa.Table:
-        """Return the deployments as `schemas.DEPLOYMENTS` in order of time."""
+        """Return the deployments as `truth_schemas.DEPLOYMENTS` in order of time."""
         return deployments_table(self.config.start, self.plan.topology, self.plan.deployments)
 
     def dirty_rows(self, start: datetime | None = None, end: datetime | None = None) -> pa.Table:
-        """Return exactly how many bad rows of each kind `telemetry(start, end)` holds, as `schemas.DIRTY_TRUTH`."""
+        """Return exactly how many bad rows of each kind `telemetry(start, end)` holds, as `truth_schemas.DIRTY_TRUTH`."""
         counts = np.zeros(len(DIRTY_KINDS), dtype=np.int64)
         if self.config.dirty_share > 0:
             for span in self._spans(start, end):

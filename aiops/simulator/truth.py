@@ -9,7 +9,8 @@ from aiops.simulator.everyday import Deployment
 from aiops.simulator.schedule import PlannedIncident
 from aiops.simulator.topology import Topology
 from aiops.types import IntArray
-from data_contracts.schemas import DEPLOYMENTS, DIRTY_TRUTH, DRIFT_TRUTH, EDGES, INCIDENTS
+from data_contracts.schemas import EDGES, INCIDENTS
+from data_contracts.truth_schemas import DEPLOYMENTS, DIRTY_TRUTH, DRIFT_TRUTH
 
 
 def incidents_table(start: datetime, topology: Topology, incidents: tuple[PlannedIncident, ...]) -> pa.Table:
@@ -48,7 +49,7 @@ def edges_table(start: datetime, topology: Topology) -> pa.Table:
 
 
 def drift_table(config: SimulationConfig, topology: Topology, services: tuple[int, ...]) -> pa.Table:
-    """Return `schemas.DRIFT_TRUTH`, one row a drifting service; empty without a drift."""
+    """Return `truth_schemas.DRIFT_TRUTH`, one row a drifting service; empty without a drift."""
     drift = config.drift
     if drift is None:
         return DRIFT_TRUTH.empty_table()
@@ -67,7 +68,7 @@ def drift_table(config: SimulationConfig, topology: Topology, services: tuple[in
 
 
 def deployments_table(start: datetime, topology: Topology, deployments: tuple[Deployment, ...]) -> pa.Table:
-    """Return `schemas.DEPLOYMENTS` in order of time."""
+    """Return `truth_schemas.DEPLOYMENTS` in order of time."""
     rows = [
         {
             "deployment_id": f"DEP-{number:04d}",
@@ -81,6 +82,6 @@ def deployments_table(start: datetime, topology: Topology, deployments: tuple[De
 
 
 def dirty_table(counts: IntArray) -> pa.Table:
-    """Return `schemas.DIRTY_TRUTH`: one row a kind of bad row, also where its count is 0."""
+    """Return `truth_schemas.DIRTY_TRUTH`: one row a kind of bad row, also where its count is 0."""
     rows = [{"kind": kind, "rows": int(count)} for kind, count in zip(DIRTY_KINDS, counts, strict=True)]
     return pa.Table.from_pylist(rows, schema=DIRTY_TRUTH)

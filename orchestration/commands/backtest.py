@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -55,6 +55,10 @@ def backtest(
     if as_json:
         print_json(facts)
         return
+    _show(detector, source, facts)
+
+
+def _show(detector: str, source: str, facts: dict[str, Any]) -> None:
     rules, noisy = facts.pop("rules"), facts.pop("noisiest")
     print_facts(f"Back-test of {detector} on {source}", facts)
     heads = [HEADS.get(name, name.replace("_", " ")) for name in COLUMNS]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aiops.graph_history import Interval
     from orchestration.workspace import Workspace
     from serving.graph_store import GraphChange
+    from serving.sources.options import SpanColumns
     from serving.sources.truth import TruthTable
 
 graph_app = typer.Typer(help="Who calls whom, now or at a time; calls from tables, traces and telemetry.", no_args_is_help=True)
@@ -98,10 +99,7 @@ def import_graph(
         facts: dict[str, Any] = {"file": str(edges), "origin": origin, "rows_left_out": len(read.refused)}
     else:
         assert traces is not None
-        from serving.sources.options import SpanColumns
-
-        mapping = SpanColumns.parse(columns) if columns else SpanColumns()
-        wanted = call_graph.TracesImport(traces, mapping, when, timedelta(hours=forget_after_h), encoding)
+        wanted = call_graph.TracesImport(traces, _span_columns(columns), when, timedelta(hours=forget_after_h), encoding)
         with stage(f"calls among the spans of {traces}"):
             found = call_graph.import_traces(workspace, wanted)
         change = found.change
@@ -109,6 +107,12 @@ def import_graph(
     keep_for_good(workspace.settings.root)
     _note_running(workspace)
     _tell("Imported", facts, change, as_json)
+
+
+def _span_columns(text: str | None) -> "SpanColumns":
+    from serving.sources.options import SpanColumns
+
+    return SpanColumns.parse(text) if text else SpanColumns()
 
 
 def _edges_of(path: Path, encoding: str | None) -> "TruthTable":

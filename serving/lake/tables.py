@@ -7,7 +7,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError, ContractError
-from data_contracts import schemas
+from data_contracts import schemas, truth_schemas
 from data_contracts.character_schema import SERIES_CHARACTER
 from data_contracts.learning_schema import DRIFT_CHECKS, VERDICTS
 from data_contracts.season_schema import SEASONAL_BANDS
@@ -63,8 +63,8 @@ LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
     "rejected": _once(schemas.REJECTED, "rejected_at", "reject_id"),
     "redriven": _once(schemas.REDRIVEN, "rejected_at", "reject_id", latest=("redriven_at",)),
     "incidents": _labels(schemas.INCIDENTS, "starts_at", "incident_id", "service"),
-    "deployments": _labels(schemas.DEPLOYMENTS, "deployed_at", "deployment_id"),
-    "drift_truth": _labels(schemas.DRIFT_TRUTH, "starts_at", "service", "kind"),
+    "deployments": _labels(truth_schemas.DEPLOYMENTS, "deployed_at", "deployment_id"),
+    "drift_truth": _labels(truth_schemas.DRIFT_TRUTH, "starts_at", "service", "kind"),
     "verdicts": LakeTable(VERDICTS, "given_at", expires=False),
     "drift_checks": LakeTable(DRIFT_CHECKS, "checked_at"),
     "changes": _once(schemas.CHANGES, "at", "change_id", latest=("service", "kind", "what", "source")),

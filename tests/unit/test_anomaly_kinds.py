@@ -15,7 +15,7 @@ from aiops.simulator.anomalies import KIND_OF, SHAPES, AnomalyShape, InjectedAno
 from aiops.simulator.config import SimulationConfig
 from aiops.simulator.simulate import simulate
 from aiops.types import SeriesBatch
-from data_contracts.schemas import ANOMALY_TRUTH
+from data_contracts.truth_schemas import ANOMALY_TRUTH
 from models.backtest_detectors import FitData, fit_detector, names
 from tests.checks.series_names import points
 

@@ -25,7 +25,8 @@ from aiops.simulator.noise import BLOCK_STEPS, Grid, autocorrelated
 from aiops.simulator.simulate import Simulation, simulate
 from aiops.simulator.topology import service_names
 from data_contracts.metrics import CATALOGUE
-from data_contracts.schemas import DEPLOYMENTS, DIRTY_TRUTH, DRIFT_TRUTH, EDGES, INCIDENTS, TELEMETRY
+from data_contracts.schemas import EDGES, INCIDENTS, TELEMETRY
+from data_contracts.truth_schemas import DEPLOYMENTS, DIRTY_TRUTH, DRIFT_TRUTH
 from data_contracts.validate import validate
 from serving.sources.options import SourceOptions
 from serving.sources.simulate import SimulatedSource, open_simulate
