@@ -84,11 +84,14 @@ def log_model(client: "MlflowClient", started: Any, trained: tuple[FittedModel, 
 
 
 def carried_code(folder: Path) -> tuple[Path, ...]:
-    """Copy the sources that a model needs to `folder`: it carries them, for no package index has this suite. 1 MB."""
+    """Copy the sources that a model needs to `folder`: it carries them, for no package index has this suite. 1 MB.
+
+    Copies have the rights of new files and not those of the checkout: a home is its owner's alone.
+    """
     copies = []
     for name in CARRIED:
         package = Path(str(import_module(name).__file__)).parent
-        shutil.copytree(package, folder / name, ignore=_all_but_sources)
+        shutil.copytree(package, folder / name, ignore=_all_but_sources, copy_function=shutil.copyfile)
         copies.append(folder / name)
     return tuple(copies)
 

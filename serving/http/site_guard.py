@@ -5,18 +5,22 @@ by one: queries of `orders` paths (GraphQL) are taken as a POST of JSON only. Wh
 application's alone, so that no request leaves the machine that the user did not ask for.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.http.problem import Problem, ProblemError, no_such_method, shown
 from serving.http.request_id import request_id_from
 from serving.http.responses import problem_response
 from serving.http.site import SiteRules
+from serving.line_limit import LineLimit
 
+_lines = LineLimit(logging.getLogger(__name__))
 CSP: Final = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; form-action 'self'; frame-ancestors 'self'"
 )
@@ -55,7 +59,10 @@ class SiteGuard:
             else:
                 await problem_response(error.problem, request_id_from(headers.get("x-request-id")))(scope, receive, send)
             return
-        await self._app(scope, receive, _policed(send) if scope["type"] == "http" else send)
+        try:
+            await self._app(scope, receive, _policed(send) if scope["type"] == "http" else send)
+        except ClientDisconnect:  # nobody is there to answer; the server would log 50 lines of a fault
+            _lines.warn("left", f"{scope['method']} {scope['path'][:100]!r}: the caller left before it was answered")
 
     def _check_order(self, scope: Scope, headers: Mapping[str, str]) -> None:
         """Check that a request is not one that a page makes a browser send for it.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,7 @@ from checks.service_frames import history
 from checks.trained_forest import trained_forest
 
 from aiops.settings import Settings
+from models.artifacts.mlflow_log import carried_code
 from models.audit import Change
 from models.registry import Registry
 from models.training_context import TrainingContext
@@ -58,6 +60,17 @@ def test_it_asks_for_released_packages_only(registered: tuple[Path, np.ndarray])
     constrained = (ROOT / "constraints.txt").read_text()
     assert [f"{name}=={number}" for name, number in pinned.items() if f"{name}=={number}" not in constrained] == []
     assert {path.suffix for path in (folder / "code").rglob("*") if path.is_file()} == {".py"}
+
+
+def test_the_code_is_its_owners_alone_whatever_the_rights_of_the_checkout(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        folders = carried_code(tmp_path)
+    finally:
+        os.umask(before)
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 100
+    assert {oct(stat.S_IMODE(path.stat().st_mode)) for path in files} == {"0o600"}
 
 
 def test_it_scores_where_the_suite_is_not_importable(registered: tuple[Path, np.ndarray], tmp_path: Path) -> None:
