@@ -42,8 +42,11 @@ class Wanted:
     where: Where = field(default_factory=dict)
 
 
-def select(files: Sequence[Path], wanted: Wanted) -> pa.Table:
-    """Return the wanted rows in the files' order, with those of the wanted columns that any file has."""
+def select(files: Sequence[Path], wanted: Wanted, distinct: bool = False) -> pa.Table:
+    """Return the wanted rows in the files' order, with those of the wanted columns that any file has.
+
+    `distinct`: each once, in any order.
+    """
     offline: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     with duckdb.connect(":memory:", config=offline) as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -52,7 +55,8 @@ def select(files: Sequence[Path], wanted: Wanted) -> pa.Table:
         present = [name for name in wanted.columns if name in stored.columns]
         for condition in _conditions(wanted):
             stored = stored.filter(condition)
-        table: pa.Table = stored.select(*(duckdb.ColumnExpression(name) for name in present)).to_arrow_table()
+        chosen = stored.select(*(duckdb.ColumnExpression(name) for name in present))
+        table: pa.Table = (chosen.distinct() if distinct else chosen).to_arrow_table()
         return table
 
 

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from aiops.errors import ConfigurationError, ContractError
 from serving.atomic_file import sweep, write_atomically
+from serving.lake.collisions import NAMES, named_by_id, one_row_a_series, refuse_collisions
 from serving.lake.day_files import PREFIX, counting_files, finish_all, locked, put_in_place
 from serving.lake.identity import each_once, newly_said
 from serving.lake.parquet_reading import Wanted, retried, select
@@ -72,6 +73,8 @@ def add(folder: Path, table: str, rows: Rows) -> Added:
     if not spec.identity:
         raise ConfigurationError(f"table {table!r}: its rows have no identity, so they cannot be added once; write them by key")
     given = conformed(table, spec, rows)
+    if named_by_id(spec):
+        refuse_collisions(given)
     distinct = each_once(spec, given)
     sweep(staging(folder))
     done = Added(0, given.num_rows - distinct.num_rows)
@@ -86,8 +89,11 @@ def add(folder: Path, table: str, rows: Rows) -> Added:
 
 def _add_unknown(folder: Path, table: str, rows: pa.Table, days: Iterable[Path]) -> Added:
     """Write the rows that say something new beside what the days hold; the caller holds the lock."""
-    spec = spec_of(table)
-    new = rows.filter(pa.array(newly_said(spec, rows, _stored(table, spec, rows, days))))
+    spec, folders = spec_of(table), list(days)
+    stored = _stored(table, spec, rows, folders)
+    if stored.num_rows and named_by_id(spec):
+        refuse_collisions(pa.concat_tables([one_row_a_series(rows), _stored_series(table, stored, folders)]))
+    new = rows.filter(pa.array(newly_said(spec, rows, stored)))
     for day, part in by_day(new, spec.time):
         target = day_folder(folder, table, day) / f"{PREFIX}{BATCH}-{content_key(part)}.parquet"
         write_atomically(staging(folder), target, writer_of(part))
@@ -106,6 +112,15 @@ def _stored(table: str, spec: LakeTable, rows: pa.Table, days: Iterable[Path]) -
         return each_once(spec, evolved(table, spec, list(spec.compared), found))
 
     return retried(table, attempt)
+
+
+def _stored_series(table: str, stored: pa.Table, days: Iterable[Path]) -> pa.Table:
+    """Return the series that the days hold within the time of `stored`, by id and names."""
+    spec = spec_of(table)
+    bounds: Any = pc.min_max(stored[spec.time]).as_py()
+    wanted = Wanted(NAMES, spec.time, bounds["min"], bounds["max"] + timedelta(microseconds=1))
+    found = retried(table, lambda: select([path for day in days for path in counting_files(day)], wanted, distinct=True))
+    return evolved(table, spec, list(NAMES), found)
 
 
 def replace(folder: Path, table: str, days: Collection[date], parts: Iterable[Rows]) -> int:
