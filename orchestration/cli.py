@@ -6,6 +6,8 @@ Exit codes: 0 done, 1 unexpected failure, 2 wrong usage, setting or file, 3 sour
 
 import os
 import sys
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +30,7 @@ from orchestration.commands import (
     route,
 )
 from orchestration.console import calm_libraries, complain
+from serving.disk_room import free_bytes, is_full
 from serving.private_files import keep_private
 
 INTERRUPTED = 130
@@ -90,6 +93,21 @@ def run(arguments: list[str]) -> int:
     except (PermissionError, FileNotFoundError, NotADirectoryError) as error:
         complain(f"{error.filename or 'file'}: {error.strerror}; check AIOPS_HOME and the paths that were given")
         return 1
+    except OSError as error:
+        if not is_full(error):
+            raise
+        complain(_no_room(error))
+        return 1
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+def _no_room(error: OSError) -> str:
+    """Return what is full and what helps; the system often says no file, so the disks that a command writes to are named."""
+    home = Path(os.environ.get("AIOPS_HOME") or ".aiops").absolute()
+    folders = {"AIOPS_HOME": next(path for path in (home, *home.parents) if path.exists()), "TMPDIR": Path(tempfile.gettempdir())}
+    free = ", ".join(f"{name} {path}: {free_bytes(path) / 1e6:.1f} MB free" for name, path in folders.items())
+    return (
+        f"{error.filename or 'disk'}: {error.strerror} ({free}); make room and give the command again: what is there counts once"
+    )

@@ -57,7 +57,10 @@ class PrometheusSource:
             raise ConfigurationError("queries: none, or an empty one; give at least one, for example 'cpu=rate(cpu_seconds[5m])'")
         if options.start is None or options.end is None:
             missing = "start" if options.start is None else "end"
-            raise ConfigurationError(f"{missing}: not given; the source 'prometheus' reads from start to end: give both")
+            raise ConfigurationError(
+                f"{missing}: not given; the source 'prometheus' reads from start to end: "
+                "give both as --set start=TIME --set end=TIME (--start and --end choose from what a source reads)"
+            )
         self._options = options
         self._truth = TruthFiles(options)
         self._queries = queries

@@ -1,6 +1,8 @@
 """The command line: what it offers, what it prints where, how it refuses, with which exit code, how fast it starts."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +16,11 @@ from orchestration import current_settings
 from orchestration.cli import app, run
 from orchestration.current_settings import note_running, read_running, settings_in_force
 from orchestration.home_lock import hold
+from serving.lake import writing
 
 COMMANDS = (  # noqa: SIM905
     "run up status ingest replay detections forecast train drift score models promote rollback verdict "
-    "rejected graph changes route rca backtest bench incidents"
+    "rejected graph changes route rca backtest bench incidents migrate repair"
 ).split()
 ROWS = (
     "timestamp,service,metric,value\n"
@@ -133,9 +136,9 @@ def test_ingesting_a_simulation_needs_no_file(capsys: pytest.CaptureFixture[str]
         ("ingest --source nosuch", 2, "choose one of simulate, csv"),
         ("ingest --source csv", 2, "needs --path"),
         ("ingest --source csv --path absent.csv", 2, "absent.csv does not exist"),
-        ("ingest --source csv --path empty.csv", 3, "empty.csv: cannot be read as csv"),
-        ("ingest --source csv --path columns.csv", 3, "no column 'timestamp'; its columns are a, b"),
-        ("ingest --source parquet --path columns.csv", 3, "columns.csv"),
+        ("ingest --source csv --path empty.csv", 2, "empty.csv: is empty; give a CSV file"),
+        ("ingest --source csv --path columns.csv", 2, "no column 'timestamp'; its columns are a, b"),
+        ("ingest --source parquet --path columns.csv", 2, "columns.csv"),
         ("ingest --source simulate --set nosuch=1", 2, "nosuch: no such source option; known: "),
         ("ingest --source simulate --set hours", 2, "is not name=value"),
         ("ingest --source simulate --set hours=long", 2, "hours: 'long'"),
@@ -214,6 +217,25 @@ def test_a_home_that_cannot_be_written_is_named(
     assert "check AIOPS_HOME" in capsys.readouterr().err
     assert run(["run", "--source", "csv", "--path", str(csv)]) == 2
     assert "name a folder that can be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_named_and_the_command_can_be_given_again(
+    number: int, home: Path, csv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    command = ["ingest", "--source", "csv", "--path", str(csv)]
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "write_atomically", full)
+        assert run(command) == 1
+    told = capsys.readouterr().err
+    assert f"disk: {os.strerror(number)} (AIOPS_HOME {home}: " in told
+    assert "MB free" in told
+    assert "Traceback" not in told
+    assert run(command) == 0
+    assert "stored 1 + already there 0 + rejected 2" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_home_in_use_is_refused(home: Path, csv: Path, capsys: pytest.CaptureFixture[str]) -> None:

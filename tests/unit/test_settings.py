@@ -59,6 +59,8 @@ def test_native_tracking_uri_is_honoured(monkeypatch: pytest.MonkeyPatch) -> Non
         ("AIOPS_SERVING__HTTP_PORT", "65536"),
         ("AIOPS_SERVING__HTTP_PORT", "http"),
         ("AIOPS_BROKER__PARTITIONS", "0"),
+        ("AIOPS_BROKER__URL", "redis:/cache:6379"),
+        ("AIOPS_BROKER__URL", "cache:6379"),
         ("AIOPS_TELEMETRY__STEP_S", "0"),
         ("AIOPS_TELEMETRY__STEP_S", "3601"),
         ("AIOPS_DRIFT__SHARE", "1.01"),
