@@ -93,12 +93,11 @@ class Workspace:
         """Return service and timestamp of detections that people had called false alarms by `known_by`."""
         verdicts = _known(self.lake.read("verdicts"), "given_at", known_by).sort_by([("given_at", "ascending")])
         last = {str(row["detection_id"]): bool(row["right"]) for row in verdicts.to_pylist()}
-        false = pa.array([name for name, right in last.items() if not right], pa.string())
+        false = sorted(name for name, right in last.items() if not right)
         columns = ["detection_id", "revision", "service", "timestamp"]
-        since = None if len(false) else known_by  # without any, no day has to be opened
-        rows = self.lake.read("detections", since, known_by, columns)
-        first = rows.filter(pc.equal(rows["revision"], pa.scalar(0, pa.int32())))
-        return first.filter(pc.is_in(first["detection_id"], value_set=false)).select(["service", "timestamp"])
+        since = None if false else known_by  # without any, no day has to be opened
+        rows = self.lake.read("detections", since, known_by, columns, where={"detection_id": false})
+        return rows.filter(pc.equal(rows["revision"], pa.scalar(0, pa.int32()))).select(["service", "timestamp"])
 
 
 def _known(rows: pa.Table, column: str, known_by: datetime | None) -> pa.Table:

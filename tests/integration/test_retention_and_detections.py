@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from aiops.errors import StateError
 from aiops.settings import Settings
 from data_contracts.schemas import DETECTIONS
 from orchestration.pipeline.jobs import run_job
@@ -49,3 +50,15 @@ def test_detections_are_listed_newest_first_in_their_last_revision(workspace: Wo
     workspace.lake.write("detections", pa.Table.from_pylist(rows, schema=DETECTIONS), key="some")
     assert [row["detection_id"] for row in newest_detections(workspace, 10)] == ["d3", "d1"]
     assert [row["detection_id"] for row in newest_detections(workspace, 2, everything=True)] == ["d3", "d2"]
+
+
+def test_listing_detections_opens_no_more_days_than_hold_them(workspace: Workspace) -> None:
+    for days in range(4):
+        row = detection(days, 0, True) | {"timestamp": NEWEST - timedelta(days=days)}
+        workspace.lake.write("detections", pa.Table.from_pylist([row], schema=DETECTIONS), key=f"age-{days}")
+    oldest = (NEWEST - timedelta(days=3)).date()
+    for path in (workspace.lake.folder("detections") / f"day={oldest}").glob("*.parquet"):
+        path.write_bytes(b"damaged: reading it raises")
+    assert [row["detection_id"] for row in newest_detections(workspace, 3)] == ["d0", "d1", "d2"]
+    with pytest.raises(StateError):
+        newest_detections(workspace, 4)
