@@ -41,14 +41,14 @@ def compact(folder: Path, least_files: int, settled_s: float = SETTLED_S) -> Com
 
 
 def _groups(day: Path, settled_s: float) -> Iterator[list[Path]]:
-    """Yield files of one writer each, two or more, that are merged together."""
+    """Yield files of one writer each, two or more, that are merged together; of all writers where nothing has to settle."""
     now, writers = time.time(), dict[str, list[Path]]()
     for path in counting_files(day):
         entry, key = path.stat(), path.stem.removeprefix(PREFIX)
         writer = key.partition("-")[0]
         settled = writer in (BATCH, DAY) or _MERGED in key or now - entry.st_mtime >= settled_s
         if settled and entry.st_size < MOST_BYTES // 2:
-            writers.setdefault(writer, []).append(path)
+            writers.setdefault(writer if settled_s else "", []).append(path)
     for files in writers.values():
         group: list[Path] = []
         for path in files:

@@ -1,5 +1,6 @@
 """A day of features that is built again takes the place of what it held; a doubled home reads right, and is mended."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from checks.small_lake import DAY, filled
 
 from aiops.errors import ContractError
 from aiops.simulator.config import SimulationConfig
+from orchestration.cli import run
 from orchestration.pipeline.features import Window, build_features
 from orchestration.pipeline.quality import check_window, refuse_broken
 from orchestration.workspace import Workspace
@@ -55,6 +57,25 @@ def test_a_day_that_was_doubled_reads_right_and_is_mended(tmp_path: Path) -> Non
     assert check_window(workspace, "service_features", *SECOND).success
     build_features(workspace, Window(*SECOND), lambda _: None)
     assert stored_rows(workspace, "service_features") == day.num_rows
+
+
+def test_repair_removes_what_another_writer_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whichever writer stored the rows again: merging the files of each writer alone would leave them."""
+    workspace = filled(tmp_path, SIZE)
+    before = {table: held(workspace, table) for table in TABLES}
+    doubled = {table: workspace.lake.read(table, *SECOND) for table in TABLES}
+    for table, day in doubled.items():
+        workspace.lake.write(table, day, "backfill-20250304T000000-00000")
+        assert stored_rows(workspace, table) == 2 * day.num_rows
+    monkeypatch.setenv("AIOPS_HOME", str(tmp_path))
+    assert run(["repair", "--json"]) == 0
+    repeated = sum(day.num_rows for day in doubled.values())
+    assert json.loads(capsys.readouterr().out)["repeated rows removed"] == repeated
+    for table, day in doubled.items():
+        assert stored_rows(workspace, table) == day.num_rows
+        pd.testing.assert_frame_equal(held(workspace, table), before[table], check_exact=True)
 
 
 def test_nothing_is_learned_from_a_day_that_breaks_the_contract(tmp_path: Path) -> None:
