@@ -21,8 +21,6 @@ from serving import streams
 from serving.broker import EmbeddedBroker, connect
 from tests.checks.stream_harness import free_ports
 
-OLD_MS = int(time.time() * 1e3) - 3_600_000
-
 
 @pytest.fixture
 def settings(home: Path) -> Settings:
@@ -48,16 +46,17 @@ def entry(broker: streams.Streams, stream: str, entry_id: str = "*") -> None:
 
 
 def test_readers_that_stand_still_are_faults(broker: streams.Streams, settings: Settings) -> None:
+    old_ms = int(time.time() * 1e3) - 3_600_000
     assert ask(settings).faults == ()
-    entry(broker, streams.telemetry(0), f"{OLD_MS}-0")
-    entry(broker, streams.DETECTIONS, f"{OLD_MS}-0")
+    entry(broker, streams.telemetry(0), f"{old_ms}-0")
+    entry(broker, streams.DETECTIONS, f"{old_ms}-0")
     faults = ask(settings).faults
     assert len(faults) == 3
     assert any("is not scored (stage1 stands still" in fault for fault in faults)
     assert any("is not copied to the lake (archive-telemetry" in fault for fault in faults)
     assert any(fault.startswith("aiops:detections: what came 36") for fault in faults)
     for stage in ("stage1", "archive-telemetry"):
-        broker.hash_set(streams.offset(stage, 0), {"id": f"{OLD_MS}-0"})
+        broker.hash_set(streams.offset(stage, 0), {"id": f"{old_ms}-0"})
     assert len(ask(settings).faults) == 1
     off = settings.consumer.model_copy(update={"archive": "off"})
     assert ask(settings.model_copy(update={"consumer": off})).faults == ()
