@@ -12,8 +12,12 @@ from orchestration.pipeline import training_set as sets
 from orchestration.pipeline.quality import refuse_broken
 from orchestration.resources import WorkspaceResource
 from orchestration.retries import RETRY, judged
+from orchestration.workspace import Workspace
 
 POOL = "training"
+SET = "set"
+"""Metadata of the asset `training_set` that passes the set on, as JSON."""
+SET_KEY = dg.AssetKey("training_set")
 
 
 class TrainingConfig(dg.Config):
@@ -39,9 +43,33 @@ def training_set(
             "positive_rows": built.positives,
             "file": dg.MetadataValue.path(built.path),
             "at": built.at.isoformat(),
+            SET: built.text,
             "recent_from": built.recent_from.isoformat() if built.recent_from else "no drift",
         }
     )
+
+
+def set_of_run(context: dg.AssetExecutionContext, space: Workspace) -> sets.TrainingSet:
+    """Return the set that this run built, whatever other runs build meanwhile; for a run that built none the newest of any.
+
+    A run that is repeated from where it failed goes on with the set of the run that it repeats.
+
+    Raises:
+        TrainingImpossible: no set was built.
+    """
+    run, built = context.run, dg.DagsterEventType.ASSET_MATERIALIZATION
+    for run_id in filter(None, (run.run_id, run.parent_run_id, run.root_run_id)):
+        for entry in context.instance.all_logs(run_id, of_type=built):
+            event = entry.dagster_event
+            if event is not None and event.asset_key == SET_KEY and (told := _passed(entry.asset_materialization)):
+                return sets.TrainingSet.of_text(told)
+    newest = context.instance.get_latest_materialization_event(SET_KEY)
+    told = _passed(newest.asset_materialization) if newest is not None else ""
+    return sets.TrainingSet.of_text(told) if told else sets.remembered_training_set(space)
+
+
+def _passed(built: dg.AssetMaterialization | None) -> str:
+    return str(built.metadata[SET].value) if built is not None and SET in built.metadata else ""
 
 
 def candidate_of(name: str) -> dg.AssetsDefinition:
@@ -61,7 +89,7 @@ def candidate_of(name: str) -> dg.AssetsDefinition:
 
         space = workspace.open()
         with judged():
-            trained = training.train_candidate(space, name, datetime.now(UTC))
+            trained = training.train_candidate(space, name, set_of_run(context, space), datetime.now(UTC))
         context.log.info(trained.text)
         plots = figures(space.registry.figures(name, trained.version)) if trained.version else {}
         return dg.MaterializeResult(metadata={"version": trained.version, "outcome": trained.text, **trained.metrics, **plots})

@@ -20,7 +20,7 @@ from orchestration.pipeline.deployment import change, current_version
 from orchestration.pipeline.features import Window, build_features
 from orchestration.pipeline.series_character import measure_characters
 from orchestration.pipeline.training import judge, train_candidate
-from orchestration.pipeline.training_set import TrainingRequest, build_training_set
+from orchestration.pipeline.training_set import TrainingRequest, TrainingSet, build_training_set
 from orchestration.workspace import Workspace
 from serving.sources.simulate import SimulatedSource
 
@@ -65,9 +65,9 @@ def prepare(home: Path, config: WorldConfig, say: Say) -> World:
     measured = measure_characters(workspace)
     bands = make_bands(workspace)
     say(bands.text)
-    build_training_set(workspace, TrainingRequest(), say)
+    built = build_training_set(workspace, TrainingRequest(), say)
     for name in MODELS:
-        _train(workspace, name, say)
+        _train(workspace, name, built, say)
     return World(workspace, scenario, bands, measured.series)
 
 
@@ -89,11 +89,11 @@ def _scenario(config: WorldConfig) -> Scenario:
     return Scenario(source, source.split(), ())
 
 
-def _train(workspace: Workspace, name: str, say: Say) -> None:
+def _train(workspace: Workspace, name: str, built: TrainingSet, say: Say) -> None:
     from aiops.errors import TrainingImpossible
 
     began = time.monotonic()
-    candidate = train_candidate(workspace, name, datetime.now(UTC))
+    candidate = train_candidate(workspace, name, built, datetime.now(UTC))
     if not candidate.version:
         raise TrainingImpossible(candidate.text)
     judged = judge(workspace, name, datetime.now(UTC))

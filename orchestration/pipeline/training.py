@@ -1,4 +1,4 @@
-"""Training and the gate: train on the latest training set, register as challenger, judge, promote what passes."""
+"""Training and the gate: train on the training set that is given, register as challenger, judge, promote what passes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from models.training_run import Trained
 from orchestration.pipeline.deployment import change
 from orchestration.pipeline.gates import GateInputs, Ruling
 from orchestration.pipeline.trainers import HOLDOUT, TrainingInputs
-from orchestration.pipeline.training_set import FACTS, RECENT, TAG, latest_training_set, training_set_of_challenger
+from orchestration.pipeline.training_set import FACTS, RECENT, TAG, TrainingSet, training_set_of_challenger
 from orchestration.workspace import Workspace
 
 
@@ -36,9 +36,9 @@ class Judged:
     reason: str
 
 
-def train_candidate(workspace: Workspace, name: str, at: datetime) -> Candidate:
-    """Train `name` on the latest training set and register it as challenger; a history that cannot teach it is an answer."""
-    trained_on, descriptor = latest_training_set(workspace), descriptor_of(name)
+def train_candidate(workspace: Workspace, name: str, trained_on: TrainingSet, at: datetime) -> Candidate:
+    """Train `name` on a training set and register it as challenger; a history that cannot teach it is an answer."""
+    descriptor = descriptor_of(name)
     try:
         trained: Trained[Any] = descriptor.part("trainer")(TrainingInputs(workspace, trained_on, descriptor))
     except TrainingImpossible as error:

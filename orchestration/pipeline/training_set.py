@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -104,31 +104,29 @@ def build_training_set(workspace: Workspace, request: TrainingRequest, say: Call
     write_atomically(folder / ".staging", path, lambda handle: pq.write_table(labelled, handle, compression="zstd"))
     positives = int(np.nansum(labelled[LABELS[-1]].to_numpy()))
     first: datetime = frame["event_timestamp"].min().to_pydatetime()
-    stored = TrainingSet(str(path), at, request.recent_from, labelled.num_rows, positives, step_s, first)
-    _point_at(folder, stored)
-    return stored
+    return TrainingSet(str(path), at, request.recent_from, labelled.num_rows, positives, step_s, first)
 
 
-def latest_training_set(workspace: Workspace) -> TrainingSet:
-    """Return the training set that was built last.
+def remembered_training_set(workspace: Workspace) -> TrainingSet:
+    """Return the training set that version 0.1 remembered as its last; nothing writes there any more.
 
     Raises:
-        TrainingImpossible: none was built.
+        TrainingImpossible: none was remembered.
     """
     pointer = workspace.folder("training") / "latest.json"
     if not pointer.exists():
-        raise TrainingImpossible("no training set was built yet; run `aiops train`")
+        raise TrainingImpossible("no training set is known; run `aiops train`")
     return TrainingSet.of_text(pointer.read_text(encoding="utf-8"))
 
 
 def training_set_of_challenger(workspace: Workspace, version: ModelVersion) -> TrainingSet:
-    """Return the training set that a challenger was trained on, whatever was built since; the newest for one of version 0.1.
+    """Return the training set that a challenger was trained on, whatever was built since; of 0.1, the remembered one.
 
     Raises:
         TrainingImpossible: none was built.
     """
     told = version.tags.get(FACTS)
-    return TrainingSet.of_text(told) if told else latest_training_set(workspace)
+    return TrainingSet.of_text(told) if told else remembered_training_set(workspace)
 
 
 def training_set_of(workspace: Workspace, version: ModelVersion) -> pd.DataFrame:
@@ -190,14 +188,6 @@ def _labelled(workspace: Workspace, frame: pd.DataFrame, at: datetime) -> pa.Tab
     for column, name in enumerate(LABELS):
         rows = rows.append_column(name, pa.array(np.where(unknown, np.nan, found.labels[:, column])))
     return rows.append_column(MINUTES_TO_START, pa.array(np.where(unknown, np.nan, found.minutes_to_start)))
-
-
-def _point_at(folder: Path, stored: TrainingSet) -> None:
-    write_atomically(folder / ".staging", folder / "latest.json", lambda handle: _write_text(handle, stored.text))
-
-
-def _write_text(handle: BinaryIO, text: str) -> None:
-    handle.write(text.encode())
 
 
 def _iso(moment: datetime | None) -> str:

@@ -53,6 +53,7 @@ class Upkeep:
             self._daily_at = time.monotonic() + DAILY_S
             self._guarded(self._reconcile)  # incidents that went on after their verdict have ended
             self._guarded(self.retain)
+            self._guarded(self.compact)
 
     def follow_graph(self) -> bool:
         """Hand the desk a call graph that has changed; return whether it had."""
@@ -69,6 +70,13 @@ class Upkeep:
         dropped = self._parts.store.retain(self._parts.now() - self._parts.retention)
         log.info("%d incidents were closed more than %d days ago and are dropped", dropped, self._parts.retention.days)
         return dropped
+
+    def compact(self) -> int:
+        """Merge the small files that the stream left in the lake; return how many went."""
+        merged = self._parts.lake.compact()
+        if merged.files:
+            log.info("%d small files of the lake are merged into %d", merged.files, merged.into)
+        return merged.files
 
     def _reconcile(self) -> None:
         labelled = reconcile(self._parts.store, self._parts.lake)

@@ -196,8 +196,8 @@ def test_what_was_served_is_checked_against_the_champions_own_training_set(tmp_p
     at = DAY + timedelta(days=3)
     config = SimulationConfig(services=6, hours=96, step_s=STEP_S, incidents_per_day=2, drift=drift)
     workspace = filled(tmp_path, config)
-    build_training_set(workspace, TrainingRequest(at), lambda _: None)
-    assert train_candidate(workspace, WATCHED, at).version == "1"
+    built = build_training_set(workspace, TrainingRequest(at), lambda _: None)
+    assert train_candidate(workspace, WATCHED, built, at).version == "1"
     workspace.registry.set_alias(WATCHED, CHAMPION, "1", Change("test", at, "first"))
     sensor = Sensor(drift_sensor, tmp_path)
 

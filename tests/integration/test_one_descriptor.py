@@ -19,7 +19,7 @@ from models.artifacts.catalog import CATALOG, served_models, trained_models
 from models.export import load_exported
 from orchestration.assets import models as assets
 from orchestration.pipeline import deployment, training
-from orchestration.pipeline.training_set import LABELS, MINUTES_TO_START
+from orchestration.pipeline.training_set import LABELS, MINUTES_TO_START, remembered_training_set
 from orchestration.workspace import Workspace
 from serving.bento.access import Access, gate_rules
 from serving.bento.adapters import models_of
@@ -60,7 +60,7 @@ def workspace(home: Path) -> Workspace:
 
 
 def promoted(workspace: Workspace) -> training.Judged:
-    candidate = training.train_candidate(workspace, NAME, AT)
+    candidate = training.train_candidate(workspace, NAME, remembered_training_set(workspace), AT)
     assert candidate.version == "1", candidate.text
     return training.judge(workspace, NAME, AT)
 

@@ -20,8 +20,9 @@ from orchestration.pipeline.training_set import (
     LABELS,
     MINUTES_TO_START,
     TrainingRequest,
+    TrainingSet,
     build_training_set,
-    latest_training_set,
+    remembered_training_set,
     training_set_of_challenger,
 )
 from orchestration.workspace import Workspace
@@ -159,10 +160,10 @@ def test_an_incident_counts_once_it_is_known(lake: Workspace, tmp_path: Path) ->
     pd.testing.assert_frame_equal(after[elsewhere], before[elsewhere], check_exact=True)
 
 
-def test_the_newest_set_is_remembered_with_its_request(lake: Workspace) -> None:
+def test_a_set_is_passed_with_its_request(lake: Workspace) -> None:
     recent = AT - timedelta(hours=6)
     made = build_training_set(lake, TrainingRequest(AT, recent), lambda _: None)
-    assert latest_training_set(lake) == made
+    assert TrainingSet.of_text(made.text) == made
     assert (made.at, made.recent_from, made.step_s) == (AT, recent, STEP_S)
     assert made.rows == len(made.frame())
     assert made.positives == int((made.frame()[list(LABELS)].max(axis="columns") > 0).sum())
@@ -172,7 +173,7 @@ def test_without_features_the_error_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(TrainingImpossible, match="no service features before"):
         build_training_set(open_space(tmp_path), TrainingRequest(AT), lambda _: None)
     with pytest.raises(TrainingImpossible, match="aiops train"):
-        latest_training_set(open_space(tmp_path))
+        remembered_training_set(open_space(tmp_path))
 
 
 def write_features(workspace: Workspace, rows: pd.DataFrame, key: str) -> None:
@@ -198,6 +199,18 @@ def test_the_gate_reads_the_set_that_the_candidate_saw(lake: Workspace) -> None:
     newer = build_training_set(lake, TrainingRequest(AT - timedelta(hours=1)), lambda _: None)
     again = build_training_set(lake, TrainingRequest(AT), lambda _: None)
     assert len({seen.path, newer.path, again.path}) == 3, "a set that was built is never written over"
-    assert latest_training_set(lake) == again
     challenger = ModelVersion("any", "1", (), "run", AT, {FACTS: newer.text})
     assert training_set_of_challenger(lake, challenger) == newer
+
+
+def test_a_home_of_0_1_still_knows_its_last_set(lake: Workspace) -> None:
+    with pytest.raises(TrainingImpossible, match="aiops train"):
+        remembered_training_set(lake)
+    made = build_training_set(lake, TrainingRequest(AT), lambda _: None)
+    pointer = lake.folder("training") / "latest.json"
+    assert not pointer.exists(), "nothing is looked up, so nothing is written to be looked up"
+    pointer.write_text(made.text)
+    try:
+        assert training_set_of_challenger(lake, ModelVersion("any", "1", (), "run", AT, {})) == made
+    finally:
+        pointer.unlink()
