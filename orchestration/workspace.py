@@ -15,7 +15,7 @@ from aiops.graph import ServiceGraph
 from aiops.incident_labels import each_once
 from aiops.settings import Settings
 from aiops.settings_reading import read_settings
-from data_contracts.series.tenant import DEFAULT_TENANT
+from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
 from serving.private_files import tighten
@@ -49,8 +49,10 @@ class Workspace:
             TenantError: the text is no name of a tenant.
         """
         chosen = settings or read_settings()
+        if tenant is not None and tenant != chosen.tenant:
+            chosen = chosen.model_copy(update={"tenant": checked_tenant(tenant)})
         tighten(chosen.root)
-        return cls(chosen, open_lake(chosen).for_tenant(chosen.tenant if tenant is None else tenant))
+        return cls(chosen, open_lake(chosen).for_tenant(chosen.tenant))
 
     @property
     def registry(self) -> "Registry":

@@ -15,6 +15,7 @@ from aiops.clock import pieces
 from aiops.errors import ContractError, SourceError, StateError
 from aiops.ports import ChangeLog, TelemetrySource
 from data_contracts.schemas import CHANGES, LAKE_TELEMETRY, REJECTED
+from data_contracts.series.owners import by_tenant
 from data_contracts.validate import Validated
 from orchestration.pipeline.recorded import validate_recorded
 from orchestration.workspace import Workspace
@@ -33,7 +34,7 @@ class Ingested:
     """What one ingest did: read = stored + already_there + rejected, exactly.
 
     `stored`: points that are new, or took the place of a value known earlier. `already_there`: points that the lake held, or
-    that the source told before. `reasons`: rejected rows by reason.
+    that the source told before. `reasons`: rejected rows by reason. `tenants`: accepted rows by the tenant whose lake has them.
     """
 
     source: str
@@ -42,6 +43,7 @@ class Ingested:
     already_there: int
     rejected: int
     reasons: Mapping[str, int]
+    tenants: Mapping[str, int]
     first: datetime | None
     last: datetime | None
     seconds: float
@@ -55,7 +57,7 @@ class Ingested:
     def sum(self) -> str:
         """Return the account in words.
 
-        >>> Ingested("csv", 3, 1, 0, 2, {}, None, None, 1.0).sum
+        >>> Ingested("csv", 3, 1, 0, 2, {}, {}, None, None, 1.0).sum
         'read 3 = stored 1 + already there 0 + rejected 2'
         """
         parts = f"stored {self.stored:,} + already there {self.already_there:,} + rejected {self.rejected:,}"
@@ -102,7 +104,8 @@ def source_changes(source: TelemetrySource) -> pa.Table:
 def ingest(workspace: Workspace, name: str, chunks: Iterable[pa.Table], now: datetime, say: Callable[[str], None]) -> Ingested:
     """Validate chunks of recorded telemetry and write them, each point once.
 
-    The lake is the same whatever the order, size and overlap of the chunks, and however often they come.
+    The lake is the same whatever the order, size and overlap of the chunks, and however often they come. Rows go to the lake of
+    the tenant that they name; those that name none are the workspace's.
 
     Args:
         workspace: where the lake is.
@@ -114,16 +117,20 @@ def ingest(workspace: Workspace, name: str, chunks: Iterable[pa.Table], now: dat
     Raises:
         StateError: the account does not balance: a fault of the suite, and not of the data.
     """
-    began, intake = time.monotonic(), _Intake(workspace, name, now)
+    began, intakes = time.monotonic(), {workspace.tenant: _Intake(workspace, name, now)}
     for number, chunk in enumerate(chunks, 1):
-        intake.take(chunk)
+        for tenant, rows in by_tenant(chunk, workspace.tenant):
+            if tenant not in intakes:
+                intakes[tenant] = _Intake(Workspace.open(workspace.settings, tenant), name, now)
+            intakes[tenant].take(rows)
         if number % 10 == 0:
-            say(f"{name}: {intake.read:,} points read, {intake.rejected.total():,} rejected")
-    intake.flush()
-    merged = workspace.lake.compact()
-    if merged.files:
-        say(f"{name}: {merged.files} small files of the lake merged into {merged.into}")
-    done = intake.done(time.monotonic() - began)
+            read, rejected = (
+                sum(counts) for counts in zip(*((i.read, i.rejected.total()) for i in intakes.values()), strict=True)
+            )
+            say(f"{name}: {read:,} points read, {rejected:,} rejected")
+    for intake in intakes.values():
+        intake.finish(say)
+    done = _summed(name, intakes, time.monotonic() - began)
     say(f"{name}: {done.sum}")
     return done
 
@@ -134,8 +141,8 @@ class _Intake:
     def __init__(self, workspace: Workspace, name: str, now: datetime) -> None:
         self._workspace, self._name, self._now = workspace, name, now
         self._waiting: list[pa.Table] = []
-        self._added = Added()
-        self._times: list[datetime] = []
+        self.added = Added()
+        self.times: list[datetime] = []
         self.read = 0
         self.rejected: Counter[str] = Counter()
 
@@ -147,8 +154,8 @@ class _Intake:
             self.rejected.update(str(reason) for reason in rejected["reason"].to_pylist())
             RejectedStore(self._workspace.lake).add(rejected)
         if accepted.num_rows:
-            self._times += time_bounds(accepted["timestamp"])
-            self._times = [min(self._times), max(self._times)]
+            self.times += time_bounds(accepted["timestamp"])
+            self.times = [min(self.times), max(self.times)]
             self._waiting.append(accepted)
         if sum(table.num_rows for table in self._waiting) >= _BATCH_ROWS:
             self.flush()
@@ -156,18 +163,38 @@ class _Intake:
     def flush(self) -> None:
         """Write what waits."""
         if self._waiting:
-            self._added += self._workspace.lake.add("telemetry", pa.concat_tables(self._waiting))
+            self.added += self._workspace.lake.add("telemetry", pa.concat_tables(self._waiting))
             self._waiting = []
 
-    def done(self, seconds: float) -> Ingested:
-        """Return the account; it must balance."""
-        added, rejected = self._added, self.rejected.total()
-        first, last = (self._times[0], self._times[-1]) if self._times else (None, None)
-        account = (self._name, self.read, added.stored, added.present, rejected)
-        found = Ingested(*account, dict(self.rejected), first, last, seconds)
-        if self.read != added.stored + added.present + rejected:
-            raise StateError(f"ingest of {self._name}: {found.sum} does not hold; ingest it again")
-        return found
+    def finish(self, say: Callable[[str], None]) -> None:
+        """Write what waits, check the account, merge small files.
+
+        Raises:
+            StateError: the account does not balance.
+        """
+        self.flush()
+        rejected = self.rejected.total()
+        if self.read != self.added.stored + self.added.present + rejected:
+            account = f"read {self.read:,}, {self.added}, rejected {rejected:,}"
+            raise StateError(
+                f"ingest of {self._name} for tenant {self._workspace.tenant}: {account} does not hold; ingest it again"
+            )
+        merged = self._workspace.lake.compact()
+        if merged.files:
+            say(f"{self._name}: {merged.files} small files of the lake merged into {merged.into}")
+
+
+def _summed(name: str, intakes: Mapping[str, _Intake], seconds: float) -> Ingested:
+    """Return the account of all tenants."""
+    added, reasons = Added(), Counter[str]()
+    for intake in intakes.values():
+        added += intake.added
+        reasons += intake.rejected
+    times = [moment for intake in intakes.values() for moment in intake.times]
+    first, last = (min(times), max(times)) if times else (None, None)
+    tenants = {tenant: intake.added.stored + intake.added.present for tenant, intake in intakes.items() if intake.read}
+    read = sum(intake.read for intake in intakes.values())
+    return Ingested(name, read, added.stored, added.present, reasons.total(), dict(reasons), tenants, first, last, seconds)
 
 
 def time_bounds(times: "pa.ChunkedArray[Any]") -> tuple[datetime, datetime]:
