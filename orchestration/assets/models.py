@@ -82,7 +82,7 @@ def candidate_of(name: str) -> dg.AssetsDefinition:
         kinds={"mlflow"},
         pool=POOL,
         retry_policy=RETRY,
-        description=f"A {name} trained on the newest training set and registered as challenger, or why it cannot be trained.",
+        description=f"A {name} trained on the training set of its run and registered as challenger, or why it cannot be trained.",
     )
     def candidate(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
         from orchestration.pipeline import training
