@@ -235,7 +235,8 @@ def test_every_setting_is_known(where: str, monkeypatch: pytest.MonkeyPatch) -> 
             name: value for service in compose()["services"].values() for name, value in service.get("environment", {}).items()
         }
     else:
-        given = {**of_kind("ConfigMap")[0]["data"], **dict.fromkeys(SECRETS["aiops-secrets"], "x" * 32)}
+        secrets = {**dict.fromkeys(SECRETS["aiops-secrets"], "x" * 32), "AIOPS_BROKER__URL": "redis://broker:6379/0"}
+        given = {**of_kind("ConfigMap")[0]["data"], **secrets}
     for name, value in given.items():
         if name.startswith(("AIOPS_", "MLFLOW_TRACKING")):
             monkeypatch.setenv(name, value.partition(":-")[2].rstrip("}") or value if ":-" in value else value)
