@@ -273,3 +273,17 @@ def test_another_shell_finds_what_runs_on_the_home(home: Path, monkeypatch: pyte
     note.write_text(note.read_text().replace('"created": 1', '"created": 2'))
     assert read_running(home) is None, "a note that another process left behind does not count"
     assert settings_in_force().broker.port == read_settings().broker.port
+
+
+def test_a_command_ends_with_its_code_after_threads_and_exit_handlers() -> None:
+    program = (
+        "import atexit, sys, threading, time\n"
+        "from orchestration.cli import main\n"
+        "atexit.register(print, 'handler')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()\n"
+        "sys.argv = ['aiops', 'ingest', '--source', 'nosuch']\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (2, ["thread", "handler"])
+    assert "choose one of" in done.stderr.splitlines()[-1]
