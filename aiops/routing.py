@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from aiops.errors import ConfigurationError
+from aiops.routing_globs import parse_globs, parse_overrides
 from aiops.series_character import SeriesCharacter
 from aiops.series_name import SeriesName
 from data_contracts.metrics import hard_limit, nature_of, spec_of
@@ -66,35 +66,6 @@ class RoutingRules:
             settings.intermittent,
             settings.noisy,
         )
-
-
-def parse_globs(text: str) -> tuple[str, ...]:
-    """Return the parts of a text separated by `;`.
-
-    >>> parse_globs("cart; pay*;")
-    ('cart', 'pay*')
-    """
-    return tuple(part.strip() for part in text.split(";") if part.strip())
-
-
-def parse_overrides(text: str) -> tuple[tuple[str, int], ...]:
-    """Return (glob of service|metric, tier) of a text `glob=tier; …`; the first that matches counts.
-
-    >>> parse_overrides("cart|queue_*=1; *|orders=2")
-    (('cart|queue_*', 1), ('*|orders', 2))
-
-    Raises:
-        ConfigurationError: a part has another form; the message names it.
-    """
-    found = []
-    for part in parse_globs(text):
-        glob, sign, tier = part.rpartition("=")
-        if not sign or "|" not in glob or tier.strip() not in {"1", "2", "3"}:
-            raise ConfigurationError(
-                f"routing.overrides: {part!r} is not service|metric=tier with tier 1, 2 or 3; write for example *|queue_length=1"
-            )
-        found.append((glob.strip(), int(tier)))
-    return tuple(found)
 
 
 class Router:

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from aiops.errors import ConfigurationError
 from aiops.responder_settings import ResponderSettings
-from aiops.routing import parse_overrides
+from aiops.routing_globs import parse_overrides
 from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant, folder_of
 
 

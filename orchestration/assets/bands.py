@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orchestration.assets.shown import capacity_table
-from orchestration.commands.options import moment
+from orchestration.iso_time import moment
 from orchestration.pipeline import bands as pipeline
 from orchestration.resources import WorkspaceResource
 from orchestration.retries import RETRY, judged

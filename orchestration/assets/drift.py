@@ -4,7 +4,7 @@ import dagster as dg
 
 from orchestration.assets.models import champions
 from orchestration.assets.shown import drift_facts
-from orchestration.commands.options import moment
+from orchestration.iso_time import moment
 from orchestration.pipeline.drift import measure
 from orchestration.resources import WorkspaceResource
 from orchestration.retries import RETRY, judged

@@ -7,7 +7,7 @@ import dagster as dg
 from models.artifacts.catalog import trained_models
 from orchestration.assets.shown import figures, gate_table
 from orchestration.assets.telemetry import service_graph_and_labels
-from orchestration.commands.options import moment
+from orchestration.iso_time import moment
 from orchestration.pipeline import training_set as sets
 from orchestration.pipeline.quality import refuse_broken
 from orchestration.resources import WorkspaceResource

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from orchestration.commands.options import SourceChoice
 from orchestration.partitions import DAILY, WHOLE_RANGE, day_window, range_window
 from orchestration.pipeline import features as feature_pipeline
 from orchestration.pipeline import ingest as ingest_pipeline
 from orchestration.pipeline.quality import check_window
 from orchestration.resources import WorkspaceResource
 from orchestration.retries import RETRY, judged
+from orchestration.source_choice import SourceChoice
 from orchestration.workspace import Workspace
 
 CONTRACT = "contract"

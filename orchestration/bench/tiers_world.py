@@ -13,11 +13,11 @@ import pyarrow as pa
 from aiops.simulator.config import SimulationConfig
 from models.audit import CHAMPION
 from orchestration.loop.live import with_free_ports
-from orchestration.loop.scenario import Scenario
 from orchestration.pipeline import ingest as ingestion
 from orchestration.pipeline.bands import Made, make_bands
 from orchestration.pipeline.deployment import change, current_version
 from orchestration.pipeline.features import Window, build_features
+from orchestration.pipeline.scenario import Scenario
 from orchestration.pipeline.series_character import measure_characters
 from orchestration.pipeline.training import judge, train_candidate
 from orchestration.pipeline.training_set import TrainingRequest, TrainingSet, build_training_set

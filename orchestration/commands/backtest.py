@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from aiops.errors import ConfigurationError
-from orchestration.commands.options import AsJson, SourceChoice, SourceName, SourcePath, SourceSet, remarks_of
+from orchestration.commands.options import AsJson, SourceName, SourcePath, SourceSet
 from orchestration.console import as_json as to_json
 from orchestration.console import print_facts, print_json, print_table, say, stage
+from orchestration.source_choice import SourceChoice, remarks_of
 
 COLUMNS = ("rule", "threshold", "pages", "pages_per_day", "false_pages_per_day", "precision", "recall", "mean_lead_min")
 HEADS = {"pages_per_day": "pages/day", "false_pages_per_day": "false pages/day and service"}

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands.options import AsJson, Encoding, moment
+from orchestration.commands.options import AsJson, Encoding
 from orchestration.console import print_facts, print_json, print_table, say
+from orchestration.iso_time import moment
 
 changes_app = typer.Typer(help="Changes to services (deployments, configuration, scaling): import, list.", no_args_is_help=True)
 

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from aiops.errors import ConfigurationError
-from orchestration.commands.options import AsJson, SourceChoice, SourceName, SourcePath, SourceSet, moment, remarks_of
+from orchestration.commands.options import AsJson, SourceName, SourcePath, SourceSet
 from orchestration.console import print_facts, print_json, print_table, say, stage
+from orchestration.iso_time import moment
+from orchestration.source_choice import SourceChoice, remarks_of
 
 rejected_app = typer.Typer(help="Rows that broke the contract: list them, drive them again after a fix.", no_args_is_help=True)
 Start = Annotated[str | None, typer.Option("--start", help="ISO 8601, inclusive")]

@@ -6,8 +6,9 @@ from typing import Annotated, Final
 import typer
 
 from aiops.errors import ConfigurationError
-from orchestration.commands.options import AsJson, SourceChoice, SourcePath, SourceSet
+from orchestration.commands.options import AsJson, SourcePath, SourceSet
 from orchestration.console import print_json, print_table, stage
+from orchestration.source_choice import SourceChoice
 
 EXPLAINED: Final = 5
 Source = Annotated[str | None, typer.Option("--source", help="read this source; without it, the newest telemetry of the lake")]

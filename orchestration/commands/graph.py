@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aiops.errors import ConfigurationError
-from orchestration.commands.options import AsJson, Encoding, moment
+from orchestration.commands.options import AsJson, Encoding
 from orchestration.console import print_facts, print_json, print_table, say, stage
+from orchestration.iso_time import moment
 
 if TYPE_CHECKING:
     from aiops.graph_history import Interval

@@ -7,8 +7,9 @@ import typer
 
 from orchestration.commands import silences
 from orchestration.commands.incident_verdict import verdict
-from orchestration.commands.options import ActedBy, AsJson, moment
+from orchestration.commands.options import ActedBy, AsJson
 from orchestration.console import print_facts, print_json, print_table
+from orchestration.iso_time import moment
 
 if TYPE_CHECKING:
     from aiops.incident import IncidentState

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands.options import AsJson, moment
+from orchestration.commands.options import AsJson
 from orchestration.console import print_facts, print_json, print_table, say, stage
+from orchestration.iso_time import moment
 
 ModelName = Annotated[str, typer.Argument(help="a model with versions of its own, as `aiops models` lists them")]
 Why = Annotated[str, typer.Option("--why", help="reason kept in the audit log")]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aiops.errors import ConfigurationError
-from orchestration.commands.options import SourceChoice, SourceName, SourcePath, SourceSet
+from orchestration.commands.options import SourceName, SourcePath, SourceSet
 from orchestration.console import as_json, print_facts, print_table, say
+from orchestration.source_choice import SourceChoice
 
 if TYPE_CHECKING:
     from aiops.settings import Settings
     from orchestration.loop.result import RunResult
-    from orchestration.loop.scenario import Scenario
+    from orchestration.pipeline.scenario import Scenario
 
 
 def register(app: typer.Typer) -> None:
@@ -34,13 +35,14 @@ def run(
     from aiops.settings_reading import read_settings
     from orchestration.home_lock import hold
     from orchestration.loop import report, scenario
+    from orchestration.pipeline.scenario import recorded
 
     began = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = read_settings()
     _check_writable(json_file)
     story_told = source == "simulate" and not option
-    chosen = scenario.simulated(seed) if story_told else scenario.recorded(SourceChoice(source, path, tuple(option or ())).open())
+    chosen = scenario.simulated(seed) if story_told else recorded(SourceChoice(source, path, tuple(option or ())).open())
     with hold(settings.root, "aiops run"):
         result = _run_and_conclude(settings, chosen, keep, (source, began))
     if json_file is not None:
@@ -54,15 +56,15 @@ def run(
 
 
 def _run_and_conclude(settings: "Settings", chosen: "Scenario", keep: bool, head: tuple[str, float]) -> "RunResult":
-    from orchestration.loop import scenario
     from orchestration.loop.conclude import conclude
     from orchestration.loop.live import with_free_ports
     from orchestration.loop.run import Run, fresh_home
+    from orchestration.pipeline.telemetry_step import fitted_settings, usual_step_s
     from orchestration.workspace import Workspace
 
     fresh_home(settings.root, keep)
-    step_s = scenario.usual_step_s(next(iter(chosen.history())), settings.telemetry.step_s)
-    workspace = Workspace.open(scenario.fitted_settings(with_free_ports(settings), step_s))
+    step_s = usual_step_s(next(iter(chosen.history())), settings.telemetry.step_s)
+    workspace = Workspace.open(fitted_settings(with_free_ports(settings), step_s))
     story = Run(workspace, chosen, say).go()
     return conclude(workspace, story, chosen.split, (head[0], time.monotonic() - head[1]))
 

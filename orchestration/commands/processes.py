@@ -32,8 +32,8 @@ def up(
 ) -> None:
     """Start everything and keep it running: broker, MLflow, Dagster, scorer, consumer, responder, source. Ctrl-C ends all."""
     from aiops.settings_reading import read_settings
-    from orchestration.commands.options import SourceChoice
     from orchestration.loop.bootstrap import bring_up
+    from orchestration.source_choice import SourceChoice
 
     settings = read_settings()
     if reset:

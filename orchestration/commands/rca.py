@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands.options import AsJson, moment
+from orchestration.commands.options import AsJson
 from orchestration.console import print_json, print_table
+from orchestration.iso_time import moment
 
 if TYPE_CHECKING:
     from aiops.root_cause import RootCauseReport

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from orchestration.commands.options import ActedBy, AsJson, moment
+from orchestration.commands.options import ActedBy, AsJson
 from orchestration.console import print_json, print_table
+from orchestration.iso_time import moment
 
 if TYPE_CHECKING:
     from aiops.correlation.suppression import MaintenanceWindow, Matcher, Silence

@@ -12,14 +12,15 @@ from datetime import UTC, datetime
 from aiops.errors import ConfigurationError, DiskFull, Unavailable
 from aiops.settings import Settings
 from orchestration import services
-from orchestration.commands.options import SourceChoice
 from orchestration.console import print_table
 from orchestration.current_settings import forget_running, note_running
 from orchestration.home_lock import hold, keep_for_good
 from orchestration.loop.disk_watch import DiskWatch
 from orchestration.loop.home_clock import check_clock
-from orchestration.loop.scenario import fitted_settings, recorded, usual_step_s
+from orchestration.pipeline.scenario import recorded
+from orchestration.pipeline.telemetry_step import fitted_settings, usual_step_s
 from orchestration.processes import Supervisor
+from orchestration.source_choice import SourceChoice
 from serving.broker import EmbeddedBroker
 from serving.disk_room import is_full
 

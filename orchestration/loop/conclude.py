@@ -11,9 +11,10 @@ from data_contracts.series.columns import with_metric_texts
 from models.artifacts.catalog import trained_models
 from orchestration.loop import figures
 from orchestration.loop.evaluate import Findings, Outputs, find_incidents, predictor_figures
+from orchestration.loop.health import ModelLine
 from orchestration.loop.opened import opened_incidents
 from orchestration.loop.report import Figure, write_report
-from orchestration.loop.result import DriftFigures, LatencyFigures, ModelLine, RequestFigures, ResponderFigures, RunResult
+from orchestration.loop.result import DriftFigures, LatencyFigures, RequestFigures, ResponderFigures, RunResult
 from orchestration.loop.run import Story
 from orchestration.pipeline.deployment import current_version
 from orchestration.workspace import Workspace

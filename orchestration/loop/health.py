@@ -18,7 +18,6 @@ from models.artifacts.catalog import trained_models
 from orchestration import services
 from orchestration.current_settings import Running, read_running
 from orchestration.loop import backlog
-from orchestration.loop.result import ModelLine
 from serving import streams
 from serving.broker import connect
 
@@ -26,6 +25,15 @@ PROBE_S: Final = 0.6
 """How long a process may take to answer here; one that is alive answers in milliseconds."""
 WAITED_S: Final = 60.0
 """An entry that has waited longer than this (and longer than three rounds of its reader) is a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLine:
+    """One registered model version."""
+
+    name: str
+    version: str
+    alias: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ import pyarrow as pa
 from aiops.errors import AiopsError
 from aiops.types import HistorySplit
 from models.artifacts.catalog import watched_model
-from orchestration.commands.options import SourceChoice
 from orchestration.console import calm_libraries, complain, say
-from orchestration.loop.scenario import Scenario, recorded
 from orchestration.pipeline import ingest as ingestion
 from orchestration.pipeline.deployment import current_version
 from orchestration.pipeline.jobs import JobFailed, bands_config, range_tags, run_job, run_training
+from orchestration.pipeline.scenario import Scenario, recorded
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 from orchestration.services import NO_CHAMPION
+from orchestration.source_choice import SourceChoice
 from orchestration.workspace import Workspace
 from serving.private_files import keep_private
 

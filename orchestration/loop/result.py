@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from orchestration.loop.health import ModelLine
+
 NAN = float("nan")
 
 
@@ -21,15 +23,6 @@ class PredictorFigures:
     precision_at_recall_50: float | None = None
     false_pages_per_service_day: float | None = None
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelLine:
-    """One registered model version."""
-
-    name: str
-    version: str
-    alias: str
 
 
 @dataclass(frozen=True, slots=True)

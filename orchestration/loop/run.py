@@ -20,13 +20,13 @@ from models.artifacts.catalog import trained_models
 from orchestration.home_lock import LOCK, MARKER
 from orchestration.loop import parity
 from orchestration.loop.live import LiveLoop
-from orchestration.loop.scenario import Scenario
 from orchestration.patience import Patience
 from orchestration.pipeline import ingest as ingestion
 from orchestration.pipeline.deployment import current_version
 from orchestration.pipeline.drift import WATCHED, Measured, measure
 from orchestration.pipeline.jobs import bands_config, outcomes, range_tags, run_job, run_training
 from orchestration.pipeline.replay import Replay
+from orchestration.pipeline.scenario import Scenario
 from orchestration.pipeline.training import Judged
 from orchestration.resources import WorkspaceResource
 from orchestration.sensors import drift_sensor

@@ -21,8 +21,8 @@ from models.backtest_detectors import FitData, fit_detector
 from models.figures import SeriesPanel, series_figure
 from models.page_budget import PageBudget
 from models.service_rows import BoolArray, times_of
-from orchestration.loop.scenario import usual_step_s
 from orchestration.pipeline.recorded import validate_recorded
+from orchestration.pipeline.telemetry_step import usual_step_s
 
 PANELS = 8
 _PIECE = 65_536

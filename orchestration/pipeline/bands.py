@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from aiops.bands import ESTABLISHED, SeriesBands
 from aiops.graph import ServiceGraph
-from aiops.routing import matches, parse_globs
+from aiops.routing import matches
+from aiops.routing_globs import parse_globs
 from aiops.series_index import distinct_series
 from aiops.series_name import SeriesName
 from aiops.settings import Settings

@@ -30,8 +30,8 @@ from aiops.settings_reading import read_settings
 from aiops.types import HistorySplit, IntArray
 from data_contracts.moments import moment_of_us
 from data_contracts.schemas import TIMESTAMP
-from orchestration.commands.options import SourceChoice
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
+from orchestration.source_choice import SourceChoice
 from serving.broker import connect
 from serving.call_graphs import call_graph
 from serving.disk_room import is_full

@@ -12,8 +12,8 @@ from aiops.settings import Settings
 from aiops.simulator.config import SimulationConfig
 from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.loop.prepare import write_truth
-from orchestration.loop.scenario import recorded
 from orchestration.pipeline.ingest import ingest_truth
+from orchestration.pipeline.scenario import recorded
 from orchestration.pipeline.timeline import Timeline
 from orchestration.workspace import Workspace
 from serving.changes import changes_are_recorded, read_changes, write_changes

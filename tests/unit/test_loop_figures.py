@@ -29,6 +29,7 @@ from data_contracts.schemas import EDGES, INCIDENTS, SERVICE_FEATURES, SERVICE_F
 from orchestration import services
 from orchestration.loop import metrics_page
 from orchestration.loop.evaluate import Outputs, find_incidents, predictor_figures
+from orchestration.loop.health import ModelLine
 from orchestration.loop.metrics_page import MetricsPage
 from orchestration.loop.opened import OpenedIncident, RootFigures
 from orchestration.loop.parity import greatest_difference
@@ -37,13 +38,12 @@ from orchestration.loop.result import (
     DriftFigures,
     IncidentLine,
     LatencyFigures,
-    ModelLine,
     PredictorFigures,
     RequestFigures,
     ResponderFigures,
     RunResult,
 )
-from orchestration.loop.scenario import fitted_settings, usual_step_s
+from orchestration.pipeline.telemetry_step import fitted_settings, usual_step_s
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 EDGE_ROWS = [{"caller": "web", "callee": "cart", "valid_from": START}, {"caller": "mail", "callee": "queue", "valid_from": START}]

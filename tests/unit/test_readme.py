@@ -92,7 +92,7 @@ def test_an_aiops_command_line_that_does_not_exist_is_found(words: str) -> None:
     "words", [pytest.param(words, id=shlex.join(words)[:60]) for words in aiops_commands() if "--set" in words]
 )
 def test_every_source_option_is_one_that_the_source_takes(words: list[str]) -> None:
-    from orchestration.commands.options import source_options
+    from orchestration.source_choice import source_options
     from serving.sources.registry import SOURCES
 
     pairs = [words[number + 1].partition("=") for number, word in enumerate(words) if word == "--set"]
@@ -104,7 +104,7 @@ def test_every_source_option_is_one_that_the_source_takes(words: list[str]) -> N
 def test_source_options_in_the_text_exist() -> None:
     from dataclasses import fields
 
-    from orchestration.commands.options import SECRET_OPTIONS
+    from orchestration.source_choice import SECRET_OPTIONS
     from serving.sources.options import SourceOptions
 
     known = {field.name for field in fields(SourceOptions)} | {f"{name}_file" for name in SECRET_OPTIONS}

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from aiops.errors import ConfigurationError
-from aiops.routing import Route, Router, RoutingRules, flagged_by, on_failure, parse_overrides
+from aiops.routing import Route, Router, RoutingRules, flagged_by, on_failure
+from aiops.routing_globs import parse_overrides
 from aiops.series_character import SeriesCharacter
 from aiops.series_name import SeriesName
 from aiops.settings import RoutingSettings, Settings

@@ -14,9 +14,9 @@ from aiops.errors import ConfigurationError
 from aiops.settings import Settings
 from aiops.settings_reading import read_settings
 from orchestration import services
-from orchestration.commands.options import SourceChoice, with_secrets
 from orchestration.pipeline.timeline import FILE, Timeline
 from orchestration.processes import ChildSpec, Supervisor
+from orchestration.source_choice import SourceChoice, with_secrets
 from serving.broker_password import broker_url, ensure_password, password_of
 from serving.log_files import bound_log
 from serving.private_files import tighten

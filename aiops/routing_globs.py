@@ -1,0 +1,32 @@
+"""Lists of globs and of overrides as settings hold them: texts with `;` between the parts."""
+
+from aiops.errors import ConfigurationError
+
+
+def parse_globs(text: str) -> tuple[str, ...]:
+    """Return the parts of a text separated by `;`.
+
+    >>> parse_globs("cart; pay*;")
+    ('cart', 'pay*')
+    """
+    return tuple(part.strip() for part in text.split(";") if part.strip())
+
+
+def parse_overrides(text: str) -> tuple[tuple[str, int], ...]:
+    """Return (glob of service|metric, tier) of a text `glob=tier; …`; the first that matches counts.
+
+    >>> parse_overrides("cart|queue_*=1; *|orders=2")
+    (('cart|queue_*', 1), ('*|orders', 2))
+
+    Raises:
+        ConfigurationError: a part has another form; the message names it.
+    """
+    found = []
+    for part in parse_globs(text):
+        glob, sign, tier = part.rpartition("=")
+        if not sign or "|" not in glob or tier.strip() not in {"1", "2", "3"}:
+            raise ConfigurationError(
+                f"routing.overrides: {part!r} is not service|metric=tier with tier 1, 2 or 3; write for example *|queue_length=1"
+            )
+        found.append((glob.strip(), int(tier)))
+    return tuple(found)
