@@ -61,8 +61,9 @@ constraints: setup  ## resolve the universal constraints anew
 	env -u UV_FIND_LINKS $(BIN)/uv pip compile --universal --python-version 3.11 --custom-compile-command "make constraints" \
 		--extra dev pyproject.toml -o constraints.txt
 
-docs: setup  ## rewrite the reference in README.md from the code
+docs: setup  ## rewrite the reference from the code and build the site: docs/_build/index.html
 	$(BIN)/python -m orchestration.reference README.md
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build
 
 proto: setup  ## regenerate the gRPC code from serving/proto/scoring.proto
 	$(BIN)/python -m serving.proto.regenerate

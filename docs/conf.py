@@ -1,0 +1,54 @@
+"""Settings of the site's generator (Sphinx with MyST and furo); `make docs` builds it to docs/_build."""
+
+import re
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+project = "aiops-suite"
+release = version = installed("aiops-suite")
+html_title = f"aiops-suite {release}"
+language = "en"
+
+extensions = ["myst_parser"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
+nitpicky = True  # a reference that leads nowhere is a warning, and warnings are errors
+
+myst_heading_anchors = 4  # the same anchors that hosts of repositories give to headings
+myst_enable_extensions = ["colon_fence", "deflist"]
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_copy_source = False
+html_show_sphinx = False
+html_use_index = False
+
+# Pages link to files as they lie in the repository, so that links work wherever the Markdown is read. These few are pages here.
+PAGES = {
+    "infra/adr": "adr",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security-policy.md",
+}
+LINK = re.compile(rf"\]\((?P<up>(?:\.\./)+)(?P<target>{'|'.join(map(re.escape, PAGES))})(?=[/#)])")
+
+
+def as_pages(text: str, page: str) -> str:
+    """Return the Markdown of `page` with links to files that have a page of the site led to that page."""
+    depth = len(Path(page).parts) - 1
+
+    def led(link: re.Match[str]) -> str:
+        outside = link["up"].count("../") == depth + 1
+        return f"]({'../' * depth}{PAGES[link['target']]}" if outside else link[0]
+
+    return LINK.sub(led, text)
+
+
+def _lead_links(_app: object, page: str, source: list[str]) -> None:
+    source[0] = as_pages(source[0], page)
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", _lead_links)
