@@ -62,8 +62,8 @@ constraints: setup  ## resolve the universal constraints anew
 		--extra dev pyproject.toml -o constraints.txt
 
 docs: setup  ## rewrite the reference from the code and build the site: docs/_build/index.html
-	$(BIN)/python -m orchestration.reference README.md
-	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build
+	$(BIN)/python -m orchestration.reference .
+	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs docs/_build
 
 proto: setup  ## regenerate the gRPC code from serving/proto/scoring.proto
 	$(BIN)/python -m serving.proto.regenerate

@@ -22,6 +22,7 @@ VERDICTS: Final = pa.schema(
     ],
     metadata={"name": "verdicts", "version": "2"},
 )
+"""What people said of detections. Version 1 had no `incident_id`."""
 
 DRIFT_CHECKS: Final = pa.schema(
     [
@@ -39,3 +40,4 @@ DRIFT_CHECKS: Final = pa.schema(
     ],
     metadata={"name": "drift_checks", "version": "1"},
 )
+"""Each check for drift, and what it found."""

@@ -125,6 +125,7 @@ REJECTED: Final = table(
     column("detail", NAME, meaning="the value, the rule and the fix, in words"),
     column("row", NAME, meaning="the row as JSON"),
 )
+"""Rows that broke the contract, as they came; `aiops rejected list` shows them."""
 
 REDRIVEN: Final = table(
     "redriven",
@@ -147,6 +148,7 @@ SERIES_FEATURES_TABLE: Final = table(
     column("labels", NAME, meaning=LABELS_MEANING),
     *(column(name, pa.float64(), nullable=True) for name in SERIES_FEATURES),
 )
+"""What is known of each series at each tick. Version 1 had the labels in the metric, and no id."""
 
 SERVICE_FEATURES_TABLE: Final = table(
     "service_features",
@@ -156,6 +158,7 @@ SERVICE_FEATURES_TABLE: Final = table(
     column("service", NAME),
     *(column(name, pa.float64(), nullable=True) for name in SERVICE_FEATURES),
 )
+"""What is known of each service at each tick: its own signals, those around it, the calendar."""
 
 CANDIDATES: Final = table(
     "candidates",
@@ -197,6 +200,7 @@ INCIDENTS: Final = table(
     column("ends_at", TIMESTAMP),
     column("known_at", TIMESTAMP, meaning="when the label became available"),
 )
+"""Labelled incidents, from sources and verdicts: what training and figures take for true."""
 
 EDGES: Final = table(
     "edges",
@@ -262,6 +266,7 @@ PREDICTIONS: Final = table(
     column("model_version", NAME),
     column("reason", NAME),
 )
+"""How likely an incident of a service starts soon. Version 1 had no `p_5min`."""
 
 SERVED: Final = table(
     "served",
@@ -276,3 +281,4 @@ SERVED: Final = table(
     column("score", pa.float64(), nullable=True),
     *(column(name, pa.float64(), nullable=True) for name in SERVICE_FEATURES),
 )
+"""What the scoring service answered, and the features it answered from: drift is measured on these rows."""

@@ -44,3 +44,4 @@ SEASONAL_BANDS: Final = pa.schema(
     ],
     metadata={"name": "seasonal_bands", "version": "2"},
 )
+"""What each series is expected to do in the hours to come, made every night."""

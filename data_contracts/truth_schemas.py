@@ -15,6 +15,7 @@ DEPLOYMENTS: Final = table(
     column("deployed_at", TIMESTAMP),
     column("harmful", pa.bool_(), meaning="caused a bad_deployment incident"),
 )
+"""Deployments of a simulation."""
 
 DRIFT_TRUTH: Final = table(
     "drift_truth",
@@ -25,6 +26,7 @@ DRIFT_TRUTH: Final = table(
     column("starts_at", TIMESTAMP),
     column("complete_at", TIMESTAMP, meaning="from here on the change is whole"),
 )
+"""Changes of what is normal in a simulation."""
 
 ANOMALY_TRUTH: Final = table(
     "anomaly_truth",
@@ -36,6 +38,7 @@ ANOMALY_TRUTH: Final = table(
     column("starts_at", TIMESTAMP),
     column("ends_at", TIMESTAMP, meaning="exclusive"),
 )
+"""Anomalies that were put into a simulation on demand."""
 
 DIRTY_TRUTH: Final = table(
     "dirty_truth",
@@ -43,3 +46,4 @@ DIRTY_TRUTH: Final = table(
     column("kind", NAME, meaning="how the rows are bad"),
     column("rows", pa.int64()),
 )
+"""How many bad rows a simulation holds."""

@@ -49,10 +49,22 @@ def as_pages(text: str, page: str) -> str:
     return LINK.sub(led, DECISION.sub(r"](#adr-\g<record>)", text))
 
 
+def include_records(docs: Path) -> None:
+    """Give each decision record a page that includes it; records themselves lie in infra/adr, the pages are not kept by git."""
+    pages = docs / "adr"
+    pages.mkdir(exist_ok=True)
+    names = {path.name for path in (docs.parent / "infra" / "adr").glob("[0-9]*.md")}
+    for old in {path.name for path in pages.glob("*.md")} - names:
+        (pages / old).unlink()
+    for new in names - {path.name for path in pages.glob("*.md")}:
+        (pages / new).write_text(f"```{{include}} ../../infra/adr/{new}\n```\n", encoding="utf-8")
+
+
 def _lead_links(_app: object, page: str, source: list[str]) -> None:
     source[0] = as_pages(source[0], page)
 
 
 def setup(app: Any) -> None:
-    """Called by Sphinx."""
+    """Called by Sphinx before it looks for pages."""
+    include_records(Path(app.srcdir))
     app.connect("source-read", _lead_links)

@@ -21,8 +21,8 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 class ConsumerMetrics:
     """Everything the consumer says about itself. Counters are this process's; the exact totals live on the broker."""
 
-    def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry = registry or CollectorRegistry()
         self.points = Counter("aiops_points_total", "Points by outcome", ["outcome"], registry=registry)
         self.tenant_points = Counter("aiops_tenant_points_total", "Points by tenant", ["tenant", "outcome"], registry=registry)
         self.rejects = Counter("aiops_rejected_total", "Rejected rows by reason", ["reason"], registry=registry)

@@ -16,8 +16,8 @@ _MOST_SOURCES: Final = 20
 class MetricFamilies:
     """Everything that is counted, each by tenant. Counters are this process's; the exact totals lie in the store."""
 
-    def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry = registry or CollectorRegistry()
         of = ["tenant"]
         self.alerts = Counter("aiops_alerts_total", "New alerts by source", [*of, "source"], registry=registry)
         self.duplicates = Counter("aiops_alerts_duplicate_total", "Alerts that had been taken before", of, registry=registry)

@@ -1,4 +1,4 @@
-"""README.md is true: its commands, options, files, targets and settings exist, and its reference is the code's."""
+"""README.md is true: its commands, options, files, targets and settings exist."""
 
 import os
 import re
@@ -12,12 +12,11 @@ import yaml
 from typer.main import get_command
 
 from aiops.settings import Settings
-from orchestration.reference import BEGIN, END, reference, rewritten
+from orchestration.reference.setting_page import variables
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-WRITTEN = README.partition(BEGIN)[0] + README.partition(END)[2]
-"""What people wrote, without the generated reference."""
+WRITTEN = README
 FENCE = re.compile(r"^ *```sh\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 MADE_BY_USE = (".aiops", ".venv")
@@ -57,23 +56,6 @@ def check_command(words: list[str]) -> None:
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     for word in rest:
         assert not word.startswith("-") or word in known, f"{shlex.join(words)}: no option {word!r}"
-
-
-def test_reference_is_what_the_code_says_now() -> None:
-    assert README.count(BEGIN) == README.count(END) == 1
-    assert reference() in README, "the reference in README.md is old: run `make docs`"
-
-
-def test_the_reference_can_be_rewritten_and_needs_its_markers() -> None:
-    assert rewritten(f"above {BEGIN}\nold\n{END} below") == f"above {reference()} below"
-    with pytest.raises(ValueError, match="lacks the lines"):
-        rewritten("no markers")
-
-
-def test_every_setting_is_described() -> None:
-    rows = re.findall(r"^\| `(?:AIOPS|MLFLOW)_\w+` \| [^|]*\| (.*) \|$", reference(), re.MULTILINE)
-    assert len(rows) > 40
-    assert all(re.match(r"\w", row) for row in rows)
 
 
 @pytest.mark.parametrize("words", [pytest.param(words, id=shlex.join(words)) for words in aiops_commands()])
@@ -145,7 +127,7 @@ def test_ci_calls_only_targets_that_the_readme_names() -> None:
 )
 def test_every_file_that_is_named_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    spans = [span.removesuffix("/") for span in quoted(text.partition(BEGIN)[0]) if re.fullmatch(r"[\w.][\w./-]*", span)]
+    spans = [span.removesuffix("/") for span in quoted(text) if re.fullmatch(r"[\w.][\w./-]*", span)]
     named = [span for span in spans if span.split("/")[0] in ROOMS and ("/" in span or span in ROOMS)]
     named += [span for span in spans if "/" not in span and re.search(r"[\w-]\.(md|toml|txt|yaml|py|proto)$", span)]
     folders = (ROOT, (ROOT / page).parent, ROOT / "infra" / "kubernetes")
@@ -158,8 +140,8 @@ def test_every_file_that_is_named_exists(page: str) -> None:
 
 
 def test_every_setting_named_in_a_page_exists() -> None:
-    known = set(re.findall(r"`((?:AIOPS|MLFLOW)_\w+)`", reference())) | {"AIOPS_DATA"}
-    pages = [README.partition(BEGIN)[0], *(p.read_text(encoding="utf-8") for p in (ROOT / "infra/adr").glob("*.md"))]
+    known = variables() | {"AIOPS_DATA"}
+    pages = [README, *(p.read_text(encoding="utf-8") for p in (ROOT / "infra/adr").glob("*.md"))]
     named = {name for page in pages for name in re.findall(r"\bAIOPS_[A-Z0-9_]+\b", page)}
     assert len(named) >= 8
     assert named <= known

@@ -1,0 +1,84 @@
+"""The page of the command line: every command, its arguments, options and exit codes."""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from typer.main import get_command
+
+from aiops import errors
+from orchestration.cli import INTERRUPTED, app
+from orchestration.reference.markdown import code, items, link, page, slug, table, text
+
+_OPENING: Final = """\
+Options of `aiops` itself stand before the command: `aiops --tenant acme incidents list`. `--help` explains each command."""
+
+
+def commands_page() -> str:
+    """Return the page."""
+    root = get_command(app)
+    commands = list(walk(root, "aiops"))
+    contents = items(link(code(name), f"#{slug(name)}") + f": {_first_line(command)}" for name, command in commands)
+    sections = (part for name, command in commands for part in _section(name, command))
+    return page("Commands", _opening(root), contents, *sections, "## Exit codes", _exit_codes())
+
+
+def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield every command that is no group with its whole name."""
+    if hasattr(command, "commands"):
+        for child in command.commands.values():
+            yield from walk(child, f"{name} {child.name}")
+    else:
+        yield name, command
+
+
+def _opening(root: Any) -> str:
+    return f"{_OPENING}\n\n{_parameters(root.params)}"
+
+
+def _section(name: str, command: Any) -> Iterator[str]:
+    yield f"## {name}"
+    yield text(inspect.cleandoc(command.help or ""))
+    arguments = " ".join(
+        (parameter.name or "").upper() for parameter in command.params if parameter.param_type_name == "argument"
+    )
+    yield f"Usage: {code(f'{name} {arguments}'.strip())}" if arguments else ""
+    yield _parameters(command.params)
+
+
+def _parameters(parameters: Iterable[Any]) -> str:
+    shown = [parameter for parameter in parameters if parameter.name not in {"help", "install_completion", "show_completion"}]
+    return table(("option", "meaning", "default"), (_parameter(parameter) for parameter in shown))
+
+
+def _parameter(parameter: Any) -> tuple[str, str, str]:
+    name = (parameter.name or "").upper()
+    if parameter.param_type_name == "option":
+        name = "/".join([*parameter.opts, *parameter.secondary_opts])
+    meaning = text(getattr(parameter, "help", None) or "")
+    again = parameter.multiple and "repeat" not in meaning
+    return code(name), meaning + (" (may be given several times)" if again else ""), _default(parameter)
+
+
+def _default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    if isinstance(parameter.default, bool) or parameter.default in (None, "", (), []) or not _is_plain(parameter.default):
+        return ""
+    return code(str(parameter.default))
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _first_line(command: Any) -> str:
+    return text((command.help or "").splitlines()[0])
+
+
+def _exit_codes() -> str:
+    meanings = {0: ["Done."], 1: ["Unexpected failure."], 2: ["Wrong usage."], INTERRUPTED: ["Interrupted with Ctrl-C."]}
+    kinds = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.AiopsError)}
+    for kind in sorted(kinds - {errors.AiopsError}, key=lambda kind: kind.__name__):
+        meanings.setdefault(kind.exit_code, []).append(text(" ".join(inspect.cleandoc(kind.__doc__ or "").split())))
+    return table(("code", "meaning"), ((code(str(number)), " ".join(words)) for number, words in sorted(meanings.items())))

@@ -1,0 +1,88 @@
+"""The page of the metrics that the processes export to Prometheus."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
+
+from orchestration.reference.inert import add_incident_api_metrics
+from orchestration.reference.markdown import code, page, table, text
+from serving.bento.metrics import ScoringMetrics
+from serving.consumer.metrics import ConsumerMetrics
+from serving.notify.metrics import NotificationCounts
+from serving.responder.metrics import MetricFamilies
+
+_OPENING: Final = """\
+Each process counts for itself and starts at zero; exact totals lie on the broker and in the incident store. A histogram `x`
+has the series `x_bucket`, `x_sum` and `x_count`. Labels come from fixed sets, tenants and names of services' routes, never
+from telemetry."""
+_SECTIONS: Final = (
+    ("Consumer", "`http://127.0.0.1:3102/metrics`, port by `AIOPS_CONSUMER__METRICS_PORT`."),
+    (
+        "Scoring service",
+        "`http://127.0.0.1:3100/metrics`, role `viewer`. With several workers the page adds them up. BentoML and Python "
+        "add metrics of their own.",
+    ),
+    ("Responder", "`http://127.0.0.1:3103/metrics`, role `viewer`. A caller sees the series of the tenants of its token."),
+)
+
+
+class Recorded(CollectorRegistry):
+    """A registry that knows its collectors in the order in which they came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.collectors: list[Collector] = []
+
+    def register(self, collector: Collector) -> None:
+        """Keep a collector."""
+        super().register(collector)
+        self.collectors.append(collector)
+
+
+def metrics_page() -> str:
+    """Return the page."""
+    registries = (_consumer(), _scoring(), _responder())
+    parts = [
+        part
+        for (title, about), registry in zip(_SECTIONS, registries, strict=True)
+        for part in (f"## {title}", about, _table(registry.collectors))
+    ]
+    return page("Metrics", _OPENING, *parts)
+
+
+def _consumer() -> Recorded:
+    registry = Recorded()
+    ConsumerMetrics(registry)
+    return registry
+
+
+def _scoring() -> Recorded:
+    registry = Recorded()
+    ScoringMetrics(registry)
+    return registry
+
+
+def _responder() -> Recorded:
+    registry = Recorded()
+    MetricFamilies(registry)
+    add_incident_api_metrics(registry)
+    registry.register(NotificationCounts(dict))
+    return registry
+
+
+def _table(collectors: Iterable[Collector]) -> str:
+    rows = (_row(family, _labels(collector, family)) for collector in collectors for family in collector.collect())
+    return table(("metric", "type", "labels", "meaning"), rows)
+
+
+def _row(family: Any, labels: Iterable[str]) -> tuple[str, str, str, str]:
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    return code(name), family.type, ", ".join(map(code, labels)), text(family.documentation)
+
+
+def _labels(collector: Collector, family: Any) -> tuple[str, ...]:
+    """Return the names of labels; the client library publishes them only with a first value, which nothing has here."""
+    names: tuple[str, ...] = getattr(collector, "_labelnames", ()) or getattr(family, "_labelnames", ())
+    return names
