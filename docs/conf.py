@@ -31,8 +31,6 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security-policy.md",
 }
-# Decisions lie in a linked folder, whose real path Sphinx would look for: links to one of them go to a label at its head.
-DECISION = re.compile(r"\]\((?:\.\./)+(?:infra/)?adr/(?P<record>[0-9]{4}-[\w-]+)\.md\)")
 LINK = re.compile(rf"\]\((?P<up>(?:\.\./)+)(?P<target>{'|'.join(map(re.escape, PAGES))})(?=[/#)])")
 
 
@@ -44,9 +42,7 @@ def as_pages(text: str, page: str) -> str:
         outside = link["up"].count("../") == depth + 1
         return f"]({'../' * depth}{PAGES[link['target']]}" if outside else link[0]
 
-    if page.startswith("adr/"):
-        text = f"({page.replace('/', '-')})=\n\n{text}"
-    return LINK.sub(led, DECISION.sub(r"](#adr-\g<record>)", text))
+    return LINK.sub(led, text)
 
 
 def include_records(docs: Path) -> None:
