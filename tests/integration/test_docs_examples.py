@@ -30,15 +30,18 @@ from aiops.errors import FileError
 from aiops.incident import IncidentState
 from aiops.settings import Settings
 from models.artifacts.catalog import CATALOG, ModelDescriptor
+from serving.alerts_in.alertmanager import alerts_of
+from serving.alerts_in.mapping import read_alert_sources
 from serving.broker import EmbeddedBroker
 from serving.http.signature import signed_headers
 from serving.incident_store.records import MessageKind, OutboxMessage
 from serving.notify.delivery import Outcome, Poster
 from serving.notify.notice import Cause, Notice, plain_notice
+from serving.notify.routes import read_routes
 from serving.notify.webhook import WebhookChannel
 from serving.streams import telemetry
+from tests.checks.documentation import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "how-to"
 BLOCK = r"^```\{{code-block\}} python\n:name: {}\n(.*?)^```$"
 PROGRAMS = {
@@ -283,3 +286,30 @@ def test_the_live_feed_publishes_a_batch_once(program: Program, home: Path, free
         assert connect(settings).xlen(telemetry(0)) == 1
     finally:
         broker.stop()
+
+
+def only_block(page: str, language: str, beginning: str) -> str:
+    """Return the one block of a page in a language that begins so."""
+    text = (PAGES / page).read_text(encoding="utf-8")
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    (block,) = [block for block in blocks if block.startswith(beginning)]
+    return str(block)
+
+
+def test_the_mapping_file_and_the_routes_are_accepted(tmp_path: Path) -> None:
+    mapping, routes = tmp_path / "sources.toml", tmp_path / "routes.toml"
+    mapping.write_text(only_block("your-alertmanager.md", "toml", "[alertmanager]"), encoding="utf-8")
+    routes.write_text(only_block("on-call.md", "toml", "# notification_routes"), encoding="utf-8")
+    source = read_alert_sources(mapping).sources["shop"]
+    assert (source.signed, source.tenant) == (True, "acme")
+    assert read_routes(routes)["acme"].slack_url is not None
+
+
+def test_the_alert_that_is_sent_by_hand_is_taken() -> None:
+    sent = only_block("your-alertmanager.md", "sh", "curl -s http://127.0.0.1:3103/alerts/alertmanager")
+    body = re.sub(r"'\$\(date [^)]*\)'", "2026-03-01T12:00:00Z", sent).partition(" -d '")[2].rstrip().removesuffix("'")
+    received = alerts_of(body.encode(), AT)
+    assert [(alert.service, alert.name, alert.severity) for alert in received.alerts] == [
+        ("checkout", "HighLatency", Severity.CRITICAL)
+    ]
+    assert received.refused == ()
