@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 # Folders whose sources compiled kernels are made of.
 ROOMS := data_contracts aiops models serving
+# Processes that run tests beside each other; many tests wait. 0 = one process, as plain `pytest` does it.
+WORKERS ?= 2
 
 # uv does not read pip's settings: honour the wheel folder that pip is configured with, if any (nothing changes elsewhere).
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -28,7 +30,7 @@ up: setup  ## everything as long-running processes; Ctrl-C ends all
 	$(BIN)/aiops up
 
 test: setup  ## unit, property, contract, integration and end-to-end tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup  ## format, lint, types, import layers
 	$(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.checks import ports
 from tests.checks.deadlines import MACHINE
 
 ORDER = ("unit", "property", "contract", "architecture", "integration", "e2e")
@@ -78,9 +79,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def free_port() -> int:
     """Return a TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return ports.free_port()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from data_contracts.schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIM
 from serving.bento.run import launch
 from serving.proto import scoring_pb2 as pb
 from tests.checks.deadlines import within
+from tests.checks.ports import free_port
 from tests.fakes_models import OUTPUTS, point_alias, write_linear
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -29,12 +29,6 @@ FOREST, PREDICTOR = tuple(OUTPUTS)
 TICK = datetime(2025, 3, 1, 12, tzinfo=UTC)
 JSON_TYPE = {"content-type": "application/json"}
 GOOD = orjson.dumps({"rows": [{"service": "a", NAME: 1.0}]})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from serving.consumer.tenants import TenantPartitions
 from serving.lake.opening import open_lake
 from serving.producer import ProducerConfig, TelemetryProducer
 from tests.checks.deadlines import Deadline, within
+from tests.checks.ports import free_ports
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 SERVICES = ("cart", "pay", "search", "ship", "user", "web")
@@ -216,18 +216,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIOPS_BROKER__PORT": str(settings.broker.port),
         "AIOPS_BROKER__PARTITIONS": str(settings.broker.partitions),
     }
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that were free a moment ago."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 def quick_settings(home: Path) -> Settings:

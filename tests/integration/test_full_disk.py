@@ -35,6 +35,7 @@ from serving.responder.desk import Desk
 from serving.responder.turn import Audience
 from tests.checks.full_disk import fill, small_disk
 from tests.checks.incident_api import running
+from tests.checks.ports import free_port
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 RULES = ResponderSettings(settle_s=0.0, page_settle_s=0.0)
@@ -213,7 +214,7 @@ def test_the_broker_goes_on_in_memory_and_back_to_the_disk(tmp_path: Path) -> No
     lines: list[str] = []
     with small_disk(tmp_path / "disk", 96) as disk:
         settings = Settings(home=disk)
-        with EmbeddedBroker(settings, _free_port()) as broker, broker.client() as client:
+        with EmbeddedBroker(settings, free_port()) as broker, broker.client() as client:
             watch = DiskWatch(disk, broker, lines.append)
             client.xadd("s", {"n": 1})
             (disk / "most").write_bytes(bytes(96 * (1 << 20) - FULL - (4 << 20)))
@@ -232,7 +233,7 @@ def test_the_broker_goes_on_in_memory_and_back_to_the_disk(tmp_path: Path) -> No
             client.xadd("s", {"n": "last"})
             assert client.config_get("appendonly") == {"appendonly": "yes"}
             _wait(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0)
-        with EmbeddedBroker(settings, _free_port()) as again, again.client() as client:
+        with EmbeddedBroker(settings, free_port()) as again, again.client() as client:
             assert client.xlen("s") == 202
     assert [line.split(":")[0].split(" (")[0] for line in lines] == [
         f"the disk of AIOPS_HOME {disk} is full",
@@ -257,14 +258,6 @@ def test_the_watch_says_once_what_changed(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert kept == [False, True]
     assert len(lines) == 2
     assert "make room" in lines[0]
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(true: Callable[[], bool]) -> None:
