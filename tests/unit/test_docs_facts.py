@@ -34,6 +34,15 @@ def test_readme_is_short_and_begins_with_the_two_commands() -> None:
     assert "docs/_static/loop.svg" in text
 
 
+def test_figures_of_the_readme_are_on_their_page() -> None:
+    table = read(ROOT / "README.md").partition("## How good it is")[2].partition("\n\nFigures")[0]
+    numbers = set(
+        re.findall(r"(?<![\w.])\d*[.,]?\d+(?![\w])", " ".join(row for row in table.splitlines() if row.startswith("|")))
+    )
+    assert len(numbers) > 12
+    assert numbers <= set(re.findall(r"(?<![\w.])\d*[.,]?\d+(?![\w])", read(ROOT / "docs" / "figures.md")))
+
+
 def test_ci_calls_only_targets_that_contributors_are_told_of() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
