@@ -1,5 +1,6 @@
 """Settings of the site's generator (Sphinx with MyST and furo); `make docs` builds it to docs/_build."""
 
+import os
 import re
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -53,7 +54,8 @@ def include_records(docs: Path) -> None:
     for old in {path.name for path in pages.glob("*.md")} - names:
         (pages / old).unlink()
     for new in names - {path.name for path in pages.glob("*.md")}:
-        (pages / new).write_text(f"```{{include}} ../../infra/adr/{new}\n```\n", encoding="utf-8")
+        (made := pages / f"{new}.{os.getpid()}").write_text(f"```{{include}} ../../infra/adr/{new}\n```\n", encoding="utf-8")
+        made.replace(pages / new)  # whole at once: several builds may run
 
 
 def _lead_links(_app: object, page: str, source: list[str]) -> None:
