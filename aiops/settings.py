@@ -1,5 +1,6 @@
 """Settings: one tree, prefix `AIOPS_`, nested by `__` (`AIOPS_SERVING__HTTP_PORT=3100`). Unknown names are refused.
 
+They come from the environment, then from the settings file (see `aiops.settings_file`), then from the defaults below.
 Instantiated once by each entry point (`Settings()`), then passed as an argument; no module reads the environment by itself.
 Native names are honoured: `MLFLOW_TRACKING_URI`, `DAGSTER_HOME`.
 """
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from aiops.errors import ConfigurationError
 from aiops.responder_settings import ResponderSettings
 from aiops.routing_globs import parse_overrides
+from aiops.settings_file import VARIABLE, SettingsFileSource
 from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant, folder_of
 
 
@@ -163,8 +165,8 @@ class UpSettings(_Section):
     dagster_port: int = Field(3000, ge=1, le=65535, description="Dagster's web server on 127.0.0.1")
 
 
-NOT_SETTINGS: Final = frozenset({"AIOPS_DATA", "AIOPS_TEST_POSTGRES_URL"})
-"""Names with our prefix that mean something elsewhere: where the tests find public corpora, and a PostgreSQL server."""
+NOT_SETTINGS: Final = frozenset({"AIOPS_DATA", "AIOPS_TEST_POSTGRES_URL", VARIABLE})
+"""Names with our prefix that mean something else: where tests find public corpora and a PostgreSQL server; the settings file."""
 
 
 class _StrictEnvironment(EnvSettingsSource):
@@ -193,6 +195,10 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path(".aiops"), description="everything the suite writes lies below this folder")
+    project: Path | None = Field(
+        None,
+        description="folder whose feature_repo/ and dagster.yaml are used; unset = the settings file's, else the suite's own",
+    )
     tenant: str = Field(DEFAULT_TENANT, description="whose data commands and jobs read and write; `aiops --tenant` sets it")
     mlflow_tracking_uri: str | None = Field(
         None,
@@ -220,8 +226,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources in order: arguments, then the environment; no files."""
-        return init_settings, _StrictEnvironment(settings_cls)
+        """Return the sources in order: arguments, the environment, the settings file."""
+        return init_settings, _StrictEnvironment(settings_cls), SettingsFileSource(settings_cls)
 
     @field_validator("tenant")
     @classmethod

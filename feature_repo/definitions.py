@@ -1,10 +1,10 @@
 """What Feast knows: entities, sources, feature views, feature services. Names, TTLs and units come from `data_contracts`.
 
 The join key in time is `available_at`: when a row could be known. A correction that arrives late is joined only from then on.
-Apply with `feast apply` in this folder, or with `aiops`; both read this file.
+Apply with `feast apply` in this folder, or with `aiops`; both read this file. A copy that `aiops init` wrote is yours to edit:
+views, sources and services that you add are applied with the suite's own, which training needs.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +15,7 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource, Projec
 from feast.data_format import ParquetFormat
 from feast.types import Array, Float64, Int64, String
 
+from aiops.settings_reading import read_settings
 from data_contracts.feature_views import (
     AVAILABLE_AT,
     FEATURE_SERVICES,
@@ -26,7 +27,6 @@ from data_contracts.feature_views import (
     project_of,
 )
 from data_contracts.season_schema import BAND_LIST
-from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.lake.opening import open_lake
 
 OWNER = "aiops-suite"
@@ -128,21 +128,16 @@ def define(folder_of: Callable[[str], Path], tenant: str) -> Definitions:
     )
 
 
-HOME = Path(__file__).resolve().parents[1] / Path(os.environ.get("AIOPS_HOME", ".aiops")).expanduser()
-TENANT = os.environ.get("AIOPS_TENANT", DEFAULT_TENANT)
-DEFINED = define(open_lake(HOME / "lake").for_tenant(TENANT).folder, TENANT)
+SETTINGS = read_settings()
+HOME = Path(__file__).resolve().parents[1] / SETTINGS.home.expanduser()
+DEFINED = define(open_lake(HOME / "lake").for_tenant(SETTINGS.tenant).folder, SETTINGS.tenant)
 
-# `feast apply` collects what stands at module level.
+# `feast apply` collects what stands at module level: all that define() returns. What you add goes into define().
+globals().update(
+    {
+        f"{kind}_{name}": value
+        for kind in ("entities", "sources", "push_sources", "views", "services")
+        for name, value in getattr(DEFINED, kind).items()
+    }
+)
 project = DEFINED.project
-series, service = DEFINED.entities["series"], DEFINED.entities["service"]
-series_features, service_features = DEFINED.sources["series_features"], DEFINED.sources["service_features"]
-series_features_push = DEFINED.push_sources["series_features"]
-service_features_push = DEFINED.push_sources["service_features"]
-seasonal_bands_source, seasonal_bands_push = DEFINED.sources["seasonal_bands"], DEFINED.push_sources["seasonal_bands"]
-series_windows = DEFINED.views["series_windows"]
-service_health = DEFINED.views["service_health"]
-service_neighbours = DEFINED.views["service_neighbours"]
-service_context = DEFINED.views["service_context"]
-seasonal_bands = DEFINED.views["seasonal_bands"]
-detection_v1 = DEFINED.services["detection_v1"]
-incident_prediction_v1 = DEFINED.services["incident_prediction_v1"]

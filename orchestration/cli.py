@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from aiops.errors import AiopsError, ConfigurationError
+from aiops.version import __version__
 from data_contracts.series.tenant import tenant_fault
 from orchestration.commands import (
     backtest,
@@ -25,6 +26,7 @@ from orchestration.commands import (
     forecast,
     graph,
     incidents,
+    init,
     lifecycle,
     loop,
     migrate,
@@ -50,9 +52,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"aiops {version('aiops-suite')}")
+        typer.echo(f"aiops {__version__}")
         raise typer.Exit
 
 
@@ -73,7 +73,7 @@ def _aiops(
         os.environ["AIOPS_TENANT"] = tenant  # what settings are read from, here and in child processes
 
 
-for module in (loop, processes, migrate, data, forecast, lifecycle, incidents, graph, changes, route, rca, backtest, bench):
+for module in (loop, processes, init, migrate, data, forecast, lifecycle, incidents, graph, changes, route, rca, backtest, bench):
     module.register(app)
 
 

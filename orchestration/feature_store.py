@@ -24,14 +24,14 @@ from aiops.settings import Settings
 from data_contracts.feature_views import project_of
 from data_contracts.schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE
 from data_contracts.series.tenant import DEFAULT_TENANT
+from orchestration.project.copies import feature_definitions
+from orchestration.project.feature_definitions import load_definitions
 from serving.broker_password import broker_url
 from serving.lake.opening import open_lake
-from serving.lake.port import Lake
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-DEFINITIONS: Final = Path(__file__).resolve().parents[1] / "feature_repo" / "definitions.py"
 SPINE_ROWS: Final = 20_000
 """Spine rows a join takes at once: the join holds every row within a view's TTL, so this bounds its memory."""
 
@@ -118,29 +118,31 @@ def open_store(settings: Settings, tenant: str = DEFAULT_TENANT) -> "FeatureStor
             offline_store={"type": "duckdb"},
             online_store={"type": "redis", "connection_string": connection_string(broker_url(settings))},
             entity_key_serialization_version=3,
-            repo_path=DEFINITIONS.parent,
+            repo_path=feature_definitions(settings).parent,
         )
     )
 
 
 def apply(settings: Settings, tenant: str = DEFAULT_TENANT) -> tuple[str, ...]:
-    """Apply `feature_repo/definitions.py` over a tenant's lake, as `feast apply` does; return the view names.
+    """Apply the `feature_repo/definitions.py` in force over a tenant's lake, as `feast apply` does; return the view names.
 
     Raises:
-        ConfigurationError: there is no `feature_repo/definitions.py` beside the rooms.
+        ConfigurationError: the file is missing or broken; the message says which one and where.
     """
     store = open_store(settings, tenant)
+    from feast import OnDemandFeatureView
     from feast.repo_contents import RepoContents
     from feast.repo_operations import extract_objects_for_apply_delete
 
-    defined = _define(open_lake(settings).for_tenant(tenant))
+    defined = load_definitions(feature_definitions(settings), open_lake(settings).for_tenant(tenant))
+    views = list(defined.views.values())
     contents = RepoContents(
         projects=[defined.project],
         data_sources=[*defined.sources.values(), *defined.push_sources.values()],
         entities=list(defined.entities.values()),
-        feature_views=list(defined.views.values()),
+        feature_views=[view for view in views if not isinstance(view, OnDemandFeatureView)],
         feature_services=list(defined.services.values()),
-        on_demand_feature_views=[],
+        on_demand_feature_views=[view for view in views if isinstance(view, OnDemandFeatureView)],
         stream_feature_views=[],
         label_views=[],
         permissions=[],
@@ -150,19 +152,6 @@ def apply(settings: Settings, tenant: str = DEFAULT_TENANT) -> tuple[str, ...]:
     with redirect_stdout(io.StringIO()):
         store.apply(wanted, objects_to_delete=unwanted, partial=False)
     return tuple(sorted(defined.views))
-
-
-def _define(lake: Lake) -> Any:
-    if not DEFINITIONS.is_file():
-        raise ConfigurationError(
-            f"feature definitions: {DEFINITIONS} does not exist; run from a checkout, which holds feature_repo/ beside the rooms"
-        )
-    spec = importlib.util.spec_from_file_location("aiops_feature_definitions", DEFINITIONS)
-    if spec is None or spec.loader is None:
-        raise ConfigurationError(f"feature definitions: {DEFINITIONS} cannot be imported as Python")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.define(lake.folder, lake.tenant)
 
 
 def feature_names(settings: Settings, feature_service: str) -> tuple[str, ...]:

@@ -11,13 +11,13 @@ from pydantic import BaseModel, SecretStr
 
 from aiops.responder_settings import ResponderSettings
 from aiops.settings import Settings
+from aiops.settings_file import VARIABLE
 from orchestration.processes import ChildSpec
+from orchestration.project.copies import INSTANCE, dagster_instance
 from serving.atomic_file import write_atomically
 from serving.child_environment import PROXIES, STORES
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 LOOPBACK: Final = "127.0.0.1"
-INSTANCE: Final = "dagster.yaml"
 SILENT: Final = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "BENTOML_DO_NOT_TRACK": "true"}
 """No library reports its use to its makers."""
 NO_CHAMPION: Final = 20
@@ -57,9 +57,14 @@ def environment_of(settings: Settings, needs: Needs) -> Mapping[str, str]:
 
 
 def _places(settings: Settings) -> Mapping[str, str]:
-    """Return where things lie; OMP_NUM_THREADS=1 keeps small models from fighting."""
+    """Return where things lie; OMP_NUM_THREADS=1 keeps small models from fighting.
+
+    A child reads no settings file: what it is to know is in its environment, and secrets in the file are not for every child.
+    """
     places = {
+        VARIABLE: "",
         "AIOPS_HOME": str(settings.root),
+        **({} if settings.project is None else {"AIOPS_PROJECT": str(settings.project.expanduser().absolute())}),
         "AIOPS_TENANT": settings.tenant,
         "DAGSTER_HOME": str(dagster_home(settings)),
     }
@@ -77,7 +82,7 @@ def dagster_home(settings: Settings) -> Path:
 
 def place_dagster_instance(settings: Settings) -> None:
     """Put the instance's configuration into Dagster's folder below home; one that the user names has its own."""
-    folder, text = dagster_home(settings), (ROOT / INSTANCE).read_bytes()
+    folder, text = dagster_home(settings), dagster_instance(settings).read_bytes()
     if folder != settings.root / "dagster":
         return
     if not (folder / INSTANCE).is_file() or (folder / INSTANCE).read_bytes() != text:

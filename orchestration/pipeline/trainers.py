@@ -1,9 +1,9 @@
 """How each model is trained on a stored training set: what the descriptors of `models.artifacts.catalog` name as trainers."""
 
+import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from models.artifacts.catalog import ModelDescriptor
@@ -14,6 +14,7 @@ from models.training import train_incident_predictor
 from models.training_context import TrainingContext
 from models.training_run import Trained
 from orchestration.pipeline.training_set import TrainingSet, labels_of
+from orchestration.project.copies import checkout
 from orchestration.workspace import Workspace
 
 HOLDOUT: Final = "holdout_start"
@@ -78,7 +79,12 @@ def level_window(trained_on: TrainingSet) -> tuple[datetime, datetime]:
 
 
 def git_commit() -> str:
-    """Return the checkout's commit, "" outside of one: part of what the registry records of a training."""
-    here = Path(__file__).parent
-    found = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    """Return the checkout's commit, "" outside of one: part of what the registry records of a training.
+
+    A wheel may lie in somebody else's repository, and a machine may have no git.
+    """
+    here, git = checkout(), shutil.which("git")
+    if here is None or git is None:
+        return ""
+    found = subprocess.run([git, "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return found.stdout.strip()

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from aiops.version import __version__
 from serving.api.acting import IncidentActs
 from serving.api.evidence import EvidenceDrawings
 from serving.api.intake import AlertIntake
@@ -43,7 +44,7 @@ def create_app(parts: ApiParts) -> FastAPI:
 
     app = FastAPI(
         title="AIOps incidents",
-        version="1",
+        version=__version__,
         description=_ABOUT,
         openapi_url=None,
         docs_url=None,

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 
+from aiops.version import __version__
 from data_contracts.schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES
 from models.artifacts.catalog import descriptor_of, served_models
 from serving.bento.arrow_rows import ARROW_STREAM
@@ -54,7 +55,7 @@ def openapi() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "AIOps scoring",
-            "version": "1",
+            "version": __version__,
             "description": "The same calls over gRPC: serving/proto/scoring.proto",
         },
         "paths": paths,

@@ -6,7 +6,6 @@ An analysis takes a second where the lake holds thousands of services, so it has
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import cache
 from typing import Final, Protocol
 
 import msgspec
@@ -15,6 +14,7 @@ from aiops.errors import ConfigurationError, ContractError, StateError
 from aiops.graph import ServiceGraph
 from aiops.root_cause import ChangeEvent, RootCauseReport
 from aiops.trouble import Trouble
+from aiops.version import __version__
 from data_contracts.moments import microseconds_of
 from models.rca.explain import ExplainConfig, RcaInputs, WindowConfig, explain
 from models.rca.felt import felt_symptom
@@ -73,7 +73,7 @@ class RootCauses:
             self._from_lake(question, origin.tenant) if isinstance(question, LakeQuestion) else from_rows(question, self._config)
         )
         self._metrics.root_causes.labels("decided" if report.decided else "undecided").inc()
-        return RootCauseAnswer(origin.request_id, version(), report)
+        return RootCauseAnswer(origin.request_id, __version__, report)
 
     def _from_lake(self, question: LakeQuestion, tenant: str) -> RootCauseReport:
         fix = "send rows, edges and window_start, or try again"
@@ -122,14 +122,6 @@ def root_cause_json(answer: RootCauseAnswer) -> bytes:
     """Return `{"model", "model_version", "request_id", …the report's fields}`; a number that is not known is null."""
     envelope = {"model": MODEL, "model_version": answer.version, "request_id": answer.request_id}
     return msgspec.json.encode({**envelope, **msgspec.to_builtins(answer.report)})
-
-
-@cache
-def version() -> str:
-    """Return the suite's version, which is what an analysis depends on: nothing is trained."""
-    from importlib.metadata import version as installed
-
-    return installed("aiops-suite")
 
 
 _END: Final = 1 << 62

@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-from orchestration.services import ROOT
-
+ROOT = Path(__file__).parents[2]
 COMPILES = re.compile(r"numba\.n?jit|from aiops\.jit import")
 
 

@@ -19,7 +19,12 @@ HOMES = {
     "dagster": {"orchestration/"},
     "duckdb": {"serving/lake/"},
     "evidently": {"models/drift.py"},
-    "feast": {"orchestration/feature_store.py", "orchestration/feast_plugins.py", "feature_repo/definitions.py"},
+    "feast": {
+        "orchestration/feature_store.py",
+        "orchestration/feast_plugins.py",
+        "orchestration/project/feature_definitions.py",
+        "feature_repo/definitions.py",
+    },
     "great_expectations": {"data_contracts/expectations.py"},
     "grpc": {"serving/bento/", "serving/proto/"},
     "ibis": {"orchestration/feature_store.py"},

@@ -19,7 +19,7 @@ from orchestration.home_lock import hold
 from serving.lake import writing
 
 COMMANDS = (  # noqa: SIM905
-    "run up status ingest replay detections forecast train drift score models promote rollback verdict "
+    "run up init status ingest replay detections forecast train drift score models promote rollback verdict "
     "rejected graph changes route rca backtest bench incidents migrate repair"
 ).split()
 ROWS = (
