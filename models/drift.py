@@ -12,6 +12,7 @@ Four corrections come before any test, because each alone would raise false alar
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,7 @@ def mask_incidents(rows: pd.DataFrame, incidents: pd.DataFrame, graph: ServiceGr
     """
     keep = np.ones(len(rows), dtype=bool)
     when, service = rows["event_timestamp"], rows["service"]
-    until = incidents["ends_at"] + pd.Timedelta(minutes=margin_min)
+    until = incidents["ends_at"] + timedelta(minutes=margin_min)
     for root, first, last in zip(incidents["service"], incidents["onset_at"], until, strict=True):
         inside = (when >= first) & (when <= last)
         touched = reached(root, graph.callers) | reached(root, graph.callees)

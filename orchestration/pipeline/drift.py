@@ -79,7 +79,7 @@ def scheduled_rows(workspace: Workspace, since: datetime, end: datetime) -> pd.D
     """
     asked: Where = {"model": [WATCHED], "role": [CHAMPION], "event_timestamp": Between(since, end)}
     frame = workspace.lake.read("served", where=asked).to_pandas()
-    cadence = pd.Timedelta(seconds=workspace.settings.consumer.predict_every_s)
+    cadence = timedelta(seconds=workspace.settings.consumer.predict_every_s)
     frame = frame[frame["event_timestamp"] == frame["event_timestamp"].dt.floor(cadence)]
     newest: pd.DataFrame = frame.sort_values("served_at").drop_duplicates(["service", "event_timestamp"], keep="last")
     return newest

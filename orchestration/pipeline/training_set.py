@@ -171,7 +171,7 @@ def _with_own_vectors(workspace: Workspace, frame: pd.DataFrame, together: "pd.S
     if not together.any():
         return frame
     ticks = frame.loc[together, "event_timestamp"]
-    end = ticks.max() + pd.Timedelta(microseconds=1)
+    end = ticks.max() + timedelta(microseconds=1)
     rows = workspace.lake.read("service_features", ticks.min().to_pydatetime(), end.to_pydatetime()).to_pandas()
     rows = rows.sort_values("available_at", kind="stable").drop_duplicates(["service", "event_timestamp"])
     keys, names = ["service", "event_timestamp"], list(SERVICE_FEATURES)

@@ -28,7 +28,7 @@ class Rows:
 
     def between(self, first_h: float, last_h: float) -> pd.DataFrame:
         """Return the rows of first_h <= hours since the start < last_h."""
-        hours = (self.frame["event_timestamp"] - pd.Timestamp(self.start)) / pd.Timedelta(hours=1)
+        hours = (self.frame["event_timestamp"] - pd.Timestamp(self.start)) / timedelta(hours=1)
         return self.frame[(hours >= first_h) & (hours < last_h)]
 
 

@@ -17,7 +17,9 @@ def test_the_build_reads_it_from_the_file() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["dynamic"] == ["version"]
     assert "version" not in project["project"]
-    assert f'__version__: Final = "{__version__}"' in (ROOT / project["tool"]["hatch"]["version"]["path"]).read_text(encoding="utf-8")
+    assert f'__version__: Final = "{__version__}"' in (ROOT / project["tool"]["hatch"]["version"]["path"]).read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_command_line_says_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,7 +36,9 @@ def test_images_and_their_label_bear_it() -> None:
     assert len(tags) >= 7
     kustomization: dict[str, Any] = yaml.safe_load((ROOT / "infra/kubernetes/kustomization.yaml").read_text(encoding="utf-8"))
     assert [image["newTag"] for image in kustomization["images"]] == [__version__]
-    label = re.findall(r'org\.opencontainers\.image\.version="([^"]*)"', (ROOT / "infra/Containerfile").read_text(encoding="utf-8"))
+    label = re.findall(
+        r'org\.opencontainers\.image\.version="([^"]*)"', (ROOT / "infra/Containerfile").read_text(encoding="utf-8")
+    )
     assert label == [__version__]
 
 

@@ -172,7 +172,7 @@ def serve(workspace: Workspace, first: datetime, last: datetime, version: str) -
     vectors = workspace.lake.read("service_features", first, last).to_pandas().drop(columns="available_at")
     model = workspace.registry.load(WATCHED, version).model
     rows = vectors.assign(
-        served_at=vectors["event_timestamp"] + pd.Timedelta(seconds=40),
+        served_at=vectors["event_timestamp"] + timedelta(seconds=40),
         request_id="r",
         model=WATCHED,
         model_version=version,
@@ -183,8 +183,8 @@ def serve(workspace: Workspace, first: datetime, last: datetime, version: str) -
     strange = [
         broken.assign(role="challenger"),
         broken.assign(model="incident-predictor"),
-        broken.assign(event_timestamp=broken["event_timestamp"] + pd.Timedelta(seconds=60)),
-        broken.assign(served_at=broken["served_at"] - pd.Timedelta(seconds=20)),  # answered again later: the later row counts
+        broken.assign(event_timestamp=broken["event_timestamp"] + timedelta(seconds=60)),
+        broken.assign(served_at=broken["served_at"] - timedelta(seconds=20)),  # answered again later: the later row counts
     ]
     table = pa.Table.from_pandas(pd.concat([rows, *strange])[SERVED.names], schema=SERVED, preserve_index=False)
     workspace.lake.write("served", table, key=f"served-{first:%Y%m%dT%H%M%S}")

@@ -24,6 +24,7 @@ from pydantic import TypeAdapter
 from aiops.alert import Severity
 from aiops.feedback.effects import VerdictEffect
 from aiops.root_cause import RootCause, RootCauseReport
+from aiops.version import __version__
 from serving.alerts_in.mapping import AlertSources
 from serving.api import intake
 from serving.api.intake import AlertsTaken
@@ -121,6 +122,7 @@ def test_each_route_lets_in_its_role_and_nobody_below(keyed: RunningApi) -> None
 def test_the_description_is_complete(keyed: RunningApi) -> None:
     told = keyed.client.get("/docs.json", headers=bearer("viewer")).json()
     assert told["openapi"].startswith("3.1")
+    assert told["info"]["version"] == __version__
     assert told["components"]["securitySchemes"]["jwt"]["scheme"] == "bearer"
     described = {(method.upper(), path): one for path, many in told["paths"].items() for method, one in many.items()}
     assert set(described) == {(method, path) for method, path, _ in ROUTES}

@@ -69,7 +69,7 @@ def test_night_is_no_drift_but_the_same_numbers_at_noon_are() -> None:
     calm = measure_drift(masked(quiet(), 0, HISTORY_H), night, POLICY, html=False)
     assert calm.checked
     assert not calm.drifted, calm.reason
-    at_noon = night.assign(event_timestamp=night["event_timestamp"] - pd.Timedelta(hours=12))
+    at_noon = night.assign(event_timestamp=night["event_timestamp"] - timedelta(hours=12))
     control = measure_drift(masked(quiet(), 0, HISTORY_H), at_noon, POLICY, html=False)
     assert control.drifted, control.reason
 
@@ -109,7 +109,7 @@ def test_incident_is_masked_with_all_that_it_reaches_and_nothing_else() -> None:
     left = mask_incidents(rows, incident("cart", onset_h=3, end_h=5), graph, margin_min=30)
     gone = rows.loc[rows.index.difference(left.index)]
     assert set(gone["service"]) == {"web", "cart", "database"}  # its callers and its callees
-    hours = (gone["event_timestamp"] - pd.Timestamp(MONDAY)) / pd.Timedelta(hours=1)
+    hours = (gone["event_timestamp"] - pd.Timestamp(MONDAY)) / timedelta(hours=1)
     assert hours.min() == 3.0
     assert hours.max() == 5.5
     assert len(gone) == 3 * 31  # every 5 min of [3 h, 5.5 h]
@@ -172,7 +172,7 @@ def grid(rows: int, services: tuple[str, ...] = ("a",), hours: float = 24, start
     rng = np.random.default_rng(3)
     count = rows if len(services) == 1 else int(hours * 12)
     begin = pd.Timestamp(MONDAY + timedelta(hours=start_h))
-    step = pd.Timedelta(minutes=5) if len(services) > 1 else pd.Timedelta(hours=hours) / count
+    step = timedelta(minutes=5) if len(services) > 1 else timedelta(hours=hours) / count
     times = [begin + step * number for number in range(count)] * len(services)
     values = {name: rng.random(len(times)) for name in (*SERVICE_FEATURES, "score")}
     names = np.repeat(services, count)

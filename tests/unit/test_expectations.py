@@ -98,7 +98,7 @@ def test_a_row_that_is_there_twice_fails_but_a_later_correction_does_not() -> No
     twice: Any = pd.concat([frame, frame.iloc[[7]]], ignore_index=True)
     (failure,) = check_partition("telemetry", twice).failed
     assert failure.text.startswith("timestamp, series_id, available_at must be unique: 2 rows")
-    twice.loc[ROWS, "available_at"] += pd.Timedelta(minutes=5)
+    twice.loc[ROWS, "available_at"] += timedelta(minutes=5)
     assert check_partition("telemetry", twice).success
 
 
@@ -131,7 +131,7 @@ def test_wrong_types_fail(column: str, cells: Any, words: str) -> None:
 
 def test_a_feature_that_is_available_before_its_tick_fails() -> None:
     frame = partition("service_features")
-    frame.loc[9, "available_at"] = frame.loc[9, "event_timestamp"] - pd.Timedelta(seconds=1)
+    frame.loc[9, "available_at"] = frame.loc[9, "event_timestamp"] - timedelta(seconds=1)
     (failure,) = check_partition("service_features", frame).failed
     assert failure.text.startswith("available_at must not be before event_timestamp: 1 rows")
 
