@@ -43,7 +43,7 @@ bench: setup  ## speed figures beside a baseline each; never asserted
 
 setup: $(STAMP) $(KERNELS)  ## create .venv and install the suite under constraints.txt
 
-$(STAMP): pyproject.toml constraints.txt aiops/version.py
+$(STAMP): pyproject.toml constraints.txt hatch_build.py aiops/version.py
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: '$(PYTHON)' was not found. Install it, or call make PYTHON=/path/to/python3.11"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv

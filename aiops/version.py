@@ -1,5 +1,3 @@
 """The version of the suite: the one place that says it. The build, `aiops --version` and the OpenAPI documents read it here."""
 
-from typing import Final
-
-__version__: Final = "0.2.0"
+__version__ = "0.2.0"

@@ -82,9 +82,10 @@ def dagster_home(settings: Settings) -> Path:
 
 def place_dagster_instance(settings: Settings) -> None:
     """Put the instance's configuration into Dagster's folder below home; one that the user names has its own."""
-    folder, text = dagster_home(settings), dagster_instance(settings).read_bytes()
+    folder = dagster_home(settings)
     if folder != settings.root / "dagster":
         return
+    text = dagster_instance(settings).read_bytes()
     if not (folder / INSTANCE).is_file() or (folder / INSTANCE).read_bytes() != text:
         write_atomically(folder / ".staging", folder / INSTANCE, lambda handle: _write(handle, text))
 

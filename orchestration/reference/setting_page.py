@@ -12,8 +12,11 @@ from aiops.settings import Settings
 from orchestration.reference.markdown import code, page, table, text
 
 _OPENING: Final = """\
-Every setting is a variable of the environment, read once when a command or process starts. A name with the prefix `AIOPS_`
-that is not listed here is refused, so that a typing error is no silence. Secrets are never shown, not even in errors."""
+Every setting is a variable of the environment, read once when a command or process starts, or a line of the settings file
+`aiops.toml` that `aiops init` writes: `AIOPS_SERVING__HTTP_PORT` is `http_port` below `[serving]`, `AIOPS_HOME` is `home`.
+The environment wins. The file is the one that `AIOPS_SETTINGS_FILE` names (empty: none), else `aiops.toml` in the current
+folder or the nearest one above it; relative paths in it, and the default home, count from its folder. A name that is not
+listed here is refused in both, so that a typing error is no silence. Secrets are never shown, not even in errors."""
 _SIGNS: Final = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 
 

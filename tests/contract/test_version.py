@@ -17,9 +17,7 @@ def test_the_build_reads_it_from_the_file() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["dynamic"] == ["version"]
     assert "version" not in project["project"]
-    assert f'__version__: Final = "{__version__}"' in (ROOT / project["tool"]["hatch"]["version"]["path"]).read_text(
-        encoding="utf-8"
-    )
+    assert f'__version__ = "{__version__}"' in (ROOT / project["tool"]["hatch"]["version"]["path"]).read_text(encoding="utf-8")
 
 
 def test_the_command_line_says_it(capsys: pytest.CaptureFixture[str]) -> None:
