@@ -9,6 +9,7 @@ KERNELS := $(VENV)/.kernels
 ROOMS := data_contracts aiops models serving
 # Processes that run tests beside each other; many tests wait. 0 = one process, as plain `pytest` does it.
 WORKERS ?= 2
+BESIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # uv does not read pip's settings: honour the wheel folder that pip is configured with, if any (nothing changes elsewhere).
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -18,10 +19,10 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 export BENTOML_DO_NOT_TRACK ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test check bench setup fmt constraints docs proto clean
+.PHONY: help run up test test-other check bench setup fmt constraints docs proto clean
 
 help:  ## this list
-	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 run: setup  ## set up, then the whole loop on simulated telemetry (about 3 minutes on 2 cores)
 	$(BIN)/aiops run --source simulate
@@ -30,7 +31,10 @@ up: setup  ## everything as long-running processes; Ctrl-C ends all
 	$(BIN)/aiops up
 
 test: setup  ## unit, property, contract, integration and end-to-end tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest $(BESIDE)
+
+test-other: setup  ## unit and property tests on the newest other Python that is found; without one, says so
+	.ci/test-other $(BESIDE)
 
 check: setup  ## format, lint, types, import layers
 	$(BIN)/ruff format --check .
@@ -71,4 +75,4 @@ proto: setup  ## regenerate the gRPC code from serving/proto/scoring.proto
 	$(BIN)/python -m serving.proto.regenerate
 
 clean:  ## remove the environment and everything the suite wrote below .aiops
-	rm -rf $(VENV) .aiops
+	rm -rf $(VENV) .venv-other .aiops
