@@ -71,8 +71,8 @@ docs: setup  ## rewrite the reference from the code and build the site: docs/_bu
 	$(BIN)/python -m orchestration.reference .
 	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs docs/_build
 
-proto: setup  ## regenerate the gRPC code from serving/proto/scoring.proto
-	$(BIN)/python -m serving.proto.regenerate
+proto: setup  ## regenerate the gRPC code from serving/scoring/proto/scoring.proto
+	$(BIN)/python -m serving.scoring.proto.regenerate
 
 clean:  ## remove the environment and everything the suite wrote below .aiops
 	rm -rf $(VENV) .venv-other .aiops

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from aiops.bands import SeriesBands
+from aiops.features.bands import SeriesBands
 from aiops.types import FloatArray, HistorySplit, ReadStatistics, SeriesBatch, State
 
 

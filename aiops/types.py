@@ -32,7 +32,7 @@ class PointStatus(IntEnum):
 class SeriesBatch:
     """Accepted points in arrival order.
 
-    `table` has schema `data_contracts.schemas.SERIES`: timestamp[us, UTC], series_id, service, metric, labels
+    `table` has schema `data_contracts.schemas.telemetry_schemas.SERIES`: timestamp[us, UTC], series_id, service, metric, labels
     (dictionary-encoded), value.
     """
 

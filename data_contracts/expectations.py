@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from data_contracts.metrics import spec_of
-from data_contracts.schemas import INCIDENTS, LAKE_TELEMETRY, SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE
+from data_contracts.schemas.metrics import spec_of
+from data_contracts.schemas.telemetry_schemas import INCIDENTS, LAKE_TELEMETRY, SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE
 
 if TYPE_CHECKING:
     import pandas as pd

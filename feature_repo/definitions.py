@@ -15,8 +15,8 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource, Projec
 from feast.data_format import ParquetFormat
 from feast.types import Array, Float64, Int64, String
 
-from aiops.settings_reading import read_settings
-from data_contracts.feature_views import (
+from aiops.settings.reading import read_settings
+from data_contracts.schemas.feature_views import (
     AVAILABLE_AT,
     FEATURE_SERVICES,
     TICK,
@@ -26,7 +26,7 @@ from data_contracts.feature_views import (
     describe,
     project_of,
 )
-from data_contracts.season_schema import BAND_LIST
+from data_contracts.schemas.season_schema import BAND_LIST
 from serving.lake.opening import open_lake
 
 OWNER = "aiops-suite"

@@ -19,24 +19,24 @@ from aiops.errors import AiopsError, ConfigurationError
 from aiops.version import __version__
 from data_contracts.series.tenant import tenant_fault
 from orchestration.commands import (
-    backtest,
-    bench,
+    backtest_commands,
+    bench_commands,
     changes,
     data,
-    forecast,
+    forecast_commands,
     graph,
-    incidents,
+    incident_commands,
     init,
     lifecycle,
-    loop,
-    migrate,
-    processes,
+    migrate_commands,
+    process_commands,
     rca,
     route,
+    run_commands,
 )
 from orchestration.console import calm_libraries, complain
-from serving.disk_room import free_bytes, is_full
-from serving.private_files import keep_private
+from serving.host.disk_room import free_bytes, is_full
+from serving.host.private_files import keep_private
 
 INTERRUPTED = 130
 
@@ -73,7 +73,22 @@ def _aiops(
         os.environ["AIOPS_TENANT"] = tenant  # what settings are read from, here and in child processes
 
 
-for module in (loop, processes, init, migrate, data, forecast, lifecycle, incidents, graph, changes, route, rca, backtest, bench):
+for module in (
+    run_commands,
+    process_commands,
+    init,
+    migrate_commands,
+    data,
+    forecast_commands,
+    lifecycle,
+    incident_commands,
+    graph,
+    changes,
+    route,
+    rca,
+    backtest_commands,
+    bench_commands,
+):
     module.register(app)
 
 

@@ -10,7 +10,7 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
-from aiops.settings_reading import read_settings
+from aiops.settings.reading import read_settings
 
 
 def _home() -> str:

@@ -11,9 +11,9 @@ from feast.infra.registry.file import FileRegistryStore
 from feast.repo_config import RegistryConfig
 from pydantic import Field, StrictStr
 
-from aiops.settings_reading import read_settings
-from orchestration.feature_store import connection_string
-from serving.broker_password import broker_url
+from aiops.settings.reading import read_settings
+from orchestration.workspace.feature_store import connection_string
+from serving.stream.broker_password import broker_url
 
 
 def _default_connection() -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.checks import ports
-from tests.checks.deadlines import MACHINE
+from tests.testing import ports
+from tests.testing.deadlines import MACHINE
 
 ORDER = ("unit", "property", "contract", "architecture", "integration", "e2e")
 

@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from aiops.errors import ConfigurationError
 from aiops.types import FloatArray, IntArray
-from data_contracts.metrics import spec_of
-from data_contracts.moments import microseconds_of
+from data_contracts.schemas.metrics import spec_of
+from data_contracts.schemas.truth_schemas import ANOMALY_TRUTH
 from data_contracts.series.text import text_of
-from data_contracts.truth_schemas import ANOMALY_TRUTH
+from data_contracts.values.moments import microseconds_of
 
 AnomalyShape = Literal["spike", "displaced", "stuck", "sustained"]
 SHAPES: Final[tuple[AnomalyShape, ...]] = get_args(AnomalyShape)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from aiops.types import FloatArray, IntArray
-from data_contracts.metrics import CATALOGUE
+from data_contracts.schemas.metrics import CATALOGUE
 
 METRICS: Final[tuple[str, ...]] = tuple(sorted(CATALOGUE))
 """Metrics in the order in which they are emitted."""

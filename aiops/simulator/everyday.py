@@ -6,12 +6,12 @@ from typing import Final, Literal
 
 import numpy as np
 
-from aiops.simulator.config import SimulationConfig
 from aiops.simulator.effects import CONNECTIONS, CPU, DISK, ERRORS, MEMORY, P50, P99, TRAFFIC, Effect, pulse
 from aiops.simulator.impact import RESOURCE
 from aiops.simulator.schedule import PlannedIncident
+from aiops.simulator.services import Topology
+from aiops.simulator.simulation_config import SimulationConfig
 from aiops.simulator.streams import Stream, generator
-from aiops.simulator.topology import Topology
 from aiops.types import FloatArray
 
 DecoyKind = Literal["buildup", "spike", "bump"]

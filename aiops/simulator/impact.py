@@ -5,11 +5,11 @@ from typing import Final
 
 import numpy as np
 
-from aiops.simulator.config import BuildupKind, IncidentKind
 from aiops.simulator.effects import CONNECTIONS, CPU, DISK, ERRORS, MEMORY, P50, P99, TRAFFIC, Effect, pulse
 from aiops.simulator.schedule import PlannedIncident
+from aiops.simulator.services import Topology, downstream, upstream
+from aiops.simulator.simulation_config import BuildupKind, IncidentKind
 from aiops.simulator.streams import Stream, generator
-from aiops.simulator.topology import Topology, downstream, upstream
 
 RESOURCE: Final[dict[BuildupKind, int]] = {"memory_leak": MEMORY, "connection_exhaustion": CONNECTIONS, "disk_fill": DISK}
 """The metric that rises while a kind builds up."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aiops.simulator.services import Topology
 from aiops.simulator.streams import Stream, generator
-from aiops.simulator.topology import Topology
 from aiops.types import FloatArray
 
 

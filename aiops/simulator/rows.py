@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.simulator.config import DIRTY_KINDS, DirtyKind
 from aiops.simulator.effects import METRICS
 from aiops.simulator.noise import BLOCK_STEPS, Grid
+from aiops.simulator.simulation_config import DIRTY_KINDS, DirtyKind
 from aiops.simulator.streams import Stream, generator
 from aiops.types import FloatArray, IntArray
-from data_contracts.metrics import CATALOGUE
-from data_contracts.schemas import NAME, TIMESTAMP
+from data_contracts.schemas.metrics import CATALOGUE
+from data_contracts.schemas.telemetry_schemas import NAME, TIMESTAMP
 
 NAN, INFINITE, OUT_OF_RANGE, FUTURE, DUPLICATE, EMPTY_NAME = range(len(DIRTY_KINDS))
 _FUTURE_US: Final = 36_525 * 86_400_000_000
@@ -28,7 +28,7 @@ ROWS: Final = pa.schema(
         pa.field("value", pa.float64(), nullable=False),
     ]
 )
-"""The required columns of `data_contracts.schemas.TELEMETRY`, names dictionary-encoded."""
+"""The required columns of `data_contracts.schemas.telemetry_schemas.TELEMETRY`, names dictionary-encoded."""
 
 BoolArray = npt.NDArray[np.bool_]
 CodeArray = npt.NDArray[np.int32]

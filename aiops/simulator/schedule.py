@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 
 from aiops.errors import ConfigurationError
-from aiops.simulator.config import BUILDUP_KINDS, SUDDEN_KINDS, IncidentKind, ScriptedIncident, SimulationConfig
+from aiops.simulator.services import Topology
+from aiops.simulator.simulation_config import BUILDUP_KINDS, SUDDEN_KINDS, IncidentKind, ScriptedIncident, SimulationConfig
 from aiops.simulator.streams import Stream, generator
-from aiops.simulator.topology import Topology
 
 BUILDUP_MIN: Final = (30.0, 120.0)
 DURATION_MIN: Final = (10.0, 40.0)

@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 
-from aiops.simulator.config import SimulationConfig
 from aiops.simulator.effects import (
     CONNECTIONS,
     CPU,
@@ -22,8 +21,9 @@ from aiops.simulator.effects import (
 from aiops.simulator.everyday import drift_share
 from aiops.simulator.noise import BLOCK_STEPS, Grid, autocorrelated
 from aiops.simulator.profiles import Profiles
+from aiops.simulator.simulation_config import SimulationConfig
 from aiops.types import FloatArray
-from data_contracts.metrics import CATALOGUE
+from data_contracts.schemas.metrics import CATALOGUE
 
 _WEEK_H: Final = (0.0, 4.0, 118.0, 122.0, 164.0, 168.0)
 _WEEKEND: Final = (0.5, 0.0, 0.0, 1.0, 1.0, 0.5)

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError
-from aiops.simulator.config import DIRTY_KINDS, SimulationConfig
 from aiops.simulator.effects import METRICS, EffectField
 from aiops.simulator.everyday import (
     Decoy,
@@ -24,10 +23,11 @@ from aiops.simulator.impact import incident_effects
 from aiops.simulator.profiles import draw_profiles
 from aiops.simulator.rows import BlockSpan, RowMaker, spans
 from aiops.simulator.schedule import PlannedIncident, plan_incidents
+from aiops.simulator.services import Topology, build_topology
 from aiops.simulator.signals import SignalModel
-from aiops.simulator.topology import Topology, build_topology
+from aiops.simulator.simulation_config import DIRTY_KINDS, SimulationConfig
 from aiops.simulator.truth import deployments_table, dirty_table, drift_table, edges_table, incidents_table
-from data_contracts.moments import microseconds_of
+from data_contracts.values.moments import microseconds_of
 
 _MOST_CHUNK_ROWS: Final = 131_072
 

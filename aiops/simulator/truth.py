@@ -4,13 +4,13 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from aiops.simulator.config import DIRTY_KINDS, SimulationConfig
 from aiops.simulator.everyday import Deployment
 from aiops.simulator.schedule import PlannedIncident
-from aiops.simulator.topology import Topology
+from aiops.simulator.services import Topology
+from aiops.simulator.simulation_config import DIRTY_KINDS, SimulationConfig
 from aiops.types import IntArray
-from data_contracts.schemas import EDGES, INCIDENTS
-from data_contracts.truth_schemas import DEPLOYMENTS, DIRTY_TRUTH, DRIFT_TRUTH
+from data_contracts.schemas.telemetry_schemas import EDGES, INCIDENTS
+from data_contracts.schemas.truth_schemas import DEPLOYMENTS, DIRTY_TRUTH, DRIFT_TRUTH
 
 
 def incidents_table(start: datetime, topology: Topology, incidents: tuple[PlannedIncident, ...]) -> pa.Table:

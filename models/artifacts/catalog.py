@@ -67,8 +67,8 @@ def resolved(reference: str) -> Any:
 
 _TRAINERS: Final = "orchestration.pipeline.trainers"
 _GATES: Final = "orchestration.pipeline.gates"
-_BACKTESTS: Final = "models.backtest_detectors"
-_VECTORS: Final = "serving.bento.model_source:served_vectors"
+_BACKTESTS: Final = "models.backtest.backtest_detectors"
+_VECTORS: Final = "serving.scoring.slots.model_source:served_vectors"
 
 CATALOG: Final[dict[str, ModelDescriptor]] = {
     descriptor.name: descriptor
@@ -78,7 +78,7 @@ CATALOG: Final[dict[str, ModelDescriptor]] = {
             model_class="models.detectors.robust_stream:RobustStream",
             trainer=f"{_TRAINERS}:train_levels",
             gate=f"{_GATES}:judge_levels",
-            adapter="serving.consumer.tier1_source:alarm_levels",
+            adapter="serving.stream.consumer.tier1_source:alarm_levels",
             backtest=f"{_BACKTESTS}:robust_stream",
         ),
         ModelDescriptor(
@@ -93,7 +93,7 @@ CATALOG: Final[dict[str, ModelDescriptor]] = {
         ),
         ModelDescriptor(
             name="incident-predictor",
-            model_class="models.incident_predictor:IncidentPredictor",
+            model_class="models.prediction.incident_predictor:IncidentPredictor",
             trainer=f"{_TRAINERS}:train_predictor",
             gate=f"{_GATES}:judge_predictor",
             feature_service="incident_prediction_v1",

@@ -11,14 +11,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from models.artifacts.catalog import FittedModel
-from models.pyfunc import example_frame
-from models.run_record import dataset_texts
-from models.training_run import DatasetFacts, TrainingRun
+from models.artifacts.pyfunc import example_frame
+from models.artifacts.run_record import dataset_texts
+from models.artifacts.training_run import DatasetFacts, TrainingRun
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-LOADER: Final = "models.pyfunc"
+LOADER: Final = "models.artifacts.pyfunc"
 CARRIED: Final = ("data_contracts", "aiops", "models")
 """The rooms that a model is made of; those above them it never imports."""
 LIBRARIES: Final = (

@@ -6,7 +6,7 @@ import numpy as np
 
 from aiops.errors import ArtifactError, StateError
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
-from models.artifact import array_names, names_array, state_array
+from models.artifacts.artifact import array_names, names_array, state_array
 from models.detectors.deviation_kernels import lasting_news
 from models.detectors.minute_grid import texts_and_codes
 

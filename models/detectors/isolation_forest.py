@@ -10,8 +10,8 @@ import numpy as np
 
 from aiops.errors import ArtifactError, ModelError
 from aiops.types import FloatArray, State
-from data_contracts.schemas import SERVICE_FEATURES
-from models.artifact import array_names, names_array, state_array
+from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES
+from models.artifacts.artifact import array_names, names_array, state_array
 from models.detectors.forest_kernels import (
     COLUMN,
     LARGEST,
@@ -24,7 +24,7 @@ from models.detectors.forest_kernels import (
     path_contributions,
     path_lengths,
 )
-from models.service_rows import CALENDAR
+from models.vectors.service_rows import CALENDAR
 
 TAIL_POWER: Final = 0.25
 KNOTS: Final = 512

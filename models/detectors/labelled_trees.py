@@ -11,10 +11,10 @@ import xgboost as xgb
 
 from aiops.errors import ArtifactError, ModelError
 from aiops.types import FloatArray, State
-from models.artifact import array_names, names_array, state_array
-from models.calibration import sigmoid
+from models.artifacts.artifact import array_names, names_array, state_array
 from models.detectors.isolation_forest import OUTSIDE_CALENDAR
-from models.service_rows import bounded
+from models.vectors.calibration import sigmoid
+from models.vectors.service_rows import bounded
 
 _BOOSTER: Final = "trees.ubj"
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from aiops.errors import ModelError
 from aiops.types import FloatArray
-from data_contracts.schemas import SEQUENCE_SIGNALS, SEQUENCE_STEPS
+from data_contracts.schemas.telemetry_schemas import SEQUENCE_SIGNALS, SEQUENCE_STEPS
 from models.detectors.sequence_autoencoder import BATCH, Float32s, SequenceAutoencoder, SequenceScale
 
 LEAST_SEQUENCES = 200

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.errors import ContractError
-from aiops.series_index import distinct_series
+from aiops.features.series_index import distinct_series
 from aiops.types import FloatArray, IntArray, SeriesBatch
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.series.text import series_of, series_text

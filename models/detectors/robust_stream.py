@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.errors import ArtifactError
-from aiops.feature_engine import EngineConfig, EngineOutput, FeatureEngine
-from aiops.graph import ServiceGraph
-from aiops.series_index import distinct_series, series_of_texts
-from aiops.series_name import SeriesName
+from aiops.features.engine import EngineConfig, EngineOutput, FeatureEngine
+from aiops.features.series_index import distinct_series, series_of_texts
+from aiops.features.series_name import SeriesName
+from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray, PointStatus, SeriesBatch, State
-from data_contracts.metrics import MetricSpec, spec_of
-from models.artifact import array_names, names_array, state_array
+from data_contracts.schemas.metrics import MetricSpec, spec_of
+from models.artifacts.artifact import array_names, names_array, state_array
 
 FEATURES: Final = ("timestamp", "service", "metric", "value")
 

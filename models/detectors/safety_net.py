@@ -12,7 +12,7 @@ import pyarrow as pa
 from aiops.errors import StateError
 from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
-from data_contracts.metrics import hard_limit
+from data_contracts.schemas.metrics import hard_limit
 from models.detectors.series_slots import SeriesSlots
 
 USUAL_SHARE: Final = 0.05

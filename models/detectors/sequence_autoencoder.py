@@ -12,10 +12,10 @@ import onnxruntime as ort
 
 from aiops.errors import ArtifactError
 from aiops.types import FloatArray, State
-from data_contracts.schemas import SEQUENCE_FEATURES, SEQUENCE_SIGNALS, SEQUENCE_STEPS
-from models.artifact import array_names, names_array, state_array
-from models.evidence import EmpiricalTail
-from models.service_rows import bounded
+from data_contracts.schemas.telemetry_schemas import SEQUENCE_FEATURES, SEQUENCE_SIGNALS, SEQUENCE_STEPS
+from models.artifacts.artifact import array_names, names_array, state_array
+from models.detectors.evidence import EmpiricalTail
+from models.vectors.service_rows import bounded
 
 Float32s = npt.NDArray[np.float32]
 BATCH: Final = 64

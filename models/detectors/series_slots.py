@@ -7,12 +7,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from aiops.errors import StateError
+from aiops.features.series_index import names_at, series_of_texts
+from aiops.features.series_name import SeriesName
+from aiops.features.series_state import find_slot, table_size
 from aiops.jit import kernel
-from aiops.series_index import names_at, series_of_texts
-from aiops.series_name import SeriesName
-from aiops.series_state import find_slot, table_size
 from aiops.types import IntArray, State
-from models.artifact import array_names, names_array
+from models.artifacts.artifact import array_names, names_array
 
 _ROOM = 64
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from aiops.errors import ArtifactError
 from aiops.ports import VectorModel
 from aiops.types import FloatArray, State
-from models.artifact import array_names, names_array, state_array
+from models.artifacts.artifact import array_names, names_array, state_array
 from models.artifacts.catalog import FittedModel, member_name, model_class
-from models.evidence import Combination, EmpiricalTail, shares_of
+from models.detectors.evidence import Combination, EmpiricalTail, shares_of
 
 
 class RankedModel(VectorModel, FittedModel, Protocol):

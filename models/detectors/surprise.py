@@ -17,7 +17,7 @@ import numpy as np
 
 from aiops.errors import AiopsError, ArtifactError, StateError
 from aiops.types import FloatArray, SeriesBatch, State
-from models.artifact import state_array
+from models.artifacts.artifact import state_array
 from models.detectors.robust_stream import FEATURES
 from models.detectors.surprise_bank import SurpriseBank, SurpriseConfig, stream_names
 from models.detectors.surprise_kernels import EXPECTED, LOWER, SEEN, SHARE, SURPRISE, UPPER

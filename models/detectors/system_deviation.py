@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from aiops.errors import ArtifactError, TrainingImpossible
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
-from data_contracts.metrics import spec_of
-from models.artifact import array_names, names_array, state_array
+from data_contracts.schemas.metrics import spec_of
+from models.artifacts.artifact import array_names, names_array, state_array
 from models.detectors.deviation_kernels import lasting_news, onsets
 from models.detectors.deviation_stream import DeviationStream
 from models.detectors.minute_grid import MinuteGrid, merged_name, metric_in

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from aiops.graph import ServiceGraph
+from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray
-from data_contracts.metrics import spec_of
+from data_contracts.schemas.metrics import spec_of
 from models.rca.grid import SeriesGrid
 from models.rca.signals import best_series, is_call
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from math import exp, log
 from typing import Final
 
-from aiops.root_cause import ChangeEvent
+from aiops.incidents.root_cause import ChangeEvent
 
 DAY_S: Final = 86_400.0
 

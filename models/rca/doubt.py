@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Final
 
-from aiops.root_cause import RootCause
-from data_contracts.metrics import spec_of
-from data_contracts.moments import microseconds_of
+from aiops.incidents.root_cause import RootCause
+from data_contracts.schemas.metrics import spec_of
+from data_contracts.values.moments import microseconds_of
 from models.rca.inputs import RcaInputs, step_s
 from models.rca.weighing import Frame
 

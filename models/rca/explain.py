@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aiops.root_cause import RootCauseReport
-from data_contracts.moments import moment_of_us
+from aiops.incidents.root_cause import RootCauseReport
+from data_contracts.values.moments import moment_of_us
 from models.rca.change_evidence import ChangeConfig
 from models.rca.doubt import statement_of, would_decide
 from models.rca.inputs import RcaInputs, WindowConfig

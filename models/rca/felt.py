@@ -6,7 +6,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
-from aiops.graph import ServiceGraph
+from aiops.topology.graph import ServiceGraph
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import RootCauseRanker, Symptom, reached_by
 from models.rca.signals import best_series

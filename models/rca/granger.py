@@ -16,7 +16,7 @@ import numpy as np
 import scipy.special
 
 from aiops.errors import ConfigurationError
-from aiops.graph import ServiceGraph
+from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray
 from models.rca.grid import SeriesGrid
 from models.rca.signals import best_series

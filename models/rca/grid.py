@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from aiops.errors import ContractError
 from aiops.types import FloatArray, IntArray
-from data_contracts.series.columns import with_metric_texts
+from data_contracts.series.metric_texts import with_metric_texts
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,9 +7,9 @@ from typing import Self
 
 import numpy as np
 
-from aiops.graph import ServiceGraph
-from aiops.root_cause import ChangeEvent
-from data_contracts.moments import microseconds_of
+from aiops.incidents.root_cause import ChangeEvent
+from aiops.topology.graph import ServiceGraph
+from data_contracts.values.moments import microseconds_of
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import RootCauseRanker, Symptom
 

@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from data_contracts.metrics import base_name, spec_of
+from data_contracts.schemas.metrics import base_name, spec_of
 from data_contracts.series.text import SeriesTextError, metric_of
 
 _UNITS: Final = {

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from aiops.graph import ServiceGraph
+from aiops.topology.graph import ServiceGraph
 
 QUIET: Final = 3.0
 """What a step through a service that did not stray costs, in steps through ones that did."""

@@ -13,7 +13,7 @@ from typing import Final, Self
 import numpy as np
 
 from aiops.errors import ContractError
-from aiops.graph import ServiceGraph
+from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray
 from models.rca.grid import SeriesGrid
 from models.rca.signals import EvidenceSeries, best_series, evidence_of, is_call

@@ -19,9 +19,9 @@ from typing import Final
 
 import numpy as np
 
-from aiops.graph import ServiceGraph
+from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray
-from data_contracts.metrics import base_name, spec_of
+from data_contracts.schemas.metrics import base_name, spec_of
 from models.rca.grid import SeriesGrid
 from models.rca.metric_words import call_to
 

@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from aiops.root_cause import CauseEvidence, ChangeEvent, RootCause
-from data_contracts.moments import moment_of_us
+from aiops.incidents.root_cause import CauseEvidence, ChangeEvent, RootCause
+from data_contracts.values.moments import moment_of_us
 from models.rca.change_evidence import ChangeConfig
 from models.rca.metric_words import amount, kind_words, words_of
 from models.rca.ranking import Evidence

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from aiops.graph import ServiceGraph
+from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import BEYOND

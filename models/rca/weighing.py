@@ -6,9 +6,9 @@ from datetime import datetime
 
 import numpy as np
 
-from aiops.root_cause import ChangeEvent
+from aiops.incidents.root_cause import ChangeEvent
 from aiops.types import FloatArray, IntArray
-from data_contracts.moments import microseconds_of, moment_of_us
+from data_contracts.values.moments import microseconds_of, moment_of_us
 from models.rca.aliases import aliases_of
 from models.rca.change_evidence import ChangeConfig, KnownChanges, no_change
 from models.rca.grid import SeriesGrid

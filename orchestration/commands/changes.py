@@ -9,7 +9,7 @@ import typer
 
 from orchestration.commands.options import AsJson, Encoding
 from orchestration.console import print_facts, print_json, print_table, say
-from orchestration.iso_time import moment
+from orchestration.workspace.iso_time import moment
 
 changes_app = typer.Typer(help="Changes to services (deployments, configuration, scaling): import, list.", no_args_is_help=True)
 
@@ -26,13 +26,13 @@ def import_changes(
     as_json: AsJson = False,
 ) -> None:
     """Import changes; those that are known already count once. A wrong one is left out with its reason, the others are taken."""
-    from orchestration.home_lock import keep_for_good
-    from orchestration.workspace import Workspace
-    from serving.change_payload import changes_of_file
-    from serving.changes import write_changes
-    from serving.sources.csv_blocks import Dialect
-    from serving.sources.file_bytes import checked_encoding
-    from serving.sources.truth import remarks_of
+    from orchestration.workspace.home_lock import keep_for_good
+    from orchestration.workspace.workspace import Workspace
+    from serving.ingest.pull.change_payload import changes_of_file
+    from serving.ingest.pull.csv_blocks import Dialect
+    from serving.ingest.pull.file_bytes import checked_encoding
+    from serving.ingest.pull.truth import remarks_of
+    from serving.tables.changes import write_changes
 
     workspace = Workspace.open()
     read = changes_of_file(path, datetime.now(UTC), Dialect(encoding=None if encoding is None else checked_encoding(encoding)))
@@ -59,8 +59,8 @@ def list_changes(
     as_json: AsJson = False,
 ) -> None:
     """List changes, newest first."""
-    from orchestration.workspace import Workspace
-    from serving.changes import read_changes
+    from orchestration.workspace.workspace import Workspace
+    from serving.tables.changes import read_changes
 
     last = moment("--until", until) or datetime.now(UTC)
     found = read_changes(Workspace.open().lake, service, moment("--since", since), last)[::-1][:limit]

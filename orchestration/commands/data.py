@@ -9,8 +9,8 @@ import typer
 from aiops.errors import ConfigurationError
 from orchestration.commands.options import AsJson, SourceName, SourcePath, SourceSet
 from orchestration.console import print_facts, print_json, print_table, say, stage
-from orchestration.iso_time import moment
-from orchestration.source_choice import SourceChoice, remarks_of
+from orchestration.workspace.iso_time import moment
+from orchestration.workspace.source_choice import SourceChoice, remarks_of
 
 rejected_app = typer.Typer(help="Rows that broke the contract: list them, drive them again after a fix.", no_args_is_help=True)
 Start = Annotated[str | None, typer.Option("--start", help="ISO 8601, inclusive")]
@@ -34,9 +34,9 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Read a source into the lake, each point once: read = stored + already there + rejected; call graph, labels, changes too."""
-    from orchestration.home_lock import keep_for_good
     from orchestration.pipeline import ingest as pipeline
-    from orchestration.workspace import Workspace
+    from orchestration.workspace.home_lock import keep_for_good
+    from orchestration.workspace.workspace import Workspace
 
     workspace = Workspace.open()
     telemetry = SourceChoice(source, path, tuple(option or ())).open()
@@ -61,9 +61,9 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Publish recorded telemetry to the broker, in event-time order, as fast as the consumer takes it."""
-    from orchestration.current_settings import settings_in_force
     from orchestration.pipeline.replay import replay_recorded
-    from orchestration.workspace import Workspace
+    from orchestration.workspace.current_settings import settings_in_force
+    from orchestration.workspace.workspace import Workspace
 
     telemetry = SourceChoice(source, path, tuple(option or ())).open()
     window = (moment("--start", start), moment("--end", end))
@@ -79,7 +79,7 @@ def detections(
 ) -> None:
     """List detections, newest first, with the id that `aiops verdict` takes and the reason in words."""
     from orchestration.pipeline.verdicts import newest_detections
-    from orchestration.workspace import Workspace
+    from orchestration.workspace.workspace import Workspace
 
     rows = newest_detections(Workspace.open(), limit, everything)
     if as_json:
@@ -96,8 +96,8 @@ def list_rejected(
     as_json: AsJson = False,
 ) -> None:
     """List rejected rows, newest first, with the field, the value, the rule and the fix."""
-    from orchestration.workspace import Workspace
-    from serving.rejected import RejectedFilter, RejectedStore
+    from orchestration.workspace.workspace import Workspace
+    from serving.tables.rejected import RejectedFilter, RejectedStore
 
     rows = RejectedStore(Workspace.open().lake).list(RejectedFilter(reason=reason), limit).to_pylist()
     if as_json:
@@ -115,8 +115,8 @@ def redrive(
 ) -> None:
     """Validate rejected rows again (after a fix of the rule) and put those that pass into the lake, once."""
     from orchestration.pipeline.ingest import redrive_rejected
-    from orchestration.workspace import Workspace
-    from serving.rejected import RejectedFilter
+    from orchestration.workspace.workspace import Workspace
+    from serving.tables.rejected import RejectedFilter
 
     if not reject_id and reason is None:
         raise ConfigurationError("rejected redrive: name ids or --reason; `aiops rejected list` shows both")

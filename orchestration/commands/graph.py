@@ -10,14 +10,14 @@ import typer
 from aiops.errors import ConfigurationError
 from orchestration.commands.options import AsJson, Encoding
 from orchestration.console import print_facts, print_json, print_table, say, stage
-from orchestration.iso_time import moment
+from orchestration.workspace.iso_time import moment
 
 if TYPE_CHECKING:
-    from aiops.graph_history import Interval
-    from orchestration.workspace import Workspace
-    from serving.graph_store import GraphChange
-    from serving.sources.options import SpanColumns
-    from serving.sources.truth import TruthTable
+    from aiops.topology.graph_history import Interval
+    from orchestration.workspace.workspace import Workspace
+    from serving.ingest.pull.source_options import SpanColumns
+    from serving.ingest.pull.truth import TruthTable
+    from serving.tables.graph_store import GraphChange
 
 graph_app = typer.Typer(help="Who calls whom, now or at a time; calls from tables, traces and telemetry.", no_args_is_help=True)
 At = Annotated[str | None, typer.Option("--at", help="ISO 8601; as the graph was then")]
@@ -39,12 +39,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show the call graph as a tree with origin, since when and weight of each call, and its cycles."""
-    from aiops.graph import ServiceGraph
-    from aiops.graph_history import calls_at
-    from orchestration.graph_view import cycles, tree_lines
-    from orchestration.graph_view import dot as dotted
-    from orchestration.workspace import Workspace
-    from serving.graph_store import GraphStore
+    from aiops.topology.graph import ServiceGraph
+    from aiops.topology.graph_history import calls_at
+    from orchestration.commands.graph_view import cycles, tree_lines
+    from orchestration.commands.graph_view import dot as dotted
+    from orchestration.workspace.workspace import Workspace
+    from serving.tables.graph_store import GraphStore
 
     history, when = GraphStore(Workspace.open().lake).history(), moment("--at", at)
     graph = ServiceGraph.from_edges(history, when, learned)
@@ -85,9 +85,9 @@ def import_graph(
 
     The stream reads the graph when it starts; the responder follows it.
     """
-    from orchestration.home_lock import keep_for_good
     from orchestration.pipeline import call_graph
-    from orchestration.workspace import Workspace
+    from orchestration.workspace.home_lock import keep_for_good
+    from orchestration.workspace.workspace import Workspace
 
     if (edges is None) == (traces is None):
         raise ConfigurationError("graph import: give either --edges FILE or --traces FILE")
@@ -111,16 +111,16 @@ def import_graph(
 
 
 def _span_columns(text: str | None) -> "SpanColumns":
-    from serving.sources.options import SpanColumns
+    from serving.ingest.pull.source_options import SpanColumns
 
     return SpanColumns.parse(text) if text else SpanColumns()
 
 
 def _edges_of(path: Path, encoding: str | None) -> "TruthTable":
     """Read a table of calls and say which rows of it are left out."""
-    from serving.sources.csv_blocks import Dialect
-    from serving.sources.file_bytes import checked_encoding
-    from serving.sources.truth import read_edges, remarks_of
+    from serving.ingest.pull.csv_blocks import Dialect
+    from serving.ingest.pull.file_bytes import checked_encoding
+    from serving.ingest.pull.truth import read_edges, remarks_of
 
     read = read_edges(path, Dialect(encoding=None if encoding is None else checked_encoding(encoding)))
     for text in remarks_of(path, read.refused):
@@ -135,9 +135,9 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """List when calls began and ended, as each origin says, newest first."""
-    from aiops.graph_history import intervals
-    from orchestration.workspace import Workspace
-    from serving.graph_store import GraphStore
+    from aiops.topology.graph_history import intervals
+    from orchestration.workspace.workspace import Workspace
+    from serving.tables.graph_store import GraphStore
 
     rows = [row for row in intervals(GraphStore(Workspace.open().lake).history()) if service is None or service in row.pair]
     rows.sort(key=lambda row: (row.valid_to or row.valid_from, row.pair), reverse=True)
@@ -162,7 +162,7 @@ def learn(
     """
     from models.rca.granger import GrangerConfig
     from orchestration.pipeline import call_graph
-    from orchestration.workspace import Workspace
+    from orchestration.workspace.workspace import Workspace
 
     workspace = Workspace.open()
     config = GrangerConfig(false_discoveries=false_share)
@@ -195,7 +195,7 @@ def _tell(title: str, facts: dict[str, Any], change: "GraphChange", as_json: boo
 
 
 def _note_running(workspace: "Workspace") -> None:
-    from orchestration.current_settings import read_running
+    from orchestration.workspace.current_settings import read_running
 
     if read_running(workspace.settings.root) is not None:
         say("`aiops up` runs: the responder follows the graph now, the stream when `aiops up` is started again")

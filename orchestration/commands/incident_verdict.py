@@ -9,8 +9,8 @@ from orchestration.commands.options import ActedBy, AsJson
 from orchestration.console import print_json, print_table
 
 if TYPE_CHECKING:
-    from aiops.feedback.effects import VerdictPreview
-    from serving.responder.verdict_draft import VerdictDraft
+    from aiops.incidents.feedback.verdict_effects import VerdictPreview
+    from serving.incidents.desk.verdict_draft import VerdictDraft
 
 
 def verdict(
@@ -50,8 +50,8 @@ class _Wish:
 
 def _draft(incident: str, said: _Said) -> "VerdictDraft":
     from aiops.errors import ConfigurationError
-    from aiops.verdict import VerdictKind
-    from serving.responder.verdict_draft import VerdictDraft
+    from aiops.incidents.verdict import VerdictKind
+    from serving.incidents.desk.verdict_draft import VerdictDraft
 
     given = {
         VerdictKind.TRUE: said.true,
@@ -69,9 +69,9 @@ def _draft(incident: str, said: _Said) -> "VerdictDraft":
 
 
 def _judge(draft: "VerdictDraft", by: str | None, wish: _Wish) -> None:
-    from orchestration.incident_work import IncidentWork, somebody
-    from serving.responder import feedback
-    from serving.responder.verdict_draft import verdict_of
+    from orchestration.commands.incident_work import IncidentWork, somebody
+    from serving.incidents.desk import feedback
+    from serving.incidents.desk.verdict_draft import verdict_of
 
     with IncidentWork.opened() as work:
         now = work.now()

@@ -9,7 +9,7 @@ import typer
 
 from orchestration.commands.options import AsJson
 from orchestration.console import print_facts, print_json, print_table, say, stage
-from orchestration.iso_time import moment
+from orchestration.workspace.iso_time import moment
 
 ModelName = Annotated[str, typer.Argument(help="a model with versions of its own, as `aiops models` lists them")]
 Why = Annotated[str, typer.Option("--why", help="reason kept in the audit log")]
@@ -32,8 +32,8 @@ def register(app: typer.Typer) -> None:
 
 def train(at: At = None, as_json: AsJson = False) -> None:
     """Build features and the training set from the lake, train all models, judge each at the gate, promote what passes."""
-    from orchestration.pipeline.jobs import build_missing_features, run_training
-    from orchestration.workspace import Workspace
+    from orchestration.dagster.job_runs import build_missing_features, run_training
+    from orchestration.workspace.workspace import Workspace
 
     workspace, until = Workspace.open(), moment("--at", at)
     workspace.newest_telemetry()
@@ -50,7 +50,7 @@ def train(at: At = None, as_json: AsJson = False) -> None:
 def drift(at: At = None, as_json: AsJson = False) -> None:
     """Compare what was served with the champion's training reference; drift asks for a retraining (see `aiops up`)."""
     from orchestration.pipeline.drift import check_drift
-    from orchestration.workspace import Workspace
+    from orchestration.workspace.workspace import Workspace
 
     with stage("drift check"):
         check = check_drift(Workspace.open(), moment("--at", at))
@@ -63,8 +63,8 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score service vectors with the running service (HTTP, Arrow)."""
-    from orchestration.current_settings import settings_in_force
     from orchestration.pipeline.scoring import score_file
+    from orchestration.workspace.current_settings import settings_in_force
 
     scored = score_file(settings_in_force(), rows, predict)
     if as_json:
@@ -83,7 +83,7 @@ def models(
     """List model versions with alias, gate decision and reason; or the audit log."""
     from models.artifacts.catalog import trained_models
     from orchestration.pipeline.deployment import list_models
-    from orchestration.workspace import Workspace
+    from orchestration.workspace.workspace import Workspace
 
     if name is not None:
         _refuse_unknown(name)
@@ -111,7 +111,7 @@ def promote(
 ) -> None:
     """Make a version the champion; running services swap to it within seconds. Exit code 7 if the gate refused it."""
     from orchestration.pipeline import deployment
-    from orchestration.workspace import Workspace
+    from orchestration.workspace.workspace import Workspace
 
     _refuse_unknown(name)
     moved = deployment.promote(Workspace.open(), name, version, deployment.change(datetime.now(UTC), why), force)
@@ -121,7 +121,7 @@ def promote(
 def rollback(name: ModelName, why: Why = "rolled back by hand", as_json: AsJson = False) -> None:
     """Return to the champion before this one; running services swap to it within seconds."""
     from orchestration.pipeline import deployment
-    from orchestration.workspace import Workspace
+    from orchestration.workspace.workspace import Workspace
 
     _refuse_unknown(name)
     moved = deployment.rollback(Workspace.open(), name, deployment.change(datetime.now(UTC), why))
@@ -135,7 +135,7 @@ def verdict(
 ) -> None:
     """Say whether a detection was right; more than 10 % false alarms lead to a retraining."""
     from orchestration.pipeline.verdicts import give_verdict
-    from orchestration.workspace import Workspace
+    from orchestration.workspace.workspace import Workspace
 
     given = give_verdict(Workspace.open(), detection_id, right, datetime.now(UTC))
     print_json(given) if as_json else print_facts("Verdict", asdict(given))

@@ -7,10 +7,10 @@ import typer
 
 from orchestration.commands.options import AsJson
 from orchestration.console import print_json, print_table
-from orchestration.iso_time import moment
+from orchestration.workspace.iso_time import moment
 
 if TYPE_CHECKING:
-    from aiops.root_cause import RootCauseReport
+    from aiops.incidents.root_cause import RootCauseReport
 
 rca_app = typer.Typer(help="Which service began a trouble, how sure that is, and the evidence.", no_args_is_help=True)
 Named = Annotated[str, typer.Argument(metavar="INCIDENT", help="id of an incident, or the beginning of one")]
@@ -28,13 +28,13 @@ def explain(incident: Named, again: Again = False, plot: Plot = None, as_json: A
     """Tell why an incident came about: the newest stored analysis, or a new one where none is stored."""
     from datetime import UTC, datetime
 
-    from orchestration.current_settings import settings_in_force
-    from orchestration.pipeline import root_causes
+    from orchestration.pipeline import root_cause_answers
+    from orchestration.workspace.current_settings import settings_in_force
 
     settings = settings_in_force()
-    found = root_causes.explained(settings, incident, again, datetime.now(UTC))
+    found = root_cause_answers.explained(settings, incident, again, datetime.now(UTC))
     if plot is not None:
-        root_causes.draw(settings, found.report, plot)
+        root_cause_answers.draw(settings, found.report, plot)
     if as_json:
         print_json(found)
         return
@@ -51,15 +51,15 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Tell why a service was in trouble at a time, without an incident, from the telemetry in the lake."""
-    from orchestration.current_settings import settings_in_force
-    from orchestration.pipeline import root_causes
+    from orchestration.pipeline import root_cause_answers
+    from orchestration.workspace.current_settings import settings_in_force
 
     asked_at = moment("--at", at)
     assert asked_at is not None
     settings = settings_in_force()
-    found = root_causes.asked(settings, service, asked_at, minutes)
+    found = root_cause_answers.asked(settings, service, asked_at, minutes)
     if plot is not None:
-        root_causes.draw(settings, found.report, plot)
+        root_cause_answers.draw(settings, found.report, plot)
     if as_json:
         print_json(found)
         return
@@ -67,7 +67,7 @@ def ask(
 
 
 def _show(title: str, report: "RootCauseReport") -> None:
-    from orchestration.pipeline.root_causes import lines_of, rows_of
+    from orchestration.pipeline.root_cause_answers import lines_of, rows_of
 
     typer.echo(title)
     typer.echo(report.statement)

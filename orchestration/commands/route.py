@@ -20,8 +20,8 @@ def register(app: typer.Typer) -> None:
 @route_app.command("explain")
 def explain(series: Series, as_json: AsJson = False) -> None:
     """Say which tier judges a series, why, which tier confirms it, and what happens when one does not answer."""
-    from orchestration.current_settings import settings_in_force
     from orchestration.pipeline import routes
+    from orchestration.workspace.current_settings import settings_in_force
 
     found = routes.explain(settings_in_force(), series)
     if as_json:
@@ -35,8 +35,8 @@ def explain(series: Series, as_json: AsJson = False) -> None:
 @route_app.command("list")
 def list_routes(as_json: AsJson = False) -> None:
     """List the routes of all series that were measured."""
-    from orchestration.current_settings import settings_in_force
     from orchestration.pipeline import routes
+    from orchestration.workspace.current_settings import settings_in_force
 
     found = routes.explain_all(settings_in_force())
     if as_json:

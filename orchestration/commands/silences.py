@@ -8,10 +8,10 @@ import typer
 
 from orchestration.commands.options import ActedBy, AsJson
 from orchestration.console import print_json, print_table
-from orchestration.iso_time import moment
+from orchestration.workspace.iso_time import moment
 
 if TYPE_CHECKING:
-    from aiops.correlation.suppression import MaintenanceWindow, Matcher, Silence
+    from aiops.incidents.correlation.suppression import MaintenanceWindow, Matcher, Silence
 
 silence_app = typer.Typer(help="Silences: alerts that are not heard for a time.", no_args_is_help=True)
 maintenance_app = typer.Typer(help="Maintenance windows: planned work, once or again and again.", no_args_is_help=True)
@@ -45,8 +45,8 @@ def add_silence(
 
     Expressions (=~ and !~) match the whole label and are RE2's, as in Prometheus.
     """
-    from aiops.correlation.suppression import Silence
-    from orchestration.incident_work import IncidentWork, somebody
+    from aiops.incidents.correlation.suppression import Silence
+    from orchestration.commands.incident_work import IncidentWork, somebody
 
     chosen = tuple(matcher_of(text) for text in matchers)
     with IncidentWork.opened() as work:
@@ -59,7 +59,7 @@ def add_silence(
 @silence_app.command("list")
 def list_silences(as_json: AsJson = False) -> None:
     """List all silences by name; past ones stay until retention drops them."""
-    from orchestration.incident_work import IncidentWork
+    from orchestration.commands.incident_work import IncidentWork
 
     with IncidentWork.opened() as work:
         rules = work.store.silences()
@@ -85,8 +85,8 @@ def add_window(
     as_json: AsJson = False,
 ) -> None:
     """Announce planned work, e.g. `maintenance add backup service=db --from 2026-02-01T02:00:00Z --for 1h --every 7d`."""
-    from aiops.correlation.suppression import MaintenanceWindow
-    from orchestration.incident_work import IncidentWork, somebody
+    from aiops.incidents.correlation.suppression import MaintenanceWindow
+    from orchestration.commands.incident_work import IncidentWork, somebody
 
     chosen = tuple(matcher_of(text) for text in matchers)
     again = None if every is None else duration("--every", every)
@@ -100,7 +100,7 @@ def add_window(
 @maintenance_app.command("list")
 def list_windows(as_json: AsJson = False) -> None:
     """List all maintenance windows by name."""
-    from orchestration.incident_work import IncidentWork
+    from orchestration.commands.incident_work import IncidentWork
 
     with IncidentWork.opened() as work:
         rules = work.store.maintenance_windows()
@@ -119,8 +119,8 @@ def matcher_of(text: str) -> "Matcher":
     Raises:
         ConfigurationError: it has another form, or the expression cannot be compiled.
     """
-    from aiops.correlation.suppression import Matcher
     from aiops.errors import ConfigurationError
+    from aiops.incidents.correlation.suppression import Matcher
 
     parts = _MATCHER.fullmatch(text)
     if parts is None:
@@ -144,7 +144,7 @@ def duration(name: str, text: str) -> timedelta:
 
 def _named(name: str) -> str:
     from aiops.errors import ConfigurationError
-    from data_contracts.texts import stray_character
+    from data_contracts.values.texts import stray_character
 
     if not name.strip() or len(name) > MOST_NAME or stray_character(name, one_line=True) is not None:
         raise ConfigurationError(
@@ -164,7 +164,7 @@ def _span(now: datetime, begin: str | None, lasts: str | None, end: str | None) 
 
 def _remove(kind: str, name: str, by: str | None, as_json: bool) -> None:
     from aiops.errors import ContractError
-    from orchestration.incident_work import IncidentWork, somebody
+    from orchestration.commands.incident_work import IncidentWork, somebody
 
     with IncidentWork.opened() as work, work.desk.turn(work.now()) as turn:
         there = turn.writer.remove_silence(name) if kind == "silence" else turn.writer.remove_window(name)

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from aiops.clock import pieces
 from aiops.errors import SourceError, TrainingImpossible
-from aiops.history import of_replay
+from aiops.features.series_index import distinct_series
 from aiops.ports import SeriesLabels, TelemetrySource
-from aiops.series_index import distinct_series
+from aiops.replay.event_clock import pieces
+from aiops.replay.history_split import of_replay
 from aiops.types import FloatArray, HistorySplit, SeriesBatch
-from data_contracts.schemas import SERIES
-from models.backtest import Backtest, Recording, backtest, normal_history, recording, three_sigma
-from models.backtest_detectors import FitData, fit_detector
-from models.figures import SeriesPanel, series_figure
-from models.page_budget import PageBudget
-from models.service_rows import BoolArray, times_of
+from data_contracts.schemas.telemetry_schemas import SERIES
+from models.backtest.backtest_detectors import FitData, fit_detector
+from models.backtest.replay import Backtest, Recording, backtest, normal_history, recording, three_sigma
+from models.evaluation.figures import SeriesPanel, series_figure
+from models.vectors.page_budget import PageBudget
+from models.vectors.service_rows import BoolArray, times_of
 from orchestration.pipeline.recorded import validate_recorded
 from orchestration.pipeline.telemetry_step import usual_step_s
 

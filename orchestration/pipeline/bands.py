@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
-from aiops.bands import ESTABLISHED, SeriesBands
-from aiops.graph import ServiceGraph
-from aiops.routing import matches
-from aiops.routing_globs import parse_globs
-from aiops.series_index import distinct_series
-from aiops.series_name import SeriesName
-from aiops.settings import Settings
+from aiops.detection.routing import matches
+from aiops.features.bands import ESTABLISHED, SeriesBands
+from aiops.features.series_index import distinct_series
+from aiops.features.series_name import SeriesName
+from aiops.settings.routing_globs import parse_globs
+from aiops.settings.tree import Settings
+from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray
-from data_contracts.feature_views import BAND_HORIZON_S
-from data_contracts.metrics import nature_of, spec_of
-from data_contracts.moments import microseconds_of
-from models.drift import reached
-from models.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints, fit_bands
-from orchestration.workspace import Workspace
-from serving.broker import connect
-from serving.feast_bands import RedisBands, band_rows
+from data_contracts.schemas.feature_views import BAND_HORIZON_S
+from data_contracts.schemas.metrics import nature_of, spec_of
+from data_contracts.values.moments import microseconds_of
+from models.evaluation.drift import reached
+from models.season.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints, fit_bands
+from orchestration.workspace.workspace import Workspace
+from serving.online.feast_bands import RedisBands, band_rows
+from serving.stream.broker import connect
 
 if TYPE_CHECKING:
-    from models.prophet_bands import CapacityForecast
+    from models.season.prophet_bands import CapacityForecast
 
 TABLE: Final = "seasonal_bands"
 AFTER_INCIDENT: Final = timedelta(minutes=30)
@@ -108,8 +108,8 @@ def _fit(points: SeriesPoints, until: datetime, settings: Settings, by_prophet: 
     config, at_us = season_config(settings), microseconds_of(until)
     if not by_prophet:
         return fit_bands(points, at_us, config)
-    from models.prophet_bands import ProphetConfig
-    from models.seasonal_choice import fit_business_bands
+    from models.season.prophet_bands import ProphetConfig
+    from models.season.seasonal_choice import fit_business_bands
 
     return fit_business_bands(points, at_us, config, ProphetConfig(settings.seasonal.country, seed=settings.models.seed))
 
@@ -168,7 +168,7 @@ def forecast_capacities(workspace: Workspace, at: datetime | None = None) -> "li
     Raises:
         SourceError: the lake has no telemetry.
     """
-    from models.prophet_bands import ProphetConfig, forecast_capacity
+    from models.season.prophet_bands import ProphetConfig, forecast_capacity
 
     until, settings = at or workspace.newest_telemetry(), workspace.settings
     days = settings.seasonal.capacity_days

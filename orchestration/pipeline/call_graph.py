@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aiops.errors import FileError, SourceError
-from aiops.graph import LEARNED
-from aiops.graph_history import ALWAYS
-from aiops.span_calls import SpanCounts
+from aiops.topology.graph import LEARNED
+from aiops.topology.graph_history import ALWAYS
+from aiops.topology.span_calls import SpanCounts
 from models.rca.granger import GrangerConfig, LearnedEdge, granger_edges
-from orchestration.workspace import Workspace
-from serving.graph_store import FORGET_AFTER, GraphChange, GraphStore
-from serving.incident_telemetry import IncidentTelemetry, TelemetryConfig
-from serving.sources.options import SpanColumns
-from serving.sources.span_files import read_calls
+from orchestration.workspace.workspace import Workspace
+from serving.ingest.pull.source_options import SpanColumns
+from serving.ingest.pull.span_files import read_calls
+from serving.root_cause.incident_telemetry import IncidentTelemetry, TelemetryConfig
+from serving.tables.graph_store import FORGET_AFTER, GraphChange, GraphStore
 
 FORGET_LEARNED_AFTER: Final = timedelta(days=30)
 """A learned call that no later look finds again is dropped: series move together for reasons that pass."""

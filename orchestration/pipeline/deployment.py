@@ -7,9 +7,9 @@ from datetime import datetime
 
 from aiops.errors import GateRefused
 from aiops.types import ModelVersion
+from models.artifacts.audit import CHALLENGER, CHAMPION, Change
 from models.artifacts.catalog import trained_models
-from models.audit import CHALLENGER, CHAMPION, Change
-from orchestration.workspace import Workspace
+from orchestration.workspace.workspace import Workspace
 
 GATE_TAG = "gate.promoted"
 

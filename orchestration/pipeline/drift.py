@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from aiops.settings import Settings
-from data_contracts.learning_schema import DRIFT_CHECKS
+from aiops.settings.tree import Settings
+from data_contracts.schemas.learning_schema import DRIFT_CHECKS
+from models.artifacts.audit import CHAMPION
 from models.artifacts.catalog import watched_model
-from models.audit import CHAMPION
-from models.drift import DriftPolicy, DriftReport, mask_incidents, measure_drift
-from orchestration.pipeline.reference import load_reference
-from orchestration.workspace import Workspace
+from models.evaluation.drift import DriftPolicy, DriftReport, mask_incidents, measure_drift
+from orchestration.pipeline.drift_reference import load_reference
+from orchestration.workspace.workspace import Workspace
 from serving.lake.port import Between, Where
 
 WATCHED = watched_model()

@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aiops.backfill import split_by_partition
-from aiops.feature_engine import EngineOutput, FeatureEngine
+from aiops.features.backfill import split_by_partition
+from aiops.features.engine import EngineOutput, FeatureEngine
 from aiops.types import IntArray, SeriesBatch
-from data_contracts.moments import microseconds_of
-from data_contracts.schemas import SERIES
-from orchestration.workspace import Workspace
-from serving.atomic_file import write_atomically
+from data_contracts.schemas.telemetry_schemas import SERIES
+from data_contracts.values.moments import microseconds_of
+from orchestration.workspace.workspace import Workspace
+from serving.host.atomic_file import write_atomically
 
 CHUNK = timedelta(hours=6)
 INSTANT = timedelta(microseconds=1)

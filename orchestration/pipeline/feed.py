@@ -24,20 +24,20 @@ import pandas as pd
 import pyarrow as pa
 
 from aiops.errors import AiopsError, SequenceConflict, Unavailable
-from aiops.history import of_replay
-from aiops.settings import Settings
-from aiops.settings_reading import read_settings
+from aiops.replay.history_split import of_replay
+from aiops.settings.reading import read_settings
+from aiops.settings.tree import Settings
 from aiops.types import HistorySplit, IntArray
-from data_contracts.moments import moment_of_us
-from data_contracts.schemas import TIMESTAMP
+from data_contracts.schemas.telemetry_schemas import TIMESTAMP
+from data_contracts.values.moments import moment_of_us
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
-from orchestration.source_choice import SourceChoice
-from serving.broker import connect
-from serving.call_graphs import call_graph
-from serving.disk_room import is_full
-from serving.line_limit import LineLimit
-from serving.private_files import keep_private
-from serving.producer import ProducerConfig, TelemetryProducer
+from orchestration.workspace.source_choice import SourceChoice
+from serving.host.disk_room import is_full
+from serving.host.line_limit import LineLimit
+from serving.host.private_files import keep_private
+from serving.ingest.producer import ProducerConfig, TelemetryProducer
+from serving.stream.broker import connect
+from serving.tables.call_graphs import call_graph
 
 NEIGHBOURS = 7
 RETRY_S = 1.0

@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError, SourceError
-from aiops.series_index import distinct_series
-from aiops.series_name import SeriesName
+from aiops.features.series_index import distinct_series
+from aiops.features.series_name import SeriesName
 from aiops.types import FloatArray, IntArray
-from data_contracts.metrics import spec_of
+from data_contracts.schemas.metrics import spec_of
 from data_contracts.series.text import metric_with_labels
-from data_contracts.validate import validate
-from models.breach_features import NAMES, WARM_UP, breach_features, reference_of
-from models.breach_forecast import BreachForecast, ForecastConfig, SeriesHistory, learned_limit
-from models.breach_reasons import reasons_of, walk_reasons
-from orchestration.workspace import Workspace
+from data_contracts.telemetry.validate import validate
+from models.breach.breach_features import NAMES, WARM_UP, breach_features, reference_of
+from models.breach.breach_forecast import BreachForecast, ForecastConfig, SeriesHistory, learned_limit
+from models.breach.breach_reasons import reasons_of, walk_reasons
+from orchestration.workspace.workspace import Workspace
 
 HISTORY: Final = timedelta(days=14)
 FITTED: Final = 0.6

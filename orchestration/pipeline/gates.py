@@ -9,20 +9,20 @@ from typing import cast
 import pandas as pd
 
 from aiops.types import GateDecision
-from data_contracts.moments import microseconds_of
+from data_contracts.values.moments import microseconds_of
 from models.artifacts.catalog import ModelDescriptor
-from models.detector_training import detection_replay
+from models.artifacts.registry import LoadedModel
 from models.detectors.robust_stream import RobustStream
-from models.gate import Contender, GateConfig, decide
-from models.page_budget import PageBudget
-from models.registry import LoadedModel
-from models.scorecard import Replay, Replayable
-from models.tier1_gate import decide_levels, level_replay
-from models.training import prediction_replay
-from models.training_context import replay_figures
+from models.evaluation.gate import Contender, GateConfig, decide
+from models.evaluation.scorecard import Replay, Replayable
+from models.evaluation.tier1_gate import decide_levels, level_replay
+from models.training.detector_training import detection_replay
+from models.training.predictor_training import prediction_replay
+from models.training.training_context import replay_figures
+from models.vectors.page_budget import PageBudget
 from orchestration.pipeline.trainers import HOLDOUT, OLD_REGIME, level_window
 from orchestration.pipeline.training_set import TrainingSet, labels_of
-from orchestration.workspace import Workspace
+from orchestration.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

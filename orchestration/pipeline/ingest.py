@@ -11,17 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aiops.clock import pieces
 from aiops.errors import ContractError, SourceError, StateError
 from aiops.ports import ChangeLog, TelemetrySource
-from data_contracts.schemas import CHANGES, LAKE_TELEMETRY, REJECTED
-from data_contracts.series.owners import by_tenant
-from data_contracts.validate import Validated
+from aiops.replay.event_clock import pieces
+from data_contracts.schemas.telemetry_schemas import CHANGES, LAKE_TELEMETRY, REJECTED
+from data_contracts.telemetry.owners import by_tenant
+from data_contracts.telemetry.validate import Validated
 from orchestration.pipeline.recorded import validate_recorded
-from orchestration.workspace import Workspace
-from serving.graph_store import GraphStore
+from orchestration.workspace.workspace import Workspace
 from serving.lake.port import Added
-from serving.rejected import Redriven, RejectedFilter, RejectedStore
+from serving.tables.graph_store import GraphStore
+from serving.tables.rejected import Redriven, RejectedFilter, RejectedStore
 
 _BATCH_ROWS: Final = 500_000
 """Accepted rows that are gathered before they are written: bounds memory, and keeps small chunks from making small files."""

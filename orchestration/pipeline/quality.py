@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from aiops.errors import ContractError
-from orchestration.workspace import Workspace
+from orchestration.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from data_contracts.expectations import PartitionReport

@@ -5,9 +5,9 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from aiops.clock import event_clock
+from aiops.replay.event_clock import event_clock
 from data_contracts.series.tenant import DEFAULT_TENANT
-from data_contracts.validate import Validated, validate
+from data_contracts.telemetry.validate import Validated, validate
 
 
 def validate_recorded(

@@ -9,12 +9,12 @@ from typing import Final
 
 import pyarrow as pa
 
-from aiops.clock import event_clock, newest_until, pieces
 from aiops.ports import TelemetrySource
-from orchestration.workspace import Workspace
-from serving.broker import connect
-from serving.call_graphs import call_graph
-from serving.producer import ProducerConfig, TelemetryProducer, new_id
+from aiops.replay.event_clock import event_clock, newest_until, pieces
+from orchestration.workspace.workspace import Workspace
+from serving.ingest.producer import ProducerConfig, TelemetryProducer, new_id
+from serving.stream.broker import connect
+from serving.tables.call_graphs import call_graph
 
 ANNOUNCE_AHEAD: Final = timedelta(hours=2)
 """Labels are sent this long before their time: the engine uses one only from its known_at on, whatever the order of arrival."""

@@ -4,15 +4,15 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aiops.detection.routing import TIERS, Router, RoutingRules, flagged_by, on_failure
 from aiops.errors import ConfigurationError
-from aiops.routing import TIERS, Router, RoutingRules, flagged_by, on_failure
-from aiops.series_character import SeriesCharacter
-from aiops.series_name import SeriesName
-from aiops.settings import ConsumerSettings, Settings
+from aiops.features.series_character import SeriesCharacter
+from aiops.features.series_name import SeriesName
+from aiops.settings.tree import ConsumerSettings, Settings
 from data_contracts.series.key import labels_text
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.series.text import SeriesTextError, series_of, series_text
-from serving.consumer.routing_source import measured_characters
+from serving.stream.consumer.routing_source import measured_characters
 
 
 @dataclass(frozen=True, slots=True)

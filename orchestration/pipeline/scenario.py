@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from aiops.history import of_history, of_replay
 from aiops.ports import TelemetrySource
+from aiops.replay.history_split import of_history, of_replay
 from aiops.types import HistorySplit
 
 

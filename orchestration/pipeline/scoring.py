@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from aiops.errors import ConfigurationError, ContractError, Unavailable, legible
-from aiops.settings import Settings
-from data_contracts.schemas import SERVICE_FEATURES, TIMESTAMP
-from serving.bento.scoring import PREDICT, SCORE
-from serving.scoring_client import ScoringClient
-from serving.sources.csv_blocks import CsvBlocks, Dialect
-from serving.sources.time_columns import AUTO, UNREADABLE, read_epochs, told_form
+from aiops.settings.tree import Settings
+from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES, TIMESTAMP
+from serving.ingest.pull.csv_blocks import CsvBlocks, Dialect
+from serving.ingest.pull.time_columns import AUTO, UNREADABLE, read_epochs, told_form
+from serving.scoring.answers.scoring import PREDICT, SCORE
+from serving.stream.consumer.scoring_client import ScoringClient
 
 BATCH: Final = 1000
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from aiops.sequences import Sequences
-from data_contracts.moments import microseconds_of
-from data_contracts.schemas import SEQUENCE_FEATURES, SERVICE_FEATURES, SERVICE_FEATURES_TABLE
-from orchestration.workspace import Workspace
-from serving.streams import one_batch
+from aiops.features.sequences import Sequences
+from data_contracts.schemas.telemetry_schemas import SEQUENCE_FEATURES, SERVICE_FEATURES, SERVICE_FEATURES_TABLE
+from data_contracts.values.moments import microseconds_of
+from orchestration.workspace.workspace import Workspace
+from serving.stream.streams import one_batch
 
 
 def with_sequences(workspace: Workspace, frame: pd.DataFrame, at: datetime) -> pd.DataFrame:

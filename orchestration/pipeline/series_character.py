@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from aiops.series_character import SeriesCharacter, character_rows, measure
-from aiops.series_index import distinct_series
-from aiops.series_name import SeriesName
+from aiops.features.series_character import SeriesCharacter, character_rows, measure
+from aiops.features.series_index import distinct_series
+from aiops.features.series_name import SeriesName
 from aiops.types import FloatArray, IntArray
-from orchestration.workspace import Workspace
+from orchestration.workspace.workspace import Workspace
 
 HISTORY: Final = timedelta(days=14)
 """Two weeks: enough days for a daily season, and weekends among them."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from aiops.settings import Settings
+from aiops.settings.tree import Settings
 
 
 def fitted_settings(settings: Settings, step_s: int) -> Settings:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aiops.types import HistorySplit
-from data_contracts.schemas import TIMESTAMP
+from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 
 FILE: Final = "feed.json"
 

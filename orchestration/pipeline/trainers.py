@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from models.artifacts.audit import CHAMPION
 from models.artifacts.catalog import ModelDescriptor
-from models.audit import CHAMPION
-from models.detector_training import train_robust_stream
-from models.ensemble_training import train_service_ensemble
-from models.training import train_incident_predictor
-from models.training_context import TrainingContext
-from models.training_run import Trained
+from models.artifacts.training_run import Trained
+from models.training.detector_training import train_robust_stream
+from models.training.ensemble_training import train_service_ensemble
+from models.training.predictor_training import train_incident_predictor
+from models.training.training_context import TrainingContext
 from orchestration.pipeline.training_set import TrainingSet, labels_of
 from orchestration.project.copies import checkout
-from orchestration.workspace import Workspace
+from orchestration.workspace.workspace import Workspace
 
 HOLDOUT: Final = "holdout_start"
 """Tag of a model version: from this time on rows were seen neither by its fit nor by its thresholds."""

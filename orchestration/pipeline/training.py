@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from aiops.errors import TrainingImpossible
+from models.artifacts.audit import CHALLENGER, CHAMPION
 from models.artifacts.catalog import descriptor_of
-from models.audit import CHALLENGER, CHAMPION
-from models.training_run import Trained
+from models.artifacts.training_run import Trained
 from orchestration.pipeline.deployment import change
 from orchestration.pipeline.gates import GateInputs, Ruling
 from orchestration.pipeline.trainers import HOLDOUT, TrainingInputs
 from orchestration.pipeline.training_set import FACTS, RECENT, TAG, TrainingSet, training_set_of_challenger
-from orchestration.workspace import Workspace
+from orchestration.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

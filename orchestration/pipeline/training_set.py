@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aiops.errors import TrainingImpossible
-from aiops.labels import HORIZONS_MIN, HorizonLabels, horizon_labels, of_minutes
+from aiops.incidents.labels import HORIZONS_MIN, HorizonLabels, horizon_labels, of_minutes
 from aiops.types import FloatArray, ModelVersion
-from data_contracts.feature_views import INCIDENT_PREDICTION
-from data_contracts.moments import microseconds_of
-from data_contracts.schemas import SERVICE_FEATURES
-from orchestration import feature_store
+from data_contracts.schemas.feature_views import INCIDENT_PREDICTION
+from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES
+from data_contracts.values.moments import microseconds_of
 from orchestration.pipeline.sequences import with_sequences
-from orchestration.workspace import Workspace
-from serving.atomic_file import write_atomically
+from orchestration.workspace import feature_store
+from orchestration.workspace.workspace import Workspace
+from serving.host.atomic_file import write_atomically
 
 LABELS: Final = tuple(f"starts_within_{horizon}min" for horizon in HORIZONS_MIN)
 MINUTES_TO_START: Final = "minutes_to_start"

@@ -1,6 +1,6 @@
 """Verdicts of operators: was a detection worth a page? Kept in the lake, one a detection, the newest counts.
 
-A verdict on an incident (`serving.responder.feedback`) is one on each of its detections.
+A verdict on an incident (`serving.incidents.desk.feedback`) is one on each of its detections.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from aiops.errors import ContractError
-from data_contracts.learning_schema import VERDICTS
-from data_contracts.schemas import DETECTIONS
-from orchestration.workspace import Workspace
+from data_contracts.schemas.learning_schema import VERDICTS
+from data_contracts.schemas.telemetry_schemas import DETECTIONS
+from orchestration.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

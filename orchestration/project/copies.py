@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from aiops.settings import Settings
+from aiops.settings.tree import Settings
 
 FEATURE_REPO: Final = "feature_repo"
 INSTANCE: Final = "dagster.yaml"

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from aiops.errors import ConfigurationError
-from data_contracts.feature_views import FEATURE_SERVICES
+from data_contracts.schemas.feature_views import FEATURE_SERVICES
 from serving.lake.port import Lake
 
 _FIX: Final = "mend it, or write it anew with `aiops init --force`; without the folder the suite's own is used"

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from aiops.settings import Settings
+from aiops.settings.tree import Settings
 from aiops.settings_file import section_of
 
 _HEAD: Final = """\

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestration.reference.markdown import code, page, table, text
-from serving import proto
+from serving.scoring import proto
 
 PROTO: Final = Path(proto.__file__).parent / "scoring.proto"
 _CALL: Final = re.compile(r"((?:^ *//[^\n]*\n)*)^ *rpc (\w+)\((\w+)\) returns \((\w+)\);", re.MULTILINE)

@@ -5,10 +5,10 @@ from typing import Any, NoReturn
 
 from prometheus_client import CollectorRegistry
 
-from serving.api.app import create_app
-from serving.api.parts import ApiParts, ApiReadiness
 from serving.http.auth import Authenticator
 from serving.http.openapi import description
+from serving.incidents.api.app import create_app
+from serving.incidents.api.parts import ApiParts, ApiReadiness
 
 
 def incident_api_description() -> dict[str, Any]:

@@ -8,10 +8,10 @@ from prometheus_client.registry import Collector
 
 from orchestration.reference.inert import add_incident_api_metrics
 from orchestration.reference.markdown import code, page, table, text
-from serving.bento.metrics import ScoringMetrics
-from serving.consumer.metrics import ConsumerMetrics
-from serving.notify.metrics import NotificationCounts
-from serving.responder.metrics import MetricFamilies
+from serving.incidents.desk.desk_metrics import MetricFamilies
+from serving.incidents.notify.notify_metrics import NotificationCounts
+from serving.scoring.answers.scoring_metrics import ScoringMetrics
+from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 
 _OPENING: Final = """\
 Each process counts for itself and starts at zero; exact totals lie on the broker and in the incident store. A histogram `x`

@@ -7,12 +7,12 @@ from typing import Any, Final
 from orchestration.reference.inert import incident_api_description
 from orchestration.reference.json_types import facts, properties, type_of
 from orchestration.reference.markdown import code, items, link, page, sentences, slug, table, text
-from serving.bento.openapi import openapi as scoring_api
-from serving.bento.root_cause import ROOT_CAUSE
-from serving.bento.scoring import endpoints
-from serving.bento.season import SEASON
 from serving.http.describing import PROBLEM, REQUEST_ID, TENANT
 from serving.http.problem import TITLES
+from serving.scoring.answers.root_cause_answers import ROOT_CAUSE
+from serving.scoring.answers.scoring import endpoints
+from serving.scoring.answers.season_answers import SEASON
+from serving.scoring.http_api.scoring_openapi import openapi as scoring_api
 
 _METHODS: Final = ("get", "post", "delete")
 _ROLES: Final = {one.path.strip("/"): one.role.name.lower() for one in (*endpoints(), SEASON, ROOT_CAUSE)}

@@ -14,9 +14,9 @@ from typing import Final
 import pyarrow as pa
 
 import data_contracts
-from data_contracts.feature_views import FEATURE_SERVICES, VIEWS, describe
-from data_contracts.metrics import CATALOGUE, MetricSpec
-from data_contracts.schemas import KINDS, REJECT_REASONS, TEMPORALITIES, TIMESTAMP
+from data_contracts.schemas.feature_views import FEATURE_SERVICES, VIEWS, describe
+from data_contracts.schemas.metrics import CATALOGUE, MetricSpec
+from data_contracts.schemas.telemetry_schemas import KINDS, REJECT_REASONS, TEMPORALITIES, TIMESTAMP
 from orchestration.reference.markdown import code, items, link, page, sentences, slug, table, text
 
 _OPENING: Final = """\

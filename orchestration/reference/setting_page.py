@@ -8,7 +8,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from aiops.settings import Settings
+from aiops.settings.tree import Settings
 from orchestration.reference.markdown import code, page, table, text
 
 _OPENING: Final = """\

@@ -7,10 +7,10 @@ from typing import Any, Final
 import jwt
 
 from aiops.errors import ConfigurationError
-from aiops.settings import ServingSettings
+from aiops.settings.tree import ServingSettings
 from serving.http.loopback import is_loopback
 from serving.http.problem import Problem, ProblemError, shown
-from serving.http.tenants import EVERY_TENANT, ONLY_DEFAULT, TenantScope, scope_of_claim
+from serving.http.request_tenant import EVERY_TENANT, ONLY_DEFAULT, TenantScope, scope_of_claim
 
 LEEWAY_S: Final = 10
 _HS256_BYTES: Final = 32

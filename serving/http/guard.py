@@ -13,8 +13,8 @@ from serving.http.auth import Authenticator, Caller, Role
 from serving.http.content import JSON, content_type, limited
 from serving.http.loopback import is_local_peer
 from serving.http.problem import refused, shown
-from serving.http.tenants import FIELD as TENANT_FIELD
-from serving.http.tenants import tenant_of_request
+from serving.http.request_tenant import FIELD as TENANT_FIELD
+from serving.http.request_tenant import tenant_of_request
 
 ROLE_KEY: Final = "x-aiops-role"
 """Member of an operation's description: the role that it needs; "none" = open to all."""

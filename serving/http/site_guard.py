@@ -14,11 +14,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.host.line_limit import LineLimit
 from serving.http.problem import Problem, ProblemError, no_such_method, shown
 from serving.http.request_id import request_id_from
 from serving.http.responses import problem_response
 from serving.http.site import SiteRules
-from serving.line_limit import LineLimit
 
 _lines = LineLimit(logging.getLogger(__name__))
 CSP: Final = (

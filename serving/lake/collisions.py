@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.errors import ContractError
-from data_contracts.coerce import whole
-from data_contracts.kernels import Int64s, distinct
 from data_contracts.series.catalogue import SeriesCatalogue, SeriesCollisionError
 from data_contracts.series.key import SeriesKey, labels_of
+from data_contracts.values.coerce import whole
+from data_contracts.values.kernels import Int64s, distinct
 from serving.lake.tables import LakeTable
 
 NAMES: Final = ("series_id", "service", "metric", "labels")

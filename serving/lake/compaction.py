@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from serving.atomic_file import sweep
+from serving.host.atomic_file import sweep
 from serving.lake.day_files import PREFIX, counting_files, day_of, finish_all, locked, put_in_place
 from serving.lake.identity import each_once
 from serving.lake.parquet_reading import Wanted, retried, select

@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from serving.atomic_file import sync_folder, write_atomically
+from serving.host.atomic_file import sync_folder, write_atomically
 
 NOTE: Final = ".replaces"
 PREFIX: Final = "part-"

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from aiops.errors import StateError
 from data_contracts.series.tenant import DEFAULT_TENANT
-from data_contracts.series.v1 import rows_v2_of_v1
+from data_contracts.telemetry.v1 import rows_v2_of_v1
 from serving.lake.day_files import PREFIX
 from serving.lake.port import Added, Lake
 from serving.lake.tables import LAKE_TABLES, conformed, evolved

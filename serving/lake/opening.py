@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiops.settings import Settings
+from aiops.settings.tree import Settings
 from data_contracts.series.tenant import DEFAULT_TENANT, folder_of, tenant_of
 from serving.lake.layout import Moved, migrate, refuse_old
 from serving.lake.parquet_lake import ParquetLake

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aiops.errors import ConfigurationError
-from serving.atomic_file import sweep, sync_folder
+from serving.host.atomic_file import sweep, sync_folder
 from serving.lake import compaction, writing
 from serving.lake.day_files import PREFIX, counting_files, day_of, locked
 from serving.lake.identity import each_once

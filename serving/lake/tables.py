@@ -7,10 +7,10 @@ from typing import Any, Final
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError, ContractError
-from data_contracts import schemas, truth_schemas
-from data_contracts.character_schema import SERIES_CHARACTER
-from data_contracts.learning_schema import DRIFT_CHECKS, VERDICTS
-from data_contracts.season_schema import SEASONAL_BANDS
+from data_contracts.schemas import telemetry_schemas, truth_schemas
+from data_contracts.schemas.character_schema import SERIES_CHARACTER
+from data_contracts.schemas.learning_schema import DRIFT_CHECKS, VERDICTS
+from data_contracts.schemas.season_schema import SEASONAL_BANDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +59,23 @@ SERIES_IDENTITY: Final = ("series_id",)
 """What names a series in the telemetry table."""
 
 LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
-    "telemetry": _once(schemas.LAKE_TELEMETRY, "timestamp", *SERIES_IDENTITY, latest=("available_at", "value")),
-    "rejected": _once(schemas.REJECTED, "rejected_at", "reject_id"),
-    "redriven": _once(schemas.REDRIVEN, "rejected_at", "reject_id", latest=("redriven_at",)),
-    "incidents": _labels(schemas.INCIDENTS, "starts_at", "incident_id", "service"),
+    "telemetry": _once(telemetry_schemas.LAKE_TELEMETRY, "timestamp", *SERIES_IDENTITY, latest=("available_at", "value")),
+    "rejected": _once(telemetry_schemas.REJECTED, "rejected_at", "reject_id"),
+    "redriven": _once(telemetry_schemas.REDRIVEN, "rejected_at", "reject_id", latest=("redriven_at",)),
+    "incidents": _labels(telemetry_schemas.INCIDENTS, "starts_at", "incident_id", "service"),
     "deployments": _labels(truth_schemas.DEPLOYMENTS, "deployed_at", "deployment_id"),
     "drift_truth": _labels(truth_schemas.DRIFT_TRUTH, "starts_at", "service", "kind"),
     "verdicts": LakeTable(VERDICTS, "given_at", expires=False),
     "drift_checks": LakeTable(DRIFT_CHECKS, "checked_at"),
-    "changes": _once(schemas.CHANGES, "at", "change_id", latest=("service", "kind", "what", "source")),
-    "edges": LakeTable(schemas.EDGES, "valid_from", partitioned=False, expires=False),
-    "series_features": _features(schemas.SERIES_FEATURES_TABLE, *SERIES_IDENTITY),
-    "service_features": _features(schemas.SERVICE_FEATURES_TABLE, "service"),
+    "changes": _once(telemetry_schemas.CHANGES, "at", "change_id", latest=("service", "kind", "what", "source")),
+    "edges": LakeTable(telemetry_schemas.EDGES, "valid_from", partitioned=False, expires=False),
+    "series_features": _features(telemetry_schemas.SERIES_FEATURES_TABLE, *SERIES_IDENTITY),
+    "service_features": _features(telemetry_schemas.SERVICE_FEATURES_TABLE, "service"),
     "seasonal_bands": LakeTable(SEASONAL_BANDS, "event_timestamp"),
-    "detections": _once(schemas.DETECTIONS, "timestamp", "detection_id", "revision"),
-    "predictions": LakeTable(schemas.PREDICTIONS, "timestamp"),
+    "detections": _once(telemetry_schemas.DETECTIONS, "timestamp", "detection_id", "revision"),
+    "predictions": LakeTable(telemetry_schemas.PREDICTIONS, "timestamp"),
     "series_character": LakeTable(SERIES_CHARACTER, "measured_at", partitioned=False, expires=False),
-    "served": LakeTable(schemas.SERVED, "served_at"),
+    "served": LakeTable(telemetry_schemas.SERVED, "served_at"),
 }
 """Labels, verdicts and the graph are small and stay; everything else is kept for the days of the retention setting.
 

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aiops.errors import ConfigurationError, ContractError
-from serving.atomic_file import sweep, write_atomically
+from serving.host.atomic_file import sweep, write_atomically
 from serving.lake.collisions import NAMES, named_by_id, one_row_a_series, refuse_collisions
 from serving.lake.day_files import PREFIX, counting_files, finish_all, locked, put_in_place
 from serving.lake.identity import each_once, newly_said

@@ -10,10 +10,10 @@ NEVER = {"feast", "mlflow", "sklearn", "dagster", "great_expectations", "bentoml
 MEASURE = """
 import importlib, json, pathlib, pkgutil, re, resource, sys
 before = resource.getrusage(resource.RUSAGE_SELF)
-import serving.consumer
-names = sorted(module.name for module in pkgutil.iter_modules(serving.consumer.__path__))
+import serving.stream.consumer
+names = sorted(module.name for module in pkgutil.iter_modules(serving.stream.consumer.__path__))
 for name in names:
-    importlib.import_module(f"serving.consumer.{name}")
+    importlib.import_module(f"serving.stream.consumer.{name}")
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps({
     "cpu_s": used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime,

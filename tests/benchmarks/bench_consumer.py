@@ -16,19 +16,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from aiops.graph import ServiceGraph
-from aiops.settings import BrokerSettings, ConsumerSettings, Settings, TelemetrySettings
-from data_contracts import schemas
-from data_contracts.codec import decode
-from serving import streams
-from serving.broker import EmbeddedBroker
-from serving.consumer.config import ConsumerConfig
-from serving.consumer.metrics import ConsumerMetrics, resident_bytes
-from serving.consumer.process import tenants_config
-from serving.consumer.second_opinion import Watched
-from serving.consumer.stage1 import OwnedPartition, Stage1Parts
-from serving.producer import TelemetryProducer
-from tests.checks.stream_harness import free_ports
+from aiops.settings.tree import BrokerSettings, ConsumerSettings, Settings, TelemetrySettings
+from aiops.topology.graph import ServiceGraph
+from data_contracts.schemas import telemetry_schemas
+from data_contracts.telemetry.codec import decode
+from serving.ingest.producer import TelemetryProducer
+from serving.stream import streams
+from serving.stream.broker import EmbeddedBroker
+from serving.stream.consumer.consumer_config import ConsumerConfig
+from serving.stream.consumer.consumer_metrics import ConsumerMetrics, resident_bytes
+from serving.stream.consumer.consumer_process import tenants_config
+from serving.stream.consumer.second_opinion import Watched
+from serving.stream.consumer.stage1 import OwnedPartition, Stage1Parts
+from tests.testing.stream_harness import free_ports
 
 SERVICES = 250
 METRICS = ("cpu_utilization", "error_rate", "latency_p50_ms", "latency_p99_ms", "memory_utilization", "requests_per_second")
@@ -50,7 +50,12 @@ def tables(step_s: int, points: int) -> Iterator[tuple[int, pa.Table]]:
         first = int(START.timestamp()) + (seq - 1) * steps * step_s
         times = np.repeat(np.arange(first, first + steps * step_s, step_s), width) * 1_000_000
         values = np.tile(np.tile(LEVELS, SERVICES), steps) * (1 + 0.05 * rng.standard_normal(width * steps))
-        columns = {"timestamp": pa.array(times, schemas.TIMESTAMP), "service": names, "metric": metrics, "value": values}
+        columns = {
+            "timestamp": pa.array(times, telemetry_schemas.TIMESTAMP),
+            "service": names,
+            "metric": metrics,
+            "value": values,
+        }
         yield seq, pa.table(columns)
 
 

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 import redis
 
-from aiops.settings import BrokerSettings, Settings
-from data_contracts.feature_views import SERIES_VIEWS, SERVICE_VIEWS, ViewSpec
-from data_contracts.schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE
-from orchestration import feature_store
-from serving.feast_online import RedisFeatures
+from aiops.settings.tree import BrokerSettings, Settings
+from data_contracts.schemas.feature_views import SERIES_VIEWS, SERVICE_VIEWS, ViewSpec
+from data_contracts.schemas.telemetry_schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE
+from orchestration.workspace import feature_store
+from serving.online.feast_online import RedisFeatures
 
 ROWS = 20_000
 FEAST_ROWS = 4_000

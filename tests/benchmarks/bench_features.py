@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from aiops.feature_engine import EngineConfig, FeatureEngine
-from aiops.graph import ServiceGraph
+from aiops.features.engine import EngineConfig, FeatureEngine
+from aiops.topology.graph import ServiceGraph
 from aiops.types import SeriesBatch
-from data_contracts.schemas import TIMESTAMP
-from data_contracts.series.rows import PointColumns, points_of
+from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from data_contracts.series.tenant import DEFAULT_TENANT
+from data_contracts.telemetry.series_rows import PointColumns, points_of
 
 START_US = 1_700_000_000_000_000
 METRICS = (

@@ -11,8 +11,8 @@ from sklearn.ensemble import IsolationForest as SklearnForest
 
 from aiops.types import FloatArray
 from models.detectors.isolation_forest import OUTSIDE_CALENDAR, ForestConfig, IsolationForest
-from models.incident_predictor import IncidentPredictor, PredictorConfig
-from models.predictor_terms import terms_of
+from models.prediction.incident_predictor import IncidentPredictor, PredictorConfig
+from models.prediction.predictor_terms import terms_of
 
 TRAIN_ROWS = 20_000
 ROWS = 50_000

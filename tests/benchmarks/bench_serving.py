@@ -24,20 +24,26 @@ import httpx
 import numpy as np
 import pyarrow as pa
 
-from aiops.settings import ServingSettings, Settings
-from data_contracts.schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
-from models.artifact import Example, save_model
+from aiops.settings.tree import ServingSettings, Settings
+from data_contracts.schemas.telemetry_schemas import (
+    SEQUENCE,
+    SEQUENCE_FEATURES,
+    SERVICE_FEATURES,
+    SERVICE_FEATURES_TABLE,
+    TIMESTAMP,
+)
+from models.artifacts.artifact import Example, save_model
+from models.artifacts.export import write_aliases
+from models.detectors.evidence import Combination, EmpiricalTail
 from models.detectors.isolation_forest import ForestConfig, IsolationForest
 from models.detectors.labelled_trees import LabelledConfig, LabelledTrees
 from models.detectors.lstm_autoencoder import AutoencoderConfig, fit_autoencoder
 from models.detectors.service_ensemble import Member, RankedModel, ServiceEnsemble
-from models.evidence import Combination, EmpiricalTail
-from models.export import write_aliases
-from models.incident_predictor import IncidentPredictor, PredictorConfig
-from serving.bento.rows import RequestRows
-from serving.bento.run import launch
-from serving.proto import scoring_pb2 as pb
-from serving.proto.scoring_pb2_grpc import ScoringStub
+from models.prediction.incident_predictor import IncidentPredictor, PredictorConfig
+from serving.scoring.proto import scoring_pb2 as pb
+from serving.scoring.proto.scoring_pb2_grpc import ScoringStub
+from serving.scoring.requests.vector_rows import RequestRows
+from serving.scoring.run import launch
 
 HTTP_PORT, GRPC_PORT = 23100, 23101
 ROWS = 1000

@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from aiops.simulator.config import SimulationConfig
 from aiops.simulator.rows import ROWS
 from aiops.simulator.simulate import simulate
+from aiops.simulator.simulation_config import SimulationConfig
 
 
 def simulated(config: SimulationConfig) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_contracts.validate import validate
+from data_contracts.telemetry.validate import validate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 METRICS = ("requests_per_second", "latency_p50_ms", "latency_p99_ms", "error_rate", "cpu_utilization", "memory_utilization")

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.checks.scoring_services import RealScoring, ScoringProcess
-from tests.checks.stream_harness import (
+from tests.testing.scoring_services import RealScoring, ScoringProcess
+from tests.testing.stream_harness import (
     NAIVE,
     Batch,
     Fleet,
@@ -28,7 +28,7 @@ from tests.checks.stream_harness import (
     wait_until,
 )
 
-CONSUMER = ("-m", "serving.consumer")
+CONSUMER = ("-m", "serving.stream.consumer")
 
 
 @dataclass(frozen=True, slots=True)

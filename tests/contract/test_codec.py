@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_contracts.codec import UndecodableError, decode, encode
-from data_contracts.schemas import TELEMETRY
-from data_contracts.validate import SchemaError, validate
+from data_contracts.schemas.telemetry_schemas import TELEMETRY
+from data_contracts.telemetry.codec import UndecodableError, decode, encode
+from data_contracts.telemetry.validate import SchemaError, validate
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROWS = 40

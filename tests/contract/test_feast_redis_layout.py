@@ -1,4 +1,4 @@
-"""The layout that `serving/feast_online.py` writes is Feast's, byte by byte, in both directions, on a real server."""
+"""The layout that `serving/online/feast_online.py` writes is Feast's, byte by byte, in both directions, on a real server."""
 
 import os
 from collections.abc import Iterator
@@ -11,20 +11,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import redis
-from checks.season import flat_bands
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aiops.errors import ContractError
-from aiops.settings import BrokerSettings, Settings
-from data_contracts.feature_views import BAND_VIEWS, PROJECT, SERIES_VIEWS, SERVICE_VIEWS, ViewSpec, project_of
-from data_contracts.schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
-from data_contracts.season_schema import BAND_LIST
-from orchestration import feature_store
-from serving import feast_layout as layout
-from serving.feast_bands import RedisBands
-from serving.feast_online import RedisFeatures
-from tests.checks.series_names import rows_of_bands
+from aiops.settings.tree import BrokerSettings, Settings
+from data_contracts.schemas.feature_views import BAND_VIEWS, PROJECT, SERIES_VIEWS, SERVICE_VIEWS, ViewSpec, project_of
+from data_contracts.schemas.season_schema import BAND_LIST
+from data_contracts.schemas.telemetry_schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
+from orchestration.workspace import feature_store
+from serving.online import feast_layout
+from serving.online.feast_bands import RedisBands
+from serving.online.feast_online import RedisFeatures
+from tests.testing.season import flat_bands
+from tests.testing.series_names import rows_of_bands
 
 TIMES = ("event_timestamp", "available_at")
 pytestmark = pytest.mark.usefixtures("store")  # Feast is imported by open_store first: it keeps metrics in process
@@ -216,7 +216,7 @@ def test_keys_carry_the_project(client: redis.Redis) -> None:
 
 @given(st.text(max_size=40))
 def test_murmur_equals_the_library_feast_uses(text: str) -> None:
-    assert layout.murmur3_32(text.encode()) == mmh3.hash(text, signed=False)
+    assert feast_layout.murmur3_32(text.encode()) == mmh3.hash(text, signed=False)
 
 
 @given(st.integers(0, 4_000_000_000_000_000))
@@ -225,8 +225,8 @@ def test_times_equal_protobuf_and_come_back(time_us: int) -> None:
 
     stamp = Timestamp()
     stamp.FromMicroseconds(time_us)
-    assert layout.encode_time(time_us) == stamp.SerializeToString()
-    assert layout.decode_time(layout.encode_time(time_us)) == time_us
+    assert feast_layout.encode_time(time_us) == stamp.SerializeToString()
+    assert feast_layout.decode_time(feast_layout.encode_time(time_us)) == time_us
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), min_size=1, max_size=20))
@@ -235,8 +235,8 @@ def test_integers_equal_protobuf_and_come_back(values: list[int | None]) -> None
 
     column = pa.array(values, pa.int64())
     expected = [b"" if value is None else Value(int64_val=value).SerializeToString() for value in values]
-    assert layout.encode_values(column) == expected
-    assert layout.decode_values(expected, pa.int64()).to_pylist() == values
+    assert feast_layout.encode_values(column) == expected
+    assert feast_layout.decode_values(expected, pa.int64()).to_pylist() == values
 
 
 def test_lists_equal_protobuf_and_another_value_is_refused() -> None:
@@ -244,11 +244,11 @@ def test_lists_equal_protobuf_and_another_value_is_refused() -> None:
 
     lists: list[list[float] | None] = [[], [1.5], None, [0.1] * 20]
     expected = [b"" if one is None else Value(double_list_val=DoubleList(val=one)).SerializeToString() for one in lists]
-    assert layout.encode_values(pa.array(lists, BAND_LIST)) == expected
-    assert layout.decode_values(expected, BAND_LIST).to_pylist() == lists
+    assert feast_layout.encode_values(pa.array(lists, BAND_LIST)) == expected
+    assert feast_layout.decode_values(expected, BAND_LIST).to_pylist() == lists
     for wrong in (Value(string_val="a").SerializeToString(), expected[1][:-1]):
         with pytest.raises(ContractError, match="no list of doubles"):
-            layout.decode_values([wrong], BAND_LIST)
+            feast_layout.decode_values([wrong], BAND_LIST)
 
 
 def test_bands_and_windows_of_a_series_do_not_hide_each_other(client: redis.Redis) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from aiops.settings import Settings
+from aiops.settings.tree import Settings
 
 INFRA = Path(__file__).parents[2] / "infra"
 MANIFESTS = sorted(path for path in (INFRA / "kubernetes").glob("*.yaml") if path.name != "kustomization.yaml")
@@ -214,17 +214,17 @@ def test_commands_are_modules_that_exist() -> None:
     ]
     found = {module for _, command in commands if command for module in modules_of([str(word) for word in command])}
     assert found == {
-        "serving.bento",
-        "serving.consumer",
-        "serving.responder",
-        "orchestration.web.mlflow",
-        "orchestration.web.dagster",
+        "serving.scoring",
+        "serving.stream.consumer",
+        "serving.incidents.responder",
+        "orchestration.suite.web.mlflow_site",
+        "orchestration.suite.web.dagster_site",
         "dagster._daemon",
         "orchestration.definitions",
     }
     for module in found:
         assert importlib.util.find_spec(module) is not None, module
-    for module in ("serving.bento", "serving.consumer", "serving.responder"):
+    for module in ("serving.scoring", "serving.stream.consumer", "serving.incidents.responder"):
         assert importlib.util.find_spec(f"{module}.__main__") is not None, module
 
 

@@ -8,8 +8,8 @@ from types import ModuleType
 
 from google.protobuf import descriptor_pb2
 
-from serving.proto import scoring_pb2 as pb
-from serving.proto.regenerate import PROTO, regenerate
+from serving.scoring.proto import scoring_pb2 as pb
+from serving.scoring.proto.regenerate import PROTO, regenerate
 
 ROOT = Path(__file__).parents[2]
 METHODS = {"Score", "PredictIncident", "Season", "RootCause", "Explain"}
@@ -26,10 +26,10 @@ def load(path: Path) -> ModuleType:
 
 def test_regeneration_gives_the_committed_descriptor(tmp_path: Path) -> None:
     regenerate(ROOT, tmp_path)
-    again = load(tmp_path / "serving/proto/scoring_pb2.py")
+    again = load(tmp_path / "serving/scoring/proto/scoring_pb2.py")
     assert again.DESCRIPTOR.serialized_pb == pb.DESCRIPTOR.serialized_pb
     for name in ("scoring_pb2.pyi", "scoring_pb2_grpc.py"):
-        assert (tmp_path / "serving/proto" / name).read_text() == (ROOT / "serving/proto" / name).read_text()
+        assert (tmp_path / "serving/scoring/proto" / name).read_text() == (ROOT / "serving/scoring/proto" / name).read_text()
 
 
 def test_the_descriptor_is_that_of_the_proto_file(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_images_and_their_label_bear_it() -> None:
 
 
 def test_descriptions_of_the_apis_bear_it(tmp_path: Path) -> None:
-    from serving.bento.openapi import openapi
+    from serving.scoring.http_api.scoring_openapi import openapi
 
     assert openapi()["info"]["version"] == __version__
-    assert f'version="{__version__}"' not in (ROOT / "serving/api/app.py").read_text(encoding="utf-8")
+    assert f'version="{__version__}"' not in (ROOT / "serving/incidents/api/app.py").read_text(encoding="utf-8")

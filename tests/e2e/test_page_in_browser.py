@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.checks.browser import Tab, browsing
-from tests.checks.incident_api import KEY, RunningApi, bearer, running
+from tests.testing.browser import Tab, browsing
+from tests.testing.incident_api import KEY, RunningApi, bearer, running
 
 INCIDENTS = 160
 PAGES = 60

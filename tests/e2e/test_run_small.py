@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.checks.deadlines import within
-from tests.checks.loop_run import COMMAND, SMALL, aiops, check_figures, environment, figures
+from tests.testing.deadlines import within
+from tests.testing.loop_run import COMMAND, SMALL, aiops, check_figures, environment, figures
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.bench.tiers import TARGET_LEFT
+from orchestration.bench.load.tiers import TARGET_LEFT
 from orchestration.cli import run
 
 

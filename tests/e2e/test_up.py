@@ -12,9 +12,9 @@ import orjson
 import psutil
 import pytest
 
-from tests.checks.deadlines import within
-from tests.checks.loop_run import COMMAND, SMALL, aiops, environment
-from tests.checks.stream_harness import free_ports, wait_until
+from tests.testing.deadlines import within
+from tests.testing.loop_run import COMMAND, SMALL, aiops, environment
+from tests.testing.stream_harness import free_ports, wait_until
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,1 @@
+"""Detection: routes of series, opinions of tiers, the decision and its reasons."""

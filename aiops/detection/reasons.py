@@ -1,0 +1,121 @@
+"""The words of a detection: what was expected and seen, how rare it is, who judged, and who could not. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aiops.detection.routing import Route
+from aiops.features.series_character import SeriesCharacter, rarity
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Tier 1's view of the worst point of a candidate, NaN where null; `metric` "" = no scored point."""
+
+    metric: str
+    flagged: bool
+    tier1_version: str
+    value: float
+    z: float
+    alarm_z: float
+    score: float
+    expected: float
+    lower: float
+    upper: float
+    finding: str = ""
+    certain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The word of the tier that judged: `supported` by tier 1, `confirmed` = an alert; `band`: expected, lower, upper."""
+
+    tier: int
+    score: float
+    strange: bool
+    supported: bool
+    confirmed: bool
+    detail: str
+    band: tuple[float, float, float]
+
+
+def point_text(point: Point, character: SeriesCharacter | None) -> str:
+    """Return expected, seen, bounds, and how rare the value is in the measured past of its series."""
+    if not point.metric:
+        return "no scored point since the previous tick"
+    rare = "" if character is None else rarity(point.value, character)
+    rare = (rare and f", {rare}") + (point.finding and f"; {point.finding}")
+    if np.isnan(point.z):
+        return f"{point.metric} is {point.value:.6g}, its normal course is not known yet{rare}"
+    bounds = "" if np.isnan(point.lower) or np.isnan(point.upper) else f", bounds {point.lower:.6g} to {point.upper:.6g}"
+    z = f"z {point.z:.1f}, alarm at {point.alarm_z:.1f}"
+    return f"{point.metric} is {point.value:.6g}, expected {point.expected:.6g}{bounds} ({z}){rare}"
+
+
+def route_text(route: Route, version: str) -> str:
+    """Return a route in words."""
+    confirmers = ", then ".join(str(tier) for tier in route.confirmers)
+    return f"tier {route.tier}: {route.reason}; flags confirmed by tier {confirmers}, then 1 alone; routing {version}"
+
+
+def passed_over(silences: Sequence[tuple[int, str]], tier: int) -> str:
+    """Return why `tier` judges and not one before it; "" where none was before it.
+
+    >>> passed_over([(2, "season not established")], 3)
+    'tier 2 is silent (season not established), so tier 3 judges: '
+    """
+    if not silences:
+        return ""
+    said = ", ".join(f"tier {one} is silent ({why})" for one, why in silences)
+    return f"{said}, so tier {tier} judges: "
+
+
+def alone_text(alarm: bool, silences: Sequence[tuple[int, str]]) -> str:
+    """Return what tier 1 says where nobody else does, and why they do not."""
+    said = "raises the alarm" if alarm else "raises no alarm"
+    distinct = dict.fromkeys(why for _, why in silences)
+    texts = list(distinct) if len(distinct) == 1 else [f"tier {tier}: {why}" for tier, why in silences]
+    return f"tier 1 alone {said}: {'; '.join(texts)}"
+
+
+def overruled_text(heard: Heard, certain: bool) -> str:
+    """Return why tier 1 decides against the tier that was asked: it is extreme, or `certain`."""
+    what = "scores the service" if heard.tier == 3 else "scores it"
+    why = "tier 1 decides alone, for no other tier can see this" if certain else "so extreme that tier 1 decides alone"
+    return f"{why}; tier {heard.tier} {what} {heard.score:.2f}{_detail(heard)}"
+
+
+def judged_text(heard: Heard, flagged: bool) -> str:
+    """Return the judgement of tier 2 or 3 in words and numbers."""
+    return _seasonal_text(heard, flagged) if heard.tier == 2 else _learned_text(heard, flagged)
+
+
+def _seasonal_text(heard: Heard, flagged: bool) -> str:
+    expected, lower, upper = heard.band
+    band = (
+        f"tier 2 expects {expected:.6g} at this time, bounds {lower:.6g} to {upper:.6g}, score {heard.score:.2f}{_detail(heard)}"
+    )
+    if heard.confirmed:
+        how = "outside its seasonal band too" if heard.supported else "so far outside its seasonal band that no flag is needed"
+        return f"{band}: {how}"
+    if heard.strange:
+        return f"{band}: outside its seasonal band, but tier 1 sees nothing and it is not far"
+    return f"{band}: {'usual at this time' if flagged else 'normal to both tiers'}"
+
+
+def _learned_text(heard: Heard, flagged: bool) -> str:
+    score = f"score {heard.score:.2f}{_detail(heard)}"
+    if heard.confirmed and heard.supported:
+        return f"tier 3 finds the service strange too, {score}"
+    if heard.confirmed:
+        return f"tier 3 finds the service strange, {score}; for a critical service that suffices"
+    if heard.strange:
+        return f"tier 3 finds the service strange, {score}, but no metric of it is"
+    if flagged:
+        return f"tier 3 finds the service as a whole normal, {score}"
+    return f"normal to both tiers, tier 3 {score}"
+
+
+def _detail(heard: Heard) -> str:
+    return f" ({heard.detail})" if heard.detail else ""

@@ -1,0 +1,296 @@
+"""The feature engine: points in, tier 1 scores and feature rows out. Backfill and stream call this same code.
+
+The result is a function of the points in order of arrival; how they are cut into batches never matters.
+
+- Ticks are the multiples of `step_s` (UTC), from the first at or after the first point.
+- The watermark is the greatest event time of all points so far. Before a point that moves it is applied, every open tick T
+  with T + lateness_s < (new watermark) closes, in order. Features at T use the points with timestamp <= T that arrived before.
+- After a silence, ticks close for 1 h after the last point; later empty ones are skipped, having nothing to say.
+- A series has a row at T where it has a point in (T - 1 h, T]; a service where it has one in the last 5 min (or step, if longer).
+- Rows of T are available at T + lateness_s, or when the newest point before the closing was, if that is later.
+- The watermark is one an engine, so two partitions in one engine would not close ticks as two engines do: use one a partition.
+
+Memory: at most about 30 B x window_points + 0.5 KB a series, at most max_series of them. Time: O(1) a point in order and
+O(window points) a series and tick.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from aiops.errors import ConfigurationError, ContractError
+from aiops.features import engine_snapshot
+from aiops.features.feature_rows import TickBlocks, series_rows, service_rows
+from aiops.features.known_incidents import KnownIncidents
+from aiops.features.point_scores import apply_points
+from aiops.features.robust import scores_of_z
+from aiops.features.series_features import ROWS, TickRows, close_series
+from aiops.features.series_index import NameHashes, SeriesIndex, name_hashes, names_at
+from aiops.features.series_name import SeriesName
+from aiops.features.series_state import (
+    HOUR_US,
+    NEXT_BIN,
+    SERIES_COUNT,
+    EngineParameters,
+    PointResults,
+    PointRows,
+    empty_arrays,
+    grown,
+    rebuild_table,
+)
+from aiops.features.service_features import WIDTH, SeriesRows, ServiceFacts, close_services
+from aiops.topology.graph import ServiceGraph
+from aiops.types import FloatArray, IntArray, SeriesBatch, State
+
+if TYPE_CHECKING:
+    from aiops.settings.tree import TelemetrySettings
+
+SECOND_US = 1_000_000
+MOST_OPEN_TICKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Configuration of an engine; a snapshot is only valid for the configuration that made it.
+
+    Raises:
+        ConfigurationError: a field is out of range.
+    """
+
+    step_s: int = 60
+    lateness_s: int = 30
+    window_points: int = 240
+    max_series: int = 100_000
+    warmup_points: int = 15
+    alpha: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        self._require("step_s", 1 <= self.step_s <= 3600, "be in 1..3600")
+        self._require("lateness_s", 0 <= self.lateness_s <= MOST_OPEN_TICKS * self.step_s, f"be in 0..{MOST_OPEN_TICKS} steps")
+        self._require("window_points", self.window_points >= 16, "be 16 or more")
+        self._require("max_series", 1 <= self.max_series < 2**30, "be in 1..2**30")
+        self._require("warmup_points", self.warmup_points >= 2, "be 2 or more")
+        self._require("alpha", 0.0 < self.alpha < 1.0, "lie between 0 and 1")
+
+    @classmethod
+    def of(cls, telemetry: "TelemetrySettings") -> "EngineConfig":
+        """Return the configuration of the settings: stream and backfill must not differ in it."""
+        return cls(telemetry.step_s, telemetry.lateness_s, telemetry.window_points, telemetry.max_series)
+
+    def parameters(self) -> EngineParameters:
+        """Return the numbers that kernels read."""
+        return EngineParameters(
+            self.step_s * SECOND_US,
+            self.lateness_s * SECOND_US,
+            self.window_points,
+            self.max_series,
+            self.warmup_points,
+            self.alpha,
+        )
+
+    def _require(self, name: str, holds: bool, rule: str) -> None:
+        if not holds:
+            raise ConfigurationError(f"EngineConfig.{name}={getattr(self, name)}: must {rule}; correct the setting of that name")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOutput:
+    """What one call gave: (n,) arrays aligned to the batch's rows, and the rows of the ticks it closed."""
+
+    status: npt.NDArray[np.int8]
+    """aiops.types.PointStatus."""
+    z: FloatArray
+    """Signed robust z; NaN in warm-up and for points that were not scored."""
+    score: FloatArray
+    """1 - 2**(-|z| / 6)."""
+    expected: FloatArray
+    """Centre of the view that gave z."""
+    scale: FloatArray
+    """Scale of the view that gave z: z = (value - expected) / scale, clipped to ±100."""
+    slot: npt.NDArray[np.int32]
+    """Number of the point's series in `FeatureEngine.series`; -1 = there was no room for it."""
+    series_features: pa.RecordBatch
+    service_features: pa.RecordBatch
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """One batch on its way through: its points and what became of them."""
+
+    table: pa.RecordBatch
+    rows: PointRows
+    results: PointResults
+
+
+class FeatureEngine:
+    """State of the series of one partition. Not thread-safe."""
+
+    def __init__(self, config: EngineConfig, graph: ServiceGraph) -> None:
+        self._config = config
+        self._parameters = config.parameters()
+        self._arrays = empty_arrays(self._parameters, min(64, config.max_series), min(32, config.window_points))
+        self._hashes = NameHashes()
+        self._index = SeriesIndex(graph)
+        self._incidents = KnownIncidents()
+        self._clock = engine_snapshot.Clock()
+
+    def update(self, batch: SeriesBatch, available_at: IntArray | None = None) -> EngineOutput:
+        """Apply points in arrival order.
+
+        `available_at`: us since the epoch per row, ascending; None = each point is available at its event time.
+
+        Raises:
+            ContractError: a value is not finite, or `available_at` has another length than the batch.
+        """
+        arrivals = _Arrivals(batch.table, self._rows(batch.table), _unscored(len(batch)))
+        series = TickBlocks()
+        services = TickBlocks()
+        if len(batch):
+            times = arrivals.rows.time if available_at is None else _checked(available_at, len(batch))
+            self._run(arrivals, _running_max(times), (series, services))
+        return self._output(arrivals.results, series, services)
+
+    def close_through(self, until: datetime) -> EngineOutput:
+        """Close all open ticks <= `until` (aware) without waiting for later points: end of a stream or of a window."""
+        series = TickBlocks()
+        services = TickBlocks()
+        if self._clock.started:
+            until_us = int(until.timestamp()) * SECOND_US
+            self._close(until_us // self._parameters.step_us, (series, services))
+        return self._output(_unscored(0), series, services)
+
+    def note_incident(self, service: str, known_at_us: int) -> None:
+        """Note that an incident of `service` became (or becomes) known; ticks from then on see it."""
+        self._incidents.note(service, known_at_us)
+
+    @property
+    def series(self) -> Sequence[SeriesName]:
+        """Return the known series, in order of first arrival."""
+        return self._index.names
+
+    def snapshot(self) -> State:
+        """Return the whole state as plain arrays; independent of the engine afterwards."""
+        names = engine_snapshot.Names(self._index.names, self._incidents.events())
+        return engine_snapshot.pack(self._config_numbers(), self._arrays, names, self._clock)
+
+    @classmethod
+    def restore(cls, config: EngineConfig, graph: ServiceGraph, state: State) -> "FeatureEngine":
+        """Return the engine that `snapshot` described; it goes on bit for bit.
+
+        Raises:
+            StateError: the state is damaged, of another version, or of another configuration.
+        """
+        engine = cls(config, graph)
+        arrays, names, engine._clock = engine_snapshot.unpack(engine._config_numbers(), engine._parameters, state)
+        engine._arrays = arrays
+        arrays.keys[: len(names.series)] = [name.series_id for name in names.series]
+        arrays.names[: len(names.series)] = name_hashes(names.series)
+        rebuild_table(arrays)
+        engine._index.add(names.series)
+        for known_at_us, service in names.incidents:
+            engine._incidents.note(service, known_at_us)
+        return engine
+
+    def _config_numbers(self) -> FloatArray:
+        return np.array([float(value) for value in self._parameters])
+
+    def _rows(self, table: pa.RecordBatch) -> PointRows:
+        values = table.column("value").to_numpy(zero_copy_only=False)
+        if not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise ContractError(
+                f"value={values[row]} in row {row}: the engine takes finite values only; validate the batch first"
+            )
+        times = table.column("timestamp").cast(pa.int64()).to_numpy(zero_copy_only=False)
+        ids = table.column("series_id").to_numpy(zero_copy_only=False)
+        return PointRows(times, ids, self._hashes.of(table), values + 0.0)
+
+    def _run(self, arrivals: "_Arrivals", available: IntArray, blocks: tuple[TickBlocks, TickBlocks]) -> None:
+        clock, rows = self._clock, arrivals.rows
+        if not clock.started:
+            clock.started = True
+            clock.watermark_us = int(rows.time[0])
+            self._arrays.counters[NEXT_BIN] = -(-clock.watermark_us // self._parameters.step_us)
+        peaks = np.maximum(_running_max(rows.time), clock.watermark_us)
+        position = 0
+        while position < rows.time.size:
+            closing = int(self._arrays.counters[NEXT_BIN]) * self._parameters.step_us + self._parameters.lateness_us
+            end = max(position, int(np.searchsorted(peaks, closing, side="right")))
+            if end > position:
+                self._apply(arrivals, (position, end))
+                clock.watermark_us = int(peaks[end - 1])
+                clock.available_us = max(clock.available_us, int(available[end - 1]))
+                position = end
+            if position < rows.time.size:
+                last = (int(peaks[position]) - self._parameters.lateness_us - 1) // self._parameters.step_us
+                self._close(last, blocks)
+
+    def _apply(self, arrivals: "_Arrivals", span: tuple[int, int]) -> None:
+        rows, results = arrivals.rows, arrivals.results
+        known = len(self._index)
+        reached = apply_points(self._arrays, self._parameters, rows, results, span)
+        while reached < span[1]:
+            self._arrays = grown(self._arrays, self._parameters)
+            reached = apply_points(self._arrays, self._parameters, rows, results, (reached, span[1]))
+        count = int(self._arrays.counters[SERIES_COUNT])
+        if count > known:
+            new = np.flatnonzero(results.slot[span[0] : span[1]] >= known) + span[0]
+            _, first = np.unique(results.slot[new], return_index=True)
+            self._arrays.series["floor"][known:count] = self._index.add(names_at(arrivals.table, new[first]))
+
+    def _close(self, last: int, blocks: tuple[TickBlocks, TickBlocks]) -> None:
+        """Close the open ticks up to number `last`."""
+        step_us = self._parameters.step_us
+        first = int(self._arrays.counters[NEXT_BIN])
+        for number in range(first, min(last, (self._clock.watermark_us + HOUR_US) // step_us) + 1):
+            self._close_tick(number * step_us, blocks)
+        self._arrays.counters[NEXT_BIN] = max(first, last + 1)
+
+    def _close_tick(self, tick_us: int, blocks: tuple[TickBlocks, TickBlocks]) -> None:
+        series, services = blocks
+        when = (tick_us, max(tick_us + self._parameters.lateness_us, self._clock.available_us))
+        count = len(self._index)
+        rows = TickRows(np.empty((ROWS, count)), np.empty(count, np.int32))
+        found = close_series(self._arrays, self._parameters, tick_us, rows)
+        if not found:
+            return
+        slots = rows.slot[:found]
+        series.add(when, rows.features[:, :found], slots)
+        facts = ServiceFacts(*self._index.neighbours(), self._incidents.times_at(tick_us, self._index.services.names))
+        features = np.empty((WIDTH, facts.incident_us.size))
+        numbers = close_services(self._index.facts, facts, SeriesRows(rows.features, slots), tick_us, features)
+        services.add(when, features[:, : numbers.size], numbers)
+
+    def _output(self, results: PointResults, series: TickBlocks, services: TickBlocks) -> EngineOutput:
+        return EngineOutput(
+            results.status,
+            results.z,
+            scores_of_z(results.z),
+            results.expected,
+            results.scale,
+            results.slot,
+            series_rows(series, self._index),
+            service_rows(services, self._index),
+        )
+
+
+def _unscored(count: int) -> PointResults:
+    z, expected, scale = (np.full(count, np.nan) for _ in range(3))
+    return PointResults(np.full(count, -1, np.int8), z, expected, scale, np.full(count, -1, np.int32))
+
+
+def _running_max(values: npt.NDArray[Any]) -> IntArray:
+    peaks: IntArray = np.maximum.accumulate(values)
+    return peaks
+
+
+def _checked(available_at: IntArray, count: int) -> IntArray:
+    if available_at.shape != (count,):
+        raise ContractError(f"available_at has shape {available_at.shape}: one time a row, ({count},), is needed")
+    return available_at

@@ -1,0 +1,172 @@
+"""Engine state as named plain arrays and back: versioned, no pickle, names as UTF-8 bytes with offsets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from aiops.errors import OutdatedState, StateError
+from aiops.features.series_index import series_of_texts
+from aiops.features.series_name import SeriesName
+from aiops.features.series_state import (
+    COUNTERS,
+    NEEDS_RING,
+    NEEDS_SERIES,
+    SERIES_COUNT,
+    SERIES_RECORD,
+    EngineArrays,
+    EngineParameters,
+    empty_arrays,
+    ring_limit,
+)
+from aiops.jit import kernel
+from aiops.types import FloatArray, IntArray, State
+
+VERSION: Final = 3
+BEFORE_IDS: Final = 2
+"""The version of 0.1: series by service and metric with the labels in it; read as series of the default tenant."""
+_IN_MEMORY: Final = ("start", "ordered_from", "ordered_to")
+"""Fields of a series that say where things lie in memory; what is restored begins at 0, and orders its windows anew."""
+_OF_MEMORY: Final = (NEEDS_SERIES, NEEDS_RING)
+_FIX: Final = "remove the checkpoint to warm up anew"
+
+
+@dataclass(slots=True)
+class Clock:
+    """Where an engine stands in time, us."""
+
+    started: bool = False
+    watermark_us: int = 0
+    available_us: int = -(2**62)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Everything that is not a number: series by slot; incidents as (known at us, service)."""
+
+    series: list[SeriesName] = field(default_factory=list)
+    incidents: list[tuple[int, str]] = field(default_factory=list)
+
+
+def pack(config: FloatArray, arrays: EngineArrays, names: Names, clock: Clock) -> State:
+    """Return the state as arrays of its own, the same for equal states wherever their rings begin in memory.
+
+    Cost: one copy of the points kept.
+    """
+    count = int(arrays.counters[SERIES_COUNT])
+    records = arrays.series[:count]
+    kept = int(records["count"].sum())
+    times = np.empty(kept, np.int64)
+    values = np.empty(kept)
+    copy_rings(arrays, times, values, False)
+    state: dict[str, npt.NDArray[Any]] = {
+        "version": np.array([VERSION], np.int64),
+        "config": config,
+        "clock": np.array([int(clock.started), clock.watermark_us, clock.available_us], np.int64),
+        "counters": np.where(np.isin(np.arange(COUNTERS), _OF_MEMORY), 0, arrays.counters),
+        "bins": arrays.bins[:count].copy(),
+        "ring_time": times,
+        "ring_value": values,
+        "incident_known_at": np.array([known_at_us for known_at_us, _ in names.incidents], np.int64),
+    }
+    state |= {f"series_{name}": records[name].copy() for name in SERIES_RECORD.names or ()}
+    state |= {f"series_{name}": np.zeros(count, np.int64) for name in _IN_MEMORY}
+    state["series_id"] = np.array([name.series_id for name in names.series], np.int64)
+    state |= _blob("service", [name.service for name in names.series])
+    state |= _blob("metric", [name.metric for name in names.series])
+    state |= _blob("labels", [name.labels for name in names.series])
+    state |= _blob("incident_service", [service for _, service in names.incidents])
+    return state
+
+
+def unpack(config: FloatArray, parameters: EngineParameters, state: State) -> tuple[EngineArrays, Names, Clock]:
+    """Return what `pack` was given, but for the keys and the table.
+
+    Raises:
+        StateError: another version or configuration, or an array is missing or does not fit the others.
+    """
+    try:
+        _check(config, state)
+        arrays = _arrays(parameters, state)
+        series = _series(state)
+        incidents = list(zip(state["incident_known_at"].tolist(), _texts("incident_service", state), strict=True))
+        started, watermark_us, available_us = state["clock"].tolist()
+    except (KeyError, ValueError, IndexError) as error:
+        raise StateError(f"engine state is damaged ({type(error).__name__}: {error}); {_FIX}") from error
+    if len(series) != arrays.counters[SERIES_COUNT]:
+        raise StateError(f"engine state has {len(series)} names for {arrays.counters[SERIES_COUNT]} series; {_FIX}")
+    return arrays, Names(series, incidents), Clock(bool(started), watermark_us, available_us)
+
+
+@kernel
+def copy_rings(arrays: EngineArrays, times: IntArray, values: FloatArray, into_rings: bool) -> None:
+    """Copy the kept points of all series to (or from) packed arrays, slot by slot."""
+    position = 0
+    for slot in range(arrays.counters[SERIES_COUNT]):
+        record = arrays.series[slot]
+        for i in range(record.start, record.start + record.count):
+            if into_rings:
+                arrays.ring_time[slot, i] = times[position]
+                arrays.ring_value[slot, i] = values[position]
+            else:
+                times[position] = arrays.ring_time[slot, i]
+                values[position] = arrays.ring_value[slot, i]
+            position += 1
+
+
+def _series(state: State) -> list[SeriesName]:
+    if state["version"].tolist() == [BEFORE_IDS]:
+        return series_of_texts(_texts("service", state), _texts("metric", state))
+    texts = [_texts(name, state) for name in ("service", "metric", "labels")]
+    return [SeriesName(*row) for row in zip(state["series_id"].tolist(), *texts, strict=True)]
+
+
+def _check(config: FloatArray, state: State) -> None:
+    version = state["version"].tolist()
+    if version not in ([BEFORE_IDS], [VERSION]):
+        raise OutdatedState(f"engine state has version {version}, this program reads {BEFORE_IDS} and {VERSION}; {_FIX}")
+    if not np.array_equal(state["config"], config):
+        raise StateError(f"engine state was made with configuration {state['config'].tolist()}, not {config.tolist()}; {_FIX}")
+
+
+def _arrays(parameters: EngineParameters, state: State) -> EngineArrays:
+    counters = state["counters"]
+    count = int(counters[SERIES_COUNT])
+    kept = state["series_count"]
+    total = int(kept.sum())
+    if state["ring_time"].size != total or state["ring_value"].size != total or kept.size != count or (kept < 0).any():
+        raise StateError(f"engine state has {state['ring_time'].size} points for {total} in {count} series; {_FIX}")
+    longest = int(kept.max(initial=0))
+    if longest > parameters.window_points:
+        raise StateError(f"engine state has a series of {longest} points, more than {parameters.window_points}; {_FIX}")
+    arrays = empty_arrays(parameters, max(count, 1), min(max(longest + 8, 16), ring_limit(parameters)))
+    for name in SERIES_RECORD.names or ():
+        arrays.series[name][:count] = _shaped(state, f"series_{name}", (count,))
+    for name in _IN_MEMORY:
+        arrays.series[name][:count] = 0
+    arrays.bins[:count] = _shaped(state, "bins", (count, *arrays.bins.shape[1:]))
+    arrays.counters[:] = counters
+    arrays.counters[list(_OF_MEMORY)] = 0
+    copy_rings(arrays, np.ascontiguousarray(state["ring_time"]), np.ascontiguousarray(state["ring_value"]), True)
+    return arrays
+
+
+def _shaped(state: State, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    if state[name].shape != shape:
+        raise StateError(f"engine state: {name} has shape {state[name].shape}, not {shape}; {_FIX}")
+    return state[name]
+
+
+def _blob(name: str, texts: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    encoded = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *(len(item) for item in encoded)], dtype=np.int64)
+    return {f"{name}_bytes": np.frombuffer(b"".join(encoded), np.uint8).copy(), f"{name}_offsets": offsets}
+
+
+def _texts(name: str, state: State) -> list[str]:
+    data = state[f"{name}_bytes"].tobytes()
+    offsets = state[f"{name}_offsets"].tolist()
+    return [data[begin:end].decode() for begin, end in pairwise(offsets)]

@@ -1,0 +1,252 @@
+"""Tier 1, the model-free part: every point is scored against what its series was before it."""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from aiops.features.robust import clipped_z, floored
+from aiops.features.series_state import (
+    BIN_DEVIATION,
+    BIN_MASKED_AT,
+    BIN_MEAN,
+    BIN_SCORE,
+    BIN_VARIANCE,
+    COLLISION,
+    NEEDS_RING,
+    NEXT_BIN,
+    SCORED,
+    TOO_MANY_SERIES,
+    WARMUP,
+    EngineArrays,
+    EngineParameters,
+    PointResults,
+    PointRows,
+    Ring,
+    find_slot,
+    new_slot,
+)
+from aiops.features.windows import admit, drop_oldest, insert, make_room
+from aiops.jit import inlined, kernel
+from aiops.types import FloatArray
+
+CLIP: Final = 5.0
+"""Innovations beyond this many scales count as this many in the running averages: one outlier does not blind a series."""
+SLOW_ALPHA: Final = 0.01
+"""Weight of a new point in the running mean absolute deviation."""
+
+OPEN_Z: Final = 6.0
+"""|z| from which a point opens an excursion: the score that alarms, 0.5."""
+CLOSE_Z: Final = 3.0
+"""|z| below which an excursion ends."""
+SHIFT_US: Final = 1_200_000_000
+"""An excursion that lasts this long (20 min) is a level shift, learnt at once; a shorter one leaves no trace."""
+
+
+class Averages(NamedTuple):
+    """Running averages of one series."""
+
+    mean: float
+    variance: float
+    deviation: float
+
+
+@inlined
+def update_averages(record: Any, parameters: EngineParameters, value: float) -> None:
+    """Move the running mean, variance (West 1979, exponentially weighted) and mean absolute deviation by one point in order.
+
+    Until the warm-up ends nothing is clipped; as long as 1/n is greater than the weight it is the weight (plain averages).
+    """
+    record.updates += 1
+    updates = record.updates
+    if updates == 1:
+        record.mean = value
+        record.variance = 0.0
+        record.deviation = 0.0
+        return
+    step = value - record.mean
+    size = abs(step)
+    if updates > parameters.warmup_points:
+        floor = floored(record.deviation, record.mean, record.floor)
+        size = min(size, CLIP * floor)
+        limit = CLIP * max(np.sqrt(record.variance), floor)
+        step = min(max(step, -limit), limit)
+    weight = max(parameters.alpha, 1.0 / updates)
+    slow = max(SLOW_ALPHA, 1.0 / updates)
+    record.mean += weight * step
+    record.variance = (1.0 - weight) * (record.variance + weight * step * step)
+    record.deviation += slow * (size - record.deviation)
+    if not np.isfinite(record.variance):
+        record.updates = 1
+        record.mean = value
+        record.variance = 0.0
+        record.deviation = 0.0
+
+
+@inlined
+def mask(record: Any, parameters: EngineParameters, point: tuple[int, float], z: float) -> bool:
+    """Return whether a point in order with score `z` is kept out of the averages: it is part of an open excursion.
+
+    An excursion opens at |z| >= OPEN_Z, lasts while |z| >= CLOSE_Z on that side, and leaves no trace in the averages when it
+    ends. One that has lasted SHIFT_US and as many points as a warm-up takes is a level shift: its own averages take over.
+    Under the old level a point on the far side of CLOSE_Z has a chance of at most 1/9 (Chebyshev), so `warmup_points` = 15 of
+    them in a row have one of 5e-15: a sign test against the distribution before (Dixon & Mood 1946).
+    """
+    time, value = point
+    side = 1 if z > 0.0 else -1
+    if record.excursion != 0 and (not abs(z) >= CLOSE_Z or side * record.excursion < 0):
+        record.excursion = 0
+    if record.excursion == 0:
+        if not abs(z) >= OPEN_Z:
+            return False
+        record.excursion_from = time
+        record.other_mean = value
+        record.other_variance = 0.0
+        record.other_deviation = 0.0
+    record.excursion += side
+    record.masked_at = time
+    count = abs(record.excursion)
+    step = value - record.other_mean
+    weight = max(parameters.alpha, 1.0 / count)
+    record.other_mean += weight * step
+    record.other_variance = (1.0 - weight) * (record.other_variance + weight * step * step)
+    record.other_deviation += max(SLOW_ALPHA, 1.0 / count) * (abs(step) - record.other_deviation)
+    if count >= parameters.warmup_points and time - record.excursion_from >= SHIFT_US:
+        take_level(record, value)
+    return True
+
+
+@inlined
+def take_level(record: Any, value: float) -> None:
+    """Put the excursion's averages in the place of the old ones; where they overflowed, begin anew."""
+    record.excursion = 0
+    record.mean = record.other_mean
+    record.variance = record.other_variance
+    record.deviation = record.other_deviation
+    if not np.isfinite(record.variance) or not np.isfinite(record.mean):
+        record.updates = 1
+        record.mean = value
+        record.variance = 0.0
+        record.deviation = 0.0
+
+
+@inlined
+def averages_before(record: Any, bins: FloatArray, ticks: tuple[int, int], time: int) -> Averages:
+    """Return the running averages that a point is scored against.
+
+    For a point in order they are the newest. For a late one they are those before its step (or as of the last closed tick, if
+    later), so that a tick's abnormality never depends on points after the tick.
+    """
+    if time > record.newest or record.updates == 0:
+        return Averages(record.mean, record.variance, record.deviation)
+    number, step_us = ticks
+    held = Averages(record.tick_mean, record.tick_variance, record.tick_deviation)
+    while number * step_us < time:
+        place = number % bins.shape[0]
+        if not np.isnan(bins[place, BIN_MEAN]):
+            held = Averages(bins[place, BIN_MEAN], bins[place, BIN_VARIANCE], bins[place, BIN_DEVIATION])
+        number += 1
+    return held
+
+
+@inlined
+def score_point(record: Any, parameters: EngineParameters, averages: Averages, value: float) -> tuple[float, float, float]:
+    """Return (z, expected, scale) of a value against what was known before it; NaN in warm-up.
+
+    Two views: running average, and median/MAD of the last hour as of the last closed tick. The one that finds the value
+    less strange counts, so both must agree before a point is strange.
+    """
+    if record.updates < parameters.warmup_points or record.ticked == 0:
+        return np.nan, np.nan, np.nan
+    expected = averages.mean
+    scale = max(np.sqrt(averages.variance), floored(averages.deviation, expected, record.floor))
+    z = clipped_z(value - expected, scale)
+    if not np.isnan(record.spread):
+        second = clipped_z(value - record.median, record.spread)
+        if abs(second) < abs(z):
+            return second, record.median, record.spread
+    return z, expected, scale
+
+
+@inlined
+def note_bin(record: Any, bins: FloatArray, ticks: tuple[int, int], time: int, z: float) -> None:
+    """Keep what the tick that ends this point's step will need: the averages so far and the greatest |z|.
+
+    `bins`: (B, BIN_FIELDS) of the series; `ticks`: (next tick's number, step in us); `z` NaN = no score.
+    A point of a step whose tick has closed only moves the averages.
+    """
+    number, step_us = ticks
+    in_order = time == record.newest
+    if time <= (number - 1) * step_us:
+        if in_order:
+            record.tick_mean = record.mean
+            record.tick_variance = record.variance
+            record.tick_deviation = record.deviation
+            record.tick_masked_at = record.masked_at
+        return
+    while number * step_us < time:
+        number += 1
+    place = number % bins.shape[0]
+    if in_order:
+        bins[place, BIN_MEAN] = record.mean
+        bins[place, BIN_VARIANCE] = record.variance
+        bins[place, BIN_DEVIATION] = record.deviation
+        bins[place, BIN_MASKED_AT] = record.masked_at
+    if not np.isnan(z) and not bins[place, BIN_SCORE] >= abs(z):
+        bins[place, BIN_SCORE] = abs(z)
+
+
+@inlined
+def keep_point(record: Any, ring: Ring, most: int, time: int, value: float) -> bool:
+    """Put an admitted point into its window of at most `most` points; return whether it is in order."""
+    if record.count == 0:
+        record.newest = time
+        record.covered_from = time
+    in_order = time >= record.newest
+    record.newest = max(record.newest, time)
+    record.covered_from = min(record.covered_from, time)
+    if record.count == most:
+        drop_oldest(record, ring)
+    insert(record, ring, time, value)
+    return bool(in_order)
+
+
+@kernel
+def apply_points(
+    arrays: EngineArrays, parameters: EngineParameters, rows: PointRows, results: PointResults, span: tuple[int, int]
+) -> int:
+    """Apply rows span[0] <= i < span[1] in order; return the row reached: less than span[1] where arrays must grow first."""
+    ticks = (arrays.counters[NEXT_BIN], parameters.step_us)
+    for i in range(span[0], span[1]):
+        slot = find_slot(arrays.table, arrays.keys, rows.key[i])
+        if slot < 0:
+            slot = new_slot(arrays, parameters, (rows.key[i], rows.name[i]), -1 - slot)
+            if slot == -2:
+                return i
+            if slot == -1:
+                results.status[i] = TOO_MANY_SERIES
+                continue
+        results.slot[i] = slot
+        if arrays.names[slot] != rows.name[i]:
+            results.status[i] = COLLISION
+            continue
+        time = rows.time[i]
+        value = rows.value[i]
+        record = arrays.series[slot]
+        bins = arrays.bins[slot]
+        ring = Ring(arrays.ring_time[slot], arrays.ring_value[slot], arrays.ordered[slot])
+        status = admit(record, ring, parameters, time)
+        if status != SCORED:
+            results.status[i] = status
+            continue
+        if not make_room(record, ring):
+            arrays.counters[NEEDS_RING] = 1
+            return i
+        z, expected, scale = score_point(record, parameters, averages_before(record, bins, ticks, time), value)
+        if keep_point(record, ring, parameters.window_points, time, value) and not mask(record, parameters, (time, value), z):
+            update_averages(record, parameters, value)
+        note_bin(record, bins, ticks, time, z)
+        results.status[i] = WARMUP if np.isnan(z) else SCORED
+        results.z[i] = z
+        results.expected[i] = expected
+        results.scale[i] = scale
+    return span[1]

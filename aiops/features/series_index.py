@@ -1,0 +1,183 @@
+"""Names of series by slot, and facts that follow from them. Python cost per series or distinct name, not per row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import numpy as np
+import pyarrow as pa
+
+from aiops.features.robust import RANGE_FLOOR
+from aiops.features.series_name import SeriesName
+from aiops.features.service_features import Neighbours, SeriesFacts
+from aiops.topology.graph import ServiceGraph
+from aiops.types import FloatArray, IntArray
+from data_contracts.schemas.metrics import SIGNALS, MetricSpec, spec_of
+from data_contracts.series.hash_kernels import hash_spans
+from data_contracts.series.key import labels_text
+from data_contracts.series.tenant import DEFAULT_TENANT
+from data_contracts.telemetry.names import bytes_of
+from data_contracts.telemetry.series_rows import ids_of_columns
+from data_contracts.telemetry.v1 import folded_metric
+from data_contracts.values.coerce import whole
+from data_contracts.values.kernels import distinct
+
+
+@dataclass(slots=True)
+class NameTable:
+    """Numbers of names, in order of first sight."""
+
+    number_of: dict[str, int] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+
+    def number(self, name: str) -> int:
+        """Return the number of `name`, the next one where it is new."""
+        known = self.number_of.get(name)
+        if known is None:
+            known = len(self.names)
+            self.number_of[name] = known
+            self.names.append(name)
+        return known
+
+
+class NameHashes:
+    """Hash of the three names of every row: what tells two series apart that share an id. A name costs once a dictionary."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[pa.Array[Any], IntArray]] = {}
+
+    def of(self, table: pa.RecordBatch) -> IntArray:
+        """Return (n,) int64."""
+        service, metric, labels = (self._column(table, name, turn) for name, turn in _TURNS.items())
+        found: IntArray = service ^ metric
+        if labels.any():
+            found ^= labels
+        return found
+
+    def _column(self, table: pa.RecordBatch, name: str, turn: int) -> IntArray:
+        encoded = cast("pa.DictionaryArray[Any, Any]", table.column(name))
+        seen = self._seen.get(name)
+        if seen is None or not encoded.dictionary.equals(seen[0]):
+            seen = self._seen[name] = (encoded.dictionary, _hashes(encoded.dictionary, turn))
+        if name == "labels" and seen[1].size == 1:
+            return seen[1]
+        hashes: IntArray = seen[1][encoded.indices.to_numpy(zero_copy_only=False)]
+        return hashes
+
+
+_TURNS: Final = {"service": 0, "metric": 21, "labels": 42}
+"""Column -> bits by which its hash is turned: equal texts in other columns then differ."""
+
+
+def _hashes(names: "pa.Array[Any]", turn: int) -> IntArray:
+    ends, data = bytes_of(names)
+    hashes = hash_spans(data, ends)
+    return ((hashes << np.uint64(turn)) | (hashes >> np.uint64(64 - turn))).view(np.int64) if turn else hashes.view(np.int64)
+
+
+def name_hashes(names: Sequence[SeriesName]) -> IntArray:
+    """Return the hashes that `NameHashes` gives these series, (n,) int64."""
+    columns = [[getattr(name, column) for name in names] for column in _TURNS]
+    found = np.zeros(len(names), np.int64)
+    for texts, turn in zip(columns, _TURNS.values(), strict=True):
+        found ^= _hashes(pa.array(texts, pa.string()), turn)
+    return found
+
+
+def names_at(table: pa.RecordBatch, rows: IntArray) -> list[SeriesName]:
+    """Return the series of some rows of a batch."""
+    places: Any = pa.array(rows)
+    columns = [table.column(name).take(places).to_pylist() for name in SeriesName._fields]
+    return [SeriesName(*row) for row in zip(*columns, strict=True)]
+
+
+def distinct_series(table: "pa.Table | pa.RecordBatch") -> tuple[list[SeriesName], IntArray]:
+    """Return the series of points (series_id, service, metric, labels) in order of first sight, and each row's number (n,)."""
+    batch = table if isinstance(table, pa.RecordBatch) else _one_batch(table)
+    ids = np.ascontiguousarray(batch.column("series_id").to_numpy(zero_copy_only=False))
+    code, first = distinct(ids)
+    return names_at(batch, first), code.astype(np.int64)
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    columns = [whole(table.column(name)) for name in SeriesName._fields]
+    return pa.RecordBatch.from_arrays(columns, names=list(SeriesName._fields))
+
+
+def series_of_texts(services: Sequence[str], metrics: Sequence[str]) -> list[SeriesName]:
+    """Return series of the default tenant from services and metrics with their labels, as version 0.1 named them."""
+    parsed = [folded_metric(metric) for metric in metrics]
+    names, labels = [metric for metric, _ in parsed], [labels_text(held) for _, held in parsed]
+    columns = [pa.array(texts, pa.string()) for texts in (services, names, labels)]
+    ids = ids_of_columns(columns[0], columns[1], columns[2], DEFAULT_TENANT).tolist()
+    return [SeriesName(*row) for row in zip(ids, services, names, labels, strict=True)]
+
+
+class SeriesIndex:
+    """Names and facts of series by slot, of services by number (in order of their first series)."""
+
+    def __init__(self, graph: ServiceGraph) -> None:
+        self._graph = graph
+        self._specs: dict[str, MetricSpec] = {}
+        self._columns: tuple[int, list[pa.Array[Any]]] | None = None
+        self.services = NameTable()
+        self.names: list[SeriesName] = []
+        self.facts = SeriesFacts(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+        self._neighbours: tuple[int, Neighbours, Neighbours] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def add(self, series: Sequence[SeriesName]) -> FloatArray:
+        """Add the series of new slots in slot order; return the absolute floor of their scales, (n,)."""
+        begin = len(self.names)
+        end = begin + len(series)
+        self._reserve(end)
+        floors = np.zeros(len(series))
+        for i, name in enumerate(series):
+            spec = self._spec(name.metric)
+            self.facts.service[begin + i] = self.services.number(name.service)
+            self.facts.signal[begin + i] = SIGNALS.index(spec.signal)
+            self.facts.limit[begin + i] = spec.limit if np.isfinite(spec.limit) else np.nan
+            width = spec.high - spec.low
+            floors[i] = RANGE_FLOOR * width if np.isfinite(width) else 0.0
+        self.names.extend(series)
+        return floors
+
+    def columns(self) -> "list[pa.Array[Any]]":
+        """Return series (text), series_id, service, metric and labels by slot."""
+        if self._columns is None or self._columns[0] != len(self.names):
+            texts = [name.text for name in self.names]
+            ids = pa.array([name.series_id for name in self.names], pa.int64())
+            names = [pa.array([getattr(name, part) for name in self.names], pa.string()) for part in _TURNS]
+            self._columns = (len(self.names), [pa.array(texts, pa.string()), ids, *names])
+        return self._columns[1]
+
+    def neighbours(self) -> tuple[Neighbours, Neighbours]:
+        """Return (callers, callees) by service number."""
+        count = len(self.services.names)
+        if self._neighbours is None or self._neighbours[0] != count:
+            callers = self._numbers([self._graph.callers(name) for name in self.services.names])
+            callees = self._numbers([self._graph.callees(name) for name in self.services.names])
+            self._neighbours = (count, callers, callees)
+        return self._neighbours[1:]
+
+    def _numbers(self, groups: Sequence[Sequence[str]]) -> Neighbours:
+        known = self.services.number_of
+        numbers = [[known[name] for name in group if name in known] for group in groups]
+        start = np.cumsum([0, *(len(group) for group in numbers)], dtype=np.int64)
+        return Neighbours(start, np.array([number for group in numbers for number in group], dtype=np.int64))
+
+    def _spec(self, metric: str) -> MetricSpec:
+        spec = self._specs.get(metric)
+        if spec is None:
+            spec = self._specs[metric] = spec_of(metric)
+        return spec
+
+    def _reserve(self, count: int) -> None:
+        room = self.facts.limit.size
+        if count > room:
+            more = max(count, 2 * room, 64) - room
+            self.facts = SeriesFacts(
+                np.pad(self.facts.service, (0, more)), np.pad(self.facts.signal, (0, more)), np.pad(self.facts.limit, (0, more))
+            )

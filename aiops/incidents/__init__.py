@@ -1,0 +1,1 @@
+"""Alerts, incidents, root cause reports, verdicts, and what is done with them."""

@@ -1,0 +1,51 @@
+"""Alerts wait a moment before they count, so that the order in which they arrive does not matter."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from aiops.incidents.alert import Alert, alert_of_plain, plain_alert
+from aiops.incidents.correlation.rate import SECOND_US
+from data_contracts.values.moments import microseconds_of
+
+AHEAD_US: Final = 60 * SECOND_US
+"""How far an alert's clock may be ahead; one that is farther ahead is taken as of now."""
+
+
+class Settling:
+    """The alerts that wait. Memory: those of `settle_s`. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Alert] = []
+        self.late = 0
+
+    def add(self, alerts: Iterable[Alert]) -> None:
+        """Take in alerts in any order."""
+        self._waiting.extend(alerts)
+
+    def due(self, times_us: tuple[int, int, int], known: Callable[[Alert], bool]) -> list[tuple[int, Alert]]:
+        """Return what counts now, and as of when, in order of time; what comes too late counts as of the time reached.
+
+        Args:
+            times_us: the time reached so far, the time up to which alerts count now, and now.
+            known: whether an alert is a repetition, which is never counted as late.
+        """
+        reached_us, until_us, now_us = times_us
+        due: list[tuple[int, int, str, str, Alert]] = []
+        kept: list[Alert] = []
+        for alert in self._waiting:
+            told_us = microseconds_of(alert.ends_at or alert.starts_at)
+            if until_us <= told_us <= now_us + AHEAD_US:
+                kept.append(alert)
+                continue
+            self.late += told_us < reached_us and not known(alert)
+            due.append((min(max(told_us, reached_us), until_us), told_us, alert.fingerprint, alert.alert_id, alert))
+        self._waiting = kept
+        return [(one[0], one[4]) for one in sorted(due, key=lambda one: one[:4])]
+
+    def snapshot(self) -> list[object]:
+        """Return what waits as plain data."""
+        return [plain_alert(alert) for alert in self._waiting]
+
+    def restore(self, told: list[Any], late: int) -> None:
+        """Go on from a snapshot."""
+        self._waiting, self.late = [alert_of_plain(one) for one in told], late

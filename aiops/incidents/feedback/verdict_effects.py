@@ -1,0 +1,183 @@
+"""What one verdict changes, and what it would have changed in the past days, in words and numbers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiops.incidents.feedback.facts import Finding, IncidentFacts, Judged
+from aiops.incidents.feedback.lessons import LEAST_THRESHOLD, Lessons
+from aiops.incidents.feedback.verdict_labels import IncidentLabel, detections_of, label_of
+from aiops.incidents.root_cause import RootCause
+
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A number that moves: a threshold of service|metric, or the log odds of a service."""
+
+    name: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairChange:
+    """What people said of two services: times together, times apart."""
+
+    one: str
+    other: str
+    before: tuple[int, int]
+    after: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictEffect:
+    """What a verdict changes. `label` None = no incident label; `detections`: how many are labelled, all `right` or all not."""
+
+    verdict_id: str
+    incident_id: str
+    label: IncidentLabel | None
+    detections: int
+    right: bool
+    thresholds: tuple[Change, ...]
+    priors: tuple[Change, ...]
+    pairs: tuple[PairChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RankingChange:
+    """An analysis whose first cause would be another one."""
+
+    incident_id: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What happened in [since, until): anomalous detections of the series concerned, and incidents."""
+
+    since: datetime
+    until: datetime
+    findings: tuple[Finding, ...]
+    incidents: tuple[IncidentFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictPreview:
+    """What a verdict would have changed in the past: `sentences` say all of it in words."""
+
+    effect: VerdictEffect
+    since: datetime
+    until: datetime
+    alerts_dropped: int
+    alerts_added: int
+    unopened: tuple[str, ...]
+    pages_spared: int
+    rankings: tuple[RankingChange, ...]
+    sentences: tuple[str, ...]
+
+
+def effect_of(judged: Judged, before: Lessons, after: Lessons) -> VerdictEffect:
+    """Return what changes between the lessons without and with a verdict."""
+    told = detections_of(judged)
+    pairs = sorted({*before.pairs, *after.pairs})
+    moved = [PairChange(*pair, before.pairs.get(pair, (0, 0)), after.pairs.get(pair, (0, 0))) for pair in pairs]
+    return VerdictEffect(
+        judged.verdict.verdict_id,
+        judged.facts.incident_id,
+        label_of(judged),
+        len(told),
+        any(told.values()),
+        _moved(_by_text(before.thresholds), _by_text(after.thresholds), LEAST_THRESHOLD),
+        _moved(before.priors, after.priors, 0.0),
+        tuple(change for change in moved if change.before != change.after),
+    )
+
+
+def preview_of(effect: VerdictEffect, before: Lessons, after: Lessons, past: Past) -> VerdictPreview:
+    """Return what the lessons `after` would have changed in the past, compared with those in force.
+
+    An incident would not have opened where no alert of it is left. Stored rankings are those of cause score + prior.
+    """
+    dropped = sum(before.hears(one) and not after.hears(one) for one in past.findings)
+    added = sum(after.hears(one) and not before.hears(one) for one in past.findings)
+    silent = [one for one in past.incidents if _opens(one, before) and not _opens(one, after)]
+    rankings = tuple(change for one in past.incidents if (change := _reranked(one, before.priors, after.priors)) is not None)
+    unopened, spared = tuple(one.incident_id for one in silent), sum(one.paged for one in silent)
+    days = (past.until - past.since).total_seconds() / 86_400
+    sentences = (
+        _label_text(effect),
+        _threshold_text(effect),
+        f"In the last {days:g} days {_many(dropped, 'alert')} would not have been raised, {added} more would have.",
+        f"{_many(len(unopened), 'incident')} would not have opened, which spares {_many(spared, 'page')}{_named(unopened)}.",
+        *_prior_texts(effect, rankings),
+        *(_pair_text(change) for change in effect.pairs),
+    )
+    return VerdictPreview(effect, past.since, past.until, dropped, added, unopened, spared, rankings, sentences)
+
+
+def first_cause(causes: Iterable[RootCause], priors: Mapping[str, float]) -> str:
+    """Return the service that ranks first with priors added to the causes' scores; of equal ones the earlier; "" of none."""
+    ranked = sorted(causes, key=lambda cause: -(cause.score + priors.get(cause.service, 0.0)))
+    return ranked[0].service if ranked else ""
+
+
+def _opens(facts: IncidentFacts, lessons: Lessons) -> bool:
+    return facts.others > 0 or any(lessons.hears(one) for one in facts.findings)
+
+
+def _reranked(facts: IncidentFacts, before: Mapping[str, float], after: Mapping[str, float]) -> RankingChange | None:
+    was, will = first_cause(facts.causes, before), first_cause(facts.causes, after)
+    return None if was == will else RankingChange(facts.incident_id, was, will)
+
+
+def _by_text(thresholds: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    return {"|".join(series): least for series, least in thresholds.items()}
+
+
+def _moved(before: Mapping[str, float], after: Mapping[str, float], default: float) -> tuple[Change, ...]:
+    names = sorted({*before, *after})
+    changes = [Change(name, before.get(name, default), after.get(name, default)) for name in names]
+    return tuple(change for change in changes if change.before != change.after)
+
+
+def _many(count: int, one: str, several: str = "") -> str:
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
+def _named(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f": {', '.join(names[:MOST_NAMED])}{more}" if names else ""
+
+
+def _label_text(effect: VerdictEffect) -> str:
+    detections = f"{_many(effect.detections, 'detection')} labelled {'right' if effect.right else 'false alarms'}"
+    if effect.label is None:
+        return f"No incident label; {detections if effect.detections else 'no detection is labelled'}."
+    label = effect.label
+    span = f"{label.onset_at:%Y-%m-%d %H:%M} to {label.ends_at:%Y-%m-%d %H:%M}"
+    return f"Training sees an incident of {label.service} from {span} UTC; {detections}."
+
+
+def _threshold_text(effect: VerdictEffect) -> str:
+    if not effect.thresholds:
+        return "No series' threshold moves."
+    moves = tuple(f"{change.name} {change.before:.2f} → {change.after:.2f}" for change in effect.thresholds)
+    return f"Least scores that alert change for {len(moves)} series{_named(moves)}."
+
+
+def _prior_texts(effect: VerdictEffect, rankings: tuple[RankingChange, ...]) -> Iterable[str]:
+    for change in effect.priors:
+        yield f"As a root cause {change.name} starts with log odds {change.after:+.2f} instead of {change.before:+.2f}."
+    if effect.priors:
+        changes = tuple(f"{one.incident_id} {one.before} → {one.after}" for one in rankings)
+        number = _many(len(rankings), "stored analysis", "stored analyses")
+        yield f"{number} would have named another first cause{_named(changes)}."
+
+
+def _pair_text(change: PairChange) -> str:
+    (yes, no), word = change.after, "belong together"
+    word = word if yes > no else "do not belong together" if no > yes else "are judged by the call graph alone"
+    return f"Alerts of {change.one} and {change.other} {word}."

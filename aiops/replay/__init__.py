@@ -1,0 +1,1 @@
+"""Recorded telemetry: the clock of its events, and what of it is history."""

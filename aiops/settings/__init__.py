@@ -1,0 +1,1 @@
+"""The settings tree: a module a section, read once by each entry point."""

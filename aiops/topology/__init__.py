@@ -1,0 +1,1 @@
+"""Who calls whom: the call graph, its history, calls from spans."""

@@ -1,0 +1,1 @@
+"""Telemetry: raw rows in, accepted points and rejected rows out; the bytes in which batches travel."""

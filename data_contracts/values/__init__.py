@@ -1,0 +1,1 @@
+"""Values of columns: coerced, timed, checked, counted; compiled loops over them."""

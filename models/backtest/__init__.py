@@ -1,0 +1,1 @@
+"""Back-tests of detectors on recorded telemetry, before anything pages."""

@@ -1,0 +1,218 @@
+"""A back-test: what a detector would have paged on recorded telemetry, beside the 3-sigma rule, before anything pages.
+
+Everything is fitted on the history only; figures are of the replay. A page is an alarm of a service (or of a series, where the
+labels are those of single series) that no page of it within the quiet time precedes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from aiops.features.series_name import SeriesName
+from aiops.types import FloatArray, IntArray
+from models.vectors.page_budget import UNSEEN_ERRORS, PageBudget, PageCounter, threshold_for_budget
+from models.vectors.service_rows import US_PER_DAY, BoolArray, ServiceRows
+from models.vectors.truth import Truth, detection_truth, outcome
+
+SIGMA_OF_HALF = 3.0
+"""Standard deviations with score 0.5: the 3-sigma rule."""
+_HUGE = 1e140
+"""A value whose square, times the length of a recording, may be no number any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Points in order of arrival: the series ("service|metric") and a point's number, time and value (n,); `replayed` (n,)
+    False = history. `rows` are the same points by what is paged: the service, or the series.
+    """
+
+    series: tuple[str, ...]
+    code: IntArray
+    value: FloatArray
+    replayed: BoolArray
+    rows: ServiceRows
+    truth: Truth
+    labelled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFigures:
+    """One rule on the replay; `pages_per_day` of all together, `false_pages_per_day` a day and service outside incidents.
+
+    Precision: right pages among those that are right or false; recall: incidents with an alarm between onset and end. Both NaN
+    without labels. Pages of another service during an incident count as neither. Lead: before an incident's start.
+    """
+
+    rule: str
+    threshold: float
+    pages: int
+    pages_per_day: float
+    false_pages_per_day: float
+    precision: float
+    recall: float
+    mean_lead_min: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoisySeries:
+    """Alarms of one series in the replay, after its own quiet time."""
+
+    series: str
+    points: int
+    alarms: int
+    alarms_per_day: float
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """Rules on the same replay; `rules[0]` is the detector at its own threshold. `noisiest` first, at that threshold."""
+
+    detector: str
+    points: int
+    replayed_points: int
+    unknown_share: float
+    series: int
+    incidents: int
+    budget_per_day: float
+    rules: tuple[RuleFigures, ...]
+    noisiest: tuple[NoisySeries, ...]
+
+
+def recording(
+    points: tuple[Sequence[SeriesName], IntArray, IntArray, FloatArray],
+    replayed: BoolArray,
+    incidents: pa.Table,
+    labelled_series: Mapping[str, str],
+) -> Recording:
+    """Return a recording of points (series, number, us, value).
+
+    `labelled_series`: incident_id -> series as people read it, where incidents are those of single series; empty = of services.
+    """
+    named, code, time_us, value = points
+    names = [name.text for name in named]
+    groups = list(names) if labelled_series else [name.service for name in named]
+    distinct, of_series = np.unique(np.array(groups, dtype=object).astype(str), return_inverse=True)
+    rows = ServiceRows(tuple(map(str, distinct)), of_series[code].astype(np.int64), time_us, ("value",), value.reshape(-1, 1))
+    if labelled_series:
+        owners = [labelled_series.get(str(number), "") for number in incidents["incident_id"].to_pylist()]
+        place = incidents.schema.get_field_index("service")
+        incidents = incidents.set_column(place, incidents.schema.field(place), pa.array(owners, pa.string()))
+    truth = _series_truth(rows, incidents) if labelled_series else detection_truth(rows, incidents)
+    return Recording(tuple(names), code, value, replayed, rows, truth, incidents.num_rows > 0)
+
+
+def normal_history(heard: Recording) -> BoolArray:
+    """Return (n,) the history points to fit on: outside incidents, or where under a fifth is left, outside their own."""
+    history = ~heard.replayed
+    quiet = history & heard.truth.false
+    return quiet if quiet.sum() >= 0.2 * history.sum() else history & ~heard.truth.positive
+
+
+def three_sigma(heard: Recording) -> FloatArray:
+    """Return (n,) scores 1 - 2**(-|value - mean| / 3 std) by its series' mean and std in the history; NaN without one."""
+    fit = normal_history(heard)
+    count = np.bincount(heard.code[fit], minlength=len(heard.series)).astype(np.float64)
+    value = heard.value / _scale(heard)[heard.code]
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        mean = np.bincount(heard.code[fit], value[fit], len(heard.series)) / count
+        square = np.bincount(heard.code[fit], (value[fit] - mean[heard.code[fit]]) ** 2, len(heard.series)) / count
+        z = np.abs(value - mean[heard.code]) / np.maximum(np.sqrt(square), 1e-12)[heard.code]
+        score: FloatArray = 1.0 - np.exp2(-z / SIGMA_OF_HALF)
+    return score
+
+
+def _scale(heard: Recording) -> FloatArray:
+    """Return (series,) what values are divided by, so that squares and sums of huge ones stay numbers; 1 for all others."""
+    largest = np.zeros(len(heard.series))
+    np.maximum.at(largest, heard.code, np.abs(heard.value))
+    return np.where(largest > _HUGE, largest, 1.0)
+
+
+def backtest(heard: Recording, detector: tuple[str, float, FloatArray], budget: PageBudget) -> Backtest:
+    """Return the figures of a detector (name, threshold, scores (n,)) and of the 3-sigma rule, each also with the threshold
+    that keeps the budget on the history.
+    """
+    name, threshold, score = detector
+    naive = three_sigma(heard)
+    tuned = _on_history(heard, score, budget), _on_history(heard, naive, budget)
+    rules = (
+        figures_of(heard, name, score, threshold, budget),
+        figures_of(heard, f"{name}, autotuned", score, tuned[0], budget),
+        figures_of(heard, "3-sigma rule", naive, 0.5, budget),
+        figures_of(heard, "3-sigma rule, autotuned", naive, tuned[1], budget),
+    )
+    new = heard.replayed
+    unknown = float(np.isnan(score[new]).mean()) if new.any() else float("nan")
+    incidents = int(heard.truth.take(new).starts_us.size)
+    noisy = noisiest(heard, score >= threshold, budget)
+    return Backtest(name, len(heard.code), int(new.sum()), unknown, len(heard.series), incidents, budget.per_day, rules, noisy)
+
+
+def figures_of(heard: Recording, rule: str, score: FloatArray, threshold: float, budget: PageBudget) -> RuleFigures:
+    """Return what a rule (alarm: score >= threshold) pages on the replay."""
+    new = heard.replayed
+    rows, truth, alarm = heard.rows.take(new), heard.truth.take(new), (score >= threshold)[new]
+    counter = PageCounter.over(rows, truth.false, budget)
+    opened = counter.opened(alarm)
+    days = rows.service_days() / max(1, len(np.unique(rows.code)))
+    right, false = int((opened & truth.positive).sum()), int((opened & truth.false).sum())
+    found = outcome(truth, rows.time_us, alarm)
+    unknown = float("nan")
+    return RuleFigures(
+        rule,
+        threshold,
+        int(opened.sum()),
+        float(opened.sum()) / days if days else unknown,
+        false / counter.service_days if counter.service_days else unknown,
+        right / (right + false) if heard.labelled and right + false else unknown,
+        found.recall if heard.labelled else unknown,
+        found.mean_lead_min if heard.labelled else unknown,
+    )
+
+
+def noisiest(heard: Recording, alarm: BoolArray, budget: PageBudget, most: int = 10) -> tuple[NoisySeries, ...]:
+    """Return the series with most alarms in the replay, each alarm followed by its quiet time; those without any are left out."""
+    new = heard.replayed
+    rows = ServiceRows(heard.series, heard.code[new], heard.rows.time_us[new], (), np.empty((int(new.sum()), 0)))
+    opened = PageCounter.over(rows, np.zeros(len(rows), np.bool_), budget).opened(alarm[new])
+    alarms = np.bincount(rows.code[opened], minlength=len(heard.series))
+    points = np.bincount(rows.code, minlength=len(heard.series))
+    found = []
+    for number in np.argsort(-alarms, kind="stable")[:most].tolist():
+        if alarms[number]:
+            days = _days(rows.time_us[rows.code == number])
+            found.append(
+                NoisySeries(heard.series[number], int(points[number]), int(alarms[number]), float(alarms[number]) / days)
+            )
+    return tuple(found)
+
+
+def _on_history(heard: Recording, score: FloatArray, budget: PageBudget) -> float:
+    """Return the lowest threshold that keeps the budget on the history, with a margin for days not seen."""
+    old = ~heard.replayed
+    counter = PageCounter.over(heard.rows.take(old), heard.truth.false[old], budget)
+    return threshold_for_budget(score[old], counter, budget, UNSEEN_ERRORS)
+
+
+def _series_truth(rows: ServiceRows, incidents: pa.Table) -> Truth:
+    """Return the truth where every series stands for itself: an incident of one says nothing about another."""
+    caught, false = np.full(len(rows), -1, np.int64), np.ones(len(rows), np.bool_)
+    starts: list[IntArray] = []
+    order = np.argsort(rows.code, kind="stable")
+    edges = np.searchsorted(rows.code[order], np.arange(len(rows.services) + 1))
+    owners = incidents["service"].to_pylist()
+    for number, name in enumerate(rows.services):
+        mine = order[edges[number] : edges[number + 1]]
+        own = incidents.filter(pa.array([owner == name for owner in owners], pa.bool_()))
+        one = detection_truth(rows.take(mine), own, grace_min=0.0)
+        caught[mine] = np.where(one.caught >= 0, one.caught + sum(part.size for part in starts), -1)
+        false[mine] = one.false
+        starts.append(one.starts_us)
+    return Truth(caught, false, np.concatenate(starts) if starts else np.empty(0, np.int64))
+
+
+def _days(time_us: IntArray) -> float:
+    """Return the span of some times in days, at least an hour."""
+    return max(float(time_us.max() - time_us.min()) / US_PER_DAY, 1.0 / 24.0)

@@ -1,0 +1,1 @@
+"""Breach forecasting: when a series will exceed its limit."""

@@ -1,0 +1,1 @@
+"""Figures of models beside a trivial baseline, gates, drift."""

@@ -1,0 +1,1 @@
+"""Incident prediction: how likely an incident of a service starts within a horizon."""

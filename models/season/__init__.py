@@ -1,0 +1,1 @@
+"""Seasonal bands of series: profile, Prophet, bounds from held-out days."""

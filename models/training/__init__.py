@@ -1,0 +1,1 @@
+"""Training: history in, fitted model and its run out."""

@@ -1,0 +1,1 @@
+"""Service vectors as rows, their truth, the page budget, calibration, splits in time."""

@@ -1,0 +1,1 @@
+"""Benches on public corpora."""

@@ -1,0 +1,182 @@
+"""`aiops bench nezha-detect`: the score of a whole system each minute, on days of Nezha with injected faults.
+
+Every day is fitted on its own fault-free evening and judged minute by minute; the alarm threshold is 1 for every day. The figures
+beside it count as follows: a fault is seen when an alarm falls in its minute or the `WITHIN` after; an alarm is false from
+`AFTER` minutes behind every fault on, and absorbs the next `WITHIN`; already on = an alarm in the two minutes before a fault.
+"""
+
+import csv
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from aiops.types import FloatArray, SeriesBatch
+from data_contracts.values.moments import microseconds_of
+from models.detectors.minute_grid import STEP_S, MinuteGrid, grid_of
+from models.detectors.system_deviation import DeviationConfig, SystemDeviation
+from models.detectors.system_reasons import reasons_of
+from orchestration.bench.corpora.nezha_days import accepted_batches, day_folders
+from serving.ingest.pull.nezha import NezhaSource, open_nezha
+from serving.ingest.pull.source_options import SourceOptions
+
+WITHIN: Final = 5
+AFTER: Final = 20
+SIGMAS: Final = 3.0
+_STEP_US: Final = STEP_S * 1_000_000
+_DAY_STEPS: Final = 24 * 60
+_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One alarm before the fault-free evening, and why; `minute` = minutes since 00:00 UTC of its day."""
+
+    day: str
+    minute: int
+    score: float
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One judged day: steps since 1970 and their scores (n,), steps of the faults, first step of the evening, points read."""
+
+    name: str
+    steps: tuple[int, ...]
+    score: FloatArray
+    faults: tuple[int, ...]
+    evening: int
+    points: int
+    alarms: tuple[Alarm, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the scores of all days are worth at the fixed threshold; shares are None where no fault is known."""
+
+    threshold: float
+    days: tuple[str, ...]
+    faults: int
+    seen: float | None
+    already_on: float | None
+    false_alarms: int
+    false_alarms_per_hour: float | None
+    seconds: float
+    points_per_second: float
+    alarms: tuple[Alarm, ...]
+
+
+def run(path: Path, out: Path, three_sigma: bool = False) -> Figures:
+    """Judge every day under `path`, write `day,minute,score` to `out` (a row for each minute with a known score).
+
+    `three_sigma` writes and counts the naive rule instead: how many values lie three standard deviations from their mean.
+
+    Raises:
+        SourceError: `path` holds no day, or a file of the corpus is damaged.
+        TrainingImpossible: a day has no fault-free evening.
+    """
+    began = time.perf_counter()
+    days = [judged_day(folder, three_sigma) for folder in day_folders(path)]
+    seconds = time.perf_counter() - began
+    _write(days, out)
+    return _figures(days, seconds)
+
+
+def judged_day(folder: Path, three_sigma: bool) -> Day:
+    """Return one day, judged; the evening is the only thing fitted to."""
+    source = open_nezha(SourceOptions(path=folder))
+    grid, points = _grid(source)
+    split = source.split()
+    evening = microseconds_of(split.history_start)
+    history = grid.within(evening, microseconds_of(split.history_end))
+    name = f"{split.history_start:%Y-%m-%d}"
+    score, alarms = _naive_score(history, grid) if three_sigma else _model_score(name, history, grid, evening)
+    faults = np.asarray(source.incidents()["starts_at"].cast(pa.int64()))
+    steps = tuple(int(at) for at in (grid.times_us // _STEP_US).tolist())
+    fault_steps = tuple(sorted(int(at) for at in (faults // _STEP_US).tolist()))
+    return Day(name, steps, score, fault_steps, evening // _STEP_US, points, alarms)
+
+
+def _grid(source: NezhaSource) -> tuple[MinuteGrid, int]:
+    batches = [SeriesBatch(batch) for batch in accepted_batches(source)]
+    return grid_of(batches), sum(len(batch) for batch in batches)
+
+
+def _model_score(name: str, history: MinuteGrid, grid: MinuteGrid, evening: int) -> tuple[FloatArray, tuple[Alarm, ...]]:
+    model = SystemDeviation.fit(history)
+    scores = model.judge(grid)
+    rows = np.flatnonzero((scores.score >= model.threshold) & (grid.times_us < evening)).tolist()
+    alarms = tuple(
+        Alarm(
+            name,
+            int(grid.times_us[row] // _STEP_US % _DAY_STEPS),
+            round(float(scores.score[row]), 4),
+            tuple(str(reason) for reason in reasons_of(model, grid, scores, row)[:_SHOWN]),
+        )
+        for row in rows
+    )
+    return scores.score, alarms
+
+
+def _naive_score(history: MinuteGrid, grid: MinuteGrid) -> tuple[FloatArray, tuple[Alarm, ...]]:
+    """Return how many values lie beyond three standard deviations, in units of `headroom` times the most in history."""
+    most = float(beyond_three_sigma(history, history).max(initial=0.0))
+    return beyond_three_sigma(history, grid) / max(1.0, DeviationConfig().headroom * most), ()
+
+
+def beyond_three_sigma(history: MinuteGrid, grid: MinuteGrid) -> FloatArray:
+    """Return (steps,) the number of values beyond three standard deviations of their series' history; constant series: none."""
+    known = np.isfinite(history.values)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, history.values, 0.0).sum(axis=0) / count
+    spread = np.sqrt((np.where(known, history.values - mean, 0.0) ** 2).sum(axis=0) / count)
+    with np.errstate(invalid="ignore"):
+        beyond = (np.abs(grid.values - mean) > SIGMAS * spread) & (spread > 0.0)
+    return np.asarray(beyond.sum(axis=1), dtype=np.float64)
+
+
+def _write(days: Sequence[Day], out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("day", "minute", "score"))
+        for day in days:
+            for step, score in zip(day.steps, day.score.tolist(), strict=True):
+                if np.isfinite(score):
+                    rows.writerow((day.name, step % _DAY_STEPS, repr(score)))
+
+
+def _figures(days: Sequence[Day], seconds: float) -> Figures:
+    seen, on, false, minutes = (sum(counts) for counts in zip(*(_counts(day) for day in days), strict=True))
+    faults = sum(len(day.faults) for day in days)
+    return Figures(
+        threshold=1.0,
+        days=tuple(day.name for day in days),
+        faults=faults,
+        seen=seen / faults if faults else None,
+        already_on=on / faults if faults else None,
+        false_alarms=false,
+        false_alarms_per_hour=false / (minutes / 60) if minutes else None,
+        seconds=round(seconds, 3),
+        points_per_second=round(sum(day.points for day in days) / seconds, 0),
+        alarms=tuple(alarm for day in days for alarm in day.alarms),
+    )
+
+
+def _counts(day: Day) -> tuple[int, int, int, int]:
+    """Return faults seen, faults with an alarm already on, false alarms, and minutes in which an alarm would be false."""
+    alarms = {step for step, score in zip(day.steps, day.score.tolist(), strict=True) if score >= 1.0}
+    seen = sum(any(step in alarms for step in range(fault, fault + WITHIN + 1)) for fault in day.faults)
+    on = sum(fault - 2 in alarms or fault - 1 in alarms for fault in day.faults)
+    near = {step for fault in day.faults for step in range(fault - 1, fault + AFTER + 1)}
+    quiet = [step for step in day.steps if step < day.evening and step not in near]
+    false, last = 0, -WITHIN - 1
+    for step in quiet:
+        if step in alarms and step - last > WITHIN:
+            false, last = false + 1, step
+    return seen, on, false, len(quiet)

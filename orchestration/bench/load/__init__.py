@@ -1,0 +1,1 @@
+"""Benches of latency, storms and scale."""

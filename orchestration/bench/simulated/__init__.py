@@ -1,0 +1,1 @@
+"""Benches on unseen seeds of the simulator."""

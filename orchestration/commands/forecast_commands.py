@@ -1,0 +1,61 @@
+"""The command `aiops forecast`: which series will exceed their limit, how likely, when, and why."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+
+from aiops.errors import ConfigurationError
+from orchestration.commands.options import AsJson, SourcePath, SourceSet
+from orchestration.console import print_json, print_table, stage
+from orchestration.workspace.source_choice import SourceChoice
+
+EXPLAINED: Final = 5
+Source = Annotated[str | None, typer.Option("--source", help="read this source; without it, the newest telemetry of the lake")]
+Limits = Annotated[list[str] | None, typer.Option("--limit", help="METRIC=VALUE or SERVICE|METRIC=VALUE, repeatable")]
+HorizonMin = Annotated[float, typer.Option("--horizon-min", help="minutes ahead; a row is a twelfth of them")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("forecast")(forecast)
+
+
+def forecast(
+    source: Source = None,
+    path: SourcePath = None,
+    option: SourceSet = None,
+    limit: Limits = None,
+    horizon_min: HorizonMin = 60.0,
+    shown: Annotated[int, typer.Option("--shown", min=1, help="rows of the table; --json has all")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast which series exceed their limit (given, catalogued or learnt) within a horizon, riskiest first, with reasons."""
+    from orchestration.pipeline import forecast as pipeline
+    from orchestration.workspace.workspace import Workspace
+
+    request = pipeline.ForecastRequest(horizon_min, pipeline.parse_limits(limit or ()))
+    if source is None and (path is not None or option):
+        raise ConfigurationError("forecast: --path and --set belong to a source; name it with --source, or leave them out")
+    with stage("forecast"):
+        if source is None:
+            telemetry = pipeline.from_lake(Workspace.open())
+        else:
+            chunks = SourceChoice(source, path, tuple(option or ())).open().batches()
+            telemetry = pipeline.from_chunks(chunks, datetime.now(UTC))
+        found = pipeline.forecast(telemetry, request)
+    if as_json:
+        print_json(found)
+        return
+    columns = ("series", "P", "median min", "trend min", "value", "limit", "from")
+    left_out = [(one.series, "\n".join(one.reasons)) for one in found if one.probability is None]
+    told = [one for one in found if one.probability is not None]
+    rows = [
+        (one.series, one.probability, one.expected_min, one.trend_min, one.value, one.limit, one.limit_from)
+        for one in told[:shown]
+    ]
+    print_table(f"Breaches of limits within {horizon_min:g} min: {len(rows)} of {len(found)} series", columns, rows)
+    why = [(one.series, "\n".join(one.reasons)) for one in told[: min(shown, EXPLAINED)]]
+    print_table("Why: + raises the risk, - lowers it", ("series", "reasons"), why)
+    if left_out:
+        print_table(f"Without a forecast: {len(left_out)} series", ("series", "why"), left_out[:shown])

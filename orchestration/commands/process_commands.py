@@ -1,0 +1,75 @@
+"""Commands about long-running processes: bring everything up, ask how it is."""
+
+import signal
+import threading
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.commands.options import AsJson, SourceName, SourcePath, SourceSet
+from orchestration.console import print_json, print_table, say
+
+DOWN = 9
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("up")(up)
+    app.command("status")(status)
+
+
+def up(
+    source: SourceName = "simulate",
+    path: SourcePath = None,
+    option: SourceSet = None,
+    speed: Annotated[float, typer.Option(min=0.001, help="seconds of the source in one second")] = 1.0,
+    reset: Annotated[
+        bool, typer.Option("--reset-clock", help="set aside telemetry and incidents of a story that ran ahead of the clock")
+    ] = False,
+) -> None:
+    """Start everything and keep it running: broker, MLflow, Dagster, scorer, consumer, responder, source. Ctrl-C ends all."""
+    from aiops.settings.reading import read_settings
+    from orchestration.suite.bootstrap import bring_up
+    from orchestration.workspace.source_choice import SourceChoice
+
+    settings = read_settings()
+    if reset:
+        _set_clock_back(settings.root)
+    stop = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, lambda *_: stop.set())
+    code = bring_up(settings, SourceChoice(source, path, tuple(option or ())), speed, stop, say)
+    raise typer.Exit(code)
+
+
+def _set_clock_back(home: Path) -> None:
+    from orchestration.suite.home_clock import reset_clock
+    from orchestration.workspace.home_lock import hold
+
+    with hold(home, "aiops up --reset-clock"):
+        aside = reset_clock(home, datetime.now(UTC))
+    say(
+        "there was nothing to set aside" if aside is None else f"telemetry, streams and incidents lie in {aside} now; models stay"
+    )
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show which processes answer, what waits too long, the champions and the counts of the stream; exit code 9 if not well."""
+    from orchestration.suite.health import ask
+    from orchestration.workspace.current_settings import settings_in_force
+
+    report = ask(settings_in_force())
+    if as_json:
+        print_json({"healthy": report.healthy, **asdict(report)})
+    else:
+        rows = [(one.name, one.url, one.healthy, one.detail) for one in report.processes]
+        print_table("Processes", ("process", "url", "answers", "what is wrong"), rows)
+        for fault in report.faults:
+            say(f"fault: {fault}")
+        print_table("Models", ("model", "version", "alias"), [(m.name, m.version, m.alias) for m in report.models])
+        print_table("Stream", ("count", "value"), sorted(report.counts.items()))
+    if not report.healthy:
+        raise typer.Exit(DOWN)

@@ -1,0 +1,80 @@
+"""The command `aiops run`: the whole loop once, on simulated or recorded telemetry."""
+
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aiops.errors import ConfigurationError
+from orchestration.commands.options import SourceName, SourcePath, SourceSet
+from orchestration.console import as_json, print_facts, print_table, say
+from orchestration.workspace.source_choice import SourceChoice
+
+if TYPE_CHECKING:
+    from aiops.settings.tree import Settings
+    from orchestration.pipeline.scenario import Scenario
+    from orchestration.rehearsal.result import RunResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("run")(run)
+
+
+def run(
+    source: SourceName = "simulate",
+    path: SourcePath = None,
+    option: SourceSet = None,
+    seed: Annotated[int, typer.Option(min=0, help="of the simulated story (source simulate without --set)")] = 7,
+    keep: Annotated[bool, typer.Option("--keep", help="add to what AIOPS_HOME holds instead of clearing a former run")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures to this file")] = None,
+) -> None:
+    """Run the loop: history, train, gate, deploy, replay through the broker, drift check, retrain and swap, report."""
+    from aiops.settings.reading import read_settings
+    from orchestration.pipeline.scenario import recorded
+    from orchestration.rehearsal import report, story
+    from orchestration.workspace.home_lock import hold
+
+    began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings = read_settings()
+    _check_writable(json_file)
+    story_told = source == "simulate" and not option
+    chosen = story.simulated(seed) if story_told else recorded(SourceChoice(source, path, tuple(option or ())).open())
+    with hold(settings.root, "aiops run"):
+        result = _run_and_conclude(settings, chosen, keep, (source, began))
+    if json_file is not None:
+        json_file.write_text(as_json(result), encoding="utf-8")
+    print_facts(f"aiops run on {source}", dict(report.summary_rows(result)))
+    print_table("Labelled incidents of the replay", report.INCIDENT_COLUMNS, report.incident_rows(result))
+    for line in report.highlights(result):
+        say(line)
+    say(report.headline(result))
+    say(f"report: {result.report}")
+
+
+def _run_and_conclude(settings: "Settings", chosen: "Scenario", keep: bool, head: tuple[str, float]) -> "RunResult":
+    from orchestration.pipeline.telemetry_step import fitted_settings, usual_step_s
+    from orchestration.rehearsal.conclude import conclude
+    from orchestration.rehearsal.live import with_free_ports
+    from orchestration.rehearsal.run import Run, fresh_home
+    from orchestration.workspace.workspace import Workspace
+
+    fresh_home(settings.root, keep)
+    step_s = usual_step_s(next(iter(chosen.history())), settings.telemetry.step_s)
+    workspace = Workspace.open(fitted_settings(with_free_ports(settings), step_s))
+    story = Run(workspace, chosen, say).go()
+    return conclude(workspace, story, chosen.split, (head[0], time.monotonic() - head[1]))
+
+
+def _check_writable(json_file: Path | None) -> None:
+    """Refuse a file that cannot be written before the run, not after it."""
+    if json_file is None:
+        return
+    try:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.touch()
+    except OSError as error:
+        raise ConfigurationError(f"--json {json_file}: {error.strerror}; name a file that can be written") from error

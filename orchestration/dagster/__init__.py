@@ -1,0 +1,1 @@
+"""Dagster: assets by subject, jobs, schedules, sensors, partitions."""

@@ -1,0 +1,1 @@
+"""`aiops run`: the whole loop once, its figures and its report."""

@@ -1,0 +1,1 @@
+"""Processes of `aiops up`: started, watched, ended."""

@@ -1,0 +1,139 @@
+"""How the suite is: which processes answer, what waits too long, which champions answer, what the stream has counted.
+
+All are asked at once, each for a short time; nothing heavy is imported, so that an answer takes less than a second.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from aiops.errors import Unavailable
+from aiops.settings.tree import Settings
+from models.artifacts.catalog import trained_models
+from orchestration.suite import backlog, services
+from orchestration.workspace.current_settings import Running, read_running
+from serving.stream import streams
+from serving.stream.broker import connect
+
+PROBE_S: Final = 0.6
+"""How long a process may take to answer here; one that is alive answers in milliseconds."""
+WAITED_S: Final = 60.0
+"""An entry that has waited longer than this (and longer than three rounds of its reader) is a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLine:
+    """One registered model version."""
+
+    name: str
+    version: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One process and whether it is well; `detail` says what is wrong, "" where nothing is."""
+
+    name: str
+    url: str
+    healthy: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """The state of everything; `counts` is empty where the broker does not answer. `faults` are sentences."""
+
+    processes: tuple[Health, ...]
+    models: tuple[ModelLine, ...]
+    counts: Mapping[str, int]
+    faults: tuple[str, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Return whether every process answers and nothing waits too long."""
+        return not self.faults and all(process.healthy for process in self.processes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Broker:
+    health: Health
+    counts: Mapping[str, int]
+    faults: tuple[str, ...]
+
+
+def ask(settings: Settings) -> StatusReport:
+    """Ask the broker and every process at once."""
+    specs = (
+        services.mlflow_server(settings),
+        services.dagster_webserver(settings),
+        services.scorer(settings),
+        services.consumer(settings),
+        services.responder(settings),
+    )
+    with ThreadPoolExecutor(len(specs) + 1) as pool:
+        broker = pool.submit(_broker, settings)
+        probes = [(spec, pool.submit(_probe, spec.ready_url)) for spec in specs]
+        others = [Health(spec.name, spec.show_url, not probe.result(), probe.result()) for spec, probe in probes]
+        found = broker.result()
+    silent = _silent(read_running(settings.root), {spec.name for spec in specs})
+    return StatusReport((found.health, *others, *silent), _champions(settings.root), found.counts, found.faults)
+
+
+def _probe(url: str) -> str:
+    """Return what is wrong with a process, "" where it says that it can work."""
+    try:
+        answer = httpx.get(url, timeout=PROBE_S, trust_env=False)
+    except httpx.TimeoutException:
+        return f"no answer within {PROBE_S:g} s"
+    except httpx.HTTPError as error:
+        return f"no answer ({type(error).__name__})"
+    return "" if answer.is_success else f"{answer.status_code}: {answer.text.strip()[:200]}"
+
+
+def _broker(settings: Settings) -> _Broker:
+    url, partitions = settings.redis_url.rpartition("@")[2], settings.broker.partitions
+    broker = streams.Streams(connect(settings, timeout_s=PROBE_S))
+    try:
+        counts = broker.totals(partitions)
+        faults = tuple(_backlog_faults(broker, settings))
+    except Unavailable as error:
+        return _Broker(Health("broker", url, False, str(error)), {}, ())
+    return _Broker(Health("broker", url, True), counts, faults)
+
+
+def _backlog_faults(broker: streams.Streams, settings: Settings) -> Iterator[str]:
+    """Yield what waits too long, and streams whose producers have to wait."""
+    consumer, now_ms = settings.consumer, time.time() * 1e3
+    patience_s = max(WAITED_S, 3.0 * consumer.archive_every_s)
+    for found in backlog.waiting(broker, settings.broker.partitions, consumer.archive != "off"):
+        if found.age_s(now_ms) > patience_s:
+            what = "is not copied to the lake" if found.stage.startswith("archive-") else "is not scored"
+            yield f"{found.stream}: what came {found.age_s(now_ms):.0f} s ago {what} ({found.stage} stands still or is too slow)"
+    for partition in range(settings.broker.partitions):
+        entries = broker.length(streams.telemetry(partition))
+        if entries >= consumer.max_backlog:
+            yield f"{streams.telemetry(partition)} is full: {entries} of {consumer.max_backlog} entries, producers wait"
+
+
+def _silent(running: Running | None, asked: set[str]) -> Iterator[Health]:
+    """Yield the processes of a running suite that answer no URL: healthy while they live."""
+    import psutil
+
+    for name, pid in sorted(running.children.items()) if running else ():
+        if name not in asked:
+            lives = psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+            yield Health(name, f"process {pid}", lives, "" if lives else "it has ended")
+
+
+def _champions(root: Path) -> tuple[ModelLine, ...]:
+    """Return the champions as they were exported for the processes: with every move of an alias."""
+    from models.artifacts.export import exported_version
+
+    exported = ((name, exported_version(root / "models", name, "champion")) for name in trained_models())
+    return tuple(ModelLine(name, version or "–", "champion") for name, version in exported)

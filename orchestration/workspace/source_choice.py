@@ -1,0 +1,130 @@
+"""Which telemetry source is read, with its options from text values; secrets come from files or the environment."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from aiops.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from aiops.ports import TelemetrySource
+    from serving.ingest.pull.source_options import SourceOptions
+
+SECRET_OPTIONS: Final = ("token", "url")
+"""Source options that are or may hold secrets; each may be given as NAME_file, or in the environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChoice:
+    """Which source, where, and its further options as given on the command line."""
+
+    name: str
+    path: Path | None
+    settings: tuple[str, ...] = ()
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return the command line that names this choice, for a child process."""
+        path = () if self.path is None else ("--path", str(self.path))
+        return ("--source", self.name, *path, *(word for item in self.settings for word in ("--set", item)))
+
+    def open(self) -> "TelemetrySource":
+        """Return the source.
+
+        Raises:
+            ConfigurationError: an option is unknown or unusable; the message names it and the fix.
+        """
+        from serving.ingest.pull.source_registry import open_source
+
+        pairs: dict[str, str] = {} if self.path is None else {"path": str(self.path)}
+        for item in self.settings:
+            name, sign, value = item.partition("=")
+            if not sign:
+                raise ConfigurationError(f"--set {item[:4]!r}… is not name=value; write for example --set history_share=0.5")
+            pairs[name.strip()] = value.strip()
+        return open_source(self.name, source_options(with_secrets(self.name, pairs)))
+
+
+def with_secrets(source: str, pairs: Mapping[str, str]) -> dict[str, str]:
+    """Return options in which secrets stand: `token_file` and `url_file` are read, else those of the environment are taken.
+
+    Raises:
+        ConfigurationError: a secret stands on the command line, or its file cannot be read.
+    """
+    from serving.ingest.pull.source_registry import SOURCES
+
+    refuse_open_secrets(pairs)
+    filled, entry = dict(pairs), SOURCES.get(source)
+    known = entry.reads if entry is not None else frozenset[str]()
+    for name in SECRET_OPTIONS:
+        if file := filled.pop(f"{name}_file", None):
+            filled[name] = _secret_in(name, Path(file))
+        elif name in known and name not in filled:
+            from aiops.settings.reading import read_settings
+
+            kept = getattr(read_settings().source, name)
+            filled |= {name: kept.get_secret_value()} if kept is not None else {}
+    return filled
+
+
+def refuse_open_secrets(pairs: Mapping[str, str]) -> None:
+    """Refuse what every list of processes would show.
+
+    Raises:
+        ConfigurationError: a token is given, or a URL with a password in it.
+    """
+    url = pairs.get("url", "")
+    open_one = "token" if "token" in pairs else "url" if "@" in urlsplit(url).netloc else ""
+    if open_one:
+        raise ConfigurationError(
+            f"--set {open_one}=(not shown): a secret, which everyone who lists the processes would see; put it into a file "
+            f"that only you can read and give --set {open_one}_file=FILE, or export AIOPS_SOURCE__{open_one.upper()}"
+        )
+
+
+def _secret_in(name: str, path: Path) -> str:
+    try:
+        secret = path.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise ConfigurationError(f"{name}_file: {path}: {reason}; name a text file that holds nothing but the {name}") from error
+    if not secret:
+        raise ConfigurationError(f"{name}_file: {path} is empty; put the {name} into it")
+    return secret
+
+
+def remarks_of(source: "TelemetrySource") -> tuple[str, ...]:
+    """Return what a source says of how it took what it has read so far; nothing where it has nothing to say."""
+    from aiops.ports import Remarking
+
+    return source.remarks() if isinstance(source, Remarking) else ()
+
+
+def source_options(pairs: Mapping[str, str]) -> "SourceOptions":
+    """Return typed source options from text values; `columns`, `series` and `queries` (separated by `;`) have forms of their own.
+
+    Raises:
+        ConfigurationError: an unknown name, or a value that does not fit.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    from serving.ingest.pull.source_options import ColumnMapping, SourceOptions, parse_series
+
+    parsers: dict[str, Callable[[str], object]] = {
+        "columns": ColumnMapping.parse,
+        "series": parse_series,
+        "delimiter": lambda text: {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}.get(text, text),
+        "queries": lambda text: tuple(part.strip() for part in text.split(";") if part.strip()),
+    }
+    known = {field.name for field in fields(SourceOptions)}
+    unknown = sorted(set(pairs) - known)
+    if unknown:
+        raise ConfigurationError(f"{unknown[0]}: no such source option; known: {', '.join(sorted(known))}")
+    values = {name: parsers[name](text) if name in parsers else text for name, text in pairs.items()}
+    try:
+        return TypeAdapter(SourceOptions).validate_python(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        given = "(not shown)" if problem["loc"][0] in SECRET_OPTIONS else repr(problem["input"])
+        raise ConfigurationError(f"{problem['loc'][0]}: {given}: {problem['msg']}") from error

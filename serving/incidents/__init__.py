@@ -1,0 +1,1 @@
+"""Alerts in, incidents kept, people told, answers over HTTP."""

@@ -1,0 +1,81 @@
+"""The application: routes over ports, with one gate before them and problems for all that is refused."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from aiops.version import __version__
+from serving.http.gate import Gate, GateRules
+from serving.http.openapi import description
+from serving.http.operations import Operation, install, methods_of
+from serving.http.refusals import handle_problems
+from serving.http.site import SiteRules
+from serving.incidents.api.acting import IncidentActs
+from serving.incidents.api.alert_intake import AlertIntake
+from serving.incidents.api.api_metrics import STREAMS, ApiMetrics
+from serving.incidents.api.evidence import EvidenceDrawings
+from serving.incidents.api.judging import Judging
+from serving.incidents.api.live import EventFeeds
+from serving.incidents.api.log_reading import AuditReads
+from serving.incidents.api.page import BrowsersToPages, OnCallPage
+from serving.incidents.api.parts import ApiParts
+from serving.incidents.api.planned import Planned
+from serving.incidents.api.probes import Probes
+from serving.incidents.api.reading import IncidentReads
+from serving.incidents.api.topology import Changes, GraphReads
+from serving.incidents.api.watching import EventWatching
+
+_ABOUT = "Incidents with their causes, for people and programs. Every refusal is application/problem+json (RFC 9457)."
+
+
+def create_app(parts: ApiParts) -> FastAPI:
+    """Return the application; `state.before_stop` ends its live streams, which otherwise outlive a stop.
+
+    Nothing runs before it is served. It has no threads of its own: blocking calls are made in the server's pool.
+    """
+    feeds = EventFeeds(parts.limits)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        feeds.close()
+        await feeds.ended()
+
+    app = FastAPI(
+        title="AIOps incidents",
+        version=__version__,
+        description=_ABOUT,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.tenants, app.state.auth, app.state.limits = parts.tenants, parts.auth, parts.limits
+    app.state.before_stop = feeds.close
+    handle_problems(app)
+    install(app, _operations(app, feeds, parts))
+    app.add_middleware(BrowsersToPages)
+    metrics = ApiMetrics(parts.registry, lambda: feeds.watchers)
+    site = parts.site or SiteRules(only_local=parts.auth.key is None)
+    rules = GateRules(lambda: site, methods_of(app), metrics, STREAMS, parts.limits.concurrency)
+    app.add_middleware(Gate, rules=rules)
+    return app
+
+
+def _operations(app: FastAPI, feeds: EventFeeds, parts: ApiParts) -> tuple[Operation, ...]:
+    return (
+        *IncidentReads().operations(),
+        *EvidenceDrawings().operations(),
+        *IncidentActs().operations(),
+        *Judging().operations(),
+        *Planned().operations(),
+        *GraphReads().operations(),
+        *Changes().operations(),
+        *AlertIntake(parts.alert_sources, parts.clock, parts.registry).operations(),
+        *AuditReads().operations(),
+        *EventWatching(feeds).operations(),
+        *OnCallPage().operations(),
+        *Probes(parts.ready, parts.registry, lambda: description(app)).operations(),
+    )

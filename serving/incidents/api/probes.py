@@ -1,0 +1,73 @@
+"""Probes, metrics and the description of the API."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from serving.http.auth import Role
+from serving.http.guard import By
+from serving.http.operations import Operation, answer
+from serving.http.request_tenant import TenantScope
+from serving.incidents.api.parts import ApiReadiness
+
+_TEXT = "text/plain"
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class OfTenants(CollectorRegistry):
+    """Metrics of a registry without those of tenants for whom a caller may not act."""
+
+    def __init__(self, registry: CollectorRegistry, scope: TenantScope) -> None:
+        super().__init__()
+        self._registry = registry
+        self._scope = scope
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each family; what has no label `tenant` is everybody's."""
+        for family in self._registry.collect():
+            shown = Metric(family.name, family.documentation, family.type, family.unit)
+            shown.samples = [
+                one for one in family.samples if "tenant" not in one.labels or self._scope.holds(one.labels["tenant"])
+            ]
+            yield shown if len(shown.samples) < len(family.samples) else family
+
+
+class Probes:
+    """Says whether the process lives and is ready, what it counts, and what it can do."""
+
+    def __init__(
+        self, ready: Callable[[], ApiReadiness], registry: CollectorRegistry, description: Callable[[], dict[str, Any]]
+    ) -> None:
+        self._ready = ready
+        self._registry = registry
+        self._description = description
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the routes."""
+        return (
+            Operation("GET", "/livez", self.alive, None, "The process runs", media=_TEXT),
+            Operation("GET", "/readyz", self.readiness, None, "The store answers and the desk works (else 503)", ApiReadiness),
+            Operation("GET", "/metrics", self.metrics, Role.VIEWER, "Prometheus metrics", media=_TEXT),
+            Operation("GET", "/docs.json", self.docs, Role.VIEWER, "This description, OpenAPI 3.1", dict[str, Any]),
+        )
+
+    async def alive(self) -> Response:
+        """Always the same word."""
+        return Response("alive", media_type=_TEXT)
+
+    async def readiness(self) -> Response:
+        """Each part says how it is."""
+        ready = await run_in_threadpool(self._ready)
+        return answer(ready, 200 if ready.ready else 503)
+
+    def metrics(self, by: By) -> Response:
+        """Text exposition format; of the series with a tenant those of the caller's tenants."""
+        return Response(generate_latest(OfTenants(self._registry, by.tenants)), media_type=_METRICS)
+
+    async def docs(self) -> Response:
+        """Routes, roles, parameters, answers and refusals."""
+        return answer(self._description())

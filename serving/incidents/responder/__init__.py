@@ -1,0 +1,1 @@
+"""The responder process: desks of all tenants, their rounds, the API beside them."""

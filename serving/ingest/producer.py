@@ -1,0 +1,162 @@
+"""The producer: raw telemetry into one stream a partition, restartable, with back-pressure; any number of them at once.
+
+A producer has an id of its own and numbers its batches: `seq` is the caller's deterministic source offset (1, 2, 3 …; gaps are
+allowed), `part` counts the entries that one batch needs in one partition. The broker assigns the entry ids. Sending the same
+batch again under its number adds nothing, so a crashed producer starts again at `resume_from()` and neither loses nor doubles a
+row; another batch under a number that was used is refused (`SequenceConflict`), not dropped.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from aiops.errors import ConfigurationError, Unavailable
+from aiops.topology.graph import ServiceGraph
+from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant
+from data_contracts.telemetry.codec import encode
+from data_contracts.telemetry.owners import by_tenant, without_tenant
+from data_contracts.values.moments import microseconds_of
+from serving.ingest.producer_sequence import Appended, BatchPlace, ProducerSequence, checksum
+from serving.stream import streams
+from serving.stream.homes import Homes
+
+if TYPE_CHECKING:
+    import redis
+
+Table = pa.Table | pa.RecordBatch
+TenantPayload = tuple[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerConfig:
+    """`points_per_entry` rows an entry; a stream longer than `max_backlog` entries makes the producer wait up to `patience_s`.
+
+    Rows that name no tenant are of `tenant`. The clock (aware UTC) says when rows become available where the caller does not:
+    wall time in live use.
+    """
+
+    points_per_entry: int = 8192
+    max_backlog: int = 1000
+    patience_s: float = 600.0
+    tenant: str = DEFAULT_TENANT
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+class TelemetryProducer:
+    """Writes telemetry under `producer_id`, each tenant's as entries of its own; the newest process that takes an id has it."""
+
+    def __init__(
+        self,
+        client: "redis.Redis",
+        partitions: int,
+        graph_of: Callable[[str], ServiceGraph],
+        producer_id: str,
+        config: ProducerConfig | None = None,
+    ) -> None:
+        """Name the producer; nothing is sent yet.
+
+        Raises:
+            ConfigurationError: `producer_id` cannot name a producer.
+            TenantError: the tenant of the configuration cannot name one.
+        """
+        self._sequence = ProducerSequence(streams.Streams(client), producer_id)
+        self._config = config or ProducerConfig()
+        self._homes = Homes(partitions, graph_of)
+        self._tenants = {checked_tenant(self._config.tenant)}
+
+    def resume_from(self) -> int:
+        """Return the source offset to continue with: one after the newest that was published whole (1 at first).
+
+        A source that can send the batch of that number again as it was starts there; one that cannot starts at `unused()`.
+        """
+        return self._sequence.take() + 1
+
+    def unused(self) -> int:
+        """Return one after the newest number used, of a batch published whole or in part."""
+        self._sequence.take()
+        return self._sequence.newest() + 1
+
+    def publish(self, table: Table, seq: int, available_at: datetime | None = None) -> int:
+        """Publish raw rows as source offset `seq` (>= 1, ascending); return the entries that were new, 0 for a repeated batch.
+
+        `available_at` = when the rows became known: wall time where absent; a replay gives its own time (the end of the
+        rows' interval). Validation, the lake and point-in-time joins all use it.
+
+        Raises:
+            ConfigurationError: seq < 1.
+            SequenceConflict: another batch bears that number.
+            FencedError: another process publishes under this id now.
+            Unavailable: the broker did not answer, or stayed full longer than `patience_s`; publish again with the same seq.
+        """
+        at = available_at or self._config.clock()
+        rows = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
+        size = self._config.points_per_entry
+        payloads: dict[int, list[TenantPayload]] = {}
+        for tenant, owned in by_tenant(rows, self._config.tenant):
+            for partition, part in self._homes.split(tenant, without_tenant(owned)):
+                entries = [(tenant, encode(part.slice(first, size))) for first in range(0, part.num_rows, size)]
+                payloads.setdefault(partition, []).extend(entries)
+        return self._publish(seq, streams.KIND_TELEMETRY, payloads, at)
+
+    def publish_incident(self, service: str, known_at: datetime, seq: int) -> int:
+        """Tell the features of the producer's tenant that an incident of `service` became known; return the new entries."""
+        note = json.dumps({"service": service, "known_at_us": microseconds_of(known_at)}).encode()
+        tenant = self._config.tenant
+        payloads = {self._homes.of(tenant, service): [(tenant, note)]}
+        return self._publish(seq, streams.KIND_INCIDENT, payloads, known_at)
+
+    def publish_close(self, until: datetime, seq: int) -> int:
+        """Close every tick up to `until` of all tenants published, in all partitions: the end of a finite stream."""
+        note = json.dumps({"until_us": microseconds_of(until)}).encode()
+        entries = [(tenant, note) for tenant in sorted(self._tenants)]
+        return self._publish(seq, streams.KIND_CLOSE, dict.fromkeys(range(self._homes.partitions), entries), until)
+
+    def _publish(self, seq: int, kind: bytes, payloads: Mapping[int, list[TenantPayload]], at: datetime) -> int:
+        if seq < 1:
+            raise ConfigurationError(f"seq={seq}: source offsets start at 1; count tables from 1")
+        fields: dict[str, bytes | int] = {
+            "k": kind,
+            "t": time.time_ns(),
+            "a": microseconds_of(at),
+            "p": self._sequence.producer_id.encode(),
+        }
+        added = 0
+        for partition, entries in sorted(payloads.items()):
+            place = BatchPlace(partition, seq, checksum(entries))
+            for part, (tenant, payload) in enumerate(entries):
+                self._tenants.add(tenant)
+                number = f"{seq}-{part}".encode()
+                added += self._append(place, part, {**fields, "n": tenant.encode(), "s": number, "b": payload})
+        self._sequence.done(seq)
+        return added
+
+    def _append(self, place: BatchPlace, part: int, fields: dict[str, bytes | int]) -> int:
+        """Append one entry, waiting for room; return 1, or 0 where it was there already."""
+        deadline = time.monotonic() + self._config.patience_s
+        while True:
+            outcome = self._sequence.append(place, part, fields, self._config.max_backlog)
+            if outcome in (Appended.NEW, Appended.REPEATED):
+                return int(outcome is Appended.NEW)
+            if time.monotonic() > deadline:
+                raise Unavailable(self._full(outcome, streams.telemetry(place.partition)))
+            time.sleep(0.02)
+
+    def _full(self, outcome: Appended, stream: str) -> str:
+        patience = f"{self._config.patience_s:g} s"
+        if outcome is Appended.MEMORY_FULL:
+            return f"broker: out of memory for {patience}; raise AIOPS_BROKER__MAX_MEMORY_MB"
+        return (
+            f"{stream}: still {self._config.max_backlog} entries after {patience}; "
+            "is a consumer running (python -m serving.stream.consumer), and its archiver where archive is not off?"
+        )
+
+
+def new_id(prefix: str) -> str:
+    """Return an id that no producer had before, for one that is never resumed."""
+    return f"{prefix}-{secrets.token_hex(6)}"

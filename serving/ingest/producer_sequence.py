@@ -1,0 +1,176 @@
+"""What the broker knows of a producer, and the one call that appends an entry: many producers, each counted by itself.
+
+Per producer one hash `aiops:producer:<id>`: `owner` (the process that has the id now), `done` (newest batch published whole), and
+for every partition `last:<p>` (`<seq>-<part>` appended last) and a ring of `REMEMBERED` checksums. The call that appends compares
+with them, so an entry that its producer repeats is appended once, and one that only bears an old number is refused. A producer
+that was idle for `FORGOTTEN_AFTER_S` is forgotten; what it repeats after that is appended again, never dropped.
+"""
+
+import re
+import secrets
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from aiops.errors import ConfigurationError, FencedError, SequenceConflict
+from serving.stream import streams
+
+FORGOTTEN_AFTER_S: Final = 30 * 86_400
+REMEMBERED: Final = 64
+"""Batches of a producer in a partition whose repetition is told from another batch under their number."""
+
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
+_CLAIM: Final = """#!lua flags=allow-oom
+redis.call('HSET', KEYS[1], 'owner', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('HGET', KEYS[1], 'done') or '0'
+"""
+_APPEND: Final = """#!lua
+local held = redis.call('HGET', KEYS[2], 'owner')
+if held and held ~= ARGV[1] then return redis.error_reply('FENCED') end
+local at, slot = 'last:' .. ARGV[2], ARGV[3]
+local seq, part = tonumber(ARGV[4]), tonumber(ARGV[5])
+local content = ARGV[4] .. ' ' .. ARGV[6]
+local last = redis.call('HGET', KEYS[2], at)
+if last then
+  local last_seq, last_part = string.match(last, '(%d+)-(%d+)')
+  last_seq, last_part = tonumber(last_seq), tonumber(last_part)
+  if seq <= last_seq and redis.call('HGET', KEYS[2], slot) ~= content then return redis.error_reply('SEQUENCE ' .. last) end
+  if seq < last_seq or (seq == last_seq and part <= last_part) then return 0 end
+end
+if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[7]) then return -1 end
+redis.call('HSET', KEYS[2], 'owner', ARGV[1], at, ARGV[4] .. '-' .. ARGV[5], slot, content)
+redis.call('XADD', KEYS[1], '*', 'o', redis.call('INCR', KEYS[3]), unpack(ARGV, 8))
+return 1
+"""
+_DONE: Final = """#!lua flags=allow-oom
+local held = redis.call('HGET', KEYS[1], 'owner')
+if held and held ~= ARGV[1] then return redis.error_reply('FENCED') end
+if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'done') or '0') then
+  redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'done', ARGV[2])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+
+
+class Appended(Enum):
+    """What became of an entry."""
+
+    NEW = 1
+    REPEATED = 0
+    BACKLOG_FULL = -1
+    MEMORY_FULL = -2
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlace:
+    """One batch in one partition: the producer's number of it, and the checksum of all its entries there."""
+
+    partition: int
+    seq: int
+    checksum: str
+
+
+class ProducerSequence:
+    """One producer's place on the broker. The newest process that takes an id has it; an earlier one is fenced."""
+
+    def __init__(self, broker: streams.Streams, producer_id: str) -> None:
+        """Name the producer; nothing is sent yet.
+
+        Raises:
+            ConfigurationError: `producer_id` breaks the rule.
+        """
+        if not _ID.fullmatch(producer_id):
+            rule = "1 to 128 of A-Z a-z 0-9 _ . : -, beginning with a letter or digit"
+            raise ConfigurationError(f"producer id {producer_id[:150]!r}: an id is {rule}; name the producer like that")
+        self.producer_id = producer_id
+        self._broker = broker
+        self._key = streams.producer(producer_id)
+        self._owner = secrets.token_hex(8)
+        self._taken = False
+
+    def take(self) -> int:
+        """Take the id if this object has not yet; return the newest batch that was published whole, 0 where there is none.
+
+        Raises:
+            Unavailable: the broker did not answer; take again.
+        """
+        done = int(self._broker.evaluate(_CLAIM, [self._key], [self._owner, FORGOTTEN_AFTER_S]))
+        self._taken = True
+        return done
+
+    def newest(self) -> int:
+        """Return the newest number ever used, of a batch published whole or in part.
+
+        Raises:
+            Unavailable: the broker did not answer.
+        """
+        held = self._broker.hash_all(self._key)
+        used = [int(value.partition("-")[0]) for name, value in held.items() if name.startswith("last:")]
+        return max([int(held.get("done", 0)), *used])
+
+    def append(self, place: BatchPlace, part: int, fields: Mapping[str, bytes | int], max_backlog: int) -> Appended:
+        """Append one entry of a batch; `part` counts the batch's entries in this partition.
+
+        Raises:
+            FencedError: another process has taken the id.
+            SequenceConflict: the number was used for another batch, or so long ago that this cannot be told.
+            Unavailable: the broker did not answer; append again.
+        """
+        import redis
+
+        if not self._taken:
+            self.take()
+        keys = [streams.telemetry(place.partition), self._key, streams.entries(place.partition)]
+        slot = f"{place.partition}:{place.seq % REMEMBERED}"
+        arguments: list[str | bytes | int] = [self._owner, place.partition, slot, place.seq, part, place.checksum, max_backlog]
+        for name, value in fields.items():
+            arguments += [name, value]
+        try:
+            return Appended(int(self._broker.evaluate(_APPEND, keys, arguments)))
+        except redis.OutOfMemoryError:
+            return Appended.MEMORY_FULL
+        except redis.ResponseError as error:
+            raise self._explained(error, place) from error
+
+    def done(self, seq: int) -> None:
+        """Note that batch `seq` is published whole.
+
+        Raises:
+            FencedError: another process has taken the id.
+            Unavailable: the broker did not answer.
+        """
+        import redis
+
+        if not self._taken:
+            self.take()
+        try:
+            self._broker.evaluate(_DONE, [self._key], [self._owner, seq, FORGOTTEN_AFTER_S])
+        except redis.ResponseError as error:
+            raise self._explained(error, None) from error
+
+    def _explained(self, error: Exception, place: BatchPlace | None) -> Exception:
+        text = str(error)
+        if "FENCED" in text:
+            return FencedError(
+                f"producer {self.producer_id}: another process has taken this id and goes on in its place; this one must stop. "
+                "Two producers at once need two ids"
+            )
+        if "SEQUENCE" in text and place is not None:
+            newest = text.rpartition(" ")[2].partition("-")[0]
+            return SequenceConflict(
+                f"producer {self.producer_id}: seq={place.seq} was used for another batch, or too long ago to tell (newest in "
+                f"partition {place.partition}: {newest}); nothing was written. Go on at resume_from(), or take an id of its own"
+            )
+        return error
+
+
+def checksum(payloads: Sequence[tuple[str, bytes]]) -> str:
+    """Return a checksum of (tenant, payload) entries in order: it tells mistakes apart, not forgeries. O(bytes)."""
+    value = 0
+    for tenant, payload in payloads:
+        value = zlib.crc32(payload, zlib.crc32(tenant.encode(), value))
+    return f"{value:08x}.{sum(len(payload) for _, payload in payloads):x}"

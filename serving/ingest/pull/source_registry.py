@@ -1,0 +1,85 @@
+"""The one table of sources: name -> where its factory is and which options it reads. Nothing is imported before it is used."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final, cast
+
+from aiops.errors import ConfigurationError
+from aiops.ports import TelemetrySource
+from serving.ingest.pull.source_options import SourceOptions
+
+Factory = Callable[[SourceOptions], TelemetrySource]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One source: `target` is "module:factory"; `reads` the options that mean something to it."""
+
+    target: str
+    reads: frozenset[str]
+
+
+_TRUTH: Final = frozenset({"incidents", "edges", "changes"})
+"""Files beside the telemetry; encoding and delimiter are theirs too."""
+_TIMES: Final = {"time_unit", "time_format", "time_zone"}
+_TABULAR: Final = _TRUTH | _TIMES | {"path", "columns", "form", "service", "series", "history_share", "encoding", "delimiter"}
+_TEXT: Final = {"decimal", "thousands"}
+SOURCES: Final[dict[str, Entry]] = {
+    "simulate": Entry(
+        "serving.ingest.pull.simulate:open_simulate",
+        frozenset(
+            {
+                "seed",
+                "services",
+                "hours",
+                "step_s",
+                "start",
+                "incidents_per_day",
+                "drift",
+                "history_share",
+            }
+        ),
+    ),
+    "csv": Entry("serving.ingest.pull.csv_file:open_csv", _TABULAR | _TEXT),
+    "parquet": Entry("serving.ingest.pull.parquet_file:open_parquet", _TABULAR),
+    "nezha": Entry("serving.ingest.pull.nezha:open_nezha", frozenset({"path"})),
+    "petshop": Entry("serving.ingest.pull.petshop:open_petshop", frozenset({"path"})),
+    "nab": Entry("serving.ingest.pull.nab:open_nab", frozenset({"path"})),
+    "prometheus": Entry(
+        "serving.ingest.pull.prometheus:open_prometheus",
+        _TRUTH
+        | {
+            "encoding",
+            "delimiter",
+            "url",
+            "queries",
+            "start",
+            "end",
+            "step_s",
+            "token",
+            "service_label",
+            "partial",
+            "timeout_s",
+            "retries",
+            "history_share",
+        },
+    ),
+}
+
+
+def open_source(name: str, options: SourceOptions) -> TelemetrySource:
+    """Return the source called `name`.
+
+    Raises:
+        ConfigurationError: no such source, an option that it does not read, or one that it cannot use.
+    """
+    entry = SOURCES.get(name)
+    if entry is None:
+        raise ConfigurationError(f"source: {name!r} is not known; choose one of {', '.join(SOURCES)}")
+    ignored = sorted(options.given() - entry.reads)
+    if ignored:
+        reads = ", ".join(sorted(entry.reads))
+        raise ConfigurationError(f"{ignored[0]}: the source {name!r} does not read this option; it reads {reads}")
+    module, _, factory = entry.target.partition(":")
+    return cast(Factory, getattr(import_module(module), factory))(options)

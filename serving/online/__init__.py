@@ -1,0 +1,1 @@
+"""Feast's online store, read and written in its own layout."""

@@ -1,1 +1,0 @@
-"""The gRPC contract: `scoring.proto` and the modules generated from it (`python -m serving.proto.regenerate`)."""

@@ -1,0 +1,1 @@
+"""Root causes of incidents, from what the lake holds."""

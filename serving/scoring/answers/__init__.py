@@ -1,0 +1,1 @@
+"""Answers of the scoring service, whatever the protocol."""

@@ -1,0 +1,105 @@
+"""The HTTP endpoints /score, /predict_incident, /season, /root_cause and /explain, as one application.
+
+It is mounted into the BentoML service, behind `serving.http.gate` and `access`, which have checked who calls, and for whom;
+what is refused here is raised, and the gate answers it.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from serving.http.content import JSON, content_type, whole_body
+from serving.http.gate import REQUEST_ID
+from serving.scoring.answers import explaining
+from serving.scoring.answers.call_gate import INLINE_BYTES
+from serving.scoring.answers.origin import RequestOrigin
+from serving.scoring.answers.root_cause_answers import ROOT_CAUSE, root_cause_json
+from serving.scoring.answers.scoring import EXPLAIN, Endpoint, scoring_endpoints
+from serving.scoring.answers.season_answers import MODEL, SEASON, season_arrow, season_json
+from serving.scoring.http_api.access import TENANT
+from serving.scoring.http_api.answer_bytes import answer_arrow, answer_json, explanation_json
+from serving.scoring.http_api.holder import RuntimeHolder
+from serving.scoring.requests.arrow_rows import ARROW_STREAM, parse_arrow
+from serving.scoring.requests.json_rows import JsonRequest, parse_json
+from serving.scoring.requests.root_cause_request import parse_root_cause
+from serving.scoring.requests.season_rows import parse_season_arrow, parse_season_json
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(holder: RuntimeHolder) -> Router:
+    """Return the application; it answers 503 until `holder` has a runtime."""
+    handlers: dict[str, Handler] = {
+        **{endpoint.path: partial(_scored, holder, endpoint) for endpoint in scoring_endpoints()},
+        SEASON.path: partial(_judged, holder),
+        ROOT_CAUSE.path: partial(_root_cause, holder),
+        EXPLAIN.path: partial(_explained, holder),
+    }
+    return Router([Route(path, handler, methods=["POST"]) for path, handler in handlers.items()])
+
+
+def _origin(request: Request) -> RequestOrigin:
+    return RequestOrigin(request.scope[REQUEST_ID], request.scope[TENANT])
+
+
+async def _scored(holder: RuntimeHolder, endpoint: Endpoint, request: Request) -> Response:
+    runtime, origin = holder.get(), _origin(request)
+    async with runtime.gate.call():
+        kind = content_type(request, (JSON, ARROW_STREAM))
+        body = await whole_body(request, runtime.settings.max_body_bytes)
+        long = len(body) > INLINE_BYTES
+        parse = partial(_rows, kind, body, runtime.settings.max_rows)
+        rows = (await runtime.gate.work(parse, long)).rows
+        score = partial(runtime.scoring.answer, endpoint, rows, origin)
+        answer = await runtime.gate.work(score, long or bool(rows.looked_up.any()))
+        encode = partial(answer_arrow if kind == ARROW_STREAM else answer_json, answer)
+        payload = await runtime.gate.work(encode, long)
+    runtime.scoring.record(answer)
+    return _answered(payload, kind, answer.model, answer.versions[0])
+
+
+async def _judged(holder: RuntimeHolder, request: Request) -> Response:
+    runtime, origin = holder.get(), _origin(request)
+    async with runtime.gate.call():
+        kind = content_type(request, (JSON, ARROW_STREAM))
+        body = await whole_body(request, runtime.settings.max_body_bytes)
+        long = len(body) > INLINE_BYTES
+        parse = parse_season_arrow if kind == ARROW_STREAM else parse_season_json
+        rows = await runtime.gate.work(partial(parse, body, runtime.settings.max_rows), long)
+        answer = await runtime.gate.work(partial(runtime.season.answer, rows, origin), long=True)
+        encode = partial(season_arrow if kind == ARROW_STREAM else season_json, answer)
+        payload = await runtime.gate.work(encode, long)
+    return _answered(payload, kind, MODEL, answer.version)
+
+
+async def _root_cause(holder: RuntimeHolder, request: Request) -> Response:
+    runtime, origin = holder.get(), _origin(request)
+    async with runtime.analyses.call():
+        content_type(request, (JSON,))
+        body = await whole_body(request, runtime.settings.max_body_bytes)
+        question = await runtime.analyses.work(partial(parse_root_cause, body, runtime.settings.max_rows), long=True)
+        answer = await runtime.analyses.work(partial(runtime.root_causes.answer, question, origin), long=True)
+    return _answered(root_cause_json(answer), JSON, ROOT_CAUSE.model, answer.version)
+
+
+async def _explained(holder: RuntimeHolder, request: Request) -> Response:
+    runtime, origin = holder.get(), _origin(request)
+    async with runtime.gate.call():
+        content_type(request, (JSON,))
+        body = await whole_body(request, runtime.settings.max_body_bytes)
+        wanted = parse_json(body, min(explaining.MAX_ROWS, runtime.settings.max_rows), explain=True)
+        task = partial(explaining.explain, runtime.scoring, wanted.model, wanted.rows, origin)
+        explanation = await runtime.gate.work(task, long=True)
+        payload = await runtime.gate.work(partial(explanation_json, explanation), long=True)
+    return _answered(payload, JSON, explanation.model, explanation.model_version)
+
+
+def _rows(kind: str, body: bytes, max_rows: int) -> JsonRequest:
+    return JsonRequest(parse_arrow(body, max_rows)) if kind == ARROW_STREAM else parse_json(body, max_rows)
+
+
+def _answered(payload: bytes, kind: str, model: str, version: str) -> Response:
+    return Response(payload, 200, {"x-model-name": model, "x-model-version": version}, kind)

@@ -1,0 +1,1 @@
+"""Requests of the scoring service: rows as JSON, Arrow and messages, checked."""

@@ -1,0 +1,1 @@
+"""Streams: the broker, its entries, who consumes them."""

@@ -1,0 +1,196 @@
+"""The consumer process: wires the stages, runs them, drains on SIGTERM or Ctrl-C."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from aiops.errors import AiopsError, FencedError
+from aiops.ports import FeatureWriter
+from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.http.loopback import is_loopback
+from serving.http.site import site_rules
+from serving.stream import streams
+from serving.stream.broker import connect, wait_ready
+from serving.stream.consumer.consumer_config import ConsumerConfig
+from serving.stream.consumer.consumer_metrics import ConsumerMetrics, MetricsServer
+from serving.stream.consumer.feature_flush import FeatureFlush
+from serving.stream.consumer.partition import PartitionConfig
+from serving.stream.consumer.scorer import Scorer, ScorerParts
+from serving.stream.consumer.second_opinion import Watched
+from serving.stream.consumer.stage1 import Stage1, Stage1Parts
+from serving.stream.consumer.tenant_partitions import TenantsConfig
+from serving.stream.consumer.tier1_source import tier1_source
+from serving.stream.consumer.warm_up import warm_up
+from serving.tables.call_graphs import call_graph
+
+if TYPE_CHECKING:
+    from aiops.settings.tree import Settings
+    from serving.stream.archiver import Archiver
+
+_BROKER_WAIT_S: Final = 60.0
+
+log = logging.getLogger(__name__)
+
+
+def run_consumer(config: ConsumerConfig) -> int:
+    """Run one consumer until SIGTERM, Ctrl-C or a failure; return the exit code (0 = drained)."""
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda _number, _frame: stop.set())
+    try:
+        return ConsumerProcess(config, stop).run()
+    except AiopsError as error:
+        log.error("%s: %s", type(error).__name__, error)
+        return error.exit_code
+
+
+class ConsumerProcess:
+    """Stage 1 in the calling thread; scorer, archiver and feature flush in threads beside it.
+
+    A failure in any of them stops all: a process that works by half would hide it. The first failure is raised by `run`.
+    """
+
+    def __init__(self, config: ConsumerConfig, stop: threading.Event) -> None:
+        self._config = config
+        self._stop = stop
+        self._late_stop = threading.Event()
+        self._failures: list[BaseException] = []
+        self._metrics = ConsumerMetrics()
+        self._ready = False
+
+    def run(self) -> int:
+        """Run until stopped; return 0.
+
+        Raises:
+            AiopsError: what stopped it before its time, first failure first.
+        """
+        settings = self._config.settings
+        broker = streams.Streams(connect(settings))
+        wait_ready(broker, _BROKER_WAIT_S, lambda: not self._stop.is_set())
+        address = (settings.serving.host, settings.consumer.metrics_port)
+        serving = settings.serving
+        site = site_rules(serving.allowed_hosts, serving.host, keyless=is_loopback(serving.host))
+        server = MetricsServer(self._metrics, address, lambda: self._ready, site)
+        server.start()
+        log.info("partitions %s, metrics on http://%s:%d/metrics", self._config.partitions, address[0], server.port)
+        try:
+            self._work(broker)
+        finally:
+            server.stop()
+        if self._failures:
+            raise self._failures[0]
+        log.info("drained: everything read is committed and checkpointed")
+        return 0
+
+    def _work(self, broker: streams.Streams) -> None:
+        settings = self._config.settings
+        early: list[threading.Thread] = []
+        late: list[threading.Thread] = []
+        flush: FeatureFlush | None = None
+        if self._config.score:
+            early.append(self._thread("scorer", self._scorer(broker).run))
+        if self._config.ingest:
+            warm_up(partition_config(settings))
+            flush = FeatureFlush(online_writers(settings), settings.consumer.feature_flush_s, self._metrics, self._late_stop)
+            late.append(self._thread("feature flush", flush.run))
+            if settings.consumer.archive == "inside":
+                archiver = self._archiver(broker)
+                late.append(self._thread("archiver", lambda: archiver.run(self._late_stop)))
+        for thread in (*early, *late):
+            thread.start()
+        try:
+            self._ready = True
+            if self._config.ingest:
+                self._guarded(Stage1(self._stage1(broker, flush)).run)
+            self._stop.wait()
+        finally:
+            self._stop.set()
+            _join(early)
+            self._late_stop.set()
+            _join(late)
+        if flush is not None and not flush.flush():
+            log.warning("the newest features were not written online; the next start writes newer ones")
+
+    def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=self._guarded, args=(work,), name=name)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            if isinstance(error, FencedError):
+                log.warning("stopping: %s", error)
+            else:
+                log.exception("stopping after a failure")
+            self._failures.append(error)
+            self._stop.set()
+
+    def _stage1(self, broker: streams.Streams, flush: FeatureFlush | None) -> Stage1Parts:
+        settings = self._config.settings
+        return Stage1Parts(self._config, tenants_config(settings), broker, self._metrics, flush, self._stop)
+
+    def _scorer(self, broker: streams.Streams) -> Scorer:
+        from serving.stream.consumer.scoring_client import ScoringClient
+        from serving.stream.consumer.tenant_models import TenantModels
+
+        settings = self._config.settings
+        secret = settings.consumer.scoring_token
+        timeout_s = min(float(settings.serving.timeout_s), settings.consumer.fallback_after_s)
+        client = ScoringClient(settings.scoring_url, timeout_s, secret.get_secret_value() if secret else None)
+        return Scorer(ScorerParts(self._config, broker, lambda tenant: TenantModels(client, tenant), self._metrics, self._stop))
+
+    def _archiver(self, broker: streams.Streams) -> "Archiver":
+        return build_archiver(self._config, broker, lambda table, rows: self._metrics.archived.labels(table).inc(rows))
+
+
+def _join(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join()
+
+
+def build_archiver(config: ConsumerConfig, broker: streams.Streams, note: Callable[[str, int], None]) -> "Archiver":
+    """Return the archiver of the configured partitions, writing to the lake below home."""
+    from serving.lake.opening import open_lake
+    from serving.stream.archiver import ArchiveConfig, Archiver
+
+    settings = config.settings
+    archive = ArchiveConfig(
+        config.partitions,
+        settings.consumer.archive_every_s,
+        chunk_entries=min(128, settings.consumer.max_backlog // 2),  # an open part must not fill the stream
+        future_tolerance_s=settings.telemetry.future_tolerance_s,
+    )
+    return Archiver(broker, open_lake(settings).for_tenant, archive, note)
+
+
+def tenants_config(settings: "Settings") -> TenantsConfig:
+    """Return how the tenants of a partition are processed."""
+    return TenantsConfig(partition_config(settings), lambda tenant: call_graph(settings, tenant), settings.telemetry.max_tenants)
+
+
+def partition_config(settings: "Settings") -> PartitionConfig:
+    """Return how the default tenant is processed: engine limits, call graph of the lake, tier 1 levels."""
+    from aiops.features.engine import EngineConfig
+
+    telemetry = settings.telemetry
+    return PartitionConfig(
+        engine=EngineConfig.of(telemetry),
+        graph=call_graph(settings, DEFAULT_TENANT),
+        tier1=tier1_source(settings).champion(),
+        step_us=telemetry.step_s * 1_000_000,
+        lateness_us=telemetry.lateness_s * 1_000_000,
+        predict_every_us=settings.consumer.predict_every_s * 1_000_000,
+        future_tolerance_s=telemetry.future_tolerance_s,
+        max_series=telemetry.max_series,
+        second=Watched(settings.consumer.novelty, settings.consumer.safety_net),
+    )
+
+
+def online_writers(settings: "Settings") -> Callable[[str], FeatureWriter]:
+    """Return the writer of a tenant's online features."""
+    from serving.online.feast_online import RedisFeatures
+
+    client = connect(settings)
+    return RedisFeatures(client).for_tenant

@@ -1,0 +1,275 @@
+"""From candidates to questions for the models, and from their answers to rows of the detections and predictions tables."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from aiops.detection.decision import decide
+from aiops.detection.opinions import Band, BoolArray, Context, Opinion
+from aiops.detection.routing import Router
+from aiops.errors import ModelNotFound, Unavailable
+from aiops.features.series_name import SeriesName
+from aiops.types import FloatArray
+from data_contracts.schemas import telemetry_schemas
+from data_contracts.series.metric_texts import metric_texts
+from serving.stream.streams import one_batch
+
+BOUND: Final = 0.5
+"""Seasonal score of a value at the bound of its band."""
+_SHARE: Final = "share_"
+
+
+class ScoredRows(Protocol):
+    """Answer of the models: `rows` has service, event_timestamp, the outputs and `anomalous`, in the order asked."""
+
+    @property
+    def rows(self) -> pa.RecordBatch:
+        """Return the answered rows."""
+        ...
+
+    @property
+    def model_version(self) -> str:
+        """Return the version that answered."""
+        ...
+
+
+class Models(Protocol):
+    """The scoring service as the consumer sees it."""
+
+    def season(self, batch: pa.RecordBatch) -> ScoredRows:
+        """Compare points (service, metric, timestamp, value) with their seasonal bands. Raises: Unavailable.
+
+        The answer has service, expected, lower, upper, score (0.5 = at the bound, null = unknown), rarity and status.
+        """
+        ...
+
+    def score(self, batch: pa.RecordBatch) -> ScoredRows:
+        """Score `telemetry_schemas.SERVICE_FEATURES_TABLE` rows for strangeness. Raises: Unavailable."""
+        ...
+
+    def predict(self, batch: pa.RecordBatch) -> ScoredRows:
+        """Predict incidents from `telemetry_schemas.SERVICE_FEATURES_TABLE` rows. Raises: Unavailable."""
+        ...
+
+
+ModelsOf = Callable[[str], Models]
+"""The models as a tenant sees them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the models said about service vectors; None where there is no such model, or for predictions nobody to ask about.
+
+    `predicted` covers the scheduled rows; `missing` says why `scored` is None.
+    """
+
+    scored: ScoredRows | None
+    predicted: ScoredRows | None
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why a tier said nothing; `ask_again` = later it may; `kind`: missing, late or refused."""
+
+    reason: str
+    ask_again: bool
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """Rows to commit; empty batches where there is nothing to say."""
+
+    detections: pa.RecordBatch
+    predictions: pa.RecordBatch
+
+
+def feature_rows(candidates: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the feature columns of candidates as `telemetry_schemas.SERVICE_FEATURES_TABLE`."""
+    names = telemetry_schemas.SERVICE_FEATURES_TABLE.names
+    return pa.RecordBatch.from_arrays(
+        [candidates.column(name) for name in names], schema=telemetry_schemas.SERVICE_FEATURES_TABLE
+    )
+
+
+def ask(models: Models, candidates: pa.RecordBatch) -> Answers:
+    """Ask for scores of candidates and predictions of the scheduled ones; a missing model only leaves its part out.
+
+    Raises:
+        Unavailable: the service did not answer, or not with one row a row.
+        ContractError: it refuses these rows; asking again is no use.
+    """
+    scored, missing = None, ""
+    try:
+        scored = ask_scores(models, candidates)
+    except ModelNotFound as error:
+        missing = str(error)
+    scheduled = feature_rows(candidates).filter(candidates.column("scheduled"))
+    try:
+        predicted = _aligned(models.predict, scheduled) if scheduled.num_rows else None
+    except ModelNotFound:
+        predicted = None
+    return Answers(scored, predicted, missing)
+
+
+def ask_scores(models: Models, candidates: pa.RecordBatch) -> ScoredRows:
+    """Ask tier 3 about the services of candidates.
+
+    Raises:
+        Unavailable, ContractError: as `ask`.
+        ModelNotFound: there is no detector to ask.
+    """
+    features = feature_rows(candidates)
+    if telemetry_schemas.SEQUENCE in candidates.schema.names:
+        features = features.append_column(telemetry_schemas.SEQUENCE, candidates.column(telemetry_schemas.SEQUENCE))
+    return _aligned(models.score, features)
+
+
+def ask_season(models: Models, candidates: pa.RecordBatch) -> ScoredRows:
+    """Ask tier 2 about the worst points of candidates, all with a metric.
+
+    Raises:
+        Unavailable, ContractError, ModelNotFound: as `ask_scores`.
+    """
+    return _aligned(models.season, season_question(candidates))
+
+
+def season_question(candidates: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the worst points of candidates as /season reads them: service, metric with its labels, timestamp, value."""
+    metric = pa.array(metric_texts(candidates), pa.string())
+    columns = [candidates.column("service"), metric, candidates.column("point_timestamp"), candidates.column("value")]
+    return pa.RecordBatch.from_arrays(columns, names=["service", "metric", "timestamp", "value"])
+
+
+def _aligned(call: Callable[[pa.RecordBatch], ScoredRows], asked: pa.RecordBatch) -> ScoredRows:
+    answer = call(asked)
+    if answer.rows.num_rows != asked.num_rows or not answer.rows.column("service").equals(asked.column("service")):
+        raise Unavailable(
+            f"scoring service: {answer.rows.num_rows} rows answered for {asked.num_rows} asked, or in another order"
+        )
+    return answer
+
+
+def prediction_rows(candidates: pa.RecordBatch, predicted: ScoredRows | None, reason: str) -> pa.RecordBatch:
+    """Return `telemetry_schemas.PREDICTIONS` of the scheduled candidates."""
+    if predicted is None:
+        return one_batch(telemetry_schemas.PREDICTIONS.empty_table())
+    rows = predicted.rows
+    size = rows.num_rows
+    scheduled = candidates.filter(candidates.column("scheduled"))
+    columns: list[pa.Array[Any]] = [
+        scheduled.column("event_timestamp"),
+        scheduled.column("service"),
+        rows.column("p_5min") if "p_5min" in rows.schema.names else pa.nulls(size, pa.float64()),  # a champion of before
+        rows.column("p_15min"),
+        rows.column("p_60min"),
+        pa.array(_flags(rows)),
+        pa.array([predicted.model_version] * size, pa.string()),
+        pa.array([reason] * size, pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=telemetry_schemas.PREDICTIONS)
+
+
+def _flags(rows: pa.RecordBatch) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+    """Return `anomalous` as (n,) bool; unknown is no alarm."""
+    return np.array([flag is True for flag in rows.column("anomalous").to_pylist()], dtype=np.bool_)
+
+
+def learned(answer: ScoredRows, where: BoolArray) -> Opinion:
+    """Return tier 3's opinion about the rows `where` (n,) that were asked about; columns `share_*` become words."""
+    rows = answer.rows
+    members = [name for name in rows.schema.names if name.startswith(_SHARE)]
+    shares = zip(*(rows.column(name).to_pylist() for name in members), strict=True) if members else [()] * rows.num_rows
+    details = [_shares_text(members, row) for row in shares]
+    return Opinion(
+        _spread(_numbers(rows, "score"), where),
+        _spread(_flags(rows), where, False),
+        _versions(answer, where),
+        "tier 3 gave no score",
+        _texts(details, where) if members else (),
+    )
+
+
+def _shares_text(members: Sequence[str], shares: Sequence[float | None]) -> str:
+    known = [(name.removeprefix(_SHARE), share) for name, share in zip(members, shares, strict=True) if share is not None]
+    known.sort(key=lambda one: -abs(one[1]))
+    return "shares: " + ", ".join(f"{name} {share:.2f}" for name, share in known) if known else ""
+
+
+def seasonal(answer: ScoredRows, where: BoolArray) -> Opinion:
+    """Return tier 2's opinion about the rows `where` (n,) that were asked about; its status says why a score is unknown."""
+    rows = answer.rows
+    score = _numbers(rows, "score")
+    expected, lower, upper = (_spread(_numbers(rows, name), where) for name in ("expected", "lower", "upper"))
+    return Opinion(
+        _spread(score, where),
+        _spread(score >= BOUND, where, False),
+        _versions(answer, where),
+        _texts([str(status) for status in rows.column("status").to_pylist()], where),
+        _texts([_rarity_text(share) for share in rows.column("rarity").to_pylist()], where),
+        band=Band(expected, lower, upper),
+    )
+
+
+def _rarity_text(share: float | None) -> str:
+    if share is None:
+        return ""
+    return f"{100 * share:.2g} % of the held-out history lay as far out" if share > 0 else "no held-out history lay as far out"
+
+
+def _versions(answer: ScoredRows, where: BoolArray) -> list[str]:
+    """Return the version that answered each row: a model may be swapped in between."""
+    if "model_version" not in answer.rows.schema.names:
+        return _texts([answer.model_version] * answer.rows.num_rows, where)
+    return _texts([str(version) for version in answer.rows.column("model_version").to_pylist()], where)
+
+
+def _numbers(rows: pa.RecordBatch, name: str) -> FloatArray:
+    return np.asarray(rows.column(name).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _spread(values: npt.NDArray[Any], where: BoolArray, elsewhere: float | bool = np.nan) -> npt.NDArray[Any]:
+    """Return (n,): `values` in the places `where`, `elsewhere` in the others."""
+    spread = np.full(where.shape, elsewhere, dtype=values.dtype)
+    spread[where] = values
+    return spread
+
+
+def _texts(values: Sequence[str], where: BoolArray) -> list[str]:
+    spread = [""] * where.size
+    for place, value in zip(np.flatnonzero(where).tolist(), values, strict=True):
+        spread[place] = value
+    return spread
+
+
+def context_of(candidates: pa.RecordBatch, router: Router) -> Context:
+    """Return the routes of the candidates' worst metrics and what was measured of them."""
+    series = _series_of(candidates)
+    return Context([router.route(one) for one in series], [router.character(one) for one in series], router.version)
+
+
+def _series_of(candidates: pa.RecordBatch) -> list[SeriesName]:
+    """Return the series of the worst points; metric "" where there is none, id 0 also where version 0.1 made the candidates."""
+    count = candidates.num_rows
+    known = "labels" in candidates.schema.names
+    ids = candidates.column("series_id").to_pylist() if known else [0] * count
+    labels = candidates.column("labels").to_pylist() if known else [""] * count
+    names = (candidates.column(name).to_pylist() for name in ("service", "metric"))
+    rows = zip(ids, *names, labels, strict=True)
+    return [SeriesName(int(one or 0), str(service), str(metric or ""), str(held or "")) for one, service, metric, held in rows]
+
+
+def judged(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context: Context, revision: int = 0) -> pa.RecordBatch:
+    """Return the detections (schema `DETECTIONS`) of all tiers together; revision 1 where a tier was late before.
+
+    Every candidate that is anomalous, and every one that tier 1 flagged (so that its alarm is taken back where the others
+    disagree).
+    """
+    detections = decide(candidates, opinions, context, revision)
+    flagged = candidates.column("flagged").to_numpy(zero_copy_only=False)
+    return detections.filter(pa.array(flagged | _flags(detections)))

@@ -1,0 +1,129 @@
+"""Newest features to the online store, off the hot thread: latest wins, bounded, never in the way.
+
+A write that fails is counted and its rows wait for the next round; rows of the same entity that came meanwhile replace them.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+
+from aiops.errors import Unavailable
+from aiops.ports import FeatureWriter
+from serving.host.line_limit import LineLimit
+from serving.stream.streams import one_batch
+
+if TYPE_CHECKING:
+    from serving.stream.consumer.consumer_metrics import ConsumerMetrics
+
+_COMPACT_ROWS: Final = 50_000
+
+log = logging.getLogger(__name__)
+_lines = LineLimit(log)
+
+
+class NewestRows:
+    """Rows of one feature table, at most the newest of every entity plus 50,000 not compacted yet. Shared between threads."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._lock = threading.Lock()
+        self._batches: list[pa.RecordBatch] = []
+        self._compact_at = _COMPACT_ROWS
+
+    def offer(self, batches: Sequence[pa.RecordBatch]) -> None:
+        """Add rows, newest last."""
+        with self._lock:
+            self._batches.extend(batches)
+            if sum(batch.num_rows for batch in self._batches) > self._compact_at:
+                kept = newest(self._batches, self._key)
+                self._batches = [kept]
+                self._compact_at = kept.num_rows + _COMPACT_ROWS
+
+    def take(self) -> pa.RecordBatch | None:
+        """Return the newest row of every entity and forget them; None where there is nothing."""
+        with self._lock:
+            batches, self._batches = self._batches, []
+        return newest(batches, self._key) if batches else None
+
+    def put_back(self, rows: pa.RecordBatch) -> None:
+        """Return rows that could not be written; newer ones go before them."""
+        with self._lock:
+            self._batches.insert(0, rows)
+
+
+def newest(batches: Sequence[pa.RecordBatch], key: str) -> pa.RecordBatch:
+    """Return the last row of every value of column `key`, in order of their places. O(rows log rows)."""
+    table = pa.Table.from_batches(list(batches)).combine_chunks()
+    codes = table.column(key).combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    _, first_from_end = np.unique(codes[::-1], return_index=True)
+    places = np.sort(len(codes) - 1 - first_from_end)
+    return one_batch(table.take(places))
+
+
+@dataclass(frozen=True, slots=True)
+class _TenantRows:
+    """Rows of one tenant that wait, and who writes them."""
+
+    writer: FeatureWriter
+    series: NewestRows = field(default_factory=lambda: NewestRows("series"))
+    services: NewestRows = field(default_factory=lambda: NewestRows("service"))
+
+
+class FeatureFlush:
+    """Writes what was offered every `every_s` in a thread of its own until `stop`, once more at the end."""
+
+    def __init__(
+        self, writer_of: Callable[[str], FeatureWriter], every_s: float, metrics: "ConsumerMetrics", stop: threading.Event
+    ) -> None:
+        self._writer_of = writer_of
+        self._every_s = every_s
+        self._metrics = metrics
+        self._stop = stop
+        self._tenants: dict[str, _TenantRows] = {}
+
+    def offer(self, tenant: str, series: Sequence[pa.RecordBatch], services: Sequence[pa.RecordBatch]) -> None:
+        """Take in a tenant's rows of newly closed ticks; returns at once."""
+        if not series and not services:
+            return
+        if tenant not in self._tenants:
+            self._tenants = {**self._tenants, tenant: _TenantRows(self._writer_of(tenant))}
+        rows = self._tenants[tenant]
+        if series:
+            rows.series.offer(series)
+        if services:
+            rows.services.offer(services)
+
+    def run(self) -> None:
+        """Flush until stopped."""
+        while not self._stop.wait(self._every_s):
+            self.flush()
+
+    def flush(self) -> bool:
+        """Write everything offered; return whether all of it was written."""
+        self._metrics.beat("feature flush")
+        written = [self._flush(tenant) for tenant in self._tenants.values()]
+        return all(written)
+
+    def _flush(self, tenant: "_TenantRows") -> bool:
+        written = self._write("services", tenant.services, tenant.writer.write_services)
+        return self._write("series", tenant.series, tenant.writer.write_series) and written
+
+    def _write(self, table: str, rows: NewestRows, write: Callable[[pa.RecordBatch], int]) -> bool:
+        taken = rows.take()
+        if taken is None:
+            return True
+        try:
+            count = write(taken)
+        except Unavailable as error:
+            rows.put_back(taken)
+            self._metrics.flush_failures.inc()
+            said = f"features of {taken.num_rows} {table} not written, next try in {self._every_s:g} s: {error}"
+            _lines.warn(table, said)
+            return False
+        self._metrics.flushed.labels(table).inc(count)
+        return True

@@ -1,0 +1,272 @@
+"""Stage 1 of one tenant in one partition: decode → validate → features and tier 1 → candidates, a pure function of its entries.
+
+Everything depends on the entries alone (their `available at` is the clock), so that a replay after a crash rebuilds the same
+state and the same outputs, bit for bit, however the entries are cut into reads.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from aiops.errors import StateError
+from aiops.types import PointStatus, SeriesBatch
+from data_contracts.series.tenant import DEFAULT_TENANT
+from data_contracts.values.moments import moment_of_us
+from serving.stream import streams
+from serving.stream.consumer.candidates import Cadence, ClosedRows, candidates_of
+from serving.stream.consumer.second_opinion import SecondOpinion, Watched
+from serving.stream.consumer.tier1 import LevelTable, Tier1, codes_of
+from serving.stream.consumer.worst_point import JudgedPoints, WorstPoints, severity_of, with_findings
+
+if TYPE_CHECKING:
+    from aiops.features.engine import EngineConfig, EngineOutput, FeatureEngine
+    from aiops.features.sequences import Sequences
+    from aiops.topology.graph import ServiceGraph
+
+SOURCE: Final = "stream"
+_REFUSED: Final[Mapping[PointStatus, tuple[str, str, str]]] = {
+    PointStatus.DUPLICATE: ("duplicate", "timestamp", "the series has a point at that time, the first is kept: send one"),
+    PointStatus.TOO_LATE: ("too_late", "timestamp", "its tick is closed: send sooner or raise AIOPS_TELEMETRY__LATENESS_S"),
+    PointStatus.TOO_MANY_SERIES: (
+        "too_many_series",
+        "metric",
+        "no room left: raise AIOPS_TELEMETRY__MAX_SERIES",
+    ),
+    PointStatus.COLLISION: (
+        "series_collision",
+        "metric",
+        "its series id is that of another series, which stays: rename a label or the metric of one",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionConfig:
+    """How one tenant of a partition is processed."""
+
+    engine: "EngineConfig"
+    graph: "ServiceGraph"
+    tier1: Tier1
+    step_us: int
+    lateness_us: int
+    predict_every_us: int
+    future_tolerance_s: int
+    max_series: int
+    second: Watched = field(default_factory=Watched)
+    tenant: str = DEFAULT_TENANT
+
+
+@dataclass(slots=True)
+class Step:
+    """What a run of entries gave: rows by table, counters with `points_in = points_scored + points_warmup + points_rejected`."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    candidates: list[pa.RecordBatch] = field(default_factory=list)
+    rejected: list[pa.RecordBatch] = field(default_factory=list)
+    series_features: list[pa.RecordBatch] = field(default_factory=list)
+    service_features: list[pa.RecordBatch] = field(default_factory=list)
+
+    def extend(self, other: "Step") -> None:
+        """Add what another step gave."""
+        self.counts.update(other.counts)
+        self.candidates += other.candidates
+        self.rejected += other.rejected
+        self.series_features += other.series_features
+        self.service_features += other.service_features
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a partition remembers."""
+
+    engine: "FeatureEngine"
+    worst: WorstPoints
+    sequences: "Sequences"
+    second: SecondOpinion
+
+
+class Partition:
+    """State of one tenant in one partition. `apply` the entries in stream order; `snapshot` and `restore` are exact."""
+
+    def __init__(self, config: PartitionConfig, kept: "Kept", clock_us: int = 0) -> None:
+        self._config = config
+        self._engine = kept.engine
+        self._worst = kept.worst
+        self._sequences = kept.sequences
+        self._second = kept.second
+        self._clock_us = clock_us
+        self._cadence = Cadence(config.step_us, config.predict_every_us)
+        self.use_tier1(config.tier1)
+
+    @classmethod
+    def new(cls, config: PartitionConfig) -> "Partition":
+        """Return a partition that has seen nothing."""
+        from aiops.features.engine import FeatureEngine
+        from aiops.features.sequences import Sequences
+
+        engine, worst = FeatureEngine(config.engine, config.graph), WorstPoints(config.step_us, config.lateness_us)
+        second = SecondOpinion.new(config.second, config.max_series)
+        return cls(config, Kept(engine, worst, Sequences(config.step_us), second))
+
+    @classmethod
+    def restore(cls, config: PartitionConfig, state: Mapping[str, npt.NDArray[Any]]) -> "Partition":
+        """Return the partition that `snapshot` described.
+
+        Raises:
+            StateError: an array is missing, or of another configuration.
+            OutdatedState: it is of another version of the engine.
+        """
+        from aiops.features.engine import FeatureEngine
+        from aiops.features.sequences import Sequences
+
+        engine = FeatureEngine.restore(config.engine, config.graph, _part(state, "engine/"))
+        try:
+            worst = WorstPoints.restore(config.step_us, config.lateness_us, _part(state, "worst/"))
+            sequences = Sequences.restore(config.step_us, _part(state, "sequences/"))
+            clock_us = int(state["clock_us"])
+        except KeyError as error:
+            raise StateError(f"checkpoint lacks array {error}; remove the checkpoint folder to warm up anew") from error
+        second = SecondOpinion.restore(config.second, config.max_series, _part(state, "second/"))
+        return cls(config, Kept(engine, worst, sequences, second), clock_us)
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the whole state as arrays."""
+        return {
+            "clock_us": np.array(self._clock_us),
+            **{f"engine/{name}": array for name, array in self._engine.snapshot().items()},
+            **{f"worst/{name}": array for name, array in self._worst.snapshot().items()},
+            **{f"sequences/{name}": array for name, array in self._sequences.snapshot().items()},
+            **{f"second/{name}": array for name, array in self._second.snapshot().items()},
+        }
+
+    @property
+    def tier1_version(self) -> str:
+        """Return the version of tier 1 in force."""
+        return self._tier1_version
+
+    def use_tier1(self, tier1: Tier1) -> None:
+        """Judge the points from now on by these alarm levels; the state stays."""
+        self._levels = LevelTable(tier1.levels)
+        self._tier1_version = tier1.version
+
+    def apply(self, entries: Sequence[streams.Entry]) -> Step:
+        """Process entries in stream order and return what they gave."""
+        step = Step()
+        for entry in entries:
+            self._clock_us = max(self._clock_us, entry.available_us)
+            if entry.kind == streams.KIND_TELEMETRY:
+                self._telemetry(entry, step)
+            else:
+                self._note(entry, step)
+        return step
+
+    def _telemetry(self, entry: streams.Entry, step: Step) -> None:
+        from data_contracts.telemetry.codec import UndecodableError, decode
+        from data_contracts.telemetry.validate import SchemaError, validate
+
+        try:
+            table = decode(entry.payload)
+            now = moment_of_us(self._clock_us)
+            valid = validate(table, now, SOURCE, self._config.future_tolerance_s, self._config.tenant)
+        except (UndecodableError, SchemaError) as error:
+            self._undecodable(entry, str(error), step)
+            return
+        output = self._engine.update(SeriesBatch(valid.accepted), np.full(valid.accepted.num_rows, self._clock_us))
+        self._judge(valid.accepted, output)
+        step.counts["points_in"] += table.num_rows
+        step.counts["points_scored"] += int(np.count_nonzero(output.status == PointStatus.SCORED))
+        step.counts["points_warmup"] += int(np.count_nonzero(output.status == PointStatus.WARMUP))
+        self._reject(valid.rejected, step)
+        self._refused(valid.accepted, output, step)
+        self._close(output, step)
+
+    def _note(self, entry: streams.Entry, step: Step) -> None:
+        try:
+            note = json.loads(entry.payload)
+            if entry.kind == streams.KIND_INCIDENT:
+                self._engine.note_incident(str(note["service"]), int(note["known_at_us"]))
+            elif entry.kind == streams.KIND_CLOSE:
+                until_us = int(note["until_us"])
+                self._close(self._engine.close_through(moment_of_us(until_us)), step)
+                self._worst.forget_through(until_us // self._config.step_us * self._config.step_us)
+            else:
+                self._undecodable(entry, f"kind {entry.kind!r} is unknown", step)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            self._undecodable(entry, f"{type(error).__name__}: {error}", step)
+
+    def _judge(self, rows: pa.RecordBatch, output: "EngineOutput") -> None:
+        services, service = codes_of(rows.column("service"))
+        if service.size == 0:
+            return
+        levels = self._levels.look_up(self._engine.series, output.slot)
+        value = rows.column("value").to_numpy()
+        seen = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
+        outside = seen & ((value < levels.low) | (value > levels.high))
+        severity = np.where(seen, severity_of(output.z, levels.alarm_z, outside), np.nan)
+        found = self._second.judge(rows, seen)
+        reach = levels.alarm_z * output.scale
+        self._worst.add(
+            JudgedPoints(
+                self._engine.series,
+                output.slot,
+                services,
+                service,
+                rows.column("timestamp").cast(pa.int64()).to_numpy(),
+                value,
+                output.z,
+                levels.alarm_z,
+                output.score,
+                output.expected,
+                np.fmax(output.expected - reach, levels.low),
+                np.fmin(output.expected + reach, levels.high),
+                with_findings(severity, found),
+                found,
+            )
+        )
+
+    def _close(self, output: "EngineOutput", step: Step) -> None:
+        if output.series_features.num_rows:
+            step.series_features.append(output.series_features)
+        rows = output.service_features
+        if rows.num_rows:
+            step.service_features.append(rows)
+            closed = ClosedRows(rows, self._sequences.update(rows))
+            found = candidates_of(closed, self._worst, self._cadence, self._tier1_version)
+            if found.num_rows:
+                step.candidates.append(found)
+
+    def _refused(self, rows: pa.RecordBatch, output: "EngineOutput", step: Step) -> None:
+        from data_contracts.telemetry.rejects import Refusal, rejected_points
+
+        now = moment_of_us(self._clock_us)
+        for status, (reason, field_name, detail) in _REFUSED.items():
+            places = np.flatnonzero(output.status == status)
+            if places.size:
+                holders = sorted({self._engine.series[slot].text for slot in output.slot[places].tolist()})
+                told = f"{detail} (it is {', '.join(holders)[:500]})" if status is PointStatus.COLLISION else detail
+                refusal = Refusal(reason, field_name, told)
+                self._reject(rejected_points(rows.take(places), refusal, now, SOURCE), step)
+
+    def _reject(self, rows: pa.RecordBatch, step: Step) -> None:
+        if rows.num_rows == 0:
+            return
+        step.rejected.append(rows)
+        step.counts["points_rejected"] += rows.num_rows
+        for reason, count in Counter(rows.column("reason").to_pylist()).items():
+            step.counts[f"rejected.{reason}"] += count
+
+    def _undecodable(self, entry: streams.Entry, why: str, step: Step) -> None:
+        from data_contracts.telemetry.rejects import rejected_payload
+
+        step.counts["points_in"] += 1
+        self._reject(rejected_payload(entry.payload, why, moment_of_us(self._clock_us), SOURCE, entry.name), step)
+
+
+def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}

@@ -1,0 +1,224 @@
+"""Stage 2: candidates to tiers 2 and 3 in batches of one tenant, verdicts and position committed together.
+
+When a tier stays silent for `fallback_after_s`, what tier 1 flagged is reported without it (revision 0, the reason says so),
+and the candidates concerned move to the deferred stream in the same commit. The breaker of that tier then answers at once until
+a trial call succeeds; deferred candidates are asked about again after that and reported as revision 1, once each.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from aiops.detection.opinions import Context
+from aiops.errors import Unavailable
+from serving.host.line_limit import LineLimit
+from serving.stream import streams
+from serving.stream.consumer.asking import Hearing, Panel
+from serving.stream.consumer.circuit_breaker import BreakerState
+from serving.stream.consumer.commit import Commit, Output, Position
+from serving.stream.consumer.consumer_config import ConsumerConfig
+from serving.stream.consumer.consumer_metrics import ConsumerMetrics
+from serving.stream.consumer.detection_rows import ModelsOf, Verdicts, context_of, judged, prediction_rows
+from serving.stream.consumer.routing_source import TenantRoutes
+
+_TRIM_S: Final = 2.0
+_RETRY_S: Final = 0.2
+_ENTRIES: Final = 64
+
+log = logging.getLogger(__name__)
+_lines = LineLimit(log)
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerParts:
+    """What stage 2 works with."""
+
+    config: ConsumerConfig
+    broker: streams.Streams
+    models_of: ModelsOf
+    metrics: ConsumerMetrics
+    stop: threading.Event
+
+
+class Scorer:
+    """The loop of stage 2 over the owned partitions; one thread."""
+
+    def __init__(self, parts: ScorerParts) -> None:
+        self._parts = parts
+        self._settings = parts.config.settings.consumer
+        self._panel = Panel(parts.models_of, parts.metrics, self._settings.fallback_after_s, parts.stop)
+        self._routing = TenantRoutes(parts.config.settings, time.monotonic)
+        self._live: dict[int, Position] = {}
+        self._late: dict[int, Position] = {}
+        self._trim_at = 0.0
+
+    def run(self) -> None:
+        """Take the partitions and work until stopped.
+
+        Raises:
+            FencedError: another scorer took a partition. StateError: see `Position.commit`.
+        """
+        for number in self._parts.config.partitions:
+            self._live[number] = Position(self._parts.broker, "score", number)
+            self._late[number] = Position(self._parts.broker, "deferred", number)
+        while not self._parts.stop.is_set():
+            self._parts.metrics.beat("scorer")
+            self._parts.metrics.breaker.set(self._panel.state)
+            try:
+                self._turn()
+            except Unavailable as error:
+                _lines.warn("broker", f"scorer waits for the broker: {error}")
+                self._parts.stop.wait(_RETRY_S)
+
+    def _turn(self) -> None:
+        after = {streams.candidates(number): position.through for number, position in self._live.items()}
+        found = self._parts.broker.read(after, _ENTRIES, self._parts.config.block_ms)
+        for number, position in self._live.items():
+            for entries in self._batches(found.get(streams.candidates(number), [])):
+                if not self._handle(number, position, entries):
+                    return
+        if self._panel.state is not BreakerState.OPEN:
+            for number, position in self._late.items():
+                self._catch_up(number, position)
+        self._trim()
+
+    def _batches(self, entries: Sequence[streams.Entry]) -> list[list[streams.Entry]]:
+        """Group entries so that each group but an oversized single one has at most `score_batch` rows."""
+        groups: list[list[streams.Entry]] = []
+        rows = 0
+        for entry in entries:
+            size = streams.from_ipc(entry.payload).num_rows
+            if not groups or rows + size > self._settings.score_batch:
+                groups.append([])
+                rows = 0
+            groups[-1].append(entry)
+            rows += size
+        return groups
+
+    def _handle(self, number: int, position: Position, entries: list[streams.Entry]) -> bool:
+        results: dict[str, Verdicts] = {}
+        put_off: list[Output] = []
+        for tenant, own in _by_tenant(entries).items():
+            candidates = _joined(own)
+            context = context_of(candidates, self._routing.router(tenant))
+            hearing = self._panel.hear(tenant, candidates, context)
+            if hearing.put_off.any() and self._parts.stop.is_set():
+                return False
+            if hearing.put_off.any():
+                put_off.append(self._deferred(number, tenant, _again(candidates, hearing), own[-1].produced_ns))
+            self._count_fallbacks(context, hearing)
+            results[tenant] = self._verdicts(candidates, hearing, context)
+        done = self._commit(position, entries, results, put_off)
+        if put_off:
+            self._bound_deferred(number)
+        return done
+
+    def _deferred(self, number: int, tenant: str, again: pa.RecordBatch, produced_ns: int) -> Output:
+        self._parts.metrics.deferred.inc(again.num_rows)
+        return Output(streams.deferred(number), streams.KIND_SERVICE, streams.to_ipc(again), produced_ns, tenant)
+
+    def _verdicts(self, candidates: pa.RecordBatch, hearing: Hearing, context: Context, revision: int = 0) -> Verdicts:
+        predictions = prediction_rows(candidates, hearing.predicted, "caught up later" if revision else "on schedule")
+        return Verdicts(judged(candidates, hearing.opinions, context, revision), predictions)
+
+    def _count_fallbacks(self, context: Context, hearing: Hearing) -> None:
+        for row, route in enumerate(context.routes):
+            tier = route.confirmers[0]
+            opinion = hearing.opinions.get(tier)
+            if opinion is None or np.isnan(opinion.score[row]):
+                silence = hearing.silences.get(tier)
+                self._parts.metrics.fallbacks.labels(str(tier), silence.kind if silence else "unknown").inc()
+
+    def _catch_up(self, number: int, position: Position) -> None:
+        entries = self._parts.broker.range(streams.deferred(number), f"({position.through}", "+", _ENTRIES)
+        for group in self._batches(entries):
+            results: dict[str, Verdicts] = {}
+            for tenant, own in _by_tenant(group).items():
+                candidates = _joined(own)
+                context = context_of(candidates, self._routing.router(tenant))
+                hearing = self._panel.hear(tenant, candidates, context)
+                if hearing.put_off.any():
+                    return
+                results[tenant] = self._verdicts(candidates, hearing, context, revision=1)
+            if not self._commit(position, group, results):
+                return
+            log.info("partition %d: caught up with %d deferred entries", number, len(group))
+
+    def _commit(
+        self, position: Position, entries: list[streams.Entry], results: Mapping[str, Verdicts], more: Sequence[Output] = ()
+    ) -> bool:
+        produced_ns = entries[-1].produced_ns
+        outputs = [output for tenant, verdicts in results.items() for output in _outputs(tenant, verdicts, produced_ns)]
+        counts = {
+            "detections": sum(verdicts.detections.num_rows for verdicts in results.values()),
+            "predictions": sum(verdicts.predictions.num_rows for verdicts in results.values()),
+        }
+        commit = Commit(entries[-1].entry_id, counts, [*outputs, *more])
+        with self._parts.metrics.commit_s.time():
+            if not position.commit_until_done(commit, self._parts.stop.wait):
+                return False
+        self._parts.metrics.end_to_end_s.labels("stage2").observe(max(0.0, time.time() - produced_ns / 1e9))
+        self._parts.metrics.predictions.inc(counts["predictions"])
+        for verdicts in results.values():
+            for row in verdicts.detections.select(["tier", "revision"]).to_pylist():
+                self._parts.metrics.detections.labels(str(row["tier"]), str(row["revision"])).inc()
+        return True
+
+    def _bound_deferred(self, number: int) -> None:
+        dropped = self._parts.broker.keep_newest(streams.deferred(number), self._settings.max_deferred, streams.counts(number))
+        if dropped:
+            _lines.warn("dropped", f"partition {number}: {dropped} deferred entries dropped, the models are away too long")
+
+    def _trim(self) -> None:
+        if time.monotonic() < self._trim_at:
+            return
+        self._trim_at = time.monotonic() + _TRIM_S
+        broker = self._parts.broker
+        for number in self._live:
+            broker.trim_through(streams.candidates(number), self._live[number].through)
+            broker.trim_through(streams.deferred(number), self._late[number].through)
+            self._parts.metrics.lag_entries.labels(streams.deferred(number)).set(broker.length(streams.deferred(number)))
+        oldest_ms = int((time.time() - self._settings.keep_results_h * 3600) * 1000)
+        for stream, stage in ((streams.DETECTIONS, "archive-detections"), (streams.PREDICTIONS, "archive-predictions")):
+            through = f"{oldest_ms}-0"
+            if self._parts.config.archives:
+                archived = streams.kept_after(broker.hash_all(streams.offset(stage, 0)))
+                through = min(through, archived, key=streams.id_parts)
+            broker.trim_through(stream, through)
+
+
+def _by_tenant(entries: Sequence[streams.Entry]) -> dict[str, list[streams.Entry]]:
+    """Return the entries by tenant, in order: the models are asked about one tenant at a time."""
+    found: dict[str, list[streams.Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.tenant, []).append(entry)
+    return found
+
+
+def _outputs(tenant: str, verdicts: Verdicts, produced_ns: int) -> list[Output]:
+    tables = ((streams.DETECTIONS, verdicts.detections), (streams.PREDICTIONS, verdicts.predictions))
+    return [
+        Output(stream, streams.KIND_SERVICE, streams.to_ipc(rows), produced_ns, tenant)
+        for stream, rows in tables
+        if rows.num_rows
+    ]
+
+
+def _again(candidates: pa.RecordBatch, hearing: Hearing) -> pa.RecordBatch:
+    """Return the rows to ask about again; those whose predictions are made are no longer scheduled: they come once."""
+    rows = candidates.filter(pa.array(hearing.put_off))
+    if hearing.predictions_due:
+        return rows
+    place = rows.schema.get_field_index("scheduled")
+    return rows.set_column(place, rows.schema.field(place), pa.array([False] * rows.num_rows))
+
+
+def _joined(entries: Sequence[streams.Entry]) -> pa.RecordBatch:
+    table = pa.concat_tables([streams.from_ipc(entry.payload) for entry in entries], promote_options="default")
+    return streams.one_batch(table)

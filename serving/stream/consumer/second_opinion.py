@@ -1,0 +1,103 @@
+"""The second opinion of tier 1 beside robust z: stuck series, hard limits, and rarity in a series' own history.
+
+It only ever raises a flag, with the reason in words; features and scores stay what they are. It sees the points that the engine
+took, in order of arrival. Numba and the kernels are loaded with the first partition, not with this module.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from aiops.types import IntArray, SeriesBatch
+from serving.stream.consumer.worst_point import Finding
+
+if TYPE_CHECKING:
+    from models.detectors.safety_net import NetFindings, SafetyNet
+    from models.detectors.surprise_bank import SurpriseBank
+
+_RARITY, _NET = "rarity/", "net/"
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is watched: rarity in a series' own history; stuck series and hard limits."""
+
+    novelty: bool = False
+    safety_net: bool = False
+
+
+class SecondOpinion:
+    """State of one partition; at most about 5 KB a series, without rarity 0.1 KB. Not thread-safe."""
+
+    def __init__(self, bank: "SurpriseBank | None", net: "SafetyNet | None") -> None:
+        self._bank = bank
+        self._net = net
+
+    @classmethod
+    def new(cls, watched: Watched, max_series: int) -> "SecondOpinion":
+        """Return one that has seen nothing."""
+        return cls.restore(watched, max_series, {})
+
+    @classmethod
+    def restore(cls, watched: Watched, max_series: int, state: Mapping[str, npt.NDArray[Any]]) -> "SecondOpinion":
+        """Return what `snapshot` described; what was not watched then, or with another configuration, begins anew.
+
+        Raises:
+            StateError: the state is damaged.
+        """
+        from models.detectors.safety_net import SafetyNet
+        from models.detectors.surprise_bank import SurpriseBank, live_config
+
+        rarity, kept = _part(state, _RARITY), _part(state, _NET)
+        bank = net = None
+        if watched.novelty:
+            config = live_config(max_series)
+            bank = SurpriseBank.restore(rarity) if rarity else SurpriseBank(config)
+            bank = bank if bank.config == config else SurpriseBank(config)
+        if watched.safety_net:
+            net = SafetyNet.restore(max_series, kept) if kept else SafetyNet(max_series)
+        return cls(bank, net)
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the state as arrays of its own."""
+        rarity = {} if self._bank is None else self._bank.snapshot()
+        kept = {} if self._net is None else self._net.snapshot()
+        return _named(_RARITY, rarity) | _named(_NET, kept)
+
+    def judge(self, rows: pa.RecordBatch, taken: npt.NDArray[np.bool_]) -> dict[int, Finding]:
+        """Take in the rows (`schemas.SERIES`) that are `taken` (n,); return what is found, by row.
+
+        A row that is stuck or at its limit is told as that, however rare it is.
+        """
+        places: IntArray = np.flatnonzero(taken)
+        if not places.size or (self._bank is None and self._net is None):
+            return {}
+        batch = SeriesBatch(rows if places.size == rows.num_rows else rows.filter(pa.array(taken)))
+        alarms = () if self._bank is None else self._bank.alarms(batch)
+        found = {int(places[alarm.row]): Finding(alarm.text, False) for alarm in alarms}
+        return found if self._net is None else found | _net_findings(self._net.judge(batch), places)
+
+
+def _net_findings(net: "NetFindings", places: IntArray) -> dict[int, Finding]:
+    from models.detectors.safety_net import AT_LIMIT
+
+    found: dict[int, Finding] = {}
+    for row in np.flatnonzero(net.kind).tolist():
+        if net.kind[row] == AT_LIMIT:
+            words = f"at its hard limit: {net.bound[row]:g} or more, which it seldom was before"
+        else:
+            words = f"stuck: {net.run[row]} equal values in a row, at most {net.past[row]} before"
+        found[int(places[row])] = Finding(words, True)
+    return found
+
+
+def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+
+
+def _named(prefix: str, state: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    return {f"{prefix}{name}": array for name, array in state.items()}

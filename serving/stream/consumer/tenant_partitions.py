@@ -1,0 +1,140 @@
+"""One partition for several tenants: each has an engine, a clock and limits of its own, so that none can touch another's scores.
+
+A tenant begins with its first entry. The partition takes `max_tenants`; rows of more are rejected, and come into the dead letters
+of the tenant that they are of. What names no tenant that there can be comes into those of the default tenant.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from aiops.errors import StateError
+from data_contracts.series.tenant import DEFAULT_TENANT, tenant_fault
+from data_contracts.values.moments import moment_of_us
+from serving.stream import streams
+from serving.stream.consumer.partition import SOURCE, Partition, PartitionConfig, Step
+from serving.stream.consumer.tier1 import Tier1
+
+if TYPE_CHECKING:
+    from aiops.topology.graph import ServiceGraph
+
+_TENANTS: Final = "tenants"
+_REASON: Final = "too_many_tenants"
+
+
+@dataclass(frozen=True, slots=True)
+class TenantsConfig:
+    """How the tenants of a partition are processed: `partition` as it is for all, with the call graph and name of each."""
+
+    partition: PartitionConfig
+    graph_of: "Callable[[str], ServiceGraph]"
+    max_tenants: int
+
+    def of(self, tenant: str) -> PartitionConfig:
+        """Return how one tenant is processed."""
+        return replace(self.partition, tenant=tenant, graph=self.graph_of(tenant), tier1=self.partition.tier1.of(tenant))
+
+
+class TenantPartitions:
+    """State of one partition by tenant. `apply` the entries in stream order; `snapshot` and `restore` are exact."""
+
+    def __init__(self, config: TenantsConfig, held: Mapping[str, Partition] | None = None) -> None:
+        self._config = config
+        self._held: dict[str, Partition] = dict(held or {})
+        self._tier1 = config.partition.tier1
+
+    @classmethod
+    def restore(cls, config: TenantsConfig, state: Mapping[str, npt.NDArray[Any]]) -> "TenantPartitions":
+        """Return what `snapshot` described; a snapshot of version 0.1 is that of the default tenant.
+
+        Raises:
+            StateError: an array is missing, or of another configuration.
+            OutdatedState: it is of another version of the engine.
+        """
+        if _TENANTS not in state:
+            return cls(config, {DEFAULT_TENANT: Partition.restore(config.of(DEFAULT_TENANT), state)})
+        names = [str(name) for name in state[_TENANTS].tolist()]
+        parts: list[dict[str, npt.NDArray[Any]]] = [{} for _ in names]
+        for name, array in state.items():
+            number, _, rest = name.partition("/")
+            if number.isdecimal():
+                if int(number) >= len(parts):
+                    raise StateError(f"checkpoint names {len(parts)} tenants and holds array {name}; it is damaged")
+                parts[int(number)][rest] = array
+        return cls(config, {name: Partition.restore(config.of(name), part) for name, part in zip(names, parts, strict=True)})
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the whole state as arrays."""
+        state: dict[str, npt.NDArray[Any]] = {_TENANTS: np.array(list(self._held), dtype="U")}
+        for number, partition in enumerate(self._held.values()):
+            state |= {f"{number}/{name}": array for name, array in partition.snapshot().items()}
+        return state
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """Return the tenants in order of their first entry."""
+        return tuple(self._held)
+
+    @property
+    def tier1_version(self) -> str:
+        """Return the version of tier 1 in force."""
+        return self._tier1.version
+
+    def use_tier1(self, tier1: Tier1) -> None:
+        """Judge the points of every tenant from now on by these alarm levels, or its own; the state stays."""
+        self._tier1 = tier1
+        for tenant, partition in self._held.items():
+            partition.use_tier1(tier1.of(tenant))
+
+    def apply(self, entries: Sequence[streams.Entry]) -> dict[str, Step]:
+        """Process entries in stream order and return what they gave, by tenant."""
+        by_tenant: dict[str, list[streams.Entry]] = {}
+        for entry in entries:
+            by_tenant.setdefault(entry.tenant, []).append(entry)
+        steps: dict[str, Step] = {}
+        for tenant, own in by_tenant.items():
+            owner = DEFAULT_TENANT if tenant_fault(tenant) else tenant
+            step = self._apply(tenant, own)
+            if owner in steps:
+                steps[owner].extend(step)
+            else:
+                steps[owner] = step
+        return steps
+
+    def _apply(self, tenant: str, entries: Sequence[streams.Entry]) -> Step:
+        partition = self._held.get(tenant)
+        if partition is None and tenant_fault(tenant) is None and len(self._held) < self._config.max_tenants:
+            partition = self._held[tenant] = Partition.new(self._config.of(tenant))
+            partition.use_tier1(self._tier1.of(tenant))
+        return refused(tenant, entries) if partition is None else partition.apply(entries)
+
+
+def refused(tenant: str, entries: Sequence[streams.Entry]) -> Step:
+    """Return the step in which every row of the entries is rejected, because of whose they are."""
+    step = Step()
+    for entry in entries:
+        rows = _rejected(tenant, entry)
+        step.rejected.append(rows)
+        step.counts["points_in"] += rows.num_rows
+        step.counts["points_rejected"] += rows.num_rows
+        step.counts.update({f"rejected.{reason}": count for reason, count in Counter(rows.column("reason").to_pylist()).items()})
+    return step
+
+
+def _rejected(tenant: str, entry: streams.Entry) -> Any:
+    from data_contracts.telemetry.codec import UndecodableError, decode
+    from data_contracts.telemetry.rejects import Refusal, rejected_payload, rejected_table
+
+    now = moment_of_us(entry.available_us)
+    fault = tenant_fault(tenant)
+    if fault is not None:
+        return rejected_payload(entry.payload, fault, now, SOURCE, entry.name)
+    detail = f"tenant {tenant}: the partition has no room for it: raise AIOPS_TELEMETRY__MAX_TENANTS"
+    try:
+        return rejected_table(decode(entry.payload), Refusal(_REASON, "tenant", detail), now, SOURCE)
+    except UndecodableError as error:
+        return rejected_payload(entry.payload, f"{detail} ({error})", now, SOURCE, entry.name)

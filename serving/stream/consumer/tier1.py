@@ -1,0 +1,92 @@
+"""Tier 1 in the stream: alarm levels and static limits of every series, looked up per point."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from aiops.features.series_name import SeriesName
+from aiops.types import FloatArray, IntArray
+from data_contracts.schemas.metrics import spec_of
+
+DEFAULT_ALARM_Z: Final = 6.0
+
+
+@runtime_checkable
+class AlarmLevels(Protocol):
+    """Where tier 1 raises the alarm, by series."""
+
+    def alarm_for(self, series: Sequence[SeriesName]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return (n,) alarm |z|, (n,) lowest and (n,) highest normal value; infinite = no limit."""
+        ...
+
+
+class CatalogueLevels:
+    """Without a fitted artifact: one alarm z for all, and the valid range of the metric as static limits."""
+
+    def alarm_for(self, series: Sequence[SeriesName]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the defaults for `series`."""
+        specs = [spec_of(name.metric) for name in series]
+        lows = np.array([spec.low for spec in specs], dtype=np.float64)
+        highs = np.array([spec.high for spec in specs], dtype=np.float64)
+        return np.full(len(specs), DEFAULT_ALARM_Z), lows, highs
+
+
+@dataclass(frozen=True, slots=True)
+class Tier1:
+    """Alarm levels and the version they are of; "" = the catalogue's. `own`: those of tenants that trained their own."""
+
+    levels: AlarmLevels
+    version: str
+    own: "Mapping[str, Tier1]" = field(default_factory=dict)
+
+    def of(self, tenant: str) -> "Tier1":
+        """Return what judges a tenant's series: its own, or what is shared."""
+        return self.own.get(tenant) or Tier1(self.levels, self.version.partition(";")[0])
+
+
+CATALOGUE_VERSION: Final = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PointLevels:
+    """Alarm levels aligned to points, (n,) each."""
+
+    alarm_z: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+class LevelTable:
+    """Alarm levels of the series of one engine, by slot. Memory: 24 B a series."""
+
+    def __init__(self, levels: AlarmLevels) -> None:
+        self._levels = levels
+        self._count = 0
+        self._columns = np.zeros((3, 1024))
+
+    def look_up(self, series: Sequence[SeriesName], slot: npt.NDArray[np.int32]) -> PointLevels:
+        """Return the levels of points given as numbers in `series`, which only grows; of those with number -1: any."""
+        if len(series) > self._count:
+            self._extend(series)
+        found = self._columns[:, slot]
+        return PointLevels(found[0], found[1], found[2])
+
+    def _extend(self, series: Sequence[SeriesName]) -> None:
+        size = len(series)
+        if size > self._columns.shape[1]:
+            grown = np.zeros((3, 2 * size))
+            grown[:, : self._count] = self._columns[:, : self._count]
+            self._columns = grown
+        self._columns[:, self._count : size] = np.stack(self._levels.alarm_for(series[self._count :]))
+        self._count = size
+
+
+def codes_of(column: "pa.Array[Any]") -> tuple[list[str], IntArray]:
+    """Return the names and the (n,) int64 codes of a dictionary column without nulls."""
+    if not isinstance(column, pa.DictionaryArray):
+        raise TypeError(f"column of type {column.type}; schema series has dictionaries of names")
+    return [str(name) for name in column.dictionary.to_pylist()], column.indices.to_numpy(zero_copy_only=False).astype(np.int64)

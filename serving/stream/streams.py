@@ -1,0 +1,272 @@
+"""Names and entry layout of every stream on the broker, and a typed view of the few commands the suite sends.
+
+Streams of partition p: telemetry → (stage 1) → candidates, rejected, features → (stage 2) → detections, predictions, deferred.
+An entry has the fields `k` (kind, one letter), `b` (payload, Arrow IPC unless said otherwise), `t` (produce time, ns since epoch)
+and `n` (tenant; entries of version 0.1 have none and belong to the default tenant); for telemetry also `a` (available at, us
+since epoch), `p` and `s` (producer, and its number `<seq>-<part>` of the entry) and `o` (ordinal of the entry in its stream, from
+1). The broker assigns all entry ids. Every reader keeps its position in a hash `aiops:offset:<stage>:<p>`.
+One Redis or Valkey >= 7 server is assumed; the keys carry no cluster hash tags.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from aiops.errors import Unavailable
+from data_contracts.series.tenant import DEFAULT_TENANT
+
+if TYPE_CHECKING:
+    import redis
+
+DETECTIONS: Final = "aiops:detections"
+PREDICTIONS: Final = "aiops:predictions"
+PRODUCED_0_1: Final = "aiops:produced"
+"""Where version 0.1 kept the newest source offset of its only producer; read by nobody any more."""
+
+KIND_TELEMETRY: Final = b"t"
+KIND_INCIDENT: Final = b"i"
+KIND_CLOSE: Final = b"c"
+KIND_SERIES: Final = b"s"
+KIND_SERVICE: Final = b"v"
+START: Final = "0-0"
+_KEEP_NEWEST: Final = """#!lua flags=allow-oom
+local dropped = redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[1])
+if dropped > 0 then redis.call('HINCRBY', KEYS[2], 'deferred_dropped', dropped) end
+return dropped
+"""
+_HASH_SET: Final = """#!lua flags=allow-oom
+return redis.call('HSET', KEYS[1], unpack(ARGV))
+"""
+_HASH_INCREMENT: Final = """#!lua flags=allow-oom
+return redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+"""
+
+
+def telemetry(partition: int) -> str:
+    """Return the stream that producers write and stage 1 reads."""
+    return f"aiops:telemetry:{partition}"
+
+
+def candidates(partition: int) -> str:
+    """Return the stream that stage 1 writes and stage 2 reads."""
+    return f"aiops:candidates:{partition}"
+
+
+def rejected(partition: int) -> str:
+    """Return the dead-letter stream: refused rows with their reason."""
+    return f"aiops:rejected:{partition}"
+
+
+def features(partition: int) -> str:
+    """Return the stream of feature rows (kinds `s` and `v`), read by the archiver."""
+    return f"aiops:features:{partition}"
+
+
+def deferred(partition: int) -> str:
+    """Return the stream of candidates that wait for the scoring service."""
+    return f"aiops:deferred:{partition}"
+
+
+def offset(stage: str, partition: int) -> str:
+    """Return the hash that holds `epoch` and `id` of one reader: stage1, score, deferred or archive-<stream>."""
+    return f"aiops:offset:{stage}:{partition}"
+
+
+def kept_after(held: Mapping[str, str]) -> str:
+    """Return after which id an archiver still needs entries, from its hash: its open part is written anew each round.
+
+    >>> kept_after({"id": "9-0", "part": "4-0"}), kept_after({})
+    ('4-0', '0-0')
+    """
+    return held.get("part", held.get("id", START))
+
+
+def producer(producer_id: str) -> str:
+    """Return the hash of one producer: see `serving.ingest.producer_sequence`."""
+    return f"aiops:producer:{producer_id}"
+
+
+def entries(partition: int) -> str:
+    """Return the counter of the entries that producers ever added to the telemetry of a partition."""
+    return f"aiops:entries:{partition}"
+
+
+def counts(partition: int) -> str:
+    """Return the hash of exact counters, moved by the same commit as the offset."""
+    return f"aiops:counts:{partition}"
+
+
+def id_parts(entry_id: str) -> tuple[int, int]:
+    """Return an entry id as numbers that compare in stream order.
+
+    >>> id_parts("12-3") < id_parts("112-0")
+    True
+    """
+    major, _, minor = entry_id.partition("-")
+    return int(major), int(minor or 0)
+
+
+def to_ipc(rows: pa.RecordBatch | pa.Table) -> bytes:
+    """Return `rows` as one Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write(rows)
+    return sink.getvalue().to_pybytes()
+
+
+def from_ipc(payload: bytes) -> pa.Table:
+    """Return the rows of one Arrow IPC stream written by `to_ipc`."""
+    with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
+        return reader.read_all()
+
+
+def one_batch(table: pa.Table) -> pa.RecordBatch:
+    """Return the rows of `table` as one batch."""
+    batches = table.combine_chunks().to_batches()
+    if len(batches) == 1:
+        return batches[0]
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in table.schema], schema=table.schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stream entry. `source` = `<producer> <seq>-<part>`, "" where nobody is named; `ordinal` 0 where it is not known."""
+
+    entry_id: str
+    kind: bytes
+    payload: bytes
+    produced_ns: int
+    available_us: int
+    tenant: str = DEFAULT_TENANT
+    source: str = ""
+    ordinal: int = 0
+
+    @property
+    def name(self) -> str:
+        """Return what names the entry wherever it is stored: its source, or its id where it has none."""
+        return self.source or self.entry_id
+
+
+def _entry(raw: tuple[bytes, Mapping[bytes, bytes]]) -> Entry:
+    fields = raw[1]
+    source = b" ".join(fields[name] for name in (b"p", b"s") if name in fields)
+    return Entry(
+        raw[0].decode(),
+        fields.get(b"k", b""),
+        fields.get(b"b", b""),
+        int(fields.get(b"t", 0)),
+        int(fields.get(b"a", 0)),
+        fields[b"n"].decode(errors="replace") if b"n" in fields else DEFAULT_TENANT,
+        source.decode(errors="replace"),
+        int(fields.get(b"o", 0)),
+    )
+
+
+@contextmanager
+def _answering(what: str) -> Iterator[None]:
+    import redis
+
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        message = f"broker: {what} got no answer ({type(error).__name__}: {error}); is it running and reachable?"
+        raise Unavailable(message) from error
+
+
+class Streams:
+    """Typed commands over one connection pool; safe to share between threads.
+
+    Raises:
+        aiops.errors.Unavailable: from every method, while the broker is down, loading or unreachable.
+    """
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self.client: Any = client
+
+    def read(self, after: Mapping[str, str], count: int, block_ms: int) -> dict[str, list[Entry]]:
+        """Return at most `count` entries a stream that follow the given ids, waiting up to `block_ms` (0 = do not wait)."""
+        with _answering("XREAD"):
+            answer = self.client.xread(dict(after), count=count, block=block_ms or None)
+        return {name.decode(): [_entry(raw) for raw in rows if raw[1]] for name, rows in answer or []}
+
+    def added(self, partition: int) -> int:
+        """Return how many entries producers ever added to the telemetry of a partition."""
+        with _answering("GET"):
+            return int(self.client.get(entries(partition)) or 0)
+
+    def range(self, stream: str, first: str = "-", last: str = "+", count: int | None = None) -> list[Entry]:
+        """Return the entries between two ids, both included; `(id` excludes."""
+        with _answering("XRANGE"):
+            return [_entry(raw) for raw in self.client.xrange(stream, first, last, count=count)]
+
+    def length(self, stream: str) -> int:
+        """Return the number of entries in `stream`, 0 where it does not exist."""
+        with _answering("XLEN"):
+            return int(self.client.xlen(stream))
+
+    def last_id(self, stream: str) -> str:
+        """Return the newest id ever added to `stream`, `0-0` where there is none."""
+        return self._stream_info(stream, "last-generated-id")
+
+    def trimmed_id(self, stream: str) -> str:
+        """Return the newest id ever trimmed from `stream`, `0-0` where there is none."""
+        return self._stream_info(stream, "max-deleted-entry-id")
+
+    def _stream_info(self, stream: str, name: str) -> str:
+        with _answering("XINFO"):
+            if not self.client.exists(stream):
+                return START
+            value = self.client.xinfo_stream(stream)[name]
+        return value.decode() if isinstance(value, bytes) else str(value)
+
+    def trim_through(self, stream: str, entry_id: str) -> int:
+        """Delete every entry up to and including `entry_id`; return how many."""
+        major, minor = id_parts(entry_id)
+        with _answering("XTRIM"):
+            return int(self.client.xtrim(stream, minid=f"{major}-{minor + 1}", approximate=False))
+
+    def keep_newest(self, stream: str, entries: int, counts_key: str) -> int:
+        """Drop the oldest entries beyond `entries`, counted as `deferred_dropped` in the same step; return how many."""
+        return int(self.evaluate(_KEEP_NEWEST, [stream, counts_key], [entries]))
+
+    def hash_all(self, key: str) -> dict[str, str]:
+        """Return the fields of a hash as text."""
+        with _answering("HGETALL"):
+            return {name.decode(): value.decode() for name, value in self.client.hgetall(key).items()}
+
+    def totals(self, partitions: int) -> dict[str, int]:
+        """Return the exact counters of the first `partitions` partitions, added up by name."""
+        total: dict[str, int] = {}
+        for partition in range(partitions):
+            for name, value in self.hash_all(counts(partition)).items():
+                total[name] = total.get(name, 0) + int(value)
+        return total
+
+    def hash_set(self, key: str, values: Mapping[str, str]) -> None:
+        """Set fields of a hash, also on a full broker."""
+        self.evaluate(_HASH_SET, [key], [word for pair in values.items() for word in pair])
+
+    def hash_increment(self, key: str, name: str) -> int:
+        """Add one to a field of a hash and return it, also on a full broker."""
+        return int(self.evaluate(_HASH_INCREMENT, [key], [name]))
+
+    def evaluate(self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
+        """Run a Lua script atomically; its own error replies raise `redis.ResponseError`."""
+        with _answering("EVAL"):
+            return self.client.register_script(script)(keys=list(keys), args=list(arguments))
+
+    def process_id(self) -> int:
+        """Return the process id of the server."""
+        with _answering("INFO"):
+            return int(self.client.info("server")["process_id"])
+
+    def ping(self) -> bool:
+        """Return whether the broker answers right now."""
+        try:
+            with _answering("PING"):
+                return bool(self.client.ping())
+        except Unavailable:
+            return False

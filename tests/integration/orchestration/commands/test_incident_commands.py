@@ -1,0 +1,162 @@
+"""`aiops incidents …` end to end on a home of its own: what is listed, changed, judged and noted, with no responder running."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiops.settings.responder import ResponderSettings
+from aiops.settings.tree import Settings
+from orchestration.cli import run
+from serving.incidents.desk.wiring import keep_terms
+from tests.testing.judged_home import METRIC, START, JudgedHome
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgedHome]:
+    monkeypatch.setenv("AIOPS_HOME", str(tmp_path))
+    monkeypatch.setenv("AIOPS_RESPONDER__CLOCK", "event")
+    monkeypatch.setenv("AIOPS_RESPONDER__DATABASE_URL", f"sqlite:///{tmp_path}/incidents.db")
+    monkeypatch.setenv("COLUMNS", "200")
+    home = JudgedHome(tmp_path)
+    yield home
+    home.store.close()
+
+
+def told(capsys: Output, *words: str, code: int = 0) -> Any:
+    """Run a command with --json and return what it prints."""
+    assert run(["incidents", *words, "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_an_incident_from_the_list_to_its_verdict(judged: JudgedHome, capsys: Output) -> None:
+    (first,) = judged.detect(("web", 0.95), ("cart", 0.9))
+    judged.explain(first, ("cart", 2.0), ("web", 1.0))
+    listed = told(capsys, "list", "--service", "cart", "--severity", "warning", "--state", "resolved")
+    (line,) = listed["items"]
+    assert (line["incident_id"], line["first_cause"], line["probability"]) == (first, "cart", 0.5)
+    assert told(capsys, "list", "--service", "mail") == {"items": [], "more": False}
+    assert run(["incidents", "list"]) == 0
+    assert f"{START:%m-%d %H:%M}" in (shown := capsys.readouterr().out)
+    assert "cart 50%" in shown
+    foretold = told(capsys, "verdict", first[:8], "--wrong-cause", "web", "--preview")
+    assert foretold["applied"] is False
+    assert judged.store.verdicts() == ()
+    said = told(capsys, "verdict", first[:8], "--wrong-cause", "web", "--note", "cache was cold", "--by", "ann")
+    assert said["effect"]["priors"] == foretold["past"]["effect"]["priors"]
+    assert judged.lake.read("incidents")["service"].to_pylist() == ["web"]
+    case = told(capsys, "show", first)
+    assert [one["note"] for one in case["verdicts"]] == ["cache was cold"]
+    assert run(["incidents", "show", first]) == 0
+    assert "wrong cause: web (cache was cold)" in capsys.readouterr().out
+
+
+def test_people_act_and_the_log_tells_who(judged: JudgedHome, capsys: Output) -> None:
+    web, bank = judged.begin(("web", 0.95), ("bank", 0.95))
+    assert told(capsys, "ack", web, "--by", "ann")["state"] == "acknowledged"
+    assert told(capsys, "mitigate", web, "--by", "ann")["state"] == "mitigated"
+    merged = told(capsys, "merge", web, bank, "--by", "bob")
+    assert set(merged["services"]) == {"web", "bank"}
+    assert told(capsys, "resolve", web, "--note", "rolled back", "--by", "ann")["state"] == "resolved"
+    assert run(["incidents", "ack", web]) == 4
+    assert "not open" in capsys.readouterr().err
+    lines = told(capsys, "audit")
+    assert [(one["by"], one["what"]) for one in reversed(lines)] == [
+        ("ann", "incident acknowledged"),
+        ("ann", "incident mitigated"),
+        ("bob", "incident merged"),
+        ("ann", "incident resolved"),
+    ]
+    assert told(capsys, "audit", "--verify")["intact"] is True
+    assert told(capsys, "held-back") == []
+
+
+def test_a_shell_without_the_responders_settings_goes_by_them_all_the_same(
+    judged: JudgedHome, capsys: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_quiet = {"pagerduty_key": "secret-key", "clock": "event", "quiet_s": 7200.0, "public_url": "https://on.call"}
+    theirs = Settings(home=tmp_path)
+    keep_terms(theirs.model_copy(update={"responder": ResponderSettings(**long_quiet)}), judged.store)
+    (web,) = judged.begin(("web", 0.95))
+    monkeypatch.delenv("AIOPS_RESPONDER__CLOCK")
+    assert told(capsys, "ack", web)["state"] == "acknowledged", "by the wall's clock it would be over long since"
+    assert told(capsys, "resolve", web)["state"] == "resolved"
+    messages = judged.store.messages(web)
+    assert {(one.channel, str(one.kind)) for one in messages} == {("pagerduty", "acknowledged"), ("pagerduty", "resolved")}
+    assert all("https://on.call" in str(one.payload) for one in messages)
+    assert "secret-key" not in str(judged.store.noted("terms"))
+
+
+def test_what_is_silenced_is_not_heard(judged: JudgedHome, capsys: Output) -> None:
+    begin = judged.now.isoformat()
+    rule = told(
+        capsys, "silence", "add", "freeze", "service=~we.*", "severity!=info", "--from", begin, "--for", "1h", "--by", "ann"
+    )
+    assert [(one["label"], one["operator"]) for one in rule["matchers"]] == [("service", "=~"), ("severity", "!=")]
+    window = told(capsys, "maintenance", "add", "backup", "service=db", "--from", begin, "--for", "1h", "--every", "7d")
+    assert window["every_s"] == 604_800.0
+    assert judged.detect(("web", 0.9), ("db", 0.9)) == []
+    assert [one["name"] for one in told(capsys, "maintenance", "list")] == ["backup"]
+    told(capsys, "silence", "remove", "freeze", "--by", "ann")
+    assert told(capsys, "silence", "list") == []
+    assert len(judged.detect(("web", 0.9))) == 1
+    assert run(["incidents", "maintenance", "list"]) == 0
+    assert "7 days" in capsys.readouterr().out
+    assert [one["what"] for one in told(capsys, "audit")] == ["silence removed", "maintenance added", "silence added"]
+
+
+def test_a_verdict_is_shown_and_asked_about(judged: JudgedHome, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    (noisy,) = judged.detect(("mail", 0.52))
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
+    assert run(["incidents", "verdict", noisy, "--false-alarm"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 alert would not have been raised" in shown
+    assert f"mail|{METRIC}" in shown
+    assert judged.store.verdicts() == ()
+    assert run(["incidents", "verdict", noisy, "--false-alarm", "--yes"]) == 0
+    assert [one.kind for one in judged.store.verdicts()] == ["false_alarm"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ("verdict inc- ", 2, "0 verdicts were given"),
+        ("verdict inc- --true --false-alarm", 2, "2 verdicts were given"),
+        ("verdict inc- --wrong-cause crat", 4, "perhaps one of"),
+        ("verdict nosuch --true", 4, "nosuch"),
+        ("list --state closed", 2, "--state: 'closed'"),
+        ("list --severity bad", 2, "--severity: 'bad'"),
+        ("list --since yesterday", 2, "--since: 'yesterday'"),
+        ("silence add x service --for 1h", 2, "matcher 'service' is not LABEL=VALUE"),
+        ("silence add x service=~( --for 1h", 2, "no regular expression"),
+        ("silence add x service=a", 2, "give --for"),
+        (f"silence add {201 * 'x'} service=a --for 1h", 2, "give 1 to 200 printable characters"),
+        ("silence add x service=a --for soon", 2, "'soon' is no time span"),
+        ("silence remove nosuch", 4, "silence 'nosuch' is not known"),
+        ("maintenance add x service=a --for 2h --every 1h", 2, "shorter than the window"),
+    ],
+)
+def test_refusals_name_what_to_mend(judged: JudgedHome, words: str, code: int, says: str, capsys: Output) -> None:
+    judged.detect(("web", 0.9))
+    assert run(["incidents", *words.split()]) == code
+    printed = capsys.readouterr()
+    assert says in printed.err
+    assert printed.out == ""
+
+
+def test_a_changed_log_is_found(judged: JudgedHome, capsys: Output, tmp_path: Path) -> None:
+    (noisy,) = judged.detect(("mail", 0.52))
+    assert run(["incidents", "verdict", noisy, "--true", "--yes"]) == 0
+    capsys.readouterr()
+    with sqlite3.connect(tmp_path / "incidents.db") as database:
+        triggers = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'").fetchall()
+        for (name,) in triggers:
+            database.execute(f"DROP TRIGGER {name}")
+        database.execute("UPDATE audit SET \"by\" = 'nobody'")
+    database.close()
+    assert told(capsys, "audit", "--verify", code=5)["intact"] is False

@@ -1,0 +1,115 @@
+"""`aiops status` tells what is wrong: silent and refusing processes, readers that stand still, full streams; and answers soon."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from aiops.settings.tree import BrokerSettings, ConsumerSettings, ResponderSettings, ServingSettings, Settings, UpSettings
+from models.artifacts.export import write_aliases
+from orchestration.suite.health import PROBE_S, ask
+from orchestration.workspace.current_settings import note_running
+from serving.stream import streams
+from serving.stream.broker import EmbeddedBroker, connect
+from tests.testing.stream_harness import free_ports
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    ports = free_ports(7)
+    return Settings(
+        home=home,
+        broker=BrokerSettings(port=ports[0], partitions=1),
+        serving=ServingSettings(http_port=ports[1], grpc_port=ports[2]),
+        consumer=ConsumerSettings(metrics_port=ports[3], max_backlog=10),
+        responder=ResponderSettings(port=ports[4]),
+        up=UpSettings(mlflow_port=ports[5], dagster_port=ports[6]),
+    )
+
+
+@pytest.fixture
+def broker(settings: Settings) -> Iterator[streams.Streams]:
+    with EmbeddedBroker(settings):
+        yield streams.Streams(connect(settings))
+
+
+def entry(broker: streams.Streams, stream: str, entry_id: str = "*") -> None:
+    broker.client.xadd(stream, {"k": "t", "b": b"rows"}, id=entry_id)
+
+
+def test_readers_that_stand_still_are_faults(broker: streams.Streams, settings: Settings) -> None:
+    old_ms = int(time.time() * 1e3) - 3_600_000
+    assert ask(settings).faults == ()
+    entry(broker, streams.telemetry(0), f"{old_ms}-0")
+    entry(broker, streams.DETECTIONS, f"{old_ms}-0")
+    faults = ask(settings).faults
+    assert len(faults) == 3
+    assert any("is not scored (stage1 stands still" in fault for fault in faults)
+    assert any("is not copied to the lake (archive-telemetry" in fault for fault in faults)
+    assert any(fault.startswith("aiops:detections: what came 36") for fault in faults)
+    for stage in ("stage1", "archive-telemetry"):
+        broker.hash_set(streams.offset(stage, 0), {"id": f"{old_ms}-0"})
+    assert len(ask(settings).faults) == 1
+    off = settings.consumer.model_copy(update={"archive": "off"})
+    assert ask(settings.model_copy(update={"consumer": off})).faults == ()
+
+
+def test_a_fresh_entry_is_no_fault_and_a_full_stream_is(broker: streams.Streams, settings: Settings) -> None:
+    for _ in range(9):
+        entry(broker, streams.telemetry(0))
+    assert ask(settings).faults == ()
+    entry(broker, streams.telemetry(0))
+    (fault,) = ask(settings).faults
+    assert fault == "aiops:telemetry:0 is full: 10 of 10 entries, producers wait"
+    assert not ask(settings).healthy
+
+
+class Refusing(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.end_headers()
+        self.wfile.write(b"no answer from the broker")
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Stay silent."""
+
+
+def test_silent_refusing_and_ended_processes_are_told_apart_at_once(settings: Settings) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", "pass"])
+    ended.wait()
+    note_running(settings, {"feeder": ended.pid, "dagster-daemon": os.getpid()})
+    refusing = HTTPServer(("127.0.0.1", settings.responder.port), Refusing)
+    Thread(target=refusing.serve_forever, daemon=True).start()
+    with socket.create_server(("127.0.0.1", settings.serving.http_port)):
+        began = time.monotonic()
+        report = ask(settings)
+        took_s = time.monotonic() - began
+    refusing.shutdown()
+    refusing.server_close()
+    told = {one.name: (one.healthy, one.detail) for one in report.processes}
+    assert told["scorer"] == (False, f"no answer within {PROBE_S:g} s")
+    assert told["responder"] == (False, "503: no answer from the broker")
+    assert told["consumer"] == (False, "no answer (ConnectError)")
+    assert told["feeder"] == (False, "it has ended")
+    assert told["dagster-daemon"] == (True, "")
+    assert not told["broker"][0]
+    assert took_s < 5 * PROBE_S, "all are asked at once"
+
+
+def test_the_command_imports_nothing_heavy_and_names_the_champions(settings: Settings) -> None:
+    write_aliases(settings.root / "models", "service-ensemble", {"champion": "3"})
+    names = ("mlflow", "duckdb", "pandas", "dagster", "sklearn", "feast")
+    code = f"import sys; from orchestration.cli import run; run(['status', '--json']); print([*set({names}) & set(sys.modules)])"
+    environment = {"PATH": os.environ["PATH"], "AIOPS_HOME": str(settings.root)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    shown, _, loaded = done.stdout.strip().rpartition("\n")
+    assert loaded == "[]"
+    assert {"name": "service-ensemble", "version": "3", "alias": "champion"} in json.loads(shown)["models"]

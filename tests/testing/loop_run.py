@@ -1,0 +1,71 @@
+"""`aiops run` and `aiops up` as a user starts them: the command in a process of its own, a private home, free ports."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from tests.testing.deadlines import within
+
+COMMAND: Final = (sys.executable, "-c", "from orchestration.cli import main; main()")
+SMALL: Final = ("--source", "simulate", *(f"--set={pair}" for pair in ("hours=40", "services=4", "incidents_per_day=12")))
+KEYS: Final = frozenset(
+    {
+        "points_in",
+        "points_scored",
+        "rows_rejected",
+        "points_warmup",
+        "detections",
+        "incidents",
+        "responder",
+        "predictor",
+        "models",
+        "swaps",
+        "drift",
+        "parity_max_abs_diff",
+        "latency_ms",
+        "seconds",
+    }
+)
+
+
+def environment(home: Path, **settings: object) -> dict[str, str]:
+    """Return our environment with that home and those settings and no other of ours."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("AIOPS_", "MLFLOW_", "DAGSTER_"))}
+    return {**ours, "AIOPS_HOME": str(home), **{f"AIOPS_{name}": str(value) for name, value in settings.items()}}
+
+
+def aiops(arguments: Sequence[str], env: dict[str, str], timeout_s: float = 120.0) -> "subprocess.CompletedProcess[str]":
+    """Run one command to its end."""
+    command = [*COMMAND, *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=within(timeout_s), check=False)
+
+
+def figures(file: Path) -> dict[str, Any]:
+    """Return the figures that a run wrote."""
+    read: dict[str, Any] = orjson.loads(file.read_bytes())
+    return read
+
+
+def check_figures(found: dict[str, Any]) -> None:
+    """Assert what holds for every run on any source."""
+    assert found.keys() >= KEYS
+    assert found["predictor"].keys() >= {"pr_auc", "base_rate", "lead_min"}
+    assert found["drift"].keys() >= {"checked", "drifted", "retrained"}
+    assert found["latency_ms"].keys() >= {"p50", "p99"}
+    assert all(model.keys() >= {"name", "version", "alias"} for model in found["models"])
+    assert found["points_in"] == found["points_scored"] + found["points_warmup"] + found["rows_rejected"] > 0
+    assert sum(found["rejected_by_reason"].values()) == found["rows_rejected"]
+    assert found["parity_max_abs_diff"] <= 1e-9
+    assert found["requests"]["sent"] > 0
+    assert found["requests"]["failed"] == 0
+    responder = found["responder"]
+    assert found["incidents"] >= responder["paged"] >= responder["false_pages"]
+    assert responder["alerts"] >= found["incidents"]
+    page = Path(found["report"]).read_text(encoding="utf-8")
+    assert "data:image/png;base64," in page
+    assert "<script" not in page

@@ -1,0 +1,203 @@
+"""Back-test: pages, precision and recall counted by hand; nothing of the replay is used in fitting; the command line."""
+
+import json
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from aiops.types import FloatArray
+from data_contracts.schemas.telemetry_schemas import INCIDENTS
+from models.backtest.replay import Backtest, Recording, RuleFigures, backtest, normal_history, recording, three_sigma
+from models.vectors.page_budget import PageBudget
+from orchestration.cli import run
+from tests.testing.series_names import named
+
+START = datetime(2025, 3, 3, tzinfo=UTC)
+MINUTES = 2880
+BUDGET = PageBudget(per_day=2.0, quiet_min=60.0)
+SERIES = ("a|x", "a|y", "b|x")
+
+
+def incidents(*spans: tuple[str, int, int]) -> pa.Table:
+    rows = []
+    for number, (service, begin, end) in enumerate(spans):
+        first, last = (START + timedelta(minutes=minute) for minute in (begin, end))
+        times = {"onset_at": first, "starts_at": first, "ends_at": last, "known_at": last}
+        rows.append({"incident_id": f"i{number}", "service": service, "kind": "labelled", **times})
+    return pa.Table.from_pylist(rows, schema=INCIDENTS)
+
+
+def heard(labels: pa.Table, by_series: dict[str, str] | None = None) -> Recording:
+    """Two days of three series a minute apart; the second day is replayed."""
+    minute = np.repeat(np.arange(MINUTES), len(SERIES))
+    code = np.tile(np.arange(len(SERIES)), MINUTES)
+    value = np.random.default_rng(0).normal(10.0, 1.0, minute.size)
+    time_us = int(START.timestamp() * 1e6) + minute * 60_000_000
+    return recording(([named(text) for text in SERIES], code, time_us, value), minute >= 1440, labels, by_series or {})
+
+
+def scores(one: Recording, *alarms: tuple[str, int]) -> FloatArray:
+    score = np.full(one.code.size, 0.1)
+    for series, minute in alarms:
+        score[minute * len(SERIES) + SERIES.index(series)] = 0.9
+    return score
+
+
+def judged(one: Recording, score: FloatArray) -> tuple[Backtest, RuleFigures]:
+    result = backtest(one, ("test", 0.5, score), BUDGET)
+    return result, result.rules[0]
+
+
+def test_pages_are_counted_as_by_hand() -> None:
+    one = heard(incidents(("a", 1500, 1530), ("b", 2000, 2030), ("b", 100, 130)))
+    alarms = [
+        ("a|x", 1510),
+        ("a|y", 1512),
+        ("a|x", 1520),
+        ("a|x", 1700),
+        ("a|y", 1765),
+        ("b|x", 2500),
+        ("b|x", 1515),
+        ("a|x", 50),
+    ]
+    result, figures = judged(one, scores(one, *alarms))
+    assert result.incidents == 2
+    assert figures.pages == 5, "one of a's incident, two later ones of a, one of b during it, one of b later"
+    assert figures.pages_per_day == pytest.approx(5.0, rel=0.01)
+    assert figures.precision == pytest.approx(1 / 4), "the page of b during a's incident is neither right nor false"
+    assert figures.recall == pytest.approx(1 / 2)
+    assert figures.mean_lead_min == pytest.approx(-10.0)
+    assert figures.false_pages_per_day == pytest.approx(3 / (2 * (1440 - 2 * 61) / 1440), rel=0.01)
+    assert [(noisy.series, noisy.alarms) for noisy in result.noisiest] == [("a|x", 2), ("a|y", 2), ("b|x", 2)]
+
+
+def test_labels_of_single_series_say_nothing_about_other_series() -> None:
+    labels = incidents(("a", 1500, 1530))
+    one = heard(labels, {"i0": "a|y"})
+    _, wrong = judged(one, scores(one, ("a|x", 1510)))
+    _, right = judged(one, scores(one, ("a|y", 1510)))
+    assert (wrong.precision, wrong.recall) == (0.0, 0.0)
+    assert (right.precision, right.recall) == (1.0, 1.0)
+
+
+def test_without_labels_precision_and_recall_are_unknown() -> None:
+    one = heard(incidents())
+    _, figures = judged(one, scores(one, ("a|x", 1500)))
+    assert math.isnan(figures.precision)
+    assert math.isnan(figures.recall)
+    assert figures.pages == 1
+
+
+def test_the_tuned_threshold_keeps_the_budget_and_sees_the_history_only() -> None:
+    one = heard(incidents())
+    rng = np.random.default_rng(1)
+    score = rng.random(one.code.size)
+    result, own = judged(one, score)
+    tuned = result.rules[1]
+    assert own.false_pages_per_day > 10 * BUDGET.per_day
+    assert tuned.threshold > 0.9
+    assert tuned.false_pages_per_day <= 2 * BUDGET.per_day
+    other = judged(one, np.where(one.replayed, rng.random(score.size) ** 0.01, score))[0]
+    assert other.rules[1].threshold == tuned.threshold
+    cheaper = backtest(one, ("test", 0.5, score), replace(BUDGET, per_day=100.0))
+    assert cheaper.rules[1].threshold < tuned.threshold
+
+
+def test_three_sigma_is_fitted_to_normal_history_only() -> None:
+    one = heard(incidents(("a", 100, 200)))
+    value = one.value.copy()
+    value[one.replayed] += 1000.0
+    value[one.truth.positive] += 1000.0
+    moved = three_sigma(replace(one, value=value))
+    fit = normal_history(one)
+    np.testing.assert_array_equal(moved[fit], three_sigma(one)[fit])
+    assert (moved[one.replayed] > 0.99).all()
+    assert 0.001 < (three_sigma(one)[one.replayed] >= 0.5).mean() < 0.005
+
+
+SMALL = ["backtest", "--source", "simulate", "--set", "hours=36", "--set", "services=3", "--set", "incidents_per_day=6"]
+
+
+def test_the_command_prints_one_object_and_writes_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SMALL, "--json", "--out", str(tmp_path / "new" / "folder")]) == 0
+    printed = capsys.readouterr()
+    facts = json.loads(printed.out)
+    assert [rule["rule"] for rule in facts["rules"]][::2] == ["robust-stream", "3-sigma rule"]
+    assert facts["rules"][0]["recall"] >= 0.5
+    assert facts["rules"][0]["false_pages_per_day"] < facts["rules"][2]["false_pages_per_day"]
+    assert "score" in printed.err
+    assert json.loads((tmp_path / "new/folder/backtest.json").read_text()) == facts
+    assert (tmp_path / "new/folder/backtest.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_the_same_command_gives_the_same_bytes(tmp_path: Path) -> None:
+    drawings = []
+    for folder in ("one", "two"):
+        assert run([*SMALL, "--json", "--out", str(tmp_path / folder)]) == 0
+        drawings.append((tmp_path / folder / "backtest.svg").read_bytes())
+    assert drawings[0] == drawings[1]
+
+
+def test_every_named_detector_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    from models.backtest.backtest_detectors import names
+
+    assert {"robust-stream", "system-deviation"} <= set(names())
+    for name in names():
+        assert run([*SMALL, "--json", "--detector", name]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["detector"] == name
+        assert facts["unknown_share"] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ("--source simulate --detector nosuch", 2, "choose one of robust-stream"),
+        ("--source simulate --set hours=1 --set step_s=3600", 3, "Simulate longer"),
+        ("--source csv --path absent.csv", 2, "absent.csv does not exist"),
+        ("--source simulate --budget-per-day -1", 2, "--budget-per-day"),
+    ],
+)
+def test_refusals(words: str, code: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["backtest", *words.split()]) == code
+    printed = capsys.readouterr()
+    assert says in printed.err
+    assert printed.out == ""
+
+
+def test_a_csv_with_labels_is_back_tested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.random.default_rng(0).normal(50.0, 2.0, 1500)
+    values[1200:1215] += 60.0
+    lines = [f"{(START + timedelta(minutes=n)).isoformat()},cart,latency_p50_ms,{value}" for n, value in enumerate(values)]
+    rows, labels = tmp_path / "rows.csv", tmp_path / "labels.csv"
+    rows.write_text("timestamp,service,metric,value\n" + "\n".join(lines) + "\n")
+    span = [(START + timedelta(minutes=minute)).isoformat() for minute in (1200, 1215)]
+    labels.write_text(f"service,starts_at,ends_at\ncart,{span[0]},{span[1]}\n")
+    assert run(["backtest", "--source", "csv", "--path", str(rows), "--set", f"incidents={labels}", "--json"]) == 0
+    best = json.loads(capsys.readouterr().out)["rules"][0]
+    assert (best["recall"], best["precision"], best["pages"]) == (1.0, 1.0, 1)
+
+
+@pytest.mark.parametrize("detector", ["robust-stream", "series-surprise", "system-deviation"])
+def test_the_largest_numbers_are_judged_and_drawn(tmp_path: Path, detector: str) -> None:
+    """Sums and squares of 1.7e308 are no numbers; the naive rule sees the outliers all the same, and the figure is drawn."""
+    noise = np.random.default_rng(1).normal(10.0, 1.0, MINUTES)
+    lines = []
+    for minute in range(0, MINUTES, 2):
+        for service in ("a$b", "b"):
+            huge = (service == "b" and minute in (2000, 2010)) or (service == "a$b" and minute % 400 == 0)
+            value = (1.7e308 if minute % 20 else -1.7e308) if huge else noise[minute]
+            lines.append(f"{(START + timedelta(minutes=minute)).isoformat()},{service},queue_depth,{value!r}\n")
+    path = tmp_path / "t.csv"
+    path.write_text("timestamp,service,metric,value\n" + "".join(lines).replace("np.float64(", "").replace(")", ""))
+    words = ["backtest", "--source", "csv", "--path", str(path), "--detector", detector, "--out", str(tmp_path / "o"), "--json"]
+    assert run(words) == 0
+    told = json.loads((tmp_path / "o" / "backtest.json").read_text())
+    assert told["points"] == MINUTES
+    assert next(rule for rule in told["rules"] if rule["rule"] == "3-sigma rule")["pages"] > 0
+    assert (tmp_path / "o" / "backtest.svg").read_bytes().startswith(b"<?xml")

@@ -1,0 +1,118 @@
+"""The safety net of tier 1: stuck series and hard limits, each judged by the series' own history; any cut, exact restore."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiops.errors import StateError
+from aiops.types import FloatArray, SeriesBatch
+from data_contracts.schemas.telemetry_schemas import SERIES
+from models.detectors.safety_net import AT_LIMIT, LEAST_RUN, NOTHING, QUIET_ROWS, STUCK, SafetyNet
+from tests.testing.series_names import points
+
+START_US = 1_740_960_000_000_000
+
+
+def rows(value: FloatArray, metric: str = "latency_p99_ms", services: int = 1) -> SeriesBatch:
+    """Return the values, one after the other for `services` services in turn."""
+    number = np.arange(value.size)
+    service = pa.array([f"service-{one}" for one in (number % services).tolist()]).dictionary_encode()
+    metrics = pa.array([metric] * value.size).dictionary_encode()
+    times = pa.array(START_US + number * 60_000_000, SERIES.field("timestamp").type)
+    return points(times, service, metrics, pa.array(value))
+
+
+def moving(count: int, seed: int = 1) -> FloatArray:
+    return 100.0 + np.random.default_rng(seed).normal(0.0, 5.0, count)
+
+
+@dataclass(frozen=True)
+class Found:
+    stuck: list[int]
+    limit: list[int]
+
+
+def found_in(value: FloatArray, metric: str = "latency_p99_ms") -> Found:
+    kind = SafetyNet(10).judge(rows(value, metric)).kind
+    return Found(np.flatnonzero(kind == STUCK).tolist(), np.flatnonzero(kind == AT_LIMIT).tolist())
+
+
+def test_a_series_that_never_stood_still_is_stuck_after_twelve_equal_values_and_told_again_when_that_has_doubled() -> None:
+    value = moving(400)
+    value[300:360] = value[300]
+    assert found_in(value) == Found([300 + run - 1 for run in (LEAST_RUN, 2 * LEAST_RUN, 4 * LEAST_RUN)], [])
+    told = SafetyNet(10).judge(rows(value))
+    assert (told.run[311], told.past[311]) == (LEAST_RUN, 1)
+
+
+@pytest.mark.parametrize("usual", ["repeats", "short", "long before"])
+def test_a_series_that_often_repeats_is_new_or_stood_still_as_long_before_is_not_stuck(usual: str) -> None:
+    value = moving(400)
+    if usual == "repeats":
+        value[1:300:10] = value[0:299:10]
+    if usual == "long before":
+        value[200:208] = value[200]
+    begin = 100 if usual == "short" else 300
+    value[begin : begin + 20] = value[begin]
+    assert found_in(value) == Found([], [])
+
+
+def test_what_was_told_does_not_make_the_next_run_longer_but_standing_still_often_becomes_usual() -> None:
+    value = moving(6_000)
+    begins = range(500, 5_500, 500)
+    for begin in begins:
+        value[begin : begin + 30] = value[begin]
+    told = [begin for begin in begins if begin + LEAST_RUN - 1 in found_in(value).stuck]
+    assert told[:3] == [500, 1000, 1500][: len(told[:3])]
+    assert 1 <= len(told) < len(begins)
+
+
+def test_a_hard_limit_is_told_at_once_and_then_seldom_unless_the_series_lives_there() -> None:
+    value = np.full(1000, 0.4) + 0.01 * np.sin(np.arange(1000.0))
+    value[5] = 0.99
+    value[800:900] = 0.985 + 0.001 * np.sin(np.arange(100.0))
+    found = found_in(value, "memory_utilization")
+    assert found.limit[:2] == [5, 800]
+    assert all(after - before >= QUIET_ROWS for before, after in zip(found.limit, found.limit[1:], strict=False))
+    assert found_in(value).limit == [], "a latency has no limit"
+    assert found_in(np.full(500, 1.0) - 1e-3 * (np.arange(500) % 7), "cpu_utilization").limit == [0], "it lives there"
+
+
+def test_series_beyond_the_most_are_left_out() -> None:
+    net = SafetyNet(1)
+    stuck = np.concatenate([moving(400), np.full(40, 7.0)])
+    kind = net.judge(rows(np.repeat(stuck, 2), services=2)).kind
+    assert (kind[1::2] == NOTHING).all()
+    assert STUCK in kind[::2]
+    assert len(net) == 1
+
+
+@given(st.lists(st.integers(0, 699), max_size=4), st.integers(0, 5))
+def test_any_cut_with_a_restore_at_each_gives_the_same_findings(cuts: list[int], seed: int) -> None:
+    value = np.round(moving(700, seed), 2)
+    value[500:600] = 3.0
+    value[620:640] = 1.0
+    together = rows(value, "error_rate", services=2)
+    whole = SafetyNet(5)
+    expected = whole.judge(together)
+    net, kinds = SafetyNet(5), []
+    for first, last in zip([0, *sorted(cuts)], [*sorted(cuts), 700], strict=True):
+        kinds.append(net.judge(SeriesBatch(together.table.slice(first, last - first))).kind)
+        net = SafetyNet.restore(5, net.snapshot())
+    np.testing.assert_array_equal(np.concatenate(kinds), expected.kind)
+    assert STUCK in expected.kind
+    for name, array in whole.snapshot().items():
+        np.testing.assert_array_equal(array, net.snapshot()[name])
+
+
+def test_a_damaged_state_is_refused() -> None:
+    net = SafetyNet(5)
+    net.judge(rows(moving(10)))
+    state = dict(net.snapshot())
+    del state["run"]
+    with pytest.raises(StateError, match="warm up anew"):
+        SafetyNet.restore(5, state)

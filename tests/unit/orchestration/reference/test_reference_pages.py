@@ -1,0 +1,97 @@
+"""The pages of docs/ that are made from the code say what the code says now, and leave nothing out."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from data_contracts.schemas.feature_views import VIEWS
+from orchestration.reference.call_page import PROTO
+from orchestration.reference.inert import incident_api_description
+from orchestration.reference.pages import reference_pages, rewrite
+from orchestration.reference.schema_page import schemas_page
+from orchestration.reference.setting_page import settings_page, variables
+from serving.scoring.http_api.scoring_openapi import openapi
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return reference_pages(ROOT)
+
+
+def test_pages_are_what_the_code_says_now(pages: dict[str, str]) -> None:
+    old = [name for name, page in pages.items() if (ROOT / "docs" / name).read_text(encoding="utf-8") != page]
+    assert old == [], "run `make docs`"
+
+
+def test_no_page_is_left_of_what_is_no_longer_made(pages: dict[str, str]) -> None:
+    there = {f"reference/{path.name}" for path in (ROOT / "docs" / "reference").glob("*.md")}
+    assert there == {name for name in pages if name.startswith("reference/")} | {"reference/index.md"}
+
+
+def test_a_page_that_differs_is_rewritten_and_no_other(tmp_path: Path) -> None:
+    records = tmp_path / "infra" / "adr"
+    records.mkdir(parents=True)
+    (records / "0001-first.md").write_text("# 0001 First\n\nStatus: accepted\n", encoding="utf-8")
+    everything = rewrite(tmp_path)
+    assert "reference/commands.md" in everything
+    (tmp_path / "docs" / "reference" / "commands.md").write_text("old", encoding="utf-8")
+    assert rewrite(tmp_path) == ["reference/commands.md"]
+    assert rewrite(tmp_path) == []
+
+
+def test_every_setting_is_described() -> None:
+    rows = re.findall(r"^\| `((?:AIOPS|MLFLOW)_\w+)` \| [^|]*\| (.*) \|$", settings_page(), re.MULTILINE)
+    assert {name for name, _ in rows} == variables()
+    assert len(rows) > 40
+    assert all(re.match(r"\w", meaning) for _, meaning in rows)
+
+
+def test_secrets_are_marked() -> None:
+    (row,) = re.findall(r"^\| `AIOPS_SERVING__JWT_KEY`.*$", settings_page(), re.MULTILINE)
+    assert row.endswith("(secret) |")
+
+
+def test_every_column_of_every_table_has_a_meaning() -> None:
+    page = schemas_page().partition("## Feature views")[0]
+    assert all(f"\n## {view.table_name}\n" in page for view in VIEWS)
+    rows = re.findall(r"^\| `\w+` \|.*$", page, re.MULTILINE)
+    assert len(rows) > 200
+    assert [row for row in rows if row.endswith("|  |")] == []
+    assert re.findall(r"^## (\w+)\n\nVersion \d+\.\n", page, re.MULTILINE) == [], "tables of which their module says nothing"
+
+
+def test_every_call_that_a_service_publishes_is_listed(pages: dict[str, str]) -> None:
+    documents = {
+        "reference/http-scoring.md": openapi(),
+        "reference/http-incidents.md": incident_api_description(),
+    }
+    for name, document in documents.items():
+        calls = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+        assert set(re.findall(r"^## ([A-Z]+ /.*)$", pages[name], re.MULTILINE)) == calls
+        assert set(re.findall(r"^### (\w+)$", pages[name], re.MULTILINE)) == set(document["components"]["schemas"])
+
+
+def test_every_call_of_the_proto_is_listed(pages: dict[str, str]) -> None:
+    calls = re.findall(r"rpc (\w+)", PROTO.read_text(encoding="utf-8"))
+    assert re.findall(r"^\| `(\w+)` \| `", pages["reference/grpc.md"], re.MULTILINE) == calls
+    assert len(calls) >= 5
+
+
+def test_every_metric_that_the_code_names_is_listed(pages: dict[str, str]) -> None:
+    """Names are looked for in the source, so that a family in a registry that the page does not know is missed here."""
+    made = re.compile(r'(?:Counter|Gauge|Histogram|CounterMetricFamily)\(\s*"(aiops_\w+)"')
+    rooms = (path for room in ("aiops", "models", "serving", "orchestration") for path in (ROOT / room).rglob("*.py"))
+    named = {name.removesuffix("_total") for path in rooms for name in made.findall(path.read_text(encoding="utf-8"))}
+    listed = re.findall(r"^\| `(aiops_\w+)` \| (\w+) \|", pages["reference/metrics.md"], re.MULTILINE)
+    assert {name.removesuffix("_total") for name, _ in listed} == named
+    assert len(named) > 60
+    assert all(name.endswith("_total") == (kind == "counter") for name, kind in listed)
+
+
+def test_labels_of_metrics_are_listed(pages: dict[str, str]) -> None:
+    page = pages["reference/metrics.md"]
+    assert "| `aiops_notifications_total` | counter | `tenant`, `channel`, `outcome` |" in page
+    assert "| `aiops_scoring_seconds` | histogram | `tier` |" in page

@@ -1,0 +1,48 @@
+"""By whose clock the responder of `aiops up` goes, and that a story that ran ahead of the clock does not mix with live use."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from aiops.errors import ConfigurationError
+from aiops.settings.tree import Settings
+from orchestration.pipeline.timeline import Timeline
+from orchestration.suite.bootstrap import paced
+from orchestration.suite.home_clock import check_clock, reset_clock
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_at_real_time_it_goes_by_the_wall(tmp_path: Path) -> None:
+    assert paced(Settings(home=tmp_path), 1.0).responder.clock == "wall"
+
+
+def test_a_faster_or_slower_story_is_judged_by_its_own_time(tmp_path: Path) -> None:
+    fast = paced(Settings(home=tmp_path), 60.0).responder
+    assert (fast.clock, fast.settle_s, fast.page_settle_s) == ("event", 120.0, 180.0), "as much wall time as at speed 1"
+    slow = paced(Settings(home=tmp_path), 0.5).responder
+    assert (slow.clock, slow.settle_s) == ("event", 2.0)
+
+
+def test_live_use_is_refused_where_a_story_ran_ahead_of_the_clock(tmp_path: Path) -> None:
+    check_clock(tmp_path, 1.0, NOW)
+    Timeline("simulate", NOW, NOW, NOW + timedelta(hours=10)).save(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"come to 2026-03-01 22:00 UTC, 10\.0 h ahead .* --reset-clock"):
+        check_clock(tmp_path, 1.0, NOW)
+    check_clock(tmp_path, 60.0, NOW)
+    check_clock(tmp_path, 1.0, NOW + timedelta(hours=10))
+
+
+def test_a_reset_sets_aside_what_holds_times_and_leaves_models(tmp_path: Path) -> None:
+    Timeline("simulate", NOW, NOW, NOW + timedelta(hours=10)).save(tmp_path)
+    for name in ("lake", "broker", "consumer", "incidents", "models"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kept").write_text(name)
+    aside = reset_clock(tmp_path, NOW)
+    assert aside is not None
+    assert sorted(path.name for path in aside.iterdir()) == ["broker", "consumer", "feed.json", "incidents", "lake"]
+    assert (aside / "lake" / "kept").read_text() == "lake"
+    assert (tmp_path / "models" / "kept").exists()
+    check_clock(tmp_path, 1.0, NOW)
+    assert reset_clock(tmp_path, NOW) is None

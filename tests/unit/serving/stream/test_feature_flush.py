@@ -1,0 +1,94 @@
+"""Feature flush: the newest row of every entity, failures kept for the next round, memory bounded."""
+
+import threading
+
+import pyarrow as pa
+
+from aiops.errors import Unavailable
+from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.stream.consumer.consumer_metrics import ConsumerMetrics
+from serving.stream.consumer.feature_flush import FeatureFlush, NewestRows, newest
+from tests.testing.deadlines import within
+
+
+class MemoryWriter:
+    """A writer that fails `failures` times first."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.failures = failures
+        self.services: dict[str, float] = {}
+        self.series: dict[str, float] = {}
+
+    def write_services(self, rows: pa.RecordBatch) -> int:
+        return self._write(self.services, rows, "service")
+
+    def write_series(self, rows: pa.RecordBatch) -> int:
+        return self._write(self.series, rows, "series")
+
+    def _write(self, table: dict[str, float], rows: pa.RecordBatch, key: str) -> int:
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("store is away")
+        table.update(zip(rows.column(key).to_pylist(), rows.column("x").to_pylist(), strict=True))
+        return rows.num_rows
+
+
+def rows(key: str, **values: float) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({key: list(values), "x": list(values.values())})
+
+
+def flush_with(writer: MemoryWriter) -> tuple[FeatureFlush, ConsumerMetrics]:
+    metrics = ConsumerMetrics()
+    return FeatureFlush(lambda _: writer, 0.01, metrics, threading.Event()), metrics
+
+
+def test_the_last_row_of_an_entity_wins() -> None:
+    found = newest([rows("service", a=1.0, b=2.0), rows("service", b=3.0), rows("service", c=4.0)], "service")
+    assert found.to_pydict() == {"service": ["a", "b", "c"], "x": [1.0, 3.0, 4.0]}
+
+
+def test_rows_that_failed_wait_and_give_way_to_newer_ones() -> None:
+    writer = MemoryWriter(failures=1)
+    flush, metrics = flush_with(writer)
+    flush.offer(DEFAULT_TENANT, [], [rows("service", a=1.0, b=1.0)])
+    assert flush.flush() is False
+    flush.offer(DEFAULT_TENANT, [], [rows("service", a=2.0)])
+    assert flush.flush() is True
+    assert writer.services == {"a": 2.0, "b": 1.0}
+    assert metrics.registry.get_sample_value("aiops_feature_flush_failures_total") == 1.0
+    assert metrics.registry.get_sample_value("aiops_features_flushed_total", {"table": "services"}) == 2.0
+
+
+def test_nothing_offered_writes_nothing() -> None:
+    writer = MemoryWriter()
+    flush, _ = flush_with(writer)
+    assert flush.flush() is True
+    assert not writer.series
+
+
+def test_rows_of_few_entities_do_not_pile_up() -> None:
+    held = NewestRows("series")
+    batch = rows("series", **{f"s{number}": 1.0 for number in range(1000)})
+    for _ in range(200):
+        held.offer([batch])
+        assert sum(kept.num_rows for kept in held._batches) <= 51_000 + 1000
+    taken = held.take()
+    assert taken is not None
+    assert taken.num_rows == 1000
+
+
+def test_the_thread_flushes_until_it_is_stopped() -> None:
+    writer = MemoryWriter()
+    metrics, stop = ConsumerMetrics(), threading.Event()
+    flush = FeatureFlush(lambda _: writer, 0.01, metrics, stop)
+    thread = threading.Thread(target=flush.run)
+    thread.start()
+    flush.offer(DEFAULT_TENANT, [rows("series", a=1.0)], [])
+    for _ in range(200):
+        if writer.series:
+            break
+        stop.wait(0.01)
+    stop.set()
+    thread.join(within(5))
+    assert writer.series == {"a": 1.0}
+    assert not thread.is_alive()

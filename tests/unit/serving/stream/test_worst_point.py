@@ -1,0 +1,102 @@
+"""Worst points: the same however the stream is cut, limits above z, the first of equals, exact restore."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.stream.consumer.checkpoint import state_hash
+from serving.stream.consumer.worst_point import OUTSIDE_LIMITS, JudgedPoints, WorstPoint, WorstPoints, severity_of
+from tests.testing.series_names import named
+
+STEP_US = 60_000_000
+LATENESS_US = 30_000_000
+SERVICES = ["cart", "web"]
+SERIES = [named(f"{service}|{metric}") for service in SERVICES for metric in ("cpu", "errors")]
+
+
+def judged(rows: list[tuple[int, int, int, float]]) -> JudgedPoints:
+    """Points from (service, metric, time_us, severity)."""
+    table = np.array(rows, dtype=float).reshape(len(rows), 4)
+    severity = table[:, 3]
+    number = np.arange(len(rows), dtype=float)
+    service, metric, time_us = table[:, :3].astype(np.int64).T
+    columns = (number, severity, number, number, number, number, number, severity)
+    return JudgedPoints(SERIES, (2 * service + metric).astype(np.int32), SERVICES, service, time_us, *columns)
+
+
+def split(points: JudgedPoints, rows: slice) -> JudgedPoints:
+    columns = {name: getattr(points, name) for name in JudgedPoints.__slots__}
+    kept = range(len(points.severity))[rows]
+    columns["found"] = {row - kept.start: finding for row, finding in points.found.items() if row in kept}
+    whole = ("service_names", "series", "found")
+    return JudgedPoints(**{name: column if name in whole else column[rows] for name, column in columns.items()})
+
+
+def test_a_point_belongs_to_the_first_tick_at_or_after_it() -> None:
+    worst = WorstPoints(STEP_US, LATENESS_US)
+    worst.add(judged([(0, 0, STEP_US, 2.0), (0, 1, STEP_US + 1, 3.0)]))
+    first = worst.take("cart", STEP_US)
+    second = worst.take("cart", 2 * STEP_US)
+    assert first is not None
+    assert second is not None
+    assert (first.metric, second.metric) == ("cpu", "errors")
+    assert worst.take("cart", 2 * STEP_US) is None
+
+
+def test_a_late_point_counts_for_the_first_tick_that_is_still_open() -> None:
+    worst = WorstPoints(STEP_US, LATENESS_US)
+    worst.add(judged([(0, 0, STEP_US + LATENESS_US + 1, 2.0), (0, 1, 10, 9.0)]))
+    assert worst.take("cart", STEP_US) is None
+    found = worst.take("cart", 2 * STEP_US)
+    assert found is not None
+    assert found.timestamp_us == 10
+
+
+def test_of_equally_severe_points_the_first_stays() -> None:
+    worst = WorstPoints(STEP_US, LATENESS_US)
+    worst.add(judged([(0, 0, 5, 2.0), (0, 1, 6, 2.0)]))
+    worst.add(judged([(0, 1, 7, 2.0)]))
+    found = worst.take("cart", STEP_US)
+    assert found is not None
+    assert found.timestamp_us == 5
+
+
+def test_unknown_scores_are_not_held_and_limits_beat_every_z() -> None:
+    severity = severity_of(np.array([np.nan, 50.0, np.nan]), np.full(3, 5.0), np.array([False, False, True]))
+    np.testing.assert_array_equal(severity, [np.nan, 10.0, OUTSIDE_LIMITS])
+    worst = WorstPoints(STEP_US, LATENESS_US)
+    worst.add(judged([(0, 0, 5, float("nan"))]))
+    assert len(worst) == 0
+
+
+def test_services_without_a_row_at_a_tick_are_forgotten() -> None:
+    worst = WorstPoints(STEP_US, LATENESS_US)
+    worst.add(judged([(0, 0, 5, 2.0), (1, 0, STEP_US + 5, 2.0)]))
+    worst.forget_through(STEP_US)
+    assert worst.take("cart", 9 * STEP_US) is None
+    assert worst.take("web", 9 * STEP_US) is not None
+
+
+@pytest.mark.parametrize(("severity", "flagged"), [(0.99, False), (1.0, True)])
+def test_flagged_means_severity_of_one_or_more(severity: float, flagged: bool) -> None:
+    assert WorstPoint(0, 7, "cpu", "", 1.0, 1.0, 1.0, 0.1, 1.0, 0.0, 2.0, severity).flagged is flagged
+
+
+points = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 4 * STEP_US), st.sampled_from([0.5, 1.0, 2.0, float("nan")])),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(points, st.integers(0, 40))
+def test_any_cut_and_a_restore_between_give_the_same_state(rows: list[tuple[int, int, int, float]], cut: int) -> None:
+    together = judged(rows)
+    whole = WorstPoints(STEP_US, LATENESS_US)
+    whole.add(together)
+    parts = WorstPoints(STEP_US, LATENESS_US)
+    parts.add(split(together, slice(0, cut)))
+    parts = WorstPoints.restore(STEP_US, LATENESS_US, parts.snapshot())
+    parts.add(split(together, slice(cut, None)))
+    assert state_hash(parts.snapshot()) == state_hash(whole.snapshot())
