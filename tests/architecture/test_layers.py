@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("data_contracts", "aiops", "models", "serving", "orchestration")
+NAMED_OUTSIDE = {"models/pyfunc.py", "orchestration/definitions.py"}
+"""Paths in stored models and in Dagster instances: each leads to the module of the same name in its package."""
 MODULE_LINES = 300
 FUNCTION_LINES = 40
 VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "core", "shared"}
@@ -103,6 +105,15 @@ def does_something(text: str) -> list[str]:
     return [ast.unparse(node) for node in body[int(has_docstring) :]]
 
 
+def shared_names(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Return module names that more than one module of a room has, with where they stand; names from outside the code aside."""
+    places: dict[str, list[str]] = {}
+    for path in paths:
+        if Path(path).stem not in {"__init__", "__main__"} and path not in NAMED_OUTSIDE:
+            places.setdefault(f"{path.partition('/')[0]}:{Path(path).stem}", []).append(path)
+    return {name: where for name, where in places.items() if len(where) > 1}
+
+
 def vague(path: str) -> bool:
     return bool(VAGUE & {word for part in Path(path).with_suffix("").parts for word in part.split("_")})
 
@@ -126,6 +137,13 @@ def test_functions_are_short() -> None:
 
 def test_names_say_what_a_module_does() -> None:
     assert [path for path, _ in sources(*ROOMS, "feature_repo") if vague(path)] == []
+
+
+def test_no_two_modules_of_a_room_share_a_name() -> None:
+    assert shared_names(path for path, _ in sources()) == {}
+    assert shared_names(["serving/a/rows.py", "serving/b/rows.py", "models/rows.py"]) == {
+        "serving:rows": ["serving/a/rows.py", "serving/b/rows.py"]
+    }
 
 
 def test_heavy_libraries_stay_in_their_modules() -> None:
