@@ -7,8 +7,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from aiops.errors import ConfigurationError
+from aiops.settings.settings_file import section_of, settings_file
 from aiops.settings.tree import Settings
-from aiops.settings_file import section_of, settings_file
 
 _ADDRESSES = ("URL", "URI")
 """Settings whose value may hold a password."""

@@ -1,6 +1,6 @@
 """Settings: one tree, prefix `AIOPS_`, nested by `__` (`AIOPS_SERVING__HTTP_PORT=3100`). Unknown names are refused.
 
-They come from the environment, then from the settings file (see `aiops.settings_file`), then from the defaults below.
+They come from the environment, then from the settings file (see `aiops.settings.settings_file`), then from the defaults below.
 Instantiated once by each entry point (`Settings()`), then passed as an argument; no module reads the environment by itself.
 Native names are honoured: `MLFLOW_TRACKING_URI`, `DAGSTER_HOME`.
 """
@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from aiops.errors import ConfigurationError
 from aiops.settings.responder import ResponderSettings
 from aiops.settings.routing_globs import parse_overrides
-from aiops.settings_file import VARIABLE, SettingsFileSource
+from aiops.settings.settings_file import VARIABLE, SettingsFileSource
 from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant, folder_of
 
 

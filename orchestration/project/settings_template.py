@@ -9,8 +9,8 @@ from typing import Any, Final, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from aiops.settings.settings_file import section_of
 from aiops.settings.tree import Settings
-from aiops.settings_file import section_of
 
 _HEAD: Final = """\
 # Settings of the suite. A line that begins with #name is a setting with its default: take the # away and change the value.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from aiops.errors import ConfigurationError
-from aiops.settings_file import FILE
+from aiops.settings.settings_file import FILE
 from orchestration.project.copies import FEATURE_REPO, INSTANCE, own_files
 from orchestration.project.settings_template import settings_template
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, SecretStr
 
 from aiops.settings.responder import ResponderSettings
+from aiops.settings.settings_file import VARIABLE
 from aiops.settings.tree import Settings
-from aiops.settings_file import VARIABLE
 from orchestration.project.copies import INSTANCE, dagster_instance
 from orchestration.suite.processes import ChildSpec
 from serving.host.atomic_file import write_atomically

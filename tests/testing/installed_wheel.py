@@ -69,13 +69,13 @@ class InstalledWheel:
         return self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
 
     def run(self, folder: Path, program: str, *arguments: str, **extra: str) -> "subprocess.CompletedProcess[str]":
-        """Run a program of the environment, or of its libraries, in `folder`, with no variable of ours and no path but its own."""
+        """Run a program of the environment, or a module of its libraries, in `folder`, with no variable of ours."""
         paths = (str(self.environment / "bin"), str(Path(sys.executable).parent), "/usr/bin", "/bin")
         environment = {**_foreign(os.environ), "PATH": os.pathsep.join(paths), "VIRTUAL_ENV": str(self.environment), **extra}
         named = self.environment / "bin" / program
         command = [str(named)] if named.exists() else [str(self.python), "-m", program]
         return subprocess.run(
-            [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=within(120)
+            [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=within(300)
         )
 
 
@@ -98,7 +98,7 @@ def build_and_install(folder: Path) -> InstalledWheel:
     install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", str(of_sdist)]
     subprocess.run(install, check=True, capture_output=True, timeout=within(60))
     installed = InstalledWheel(wheel, of_sdist, environment, folder / "touched.log")
-    guard = _GUARD.format(checkout=f"{ROOT}{os.sep}", libraries=f"{Path(_LIBRARIES)}{os.sep}", log=str(installed.log))
+    guard = _GUARD.format(checkout=f"{ROOT}{os.sep}", libraries=sys.prefix, log=str(installed.log))
     (installed.packages / "checkout_guard.py").write_text(guard, encoding="utf-8")
     (installed.packages / "libraries.pth").write_text(f"import checkout_guard\n{_LIBRARIES}\n", encoding="utf-8")
     return installed

@@ -7,8 +7,8 @@ import pytest
 
 from aiops.errors import ConfigurationError
 from aiops.settings.reading import read_settings
+from aiops.settings.settings_file import FILE, VARIABLE, settings_file
 from aiops.settings.tree import Settings
-from aiops.settings_file import FILE, VARIABLE, settings_file
 from orchestration.suite.services import RESPONDER, environment_of
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from aiops.settings.reading import read_settings
+from aiops.settings.settings_file import FILE, section_of
 from aiops.settings.tree import Settings
-from aiops.settings_file import FILE, section_of
 from orchestration.cli import run
 from orchestration.project.copies import dagster_instance, feature_definitions, own_files
 from orchestration.project.settings_template import settings_template
