@@ -4,14 +4,11 @@ Exit codes: 0 done, 1 unexpected failure, 2 wrong usage, setting or file, 3 sour
 8 fenced, 9 a dependency does not answer, 130 interrupted.
 """
 
-import atexit
 import os
 import sys
 import tempfile
-import threading
-from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -37,6 +34,7 @@ from orchestration.commands import (
 from orchestration.console import calm_libraries, complain
 from serving.host.disk_room import free_bytes, is_full
 from serving.host.private_files import keep_private
+from serving.host.process_exit import leave
 
 INTERRUPTED = 130
 
@@ -96,21 +94,7 @@ def main() -> None:
     """Run the command line and exit."""
     keep_private()
     calm_libraries()
-    _leave(run(sys.argv[1:]))
-
-
-def _leave(code: int) -> NoReturn:
-    """End the process as Python does, threads and exit handlers first, but without tearing libraries down.
-
-    Native libraries abort now and then while they are torn down (exit code 134 of a command that is done), or print what they
-    think of it behind the command's own last line.
-    """
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # a reader that has gone away, a stream that is closed
-            stream.flush()
-    os._exit(code)
+    leave(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:

@@ -5,7 +5,6 @@ goes on with the same times when it is started again, and what it imports is gon
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +25,7 @@ from orchestration.suite.services import NO_CHAMPION
 from orchestration.workspace.source_choice import SourceChoice
 from orchestration.workspace.workspace import Workspace
 from serving.host.private_files import keep_private
+from serving.host.process_exit import leave
 
 NEEDED: Final = watched_model()
 """The model without which the scoring service does not become ready."""
@@ -103,8 +103,8 @@ def main() -> None:
         champion = prepare(Workspace.open(), choice, say)
     except AiopsError as error:
         complain(str(error))
-        sys.exit(error.exit_code)
-    sys.exit(0 if champion else NO_CHAMPION)
+        leave(error.exit_code)
+    leave(0 if champion else NO_CHAMPION)
 
 
 if __name__ == "__main__":
