@@ -48,7 +48,7 @@ bench: setup  ## speed figures beside a baseline each; never asserted
 setup: $(STAMP) $(KERNELS)  ## create .venv and install the suite under constraints.txt
 
 $(STAMP): pyproject.toml constraints.txt hatch_build.py aiops/version.py
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: '$(PYTHON)' was not found. Install it, or call make PYTHON=/path/to/python3.11"; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "'$(PYTHON)' was not found. Install it, or name a Python 3.11 to 3.14: make PYTHON=/path/to/python"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[dev]'

@@ -121,9 +121,19 @@ def run(arguments: list[str]) -> int:
 
 def _no_room(error: OSError) -> str:
     """Return what is full and what helps; the system often says no file, so the disks that a command writes to are named."""
-    home = Path(os.environ.get("AIOPS_HOME") or ".aiops").absolute()
+    home = _home()
     folders = {"AIOPS_HOME": next(path for path in (home, *home.parents) if path.exists()), "TMPDIR": Path(tempfile.gettempdir())}
     free = ", ".join(f"{name} {path}: {free_bytes(path) / 1e6:.1f} MB free" for name, path in folders.items())
     return (
         f"{error.filename or 'disk'}: {error.strerror} ({free}); make room and give the command again: what is there counts once"
     )
+
+
+def _home() -> Path:
+    """Return the home of the settings in force, the default one where they cannot be read."""
+    from aiops.settings.reading import read_settings
+
+    try:
+        return read_settings().root
+    except AiopsError:
+        return Path(".aiops").absolute()

@@ -40,8 +40,25 @@ def test_images_and_their_label_bear_it() -> None:
     assert label == [__version__]
 
 
-def test_descriptions_of_the_apis_bear_it(tmp_path: Path) -> None:
+def test_descriptions_of_the_apis_bear_it() -> None:
     from serving.scoring.http_api.scoring_openapi import openapi
 
     assert openapi()["info"]["version"] == __version__
     assert f'version="{__version__}"' not in (ROOT / "serving/incidents/api/app.py").read_text(encoding="utf-8")
+
+
+def test_pages_that_name_a_wheel_name_this_one() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")]
+    named = {name for page in pages for name in re.findall(r"aiops_suite-(\d[\d.]*\d)", page.read_text(encoding="utf-8"))}
+    assert named == {__version__}
+
+
+def test_the_newest_release_in_the_changelog_is_it() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## \[?([^\]\s]+)\]?(?: - (\S+))?$", text, re.MULTILINE)
+    assert headings[0] == ("Unreleased", ""), "what comes next has a place"
+    (newest, day), *older = headings[1:]
+    assert newest == __version__
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", day), "a release has a day"
+    numbers = [tuple(map(int, version.split("."))) for version, _ in (headings[1], *older)]
+    assert numbers == sorted(numbers, reverse=True)
