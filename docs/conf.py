@@ -36,14 +36,14 @@ LINK = re.compile(rf"\]\((?P<up>(?:\.\./)+)(?P<target>{'|'.join(map(re.escape, P
 
 
 def as_pages(text: str, page: str) -> str:
-    """Return the Markdown of `page` with links to files that have a page of the site led to that page."""
+    """Return the Markdown of `page` with links to files that have a page of the site replaced by links to that page."""
     depth = len(Path(page).parts) - 1
 
-    def led(link: re.Match[str]) -> str:
+    def page_link(link: re.Match[str]) -> str:
         outside = link["up"].count("../") == depth + 1
         return f"]({'../' * depth}{PAGES[link['target']]}" if outside else link[0]
 
-    return LINK.sub(led, text)
+    return LINK.sub(page_link, text)
 
 
 def include_records(docs: Path) -> None:

@@ -18,7 +18,9 @@ def grpc_page() -> str:
     """Return the page."""
     source = PROTO.read_text(encoding="utf-8")
     head = source.partition("syntax =")[0]
-    rows = [(code(name), code(asked), code(answer), text(_words(about))) for about, name, asked, answer in _CALL.findall(source)]
+    rows = [
+        (code(name), code(request), code(answer), text(_words(about))) for about, name, request, answer in _CALL.findall(source)
+    ]
     calls = table(("call", "request", "answer", "what it answers"), rows)
     return page("gRPC", _OPENING, text(_words(head)), "## Calls", calls, "## Contract", f"```proto\n{source.strip()}\n```")
 

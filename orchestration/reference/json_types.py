@@ -29,8 +29,8 @@ def type_of(schema: dict[str, Any]) -> str:
         name = schema["$ref"].rpartition("/")[2]
         return link(name, f"#{slug(name)}")
     for several in ("anyOf", "oneOf"):
-        if several in schema and all("$ref" in one or "type" in one or "enum" in one for one in schema[several]):
-            return " or ".join(dict.fromkeys(type_of(one) for one in schema[several]))
+        if several in schema and all("$ref" in choice or "type" in choice or "enum" in choice for choice in schema[several]):
+            return " or ".join(dict.fromkeys(type_of(choice) for choice in schema[several]))
     if "enum" in schema:
         return "one of " + ", ".join(code(str(value)) for value in schema["enum"])
     if "const" in schema:
@@ -60,12 +60,12 @@ def facts(schema: dict[str, Any]) -> Iterator[str]:
 def properties(schema: dict[str, Any], absent: str = "may be absent") -> Iterator[tuple[str, str, str]]:
     """Yield name, type and meaning of each field of an object; fields of an object within it bear its name before theirs."""
     required = schema.get("required", ())
-    for name, told in schema["properties"].items():
-        notes = [*facts(told), *([absent] if absent and name not in required else [])]
-        meaning = text(told.get("description", ""))
+    for name, value in schema["properties"].items():
+        notes = [*facts(value), *([absent] if absent and name not in required else [])]
+        meaning = text(value.get("description", ""))
         words = ", ".join(notes)
-        yield code(name), type_of(told), f"{meaning} ({words})" if meaning and words else meaning or words
-        inner, sign = (told["items"], "[]") if "items" in told else (told, "")
+        yield code(name), type_of(value), f"{meaning} ({words})" if meaning and words else meaning or words
+        inner, sign = (value["items"], "[]") if "items" in value else (value, "")
         if "properties" in inner:
             for field, kind, about in properties(inner, absent):
                 yield code(f"{name}{sign}.{field.strip('`')}"), kind, about

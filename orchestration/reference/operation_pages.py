@@ -15,7 +15,7 @@ from serving.scoring.answers.season_answers import SEASON
 from serving.scoring.http_api.scoring_openapi import openapi as scoring_api
 
 _METHODS: Final = ("get", "post", "delete")
-_ROLES: Final = {one.path.strip("/"): one.role.name.lower() for one in (*endpoints(), SEASON, ROOT_CAUSE)}
+_ROLES: Final = {endpoint.path.strip("/"): endpoint.role.name.lower() for endpoint in (*endpoints(), SEASON, ROOT_CAUSE)}
 """Roles of the calls whose description does not say them."""
 _OPENING: Final = """\
 Two services answer HTTP with an interface of their own; the consumer answers probes. Each publishes its description as
@@ -56,7 +56,9 @@ def http_pages() -> dict[str, str]:
 
 def _overview(services: Iterable[Service]) -> str:
     parts = [part for service in services for part in (f"## {service.title}", service.about, _list(service))]
-    headers = table(("header", "meaning"), ((code(one["name"]), text(one["description"])) for one in (TENANT, REQUEST_ID)))
+    headers = table(
+        ("header", "meaning"), ((code(header["name"]), text(header["description"])) for header in (TENANT, REQUEST_ID))
+    )
     codes = table(("status", "title"), ((str(status), text(title)) for status, title in sorted(TITLES.items())))
     problem = table(("field", "type", ""), properties(PROBLEM, ""))
     common = ["## Headers", headers, "## Refusals", _PROBLEMS, codes, problem, "## Probes of the consumer", _PROBES]
@@ -88,8 +90,8 @@ def _operations(service: Service) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _role(operation: dict[str, Any]) -> str:
-    _, said, role = operation.get("description", "").rpartition("Role: ")
-    if said:
+    _, mark, role = operation.get("description", "").rpartition("Role: ")
+    if mark:
         return text(role.removesuffix("."))
     return "none" if operation.get("security") == [] else _ROLES.get(operation.get("operationId", ""), "viewer")
 
@@ -99,15 +101,17 @@ def _call(name: str, operation: dict[str, Any]) -> Iterator[str]:
     role = "" if "Role: " in operation.get("description", "") else f"Role: {_role(operation)}"
     yield sentences(text(operation["summary"]), " ".join(text(operation.get("description", "")).split()), role)
     parameters = operation.get("parameters", ())
-    yield table(("parameter", "in", "type", "meaning"), (_parameter(one) for one in parameters if one != REQUEST_ID))
+    yield table(
+        ("parameter", "in", "type", "meaning"), (_parameter(parameter) for parameter in parameters if parameter != REQUEST_ID)
+    )
     yield items([*_request(operation), *_answers(operation)])
 
 
 def _parameter(parameter: dict[str, Any]) -> tuple[str, str, str, str]:
     required = "required" if parameter.get("required") else ""
-    told = ", ".join(part for part in (required, *facts(parameter["schema"])) if part)
+    notes = ", ".join(part for part in (required, *facts(parameter["schema"])) if part)
     meaning = text(parameter.get("description", ""))
-    return code(parameter["name"]), parameter["in"], type_of(parameter["schema"]), f"{meaning} ({told})" if told else meaning
+    return code(parameter["name"]), parameter["in"], type_of(parameter["schema"]), f"{meaning} ({notes})" if notes else meaning
 
 
 def _request(operation: dict[str, Any]) -> Iterator[str]:
@@ -118,19 +122,19 @@ def _request(operation: dict[str, Any]) -> Iterator[str]:
 
 def _answers(operation: dict[str, Any]) -> Iterator[str]:
     refused = []
-    for status, told in sorted(operation["responses"].items()):
-        if "application/problem+json" in told.get("content", {}):
+    for status, response in sorted(operation["responses"].items()):
+        if "application/problem+json" in response.get("content", {}):
             refused.append(code(status))
         else:
-            yield f"{code(status)}: {_content(told) or text(told['description'])}"
+            yield f"{code(status)}: {_content(response) or text(response['description'])}"
     if refused:
         yield f"Refusals: {', '.join(refused)}"
 
 
-def _content(told: dict[str, Any]) -> str:
+def _content(message: dict[str, Any]) -> str:
     return " or ".join(
         f"{type_of(content['schema'])} as {code(media)}" if content.get("schema") else code(media)
-        for media, content in told.get("content", {}).items()
+        for media, content in message.get("content", {}).items()
     )
 
 

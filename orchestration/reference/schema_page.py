@@ -90,11 +90,13 @@ class Table:
 def schemas_page() -> str:
     """Return the page."""
     tables = list(_tables())
-    contents = items(f"{link(code(one.name), f'#{slug(one.name)}')} (version {one.version})" for one in tables)
+    contents = items(
+        f"{link(code(contract.name), f'#{slug(contract.name)}')} (version {contract.version})" for contract in tables
+    )
     sections = (
         part
-        for one in tables
-        for part in (f"## {one.name}", sentences(f"Version {one.version}", one.about), _columns(one.schema))
+        for contract in tables
+        for part in (f"## {contract.name}", sentences(f"Version {contract.version}", contract.about), _columns(contract.schema))
     )
     return page("Schemas", _OPENING, contents, *sections, *_views(), *_metrics())
 
@@ -106,10 +108,10 @@ def _tables() -> Iterator[Table]:
         for name, about in _constants(module):
             schema = getattr(module, name, None)
             if isinstance(schema, pa.Schema) and b"version" in (schema.metadata or {}):
-                one = Table(schema, about)
-                if one.name not in seen:
-                    seen.add(one.name)
-                    yield one
+                contract = Table(schema, about)
+                if contract.name not in seen:
+                    seen.add(contract.name)
+                    yield contract
 
 
 def _modules() -> Iterator[ModuleType]:
@@ -123,8 +125,8 @@ def _constants(module: ModuleType) -> Iterator[tuple[str, str]]:
     body = ast.parse(inspect.getsource(module)).body
     for statement, following in zip(body, [*body[1:], ast.Pass()], strict=True):
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            told = following.value if isinstance(following, ast.Expr) else None
-            about = told.value if isinstance(told, ast.Constant) and isinstance(told.value, str) else ""
+            docstring = following.value if isinstance(following, ast.Expr) else None
+            about = docstring.value if isinstance(docstring, ast.Constant) and isinstance(docstring.value, str) else ""
             yield statement.target.id, text(inspect.cleandoc(about))
 
 
@@ -133,23 +135,23 @@ def _columns(schema: pa.Schema) -> str:
 
 
 def _column(field: "pa.Field[pa.DataType]") -> tuple[str, str, str, str, str]:
-    told = _metadata(field.metadata)
+    metadata = _metadata(field.metadata)
     kind = _KINDS.get(str(field.type), str(field.type))
-    limits = [told[name] for name in ("unit", "range") if name in told and field.type != TIMESTAMP]
-    limits += [f"at most {told['max_bytes']} bytes"] if "max_bytes" in told else []
+    limits = [metadata[name] for name in ("unit", "range") if name in metadata and field.type != TIMESTAMP]
+    limits += [f"at most {metadata['max_bytes']} bytes"] if "max_bytes" in metadata else []
     return (
         code(field.name),
         text(kind),
         "yes" if field.nullable else "",
         ", ".join(dict.fromkeys(limits)),
-        _meaning(field.name, told),
+        _meaning(field.name, metadata),
     )
 
 
-def _meaning(name: str, told: dict[str, str]) -> str:
+def _meaning(name: str, metadata: dict[str, str]) -> str:
     """Return what a column means; KeyError where neither its schema nor the lists here say it."""
-    if "meaning" in told:
-        return _listed(told["meaning"])
+    if "meaning" in metadata:
+        return _listed(metadata["meaning"])
     return _PLAIN[name] if name in _PLAIN else describe(name)
 
 

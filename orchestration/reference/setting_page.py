@@ -37,7 +37,7 @@ def _sections() -> Iterator[tuple[str, str, list[tuple[str, FieldInfo]]]]:
     for name, field in Settings.model_fields.items():
         section = _section(field)
         if section is not None:
-            rows = [(_variable(inner, f"AIOPS_{name.upper()}__"), told) for inner, told in section.model_fields.items()]
+            rows = [(_variable(inner, f"AIOPS_{name.upper()}__"), setting) for inner, setting in section.model_fields.items()]
             yield name.capitalize(), text(section.__doc__ or ""), rows
 
 

@@ -58,20 +58,20 @@ def name_of(page: Path) -> str:
 
 def blocks(text: str) -> Iterator[Block]:
     """Yield the fenced blocks of code of a page; `:::` fences hold text and are looked into by their own blocks."""
-    for found in _FENCE.finditer(text):
-        if found["mark"].startswith(":"):
-            yield from blocks(found["body"])
+    for match in _FENCE.finditer(text):
+        if match["mark"].startswith(":"):
+            yield from blocks(match["body"])
             continue
-        language = found["language"].strip().removeprefix("{code-block}").strip()
-        how = found["how"]
+        language = match["language"].strip().removeprefix("{code-block}").strip()
+        how = match["how"]
         code = None if how is None else int(re.sub(r"^: *exit *", "", how) or 0)
-        lines = [line.removeprefix(found["indent"]) for line in found["body"].splitlines()]
+        lines = [line.removeprefix(match["indent"]) for line in match["body"].splitlines()]
         yield Block(language, "\n".join(lines), code)
 
 
 def prose(text: str) -> str:
     """Return a page without its fenced blocks of code."""
-    return _FENCE.sub(lambda found: found["body"] if found["mark"].startswith(":") else "", text)
+    return _FENCE.sub(lambda match: match["body"] if match["mark"].startswith(":") else "", text)
 
 
 def quoted(text: str) -> list[str]:
@@ -145,33 +145,33 @@ def _root() -> Any:
 
 def check_command(words: list[str]) -> None:
     """Raise AssertionError unless a command can be given so: it exists, has all that it needs, and takes all that is given."""
-    said = shlex.join(words)
+    line = shlex.join(words)
     command, rest = _root(), _without_redirection(words[1:])
-    given, rest = _parsed(command, rest, said)
+    given, rest = _parsed(command, rest, line)
     if given.get("version"):
         return
     while hasattr(command, "commands"):
-        assert rest, f"{said}: no command"
-        assert rest[0] in command.commands, f"{said}: no command {rest[0]!r}"
+        assert rest, f"{line}: no command"
+        assert rest[0] in command.commands, f"{line}: no command {rest[0]!r}"
         command, rest = command.commands[rest[0]], rest[1:]
     if "--help" in rest:
         return
-    given, extra = _parsed(command, rest, said)
-    assert not extra, f"{said}: {extra} is too much"
+    given, extra = _parsed(command, rest, line)
+    assert not extra, f"{line}: {extra} is too much"
     missing = [parameter.name for parameter in command.params if parameter.required and given.get(parameter.name) in (None, ())]
-    assert not missing, f"{said}: lacks {missing}"
+    assert not missing, f"{line}: lacks {missing}"
 
 
 def check_mention(words: list[str]) -> None:
     """Raise AssertionError unless a command that a sentence names exists, and each of its options that is named, too."""
-    said, command, value_follows = shlex.join(words), _root(), False
+    line, command, value_follows = shlex.join(words), _root(), False
     for word in words[1:]:
         if word.startswith("-"):
             option = _options(command).get(word.partition("=")[0])
-            assert option is not None, f"{said}: no option {word!r}"
+            assert option is not None, f"{line}: no option {word!r}"
             value_follows = not option.is_flag and "=" not in word
         elif hasattr(command, "commands") and not value_follows:
-            assert word in command.commands, f"{said}: no command {word!r}"
+            assert word in command.commands, f"{line}: no command {word!r}"
             command = command.commands[word]
         else:
             value_follows = False
@@ -184,12 +184,12 @@ def _options(command: Any) -> dict[str, Any]:
     return {name: option for option in options for name in (*option.opts, *option.secondary_opts)}
 
 
-def _parsed(command: Any, words: list[str], said: str) -> tuple[dict[str, Any], list[str]]:
+def _parsed(command: Any, words: list[str], line: str) -> tuple[dict[str, Any], list[str]]:
     context = command.context_class(command, info_name="aiops")
     try:
         given, rest, _ = command.make_parser(context).parse_args(list(words))
     except _USAGE_ERROR as error:
-        raise AssertionError(f"{said}: {error}") from error
+        raise AssertionError(f"{line}: {error}") from error
     return given, rest
 
 
@@ -205,12 +205,12 @@ def links(text: str) -> list[str]:
 
 def anchors(text: str) -> set[str]:
     """Return the anchors of a page's headings, as hosts of repositories make them."""
-    found: list[str] = []
+    names: list[str] = []
     for heading in _HEADING.findall(prose(text)):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
         name = re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
-        found.append(f"{name}-{found.count(name)}" if name in found else name)
-    return set(found)
+        names.append(f"{name}-{names.count(name)}" if name in names else name)
+    return set(names)
 
 
 def dead_links(page: Path, text: str) -> list[str]:

@@ -52,10 +52,10 @@ def pattern(promised: Sequence[str]) -> "re.Pattern[str]":
 
 def check(page: Path, folder: Path) -> None:
     for block in marked(page):
-        told = list(steps(block))
-        for number, step in enumerate(told):
+        commands = list(steps(block))
+        for number, step in enumerate(commands):
             done = run(step, folder)
-            code = block.run if number == len(told) - 1 else 0
+            code = block.run if number == len(commands) - 1 else 0
             assert done.returncode == code, f"$ {step.command}\n{done.stdout}{done.stderr}"
             printed = "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
             assert not step.printed or pattern(step.printed).fullmatch(printed), f"$ {step.command}\n{printed}"

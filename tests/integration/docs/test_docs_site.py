@@ -56,12 +56,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(site: Path) -> dict[Path, Built]:
-    found = {}
+    built = {}
     for path in site.rglob("*.html"):
         reader = Reader()
         reader.feed(path.read_text(encoding="utf-8"))
-        found[path.resolve()] = reader.page
-    return found
+        built[path.resolve()] = reader.page
+    return built
 
 
 def dead(site: Path) -> Iterator[tuple[str, str]]:

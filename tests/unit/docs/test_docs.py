@@ -80,9 +80,9 @@ def test_every_command_in_a_sentence_exists(page: Path) -> None:
 
 
 def test_the_pages_hold_commands() -> None:
-    found = [words for page in pages() for words in aiops_commands(read(page))]
-    assert len(found) > 60
-    assert len({words[1] for words in found}) > 12
+    commands = [words for page in pages() for words in aiops_commands(read(page))]
+    assert len(commands) > 60
+    assert len({words[1] for words in commands}) > 12
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ def test_addresses_are_the_defaults() -> None:
     text = read(HOW_TO / "operate.md")
     ports = {settings.serving.http_port, settings.serving.grpc_port, settings.consumer.metrics_port, settings.broker.port}
     ports |= {settings.responder.port, settings.up.mlflow_port, settings.up.dagster_port}
-    said = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)}
-    assert ports <= said | {int(re.findall(r"gRPC is on port (\d+)", text)[0])}
+    shown = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)}
+    assert ports <= shown | {int(re.findall(r"gRPC is on port (\d+)", text)[0])}
 
 
 def test_addresses_of_the_reference_are_the_defaults() -> None:
