@@ -1,6 +1,7 @@
 """Row scores of the system deviation carried from batch to batch: any split of a stream gives what the whole gives."""
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -8,18 +9,33 @@ from aiops.errors import ArtifactError, StateError
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
 from models.artifacts.artifact import array_names, names_array, state_array
 from models.detectors.deviation_kernels import lasting_news
+from models.detectors.deviation_levels import DeviationConfig
 from models.detectors.minute_grid import texts_and_codes
 
-if TYPE_CHECKING:
-    from models.detectors.system_deviation import SystemDeviation
-
 _FIX: Final = "remove the snapshot to warm up anew"
+
+
+class RowDeviations(Protocol):
+    """What a stream asks a fitted model for: deviations of single rows, and which series it was fitted to."""
+
+    @property
+    def config(self) -> DeviationConfig:
+        """Return what counts."""
+        ...
+
+    def knows(self, series: str) -> bool:
+        """Return whether a series was fitted."""
+        ...
+
+    def row_z(self, names: Sequence[str], code: IntArray, values: FloatArray) -> FloatArray:
+        """Return (n,) signed deviations of values of series `names[code]`; NaN where the series was not fitted."""
+        ...
 
 
 class DeviationStream:
     """Keeps the newest deviations of each fitted series: 8 (standing_steps + 1) B a series. Not thread-safe."""
 
-    def __init__(self, model: "SystemDeviation", state: State | None = None) -> None:
+    def __init__(self, model: RowDeviations, state: State | None = None) -> None:
         self._model = model
         self._kept = model.config.standing_steps + 1
         self._tails: dict[str, FloatArray] = {} if state is None else self._restored(state)

@@ -10,59 +10,27 @@ Mei, "Efficient scalable schemes for monitoring a large number of data streams",
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from statistics import NormalDist
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from aiops.errors import ArtifactError, TrainingImpossible
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
-from data_contracts.schemas.metrics import spec_of
 from models.artifacts.artifact import array_names, names_array, state_array
 from models.detectors.deviation_kernels import lasting_news, onsets
+from models.detectors.deviation_levels import (
+    BoolArray,
+    DeviationConfig,
+    Levels,
+    enough_points,
+    is_two_sided,
+    level_of,
+    signed_logarithm,
+    values_of_logarithms,
+)
 from models.detectors.deviation_stream import DeviationStream
-from models.detectors.minute_grid import MinuteGrid, merged_name, metric_in
+from models.detectors.minute_grid import MinuteGrid, merged_name
 from models.detectors.robust_stream import FEATURES
-
-_QUANTILE: Final = 0.99
-_UNITS: Final = NormalDist().inv_cdf(_QUANTILE)
-_LOWEST_SHARE: Final = 0.01
-_LOGARITHMIC_FROM: Final = 0.5
-"""Share of the median from which on a value is measured by its logarithm: so losing all traffic is as far out as tripling it."""
-BoolArray = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class DeviationConfig:
-    """What counts, and when it is an alarm; steps are those of the grid, or points in a stream of rows.
-
-    `ignored_z`: deviations up to here are everyday; `full_z`: so much beyond it a series counts in full. A change of the
-    logarithm by less than `least_scale` is never more than one unit. `standing_steps`: what was there all this time is not new.
-    `recent_steps`: an alarm is a level above all of these. Alarm level: `full_series` series in full, or `headroom` times the
-    highest level of fault-free history that was not fitted to it, whichever is higher.
-    """
-
-    ignored_z: float = 2.0
-    full_z: float = 5.0
-    least_scale: float = 0.1
-    standing_steps: int = 60
-    recent_steps: int = 4
-    full_series: float = 2.0
-    headroom: float = 1.5
-    min_points: int = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """What is normal, a series each (s,): size of a value, centre and scales of its logarithm, the worst lasting z in history."""
-
-    size: FloatArray
-    centre: FloatArray
-    up: FloatArray
-    down: FloatArray
-    worst: FloatArray
-    points: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +73,7 @@ class SystemDeviation:
         parts = [MinuteGrid(history.first_us, history.step_s, history.series, part) for part in np.split(history.values, [half])]
         highest = config.full_series * config.full_z
         for known, other in (parts, parts[::-1]):
-            if _enough(known.values, config).any():
+            if enough_points(known.values, config).any():
                 quiet = cls._levels_of(known, config).judge(other)
                 highest = max(highest, config.headroom * config.full_z * float(np.nanmax(quiet.level, initial=0.0)))
         return cls(fitted.series, fitted.levels, highest, config, fitted.place)
@@ -113,13 +81,13 @@ class SystemDeviation:
     @classmethod
     def _levels_of(cls, history: MinuteGrid, config: DeviationConfig) -> "SystemDeviation":
         """Return the levels of history with an alarm level of one series in full."""
-        kept = np.flatnonzero(_enough(history.values, config))
+        kept = np.flatnonzero(enough_points(history.values, config))
         if not kept.size:
             raise TrainingImpossible(
                 f"history: none of {len(history.series)} series has {config.min_points} known steps; give more fault-free time"
             )
         series = tuple(history.series[column] for column in kept)
-        columns = [_level_of(history.values[:, column], name, config) for column, name in zip(kept.tolist(), series, strict=True)]
+        columns = [level_of(history.values[:, column], name, config) for column, name in zip(kept.tolist(), series, strict=True)]
         size, centre, up, down, points = np.array(columns).T
         place = {name: number for number, name in enumerate(series)}
         blank = np.zeros(len(series))
@@ -198,7 +166,8 @@ class SystemDeviation:
         centre, size = chosen.centre[numbers], chosen.size[numbers]
         reach = self.config.ignored_z
         down = np.where(self._two_sided(numbers), centre - reach * chosen.down[numbers], -np.inf)
-        return _values(centre, size), _values(down, size), _values(centre + reach * chosen.up[numbers], size)
+        up = centre + reach * chosen.up[numbers]
+        return values_of_logarithms(centre, size), values_of_logarithms(down, size), values_of_logarithms(up, size)
 
     def _two_sided(self, numbers: IntArray) -> BoolArray:
         return np.array([is_two_sided(self.series[number]) for number in numbers.tolist()], dtype=np.bool_)
@@ -210,7 +179,7 @@ class SystemDeviation:
         """Return signed deviations of values (..., k) of series `numbers` (k,); towards the harmless side 0."""
         levels = self.levels
         finite = np.where(np.isfinite(values), values, np.nan)
-        away = _logarithm(finite, levels.size[numbers]) - levels.centre[numbers]
+        away = signed_logarithm(finite, levels.size[numbers]) - levels.centre[numbers]
         one_sided = ~np.array([is_two_sided(name) for name in self.series])[numbers]
         z = np.where(away > 0.0, away / levels.up[numbers], away / levels.down[numbers])
         return np.where(one_sided & (z < 0.0), 0.0, z)
@@ -246,45 +215,3 @@ class SystemDeviation:
         ignored, full, least, standing, recent, wanted, headroom, points = (float(number) for number in numbers)
         config = DeviationConfig(ignored, full, least, int(standing), int(recent), wanted, headroom, int(points))
         return cls(series, Levels(*levels), float(alarm[0]), config, {name: place for place, name in enumerate(series)})
-
-
-def is_two_sided(series: str) -> bool:
-    """Return whether less is as bad as more: so it is with traffic; latency, errors and saturation are bad when they rise.
-
-    >>> is_two_sided("cart|requests_per_second"), is_two_sided("cart|latency_p50_ms")
-    (True, False)
-    """
-    return spec_of(metric_in(series)).signal == "traffic"
-
-
-def _enough(values: FloatArray, config: DeviationConfig) -> BoolArray:
-    return np.asarray(np.isfinite(values).sum(axis=0) >= config.min_points)
-
-
-def _level_of(values: FloatArray, series: str, config: DeviationConfig) -> tuple[float, float, float, float, float]:
-    """Return size, centre, scale up, scale down and number of the known values of one series."""
-    known = values[np.isfinite(values)]
-    size = _LOGARITHMIC_FROM * (float(np.median(np.abs(known))) or float(np.abs(known).mean())) or _size_of_nothing(series)
-    logs = _logarithm(known, np.full(known.size, size))
-    low, centre, high = (float(number) for number in np.quantile(logs, (1.0 - _QUANTILE, 0.5, _QUANTILE)))
-    up, down = max((high - centre) / _UNITS, config.least_scale), max((centre - low) / _UNITS, config.least_scale)
-    return size, centre, up, down, float(known.size)
-
-
-def _size_of_nothing(series: str) -> float:
-    """Return the size of a value in a series that was always 0: a hundredth of the metric's range, or one unit."""
-    high = spec_of(metric_in(series)).high
-    return _LOWEST_SHARE * high if np.isfinite(high) else 1.0
-
-
-def _logarithm(values: FloatArray, size: FloatArray) -> FloatArray:
-    """Return sign(x) log(1 + |x| / size)."""
-    with np.errstate(over="ignore"):
-        logs: FloatArray = np.copysign(np.log1p(np.abs(values) / size), values)
-    return logs
-
-
-def _values(logs: FloatArray, size: FloatArray) -> FloatArray:
-    """Return the values of logarithms."""
-    values: FloatArray = np.copysign(np.expm1(np.abs(logs)) * size, logs)
-    return values

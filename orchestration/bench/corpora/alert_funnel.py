@@ -20,8 +20,9 @@ from aiops.errors import SourceError
 from aiops.topology.graph import ServiceGraph
 from aiops.types import SeriesBatch
 from data_contracts.values.moments import microseconds_of
+from models.detectors.deviation_levels import DeviationConfig
 from models.detectors.minute_grid import STEP_S, grid_of
-from models.detectors.system_deviation import DeviationConfig, SystemDeviation
+from models.detectors.system_deviation import SystemDeviation
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import RootCauseRanker
 from orchestration.bench.corpora.alert_figures import DayTruth, FunnelFigures, Notification, RawAlert, figures_of, timed_groups

@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from aiops.types import FloatArray, SeriesBatch
 from data_contracts.values.moments import microseconds_of
+from models.detectors.deviation_levels import DeviationConfig
 from models.detectors.minute_grid import STEP_S, MinuteGrid, grid_of
-from models.detectors.system_deviation import DeviationConfig, SystemDeviation
+from models.detectors.system_deviation import SystemDeviation
 from models.detectors.system_reasons import reasons_of
 from orchestration.bench.corpora.nezha_days import accepted_batches, day_folders
 from serving.ingest.pull.nezha import NezhaSource, open_nezha

@@ -6,8 +6,9 @@ import pytest
 
 from aiops.errors import ArtifactError, StateError, TrainingImpossible
 from aiops.types import SeriesBatch
+from models.detectors.deviation_levels import DeviationConfig
 from models.detectors.minute_grid import MinuteGrid
-from models.detectors.system_deviation import DeviationConfig, SystemDeviation
+from models.detectors.system_deviation import SystemDeviation
 from models.detectors.system_reasons import reasons_of
 from tests.testing.series_names import points_of_table
 from tests.testing.system_grids import quiet, with_fault, with_values
