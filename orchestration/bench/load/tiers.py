@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from aiops.detection.detection_rows import feature_rows, season_question
 from aiops.detection.routing import Router
 from orchestration.bench.load.tier_probes import Probe, Stage1Run, probe_service, probe_tier1, tree_cpu_s
 from orchestration.bench.load.tiers_world import World, WorldConfig, prepare
@@ -25,7 +26,6 @@ from orchestration.rehearsal.live import LiveLoop
 from orchestration.suite.metrics_page import MetricsPage
 from serving.ingest.producer import ProducerConfig, TelemetryProducer, new_id
 from serving.stream.broker import connect
-from serving.stream.consumer.detection_rows import feature_rows, season_question
 from serving.stream.consumer.scoring_client import ScoringClient
 from serving.tables.call_graphs import call_graph
 

@@ -14,23 +14,13 @@ from typing import Final, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from aiops.detection.detection_rows import ScoredRows, learned, seasonal
 from aiops.detection.opinions import BoolArray, Context, Opinion
 from aiops.errors import ContractError, ModelNotFound, Unavailable
 from serving.host.line_limit import LineLimit
 from serving.stream.consumer.circuit_breaker import BreakerConfig, BreakerState, CircuitBreaker
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
-from serving.stream.consumer.detection_rows import (
-    Answers,
-    Models,
-    ModelsOf,
-    ScoredRows,
-    Silence,
-    ask,
-    ask_scores,
-    ask_season,
-    learned,
-    seasonal,
-)
+from serving.stream.consumer.questions import Answers, Models, ModelsOf, Silence, ask, ask_scores, ask_season
 
 SEASONAL: Final = 2
 LEARNED: Final = 3

@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from aiops.detection.candidates import Cadence, ClosedRows, candidates_of
+from aiops.detection.levels import LevelTable, Tier1
+from aiops.detection.worst_point import JudgedPoints, WorstPoints, severity_of, with_findings
 from aiops.errors import StateError
-from aiops.types import PointStatus, SeriesBatch
+from aiops.types import IntArray, PointStatus, SeriesBatch
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.values.moments import moment_of_us
 from serving.stream import streams
-from serving.stream.consumer.candidates import Cadence, ClosedRows, candidates_of
 from serving.stream.consumer.second_opinion import SecondOpinion, Watched
-from serving.stream.consumer.tier1 import LevelTable, Tier1, codes_of
-from serving.stream.consumer.worst_point import JudgedPoints, WorstPoints, severity_of, with_findings
 
 if TYPE_CHECKING:
     from aiops.features.engine import EngineConfig, EngineOutput, FeatureEngine
@@ -201,7 +201,7 @@ class Partition:
             self._undecodable(entry, f"{type(error).__name__}: {error}", step)
 
     def _judge(self, rows: pa.RecordBatch, output: "EngineOutput") -> None:
-        services, service = codes_of(rows.column("service"))
+        services, service = _codes_of(rows.column("service"))
         if service.size == 0:
             return
         levels = self._levels.look_up(self._engine.series, output.slot)
@@ -270,3 +270,10 @@ class Partition:
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
     return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+
+
+def _codes_of(column: "pa.Array[Any]") -> tuple[list[str], IntArray]:
+    """Return the names and the (n,) int64 codes of a dictionary column without nulls."""
+    if not isinstance(column, pa.DictionaryArray):
+        raise TypeError(f"column of type {column.type}; schema series has dictionaries of names")
+    return [str(name) for name in column.dictionary.to_pylist()], column.indices.to_numpy(zero_copy_only=False).astype(np.int64)

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from aiops.detection.detection_rows import Verdicts, context_of, judged, prediction_rows
 from aiops.detection.opinions import Context
 from aiops.errors import Unavailable
 from serving.host.line_limit import LineLimit
@@ -24,7 +25,7 @@ from serving.stream.consumer.circuit_breaker import BreakerState
 from serving.stream.consumer.commit import Commit, Output, Position
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
-from serving.stream.consumer.detection_rows import ModelsOf, Verdicts, context_of, judged, prediction_rows
+from serving.stream.consumer.questions import ModelsOf
 from serving.stream.consumer.routing_source import TenantRoutes
 
 _TRIM_S: Final = 2.0

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from aiops.detection.worst_point import Finding
 from aiops.types import IntArray, SeriesBatch
-from serving.stream.consumer.worst_point import Finding
 
 if TYPE_CHECKING:
     from models.detectors.safety_net import NetFindings, SafetyNet

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy.typing as npt
 import pyarrow as pa
 
+from aiops.detection.levels import Tier1
 from aiops.errors import ArtifactError, ModelNotFound, OutdatedState, Unavailable
 from serving.stream import streams
 from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore
@@ -26,7 +27,6 @@ from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.feature_flush import FeatureFlush
 from serving.stream.consumer.partition import Step
 from serving.stream.consumer.tenant_partitions import TenantPartitions, TenantsConfig
-from serving.stream.consumer.tier1 import Tier1
 from serving.stream.consumer.tier1_source import InForce, Tier1Follower, Tier1Source, tier1_source
 
 STAGE: Final = "stage1"

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from aiops.detection.levels import Tier1
 from aiops.errors import StateError
 from data_contracts.series.tenant import DEFAULT_TENANT, tenant_fault
 from data_contracts.values.moments import moment_of_us
 from serving.stream import streams
 from serving.stream.consumer.partition import SOURCE, Partition, PartitionConfig, Step
-from serving.stream.consumer.tier1 import Tier1
 
 if TYPE_CHECKING:
     from aiops.topology.graph import ServiceGraph

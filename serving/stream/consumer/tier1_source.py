@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from aiops.detection.levels import CATALOGUE_VERSION, AlarmLevels, CatalogueLevels, Tier1
 from aiops.errors import ArtifactError, ModelNotFound
 from aiops.settings.tree import Settings
 from models.artifacts.tenant_models import SEPARATOR, own_name, owner_of
-from serving.stream.consumer.tier1 import CATALOGUE_VERSION, AlarmLevels, CatalogueLevels, Tier1
 from serving.stream.streams import START, id_parts
 
 NAME: Final = "robust-stream"

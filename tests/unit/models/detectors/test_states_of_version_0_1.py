@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from aiops.detection.worst_point import WorstPoints
 from aiops.errors import ArtifactError
 from aiops.features.engine import EngineConfig, FeatureEngine
 from aiops.topology.graph import ServiceGraph
@@ -12,7 +13,6 @@ from models.artifacts.artifact import names_array
 from models.detectors.robust_stream import LevelConfig, PointSample, RobustStream
 from models.detectors.safety_net import SafetyNet
 from models.detectors.surprise_bank import LIGHT, SurpriseBank
-from serving.stream.consumer.worst_point import WorstPoints
 from tests.testing.series_names import named, points
 
 START_US = 1_741_000_000_000_000

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aiops.detection.detection_rows import context_of, judged
 from aiops.detection.routing import Router, RoutingRules
 from aiops.errors import AiopsError, ContractError, ModelNotFound, Unavailable
 from data_contracts.schemas.telemetry_schemas import CANDIDATES
@@ -20,7 +21,6 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.stream.consumer.asking import LEARNED, SEASONAL, Hearing, Panel
 from serving.stream.consumer.circuit_breaker import BreakerState
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
-from serving.stream.consumer.detection_rows import context_of, judged
 from tests.testing.scoring_services import answer_of
 
 TICK = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pytest
 
 from aiops.detection.decision import decide
+from aiops.detection.levels import CATALOGUE_VERSION, CatalogueLevels, Tier1
 from aiops.detection.opinions import Context, Opinion
 from aiops.detection.routing import Router, RoutingRules
+from aiops.detection.worst_point import CERTAIN, Finding, JudgedPoints, WorstPoints, with_findings
 from aiops.features.engine import EngineConfig
 from aiops.features.series_name import SeriesName
 from aiops.topology.graph import ServiceGraph
@@ -21,8 +23,6 @@ from serving.stream import streams
 from serving.stream.consumer.checkpoint import state_hash
 from serving.stream.consumer.partition import Partition, PartitionConfig, Step
 from serving.stream.consumer.second_opinion import Watched
-from serving.stream.consumer.tier1 import CATALOGUE_VERSION, CatalogueLevels, Tier1
-from serving.stream.consumer.worst_point import CERTAIN, Finding, JudgedPoints, WorstPoints, with_findings
 from tests.testing.series_names import named
 
 START = datetime(2026, 3, 2, tzinfo=UTC)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from aiops.detection.levels import CATALOGUE_VERSION, CatalogueLevels, Tier1
 from aiops.features.engine import EngineConfig
 from aiops.topology.graph import ServiceGraph, partition_of
 from data_contracts.series.tenant import DEFAULT_TENANT
@@ -20,7 +21,6 @@ from serving.stream.consumer.checkpoint import state_hash
 from serving.stream.consumer.partition import Partition, PartitionConfig, Step
 from serving.stream.consumer.second_opinion import Watched
 from serving.stream.consumer.tenant_partitions import TenantPartitions, TenantsConfig
-from serving.stream.consumer.tier1 import CATALOGUE_VERSION, CatalogueLevels, Tier1
 from serving.stream.homes import Homes
 from tests.testing.stream_harness import EDGES, GRAPH, METRICS, SERVICES, batches
 

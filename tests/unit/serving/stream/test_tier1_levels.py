@@ -1,6 +1,5 @@
-"""Alarm levels per point: the same by either lookup, from the catalogue or an exported artifact, followed when it changes."""
+"""Alarm levels of tier 1: from the catalogue or an exported artifact, followed when it changes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,29 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiops.detection.levels import DEFAULT_ALARM_Z, CatalogueLevels
 from aiops.errors import ArtifactError, ModelNotFound
 from aiops.features.engine import EngineConfig
-from aiops.features.series_name import SeriesName
 from aiops.settings.tree import ConsumerSettings, Settings
-from aiops.types import FloatArray
 from models.artifacts.artifact import save_model
 from models.artifacts.export import write_aliases
 from models.detectors.robust_stream import LevelConfig, PointSample, RobustStream
-from serving.stream.consumer.tier1 import DEFAULT_ALARM_Z, CatalogueLevels, LevelTable
 from serving.stream.consumer.tier1_source import ExportedTier1, InForce, Tier1Follower, tier1_source
 from tests.testing.series_names import named
-
-
-class NumberedLevels:
-    """Levels told apart by the names; counts how often it is asked."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def alarm_for(self, series: Sequence[SeriesName]) -> tuple[FloatArray, FloatArray, FloatArray]:
-        self.asked += len(series)
-        size = np.array([float(sum(map(ord, name.text))) for name in series])
-        return size, -size, 2 * size
 
 
 def fitted() -> RobustStream:
@@ -39,28 +24,6 @@ def fitted() -> RobustStream:
         (named("web|latency_p99_ms"),), np.zeros(2000, np.int64), rng.standard_normal(2000) * 3, rng.normal(200, 10, 2000)
     )
     return RobustStream.fit(sample, LevelConfig(), EngineConfig())
-
-
-def test_levels_are_aligned_to_points_and_each_series_is_asked_once() -> None:
-    levels = NumberedLevels()
-    table = LevelTable(levels)
-    known = [named("a|cpu"), named("b|cpu")]
-    for slots in ([1, 0, 1], [1, 1, 0], [2, 0, 3, 2]):
-        if max(slots) > 1:
-            known = [*known, named("a|mem"), named('b|mem{zone="x"}')]
-        found = table.look_up(known, np.array(slots, np.int32))
-        expected = [float(sum(map(ord, known[slot].text))) for slot in slots]
-        assert found.alarm_z.tolist() == expected
-        assert found.high.tolist() == [2 * size for size in expected]
-    assert levels.asked == 4
-
-
-def test_many_series_grow_the_table() -> None:
-    table = LevelTable(NumberedLevels())
-    known = [SeriesName(number, f"s{number}", "cpu", "") for number in range(3000)]
-    found = table.look_up(known, np.arange(3000, dtype=np.int32))
-    assert found.alarm_z[2999] == sum(map(ord, "s2999|cpu"))
-    assert np.isfinite(table.look_up(known, np.array([-1], np.int32)).alarm_z).all(), "a point without a series"
 
 
 def test_without_an_export_the_catalogue_gives_the_limits(tmp_path: Path) -> None:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from aiops.features.series_name import SeriesName
-from aiops.types import FloatArray, IntArray
+from aiops.types import FloatArray
 from data_contracts.schemas.metrics import spec_of
 
 DEFAULT_ALARM_Z: Final = 6.0
@@ -83,10 +82,3 @@ class LevelTable:
             self._columns = grown
         self._columns[:, self._count : size] = np.stack(self._levels.alarm_for(series[self._count :]))
         self._count = size
-
-
-def codes_of(column: "pa.Array[Any]") -> tuple[list[str], IntArray]:
-    """Return the names and the (n,) int64 codes of a dictionary column without nulls."""
-    if not isinstance(column, pa.DictionaryArray):
-        raise TypeError(f"column of type {column.type}; schema series has dictionaries of names")
-    return [str(name) for name in column.dictionary.to_pylist()], column.indices.to_numpy(zero_copy_only=False).astype(np.int64)

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from aiops.detection.worst_point import WorstPoint, WorstPoints
 from aiops.types import IntArray
 from data_contracts.schemas import telemetry_schemas
-from serving.stream.consumer.worst_point import WorstPoint, WorstPoints
 
 _POINT_COLUMNS: Final = tuple(
     name for name in telemetry_schemas.CANDIDATES.names if name in {field.name for field in fields(WorstPoint)}

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiops.detection.worst_point import OUTSIDE_LIMITS, JudgedPoints, WorstPoint, WorstPoints, severity_of
 from serving.stream.consumer.checkpoint import state_hash
-from serving.stream.consumer.worst_point import OUTSIDE_LIMITS, JudgedPoints, WorstPoint, WorstPoints, severity_of
 from tests.testing.series_names import named
 
 STEP_US = 60_000_000

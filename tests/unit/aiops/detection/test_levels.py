@@ -1,0 +1,44 @@
+"""Alarm levels of points: looked up by slot, each series asked for once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aiops.detection.levels import LevelTable
+from aiops.features.series_name import SeriesName
+from aiops.types import FloatArray
+from tests.testing.series_names import named
+
+
+class NumberedLevels:
+    """Levels told apart by the names; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def alarm_for(self, series: Sequence[SeriesName]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        self.asked += len(series)
+        size = np.array([float(sum(map(ord, name.text))) for name in series])
+        return size, -size, 2 * size
+
+
+def test_levels_are_aligned_to_points_and_each_series_is_asked_once() -> None:
+    levels = NumberedLevels()
+    table = LevelTable(levels)
+    known = [named("a|cpu"), named("b|cpu")]
+    for slots in ([1, 0, 1], [1, 1, 0], [2, 0, 3, 2]):
+        if max(slots) > 1:
+            known = [*known, named("a|mem"), named('b|mem{zone="x"}')]
+        found = table.look_up(known, np.array(slots, np.int32))
+        expected = [float(sum(map(ord, known[slot].text))) for slot in slots]
+        assert found.alarm_z.tolist() == expected
+        assert found.high.tolist() == [2 * size for size in expected]
+    assert levels.asked == 4
+
+
+def test_many_series_grow_the_table() -> None:
+    table = LevelTable(NumberedLevels())
+    known = [SeriesName(number, f"s{number}", "cpu", "") for number in range(3000)]
+    found = table.look_up(known, np.arange(3000, dtype=np.int32))
+    assert found.alarm_z[2999] == sum(map(ord, "s2999|cpu"))
+    assert np.isfinite(table.look_up(known, np.array([-1], np.int32)).alarm_z).all(), "a point without a series"
