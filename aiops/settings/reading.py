@@ -35,7 +35,7 @@ def _described(problem: Mapping[str, Any]) -> str:
     shown = not unknown and is_shown(where) and not isinstance(problem.get("input"), Mapping)
     value = repr(problem.get("input")) if shown else "(not shown)"
     rule = "no such setting" if unknown else problem["msg"]
-    return f"setting {name} = {value}: {rule}; see the settings table in README.md"
+    return f"setting {name} = {value}: {rule}; `aiops init` writes a file with all of them"
 
 
 def _is_in_environment(variable: str) -> bool:

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from aiops.settings.settings_file import section_of
 from aiops.settings.tree import Settings
 
+_SIGNS: Final = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 _HEAD: Final = """\
 # Settings of the suite. A line that begins with #name is a setting with its default: take the # away and change the value.
 # Environment variables win over this file: AIOPS_SERVING__HTTP_PORT is http_port in [serving], AIOPS_HOME is home.
@@ -41,7 +42,8 @@ def _settings_of(section: type[BaseModel]) -> Iterator[str]:
 
 
 def _setting(name: str, field: FieldInfo) -> Iterator[str]:
-    rules = [*_choices(field.annotation), *(rule for item in field.metadata if (rule := _rule(item)))]
+    choices = choices_of(field.annotation)
+    rules = [*(["one of " + ", ".join(choices)] if choices else []), *bounds_of(field)]
     yield f"# {field.description}" + (f" ({', '.join(rules)})" if rules else "")
     yield f"#{name} = {_toml(field.default)}"
     yield ""
@@ -58,16 +60,15 @@ def _toml(default: object) -> str:
     return json.dumps(str(default) if isinstance(default, Path) else default, ensure_ascii=False)
 
 
-def _choices(kind: Any) -> list[str]:
+def choices_of(kind: Any) -> list[str]:
+    """Return the values that a type allows where it names them, as text; none where it does not."""
     if get_origin(kind) is Literal:
-        return ["one of " + ", ".join(map(str, get_args(kind)))]
+        return [str(choice) for choice in get_args(kind)]
     if isinstance(kind, UnionType):
-        return [text for part in get_args(kind) for text in _choices(part)]
+        return [choice for part in get_args(kind) for choice in choices_of(part)]
     return []
 
 
-def _rule(item: Any) -> str:
-    for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
-        if hasattr(item, name):
-            return f"{sign} {getattr(item, name)}"
-    return ""
+def bounds_of(field: FieldInfo) -> list[str]:
+    """Return the bounds of a setting's value, such as `≥ 1`."""
+    return [f"{sign} {getattr(rule, name)}" for rule in field.metadata for name, sign in _SIGNS if hasattr(rule, name)]

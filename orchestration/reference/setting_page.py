@@ -1,14 +1,15 @@
 """The page of settings: every section, variable, default, rule and meaning."""
 
 from collections.abc import Iterator
-from types import UnionType
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Final, get_args
 
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from aiops.settings.settings_file import section_of
 from aiops.settings.tree import Settings
+from orchestration.project.settings_template import bounds_of, choices_of
 from orchestration.reference.markdown import code, page, table, text
 
 _OPENING: Final = """\
@@ -17,7 +18,6 @@ Every setting is a variable of the environment, read once when a command or proc
 The environment wins. The file is the one that `AIOPS_SETTINGS_FILE` names (empty: none), else `aiops.toml` in the current
 folder or the nearest one above it; relative paths in it, and the default home, count from its folder. A name that is not
 listed here is refused in both, so that a typing error is no silence. Secrets are never shown, not even in errors."""
-_SIGNS: Final = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 
 
 def settings_page() -> str:
@@ -32,18 +32,13 @@ def variables() -> frozenset[str]:
 
 
 def _sections() -> Iterator[tuple[str, str, list[tuple[str, FieldInfo]]]]:
-    plain = [(_variable(name, "AIOPS_"), field) for name, field in Settings.model_fields.items() if _section(field) is None]
+    plain = [(_variable(name, "AIOPS_"), field) for name, field in Settings.model_fields.items() if section_of(field) is None]
     yield "General", "", plain
     for name, field in Settings.model_fields.items():
-        section = _section(field)
+        section = section_of(field)
         if section is not None:
             rows = [(_variable(inner, f"AIOPS_{name.upper()}__"), setting) for inner, setting in section.model_fields.items()]
             yield name.capitalize(), text(section.__doc__ or ""), rows
-
-
-def _section(field: FieldInfo) -> type[BaseModel] | None:
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _variable(name: str, prefix: str) -> str:
@@ -59,18 +54,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _meaning(field: FieldInfo) -> str:
-    rules = [rule for item in field.metadata if (rule := _rule(item))]
-    rules = [*_choices(field.annotation), *rules, *(["secret"] if SecretStr in get_args(field.annotation) else [])]
+    choices = [code(choice) for choice in choices_of(field.annotation)]
+    secret = ["secret"] if SecretStr in get_args(field.annotation) else []
+    rules = [*(["one of " + ", ".join(choices)] if choices else []), *bounds_of(field), *secret]
     return text(field.description or "") + (f" ({', '.join(rules)})" if rules else "")
-
-
-def _choices(kind: Any) -> list[str]:
-    if get_origin(kind) is Literal:
-        return ["one of " + ", ".join(code(str(choice)) for choice in get_args(kind))]
-    if isinstance(kind, UnionType):
-        return [choices for part in get_args(kind) for choices in _choices(part)]
-    return []
-
-
-def _rule(item: Any) -> str:
-    return next((f"{sign} {getattr(item, name)}" for name, sign in _SIGNS if hasattr(item, name)), "")
