@@ -24,7 +24,7 @@ from data_contracts.schemas.metrics import hard_limit, nature_of, spec_of
 from data_contracts.series.text import metric_with_labels
 
 if TYPE_CHECKING:
-    from aiops.settings.tree import RoutingSettings
+    from aiops.settings.routing_settings import RoutingSettings
 
 TIERS: Final[Mapping[int, str]] = {1: "its own recent past", 2: "its seasonal band", 3: "the service as a whole"}
 """What each tier compares a point with."""

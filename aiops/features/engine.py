@@ -48,7 +48,7 @@ from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
 
 if TYPE_CHECKING:
-    from aiops.settings.tree import TelemetrySettings
+    from aiops.settings.telemetry_settings import TelemetrySettings
 
 SECOND_US = 1_000_000
 MOST_OPEN_TICKS = 64

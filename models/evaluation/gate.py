@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aiops.errors import ConfigurationError
-from aiops.settings.tree import ModelSettings
+from aiops.settings.model_settings import ModelSettings
 from aiops.types import GateDecision, Scorecard
 from models.evaluation.gate_words import figure, outcome
 from models.evaluation.scorecard import Replay, Replayable, contract_checks, latency_ms, score_on

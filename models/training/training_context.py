@@ -5,7 +5,7 @@ from datetime import datetime
 
 import numpy as np
 
-from aiops.settings.tree import ModelSettings
+from aiops.settings.model_settings import ModelSettings
 from aiops.types import FloatArray
 from data_contracts.values.moments import microseconds_of
 from models.artifacts.artifact import Example

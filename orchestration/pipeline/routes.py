@@ -8,7 +8,8 @@ from aiops.detection.routing import TIERS, Router, RoutingRules, flagged_by, on_
 from aiops.errors import ConfigurationError
 from aiops.features.series_character import SeriesCharacter
 from aiops.features.series_name import SeriesName
-from aiops.settings.tree import ConsumerSettings, Settings
+from aiops.settings.consumer_settings import ConsumerSettings
+from aiops.settings.tree import Settings
 from data_contracts.series.key import labels_text
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.series.text import SeriesTextError, series_of, series_text

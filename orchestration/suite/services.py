@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.settings_file import VARIABLE
 from aiops.settings.tree import Settings
 from orchestration.project.copies import INSTANCE, dagster_instance

@@ -7,7 +7,7 @@ from typing import Any, Final
 import jwt
 
 from aiops.errors import ConfigurationError
-from aiops.settings.tree import ServingSettings
+from aiops.settings.serving_settings import ServingSettings
 from serving.http.loopback import is_loopback
 from serving.http.problem import Problem, ProblemError, shown
 from serving.http.request_tenant import EVERY_TENANT, ONLY_DEFAULT, TenantScope, scope_of_claim

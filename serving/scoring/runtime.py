@@ -9,7 +9,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 
-from aiops.settings.tree import ServingSettings
+from aiops.settings.serving_settings import ServingSettings
 from models.artifacts.catalog import served_models
 from serving.http.auth import Authenticator, authenticator
 from serving.http.site import SiteRules, site_rules

@@ -16,7 +16,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from aiops.settings.tree import BrokerSettings, ConsumerSettings, Settings, TelemetrySettings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.consumer_settings import ConsumerSettings
+from aiops.settings.telemetry_settings import TelemetrySettings
+from aiops.settings.tree import Settings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.telemetry.codec import decode

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import redis
 
-from aiops.settings.tree import BrokerSettings, Settings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.tree import Settings
 from data_contracts.schemas.feature_views import SERIES_VIEWS, SERVICE_VIEWS, ViewSpec
 from data_contracts.schemas.telemetry_schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE
 from orchestration.workspace import feature_store

@@ -24,7 +24,8 @@ import httpx
 import numpy as np
 import pyarrow as pa
 
-from aiops.settings.tree import ServingSettings, Settings
+from aiops.settings.serving_settings import ServingSettings
+from aiops.settings.tree import Settings
 from data_contracts.schemas.telemetry_schemas import (
     SEQUENCE,
     SEQUENCE_FEATURES,

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiops.errors import ContractError
-from aiops.settings.tree import BrokerSettings, Settings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.tree import Settings
 from data_contracts.schemas.feature_views import BAND_VIEWS, PROJECT, SERIES_VIEWS, SERVICE_VIEWS, ViewSpec, project_of
 from data_contracts.schemas.season_schema import BAND_LIST
 from data_contracts.schemas.telemetry_schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP

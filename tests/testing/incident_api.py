@@ -13,7 +13,7 @@ import jwt
 from prometheus_client import CollectorRegistry
 
 from aiops.incidents.alert import Alert, Severity, fingerprint_of
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.http.auth import Authenticator

@@ -9,7 +9,7 @@ import pyarrow as pa
 from aiops.detection.decision import KIND, detection_id
 from aiops.incidents.root_cause import RootCause, RootCauseReport
 from aiops.incidents.verdict import Verdict, VerdictKind
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas.telemetry_schemas import DETECTIONS
 from data_contracts.series.tenant import DEFAULT_TENANT

@@ -17,7 +17,8 @@ import httpx
 import numpy as np
 import pyarrow as pa
 
-from aiops.settings.tree import ServingSettings, Settings
+from aiops.settings.serving_settings import ServingSettings
+from aiops.settings.tree import Settings
 from data_contracts.schemas.telemetry_schemas import SEQUENCE_FEATURES, SERVICE_FEATURES
 from data_contracts.series.tenant import TENANT_HEADER
 from serving.stream import streams

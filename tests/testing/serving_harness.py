@@ -15,7 +15,8 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from aiops.settings.tree import ServingSettings, Settings
+from aiops.settings.serving_settings import ServingSettings
+from aiops.settings.tree import Settings
 from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
 from serving.scoring.proto import scoring_pb2 as pb
 from serving.scoring.run import launch

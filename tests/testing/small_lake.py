@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from aiops.settings.tree import Settings, TelemetrySettings
+from aiops.settings.telemetry_settings import TelemetrySettings
+from aiops.settings.tree import Settings
 from aiops.simulator.simulation_config import SimulationConfig
 from orchestration.pipeline.features import Window, build_features
 from orchestration.pipeline.ingest import ingest, ingest_truth

@@ -18,7 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.errors import Unavailable
-from aiops.settings.tree import BrokerSettings, ConsumerSettings, Settings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.consumer_settings import ConsumerSettings
+from aiops.settings.tree import Settings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.series.tenant import DEFAULT_TENANT

@@ -9,7 +9,7 @@ from aiops.incidents.alert import Alert, Severity, fingerprint_of
 from aiops.incidents.correlation.suppression import MaintenanceWindow, Matcher, Silence
 from aiops.incidents.root_cause import ChangeEvent, RootCause, RootCauseReport
 from aiops.incidents.verdict import VerdictKind
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from serving.incidents.desk import feedback
 from serving.incidents.desk.desk import Desk

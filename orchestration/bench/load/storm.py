@@ -24,7 +24,7 @@ from aiops.incidents.alert import Alert
 from aiops.incidents.correlation.correlation_config import CorrelationConfig
 from aiops.incidents.correlation.correlator import Correlator
 from aiops.incidents.correlation.outcome import Outcome, Page
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.bench.load.storm_alerts import START, Storm, StormConfig, arrivals, storm_of
 from serving.incidents.desk.desk import Desk

@@ -22,7 +22,7 @@ from aiops.features.backfill import backfill
 from aiops.features.engine import EngineConfig
 from aiops.features.sequences import Sequences
 from aiops.incidents.labels import HORIZONS_MIN, HorizonLabels, horizon_labels
-from aiops.settings.tree import ModelSettings
+from aiops.settings.model_settings import ModelSettings
 from aiops.simulator.simulate import simulate
 from aiops.simulator.simulation_config import SimulationConfig
 from aiops.topology.graph import ServiceGraph

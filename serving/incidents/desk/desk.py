@@ -18,7 +18,7 @@ from aiops.incidents.correlation.correlator import Correlator
 from aiops.incidents.correlation.outcome import Outcome
 from aiops.incidents.correlation.suppression import MaintenanceWindow, Silence
 from aiops.incidents.incident import Incident, IncidentState
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.values.moments import microseconds_of, moment_of_us
 from serving.incidents.desk.snapshots import PairWords, correlation_config, packed, pair_words, unpacked

@@ -8,7 +8,7 @@ import msgspec
 from aiops.errors import StateError
 from aiops.incidents.correlation.correlation_config import CorrelationConfig
 from aiops.incidents.correlation.correlator import Correlator
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 
 PairWords = dict[tuple[str, str], tuple[int, int]]
 

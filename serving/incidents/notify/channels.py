@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from aiops.incidents.alert import Severity
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from serving.incidents.notify.delivery import Attempt, Channel, Outcome, Poster
 from serving.incidents.notify.messages import PAGERDUTY
 from serving.incidents.notify.notice import notice_of_plain

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aiops.errors import Unavailable
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from serving.incidents.desk.clock import DeskClock
 from serving.incidents.desk.desk import Desk, Step
 from serving.incidents.desk.desk_metrics import ResponderMetrics

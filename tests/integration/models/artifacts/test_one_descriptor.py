@@ -13,7 +13,8 @@ import pytest
 from anyio import run
 from prometheus_client import CollectorRegistry
 
-from aiops.settings.tree import ServingSettings, Settings
+from aiops.settings.serving_settings import ServingSettings
+from aiops.settings.tree import Settings
 from models.artifacts.catalog import CATALOG, served_models, trained_models
 from models.artifacts.export import load_exported
 from orchestration.dagster.assets import model_assets

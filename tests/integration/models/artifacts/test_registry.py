@@ -14,7 +14,8 @@ import pytest
 from aiops.errors import ArtifactError, ModelNotFound, StateError
 from aiops.features.engine import EngineConfig
 from aiops.incidents.labels import horizon_labels
-from aiops.settings.tree import ModelSettings, Settings
+from aiops.settings.model_settings import ModelSettings
+from aiops.settings.tree import Settings
 from aiops.types import GateDecision, Scorecard
 from models.artifacts.audit import AuditLog, Change
 from models.artifacts.catalog import FittedModel

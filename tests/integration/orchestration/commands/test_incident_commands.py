@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.tree import Settings
 from orchestration.cli import run
 from serving.incidents.desk.wiring import keep_terms

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 import pytest
 
 from aiops.features.bands import ESTABLISHED, Judged, SeriesBands, judge
-from aiops.settings.tree import BrokerSettings, Settings, TelemetrySettings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.telemetry_settings import TelemetrySettings
+from aiops.settings.tree import Settings
 from aiops.simulator.anomalies import InjectedAnomaly, with_anomalies
 from aiops.simulator.simulation_config import SimulationConfig
 from data_contracts.values.moments import microseconds_of

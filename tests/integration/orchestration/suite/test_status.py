@@ -13,7 +13,12 @@ from threading import Thread
 
 import pytest
 
-from aiops.settings.tree import BrokerSettings, ConsumerSettings, ResponderSettings, ServingSettings, Settings, UpSettings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.consumer_settings import ConsumerSettings
+from aiops.settings.responder_settings import ResponderSettings
+from aiops.settings.serving_settings import ServingSettings
+from aiops.settings.tree import Settings
+from aiops.settings.up_settings import UpSettings
 from models.artifacts.export import write_aliases
 from orchestration.suite.health import PROBE_S, ask
 from orchestration.workspace.current_settings import note_running

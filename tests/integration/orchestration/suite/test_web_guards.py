@@ -12,7 +12,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from aiops.settings.tree import Settings, UpSettings
+from aiops.settings.tree import Settings
+from aiops.settings.up_settings import UpSettings
 from orchestration.suite.processes import ChildSpec, Supervisor
 from orchestration.suite.services import dagster_webserver, mlflow_server, place_dagster_instance
 from tests.testing.deadlines import within

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from aiops.errors import ConfigurationError, Unavailable
-from aiops.settings.tree import BrokerSettings, Settings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.tree import Settings
 from data_contracts.schemas.feature_views import SERVICE_HEALTH, VIEWS
 from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from orchestration.workspace import feature_store

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from aiops.errors import DiskFull
 from aiops.incidents.alert import Alert, Severity, fingerprint_of
 from aiops.incidents.incident import IncidentState
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.tree import Settings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.series.tenant import DEFAULT_TENANT

@@ -24,7 +24,7 @@ from aiops.incidents.alert import Severity
 from aiops.incidents.correlation.outcome import Page
 from aiops.incidents.incident import Incident, IncidentState, TimelineEvent
 from aiops.incidents.root_cause import RootCause, RootCauseReport
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from serving.incidents.notify.channels import channel_names, channels_of, escalation_names
 from serving.incidents.notify.delivery import Channel, Outcome, Poster
 from serving.incidents.notify.dispatcher import DispatchConfig, Dispatcher

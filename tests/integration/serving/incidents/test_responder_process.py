@@ -15,7 +15,8 @@ import httpx
 import pyarrow as pa
 
 from aiops.incidents.incident import IncidentState
-from aiops.settings.tree import BrokerSettings, Settings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.tree import Settings
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.incidents.store.records import IncidentFilter, MessageKind, PageRequest

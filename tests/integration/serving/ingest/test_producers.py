@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from aiops.errors import ConfigurationError, FencedError, SequenceConflict, Unavailable
-from aiops.settings.tree import BrokerSettings, ConsumerSettings, Settings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.consumer_settings import ConsumerSettings
+from aiops.settings.tree import Settings
 from data_contracts.telemetry.codec import decode
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
 from serving.stream import streams

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from aiops.settings.tree import BrokerSettings, Settings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.tree import Settings
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.ingest.producer import TelemetryProducer
 from serving.lake.opening import open_lake

@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from aiops.errors import ConfigurationError, Unavailable
-from aiops.settings.tree import BrokerSettings, Settings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.tree import Settings
 from serving.stream.broker import EmbeddedBroker, connect, wait_ready
 from serving.stream.broker_password import password_of
 from serving.stream.streams import Streams

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from aiops.errors import FencedError, StateError, Unavailable
-from aiops.settings.tree import BrokerSettings, Settings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.tree import Settings
 from serving.ingest.producer_sequence import Appended, BatchPlace, ProducerSequence
 from serving.stream.broker import EmbeddedBroker
 from serving.stream.consumer.commit import Commit, Output, Position

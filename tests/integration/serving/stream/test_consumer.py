@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aiops.settings.tree import BrokerSettings, ConsumerSettings, Settings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.consumer_settings import ConsumerSettings
+from aiops.settings.tree import Settings
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.ingest.producer import ProducerConfig, TelemetryProducer

@@ -11,7 +11,9 @@ import numpy.typing as npt
 import pytest
 
 from aiops.errors import StateError
-from aiops.settings.tree import BrokerSettings, ConsumerSettings, Settings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.consumer_settings import ConsumerSettings
+from aiops.settings.tree import Settings
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.telemetry.codec import encode
 from data_contracts.values.moments import microseconds_of

@@ -8,7 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from aiops.settings.tree import BrokerSettings, ConsumerSettings, Settings, TelemetrySettings
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.consumer_settings import ConsumerSettings
+from aiops.settings.telemetry_settings import TelemetrySettings
+from aiops.settings.tree import Settings
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.telemetry.codec import decode

@@ -12,7 +12,8 @@ from aiops.errors import ConfigurationError
 from aiops.features.series_character import SeriesCharacter
 from aiops.features.series_name import SeriesName
 from aiops.settings.routing_globs import parse_overrides
-from aiops.settings.tree import RoutingSettings, Settings
+from aiops.settings.routing_settings import RoutingSettings
+from aiops.settings.tree import Settings
 from data_contracts.schemas.metrics import CATALOGUE, nature_of
 from tests.testing.series_names import named
 

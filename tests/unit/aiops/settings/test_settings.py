@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from aiops.settings.tree import DriftSettings, ServingSettings, Settings
+from aiops.settings.drift_settings import DriftSettings
+from aiops.settings.serving_settings import ServingSettings
+from aiops.settings.tree import Settings
 
 
 @pytest.fixture(autouse=True)

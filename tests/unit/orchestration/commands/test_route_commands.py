@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from aiops.settings.tree import RoutingSettings, Settings
+from aiops.settings.routing_settings import RoutingSettings
+from aiops.settings.tree import Settings
 from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.cli import run
 from orchestration.pipeline.series_character import measure_characters

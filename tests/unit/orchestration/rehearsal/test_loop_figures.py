@@ -15,15 +15,13 @@ import pytest
 
 from aiops.errors import Unavailable
 from aiops.incidents.root_cause import RootCause, RootCauseReport
-from aiops.settings.tree import (
-    BrokerSettings,
-    ConsumerSettings,
-    DriftSettings,
-    ServingSettings,
-    Settings,
-    TelemetrySettings,
-    UpSettings,
-)
+from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.consumer_settings import ConsumerSettings
+from aiops.settings.drift_settings import DriftSettings
+from aiops.settings.serving_settings import ServingSettings
+from aiops.settings.telemetry_settings import TelemetrySettings
+from aiops.settings.tree import Settings
+from aiops.settings.up_settings import UpSettings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas.telemetry_schemas import EDGES, INCIDENTS, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
 from orchestration.pipeline.telemetry_step import fitted_settings, usual_step_s

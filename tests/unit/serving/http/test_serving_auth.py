@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
 
 from aiops.errors import ConfigurationError
-from aiops.settings.tree import ServingSettings
+from aiops.settings.serving_settings import ServingSettings
 from serving.http.auth import Role, authenticator
 from serving.http.loopback import is_local_peer, is_loopback
 from serving.http.problem import ProblemError

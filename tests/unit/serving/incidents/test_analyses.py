@@ -11,7 +11,7 @@ from aiops.errors import StateError
 from aiops.incidents.alert import Alert, Severity, fingerprint_of
 from aiops.incidents.incident import AlertEntry, Incident, IncidentState
 from aiops.incidents.root_cause import RootCause, RootCauseReport
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from serving.incidents.desk.analyses import Analyses, AnalysisParts
 from serving.incidents.desk.analysis_times import AnalysisTimes

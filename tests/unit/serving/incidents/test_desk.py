@@ -13,7 +13,7 @@ from aiops.errors import ContractError
 from aiops.incidents.alert import Alert, Severity, fingerprint_of
 from aiops.incidents.correlation.suppression import Matcher, Silence
 from aiops.incidents.incident import Incident, IncidentState
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from serving.incidents.desk.desk import Desk
 from serving.incidents.desk.detections import DETECTED

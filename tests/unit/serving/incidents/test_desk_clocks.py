@@ -8,7 +8,7 @@ import pytest
 
 from aiops.incidents.alert import Alert, Severity, fingerprint_of
 from aiops.incidents.incident import IncidentState
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.incidents.desk.desk import CLOCK, Desk

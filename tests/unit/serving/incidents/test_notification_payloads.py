@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from aiops.errors import ConfigurationError
 from aiops.incidents.alert import Severity
 from aiops.incidents.incident import Incident, IncidentState
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from serving.incidents.notify.channels import LogChannel, base_url, channel_names, channels_of, escalation_names
 from serving.incidents.notify.delivery import MOST_WAIT_S, Outcome, Poster, attempt_of
 from serving.incidents.notify.notice import Cause, Notice, notice_of, notice_of_plain, plain_notice

@@ -11,7 +11,7 @@ from aiops.errors import Unavailable
 from aiops.incidents.alert import Severity
 from aiops.incidents.feedback.facts import Finding
 from aiops.incidents.feedback.lessons import Lessons
-from aiops.settings.responder import ResponderSettings
+from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.values.moments import EPOCH

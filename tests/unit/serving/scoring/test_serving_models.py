@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from aiops.errors import ArtifactError, ModelNotFound, Unavailable
-from aiops.settings.tree import ServingSettings
+from aiops.settings.serving_settings import ServingSettings
 from aiops.types import FloatArray
 from data_contracts.schemas.telemetry_schemas import SEQUENCE_FEATURES, SERVED, SERVICE_FEATURES, TIMESTAMP
 from models.artifacts.tenant_models import own_name

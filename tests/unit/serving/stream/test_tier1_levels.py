@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from aiops.detection.levels import DEFAULT_ALARM_Z, CatalogueLevels
 from aiops.errors import ArtifactError, ModelNotFound
 from aiops.features.engine import EngineConfig
-from aiops.settings.tree import ConsumerSettings, Settings
+from aiops.settings.consumer_settings import ConsumerSettings
+from aiops.settings.tree import Settings
 from models.artifacts.artifact import save_model
 from models.artifacts.export import write_aliases
 from models.detectors.robust_stream import LevelConfig, PointSample, RobustStream

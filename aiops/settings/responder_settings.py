@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
+
+from aiops.settings.section import Section
 
 
-class ResponderSettings(BaseModel):
+class ResponderSettings(Section):
     """The responder: alerts become incidents with root causes, people are told. Secrets are never printed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     max_tenants: int = Field(32, ge=1, le=1000, description="tenants that one responder serves at once, each with a desk")
     notification_routes: Path | None = Field(None, description="TOML file with notification channels of single tenants")

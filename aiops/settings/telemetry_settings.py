@@ -1,0 +1,17 @@
+"""Settings of the telemetry contract and the lake."""
+
+from pydantic import Field
+
+from aiops.settings.section import Section
+
+
+class TelemetrySettings(Section):
+    """The telemetry contract and the lake."""
+
+    step_s: int = Field(60, ge=1, le=3600, description="seconds between feature ticks")
+    lateness_s: int = Field(30, ge=0, le=3600, description="how long a tick waits for late points, in event time")
+    future_tolerance_s: int = Field(300, ge=0, description="points further in the future are rejected")
+    retention_days: int = Field(30, ge=1, description="days of telemetry, features and served rows kept in the lake")
+    window_points: int = Field(240, ge=16, le=4096, description="newest points a series keeps for its 1 h window (memory bound)")
+    max_series: int = Field(100_000, ge=1, description="series a partition tracks; points of more are rejected")
+    max_tenants: int = Field(32, ge=1, description="tenants a partition tracks, each with max_series; rows of more are rejected")
