@@ -15,7 +15,7 @@ from aiops.types import FloatArray, IntArray, SeriesBatch, State
 from data_contracts.schemas.metrics import hard_limit
 from models.detectors.series_slots import SeriesSlots
 
-USUAL_SHARE: Final = 0.05
+STANDING_SHARE: Final = 0.05
 """A series of which this share of the past rows were at the limit, or repeated the one before, is like that: no finding."""
 LEAST_RUN: Final = 12
 """Equal values in a row that are never too many."""
@@ -121,7 +121,7 @@ def judge_rows(arrays: NetArrays, slot: IntArray, value: FloatArray, found: NetF
         count_run(arrays, at, value[i])
         run = arrays.run[at]
         longest = arrays.longest[at]
-        usual = arrays.repeats[at] >= USUAL_SHARE * arrays.rows[at] or arrays.rows[at] < LEARN_ROWS
+        usual = arrays.repeats[at] >= STANDING_SHARE * arrays.rows[at] or arrays.rows[at] < LEARN_ROWS
         if not usual and run >= max(LEAST_RUN, TIMES_LONGEST * longest) and run >= 2 * arrays.told[at]:
             arrays.told[at] = run
             found.kind[i] = STUCK
@@ -130,7 +130,7 @@ def judge_rows(arrays: NetArrays, slot: IntArray, value: FloatArray, found: NetF
         arrays.quiet[at] = max(0, arrays.quiet[at] - 1)
         if value[i] >= arrays.bound[at]:
             arrays.limit_rows[at] = limit_rows + 1
-            if arrays.quiet[at] == 0 and limit_rows <= USUAL_SHARE * max(past, LEARN_ROWS):
+            if arrays.quiet[at] == 0 and limit_rows <= STANDING_SHARE * max(past, LEARN_ROWS):
                 arrays.quiet[at] = QUIET_ROWS
                 found.kind[i] = AT_LIMIT
                 found.bound[i] = arrays.bound[at]

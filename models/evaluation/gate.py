@@ -10,7 +10,7 @@ import numpy as np
 from aiops.errors import ConfigurationError
 from aiops.settings.model_settings import ModelSettings
 from aiops.types import GateDecision, Scorecard
-from models.evaluation.gate_words import figure, outcome
+from models.evaluation.gate_outcome import figure, outcome
 from models.evaluation.scorecard import Replay, Replayable, contract_checks, latency_ms, score_on
 from models.vectors.page_budget import PageBudget
 

@@ -11,7 +11,7 @@ from aiops.features.engine import EngineConfig
 from aiops.types import GateDecision, Scorecard
 from models.detectors.history_points import points_of
 from models.detectors.robust_stream import PointSample, RobustStream
-from models.evaluation.gate_words import LEVEL_WORDS, figure, outcome
+from models.evaluation.gate_outcome import LEVEL_WORDS, figure, outcome
 from models.evaluation.measures import AlarmFigures, alarm_figures
 from models.vectors.page_budget import PageBudget
 from models.vectors.service_rows import ServiceRows

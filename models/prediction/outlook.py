@@ -23,7 +23,7 @@ SPAN_MIN: Final = 5.0
 FAR_MIN: Final = 1_440.0
 """No breach in sight; as far as a limit is looked for."""
 BAND_SPREADS: Final = 3.0
-USUAL_SPANS: Final = 8
+BAND_SPANS: Final = 8
 """The oldest spans, which say what is usual; the others are forecast from."""
 LEAST_SPREAD: Final = 1e-3
 """Of a band, as a share of the level: a signal that never moved has a narrow band, not none."""
@@ -159,11 +159,11 @@ def _until(left: FloatArray, speed: FloatArray, least: float) -> FloatArray:
 
 def _leaves_band(levels: list[FloatArray]) -> FloatArray:
     """Return minutes until the forecast of a signal leaves its usual band upwards; 0 where it is above it."""
-    usual = levels[:USUAL_SPANS]
+    usual = levels[:BAND_SPANS]
     centre = _mean(usual)
     spread = np.sqrt(_sum([(part - centre) ** 2 for part in usual]) / (len(usual) - 1))
     spread = np.maximum(spread, LEAST_SPREAD * np.abs(centre) + 1e-9)
-    level, slope = _line(levels[USUAL_SPANS:])
+    level, slope = _line(levels[BAND_SPANS:])
     return _until(BAND_SPREADS - (level - centre) / spread, slope / spread, 1e-9)
 
 

@@ -15,13 +15,13 @@ DAY_S: Final = 86_400.0
 class ChangeConfig:
     """`share` of incidents that a change began; its harm shows after an exponential time with mean `delay_s`.
 
-    A service is taken to change `usual_per_day` times until so many days of its own have been seen. `slack_s` = how much a change
+    A service is taken to change `prior_changes_per_day` times until so many days of its own have been seen. `slack_s` = how much a change
     may follow the onset that telemetry's step shows.
     """
 
     share: float = 0.3
     delay_s: float = 900.0
-    usual_per_day: float = 0.5
+    prior_changes_per_day: float = 0.5
     slack_s: float = 60.0
     memory_s: float = 3600.0
 
@@ -58,7 +58,7 @@ class KnownChanges:
         if not found:
             return no_change(config)
         seen = sum(one.service == service for one in self.changes) - len(found)
-        rate = (seen + config.usual_per_day) / ((self.until - self.since).total_seconds() + DAY_S)
+        rate = (seen + config.prior_changes_per_day) / ((self.until - self.since).total_seconds() + DAY_S)
         waited = max(0.0, (onset - found[0].at).total_seconds())
         return log(1.0 - config.share + config.share * exp(-waited / config.delay_s) / config.delay_s / rate)
 

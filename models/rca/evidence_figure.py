@@ -13,7 +13,7 @@ from aiops.incidents.root_cause import ChangeEvent, RootCause, RootCauseReport
 from aiops.types import FloatArray
 from data_contracts.values.moments import EPOCH, microseconds_of, moment_of_us
 from models.rca.grid import SeriesGrid
-from models.rca.metric_words import amount, call_to, shown, words_of
+from models.rca.metric_text import amount, call_to, shown, words_of
 from models.rca.ranking import BEYOND, RootCauseRanker
 from models.rca.signals import best_series
 
@@ -41,7 +41,7 @@ class _Row:
     changes: tuple[ChangeEvent, ...]
 
 
-def usual_bounds(ranker: RootCauseRanker) -> dict[tuple[str, str], tuple[float, float]]:
+def baseline_bounds(ranker: RootCauseRanker) -> dict[tuple[str, str], tuple[float, float]]:
     """Return the range of each series, (service, metric), that is no evidence."""
     width = {name: BEYOND * ranker.width[name] for name in ranker.usual if name in ranker.width}
     return {name: (ranker.usual[name] - far, ranker.usual[name] + far) for name, far in width.items()}

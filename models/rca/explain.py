@@ -6,11 +6,11 @@ import numpy as np
 
 from aiops.incidents.root_cause import RootCauseReport
 from data_contracts.values.moments import moment_of_us
+from models.rca.cause_text import cause_of
 from models.rca.change_evidence import ChangeConfig
-from models.rca.doubt import statement_of, would_decide
+from models.rca.conclusion import statement_of, would_decide
 from models.rca.inputs import RcaInputs, WindowConfig
 from models.rca.posterior import FITTED, PosteriorWeights, log_odds, posterior
-from models.rca.telling import cause_of
 from models.rca.timing import STRAYED
 from models.rca.weighing import weigh
 

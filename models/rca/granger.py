@@ -26,7 +26,7 @@ OWN_LAGS: Final = 6
 MOST_KNOWN: Final = 5
 """Known callees, and other finds, whose past a test knows."""
 LEAST_COVERED: Final = 0.8
-MOST_FOUND: Final = 0.1
+COMMON_CAUSE_SHARE: Final = 0.1
 """Share of all pairs from which finds, beyond one a service, tell of a common cause and not of calls."""
 _RIDGE: Final = 1e-9
 
@@ -103,7 +103,7 @@ def granger_edges(grid: SeriesGrid, known: ServiceGraph, config: GrangerConfig |
     silent = _silent(panel, known)
     tests = int(silent.sum())
     found = silent & (_adjusted(np.where(silent, p_value, 1.0), tests) <= chosen.false_discoveries)
-    if int(found.sum()) > MOST_FOUND * tests + count:
+    if int(found.sum()) > COMMON_CAUSE_SHARE * tests + count:
         return ()  # everybody foretells everybody: a common cause that is not measured
     for caller in np.flatnonzero(found.any(axis=1)).tolist():
         p_value[caller] = _pruned(panel, caller, found[caller], p_value[caller])

@@ -15,9 +15,9 @@ import numpy as np
 from aiops.errors import ContractError
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray
+from models.rca.baseline import fitted, medians_of
 from models.rca.grid import SeriesGrid
 from models.rca.signals import EvidenceSeries, best_series, evidence_of, is_call
-from models.rca.usual import fitted, medians_of
 
 BEYOND: Final = 2.0
 MOST: Final = 100.0

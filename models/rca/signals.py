@@ -23,7 +23,7 @@ from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray
 from data_contracts.schemas.metrics import base_name, spec_of
 from models.rca.grid import SeriesGrid
-from models.rca.metric_words import call_to
+from models.rca.metric_text import call_to
 
 OWN_LATENCY: Final = "own latency"
 OWN_ERRORS: Final = "own errors"

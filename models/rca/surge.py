@@ -5,10 +5,10 @@ from typing import Final
 
 import numpy as np
 
+from models.rca.baseline import medians_of
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import BEYOND, MOST, Evidence, RootCauseRanker
 from models.rca.signals import best_series
-from models.rca.usual import medians_of
 
 SURGE: Final = "traffic surge"
 LEAST_RISE: Final = 0.1

@@ -48,7 +48,7 @@ def timing_of(strayed: FloatArray, felt: FloatArray, services: Sequence[str], gr
     return Timing(onset, *leads(strayed, felt), _explained(strayed, onset, place, graph))
 
 
-def felt_at(window: SeriesGrid, service: str, normal: tuple[Levels, Levels]) -> FloatArray:
+def symptom_deviation(window: SeriesGrid, service: str, normal: tuple[Levels, Levels]) -> FloatArray:
     """Return by how many spreads latency or errors of a service, whichever did more, strayed at each step; NaN = unknown.
 
     `normal`: usual level and spread of each series.

@@ -17,7 +17,7 @@ from models.rca.paths import Ways, candidates, covered, ways_to
 from models.rca.posterior import CauseFeatures
 from models.rca.ranking import Evidence, Judgement, RankedCause, RootCauseRanker, reached_by
 from models.rca.surge import surges_of
-from models.rca.timing import NEVER, STRAYED, Timing, felt_at, onsets, timing_of
+from models.rca.timing import NEVER, STRAYED, Timing, onsets, symptom_deviation, timing_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,7 @@ class Frame:
         return self.window.time_us
 
     @property
-    def felt_since(self) -> datetime | None:
+    def symptom_onset(self) -> datetime | None:
         """Return when latency or errors of the symptom strayed."""
         return self._moment_of(int(onsets(self.felt[:, None])[0]))
 
@@ -87,7 +87,7 @@ def _framed(inputs: RcaInputs) -> Frame:
     alerted = {name: at for name, at in inputs.alerted.items() if at <= inputs.made_at}
     symptom = inputs.symptom.service if inputs.symptom else min(alerted, key=lambda name: (alerted[name], name), default="")
     names = _candidates(inputs, alerted, judged, aliases_of(calm, window, inputs.graph))
-    felt = felt_at(window, symptom, (ranker.usual, ranker.width))
+    felt = symptom_deviation(window, symptom, (ranker.usual, ranker.width))
     timing = timing_of(_columns(judged, names), felt, names, inputs.graph)
     strayed = {name for name, step in zip(names, timing.onset.tolist(), strict=True) if step != NEVER}
     starts = moment_of_us(int(calm.time_us[0])) if calm.time_us.size else inputs.made_at

@@ -20,9 +20,9 @@ from aiops.settings.tree import Settings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.values.moments import microseconds_of, moment_of_us
 from models.rca.explain import ExplainConfig, RcaInputs, WindowConfig, explain
-from models.rca.felt import felt_symptom
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker, Symptom
+from models.rca.symptom import symptom_of
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
 from serving.root_cause.incident_telemetry import IncidentTelemetry, TelemetryConfig, near, shared_end, without
@@ -136,7 +136,7 @@ class RootCauseAnalyst:
         Raises:
             StateError: the lake is damaged.
         """
-        from models.rca.evidence_figure import evidence_figure, usual_bounds
+        from models.rca.evidence_figure import baseline_bounds, evidence_figure
 
         del incident  # a report names all that is drawn
         services = tuple(dict.fromkeys(name for cause in report.causes[:1] for name in (cause.service, *cause.path)))
@@ -144,7 +144,7 @@ class RootCauseAnalyst:
         end = min(report.made_at, report.window_end + self._step - _MOMENT)  # the last step whole, nothing after the analysis
         grid = self._telemetry.between(before, end, services)
         calm = self._telemetry.calm(shared_end(before), services)
-        bounds = usual_bounds(RootCauseRanker.fit(calm, self._graph_at(report.made_at))) if calm.time_us.size else {}
+        bounds = baseline_bounds(RootCauseRanker.fit(calm, self._graph_at(report.made_at))) if calm.time_us.size else {}
         return evidence_figure(report, grid, bounds)
 
     @property
@@ -164,7 +164,7 @@ class RootCauseAnalyst:
 
     def _symptom(self, trouble: Trouble, window: SeriesGrid, ranker: RootCauseRanker, graph: ServiceGraph) -> Symptom | None:
         alerted = {trouble.symptom: trouble.at} if trouble.symptom else trouble.alerted
-        return felt_symptom(window, ranker, graph, alerted)
+        return symptom_of(window, ranker, graph, alerted)
 
     def _usual(
         self, graph: ServiceGraph, services: tuple[str, ...], calm: tuple[datetime, tuple[Interval, ...]]

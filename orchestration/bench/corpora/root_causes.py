@@ -97,7 +97,7 @@ def _petshop_scenario(source: PetShopSource, calm: pa.Table) -> Iterator[Ranking
     for issue in source.issues():
         window = SeriesGrid.of(issue.rows(), PETSHOP_STEP_S)
         case: dict[str, object] = {"scenario": source.folder.name, "split": issue.split, "issue": issue.name}
-        symptom = Symptom(issue.felt_at, issue.signal)
+        symptom = Symptom(issue.symptom_service, issue.signal)
         yield _ranked(case, issue.root, RcaInputs(_LATER, window, calm_grid, graph, symptom=symptom, ranker=ranker))
 
 

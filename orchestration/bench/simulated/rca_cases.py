@@ -22,10 +22,10 @@ from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray
 from data_contracts.schemas.metrics import spec_of
 from data_contracts.values.moments import moment_of_us
-from models.rca.felt import felt_symptom
 from models.rca.grid import SeriesGrid
 from models.rca.inputs import RcaInputs, WindowConfig
 from models.rca.ranking import RootCauseRanker
+from models.rca.symptom import symptom_of
 from serving.root_cause.incident_telemetry import without
 
 SIZES: Final = (8, 14, 20, 30)
@@ -163,7 +163,7 @@ def _case(world: _World, number: int, alarm: _Alarm) -> SimulatedCase | None:
 
 def _judged(world: _World, inputs: RcaInputs) -> RcaInputs:
     ranker = RootCauseRanker.fit(inputs.calm, world.graph)
-    symptom = felt_symptom(inputs.window, ranker, world.graph, inputs.alerted)
+    symptom = symptom_of(inputs.window, ranker, world.graph, inputs.alerted)
     return replace(inputs, ranker=ranker, symptom=symptom, changes=world.changes, changes_recorded=True)
 
 

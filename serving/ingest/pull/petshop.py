@@ -46,7 +46,7 @@ class PetShopIssue:
 
     split: str
     name: str
-    felt_at: str
+    symptom_service: str
     signal: str
     root: str
     metrics: Path
@@ -213,9 +213,9 @@ def _truth(metrics: Path) -> tuple[str, str, str, Any]:
 
 
 def _issue(metrics: Path) -> PetShopIssue:
-    root, felt_at, metric, _ = _truth(metrics)
+    root, symptom_service, metric, _ = _truth(metrics)
     signal = "errors" if metric == "availability" else metric
-    return PetShopIssue(metrics.parent.parent.name, metrics.parent.name, felt_at, signal, root, metrics)
+    return PetShopIssue(metrics.parent.parent.name, metrics.parent.name, symptom_service, signal, root, metrics)
 
 
 def _incident(metrics: Path) -> dict[str, Any]:

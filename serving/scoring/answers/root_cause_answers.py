@@ -17,7 +17,7 @@ from aiops.topology.graph import ServiceGraph
 from aiops.version import __version__
 from data_contracts.values.moments import microseconds_of
 from models.rca.explain import ExplainConfig, RcaInputs, WindowConfig, explain
-from models.rca.felt import felt_symptom
+from models.rca.symptom import symptom_of
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker
 from serving.http.auth import Role
@@ -111,7 +111,7 @@ def from_rows(question: InlineQuestion, config: ExplainConfig) -> RootCauseRepor
     graph = ServiceGraph.from_pairs(question.edges, services)
     ranker = RootCauseRanker.fit(calm, graph)
     alerted = {question.service: question.window_start} if question.service else {}
-    symptom = felt_symptom(window, ranker, graph, alerted)
+    symptom = symptom_of(window, ranker, graph, alerted)
     told = question.changes or ()
     changes = tuple(ChangeEvent.of(one.at, one.service, one.kind, one.what, "request") for one in told)
     inputs = RcaInputs(question.at, window, calm, graph, before, alerted, symptom, ranker=ranker)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.rca.usual import medians_of
+from models.rca.baseline import medians_of
 from orchestration.bench.load.rca_scale import bench_rca_scale, measured, system_of, telemetry
 from orchestration.cli import run as aiops
 

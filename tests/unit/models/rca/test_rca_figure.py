@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from aiops.incidents.root_cause import ChangeEvent
-from models.rca.evidence_figure import evidence_figure, usual_bounds
+from models.rca.evidence_figure import baseline_bounds, evidence_figure
 from models.rca.explain import explain
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import RootCauseRanker, Symptom
@@ -17,7 +17,7 @@ def test_the_evidence_is_drawn_along_the_path_and_the_same_each_time() -> None:
     changed = replace(inputs, changes=(ChangeEvent("c", at(CALM_MIN + 8), "catalogue", "deployment"),))
     report = explain(changed)
     recent = GRID.between(int(GRID.time_us[CALM_MIN - 20]), int(GRID.time_us[-1]) + 1)
-    bounds = usual_bounds(RootCauseRanker.fit(inputs.calm, SHOP))
+    bounds = baseline_bounds(RootCauseRanker.fit(inputs.calm, SHOP))
     drawn = evidence_figure(report, recent, bounds)
     assert drawn == evidence_figure(report, recent, bounds)
     text = drawn.decode()

@@ -9,13 +9,13 @@ from aiops.errors import TrainingImpossible
 from aiops.incidents.root_cause import ChangeEvent
 from aiops.topology.graph import ServiceGraph
 from models.rca.aliases import aliases_of
+from models.rca.cause_text import span
 from models.rca.change_evidence import ChangeConfig, KnownChanges, no_change
 from models.rca.grid import SeriesGrid
-from models.rca.metric_words import amount, kind_words, words_of
+from models.rca.metric_text import amount, kind_words, words_of
 from models.rca.paths import candidates, covered, ways_to
 from models.rca.posterior import CROWD, CauseFeatures, PosteriorWeights, posterior
 from models.rca.posterior_fit import FitConfig, PosteriorFit, TrainingCase
-from models.rca.telling import span
 from models.rca.timing import NEVER, leads, onsets
 from tests.testing.fakes_incidents import START
 

@@ -7,7 +7,7 @@ import numpy as np
 from aiops.incidents.root_cause import CauseEvidence, ChangeEvent, RootCause
 from data_contracts.values.moments import moment_of_us
 from models.rca.change_evidence import ChangeConfig
-from models.rca.metric_words import amount, kind_words, words_of
+from models.rca.metric_text import amount, kind_words, words_of
 from models.rca.ranking import Evidence
 from models.rca.weighing import Frame
 
@@ -57,7 +57,7 @@ def _before_symptom(frame: Frame, place: int) -> str:
     service, symptom = frame.services[place], frame.symptom
     if not symptom or service == symptom:
         return ""
-    mine, felt = frame.onset_at(place), frame.felt_since
+    mine, felt = frame.onset_at(place), frame.symptom_onset
     if mine is None or felt is None:
         return ""
     gap_s = round((felt - mine).total_seconds())

@@ -11,13 +11,13 @@ from models.rca.grid import SeriesGrid
 from models.rca.ranking import RootCauseRanker, Symptom, reached_by
 from models.rca.signals import best_series
 
-FeltSignal = Literal["latency", "errors"]
-FELT_SPREADS: Final = 3.0
+SymptomSignal = Literal["latency", "errors"]
+SYMPTOM_SPREADS: Final = 3.0
 """Spreads above its usual from which users feel a signal."""
 MOST_CANDIDATES: Final = 50
 
 
-def felt_symptom(
+def symptom_of(
     window: SeriesGrid, ranker: RootCauseRanker, graph: ServiceGraph, alerted: Mapping[str, datetime]
 ) -> Symptom | None:
     """Return the alerted service farthest on the callers' side whose latency or errors strayed; None where none did.
@@ -25,19 +25,19 @@ def felt_symptom(
     Farthest = most alerted services are among those that it calls, directly or not; then the one alerted first. None, too, where
     no more than half of the alerted services lie below it: then the graph does not tell how the trouble spread.
     """
-    strayed = {signal: _strayed(window, ranker, signal) for signal in get_args(FeltSignal)}
+    strayed = {signal: _strayed(window, ranker, signal) for signal in get_args(SymptomSignal)}
     earliest = sorted(alerted, key=lambda name: (alerted[name], name))[:MOST_CANDIDATES]
     below = {name: len(reached_by(graph, name) & alerted.keys()) for name in earliest}
     for service in sorted(earliest, key=lambda name: -below[name]):
         if len(alerted) > 1 and 2 * below[service] <= len(alerted):
             return None
         signal = max(strayed, key=lambda one: strayed[one].get(service, 0.0))
-        if strayed[signal].get(service, 0.0) > FELT_SPREADS:
+        if strayed[signal].get(service, 0.0) > SYMPTOM_SPREADS:
             return Symptom(service, signal)
     return None
 
 
-def _strayed(window: SeriesGrid, ranker: RootCauseRanker, signal: FeltSignal) -> dict[str, float]:
+def _strayed(window: SeriesGrid, ranker: RootCauseRanker, signal: SymptomSignal) -> dict[str, float]:
     """Return by how many spreads a signal of each service exceeded its usual at most."""
     found = {}
     for service, number in best_series(window, signal).items():

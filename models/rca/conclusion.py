@@ -10,7 +10,7 @@ from data_contracts.values.moments import microseconds_of
 from models.rca.inputs import RcaInputs, step_s
 from models.rca.weighing import Frame
 
-MOST_DOUBTS: Final = 6
+MOST_OPEN_QUESTIONS: Final = 6
 LEAST_CALM_STEPS: Final = 60
 NEAR_SHARE: Final = 0.2
 """A cause with at least this share of the first one's probability is in the running."""
@@ -46,7 +46,7 @@ def would_decide(causes: Sequence[RootCause], frame: Frame, inputs: RcaInputs) -
         *_silent_changes(inputs),
         *_short(frame, inputs),
     ]
-    return tuple(dict.fromkeys(found))[:MOST_DOUBTS]
+    return tuple(dict.fromkeys(found))[:MOST_OPEN_QUESTIONS]
 
 
 def _order(running: Sequence[RootCause], frame: Frame) -> list[str]:
