@@ -37,7 +37,7 @@ class NetArrays(NamedTuple):
     repeats: IntArray  # of those, the ones equal to the one before
     run: IntArray  # newest values that are equal
     longest: IntArray  # rows of the longest run before, those that were too long left out
-    told: IntArray  # rows of the run when it was last reported; 0 = it was not
+    told: IntArray  # name of the stored array: rows of the run when it was last reported; 0 = it was not
     limit_rows: IntArray  # values at the limit so far
     quiet: IntArray  # rows to come without a finding at the limit
 

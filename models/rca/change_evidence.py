@@ -15,8 +15,8 @@ DAY_S: Final = 86_400.0
 class ChangeConfig:
     """`share` of incidents that a change began; its harm shows after an exponential time with mean `delay_s`.
 
-    A service is taken to change `prior_changes_per_day` times until so many days of its own have been seen. `slack_s` = how much a change
-    may follow the onset that telemetry's step shows.
+    A service is taken to change `prior_changes_per_day` times until so many days of its own have been seen. `slack_s` = how much
+    a change may follow the onset that telemetry's step shows.
     """
 
     share: float = 0.3

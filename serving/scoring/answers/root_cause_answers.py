@@ -17,9 +17,9 @@ from aiops.topology.graph import ServiceGraph
 from aiops.version import __version__
 from data_contracts.values.moments import microseconds_of
 from models.rca.explain import ExplainConfig, RcaInputs, WindowConfig, explain
-from models.rca.symptom import symptom_of
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker
+from models.rca.symptom import symptom_of
 from serving.http.auth import Role
 from serving.http.problem import Problem, ProblemError, refused
 from serving.scoring.answers.origin import RequestOrigin
