@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands import silences
-from orchestration.commands.incident_verdict import verdict
+from orchestration.commands import silence_commands
 from orchestration.commands.options import ActedBy, AsJson
+from orchestration.commands.verdict_commands import verdict
 from orchestration.console import print_facts, print_json, print_table
 from orchestration.workspace.iso_time import moment
 
@@ -38,7 +38,7 @@ def register(root: typer.Typer) -> None:
         ("audit", audit),
     ):
         app.command(name)(command)
-    silences.register(app)
+    silence_commands.register(app)
     root.add_typer(app, name="incidents")
 
 
@@ -51,8 +51,8 @@ def list_incidents(
     as_json: AsJson = False,
 ) -> None:
     """List incidents, the newest first, with the most probable cause of each."""
-    from orchestration.commands.incident_work import IncidentWork
-    from serving.incidents.api.views import line_of
+    from orchestration.commands.incident_access import IncidentWork
+    from serving.incidents.api.response_types import line_of
     from serving.incidents.store.records import PageRequest
 
     with IncidentWork.opened() as work:
@@ -74,8 +74,8 @@ def list_incidents(
 
 def show(incident: Id, as_json: AsJson = False) -> None:
     """Show all that is known of an incident: alerts, most probable causes with evidence, timeline, verdicts."""
-    from orchestration.commands.incident_work import IncidentWork
-    from serving.incidents.api.views import timeline_of, view_of
+    from orchestration.commands.incident_access import IncidentWork
+    from serving.incidents.api.response_types import timeline_of, view_of
 
     with IncidentWork.opened() as work:
         case = work.store.case(incident)
@@ -116,8 +116,8 @@ def merge(
     as_json: AsJson = False,
 ) -> None:
     """Merge an open incident into another open one."""
-    from orchestration.commands.incident_work import IncidentWork, somebody
-    from serving.incidents.api.views import view_of
+    from orchestration.commands.incident_access import IncidentWork, somebody
+    from serving.incidents.api.response_types import view_of
 
     with IncidentWork.opened() as work:
         ids = [work.store.case(name).incident.incident_id for name in (into, other)]
@@ -128,8 +128,8 @@ def merge(
 
 def held_back(as_json: AsJson = False) -> None:
     """List incidents that deserve a page and got none yet: the hour's budget is used up, or a storm rages."""
-    from orchestration.commands.incident_work import IncidentWork
-    from serving.incidents.api.views import held_back_of
+    from orchestration.commands.incident_access import IncidentWork
+    from serving.incidents.api.response_types import held_back_of
 
     with IncidentWork.opened() as work:
         waiting = held_back_of(work.store.held_back()).items
@@ -146,7 +146,7 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Show who did what to incidents, silences and verdicts, or check that nobody has changed the log."""
-    from orchestration.commands.incident_work import IncidentWork
+    from orchestration.commands.incident_access import IncidentWork
     from serving.incidents.store.records import PageRequest
 
     with IncidentWork.opened() as work:
@@ -165,8 +165,8 @@ def audit(
 
 
 def _change(incident: str, state: "IncidentState", said: tuple[str, str | None], as_json: bool) -> None:
-    from orchestration.commands.incident_work import IncidentWork, somebody
-    from serving.incidents.api.views import view_of
+    from orchestration.commands.incident_access import IncidentWork, somebody
+    from serving.incidents.api.response_types import view_of
 
     note, by = said
     with IncidentWork.opened() as work:

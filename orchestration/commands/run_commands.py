@@ -15,7 +15,7 @@ from orchestration.workspace.source_choice import SourceChoice
 if TYPE_CHECKING:
     from aiops.settings.tree import Settings
     from orchestration.pipeline.scenario import Scenario
-    from orchestration.rehearsal.result import RunResult
+    from orchestration.rehearsal.run_result import RunResult
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def run(
     """Run the loop: history, train, gate, deploy, replay through the broker, drift check, retrain and swap, report."""
     from aiops.settings.reading import read_settings
     from orchestration.pipeline.scenario import recorded
-    from orchestration.rehearsal import report, story
+    from orchestration.rehearsal import default_scenario, html_report
     from orchestration.workspace.home_lock import hold
 
     began = time.monotonic()
@@ -42,24 +42,24 @@ def run(
     settings = read_settings()
     _check_writable(json_file)
     story_told = source == "simulate" and not option
-    chosen = story.simulated(seed) if story_told else recorded(SourceChoice(source, path, tuple(option or ())).open())
+    chosen = default_scenario.simulated(seed) if story_told else recorded(SourceChoice(source, path, tuple(option or ())).open())
     with hold(settings.root, "aiops run"):
         result = _run_and_conclude(settings, chosen, keep, (source, began))
     if json_file is not None:
         json_file.write_text(as_json(result), encoding="utf-8")
-    print_facts(f"aiops run on {source}", dict(report.summary_rows(result)))
-    print_table("Labelled incidents of the replay", report.INCIDENT_COLUMNS, report.incident_rows(result))
-    for line in report.highlights(result):
+    print_facts(f"aiops run on {source}", dict(html_report.summary_rows(result)))
+    print_table("Labelled incidents of the replay", html_report.INCIDENT_COLUMNS, html_report.incident_rows(result))
+    for line in html_report.highlights(result):
         say(line)
-    say(report.headline(result))
+    say(html_report.headline(result))
     say(f"report: {result.report}")
 
 
 def _run_and_conclude(settings: "Settings", chosen: "Scenario", keep: bool, head: tuple[str, float]) -> "RunResult":
     from orchestration.pipeline.telemetry_step import fitted_settings, usual_step_s
-    from orchestration.rehearsal.conclude import conclude
-    from orchestration.rehearsal.live import with_free_ports
+    from orchestration.rehearsal.live_replay import with_free_ports
     from orchestration.rehearsal.run import Run, fresh_home
+    from orchestration.rehearsal.run_outputs import conclude
     from orchestration.workspace.workspace import Workspace
 
     fresh_home(settings.root, keep)

@@ -21,7 +21,7 @@ from models.backtest.replay import Backtest, Recording, backtest, normal_history
 from models.evaluation.figures import SeriesPanel, series_figure
 from models.vectors.page_budget import PageBudget
 from models.vectors.service_rows import BoolArray, times_of
-from orchestration.pipeline.recorded import validate_recorded
+from orchestration.pipeline.recorded_rows import validate_recorded
 from orchestration.pipeline.telemetry_step import usual_step_s
 
 PANELS = 8

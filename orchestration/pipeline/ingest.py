@@ -17,7 +17,7 @@ from aiops.replay.event_clock import pieces
 from data_contracts.schemas.telemetry_schemas import CHANGES, LAKE_TELEMETRY, REJECTED
 from data_contracts.telemetry.owners import by_tenant
 from data_contracts.telemetry.validate import Validated
-from orchestration.pipeline.recorded import validate_recorded
+from orchestration.pipeline.recorded_rows import validate_recorded
 from orchestration.workspace.workspace import Workspace
 from serving.lake.port import Added
 from serving.tables.graph_store import GraphStore

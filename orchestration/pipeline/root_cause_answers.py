@@ -12,7 +12,7 @@ from aiops.incidents.root_cause import RootCause, RootCauseReport
 from aiops.incidents.trouble import Trouble
 from aiops.settings.tree import Settings
 from serving.incidents.desk.analyses import known_beside
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 from serving.root_cause.lake_explainer import RootCauseAnalyst
 
 MOST_EVIDENCE: Final = 4

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from serving.http.auth import Authenticator
 from serving.http.openapi import description
 from serving.incidents.api.app import create_app
-from serving.incidents.api.parts import ApiParts, ApiReadiness
+from serving.incidents.api.ports import ApiParts, ApiReadiness
 
 
 def incident_api_description() -> dict[str, Any]:

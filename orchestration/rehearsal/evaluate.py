@@ -14,8 +14,8 @@ from models.evaluation.measures import average_precision, precision_recall, tren
 from models.vectors.page_budget import PageBudget, PageCounter
 from models.vectors.service_rows import rows_of
 from models.vectors.truth import prediction_truth
-from orchestration.rehearsal.opened import OpenedIncident, RootFigures, near, root_figures
-from orchestration.rehearsal.result import IncidentLine, PredictorFigures
+from orchestration.rehearsal.opened_incidents import OpenedIncident, RootFigures, near, root_figures
+from orchestration.rehearsal.run_result import IncidentLine, PredictorFigures
 
 FORESEEABLE_MIN = 60
 

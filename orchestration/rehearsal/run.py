@@ -27,8 +27,8 @@ from orchestration.pipeline.replay import Replay
 from orchestration.pipeline.scenario import Scenario
 from orchestration.pipeline.training import Judged
 from orchestration.rehearsal import parity
-from orchestration.rehearsal.live import LiveLoop
-from orchestration.suite.patience import Patience
+from orchestration.rehearsal.live_replay import LiveLoop
+from orchestration.suite.load_timeout import Patience
 from orchestration.workspace.home_lock import LOCK, MARKER
 from orchestration.workspace.workspace import Workspace
 from serving.ingest.producer import ProducerConfig, TelemetryProducer, new_id

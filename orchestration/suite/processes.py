@@ -18,8 +18,8 @@ from typing import Final
 import httpx
 
 from aiops.errors import Unavailable
-from orchestration.suite.last_will import LastWill, end_group
-from orchestration.suite.patience import Patience
+from orchestration.suite.load_timeout import Patience
+from orchestration.suite.orphan_reaper import LastWill, end_group
 from serving.host.child_environment import base_environment
 from serving.host.log_files import bound_log
 from serving.host.private_files import OTHERS

@@ -201,11 +201,11 @@ def dagster_daemon(settings: Settings) -> ChildSpec:
 
 def preparation(settings: Settings, source: tuple[str, ...]) -> ChildSpec:
     """Return the process that learns from the source's history where there is no champion yet; it ends when that is done."""
-    command = ("-m", "orchestration.rehearsal.prepare", *source)
+    command = ("-m", "orchestration.dagster.first_training", *source)
     return ChildSpec("prepare", command, environment_of(settings, PREPARATION), inherits=PREPARATION.inherits)
 
 
 def feeder(settings: Settings, source: tuple[str, ...], speed: float) -> ChildSpec:
     """Return the process that publishes a source at its own pace (`speed` times real time)."""
-    command = ("-m", "orchestration.pipeline.feed", "--speed", str(speed), *source)
+    command = ("-m", "orchestration.pipeline.source_feed", "--speed", str(speed), *source)
     return ChildSpec("feeder", command, environment_of(settings, SOURCE), inherits=SOURCE.inherits)

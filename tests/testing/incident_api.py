@@ -19,12 +19,12 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.http.auth import Authenticator
 from serving.http.server import ApiServer
 from serving.incidents.api.app import create_app
-from serving.incidents.api.lake_parts import LakeChanges, LakeTeaching
-from serving.incidents.api.parts import ApiLimits, ApiParts, ApiReadiness, TenantParts
+from serving.incidents.api.lake_ports import LakeChanges, LakeTeaching
+from serving.incidents.api.ports import ApiLimits, ApiParts, ApiReadiness, TenantParts
 from serving.incidents.desk.desk import Desk
-from serving.incidents.intake.mapping import AlertSources
+from serving.incidents.intake.alert_sources import AlertSources
 from serving.incidents.store.database import IncidentDatabase
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
 from serving.root_cause.lake_explainer import AnalystConfig, RootCauseAnalyst

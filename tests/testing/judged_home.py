@@ -15,9 +15,9 @@ from data_contracts.schemas.telemetry_schemas import DETECTIONS
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.values.moments import microseconds_of
 from serving.incidents.desk.desk import Desk
-from serving.incidents.desk.detections import AlertRules, alerts_of_detections
+from serving.incidents.desk.detection_alerts import AlertRules, alerts_of_detections
 from serving.incidents.desk.verdict_draft import VerdictDraft, verdict_of
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import URL, Connection, create_engine
 
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 from tests.testing.postgres_server import drop_database, new_database, postgres_server
 
 

@@ -7,7 +7,7 @@ that is never committed: it writes, says "inside" and waits to be killed.
 import signal
 import sys
 
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 from tests.testing.store_rows import BEGAN, alert, incident, message
 
 

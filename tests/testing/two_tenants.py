@@ -13,14 +13,14 @@ from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from serving.incidents.desk import feedback
 from serving.incidents.desk.desk import Desk
-from serving.incidents.desk.detections import DETECTED
-from serving.incidents.desk.turn import Audience
+from serving.incidents.desk.desk_transaction import Audience
+from serving.incidents.desk.detection_alerts import DETECTED
 from serving.incidents.desk.verdict_draft import VerdictDraft, verdict_of
 from serving.incidents.notify.messages import PAGERDUTY
 from serving.incidents.store.database import IncidentDatabase
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.incident_tables import METADATA
 from serving.incidents.store.records import MessageKind, OutboxMessage
-from serving.incidents.store.store import IncidentStore
 from serving.lake.port import Lake
 from serving.tables.changes import write_changes
 from serving.tables.graph_store import GraphStore

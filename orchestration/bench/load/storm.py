@@ -28,9 +28,9 @@ from aiops.settings.responder_settings import ResponderSettings
 from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.bench.load.storm_alerts import START, Storm, StormConfig, arrivals, storm_of
 from serving.incidents.desk.desk import Desk
-from serving.incidents.desk.turn import Audience
+from serving.incidents.desk.desk_transaction import Audience
 from serving.incidents.notify.channels import LOG
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 
 WITHIN_S: Final = 60.0
 GAP_S: Final = 60.0

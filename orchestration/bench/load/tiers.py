@@ -21,8 +21,8 @@ from orchestration.bench.load.tier_probes import Probe, Stage1Run, probe_service
 from orchestration.bench.load.tiers_world import World, WorldConfig, prepare
 from orchestration.pipeline.bands import publish_bands
 from orchestration.pipeline.replay import Replay
-from orchestration.pipeline.routes import router_of
-from orchestration.rehearsal.live import LiveLoop
+from orchestration.pipeline.route_answers import router_of
+from orchestration.rehearsal.live_replay import LiveLoop
 from orchestration.suite.metrics_page import MetricsPage
 from serving.ingest.producer import ProducerConfig, TelemetryProducer, new_id
 from serving.stream.broker import connect

@@ -20,7 +20,7 @@ from orchestration.pipeline.scenario import Scenario
 from orchestration.pipeline.series_character import measure_characters
 from orchestration.pipeline.training import judge, train_candidate
 from orchestration.pipeline.training_set import TrainingRequest, TrainingSet, build_training_set
-from orchestration.rehearsal.live import with_free_ports
+from orchestration.rehearsal.live_replay import with_free_ports
 from orchestration.workspace.workspace import Workspace
 from serving.ingest.pull.simulate import SimulatedSource
 

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from orchestration.dagster.assets.shown import capacity_table
+from orchestration.dagster.assets.asset_metadata import capacity_table
 from orchestration.dagster.resources import WorkspaceResource
 from orchestration.dagster.retries import RETRY, judged
 from orchestration.pipeline import bands as pipeline

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
+from orchestration.dagster.assets.asset_metadata import drift_facts
 from orchestration.dagster.assets.model_assets import champions
-from orchestration.dagster.assets.shown import drift_facts
 from orchestration.dagster.resources import WorkspaceResource
 from orchestration.dagster.retries import RETRY, judged
 from orchestration.pipeline.drift import measure

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from models.artifacts.catalog import trained_models
-from orchestration.dagster.assets.shown import figures, gate_table
+from orchestration.dagster.assets.asset_metadata import figures, gate_table
 from orchestration.dagster.assets.telemetry_assets import service_graph_and_labels
 from orchestration.dagster.resources import WorkspaceResource
 from orchestration.dagster.retries import RETRY, judged

@@ -11,20 +11,20 @@ from serving.http.openapi import description
 from serving.http.operations import Operation, install, methods_of
 from serving.http.refusals import handle_problems
 from serving.http.site import SiteRules
-from serving.incidents.api.acting import IncidentActs
-from serving.incidents.api.alert_intake import AlertIntake
+from serving.incidents.api.action_routes import IncidentActs
+from serving.incidents.api.alert_routes import AlertIntake
 from serving.incidents.api.api_metrics import STREAMS, ApiMetrics
-from serving.incidents.api.evidence import EvidenceDrawings
-from serving.incidents.api.judging import Judging
-from serving.incidents.api.live import EventFeeds
-from serving.incidents.api.log_reading import AuditReads
-from serving.incidents.api.page import BrowsersToPages, OnCallPage
-from serving.incidents.api.parts import ApiParts
-from serving.incidents.api.planned import Planned
+from serving.incidents.api.audit_routes import AuditReads
+from serving.incidents.api.event_feed import EventFeeds
+from serving.incidents.api.event_routes import EventWatching
+from serving.incidents.api.evidence_routes import EvidenceDrawings
+from serving.incidents.api.incident_routes import IncidentReads
+from serving.incidents.api.on_call_pages import BrowsersToPages, OnCallPage
+from serving.incidents.api.ports import ApiParts
 from serving.incidents.api.probes import Probes
-from serving.incidents.api.reading import IncidentReads
-from serving.incidents.api.topology import Changes, GraphReads
-from serving.incidents.api.watching import EventWatching
+from serving.incidents.api.silence_routes import Planned
+from serving.incidents.api.topology_routes import Changes, GraphReads
+from serving.incidents.api.verdict_routes import Judging
 
 _ABOUT = "Incidents with their causes, for people and programs. Every refusal is application/problem+json (RFC 9457)."
 

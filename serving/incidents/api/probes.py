@@ -12,7 +12,7 @@ from serving.http.auth import Role
 from serving.http.guard import By
 from serving.http.operations import Operation, answer
 from serving.http.request_tenant import TenantScope
-from serving.incidents.api.parts import ApiReadiness
+from serving.incidents.api.ports import ApiReadiness
 
 _TEXT = "text/plain"
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"

@@ -16,11 +16,11 @@ from serving.host.line_limit import LineLimit
 from serving.incidents.desk.analysis_times import AnalysisTimes
 from serving.incidents.desk.desk import Step
 from serving.incidents.desk.desk_metrics import ResponderMetrics
+from serving.incidents.desk.desk_transaction import Audience
 from serving.incidents.desk.feedback import priors_in_force
-from serving.incidents.desk.turn import Audience
 from serving.incidents.notify.messages import update_messages
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import IncidentFilter, PageRequest
-from serving.incidents.store.store import IncidentStore
 
 LOOK_S: Final = 0.5
 MOST_MASKED: Final = 200

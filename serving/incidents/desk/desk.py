@@ -21,16 +21,16 @@ from aiops.incidents.incident import Incident, IncidentState
 from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.values.moments import microseconds_of, moment_of_us
+from serving.incidents.desk.desk_transaction import Audience, Turn, messages_of
+from serving.incidents.desk.live_updates import CLOSED, Watchers
 from serving.incidents.desk.snapshots import PairWords, correlation_config, packed, pair_words, unpacked
-from serving.incidents.desk.turn import Audience, Turn, messages_of
-from serving.incidents.desk.watchers import CLOSED, Watchers
 from serving.incidents.store.records import DeskRow
 
 log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from serving.incidents.store.store import IncidentStore
-    from serving.incidents.store.writer import StoreWriter
+    from serving.incidents.store.incident_store import IncidentStore
+    from serving.incidents.store.store_writer import StoreWriter
 
 MOST_INBOX: Final = 5000
 """Alerts of the inbox that one step takes; more wait for the next."""

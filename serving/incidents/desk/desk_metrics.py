@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.incidents.desk.desk import Step
-from serving.incidents.desk.inputs import Batch
+from serving.incidents.desk.stream_inputs import Batch
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _OTHER: Final = "other"

@@ -16,7 +16,7 @@ from data_contracts.series.metric_texts import metric_texts
 from serving.incidents.desk.desk import Desk
 from serving.incidents.desk.incident_facts import NAN, facts_between, judged_of
 from serving.incidents.desk.verdict_labels import write_labels
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 from serving.lake.port import Lake
 
 THRESHOLDS: Final = "thresholds"

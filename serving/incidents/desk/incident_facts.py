@@ -10,9 +10,9 @@ from aiops.incidents.feedback.facts import Finding, IncidentFacts, Judged
 from aiops.incidents.incident import Incident, IncidentState
 from aiops.incidents.root_cause import RootCauseReport
 from aiops.incidents.verdict import Verdict
-from serving.incidents.desk.detections import DETECTED
+from serving.incidents.desk.detection_alerts import DETECTED
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import MOST_ITEMS, IncidentFilter, Page, PageRequest
-from serving.incidents.store.store import IncidentStore
 
 Item = TypeVar("Item")
 NAN: Final = float("nan")

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 
 from aiops.errors import ContractError
 from aiops.incidents.verdict import Verdict, VerdictKind
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import IncidentCase
-from serving.incidents.store.store import IncidentStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Any
 from aiops.incidents.alert import Alert
 from serving.http.problem import refused
 from serving.http.signature import check_signature
-from serving.incidents.intake.mapping import AlertSource, Steps
-from serving.incidents.intake.received import (
+from serving.incidents.intake.alert_sources import AlertSource, Steps
+from serving.incidents.intake.received_alerts import (
     Received,
     ToldAlert,
     alert_of_told,

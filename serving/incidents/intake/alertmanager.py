@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from aiops.incidents.alert import Alert, fingerprint_of
 from serving.http.problem import refused
-from serving.incidents.intake.received import (
+from serving.incidents.intake.received_alerts import (
     Received,
     ToldAlert,
     alert_of_told,

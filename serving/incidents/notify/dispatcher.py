@@ -21,11 +21,11 @@ from aiops.errors import ConfigurationError, Unavailable
 from serving.host.line_limit import LineLimit
 from serving.incidents.notify.delivery import Attempt, Channel, Outcome
 from serving.incidents.notify.escalation import Escalations
-from serving.incidents.notify.outgoing import outgoing
 from serving.incidents.notify.schedule import Backoff, next_message
+from serving.incidents.notify.tenant_prefix import outgoing
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import MessageKind, MessageState, OutboxMessage
-from serving.incidents.store.store import IncidentStore
-from serving.incidents.store.writer import StoreWriter
+from serving.incidents.store.store_writer import StoreWriter
 
 BY: Final = "notifier"
 """Who the audit log names."""

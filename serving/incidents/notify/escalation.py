@@ -14,8 +14,8 @@ from aiops.errors import ContractError
 from aiops.incidents.incident import Incident, IncidentState
 from serving.incidents.notify.messages import escalation_headline, escalation_messages, forwarded_messages
 from serving.incidents.notify.notice import Notice, cause_of, kept, notice_of_plain, plain_notice
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import IncidentCase, MessageKind, MessageState, OutboxMessage
-from serving.incidents.store.store import IncidentStore
 
 _MOST_MERGES = 20
 

@@ -11,12 +11,12 @@ from typing import Final
 
 from aiops.errors import Unavailable
 from aiops.settings.responder_settings import ResponderSettings
-from serving.incidents.desk.clock import DeskClock
 from serving.incidents.desk.desk import Desk, Step
+from serving.incidents.desk.desk_clock import DeskClock
 from serving.incidents.desk.desk_metrics import ResponderMetrics
-from serving.incidents.desk.detections import AlertRules
-from serving.incidents.desk.inputs import READ, Batch, StreamInputs
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.desk.detection_alerts import AlertRules
+from serving.incidents.desk.stream_inputs import READ, Batch, StreamInputs
+from serving.incidents.store.incident_store import IncidentStore
 from serving.stream.streams import START, id_parts
 
 EVERY_S: Final = 0.2

@@ -15,11 +15,11 @@ from serving.http.auth import authenticator
 from serving.http.server import ApiServer
 from serving.http.site import site_rules
 from serving.incidents.api.app import create_app
-from serving.incidents.api.parts import ApiLimits, ApiParts, ApiReadiness
+from serving.incidents.api.ports import ApiLimits, ApiParts, ApiReadiness
 from serving.incidents.desk import analyses
 from serving.incidents.desk.desk_metrics import MetricFamilies
-from serving.incidents.desk.inputs import RoundReads
-from serving.incidents.intake.mapping import read_alert_sources
+from serving.incidents.desk.stream_inputs import RoundReads
+from serving.incidents.intake.alert_sources import read_alert_sources
 from serving.incidents.notify.notify_metrics import expose
 from serving.incidents.responder import upkeep
 from serving.incidents.responder.responder_loop import BROKER, DESK

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiops.errors import Unavailable
 from data_contracts.series.tenant import DEFAULT_TENANT, tenant_fault
-from serving.incidents.desk.inputs import RoundReads
+from serving.incidents.desk.stream_inputs import RoundReads
 from serving.incidents.responder.responder_loop import AWAY_S, BROKER, DESK, EVERY_S
 from serving.incidents.responder.tenant_desks import TenantDesk, TenantDesks
 from serving.incidents.store.database import IncidentDatabase

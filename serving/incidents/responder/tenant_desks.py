@@ -11,13 +11,13 @@ from aiops.errors import AiopsError, Unavailable
 from aiops.settings.tree import Settings
 from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant
 from data_contracts.values.moments import EPOCH
-from serving.incidents.api.lake_parts import LakeChanges, LakeTeaching
-from serving.incidents.api.parts import TenantParts
+from serving.incidents.api.lake_ports import LakeChanges, LakeTeaching
+from serving.incidents.api.ports import TenantParts
 from serving.incidents.desk.analyses import Analyses, AnalysisParts
-from serving.incidents.desk.clock import DeskClock
+from serving.incidents.desk.desk_clock import DeskClock
+from serving.incidents.desk.desk_factory import audience_of, desk_of, keep_terms
 from serving.incidents.desk.desk_metrics import MetricFamilies, ResponderMetrics
-from serving.incidents.desk.inputs import Reads, StreamInputs
-from serving.incidents.desk.wiring import audience_of, desk_of, keep_terms
+from serving.incidents.desk.stream_inputs import Reads, StreamInputs
 from serving.incidents.notify.channels import channels_of, escalation_names
 from serving.incidents.notify.delivery import Channel
 from serving.incidents.notify.dispatcher import Dispatcher
@@ -26,7 +26,7 @@ from serving.incidents.notify.routes import routed
 from serving.incidents.responder.responder_loop import DeskLoop, LoopParts
 from serving.incidents.responder.upkeep import Upkeep, UpkeepParts
 from serving.incidents.store.database import IncidentDatabase
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 from serving.lake.opening import open_lake
 from serving.root_cause.lake_explainer import AnalystConfig, RootCauseAnalyst, graph_at
 from serving.tables.graph_store import GraphStore

@@ -10,7 +10,7 @@ from typing import Final
 from aiops.errors import AiopsError
 from serving.incidents.desk.desk import Desk
 from serving.incidents.desk.feedback import reconcile
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 from serving.lake.port import Lake
 from serving.tables.graph_store import GraphStore
 

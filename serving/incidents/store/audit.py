@@ -18,10 +18,10 @@ from sqlalchemy import Row, select
 
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.values.moments import microseconds_of, moment_of_us
-from serving.incidents.store.bound import TenantConnection
 from serving.incidents.store.codec import canonical, mapping_of
 from serving.incidents.store.incident_tables import AUDIT, DESK
 from serving.incidents.store.records import AuditCheck, AuditEntry
+from serving.incidents.store.tenant_connection import TenantConnection
 
 _ROWS: Final = 5000
 AuditLine = tuple[str, str, str, Mapping[str, Any]]

@@ -17,8 +17,8 @@ from serving.host.disk_room import LEAST_FREE, free_bytes
 from serving.host.line_limit import LineLimit
 from serving.incidents.store.engine import BUSY_MS, address_of, answering, engine_of, reading_engine, writing_engine
 from serving.incidents.store.incident_tables import DESK, INBOX, OUTBOX
+from serving.incidents.store.memory_copy import Refuge
 from serving.incidents.store.migrate import migrate
-from serving.incidents.store.refuge import Refuge
 
 _logger = logging.getLogger(__name__)
 _lines = LineLimit(_logger)

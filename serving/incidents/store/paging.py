@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy import Column, Row, Select, tuple_
 
 from aiops.errors import ContractError
-from serving.incidents.store.bound import TenantConnection
 from serving.incidents.store.records import Page, PageRequest
+from serving.incidents.store.tenant_connection import TenantConnection
 
 Item = TypeVar("Item")
 Keys = Sequence[Column[Any]]

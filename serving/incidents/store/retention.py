@@ -9,7 +9,6 @@ from sqlalchemy import Column, ColumnElement, and_, delete, or_, select
 
 from aiops.incidents.incident import IncidentState
 from data_contracts.values.moments import microseconds_of
-from serving.incidents.store.bound import TenantConnection
 from serving.incidents.store.incident_tables import (
     ALERTS,
     EVENTS,
@@ -21,6 +20,7 @@ from serving.incidents.store.incident_tables import (
     VERDICTS,
 )
 from serving.incidents.store.records import MessageState
+from serving.incidents.store.tenant_connection import TenantConnection
 
 EVENTS_KEPT: Final = 100_000
 """Newest events that are kept at most: those who watch are never further behind."""

@@ -28,8 +28,8 @@ from aiops.incidents.incident import IncidentState
 from aiops.settings.tree import Settings
 from models.artifacts.catalog import CATALOG, ModelDescriptor
 from serving.http.signature import signed_headers
+from serving.incidents.intake.alert_sources import read_alert_sources
 from serving.incidents.intake.alertmanager import alerts_of
-from serving.incidents.intake.mapping import read_alert_sources
 from serving.incidents.notify.delivery import Outcome, Poster
 from serving.incidents.notify.notice import Cause, Notice, plain_notice
 from serving.incidents.notify.routes import read_routes

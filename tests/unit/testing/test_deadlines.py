@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.suite import patience
-from orchestration.suite.patience import Patience, busyness
+from orchestration.suite import load_timeout
+from orchestration.suite.load_timeout import Patience, busyness
 from tests.testing.deadlines import MOST, PATIENCE, REFERENCE_S, Deadline, Machine, work
 
 TESTS = Path(__file__).parents[2]
@@ -61,12 +61,12 @@ def test_the_work_is_of_the_size_that_was_measured() -> None:
 
 
 def test_limits_of_a_run_grow_with_the_load_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "busyness", lambda: 1.0)
+    monkeypatch.setattr(load_timeout, "busyness", lambda: 1.0)
     assert (Patience(90.0).limit_s, str(Patience(90.0))) == (90.0, "90 s")
-    monkeypatch.setattr(patience, "busyness", lambda: 2.5)
+    monkeypatch.setattr(load_timeout, "busyness", lambda: 2.5)
     assert Patience(90.0).limit_s == 225.0
     assert str(Patience(90.0)) == "225 s (90 s stretched 2.5 times, for so many processes wait for each core)"
-    assert 1.0 <= busyness() <= patience.MOST
+    assert 1.0 <= busyness() <= load_timeout.MOST
 
 
 def fixed_deadlines(path: Path) -> Iterator[str]:

@@ -11,7 +11,7 @@ import pytest
 from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.tree import Settings
 from orchestration.cli import run
-from serving.incidents.desk.wiring import keep_terms
+from serving.incidents.desk.desk_factory import keep_terms
 from tests.testing.judged_home import METRIC, START, JudgedHome
 
 Output = pytest.CaptureFixture[str]

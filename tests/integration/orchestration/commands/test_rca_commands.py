@@ -12,7 +12,7 @@ from aiops.incidents.root_cause import ChangeEvent, RootCause, RootCauseReport
 from aiops.settings.tree import Settings
 from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.cli import run
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 from serving.lake.opening import open_lake
 from serving.tables.changes import write_changes
 from serving.tables.graph_store import GraphStore

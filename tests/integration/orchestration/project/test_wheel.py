@@ -91,7 +91,7 @@ def test_a_project_of_feast_and_dagster(installed: InstalledWheel, tmp_path: Pat
 def test_pages_schemas_and_stubs_travel(installed: InstalledWheel, tmp_path: Path) -> None:
     """What is read while a service runs: the page of people on call, the migrations of incidents, the messages of gRPC."""
     program = (
-        "from serving.incidents.api.page import OnCallPage; OnCallPage()\n"
+        "from serving.incidents.api.on_call_pages import OnCallPage; OnCallPage()\n"
         "from serving.incidents.store.migrate import migrate; from sqlalchemy import create_engine, inspect\n"
         "engine = create_engine('sqlite:///incidents.db'); migrate(engine)\n"
         "from serving.scoring.proto import scoring_pb2\n"
@@ -107,7 +107,7 @@ TYPED = """\
 import aiops.version
 import data_contracts.series.tenant
 import models.artifacts.audit
-import orchestration.suite.patience
+import orchestration.suite.load_timeout
 import serving.host.private_files
 
 number: int = aiops.version.__version__

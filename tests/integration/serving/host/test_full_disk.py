@@ -23,14 +23,14 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.suite.disk_watch import FULL, ROOM, DiskWatch
 from serving.host.disk_room import is_full
 from serving.incidents.desk.desk import Desk
-from serving.incidents.desk.turn import Audience
+from serving.incidents.desk.desk_transaction import Audience
 from serving.incidents.notify.delivery import Attempt
 from serving.incidents.notify.delivery import Outcome as Delivery
 from serving.incidents.notify.dispatcher import Dispatcher
 from serving.incidents.notify.escalation import Escalations
 from serving.incidents.store import database
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import MessageState, OutboxMessage, PageRequest
-from serving.incidents.store.store import IncidentStore
 from serving.stream.broker import EmbeddedBroker
 from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore
 from tests.testing.full_disk import fill, small_disk

@@ -5,9 +5,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from serving.incidents.store.audit import check
-from serving.incidents.store.bound import TenantConnection
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import AuditCheck, PageRequest
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.tenant_connection import TenantConnection
 from tests.testing.store_databases import behind
 from tests.testing.store_rows import at
 

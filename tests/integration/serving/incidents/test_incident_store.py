@@ -21,9 +21,9 @@ from aiops.incidents.correlation.suppression import MaintenanceWindow, Matcher, 
 from aiops.incidents.incident import IncidentState
 from aiops.incidents.verdict import Verdict, VerdictKind
 from serving.incidents.store import migrate
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.incident_tables import METADATA
 from serving.incidents.store.records import IncidentFilter, MessageState, PageRequest
-from serving.incidents.store.store import IncidentStore
 from tests.testing.deadlines import within
 from tests.testing.store_databases import behind
 from tests.testing.store_process import count_up

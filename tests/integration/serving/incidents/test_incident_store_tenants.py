@@ -17,11 +17,11 @@ from aiops.incidents.incident import IncidentState
 from aiops.topology.graph import ServiceGraph
 from data_contracts.series.tenant import TenantError
 from serving.incidents.store import migrate
-from serving.incidents.store.bound import TenantConnection, UnboundQuery
 from serving.incidents.store.database import IncidentDatabase
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.incident_tables import ALERTS, DESK, INCIDENT_SERVICES, INCIDENTS, METADATA, NOTES
 from serving.incidents.store.records import IncidentFilter, PageRequest
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.tenant_connection import TenantConnection, UnboundQuery
 from tests.testing.store_databases import behind
 from tests.testing.store_rows import BEGAN, alert, at, incident, message
 

@@ -32,8 +32,8 @@ from serving.incidents.notify.escalation import Escalations
 from serving.incidents.notify.messages import change_messages, messages_for, update_messages
 from serving.incidents.notify.notify_metrics import expose
 from serving.incidents.notify.webhook_channel import WebhookChannel
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import MessageState, OutboxMessage, PageRequest
-from serving.incidents.store.store import IncidentStore
 from tests.testing.deadlines import within
 from tests.testing.store_rows import transitioned
 
@@ -286,7 +286,7 @@ def test_a_killed_dispatcher_resumes_after_its_lease_and_another_waits_for_it(st
 KILLED = """
 import sys
 from datetime import UTC, datetime
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.notify.delivery import Poster
 from serving.incidents.notify.dispatcher import Dispatcher
 from serving.incidents.notify.escalation import Escalations

@@ -19,8 +19,8 @@ from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.tree import Settings
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import IncidentFilter, MessageKind, PageRequest
-from serving.incidents.store.store import IncidentStore
 from serving.lake.opening import open_lake
 from serving.stream import streams
 from serving.stream.broker import EmbeddedBroker, connect
@@ -135,10 +135,10 @@ def publish(broker: streams.Streams, sent: list[tuple[str, pa.Table]]) -> None:
 
 def never_killed(folder: Path, sent: list[tuple[str, pa.Table]]) -> Told:
     """Return what one desk makes of everything, read at once."""
-    from serving.incidents.desk.clock import DeskClock
+    from serving.incidents.desk.desk_clock import DeskClock
+    from serving.incidents.desk.desk_factory import desk_of
     from serving.incidents.desk.desk_metrics import ResponderMetrics
-    from serving.incidents.desk.inputs import StreamInputs
-    from serving.incidents.desk.wiring import desk_of
+    from serving.incidents.desk.stream_inputs import StreamInputs
     from serving.incidents.responder.responder_loop import DeskLoop, LoopParts
 
     with home(folder) as one, one.store() as store:

@@ -10,15 +10,15 @@ import pytest
 from aiops.errors import StateError, Unavailable
 from aiops.settings.tree import Settings
 from serving.incidents.desk.desk_metrics import MetricFamilies
-from serving.incidents.desk.inputs import RoundReads, StreamInputs
-from serving.incidents.notify.outgoing import outgoing
+from serving.incidents.desk.stream_inputs import RoundReads, StreamInputs
 from serving.incidents.notify.routes import routed
+from serving.incidents.notify.tenant_prefix import outgoing
 from serving.incidents.responder.responder_loop import DESK
 from serving.incidents.responder.rounds import DeskRounds
 from serving.incidents.responder.tenant_desks import SharedParts, TenantDesk, TenantDesks
 from serving.incidents.store.database import IncidentDatabase
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import IncidentFilter, MessageKind, OutboxMessage, PageRequest
-from serving.incidents.store.store import IncidentStore
 from serving.stream import streams
 from tests.testing.store_rows import BEGAN, alert
 from tests.unit.serving.incidents.test_responder_inputs import NO_RULES, detections
@@ -84,7 +84,7 @@ class Responder:
 def responder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Responder]:
     monkeypatch.setattr("serving.incidents.responder.rounds.LOOK_S", 0.0)
     monkeypatch.setattr("serving.incidents.responder.responder_loop.REST_S", 0.0)
-    monkeypatch.setattr("serving.incidents.desk.clock.REST_S", 0.0)
+    monkeypatch.setattr("serving.incidents.desk.desk_clock.REST_S", 0.0)
     settings = Settings(home=tmp_path)
     quick = {"clock": "event", "settle_s": 0.0, "page_settle_s": 0.0, "max_tenants": 3}
     settings = settings.model_copy(update={"responder": settings.responder.model_copy(update=quick)})

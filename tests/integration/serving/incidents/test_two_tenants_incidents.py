@@ -16,10 +16,10 @@ from sqlalchemy import ColumnElement, FromClause, true
 from aiops.settings.tree import Settings
 from orchestration.cli import app as commands
 from orchestration.cli import run
-from serving.incidents.api.parts import TenantParts
-from serving.incidents.store.bound import Statement, TenantConnection
+from serving.incidents.api.ports import TenantParts
 from serving.incidents.store.database import IncidentDatabase
 from serving.incidents.store.incident_tables import METADATA
+from serving.incidents.store.tenant_connection import Statement, TenantConnection
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
 from tests.testing.incident_api import RunningApi, bearer, running
@@ -158,7 +158,7 @@ class Walk:
 
 @pytest.fixture
 def walk(tmp_path: Path) -> Iterator[Callable[[], Walk]]:
-    from serving.incidents.intake.mapping import AlertSource, AlertSources
+    from serving.incidents.intake.alert_sources import AlertSource, AlertSources
 
     sources = AlertSources(sources={"shop": AlertSource(service="service", name="name")})
     with running(tmp_path, KEY, sources=sources) as api:
@@ -236,7 +236,7 @@ def test_a_signed_webhook_is_of_its_sources_tenant(tmp_path: Path) -> None:
     from pydantic import SecretStr
 
     from serving.http.signature import signed_headers
-    from serving.incidents.intake.mapping import AlertSource, AlertSources
+    from serving.incidents.intake.alert_sources import AlertSource, AlertSources
 
     source = AlertSource(secret=SecretStr("a-secret-of-the-source"), service="service", name="name", tenant=MINE)
     body = json.dumps({"service": "till", "name": "down"}).encode()

@@ -15,11 +15,11 @@ from aiops.incidents.feedback.verdict_effects import first_cause
 from aiops.incidents.verdict import Verdict, VerdictKind
 from serving.incidents.desk import feedback, incident_facts
 from serving.incidents.desk.desk import Desk
-from serving.incidents.desk.detections import AlertRules
-from serving.incidents.desk.turn import Turn
+from serving.incidents.desk.desk_transaction import Turn
+from serving.incidents.desk.detection_alerts import AlertRules
 from serving.incidents.desk.verdict_draft import VerdictDraft, verdict_of
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import PageRequest
-from serving.incidents.store.store import IncidentStore
 from tests.testing.judged_home import METRIC, SERVICES, START, JudgedHome
 
 TRUE, FALSE, WRONG, DUPLICATE = VerdictKind.TRUE, VerdictKind.FALSE_ALARM, VerdictKind.WRONG_CAUSE, VerdictKind.DUPLICATE
@@ -151,7 +151,7 @@ def test_a_failed_turn_leaves_no_trace(judged: JudgedHome, monkeypatch: pytest.M
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("serving.incidents.store.writer.StoreWriter.event", dies)
+        patch.setattr("serving.incidents.store.store_writer.StoreWriter.event", dies)
         with pytest.raises(KeyboardInterrupt):
             feedback.apply(judged.store, judged.desk, judged.lake, verdict)
     assert judged.store.verdicts() == ()

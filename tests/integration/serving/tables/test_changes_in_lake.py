@@ -11,10 +11,10 @@ from aiops.settings.tree import Settings
 from aiops.simulator.simulation_config import SimulationConfig
 from aiops.topology.graph import ServiceGraph
 from data_contracts.series.tenant import DEFAULT_TENANT
+from orchestration.dagster.first_training import write_truth
 from orchestration.pipeline.ingest import ingest_truth
 from orchestration.pipeline.scenario import recorded
 from orchestration.pipeline.timeline import Timeline
-from orchestration.rehearsal.prepare import write_truth
 from orchestration.workspace.workspace import Workspace
 from serving.ingest.pull.simulate import SimulatedSource
 from serving.lake.opening import open_lake

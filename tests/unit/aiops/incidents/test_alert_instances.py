@@ -14,7 +14,7 @@ from aiops.incidents.correlation.firing import FOLLOWED, OVER
 from aiops.incidents.incident import Incident, IncidentState
 from aiops.topology.graph import ServiceGraph
 from serving.incidents.intake import alert_webhook, alertmanager
-from serving.incidents.intake.mapping import AlertSource
+from serving.incidents.intake.alert_sources import AlertSource
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 GRAPH = ServiceGraph.from_pairs([], ["node"])

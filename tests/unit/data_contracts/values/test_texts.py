@@ -8,8 +8,8 @@ import pytest
 from data_contracts.telemetry.names import name_fault
 from data_contracts.telemetry.validate import validate
 from data_contracts.values.texts import stray_character, text_problem
-from orchestration.commands.silences import _named
-from serving.incidents.intake.received import cleaned
+from orchestration.commands.silence_commands import _named
+from serving.incidents.intake.received_alerts import cleaned
 from serving.ingest.pull.change_payload import changes_of_json
 from serving.scoring.requests import vector_rows
 

@@ -19,8 +19,8 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from models.rca import granger
 from models.rca.granger import GrangerConfig, LearnedEdge
 from models.rca.grid import SeriesGrid
-from orchestration.commands import changes, graph
-from orchestration.commands.graph_view import cycles, dot, tree_lines
+from orchestration.commands import change_commands, graph_commands
+from orchestration.commands.graph_text import cycles, dot, tree_lines
 from orchestration.pipeline import call_graph
 from orchestration.pipeline.ingest import ingest, ingest_truth
 from orchestration.workspace.workspace import Workspace
@@ -42,8 +42,8 @@ def private_home(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 def run(*words: str) -> None:
     app = typer.Typer()
-    graph.register(app)
-    changes.register(app)
+    graph_commands.register(app)
+    change_commands.register(app)
     app(list(words), standalone_mode=False)
 
 

@@ -11,8 +11,8 @@ import pytest
 from aiops.errors import SequenceConflict
 from aiops.types import HistorySplit
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
-from orchestration.pipeline import feed as feeding
-from orchestration.pipeline.feed import Feed, Pace, arrival_times, slices
+from orchestration.pipeline import source_feed
+from orchestration.pipeline.source_feed import Feed, Pace, arrival_times, slices
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
@@ -119,11 +119,11 @@ class Ledger:
 
 def fed(home: Path, speed: float, stop: threading.Event, monkeypatch: pytest.MonkeyPatch) -> tuple[Feed, Ledger]:
     ledger = Ledger()
-    monkeypatch.setattr(feeding, "TelemetryProducer", lambda *_: ledger)
+    monkeypatch.setattr(source_feed, "TelemetryProducer", lambda *_: ledger)
     monkeypatch.setenv("AIOPS_HOME", str(home))
     options = ("services=3", "hours=4", "history_share=0.5")
-    choice = feeding.SourceChoice("simulate", None, options)
-    return Feed(feeding.Settings(), choice, Pace(speed, 0.02), stop), ledger
+    choice = source_feed.SourceChoice("simulate", None, options)
+    return Feed(source_feed.Settings(), choice, Pace(speed, 0.02), stop), ledger
 
 
 def test_a_fast_feed_says_when_rows_became_available(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,13 +152,13 @@ def test_a_number_left_by_a_batch_that_was_cut_otherwise_costs_no_row(home: Path
 
 
 def test_a_feed_has_the_same_id_whenever_it_feeds_the_same_for_the_same_tenant() -> None:
-    choice = feeding.SourceChoice("csv", Path("rows.csv"), ("labels_path=a.csv",))
-    name = feeding.producer_id_of(choice, "acme")
-    assert name == feeding.producer_id_of(feeding.SourceChoice("csv", Path("rows.csv"), ("labels_path=a.csv",)), "acme")
+    choice = source_feed.SourceChoice("csv", Path("rows.csv"), ("labels_path=a.csv",))
+    name = source_feed.producer_id_of(choice, "acme")
+    assert name == source_feed.producer_id_of(source_feed.SourceChoice("csv", Path("rows.csv"), ("labels_path=a.csv",)), "acme")
     assert name.startswith("feed-csv-")
     others = [
-        feeding.producer_id_of(choice, "globex"),
-        feeding.producer_id_of(feeding.SourceChoice("csv", Path("b.csv"), ()), "acme"),
+        source_feed.producer_id_of(choice, "globex"),
+        source_feed.producer_id_of(source_feed.SourceChoice("csv", Path("b.csv"), ()), "acme"),
     ]
     assert len({name, *others}) == 3
 

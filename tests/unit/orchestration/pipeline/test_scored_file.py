@@ -11,7 +11,7 @@ import pytest
 
 from aiops.errors import AiopsError
 from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES
-from orchestration.pipeline.scoring import _read, _vectors
+from orchestration.pipeline.file_scoring import _read, _vectors
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 FIRST = SERVICE_FEATURES[0]

@@ -26,10 +26,10 @@ from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas.telemetry_schemas import EDGES, INCIDENTS, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
 from orchestration.pipeline.telemetry_step import fitted_settings, usual_step_s
 from orchestration.rehearsal.evaluate import Outputs, find_incidents, predictor_figures
-from orchestration.rehearsal.opened import OpenedIncident, RootFigures
+from orchestration.rehearsal.html_report import Figure, highlights, summary_rows, write_report
+from orchestration.rehearsal.opened_incidents import OpenedIncident, RootFigures
 from orchestration.rehearsal.parity import greatest_difference
-from orchestration.rehearsal.report import Figure, highlights, summary_rows, write_report
-from orchestration.rehearsal.result import (
+from orchestration.rehearsal.run_result import (
     DriftFigures,
     IncidentLine,
     LatencyFigures,

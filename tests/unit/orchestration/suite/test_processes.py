@@ -14,7 +14,7 @@ import pytest
 
 from aiops.errors import Unavailable
 from orchestration.suite import processes
-from orchestration.suite.last_will import carry_out, end_group, heard
+from orchestration.suite.orphan_reaper import carry_out, end_group, heard
 from orchestration.suite.processes import ChildSpec, Supervisor
 from tests.testing.deadlines import Deadline, within
 

@@ -16,8 +16,8 @@ from aiops.incidents.alert import Severity
 from serving.http.problem import ProblemError
 from serving.http.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, signed_headers
 from serving.incidents.intake import alert_webhook, alertmanager
-from serving.incidents.intake.mapping import AlertSource, AlertSources, read_alert_sources
-from serving.incidents.intake.received import MOST_ALERTS, MOST_LABELS, VALUE_CHARACTERS, Received, moment_of
+from serving.incidents.intake.alert_sources import AlertSource, AlertSources, read_alert_sources
+from serving.incidents.intake.received_alerts import MOST_ALERTS, MOST_LABELS, VALUE_CHARACTERS, Received, moment_of
 
 NOW = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
 STARTED = "2026-03-01T12:59:52.739266876+01:00"

@@ -17,9 +17,9 @@ from serving.incidents.desk.analyses import Analyses, AnalysisParts
 from serving.incidents.desk.analysis_times import AnalysisTimes
 from serving.incidents.desk.desk import Desk
 from serving.incidents.desk.desk_metrics import ResponderMetrics
-from serving.incidents.desk.turn import Audience
+from serving.incidents.desk.desk_transaction import Audience
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import MessageKind
-from serving.incidents.store.store import IncidentStore
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 AUDIENCE = Audience(("webhook",), "http://responder")

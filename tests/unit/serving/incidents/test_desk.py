@@ -16,10 +16,10 @@ from aiops.incidents.incident import Incident, IncidentState
 from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from serving.incidents.desk.desk import Desk
-from serving.incidents.desk.detections import DETECTED
-from serving.incidents.desk.turn import Audience
+from serving.incidents.desk.desk_transaction import Audience
+from serving.incidents.desk.detection_alerts import DETECTED
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import IncidentFilter, MessageKind, PageRequest, StoredAlert
-from serving.incidents.store.store import IncidentStore
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 NAMES = ("web", "cart", "db", "pay", "alone")

@@ -12,10 +12,10 @@ from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.incidents.desk.desk import CLOCK, Desk
-from serving.incidents.desk.detections import DETECTED
-from serving.incidents.desk.turn import Audience
+from serving.incidents.desk.desk_transaction import Audience
+from serving.incidents.desk.detection_alerts import DETECTED
+from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import IncidentFilter, MessageKind, PageRequest
-from serving.incidents.store.store import IncidentStore
 from serving.stream.streams import DETECTIONS
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

@@ -12,7 +12,7 @@ from aiops.incidents.correlation.correlator import Correlator
 from aiops.incidents.correlation.outcome import HeldNote, Outcome, Page
 from aiops.incidents.incident import IncidentState
 from aiops.topology.graph import ServiceGraph
-from serving.incidents.desk.turn import Audience, messages_of
+from serving.incidents.desk.desk_transaction import Audience, messages_of
 from serving.incidents.notify.messages import held_messages
 from serving.incidents.notify.notice import notice_of_plain
 from serving.incidents.notify.pagerduty import pagerduty_event

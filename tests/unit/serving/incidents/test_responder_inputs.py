@@ -15,13 +15,13 @@ from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.values.moments import EPOCH
-from serving.incidents.desk.clock import DeskClock
 from serving.incidents.desk.desk import Desk
+from serving.incidents.desk.desk_clock import DeskClock
 from serving.incidents.desk.desk_metrics import ResponderMetrics
-from serving.incidents.desk.detections import AlertRules, alerts_of_detections, alerts_of_predictions
-from serving.incidents.desk.inputs import MOST_ENTRIES, StreamInputs
+from serving.incidents.desk.detection_alerts import AlertRules, alerts_of_detections, alerts_of_predictions
+from serving.incidents.desk.stream_inputs import MOST_ENTRIES, StreamInputs
 from serving.incidents.responder.responder_loop import BROKER, DATABASE, DeskLoop, LoopParts
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 from serving.stream import streams
 
 START = datetime(2026, 3, 2, tzinfo=UTC)

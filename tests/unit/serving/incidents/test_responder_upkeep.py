@@ -16,11 +16,11 @@ from aiops.settings.tree import Settings
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.http.server import bound
 from serving.incidents.desk.desk import Desk
-from serving.incidents.desk.wiring import desk_of
+from serving.incidents.desk.desk_factory import desk_of
 from serving.incidents.responder.responder_loop import DeskLoop
 from serving.incidents.responder.responder_process import ResponderProcess, _readiness
 from serving.incidents.responder.upkeep import Upkeep, UpkeepParts
-from serving.incidents.store.store import IncidentStore
+from serving.incidents.store.incident_store import IncidentStore
 from serving.lake.opening import open_lake
 from serving.tables.graph_store import GraphStore
 

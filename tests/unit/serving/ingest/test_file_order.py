@@ -13,7 +13,7 @@ from data_contracts.schemas.telemetry_schemas import INCIDENTS
 from data_contracts.telemetry.validate import validate
 from models.vectors.page_budget import PageBudget
 from orchestration.pipeline.backtest import run_backtest
-from orchestration.pipeline.recorded import validate_recorded
+from orchestration.pipeline.recorded_rows import validate_recorded
 from orchestration.pipeline.replay import Replay
 from serving.ingest.pull.csv_file import FORMAT
 from serving.ingest.pull.file_order import sorted_rows

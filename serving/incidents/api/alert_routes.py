@@ -1,0 +1,167 @@
+"""Routes by which alerts of other systems come in. They are on disk, in the store's inbox, before the answer is sent."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import Request
+from prometheus_client import CollectorRegistry, Counter
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from aiops.errors import DiskFull, Unavailable
+from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.http.auth import Authenticator, Role
+from serving.http.content import JSON
+from serving.http.guard import By
+from serving.http.loopback import is_local_peer
+from serving.http.operations import Operation, answer
+from serving.http.problem import not_found
+from serving.http.request_tenant import FIELD as TENANT_FIELD
+from serving.http.request_tenant import TenantScope, tenant_of_request
+from serving.http.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from serving.incidents.api.ports import TenantParts
+from serving.incidents.api.request_fields import Name, TenantName
+from serving.incidents.api.tenant_parts import parts_of
+from serving.incidents.intake import alert_webhook, alertmanager
+from serving.incidents.intake.alert_sources import AlertSource, AlertSources
+from serving.incidents.intake.received_alerts import Received, RefusedAlert
+
+AT_ONCE: Final = 8
+"""Requests that are read and written at once; more wait, so that a database that hangs leaves threads for those who look."""
+WAIT_S: Final = 10.0
+"""How long a request may wait for its place; senders try again."""
+
+_SIGNED: Final = "operator, or a signature where the source has a secret"
+_ALERTMANAGER_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "description": "Alertmanager's webhook payload, version 4.",
+    "content": {
+        JSON: {
+            "schema": {
+                "type": "object",
+                "required": ["version", "alerts"],
+                "properties": {"version": {"const": "4"}, "alerts": {"type": "array", "items": {"type": "object"}}},
+            }
+        }
+    },
+}
+_ANY_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "description": f"JSON as the source's mapping says. With a secret: {TIMESTAMP_HEADER} and {SIGNATURE_HEADER} sign it.",
+    "content": {JSON: {"schema": {}}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsTaken:
+    """`accepted` alerts are stored, `known` of them were before; `refused` ones with the reason; `truncated` were left out."""
+
+    accepted: int
+    known: int
+    refused: tuple[RefusedAlert, ...]
+    truncated: int
+
+
+class AlertIntake:
+    """Puts alerts into the inbox of their tenant, from which its desk takes them."""
+
+    def __init__(self, sources: AlertSources, clock: Callable[[], datetime], registry: CollectorRegistry) -> None:
+        self._sources = sources
+        self._clock = clock
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._alerts = Counter("aiops_alerts_in", "Alerts that came in", ["tenant", "source", "fate"], registry=registry)
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the routes."""
+        first, any_other = "Alerts of Prometheus' Alertmanager", "Alerts of any system, by the mapping of its source"
+        told = Operation("POST", "/alerts/alertmanager", self.told, Role.OPERATOR, first, AlertsTaken, status=202)
+        by = Operation("POST", "/alerts/webhook/{name}", self.told_by, None, any_other, AlertsTaken, (401, 404), status=202)
+        return replace(told, body=_ALERTMANAGER_BODY), replace(by, body=_ANY_BODY, role_text=_SIGNED)
+
+    async def told(self, request: Request, by: By, tenant: TenantName = "") -> Response:
+        """One bad alert does not cost the others; the same delivery again doubles nothing."""
+        here = await parts_of(request, _tenant_of(request, tenant, by.tenants))
+        body = await request.body()
+        async with self._place():
+            return await run_in_threadpool(self._of_alertmanager, here, body)
+
+    async def told_by(self, request: Request, name: Name, tenant: TenantName = "") -> Response:
+        """Sources are set up by responder.alert_sources; a signed request needs no token and is of its source's tenant."""
+        source = self._sources.sources.get(name)
+        if source is not None and source.signed:
+            scope = TenantScope(frozenset({source.tenant}))
+        else:
+            auth: Authenticator = request.app.state.auth
+            local = is_local_peer(request.scope.get("client"))
+            scope = auth.check(request.headers.get("authorization"), Role.OPERATOR, local).tenants
+        if source is None:
+            raise not_found("name", name, "set it up in responder.alert_sources")
+        whose = _tenant_of(request, tenant, scope, source.tenant)
+        headers = (request.headers.get(TIMESTAMP_HEADER), request.headers.get(SIGNATURE_HEADER))
+        body = await request.body()
+        async with self._place():
+            received, at = await run_in_threadpool(self._of_webhook, name, source, (body, headers))
+            here = await parts_of(request, whose)
+            return await run_in_threadpool(self._kept, here, name, received, at)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Hold one of the places.
+
+        Raises:
+            Unavailable: none became free in time.
+        """
+        try:
+            await asyncio.wait_for(self._places.acquire(), WAIT_S)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"alerts in: {AT_ONCE} requests wait for the incident store already; send it again, or check the database"
+            ) from error
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _of_alertmanager(self, here: TenantParts, body: bytes) -> Response:
+        now = self._clock()
+        labels = self._sources.alertmanager.service_labels
+        return self._kept(here, alertmanager.SOURCE, alertmanager.alerts_of(body, now, labels), now)
+
+    def _of_webhook(
+        self, name: str, source: AlertSource, sent: tuple[bytes, tuple[str | None, str | None]]
+    ) -> tuple[Received, datetime]:
+        body, headers = sent
+        at = alert_webhook.signed_at(source, body, headers, self._clock())
+        return alert_webhook.alerts_of(name, source, body, at), at
+
+    def _kept(self, here: TenantParts, source: str, received: Received, at: datetime) -> Response:
+        new = 0
+        if received.alerts:
+            try:
+                new = _added(here, received, at)
+            except DiskFull:  # the store goes on in memory from now on
+                new = _added(here, received, at)
+        accepted, refused = len(received.alerts), len(received.refused)
+        self._alerts.labels(here.tenant, source, "accepted").inc(accepted)
+        self._alerts.labels(here.tenant, source, "refused").inc(refused)
+        self._alerts.labels(here.tenant, source, "truncated").inc(received.truncated)
+        return answer(AlertsTaken(accepted, accepted - new, received.refused, received.truncated), 202)
+
+
+def _added(here: TenantParts, received: Received, at: datetime) -> int:
+    with here.store.writing() as writer:
+        return writer.inbox_add(received.alerts, at)
+
+
+def _tenant_of(request: Request, named: str, scope: TenantScope, usual: str = DEFAULT_TENANT) -> str:
+    """Return whose alerts a request brings: as its header or its query names, else the `usual` tenant.
+
+    Raises:
+        ProblemError: 400, it names none, or several; 403, the sender may not tell of this tenant.
+    """
+    told = dict.fromkeys([*request.headers.getlist(TENANT_FIELD), *([named] if named else [])])
+    return tenant_of_request(list(told) or [usual], scope)

@@ -1,0 +1,123 @@
+"""Routes that read incidents, their alerts, analyses and timelines, and what was held back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import Field
+from starlette.responses import Response
+
+from aiops.errors import ContractError
+from aiops.incidents.alert import Severity
+from aiops.incidents.incident import IncidentState
+from serving.http.auth import Role
+from serving.http.operations import Operation, answer
+from serving.http.problem import not_found, refused
+from serving.incidents.api.ports import CaseReader
+from serving.incidents.api.request_fields import EXAMPLE, MOST_LISTED, PLAIN, Cursor, IncidentId, Limit, Moment, Sent, ShortText
+from serving.incidents.api.response_types import (
+    AlertPage,
+    HeldBackList,
+    IncidentPage,
+    IncidentView,
+    ReportList,
+    SeverityName,
+    Timeline,
+    alerts_of_page,
+    held_back_of,
+    lines_of,
+    timeline_of,
+    view_of,
+)
+from serving.incidents.api.tenant_parts import Here
+from serving.incidents.store.records import IncidentCase, IncidentFilter, PageRequest
+
+
+class Listing(Sent):
+    """Filters of a list of incidents; they add up. [since, until) is about the time of opening."""
+
+    state: list[IncidentState] = Field(
+        [], max_length=len(IncidentState), description="repeat it for several", examples=[["open"]]
+    )
+    service: list[ShortText] = Field([], max_length=50, description="touching one of these; repeat it", examples=[["cart"]])
+    severity: SeverityName | None = Field(None, description="this severity or worse", examples=["warning"])
+    since: Moment | None = Field(None, description="opened from this time on", examples=[EXAMPLE])
+    until: Moment | None = Field(None, description="opened before this time", examples=[EXAMPLE])
+    text: ShortText = Field("", description="part of an id, a service or an alert's name", examples=["latency"])
+    limit: int = Field(50, ge=1, le=MOST_LISTED, description="items of one page at most", examples=[50])
+    cursor: str = Field("", max_length=500, pattern=PLAIN, description="`next_cursor` of the page before", examples=[""])
+
+    def chosen(self) -> IncidentFilter:
+        """Return the filter."""
+        least = None if self.severity is None else Severity[self.severity.upper()]
+        return IncidentFilter(tuple(self.state), tuple(self.service), least, self.since, self.until, self.text)
+
+
+class IncidentReads:
+    """Reads incidents of the tenant that asks."""
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the routes."""
+        one = "/incidents/{incident_id}"
+        see = Role.VIEWER
+        return (
+            Operation("GET", "/incidents", self.listed, see, "Incidents that fit all filters, the newest first", IncidentPage),
+            Operation("GET", one, self.shown, see, "One incident with its newest analysis and verdicts", IncidentView, (404,)),
+            Operation("GET", f"{one}/alerts", self.alerts, see, "Alerts of an incident, the newest first", AlertPage, (404,)),
+            Operation("GET", f"{one}/root_cause", self.reports, see, "All analyses of an incident", ReportList, (404,)),
+            Operation("GET", f"{one}/timeline", self.timeline, see, "What happened to an incident", Timeline, (404,)),
+            Operation("GET", "/held-back", self.held_back, see, "Incidents whose page waits, the worst first", HeldBackList),
+        )
+
+    def listed(self, here: Here, listing: Annotated[Listing, Query()]) -> Response:
+        """Pages stay complete while incidents are added: a cursor goes on after the last one shown."""
+        wanted = listing.chosen()
+        with good_cursor(listing.cursor):
+            page = here.store.cases(wanted, PageRequest(listing.limit, listing.cursor))
+            return answer(lines_of(page, here.store.case_count(wanted)))
+
+    def shown(self, here: Here, incident_id: IncidentId) -> Response:
+        """Everything that is known of it, but its single alerts."""
+        return answer(view_of(case_of(here.store, incident_id)))
+
+    def alerts(self, here: Here, incident_id: IncidentId, limit: Limit = 50, cursor: Cursor = "") -> Response:
+        """Each alert as it arrived, repetitions too."""
+        found = case_of(here.store, incident_id).incident.incident_id
+        with good_cursor(cursor):
+            return answer(alerts_of_page(here.store.alerts(found, PageRequest(limit, cursor))))
+
+    def reports(self, here: Here, incident_id: IncidentId) -> Response:
+        """The newest first; none = it was not analysed yet."""
+        found = case_of(here.store, incident_id).incident.incident_id
+        return answer(ReportList(here.store.reports(found)[::-1]))
+
+    def timeline(self, here: Here, incident_id: IncidentId) -> Response:
+        """Changes of state, pages, analyses and verdicts in order of time."""
+        case = case_of(here.store, incident_id)
+        return answer(timeline_of(case, here.store.reports(case.incident.incident_id)))
+
+    def held_back(self, here: Here) -> Response:
+        """The hour's page budget is used up, or it is but a warning in a storm."""
+        return answer(held_back_of(here.store.held_back()))
+
+
+def case_of(store: CaseReader, incident_id: str) -> IncidentCase:
+    """Return an incident by its id or the unique beginning of it.
+
+    Raises:
+        ProblemError: 404, no incident or several begin like this.
+    """
+    try:
+        return store.case(incident_id)
+    except ContractError as error:
+        raise not_found("incident_id", incident_id, "list them at /incidents", str(error)) from error
+
+
+@contextmanager
+def good_cursor(cursor: str) -> Iterator[None]:
+    """Turn a cursor that the store does not know into a problem."""
+    try:
+        yield
+    except ContractError as error:
+        raise refused("cursor", cursor, "is not one that a page gave", "send next_cursor as it came, or none") from error

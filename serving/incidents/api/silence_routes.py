@@ -1,0 +1,160 @@
+"""Routes of silences and maintenance windows: what nobody is to hear about."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal, TypeVar
+
+from pydantic import Field
+from starlette.responses import Response
+
+from aiops.errors import ConfigurationError
+from aiops.incidents.correlation.suppression import MaintenanceWindow, Matcher, Silence
+from serving.http.auth import Caller, Role
+from serving.http.guard import By
+from serving.http.operations import Operation, answer
+from serving.http.problem import not_found, refused
+from serving.incidents.api.ports import TenantParts
+from serving.incidents.api.request_fields import PLAIN, Moment, Name, Sent
+from serving.incidents.api.tenant_parts import Here
+
+MOST_MATCHERS: Final = 20
+_YEAR_S: Final = 366 * 86_400.0
+Rule = TypeVar("Rule", Silence, MaintenanceWindow)
+
+
+class MatcherBody(Sent):
+    """A condition on one label: service, alertname, severity, source or any that alerts carry; ~ = whole match (RE2)."""
+
+    label: str = Field(min_length=1, max_length=200, pattern=PLAIN, examples=["service"])
+    operator: Literal["=", "!=", "=~", "!~"] = "="
+    value: str = Field(max_length=500, pattern=PLAIN, examples=["cart"])
+
+
+class SilenceBody(Sent):
+    """Alerts that fulfil all matchers are not heard until `ends_at`; `starts_at` null = from now on."""
+
+    name: str = Field(min_length=1, max_length=200, pattern=PLAIN, examples=["deploy-freeze"])
+    matchers: list[MatcherBody] = Field(min_length=1, max_length=MOST_MATCHERS)
+    starts_at: Moment | None = None
+    ends_at: Moment
+
+
+class MaintenanceBody(SilenceBody):
+    """Planned work; again every `every_s` seconds (UTC) until `until`, null = once, and without end."""
+
+    every_s: float | None = Field(None, gt=0, le=_YEAR_S, examples=[604_800])
+    until: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceList:
+    """All silences by name, past ones too."""
+
+    items: tuple[Silence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceView:
+    """A maintenance window; `every_s` null = once."""
+
+    name: str
+    matchers: tuple[Matcher, ...]
+    starts_at: datetime
+    ends_at: datetime
+    every_s: float | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceList:
+    """All maintenance windows by name, past ones too."""
+
+    items: tuple[MaintenanceView, ...]
+
+
+class Planned:
+    """Silences and maintenance windows of a tenant; its desk puts them in force."""
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the routes."""
+        work, quiet = "/maintenance", "/silences"
+        see, rule = Role.VIEWER, Role.ADMIN
+        return (
+            Operation("GET", quiet, self.silences, see, "All silences", SilenceList),
+            Operation(
+                "POST", quiet, self.silenced, rule, "Silence alerts; one of the same name is replaced", Silence, status=201
+            ),
+            Operation("DELETE", quiet + "/{name:path}", self.unsilenced, rule, "End a silence", problems=(404,), status=204),
+            Operation("GET", work, self.windows, see, "All maintenance windows", MaintenanceList),
+            Operation("POST", work, self.announced, rule, "Announce work; replaces its name", MaintenanceView, status=201),
+            Operation("DELETE", work + "/{name:path}", self.recalled, rule, "Recall announced work", problems=(404,), status=204),
+        )
+
+    def silences(self, here: Here) -> Response:
+        """Those that are over stay listed until retention drops them."""
+        return answer(SilenceList(here.store.silences()))
+
+    def windows(self, here: Here) -> Response:
+        """Those that are over stay listed until retention drops them."""
+        return answer(MaintenanceList(tuple(_view(one) for one in here.store.maintenance_windows())))
+
+    def silenced(self, here: Here, by: By, body: SilenceBody) -> Response:
+        """Incidents that are open stay; alerts that come from now on are kept, but not heard."""
+        now = here.now()
+        rule = _rule(lambda starts_at: Silence(body.name, _matchers(body), starts_at, body.ends_at), body, now)
+        here.desk.silence(rule, now, by.subject)
+        return answer(rule, 201)
+
+    def announced(self, here: Here, by: By, body: MaintenanceBody) -> Response:
+        """Incidents that are open stay; alerts in its time are kept, but not heard."""
+        every = None if body.every_s is None else timedelta(seconds=body.every_s)
+        now = here.now()
+        if body.until is not None and body.until <= (body.starts_at or now):
+            raise refused("until", body.until.isoformat(), "must be after starts_at", "give a later time, or none")
+        window = _rule(
+            lambda starts_at: MaintenanceWindow(body.name, _matchers(body), starts_at, body.ends_at, every, body.until), body, now
+        )
+        here.desk.silence(window, now, by.subject)
+        return answer(_view(window), 201)
+
+    def unsilenced(self, here: Here, name: Name, by: By) -> Response:
+        """Alerts that it hid are not raised again by themselves."""
+        return self._dropped(here, "silence", name, by)
+
+    def recalled(self, here: Here, name: Name, by: By) -> Response:
+        """Alerts that it hid are not raised again by themselves."""
+        return self._dropped(here, "maintenance", name, by)
+
+    def _dropped(self, here: TenantParts, kind: str, name: str, by: Caller) -> Response:
+        with here.store.writing() as writer:
+            there = writer.remove_silence(name) if kind == "silence" else writer.remove_window(name)
+            if there:
+                writer.audit(here.now(), by.subject, f"{kind} removed", name, {})
+        if not there:
+            raise not_found("name", name, "list them with GET")
+        return Response(status_code=204)
+
+
+def _matchers(body: SilenceBody) -> tuple[Matcher, ...]:
+    try:
+        return tuple(Matcher(one.label, one.operator, one.value) for one in body.matchers)
+    except ConfigurationError as error:
+        raise refused("matchers", "", str(error), "mend the expression, or use =") from error
+
+
+def _rule(make: Callable[[datetime], Rule], body: SilenceBody, now: datetime) -> Rule:
+    starts_at = body.starts_at or now
+    if body.ends_at <= starts_at:
+        raise refused(
+            "ends_at", body.ends_at.isoformat(), f"must be after starts_at = {starts_at.isoformat()}", "give a later end"
+        )
+    try:
+        return make(starts_at)
+    except ConfigurationError as error:
+        raise refused("every_s", getattr(body, "every_s", ""), str(error), "give a longer period") from error
+
+
+def _view(window: MaintenanceWindow) -> MaintenanceView:
+    every_s = None if window.every is None else window.every.total_seconds()
+    return MaintenanceView(window.name, window.matchers, window.starts_at, window.ends_at, every_s, window.until)

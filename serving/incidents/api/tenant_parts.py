@@ -1,0 +1,27 @@
+"""The parts of the tenant that a request is about: routes reach a store, a desk and a lake through them only."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from serving.http.guard import OfTenant
+from serving.incidents.api.ports import TenantParts, Tenants
+
+
+async def here_of(request: Request, tenant: OfTenant) -> TenantParts:
+    """Return what belongs to the tenant of a request."""
+    return await parts_of(request, tenant)
+
+
+async def parts_of(request: Request, tenant: str) -> TenantParts:
+    """Return what belongs to a tenant, which the caller must have been allowed.
+
+    Raises:
+        Unavailable: as many tenants as may be are served already, or the database does not answer.
+    """
+    tenants: Tenants = request.app.state.tenants
+    return await run_in_threadpool(tenants, tenant)
+
+
+Here = Annotated[TenantParts, Depends(here_of)]

@@ -1,0 +1,150 @@
+"""Routes of the call graph, as it is or was, and of what was done to services."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
+
+from fastapi import Query, Request
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from aiops.errors import ContractError
+from aiops.incidents.root_cause import ChangeEvent
+from aiops.topology.graph import ServiceGraph
+from serving.http.auth import Role
+from serving.http.content import JSON
+from serving.http.guard import By
+from serving.http.operations import Operation, answer
+from serving.http.problem import refused
+from serving.incidents.api.ports import TenantParts
+from serving.incidents.api.request_fields import EXAMPLE, MOST_LISTED, Moment, Sent, ShortText
+from serving.incidents.api.tenant_parts import Here
+from serving.ingest.pull.change_payload import changes_of_json
+
+_RECENT: Final = timedelta(days=7)
+_CHANGE: Final = {"service": "cart", "kind": "deployment", "what": "2.3.1", "at": EXAMPLE}
+_CHANGES_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "description": "One change, an array of them, or an event of GitHub's deployment webhooks.",
+    "content": {
+        JSON: {
+            "schema": {
+                "oneOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}],
+                "description": "service, and optionally at (RFC 3339; now), kind (deployment), what, source, change_id",
+            },
+            "examples": {"one": {"value": _CHANGE}},
+        }
+    },
+}
+At = Annotated[Moment | None, Query(description="as it was then; none = as it is", examples=[EXAMPLE])]
+Learned = Annotated[bool, Query(description="with calls that were only learned from series that move together", examples=[False])]
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """One call. `origin` is the most trusted that says so: configuration, table, traces or learned."""
+
+    caller: str
+    callee: str
+    origin: str | None
+    weight: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class GraphView:
+    """The call graph at a time; `at` null = now."""
+
+    at: datetime | None
+    services: tuple[str, ...]
+    calls: tuple[CallView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeList:
+    """What was done to services, the newest first; of one moment all. `more`: ask again with `until` = the time of the last."""
+
+    items: tuple[ChangeEvent, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedChange:
+    """Why the change with this number, from 1, was not taken."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesTaken:
+    """How many changes were taken, one that is told twice once, and which were refused while the others were taken."""
+
+    accepted: int
+    change_ids: tuple[str, ...]
+    refused: tuple[RefusedChange, ...]
+
+
+class ChangeListing(Sent):
+    """Which changes: [since, until), by default the last seven days."""
+
+    service: list[ShortText] = Field([], max_length=50, description="of one of these; repeat it", examples=[["cart"]])
+    since: Moment | None = Field(None, description="from this time on; none = seven days before until", examples=[EXAMPLE])
+    until: Moment | None = Field(None, description="before this time; none = now", examples=[EXAMPLE])
+    limit: int = Field(50, ge=1, le=MOST_LISTED, description="changes at most, but for more of the same moment", examples=[50])
+
+
+class GraphReads:
+    """Shows the call graph."""
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the routes."""
+        return (Operation("GET", "/graph", self.graph, Role.VIEWER, "The call graph, as it is or was", GraphView),)
+
+    def graph(self, here: Here, at: At = None, learned: Learned = True) -> Response:
+        """Calls by caller and callee."""
+        return answer(_graph_view(here.graphs.graph(at, learned), at))
+
+
+class Changes:
+    """What was done to services: deployments, configuration, scaling."""
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the routes."""
+        tell = "Tell of changes: evidence for root causes"
+        return (
+            Operation("GET", "/changes", self.listed, Role.VIEWER, "What was done to services, the newest first", ChangeList),
+            Operation("POST", "/changes", self.told, Role.OPERATOR, tell, ChangesTaken, status=201, body=_CHANGES_BODY),
+        )
+
+    def listed(self, here: Here, listing: Annotated[ChangeListing, Query()]) -> Response:
+        """Deployments, configuration, scaling and whatever else was told."""
+        until = listing.until or here.now()
+        since = listing.since or until - _RECENT
+        if since >= until:
+            raise refused("since", since.isoformat(), f"must be before until = {until.isoformat()}", "give an earlier time")
+        found = here.changes.read(tuple(listing.service) or None, since, until - timedelta(microseconds=1))
+        least = found[-listing.limit :][0].at if found else until
+        newest = tuple(one for one in found[::-1] if one.at >= least)
+        return answer(ChangeList(newest, len(found) > len(newest)))
+
+    async def told(self, here: Here, request: Request, by: By) -> Response:
+        """One that was told before doubles nothing; `at` is the time of arrival where it is not given."""
+        body = await request.body()
+        return await run_in_threadpool(self._kept, here, body, by.subject)
+
+    def _kept(self, here: TenantParts, body: bytes, by: str) -> Response:
+        try:
+            read = changes_of_json(body, here.now(), by)
+        except ContractError as error:
+            raise refused("body", "", str(error), "see /docs.json") from error
+        wrong = tuple(RefusedChange(row.number, row.reason) for row in read.refused)
+        if wrong and not read.events:
+            raise refused("body", "", f"change {wrong[0].number}: {wrong[0].reason}", "see /docs.json")
+        here.changes.write(read.events)
+        return answer(ChangesTaken(len(read.events), tuple(one.change_id for one in read.events), wrong), 201)
+
+
+def _graph_view(graph: ServiceGraph, at: datetime | None) -> GraphView:
+    calls = (CallView(*pair, graph.origin_of(*pair), graph.weight_of(*pair)) for pair in graph.calls())
+    return GraphView(at, graph.services, tuple(calls))

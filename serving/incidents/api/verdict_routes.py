@@ -1,0 +1,64 @@
+"""The route of verdicts: what it would change, or what it changed."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import Field
+from starlette.responses import Response
+
+from aiops.errors import ContractError
+from aiops.incidents.feedback.verdict_effects import VerdictEffect, VerdictPreview
+from aiops.incidents.verdict import Verdict, VerdictKind
+from serving.http.auth import Role
+from serving.http.guard import By
+from serving.http.operations import Operation, answer
+from serving.http.problem import refused
+from serving.incidents.api.incident_routes import case_of
+from serving.incidents.api.request_fields import IncidentId, Sent, ShortText
+from serving.incidents.api.tenant_parts import Here
+from serving.incidents.desk.verdict_draft import VerdictDraft
+
+Preview = Annotated[bool, Query(description="only say what it would change, now and over the last days", examples=[True])]
+
+
+class VerdictBody(Sent):
+    """`right_cause` goes with wrong_cause, `duplicate_of` (an incident) with duplicate; `unrelated` services do not belong."""
+
+    kind: VerdictKind
+    right_cause: ShortText = Field("", examples=["payment-db"])
+    duplicate_of: ShortText = ""
+    note: str = Field("", max_length=2000)
+    unrelated: list[ShortText] = Field([], max_length=200)
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictAnswer:
+    """What a verdict changed (`applied`) or would change; `past` = what it would have changed over the last days."""
+
+    applied: bool
+    verdict: Verdict
+    effect: VerdictEffect
+    past: VerdictPreview | None
+
+
+class Judging:
+    """Takes verdicts on incidents."""
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return the routes."""
+        path, summary = "/incidents/{incident_id}/verdict", "Say what an incident was: labels, thresholds, priors follow"
+        return (Operation("POST", path, self.judged, Role.OPERATOR, summary, VerdictAnswer, (404,)),)
+
+    def judged(self, here: Here, incident_id: IncidentId, by: By, body: VerdictBody, preview: Preview = False) -> Response:
+        """A later verdict on the same incident takes the place of the earlier one."""
+        found = case_of(here.store, incident_id).incident.incident_id
+        words = (body.kind, body.right_cause, body.duplicate_of, body.note, tuple(body.unrelated))
+        now = here.now()
+        try:
+            verdict = here.teaching.verdict(VerdictDraft(found, *words), now, by.subject)
+            past = here.teaching.preview(verdict, now) if preview else None
+            effect = past.effect if past is not None else here.teaching.apply(verdict)
+        except ContractError as error:
+            raise refused("body", "", str(error), "see /docs.json") from error
+        return answer(VerdictAnswer(not preview, verdict, effect, past))
