@@ -11,10 +11,10 @@ import pyarrow as pa
 from aiops.detection.decision import decide
 from aiops.detection.opinions import Band, BoolArray, Context, Opinion
 from aiops.detection.routing import Router
-from aiops.features.series_name import SeriesName
 from aiops.types import FloatArray
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.series.metric_texts import metric_texts
+from data_contracts.series.series_name import SeriesName
 
 BOUND: Final = 0.5
 """Seasonal score of a value at the bound of its band."""

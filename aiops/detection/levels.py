@@ -7,9 +7,9 @@ from typing import Final, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from aiops.features.series_name import SeriesName
 from aiops.types import FloatArray
 from data_contracts.schemas.metrics import spec_of
+from data_contracts.series.series_name import SeriesName
 
 DEFAULT_ALARM_Z: Final = 6.0
 

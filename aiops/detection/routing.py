@@ -18,9 +18,9 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from aiops.features.series_character import SeriesCharacter
-from aiops.features.series_name import SeriesName
 from aiops.settings.routing_globs import parse_globs, parse_overrides
 from data_contracts.schemas.metrics import hard_limit, nature_of, spec_of
+from data_contracts.series.series_name import SeriesName
 from data_contracts.series.text import metric_with_labels
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from aiops.features.series_name import SeriesName
 from aiops.types import FloatArray, IntArray
+from data_contracts.series.series_name import SeriesName
 
 OUTSIDE_LIMITS: Final = 1e6
 """Added to the severity of a value outside its static limits."""

@@ -31,7 +31,6 @@ from aiops.features.point_scores import apply_points
 from aiops.features.robust import scores_of_z
 from aiops.features.series_features import ROWS, TickRows, close_series
 from aiops.features.series_index import NameHashes, SeriesIndex, name_hashes, names_at
-from aiops.features.series_name import SeriesName
 from aiops.features.series_state import (
     HOUR_US,
     NEXT_BIN,
@@ -46,6 +45,7 @@ from aiops.features.series_state import (
 from aiops.features.service_features import WIDTH, SeriesRows, ServiceFacts, close_services
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
+from data_contracts.series.series_name import SeriesName
 
 if TYPE_CHECKING:
     from aiops.settings.telemetry_settings import TelemetrySettings

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from aiops.errors import OutdatedState, StateError
 from aiops.features.series_index import series_of_texts
-from aiops.features.series_name import SeriesName
 from aiops.features.series_state import (
     COUNTERS,
     NEEDS_RING,
@@ -24,6 +23,7 @@ from aiops.features.series_state import (
 )
 from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray, State
+from data_contracts.series.series_name import SeriesName
 
 VERSION: Final = 3
 BEFORE_IDS: Final = 2

@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from aiops.features.series_name import SeriesName
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.character_schema import SERIES_CHARACTER
+from data_contracts.series.series_name import SeriesName
 
 DAY_US: Final = 86_400_000_000
 SLOT_US: Final = 3_600_000_000

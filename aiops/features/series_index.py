@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.features.robust import RANGE_FLOOR
-from aiops.features.series_name import SeriesName
 from aiops.features.service_features import Neighbours, SeriesFacts
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.metrics import SIGNALS, MetricSpec, spec_of
 from data_contracts.series.hash_kernels import hash_spans
 from data_contracts.series.key import labels_text
+from data_contracts.series.series_name import SeriesName
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.telemetry.names import bytes_of
 from data_contracts.telemetry.series_rows import ids_of_columns

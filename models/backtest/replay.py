@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from aiops.features.series_name import SeriesName
 from aiops.types import FloatArray, IntArray
+from data_contracts.series.series_name import SeriesName
 from models.vectors.page_budget import UNSEEN_ERRORS, PageBudget, PageCounter, threshold_for_budget
 from models.vectors.service_rows import US_PER_DAY, BoolArray, ServiceRows
 from models.vectors.truth import Truth, detection_truth, outcome

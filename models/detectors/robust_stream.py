@@ -14,10 +14,10 @@ import numpy.typing as npt
 from aiops.errors import ArtifactError
 from aiops.features.engine import EngineConfig, EngineOutput, FeatureEngine
 from aiops.features.series_index import distinct_series, series_of_texts
-from aiops.features.series_name import SeriesName
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray, PointStatus, SeriesBatch, State
 from data_contracts.schemas.metrics import MetricSpec, spec_of
+from data_contracts.series.series_name import SeriesName
 from models.artifacts.artifact import array_names, names_array, state_array
 
 FEATURES: Final = ("timestamp", "service", "metric", "value")

@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from aiops.errors import StateError
 from aiops.features.series_index import names_at, series_of_texts
-from aiops.features.series_name import SeriesName
 from aiops.features.series_state import find_slot, table_size
 from aiops.jit import kernel
 from aiops.types import IntArray, State
+from data_contracts.series.series_name import SeriesName
 from models.artifacts.artifact import array_names, names_array
 
 _ROOM = 64

@@ -13,13 +13,13 @@ import pyarrow as pa
 from aiops.detection.routing import matches
 from aiops.features.bands import ESTABLISHED, SeriesBands
 from aiops.features.series_index import distinct_series
-from aiops.features.series_name import SeriesName
 from aiops.settings.routing_globs import parse_globs
 from aiops.settings.tree import Settings
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.feature_views import BAND_HORIZON_S
 from data_contracts.schemas.metrics import nature_of, spec_of
+from data_contracts.series.series_name import SeriesName
 from data_contracts.values.moments import microseconds_of
 from models.evaluation.drift import reached
 from models.season.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints, fit_bands

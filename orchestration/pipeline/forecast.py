@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from aiops.errors import ConfigurationError, SourceError
 from aiops.features.series_index import distinct_series
-from aiops.features.series_name import SeriesName
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.metrics import spec_of
+from data_contracts.series.series_name import SeriesName
 from data_contracts.series.text import metric_with_labels
 from data_contracts.telemetry.validate import validate
 from models.breach.breach_features import NAMES, WARM_UP, breach_features, reference_of

@@ -9,7 +9,7 @@ from typing import Final
 from aiops.errors import ConfigurationError
 from aiops.incidents.incident import IncidentState
 from aiops.incidents.root_cause import RootCause, RootCauseReport
-from aiops.incidents.trouble import Trouble
+from aiops.incidents.root_cause_question import RootCauseQuestion
 from aiops.settings.tree import Settings
 from serving.incidents.desk.analyses import known_beside
 from serving.incidents.store.incident_store import IncidentStore
@@ -56,8 +56,8 @@ def asked(settings: Settings, service: str, at: datetime, minutes: float) -> Exp
     Raises:
         StateError: the lake is damaged.
     """
-    trouble = Trouble({service: at - timedelta(minutes=minutes)}, at)
-    return Explained("", True, RootCauseAnalyst.of(settings, settings.tenant).answer(trouble))
+    question = RootCauseQuestion({service: at - timedelta(minutes=minutes)}, at)
+    return Explained("", True, RootCauseAnalyst.of(settings, settings.tenant).answer(question))
 
 
 def draw(settings: Settings, report: RootCauseReport, file: Path) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 from aiops.detection.routing import TIERS, Router, RoutingRules, flagged_by, on_failure
 from aiops.errors import ConfigurationError
 from aiops.features.series_character import SeriesCharacter
-from aiops.features.series_name import SeriesName
 from aiops.settings.consumer_settings import ConsumerSettings
 from aiops.settings.tree import Settings
 from data_contracts.series.key import labels_text
+from data_contracts.series.series_name import SeriesName
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.series.text import SeriesTextError, series_of, series_text
 from serving.stream.consumer.routing_source import measured_characters

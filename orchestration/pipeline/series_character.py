@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from aiops.features.series_character import SeriesCharacter, character_rows, measure
 from aiops.features.series_index import distinct_series
-from aiops.features.series_name import SeriesName
 from aiops.types import FloatArray, IntArray
+from data_contracts.series.series_name import SeriesName
 from orchestration.workspace.workspace import Workspace
 
 HISTORY: Final = timedelta(days=14)

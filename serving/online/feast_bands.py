@@ -13,10 +13,10 @@ import pyarrow as pa
 import redis
 
 from aiops.features.bands import SeriesBands, stale_text
-from aiops.features.series_name import SeriesName
 from aiops.types import FloatArray, ReadStatistics
 from data_contracts.schemas.feature_views import AVAILABLE_AT, BAND_VIEWS, BANDS
 from data_contracts.schemas.season_schema import BAND_LIST, SEASONAL_BANDS
+from data_contracts.series.series_name import SeriesName
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.online.feast_online import RedisFeatures
 

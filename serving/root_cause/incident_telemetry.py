@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from aiops.incidents.trouble import Interval
+from aiops.incidents.root_cause_question import Interval
 from aiops.topology.graph import ServiceGraph
 from data_contracts.values.moments import microseconds_of, moment_of_us
 from models.rca.grid import SeriesGrid

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from aiops.incidents.incident import Incident, worst_since
 from aiops.incidents.root_cause import RootCauseReport
-from aiops.incidents.trouble import Interval, Trouble, alerted_in
+from aiops.incidents.root_cause_question import Interval, RootCauseQuestion, alerted_in
 from aiops.settings.tree import Settings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.values.moments import microseconds_of, moment_of_us
@@ -102,32 +102,32 @@ class RootCauseAnalyst:
         Raises:
             StateError: the lake is damaged.
         """
-        return self.answer(Trouble(alerted_in(incident, at), at, "", priors, tuple(masked), worst_since(incident, at)))
+        return self.answer(RootCauseQuestion(alerted_in(incident, at), at, "", priors, tuple(masked), worst_since(incident, at)))
 
-    def answer(self, trouble: Trouble) -> RootCauseReport:
-        """Return the report of a trouble; undecided, with the reason, where telemetry does not suffice.
+    def answer(self, question: RootCauseQuestion) -> RootCauseReport:
+        """Return the report on a question; undecided, with the reason, where telemetry does not suffice.
 
         Raises:
             StateError: the lake is damaged.
         """
-        graph = self._graph_at(trouble.at)
-        times = self._times(trouble)
-        services = near(graph, tuple(trouble.alerted), self._config.telemetry.most_services)
+        graph = self._graph_at(question.at)
+        times = self._times(question)
+        services = near(graph, tuple(question.alerted), self._config.telemetry.most_services)
         whole = self._telemetry.between(times.before, times.end, services)
         cut = microseconds_of(times.window)
         window, before = whole.between(cut, microseconds_of(times.end) + 1), whole.between(0, cut)
         if not window.time_us.size:
-            return self._undecided(trouble, times, "no telemetry of {services} between {start} and {end} is in the lake")
-        usual = self._usual(graph, services, (times.before, trouble.masked))
+            return self._undecided(question, times, "no telemetry of {services} between {start} and {end} is in the lake")
+        usual = self._usual(graph, services, (times.before, question.masked))
         if usual is None:
             lacking = f"fewer than {LEAST_SAMPLES} steps of telemetry before {{start}} are in the lake: what is usual is unknown"
-            return self._undecided(trouble, times, lacking)
-        symptom = self._symptom(trouble, window, usual.ranker, graph)
-        inputs = RcaInputs(trouble.at, window, usual.calm, graph, before, trouble.alerted, symptom)
+            return self._undecided(question, times, lacking)
+        symptom = self._symptom(question, window, usual.ranker, graph)
+        inputs = RcaInputs(question.at, window, usual.calm, graph, before, question.alerted, symptom)
         since = times.window - timedelta(hours=self._config.changes_h)
-        changes = read_changes(self._lake, services, since, trouble.at)
-        inputs = replace(inputs, changes=changes, changes_recorded=changes_are_recorded(self._lake, trouble.at))
-        report = explain(replace(inputs, priors=trouble.priors, ranker=usual.ranker), self._config.report)
+        changes = read_changes(self._lake, services, since, question.at)
+        inputs = replace(inputs, changes=changes, changes_recorded=changes_are_recorded(self._lake, question.at))
+        report = explain(replace(inputs, priors=question.priors, ranker=usual.ranker), self._config.report)
         return self._with_delay(report, times.end)
 
     def figure(self, incident: Incident | None, report: RootCauseReport) -> bytes:
@@ -151,19 +151,21 @@ class RootCauseAnalyst:
     def _step(self) -> timedelta:
         return timedelta(seconds=self._config.telemetry.step_s)
 
-    def _times(self, trouble: Trouble) -> _Times:
+    def _times(self, question: RootCauseQuestion) -> _Times:
         config = self._config
         least_s = LEAST_STEPS * config.telemetry.step_s
         longest = timedelta(seconds=max(config.longest_s, least_s))
-        first = min([trouble.at, *trouble.alerted.values()])
-        if trouble.worst_at is not None:
-            first = max(first, trouble.worst_at - longest / 2)  # the window reaches beyond what was only foreseen
+        first = min([question.at, *question.alerted.values()])
+        if question.worst_at is not None:
+            first = max(first, question.worst_at - longest / 2)  # the window reaches beyond what was only foreseen
         window = first - timedelta(seconds=max(config.windows.lead_s, least_s))
         before = window - timedelta(seconds=max(config.windows.before_s, least_s))
-        return _Times(before, window, min(trouble.at, first + longest))
+        return _Times(before, window, min(question.at, first + longest))
 
-    def _symptom(self, trouble: Trouble, window: SeriesGrid, ranker: RootCauseRanker, graph: ServiceGraph) -> Symptom | None:
-        alerted = {trouble.symptom: trouble.at} if trouble.symptom else trouble.alerted
+    def _symptom(
+        self, question: RootCauseQuestion, window: SeriesGrid, ranker: RootCauseRanker, graph: ServiceGraph
+    ) -> Symptom | None:
+        alerted = {question.symptom: question.at} if question.symptom else question.alerted
         return symptom_of(window, ranker, graph, alerted)
 
     def _usual(
@@ -201,13 +203,13 @@ class RootCauseAnalyst:
         word = f"telemetry after {_clock(report.window_end)}, which was not in the lake yet ({missing_s:.0f} s are missing)"
         return replace(report, would_decide=(*report.would_decide, word))
 
-    def _undecided(self, trouble: Trouble, times: _Times, why: str) -> RootCauseReport:
-        first = min(trouble.alerted, key=lambda name: (trouble.alerted[name], name), default="")
-        names = ", ".join(sorted(trouble.alerted)[:5]) or "no service"
+    def _undecided(self, question: RootCauseQuestion, times: _Times, why: str) -> RootCauseReport:
+        first = min(question.alerted, key=lambda name: (question.alerted[name], name), default="")
+        names = ", ".join(sorted(question.alerted)[:5]) or "no service"
         statement = why.format(services=names, start=_clock(times.window), end=_clock(times.end))
         wanted = "telemetry of these services in the lake: do a source and the archiver run, and are the names the same?"
-        symptom = trouble.symptom or first
-        return RootCauseReport(trouble.at, times.window, times.window, symptom, (), False, statement, (wanted,))
+        symptom = question.symptom or first
+        return RootCauseReport(question.at, times.window, times.window, symptom, (), False, statement, (wanted,))
 
 
 def graph_at(store: GraphStore, at: datetime) -> ServiceGraph:

@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 
 from aiops.features.bands import SeriesBands
-from aiops.features.series_name import SeriesName
 from aiops.types import SeriesBatch
 from data_contracts.schemas.telemetry_schemas import LAKE_TELEMETRY
 from data_contracts.series.key import labels_text
+from data_contracts.series.series_name import SeriesName
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.series.text import series_of
 from data_contracts.telemetry.series_rows import PointColumns, points_of, with_series_id

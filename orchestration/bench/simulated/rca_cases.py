@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from aiops.incidents.root_cause import ChangeEvent
-from aiops.incidents.trouble import Interval
+from aiops.incidents.root_cause_question import Interval
 from aiops.simulator.simulate import Simulation, simulate
 from aiops.simulator.simulation_config import SimulationConfig
 from aiops.topology.graph import ServiceGraph

@@ -12,7 +12,7 @@ import msgspec
 
 from aiops.errors import ConfigurationError, ContractError, StateError
 from aiops.incidents.root_cause import ChangeEvent, RootCauseReport
-from aiops.incidents.trouble import Trouble
+from aiops.incidents.root_cause_question import RootCauseQuestion
 from aiops.topology.graph import ServiceGraph
 from aiops.version import __version__
 from data_contracts.values.moments import microseconds_of
@@ -39,8 +39,8 @@ MOST_AT_ONCE: Final = 2
 class Analyst(Protocol):
     """Explains from telemetry that lies somewhere: `serving.root_cause.lake_explainer.RootCauseAnalyst`."""
 
-    def answer(self, trouble: Trouble) -> RootCauseReport:
-        """Return the report of a trouble."""
+    def answer(self, question: RootCauseQuestion) -> RootCauseReport:
+        """Return the report that answers a question."""
         ...
 
 
@@ -81,7 +81,7 @@ class RootCauses:
             raise ProblemError(Problem(503, "no-telemetry", f"this service reads no lake; {fix}.", "service", "", "", fix))
         began = question.at - timedelta(minutes=question.minutes)
         try:
-            return self._analysts.of(tenant).answer(Trouble({question.service: began}, question.at))
+            return self._analysts.of(tenant).answer(RootCauseQuestion({question.service: began}, question.at))
         except (StateError, ContractError, ConfigurationError) as error:
             detail = f"the lake's telemetry or call graph cannot be read; {fix}. The service's log says why."
             raise ProblemError(Problem(503, "telemetry-unavailable", detail, "service", "", "", fix)) from error

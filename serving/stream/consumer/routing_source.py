@@ -6,8 +6,8 @@ from collections.abc import Callable
 from aiops.detection.routing import Router, RoutingRules
 from aiops.errors import AiopsError
 from aiops.features.series_character import SeriesCharacter, characters_of
-from aiops.features.series_name import SeriesName
 from aiops.settings.tree import Settings
+from data_contracts.series.series_name import SeriesName
 from data_contracts.series.tenant import DEFAULT_TENANT
 
 TABLE = "series_character"

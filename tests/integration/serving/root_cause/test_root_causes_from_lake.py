@@ -11,7 +11,7 @@ import pytest
 from aiops.incidents.alert import Severity
 from aiops.incidents.incident import AlertEntry, Incident, IncidentState, worst_since
 from aiops.incidents.root_cause import ChangeEvent
-from aiops.incidents.trouble import Trouble, alerted_in, masks_of
+from aiops.incidents.root_cause_question import RootCauseQuestion, alerted_in, masks_of
 from aiops.settings.tree import Settings
 from aiops.simulator.simulation_config import ScriptedIncident, SimulationConfig
 from aiops.topology.graph import ServiceGraph
@@ -64,12 +64,12 @@ def analyst(lake: Lake, **config: float) -> RootCauseAnalyst:
     return RootCauseAnalyst(lake, lambda _: graph, AnalystConfig(TelemetryConfig(60, **config)))  # type: ignore[arg-type]
 
 
-def trouble(at: datetime = BEGAN + 4 * MINUTE) -> Trouble:
-    return Trouble({"web": BEGAN + MINUTE, "cart": BEGAN + 2 * MINUTE}, at)
+def question(at: datetime = BEGAN + 4 * MINUTE) -> RootCauseQuestion:
+    return RootCauseQuestion({"web": BEGAN + MINUTE, "cart": BEGAN + 2 * MINUTE}, at)
 
 
 def test_the_root_is_named_although_it_never_alerted(lake: Lake) -> None:
-    report = analyst(lake).answer(trouble())
+    report = analyst(lake).answer(question())
     assert report.causes[0].service == "db"
     assert report.decided
     assert report.symptom == "web"
@@ -79,7 +79,7 @@ def test_the_root_is_named_although_it_never_alerted(lake: Lake) -> None:
 
 
 def test_what_came_later_changes_nothing(lake: Lake) -> None:
-    early = trouble(BEGAN + 2 * MINUTE)
+    early = question(BEGAN + 2 * MINUTE)
     before = analyst(lake).answer(early)
     lake.write("telemetry", rows(BEGAN + 3 * MINUTE, 60, 9.0, 2), "later")
     write_changes(lake, [ChangeEvent.of(BEGAN - timedelta(days=1), "mail", "config")])
@@ -91,15 +91,15 @@ def test_what_came_later_changes_nothing(lake: Lake) -> None:
 
 
 def test_a_first_change_that_came_later_does_not_mean_that_changes_were_recorded(lake: Lake) -> None:
-    before = analyst(lake).answer(trouble())
+    before = analyst(lake).answer(question())
     for later in (5 * MINUTE, timedelta(days=1)):
         write_changes(lake, [ChangeEvent.of(BEGAN + later, "cart", "deployment")])
-        assert analyst(lake).answer(trouble()) == before
+        assert analyst(lake).answer(question()) == before
     assert [changes_are_recorded(lake, BEGAN + later * MINUTE) for later in (4, 5, 1440)] == [False, True, True]
 
 
 def test_the_drawing_shows_nothing_from_after_the_analysis(lake: Lake) -> None:
-    early = trouble(BEGAN + 2 * MINUTE)
+    early = question(BEGAN + 2 * MINUTE)
     report = analyst(lake).answer(early)
     drawn = analyst(lake).figure(None, report)
     lake.write("telemetry", rows(BEGAN + 3 * MINUTE, 60, 9.0, 2), "later")
@@ -108,22 +108,22 @@ def test_the_drawing_shows_nothing_from_after_the_analysis(lake: Lake) -> None:
 
 def test_a_change_just_before_is_shown(lake: Lake) -> None:
     write_changes(lake, [ChangeEvent.of(BEGAN - 2 * MINUTE, "db", "deployment", "release 12")])
-    assert [one.what for one in analyst(lake).answer(trouble()).causes[0].changes] == ["release 12"]
+    assert [one.what for one in analyst(lake).answer(question()).causes[0].changes] == ["release 12"]
 
 
 def test_what_is_usual_is_fitted_once_and_other_incidents_are_no_part_of_it(lake: Lake) -> None:
     asked = analyst(lake)
-    first = asked.answer(trouble())
+    first = asked.answer(question())
     lake.write("telemetry", rows(START, 180, 5.0, 3), "calm")  # would change everything if it were read again
-    assert asked.answer(trouble()) == first
+    assert asked.answer(question()) == first
     for ends in (BEGAN, BEGAN + timedelta(hours=9)):  # an incident that goes on after the calm time is the same to it
-        assert asked.answer(replace(trouble(), masked=((BEGAN - 10 * MINUTE, ends),))) == first
-    assert analyst(lake).answer(trouble()) != first
+        assert asked.answer(replace(question(), masked=((BEGAN - 10 * MINUTE, ends),))) == first
+    assert analyst(lake).answer(question()) != first
     lake.write("telemetry", rows(START, 180), "calm")
     lake.write("telemetry", rows(START + timedelta(hours=1), 90, 0.5, 4), "another")
-    marred = analyst(lake).answer(trouble()).causes[0]
+    marred = analyst(lake).answer(question()).causes[0]
     other = (START + timedelta(hours=1), START + timedelta(hours=2.5))
-    masked = analyst(lake).answer(replace(trouble(), masked=(other,))).causes[0]
+    masked = analyst(lake).answer(replace(question(), masked=(other,))).causes[0]
     assert masked.service == "db"
     assert masked.evidence[0].excess > 3 * max((one.excess for one in marred.evidence), default=1.0)
 
@@ -136,15 +136,15 @@ def test_calm_steps_inside_other_incidents_go_unless_too_few_would_stay(lake: La
 
 
 def test_telemetry_that_is_not_there_is_told(tmp_path: Path, lake: Lake) -> None:
-    empty = analyst(open_lake(tmp_path / "empty").for_tenant(DEFAULT_TENANT)).answer(trouble())
+    empty = analyst(open_lake(tmp_path / "empty").for_tenant(DEFAULT_TENANT)).answer(question())
     assert (empty.decided, empty.causes) == (False, ())
     assert "no telemetry of cart, web between 2026-03-02 03:51:00Z and 2026-03-02 04:04:00Z" in empty.statement
-    stranger = analyst(lake).answer(Trouble({"nobody": BEGAN}, BEGAN + MINUTE))
+    stranger = analyst(lake).answer(RootCauseQuestion({"nobody": BEGAN}, BEGAN + MINUTE))
     assert "no telemetry of nobody" in stranger.statement
     fresh = open_lake(tmp_path / "fresh").for_tenant(DEFAULT_TENANT)
     fresh.write("telemetry", rows(BEGAN - 8 * MINUTE, 12, 0.5), "a")
-    assert "what is usual is unknown" in analyst(fresh).answer(trouble()).statement
-    late = analyst(lake).answer(trouble(BEGAN + 30 * MINUTE))
+    assert "what is usual is unknown" in analyst(fresh).answer(question()).statement
+    late = analyst(lake).answer(question(BEGAN + 30 * MINUTE))
     assert late.window_end == BEGAN + 4 * MINUTE
     assert late.would_decide[-1] == "telemetry after 2026-03-02 04:04:00Z, which was not in the lake yet (1560 s are missing)"
 
@@ -180,7 +180,7 @@ def test_an_incident_is_asked_about_as_it_was_known(lake: Lake) -> None:
 
 def test_trouble_long_after_the_first_warning_is_looked_at_when_it_was_worst(lake: Lake) -> None:
     """A forecast alerts `mail` three hours before db really begins to be slow."""
-    warned = Trouble({"mail": BEGAN - 180 * MINUTE, "web": BEGAN + MINUTE}, BEGAN + 4 * MINUTE)
+    warned = RootCauseQuestion({"mail": BEGAN - 180 * MINUTE, "web": BEGAN + MINUTE}, BEGAN + 4 * MINUTE)
     assert analyst(lake).answer(warned).window_end < BEGAN
     told = analyst(lake).answer(replace(warned, worst_at=BEGAN + MINUTE))
     assert (told.causes[0].service, told.window_end) == ("db", BEGAN + 4 * MINUTE)
@@ -204,5 +204,5 @@ def test_a_simulated_incident_is_traced_to_its_service(tmp_path: Path) -> None:
     root, began = truth["service"], truth["starts_at"]
     graph = ServiceGraph.from_edges(source.edges())
     alerted = dict.fromkeys(graph.callers(root), began + 2 * MINUTE) or {root: began + 2 * MINUTE}
-    report = RootCauseAnalyst.of(settings, DEFAULT_TENANT).answer(Trouble(alerted, began + 4 * MINUTE))
+    report = RootCauseAnalyst.of(settings, DEFAULT_TENANT).answer(RootCauseQuestion(alerted, began + 4 * MINUTE))
     assert report.causes[0].service == root, report.statement

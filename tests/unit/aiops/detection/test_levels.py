@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from aiops.detection.levels import LevelTable
-from aiops.features.series_name import SeriesName
 from aiops.types import FloatArray
+from data_contracts.series.series_name import SeriesName
 from tests.testing.series_names import named
 
 

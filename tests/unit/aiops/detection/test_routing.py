@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from aiops.detection.routing import Route, Router, RoutingRules, flagged_by, on_failure
 from aiops.errors import ConfigurationError
 from aiops.features.series_character import SeriesCharacter
-from aiops.features.series_name import SeriesName
 from aiops.settings.routing_globs import parse_overrides
 from aiops.settings.routing_settings import RoutingSettings
 from aiops.settings.tree import Settings
 from data_contracts.schemas.metrics import CATALOGUE, nature_of
+from data_contracts.series.series_name import SeriesName
 from tests.testing.series_names import named
 
 PLAIN = SeriesCharacter(4000, 60.0, 0.1, 0.0, 0.05, 0.0, 0.1, 0.2, 0.8, 0.9, 1.0)

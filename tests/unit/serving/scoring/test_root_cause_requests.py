@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from aiops.errors import StateError
 from aiops.incidents.root_cause import RootCauseReport
-from aiops.incidents.trouble import Trouble
+from aiops.incidents.root_cause_question import RootCauseQuestion
 from serving.http.problem import ProblemError
 from serving.scoring.answers.origin import RequestOrigin
 from serving.scoring.answers.root_cause_answers import MODEL, RootCauses, root_cause_json
@@ -134,12 +134,12 @@ def test_few_rows_cannot_make_a_huge_grid() -> None:
 
 
 def test_a_service_and_a_time_are_looked_up() -> None:
-    asked: list[Trouble] = []
+    asked: list[RootCauseQuestion] = []
     report = RootCauseReport(BEGAN, BEGAN, BEGAN, "web", (), False, "nothing stands out")
 
     class Analyst:
-        def answer(self, trouble: Trouble) -> RootCauseReport:
-            asked.append(trouble)
+        def answer(self, question: RootCauseQuestion) -> RootCauseReport:
+            asked.append(question)
             return report
 
     made: list[Analyst] = []
@@ -156,7 +156,7 @@ def test_a_service_and_a_time_are_looked_up() -> None:
     assert len(made) == 1
     service.answer(wanted, RequestOrigin("c", "acme"))
     assert tenants == ["default", "acme"]
-    assert asked[0] == Trouble({"web": BEGAN - timedelta(minutes=15)}, BEGAN)
+    assert asked[0] == RootCauseQuestion({"web": BEGAN - timedelta(minutes=15)}, BEGAN)
     assert orjson.loads(root_cause_json(answers[1]))["statement"] == "nothing stands out"
 
 
@@ -164,7 +164,7 @@ def test_a_lake_that_is_missing_or_damaged_is_a_503() -> None:
     class Damaged:
         def __init__(self, _tenant: str) -> None: ...
 
-        def answer(self, trouble: Trouble) -> RootCauseReport:
+        def answer(self, question: RootCauseQuestion) -> RootCauseReport:
             raise StateError("a file of the lake is damaged")
 
     wanted = parsed({"service": "web", "at": BEGAN.isoformat()})

@@ -13,10 +13,10 @@ from aiops.detection.opinions import Context, Opinion
 from aiops.detection.routing import Router, RoutingRules
 from aiops.detection.worst_point import CERTAIN, Finding, JudgedPoints, WorstPoints, with_findings
 from aiops.features.engine import EngineConfig
-from aiops.features.series_name import SeriesName
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
+from data_contracts.series.series_name import SeriesName
 from data_contracts.telemetry.codec import encode
 from data_contracts.values.moments import microseconds_of
 from serving.stream import streams

@@ -10,7 +10,7 @@ Interval = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class RootCauseQuestion:
     """What is asked: which services were alerted and when first, as of `at`.
 
     `symptom` = the service where users felt it, "" = told from telemetry. `priors`: log odds of past verdicts. `masked`: other
