@@ -230,7 +230,9 @@ def _leads_somewhere(page: Path, text: str, link: str) -> bool:
 
 
 def named_paths(text: str, rooms: Iterable[str]) -> list[str]:
-    """Return the paths in backquotes that begin with one of the folders of the repository."""
+    """Return the paths that begin with one of the folders of the repository: in backquotes, or as words of a command."""
     folders = frozenset(rooms)
     spans = (span.removesuffix("/") for span in quoted(text) if re.fullmatch(r"[\w.][\w./-]*", span))
-    return [span for span in spans if span.split("/")[0] in folders and ("/" in span or span in folders)]
+    words = (word.rpartition("=")[2].removesuffix("/") for line in shell_lines(text) for word in line)
+    paths = [word for word in words if re.fullmatch(r"[\w.][\w./-]*", word) and "/" in word]
+    return [path for path in (*spans, *paths) if path.split("/")[0] in folders and ("/" in path or path in folders)]

@@ -138,8 +138,8 @@ def test_every_path_of_the_repository_exists(page: Path) -> None:
 
 
 def test_a_path_that_does_not_exist_is_found() -> None:
-    text = "`serving/nothing.py`, `docs/`, `.aiops/report`, and\n```sh\n`serving/not_looked_at.py`\n```\n"
-    assert absent_paths(ROOT / "README.md", text) == ["serving/nothing.py"]
+    text = "`serving/nothing.py`, `docs/`, `.aiops/report`, and\n```sh\ndocker build --file=infra/none .\n```\n"
+    assert absent_paths(ROOT / "README.md", text) == ["serving/nothing.py", "infra/none"]
 
 
 @pytest.mark.parametrize("page", PAGES)
