@@ -32,7 +32,7 @@ from orchestration.commands import (
     run_commands,
 )
 from orchestration.console import calm_libraries, complain
-from serving.host.disk_room import free_bytes, is_full
+from serving.host.full_disk import free_bytes, is_full
 from serving.host.private_files import keep_private
 from serving.host.process_exit import leave
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.testing import ports
+from tests.testing import free_ports
 from tests.testing.deadlines import MACHINE
 
 ORDER = ("unit", "property", "contract", "architecture", "integration", "e2e")
@@ -79,7 +79,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def free_port() -> int:
     """Return a TCP port that was free a moment ago."""
-    return ports.free_port()
+    return free_ports.free_port()
 
 
 @pytest.fixture(scope="session")

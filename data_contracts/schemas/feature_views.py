@@ -1,7 +1,7 @@
 """Feature views, one constant a view: what Feast defines from, what training asks for, what the stream writes online.
 
 `feature_repo/definitions.py` turns these into Feast objects;
-`serving/online/feast_online.py` writes the same names without Feast.
+`serving/online/online_features.py` writes the same names without Feast.
 """
 
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ def import_changes(
     from serving.ingest.pull.change_payload import changes_of_file
     from serving.ingest.pull.csv_blocks import Dialect
     from serving.ingest.pull.file_bytes import checked_encoding
-    from serving.ingest.pull.truth import remarks_of
+    from serving.ingest.pull.truth_files import remarks_of
     from serving.tables.changes import write_changes
 
     workspace = Workspace.open()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aiops.topology.graph_history import Interval
     from orchestration.workspace.workspace import Workspace
     from serving.ingest.pull.source_options import SpanColumns
-    from serving.ingest.pull.truth import TruthTable
+    from serving.ingest.pull.truth_files import TruthTable
     from serving.tables.graph_store import GraphChange
 
 graph_app = typer.Typer(help="Who calls whom, now or at a time; calls from tables, traces and telemetry.", no_args_is_help=True)
@@ -120,7 +120,7 @@ def _edges_of(path: Path, encoding: str | None) -> "TruthTable":
     """Read a table of calls and say which rows of it are left out."""
     from serving.ingest.pull.csv_blocks import Dialect
     from serving.ingest.pull.file_bytes import checked_encoding
-    from serving.ingest.pull.truth import read_edges, remarks_of
+    from serving.ingest.pull.truth_files import read_edges, remarks_of
 
     read = read_edges(path, Dialect(encoding=None if encoding is None else checked_encoding(encoding)))
     for text in remarks_of(path, read.refused):

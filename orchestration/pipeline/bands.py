@@ -24,7 +24,7 @@ from data_contracts.values.moments import microseconds_of
 from models.evaluation.drift import reached
 from models.season.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints, fit_bands
 from orchestration.workspace.workspace import Workspace
-from serving.online.feast_bands import RedisBands, band_rows
+from serving.online.seasonal_bands import RedisBands, band_rows
 from serving.stream.broker import connect
 
 if TYPE_CHECKING:

@@ -32,8 +32,8 @@ from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from data_contracts.values.moments import moment_of_us
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 from orchestration.workspace.source_choice import SourceChoice
-from serving.host.disk_room import is_full
-from serving.host.line_limit import LineLimit
+from serving.host.full_disk import is_full
+from serving.host.log_rate_limit import LineLimit
 from serving.host.private_files import keep_private
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
 from serving.stream.broker import connect

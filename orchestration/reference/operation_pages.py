@@ -7,7 +7,7 @@ from typing import Any, Final
 from orchestration.reference.inert import incident_api_description
 from orchestration.reference.json_types import facts, properties, type_of
 from orchestration.reference.markdown import code, items, link, page, sentences, slug, table, text
-from serving.http.describing import PROBLEM, REQUEST_ID, TENANT
+from serving.http.openapi_parts import PROBLEM, REQUEST_ID, TENANT
 from serving.http.problem import TITLES
 from serving.scoring.answers.root_cause_answers import ROOT_CAUSE
 from serving.scoring.answers.scoring import endpoints

@@ -21,7 +21,7 @@ from orchestration.suite.processes import Supervisor
 from orchestration.workspace.current_settings import forget_running, note_running
 from orchestration.workspace.home_lock import hold, keep_for_good
 from orchestration.workspace.source_choice import SourceChoice
-from serving.host.disk_room import is_full
+from serving.host.full_disk import is_full
 from serving.stream.broker import EmbeddedBroker
 
 WATCH_S = 1.0

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from aiops.errors import Unavailable
-from serving.host.disk_room import free_bytes
+from serving.host.full_disk import free_bytes
 
 FULL: Final = 16 << 20
 """Free bytes below which the disk counts as full: early enough that the broker never meets a write that fails."""

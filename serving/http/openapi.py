@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from serving.http.describing import PROBLEM, REQUEST_ID, SECURITY
-from serving.http.guard import ROLE_KEY
+from serving.http.guarded_route import ROLE_KEY
+from serving.http.openapi_parts import PROBLEM, REQUEST_ID, SECURITY
 from serving.http.problem import PROBLEM_JSON
 
 _METHODS: Final = ("get", "post", "delete")

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from serving.http.auth import Role
 from serving.http.content import JSON
-from serving.http.guard import ROLE_KEY, GuardedRoute
+from serving.http.guarded_route import ROLE_KEY, GuardedRoute
 from serving.http.problem import PROBLEM_JSON, TITLES
 
 _ENCODER: Final = msgspec.json.Encoder()

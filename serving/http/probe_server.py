@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
-from serving.host.line_limit import LineLimit
+from serving.host.log_rate_limit import LineLimit
+from serving.http.cross_site import SiteRules
 from serving.http.problem import PROBLEM_JSON, Problem, ProblemError, no_such_method, no_such_path
 from serving.http.request_id import request_id_from
-from serving.http.site import SiteRules
 
 _lines = LineLimit(logging.getLogger(__name__))
 _TAKES: Final = ("GET", "HEAD", "OPTIONS")

@@ -11,10 +11,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from aiops.errors import AiopsError, ConfigurationError, ContractError, Unavailable
-from serving.host.line_limit import LineLimit
-from serving.http.gate import FAILED, REQUEST_ID
+from serving.host.log_rate_limit import LineLimit
 from serving.http.problem import TITLES, Problem, ProblemError, no_such_method, no_such_path, refused, shown, shown_long
-from serving.http.responses import problem_response
+from serving.http.problem_response import problem_response
+from serving.http.request_gate import FAILED, REQUEST_ID
 
 _lines = LineLimit(logging.getLogger(__name__))
 _PLACES: Final = frozenset({"body", "query", "path", "header"})

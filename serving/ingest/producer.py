@@ -24,7 +24,7 @@ from data_contracts.telemetry.owners import by_tenant, without_tenant
 from data_contracts.values.moments import microseconds_of
 from serving.ingest.producer_sequence import Appended, BatchPlace, ProducerSequence, checksum
 from serving.stream import streams
-from serving.stream.homes import Homes
+from serving.stream.partitioning import Homes
 
 if TYPE_CHECKING:
     import redis

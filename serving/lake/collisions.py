@@ -10,7 +10,7 @@ from data_contracts.series.catalogue import SeriesCatalogue, SeriesCollisionErro
 from data_contracts.series.key import SeriesKey, labels_of
 from data_contracts.values.coerce import whole
 from data_contracts.values.kernels import Int64s, distinct
-from serving.lake.tables import LakeTable
+from serving.lake.lake_tables import LakeTable
 
 NAMES: Final = ("series_id", "service", "metric", "labels")
 """Columns that say which series a row is of, by id and by name."""

@@ -13,11 +13,11 @@ from typing import Final
 
 from serving.host.atomic_file import sweep
 from serving.lake.day_files import PREFIX, counting_files, day_of, finish_all, locked, put_in_place
-from serving.lake.identity import each_once
+from serving.lake.lake_tables import LAKE_TABLES, LakeTable, evolved
 from serving.lake.parquet_reading import Wanted, retried, select
+from serving.lake.parquet_writing import BATCH, DAY, staging, writer_of
 from serving.lake.port import Compacted
-from serving.lake.tables import LAKE_TABLES, LakeTable, evolved
-from serving.lake.writing import BATCH, DAY, staging, writer_of
+from serving.lake.row_identity import each_once
 
 SETTLED_S: Final = 1800.0
 """A file that its writer has not touched for so long will hardly be written again: a stream's part is open 15 minutes."""

@@ -18,8 +18,8 @@ from aiops.errors import StateError
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.telemetry.v1 import rows_v2_of_v1
 from serving.lake.day_files import PREFIX
+from serving.lake.lake_tables import LAKE_TABLES, conformed, evolved
 from serving.lake.port import Added, Lake
-from serving.lake.tables import LAKE_TABLES, conformed, evolved
 
 OF_SERIES: Final = frozenset({"telemetry", "series_features", "detections", "seasonal_bands", "series_character"})
 """Tables whose rows are about one series each: version 0.1 named it by service and a metric with the labels folded in."""

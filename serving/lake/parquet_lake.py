@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 
 from aiops.errors import ConfigurationError
 from serving.host.atomic_file import sweep, sync_folder
-from serving.lake import compaction, writing
+from serving.lake import compaction, parquet_writing
 from serving.lake.day_files import PREFIX, counting_files, day_of, locked
-from serving.lake.identity import each_once
+from serving.lake.lake_tables import LAKE_TABLES, LakeTable, evolved, spec_of
 from serving.lake.parquet_reading import Wanted, coded_telemetry, retried, select, span_of
 from serving.lake.port import Added, Compacted, Rows, Where
-from serving.lake.tables import LAKE_TABLES, LakeTable, evolved, spec_of
+from serving.lake.row_identity import each_once
 
 _ROW: Final = ("timestamp", "service", "metric", "labels", "value")
 
@@ -42,15 +42,15 @@ class ParquetLake:
 
     def add(self, table: str, rows: Rows) -> Added:
         """Keep rows of a table with an identity, each once (see the port)."""
-        return writing.add(self._folder, table, rows)
+        return parquet_writing.add(self._folder, table, rows)
 
     def write(self, table: str, rows: Rows, key: str) -> int:
         """Write rows under a key, replacing what it held (see the port)."""
-        return writing.write(self._folder, table, rows, key)
+        return parquet_writing.write(self._folder, table, rows, key)
 
     def replace(self, table: str, days: Collection[date], parts: Iterable[Rows]) -> int:
         """Put parts in the place of all that the days hold (see the port)."""
-        return writing.replace(self._folder, table, days, parts)
+        return parquet_writing.replace(self._folder, table, days, parts)
 
     def compact(self, least_files: int = 8, settled_s: float = compaction.SETTLED_S) -> Compacted:
         """Merge small files (see the port)."""
@@ -78,7 +78,7 @@ class ParquetLake:
         early, late = _split(spec, asked)
         columns = list(dict.fromkeys((*asked.columns, *spec.compared, *late.where)))
         found = evolved(table, spec, columns, select(files, Wanted(columns, spec.time, early.start, early.end, early.where)))
-        return writing.cut(each_once(spec, found), late).select(list(asked.columns))
+        return parquet_writing.cut(each_once(spec, found), late).select(list(asked.columns))
 
     def read_telemetry(self, start: datetime, end: datetime, services: Sequence[str]) -> pa.Table:
         """Return telemetry of some services, names dictionary-encoded (see the port)."""
@@ -145,7 +145,7 @@ class ParquetLake:
         if days < 1:
             raise ConfigurationError(f"days is {days}; retention keeps at least 1 day: set telemetry.retention_days to 1 or more")
         oldest = _utc("now", now).date() - timedelta(days=days)
-        sweep(writing.staging(self._folder))
+        sweep(parquet_writing.staging(self._folder))
         for trash in self._folder.glob(".expired-*"):
             shutil.rmtree(trash, ignore_errors=True)
         expired = 0

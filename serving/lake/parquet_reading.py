@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aiops.errors import StateError
+from serving.lake.lake_tables import LAKE_TABLES
 from serving.lake.port import Between, Where
-from serving.lake.tables import LAKE_TABLES
 
 Answer = TypeVar("Answer")
 

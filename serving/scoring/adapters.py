@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from aiops.settings.reading import read_settings
 from aiops.settings.tree import Settings
 from serving.lake.opening import open_lake
-from serving.online.feast_bands import RedisBands
-from serving.online.feast_online import RedisFeatures
+from serving.online.online_features import RedisFeatures
+from serving.online.seasonal_bands import RedisBands
 from serving.root_cause.lake_explainer import RootCauseAnalyst
 from serving.scoring.runtime import Adapters, Runtime
 from serving.scoring.slots.model_source import FolderModels, ModelSource, RegistryModels

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from aiops.settings.serving_settings import ServingSettings
 from models.artifacts.catalog import served_models
 from serving.http.auth import Authenticator, authenticator
-from serving.http.site import SiteRules, site_rules
+from serving.http.cross_site import SiteRules, site_rules
 from serving.scoring.answers.call_gate import CallGate
 from serving.scoring.answers.root_cause_answers import MOST_AT_ONCE, Analyst, RootCauses
 from serving.scoring.answers.scoring import Scoring, ScoringPorts, TenantFeatures

@@ -12,13 +12,13 @@ from typing import Any, TypeVar, cast
 import bentoml
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from serving.http.gate import Gate
+from serving.http.request_gate import Gate
 from serving.scoring.adapters import runtime_from_environment
 from serving.scoring.grpc_api.grpc_server import GrpcServer
 from serving.scoring.http_api.access import Access, gate_rules
-from serving.scoring.http_api.holder import RuntimeHolder
 from serving.scoring.http_api.http_app import create_app
-from serving.scoring.orphan import OrphanWatch
+from serving.scoring.http_api.runtime_holder import RuntimeHolder
+from serving.scoring.orphan_watch import OrphanWatch
 from serving.scoring.runtime import Runtime
 
 BuildRuntime = Callable[[CollectorRegistry], Runtime]

@@ -22,8 +22,8 @@ from aiops.errors import FencedError, Unavailable
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.series.tenant import DEFAULT_TENANT, tenant_fault
 from data_contracts.values.moments import moment_of_us
-from serving.host.disk_room import is_full
-from serving.host.line_limit import LineLimit
+from serving.host.full_disk import is_full
+from serving.host.log_rate_limit import LineLimit
 from serving.stream import streams
 
 if TYPE_CHECKING:

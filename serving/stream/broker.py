@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 from aiops.errors import ConfigurationError, Unavailable
 from aiops.settings.tree import Settings
 from serving.host.child_environment import base_environment
-from serving.host.disk_room import LEAST_FREE, free_bytes
+from serving.host.full_disk import LEAST_FREE, free_bytes
 from serving.host.log_files import bound_log
 from serving.host.private_files import OTHERS
 from serving.stream.broker_password import ensure_password, password_of

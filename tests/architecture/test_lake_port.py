@@ -7,7 +7,7 @@ import pytest
 from tests.architecture.test_layers import ROOMS, sources, tree
 
 PACKAGE = "serving/lake/"
-OPEN_TO_ALL = {"serving.lake.port", "serving.lake.opening", "serving.lake.tables"}
+OPEN_TO_ALL = {"serving.lake.port", "serving.lake.opening", "serving.lake.lake_tables"}
 PATHS_OF_FILES = {
     "orchestration/project/feature_definitions.py",
     "orchestration/workspace/feature_store.py",
@@ -57,7 +57,7 @@ def test_nobody_knows_where_files_of_the_lake_lie() -> None:
     "text",
     [
         "from serving.lake.parquet_lake import ParquetLake",
-        "from serving.lake import writing",
+        "from serving.lake import parquet_writing",
         "def f():\n    import serving.lake.compaction",
     ],
 )

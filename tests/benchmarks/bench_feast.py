@@ -20,7 +20,7 @@ from aiops.settings.tree import Settings
 from data_contracts.schemas.feature_views import SERIES_VIEWS, SERVICE_VIEWS, ViewSpec
 from data_contracts.schemas.telemetry_schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE
 from orchestration.workspace import feature_store
-from serving.online.feast_online import RedisFeatures
+from serving.online.online_features import RedisFeatures
 
 ROWS = 20_000
 FEAST_ROWS = 4_000

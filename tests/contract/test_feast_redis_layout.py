@@ -1,4 +1,4 @@
-"""The layout that `serving/online/feast_online.py` writes is Feast's, byte by byte, in both directions, on a real server."""
+"""The layout that `serving/online/online_features.py` writes is Feast's, byte by byte, in both directions, on a real server."""
 
 import os
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ from data_contracts.schemas.season_schema import BAND_LIST
 from data_contracts.schemas.telemetry_schemas import SERIES_FEATURES_TABLE, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
 from orchestration.workspace import feature_store
 from serving.online import feast_layout
-from serving.online.feast_bands import RedisBands
-from serving.online.feast_online import RedisFeatures
-from tests.testing.season import flat_bands
+from serving.online.online_features import RedisFeatures
+from serving.online.seasonal_bands import RedisBands
+from tests.testing.season_bands import flat_bands
 from tests.testing.series_names import rows_of_bands
 
 TIMES = ("event_timestamp", "available_at")

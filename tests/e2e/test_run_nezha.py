@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.testing.loop_run import aiops, check_figures, environment, figures
+from tests.testing.aiops_commands import aiops, check_figures, environment, figures
 
 DAY = "2022-08-22"
 

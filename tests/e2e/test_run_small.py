@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.testing.aiops_commands import COMMAND, SMALL, aiops, check_figures, environment, figures
 from tests.testing.deadlines import within
-from tests.testing.loop_run import COMMAND, SMALL, aiops, check_figures, environment, figures
 
 pytestmark = pytest.mark.slow
 

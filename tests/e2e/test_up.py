@@ -12,8 +12,8 @@ import orjson
 import psutil
 import pytest
 
+from tests.testing.aiops_commands import COMMAND, SMALL, aiops, environment
 from tests.testing.deadlines import within
-from tests.testing.loop_run import COMMAND, SMALL, aiops, environment
 from tests.testing.stream_harness import free_ports, wait_until
 
 pytestmark = pytest.mark.slow

@@ -10,14 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from aiops.settings.tree import Settings
 from data_contracts.series.tenant import folder_of
-from serving.online.feast_bands import MemoryBands
+from serving.online.seasonal_bands import MemoryBands
 from serving.root_cause.lake_explainer import RootCauseAnalyst
-from serving.scoring.answers.online_features import MemoryFeatures
+from serving.scoring.answers.memory_features import MemoryFeatures
 from serving.scoring.runtime import Adapters, Runtime
 from serving.scoring.service import create_service
 from serving.scoring.slots.model_source import FolderModels
 from tests.testing.fakes_models import load_linear, online_row
-from tests.testing.season import flat_bands
+from tests.testing.season_bands import flat_bands
 from tests.testing.series_names import rows_of_bands
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.host.disk_room import is_full
+from serving.host.full_disk import is_full
 
 _BLOCK = 1 << 16
 

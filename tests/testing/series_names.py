@@ -14,7 +14,7 @@ from data_contracts.series.series_name import SeriesName
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.series.text import series_of
 from data_contracts.telemetry.series_rows import PointColumns, points_of, with_series_id
-from serving.online.feast_bands import band_rows
+from serving.online.seasonal_bands import band_rows
 
 
 def named(text: str) -> SeriesName:

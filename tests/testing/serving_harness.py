@@ -22,7 +22,7 @@ from serving.scoring.proto import scoring_pb2 as pb
 from serving.scoring.run import launch
 from tests.testing.deadlines import within
 from tests.testing.fakes_models import OUTPUTS, point_alias, write_linear
-from tests.testing.ports import free_port
+from tests.testing.free_ports import free_port
 
 ARROW = "application/vnd.apache.arrow.stream"
 NAME = SERVICE_FEATURES[0]

@@ -32,7 +32,7 @@ from serving.stream.consumer.checkpoint import CheckpointStore, state_hash
 from serving.stream.consumer.consumer_process import tenants_config
 from serving.stream.consumer.tenant_partitions import TenantPartitions
 from tests.testing.deadlines import Deadline, within
-from tests.testing.ports import free_ports
+from tests.testing.free_ports import free_ports
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 SERVICES = ("cart", "pay", "search", "ship", "user", "web")

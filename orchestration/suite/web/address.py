@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from serving.http.cross_site import SiteRules, site_rules
 from serving.http.loopback import is_loopback
-from serving.http.site import SiteRules, site_rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ of JSON from its own pages and from programs only.
 from typing import Final
 
 from orchestration.suite.web.address import WebAddress, address_of
+from serving.http.cross_site_guard import SiteGuard
 from serving.http.server import serve
-from serving.http.site_guard import SiteGuard
 
 DEFINITIONS: Final = "orchestration.definitions"
 ORDERS: Final = frozenset({"/graphql"})

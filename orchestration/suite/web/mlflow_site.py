@@ -9,8 +9,8 @@ from typing import Final
 
 from aiops.errors import ConfigurationError
 from orchestration.suite.web.address import WebAddress, address_of
+from serving.http.cross_site_guard import SiteGuard
 from serving.http.server import serve
-from serving.http.site_guard import SiteGuard
 
 ORDERS: Final = frozenset({"/graphql"})
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from aiops.errors import ContractError
 from aiops.incidents.incident import Incident, IncidentState
 from serving.http.auth import Caller, Role
-from serving.http.guard import By
+from serving.http.guarded_route import By
 from serving.http.operations import Operation, answer
 from serving.http.problem import conflict
 from serving.incidents.api.incident_routes import case_of

@@ -16,7 +16,7 @@ from aiops.errors import DiskFull, Unavailable
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.http.auth import Authenticator, Role
 from serving.http.content import JSON
-from serving.http.guard import By
+from serving.http.guarded_route import By
 from serving.http.loopback import is_local_peer
 from serving.http.operations import Operation, answer
 from serving.http.problem import not_found

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from aiops.version import __version__
-from serving.http.gate import Gate, GateRules
+from serving.http.cross_site import SiteRules
 from serving.http.openapi import description
 from serving.http.operations import Operation, install, methods_of
 from serving.http.refusals import handle_problems
-from serving.http.site import SiteRules
+from serving.http.request_gate import Gate, GateRules
 from serving.incidents.api.action_routes import IncidentActs
 from serving.incidents.api.alert_routes import AlertIntake
 from serving.incidents.api.api_metrics import STREAMS, ApiMetrics

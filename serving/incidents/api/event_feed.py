@@ -18,7 +18,7 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from aiops.errors import AiopsError
-from serving.host.line_limit import LineLimit
+from serving.host.log_rate_limit import LineLimit
 from serving.http.problem import Problem, ProblemError
 from serving.incidents.api.ports import ApiLimits, TenantParts, WatchedStore
 from serving.incidents.store.records import StoreEvent

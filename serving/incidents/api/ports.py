@@ -17,7 +17,7 @@ from aiops.incidents.root_cause import ChangeEvent, RootCauseReport
 from aiops.incidents.verdict import Verdict
 from aiops.topology.graph import ServiceGraph
 from serving.http.auth import Authenticator
-from serving.http.site import SiteRules
+from serving.http.cross_site import SiteRules
 from serving.incidents.desk.verdict_draft import VerdictDraft
 from serving.incidents.intake.alert_sources import AlertSources
 from serving.incidents.store.records import (

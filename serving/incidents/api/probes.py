@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from serving.http.auth import Role
-from serving.http.guard import By
+from serving.http.guarded_route import By
 from serving.http.operations import Operation, answer
 from serving.http.request_tenant import TenantScope
 from serving.incidents.api.ports import ApiReadiness

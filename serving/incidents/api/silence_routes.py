@@ -11,7 +11,7 @@ from starlette.responses import Response
 from aiops.errors import ConfigurationError
 from aiops.incidents.correlation.suppression import MaintenanceWindow, Matcher, Silence
 from serving.http.auth import Caller, Role
-from serving.http.guard import By
+from serving.http.guarded_route import By
 from serving.http.operations import Operation, answer
 from serving.http.problem import not_found, refused
 from serving.incidents.api.ports import TenantParts

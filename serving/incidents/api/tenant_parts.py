@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from serving.http.guard import OfTenant
+from serving.http.guarded_route import OfTenant
 from serving.incidents.api.ports import TenantParts, Tenants
 
 

@@ -14,7 +14,7 @@ from aiops.incidents.root_cause import ChangeEvent
 from aiops.topology.graph import ServiceGraph
 from serving.http.auth import Role
 from serving.http.content import JSON
-from serving.http.guard import By
+from serving.http.guarded_route import By
 from serving.http.operations import Operation, answer
 from serving.http.problem import refused
 from serving.incidents.api.ports import TenantParts

@@ -11,7 +11,7 @@ from aiops.errors import ContractError
 from aiops.incidents.feedback.verdict_effects import VerdictEffect, VerdictPreview
 from aiops.incidents.verdict import Verdict, VerdictKind
 from serving.http.auth import Role
-from serving.http.guard import By
+from serving.http.guarded_route import By
 from serving.http.operations import Operation, answer
 from serving.http.problem import refused
 from serving.incidents.api.incident_routes import case_of

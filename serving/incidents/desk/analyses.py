@@ -12,7 +12,7 @@ from aiops.errors import AiopsError, Unavailable
 from aiops.incidents.incident import Incident
 from aiops.incidents.root_cause import RootCauseReport
 from aiops.incidents.root_cause_question import Interval, masks_of
-from serving.host.line_limit import LineLimit
+from serving.host.log_rate_limit import LineLimit
 from serving.incidents.desk.analysis_times import AnalysisTimes
 from serving.incidents.desk.desk import Step
 from serving.incidents.desk.desk_metrics import ResponderMetrics

@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiops.incidents.alert import Alert
 from aiops.incidents.correlation.correlator import Correlator
 from aiops.incidents.correlation.outcome import Fate, FateKind, Outcome
-from serving.host.line_limit import LineLimit
+from serving.host.log_rate_limit import LineLimit
 from serving.incidents.desk.detection_alerts import DETECTED, FORESEEN
 from serving.incidents.notify.messages import change_messages, held_messages, messages_for
 from serving.incidents.store.records import OutboxMessage

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from aiops.errors import ConfigurationError, Unavailable
-from serving.host.line_limit import LineLimit
+from serving.host.log_rate_limit import LineLimit
 from serving.incidents.notify.delivery import Attempt, Channel, Outcome
 from serving.incidents.notify.escalation import Escalations
 from serving.incidents.notify.schedule import Backoff, next_message

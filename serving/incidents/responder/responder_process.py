@@ -12,8 +12,8 @@ from typing import Final
 from aiops.errors import AiopsError, Unavailable
 from aiops.settings.tree import Settings
 from serving.http.auth import authenticator
+from serving.http.cross_site import site_rules
 from serving.http.server import ApiServer
-from serving.http.site import site_rules
 from serving.incidents.api.app import create_app
 from serving.incidents.api.ports import ApiLimits, ApiParts, ApiReadiness
 from serving.incidents.desk import analyses

@@ -13,8 +13,8 @@ from sqlalchemy.exc import OperationalError
 
 from aiops.errors import DiskFull, Unavailable
 from data_contracts.series.tenant import checked_tenant
-from serving.host.disk_room import LEAST_FREE, free_bytes
-from serving.host.line_limit import LineLimit
+from serving.host.full_disk import LEAST_FREE, free_bytes
+from serving.host.log_rate_limit import LineLimit
 from serving.incidents.store.engine import BUSY_MS, address_of, answering, engine_of, reading_engine, writing_engine
 from serving.incidents.store.incident_tables import DESK, INBOX, OUTBOX
 from serving.incidents.store.memory_copy import Refuge

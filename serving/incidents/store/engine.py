@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, Operati
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from aiops.errors import ConfigurationError, DiskFull, StateError, Unavailable
-from serving.host.disk_room import free_bytes
+from serving.host.full_disk import free_bytes
 
 BUSY_MS: Final = 30_000
 """How long a writer waits for another one, both databases."""

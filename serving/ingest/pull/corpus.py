@@ -13,7 +13,7 @@ import pyarrow.csv
 from aiops.errors import SourceError
 from data_contracts.schemas.telemetry_schemas import TELEMETRY
 from data_contracts.values.coerce import read_numbers
-from serving.ingest.pull.merge import joined
+from serving.ingest.pull.file_merge import joined
 from serving.ingest.pull.source_rows import Rows, read_rows
 from serving.ingest.pull.tabular import Layout, loose_rows
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from aiops.types import IntArray
+from serving.ingest.pull.file_merge import in_order, joined
 from serving.ingest.pull.history_share import TimeSample
-from serving.ingest.pull.merge import in_order, joined
 from serving.ingest.pull.source_rows import Rows
 from serving.ingest.pull.time_columns import AUTO, UNREADABLE, TimeForm, TimesRead
 

@@ -13,14 +13,14 @@ import pyarrow as pa
 from aiops.errors import FileError, legible
 from aiops.types import HistorySplit
 from data_contracts.values.coerce import SchemaError
+from serving.ingest.pull.file_merge import Stream, merged
 from serving.ingest.pull.file_order import FileScan, sorted_rows
 from serving.ingest.pull.history_share import TimeSample
-from serving.ingest.pull.merge import Stream, merged
 from serving.ingest.pull.source_options import SourceOptions
 from serving.ingest.pull.source_rows import Rows, read_rows
 from serving.ingest.pull.tabular import check_marks, layout_of, loose_rows
 from serving.ingest.pull.time_columns import TimeForm, read_column, told_form
-from serving.ingest.pull.truth import TruthFiles
+from serving.ingest.pull.truth_files import TruthFiles
 
 
 class TableFile(Protocol):

@@ -35,7 +35,7 @@ from serving.ingest.pull.corpus import (
 )
 from serving.ingest.pull.source_options import SourceOptions
 from serving.ingest.pull.source_rows import Rows
-from serving.ingest.pull.truth import call_table
+from serving.ingest.pull.truth_files import call_table
 
 FAULT_WINDOW: Final = timedelta(minutes=6)
 """The files do not say how long a fault lasts; metrics of the injected pods stray for 3 to 6 minutes."""

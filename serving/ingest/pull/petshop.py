@@ -24,7 +24,7 @@ from serving.ingest.pull.corpus import CorpusSeries, arranged, complement, melte
 from serving.ingest.pull.source_options import SourceOptions
 from serving.ingest.pull.source_rows import Rows
 from serving.ingest.pull.time_columns import read_epochs
-from serving.ingest.pull.truth import call_table
+from serving.ingest.pull.truth_files import call_table
 
 STEP: Final = timedelta(minutes=5)
 _HEADER_LINES: Final = 3

@@ -14,12 +14,12 @@ import pyarrow as pa
 from aiops.errors import ConfigurationError, SourceError
 from aiops.types import HistorySplit
 from data_contracts.schemas.telemetry_schemas import TELEMETRY
-from serving.ingest.pull.merge import in_order
+from serving.ingest.pull.file_merge import in_order
 from serving.ingest.pull.prometheus_http import MAX_POINTS, Page, PrometheusHttp, RangeSeries, RetryPolicy, TooMuchAsked
 from serving.ingest.pull.source_options import SourceOptions
 from serving.ingest.pull.source_rows import MAX_CHUNK_ROWS, read_rows
 from serving.ingest.pull.time_columns import TimeForm
-from serving.ingest.pull.truth import TruthFiles
+from serving.ingest.pull.truth_files import TruthFiles
 
 SERVICE_LABELS: Final = ("service", "job", "app")
 _FIRST_PAGE_POINTS: Final = 240

@@ -22,11 +22,11 @@ from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker
 from models.rca.symptom import symptom_of
 from serving.http.auth import Role
 from serving.http.problem import Problem, ProblemError, refused
-from serving.scoring.answers.origin import RequestOrigin
+from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.scoring import Endpoint
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
 from serving.scoring.requests.root_cause_request import InlineQuestion, LakeQuestion
-from serving.scoring.slots.per_tenant import PerTenant
+from serving.scoring.slots.tenant_cache import PerTenant
 
 MODEL: Final = "root-cause"
 ROOT_CAUSE: Final = Endpoint("/root_cause", MODEL, Role.OPERATOR, looks_up=True)

@@ -15,7 +15,7 @@ from aiops.types import FloatArray
 from models.artifacts.catalog import descriptor_of, served_models
 from serving.http.auth import Role
 from serving.http.problem import Problem, ProblemError, refused
-from serving.scoring.answers.origin import RequestOrigin
+from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
 from serving.scoring.answers.served_log import ServedLog, ServedRows
 from serving.scoring.requests.vector_rows import BoolArray, RequestRows, fill_from

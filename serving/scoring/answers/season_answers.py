@@ -16,7 +16,7 @@ from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from serving.http.auth import Role
 from serving.http.problem import Problem, ProblemError
-from serving.scoring.answers.origin import RequestOrigin
+from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.scoring import Endpoint
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
 from serving.scoring.requests.season_rows import SeasonRows

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from aiops.types import FloatArray
 from data_contracts.schemas.telemetry_schemas import SERVED, SERVICE_FEATURES
-from serving.scoring.answers.origin import RequestOrigin
+from serving.scoring.answers.request_origin import RequestOrigin
 
 _logger = logging.getLogger(__name__)
 _TABLE: Final = "served"

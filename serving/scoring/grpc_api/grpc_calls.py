@@ -15,20 +15,20 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc import aio
 
-from serving.http.gate import FAILED, LEFT
 from serving.http.loopback import is_loopback
 from serving.http.problem import Problem, ProblemError, refused, shown
+from serving.http.request_gate import FAILED, LEFT
 from serving.http.request_id import request_id_from
 from serving.http.request_tenant import FIELD as TENANT_FIELD
 from serving.http.request_tenant import tenant_of_request
-from serving.scoring.answers import explaining
+from serving.scoring.answers import explanations
 from serving.scoring.answers.call_gate import INLINE_BYTES
-from serving.scoring.answers.origin import RequestOrigin
+from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.root_cause_answers import ROOT_CAUSE
 from serving.scoring.answers.scoring import EXPLAIN, PREDICT, SCORE, Endpoint
 from serving.scoring.answers.season_answers import SEASON
 from serving.scoring.grpc_api.grpc_root_cause import parse_question, root_cause_response
-from serving.scoring.grpc_api.grpc_rows import explain_response, parse_request, parse_rows, score_response
+from serving.scoring.grpc_api.grpc_score import explain_response, parse_request, parse_rows, score_response
 from serving.scoring.grpc_api.grpc_season import parse_season, season_response
 from serving.scoring.proto import scoring_pb2 as pb
 from serving.scoring.runtime import Runtime
@@ -87,8 +87,8 @@ async def _root_cause(runtime: Runtime, body: bytes, origin: RequestOrigin) -> M
 async def _explain(runtime: Runtime, body: bytes, origin: RequestOrigin) -> Message:
     async with runtime.gate.call():
         request = _read(pb.ExplainRequest, body)
-        rows = parse_rows(request.rows, min(explaining.MAX_ROWS, runtime.settings.max_rows))
-        task = partial(explaining.explain, runtime.scoring, request.model, rows, origin)
+        rows = parse_rows(request.rows, min(explanations.MAX_ROWS, runtime.settings.max_rows))
+        task = partial(explanations.explain, runtime.scoring, request.model, rows, origin)
         return explain_response(await runtime.gate.work(task, long=True))
 
 

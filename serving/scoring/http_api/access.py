@@ -15,16 +15,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.http.auth import Role
 from serving.http.content import JSON
-from serving.http.gate import GateRules
+from serving.http.cross_site import SiteRules
 from serving.http.loopback import is_local_peer
 from serving.http.problem import ProblemError, no_such_path
+from serving.http.request_gate import GateRules
 from serving.http.request_tenant import FIELD as TENANT_FIELD
 from serving.http.request_tenant import tenant_of_request
-from serving.http.site import SiteRules
 from serving.scoring.answers.root_cause_answers import ROOT_CAUSE
 from serving.scoring.answers.scoring import endpoints
 from serving.scoring.answers.season_answers import SEASON
-from serving.scoring.http_api.holder import RuntimeHolder
+from serving.scoring.http_api.runtime_holder import RuntimeHolder
 from serving.scoring.http_api.scoring_openapi import openapi_json
 from serving.scoring.runtime import Readiness
 

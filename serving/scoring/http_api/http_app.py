@@ -1,7 +1,7 @@
 """The HTTP endpoints /score, /predict_incident, /season, /root_cause and /explain, as one application.
 
-It is mounted into the BentoML service, behind `serving.http.gate` and `access`, which have checked who calls, and for whom;
-what is refused here is raised, and the gate answers it.
+It is mounted into the BentoML service, behind `serving.http.request_gate` and `access`, which have checked who calls, and for
+whom; what is refused here is raised, and the gate answers it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,16 +12,16 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from serving.http.content import JSON, content_type, whole_body
-from serving.http.gate import REQUEST_ID
-from serving.scoring.answers import explaining
+from serving.http.request_gate import REQUEST_ID
+from serving.scoring.answers import explanations
+from serving.scoring.answers.answer_encoding import answer_arrow, answer_json, explanation_json
 from serving.scoring.answers.call_gate import INLINE_BYTES
-from serving.scoring.answers.origin import RequestOrigin
+from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.root_cause_answers import ROOT_CAUSE, root_cause_json
 from serving.scoring.answers.scoring import EXPLAIN, Endpoint, scoring_endpoints
 from serving.scoring.answers.season_answers import MODEL, SEASON, season_arrow, season_json
 from serving.scoring.http_api.access import TENANT
-from serving.scoring.http_api.answer_bytes import answer_arrow, answer_json, explanation_json
-from serving.scoring.http_api.holder import RuntimeHolder
+from serving.scoring.http_api.runtime_holder import RuntimeHolder
 from serving.scoring.requests.arrow_rows import ARROW_STREAM, parse_arrow
 from serving.scoring.requests.json_rows import JsonRequest, parse_json
 from serving.scoring.requests.root_cause_request import parse_root_cause
@@ -90,8 +90,8 @@ async def _explained(holder: RuntimeHolder, request: Request) -> Response:
     async with runtime.gate.call():
         content_type(request, (JSON,))
         body = await whole_body(request, runtime.settings.max_body_bytes)
-        wanted = parse_json(body, min(explaining.MAX_ROWS, runtime.settings.max_rows), explain=True)
-        task = partial(explaining.explain, runtime.scoring, wanted.model, wanted.rows, origin)
+        wanted = parse_json(body, min(explanations.MAX_ROWS, runtime.settings.max_rows), explain=True)
+        task = partial(explanations.explain, runtime.scoring, wanted.model, wanted.rows, origin)
         explanation = await runtime.gate.work(task, long=True)
         payload = await runtime.gate.work(partial(explanation_json, explanation), long=True)
     return _answered(payload, JSON, explanation.model, explanation.model_version)

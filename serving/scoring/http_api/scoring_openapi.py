@@ -8,7 +8,7 @@ import orjson
 from aiops.version import __version__
 from data_contracts.schemas.telemetry_schemas import SEQUENCE, SEQUENCE_FEATURES, SERVICE_FEATURES
 from models.artifacts.catalog import descriptor_of, served_models
-from serving.http.describing import PROBLEM, REQUEST_ID, SECURITY, TENANT
+from serving.http.openapi_parts import PROBLEM, REQUEST_ID, SECURITY, TENANT
 from serving.http.problem import PROBLEM_JSON, TITLES
 from serving.scoring.answers.root_cause_answers import ROOT_CAUSE
 from serving.scoring.answers.scoring import EXPLAIN

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from models.artifacts.tenant_models import own_name
-from serving.host.line_limit import LineLimit
+from serving.host.log_rate_limit import LineLimit
 from serving.scoring.slots.model_slot import ASK_AGAIN_S, ModelSlot, SwapObserver
 from serving.scoring.slots.model_source import CHAMPION, ModelSource
 

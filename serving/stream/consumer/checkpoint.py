@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.errors import StateError
-from serving.host.disk_room import is_full
-from serving.host.line_limit import LineLimit
+from serving.host.full_disk import is_full
+from serving.host.log_rate_limit import LineLimit
 from serving.stream.streams import START, id_parts
 
 FORMAT: Final = 1

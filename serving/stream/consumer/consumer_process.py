@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from aiops.errors import AiopsError, FencedError
 from aiops.ports import FeatureWriter
 from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.http.cross_site import site_rules
 from serving.http.loopback import is_loopback
-from serving.http.site import site_rules
 from serving.stream import streams
 from serving.stream.broker import connect, wait_ready
 from serving.stream.consumer.consumer_config import ConsumerConfig
@@ -190,7 +190,7 @@ def partition_config(settings: "Settings") -> PartitionConfig:
 
 def online_writers(settings: "Settings") -> Callable[[str], FeatureWriter]:
     """Return the writer of a tenant's online features."""
-    from serving.online.feast_online import RedisFeatures
+    from serving.online.online_features import RedisFeatures
 
     client = connect(settings)
     return RedisFeatures(client).for_tenant

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from aiops.errors import Unavailable
 from aiops.ports import FeatureWriter
-from serving.host.line_limit import LineLimit
+from serving.host.log_rate_limit import LineLimit
 from serving.stream.streams import one_batch
 
 if TYPE_CHECKING:

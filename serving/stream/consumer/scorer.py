@@ -18,11 +18,11 @@ import pyarrow as pa
 from aiops.detection.detection_rows import Verdicts, context_of, judged, prediction_rows
 from aiops.detection.opinions import Context
 from aiops.errors import Unavailable
-from serving.host.line_limit import LineLimit
+from serving.host.log_rate_limit import LineLimit
 from serving.stream import streams
-from serving.stream.consumer.asking import Hearing, Panel
 from serving.stream.consumer.circuit_breaker import BreakerState
 from serving.stream.consumer.commit import Commit, Output, Position
+from serving.stream.consumer.confirmation import Hearing, Panel
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.questions import ModelsOf

@@ -21,14 +21,14 @@ from orchestration.dagster.assets import model_assets
 from orchestration.pipeline import deployment, training
 from orchestration.pipeline.training_set import LABELS, MINUTES_TO_START, remembered_training_set
 from orchestration.workspace.workspace import Workspace
-from serving.http.gate import Gate
+from serving.http.request_gate import Gate
 from serving.lake.opening import open_lake
-from serving.online.feast_bands import MemoryBands
+from serving.online.seasonal_bands import MemoryBands
 from serving.scoring.adapters import models_of
-from serving.scoring.answers.online_features import MemoryFeatures
+from serving.scoring.answers.memory_features import MemoryFeatures
 from serving.scoring.http_api.access import Access, gate_rules
-from serving.scoring.http_api.holder import RuntimeHolder
 from serving.scoring.http_api.http_app import create_app
+from serving.scoring.http_api.runtime_holder import RuntimeHolder
 from serving.scoring.http_api.scoring_openapi import openapi
 from serving.scoring.runtime import Adapters, Runtime
 from tests.testing.fakes_catalog import DESCRIPTOR, NAME

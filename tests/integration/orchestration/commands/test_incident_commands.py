@@ -12,7 +12,7 @@ from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.tree import Settings
 from orchestration.cli import run
 from serving.incidents.desk.desk_factory import keep_terms
-from tests.testing.judged_home import METRIC, START, JudgedHome
+from tests.testing.incident_home import METRIC, START, JudgedHome
 
 Output = pytest.CaptureFixture[str]
 

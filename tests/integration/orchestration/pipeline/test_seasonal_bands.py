@@ -23,7 +23,7 @@ from orchestration.pipeline.ingest import ingest, ingest_truth
 from orchestration.workspace import feature_store
 from orchestration.workspace.workspace import Workspace
 from serving.ingest.pull.simulate import SimulatedSource
-from serving.online.feast_bands import RedisBands
+from serving.online.seasonal_bands import RedisBands
 from serving.stream.broker import connect
 from tests.testing.small_lake import DAY, STEP_S
 

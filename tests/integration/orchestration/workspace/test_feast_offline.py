@@ -26,7 +26,7 @@ from aiops.settings.tree import Settings
 from data_contracts.schemas.feature_views import SERVICE_HEALTH, VIEWS
 from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from orchestration.workspace import feature_store
-from serving.online.feast_online import RedisFeatures
+from serving.online.online_features import RedisFeatures
 from tests.testing.deadlines import within
 
 ROOT = Path(__file__).resolve().parents[4]

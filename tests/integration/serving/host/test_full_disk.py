@@ -21,7 +21,7 @@ from aiops.settings.tree import Settings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.suite.disk_watch import FULL, ROOM, DiskWatch
-from serving.host.disk_room import is_full
+from serving.host.full_disk import is_full
 from serving.incidents.desk.desk import Desk
 from serving.incidents.desk.desk_transaction import Audience
 from serving.incidents.notify.delivery import Attempt
@@ -33,9 +33,9 @@ from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import MessageState, OutboxMessage, PageRequest
 from serving.stream.broker import EmbeddedBroker
 from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore
+from tests.testing.free_ports import free_port
 from tests.testing.full_disk import fill, small_disk
 from tests.testing.incident_api import running
-from tests.testing.ports import free_port
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 RULES = ResponderSettings(settle_s=0.0, page_settle_s=0.0)

@@ -20,7 +20,7 @@ from serving.incidents.desk.detection_alerts import AlertRules
 from serving.incidents.desk.verdict_draft import VerdictDraft, verdict_of
 from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import PageRequest
-from tests.testing.judged_home import METRIC, SERVICES, START, JudgedHome
+from tests.testing.incident_home import METRIC, SERVICES, START, JudgedHome
 
 TRUE, FALSE, WRONG, DUPLICATE = VerdictKind.TRUE, VerdictKind.FALSE_ALARM, VerdictKind.WRONG_CAUSE, VerdictKind.DUPLICATE
 

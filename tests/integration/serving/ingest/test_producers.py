@@ -22,7 +22,7 @@ from data_contracts.telemetry.codec import decode
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
 from serving.stream import streams
 from serving.stream.broker import EmbeddedBroker, connect
-from tests.testing.feeding_process import CONFIG, ROWS, START, rows_of_batch
+from tests.testing.producer_process import CONFIG, ROWS, START, rows_of_batch
 from tests.testing.stream_harness import environment, free_ports, graph_of, wait_until
 
 PRODUCERS = 4
@@ -71,7 +71,7 @@ class Feeder:
     """One producer process that can be killed and started again."""
 
     def __init__(self, settings: Settings, kind: str, number: int) -> None:
-        self._command = [sys.executable, "-m", "tests.testing.feeding_process", kind, str(number), str(BATCHES)]
+        self._command = [sys.executable, "-m", "tests.testing.producer_process", kind, str(number), str(BATCHES)]
         self._settings = settings
         self._log = settings.root / f"feeder-{number}.log"
         self._process = self._start()

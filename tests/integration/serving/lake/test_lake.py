@@ -16,9 +16,9 @@ import pytest
 from aiops.errors import ConfigurationError, ContractError, StateError
 from data_contracts.schemas.telemetry_schemas import EDGES, INCIDENTS, LAKE_TELEMETRY, SERVED
 from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.lake.lake_tables import LAKE_TABLES
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
-from serving.lake.tables import LAKE_TABLES
 from tests.testing.deadlines import within
 from tests.testing.series_names import lake_rows
 
@@ -230,7 +230,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 import pyarrow.parquet as pq
-from serving.lake import writing
+from serving.lake import parquet_writing
 from serving.lake.opening import open_lake
 sys.path.insert(0, sys.argv[2])
 from tests.integration.serving.lake.test_lake import telemetry
@@ -241,7 +241,7 @@ def stuck(rows, handle, **options):
     print("half", flush=True)
     time.sleep(60)
 if sys.argv[3] == "stuck":
-    writing.pq.write_table = stuck
+    parquet_writing.pq.write_table = stuck
 for turn in range(int(sys.argv[4])):
     rows = telemetry(400, value=float(turn), service=sys.argv[3])
     open_lake(Path(sys.argv[1])).for_tenant("default").write("telemetry", rows, sys.argv[3])

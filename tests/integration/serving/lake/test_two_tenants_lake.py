@@ -16,8 +16,8 @@ from orchestration.cli import run
 from orchestration.pipeline.features import Window, build_features
 from orchestration.workspace.workspace import Workspace
 from serving.lake import opening
+from serving.lake.lake_tables import LAKE_TABLES
 from serving.lake.opening import open_lake
-from serving.lake.tables import LAKE_TABLES
 
 MINE, THEIRS = "acme", "beta"
 SERVICE = {MINE: "till-of-acme", THEIRS: "desk-of-beta"}

@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.ingest.pull.merge import Stream, merged
+from serving.ingest.pull.file_merge import Stream, merged
 from serving.ingest.pull.source_rows import Rows, read_rows
 from serving.ingest.pull.time_columns import TimeForm
 

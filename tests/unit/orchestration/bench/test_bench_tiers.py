@@ -10,7 +10,7 @@ import pytest
 from orchestration.bench.load.tier_probes import Probe, Stage1Run, probe_service, tree_cpu_s
 from orchestration.bench.load.tiers import TARGET_MS, _figures, _left, _write
 from orchestration.bench.load.tiers_world import WorldConfig, _scenario, ticks, warm_start
-from tests.unit.serving.stream.test_asking import batch, candidate
+from tests.unit.serving.stream.test_confirmation import batch, candidate
 
 SMALL = WorldConfig(seed=3, services=3, history_h=4.0, replay_h=1.0)
 

@@ -16,7 +16,7 @@ from orchestration.cli import app, run
 from orchestration.workspace import current_settings
 from orchestration.workspace.current_settings import note_running, read_running, settings_in_force
 from orchestration.workspace.home_lock import hold
-from serving.lake import writing
+from serving.lake import parquet_writing
 
 COMMANDS = (  # noqa: SIM905
     "run up init status ingest replay detections forecast train drift score models promote rollback verdict "
@@ -228,7 +228,7 @@ def test_a_full_disk_is_named_and_the_command_can_be_given_again(
 
     command = ["ingest", "--source", "csv", "--path", str(csv)]
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "write_atomically", full)
+        patch.setattr(parquet_writing, "write_atomically", full)
         assert run(command) == 1
     told = capsys.readouterr().err
     assert f"disk: {os.strerror(number)} (AIOPS_HOME {home}: " in told

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from serving.host.line_limit import LineLimit
+from serving.host.log_rate_limit import LineLimit
+from serving.http.cross_site import SiteRules
 from serving.http.probe_server import Page, ProbeServer
-from serving.http.site import SiteRules
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from aiops.errors import FileError
 from serving.ingest.pull.csv_blocks import Dialect
 from serving.ingest.pull.source_options import SourceOptions
 from serving.ingest.pull.source_registry import open_source
-from serving.ingest.pull.truth import read_edges, read_incidents, remarks_of
+from serving.ingest.pull.truth_files import read_edges, read_incidents, remarks_of
 
 TWO, HALF = datetime(2024, 4, 1, 2, tzinfo=UTC), datetime(2024, 4, 1, 2, 30, tzinfo=UTC)
 HEAD = "service,starts_at,ends_at\n"

@@ -12,7 +12,7 @@ from aiops.errors import StateError
 from aiops.incidents.root_cause import RootCauseReport
 from aiops.incidents.root_cause_question import RootCauseQuestion
 from serving.http.problem import ProblemError
-from serving.scoring.answers.origin import RequestOrigin
+from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.root_cause_answers import MODEL, RootCauses, root_cause_json
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
 from serving.scoring.http_api.scoring_openapi import openapi

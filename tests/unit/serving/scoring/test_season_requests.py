@@ -13,13 +13,13 @@ from aiops.errors import Unavailable
 from aiops.features.bands import NO_BAND
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from serving.http.problem import ProblemError
-from serving.online.feast_bands import MemoryBands
-from serving.scoring.answers.origin import RequestOrigin
+from serving.online.seasonal_bands import MemoryBands
+from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
 from serving.scoring.answers.season_answers import Season, SeasonAnswer, season_arrow, season_json
 from serving.scoring.http_api.scoring_openapi import openapi
 from serving.scoring.requests.season_rows import COLUMNS, parse_season_arrow, parse_season_json
-from tests.testing.season import flat_bands
+from tests.testing.season_bands import flat_bands
 from tests.testing.series_names import rows_of_bands
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)

@@ -16,10 +16,10 @@ from models.artifacts.tenant_models import own_name
 from models.prediction.incident_predictor import IncidentPredictor, PredictorConfig
 from models.prediction.outlook import spans_of
 from serving.http.problem import ProblemError
-from serving.online.feast_bands import MemoryBands
-from serving.scoring.answers.explaining import explain
-from serving.scoring.answers.online_features import VIEW, MemoryFeatures
-from serving.scoring.answers.origin import RequestOrigin
+from serving.online.seasonal_bands import MemoryBands
+from serving.scoring.answers.explanations import explain
+from serving.scoring.answers.memory_features import VIEW, MemoryFeatures
+from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.scoring import INCIDENT_PREDICTOR, PREDICT, SCORE, SERVICE_ENSEMBLE, Answer
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
 from serving.scoring.answers.served_log import MOST_PARTS, PART_ROWS, ServedLog, ServedRows

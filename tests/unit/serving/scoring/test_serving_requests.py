@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
 from serving.http.problem import ProblemError
-from serving.scoring.grpc_api.grpc_rows import parse_rows
+from serving.scoring.grpc_api.grpc_score import parse_rows
 from serving.scoring.proto import scoring_pb2 as pb
 from serving.scoring.requests.arrow_rows import parse_arrow
 from serving.scoring.requests.json_rows import parse_json

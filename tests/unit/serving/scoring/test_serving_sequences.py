@@ -19,11 +19,11 @@ from models.detectors.isolation_forest import ForestConfig, IsolationForest
 from models.detectors.lstm_autoencoder import AutoencoderConfig, fit_autoencoder
 from models.detectors.service_ensemble import Member, RankedModel, ServiceEnsemble
 from serving.http.problem import ProblemError
-from serving.scoring.answers.origin import RequestOrigin
+from serving.scoring.answers.answer_encoding import answer_arrow, answer_json
+from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.scoring import SCORE, Answer
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
-from serving.scoring.grpc_api.grpc_rows import parse_rows, score_response
-from serving.scoring.http_api.answer_bytes import answer_arrow, answer_json
+from serving.scoring.grpc_api.grpc_score import parse_rows, score_response
 from serving.scoring.proto import scoring_pb2 as pb
 from serving.scoring.requests.arrow_rows import parse_arrow
 from serving.scoring.requests.json_rows import parse_json

@@ -21,7 +21,7 @@ from serving.stream.consumer.checkpoint import state_hash
 from serving.stream.consumer.partition import Partition, PartitionConfig, Step
 from serving.stream.consumer.second_opinion import Watched
 from serving.stream.consumer.tenant_partitions import TenantPartitions, TenantsConfig
-from serving.stream.homes import Homes
+from serving.stream.partitioning import Homes
 from tests.testing.stream_harness import EDGES, GRAPH, METRICS, SERVICES, batches
 
 MAX_SERIES = len(SERVICES) * len(METRICS)

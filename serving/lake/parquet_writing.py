@@ -24,10 +24,10 @@ from aiops.errors import ConfigurationError, ContractError
 from serving.host.atomic_file import sweep, write_atomically
 from serving.lake.collisions import NAMES, named_by_id, one_row_a_series, refuse_collisions
 from serving.lake.day_files import PREFIX, counting_files, finish_all, locked, put_in_place
-from serving.lake.identity import each_once, newly_said
+from serving.lake.lake_tables import LakeTable, conformed, evolved, spec_of
 from serving.lake.parquet_reading import Wanted, retried, select
 from serving.lake.port import Added, Between, Rows
-from serving.lake.tables import LakeTable, conformed, evolved, spec_of
+from serving.lake.row_identity import each_once, newly_said
 
 BATCH: Final = "batch"
 """What the keys of content begin with."""

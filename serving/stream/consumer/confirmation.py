@@ -17,7 +17,7 @@ import pyarrow as pa
 from aiops.detection.detection_rows import ScoredRows, learned, seasonal
 from aiops.detection.opinions import BoolArray, Context, Opinion
 from aiops.errors import ContractError, ModelNotFound, Unavailable
-from serving.host.line_limit import LineLimit
+from serving.host.log_rate_limit import LineLimit
 from serving.stream.consumer.circuit_breaker import BreakerConfig, BreakerState, CircuitBreaker
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.questions import Answers, Models, ModelsOf, Silence, ask, ask_scores, ask_season

@@ -12,7 +12,7 @@ from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES
 from models.artifacts.catalog import served_models
 from models.prediction.outlook import spoken
 from serving.http.problem import refused
-from serving.scoring.answers.origin import RequestOrigin
+from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.scoring import EXPLAIN, Scoring, members_of, score_matrix
 from serving.scoring.requests.vector_rows import RequestRows
 from serving.scoring.slots.model_source import ExplainableModel, ReasoningModel, ServedModel

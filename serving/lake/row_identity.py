@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aiops.types import IntArray
-from serving.lake.tables import LakeTable
+from serving.lake.lake_tables import LakeTable
 
 Mask = npt.NDArray[np.bool_]
 _SIGN: Final = np.int64(0x7FFF_FFFF_FFFF_FFFF)

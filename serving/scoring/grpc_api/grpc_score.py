@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from data_contracts.schemas.telemetry_schemas import SEQUENCE_FEATURES, SERVICE_FEATURES, TIMESTAMP
 from serving.http.problem import refused
-from serving.scoring.answers.explaining import ExplainedRow, Explanation, known_shares, unknown_names
+from serving.scoring.answers.answer_encoding import answer_arrow
+from serving.scoring.answers.explanations import ExplainedRow, Explanation, known_shares, unknown_names
 from serving.scoring.answers.scoring import Answer
-from serving.scoring.http_api.answer_bytes import answer_arrow
 from serving.scoring.proto import scoring_pb2 as pb
 from serving.scoring.requests.arrow_rows import parse_arrow
 from serving.scoring.requests.json_rows import LARGEST

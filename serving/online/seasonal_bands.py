@@ -18,7 +18,7 @@ from data_contracts.schemas.feature_views import AVAILABLE_AT, BAND_VIEWS, BANDS
 from data_contracts.schemas.season_schema import BAND_LIST, SEASONAL_BANDS
 from data_contracts.series.series_name import SeriesName
 from data_contracts.series.tenant import DEFAULT_TENANT
-from serving.online.feast_online import RedisFeatures
+from serving.online.online_features import RedisFeatures
 
 CACHE_S: Final = 30.0
 MAX_CACHED: Final = 20_000

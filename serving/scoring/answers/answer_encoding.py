@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from aiops.types import FloatArray
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
-from serving.scoring.answers.explaining import ExplainedRow, Explanation, unknown_names
+from serving.scoring.answers.explanations import ExplainedRow, Explanation, unknown_names
 from serving.scoring.answers.scoring import Answer
 from serving.scoring.requests.vector_rows import RequestRows
 

@@ -11,11 +11,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.host.line_limit import LineLimit
+from serving.host.log_rate_limit import LineLimit
+from serving.http.cross_site import SiteRules
 from serving.http.problem import Problem, ProblemError, no_such_method
+from serving.http.problem_response import problem_response
 from serving.http.request_id import request_id_from
-from serving.http.responses import problem_response
-from serving.http.site import SiteRules
 
 _logger = logging.getLogger(__name__)
 _lines = LineLimit(_logger)

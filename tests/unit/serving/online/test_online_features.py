@@ -21,7 +21,7 @@ from data_contracts.schemas.feature_views import (
 )
 from data_contracts.schemas.telemetry_schemas import SERIES_FEATURES, SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from serving.online import feast_layout
-from serving.online.feast_online import RedisFeatures
+from serving.online.online_features import RedisFeatures
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -1,4 +1,4 @@
-"""One producer of the tests as a process of its own: `python -m tests.testing.feeding_process KIND PRODUCER BATCHES`.
+"""One producer of the tests as a process of its own: `python -m tests.testing.producer_process KIND PRODUCER BATCHES`.
 
 KIND: `sequence` = the producer of the suite. The controls: `counter` = ids from one counter that all share, as in version 0.1;
 `retry` = ids from the broker, a batch sent again from the newest finished one, no sequence checked.

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.host.line_limit import LineLimit
-from serving.http import site_guard
-from serving.http.site import SiteRules
+from serving.host.log_rate_limit import LineLimit
+from serving.http import cross_site_guard
+from serving.http.cross_site import SiteRules
 
 
 async def reads_all(request: Request) -> Response:
@@ -22,7 +22,7 @@ async def reads_all(request: Request) -> Response:
 
 def called(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what is sent to a caller of whom these messages come."""
-    app = site_guard.SiteGuard(Starlette(routes=[Route("/graphql", reads_all, methods=["POST"])]), SiteRules(()))
+    app = cross_site_guard.SiteGuard(Starlette(routes=[Route("/graphql", reads_all, methods=["POST"])]), SiteRules(()))
     headers = [(b"host", b"127.0.0.1:3000"), (b"content-type", b"application/json")]
     base = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "headers": headers}
     coming, sent = iter(messages), []
@@ -40,7 +40,7 @@ def called(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_callers_who_leave_while_they_send_are_one_line(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(site_guard, "_lines", LineLimit(logging.getLogger(site_guard.__name__)))
+    monkeypatch.setattr(cross_site_guard, "_lines", LineLimit(logging.getLogger(cross_site_guard.__name__)))
     begun = {"type": "http.request", "body": b'{"query', "more_body": True}
     for _ in range(20):
         called([begun, {"type": "http.disconnect"}])

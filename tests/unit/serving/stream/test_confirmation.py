@@ -18,8 +18,8 @@ from aiops.detection.routing import Router, RoutingRules
 from aiops.errors import AiopsError, ContractError, ModelNotFound, Unavailable
 from data_contracts.schemas.telemetry_schemas import CANDIDATES
 from data_contracts.series.tenant import DEFAULT_TENANT
-from serving.stream.consumer.asking import LEARNED, SEASONAL, Hearing, Panel
 from serving.stream.consumer.circuit_breaker import BreakerState
+from serving.stream.consumer.confirmation import LEARNED, SEASONAL, Hearing, Panel
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from tests.testing.scoring_services import answer_of
 

@@ -23,7 +23,7 @@ from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES_TABLE, TIM
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.values.moments import microseconds_of
 from serving.online import feast_layout
-from serving.online.feast_rows import decode_rows, encode_rows, hash_fields
+from serving.online.feature_view_rows import decode_rows, encode_rows, hash_fields
 
 _ROWS_PER_WRITE: Final = 2048
 _UNSEEN: Final = -(1 << 62)
