@@ -180,10 +180,10 @@ def _checked(folder: Path, name: str, expected: str) -> bytes:
         payload = (folder / name).read_bytes()
     except OSError as error:
         raise ArtifactError(f"{folder / name} cannot be read ({error.strerror}); export the model again") from error
-    found = hashlib.sha256(payload).hexdigest()
-    if found != expected:
+    digest = hashlib.sha256(payload).hexdigest()
+    if digest != expected:
         raise ArtifactError(
-            f"{folder / name}: sha256 is {found[:12]}…, the manifest says {expected[:12]}…; export the model again"
+            f"{folder / name}: sha256 is {digest[:12]}…, the manifest says {expected[:12]}…; export the model again"
         )
     return payload
 

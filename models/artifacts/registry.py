@@ -90,14 +90,14 @@ class Registry:
         with self._mlflow() as client:
             name = self._own(name) if _is_registered(client, self._own(name)) else name
             aliases = _aliases(client, name)
-            found = client.search_model_versions(f"name = '{name}'", max_results=10_000)
-            newest_first = sorted(found, key=lambda one: int(one.version), reverse=True)
-            return tuple(_model_version(one, aliases) for one in newest_first)
+            stored_versions = client.search_model_versions(f"name = '{name}'", max_results=10_000)
+            newest_first = sorted(stored_versions, key=lambda version: int(version.version), reverse=True)
+            return tuple(_model_version(version, aliases) for version in newest_first)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all registered models, those of tenants too."""
         with self._mlflow() as client:
-            return tuple(one.name for one in client.search_registered_models(max_results=1000))
+            return tuple(registered.name for registered in client.search_registered_models(max_results=1000))
 
     def get(self, name: str, alias_or_version: str) -> ModelVersion:
         """Return one version; raises ModelNotFound where there is no such model, alias or version."""
@@ -116,9 +116,13 @@ class Registry:
         """
         name = self._own(name)
         current = self.get(name, CHAMPION).version
-        existing = {one.version for one in self.versions(name)}
+        existing = {version.version for version in self.versions(name)}
         stack = self._log.past_champions(name)
-        older = [one for one in (stack[:-1] if stack[-1:] == [current] else stack) if one != current and one in existing]
+        older = [
+            version
+            for version in (stack[:-1] if stack[-1:] == [current] else stack)
+            if version != current and version in existing
+        ]
         if not older:
             raise ModelNotFound(f"model {name!r}: no champion before version {current}; promote another version instead")
         return self._move(name, CHAMPION, older[-1], ("rollback", change))
@@ -130,9 +134,9 @@ class Registry:
             ModelNotFound: there is no such model, alias or version.
             ArtifactError: its files are damaged or of another format.
         """
-        with self._mlflow() as client, self._artifact(client, name, alias_or_version) as (folder, found):
+        with self._mlflow() as client, self._artifact(client, name, alias_or_version) as (folder, version):
             artifact = load_artifact(folder)
-            return LoadedModel(artifact.model, found, artifact.example, artifact.digest)
+            return LoadedModel(artifact.model, version, artifact.example, artifact.digest)
 
     def find(self, name: str, alias_or_version: str) -> LoadedModel | None:
         """Load one version as `load` does; None where there is no such model, alias or version. Raises: ArtifactError."""
@@ -145,9 +149,9 @@ class Registry:
         """Copy a version to `<root>/<name>/<version>` (whole or not at all), then replace `aliases.json`; return the folder."""
         target = root or self.export_root
         with self._mlflow() as client:
-            with self._artifact(client, name, alias_or_version) as (folder, found):
-                name = found.name
-                exported = export_artifact(folder, target, name, found.version)
+            with self._artifact(client, name, alias_or_version) as (folder, version):
+                name = version.name
+                exported = export_artifact(folder, target, name, version.version)
             write_aliases(target, name, {a: v for a, v in _aliases(client, name).items() if (target / name / v).is_dir()})
         return exported
 
@@ -178,13 +182,13 @@ class Registry:
     def _move(self, name: str, alias: str, version: str, action: tuple[str, Change]) -> ModelVersion:
         name = self._own(name)
         with self._mlflow() as client:
-            found = self._version(client, name, version)
-            client.set_registered_model_alias(name, alias, found.version)
-            if alias == CHAMPION and CHALLENGER in found.aliases:
+            moved = self._version(client, name, version)
+            client.set_registered_model_alias(name, alias, moved.version)
+            if alias == CHAMPION and CHALLENGER in moved.aliases:
                 client.delete_registered_model_alias(name, CHALLENGER)
-            self._log.append(action[0], name, found.version, action[1], alias)
-        self.export(name, found.version)
-        return self.get(name, found.version)
+            self._log.append(action[0], name, moved.version, action[1], alias)
+        self.export(name, moved.version)
+        return self.get(name, moved.version)
 
     def _version(self, client: "MlflowClient", name: str, alias_or_version: str) -> ModelVersion:
         from mlflow.exceptions import MlflowException
@@ -206,12 +210,12 @@ class Registry:
     def _artifact(self, client: "MlflowClient", name: str, alias_or_version: str) -> Iterator[tuple[Path, ModelVersion]]:
         import mlflow.artifacts
 
-        found = self._version(client, name, alias_or_version)
-        local = mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{found.name}/{found.version}/data/{DATA}")
-        yield Path(local), found
+        version = self._version(client, name, alias_or_version)
+        local = mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{version.name}/{version.version}/data/{DATA}")
+        yield Path(local), version
 
     def _retain(self, client: "MlflowClient", name: str, change: Change) -> None:
-        numbers = sorted((int(one.version) for one in client.search_model_versions(f"name = '{name}'")), reverse=True)
+        numbers = sorted((int(version.version) for version in client.search_model_versions(f"name = '{name}'")), reverse=True)
         kept = {*_aliases(client, name).values(), *self._log.past_champions(name)[-2:]}
         for number in numbers[self._settings.models.keep_versions :]:
             if str(number) not in kept:
@@ -219,9 +223,9 @@ class Registry:
                 self._log.append("delete", name, str(number), Change(change.who, change.at, "beyond keep_versions"))
 
     def _experiment(self, client: "MlflowClient") -> str:
-        found = client.get_experiment_by_name(EXPERIMENT)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         served = self._settings.tracking_uri.startswith("http")  # an MLflow server decides itself where artifacts lie
         location = None if served else (self._settings.root / "mlflow" / "artifacts").as_uri()
         return str(client.create_experiment(EXPERIMENT, artifact_location=location))
@@ -284,7 +288,7 @@ def _aliases(client: "MlflowClient", name: str) -> dict[str, str]:
         return {}
 
 
-def _model_version(found: Any, aliases: Mapping[str, str]) -> ModelVersion:
-    names = tuple(sorted(alias for alias, number in aliases.items() if number == str(found.version)))
-    created = datetime.fromtimestamp(found.creation_timestamp / 1000, tz=UTC)
-    return ModelVersion(found.name, str(found.version), names, found.run_id or "", created, dict(found.tags))
+def _model_version(stored: Any, aliases: Mapping[str, str]) -> ModelVersion:
+    names = tuple(sorted(alias for alias, number in aliases.items() if number == str(stored.version)))
+    created = datetime.fromtimestamp(stored.creation_timestamp / 1000, tz=UTC)
+    return ModelVersion(stored.name, str(stored.version), names, stored.run_id or "", created, dict(stored.tags))

@@ -103,62 +103,64 @@ def recording(
     return Recording(tuple(names), code, value, replayed, rows, truth, incidents.num_rows > 0)
 
 
-def normal_history(heard: Recording) -> BoolArray:
+def normal_history(recorded: Recording) -> BoolArray:
     """Return (n,) the history points to fit on: outside incidents, or where under a fifth is left, outside their own."""
-    history = ~heard.replayed
-    quiet = history & heard.truth.false
-    return quiet if quiet.sum() >= 0.2 * history.sum() else history & ~heard.truth.positive
+    history = ~recorded.replayed
+    quiet = history & recorded.truth.false
+    return quiet if quiet.sum() >= 0.2 * history.sum() else history & ~recorded.truth.positive
 
 
-def three_sigma(heard: Recording) -> FloatArray:
+def three_sigma(recorded: Recording) -> FloatArray:
     """Return (n,) scores 1 - 2**(-|value - mean| / 3 std) by its series' mean and std in the history; NaN without one."""
-    fit = normal_history(heard)
-    count = np.bincount(heard.code[fit], minlength=len(heard.series)).astype(np.float64)
-    value = heard.value / _scale(heard)[heard.code]
+    fit = normal_history(recorded)
+    count = np.bincount(recorded.code[fit], minlength=len(recorded.series)).astype(np.float64)
+    value = recorded.value / _scale(recorded)[recorded.code]
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        mean = np.bincount(heard.code[fit], value[fit], len(heard.series)) / count
-        square = np.bincount(heard.code[fit], (value[fit] - mean[heard.code[fit]]) ** 2, len(heard.series)) / count
-        z = np.abs(value - mean[heard.code]) / np.maximum(np.sqrt(square), 1e-12)[heard.code]
+        mean = np.bincount(recorded.code[fit], value[fit], len(recorded.series)) / count
+        square = np.bincount(recorded.code[fit], (value[fit] - mean[recorded.code[fit]]) ** 2, len(recorded.series)) / count
+        z = np.abs(value - mean[recorded.code]) / np.maximum(np.sqrt(square), 1e-12)[recorded.code]
         score: FloatArray = 1.0 - np.exp2(-z / SIGMA_OF_HALF)
     return score
 
 
-def _scale(heard: Recording) -> FloatArray:
+def _scale(recorded: Recording) -> FloatArray:
     """Return (series,) what values are divided by, so that squares and sums of huge ones stay numbers; 1 for all others."""
-    largest = np.zeros(len(heard.series))
-    np.maximum.at(largest, heard.code, np.abs(heard.value))
+    largest = np.zeros(len(recorded.series))
+    np.maximum.at(largest, recorded.code, np.abs(recorded.value))
     return np.where(largest > _HUGE, largest, 1.0)
 
 
-def backtest(heard: Recording, detector: tuple[str, float, FloatArray], budget: PageBudget) -> Backtest:
+def backtest(recorded: Recording, detector: tuple[str, float, FloatArray], budget: PageBudget) -> Backtest:
     """Return the figures of a detector (name, threshold, scores (n,)) and of the 3-sigma rule, each also with the threshold
     that keeps the budget on the history.
     """
     name, threshold, score = detector
-    naive = three_sigma(heard)
-    tuned = _on_history(heard, score, budget), _on_history(heard, naive, budget)
+    naive = three_sigma(recorded)
+    tuned = _on_history(recorded, score, budget), _on_history(recorded, naive, budget)
     rules = (
-        figures_of(heard, name, score, threshold, budget),
-        figures_of(heard, f"{name}, autotuned", score, tuned[0], budget),
-        figures_of(heard, "3-sigma rule", naive, 0.5, budget),
-        figures_of(heard, "3-sigma rule, autotuned", naive, tuned[1], budget),
+        figures_of(recorded, name, score, threshold, budget),
+        figures_of(recorded, f"{name}, autotuned", score, tuned[0], budget),
+        figures_of(recorded, "3-sigma rule", naive, 0.5, budget),
+        figures_of(recorded, "3-sigma rule, autotuned", naive, tuned[1], budget),
     )
-    new = heard.replayed
+    new = recorded.replayed
     unknown = float(np.isnan(score[new]).mean()) if new.any() else float("nan")
-    incidents = int(heard.truth.take(new).starts_us.size)
-    noisy = noisiest(heard, score >= threshold, budget)
-    return Backtest(name, len(heard.code), int(new.sum()), unknown, len(heard.series), incidents, budget.per_day, rules, noisy)
+    incidents = int(recorded.truth.take(new).starts_us.size)
+    noisy = noisiest(recorded, score >= threshold, budget)
+    return Backtest(
+        name, len(recorded.code), int(new.sum()), unknown, len(recorded.series), incidents, budget.per_day, rules, noisy
+    )
 
 
-def figures_of(heard: Recording, rule: str, score: FloatArray, threshold: float, budget: PageBudget) -> RuleFigures:
+def figures_of(recorded: Recording, rule: str, score: FloatArray, threshold: float, budget: PageBudget) -> RuleFigures:
     """Return what a rule (alarm: score >= threshold) pages on the replay."""
-    new = heard.replayed
-    rows, truth, alarm = heard.rows.take(new), heard.truth.take(new), (score >= threshold)[new]
+    new = recorded.replayed
+    rows, truth, alarm = recorded.rows.take(new), recorded.truth.take(new), (score >= threshold)[new]
     counter = PageCounter.over(rows, truth.false, budget)
     opened = counter.opened(alarm)
     days = rows.service_days() / max(1, len(np.unique(rows.code)))
     right, false = int((opened & truth.positive).sum()), int((opened & truth.false).sum())
-    found = outcome(truth, rows.time_us, alarm)
+    caught = outcome(truth, rows.time_us, alarm)
     unknown = float("nan")
     return RuleFigures(
         rule,
@@ -166,33 +168,33 @@ def figures_of(heard: Recording, rule: str, score: FloatArray, threshold: float,
         int(opened.sum()),
         float(opened.sum()) / days if days else unknown,
         false / counter.service_days if counter.service_days else unknown,
-        right / (right + false) if heard.labelled and right + false else unknown,
-        found.recall if heard.labelled else unknown,
-        found.mean_lead_min if heard.labelled else unknown,
+        right / (right + false) if recorded.labelled and right + false else unknown,
+        caught.recall if recorded.labelled else unknown,
+        caught.mean_lead_min if recorded.labelled else unknown,
     )
 
 
-def noisiest(heard: Recording, alarm: BoolArray, budget: PageBudget, most: int = 10) -> tuple[NoisySeries, ...]:
+def noisiest(recorded: Recording, alarm: BoolArray, budget: PageBudget, most: int = 10) -> tuple[NoisySeries, ...]:
     """Return the series with most alarms in the replay, each alarm followed by its quiet time; those without any are left out."""
-    new = heard.replayed
-    rows = ServiceRows(heard.series, heard.code[new], heard.rows.time_us[new], (), np.empty((int(new.sum()), 0)))
+    new = recorded.replayed
+    rows = ServiceRows(recorded.series, recorded.code[new], recorded.rows.time_us[new], (), np.empty((int(new.sum()), 0)))
     opened = PageCounter.over(rows, np.zeros(len(rows), np.bool_), budget).opened(alarm[new])
-    alarms = np.bincount(rows.code[opened], minlength=len(heard.series))
-    points = np.bincount(rows.code, minlength=len(heard.series))
-    found = []
+    alarms = np.bincount(rows.code[opened], minlength=len(recorded.series))
+    points = np.bincount(rows.code, minlength=len(recorded.series))
+    noisy = []
     for number in np.argsort(-alarms, kind="stable")[:most].tolist():
         if alarms[number]:
             days = _days(rows.time_us[rows.code == number])
-            found.append(
-                NoisySeries(heard.series[number], int(points[number]), int(alarms[number]), float(alarms[number]) / days)
+            noisy.append(
+                NoisySeries(recorded.series[number], int(points[number]), int(alarms[number]), float(alarms[number]) / days)
             )
-    return tuple(found)
+    return tuple(noisy)
 
 
-def _on_history(heard: Recording, score: FloatArray, budget: PageBudget) -> float:
+def _on_history(recorded: Recording, score: FloatArray, budget: PageBudget) -> float:
     """Return the lowest threshold that keeps the budget on the history, with a margin for days not seen."""
-    old = ~heard.replayed
-    counter = PageCounter.over(heard.rows.take(old), heard.truth.false[old], budget)
+    old = ~recorded.replayed
+    counter = PageCounter.over(recorded.rows.take(old), recorded.truth.false[old], budget)
     return threshold_for_budget(score[old], counter, budget, UNSEEN_ERRORS)
 
 
@@ -204,12 +206,12 @@ def _series_truth(rows: ServiceRows, incidents: pa.Table) -> Truth:
     edges = np.searchsorted(rows.code[order], np.arange(len(rows.services) + 1))
     owners = incidents["service"].to_pylist()
     for number, name in enumerate(rows.services):
-        mine = order[edges[number] : edges[number + 1]]
+        own_rows = order[edges[number] : edges[number + 1]]
         own = incidents.filter(pa.array([owner == name for owner in owners], pa.bool_()))
-        one = detection_truth(rows.take(mine), own, grace_min=0.0)
-        caught[mine] = np.where(one.caught >= 0, one.caught + sum(part.size for part in starts), -1)
-        false[mine] = one.false
-        starts.append(one.starts_us)
+        truth = detection_truth(rows.take(own_rows), own, grace_min=0.0)
+        caught[own_rows] = np.where(truth.caught >= 0, truth.caught + sum(part.size for part in starts), -1)
+        false[own_rows] = truth.false
+        starts.append(truth.starts_us)
     return Truth(caught, false, np.concatenate(starts) if starts else np.empty(0, np.int64))
 
 

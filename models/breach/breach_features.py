@@ -21,7 +21,7 @@ from models.breach.breach_kernels import (
     coming_max,
     fit_slope,
     labels_of,
-    one_period_ago,
+    previous_period,
     recent_rate,
     renewal,
     rolling_max,
@@ -179,7 +179,7 @@ def _seasons(gap: FloatArray, above: BoolArray, time_s: FloatArray, horizon: int
     columns: dict[str, FloatArray] = {}
     for name, period_s in SEASONS:
         columns[f"{name}_rate"], columns[f"{name}_level"] = seasonal(label, calm, ahead, time_s, (horizon, period_s))
-        columns[f"{name}_before"] = one_period_ago(ahead, time_s, horizon, period_s)
+        columns[f"{name}_before"] = previous_period(ahead, time_s, horizon, period_s)
     return columns
 
 

@@ -208,7 +208,7 @@ def seasonal(
 
 
 @kernel
-def one_period_ago(ahead: FloatArray, time_s: FloatArray, horizon: int, period_s: float) -> FloatArray:
+def previous_period(ahead: FloatArray, time_s: FloatArray, horizon: int, period_s: float) -> FloatArray:
     """Return (n,) what followed the newest row at least `period_s` old, where that is known at t; else NaN."""
     rows = len(ahead)
     out = np.full(rows, np.nan)

@@ -28,7 +28,7 @@ def points_of(history: pa.Table, engine: EngineConfig) -> tuple[PointSample, Ser
     missing = [name for name in SERIES.names if name not in history.column_names]
     if missing:
         raise ContractError(f"columns {missing} are missing from the history; it has {history.column_names}")
-    batch = _one_batch(history)
+    batch = _as_batch(history)
     running = FeatureEngine(engine, ServiceGraph.from_pairs(()))
     chunks = (SeriesBatch(batch.table.slice(start, CHUNK)) for start in range(0, len(batch), CHUNK))
     z = np.concatenate([running.update(chunk).z for chunk in chunks])
@@ -42,7 +42,7 @@ def points_of(history: pa.Table, engine: EngineConfig) -> tuple[PointSample, Ser
     return PointSample(tuple(names), code, z, value), rows
 
 
-def _one_batch(history: pa.Table) -> SeriesBatch:
+def _as_batch(history: pa.Table) -> SeriesBatch:
     """Return the history as one batch of the series schema; its dictionaries hold each name once."""
     columns = []
     for field in SERIES:

@@ -91,9 +91,9 @@ class LabelledTrees:
         """Return (n, len(features)) TreeSHAP contributions to the log odds; NaN for rows with nothing known."""
         if not len(rows):
             return np.empty((0, len(self.features)))
-        found = self.booster.predict(xgb.DMatrix(bounded(rows), nthread=1), pred_contribs=True)[:, :-1].astype(np.float64)
-        found[~np.isfinite(rows).any(axis=1)] = np.nan
-        return found
+        contributions = self.booster.predict(xgb.DMatrix(bounded(rows), nthread=1), pred_contribs=True)[:, :-1].astype(np.float64)
+        contributions[~np.isfinite(rows).any(axis=1)] = np.nan
+        return contributions
 
     def base(self) -> float:
         """Return the log odds that the contributions start from."""

@@ -110,10 +110,10 @@ def _train(network: Any, scaled: Float32s, config: AutoencoderConfig) -> None:
             error.backward()
             optimizer.step()
         with torch.no_grad():
-            found = float(loss(network(newer), newer))
-        since = 0 if found < 0.995 * best else since + 1
-        if found < best:
-            best, kept = found, {name: value.clone() for name, value in network.state_dict().items()}
+            validation_loss = float(loss(network(newer), newer))
+        since = 0 if validation_loss < 0.995 * best else since + 1
+        if validation_loss < best:
+            best, kept = validation_loss, {name: value.clone() for name, value in network.state_dict().items()}
         if since >= config.patience:
             break
     network.load_state_dict(kept)

@@ -108,9 +108,9 @@ def grid_of(batches: Sequence[SeriesBatch], step_s: int = STEP_S) -> MinuteGrid:
 def _cell_means(cells: IntArray, values: FloatArray, size: int) -> FloatArray:
     """Return (size,) the mean of the values in each cell, NaN in empty ones; the same in any order of points."""
     order = np.lexsort((values, cells))
-    found, first, counts = np.unique(cells[order], return_index=True, return_counts=True)
+    occupied, first, counts = np.unique(cells[order], return_index=True, return_counts=True)
     means = np.full(size, np.nan)
-    means[found] = np.add.reduceat(values[order], first) / counts
+    means[occupied] = np.add.reduceat(values[order], first) / counts
     return means
 
 

@@ -108,11 +108,11 @@ class RobustStream:
 
         A series that was not seen in training gets the default alarm z and the catalogue's range of its metric.
         """
-        found = np.array([self.place.get(name.series_id, -1) for name in series], dtype=np.int64)
-        levels = np.empty((3, found.size))
-        known = found >= 0
+        place = np.array([self.place.get(name.series_id, -1) for name in series], dtype=np.int64)
+        levels = np.empty((3, place.size))
+        known = place >= 0
         for row, fitted in enumerate((self.alarm_z, self.low, self.high)):
-            levels[row, known] = fitted[found[known]]
+            levels[row, known] = fitted[place[known]]
         for column in np.flatnonzero(~known).tolist():
             spec = spec_of(series[column].metric)
             levels[:, column] = self.default_alarm_z, spec.low, spec.high

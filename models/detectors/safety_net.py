@@ -68,11 +68,11 @@ class SafetyNet:
         A run is reported when it is too long, and again each time it has doubled; a limit once in `QUIET_ROWS` rows.
         """
         count = len(batch)
-        found = NetFindings(np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count))
+        findings = NetFindings(np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count))
         if count:
             slot = self._slots_of(batch.table)
-            judge_rows(self._arrays, slot, batch.table.column("value").to_numpy(zero_copy_only=False), found)
-        return found
+            judge_rows(self._arrays, slot, batch.table.column("value").to_numpy(zero_copy_only=False), findings)
+        return findings
 
     def snapshot(self) -> State:
         """Return the whole state as arrays of their own."""
@@ -110,7 +110,7 @@ class SafetyNet:
 
 
 @kernel
-def judge_rows(arrays: NetArrays, slot: IntArray, value: FloatArray, found: NetFindings) -> None:
+def judge_rows(arrays: NetArrays, slot: IntArray, value: FloatArray, findings: NetFindings) -> None:
     """Judge rows in arrival order; those without a slot are left out."""
     for i in range(slot.size):
         at = slot[i]
@@ -121,19 +121,19 @@ def judge_rows(arrays: NetArrays, slot: IntArray, value: FloatArray, found: NetF
         count_run(arrays, at, value[i])
         run = arrays.run[at]
         longest = arrays.longest[at]
-        usual = arrays.repeats[at] >= STANDING_SHARE * arrays.rows[at] or arrays.rows[at] < LEARN_ROWS
-        if not usual and run >= max(LEAST_RUN, TIMES_LONGEST * longest) and run >= 2 * arrays.told[at]:
+        standing = arrays.repeats[at] >= STANDING_SHARE * arrays.rows[at] or arrays.rows[at] < LEARN_ROWS
+        if not standing and run >= max(LEAST_RUN, TIMES_LONGEST * longest) and run >= 2 * arrays.told[at]:
             arrays.told[at] = run
-            found.kind[i] = STUCK
-            found.run[i] = run
-            found.past[i] = longest
+            findings.kind[i] = STUCK
+            findings.run[i] = run
+            findings.past[i] = longest
         arrays.quiet[at] = max(0, arrays.quiet[at] - 1)
         if value[i] >= arrays.bound[at]:
             arrays.limit_rows[at] = limit_rows + 1
             if arrays.quiet[at] == 0 and limit_rows <= STANDING_SHARE * max(past, LEARN_ROWS):
                 arrays.quiet[at] = QUIET_ROWS
-                found.kind[i] = AT_LIMIT
-                found.bound[i] = arrays.bound[at]
+                findings.kind[i] = AT_LIMIT
+                findings.bound[i] = arrays.bound[at]
 
 
 @kernel

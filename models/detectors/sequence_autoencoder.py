@@ -68,7 +68,7 @@ class SequenceAutoencoder:
     scale: SequenceScale
     network: bytes
     tail: EmpiricalTail
-    usual: float
+    base_score: float
     thresholds: FloatArray
     session: ort.InferenceSession = field(repr=False, compare=False)
 
@@ -106,13 +106,13 @@ class SequenceAutoencoder:
         error, known = self._errors(rows)
         flat = error.reshape(len(rows), _WIDTH)
         total = flat.sum(axis=1)
-        above = np.log(total + 1e-9) - self.usual
+        above = np.log(total + 1e-9) - self.base_score
         share = flat / np.where(total > 0.0, total, 1.0)[:, None]
         return np.where(known[:, None], share * above[:, None], np.nan)
 
     def base(self) -> float:
         """Return the usual raw score, which the contributions start from."""
-        return self.usual
+        return self.base_score
 
     def state(self) -> State:
         """Return the network as ONNX bytes, the scale, the tail and the threshold."""
@@ -122,7 +122,7 @@ class SequenceAutoencoder:
             "spread": self.scale.spread,
             "tail_raw": self.tail.raw,
             "tail_nats": self.tail.nats,
-            "tail_rate": np.array([self.tail.rate, self.usual]),
+            "tail_rate": np.array([self.tail.rate, self.base_score]),
             "thresholds": self.thresholds,
             "features": names_array(SEQUENCE_FEATURES),
         }
@@ -140,9 +140,11 @@ class SequenceAutoencoder:
         if not center.shape == spread.shape == (_SIGNALS,):
             raise ArtifactError(f"scale {center.shape} and {spread.shape} do not fit {_SIGNALS} signals; save the model again")
         network = state_array(state, _NETWORK).astype(np.uint8).tobytes()
-        rate, usual = state_array(state, "tail_rate").tolist()
+        rate, base_score = state_array(state, "tail_rate").tolist()
         tail = EmpiricalTail(state_array(state, "tail_raw"), state_array(state, "tail_nats"), rate)
-        return cls(SequenceScale(center, spread), network, tail, usual, state_array(state, "thresholds"), session_of(network))
+        return cls(
+            SequenceScale(center, spread), network, tail, base_score, state_array(state, "thresholds"), session_of(network)
+        )
 
     def _errors(self, rows: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
         """Return (n, steps, signals) weighted squared errors that add up to the mean one, and rows with something known.
@@ -151,10 +153,10 @@ class SequenceAutoencoder:
         """
         some = np.isfinite(rows).any(axis=1)
         if not some.all():
-            error, told = np.zeros((len(rows), SEQUENCE_STEPS, _SIGNALS)), np.zeros(len(rows), np.bool_)
+            error, measured = np.zeros((len(rows), SEQUENCE_STEPS, _SIGNALS)), np.zeros(len(rows), np.bool_)
             if some.any():
-                error[some], told[some] = self._errors(rows[some])
-            return error, told
+                error[some], measured[some] = self._errors(rows[some])
+            return error, measured
         scaled, known = self.scale(rows)
         redrawn = np.empty_like(scaled)
         for start in range(0, len(rows), BATCH):

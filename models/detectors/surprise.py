@@ -131,8 +131,8 @@ class SeriesSurprise:
 
     def _explanation(self, row: int, score: float, detail: FloatArray) -> Explanation:
         streams = [
-            Surprise(name, *(float(one[column]) for column in (SURPRISE, SEEN, EXPECTED, LOWER, UPPER, SHARE)))
-            for name, one in zip(stream_names(self.config), detail, strict=False)
-            if one[SURPRISE] > 0.0
+            Surprise(name, *(float(figures[column]) for column in (SURPRISE, SEEN, EXPECTED, LOWER, UPPER, SHARE)))
+            for name, figures in zip(stream_names(self.config), detail, strict=False)
+            if figures[SURPRISE] > 0.0
         ]
         return Explanation(row, score, tuple(sorted(streams, key=lambda stream: -stream.nats)))

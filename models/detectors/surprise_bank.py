@@ -186,8 +186,8 @@ class SurpriseBank:
         self._run(batch, _NO_ROWS, leading)
         names = stream_names(self.config)
         rows = np.flatnonzero(~np.isnan(leading[:, 0]))
-        found = zip(rows.tolist(), leading[rows].tolist(), strict=True)
-        return tuple(Alarm(row, names[int(stream)], nats, int(past)) for row, (stream, nats, past) in found)
+        leading_figures = zip(rows.tolist(), leading[rows].tolist(), strict=True)
+        return tuple(Alarm(row, names[int(stream)], nats, int(past)) for row, (stream, nats, past) in leading_figures)
 
     def explained(self, batch: SeriesBatch, rows: Sequence[int]) -> tuple[FloatArray, FloatArray]:
         """Do as `score`, and also return (len(rows), streams, DETAILS): what each stream saw in these rows."""

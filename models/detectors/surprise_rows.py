@@ -147,8 +147,8 @@ def score_rows(arrays: SurpriseArrays, parameters: SurpriseParameters, rows: Sur
 def by_slot(slot: IntArray, slots: int) -> IntArray:
     """Return the rows (n,) ordered by slot -1..slots - 1, stable: a counting sort."""
     ends = np.zeros(slots + 2, np.int64)
-    for one in slot:
-        ends[one + 2] += 1
+    for slot_number in slot:
+        ends[slot_number + 2] += 1
     for i in range(1, slots + 2):
         ends[i] += ends[i - 1]
     order = np.empty(slot.size, np.int64)

@@ -180,9 +180,9 @@ class SystemDeviation:
         levels = self.levels
         finite = np.where(np.isfinite(values), values, np.nan)
         away = signed_logarithm(finite, levels.size[numbers]) - levels.centre[numbers]
-        one_sided = ~np.array([is_two_sided(name) for name in self.series])[numbers]
+        only_rises = ~np.array([is_two_sided(name) for name in self.series])[numbers]
         z = np.where(away > 0.0, away / levels.up[numbers], away / levels.down[numbers])
-        return np.where(one_sided & (z < 0.0), 0.0, z)
+        return np.where(only_rises & (z < 0.0), 0.0, z)
 
     def _lasting(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return (steps, series) lasting and new deviations."""

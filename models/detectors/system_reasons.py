@@ -46,10 +46,10 @@ def reasons_of(model: SystemDeviation, grid: MinuteGrid, scores: SystemScores, r
     columns = columns[np.lexsort((columns, -scores.lasting[row, columns], -counted[columns]))]
     numbers = np.array([model.place[grid.series[column]] for column in columns.tolist()], dtype=np.int64)
     expected, lower, upper = model.bounds(numbers)
-    found = []
+    reasons = []
     for at, (column, number) in enumerate(zip(columns.tolist(), numbers.tolist(), strict=True)):
         key = series_of(grid.series[column], DEFAULT_TENANT)
-        found.append(
+        reasons.append(
             SeriesReason(
                 key.service,
                 metric_text(key.metric, key.labels),
@@ -63,4 +63,4 @@ def reasons_of(model: SystemDeviation, grid: MinuteGrid, scores: SystemScores, r
                 float(counted[column] / counted.sum()),
             )
         )
-    return tuple(found)
+    return tuple(reasons)

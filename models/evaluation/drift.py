@@ -96,9 +96,9 @@ def reached(service: str, neighbours: Callable[[str], tuple[str, ...]]) -> set[s
     """Return `service` and all that are reached from it over any number of steps."""
     seen, frontier = {service}, [service]
     while frontier:
-        found = [name for name in neighbours(frontier.pop()) if name not in seen]
-        seen.update(found)
-        frontier.extend(found)
+        unseen = [name for name in neighbours(frontier.pop()) if name not in seen]
+        seen.update(unseen)
+        frontier.extend(unseen)
     return seen
 
 

@@ -113,12 +113,12 @@ def worst_signal(rows: ServiceRows) -> FloatArray:
 def alarm_figures(rows: ServiceRows, truth: Truth, alarm: BoolArray, budget: PageBudget) -> AlarmFigures:
     """Return what the alarms (n,) caught and cost."""
     counter = PageCounter.over(rows, truth.false, budget)
-    found = outcome(truth, rows.time_us, alarm)
+    caught = outcome(truth, rows.time_us, alarm)
     days = rows.service_days()
     return AlarmFigures(
-        found.recall,
-        found.incidents,
-        found.mean_lead_min,
+        caught.recall,
+        caught.incidents,
+        caught.mean_lead_min,
         counter.pages(alarm) / days if days else 0.0,
         counter.false_pages(alarm) / counter.service_days if counter.service_days else 0.0,
     )

@@ -127,7 +127,8 @@ def _deterministic(model: Replayable, sample: FloatArray) -> bool:
     alone = np.concatenate([model.score(row.reshape(1, -1)) for row in sample[:8]])
     unchanged = np.array_equal(sample, before, equal_nan=True)
     return unchanged and all(
-        np.array_equal(one, other, equal_nan=True) for one, other in ((first, second), (first, reverse), (first[:8], alone))
+        np.array_equal(first_scores, other, equal_nan=True)
+        for first_scores, other in ((first, second), (first, reverse), (first[:8], alone))
     )
 
 

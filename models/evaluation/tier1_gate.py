@@ -86,7 +86,7 @@ def _reason(promoted: bool, checks: Mapping[str, bool], cards: tuple[Scorecard, 
     ours, theirs = cards[0].metrics, cards[1].metrics
     recall = "no labelled incident to tell recall by"
     if ours["incidents"]:
-        told = f"recall {figure(ours['recall'])} ({cards[1].version}: {figure(theirs['recall'])})"
-        recall = f"{told} of {ours['incidents']:.0f} incidents"
+        compared = f"recall {figure(ours['recall'])} ({cards[1].version}: {figure(theirs['recall'])})"
+        recall = f"{compared} of {ours['incidents']:.0f} incidents"
     pages = f"{ours['false_pages_per_day']:.2f} ({cards[1].version}: {theirs['false_pages_per_day']:.2f})"
     return outcome(promoted, checks, f"{recall}, false pages a day and service {pages}", LEVEL_WORDS)

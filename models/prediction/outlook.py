@@ -83,7 +83,7 @@ def outlook(past: FloatArray) -> FloatArray:
     }
     saturation, strange = spans["saturation_level"], spans[STRANGENESS]
     newest = saturation[-1]
-    found = {
+    columns = {
         **{name: _leaves_band(spans[level]) for name, level in BREACHES.items()},
         "minutes_to_limit_15min": _to_limit(*_line(saturation[-3:])),
         "minutes_to_limit_30min": _to_limit(*_line(saturation[-6:])),
@@ -97,7 +97,7 @@ def outlook(past: FloatArray) -> FloatArray:
         "saturation_strange_1h": _mean(strange),
         "saturation_strange_for_min": _time_above(strange, ABNORMAL),
     }
-    return np.stack([found[name] for name in OUTLOOK], axis=1)
+    return np.stack([columns[name] for name in OUTLOOK], axis=1)
 
 
 def newest_of(name: str) -> str:
@@ -159,9 +159,9 @@ def _until(left: FloatArray, speed: FloatArray, least: float) -> FloatArray:
 
 def _leaves_band(levels: list[FloatArray]) -> FloatArray:
     """Return minutes until the forecast of a signal leaves its usual band upwards; 0 where it is above it."""
-    usual = levels[:BAND_SPANS]
-    centre = _mean(usual)
-    spread = np.sqrt(_sum([(part - centre) ** 2 for part in usual]) / (len(usual) - 1))
+    band_levels = levels[:BAND_SPANS]
+    centre = _mean(band_levels)
+    spread = np.sqrt(_sum([(part - centre) ** 2 for part in band_levels]) / (len(band_levels) - 1))
     spread = np.maximum(spread, LEAST_SPREAD * np.abs(centre) + 1e-9)
     level, slope = _line(levels[BAND_SPANS:])
     return _until(BAND_SPREADS - (level - centre) / spread, slope / spread, 1e-9)

@@ -32,10 +32,10 @@ class Terms:
 
     def by_feature(self, contributions: FloatArray, features: int) -> FloatArray:
         """Return (n, features): contributions (n, len(names)) of the terms, each counted for its owner."""
-        found = np.zeros((len(contributions), features))
+        by_owner = np.zeros((len(contributions), features))
         for term, owner in enumerate(self.owner):
-            found[:, owner] += contributions[:, term]
-        return found
+            by_owner[:, owner] += contributions[:, term]
+        return by_owner
 
 
 @cache

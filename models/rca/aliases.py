@@ -45,24 +45,24 @@ def _is_resource(metric: str) -> bool:
 
 def _mirrors(grid: SeriesGrid, signals: Sequence[Mapping[str, int]], pair: tuple[str, str]) -> bool | None:
     """Return whether all signals that both have are the same; None where too little is common to tell."""
-    one, other = pair
+    service, callee = pair
     verdicts = [
-        _same(grid.values[:, numbers[one]], grid.values[:, numbers[other]])
+        _same(grid.values[:, numbers[service]], grid.values[:, numbers[callee]])
         for numbers in signals
-        if one in numbers and other in numbers
+        if service in numbers and callee in numbers
     ]
-    told = [verdict for verdict in verdicts if verdict is not None]
-    return all(told) if told else None
+    known = [verdict for verdict in verdicts if verdict is not None]
+    return all(known) if known else None
 
 
-def _same(one: FloatArray, other: FloatArray) -> bool | None:
-    both = np.isfinite(one) & np.isfinite(other)
+def _same(own: FloatArray, other: FloatArray) -> bool | None:
+    both = np.isfinite(own) & np.isfinite(other)
     if both.sum() < LEAST_COMMON:
         return None
-    one, other = one[both], other[both]
-    level = max(abs(float(np.median(one))), abs(float(np.median(other))), 1e-12)
-    if abs(float(np.median(one)) - float(np.median(other))) > SAME_LEVEL * level:
+    own, other = own[both], other[both]
+    level = max(abs(float(np.median(own))), abs(float(np.median(other))), 1e-12)
+    if abs(float(np.median(own)) - float(np.median(other))) > SAME_LEVEL * level:
         return False
-    if one.std() <= 1e-12 * level or other.std() <= 1e-12 * level:
-        return bool(np.allclose(one, other, rtol=SAME_LEVEL))
-    return bool(np.corrcoef(one, other)[0, 1] >= MIRRORS)
+    if own.std() <= 1e-12 * level or other.std() <= 1e-12 * level:
+        return bool(np.allclose(own, other, rtol=SAME_LEVEL))
+    return bool(np.corrcoef(own, other)[0, 1] >= MIRRORS)

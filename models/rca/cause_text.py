@@ -19,26 +19,35 @@ def cause_of(frame: Frame, place: int, found: tuple[float, float], config: Chang
     """Return a candidate as people read it; `found` = its probability, and what speaks for it in log odds before its prior."""
     probability, score = found
     service = frame.services[place]
-    evidence = tuple(_told(frame, service, one) for one in frame.evidence_of(service))
+    evidence = tuple(_evidence_text(frame, service, evidence_item) for evidence_item in frame.evidence_of(service))
     path = frame.ways.path(service) if frame.symptom else ()
     changes = frame.changed_before(place, config)[:MOST_CHANGES]
-    parts = [_strongest(frame, place, evidence), *_path(path), *(_change(one) for one in changes[:1])]
+    parts = [_strongest(frame, place, evidence), *_path(path), *(_change(change) for change in changes[:1])]
     return RootCause(
         service, probability, f"{service}: {'; '.join(parts)}", score, frame.onset_at(place), path, evidence, changes
     )
 
 
-def _told(frame: Frame, service: str, one: Evidence) -> CauseEvidence:
+def _evidence_text(frame: Frame, service: str, evidence: Evidence) -> CauseEvidence:
     """Return evidence in the metric's own units: what adds up along calls is shown as it was measured."""
-    seen, usual = one.seen, one.usual
-    raw = frame.measured.get((service, one.metric))
-    level = frame.ranker.usual.get((service, one.metric))
+    seen, baseline = evidence.seen, evidence.baseline
+    raw = frame.measured.get((service, evidence.metric))
+    level = frame.ranker.baseline.get((service, evidence.metric))
     if raw is not None and level is not None:
         known = frame.window.values[:, raw]
-        worst = np.nanmin if one.seen < one.usual else np.nanmax
-        seen, usual = (float(worst(known)) if np.isfinite(known).any() else seen), level
-    text = f"{words_of(one.metric)} {amount(one.metric, seen)}, usually {amount(one.metric, usual)}"
-    return CauseEvidence(kind_words(one.kind), one.metric, seen, usual, one.excess, one.score, moment_of_us(one.since_us), text)
+        worst = np.nanmin if evidence.seen < evidence.baseline else np.nanmax
+        seen, baseline = (float(worst(known)) if np.isfinite(known).any() else seen), level
+    text = f"{words_of(evidence.metric)} {amount(evidence.metric, seen)}, usually {amount(evidence.metric, baseline)}"
+    return CauseEvidence(
+        kind_words(evidence.kind),
+        evidence.metric,
+        seen,
+        baseline,
+        evidence.excess,
+        evidence.score,
+        moment_of_us(evidence.since_us),
+        text,
+    )
 
 
 def _strongest(frame: Frame, place: int, evidence: tuple[CauseEvidence, ...]) -> str:
@@ -57,10 +66,10 @@ def _before_symptom(frame: Frame, place: int) -> str:
     service, symptom = frame.services[place], frame.symptom
     if not symptom or service == symptom:
         return ""
-    mine, felt = frame.onset_at(place), frame.symptom_onset
-    if mine is None or felt is None:
+    onset, symptom_onset = frame.onset_at(place), frame.symptom_onset
+    if onset is None or symptom_onset is None:
         return ""
-    gap_s = round((felt - mine).total_seconds())
+    gap_s = round((symptom_onset - onset).total_seconds())
     if not gap_s:
         return f", as it was felt at {symptom}"
     return f", {span(abs(gap_s))} {'before' if gap_s > 0 else 'after'} it was felt at {symptom}"

@@ -37,15 +37,20 @@ class KnownChanges:
     @classmethod
     def of(cls, changes: Sequence[ChangeEvent], since: datetime, until: datetime) -> "KnownChanges":
         """Return the changes up to `until`, in order of time; `since` moves back to the first of them."""
-        kept = tuple(sorted((one for one in changes if one.at <= until), key=lambda one: (one.at, one.service, one.change_id)))
-        return cls(kept, min([since, *(one.at for one in kept[:1])]), until)
+        kept = tuple(
+            sorted(
+                (change for change in changes if change.at <= until),
+                key=lambda change: (change.at, change.service, change.change_id),
+            )
+        )
+        return cls(kept, min([since, *(change.at for change in kept[:1])]), until)
 
     def before(self, service: str, onset: datetime, config: ChangeConfig) -> tuple[ChangeEvent, ...]:
         """Return the changes of `service` that came shortly before `onset`, the latest first."""
         near = [
-            one
-            for one in self.changes
-            if one.service == service and -config.slack_s <= (onset - one.at).total_seconds() <= config.memory_s
+            change
+            for change in self.changes
+            if change.service == service and -config.slack_s <= (onset - change.at).total_seconds() <= config.memory_s
         ]
         return tuple(reversed(near))
 
@@ -54,12 +59,12 @@ class KnownChanges:
 
         Density of the time from a change to its harm, over the rate of changes: Bayes with a Poisson background.
         """
-        found = self.before(service, onset, config)
-        if not found:
+        recent = self.before(service, onset, config)
+        if not recent:
             return no_change(config)
-        seen = sum(one.service == service for one in self.changes) - len(found)
+        seen = sum(change.service == service for change in self.changes) - len(recent)
         rate = (seen + config.prior_changes_per_day) / ((self.until - self.since).total_seconds() + DAY_S)
-        waited = max(0.0, (onset - found[0].at).total_seconds())
+        waited = max(0.0, (onset - recent[0].at).total_seconds())
         return log(1.0 - config.share + config.share * exp(-waited / config.delay_s) / config.delay_s / rate)
 
 

@@ -27,31 +27,31 @@ def statement_of(causes: Sequence[RootCause], none: float, decided: bool) -> str
     if not running or none > running[0].probability:
         named = f"; the likeliest is {running[0].service} ({running[0].probability:.0%})" if running else ""
         return f"Undecided: most probably none of the services that were looked at ({none:.0%}){named}."
-    named = ", ".join(f"{one.service} ({one.probability:.0%})" for one in running)
+    named = ", ".join(f"{cause.service} ({cause.probability:.0%})" for cause in running)
     return f"Undecided between {named}; none of them {none:.0%}." if len(running) > 1 else f"Undecided: {named}; none {none:.0%}."
 
 
 def in_the_running(causes: Sequence[RootCause]) -> tuple[RootCause, ...]:
     """Return the first cause and those not far behind it."""
-    return tuple(one for one in causes[:4] if one.probability >= NEAR_SHARE * causes[0].probability)
+    return tuple(cause for cause in causes[:4] if cause.probability >= NEAR_SHARE * causes[0].probability)
 
 
 def would_decide(causes: Sequence[RootCause], frame: Frame, inputs: RcaInputs) -> tuple[str, ...]:
     """Return what, if it were known, would tell the likely causes apart; concrete things only."""
     running = in_the_running(causes)
-    found = [
+    questions = [
         *_order(running, frame),
         *_unmeasured(running, inputs),
         *_unconnected(inputs),
         *_silent_changes(inputs),
         *_short(frame, inputs),
     ]
-    return tuple(dict.fromkeys(found))[:MOST_OPEN_QUESTIONS]
+    return tuple(dict.fromkeys(questions))[:MOST_OPEN_QUESTIONS]
 
 
 def _order(running: Sequence[RootCause], frame: Frame) -> list[str]:
     """Return whether the first two began in the same step."""
-    onsets = [one.onset for one in running]
+    onsets = [cause.onset for cause in running]
     if len(running) < 2 or onsets[0] is None or onsets[0] != onsets[1]:
         return []
     both = f"{running[0].service} and {running[1].service}"
@@ -65,19 +65,19 @@ def _order(running: Sequence[RootCause], frame: Frame) -> list[str]:
 def _unmeasured(running: Sequence[RootCause], inputs: RcaInputs) -> list[str]:
     """Return which signals of the likely causes, and which of their callees, are not measured."""
     measured = {service for service, _ in inputs.window.series}
-    found = []
-    for one in running[:2]:
-        mine = {spec_of(metric).signal for service, metric in inputs.window.series if service == one.service}
-        if not mine:
-            found.append(f"nothing is measured of {one.service}: its latency and errors would tell")
-        elif "latency" not in mine:
-            found.append(f"no latency of {one.service} is measured")
-        elif "saturation" not in mine:
-            found.append(f"no resources of {one.service} are measured (cpu, memory, connections)")
-        silent = [callee for callee in inputs.graph.callees(one.service) if callee not in measured]
+    gaps = []
+    for cause in running[:2]:
+        signals = {spec_of(metric).signal for service, metric in inputs.window.series if service == cause.service}
+        if not signals:
+            gaps.append(f"nothing is measured of {cause.service}: its latency and errors would tell")
+        elif "latency" not in signals:
+            gaps.append(f"no latency of {cause.service} is measured")
+        elif "saturation" not in signals:
+            gaps.append(f"no resources of {cause.service} are measured (cpu, memory, connections)")
+        silent = [callee for callee in inputs.graph.callees(cause.service) if callee not in measured]
         if silent:
-            found.append(f"nothing is measured of {', '.join(silent[:3])}, which {one.service} calls")
-    return found
+            gaps.append(f"nothing is measured of {', '.join(silent[:3])}, which {cause.service} calls")
+    return gaps
 
 
 def _unconnected(inputs: RcaInputs) -> list[str]:
@@ -95,9 +95,9 @@ def _silent_changes(inputs: RcaInputs) -> list[str]:
 
 
 def _short(frame: Frame, inputs: RcaInputs) -> list[str]:
-    found = []
+    gaps = []
     if inputs.ranker is None and inputs.calm.time_us.size < LEAST_CALM_STEPS:
-        found.append(f"only {inputs.calm.time_us.size} steps of calm time are known: what is usual would be surer after more")
+        gaps.append(f"only {inputs.calm.time_us.size} steps of calm time are known: what is usual would be surer after more")
     if 0 < frame.time_us.size < 5:
-        found.append(f"only {frame.time_us.size} steps of the incident are known yet: the next minutes would tell")
-    return found
+        gaps.append(f"only {frame.time_us.size} steps of the incident are known yet: the next minutes would tell")
+    return gaps

@@ -43,8 +43,8 @@ class _Row:
 
 def baseline_bounds(ranker: RootCauseRanker) -> dict[tuple[str, str], tuple[float, float]]:
     """Return the range of each series, (service, metric), that is no evidence."""
-    width = {name: BEYOND * ranker.width[name] for name in ranker.usual if name in ranker.width}
-    return {name: (ranker.usual[name] - far, ranker.usual[name] + far) for name, far in width.items()}
+    width = {name: BEYOND * ranker.width[name] for name in ranker.baseline if name in ranker.width}
+    return {name: (ranker.baseline[name] - far, ranker.baseline[name] + far) for name, far in width.items()}
 
 
 def evidence_figure(report: RootCauseReport, grid: SeriesGrid, bounds: Bounds) -> bytes:
@@ -97,19 +97,19 @@ def _rows(report: RootCauseReport, grid: SeriesGrid, bounds: Bounds) -> list[_Ro
     first = report.causes[0]
     path = first.path or (first.service,)
     place = {name: number for number, name in enumerate(grid.series)}
-    felt = tuple(best_series(grid, signal) for signal in ("latency", "errors"))
-    found = []
+    symptom_series = tuple(best_series(grid, signal) for signal in ("latency", "errors"))
+    rows = []
     for service in path if len(path) <= MOST_ROWS else (*path[: MOST_ROWS - 1], path[-1]):
         column = _column(service, first, place) if service == first.service else None
         own = column is not None
-        candidates = [numbers[service] for numbers in felt if service in numbers]
+        candidates = [numbers[service] for numbers in symptom_series if service in numbers]
         if column is None and candidates:
             column = max(candidates, key=lambda number: _beyond(grid, number, bounds))
         if column is not None:
             onset = first.onset if own else _began(report, grid, column, bounds)
             changes = first.changes if service == first.service else ()
-            found.append(_Row(service, grid.series[column][1], column, onset, changes))
-    return found
+            rows.append(_Row(service, grid.series[column][1], column, onset, changes))
+    return rows
 
 
 def _beyond(grid: SeriesGrid, column: int, bounds: Bounds) -> float:
@@ -126,16 +126,16 @@ def _began(report: RootCauseReport, grid: SeriesGrid, column: int, bounds: Bound
     values = np.where(grid.time_us >= microseconds_of(report.window_start), grid.values[:, column], np.nan)
     if band is None or not (values > band[1]).any():
         return None
-    usual_before = np.flatnonzero(values[: int(np.nanargmax(values))] <= band[1])
-    first = int(usual_before[-1]) + 1 if usual_before.size else int(np.flatnonzero(values > band[1])[0])
+    within_band = np.flatnonzero(values[: int(np.nanargmax(values))] <= band[1])
+    first = int(within_band[-1]) + 1 if within_band.size else int(np.flatnonzero(values > band[1])[0])
     return moment_of_us(int(grid.time_us[first]))
 
 
 def _column(service: str, cause: RootCause, place: Mapping[tuple[str, str], int]) -> int | None:
     """Return the number of the series that a cause's strongest evidence was made from; None where there is none."""
-    for one in cause.evidence:
-        if (service, one.metric) in place:
-            return place[service, one.metric]
+    for evidence in cause.evidence:
+        if (service, evidence.metric) in place:
+            return place[service, evidence.metric]
         made_from = sorted(name for name in place if call_to(name[1]) == service)
         if made_from:
             return place[made_from[0]]

@@ -41,7 +41,9 @@ def explain(inputs: RcaInputs, config: ExplainConfig | None = None) -> RootCause
     order = np.lexsort((np.arange(len(shares)), -shares))[: chosen.most_causes].tolist()
     odds = log_odds(features, chosen.weights)
     causes = tuple(cause_of(frame, place, (float(shares[place]), float(odds[place])), chosen.changing) for place in order)
-    strayed = max((one.excess for one in causes[0].evidence), default=0.0) if causes and causes[0].onset is not None else 0.0
+    strayed = (
+        max((evidence.excess for evidence in causes[0].evidence), default=0.0) if causes and causes[0].onset is not None else 0.0
+    )
     decided = strayed >= chosen.least_excess and causes[0].probability >= chosen.least_probability
     times = frame.time_us.tolist()
     return RootCauseReport(

@@ -102,13 +102,13 @@ def granger_edges(grid: SeriesGrid, known: ServiceGraph, config: GrangerConfig |
         p_value[caller], lag[caller] = _tested(panel, caller, ())
     silent = _silent(panel, known)
     tests = int(silent.sum())
-    found = silent & (_adjusted(np.where(silent, p_value, 1.0), tests) <= chosen.false_discoveries)
-    if int(found.sum()) > COMMON_CAUSE_SHARE * tests + count:
+    significant = silent & (_adjusted(np.where(silent, p_value, 1.0), tests) <= chosen.false_discoveries)
+    if int(significant.sum()) > COMMON_CAUSE_SHARE * tests + count:
         return ()  # everybody foretells everybody: a common cause that is not measured
-    for caller in np.flatnonzero(found.any(axis=1)).tolist():
-        p_value[caller] = _pruned(panel, caller, found[caller], p_value[caller])
+    for caller in np.flatnonzero(significant.any(axis=1)).tolist():
+        p_value[caller] = _pruned(panel, caller, significant[caller], p_value[caller])
     adjusted = _adjusted(np.where(silent, p_value, 1.0), tests)
-    kept = found & (adjusted <= chosen.false_discoveries) & (adjusted <= adjusted.T)
+    kept = significant & (adjusted <= chosen.false_discoveries) & (adjusted <= adjusted.T)
     kept &= ~((adjusted == adjusted.T) & kept & kept.T & (p_value > p_value.T))
     return tuple(
         LearnedEdge(panel.services[a], panel.services[b], float(adjusted[a, b]), int(lag[a, b]))
@@ -138,13 +138,13 @@ def normal_scores(columns: FloatArray) -> FloatArray:
 
     Source: Blom (1958) for the plotting position.
     """
-    found = np.zeros(columns.shape)
+    scores = np.zeros(columns.shape)
     for number in range(columns.shape[1]):
         finite = np.flatnonzero(np.isfinite(columns[:, number]))
         _, place, count = np.unique(columns[finite, number], return_inverse=True, return_counts=True)
         middle = (np.cumsum(count) - 0.5 * (count - 1))[place]
-        found[finite, number] = scipy.special.ndtri((middle - 0.375) / (finite.size + 0.25))
-    return found
+        scores[finite, number] = scipy.special.ndtri((middle - 0.375) / (finite.size + 0.25))
+    return scores
 
 
 def _silent(panel: _Panel, known: ServiceGraph) -> "np.typing.NDArray[np.bool_]":
@@ -199,12 +199,12 @@ def _tested(panel: _Panel, caller: int, also: Sequence[int]) -> tuple[FloatArray
     return np.where(slope[np.arange(count), strongest] > 0, p_value, 1.0), strongest.astype(np.int64) + 1
 
 
-def _pruned(panel: _Panel, caller: int, found: "np.typing.NDArray[np.bool_]", p_value: FloatArray) -> FloatArray:
+def _pruned(panel: _Panel, caller: int, significant: "np.typing.NDArray[np.bool_]", p_value: FloatArray) -> FloatArray:
     """Return the p-values (n,) with those of the finds raised to what they are once the other finds are known.
 
     A service that only hears of the same trouble earlier, through a third one, tells nothing beyond that one.
     """
-    pruned, finds = p_value.copy(), np.flatnonzero(found)
+    pruned, finds = p_value.copy(), np.flatnonzero(significant)
     for callee in finds.tolist():
         others = [other for other in finds[np.argsort(p_value[finds], kind="stable")].tolist() if other != callee]
         if others:

@@ -69,8 +69,8 @@ def _numbered(codes: IntArray) -> tuple[IntArray, IntArray]:
 
 def _codes(table: pa.Table, column: str) -> tuple[list[str], npt.NDArray[np.int64]]:
     """Return the distinct names, ascending, and each row's number among them."""
-    told: Any = table[column].combine_chunks()
-    coded = told if pa.types.is_dictionary(told.type) else told.cast(pa.string()).dictionary_encode()
+    labels: Any = table[column].combine_chunks()
+    coded = labels if pa.types.is_dictionary(labels.type) else labels.cast(pa.string()).dictionary_encode()
     names = [str(name) for name in coded.dictionary.to_pylist()]
     order = sorted(range(len(names)), key=lambda number: names[number])
     place = np.empty(len(names), dtype=np.int64)

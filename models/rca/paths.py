@@ -26,17 +26,17 @@ class Ways:
         """Return the services from `service` to the symptom, both included; empty where no way is known."""
         if service not in self.hops:
             return ()
-        found = [service]
-        while found[-1] in self.towards:
-            found.append(self.towards[found[-1]])
-        return tuple(found)
+        path = [service]
+        while path[-1] in self.towards:
+            path.append(self.towards[path[-1]])
+        return tuple(path)
 
 
-def candidates(graph: ServiceGraph, felt: Collection[str]) -> frozenset[str]:
-    """Return `felt` and all services connected with one of them; a service that the graph does not know is its own."""
-    components = {graph.component_of(service) for service in felt} - {None}
+def candidates(graph: ServiceGraph, alerted: Collection[str]) -> frozenset[str]:
+    """Return `alerted` and all services connected with one of them; a service that the graph does not know is its own."""
+    components = {graph.component_of(service) for service in alerted} - {None}
     connected = {service for service, component in graph.components().items() if component in components}
-    return frozenset(connected | set(felt))
+    return frozenset(connected | set(alerted))
 
 
 def ways_to(symptom: str, graph: ServiceGraph, abnormal: Collection[str]) -> Ways:
@@ -77,10 +77,10 @@ def covered(graph: ServiceGraph, alerted: Sequence[str]) -> dict[str, float]:
         waiting.append(service)
     while waiting:
         service = waiting.pop()
-        mine = marks[service]
+        own_marks = marks[service]
         for callee in graph.callees(service):
-            both = marks.get(callee, 0) | mine
+            both = marks.get(callee, 0) | own_marks
             if both != marks.get(callee, 0):
                 marks[callee] = both
                 waiting.append(callee)
-    return {service: mine.bit_count() / len(marked) for service, mine in marks.items()}
+    return {service: own_marks.bit_count() / len(marked) for service, own_marks in marks.items()}

@@ -60,7 +60,7 @@ class PosteriorFit:
                 at, value, gradient, step = trial, loss, slope, step * 1.1
             else:
                 step *= 0.5
-        return cls(PosteriorWeights(*(round(float(one), 3) for one in at)), padded.loss(at)[0])
+        return cls(PosteriorWeights(*(round(float(weight), 3) for weight in at)), padded.loss(at)[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,11 +92,11 @@ class _Padded:
         total = peak + np.log(share.sum(axis=1))
         share /= share.sum(axis=1, keepdims=True)
         level = weights[-2] - weights[-1] * self.loudest
-        none, found = 1.0 / (1.0 + np.exp(-level)), self.root >= 0
+        none, has_root = 1.0 / (1.0 + np.exp(-level)), self.root >= 0
         rows, root = np.arange(len(odds)), np.maximum(self.root, 0)
-        losses = np.where(found, np.logaddexp(0.0, level) - odds[rows, root] + total, np.logaddexp(0.0, -level))
+        losses = np.where(has_root, np.logaddexp(0.0, level) - odds[rows, root] + total, np.logaddexp(0.0, -level))
         mean = np.einsum("cn,cnk->ck", share, self.features)
-        by_level = np.where(found, none, none - 1.0)
-        which = np.where(found[:, None], mean - self.features[rows, root], 0.0)
+        by_level = np.where(has_root, none, none - 1.0)
+        which = np.where(has_root[:, None], mean - self.features[rows, root], 0.0)
         gradient = np.column_stack([which, by_level, -by_level * self.loudest])
         return float(losses.mean()), gradient.mean(axis=0)

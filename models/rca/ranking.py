@@ -43,14 +43,14 @@ class Evidence:
     kind: str
     metric: str
     seen: float
-    usual: float
+    baseline: float
     excess: float
     score: float
     since_us: int
 
     def text(self) -> str:
         """Return the evidence in words."""
-        return f"{self.kind}: {self.metric} {self.seen:.4g}, usually {self.usual:.4g} ({self.excess:.1f} spreads beyond)"
+        return f"{self.kind}: {self.metric} {self.seen:.4g}, usually {self.baseline:.4g} ({self.excess:.1f} spreads beyond)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class RootCauseRanker:
     """What is usual for every evidence series; fitted on time without incidents. Immutable."""
 
     graph: ServiceGraph
-    usual: Mapping[tuple[str, str], float]
+    baseline: Mapping[tuple[str, str], float]
     width: Mapping[tuple[str, str], float]
     centre: Mapping[EvidenceSeries, float]
     spread: Mapping[EvidenceSeries, float]
@@ -93,9 +93,9 @@ class RootCauseRanker:
         """
         if not calm.time_us.size:
             raise ContractError("the calm time has 0 steps; give telemetry from before the incident")
-        usual, width = fitted(calm.series, calm.values, 1)
-        evidence = evidence_of(calm, graph, usual)
-        return cls(graph, usual, width, *fitted(evidence.series, evidence.values, LEAST_SAMPLES))
+        baseline, width = fitted(calm.series, calm.values, 1)
+        evidence = evidence_of(calm, graph, baseline)
+        return cls(graph, baseline, width, *fitted(evidence.series, evidence.values, LEAST_SAMPLES))
 
     def rank(
         self, window: SeriesGrid, before: SeriesGrid | None = None, symptom: Symptom | None = None
@@ -109,16 +109,18 @@ class RootCauseRanker:
         `before`: the minutes just before; a series that strayed as far there says nothing new. `symptom` limits the ranking to
         services that it can reach along calls, and lets shares of it be told.
         """
-        evidence = evidence_of(window, self.graph, self.usual)
+        evidence = evidence_of(window, self.graph, self.baseline)
         known = np.array([number for number, series in enumerate(evidence.series) if series in self.centre], dtype=np.int64)
         series = [evidence.series[number] for number in known.tolist()]
         past = None if before is None else self._past(before, tuple(series))
         judged = _judge(series, evidence.values[:, known], self._normal(series, past, window), self._whole(window, symptom))
-        best: dict[str, dict[str, int]] = {one.service: {} for one in evidence.series}
-        for number, (one, score) in enumerate(zip(series, judged.score.tolist(), strict=True)):
-            mine = best[one.service]
-            if score >= 0.0 and (one.kind not in mine or judged.score[mine[one.kind]] < score):
-                mine[one.kind] = number
+        best: dict[str, dict[str, int]] = {evidence_series.service: {} for evidence_series in evidence.series}
+        for number, (evidence_series, score) in enumerate(zip(series, judged.score.tolist(), strict=True)):
+            best_of_kind = best[evidence_series.service]
+            if score >= 0.0 and (
+                evidence_series.kind not in best_of_kind or judged.score[best_of_kind[evidence_series.kind]] < score
+            ):
+                best_of_kind[evidence_series.kind] = number
         reachable = set(best) if symptom is None else reached_by(self.graph, symptom.service)
         best = {name: kinds for name, kinds in best.items() if name in reachable}
         return Judgement(_ranked(best, series, judged, evidence.time_us), evidence.time_us, tuple(best), _strongest(best, judged))
@@ -127,16 +129,22 @@ class RootCauseRanker:
         self, series: Sequence[EvidenceSeries], past: FloatArray | None, window: SeriesGrid
     ) -> tuple[FloatArray, FloatArray]:
         """Return (n,) levels to stray from, the usual ones or those of `past` where they were worse already, and spreads."""
-        centre, spread = (np.array([known[one] for one in series]) for known in (self.centre, self.spread))
+        centre, spread = (
+            np.array([known[evidence_series] for evidence_series in series]) for known in (self.centre, self.spread)
+        )
         busier = self._busier(window)
-        spread = spread * np.array([busier.get(one.service, 1.0) if one.impact else 1.0 for one in series])
+        spread = spread * np.array(
+            [busier.get(evidence_series.service, 1.0) if evidence_series.impact else 1.0 for evidence_series in series]
+        )
         if past is None:
             return centre, spread
-        later = np.where(np.array([one.sign for one in series]) > 0, np.maximum(centre, past), np.minimum(centre, past))
+        later = np.where(
+            np.array([evidence_series.sign for evidence_series in series]) > 0, np.maximum(centre, past), np.minimum(centre, past)
+        )
         return np.where(np.isfinite(past), later, centre), spread
 
     def _past(self, before: SeriesGrid, wanted: tuple[EvidenceSeries, ...]) -> FloatArray:
-        past = evidence_of(before, self.graph, self.usual)
+        past = evidence_of(before, self.graph, self.baseline)
         medians = dict(zip(past.series, medians_of(past.values).tolist(), strict=True))
         return np.array([medians.get(series, np.nan) for series in wanted])
 
@@ -146,9 +154,9 @@ class RootCauseRanker:
             return "", np.nan
         alone = ServiceGraph.from_pairs((), self.graph.services[:0])
         kept = [number for number, (name, metric) in enumerate(window.series) if name == symptom.service or is_call(metric)]
-        felt = SeriesGrid(window.time_us, tuple(window.series[number] for number in kept), window.values[:, kept])
+        symptom_grid = SeriesGrid(window.time_us, tuple(window.series[number] for number in kept), window.values[:, kept])
         kind = f"own {symptom.signal}"
-        total = evidence_of(felt, alone, self.usual)
+        total = evidence_of(symptom_grid, alone, self.baseline)
         for number, series in enumerate(total.series):
             if series.service == symptom.service and series.kind == kind and series.impact:
                 column = total.values[:, number]
@@ -161,8 +169,8 @@ class RootCauseRanker:
         now = medians_of(window.values[:, list(traffic.values())]).tolist()
         times = {}
         for (service, number), seen in zip(traffic.items(), now, strict=True):
-            usual = self.usual.get(window.series[number], np.nan)
-            times[service] = max(1.0, seen / usual) if usual > 0 and np.isfinite(seen) else 1.0
+            baseline = self.baseline.get(window.series[number], np.nan)
+            times[service] = max(1.0, seen / baseline) if baseline > 0 and np.isfinite(seen) else 1.0
         return times
 
 
@@ -182,8 +190,8 @@ def _strongest(best: Mapping[str, Mapping[str, int]], judged: _Judged) -> FloatA
     """Return (steps, services) the deviation of the series of each service with the highest score; NaN where none is known."""
     score = judged.score.tolist()
     chosen = [max(kinds.values(), key=lambda number: (score[number], -number), default=-1) for kinds in best.values()]
-    found = judged.strayed[:, chosen] if judged.strayed.shape[1] else np.full((len(judged.strayed), len(chosen)), np.nan)
-    return np.where(np.array(chosen, dtype=np.int64) >= 0, found, np.nan)
+    deviation = judged.strayed[:, chosen] if judged.strayed.shape[1] else np.full((len(judged.strayed), len(chosen)), np.nan)
+    return np.where(np.array(chosen, dtype=np.int64) >= 0, deviation, np.nan)
 
 
 def _judge(
@@ -191,7 +199,7 @@ def _judge(
 ) -> _Judged:
     """Return what each series (steps, n) says against its service. `normal` = (levels, spreads)."""
     level, spread = normal
-    strayed = np.array([one.sign for one in series]) * (values - level)
+    strayed = np.array([evidence_series.sign for evidence_series in series]) * (values - level)
     rows = np.arange(len(series))
     worst = np.argmax(np.where(np.isnan(strayed), -np.inf, strayed), axis=0) if len(values) else np.zeros(len(series), np.int64)
     measured = np.isfinite(strayed).any(axis=0)
@@ -200,12 +208,14 @@ def _judge(
         return _Judged(level, nothing, nothing, nothing - 1.0, worst, strayed)
     most = strayed[worst, rows]
     excess = most / spread
-    weight = np.array([one.weight for one in series])
+    weight = np.array([evidence_series.weight for evidence_series in series])
     score = weight * np.log1p(np.maximum(0.0, np.minimum(excess, MOST) - BEYOND))
     if np.isfinite(whole[1]):
-        told = np.array([one.impact and one.kind == whole[0] for one in series], dtype=np.bool_)
+        of_symptom = np.array(
+            [evidence_series.impact and evidence_series.kind == whole[0] for evidence_series in series], dtype=np.bool_
+        )
         share = (most - BEYOND * spread) / np.maximum(whole[1], spread)
-        score = np.where(told, score + SHARE_WEIGHT * np.clip(share, 0.0, 1.5), score)
+        score = np.where(of_symptom, score + SHARE_WEIGHT * np.clip(share, 0.0, 1.5), score)
     began = np.where(excess > BEYOND, np.argmax(strayed > BEYOND * spread, axis=0), worst)
     return _Judged(level, values[worst, rows], excess, np.where(measured, score, -1.0), began, strayed / spread)
 
@@ -214,7 +224,7 @@ def loudest_first(ranker: RootCauseRanker, window: SeriesGrid) -> tuple[str, ...
     """Return the services by the greatest deviation of any of their series from its usual: the trivial baseline."""
     loudest: dict[str, float] = {}
     for number, (service, metric) in enumerate(window.series):
-        centre = ranker.usual.get((service, metric))
+        centre = ranker.baseline.get((service, metric))
         width = ranker.width.get((service, metric))
         column = window.values[:, number]
         if centre is not None and width is not None and np.isfinite(column).any():
@@ -238,10 +248,10 @@ def _ranked(
     return tuple(sorted(causes, key=lambda cause: (-cause.score, cause.service)))
 
 
-def _evidence(one: EvidenceSeries, number: int, judged: _Judged, time_us: IntArray) -> Evidence:
+def _evidence(source: EvidenceSeries, number: int, judged: _Judged, time_us: IntArray) -> Evidence:
     seen, level = float(judged.seen[number]), float(judged.level[number])
     excess, score = float(judged.excess[number]), float(judged.score[number])
-    return Evidence(one.kind, one.metric, seen, level, excess, score, int(time_us[judged.began[number]]))
+    return Evidence(source.kind, source.metric, seen, level, excess, score, int(time_us[judged.began[number]]))
 
 
 def reached_by(graph: ServiceGraph, service: str) -> set[str]:

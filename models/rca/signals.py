@@ -61,17 +61,17 @@ class EvidenceGrid:
     values: FloatArray
 
 
-def evidence_of(grid: SeriesGrid, graph: ServiceGraph, usual: Mapping[tuple[str, str], float]) -> EvidenceGrid:
+def evidence_of(grid: SeriesGrid, graph: ServiceGraph, baseline: Mapping[tuple[str, str], float]) -> EvidenceGrid:
     """Return the evidence series of a grid; which they are depends on the names of its series and on the graph alone.
 
-    `usual` is the median of each series while all was well; a series without one is measured from 0.
+    `baseline` is the median of each series while all was well; a series without one is measured from 0.
     """
     made: list[tuple[EvidenceSeries, FloatArray]] = []
     calls = _Calls.of(grid)
     made += calls.own_latency()
     made += calls.network()
-    made += _own_impact(grid, (graph, usual), OWN_LATENCY, calls.measured)
-    made += _own_impact(grid, (graph, usual), OWN_ERRORS, frozenset())
+    made += _own_impact(grid, (graph, baseline), OWN_LATENCY, calls.measured)
+    made += _own_impact(grid, (graph, baseline), OWN_ERRORS, frozenset())
     made += _plain(grid, {(series.service, series.metric) for series, _ in made})
     values = np.stack([column for _, column in made], axis=1) if made else np.empty((grid.time_us.size, 0))
     return EvidenceGrid(grid.time_us, tuple(series for series, _ in made), values)
@@ -119,27 +119,27 @@ class _Calls:
 
 
 def _own_impact(
-    grid: SeriesGrid, known: tuple[ServiceGraph, Mapping[tuple[str, str], float]], kind: str, told: frozenset[str]
+    grid: SeriesGrid, known: tuple[ServiceGraph, Mapping[tuple[str, str], float]], kind: str, measured_by_calls: frozenset[str]
 ) -> Iterable[tuple[EvidenceSeries, FloatArray]]:
     """Return requests x (amount - usual), minus the same of the callees, where requests and the amount are measured.
 
     A step without a sample of the amount adds nothing: nobody was served. A callee that was never called while all was well
     explains nothing: that it is called now is the caller's doing.
     """
-    graph, usual = known
+    graph, baseline = known
     amounts = best_series(grid, "latency" if kind == OWN_LATENCY else "errors")
     traffic = best_series(grid, "traffic")
-    services = [service for service in amounts if service in traffic and service not in told]
+    services = [service for service in amounts if service in traffic and service not in measured_by_calls]
     place = {service: number for number, service in enumerate(services)}
     columns = [amounts[service] for service in services]
-    normal = np.array([usual.get(grid.series[column], 0.0) for column in columns])
+    normal = np.array([baseline.get(grid.series[column], 0.0) for column in columns])
     requests = grid.values[:, [traffic[service] for service in services]]
     impact = (requests * np.nan_to_num(grid.values[:, columns] - normal)).T
     calls = [
         (number, place[callee])
         for number, service in enumerate(services)
         for callee in graph.callees(service)
-        if callee in place and grid.series[amounts[callee]] in usual
+        if callee in place and grid.series[amounts[callee]] in baseline
     ]
     explained = np.zeros_like(impact)
     if calls:
@@ -151,17 +151,17 @@ def _own_impact(
 
 def best_series(grid: SeriesGrid, signal: str) -> dict[str, int]:
     """Return the number of a service's series of a golden signal: the most additive statistic, then the first by name."""
-    found: dict[str, tuple[int, str, int]] = {}
+    best: dict[str, tuple[int, str, int]] = {}
     for number, (service, metric) in enumerate(grid.series):
         kind, rank = _statistic_of(metric)
         if kind == signal:
-            found[service] = min(found.get(service, (99, "", 0)), (rank, metric, number))
-    return {service: number for service, (_, _, number) in found.items()}
+            best[service] = min(best.get(service, (99, "", 0)), (rank, metric, number))
+    return {service: number for service, (_, _, number) in best.items()}
 
 
-def _plain(grid: SeriesGrid, told: set[tuple[str, str]]) -> Iterable[tuple[EvidenceSeries, FloatArray]]:
+def _plain(grid: SeriesGrid, with_own_share: set[tuple[str, str]]) -> Iterable[tuple[EvidenceSeries, FloatArray]]:
     """Return every other series as it is; latency and errors only where a service's own share is not told."""
-    own = {service for service, metric in told}
+    own = {service for service, metric in with_own_share}
     for number, (service, metric) in enumerate(grid.series):
         signal, kind, weight, sign = _plain_of(metric)
         if weight and not (service in own and signal in ("latency", "errors")):

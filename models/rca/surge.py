@@ -26,16 +26,16 @@ def surges_of(window: SeriesGrid, ranker: RootCauseRanker, services: Sequence[st
     now = dict(zip(numbers, medians_of(window.values[-LAST_STEPS:, list(numbers.values())]).tolist(), strict=True))
     excess = {}
     for service, number in numbers.items():
-        usual, width = (known.get(window.series[number], np.nan) for known in (ranker.usual, ranker.width))
-        if usual > 0.0 and np.isfinite(now[service]):
-            excess[service] = (now[service] - usual) / max(width, LEAST_RISE * usual)
-    risen = {service: float(np.log1p(max(0.0, min(one, MOST) - BEYOND))) for service, one in excess.items()}
-    found = {}
+        baseline, width = (known.get(window.series[number], np.nan) for known in (ranker.baseline, ranker.width))
+        if baseline > 0.0 and np.isfinite(now[service]):
+            excess[service] = (now[service] - baseline) / max(width, LEAST_RISE * baseline)
+    risen = {service: float(np.log1p(max(0.0, min(spreads, MOST) - BEYOND))) for service, spreads in excess.items()}
+    surges = {}
     for service in services:
         own = risen.get(service, 0.0) - max((risen.get(caller, 0.0) for caller in ranker.graph.callers(service)), default=0.0)
         if own > 0.0:
             number = numbers[service]
-            usual, values = ranker.usual[window.series[number]], window.values[:, number]
-            since = int(window.time_us[int(np.argmax(values > 0.5 * (usual + now[service])))])
-            found[service] = Evidence(SURGE, window.series[number][1], now[service], usual, excess[service], own, since)
-    return found
+            baseline, values = ranker.baseline[window.series[number]], window.values[:, number]
+            since = int(window.time_us[int(np.argmax(values > 0.5 * (baseline + now[service])))])
+            surges[service] = Evidence(SURGE, window.series[number][1], now[service], baseline, excess[service], own, since)
+    return surges

@@ -31,7 +31,7 @@ def symptom_of(
     for service in sorted(earliest, key=lambda name: -below[name]):
         if len(alerted) > 1 and 2 * below[service] <= len(alerted):
             return None
-        signal = max(strayed, key=lambda one: strayed[one].get(service, 0.0))
+        signal = max(strayed, key=lambda candidate: strayed[candidate].get(service, 0.0))
         if strayed[signal].get(service, 0.0) > SYMPTOM_SPREADS:
             return Symptom(service, signal)
     return None
@@ -39,10 +39,10 @@ def symptom_of(
 
 def _strayed(window: SeriesGrid, ranker: RootCauseRanker, signal: SymptomSignal) -> dict[str, float]:
     """Return by how many spreads a signal of each service exceeded its usual at most."""
-    found = {}
+    deviation = {}
     for service, number in best_series(window, signal).items():
         name, column = window.series[number], window.values[:, number]
-        usual, width = ranker.usual.get(name), ranker.width.get(name)
-        if usual is not None and width is not None and np.isfinite(column).any():
-            found[service] = float(np.nanmax(column) - usual) / width
-    return found
+        baseline, width = ranker.baseline.get(name), ranker.width.get(name)
+        if baseline is not None and width is not None and np.isfinite(column).any():
+            deviation[service] = float(np.nanmax(column) - baseline) / width
+    return deviation

@@ -38,14 +38,14 @@ class Timing:
     explained: FloatArray
 
 
-def timing_of(strayed: FloatArray, felt: FloatArray, services: Sequence[str], graph: ServiceGraph) -> Timing:
+def timing_of(strayed: FloatArray, symptom: FloatArray, services: Sequence[str], graph: ServiceGraph) -> Timing:
     """Return the timing of services from how they strayed, (steps, n) spreads, NaN = not measured. O(steps x n + edges).
 
-    `felt`: how the symptom strayed as its users saw it, (steps,); all NaN = unknown.
+    `symptom`: how the symptom strayed as its users saw it, (steps,); all NaN = unknown.
     """
     onset = onsets(strayed)
     place = {name: number for number, name in enumerate(services)}
-    return Timing(onset, *leads(strayed, felt), _explained(strayed, onset, place, graph))
+    return Timing(onset, *leads(strayed, symptom), _explained(strayed, onset, place, graph))
 
 
 def symptom_deviation(window: SeriesGrid, service: str, normal: tuple[Levels, Levels]) -> FloatArray:
@@ -53,16 +53,16 @@ def symptom_deviation(window: SeriesGrid, service: str, normal: tuple[Levels, Le
 
     `normal`: usual level and spread of each series.
     """
-    mine = [number for number, (name, metric) in enumerate(window.series) if name == service and not is_call(metric)]
-    alone = SeriesGrid(window.time_us, tuple(window.series[number] for number in mine), window.values[:, mine])
-    found = np.full(window.time_us.size, np.nan)
+    own_numbers = [number for number, (name, metric) in enumerate(window.series) if name == service and not is_call(metric)]
+    alone = SeriesGrid(window.time_us, tuple(window.series[number] for number in own_numbers), window.values[:, own_numbers])
+    deviation = np.full(window.time_us.size, np.nan)
     for signal in ("latency", "errors"):
         for number in best_series(alone, signal).values():
-            usual, spread = (known.get(alone.series[number], np.nan) for known in normal)
-            strayed = (alone.values[:, number] - usual) / spread
-            if np.nanmax(np.nan_to_num(strayed), initial=0.0) > np.nanmax(np.nan_to_num(found), initial=-1.0):
-                found = strayed
-    return found
+            baseline, spread = (known.get(alone.series[number], np.nan) for known in normal)
+            strayed = (alone.values[:, number] - baseline) / spread
+            if np.nanmax(np.nan_to_num(strayed), initial=0.0) > np.nanmax(np.nan_to_num(deviation), initial=-1.0):
+                deviation = strayed
+    return deviation
 
 
 def onsets(strayed: FloatArray) -> IntArray:
@@ -98,9 +98,9 @@ def leads(strayed: FloatArray, symptom: FloatArray) -> tuple[FloatArray, IntArra
         return nothing_leads(count)
     most = min(MOST_LAG, steps // 3)
     moved = np.clip(np.nan_to_num(strayed), -LOUDEST, LOUDEST)
-    felt = np.clip(np.nan_to_num(symptom), -LOUDEST, LOUDEST)
-    ahead = np.stack([_correlation(moved[: steps - lag], felt[lag:]) for lag in range(most + 1)])
-    behind = np.stack([_correlation(moved[lag:], felt[: steps - lag]) for lag in range(1, most + 1)])
+    symptom_moved = np.clip(np.nan_to_num(symptom), -LOUDEST, LOUDEST)
+    ahead = np.stack([_correlation(moved[: steps - lag], symptom_moved[lag:]) for lag in range(most + 1)])
+    behind = np.stack([_correlation(moved[lag:], symptom_moved[: steps - lag]) for lag in range(1, most + 1)])
     best = np.argmax(ahead, axis=0)
     lead = ahead[best, np.arange(count)]
     return np.where(lead >= behind.max(axis=0, initial=0.0), np.maximum(lead, 0.0), 0.0), best.astype(np.int64)
@@ -111,11 +111,11 @@ def nothing_leads(count: int) -> tuple[FloatArray, IntArray]:
     return np.zeros(count), np.zeros(count, dtype=np.int64)
 
 
-def _correlation(columns: FloatArray, one: FloatArray) -> FloatArray:
-    columns, one = columns - columns.mean(axis=0), one - one.mean()
-    power = np.sqrt((columns**2).sum(axis=0) * (one**2).sum())
-    found: FloatArray = np.divide(one @ columns, power, out=np.zeros(columns.shape[1]), where=power > 1e-9)
-    return found
+def _correlation(columns: FloatArray, symptom: FloatArray) -> FloatArray:
+    columns, symptom = columns - columns.mean(axis=0), symptom - symptom.mean()
+    power = np.sqrt((columns**2).sum(axis=0) * (symptom**2).sum())
+    correlation: FloatArray = np.divide(symptom @ columns, power, out=np.zeros(columns.shape[1]), where=power > 1e-9)
+    return correlation
 
 
 def _explained(strayed: FloatArray, onset: IntArray, place: dict[str, int], graph: ServiceGraph) -> FloatArray:
@@ -127,11 +127,11 @@ def _explained(strayed: FloatArray, onset: IntArray, place: dict[str, int], grap
         for callee in graph.callees(caller)
         if callee in place and onset[place[callee]] != NEVER
     ]
-    found = np.zeros(len(place))
+    explained_share = np.zeros(len(place))
     if calls:
         caller, callee = np.array(calls).T
         peak = np.log1p(np.maximum(0.0, np.nan_to_num(strayed).max(axis=0, initial=0.0)))
         share = np.minimum(1.0, peak[callee] / np.maximum(peak[caller], 1e-9))
         tied = (onset[callee] == onset[caller]) & (peak[callee] <= peak[caller])
-        np.maximum.at(found, caller, np.where((onset[callee] > onset[caller]) | tied, 0.0, share))
-    return found
+        np.maximum.at(explained_share, caller, np.where((onset[callee] > onset[caller]) | tied, 0.0, share))
+    return explained_share

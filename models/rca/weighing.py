@@ -24,7 +24,8 @@ from models.rca.timing import NEVER, STRAYED, Timing, onsets, symptom_deviation,
 class Frame:
     """What is looked at: who may have begun it, `services` by name, and what is known of each.
 
-    `window` ends at `made_at`; `measured` = number of each of its series, (service, metric); `felt` = the symptom, in spreads.
+    `window` ends at `made_at`; `measured` = number of each of its series, (service, metric); `deviation` = that of the
+    symptom, in spreads.
     """
 
     services: tuple[str, ...]
@@ -32,7 +33,7 @@ class Frame:
     timing: Timing
     ways: Ways
     symptom: str
-    felt: FloatArray
+    deviation: FloatArray
     alerted: Mapping[str, datetime]
     changes: KnownChanges
     ranker: RootCauseRanker
@@ -48,7 +49,7 @@ class Frame:
     @property
     def symptom_onset(self) -> datetime | None:
         """Return when latency or errors of the symptom strayed."""
-        return self._moment_of(int(onsets(self.felt[:, None])[0]))
+        return self._moment_of(int(onsets(self.deviation[:, None])[0]))
 
     def onset_at(self, place: int) -> datetime | None:
         """Return when a candidate's strongest evidence began, or, without one, its surge."""
@@ -60,8 +61,8 @@ class Frame:
     def evidence_of(self, service: str) -> list[Evidence]:
         """Return what speaks against a service, strongest first."""
         ranked, surge = self.ranked.get(service), self.surges.get(service)
-        found = [*(ranked.evidence if ranked else ()), *([surge] if surge else [])]
-        return sorted(found, key=lambda one: (-one.score, one.kind))
+        evidence = [*(ranked.evidence if ranked else ()), *([surge] if surge else [])]
+        return sorted(evidence, key=lambda item: (-item.score, item.kind))
 
     def changed_before(self, place: int, config: ChangeConfig) -> tuple[ChangeEvent, ...]:
         """Return the changes of a candidate shortly before its onset; none where it did not stray."""
@@ -87,17 +88,17 @@ def _framed(inputs: RcaInputs) -> Frame:
     alerted = {name: at for name, at in inputs.alerted.items() if at <= inputs.made_at}
     symptom = inputs.symptom.service if inputs.symptom else min(alerted, key=lambda name: (alerted[name], name), default="")
     names = _candidates(inputs, alerted, judged, aliases_of(calm, window, inputs.graph))
-    felt = symptom_deviation(window, symptom, (ranker.usual, ranker.width))
-    timing = timing_of(_columns(judged, names), felt, names, inputs.graph)
+    deviation = symptom_deviation(window, symptom, (ranker.baseline, ranker.width))
+    timing = timing_of(_columns(judged, names), deviation, names, inputs.graph)
     strayed = {name for name, step in zip(names, timing.onset.tolist(), strict=True) if step != NEVER}
     starts = moment_of_us(int(calm.time_us[0])) if calm.time_us.size else inputs.made_at
     return Frame(
         services=names,
-        ranked={one.service: one for one in judged.causes},
+        ranked={cause.service: cause for cause in judged.causes},
         timing=timing,
         ways=ways_to(symptom, inputs.graph, strayed),
         symptom=symptom,
-        felt=felt,
+        deviation=deviation,
         alerted=alerted,
         changes=KnownChanges.of(inputs.changes, starts, inputs.made_at),
         ranker=ranker,
@@ -120,7 +121,7 @@ def _features(frame: Frame, inputs: RcaInputs, changing: ChangeConfig) -> CauseF
         covers=_looked_up(covered(inputs.graph, in_order), names, 0.0),
         near=-np.log1p(_looked_up(hops, names, float(max(hops.values(), default=0) + 1))),
         alerted=np.array([float(first is not None and frame.alerted.get(name) == first) for name in names]),
-        surge=_looked_up({name: one.score for name, one in frame.surges.items()}, names, 0.0),
+        surge=_looked_up({name: surge.score for name, surge in frame.surges.items()}, names, 0.0),
         prior=_looked_up(inputs.priors, names, 0.0),
     )
 
@@ -130,12 +131,12 @@ def _candidates(
 ) -> tuple[str, ...]:
     """Return who may have begun it, by name: what the symptom calls or, unknown, all connected with what was alerted."""
     if inputs.symptom is not None:
-        found = frozenset(reached_by(inputs.graph, inputs.symptom.service) | set(alerted))
+        services = frozenset(reached_by(inputs.graph, inputs.symptom.service) | set(alerted))
     elif alerted:
-        found = candidates(inputs.graph, alerted)
+        services = candidates(inputs.graph, alerted)
     else:
-        found = frozenset(judged.services)
-    return tuple(sorted(found - aliases.keys()))
+        services = frozenset(judged.services)
+    return tuple(sorted(services - aliases.keys()))
 
 
 def _columns(judged: Judgement, names: Sequence[str]) -> FloatArray:
@@ -152,13 +153,13 @@ def _early(onset: IntArray, steps: int) -> FloatArray:
 
 
 def _changed(frame: Frame, config: ChangeConfig) -> FloatArray:
-    touched = {one.service for one in frame.changes.changes}
-    found = np.full(len(frame.services), no_change(config))
+    touched = {change.service for change in frame.changes.changes}
+    log_odds = np.full(len(frame.services), no_change(config))
     for place, name in enumerate(frame.services):
         onset = frame.onset_at(place) if name in touched else None
         if onset is not None:
-            found[place] = frame.changes.log_odds(name, onset, config)
-    return found
+            log_odds[place] = frame.changes.log_odds(name, onset, config)
+    return log_odds
 
 
 def _looked_up(known: Mapping[str, float] | Mapping[str, int], names: Sequence[str], otherwise: float) -> FloatArray:

@@ -137,7 +137,7 @@ def strength_on(past: SeriesPoints, later: SeriesPoints, expected: FloatArray) -
     if not value.size:
         return float("-inf")
     flats = [past.value[past.time_us >= end - back * DAY_US] for back in (2, 7)]
-    flat = min(float(np.mean(np.abs(value - np.median(one)))) for one in flats if one.size)
+    flat = min(float(np.mean(np.abs(value - np.median(flat_values)))) for flat_values in flats if flat_values.size)
     return 1.0 - float(np.mean(np.abs(value - expected[known]))) / max(flat, 1e-300)
 
 
@@ -190,18 +190,18 @@ def _frame(times: IntArray) -> "pd.DataFrame":
 def _quiet() -> Iterator[None]:
     """Silence what Prophet and cmdstanpy log of every fit, and what pandas warns of inside them."""
     loggers = [logging.getLogger(name) for name in ("cmdstanpy", "prophet", "prophet.plot")]
-    before = [(one.level, one.disabled) for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.CRITICAL)
-        one.disabled = True
+    before = [(logger.level, logger.disabled) for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+        logger.disabled = True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for one, (level, disabled) in zip(loggers, before, strict=True):
-            one.setLevel(level)
-            one.disabled = disabled
+        for logger, (level, disabled) in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+            logger.disabled = disabled
 
 
 @contextmanager

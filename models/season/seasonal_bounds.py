@@ -52,8 +52,8 @@ def bounds_of(value: FloatArray, expected: FloatArray, slot: tuple[IntArray, int
     ratio = apart / floored(scale[place], expected, log)
     tail = (1.0 - coverage) / 2.0
     low, high = (float(quantile) for quantile in np.quantile(ratio, (tail, 1.0 - tail)))
-    usual = _NORMAL_99 * MAD_TO_SIGMA
-    least = usual if ratio.size * tail < 4.0 else 1.0
+    normal_reach = _NORMAL_99 * MAD_TO_SIGMA
+    least = normal_reach if ratio.size * tail < 4.0 else 1.0
     return Bounds(scale, max(min(low, -least), -_MOST), min(max(high, least), _MOST))
 
 

@@ -92,10 +92,10 @@ def fit_bands(points: SeriesPoints, at_us: int, config: SeasonConfig) -> SeriesB
     if reason:
         return no_bands(points.series, at_us, config, reason)
     grid = grid_of(known, at_us)
-    found = _best_form(grid, bool((known.value > 0).all()), config)
-    if isinstance(found, str):
-        return no_bands(points.series, at_us, config, found)
-    form, strength = found
+    chosen = _best_form(grid, bool((known.value > 0).all()), config)
+    if isinstance(chosen, str):
+        return no_bands(points.series, at_us, config, chosen)
+    form, strength = chosen
     if strength < config.min_strength:
         reason = f"season not established: no daily season (strength {strength:.2f}, {config.min_strength:g} needed)"
         return no_bands(points.series, at_us, config, reason)
@@ -161,19 +161,19 @@ def _best_form(grid: _Grid, positive: bool, config: SeasonConfig) -> tuple[_Form
         for level, error in _errors(grid, (kind, smooth, log), held_out).items():
             if best is None or _is_better(error, best[1]):
                 best = _Form(kind, smooth, level, log), error
-    told = np.isfinite(best[1]) if best is not None else np.zeros(len(held_out), np.bool_)
-    if best is None or not told.any():
+    judged = np.isfinite(best[1]) if best is not None else np.zeros(len(held_out), np.bool_)
+    if best is None or not judged.any():
         return "season not established: its days have too few points in common"
-    form, error = best[0], best[1][told]
-    strength = 1.0 - float(np.mean(error) / max(float(np.mean(flat[told])), 1e-300))
-    return form, strength if np.mean(error < flat[told]) > 0.5 else 0.0
+    form, error = best[0], best[1][judged]
+    strength = 1.0 - float(np.mean(error) / max(float(np.mean(flat[judged])), 1e-300))
+    return form, strength if np.mean(error < flat[judged]) > 0.5 else 0.0
 
 
 def _has_seen(grid: _Grid, kind: int) -> bool:
     """Return whether the days ahead are of kinds that there were enough days of."""
     days = grid.cells.shape[0]
     every = grid.kinds(kind, days + 2)
-    return all((every[:days] == one).sum() >= max(1, kind) for one in every[days - 1 :])
+    return all((every[:days] == day_kind).sum() >= max(1, kind) for day_kind in every[days - 1 :])
 
 
 def _is_better(error: FloatArray, best: FloatArray) -> bool:
@@ -224,10 +224,10 @@ def _shapes(grid: _Grid, course: tuple[int, int, bool], days: int) -> tuple[Floa
         around = around_days(level)
         kinds = grid.kinds(kind, days)
         shapes = np.full((2 if kind == 1 else 7, slots), np.nan)
-        for one in range(shapes.shape[0]):
-            members: BoolArray = (kinds == one) & np.isfinite(level)
+        for shape_number in range(shapes.shape[0]):
+            members: BoolArray = (kinds == shape_number) & np.isfinite(level)
             if members.sum() >= kind:
-                shapes[one] = medians_of_slots(cells, around, members)
+                shapes[shape_number] = medians_of_slots(cells, around, members)
         level = medians_of_days(cells, shapes, kinds, slots // 5)
     shapes = np.stack([filled(shape) for shape in shapes])
     if smooth > 1:

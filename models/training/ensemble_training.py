@@ -157,26 +157,28 @@ def _sequence(parts: Parts, config: EnsembleConfig) -> tuple[SequenceAutoencoder
 
 def _labelled(parts: Parts, config: EnsembleConfig) -> tuple[LabelledTrees | None, str]:
     shown = parts.fit & parts.truth.counted
-    found = parts.incidents(parts.fit)
+    incident_count = parts.incidents(parts.fit)
     label = parts.truth.positive[shown].astype(np.float64)
-    if found < config.least_incidents or not 0 < label.sum() < label.size:
-        return None, f"left out: {found} labelled incidents, {config.least_incidents} are needed"
+    if incident_count < config.least_incidents or not 0 < label.sum() < label.size:
+        return None, f"left out: {incident_count} labelled incidents, {config.least_incidents} are needed"
     matrix = parts.rows.matrix(config.labelled.features)[shown]
     judged = parts.judged[shown]
-    told = f" and {int(judged.sum())} rows of false alarms" if judged.any() else ""
-    weight = np.where(judged, JUDGED_WEIGHT, 1.0) if told else None
-    return LabelledTrees.fit(matrix, label, config.labelled, weight), f"fitted to {found} labelled incidents{told}"
+    false_alarm_note = f" and {int(judged.sum())} rows of false alarms" if judged.any() else ""
+    weight = np.where(judged, JUDGED_WEIGHT, 1.0) if false_alarm_note else None
+    return LabelledTrees.fit(
+        matrix, label, config.labelled, weight
+    ), f"fitted to {incident_count} labelled incidents{false_alarm_note}"
 
 
 def _combination(parts: Parts, evidence: FloatArray, context: TrainingContext, config: EnsembleConfig) -> tuple[Combination, str]:
-    found = parts.incidents(parts.calibration)
+    incident_count = parts.incidents(parts.calibration)
     shown = parts.calibration & parts.truth.counted
     label = parts.truth.positive[shown].astype(np.float64)
-    if found >= config.least_calibration_incidents and 0 < label.sum() < label.size:
-        return fit_combination(evidence[shown], label), f"fitted to {found} labelled incidents: 0.9 is meant as a share"
+    if incident_count >= config.least_calibration_incidents and 0 < label.sum() < label.size:
+        return fit_combination(evidence[shown], label), f"fitted to {incident_count} labelled incidents: 0.9 is meant as a share"
     quiet = parts.calibration & parts.normal
     share = min(0.5, context.budget.per_day * parts.rows.take(quiet).service_days() / max(1, int(quiet.sum())))
-    why = f"{found} labelled incidents in the calibration part, {config.least_calibration_incidents} are needed"
+    why = f"{incident_count} labelled incidents in the calibration part, {config.least_calibration_incidents} are needed"
     return label_free(evidence[quiet], share), f"label-free: {why}; 0.5 is the page budget"
 
 

@@ -78,19 +78,19 @@ def fit_floored(margin: FloatArray, label: FloatArray) -> Platt:
     plain = fit_platt(margin, label)
     positive, weights = label > 0, np.ones_like(margin)
     count = float(positive.sum())
-    found = Platt(plain.slope, plain.intercept, 0.3 * count / label.size)
+    floored = Platt(plain.slope, plain.intercept, 0.3 * count / label.size)
     for _ in range(ROUNDS):
-        shown = sigmoid(found.slope * margin + found.intercept)
-        chance = found.floor + (1.0 - found.floor) * shown
+        shown = sigmoid(floored.slope * margin + floored.intercept)
+        chance = floored.floor + (1.0 - floored.floor) * shown
         target = np.where(positive, (count + 1) / (count + 2) * shown / chance, 1 / (label.size - count + 2))
-        floor = float((found.floor / chance[positive]).sum()) / label.size
+        floor = float((floored.floor / chance[positive]).sum()) / label.size
         slope, intercept = _newton(margin, target, weights, fixed_slope=None)
-        settled = abs(floor - found.floor) <= SETTLED * found.floor
-        found = Platt(slope, intercept, floor)
+        settled = abs(floor - floored.floor) <= SETTLED * floored.floor
+        floored = Platt(slope, intercept, floor)
         if settled:
             break
-    better = found.slope >= 1e-3 and log_loss(label, found(margin)) < log_loss(label, plain(margin))
-    return found if better else plain
+    better = floored.slope >= 1e-3 and log_loss(label, floored(margin)) < log_loss(label, plain(margin))
+    return floored if better else plain
 
 
 def log_loss(label: FloatArray, probability: FloatArray) -> float:

@@ -97,15 +97,17 @@ def judged_normal(rows: ServiceRows, false_alarms: pa.Table) -> BoolArray:
     names = {name: number for number, name in enumerate(rows.services)}
     codes = np.array([names.get(str(name), -1) for name in false_alarms.column("service").to_pylist()], dtype=np.int64)
     times = times_of(false_alarms, "timestamp")
-    found = np.zeros(len(rows), dtype=np.bool_)
+    normal = np.zeros(len(rows), dtype=np.bool_)
     for code in np.unique(codes[codes >= 0]).tolist():
         own = np.flatnonzero(rows.code == code)
-        ticks, told = rows.time_us[own], np.sort(times[codes == code])
+        ticks, false_alarm_times = rows.time_us[own], np.sort(times[codes == code])
         gaps = np.diff(np.unique(ticks))
         half_us = (int(np.median(gaps)) if gaps.size else US_PER_MIN) // 2
-        after = np.searchsorted(told, ticks - half_us, side="left")
-        found[own] = (after < told.size) & (told[np.minimum(after, told.size - 1)] <= ticks + half_us)
-    return found
+        after = np.searchsorted(false_alarm_times, ticks - half_us, side="left")
+        normal[own] = (after < false_alarm_times.size) & (
+            false_alarm_times[np.minimum(after, false_alarm_times.size - 1)] <= ticks + half_us
+        )
+    return normal
 
 
 def outcome(truth: Truth, time_us: IntArray, alarm: BoolArray) -> Outcome:
@@ -113,6 +115,6 @@ def outcome(truth: Truth, time_us: IntArray, alarm: BoolArray) -> Outcome:
     right = alarm & truth.positive
     first = np.full(truth.starts_us.size, np.iinfo(np.int64).max, dtype=np.int64)
     np.minimum.at(first, truth.caught[right], time_us[right])
-    found = first < np.iinfo(np.int64).max
-    lead = (truth.starts_us[found] - first[found]) / US_PER_MIN
-    return Outcome(int(found.sum()), int(truth.starts_us.size), lead)
+    caught = first < np.iinfo(np.int64).max
+    lead = (truth.starts_us[caught] - first[caught]) / US_PER_MIN
+    return Outcome(int(caught.sum()), int(truth.starts_us.size), lead)

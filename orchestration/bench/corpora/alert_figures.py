@@ -62,27 +62,34 @@ class FunnelFigures:
 
 def figures_of(truth: DayTruth, alerts: Mapping[int, RawAlert], notifications: Sequence[Notification]) -> FunnelFigures:
     """Return the figures of a day's notifications; those in the fault-free evening do not count."""
-    counted = sorted((one for one in notifications if truth.first <= one.open < truth.evening), key=lambda one: one.open)
+    counted = sorted(
+        (notification for notification in notifications if truth.first <= notification.open < truth.evening),
+        key=lambda notification: notification.open,
+    )
     raw = sum(truth.first <= alert.minute < truth.evening for alert in alerts.values())
     near = {minute for fault, _ in truth.faults for minute in range(fault - 1, fault + AFTER + 1)}
     quiet_hours = sum(minute not in near for minute in range(truth.first, truth.evening)) / 60
     caught: dict[int, list[Notification]] = {}
     false = 0
-    for one in counted:
-        fault = _latest(truth.faults, one.open, WITHIN)
+    for notification in counted:
+        fault = _latest(truth.faults, notification.open, WITHIN)
         if fault is not None:
-            caught.setdefault(fault, []).append(one)
-        elif one.open not in near:
+            caught.setdefault(fault, []).append(notification)
+        elif notification.open not in near:
             false += 1
     faults = len(truth.faults)
-    first = [(truth.faults[fault][1], found[0].services) for fault, found in caught.items()]
-    purities = [_purity(truth.faults, [alerts[number].minute for number in one.alerts]) for one in counted if len(one.alerts) > 1]
+    first = [(truth.faults[fault][1], catching[0].services) for fault, catching in caught.items()]
+    purities = [
+        _purity(truth.faults, [alerts[number].minute for number in notification.alerts])
+        for notification in counted
+        if len(notification.alerts) > 1
+    ]
     return FunnelFigures(
         raw_alerts=raw,
         notifications=len(counted),
         suppression=_share(raw - len(counted), raw),
         missed=_share(faults - len(caught), faults),
-        duplicates=sum(len(found) - 1 for found in caught.values()),
+        duplicates=sum(len(catching) - 1 for catching in caught.values()),
         false_per_hour=_share(false, quiet_hours),
         root_top1=_share(sum(root in services[:1] for root, services in first), faults),
         root_top3=_share(sum(root in services[:3] for root, services in first), faults),
@@ -93,17 +100,17 @@ def figures_of(truth: DayTruth, alerts: Mapping[int, RawAlert], notifications: S
 def timed_groups(day: str, alerts: Sequence[RawAlert], length_min: int) -> tuple[Notification, ...]:
     """Return the trivial baseline: all alerts from a first one on for `length_min` minutes; most alerts, first suspect."""
     groups: list[list[RawAlert]] = []
-    for alert in sorted(alerts, key=lambda one: (one.minute, one.alert_id)):
+    for alert in sorted(alerts, key=lambda raw_alert: (raw_alert.minute, raw_alert.alert_id)):
         if groups and alert.minute - groups[-1][0].minute < length_min:
             groups[-1].append(alert)
         else:
             groups.append([alert])
-    found = []
+    sent = []
     for group in groups:
         count = Counter(alert.service for alert in group)
         services = tuple(sorted(count, key=lambda service: (-count[service], service)))
-        found.append(Notification(day, group[0].minute, tuple(alert.alert_id for alert in group), services))
-    return tuple(found)
+        sent.append(Notification(day, group[0].minute, tuple(alert.alert_id for alert in group), services))
+    return tuple(sent)
 
 
 def _latest(faults: Sequence[tuple[int, str]], minute: int, within: int) -> int | None:

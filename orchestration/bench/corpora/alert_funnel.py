@@ -77,18 +77,20 @@ def bench_alerts(path: Path, alerts: Path, out: Path, say: Callable[[str], None]
     lines: list[str] = []
     for folder in day_folders(path):
         day = judged(open_nezha(SourceOptions(path=folder)))
-        mine = raw.get(day.name, ())
-        sent = notifications(day, mine)
-        lines += [json.dumps(asdict(one)) + "\n" for one in sent]
-        by_id = {alert.alert_id: alert for alert in mine}
+        day_alerts = raw.get(day.name, ())
+        sent = notifications(day, day_alerts)
+        lines += [json.dumps(asdict(notification)) + "\n" for notification in sent]
+        by_id = {alert.alert_id: alert for alert in day_alerts}
         ours[day.name] = figures_of(day.truth, by_id, sent)
-        timed[day.name] = figures_of(day.truth, by_id, timed_groups(day.name, mine, GROUP_MIN))
-        say(f"{day.name}: {len(mine)} alerts, {len(sent)} notifications")
+        timed[day.name] = figures_of(day.truth, by_id, timed_groups(day.name, day_alerts, GROUP_MIN))
+        say(f"{day.name}: {len(day_alerts)} alerts, {len(sent)} notifications")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("".join(lines), encoding="utf-8")
     seconds = round(time.perf_counter() - began, 3)
     return AlertFigures(
-        {name: asdict(found) for name, found in ours.items()}, {name: asdict(found) for name, found in timed.items()}, seconds
+        {name: asdict(figures) for name, figures in ours.items()},
+        {name: asdict(figures) for name, figures in timed.items()},
+        seconds,
     )
 
 
@@ -98,7 +100,7 @@ def read_alerts(path: Path) -> dict[str, tuple[RawAlert, ...]]:
     Raises:
         SourceError: the file is not there, a column is missing or a number cannot be read.
     """
-    found: dict[str, list[RawAlert]] = {}
+    by_day: dict[str, list[RawAlert]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
@@ -107,10 +109,10 @@ def read_alerts(path: Path) -> dict[str, tuple[RawAlert, ...]]:
                 raise SourceError(f"{path}: column {missing[0]!r} is missing; a file of alerts has {', '.join(_COLUMNS)}")
             for row in rows:
                 alert = RawAlert(int(row["id"]), int(row["minute"]), row["service"], float(row["z"]))
-                found.setdefault(row["day"], []).append(alert)
+                by_day.setdefault(row["day"], []).append(alert)
     except (OSError, ValueError, TypeError) as error:
         raise SourceError(f"{path}: cannot be read as alerts ({error}); give a CSV file with {', '.join(_COLUMNS)}") from error
-    return {day: tuple(alerts) for day, alerts in found.items()}
+    return {day: tuple(alerts) for day, alerts in by_day.items()}
 
 
 def judged(source: NezhaSource) -> FunnelDay:
@@ -146,14 +148,14 @@ def notifications(day: FunnelDay, alerts: Sequence[RawAlert]) -> tuple[Notificat
         if not opens or minute - opens[-1] > OPEN_MIN:
             opens.append(minute)
     minutes = np.array([alert.minute for alert in alerts], dtype=np.int64)
-    found = []
+    sent = []
     for number, opened in enumerate(opens):
         until = min(opened + OPEN_MIN, opens[number + 1] - BACK_MIN - 1 if number + 1 < len(opens) else opened + OPEN_MIN)
         inside = np.flatnonzero((minutes >= opened - BACK_MIN) & (minutes <= until)).tolist()
         if not any(minutes[place] <= opened for place in inside):
             inside = []  # alerts that only follow are not what it was sent for
-        found.append(Notification(day.name, opened, tuple(alerts[place].alert_id for place in inside), suspects(day, opened)))
-    return tuple(found)
+        sent.append(Notification(day.name, opened, tuple(alerts[place].alert_id for place in inside), suspects(day, opened)))
+    return tuple(sent)
 
 
 def suspects(day: FunnelDay, minute: int) -> tuple[str, ...]:

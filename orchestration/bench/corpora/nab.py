@@ -109,4 +109,4 @@ def _write(out: Path, names: list[str], scores: list[FloatArray]) -> None:
         writer.writerow(("file", "row", "score"))
         for name, score in zip(names, scores, strict=True):
             known = np.where(np.isnan(score), 0.0, score).tolist()
-            writer.writerows((name, row, repr(one)) for row, one in enumerate(known))
+            writer.writerows((name, row, repr(value)) for row, value in enumerate(known))

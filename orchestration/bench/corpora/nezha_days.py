@@ -21,9 +21,9 @@ def day_folders(path: Path) -> tuple[Path, ...]:
         SourceError: there is none.
     """
     for pattern in ("metric", "*/metric", "rca_data/*/metric"):
-        found = sorted(metric.parent for metric in path.glob(pattern) if any(metric.glob("*_metric.csv")))
-        if found:
-            return tuple(found)
+        folders = sorted(metric.parent for metric in path.glob(pattern) if any(metric.glob("*_metric.csv")))
+        if folders:
+            return tuple(folders)
     raise SourceError(
         f"{path}: holds no day of Nezha (rca_data/<day>/metric/*_metric.csv); give the folder of the corpus or of one of its days"
     )

@@ -82,12 +82,12 @@ def bench_petshop(dataset: Path, out: Path, say: Callable[[str], None]) -> RootC
             f"{dataset}: holds no scenario with graph.csv and noissue/metrics.csv; give the corpus's folder dataset"
         )
     at_hand = dataset / _CALM_AT_HAND if dataset / _CALM_AT_HAND in calm_folders else calm_folders[0]
-    found: list[Ranking] = []
+    rankings: list[Ranking] = []
     for folder in scenarios:
         calm = PetShopSource(folder if folder in calm_folders else at_hand).calm()
-        found += _petshop_scenario(PetShopSource(folder), calm)
-        say(f"{folder.name}: {sum(one.case['scenario'] == folder.name for one in found)} issues ranked")
-    return _written(found, out)
+        rankings += _petshop_scenario(PetShopSource(folder), calm)
+        say(f"{folder.name}: {sum(ranking.case['scenario'] == folder.name for ranking in rankings)} issues ranked")
+    return _written(rankings, out)
 
 
 def _petshop_scenario(source: PetShopSource, calm: pa.Table) -> Iterator[Ranking]:
@@ -124,11 +124,11 @@ def bench_nezha(root: Path, out: Path, say: Callable[[str], None]) -> RootCauseF
     days = sorted(path.parent for path in root.glob("rca_data/*/*-fault_list.json"))
     if not days:
         raise SourceError(f"{root}: holds no rca_data/DAY/DAY-fault_list.json; give the folder of the corpus")
-    found: list[Ranking] = []
+    rankings: list[Ranking] = []
     for folder in days:
-        found += _nezha_day(open_nezha(SourceOptions(path=folder)))
-        say(f"{folder.name}: {sum(one.case['day'] == folder.name for one in found)} faults ranked")
-    return _written(found, out)
+        rankings += _nezha_day(open_nezha(SourceOptions(path=folder)))
+        say(f"{folder.name}: {sum(ranking.case['day'] == folder.name for ranking in rankings)} faults ranked")
+    return _written(rankings, out)
 
 
 def _nezha_day(source: NezhaSource) -> Iterator[Ranking]:
@@ -145,15 +145,19 @@ def _nezha_day(source: NezhaSource) -> Iterator[Ranking]:
         yield _ranked(case, fault["service"], RcaInputs(_LATER, window, calm, graph, before, ranker=ranker))
 
 
-def _written(found: Sequence[Ranking], out: Path) -> RootCauseFigures:
-    lines = [json.dumps({**one.case, "ranking": one.ranking, "seconds": round(one.seconds, 6)}) for one in found]
+def _written(ranked: Sequence[Ranking], out: Path) -> RootCauseFigures:
+    lines = [json.dumps({**case.case, "ranking": case.ranking, "seconds": round(case.seconds, 6)}) for case in ranked]
     out.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
     def share(first: int, rankings: Sequence[tuple[str, ...]]) -> float:
-        return float(np.mean([one.root in ranking[:first] for one, ranking in zip(found, rankings, strict=True)]))
+        return float(np.mean([case.root in ranking[:first] for case, ranking in zip(ranked, rankings, strict=True)]))
 
     ours, loudest, explained = (
         (share(1, rankings), share(3, rankings))
-        for rankings in ([one.ranking for one in found], [one.baseline for one in found], [one.explained for one in found])
+        for rankings in (
+            [case.ranking for case in ranked],
+            [case.baseline for case in ranked],
+            [case.explained for case in ranked],
+        )
     )
-    return RootCauseFigures(len(found), *ours, *loudest, *explained, float(np.mean([one.seconds for one in found])))
+    return RootCauseFigures(len(ranked), *ours, *loudest, *explained, float(np.mean([case.seconds for case in ranked])))

@@ -77,18 +77,20 @@ class SimulatedSystem:
 
 def bench_rca_scale(out: Path | None, say: Callable[[str], None], sizes: Sequence[int] = SIZES) -> ScaleFigures:
     """Rank `INCIDENTS` simulated incidents on a graph of each size; `out` takes one JSON object a size."""
-    found = []
+    sizes_measured = []
     for size in sizes:
-        found.append(measured(system_of(size, seed=1)))
-        say(f"{size} services, {found[-1].edges} edges: {found[-1].seconds_per_incident} s an incident")
+        sizes_measured.append(measured(system_of(size, seed=1)))
+        say(f"{size} services, {sizes_measured[-1].edges} edges: {sizes_measured[-1].seconds_per_incident} s an incident")
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text("".join(json.dumps(asdict(one)) + "\n" for one in found), encoding="utf-8")
-    first, last = found[0], found[-1]
+        out.write_text("".join(json.dumps(asdict(figures)) + "\n" for figures in sizes_measured), encoding="utf-8")
+    first, last = sizes_measured[0], sizes_measured[-1]
     grown = (
-        np.log(last.seconds_per_incident / first.seconds_per_incident) / np.log(last.edges / first.edges) if found[1:] else 1.0
+        np.log(last.seconds_per_incident / first.seconds_per_incident) / np.log(last.edges / first.edges)
+        if sizes_measured[1:]
+        else 1.0
     )
-    return ScaleFigures(tuple(found), round(float(grown), 3))
+    return ScaleFigures(tuple(sizes_measured), round(float(grown), 3))
 
 
 def system_of(size: int, seed: int) -> SimulatedSystem:

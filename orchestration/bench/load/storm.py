@@ -130,12 +130,12 @@ def _by_arrival(made: Iterator[list[tuple[float, Alert]]]) -> Iterator[list[tupl
     for batch in made:
         second += 1
         waiting += batch
-        yield sorted((one for one in waiting if one[0] < second), key=lambda one: one[0])
-        waiting = [one for one in waiting if one[0] >= second]
+        yield sorted((arrival for arrival in waiting if arrival[0] < second), key=lambda arrival: arrival[0])
+        waiting = [arrival for arrival in waiting if arrival[0] >= second]
     for _ in range(DRAIN_S):
         second += 1
-        yield sorted((one for one in waiting if one[0] < second), key=lambda one: one[0])
-        waiting = [one for one in waiting if one[0] >= second]
+        yield sorted((arrival for arrival in waiting if arrival[0] < second), key=lambda arrival: arrival[0])
+        waiting = [arrival for arrival in waiting if arrival[0] >= second]
 
 
 def _step(take: Take, run: _Run, given: tuple[int, Sequence[Alert]], arrived_s: dict[str, float]) -> None:
@@ -168,7 +168,7 @@ def _figures(storm: Storm, run: _Run, without: _Run) -> StormBenchFigures:
         lost=run.seen.count(0),
         counted_twice=sum(count > 1 for count in run.seen),
         true_incidents=len(storm.incidents),
-        missed=_missed(storm, _told(run)),
+        missed=_missed(storm, _pages_sent(run)),
         notifications=len(run.pages),
         held_back=run.held,
         incidents=len(run.incidents),
@@ -179,7 +179,7 @@ def _figures(storm: Storm, run: _Run, without: _Run) -> StormBenchFigures:
         storm_entered=run.entered,
         memory_mib=tuple(run.memory_mib),
         without_breaker_notifications=len(without.pages),
-        without_breaker_missed=_missed(storm, _told(without)),
+        without_breaker_missed=_missed(storm, _pages_sent(without)),
         baseline_all_notifications=len(run.gap_pages),
         baseline_all_missed=_missed(storm, [(at, (service,)) for at, service in run.gap_pages]),
         baseline_service_notifications=len(run.service_pages),
@@ -187,7 +187,7 @@ def _figures(storm: Storm, run: _Run, without: _Run) -> StormBenchFigures:
     )
 
 
-def _told(run: _Run) -> list[tuple[float, tuple[str, ...]]]:
+def _pages_sent(run: _Run) -> list[tuple[float, tuple[str, ...]]]:
     """Return the pages: seconds since the start, and the services named first."""
     return [((page.at - START).total_seconds(), page.services[:NAMED]) for page in run.pages]
 
@@ -195,7 +195,7 @@ def _told(run: _Run) -> list[tuple[float, tuple[str, ...]]]:
 def _missed(storm: Storm, pages: Sequence[tuple[float, tuple[str, ...]]]) -> float:
     """Return the share of true incidents without a page in time that names the root."""
     caught = sum(
-        any(one.start_s <= at <= one.start_s + WITHIN_S and one.root in services for at, services in pages)
-        for one in storm.incidents
+        any(incident.start_s <= at <= incident.start_s + WITHIN_S and incident.root in services for at, services in pages)
+        for incident in storm.incidents
     )
     return round(1.0 - caught / len(storm.incidents), 4)

@@ -91,13 +91,13 @@ def arrivals(storm: Storm) -> Iterator[list[tuple[float, Alert]]]:
         services = _of_incidents(storm, float(second), rng, count)
         made = []
         for place in range(count):
-            found = services[place]
-            if noisy[place] or found is None:
+            alert_kind = services[place]
+            if noisy[place] or alert_kind is None:
                 application = int(rng.integers(storm.config.applications))
                 name = _name(application, storm.topologies[application].services[int(rng.integers(storm.config.services))])
                 severity = Severity.WARNING if rng.random() < 0.5 else Severity.INFO
             else:
-                name, severity = found
+                name, severity = alert_kind
             at = second + (place + 0.5) / count
             made.append((at + float(rng.uniform(0.0, MOST_DELAY_S)), _alert(number, at, (name, severity), rng)))
             number += 1
@@ -108,12 +108,16 @@ def _of_incidents(storm: Storm, second: float, rng: np.random.Generator, count: 
     """Return services that fire because of an incident, drawn by how strongly they feel it; the root is always critical."""
     names: list[tuple[str, Severity]] = []
     weights: list[float] = []
-    for one in storm.incidents:
-        firing = np.flatnonzero((one.strength > 0.0) & (one.start_s + one.delay_s <= second)) if one.start_s <= second else ()
+    for incident in storm.incidents:
+        firing = (
+            np.flatnonzero((incident.strength > 0.0) & (incident.start_s + incident.delay_s <= second))
+            if incident.start_s <= second
+            else ()
+        )
         for place in (int(number) for number in firing):
-            name = _name(one.application, storm.topologies[one.application].services[place])
-            names.append((name, Severity.CRITICAL if one.strength[place] > 0.5 else Severity.WARNING))
-            weights.append(float(one.strength[place]))
+            name = _name(incident.application, storm.topologies[incident.application].services[place])
+            names.append((name, Severity.CRITICAL if incident.strength[place] > 0.5 else Severity.WARNING))
+            weights.append(float(incident.strength[place]))
     if not names:
         return [None] * count
     shares = np.array(weights) / sum(weights)

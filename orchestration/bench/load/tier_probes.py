@@ -101,5 +101,5 @@ def tree_cpu_s(pid: int) -> float:
     import psutil
 
     root = psutil.Process(pid)
-    times = [one.cpu_times() for one in (root, *root.children(recursive=True))]
-    return float(sum(one.user + one.system for one in times))
+    times = [process.cpu_times() for process in (root, *root.children(recursive=True))]
+    return float(sum(process.user + process.system for process in times))

@@ -155,8 +155,8 @@ def _replay(world: World, live: LiveLoop) -> EndToEnd:
 
 
 def _fallbacks(page: MetricsPage) -> dict[str, int]:
-    found = [(labels, value) for name, labels, value in page.samples if name == "aiops_fallbacks_total"]
-    return {f"tier {labels['tier']} {labels['reason']}": int(value) for labels, value in found}
+    samples = [(labels, value) for name, labels, value in page.samples if name == "aiops_fallbacks_total"]
+    return {f"tier {labels['tier']} {labels['reason']}": int(value) for labels, value in samples}
 
 
 def _routes(router: Router) -> dict[str, int]:
@@ -190,4 +190,4 @@ def _write(out: Path, tiers: Sequence[TierFigures]) -> None:
     with out.open("w", newline="", encoding="utf-8") as file:
         rows = csv.DictWriter(file, list(asdict(tiers[0])))
         rows.writeheader()
-        rows.writerows(asdict(one) for one in tiers)
+        rows.writerows(asdict(tier) for tier in tiers)

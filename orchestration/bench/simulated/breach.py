@@ -66,7 +66,7 @@ def run(path: Path, out: Path) -> Figures:
     model = BreachForecast.fit(fitted, config)
     judged = [_judge(model, history, config) for history in histories]
     seconds = time.monotonic() - began
-    _write(out, [(file.stem, one) for file, one in zip(files, judged, strict=True)])
+    _write(out, [(file.stem, scored) for file, scored in zip(files, judged, strict=True)])
     return _figures(judged, seconds, sum(len(history.value) for history in histories))
 
 
@@ -117,8 +117,8 @@ def _judge(model: BreachForecast, history: SeriesHistory, config: ForecastConfig
 
 
 def _figures(judged: Sequence[_Judged], seconds: float, points: int) -> Figures:
-    label = np.concatenate([one.label for one in judged])
-    scores = {name: np.concatenate([one.by_name[name] for one in judged]) for name in judged[0].by_name}
+    label = np.concatenate([scored.label for scored in judged])
+    scores = {name: np.concatenate([scored.by_name[name] for scored in judged]) for name in judged[0].by_name}
     rankings = {name: _ranking(label, score) for name, score in scores.items()}
     bins = reliability(label, scores["forecast"])
     return Figures(len(judged), len(label), float(label.mean()), rankings, bins.error, seconds, points / seconds)
@@ -134,6 +134,6 @@ def _write(out: Path, judged: Sequence[tuple[str, _Judged]]) -> None:
     with partial.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
         writer.writerow(("unit", "t", "score"))
-        for unit, one in judged:
-            writer.writerows((unit, one.first + row, f"{score:.9f}") for row, score in enumerate(one.score.tolist()))
+        for unit, scored in judged:
+            writer.writerows((unit, scored.first + row, f"{score:.9f}") for row, score in enumerate(scored.score.tolist()))
     partial.replace(out)

@@ -90,8 +90,8 @@ def kinds_of(replay: Replay, incidents: pa.Table) -> tuple[str, ...]:
     kinds = {(str(service), start): str(kind) for service, start, kind in named}
     numbers, first = np.unique(truth.caught[truth.positive], return_index=True)
     service = rows.code[truth.positive][first]
-    found = zip(service.tolist(), truth.starts_us[numbers].tolist(), strict=True)
-    return tuple(kinds[rows.services[code], start] for code, start in found)
+    incident_starts = zip(service.tolist(), truth.starts_us[numbers].tolist(), strict=True)
+    return tuple(kinds[rows.services[code], start] for code, start in incident_starts)
 
 
 def leads(truth: Truth, time_us: IntArray, alarm: BoolArray) -> FloatArray:
@@ -106,12 +106,12 @@ def rule_figures(rule: Rule, replay: Replay, kinds: tuple[str, ...], budget: Pag
     """Return the figures of a rule at each of its thresholds, the largest budget first."""
     foreseeable = np.isin(kinds, BUILDUP_KINDS)
     counter = PageCounter.over(replay.rows, replay.truth.false, budget)
-    found = []
+    figures = []
     for per_day in sorted(rule.thresholds, reverse=True):
         alarm = rule.alarm(per_day)
         lead = leads(replay.truth, replay.rows.time_us, alarm)[foreseeable]
         paged = leads(replay.truth, replay.rows.time_us, counter.opened(alarm))[foreseeable]
-        found.append(
+        figures.append(
             RuleFigures(
                 rule.name,
                 per_day,
@@ -124,24 +124,24 @@ def rule_figures(rule: Rule, replay: Replay, kinds: tuple[str, ...], budget: Pag
                 _mean(paged),
             )
         )
-    return tuple(found)
+    return tuple(figures)
 
 
 def kind_figures(rules: tuple[Rule, Rule], replay: Replay, kinds: tuple[str, ...], per_day: float) -> tuple[KindFigures, ...]:
     """Return both rules (ours, naive) on every kind that occurs, foreseeable ones first."""
     ours, naive = (leads(replay.truth, replay.rows.time_us, rule.alarm(per_day)) for rule in rules)
-    found = []
+    figures = []
     for kind in INCIDENT_KINDS:
-        own = np.array([one == kind for one in kinds], dtype=np.bool_)
+        own = np.array([incident_kind == kind for incident_kind in kinds], dtype=np.bool_)
         if own.any():
             shares = (_share(np.isfinite(ours[own])), _mean(ours[own]), _share(np.isfinite(naive[own])), _mean(naive[own]))
-            found.append(KindFigures(kind, kind in BUILDUP_KINDS, int(own.sum()), *shares))
-    return tuple(found)
+            figures.append(KindFigures(kind, kind in BUILDUP_KINDS, int(own.sum()), *shares))
+    return tuple(figures)
 
 
 def horizon_figures(horizons_min: tuple[int, ...], labels: FloatArray, score: FloatArray, naive: FloatArray) -> list[Horizon]:
     """Return ranking and calibration of scores (n, horizons) against labels (n, horizons), NaN = not counted."""
-    found = []
+    horizons = []
     for column, horizon_min in enumerate(horizons_min):
         known = np.isfinite(labels[:, column])
         label, probability = labels[known, column], score[known, column]
@@ -149,8 +149,10 @@ def horizon_figures(horizons_min: tuple[int, ...], labels: FloatArray, score: Fl
         areas = (average_precision(label, probability), average_precision(label, naive[known]))
         likely = probability >= LIKELY
         errors = reliability(label, probability).error, reliability(label[likely], probability[likely]).error
-        found.append(Horizon(horizon_min, rate, *areas, *errors, int(likely.sum()), brier(label, probability), rate * (1 - rate)))
-    return found
+        horizons.append(
+            Horizon(horizon_min, rate, *areas, *errors, int(likely.sum()), brier(label, probability), rate * (1 - rate))
+        )
+    return horizons
 
 
 def _share(mask: BoolArray) -> float:

@@ -172,12 +172,12 @@ def run(config: BenchConfig, out: Path | None, say: Callable[[str], None]) -> Fi
 def simulated(seeds: range, config: BenchConfig, say: Callable[[str], None]) -> Iterator[Seed]:
     """Yield the seeds in order, simulated and turned into vectors by `config.processes` processes."""
     if config.processes == 1:
-        yield from (_told(simulate_seed(seed, config.hours), seed, say) for seed in seeds)
+        yield from (_reported(simulate_seed(seed, config.hours), seed, say) for seed in seeds)
         return
     with ProcessPoolExecutor(config.processes, get_context("spawn")) as pool:
         hours = [config.hours] * len(seeds)
-        for seed, one in zip(seeds, pool.map(simulate_seed, seeds, hours), strict=True):
-            yield _told(one, seed, say)
+        for seed, made in zip(seeds, pool.map(simulate_seed, seeds, hours), strict=True):
+            yield _reported(made, seed, say)
 
 
 _POINT: Final = ("timestamp", "service", "metric", "value")
@@ -200,9 +200,9 @@ def simulate_seed(seed: int, hours: float) -> Seed:
 
 def joined(seeds: Iterable[Seed]) -> tuple[pa.Table, HorizonLabels, pa.Table]:
     """Return the rows of all seeds, their labels, and all incidents."""
-    found = list(seeds)
-    rows = pa.concat_tables([seed.rows for seed in found])
-    incidents = pa.concat_tables([seed.incidents for seed in found])
+    all_seeds = list(seeds)
+    rows = pa.concat_tables([seed.rows for seed in all_seeds])
+    incidents = pa.concat_tables([seed.incidents for seed in all_seeds])
     return rows, horizon_labels(rows, incidents, HORIZONS_MIN), incidents
 
 
@@ -216,9 +216,9 @@ def _due(rows: pa.RecordBatch, past: Sequences) -> pa.Table:
     return chosen
 
 
-def _told(one: Seed, seed: int, say: Callable[[str], None]) -> Seed:
-    say(f"seed {seed}: {one.rows.num_rows:,} rows, {one.incidents.num_rows} incidents")
-    return one
+def _reported(made: Seed, seed: int, say: Callable[[str], None]) -> Seed:
+    say(f"seed {seed}: {made.rows.num_rows:,} rows, {made.incidents.num_rows} incidents")
+    return made
 
 
 def _named(table: pa.Table, seed: int) -> pa.Table:

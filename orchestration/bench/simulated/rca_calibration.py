@@ -106,7 +106,7 @@ class _Weighed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Said:
+class _RuleAnswers:
     """What a rule says of alarms: the probability of its first cause, whether that is right, and right within three (n,)."""
 
     said: FloatArray
@@ -121,56 +121,58 @@ def run(config: CalibrationConfig, out: Path | None, say: Callable[[str], None])
         ConfigurationError: a scored seed is a fit seed.
     """
     fitted_on = _ready(FIT_SEEDS, say)
-    weights = PosteriorFit.of([one.training for one in fitted_on]).weights if config.refit else FITTED
+    weights = PosteriorFit.of([alarm.training for alarm in fitted_on]).weights if config.refit else FITTED
     scored = _ready(range(config.first_seed, config.first_seed + config.seeds), say)
-    told = [posterior(one.training.features, weights) for one in scored]
+    answers = [posterior(alarm.training.features, weights) for alarm in scored]
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text("".join(_line(one, *answer) for one, answer in zip(scored, told, strict=True)), encoding="utf-8")
-    ours = _ours(scored, told)
-    found = np.array([one.case.root != "" for one in scored])
-    strayed = [one.excess[share.argmax()] for one, (share, _) in zip(scored, told, strict=True)]
+        out.write_text("".join(_line(alarm, *answer) for alarm, answer in zip(scored, answers, strict=True)), encoding="utf-8")
+    ours = _ours(scored, answers)
+    is_incident = np.array([alarm.case.root != "" for alarm in scored])
+    strayed = [alarm.excess[share.argmax()] for alarm, (share, _) in zip(scored, answers, strict=True)]
     sure = (ours.said >= DECIDED) & (np.array(strayed) >= STRAYED)
     trivial = [
-        _rule(name, _trivial(scored, which, _share(fitted_on, which)), found, float("nan"))
+        _rule(name, _trivial(scored, which, _share(fitted_on, which)), is_incident, float("nan"))
         for name, which in (("loudest service", "loudest"), ("alerted first", "alerted"))
     ]
     return CalibrationFigures(
         alarms=len(scored),
-        incidents=int(found.sum()),
+        incidents=int(is_incident.sum()),
         decided=_mean(sure),
         decided_right=_mean(ours.right[sure]),
-        rules=(_rule("posterior", ours, found, _brier_all(scored, told)), *trivial),
+        rules=(_rule("posterior", ours, is_incident, _brier_all(scored, answers)), *trivial),
         bins=_bins(ours),
-        kinds=_kinds(scored, told, ours, sure),
+        kinds=_kinds(scored, answers, ours, sure),
         weights=weights,
     )
 
 
 def _ready(seeds: Sequence[int], say: Callable[[str], None]) -> list[_Weighed]:
-    found = []
+    weighed = []
     for case in cases_of(seeds):
         frame, features = weigh(case.inputs, ChangeConfig())
-        excess = np.array([max((one.excess for one in frame.evidence_of(name)), default=0.0) for name in frame.services])
+        excess = np.array(
+            [max((evidence.excess for evidence in frame.evidence_of(name)), default=0.0) for name in frame.services]
+        )
         root = frame.services.index(case.root) if case.root in frame.services else -1
         loudest = loudest_first(frame.ranker, frame.window)
         first = tuple(sorted(case.inputs.alerted, key=lambda name: (case.inputs.alerted[name], name)))
-        found.append(_Weighed(case, TrainingCase(features, root), frame.services, excess, loudest, first))
-    say(f"seeds {seeds[0]} to {seeds[-1]}: {len(found)} alarms")
-    return found
+        weighed.append(_Weighed(case, TrainingCase(features, root), frame.services, excess, loudest, first))
+    say(f"seeds {seeds[0]} to {seeds[-1]}: {len(weighed)} alarms")
+    return weighed
 
 
-def _ours(scored: Sequence[_Weighed], told: Sequence[tuple[FloatArray, float]]) -> _Said:
+def _ours(scored: Sequence[_Weighed], answers: Sequence[tuple[FloatArray, float]]) -> _RuleAnswers:
     ranked = [
-        tuple(one.names[place] for place in np.argsort(-share, kind="stable")[:3].tolist())
-        for one, (share, _) in zip(scored, told, strict=True)
+        tuple(alarm.names[place] for place in np.argsort(-share, kind="stable")[:3].tolist())
+        for alarm, (share, _) in zip(scored, answers, strict=True)
     ]
-    return _said(scored, ranked, np.array([share.max(initial=0.0) for share, _ in told]))
+    return _answers_of(scored, ranked, np.array([share.max(initial=0.0) for share, _ in answers]))
 
 
-def _trivial(scored: Sequence[_Weighed], which: str, probability: float) -> _Said:
-    ranked = [one.loudest if which == "loudest" else one.alerted for one in scored]
-    return _said(scored, ranked, np.full(len(scored), probability))
+def _trivial(scored: Sequence[_Weighed], which: str, probability: float) -> _RuleAnswers:
+    ranked = [alarm.loudest if which == "loudest" else alarm.alerted for alarm in scored]
+    return _answers_of(scored, ranked, np.full(len(scored), probability))
 
 
 def _share(fitted_on: Sequence[_Weighed], which: str) -> float:
@@ -178,58 +180,68 @@ def _share(fitted_on: Sequence[_Weighed], which: str) -> float:
     return _mean(_trivial(fitted_on, which, 0.0).right)
 
 
-def _said(scored: Sequence[_Weighed], ranked: Sequence[tuple[str, ...]], said: FloatArray) -> _Said:
-    first = [bool(names) and names[0] == one.case.root for one, names in zip(scored, ranked, strict=True)]
-    within = [one.case.root in names[:3] for one, names in zip(scored, ranked, strict=True)]
-    return _Said(said, np.array(first, dtype=np.float64), np.array(within, dtype=np.float64))
+def _answers_of(scored: Sequence[_Weighed], ranked: Sequence[tuple[str, ...]], said: FloatArray) -> _RuleAnswers:
+    first = [bool(names) and names[0] == alarm.case.root for alarm, names in zip(scored, ranked, strict=True)]
+    within = [alarm.case.root in names[:3] for alarm, names in zip(scored, ranked, strict=True)]
+    return _RuleAnswers(said, np.array(first, dtype=np.float64), np.array(within, dtype=np.float64))
 
 
-def _rule(name: str, said: _Said, found: "np.typing.NDArray[np.bool_]", brier_all: float) -> RuleFigures:
-    error = sum(one.alarms * abs(one.said - one.right) for one in _bins(said)) / max(1, said.said.size)
+def _rule(name: str, said: _RuleAnswers, is_incident: "np.typing.NDArray[np.bool_]", brier_all: float) -> RuleFigures:
+    error = sum(bin_figures.alarms * abs(bin_figures.said - bin_figures.right) for bin_figures in _bins(said)) / max(
+        1, said.said.size
+    )
     return RuleFigures(
         name,
-        _mean(said.right[found]),
-        _mean(said.within3[found]),
+        _mean(said.right[is_incident]),
+        _mean(said.within3[is_incident]),
         round(error, 4),
         _mean((said.said - said.right) ** 2),
         brier_all,
     )
 
 
-def _bins(said: _Said) -> tuple[BinFigures, ...]:
+def _bins(said: _RuleAnswers) -> tuple[BinFigures, ...]:
     place = np.minimum((said.said * BINS).astype(np.int64), BINS - 1)
     return tuple(
-        BinFigures(one / BINS, int((place == one).sum()), _mean(said.said[place == one]), _mean(said.right[place == one]))
-        for one in np.unique(place).tolist()
+        BinFigures(
+            bin_number / BINS,
+            int((place == bin_number).sum()),
+            _mean(said.said[place == bin_number]),
+            _mean(said.right[place == bin_number]),
+        )
+        for bin_number in np.unique(place).tolist()
     )
 
 
-def _brier_all(scored: Sequence[_Weighed], told: Sequence[tuple[FloatArray, float]]) -> float:
+def _brier_all(scored: Sequence[_Weighed], answers: Sequence[tuple[FloatArray, float]]) -> float:
     errors = []
-    for one, (share, none) in zip(scored, told, strict=True):
+    for alarm, (share, none) in zip(scored, answers, strict=True):
         truth = np.zeros(len(share) + 1)
-        truth[one.training.root] = 1.0  # -1, none of them, is the last
+        truth[alarm.training.root] = 1.0  # -1, none of them, is the last
         errors.append(((np.append(share, none) - truth) ** 2).sum())
     return _mean(np.array(errors))
 
 
 def _kinds(
-    scored: Sequence[_Weighed], told: Sequence[tuple[FloatArray, float]], ours: _Said, sure: "np.typing.NDArray[np.bool_]"
+    scored: Sequence[_Weighed],
+    answers: Sequence[tuple[FloatArray, float]],
+    ours: _RuleAnswers,
+    sure: "np.typing.NDArray[np.bool_]",
 ) -> tuple[KindFigures, ...]:
-    kinds = np.array([one.case.kind for one in scored])
-    refused = np.array([none > share.max(initial=0.0) for share, none in told], dtype=np.float64)
-    found = []
+    kinds = np.array([alarm.case.kind for alarm in scored])
+    refused = np.array([none > share.max(initial=0.0) for share, none in answers], dtype=np.float64)
+    figures = []
     for kind in sorted(set(kinds.tolist())):
         these = kinds == kind
         right, within = (refused, refused) if kind == "none" else (ours.right, ours.within3)
-        found.append(KindFigures(kind, int(these.sum()), _mean(right[these]), _mean(within[these]), _mean(sure[these])))
-    return tuple(found)
+        figures.append(KindFigures(kind, int(these.sum()), _mean(right[these]), _mean(within[these]), _mean(sure[these])))
+    return tuple(figures)
 
 
-def _line(one: _Weighed, share: FloatArray, none: float) -> str:
+def _line(alarm: _Weighed, share: FloatArray, none: float) -> str:
     order = np.argsort(-share, kind="stable")[:5].tolist()
-    said = {one.names[place]: round(float(share[place]), 4) for place in order}
-    case = one.case
+    said = {alarm.names[place]: round(float(share[place]), 4) for place in order}
+    case = alarm.case
     about = {"seed": case.seed, "at": case.inputs.made_at.isoformat(), "kind": case.kind, "root": case.root}
     return (
         json.dumps({**about, "front_only": case.front_only, "coarse": case.coarse, "causes": said, "none": round(none, 4)}) + "\n"

@@ -98,7 +98,7 @@ def _world(seed: int) -> _World:
     grid = SeriesGrid.of(pa.concat_tables(list(simulation.telemetry())), 60)
     deployed = simulation.deployments().select(["deployed_at", "service"]).to_pylist()  # whether one harms is not read
     changes = tuple(
-        ChangeEvent(f"change-{number}", one["deployed_at"], one["service"], "deployment") for number, one in enumerate(deployed)
+        ChangeEvent(f"change-{number}", row["deployed_at"], row["service"], "deployment") for number, row in enumerate(deployed)
     )
     graph = ServiceGraph.from_edges(simulation.edges())
     return _World(simulation, grid, thinned(grid, COARSE), graph, changes, tuple(simulation.incidents().to_pylist()))
@@ -118,15 +118,15 @@ def alarms(grid: SeriesGrid) -> list[_Alarm]:
     loud = strayed(grid) > LOUD
     lasting = loud & np.roll(loud, 1, axis=0) & np.roll(loud, 2, axis=0)
     lasting[:WARM_STEPS] = False
-    found: list[_Alarm] = []
+    groups: list[_Alarm] = []
     for step in np.flatnonzero(lasting.any(axis=1)).tolist():
-        if found and step - found[-1].last <= GAP_STEPS:
-            found[-1] = replace(found[-1], last=step)
+        if groups and step - groups[-1].last <= GAP_STEPS:
+            groups[-1] = replace(groups[-1], last=step)
         else:
-            found.append(_Alarm(step, step, {}))
+            groups.append(_Alarm(step, step, {}))
         for column in np.flatnonzero(lasting[step]).tolist():
-            found[-1].alerted.setdefault(grid.series[column][0], step)
-    return found
+            groups[-1].alerted.setdefault(grid.series[column][0], step)
+    return groups
 
 
 def _interval(world: _World, alarm: _Alarm) -> Interval:
@@ -142,8 +142,8 @@ def strayed(grid: SeriesGrid) -> FloatArray:
     values = pd.DataFrame(np.where(grows, np.log(np.maximum(grid.values, 1e-4)), grid.values))
     away = values - values.rolling(120, min_periods=30).median().shift(5)
     spread = 1.4826 * away.abs().rolling(360, min_periods=60).median().shift(5)
-    found = np.asarray(away, dtype=np.float64) / np.maximum(np.asarray(spread, dtype=np.float64), 1e-6)
-    return np.where(np.array([signal == "traffic" for signal in signals]), 0.0, np.nan_to_num(found))
+    spreads = np.asarray(away, dtype=np.float64) / np.maximum(np.asarray(spread, dtype=np.float64), 1e-6)
+    return np.where(np.array([signal == "traffic" for signal in signals]), 0.0, np.nan_to_num(spreads))
 
 
 def _case(world: _World, number: int, alarm: _Alarm) -> SimulatedCase | None:
@@ -185,8 +185,8 @@ def _coarse_inputs(world: _World, alerted: Mapping[str, int], number: int) -> Rc
 
 
 def _truth(world: _World, at: datetime) -> tuple[str, str]:
-    for one in world.incidents:
-        onset, ends = one["onset_at"], one["ends_at"]
+    for incident in world.incidents:
+        onset, ends = incident["onset_at"], incident["ends_at"]
         if isinstance(onset, datetime) and isinstance(ends, datetime) and onset <= at <= ends + _AFTERGLOW:
-            return str(one["service"]), str(one["kind"])
+            return str(incident["service"]), str(incident["kind"])
     return "", "none"

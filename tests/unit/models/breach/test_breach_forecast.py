@@ -12,7 +12,7 @@ from models.breach.breach_kernels import (
     coming_max,
     fit_slope,
     labels_of,
-    one_period_ago,
+    previous_period,
     recent_rate,
     renewal,
     rolling_max,
@@ -105,7 +105,7 @@ def test_a_season_of_breaches_is_known_after_a_few_days() -> None:
     assert rate[before] > 1.0
     assert rate[elsewhere] < 0.0
     assert level[before] > 0.5 > level[elsewhere] == 0.0
-    ago = one_period_ago(ahead, times(rows), HORIZON, 86_400.0)
+    ago = previous_period(ahead, times(rows), HORIZON, 86_400.0)
     assert ago[before] == 1.0
     assert np.isnan(ago[:288]).all()
 
