@@ -65,4 +65,4 @@ def _show(detector: str, source: str, facts: dict[str, Any]) -> None:
     heads = [HEADS.get(name, name.replace("_", " ")) for name in COLUMNS]
     print_table("On the replay; fitted and tuned on the history", heads, [[rule[name] for name in COLUMNS] for rule in rules])
     columns = ("series", "points", "alarms", "alarms_per_day")
-    print_table("Noisiest series", columns, [[one[name] for name in columns] for one in noisy])
+    print_table("Noisiest series", columns, [[series[name] for name in columns] for series in noisy])

@@ -99,7 +99,7 @@ def rca_scale(
         print_json(facts)
         return
     sizes = facts.pop("sizes")
-    print_table("Seconds to rank the root causes of one incident", tuple(sizes[0]), [tuple(one.values()) for one in sizes])
+    print_table("Seconds to rank the root causes of one incident", tuple(sizes[0]), [tuple(size.values()) for size in sizes])
     print_facts("Growth with edges", facts)
 
 
@@ -185,7 +185,7 @@ def breach(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
     rankings = facts["rankings"] if as_json else facts.pop("rankings")
     _show("Breaches of NAB's real series", facts, as_json)
     if not as_json:
-        rows = [(name.replace("_", " "), one["pr_auc"], one["precision_at_half"]) for name, one in rankings.items()]
+        rows = [(name.replace("_", " "), ranking["pr_auc"], ranking["precision_at_half"]) for name, ranking in rankings.items()]
         print_table("Ranked by", ("what", "PR-AUC", "precision at recall .5"), rows)
 
 

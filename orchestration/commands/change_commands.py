@@ -44,7 +44,7 @@ def import_changes(
     facts = {
         "file": str(path),
         "changes": len(events),
-        "services": len({one.service for one in events}),
+        "services": len({event.service for event in events}),
         "left_out": len(read.refused),
     }
     print_json(facts) if as_json else print_facts("Imported", facts)
@@ -63,9 +63,9 @@ def list_changes(
     from serving.tables.changes import read_changes
 
     last = moment("--until", until) or datetime.now(UTC)
-    found = read_changes(Workspace.open().lake, service, moment("--since", since), last)[::-1][:limit]
+    events = read_changes(Workspace.open().lake, service, moment("--since", since), last)[::-1][:limit]
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json([asdict(event) for event in events])
         return
     columns = ("at", "service", "kind", "what", "source", "change_id")
-    print_table(f"{len(found)} changes", columns, [[getattr(one, name) for name in columns] for one in found])
+    print_table(f"{len(events)} changes", columns, [[getattr(event, name) for name in columns] for event in events])

@@ -43,19 +43,19 @@ def forecast(
         else:
             chunks = SourceChoice(source, path, tuple(option or ())).open().batches()
             telemetry = pipeline.from_chunks(chunks, datetime.now(UTC))
-        found = pipeline.forecast(telemetry, request)
+        forecasts = pipeline.forecast(telemetry, request)
     if as_json:
-        print_json(found)
+        print_json(forecasts)
         return
     columns = ("series", "P", "median min", "trend min", "value", "limit", "from")
-    left_out = [(one.series, "\n".join(one.reasons)) for one in found if one.probability is None]
-    told = [one for one in found if one.probability is not None]
+    left_out = [(series.series, "\n".join(series.reasons)) for series in forecasts if series.probability is None]
+    judged = [series for series in forecasts if series.probability is not None]
     rows = [
-        (one.series, one.probability, one.expected_min, one.trend_min, one.value, one.limit, one.limit_from)
-        for one in told[:shown]
+        (series.series, series.probability, series.expected_min, series.trend_min, series.value, series.limit, series.limit_from)
+        for series in judged[:shown]
     ]
-    print_table(f"Breaches of limits within {horizon_min:g} min: {len(rows)} of {len(found)} series", columns, rows)
-    why = [(one.series, "\n".join(one.reasons)) for one in told[: min(shown, EXPLAINED)]]
+    print_table(f"Breaches of limits within {horizon_min:g} min: {len(rows)} of {len(forecasts)} series", columns, rows)
+    why = [(series.series, "\n".join(series.reasons)) for series in judged[: min(shown, EXPLAINED)]]
     print_table("Why: + raises the risk, - lowers it", ("series", "reasons"), why)
     if left_out:
         print_table(f"Without a forecast: {len(left_out)} series", ("series", "why"), left_out[:shown])

@@ -48,19 +48,19 @@ def show(
 
     history, when = GraphStore(Workspace.open().lake).history(), moment("--at", at)
     graph = ServiceGraph.from_edges(history, when, learned)
-    told = {call.pair: call for call in calls_at(history, when, learned)}
+    intervals = {call.pair: call for call in calls_at(history, when, learned)}
     if service is not None and service not in graph.services:
         raise ConfigurationError(f"--service {service!r} has no call in the graph; `aiops graph show` lists services")
     if dot is not None:
-        dot.write_text(dotted(graph, told), encoding="utf-8")
+        dot.write_text(dotted(graph, intervals), encoding="utf-8")
     circles = cycles(graph)
     if as_json:
-        calls = [_plain(call) for call in told.values() if service is None or service in call.pair]
+        calls = [_plain(call) for call in intervals.values() if service is None or service in call.pair]
         print_json({"at": when, "services": graph.services, "calls": calls, "cycles": circles})
         return
-    if not told:
+    if not intervals:
         say("no calls are known; `aiops graph import` or a source with edges tells them")
-    for line in tree_lines(graph, told, service):
+    for line in tree_lines(graph, intervals, service):
         typer.echo(line)
     if service is not None and graph.callers(service):
         typer.echo(f"called by {', '.join(graph.callers(service))}")
@@ -102,9 +102,9 @@ def import_graph(
         assert traces is not None
         wanted = call_graph.TracesImport(traces, _span_columns(columns), when, timedelta(hours=forget_after_h), encoding)
         with stage(f"calls among the spans of {traces}"):
-            found = call_graph.import_traces(workspace, wanted)
-        change = found.change
-        facts = {"file": str(traces), "origin": "traces", "at": found.at, "spans": asdict(found.spans)}
+            imported = call_graph.import_traces(workspace, wanted)
+        change = imported.change
+        facts = {"file": str(traces), "origin": "traces", "at": imported.at, "spans": asdict(imported.spans)}
     keep_for_good(workspace.settings.root)
     _note_running(workspace)
     _tell("Imported", facts, change, as_json)
@@ -168,14 +168,16 @@ def learn(
     config = GrangerConfig(false_discoveries=false_share)
     wanted = call_graph.Learning(hours, moment("--end", end), workspace.settings.telemetry.step_s, config)
     with stage("learn calls from telemetry"):
-        found = call_graph.learn(workspace, wanted, dry_run, say)
+        learned = call_graph.learn(workspace, wanted, dry_run, say)
     if as_json:
-        print_json(asdict(found) | {"edges": [{**asdict(edge), "weight": edge.weight} for edge in found.edges]})
+        print_json(asdict(learned) | {"edges": [{**asdict(edge), "weight": edge.weight} for edge in learned.edges]})
         return
-    rows = [(edge.caller, edge.callee, edge.weight, edge.lag_steps) for edge in found.edges]
+    rows = [(edge.caller, edge.callee, edge.weight, edge.lag_steps) for edge in learned.edges]
     print_table(f"{len(rows)} learned calls", ("caller", "callee", "how sure", "steps later"), rows)
-    if found.change is not None:
-        print_facts("The graph", {"new": len(found.change.added), "ended": len(found.change.ended), "calls": found.change.calls})
+    if learned.change is not None:
+        print_facts(
+            "The graph", {"new": len(learned.change.added), "ended": len(learned.change.ended), "calls": learned.change.calls}
+        )
 
 
 def _plain(call: "Interval") -> dict[str, Any]:

@@ -11,12 +11,12 @@ _LAST: Final = ("└─ ", "   ")
 _UNITS: Final = {"traces": "calls seen", "learned": "sure"}
 
 
-def tree_lines(graph: ServiceGraph, told: Mapping[Pair, Interval], below: str | None = None) -> list[str]:
+def tree_lines(graph: ServiceGraph, intervals: Mapping[Pair, Interval], below: str | None = None) -> list[str]:
     """Return the calls as trees, each service's own calls once: from services that nobody calls, then what goes in circles.
 
     Args:
         graph: what to show.
-        told: what is known of each call.
+        intervals: what is known of each call.
         below: only the tree of this service.
     """
     uncalled = [name for name in graph.services if not graph.callers(name)]
@@ -25,11 +25,11 @@ def tree_lines(graph: ServiceGraph, told: Mapping[Pair, Interval], below: str | 
     lines: list[str] = []
     for entry in entries:
         if entry not in shown:
-            lines += [entry, *_branches(graph, told, entry, shown)]
+            lines += [entry, *_branches(graph, intervals, entry, shown)]
     return lines
 
 
-def _branches(graph: ServiceGraph, told: Mapping[Pair, Interval], root: str, shown: set[str]) -> Iterator[str]:
+def _branches(graph: ServiceGraph, intervals: Mapping[Pair, Interval], root: str, shown: set[str]) -> Iterator[str]:
     """Yield the lines below `root`, which a stack holds instead of recursion: chains of calls may be long."""
     shown.add(root)
     path = [root]
@@ -40,7 +40,7 @@ def _branches(graph: ServiceGraph, told: Mapping[Pair, Interval], root: str, sho
         last = not waiting or waiting[-1][0] < depth
         head, rest = _LAST if last else _BRANCHES
         note = "  ↻ a cycle" if name in path else "  ↑ shown above" if name in shown and graph.callees(name) else ""
-        yield f"{indent}{head}{name}  ({told_by(told.get((path[-1], name)))}){note}"
+        yield f"{indent}{head}{name}  ({told_by(intervals.get((path[-1], name)))}){note}"
         if name not in shown:
             shown.add(name)
             path.append(name)
@@ -71,7 +71,7 @@ def cycles(graph: ServiceGraph) -> tuple[tuple[str, ...], ...]:
     lowest: dict[str, int] = {}
     stack: list[str] = []
     open_now: set[str] = set()
-    found: list[tuple[str, ...]] = []
+    circles: list[tuple[str, ...]] = []
     for start in graph.services:
         work = [] if start in number else [(start, iter(graph.callees(start)))]
         while work:
@@ -87,12 +87,12 @@ def cycles(graph: ServiceGraph) -> tuple[tuple[str, ...], ...]:
                     lowest[work[-1][0]] = min(lowest[work[-1][0]], lowest[name])
                 if lowest[name] == number[name]:
                     group = _taken(stack, open_now, name)
-                    found += [group] if len(group) > 1 else []
+                    circles += [group] if len(group) > 1 else []
             elif callee not in number:
                 work.append((callee, iter(graph.callees(callee))))
             elif callee in open_now:
                 lowest[name] = min(lowest[name], number[callee])
-    return tuple(sorted(found))
+    return tuple(sorted(circles))
 
 
 def _taken(stack: list[str], open_now: set[str], until: str) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ def _taken(stack: list[str], open_now: set[str], until: str) -> tuple[str, ...]:
     return tuple(sorted(group))
 
 
-def dot(graph: ServiceGraph, told: Mapping[Pair, Interval]) -> str:
+def dot(graph: ServiceGraph, intervals: Mapping[Pair, Interval]) -> str:
     """Return the graph in Graphviz's language; learned calls are dashed.
 
     Source: https://graphviz.org/doc/info/lang.html
@@ -112,7 +112,7 @@ def dot(graph: ServiceGraph, told: Mapping[Pair, Interval]) -> str:
     for caller, callee in graph.calls():
         origin = graph.origin_of(caller, callee)
         style = ", style=dashed" if origin == LEARNED else ""
-        tip = _quoted(told_by(told.get((caller, callee))))
+        tip = _quoted(told_by(intervals.get((caller, callee))))
         lines.append(f"  {_quoted(caller)} -> {_quoted(callee)} [tooltip={tip}{style}];")
     return "\n".join(["digraph calls {", "  rankdir=LR;", *lines, "}", ""])
 

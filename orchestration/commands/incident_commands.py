@@ -57,18 +57,18 @@ def list_incidents(
 
     with IncidentWork.opened() as work:
         page = work.store.cases(_wanted(state, service, severity, since), PageRequest(limit))
-        rows = [(line_of(one), _first(work.store.case(one.incident_id).report)) for one in page.items]
+        rows = [(line_of(incident), _first(work.store.case(incident.incident_id).report)) for incident in page.items]
     if as_json:
         items = [asdict(line) | {"first_cause": cause, "probability": chance} for line, (cause, chance) in rows]
         print_json({"items": items, "more": bool(page.next_cursor)})
         return
-    told = [
+    lines = [
         (line.incident_id, line.state, line.severity, f"{line.opened_at:%m-%d %H:%M}", _short(line.services), line.alert_count)
         for line, _ in rows
     ]
     more = ", there are more" if page.next_cursor else ""
     causes = [f"{cause} {chance:.0%}" if cause else None for _, (cause, chance) in rows]
-    table = [(*row, cause) for row, cause in zip(told, causes, strict=True)]
+    table = [(*row, cause) for row, cause in zip(lines, causes, strict=True)]
     print_table(f"{len(rows)} incidents{more} (times UTC)", COLUMNS, table)
 
 
@@ -84,7 +84,7 @@ def show(incident: Id, as_json: AsJson = False) -> None:
         print_json(view_of(case))
         return
     _print_case(case)
-    rows = [(f"{one.at:%Y-%m-%d %H:%M:%S}", one.by, one.what) for one in timeline.items]
+    rows = [(f"{event.at:%Y-%m-%d %H:%M:%S}", event.by, event.what) for event in timeline.items]
     print_table("Timeline (UTC)", ("at", "by", "what"), rows)
 
 
@@ -136,7 +136,7 @@ def held_back(as_json: AsJson = False) -> None:
     if as_json:
         print_json(waiting)
         return
-    rows = [(one.incident_id, one.severity, f"{one.since:%Y-%m-%d %H:%M:%S}") for one in waiting]
+    rows = [(held.incident_id, held.severity, f"{held.since:%Y-%m-%d %H:%M:%S}") for held in waiting]
     print_table(f"{len(rows)} pages held back", ("id", "severity", "since (UTC)"), rows)
 
 
@@ -160,7 +160,10 @@ def audit(
     if as_json:
         print_json(lines)
         return
-    rows = [(one.seq, f"{one.at:%Y-%m-%d %H:%M:%S}", one.by, one.what, one.subject, _detail(one.detail)) for one in lines]
+    rows = [
+        (entry.seq, f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.by, entry.what, entry.subject, _detail(entry.detail))
+        for entry in lines
+    ]
     print_table("Audit log (UTC)", ("seq", "at", "by", "what", "subject", "detail"), rows)
 
 
@@ -182,10 +185,10 @@ def _wanted(states: list[str] | None, services: list[str] | None, severity: str 
     from aiops.incidents.incident import IncidentState
     from serving.incidents.store.records import IncidentFilter
 
-    unknown = sorted(set(states or ()) - {str(one) for one in IncidentState})
+    unknown = sorted(set(states or ()) - {str(level) for level in IncidentState})
     if unknown:
         raise ConfigurationError(f"--state: {unknown[0]!r} is no state; name one of {', '.join(IncidentState)}")
-    names = [one.name.lower() for one in Severity]
+    names = [level.name.lower() for level in Severity]
     if severity is not None and severity not in names:
         raise ConfigurationError(f"--severity: {severity!r} is no severity; name one of {', '.join(names)}")
     least = None if severity is None else Severity[severity.upper()]
@@ -194,19 +197,19 @@ def _wanted(states: list[str] | None, services: list[str] | None, severity: str 
 
 
 def _print_case(case: "IncidentCase") -> None:
-    one, cause = case.incident, case.report
+    incident, cause = case.incident, case.report
     facts = {
-        "state": f"{one.state}{f' into {one.merged_into}' if one.merged_into else ''}",
-        "severity": one.severity.name.lower(),
-        "opened (UTC)": f"{one.opened_at:%Y-%m-%d %H:%M:%S}",
-        "services": ", ".join(one.services),
-        "alerts": one.alert_count,
-        "paged": "not yet" if one.notified_at is None else f"{one.notified_at:%Y-%m-%d %H:%M:%S}",
+        "state": f"{incident.state}{f' into {incident.merged_into}' if incident.merged_into else ''}",
+        "severity": incident.severity.name.lower(),
+        "opened (UTC)": f"{incident.opened_at:%Y-%m-%d %H:%M:%S}",
+        "services": ", ".join(incident.services),
+        "alerts": incident.alert_count,
+        "paged": "not yet" if incident.notified_at is None else f"{incident.notified_at:%Y-%m-%d %H:%M:%S}",
         "cause": "not analysed yet" if cause is None else cause.statement,
     }
-    print_facts(one.incident_id, facts)
+    print_facts(incident.incident_id, facts)
     if cause is not None and cause.causes:
-        rows = [(f"{found.probability:.0%}", found.service, found.sentence) for found in cause.causes[:5]]
+        rows = [(f"{candidate.probability:.0%}", candidate.service, candidate.sentence) for candidate in cause.causes[:5]]
         print_table("Causes", ("probability", "service", "why"), rows)
 
 
@@ -220,5 +223,5 @@ def _short(services: tuple[str, ...]) -> str:
 
 
 def _detail(detail: object) -> str:
-    told = dict(detail) if isinstance(detail, dict) else {}
-    return ", ".join(f"{name}={value}" for name, value in told.items() if value not in ("", [], 0))
+    fields = dict(detail) if isinstance(detail, dict) else {}
+    return ", ".join(f"{name}={value}" for name, value in fields.items() if value not in ("", [], 0))

@@ -65,7 +65,7 @@ def status(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"healthy": report.healthy, **asdict(report)})
     else:
-        rows = [(one.name, one.url, one.healthy, one.detail) for one in report.processes]
+        rows = [(process.name, process.url, process.healthy, process.detail) for process in report.processes]
         print_table("Processes", ("process", "url", "answers", "what is wrong"), rows)
         for fault in report.faults:
             say(f"fault: {fault}")

@@ -32,14 +32,14 @@ def explain(incident: Named, again: Again = False, plot: Plot = None, as_json: A
     from orchestration.workspace.current_settings import settings_in_force
 
     settings = settings_in_force()
-    found = root_cause_answers.explained(settings, incident, again, datetime.now(UTC))
+    answer = root_cause_answers.explained(settings, incident, again, datetime.now(UTC))
     if plot is not None:
-        root_cause_answers.draw(settings, found.report, plot)
+        root_cause_answers.draw(settings, answer.report, plot)
     if as_json:
-        print_json(found)
+        print_json(answer)
         return
-    made = "made just now" if found.made_now else "stored; --again makes a new one"
-    _show(f"Incident {found.incident_id}, analysis as of {found.report.made_at:%Y-%m-%d %H:%M:%S}Z ({made})", found.report)
+    made = "made just now" if answer.made_now else "stored; --again makes a new one"
+    _show(f"Incident {answer.incident_id}, analysis as of {answer.report.made_at:%Y-%m-%d %H:%M:%S}Z ({made})", answer.report)
 
 
 @rca_app.command("ask")
@@ -57,13 +57,13 @@ def ask(
     asked_at = moment("--at", at)
     assert asked_at is not None
     settings = settings_in_force()
-    found = root_cause_answers.asked(settings, service, asked_at, minutes)
+    answer = root_cause_answers.asked(settings, service, asked_at, minutes)
     if plot is not None:
-        root_cause_answers.draw(settings, found.report, plot)
+        root_cause_answers.draw(settings, answer.report, plot)
     if as_json:
-        print_json(found)
+        print_json(answer)
         return
-    _show(f"{service} as of {asked_at:%Y-%m-%d %H:%M:%S}Z", found.report)
+    _show(f"{service} as of {asked_at:%Y-%m-%d %H:%M:%S}Z", answer.report)
 
 
 def _show(title: str, report: "RootCauseReport") -> None:

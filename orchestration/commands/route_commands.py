@@ -23,11 +23,11 @@ def explain(series: Series, as_json: AsJson = False) -> None:
     from orchestration.pipeline import route_answers
     from orchestration.workspace.current_settings import settings_in_force
 
-    found = route_answers.explain(settings_in_force(), series)
+    route = route_answers.explain(settings_in_force(), series)
     if as_json:
-        print_json(found)
+        print_json(route)
         return
-    facts = asdict(found) | {"confirmed_by": ", then ".join(f"tier {tier}" for tier in found.confirmed_by)}
+    facts = asdict(route) | {"confirmed_by": ", then ".join(f"tier {tier}" for tier in route.confirmed_by)}
     measured = facts.pop("measured")
     print_facts(series, facts | (measured or {"measured": "nothing yet: `aiops train` measures; configuration alone decides"}))
 
@@ -38,9 +38,9 @@ def list_routes(as_json: AsJson = False) -> None:
     from orchestration.pipeline import route_answers
     from orchestration.workspace.current_settings import settings_in_force
 
-    found = route_answers.explain_all(settings_in_force())
+    routes = route_answers.explain_all(settings_in_force())
     if as_json:
-        print_json(found)
+        print_json(routes)
         return
-    rows = [(one.series, one.tier, ", then ".join(map(str, one.confirmed_by)), one.reason) for one in found]
-    print_table(f"{len(found)} routes", ("series", "tier", "confirmed by", "reason"), rows)
+    rows = [(route.series, route.tier, ", then ".join(map(str, route.confirmed_by)), route.reason) for route in routes]
+    print_table(f"{len(routes)} routes", ("series", "tier", "confirmed by", "reason"), rows)

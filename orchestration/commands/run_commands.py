@@ -41,8 +41,8 @@ def run(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = read_settings()
     _check_writable(json_file)
-    story_told = source == "simulate" and not option
-    chosen = default_scenario.simulated(seed) if story_told else recorded(SourceChoice(source, path, tuple(option or ())).open())
+    is_default = source == "simulate" and not option
+    chosen = default_scenario.simulated(seed) if is_default else recorded(SourceChoice(source, path, tuple(option or ())).open())
     with hold(settings.root, "aiops run"):
         result = _run_and_conclude(settings, chosen, keep, (source, began))
     if json_file is not None:

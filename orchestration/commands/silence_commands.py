@@ -176,14 +176,14 @@ def _remove(kind: str, name: str, by: str | None, as_json: bool) -> None:
 
 def _window(rule: "MaintenanceWindow") -> dict[str, object]:
     every_s = None if rule.every is None else rule.every.total_seconds()
-    told = {"name": rule.name, "matchers": rule.matchers, "starts_at": rule.starts_at, "ends_at": rule.ends_at}
-    return {**told, "every_s": every_s, "until": rule.until}
+    fields = {"name": rule.name, "matchers": rule.matchers, "starts_at": rule.starts_at, "ends_at": rule.ends_at}
+    return {**fields, "every_s": every_s, "until": rule.until}
 
 
 def _print_rules(rules: "list[Silence | MaintenanceWindow] | tuple[Silence, ...] | tuple[MaintenanceWindow, ...]") -> None:
     rows = []
     for rule in rules:
-        conditions = " ".join(f"{one.label}{one.operator}{one.value}" for one in rule.matchers)
+        conditions = " ".join(f"{matcher.label}{matcher.operator}{matcher.value}" for matcher in rule.matchers)
         every = str(getattr(rule, "every", None) or "once").removesuffix(", 0:00:00")
         rows.append((rule.name, conditions, f"{rule.starts_at:%Y-%m-%d %H:%M}", f"{rule.ends_at:%Y-%m-%d %H:%M}", every))
     print_table("Not heard (UTC)", ("name", "matchers", "from", "to", "every"), rows)

@@ -76,20 +76,20 @@ def _judge(draft: "VerdictDraft", by: str | None, wish: _Wish) -> None:
     with IncidentWork.opened() as work:
         now = work.now()
         given = verdict_of(work.store, draft, now, somebody(by), work.services())
-        told = feedback.preview(work.store, work.lake, given, now)
+        preview = feedback.preview(work.store, work.lake, given, now)
         if not wish.as_json:
-            _print(told)
+            _print(preview)
         applied = not wish.only_preview and (wish.unasked or typer.confirm("Let it take effect?", err=True))
-        effect = feedback.apply(work.store, work.desk, work.lake, given) if applied else told.effect
+        effect = feedback.apply(work.store, work.desk, work.lake, given) if applied else preview.effect
     if wish.as_json:
-        print_json({"applied": applied, "verdict": given, "effect": effect, "past": told})
+        print_json({"applied": applied, "verdict": given, "effect": effect, "past": preview})
     elif applied:
         typer.echo(f"{given.verdict_id}: taken.")
 
 
-def _print(told: "VerdictPreview") -> None:
-    for sentence in told.sentences:
+def _print(preview: "VerdictPreview") -> None:
+    for sentence in preview.sentences:
         typer.echo(f"- {sentence}")
-    changes = [(one.name, f"{one.before:.2f}", f"{one.after:.2f}") for one in told.effect.thresholds]
+    changes = [(threshold.name, f"{threshold.before:.2f}", f"{threshold.after:.2f}") for threshold in preview.effect.thresholds]
     if changes:
         print_table("Least scores that alert", ("series", "before", "after"), changes)

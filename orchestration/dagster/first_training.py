@@ -80,7 +80,7 @@ def _moved_truth(rows: pa.Table, line: Timeline, split: HistorySplit, times: tup
     starts: list[datetime] = rows[times[0]].to_pylist()  # type: ignore[assignment]
     live = [split.replay_start <= start < split.replay_end for start in starts]
     replayed = pa.array(live, pa.bool_())
-    past = shifted(rows.filter(pa.array([not one for one in live], pa.bool_())), line.history_shift(split), times)
+    past = shifted(rows.filter(pa.array([not is_live for is_live in live], pa.bool_())), line.history_shift(split), times)
     return pa.concat_tables([past, shifted(rows.filter(replayed), line.replay_shift(split), times)])
 
 

@@ -92,9 +92,12 @@ def build_missing_features(workspace: Workspace, say: Callable[[str], None]) -> 
 def _behind(workspace: Workspace, day: date) -> bool:
     """Return whether the day's telemetry goes on for ten ticks or more after its last features."""
     start, lake = datetime.combine(day, datetime.min.time(), UTC), workspace.lake
-    told = pc.max(lake.read("telemetry", start, columns=["timestamp"])["timestamp"]).as_py()
-    known = pc.max(lake.read("service_features", start, columns=["event_timestamp"])["event_timestamp"]).as_py()
-    return bool(known is None or told - known > 10 * timedelta(seconds=workspace.settings.telemetry.step_s))
+    newest_telemetry = pc.max(lake.read("telemetry", start, columns=["timestamp"])["timestamp"]).as_py()
+    newest_features = pc.max(lake.read("service_features", start, columns=["event_timestamp"])["event_timestamp"]).as_py()
+    return bool(
+        newest_features is None
+        or newest_telemetry - newest_features > 10 * timedelta(seconds=workspace.settings.telemetry.step_s)
+    )
 
 
 def bands_config(at: datetime | None) -> dict[str, Any]:

@@ -55,8 +55,8 @@ def run_backtest(source: TelemetrySource, detector: str, budget: PageBudget, say
     value = np.asarray(batch.table.column("value").to_numpy(zero_copy_only=False), dtype=np.float64)
     times = times_of(pa.Table.from_batches([batch.table]), "timestamp")
     labels = source.labelled_series() if isinstance(source, SeriesLabels) else {}
-    heard = recording((names, code, times, value), replayed, source.incidents(), labels)
-    quiet = np.flatnonzero(normal_history(heard))
+    record = recording((names, code, times, value), replayed, source.incidents(), labels)
+    quiet = np.flatnonzero(normal_history(record))
     if not quiet.size:
         raise TrainingImpossible(f"source {source.name}: the history has no point outside incidents; give a longer history")
     step_s = usual_step_s(pa.Table.from_batches([batch.table.slice(0, 100_000)]), 60)
@@ -67,8 +67,8 @@ def run_backtest(source: TelemetrySource, detector: str, budget: PageBudget, say
     score = fitted.score(batch)
     speed = len(batch) / max(time.process_time() - began, 1e-9)
     say("judge, and find the threshold that keeps the budget on the history")
-    result = backtest(heard, (detector, threshold, score), budget)
-    return BacktestRun(result, _figure(heard, result, score), read, len(batch), speed)
+    result = backtest(record, (detector, threshold, score), budget)
+    return BacktestRun(result, _figure(record, result, score), read, len(batch), speed)
 
 
 def write_backtest(run: BacktestRun, folder: Path, text: str) -> tuple[Path, Path]:
@@ -83,7 +83,7 @@ def write_backtest(run: BacktestRun, folder: Path, text: str) -> tuple[Path, Pat
 def _read(source: TelemetrySource, split: HistorySplit, say: Callable[[str], None]) -> tuple[SeriesBatch, BoolArray, int]:
     """Return the accepted points in order of arrival, which of them are replayed (n,), and the rows read."""
     batches, flags = [], []
-    read = told = 0
+    read = reported_count = 0
     refused = ""
     now = datetime.now(UTC)
     for chunk, replayed in _chunks(source, split):
@@ -93,8 +93,8 @@ def _read(source: TelemetrySource, split: HistorySplit, say: Callable[[str], Non
             batches.append(outcome.accepted)
             flags.append(replayed[start : start + _PIECE][outcome.accepted_rows])
         read += chunk.num_rows
-        if read >= told + _TELL_EVERY:
-            told = read
+        if read >= reported_count + _TELL_EVERY:
+            reported_count = read
             say(f"{source.name}: {read:,} points read")
     flag: BoolArray = np.concatenate(flags) if flags else np.empty(0, np.bool_)
     for part, there in (("history", ~flag), ("replay", flag)):
@@ -120,26 +120,27 @@ def _chunks(source: TelemetrySource, split: HistorySplit) -> Iterator[tuple[pa.T
             yield chunk, np.full(chunk.num_rows, replayed, np.bool_)
 
 
-def _figure(heard: Recording, result: Backtest, score: FloatArray) -> bytes:
+def _figure(record: Recording, result: Backtest, score: FloatArray) -> bytes:
     """Draw the noisiest series, then those of services with incidents in the replay."""
     alarm = score >= result.rules[0].threshold
-    hit = np.unique(heard.code[heard.replayed & heard.truth.positive]).tolist()
-    chosen = [heard.series.index(one.series) for one in result.noisiest[: PANELS // 2]]
+    hit = np.unique(record.code[record.replayed & record.truth.positive]).tolist()
+    chosen = [record.series.index(noisy.series) for noisy in result.noisiest[: PANELS // 2]]
     chosen += [number for number in hit if number not in chosen]
-    naive = three_sigma(heard)
-    return series_figure([_panel(heard, number, alarm, naive) for number in (chosen or [0])[:PANELS]])
+    naive = three_sigma(record)
+    return series_figure([_panel(record, number, alarm, naive) for number in (chosen or [0])[:PANELS]])
 
 
-def _panel(heard: Recording, number: int, alarm: BoolArray, naive: FloatArray) -> SeriesPanel:
-    own = np.flatnonzero(heard.code == number)
-    time_us, value, truth = heard.rows.time_us[own], heard.value[own], heard.truth.take(heard.code == number)
+def _panel(record: Recording, number: int, alarm: BoolArray, naive: FloatArray) -> SeriesPanel:
+    own = np.flatnonzero(record.code == number)
+    time_us, value, truth = record.rows.time_us[own], record.value[own], record.truth.take(record.code == number)
     inside = value[naive[own] < 0.5]
     band = (float(inside.min()), float(inside.max())) if inside.size else (float("nan"), float("nan"))
     caught = truth.caught
     spans = tuple(
-        (int(time_us[caught == one].min()), int(time_us[caught == one].max())) for one in np.unique(caught[caught >= 0])
+        (int(time_us[caught == incident].min()), int(time_us[caught == incident].max()))
+        for incident in np.unique(caught[caught >= 0])
     )
-    new = heard.replayed[own]
+    new = record.replayed[own]
     begins = int(time_us[new].min()) if new.any() else int(time_us.max())
     fired = alarm[own] & new
-    return SeriesPanel(f"{heard.series[number]}: {int(fired.sum())} points alarm", time_us, value, fired, band, spans, begins)
+    return SeriesPanel(f"{record.series[number]}: {int(fired.sum())} points alarm", time_us, value, fired, band, spans, begins)

@@ -78,7 +78,7 @@ def make_bands(workspace: Workspace, at: datetime | None = None) -> Made:
         workspace.lake.write(TABLE, rows, key=f"bands-{until:%Y%m%dT%H%M%S}")
     reasons = Counter(band.status.partition(" (")[0] for band in bands).most_common()
     by_prophet = sum(band.model != "seasonal-profile" and band.status == ESTABLISHED for band in bands)
-    points = sum(int(np.isfinite(one.value).sum()) for _, one in history)
+    points = sum(int(np.isfinite(series.value).sum()) for _, series in history)
     established = sum(band.status == ESTABLISHED for band in bands)
     return Made(until, rows, established, by_prophet, points, tuple(reasons), time.monotonic() - began)
 
@@ -174,7 +174,7 @@ def forecast_capacities(workspace: Workspace, at: datetime | None = None) -> "li
     days = settings.seasonal.capacity_days
     limits = ((points, spec_of(name.metric).limit) for name, points in histories(workspace, until, 14))
     waits = [(_days_to(points, limit), points, limit) for points, limit in limits if np.isfinite(limit)]
-    nearest = sorted((one for one in waits if one[0] <= 2 * days), key=lambda one: (one[0], one[1].series))[:MOST_FORECASTS]
+    nearest = sorted((wait for wait in waits if wait[0] <= 2 * days), key=lambda wait: (wait[0], wait[1].series))[:MOST_FORECASTS]
     config = ProphetConfig(settings.seasonal.country, seed=settings.models.seed)
     return [forecast_capacity(points, microseconds_of(until), limit, days, config) for _, points, limit in nearest]
 

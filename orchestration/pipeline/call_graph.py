@@ -92,15 +92,15 @@ def import_traces(workspace: Workspace, wanted: TracesImport) -> TracesImported:
         SourceError: the file cannot be read, or its spans have no times and `at` was not given.
         ContractError: spans are later than `at`.
     """
-    found = read_calls(wanted.path, wanted.columns, wanted.encoding)
-    if not found.seen.num_rows:
-        told = ", ".join(f"{name} {count:,}" for name, count in asdict(found.counts).items() if count)
-        raise FileError(f"{wanted.path}: no span calls another service ({told}); give traces that cross services")
-    at = wanted.at or found.last
+    calls = read_calls(wanted.path, wanted.columns, wanted.encoding)
+    if not calls.seen.num_rows:
+        counts = ", ".join(f"{name} {count:,}" for name, count in asdict(calls.counts).items() if count)
+        raise FileError(f"{wanted.path}: no span calls another service ({counts}); give traces that cross services")
+    at = wanted.at or calls.last
     if at is None:
         raise SourceError(f"{wanted.path}: no call has a time; say when they were seen with --at 2026-01-31T12:00:00Z")
-    change = GraphStore(workspace.lake).observe(found.seen, at, "traces", wanted.forget_after)
-    return TracesImported(at, found.counts, change)
+    change = GraphStore(workspace.lake).observe(calls.seen, at, "traces", wanted.forget_after)
+    return TracesImported(at, calls.counts, change)
 
 
 def learn(workspace: Workspace, wanted: Learning, dry_run: bool, say: Callable[[str], None]) -> Learned:

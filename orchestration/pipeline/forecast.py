@@ -121,14 +121,22 @@ def forecast(telemetry: pa.Table, request: ForecastRequest) -> list[SeriesForeca
     if not 0.0 < request.horizon_min <= 7 * 1_440.0:
         raise ConfigurationError(f"--horizon-min is {request.horizon_min}; choose more than 0 and at most 10080 minutes")
     config = ForecastConfig()
-    found = list(_series(telemetry, request, config))
-    _check_limits(request.limits or {}, [one.name for one in found])
-    usable = [one for one in found if len(one.history.value) >= 2 * WARM_UP and not sentinels_in(one.history.value)]
+    candidates = list(_series(telemetry, request, config))
+    _check_limits(request.limits or {}, [candidate.name for candidate in candidates])
+    usable = [
+        candidate
+        for candidate in candidates
+        if len(candidate.history.value) >= 2 * WARM_UP and not sentinels_in(candidate.history.value)
+    ]
     kept = max(MOST_ROWS // max(len(usable), 1), 2 * WARM_UP)
-    model = BreachForecast.fit([_newest(one.history, kept) for one in usable], config)
-    newest_s = max(float(one.history.time_s[-1]) for one in found)
-    forecasts = [_left_out(model, one, newest_s) or _forecast(model, one) for one in found]
-    return sorted(forecasts, key=lambda one: (-1.0 if one.probability is None else one.probability, one.series), reverse=True)
+    model = BreachForecast.fit([_newest(candidate.history, kept) for candidate in usable], config)
+    newest_s = max(float(candidate.history.time_s[-1]) for candidate in candidates)
+    forecasts = [_left_out(model, candidate, newest_s) or _forecast(model, candidate) for candidate in candidates]
+    return sorted(
+        forecasts,
+        key=lambda entry: (-1.0 if entry.probability is None else entry.probability, entry.series),
+        reverse=True,
+    )
 
 
 def sentinels_in(value: FloatArray) -> str:
@@ -142,13 +150,13 @@ def sentinels_in(value: FloatArray) -> str:
     return f"{int(strange.sum())} of {len(value)} values (first {value[strange][0]:.6g})" if strange.any() else ""
 
 
-def _left_out(model: BreachForecast, one: _Series, newest_s: float) -> SeriesForecast | None:
+def _left_out(model: BreachForecast, series: _Series, newest_s: float) -> SeriesForecast | None:
     """Return the series without a forecast and why, None where it can be forecast; `newest_s` is the newest time of all."""
-    unknown = _unknown(model, one)
-    ended_s, horizon_s = float(one.history.time_s[-1]), model.horizon * one.row_s
-    if found := sentinels_in(one.history.value):
-        why = f"left out: {found} stand for unknown, no measurement is of that size; send no row instead of such a value"
-    elif newest_s - ended_s > horizon_s and (unknown.breached or len(one.history.value) >= 2 * WARM_UP):
+    unknown = _unknown(model, series)
+    ended_s, horizon_s = float(series.history.time_s[-1]), model.horizon * series.row_s
+    if sentinels := sentinels_in(series.history.value):
+        why = f"left out: {sentinels} stand for unknown, no measurement is of that size; send no row instead of such a value"
+    elif newest_s - ended_s > horizon_s and (unknown.breached or len(series.history.value) >= 2 * WARM_UP):
         hours = (newest_s - ended_s) / 3600.0
         why = f"left out: it ended {hours:.1f} h before the newest value of all; {horizon_s / 60.0:.0f} min from then are over"
     else:
@@ -157,10 +165,10 @@ def _left_out(model: BreachForecast, one: _Series, newest_s: float) -> SeriesFor
 
 
 def _check_limits(limits: Mapping[str, float], series: Sequence[SeriesName]) -> None:
-    known = {name for one in series for name in _names(one)}
+    known = {name for candidate in series for name in _names(candidate)}
     for name in limits:
         if name not in known:
-            metrics = ", ".join(sorted({one.metric for one in series})[:12])
+            metrics = ", ".join(sorted({candidate.metric for candidate in series})[:12])
             raise ConfigurationError(f"--limit {name}: no series has this metric; metrics here: {metrics}")
 
 
@@ -214,36 +222,36 @@ def _newest(history: SeriesHistory, rows: int) -> SeriesHistory:
     return SeriesHistory(history.value[-rows:], history.time_s[-rows:])
 
 
-def _unknown(model: BreachForecast, one: _Series) -> SeriesForecast:
+def _unknown(model: BreachForecast, series: _Series) -> SeriesForecast:
     """Return what is known of a series without a forecast."""
-    value, rows = one.history.value, len(one.history.value)
+    value, rows = series.history.value, len(series.history.value)
     return SeriesForecast(
-        series=one.name.text,
-        at=datetime.fromtimestamp(float(one.history.time_s[-1]), UTC),
+        series=series.name.text,
+        at=datetime.fromtimestamp(float(series.history.time_s[-1]), UTC),
         value=float(value[-1]),
-        limit=one.limit,
-        limit_from=one.limit_from,
-        horizon_min=model.horizon * one.row_s / 60.0,
+        limit=series.limit,
+        limit_from=series.limit_from,
+        horizon_min=model.horizon * series.row_s / 60.0,
         probability=None,
         expected_min=None,
         trend_min=None,
-        breached=bool(value[-1] > one.limit),
-        reasons=(f"unknown: {rows} rows of {one.row_s:.0f} s, it needs {2 * WARM_UP}",),
+        breached=bool(value[-1] > series.limit),
+        reasons=(f"unknown: {rows} rows of {series.row_s:.0f} s, it needs {2 * WARM_UP}",),
     )
 
 
-def _forecast(model: BreachForecast, one: _Series) -> SeriesForecast:
-    newest, value, rows = _unknown(model, one), one.history.value, len(one.history.value)
+def _forecast(model: BreachForecast, series: _Series) -> SeriesForecast:
+    newest, value, rows = _unknown(model, series), series.history.value, len(series.history.value)
     if newest.breached:
         return replace(newest, probability=1.0, expected_min=0.0, reasons=("it is above its limit now",))
     if rows < 2 * WARM_UP:
         return newest
-    reference = reference_of(value[: int(FITTED * rows)], one.limit, model.horizon)
-    features = breach_features(value, one.history.time_s, reference, model.horizon)
+    reference = reference_of(value[: int(FITTED * rows)], series.limit, model.horizon)
+    features = breach_features(value, series.history.time_s, reference, model.horizon)
     p = float(model.score_rows(features, reference)[-1])
     row = features[-1]
     reasons = reasons_of(row, model.explain(row[None])[0]) if reference.reached else walk_reasons(row, reference)
-    minutes = one.row_s / 60.0
+    minutes = series.row_s / 60.0
     expected = float(np.log(2.0) * model.horizon / -np.log1p(-min(p, 1.0 - 1e-9))) * minutes
     return replace(newest, probability=p, expected_min=expected, trend_min=_trend_min(row, minutes), reasons=reasons)
 

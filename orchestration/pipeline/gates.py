@@ -51,7 +51,9 @@ def judge_levels(given: GateInputs) -> Ruling:
     budget = PageBudget(space.settings.models.page_budget_per_day)
     history = space.lake.read("telemetry", start, trained_on.at)
     replay = level_replay(history, space.incidents(trained_on.at), space.engine_config, microseconds_of(since), budget)
-    levels = [(cast(RobustStream, one.model), one.version.version) for one in (given.challenger, given.champion) if one]
+    levels = [
+        (cast(RobustStream, loaded.model), loaded.version.version) for loaded in (given.challenger, given.champion) if loaded
+    ]
     return Ruling(decide_levels(levels[0], levels[1] if given.champion else None, replay))
 
 
@@ -94,6 +96,10 @@ def _detection(given: GateInputs, rows: pd.DataFrame) -> Replay:
 
 def _ruled(given: GateInputs, replay: Replay) -> Ruling:
     config = GateConfig.of(given.workspace.settings.models)
-    pair = [Contender(cast(Replayable, one.model), one.version.version) for one in (given.challenger, given.champion) if one]
+    pair = [
+        Contender(cast(Replayable, loaded.model), loaded.version.version)
+        for loaded in (given.challenger, given.champion)
+        if loaded
+    ]
     decision = decide(pair[0], pair[1] if given.champion else None, replay, config, time.thread_time)
     return Ruling(decision, replay_figures(pair[0].model, replay))

@@ -73,9 +73,9 @@ class Ingested:
         if self.read == 0:
             raise SourceError(f"{self.source}: no rows were read; check --path, --start and --end")
         if self.stored + self.already_there == 0:
-            told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.reasons.items()))
+            counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.reasons.items()))
             raise ContractError(
-                f"{self.source}: 0 of {self.read:,} rows were accepted ({told}); `aiops rejected list` shows each with the fix"
+                f"{self.source}: 0 of {self.read:,} rows were accepted ({counts}); `aiops rejected list` shows each with the fix"
             )
 
 

@@ -81,13 +81,13 @@ def lines_of(report: RootCauseReport) -> Iterator[str]:
             yield from _cause_lines(cause)
     if report.would_decide:
         yield "What would make it surer:" if report.decided else "What would decide it:"
-        yield from (f"  - {one}" for one in report.would_decide)
+        yield from (f"  - {question}" for question in report.would_decide)
 
 
 def _cause_lines(cause: RootCause) -> Iterator[str]:
     yield cause.sentence
-    for one in cause.evidence[:MOST_EVIDENCE]:
-        yield f"  {one.kind}: {one.text} ({one.excess:.1f} spreads beyond, since {one.since:%H:%M:%S})"
+    for evidence in cause.evidence[:MOST_EVIDENCE]:
+        yield f"  {evidence.kind}: {evidence.text} ({evidence.excess:.1f} spreads beyond, since {evidence.since:%H:%M:%S})"
     if len(cause.path) > 1:
         yield f"  path: {' → '.join(cause.path)}"
     for change in cause.changes:
@@ -97,5 +97,8 @@ def _cause_lines(cause: RootCause) -> Iterator[str]:
 
 def rows_of(report: RootCauseReport) -> list[tuple[str, str, str]]:
     """Return (service, probability, since) of the causes; the last row is that of none of them."""
-    found = [(one.service, f"{one.probability:.1%}", f"{one.onset:%H:%M:%S}" if one.onset else "–") for one in report.causes]
-    return [*found, ("none of them", f"{report.none_probability:.1%}", "–")] if found else []
+    rows = [
+        (candidate.service, f"{candidate.probability:.1%}", f"{candidate.onset:%H:%M:%S}" if candidate.onset else "–")
+        for candidate in report.causes
+    ]
+    return [*rows, ("none of them", f"{report.none_probability:.1%}", "–")] if rows else []

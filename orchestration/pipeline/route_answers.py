@@ -69,7 +69,7 @@ def router_of(settings: Settings) -> Router:
 
 def _explained(router: Router, name: SeriesName, consumer: ConsumerSettings) -> Explained:
     route = router.route(name)
-    found = router.character(name)
+    character = router.character(name)
     return Explained(
         name.text,
         route.tier,
@@ -79,7 +79,7 @@ def _explained(router: Router, name: SeriesName, consumer: ConsumerSettings) -> 
         route.critical,
         on_failure(route),
         flagged_by(name.metric, consumer.novelty, consumer.safety_net),
-        None if found is None else _figures(found),
+        None if character is None else _figures(character),
         router.version,
     )
 

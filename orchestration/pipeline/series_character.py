@@ -36,9 +36,9 @@ def measure_characters(workspace: Workspace, at: datetime | None = None) -> Meas
     """
     until = at or workspace.newest_telemetry()
     rows = workspace.lake.read("telemetry", until - HISTORY, until, ["timestamp", *SeriesName._fields, "value"])
-    found: dict[SeriesName, SeriesCharacter] = {name: measure(times, values) for name, times, values in _series(rows)}
-    workspace.lake.write(TABLE, character_rows(until, found), key="all")
-    return Measured(until, len(found), rows.num_rows)
+    characters: dict[SeriesName, SeriesCharacter] = {name: measure(times, values) for name, times, values in _series(rows)}
+    workspace.lake.write(TABLE, character_rows(until, characters), key="all")
+    return Measured(until, len(characters), rows.num_rows)
 
 
 def _series(rows: pa.Table) -> Iterator[tuple[SeriesName, IntArray, FloatArray]]:

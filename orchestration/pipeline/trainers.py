@@ -86,5 +86,5 @@ def git_commit() -> str:
     here, git = checkout(), shutil.which("git")
     if here is None or git is None:
         return ""
-    found = subprocess.run([git, "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return found.stdout.strip()
+    answer = subprocess.run([git, "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return answer.stdout.strip()

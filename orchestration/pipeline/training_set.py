@@ -125,8 +125,8 @@ def training_set_of_challenger(workspace: Workspace, version: ModelVersion) -> T
     Raises:
         TrainingImpossible: none was built.
     """
-    told = version.tags.get(FACTS)
-    return TrainingSet.of_text(told) if told else remembered_training_set(workspace)
+    facts = version.tags.get(FACTS)
+    return TrainingSet.of_text(facts) if facts else remembered_training_set(workspace)
 
 
 def training_set_of(workspace: Workspace, version: ModelVersion) -> pd.DataFrame:
@@ -183,11 +183,11 @@ def _with_own_vectors(workspace: Workspace, frame: pd.DataFrame, together: "pd.S
 
 def _labelled(workspace: Workspace, frame: pd.DataFrame, at: datetime) -> pa.Table:
     rows = pa.Table.from_pandas(frame, preserve_index=False)
-    found = horizon_labels(rows, workspace.incidents(at), HORIZONS_MIN)
+    labels = horizon_labels(rows, workspace.incidents(at), HORIZONS_MIN)
     unknown = (frame["event_timestamp"] > at - LABEL_DELAY).to_numpy()
     for column, name in enumerate(LABELS):
-        rows = rows.append_column(name, pa.array(np.where(unknown, np.nan, found.labels[:, column])))
-    return rows.append_column(MINUTES_TO_START, pa.array(np.where(unknown, np.nan, found.minutes_to_start)))
+        rows = rows.append_column(name, pa.array(np.where(unknown, np.nan, labels.labels[:, column])))
+    return rows.append_column(MINUTES_TO_START, pa.array(np.where(unknown, np.nan, labels.minutes_to_start)))
 
 
 def _iso(moment: datetime | None) -> str:

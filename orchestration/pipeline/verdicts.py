@@ -56,17 +56,17 @@ def newest_detections(workspace: Workspace, limit: int, everything: bool = False
 
     Opens no more days than hold them, the newest first: a revision has the time of what it revises.
     """
-    found: list[dict[str, Any]] = []
+    collected: list[dict[str, Any]] = []
     for day in reversed(workspace.lake.days("detections")):
         start = datetime.combine(day, time(), UTC)
         rows = workspace.lake.read("detections", start, start + timedelta(days=1)).to_pandas()
         last = rows.sort_values("revision").drop_duplicates("detection_id", keep="last")
         chosen = last if everything else last[last["anomalous"]]
-        newest = chosen.sort_values("timestamp", ascending=False).head(limit - len(found))
-        found += pa.Table.from_pandas(newest, schema=DETECTIONS, preserve_index=False).to_pylist()
-        if len(found) >= limit:
+        newest = chosen.sort_values("timestamp", ascending=False).head(limit - len(collected))
+        collected += pa.Table.from_pandas(newest, schema=DETECTIONS, preserve_index=False).to_pylist()
+        if len(collected) >= limit:
             break
-    return found
+    return collected
 
 
 def false_alarm_rate(workspace: Workspace, since: datetime | None) -> FalseAlarmRate:

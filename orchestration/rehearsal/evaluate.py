@@ -52,19 +52,22 @@ def find_incidents(outputs: Outputs) -> Findings:
     anomalous = newest_revision(outputs.detections)
     anomalous = anomalous[anomalous["anomalous"]]
     labels = outputs.incidents.to_pylist()
-    found = dict(_found(outputs, labels))
-    lines = tuple(_line(label, anomalous, outputs, found.get(str(label["incident_id"]))) for label in labels)
+    detected = dict(_found(outputs, labels))
+    lines = tuple(_line(label, anomalous, outputs, detected.get(str(label["incident_id"]))) for label in labels)
     false = [incident for incident in outputs.opened if not any(incident.overlaps(label) for label in labels)]
-    roots = root_figures(found, {str(label["incident_id"]): str(label["service"]) for label in labels})
+    roots = root_figures(detected, {str(label["incident_id"]): str(label["service"]) for label in labels})
     return Findings(lines, len(false), sum(incident.paged for incident in false), roots)
 
 
 def _found(outputs: Outputs, labels: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, OpenedIncident]]:
     """Yield each labelled incident that was opened, with the one about it: the first that has its service, else the first."""
     for label in labels:
-        about = [one for one in outputs.opened if one.touches(label, outputs.graph)]
+        about = [opened for opened in outputs.opened if opened.touches(label, outputs.graph)]
         if about:
-            yield str(label["incident_id"]), next((one for one in about if str(label["service"]) in one.services), about[0])
+            yield (
+                str(label["incident_id"]),
+                next((opened for opened in about if str(label["service"]) in opened.services), about[0]),
+            )
 
 
 def _line(label: Mapping[str, object], anomalous: pd.DataFrame, outputs: Outputs, opened: OpenedIncident | None) -> IncidentLine:

@@ -142,10 +142,10 @@ def _incidents_text(result: RunResult) -> str:
     return f"{result.incidents} ({result.false_incidents}) / {result.responder.paged} ({result.responder.false_pages})"
 
 
-def _roots_text(found: ResponderFigures) -> str:
-    if not found.judged:
+def _roots_text(figures: ResponderFigures) -> str:
+    if not figures.judged:
         return "no labelled incident was analysed"
-    return f"{found.root_first} / {found.root_among_three} of {found.judged} ({found.alerted_first})"
+    return f"{figures.root_first} / {figures.root_among_three} of {figures.judged} ({figures.alerted_first})"
 
 
 def _sum_text(result: RunResult) -> str:

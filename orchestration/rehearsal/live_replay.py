@@ -147,7 +147,7 @@ class LiveLoop:
 
     def _waiting(self, broker: streams.Streams) -> list[str]:
         """Return the streams that have entries which a reader has not committed."""
-        return [found.stream for found in backlog.waiting(broker, self._settings.broker.partitions)]
+        return [waiting.stream for waiting in backlog.waiting(broker, self._settings.broker.partitions)]
 
     def counts(self) -> dict[str, int]:
         """Return the exact counters of all partitions."""

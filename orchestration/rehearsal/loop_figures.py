@@ -45,13 +45,13 @@ def incident_figure(view: IncidentView, metrics: Sequence[str]) -> bytes:
     begin, end = incident["onset_at"] - timedelta(hours=2), incident["ends_at"] + timedelta(hours=1)
     figure = Figure(figsize=(11, 1.7 * (len(metrics) + 1)), layout="constrained")
     axes = figure.subplots(len(metrics) + 1, 1, sharex=True)
-    mine = _between(view.telemetry[view.telemetry["service"] == incident["service"]], begin, end)
-    found = _between(view.detections[view.detections["service"] == incident["service"]], begin, end)
+    telemetry = _between(view.telemetry[view.telemetry["service"] == incident["service"]], begin, end)
+    detections = _between(view.detections[view.detections["service"] == incident["service"]], begin, end)
     for axis, metric in zip(axes, metrics, strict=False):
-        series = mine[mine["metric"] == metric]
+        series = telemetry[telemetry["metric"] == metric]
         axis.plot(series["timestamp"], series["value"], color=CALM, lw=0.9)
         axis.set_ylabel(metric.replace("_", "\n", 1), fontsize=8)
-        hits = found[found["metric"] == metric]
+        hits = detections[detections["metric"] == metric]
         axis.plot(hits["timestamp"], hits["value"], "v", color=ALARM, ms=5, label="detection")
     foreseen = _between(view.predictions[view.predictions["service"] == incident["service"]], begin, end)
     axes[-1].step(foreseen["timestamp"], foreseen["p_60min"], where="post", color=INK, lw=1, label="P(incident within 60 min)")

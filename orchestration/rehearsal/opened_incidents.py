@@ -64,7 +64,7 @@ def near(service: str, graph: ServiceGraph) -> set[str]:
 
 def opened_incidents(store: IncidentStore, since: datetime) -> tuple[OpenedIncident, ...]:
     """Return the incidents opened since a time, the oldest first; merged ones are part of those that they went on in."""
-    return tuple(sorted(_opened(store, since), key=lambda one: (one.opened_at, one.incident_id)))
+    return tuple(sorted(_opened(store, since), key=lambda incident: (incident.opened_at, incident.incident_id)))
 
 
 def _opened(store: IncidentStore, since: datetime) -> Iterator[OpenedIncident]:
@@ -88,12 +88,12 @@ def _as_opened(incident: Incident, report: RootCauseReport | None) -> OpenedInci
     )
 
 
-def root_figures(found: Mapping[str, OpenedIncident], roots: Mapping[str, str]) -> RootFigures:
-    """Return how well the analyses name the roots; `found` and `roots` are by the id of the labelled incident."""
-    judged = [(found[name], root) for name, root in roots.items() if name in found and found[name].causes]
+def root_figures(matches: Mapping[str, OpenedIncident], roots: Mapping[str, str]) -> RootFigures:
+    """Return how well the analyses name the roots; `matches` and `roots` are by the id of the labelled incident."""
+    judged = [(matches[name], root) for name, root in roots.items() if name in matches and matches[name].causes]
     return RootFigures(
         len(judged),
-        sum(one.causes[0] == root for one, root in judged),
-        sum(root in one.causes[:3] for one, root in judged),
-        sum(one.first == root for one, root in judged),
+        sum(incident.causes[0] == root for incident, root in judged),
+        sum(root in incident.causes[:3] for incident, root in judged),
+        sum(incident.first == root for incident, root in judged),
     )

@@ -205,14 +205,14 @@ class Run:
 
     def _await_swap(self, live: LiveLoop, judged: list[Judged]) -> None:
         """Wait until the load sees the promoted version answer (for a while); the load goes on meanwhile."""
-        ensemble = next(one for one in judged if one.model == WATCHED)
+        ensemble = next(decision for decision in judged if decision.model == WATCHED)
         deadline = time.monotonic() + Patience(SWAP_S).limit_s
         while ensemble.promoted and live.load.counts.versions[-1:] != (ensemble.version,) and time.monotonic() < deadline:
             time.sleep(0.1)
 
     def _note_gate(self, judged: list[Judged]) -> None:
-        for one in judged:
-            line = f"{one.model} version {one.version or '–'}: {one.reason}"
+        for decision in judged:
+            line = f"{decision.model} version {decision.version or '–'}: {decision.reason}"
             if line not in self.story.gate:
                 self.story.gate.append(line)
                 self._say(line)

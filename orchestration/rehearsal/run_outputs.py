@@ -91,7 +91,7 @@ def _result(
 
 def _responder_figures(outputs: Outputs, findings: Findings) -> ResponderFigures:
     roots, opened = findings.roots, outputs.opened
-    alerts, paged = sum(one.alerts for one in opened), sum(one.paged for one in opened)
+    alerts, paged = sum(incident.alerts for incident in opened), sum(incident.paged for incident in opened)
     return ResponderFigures(
         alerts, paged, findings.false_pages, roots.judged, roots.first, roots.among_three, roots.alerted_first
     )
@@ -127,7 +127,11 @@ def _figures(workspace: Workspace, story: Story, found: tuple[Outputs, Findings]
 def _explained(workspace: Workspace, outputs: Outputs, findings: Findings) -> Iterator[Figure]:
     """Yield the evidence for the surest root cause that was right."""
     right = {line.opened for line in findings.lines if line.root_rank == 1}
-    reports = [one.report for one in outputs.opened if one.incident_id in right and one.report is not None and one.report.decided]
+    reports = [
+        incident.report
+        for incident in outputs.opened
+        if incident.incident_id in right and incident.report is not None and incident.report.decided
+    ]
     surest = max(reports, key=lambda report: (len(report.causes[0].path), report.causes[0].probability), default=None)
     if surest is not None:
         picture = RootCauseAnalyst.of(workspace.settings, workspace.tenant).figure(None, surest)

@@ -80,9 +80,11 @@ def ask(settings: Settings) -> StatusReport:
         broker = pool.submit(_broker, settings)
         probes = [(spec, pool.submit(_probe, spec.ready_url)) for spec in specs]
         others = [Health(spec.name, spec.show_url, not probe.result(), probe.result()) for spec, probe in probes]
-        found = broker.result()
+        broker_state = broker.result()
     silent = _silent(read_running(settings.root), {spec.name for spec in specs})
-    return StatusReport((found.health, *others, *silent), _champions(settings.root), found.counts, found.faults)
+    return StatusReport(
+        (broker_state.health, *others, *silent), _champions(settings.root), broker_state.counts, broker_state.faults
+    )
 
 
 def _probe(url: str) -> str:
@@ -111,10 +113,10 @@ def _backlog_faults(broker: streams.Streams, settings: Settings) -> Iterator[str
     """Yield what waits too long, and streams whose producers have to wait."""
     consumer, now_ms = settings.consumer, time.time() * 1e3
     patience_s = max(WAITED_S, 3.0 * consumer.archive_every_s)
-    for found in backlog.waiting(broker, settings.broker.partitions, consumer.archive != "off"):
-        if found.age_s(now_ms) > patience_s:
-            what = "is not copied to the lake" if found.stage.startswith("archive-") else "is not scored"
-            yield f"{found.stream}: what came {found.age_s(now_ms):.0f} s ago {what} ({found.stage} stands still or is too slow)"
+    for wait in backlog.waiting(broker, settings.broker.partitions, consumer.archive != "off"):
+        if wait.age_s(now_ms) > patience_s:
+            what = "is not copied to the lake" if wait.stage.startswith("archive-") else "is not scored"
+            yield f"{wait.stream}: what came {wait.age_s(now_ms):.0f} s ago {what} ({wait.stage} stands still or is too slow)"
     for partition in range(settings.broker.partitions):
         entries = broker.length(streams.telemetry(partition))
         if entries >= consumer.max_backlog:

@@ -19,12 +19,12 @@ def check_clock(home: Path, speed: float, now: datetime) -> None:
     Raises:
         ConfigurationError: the telemetry of the home lies in the future; the message says what can be done.
     """
-    told = Timeline.load(home)
-    if speed != 1.0 or told is None or told.newest <= now + AHEAD:
+    timeline = Timeline.load(home)
+    if speed != 1.0 or timeline is None or timeline.newest <= now + AHEAD:
         return
-    ahead_h = (told.newest - now) / timedelta(hours=1)
+    ahead_h = (timeline.newest - now) / timedelta(hours=1)
     raise ConfigurationError(
-        f"AIOPS_HOME {home}: its telemetry has come to {told.newest:%Y-%m-%d %H:%M} UTC, {ahead_h:.1f} h ahead of the clock, "
+        f"AIOPS_HOME {home}: its telemetry has come to {timeline.newest:%Y-%m-%d %H:%M} UTC, {ahead_h:.1f} h ahead of the clock, "
         "since it was told faster; start with --reset-clock (all but models is set aside), go on with --speed above 1, "
         "wait until then, or give another AIOPS_HOME"
     )

@@ -47,13 +47,13 @@ class MetricsPage:
 
     def total(self, name: str, **labels: str) -> float:
         """Return the sum of the samples of that name with those labels; 0 where there is none."""
-        return sum(value for found, have, value in self.samples if found == name and labels.items() <= have.items())
+        return sum(value for sample, have, value in self.samples if sample == name and labels.items() <= have.items())
 
     def quantile_ms(self, histogram: str, share: float, **labels: str) -> float:
         """Return the estimated quantile of a histogram of seconds, in ms, linear within a bucket; NaN where it is empty."""
         buckets: dict[float, float] = {}
-        for found, have, value in self.samples:
-            if found == f"{histogram}_bucket" and labels.items() <= have.items():
+        for sample, have, value in self.samples:
+            if sample == f"{histogram}_bucket" and labels.items() <= have.items():
                 edge = float(have["le"])
                 buckets[edge] = buckets.get(edge, 0.0) + value
         edges = sorted(buckets)

@@ -75,11 +75,11 @@ def refuse_open_secrets(pairs: Mapping[str, str]) -> None:
         ConfigurationError: a token is given, or a URL with a password in it.
     """
     url = pairs.get("url", "")
-    open_one = "token" if "token" in pairs else "url" if "@" in urlsplit(url).netloc else ""
-    if open_one:
+    secret_option = "token" if "token" in pairs else "url" if "@" in urlsplit(url).netloc else ""
+    if secret_option:
         raise ConfigurationError(
-            f"--set {open_one}=(not shown): a secret, which everyone who lists the processes would see; put it into a file "
-            f"that only you can read and give --set {open_one}_file=FILE, or export AIOPS_SOURCE__{open_one.upper()}"
+            f"--set {secret_option}=(not shown): a secret, which everyone who lists the processes would see; put it into a file "
+            f"that only you can read and give --set {secret_option}_file=FILE, or export AIOPS_SOURCE__{secret_option.upper()}"
         )
 
 

@@ -46,14 +46,22 @@ def drift_table(report: DriftReport) -> dg.MarkdownMetadataValue:
 
 def gate_table(judged: "Sequence[Judged]") -> dg.MarkdownMetadataValue:
     """Return the gate's decision on each model."""
-    rows = [(one.model, one.version or "–", "yes" if one.promoted else "no", one.reason) for one in judged]
+    rows = [
+        (decision.model, decision.version or "–", "yes" if decision.promoted else "no", decision.reason) for decision in judged
+    ]
     return dg.MetadataValue.md(_table(("model", "version", "promoted", "reason"), rows))
 
 
-def capacity_table(found: "Sequence[CapacityForecast]") -> dg.MarkdownMetadataValue:
+def capacity_table(forecasts: "Sequence[CapacityForecast]") -> dg.MarkdownMetadataValue:
     """Return when each series reaches its limit."""
-    times = [[f"{at:%Y-%m-%d %H:%M}" if at else "–" for at in (one.crosses_at, one.earliest, one.latest)] for one in found]
-    rows = [(one.series, f"{one.level:.3g}", f"{one.limit:g}", *text) for one, text in zip(found, times, strict=True)]
+    times = [
+        [f"{at:%Y-%m-%d %H:%M}" if at else "–" for at in (forecast.crosses_at, forecast.earliest, forecast.latest)]
+        for forecast in forecasts
+    ]
+    rows = [
+        (forecast.series, f"{forecast.level:.3g}", f"{forecast.limit:g}", *text)
+        for forecast, text in zip(forecasts, times, strict=True)
+    ]
     return dg.MetadataValue.md(_table(("series", "now", "limit", "reaches it", "earliest", "latest"), rows))
 
 

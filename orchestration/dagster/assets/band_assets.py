@@ -41,7 +41,7 @@ def capacity_forecasts(
 ) -> dg.MaterializeResult[None]:
     """When series with a limit reach it: by their expected course, earliest and latest."""
     with judged():
-        found = pipeline.forecast_capacities(workspace.open(), moment("at", config.at or None))
-    for one in found:
-        context.log.info(f"{one.series} {one.reason}")
-    return dg.MaterializeResult(metadata={"dagster/row_count": len(found), "forecasts": capacity_table(found)})
+        forecasts = pipeline.forecast_capacities(workspace.open(), moment("at", config.at or None))
+    for forecast in forecasts:
+        context.log.info(f"{forecast.series} {forecast.reason}")
+    return dg.MaterializeResult(metadata={"dagster/row_count": len(forecasts), "forecasts": capacity_table(forecasts)})

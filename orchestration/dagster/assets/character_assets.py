@@ -11,6 +11,8 @@ from orchestration.pipeline.series_character import measure_characters
 def series_character(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
     """Season, gaps, noise and range of every series over the last two weeks of telemetry: routing reads it."""
     with judged():
-        found = measure_characters(workspace.open())
-    context.log.info(f"{found.series} series measured from {found.points} points up to {found.at:%Y-%m-%d %H:%M}")
-    return dg.MaterializeResult(metadata={"dagster/row_count": found.series, "points": found.points, "at": found.at.isoformat()})
+        characters = measure_characters(workspace.open())
+    context.log.info(f"{characters.series} series measured from {characters.points} points up to {characters.at:%Y-%m-%d %H:%M}")
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": characters.series, "points": characters.points, "at": characters.at.isoformat()}
+    )

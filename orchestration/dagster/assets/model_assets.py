@@ -61,11 +61,11 @@ def set_of_run(context: dg.AssetExecutionContext, space: Workspace) -> sets.Trai
     for run_id in filter(None, (run.run_id, run.parent_run_id, run.root_run_id)):
         for entry in context.instance.all_logs(run_id, of_type=built):
             event = entry.dagster_event
-            if event is not None and event.asset_key == SET_KEY and (told := _passed(entry.asset_materialization)):
-                return sets.TrainingSet.of_text(told)
+            if event is not None and event.asset_key == SET_KEY and (set_id := _passed(entry.asset_materialization)):
+                return sets.TrainingSet.of_text(set_id)
     newest = context.instance.get_latest_materialization_event(SET_KEY)
-    told = _passed(newest.asset_materialization) if newest is not None else ""
-    return sets.TrainingSet.of_text(told) if told else sets.remembered_training_set(space)
+    set_id = _passed(newest.asset_materialization) if newest is not None else ""
+    return sets.TrainingSet.of_text(set_id) if set_id else sets.remembered_training_set(space)
 
 
 def _passed(built: dg.AssetMaterialization | None) -> str:
@@ -107,8 +107,8 @@ def champions(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -
 
     with judged():
         decisions = [training.judge(workspace.open(), name, datetime.now(UTC)) for name in trained_models()]
-    for one in decisions:
-        context.log.info(f"{one.model} version {one.version or '–'}: {one.reason}")
+    for decision in decisions:
+        context.log.info(f"{decision.model} version {decision.version or '–'}: {decision.reason}")
     return dg.MaterializeResult(
-        metadata={"decisions": gate_table(decisions), **{one.model: one.version or "–" for one in decisions}}
+        metadata={"decisions": gate_table(decisions), **{decision.model: decision.version or "–" for decision in decisions}}
     )

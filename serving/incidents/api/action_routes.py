@@ -40,12 +40,12 @@ class IncidentActs:
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
-        one = "/incidents/{incident_id}"
+        path = "/incidents/{incident_id}"
         return (
-            _post(f"{one}/acknowledge", self.acknowledged, "Somebody works on it: it does not escalate any more"),
-            _post(f"{one}/mitigate", self.mitigated, "Users are well again; the incident opens again when its alerts do"),
-            _post(f"{one}/resolve", self.resolved, "It is over; what comes now opens another incident"),
-            _post(f"{one}/merge", self.merged, "It repeats another incident and goes on there; that one is returned"),
+            _post(f"{path}/acknowledge", self.acknowledged, "Somebody works on it: it does not escalate any more"),
+            _post(f"{path}/mitigate", self.mitigated, "Users are well again; the incident opens again when its alerts do"),
+            _post(f"{path}/resolve", self.resolved, "It is over; what comes now opens another incident"),
+            _post(f"{path}/merge", self.merged, "It repeats another incident and goes on there; that one is returned"),
         )
 
     def acknowledged(self, here: Here, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
@@ -72,9 +72,9 @@ class IncidentActs:
 
     def _changed(self, here: TenantParts, incident_id: str, state: IncidentState, said: tuple[Caller, str]) -> Response:
         by, note = said
-        found = case_of(here.store, incident_id).incident
+        current = case_of(here.store, incident_id).incident
         try:
-            changed = here.desk.change(found.incident_id, state, here.now(), by.subject, note)
+            changed = here.desk.change(current.incident_id, state, here.now(), by.subject, note)
         except ContractError as error:
             raise conflict("state", state, str(error), "look at the incident: somebody was faster") from error
         return self._answer(here, changed)

@@ -78,9 +78,11 @@ class AlertIntake:
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
         first, any_other = "Alerts of Prometheus' Alertmanager", "Alerts of any system, by the mapping of its source"
-        told = Operation("POST", "/alerts/alertmanager", self.told, Role.OPERATOR, first, AlertsTaken, status=202)
-        by = Operation("POST", "/alerts/webhook/{name}", self.told_by, None, any_other, AlertsTaken, (401, 404), status=202)
-        return replace(told, body=_ALERTMANAGER_BODY), replace(by, body=_ANY_BODY, role_text=_SIGNED)
+        alertmanager_route = Operation("POST", "/alerts/alertmanager", self.told, Role.OPERATOR, first, AlertsTaken, status=202)
+        webhook_route = Operation(
+            "POST", "/alerts/webhook/{name}", self.told_by, None, any_other, AlertsTaken, (401, 404), status=202
+        )
+        return replace(alertmanager_route, body=_ALERTMANAGER_BODY), replace(webhook_route, body=_ANY_BODY, role_text=_SIGNED)
 
     async def told(self, request: Request, by: By, tenant: TenantName = "") -> Response:
         """One bad alert does not cost the others; the same delivery again doubles nothing."""
@@ -157,11 +159,11 @@ def _added(here: TenantParts, received: Received, at: datetime) -> int:
         return writer.inbox_add(received.alerts, at)
 
 
-def _tenant_of(request: Request, named: str, scope: TenantScope, usual: str = DEFAULT_TENANT) -> str:
-    """Return whose alerts a request brings: as its header or its query names, else the `usual` tenant.
+def _tenant_of(request: Request, named: str, scope: TenantScope, default: str = DEFAULT_TENANT) -> str:
+    """Return whose alerts a request brings: as its header or its query names, else the `default` tenant.
 
     Raises:
         ProblemError: 400, it names none, or several; 403, the sender may not tell of this tenant.
     """
-    told = dict.fromkeys([*request.headers.getlist(TENANT_FIELD), *([named] if named else [])])
-    return tenant_of_request(list(told) or [usual], scope)
+    tenants = dict.fromkeys([*request.headers.getlist(TENANT_FIELD), *([named] if named else [])])
+    return tenant_of_request(list(tenants) or [default], scope)

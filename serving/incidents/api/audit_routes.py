@@ -26,7 +26,10 @@ class AuditReads:
         """Each entry's digest covers it and all before it."""
         with good_cursor(cursor):
             page = here.store.audit(PageRequest(limit, cursor))
-        items = (AuditView(one.seq, one.at, one.by, one.what, one.subject, one.detail, one.digest) for one in page.items)
+        items = (
+            AuditView(entry.seq, entry.at, entry.by, entry.what, entry.subject, entry.detail, entry.digest)
+            for entry in page.items
+        )
         return answer(AuditPage(tuple(items), page.next_cursor))
 
     def checked(self, here: Here) -> Response:

@@ -118,10 +118,10 @@ class EventFeed:
                 if events[0].seq != position + 1:
                     yield _reset(events[0].seq - 1)
                 position = events[-1].seq
-                told = b"".join([frame_of(one) for one in events if await self._wants(wanted, one)])
-                if told:
+                frames = b"".join([frame_of(event) for event in events if await self._wants(wanted, event)])
+                if frames:
                     spoke = time.monotonic()
-                    yield told
+                    yield frames
                 continue
             silent_s = spoke + self._limits.heartbeat_s - time.monotonic()
             if silent_s <= 0:
@@ -173,13 +173,13 @@ class EventFeed:
     async def _poll(self) -> None:
         while self._watchers and not self._closed:
             try:
-                found = await run_in_threadpool(self._store.events_after, self._head, _PAGE)
+                events = await run_in_threadpool(self._store.events_after, self._head, _PAGE)
             except AiopsError as error:
                 _lines.warn("store", f"events: {error}")
-                found = ()
-            if found:
-                self._ring.extend(found)
-                self._head = found[-1].seq
+                events = ()
+            if events:
+                self._ring.extend(events)
+                self._head = events[-1].seq
                 self._wake()
             else:
                 await asyncio.sleep(self._limits.poll_s)
@@ -228,8 +228,8 @@ class EventFeeds:
 
 def frame_of(event: StoreEvent) -> bytes:
     """Return an event as it goes over the wire."""
-    told = {"at": event.at, "incident_id": event.incident_id, **event.data}
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, event.kind.encode(), msgspec.json.encode(told))
+    fields = {"at": event.at, "incident_id": event.incident_id, **event.data}
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, event.kind.encode(), msgspec.json.encode(fields))
 
 
 def _reset(position: int) -> bytes:

@@ -59,14 +59,14 @@ class IncidentReads:
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
-        one = "/incidents/{incident_id}"
+        path = "/incidents/{incident_id}"
         see = Role.VIEWER
         return (
             Operation("GET", "/incidents", self.listed, see, "Incidents that fit all filters, the newest first", IncidentPage),
-            Operation("GET", one, self.shown, see, "One incident with its newest analysis and verdicts", IncidentView, (404,)),
-            Operation("GET", f"{one}/alerts", self.alerts, see, "Alerts of an incident, the newest first", AlertPage, (404,)),
-            Operation("GET", f"{one}/root_cause", self.reports, see, "All analyses of an incident", ReportList, (404,)),
-            Operation("GET", f"{one}/timeline", self.timeline, see, "What happened to an incident", Timeline, (404,)),
+            Operation("GET", path, self.shown, see, "One incident with its newest analysis and verdicts", IncidentView, (404,)),
+            Operation("GET", f"{path}/alerts", self.alerts, see, "Alerts of an incident, the newest first", AlertPage, (404,)),
+            Operation("GET", f"{path}/root_cause", self.reports, see, "All analyses of an incident", ReportList, (404,)),
+            Operation("GET", f"{path}/timeline", self.timeline, see, "What happened to an incident", Timeline, (404,)),
             Operation("GET", "/held-back", self.held_back, see, "Incidents whose page waits, the worst first", HeldBackList),
         )
 
@@ -83,14 +83,14 @@ class IncidentReads:
 
     def alerts(self, here: Here, incident_id: IncidentId, limit: Limit = 50, cursor: Cursor = "") -> Response:
         """Each alert as it arrived, repetitions too."""
-        found = case_of(here.store, incident_id).incident.incident_id
+        full_id = case_of(here.store, incident_id).incident.incident_id
         with good_cursor(cursor):
-            return answer(alerts_of_page(here.store.alerts(found, PageRequest(limit, cursor))))
+            return answer(alerts_of_page(here.store.alerts(full_id, PageRequest(limit, cursor))))
 
     def reports(self, here: Here, incident_id: IncidentId) -> Response:
         """The newest first; none = it was not analysed yet."""
-        found = case_of(here.store, incident_id).incident.incident_id
-        return answer(ReportList(here.store.reports(found)[::-1]))
+        full_id = case_of(here.store, incident_id).incident.incident_id
+        return answer(ReportList(here.store.reports(full_id)[::-1]))
 
     def timeline(self, here: Here, incident_id: IncidentId) -> Response:
         """Changes of state, pages, analyses and verdicts in order of time."""

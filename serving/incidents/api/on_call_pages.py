@@ -58,10 +58,10 @@ class BrowsersToPages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Redirect people; pass everything else on."""
-        found = _INCIDENT.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
-        if found is not None and _by_browser(Headers(scope=scope)):
+        match = _INCIDENT.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+        if match is not None and _by_browser(Headers(scope=scope)):
             query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
-            await RedirectResponse(f"/open/{found.group(1)}{query}", 303)(scope, receive, send)
+            await RedirectResponse(f"/open/{match.group(1)}{query}", 303)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

@@ -31,7 +31,7 @@ class OfTenants(CollectorRegistry):
         for family in self._registry.collect():
             shown = Metric(family.name, family.documentation, family.type, family.unit)
             shown.samples = [
-                one for one in family.samples if "tenant" not in one.labels or self._scope.holds(one.labels["tenant"])
+                sample for sample in family.samples if "tenant" not in sample.labels or self._scope.holds(sample.labels["tenant"])
             ]
             yield shown if len(shown.samples) < len(family.samples) else family
 

@@ -176,45 +176,45 @@ class AuditPage:
     next_cursor: str
 
 
-def line_of(one: Incident | IncidentSummary) -> IncidentLine:
+def line_of(incident: Incident | IncidentSummary) -> IncidentLine:
     """Return an incident in one line."""
     return IncidentLine(
-        one.incident_id,
-        one.state,
-        _NAMES[one.severity],
-        one.opened_at,
-        one.updated_at,
-        one.anchor,
-        one.services,
-        one.alert_count,
-        one.notified_at,
-        one.merged_into,
-        one.storm,
+        incident.incident_id,
+        incident.state,
+        _NAMES[incident.severity],
+        incident.opened_at,
+        incident.updated_at,
+        incident.anchor,
+        incident.services,
+        incident.alert_count,
+        incident.notified_at,
+        incident.merged_into,
+        incident.storm,
     )
 
 
 def lines_of(page: Page[IncidentSummary], total: int) -> IncidentPage:
     """Return a page of incidents."""
-    return IncidentPage(tuple(line_of(one) for one in page.items), page.next_cursor, total)
+    return IncidentPage(tuple(line_of(incident) for incident in page.items), page.next_cursor, total)
 
 
 def view_of(case: IncidentCase) -> IncidentView:
     """Return an incident with what is known of it."""
-    one = case.incident
+    incident = case.incident
     return IncidentView(
-        incident_id=one.incident_id,
-        state=one.state,
-        severity=_NAMES[one.severity],
-        opened_at=one.opened_at,
-        updated_at=one.updated_at,
-        anchor=one.anchor,
-        services=one.services,
-        alerts=tuple(_group(entry) for entry in one.alerts),
-        alert_count=one.alert_count,
-        timeline=one.timeline,
-        notified_at=one.notified_at,
-        merged_into=one.merged_into,
-        storm=one.storm,
+        incident_id=incident.incident_id,
+        state=incident.state,
+        severity=_NAMES[incident.severity],
+        opened_at=incident.opened_at,
+        updated_at=incident.updated_at,
+        anchor=incident.anchor,
+        services=incident.services,
+        alerts=tuple(_group(entry) for entry in incident.alerts),
+        alert_count=incident.alert_count,
+        timeline=incident.timeline,
+        notified_at=incident.notified_at,
+        merged_into=incident.merged_into,
+        storm=incident.storm,
         root_cause=case.report,
         verdicts=case.verdicts,
         merged=case.merged,
@@ -223,20 +223,20 @@ def view_of(case: IncidentCase) -> IncidentView:
 
 def alerts_of_page(page: Page[StoredAlert]) -> AlertPage:
     """Return a page of alerts."""
-    return AlertPage(tuple(_alert(one) for one in page.items), page.next_cursor)
+    return AlertPage(tuple(_alert(stored) for stored in page.items), page.next_cursor)
 
 
 def timeline_of(case: IncidentCase, reports: tuple[RootCauseReport, ...]) -> Timeline:
     """Return what happened to an incident, with its analyses and verdicts."""
-    events = [TimelineEntry(one.at, "event", one.what, one.by) for one in case.incident.timeline]
-    events += [TimelineEntry(one.made_at, "analysis", one.statement, "responder") for one in reports]
-    events += [TimelineEntry(one.given_at, "verdict", _verdict_words(one), one.by) for one in case.verdicts]
-    return Timeline(tuple(sorted(events, key=lambda one: one.at)))
+    events = [TimelineEntry(event.at, "event", event.what, event.by) for event in case.incident.timeline]
+    events += [TimelineEntry(event.made_at, "analysis", event.statement, "responder") for event in reports]
+    events += [TimelineEntry(event.given_at, "verdict", _verdict_words(event), event.by) for event in case.verdicts]
+    return Timeline(tuple(sorted(events, key=lambda event: event.at)))
 
 
 def held_back_of(waiting: tuple[HeldBack, ...]) -> HeldBackList:
     """Return the incidents whose page waits."""
-    return HeldBackList(tuple(HeldBackView(one.incident_id, one.since, _NAMES[one.severity]) for one in waiting))
+    return HeldBackList(tuple(HeldBackView(held.incident_id, held.since, _NAMES[held.severity]) for held in waiting))
 
 
 def _group(entry: AlertEntry) -> AlertGroup:
@@ -245,10 +245,10 @@ def _group(entry: AlertEntry) -> AlertGroup:
 
 
 def _alert(stored: StoredAlert) -> AlertView:
-    one = stored.alert
-    names = (one.alert_id, one.fingerprint, one.service, one.name, _NAMES[one.severity], one.starts_at, one.ends_at)
-    told = (_number(one.value), _number(one.z), _number(one.score), one.labels, one.source)
-    return AlertView(*names, *told, stored.incident_id, stored.fate, stored.received_at)
+    alert = stored.alert
+    names = (alert.alert_id, alert.fingerprint, alert.service, alert.name, _NAMES[alert.severity], alert.starts_at, alert.ends_at)
+    values = (_number(alert.value), _number(alert.z), _number(alert.score), alert.labels, alert.source)
+    return AlertView(*names, *values, stored.incident_id, stored.fate, stored.received_at)
 
 
 def _number(value: float) -> float | None:

@@ -97,7 +97,7 @@ class Planned:
 
     def windows(self, here: Here) -> Response:
         """Those that are over stay listed until retention drops them."""
-        return answer(MaintenanceList(tuple(_view(one) for one in here.store.maintenance_windows())))
+        return answer(MaintenanceList(tuple(_view(window) for window in here.store.maintenance_windows())))
 
     def silenced(self, here: Here, by: By, body: SilenceBody) -> Response:
         """Incidents that are open stay; alerts that come from now on are kept, but not heard."""
@@ -138,7 +138,7 @@ class Planned:
 
 def _matchers(body: SilenceBody) -> tuple[Matcher, ...]:
     try:
-        return tuple(Matcher(one.label, one.operator, one.value) for one in body.matchers)
+        return tuple(Matcher(matcher.label, matcher.operator, matcher.value) for matcher in body.matchers)
     except ConfigurationError as error:
         raise refused("matchers", "", str(error), "mend the expression, or use =") from error
 

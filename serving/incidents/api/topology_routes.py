@@ -111,10 +111,10 @@ class Changes:
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
-        tell = "Tell of changes: evidence for root causes"
+        summary = "Tell of changes: evidence for root causes"
         return (
             Operation("GET", "/changes", self.listed, Role.VIEWER, "What was done to services, the newest first", ChangeList),
-            Operation("POST", "/changes", self.told, Role.OPERATOR, tell, ChangesTaken, status=201, body=_CHANGES_BODY),
+            Operation("POST", "/changes", self.told, Role.OPERATOR, summary, ChangesTaken, status=201, body=_CHANGES_BODY),
         )
 
     def listed(self, here: Here, listing: Annotated[ChangeListing, Query()]) -> Response:
@@ -123,10 +123,10 @@ class Changes:
         since = listing.since or until - _RECENT
         if since >= until:
             raise refused("since", since.isoformat(), f"must be before until = {until.isoformat()}", "give an earlier time")
-        found = here.changes.read(tuple(listing.service) or None, since, until - timedelta(microseconds=1))
-        least = found[-listing.limit :][0].at if found else until
-        newest = tuple(one for one in found[::-1] if one.at >= least)
-        return answer(ChangeList(newest, len(found) > len(newest)))
+        events = here.changes.read(tuple(listing.service) or None, since, until - timedelta(microseconds=1))
+        least = events[-listing.limit :][0].at if events else until
+        newest = tuple(event for event in events[::-1] if event.at >= least)
+        return answer(ChangeList(newest, len(events) > len(newest)))
 
     async def told(self, here: Here, request: Request, by: By) -> Response:
         """One that was told before doubles nothing; `at` is the time of arrival where it is not given."""
@@ -142,7 +142,7 @@ class Changes:
         if wrong and not read.events:
             raise refused("body", "", f"change {wrong[0].number}: {wrong[0].reason}", "see /docs.json")
         here.changes.write(read.events)
-        return answer(ChangesTaken(len(read.events), tuple(one.change_id for one in read.events), wrong), 201)
+        return answer(ChangesTaken(len(read.events), tuple(event.change_id for event in read.events), wrong), 201)
 
 
 def _graph_view(graph: ServiceGraph, at: datetime | None) -> GraphView:

@@ -52,11 +52,11 @@ class Judging:
 
     def judged(self, here: Here, incident_id: IncidentId, by: By, body: VerdictBody, preview: Preview = False) -> Response:
         """A later verdict on the same incident takes the place of the earlier one."""
-        found = case_of(here.store, incident_id).incident.incident_id
+        full_id = case_of(here.store, incident_id).incident.incident_id
         words = (body.kind, body.right_cause, body.duplicate_of, body.note, tuple(body.unrelated))
         now = here.now()
         try:
-            verdict = here.teaching.verdict(VerdictDraft(found, *words), now, by.subject)
+            verdict = here.teaching.verdict(VerdictDraft(full_id, *words), now, by.subject)
             past = here.teaching.preview(verdict, now) if preview else None
             effect = past.effect if past is not None else here.teaching.apply(verdict)
         except ContractError as error:

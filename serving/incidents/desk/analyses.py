@@ -76,8 +76,8 @@ class Analyses:
 
     def waiting(self) -> int:
         """Return how many incidents are to be explained, as far as is known; called by the thread that explains."""
-        heard = sum(len(step.outcome.incidents) for _, step in tuple(self._steps))
-        return self._times.waiting(self._parts.now()) + heard + len(self._strange)
+        incident_count = sum(len(step.outcome.incidents) for _, step in tuple(self._steps))
+        return self._times.waiting(self._parts.now()) + incident_count + len(self._strange)
 
     def explain_next(self) -> bool:
         """Explain the incident that is due first; return whether there was one."""
@@ -133,11 +133,11 @@ class Analyses:
     def _store(self, incident_id: str, report: RootCauseReport) -> None:
         parts = self._parts
         first = report.causes[0].service if report.causes else ""
-        told = {"decided": report.decided, "cause": first, "statement": report.statement}
+        event = {"decided": report.decided, "cause": first, "statement": report.statement}
         with parts.store.writing() as writer:
             incident = parts.store.case(incident_id).incident
             writer.put_report(incident_id, report)
-            writer.event(report.made_at, "root_cause", incident_id, told | {"services": [first] if first else []})
+            writer.event(report.made_at, "root_cause", incident_id, event | {"services": [first] if first else []})
             writer.enqueue(update_messages(incident, report, parts.audience.channels, parts.audience.base_url))
 
 

@@ -125,9 +125,9 @@ class Desk:
             turn.read_to(offsets)
         assert turn.outcome is not None
         doubled = len(alerts) + len(inbox) - sum(taken.values())
-        told = (turn.outcome, turn.moment, turn.offsets, taken, doubled)
+        result = (turn.outcome, turn.moment, turn.offsets, taken, doubled)
         settling = self._settling + turn.correlator.pages_waiting
-        return Step(*told, frozenset(self._open), settling, turn.snapshot_bytes)
+        return Step(*result, frozenset(self._open), settling, turn.snapshot_bytes)
 
     def tick(self, now: datetime) -> Step:
         """Let time pass; nothing is stored where nothing comes of it."""
@@ -226,8 +226,8 @@ class Desk:
         self._settling += turn.added - len(outcome.fates)
         self._open |= {incident.incident_id for incident in outcome.incidents}
         self._open -= {incident.incident_id for incident in outcome.incidents if incident.state in CLOSED}
-        told = outcome.fates or outcome.incidents or outcome.held_notes or self._watchers.storm_turned(outcome.storm)
-        if not (told or turn.changed):
+        changed = outcome.fates or outcome.incidents or outcome.held_notes or self._watchers.storm_turned(outcome.storm)
+        if not (changed or turn.changed):
             return row.seq
         writer = turn.writer
         writer.put_incidents(outcome.incidents)

@@ -44,10 +44,10 @@ class Terms:
     @classmethod
     def of(cls, settings: Settings, tenant: str) -> Self:
         """Return the terms of settings for a tenant."""
-        told, audience = settings.responder, audience_of(settings, tenant)
-        times = (told.clock, told.settle_s, told.window_s, told.quiet_s)
-        counts = (told.storm_per_min, told.pages_per_hour)
-        return cls(*times, *counts, audience.channels, audience.base_url, told.page_settle_s)
+        responder, audience = settings.responder, audience_of(settings, tenant)
+        times = (responder.clock, responder.settle_s, responder.window_s, responder.quiet_s)
+        counts = (responder.storm_per_min, responder.pages_per_hour)
+        return cls(*times, *counts, audience.channels, audience.base_url, responder.page_settle_s)
 
 
 def audience_of(settings: Settings, tenant: str) -> Audience:
@@ -63,17 +63,17 @@ def keep_terms(settings: Settings, store: IncidentStore) -> None:
 
 def terms_in_force(settings: Settings, store: IncidentStore) -> Terms:
     """Return what the responder of a store goes by, or went by last; those of the settings where none has run."""
-    told = store.noted(TERMS)
-    return Terms.of(settings, store.tenant) if told is None else msgspec.convert(told, Terms)
+    noted = store.noted(TERMS)
+    return Terms.of(settings, store.tenant) if noted is None else msgspec.convert(noted, Terms)
 
 
 def desk_of(settings: Settings, store: IncidentStore, terms: Terms | None = None) -> Desk:
     """Return a desk over an open store, with the present call graph of the lake; by `terms`, None = by the settings."""
     terms = terms or Terms.of(settings, store.tenant)
-    told = {name: value for name, value in asdict(terms).items() if name not in ("channels", "base_url")}
+    options = {name: value for name, value in asdict(terms).items() if name not in ("channels", "base_url")}
     return Desk(
         store,
-        settings.responder.model_copy(update=told),
+        settings.responder.model_copy(update=options),
         _graph(settings, store.tenant),
         Audience(terms.channels, terms.base_url),
     )

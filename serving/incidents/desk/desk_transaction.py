@@ -91,14 +91,14 @@ def _is_stale(alert: Alert, oldest: datetime) -> bool:
 
 def _of_another_clock(alert: Alert, moment: datetime) -> bool:
     """Return whether an alert of another system goes by a clock that is not the telemetry's."""
-    told_at = alert.ends_at or alert.starts_at
-    return alert.source not in (DETECTED, FORESEEN) and abs(told_at - moment) > APART
+    alert_at = alert.ends_at or alert.starts_at
+    return alert.source not in (DETECTED, FORESEEN) and abs(alert_at - moment) > APART
 
 
 def _apart(alert: Alert, moment: datetime) -> Fate:
-    told_at = alert.ends_at or alert.starts_at
+    alert_at = alert.ends_at or alert.starts_at
     why = (
-        f"it is of {told_at:%Y-%m-%d %H:%M} UTC, the telemetry here is of {moment:%Y-%m-%d %H:%M}: clocks do not mix, "
+        f"it is of {alert_at:%Y-%m-%d %H:%M} UTC, the telemetry here is of {moment:%Y-%m-%d %H:%M}: clocks do not mix, "
         "nobody is told; give live alerts a home of their own"
     )
     _lines.warn("clock", f"an alert of {alert.source} joins no incident: {why}")
@@ -116,6 +116,6 @@ def messages_of(outcome: Outcome, audience: Audience) -> list[OutboxMessage]:
         return []
     incidents = {incident.incident_id: incident for incident in outcome.incidents}
     names, url = audience.channels, audience.base_url
-    pages = [one for page in outcome.pages for one in messages_for(page, incidents[page.incident_id], names, url)]
-    held = [one for note in outcome.held_notes for one in held_messages(note, names, url)]
-    return [*pages, *held, *(one for incident in outcome.incidents for one in change_messages(incident, names, url))]
+    pages = [message for page in outcome.pages for message in messages_for(page, incidents[page.incident_id], names, url)]
+    held = [message for note in outcome.held_notes for message in held_messages(note, names, url)]
+    return [*pages, *held, *(message for incident in outcome.incidents for message in change_messages(incident, names, url))]

@@ -56,11 +56,11 @@ def alerts_of_detections(rows: pa.Table, rules: AlertRules) -> FoundAlerts:
     newest = _newest(rows)
     alarm: Any = rows["anomalous"]
     wanted: Any = pc.or_(alarm, pc.greater(rows["revision"], pa.scalar(0, pa.int32())))
-    told = _with_texts(rows.filter(wanted))
-    loud = told.filter(_loud(told, rules.thresholds)) if rules.thresholds else told
+    reported = _with_texts(rows.filter(wanted))
+    loud = reported.filter(_loud(reported, rules.thresholds)) if rules.thresholds else reported
     columns = [loud[name].to_pylist() for name in _DETECTED_COLUMNS]
     alerts = tuple(_detected(_Detected(*row), rules) for row in zip(*columns, strict=True))
-    return FoundAlerts(alerts, told.num_rows - loud.num_rows, newest)
+    return FoundAlerts(alerts, reported.num_rows - loud.num_rows, newest)
 
 
 def alerts_of_predictions(rows: pa.Table) -> FoundAlerts:
@@ -68,12 +68,12 @@ def alerts_of_predictions(rows: pa.Table) -> FoundAlerts:
 
     `value` = P(incident within 60 min), `score` = P(incident within the horizon that is named).
     """
-    told = rows.filter(rows["alarm"])
-    times: list[Any] = told["timestamp"].to_pylist()
-    services: list[Any] = told["service"].to_pylist()
-    chances = zip(*(_numbers(told, name).tolist() for name, _ in _HORIZONS), strict=True)
-    found = (_foreseen(at, service, row) for at, service, row in zip(times, services, chances, strict=True))
-    return FoundAlerts(tuple(found), 0, _newest(rows))
+    alarms = rows.filter(rows["alarm"])
+    times: list[Any] = alarms["timestamp"].to_pylist()
+    services: list[Any] = alarms["service"].to_pylist()
+    chances = zip(*(_numbers(alarms, name).tolist() for name, _ in _HORIZONS), strict=True)
+    alerts = (_foreseen(at, service, row) for at, service, row in zip(times, services, chances, strict=True))
+    return FoundAlerts(tuple(alerts), 0, _newest(rows))
 
 
 def _with_texts(rows: pa.Table) -> pa.Table:
@@ -125,11 +125,11 @@ def _foreseen(at: datetime, service: str, chances: Sequence[float]) -> Alert:
     likely = (place for place, chance in enumerate(chances) if chance >= _LIKELY)
     place = next(likely, len(chances) - 1)
     labels = {**stable, "horizon": _HORIZONS[place][1]}
-    told = (service, FORESEEN_NAME, Severity.WARNING, at)
+    head = (service, FORESEEN_NAME, Severity.WARNING, at)
     return Alert(
         f"foreseen-{digest}",
         fingerprint_of(stable),
-        *told,
+        *head,
         value=chances[-1],
         labels=labels,
         source=FORESEEN,
@@ -141,7 +141,7 @@ def _loud(rows: pa.Table, thresholds: Mapping[Series, float]) -> pa.BooleanArray
     """Return where a row is no alarm below its series' threshold; one of unknown score, or that ends an alert, always counts."""
     services: list[Any] = rows["service"].to_pylist()
     metrics: list[Any] = rows["metric"].to_pylist()
-    least = np.array([thresholds.get(one, -np.inf) for one in zip(services, metrics, strict=True)], dtype=np.float64)
+    least = np.array([thresholds.get(name, -np.inf) for name in zip(services, metrics, strict=True)], dtype=np.float64)
     scores = _numbers(rows, "score")
     ending = ~np.asarray(rows["anomalous"].to_numpy(zero_copy_only=False), dtype=np.bool_)
     loud: pa.BooleanArray = pa.array(~(scores < least) | ending)

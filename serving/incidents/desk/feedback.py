@@ -29,7 +29,7 @@ _COLUMNS: Final = ("detection_id", "service", "metric", "labels", "score")
 def lessons_in_force(store: IncidentStore) -> Lessons:
     """Return what the verdicts so far teach."""
     thresholds = {(service, metric): least for service, metric, least in store.noted(THRESHOLDS) or ()}
-    pairs = {(one, other): (together, apart) for one, other, together, apart in store.noted(PAIRS) or ()}
+    pairs = {(first, second): (together, apart) for first, second, together, apart in store.noted(PAIRS) or ()}
     return Lessons(thresholds, priors_in_force(store), pairs)
 
 
@@ -65,8 +65,8 @@ def apply(store: IncidentStore, desk: Desk, lake: Lake, verdict: Verdict) -> Ver
         turn.writer.note(PAIRS, [[*pair, *words] for pair, words in after.pairs.items()])
         turn.correlator.retaught(after.pairs)
         turn.act(verdict.given_at, verdict.by, "verdict", (verdict.incident_id, _detail(verdict, effect)))
-        told = {"kind": str(verdict.kind), "by": verdict.by}
-        turn.writer.event(verdict.given_at, "verdict", verdict.incident_id, told)
+        detail = {"kind": str(verdict.kind), "by": verdict.by}
+        turn.writer.event(verdict.given_at, "verdict", verdict.incident_id, detail)
     write_labels(lake, [judged])
     return effect
 
@@ -80,7 +80,7 @@ def _with(store: IncidentStore, verdict: Verdict, given: Iterable[Verdict]) -> t
     """Return the verdict with its incident, the lessons in force, and those of all that were given with it."""
     all_newest = newest((*given, verdict))
     judged = judged_of(store, all_newest)
-    own = next(one for one in judged if one.verdict.incident_id == verdict.incident_id)
+    own = next(incident for incident in judged if incident.verdict.incident_id == verdict.incident_id)
     return own, lessons_in_force(store), lessons(judged)
 
 
@@ -91,11 +91,11 @@ def _findings(lake: Lake, since: datetime, until: datetime, series: set[Series])
     rows = lake.read("detections", since, until, [*_COLUMNS, "anomalous"])
     loud = rows.filter(rows["anomalous"])
     columns: list[list[Any]] = [loud[name].to_pylist() for name in ("detection_id", "service", "score")]
-    found: dict[str, Finding] = {}
+    findings: dict[str, Finding] = {}
     for detection_id, service, score, metric in zip(*columns, metric_texts(loud), strict=True):
         if (service, metric) in series:
-            found.setdefault(detection_id, Finding(detection_id, service, metric, NAN if score is None else score))
-    return tuple(found.values())
+            findings.setdefault(detection_id, Finding(detection_id, service, metric, NAN if score is None else score))
+    return tuple(findings.values())
 
 
 def _moved(before: Lessons, after: Lessons) -> set[Series]:

@@ -27,12 +27,12 @@ def facts_of(store: IncidentStore, incident: Incident, seen_at: datetime | None 
         if stored.alert.source != DETECTED:
             others.add(stored.alert.fingerprint)
         elif stored.alert.ends_at is None:
-            found = finding_of(stored.alert)
-            findings[found.detection_id] = found
+            finding = finding_of(stored.alert)
+            findings[finding.detection_id] = finding
     return IncidentFacts(
         incident_id=incident.incident_id,
-        opened_at=min((one.first_seen for one in incident.alerts), default=incident.opened_at),
-        ended_at=max((one.last_seen for one in incident.alerts), default=incident.updated_at),
+        opened_at=min((entry.first_seen for entry in incident.alerts), default=incident.opened_at),
+        ended_at=max((entry.last_seen for entry in incident.alerts), default=incident.updated_at),
         anchor=incident.anchor,
         services=incident.services,
         findings=tuple(findings[name] for name in sorted(findings)),
@@ -45,21 +45,21 @@ def facts_of(store: IncidentStore, incident: Incident, seen_at: datetime | None 
 
 def judged_of(store: IncidentStore, verdicts: Iterable[Verdict]) -> list[Judged]:
     """Return verdicts with their incidents; those whose incident the store has forgotten are left out."""
-    found = []
+    judged = []
     for verdict in verdicts:
         incident = _known(store, verdict.incident_id)
         if incident is not None:
             other = _known(store, verdict.duplicate_of) if verdict.duplicate_of else None
             facts = facts_of(store, incident, verdict.given_at)
-            found.append(Judged(verdict, facts, other.anchor if other else ""))
-    return found
+            judged.append(Judged(verdict, facts, other.anchor if other else ""))
+    return judged
 
 
 def facts_between(store: IncidentStore, since: datetime, until: datetime) -> tuple[IncidentFacts, ...]:
     """Return the incidents that opened in [since, until); those merged into others are part of them."""
     wanted = IncidentFilter(since=since, until=until)
     opened = every(lambda request: store.incidents(wanted, request))
-    return tuple(facts_of(store, one) for one in opened if one.state is not IncidentState.MERGED)
+    return tuple(facts_of(store, incident) for incident in opened if incident.state is not IncidentState.MERGED)
 
 
 def every(ask: Callable[[PageRequest], Page[Item]]) -> Iterator[Item]:
@@ -79,7 +79,7 @@ def finding_of(alert: Alert) -> Finding:
 
 
 def _report_at(reports: tuple[RootCauseReport, ...], seen_at: datetime | None) -> RootCauseReport | None:
-    seen = [one for one in reports if seen_at is None or one.made_at <= seen_at]
+    seen = [report for report in reports if seen_at is None or report.made_at <= seen_at]
     return seen[-1] if seen else None
 
 

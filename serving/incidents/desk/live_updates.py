@@ -35,7 +35,7 @@ class Watchers:
 
     def news(self, outcome: Outcome) -> list[tuple[str, str, dict[str, Any]]]:
         """Return what they are told: kind, incident and data."""
-        news = [found for incident in outcome.incidents if (found := self._of_incident(incident)) is not None]
+        news = [update for incident in outcome.incidents if (update := self._of_incident(incident)) is not None]
         pages = [
             ("paged", page.incident_id, {"severity": page.severity.name.lower(), "services": list(page.services[:MOST_SERVICES])})
             for page in outcome.pages

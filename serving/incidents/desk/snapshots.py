@@ -30,26 +30,26 @@ def unpacked(snapshot: bytes) -> dict[str, Any]:
         raise StateError(f"correlation snapshot: damaged ({error}); restore the database from a backup") from error
 
 
-def pair_words(told: Iterable[Sequence[Any]]) -> PairWords:
+def pair_words(rows: Iterable[Sequence[Any]]) -> PairWords:
     """Return what people said of pairs of services, from rows (one, other, times together, times apart).
 
     >>> pair_words([["web", "cart", 2, 0], ["a", "b", 0, 0]])
     {('cart', 'web'): (2, 0)}
     """
-    words = {(min(one, other), max(one, other)): (int(yes), int(no)) for one, other, yes, no in told}
+    words = {(min(first, second), max(first, second)): (int(yes), int(no)) for first, second, yes, no in rows}
     return {pair: said for pair, said in words.items() if any(said) and pair[0] != pair[1]}
 
 
 def correlation_config(settings: ResponderSettings) -> CorrelationConfig:
     """Return how alerts are correlated; what a setting does not say keeps its proportion to what it does."""
-    usual = CorrelationConfig()
+    default = CorrelationConfig()
     return CorrelationConfig(
         settle_s=settings.settle_s,
         page_settle_s=settings.page_settle_s,
         window_s=settings.window_s,
-        least_window_s=min(usual.least_window_s, settings.window_s),
+        least_window_s=min(default.least_window_s, settings.window_s),
         quiet_s=settings.quiet_s,
         storm_per_min=settings.storm_per_min,
         pages_per_hour=settings.pages_per_hour,
-        kept_for_critical=min(usual.kept_for_critical, settings.pages_per_hour // 3),
+        kept_for_critical=min(default.kept_for_critical, settings.pages_per_hour // 3),
     )

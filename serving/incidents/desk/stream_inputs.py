@@ -109,24 +109,26 @@ class StreamInputs:
             Unavailable: the broker does not answer.
         """
         after = {name: offsets.get(name, streams.START) for name in READ}
-        found = {
+        entries_of = {
             name: [_read(name, entry, rules) if entry.tenant == self._tenant else _passed(entry) for entry in entries]
             for name, entries in self._broker.read(after, MOST_ENTRIES, 0).items()
             if entries
         }
-        more = {name for name, entries in found.items() if len(entries) == MOST_ENTRIES}
-        horizon = min((_newest(found[name]) for name in more), default=_NEVER)
-        kept = {name: list(takewhile(lambda one: one.at <= horizon, entries)) for name, entries in found.items()}
-        read = [one for entries in kept.values() for one in entries]
+        more = {name for name, entries in entries_of.items() if len(entries) == MOST_ENTRIES}
+        horizon = min((_newest(entries_of[name]) for name in more), default=_NEVER)
+        kept = {
+            name: list(takewhile(lambda read_entry: read_entry.at <= horizon, entries)) for name, entries in entries_of.items()
+        }
+        read = [read_entry for entries in kept.values() for read_entry in entries]
         return Batch(
-            tuple(alert for one in read for alert in one.alerts.alerts),
+            tuple(alert for read_entry in read for alert in read_entry.alerts.alerts),
             {name: entries[-1].entry_id for name, entries in kept.items() if entries},
-            max((one.at for one in read if one.at != _LONG_AGO), default=None),
+            max((read_entry.at for read_entry in read if read_entry.at != _LONG_AGO), default=None),
             bool(more),
-            sum(one.alerts.below_threshold for one in read),
-            sum(one.unreadable for one in read),
-            any(one.tenant == self._tenant for one in read),
-            frozenset(one.tenant for one in read) - {self._tenant},
+            sum(read_entry.alerts.below_threshold for read_entry in read),
+            sum(read_entry.unreadable for read_entry in read),
+            any(read_entry.tenant == self._tenant for read_entry in read),
+            frozenset(read_entry.tenant for read_entry in read) - {self._tenant},
         )
 
     def behind_s(self, offsets: Mapping[str, str]) -> dict[str, float]:
@@ -155,11 +157,11 @@ def _read(stream: str, entry: streams.Entry, rules: AlertRules) -> _Read:
     """Return what an entry holds; one without rows that can be read is counted and left."""
     try:
         rows = streams.from_ipc(entry.payload)
-        told = alerts_of_detections(rows, rules) if stream == streams.DETECTIONS else alerts_of_predictions(rows)
+        alerts = alerts_of_detections(rows, rules) if stream == streams.DETECTIONS else alerts_of_predictions(rows)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         log.error("%s: entry %s holds no rows that can be read and is left: %s", stream, entry.entry_id, error)
         return _Read(entry.entry_id, FoundAlerts(), _LONG_AGO, entry.tenant, True)
-    return _Read(entry.entry_id, told, told.newest or _LONG_AGO, entry.tenant)
+    return _Read(entry.entry_id, alerts, alerts.newest or _LONG_AGO, entry.tenant)
 
 
 def _passed(entry: streams.Entry) -> _Read:
@@ -168,7 +170,7 @@ def _passed(entry: streams.Entry) -> _Read:
 
 
 def _newest(entries: Sequence[_Read]) -> datetime:
-    return max(one.at for one in entries)
+    return max(entry.at for entry in entries)
 
 
 def _ahead_s(newest: str, read: str) -> float:

@@ -43,8 +43,8 @@ def verdict_of(store: IncidentStore, draft: VerdictDraft, at: datetime, by: str,
     other = store.case(draft.duplicate_of).incident.incident_id if draft.duplicate_of else ""
     if other == incident_id:
         raise ContractError(f"duplicate_of={other!r} is the incident itself; name the one that it repeats")
-    told = (draft.right_cause, other, draft.note, tuple(sorted({*draft.unrelated})))
-    return _at(Verdict("", incident_id, draft.kind, at, by, *told), max(case.verdicts, key=_age, default=None))
+    details = (draft.right_cause, other, draft.note, tuple(sorted({*draft.unrelated})))
+    return _at(Verdict("", incident_id, draft.kind, at, by, *details), max(case.verdicts, key=_age, default=None))
 
 
 def _at(given: Verdict, before: Verdict | None) -> Verdict:

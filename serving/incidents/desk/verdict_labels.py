@@ -24,9 +24,9 @@ def write_labels(lake: Lake, judged: Iterable[Judged]) -> int:
     """Write what verdicts say of their incidents and detections; return for how many incidents the lake held anything else."""
     held = {table: _held(lake, table) for table in _SCHEMAS}
     changed = 0
-    for one in judged:
-        incident_id = one.facts.incident_id
-        wanted = {"incidents": _incident_rows(one), "verdicts": _verdict_rows(one)}
+    for incident in judged:
+        incident_id = incident.facts.incident_id
+        wanted = {"incidents": _incident_rows(incident), "verdicts": _verdict_rows(incident)}
         stale = [table for table, rows in wanted.items() if held[table].get(incident_id, []) != rows]
         for table in stale:
             schema, prefix = _SCHEMAS[table]
@@ -47,8 +47,8 @@ def _verdict_rows(judged: Judged) -> list[dict[str, Any]]:
 
 def _held(lake: Lake, table: str) -> Rows:
     """Return the rows that came from verdicts on incidents, by incident."""
-    found: Rows = {}
-    for row in sorted(lake.read(table).to_pylist(), key=lambda one: str(one.get("detection_id"))):
+    rows: Rows = {}
+    for row in sorted(lake.read(table).to_pylist(), key=lambda label: str(label.get("detection_id"))):
         if row["incident_id"] is not None and row.get("kind", KIND) == KIND:
-            found.setdefault(row["incident_id"], []).append(row)
-    return found
+            rows.setdefault(row["incident_id"], []).append(row)
+    return rows

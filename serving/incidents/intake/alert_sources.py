@@ -55,11 +55,11 @@ def steps_of(path: object) -> Steps:
     steps: list[str] = []
     at = 0
     while at < len(path):
-        found = _STEP.match(path, at)
-        if found is None:
+        match = _STEP.match(path, at)
+        if match is None:
             break
-        steps.append(found.group(1) or found.group(2))
-        at = found.end()
+        steps.append(match.group(1) or match.group(2))
+        at = match.end()
         if at < len(path) and path[at] == ".":
             at += 1
             if at == len(path):
@@ -71,25 +71,25 @@ def steps_of(path: object) -> Steps:
     raise ValueError(f"the path {path!r} cannot be read; write keys with dots between them, and keys with dots in quotes")
 
 
-def _paths(told: object) -> object:
-    return tuple(steps_of(path) for path in (told if isinstance(told, list | tuple) else (told,)))
+def _paths(value: object) -> object:
+    return tuple(steps_of(path) for path in (value if isinstance(value, list | tuple) else (value,)))
 
 
-def _labels(told: object) -> object:
-    return {name: steps_of(path) for name, path in told.items()} if isinstance(told, Mapping) else steps_of(told)
+def _labels(value: object) -> object:
+    return {name: steps_of(path) for name, path in value.items()} if isinstance(value, Mapping) else steps_of(value)
 
 
-def _words(told: object) -> object:
-    if not isinstance(told, Mapping):
+def _words(value: object) -> object:
+    if not isinstance(value, Mapping):
         raise ValueError("must be a table of word = severity")
-    return {str(word).strip().lower(): _severity(severity) for word, severity in told.items()}
+    return {str(word).strip().lower(): _severity(severity) for word, severity in value.items()}
 
 
-def _severity(told: object) -> Severity:
+def _severity(value: object) -> Severity:
     names = {severity.name.lower(): severity for severity in Severity}
-    if not isinstance(told, str) or told.lower() not in names:
-        raise ValueError(f"{told!r} is none of {', '.join(names)}")
-    return names[told.lower()]
+    if not isinstance(value, str) or value.lower() not in names:
+        raise ValueError(f"{value!r} is none of {', '.join(names)}")
+    return names[value.lower()]
 
 
 Paths = Annotated[tuple[Steps, ...], BeforeValidator(_paths)]
@@ -155,11 +155,11 @@ def read_alert_sources(path: Path | None) -> AlertSources:
     if path is None:
         return AlertSources()
     try:
-        told: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        document: Any = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"responder.alert_sources={str(path)!r} cannot be read: {error}; give a TOML file") from error
     try:
-        sources = AlertSources.model_validate(told)
+        sources = AlertSources.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -41,14 +41,14 @@ def alerts_of(name: str, source: AlertSource, body: bytes, received_at: datetime
     Raises:
         ProblemError: the body is no JSON, or has no alerts where the mapping says.
     """
-    told = body_of(body)
-    found = _follow(told, told, source.alerts)
-    items = found if isinstance(found, list) else [found] if isinstance(found, dict) else None
+    payload = body_of(body)
+    entries = _follow(payload, payload, source.alerts)
+    items = entries if isinstance(entries, list) else [entries] if isinstance(entries, dict) else None
     if items is None:
         place = ".".join(source.alerts) or "body"
         rule = "is neither a list of alerts nor one alert (an object)"
-        raise refused(place, found, rule, f"send it, or change sources.{name}.alerts of responder.alert_sources")
-    return collected(items, lambda item: _alert(name, source, (item, told), received_at))
+        raise refused(place, entries, rule, f"send it, or change sources.{name}.alerts of responder.alert_sources")
+    return collected(items, lambda item: _alert(name, source, (item, payload), received_at))
 
 
 def _alert(name: str, source: AlertSource, item: tuple[Any, Any], received_at: datetime) -> Alert:
@@ -63,7 +63,7 @@ def _alert(name: str, source: AlertSource, item: tuple[Any, Any], received_at: d
             raise refused(field, "", f"nothing is told at {tried}", f"send it, or change sources.{name}.{field}")
     word = first_text(_values(item, source.severity))
     status = first_text(_values(item, source.status)).lower()
-    told = ToldAlert(
+    fields = ToldAlert(
         service,
         title,
         severity_of(word, source.severity_words) if word else defaults.severity,
@@ -76,14 +76,14 @@ def _alert(name: str, source: AlertSource, item: tuple[Any, Any], received_at: d
         until_ended=bool(source.status),
         identity=first_text(_values(item, source.identity)),
     )
-    return alert_of_told(told, name, received_at)
+    return alert_of_told(fields, name, received_at)
 
 
 def _labels(item: tuple[Any, Any], source: AlertSource) -> dict[str, str]:
     if isinstance(source.labels, dict):
         return cleaned_labels({label: _follow(*item, steps) for label, steps in source.labels.items()})
-    found = _follow(*item, source.labels) if source.labels else None
-    return cleaned_labels(found) if isinstance(found, dict) else {}
+    labels = _follow(*item, source.labels) if source.labels else None
+    return cleaned_labels(labels) if isinstance(labels, dict) else {}
 
 
 def _values(item: tuple[Any, Any], paths: Sequence[Steps]) -> Iterator[Any]:

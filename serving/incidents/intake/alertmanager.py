@@ -65,7 +65,7 @@ def _alert(item: Any, received_at: datetime, service_labels: Sequence[str], grou
     name = first_text([labels.get("alertname")])
     if not name:
         raise refused("labels.alertname", "", "is missing or empty", "give the alerting rule a name")
-    told = ToldAlert(
+    fields = ToldAlert(
         service,
         name,
         severity_of(labels.get("severity", "")),
@@ -78,16 +78,16 @@ def _alert(item: Any, received_at: datetime, service_labels: Sequence[str], grou
         until_ended=True,
         identity=fingerprint_of(labels, frozenset()),
     )
-    return alert_of_told(told, SOURCE, received_at)
+    return alert_of_told(fields, SOURCE, received_at)
 
 
 def _texts(item: Any, name: str) -> dict[str, str]:
     if not isinstance(item, dict):
         raise refused("alert", item, "is not a JSON object", "send the alert as Alertmanager makes it")
-    told = item.get(name)
-    if told is not None and not isinstance(told, dict):
-        raise refused(name, told, "is not an object of texts", "send the alert as Alertmanager makes it")
-    return cleaned_labels(told or {})
+    texts = item.get(name)
+    if texts is not None and not isinstance(texts, dict):
+        raise refused(name, texts, "is not an object of texts", "send the alert as Alertmanager makes it")
+    return cleaned_labels(texts or {})
 
 
 def _notes(item: Mapping[str, Any], annotations: Mapping[str, str]) -> dict[str, str]:
@@ -105,5 +105,5 @@ def _value(annotations: Mapping[str, str]) -> float:
     return value if math.isfinite(value) else float("nan")
 
 
-def _count(told: Any) -> int:
-    return told if isinstance(told, int) and not isinstance(told, bool) and told > 0 else 0
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

@@ -123,41 +123,45 @@ def collected(items: Sequence[Any], read: Callable[[Any], Alert], truncated: int
     return Received(tuple(alerts), tuple(bad), truncated + max(0, len(items) - MOST_ALERTS))
 
 
-def alert_of_told(told: ToldAlert, source: str, received_at: datetime) -> Alert:
+def alert_of_told(fields: ToldAlert, source: str, received_at: datetime) -> Alert:
     """Return the alert; its id holds the minute of receipt: the same again is the same alert, later it is a repetition."""
-    starts = min(told.starts_at or received_at, received_at)  # where a beginning is not told, no end can be compared with it
-    ends = max(starts, min(told.ends_at or received_at, received_at)) if told.resolved else None
-    own = {"service": told.service, "alertname": told.name}
-    labels = {**told.labels, **own}
-    stable = labels if told.stable is None else {name: text for name, text in labels.items() if name in told.stable | own.keys()}
-    times = [None if at is None else microseconds_of(at) for at in (told.starts_at, told.ends_at if told.resolved else None)]
+    starts = min(fields.starts_at or received_at, received_at)  # where a beginning is not told, no end can be compared with it
+    ends = max(starts, min(fields.ends_at or received_at, received_at)) if fields.resolved else None
+    own = {"service": fields.service, "alertname": fields.name}
+    labels = {**fields.labels, **own}
+    stable = (
+        labels if fields.stable is None else {name: text for name, text in labels.items() if name in fields.stable | own.keys()}
+    )
+    times = [
+        None if at is None else microseconds_of(at) for at in (fields.starts_at, fields.ends_at if fields.resolved else None)
+    ]
     minute = microseconds_of(received_at) // _MINUTE_US
-    identity = [source, sorted(labels.items()), told.severity.name, told.resolved, times, minute]
+    identity = [source, sorted(labels.items()), fields.severity.name, fields.resolved, times, minute]
     return Alert(
         f"in-{hashlib.blake2b(orjson.dumps(identity), digest_size=12).hexdigest()}",
         fingerprint_of(stable, VOLATILE),
-        told.service,
-        told.name,
-        told.severity,
+        fields.service,
+        fields.name,
+        fields.severity,
         starts,
         ends,
-        value=told.value,
-        labels={**_kept(told.notes), **_kept(told.labels)},
+        value=fields.value,
+        labels={**_kept(fields.notes), **_kept(fields.labels)},
         source=source,
-        until_ended=told.until_ended,
-        instance=_instance(told, labels, source),
+        until_ended=fields.until_ended,
+        instance=_instance(fields, labels, source),
     )
 
 
-def _instance(told: ToldAlert, labels: Mapping[str, str], source: str) -> str:
+def _instance(fields: ToldAlert, labels: Mapping[str, str], source: str) -> str:
     """Return what names the one of several alerts of a fingerprint: all its labels but for measured ones, or its own identity.
 
     Where a source says which labels tell its alerts apart, there are no others.
     """
-    if told.identity:
-        return fingerprint_of({"source": source, "identity": told.identity}, frozenset())
-    if told.stable is not None:
-        labels = {name: text for name, text in labels.items() if name in told.stable}
+    if fields.identity:
+        return fingerprint_of({"source": source, "identity": fields.identity}, frozenset())
+    if fields.stable is not None:
+        labels = {name: text for name, text in labels.items() if name in fields.stable}
     return fingerprint_of({**labels, "source of the alert": source}, MEASURED)
 
 
@@ -176,9 +180,9 @@ def cleaned(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def cleaned_labels(told: Mapping[str, Any]) -> dict[str, str]:
+def cleaned_labels(labels: Mapping[str, Any]) -> dict[str, str]:
     """Return labels with texts and numbers as values; others are left out."""
-    plain = {name: _plain(value) for name, value in told.items()}
+    plain = {name: _plain(value) for name, value in labels.items()}
     pairs = ((cleaned(name, NAME_CHARACTERS), cleaned(text, VALUE_CHARACTERS)) for name, text in plain.items() if text)
     return {name: text for name, text in pairs if name and text}
 
@@ -212,12 +216,12 @@ def moment_of(name: str, value: Any) -> datetime | None:
         return None
     fix = "send RFC 3339 with a time zone, such as 2026-03-01T12:00:00Z, or seconds since 1970"
     try:
-        told = _of_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else _of_text(value)
+        moment = _of_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else _of_text(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise refused(name, value, "is not a time", fix) from error
-    if told is None:
+    if moment is None:
         raise refused(name, value, "has no time zone", fix)
-    return None if told.year == 1 else told
+    return None if moment.year == 1 else moment
 
 
 def _of_text(value: Any) -> datetime | None:
@@ -225,17 +229,17 @@ def _of_text(value: Any) -> datetime | None:
         raise TypeError(type(value).__name__)
     if _NUMBER.fullmatch(value.strip()):
         return _of_number(float(value) if not value.strip().isdecimal() else int(value))
-    told = datetime.fromisoformat(value.strip())
-    if told.tzinfo is None:
+    moment = datetime.fromisoformat(value.strip())
+    if moment.tzinfo is None:
         return None
-    return told.replace(tzinfo=UTC) if told.year == 1 else told.astimezone(UTC)
+    return moment.replace(tzinfo=UTC) if moment.year == 1 else moment.astimezone(UTC)
 
 
 def _of_number(value: float) -> datetime:
-    told = moment_of_number(value)
-    if told is None:
+    moment = moment_of_number(value)
+    if moment is None:
         raise ValueError(f"{value} is in no unit a time of the years 2000 to 2099")
-    return told
+    return moment
 
 
 def _plain(value: Any) -> str:

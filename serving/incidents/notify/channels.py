@@ -48,8 +48,8 @@ class LogChannel:
 
 def channel_names(settings: ResponderSettings) -> tuple[str, ...]:
     """Return the channels that pages, updates and ends go to; opens nothing."""
-    told = {WEBHOOK: settings.webhook_url, SLACK: settings.slack_url, PAGERDUTY: settings.pagerduty_key}
-    return tuple(name for name, secret in told.items() if _given(secret)) or (LOG,)
+    addresses = {WEBHOOK: settings.webhook_url, SLACK: settings.slack_url, PAGERDUTY: settings.pagerduty_key}
+    return tuple(name for name, secret in addresses.items() if _given(secret)) or (LOG,)
 
 
 def escalation_names(settings: ResponderSettings) -> tuple[str, ...]:
@@ -65,8 +65,8 @@ def channels_of(settings: ResponderSettings, clock: Callable[[], datetime]) -> t
     """
     made: list[Channel] = []
     secret = _given(settings.webhook_secret)
-    for name, told in ((WEBHOOK, settings.webhook_url), (ESCALATION, settings.escalation_url)):
-        url = _given(told)
+    for name, address in ((WEBHOOK, settings.webhook_url), (ESCALATION, settings.escalation_url)):
+        url = _given(address)
         if url:
             made.append(WebhookChannel(name, Poster(f"responder.{name}_url", url), secret, clock))
     slack, key = _given(settings.slack_url), _given(settings.pagerduty_key)

@@ -77,8 +77,8 @@ class Poster:
     def post(self, body: bytes, headers: Mapping[str, str]) -> Attempt:
         """Post a body once."""
         try:
-            told = {"content-type": "application/json", "accept-encoding": "identity", **headers}
-            with self._client.stream("POST", self._url, content=body, headers=told) as answer:
+            all_headers = {"content-type": "application/json", "accept-encoding": "identity", **headers}
+            with self._client.stream("POST", self._url, content=body, headers=all_headers) as answer:
                 return attempt_of(answer, self._said(answer))
         except httpx.TransportError as error:
             return Attempt(Outcome.RETRY, f"no answer: {type(error).__name__}")

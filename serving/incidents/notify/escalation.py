@@ -81,15 +81,19 @@ class Escalations:
 
     def _escalated_to(self, incident_id: str) -> tuple[str, ...]:
         """Return channels that heard of an incident by an escalation only."""
-        told = self.store.messages(incident_id)
-        paged = {one.channel for one in told if one.kind is MessageKind.PAGE}
-        escalated = [one for one in told if one.kind is MessageKind.ESCALATION and one.state is not MessageState.CANCELLED]
-        return tuple(dict.fromkeys(one.channel for one in escalated if one.attempts and one.channel not in paged))
+        messages = self.store.messages(incident_id)
+        paged = {message.channel for message in messages if message.kind is MessageKind.PAGE}
+        escalated = [
+            message
+            for message in messages
+            if message.kind is MessageKind.ESCALATION and message.state is not MessageState.CANCELLED
+        ]
+        return tuple(dict.fromkeys(message.channel for message in escalated if message.attempts and message.channel not in paged))
 
 
 def _as_it_is(notice: Notice, case: IncidentCase) -> Notice:
     incident = case.incident
-    told = replace(
+    current = replace(
         notice,
         state=incident.state,
         severity=incident.severity,
@@ -98,4 +102,4 @@ def _as_it_is(notice: Notice, case: IncidentCase) -> Notice:
         alert_count=incident.alert_count,
         cause=cause_of(case.report),
     )
-    return replace(told, headline=escalation_headline(told))
+    return replace(current, headline=escalation_headline(current))

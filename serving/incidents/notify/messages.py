@@ -107,9 +107,9 @@ def forwarded_messages(notice: Notice, channels: Sequence[str]) -> tuple[OutboxM
 
 def _merged(incident: Incident, at: datetime, channels: Sequence[str], base_url: str) -> tuple[OutboxMessage, ...]:
     """Return the end of a merged incident; PagerDuty, which may know only this one, first hears of the one that goes on."""
-    told = notice_of(incident, MessageKind.RESOLVED, at, f"goes on as {incident.merged_into}", base_url)
+    notice = notice_of(incident, MessageKind.RESOLVED, at, f"goes on as {incident.merged_into}", base_url)
     home = replace(
-        told,
+        notice,
         kind=MessageKind.UPDATE,
         incident_id=incident.merged_into,
         state=IncidentState.OPEN,
@@ -117,7 +117,7 @@ def _merged(incident: Incident, at: datetime, channels: Sequence[str], base_url:
         url=link_to(base_url, incident.merged_into),
     )
     handed_over = _addressed(home, f"took in {incident.incident_id}", [name for name in channels if name == PAGERDUTY])
-    return (*handed_over, *_addressed(told, "merged", channels))
+    return (*handed_over, *_addressed(notice, "merged", channels))
 
 
 def _addressed(notice: Notice, occasion: str, channels: Iterable[str]) -> tuple[OutboxMessage, ...]:

@@ -59,13 +59,13 @@ def plain_notice(notice: Notice) -> dict[str, Any]:
     return plain
 
 
-def notice_of_plain(told: Mapping[str, Any]) -> Notice:
+def notice_of_plain(fields: Mapping[str, Any]) -> Notice:
     """Return the notice of plain data.
 
     Raises:
         msgspec.ValidationError: the data is none.
     """
-    return msgspec.convert(dict(told), Notice)
+    return msgspec.convert(dict(fields), Notice)
 
 
 def notice_of(incident: Incident, kind: MessageKind, at: datetime, headline: str, base_url: str) -> Notice:
@@ -99,7 +99,7 @@ def in_short(notice: Notice) -> str:
 
 def _worst(incident: Incident) -> str:
     """Return the name of the worst alert, of equal ones the first; short enough for one line."""
-    worst = min(incident.alerts, key=lambda one: (-one.severity, one.first_seen, one.fingerprint), default=None)
+    worst = min(incident.alerts, key=lambda alert: (-alert.severity, alert.first_seen, alert.fingerprint), default=None)
     name = "" if worst is None else worst.name
     return name if len(name) <= _ALERT_CHARACTERS else name[: _ALERT_CHARACTERS - 1] + "…"
 

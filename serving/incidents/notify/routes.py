@@ -45,11 +45,11 @@ def read_routes(path: Path | None) -> Mapping[str, Route]:
         return {}
     named = f"responder.notification_routes={str(path)!r}"
     try:
-        told: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        document: Any = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{named} cannot be read: {error}; give a TOML file") from error
     try:
-        return _ROUTES.validate_python(told)
+        return _ROUTES.validate_python(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])

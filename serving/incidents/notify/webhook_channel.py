@@ -14,7 +14,7 @@ from serving.incidents.store.records import OutboxMessage
 
 def webhook_body(notice: Notice, message_id: str) -> dict[str, Any]:
     """Return what is posted about a notice; absent members are left out."""
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "version": "1",
         "message_id": message_id,
         "tenant": notice.tenant,
@@ -31,13 +31,13 @@ def webhook_body(notice: Notice, message_id: str) -> dict[str, Any]:
     }
     cause = notice.cause
     if cause is not None:
-        told["root_cause"] = {
+        body["root_cause"] = {
             "service": cause.service,
             "probability": round(cause.probability, 4),
             "decided": cause.decided,
             "sentence": cause.sentence,
         }
-    return told
+    return body
 
 
 class WebhookChannel:

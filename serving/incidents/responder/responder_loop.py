@@ -149,10 +149,10 @@ class DeskLoop:
 
     def _rules(self) -> AlertRules:
         try:
-            told = self._parts.store.noted(THRESHOLDS) or ()
+            noted = self._parts.store.noted(THRESHOLDS) or ()
         except Unavailable:
-            told = ()
-        thresholds = {(service, metric): float(least) for service, metric, least in told}
+            noted = ()
+        thresholds = {(service, metric): float(least) for service, metric, least in noted}
         return AlertRules(self._parts.settings.critical_score, thresholds)
 
     def _measure(self, batch: Batch) -> None:

@@ -148,8 +148,8 @@ def _readiness(rounds: DeskRounds) -> ApiReadiness:
     Everybody may ask, so addresses and reasons are in the log only.
     """
     health = rounds.health()
-    told = {part: word if word == "ok" or part == DESK else "no answer; the log says why" for part, word in health.items()}
-    return ApiReadiness(all(word == "ok" for part, word in health.items() if part != BROKER), told)
+    parts = {part: word if word == "ok" or part == DESK else "no answer; the log says why" for part, word in health.items()}
+    return ApiReadiness(all(word == "ok" for part, word in health.items() if part != BROKER), parts)
 
 
 def _explain(desks: TenantDesks, stop: threading.Event) -> None:
@@ -169,4 +169,4 @@ def _look_after(desks: TenantDesks, stop: threading.Event) -> None:
 
 
 def _notified(desks: TenantDesks) -> dict[tuple[str, str, str], int]:
-    return {(desk.tenant, *told): count for desk in desks.running() for told, count in desk.dispatcher.counts().items()}
+    return {(desk.tenant, *labels): count for desk in desks.running() for labels, count in desk.dispatcher.counts().items()}

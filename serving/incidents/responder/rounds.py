@@ -68,14 +68,14 @@ class DeskRounds:
 
     def health(self) -> Mapping[str, str]:
         """Return each part with "ok" or what is wrong, of all desks together."""
-        told: dict[str, str] = {}
+        health: dict[str, str] = {}
         for desk in self._desks.running():
             for part, word in desk.loop.health().items():
-                told[part] = word if told.get(part, "ok") == "ok" else told[part]
+                health[part] = word if health.get(part, "ok") == "ok" else health[part]
         failed = len(self._failed)
         if failed:
-            told[DESK] = f"{failed} of {len(self._desks.running())} desks do not work; the log says why"
-        return told or {BROKER: "ok", DESK: "no step yet"}
+            health[DESK] = f"{failed} of {len(self._desks.running())} desks do not work; the log says why"
+        return health or {BROKER: "ok", DESK: "no step yet"}
 
     def _started(self, desk: TenantDesk) -> bool:
         self._begin(desk)

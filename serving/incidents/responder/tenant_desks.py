@@ -102,11 +102,11 @@ class TenantDesks:
             TenantError: the text is no name of a tenant.
         """
         with self._lock:
-            found = self._desks.get(checked_tenant(tenant))
-            if found is None:
+            desk = self._desks.get(checked_tenant(tenant))
+            if desk is None:
                 self._make_room(tenant)
-                found = self._desks[tenant] = self._made(tenant)
-            return found
+                desk = self._desks[tenant] = self._made(tenant)
+            return desk
 
     def run(self, tenant: str) -> TenantDesk | None:
         """Return a desk that begins to run now; None where it runs already, or there is no place for it (said once)."""

@@ -84,5 +84,5 @@ def _wrong(before: AuditHead, row: Row[Any]) -> str:
 
 
 def _digest(before: str, row: Mapping[str, Any]) -> str:
-    told = {name: row[name] for name in ("seq", "at_us", "by", "what", "subject", "detail")}
-    return hashlib.sha256((before + canonical(told)).encode()).hexdigest()
+    fields = {name: row[name] for name in ("seq", "at_us", "by", "what", "subject", "detail")}
+    return hashlib.sha256((before + canonical(fields)).encode()).hexdigest()

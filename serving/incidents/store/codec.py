@@ -51,8 +51,8 @@ def plain_of(text: str) -> Any:
 
 def mapping_of(text: str) -> Mapping[str, Any]:
     """Return a JSON object."""
-    found: dict[str, Any] = _ANY.decode(text)
-    return found
+    mapping: dict[str, Any] = _ANY.decode(text)
+    return mapping
 
 
 def alert_text(alert: Alert) -> str:

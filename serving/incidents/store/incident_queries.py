@@ -76,8 +76,8 @@ def case(connection: TenantConnection, incident_id: str) -> IncidentCase:
     """
     whole = full_id(connection, incident_id)
     own = connection.own
-    told = select(INCIDENTS.c.document).where(own(INCIDENTS), INCIDENTS.c.incident_id == whole)
-    document = connection.execute(told).scalar_one()
+    query = select(INCIDENTS.c.document).where(own(INCIDENTS), INCIDENTS.c.incident_id == whole)
+    document = connection.execute(query).scalar_one()
     explained = select(REPORTS.c.document).where(own(REPORTS), REPORTS.c.incident_id == whole)
     report = connection.execute(explained.order_by(REPORTS.c.made_us.desc()).limit(1)).scalar()
     given = select(VERDICTS.c.document).where(own(VERDICTS), VERDICTS.c.incident_id == whole).order_by(VERDICTS.c.given_us)
@@ -101,12 +101,12 @@ def full_id(connection: TenantConnection, incident_id: str) -> str:
     if connection.execute(ids.where(column == incident_id)).scalar() is not None:
         return incident_id
     like = column.like(_pattern(incident_id) + "%", escape=_ESCAPE)
-    found = connection.execute(ids.where(like).order_by(column).limit(_SHOWN)).scalars().all() if incident_id else []
-    if not found:
+    matches = connection.execute(ids.where(like).order_by(column).limit(_SHOWN)).scalars().all() if incident_id else []
+    if not matches:
         raise ContractError(f"incident_id={incident_id!r} is not known; list the incidents for their ids")
-    if len(found) > 1:
-        raise ContractError(f"incident_id={incident_id!r} begins several ({', '.join(found)}, …); give more of it")
-    return str(found[0])
+    if len(matches) > 1:
+        raise ContractError(f"incident_id={incident_id!r} begins several ({', '.join(matches)}, …); give more of it")
+    return str(matches[0])
 
 
 def alerts(connection: TenantConnection, incident_id: str | None, request: PageRequest) -> Page[StoredAlert]:
@@ -194,13 +194,13 @@ def counts(connection: TenantConnection) -> dict[str, int]:
     """Return how many rows there are, and how many incidents in each state."""
     tables = (INCIDENTS, ALERTS, REPORTS, VERDICTS, INBOX, OUTBOX, EVENTS, AUDIT)
     own = connection.own
-    told = {table.name: _count(connection, select(func.count()).select_from(table).where(own(table))) for table in tables}
+    row_counts = {table.name: _count(connection, select(func.count()).select_from(table).where(own(table))) for table in tables}
     waiting = select(func.count()).where(own(OUTBOX), OUTBOX.c.state == str(MessageState.PENDING))
     states = dict.fromkeys(map(str, IncidentState), 0)
     by_state = select(INCIDENTS.c.state, func.count().label("many")).where(own(INCIDENTS)).group_by(INCIDENTS.c.state)
     for row in connection.execute(by_state):
         states[row.state] = row.many
-    return told | {"outbox_pending": _count(connection, waiting)} | states
+    return row_counts | {"outbox_pending": _count(connection, waiting)} | states
 
 
 def _count(connection: TenantConnection, statement: Select[Any]) -> int:
@@ -209,15 +209,15 @@ def _count(connection: TenantConnection, statement: Select[Any]) -> int:
 
 def _family(connection: TenantConnection, incident_id: str) -> list[str]:
     """Return an incident and all that went on in it, over any number of merges."""
-    found = [incident_id]
+    family = [incident_id]
     at = 0
-    while at < len(found):
-        into = found[at : at + 500]
+    while at < len(family):
+        into = family[at : at + 500]
         at += len(into)
         merged = select(INCIDENTS.c.incident_id).where(connection.own(INCIDENTS), INCIDENTS.c.merged_into.in_(into))
         names = connection.execute(merged.order_by(INCIDENTS.c.incident_id)).scalars()
-        found += [name for name in names if name not in found]
-    return found
+        family += [name for name in names if name not in family]
+    return family
 
 
 def _filtered(connection: TenantConnection, statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:

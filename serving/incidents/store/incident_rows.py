@@ -112,7 +112,15 @@ def message_row(message: OutboxMessage) -> dict[str, Any]:
 
 def message_of(row: Row[Any]) -> OutboxMessage:
     """Return a notification."""
-    told: Mapping[str, Any] = mapping_of(row.payload)
-    head = (row.message_id, row.channel, row.incident_id, MessageKind(row.kind), row.dedupe_key, told, moment_of_us(row.due_us))
+    payload: Mapping[str, Any] = mapping_of(row.payload)
+    head = (
+        row.message_id,
+        row.channel,
+        row.incident_id,
+        MessageKind(row.kind),
+        row.dedupe_key,
+        payload,
+        moment_of_us(row.due_us),
+    )
     state, times = MessageState(row.state), (moment(row.settled_us), moment(row.tried_us))
     return OutboxMessage(*head, row.attempts, state, row.error, *times)

@@ -41,9 +41,9 @@ def _cursor(row: Row[Any], keys: Keys) -> str:
 def _position(cursor: str, keys: Keys) -> tuple[int | str, ...]:
     kinds = [key.type.python_type for key in keys]
     try:
-        told = msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[_Key | str])
+        position = msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[_Key | str])
     except (ValueError, msgspec.MsgspecError):
-        told = []
-    if [type(part) for part in told] != kinds or any("\0" in part for part in told if isinstance(part, str)):
+        position = []
+    if [type(part) for part in position] != kinds or any("\0" in part for part in position if isinstance(part, str)):
         raise ContractError(f"cursor={cursor!r} is not one that a page of this list gave; pass next_cursor as it came, or none")
-    return tuple(told)
+    return tuple(position)

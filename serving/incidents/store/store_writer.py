@@ -70,12 +70,12 @@ class StoreWriter:
 
     def put_incidents(self, incidents: Sequence[Incident]) -> None:
         """Store incidents as they are now."""
-        rows = {one.incident_id: incident_row(one) for one in incidents}
+        rows = {incident.incident_id: incident_row(incident) for incident in incidents}
         self._connection.upsert(INCIDENTS, list(rows.values()))
         for ids in _chunks(list(rows)):
             own = self._connection.own(INCIDENT_SERVICES)
             self._connection.execute(delete(INCIDENT_SERVICES).where(own, INCIDENT_SERVICES.c.incident_id.in_(ids)))
-        pairs = {(one.incident_id, key_text(service)) for one in incidents for service in one.services}
+        pairs = {(incident.incident_id, key_text(service)) for incident in incidents for service in incident.services}
         self._connection.insert(INCIDENT_SERVICES, [{"incident_id": name, "service": service} for name, service in sorted(pairs)])
 
     def known_alerts(self, alert_ids: Iterable[str]) -> frozenset[str]:
@@ -85,17 +85,17 @@ class StoreWriter:
     def put_alerts(self, alerts: Sequence[Alert], received_at: datetime) -> int:
         """Store alerts, without a fate yet; those that are known stay as they are. Return how many are new."""
         received_us = microseconds_of(received_at)
-        unique = {one.alert_id: one for one in alerts}
+        unique = {alert.alert_id: alert for alert in alerts}
         known = self.known_alerts(unique)
-        new = [one for name, one in unique.items() if name not in known]
+        new = [alert for name, alert in unique.items() if name not in known]
         first = self._numbers("alert_seq", len(new))
         fixed = {"received_us": received_us, "incident_id": "", "fate": ""}
-        self._connection.insert(ALERTS, [alert_row(one, first + at) | fixed for at, one in enumerate(new)])
+        self._connection.insert(ALERTS, [alert_row(alert, first + at) | fixed for at, alert in enumerate(new)])
         return len(new)
 
     def put_fates(self, fates: Sequence[Fate]) -> None:
         """Tell what became of stored alerts."""
-        rows = [{"of_alert": one.alert_id, "incident_id": one.incident_id, "fate": one.reason} for one in fates]
+        rows = [{"of_alert": fate.alert_id, "incident_id": fate.incident_id, "fate": fate.reason} for fate in fates]
         if rows:
             own = self._connection.own(ALERTS)
             self._connection.execute(update(ALERTS).where(own, ALERTS.c.alert_id == bindparam("of_alert")), rows)
@@ -118,7 +118,7 @@ class StoreWriter:
 
     def enqueue(self, messages: Sequence[OutboxMessage]) -> int:
         """Store notifications that are to be sent; those with a known id stay as they are. Return how many are new."""
-        rows = {one.message_id: message_row(one) for one in messages}
+        rows = {message.message_id: message_row(message) for message in messages}
         known = self._present(OUTBOX, rows)
         self._connection.insert(OUTBOX, [row for name, row in rows.items() if name not in known])
         return len(rows.keys() - known)
@@ -134,13 +134,13 @@ class StoreWriter:
     def inbox_add(self, alerts: Sequence[Alert], received_at: datetime) -> int:
         """Keep alerts until the desk takes them; those that it has, or had, are left out. Return how many are new."""
         received_us = microseconds_of(received_at)
-        unique = {one.alert_id: one for one in alerts}
+        unique = {alert.alert_id: alert for alert in alerts}
         known = self.known_alerts(unique) | self._present(INBOX, unique)
-        new = [one for name, one in unique.items() if name not in known]
+        new = [alert for name, alert in unique.items() if name not in known]
         first = self._numbers("inbox_seq", len(new))
         fixed = {"received_us": received_us}
-        told = [{"alert_id": one.alert_id, "seq": first + at, "document": alert_text(one)} for at, one in enumerate(new)]
-        self._connection.insert(INBOX, [row | fixed for row in told])
+        rows = [{"alert_id": alert.alert_id, "seq": first + at, "document": alert_text(alert)} for at, alert in enumerate(new)]
+        self._connection.insert(INBOX, [row | fixed for row in rows])
         return len(new)
 
     def inbox_take(self, limit: int) -> list[Alert]:
@@ -221,10 +221,10 @@ class StoreWriter:
         """Return which of these values are there of the one column that makes the primary key with the tenant."""
         (column,) = (part for part in table.primary_key.columns if part.name != TENANT)
         there = select(column).where(self._connection.own(table))
-        found: set[str] = set()
+        present: set[str] = set()
         for part in _chunks(list(keys)):
-            found.update(self._connection.execute(there.where(column.in_(part))).scalars())
-        return frozenset(found)
+            present.update(self._connection.execute(there.where(column.in_(part))).scalars())
+        return frozenset(present)
 
 
 def _chunks(keys: list[str]) -> Iterable[list[str]]:

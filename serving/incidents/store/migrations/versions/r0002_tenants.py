@@ -92,8 +92,8 @@ def _incidents() -> None:
 
 def _alerts() -> None:
     head = [*_texts("alert_id"), *_bigs("seq", "received_us")]
-    told = [*_texts("incident_id", "fate"), sa.Column("score", sa.Double), *_texts("document")]
-    _made("alerts", ("alert_id",), [*head, *told])
+    columns = [*_texts("incident_id", "fate"), sa.Column("score", sa.Double), *_texts("document")]
+    _made("alerts", ("alert_id",), [*head, *columns])
     op.create_index("alerts_by_seq", "alerts", ["tenant", "seq"], unique=True)
     op.create_index("alerts_by_incident", "alerts", ["tenant", "incident_id", "seq"])
     _made("inbox", ("alert_id",), [*_texts("alert_id"), *_bigs("seq", "received_us"), *_texts("document")])
@@ -159,17 +159,17 @@ def _pages(bind: sa.Connection, old: sa.Table) -> Iterator[list[dict[str, Any]]]
 
 def _scored(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row whose alert tells its score as a number; one that was rounded as the least that it may have been."""
-    told = _with_score(json.loads(row["document"]))
-    return row | {"document": json.dumps(told, ensure_ascii=False, separators=(",", ":"))}
+    document = _with_score(json.loads(row["document"]))
+    return row | {"document": json.dumps(document, ensure_ascii=False, separators=(",", ":"))}
 
 
-def _with_score(told: list[Any]) -> list[Any]:
+def _with_score(document: list[Any]) -> list[Any]:
     """Return the parts of an alert: the twelve of the first schema, its instance ("" = there is one only), its score."""
-    labels, source = told[9], told[10]
+    labels, source = document[9], document[10]
     text = labels.pop("score", None) if source == "detections" else None
     score = float(text) if text is not None else math.nan
-    instance = told[12] if len(told) > 12 else ""
-    return [*told[:12], instance, None if math.isnan(score) else max(0.0, score - _ROUNDED)]
+    instance = document[12] if len(document) > 12 else ""
+    return [*document[:12], instance, None if math.isnan(score) else max(0.0, score - _ROUNDED)]
 
 
 def _scored_alert(row: dict[str, Any]) -> dict[str, Any]:
@@ -179,11 +179,11 @@ def _scored_alert(row: dict[str, Any]) -> dict[str, Any]:
 
 def _moved(row: dict[str, Any]) -> dict[str, Any]:
     """Return an incident whose timeline says as values which state an event brought it into."""
-    told = json.loads(row["document"])
-    for event in told["timeline"]:
+    document = json.loads(row["document"])
+    for event in document["timeline"]:
         event["became"] = _became(event["what"], event["by"])
-    told["timeline"][:1] = [event | {"became": event["became"] or "open"} for event in told["timeline"][:1]]
-    return row | {"document": json.dumps(told, ensure_ascii=False, separators=(",", ":"))}
+    document["timeline"][:1] = [event | {"became": event["became"] or "open"} for event in document["timeline"][:1]]
+    return row | {"document": json.dumps(document, ensure_ascii=False, separators=(",", ":"))}
 
 
 def _kept(row: dict[str, Any]) -> dict[str, Any]:
@@ -203,12 +203,12 @@ def _became(what: str, by: str) -> str | None:
     for state in ("acknowledged", "mitigated", "resolved"):
         if what == f"{state} by {by}":
             return state
-    told = {"merged into ": "merged", "no alert for ": "resolved", "quiet longest of ": "resolved"}
+    states = {"merged into ": "merged", "no alert for ": "resolved", "quiet longest of ": "resolved"}
     if what == "all of its alerts have ended":
         return "mitigated"
     if what.endswith((" fires again", " is not over")):
         return "open"
-    return next((state for words, state in told.items() if what.startswith(words)), None)
+    return next((state for words, state in states.items() if what.startswith(words)), None)
 
 
 _CHANGES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
