@@ -40,7 +40,7 @@ def _branches(graph: ServiceGraph, intervals: Mapping[Pair, Interval], root: str
         last = not waiting or waiting[-1][0] < depth
         head, rest = _LAST if last else _BRANCHES
         note = "  ↻ a cycle" if name in path else "  ↑ shown above" if name in shown and graph.callees(name) else ""
-        yield f"{indent}{head}{name}  ({told_by(intervals.get((path[-1], name)))}){note}"
+        yield f"{indent}{head}{name}  ({call_source(intervals.get((path[-1], name)))}){note}"
         if name not in shown:
             shown.add(name)
             path.append(name)
@@ -51,7 +51,7 @@ def _children(graph: ServiceGraph, name: str, depth: int, indent: str) -> list[t
     return [(depth, callee, indent) for callee in reversed(graph.callees(name))]
 
 
-def told_by(call: Interval | None) -> str:
+def call_source(call: Interval | None) -> str:
     """Return who says that there is a call, since when, and its weight, in words."""
     if call is None:
         return "configured"
@@ -112,7 +112,7 @@ def dot(graph: ServiceGraph, intervals: Mapping[Pair, Interval]) -> str:
     for caller, callee in graph.calls():
         origin = graph.origin_of(caller, callee)
         style = ", style=dashed" if origin == LEARNED else ""
-        tip = _quoted(told_by(intervals.get((caller, callee))))
+        tip = _quoted(call_source(intervals.get((caller, callee))))
         lines.append(f"  {_quoted(caller)} -> {_quoted(callee)} [tooltip={tip}{style}];")
     return "\n".join(["digraph calls {", "  rankdir=LR;", *lines, "}", ""])
 

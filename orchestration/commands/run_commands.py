@@ -56,14 +56,14 @@ def run(
 
 
 def _run_and_conclude(settings: "Settings", chosen: "Scenario", keep: bool, head: tuple[str, float]) -> "RunResult":
-    from orchestration.pipeline.telemetry_step import fitted_settings, usual_step_s
+    from orchestration.pipeline.telemetry_step import fitted_settings, median_step_s
     from orchestration.rehearsal.live_replay import with_free_ports
     from orchestration.rehearsal.run import Run, fresh_home
     from orchestration.rehearsal.run_outputs import conclude
     from orchestration.workspace.workspace import Workspace
 
     fresh_home(settings.root, keep)
-    step_s = usual_step_s(next(iter(chosen.history())), settings.telemetry.step_s)
+    step_s = median_step_s(next(iter(chosen.history())), settings.telemetry.step_s)
     workspace = Workspace.open(fitted_settings(with_free_ports(settings), step_s))
     story = Run(workspace, chosen, say).go()
     return conclude(workspace, story, chosen.split, (head[0], time.monotonic() - head[1]))

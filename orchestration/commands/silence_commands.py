@@ -166,11 +166,11 @@ def _remove(kind: str, name: str, by: str | None, as_json: bool) -> None:
     from aiops.errors import ContractError
     from orchestration.commands.incident_access import IncidentWork, somebody
 
-    with IncidentWork.opened() as work, work.desk.turn(work.now()) as turn:
-        there = turn.writer.remove_silence(name) if kind == "silence" else turn.writer.remove_window(name)
+    with IncidentWork.opened() as work, work.desk.transaction(work.now()) as transaction:
+        there = transaction.writer.remove_silence(name) if kind == "silence" else transaction.writer.remove_window(name)
         if not there:
             raise ContractError(f"{kind} {name!r} is not known; `aiops incidents {kind} list` shows them")
-        turn.act(turn.moment, somebody(by), f"{kind} removed", (name, {}))
+        transaction.act(transaction.moment, somebody(by), f"{kind} removed", (name, {}))
     print_json({"removed": name}) if as_json else typer.echo(f"{kind} {name}: removed.")
 
 

@@ -22,7 +22,7 @@ from models.evaluation.figures import SeriesPanel, series_figure
 from models.vectors.page_budget import PageBudget
 from models.vectors.service_rows import BoolArray, times_of
 from orchestration.pipeline.recorded_rows import validate_recorded
-from orchestration.pipeline.telemetry_step import usual_step_s
+from orchestration.pipeline.telemetry_step import median_step_s
 
 PANELS = 8
 _PIECE = 65_536
@@ -59,7 +59,7 @@ def run_backtest(source: TelemetrySource, detector: str, budget: PageBudget, say
     quiet = np.flatnonzero(normal_history(record))
     if not quiet.size:
         raise TrainingImpossible(f"source {source.name}: the history has no point outside incidents; give a longer history")
-    step_s = usual_step_s(pa.Table.from_batches([batch.table.slice(0, 100_000)]), 60)
+    step_s = median_step_s(pa.Table.from_batches([batch.table.slice(0, 100_000)]), 60)
     say(f"fit {detector} on {quiet.size:,} of {int((~replayed).sum()):,} history points, a tick each {step_s} s")
     fitted, threshold = fit_detector(detector, FitData(SeriesBatch(batch.table.take(pa.array(quiet, pa.int64()))), step_s))
     say(f"score {len(batch):,} points of {len(names):,} series")

@@ -226,7 +226,7 @@ def _validate_chunk(workspace: Workspace, name: str, chunk: pa.Table, now: datet
         for round_number in range(_ROUNDS):
             outcome = validate_recorded(waiting, now, name, tolerance, workspace.lake.tenant)
             accepted.append(outcome.accepted)
-            waiting, refused = _told_again(waiting, outcome)
+            waiting, refused = _accepted_again(waiting, outcome)
             if not waiting.num_rows or round_number == _ROUNDS - 1:
                 rejected.append(outcome.rejected)
                 break
@@ -236,7 +236,7 @@ def _validate_chunk(workspace: Workspace, name: str, chunk: pa.Table, now: datet
     return lake_rows, pa.Table.from_batches(rejected, schema=REJECTED)
 
 
-def _told_again(piece: pa.Table, outcome: Validated) -> tuple[pa.Table, pa.RecordBatch]:
+def _accepted_again(piece: pa.Table, outcome: Validated) -> tuple[pa.Table, pa.RecordBatch]:
     """Return the rows that were refused only because the batch had their point already, and the other refusals."""
     duplicate = np.asarray(pc.equal(outcome.rejected["reason"], pa.scalar("duplicate")).to_numpy(zero_copy_only=False), np.bool_)
     rows = np.setdiff1d(np.arange(piece.num_rows), outcome.accepted_rows, assume_unique=True)[duplicate]

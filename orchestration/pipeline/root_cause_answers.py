@@ -16,7 +16,7 @@ from serving.incidents.store.incident_store import IncidentStore
 from serving.root_cause.lake_explainer import RootCauseAnalyst
 
 MOST_EVIDENCE: Final = 4
-TOLD_FROM: Final = 0.02
+LISTED_FROM: Final = 0.02
 """Probability from which a cause behind the first one is told with its evidence."""
 _OVER: Final = frozenset({IncidentState.RESOLVED, IncidentState.MERGED})
 
@@ -77,7 +77,7 @@ def draw(settings: Settings, report: RootCauseReport, file: Path) -> None:
 def lines_of(report: RootCauseReport) -> Iterator[str]:
     """Yield what a report says of its causes, in words, one line each; the table of causes is not repeated."""
     for cause in report.causes:
-        if cause is report.causes[0] or cause.probability >= TOLD_FROM:
+        if cause is report.causes[0] or cause.probability >= LISTED_FROM:
             yield from _cause_lines(cause)
     if report.would_decide:
         yield "What would make it surer:" if report.decided else "What would decide it:"

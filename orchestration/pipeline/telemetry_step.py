@@ -14,7 +14,7 @@ def fitted_settings(settings: Settings, step_s: int) -> Settings:
     return settings.model_copy(update={"telemetry": telemetry, "consumer": consumer})
 
 
-def usual_step_s(chunk: pa.Table, default_s: int) -> int:
+def median_step_s(chunk: pa.Table, default_s: int) -> int:
     """Return the median distance between neighbouring points of a series in whole seconds, 1 to 3600.
 
     Args:

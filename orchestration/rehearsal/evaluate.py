@@ -52,14 +52,14 @@ def find_incidents(outputs: Outputs) -> Findings:
     anomalous = newest_revision(outputs.detections)
     anomalous = anomalous[anomalous["anomalous"]]
     labels = outputs.incidents.to_pylist()
-    detected = dict(_found(outputs, labels))
+    detected = dict(_detected(outputs, labels))
     lines = tuple(_line(label, anomalous, outputs, detected.get(str(label["incident_id"]))) for label in labels)
     false = [incident for incident in outputs.opened if not any(incident.overlaps(label) for label in labels)]
     roots = root_figures(detected, {str(label["incident_id"]): str(label["service"]) for label in labels})
     return Findings(lines, len(false), sum(incident.paged for incident in false), roots)
 
 
-def _found(outputs: Outputs, labels: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, OpenedIncident]]:
+def _detected(outputs: Outputs, labels: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, OpenedIncident]]:
     """Yield each labelled incident that was opened, with the one about it: the first that has its service, else the first."""
     for label in labels:
         about = [opened for opened in outputs.opened if opened.touches(label, outputs.graph)]

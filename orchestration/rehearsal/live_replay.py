@@ -62,7 +62,7 @@ class LiveLoop:
             if self._settings.broker.url is None:
                 self._broker.start()
                 assert self._broker.pid is not None
-                self._children.will.covers(self._broker.pid, needed=True)
+                self._children.reaper.covers(self._broker.pid, needed=True)
             self._children.start(services.scorer(self._settings, self._champion))
             self._children.start(services.consumer(self._settings), services.responder(self._settings))
         except BaseException:

@@ -13,7 +13,7 @@ from aiops.errors import ConfigurationError, DiskFull, Unavailable
 from aiops.settings.tree import Settings
 from orchestration.console import print_table
 from orchestration.pipeline.scenario import recorded
-from orchestration.pipeline.telemetry_step import fitted_settings, usual_step_s
+from orchestration.pipeline.telemetry_step import fitted_settings, median_step_s
 from orchestration.suite import services
 from orchestration.suite.disk_watch import DiskWatch
 from orchestration.suite.home_clock import check_clock
@@ -40,7 +40,7 @@ def bring_up(settings: Settings, choice: SourceChoice, speed: float, stop: threa
             check_clock(settings.root, speed, datetime.now(UTC))
             keep_for_good(settings.root)
             scenario = recorded(choice.open())
-            fitted = fitted_settings(settings, usual_step_s(next(iter(scenario.history())), settings.telemetry.step_s))
+            fitted = fitted_settings(settings, median_step_s(next(iter(scenario.history())), settings.telemetry.step_s))
             return _Suite(paced(fitted, speed), stop, say).run(choice, speed)
     except OSError as error:
         if not is_full(error):
@@ -123,13 +123,13 @@ class _Suite:
         spec = services.preparation(self._settings, choice.arguments())
         command = [sys.executable, *spec.command]
         process = subprocess.Popen(command, env=spec.whole_environment(), stdout=sys.stderr, start_new_session=True)
-        self._supervisor.will.covers(process.pid)
+        self._supervisor.reaper.covers(process.pid)
         while process.poll() is None and not self._stop.wait(0.1):
             continue
         if unfinished := process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        self._supervisor.will.releases(process.pid)
+        self._supervisor.reaper.releases(process.pid)
         return 0 if unfinished else process.returncode
 
     def _start_all(self, choice: SourceChoice, speed: float, champion: bool) -> None:
@@ -195,7 +195,7 @@ class _Suite:
 
     def _start(self, broker: EmbeddedBroker) -> None:
         if broker.pid is not None:
-            self._supervisor.will.releases(broker.pid)
+            self._supervisor.reaper.releases(broker.pid)
         broker.start()
         assert broker.pid is not None
-        self._supervisor.will.covers(broker.pid, needed=True)
+        self._supervisor.reaper.covers(broker.pid, needed=True)

@@ -22,7 +22,7 @@ _RELEASED: Final = "released"
 _PEACE: Final = "peace"
 
 
-class LastWill:
+class OrphanReaper:
     """Process groups that end with this process; the small process is started with the first one."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ def end_group(leader: int, within_s: float = GROUP_S) -> None:
         _send(os.killpg, leader, signal.SIGKILL)
 
 
-def heard(lines: Iterable[str]) -> Mapping[int, bool]:
+def groups_left(lines: Iterable[str]) -> Mapping[int, bool]:
     """Return the groups to end, by leader, and whether others need them; in the order in which they were told."""
     groups: dict[int, bool] = {}
     for line in lines:
@@ -106,7 +106,7 @@ def _await(true: Callable[[], bool], within_s: float) -> None:
 
 def main(lines: IO[str]) -> None:
     """Listen until the other side is gone, then do what it told."""
-    carry_out(heard(lines))
+    carry_out(groups_left(lines))
 
 
 if __name__ == "__main__":

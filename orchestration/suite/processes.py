@@ -19,7 +19,7 @@ import httpx
 
 from aiops.errors import Unavailable
 from orchestration.suite.load_timeout import Patience
-from orchestration.suite.orphan_reaper import LastWill, end_group
+from orchestration.suite.orphan_reaper import OrphanReaper, end_group
 from serving.host.child_environment import base_environment
 from serving.host.log_files import bound_log
 from serving.host.private_files import OTHERS
@@ -87,7 +87,7 @@ class Supervisor:
         self._say = say
         self._children: list[Child] = []
         self._stopping = stopping or threading.Event()
-        self.will = LastWill()
+        self.reaper = OrphanReaper()
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -155,7 +155,7 @@ class Supervisor:
                 if child.spec.needed is needed:
                     self._end(child)
         self._children.clear()
-        self.will.close()
+        self.reaper.close()
 
     def _end(self, child: Child) -> None:
         if child.spec.needed and child.process.poll() is None:
@@ -171,7 +171,7 @@ class Supervisor:
     def _leave(self, child: Child) -> None:
         """End what a child that is gone left behind."""
         end_group(child.process.pid)
-        self.will.releases(child.process.pid)
+        self.reaper.releases(child.process.pid)
 
     def _spawn(self, spec: ChildSpec, log: Path) -> subprocess.Popen[bytes]:
         with log.open("ab") as sink:
@@ -184,7 +184,7 @@ class Supervisor:
                 start_new_session=True,
                 umask=OTHERS,
             )
-        self.will.covers(process.pid, spec.needed)
+        self.reaper.covers(process.pid, spec.needed)
         return process
 
     def _await_ready(self, child: Child) -> None:

@@ -102,10 +102,10 @@ def running(
     sources: AlertSources | None = None,
     desk_clock: Callable[[], datetime] | None = None,
     pages_per_hour: int = 1000,
-    refuge: bool = False,
+    memory_copy: bool = False,
 ) -> Iterator[RunningApi]:
     """Serve the API over a store in a folder."""
-    with IncidentDatabase.open(f"sqlite:///{folder}/incidents.db", refuge) as database:
+    with IncidentDatabase.open(f"sqlite:///{folder}/incidents.db", memory_copy) as database:
         tenants = ApiTenants(folder, database, desk_clock, pages_per_hour)
         own = tenants(DEFAULT_TENANT)
         parts = ApiParts(

@@ -17,7 +17,7 @@ from serving.incidents.api.incident_routes import case_of
 from serving.incidents.api.ports import TenantParts
 from serving.incidents.api.request_fields import PLAIN, IncidentId, Sent
 from serving.incidents.api.response_types import IncidentView, view_of
-from serving.incidents.api.tenant_parts import Here
+from serving.incidents.api.tenant_parts import Parts
 
 
 class Note(Sent):
@@ -35,7 +35,7 @@ class MergeInto(Sent):
 NoteBody = Annotated[Note, Body(default_factory=Note)]
 
 
-class IncidentActs:
+class IncidentActionRoutes:
     """Changes incidents of the tenant by a person's word."""
 
     def operations(self) -> tuple[Operation, ...]:
@@ -48,39 +48,39 @@ class IncidentActs:
             _post(f"{path}/merge", self.merged, "It repeats another incident and goes on there; that one is returned"),
         )
 
-    def acknowledged(self, here: Here, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
+    def acknowledged(self, parts: Parts, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
         """Return the incident as it is now."""
-        return self._changed(here, incident_id, IncidentState.ACKNOWLEDGED, (by, body.note))
+        return self._changed(parts, incident_id, IncidentState.ACKNOWLEDGED, (by, body.note))
 
-    def mitigated(self, here: Here, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
+    def mitigated(self, parts: Parts, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
         """Return the incident as it is now."""
-        return self._changed(here, incident_id, IncidentState.MITIGATED, (by, body.note))
+        return self._changed(parts, incident_id, IncidentState.MITIGATED, (by, body.note))
 
-    def resolved(self, here: Here, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
+    def resolved(self, parts: Parts, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
         """Return the incident as it is now."""
-        return self._changed(here, incident_id, IncidentState.RESOLVED, (by, body.note))
+        return self._changed(parts, incident_id, IncidentState.RESOLVED, (by, body.note))
 
-    def merged(self, here: Here, incident_id: IncidentId, by: By, body: MergeInto) -> Response:
+    def merged(self, parts: Parts, incident_id: IncidentId, by: By, body: MergeInto) -> Response:
         """Return the incident that goes on."""
-        other = case_of(here.store, incident_id).incident
-        into = case_of(here.store, body.into).incident
+        other = case_of(parts.store, incident_id).incident
+        into = case_of(parts.store, body.into).incident
         try:
-            changed = here.desk.merge(into.incident_id, other.incident_id, here.now(), by.subject)
+            changed = parts.desk.merge(into.incident_id, other.incident_id, parts.now(), by.subject)
         except ContractError as error:
             raise conflict("into", body.into, str(error), "merge open incidents") from error
-        return self._answer(here, changed)
+        return self._answer(parts, changed)
 
-    def _changed(self, here: TenantParts, incident_id: str, state: IncidentState, said: tuple[Caller, str]) -> Response:
+    def _changed(self, parts: TenantParts, incident_id: str, state: IncidentState, said: tuple[Caller, str]) -> Response:
         by, note = said
-        current = case_of(here.store, incident_id).incident
+        current = case_of(parts.store, incident_id).incident
         try:
-            changed = here.desk.change(current.incident_id, state, here.now(), by.subject, note)
+            changed = parts.desk.change(current.incident_id, state, parts.now(), by.subject, note)
         except ContractError as error:
             raise conflict("state", state, str(error), "look at the incident: somebody was faster") from error
-        return self._answer(here, changed)
+        return self._answer(parts, changed)
 
-    def _answer(self, here: TenantParts, changed: Incident) -> Response:
-        return answer(view_of(here.store.case(changed.incident_id)))
+    def _answer(self, parts: TenantParts, changed: Incident) -> Response:
+        return answer(view_of(parts.store.case(changed.incident_id)))
 
 
 def _post(path: str, endpoint: Callable[..., Response], summary: str) -> Operation:

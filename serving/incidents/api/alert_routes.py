@@ -66,7 +66,7 @@ class AlertsTaken:
     truncated: int
 
 
-class AlertIntake:
+class AlertRoutes:
     """Puts alerts into the inbox of their tenant, from which its desk takes them."""
 
     def __init__(self, sources: AlertSources, clock: Callable[[], datetime], registry: CollectorRegistry) -> None:
@@ -78,20 +78,22 @@ class AlertIntake:
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
         first, any_other = "Alerts of Prometheus' Alertmanager", "Alerts of any system, by the mapping of its source"
-        alertmanager_route = Operation("POST", "/alerts/alertmanager", self.told, Role.OPERATOR, first, AlertsTaken, status=202)
+        alertmanager_route = Operation(
+            "POST", "/alerts/alertmanager", self.from_alertmanager, Role.OPERATOR, first, AlertsTaken, status=202
+        )
         webhook_route = Operation(
-            "POST", "/alerts/webhook/{name}", self.told_by, None, any_other, AlertsTaken, (401, 404), status=202
+            "POST", "/alerts/webhook/{name}", self.from_webhook, None, any_other, AlertsTaken, (401, 404), status=202
         )
         return replace(alertmanager_route, body=_ALERTMANAGER_BODY), replace(webhook_route, body=_ANY_BODY, role_text=_SIGNED)
 
-    async def told(self, request: Request, by: By, tenant: TenantName = "") -> Response:
+    async def from_alertmanager(self, request: Request, by: By, tenant: TenantName = "") -> Response:
         """One bad alert does not cost the others; the same delivery again doubles nothing."""
-        here = await parts_of(request, _tenant_of(request, tenant, by.tenants))
+        parts = await parts_of(request, _tenant_of(request, tenant, by.tenants))
         body = await request.body()
         async with self._place():
-            return await run_in_threadpool(self._of_alertmanager, here, body)
+            return await run_in_threadpool(self._of_alertmanager, parts, body)
 
-    async def told_by(self, request: Request, name: Name, tenant: TenantName = "") -> Response:
+    async def from_webhook(self, request: Request, name: Name, tenant: TenantName = "") -> Response:
         """Sources are set up by responder.alert_sources; a signed request needs no token and is of its source's tenant."""
         source = self._sources.sources.get(name)
         if source is not None and source.signed:
@@ -107,8 +109,8 @@ class AlertIntake:
         body = await request.body()
         async with self._place():
             received, at = await run_in_threadpool(self._of_webhook, name, source, (body, headers))
-            here = await parts_of(request, whose)
-            return await run_in_threadpool(self._kept, here, name, received, at)
+            parts = await parts_of(request, whose)
+            return await run_in_threadpool(self._kept, parts, name, received, at)
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -128,10 +130,10 @@ class AlertIntake:
         finally:
             self._places.release()
 
-    def _of_alertmanager(self, here: TenantParts, body: bytes) -> Response:
+    def _of_alertmanager(self, parts: TenantParts, body: bytes) -> Response:
         now = self._clock()
         labels = self._sources.alertmanager.service_labels
-        return self._kept(here, alertmanager.SOURCE, alertmanager.alerts_of(body, now, labels), now)
+        return self._kept(parts, alertmanager.SOURCE, alertmanager.alerts_of(body, now, labels), now)
 
     def _of_webhook(
         self, name: str, source: AlertSource, sent: tuple[bytes, tuple[str | None, str | None]]
@@ -140,22 +142,22 @@ class AlertIntake:
         at = alert_webhook.signed_at(source, body, headers, self._clock())
         return alert_webhook.alerts_of(name, source, body, at), at
 
-    def _kept(self, here: TenantParts, source: str, received: Received, at: datetime) -> Response:
+    def _kept(self, parts: TenantParts, source: str, received: Received, at: datetime) -> Response:
         new = 0
         if received.alerts:
             try:
-                new = _added(here, received, at)
+                new = _added(parts, received, at)
             except DiskFull:  # the store goes on in memory from now on
-                new = _added(here, received, at)
+                new = _added(parts, received, at)
         accepted, refused = len(received.alerts), len(received.refused)
-        self._alerts.labels(here.tenant, source, "accepted").inc(accepted)
-        self._alerts.labels(here.tenant, source, "refused").inc(refused)
-        self._alerts.labels(here.tenant, source, "truncated").inc(received.truncated)
+        self._alerts.labels(parts.tenant, source, "accepted").inc(accepted)
+        self._alerts.labels(parts.tenant, source, "refused").inc(refused)
+        self._alerts.labels(parts.tenant, source, "truncated").inc(received.truncated)
         return answer(AlertsTaken(accepted, accepted - new, received.refused, received.truncated), 202)
 
 
-def _added(here: TenantParts, received: Received, at: datetime) -> int:
-    with here.store.writing() as writer:
+def _added(parts: TenantParts, received: Received, at: datetime) -> int:
+    with parts.store.writing() as writer:
         return writer.inbox_add(received.alerts, at)
 
 

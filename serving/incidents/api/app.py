@@ -11,20 +11,20 @@ from serving.http.openapi import description
 from serving.http.operations import Operation, install, methods_of
 from serving.http.refusals import handle_problems
 from serving.http.request_gate import Gate, GateRules
-from serving.incidents.api.action_routes import IncidentActs
-from serving.incidents.api.alert_routes import AlertIntake
+from serving.incidents.api.action_routes import IncidentActionRoutes
+from serving.incidents.api.alert_routes import AlertRoutes
 from serving.incidents.api.api_metrics import STREAMS, ApiMetrics
-from serving.incidents.api.audit_routes import AuditReads
+from serving.incidents.api.audit_routes import AuditRoutes
 from serving.incidents.api.event_feed import EventFeeds
-from serving.incidents.api.event_routes import EventWatching
+from serving.incidents.api.event_routes import EventRoutes
 from serving.incidents.api.evidence_routes import EvidenceDrawings
-from serving.incidents.api.incident_routes import IncidentReads
+from serving.incidents.api.incident_routes import IncidentRoutes
 from serving.incidents.api.on_call_pages import BrowsersToPages, OnCallPage
 from serving.incidents.api.ports import ApiParts
 from serving.incidents.api.probes import Probes
-from serving.incidents.api.silence_routes import Planned
-from serving.incidents.api.topology_routes import Changes, GraphReads
-from serving.incidents.api.verdict_routes import Judging
+from serving.incidents.api.silence_routes import SilenceRoutes
+from serving.incidents.api.topology_routes import ChangeRoutes, GraphRoutes
+from serving.incidents.api.verdict_routes import VerdictRoutes
 
 _ABOUT = "Incidents with their causes, for people and programs. Every refusal is application/problem+json (RFC 9457)."
 
@@ -66,16 +66,16 @@ def create_app(parts: ApiParts) -> FastAPI:
 
 def _operations(app: FastAPI, feeds: EventFeeds, parts: ApiParts) -> tuple[Operation, ...]:
     return (
-        *IncidentReads().operations(),
+        *IncidentRoutes().operations(),
         *EvidenceDrawings().operations(),
-        *IncidentActs().operations(),
-        *Judging().operations(),
-        *Planned().operations(),
-        *GraphReads().operations(),
-        *Changes().operations(),
-        *AlertIntake(parts.alert_sources, parts.clock, parts.registry).operations(),
-        *AuditReads().operations(),
-        *EventWatching(feeds).operations(),
+        *IncidentActionRoutes().operations(),
+        *VerdictRoutes().operations(),
+        *SilenceRoutes().operations(),
+        *GraphRoutes().operations(),
+        *ChangeRoutes().operations(),
+        *AlertRoutes(parts.alert_sources, parts.clock, parts.registry).operations(),
+        *AuditRoutes().operations(),
+        *EventRoutes(feeds).operations(),
         *OnCallPage().operations(),
         *Probes(parts.ready, parts.registry, lambda: description(app)).operations(),
     )

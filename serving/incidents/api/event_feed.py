@@ -205,11 +205,11 @@ class EventFeeds:
         """Return how many streams are open."""
         return sum(feed.watchers for feed in tuple(self._feeds.values()))
 
-    def of(self, here: TenantParts) -> EventFeed:
+    def of(self, parts: TenantParts) -> EventFeed:
         """Return the feed of a tenant."""
-        feed = self._feeds.get(here.tenant)
+        feed = self._feeds.get(parts.tenant)
         if feed is None:
-            feed = self._feeds[here.tenant] = EventFeed(here.store, self._limits, lambda: self.watchers)
+            feed = self._feeds[parts.tenant] = EventFeed(parts.store, self._limits, lambda: self.watchers)
             if self._closed:
                 feed.close()
         return feed

@@ -11,7 +11,7 @@ from serving.http.auth import Role
 from serving.http.operations import Operation
 from serving.incidents.api.event_feed import EventFeed, EventFeeds, WantedEvents
 from serving.incidents.api.request_fields import Sent, ShortText
-from serving.incidents.api.tenant_parts import Here
+from serving.incidents.api.tenant_parts import Parts
 
 EVENT_STREAM: Final = "text/event-stream"
 _ID: Final = r"^[0-9]{0,18}$"
@@ -49,7 +49,7 @@ class EventStream(StreamingResponse):
             self._feed.leave()
 
 
-class EventWatching:
+class EventRoutes:
     """Lets clients watch what changes at their tenant."""
 
     def __init__(self, feeds: EventFeeds) -> None:
@@ -60,8 +60,8 @@ class EventWatching:
         summary = "What changes, live (server-sent events)"
         return (Operation("GET", "/events", self.watched, Role.VIEWER, summary, media=EVENT_STREAM),)
 
-    async def watched(self, here: Here, watch: Annotated[Watch, Query()], last_event_id: LastEventId = "") -> EventStream:
+    async def watched(self, parts: Parts, watch: Annotated[Watch, Query()], last_event_id: LastEventId = "") -> EventStream:
         """Each event has an id, a kind and JSON; who comes back with the last id misses nothing and sees nothing twice."""
         seen = last_event_id or watch.after
         wanted = WantedEvents(watch.incident, watch.service, tuple(watch.kind))
-        return EventStream(self._feeds.of(here), int(seen) if seen else None, wanted)
+        return EventStream(self._feeds.of(parts), int(seen) if seen else None, wanted)

@@ -11,7 +11,7 @@ from serving.http.operations import Operation
 from serving.http.problem import Problem, ProblemError
 from serving.incidents.api.incident_routes import case_of
 from serving.incidents.api.request_fields import IncidentId
-from serving.incidents.api.tenant_parts import Here
+from serving.incidents.api.tenant_parts import Parts
 
 SVG: Final = "image/svg+xml"
 _KEPT: Final = 32
@@ -31,18 +31,18 @@ class EvidenceDrawings:
         path, summary = "/incidents/{incident_id}/evidence.svg", "Evidence of the newest analysis: series along the path, as SVG"
         return (Operation("GET", path, self.drawn, Role.VIEWER, summary, problems=(404,), media=SVG),)
 
-    def drawn(self, here: Here, incident_id: IncidentId) -> Response:
+    def drawn(self, parts: Parts, incident_id: IncidentId) -> Response:
         """404 with kind not-analysed where there is no analysis yet."""
-        case = case_of(here.store, incident_id)
+        case = case_of(parts.store, incident_id)
         if case.report is None:
             fix = "ask again in some seconds"
             detail = f"incident_id = {case.incident.incident_id}: was not analysed yet. Ask again in some seconds."
             raise ProblemError(Problem(404, "not-analysed", detail, "incident_id", case.incident.incident_id, "", fix))
-        key = (here.tenant, case.incident.incident_id, case.report.made_at)
+        key = (parts.tenant, case.incident.incident_id, case.report.made_at)
         with self._lock:
             picture = self._drawn.get(key)
             if picture is None:
-                picture = self._drawn[key] = here.figures.figure(case.incident, case.report)
+                picture = self._drawn[key] = parts.figures.figure(case.incident, case.report)
                 while len(self._drawn) > _KEPT:
                     self._drawn.popitem(last=False)
         return Response(picture, media_type=SVG, headers={"content-security-policy": _CSP})

@@ -30,7 +30,7 @@ from serving.incidents.api.response_types import (
     timeline_of,
     view_of,
 )
-from serving.incidents.api.tenant_parts import Here
+from serving.incidents.api.tenant_parts import Parts
 from serving.incidents.store.records import IncidentCase, IncidentFilter, PageRequest
 
 
@@ -54,7 +54,7 @@ class Listing(Sent):
         return IncidentFilter(tuple(self.state), tuple(self.service), least, self.since, self.until, self.text)
 
 
-class IncidentReads:
+class IncidentRoutes:
     """Reads incidents of the tenant that asks."""
 
     def operations(self) -> tuple[Operation, ...]:
@@ -70,36 +70,36 @@ class IncidentReads:
             Operation("GET", "/held-back", self.held_back, see, "Incidents whose page waits, the worst first", HeldBackList),
         )
 
-    def listed(self, here: Here, listing: Annotated[Listing, Query()]) -> Response:
+    def listed(self, parts: Parts, listing: Annotated[Listing, Query()]) -> Response:
         """Pages stay complete while incidents are added: a cursor goes on after the last one shown."""
         wanted = listing.chosen()
         with good_cursor(listing.cursor):
-            page = here.store.cases(wanted, PageRequest(listing.limit, listing.cursor))
-            return answer(lines_of(page, here.store.case_count(wanted)))
+            page = parts.store.cases(wanted, PageRequest(listing.limit, listing.cursor))
+            return answer(lines_of(page, parts.store.case_count(wanted)))
 
-    def shown(self, here: Here, incident_id: IncidentId) -> Response:
+    def shown(self, parts: Parts, incident_id: IncidentId) -> Response:
         """Everything that is known of it, but its single alerts."""
-        return answer(view_of(case_of(here.store, incident_id)))
+        return answer(view_of(case_of(parts.store, incident_id)))
 
-    def alerts(self, here: Here, incident_id: IncidentId, limit: Limit = 50, cursor: Cursor = "") -> Response:
+    def alerts(self, parts: Parts, incident_id: IncidentId, limit: Limit = 50, cursor: Cursor = "") -> Response:
         """Each alert as it arrived, repetitions too."""
-        full_id = case_of(here.store, incident_id).incident.incident_id
+        full_id = case_of(parts.store, incident_id).incident.incident_id
         with good_cursor(cursor):
-            return answer(alerts_of_page(here.store.alerts(full_id, PageRequest(limit, cursor))))
+            return answer(alerts_of_page(parts.store.alerts(full_id, PageRequest(limit, cursor))))
 
-    def reports(self, here: Here, incident_id: IncidentId) -> Response:
+    def reports(self, parts: Parts, incident_id: IncidentId) -> Response:
         """The newest first; none = it was not analysed yet."""
-        full_id = case_of(here.store, incident_id).incident.incident_id
-        return answer(ReportList(here.store.reports(full_id)[::-1]))
+        full_id = case_of(parts.store, incident_id).incident.incident_id
+        return answer(ReportList(parts.store.reports(full_id)[::-1]))
 
-    def timeline(self, here: Here, incident_id: IncidentId) -> Response:
+    def timeline(self, parts: Parts, incident_id: IncidentId) -> Response:
         """Changes of state, pages, analyses and verdicts in order of time."""
-        case = case_of(here.store, incident_id)
-        return answer(timeline_of(case, here.store.reports(case.incident.incident_id)))
+        case = case_of(parts.store, incident_id)
+        return answer(timeline_of(case, parts.store.reports(case.incident.incident_id)))
 
-    def held_back(self, here: Here) -> Response:
+    def held_back(self, parts: Parts) -> Response:
         """The hour's page budget is used up, or it is but a warning in a storm."""
-        return answer(held_back_of(here.store.held_back()))
+        return answer(held_back_of(parts.store.held_back()))
 
 
 def case_of(store: CaseReader, incident_id: str) -> IncidentCase:

@@ -16,7 +16,7 @@ from serving.http.operations import Operation, answer
 from serving.http.problem import not_found, refused
 from serving.incidents.api.ports import TenantParts
 from serving.incidents.api.request_fields import PLAIN, Moment, Name, Sent
-from serving.incidents.api.tenant_parts import Here
+from serving.incidents.api.tenant_parts import Parts
 
 MOST_MATCHERS: Final = 20
 _YEAR_S: Final = 366 * 86_400.0
@@ -73,7 +73,7 @@ class MaintenanceList:
     items: tuple[MaintenanceView, ...]
 
 
-class Planned:
+class SilenceRoutes:
     """Silences and maintenance windows of a tenant; its desk puts them in force."""
 
     def operations(self) -> tuple[Operation, ...]:
@@ -91,46 +91,46 @@ class Planned:
             Operation("DELETE", work + "/{name:path}", self.recalled, rule, "Recall announced work", problems=(404,), status=204),
         )
 
-    def silences(self, here: Here) -> Response:
+    def silences(self, parts: Parts) -> Response:
         """Those that are over stay listed until retention drops them."""
-        return answer(SilenceList(here.store.silences()))
+        return answer(SilenceList(parts.store.silences()))
 
-    def windows(self, here: Here) -> Response:
+    def windows(self, parts: Parts) -> Response:
         """Those that are over stay listed until retention drops them."""
-        return answer(MaintenanceList(tuple(_view(window) for window in here.store.maintenance_windows())))
+        return answer(MaintenanceList(tuple(_view(window) for window in parts.store.maintenance_windows())))
 
-    def silenced(self, here: Here, by: By, body: SilenceBody) -> Response:
+    def silenced(self, parts: Parts, by: By, body: SilenceBody) -> Response:
         """Incidents that are open stay; alerts that come from now on are kept, but not heard."""
-        now = here.now()
+        now = parts.now()
         rule = _rule(lambda starts_at: Silence(body.name, _matchers(body), starts_at, body.ends_at), body, now)
-        here.desk.silence(rule, now, by.subject)
+        parts.desk.silence(rule, now, by.subject)
         return answer(rule, 201)
 
-    def announced(self, here: Here, by: By, body: MaintenanceBody) -> Response:
+    def announced(self, parts: Parts, by: By, body: MaintenanceBody) -> Response:
         """Incidents that are open stay; alerts in its time are kept, but not heard."""
         every = None if body.every_s is None else timedelta(seconds=body.every_s)
-        now = here.now()
+        now = parts.now()
         if body.until is not None and body.until <= (body.starts_at or now):
             raise refused("until", body.until.isoformat(), "must be after starts_at", "give a later time, or none")
         window = _rule(
             lambda starts_at: MaintenanceWindow(body.name, _matchers(body), starts_at, body.ends_at, every, body.until), body, now
         )
-        here.desk.silence(window, now, by.subject)
+        parts.desk.silence(window, now, by.subject)
         return answer(_view(window), 201)
 
-    def unsilenced(self, here: Here, name: Name, by: By) -> Response:
+    def unsilenced(self, parts: Parts, name: Name, by: By) -> Response:
         """Alerts that it hid are not raised again by themselves."""
-        return self._dropped(here, "silence", name, by)
+        return self._dropped(parts, "silence", name, by)
 
-    def recalled(self, here: Here, name: Name, by: By) -> Response:
+    def recalled(self, parts: Parts, name: Name, by: By) -> Response:
         """Alerts that it hid are not raised again by themselves."""
-        return self._dropped(here, "maintenance", name, by)
+        return self._dropped(parts, "maintenance", name, by)
 
-    def _dropped(self, here: TenantParts, kind: str, name: str, by: Caller) -> Response:
-        with here.store.writing() as writer:
+    def _dropped(self, parts: TenantParts, kind: str, name: str, by: Caller) -> Response:
+        with parts.store.writing() as writer:
             there = writer.remove_silence(name) if kind == "silence" else writer.remove_window(name)
             if there:
-                writer.audit(here.now(), by.subject, f"{kind} removed", name, {})
+                writer.audit(parts.now(), by.subject, f"{kind} removed", name, {})
         if not there:
             raise not_found("name", name, "list them with GET")
         return Response(status_code=204)

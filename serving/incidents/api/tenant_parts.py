@@ -9,7 +9,7 @@ from serving.http.guarded_route import OfTenant
 from serving.incidents.api.ports import TenantParts, Tenants
 
 
-async def here_of(request: Request, tenant: OfTenant) -> TenantParts:
+async def parts_of_request(request: Request, tenant: OfTenant) -> TenantParts:
     """Return what belongs to the tenant of a request."""
     return await parts_of(request, tenant)
 
@@ -24,4 +24,4 @@ async def parts_of(request: Request, tenant: str) -> TenantParts:
     return await run_in_threadpool(tenants, tenant)
 
 
-Here = Annotated[TenantParts, Depends(here_of)]
+Parts = Annotated[TenantParts, Depends(parts_of_request)]

@@ -19,7 +19,7 @@ from serving.http.operations import Operation, answer
 from serving.http.problem import refused
 from serving.incidents.api.ports import TenantParts
 from serving.incidents.api.request_fields import EXAMPLE, MOST_LISTED, Moment, Sent, ShortText
-from serving.incidents.api.tenant_parts import Here
+from serving.incidents.api.tenant_parts import Parts
 from serving.ingest.pull.change_payload import changes_of_json
 
 _RECENT: Final = timedelta(days=7)
@@ -94,19 +94,19 @@ class ChangeListing(Sent):
     limit: int = Field(50, ge=1, le=MOST_LISTED, description="changes at most, but for more of the same moment", examples=[50])
 
 
-class GraphReads:
+class GraphRoutes:
     """Shows the call graph."""
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
         return (Operation("GET", "/graph", self.graph, Role.VIEWER, "The call graph, as it is or was", GraphView),)
 
-    def graph(self, here: Here, at: At = None, learned: Learned = True) -> Response:
+    def graph(self, parts: Parts, at: At = None, learned: Learned = True) -> Response:
         """Calls by caller and callee."""
-        return answer(_graph_view(here.graphs.graph(at, learned), at))
+        return answer(_graph_view(parts.graphs.graph(at, learned), at))
 
 
-class Changes:
+class ChangeRoutes:
     """What was done to services: deployments, configuration, scaling."""
 
     def operations(self) -> tuple[Operation, ...]:
@@ -114,34 +114,34 @@ class Changes:
         summary = "Tell of changes: evidence for root causes"
         return (
             Operation("GET", "/changes", self.listed, Role.VIEWER, "What was done to services, the newest first", ChangeList),
-            Operation("POST", "/changes", self.told, Role.OPERATOR, summary, ChangesTaken, status=201, body=_CHANGES_BODY),
+            Operation("POST", "/changes", self.reported, Role.OPERATOR, summary, ChangesTaken, status=201, body=_CHANGES_BODY),
         )
 
-    def listed(self, here: Here, listing: Annotated[ChangeListing, Query()]) -> Response:
+    def listed(self, parts: Parts, listing: Annotated[ChangeListing, Query()]) -> Response:
         """Deployments, configuration, scaling and whatever else was told."""
-        until = listing.until or here.now()
+        until = listing.until or parts.now()
         since = listing.since or until - _RECENT
         if since >= until:
             raise refused("since", since.isoformat(), f"must be before until = {until.isoformat()}", "give an earlier time")
-        events = here.changes.read(tuple(listing.service) or None, since, until - timedelta(microseconds=1))
+        events = parts.changes.read(tuple(listing.service) or None, since, until - timedelta(microseconds=1))
         least = events[-listing.limit :][0].at if events else until
         newest = tuple(event for event in events[::-1] if event.at >= least)
         return answer(ChangeList(newest, len(events) > len(newest)))
 
-    async def told(self, here: Here, request: Request, by: By) -> Response:
+    async def reported(self, parts: Parts, request: Request, by: By) -> Response:
         """One that was told before doubles nothing; `at` is the time of arrival where it is not given."""
         body = await request.body()
-        return await run_in_threadpool(self._kept, here, body, by.subject)
+        return await run_in_threadpool(self._kept, parts, body, by.subject)
 
-    def _kept(self, here: TenantParts, body: bytes, by: str) -> Response:
+    def _kept(self, parts: TenantParts, body: bytes, by: str) -> Response:
         try:
-            read = changes_of_json(body, here.now(), by)
+            read = changes_of_json(body, parts.now(), by)
         except ContractError as error:
             raise refused("body", "", str(error), "see /docs.json") from error
         wrong = tuple(RefusedChange(row.number, row.reason) for row in read.refused)
         if wrong and not read.events:
             raise refused("body", "", f"change {wrong[0].number}: {wrong[0].reason}", "see /docs.json")
-        here.changes.write(read.events)
+        parts.changes.write(read.events)
         return answer(ChangesTaken(len(read.events), tuple(event.change_id for event in read.events), wrong), 201)
 
 

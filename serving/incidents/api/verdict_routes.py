@@ -16,7 +16,7 @@ from serving.http.operations import Operation, answer
 from serving.http.problem import refused
 from serving.incidents.api.incident_routes import case_of
 from serving.incidents.api.request_fields import IncidentId, Sent, ShortText
-from serving.incidents.api.tenant_parts import Here
+from serving.incidents.api.tenant_parts import Parts
 from serving.incidents.desk.verdict_draft import VerdictDraft
 
 Preview = Annotated[bool, Query(description="only say what it would change, now and over the last days", examples=[True])]
@@ -42,7 +42,7 @@ class VerdictAnswer:
     past: VerdictPreview | None
 
 
-class Judging:
+class VerdictRoutes:
     """Takes verdicts on incidents."""
 
     def operations(self) -> tuple[Operation, ...]:
@@ -50,15 +50,15 @@ class Judging:
         path, summary = "/incidents/{incident_id}/verdict", "Say what an incident was: labels, thresholds, priors follow"
         return (Operation("POST", path, self.judged, Role.OPERATOR, summary, VerdictAnswer, (404,)),)
 
-    def judged(self, here: Here, incident_id: IncidentId, by: By, body: VerdictBody, preview: Preview = False) -> Response:
+    def judged(self, parts: Parts, incident_id: IncidentId, by: By, body: VerdictBody, preview: Preview = False) -> Response:
         """A later verdict on the same incident takes the place of the earlier one."""
-        full_id = case_of(here.store, incident_id).incident.incident_id
+        full_id = case_of(parts.store, incident_id).incident.incident_id
         words = (body.kind, body.right_cause, body.duplicate_of, body.note, tuple(body.unrelated))
-        now = here.now()
+        now = parts.now()
         try:
-            verdict = here.teaching.verdict(VerdictDraft(full_id, *words), now, by.subject)
-            past = here.teaching.preview(verdict, now) if preview else None
-            effect = past.effect if past is not None else here.teaching.apply(verdict)
+            verdict = parts.teaching.verdict(VerdictDraft(full_id, *words), now, by.subject)
+            past = parts.teaching.preview(verdict, now) if preview else None
+            effect = past.effect if past is not None else parts.teaching.apply(verdict)
         except ContractError as error:
             raise refused("body", "", str(error), "see /docs.json") from error
         return answer(VerdictAnswer(not preview, verdict, effect, past))

@@ -61,7 +61,7 @@ class Analyses:
         self._parts = parts
         self._times = AnalysisTimes()
         self._steps: deque[tuple[float, Step]] = deque()
-        self._strange: frozenset[str] = frozenset()
+        self._unseen: frozenset[str] = frozenset()
 
     def see(self, step: Step) -> None:
         """Take in what the desk has just done."""
@@ -77,11 +77,11 @@ class Analyses:
     def waiting(self) -> int:
         """Return how many incidents are to be explained, as far as is known; called by the thread that explains."""
         incident_count = sum(len(step.outcome.incidents) for _, step in tuple(self._steps))
-        return self._times.waiting(self._parts.now()) + incident_count + len(self._strange)
+        return self._times.waiting(self._parts.now()) + incident_count + len(self._unseen)
 
     def explain_next(self) -> bool:
         """Explain the incident that is due first; return whether there was one."""
-        self._hear()
+        self._take_steps()
         due = self._times.due(self._parts.now())
         if due is None:
             return False
@@ -91,16 +91,16 @@ class Analyses:
         self._times.done(due.incident, due.at)
         return True
 
-    def _hear(self) -> None:
+    def _take_steps(self) -> None:
         """Take in the steps that are old enough, and read what no step of this process told."""
         now_s = time.monotonic()
         while self._steps and self._steps[0][0] <= now_s:
             step = self._steps.popleft()[1]
             self._times.see(step.outcome.incidents)
-            self._strange = self._times.keep(step.open_ids)
-        if self._strange:
-            self._read(self._strange)
-            self._strange = frozenset()
+            self._unseen = self._times.keep(step.open_ids)
+        if self._unseen:
+            self._read(self._unseen)
+            self._unseen = frozenset()
 
     def _read(self, incident_ids: Iterable[str]) -> None:
         """Read incidents that were open before this process, or opened by another one, and when they were explained last."""

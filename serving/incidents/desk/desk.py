@@ -21,8 +21,8 @@ from aiops.incidents.incident import Incident, IncidentState
 from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.values.moments import microseconds_of, moment_of_us
-from serving.incidents.desk.desk_transaction import Audience, Turn, messages_of
-from serving.incidents.desk.live_updates import CLOSED, Watchers
+from serving.incidents.desk.desk_transaction import Audience, DeskTransaction, messages_of
+from serving.incidents.desk.live_updates import CLOSED, LiveUpdates
 from serving.incidents.desk.snapshots import PairWords, correlation_config, packed, pair_words, unpacked
 from serving.incidents.store.records import DeskRow
 
@@ -77,23 +77,23 @@ class Desk:
         self._lock = threading.RLock()
         self._correlator = Correlator(graph, self._config)
         self._seq = _UNKNOWN
-        self._watchers = Watchers()
+        self._updates = LiveUpdates()
         self._pairs: PairWords = {}
         self._open: set[str] = set()
         self._settling = 0
 
     @contextmanager
-    def turn(self, at: datetime) -> Iterator[Turn]:
+    def transaction(self, at: datetime) -> Iterator[DeskTransaction]:
         """Open one transaction; at its end what it changed is stored, with all that follows from it.
 
         By settings the desk's time is the wall's or that of the telemetry, which people's acts do not move. A turn must not be
         opened within another. An error undoes all of it.
         """
-        with self._opened(at, self._settings.clock == "wall") as turn:
-            yield turn
+        with self._opened(at, self._settings.clock == "wall") as transaction:
+            yield transaction
 
     @contextmanager
-    def _opened(self, at: datetime, moving: bool) -> Iterator[Turn]:
+    def _opened(self, at: datetime, moving: bool) -> Iterator[DeskTransaction]:
         """Open a transaction at the desk's own time, or at `at` where that moves it on."""
         with self._lock:
             try:
@@ -103,10 +103,10 @@ class Desk:
                         row = self._set_back(writer, row, at)
                     clock = moment_of_us(row.clock_us)
                     moment = clock if not moving else at if self._settings.clock == "wall" else max(at, clock)
-                    turn = Turn(writer, self._at_hand(row), moment, dict(row.offsets))
-                    self._follow(turn)
-                    yield turn
-                    seq = self._settle(turn, row)
+                    transaction = DeskTransaction(writer, self._at_hand(row), moment, dict(row.offsets))
+                    self._follow(transaction)
+                    yield transaction
+                    seq = self._settle(transaction, row)
             except BaseException:
                 self._seq = _UNKNOWN  # what is in memory may be ahead of what is stored
                 raise
@@ -114,20 +114,20 @@ class Desk:
 
     def take(self, alerts: Sequence[Alert], offsets: Mapping[str, str], now: datetime) -> Step:
         """Take in alerts read from streams up to `offsets`, and what waits in the inbox; let time pass to `now`."""
-        with self._opened(now, moving=True) as turn:
-            inbox = turn.writer.inbox_take(MOST_INBOX)
-            turn.changed = turn.changed or bool(inbox)
-            telemetry = self._settings.clock == "event" and bool(turn.offsets or offsets)
-            turn.by_telemetry = telemetry
+        with self._opened(now, moving=True) as transaction:
+            inbox = transaction.writer.inbox_take(MOST_INBOX)
+            transaction.changed = transaction.changed or bool(inbox)
+            telemetry = self._settings.clock == "event" and bool(transaction.offsets or offsets)
+            transaction.by_telemetry = telemetry
             if inbox and self._settings.clock == "event" and not telemetry:
-                turn.moment = max(turn.moment, *(alert.ends_at or alert.starts_at for alert in inbox))
-            taken = turn.take((*alerts, *inbox), self._oldest(turn))
-            turn.read_to(offsets)
-        assert turn.outcome is not None
+                transaction.moment = max(transaction.moment, *(alert.ends_at or alert.starts_at for alert in inbox))
+            taken = transaction.take((*alerts, *inbox), self._oldest(transaction))
+            transaction.read_to(offsets)
+        assert transaction.outcome is not None
         doubled = len(alerts) + len(inbox) - sum(taken.values())
-        result = (turn.outcome, turn.moment, turn.offsets, taken, doubled)
-        settling = self._settling + turn.correlator.pages_waiting
-        return Step(*result, frozenset(self._open), settling, turn.snapshot_bytes)
+        result = (transaction.outcome, transaction.moment, transaction.offsets, taken, doubled)
+        settling = self._settling + transaction.correlator.pages_waiting
+        return Step(*result, frozenset(self._open), settling, transaction.snapshot_bytes)
 
     def tick(self, now: datetime) -> Step:
         """Let time pass; nothing is stored where nothing comes of it."""
@@ -139,9 +139,9 @@ class Desk:
         Raises:
             ContractError: no such incident is open, or the state cannot follow.
         """
-        with self.turn(at) as turn:
-            incident = turn.correlator.change(incident_id, state, turn.moment, by)
-            turn.act(at, by, f"incident {state}", (incident_id, {"note": note} if note else {}))
+        with self.transaction(at) as transaction:
+            incident = transaction.correlator.change(incident_id, state, transaction.moment, by)
+            transaction.act(at, by, f"incident {state}", (incident_id, {"note": note} if note else {}))
         return incident
 
     def merge(self, into: str, other: str, at: datetime, by: str) -> Incident:
@@ -150,28 +150,30 @@ class Desk:
         Raises:
             ContractError: one of them is not open, or both are the same.
         """
-        with self.turn(at) as turn:
-            incident = turn.correlator.merge(into, other, turn.moment, by)
-            turn.act(at, by, "incident merged", (other, {"into": into}))
+        with self.transaction(at) as transaction:
+            incident = transaction.correlator.merge(into, other, transaction.moment, by)
+            transaction.act(at, by, "incident merged", (other, {"into": into}))
         return incident
 
     def silence(self, rule: Silence | MaintenanceWindow, at: datetime, by: str) -> None:
         """Put a silence or a maintenance window in force; one of the same name is replaced."""
-        with self.turn(at) as turn:
+        with self.transaction(at) as transaction:
             if isinstance(rule, Silence):
-                turn.writer.add_silence(rule)
+                transaction.writer.add_silence(rule)
             else:
-                turn.writer.add_window(rule)
+                transaction.writer.add_window(rule)
             what = "silence added" if isinstance(rule, Silence) else "maintenance added"
             until = {"starts_at": rule.starts_at.isoformat(), "ends_at": rule.ends_at.isoformat()}
-            turn.act(at, by, what, (rule.name, {**until, "matchers": [f"{m.label}{m.operator}{m.value}" for m in rule.matchers]}))
+            transaction.act(
+                at, by, what, (rule.name, {**until, "matchers": [f"{m.label}{m.operator}{m.value}" for m in rule.matchers]})
+            )
 
     def regraph(self, graph: ServiceGraph, at: datetime) -> None:
         """Go on with another call graph; incidents that it takes apart split at the next tick."""
-        with self.turn(at) as turn:
+        with self.transaction(at) as transaction:
             self._graph = graph
-            turn.correlator.regraph(graph)
-            turn.changed = True
+            transaction.correlator.regraph(graph)
+            transaction.changed = True
 
     def open_incidents(self) -> tuple[Incident, ...]:
         """Return the open incidents as of the last turn of this desk, the oldest first."""
@@ -188,7 +190,7 @@ class Desk:
                 self._settling = len(state["settling"])
                 self._correlator.restore(state)
                 self._pairs = pair_words(state["closeness"]["told"])
-            self._watchers.forget(storm=state is not None and state["storm"][0] > 0)
+            self._updates.forget(storm=state is not None and state["storm"][0] > 0)
             self._open = {incident.incident_id for incident in self._correlator.open_incidents()}
         return self._correlator
 
@@ -208,35 +210,35 @@ class Desk:
         seq = writer.save_desk(fresh, row.offsets, microseconds_of(at))
         return replace(row, seq=seq, snapshot=fresh, clock_us=microseconds_of(at))
 
-    def _follow(self, turn: Turn) -> None:
+    def _follow(self, transaction: DeskTransaction) -> None:
         """Go by the rules in force, and by what people said of pairs of services, whoever wrote them into the store."""
-        turn.correlator.suppress(turn.writer.suppression())
-        pairs = pair_words(turn.writer.noted(PAIRS) or ())
+        transaction.correlator.suppress(transaction.writer.suppression())
+        pairs = pair_words(transaction.writer.noted(PAIRS) or ())
         if pairs != self._pairs:
-            turn.correlator.retaught(pairs)
-            turn.changed, self._pairs = True, pairs
+            transaction.correlator.retaught(pairs)
+            transaction.changed, self._pairs = True, pairs
 
-    def _oldest(self, turn: Turn) -> datetime | None:
+    def _oldest(self, transaction: DeskTransaction) -> datetime | None:
         """Return when a finding must have been made to be news: after an outage nobody is paged for what is long over."""
-        return turn.moment - timedelta(seconds=self._settings.quiet_s) if self._settings.clock == "wall" else None
+        return transaction.moment - timedelta(seconds=self._settings.quiet_s) if self._settings.clock == "wall" else None
 
-    def _settle(self, turn: Turn, row: DeskRow) -> int:
+    def _settle(self, transaction: DeskTransaction, row: DeskRow) -> int:
         """Store what the turn did and what follows from it; return the number of the save that memory is as of."""
-        outcome = turn.outcome = turn.correlator.advance(turn.moment)
-        self._settling += turn.added - len(outcome.fates)
+        outcome = transaction.outcome = transaction.correlator.advance(transaction.moment)
+        self._settling += transaction.added - len(outcome.fates)
         self._open |= {incident.incident_id for incident in outcome.incidents}
         self._open -= {incident.incident_id for incident in outcome.incidents if incident.state in CLOSED}
-        changed = outcome.fates or outcome.incidents or outcome.held_notes or self._watchers.storm_turned(outcome.storm)
-        if not (changed or turn.changed):
+        changed = outcome.fates or outcome.incidents or outcome.held_notes or self._updates.storm_turned(outcome.storm)
+        if not (changed or transaction.changed):
             return row.seq
-        writer = turn.writer
+        writer = transaction.writer
         writer.put_incidents(outcome.incidents)
-        writer.put_fates((*turn.fates, *outcome.fates))
+        writer.put_fates((*transaction.fates, *outcome.fates))
         writer.enqueue(messages_of(outcome, self._audience))
-        if self._watchers.held_back_changed(outcome):
+        if self._updates.held_back_changed(outcome):
             writer.put_held_back(outcome.held_back)
-        for kind, incident_id, data in self._watchers.news(outcome):
-            writer.event(turn.moment, kind, incident_id, data)
-        snapshot = packed(turn.correlator)
-        turn.snapshot_bytes = len(snapshot)
-        return writer.save_desk(snapshot, turn.offsets, max(row.clock_us, microseconds_of(turn.moment)))
+        for kind, incident_id, data in self._updates.news(outcome):
+            writer.event(transaction.moment, kind, incident_id, data)
+        snapshot = packed(transaction.correlator)
+        transaction.snapshot_bytes = len(snapshot)
+        return writer.save_desk(snapshot, transaction.offsets, max(row.clock_us, microseconds_of(transaction.moment)))

@@ -31,7 +31,7 @@ class Audience:
 
 
 @dataclass(slots=True)
-class Turn:
+class DeskTransaction:
     """An open transaction. Change `correlator` and write through `writer`; what follows from it is stored when the turn ends.
 
     `moment` is the desk's time; `offsets` where the streams have been read to. `changed` = there is something to be stored even

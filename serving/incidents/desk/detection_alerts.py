@@ -40,7 +40,7 @@ class AlertRules:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundAlerts:
+class DetectionAlerts:
     """Alerts in the order of their rows, how many detections lay below their series' threshold, and the newest time of a row."""
 
     alerts: tuple[Alert, ...] = ()
@@ -48,7 +48,7 @@ class FoundAlerts:
     newest: datetime | None = None
 
 
-def alerts_of_detections(rows: pa.Table, rules: AlertRules) -> FoundAlerts:
+def alerts_of_detections(rows: pa.Table, rules: AlertRules) -> DetectionAlerts:
     """Return the alerts of rows of schema `DETECTIONS`; a later revision that is no alarm ends the alert of the first.
 
     Rows that nobody alarms about cost no Python object. The id names detection and revision, so a repeated read repeats no alert.
@@ -60,10 +60,10 @@ def alerts_of_detections(rows: pa.Table, rules: AlertRules) -> FoundAlerts:
     loud = reported.filter(_loud(reported, rules.thresholds)) if rules.thresholds else reported
     columns = [loud[name].to_pylist() for name in _DETECTED_COLUMNS]
     alerts = tuple(_detected(_Detected(*row), rules) for row in zip(*columns, strict=True))
-    return FoundAlerts(alerts, reported.num_rows - loud.num_rows, newest)
+    return DetectionAlerts(alerts, reported.num_rows - loud.num_rows, newest)
 
 
-def alerts_of_predictions(rows: pa.Table) -> FoundAlerts:
+def alerts_of_predictions(rows: pa.Table) -> DetectionAlerts:
     """Return one warning a row of schema `PREDICTIONS` with an alarm.
 
     `value` = P(incident within 60 min), `score` = P(incident within the horizon that is named).
@@ -73,7 +73,7 @@ def alerts_of_predictions(rows: pa.Table) -> FoundAlerts:
     services: list[Any] = alarms["service"].to_pylist()
     chances = zip(*(_numbers(alarms, name).tolist() for name, _ in _HORIZONS), strict=True)
     alerts = (_foreseen(at, service, row) for at, service, row in zip(times, services, chances, strict=True))
-    return FoundAlerts(tuple(alerts), 0, _newest(rows))
+    return DetectionAlerts(tuple(alerts), 0, _newest(rows))
 
 
 def _with_texts(rows: pa.Table) -> pa.Table:
@@ -103,7 +103,7 @@ def _detected(row: _Detected, rules: AlertRules) -> Alert:
     name = f"{row.metric} is unusual"
     stable = {"service": row.service, "alertname": name, "metric": row.metric}
     falling = row.lower is not None and row.value < row.lower
-    critical = score >= rules.critical_score and felt(row.metric, falling)
+    critical = score >= rules.critical_score and affects_users(row.metric, falling)
     return Alert(
         alert_id=f"{row.detection_id}:{row.revision}",
         fingerprint=fingerprint_of(stable),
@@ -160,11 +160,13 @@ def _newest(rows: pa.Table) -> datetime | None:
     return newest
 
 
-def felt(metric: str, falling: bool) -> bool:
+def affects_users(metric: str, falling: bool) -> bool:
     """Return whether users feel it when a metric strays: slow, wrong, or no longer there.
 
-    >>> felt("latency_p99_ms", False), felt("cpu_utilization", False), felt("requests_per_second", True)
-    (True, False, True)
+    >>> affects_users("latency_p99_ms", falling=False), affects_users("cpu_utilization", falling=False)
+    (True, False)
+    >>> affects_users("requests_per_second", falling=True)
+    True
     """
     signal = spec_of(metric).signal
     return signal in ("latency", "errors") or (signal == "traffic" and falling and nature_of(metric) == "business")

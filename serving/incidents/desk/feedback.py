@@ -54,19 +54,19 @@ def apply(store: IncidentStore, desk: Desk, lake: Lake, verdict: Verdict) -> Ver
     """
     given = store.verdicts()
     judged, before, after = _with(store, verdict, given)
-    with desk.turn(verdict.given_at) as turn:
+    with desk.transaction(verdict.given_at) as transaction:
         faster = store.verdicts()
         if faster != given:
             judged, before, after = _with(store, verdict, faster)
         effect = effect_of(judged, before, after)
-        turn.writer.put_verdict(verdict)
-        turn.writer.note(THRESHOLDS, [[*series, least] for series, least in after.thresholds.items()])
-        turn.writer.note(PRIORS, dict(after.priors))
-        turn.writer.note(PAIRS, [[*pair, *words] for pair, words in after.pairs.items()])
-        turn.correlator.retaught(after.pairs)
-        turn.act(verdict.given_at, verdict.by, "verdict", (verdict.incident_id, _detail(verdict, effect)))
+        transaction.writer.put_verdict(verdict)
+        transaction.writer.note(THRESHOLDS, [[*series, least] for series, least in after.thresholds.items()])
+        transaction.writer.note(PRIORS, dict(after.priors))
+        transaction.writer.note(PAIRS, [[*pair, *words] for pair, words in after.pairs.items()])
+        transaction.correlator.retaught(after.pairs)
+        transaction.act(verdict.given_at, verdict.by, "verdict", (verdict.incident_id, _detail(verdict, effect)))
         detail = {"kind": str(verdict.kind), "by": verdict.by}
-        turn.writer.event(verdict.given_at, "verdict", verdict.incident_id, detail)
+        transaction.writer.event(verdict.given_at, "verdict", verdict.incident_id, detail)
     write_labels(lake, [judged])
     return effect
 

@@ -11,11 +11,11 @@ MOST_SERVICES: Final = 50
 """Services that an event names."""
 
 
-class Watchers:
+class LiveUpdates:
     """What those who watch were told last, so that they hear only of what is new. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._told: dict[str, tuple[object, ...]] = {}
+        self._last_sent: dict[str, tuple[object, ...]] = {}
         self._storm = False
         self._held: tuple[HeldBack, ...] | None = None
 
@@ -24,7 +24,7 @@ class Watchers:
 
         `storm`: whether there is one, as they were told.
         """
-        self._told.clear()
+        self._last_sent.clear()
         self._storm = storm
         self._held = None
 
@@ -55,15 +55,15 @@ class Watchers:
     def _of_incident(self, incident: Incident) -> tuple[str, str, dict[str, Any]] | None:
         grown = incident.alert_count.bit_length()  # its doubling is news, each alert is not
         key = (incident.state, incident.severity, incident.services, incident.notified_at, grown)
-        before = self._told.get(incident.incident_id)
+        before = self._last_sent.get(incident.incident_id)
         if before == key:
             return None
         kind = str(incident.state) if incident.state in CLOSED else "changed"
         if before is None and len(incident.timeline) <= 3 and incident.state is IncidentState.OPEN:
             kind = "opened"
-        self._told[incident.incident_id] = key
+        self._last_sent[incident.incident_id] = key
         if incident.state in CLOSED:
-            del self._told[incident.incident_id]
+            del self._last_sent[incident.incident_id]
         return kind, incident.incident_id, summary_of(incident)
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from aiops.incidents.alert import Alert
 from data_contracts.series.tenant import DEFAULT_TENANT
-from serving.incidents.desk.detection_alerts import AlertRules, FoundAlerts, alerts_of_detections, alerts_of_predictions
+from serving.incidents.desk.detection_alerts import AlertRules, DetectionAlerts, alerts_of_detections, alerts_of_predictions
 from serving.stream import streams
 
 READ: Final = (streams.DETECTIONS, streams.PREDICTIONS)
@@ -46,7 +46,7 @@ class _Read(NamedTuple):
     """One entry: its alerts, and the newest time of its rows."""
 
     entry_id: str
-    alerts: FoundAlerts
+    alerts: DetectionAlerts
     at: datetime
     tenant: str
     unreadable: bool = False
@@ -160,13 +160,13 @@ def _read(stream: str, entry: streams.Entry, rules: AlertRules) -> _Read:
         alerts = alerts_of_detections(rows, rules) if stream == streams.DETECTIONS else alerts_of_predictions(rows)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         log.error("%s: entry %s holds no rows that can be read and is left: %s", stream, entry.entry_id, error)
-        return _Read(entry.entry_id, FoundAlerts(), _LONG_AGO, entry.tenant, True)
+        return _Read(entry.entry_id, DetectionAlerts(), _LONG_AGO, entry.tenant, True)
     return _Read(entry.entry_id, alerts, alerts.newest or _LONG_AGO, entry.tenant)
 
 
 def _passed(entry: streams.Entry) -> _Read:
     """Return an entry of another tenant, which is not looked into."""
-    return _Read(entry.entry_id, FoundAlerts(), _LONG_AGO, entry.tenant)
+    return _Read(entry.entry_id, DetectionAlerts(), _LONG_AGO, entry.tenant)
 
 
 def _newest(entries: Sequence[_Read]) -> datetime:

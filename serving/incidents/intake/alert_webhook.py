@@ -10,9 +10,9 @@ from serving.http.problem import refused
 from serving.http.signature import check_signature
 from serving.incidents.intake.alert_sources import AlertSource, Steps
 from serving.incidents.intake.received_alerts import (
+    AlertFields,
     Received,
-    ToldAlert,
-    alert_of_told,
+    alert_of_fields,
     body_of,
     cleaned_labels,
     collected,
@@ -63,7 +63,7 @@ def _alert(name: str, source: AlertSource, item: tuple[Any, Any], received_at: d
             raise refused(field, "", f"nothing is told at {tried}", f"send it, or change sources.{name}.{field}")
     word = first_text(_values(item, source.severity))
     status = first_text(_values(item, source.status)).lower()
-    fields = ToldAlert(
+    fields = AlertFields(
         service,
         title,
         severity_of(word, source.severity_words) if word else defaults.severity,
@@ -76,7 +76,7 @@ def _alert(name: str, source: AlertSource, item: tuple[Any, Any], received_at: d
         until_ended=bool(source.status),
         identity=first_text(_values(item, source.identity)),
     )
-    return alert_of_told(fields, name, received_at)
+    return alert_of_fields(fields, name, received_at)
 
 
 def _labels(item: tuple[Any, Any], source: AlertSource) -> dict[str, str]:

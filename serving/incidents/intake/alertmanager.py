@@ -15,9 +15,9 @@ from typing import Any, Final
 from aiops.incidents.alert import Alert, fingerprint_of
 from serving.http.problem import refused
 from serving.incidents.intake.received_alerts import (
+    AlertFields,
     Received,
-    ToldAlert,
-    alert_of_told,
+    alert_of_fields,
     body_of,
     cleaned_labels,
     collected,
@@ -65,7 +65,7 @@ def _alert(item: Any, received_at: datetime, service_labels: Sequence[str], grou
     name = first_text([labels.get("alertname")])
     if not name:
         raise refused("labels.alertname", "", "is missing or empty", "give the alerting rule a name")
-    fields = ToldAlert(
+    fields = AlertFields(
         service,
         name,
         severity_of(labels.get("severity", "")),
@@ -78,7 +78,7 @@ def _alert(item: Any, received_at: datetime, service_labels: Sequence[str], grou
         until_ended=True,
         identity=fingerprint_of(labels, frozenset()),
     )
-    return alert_of_told(fields, SOURCE, received_at)
+    return alert_of_fields(fields, SOURCE, received_at)
 
 
 def _texts(item: Any, name: str) -> dict[str, str]:

@@ -78,7 +78,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldAlert:
+class AlertFields:
     """One alert as another system tells it. `labels` make the fingerprint (but for volatile ones), `notes` are only kept.
 
     `starts_at` None = not told; `ends_at` counts where it is `resolved`; `until_ended` = the system also tells when it is over.
@@ -123,7 +123,7 @@ def collected(items: Sequence[Any], read: Callable[[Any], Alert], truncated: int
     return Received(tuple(alerts), tuple(bad), truncated + max(0, len(items) - MOST_ALERTS))
 
 
-def alert_of_told(fields: ToldAlert, source: str, received_at: datetime) -> Alert:
+def alert_of_fields(fields: AlertFields, source: str, received_at: datetime) -> Alert:
     """Return the alert; its id holds the minute of receipt: the same again is the same alert, later it is a repetition."""
     starts = min(fields.starts_at or received_at, received_at)  # where a beginning is not told, no end can be compared with it
     ends = max(starts, min(fields.ends_at or received_at, received_at)) if fields.resolved else None
@@ -153,7 +153,7 @@ def alert_of_told(fields: ToldAlert, source: str, received_at: datetime) -> Aler
     )
 
 
-def _instance(fields: ToldAlert, labels: Mapping[str, str], source: str) -> str:
+def _instance(fields: AlertFields, labels: Mapping[str, str], source: str) -> str:
     """Return what names the one of several alerts of a fingerprint: all its labels but for measured ones, or its own identity.
 
     Where a source says which labels tell its alerts apart, there are no others.

@@ -79,13 +79,13 @@ class Poster:
         try:
             all_headers = {"content-type": "application/json", "accept-encoding": "identity", **headers}
             with self._client.stream("POST", self._url, content=body, headers=all_headers) as answer:
-                return attempt_of(answer, self._said(answer))
+                return attempt_of(answer, self._reply_text(answer))
         except httpx.TransportError as error:
             return Attempt(Outcome.RETRY, f"no answer: {type(error).__name__}")
         except httpx.HTTPError as error:  # an answer that cannot be read, for example too many redirects or bad encoding
             return Attempt(Outcome.RETRY, f"no readable answer: {type(error).__name__}")
 
-    def _said(self, answer: httpx.Response) -> str:
+    def _reply_text(self, answer: httpx.Response) -> str:
         """Return the beginning of an answer's body; one that breaks off has come all the same."""
         said, until = b"", time.monotonic() + self._timeout_s
         with suppress(httpx.TransportError):  # the status has come, and decides

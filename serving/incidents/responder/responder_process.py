@@ -111,7 +111,7 @@ class ResponderProcess:
         deadline = time.monotonic() + _DATABASE_WAIT_S
         while True:
             try:
-                return IncidentDatabase.open(self._settings.incident_store_url, refuge=True)
+                return IncidentDatabase.open(self._settings.incident_store_url, memory_copy=True)
             except Unavailable:
                 if time.monotonic() > deadline or self._stop.wait(1.0):
                     raise

@@ -15,7 +15,7 @@ from serving.incidents.store.database import IncidentDatabase
 
 LOOK_S: Final = 1.0
 """How often the database is asked for tenants that are new."""
-MOST_STRANGE: Final = 100
+MOST_UNKNOWN: Final = 100
 """Names that are no tenants' and are said in the log at most."""
 AGAIN_S: Final = 10.0
 """How long a desk that failed rests before it is tried again."""
@@ -37,7 +37,7 @@ class DeskRounds:
         self._failed: dict[str, float] = {}
         self._inbox: frozenset[str] = frozenset()
         self._look_at = 0.0
-        self._strange: set[str] = set()
+        self._unknown_tenants: set[str] = set()
 
     def begin(self) -> None:
         """Begin with the desks of `default` and of all tenants that have something.
@@ -87,15 +87,15 @@ class DeskRounds:
             self._started(desk)
         more = desk.loop.step(desk.tenant in self._inbox)
         for tenant in sorted(desk.loop.others):
-            self._meet(tenant)
+            self._open_desk(tenant)
         return more
 
-    def _meet(self, tenant: str) -> None:
+    def _open_desk(self, tenant: str) -> None:
         """Begin to serve a tenant of whom something was read."""
         if tenant_fault(tenant) is None:
             self._desks.run(tenant)
-        elif len(self._strange) < MOST_STRANGE and tenant not in self._strange:
-            self._strange.add(tenant)
+        elif len(self._unknown_tenants) < MOST_UNKNOWN and tenant not in self._unknown_tenants:
+            self._unknown_tenants.add(tenant)
             log.error("entries of tenant %r are not read: %s", tenant[:80], tenant_fault(tenant))
 
     def _discover(self) -> None:

@@ -66,7 +66,7 @@ def check(connection: TenantConnection) -> AuditCheck:
             if wrong:
                 return AuditCheck(row.seq - 1, False, before.seq + 1, wrong)
             before = AuditHead(row.seq, row.digest)
-    desk = connection.one(select(DESK.c.audit_seq, DESK.c.audit_digest).where(connection.own(DESK)))
+    desk = connection.first(select(DESK.c.audit_seq, DESK.c.audit_digest).where(connection.own(DESK)))
     head = beginning(connection.tenant) if desk is None else AuditHead(desk.audit_seq, desk.audit_digest)
     if head != before:
         broken = min(before.seq, head.seq) + 1 if before.seq != head.seq else before.seq

@@ -17,7 +17,7 @@ from serving.host.full_disk import LEAST_FREE, free_bytes
 from serving.host.log_rate_limit import LineLimit
 from serving.incidents.store.engine import BUSY_MS, address_of, answering, engine_of, reading_engine, writing_engine
 from serving.incidents.store.incident_tables import DESK, INBOX, OUTBOX
-from serving.incidents.store.memory_copy import Refuge
+from serving.incidents.store.memory_copy import MemoryCopy
 from serving.incidents.store.migrate import migrate
 
 _logger = logging.getLogger(__name__)
@@ -33,22 +33,22 @@ class IncidentDatabase:
 
     Rows are reached by `IncidentStore`, which is one tenant's; only names of tenants are told from here.
 
-    With a `refuge` a SQLite database goes on in memory while its disk is full: the write that finds no room fails, the next one,
-    and all reading, is answered from a copy, until there is room again (see `Refuge`). For the one process that pages people.
+    With `memory_copy` a SQLite database goes on in memory while its disk is full: the write that finds no room fails, the next
+    one, and all reading, is answered from a copy, until there is room again. For the one process that pages people.
     """
 
-    def __init__(self, engine: Engine, refuge: bool = False) -> None:
+    def __init__(self, engine: Engine, memory_copy: bool = False) -> None:
         self._engine = engine
-        self._may_flee = refuge and engine.dialect.name == "sqlite"
-        self._refuge: Refuge | None = None
+        self._may_copy = memory_copy and engine.dialect.name == "sqlite"
+        self._memory_copy: MemoryCopy | None = None
         self._back_at_s = 0.0
         self._reads = reading_engine(engine)
         self._writes = writing_engine(engine)
         self._shared = threading.Lock()
-        self._turns: dict[str, threading.Lock] = {}
+        self._write_locks: dict[str, threading.Lock] = {}
 
     @classmethod
-    def open(cls, url: str, refuge: bool = False) -> Self:
+    def open(cls, url: str, memory_copy: bool = False) -> Self:
         """Open the database at a SQLAlchemy URL (SQLite file or PostgreSQL), made or brought to the newest schema.
 
         Raises:
@@ -56,7 +56,7 @@ class IncidentDatabase:
             Unavailable: the database does not answer.
             StateError: the database is damaged, or of a newer release.
         """
-        database = cls(engine_of(url), refuge)
+        database = cls(engine_of(url), memory_copy)
         try:
             with answering(database._engine):
                 migrate(database._writes)
@@ -68,15 +68,15 @@ class IncidentDatabase:
     def close(self) -> None:
         """Let go of all connections, after a last try to write what is in memory; do not use the database any more."""
         self.settle(at_once=True)
-        if self._refuge is not None:
+        if self._memory_copy is not None:
             _logger.error("what came since the disk of %s was full is lost: there is no room for it", address_of(self._engine))
-            self._refuge.close()
+            self._memory_copy.close()
         self._engine.dispose()
 
     @property
     def in_memory(self) -> bool:
         """Return whether the disk is full and the database goes on in memory."""
-        return self._refuge is not None
+        return self._memory_copy is not None
 
     def __enter__(self) -> Self:
         return self
@@ -104,11 +104,11 @@ class IncidentDatabase:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that only reads; all its queries see the same state."""
-        refuge = self._refuge
-        if refuge is not None:
-            with refuge.at_rest():
-                if self._refuge is refuge:
-                    with refuge.transaction() as connection:
+        memory_copy = self._memory_copy
+        if memory_copy is not None:
+            with memory_copy.at_rest():
+                if self._memory_copy is memory_copy:
+                    with memory_copy.transaction() as connection:
                         yield connection
                     return
         with answering(self._engine), self._reads.begin() as connection:
@@ -121,48 +121,48 @@ class IncidentDatabase:
         Raises:
             Unavailable: those before wait for a database that hangs.
         """
-        turn = self._turn(tenant)
-        if not turn.acquire(timeout=BUSY_MS / 1000):
+        write_lock = self._write_lock(tenant)
+        if not write_lock.acquire(timeout=BUSY_MS / 1000):
             address = address_of(self._engine)
             rule = f"others of this process have waited to write for {BUSY_MS / 1000:g} s"
             raise Unavailable(f"incident store {address} does not answer: {rule}; try again, or check the database")
         try:
             self.settle()
-            if self._refuge is not None:
-                with self._refuge.transaction() as connection:
+            if self._memory_copy is not None:
+                with self._memory_copy.transaction() as connection:
                     yield connection
             else:
                 with answering(self._engine), self._writes.begin() as connection:
                     yield connection
         except DiskFull:
-            self._flee()
+            self._go_on_in_memory()
             raise
         finally:
-            turn.release()
+            write_lock.release()
 
     def settle(self, at_once: bool = False) -> None:
         """Go back to the file where there is room again; asked every two seconds at most, or `at_once`."""
-        refuge = self._refuge
-        if refuge is None or (not at_once and time.monotonic() < self._back_at_s):
+        memory_copy = self._memory_copy
+        if memory_copy is None or (not at_once and time.monotonic() < self._back_at_s):
             return
         self._back_at_s = time.monotonic() + BACK_EVERY_S
         if free_bytes(Path(str(self._engine.url.database)).parent) < LEAST_FREE:
             return
-        with refuge.at_rest():
+        with memory_copy.at_rest():
             try:
-                refuge.write_back()
+                memory_copy.write_back()
             except OperationalError as error:
                 _lines.warn("back", f"incident store {address_of(self._engine)}: not written back yet: {error.orig}")
                 return
-            self._refuge = None
+            self._memory_copy = None
         _logger.warning("incident store %s: there is room again, all is written", address_of(self._engine))
 
-    def _flee(self) -> None:
+    def _go_on_in_memory(self) -> None:
         """Go on in memory."""
-        if not self._may_flee or self._refuge is not None:
+        if not self._may_copy or self._memory_copy is not None:
             return
         try:
-            self._refuge = Refuge(self._engine)
+            self._memory_copy = MemoryCopy(self._engine)
         except OperationalError as error:
             _lines.warn("flee", f"incident store {address_of(self._engine)}: cannot go on in memory yet: {error.orig}")
             return
@@ -172,8 +172,8 @@ class IncidentDatabase:
             address_of(self._engine),
         )
 
-    def _turn(self, tenant: str) -> threading.Lock:
+    def _write_lock(self, tenant: str) -> threading.Lock:
         """Return the lock of those who write: SQLite has one writer, PostgreSQL one a tenant."""
         if self._engine.dialect.name == "sqlite":
             return self._shared
-        return self._turns.setdefault(checked_tenant(tenant), threading.Lock())
+        return self._write_locks.setdefault(checked_tenant(tenant), threading.Lock())

@@ -181,7 +181,7 @@ def events_after(connection: TenantConnection, seq: int, limit: int) -> tuple[St
 
 def desk_number(connection: TenantConnection, name: str) -> int:
     """Return a number of the desk's row, 0 where the tenant has none yet."""
-    row = connection.one(select(DESK.c[name]).where(connection.own(DESK)))
+    row = connection.first(select(DESK.c[name]).where(connection.own(DESK)))
     return 0 if row is None else int(row[0])
 
 

@@ -57,7 +57,7 @@ class IncidentStore:
         self.tenant: Final = checked_tenant(tenant)
 
     @classmethod
-    def open(cls, url: str, tenant: str, refuge: bool = False) -> Self:
+    def open(cls, url: str, tenant: str, memory_copy: bool = False) -> Self:
         """Open the database at a SQLAlchemy URL (SQLite file or PostgreSQL) for one tenant, which is all that is needed of it.
 
         Raises:
@@ -67,11 +67,11 @@ class IncidentStore:
             TenantError: the name breaks the rule, or there is none.
         """
         checked_tenant(tenant)
-        return cls(IncidentDatabase.open(url, refuge), tenant)
+        return cls(IncidentDatabase.open(url, memory_copy), tenant)
 
     @property
     def in_memory(self) -> bool:
-        """Return whether the disk is full and the store goes on in memory (with `refuge` only)."""
+        """Return whether the disk is full and the store goes on in memory (with `memory_copy` only)."""
         return self._database.in_memory
 
     def close(self) -> None:
@@ -213,9 +213,9 @@ class IncidentStore:
         with self._database.writing(self.tenant) as plain:
             connection = TenantConnection(plain, self.tenant)
             held = select(DESK.c.seq).where(connection.own(DESK)).with_for_update()
-            if connection.one(held) is None:
+            if connection.first(held) is None:
                 connection.insert_missing(DESK, _first_row(self.tenant))
-                connection.one(held)
+                connection.first(held)
             yield connection
 
     def _read(self, ask: Callable[[TenantConnection], Answer]) -> Answer:

@@ -32,7 +32,7 @@ _BATCH: Final = 500
 _Rows = dict[tuple[Any, ...], int]
 
 
-class Refuge:
+class MemoryCopy:
     """One database in memory. Thread-safe: one transaction at a time; a thread that writes may read what it wrote."""
 
     def __init__(self, file: Engine) -> None:

@@ -50,7 +50,7 @@ class StoreWriter:
         self._connection = connection
         row = connection.execute(select(DESK).where(connection.own(DESK))).one()
         self._row = row._asdict()
-        self._found = dict(self._row)
+        self._loaded = dict(self._row)
         self._head = audit.AuditHead(row.audit_seq, row.audit_digest)
 
     def desk(self, known_seq: int = -1) -> DeskRow:
@@ -198,7 +198,7 @@ class StoreWriter:
     def finish(self) -> None:
         """Write the desk's row where it changed; the store calls it before it commits."""
         values = self._row | {"audit_seq": self._head.seq, "audit_digest": self._head.digest}
-        if values != self._found:
+        if values != self._loaded:
             changed = {name: value for name, value in values.items() if name != TENANT}
             self._connection.execute(update(DESK).where(self._connection.own(DESK)).values(**changed))
 

@@ -61,7 +61,7 @@ class TenantConnection:
         self._check(statement)
         return self._connection.execute(statement, rows) if rows is not None else self._connection.execute(statement)
 
-    def one(self, statement: Select[Any]) -> Row[Any] | None:
+    def first(self, statement: Select[Any]) -> Row[Any] | None:
         """Return the first row, None where there is none."""
         return self.execute(statement).first()
 

@@ -112,7 +112,7 @@ def limited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[OnC
 
     monkeypatch.setattr(database, "free_bytes", lambda _folder: room[0])
     monkeypatch.setattr(database, "BACK_EVERY_S", 0.0)
-    with closing(IncidentStore.open(f"sqlite:///{folder}/incidents.db", DEFAULT_TENANT, refuge=True)) as store:
+    with closing(IncidentStore.open(f"sqlite:///{folder}/incidents.db", DEFAULT_TENANT, memory_copy=True)) as store:
         event.listen(store._database._writes, "commit", commit)
         yield OnCall(store), filled
 
@@ -163,7 +163,7 @@ def test_paging_goes_on_in_memory_on_a_disk_that_is_full(tmp_path: Path, monkeyp
         def filled(full: bool) -> None:
             fill(disk) if full else (disk / "ballast").unlink()
 
-        with closing(IncidentStore.open(f"sqlite:///{disk}/incidents.db", DEFAULT_TENANT, refuge=True)) as store:
+        with closing(IncidentStore.open(f"sqlite:///{disk}/incidents.db", DEFAULT_TENANT, memory_copy=True)) as store:
             check_paging(OnCall(store), filled, disk)
 
 
@@ -181,7 +181,7 @@ def test_without_a_refuge_a_full_disk_is_told_in_one_sentence(tmp_path: Path) ->
 
 
 def test_webhooks_are_taken_on_a_full_disk(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", 24) as disk, running(disk, refuge=True) as api:
+    with small_disk(tmp_path / "disk", 24) as disk, running(disk, memory_copy=True) as api:
         fill(disk)
         began = datetime.now(UTC).isoformat()
         for number in range(60):

@@ -15,7 +15,7 @@ from aiops.incidents.feedback.verdict_effects import first_cause
 from aiops.incidents.verdict import Verdict, VerdictKind
 from serving.incidents.desk import feedback, incident_facts
 from serving.incidents.desk.desk import Desk
-from serving.incidents.desk.desk_transaction import Turn
+from serving.incidents.desk.desk_transaction import DeskTransaction
 from serving.incidents.desk.detection_alerts import AlertRules
 from serving.incidents.desk.verdict_draft import VerdictDraft, verdict_of
 from serving.incidents.store.incident_store import IncidentStore
@@ -215,13 +215,13 @@ def test_a_verdict_that_was_faster_counts_and_the_desk_is_not_held_up(
     desk_waits: list[bool] = []
 
     def judged_of(store: IncidentStore, verdicts: Iterable[Verdict]) -> list[Judged]:
-        desk_waits.append(store._database._turn(store.tenant).locked())
+        desk_waits.append(store._database._write_lock(store.tenant).locked())
         return incident_facts.judged_of(store, verdicts)
 
     class Slower:
-        def turn(self, at: datetime) -> AbstractContextManager[Turn]:
+        def transaction(self, at: datetime) -> AbstractContextManager[DeskTransaction]:
             feedback.apply(judged.store, judged.desk, judged.lake, second)
-            return judged.desk.turn(at)
+            return judged.desk.transaction(at)
 
     monkeypatch.setattr(feedback, "judged_of", judged_of)
     feedback.apply(judged.store, cast("Desk", Slower()), judged.lake, first)

@@ -24,7 +24,7 @@ from aiops.settings.tree import Settings
 from aiops.settings.up_settings import UpSettings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas.telemetry_schemas import EDGES, INCIDENTS, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
-from orchestration.pipeline.telemetry_step import fitted_settings, usual_step_s
+from orchestration.pipeline.telemetry_step import fitted_settings, median_step_s
 from orchestration.rehearsal.evaluate import Outputs, find_incidents, predictor_figures
 from orchestration.rehearsal.html_report import Figure, highlights, summary_rows, write_report
 from orchestration.rehearsal.opened_incidents import OpenedIncident, RootFigures
@@ -293,13 +293,13 @@ def series(gaps: list[float], rows: int = 20) -> pa.Table:
 
 
 def test_the_usual_step_is_the_median_distance_in_a_series() -> None:
-    assert usual_step_s(series([60]), 15) == 60
-    assert usual_step_s(series([300, 300, 300, 900]), 15) == 300
-    assert usual_step_s(series([0.2]), 15) == 1, "ticks are whole seconds"
-    assert usual_step_s(series([86_400]), 15) == 3600
-    assert usual_step_s(series([60], rows=1), 15) == 15
+    assert median_step_s(series([60]), 15) == 60
+    assert median_step_s(series([300, 300, 300, 900]), 15) == 300
+    assert median_step_s(series([0.2]), 15) == 1, "ticks are whole seconds"
+    assert median_step_s(series([86_400]), 15) == 3600
+    assert median_step_s(series([60], rows=1), 15) == 15
     text = series([60]).set_column(0, "timestamp", pa.array(["soon"] * 40))
-    assert usual_step_s(text, 15) == 15
+    assert median_step_s(text, 15) == 15
 
 
 def test_settings_fit_the_step_of_the_telemetry() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from aiops.errors import Unavailable
 from orchestration.suite import processes
-from orchestration.suite.orphan_reaper import carry_out, end_group, heard
+from orchestration.suite.orphan_reaper import carry_out, end_group, groups_left
 from orchestration.suite.processes import ChildSpec, Supervisor
 from tests.testing.deadlines import Deadline, within
 
@@ -168,11 +168,11 @@ def test_all_end_in_order_when_the_supervisor_is_killed(tmp_path: Path) -> None:
 
 def test_a_will_forgets_what_has_ended_and_all_once_there_is_peace() -> None:
     told = ["at_once 7\n", "last 8\n", "at_once 9\n", "released 7\n"]
-    assert heard(told) == {8: True, 9: False}
-    assert heard([*told, "peace\n"]) == {}
+    assert groups_left(told) == {8: True, 9: False}
+    assert groups_left([*told, "peace\n"]) == {}
     supervisor = Supervisor(Path(), print)
-    supervisor.will.covers(999_999_999)
-    executor = psutil.Process(supervisor.will._executor.pid)  # type: ignore[union-attr]
+    supervisor.reaper.covers(999_999_999)
+    executor = psutil.Process(supervisor.reaper._executor.pid)  # type: ignore[union-attr]
     supervisor.stop()
     assert not executor.is_running()
 

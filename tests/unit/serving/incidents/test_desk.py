@@ -134,10 +134,10 @@ def test_a_failed_turn_leaves_no_trace(store: IncidentStore) -> None:
 
 
 def _turn_that_ends_badly(desk: Desk, incident_id: str) -> None:
-    with desk.turn(START + timedelta(seconds=20)) as turn:
-        turn.take([alert(2, 11)], None)
-        turn.correlator.change(incident_id, IncidentState.ACKNOWLEDGED, START, "ann")
-        turn.correlator.merge(incident_id, incident_id, START, "ann")
+    with desk.transaction(START + timedelta(seconds=20)) as transaction:
+        transaction.take([alert(2, 11)], None)
+        transaction.correlator.change(incident_id, IncidentState.ACKNOWLEDGED, START, "ann")
+        transaction.correlator.merge(incident_id, incident_id, START, "ann")
 
 
 def test_idle_steps_store_nothing(store: IncidentStore) -> None:
@@ -249,7 +249,7 @@ def test_a_storm_is_told_once_as_it_begins_and_once_as_it_ends_by_whichever_desk
     Desk(store, rules, GRAPH).take(burst, {}, START + timedelta(seconds=110))
     for second in (111, 500):
         desk = Desk(store, rules, GRAPH)
-        with pytest.raises(ZeroDivisionError), desk.turn(START + timedelta(seconds=second)):
+        with pytest.raises(ZeroDivisionError), desk.transaction(START + timedelta(seconds=second)):
             1 / 0  # noqa: B018
         desk.tick(START + timedelta(seconds=second))
     assert [one.data["active"] for one in store.events_after(0, 1000) if one.kind == "storm"] == [True, False]
