@@ -1,5 +1,6 @@
 """Training of the incident predictor: history in, fitted model and its run out. Knows no registry, clock or environment."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol
 
@@ -91,6 +92,11 @@ def calibration_replay(frame: "pa.Table | pd.DataFrame", labels: Labels, context
     part = _split(rows, labels.labels[:, -1], horizon_min, context).calibration
     truth = prediction_truth(rows, labels.minutes_to_start, np.isnan(labels.labels[:, -1]), float(horizon_min))
     return Replay(rows.take(part), truth.take(part), trend_to_limit(rows.take(part)))
+
+
+def thresholds_by_budget(score: FloatArray, calibration: Replay, budgets: Sequence[PageBudget]) -> dict[float, float]:
+    """Return by pages a day the threshold that a budget allows scores (n,) of any rule on the calibration rows."""
+    return {budget.per_day: page_threshold(score, calibration.rows, calibration.truth, budget) for budget in budgets}
 
 
 def prediction_replay(frame: "pa.Table | pd.DataFrame", labels: Labels, start_us: int, horizon_min: float = 60.0) -> Replay:

@@ -17,10 +17,11 @@ from models.evaluation.gate import Contender, GateConfig, decide
 from models.evaluation.scorecard import Replay, Replayable
 from models.evaluation.tier1_gate import decide_levels, level_replay
 from models.training.detector_training import detection_replay
+from models.training.holdouts import RegimeChange, level_window
 from models.training.predictor_training import prediction_replay
 from models.training.training_context import replay_figures
 from models.vectors.page_budget import PageBudget
-from orchestration.pipeline.trainers import HOLDOUT, OLD_REGIME, level_window
+from orchestration.pipeline.trainers import HOLDOUT
 from orchestration.pipeline.training_set import TrainingSet, labels_of
 from orchestration.workspace.workspace import Workspace
 
@@ -47,7 +48,7 @@ class Ruling:
 def judge_levels(given: GateInputs) -> Ruling:
     """Replay alarm levels over telemetry that they were not fitted to."""
     space, trained_on = given.workspace, given.trained_on
-    start, since = level_window(trained_on)
+    start, since = level_window(trained_on.start, trained_on.at)
     budget = PageBudget(space.settings.models.page_budget_per_day)
     history = space.lake.read("telemetry", start, trained_on.at)
     replay = level_replay(history, space.incidents(trained_on.at), space.engine_config, microseconds_of(since), budget)
@@ -71,7 +72,7 @@ def judge_ensemble(given: GateInputs) -> Ruling:
     frame, recent = given.trained_on.frame(), given.trained_on.recent_from
     ticks, keep = frame["event_timestamp"], frame["event_timestamp"] >= _holdout_of(given.challenger)
     if recent is not None and given.champion is not None:
-        keep |= (ticks >= _holdout_of(given.champion)) & (ticks < recent - OLD_REGIME)
+        keep |= RegimeChange(recent, given.trained_on.at).only_judged(ticks, _holdout_of(given.champion))
     return _ruled(given, _detection(given, frame[keep]))
 
 

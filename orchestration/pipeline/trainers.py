@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from models.artifacts.audit import CHAMPION
@@ -11,6 +11,7 @@ from models.artifacts.catalog import ModelDescriptor
 from models.artifacts.training_run import Trained
 from models.training.detector_training import train_robust_stream
 from models.training.ensemble_training import train_service_ensemble
+from models.training.holdouts import RegimeChange, level_window
 from models.training.predictor_training import train_incident_predictor
 from models.training.training_context import TrainingContext
 from orchestration.pipeline.training_set import TrainingSet, labels_of
@@ -19,13 +20,6 @@ from orchestration.workspace.workspace import Workspace
 
 HOLDOUT: Final = "holdout_start"
 """Tag of a model version: from this time on rows were seen neither by its fit nor by its thresholds."""
-OLD_REGIME: Final = timedelta(hours=18)
-"""After a drift, normal time also counts this much of the time before, so that the ensemble knows both regimes."""
-RECENT_HOLDOUT: Final = 0.4
-"""Share of the time since the drift that the ensemble does not see: the gate replays it."""
-LEVEL_HISTORY: Final = timedelta(days=3)
-"""Newest telemetry that tier 1's levels are fitted to (first part) and judged on (last part)."""
-LEVEL_HOLDOUT: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +40,7 @@ class TrainingInputs:
 def train_levels(given: TrainingInputs) -> Trained[Any]:
     """Fit tier 1's alarm levels to the newest telemetry but its last part."""
     space, trained_on = given.workspace, given.trained_on
-    history = space.lake.read("telemetry", *level_window(trained_on))
+    history = space.lake.read("telemetry", *level_window(trained_on.start, trained_on.at))
     return train_robust_stream(history, space.incidents(trained_on.at), given.context, space.engine_config)
 
 
@@ -56,12 +50,11 @@ def train_ensemble(given: TrainingInputs) -> Trained[Any]:
     frame, context = trained_on.frame(), given.context
     recent = trained_on.recent_from
     if recent is not None:
-        ticks, since = frame["event_timestamp"], recent - OLD_REGIME
+        change = RegimeChange(recent, trained_on.at)
         champion = space.registry.find(given.descriptor.name, CHAMPION)
-        if champion is not None:  # what it has not seen before the drift is the gate's
-            frame = frame[(ticks < datetime.fromisoformat(champion.version.tags[HOLDOUT])) | (ticks >= since)]
-        holdout = trained_on.at - RECENT_HOLDOUT * (trained_on.at - recent)
-        context = replace(context, holdout_from=holdout, normal_from=since)
+        if champion is not None:
+            frame = frame[change.trained(frame["event_timestamp"], datetime.fromisoformat(champion.version.tags[HOLDOUT]))]
+        context = replace(context, holdout_from=change.holdout_from, normal_from=change.normal_from)
     at = trained_on.at
     return train_service_ensemble(frame, space.incidents(at), context, false_alarms=space.false_alarms(at))
 
@@ -70,12 +63,6 @@ def train_predictor(given: TrainingInputs) -> Trained[Any]:
     """Train the incident predictor on the labels of the training set."""
     frame = given.trained_on.frame()
     return train_incident_predictor(frame, labels_of(frame), given.context)
-
-
-def level_window(trained_on: TrainingSet) -> tuple[datetime, datetime]:
-    """Return the telemetry that levels are fitted to; the rest up to `at` is the gate's."""
-    start = max(trained_on.at - LEVEL_HISTORY, trained_on.start)
-    return start, trained_on.at - LEVEL_HOLDOUT * (trained_on.at - start)
 
 
 def git_commit() -> str:

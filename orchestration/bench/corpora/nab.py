@@ -19,11 +19,10 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.telemetry.series_rows import PointColumns, points_of
 from data_contracts.values.coerce import read_numbers
 from models.detectors.surprise import SeriesSurprise
+from models.detectors.three_sigma import three_sigma_so_far
 from serving.ingest.pull.corpus import read_cells
 from serving.ingest.pull.time_columns import read_epochs
 
-_SIGMAS: Final = 3.0
-_FEWEST: Final = 10
 _RESTORE: Final = "restore the file of the corpus"
 
 
@@ -93,14 +92,8 @@ def batch_of(file: Path) -> SeriesBatch:
 
 
 def naive_score(batch: SeriesBatch) -> FloatArray:
-    """Return (n,) scores of the 3-sigma rule over all earlier rows: 1 - 2**(-|z| / 3), so 3 standard deviations are 0.5."""
-    value = batch.table.column("value").to_numpy(zero_copy_only=False)
-    before = np.arange(len(value))
-    sums, squares = (np.concatenate([[0.0], np.cumsum(value**power)[:-1]]) for power in (1, 2))
-    mean = sums / np.maximum(before, 1)
-    deviation = np.sqrt(np.maximum(squares / np.maximum(before, 1) - mean**2, 0.0))
-    z = np.abs(value - mean) / np.maximum(deviation, 1e-9)
-    return np.where(before >= _FEWEST, 1.0 - np.exp2(-z / _SIGMAS), np.nan)
+    """Return (n,) scores of the 3-sigma rule over all earlier rows; 3 standard deviations are 0.5."""
+    return three_sigma_so_far(batch.table.column("value").to_numpy(zero_copy_only=False))
 
 
 def _write(out: Path, names: list[str], scores: list[FloatArray]) -> None:

@@ -17,17 +17,16 @@ import pyarrow as pa
 
 from aiops.types import FloatArray, SeriesBatch
 from data_contracts.values.moments import microseconds_of
-from models.detectors.deviation_levels import DeviationConfig
 from models.detectors.minute_grid import STEP_S, MinuteGrid, grid_of
 from models.detectors.system_deviation import SystemDeviation
 from models.detectors.system_reasons import reasons_of
+from models.detectors.three_sigma import SystemThreeSigma
 from orchestration.bench.corpora.nezha_days import accepted_batches, day_folders
 from serving.ingest.pull.nezha import NezhaSource, open_nezha
 from serving.ingest.pull.source_options import SourceOptions
 
 WITHIN: Final = 5
 AFTER: Final = 20
-SIGMAS: Final = 3.0
 _STEP_US: Final = STEP_S * 1_000_000
 _DAY_STEPS: Final = 24 * 60
 _SHOWN: Final = 3
@@ -96,7 +95,7 @@ def judged_day(folder: Path, three_sigma: bool) -> Day:
     evening = microseconds_of(split.history_start)
     history = grid.within(evening, microseconds_of(split.history_end))
     name = f"{split.history_start:%Y-%m-%d}"
-    score, alarms = _naive_score(history, grid) if three_sigma else _model_score(name, history, grid, evening)
+    score, alarms = (SystemThreeSigma.fit(history).judge(grid), ()) if three_sigma else _model_score(name, history, grid, evening)
     faults = np.asarray(source.incidents()["starts_at"].cast(pa.int64()))
     steps = tuple(int(at) for at in (grid.times_us // _STEP_US).tolist())
     fault_steps = tuple(sorted(int(at) for at in (faults // _STEP_US).tolist()))
@@ -122,23 +121,6 @@ def _model_score(name: str, history: MinuteGrid, grid: MinuteGrid, evening: int)
         for row in rows
     )
     return scores.score, alarms
-
-
-def _naive_score(history: MinuteGrid, grid: MinuteGrid) -> tuple[FloatArray, tuple[Alarm, ...]]:
-    """Return how many values lie beyond three standard deviations, in units of `headroom` times the most in history."""
-    most = float(beyond_three_sigma(history, history).max(initial=0.0))
-    return beyond_three_sigma(history, grid) / max(1.0, DeviationConfig().headroom * most), ()
-
-
-def beyond_three_sigma(history: MinuteGrid, grid: MinuteGrid) -> FloatArray:
-    """Return (steps,) the number of values beyond three standard deviations of their series' history; constant series: none."""
-    known = np.isfinite(history.values)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, history.values, 0.0).sum(axis=0) / count
-    spread = np.sqrt((np.where(known, history.values - mean, 0.0) ** 2).sum(axis=0) / count)
-    with np.errstate(invalid="ignore"):
-        beyond = (np.abs(grid.values - mean) > SIGMAS * spread) & (spread > 0.0)
-    return np.asarray(beyond.sum(axis=1), dtype=np.float64)
 
 
 def _write(days: Sequence[Day], out: Path) -> None:

@@ -18,15 +18,16 @@ import numpy as np
 from aiops.errors import SourceError
 from aiops.types import FloatArray
 from data_contracts.values.coerce import read_numbers
-from models.breach.breach_features import NAMES, WARM_UP, breach_features, reference_of
-from models.breach.breach_forecast import BreachForecast, ForecastConfig, SeriesHistory, learned_limit
+from models.breach.breach_features import WARM_UP, breach_features
+from models.breach.breach_forecast import BreachForecast, ForecastConfig, SeriesHistory
 from models.breach.breach_kernels import breaches_of, labels_of
+from models.breach.naive_rankings import naive_rankings
 from models.evaluation.measures import precision_recall, reliability
+from models.training.breach_training import fitted_rows, learned_reference, train_breach_forecast
 from serving.ingest.pull.corpus import read_cells
 from serving.ingest.pull.time_columns import read_epochs
 
 FITTED: Final = 0.6
-_GAP, _SLOPE = NAMES.index("gap"), NAMES.index("slope_12")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,7 @@ def run(path: Path, out: Path) -> Figures:
         raise SourceError(f"{path}: holds no series data/real*/*.csv; give a checkout of NAB")
     began, config = time.monotonic(), ForecastConfig()
     histories = [read_series(file) for file in files]
-    fitted = [_until(history, int(FITTED * len(history.value))) for history in histories]
-    model = BreachForecast.fit(fitted, config)
+    model = train_breach_forecast(histories, FITTED, config)
     judged = [_judge(model, history, config) for history in histories]
     seconds = time.monotonic() - began
     _write(out, [(file.stem, scored) for file, scored in zip(files, judged, strict=True)])
@@ -92,27 +92,15 @@ class _Judged:
     by_name: Mapping[str, FloatArray]
 
 
-def _until(history: SeriesHistory, rows: int) -> SeriesHistory:
-    return SeriesHistory(history.value[:rows], history.time_s[:rows])
-
-
 def _judge(model: BreachForecast, history: SeriesHistory, config: ForecastConfig) -> _Judged:
-    rows = len(history.value)
-    fitted = int(FITTED * rows)
-    seen = history.value[:fitted]
-    reference = reference_of(seen, learned_limit(seen, config.quantile), config.horizon)
+    rows, fitted = len(history.value), fitted_rows(history, FITTED)
+    reference = learned_reference(history, FITTED, config)
     features = breach_features(history.value, history.time_s, reference, config.horizon)
     score = model.score_rows(features, reference)
     calm, start = breaches_of(history.value > reference.limit, config.horizon)
     first = max(fitted, WARM_UP)
     counted = first + np.flatnonzero(calm[first : rows - config.horizon])
-    gap, slope = features[counted, _GAP], features[counted, _SLOPE]
-    by_name = {
-        "forecast": score[counted],
-        "own_base_rate": np.full(len(counted), reference.own_rate),
-        "distance_to_limit": gap,
-        "trend_to_limit": np.where(slope > 0, -1.0 / np.maximum(slope / np.maximum(-gap, 1e-9), 1e-6), -np.inf),
-    }
+    by_name = {"forecast": score[counted], **naive_rankings(features[counted], reference)}
     return _Judged(first, score[first:], labels_of(start, config.horizon)[counted], by_name)
 
 

@@ -33,9 +33,14 @@ from data_contracts.telemetry.series_rows import PointColumns, points_of
 from models.artifacts.training_run import Trained
 from models.evaluation.scorecard import Replay
 from models.prediction.incident_predictor import IncidentPredictor
-from models.training.predictor_training import calibration_replay, prediction_replay, train_incident_predictor
+from models.training.predictor_training import (
+    calibration_replay,
+    prediction_replay,
+    thresholds_by_budget,
+    train_incident_predictor,
+)
 from models.training.training_context import TrainingContext
-from models.vectors.page_budget import PageBudget, page_threshold
+from models.vectors.page_budget import PageBudget
 from orchestration.bench.simulated.incident_figures import (
     Horizon,
     KindFigures,
@@ -235,15 +240,11 @@ def _scored(
     score = model.score(replay.rows.matrix(model.features))
     fitted = model.score(calibration.rows.matrix(model.features))[:, -1]
     budgets = [PageBudget(share * config.budget.per_day, config.budget.quiet_min) for share in (1.0, *TIGHTER)]
-    ours = {budget.per_day: _threshold(fitted, calibration, budget) for budget in budgets}
+    ours = thresholds_by_budget(fitted, calibration, budgets)
     ours[config.budget.per_day] = float(model.thresholds[-1])
-    naive = {budget.per_day: _threshold(calibration.baseline, calibration, budget) for budget in budgets}
+    naive = thresholds_by_budget(calibration.baseline, calibration, budgets)
     rules = (Rule("predictor", score[:, -1], ours), Rule("trend to limit", replay.baseline, naive))
     return Scored(replay, labels, score, rules)
-
-
-def _threshold(score: FloatArray, calibration: Replay, budget: PageBudget) -> float:
-    return page_threshold(score, calibration.rows, calibration.truth, budget)
 
 
 def _write(scored: Scored, out: Path) -> None:
