@@ -181,14 +181,14 @@ def _validated(frame: "pd.DataFrame", expectations: list[Any]) -> list[Any]:
 
 
 def _failure(result: Any, rows: int) -> FailedExpectation:
-    config, found = result.expectation_config, result.result or {}
+    config, details = result.expectation_config, result.result or {}
     arguments = config.kwargs
     pair = "/".join(arguments[name] for name in ("column_A", "column_B") if name in arguments)
     column = arguments.get("column") or pair or ", ".join(arguments.get("column_list", ()))
-    count = int(found.get("unexpected_count") or 0)
-    share = count / rows if rows and "unexpected_count" in found else math.nan
-    examples = tuple(str(cell)[:200] for cell in found.get("partial_unexpected_list", ())[:_EXAMPLES])
-    text = _words(config.type, arguments, found)
+    count = int(details.get("unexpected_count") or 0)
+    share = count / rows if rows and "unexpected_count" in details else math.nan
+    examples = tuple(str(cell)[:200] for cell in details.get("partial_unexpected_list", ())[:_EXAMPLES])
+    text = _words(config.type, arguments, details)
     raised = _exceptions(result.exception_info or {})
     if raised:
         text += f": this could not be computed ({raised[0][:200]})"
@@ -203,13 +203,13 @@ def _exceptions(info: Mapping[str, Any]) -> list[str]:
     return [str(cell.get("exception_message")) for cell in (info, *nested) if cell.get("raised_exception")]
 
 
-def _words(kind: str, arguments: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+def _words(kind: str, arguments: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     column = arguments.get("column")
     if kind == "expect_table_columns_to_match_ordered_list":
-        expected, observed = ", ".join(arguments["column_list"]), ", ".join(found.get("observed_value", ()))
+        expected, observed = ", ".join(arguments["column_list"]), ", ".join(details.get("observed_value", ()))
         return f"columns must be {expected} in this order; found {observed}"
     if kind == "expect_column_values_to_be_of_type":
-        return f"{column} must have type {arguments['type_']}; found {found.get('observed_value', 'cells of another type')}"
+        return f"{column} must have type {arguments['type_']}; found {details.get('observed_value', 'cells of another type')}"
     if kind == "expect_column_values_to_be_between":
         high = arguments.get("max_value")
         return f"{column} must lie in {arguments.get('min_value')} to {'any' if high is None else high}"

@@ -50,10 +50,10 @@ def candidates_of(rows: ClosedRows, worst: WorstPoints, cadence: Cadence, tier1_
     flagged = np.array([point is not None and point.flagged for point in points], dtype=bool)
     places = np.flatnonzero(flagged | scheduled)
     chosen = features.take(places)
-    found = [points[place] for place in places.tolist()]
+    worst_points = [points[place] for place in places.tolist()]
     columns: dict[str, Any] = {name: chosen.column(name) for name in chosen.schema.names}
-    columns |= {name: [None if point is None else getattr(point, name) for point in found] for name in _POINT_COLUMNS}
-    columns["point_timestamp"] = [None if point is None else point.timestamp_us for point in found]
+    columns |= {name: [None if point is None else getattr(point, name) for point in worst_points] for name in _POINT_COLUMNS}
+    columns["point_timestamp"] = [None if point is None else point.timestamp_us for point in worst_points]
     columns["flagged"], columns["scheduled"] = flagged[places], scheduled[places]
     columns["tier1_version"] = [tier1_version] * len(places)
     columns[telemetry_schemas.SEQUENCE] = _sequence_column(rows.sequences[places])

@@ -75,7 +75,7 @@ def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context:
     rulings = [_rule(point, row, opinions, route) for row, (point, route) in enumerate(zip(points, context.routes, strict=True))]
     bands = [_band_of(row, point, ruling, opinions) for row, (point, ruling) in enumerate(zip(points, rulings, strict=True))]
     services = [str(name) for name in candidates.column("service").to_pylist()]
-    told = zip(points, context.characters, rulings, strict=True)
+    rows = zip(points, context.characters, rulings, strict=True)
     columns: dict[str, Any] = {
         "detection_id": _ids(services, candidates.column("event_timestamp")),
         "revision": np.full(count, revision, dtype=np.int32),
@@ -90,7 +90,7 @@ def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context:
         "tier": [ruling.tier for ruling in rulings],
         "model_version": [ruling.model_version for ruling in rulings],
         "anomalous": [ruling.anomalous for ruling in rulings],
-        "reason": [f"{reasons.point_text(point, character)}; {ruling.words}" for point, character, ruling in told],
+        "reason": [f"{reasons.point_text(point, character)}; {ruling.words}" for point, character, ruling in rows],
         "route": [reasons.route_text(route, context.version) for route in context.routes],
     }
     arrays = [_array(columns[field.name], field.type) for field in DETECTIONS]
@@ -145,12 +145,12 @@ def _judged(
     supported = point.flagged or point.score >= SUPPORT_SCORE or abs(point.z) >= point.alarm_z
     alone = _far(point.value, opinion.band, row) if tier == 2 else route.critical
     confirmed = strange and (supported or alone)
-    heard = reasons.Heard(tier, score, strange, supported, confirmed, opinion.detail_of(row), _numbers(opinion.band, row))
+    judgement = reasons.Judgement(tier, score, strange, supported, confirmed, opinion.detail_of(row), _numbers(opinion.band, row))
     before = reasons.passed_over(silences, tier)
     if (_extreme(point) or point.certain) and not confirmed:
-        words = before + reasons.overruled_text(heard, point.certain and not _extreme(point))
+        words = before + reasons.overruled_text(judgement, point.certain and not _extreme(point))
         return Ruling(True, 1, _score(point), point.tier1_version, words)
-    return Ruling(confirmed, tier, score, opinion.version_of(row), before + reasons.judged_text(heard, point.flagged))
+    return Ruling(confirmed, tier, score, opinion.version_of(row), before + reasons.judged_text(judgement, point.flagged))
 
 
 def _score(point: reasons.Point) -> float:
@@ -190,7 +190,7 @@ def _points(candidates: pa.RecordBatch) -> list[reasons.Point]:
     flagged = _bools(candidates, "flagged").tolist()
     versions = [str(version) for version in candidates.column("tier1_version").to_pylist()]
     rows = zip(metrics, flagged, versions, numbers, _findings(candidates), strict=True)
-    made = ((reasons.Point(metric, flag, version, *figures), found) for metric, flag, version, figures, found in rows)
+    made = ((reasons.Point(metric, flag, version, *figures), finding) for metric, flag, version, figures, finding in rows)
     return [replace(point, finding=words, certain=certain) if words else point for point, (words, certain) in made]
 
 

@@ -100,7 +100,7 @@ def learned(answer: ScoredRows, where: BoolArray) -> Opinion:
 
 def _shares_text(members: Sequence[str], shares: Sequence[float | None]) -> str:
     known = [(name.removeprefix(_SHARE), share) for name, share in zip(members, shares, strict=True) if share is not None]
-    known.sort(key=lambda one: -abs(one[1]))
+    known.sort(key=lambda named: -abs(named[1]))
     return "shares: " + ", ".join(f"{name} {share:.2f}" for name, share in known) if known else ""
 
 
@@ -153,7 +153,7 @@ def _texts(values: Sequence[str], where: BoolArray) -> list[str]:
 def context_of(candidates: pa.RecordBatch, router: Router) -> Context:
     """Return the routes of the candidates' worst metrics and what was measured of them."""
     series = _series_of(candidates)
-    return Context([router.route(one) for one in series], [router.character(one) for one in series], router.version)
+    return Context([router.route(name) for name in series], [router.character(name) for name in series], router.version)
 
 
 def _series_of(candidates: pa.RecordBatch) -> list[SeriesName]:
@@ -164,7 +164,10 @@ def _series_of(candidates: pa.RecordBatch) -> list[SeriesName]:
     labels = candidates.column("labels").to_pylist() if known else [""] * count
     names = (candidates.column(name).to_pylist() for name in ("service", "metric"))
     rows = zip(ids, *names, labels, strict=True)
-    return [SeriesName(int(one or 0), str(service), str(metric or ""), str(held or "")) for one, service, metric, held in rows]
+    return [
+        SeriesName(int(series_id or 0), str(service), str(metric or ""), str(label_text or ""))
+        for series_id, service, metric, label_text in rows
+    ]
 
 
 def judged(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context: Context, revision: int = 0) -> pa.RecordBatch:

@@ -71,8 +71,8 @@ class LevelTable:
         """Return the levels of points given as numbers in `series`, which only grows; of those with number -1: any."""
         if len(series) > self._count:
             self._extend(series)
-        found = self._columns[:, slot]
-        return PointLevels(found[0], found[1], found[2])
+        levels = self._columns[:, slot]
+        return PointLevels(levels[0], levels[1], levels[2])
 
     def _extend(self, series: Sequence[SeriesName]) -> None:
         size = len(series)

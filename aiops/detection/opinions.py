@@ -59,9 +59,9 @@ class Opinion:
         return Opinion(
             np.where(where, other.score, self.score),
             np.where(where, other.strange, self.strange),
-            [one.version_of(row) for one, row in picked],
-            [one.silence_of(row) for one, row in picked],
-            [one.detail_of(row) for one, row in picked],
+            [opinion.version_of(row) for opinion, row in picked],
+            [opinion.silence_of(row) for opinion, row in picked],
+            [opinion.detail_of(row) for opinion, row in picked],
         )
 
     def silence_of(self, row: int) -> str:

@@ -28,8 +28,8 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """The word of the tier that judged: `supported` by tier 1, `confirmed` = an alert; `band`: expected, lower, upper."""
+class Judgement:
+    """The opinion of the tier that judged: `supported` by tier 1, `confirmed` = an alert; `band`: expected, lower, upper."""
 
     tier: int
     score: float
@@ -67,7 +67,7 @@ def passed_over(silences: Sequence[tuple[int, str]], tier: int) -> str:
     """
     if not silences:
         return ""
-    said = ", ".join(f"tier {one} is silent ({why})" for one, why in silences)
+    said = ", ".join(f"tier {silent} is silent ({why})" for silent, why in silences)
     return f"{said}, so tier {tier} judges: "
 
 
@@ -79,43 +79,45 @@ def alone_text(alarm: bool, silences: Sequence[tuple[int, str]]) -> str:
     return f"tier 1 alone {said}: {'; '.join(texts)}"
 
 
-def overruled_text(heard: Heard, certain: bool) -> str:
+def overruled_text(judgement: Judgement, certain: bool) -> str:
     """Return why tier 1 decides against the tier that was asked: it is extreme, or `certain`."""
-    what = "scores the service" if heard.tier == 3 else "scores it"
+    what = "scores the service" if judgement.tier == 3 else "scores it"
     why = "tier 1 decides alone, for no other tier can see this" if certain else "so extreme that tier 1 decides alone"
-    return f"{why}; tier {heard.tier} {what} {heard.score:.2f}{_detail(heard)}"
+    return f"{why}; tier {judgement.tier} {what} {judgement.score:.2f}{_detail(judgement)}"
 
 
-def judged_text(heard: Heard, flagged: bool) -> str:
+def judged_text(judgement: Judgement, flagged: bool) -> str:
     """Return the judgement of tier 2 or 3 in words and numbers."""
-    return _seasonal_text(heard, flagged) if heard.tier == 2 else _learned_text(heard, flagged)
+    return _seasonal_text(judgement, flagged) if judgement.tier == 2 else _learned_text(judgement, flagged)
 
 
-def _seasonal_text(heard: Heard, flagged: bool) -> str:
-    expected, lower, upper = heard.band
+def _seasonal_text(judgement: Judgement, flagged: bool) -> str:
+    expected, lower, upper = judgement.band
     band = (
-        f"tier 2 expects {expected:.6g} at this time, bounds {lower:.6g} to {upper:.6g}, score {heard.score:.2f}{_detail(heard)}"
+        f"tier 2 expects {expected:.6g} at this time, bounds {lower:.6g} to {upper:.6g}, "
+        f"score {judgement.score:.2f}{_detail(judgement)}"
     )
-    if heard.confirmed:
-        how = "outside its seasonal band too" if heard.supported else "so far outside its seasonal band that no flag is needed"
+    if judgement.confirmed:
+        alone = "so far outside its seasonal band that no flag is needed"
+        how = "outside its seasonal band too" if judgement.supported else alone
         return f"{band}: {how}"
-    if heard.strange:
+    if judgement.strange:
         return f"{band}: outside its seasonal band, but tier 1 sees nothing and it is not far"
     return f"{band}: {'usual at this time' if flagged else 'normal to both tiers'}"
 
 
-def _learned_text(heard: Heard, flagged: bool) -> str:
-    score = f"score {heard.score:.2f}{_detail(heard)}"
-    if heard.confirmed and heard.supported:
+def _learned_text(judgement: Judgement, flagged: bool) -> str:
+    score = f"score {judgement.score:.2f}{_detail(judgement)}"
+    if judgement.confirmed and judgement.supported:
         return f"tier 3 finds the service strange too, {score}"
-    if heard.confirmed:
+    if judgement.confirmed:
         return f"tier 3 finds the service strange, {score}; for a critical service that suffices"
-    if heard.strange:
+    if judgement.strange:
         return f"tier 3 finds the service strange, {score}, but no metric of it is"
     if flagged:
         return f"tier 3 finds the service as a whole normal, {score}"
     return f"normal to both tiers, tier 3 {score}"
 
 
-def _detail(heard: Heard) -> str:
-    return f" ({heard.detail})" if heard.detail else ""
+def _detail(judgement: Judgement) -> str:
+    return f" ({judgement.detail})" if judgement.detail else ""

@@ -161,14 +161,14 @@ def flagged_by(metric: str, novelty: bool, safety_net: bool) -> str:
     >>> flagged_by("latency_p99_ms", False, False)
     'robust z beyond the alarm of the series, or a value outside its static limits'
     """
-    told = ["robust z beyond the alarm of the series, or a value outside its static limits"]
+    conditions = ["robust z beyond the alarm of the series, or a value outside its static limits"]
     if novelty:
-        told.append("a value or mean that is rare in its own history")
+        conditions.append("a value or mean that is rare in its own history")
     if safety_net:
         bound = hard_limit(metric)
-        told += [] if math.isinf(bound) else [f"a value of {bound:g} or more, its hard limit, confirmed or not"]
-        told.append("the same value for far longer than ever before, confirmed or not")
-    return "; ".join(told)
+        conditions += [] if math.isinf(bound) else [f"a value of {bound:g} or more, its hard limit, confirmed or not"]
+        conditions.append("the same value for far longer than ever before, confirmed or not")
+    return "; ".join(conditions)
 
 
 def matches(series: SeriesName, glob: str) -> bool:
@@ -179,6 +179,6 @@ def matches(series: SeriesName, glob: str) -> bool:
 def _version(rules: RoutingRules, characters: Mapping[SeriesName, SeriesCharacter]) -> str:
     """Return 8 hex digits: equal = every series has the same route."""
     digest = blake2b(repr(rules).encode(), digest_size=4)
-    for series, one in sorted(((name.text, held) for name, held in characters.items()), key=lambda row: row[0]):
-        digest.update(f"{series}|{one.seasonality!r}|{one.intermittence!r}|{one.noise!r}\n".encode())
+    for series, character in sorted(((name.text, measured) for name, measured in characters.items()), key=lambda row: row[0]):
+        digest.update(f"{series}|{character.seasonality!r}|{character.intermittence!r}|{character.noise!r}\n".encode())
     return digest.hexdigest()

@@ -72,14 +72,14 @@ class JudgedPoints:
     lower: FloatArray
     upper: FloatArray
     severity: FloatArray
-    found: Mapping[int, Finding] = field(default_factory=dict)
+    findings: Mapping[int, Finding] = field(default_factory=dict)
     """By row."""
 
 
-def with_findings(severity: FloatArray, found: Mapping[int, Finding]) -> FloatArray:
+def with_findings(severity: FloatArray, findings: Mapping[int, Finding]) -> FloatArray:
     """Return (n,) severities in which every finding is a flag."""
     raised = severity.copy()
-    for row, finding in found.items():
+    for row, finding in findings.items():
         raised[row] = CERTAIN if finding.certain else np.fmax(severity[row], 1.0)
     return raised
 
@@ -116,9 +116,10 @@ class WorstPoints:
         last = np.append((services[1:] != services[:-1]) | (ticks[1:] != ticks[:-1]), True)
         rows = rows[last]
         columns = [getattr(points, name)[rows].tolist() for name in _POINT_COLUMNS]
-        findings = [points.found.get(row, _NOTHING) for row in rows.tolist()]
-        found = zip(services[last].tolist(), ticks[last].tolist(), points.slot[rows].tolist(), findings, *columns, strict=True)
-        for service, tick_us, slot, finding, time_us, *figures in found:
+        findings = [points.findings.get(row, _NOTHING) for row in rows.tolist()]
+        places = (services[last].tolist(), ticks[last].tolist(), points.slot[rows].tolist())
+        worst_rows = zip(*places, findings, *columns, strict=True)
+        for service, tick_us, slot, finding, time_us, *figures in worst_rows:
             held = self._held.setdefault(points.service_names[service], {})
             before = held.get(tick_us)
             if before is None or figures[-1] > before.severity:
@@ -144,8 +145,8 @@ class WorstPoints:
         if not held:
             return None
         closed = sorted(tick for tick in held if tick <= tick_us)
-        found = [held.pop(tick) for tick in closed]
-        return max(found, key=lambda point: point.severity, default=None)
+        points = [held.pop(tick) for tick in closed]
+        return max(points, key=lambda point: point.severity, default=None)
 
     def forget_through(self, tick_us: int) -> None:
         """Note that the ticks up to `tick_us` are closed; forget points of services that had no row there."""

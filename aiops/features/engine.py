@@ -257,11 +257,11 @@ class FeatureEngine:
         when = (tick_us, max(tick_us + self._parameters.lateness_us, self._clock.available_us))
         count = len(self._index)
         rows = TickRows(np.empty((ROWS, count)), np.empty(count, np.int32))
-        found = close_series(self._arrays, self._parameters, tick_us, rows)
-        if not found:
+        row_count = close_series(self._arrays, self._parameters, tick_us, rows)
+        if not row_count:
             return
-        slots = rows.slot[:found]
-        series.add(when, rows.features[:, :found], slots)
+        slots = rows.slot[:row_count]
+        series.add(when, rows.features[:, :row_count], slots)
         facts = ServiceFacts(*self._index.neighbours(), self._incidents.times_at(tick_us, self._index.services.names))
         features = np.empty((WIDTH, facts.incident_us.size))
         numbers = close_services(self._index.facts, facts, SeriesRows(rows.features, slots), tick_us, features)

@@ -105,8 +105,8 @@ def _seasonality(time_us: IntArray, value: FloatArray, step_us: float) -> float:
 def _deviation(day: IntArray, value: FloatArray) -> FloatArray:
     """Return (n,) distances from the day's median, clipped at CLIP robust spreads, in units of the largest."""
     deviation = value.copy()
-    for one in np.unique(day):
-        deviation[day == one] -= np.median(value[day == one])
+    for part in np.unique(day):
+        deviation[day == part] -= np.median(value[day == part])
     spread = _NORMAL * float(np.median(np.abs(deviation)))
     if spread > 0.0:
         deviation = np.clip(deviation, -CLIP * spread, CLIP * spread)
@@ -162,13 +162,13 @@ def characters_of(rows: pa.Table) -> dict[SeriesName, SeriesCharacter]:
     }
 
 
-def character_rows(measured_at: datetime, found: Mapping[SeriesName, SeriesCharacter]) -> pa.Table:
+def character_rows(measured_at: datetime, characters: Mapping[SeriesName, SeriesCharacter]) -> pa.Table:
     """Return rows of `character_schema.SERIES_CHARACTER`, ascending by service, metric and labels; NaN becomes null."""
-    keys = sorted(found, key=lambda name: name[1:])
+    keys = sorted(characters, key=lambda name: name[1:])
     columns: dict[str, Any] = {
         "measured_at": [measured_at] * len(keys),
         **{part: [getattr(key, part) for key in keys] for part in SeriesName._fields},
-        **{name: [getattr(found[key], name) for key in keys] for name in ("points", *_NUMBERS)},
+        **{name: [getattr(characters[key], name) for key in keys] for name in ("points", *_NUMBERS)},
     }
     arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in SERIES_CHARACTER]
     return pa.Table.from_arrays(arrays, schema=SERIES_CHARACTER)

@@ -249,7 +249,7 @@ def close_series(arrays: EngineArrays, parameters: EngineParameters, tick: int, 
     """Write the features of all series with points in (tick - 1 h, tick]; return how many there are."""
     recent = max(SHORT_US, parameters.step_us)
     place = (tick // parameters.step_us) % arrays.bins.shape[1]
-    found = 0
+    row_count = 0
     out = np.empty(ROWS + arrays.ring_time.shape[1])
     for slot in range(arrays.counters[SERIES_COUNT]):
         record = arrays.series[slot]
@@ -264,8 +264,8 @@ def close_series(arrays: EngineArrays, parameters: EngineParameters, tick: int, 
         forget(record, ring, min(tick, record.newest) - HOUR_US)
         out[ABNORMALITY] = score_of_z(worst)
         out[RECENT] = 1.0 if ring.time[bounds[2] - 1] > tick - recent else 0.0
-        rows.slot[found] = slot
+        rows.slot[row_count] = slot
         for i in range(ROWS):
-            rows.features[i, found] = out[i]
-        found += 1
-    return found
+            rows.features[i, row_count] = out[i]
+        row_count += 1
+    return row_count

@@ -49,10 +49,10 @@ class NameHashes:
     def of(self, table: pa.RecordBatch) -> IntArray:
         """Return (n,) int64."""
         service, metric, labels = (self._column(table, name, turn) for name, turn in _TURNS.items())
-        found: IntArray = service ^ metric
+        hashes: IntArray = service ^ metric
         if labels.any():
-            found ^= labels
-        return found
+            hashes ^= labels
+        return hashes
 
     def _column(self, table: pa.RecordBatch, name: str, turn: int) -> IntArray:
         encoded = cast("pa.DictionaryArray[Any, Any]", table.column(name))
@@ -78,10 +78,10 @@ def _hashes(names: "pa.Array[Any]", turn: int) -> IntArray:
 def name_hashes(names: Sequence[SeriesName]) -> IntArray:
     """Return the hashes that `NameHashes` gives these series, (n,) int64."""
     columns = [[getattr(name, column) for name in names] for column in _TURNS]
-    found = np.zeros(len(names), np.int64)
+    hashes = np.zeros(len(names), np.int64)
     for texts, turn in zip(columns, _TURNS.values(), strict=True):
-        found ^= _hashes(pa.array(texts, pa.string()), turn)
-    return found
+        hashes ^= _hashes(pa.array(texts, pa.string()), turn)
+    return hashes
 
 
 def names_at(table: pa.RecordBatch, rows: IntArray) -> list[SeriesName]:
@@ -93,13 +93,13 @@ def names_at(table: pa.RecordBatch, rows: IntArray) -> list[SeriesName]:
 
 def distinct_series(table: "pa.Table | pa.RecordBatch") -> tuple[list[SeriesName], IntArray]:
     """Return the series of points (series_id, service, metric, labels) in order of first sight, and each row's number (n,)."""
-    batch = table if isinstance(table, pa.RecordBatch) else _one_batch(table)
+    batch = table if isinstance(table, pa.RecordBatch) else _as_batch(table)
     ids = np.ascontiguousarray(batch.column("series_id").to_numpy(zero_copy_only=False))
     code, first = distinct(ids)
     return names_at(batch, first), code.astype(np.int64)
 
 
-def _one_batch(table: pa.Table) -> pa.RecordBatch:
+def _as_batch(table: pa.Table) -> pa.RecordBatch:
     columns = [whole(table.column(name)) for name in SeriesName._fields]
     return pa.RecordBatch.from_arrays(columns, names=list(SeriesName._fields))
 

@@ -211,7 +211,7 @@ def close_services(
         service = series.service[slot]
         add_series_row(sums[service], totals[service], series.signal[slot], rows.features[:, i], series.limit[slot])
     numbers = np.empty(services, np.int32)
-    found = 0
+    row_count = 0
     column = np.empty(WIDTH)
     for service in range(services):
         if totals[service, _RECENT] == 0.0:
@@ -220,7 +220,7 @@ def close_services(
         write_signals(sums[service], column)
         write_service(facts, service, tick, totals, column)
         for i in range(WIDTH):
-            out[i, found] = column[i]
-        numbers[found] = service
-        found += 1
-    return numbers[:found]
+            out[i, row_count] = column[i]
+        numbers[row_count] = service
+        row_count += 1
+    return numbers[:row_count]

@@ -86,9 +86,9 @@ def plain_alert(alert: Alert) -> list[object]:
     ]
 
 
-def alert_of_plain(told: list[Any]) -> Alert:
+def alert_of_plain(fields: list[Any]) -> Alert:
     """Return the alert of plain data; what was stored before alerts named instance and score has none."""
-    alert_id, fingerprint, service, name, severity, starts, ends, value, z, labels, source, until_ended, *later = told
+    alert_id, fingerprint, service, name, severity, starts, ends, value, z, labels, source, until_ended, *later = fields
     instance, score = (*later, "", None)[:2] if len(later) < 2 else later
     value, z, score = (float("nan") if number is None else number for number in (value, z, score))
     ends_at = None if ends is None else moment_of_us(ends)

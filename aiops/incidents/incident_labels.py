@@ -1,4 +1,4 @@
-"""Incident labels from several mouths: a source's truth and people's verdicts may tell of the same incident."""
+"""Incident labels of several origins: a source's truth and people's verdicts may describe the same incident."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ SAME_US: Final = 15 * 60_000_000
 
 
 def each_once(incidents: pa.Table) -> pa.Table:
-    """Return labels (schema `INCIDENTS`) in which each incident is told once; O(verdicts x labels).
+    """Return labels (schema `INCIDENTS`) that describe each incident once; O(verdicts x labels).
 
     A verdict's label gives way to one that a source gave of the same service and time; verdicts' labels that overlap become one
     that spans both. Labels of sources stay as they are.
@@ -23,24 +23,24 @@ def each_once(incidents: pa.Table) -> pa.Table:
     given, verdicts = incidents.filter(pc.invert(said)), incidents.filter(said)
     if not verdicts.num_rows:
         return incidents
-    kept = [row for row in _joined(verdicts) if not _told(row, given)]
+    kept = [row for row in _joined(verdicts) if not _is_given(row, given)]
     return pa.concat_tables([given, pa.Table.from_pylist(kept, schema=incidents.schema)])
 
 
 def _joined(verdicts: pa.Table) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
+    joined: list[dict[str, object]] = []
     for row in verdicts.sort_by([("service", "ascending"), ("onset_at", "ascending"), ("incident_id", "ascending")]).to_pylist():
-        before = found[-1] if found else None
+        before = joined[-1] if joined else None
         if before is None or before["service"] != row["service"] or row["onset_at"] > before["ends_at"]:
-            found.append(row)
+            joined.append(row)
             continue
         for name in ("onset_at", "starts_at", "known_at"):
             before[name] = min(before[name], row[name])
         before["ends_at"] = max(before["ends_at"], row["ends_at"])
-    return found
+    return joined
 
 
-def _told(row: dict[str, object], given: pa.Table) -> bool:
+def _is_given(row: dict[str, object], given: pa.Table) -> bool:
     own = given.filter(pc.equal(given["service"], pa.scalar(str(row["service"]))))
     span = pa.table({name: pa.array([row[name]], given.schema.field(name).type) for name in ("onset_at", "ends_at")})
     begins, ends = _us(own, "onset_at"), _us(own, "ends_at")

@@ -27,11 +27,11 @@ class RootCauseQuestion:
 
 def alerted_in(incident: Incident, at: datetime) -> dict[str, datetime]:
     """Return the services of an incident and when each was first alerted, as known at `at`."""
-    found: dict[str, datetime] = {}
+    first_seen: dict[str, datetime] = {}
     for entry in incident.alerts:
         if entry.first_seen <= at:
-            found[entry.service] = min(entry.first_seen, found.get(entry.service, entry.first_seen))
-    return found or {incident.anchor: min(incident.opened_at, at)}
+            first_seen[entry.service] = min(entry.first_seen, first_seen.get(entry.service, entry.first_seen))
+    return first_seen or {incident.anchor: min(incident.opened_at, at)}
 
 
 def masks_of(incidents: Iterable[Incident], but: str) -> tuple[Interval, ...]:

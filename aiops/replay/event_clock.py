@@ -43,7 +43,7 @@ def event_clock(piece: pa.Table, fallback: datetime, following: pa.Table | None 
     after = known[:0] if following is None else _times(following)[:_FOLLOWERS]
     confirmed = known[_confirmed(np.concatenate([known, after]), 1 if after.size else 2)[: known.size]]
     clock = int(confirmed.max()) if confirmed.size else int(known.max())
-    reach = max(_LEAST_REACH_US, _STEPS * _usual_step(known))
+    reach = max(_LEAST_REACH_US, _STEPS * _median_step(known))
     for last in sorted(known[-2:].tolist()):
         clock = last if clock < last <= clock + reach else clock
     return moment_of_us(clock)
@@ -72,6 +72,6 @@ def _confirmed(times: IntArray, least: int) -> npt.NDArray[np.bool_]:
     return (seen >= least) & (2 * agreeing > seen)
 
 
-def _usual_step(times: IntArray) -> int:
+def _median_step(times: IntArray) -> int:
     gaps = np.diff(np.unique(times))
     return int(np.median(gaps)) if gaps.size else 0

@@ -21,12 +21,12 @@ def parse_overrides(text: str) -> tuple[tuple[str, int], ...]:
     Raises:
         ConfigurationError: a part has another form; the message names it.
     """
-    found = []
+    overrides = []
     for part in parse_globs(text):
         glob, sign, tier = part.rpartition("=")
         if not sign or "|" not in glob or tier.strip() not in {"1", "2", "3"}:
             raise ConfigurationError(
                 f"routing.overrides: {part!r} is not service|metric=tier with tier 1, 2 or 3; write for example *|queue_length=1"
             )
-        found.append((glob.strip(), int(tier)))
-    return tuple(found)
+        overrides.append((glob.strip(), int(tier)))
+    return tuple(overrides)

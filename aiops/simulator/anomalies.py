@@ -88,14 +88,14 @@ def anomalies_table(anomalies: Sequence[InjectedAnomaly]) -> pa.Table:
     """Return `truth_schemas.ANOMALY_TRUTH` in order of start, service, metric."""
     rows = [
         {
-            "service": one.service,
-            "metric": one.metric,
-            "anomaly": KIND_OF[one.shape],
-            "shape": one.shape,
-            "starts_at": one.start,
-            "ends_at": one.end,
+            "service": anomaly.service,
+            "metric": anomaly.metric,
+            "anomaly": KIND_OF[anomaly.shape],
+            "shape": anomaly.shape,
+            "starts_at": anomaly.start,
+            "ends_at": anomaly.end,
         }
-        for one in sorted(anomalies, key=lambda one: (one.start, one.service, one.metric))
+        for anomaly in sorted(anomalies, key=lambda anomaly: (anomaly.start, anomaly.service, anomaly.metric))
     ]
     return pa.Table.from_pylist(rows, schema=ANOMALY_TRUTH)
 

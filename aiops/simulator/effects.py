@@ -55,7 +55,7 @@ class EffectField:
 
     def add_shifts(self, metrics: FloatArray, seconds: FloatArray) -> None:
         """Add what shifts to `metrics`, (metrics, services, steps), in place."""
-        for index in self._felt(seconds, pull=False):
+        for index in self._active_in(seconds, pull=False):
             effect = self._effects[index]
             metrics[effect.metric, effect.service] += np.interp(seconds, effect.times_s, effect.strengths)
 
@@ -64,12 +64,12 @@ class EffectField:
 
         `noise`, same shape, is what `metrics` contains of it: most of it stays at the target.
         """
-        for index in self._felt(seconds, pull=True):
+        for index in self._active_in(seconds, pull=True):
             effect = self._effects[index]
             row = metrics[effect.metric, effect.service]
             strength = np.interp(seconds, effect.times_s, effect.strengths)
             row += strength * (effect.target + _KEPT_NOISE * noise[effect.metric, effect.service] - row)
 
-    def _felt(self, seconds: FloatArray, pull: bool) -> IntArray:
-        felt = (self._starts <= seconds[-1]) & (self._ends >= seconds[0]) & (self._is_pull == pull)
-        return np.flatnonzero(felt).astype(np.int64)
+    def _active_in(self, seconds: FloatArray, pull: bool) -> IntArray:
+        active = (self._starts <= seconds[-1]) & (self._ends >= seconds[0]) & (self._is_pull == pull)
+        return np.flatnonzero(active).astype(np.int64)

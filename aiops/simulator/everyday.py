@@ -59,8 +59,9 @@ def plan_deployments(
     moments = _moments(rng, config.deployments_per_day, config.length_s)
     services = generator(config.seed, Stream.DEPLOYMENTS, 1).integers(len(topology.services), size=len(moments))
     harmless = [Deployment(int(service), round(moment), False) for service, moment in zip(services, moments, strict=True)]
-    harmful = [Deployment(one.service, one.onset_s, True) for one in incidents if one.kind == "bad_deployment"]
-    return tuple(sorted((*harmless, *harmful), key=lambda one: (one.deployed_s, one.service)))
+    bad = (incident for incident in incidents if incident.kind == "bad_deployment")
+    harmful = [Deployment(incident.service, incident.onset_s, True) for incident in bad]
+    return tuple(sorted((*harmless, *harmful), key=lambda deployment: (deployment.deployed_s, deployment.service)))
 
 
 def deployment_effects(deployment: Deployment, seed: int) -> list[Effect]:
@@ -95,10 +96,10 @@ def plan_decoys(config: SimulationConfig, topology: Topology, incidents: tuple[P
         decoy
         for decoy in decoys
         if not any(
-            one.service == decoy.service
-            and decoy.starts_s < one.ends_s + _CLEARANCE_S
-            and one.onset_s - _CLEARANCE_S < decoy.ends_s
-            for one in incidents
+            incident.service == decoy.service
+            and decoy.starts_s < incident.ends_s + _CLEARANCE_S
+            and incident.onset_s - _CLEARANCE_S < decoy.ends_s
+            for incident in incidents
         )
     )
 

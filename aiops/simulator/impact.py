@@ -86,8 +86,8 @@ def _breach_effects(incident: PlannedIncident, topology: Topology, rng: np.rando
     for service in np.flatnonzero(reach.strength):
         delay_s, strength = float(reach.delay_s[service]), float(reach.strength[service])
         times_s = pulse(incident.starts_s + delay_s, incident.ends_s + delay_s, rise_s, fall_s)
-        felt = heights if service == incident.service or is_surge else {key: heights[key] for key in (P50, P99, ERRORS)}
-        for metric, height in felt.items():
+        affected = heights if service == incident.service or is_surge else {key: heights[key] for key in (P50, P99, ERRORS)}
+        for metric, height in affected.items():
             top = height * strength
             if top != 0.0:
                 effects.append(Effect(int(service), metric, times_s, (0.0, top, top, 0.0)))

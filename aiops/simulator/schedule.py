@@ -110,11 +110,11 @@ def _root_shares(kind: IncidentKind, topology: Topology) -> list[float]:
 
 
 def _refuse_overlap(scripted: list[PlannedIncident], topology: Topology) -> None:
-    for index, one in enumerate(scripted):
+    for index, incident in enumerate(scripted):
         for other in scripted[:index]:
-            if one.service == other.service and one.onset_s <= other.ends_s and other.onset_s <= one.ends_s:
-                name = topology.services[one.service]
+            if incident.service == other.service and incident.onset_s <= other.ends_s and other.onset_s <= incident.ends_s:
+                name = topology.services[incident.service]
                 raise ConfigurationError(
-                    f"simulation: scripted incidents of {name} at {other.starts_s / 60:g} and {one.starts_s / 60:g} min overlap "
-                    "(build-up included). Move one of them or give it another service."
+                    f"simulation: scripted incidents of {name} at {other.starts_s / 60:g} and {incident.starts_s / 60:g} min "
+                    "overlap (build-up included). Move one of them or give it another service."
                 )

@@ -159,8 +159,8 @@ def _spread(topology: Topology, root: int, faintest: float, up: bool) -> Reach:
             continue
         for edge in topology.edges:
             near, far = (edge.callee, edge.caller) if up else (edge.caller, edge.callee)
-            felt = strength[service] * edge.weight
-            if near == service and felt >= faintest and felt > strength[far]:
-                strength[far] = felt
+            reached = strength[service] * edge.weight
+            if near == service and reached >= faintest and reached > strength[far]:
+                strength[far] = reached
                 delay_s[far] = delay_s[service] + edge.delay_s
     return Reach(strength, delay_s)

@@ -114,33 +114,33 @@ class SignalModel:
 
     def _add_normal(self, metrics: FloatArray, error_noise: FloatArray, seconds: FloatArray) -> None:
         """Turn noise and shifts into values: each metric's normal level at the load of the moment, plus what is there."""
-        one = self.profiles
+        profiles = self.profiles
         load_log = metrics[TRAFFIC]
         load_log += self._demand(seconds)
         load = np.exp(load_log)
         pressed = np.exp(0.7 * load_log) - 1.0
-        metrics[TRAFFIC] = load * one.traffic[:, None]
-        queueing = one.latency_load[:, None] * pressed
+        metrics[TRAFFIC] = load * profiles.traffic[:, None]
+        queueing = profiles.latency_load[:, None] * pressed
         slowdown = np.exp(0.5 * metrics[P50])
-        for metric, level_ms, more in ((P50, one.latency_ms, 1.0), (P99, one.latency_ms * one.tail_ratio, 1.3)):
+        for metric, level_ms, more in ((P50, profiles.latency_ms, 1.0), (P99, profiles.latency_ms * profiles.tail_ratio, 1.3)):
             metrics[metric] = np.exp(metrics[metric] + more * queueing) * level_ms[:, None]
-        metrics[CPU] += one.cpu_idle[:, None] + one.cpu_load[:, None] * (pressed + 1.0)
-        metrics[MEMORY] += one.memory[:, None] + one.memory_load[:, None] * pressed + self._garbage(seconds)
-        metrics[CONNECTIONS] += one.pool_idle[:, None] + one.pool_load[:, None] * (pressed + 1.0) * slowdown
-        metrics[DISK] += one.disk[:, None] + self._disk_fill(seconds)
+        metrics[CPU] += profiles.cpu_idle[:, None] + profiles.cpu_load[:, None] * (pressed + 1.0)
+        metrics[MEMORY] += profiles.memory[:, None] + profiles.memory_load[:, None] * pressed + self._garbage(seconds)
+        metrics[CONNECTIONS] += profiles.pool_idle[:, None] + profiles.pool_load[:, None] * (pressed + 1.0) * slowdown
+        metrics[DISK] += profiles.disk[:, None] + self._disk_fill(seconds)
         metrics[ERRORS] *= np.exp(0.5 * error_noise)
-        metrics[ERRORS] += one.error_rate[:, None] * np.exp(error_noise + 0.4 * pressed)
+        metrics[ERRORS] += profiles.error_rate[:, None] * np.exp(error_noise + 0.4 * pressed)
 
     def _disk_fill(self, seconds: FloatArray) -> FloatArray:
         """Return (services, steps): slow growth, then a fall to the start within 2 % of the period when old data is cleaned."""
-        one = self.profiles
-        place = (seconds / one.disk_period_s[:, None] + one.disk_phase[:, None]) % 1.0
+        profiles = self.profiles
+        place = (seconds / profiles.disk_period_s[:, None] + profiles.disk_phase[:, None]) % 1.0
         grown = np.where(place < 1.0 - _CLEANED, place / (1.0 - _CLEANED), (1.0 - place) / _CLEANED)
-        return one.disk_growth[:, None] * grown
+        return profiles.disk_growth[:, None] * grown
 
     def _garbage(self, seconds: FloatArray) -> FloatArray:
         """Return (services, steps): memory that piles up and is freed at once, every few hours."""
-        one = self.profiles
-        place = (seconds / one.garbage_period_s[:, None] + one.disk_phase[:, None]) % 1.0
-        piled: FloatArray = one.garbage[:, None] * (place - 0.5)
+        profiles = self.profiles
+        place = (seconds / profiles.garbage_period_s[:, None] + profiles.disk_phase[:, None]) % 1.0
+        piled: FloatArray = profiles.garbage[:, None] * (place - 0.5)
         return piled

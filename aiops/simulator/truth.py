@@ -22,14 +22,14 @@ def incidents_table(start: datetime, topology: Topology, incidents: tuple[Planne
     rows = [
         {
             "incident_id": f"INC-{number:04d}",
-            "service": topology.services[one.service],
-            "kind": one.kind,
-            "onset_at": at(one.onset_s),
-            "starts_at": at(one.starts_s),
-            "ends_at": at(one.ends_s),
-            "known_at": at(one.known_s),
+            "service": topology.services[incident.service],
+            "kind": incident.kind,
+            "onset_at": at(incident.onset_s),
+            "starts_at": at(incident.starts_s),
+            "ends_at": at(incident.ends_s),
+            "known_at": at(incident.known_s),
         }
-        for number, one in enumerate(incidents, start=1)
+        for number, incident in enumerate(incidents, start=1)
     ]
     return pa.Table.from_pylist(rows, schema=INCIDENTS)
 
@@ -72,11 +72,11 @@ def deployments_table(start: datetime, topology: Topology, deployments: tuple[De
     rows = [
         {
             "deployment_id": f"DEP-{number:04d}",
-            "service": topology.services[one.service],
-            "deployed_at": start + timedelta(seconds=one.deployed_s),
-            "harmful": one.is_harmful,
+            "service": topology.services[deployment.service],
+            "deployed_at": start + timedelta(seconds=deployment.deployed_s),
+            "harmful": deployment.is_harmful,
         }
-        for number, one in enumerate(deployments, start=1)
+        for number, deployment in enumerate(deployments, start=1)
     ]
     return pa.Table.from_pylist(rows, schema=DEPLOYMENTS)
 

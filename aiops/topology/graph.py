@@ -76,8 +76,8 @@ class ServiceGraph:
         joined_callers, joined_callees = _neighbours(joined, alone)
         return cls(
             tuple(sorted(callers)),
-            {name: tuple(found) for name, found in callers.items()},
-            {name: tuple(found) for name, found in callees.items()},
+            {name: tuple(names) for name, names in callers.items()},
+            {name: tuple(names) for name, names in callees.items()},
             _components(tuple(sorted(joined_callers)), joined_callers, joined_callees),
             {pair: mark for pair, mark in marks.items() if pair[0] != pair[1]},
         )

@@ -51,8 +51,8 @@ def intervals(history: pa.Table) -> list[Interval]:
 
 def history_of(rows: Iterable[Interval]) -> pa.Table:
     """Return `schemas.EDGES` of intervals by caller, callee, origin and time, each once."""
-    ordered = sorted(set(rows), key=lambda one: (one.pair, one.origin, one.valid_from, one.valid_to or _NEVER, one.last))
-    return pa.Table.from_pylist([{name: getattr(one, name) for name in EDGES.names} for one in ordered], schema=EDGES)
+    ordered = sorted(set(rows), key=lambda row: (row.pair, row.origin, row.valid_from, row.valid_to or _NEVER, row.last))
+    return pa.Table.from_pylist([{name: getattr(interval, name) for name in EDGES.names} for interval in ordered], schema=EDGES)
 
 
 def observed(history: pa.Table, seen: pa.Table, at: datetime, origin: str, forget_after: timedelta) -> pa.Table:
@@ -72,14 +72,14 @@ def observed(history: pa.Table, seen: pa.Table, at: datetime, origin: str, forge
     if forget_after <= timedelta(0):
         raise ContractError(f"forget_after is {forget_after}; a call is remembered for more than no time: give a longer one")
     rows = intervals(history)
-    mine: dict[Pair, list[Interval]] = {}
+    by_pair: dict[Pair, list[Interval]] = {}
     for row in rows:
         if row.origin == origin:
-            mine.setdefault(row.pair, []).append(row)
+            by_pair.setdefault(row.pair, []).append(row)
     for sighting in _sightings(seen, at, origin):
-        mine[sighting.pair] = _joined([*mine.get(sighting.pair, ()), sighting], forget_after)
-    clock = max([at, *(row.last for found in mine.values() for row in found)])
-    ended = (_ended(row, clock, forget_after) for found in mine.values() for row in found)
+        by_pair[sighting.pair] = _joined([*by_pair.get(sighting.pair, ()), sighting], forget_after)
+    clock = max([at, *(row.last for intervals_of_pair in by_pair.values() for row in intervals_of_pair)])
+    ended = (_ended(row, clock, forget_after) for intervals_of_pair in by_pair.values() for row in intervals_of_pair)
     return history_of([*(row for row in rows if row.origin != origin), *ended])
 
 
@@ -93,16 +93,16 @@ def declared(history: pa.Table, calls: Iterable[Pair], at: datetime, origin: str
     """
     _check(origin, at)
     rows = intervals(history)
-    mine = [row for row in rows if row.origin == origin]
-    latest = max((moment for row in mine for moment in (row.valid_from, row.valid_to) if moment is not None), default=ALWAYS)
+    own = [row for row in rows if row.origin == origin]
+    latest = max((moment for row in own for moment in (row.valid_from, row.valid_to) if moment is not None), default=ALWAYS)
     if latest > at:
         raise ContractError(
             f"edges of origin {origin}: declared as of {at.isoformat()}, but there is word of {latest.isoformat()} already; "
             f"declarations go forward in time: give a later one"
         )
     wanted = {pair for pair in calls if pair[0] != pair[1]}
-    begin = at if mine else ALWAYS
-    kept = [_declared_row(row, row.pair in wanted, at) for row in mine]
+    begin = at if own else ALWAYS
+    kept = [_declared_row(row, row.pair in wanted, at) for row in own]
     held = {row.pair for row in kept if row is not None and row.valid_to is None}
     new = [Interval(*pair, begin, None, None, origin, None) for pair in wanted - held]
     return history_of([*(row for row in rows if row.origin != origin), *(row for row in kept if row is not None), *new])
@@ -113,9 +113,9 @@ def replaced(history: pa.Table, edges: pa.Table, origin: str) -> pa.Table:
 
     Rows of `edges` that are marked with another origin are taken as that one's word and replace it as well.
     """
-    told = [replace(row, origin=row.origin if row.origin in ORIGINS else origin) for row in _of_origin(edges, origin)]
-    gone = {origin, *(row.origin for row in told)}
-    return history_of([*(row for row in intervals(history) if row.origin not in gone), *told])
+    declared_rows = [replace(row, origin=row.origin if row.origin in ORIGINS else origin) for row in _of_origin(edges, origin)]
+    gone = {origin, *(row.origin for row in declared_rows)}
+    return history_of([*(row for row in intervals(history) if row.origin not in gone), *declared_rows])
 
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -137,7 +137,7 @@ def _sightings(seen: pa.Table, at: datetime, origin: str) -> list[Interval]:
     if missing:
         raise ContractError(f"seen calls: column {missing[0]!r} is missing; they need caller and callee")
     rows: Sequence[Mapping[str, Any]] = seen.to_pylist()
-    found = []
+    sightings = []
     for row in rows:
         last = row.get("last_at") or at
         first = row.get("first_at") or last
@@ -147,20 +147,20 @@ def _sightings(seen: pa.Table, at: datetime, origin: str) -> list[Interval]:
                 f"ended at {at.isoformat()}; sightings are in order and not after the look: give a later `at`"
             )
         if row["caller"] != row["callee"]:
-            found.append(Interval(row["caller"], row["callee"], first, None, last, origin, row.get("weight")))
-    return found
+            sightings.append(Interval(row["caller"], row["callee"], first, None, last, origin, row.get("weight")))
+    return sightings
 
 
 def _joined(rows: list[Interval], forget_after: timedelta) -> list[Interval]:
     """Return the intervals of one call with those at most `forget_after` apart made one; the newest sighting's weight stays."""
-    ordered = sorted(rows, key=lambda one: (one.valid_from, one.last))
+    ordered = sorted(rows, key=lambda interval: (interval.valid_from, interval.last))
     joined = ordered[:1]
     for row in ordered[1:]:
         before = joined[-1]
         if row.valid_from - before.last > forget_after:
             joined.append(row)
             continue
-        newest = max(before, row, key=lambda one: (one.last, -1.0 if one.weight is None else one.weight))
+        newest = max(before, row, key=lambda interval: (interval.last, -1.0 if interval.weight is None else interval.weight))
         joined[-1] = replace(before, valid_to=None, seen_at=newest.last, weight=newest.weight)
     return joined
 

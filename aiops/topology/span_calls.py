@@ -151,8 +151,8 @@ class _CallFinder:
         rows = np.flatnonzero(child.waiting)
         if not len(rows):
             return
-        found = pc.index_in(child.parent.take(rows), value_set=parent.key).cast(pa.int64()).fill_null(_ABSENT)
-        above: IntArray = np.asarray(found)
+        parent_rows = pc.index_in(child.parent.take(rows), value_set=parent.key).cast(pa.int64()).fill_null(_ABSENT)
+        above: IntArray = np.asarray(parent_rows)
         rows, above = rows[above != _ABSENT], above[above != _ABSENT]
         child.waiting[rows] = False
         crossing = parent.service[above] != child.service[rows]

@@ -35,7 +35,7 @@ def with_metric_texts(points: pa.Table) -> pa.Table:
         pair = coded[0].indices.to_numpy(zero_copy_only=False).astype("int64") * width
         pair += coded[1].indices.to_numpy(zero_copy_only=False)
         pairs = pa.array(pair).dictionary_encode()
-        texts = [_text(metrics[one // width], labels[one % width]) for one in pairs.dictionary.to_pylist()]
+        texts = [_text(metrics[code // width], labels[code % width]) for code in pairs.dictionary.to_pylist()]
         place = points.schema.get_field_index("metric")
         points = points.set_column(place, "metric", pa.array(texts, pa.string()).take(pairs.indices))
     return points.drop_columns(["labels"])

@@ -88,13 +88,13 @@ def _escaped(text: str, end: str) -> str:
 
 def _until(text: str, end: str) -> tuple[str, str]:
     """Return the unescaped text before the first `end` that stands alone, and the rest from there on."""
-    found = []
+    characters = []
     at = 0
     while at < len(text) and text[at] != end:
         at += text[at] == "\\" and at + 1 < len(text)
-        found.append(text[at])
+        characters.append(text[at])
         at += 1
-    return "".join(found), text[at:]
+    return "".join(characters), text[at:]
 
 
 def _labels(rest: str, whole: str) -> Labels:

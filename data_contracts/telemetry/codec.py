@@ -106,8 +106,8 @@ def _as_bytes(column: Any) -> AnyArray:
 def _check_version(metadata: "dict[bytes, bytes]") -> None:
     name, version = metadata.get(b"name"), metadata.get(b"version")
     if name != _NAME or version not in _READ:
-        found = f"{(name or b'(no name)').decode(errors='replace')} v{(version or b'(none)').decode(errors='replace')}"
-        raise UndecodableError(f"schema is {found[:100]}; this program reads {_NAME.decode()} v1 and v2: encode it so")
+        given = f"{(name or b'(no name)').decode(errors='replace')} v{(version or b'(none)').decode(errors='replace')}"
+        raise UndecodableError(f"schema is {given[:100]}; this program reads {_NAME.decode()} v1 and v2: encode it so")
 
 
 def _check_rows(metadata: "dict[bytes, bytes]", rows: int) -> None:

@@ -80,8 +80,8 @@ def kind_words(columns: Mapping[str, AnyArray], row: int, series: str) -> tuple[
         if raw and _unknown(raw, known):
             return field, f"{field} {shown(raw.decode(errors='replace'))} of {series} is none of {', '.join(known)}: correct it"
     kind, temporality = ((_raw(columns, field, row) or b"").decode() for field in ("kind", "temporality"))
-    told = f"kind {kind or 'gauge'}, temporality {temporality or 'not given, so cumulative'}"
-    return "kind", f"{series} is not normalised ({told}); nothing cumulative is scored: {_RATES}"
+    form = f"kind {kind or 'gauge'}, temporality {temporality or 'not given, so cumulative'}"
+    return "kind", f"{series} is not normalised ({form}); nothing cumulative is scored: {_RATES}"
 
 
 def _unknown(raw: bytes | None, known: tuple[str, ...]) -> bool:

@@ -106,7 +106,7 @@ def name_fault(name: bytes, field: str) -> Fault | None:
 
 def text_fault(text: str, field: str) -> Fault | None:
     """Return the control or reserved character that keeps `text` out of `field`, or None."""
-    control = stray_character(text, one_line=True)
+    control = stray_character(text, single_line=True)
     if control is not None:
         return Fault(field, f"{field} {shown(text)} contains control character U+{ord(control):04X}; none is allowed: remove it")
     if "|" in text:
@@ -119,6 +119,6 @@ def ranges(metrics: AnyArray) -> tuple[Float64s, Float64s]:
     known = list(CATALOGUE.values())
     lows = np.array([*(spec.low for spec in known), -np.inf])
     highs = np.array([*(spec.high for spec in known), np.inf])
-    found = pc.index_in(metrics, pa.array(list(CATALOGUE), pa.string()))
-    index = np.array(filled(found, -1), np.int64)
+    places = pc.index_in(metrics, pa.array(list(CATALOGUE), pa.string()))
+    index = np.array(filled(places, -1), np.int64)
     return lows[index], highs[index]

@@ -25,7 +25,7 @@ def by_tenant(table: pa.Table, owner: str) -> list[tuple[str, pa.Table]]:
     number = np.array([distinct.index(name) for name in names])[cells.codes]
     present, first = np.unique(number, return_index=True)
     order = present[np.argsort(first)].tolist()
-    return [(distinct[one], table.filter(pa.array(number == one))) for one in order]
+    return [(distinct[code], table.filter(pa.array(number == code))) for code in order]
 
 
 def without_tenant(table: pa.Table) -> pa.Table:

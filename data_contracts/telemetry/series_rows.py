@@ -54,8 +54,8 @@ def ids_of_columns(service: AnyArray, metric: AnyArray, labels: AnyArray, tenant
     stream_code, streams = distinct(metric_code * max(1, len(sets)) + set_code)
     code, firsts = distinct(service_code * max(1, len(streams)) + stream_code)
     keys = KeyStrings(owner_strings(tenant, services), stream_strings(metrics, metric_code[streams], sets, set_code[streams]))
-    found: Int64s = ids_of(keys, service_code[firsts], stream_code[firsts].astype(np.int64))[code]
-    return found
+    ids: Int64s = ids_of(keys, service_code[firsts], stream_code[firsts].astype(np.int64))[code]
+    return ids
 
 
 def owner_strings(tenant: str, services: AnyArray) -> Strings:

@@ -19,7 +19,7 @@ from data_contracts.values.coerce import whole
 
 _LABEL: Final = r'([^{}=",]+)="((?:[^"\\]|\\.)*)"'
 _FOLDED: Final = re.compile(rf"(.+?)\{{({_LABEL}(?:,{_LABEL})*)\}}", re.DOTALL)
-_ONE: Final = re.compile(_LABEL, re.DOTALL)
+_LABEL_PAIR: Final = re.compile(_LABEL, re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -29,11 +29,11 @@ def folded_metric(text: str) -> tuple[str, Labels]:
     >>> folded_metric('http_requests{code="500"}'), folded_metric("odd{name")
     (('http_requests', (('code', '500'),)), ('odd{name', ()))
     """
-    found = _FOLDED.fullmatch(text)
-    if found is None:
+    match = _FOLDED.fullmatch(text)
+    if match is None:
         return text, ()
-    labels = {key: _ESCAPED.sub(r"\1", value) for key, value in _ONE.findall(found[2])}
-    return found[1], tuple(sorted((key, value) for key, value in labels.items() if value))
+    labels = {key: _ESCAPED.sub(r"\1", value) for key, value in _LABEL_PAIR.findall(match[2])}
+    return match[1], tuple(sorted((key, value) for key, value in labels.items() if value))
 
 
 def telemetry_v2_of_v1(table: pa.Table, tenant: str) -> pa.Table:

@@ -151,13 +151,13 @@ def _ranges(streams: Streams) -> tuple[Float64s, Float64s]:
 
 
 def _has(table: pa.Table | pa.RecordBatch, field: "pa.Field[Any]") -> bool:
-    found = len(table.schema.get_all_field_indices(field.name))
-    if found == 0 and not field.nullable:
+    count = len(table.schema.get_all_field_indices(field.name))
+    if count == 0 and not field.nullable:
         present = ", ".join(table.schema.names) or "none"
         raise SchemaError(f"column {field.name!r} is absent (columns: {present}); telemetry v2 requires it: add or map it")
-    if found > 1:
-        raise SchemaError(f"column {field.name!r} comes {found} times; telemetry v2 has it once: drop or rename the others")
-    return found == 1
+    if count > 1:
+        raise SchemaError(f"column {field.name!r} comes {count} times; telemetry v2 has it once: drop or rename the others")
+    return count == 1
 
 
 def _column(table: pa.Table | pa.RecordBatch, name: str) -> Column:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_ONE: Final = timedelta(microseconds=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def microseconds_of(moment: datetime) -> int:
@@ -13,7 +13,7 @@ def microseconds_of(moment: datetime) -> int:
     >>> microseconds_of(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
     1000000
     """
-    return (moment - EPOCH) // _ONE
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def moment_of_us(at_us: int) -> datetime:

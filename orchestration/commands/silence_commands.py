@@ -146,7 +146,7 @@ def _named(name: str) -> str:
     from aiops.errors import ConfigurationError
     from data_contracts.values.texts import stray_character
 
-    if not name.strip() or len(name) > MOST_NAME or stray_character(name, one_line=True) is not None:
+    if not name.strip() or len(name) > MOST_NAME or stray_character(name, single_line=True) is not None:
         raise ConfigurationError(
             f"name {name[:MOST_NAME]!r}: give 1 to {MOST_NAME} printable characters, for example deploy-freeze"
         )

@@ -69,8 +69,8 @@ class OpenIncident:
         """Return its services: those with the worst alert first, of equal ones the first that had it."""
         key: dict[str, tuple[int, int, str]] = {}
         for entry in self.entries.values():
-            mine = (-entry.severity, entry.first_us, entry.service)
-            key[entry.service] = min(mine, key.get(entry.service, mine))
+            rank = (-entry.severity, entry.first_us, entry.service)
+            key[entry.service] = min(rank, key.get(entry.service, rank))
         return tuple(sorted(self.services, key=lambda name: key.get(name, (0, self.opened_us, name))))
 
     def move(self, state: IncidentState, at_us: int, what: str, by: str = "correlator") -> None:
@@ -123,7 +123,7 @@ class Board:
 
     def longest_quiet(self) -> OpenIncident:
         """Return the incident whose last alert is the oldest; there must be one."""
-        return min(self.incidents.values(), key=lambda one: (one.last_us, one.incident_id))
+        return min(self.incidents.values(), key=lambda incident: (incident.last_us, incident.incident_id))
 
     def open(self, alert: Alert, at_us: int) -> OpenIncident:
         """Return a new incident without alerts; its id is a hash of what began it, and when."""
@@ -235,8 +235,8 @@ def check_version(state: Mapping[str, Any]) -> None:
         StateError: it is of another version.
     """
     if state.get("version") not in READ:
-        told = state.get("version")
-        raise StateError(f"correlation snapshot: version={told!r}, this program reads {VERSION}; start afresh")
+        version = state.get("version")
+        raise StateError(f"correlation snapshot: version={version!r}, this program reads {VERSION}; start afresh")
 
 
 def plain(incident: OpenIncident) -> dict[str, object]:
@@ -263,13 +263,13 @@ def plain(incident: OpenIncident) -> dict[str, object]:
 
 def of_plain(state: Mapping[str, Any]) -> OpenIncident:
     """Return the incident of plain data."""
-    told: dict[str, Any] = dict(state)
-    entries = [Entry.of_plain(one) for one in told.pop("entries")]
-    told["severity"], told["state"] = Severity(told["severity"]), IncidentState(told["state"])
-    told["notified_as"] = Severity(told["notified_as"])
-    told["services"] = dict(told["services"])
-    told["timeline"] = [_event(*event) for event in told["timeline"]]
-    incident = OpenIncident(**told)
+    fields: dict[str, Any] = dict(state)
+    entries = [Entry.of_plain(plain_entry) for plain_entry in fields.pop("entries")]
+    fields["severity"], fields["state"] = Severity(fields["severity"]), IncidentState(fields["state"])
+    fields["notified_as"] = Severity(fields["notified_as"])
+    fields["services"] = dict(fields["services"])
+    fields["timeline"] = [_event(*event) for event in fields["timeline"]]
+    incident = OpenIncident(**fields)
     incident.entries = {entry.fingerprint: entry for entry in entries}
     return incident
 

@@ -36,16 +36,16 @@ class Closeness:
         self._began: dict[str, int] = {}
         self._together: dict[Pair, int] = {}
         self._linked: dict[str, set[str]] = {}
-        self._told: dict[Pair, Words] = {}
-        self._told_near: dict[str, set[str]] = {}
-        self._told_apart: dict[str, set[str]] = {}
+        self._judgements: dict[Pair, Words] = {}
+        self._judged_near: dict[str, set[str]] = {}
+        self._judged_apart: dict[str, set[str]] = {}
         self._near: dict[tuple[str, float], dict[str, float]] = {}
         self._near_count = 0
 
-    def length(self, one: str, other: str) -> float:
+    def length(self, service: str, other: str) -> float:
         """Return the length of the call or learned link between two services that are linked."""
-        pair = _pair(one, other)
-        together, apart = self._told.get(pair, (0, 0))
+        pair = _pair(service, other)
+        together, apart = self._judgements.get(pair, (0, 0))
         both = self._both.get(pair, 0) + TAUGHT * together
         either = self._either.get(pair, 0) + TAUGHT * (together + apart)
         share = (both + PRIOR_SHARE * PRIOR_COUNT) / (either + PRIOR_COUNT)
@@ -53,7 +53,7 @@ class Closeness:
 
     def neighbours(self, service: str) -> list[str]:
         """Return who calls it, whom it calls and what was learned to be linked with it; by name."""
-        linked = (*self._linked.get(service, ()), *self._told_near.get(service, ()))
+        linked = (*self._linked.get(service, ()), *self._judged_near.get(service, ()))
         return sorted({*self._graph.callers(service), *self._graph.callees(service), *linked})
 
     def near(self, service: str, reach: float) -> dict[str, float]:
@@ -64,24 +64,24 @@ class Closeness:
         known = self._near.get((service, reach))
         if known is not None:
             return known
-        found: dict[str, float] = {}
+        distances: dict[str, float] = {}
         waiting = [(0.0, service)]
         while waiting:
             distance, name = heappop(waiting)
-            if name in found:
+            if name in distances:
                 continue
-            found[name] = distance
+            distances[name] = distance
             for other in self.neighbours(name):
                 further = distance + self.length(name, other)
-                if other not in found and further <= reach:
+                if other not in distances and further <= reach:
                     heappush(waiting, (further, other))
-        for name in self._told_apart.get(service, ()):
-            found.pop(name, None)
-        if len(self._near) >= MOST_PAIRS or self._near_count + len(found) > MOST_NEAR:
+        for name in self._judged_apart.get(service, ()):
+            distances.pop(name, None)
+        if len(self._near) >= MOST_PAIRS or self._near_count + len(distances) > MOST_NEAR:
             self._forget_near()
-        self._near[(service, reach)] = found
-        self._near_count += len(found)
-        return found
+        self._near[(service, reach)] = distances
+        self._near_count += len(distances)
+        return distances
 
     def _forget_near(self) -> None:
         self._near.clear()
@@ -89,13 +89,13 @@ class Closeness:
 
     def called_within(self, service: str, calls: int) -> dict[str, int]:
         """Return services that it calls, directly or not, by number of calls, up to `calls`."""
-        found, edge = {service: 0}, [service]
+        calls_by_service, edge = {service: 0}, [service]
         for far in range(1, calls + 1):
-            edge = [callee for name in edge for callee in self._graph.callees(name) if callee not in found]
-            found.update(dict.fromkeys(edge, far))
-        for name in (service, *self._told_apart.get(service, ())):
-            found.pop(name, None)
-        return found
+            edge = [callee for name in edge for callee in self._graph.callees(name) if callee not in calls_by_service]
+            calls_by_service.update(dict.fromkeys(edge, far))
+        for name in (service, *self._judged_apart.get(service, ())):
+            calls_by_service.pop(name, None)
+        return calls_by_service
 
     def learn(self, services: Sequence[str]) -> None:
         """Count a finished incident: each call of one of its services either had both ends in it or one."""
@@ -118,20 +118,20 @@ class Closeness:
         _bound(self._together)
         _bound(self._began)
 
-    def teach(self, one: str, other: str, together: bool) -> None:
+    def teach(self, service: str, other: str, together: bool) -> None:
         """Take a person's word that two services' alerts belong together, or do not."""
-        yes, no = self._told.get(_pair(one, other), (0, 0))
-        self.retaught({**self._told, _pair(one, other): (yes + together, no + (not together))})
+        yes, no = self._judgements.get(_pair(service, other), (0, 0))
+        self.retaught({**self._judgements, _pair(service, other): (yes + together, no + (not together))})
 
-    def retaught(self, told: Mapping[Pair, Words]) -> None:
+    def retaught(self, judgements: Mapping[Pair, Words]) -> None:
         """Replace all that people said of pairs of services: the same again changes nothing."""
-        self._told = {_pair(*pair): words for pair, words in told.items() if any(words) and pair[0] != pair[1]}
-        self._told_near, self._told_apart = {}, {}
-        for (one, other), (yes, no) in self._told.items():
+        self._judgements = {_pair(*pair): words for pair, words in judgements.items() if any(words) and pair[0] != pair[1]}
+        self._judged_near, self._judged_apart = {}, {}
+        for (service, other), (yes, no) in self._judgements.items():
             if yes != no:
-                side = self._told_near if yes > no else self._told_apart
-                side.setdefault(one, set()).add(other)
-                side.setdefault(other, set()).add(one)
+                side = self._judged_near if yes > no else self._judged_apart
+                side.setdefault(service, set()).add(other)
+                side.setdefault(other, set()).add(service)
         self._forget_near()
 
     def regraph(self, graph: ServiceGraph) -> None:
@@ -139,10 +139,10 @@ class Closeness:
         self._graph = graph
         self._forget_near()
 
-    def _link(self, one: str, other: str) -> None:
+    def _link(self, service: str, other: str) -> None:
         if len(self._linked) < MOST_PAIRS:
-            self._linked.setdefault(one, set()).add(other)
-            self._linked.setdefault(other, set()).add(one)
+            self._linked.setdefault(service, set()).add(other)
+            self._linked.setdefault(other, set()).add(service)
             self._forget_near()
 
     def snapshot(self) -> dict[str, object]:
@@ -152,26 +152,27 @@ class Closeness:
             "calls": [[*pair, self._both.get(pair, 0), self._either[pair]] for pair in pairs],
             "began": [[name, count] for name, count in self._began.items()],
             "together": [[*pair, count] for pair, count in self._together.items()],
-            "linked": sorted([one, other] for one, others in self._linked.items() for other in others if one < other),
-            "told": sorted([*pair, *words] for pair, words in self._told.items()),
+            "linked": sorted([service, other] for service, others in self._linked.items() for other in others if service < other),
+            "told": sorted([*pair, *words] for pair, words in self._judgements.items()),
         }
 
     def restore(self, state: dict[str, list[list[object]]]) -> None:
         """Go on from a snapshot."""
-        for one, other, both, either in state["calls"]:
-            self._either[(str(one), str(other))] = int(str(either))
+        for service, other, both, either in state["calls"]:
+            self._either[(str(service), str(other))] = int(str(either))
             if both:
-                self._both[(str(one), str(other))] = int(str(both))
+                self._both[(str(service), str(other))] = int(str(both))
         self._began = {str(name): int(str(count)) for name, count in state["began"]}
-        self._together = {(str(one), str(other)): int(str(count)) for one, other, count in state["together"]}
-        for one, other in state["linked"]:
-            self._link(str(one), str(other))
-        told = {(str(one), str(other)): (int(str(yes)), int(str(no))) for one, other, yes, no in state.get("told", ())}
-        self.retaught(told)
+        self._together = {(str(service), str(other)): int(str(count)) for service, other, count in state["together"]}
+        for service, other in state["linked"]:
+            self._link(str(service), str(other))
+        rows = state.get("told", ())
+        judgements = {(str(service), str(other)): (int(str(yes)), int(str(no))) for service, other, yes, no in rows}
+        self.retaught(judgements)
 
 
-def _pair(one: str, other: str) -> Pair:
-    return (one, other) if one < other else (other, one)
+def _pair(service: str, other: str) -> Pair:
+    return (service, other) if service < other else (other, service)
 
 
 def _bound(counts: dict[Pair, int] | dict[str, int]) -> None:

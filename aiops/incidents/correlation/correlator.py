@@ -61,11 +61,11 @@ class Correlator:
         """
         until_us = max(self._now_us, microseconds_of(now) - round(self._config.settle_s * SECOND_US))
         times_us = (self._now_us, until_us, microseconds_of(now))
-        for at_us, alert in self._settling.due(times_us, lambda one: self._board.holding(one.fingerprint) is not None):
+        for at_us, alert in self._settling.due(times_us, lambda waiting: self._board.holding(waiting.fingerprint) is not None):
             self._pass(at_us)
             self._fates.append(self._taken(alert, at_us))
         self._pass(until_us)
-        return self._told(until_us)
+        return self._outcome(until_us)
 
     def change(self, incident_id: str, state: IncidentState, at: datetime, by: str) -> Incident:
         """Change an open incident's state by a person's word (acknowledged, mitigated, resolved) and return it.
@@ -107,14 +107,14 @@ class Correlator:
             raise ContractError(f"incident_id={incident_id!r} is not open; list the open incidents, or look it up in the store")
         return incident
 
-    def teach(self, one: str, other: str, together: bool) -> None:
+    def teach(self, service: str, other: str, together: bool) -> None:
         """Take a person's word that alerts of two services belong together, or do not."""
-        self._grouping.closeness.teach(one, other, together)
+        self._grouping.closeness.teach(service, other, together)
         self._loose |= loose(self._board.incidents.values())
 
-    def retaught(self, told: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+    def retaught(self, judgements: Mapping[tuple[str, str], tuple[int, int]]) -> None:
         """Replace all that people said of pairs of services (together, apart); incidents that it takes apart split."""
-        self._grouping.closeness.retaught(told)
+        self._grouping.closeness.retaught(judgements)
         self._loose |= loose(self._board.incidents.values())
 
     def regraph(self, graph: ServiceGraph) -> None:
@@ -128,7 +128,7 @@ class Correlator:
 
     def open_incidents(self) -> tuple[Incident, ...]:
         """Return all open incidents, the oldest first."""
-        return tuple(one.as_incident() for one in sorted(self._board.incidents.values(), key=age))
+        return tuple(incident.as_incident() for incident in sorted(self._board.incidents.values(), key=age))
 
     def _pass(self, at_us: int) -> None:
         """Let time pass up to a moment: every tick on the way, as far as there is anything to do."""
@@ -244,18 +244,18 @@ class Correlator:
             self._grouping.closeness.learn(tuple(incident.services))
 
     def _touch(self, *incidents: OpenIncident) -> None:
-        self._changed |= {one.incident_id: one for one in incidents}
+        self._changed |= {incident.incident_id: incident for incident in incidents}
 
     @property
     def pages_waiting(self) -> int:
         """Return how many first pages wait for what else fires."""
         return len(self._settled)
 
-    def _told(self, at_us: int) -> Outcome:
-        incidents = tuple(one.as_incident() for one in sorted(self._changed.values(), key=age))
+    def _outcome(self, at_us: int) -> Outcome:
+        incidents = tuple(incident.as_incident() for incident in sorted(self._changed.values(), key=age))
         storm = self._storm.figures(at_us)
-        told = (held_back(self._board.incidents.values()), storm, self._settling.late, self._held_notes.taken())
-        outcome = Outcome(tuple(self._fates), incidents, tuple(self._sent), *told)
+        figures = (held_back(self._board.incidents.values()), storm, self._settling.late, self._held_notes.taken())
+        outcome = Outcome(tuple(self._fates), incidents, tuple(self._sent), *figures)
         self._fates, self._sent, self._changed = [], [], {}
         return outcome
 
@@ -289,8 +289,8 @@ class Correlator:
             self._new.restore(state["new"])
             self._paging.limit.restore(state["pages"])
             self._grouping.closeness.restore(state["closeness"])
-            for told in state["incidents"]:
-                self._board.put(of_plain(told))
+            for fields in state["incidents"]:
+                self._board.put(of_plain(fields))
             self._loose = set(state["loose"])
             self._ends.restore(state.get("ends", []))
             self._held_notes.restore(state.get("held_notes", [0, 0]))

@@ -74,22 +74,22 @@ class Entry:
 
     def still_fires(self, at_us: int, firing_us: int) -> bool:
         """Return whether an instance fires whose source tells its end and that was heard of in the last `firing_us`."""
-        return any(one.until_ended and at_us - one.last_us < firing_us for one in self.firing.values())
+        return any(instance.until_ended and at_us - instance.last_us < firing_us for instance in self.firing.values())
 
     def copied(self) -> "Entry":
         """Return a copy that changes by itself."""
-        return replace(self, firing={name: replace(one) for name, one in self.firing.items()})
+        return replace(self, firing={name: replace(instance) for name, instance in self.firing.items()})
 
     def plain(self) -> list[object]:
         """Return it as plain data."""
-        firing = [[name, one.since_us, one.last_us, one.until_ended] for name, one in self.firing.items()]
+        firing = [[name, instance.since_us, instance.last_us, instance.until_ended] for name, instance in self.firing.items()]
         head = [self.fingerprint, self.service, self.name, int(self.severity)]
         return [*head, self.first_us, self.last_us, self.count, firing]
 
     @classmethod
-    def of_plain(cls, told: list[Any]) -> Self:
+    def of_plain(cls, fields: list[Any]) -> Self:
         """Return the entry of plain data; of version 2, which told no instances apart, too."""
-        fingerprint, service, name, severity, first_us, last_us, count, *rest = told
+        fingerprint, service, name, severity, first_us, last_us, count, *rest = fields
         if len(rest) == 1:
             firing = {name: Firing(*numbers) for name, *numbers in rest[0]}
         else:
@@ -127,6 +127,6 @@ class Ends:
         """Return the state as plain data."""
         return [[*key, began_us] for key, began_us in self._began_us.items()]
 
-    def restore(self, told: list[list[Any]]) -> None:
+    def restore(self, rows: list[list[Any]]) -> None:
         """Go on from a snapshot."""
-        self._began_us = {(fingerprint, instance): began_us for fingerprint, instance, began_us in told}
+        self._began_us = {(fingerprint, instance): began_us for fingerprint, instance, began_us in rows}

@@ -26,36 +26,36 @@ class Grouping:
         window_us = self._config.window_now_s(per_minute) * SECOND_US
         near = self.closeness.near(alert.service, self._config.reach_now(per_minute))
         within = self.closeness.near(alert.service, self._config.radius)
-        found: dict[str, tuple[float, int, str]] = {}
+        nearest: dict[str, tuple[float, int, str]] = {}
         for name, distance in near.items():
             for incident in self._board.at(name):
                 last_us = incident.services[name]
                 if at_us - last_us <= window_us and incident.anchor in within:
                     key = (distance, -last_us, incident.incident_id)
-                    found[incident.incident_id] = min(key, found.get(incident.incident_id, key))
-        if not found:
+                    nearest[incident.incident_id] = min(key, nearest.get(incident.incident_id, key))
+        if not nearest:
             parent = self._parent(alert.service, at_us, window_us)
             return [] if parent is None else [parent]
-        order = [self._board.incidents[number] for _, _, number in sorted(found.values())]
+        order = [self._board.incidents[number] for _, _, number in sorted(nearest.values())]
         around = self.closeness.near(order[0].anchor, self._config.radius)
         return [order[0], *(other for other in order[1:] if other.anchor in around)]
 
     def component(self, alert: Alert, at_us: int, per_minute: float) -> list[OpenIncident]:
         """Return the incidents of the alert's component of alerting services, the oldest first: what a storm goes by."""
         window_us = self._config.window_now_s(per_minute) * SECOND_US
-        found = {
+        incident_ids = {
             incident.incident_id: incident
             for name in (alert.service, *self.closeness.neighbours(alert.service))
             for incident in self._board.at(name)
             if at_us - incident.services[name] <= window_us
         }
-        return sorted(found.values(), key=lambda incident: (incident.opened_us, incident.incident_id))
+        return sorted(incident_ids.values(), key=lambda incident: (incident.opened_us, incident.incident_id))
 
     def far_and_young(self, service: str, at_us: int, per_minute: float) -> list[str]:
         """Return where incidents began within the window that lie beyond the reach of a service."""
         window_us = self._config.window_now_s(per_minute) * SECOND_US
         near = self.closeness.near(service, self._config.radius)
-        young = (one.anchor for one in self._board.incidents.values() if at_us - one.opened_us <= window_us)
+        young = (incident.anchor for incident in self._board.incidents.values() if at_us - incident.opened_us <= window_us)
         return [anchor for anchor in young if anchor not in near]
 
     def apart(self, incident: OpenIncident) -> list[set[str]]:

@@ -52,8 +52,8 @@ class Paging:
         again = incident.notified_us > 0
         incident.notified_us, incident.notified_as, incident.held_us = incident.notified_us or at_us, incident.severity, 0
         incident.note(at_us, "page sent" + (": it became worse" if again else ""))
-        told = (incident.severity, incident.worst_first(), incident.alert_count, waited_s, again)
-        return Page(incident.incident_id, moment_of_us(at_us), *told)
+        content = (incident.severity, incident.worst_first(), incident.alert_count, waited_s, again)
+        return Page(incident.incident_id, moment_of_us(at_us), *content)
 
     def _deserves(self, incident: OpenIncident) -> bool:
         if incident.severity <= incident.notified_as or incident.severity is Severity.CRITICAL:
@@ -63,13 +63,15 @@ class Paging:
 
 def held(incidents: Iterable[OpenIncident]) -> list[OpenIncident]:
     """Return the incidents whose page waits, the worst first."""
-    waiting = [one for one in incidents if one.held_us and one.state in _WAITING]
-    return sorted(waiting, key=lambda one: (-one.severity, one.opened_us, one.incident_id))
+    waiting = [incident for incident in incidents if incident.held_us and incident.state in _WAITING]
+    return sorted(waiting, key=lambda incident: (-incident.severity, incident.opened_us, incident.incident_id))
 
 
 def held_back(incidents: Iterable[OpenIncident]) -> tuple[HeldBack, ...]:
     """Return what deserves a page and waits, the worst first."""
-    return tuple(HeldBack(one.incident_id, moment_of_us(one.held_us), one.severity) for one in held(incidents))
+    return tuple(
+        HeldBack(incident.incident_id, moment_of_us(incident.held_us), incident.severity) for incident in held(incidents)
+    )
 
 
 class SettledPages:
@@ -89,10 +91,10 @@ class SettledPages:
 
     def push(self, incident: OpenIncident) -> None:
         """Take in an incident; once more is no more."""
-        mine = (incident.page_due_us, incident.incident_id)
-        if mine not in self._known:
-            self._known.add(mine)
-            heapq.heappush(self._due, mine)
+        entry = (incident.page_due_us, incident.incident_id)
+        if entry not in self._known:
+            self._known.add(entry)
+            heapq.heappush(self._due, entry)
 
     def pop(self) -> tuple[int, str]:
         """Return the next time and incident, and forget it."""
@@ -130,9 +132,9 @@ class HeldNotes:
             return
         pause_us = HOUR_US if self.open else HELD_AGAIN_US
         fresh = self._told_us == 0 or at_us - self._told_us >= pause_us
-        if fresh and at_us - min(one.held_us for one in waiting) >= HELD_FIRST_US:
+        if fresh and at_us - min(incident.held_us for incident in waiting) >= HELD_FIRST_US:
             self._told_us, self._count = at_us, len(waiting)
-            services = tuple(dict.fromkeys(one.worst_first()[0] for one in waiting if one.services))
+            services = tuple(dict.fromkeys(incident.worst_first()[0] for incident in waiting if incident.services))
             self._notes.append(HeldNote(moment_of_us(at_us), len(waiting), waiting[0].severity, services))
 
     def taken(self) -> tuple[HeldNote, ...]:

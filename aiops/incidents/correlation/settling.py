@@ -33,19 +33,19 @@ class Settling:
         due: list[tuple[int, int, str, str, Alert]] = []
         kept: list[Alert] = []
         for alert in self._waiting:
-            told_us = microseconds_of(alert.ends_at or alert.starts_at)
-            if until_us <= told_us <= now_us + AHEAD_US:
+            event_us = microseconds_of(alert.ends_at or alert.starts_at)
+            if until_us <= event_us <= now_us + AHEAD_US:
                 kept.append(alert)
                 continue
-            self.late += told_us < reached_us and not known(alert)
-            due.append((min(max(told_us, reached_us), until_us), told_us, alert.fingerprint, alert.alert_id, alert))
+            self.late += event_us < reached_us and not known(alert)
+            due.append((min(max(event_us, reached_us), until_us), event_us, alert.fingerprint, alert.alert_id, alert))
         self._waiting = kept
-        return [(one[0], one[4]) for one in sorted(due, key=lambda one: one[:4])]
+        return [(row[0], row[4]) for row in sorted(due, key=lambda row: row[:4])]
 
     def snapshot(self) -> list[object]:
         """Return what waits as plain data."""
         return [plain_alert(alert) for alert in self._waiting]
 
-    def restore(self, told: list[Any], late: int) -> None:
+    def restore(self, alerts: list[Any], late: int) -> None:
         """Go on from a snapshot."""
-        self._waiting, self.late = [alert_of_plain(one) for one in told], late
+        self._waiting, self.late = [alert_of_plain(fields) for fields in alerts], late

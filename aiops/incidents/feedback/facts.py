@@ -66,7 +66,7 @@ class Judged:
 
 def newest(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
     """Return the newest verdict on each incident, by incident: a later one corrects the former."""
-    found: dict[str, Verdict] = {}
-    for verdict in sorted(verdicts, key=lambda one: (one.given_at, one.verdict_id)):
-        found[verdict.incident_id] = verdict
-    return tuple(found[incident_id] for incident_id in sorted(found))
+    latest: dict[str, Verdict] = {}
+    for verdict in sorted(verdicts, key=lambda row: (row.given_at, row.verdict_id)):
+        latest[verdict.incident_id] = verdict
+    return tuple(latest[incident_id] for incident_id in sorted(latest))

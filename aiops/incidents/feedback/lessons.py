@@ -44,7 +44,7 @@ class Lessons:
 
 def lessons(judged: Iterable[Judged]) -> Lessons:
     """Return what verdicts teach, one an incident; O(findings)."""
-    known = sorted(judged, key=lambda one: one.facts.incident_id)
+    known = sorted(judged, key=lambda incident: incident.facts.incident_id)
     return Lessons(thresholds(known), priors(known), pairs(known))
 
 
@@ -56,21 +56,21 @@ def thresholds(judged: Iterable[Judged]) -> dict[Series, float]:
     """
     balance: Counter[Series] = Counter()
     needed: dict[Series, float] = {}
-    for one in judged:
-        best = _best(one.facts.findings)
-        if one.verdict.kind is VerdictKind.FALSE_ALARM:
+    for incident in judged:
+        best = _best(incident.facts.findings)
+        if incident.verdict.kind is VerdictKind.FALSE_ALARM:
             balance.update(best.keys())
-        elif one.real:
-            related = {series: score for series, score in best.items() if series[0] not in one.verdict.unrelated}
+        elif incident.real:
+            related = {series: score for series, score in best.items() if series[0] not in incident.verdict.unrelated}
             balance.subtract(related.keys())
             for series, score in related.items():
                 needed[series] = min(needed.get(series, math.inf), score)
-    found = {}
+    raised = {}
     for series, net in sorted(balance.items()):
         wanted = min(round(LEAST_THRESHOLD + THRESHOLD_STEP * net, 4), MOST_THRESHOLD, needed.get(series, math.inf))
         if wanted > LEAST_THRESHOLD:
-            found[series] = wanted
-    return found
+            raised[series] = wanted
+    return raised
 
 
 def priors(judged: Iterable[Judged]) -> dict[str, float]:
@@ -80,19 +80,19 @@ def priors(judged: Iterable[Judged]) -> dict[str, float]:
     """
     right: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
-    for one in judged:
-        first = one.facts.causes[0].service if one.facts.causes else ""
-        if one.verdict.kind is VerdictKind.WRONG_CAUSE:
-            right[one.verdict.right_cause] += 1
-            wrong[first] += bool(first) and first != one.verdict.right_cause
-        elif one.verdict.kind is VerdictKind.TRUE and first and one.facts.decided:
+    for incident in judged:
+        first = incident.facts.causes[0].service if incident.facts.causes else ""
+        if incident.verdict.kind is VerdictKind.WRONG_CAUSE:
+            right[incident.verdict.right_cause] += 1
+            wrong[first] += bool(first) and first != incident.verdict.right_cause
+        elif incident.verdict.kind is VerdictKind.TRUE and first and incident.facts.decided:
             right[first] += 1
-    found = {}
+    log_odds = {}
     for service in sorted({*right, *wrong} - {""}):
         odds = math.log((right[service] + PRIOR_WEIGHT) / (wrong[service] + PRIOR_WEIGHT))
         if odds:
-            found[service] = max(-MOST_PRIOR, min(MOST_PRIOR, odds))
-    return found
+            log_odds[service] = max(-MOST_PRIOR, min(MOST_PRIOR, odds))
+    return log_odds
 
 
 def pairs(judged: Iterable[Judged]) -> dict[Pair, Words]:
@@ -102,12 +102,12 @@ def pairs(judged: Iterable[Judged]) -> dict[Pair, Words]:
     """
     together: Counter[Pair] = Counter()
     apart: Counter[Pair] = Counter()
-    for one in judged:
-        anchor = one.facts.anchor
-        if one.verdict.kind is VerdictKind.DUPLICATE and one.other_anchor not in ("", anchor):
-            together[_pair(anchor, one.other_anchor)] += 1
-        elif one.real:
-            apart.update(_pair(anchor, other) for other in {*one.verdict.unrelated} - {anchor})
+    for incident in judged:
+        anchor = incident.facts.anchor
+        if incident.verdict.kind is VerdictKind.DUPLICATE and incident.other_anchor not in ("", anchor):
+            together[_pair(anchor, incident.other_anchor)] += 1
+        elif incident.real:
+            apart.update(_pair(anchor, other) for other in {*incident.verdict.unrelated} - {anchor})
     return {pair: (together[pair], apart[pair]) for pair in sorted({*together, *apart})}
 
 
@@ -120,5 +120,5 @@ def _best(findings: Iterable[Finding]) -> dict[Series, float]:
     return best
 
 
-def _pair(one: str, other: str) -> Pair:
-    return (one, other) if one < other else (other, one)
+def _pair(service: str, other: str) -> Pair:
+    return (service, other) if service < other else (other, service)

@@ -81,15 +81,15 @@ class VerdictPreview:
 
 def effect_of(judged: Judged, before: Lessons, after: Lessons) -> VerdictEffect:
     """Return what changes between the lessons without and with a verdict."""
-    told = detections_of(judged)
+    detections = detections_of(judged)
     pairs = sorted({*before.pairs, *after.pairs})
     moved = [PairChange(*pair, before.pairs.get(pair, (0, 0)), after.pairs.get(pair, (0, 0))) for pair in pairs]
     return VerdictEffect(
         judged.verdict.verdict_id,
         judged.facts.incident_id,
         label_of(judged),
-        len(told),
-        any(told.values()),
+        len(detections),
+        any(detections.values()),
         _moved(_by_text(before.thresholds), _by_text(after.thresholds), LEAST_THRESHOLD),
         _moved(before.priors, after.priors, 0.0),
         tuple(change for change in moved if change.before != change.after),
@@ -101,11 +101,12 @@ def preview_of(effect: VerdictEffect, before: Lessons, after: Lessons, past: Pas
 
     An incident would not have opened where no alert of it is left. Stored rankings are those of cause score + prior.
     """
-    dropped = sum(before.hears(one) and not after.hears(one) for one in past.findings)
-    added = sum(after.hears(one) and not before.hears(one) for one in past.findings)
-    silent = [one for one in past.incidents if _opens(one, before) and not _opens(one, after)]
-    rankings = tuple(change for one in past.incidents if (change := _reranked(one, before.priors, after.priors)) is not None)
-    unopened, spared = tuple(one.incident_id for one in silent), sum(one.paged for one in silent)
+    dropped = sum(before.hears(finding) and not after.hears(finding) for finding in past.findings)
+    added = sum(after.hears(finding) and not before.hears(finding) for finding in past.findings)
+    silent = [incident for incident in past.incidents if _opens(incident, before) and not _opens(incident, after)]
+    reranked = (_reranked(incident, before.priors, after.priors) for incident in past.incidents)
+    rankings = tuple(change for change in reranked if change is not None)
+    unopened, spared = tuple(incident.incident_id for incident in silent), sum(incident.paged for incident in silent)
     days = (past.until - past.since).total_seconds() / 86_400
     sentences = (
         _label_text(effect),
@@ -125,7 +126,7 @@ def first_cause(causes: Iterable[RootCause], priors: Mapping[str, float]) -> str
 
 
 def _opens(facts: IncidentFacts, lessons: Lessons) -> bool:
-    return facts.others > 0 or any(lessons.hears(one) for one in facts.findings)
+    return facts.others > 0 or any(lessons.hears(finding) for finding in facts.findings)
 
 
 def _reranked(facts: IncidentFacts, before: Mapping[str, float], after: Mapping[str, float]) -> RankingChange | None:
@@ -143,8 +144,8 @@ def _moved(before: Mapping[str, float], after: Mapping[str, float], default: flo
     return tuple(change for change in changes if change.before != change.after)
 
 
-def _many(count: int, one: str, several: str = "") -> str:
-    return f"{count} {one if count == 1 else several or one + 's'}"
+def _many(count: int, singular: str, plural: str = "") -> str:
+    return f"{count} {singular if count == 1 else plural or singular + 's'}"
 
 
 def _named(names: tuple[str, ...]) -> str:
@@ -172,7 +173,7 @@ def _prior_texts(effect: VerdictEffect, rankings: tuple[RankingChange, ...]) -> 
     for change in effect.priors:
         yield f"As a root cause {change.name} starts with log odds {change.after:+.2f} instead of {change.before:+.2f}."
     if effect.priors:
-        changes = tuple(f"{one.incident_id} {one.before} → {one.after}" for one in rankings)
+        changes = tuple(f"{ranking.incident_id} {ranking.before} → {ranking.after}" for ranking in rankings)
         number = _many(len(rankings), "stored analysis", "stored analyses")
         yield f"{number} would have named another first cause{_named(changes)}."
 

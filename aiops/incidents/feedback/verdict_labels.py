@@ -47,5 +47,5 @@ def detections_of(judged: Judged) -> Mapping[str, bool]:
     verdict = judged.verdict
     if verdict.kind is VerdictKind.DUPLICATE:
         return {}
-    related = [one for one in judged.facts.findings if not judged.real or one.service not in verdict.unrelated]
-    return {one.detection_id: judged.real for one in related}
+    related = [finding for finding in judged.facts.findings if not judged.real or finding.service not in verdict.unrelated]
+    return {finding.detection_id: judged.real for finding in related}

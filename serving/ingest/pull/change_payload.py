@@ -136,7 +136,7 @@ def _text(row: Mapping[str, Any], name: str) -> str:
     if row.get(name) is None:
         return ""
     text = text_of(row, name)
-    problem = text_problem(text, _MOST[name], one_line=name != "what")
+    problem = text_problem(text, _MOST[name], single_line=name != "what")
     if problem is not None:
         raise RowError(f"{name} {text[:60]!r} {problem}")
     fault = name_fault(text.encode(), "service") if name == "service" and text else None

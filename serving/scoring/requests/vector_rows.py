@@ -92,7 +92,7 @@ def name_fault(name: str, max_bytes: int) -> str:
     """Return the rule that a name breaks; "" = none."""
     if not name or len(name.encode(errors="replace")) > max_bytes:
         return f"a name has 1 to {max_bytes} bytes"
-    return "" if stray_character(name, one_line=True) is None else "a name is one line of printable characters"
+    return "" if stray_character(name, single_line=True) is None else "a name is one line of printable characters"
 
 
 def check_sequences(entries: npt.NDArray[np.float32]) -> None:

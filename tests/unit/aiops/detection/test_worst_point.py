@@ -28,8 +28,8 @@ def judged(rows: list[tuple[int, int, int, float]]) -> JudgedPoints:
 def split(points: JudgedPoints, rows: slice) -> JudgedPoints:
     columns = {name: getattr(points, name) for name in JudgedPoints.__slots__}
     kept = range(len(points.severity))[rows]
-    columns["found"] = {row - kept.start: finding for row, finding in points.found.items() if row in kept}
-    whole = ("service_names", "series", "found")
+    columns["findings"] = {row - kept.start: finding for row, finding in points.findings.items() if row in kept}
+    whole = ("service_names", "series", "findings")
     return JudgedPoints(**{name: column if name in whole else column[rows] for name, column in columns.items()})
 
 

@@ -42,15 +42,15 @@ def test_a_name_that_telemetry_refuses_is_refused_everywhere_and_alone(name: str
     outcome = validate(rows, NOON)
     assert (outcome.accepted.num_rows, outcome.rejected["reason"].to_pylist()) == (1, ["name"])
     assert vector_rows.name_fault(name, 200)
-    assert stray_character(name, one_line=True) == name[1]
+    assert stray_character(name, single_line=True) == name[1]
     assert cleaned(name, 200) in {"a b", "ab", "a\x7fb"}
 
 
 @pytest.mark.parametrize("text", [*TAKEN, "one\ntwo\r\n\tthree", "a\u2028b\u2029c\x85d"])
 def test_a_free_text_holds_line_breaks_and_joiners(text: str) -> None:
-    assert text_problem(text, 1000, one_line=False) is None
+    assert text_problem(text, 1000, single_line=False) is None
 
 
 @pytest.mark.parametrize(("text", "place"), [("a\x07", "U+0007"), ("\x00", "U+0000"), ("a\x9bm", "U+009B"), ("\ud800", "U+D800")])
 def test_a_free_text_holds_no_other_control_characters(text: str, place: str) -> None:
-    assert text_problem(text, 1000, one_line=False) == f"holds {place}; control characters are not kept: remove it"
+    assert text_problem(text, 1000, single_line=False) == f"holds {place}; control characters are not kept: remove it"

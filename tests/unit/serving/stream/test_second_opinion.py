@@ -157,7 +157,7 @@ def test_what_is_certain_is_the_worst_and_what_is_rare_is_a_flag_at_least() -> N
     worst = WorstPoints(60_000_000, 30_000_000)
     place = np.zeros(4, np.int64)
     slot, series = np.array([0, 1, 0, 0], np.int32), [named("cart|cpu"), named('cart|disk{mount="/"}')]
-    worst.add(JudgedPoints(series, slot, ["cart"], place, place + 5, *columns, found=certain))
+    worst.add(JudgedPoints(series, slot, ["cart"], place, place + 5, *columns, findings=certain))
     point = worst.take("cart", 60_000_000)
     assert point is not None
     assert (point.series_id, point.labels) == (series[1].series_id, series[1].labels)
