@@ -12,7 +12,8 @@ from pydantic import BaseModel, SecretStr
 from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.settings_file import VARIABLE
 from aiops.settings.tree import Settings
-from orchestration.project.copies import INSTANCE, dagster_instance
+from orchestration.project.copies import INSTANCE
+from orchestration.project.instance_file import read_instance_file
 from orchestration.suite.processes import ChildSpec
 from serving.host.atomic_file import write_atomically
 from serving.host.child_environment import PROXIES, STORES
@@ -81,11 +82,15 @@ def dagster_home(settings: Settings) -> Path:
 
 
 def place_dagster_instance(settings: Settings) -> None:
-    """Put the instance's configuration into Dagster's folder below home; one that the user names has its own."""
+    """Put the instance's configuration into Dagster's folder below home; one that the user names has its own.
+
+    Raises:
+        ConfigurationError: the project's `dagster.yaml` is one that Dagster does not accept.
+    """
     folder = dagster_home(settings)
     if folder != settings.root / "dagster":
         return
-    text = dagster_instance(settings).read_bytes()
+    text = read_instance_file(settings)
     if not (folder / INSTANCE).is_file() or (folder / INSTANCE).read_bytes() != text:
         write_atomically(folder / ".staging", folder / INSTANCE, lambda handle: _write(handle, text))
 

@@ -8,7 +8,9 @@ import pytest
 from aiops.errors import ConfigurationError
 from aiops.settings.reading import read_settings
 from aiops.settings.tree import Settings
+from orchestration.project.copies import own_files
 from orchestration.project.writing import write_project
+from orchestration.suite.services import place_dagster_instance
 from orchestration.workspace import feature_store
 
 NEW_VIEW = """
@@ -91,6 +93,34 @@ def test_a_broken_copy_is_named_with_what_is_wrong(old: str, new: str, said: str
         feature_store.apply(settings_of(project))
     assert str(project / "feature_repo" / "definitions.py") in str(refused.value)
     assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("storage: [", "while parsing"),
+        ("storage:\n  oracle: {}\n", "oracle"),
+        ("stores: {}\n", "stores"),
+        ("- 1\n", "dagster.yaml"),
+    ],
+)
+def test_an_instance_that_dagster_does_not_accept_is_named(text: str, said: str, project: Path) -> None:
+    (project / "dagster.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=said) as refused:
+        place_dagster_instance(settings_of(project))
+    assert str(refused.value).startswith(f"{project / 'dagster.yaml'}: ")
+    assert not (settings_of(project).root / "dagster" / "dagster.yaml").exists()
+
+
+def test_an_edited_instance_is_the_one_that_is_placed(project: Path) -> None:
+    path = project / "dagster.yaml"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("max_concurrent_runs: 2", "max_concurrent_runs: 1"), encoding="utf-8"
+    )
+    settings = settings_of(project)
+    place_dagster_instance(settings)
+    placed = settings.root / "dagster" / "dagster.yaml"
+    assert placed.read_bytes() == path.read_bytes() != (own_files() / "dagster.yaml").read_bytes()
 
 
 def test_a_copy_without_definitions_is_said_to_be_so(project: Path) -> None:
