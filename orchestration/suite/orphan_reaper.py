@@ -28,6 +28,11 @@ class OrphanReaper:
     def __init__(self) -> None:
         self._executor: subprocess.Popen[str] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Return the id of the small process, None before it is started and once it has ended."""
+        return None if self._executor is None else self._executor.pid
+
     def covers(self, leader: int, needed: bool = False) -> None:
         """Have a process group end, should this process be killed; those `needed` end after the others, the latest first."""
         if self._executor is None:

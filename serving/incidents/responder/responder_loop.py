@@ -78,6 +78,11 @@ class DeskLoop:
         self._parts.tell(step)
 
     @property
+    def offsets(self) -> Mapping[str, str]:
+        """Return up to where each stream has been read."""
+        return self._offsets
+
+    @property
     def waits(self) -> bool:
         """Return whether the database does not answer."""
         return DATABASE in self._away

@@ -140,6 +140,10 @@ class IncidentDatabase:
         finally:
             write_lock.release()
 
+    def is_writing(self, tenant: str) -> bool:
+        """Return whether a transaction of this process writes a tenant's rows now (on SQLite: anybody's)."""
+        return self._write_lock(tenant).locked()
+
     def settle(self, at_once: bool = False) -> None:
         """Go back to the file where there is room again; asked every two seconds at most, or `at_once`."""
         memory_copy = self._memory_copy

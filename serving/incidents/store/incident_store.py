@@ -74,6 +74,11 @@ class IncidentStore:
         """Return whether the disk is full and the store goes on in memory (with `memory_copy` only)."""
         return self._database.in_memory
 
+    @property
+    def is_writing(self) -> bool:
+        """Return whether a transaction of this process writes the tenant's rows now."""
+        return self._database.is_writing(self.tenant)
+
     def close(self) -> None:
         """Let go of all connections of the database; do not use it any more."""
         self._database.close()

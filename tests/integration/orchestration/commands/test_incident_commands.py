@@ -28,7 +28,7 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgedHo
     home.store.close()
 
 
-def told(capsys: Output, *words: str, code: int = 0) -> Any:
+def json_of(capsys: Output, *words: str, code: int = 0) -> Any:
     """Run a command with --json and return what it prints."""
     assert run(["incidents", *words, "--json"]) == code
     return json.loads(capsys.readouterr().out)
@@ -37,43 +37,43 @@ def told(capsys: Output, *words: str, code: int = 0) -> Any:
 def test_an_incident_from_the_list_to_its_verdict(judged: JudgedHome, capsys: Output) -> None:
     (first,) = judged.detect(("web", 0.95), ("cart", 0.9))
     judged.explain(first, ("cart", 2.0), ("web", 1.0))
-    listed = told(capsys, "list", "--service", "cart", "--severity", "warning", "--state", "resolved")
+    listed = json_of(capsys, "list", "--service", "cart", "--severity", "warning", "--state", "resolved")
     (line,) = listed["items"]
     assert (line["incident_id"], line["first_cause"], line["probability"]) == (first, "cart", 0.5)
-    assert told(capsys, "list", "--service", "mail") == {"items": [], "more": False}
+    assert json_of(capsys, "list", "--service", "mail") == {"items": [], "more": False}
     assert run(["incidents", "list"]) == 0
     assert f"{START:%m-%d %H:%M}" in (shown := capsys.readouterr().out)
     assert "cart 50%" in shown
-    foretold = told(capsys, "verdict", first[:8], "--wrong-cause", "web", "--preview")
+    foretold = json_of(capsys, "verdict", first[:8], "--wrong-cause", "web", "--preview")
     assert foretold["applied"] is False
     assert judged.store.verdicts() == ()
-    said = told(capsys, "verdict", first[:8], "--wrong-cause", "web", "--note", "cache was cold", "--by", "ann")
+    said = json_of(capsys, "verdict", first[:8], "--wrong-cause", "web", "--note", "cache was cold", "--by", "ann")
     assert said["effect"]["priors"] == foretold["past"]["effect"]["priors"]
     assert judged.lake.read("incidents")["service"].to_pylist() == ["web"]
-    case = told(capsys, "show", first)
-    assert [one["note"] for one in case["verdicts"]] == ["cache was cold"]
+    case = json_of(capsys, "show", first)
+    assert [verdict["note"] for verdict in case["verdicts"]] == ["cache was cold"]
     assert run(["incidents", "show", first]) == 0
     assert "wrong cause: web (cache was cold)" in capsys.readouterr().out
 
 
 def test_people_act_and_the_log_tells_who(judged: JudgedHome, capsys: Output) -> None:
     web, bank = judged.begin(("web", 0.95), ("bank", 0.95))
-    assert told(capsys, "ack", web, "--by", "ann")["state"] == "acknowledged"
-    assert told(capsys, "mitigate", web, "--by", "ann")["state"] == "mitigated"
-    merged = told(capsys, "merge", web, bank, "--by", "bob")
+    assert json_of(capsys, "ack", web, "--by", "ann")["state"] == "acknowledged"
+    assert json_of(capsys, "mitigate", web, "--by", "ann")["state"] == "mitigated"
+    merged = json_of(capsys, "merge", web, bank, "--by", "bob")
     assert set(merged["services"]) == {"web", "bank"}
-    assert told(capsys, "resolve", web, "--note", "rolled back", "--by", "ann")["state"] == "resolved"
+    assert json_of(capsys, "resolve", web, "--note", "rolled back", "--by", "ann")["state"] == "resolved"
     assert run(["incidents", "ack", web]) == 4
     assert "not open" in capsys.readouterr().err
-    lines = told(capsys, "audit")
-    assert [(one["by"], one["what"]) for one in reversed(lines)] == [
+    lines = json_of(capsys, "audit")
+    assert [(line["by"], line["what"]) for line in reversed(lines)] == [
         ("ann", "incident acknowledged"),
         ("ann", "incident mitigated"),
         ("bob", "incident merged"),
         ("ann", "incident resolved"),
     ]
-    assert told(capsys, "audit", "--verify")["intact"] is True
-    assert told(capsys, "held-back") == []
+    assert json_of(capsys, "audit", "--verify")["intact"] is True
+    assert json_of(capsys, "held-back") == []
 
 
 def test_a_shell_without_the_responders_settings_goes_by_them_all_the_same(
@@ -84,30 +84,33 @@ def test_a_shell_without_the_responders_settings_goes_by_them_all_the_same(
     keep_terms(theirs.model_copy(update={"responder": ResponderSettings(**long_quiet)}), judged.store)
     (web,) = judged.begin(("web", 0.95))
     monkeypatch.delenv("AIOPS_RESPONDER__CLOCK")
-    assert told(capsys, "ack", web)["state"] == "acknowledged", "by the wall's clock it would be over long since"
-    assert told(capsys, "resolve", web)["state"] == "resolved"
+    assert json_of(capsys, "ack", web)["state"] == "acknowledged", "by the wall's clock it would be over long since"
+    assert json_of(capsys, "resolve", web)["state"] == "resolved"
     messages = judged.store.messages(web)
-    assert {(one.channel, str(one.kind)) for one in messages} == {("pagerduty", "acknowledged"), ("pagerduty", "resolved")}
-    assert all("https://on.call" in str(one.payload) for one in messages)
+    assert {(message.channel, str(message.kind)) for message in messages} == {
+        ("pagerduty", "acknowledged"),
+        ("pagerduty", "resolved"),
+    }
+    assert all("https://on.call" in str(message.payload) for message in messages)
     assert "secret-key" not in str(judged.store.noted("terms"))
 
 
-def test_what_is_silenced_is_not_heard(judged: JudgedHome, capsys: Output) -> None:
+def test_what_is_silenced_alerts_nobody(judged: JudgedHome, capsys: Output) -> None:
     begin = judged.now.isoformat()
-    rule = told(
+    rule = json_of(
         capsys, "silence", "add", "freeze", "service=~we.*", "severity!=info", "--from", begin, "--for", "1h", "--by", "ann"
     )
-    assert [(one["label"], one["operator"]) for one in rule["matchers"]] == [("service", "=~"), ("severity", "!=")]
-    window = told(capsys, "maintenance", "add", "backup", "service=db", "--from", begin, "--for", "1h", "--every", "7d")
+    assert [(matcher["label"], matcher["operator"]) for matcher in rule["matchers"]] == [("service", "=~"), ("severity", "!=")]
+    window = json_of(capsys, "maintenance", "add", "backup", "service=db", "--from", begin, "--for", "1h", "--every", "7d")
     assert window["every_s"] == 604_800.0
     assert judged.detect(("web", 0.9), ("db", 0.9)) == []
-    assert [one["name"] for one in told(capsys, "maintenance", "list")] == ["backup"]
-    told(capsys, "silence", "remove", "freeze", "--by", "ann")
-    assert told(capsys, "silence", "list") == []
+    assert [item["name"] for item in json_of(capsys, "maintenance", "list")] == ["backup"]
+    json_of(capsys, "silence", "remove", "freeze", "--by", "ann")
+    assert json_of(capsys, "silence", "list") == []
     assert len(judged.detect(("web", 0.9))) == 1
     assert run(["incidents", "maintenance", "list"]) == 0
     assert "7 days" in capsys.readouterr().out
-    assert [one["what"] for one in told(capsys, "audit")] == ["silence removed", "maintenance added", "silence added"]
+    assert [entry["what"] for entry in json_of(capsys, "audit")] == ["silence removed", "maintenance added", "silence added"]
 
 
 def test_a_verdict_is_shown_and_asked_about(judged: JudgedHome, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +122,7 @@ def test_a_verdict_is_shown_and_asked_about(judged: JudgedHome, capsys: Output, 
     assert f"mail|{METRIC}" in shown
     assert judged.store.verdicts() == ()
     assert run(["incidents", "verdict", noisy, "--false-alarm", "--yes"]) == 0
-    assert [one.kind for one in judged.store.verdicts()] == ["false_alarm"]
+    assert [verdict.kind for verdict in judged.store.verdicts()] == ["false_alarm"]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,7 @@ def test_refusals_name_what_to_mend(judged: JudgedHome, words: str, code: int, s
     assert printed.out == ""
 
 
-def test_a_changed_log_is_found(judged: JudgedHome, capsys: Output, tmp_path: Path) -> None:
+def test_a_changed_log_is_detected(judged: JudgedHome, capsys: Output, tmp_path: Path) -> None:
     (noisy,) = judged.detect(("mail", 0.52))
     assert run(["incidents", "verdict", noisy, "--true", "--yes"]) == 0
     capsys.readouterr()
@@ -159,4 +162,4 @@ def test_a_changed_log_is_found(judged: JudgedHome, capsys: Output, tmp_path: Pa
             database.execute(f"DROP TRIGGER {name}")
         database.execute("UPDATE audit SET \"by\" = 'nobody'")
     database.close()
-    assert told(capsys, "audit", "--verify", code=5)["intact"] is False
+    assert json_of(capsys, "audit", "--verify", code=5)["intact"] is False

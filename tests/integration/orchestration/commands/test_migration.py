@@ -14,6 +14,7 @@ from orchestration.cli import run
 from serving.lake import layout
 from serving.lake.opening import open_lake
 from serving.lake.parquet_lake import ParquetLake
+from serving.lake.port import Added, Lake
 
 START = datetime(2026, 3, 1, 22, tzinfo=UTC)
 TELEMETRY_1 = pa.schema(
@@ -76,8 +77,8 @@ def test_an_old_home_is_refused_then_migrated(
     assert run(["detections"]) == 5
     assert "aiops migrate" in capsys.readouterr().err
     assert run(["migrate", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["rows"], told["telemetry stored"], told["stored twice before"]) == (322, 200, 120)
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["rows"], facts["telemetry stored"], facts["stored twice before"]) == (322, 200, 120)
     assert json.loads((home / "home.json").read_text()) == {"layout": 2}
     assert_whole(root)
     assert run(["migrate"]) == 0
@@ -89,24 +90,23 @@ def test_an_old_home_is_refused_then_migrated(
 def test_a_death_half_way_loses_and_doubles_nothing(
     home: Path, monkeypatch: pytest.MonkeyPatch, files: int, written: bool
 ) -> None:
-    root, real, seen = old_home(home), layout._rows, list[Path]()
+    root, real, seen = old_home(home), layout.keep_rows, list[Path]()
     lake = ParquetLake(root / "tenant=default", "default")
 
-    def mortal(table: str, path: Path) -> pa.Table:
+    def mortal(lake: Lake, table: str, rows: pa.Table, path: Path) -> Added:
         seen.append(path)
-        rows = real(table, path)
-        if len(seen) > files:
-            if written:  # its rows are in the lake already, and the file is still there
-                layout.keep_rows(lake, table, rows, path)
-            raise KeyboardInterrupt
-        return rows
+        if len(seen) <= files:
+            return real(lake, table, rows, path)
+        if written:  # its rows are in the lake already, and the file is still there
+            real(lake, table, rows, path)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(layout, "_rows", mortal)
+    monkeypatch.setattr(layout, "keep_rows", mortal)
     with pytest.raises(KeyboardInterrupt):
         layout.migrate(root, lake, lambda _: None)
     with pytest.raises(StateError, match="aiops migrate"):
         open_lake(root)
-    monkeypatch.setattr(layout, "_rows", real)
+    monkeypatch.setattr(layout, "keep_rows", real)
     moved = layout.migrate(root, lake, lambda _: None)
     assert moved.rows == moved.repeated + sum(added.stored for added in moved.tables.values())
     assert_whole(root)

@@ -16,7 +16,7 @@ from serving.incidents.store.incident_store import IncidentStore
 from serving.lake.opening import open_lake
 from serving.tables.changes import write_changes
 from serving.tables.graph_store import GraphStore
-from tests.integration.serving.root_cause.test_root_causes_from_lake import BEGAN, CALLS, MINUTE, START, rows
+from tests.testing.slow_database import BEGAN, CALLS, MINUTE, START, rows
 
 STORED = RootCauseReport(
     BEGAN, BEGAN, BEGAN, "web", (RootCause("mail", 0.4, "mail: a guess"),), False, "Undecided.", ("more telemetry",), 0.6
@@ -54,7 +54,7 @@ def printed(words: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def test_the_stored_analysis_is_shown_and_a_new_one_on_demand(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_stored_analysis_is_shown_and_another_on_demand(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     stored = json.loads(printed("rca explain inc-expl --json", capsys))
     assert (stored["incident_id"], stored["made_now"]) == ("inc-explained", False)
     assert stored["report"]["causes"][0]["service"] == "mail"
@@ -83,8 +83,8 @@ def test_an_incident_without_an_analysis_is_explained_now(filled: Settings, caps
 
 def test_a_service_is_explained_without_an_incident(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     at = f"{BEGAN + timedelta(minutes=3):%Y-%m-%dT%H:%M:%SZ}"
-    found = json.loads(printed(f"rca ask --service web --at {at} --minutes 3 --json", capsys))["report"]
-    assert (found["causes"][0]["service"], found["window_end"]) == ("db", "2026-03-02T04:03:00Z")
+    report = json.loads(printed(f"rca ask --service web --at {at} --minutes 3 --json", capsys))["report"]
+    assert (report["causes"][0]["service"], report["window_end"]) == ("db", "2026-03-02T04:03:00Z")
     shown = printed(f"rca ask --service nobody --at {at}", capsys)
     assert "no telemetry of nobody between" in shown
     assert "What would decide it" in shown

@@ -42,8 +42,11 @@ def described() -> dict[str, object]:
         "assets": assets,
         "checks, and whether they block": checks,
         "jobs": dict(sorted(jobs.items())),
-        "schedules": {one.name: [one.cron_schedule, one.job_name, one.default_status.value] for one in repository.schedule_defs},
-        "sensors": {one.name: [one.targets[0].job_name, one.default_status.value] for one in repository.sensor_defs},
+        "schedules": {
+            schedule.name: [schedule.cron_schedule, schedule.job_name, schedule.default_status.value]
+            for schedule in repository.schedule_defs
+        },
+        "sensors": {item.name: [item.targets[0].job_name, item.default_status.value] for item in repository.sensor_defs},
     }
 
 
@@ -53,11 +56,11 @@ def _retries(repository: dg.RepositoryDefinition, key: dg.AssetKey) -> int:
 
 
 def test_definitions_are_those_of_the_snapshot() -> None:
-    found = described()
+    described_now = described()
     if os.environ.get("AIOPS_SNAPSHOTS") == "renew":
-        SNAPSHOT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        SNAPSHOT.write_text(json.dumps(described_now, indent=2) + "\n", encoding="utf-8")
     wanted = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
-    assert found == wanted, f"the definitions changed; if you meant it, renew the snapshot and commit it: {RENEW}"
+    assert described_now == wanted, f"the definitions changed; if you meant it, renew the snapshot and commit it: {RENEW}"
 
 
 def test_validation_passes_and_nothing_warns_of_our_definitions(tmp_path: Path) -> None:

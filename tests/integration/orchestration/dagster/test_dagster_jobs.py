@@ -33,8 +33,8 @@ FEATURES = {"series_features": ["series", "event_timestamp"], "service_features"
 def checks(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, bool, bool]]:
     """Return (table, passed, blocking) of every check of a run."""
     logs = instance.all_logs(run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    found = [entry.dagster_event.asset_check_evaluation_data for entry in logs if entry.dagster_event]
-    return sorted((one.asset_key.to_user_string(), one.passed, one.blocking) for one in found)
+    evaluations = [entry.dagster_event.asset_check_evaluation_data for entry in logs if entry.dagster_event]
+    return sorted((check.asset_key.to_user_string(), check.passed, check.blocking) for check in evaluations)
 
 
 def metadata(instance: dg.DagsterInstance, asset: str) -> Mapping[str, dg.MetadataValue[Any]]:
@@ -60,7 +60,7 @@ def table(workspace: Workspace, name: str) -> pd.DataFrame:
     return rows.sort_values(FEATURES[name]).reset_index(drop=True)
 
 
-def test_a_range_in_one_run_equals_day_after_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_range_in_a_single_run_equals_day_after_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_once, daily = open_space(tmp_path / "at-once"), open_space(tmp_path / "daily")
     run_id = run_job(at_once, "ingest_and_features", FROM_SOURCE, TWO_DAYS)
     for day in range(2):
@@ -120,13 +120,13 @@ def test_days_are_partitions_of_utc() -> None:
 def test_training_registers_judges_and_names_a_champion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = filled(tmp_path)
     run_job(workspace, "training", {})
-    judged = {one.model: one for one in outcomes(workspace)}
+    judged = {decision.model: decision for decision in outcomes(workspace)}
     assert set(judged) == set(trained_models())
     assert judged["service-ensemble"].promoted, judged["service-ensemble"].reason
-    for one in judged.values():
-        version = workspace.registry.get(one.model, "1")
-        assert ("champion" in version.aliases) == one.promoted
-        assert version.tags["gate.reason"] == one.reason
+    for decision in judged.values():
+        version = workspace.registry.get(decision.model, "1")
+        assert ("champion" in version.aliases) == decision.promoted
+        assert version.tags["gate.reason"] == decision.reason
     assert (workspace.settings.exported_models_path / "service-ensemble" / "1" / "manifest.json").is_file()
     with instance_of(tmp_path, monkeypatch) as instance:
         assert "data:image/svg+xml;base64," in metadata(instance, "service_ensemble_candidate")["precision_recall"].value

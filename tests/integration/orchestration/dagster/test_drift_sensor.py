@@ -90,7 +90,7 @@ def test_no_drift_asks_for_nothing(tmp_path: Path, checked: bool) -> None:
     assert sensor.cursor is None
 
 
-def test_drift_asks_once_with_the_window_it_was_found_in(tmp_path: Path) -> None:
+def test_drift_asks_once_with_the_window_in_which_it_was_detected(tmp_path: Path) -> None:
     note_check(space(tmp_path), 1, drifted=True)
     sensor = Sensor(drift_sensor, tmp_path)
     request = sensor.tick()

@@ -34,7 +34,7 @@ def test_a_corpus_is_back_tested(corpora: Path, kind: str, folder: str, detector
     assert run.result.unknown_share < 0.1
 
 
-def test_a_window_belongs_to_one_series(corpora: Path) -> None:
+def test_a_window_belongs_to_a_single_series(corpora: Path) -> None:
     path = corpora / "nab" / "data" / "realTraffic"
     if not path.exists():
         pytest.skip(f"public data not found at {path}")

@@ -22,7 +22,7 @@ ROWS = 1_200
 def spiky(seed: int) -> list[float]:
     value = np.random.default_rng(seed).normal(20.0, 1.0, ROWS)
     value[30 + seed :: 90] += 15.0
-    return [float(one) for one in value]
+    return [float(number) for number in value]
 
 
 def telemetry(**extra: list[float]) -> pa.Table:
@@ -42,13 +42,13 @@ def telemetry(**extra: list[float]) -> pa.Table:
     return pa.Table.from_batches([points_of_table(pa.Table.from_pylist(rows, schema=schema)).table])
 
 
-def by_series(found: list[SeriesForecast]) -> dict[str, SeriesForecast]:
-    return {one.series: one for one in found}
+def by_series(forecasts: list[SeriesForecast]) -> dict[str, SeriesForecast]:
+    return {forecast.series: forecast for forecast in forecasts}
 
 
 def test_series_are_ranked_by_risk_and_say_why() -> None:
     noise = np.random.default_rng(5).normal(0.0, 0.002, ROWS)
-    found = forecast(
+    forecasts = forecast(
         telemetry(
             calm__memory_utilization=(0.3 + noise).tolist(),
             filling__disk_utilization=(np.linspace(0.2, 0.995, ROWS) + noise).clip(0, 1).tolist(),
@@ -57,8 +57,8 @@ def test_series_are_ranked_by_risk_and_say_why() -> None:
         ),
         ForecastRequest(60.0, {"queue_depth": 80.0}),
     )
-    known = by_series(found)
-    probabilities = [-1.0 if one.probability is None else one.probability for one in found]
+    known = by_series(forecasts)
+    probabilities = [-1.0 if forecast.probability is None else forecast.probability for forecast in forecasts]
     assert probabilities == sorted(probabilities, reverse=True)
     hot, young = known["hot|queue_depth"], known["young|latency_p99_ms"]
     assert (hot.breached, hot.probability, hot.limit, hot.limit_from) == (True, 1.0, 80.0, "given")
@@ -86,35 +86,39 @@ def test_a_series_with_sentinel_values_is_left_out_and_the_rest_is_forecast() ->
     }
     extra = {f"{name}__queue_depth": [*spiky(5)[:600], mark, *spiky(6)[601:]] for name, mark in marks.items()}
     extra["ends__queue_depth"] = [*spiky(7)[:-1], 1.7976931348623157e308]
-    found = forecast(telemetry(**extra), ForecastRequest(60.0))
+    forecasts = forecast(telemetry(**extra), ForecastRequest(60.0))
     alone = by_series(forecast(telemetry(), ForecastRequest(60.0)))
-    known = by_series(found)
+    known = by_series(forecasts)
     for name in (*marks, "ends"):
-        one = known[f"{name}|queue_depth"]
-        assert (one.probability, one.breached) == (None, False)
-        assert one.reasons[0].startswith("left out: 1 of 1200 values (first ")
-    assert {name: known[name].probability for name in alone} == {name: one.probability for name, one in alone.items()}
-    assert [one.probability is None for one in found] == sorted(one.probability is None for one in found)
+        series = known[f"{name}|queue_depth"]
+        assert (series.probability, series.breached) == (None, False)
+        assert series.reasons[0].startswith("left out: 1 of 1200 values (first ")
+    assert {name: known[name].probability for name in alone} == {name: forecast.probability for name, forecast in alone.items()}
+    assert [forecast.probability is None for forecast in forecasts] == sorted(
+        forecast.probability is None for forecast in forecasts
+    )
 
 
 def test_a_series_that_ended_long_ago_does_not_head_the_table() -> None:
     ended = [*spiky(8)[:400], 99.0]
     rested = [*spiky(8)[: ROWS - 8], 99.0]
-    found = forecast(
+    forecasts = forecast(
         telemetry(retired__queue_depth=ended, resting__queue_depth=rested), ForecastRequest(60.0, {"queue_depth": 80.0})
     )
-    known = by_series(found)
+    known = by_series(forecasts)
     retired = known["retired|queue_depth"]
-    assert (found[-1], retired.probability, retired.breached) == (retired, None, False)
+    assert (forecasts[-1], retired.probability, retired.breached) == (retired, None, False)
     assert retired.reasons == ("left out: it ended 66.6 h before the newest value of all; 60 min from then are over",)
     resting = known["resting|queue_depth"]
-    assert (found[0], resting.probability, resting.breached) == (resting, 1.0, True), "what ended within the horizon still counts"
+    assert (forecasts[0], resting.probability, resting.breached) == (resting, 1.0, True), (
+        "what ended within the horizon still counts"
+    )
 
 
 def test_finer_series_are_read_in_twelfths_of_the_horizon_and_coarser_ones_in_their_own_steps() -> None:
     for horizon_min, expected_min in ((240.0, 240.0), (30.0, 60.0)):
-        found = by_series(forecast(telemetry(), ForecastRequest(horizon_min)))
-        assert found["s1|latency_p99_ms"].horizon_min == pytest.approx(expected_min)
+        forecasts = by_series(forecast(telemetry(), ForecastRequest(horizon_min)))
+        assert forecasts["s1|latency_p99_ms"].horizon_min == pytest.approx(expected_min)
 
 
 def test_limits_are_parsed_and_wrong_ones_refused() -> None:

@@ -66,8 +66,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 def verdicts(home: Home, rows: pa.Table, service: str) -> tuple[Judged, np.ndarray]:
     """Return the verdicts on the traffic of a service, and the values."""
-    mine = rows.filter(pc.and_(pc.equal(rows["service"], service), pc.equal(rows["metric"], TRAFFIC)))
-    value, times = mine["value"].to_numpy(), mine["timestamp"].cast(pa.int64()).to_numpy()
+    series_rows = rows.filter(pc.and_(pc.equal(rows["service"], service), pc.equal(rows["metric"], TRAFFIC)))
+    value, times = series_rows["value"].to_numpy(), series_rows["timestamp"].cast(pa.int64()).to_numpy()
     band = home.bands[f"{service}|{TRAFFIC}"]
     return judge([band], np.zeros(value.size, np.int64), times, value), value
 
@@ -89,15 +89,17 @@ def test_traffic_has_a_season_and_tomorrow_lies_within_its_band(home: Home) -> N
             pc.and_(pc.equal(home.tomorrow["service"], service), pc.equal(home.tomorrow["metric"], TRAFFIC))
         )
         times = rows["timestamp"].cast(pa.int64()).to_numpy()
-        for one in incidents:
-            calm &= ~((times >= microseconds_of(one["onset_at"])) & (times <= microseconds_of(one["ends_at"]) + 3_600_000_000))
+        for incident in incidents:
+            calm &= ~(
+                (times >= microseconds_of(incident["onset_at"])) & (times <= microseconds_of(incident["ends_at"]) + 3_600_000_000)
+            )
         inside += int((judged.score[calm] < 0.5).sum())
         points += int(calm.sum())
     assert points > 500
     assert 0.95 < inside / points <= 1.0
 
 
-def test_a_usual_daytime_value_at_night_is_found_by_its_time_alone(home: Home) -> None:
+def test_a_normal_daytime_value_at_night_is_detected_by_its_time_alone(home: Home) -> None:
     busiest = max(services(home), key=lambda name: float(np.nanmax(home.bands[f"{name}|{TRAFFIC}"].expected)))
     band = home.bands[f"{busiest}|{TRAFFIC}"]
     quiet = AT + timedelta(seconds=band.slot_s * int(np.argmin(band.expected[:144])))
@@ -106,8 +108,8 @@ def test_a_usual_daytime_value_at_night_is_found_by_its_time_alone(home: Home) -
     whole = whole.sort_by("timestamp")
     displaced = with_anomalies(whole, [InjectedAnomaly("displaced", busiest, TRAFFIC, start, 60.0, earlier_h=12.0)])
     judged, value = verdicts(home, displaced, busiest)
-    mine = displaced.filter(pc.and_(pc.equal(displaced["service"], busiest), pc.equal(displaced["metric"], TRAFFIC)))
-    times = mine["timestamp"].cast(pa.int64()).to_numpy()
+    series_rows = displaced.filter(pc.and_(pc.equal(displaced["service"], busiest), pc.equal(displaced["metric"], TRAFFIC)))
+    times = series_rows["timestamp"].cast(pa.int64()).to_numpy()
     hit = (times >= microseconds_of(start)) & (times < microseconds_of(start) + 3_600_000_000)
     assert hit.sum() == 12
     history = next(p for name, p in histories(home.workspace, AT, 8) if name.text == band.series).value
@@ -140,9 +142,9 @@ def test_prophet_is_for_business_signals_and_the_rest_say_what_is_missing(home: 
 
 
 def test_capacity_is_forecast_for_what_rises_towards_its_limit(home: Home) -> None:
-    for found in forecast_capacities(home.workspace, AT):
-        assert found.limit == 1.0
-        assert found.crosses_at is None or found.crosses_at >= AT
+    for forecast in forecast_capacities(home.workspace, AT):
+        assert forecast.limit == 1.0
+        assert forecast.crosses_at is None or forecast.crosses_at >= AT
 
 
 def test_feast_materializes_the_same_bands_from_the_lake(home: Home) -> None:

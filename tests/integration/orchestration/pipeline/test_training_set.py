@@ -62,10 +62,10 @@ def test_sequences_are_those_of_the_stream_as_of_the_decision(lake: Workspace) -
     frame = built(lake)
     rows = lake.lake.read("service_features").sort_by([("event_timestamp", "ascending")])
     stream = Sequences(STEP_S * 1_000_000)
-    found = [stream.update(part) for part in (one_batch(rows).slice(0, 10), one_batch(rows).slice(10))]
+    sequences = [stream.update(part) for part in (one_batch(rows).slice(0, 10), one_batch(rows).slice(10))]
     known = rows.select(KEY).to_pandas().assign(place=range(rows.num_rows))
     places = frame[KEY].merge(known, on=KEY, how="left", validate="one_to_one")["place"].to_numpy()
-    wanted = np.concatenate(found)[places]
+    wanted = np.concatenate(sequences)[places]
     np.testing.assert_array_equal(frame[list(SEQUENCE_FEATURES)].to_numpy(), wanted)
     whole = np.isfinite(wanted).any(axis=1)
     assert 0.5 < whole.mean() < 1.0
@@ -86,8 +86,8 @@ def test_labels_say_what_followed(lake: Workspace) -> None:
         left = (own["starts_at"] - row.event_timestamp).dt.total_seconds() / 60
         minutes = left[left > 0].min() if (left > 0).any() else np.inf
         wanted[number] = minutes <= 5, minutes <= 15, minutes <= 60, minutes
-    found = frame[[*LABELS, MINUTES_TO_START]].to_numpy(dtype=np.float64)
-    np.testing.assert_array_equal(found, wanted)
+    labels = frame[[*LABELS, MINUTES_TO_START]].to_numpy(dtype=np.float64)
+    np.testing.assert_array_equal(labels, wanted)
     assert 0 < np.nansum(wanted[:, 0]) < np.nansum(wanted[:, 1]) < np.nansum(wanted[:, 2])
 
 

@@ -44,7 +44,7 @@ def edit(project: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def test_an_edited_view_is_the_one_that_is_applied(project: Path) -> None:
+def test_an_edited_view_is_what_is_applied(project: Path) -> None:
     settings = settings_of(project)
     feature_store.apply(settings)
     before = feature_store.open_store(settings).get_feature_view("service_health")

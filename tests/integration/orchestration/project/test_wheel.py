@@ -77,8 +77,8 @@ def test_ingest_and_training_in_an_empty_folder(installed: InstalledWheel, tmp_p
 
 
 def test_a_project_of_feast_and_dagster(installed: InstalledWheel, tmp_path: Path) -> None:
-    told = json.loads(well(installed.run(tmp_path, "aiops", "init", ".", "--json")))
-    assert told["folder"] == str(tmp_path)
+    written = json.loads(well(installed.run(tmp_path, "aiops", "init", ".", "--json")))
+    assert written["folder"] == str(tmp_path)
     repository = tmp_path / "feature_repo"
     assert "series_windows" in well(installed.run(repository, "feast.cli.cli", "apply"))
     assert (tmp_path / ".aiops" / "feast" / "registry.db").is_file()
@@ -121,5 +121,5 @@ def test_type_checkers_see_the_types(installed: InstalledWheel, tmp_path: Path) 
     (tmp_path / "script.py").write_text(TYPED, encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(installed.python), "script.py"]
     checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=within(60))
-    found = [line for line in checked.stdout.splitlines() if ": error:" in line]
-    assert [int(line.split(":")[1]) for line in found] == [7, 8, 9], checked.stdout
+    errors = [line for line in checked.stdout.splitlines() if ": error:" in line]
+    assert [int(line.split(":")[1]) for line in errors] == [7, 8, 9], checked.stdout

@@ -87,7 +87,7 @@ class Refusing(BaseHTTPRequestHandler):
         """Stay silent."""
 
 
-def test_silent_refusing_and_ended_processes_are_told_apart_at_once(settings: Settings) -> None:
+def test_silent_refusing_and_ended_processes_are_distinguished_at_once(settings: Settings) -> None:
     ended = subprocess.Popen([sys.executable, "-c", "pass"])
     ended.wait()
     note_running(settings, {"feeder": ended.pid, "dagster-daemon": os.getpid()})
@@ -99,13 +99,13 @@ def test_silent_refusing_and_ended_processes_are_told_apart_at_once(settings: Se
         took_s = time.monotonic() - began
     refusing.shutdown()
     refusing.server_close()
-    told = {one.name: (one.healthy, one.detail) for one in report.processes}
-    assert told["scorer"] == (False, f"no answer within {PROBE_S:g} s")
-    assert told["responder"] == (False, "503: no answer from the broker")
-    assert told["consumer"] == (False, "no answer (ConnectError)")
-    assert told["feeder"] == (False, "it has ended")
-    assert told["dagster-daemon"] == (True, "")
-    assert not told["broker"][0]
+    states = {process.name: (process.healthy, process.detail) for process in report.processes}
+    assert states["scorer"] == (False, f"no answer within {PROBE_S:g} s")
+    assert states["responder"] == (False, "503: no answer from the broker")
+    assert states["consumer"] == (False, "no answer (ConnectError)")
+    assert states["feeder"] == (False, "it has ended")
+    assert states["dagster-daemon"] == (True, "")
+    assert not states["broker"][0]
     assert took_s < 5 * PROBE_S, "all are asked at once"
 
 

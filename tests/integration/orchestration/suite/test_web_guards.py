@@ -53,8 +53,8 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def keys(url: str) -> list[str]:
-    told = httpx.post(f"{url}/graphql", json={"query": STATE}, timeout=within(30)).json()
-    return [one["concurrencyKey"] for one in told["data"]["instance"]["concurrencyLimits"]]
+    reply = httpx.post(f"{url}/graphql", json={"query": STATE}, timeout=within(30)).json()
+    return [limit["concurrencyKey"] for limit in reply["data"]["instance"]["concurrencyLimits"]]
 
 
 @pytest.mark.parametrize("case", FOREIGN)
@@ -92,10 +92,10 @@ def test_no_form_makes_dagster_do_something(dagster: str, kind: str) -> None:
 
 def test_dagsters_own_pages_and_programs_work(dagster: str) -> None:
     own = {"origin": dagster, "sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}
-    told = httpx.post(f"{dagster}/graphql", json={"query": QUERY}, headers=own).json()
+    reply = httpx.post(f"{dagster}/graphql", json={"query": QUERY}, headers=own).json()
     assert httpx.post(f"{dagster}/graphql", json={"query": MUTATION}, headers=own).is_success
     assert keys(dagster) == ["guarded"], "what the tests above sent does something where it is let in"
-    assert re.fullmatch(r"\d+\.\d+\.\d+", told["data"]["version"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", reply["data"]["version"])
     page = httpx.get(dagster + "/")
     assert page.status_code == 200
     policies = page.headers.get_list("content-security-policy")

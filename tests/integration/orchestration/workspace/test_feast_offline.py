@@ -101,11 +101,11 @@ def asof_by_hand(home: Path, spine: pd.DataFrame) -> pd.DataFrame:
         table = database.sql(f"SELECT * FROM read_parquet('{files}')").to_arrow_table()
     rows = sorted(table.to_pylist(), key=lambda row: (row["available_at"], row["event_timestamp"]))
     nothing = dict.fromkeys(SERVICE_FEATURES)
-    found = []
+    joined = []
     for service, decided_at in zip(spine["service"], spine["event_timestamp"], strict=True):
         known = [r for r in rows if r["service"] == service and decided_at - TTL <= r["available_at"] <= decided_at]
-        found.append({name: (known[-1] if known else nothing)[name] for name in SERVICE_FEATURES})
-    return pd.DataFrame(found, index=spine.index, dtype="float64")
+        joined.append({name: (known[-1] if known else nothing)[name] for name in SERVICE_FEATURES})
+    return pd.DataFrame(joined, index=spine.index, dtype="float64")
 
 
 def test_join_equals_an_asof_join_by_hand(settings: Settings) -> None:
@@ -296,9 +296,9 @@ def described(settings: Settings) -> dict[str, str]:
         store.list_data_sources(),
         store.list_projects(),
     ):
-        for one in listed:
-            lines = str(one.to_proto()).replace(str(settings.root), "HOME").splitlines()
-            texts[f"{type(one).__name__}:{one.name}"] = "\n".join(x for x in lines if not UNSTABLE.search(x))
+        for item in listed:
+            lines = str(item.to_proto()).replace(str(settings.root), "HOME").splitlines()
+            texts[f"{type(item).__name__}:{item.name}"] = "\n".join(x for x in lines if not UNSTABLE.search(x))
     return texts
 
 

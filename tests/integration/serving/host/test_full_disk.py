@@ -167,7 +167,7 @@ def test_paging_goes_on_in_memory_on_a_disk_that_is_full(tmp_path: Path, monkeyp
             check_paging(OnCall(store), filled, disk)
 
 
-def test_without_a_refuge_a_full_disk_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_without_a_memory_copy_a_full_disk_is_reported_in_a_sentence(tmp_path: Path) -> None:
     def write(store: IncidentStore) -> None:
         for number in range(200):
             with store.writing() as writer:

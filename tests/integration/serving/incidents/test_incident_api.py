@@ -98,11 +98,11 @@ def answered(adapter: type, response: httpx.Response, status: int = 200) -> Any:
 def problem(response: httpx.Response, status: int, field: str = "") -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
-    told: dict[str, Any] = response.json()
-    assert {"type", "title", "detail"} <= set(told)
-    assert (told["status"], told["request_id"]) == (status, response.headers["x-request-id"])
-    assert told.get("field", "") == field or not field, told
-    return told
+    fields: dict[str, Any] = response.json()
+    assert {"type", "title", "detail"} <= set(fields)
+    assert (fields["status"], fields["request_id"]) == (status, response.headers["x-request-id"])
+    assert fields.get("field", "") == field or not field, fields
+    return fields
 
 
 def test_each_route_lets_in_its_role_and_nobody_below(keyed: RunningApi) -> None:
@@ -120,30 +120,34 @@ def test_each_route_lets_in_its_role_and_nobody_below(keyed: RunningApi) -> None
 
 
 def test_the_description_is_complete(keyed: RunningApi) -> None:
-    told = keyed.client.get("/docs.json", headers=bearer("viewer")).json()
-    assert told["openapi"].startswith("3.1")
-    assert told["info"]["version"] == __version__
-    assert told["components"]["securitySchemes"]["jwt"]["scheme"] == "bearer"
-    described = {(method.upper(), path): one for path, many in told["paths"].items() for method, one in many.items()}
+    document = keyed.client.get("/docs.json", headers=bearer("viewer")).json()
+    assert document["openapi"].startswith("3.1")
+    assert document["info"]["version"] == __version__
+    assert document["components"]["securitySchemes"]["jwt"]["scheme"] == "bearer"
+    described = {
+        (method.upper(), path): operation for path, many in document["paths"].items() for method, operation in many.items()
+    }
     assert set(described) == {(method, path) for method, path, _ in ROUTES}
     names = {NOBODY: "none", **{rank: role for role, rank in ROLES.items()}}
     for method, path, needed in ROUTES:
-        one = described[method, path]
-        assert one["x-aiops-role"].startswith(names[needed])
-        assert one["summary"]
-        assert one["security"][:1] == ([] if needed == NOBODY else [{"jwt": []}])
+        described_operation = described[method, path]
+        assert described_operation["x-aiops-role"].startswith(names[needed])
+        assert described_operation["summary"]
+        assert described_operation["security"][:1] == ([] if needed == NOBODY else [{"jwt": []}])
         expected = {"400", "403", "429", "500", "503"} | ({"401"} if needed else set())
         expected |= {"404"} if "{" in path and needed else set()  # a page says by itself that there is no such incident
         expected |= {"413", "415", "504"} if method == "POST" else set()
-        assert expected <= set(one["responses"]), path
-        assert "422" not in one["responses"]
-        for status, response in one["responses"].items():
+        assert expected <= set(described_operation["responses"]), path
+        assert "422" not in described_operation["responses"]
+        for status, response in described_operation["responses"].items():
             media = set(response.get("content", {}))
             refusal = int(status) >= 400 and path != "/readyz"
             assert media == {"application/problem+json"} if refusal else (media or status == "204"), (path, status)
-        assert all(one["description"] and one["schema"]["examples"] for one in one["parameters"]), path
-    references = {part.split('"')[0] for part in orjson.dumps(told).decode().split('"#/components/schemas/')[1:]}
-    assert references <= set(told["components"]["schemas"])
+        assert all(
+            parameter["description"] and parameter["schema"]["examples"] for parameter in described_operation["parameters"]
+        ), path
+    references = {part.split('"')[0] for part in orjson.dumps(document).decode().split('"#/components/schemas/')[1:]}
+    assert references <= set(document["components"]["schemas"])
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_runs_its_own_script_only(keyed: RunningApi) -> None:
@@ -159,14 +163,14 @@ def test_the_page_needs_nothing_from_elsewhere_and_runs_its_own_script_only(keye
 
 
 def test_reads_are_what_the_description_says(api: RunningApi) -> None:
-    mine = api.open_incident("billing")
+    incident_id = api.open_incident("billing")
     page = answered(IncidentPage, api.client.get("/incidents", params={"service": "billing", "state": "open"}))
-    assert [one.incident_id for one in page.items] == [mine]
-    case = answered(IncidentView, api.client.get(f"/incidents/{mine[:12]}"))
-    assert (case.incident_id, case.severity, case.services, case.root_cause) == (mine, "critical", ("billing",), None)
-    alerts = answered(AlertPage, api.client.get(f"/incidents/{mine}/alerts"))
-    assert [(one.service, one.value, one.fate) for one in alerts.items] == [("billing", None, "opened")]
-    assert answered(Timeline, api.client.get(f"/incidents/{mine}/timeline")).items[0].kind == "event"
+    assert [incident.incident_id for incident in page.items] == [incident_id]
+    case = answered(IncidentView, api.client.get(f"/incidents/{incident_id[:12]}"))
+    assert (case.incident_id, case.severity, case.services, case.root_cause) == (incident_id, "critical", ("billing",), None)
+    alerts = answered(AlertPage, api.client.get(f"/incidents/{incident_id}/alerts"))
+    assert [(alert.service, alert.value, alert.fate) for alert in alerts.items] == [("billing", None, "opened")]
+    assert answered(Timeline, api.client.get(f"/incidents/{incident_id}/timeline")).items[0].kind == "event"
     assert answered(GraphView, api.client.get("/graph")).calls == ()
     api.open_incident("billing-2")
     assert "several" in problem(api.client.get("/incidents/inc"), 404, "incident_id")["detail"]
@@ -175,13 +179,13 @@ def test_reads_are_what_the_description_says(api: RunningApi) -> None:
 
 
 def test_an_analysis_is_shown_in_words_and_as_a_picture(api: RunningApi) -> None:
-    mine = api.open_incident("basket")
-    path = f"/incidents/{mine}"
+    incident_id = api.open_incident("basket")
+    path = f"/incidents/{incident_id}"
     assert problem(api.client.get(f"{path}/evidence.svg"), 404)["type"] == "urn:aiops:problem:not-analysed"
     now = datetime.now(UTC)
     cause = RootCause("basket-db", 0.9, "basket-db became slow.", path=("basket-db", "basket"))
     with api.store.writing() as writer:
-        writer.put_report(mine, RootCauseReport(now, now, now, "basket", (cause,), True, "It is basket-db."))
+        writer.put_report(incident_id, RootCauseReport(now, now, now, "basket", (cause,), True, "It is basket-db."))
     seen = answered(IncidentView, api.client.get(path))
     assert seen.root_cause is not None
     assert seen.root_cause.causes == (cause,)
@@ -195,38 +199,38 @@ def test_an_analysis_is_shown_in_words_and_as_a_picture(api: RunningApi) -> None
 
 
 def test_people_act_and_the_log_says_who(keyed: RunningApi) -> None:
-    mine, other = keyed.open_incident("pay"), keyed.open_incident("search")
+    incident_id, other = keyed.open_incident("pay"), keyed.open_incident("search")
     operator = bearer("operator", "grace")
-    seen = keyed.post(f"/incidents/{mine}/acknowledge", {"note": "looking"}, **operator)
+    seen = keyed.post(f"/incidents/{incident_id}/acknowledge", {"note": "looking"}, **operator)
     assert answered(IncidentView, seen).state == "acknowledged"
-    again = problem(keyed.post(f"/incidents/{mine}/acknowledge", **operator), 409, "state")
+    again = problem(keyed.post(f"/incidents/{incident_id}/acknowledge", **operator), 409, "state")
     assert "cannot follow" in again["detail"]
     problem(keyed.post("/incidents/inc-none/resolve", **operator), 404, "incident_id")
-    problem(keyed.post(f"/incidents/{mine}/merge", {"into": "inc-none"}, **operator), 404, "incident_id")
-    home = answered(IncidentView, keyed.post(f"/incidents/{other}/merge", {"into": mine}, **operator))
-    assert (home.incident_id, home.services) == (mine, ("pay", "search"))
-    assert answered(IncidentView, keyed.client.get(f"/incidents/{other}", headers=operator)).merged_into == mine
-    assert answered(IncidentView, keyed.post(f"/incidents/{mine}/resolve", **operator)).state == "resolved"
+    problem(keyed.post(f"/incidents/{incident_id}/merge", {"into": "inc-none"}, **operator), 404, "incident_id")
+    home = answered(IncidentView, keyed.post(f"/incidents/{other}/merge", {"into": incident_id}, **operator))
+    assert (home.incident_id, home.services) == (incident_id, ("pay", "search"))
+    assert answered(IncidentView, keyed.client.get(f"/incidents/{other}", headers=operator)).merged_into == incident_id
+    assert answered(IncidentView, keyed.post(f"/incidents/{incident_id}/resolve", **operator)).state == "resolved"
     log = answered(AuditPage, keyed.client.get("/audit", params={"limit": 3}, headers=bearer("admin")))
-    assert [one.by for one in log.items] == ["grace"] * 3
-    assert [one.what for one in log.items] == ["incident resolved", "incident merged", "incident acknowledged"]
+    assert [entry.by for entry in log.items] == ["grace"] * 3
+    assert [entry.what for entry in log.items] == ["incident resolved", "incident merged", "incident acknowledged"]
     assert log.items[2].detail == {"note": "looking"}
     assert answered(AuditCheck, keyed.client.get("/audit/check", headers=bearer("admin"))).intact
 
 
 def test_a_verdict_shows_what_it_would_change_before_it_does(api: RunningApi) -> None:
-    mine = api.open_incident("mail")
-    path = f"/incidents/{mine}/verdict"
+    incident_id = api.open_incident("mail")
+    path = f"/incidents/{incident_id}/verdict"
     before = answered(VerdictAnswer, api.post(f"{path}?preview=true", {"kind": "false_alarm"}))
     assert (before.applied, before.verdict.by) == (False, "local")
     assert before.past is not None
     assert before.past.sentences
-    assert api.client.get(f"/incidents/{mine}").json()["verdicts"] == []
+    assert api.client.get(f"/incidents/{incident_id}").json()["verdicts"] == []
     after = answered(VerdictAnswer, api.post(path, {"kind": "false_alarm", "note": "a test"}))
     assert after.applied
     assert isinstance(after.effect, VerdictEffect)
-    (given_one,) = api.client.get(f"/incidents/{mine}").json()["verdicts"]
-    assert (given_one["kind"], given_one["note"]) == ("false_alarm", "a test")
+    (stored_verdict,) = api.client.get(f"/incidents/{incident_id}").json()["verdicts"]
+    assert (stored_verdict["kind"], stored_verdict["note"]) == ("false_alarm", "a test")
     problem(api.post(path, {"kind": "wrong_cause"}), 400)
     problem(api.post(path, {"kind": "perhaps"}), 400, "kind")
 
@@ -237,7 +241,7 @@ def test_silences_and_maintenance_come_and_go(api: RunningApi) -> None:
     rule = {"name": "night/1", "matchers": matchers, "ends_at": ends}
     assert api.post("/silences", rule).status_code == 201
     assert api.post("/maintenance", rule | {"every_s": 86_400}).json()["every_s"] == 86_400
-    assert [one["name"] for one in api.client.get("/silences").json()["items"]] == ["night/1"]
+    assert [silence["name"] for silence in api.client.get("/silences").json()["items"]] == ["night/1"]
     before = len(api.desk.open_incidents())
     api.desk.take([], {}, datetime.now(UTC))
     with pytest.raises(ValueError, match="unpack"):
@@ -269,10 +273,10 @@ def payload(*services: str) -> dict[str, Any]:
 def test_alerts_are_in_the_inbox_before_the_answer(api: RunningApi) -> None:
     taken = answered(AlertsTaken, api.post("/alerts/alertmanager", payload("gate", "", "shop")), 202)
     assert (taken.accepted, taken.known, taken.truncated) == (2, 0, 2)
-    assert [(one.index, one.field) for one in taken.refused] == [(1, "labels")]
+    assert [(refusal.index, refusal.field) for refusal in taken.refused] == [(1, "labels")]
     assert answered(AlertsTaken, api.post("/alerts/alertmanager", payload("gate", "shop")), 202).known == 2
     with api.store.writing() as writer:
-        assert {one.service for one in writer.inbox_take(100)} == {"gate", "shop"}
+        assert {alert.service for alert in writer.inbox_take(100)} == {"gate", "shop"}
     problem(api.post("/alerts/alertmanager", {"version": "3", "alerts": []}), 400, "version")
     problem(api.post("/alerts/webhook/unheard", {}), 404, "name")
 
@@ -284,11 +288,11 @@ def test_alerts_that_wait_for_the_database_leave_room_for_those_who_look(
     with ThreadPoolExecutor(60) as senders:
         with api.store.writing():
             sent = [senders.submit(api.post, "/alerts/alertmanager", payload(f"gate-{number}")) for number in range(60)]
-            assert wait_until(lambda: sum(one.done() for one in sent) == 60 - alert_routes.AT_ONCE, 20)
+            assert wait_until(lambda: sum(request.done() for request in sent) == 60 - alert_routes.AT_ONCE, 20)
             assert api.client.get("/incidents", timeout=within(5)).is_success
-            problem(next(one.result() for one in sent if one.done()), 503)
+            problem(next(request.result() for request in sent if request.done()), 503)
         busy = len(sent) - alert_routes.AT_ONCE
-        assert sorted(one.result().status_code for one in sent) == [202] * alert_routes.AT_ONCE + [503] * busy
+        assert sorted(request.result().status_code for request in sent) == [202] * alert_routes.AT_ONCE + [503] * busy
 
 
 def test_a_signature_stands_for_a_token_and_cannot_be_sent_again_later(tmp_path: Path) -> None:
@@ -308,13 +312,16 @@ def test_a_signature_stands_for_a_token_and_cannot_be_sent_again_later(tmp_path:
         assert api.client.post("/alerts/webhook/plain", content=body, headers=JSON_TYPE | bearer("operator")).status_code == 202
 
 
-def test_changes_told_twice_count_once(api: RunningApi) -> None:
+def test_changes_sent_twice_count_once(api: RunningApi) -> None:
     at = datetime.now(UTC) - timedelta(minutes=5)
     change = {"service": "cart", "what": "2.3.1", "at": at.isoformat()}
     for _ in range(2):
         assert api.post("/changes", [change, change | {"kind": "config"}]).status_code == 201
-    found = answered(ChangeList, api.client.get("/changes", params={"service": "cart"}))
-    assert sorted((one.kind, one.source) for one in found.items) == [("config", "local"), ("deployment", "local")]
+    listed = answered(ChangeList, api.client.get("/changes", params={"service": "cart"}))
+    assert sorted((change.kind, change.source) for change in listed.items) == [
+        ("config", "local"),
+        ("deployment", "local"),
+    ]
     problem(api.post("/changes", [{"what": "no service"}]), 400, "body")
     problem(api.client.get("/changes", params={"since": "2030-01-01T00:00:00Z", "until": "2029-01-01T00:00:00Z"}), 400, "since")
 
@@ -411,12 +418,12 @@ def test_a_body_that_never_ends_is_504(tmp_path: Path) -> None:
         with socket.create_connection((host, int(port)), timeout=within(10)) as slow:
             slow.sendall(f"POST /changes HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n".encode())
             slow.sendall(b"content-length: 100\r\n\r\n{")
-            told = b""
-            while b"request_id" not in told:
+            received = b""
+            while b"request_id" not in received:
                 part = slow.recv(4096)
-                assert part, told
-                told += part
-        assert told.startswith(b"HTTP/1.1 504")
+                assert part, received
+                received += part
+        assert received.startswith(b"HTTP/1.1 504")
 
 
 def test_too_many_calls_and_streams_are_sent_away(tmp_path: Path) -> None:
@@ -432,23 +439,23 @@ def test_too_many_calls_and_streams_are_sent_away(tmp_path: Path) -> None:
 
 def read_events(api: RunningApi, last: str, most: int) -> list[tuple[int, str, str]]:
     """Read a stream that goes on after `last`, up to `most` events or one of kind "end", and leave."""
-    found: list[tuple[int, str, str]] = []
+    events: list[tuple[int, str, str]] = []
     deadline = time.monotonic() + within(60)
     with api.client.stream("GET", "/events", headers={"last-event-id": last}) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
-        told: dict[str, str] = {}
+        fields: dict[str, str] = {}
         for line in response.iter_lines():
-            assert time.monotonic() < deadline, f"after {last} only {found} came; the store has {api.store.last_event_seq()}"
+            assert time.monotonic() < deadline, f"after {last} only {events} came; the store has {api.store.last_event_seq()}"
             name, _, value = line.partition(": ")
-            told[name] = value
+            fields[name] = value
             if line:
                 continue
-            if "data" in told:
-                found.append((int(told["id"]), told["event"], orjson.loads(told["data"])["incident_id"]))
-            told = {}
-            if len(found) == most or (found and found[-1][1] == "end"):
-                return found
-    raise AssertionError(f"the stream ended after {found}")
+            if "data" in fields:
+                events.append((int(fields["id"]), fields["event"], orjson.loads(fields["data"])["incident_id"]))
+            fields = {}
+            if len(events) == most or (events and events[-1][1] == "end"):
+                return events
+    raise AssertionError(f"the stream ended after {events}")
 
 
 def test_a_stream_that_breaks_goes_on_without_loss_or_repetition(tmp_path: Path) -> None:
@@ -469,11 +476,11 @@ def test_a_stream_that_breaks_goes_on_without_loss_or_repetition(tmp_path: Path)
             seen += read_events(api, str(seen[-1][0] if seen else 0), 13)
         writer.join()
         assert len(opened) == 40
-        assert [seq for seq, _, _ in seen] == [one.seq for one in api.store.events_after(0, 1000)]
+        assert [seq for seq, _, _ in seen] == [event.seq for event in api.store.events_after(0, 1000)]
         assert {incident for _, kind, incident in seen if kind == "opened"} == set(opened)
 
 
-def test_who_comes_back_too_late_or_from_another_store_is_told_so(tmp_path: Path) -> None:
+def test_who_comes_back_too_late_or_from_another_store_gets_a_reset(tmp_path: Path) -> None:
     with running(tmp_path) as api:
         for number in range(3):
             api.open_incident(f"s-{number}")
@@ -505,9 +512,9 @@ def test_streams_end_with_the_service_and_hear_only_what_they_want(tmp_path: Pat
         watcher.start()
         assert ready.wait(within(10))
         api.open_incident("mail")
-        mine = api.open_incident("cart")
+        incident_id = api.open_incident("cart")
         for _ in range(100):
-            if any(mine in line for line in got) and ": alive" in got:
+            if any(incident_id in line for line in got) and ": alive" in got:
                 break
             threading.Event().wait(0.05)
         api.server.stop()
@@ -524,8 +531,8 @@ def test_a_store_that_waits_too_long_is_503(api: RunningApi, monkeypatch: pytest
         raise Unavailable("incident store does not answer: database is locked; try again")
 
     monkeypatch.setattr(type(api.store), "cases", locked)
-    told = problem(api.client.get("/incidents"), 503)
-    assert "locked" in told["detail"]
+    body = problem(api.client.get("/incidents"), 503)
+    assert "locked" in body["detail"]
 
 
 def test_what_nobody_expected_is_a_500_without_details(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -545,6 +552,6 @@ def test_in_a_replay_people_act_at_the_time_of_the_telemetry(tmp_path: Path) -> 
         rule = {"name": "now", "matchers": [{"label": "service", "value": "x"}], "ends_at": "2025-01-02T01:00:00Z"}
         assert replayed.post("/silences", rule).json()["starts_at"] == "2025-01-02T00:00:00Z"
         incident = replayed.open_incident("cart")
-        told = replayed.post(f"/incidents/{incident}/verdict", {"kind": "false_alarm"}).json()
-        assert told["verdict"]["given_at"] == "2025-01-02T00:00:00Z"
+        answer = replayed.post(f"/incidents/{incident}/verdict", {"kind": "false_alarm"}).json()
+        assert answer["verdict"]["given_at"] == "2025-01-02T00:00:00Z"
         assert replayed.client.get("/audit").json()["items"][0]["at"] == "2025-01-02T00:00:00Z"

@@ -33,9 +33,9 @@ def check_tampered(url: str, statement: str) -> AuditCheck:
     """Return what the check says while a statement is in force; it is taken back."""
     with behind(url) as connection:
         connection.exec_driver_sql(statement)
-        found = check(TenantConnection(connection, "default"))
+        result = check(TenantConnection(connection, "default"))
         connection.rollback()
-    return found
+    return result
 
 
 @pytest.fixture
@@ -69,11 +69,11 @@ def test_the_database_refuses_changes(written: IncidentStore, url: str) -> None:
     assert written.verify_audit().intact
 
 
-def test_tampering_is_found_where_it_begins(written: IncidentStore, url: str) -> None:
+def test_tampering_is_detected_where_it_begins(written: IncidentStore, url: str) -> None:
     with behind(url) as connection:
         for drop in TRIGGERS[url.partition(":")[0]]:
             connection.execute(text(drop))
-    found = {statement: check_tampered(url, statement) for statement in TAMPERING}
-    assert {statement: one.first_broken for statement, one in found.items()} == TAMPERING
-    assert all(one.detail and not one.intact for one in found.values())
+    results = {statement: check_tampered(url, statement) for statement in TAMPERING}
+    assert {statement: check.first_broken for statement, check in results.items()} == TAMPERING
+    assert all(check.detail and not check.intact for check in results.values())
     assert written.verify_audit().intact

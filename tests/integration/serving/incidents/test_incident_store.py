@@ -39,7 +39,7 @@ def process(url: str, name: str, count: int) -> subprocess.Popen[str]:
 
 
 def ids(store: IncidentStore, wanted: IncidentFilter) -> list[str]:
-    return [one.incident_id for one in store.cases(wanted, ALL).items]
+    return [incident.incident_id for incident in store.cases(wanted, ALL).items]
 
 
 def test_migrations_make_the_tables_that_the_program_uses(empty_url: str) -> None:
@@ -75,7 +75,7 @@ def test_processes_that_open_and_write_at_once_lose_and_double_nothing(empty_url
     assert ended == [("", 0)] * 2
     with IncidentStore.open(empty_url, "default") as store:
         assert store.noted("count") == 2 * count
-        assert {one.alert.alert_id for one in store.alerts(None, ALL).items} == {
+        assert {alert.alert.alert_id for alert in store.alerts(None, ALL).items} == {
             f"{name}-{number}" for name in ("one", "two") for number in range(count)
         }
         assert [event.seq for event in store.events_after(0, 1000)] == list(range(1, 2 * count + 1))
@@ -140,7 +140,7 @@ def test_what_was_put_comes_back(store: IncidentStore) -> None:
         writer.note("gone", None)
     case = store.case("i-1")
     assert (case.incident, case.verdicts, case.merged) == (incident("i-1"), (verdict,), ("i-2",))
-    assert [one.made_at for one in store.reports("i-1")] == [at(0), at(2)]
+    assert [report.made_at for report in store.reports("i-1")] == [at(0), at(2)]
     assert repr(case.report) == repr(report(2)), "NaN and infinite numbers too"
     assert store.verdicts(at(9)) == store.verdicts(None) == (verdict,)
     assert store.verdicts(at(10)) == ()
@@ -191,16 +191,16 @@ def test_repetitions_double_nothing(store: IncidentStore) -> None:
         assert writer.inbox_add([alert("a-2"), alert("a-3")], BEGAN) == 1
     with store.writing() as writer:
         taken = writer.inbox_take(2)
-        assert [one.alert_id for one in taken] == ["a-1", "a-2"]
+        assert [alert.alert_id for alert in taken] == ["a-1", "a-2"]
         assert (writer.put_alerts(taken, BEGAN), writer.put_alerts(taken, at(1))) == (2, 0)
         assert writer.inbox_add(taken, BEGAN) == 0, "they have been taken before"
         assert writer.known_alerts(["a-1", "a-3"]) == {"a-1"}
-        assert [one.alert_id for one in writer.inbox_take(9)] == ["a-3"]
+        assert [alert.alert_id for alert in writer.inbox_take(9)] == ["a-3"]
         assert (writer.enqueue([message("m-1")]), writer.enqueue([message("m-1"), message("m-2", due=5)])) == (1, 1)
-    assert [one.message_id for one in store.due_messages(at(1), 9)] == ["m-1"]
+    assert [message.message_id for message in store.due_messages(at(1), 9)] == ["m-1"]
 
 
-def test_a_message_is_moved_by_one_who_knows_how_it_stands(store: IncidentStore) -> None:
+def test_a_message_is_moved_by_whoever_knows_how_it_stands(store: IncidentStore) -> None:
     with store.writing() as writer:
         writer.enqueue([message("m-1"), message("m-2")])
         tried = replace(message("m-1"), attempts=1, due_at=at(3), error="503", tried_at=at(0))
@@ -208,7 +208,7 @@ def test_a_message_is_moved_by_one_who_knows_how_it_stands(store: IncidentStore)
         assert not writer.move_message(tried, 0), "somebody else tried it"
         assert writer.move_message(replace(tried, state=MessageState.DELIVERED, settled_at=at(4)), 1)
         assert not writer.move_message(replace(tried, attempts=2), 1), "it is settled"
-    assert [one.message_id for one in store.due_messages(at(9), 9)] == ["m-2"]
+    assert [message.message_id for message in store.due_messages(at(9), 9)] == ["m-2"]
     assert store.messages("i-1")[1] == replace(tried, state=MessageState.DELIVERED, settled_at=at(4))
     assert store.counts()["outbox_pending"] == 1
 
@@ -226,7 +226,7 @@ def test_filters(store: IncidentStore) -> None:
     assert ids(store, IncidentFilter(since=at(-60), until=at(0))) == ["i-old"]
     assert ids(store, IncidentFilter(text="LATENCY")) == ["i-db", "i-cart", "i-old"]
     assert ids(store, IncidentFilter(text="I-C", states=(IncidentState.OPEN,))) == ["i-cart"]
-    assert [one.incident_id for one in store.incidents(IncidentFilter(), ALL).items] == ["i-db", "i-cart", "i-old"]
+    assert [incident.incident_id for incident in store.incidents(IncidentFilter(), ALL).items] == ["i-db", "i-cart", "i-old"]
     summary = store.cases(IncidentFilter(text="i-cart"), ALL).items[0]
     assert (summary.services, summary.notified_at, summary.alert_count, summary.storm) == (("cart",), at(0), 1, False)
 
@@ -239,10 +239,13 @@ def test_pages_are_complete_while_rows_are_added(store: IncidentStore) -> None:
     alerts: list[str] = []
     cursors = ["", ""]
     for turn in range(10):
-        page, told = store.cases(IncidentFilter(), PageRequest(3, cursors[0])), store.alerts(None, PageRequest(3, cursors[1]))
-        cases += [one.incident_id for one in page.items]
-        alerts += [one.alert.alert_id for one in told.items]
-        cursors = [page.next_cursor, told.next_cursor]
+        page, alert_page = (
+            store.cases(IncidentFilter(), PageRequest(3, cursors[0])),
+            store.alerts(None, PageRequest(3, cursors[1])),
+        )
+        cases += [incident.incident_id for incident in page.items]
+        alerts += [alert.alert.alert_id for alert in alert_page.items]
+        cursors = [page.next_cursor, alert_page.next_cursor]
         if not any(cursors):
             break
         with store.writing() as writer:
@@ -258,7 +261,7 @@ def test_a_cursor_of_something_else_is_refused(store: IncidentStore, cursor: str
         store.cases(IncidentFilter(), PageRequest(3, cursor))
 
 
-def test_an_id_can_be_told_by_its_beginning(store: IncidentStore) -> None:
+def test_the_beginning_of_an_id_is_enough(store: IncidentStore) -> None:
     with store.writing() as writer:
         writer.put_incidents([incident("i-12"), incident("i-123"), incident("i-2")])
     assert store.case("i-2").incident.incident_id == store.case("i-2").incident.incident_id == "i-2"
@@ -268,16 +271,16 @@ def test_an_id_can_be_told_by_its_beginning(store: IncidentStore) -> None:
             store.case(unclear)
 
 
-def test_alerts_of_merged_incidents_are_found_where_they_went_on(store: IncidentStore) -> None:
+def test_alerts_of_merged_incidents_are_listed_where_they_went_on(store: IncidentStore) -> None:
     merged = [replace(incident(f"i-{into + 1}"), state=IncidentState.MERGED, merged_into=f"i-{into}") for into in (1, 2)]
     with store.writing() as writer:
         writer.put_incidents([incident("i-1"), *merged])
         writer.put_alerts([alert(f"a-{number}") for number in range(1, 5)], BEGAN)
         writer.put_fates([Fate(f"a-{number}", "f", f"i-{number}", FateKind.OPENED) for number in (1, 2, 3)])
         writer.put_fates([Fate("a-4", "f", "", FateKind.SILENCE, "quiet")])
-    found = store.alerts("i-1", ALL).items
-    assert [(one.alert.alert_id, one.incident_id) for one in found] == [("a-3", "i-3"), ("a-2", "i-2"), ("a-1", "i-1")]
-    assert [one.fate for one in store.alerts(None, ALL).items] == ["silence: quiet", "opened", "opened", "opened"]
+    alerts = store.alerts("i-1", ALL).items
+    assert [(alert.alert.alert_id, alert.incident_id) for alert in alerts] == [("a-3", "i-3"), ("a-2", "i-2"), ("a-1", "i-1")]
+    assert [alert.fate for alert in store.alerts(None, ALL).items] == ["silence: quiet", "opened", "opened", "opened"]
     assert store.case("i-1").merged == ("i-2", "i-3")
 
 
@@ -303,8 +306,8 @@ def test_retention_drops_what_closed_with_all_that_belongs_to_it(store: Incident
         writer.audit(BEGAN, "ann", "ack", "i-old", {})
     assert store.retain(new) == 2
     assert ids(store, IncidentFilter()) == ["i-new", "i-open", "i-merged"]
-    assert {one.alert.alert_id for one in store.alerts(None, ALL).items} == {"of-i-open", "of-i-merged", "unsettled"}
-    assert [one.incident_id for one in store.verdicts(None)] == ["i-open"]
+    assert {alert.alert.alert_id for alert in store.alerts(None, ALL).items} == {"of-i-open", "of-i-merged", "unsettled"}
+    assert [verdict.incident_id for verdict in store.verdicts(None)] == ["i-open"]
     assert ids(store, IncidentFilter(services=("cart",))) == ["i-new", "i-open", "i-merged"]
     counts = store.counts()
     assert (counts["reports"], counts["outbox"], counts["events"], counts["audit"]) == (1, 1, 1, 1)
@@ -324,7 +327,7 @@ def test_a_database_that_does_not_answer_or_is_none() -> None:
             IncidentStore.open(unusable, "default")
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "incidents.db").write_bytes(b"not a database at all" * 500)
     with pytest.raises(StateError, match="restore a backup"):
         IncidentStore.open(f"sqlite:///{tmp_path / 'incidents.db'}", "default")

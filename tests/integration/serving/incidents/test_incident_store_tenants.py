@@ -51,7 +51,7 @@ def test_every_table_has_its_tenant_first_in_every_key_and_index(url: str) -> No
         assert all(next(iter(index.columns)).name == "tenant" for index in table.indexes), table.name
 
 
-def test_a_query_that_is_not_of_one_tenant_never_runs(bound: TenantConnection) -> None:
+def test_a_query_that_is_not_of_a_single_tenant_never_runs(bound: TenantConnection) -> None:
     other = INCIDENTS.alias()
     own, theirs = bound.own(INCIDENTS), INCIDENTS.c.tenant == "default"
     inner = select(INCIDENT_SERVICES.c.incident_id).where(INCIDENT_SERVICES.c.service == "cart")
@@ -73,7 +73,7 @@ def test_a_query_that_is_not_of_one_tenant_never_runs(bound: TenantConnection) -
             bound.execute(statement)
 
 
-def test_a_query_of_one_tenant_runs(bound: TenantConnection) -> None:
+def test_a_query_of_a_tenant_runs(bound: TenantConnection) -> None:
     other = INCIDENTS.alias()
     inner = select(INCIDENT_SERVICES.c.incident_id).where(bound.own(INCIDENT_SERVICES))
     goes_on = select(other.c.incident_id).where(bound.own(other), other.c.incident_id == INCIDENTS.c.merged_into)
@@ -105,20 +105,20 @@ def test_equal_ids_of_two_tenants_are_two_things(both: tuple[IncidentStore, Inci
             writer.save_desk(store.tenant.encode(), {"stream": "1-0"}, 7)
     for store in both:
         assert store.case("i-1").incident.services == (store.tenant,)
-        assert [one.alert.service for one in store.alerts(None, ALL).items] == [store.tenant]
-        assert [one.data for one in store.events_after(0, 9)] == [{"of": store.tenant}]
-        assert [one.by for one in store.audit(ALL).items] == [store.tenant]
+        assert [alert.alert.service for alert in store.alerts(None, ALL).items] == [store.tenant]
+        assert [event.data for event in store.events_after(0, 9)] == [{"of": store.tenant}]
+        assert [entry.by for entry in store.audit(ALL).items] == [store.tenant]
         assert (store.noted("priors"), store.last_event_seq()) == ({store.tenant: 1.0}, 1)
         assert (store.verify_audit().entries, store.verify_audit().intact) == (1, True)
         with store.writing() as writer:
             assert writer.desk().snapshot == store.tenant.encode()
-            assert [one.alert_id for one in writer.inbox_take(9)] == ["a-2"]
+            assert [alert.alert_id for alert in writer.inbox_take(9)] == ["a-2"]
     acme, default = both
     assert acme.retain(at(10**6)) == 0
     with acme.writing() as writer:
         writer.put_incidents([incident("i-1", ("acme",), IncidentState.RESOLVED)])
     assert acme.retain(at(10**6)) == 1
-    assert [one.incident_id for one in default.cases(IncidentFilter(), ALL).items] == ["i-1"]
+    assert [incident.incident_id for incident in default.cases(IncidentFilter(), ALL).items] == ["i-1"]
 
 
 def test_an_audit_entry_cannot_move_to_another_tenant(both: tuple[IncidentStore, IncidentStore], url: str) -> None:
@@ -153,19 +153,19 @@ def of_the_first_release(url: str) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, FIRST)
     labels = {"service": "cart", "tier": "1", "score": "0.912", "reason": "high"}
-    found = ["d-1:0", "f", "cart", "odd", 2, 1_000_000, None, 2.0, None, labels, "detections", False]
+    alert_row = ["d-1:0", "f", "cart", "odd", 2, 1_000_000, None, 2.0, None, labels, "detections", False]
     other = ["in-1", "g", "shop", "slow", 1, 1_000_000, None, None, None, {"score": "no number"}, "alertmanager", True]
     events = [
         {"at": "2026-03-01T12:00:00Z", "what": "cart odd: critical", "by": "correlator"},
         {"at": "2026-03-01T12:01:00Z", "what": "acknowledged by ann", "by": "ann"},
         {"at": "2026-03-01T12:02:00Z", "what": "shop slow: acknowledged by nobody", "by": "correlator"},
     ]
-    told = msgspec.json.decode(msgspec.json.encode(incident("i-1", ("cart",), IncidentState.ACKNOWLEDGED)))
-    for event in told["timeline"]:
+    incident_document = msgspec.json.decode(msgspec.json.encode(incident("i-1", ("cart",), IncidentState.ACKNOWLEDGED)))
+    for event in incident_document["timeline"]:
         del event["became"]
-    told["timeline"] = events
+    incident_document["timeline"] = events
     state = Correlator(ServiceGraph.from_pairs([])).snapshot()
-    saved = zlib.compress(msgspec.msgpack.encode({**state, "settling": [found]}))
+    saved = zlib.compress(msgspec.msgpack.encode({**state, "settling": [alert_row]}))
     rows: dict[str, dict[str, object]] = {
         "snapshots": {"id": 1, "data": saved},
         "incidents": {
@@ -181,7 +181,7 @@ def of_the_first_release(url: str) -> None:
             "merged_into": "",
             "storm": False,
             "words": "cart",
-            "document": json.dumps(told),
+            "document": json.dumps(incident_document),
         },
         "incident_services": {"incident_id": "i-1", "service": "cart"},
         "alerts": {
@@ -190,7 +190,7 @@ def of_the_first_release(url: str) -> None:
             "received_us": 1,
             "incident_id": "i-1",
             "fate": "opened",
-            "document": json.dumps(found),
+            "document": json.dumps(alert_row),
         },
         "inbox": {"alert_id": "in-1", "seq": 1, "received_us": 1, "document": json.dumps(other)},
         "verdicts": {
@@ -243,12 +243,12 @@ def test_a_database_of_the_first_release_becomes_that_of_the_default_tenant(empt
         store = IncidentStore(database, "default")
         case = store.case("i-1")
         assert [event.became for event in case.incident.timeline] == [IncidentState.OPEN, IncidentState.ACKNOWLEDGED, None]
-        assert [one.verdict_id for one in case.verdicts] == ["v-1"]
+        assert [verdict.verdict_id for verdict in case.verdicts] == ["v-1"]
         (kept,) = store.alerts("i-1", ALL).items
         assert (kept.alert.score, "score" in kept.alert.labels, kept.fate) == (pytest.approx(0.9115), False, "opened")
-        assert [one.name for one in store.silences()] == ["quiet"]
+        assert [silence.name for silence in store.silences()] == ["quiet"]
         assert (store.noted("priors"), store.last_event_seq()) == ({"cart": 0.5}, 1)
-        assert [one.message_id for one in store.messages("i-1")] == ["m-1"]
+        assert [message.message_id for message in store.messages("i-1")] == ["m-1"]
         assert len(store.audit(ALL).items) == 1
         with store.writing() as writer:
             desk = writer.desk()

@@ -65,23 +65,23 @@ class Receiver:
     freed: threading.Event = field(default_factory=threading.Event)
 
     def events(self) -> list[tuple[str, str]]:
-        return [(told["incident_id"], told["event"]) for told in self.accepted]
+        return [(notification["incident_id"], notification["event"]) for notification in self.accepted]
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    told = Receiver()
+    fake = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            told.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
-            status, headers = told.script.pop(0) if told.script else (200, {})
+            fake.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+            status, headers = fake.script.pop(0) if fake.script else (200, {})
             if status == "hang":
-                told.freed.wait(within(10.0))
+                fake.freed.wait(within(10.0))
                 return
             if isinstance(status, int) and status < 300:
-                told.accepted.append(json.loads(body))
+                fake.accepted.append(json.loads(body))
             self.send_response(int(status))
             for name, value in {"content-length": "0", **headers}.items():
                 self.send_header(name, value)
@@ -93,9 +93,9 @@ def receiver() -> Iterator[Receiver]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    told.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield told
-    told.freed.set()
+    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield fake
+    fake.freed.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -158,7 +158,7 @@ def test_everything_arrives_in_order_past_a_receiver_that_fails(store: IncidentS
     waits = []
     while len(receiver.accepted) < 3:
         drain(sender)
-        due = min((one.due_at for one in store.pending_messages("webhook", 9) if one.attempts), default=None)
+        due = min((message.due_at for message in store.pending_messages("webhook", 9) if message.attempts), default=None)
         if due is not None:
             waits.append((due - clock.now).total_seconds())
             clock.now = due
@@ -175,11 +175,11 @@ def test_requests_are_signed_with_their_time(store: IncidentStore, receiver: Rec
     paged("inc-1", store)
     drain(dispatcher(store, [hook(receiver, clock)], clock))
     _, headers, body = receiver.requests[0]
-    told = f"{int(START.timestamp())}.".encode() + body
-    assert headers["x-aiops-signature"] == "sha256=" + hmac.new(SECRET.encode(), told, hashlib.sha256).hexdigest()
+    signed = f"{int(START.timestamp())}.".encode() + body
+    assert headers["x-aiops-signature"] == "sha256=" + hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
 
 
-def test_a_trouble_with_one_message_delays_no_other_incident_for_good(store: IncidentStore, receiver: Receiver) -> None:
+def test_a_failing_message_delays_no_other_incident_for_good(store: IncidentStore, receiver: Receiver) -> None:
     clock = Clock()
     paged("inc-1", store)
     paged("inc-2", store, at=START + timedelta(seconds=1))
@@ -302,8 +302,8 @@ def test_kill_9_while_the_receiver_holds_the_request(store: IncidentStore, recei
     clock = Clock()
     incident = paged("inc-1", store)
     receiver.script = [("hang", {})]
-    told = [f"sqlite:///{tmp_path / 'incidents.db'}", f"{receiver.url}/webhook", START.isoformat()]
-    process = subprocess.Popen([sys.executable, "-c", KILLED, *told])
+    arguments = [f"sqlite:///{tmp_path / 'incidents.db'}", f"{receiver.url}/webhook", START.isoformat()]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, *arguments])
     while not receiver.requests:
         assert process.poll() is None
         time.sleep(0.01)
@@ -318,7 +318,7 @@ def test_kill_9_while_the_receiver_holds_the_request(store: IncidentStore, recei
     assert len({headers["idempotency-key"] for _, headers, _ in receiver.requests}) == 2
 
 
-def test_a_fault_of_one_channel_ends_all_and_is_raised(store: IncidentStore, receiver: Receiver) -> None:
+def test_a_fault_of_a_channel_ends_all_and_is_raised(store: IncidentStore, receiver: Receiver) -> None:
     clock = Clock()
     paged("inc-1", store)
     sender = dispatcher(store, [DiesAfterSending(hook(receiver, clock)), hook(receiver, clock, name="other")], clock)
@@ -357,8 +357,8 @@ def test_an_escalation_goes_out_once_where_nobody_answers(store: IncidentStore, 
         drain(sender), drain(sender, "escalation")
         clock.pass_s(600)
     assert escalated(receiver) == ["inc-1"]
-    told = next(json.loads(body) for path, _, body in receiver.requests if path == "/escalation")
-    assert told["root_cause"]["service"] == "db"
+    notification = next(json.loads(body) for path, _, body in receiver.requests if path == "/escalation")
+    assert notification["root_cause"]["service"] == "db"
     assert ("escalation", "cancelled") in states(store, "inc-2")
     assert [entry.what for entry in store.audit(PageRequest()).items] == ["escalated"]
     assert [event.kind for event in store.events_after(0, 9)] == ["escalated"]
@@ -418,14 +418,14 @@ def test_all_configured_channels_hear_of_it_by_threads_of_their_own(store: Incid
     by_path = {
         path: [json.loads(body) for where, _, body in receiver.requests if where == path] for path, _, _ in receiver.requests
     }
-    assert [told["event"] for told in by_path["/hook"]] == ["page", "resolved"]
-    assert [(told["event_action"], told["dedup_key"]) for told in by_path["/pagerduty"]] == [
+    assert [notification["event"] for notification in by_path["/hook"]] == ["page", "resolved"]
+    assert [(item["event_action"], item["dedup_key"]) for item in by_path["/pagerduty"]] == [
         ("trigger", "inc-1"),
         ("resolve", "inc-1"),
     ]
     assert "resolved by ada" in by_path["/slack"][1]["text"]
     registry = CollectorRegistry()
-    expose(lambda: {("acme", *told): count for told, count in sender.counts().items()}, registry)
+    expose(lambda: {("acme", *item): count for item, count in sender.counts().items()}, registry)
     labels = {"tenant": "acme", "channel": "slack", "outcome": "delivered"}
     assert registry.get_sample_value("aiops_notifications_total", labels) == 2
     assert {message.state for message in store.messages("inc-2")} == {MessageState.FAILED}

@@ -35,7 +35,7 @@ METRICS = ("latency_p99_ms", "error_rate", "cpu_utilization")
 ENTRIES = 120
 KILLS = 3
 ALL = PageRequest(limit=1000)
-Told = tuple[list[str], list[tuple[str, str, str]], list[str]]
+StoredTexts = tuple[list[str], list[tuple[str, str, str]], list[str]]
 
 
 def entries(seed: int) -> list[tuple[str, pa.Table]]:
@@ -47,8 +47,8 @@ def entries(seed: int) -> list[tuple[str, pa.Table]]:
         rows = [detection(rng, at, service, f"d{number}-{service}") for service in rng.sample(SERVICES, rng.randint(1, 3))]
         made.append((streams.DETECTIONS, pa.Table.from_pylist(rows, schema=telemetry_schemas.DETECTIONS)))
         if number % 20 == 0:
-            told = {"timestamp": at, "service": "search", "p_5min": 0.1, "p_15min": 0.6, "p_60min": 0.8, "alarm": True}
-            row = {**told, "model_version": "1", "reason": ""}
+            prediction = {"timestamp": at, "service": "search", "p_5min": 0.1, "p_15min": 0.6, "p_60min": 0.8, "alarm": True}
+            row = {**prediction, "model_version": "1", "reason": ""}
             made.append((streams.PREDICTIONS, pa.Table.from_pylist([row], schema=telemetry_schemas.PREDICTIONS)))
     return made
 
@@ -108,16 +108,18 @@ def home(folder: Path) -> Iterator[Home]:
         yield Home(settings, broker)
 
 
-def told(store: IncidentStore) -> Told:
+def stored_texts(store: IncidentStore) -> StoredTexts:
     """Return incidents, fates of alerts, and pages."""
-    incidents = [str(store.case(one.incident_id).incident) for one in store.cases(IncidentFilter(), ALL).items]
-    fates = sorted((one.alert.alert_id, one.incident_id, one.fate) for one in store.alerts(None, ALL).items)
-    found = [message for one in store.cases(IncidentFilter(), ALL).items for message in store.messages(one.incident_id)]
-    return incidents, fates, sorted(message.message_id for message in found if message.kind is MessageKind.PAGE)
+    incidents = [str(store.case(incident.incident_id).incident) for incident in store.cases(IncidentFilter(), ALL).items]
+    fates = sorted((alert.alert.alert_id, alert.incident_id, alert.fate) for alert in store.alerts(None, ALL).items)
+    messages = [
+        message for incident in store.cases(IncidentFilter(), ALL).items for message in store.messages(incident.incident_id)
+    ]
+    return incidents, fates, sorted(message.message_id for message in messages if message.kind is MessageKind.PAGE)
 
 
 def settled(store: IncidentStore, alerts: int) -> bool:
-    return store.counts()["alerts"] == alerts and all(one.fate for one in store.alerts(None, ALL).items)
+    return store.counts()["alerts"] == alerts and all(alert.fate for alert in store.alerts(None, ALL).items)
 
 
 def expected_alerts(sent: list[tuple[str, pa.Table]]) -> int:
@@ -133,7 +135,7 @@ def publish(broker: streams.Streams, sent: list[tuple[str, pa.Table]]) -> None:
         broker.client.xadd(stream, {"k": streams.KIND_SERVICE, "b": streams.to_ipc(rows), "t": time.time_ns()})
 
 
-def never_killed(folder: Path, sent: list[tuple[str, pa.Table]]) -> Told:
+def never_killed(folder: Path, sent: list[tuple[str, pa.Table]]) -> StoredTexts:
     """Return what one desk makes of everything, read at once."""
     from serving.incidents.desk.desk_clock import DeskClock
     from serving.incidents.desk.desk_factory import desk_of
@@ -141,9 +143,11 @@ def never_killed(folder: Path, sent: list[tuple[str, pa.Table]]) -> Told:
     from serving.incidents.desk.stream_inputs import StreamInputs
     from serving.incidents.responder.responder_loop import DeskLoop, LoopParts
 
-    with home(folder) as one, one.store() as store:
-        told_by = one.settings.responder.model_copy(update={"clock": "event", "quiet_s": 120.0, "storm_per_min": 40})
-        settings = one.settings.model_copy(update={"responder": told_by})
+    with home(folder) as killed_home, killed_home.store() as store:
+        responder_settings = killed_home.settings.responder.model_copy(
+            update={"clock": "event", "quiet_s": 120.0, "storm_per_min": 40}
+        )
+        settings = killed_home.settings.model_copy(update={"responder": responder_settings})
         broker = streams.Streams(connect(settings))
         publish(broker, sent)
         monotonic = iter(range(0, 10**6, 5))
@@ -154,49 +158,51 @@ def never_killed(folder: Path, sent: list[tuple[str, pa.Table]]) -> Told:
         for _ in range(50):
             loop.step()
         assert settled(store, expected_alerts(sent))
-        return told(store)
+        return stored_texts(store)
 
 
 def test_killed_at_any_moment_no_alert_is_lost_or_doubled(tmp_path: Path) -> None:
     sent = entries(seed=3)
     whole = never_killed(tmp_path / "whole", sent)
     rng = random.Random(11)
-    with home(tmp_path / "killed") as one:
-        broker = streams.Streams(connect(one.settings))
-        process, share = one.responder(), len(sent) // (KILLS + 1)
+    with home(tmp_path / "killed") as killed_home:
+        broker = streams.Streams(connect(killed_home.settings))
+        process, share = killed_home.responder(), len(sent) // (KILLS + 1)
         try:
-            with one.store() as store:
-                assert wait_until(lambda: answers(f"{one.url}/readyz"), 30), one.log()
+            with killed_home.store() as store:
+                assert wait_until(lambda: answers(f"{killed_home.url}/readyz"), 30), killed_home.log()
                 for kill in range(KILLS):
                     publish(broker, sent[share * kill : share * (kill + 1)])
                     time.sleep(rng.uniform(0.0, 0.4))
                     process.kill()
                     process.wait()
-                    process = one.responder()
-                    assert wait_until(lambda: answers(f"{one.url}/livez"), 30), one.log()
+                    process = killed_home.responder()
+                    assert wait_until(lambda: answers(f"{killed_home.url}/livez"), 30), killed_home.log()
                 publish(broker, sent[share * KILLS :])
-                assert wait_until(lambda: settled(store, expected_alerts(sent)), 30), one.log()
-                assert told(store) == whole
+                assert wait_until(lambda: settled(store, expected_alerts(sent)), 30), killed_home.log()
+                assert stored_texts(store) == whole
                 assert store.verify_audit().intact
-                number = told_by_webhook(one.url)
-                acted = httpx.post(f"{one.url}/incidents/{number}/acknowledge", json={"note": "on it"})
+                number = incident_by_webhook(killed_home.url)
+                acted = httpx.post(f"{killed_home.url}/incidents/{number}/acknowledge", json={"note": "on it"})
                 assert acted.is_success, acted.text
                 assert store.case(number).incident.state is IncidentState.ACKNOWLEDGED
                 assert wait_until(lambda: store.reports(number), 20), "explained, if only to say what is missing"
-                families = [line for line in httpx.get(f"{one.url}/metrics").text.splitlines() if line.startswith("# TYPE")]
+                families = [
+                    line for line in httpx.get(f"{killed_home.url}/metrics").text.splitlines() if line.startswith("# TYPE")
+                ]
                 assert len(families) == len(set(families)), "Prometheus refuses a page that tells a family twice"
-            one.broker.kill()
-            assert wait_until(lambda: "no answer" in httpx.get(f"{one.url}/readyz").json()["parts"]["broker"], 20)
-            assert httpx.get(f"{one.url}/incidents").json()["items"]
+            killed_home.broker.kill()
+            assert wait_until(lambda: "no answer" in httpx.get(f"{killed_home.url}/readyz").json()["parts"]["broker"], 20)
+            assert httpx.get(f"{killed_home.url}/incidents").json()["items"]
             process.terminate()
-            assert process.wait(within(20)) == 0, one.log()
+            assert process.wait(within(20)) == 0, killed_home.log()
         finally:
             process.kill()
             process.wait()
-    assert "Traceback" not in one.log()
+    assert "Traceback" not in killed_home.log()
 
 
-def told_by_webhook(url: str) -> str:
+def incident_by_webhook(url: str) -> str:
     """Send an alert as Alertmanager does and return the incident that comes of it."""
     labels = {"alertname": "CardReaderDown", "service": "till", "severity": "critical"}
     times = {"startsAt": "2026-03-02T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z"}
@@ -213,11 +219,11 @@ def told_by_webhook(url: str) -> str:
     taken = httpx.post(f"{url}/alerts/alertmanager", json=payload)
     assert taken.status_code == 202, taken.text
 
-    def found() -> list[dict[str, str]]:
+    def matches() -> list[dict[str, str]]:
         return list(httpx.get(f"{url}/incidents", params={"service": "till"}).json()["items"])
 
-    assert wait_until(found, 20)
-    return found()[0]["incident_id"]
+    assert wait_until(matches, 20)
+    return matches()[0]["incident_id"]
 
 
 def answers(url: str) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from aiops.errors import StateError, Unavailable
 from aiops.settings.tree import Settings
 from serving.incidents.desk.desk_metrics import MetricFamilies
+from serving.incidents.desk.detection_alerts import AlertRules
 from serving.incidents.desk.stream_inputs import RoundReads, StreamInputs
 from serving.incidents.notify.routes import routed
 from serving.incidents.notify.tenant_prefix import outgoing
@@ -21,7 +22,7 @@ from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import IncidentFilter, MessageKind, OutboxMessage, PageRequest
 from serving.stream import streams
 from tests.testing.store_rows import BEGAN, alert
-from tests.unit.serving.incidents.test_responder_inputs import NO_RULES, detections
+from tests.testing.stream_rows import detections
 
 ALL = PageRequest(1000)
 
@@ -41,7 +42,7 @@ class TenantStreams:
     def read(self, after: Mapping[str, str], count: int, block_ms: int) -> dict[str, list[streams.Entry]]:
         self.reads += 1
         return {
-            name: [one for one in self.entries[name] if streams.id_parts(one.entry_id) > streams.id_parts(position)][:count]
+            name: [entry for entry in self.entries[name] if streams.id_parts(entry.entry_id) > streams.id_parts(position)][:count]
             for name, position in after.items()
         }
 
@@ -76,8 +77,8 @@ class Responder:
 
     def pages(self, tenant: str) -> list[OutboxMessage]:
         store = self.store(tenant)
-        found = [one.incident_id for one in store.cases(IncidentFilter(), ALL).items]
-        return [told for number in found for told in store.messages(number) if told.kind is MessageKind.PAGE]
+        incident_ids = [incident.incident_id for incident in store.cases(IncidentFilter(), ALL).items]
+        return [message for number in incident_ids for message in store.messages(number) if message.kind is MessageKind.PAGE]
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_the_same_finding_of_two_tenants_opens_two_incidents(responder: Responde
     assert {tenant: len(items) for tenant, items in cases.items()} == {"default": 1, "acme": 1}
     alerts = [responder.store(tenant).alerts(None, ALL).items for tenant in ("default", "acme")]
     assert alerts[0][0].alert.fingerprint == alerts[1][0].alert.fingerprint
-    assert [len(one) for one in alerts] == [1, 1]
+    assert [len(alert) for alert in alerts] == [1, 1]
 
 
 def test_a_tenants_clock_and_thresholds_are_its_own(responder: Responder) -> None:
@@ -130,11 +131,14 @@ def test_an_inbox_that_was_filled_finds_its_desk(responder: Responder) -> None:
     with responder.store("acme").writing() as writer:
         writer.inbox_add([alert("in-1")], BEGAN)
     rounds(responder)
-    assert [one.incident_id != "" for one in responder.store("acme").alerts(None, ALL).items] == [True]
+    assert [alert.incident_id != "" for alert in responder.store("acme").alerts(None, ALL).items] == [True]
     assert responder.store("default").counts()["alerts"] == 0
 
 
-def test_a_damaged_desk_leaves_the_others_paging(responder: Responder, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_desk_leaves_the_others_paging(
+    responder: Responder, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.incidents.responder.rounds.AGAIN_S", 0.0)
     with responder.store("acme").writing() as writer:
         writer.save_desk(b"no snapshot", {}, 5)
     responder.broker.put("acme", score=0.99)
@@ -148,7 +152,6 @@ def test_a_damaged_desk_leaves_the_others_paging(responder: Responder, caplog: p
     with responder.database.writing("acme") as connection:
         connection.exec_driver_sql("DELETE FROM snapshots WHERE tenant = 'acme'")
         connection.exec_driver_sql("UPDATE desk SET seq = seq + 1 WHERE tenant = 'acme'")
-    responder.rounds._failed["acme"] = 0.0
     rounds(responder)
     assert len(responder.pages("acme")) == 1, "what came meanwhile is read once the desk can be read again"
     assert responder.rounds.health()[DESK] == "ok"
@@ -186,11 +189,11 @@ def test_desks_that_stand_at_the_same_place_read_once(responder: Responder) -> N
     assert responder.broker.reads == before + 1
 
 
-def test_a_tenant_without_news_keeps_its_place_without_writing(responder: Responder) -> None:
+def test_a_tenant_without_news_keeps_its_place_without_writing(responder: Responder, monkeypatch: pytest.MonkeyPatch) -> None:
     responder.rounds.begin()
     rounds(responder, 2)
     desk = responder.desks.running()[0]
-    desk.loop._kept_s = float("inf")
+    monkeypatch.setattr("serving.incidents.responder.responder_loop.KEEP_S", float("inf"))
     with responder.store("default").writing() as writer:
         saves = writer.desk().seq
     for number in range(5):
@@ -198,23 +201,23 @@ def test_a_tenant_without_news_keeps_its_place_without_writing(responder: Respon
         rounds(responder, 1)
     with responder.store("default").writing() as writer:
         assert writer.desk().seq == saves
-    assert desk.loop._offsets[streams.DETECTIONS] == "5-0"
+    assert desk.loop.offsets[streams.DETECTIONS] == "5-0"
 
 
 def test_inputs_leave_other_tenants_entries(responder: Responder) -> None:
     responder.broker.put("acme")
     responder.broker.put("default")
-    batch = StreamInputs(responder.broker, "acme").read({}, NO_RULES)
+    batch = StreamInputs(responder.broker, "acme").read({}, AlertRules())
     assert (len(batch.alerts), batch.own, batch.others) == (1, True, {"default"})
-    strange = StreamInputs(responder.broker, "shop").read({}, NO_RULES)
+    strange = StreamInputs(responder.broker, "shop").read({}, AlertRules())
     assert (strange.alerts, strange.own, strange.others, strange.newest) == ((), False, {"acme", "default"}, None)
 
 
 def test_what_leaves_names_its_tenant() -> None:
-    told = {"headline": "critical: cart", "url": "http://h/open/i-1"}
-    one = OutboxMessage("m-1", "webhook", "i-1", MessageKind.PAGE, "i-1", told, BEGAN + timedelta(0))
-    assert outgoing(one, "default") == one
-    sent = outgoing(one, "acme")
+    payload = {"headline": "critical: cart", "url": "http://h/open/i-1"}
+    message = OutboxMessage("m-1", "webhook", "i-1", MessageKind.PAGE, "i-1", payload, BEGAN + timedelta(0))
+    assert outgoing(message, "default") == message
+    sent = outgoing(message, "acme")
     assert (sent.message_id, sent.dedupe_key) == ("acme/m-1", "acme/i-1")
     assert sent.payload == {"headline": "[acme] critical: cart", "url": "http://h/open/i-1?tenant=acme", "tenant": "acme"}
 

@@ -33,17 +33,17 @@ ALERT = {"status": "firing", "labels": {"alertname": "down", "service": "till"},
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a route: `path` with {i}, {j} for incidents; `tells` = the answer holds something of the tenant."""
+    """One call of a route: `path` with {i}, {j} for incidents; `shows_tenant` = the answer holds something of the tenant."""
 
     method: str
     path: str
     body: Any = None
-    tells: bool = True
+    shows_tenant: bool = True
     changes: bool = False
 
 
-def post(path: str, body: Any, tells: bool = True) -> Call:
-    return Call("POST", path, body, tells, changes=True)
+def post(path: str, body: Any, shows_tenant: bool = True) -> Call:
+    return Call("POST", path, body, shows_tenant, changes=True)
 
 
 CALLS = {
@@ -52,21 +52,21 @@ CALLS = {
     "get_incidents_incident_id_alerts": Call("GET", "/incidents/{i}/alerts"),
     "get_incidents_incident_id_root_cause": Call("GET", "/incidents/{i}/root_cause"),
     "get_incidents_incident_id_timeline": Call("GET", "/incidents/{i}/timeline"),
-    "get_incidents_incident_id_evidence_svg": Call("GET", "/incidents/{i}/evidence.svg", tells=False),
-    "get_held_back": Call("GET", "/held-back", tells=False),
+    "get_incidents_incident_id_evidence_svg": Call("GET", "/incidents/{i}/evidence.svg", shows_tenant=False),
+    "get_held_back": Call("GET", "/held-back", shows_tenant=False),
     "get_silences": Call("GET", "/silences"),
     "get_maintenance": Call("GET", "/maintenance"),
     "get_audit": Call("GET", "/audit"),
-    "get_audit_check": Call("GET", "/audit/check", tells=False),
+    "get_audit_check": Call("GET", "/audit/check", shows_tenant=False),
     "get_graph": Call("GET", "/graph"),
     "get_changes": Call("GET", "/changes?since=2020-01-01T00:00:00Z"),
-    "get_events": Call("GET", "/events?after=0", tells=False),
-    "get_metrics": Call("GET", "/metrics", tells=False),
-    "get_docs_json": Call("GET", "/docs.json", tells=False),
-    "get_livez": Call("GET", "/livez", tells=False),
-    "get_readyz": Call("GET", "/readyz", tells=False),
-    "get": Call("GET", "/", tells=False),
-    "get_open_incident_id": Call("GET", "/open/{i}", tells=False),
+    "get_events": Call("GET", "/events?after=0", shows_tenant=False),
+    "get_metrics": Call("GET", "/metrics", shows_tenant=False),
+    "get_docs_json": Call("GET", "/docs.json", shows_tenant=False),
+    "get_livez": Call("GET", "/livez", shows_tenant=False),
+    "get_readyz": Call("GET", "/readyz", shows_tenant=False),
+    "get": Call("GET", "/", shows_tenant=False),
+    "get_open_incident_id": Call("GET", "/open/{i}", shows_tenant=False),
     "post_incidents_incident_id_acknowledge": post("/incidents/{i}/acknowledge", {"note": "mine"}),
     "post_incidents_incident_id_mitigate": post("/incidents/{i}/mitigate", {"note": "mine"}),
     "post_incidents_incident_id_resolve": post("/incidents/{i}/resolve", {"note": "mine"}),
@@ -74,8 +74,8 @@ CALLS = {
     "post_incidents_incident_id_verdict": post("/incidents/{i}/verdict", {"kind": "true"}),
     "post_silences": post("/silences", {"name": "s2", "matchers": [{"label": "service", "value": "x"}], "ends_at": UNTIL}, False),
     "post_maintenance": post("/maintenance", {"name": "m2", "matchers": [{"label": "a", "value": "x"}], "ends_at": UNTIL}, False),
-    "delete_silences_name": Call("DELETE", "/silences/quiet", tells=False, changes=True),
-    "delete_maintenance_name": Call("DELETE", "/maintenance/work", tells=False, changes=True),
+    "delete_silences_name": Call("DELETE", "/silences/quiet", shows_tenant=False, changes=True),
+    "delete_maintenance_name": Call("DELETE", "/maintenance/work", shows_tenant=False, changes=True),
     "post_changes": post("/changes", {"service": "cart", "what": "mine"}, False),
     "post_alerts_alertmanager": post("/alerts/alertmanager", {"version": "4", "alerts": [ALERT]}, False),
     "post_alerts_webhook_name": post("/alerts/webhook/shop", {"service": "till", "name": "down"}, False),
@@ -98,8 +98,8 @@ class Walk:
     def go(self) -> list[str]:
         """Walk all routes, as the description lists them; return the faults."""
         listed = self.api.client.get("/docs.json", headers=bearer("viewer", tenants=["*"])).json()["paths"]
-        found = {told["operationId"] for path in listed.values() for told in path.values()}
-        self.faults += [f"{name}: no call walks it" for name in sorted(found ^ CALLS.keys())]
+        operations = {value["operationId"] for path in listed.values() for value in path.values()}
+        self.faults += [f"{name}: no call walks it" for name in sorted(operations ^ CALLS.keys())]
         for name in CALLS:
             self.walk(name)
         return self.faults
@@ -114,7 +114,7 @@ class Walk:
             self.faults.append(f"{name}: {answer.status_code} {answer.text[:200]}")
         if THEIRS in answer.text:
             self.faults.append(f"{name}: the answer tells of the other tenant")
-        if call.tells and MINE not in answer.text:
+        if call.shows_tenant and MINE not in answer.text:
             self.faults.append(f"{name}: the answer tells nothing of the tenant itself")
         if before[1] != after[1]:
             self.faults.append(
@@ -148,12 +148,12 @@ class Walk:
             sent = {**headers, "content-type": "application/json"} if call.method == "POST" else headers
             return self.api.client.request(call.method, call.path, content=body, headers=sent)
         with self.api.client.stream("GET", call.path, headers=headers) as answer:
-            told = "" if answer.status_code == 200 else answer.read().decode()
-            for line in answer.iter_lines() if not told else ():
-                told += line + "\n"
+            reply = "" if answer.status_code == 200 else answer.read().decode()
+            for line in answer.iter_lines() if not reply else ():
+                reply += line + "\n"
                 if ": alive" in line:
                     break
-            return httpx.Response(answer.status_code, headers={"content-type": answer.headers["content-type"]}, text=told)
+            return httpx.Response(answer.status_code, headers={"content-type": answer.headers["content-type"]}, text=reply)
 
 
 @pytest.fixture
@@ -167,22 +167,22 @@ def walk(tmp_path: Path) -> Iterator[Callable[[], Walk]]:
 
 
 def test_no_route_sees_or_changes_another_tenants(walk: Callable[[], Walk]) -> None:
-    told = walk()
-    assert told.ids[MINE] == told.ids[THEIRS], "equal alerts have equal ids: nothing but the tenant tells them apart"
-    kept = kept_of(told.database, told.lakes[THEIRS])
+    walked = walk()
+    assert walked.ids[MINE] == walked.ids[THEIRS], "equal alerts have equal ids: nothing but the tenant tells them apart"
+    kept = kept_of(walked.database, walked.lakes[THEIRS])
     assert [table for table, rows in kept.items() if not rows] == [], "every table has something that could be seen"
     assert {table.name for table in METADATA.tables.values()} <= kept.keys()
-    assert told.go() == []
+    assert walked.go() == []
 
 
-def test_a_store_that_ignores_the_tenant_is_found_out(walk: Callable[[], Walk], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_ignores_the_tenant_is_detected(walk: Callable[[], Walk], monkeypatch: pytest.MonkeyPatch) -> None:
     def own(_self: TenantConnection, _table: FromClause) -> ColumnElement[bool]:
         return true()
 
     def unchecked(_self: TenantConnection, _statement: Statement) -> None:
         return
 
-    told = walk()
+    walked = walk()
     monkeypatch.setattr(TenantConnection, "own", own)
     monkeypatch.setattr(TenantConnection, "_check", unchecked)
     leaky = (
@@ -190,14 +190,14 @@ def test_a_store_that_ignores_the_tenant_is_found_out(walk: Callable[[], Walk], 
         *("delete_silences_name", "post_incidents_incident_id_resolve"),
     )
     for name in leaky:
-        told.faults.clear()
-        told.walk(name)
-        assert told.faults, name
+        walked.faults.clear()
+        walked.walk(name)
+        assert walked.faults, name
 
 
-def test_a_handler_bound_to_another_tenant_is_found_out(walk: Callable[[], Walk]) -> None:
-    told = walk()
-    mine, theirs = told.api.tenants(MINE), told.api.tenants(THEIRS)
+def test_a_handler_bound_to_another_tenant_is_detected(walk: Callable[[], Walk]) -> None:
+    walked = walk()
+    own, theirs = walked.api.tenants(MINE), walked.api.tenants(THEIRS)
     leaky = {
         "store": "get_incidents",
         "desk": "post_silences",
@@ -206,22 +206,22 @@ def test_a_handler_bound_to_another_tenant_is_found_out(walk: Callable[[], Walk]
         "teaching": "post_incidents_incident_id_verdict",
     }
     for part, name in leaky.items():
-        told.api.tenants.known[MINE] = bound(mine, theirs, part)
-        told.faults.clear()
-        told.walk(name)
-        assert told.faults, part
+        walked.api.tenants.known[MINE] = bound(own, theirs, part)
+        walked.faults.clear()
+        walked.walk(name)
+        assert walked.faults, part
 
 
-def bound(mine: TenantParts, theirs: TenantParts, part: str) -> TenantParts:
-    return replace(mine, **{part: getattr(theirs, part)})
+def bound(own: TenantParts, theirs: TenantParts, part: str) -> TenantParts:
+    return replace(own, **{part: getattr(theirs, part)})
 
 
 def test_a_webhook_may_name_its_tenant_in_the_query(walk: Callable[[], Walk]) -> None:
-    told = walk()
+    walked = walk()
     body, token = {"version": "4", "alerts": [ALERT]}, bearer("operator", tenants=[MINE])
-    counts = [told.api.tenants(tenant).store.counts for tenant in TENANTS]  # type: ignore[attr-defined]
+    counts = [walked.api.tenants(tenant).store.counts for tenant in TENANTS]  # type: ignore[attr-defined]
     before = [count()["inbox"] for count in counts]
-    post = told.api.client.post
+    post = walked.api.client.post
     assert post(f"/alerts/alertmanager?tenant={MINE}", json=body, headers=token).status_code == 202
     assert [count()["inbox"] for count in counts] == [before[0] + 1, before[1]]
     assert post(f"/alerts/alertmanager?tenant={THEIRS}", json=body, headers=token).status_code == 403
@@ -304,8 +304,8 @@ def test_no_command_sees_or_changes_another_tenants(
         for words, given in COMMANDS.items():
             if given is None:
                 continue
-            told = given.format(i=i, j=j, k=k, folder=tmp_path)
-            assert run(["--tenant", MINE, *shlex.split(f"{words} {told} --json")]) == 0, words
+            command = given.format(i=i, j=j, k=k, folder=tmp_path)
+            assert run(["--tenant", MINE, *shlex.split(f"{words} {command} --json")]) == 0, words
             printed = capsys.readouterr().out
             assert THEIRS not in printed, words
             assert kept_of(database, lakes[THEIRS]) == before, words

@@ -46,15 +46,17 @@ def test_a_false_alarm_raises_the_series_and_what_was_foretold_comes_true(judged
     judged.detect(("mail", 0.54), ("alone", 0.6))
     judged.detect(("mail", 0.97))
     verdict = judged.verdict(noisy, FALSE)
-    told = feedback.preview(judged.store, judged.lake, verdict, judged.now)
+    preview = feedback.preview(judged.store, judged.lake, verdict, judged.now)
     assert feedback.lessons_in_force(judged.store).thresholds == {}, "a preview writes nothing"
     assert judged.store.verdicts() == ()
     effect = feedback.apply(judged.store, judged.desk, judged.lake, verdict)
-    assert effect == told.effect
-    assert [(one.name, one.before, one.after) for one in effect.thresholds] == [(f"mail|{METRIC}", 0.5, 0.55)]
-    assert (told.alerts_dropped, told.alerts_added, len(told.unopened)) == (4, 0, 3)
-    assert "4 alerts would not have been raised" in " ".join(told.sentences)
-    again = [judged.detect(*found, rules=rules(judged)) for found in ([("mail", 0.54)], [("mail", 0.97)])]
+    assert effect == preview.effect
+    assert [(threshold.name, threshold.before, threshold.after) for threshold in effect.thresholds] == [
+        (f"mail|{METRIC}", 0.5, 0.55)
+    ]
+    assert (preview.alerts_dropped, preview.alerts_added, len(preview.unopened)) == (4, 0, 3)
+    assert "4 alerts would not have been raised" in " ".join(preview.sentences)
+    again = [judged.detect(*item, rules=rules(judged)) for item in ([("mail", 0.54)], [("mail", 0.97)])]
     assert [len(opened) for opened in again] == [0, 1], "the same again opens what was foretold"
 
 
@@ -92,12 +94,12 @@ def test_a_wrong_cause_moves_the_rankings_that_were_foretold(judged: JudgedHome)
     judged.explain(ids[0], ("web", 1.0), ("cart", 0.5))
     judged.explain(ids[1], ("web", 1.0), ("cart", 0.7))
     verdict = judged.verdict(ids[0], WRONG, right="cart")
-    told = feedback.preview(judged.store, judged.lake, verdict, judged.now)
-    assert [(one.incident_id, one.before, one.after) for one in told.rankings] == [(ids[1], "web", "cart")]
-    assert feedback.apply(judged.store, judged.desk, judged.lake, verdict).priors == told.effect.priors
+    preview = feedback.preview(judged.store, judged.lake, verdict, judged.now)
+    assert [(ranking.incident_id, ranking.before, ranking.after) for ranking in preview.rankings] == [(ids[1], "web", "cart")]
+    assert feedback.apply(judged.store, judged.desk, judged.lake, verdict).priors == preview.effect.priors
     priors = feedback.priors_in_force(judged.store)
     assert priors == pytest.approx({"cart": 0.2231, "web": -0.2231}, abs=1e-4)
-    assert [first_cause(judged.store.reports(one)[-1].causes, priors) for one in ids] == ["web", "cart"]
+    assert [first_cause(judged.store.reports(item)[-1].causes, priors) for item in ids] == ["web", "cart"]
 
 
 def test_duplicates_come_together_and_unrelated_services_part(judged: JudgedHome) -> None:
@@ -139,7 +141,7 @@ def test_an_incident_that_goes_on_after_its_verdict_is_labelled_to_its_end(judge
     assert judged.begin(("web", 0.8), ("cart", 0.9)) == [incident]
     assert feedback.reconcile(judged.store, judged.lake) == 1
     (label,) = judged.lake.read("incidents").to_pylist()
-    assert label["ends_at"] == max(one.last_seen for one in judged.store.case(incident).incident.alerts)
+    assert label["ends_at"] == max(alert.last_seen for alert in judged.store.case(incident).incident.alerts)
     assert judged.lake.read("verdicts").num_rows == 3
 
 
@@ -166,8 +168,8 @@ def test_an_alert_from_elsewhere_keeps_its_incident_and_no_detection_is_labelled
     alert = Alert("x1", "fx", "mail", "Down", Severity.CRITICAL, judged.now, source="alertmanager")
     (other,) = judged.desk.take([alert], {}, judged.now + timedelta(seconds=1)).outcome.incidents
     judged.now += timedelta(seconds=2)
-    told = feedback.preview(judged.store, judged.lake, judged.verdict(noisy, FALSE), judged.now)
-    assert told.unopened == (noisy,)
+    preview = feedback.preview(judged.store, judged.lake, judged.verdict(noisy, FALSE), judged.now)
+    assert preview.unopened == (noisy,)
     assert judged.store.case(other.incident_id).incident.state == "open"
     apply(judged, other.incident_id, FALSE)
     assert judged.lake.read("verdicts").num_rows == 0, "no detector of ours was wrong"
@@ -195,27 +197,27 @@ def test_what_does_not_go_together_is_refused(judged: JudgedHome, draft: Verdict
 
 
 def test_the_order_of_verdicts_does_not_matter(tmp_path: Path) -> None:
-    found = []
+    orders = []
     for order in ((0, 1, 2), (2, 1, 0)):
         home = JudgedHome(tmp_path / str(order[0]))
         ids = [home.detect(("web", 0.7), ("cart", 0.6))[0] for _ in range(3)]
         given = [home.verdict(ids[0], FALSE), home.verdict(ids[1], WRONG, right="db"), home.verdict(ids[0], TRUE)]
         for number in order:
             feedback.apply(home.store, home.desk, home.lake, replace(given[number]))
-        found.append((feedback.lessons_in_force(home.store), home.lake.read("incidents").to_pylist()))
+        orders.append((feedback.lessons_in_force(home.store), home.lake.read("incidents").to_pylist()))
         home.store.close()
-    assert found[0] == found[1]
+    assert orders[0] == orders[1]
 
 
 def test_a_verdict_that_was_faster_counts_and_the_desk_is_not_held_up(
     judged: JudgedHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (one,), (other,) = judged.detect(("cart", 0.95)), judged.detect(("alone", 0.95))
-    first, second = judged.verdict(one, VerdictKind.FALSE_ALARM), judged.verdict(other, VerdictKind.FALSE_ALARM)
+    (incident_id,), (other,) = judged.detect(("cart", 0.95)), judged.detect(("alone", 0.95))
+    first, second = judged.verdict(incident_id, VerdictKind.FALSE_ALARM), judged.verdict(other, VerdictKind.FALSE_ALARM)
     desk_waits: list[bool] = []
 
     def judged_of(store: IncidentStore, verdicts: Iterable[Verdict]) -> list[Judged]:
-        desk_waits.append(store._database._write_lock(store.tenant).locked())
+        desk_waits.append(store.is_writing)
         return incident_facts.judged_of(store, verdicts)
 
     class Slower:

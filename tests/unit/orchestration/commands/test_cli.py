@@ -230,10 +230,10 @@ def test_a_full_disk_is_named_and_the_command_can_be_given_again(
     with monkeypatch.context() as patch:
         patch.setattr(parquet_writing, "write_atomically", full)
         assert run(command) == 1
-    told = capsys.readouterr().err
-    assert f"disk: {os.strerror(number)} (AIOPS_HOME {home}: " in told
-    assert "MB free" in told
-    assert "Traceback" not in told
+    stderr = capsys.readouterr().err
+    assert f"disk: {os.strerror(number)} (AIOPS_HOME {home}: " in stderr
+    assert "MB free" in stderr
+    assert "Traceback" not in stderr
     assert run(command) == 0
     assert "stored 1 + already there 0 + rejected 2" in " ".join(capsys.readouterr().out.split())
 
@@ -262,10 +262,10 @@ def test_another_shell_finds_what_runs_on_the_home(home: Path, monkeypatch: pyte
     for name in ("BROKER__PORT", "UP__MLFLOW_PORT", "RESPONDER__PORT", "RESPONDER__CLOCK"):
         monkeypatch.delenv(f"AIOPS_{name}")
     monkeypatch.setenv("AIOPS_SERVING__HTTP_PORT", "4242")
-    found = settings_in_force()
-    assert found.broker.port == expected
-    assert (found.responder.port, found.responder.clock) == (4343, "event")
-    assert found.serving.http_port == 4242, "the environment wins"
+    settings = settings_in_force()
+    assert settings.broker.port == expected
+    assert (settings.responder.port, settings.responder.clock) == (4343, "event")
+    assert settings.serving.http_port == 4242, "the environment wins"
     running = read_running(home)
     assert running is not None
     assert running.children == {"feeder": 1}

@@ -76,8 +76,8 @@ def test_calls_are_imported_shown_and_remembered(home: Path, capsys: pytest.Capt
     assert now["cycles"] == [["search", "web"]]
     then = printed(capsys, "graph", "show", "--at", "2026-02-10", "--service", "db")
     assert [(row["caller"], row["callee"], row["valid_to"]) for row in then["calls"]] == [("cart", "db", "2026-03-01T00:00:00Z")]
-    told = printed(capsys, "graph", "history", "--service", "cart", "--limit", "2")
-    assert [(row["caller"], row["callee"]) for row in told] == [("cart", "db"), ("cart", "cache")]
+    history = printed(capsys, "graph", "history", "--service", "cart", "--limit", "2")
+    assert [(row["caller"], row["callee"]) for row in history] == [("cart", "db"), ("cart", "cache")]
     run("graph", "show", "--dot", "calls.dot")
     shown = capsys.readouterr().out
     assert "cart  (configuration, always)" in shown
@@ -153,20 +153,20 @@ def test_learned_calls_are_marked_and_dropped_when_no_look_finds_them_again(
     ingest_truth(space, source)
     ingest(space, source.name, source.batches(), source.simulation.end, lambda _: None)
     known = space.graph()
-    found = (LearnedEdge("x", known.services[0], 0.01, 1),)
+    learned_edge = (LearnedEdge("x", known.services[0], 0.01, 1),)
     asked: list[tuple[int, ServiceGraph]] = []
 
     def edges(grid: SeriesGrid, graph: ServiceGraph, config: GrangerConfig | None = None) -> tuple[LearnedEdge, ...]:
         asked.append((grid.values.shape[0], graph))
-        return found
+        return learned_edge
 
     monkeypatch.setattr(call_graph, "granger_edges", edges)
     assert granger.granger_edges is not edges
     assert printed(capsys, "graph", "learn", "--hours", "2", "--dry-run")["change"] is None
     assert space.graph() == known
-    told = printed(capsys, "graph", "learn", "--hours", "2")
-    assert (told["change"]["added"], told["services"]) == ([["x", known.services[0]]], 4)
-    assert told["edges"][0]["weight"] == pytest.approx(0.99)
+    learned = printed(capsys, "graph", "learn", "--hours", "2")
+    assert (learned["change"]["added"], learned["services"]) == ([["x", known.services[0]]], 4)
+    assert learned["edges"][0]["weight"] == pytest.approx(0.99)
     assert asked[-1] == (120, known)
     assert space.graph() == known, "features and partitions go without"
     store = GraphStore(space.lake)
@@ -179,8 +179,8 @@ def test_learned_calls_are_marked_and_dropped_when_no_look_finds_them_again(
 
 def test_a_tree_shows_each_call_once_and_ends_in_circles() -> None:
     history = declared(EDGES.empty_table(), CIRCULAR, NOON, "table")
-    seen, told = ServiceGraph.from_edges(history), {call.pair: call for call in calls_at(history)}
-    lines = tree_lines(seen, told)
+    seen, intervals = ServiceGraph.from_edges(history), {call.pair: call for call in calls_at(history)}
+    lines = tree_lines(seen, intervals)
     assert [line.partition("  (")[0] for line in lines] == [
         *("web", "├─ cart", "│  └─ db", "└─ pay", "   └─ cart"),
         *("x", "└─ y", "   └─ z", "      ├─ s", "      └─ x"),
@@ -188,9 +188,9 @@ def test_a_tree_shows_each_call_once_and_ends_in_circles() -> None:
     assert lines[4].endswith("↑ shown above")
     assert lines[-1].endswith("↻ a cycle")
     assert sum("(" in line for line in lines) == len(CIRCULAR)
-    assert tree_lines(seen, told, "pay")[0] == "pay"
+    assert tree_lines(seen, intervals, "pay")[0] == "pay"
     assert cycles(seen) == (("x", "y", "z"),)
-    assert dot(seen, told).count("->") == len(CIRCULAR)
+    assert dot(seen, intervals).count("->") == len(CIRCULAR)
     assert '"a\\"b"' in dot(ServiceGraph.from_pairs([('a"b', "c")]), {})
 
 

@@ -49,13 +49,13 @@ def test_routes_follow_what_was_measured(home: Path, monkeypatch: pytest.MonkeyP
     measured = measure_characters(fill(home))
     assert (measured.series, measured.points) == (2, 2 * (STEPS - 1)), "the newest tick is not before itself"
     assert run(["route", "explain", "cart|cpu_utilization", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["tier"], found["confirmed_by"]) == (2, [2, 3])
-    assert found["measured"]["seasonality"] > 0.9
-    assert "with a strong season (strength" in found["reason"]
-    assert found["routing_version"] != before["routing_version"]
+    route = json.loads(capsys.readouterr().out)
+    assert (route["tier"], route["confirmed_by"]) == (2, [2, 3])
+    assert route["measured"]["seasonality"] > 0.9
+    assert "with a strong season (strength" in route["reason"]
+    assert route["routing_version"] != before["routing_version"]
     assert run(["route", "list", "--json"]) == 0
-    listed = {one["series"]: one["tier"] for one in json.loads(capsys.readouterr().out)}
+    listed = {forecast["series"]: forecast["tier"] for forecast in json.loads(capsys.readouterr().out)}
     assert listed == {"cart|cpu_utilization": 2, "cart|error_rate": 1}
     assert run(["route", "explain", "cart|error_rate"]) == 0
     assert "intermittent" in capsys.readouterr().out
@@ -76,7 +76,7 @@ def test_measuring_uses_only_points_before_its_time(home: Path) -> None:
     assert open_lake(workspace.settings.lake_path).for_tenant(DEFAULT_TENANT).read("series_character").to_pylist() == rows
 
 
-def test_the_consumer_reads_the_table_again_and_survives_a_damaged_one(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_consumer_reads_the_table_again_and_survives_a_damaged_table(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     now = [0.0]
     settings = Settings(home=home, routing=RoutingSettings(refresh_s=60.0))
     source = RoutingSource(settings, lambda: now[0])

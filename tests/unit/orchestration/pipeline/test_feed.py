@@ -37,7 +37,7 @@ def test_slices_are_the_chunk_in_order_each_ending_after_its_rows() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, START + timedelta(days=400), START - timedelta(days=400)])
-def test_a_row_with_no_time_or_a_wrong_one_comes_with_its_neighbours(odd: datetime | None) -> None:
+def test_a_row_with_no_time_or_a_wrong_time_comes_with_its_neighbours(odd: datetime | None) -> None:
     times = ticks(60)
     times[91] = odd
     chunk = chunk_of(times)
@@ -184,4 +184,4 @@ def test_a_stopped_feed_goes_on_where_it_ended(home: Path, monkeypatch: pytest.M
     assert 0 < some < total
     values = [table["value"].to_pylist() for _, table, _ in [*ledger.sent, *rest.sent]]
     expected = [table["value"].to_pylist() for _, table, _ in everything.sent]
-    assert repr([one for part in values for one in part]) == repr([one for part in expected for one in part])
+    assert repr([item for part in values for item in part]) == repr([item for part in expected for item in part])

@@ -39,8 +39,8 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_project_is_written_and_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", "here", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["folder"], set(told["files"])) == (str(folder / "here"), WRITTEN)
+    written = json.loads(capsys.readouterr().out)
+    assert (written["folder"], set(written["files"])) == (str(folder / "here"), WRITTEN)
     assert {str(path.relative_to(folder / "here")) for path in (folder / "here").rglob("*") if path.is_file()} == WRITTEN
     assert feature_definitions(read_settings()) == own_files() / "feature_repo" / "definitions.py"
     os.chdir("here")
@@ -50,7 +50,7 @@ def test_a_project_is_written_and_used(folder: Path, capsys: pytest.CaptureFixtu
     assert dagster_instance(settings) == folder / "here" / "dagster.yaml"
 
 
-def test_a_copy_that_is_removed_gives_way_to_the_own_one(folder: Path) -> None:
+def test_a_copy_that_is_removed_gives_way_to_the_suites_own(folder: Path) -> None:
     assert run(["init"]) == 0
     (folder / "dagster.yaml").unlink()
     (folder / "feature_repo").rename(folder / "aside")
@@ -63,13 +63,13 @@ def test_a_copy_that_is_removed_gives_way_to_the_own_one(folder: Path) -> None:
 
 def test_nothing_is_overwritten_and_all_or_nothing_is_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "feature_repo").mkdir()
-    mine = folder / "feature_repo" / "definitions.py"
-    mine.write_text("mine")
+    own_copy = folder / "feature_repo" / "definitions.py"
+    own_copy.write_text("mine")
     assert run(["init"]) == 2
     assert "feature_repo/definitions.py exists already" in capsys.readouterr().err
     assert [path.name for path in folder.rglob("*") if path.is_file()] == ["definitions.py"]
     assert run(["init", "--force"]) == 0
-    assert mine.read_bytes() == project_files()["feature_repo/definitions.py"]
+    assert own_copy.read_bytes() == project_files()["feature_repo/definitions.py"]
     assert run(["init", ".", "--json"]) == 2
     shown = capsys.readouterr()
     assert all(name in shown.err for name in WRITTEN)
@@ -105,8 +105,8 @@ def test_every_commented_setting_is_the_default_in_toml() -> None:
 
 
 def sections() -> dict[str, Any]:
-    found = {name: section_of(field) for name, field in Settings.model_fields.items()}
-    return {name: model for name, model in found.items() if model is not None}
+    section_of_name = {name: section_of(field) for name, field in Settings.model_fields.items()}
+    return {name: model for name, model in section_of_name.items() if model is not None}
 
 
 def written(default: object) -> object:

@@ -80,9 +80,9 @@ def features(keys: list[tuple[str, datetime]]) -> pa.Table:
     return pa.table(kept)
 
 
-def outputs(found: pd.DataFrame, predicted: pd.DataFrame, truth: pa.Table, *opened: OpenedIncident) -> Outputs:
+def outputs(detected: pd.DataFrame, predicted: pd.DataFrame, truth: pa.Table, *opened: OpenedIncident) -> Outputs:
     keys = [(str(s), t) for t, s in zip(predicted["timestamp"], predicted["service"], strict=True)]
-    return Outputs(found, predicted, features(keys), truth, GRAPH, opened)
+    return Outputs(detected, predicted, features(keys), truth, GRAPH, opened)
 
 
 def opened(name: str, begin: float, end: float, services: tuple[str, ...], *causes: str) -> OpenedIncident:
@@ -93,7 +93,7 @@ def opened(name: str, begin: float, end: float, services: tuple[str, ...], *caus
 
 def test_incidents_are_matched_with_their_labels() -> None:
     truth = labels(incident("a", "cart", 60, 120, 150), incident("b", "queue", 300, 300, 330))
-    found = detections(
+    detected = detections(
         ("1", 0, 125, "web", True),  # a neighbour of cart, 5 min after the start
         ("2", 0, 130, "cart", True),
         ("3", 0, 600, "mail", True),  # belongs to nothing
@@ -101,7 +101,7 @@ def test_incidents_are_matched_with_their_labels() -> None:
         ("4", 1, 310, "queue", False),  # taken back by a later revision
     )
     predicted = predictions((80, "cart", 0.9, True), (100, "cart", 0.9, True), (40, "cart", 0.9, True), (290, "queue", 0.9, True))
-    findings = find_incidents(outputs(found, predicted, truth))
+    findings = find_incidents(outputs(detected, predicted, truth))
     assert [(line.incident_id, line.foreseen_min, line.detected_min) for line in findings.lines] == [
         ("a", 40.0, 5.0),
         ("b", None, None),  # sudden: an alarm before it is luck
@@ -112,7 +112,7 @@ def test_opened_incidents_are_matched_with_labels_by_time_and_calls() -> None:
     truth = labels(
         incident("a", "cart", 60, 120, 150), incident("b", "queue", 300, 300, 330), incident("c", "cart", 900, 900, 950)
     )
-    found = (
+    detected = (
         opened("early", 10, 50, ("cart",), "cart"),  # over before its onset
         opened("neighbour", 70, 160, ("web",), "web"),  # one that has the service itself goes before
         opened("first", 125, 160, ("web", "cart"), "web", "cart"),
@@ -121,7 +121,7 @@ def test_opened_incidents_are_matched_with_labels_by_time_and_calls() -> None:
         opened("late", 350, 360, ("mail", "queue"), "queue", "mail"),
         opened("unexplained", 905, 910, ("cart",)),
     )
-    findings = find_incidents(outputs(detections(), predictions(), truth, *found))
+    findings = find_incidents(outputs(detections(), predictions(), truth, *detected))
     assert [(line.opened, line.root_rank) for line in findings.lines] == [("first", 2), ("late", 1), ("unexplained", None)]
     assert findings.false == 1, "only the one at another time than any label"
     assert findings.roots == RootFigures(judged=2, first=1, among_three=2, alerted_first=0)
@@ -133,16 +133,16 @@ def test_an_alarm_too_early_or_of_another_service_foresees_nothing() -> None:
     assert find_incidents(outputs(detections(), predicted, truth)).lines[0].foreseen_min is None
 
 
-def test_nothing_found_is_nothing() -> None:
+def test_without_detections_all_figures_are_nothing() -> None:
     findings = find_incidents(outputs(detections(), predictions(), labels()))
     assert (findings.lines, findings.false, findings.roots.judged) == ((), 0, 0)
 
 
-def test_a_perfect_predictor_has_area_one_beside_its_base_rate() -> None:
+def test_a_perfect_predictor_has_an_area_of_1_beside_its_base_rate() -> None:
     truth = labels(incident("a", "cart", 60, 120, 150))
     rows = [(float(t), "cart", 0.9 if 60 <= t < 120 else 0.1, 60 <= t < 120) for t in range(0, 120, 5)]
-    found = outputs(detections(), predictions(*rows), truth)
-    figures = predictor_figures(found, find_incidents(found).lines)
+    result = outputs(detections(), predictions(*rows), truth)
+    figures = predictor_figures(result, find_incidents(result).lines)
     assert figures.pr_auc == pytest.approx(1.0)
     assert figures.base_rate == pytest.approx(0.5)
     assert figures.lead_min == 60.0
@@ -251,7 +251,7 @@ RESULT = RunResult(
 )
 
 
-def test_the_report_is_one_file_that_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
+def test_the_report_is_a_single_file_that_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
     page = tmp_path / "index.html"
     write_report(page, RESULT, [Figure(HOSTILE, HOSTILE, b"picture")], [(HOSTILE, '"><img src=x>')])
     html = page.read_text(encoding="utf-8")
@@ -263,14 +263,14 @@ def test_the_report_is_one_file_that_loads_nothing_and_runs_nothing(tmp_path: Pa
     assert "10 = 6 + 3 + 1" in html
 
 
-def test_a_model_version_without_an_alias_is_told_without_brackets() -> None:
+def test_a_model_version_without_an_alias_is_written_without_brackets() -> None:
     lines = (ModelLine("forest", "2", "champion"), ModelLine("forest", "1", ""))
     assert dict(summary_rows(replace(RESULT, models=lines)))["models"] == "forest v2 (champion), forest v1"
 
 
 def test_highlights_tell_what_happened_and_nothing_else() -> None:
-    told = replace(RESULT, responder=ResponderFigures(alerts=400, paged=8, false_pages=1, judged=3, root_first=2))
-    lines = highlights(told)
+    result = replace(RESULT, responder=ResponderFigures(alerts=400, paged=8, false_pages=1, judged=3, root_first=2))
+    lines = highlights(result)
     assert "correlated: 400 alerts became 8 pages (98.0% fewer)" in lines
     assert any("first for 2 of 3 labelled incidents" in line for line in lines)
     assert not any(line.startswith(("correlated", "explained")) for line in highlights(RESULT))
@@ -292,7 +292,7 @@ def series(gaps: list[float], rows: int = 20) -> pa.Table:
     return pa.table({"timestamp": pa.array(times, TIMESTAMP), "service": names, "metric": names})
 
 
-def test_the_usual_step_is_the_median_distance_in_a_series() -> None:
+def test_the_step_is_the_median_distance_in_a_series() -> None:
     assert median_step_s(series([60]), 15) == 60
     assert median_step_s(series([300, 300, 300, 900]), 15) == 300
     assert median_step_s(series([0.2]), 15) == 1, "ticks are whole seconds"

@@ -85,10 +85,10 @@ def test_a_ready_child_answers_and_ends_with_the_supervisor(supervisor: Supervis
     assert supervisor.children == ()
 
 
-def test_an_early_end_is_reported_with_the_end_of_its_own_log(supervisor: Supervisor) -> None:
+def test_an_early_end_is_reported_with_the_end_of_its_own_log(supervisor: Supervisor, tmp_path: Path) -> None:
     command = ("-c", "print('a port is taken'); raise SystemExit(3)")
-    (supervisor._logs).mkdir()
-    (supervisor._logs / "early.log").write_text("a line of another day\n")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "early.log").write_text("a line of another day\n")
     with supervisor, pytest.raises(Unavailable, match=r"(?s)early ended with code 3.*a port is taken") as failure:
         supervisor.start(ChildSpec("early", command, ready_url="http://127.0.0.1:9/"))
     assert "another day" not in str(failure.value)
@@ -155,29 +155,29 @@ def test_those_that_others_need_end_last(supervisor: Supervisor, tmp_path: Path)
 
 def test_all_end_in_order_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     note = tmp_path / "order"
-    one = subprocess.Popen([sys.executable, "-c", SUPERVISING, NOTING, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert one.stdout is not None
-    left = [psutil.Process(int(number)) for number in one.stdout.readline().split()]
+    supervising = subprocess.Popen([sys.executable, "-c", SUPERVISING, NOTING, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert supervising.stdout is not None
+    left = [psutil.Process(int(number)) for number in supervising.stdout.readline().split()]
     until(lambda: all("up" in (tmp_path / f"{name}.log").read_text() for name in ("service", "reader", "window")))
-    one.kill()
-    assert one.wait(within(10)) == -signal.SIGKILL
-    one.stdout.close()
+    supervising.kill()
+    assert supervising.wait(within(10)) == -signal.SIGKILL
+    supervising.stdout.close()
     until(lambda: not any(alive(process) for process in left))
     assert note.read_text().split() == ["window", "reader", "service"], "by SIGTERM, each in its turn"
 
 
-def test_a_will_forgets_what_has_ended_and_all_once_there_is_peace() -> None:
-    told = ["at_once 7\n", "last 8\n", "at_once 9\n", "released 7\n"]
-    assert groups_left(told) == {8: True, 9: False}
-    assert groups_left([*told, "peace\n"]) == {}
+def test_a_reaper_forgets_what_has_ended_and_all_once_it_is_closed() -> None:
+    lines = ["at_once 7\n", "last 8\n", "at_once 9\n", "released 7\n"]
+    assert groups_left(lines) == {8: True, 9: False}
+    assert groups_left([*lines, "peace\n"]) == {}
     supervisor = Supervisor(Path(), print)
     supervisor.reaper.covers(999_999_999)
-    executor = psutil.Process(supervisor.reaper._executor.pid)  # type: ignore[union-attr]
+    executor = psutil.Process(supervisor.reaper.pid)
     supervisor.stop()
     assert not executor.is_running()
 
 
-def test_a_will_kills_what_does_not_hear() -> None:
+def test_a_reaper_kills_what_ignores_signals() -> None:
     deaf = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, start_new_session=True)
     assert deaf.stdout is not None
     assert deaf.stdout.readline() == b"deaf\n"

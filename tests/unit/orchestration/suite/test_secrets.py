@@ -94,7 +94,7 @@ def test_every_child_gets_the_secrets_it_needs_and_no_others(full: Settings, tmp
             assert SECRET not in " ".join(spec.command), "a command line is seen by everyone"
 
 
-def test_a_control_that_inherits_all_is_found_out(full: Settings) -> None:
+def test_a_control_that_inherits_all_is_detected(full: Settings) -> None:
     assert full.root
     assert secrets_in(dict(os.environ)) > NEEDED["scorer"]
 

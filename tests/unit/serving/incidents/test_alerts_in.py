@@ -47,7 +47,7 @@ defaults = { name = "says so" }
 """
 
 
-def told(**changes: Any) -> dict[str, Any]:
+def raw_alert(**changes: Any) -> dict[str, Any]:
     """Return one alert as Alertmanager tells it."""
     alert = {"status": "firing", "labels": LABELS, "annotations": {"summary": "many errors", "value": "0.25"}}
     alert |= {"startsAt": STARTED, "endsAt": ZERO, "generatorURL": "http://prom/graph", "fingerprint": "c6eadffa33fcdf37"}
@@ -65,7 +65,7 @@ def received(*alerts: Any, at: datetime = NOW, **changes: Any) -> Received:
 
 
 def test_an_alertmanager_alert_in_full() -> None:
-    (alert,) = received(told()).alerts
+    (alert,) = received(raw_alert()).alerts
     assert (alert.service, alert.name, alert.severity, alert.source) == ("cart", "HighErrors", Severity.CRITICAL, "alertmanager")
     assert alert.starts_at == datetime(2026, 3, 1, 11, 59, 52, 739266, tzinfo=UTC)
     assert alert.ends_at is None
@@ -73,30 +73,32 @@ def test_an_alertmanager_alert_in_full() -> None:
     assert alert.labels["alertmanager_fingerprint"] == "c6eadffa33fcdf37"
     assert (alert.labels["summary"], alert.labels["pod"]) == ("many errors", "cart-1")
     assert alert.labels["alertmanager_group"] == "{}:{}"
-    (regrouped,) = received(told(), groupKey="{}:{other}").alerts
+    (regrouped,) = received(raw_alert(), groupKey="{}:{other}").alerts
     assert (regrouped.alert_id, regrouped.fingerprint) == (alert.alert_id, alert.fingerprint)
 
 
 def test_a_resolved_alert_ends_and_never_in_the_future() -> None:
-    (past,) = received(told(status="resolved", endsAt="2026-03-01T12:00:05Z")).alerts
-    (soon,) = received(told(status="resolved", endsAt="2026-03-01T12:30:00Z")).alerts
-    (unknown,) = received(told(status="resolved")).alerts
+    (past,) = received(raw_alert(status="resolved", endsAt="2026-03-01T12:00:05Z")).alerts
+    (soon,) = received(raw_alert(status="resolved", endsAt="2026-03-01T12:30:00Z")).alerts
+    (unknown,) = received(raw_alert(status="resolved")).alerts
     assert past.ends_at == datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
     assert soon.ends_at == unknown.ends_at == NOW
-    (guess,) = received(told(endsAt="2026-03-01T12:30:00Z")).alerts
+    (guess,) = received(raw_alert(endsAt="2026-03-01T12:30:00Z")).alerts
     assert guess.ends_at is None
 
 
-def test_pods_repeat_one_alert_but_other_alerts_are_others() -> None:
+def test_pods_repeat_an_alert_but_other_alerts_are_others() -> None:
     other_pod = {**LABELS, "pod": "cart-2", "prometheus_replica": "b"}
-    first, second, third = received(told(), told(labels=other_pod), told(labels={**LABELS, "alertname": "Slow"})).alerts
+    first, second, third = received(
+        raw_alert(), raw_alert(labels=other_pod), raw_alert(labels={**LABELS, "alertname": "Slow"})
+    ).alerts
     assert first.fingerprint == second.fingerprint != third.fingerprint
     assert first.alert_id != second.alert_id
 
 
-def test_a_retried_delivery_is_the_same_alert_a_later_one_a_repetition() -> None:
+def test_a_retried_delivery_is_the_same_alert_a_later_delivery_a_repetition() -> None:
     def ids(at: datetime, **changes: Any) -> list[str]:
-        return [alert.alert_id for alert in received(told(**changes), at=at).alerts]
+        return [alert.alert_id for alert in received(raw_alert(**changes), at=at).alerts]
 
     assert ids(NOW) == ids(NOW + timedelta(seconds=40))
     assert ids(NOW) != ids(NOW + timedelta(minutes=5))
@@ -114,8 +116,8 @@ def test_a_retried_delivery_is_the_same_alert_a_later_one_a_repetition() -> None
     ],
 )
 def test_the_first_label_that_names_it_is_the_service(labels: dict[str, str], service: str) -> None:
-    assert [alert.service for alert in received(told(labels={"alertname": "A", **labels})).alerts] == [service]
-    assert [one.service for one in alertmanager.alerts_of(payload(told()), NOW, ("pod",)).alerts] == ["cart-1"]
+    assert [alert.service for alert in received(raw_alert(labels={"alertname": "A", **labels})).alerts] == [service]
+    assert [alert.service for alert in alertmanager.alerts_of(payload(raw_alert()), NOW, ("pod",)).alerts] == ["cart-1"]
 
 
 @pytest.mark.parametrize(
@@ -123,25 +125,25 @@ def test_the_first_label_that_names_it_is_the_service(labels: dict[str, str], se
     [("page", Severity.CRITICAL), ("Warning", Severity.WARNING), ("none", Severity.INFO), ("blue", Severity.WARNING)],
 )
 def test_severity_words(word: str, severity: Severity) -> None:
-    assert received(told(labels={**LABELS, "severity": word})).alerts[0].severity is severity
+    assert received(raw_alert(labels={**LABELS, "severity": word})).alerts[0].severity is severity
 
 
 @pytest.mark.parametrize(
     ("bad", "field"),
     [
         ("text", "alert"),
-        (told(status="pending"), "status"),
-        (told(labels={"alertname": "A"}), "labels"),
-        (told(labels={"service": "cart"}), "labels.alertname"),
-        (told(labels=["service"]), "labels"),
-        (told(startsAt="yesterday"), "startsAt"),
-        (told(startsAt="2026-03-01T12:00:00"), "startsAt"),
-        (told(startsAt=True), "startsAt"),
-        (told(endsAt=[1]), "endsAt"),
+        (raw_alert(status="pending"), "status"),
+        (raw_alert(labels={"alertname": "A"}), "labels"),
+        (raw_alert(labels={"service": "cart"}), "labels.alertname"),
+        (raw_alert(labels=["service"]), "labels"),
+        (raw_alert(startsAt="yesterday"), "startsAt"),
+        (raw_alert(startsAt="2026-03-01T12:00:00"), "startsAt"),
+        (raw_alert(startsAt=True), "startsAt"),
+        (raw_alert(endsAt=[1]), "endsAt"),
     ],
 )
-def test_one_bad_alert_is_refused_with_its_reason_and_costs_no_other(bad: Any, field: str) -> None:
-    result = received(told(), bad, told(labels={**LABELS, "service": "web"}))
+def test_a_bad_alert_is_refused_with_its_reason_and_costs_no_other(bad: Any, field: str) -> None:
+    result = received(raw_alert(), bad, raw_alert(labels={**LABELS, "service": "web"}))
     assert [alert.service for alert in result.alerts] == ["cart", "web"]
     (refusal,) = result.refused
     assert (refusal.index, refusal.field) == (1, field)
@@ -167,19 +169,19 @@ def test_what_is_no_payload_is_refused_whole(body: bytes, field: str) -> None:
 
 
 def test_what_was_left_out_is_counted() -> None:
-    assert received(told(), truncatedAlerts=7).truncated == 7
-    assert received(told(), truncatedAlerts="7").truncated == 0
+    assert received(raw_alert(), truncatedAlerts=7).truncated == 7
+    assert received(raw_alert(), truncatedAlerts="7").truncated == 0
     many = alertmanager.alerts_of(payload(*[{}] * (MOST_ALERTS + 3), truncatedAlerts=2), NOW)
     assert (many.truncated, len(many.refused)) == (5, MOST_ALERTS)
 
 
 def test_labels_are_bounded_and_clean() -> None:
     labels = {**LABELS, "note": "a\x00b\r\n\u2028" + "x" * 9999, **{f"z{number:03}": "1" for number in range(200)}}
-    (alert,) = received(told(labels=labels)).alerts
+    (alert,) = received(raw_alert(labels=labels)).alerts
     assert len(alert.labels["note"]) == VALUE_CHARACTERS
     assert alert.labels["note"].startswith("a b x")
     assert len(alert.labels) <= 2 * MOST_LABELS
-    (other,) = received(told(labels={**labels, "z199": "2"})).alerts
+    (other,) = received(raw_alert(labels={**labels, "z199": "2"})).alerts
     assert other.fingerprint != alert.fingerprint
 
 
@@ -197,7 +199,9 @@ fields = st.sampled_from(["status", "labels", "annotations", "startsAt", "endsAt
 
 @given(st.lists(st.dictionaries(fields, json_values, max_size=4) | json_values, max_size=4), json_values)
 def test_any_json_is_taken_or_refused_never_raised(changes: list[Any], truncated: Any) -> None:
-    alerts = [told(**change) if isinstance(change, dict) and change.keys() <= told().keys() else change for change in changes]
+    alerts = [
+        raw_alert(**change) if isinstance(change, dict) and change.keys() <= raw_alert().keys() else change for change in changes
+    ]
     result = received(*alerts, truncatedAlerts=truncated)
     assert len(result.alerts) + len(result.refused) == len(alerts)
     source = AlertSource.model_validate(
@@ -245,12 +249,12 @@ def test_times_in_any_unit(sources: AlertSources, sent_at: Any) -> None:
     assert shop(sources, event(), sent_at=sent_at).alerts[0].starts_at == NOW - timedelta(seconds=20)
 
 
-def test_one_alert_is_a_body_of_its_own_and_defaults_fill_in(sources: AlertSources) -> None:
+def test_a_single_alert_is_a_body_of_its_own_and_defaults_fill_in(sources: AlertSources) -> None:
     body = json.dumps({"service": "cart", "where": {"region": "eu"}}).encode()
     (alert,) = alert_webhook.alerts_of("plain", sources.sources["plain"], body, NOW).alerts
     assert (alert.name, alert.starts_at, alert.labels) == ("says so", NOW, {"region": "eu"})
     refused = alert_webhook.alerts_of("plain", sources.sources["plain"], b'[{"service": {}}, 3]', NOW).refused
-    assert [(one.index, one.field) for one in refused] == [(0, "service"), (1, "alert")]
+    assert [(refusal.index, refusal.field) for refusal in refused] == [(0, "service"), (1, "alert")]
     with pytest.raises(ProblemError, match=r"sources\.shop\.alerts"):
         alert_webhook.alerts_of("shop", sources.sources["shop"], b'{"events": "none"}', NOW)
 
@@ -262,7 +266,7 @@ def test_a_signed_source_takes_nothing_unsigned_changed_or_old(sources: AlertSou
     pair = (headers[TIMESTAMP_HEADER], headers[SIGNATURE_HEADER])
     assert alert_webhook.signed_at(source, body, pair, NOW + timedelta(seconds=299)) == NOW
     later = str(int(NOW.timestamp()) + 60)
-    for told_body, told_pair, now in (
+    for changed_body, signature_pair, now in (
         (body, (None, None), NOW),
         (body, (pair[0], None), NOW),
         (body, ("soon", pair[1]), NOW),
@@ -275,7 +279,7 @@ def test_a_signed_source_takes_nothing_unsigned_changed_or_old(sources: AlertSou
         (body, pair, NOW - timedelta(seconds=301)),
     ):
         with pytest.raises(ProblemError) as caught:
-            alert_webhook.signed_at(source, told_body, told_pair, now)
+            alert_webhook.signed_at(source, changed_body, signature_pair, now)
         assert caught.value.problem.status == 401
     assert alert_webhook.signed_at(sources.sources["plain"], body, (None, None), NOW) == NOW
 

@@ -36,14 +36,14 @@ def incident(number: str = "inc-1", opened_s: float = 0, severity: Severity = Se
 
 def explained(times: AnalysisTimes, until_s: int) -> list[int]:
     """Return at which seconds something was due, done at once each time."""
-    found = []
+    explained_at = []
     for second in range(until_s):
         due = times.due(at(second))
         if due is not None:
             assert due.at == at(second)
-            found.append(second)
+            explained_at.append(second)
             times.done(due.incident, due.at)
-    return found
+    return explained_at
 
 
 def test_at_opening_then_after_half_a_minute_two_and_five_minutes() -> None:
@@ -52,10 +52,10 @@ def test_at_opening_then_after_half_a_minute_two_and_five_minutes() -> None:
     assert explained(times, 1000) == [0, 30, 120, 300]
 
 
-def worse(one: Incident, second: float) -> Incident:
+def worse(incident: Incident, second: float) -> Incident:
     """Return an incident whose first critical alert came at a second."""
     entry = AlertEntry("f", "cart", "Slow", Severity.CRITICAL, at(second), at(second))
-    return replace(one, severity=Severity.CRITICAL, alerts=(*one.alerts, entry))
+    return replace(incident, severity=Severity.CRITICAL, alerts=(*incident.alerts, entry))
 
 
 def test_again_when_it_becomes_worse_for_what_was_foreseen_may_begin_an_hour_later() -> None:
@@ -63,16 +63,16 @@ def test_again_when_it_becomes_worse_for_what_was_foreseen_may_begin_an_hour_lat
     times.see([incident()])
     assert explained(times, 1000)[-1] == 300
     times.see([worse(incident(), 3600)])
-    found = []
+    explained_at = []
     for second in range(3600, 4600):
         due = times.due(at(second))
         if due is not None:
-            found.append(second)
+            explained_at.append(second)
             times.done(due.incident, due.at)
-    assert found == [3600, 3630, 3720, 3900]
+    assert explained_at == [3600, 3630, 3720, 3900]
 
 
-def test_one_that_closed_before_its_worst_was_explained_is_explained_once_more_as_of_then() -> None:
+def test_an_incident_closed_before_its_worst_was_explained_is_explained_once_more_as_of_then() -> None:
     times = AnalysisTimes()
     times.see([incident()])
     times.done(incident(), at(10))
@@ -88,48 +88,48 @@ def test_again_when_services_change_but_not_with_each_change_of_a_storm() -> Non
     times = AnalysisTimes()
     times.see([incident()])
     times.done(incident(), at(301))
-    found = []
+    explained_at = []
     for second in range(302, 362):
         times.see([replace(incident(), services=("cart", *(f"s{count}" for count in range(min(second, 330) - 301))))])
         due = times.due(at(second))
         if due is not None:
             assert due.at == at(second)
-            found.append(second)
+            explained_at.append(second)
             times.done(due.incident, due.at)
-    assert found == [316, 331]
+    assert explained_at == [316, 331]
 
 
-def test_a_late_incident_is_explained_once_as_of_the_last_time_a_closed_one_only_if_it_never_was() -> None:
+def test_a_late_incident_is_explained_once_as_of_the_last_time_a_closed_incident_only_if_it_never_was() -> None:
     times = AnalysisTimes()
     times.see([incident(f"inc-{number}") for number in range(5)])
     times.done(incident("inc-1"), at(10))
     times.see([replace(incident(f"inc-{number}"), state=IncidentState.RESOLVED) for number in (1, 2)])
     times.see([replace(incident("inc-3"), state=IncidentState.MERGED)])
-    found = []
+    explained_at = []
     while (due := times.due(at(5000))) is not None:
-        found.append((due.incident.incident_id, due.at))
+        explained_at.append((due.incident.incident_id, due.at))
         times.done(due.incident, due.at)
-    assert found == [("inc-0", at(300)), ("inc-4", at(300)), ("inc-2", at(300))]
+    assert explained_at == [("inc-0", at(300)), ("inc-4", at(300)), ("inc-2", at(300))]
     assert times.waiting(at(5001)) == 0
     assert times.keep(frozenset({"inc-9"})) == {"inc-9"}
     assert len(times) == 0
 
 
 @pytest.mark.parametrize(("now", "again"), [(1000, 1000), (90_000, 1200)])
-def test_services_that_joined_after_a_late_analysis_s_time_ask_for_another_one(now: float, again: float) -> None:
+def test_services_that_joined_after_a_late_analysis_s_time_ask_for_another(now: float, again: float) -> None:
     entries = tuple(
         AlertEntry(name, name, "Slow", Severity.WARNING, at(second), at(second)) for name, second in (("cart", 0), ("db", 900))
     )
     times = AnalysisTimes()
     times.see([replace(incident(), services=("cart", "db"), alerts=entries)])
-    found = []
+    explained_at = []
     while (due := times.due(at(now))) is not None:
-        found.append(due.at)
+        explained_at.append(due.at)
         times.done(due.incident, due.at)
-    assert found == [at(300), at(again)]
+    assert explained_at == [at(300), at(again)]
 
 
-def test_the_worst_first_then_the_one_never_explained_then_the_oldest() -> None:
+def test_the_worst_first_then_what_was_never_explained_then_the_oldest() -> None:
     times = AnalysisTimes()
     times.see([incident("inc-1"), incident("inc-2", 10), incident("inc-3", 20, Severity.CRITICAL)])
     times.done(incident("inc-1"), at(0))
@@ -140,7 +140,7 @@ def test_the_worst_first_then_the_one_never_explained_then_the_oldest() -> None:
     assert order == ["inc-3", "inc-2", "inc-1"]
 
 
-class Told:
+class FakeAnalyst:
     """An analyst who fails as often as told, then names the incident's first service."""
 
     def __init__(self, failures: int = 0) -> None:
@@ -148,21 +148,21 @@ class Told:
         self.asked: list[tuple[str, Mapping[str, float]]] = []
 
     def explain(
-        self, one: Incident, moment: datetime, priors: Mapping[str, float], masked: Iterable[tuple[datetime, datetime]] = ()
+        self, incident: Incident, moment: datetime, priors: Mapping[str, float], masked: Iterable[tuple[datetime, datetime]] = ()
     ) -> RootCauseReport:
-        self.asked.append((one.incident_id, priors))
+        self.asked.append((incident.incident_id, priors))
         assert list(masked) == []
         if self.failures:
             self.failures -= 1
             raise StateError("the lake is damaged")
-        cause = RootCause(one.anchor, 0.9, f"{one.anchor} is slow")
-        return RootCauseReport(moment, moment, moment, one.anchor, (cause,), True, cause.sentence)
+        cause = RootCause(incident.anchor, 0.9, f"{incident.anchor} is slow")
+        return RootCauseReport(moment, moment, moment, incident.anchor, (cause,), True, cause.sentence)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[IncidentStore]:
-    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db", "default") as found:
-        yield found
+    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db", "default") as opened:
+        yield opened
 
 
 def alert(second: float, service: str) -> Alert:
@@ -170,14 +170,16 @@ def alert(second: float, service: str) -> Alert:
     return Alert(f"{service}-{second}", fingerprint_of(labels), service, "slow", Severity.CRITICAL, at(second), labels=labels)
 
 
-def analyses_of(store: IncidentStore, analyst: Told, now_s: list[float]) -> tuple[Analyses, ResponderMetrics]:
+def analyses_of(store: IncidentStore, analyst: FakeAnalyst, now_s: list[float]) -> tuple[Analyses, ResponderMetrics]:
     metrics = ResponderMetrics()
     return Analyses(AnalysisParts(store, analyst, AUDIENCE, metrics, lambda: at(now_s[0]))), metrics
 
 
-def test_a_failed_analysis_is_tried_again_at_the_next_time_and_the_first_decided_one_is_told(store: IncidentStore) -> None:
+def test_a_failed_analysis_is_tried_again_at_the_next_time_and_the_first_decided_analysis_is_notified(
+    store: IncidentStore,
+) -> None:
     desk = Desk(store, ResponderSettings(clock="event"), ServiceGraph.from_pairs([]), AUDIENCE)
-    analyst, now_s = Told(failures=1), [10.0]
+    analyst, now_s = FakeAnalyst(failures=1), [10.0]
     analyses, metrics = analyses_of(store, analyst, now_s)
     with store.writing() as writer:
         writer.note("priors", {"cart": 1.5})
@@ -188,7 +190,7 @@ def test_a_failed_analysis_is_tried_again_at_the_next_time_and_the_first_decided
     assert store.reports(number) == ()
     for now_s[0] in (30.0, 120.0):
         assert analyses.explain_next()
-    assert [one.made_at for one in store.reports(number)] == [at(30), at(120)]
+    assert [report.made_at for report in store.reports(number)] == [at(30), at(120)]
     assert analyst.asked[0] == (number, {"cart": 1.5})
     kinds = [message.kind for message in store.messages(number)]
     assert kinds == [MessageKind.PAGE, MessageKind.UPDATE]
@@ -199,7 +201,7 @@ def test_a_failed_analysis_is_tried_again_at_the_next_time_and_the_first_decided
 def test_incidents_of_before_and_of_other_processes_are_explained_too(store: IncidentStore) -> None:
     settings, graph = ResponderSettings(clock="event"), ServiceGraph.from_pairs([])
     step = Desk(store, settings, graph).take([alert(0, "cart")], {}, at(10))
-    analyst, now_s = Told(), [40.0]
+    analyst, now_s = FakeAnalyst(), [40.0]
     first, _ = analyses_of(store, analyst, now_s)
     first.see(step)
     assert first.explain_next()

@@ -55,8 +55,8 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(empty: Path, tmp_path: Path) -> Iterator[IncidentStore]:
-    with copied(empty, tmp_path / "incidents.db") as found:
-        yield found
+    with copied(empty, tmp_path / "incidents.db") as opened:
+        yield opened
 
 
 def copied(empty: Path, path: Path) -> IncidentStore:
@@ -64,11 +64,11 @@ def copied(empty: Path, path: Path) -> IncidentStore:
     return IncidentStore.open(f"sqlite:///{path}", "default")
 
 
-def told(store: IncidentStore) -> tuple[list[Incident], list[tuple[str, str, str]], list[str]]:
+def stored_texts(store: IncidentStore) -> tuple[list[Incident], list[tuple[str, str, str]], list[str]]:
     """Return incidents, fates of alerts and notifications."""
-    incidents = [store.case(one.incident_id).incident for one in store.cases(IncidentFilter(), ALL).items]
-    fates = sorted((one.alert.alert_id, one.incident_id, one.fate) for one in stored(store))
-    messages = sorted(message.message_id for one in incidents for message in store.messages(one.incident_id))
+    incidents = [store.case(incident.incident_id).incident for incident in store.cases(IncidentFilter(), ALL).items]
+    fates = sorted((alert.alert.alert_id, alert.incident_id, alert.fate) for alert in stored(store))
+    messages = sorted(message.message_id for incident in incidents for message in store.messages(incident.incident_id))
     return incidents, fates, messages
 
 
@@ -78,15 +78,15 @@ def stored(store: IncidentStore) -> Sequence[StoredAlert]:
 
 def delivered(desks: Sequence[Desk], arrivals: list[tuple[float, Alert]], cuts: Sequence[float]) -> None:
     """Hand alerts to the desks in turn, each step what has arrived since the one before."""
-    waiting = sorted(arrivals, key=lambda one: one[0])
+    waiting = sorted(arrivals, key=lambda arrival: arrival[0])
     for number, cut in enumerate((*sorted(cuts), END_S, END_S + 20)):
-        step = [one for at, one in waiting if at <= cut]
-        waiting = [one for one in waiting if one[0] > cut]
+        step = [alert for at, alert in waiting if at <= cut]
+        waiting = [arrival for arrival in waiting if arrival[0] > cut]
         desks[number % len(desks)].take(step, {"s": f"{number + 1}-0"}, START + timedelta(seconds=cut))
 
 
-def second_of(one: Alert) -> float:
-    return (one.starts_at - START).total_seconds()
+def second_of(alert: Alert) -> float:
+    return (alert.starts_at - START).total_seconds()
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -95,18 +95,18 @@ def test_arrival_order_restarts_and_other_desks_do_not_matter(
     empty: Path, tmp_path: Path, alerts: list[Alert], rng: random.Random, cuts: list[float]
 ) -> None:
     with copied(empty, tmp_path / "one.db") as store:
-        delivered([Desk(store, RULES, GRAPH, AUDIENCE)], [(second_of(one), one) for one in alerts], ())
-        whole = told(store)
-    shuffled = [(second_of(one) + rng.uniform(0, 4.9), one) for one in alerts]
+        delivered([Desk(store, RULES, GRAPH, AUDIENCE)], [(second_of(alert), alert) for alert in alerts], ())
+        whole = stored_texts(store)
+    shuffled = [(second_of(alert) + rng.uniform(0, 4.9), alert) for alert in alerts]
     rng.shuffle(shuffled)
     with copied(empty, tmp_path / "two.db") as store:
         again = [Desk(store, RULES, GRAPH, AUDIENCE) for _ in range(7)]  # a desk a step: each begins from the store
         delivered(again, shuffled, cuts)
-        assert told(store) == whole
+        assert stored_texts(store) == whole
     with copied(empty, tmp_path / "three.db") as store:
         delivered([Desk(store, RULES, GRAPH, AUDIENCE) for _ in range(2)], shuffled, cuts)
-        assert told(store) == whole
-    assert {number for number, _, _ in whole[1]} == {one.alert_id for one in alerts}
+        assert stored_texts(store) == whole
+    assert {number for number, _, _ in whole[1]} == {alert.alert_id for alert in alerts}
     assert all(fate for _, _, fate in whole[1])
 
 
@@ -117,7 +117,7 @@ def test_an_alert_counts_once_however_often_it_comes(store: IncidentStore) -> No
     first = desk.take([alert(1, 0), alert(1, 0), alert(3, 2)], {}, START)
     second = Desk(store, RULES, GRAPH).take([alert(3, 2)], {}, START + timedelta(seconds=60))
     assert (sum(first.taken.values()), first.duplicates, sum(second.taken.values()), second.duplicates) == (3, 2, 0, 1)
-    (incident,) = desk.tick(START + timedelta(seconds=61)).outcome.incidents or told(store)[0]
+    (incident,) = desk.tick(START + timedelta(seconds=61)).outcome.incidents or stored_texts(store)[0]
     assert incident.alert_count == 3
     assert store.counts()["inbox"] == 0
 
@@ -125,12 +125,12 @@ def test_an_alert_counts_once_however_often_it_comes(store: IncidentStore) -> No
 def test_a_failed_turn_leaves_no_trace(store: IncidentStore) -> None:
     desk = Desk(store, RULES, GRAPH)
     desk.take([alert(1, 0)], {"s": "1-0"}, START + timedelta(seconds=10))
-    before = told(store)
+    before = stored_texts(store)
     with pytest.raises(ContractError, match="itself"):
         _turn_that_ends_badly(desk, before[0][0].incident_id)
-    assert told(store) == before
+    assert stored_texts(store) == before
     assert desk.take([alert(2, 11)], {}, START + timedelta(seconds=30)).duplicates == 0
-    assert [one.state for one in told(store)[0]] == [IncidentState.OPEN]
+    assert [incident.state for incident in stored_texts(store)[0]] == [IncidentState.OPEN]
 
 
 def _turn_that_ends_badly(desk: Desk, incident_id: str) -> None:
@@ -151,19 +151,19 @@ def test_idle_steps_store_nothing(store: IncidentStore) -> None:
         assert writer.desk().seq == seq
 
 
-def test_what_one_process_does_the_other_sees(store: IncidentStore) -> None:
+def test_what_a_process_does_the_other_sees(store: IncidentStore) -> None:
     responder, command = Desk(store, RULES, GRAPH, AUDIENCE), Desk(store, RULES, GRAPH, AUDIENCE)
     responder.take([alert(1, 0), alert(2, 0, "alone")], {}, START + timedelta(seconds=10))
-    first, second = (one.incident_id for one in responder.open_incidents())
+    first, second = (incident.incident_id for incident in responder.open_incidents())
     command.change(first, IncidentState.ACKNOWLEDGED, START + timedelta(seconds=12), "ann", "on it")
     responder.tick(START + timedelta(seconds=20))
-    states = {one.incident_id: one.state for one in responder.open_incidents()}
+    states = {incident.incident_id: incident.state for incident in responder.open_incidents()}
     assert states == {first: IncidentState.ACKNOWLEDGED, second: IncidentState.OPEN}
     assert set(command.merge(first, second, START + timedelta(seconds=30), "ann").services) == {"cart", "alone"}
     responder.take([alert(3, 31, "alone")], {}, START + timedelta(seconds=40))
-    assert [one.incident_id for one in responder.open_incidents()] == [first]
+    assert [incident.incident_id for incident in responder.open_incidents()] == [first]
     assert store.case(second).incident.state is IncidentState.MERGED
-    lines = [(one.by, one.what, one.subject) for one in store.audit(ALL).items]
+    lines = [(entry.by, entry.what, entry.subject) for entry in store.audit(ALL).items]
     assert lines == [("ann", "incident merged", second), ("ann", "incident acknowledged", first)]
     assert store.verify_audit().intact
     kinds = [message.kind for message in store.messages(first)]
@@ -201,15 +201,15 @@ def test_live_nobody_is_paged_for_what_was_over_long_before_it_was_read(store: I
     live = RULES.model_copy(update={"clock": "wall"})
     now = START + timedelta(hours=1)
     made = [alert(1, 0), alert(2, 3590, "alone")]
-    step = Desk(store, live, GRAPH).take([Alert(**{**plain(one), "source": DETECTED}) for one in made], {}, now)
+    step = Desk(store, live, GRAPH).take([Alert(**{**plain(alert), "source": DETECTED}) for alert in made], {}, now)
     Desk(store, live, GRAPH).tick(now + timedelta(seconds=10))
     assert step.taken == {DETECTED: 2}
-    fates = {one.alert.alert_id: (one.fate.partition(":")[0], bool(one.incident_id)) for one in stored(store)}
+    fates = {alert.alert.alert_id: (alert.fate.partition(":")[0], bool(alert.incident_id)) for alert in stored(store)}
     assert fates == {"a1": ("too old", False), "a2": ("opened", True)}
 
 
-def plain(one: Alert) -> dict[str, object]:
-    return {name: getattr(one, name) for name in Alert.__slots__}
+def plain(alert: Alert) -> dict[str, object]:
+    return {name: getattr(alert, name) for name in Alert.__slots__}
 
 
 def test_the_telemetrys_clock_is_not_moved_by_people_and_never_goes_back(store: IncidentStore) -> None:
@@ -230,7 +230,7 @@ def test_live_findings_that_come_late_tell_which_service_was_first(store: Incide
     desk.take([alert(3, 520, "web")], {}, now + timedelta(seconds=1))
     (incident,) = desk.open_incidents()
     assert [
-        (entry.service, second_at(entry.first_seen)) for entry in sorted(incident.alerts, key=lambda one: one.first_seen)
+        (entry.service, second_at(entry.first_seen)) for entry in sorted(incident.alerts, key=lambda alert: alert.first_seen)
     ] == [
         ("web", 520),
         ("db", 530),
@@ -243,7 +243,7 @@ def second_at(moment: datetime) -> int:
     return int((moment - START).total_seconds())
 
 
-def test_a_storm_is_told_once_as_it_begins_and_once_as_it_ends_by_whichever_desk(store: IncidentStore) -> None:
+def test_a_storm_is_notified_once_as_it_begins_and_once_as_it_ends_by_whichever_desk(store: IncidentStore) -> None:
     rules = RULES.model_copy(update={"clock": "wall", "settle_s": 0.0})
     burst = [alert(number, 100 + number // 10, f"s{number}") for number in range(40)]
     Desk(store, rules, GRAPH).take(burst, {}, START + timedelta(seconds=110))
@@ -252,4 +252,4 @@ def test_a_storm_is_told_once_as_it_begins_and_once_as_it_ends_by_whichever_desk
         with pytest.raises(ZeroDivisionError), desk.transaction(START + timedelta(seconds=second)):
             1 / 0  # noqa: B018
         desk.tick(START + timedelta(seconds=second))
-    assert [one.data["active"] for one in store.events_after(0, 1000) if one.kind == "storm"] == [True, False]
+    assert [event.data["active"] for event in store.events_after(0, 1000) if event.kind == "storm"] == [True, False]

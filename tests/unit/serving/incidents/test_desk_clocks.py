@@ -25,8 +25,8 @@ GRAPH = ServiceGraph.from_pairs([("web", "cart")])
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[IncidentStore]:
-    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db", DEFAULT_TENANT) as found:
-        yield found
+    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db", DEFAULT_TENANT) as opened:
+        yield opened
 
 
 def desk_by(clock: str, store: IncidentStore) -> Desk:
@@ -47,7 +47,7 @@ def test_an_alert_of_now_joins_no_incident_of_a_clock_that_ran_ahead(store: Inci
     (incident,) = live.open_incidents()
     assert (incident.services, incident.opened_at) == (("web",), NOW)
     assert [page.incident_id for page in step.outcome.pages] == [incident.incident_id]
-    cases = {one.anchor: one for one in store.cases(IncidentFilter(), PageRequest()).items}
+    cases = {incident.anchor: incident for incident in store.cases(IncidentFilter(), PageRequest()).items}
     assert (cases["cart"].state, cases["web"].state) == (IncidentState.RESOLVED, IncidentState.OPEN)
     kinds = [message.kind for message in store.messages(cases["cart"].incident_id)]
     assert sorted(kinds) == [MessageKind.PAGE, MessageKind.RESOLVED], "whoever was paged hears that it is over"
@@ -82,6 +82,6 @@ def test_a_story_takes_in_no_alert_of_another_time(store: IncidentStore) -> None
     story.tick(AHEAD + timedelta(seconds=20))
     (incident,) = story.open_incidents()
     assert incident.alert_count == 2
-    (left_out,) = [one for one in store.alerts(None, PageRequest()).items if one.alert.starts_at == NOW]
+    (left_out,) = [alert for alert in store.alerts(None, PageRequest()).items if alert.alert.starts_at == NOW]
     assert left_out.incident_id == ""
     assert "clocks do not mix" in str(left_out.fate)

@@ -58,11 +58,11 @@ def test_a_rule_comes_back() -> None:
     assert value_of(MaintenanceWindow, text_of(rule)) == rule
 
 
-def test_equal_values_have_one_canonical_text() -> None:
+def test_equal_values_have_the_same_canonical_text() -> None:
     assert canonical({"b": (1, float("nan")), "a": None}) == canonical({"a": None, "b": [1, float("nan")]})
     assert canonical({"a": 1}) != canonical({"a": "1"})
 
 
-def test_a_damaged_document_is_told() -> None:
+def test_a_damaged_document_is_reported() -> None:
     with pytest.raises(StateError, match="kind=Incident cannot be read"):
         value_of(Incident, '{"incident_id": 1}')

@@ -55,20 +55,20 @@ def test_a_page_reaches_every_channel_once() -> None:
     assert [message.channel for message in messages] == ["slack", "pagerduty"]
     assert {message.dedupe_key for message in messages} == {"inc-1"}
     assert ids(messages) == ids(messages_for(PAGE, PAGED, CHANNELS, URL))
-    told = notice(messages[0])
-    assert told.headline == "critical: cart, db, web and 1 more; 12 alerts"
-    assert told.url == "http://aiops.test:3103/open/inc-1"
-    assert told.cause is None
+    page = notice(messages[0])
+    assert page.headline == "critical: cart, db, web and 1 more; 12 alerts"
+    assert page.url == "http://aiops.test:3103/open/inc-1"
+    assert page.cause is None
 
 
 def test_a_page_names_the_worst_alert_of_equal_ones_the_first() -> None:
-    found = (("slow disk", Severity.WARNING, 0), ("no answer", Severity.CRITICAL, 2), ("x" * 99, Severity.CRITICAL, 1))
-    entries = [AlertEntry(f"f{at}", "cart", name, how, AT + timedelta(seconds=at), AT) for name, how, at in found]
+    alerts = (("slow disk", Severity.WARNING, 0), ("no answer", Severity.CRITICAL, 2), ("x" * 99, Severity.CRITICAL, 1))
+    entries = [AlertEntry(f"f{at}", "cart", name, how, AT + timedelta(seconds=at), AT) for name, how, at in alerts]
     many = notice(messages_for(PAGE, replace(PAGED, alerts=tuple(entries[:2])), CHANNELS, URL)[0])
     assert many.headline == "critical: cart, db, web and 1 more; 12 alerts, such as no answer"
     assert escalation_headline(many) == f"nobody has acknowledged: {many.headline}"
-    one = replace(PAGE, services=("cart",), alert_count=1)
-    (long, _) = messages_for(one, replace(PAGED, alerts=tuple(entries)), CHANNELS, URL)
+    summary = replace(PAGE, services=("cart",), alert_count=1)
+    (long, _) = messages_for(summary, replace(PAGED, alerts=tuple(entries)), CHANNELS, URL)
     assert notice(long).headline == f"critical: cart; 1 alert: {'x' * 79}…"
 
 
@@ -86,7 +86,7 @@ def test_worse_is_another_page_and_says_so() -> None:
     assert headline == "worse than told, now critical: cart, db, web and 1 more; 12 alerts (held back for 3 min)"
 
 
-def test_state_changes_are_told_with_who_and_why() -> None:
+def test_state_changes_are_notified_with_who_and_why() -> None:
     acknowledged = change_messages(changed(IncidentState.ACKNOWLEDGED, "acknowledged by ada", "ada"), CHANNELS, URL)
     assert [message.kind for message in acknowledged] == [MessageKind.ACKNOWLEDGED] * 2
     assert notice(acknowledged[0]).headline == "acknowledged by ada"
@@ -112,15 +112,15 @@ def test_who_was_not_paged_hears_nothing_later() -> None:
 
 def test_a_merged_incident_is_handed_over_where_incidents_are_kept() -> None:
     merged = replace(changed(IncidentState.MERGED, "merged into inc-0"), merged_into="inc-0")
-    told = [(message.channel, message.incident_id, message.kind) for message in change_messages(merged, CHANNELS, URL)]
-    assert told == [
+    handed_over = [(message.channel, message.incident_id, message.kind) for message in change_messages(merged, CHANNELS, URL)]
+    assert handed_over == [
         ("pagerduty", "inc-0", MessageKind.UPDATE),
         ("slack", "inc-1", MessageKind.RESOLVED),
         ("pagerduty", "inc-1", MessageKind.RESOLVED),
     ]
 
 
-def test_one_update_with_the_first_decided_cause() -> None:
+def test_a_single_update_with_the_first_decided_cause() -> None:
     first = update_messages(PAGED, REPORT, CHANNELS, URL)
     assert notice(first[0]).headline == "probable root cause: db (82%)"
     later = replace(REPORT, made_at=AT + timedelta(minutes=2), causes=(RootCause("web", 0.9, "web"),))
@@ -129,7 +129,7 @@ def test_one_update_with_the_first_decided_cause() -> None:
     assert update_messages(replace(PAGED, state=IncidentState.RESOLVED), REPORT, CHANNELS, URL) == ()
 
 
-def test_one_escalation_an_incident_and_severity() -> None:
+def test_a_single_escalation_an_incident_and_severity() -> None:
     page = notice(messages_for(PAGE, PAGED, CHANNELS, URL)[0])
     due = AT + timedelta(minutes=15)
     first = escalation_messages(page, due, ("escalation",))

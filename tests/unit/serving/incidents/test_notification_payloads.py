@@ -57,12 +57,12 @@ def notices(draw: st.DrawFn) -> Notice:
     return replace(made, cause=draw(cause))
 
 
-def strings(told: Any) -> list[str]:
-    if isinstance(told, dict):
-        return [text for value in told.values() for text in strings(value)]
-    if isinstance(told, list):
-        return [text for value in told for text in strings(value)]
-    return [told] if isinstance(told, str) else []
+def strings(payload: Any) -> list[str]:
+    if isinstance(payload, dict):
+        return [text for value in payload.values() for text in strings(value)]
+    if isinstance(payload, list):
+        return [text for value in payload for text in strings(value)]
+    return [payload] if isinstance(payload, str) else []
 
 
 @given(notices())
@@ -95,8 +95,8 @@ def test_escapes_are_never_cut_through(text: str, most: int) -> None:
 
 
 def test_webhook_tells_the_cause() -> None:
-    told = webhook_body(NOTICE, "msg-1")
-    assert told["root_cause"] == {
+    body = webhook_body(NOTICE, "msg-1")
+    assert body["root_cause"] == {
         "service": "db",
         "probability": 0.8213,
         "decided": True,
@@ -221,7 +221,7 @@ def outbox(name: str, kind: MessageKind = MessageKind.PAGE, second: int = 0, **m
     return OutboxMessage(f"{name}-{kind}", "log", name, kind, name, plain_notice(replace(NOTICE, at=at)), at, **more)
 
 
-def test_one_incident_keeps_its_order_while_others_pass_by() -> None:
+def test_an_incident_keeps_its_order_while_others_pass_by() -> None:
     waits = replace(outbox("inc-1"), attempts=1, due_at=AT.replace(second=50))
     resolved = outbox("inc-1", MessageKind.RESOLVED, 5)
     other = outbox("inc-2", second=9)

@@ -37,7 +37,7 @@ def pages(correlator: Correlator, alerts: list[Alert], until: float) -> tuple[Pa
     return correlator.advance(after(until)).pages
 
 
-def test_three_alerts_in_one_second_are_one_page_that_names_all_three() -> None:
+def test_three_alerts_within_a_second_are_a_single_page_that_names_all_three() -> None:
     (page,) = pages(Correlator(GRAPH), [alert(0.0, "web"), alert(0.4, "cart"), alert(0.9, "db")], 30)
     assert set(page.services) == {"web", "cart", "db"}
     assert (page.alert_count, page.again) == (3, False)
@@ -53,7 +53,7 @@ def test_a_critical_page_never_waits_longer_than_the_settle_time() -> None:
         CorrelationConfig(page_settle_s=-1)
 
 
-def test_a_warning_that_becomes_critical_while_it_waits_is_one_critical_page() -> None:
+def test_a_warning_that_becomes_critical_while_it_waits_is_a_single_critical_page() -> None:
     warned = [alert(0, "web", Severity.WARNING, "A"), alert(0.5, "web", Severity.WARNING, "B")]
     (page,) = pages(Correlator(GRAPH), [*warned, alert(1, "cart")], 60)
     assert (page.severity, page.services[0], page.again) == (Severity.CRITICAL, "cart", False)
@@ -89,7 +89,7 @@ def flooded(until: float, count: int = 100) -> tuple[Correlator, Outcome]:
     return correlator, correlator.advance(after(until))
 
 
-def test_people_are_told_once_how_many_pages_wait_and_again_every_hour() -> None:
+def test_people_are_notified_once_how_many_pages_wait_and_again_every_hour() -> None:
     correlator, outcome = flooded(200)
     assert len(outcome.pages) == 4
     (note,) = outcome.held_notes
@@ -103,7 +103,7 @@ def test_people_are_told_once_how_many_pages_wait_and_again_every_hour() -> None
     assert [note.count for note in later] == [92]
 
 
-def test_people_are_told_when_no_page_waits_any_more() -> None:
+def test_people_are_notified_when_no_page_waits_any_more() -> None:
     correlator, outcome = flooded(200, count=5)
     assert [note.count for note in outcome.held_notes] == [1]
     later = correlator.advance(after(2 * HOUR_S))
@@ -112,7 +112,7 @@ def test_people_are_told_when_no_page_waits_any_more() -> None:
     assert correlator.advance(after(3 * HOUR_S)).held_notes == ()
 
 
-def test_nobody_is_told_of_a_page_that_waits_for_a_moment_only() -> None:
+def test_nobody_is_notified_of_a_page_that_waits_for_a_moment_only() -> None:
     correlator = Correlator(GRAPH, CorrelationConfig(pages_per_hour=1, kept_for_critical=0, quiet_s=30))
     correlator.add([alert(0, "s1"), alert(1, "s2")])
     assert correlator.advance(after(3000)).held_notes == ()
@@ -139,5 +139,5 @@ def test_the_note_about_held_pages_says_how_many_and_where_they_are() -> None:
 
 def test_a_step_of_the_desk_sends_the_note() -> None:
     _, outcome = flooded(200)
-    told = messages_of(outcome, Audience(("log",), "http://aiops.test"))
-    assert [message.kind for message in told].count(MessageKind.HELD_BACK) == 1
+    messages = messages_of(outcome, Audience(("log",), "http://aiops.test"))
+    assert [message.kind for message in messages].count(MessageKind.HELD_BACK) == 1

@@ -1,7 +1,7 @@
 """Detections and predictions as alerts; streams read side by side; the clock; a loop that outlives what it reads from."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,22 +23,9 @@ from serving.incidents.desk.stream_inputs import MOST_ENTRIES, StreamInputs
 from serving.incidents.responder.responder_loop import BROKER, DATABASE, DeskLoop, LoopParts
 from serving.incidents.store.incident_store import IncidentStore
 from serving.stream import streams
+from tests.testing.stream_rows import START, detections, predictions
 
-START = datetime(2026, 3, 2, tzinfo=UTC)
 NO_RULES = AlertRules()
-
-
-def detections(*rows: Mapping[str, object]) -> pa.Table:
-    usual = {"revision": 0, "timestamp": START, "service": "cart", "metric": "latency_p99_ms", "value": 900.0, "score": 0.95}
-    usual |= {"lower": 100.0, "upper": 300.0, "tier": 1, "model_version": "", "anomalous": True, "reason": "z = 12"}
-    made = [{"detection_id": f"d{number}", **usual, **row} for number, row in enumerate(rows)]
-    return pa.Table.from_pylist(made, schema=telemetry_schemas.DETECTIONS)
-
-
-def predictions(*rows: Mapping[str, object]) -> pa.Table:
-    usual = {"timestamp": START, "service": "cart", "p_5min": 0.2, "p_15min": 0.6, "p_60min": 0.9, "alarm": True}
-    made = [{**usual, "model_version": "3", "reason": "", **row} for row in rows]
-    return pa.Table.from_pylist(made, schema=telemetry_schemas.PREDICTIONS)
 
 
 class MemoryStreams(streams.Streams):
@@ -57,7 +44,7 @@ class MemoryStreams(streams.Streams):
     def read(self, after: Mapping[str, str], count: int, block_ms: int) -> dict[str, list[streams.Entry]]:
         self._check()
         new = {
-            name: [one for one in self.entries.get(name, []) if streams.id_parts(one.entry_id) > streams.id_parts(entry_id)]
+            name: [entry for entry in self.entries.get(name, []) if streams.id_parts(entry.entry_id) > streams.id_parts(entry_id)]
             for name, entry_id in after.items()
         }
         return {name: entries[:count] for name, entries in new.items() if entries}
@@ -106,29 +93,31 @@ def test_an_alert_is_named_by_detection_and_revision_and_is_about_its_series() -
     )
 
 
-def test_a_later_word_ends_an_alert_and_a_first_one_that_is_none_is_nothing() -> None:
-    found = alerts_of_detections(detections({"anomalous": False}, {"anomalous": False, "revision": 1}), NO_RULES)
-    assert [(one.alert_id, one.ends_at) for one in found.alerts] == [("d1:1", START)]
+def test_a_later_revision_ends_an_alert_and_a_first_revision_that_is_no_anomaly_is_nothing() -> None:
+    read = alerts_of_detections(detections({"anomalous": False}, {"anomalous": False, "revision": 1}), NO_RULES)
+    assert [(alert.alert_id, alert.ends_at) for alert in read.alerts] == [("d1:1", START)]
 
 
 def test_below_the_threshold_of_its_series_a_detection_counts_but_alerts_nobody() -> None:
     rules = AlertRules(thresholds={("cart", "latency_p99_ms"): 0.97})
     rows = detections({}, {"score": 0.98}, {"service": "web"}, {"anomalous": False, "revision": 1}, {"score": None})
-    found = alerts_of_detections(rows, rules)
-    assert [one.alert_id for one in found.alerts] == ["d1:0", "d2:0", "d3:1", "d4:0"], "an unknown score is no low one"
-    assert found.below_threshold == 1
-    heard = Lessons(thresholds=rules.thresholds).hears
-    assert [heard(Finding("d", "cart", "latency_p99_ms", score)) for score in (0.95, 0.98, float("nan"))] == [False, True, True]
+    read = alerts_of_detections(rows, rules)
+    assert [alert.alert_id for alert in read.alerts] == ["d1:0", "d2:0", "d3:1", "d4:0"], "an unknown score is no low one"
+    assert read.below_threshold == 1
+    hears = Lessons(thresholds=rules.thresholds).hears
+    assert [hears(Finding("d", "cart", "latency_p99_ms", score)) for score in (0.95, 0.98, float("nan"))] == [False, True, True]
 
 
 def test_what_is_foreseen_is_a_warning_with_horizon_and_chance() -> None:
-    found = alerts_of_predictions(predictions({"alarm": False}, {}, {"timestamp": START + timedelta(minutes=5), "p_5min": 0.7}))
-    first, second = found.alerts
+    foreseen = alerts_of_predictions(
+        predictions({"alarm": False}, {}, {"timestamp": START + timedelta(minutes=5), "p_5min": 0.7})
+    )
+    first, second = foreseen.alerts
     assert (first.name, first.severity, first.value) == ("incident foreseen", Severity.WARNING, 0.9)
-    assert [(one.label("horizon"), one.score) for one in found.alerts] == [("15 min", 0.6), ("5 min", 0.7)]
+    assert [(alert.label("horizon"), alert.score) for alert in foreseen.alerts] == [("15 min", 0.6), ("5 min", 0.7)]
     assert first.fingerprint == second.fingerprint
     assert first.alert_id != second.alert_id
-    assert found.newest == START + timedelta(minutes=5)
+    assert foreseen.newest == START + timedelta(minutes=5)
     assert alerts_of_predictions(predictions({})).alerts[0].alert_id == first.alert_id
 
 
@@ -137,7 +126,7 @@ def test_no_rows_are_no_alerts() -> None:
     assert alerts_of_predictions(telemetry_schemas.PREDICTIONS.empty_table()).newest is None
 
 
-def test_while_one_stream_has_more_the_other_does_not_run_ahead() -> None:
+def test_while_a_stream_has_more_the_other_does_not_run_ahead() -> None:
     broker = MemoryStreams()
     for minute in range(2 * MOST_ENTRIES):
         broker.put(streams.DETECTIONS, detections({"detection_id": f"d{minute}", "timestamp": START + timedelta(minutes=minute)}))
@@ -182,8 +171,8 @@ def test_by_events_the_clock_rests_with_them_and_lets_the_last_ones_settle() -> 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[IncidentStore]:
-    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db", "default") as found:
-        yield found
+    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db", "default") as opened:
+        yield opened
 
 
 def loop_of(store: IncidentStore, broker: MemoryStreams) -> tuple[DeskLoop, ResponderMetrics]:

@@ -35,8 +35,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[IncidentStore]:
-    with IncidentStore.open(settings.incident_store_url, "default") as found:
-        yield found
+    with IncidentStore.open(settings.incident_store_url, "default") as opened:
+        yield opened
 
 
 def alert(second: float, service: str) -> Alert:
@@ -96,7 +96,7 @@ def test_closed_incidents_are_dropped_when_they_are_old_enough(settings: Setting
     first = desk.open_incidents()[0].incident_id
     desk.change(first, IncidentState.RESOLVED, START, "ann")
     assert [upkeep_of(settings, store, desk, days).retain() for days in (80, 91)] == [0, 1]
-    assert [one.incident_id for one in desk.open_incidents()] != [first]
+    assert [incident.incident_id for incident in desk.open_incidents()] != [first]
     assert store.counts()["incidents"] == 1
 
 
@@ -129,12 +129,12 @@ def test_readiness_tells_no_address() -> None:
                 "broker": "ok",
             }
 
-    told = _readiness(cast("DeskLoop", Loop()))
-    assert not told.ready
-    assert told.parts == {"desk": "no step for 40 s", "database": "no answer; the log says why", "broker": "ok"}
+    readiness = _readiness(cast("DeskLoop", Loop()))
+    assert not readiness.ready
+    assert readiness.parts == {"desk": "no step for 40 s", "database": "no answer; the log says why", "broker": "ok"}
 
 
-def test_the_first_failure_of_any_part_stops_all_and_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_failure_of_any_part_stops_all_and_is_raised(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_self: object, _stop: threading.Event) -> None:
         raise ConfigurationError("notifier: it cannot go on")
 
