@@ -30,6 +30,7 @@ from serving.lake.port import Lake
 from serving.root_cause.lake_explainer import AnalystConfig, RootCauseAnalyst
 from serving.tables.graph_store import GraphStore
 from tests.testing.deadlines import within
+from tests.testing.empty_store import empty_file
 
 KEY = "an-hs256-secret-for-this-test-only-0123456789"
 JSON_TYPE = {"content-type": "application/json"}
@@ -105,7 +106,7 @@ def running(
     memory_copy: bool = False,
 ) -> Iterator[RunningApi]:
     """Serve the API over a store in a folder."""
-    with IncidentDatabase.open(f"sqlite:///{folder}/incidents.db", memory_copy) as database:
+    with IncidentDatabase.open(f"sqlite:///{empty_file(folder / 'incidents.db')}", memory_copy) as database:
         tenants = ApiTenants(folder, database, desk_clock, pages_per_hour)
         own = tenants(DEFAULT_TENANT)
         parts = ApiParts(

@@ -20,6 +20,7 @@ from serving.incidents.desk.verdict_draft import VerdictDraft, verdict_of
 from serving.incidents.store.incident_store import IncidentStore
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
+from tests.testing.empty_store import empty_store
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CALLS = [("web", "cart"), ("cart", "db"), ("bank", "ledger")]
@@ -41,7 +42,7 @@ class JudgedHome:
     def __post_init__(self) -> None:
         """Open lake, store and desk."""
         self.lake = open_lake(self.root / "lake").for_tenant(DEFAULT_TENANT)
-        self.store = IncidentStore.open(f"sqlite:///{self.root}/incidents.db", "default")
+        self.store = empty_store(self.root)
         self.desk = Desk(self.store, SETTINGS, ServiceGraph.from_pairs(CALLS, SERVICES))
 
     def detect(self, *found: tuple[str, float], rules: AlertRules | None = None) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import URL, Connection, create_engine
 
 from serving.incidents.store.incident_store import IncidentStore
+from tests.testing.empty_store import empty_file
 from tests.testing.postgres_server import drop_database, new_database, postgres_server
 
 
@@ -22,10 +23,8 @@ def postgres() -> Iterator[URL | None]:
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a SQLite file with all tables and nothing in them; migrations take longer than a copy."""
-    path = tmp_path_factory.mktemp("migrated") / "incidents.db"
-    IncidentStore.open(f"sqlite:///{path}", "default").close()
-    return path
+    """Return a SQLite file with all tables and nothing in them."""
+    return empty_file(tmp_path_factory.mktemp("migrated") / "incidents.db")
 
 
 @pytest.fixture(scope="session")

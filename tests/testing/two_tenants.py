@@ -26,39 +26,43 @@ from serving.tables.changes import write_changes
 from serving.tables.graph_store import GraphStore
 
 TENANTS: Final = ("acme-marked", "shop-marked")
-NOW: Final = datetime.now(UTC).replace(microsecond=0)
 RULES: Final = ResponderSettings(settle_s=0.0, page_settle_s=0.0, pages_per_hour=1)
 
 
-def filled(database: IncidentDatabase, lake: Lake) -> list[str]:
-    """Fill every table of a tenant; return four incidents, which have the ids of the other tenant's."""
+def this_second() -> datetime:
+    """Return the time by which two tenants are filled: what was long ago is over when a command asks for it."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def filled(database: IncidentDatabase, lake: Lake, now: datetime) -> list[str]:
+    """Fill every table of a tenant, as of now; return four incidents, which have the ids of the other tenant's."""
     tenant = lake.tenant
     store = IncidentStore(database, tenant)
     desk = Desk(store, RULES, ServiceGraph.from_pairs([]), Audience((PAGERDUTY,)))
-    opened = [_opened(desk, tenant, service) for service in ("cart", "mail", "db", "till")]
-    _opened(desk, tenant, f"only-{tenant}")
+    opened = [_opened(desk, tenant, service, now) for service in ("cart", "mail", "db", "till")]
+    _opened(desk, tenant, f"only-{tenant}", now)
     matchers = (Matcher("owner", "=", tenant),)
-    desk.silence(Silence("quiet", matchers, NOW, NOW + timedelta(hours=1)), NOW, tenant)
-    desk.silence(MaintenanceWindow("work", matchers, NOW, NOW + timedelta(hours=1)), NOW, tenant)
+    desk.silence(Silence("quiet", matchers, now, now + timedelta(hours=1)), now, tenant)
+    desk.silence(MaintenanceWindow("work", matchers, now, now + timedelta(hours=1)), now, tenant)
     for number in opened:
-        cause = RootCause("cart", 0.8, f"of {tenant}", 1.0, NOW)
-        report = RootCauseReport(NOW, NOW - timedelta(minutes=5), NOW, "cart", (cause,), True, f"of {tenant}")
+        cause = RootCause("cart", 0.8, f"of {tenant}", 1.0, now)
+        report = RootCauseReport(now, now - timedelta(minutes=5), now, "cart", (cause,), True, f"of {tenant}")
         with store.writing() as writer:
             writer.put_report(number, report)
     draft = VerdictDraft(opened[3], VerdictKind.WRONG_CAUSE, "cart", note=f"of {tenant}")
-    feedback.apply(store, desk, lake, verdict_of(store, draft, NOW, tenant, ("cart",)))
+    feedback.apply(store, desk, lake, verdict_of(store, draft, now, tenant, ("cart",)))
     told = {"headline": f"of {tenant}"}
     with store.writing() as writer:
-        writer.enqueue([OutboxMessage("m-1", PAGERDUTY, opened[0], MessageKind.PAGE, "m-1", told, NOW)])
-        writer.inbox_add([alert_of(tenant, "inbox", NOW)], NOW)
-    write_changes(lake, [ChangeEvent.of(NOW - timedelta(hours=1), "cart", "deployment", f"of {tenant}")])
-    GraphStore(lake).replace_configured([(f"web-{tenant}", "cart")], NOW - timedelta(hours=1))
+        writer.enqueue([OutboxMessage("m-1", PAGERDUTY, opened[0], MessageKind.PAGE, "m-1", told, now)])
+        writer.inbox_add([alert_of(tenant, "inbox", now)], now)
+    write_changes(lake, [ChangeEvent.of(now - timedelta(hours=1), "cart", "deployment", f"of {tenant}")])
+    GraphStore(lake).replace_configured([(f"web-{tenant}", "cart")], now - timedelta(hours=1))
     return opened
 
 
-def _opened(desk: Desk, tenant: str, service: str) -> str:
+def _opened(desk: Desk, tenant: str, service: str, now: datetime) -> str:
     before = {one.incident_id for one in desk.open_incidents()}
-    desk.take([alert_of(tenant, service, NOW - timedelta(seconds=5))], {}, NOW)
+    desk.take([alert_of(tenant, service, now - timedelta(seconds=5))], {}, now)
     (new,) = {one.incident_id for one in desk.open_incidents()} - before
     return new
 

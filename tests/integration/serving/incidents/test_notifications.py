@@ -35,6 +35,7 @@ from serving.incidents.notify.webhook_channel import WebhookChannel
 from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import MessageState, OutboxMessage, PageRequest
 from tests.testing.deadlines import within
+from tests.testing.empty_store import empty_store
 from tests.testing.store_rows import transitioned
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -103,7 +104,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[IncidentStore]:
-    with IncidentStore.open(f"sqlite:///{tmp_path / 'incidents.db'}", "default") as opened:
+    with empty_store(tmp_path) as opened:
         yield opened
 
 

@@ -23,12 +23,12 @@ from serving.incidents.store.tenant_connection import Statement, TenantConnectio
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
 from tests.testing.incident_api import RunningApi, bearer, running
-from tests.testing.two_tenants import NOW, TENANTS, filled, kept_of
+from tests.testing.two_tenants import TENANTS, filled, kept_of, this_second
 
 KEY = "an-hs256-secret-for-this-test-only-0123456789"
 MINE, THEIRS = TENANTS
-UNTIL = (NOW + timedelta(hours=2)).isoformat()
-ALERT = {"status": "firing", "labels": {"alertname": "down", "service": "till"}, "startsAt": NOW.isoformat()}
+UNTIL = (this_second() + timedelta(hours=2)).isoformat()
+ALERT = {"status": "firing", "labels": {"alertname": "down", "service": "till"}, "startsAt": this_second().isoformat()}
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class Walk:
     faults: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.ids = {tenant: filled(self.database, lake) for tenant, lake in self.lakes.items()}
+        now = this_second()
+        self.ids = {tenant: filled(self.database, lake, now) for tenant, lake in self.lakes.items()}
 
     def go(self) -> list[str]:
         """Walk all routes, as the description lists them; return the faults."""
@@ -298,8 +299,9 @@ def test_no_command_sees_or_changes_another_tenants(
     (tmp_path / "edges.csv").write_text("caller,callee\nweb,cart\n")
     settings = Settings(home=tmp_path)
     lakes = {tenant: open_lake(settings).for_tenant(tenant) for tenant in TENANTS}
+    now = this_second()
     with IncidentDatabase.open(settings.incident_store_url) as database:
-        (i, j, k, _), _theirs = (filled(database, lake) for lake in lakes.values())
+        (i, j, k, _), _theirs = (filled(database, lake, now) for lake in lakes.values())
         before = kept_of(database, lakes[THEIRS])
         for words, given in COMMANDS.items():
             if given is None:

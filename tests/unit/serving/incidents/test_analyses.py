@@ -20,6 +20,7 @@ from serving.incidents.desk.desk_metrics import ResponderMetrics
 from serving.incidents.desk.desk_transaction import Audience
 from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import MessageKind
+from tests.testing.empty_store import empty_store
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 AUDIENCE = Audience(("webhook",), "http://responder")
@@ -161,7 +162,7 @@ class FakeAnalyst:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[IncidentStore]:
-    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db", "default") as opened:
+    with empty_store(tmp_path) as opened:
         yield opened
 
 

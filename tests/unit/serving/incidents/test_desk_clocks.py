@@ -17,6 +17,7 @@ from serving.incidents.desk.detection_alerts import DETECTED
 from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import IncidentFilter, MessageKind, PageRequest
 from serving.stream.streams import DETECTIONS
+from tests.testing.empty_store import empty_store
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 AHEAD = NOW + timedelta(hours=10)
@@ -25,7 +26,7 @@ GRAPH = ServiceGraph.from_pairs([("web", "cart")])
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[IncidentStore]:
-    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db", DEFAULT_TENANT) as opened:
+    with empty_store(tmp_path, DEFAULT_TENANT) as opened:
         yield opened
 
 

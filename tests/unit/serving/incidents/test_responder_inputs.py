@@ -23,6 +23,7 @@ from serving.incidents.desk.stream_inputs import MOST_ENTRIES, StreamInputs
 from serving.incidents.responder.responder_loop import BROKER, DATABASE, DeskLoop, LoopParts
 from serving.incidents.store.incident_store import IncidentStore
 from serving.stream import streams
+from tests.testing.empty_store import empty_store
 from tests.testing.stream_rows import START, detections, predictions
 
 NO_RULES = AlertRules()
@@ -171,7 +172,7 @@ def test_by_events_the_clock_rests_with_them_and_lets_the_last_ones_settle() -> 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[IncidentStore]:
-    with IncidentStore.open(f"sqlite:///{tmp_path}/incidents.db", "default") as opened:
+    with empty_store(tmp_path) as opened:
         yield opened
 
 
