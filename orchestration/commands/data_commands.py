@@ -66,9 +66,9 @@ def replay(
     from orchestration.workspace.workspace import Workspace
 
     telemetry = SourceChoice(source, path, tuple(option or ())).open()
-    window = (moment("--start", start), moment("--end", end))
+    begin, until = moment("--start", start), moment("--end", end)
     with stage(f"replay {source} through the broker"):
-        result = replay_recorded(Workspace.open(settings_in_force()), telemetry, window, say)
+        result = replay_recorded(Workspace.open(settings_in_force()), telemetry, begin, until, say)
     print_json(result) if as_json else print_facts(f"Replayed from {source}", asdict(result))
 
 

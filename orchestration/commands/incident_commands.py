@@ -92,21 +92,21 @@ def ack(incident: Id, note: Note = "", by: ActedBy = None, as_json: AsJson = Fal
     """Acknowledge an incident: somebody works on it, it does not escalate any more."""
     from aiops.incidents.incident import IncidentState
 
-    _change(incident, IncidentState.ACKNOWLEDGED, (note, by), as_json)
+    _change(incident, IncidentState.ACKNOWLEDGED, note, by, as_json)
 
 
 def mitigate(incident: Id, note: Note = "", by: ActedBy = None, as_json: AsJson = False) -> None:
     """Say that users are well again; the incident opens again when one of its alerts does."""
     from aiops.incidents.incident import IncidentState
 
-    _change(incident, IncidentState.MITIGATED, (note, by), as_json)
+    _change(incident, IncidentState.MITIGATED, note, by, as_json)
 
 
 def resolve(incident: Id, note: Note = "", by: ActedBy = None, as_json: AsJson = False) -> None:
     """Say that an incident is over; what comes now opens another one."""
     from aiops.incidents.incident import IncidentState
 
-    _change(incident, IncidentState.RESOLVED, (note, by), as_json)
+    _change(incident, IncidentState.RESOLVED, note, by, as_json)
 
 
 def merge(
@@ -167,11 +167,10 @@ def audit(
     print_table("Audit log (UTC)", ("seq", "at", "by", "what", "subject", "detail"), rows)
 
 
-def _change(incident: str, state: "IncidentState", said: tuple[str, str | None], as_json: bool) -> None:
+def _change(incident: str, state: "IncidentState", note: str, by: str | None, as_json: bool) -> None:
     from orchestration.commands.incident_access import IncidentWork, somebody
     from serving.incidents.api.response_types import view_of
 
-    note, by = said
     with IncidentWork.opened() as work:
         incident_id = work.store.case(incident).incident.incident_id
         work.desk.change(incident_id, state, work.now(), somebody(by), note)

@@ -44,7 +44,7 @@ def run(
     is_default = source == "simulate" and not option
     chosen = default_scenario.simulated(seed) if is_default else recorded(SourceChoice(source, path, tuple(option or ())).open())
     with hold(settings.root, "aiops run"):
-        result = _run_and_conclude(settings, chosen, keep, (source, began))
+        result = _run_and_conclude(settings, chosen, keep, source, began)
     if json_file is not None:
         json_file.write_text(as_json(result), encoding="utf-8")
     print_facts(f"aiops run on {source}", dict(html_report.summary_rows(result)))
@@ -55,7 +55,7 @@ def run(
     say(f"report: {result.report}")
 
 
-def _run_and_conclude(settings: "Settings", chosen: "Scenario", keep: bool, head: tuple[str, float]) -> "RunResult":
+def _run_and_conclude(settings: "Settings", chosen: "Scenario", keep: bool, source: str, began: float) -> "RunResult":
     from orchestration.pipeline.telemetry_step import fitted_settings, median_step_s
     from orchestration.rehearsal.live_replay import with_free_ports
     from orchestration.rehearsal.run import Run, fresh_home
@@ -66,7 +66,7 @@ def _run_and_conclude(settings: "Settings", chosen: "Scenario", keep: bool, head
     step_s = median_step_s(next(iter(chosen.history())), settings.telemetry.step_s)
     workspace = Workspace.open(fitted_settings(with_free_ports(settings), step_s))
     story = Run(workspace, chosen, say).go()
-    return conclude(workspace, story, chosen.split, (head[0], time.monotonic() - head[1]))
+    return conclude(workspace, story, chosen.split, source, time.monotonic() - began)
 
 
 def _check_writable(json_file: Path | None) -> None:

@@ -170,7 +170,7 @@ def _remove(kind: str, name: str, by: str | None, as_json: bool) -> None:
         there = transaction.writer.remove_silence(name) if kind == "silence" else transaction.writer.remove_window(name)
         if not there:
             raise ContractError(f"{kind} {name!r} is not known; `aiops incidents {kind} list` shows them")
-        transaction.act(transaction.moment, somebody(by), f"{kind} removed", (name, {}))
+        transaction.act(transaction.moment, somebody(by), f"{kind} removed", name, {})
     print_json({"removed": name}) if as_json else typer.echo(f"{kind} {name}: removed.")
 
 

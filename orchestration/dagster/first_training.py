@@ -44,8 +44,7 @@ def prepare(workspace: Workspace, choice: SourceChoice, say: Callable[[str], Non
     say("no champions yet: the history of the source is ingested and learned from first (about a minute)")
     scenario = recorded(choice.open())
     split, settings = scenario.split, workspace.settings
-    clock = (datetime.now(UTC), settings.telemetry.step_s)
-    line = timeline_of(settings.root, " ".join(choice.arguments()), split, clock)
+    line = timeline_of(settings.root, " ".join(choice.arguments()), split, datetime.now(UTC), settings.telemetry.step_s)
     line.save(settings.root)
     write_truth(workspace, scenario, line)
     shift = line.history_shift(split)

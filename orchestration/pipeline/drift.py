@@ -62,7 +62,7 @@ def measure(workspace: Workspace, at: datetime | None = None) -> Measured:
     current = mask_incidents(scheduled_rows(workspace, since, end), incidents, workspace.graph())
     reference = mask_incidents(load_reference(workspace, version), incidents, workspace.graph())
     report = measure_drift(reference, current, policy(settings))
-    check = _remember(workspace, (since, end), version.version, report)
+    check = _remember(workspace, since, end, version.version, report)
     return Measured(check, report)
 
 
@@ -91,9 +91,9 @@ def latest_check(workspace: Workspace) -> DriftCheck | None:
     return _check_of(rows[0]) if rows else None
 
 
-def _remember(workspace: Workspace, window: tuple[datetime, datetime], version: str, report: DriftReport) -> DriftCheck:
+def _remember(workspace: Workspace, since: datetime, at: datetime, version: str, report: DriftReport) -> DriftCheck:
     now = datetime.now(UTC)
-    check_id = f"{window[1]:%Y%m%dT%H%M%S}-v{version}"
+    check_id = f"{at:%Y%m%dT%H%M%S}-v{version}"
     page: Path | None = None
     if report.html:
         page = workspace.folder("drift") / f"{check_id}.html"
@@ -103,8 +103,8 @@ def _remember(workspace: Workspace, window: tuple[datetime, datetime], version: 
     row = {
         "checked_at": now,
         "check_id": check_id,
-        "at": window[1],
-        "since": window[0],
+        "at": at,
+        "since": since,
         "model": WATCHED,
         "model_version": version,
         "checked": report.checked,

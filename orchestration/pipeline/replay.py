@@ -88,9 +88,9 @@ class Replay:
 
 
 def replay_recorded(
-    workspace: Workspace, source: TelemetrySource, window: tuple[datetime | None, datetime | None], say: Callable[[str], None]
+    workspace: Workspace, source: TelemetrySource, start: datetime | None, end: datetime | None, say: Callable[[str], None]
 ) -> Replayed:
-    """Publish one source to the broker in force; waits while the consumer is behind.
+    """Publish one source from `start` to `end` (None = all) to the broker in force; waits while the consumer is behind.
 
     Raises:
         Unavailable: the broker does not answer, or no consumer takes what is published.
@@ -103,7 +103,7 @@ def replay_recorded(
     replay = Replay(producer, source.incidents(), now)
 
     def chunks() -> Iterator[pa.Table]:
-        for chunk in source.batches(*window):
+        for chunk in source.batches(start, end):
             yield chunk
             say(f"{replay.points:,} points published, up to {replay.clock:%Y-%m-%d %H:%M}")
 

@@ -103,7 +103,7 @@ class Feed:
         self._source = choice.open()
         self._split: HistorySplit = self._source.split()
         self._line = timeline_of(
-            settings.root, " ".join(choice.arguments()), self._split, (datetime.now(UTC), settings.telemetry.step_s)
+            settings.root, " ".join(choice.arguments()), self._split, datetime.now(UTC), settings.telemetry.step_s
         )
         producer_id, config = producer_id_of(choice, settings.tenant), ProducerConfig(tenant=settings.tenant)
         graph_of = partial(call_graph, settings)

@@ -58,19 +58,20 @@ class Timeline:
         return self.origin - split.history_end
 
 
-def timeline_of(home: Path, source: str, split: HistorySplit, clock: tuple[datetime, int]) -> Timeline:
+def timeline_of(home: Path, source: str, split: HistorySplit, now: datetime, step_s: int) -> Timeline:
     """Return the timeline of `source`: the one that was kept, or a new one that begins now (and after what was fed before).
 
     Args:
         home: where it is kept.
         source: names the source and its options.
         split: of the source.
-        clock: (now, seconds between ticks); source ticks stay ticks.
+        now: wall clock.
+        step_s: seconds between ticks; source ticks stay ticks.
     """
     kept, source = Timeline.load(home), without_secrets(source)
     if kept is not None and kept.source == source:
         return kept
-    now, step = clock[0], timedelta(seconds=clock[1])
+    step = timedelta(seconds=step_s)
     begin = now if kept is None else max(now, kept.newest + step)
     shift = (begin - split.replay_start) // step * step
     return Timeline(source, split.replay_start + shift, split.replay_start, split.replay_start + shift)

@@ -1,6 +1,7 @@
 """From the story of a run to its figures, its JSON and its report."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -24,14 +25,24 @@ from serving.root_cause.lake_explainer import RootCauseAnalyst
 SHOWN_METRICS = 5
 
 
-def conclude(workspace: Workspace, story: Story, split: HistorySplit, head: tuple[str, float]) -> RunResult:
-    """Return the figures of a run and write its report below `<home>/report`; `head` is (source, seconds)."""
+@dataclass(frozen=True, slots=True)
+class _Evaluated:
+    """A run of `seconds` over a source, and what its outputs are worth."""
+
+    source: str
+    seconds: float
+    outputs: Outputs
+    findings: Findings
+
+
+def conclude(workspace: Workspace, story: Story, split: HistorySplit, source: str, seconds: float) -> RunResult:
+    """Return the figures of a run of `seconds` over a source and write its report below `<home>/report`."""
     outputs = _outputs(workspace, split)
-    findings = find_incidents(outputs)
+    run = _Evaluated(source, seconds, outputs, find_incidents(outputs))
     folder = workspace.settings.root / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    result = _result(workspace, story, (outputs, findings), head, folder / "index.html")
-    pictures = list(_figures(workspace, story, (outputs, findings), split))
+    result = _result(workspace, story, run, folder / "index.html")
+    pictures = list(_figures(workspace, story, run, split))
     links = [(f"Evidently: {title}", _linked(folder, m.check.report)) for title, m in story.checks if m.check.report]
     write_report(folder / "index.html", result, pictures, links)
     return result
@@ -52,15 +63,13 @@ def _outputs(workspace: Workspace, split: HistorySplit) -> Outputs:
     )
 
 
-def _result(
-    workspace: Workspace, story: Story, found: tuple[Outputs, Findings], head: tuple[str, float], report: Path
-) -> RunResult:
-    outputs, findings = found
+def _result(workspace: Workspace, story: Story, run: _Evaluated, report: Path) -> RunResult:
+    outputs, findings = run.outputs, run.findings
     counts, lines = story.counts, findings.lines
     reasons = tuple(f"{title}: {measured.report.reason}" for title, measured in story.checks)
     drifted = sum(measured.report.drifted for _, measured in story.checks)
     return RunResult(
-        source=head[0],
+        source=run.source,
         points_in=counts.get("points_in", 0),
         points_scored=counts.get("points_scored", 0),
         points_warmup=counts.get("points_warmup", 0),
@@ -73,7 +82,7 @@ def _result(
         drift=DriftFigures(sum(m.report.checked for _, m in story.checks), drifted, story.retrained, reasons),
         parity_max_abs_diff=story.parity,
         latency_ms=LatencyFigures(story.p50_ms, story.p99_ms),
-        seconds=round(head[1], 1),
+        seconds=round(run.seconds, 1),
         history_points=story.history_points,
         rejected_by_reason={k.removeprefix("rejected."): v for k, v in counts.items() if k.startswith("rejected.")},
         incidents_labelled=len(lines),
@@ -103,8 +112,8 @@ def _model_lines(workspace: Workspace) -> Iterator[ModelLine]:
             yield ModelLine(name, version.version, ", ".join(version.aliases))
 
 
-def _figures(workspace: Workspace, story: Story, found: tuple[Outputs, Findings], split: HistorySplit) -> Iterator[Figure]:
-    outputs, findings = found
+def _figures(workspace: Workspace, story: Story, run: _Evaluated, split: HistorySplit) -> Iterator[Figure]:
+    outputs, findings = run.outputs, run.findings
     foreseen = next((line for line in findings.lines if line.foreseen_min is not None), None)
     sudden = next((line for line in findings.lines if line.detected_min is not None and line is not foreseen), None)
     for title, line in (("A foreseen incident", foreseen), ("A detected incident", sudden)):
@@ -143,12 +152,12 @@ def _incident(workspace: Workspace, outputs: Outputs, incident_id: str) -> bytes
     begin, end = label["onset_at"] - timedelta(hours=2), label["ends_at"] + timedelta(hours=1)
     telemetry = with_metric_texts(workspace.lake.read("telemetry", begin, end)).to_pandas()
     own = telemetry[telemetry["service"] == label["service"]]
-    metrics = sorted(own["metric"].unique(), key=lambda name: (_tellings(own, name, label["onset_at"]), name))
+    metrics = sorted(own["metric"].unique(), key=lambda name: (_stillness(own, name, label["onset_at"]), name))
     view = loop_figures.IncidentView(label, telemetry, outputs.detections, outputs.predictions)
     return loop_figures.incident_figure(view, metrics[:SHOWN_METRICS])
 
 
-def _tellings(own: pd.DataFrame, metric: str, onset: datetime) -> float:
+def _stillness(own: pd.DataFrame, metric: str, onset: datetime) -> float:
     """Return how little a metric moved from its onset on, in its spread before (for sorting: the most telling first)."""
     rows = own[own["metric"] == metric]
     before, after = rows.loc[rows["timestamp"] < onset, "value"], rows.loc[rows["timestamp"] >= onset, "value"]

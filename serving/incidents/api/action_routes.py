@@ -50,15 +50,15 @@ class IncidentActionRoutes:
 
     def acknowledged(self, parts: Parts, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
         """Return the incident as it is now."""
-        return self._changed(parts, incident_id, IncidentState.ACKNOWLEDGED, (by, body.note))
+        return self._changed(parts, incident_id, IncidentState.ACKNOWLEDGED, by, body.note)
 
     def mitigated(self, parts: Parts, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
         """Return the incident as it is now."""
-        return self._changed(parts, incident_id, IncidentState.MITIGATED, (by, body.note))
+        return self._changed(parts, incident_id, IncidentState.MITIGATED, by, body.note)
 
     def resolved(self, parts: Parts, incident_id: IncidentId, by: By, body: NoteBody) -> Response:
         """Return the incident as it is now."""
-        return self._changed(parts, incident_id, IncidentState.RESOLVED, (by, body.note))
+        return self._changed(parts, incident_id, IncidentState.RESOLVED, by, body.note)
 
     def merged(self, parts: Parts, incident_id: IncidentId, by: By, body: MergeInto) -> Response:
         """Return the incident that goes on."""
@@ -70,8 +70,7 @@ class IncidentActionRoutes:
             raise conflict("into", body.into, str(error), "merge open incidents") from error
         return self._answer(parts, changed)
 
-    def _changed(self, parts: TenantParts, incident_id: str, state: IncidentState, said: tuple[Caller, str]) -> Response:
-        by, note = said
+    def _changed(self, parts: TenantParts, incident_id: str, state: IncidentState, by: Caller, note: str) -> Response:
         current = case_of(parts.store, incident_id).incident
         try:
             changed = parts.desk.change(current.incident_id, state, parts.now(), by.subject, note)

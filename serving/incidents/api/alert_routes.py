@@ -28,6 +28,7 @@ from serving.incidents.api.request_fields import Name, TenantName
 from serving.incidents.api.tenant_parts import parts_of
 from serving.incidents.intake import alert_webhook, alertmanager
 from serving.incidents.intake.alert_sources import AlertSource, AlertSources
+from serving.incidents.intake.alert_webhook import SignedBody
 from serving.incidents.intake.received_alerts import Received, RefusedAlert
 
 AT_ONCE: Final = 8
@@ -105,10 +106,10 @@ class AlertRoutes:
         if source is None:
             raise not_found("name", name, "set it up in responder.alert_sources")
         whose = _tenant_of(request, tenant, scope, source.tenant)
-        headers = (request.headers.get(TIMESTAMP_HEADER), request.headers.get(SIGNATURE_HEADER))
-        body = await request.body()
+        timestamp, signature = request.headers.get(TIMESTAMP_HEADER), request.headers.get(SIGNATURE_HEADER)
+        sent = SignedBody(await request.body(), timestamp, signature)
         async with self._place():
-            received, at = await run_in_threadpool(self._of_webhook, name, source, (body, headers))
+            received, at = await run_in_threadpool(self._of_webhook, name, source, sent)
             parts = await parts_of(request, whose)
             return await run_in_threadpool(self._kept, parts, name, received, at)
 
@@ -135,12 +136,9 @@ class AlertRoutes:
         labels = self._sources.alertmanager.service_labels
         return self._kept(parts, alertmanager.SOURCE, alertmanager.alerts_of(body, now, labels), now)
 
-    def _of_webhook(
-        self, name: str, source: AlertSource, sent: tuple[bytes, tuple[str | None, str | None]]
-    ) -> tuple[Received, datetime]:
-        body, headers = sent
-        at = alert_webhook.signed_at(source, body, headers, self._clock())
-        return alert_webhook.alerts_of(name, source, body, at), at
+    def _of_webhook(self, name: str, source: AlertSource, sent: SignedBody) -> tuple[Received, datetime]:
+        at = alert_webhook.signed_at(source, sent, self._clock())
+        return alert_webhook.alerts_of(name, source, sent.body, at), at
 
     def _kept(self, parts: TenantParts, source: str, received: Received, at: datetime) -> Response:
         new = 0

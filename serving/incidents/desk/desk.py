@@ -141,7 +141,7 @@ class Desk:
         """
         with self.transaction(at) as transaction:
             incident = transaction.correlator.change(incident_id, state, transaction.moment, by)
-            transaction.act(at, by, f"incident {state}", (incident_id, {"note": note} if note else {}))
+            transaction.act(at, by, f"incident {state}", incident_id, {"note": note} if note else {})
         return incident
 
     def merge(self, into: str, other: str, at: datetime, by: str) -> Incident:
@@ -152,7 +152,7 @@ class Desk:
         """
         with self.transaction(at) as transaction:
             incident = transaction.correlator.merge(into, other, transaction.moment, by)
-            transaction.act(at, by, "incident merged", (other, {"into": into}))
+            transaction.act(at, by, "incident merged", other, {"into": into})
         return incident
 
     def silence(self, rule: Silence | MaintenanceWindow, at: datetime, by: str) -> None:
@@ -165,7 +165,7 @@ class Desk:
             what = "silence added" if isinstance(rule, Silence) else "maintenance added"
             until = {"starts_at": rule.starts_at.isoformat(), "ends_at": rule.ends_at.isoformat()}
             transaction.act(
-                at, by, what, (rule.name, {**until, "matchers": [f"{m.label}{m.operator}{m.value}" for m in rule.matchers]})
+                at, by, what, rule.name, {**until, "matchers": [f"{m.label}{m.operator}{m.value}" for m in rule.matchers]}
             )
 
     def regraph(self, graph: ServiceGraph, at: datetime) -> None:

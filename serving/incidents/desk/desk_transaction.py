@@ -50,10 +50,10 @@ class DeskTransaction:
     snapshot_bytes: int = 0
     by_telemetry: bool = False
 
-    def act(self, at: datetime, by: str, what: str, told: tuple[str, Mapping[str, Any]]) -> None:
-        """Note in the audit log what somebody did; `told` = to what, and the details."""
+    def act(self, at: datetime, by: str, what: str, subject: str, detail: Mapping[str, Any]) -> None:
+        """Note in the audit log what somebody did to a subject, with details."""
         self.changed = True
-        self.writer.audit(at, by, what, *told)
+        self.writer.audit(at, by, what, subject, detail)
 
     def read_to(self, offsets: Mapping[str, str]) -> None:
         """Note where streams have been read to; what another responder has read further stays."""

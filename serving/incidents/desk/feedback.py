@@ -64,7 +64,7 @@ def apply(store: IncidentStore, desk: Desk, lake: Lake, verdict: Verdict) -> Ver
         transaction.writer.note(PRIORS, dict(after.priors))
         transaction.writer.note(PAIRS, [[*pair, *words] for pair, words in after.pairs.items()])
         transaction.correlator.retaught(after.pairs)
-        transaction.act(verdict.given_at, verdict.by, "verdict", (verdict.incident_id, _detail(verdict, effect)))
+        transaction.act(verdict.given_at, verdict.by, "verdict", verdict.incident_id, _detail(verdict, effect))
         detail = {"kind": str(verdict.kind), "by": verdict.by}
         transaction.writer.event(verdict.given_at, "verdict", verdict.incident_id, detail)
     write_labels(lake, [judged])

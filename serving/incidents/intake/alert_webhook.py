@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -22,17 +23,54 @@ from serving.incidents.intake.received_alerts import (
 )
 
 
-def signed_at(source: AlertSource, body: bytes, headers: tuple[str | None, str | None], now: datetime) -> datetime:
+@dataclass(frozen=True, slots=True)
+class SignedBody:
+    """A request's body with its headers x-aiops-timestamp and x-aiops-signature, None = not sent."""
+
+    body: bytes
+    timestamp: str | None
+    signature: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One alert of a payload, and the whole payload, in which a path that begins with $ starts."""
+
+    alert: Any
+    payload: Any
+
+    def follow(self, steps: Steps) -> Any:
+        """Return what a path leads to, None where it leads nowhere."""
+        at = self.payload if steps[:1] == ("$",) else self.alert
+        for step in steps[1:] if steps[:1] == ("$",) else steps:
+            if isinstance(at, dict):
+                at = at.get(step)
+            elif isinstance(at, list) and step.isascii() and step.isdecimal() and int(step) < len(at):
+                at = at[int(step)]
+            else:
+                return None
+        return at
+
+    def values(self, paths: Sequence[Steps]) -> Iterator[Any]:
+        """Yield what each path leads to."""
+        return (self.follow(steps) for steps in paths)
+
+    def first(self, paths: Sequence[Steps]) -> Any:
+        """Return the first value that is not empty, None where there is none."""
+        return next((value for value in self.values(paths) if value not in (None, "")), None)
+
+
+def signed_at(source: AlertSource, sent: SignedBody, now: datetime) -> datetime:
     """Return the time that alerts count as received: the signed one, so that a replay repeats nothing; `now` without a secret.
 
-    `headers`: values of x-aiops-timestamp and x-aiops-signature. Only a `signed` source may be believed on their word.
+    Only a `signed` source may be believed on the word of its headers.
 
     Raises:
         ProblemError: 401, the signature is missing, wrong or too old.
     """
     if source.secret is None:
         return now
-    return check_signature(source.secret.get_secret_value(), body, *headers, now)
+    return check_signature(source.secret.get_secret_value(), sent.body, sent.timestamp, sent.signature, now)
 
 
 def alerts_of(name: str, source: AlertSource, body: bytes, received_at: datetime) -> Received:
@@ -42,69 +80,48 @@ def alerts_of(name: str, source: AlertSource, body: bytes, received_at: datetime
         ProblemError: the body is no JSON, or has no alerts where the mapping says.
     """
     payload = body_of(body)
-    entries = _follow(payload, payload, source.alerts)
+    entries = _Item(payload, payload).follow(source.alerts)
     items = entries if isinstance(entries, list) else [entries] if isinstance(entries, dict) else None
     if items is None:
         place = ".".join(source.alerts) or "body"
         rule = "is neither a list of alerts nor one alert (an object)"
         raise refused(place, entries, rule, f"send it, or change sources.{name}.alerts of responder.alert_sources")
-    return collected(items, lambda item: _alert(name, source, (item, payload), received_at))
+    return collected(items, lambda item: _alert(name, source, _Item(item, payload), received_at))
 
 
-def _alert(name: str, source: AlertSource, item: tuple[Any, Any], received_at: datetime) -> Alert:
-    if not isinstance(item[0], dict):
-        raise refused("alert", item[0], "is not a JSON object", "send each alert as an object")
+def _alert(name: str, source: AlertSource, item: _Item, received_at: datetime) -> Alert:
+    if not isinstance(item.alert, dict):
+        raise refused("alert", item.alert, "is not a JSON object", "send each alert as an object")
     defaults = source.defaults
-    service = first_text((*_values(item, source.service), defaults.service))
-    title = first_text((*_values(item, source.name), defaults.name))
+    service = first_text((*item.values(source.service), defaults.service))
+    title = first_text((*item.values(source.name), defaults.name))
     for field, text, paths in (("service", service, source.service), ("name", title, source.name)):
         if not text:
             tried = ", ".join(".".join(steps) for steps in paths)
             raise refused(field, "", f"nothing is told at {tried}", f"send it, or change sources.{name}.{field}")
-    word = first_text(_values(item, source.severity))
-    status = first_text(_values(item, source.status)).lower()
+    word = first_text(item.values(source.severity))
+    status = first_text(item.values(source.status)).lower()
     fields = AlertFields(
         service,
         title,
         severity_of(word, source.severity_words) if word else defaults.severity,
         status in {text.lower() for text in source.resolved} if status else False,
         _labels(item, source),
-        moment_of("starts_at", _first(item, source.starts_at)),
-        moment_of("ends_at", _first(item, source.ends_at)),
-        _number(_first(item, source.value)),
+        moment_of("starts_at", item.first(source.starts_at)),
+        moment_of("ends_at", item.first(source.ends_at)),
+        _number(item.first(source.value)),
         stable=frozenset(source.stable) if source.stable else None,
         until_ended=bool(source.status),
-        identity=first_text(_values(item, source.identity)),
+        identity=first_text(item.values(source.identity)),
     )
     return alert_of_fields(fields, name, received_at)
 
 
-def _labels(item: tuple[Any, Any], source: AlertSource) -> dict[str, str]:
+def _labels(item: _Item, source: AlertSource) -> dict[str, str]:
     if isinstance(source.labels, dict):
-        return cleaned_labels({label: _follow(*item, steps) for label, steps in source.labels.items()})
-    labels = _follow(*item, source.labels) if source.labels else None
+        return cleaned_labels({label: item.follow(steps) for label, steps in source.labels.items()})
+    labels = item.follow(source.labels) if source.labels else None
     return cleaned_labels(labels) if isinstance(labels, dict) else {}
-
-
-def _values(item: tuple[Any, Any], paths: Sequence[Steps]) -> Iterator[Any]:
-    return (_follow(*item, steps) for steps in paths)
-
-
-def _first(item: tuple[Any, Any], paths: Sequence[Steps]) -> Any:
-    return next((value for value in _values(item, paths) if value not in (None, "")), None)
-
-
-def _follow(item: Any, body: Any, steps: Steps) -> Any:
-    """Return what a path leads to, None where it leads nowhere."""
-    at = body if steps[:1] == ("$",) else item
-    for step in steps[1:] if steps[:1] == ("$",) else steps:
-        if isinstance(at, dict):
-            at = at.get(step)
-        elif isinstance(at, list) and step.isascii() and step.isdecimal() and int(step) < len(at):
-            at = at[int(step)]
-        else:
-            return None
-    return at
 
 
 def _number(value: Any) -> float:

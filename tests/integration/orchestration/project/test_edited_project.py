@@ -112,7 +112,7 @@ def test_an_instance_that_dagster_does_not_accept_is_named(text: str, said: str,
     assert not (settings_of(project).root / "dagster" / "dagster.yaml").exists()
 
 
-def test_an_edited_instance_is_the_one_that_is_placed(project: Path) -> None:
+def test_an_edited_instance_is_what_is_placed(project: Path) -> None:
     path = project / "dagster.yaml"
     path.write_text(
         path.read_text(encoding="utf-8").replace("max_concurrent_runs: 2", "max_concurrent_runs: 1"), encoding="utf-8"

@@ -30,9 +30,19 @@ FIRST = "0001"
 
 
 @pytest.fixture
-def both(url: str) -> Iterator[tuple[IncidentStore, IncidentStore]]:
+def database(url: str) -> Iterator[IncidentDatabase]:
     with IncidentDatabase.open(url) as database:
-        yield IncidentStore(database, "acme"), IncidentStore(database, "default")
+        yield database
+
+
+@pytest.fixture
+def acme(database: IncidentDatabase) -> IncidentStore:
+    return IncidentStore(database, "acme")
+
+
+@pytest.fixture
+def default(database: IncidentDatabase) -> IncidentStore:
+    return IncidentStore(database, "default")
 
 
 @pytest.fixture
@@ -92,8 +102,8 @@ def test_there_is_no_store_without_a_tenant(url: str) -> None:
             IncidentStore.open(url, nobody)
 
 
-def test_equal_ids_of_two_tenants_are_two_things(both: tuple[IncidentStore, IncidentStore]) -> None:
-    for store in both:
+def test_equal_ids_of_two_tenants_are_two_things(acme: IncidentStore, default: IncidentStore) -> None:
+    for store in (acme, default):
         with store.writing() as writer:
             writer.put_incidents([incident("i-1", (store.tenant,))])
             assert writer.put_alerts([alert("a-1", store.tenant)], BEGAN) == 1
@@ -103,7 +113,7 @@ def test_equal_ids_of_two_tenants_are_two_things(both: tuple[IncidentStore, Inci
             writer.event(BEGAN, "opened", "i-1", {"of": store.tenant})
             writer.note("priors", {store.tenant: 1.0})
             writer.save_desk(store.tenant.encode(), {"stream": "1-0"}, 7)
-    for store in both:
+    for store in (acme, default):
         assert store.case("i-1").incident.services == (store.tenant,)
         assert [alert.alert.service for alert in store.alerts(None, ALL).items] == [store.tenant]
         assert [event.data for event in store.events_after(0, 9)] == [{"of": store.tenant}]
@@ -113,7 +123,6 @@ def test_equal_ids_of_two_tenants_are_two_things(both: tuple[IncidentStore, Inci
         with store.writing() as writer:
             assert writer.desk().snapshot == store.tenant.encode()
             assert [alert.alert_id for alert in writer.inbox_take(9)] == ["a-2"]
-    acme, default = both
     assert acme.retain(at(10**6)) == 0
     with acme.writing() as writer:
         writer.put_incidents([incident("i-1", ("acme",), IncidentState.RESOLVED)])
@@ -121,8 +130,7 @@ def test_equal_ids_of_two_tenants_are_two_things(both: tuple[IncidentStore, Inci
     assert [incident.incident_id for incident in default.cases(IncidentFilter(), ALL).items] == ["i-1"]
 
 
-def test_an_audit_entry_cannot_move_to_another_tenant(both: tuple[IncidentStore, IncidentStore], url: str) -> None:
-    acme, default = both
+def test_an_audit_entry_cannot_move_to_another_tenant(acme: IncidentStore, default: IncidentStore, url: str) -> None:
     with acme.writing() as writer:
         writer.audit(BEGAN, "ann", "ack", "i-1", {})
     with behind(url) as connection:
@@ -134,10 +142,10 @@ def test_an_audit_entry_cannot_move_to_another_tenant(both: tuple[IncidentStore,
     assert not default.verify_audit().intact
 
 
-def test_who_has_anything_is_known(both: tuple[IncidentStore, IncidentStore], url: str) -> None:
+def test_who_has_anything_is_known(acme: IncidentStore, url: str) -> None:
     with IncidentDatabase.open(url) as database:
         assert (database.tenants(), database.waiting(), database.notifying()) == (("default",), frozenset(), frozenset())
-        with both[0].writing() as writer:
+        with acme.writing() as writer:
             writer.inbox_add([alert("a-1")], BEGAN)
             writer.enqueue([message("m-1")])
         assert (database.tenants(), database.waiting(), database.notifying()) == (("acme", "default"), {"acme"}, {"acme"})

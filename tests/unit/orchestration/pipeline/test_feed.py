@@ -71,23 +71,23 @@ def test_shifting_moves_every_time_and_nothing_else() -> None:
 
 def test_a_new_timeline_begins_now_on_a_tick(home: Path) -> None:
     now = START + timedelta(days=500, seconds=17)
-    line = timeline_of(home, "simulate", SPLIT, (now, 60))
+    line = timeline_of(home, "simulate", SPLIT, now, 60)
     assert line.origin == now - timedelta(seconds=17)
     assert SPLIT.history_end + line.history_shift(SPLIT) == line.origin
 
 
 def test_a_kept_timeline_goes_on_and_another_source_begins_after_it(home: Path) -> None:
     now = START + timedelta(days=500)
-    line = timeline_of(home, "simulate", SPLIT, (now, 60)).at(START + timedelta(hours=1), SPLIT)
+    line = timeline_of(home, "simulate", SPLIT, now, 60).at(START + timedelta(hours=1), SPLIT)
     line.save(home)
-    assert timeline_of(home, "simulate", SPLIT, (now + timedelta(days=1), 60)) == line
-    other = timeline_of(home, "csv", SPLIT, (now, 60))
+    assert timeline_of(home, "simulate", SPLIT, now + timedelta(days=1), 60) == line
+    other = timeline_of(home, "csv", SPLIT, now, 60)
     assert other.origin == line.newest + MINUTE
 
 
 def test_a_replay_that_lies_before_its_history_still_follows_it_live(home: Path) -> None:
     split = HistorySplit(START, START + timedelta(hours=4), START - timedelta(hours=20), START)
-    line = timeline_of(home, "nezha", split, (START + timedelta(days=900), 60))
+    line = timeline_of(home, "nezha", split, START + timedelta(days=900), 60)
     assert split.history_end + line.history_shift(split) == line.origin == split.replay_start + line.replay_shift(split)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -60,13 +61,28 @@ def labels(*rows: dict[str, object]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=INCIDENTS)
 
 
-def detections(*rows: tuple[str, int, float, str, bool]) -> pd.DataFrame:
+class Detected(NamedTuple):
+    detection_id: str
+    revision: int
+    minute: float
+    service: str
+    anomalous: bool
+
+
+class Predicted(NamedTuple):
+    minute: float
+    service: str
+    p_60min: float
+    alarm: bool
+
+
+def detections(*rows: Detected) -> pd.DataFrame:
     columns = ["detection_id", "revision", "timestamp", "service", "anomalous"]
     frame = pd.DataFrame([(i, r, at(t), s, a) for i, r, t, s, a in rows], columns=columns)
     return frame.astype({"timestamp": "datetime64[us, UTC]", "anomalous": bool})
 
 
-def predictions(*rows: tuple[float, str, float, bool]) -> pd.DataFrame:
+def predictions(*rows: Predicted) -> pd.DataFrame:
     frame = pd.DataFrame([(at(t), s, p, a) for t, s, p, a in rows], columns=["timestamp", "service", "p_60min", "alarm"])
     return frame.astype({"timestamp": "datetime64[us, UTC]", "alarm": bool, "p_60min": float})
 
@@ -94,13 +110,18 @@ def opened(name: str, begin: float, end: float, services: tuple[str, ...], *caus
 def test_incidents_are_matched_with_their_labels() -> None:
     truth = labels(incident("a", "cart", 60, 120, 150), incident("b", "queue", 300, 300, 330))
     detected = detections(
-        ("1", 0, 125, "web", True),  # a neighbour of cart, 5 min after the start
-        ("2", 0, 130, "cart", True),
-        ("3", 0, 600, "mail", True),  # belongs to nothing
-        ("4", 0, 310, "queue", True),
-        ("4", 1, 310, "queue", False),  # taken back by a later revision
+        Detected("1", 0, 125, "web", True),  # a neighbour of cart, 5 min after the start
+        Detected("2", 0, 130, "cart", True),
+        Detected("3", 0, 600, "mail", True),  # belongs to nothing
+        Detected("4", 0, 310, "queue", True),
+        Detected("4", 1, 310, "queue", False),  # taken back by a later revision
     )
-    predicted = predictions((80, "cart", 0.9, True), (100, "cart", 0.9, True), (40, "cart", 0.9, True), (290, "queue", 0.9, True))
+    predicted = predictions(
+        Predicted(80, "cart", 0.9, True),
+        Predicted(100, "cart", 0.9, True),
+        Predicted(40, "cart", 0.9, True),
+        Predicted(290, "queue", 0.9, True),
+    )
     findings = find_incidents(outputs(detected, predicted, truth))
     assert [(line.incident_id, line.foreseen_min, line.detected_min) for line in findings.lines] == [
         ("a", 40.0, 5.0),
@@ -129,7 +150,12 @@ def test_opened_incidents_are_matched_with_labels_by_time_and_calls() -> None:
 
 def test_an_alarm_too_early_or_of_another_service_foresees_nothing() -> None:
     truth = labels(incident("a", "cart", 60, 120, 150))
-    predicted = predictions((59, "cart", 0.9, True), (100, "web", 0.9, True), (110, "cart", 0.9, False), (120, "cart", 0.9, True))
+    predicted = predictions(
+        Predicted(59, "cart", 0.9, True),
+        Predicted(100, "web", 0.9, True),
+        Predicted(110, "cart", 0.9, False),
+        Predicted(120, "cart", 0.9, True),
+    )
     assert find_incidents(outputs(detections(), predicted, truth)).lines[0].foreseen_min is None
 
 
@@ -140,7 +166,7 @@ def test_without_detections_all_figures_are_nothing() -> None:
 
 def test_a_perfect_predictor_has_an_area_of_1_beside_its_base_rate() -> None:
     truth = labels(incident("a", "cart", 60, 120, 150))
-    rows = [(float(t), "cart", 0.9 if 60 <= t < 120 else 0.1, 60 <= t < 120) for t in range(0, 120, 5)]
+    rows = [Predicted(float(t), "cart", 0.9 if 60 <= t < 120 else 0.1, 60 <= t < 120) for t in range(0, 120, 5)]
     result = outputs(detections(), predictions(*rows), truth)
     figures = predictor_figures(result, find_incidents(result).lines)
     assert figures.pr_auc == pytest.approx(1.0)
@@ -152,7 +178,7 @@ def test_a_perfect_predictor_has_an_area_of_1_beside_its_base_rate() -> None:
 def test_the_predictor_figures_say_why_they_are_missing() -> None:
     nothing = outputs(detections(), predictions(), labels())
     assert "no labelled incident" in predictor_figures(nothing, ()).reason
-    unlabelled = outputs(detections(), predictions((5, "cart", 0.4, False)), labels())
+    unlabelled = outputs(detections(), predictions(Predicted(5, "cart", 0.4, False)), labels())
     figures = predictor_figures(unlabelled, ())
     assert (figures.pr_auc, figures.base_rate) == (None, 0.0)
     assert figures.reason == "no labelled incident starts within the replay"

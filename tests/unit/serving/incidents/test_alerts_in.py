@@ -17,6 +17,7 @@ from serving.http.problem import ProblemError
 from serving.http.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, signed_headers
 from serving.incidents.intake import alert_webhook, alertmanager
 from serving.incidents.intake.alert_sources import AlertSource, AlertSources, read_alert_sources
+from serving.incidents.intake.alert_webhook import SignedBody
 from serving.incidents.intake.received_alerts import MOST_ALERTS, MOST_LABELS, VALUE_CHARACTERS, Received, moment_of
 
 NOW = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
@@ -264,7 +265,7 @@ def test_a_signed_source_takes_nothing_unsigned_changed_or_old(sources: AlertSou
     assert (source.signed, sources.sources["plain"].signed) == (True, False)
     headers = signed_headers("a secret of the shop", body, NOW)
     pair = (headers[TIMESTAMP_HEADER], headers[SIGNATURE_HEADER])
-    assert alert_webhook.signed_at(source, body, pair, NOW + timedelta(seconds=299)) == NOW
+    assert alert_webhook.signed_at(source, SignedBody(body, *pair), NOW + timedelta(seconds=299)) == NOW
     later = str(int(NOW.timestamp()) + 60)
     for changed_body, signature_pair, now in (
         (body, (None, None), NOW),
@@ -279,9 +280,9 @@ def test_a_signed_source_takes_nothing_unsigned_changed_or_old(sources: AlertSou
         (body, pair, NOW - timedelta(seconds=301)),
     ):
         with pytest.raises(ProblemError) as caught:
-            alert_webhook.signed_at(source, changed_body, signature_pair, now)
+            alert_webhook.signed_at(source, SignedBody(changed_body, *signature_pair), now)
         assert caught.value.problem.status == 401
-    assert alert_webhook.signed_at(sources.sources["plain"], body, (None, None), NOW) == NOW
+    assert alert_webhook.signed_at(sources.sources["plain"], SignedBody(body, None, None), NOW) == NOW
 
 
 def test_the_mapping_file_tells_how_alertmanager_is_read(sources: AlertSources) -> None:
