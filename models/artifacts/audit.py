@@ -24,6 +24,16 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class AliasMove:
+    """An alias that is to name a version; `action` as the log names it: alias or rollback."""
+
+    action: str
+    name: str
+    alias: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One thing done: `action` is register, alias, rollback, gate or delete; `alias` is empty where none is concerned."""
 

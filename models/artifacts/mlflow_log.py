@@ -55,13 +55,12 @@ def _dataset(facts: DatasetFacts) -> Any:
     return Dataset(facts.name, facts.digest[:32], "lake", source, schema, profile)
 
 
-def log_model(client: "MlflowClient", started: Any, trained: tuple[FittedModel, TrainingRun], artifact: Path) -> Any:
+def log_model(client: "MlflowClient", started: Any, model: FittedModel, run: TrainingRun, artifact: Path) -> Any:
     """Log the artifact as a pyfunc model with signature and input example; requirements are given, never inferred (seconds)."""
     import mlflow.pyfunc
     from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
-    model, run = trained
     entry = client.create_logged_model(started.experiment_id, "model", started.run_id, model_type=model.catalog_name)
     kinds = {"timestamp": DataType.datetime, "service": DataType.string, "metric": DataType.string}
     inputs = Schema([ColSpec(kinds.get(name, DataType.double), name) for name in model.features])

@@ -16,7 +16,7 @@ from aiops.errors import ModelNotFound
 from aiops.settings.tree import Settings
 from aiops.types import GateDecision, ModelVersion
 from models.artifacts.artifact import Example, load_artifact, save_model
-from models.artifacts.audit import CHALLENGER, CHAMPION, AuditEntry, AuditLog, Change
+from models.artifacts.audit import CHALLENGER, CHAMPION, AliasMove, AuditEntry, AuditLog, Change
 from models.artifacts.catalog import FittedModel
 from models.artifacts.export import export_artifact, write_aliases
 from models.artifacts.mlflow_log import DATA, log_figures, log_model, log_run
@@ -69,7 +69,7 @@ class Registry:
             )
             run_id = started.info.run_id
             log_run(client, run_id, run)
-            logged = log_model(client, started.info, (model, run), Path(folder) / DATA)
+            logged = log_model(client, started.info, model, run, Path(folder) / DATA)
             _ensure_registered(client, name)
             created = client.create_model_version(name, logged.model_uri, run_id, tags=dict(run.tags), model_id=logged.model_id)
             client.set_terminated(run_id)
@@ -106,7 +106,7 @@ class Registry:
 
     def set_alias(self, name: str, alias: str, version: str, change: Change) -> ModelVersion:
         """Let an alias name a version and export it; raises ModelNotFound. A new champion is no longer the challenger."""
-        return self._move(name, alias, version, ("alias", change))
+        return self._move(AliasMove("alias", name, alias, version), change)
 
     def rollback(self, name: str, change: Change) -> ModelVersion:
         """Return the previous champion, which is the champion again; another rollback goes one further back.
@@ -125,7 +125,7 @@ class Registry:
         ]
         if not older:
             raise ModelNotFound(f"model {name!r}: no champion before version {current}; promote another version instead")
-        return self._move(name, CHAMPION, older[-1], ("rollback", change))
+        return self._move(AliasMove("rollback", name, CHAMPION, older[-1]), change)
 
     def load(self, name: str, alias_or_version: str) -> LoadedModel:
         """Load one version, checked against its manifest.
@@ -179,14 +179,14 @@ class Registry:
     def _own(self, name: str) -> str:
         return own_name(name, self._settings.tenant)
 
-    def _move(self, name: str, alias: str, version: str, action: tuple[str, Change]) -> ModelVersion:
-        name = self._own(name)
+    def _move(self, move: AliasMove, change: Change) -> ModelVersion:
+        name, alias = self._own(move.name), move.alias
         with self._mlflow() as client:
-            moved = self._version(client, name, version)
+            moved = self._version(client, name, move.version)
             client.set_registered_model_alias(name, alias, moved.version)
             if alias == CHAMPION and CHALLENGER in moved.aliases:
                 client.delete_registered_model_alias(name, CHALLENGER)
-            self._log.append(action[0], name, moved.version, action[1], alias)
+            self._log.append(move.action, name, moved.version, change, alias)
         self.export(name, moved.version)
         return self.get(name, moved.version)
 

@@ -80,27 +80,46 @@ class Backtest:
     noisiest: tuple[NoisySeries, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedPoints:
+    """Points in order of arrival: the number of each one's series, its time in us since 1970 and its value, (n,) each."""
+
+    series: Sequence[SeriesName]
+    code: IntArray
+    time_us: IntArray
+    value: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredDetector:
+    """A detector that is back-tested: its name, its own threshold, and its scores (n,)."""
+
+    name: str
+    threshold: float
+    score: FloatArray
+
+
 def recording(
-    points: tuple[Sequence[SeriesName], IntArray, IntArray, FloatArray],
+    points: RecordedPoints,
     replayed: BoolArray,
     incidents: pa.Table,
     labelled_series: Mapping[str, str],
 ) -> Recording:
-    """Return a recording of points (series, number, us, value).
+    """Return a recording of points.
 
     `labelled_series`: incident_id -> series as people read it, where incidents are those of single series; empty = of services.
     """
-    named, code, time_us, value = points
-    names = [name.text for name in named]
-    groups = list(names) if labelled_series else [name.service for name in named]
+    code, numbers = points.code, points.value.reshape(-1, 1)
+    names = [name.text for name in points.series]
+    groups = list(names) if labelled_series else [name.service for name in points.series]
     distinct, of_series = np.unique(np.array(groups, dtype=object).astype(str), return_inverse=True)
-    rows = ServiceRows(tuple(map(str, distinct)), of_series[code].astype(np.int64), time_us, ("value",), value.reshape(-1, 1))
+    rows = ServiceRows(tuple(map(str, distinct)), of_series[code].astype(np.int64), points.time_us, ("value",), numbers)
     if labelled_series:
         owners = [labelled_series.get(str(number), "") for number in incidents["incident_id"].to_pylist()]
         place = incidents.schema.get_field_index("service")
         incidents = incidents.set_column(place, incidents.schema.field(place), pa.array(owners, pa.string()))
     truth = _series_truth(rows, incidents) if labelled_series else detection_truth(rows, incidents)
-    return Recording(tuple(names), code, value, replayed, rows, truth, incidents.num_rows > 0)
+    return Recording(tuple(names), code, points.value, replayed, rows, truth, incidents.num_rows > 0)
 
 
 def normal_history(recorded: Recording) -> BoolArray:
@@ -130,11 +149,11 @@ def _scale(recorded: Recording) -> FloatArray:
     return np.where(largest > _HUGE, largest, 1.0)
 
 
-def backtest(recorded: Recording, detector: tuple[str, float, FloatArray], budget: PageBudget) -> Backtest:
-    """Return the figures of a detector (name, threshold, scores (n,)) and of the 3-sigma rule, each also with the threshold
+def backtest(recorded: Recording, detector: ScoredDetector, budget: PageBudget) -> Backtest:
+    """Return the figures of a detector and of the 3-sigma rule, each also with the threshold
     that keeps the budget on the history.
     """
-    name, threshold, score = detector
+    name, threshold, score = detector.name, detector.threshold, detector.score
     naive = three_sigma(recorded)
     tuned = _on_history(recorded, score, budget), _on_history(recorded, naive, budget)
     rules = (

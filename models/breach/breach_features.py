@@ -17,6 +17,7 @@ from aiops.errors import ModelError
 from aiops.types import FloatArray
 from models.breach.breach_kernels import (
     BoolArray,
+    Season,
     breaches_of,
     coming_max,
     fit_slope,
@@ -178,7 +179,7 @@ def _seasons(gap: FloatArray, above: BoolArray, time_s: FloatArray, horizon: int
     label, ahead = labels_of(start, horizon), coming_max(gap, horizon)
     columns: dict[str, FloatArray] = {}
     for name, period_s in SEASONS:
-        columns[f"{name}_rate"], columns[f"{name}_level"] = seasonal(label, calm, ahead, time_s, (horizon, period_s))
+        columns[f"{name}_rate"], columns[f"{name}_level"] = seasonal(label, calm, ahead, time_s, Season(horizon, period_s))
         columns[f"{name}_before"] = previous_period(ahead, time_s, horizon, period_s)
     return columns
 

@@ -11,7 +11,7 @@ Source: Chen, Guestrin, "XGBoost", KDD 2016; contributions: Lundberg, Erion, Lee
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -128,25 +128,32 @@ def learned_limit(history: FloatArray, quantile: float) -> float:
     return float(np.quantile(history, quantile))
 
 
+class _RehearsedRows(NamedTuple):
+    """Rows [begin, end) of a history that are forecast from what lies before `begin`."""
+
+    begin: int
+    end: int
+
+
 def _rehearse(history: SeriesHistory, config: ForecastConfig) -> Iterator[tuple[Float32s, FloatArray]]:
     """Yield (features float32, labels) of the calm rows after each cut, for limits taken from before it."""
-    for before, until in _cuts(history, config):
+    for rehearsed in _cuts(history, config):
         for quantile in config.quantiles:
-            limit = learned_limit(history.value[:before], quantile)
-            yield _rows_after(history, (before, until), limit, config.horizon)
+            limit = learned_limit(history.value[: rehearsed.begin], quantile)
+            yield _rows_after(history, rehearsed, limit, config.horizon)
 
 
-def _cuts(history: SeriesHistory, config: ForecastConfig) -> Iterator[tuple[int, int]]:
+def _cuts(history: SeriesHistory, config: ForecastConfig) -> Iterator[_RehearsedRows]:
     rows = len(history.value)
     for cut in config.cuts:
         before = int(cut * rows)
         until = min(rows, int(before / 0.6)) - config.horizon
         if before >= WARM_UP and until > before:
-            yield before, until
+            yield _RehearsedRows(before, until)
 
 
-def _rows_after(history: SeriesHistory, span: tuple[int, int], limit: float, horizon: int) -> tuple[Float32s, FloatArray]:
-    before, until = span
+def _rows_after(history: SeriesHistory, rehearsed: _RehearsedRows, limit: float, horizon: int) -> tuple[Float32s, FloatArray]:
+    before, until = rehearsed.begin, rehearsed.end
     value, time_s = history.value[: until + horizon], history.time_s[: until + horizon]
     features = breach_features(value, time_s, reference_of(value[:before], limit, horizon), horizon)
     calm, start = breaches_of(value > limit, horizon)
@@ -158,12 +165,12 @@ def _walk(histories: Sequence[SeriesHistory], config: ForecastConfig) -> Platt:
     """Return the calibration of the passage probability where the limit was never reached; none if it never was afterwards."""
     odds, labels = [np.empty(0)], [np.empty(0)]
     for history in histories:
-        for before, until in _cuts(history, config):
-            seen = history.value[:before]
+        for rehearsed in _cuts(history, config):
+            seen = history.value[: rehearsed.begin]
             top = float(seen.max())
             for share in config.beyond:
                 limit = top + share * (top - float(np.median(seen)))
-                rows, label = _rows_after(history, (before, until), limit, config.horizon)
+                rows, label = _rows_after(history, rehearsed, limit, config.horizon)
                 odds.append(rows[:, PASSAGE].astype(np.float64))
                 labels.append(label)
     try:

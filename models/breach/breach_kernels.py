@@ -4,7 +4,7 @@ Every kernel reads rows up to t only for its answer at t: `labels_of` alone look
 All are O(n), but for `fit_slope` (O(n window)) and `renewal` (O(n REMEMBERED)).
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -170,16 +170,23 @@ def phase_of(time_s: float, period_s: float) -> int:
     return min(int((time_s % period_s) / period_s * PHASES), PHASES - 1)
 
 
+class Season(NamedTuple):
+    """Rows after which it is known what followed a row, and the length of a season in seconds."""
+
+    horizon: int
+    period_s: float
+
+
 @kernel
 def seasonal(
-    label: FloatArray, calm: BoolArray, ahead: FloatArray, time_s: FloatArray, season: tuple[int, float]
+    label: FloatArray, calm: BoolArray, ahead: FloatArray, time_s: FloatArray, season: Season
 ) -> tuple[FloatArray, FloatArray]:
-    """Return (rate, level), (n,) each, of earlier rows at about the same phase; `season` is (horizon rows, period s).
+    """Return (rate, level), (n,) each, of earlier rows at about the same phase of a season.
 
     Rate: log of how much oftener a breach followed at this phase than at any, shrunk to 0. Level: the mean of the maxima that
     followed; NaN before there is one. Rows count from `horizon` rows later on, when what followed is known.
     """
-    horizon, period_s = season
+    horizon, period_s = season.horizon, season.period_s
     rows = len(label)
     rate, level = np.empty(rows), np.full(rows, np.nan)
     followed, seen, total, counted = np.zeros(PHASES), np.zeros(PHASES), np.zeros(PHASES), np.zeros(PHASES)

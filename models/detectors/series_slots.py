@@ -1,6 +1,7 @@
 """Numbers 0, 1, … for the series of batches, in order of first arrival: the rows of a detector's state arrays."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +74,7 @@ class SeriesSlots:
         known = count = len(self.series)
         reached = 0
         while reached < ids.size:
-            reached, count = find_slots((self._table, self._keys), ids, slots, (reached, count, self._most))
+            reached, count = find_slots(SlotTable(self._table, self._keys), ids, slots, SlotProgress(reached, count, self._most))
             if reached < ids.size:
                 self._grow(2 * self._keys.size, count)
         if count > known:
@@ -93,16 +94,29 @@ class SeriesSlots:
         fill_table(self._table, self._keys, count)
 
 
+class SlotTable(NamedTuple):
+    """Slot of each place of the hash table, -1 = free, and series id of each slot."""
+
+    places: npt.NDArray[np.int32]
+    keys: IntArray
+
+
+class SlotProgress(NamedTuple):
+    """The first row that is still to do, the slots that are known, and how many there may be."""
+
+    reached: int
+    known: int
+    most: int
+
+
 @kernel
-def find_slots(
-    table: tuple[npt.NDArray[np.int32], IntArray], ids: IntArray, slots: IntArray, at: tuple[int, int, int]
-) -> tuple[int, int]:
-    """Write the slots of ids from row at[0] on, where at[1] slots are known and at most at[2] may be; return both anew.
+def find_slots(table: SlotTable, ids: IntArray, slots: IntArray, progress: SlotProgress) -> tuple[int, int]:
+    """Write the slots of ids from the row reached on; return the row reached and the slots known then.
 
     It stops before a row whose series has no place in the table.
     """
-    places, keys = table
-    first, count, most = at
+    places, keys = table.places, table.keys
+    first, count, most = progress.reached, progress.known, progress.most
     for i in range(first, ids.size):
         slot = find_slot(places, keys, ids[i])
         if slot < 0 and count < most:

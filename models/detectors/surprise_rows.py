@@ -1,6 +1,7 @@
 """The row loop of the surprise detector: five streams a row, their surprises added, one alarm an event."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,12 +23,26 @@ from models.detectors.surprise_kernels import (
 )
 
 
+class TimedValue(NamedTuple):
+    """One row: its time in us since 1970, and its value."""
+
+    time_us: int
+    value: float
+
+
+class WindowValue(NamedTuple):
+    """A value that enters a window, by the window's number."""
+
+    window: int
+    value: float
+
+
 @inlined
 def day_strangeness(
-    arrays: SurpriseArrays, parameters: SurpriseParameters, slot: int, at: tuple[int, float], detail: FloatArray
+    arrays: SurpriseArrays, parameters: SurpriseParameters, slot: int, row: TimedValue, detail: FloatArray
 ) -> float:
-    """Return the surprise of a value beside the mean of its time of day; `at` = (time us, value)."""
-    time, value = at
+    """Return the surprise of a value beside the mean of its time of day."""
+    time, value = row.time_us, row.value
     bins = parameters.day_bins
     number = (time % DAY_US) * bins // DAY_US
     rows = arrays.day_rows[slot, number]
@@ -46,10 +61,10 @@ def day_strangeness(
 
 @inlined
 def window_strangeness(
-    arrays: SurpriseArrays, parameters: SurpriseParameters, slot: int, at: tuple[int, float], detail: FloatArray
+    arrays: SurpriseArrays, parameters: SurpriseParameters, slot: int, entry: WindowValue, detail: FloatArray
 ) -> float:
-    """Return the surprise of the mean of a window that leaves the range of all earlier means; `at` = (window, value)."""
-    window, value = at
+    """Return the surprise of the mean of a window that leaves the range of all earlier means."""
+    window, value = entry.window, entry.value
     width = parameters.windows[window]
     mean = window_mean(arrays, parameters, slot, window, value)
     rows = arrays.rows[slot] + 1
@@ -86,21 +101,21 @@ def lag_strangeness(arrays: SurpriseArrays, parameters: SurpriseParameters, slot
 
 @inlined
 def row_strangeness(
-    arrays: SurpriseArrays, parameters: SurpriseParameters, slot: int, at: tuple[int, float], detail: FloatArray
+    arrays: SurpriseArrays, parameters: SurpriseParameters, slot: int, row: TimedValue, detail: FloatArray
 ) -> tuple[float, int, float]:
     """Take the row in; return its strangeness, the most surprised stream, and that one's surprise.
 
     Strangeness = sum over streams of surprise ** 1.5: between adding them and taking the greatest.
     """
-    value = min(max(at[1], -LARGEST), LARGEST)
-    surprise = day_strangeness(arrays, parameters, slot, (at[0], value), detail)
+    value = min(max(row.value, -LARGEST), LARGEST)
+    surprise = day_strangeness(arrays, parameters, slot, TimedValue(row.time_us, value), detail)
     strangeness = surprise * math.sqrt(surprise)
     leading = 0
     greatest = surprise
     if detail.size:
         detail[0, 0] = surprise
     for window in range(parameters.windows.size):
-        surprise = window_strangeness(arrays, parameters, slot, (window, value), detail)
+        surprise = window_strangeness(arrays, parameters, slot, WindowValue(window, value), detail)
         strangeness += surprise * math.sqrt(surprise)
         if surprise > greatest:
             leading, greatest = 1 + window, surprise
@@ -129,7 +144,9 @@ def score_rows(arrays: SurpriseArrays, parameters: SurpriseParameters, rows: Sur
         detail = nothing
         if rows.wanted.size and rows.wanted[i] >= 0:
             detail = rows.details[rows.wanted[i]]
-        strangeness, leading, greatest = row_strangeness(arrays, parameters, slot, (rows.time[i], rows.value[i]), detail)
+        strangeness, leading, greatest = row_strangeness(
+            arrays, parameters, slot, TimedValue(rows.time[i], rows.value[i]), detail
+        )
         if arrays.rows[slot] <= parameters.warmup_rows:
             continue
         score = strangeness / (strangeness + parameters.alarm)

@@ -11,7 +11,7 @@ Four corrections come before any test, because each alone would raise false alar
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -134,7 +134,7 @@ def measure_drift(reference: pd.DataFrame, current: pd.DataFrame, policy: DriftP
     if not columns:
         return _unchecked("no column is known on both sides", reference, current)
     scores, page = _evidently(reference[columns], current[columns], policy, html)
-    return _judge(scores, screened, policy, (len(reference), len(current), page))
+    return replace(_judge(scores, screened, policy), rows_reference=len(reference), rows_current=len(current), html=page)
 
 
 def match_season(reference: pd.DataFrame, current: pd.DataFrame, rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -224,7 +224,8 @@ def _evidently(reference: pd.DataFrame, current: pd.DataFrame, policy: DriftPoli
         return dict(zip(names, values, strict=True)), page.read_bytes()
 
 
-def _judge(scores: dict[str, float], screened: Sequence[str], policy: DriftPolicy, size: tuple[int, int, bytes]) -> DriftReport:
+def _judge(scores: dict[str, float], screened: Sequence[str], policy: DriftPolicy) -> DriftReport:
+    """Return the report of distances by column, its numbers of rows and its page still to come."""
     judged = [ColumnDrift(name, score, score >= policy.column_threshold) for name, score in scores.items()]
     columns = tuple(column for column in judged if column.column != PREDICTION)
     prediction = next((column for column in judged if column.column == PREDICTION), None)
@@ -239,7 +240,7 @@ def _judge(scores: dict[str, float], screened: Sequence[str], policy: DriftPolic
         f" (broad: {policy.share:.0%}), {len(deep)} level(s) by {policy.level_threshold} or more,"
         f" the scores by {'–' if prediction is None else f'{prediction.score:.2f}'}; largest: {named}"
     )
-    return DriftReport(True, drifted, reason, size[0], size[1], columns, prediction, tuple(screened), size[2])
+    return DriftReport(True, drifted, reason, 0, 0, columns, prediction, tuple(screened))
 
 
 def _unchecked(reason: str, reference: pd.DataFrame, current: pd.DataFrame) -> DriftReport:

@@ -1,5 +1,7 @@
 """The named metrics of a training run: each of the model's figures beside the naive rule's and the base rate."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from aiops.types import FloatArray
@@ -14,14 +16,20 @@ def detector_metrics(replay: Replay, score: FloatArray, threshold: float, budget
     return {**_ranking(replay, score), **_alarm_metrics(replay, score >= threshold, budget), **_naive_metrics(replay, budget)}
 
 
-def predictor_metrics(
-    replay: Replay, predictor: IncidentPredictor, scored: tuple[FloatArray, FloatArray], budget: PageBudget
-) -> dict[str, float]:
-    """Return the figures of a predictor; `scored` = its scores and the labels, (n, outputs) each, of rows not trained on.
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredLabels:
+    """Scores and labels of the same rows, (n, outputs) each."""
+
+    score: FloatArray
+    labels: FloatArray
+
+
+def predictor_metrics(replay: Replay, predictor: IncidentPredictor, scored: ScoredLabels, budget: PageBudget) -> dict[str, float]:
+    """Return the figures of a predictor on rows that were not trained on.
 
     `pr_auc`, `base_rate`, … are those of the longest horizon; every horizon also has them with its output's name as suffix.
     """
-    score, labels = scored
+    score, labels = scored.score, scored.labels
     metrics = {**_ranking(replay, score[:, -1])}
     for column, name in enumerate(predictor.outputs):
         known = np.isfinite(labels[:, column])

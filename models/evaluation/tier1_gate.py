@@ -31,31 +31,37 @@ class LevelReplay:
     budget: PageBudget
 
 
+@dataclass(frozen=True, slots=True)
+class LevelContender:
+    """Alarm levels and the version that they are registered as."""
+
+    model: RobustStream
+    version: str
+
+
 def level_replay(history: pa.Table, incidents: pa.Table, engine: EngineConfig, since_us: int, budget: PageBudget) -> LevelReplay:
     """Return the replay of a history (timestamp, service, metric, value, in order of arrival); at least one point."""
     sample, rows = points_of(history, engine)
     return LevelReplay(sample, rows, detection_truth(rows, incidents), since_us, budget)
 
 
-def decide_levels(
-    challenger: tuple[RobustStream, str], champion: tuple[RobustStream, str] | None, replay: LevelReplay
-) -> GateDecision:
+def decide_levels(challenger: LevelContender, champion: LevelContender | None, replay: LevelReplay) -> GateDecision:
     """Return whether the challenger's levels may replace the champion's (the catalogue's defaults where there is none).
 
     They may lose no incident, and must be better on a figure: more incidents, or fewer false pages a day and service. A champion
     that spends more than the page budget may be replaced by levels that lose incidents only through spending less.
     """
-    ours = _figures(challenger[0], replay)
-    theirs = _figures(champion[0] if champion else _without_levels(challenger[0]), replay)
+    ours = _figures(challenger.model, replay)
+    theirs = _figures(champion.model if champion else _without_levels(challenger.model), replay)
     overspent = theirs.false_pages_per_day > max(replay.budget.per_day, 1.1 * ours.false_pages_per_day)
     checks = {
-        "levels_are_finite": bool(np.isfinite(challenger[0].alarm_z).all()),
+        "levels_are_finite": bool(np.isfinite(challenger.model.alarm_z).all()),
         "recall_kept": not ours.recall < theirs.recall or overspent,
         "better_somewhere": ours.recall > theirs.recall or ours.false_pages_per_day < theirs.false_pages_per_day,
     }
     promoted = all(checks.values())
-    cards = (_card(challenger[1], ours), _card(champion[1] if champion else DEFAULTS, theirs))
-    return GateDecision(promoted, _reason(promoted, checks, cards), cards[0], cards[1] if champion else None, checks)
+    card, other = _card(challenger.version, ours), _card(champion.version if champion else DEFAULTS, theirs)
+    return GateDecision(promoted, _reason(promoted, checks, card, other), card, other if champion else None, checks)
 
 
 def _without_levels(model: RobustStream) -> RobustStream:
@@ -82,11 +88,11 @@ def _card(version: str, figures: AlarmFigures) -> Scorecard:
     return Scorecard("robust-stream", version, metrics)
 
 
-def _reason(promoted: bool, checks: Mapping[str, bool], cards: tuple[Scorecard, Scorecard]) -> str:
-    ours, theirs = cards[0].metrics, cards[1].metrics
+def _reason(promoted: bool, checks: Mapping[str, bool], card: Scorecard, other: Scorecard) -> str:
+    ours, theirs = card.metrics, other.metrics
     recall = "no labelled incident to tell recall by"
     if ours["incidents"]:
-        compared = f"recall {figure(ours['recall'])} ({cards[1].version}: {figure(theirs['recall'])})"
+        compared = f"recall {figure(ours['recall'])} ({other.version}: {figure(theirs['recall'])})"
         recall = f"{compared} of {ours['incidents']:.0f} incidents"
-    pages = f"{ours['false_pages_per_day']:.2f} ({cards[1].version}: {theirs['false_pages_per_day']:.2f})"
+    pages = f"{ours['false_pages_per_day']:.2f} ({other.version}: {theirs['false_pages_per_day']:.2f})"
     return outcome(promoted, checks, f"{recall}, false pages a day and service {pages}", LEVEL_WORDS)

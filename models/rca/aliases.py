@@ -35,7 +35,7 @@ def aliases_of(calm: SeriesGrid, window: SeriesGrid, graph: ServiceGraph) -> Map
     return {
         service: callee
         for service, callee in asked.items()
-        if _mirrors(calm, calmly, (service, callee)) is True and _mirrors(window, now, (service, callee)) is not False
+        if _mirrors(calm, calmly, service, callee) is True and _mirrors(window, now, service, callee) is not False
     }
 
 
@@ -43,9 +43,8 @@ def _is_resource(metric: str) -> bool:
     return spec_of(metric).signal == "saturation" and not is_call(metric)
 
 
-def _mirrors(grid: SeriesGrid, signals: Sequence[Mapping[str, int]], pair: tuple[str, str]) -> bool | None:
+def _mirrors(grid: SeriesGrid, signals: Sequence[Mapping[str, int]], service: str, callee: str) -> bool | None:
     """Return whether all signals that both have are the same; None where too little is common to tell."""
-    service, callee = pair
     verdicts = [
         _same(grid.values[:, numbers[service]], grid.values[:, numbers[callee]])
         for numbers in signals

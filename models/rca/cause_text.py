@@ -15,9 +15,8 @@ MOST_CHANGES: Final = 3
 _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def cause_of(frame: Frame, place: int, found: tuple[float, float], config: ChangeConfig) -> RootCause:
-    """Return a candidate as people read it; `found` = its probability, and what speaks for it in log odds before its prior."""
-    probability, score = found
+def cause_of(frame: Frame, place: int, probability: float, score: float, config: ChangeConfig) -> RootCause:
+    """Return a candidate as people read it; `score` = what speaks for it in log odds before its prior."""
     service = frame.services[place]
     evidence = tuple(_evidence_text(frame, service, evidence_item) for evidence_item in frame.evidence_of(service))
     path = frame.ways.path(service) if frame.symptom else ()

@@ -40,7 +40,7 @@ def explain(inputs: RcaInputs, config: ExplainConfig | None = None) -> RootCause
     shares, none = posterior(features, chosen.weights)
     order = np.lexsort((np.arange(len(shares)), -shares))[: chosen.most_causes].tolist()
     odds = log_odds(features, chosen.weights)
-    causes = tuple(cause_of(frame, place, (float(shares[place]), float(odds[place])), chosen.changing) for place in order)
+    causes = tuple(cause_of(frame, place, float(shares[place]), float(odds[place]), chosen.changing) for place in order)
     strayed = (
         max((evidence.excess for evidence in causes[0].evidence), default=0.0) if causes and causes[0].onset is not None else 0.0
     )

@@ -113,7 +113,9 @@ class RootCauseRanker:
         known = np.array([number for number, series in enumerate(evidence.series) if series in self.centre], dtype=np.int64)
         series = [evidence.series[number] for number in known.tolist()]
         past = None if before is None else self._past(before, tuple(series))
-        judged = _judge(series, evidence.values[:, known], self._normal(series, past, window), self._whole(window, symptom))
+        judged = _judge(
+            series, evidence.values[:, known], self._normal(series, past, window), self._symptom_impact(window, symptom)
+        )
         best: dict[str, dict[str, int]] = {evidence_series.service: {} for evidence_series in evidence.series}
         for number, (evidence_series, score) in enumerate(zip(series, judged.score.tolist(), strict=True)):
             best_of_kind = best[evidence_series.service]
@@ -125,10 +127,8 @@ class RootCauseRanker:
         best = {name: kinds for name, kinds in best.items() if name in reachable}
         return Judgement(_ranked(best, series, judged, evidence.time_us), evidence.time_us, tuple(best), _strongest(best, judged))
 
-    def _normal(
-        self, series: Sequence[EvidenceSeries], past: FloatArray | None, window: SeriesGrid
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return (n,) levels to stray from, the usual ones or those of `past` where they were worse already, and spreads."""
+    def _normal(self, series: Sequence[EvidenceSeries], past: FloatArray | None, window: SeriesGrid) -> "_NormalLevels":
+        """Return levels to stray from, the usual ones or those of `past` where they were worse already, and spreads."""
         centre, spread = (
             np.array([known[evidence_series] for evidence_series in series]) for known in (self.centre, self.spread)
         )
@@ -137,21 +137,21 @@ class RootCauseRanker:
             [busier.get(evidence_series.service, 1.0) if evidence_series.impact else 1.0 for evidence_series in series]
         )
         if past is None:
-            return centre, spread
+            return _NormalLevels(centre, spread)
         later = np.where(
             np.array([evidence_series.sign for evidence_series in series]) > 0, np.maximum(centre, past), np.minimum(centre, past)
         )
-        return np.where(np.isfinite(past), later, centre), spread
+        return _NormalLevels(np.where(np.isfinite(past), later, centre), spread)
 
     def _past(self, before: SeriesGrid, wanted: tuple[EvidenceSeries, ...]) -> FloatArray:
         past = evidence_of(before, self.graph, self.baseline)
         medians = dict(zip(past.series, medians_of(past.values).tolist(), strict=True))
         return np.array([medians.get(series, np.nan) for series in wanted])
 
-    def _whole(self, window: SeriesGrid, symptom: Symptom | None) -> tuple[str, float]:
-        """Return the kind of the symptom and its greatest impact in the window; ("", nan) where it cannot be told."""
+    def _symptom_impact(self, window: SeriesGrid, symptom: Symptom | None) -> "_SymptomImpact":
+        """Return the kind of the symptom and its greatest impact in the window; ("", nan) where it is unknown."""
         if symptom is None:
-            return "", np.nan
+            return _SymptomImpact("", np.nan)
         alone = ServiceGraph.from_pairs((), self.graph.services[:0])
         kept = [number for number, (name, metric) in enumerate(window.series) if name == symptom.service or is_call(metric)]
         symptom_grid = SeriesGrid(window.time_us, tuple(window.series[number] for number in kept), window.values[:, kept])
@@ -160,8 +160,8 @@ class RootCauseRanker:
         for number, series in enumerate(total.series):
             if series.service == symptom.service and series.kind == kind and series.impact:
                 column = total.values[:, number]
-                return kind, float(np.nanmax(column)) if np.isfinite(column).any() else np.nan
-        return "", np.nan
+                return _SymptomImpact(kind, float(np.nanmax(column)) if np.isfinite(column).any() else np.nan)
+        return _SymptomImpact("", np.nan)
 
     def _busier(self, window: SeriesGrid) -> dict[str, float]:
         """Return how many times its usual traffic a service has, at least 1: impacts, and their noise, grow with it."""
@@ -172,6 +172,22 @@ class RootCauseRanker:
             baseline = self.baseline.get(window.series[number], np.nan)
             times[service] = max(1.0, seen / baseline) if baseline > 0 and np.isfinite(seen) else 1.0
         return times
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _NormalLevels:
+    """Levels that series stray from, and their spreads, (n,) each."""
+
+    level: FloatArray
+    spread: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _SymptomImpact:
+    """Kind of evidence that the symptom is, and its greatest impact; NaN = unknown."""
+
+    kind: str
+    impact: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,11 +210,9 @@ def _strongest(best: Mapping[str, Mapping[str, int]], judged: _Judged) -> FloatA
     return np.where(np.array(chosen, dtype=np.int64) >= 0, deviation, np.nan)
 
 
-def _judge(
-    series: Sequence[EvidenceSeries], values: FloatArray, normal: tuple[FloatArray, FloatArray], whole: tuple[str, float]
-) -> _Judged:
-    """Return what each series (steps, n) says against its service. `normal` = (levels, spreads)."""
-    level, spread = normal
+def _judge(series: Sequence[EvidenceSeries], values: FloatArray, normal: _NormalLevels, whole: _SymptomImpact) -> _Judged:
+    """Return what each series (steps, n) says against its service."""
+    level, spread = normal.level, normal.spread
     strayed = np.array([evidence_series.sign for evidence_series in series]) * (values - level)
     rows = np.arange(len(series))
     worst = np.argmax(np.where(np.isnan(strayed), -np.inf, strayed), axis=0) if len(values) else np.zeros(len(series), np.int64)
@@ -210,11 +224,11 @@ def _judge(
     excess = most / spread
     weight = np.array([evidence_series.weight for evidence_series in series])
     score = weight * np.log1p(np.maximum(0.0, np.minimum(excess, MOST) - BEYOND))
-    if np.isfinite(whole[1]):
+    if np.isfinite(whole.impact):
         of_symptom = np.array(
-            [evidence_series.impact and evidence_series.kind == whole[0] for evidence_series in series], dtype=np.bool_
+            [evidence_series.impact and evidence_series.kind == whole.kind for evidence_series in series], dtype=np.bool_
         )
-        share = (most - BEYOND * spread) / np.maximum(whole[1], spread)
+        share = (most - BEYOND * spread) / np.maximum(whole.impact, spread)
         score = np.where(of_symptom, score + SHARE_WEIGHT * np.clip(share, 0.0, 1.5), score)
     began = np.where(excess > BEYOND, np.argmax(strayed > BEYOND * spread, axis=0), worst)
     return _Judged(level, values[worst, rows], excess, np.where(measured, score, -1.0), began, strayed / spread)

@@ -70,8 +70,8 @@ def evidence_of(grid: SeriesGrid, graph: ServiceGraph, baseline: Mapping[tuple[s
     calls = _Calls.of(grid)
     made += calls.own_latency()
     made += calls.network()
-    made += _own_impact(grid, (graph, baseline), OWN_LATENCY, calls.measured)
-    made += _own_impact(grid, (graph, baseline), OWN_ERRORS, frozenset())
+    made += _own_impact(grid, _Healthy(graph, baseline), OWN_LATENCY, calls.measured)
+    made += _own_impact(grid, _Healthy(graph, baseline), OWN_ERRORS, frozenset())
     made += _plain(grid, {(series.service, series.metric) for series, _ in made})
     values = np.stack([column for _, column in made], axis=1) if made else np.empty((grid.time_us.size, 0))
     return EvidenceGrid(grid.time_us, tuple(series for series, _ in made), values)
@@ -118,15 +118,23 @@ class _Calls:
             yield EvidenceSeries(callee, NETWORK, "time between both ends of calls", 1.0), _mean(np.stack(columns))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Healthy:
+    """What is known while all is well: who calls whom, and the baseline of each series."""
+
+    graph: ServiceGraph
+    baseline: Mapping[tuple[str, str], float]
+
+
 def _own_impact(
-    grid: SeriesGrid, known: tuple[ServiceGraph, Mapping[tuple[str, str], float]], kind: str, measured_by_calls: frozenset[str]
+    grid: SeriesGrid, healthy: _Healthy, kind: str, measured_by_calls: frozenset[str]
 ) -> Iterable[tuple[EvidenceSeries, FloatArray]]:
     """Return requests x (amount - usual), minus the same of the callees, where requests and the amount are measured.
 
     A step without a sample of the amount adds nothing: nobody was served. A callee that was never called while all was well
     explains nothing: that it is called now is the caller's doing.
     """
-    graph, baseline = known
+    graph, baseline = healthy.graph, healthy.baseline
     amounts = best_series(grid, "latency" if kind == OWN_LATENCY else "errors")
     traffic = best_series(grid, "traffic")
     services = [service for service in amounts if service in traffic and service not in measured_by_calls]

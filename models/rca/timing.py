@@ -48,18 +48,18 @@ def timing_of(strayed: FloatArray, symptom: FloatArray, services: Sequence[str],
     return Timing(onset, *leads(strayed, symptom), _explained(strayed, onset, place, graph))
 
 
-def symptom_deviation(window: SeriesGrid, service: str, normal: tuple[Levels, Levels]) -> FloatArray:
+def symptom_deviation(window: SeriesGrid, service: str, baseline: Levels, width: Levels) -> FloatArray:
     """Return by how many spreads latency or errors of a service, whichever did more, strayed at each step; NaN = unknown.
 
-    `normal`: usual level and spread of each series.
+    `baseline` and `width`: usual level and spread of each series.
     """
     own_numbers = [number for number, (name, metric) in enumerate(window.series) if name == service and not is_call(metric)]
     alone = SeriesGrid(window.time_us, tuple(window.series[number] for number in own_numbers), window.values[:, own_numbers])
     deviation = np.full(window.time_us.size, np.nan)
     for signal in ("latency", "errors"):
         for number in best_series(alone, signal).values():
-            baseline, spread = (known.get(alone.series[number], np.nan) for known in normal)
-            strayed = (alone.values[:, number] - baseline) / spread
+            centre, spread = (known.get(alone.series[number], np.nan) for known in (baseline, width))
+            strayed = (alone.values[:, number] - centre) / spread
             if np.nanmax(np.nan_to_num(strayed), initial=0.0) > np.nanmax(np.nan_to_num(deviation), initial=-1.0):
                 deviation = strayed
     return deviation

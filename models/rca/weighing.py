@@ -88,7 +88,7 @@ def _framed(inputs: RcaInputs) -> Frame:
     alerted = {name: at for name, at in inputs.alerted.items() if at <= inputs.made_at}
     symptom = inputs.symptom.service if inputs.symptom else min(alerted, key=lambda name: (alerted[name], name), default="")
     names = _candidates(inputs, alerted, judged, aliases_of(calm, window, inputs.graph))
-    deviation = symptom_deviation(window, symptom, (ranker.baseline, ranker.width))
+    deviation = symptom_deviation(window, symptom, ranker.baseline, ranker.width)
     timing = timing_of(_columns(judged, names), deviation, names, inputs.graph)
     strayed = {name for name, step in zip(names, timing.onset.tolist(), strict=True) if step != NEVER}
     starts = moment_of_us(int(calm.time_us[0])) if calm.time_us.size else inputs.made_at

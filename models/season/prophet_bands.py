@@ -18,7 +18,7 @@ import numpy as np
 from aiops.features.bands import ESTABLISHED, SeriesBands, distance, tail_of
 from aiops.types import FloatArray, IntArray
 from data_contracts.values.moments import moment_of_us
-from models.season.seasonal_bounds import bounds_of
+from models.season.seasonal_bounds import DaySlots, bounds_of
 from models.season.seasonal_kernels import slot_grid
 from models.season.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints, no_bands, not_enough
 
@@ -74,7 +74,7 @@ def fit_prophet_bands(points: SeriesPoints, at_us: int, config: SeasonConfig, pr
         return no_bands(points.series, at_us, config, reason, MODEL)
     tested = _predict(_fit(past, log, prophet), later.time_us)
     slot = (later.time_us % DAY_US) // _SLOT_US
-    bounds = bounds_of(later.value, tested, (slot, DAY_US // _SLOT_US), (log, config.coverage))
+    bounds = bounds_of(later.value, tested, DaySlots(slot, DAY_US // _SLOT_US), log, config.coverage)
     lines = bounds.around(tested, slot, log)
     strength = strength_on(past, later, lines[0])
     if strength < config.min_strength:

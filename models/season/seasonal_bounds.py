@@ -40,13 +40,21 @@ def floored(scale: FloatArray, expected: FloatArray, log: bool) -> FloatArray:
     return wide
 
 
-def bounds_of(value: FloatArray, expected: FloatArray, slot: tuple[IntArray, int], form: tuple[bool, float]) -> Bounds:
-    """Return bounds from points (n >= 1,) of held-out days, with their slots of the day (and how many there are) and form.
+@dataclass(frozen=True, slots=True, eq=False)
+class DaySlots:
+    """The slot of the day that each point lies in (n,), and how many slots a day has."""
 
-    `form`: whether `expected` is a logarithm, and the coverage. Both tails get the same share of the points; where they are too
+    place: IntArray
+    count: int
+
+
+def bounds_of(value: FloatArray, expected: FloatArray, slot: DaySlots, log: bool, coverage: float) -> Bounds:
+    """Return bounds from points (n >= 1,) of held-out days, with their slots of the day.
+
+    `log`: whether `expected` is a logarithm. Both tails get the same share of the points; where they are too
     few to tell, a bound is at least as wide as a normal distribution's.
     """
-    (place, slots), (log, coverage) = slot, form
+    place, slots = slot.place, slot.count
     apart = (np.log(value) if log else value) - expected
     scale = _scale_by_slot(np.abs(apart), place, slots)
     ratio = apart / floored(scale[place], expected, log)

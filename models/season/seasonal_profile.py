@@ -15,7 +15,7 @@ import numpy as np
 
 from aiops.features.bands import ESTABLISHED, SeriesBands, distance, tail_of
 from aiops.types import FloatArray, IntArray
-from models.season.seasonal_bounds import Bounds, bounds_of
+from models.season.seasonal_bounds import Bounds, DaySlots, bounds_of
 from models.season.seasonal_course import around_days, centred, filled, smoothed
 from models.season.seasonal_kernels import BoolArray, medians_of_days, medians_of_slots, slot_grid
 from models.season.seasonal_level import LEVELS, levels_after
@@ -149,6 +149,15 @@ def _held_out(grid: _Grid, config: SeasonConfig) -> list[int]:
     return [int(day) for day in good[2:]][-config.held_out_days :]
 
 
+@dataclass(frozen=True, slots=True)
+class _CourseForm:
+    """The kinds of day that are told apart, the slots that are smoothed over, and whether logarithms are taken."""
+
+    kind: int
+    smooth: int
+    log: bool
+
+
 def _best_form(grid: _Grid, positive: bool, config: SeasonConfig) -> tuple[_Form, float] | str:
     """Return the form with the smallest error on held-out days and its strength; a plainer one unless a richer is better."""
     held_out = _held_out(grid, config)
@@ -158,7 +167,7 @@ def _best_form(grid: _Grid, positive: bool, config: SeasonConfig) -> tuple[_Form
     best: tuple[_Form, FloatArray] | None = None
     kinds = [kind for kind in range(len(_KINDS)) if _has_seen(grid, kind)]
     for kind, smooth, log in product(kinds, _SMOOTH, (False, True) if positive else (False,)):
-        for level, error in _errors(grid, (kind, smooth, log), held_out).items():
+        for level, error in _errors(grid, _CourseForm(kind, smooth, log), held_out).items():
             if best is None or _is_better(error, best[1]):
                 best = _Form(kind, smooth, level, log), error
     judged = np.isfinite(best[1]) if best is not None else np.zeros(len(held_out), np.bool_)
@@ -191,25 +200,24 @@ def _flat_error(cells: FloatArray, day: int) -> float:
     return float(min(errors))
 
 
-def _errors(grid: _Grid, course: tuple[int, int, bool], held_out: list[int]) -> dict[str, FloatArray]:
+def _errors(grid: _Grid, course: _CourseForm, held_out: list[int]) -> dict[str, FloatArray]:
     """Return mean absolute errors a held-out day (NaN: the days before cannot teach this course), by way of the level."""
-    kind, smooth, log = course
     errors = {level: np.full(len(held_out), np.nan) for level in LEVELS}
     for place, day in enumerate(held_out):
-        shapes, levels = _shapes(grid, (kind, smooth, log), day)
-        shape = shapes[grid.kinds(kind, day + 1)[day]]
+        shapes, levels = _shapes(grid, course, day)
+        shape = shapes[grid.kinds(course.kind, day + 1)[day]]
         for level, base in levels_after(levels).items():
             expected = base + shape
-            predicted = np.exp(expected) if log else expected
+            predicted = np.exp(expected) if course.log else expected
             apart = np.abs(grid.cells[day] - predicted)
             if np.isfinite(apart).sum() >= 0.4 * apart.size:
                 errors[level][place] = np.nanmean(apart)
     return errors
 
 
-def _shapes(grid: _Grid, course: tuple[int, int, bool], days: int) -> tuple[FloatArray, FloatArray]:
+def _shapes(grid: _Grid, course: _CourseForm, days: int) -> tuple[FloatArray, FloatArray]:
     """Return the course of each kind of day (kinds, slots) and the level of each day (days,) from the first `days` days."""
-    kind, smooth, log = course
+    kind, smooth, log = course.kind, course.smooth, course.log
     cells = np.log(grid.cells[:days]) if log else grid.cells[:days]
     slots = cells.shape[1]
     everyone, alike = np.ones(days, np.bool_), np.zeros(days, np.int64)
@@ -246,7 +254,7 @@ class _Course:
 
 def _course(grid: _Grid, form: _Form, days: int, ahead: int = 3) -> _Course:
     """Return what the first `days` days teach about the day before their end and the `ahead` days from it on."""
-    shapes, levels = _shapes(grid, (form.kind, form.smooth, form.log), days)
+    shapes, levels = _shapes(grid, _CourseForm(form.kind, form.smooth, form.log), days)
     kinds = grid.kinds(form.kind, days + ahead)[days - 1 :]
     return _Course((levels_after(levels)[form.level] + shapes[kinds]).ravel(), days - 1, form.log)
 
@@ -269,5 +277,5 @@ def _calibrated(known: SeriesPoints, grid: _Grid, form: _Form, config: SeasonCon
     value, expected, slot = (np.concatenate(column) for column in zip(*parts, strict=True))
     learnt = np.isfinite(expected)
     value, expected, slot = value[learnt], expected[learnt], slot[learnt]
-    bounds = bounds_of(value, expected, (slot, DAY_US // grid.slot_us), (form.log, config.coverage))
+    bounds = bounds_of(value, expected, DaySlots(slot, DAY_US // grid.slot_us), form.log, config.coverage)
     return bounds, distance(value, *bounds.around(expected, slot, form.log))

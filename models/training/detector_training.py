@@ -61,7 +61,7 @@ def train_robust_stream(
         "incidents": float(figures.incidents),
         "incident_recall_in_sample": figures.recall,
     }
-    run = run_of((rows, context), asdict(chosen), metrics, None)
+    run = run_of(rows, context, asdict(chosen), metrics, None)
     return Trained(model, run, rows.span()[1])
 
 

@@ -104,7 +104,7 @@ def train_service_ensemble(
     ensemble = ServiceEnsemble.of(members, combination)
     score = combination.confidence(evidence)
     ensemble = ensemble.with_thresholds(np.array([_threshold(parts, score, context)]))
-    return _trained((ensemble, parts, context), (score, evidence), (notes, chosen))
+    return _trained(_Fitted(ensemble, parts, score, evidence, notes), chosen, context)
 
 
 def _parts(rows: ServiceRows, truth: Truth, context: TrainingContext, config: EnsembleConfig) -> Parts:
@@ -189,12 +189,19 @@ def _threshold(parts: Parts, score: FloatArray, context: TrainingContext) -> flo
     return threshold_for_budget(score[quiet], counter, context.budget)
 
 
-def _trained(
-    fitted: tuple[ServiceEnsemble, Parts, TrainingContext],
-    scored: tuple[FloatArray, FloatArray],
-    said: tuple[dict[str, str], EnsembleConfig],
-) -> Trained[ServiceEnsemble]:
-    (ensemble, parts, context), (score, evidence), (notes, config) = fitted, scored, said
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    """A fitted ensemble, the rows with their parts, confidence (n,) and evidence (n, members) of each, and notes by member."""
+
+    ensemble: ServiceEnsemble
+    parts: Parts
+    score: FloatArray
+    evidence: FloatArray
+    notes: dict[str, str]
+
+
+def _trained(fitted: _Fitted, config: EnsembleConfig, context: TrainingContext) -> Trained[ServiceEnsemble]:
+    ensemble, parts, score, evidence = fitted.ensemble, fitted.parts, fitted.score, fitted.evidence
     newest, threshold = parts.newest, float(ensemble.thresholds[0])
     sample = parts.rows.take(newest)
     replay = Replay(sample, parts.truth.take(newest), worst_signal(sample))
@@ -203,7 +210,7 @@ def _trained(
     metrics |= calibration_metrics(replay, score[newest])
     metrics |= _member_metrics(ensemble, replay, evidence[newest])
     numbers = {key: value for key, value in asdict(config).items() if isinstance(value, int | float)}
-    run = run_of((parts.rows, context), {**numbers, **notes}, metrics, example_of(ensemble, parts.rows.take(parts.fit)))
+    run = run_of(parts.rows, context, {**numbers, **fitted.notes}, metrics, example_of(ensemble, parts.rows.take(parts.fit)))
     figures = scored_figures(replay, score[newest], threshold)
     return Trained(ensemble, with_figures(run, figures), moment_of_us(parts.holdout_us))
 

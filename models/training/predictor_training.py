@@ -12,7 +12,7 @@ from aiops.types import FloatArray
 from data_contracts.values.moments import moment_of_us
 from models.artifacts.training_run import Trained
 from models.evaluation.measures import trend_to_limit
-from models.evaluation.performance import predictor_metrics
+from models.evaluation.performance import ScoredLabels, predictor_metrics
 from models.evaluation.scorecard import Replay
 from models.prediction.incident_predictor import IncidentPredictor, PredictorConfig
 from models.training.training_context import TrainingContext, example_of, run_of, scored_figures, with_figures
@@ -69,11 +69,11 @@ def train_incident_predictor(
         "train_rows": float(split.train.sum()),
         "train_positives": float((labels.labels[split.train, -1] > 0).sum()),
         "calibration_rows": float(split.calibration.sum()),
-        **predictor_metrics(newest, predictor, (score[split.test], labels.labels[split.test]), context.budget),
+        **predictor_metrics(newest, predictor, ScoredLabels(score[split.test], labels.labels[split.test]), context.budget),
     }
     params = {key: value for key, value in asdict(chosen).items() if key not in {"features", "horizons_min"}}
     params |= {"horizons_min": str(chosen.horizons_min), "embargo_min": context.embargo_min}
-    run = run_of((rows, context), params, metrics, example_of(predictor, rows.take(split.train)))
+    run = run_of(rows, context, params, metrics, example_of(predictor, rows.take(split.train)))
     last = score[split.test, -1]
     figures = scored_figures(newest, last, float(predictor.thresholds[-1]))
     return Trained(predictor, with_figures(run, figures), moment_of_us(split.test_start_us))

@@ -85,13 +85,13 @@ def replay_figures(model: Replayable, replay: Replay) -> dict[str, bytes]:
 
 
 def run_of(
-    given: tuple[ServiceRows, TrainingContext],
+    rows: ServiceRows,
+    context: TrainingContext,
     params: dict[str, str | int | float],
     metrics: dict[str, float],
     example: Example | None,
 ) -> TrainingRun:
     """Return the run of a training on the given rows; what the page budget was is one of its parameters."""
-    rows, context = given
     costs = {"page_budget_per_day": context.budget.per_day, "quiet_min": context.budget.quiet_min}
     facts = dataset_facts(context.dataset, rows)
     return TrainingRun({**params, **costs}, metrics, facts, example, {}, context.feature_service, context.git_commit)

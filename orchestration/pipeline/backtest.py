@@ -17,7 +17,16 @@ from aiops.replay.history_split import of_replay
 from aiops.types import FloatArray, HistorySplit, SeriesBatch
 from data_contracts.schemas.telemetry_schemas import SERIES
 from models.backtest.backtest_detectors import FitData, fit_detector
-from models.backtest.replay import Backtest, Recording, backtest, normal_history, recording, three_sigma
+from models.backtest.replay import (
+    Backtest,
+    RecordedPoints,
+    Recording,
+    ScoredDetector,
+    backtest,
+    normal_history,
+    recording,
+    three_sigma,
+)
 from models.evaluation.figures import SeriesPanel, series_figure
 from models.vectors.page_budget import PageBudget
 from models.vectors.service_rows import BoolArray, times_of
@@ -55,7 +64,7 @@ def run_backtest(source: TelemetrySource, detector: str, budget: PageBudget, say
     value = np.asarray(batch.table.column("value").to_numpy(zero_copy_only=False), dtype=np.float64)
     times = times_of(pa.Table.from_batches([batch.table]), "timestamp")
     labels = source.labelled_series() if isinstance(source, SeriesLabels) else {}
-    record = recording((names, code, times, value), replayed, source.incidents(), labels)
+    record = recording(RecordedPoints(names, code, times, value), replayed, source.incidents(), labels)
     quiet = np.flatnonzero(normal_history(record))
     if not quiet.size:
         raise TrainingImpossible(f"source {source.name}: the history has no point outside incidents; give a longer history")
@@ -67,7 +76,7 @@ def run_backtest(source: TelemetrySource, detector: str, budget: PageBudget, say
     score = fitted.score(batch)
     speed = len(batch) / max(time.process_time() - began, 1e-9)
     say("judge, and find the threshold that keeps the budget on the history")
-    result = backtest(record, (detector, threshold, score), budget)
+    result = backtest(record, ScoredDetector(detector, threshold, score), budget)
     return BacktestRun(result, _figure(record, result, score), read, len(batch), speed)
 
 

@@ -15,7 +15,7 @@ from models.artifacts.registry import LoadedModel
 from models.detectors.robust_stream import RobustStream
 from models.evaluation.gate import Contender, GateConfig, decide
 from models.evaluation.scorecard import Replay, Replayable
-from models.evaluation.tier1_gate import decide_levels, level_replay
+from models.evaluation.tier1_gate import LevelContender, decide_levels, level_replay
 from models.training.detector_training import detection_replay
 from models.training.holdouts import RegimeChange, level_window
 from models.training.predictor_training import prediction_replay
@@ -53,7 +53,9 @@ def judge_levels(given: GateInputs) -> Ruling:
     history = space.lake.read("telemetry", start, trained_on.at)
     replay = level_replay(history, space.incidents(trained_on.at), space.engine_config, microseconds_of(since), budget)
     levels = [
-        (cast(RobustStream, loaded.model), loaded.version.version) for loaded in (given.challenger, given.champion) if loaded
+        LevelContender(cast(RobustStream, loaded.model), loaded.version.version)
+        for loaded in (given.challenger, given.champion)
+        if loaded
     ]
     return Ruling(decide_levels(levels[0], levels[1] if given.champion else None, replay))
 

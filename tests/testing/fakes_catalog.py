@@ -51,7 +51,7 @@ def train(given: TrainingInputs) -> Trained[Any]:
     rows = rows_of(given.trained_on.frame())
     older = rows.time_us < given.context.holdout_us(rows)
     model = LoudestError(float(rows.take(older).matrix(LoudestError.features).max()) + 0.2)
-    run = run_of((rows, given.context), {"rule": "maximum"}, {"limit": model.limit}, example_of(model, rows.take(older)))
+    run = run_of(rows, given.context, {"rule": "maximum"}, {"limit": model.limit}, example_of(model, rows.take(older)))
     return Trained(model, run, given.trained_on.at - (given.trained_on.at - given.trained_on.start) * 0.2)
 
 

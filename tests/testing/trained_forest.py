@@ -25,5 +25,5 @@ def trained_forest(past: History, context: TrainingContext, trees: int = 10) -> 
     forest = forest.with_thresholds(np.array([threshold_for_budget(score[normal], counter, context.budget)]))
     replay = detection_replay(past.frame, past.incidents, 0)
     metrics = detector_metrics(replay, score, float(forest.thresholds[0]), context.budget)
-    run = run_of((rows, context), {"trees": str(trees)}, metrics, example_of(forest, quiet))
+    run = run_of(rows, context, {"trees": str(trees)}, metrics, example_of(forest, quiet))
     return Trained(forest, with_figures(run, scored_figures(replay, score, float(forest.thresholds[0]))), rows.span()[1])

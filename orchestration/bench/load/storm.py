@@ -116,7 +116,7 @@ def _passed(storm: Storm, take: Take, say: Callable[[str], None]) -> _Run:
         for at_s, alert in batch:
             arrived_s[alert.alert_id] = at_s
             _group(run, at_s, alert.service)
-        _step(take, run, (second + 1, [alert for _, alert in batch]), arrived_s)
+        _step(take, run, second + 1, [alert for _, alert in batch], arrived_s)
         if (second + 1) % 60 == 0 and second < storm.config.minutes * 60:
             run.memory_mib.append(round(psutil.Process().memory_info().rss / _MIB, 1))
             say(f"minute {(second + 1) // 60}: {sum(run.seen)} alerts, {len(run.pages)} pages, {run.memory_mib[-1]} MiB")
@@ -138,8 +138,7 @@ def _by_arrival(made: Iterator[list[tuple[float, Alert]]]) -> Iterator[list[tupl
         waiting = [arrival for arrival in waiting if arrival[0] >= second]
 
 
-def _step(take: Take, run: _Run, given: tuple[int, Sequence[Alert]], arrived_s: dict[str, float]) -> None:
-    now_s, alerts = given
+def _step(take: Take, run: _Run, now_s: int, alerts: Sequence[Alert], arrived_s: dict[str, float]) -> None:
     began = time.perf_counter()
     outcome = take(alerts, START + timedelta(seconds=now_s))
     took_s = time.perf_counter() - began

@@ -99,7 +99,7 @@ def arrivals(storm: Storm) -> Iterator[list[tuple[float, Alert]]]:
             else:
                 name, severity = alert_kind
             at = second + (place + 0.5) / count
-            made.append((at + float(rng.uniform(0.0, MOST_DELAY_S)), _alert(number, at, (name, severity), rng)))
+            made.append((at + float(rng.uniform(0.0, MOST_DELAY_S)), _alert(number, at, name, severity, rng)))
             number += 1
         yield made
 
@@ -124,8 +124,7 @@ def _of_incidents(storm: Storm, second: float, rng: np.random.Generator, count: 
     return [names[place] for place in rng.choice(len(names), count, p=shares).tolist()]
 
 
-def _alert(number: int, at_s: float, what: tuple[str, Severity], rng: np.random.Generator) -> Alert:
-    service, severity = what
+def _alert(number: int, at_s: float, service: str, severity: Severity, rng: np.random.Generator) -> Alert:
     name, pod = NAMES[int(rng.integers(len(NAMES)))], f"{service}-{int(rng.integers(PODS))}"
     labels = {"service": service, "alertname": name, "pod": pod}
     return Alert(str(number), fingerprint_of(labels), service, name, severity, START + timedelta(seconds=at_s), labels=labels)

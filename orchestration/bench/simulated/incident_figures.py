@@ -127,14 +127,15 @@ def rule_figures(rule: Rule, replay: Replay, kinds: tuple[str, ...], budget: Pag
     return tuple(figures)
 
 
-def kind_figures(rules: tuple[Rule, Rule], replay: Replay, kinds: tuple[str, ...], per_day: float) -> tuple[KindFigures, ...]:
-    """Return both rules (ours, naive) on every kind that occurs, foreseeable ones first."""
-    ours, naive = (leads(replay.truth, replay.rows.time_us, rule.alarm(per_day)) for rule in rules)
+def kind_figures(ours: Rule, naive: Rule, replay: Replay, kinds: tuple[str, ...], per_day: float) -> tuple[KindFigures, ...]:
+    """Return both rules on every kind that occurs, foreseeable ones first."""
+    our_lead, naive_lead = (leads(replay.truth, replay.rows.time_us, rule.alarm(per_day)) for rule in (ours, naive))
     figures = []
     for kind in INCIDENT_KINDS:
         own = np.array([incident_kind == kind for incident_kind in kinds], dtype=np.bool_)
         if own.any():
-            shares = (_share(np.isfinite(ours[own])), _mean(ours[own]), _share(np.isfinite(naive[own])), _mean(naive[own]))
+            ahead, naively = our_lead[own], naive_lead[own]
+            shares = (_share(np.isfinite(ahead)), _mean(ahead), _share(np.isfinite(naively)), _mean(naively))
             figures.append(KindFigures(kind, kind in BUILDUP_KINDS, int(own.sum()), *shares))
     return tuple(figures)
 

@@ -168,7 +168,7 @@ def run(config: BenchConfig, out: Path | None, say: Callable[[str], None]) -> Fi
         len(kinds),
         replay.rows.service_days(),
         (*ours, *naive),
-        kind_figures(scored.rules, replay, kinds, config.budget.per_day),
+        kind_figures(*scored.rules, replay, kinds, config.budget.per_day),
         tuple(horizon_figures(HORIZONS_MIN, scored.labels.labels, scored.score, replay.baseline)),
         round(time.monotonic() - began, 1),
     )

@@ -12,7 +12,17 @@ import pytest
 
 from aiops.types import FloatArray
 from data_contracts.schemas.telemetry_schemas import INCIDENTS
-from models.backtest.replay import Backtest, Recording, RuleFigures, backtest, normal_history, recording, three_sigma
+from models.backtest.replay import (
+    Backtest,
+    RecordedPoints,
+    Recording,
+    RuleFigures,
+    ScoredDetector,
+    backtest,
+    normal_history,
+    recording,
+    three_sigma,
+)
 from models.vectors.page_budget import PageBudget
 from orchestration.cli import run
 from tests.testing.series_names import named
@@ -38,7 +48,9 @@ def heard(labels: pa.Table, by_series: dict[str, str] | None = None) -> Recordin
     code = np.tile(np.arange(len(SERIES)), MINUTES)
     value = np.random.default_rng(0).normal(10.0, 1.0, minute.size)
     time_us = int(START.timestamp() * 1e6) + minute * 60_000_000
-    return recording(([named(text) for text in SERIES], code, time_us, value), minute >= 1440, labels, by_series or {})
+    return recording(
+        RecordedPoints([named(text) for text in SERIES], code, time_us, value), minute >= 1440, labels, by_series or {}
+    )
 
 
 def scores(one: Recording, *alarms: tuple[str, int]) -> FloatArray:
@@ -49,7 +61,7 @@ def scores(one: Recording, *alarms: tuple[str, int]) -> FloatArray:
 
 
 def judged(one: Recording, score: FloatArray) -> tuple[Backtest, RuleFigures]:
-    result = backtest(one, ("test", 0.5, score), BUDGET)
+    result = backtest(one, ScoredDetector("test", 0.5, score), BUDGET)
     return result, result.rules[0]
 
 
@@ -104,7 +116,7 @@ def test_the_tuned_threshold_keeps_the_budget_and_sees_the_history_only() -> Non
     assert tuned.false_pages_per_day <= 2 * BUDGET.per_day
     other = judged(one, np.where(one.replayed, rng.random(score.size) ** 0.01, score))[0]
     assert other.rules[1].threshold == tuned.threshold
-    cheaper = backtest(one, ("test", 0.5, score), replace(BUDGET, per_day=100.0))
+    cheaper = backtest(one, ScoredDetector("test", 0.5, score), replace(BUDGET, per_day=100.0))
     assert cheaper.rules[1].threshold < tuned.threshold
 
 

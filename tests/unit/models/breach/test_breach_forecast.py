@@ -8,6 +8,7 @@ from aiops.types import FloatArray
 from models.breach.breach_features import NAMES, WARM_UP, breach_features, passage_log_odds, reference_of
 from models.breach.breach_forecast import BreachForecast, ForecastConfig, SeriesHistory, learned_limit
 from models.breach.breach_kernels import (
+    Season,
     breaches_of,
     coming_max,
     fit_slope,
@@ -100,7 +101,7 @@ def test_a_season_of_breaches_is_known_after_a_few_days() -> None:
     above[200::288] = True
     calm, start = breaches_of(above, HORIZON)
     label, ahead = labels_of(start, HORIZON), coming_max(above.astype(np.float64), HORIZON)
-    rate, level = seasonal(label, calm, ahead, times(rows) - times(1)[0], (HORIZON, 86_400.0))
+    rate, level = seasonal(label, calm, ahead, times(rows) - times(1)[0], Season(HORIZON, 86_400.0))
     before, elsewhere = 288 * 7 + 194, 288 * 7 + 50
     assert rate[before] > 1.0
     assert rate[elsewhere] < 0.0

@@ -10,7 +10,7 @@ import pytest
 from aiops.features.engine import EngineConfig
 from data_contracts.schemas.telemetry_schemas import INCIDENTS
 from models.detectors.robust_stream import PointSample, RobustStream
-from models.evaluation.tier1_gate import DEFAULTS, LevelReplay, decide_levels
+from models.evaluation.tier1_gate import DEFAULTS, LevelContender, LevelReplay, decide_levels
 from models.vectors.page_budget import PageBudget
 from models.vectors.service_rows import US_PER_MIN, ServiceRows
 from models.vectors.truth import Truth, detection_truth
@@ -54,7 +54,7 @@ def truth_of(rows: ServiceRows, starts_min: np.ndarray) -> Truth:
 
 
 def test_levels_that_spare_pages_replace_the_defaults() -> None:
-    decision = decide_levels((levels(10.0), "2"), None, replay())
+    decision = decide_levels(LevelContender(levels(10.0), "2"), None, replay())
     assert decision.promoted, decision.reason
     assert decision.challenger.metrics["recall"] == 1.0
     assert decision.challenger.metrics["false_pages_per_day"] == 0.0
@@ -64,7 +64,7 @@ def test_levels_that_spare_pages_replace_the_defaults() -> None:
 
 
 def test_levels_that_change_nothing_are_refused() -> None:
-    decision = decide_levels((levels(6.0), "2"), None, replay())
+    decision = decide_levels(LevelContender(levels(6.0), "2"), None, replay())
     assert not decision.promoted
     assert [name for name, passed in decision.checks.items() if not passed] == ["better_somewhere"]
     assert "refused, because it catches no more incidents than the levels in force" in decision.reason
@@ -74,14 +74,14 @@ def test_without_an_incident_the_sentence_says_so_and_knows_no_nan() -> None:
     whole = replay()
     calm = LevelReplay(whole.sample, whole.rows, truth_of(whole.rows, np.empty(0, np.int64)), 0, whole.budget)
     for alarm_z in (10.0, 6.0):
-        decision = decide_levels((levels(alarm_z), "2"), None, calm)
+        decision = decide_levels(LevelContender(levels(alarm_z), "2"), None, calm)
         assert "no labelled incident to tell recall by" in decision.reason
         assert "nan" not in decision.reason
 
 
 def test_levels_that_give_up_an_incident_are_refused_however_quiet() -> None:
     heights = (INCIDENT_Z, INCIDENT_Z, INCIDENT_Z, FAINT_Z)
-    decision = decide_levels((levels(10.0), "2"), (levels(6.5), "1"), replay(heights, budget=100.0))
+    decision = decide_levels(LevelContender(levels(10.0), "2"), LevelContender(levels(6.5), "1"), replay(heights, budget=100.0))
     assert decision.challenger.metrics["recall"] == 0.75
     assert decision.champion is not None
     assert decision.champion.metrics["recall"] == 1.0
@@ -91,7 +91,7 @@ def test_levels_that_give_up_an_incident_are_refused_however_quiet() -> None:
 
 def test_a_champion_that_overspends_may_lose_what_only_spending_found() -> None:
     heights = (INCIDENT_Z, INCIDENT_Z, INCIDENT_Z, FAINT_Z)
-    decision = decide_levels((levels(10.0), "2"), (levels(6.5), "1"), replay(heights, budget=1.0))
+    decision = decide_levels(LevelContender(levels(10.0), "2"), LevelContender(levels(6.5), "1"), replay(heights, budget=1.0))
     assert decision.champion is not None
     assert decision.champion.metrics["false_pages_per_day"] > 1.0
     assert decision.promoted, decision.reason
@@ -99,7 +99,7 @@ def test_a_champion_that_overspends_may_lose_what_only_spending_found() -> None:
 
 def test_levels_that_find_more_are_promoted_though_they_page_more() -> None:
     heights = (INCIDENT_Z, INCIDENT_Z, INCIDENT_Z, FAINT_Z)
-    decision = decide_levels((levels(6.5), "2"), (levels(10.0), "1"), replay(heights))
+    decision = decide_levels(LevelContender(levels(6.5), "2"), LevelContender(levels(10.0), "1"), replay(heights))
     assert decision.promoted, decision.reason
     assert "(1: 0.750)" in decision.reason
 
@@ -107,17 +107,17 @@ def test_levels_that_find_more_are_promoted_though_they_page_more() -> None:
 def test_static_limits_raise_alarms_too() -> None:
     heights = (FAINT_Z,) * 4
     deaf, limited = levels(30.0), levels(30.0, high=100.0 + FAINT_Z - 0.5)
-    assert decide_levels((deaf, "2"), None, replay(heights)).challenger.metrics["recall"] == 0.0
-    assert decide_levels((limited, "2"), None, replay(heights)).challenger.metrics["recall"] == 1.0
+    assert decide_levels(LevelContender(deaf, "2"), None, replay(heights)).challenger.metrics["recall"] == 0.0
+    assert decide_levels(LevelContender(limited, "2"), None, replay(heights)).challenger.metrics["recall"] == 1.0
 
 
 @pytest.mark.parametrize("broken", [np.inf, np.nan])
 def test_levels_that_are_no_numbers_are_refused(broken: float) -> None:
-    decision = decide_levels((levels(broken), "2"), None, replay())
+    decision = decide_levels(LevelContender(levels(broken), "2"), None, replay())
     assert not decision.promoted
     assert not decision.checks["levels_are_finite"]
 
 
 def test_only_points_after_the_fit_are_judged() -> None:
-    decision = decide_levels((levels(10.0), "2"), None, replay(since_min=2500))
+    decision = decide_levels(LevelContender(levels(10.0), "2"), None, replay(since_min=2500))
     assert decision.challenger.metrics["incidents"] == 2.0

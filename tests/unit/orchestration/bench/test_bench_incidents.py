@@ -77,7 +77,7 @@ def test_recall_counts_foreseeable_kinds_and_false_pages_count_everywhere() -> N
     assert loud.false_pages == pytest.approx(3 / false_days)
     assert (mute.recall, mute.false_pages, mute.page_recall) == (0.0, 0.0, 0.0)
     assert np.isnan(mute.lead_min)
-    leak, surge = kind_figures((rule, Rule("never", np.zeros(80), {1.0: 0.5})), replay, kinds, 1.0)
+    leak, surge = kind_figures(rule, Rule("never", np.zeros(80), {1.0: 0.5}), replay, kinds, 1.0)
     assert (leak.kind, leak.foreseeable, leak.incidents, leak.recall, leak.naive_recall) == ("memory_leak", True, 1, 1.0, 0.0)
     assert (surge.kind, surge.foreseeable, surge.recall) == ("traffic_surge", False, 0.0)
 
