@@ -174,6 +174,11 @@ class FeatureEngine:
         """Return the known series, in order of first arrival."""
         return self._index.names
 
+    @property
+    def state_bytes(self) -> int:
+        """Return the size of the state of all series."""
+        return sum(array.nbytes for array in self._arrays)
+
     def snapshot(self) -> State:
         """Return the whole state as plain arrays; independent of the engine afterwards."""
         names = engine_snapshot.Names(self._index.names, self._incidents.events())

@@ -90,6 +90,11 @@ class Sequences:
         self._newest = int(tick[-1])
         return out
 
+    @property
+    def room(self) -> int:
+        """Return how many services the rings have room for."""
+        return len(self._rings.tick)
+
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the state as arrays of its own, equal for equal pasts: services by name, without forgotten ones."""
         names = sorted(name for name, slot in self._slots.items() if self._is_live(slot, self._newest))

@@ -26,13 +26,13 @@ print(json.dumps({
 
 def measured() -> dict[str, object]:
     answer = subprocess.run([sys.executable, "-c", MEASURE], cwd=ROOT, capture_output=True, text=True, check=True)
-    found: dict[str, object] = json.loads(answer.stdout)
-    return found
+    report: dict[str, object] = json.loads(answer.stdout)
+    return report
 
 
 def test_importing_every_module_of_the_consumer_is_cheap_and_pulls_in_nothing_heavy() -> None:
     """The budget is 0.5 s and 120 MiB; CPU time gets slack for slow and shared machines."""
-    best = min((measured() for _ in range(3)), key=lambda found: float(str(found["cpu_s"])))
+    best = min((measured() for _ in range(3)), key=lambda report: float(str(report["cpu_s"])))
     assert "partition" in str(best["imported"])
     loaded = set(best["modules"])  # type: ignore[arg-type, call-overload]
     assert not loaded & NEVER

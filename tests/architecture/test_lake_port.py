@@ -19,38 +19,38 @@ MAY_NAME_THE_FOLDER = {"aiops/settings/tree.py", "orchestration/commands/migrate
 
 def around_the_port(text: str) -> list[str]:
     """Return the modules of the package that a text imports although they are not the port."""
-    found: list[str] = []
+    names: list[str] = []
     for node in ast.walk(tree(text)):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [node.module] + [f"{node.module}.{alias.name}" for alias in node.names if node.module == "serving.lake"]
-    return [name for name in found if name.startswith("serving.lake.") and name not in OPEN_TO_ALL]
+            names += [node.module] + [f"{node.module}.{alias.name}" for alias in node.names if node.module == "serving.lake"]
+    return [name for name in names if name.startswith("serving.lake.") and name not in OPEN_TO_ALL]
 
 
 def paths_asked(text: str) -> list[str]:
     """Return where a text asks a lake for the folder of a table, or builds a path of the lake by itself."""
-    found = []
+    ways = []
     for node in ast.walk(tree(text)):
         if isinstance(node, ast.Attribute) and node.attr == "lake_path":
-            found.append("lake_path")
+            ways.append("lake_path")
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and ast.unparse(node.right) == "'lake'":
-            found.append("/ 'lake'")
+            ways.append("/ 'lake'")
         if isinstance(node, ast.Attribute) and node.attr == "folder" and ast.unparse(node.value).endswith("lake"):
-            found.append("lake.folder")
-    return found
+            ways.append("lake.folder")
+    return ways
 
 
 def test_nobody_imports_what_is_behind_the_port() -> None:
     rooms = [(path, text) for path, text in sources(*ROOMS, "feature_repo") if not path.startswith(PACKAGE)]
     assert len(rooms) > 100
-    assert {path: found for path, text in rooms if (found := around_the_port(text))} == {}
+    assert {path: modules for path, text in rooms if (modules := around_the_port(text))} == {}
 
 
 def test_nobody_knows_where_files_of_the_lake_lie() -> None:
     allowed = PATHS_OF_FILES | MAY_NAME_THE_FOLDER
-    asking = {path: paths_asked(text) for path, text in sources(*ROOMS, "feature_repo") if not path.startswith(PACKAGE)}
-    assert {path: found for path, found in asking.items() if found and path not in allowed} == {}
+    ways_by_path = {path: paths_asked(text) for path, text in sources(*ROOMS, "feature_repo") if not path.startswith(PACKAGE)}
+    assert {path: ways for path, ways in ways_by_path.items() if ways and path not in allowed} == {}
 
 
 @pytest.mark.parametrize(

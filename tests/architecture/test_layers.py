@@ -153,9 +153,9 @@ def test_heavy_libraries_stay_in_their_modules() -> None:
 
 
 def test_packages_do_nothing_when_imported() -> None:
-    found = {path: does_something(text) for path, text in sources() if path.endswith("__init__.py")}
-    assert len(found) > len(ROOMS)
-    assert {path: statements for path, statements in found.items() if statements} == {}
+    statements_by_path = {path: does_something(text) for path, text in sources() if path.endswith("__init__.py")}
+    assert len(statements_by_path) > len(ROOMS)
+    assert {path: statements for path, statements in statements_by_path.items() if statements} == {}
     assert not (ROOT / "feature_repo" / "__init__.py").exists()
 
 

@@ -22,7 +22,7 @@ MOST_PAIRS: Final = 4096
 MOST_NEAR: Final = 500_000
 """Distances that are kept at most, some 25 MB: near a hub of a large graph are all of its services."""
 Pair = tuple[str, str]
-Words = tuple[int, int]
+Votes = tuple[int, int]
 """How often people said that two services belong together, and that they do not."""
 
 
@@ -36,7 +36,7 @@ class Closeness:
         self._began: dict[str, int] = {}
         self._together: dict[Pair, int] = {}
         self._linked: dict[str, set[str]] = {}
-        self._judgements: dict[Pair, Words] = {}
+        self._judgements: dict[Pair, Votes] = {}
         self._judged_near: dict[str, set[str]] = {}
         self._judged_apart: dict[str, set[str]] = {}
         self._near: dict[tuple[str, float], dict[str, float]] = {}
@@ -83,6 +83,11 @@ class Closeness:
         self._near_count += len(distances)
         return distances
 
+    @property
+    def kept_distances(self) -> int:
+        """Return how many distances are kept for later questions."""
+        return self._near_count
+
     def _forget_near(self) -> None:
         self._near.clear()
         self._near_count = 0
@@ -123,9 +128,9 @@ class Closeness:
         yes, no = self._judgements.get(_pair(service, other), (0, 0))
         self.retaught({**self._judgements, _pair(service, other): (yes + together, no + (not together))})
 
-    def retaught(self, judgements: Mapping[Pair, Words]) -> None:
+    def retaught(self, judgements: Mapping[Pair, Votes]) -> None:
         """Replace all that people said of pairs of services: the same again changes nothing."""
-        self._judgements = {_pair(*pair): words for pair, words in judgements.items() if any(words) and pair[0] != pair[1]}
+        self._judgements = {_pair(*pair): votes for pair, votes in judgements.items() if any(votes) and pair[0] != pair[1]}
         self._judged_near, self._judged_apart = {}, {}
         for (service, other), (yes, no) in self._judgements.items():
             if yes != no:
@@ -153,7 +158,7 @@ class Closeness:
             "began": [[name, count] for name, count in self._began.items()],
             "together": [[*pair, count] for pair, count in self._together.items()],
             "linked": sorted([service, other] for service, others in self._linked.items() for other in others if service < other),
-            "told": sorted([*pair, *words] for pair, words in self._judgements.items()),
+            "told": sorted([*pair, *votes] for pair, votes in self._judgements.items()),
         }
 
     def restore(self, state: dict[str, list[list[object]]]) -> None:

@@ -84,13 +84,13 @@ def test_each_violation_names_column_count_share_and_examples() -> None:
     frame.loc[2, "value"] = -0.2
     frame.loc[3, "service"] = None
     frame.loc[4, "available_at"] = pd.NaT
-    found = failures("telemetry", frame)
-    assert set(found) == {"highest_valid/value", "value/lowest_valid", "service", "available_at"}
-    above = found["highest_valid/value"]
+    violations = failures("telemetry", frame)
+    assert set(violations) == {"highest_valid/value", "value/lowest_valid", "service", "available_at"}
+    above = violations["highest_valid/value"]
     assert (above.unexpected_count, above.unexpected_share) == (1, 1 / ROWS)
     assert "1.7" in above.examples[0]
     assert above.text.startswith("value must be at or below the highest valid value of its metric: 1 rows (1.67%)")
-    assert found["service"].text.startswith("service must not be null: 1 rows")
+    assert violations["service"].text.startswith("service must not be null: 1 rows")
 
 
 def test_a_row_that_is_there_twice_fails_but_a_later_correction_does_not() -> None:

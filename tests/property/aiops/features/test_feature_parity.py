@@ -144,9 +144,9 @@ def test_the_engine_computes_the_definitions(stream: Stream) -> None:
     ):
         table = pa.Table.from_batches([getattr(output, rows) for output in outputs])
         ticks = table["event_timestamp"].cast(pa.int64()).to_pylist()
-        found = dict(zip(zip(ticks, table[key].to_pylist(), strict=True), range(table.num_rows), strict=True))
-        assert sorted(found) == sorted((tick, name) for tick, name, _ in expected)
-        order = [found[tick, name] for tick, name, _ in expected]
+        row_of = dict(zip(zip(ticks, table[key].to_pylist(), strict=True), range(table.num_rows), strict=True))
+        assert sorted(row_of) == sorted((tick, name) for tick, name, _ in expected)
+        order = [row_of[tick, name] for tick, name, _ in expected]
         for name in names:
             values = table[name].to_numpy()[order]
             np.testing.assert_allclose(values, [row[name] for _, _, row in expected], rtol=1e-9, atol=1e-9, err_msg=name)

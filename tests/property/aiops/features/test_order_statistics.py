@@ -61,5 +61,5 @@ def test_a_window_that_moves_stays_ordered(values: list[float], moves: list[int]
 @given(st.lists(st.one_of(st.floats(-100, 100), st.just(float("nan"))), max_size=20))
 def test_scores_of_many_equal_the_score_of_one(z: list[float]) -> None:
     many = scores_of_z(np.array(z))
-    np.testing.assert_allclose(many, [score_of_z(one) for one in z], rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(many, [score_of_z(single) for single in z], rtol=1e-12, atol=1e-15)
     assert ((many >= 0) & (many < 1))[~np.isnan(many)].all()

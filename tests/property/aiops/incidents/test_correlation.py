@@ -63,10 +63,10 @@ def streams(draw: st.DrawFn) -> list[Alert]:
 def run(arrivals: list[tuple[float, Alert]], cuts: tuple[float, ...] = (), restore_each: bool = False) -> list[Outcome]:
     """Deliver alerts at their arrival times, advancing at each cut and at the end."""
     correlator, outcomes = Correlator(GRAPH, CONFIG, RULES), []
-    waiting = sorted(arrivals, key=lambda one: one[0])
+    waiting = sorted(arrivals, key=lambda arrival: arrival[0])
     for cut in (*sorted(cuts), END + 400):
         correlator.add([alert for at, alert in waiting if at <= cut])
-        waiting = [one for one in waiting if one[0] > cut]
+        waiting = [arrival for arrival in waiting if arrival[0] > cut]
         outcomes.append(correlator.advance(START + timedelta(seconds=cut)))
         if restore_each:
             state = json.loads(json.dumps(correlator.snapshot()))
@@ -78,7 +78,7 @@ def last_of(outcomes: list[Outcome]) -> dict[str, Incident]:
     return {incident.incident_id: incident for outcome in outcomes for incident in outcome.incidents}
 
 
-def told(outcomes: list[Outcome]) -> tuple[object, ...]:
+def content(outcomes: list[Outcome]) -> tuple[object, ...]:
     fates = tuple(fate for outcome in outcomes for fate in outcome.fates)
     return fates, tuple(page for outcome in outcomes for page in outcome.pages), last_of(outcomes)
 
@@ -93,14 +93,14 @@ def test_arrival_order_and_cuts_do_not_matter(alerts: list[Alert], rng: random.R
     whole = run([(second_of(alert), alert) for alert in alerts])
     shuffled = [(second_of(alert) + rng.uniform(0, 4.9), alert) for alert in alerts]
     rng.shuffle(shuffled)
-    assert told(run(shuffled, tuple(cuts))) == told(whole)
+    assert content(run(shuffled, tuple(cuts))) == content(whole)
 
 
 @settings(max_examples=60, deadline=None)
 @given(streams(), st.lists(st.floats(0, END), max_size=6))
 def test_a_split_run_is_the_whole_run(alerts: list[Alert], cuts: list[float]) -> None:
     arrivals = [(second_of(alert), alert) for alert in alerts]
-    assert told(run(arrivals, tuple(cuts), restore_each=True)) == told(run(arrivals))
+    assert content(run(arrivals, tuple(cuts), restore_each=True)) == content(run(arrivals))
 
 
 @settings(max_examples=60, deadline=None)

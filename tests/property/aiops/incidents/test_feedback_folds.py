@@ -19,14 +19,14 @@ SCORES = st.one_of(st.floats(0.0, 1.0), st.just(float("nan")))
 @st.composite
 def judgements(draw: st.DrawFn) -> list[Judged]:
     """Return verdicts on up to 10 incidents, one each."""
-    found = []
+    judged = []
     for number in range(draw(st.integers(0, 10))):
         kind = draw(st.sampled_from(list(VerdictKind)))
-        told = draw(st.lists(st.tuples(SERVICES, SCORES), min_size=1, max_size=4))
-        findings = tuple(Finding(f"{number}-{at}", service, "m", score) for at, (service, score) in enumerate(told))
+        scores = draw(st.lists(st.tuples(SERVICES, SCORES), min_size=1, max_size=4))
+        findings = tuple(Finding(f"{number}-{at}", service, "m", score) for at, (service, score) in enumerate(scores))
         anchor = findings[0].service
         causes = tuple(RootCause(name, 0.5, "") for name in draw(st.lists(SERVICES, max_size=2, unique=True)))
-        services = tuple(dict.fromkeys(one.service for one in findings))
+        services = tuple(dict.fromkeys(finding.service for finding in findings))
         apart = tuple(name for name in services if name != anchor and draw(st.booleans()))
         facts = IncidentFacts(
             f"inc-{number}", START, START + timedelta(minutes=9), anchor, services, findings, 0, True, causes, draw(st.booleans())
@@ -34,8 +34,8 @@ def judgements(draw: st.DrawFn) -> list[Judged]:
         right = draw(SERVICES) if kind is VerdictKind.WRONG_CAUSE else ""
         other = draw(SERVICES) if kind is VerdictKind.DUPLICATE else ""
         verdict = Verdict(f"v{number}", facts.incident_id, kind, START, "me", right, "inc-x" if other else "", "", apart)
-        found.append(Judged(verdict, facts, other))
-    return found
+        judged.append(Judged(verdict, facts, other))
+    return judged
 
 
 @given(judgements(), st.randoms(use_true_random=False))
@@ -50,12 +50,12 @@ def test_every_number_is_bounded_and_a_real_incident_is_never_lost(judged: list[
     taught = lessons(judged)
     assert all(0.5 < least <= MOST_THRESHOLD for least in taught.thresholds.values())
     assert all(0 < abs(odds) <= MOST_PRIOR for odds in taught.priors.values())
-    assert all(one < other and together + apart > 0 for (one, other), (together, apart) in taught.pairs.items())
-    for one in judged:
-        if one.real:
-            related = [found for found in one.facts.findings if found.service not in one.verdict.unrelated]
-            for series in {found.series for found in related}:
-                assert any(taught.hears(found) for found in related if found.series == series)
+    assert all(incident < other and together + apart > 0 for (incident, other), (together, apart) in taught.pairs.items())
+    for incident in judged:
+        if incident.real:
+            related = [finding for finding in incident.facts.findings if finding.service not in incident.verdict.unrelated]
+            for series in {finding.series for finding in related}:
+                assert any(taught.hears(finding) for finding in related if finding.series == series)
 
 
 def test_many_verdicts_reach_the_bounds_and_no_more() -> None:
@@ -74,11 +74,11 @@ def test_many_verdicts_reach_the_bounds_and_no_more() -> None:
 def test_a_false_alarm_more_never_lowers_and_a_real_one_never_raises(judged: list[Judged], place: int) -> None:
     if not judged:
         return
-    one = judged[place % len(judged)]
-    rest = [other for other in judged if other is not one]
+    incident = judged[place % len(judged)]
+    rest = [other for other in judged if other is not incident]
     without = lessons(rest).thresholds
-    false = lessons([*rest, _as(one, VerdictKind.FALSE_ALARM)]).thresholds
-    true = lessons([*rest, _as(one, VerdictKind.TRUE)]).thresholds
+    false = lessons([*rest, _as(incident, VerdictKind.FALSE_ALARM)]).thresholds
+    true = lessons([*rest, _as(incident, VerdictKind.TRUE)]).thresholds
     assert all(false.get(series, 0.5) >= least for series, least in without.items())
     assert all(least <= without.get(series, 0.5) for series, least in true.items())
 
@@ -91,19 +91,19 @@ def test_only_the_newest_verdict_on_an_incident_counts(given_: list[tuple[int, i
     ]
     kept = newest(all_of_them)
     assert newest(reversed(all_of_them)) == kept == newest([*kept, *all_of_them])
-    assert len({one.incident_id for one in kept}) == len(kept) == len({one.incident_id for one in all_of_them})
+    assert len({verdict.incident_id for verdict in kept}) == len(kept) == len({verdict.incident_id for verdict in all_of_them})
 
 
 @given(judgements())
 def test_labels_are_those_of_real_incidents_only(judged: list[Judged]) -> None:
-    for one in judged:
-        label, told = label_of(one), detections_of(one)
-        assert (label is not None) == one.real
+    for incident in judged:
+        label, detections = label_of(incident), detections_of(incident)
+        assert (label is not None) == incident.real
         if label is not None:
             assert label.onset_at <= label.starts_at < label.ends_at
-            assert label.known_at == one.verdict.given_at
-        assert set(told.values()) <= {one.real}
-        assert (one.verdict.kind is VerdictKind.DUPLICATE) <= (not told)
+            assert label.known_at == incident.verdict.given_at
+        assert set(detections.values()) <= {incident.real}
+        assert (incident.verdict.kind is VerdictKind.DUPLICATE) <= (not detections)
 
 
 def _as(judged: Judged, kind: VerdictKind) -> Judged:

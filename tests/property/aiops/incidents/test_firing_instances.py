@@ -35,8 +35,8 @@ class Message:
         """Return what the desk reads of it."""
         labels = {"alertname": "DiskFull", "job": "node", "instance": f"host-{self.instance}"}
         over = "0001-01-01T00:00:00Z" if self.fires else moment(self.sent_s).isoformat()
-        told: dict[str, Any] = {"status": "firing" if self.fires else "resolved", "labels": labels, "endsAt": over}
-        payload = {"version": "4", "alerts": [{**told, "startsAt": moment(self.began_s).isoformat()}]}
+        alert: dict[str, Any] = {"status": "firing" if self.fires else "resolved", "labels": labels, "endsAt": over}
+        payload = {"version": "4", "alerts": [{**alert, "startsAt": moment(self.began_s).isoformat()}]}
         return alertmanager.alerts_of(json.dumps(payload).encode(), moment(received_s)).alerts
 
 
@@ -87,7 +87,7 @@ def test_late_and_repeated_deliveries_end_in_the_same_state(messages: list[Messa
     """Each message comes up to four steps late, some twice; what is open at the end goes by what was sent, not by the order."""
     correlator = Correlator(GRAPH, CONFIG)
     copies = [(message.sent_s + rng.uniform(0, 4 * STEP_S), message) for message in messages for _ in range(rng.choice((1, 2)))]
-    for at_s, message in sorted(copies, key=lambda one: one[0]):
+    for at_s, message in sorted(copies, key=lambda delivery: delivery[0]):
         correlator.add(message.alerts(at_s))
         correlator.advance(moment(at_s))
         if restored:

@@ -67,15 +67,15 @@ def file_bytes(table: pa.Table) -> bytes:
 
 def reached(topology: Topology, root: int, is_surge: bool) -> set[int]:
     """Return root and all that calls it (or, for a surge, all that it calls), by plain search."""
-    found, waiting = {root}, [root]
+    services, waiting = {root}, [root]
     while waiting:
         here = waiting.pop()
         pairs = ((edge.caller, edge.callee) if is_surge else (edge.callee, edge.caller) for edge in topology.edges)
         for near, far in pairs:
-            if near == here and far not in found:
-                found.add(far)
+            if near == here and far not in services:
+                services.add(far)
                 waiting.append(far)
-    return found
+    return services
 
 
 @settings(max_examples=10, deadline=None)
@@ -120,8 +120,8 @@ def test_any_part_equals_the_part_of_the_whole(seed: int, first: int, length: in
 @settings(max_examples=10, deadline=None)
 @given(seed=SEEDS)
 def test_other_seed_gives_other_values(seed: int) -> None:
-    one, other = (whole(simulate(quiet(which, 1))) for which in (seed, (seed + 1) % 2**64))
-    assert np.mean(one["value"].to_numpy() == other["value"].to_numpy()) < 0.01
+    first, other = (whole(simulate(quiet(which, 1))) for which in (seed, (seed + 1) % 2**64))
+    assert np.mean(first["value"].to_numpy() == other["value"].to_numpy()) < 0.01
 
 
 @settings(max_examples=8, deadline=None)
@@ -147,7 +147,7 @@ def test_values_are_finite_and_within_their_ranges_in_order(seed: int, magnitude
 
 @settings(max_examples=8, deadline=None)
 @given(seed=SEEDS, gap_share=st.sampled_from([0.0, 0.03, 0.3]), dirty_share=st.sampled_from([0.0, 0.01, 0.2]))
-def test_gaps_and_dirt_are_as_many_as_told(seed: int, gap_share: float, dirty_share: float) -> None:
+def test_gaps_and_dirt_are_as_many_as_configured(seed: int, gap_share: float, dirty_share: float) -> None:
     config = SimulationConfig(seed=seed, services=10, hours=48, gap_share=gap_share, dirty_share=dirty_share)
     simulation = simulate(config)
     counts = simulation.dirty_rows()
@@ -184,11 +184,11 @@ def test_reach_follows_edges_only_and_fades(seed: int, services: int, data: st.D
     topology = build_topology(seed, services)
     root = data.draw(st.integers(0, services - 1))
     for is_surge, reach in ((False, upstream(topology, root)), (True, downstream(topology, root))):
-        felt: IntArray = np.flatnonzero(reach.strength)
-        assert set(felt.tolist()) <= reached(topology, root, is_surge)
+        affected: IntArray = np.flatnonzero(reach.strength)
+        assert set(affected.tolist()) <= reached(topology, root, is_surge)
         assert reach.strength[root] == 1.0
         assert reach.delay_s[root] == 0.0
-        others = felt[felt != root]
+        others = affected[affected != root]
         assert (reach.strength[others] < 1.0).all()
         assert (reach.delay_s[others] >= 60).all()
 

@@ -1,4 +1,4 @@
-"""The call graph over time: what was seen decides, not the order or the number of times it was told."""
+"""The call graph over time: what was seen decides, not the order or the number of times it was reported."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -40,23 +40,23 @@ def seen(*calls: tuple[Any, ...]) -> pa.Table:
     )
 
 
-def told(looks: list[Look], history: pa.Table = EMPTY) -> pa.Table:
+def observed_in(looks: list[Look], history: pa.Table = EMPTY) -> pa.Table:
     for at, calls, origin in looks:
         history = observed(history, seen(*calls), minute(at), origin, FORGET)
     return history
 
 
 @given(LOOKS, st.randoms(use_true_random=False))
-def test_the_order_of_looks_does_not_matter_nor_that_one_is_told_twice(looks: list[Look], random: Any) -> None:
+def test_the_order_of_looks_does_not_matter_nor_does_a_repeated_look(looks: list[Look], random: Any) -> None:
     looks = [look for look in looks if any(caller != callee for caller, callee, _ in look[1])]
     other = looks + looks[: len(looks) // 2]
     random.shuffle(other)
-    assert told(other).equals(told(looks))
+    assert observed_in(other).equals(observed_in(looks))
 
 
 @given(LOOKS)
 def test_what_was_seen_was_there_then_and_is_forgotten_in_time(looks: list[Look]) -> None:
-    history = told(looks)
+    history = observed_in(looks)
     times: dict[tuple[str, str], set[int]] = {}
     for at, calls, _ in looks:
         for caller, callee, _ in calls:
@@ -64,8 +64,8 @@ def test_what_was_seen_was_there_then_and_is_forgotten_in_time(looks: list[Look]
     for at in range(-1, 75):
         then = set(ServiceGraph.from_edges(history, minute(at), learned=True).calls())
         for pair, when in times.items():
-            near = any(0 <= at - one < 10 for one in when)
-            between = any(one <= at <= other and other - one <= 10 for one, other in pairwise(sorted(when)))
+            near = any(0 <= at - seen_min < 10 for seen_min in when)
+            between = any(seen_min <= at <= other and other - seen_min <= 10 for seen_min, other in pairwise(sorted(when)))
             last = max(when)
             ended = max(look[0] for look in looks) - last > 10
             expected = pair[0] != pair[1] and (near or between or (at >= last and not ended))
@@ -78,7 +78,7 @@ def test_what_was_seen_was_there_then_and_is_forgotten_in_time(looks: list[Look]
 
 @given(LOOKS, st.one_of(st.none(), st.integers(-1, 75)), st.booleans())
 def test_calls_with_their_times_are_those_of_the_graph(looks: list[Look], at: int | None, learned: bool) -> None:
-    history, moment = told(looks), None if at is None else minute(at)
+    history, moment = observed_in(looks), None if at is None else minute(at)
     graph = ServiceGraph.from_edges(history, moment, learned)
     rows = calls_at(history, moment, learned)
     assert tuple(row.pair for row in rows) == graph.calls()
@@ -89,18 +89,18 @@ def test_calls_with_their_times_are_those_of_the_graph(looks: list[Look], at: in
 
 @given(LOOKS)
 def test_intervals_of_one_call_by_one_origin_never_overlap(looks: list[Look]) -> None:
-    rows = intervals(told(looks))
-    for one, other in pairwise(rows):
-        if (one.pair, one.origin) == (other.pair, other.origin):
-            assert one.valid_to is not None
-            assert one.valid_to <= other.valid_from
+    rows = intervals(observed_in(looks))
+    for earlier, later in pairwise(rows):
+        if (earlier.pair, earlier.origin) == (later.pair, later.origin):
+            assert earlier.valid_to is not None
+            assert earlier.valid_to <= later.valid_from
     assert all(row.valid_to is None or row.valid_from < row.valid_to for row in rows)
     assert all(row.caller != row.callee for row in rows)
 
 
 @given(LOOKS, st.lists(st.sets(st.tuples(NAMES, NAMES)), min_size=1, max_size=4))
 def test_what_one_origin_says_leaves_what_another_said(looks: list[Look], words: list[set[tuple[str, str]]]) -> None:
-    history, apart = told(looks), EMPTY
+    history, apart = observed_in(looks), EMPTY
     for at, calls in enumerate(words):
         history = declared(history, calls, minute(at), "configuration")
         apart = declared(apart, calls, minute(at), "configuration")
@@ -109,18 +109,19 @@ def test_what_one_origin_says_leaves_what_another_said(looks: list[Look], words:
         assert set(ServiceGraph.from_edges(apart).calls()) == present
         graph = ServiceGraph.from_edges(history, learned=True)
         assert all(graph.origin_of(*pair) == "configuration" for pair in present)
-    assert history.num_rows == told(looks).num_rows + apart.num_rows
+    assert history.num_rows == observed_in(looks).num_rows + apart.num_rows
     assert history_of(intervals(history)).equals(history)
-    assert replaced(history, EMPTY, "configuration").equals(told(looks))
+    assert replaced(history, EMPTY, "configuration").equals(observed_in(looks))
 
 
 @given(LOOKS, st.integers(1, 4))
 def test_neither_a_learned_call_nor_one_that_ended_moves_a_service(looks: list[Look], partitions: int) -> None:
-    history = told([look for look in looks if look[2] == "traces"])
+    history = observed_in([look for look in looks if look[2] == "traces"])
     before = ServiceGraph.from_edges(history)
     later = observed(history, seen(("y", "z")), minute(1000), "traces", FORGET)
     assert set(ServiceGraph.from_edges(later).calls()) == {("y", "z")}, "all others have ended"
-    learned = observed(later, seen(*((one, other) for one in "abcdyzn" for other in "abcdyzn")), minute(1001), "learned", FORGET)
+    every_pair = ((caller, callee) for caller in "abcdyzn" for callee in "abcdyzn")
+    learned = observed(later, seen(*every_pair), minute(1001), "learned", FORGET)
     graphs = [ServiceGraph.from_edges(table, learned=flag) for table in (later, learned) for flag in (False, True)]
     for service in "abcd":
         homes = {partition_of(graph, service, partitions) for graph in (before, *graphs)}

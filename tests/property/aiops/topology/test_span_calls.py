@@ -51,42 +51,42 @@ def otlp(spans: list[Span]) -> dict[str, Any]:
     return {
         "resourceSpans": [
             {
-                "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": one["service"] or ""}}]},
+                "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": span["service"] or ""}}]},
                 "scopeSpans": [
                     {
                         "scope": {"name": "test"},
                         "spans": [
                             {
-                                "traceId": one["trace_id"],
-                                "spanId": one["span_id"],
-                                "parentSpanId": one["parent_id"] or "",
+                                "traceId": span["trace_id"],
+                                "spanId": span["span_id"],
+                                "parentSpanId": span["parent_id"] or "",
                                 "kind": 2,
-                                "startTimeUnixNano": str(int(one["at"].timestamp()) * 10**9),
+                                "startTimeUnixNano": str(int(span["at"].timestamp()) * 10**9),
                                 "attributes": [
                                     {"key": "http.status_code", "value": {"intValue": "200"}},
-                                    *([{"key": "peer.service", "value": {"stringValue": one["peer"]}}] if one["peer"] else []),
+                                    *([{"key": "peer.service", "value": {"stringValue": span["peer"]}}] if span["peer"] else []),
                                 ],
                             }
                         ],
                     }
                 ],
             }
-            for one in spans
+            for span in spans
         ]
     }
 
 
 def protobuf(spans: list[Span]) -> bytes:
     message = TracesData()
-    for one in spans:
+    for span in spans:
         resource = message.resource_spans.add()
-        resource.resource.attributes.add(key="service.name").value.string_value = one["service"] or ""
+        resource.resource.attributes.add(key="service.name").value.string_value = span["service"] or ""
         row = resource.scope_spans.add().spans.add()
-        row.trace_id, row.span_id = bytes.fromhex(one["trace_id"]), bytes.fromhex(one["span_id"])
-        row.parent_span_id = bytes.fromhex(one["parent_id"] or "")
-        row.start_time_unix_nano = int(one["at"].timestamp()) * 10**9
-        if one["peer"]:
-            row.attributes.add(key="peer.service").value.string_value = one["peer"]
+        row.trace_id, row.span_id = bytes.fromhex(span["trace_id"]), bytes.fromhex(span["span_id"])
+        row.parent_span_id = bytes.fromhex(span["parent_id"] or "")
+        row.start_time_unix_nano = int(span["at"].timestamp()) * 10**9
+        if span["peer"]:
+            row.attributes.add(key="peer.service").value.string_value = span["peer"]
     return message.SerializeToString()
 
 
@@ -103,18 +103,20 @@ MIXED = [
     span(10, 6, "web"),
     span(11, 1, "cart", trace="11" * 16),
 ]
-FOUND = {("web", "cart"): 2.0, ("cart", "redis"): 1.0, ("cart", "pay-service"): 1.0, ("pay-service", "web"): 1.0}
+EXPECTED_CALLS = {("web", "cart"): 2.0, ("cart", "redis"): 1.0, ("cart", "pay-service"): 1.0, ("pay-service", "web"): 1.0}
 
 
 def test_spans_of_two_services_are_a_call_and_the_rest_is_counted() -> None:
-    found = calls_in([table(MIXED)])
-    assert weights(found.seen) == FOUND, "a peer counts only where nobody answered; the same ids in another trace are others"
-    counts = found.counts
+    calls = calls_in([table(MIXED)])
+    assert weights(calls.seen) == EXPECTED_CALLS, (
+        "a peer counts only where nobody answered; the same ids in another trace are others"
+    )
+    counts = calls.counts
     assert (counts.spans, counts.unnamed, counts.repeated, counts.roots, counts.orphans) == (11, 1, 1, 1, 2)
     assert (counts.within, counts.calls, counts.peers) == (2, 4, 1)
-    first = found.seen.to_pylist()[-1]
+    first = calls.seen.to_pylist()[-1]
     assert (first["first_at"], first["last_at"]) == (NOON + timedelta(seconds=3), NOON + timedelta(seconds=5))
-    assert found.last == NOON + timedelta(seconds=10)
+    assert calls.last == NOON + timedelta(seconds=10)
     assert calls_in([]).seen.num_rows == 0
     assert calls_in([table([span(1, None, "a", timed=False), span(2, 1, "b", timed=False)])]).last is None
 
@@ -135,7 +137,7 @@ def test_blocks_change_nothing_where_parents_are_near(steps: list[tuple[int, str
 def test_walks_through_a_known_graph_give_it_back() -> None:
     simulation = simulate(SimulationConfig(services=12, hours=1.0))
     known = sorted((row["caller"], row["callee"]) for row in simulation.edges().to_pylist())
-    called = {caller: [callee for one, callee in known if one == caller] for caller, _ in known}
+    called = {caller: [callee for source, callee in known if source == caller] for caller, _ in known}
     rng, spans = np.random.default_rng(5), []
     for trace in range(300):
         service, parent = str(rng.choice(sorted(called))), None
@@ -149,10 +151,10 @@ def test_walks_through_a_known_graph_give_it_back() -> None:
 
 def test_all_formats_say_the_same(tmp_path: Path) -> None:
     (tmp_path / "whole.json").write_text(json.dumps(otlp(MIXED), indent=1))
-    (tmp_path / "lines.jsonl").write_text("\n".join(json.dumps(otlp([one])) for one in MIXED) + "\n\n")
+    (tmp_path / "lines.jsonl").write_text("\n".join(json.dumps(otlp([span])) for span in MIXED) + "\n\n")
     (tmp_path / "one.pb").write_bytes(protobuf(MIXED))
-    prefixed = [protobuf([one]) for one in MIXED]
-    (tmp_path / "many.binpb").write_bytes(b"".join(len(one).to_bytes(4, "big") + one for one in prefixed))
+    prefixed = [protobuf([span]) for span in MIXED]
+    (tmp_path / "many.binpb").write_bytes(b"".join(len(span).to_bytes(4, "big") + span for span in prefixed))
     renamed = ["TraceID", "SpanID", "ParentID", "PodName", "peer", "Start"]
     rows = table(MIXED).rename_columns(renamed)
     pq.write_table(rows, tmp_path / "spans.parquet")
@@ -160,20 +162,20 @@ def test_all_formats_say_the_same(tmp_path: Path) -> None:
     columns = SpanColumns.parse("trace=TraceID,span=SpanID,parent=ParentID,service=PodName,time=Start")
     expected = calls_in([table(MIXED)])
     for path in sorted(tmp_path.iterdir()):
-        found = read_calls(path, columns)
-        assert found.seen.equals(expected.seen), path
-        assert found.counts == expected.counts, path
+        read = read_calls(path, columns)
+        assert read.seen.equals(expected.seen), path
+        assert read.counts == expected.counts, path
 
 
 def test_a_folder_of_files_with_pods_is_one_stream(tmp_path: Path) -> None:
     pods = {"web": "web-5d4f-x1", "cart": "cart-7c9b-x2", "pay-service": "pay-service-66f-x3"}
     for number, part in enumerate((MIXED[:3], MIXED[3:6])):
-        lines = [f"{one['trace_id']},{one['span_id']},{one['parent_id'] or ''},{pods[one['service']]}" for one in part]
+        lines = [f"{span['trace_id']},{span['span_id']},{span['parent_id'] or ''},{pods[span['service']]}" for span in part]
         (tmp_path / f"{number:02}_trace.csv").write_text("\n".join(["TraceID,SpanID,ParentID,PodName", *lines]))
     (tmp_path / "notes.txt").write_text("none")
-    found = read_calls(tmp_path, SpanColumns.parse("trace=TraceID,span=SpanID,parent=ParentID,pod=PodName"))
-    assert weights(found.seen) == {("web", "cart"): 2.0, ("cart", "pay-service"): 1.0}
-    assert found.counts.orphans == 0, "a parent in the file before is found"
+    read = read_calls(tmp_path, SpanColumns.parse("trace=TraceID,span=SpanID,parent=ParentID,pod=PodName"))
+    assert weights(read.seen) == {("web", "cart"): 2.0, ("cart", "pay-service"): 1.0}
+    assert read.counts.orphans == 0, "a parent in the file before is found"
 
 
 @pytest.mark.parametrize(

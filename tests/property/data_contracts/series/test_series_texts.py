@@ -11,8 +11,8 @@ _KEYS = st.builds(SeriesKey.of, st.just("t"), _TEXT, _TEXT, st.dictionaries(_TEX
 
 
 @given(_KEYS, _KEYS)
-def test_different_keys_have_different_bytes(one: SeriesKey, other: SeriesKey) -> None:
-    assert (canonical_bytes(one) == canonical_bytes(other)) == (one == other)
+def test_different_keys_have_different_bytes(key: SeriesKey, other: SeriesKey) -> None:
+    assert (canonical_bytes(key) == canonical_bytes(other)) == (key == other)
 
 
 @given(_KEYS)

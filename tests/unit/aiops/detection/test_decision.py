@@ -61,9 +61,9 @@ def batch(*rows: dict[str, object]) -> pa.RecordBatch:
 
 
 def judge(row: dict[str, object], score: float, revision: int = 0) -> dict[str, object]:
-    found = decide(batch(row), {3: Opinion.of_scores(np.array([score]), 0.6, "7")}, context(INFRASTRUCTURE), revision)
-    assert found.schema.equals(DETECTIONS, check_metadata=True)
-    return dict(found.to_pylist()[0])
+    detections = decide(batch(row), {3: Opinion.of_scores(np.array([score]), 0.6, "7")}, context(INFRASTRUCTURE), revision)
+    assert detections.schema.equals(DETECTIONS, check_metadata=True)
+    return dict(detections.to_pylist()[0])
 
 
 def test_tier_3_with_support_of_tier_1_is_anomalous() -> None:
@@ -87,9 +87,9 @@ def test_tier_3_with_support_of_tier_1_is_anomalous() -> None:
     ],
 )
 def test_the_two_tiers_together(row: dict[str, object], score: float, anomalous: bool, words: str) -> None:
-    found = judge(row, score)
-    assert (found["anomalous"], found["tier"], found["score"]) == (anomalous, 3, score)
-    assert words in str(found["reason"])
+    detection = judge(row, score)
+    assert (detection["anomalous"], detection["tier"], detection["score"]) == (anomalous, 3, score)
+    assert words in str(detection["reason"])
 
 
 @pytest.mark.parametrize("z", [12.0, -12.0])
@@ -106,8 +106,8 @@ def test_just_below_twice_the_alarm_is_not_extreme() -> None:
 @pytest.mark.parametrize(("z", "flagged"), [(6.5, True), (1.0, False)])
 def test_without_tier_3_the_alarm_of_tier_1_decides_and_the_reason_says_why(z: float, flagged: bool) -> None:
     silent = Opinion.unknown(1, "the scoring service did not answer in 5 s")
-    found = decide(batch(candidate(z=z, flagged=flagged)), {2: silent, 3: silent}, context(INFRASTRUCTURE))
-    row = found.to_pylist()[0]
+    detections = decide(batch(candidate(z=z, flagged=flagged)), {2: silent, 3: silent}, context(INFRASTRUCTURE))
+    row = detections.to_pylist()[0]
     assert (row["anomalous"], row["tier"], row["model_version"]) == (flagged, 1, "4")
     assert row["score"] == pytest.approx(1 - 2 ** (-z / 6))
     assert str(row["reason"]).endswith("the scoring service did not answer in 5 s")
@@ -131,9 +131,9 @@ def test_the_id_names_service_and_time_and_survives_a_revision() -> None:
 def test_rows_are_answered_in_order_and_none_is_none() -> None:
     rows = [candidate(z=z, flagged=True) | {"service": name} for name, z in (("a", 3.0), ("b", 20.0))]
     opinions = {3: Opinion.of_scores(np.array([0.1, 0.1]), 0.6, "7")}
-    found = decide(batch(*rows), opinions, context(INFRASTRUCTURE, INFRASTRUCTURE))
-    assert found.column("service").to_pylist() == ["a", "b"]
-    assert found.column("anomalous").to_pylist() == [False, True]
+    detections = decide(batch(*rows), opinions, context(INFRASTRUCTURE, INFRASTRUCTURE))
+    assert detections.column("service").to_pylist() == ["a", "b"]
+    assert detections.column("anomalous").to_pylist() == [False, True]
     assert decide(batch(), {3: Opinion.unknown(0, "away")}, context()).num_rows == 0
 
 
@@ -193,11 +193,11 @@ AWAY = Opinion.unknown(1, "scoring service unavailable")
 def test_each_route_and_each_silence(
     row: dict[str, object], route: Route, opinions: dict[int, Opinion], anomalous: bool, tier: int, words: str
 ) -> None:
-    found = ruled(row, route, opinions)
-    assert (found["anomalous"], found["tier"]) == (anomalous, tier)
-    assert words in str(found["reason"])
-    assert str(found["route"]).startswith(f"tier {route.tier}: {route.reason}; ")
-    assert str(found["route"]).endswith("routing 5eed")
+    detection = ruled(row, route, opinions)
+    assert (detection["anomalous"], detection["tier"]) == (anomalous, tier)
+    assert words in str(detection["reason"])
+    assert str(detection["route"]).startswith(f"tier {route.tier}: {route.reason}; ")
+    assert str(detection["route"]).endswith("routing 5eed")
 
 
 def test_bounds_and_version_are_those_of_the_tier_that_decided() -> None:
@@ -209,8 +209,8 @@ def test_bounds_and_version_are_those_of_the_tier_that_decided() -> None:
 
 def test_the_reason_says_how_rare_the_value_is_in_the_measured_past() -> None:
     past = measure(np.arange(2000) * 60_000_000, np.linspace(0.0, 800.0, 2000))
-    told = Context([INFRASTRUCTURE], [past], "5eed")
-    row = decide(batch(FLAGGED), {3: scored(0.9)}, told).to_pylist()[0]
+    measured = Context([INFRASTRUCTURE], [past], "5eed")
+    row = decide(batch(FLAGGED), {3: scored(0.9)}, measured).to_pylist()[0]
     assert "alarm at 6.0), higher than all of its last 2,000 points; tier 3" in row["reason"]
 
 
@@ -228,12 +228,12 @@ def test_a_flag_always_has_an_answer_and_only_a_tier_that_spoke_takes_it_back(
     first, again = ruled(row, route, opinions), ruled(row, route, opinions)
     assert first["detection_id"] == again["detection_id"]
     assert str(first["reason"]) == str(again["reason"])
-    heard = [tier for tier in route.confirmers if not np.isnan(opinions[tier].score[0])]
+    answered = [tier for tier in route.confirmers if not np.isnan(opinions[tier].score[0])]
     if flagged and not first["anomalous"]:
-        assert first["tier"] == heard[0]
-        assert not opinions[heard[0]].strange[0]
-    if not heard:
+        assert first["tier"] == answered[0]
+        assert not opinions[answered[0]].strange[0]
+    if not answered:
         assert first["tier"] == 1
         assert first["anomalous"] == (flagged or (z is not None and abs(z) >= 12.0))
-    for tier in route.confirmers[: len(route.confirmers) if not heard else route.confirmers.index(heard[0])]:
+    for tier in route.confirmers[: len(route.confirmers) if not answered else route.confirmers.index(answered[0])]:
         assert opinions[tier].silence_of(0) in str(first["reason"])

@@ -56,10 +56,10 @@ def route(metric: str, service: str = "cart", character: SeriesCharacter | None 
 def test_each_rule(
     service: str, metric: str, character: SeriesCharacter | None, tier: int, confirmers: tuple[int, ...], reason: str
 ) -> None:
-    found = route(metric, service, character)
-    assert (found.tier, found.confirmers) == (tier, confirmers)
-    assert reason in found.reason
-    assert found.critical is (tier == 3 and bool(metric))
+    decided = route(metric, service, character)
+    assert (decided.tier, decided.confirmers) == (tier, confirmers)
+    assert reason in decided.reason
+    assert decided.critical is (tier == 3 and bool(metric))
 
 
 def test_the_nature_of_listed_metrics() -> None:
@@ -77,19 +77,19 @@ def test_every_series_has_a_route_with_a_reason_and_a_known_chain(
     character = replace(PLAIN, seasonality=season, intermittence=gaps, noise=noise)
     name = SeriesName(7, service, metric, labels)
     router = Router(RULES, {name: character})
-    found = router.route(name)
-    assert found == router.route(name) == Router(RULES, {name: character}).route(name)
-    assert found.reason
-    assert found.confirmers in {(3, 2), (2, 3), (3,)}
-    if (gaps >= 0.5 or noise >= 1.0) and "override" not in found.reason:
-        assert 2 not in (found.tier, *found.confirmers)
+    decided = router.route(name)
+    assert decided == router.route(name) == Router(RULES, {name: character}).route(name)
+    assert decided.reason
+    assert decided.confirmers in {(3, 2), (2, 3), (3,)}
+    if (gaps >= 0.5 or noise >= 1.0) and "override" not in decided.reason:
+        assert 2 not in (decided.tier, *decided.confirmers)
 
 
 def test_the_version_changes_with_rules_and_characters_alone() -> None:
-    one, other = named("a|b"), named("c|d")
-    same = Router(RULES, {one: PLAIN, other: PLAIN}).version
-    assert same == Router(RULES, {other: PLAIN, one: PLAIN}).version
-    others = [Router(replace(RULES, noisy=2.0), {}), Router(RULES, {}), Router(RULES, {one: replace(PLAIN, noise=0.06)})]
+    first, other = named("a|b"), named("c|d")
+    same = Router(RULES, {first: PLAIN, other: PLAIN}).version
+    assert same == Router(RULES, {other: PLAIN, first: PLAIN}).version
+    others = [Router(replace(RULES, noisy=2.0), {}), Router(RULES, {}), Router(RULES, {first: replace(PLAIN, noise=0.06)})]
     assert len({same, *(router.version for router in others)}) == 4
 
 
@@ -123,11 +123,11 @@ def test_who_steps_in_is_said() -> None:
 
 @pytest.mark.parametrize(("metric", "limit"), [("disk_utilization", "0.98 or more, its hard limit"), ("latency_p99_ms", "")])
 def test_what_flags_a_series_names_its_hard_limit_where_there_is_one_and_only_what_is_on(metric: str, limit: str) -> None:
-    told = flagged_by(metric, novelty=True, safety_net=True)
-    assert limit in told
-    assert ("hard limit" in told) is bool(limit)
-    assert "rare in its own history" in told
-    assert "same value for far longer" in told
+    text = flagged_by(metric, novelty=True, safety_net=True)
+    assert limit in text
+    assert ("hard limit" in text) is bool(limit)
+    assert "rare in its own history" in text
+    assert "same value for far longer" in text
     alone = flagged_by(metric, novelty=False, safety_net=False)
-    assert told.startswith(alone)
+    assert text.startswith(alone)
     assert not any(word in alone for word in ("history", "hard limit", "longer"))

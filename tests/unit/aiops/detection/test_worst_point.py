@@ -48,18 +48,18 @@ def test_a_late_point_counts_for_the_first_tick_that_is_still_open() -> None:
     worst = WorstPoints(STEP_US, LATENESS_US)
     worst.add(judged([(0, 0, STEP_US + LATENESS_US + 1, 2.0), (0, 1, 10, 9.0)]))
     assert worst.take("cart", STEP_US) is None
-    found = worst.take("cart", 2 * STEP_US)
-    assert found is not None
-    assert found.timestamp_us == 10
+    point = worst.take("cart", 2 * STEP_US)
+    assert point is not None
+    assert point.timestamp_us == 10
 
 
 def test_of_equally_severe_points_the_first_stays() -> None:
     worst = WorstPoints(STEP_US, LATENESS_US)
     worst.add(judged([(0, 0, 5, 2.0), (0, 1, 6, 2.0)]))
     worst.add(judged([(0, 1, 7, 2.0)]))
-    found = worst.take("cart", STEP_US)
-    assert found is not None
-    assert found.timestamp_us == 5
+    point = worst.take("cart", STEP_US)
+    assert point is not None
+    assert point.timestamp_us == 5
 
 
 def test_unknown_scores_are_not_held_and_limits_beat_every_z() -> None:

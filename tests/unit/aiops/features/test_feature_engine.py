@@ -46,9 +46,9 @@ def at(seconds: float) -> datetime:
 
 
 def row_at(rows: pa.RecordBatch, second: float) -> dict[str, float]:
-    found = [row for row in rows.to_pylist() if row["event_timestamp"] == at(second)]
-    assert len(found) == 1
-    return found[0]
+    matching = [row for row in rows.to_pylist() if row["event_timestamp"] == at(second)]
+    assert len(matching) == 1
+    return matching[0]
 
 
 def closed(points: Sequence[Point], until: float) -> tuple[EngineOutput, EngineOutput]:
@@ -153,7 +153,7 @@ def test_the_ring_keeps_the_newest_points() -> None:
     assert late.status.tolist() == [PointStatus.TOO_LATE, PointStatus.SCORED]
 
 
-def test_series_beyond_the_limit_are_told_apart() -> None:
+def test_series_beyond_the_limit_are_marked() -> None:
     points = [(float(second), f"s{number}", "cpu_utilization", 0.5) for second in range(3) for number in range(4)]
     output = engine(max_series=3).update(batch_of(points))
     expected = [PointStatus.WARMUP] * 3 + [PointStatus.TOO_MANY_SERIES]
@@ -170,7 +170,7 @@ def test_refused_series_leave_no_names() -> None:
     assert again.slot.tolist() == [1, -1]
 
 
-def test_a_series_with_the_id_of_another_is_told_apart() -> None:
+def test_a_series_with_the_id_of_another_is_kept_apart() -> None:
     first = batch_of([(float(second), "web", "latency_p99_ms", 1.0) for second in range(3)]).table
     other = batch_of([(5.0, "web", "error_rate", 0.5), (6.0, "web", "latency_p99_ms", 2.0)]).table
     shared = pa.array([first.column("series_id")[0].as_py()] * 2, pa.int64())
@@ -373,7 +373,7 @@ def test_memory_does_not_grow_with_time() -> None:
     sizes = []
     for hour in range(4):
         running.update(noisy(50, 120, 120 * hour))
-        sizes.append(sum(array.nbytes for array in running._arrays))
+        sizes.append(running.state_bytes)
     assert sizes[1:] == sizes[:1] * 3
     assert sizes[0] < 50 * (32 * 1.5 * 24 + 2_000)
     assert sum(array.nbytes for array in running.snapshot().values()) < 50 * (32 * 16 + 500)
@@ -431,6 +431,6 @@ def test_backfill_equals_the_stream() -> None:
     assert len(history) == 3
     late = history[1].service_features.column("minutes_since_incident").to_pylist()
     assert late == stream[1].service_features.column("minutes_since_incident").to_pylist()
-    for one, other in zip(history, stream, strict=True):
-        assert one.z.tobytes() == other.z.tobytes()
-        assert one.series_features.column("mean_1h").equals(other.series_features.column("mean_1h"))
+    for expected, other in zip(history, stream, strict=True):
+        assert expected.z.tobytes() == other.z.tobytes()
+        assert expected.series_features.column("mean_1h").equals(other.series_features.column("mean_1h"))

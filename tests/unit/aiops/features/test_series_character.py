@@ -58,8 +58,8 @@ def test_a_step_over_an_hour_shows_no_course_of_a_day() -> None:
 
 
 def test_a_constant_series_has_no_season_no_noise_and_no_gaps() -> None:
-    found = measure(np.arange(1000, dtype=np.int64) * STEP_US, np.full(1000, 5.0))
-    assert (found.seasonality, found.noise, found.intermittence, found.step_s) == (0.0, 0.0, 0.0, 300.0)
+    measured = measure(np.arange(1000, dtype=np.int64) * STEP_US, np.full(1000, 5.0))
+    assert (measured.seasonality, measured.noise, measured.intermittence, measured.step_s) == (0.0, 0.0, 0.0, 300.0)
 
 
 def test_zeros_and_gaps_are_intermittence() -> None:
@@ -81,9 +81,9 @@ def test_no_points_and_one_point_say_nothing() -> None:
     none = measure(np.empty(0, np.int64), np.empty(0))
     assert none.points == 0
     assert np.isnan([none.seasonality, none.intermittence, none.noise, none.highest]).all()
-    one = measure(np.zeros(1, np.int64), np.ones(1))
-    assert np.isnan([one.step_s, one.seasonality, one.intermittence, one.noise]).all()
-    assert one.highest == one.lowest == 1.0
+    single = measure(np.zeros(1, np.int64), np.ones(1))
+    assert np.isnan([single.step_s, single.seasonality, single.intermittence, single.noise]).all()
+    assert single.highest == single.lowest == 1.0
     assert rarity(1.0, none) == ""
 
 
@@ -106,8 +106,8 @@ def test_rarity_counts_points_of_the_history(value: float, words: str) -> None:
 
 
 def test_few_points_support_no_small_shares() -> None:
-    found = measure(np.arange(50, dtype=np.int64) * STEP_US, np.arange(50.0))
-    assert rarity(48.99, found) == "within the usual range of its last 50 points"
+    measured = measure(np.arange(50, dtype=np.int64) * STEP_US, np.arange(50.0))
+    assert rarity(48.99, measured) == "within the usual range of its last 50 points"
 
 
 values = st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=60)
@@ -125,17 +125,17 @@ def test_what_the_words_claim_is_true_of_the_points(history: list[float], value:
 def test_measuring_is_deterministic_and_bounded(history: list[float]) -> None:
     points = np.array(history)
     times = np.arange(points.size, dtype=np.int64) * SLOT_US
-    found = measure(times, points)
-    assert repr(found) == repr(measure(times.copy(), points.copy()))
-    for share in (found.seasonality, found.intermittence):
+    measured = measure(times, points)
+    assert repr(measured) == repr(measure(times.copy(), points.copy()))
+    for share in (measured.seasonality, measured.intermittence):
         assert np.isnan(share) or 0.0 <= share <= 1.0
 
 
 def test_rows_and_back() -> None:
     cart, ann = named("cart|cpu"), named('ann|x{a="b"}')
-    found = {cart: measure(*series(7, 20, 1)), ann: SeriesCharacter(0, *[float("nan")] * 10)}
-    rows = character_rows(START, found)
+    characters = {cart: measure(*series(7, 20, 1)), ann: SeriesCharacter(0, *[float("nan")] * 10)}
+    rows = character_rows(START, characters)
     assert rows.column("service").to_pylist() == ["ann", "cart"]
     assert rows.column("seasonality").to_pylist()[0] is None
     back = characters_of(rows)
-    assert repr(back) == repr({ann: found[ann], cart: found[cart]})
+    assert repr(back) == repr({ann: characters[ann], cart: characters[cart]})

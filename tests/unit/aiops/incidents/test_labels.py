@@ -40,29 +40,29 @@ def rows(*points: tuple[str, float]) -> pa.RecordBatch:
 
 
 def test_labels_look_ahead_by_the_horizon() -> None:
-    found = horizon_labels(rows(*(("a", t) for t in (0, 39, 40, 84.9, 85, 99))), incidents(("a", 100, 110)), (15, 60))
-    assert found.labels.tolist() == [[0, 0], [0, 0], [0, 1], [0, 1], [1, 1], [1, 1]]
-    assert found.minutes_to_start.tolist() == pytest.approx([100, 61, 60, 15.1, 15, 1])
+    labelled = horizon_labels(rows(*(("a", t) for t in (0, 39, 40, 84.9, 85, 99))), incidents(("a", 100, 110)), (15, 60))
+    assert labelled.labels.tolist() == [[0, 0], [0, 0], [0, 1], [0, 1], [1, 1], [1, 1]]
+    assert labelled.minutes_to_start.tolist() == pytest.approx([100, 61, 60, 15.1, 15, 1])
 
 
 def test_an_incident_in_progress_has_no_label_from_its_start_to_its_end() -> None:
-    found = horizon_labels(rows(("a", 100), ("a", 109.9), ("a", 110)), incidents(("a", 100, 110)), (15,))
-    assert np.isnan(found.labels[:2]).all()
-    assert np.isnan(found.minutes_to_start[:2]).all()
-    assert found.labels[2, 0] == 0
-    assert found.minutes_to_start[2] == np.inf
+    labelled = horizon_labels(rows(("a", 100), ("a", 109.9), ("a", 110)), incidents(("a", 100, 110)), (15,))
+    assert np.isnan(labelled.labels[:2]).all()
+    assert np.isnan(labelled.minutes_to_start[:2]).all()
+    assert labelled.labels[2, 0] == 0
+    assert labelled.minutes_to_start[2] == np.inf
 
 
 def test_another_service_is_not_concerned() -> None:
-    found = horizon_labels(rows(("b", 99), ("a", 99)), incidents(("a", 100, 110)), (15,))
-    assert found.labels[:, 0].tolist() == [0, 1]
-    assert found.minutes_to_start.tolist() == [np.inf, 1]
+    labelled = horizon_labels(rows(("b", 99), ("a", 99)), incidents(("a", 100, 110)), (15,))
+    assert labelled.labels[:, 0].tolist() == [0, 1]
+    assert labelled.minutes_to_start.tolist() == [np.inf, 1]
 
 
 def test_overlapping_incidents_last_until_the_later_end() -> None:
-    found = horizon_labels(rows(("a", 50), ("a", 95)), incidents(("a", 10, 90), ("a", 20, 30), ("a", 100, 120)), (15,))
-    assert np.isnan(found.labels[0, 0])
-    assert found.labels[1, 0] == 1
+    labelled = horizon_labels(rows(("a", 50), ("a", 95)), incidents(("a", 10, 90), ("a", 20, 30), ("a", 100, 120)), (15,))
+    assert np.isnan(labelled.labels[0, 0])
+    assert labelled.labels[1, 0] == 1
 
 
 def test_empty_tables() -> None:

@@ -170,7 +170,7 @@ def test_random_incidents_make_way_for_scripted_ones() -> None:
     simulation = simulate(replace(LONG, scripted=scripted, incidents_per_day=8))
     assert len(simulation.incidents()) > 250
     planned = simulation.plan.incidents
-    assert sum(one.starts_s % 86400 == 42_000 and one.kind == "disk_fill" for one in planned) >= 50
+    assert sum(incident.starts_s % 86400 == 42_000 and incident.kind == "disk_fill" for incident in planned) >= 50
     assert all(after.onset_s >= before.ends_s for before, after in pairwise(planned))
 
 
@@ -179,8 +179,8 @@ def test_decoys_stay_away_from_incidents_of_their_service() -> None:
     assert len(plan.decoys) > 100
     assert {decoy.kind for decoy in plan.decoys} == {"buildup", "spike", "bump"}
     for decoy in plan.decoys:
-        for one in plan.incidents:
-            assert one.service != decoy.service or decoy.ends_s < one.onset_s or decoy.starts_s > one.ends_s
+        for incident in plan.incidents:
+            assert incident.service != decoy.service or decoy.ends_s < incident.onset_s or decoy.starts_s > incident.ends_s
 
 
 def test_deployments_and_their_truth() -> None:

@@ -128,9 +128,9 @@ def test_what_can_be_scored_as_it_comes_is_accepted() -> None:
 
 
 def test_a_row_that_is_not_normalised_says_what_to_send_instead() -> None:
-    told = details(table(kind=["counter"], labels=labels({"code": "500"})))[0]
+    detail = details(table(kind=["counter"], labels=labels({"code": "500"})))[0]
     for words in ("cpu_utilization{code=", "'cart'", "kind counter", "cumulative", "rate", "deltas"):
-        assert words in told
+        assert words in detail
     assert "'acme' is not 'default'" in details(table(tenant=["acme"]))[0]
     assert "none of gauge, counter, histogram" in details(table(kind=["summary"]))[0]
 
@@ -171,7 +171,7 @@ def test_duplicates_keep_the_first_accepted_row() -> None:
     assert reasons(raw) == ["out_of_range", "duplicate"]
 
 
-def test_duplicates_are_found_among_many_sparse_series() -> None:
+def test_duplicates_are_detected_among_many_sparse_series() -> None:
     names = [f"service-{number}" for number in range(400)]
     metrics = [f"metric-{number}" for number in range(400)]
     raw = table(service=[*names, *names], metric=[*metrics, *metrics])

@@ -33,7 +33,7 @@ def test_a_name_that_telemetry_takes_is_taken_everywhere(name: str) -> None:
     assert name_fault(name.encode(), "service") is None
     assert vector_rows.name_fault(name, 200) == ""
     assert _named(name) == name
-    assert [one.service for one in changes_of_json(f'{{"service": "{name}"}}'.encode(), NOON).events] == [name]
+    assert [event.service for event in changes_of_json(f'{{"service": "{name}"}}'.encode(), NOON).events] == [name]
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -67,9 +67,9 @@ def test_iso_and_numbers_mix_in_a_column(tmp_path: Path) -> None:
 
 def test_a_number_of_another_unit_than_its_column_is_no_time_of_it(tmp_path: Path) -> None:
     """One cell in milliseconds among seconds is passed on as it stands; the contract refuses it alone."""
-    found = times_of(tmp_path, [f"{S}"] * 20 + [f"{S}000"])
-    assert found[:20] == [NOON] * 20
-    assert found[20] == f"{S}000"
+    parsed = times_of(tmp_path, [f"{S}"] * 20 + [f"{S}000"])
+    assert parsed[:20] == [NOON] * 20
+    assert parsed[20] == f"{S}000"
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_a_form_and_a_zone_that_are_given_count(tmp_path: Path) -> None:
 
 def test_an_hour_that_comes_twice_is_not_guessed(tmp_path: Path) -> None:
     cells = ["2024-10-27T01:30:00", "2024-10-27T02:30:00", "2024-10-27T03:30:00"]
-    found = times_of(tmp_path, cells, time_zone="Europe/Berlin")
-    assert found == [datetime(2024, 10, 26, 23, 30, tzinfo=UTC), cells[1], datetime(2024, 10, 27, 2, 30, tzinfo=UTC)]
+    parsed = times_of(tmp_path, cells, time_zone="Europe/Berlin")
+    assert parsed == [datetime(2024, 10, 26, 23, 30, tzinfo=UTC), cells[1], datetime(2024, 10, 27, 2, 30, tzinfo=UTC)]
     source = open_source("csv", SourceOptions(path=tmp_path / "t.csv", time_zone="Europe/Berlin"))
     list(source.batches())
     assert any("1 times come twice or never in Europe/Berlin" in text for text in source.remarks())  # type: ignore[attr-defined]
@@ -121,7 +121,7 @@ def test_compact_dates_as_whole_numbers_of_parquet(tmp_path: Path) -> None:
         list(open_source("parquet", SourceOptions(path=path)).batches())
 
 
-def test_dates_and_seconds_from_a_start_are_told_by_the_column() -> None:
+def test_dates_and_seconds_from_a_start_are_recognised_by_the_column() -> None:
     days = pa.array(["20240501", "20240502"])
     assert told_form(days, TimeForm(), "t").unit == "compact"
     seconds = pa.array([str(60 * number) for number in range(50)] + ["20240501"])

@@ -13,10 +13,10 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 GRAPH = ServiceGraph.from_pairs([("web", "cart"), ("cart", "db"), ("bank", "ledger")], ["alone"])
 
 
-def grouped(told: dict[tuple[str, str], tuple[int, int]], *services: str) -> list[set[str]]:
+def grouped(judgements: dict[tuple[str, str], tuple[int, int]], *services: str) -> list[set[str]]:
     """Return the incidents of one alert a service, a second apart."""
     correlator = Correlator(GRAPH)
-    correlator.retaught(told)
+    correlator.retaught(judgements)
     alerts = []
     for number, service in enumerate(services):
         print_ = fingerprint_of({"service": service})
@@ -28,7 +28,7 @@ def grouped(told: dict[tuple[str, str], tuple[int, int]], *services: str) -> lis
 
 
 @pytest.mark.parametrize(
-    ("told", "services", "expected"),
+    ("judgements", "services", "expected"),
     [
         ({}, ("cart", "web"), [{"cart", "web"}]),
         ({("web", "cart"): (0, 1)}, ("cart", "web"), [{"cart"}, {"web"}]),
@@ -40,9 +40,9 @@ def grouped(told: dict[tuple[str, str], tuple[int, int]], *services: str) -> lis
     ],
 )
 def test_what_was_said_decides_who_shares_an_incident(
-    told: dict[tuple[str, str], tuple[int, int]], services: tuple[str, ...], expected: list[set[str]]
+    judgements: dict[tuple[str, str], tuple[int, int]], services: tuple[str, ...], expected: list[set[str]]
 ) -> None:
-    assert grouped(told, *services) == expected
+    assert grouped(judgements, *services) == expected
 
 
 def test_the_whole_is_replaced_and_the_order_of_a_pair_does_not_matter() -> None:
@@ -57,12 +57,12 @@ def test_the_whole_is_replaced_and_the_order_of_a_pair_does_not_matter() -> None
 
 
 def test_a_word_at_a_time_is_the_same_and_survives_a_snapshot() -> None:
-    one, other = Closeness(GRAPH), Closeness(GRAPH)
+    first, other = Closeness(GRAPH), Closeness(GRAPH)
     for together in (True, True, False):
-        one.teach("alone", "bank", together)
-    one.teach("web", "cart", together=False)
-    other.restore(one.snapshot())  # type: ignore[arg-type]
-    assert other.near("alone", 2.0) == one.near("alone", 2.0)
+        first.teach("alone", "bank", together)
+    first.teach("web", "cart", together=False)
+    other.restore(first.snapshot())  # type: ignore[arg-type]
+    assert other.near("alone", 2.0) == first.near("alone", 2.0)
     assert "bank" in other.near("alone", 2.0)
     assert "cart" not in other.near("web", 9.0)
     assert "cart" not in other.called_within("web", 3)
