@@ -15,7 +15,7 @@ A candidate is the worst point of a service since its previous tick; the route o
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -131,16 +131,19 @@ def _rule(point: reasons.Point, row: int, opinions: Mapping[int, Opinion], route
     for tier in route.confirmers:
         opinion = opinions.get(tier)
         if opinion is not None and not np.isnan(opinion.score[row]):
-            return _judged(point, row, (tier, opinion), route, silences)
+            return _judged(point, row, _TierOpinion(tier, opinion), route, silences)
         silences.append((tier, "it was not asked" if opinion is None else opinion.silence_of(row)))
     words = reasons.alone_text(point.flagged or _extreme(point), silences)
     return Ruling(point.flagged or _extreme(point), 1, _score(point), point.tier1_version, words)
 
 
-def _judged(
-    point: reasons.Point, row: int, judge: tuple[int, Opinion], route: Route, silences: Sequence[tuple[int, str]]
-) -> Ruling:
-    tier, opinion = judge
+class _TierOpinion(NamedTuple):
+    tier: int
+    opinion: Opinion
+
+
+def _judged(point: reasons.Point, row: int, judge: _TierOpinion, route: Route, silences: Sequence[tuple[int, str]]) -> Ruling:
+    tier, opinion = judge.tier, judge.opinion
     score, strange = float(opinion.score[row]), bool(opinion.strange[row])
     supported = point.flagged or point.score >= SUPPORT_SCORE or abs(point.z) >= point.alarm_z
     alone = _far(point.value, opinion.band, row) if tier == 2 else route.critical

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from aiops.errors import ConfigurationError, ContractError
 from aiops.features import engine_snapshot
-from aiops.features.feature_rows import TickBlocks, series_rows, service_rows
+from aiops.features.feature_rows import ClosedTicks, series_rows, service_rows
 from aiops.features.known_incidents import KnownIncidents
 from aiops.features.point_scores import apply_points
 from aiops.features.robust import scores_of_z
@@ -38,6 +38,7 @@ from aiops.features.series_state import (
     EngineParameters,
     PointResults,
     PointRows,
+    RowSpan,
     empty_arrays,
     grown,
     rebuild_table,
@@ -149,21 +150,19 @@ class FeatureEngine:
             ContractError: a value is not finite, or `available_at` has another length than the batch.
         """
         arrivals = _Arrivals(batch.table, self._rows(batch.table), _unscored(len(batch)))
-        series = TickBlocks()
-        services = TickBlocks()
+        blocks = ClosedTicks.none()
         if len(batch):
             times = arrivals.rows.time if available_at is None else _checked(available_at, len(batch))
-            self._run(arrivals, _running_max(times), (series, services))
-        return self._output(arrivals.results, series, services)
+            self._run(arrivals, _running_max(times), blocks)
+        return self._output(arrivals.results, blocks)
 
     def close_through(self, until: datetime) -> EngineOutput:
         """Close all open ticks <= `until` (aware) without waiting for later points: end of a stream or of a window."""
-        series = TickBlocks()
-        services = TickBlocks()
+        blocks = ClosedTicks.none()
         if self._clock.started:
             until_us = int(until.timestamp()) * SECOND_US
-            self._close(until_us // self._parameters.step_us, (series, services))
-        return self._output(_unscored(0), series, services)
+            self._close(until_us // self._parameters.step_us, blocks)
+        return self._output(_unscored(0), blocks)
 
     def note_incident(self, service: str, known_at_us: int) -> None:
         """Note that an incident of `service` became (or becomes) known; ticks from then on see it."""
@@ -216,7 +215,7 @@ class FeatureEngine:
         ids = table.column("series_id").to_numpy(zero_copy_only=False)
         return PointRows(times, ids, self._hashes.of(table), values + 0.0)
 
-    def _run(self, arrivals: "_Arrivals", available: IntArray, blocks: tuple[TickBlocks, TickBlocks]) -> None:
+    def _run(self, arrivals: "_Arrivals", available: IntArray, blocks: ClosedTicks) -> None:
         clock, rows = self._clock, arrivals.rows
         if not clock.started:
             clock.started = True
@@ -228,7 +227,7 @@ class FeatureEngine:
             closing = int(self._arrays.counters[NEXT_BIN]) * self._parameters.step_us + self._parameters.lateness_us
             end = max(position, int(np.searchsorted(peaks, closing, side="right")))
             if end > position:
-                self._apply(arrivals, (position, end))
+                self._apply(arrivals, RowSpan(position, end))
                 clock.watermark_us = int(peaks[end - 1])
                 clock.available_us = max(clock.available_us, int(available[end - 1]))
                 position = end
@@ -236,20 +235,20 @@ class FeatureEngine:
                 last = (int(peaks[position]) - self._parameters.lateness_us - 1) // self._parameters.step_us
                 self._close(last, blocks)
 
-    def _apply(self, arrivals: "_Arrivals", span: tuple[int, int]) -> None:
+    def _apply(self, arrivals: "_Arrivals", span: RowSpan) -> None:
         rows, results = arrivals.rows, arrivals.results
         known = len(self._index)
         reached = apply_points(self._arrays, self._parameters, rows, results, span)
-        while reached < span[1]:
+        while reached < span.end:
             self._arrays = grown(self._arrays, self._parameters)
-            reached = apply_points(self._arrays, self._parameters, rows, results, (reached, span[1]))
+            reached = apply_points(self._arrays, self._parameters, rows, results, RowSpan(reached, span.end))
         count = int(self._arrays.counters[SERIES_COUNT])
         if count > known:
-            new = np.flatnonzero(results.slot[span[0] : span[1]] >= known) + span[0]
+            new = np.flatnonzero(results.slot[span.first : span.end] >= known) + span.first
             _, first = np.unique(results.slot[new], return_index=True)
             self._arrays.series["floor"][known:count] = self._index.add(names_at(arrivals.table, new[first]))
 
-    def _close(self, last: int, blocks: tuple[TickBlocks, TickBlocks]) -> None:
+    def _close(self, last: int, blocks: ClosedTicks) -> None:
         """Close the open ticks up to number `last`."""
         step_us = self._parameters.step_us
         first = int(self._arrays.counters[NEXT_BIN])
@@ -257,22 +256,21 @@ class FeatureEngine:
             self._close_tick(number * step_us, blocks)
         self._arrays.counters[NEXT_BIN] = max(first, last + 1)
 
-    def _close_tick(self, tick_us: int, blocks: tuple[TickBlocks, TickBlocks]) -> None:
-        series, services = blocks
-        when = (tick_us, max(tick_us + self._parameters.lateness_us, self._clock.available_us))
+    def _close_tick(self, tick_us: int, blocks: ClosedTicks) -> None:
+        available_us = max(tick_us + self._parameters.lateness_us, self._clock.available_us)
         count = len(self._index)
         rows = TickRows(np.empty((ROWS, count)), np.empty(count, np.int32))
         row_count = close_series(self._arrays, self._parameters, tick_us, rows)
         if not row_count:
             return
         slots = rows.slot[:row_count]
-        series.add(when, rows.features[:, :row_count], slots)
+        blocks.series.add(tick_us, available_us, rows.features[:, :row_count], slots)
         facts = ServiceFacts(*self._index.neighbours(), self._incidents.times_at(tick_us, self._index.services.names))
         features = np.empty((WIDTH, facts.incident_us.size))
         numbers = close_services(self._index.facts, facts, SeriesRows(rows.features, slots), tick_us, features)
-        services.add(when, features[:, : numbers.size], numbers)
+        blocks.services.add(tick_us, available_us, features[:, : numbers.size], numbers)
 
-    def _output(self, results: PointResults, series: TickBlocks, services: TickBlocks) -> EngineOutput:
+    def _output(self, results: PointResults, blocks: ClosedTicks) -> EngineOutput:
         return EngineOutput(
             results.status,
             results.z,
@@ -280,8 +278,8 @@ class FeatureEngine:
             results.expected,
             results.scale,
             results.slot,
-            series_rows(series, self._index),
-            service_rows(services, self._index),
+            series_rows(blocks.series, self._index),
+            service_rows(blocks.services, self._index),
         )
 
 

@@ -1,7 +1,7 @@
 """From the numbers of closed ticks to Arrow rows, columns at a time."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +27,10 @@ class TickBlocks:
     features: list[FloatArray] = field(default_factory=list)
     numbers: list[npt.NDArray[np.int32]] = field(default_factory=list)
 
-    def add(self, when: tuple[int, int], features: FloatArray, numbers: npt.NDArray[np.int32]) -> None:
-        """Add one tick: (tick, available at) in us, features (columns, n), numbers of series or services (n,)."""
-        self.tick_us.append(when[0])
-        self.available_us.append(when[1])
+    def add(self, tick_us: int, available_us: int, features: FloatArray, numbers: npt.NDArray[np.int32]) -> None:
+        """Add one tick: features (columns, n), numbers of series or services (n,)."""
+        self.tick_us.append(tick_us)
+        self.available_us.append(available_us)
         self.features.append(features)
         self.numbers.append(numbers)
 
@@ -51,6 +51,18 @@ class TickBlocks:
             self.features[0][:count] if len(self.features) == 1 else np.concatenate([f[:count] for f in self.features], axis=1)
         )
         return [pa.array(row) for row in block]
+
+
+class ClosedTicks(NamedTuple):
+    """What the ticks closed so far hold of series and of services."""
+
+    series: TickBlocks
+    services: TickBlocks
+
+    @classmethod
+    def none(cls) -> "ClosedTicks":
+        """Return the blocks of no tick."""
+        return cls(TickBlocks(), TickBlocks())
 
 
 def series_rows(blocks: TickBlocks, index: SeriesIndex) -> pa.RecordBatch:

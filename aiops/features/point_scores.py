@@ -22,6 +22,8 @@ from aiops.features.series_state import (
     PointResults,
     PointRows,
     Ring,
+    RowSpan,
+    TickGrid,
     find_slot,
     new_slot,
 )
@@ -83,7 +85,7 @@ def update_averages(record: Any, parameters: EngineParameters, value: float) -> 
 
 
 @inlined
-def mask(record: Any, parameters: EngineParameters, point: tuple[int, float], z: float) -> bool:
+def mask(record: Any, parameters: EngineParameters, time: int, value: float, z: float) -> bool:
     """Return whether a point in order with score `z` is kept out of the averages: it is part of an open excursion.
 
     An excursion opens at |z| >= OPEN_Z, lasts while |z| >= CLOSE_Z on that side, and leaves no trace in the averages when it
@@ -91,7 +93,6 @@ def mask(record: Any, parameters: EngineParameters, point: tuple[int, float], z:
     Under the old level a point on the far side of CLOSE_Z has a chance of at most 1/9 (Chebyshev), so `warmup_points` = 15 of
     them in a row have one of 5e-15: a sign test against the distribution before (Dixon & Mood 1946).
     """
-    time, value = point
     side = 1 if z > 0.0 else -1
     if record.excursion != 0 and (not abs(z) >= CLOSE_Z or side * record.excursion < 0):
         record.excursion = 0
@@ -130,7 +131,7 @@ def take_level(record: Any, value: float) -> None:
 
 
 @inlined
-def averages_before(record: Any, bins: FloatArray, ticks: tuple[int, int], time: int) -> Averages:
+def averages_before(record: Any, bins: FloatArray, ticks: TickGrid, time: int) -> Averages:
     """Return the running averages that a point is scored against.
 
     For a point in order they are the newest. For a late one they are those before its step (or as of the last closed tick, if
@@ -138,7 +139,7 @@ def averages_before(record: Any, bins: FloatArray, ticks: tuple[int, int], time:
     """
     if time > record.newest or record.updates == 0:
         return Averages(record.mean, record.variance, record.deviation)
-    number, step_us = ticks
+    number, step_us = ticks.number, ticks.step_us
     held = Averages(record.tick_mean, record.tick_variance, record.tick_deviation)
     while number * step_us < time:
         place = number % bins.shape[0]
@@ -168,13 +169,13 @@ def score_point(record: Any, parameters: EngineParameters, averages: Averages, v
 
 
 @inlined
-def note_bin(record: Any, bins: FloatArray, ticks: tuple[int, int], time: int, z: float) -> None:
+def note_bin(record: Any, bins: FloatArray, ticks: TickGrid, time: int, z: float) -> None:
     """Keep what the tick that ends this point's step will need: the averages so far and the greatest |z|.
 
-    `bins`: (B, BIN_FIELDS) of the series; `ticks`: (next tick's number, step in us); `z` NaN = no score.
+    `bins`: (B, BIN_FIELDS) of the series; `z` NaN = no score.
     A point of a step whose tick has closed only moves the averages.
     """
-    number, step_us = ticks
+    number, step_us = ticks.number, ticks.step_us
     in_order = time == record.newest
     if time <= (number - 1) * step_us:
         if in_order:
@@ -212,14 +213,14 @@ def keep_point(record: Any, ring: Ring, most: int, time: int, value: float) -> b
 
 @kernel
 def apply_points(
-    arrays: EngineArrays, parameters: EngineParameters, rows: PointRows, results: PointResults, span: tuple[int, int]
+    arrays: EngineArrays, parameters: EngineParameters, rows: PointRows, results: PointResults, span: RowSpan
 ) -> int:
-    """Apply rows span[0] <= i < span[1] in order; return the row reached: less than span[1] where arrays must grow first."""
-    ticks = (arrays.counters[NEXT_BIN], parameters.step_us)
-    for i in range(span[0], span[1]):
+    """Apply the rows of `span` in order; return the row reached: less than its end where arrays must grow first."""
+    ticks = TickGrid(arrays.counters[NEXT_BIN], parameters.step_us)
+    for i in range(span.first, span.end):
         slot = find_slot(arrays.table, arrays.keys, rows.key[i])
         if slot < 0:
-            slot = new_slot(arrays, parameters, (rows.key[i], rows.name[i]), -1 - slot)
+            slot = new_slot(arrays, parameters, rows.key[i], rows.name[i], -1 - slot)
             if slot == -2:
                 return i
             if slot == -1:
@@ -242,11 +243,11 @@ def apply_points(
             arrays.counters[NEEDS_RING] = 1
             return i
         z, expected, scale = score_point(record, parameters, averages_before(record, bins, ticks, time), value)
-        if keep_point(record, ring, parameters.window_points, time, value) and not mask(record, parameters, (time, value), z):
+        if keep_point(record, ring, parameters.window_points, time, value) and not mask(record, parameters, time, value, z):
             update_averages(record, parameters, value)
         note_bin(record, bins, ticks, time, z)
         results.status[i] = WARMUP if np.isnan(z) else SCORED
         results.z[i] = z
         results.expected[i] = expected
         results.scale[i] = scale
-    return span[1]
+    return span.end

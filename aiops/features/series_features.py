@@ -79,6 +79,14 @@ class Expectation(NamedTuple):
     floor: float  # of the scale
 
 
+class WindowBounds(NamedTuple):
+    """Ring positions of the points up to a tick."""
+
+    hour: int  # first of the last hour
+    short: int  # first of the last 5 min
+    end: int
+
+
 class TickRows(NamedTuple):
     """Output of one tick; one column a series with points in the last hour."""
 
@@ -197,8 +205,8 @@ def close_bin(record: Any, held: FloatArray) -> float:
 
 
 @inlined
-def bounds_at(record: Any, times: IntArray, tick: int) -> tuple[int, int, int]:
-    """Return ring positions (first of the hour, first of the 5 min, end) of the points up to the tick."""
+def bounds_at(record: Any, times: IntArray, tick: int) -> WindowBounds:
+    """Return where the windows of the tick lie in the ring."""
     low = record.start
     high = record.start + record.count
     while high > low and times[high - 1] > tick:
@@ -208,16 +216,16 @@ def bounds_at(record: Any, times: IntArray, tick: int) -> tuple[int, int, int]:
     short = high
     while short > low and times[short - 1] > tick - SHORT_US:
         short -= 1
-    return low, short, high
+    return WindowBounds(low, short, high)
 
 
 @inlined
-def write_series(record: Any, ring: Ring, tick: int, bounds: tuple[int, int, int], out: FloatArray) -> None:
+def write_series(record: Any, ring: Ring, tick: int, bounds: WindowBounds, out: FloatArray) -> None:
     """Write all but `abnormality` and RECENT of one series with points in the last hour, and renew its baseline.
 
     `out`: (ROWS + C,), behind the features lies room to work in.
     """
-    low, short, high = bounds
+    low, short, high = bounds.hour, bounds.short, bounds.end
     buffer = out[ROWS:]
     interval = median_interval(ring.time[low:high], buffer)
     floor = record.floor
@@ -258,12 +266,12 @@ def close_series(arrays: EngineArrays, parameters: EngineParameters, tick: int, 
         worst = close_bin(record, arrays.bins[slot, place])
         ring = Ring(arrays.ring_time[slot], arrays.ring_value[slot], arrays.ordered[slot])
         bounds = bounds_at(record, ring.time, tick)
-        if bounds[0] == bounds[2]:
+        if bounds.hour == bounds.end:
             continue
         write_series(record, ring, tick, bounds, out)
         forget(record, ring, min(tick, record.newest) - HOUR_US)
         out[ABNORMALITY] = score_of_z(worst)
-        out[RECENT] = 1.0 if ring.time[bounds[2] - 1] > tick - recent else 0.0
+        out[RECENT] = 1.0 if ring.time[bounds.end - 1] > tick - recent else 0.0
         rows.slot[row_count] = slot
         for i in range(ROWS):
             rows.features[i, row_count] = out[i]

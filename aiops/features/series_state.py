@@ -95,6 +95,20 @@ class PointResults(NamedTuple):
     slot: npt.NDArray[np.int32]  # (n,) of the point's series, -1 = none
 
 
+class RowSpan(NamedTuple):
+    """Rows first <= i < end of a batch."""
+
+    first: int
+    end: int
+
+
+class TickGrid(NamedTuple):
+    """Ticks lie at multiples of the step; `number` of the next one."""
+
+    number: int
+    step_us: int
+
+
 class Ring(NamedTuple):
     """Points of one series: rows of the arrays, (C,) each."""
 
@@ -126,8 +140,8 @@ def rebuild_table(arrays: EngineArrays) -> None:
 
 
 @kernel
-def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: tuple[int, int], place: int) -> int:
-    """Return the slot of a new series (id, hash of its names) that takes `place` of the table.
+def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: int, name: int, place: int) -> int:
+    """Return the slot of a new series (`key` = its id, `name` = hash of its names) that takes `place` of the table.
 
     -1 = too many series, -2 = the arrays must grow first.
     """
@@ -138,7 +152,8 @@ def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: tuple[int,
         arrays.counters[NEEDS_SERIES] = 1
         return -2
     arrays.counters[SERIES_COUNT] = slot + 1
-    arrays.keys[slot], arrays.names[slot] = key
+    arrays.keys[slot] = key
+    arrays.names[slot] = name
     arrays.table[place] = slot
     record = arrays.series[slot]
     record.count = 0

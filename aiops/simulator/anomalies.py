@@ -6,7 +6,7 @@ Kinds: Chandola, Banerjee & Kumar, "Anomaly detection: a survey" (ACM Computing 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -112,15 +112,20 @@ def _put(anomaly: InjectedAnomaly, times: IntArray, values: FloatArray, rows: In
             "before; both are needed. Name a series of the telemetry and a later start"
         )
     spec = spec_of(anomaly.metric)
-    new = _values(anomaly, (times, values[rows]), inside, earlier)
+    new = _values(anomaly, _Course(times, values[rows]), inside, earlier)
     values[rows[inside]] = np.clip(new, spec.low, spec.high)
 
 
-def _values(
-    anomaly: InjectedAnomaly, series: tuple[IntArray, FloatArray], inside: npt.NDArray[np.bool_], earlier: FloatArray
-) -> FloatArray:
-    """Return the values of the window (m,); `series` is (times, values) of the whole series."""
-    times, values = series
+class _Course(NamedTuple):
+    """A whole series, (n,) each."""
+
+    times: IntArray
+    values: FloatArray
+
+
+def _values(anomaly: InjectedAnomaly, series: _Course, inside: npt.NDArray[np.bool_], earlier: FloatArray) -> FloatArray:
+    """Return the values of the window (m,)."""
+    times, values = series.times, series.values
     count = int(inside.sum())
     if anomaly.shape == "spike":
         low, high = np.quantile(earlier, _SPREAD_SHARES)

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +19,13 @@ LEARNED: Final = "learned"
 Pair = tuple[str, str]
 
 
+class Mark(NamedTuple):
+    """Who tells of a call, and the weight that it gives it; None = not given."""
+
+    origin: str
+    weight: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceGraph:
     """An immutable call graph; services, callers and callees are sorted by name.
@@ -31,7 +38,7 @@ class ServiceGraph:
     _callers: Mapping[str, tuple[str, ...]]
     _callees: Mapping[str, tuple[str, ...]]
     _component: Mapping[str, int]
-    _marks: Mapping[Pair, tuple[str, float | None]] = field(default_factory=dict)
+    _marks: Mapping[Pair, Mark] = field(default_factory=dict)
 
     @classmethod
     def from_edges(cls, edges: pa.Table, at: datetime | None = None, learned: bool = False) -> "ServiceGraph":
@@ -63,13 +70,11 @@ class ServiceGraph:
         >>> ServiceGraph.from_pairs([("web", "cart"), ("web", "pay")]).callees("web")
         ('cart', 'pay')
         """
-        marks = dict.fromkeys(sorted(set(pairs)), (UNMARKED, None))
+        marks = dict.fromkeys(sorted(set(pairs)), Mark(UNMARKED, None))
         return cls._of(marks, list(marks), services)
 
     @classmethod
-    def _of(
-        cls, marks: Mapping[Pair, tuple[str, float | None]], joined: Iterable[Pair], services: Iterable[str] = ()
-    ) -> "ServiceGraph":
+    def _of(cls, marks: Mapping[Pair, Mark], joined: Iterable[Pair], services: Iterable[str] = ()) -> "ServiceGraph":
         """Return the graph of the marked calls with the components of the `joined` ones."""
         alone = tuple(services)
         callers, callees = _neighbours(marks, alone)
@@ -89,12 +94,12 @@ class ServiceGraph:
     def origin_of(self, caller: str, callee: str) -> str | None:
         """Return the most trusted origin of a call (one of ORIGINS); None where the graph has no such call."""
         mark = self._marks.get((caller, callee))
-        return None if mark is None else mark[0]
+        return None if mark is None else mark.origin
 
     def weight_of(self, caller: str, callee: str) -> float | None:
         """Return the weight that the call's origin gives it (calls seen, strength of a learned edge); None = not given."""
         mark = self._marks.get((caller, callee))
-        return None if mark is None else mark[1]
+        return None if mark is None else mark.weight
 
     def callers(self, service: str) -> tuple[str, ...]:
         """Return the services that call `service`; empty for one that the graph does not know."""
@@ -148,11 +153,11 @@ def _recorded(edges: pa.Table) -> pa.Table:
     return edges.filter(pc.call_function("not_equal", [edges["origin"], pa.scalar(LEARNED)]).fill_null(True))
 
 
-def _marks(edges: pa.Table) -> dict[Pair, tuple[str, float | None]]:
+def _marks(edges: pa.Table) -> dict[Pair, Mark]:
     """Return (origin, weight) of each call, of its most trusted origin (the greatest weight where that one says several)."""
-    marks: dict[Pair, tuple[str, float | None]] = {}
+    marks: dict[Pair, Mark] = {}
     for caller, callee, origin, weight in zip(*_columns(edges), strict=True):
-        pair, mark = (str(caller), str(callee)), (origin or UNMARKED, weight)
+        pair, mark = (str(caller), str(callee)), Mark(origin or UNMARKED, weight)
         known = marks.get(pair)
         if known is None or _trust(mark) > _trust(known):
             marks[pair] = mark
@@ -164,9 +169,9 @@ def _columns(edges: pa.Table) -> Iterator[list[Any]]:
         yield edges[name].to_pylist() if name in edges.column_names else [None] * edges.num_rows
 
 
-def _trust(mark: tuple[str, float | None]) -> tuple[int, float]:
-    origin, weight = mark
-    return -ORIGINS.index(origin) if origin in ORIGINS else -len(ORIGINS), -1.0 if weight is None else weight
+def _trust(mark: Mark) -> tuple[int, float]:
+    rank = ORIGINS.index(mark.origin) if mark.origin in ORIGINS else len(ORIGINS)
+    return -rank, -1.0 if mark.weight is None else mark.weight
 
 
 def _neighbours(pairs: Iterable[Pair], alone: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

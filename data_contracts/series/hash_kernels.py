@@ -41,6 +41,17 @@ class KeyStrings(NamedTuple):
     stream: Strings
 
 
+class StringPair(NamedTuple):
+    """Two strings, one behind the other: their words, where they begin, and the first's length in whole words and bits beyond."""
+
+    owner: Uint64s
+    stream: Uint64s
+    owner_start: int
+    stream_start: int
+    whole: int
+    bits: int
+
+
 def _compiled(function: Kernel) -> Kernel:
     return cast(Kernel, numba.njit(cache=True, nogil=True)(function))
 
@@ -61,33 +72,32 @@ def _round(lane: np.uint64, word: np.uint64) -> np.uint64:
 
 
 @_inlined
-def _word(words: tuple[Uint64s, Uint64s], first: tuple[int, int], split: tuple[int, int], number: int) -> np.uint64:
-    """Return word `number` of two strings that begin at words `first`; the first has `split` = (whole words, bits beyond)."""
-    whole, bits = split
-    if number < whole:
-        return words[0][first[0] + number]  # type: ignore[no-any-return]
-    at = first[1] + number - whole
-    if bits == 0:
-        return words[1][at]  # type: ignore[no-any-return]
-    before = words[0][first[0] + number] if number == whole else words[1][at - 1] >> np.uint64(64 - bits)
-    return before | (words[1][at] << np.uint64(bits))  # type: ignore[no-any-return]
+def _word(pair: StringPair, number: int) -> np.uint64:
+    """Return word `number` of two strings, one behind the other."""
+    if number < pair.whole:
+        return pair.owner[pair.owner_start + number]  # type: ignore[no-any-return]
+    at = pair.stream_start + number - pair.whole
+    if pair.bits == 0:
+        return pair.stream[at]  # type: ignore[no-any-return]
+    before = pair.owner[pair.owner_start + number] if number == pair.whole else pair.stream[at - 1] >> np.uint64(64 - pair.bits)
+    return before | (pair.stream[at] << np.uint64(pair.bits))  # type: ignore[no-any-return]
 
 
 @_inlined
 def id_of(keys: KeyStrings, owner: int, stream: int) -> np.int64:
     """Return the XXH64 of owner string and stream string, one behind the other, signed."""
-    first = keys.owner.starts[owner], keys.stream.starts[stream]
-    split = keys.owner.sizes[owner] >> 3, 8 * (keys.owner.sizes[owner] & 7)
-    size = keys.owner.sizes[owner] + keys.stream.sizes[stream]
-    words = keys.owner.words, keys.stream.words
+    length = keys.owner.sizes[owner]
+    starts = keys.owner.starts[owner], keys.stream.starts[stream]
+    pair = StringPair(keys.owner.words, keys.stream.words, starts[0], starts[1], length >> 3, 8 * (length & 7))
+    size = length + keys.stream.sizes[stream]
     at = 0
     if size >= 32:
         a, b, c, d = _P1 + _P2, _P2, _ZERO, _ZERO - _P1
         while size - at >= 32:
-            a = _round(a, _word(words, first, split, at >> 3))
-            b = _round(b, _word(words, first, split, (at >> 3) + 1))
-            c = _round(c, _word(words, first, split, (at >> 3) + 2))
-            d = _round(d, _word(words, first, split, (at >> 3) + 3))
+            a = _round(a, _word(pair, at >> 3))
+            b = _round(b, _word(pair, (at >> 3) + 1))
+            c = _round(c, _word(pair, (at >> 3) + 2))
+            d = _round(d, _word(pair, (at >> 3) + 3))
             at += 32
         result = _rotated(a, 1) + _rotated(b, 7) + _rotated(c, 12) + _rotated(d, 18)
         result = (result ^ _round(_ZERO, a)) * _P1 + _P4
@@ -98,10 +108,10 @@ def id_of(keys: KeyStrings, owner: int, stream: int) -> np.int64:
         result = _P5
     result += np.uint64(size)
     while size - at >= 8:
-        result = _rotated(result ^ _round(_ZERO, _word(words, first, split, at >> 3)), 27) * _P1 + _P4
+        result = _rotated(result ^ _round(_ZERO, _word(pair, at >> 3)), 27) * _P1 + _P4
         at += 8
     if size > at:
-        rest = _word(words, first, split, at >> 3)
+        rest = _word(pair, at >> 3)
         if size - at >= 4:
             result = _rotated(result ^ ((rest & _HALF) * _P1), 23) * _P2 + _P3
             rest >>= np.uint64(32)

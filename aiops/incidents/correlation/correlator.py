@@ -17,7 +17,7 @@ from aiops.incidents.correlation.grouping import Grouping, loose
 from aiops.incidents.correlation.outcome import Fate, FateKind, Outcome, Page
 from aiops.incidents.correlation.paging import HeldNotes, Paging, SettledPages, held, held_back
 from aiops.incidents.correlation.rate import SECOND_US, MinuteRate, StormBreaker
-from aiops.incidents.correlation.settling import Settling
+from aiops.incidents.correlation.settling import Settling, Times
 from aiops.incidents.correlation.suppression import Suppression
 from aiops.incidents.incident import Incident, IncidentState
 from aiops.topology.graph import ServiceGraph
@@ -60,8 +60,8 @@ class Correlator:
         Alerts that come later than that are taken as of now, and counted as late. O(alerts log alerts).
         """
         until_us = max(self._now_us, microseconds_of(now) - round(self._config.settle_s * SECOND_US))
-        times_us = (self._now_us, until_us, microseconds_of(now))
-        for at_us, alert in self._settling.due(times_us, lambda waiting: self._board.holding(waiting.fingerprint) is not None):
+        times = Times(self._now_us, until_us, microseconds_of(now))
+        for at_us, alert in self._settling.due(times, lambda waiting: self._board.holding(waiting.fingerprint) is not None):
             self._pass(at_us)
             self._fates.append(self._taken(alert, at_us))
         self._pass(until_us)

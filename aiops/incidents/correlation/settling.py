@@ -1,7 +1,7 @@
 """Alerts wait a moment before they count, so that the order in which they arrive does not matter."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiops.incidents.alert import Alert, alert_of_plain, plain_alert
 from aiops.incidents.correlation.rate import SECOND_US
@@ -9,6 +9,14 @@ from data_contracts.values.moments import microseconds_of
 
 AHEAD_US: Final = 60 * SECOND_US
 """How far an alert's clock may be ahead; one that is farther ahead is taken as of now."""
+
+
+class Times(NamedTuple):
+    """Moments of one step, us: the time reached so far, that up to which alerts count now, and now."""
+
+    reached_us: int
+    until_us: int
+    now_us: int
 
 
 class Settling:
@@ -22,19 +30,19 @@ class Settling:
         """Take in alerts in any order."""
         self._waiting.extend(alerts)
 
-    def due(self, times_us: tuple[int, int, int], known: Callable[[Alert], bool]) -> list[tuple[int, Alert]]:
+    def due(self, times: Times, known: Callable[[Alert], bool]) -> list[tuple[int, Alert]]:
         """Return what counts now, and as of when, in order of time; what comes too late counts as of the time reached.
 
         Args:
-            times_us: the time reached so far, the time up to which alerts count now, and now.
+            times: between which alerts count.
             known: whether an alert is a repetition, which is never counted as late.
         """
-        reached_us, until_us, now_us = times_us
+        reached_us, until_us = times.reached_us, times.until_us
         due: list[tuple[int, int, str, str, Alert]] = []
         kept: list[Alert] = []
         for alert in self._waiting:
             event_us = microseconds_of(alert.ends_at or alert.starts_at)
-            if until_us <= event_us <= now_us + AHEAD_US:
+            if until_us <= event_us <= times.now_us + AHEAD_US:
                 kept.append(alert)
                 continue
             self.late += event_us < reached_us and not known(alert)
