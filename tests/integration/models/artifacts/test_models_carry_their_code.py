@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,20 +41,26 @@ print(json.dumps({"scores": scores, "code": models.artifacts.artifact.__file__, 
 """
 
 
+@dataclass(frozen=True)
+class Registered:
+    """A registered forest: its folder as anyone would download it, and the scores of its example."""
+
+    folder: Path
+    scores: np.ndarray
+
+
 @pytest.fixture(scope="module")
-def registered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
-    """Return the folder of a registered forest as anyone would download it, and the scores of its example."""
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Registered:
     registry = Registry(Settings(home=tmp_path_factory.mktemp("home")))
     trained = trained_forest(history(days=4), TrainingContext("a"), trees=10)
     version = registry.register(trained.model, trained.run, Change("me", datetime.now(UTC), "test"))
-    with registry._mlflow():
-        folder = mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{version.name}/{version.version}")
+    folder = mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{version.name}/{version.version}")
     assert trained.run.example is not None
-    return Path(folder), trained.run.example.scores[:, 0]
+    return Registered(Path(folder), trained.run.example.scores[:, 0])
 
 
-def test_it_asks_for_released_packages_only(registered: tuple[Path, np.ndarray]) -> None:
-    folder, _ = registered
+def test_it_asks_for_released_packages_only(registered: Registered) -> None:
+    folder = registered.folder
     asked = (folder / "requirements.txt").read_text().split()
     pinned = dict(line.split("==") for line in asked)
     assert not [name for name in pinned if "aiops" in name]
@@ -73,19 +80,19 @@ def test_the_code_is_its_owners_alone_whatever_the_rights_of_the_checkout(tmp_pa
     assert {oct(stat.S_IMODE(path.stat().st_mode)) for path in files} == {"0o600"}
 
 
-def test_it_scores_where_the_suite_is_not_importable(registered: tuple[Path, np.ndarray], tmp_path: Path) -> None:
-    folder, scores = registered
+def test_it_scores_where_the_suite_is_not_importable(registered: Registered, tmp_path: Path) -> None:
+    folder, scores = registered.folder, registered.scores
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "MLFLOW_DISABLE_TELEMETRY": "true"}
     command = [sys.executable, "-c", ASK, str(ROOT), str(folder)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert np.allclose(told["scores"], scores, rtol=0, atol=1e-12)
-    assert Path(told["code"]).is_relative_to(folder), "its own code answered"
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert np.allclose(answer["scores"], scores, rtol=0, atol=1e-12)
+    assert Path(answer["code"]).is_relative_to(folder), "its own code answered"
     ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     libraries = {text.split(">")[0].split("[")[0].replace("-", "_") for text in ours}
     asked = {line.split("==")[0].replace("-", "_") for line in (folder / "requirements.txt").read_text().split()}
-    assert {name for name in told["loaded"] if name in libraries} <= asked | of_mlflow(), "what it imports it asks for"
+    assert {name for name in answer["loaded"] if name in libraries} <= asked | of_mlflow(), "what it imports it asks for"
 
 
 def of_mlflow() -> set[str]:

@@ -150,7 +150,7 @@ def test_rollback_walks_back_through_the_champions(registry: Registry) -> None:
     registry.set_alias(FOREST, "champion", "3", change(13))
     assert registry.rollback(FOREST, change(14)).version == "1"
     assert registry.get(FOREST, "champion").version == "1"
-    entry = next(one for one in registry.audit(FOREST) if one.action == "rollback")
+    entry = next(logged for logged in registry.audit(FOREST) if logged.action == "rollback")
     assert (entry.who, entry.version, entry.why, entry.alias) == ("alice", "2", "too many pages", "champion")
     assert entry.at == "2025-03-10T12:10:00+00:00"
 
@@ -192,8 +192,8 @@ def test_old_versions_go_but_never_one_that_is_named_or_rolled_back_to(registry:
             registry.set_alias(FOREST, "champion", "1", change(number))
         if number == 2:
             registry.set_alias(FOREST, "champion", "2", change(number))
-    assert [one.version for one in registry.versions(FOREST)] == ["7", "6", "5", "2", "1"]
-    assert [one.version for one in registry.audit(FOREST) if one.action == "delete"] == ["3", "4"]
+    assert [version.version for version in registry.versions(FOREST)] == ["7", "6", "5", "2", "1"]
+    assert [version.version for version in registry.audit(FOREST) if version.action == "delete"] == ["3", "4"]
     assert registry.rollback(FOREST, change(20)).version == "1"
 
 
@@ -204,7 +204,7 @@ def test_what_is_not_there_is_named(registry: Registry) -> None:
     registry.register(forest().model, forest().run, change())
     with pytest.raises(ModelNotFound, match="no version 9"):
         registry.set_alias(FOREST, "champion", "9", change())
-    assert [one.action for one in registry.audit()] == ["register"]
+    assert [entry.action for entry in registry.audit()] == ["register"]
 
 
 def test_a_damaged_artifact_is_neither_loaded_nor_exported(registry: Registry, home: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_tenant_that_trains_its_own_leaves_the_shared_models_alone(registry: R
     assert acme.rollback(FOREST, change()).version == "1"
     for other in (registry, beta):
         assert (other.get(FOREST, "champion").name, other.get(FOREST, "champion").version) == (FOREST, "1")
-        assert [one.version for one in other.versions(FOREST)] == ["1"]
+        assert [version.version for version in other.versions(FOREST)] == ["1"]
     assert {path.parent.name for path in (home / "models").glob("*/aliases.json")} == {FOREST, own_name(FOREST, "acme")}
     source = RegistryModels(Settings(home=home, tenant="beta"))
     assert source.tenants_with(FOREST) == FolderModels(home / "models").tenants_with(FOREST) == {"acme"}

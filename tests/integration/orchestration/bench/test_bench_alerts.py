@@ -49,9 +49,9 @@ def test_faults_notify_once_each_and_lonely_alerts_nobody(
     root, out = made_day(tmp_path / "corpus"), tmp_path / "out.jsonl"
     assert aiops(["bench", "alerts", "--path", str(root), "--alerts", str(alerts), "--out", str(out), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    found = facts["days"]["2026-03-01"]
-    assert (found["missed"], found["false_per_hour"], found["root_top1"], found["purity"]) == (0.0, 0.0, 1.0, 1.0)
-    assert found["notifications"] == len(FAULTS)
+    figures = facts["days"]["2026-03-01"]
+    assert (figures["missed"], figures["false_per_hour"], figures["root_top1"], figures["purity"]) == (0.0, 0.0, 1.0, 1.0)
+    assert figures["notifications"] == len(FAULTS)
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert all(tuple(line) == ("day", "open", "alerts", "services") for line in lines)
     assert all(line["services"][0] == "cart" for line in lines)
@@ -74,8 +74,8 @@ def test_alerts_that_only_follow_an_opening_are_not_its_own(tmp_path: Path) -> N
     opened = day.alarms[0]
     after = (RawAlert(5, opened + 1, "cart", 4.0),)
     assert notifications(day, after)[0].alerts == ()
-    with_one = (*after, RawAlert(6, opened, "cart", 4.0), RawAlert(7, opened + OPEN_MIN + 1, "cart", 4.0))
-    assert set(notifications(day, with_one)[0].alerts) == {5, 6}
+    with_alert = (*after, RawAlert(6, opened, "cart", 4.0), RawAlert(7, opened + OPEN_MIN + 1, "cart", 4.0))
+    assert set(notifications(day, with_alert)[0].alerts) == {5, 6}
 
 
 def test_figures_by_hand() -> None:
@@ -87,12 +87,12 @@ def test_figures_by_hand() -> None:
         Notification("d", 200, (4,), ("a",)),
         Notification("d", 250, (), ("a",)),
     ]
-    found = figures_of(truth, alerts, sent)
-    assert (found.raw_alerts, found.notifications, found.duplicates) == (5, 3, 1)
-    assert (found.suppression, found.missed) == (0.4, 0.5)
-    assert (found.root_top1, found.root_top3) == (0.0, 0.5)
-    assert found.purity == round(2 / 3, 4)
-    assert found.false_per_hour == round(1 / ((240 - 44) / 60), 4)
+    figures = figures_of(truth, alerts, sent)
+    assert (figures.raw_alerts, figures.notifications, figures.duplicates) == (5, 3, 1)
+    assert (figures.suppression, figures.missed) == (0.4, 0.5)
+    assert (figures.root_top1, figures.root_top3) == (0.0, 0.5)
+    assert figures.purity == round(2 / 3, 4)
+    assert figures.false_per_hour == round(1 / ((240 - 44) / 60), 4)
 
 
 def test_groups_by_time_end_after_their_length() -> None:
@@ -115,16 +115,16 @@ def test_nezha(corpora: Path, tmp_path: Path) -> None:
     alerts, out = tmp_path / "alerts.csv", tmp_path / "out.jsonl"
     subprocess.run([sys.executable, str(referee / "make_alerts.py"), str(root), str(alerts)], check=True, capture_output=True)
     figures = bench_alerts(root, alerts, out, silent)
-    found = figures.days["2022-08-22"]
-    assert found["suppression"] >= 0.97
-    assert found["missed"] <= 0.15
-    assert found["false_per_hour"] <= 1.0
-    assert found["root_top3"] >= 0.8
-    assert found["purity"] >= 0.9
-    told = subprocess.run(
+    day = figures.days["2022-08-22"]
+    assert day["suppression"] >= 0.97
+    assert day["missed"] <= 0.15
+    assert day["false_per_hour"] <= 1.0
+    assert day["root_top3"] >= 0.8
+    assert day["purity"] >= 0.9
+    judged = subprocess.run(
         [sys.executable, str(referee / "eval_alerts.py"), "--data", str(root), "--alerts", str(alerts), str(out)],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    assert f"suppression {found['suppression']:.3f}, missed incidents {found['missed']:.3f}" in told
+    assert f"suppression {day['suppression']:.3f}, missed incidents {day['missed']:.3f}" in judged

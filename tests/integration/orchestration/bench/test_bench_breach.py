@@ -40,10 +40,10 @@ def test_every_row_of_the_last_part_is_scored_and_none_knows_the_future(
     facts = json.loads(capsys.readouterr().out.split("\n}\n")[0] + "\n}")
     assert facts["series"] == 3
     assert facts["rankings"]["forecast"]["pr_auc"] > facts["base_rate"]
-    one, two = written(tmp_path / "one.csv"), written(tmp_path / "two.csv")
-    assert set(one) == {(f"series_{number}", t) for number in range(3) for t in range(600, 1_000)}
-    assert all(one[unit, t] == two[unit, t] for unit, t in one if t < 970)
-    assert any(one[unit, t] != two[unit, t] for unit, t in one if t >= 970)
+    first, second = written(tmp_path / "one.csv"), written(tmp_path / "two.csv")
+    assert set(first) == {(f"series_{number}", t) for number in range(3) for t in range(600, 1_000)}
+    assert all(first[unit, t] == second[unit, t] for unit, t in first if t < 970)
+    assert any(first[unit, t] != second[unit, t] for unit, t in first if t >= 970)
 
 
 def test_without_json_a_table_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,10 +74,10 @@ def test_the_forecast_beats_every_naive_ranking_on_public_series(corpora: Path, 
         pytest.skip(f"public data not found at {path}")
     figures = run(path, tmp_path / "out.csv")
     forecast = figures.rankings["forecast"]
-    naive = [one for name, one in figures.rankings.items() if name != "forecast"]
+    naive = [ranking for name, ranking in figures.rankings.items() if name != "forecast"]
     assert forecast.pr_auc > 0.30
-    assert forecast.pr_auc > max(one.pr_auc for one in naive) + 0.1
-    assert forecast.precision_at_half > max(one.precision_at_half for one in naive) + 0.08
+    assert forecast.pr_auc > max(ranking.pr_auc for ranking in naive) + 0.1
+    assert forecast.precision_at_half > max(ranking.precision_at_half for ranking in naive) + 0.08
     assert figures.calibration_error < 0.03
     assert len(written(tmp_path / "out.csv")) >= figures.rows
 

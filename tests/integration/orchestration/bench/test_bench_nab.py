@@ -32,13 +32,13 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def scores_in(file: Path) -> dict[str, FloatArray]:
-    found: dict[str, list[float]] = {}
+    by_file: dict[str, list[float]] = {}
     with file.open() as lines:
         for row in csv.DictReader(lines):
-            own = found.setdefault(row["file"], [])
+            own = by_file.setdefault(row["file"], [])
             assert int(row["row"]) == len(own)
             own.append(float(row["score"]))
-    return {name: np.array(scores) for name, scores in found.items()}
+    return {name: np.array(scores) for name, scores in by_file.items()}
 
 
 def test_every_row_has_a_score_and_the_facts_are_printed(

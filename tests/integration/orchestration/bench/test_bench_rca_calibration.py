@@ -22,7 +22,7 @@ def test_unseen_alarms_are_scored_beside_the_trivial_rules(tmp_path: Path, monke
     assert ours.ece < 0.2
     assert figures.decided_right > 0.7
     lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    assert len(lines) == figures.alarms == sum(one.alarms for one in figures.bins) == sum(one.alarms for one in figures.kinds)
+    assert len(lines) == figures.alarms == sum(part.alarms for part in figures.bins) == sum(part.alarms for part in figures.kinds)
     assert all(0.0 <= line["none"] <= 1.0 and len(line["causes"]) <= 5 for line in lines)
 
 

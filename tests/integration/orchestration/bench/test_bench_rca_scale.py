@@ -38,10 +38,10 @@ def test_trouble_reaches_callers_and_nobody_else() -> None:
 
 
 def test_the_root_is_found_on_every_size_and_sizes_are_written(tmp_path: Path) -> None:
-    found = bench_rca_scale(tmp_path / "sizes.jsonl", silent, (50, 400))
-    assert [one.services for one in found.sizes] == [50, 400]
-    assert all(one.top1 >= 0.8 for one in found.sizes)
-    assert found.growth_exponent < 1.5
+    figures = bench_rca_scale(tmp_path / "sizes.jsonl", silent, (50, 400))
+    assert [size.services for size in figures.sizes] == [50, 400]
+    assert all(size.top1 >= 0.8 for size in figures.sizes)
+    assert figures.growth_exponent < 1.5
     lines = [json.loads(line) for line in (tmp_path / "sizes.jsonl").read_text().splitlines()]
     assert [line["services"] for line in lines] == [50, 400]
 

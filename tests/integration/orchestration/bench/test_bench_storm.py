@@ -18,34 +18,37 @@ def silent(_: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def figures(tmp_path_factory: pytest.TempPathFactory) -> tuple[StormBenchFigures, list[dict[str, object]]]:
-    out = tmp_path_factory.mktemp("storm") / "pages.jsonl"
-    return bench_storm(SMALL, out, silent), [json.loads(line) for line in out.read_text().splitlines()]
+def pages_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("storm") / "pages.jsonl"
 
 
-def test_no_alert_is_lost_or_counted_twice(figures: tuple[StormBenchFigures, list[dict[str, object]]]) -> None:
-    found, _ = figures
-    assert (found.alerts, found.lost, found.counted_twice, found.late) == (6000, 0, 0, 0)
-    assert found.p50_s <= found.p99_s < 5.0
+@pytest.fixture(scope="module")
+def figures(pages_file: Path) -> StormBenchFigures:
+    return bench_storm(SMALL, pages_file, silent)
 
 
-def test_every_incident_is_paged_in_time_and_few_others(figures: tuple[StormBenchFigures, list[dict[str, object]]]) -> None:
-    found, pages = figures
-    assert (found.true_incidents, found.missed, found.storm_entered) == (5, 0.0, 1)
-    assert found.notifications == len(pages) <= 25
-    assert found.baseline_all_missed == 0.8
-    assert found.without_breaker_missed >= found.missed
-    assert found.baseline_service_notifications > 5 * found.notifications
+def test_no_alert_is_lost_or_counted_twice(figures: StormBenchFigures) -> None:
+    assert (figures.alerts, figures.lost, figures.counted_twice, figures.late) == (6000, 0, 0, 0)
+    assert figures.p50_s <= figures.p99_s < 5.0
+
+
+def test_every_incident_is_paged_in_time_and_few_others(figures: StormBenchFigures, pages_file: Path) -> None:
+    pages = pages_file.read_text().splitlines()
+    assert (figures.true_incidents, figures.missed, figures.storm_entered) == (5, 0.0, 1)
+    assert figures.notifications == len(pages) <= 25
+    assert figures.baseline_all_missed == 0.8
+    assert figures.without_breaker_missed >= figures.missed
+    assert figures.baseline_service_notifications > 5 * figures.notifications
 
 
 def test_a_storm_is_the_same_from_the_same_seed_and_out_of_order() -> None:
-    one, other = ([made for batch in arrivals(storm_of(SMALL)) for made in batch] for _ in range(2))
-    assert [(at, alert.alert_id, alert.labels) for at, alert in one] == [
-        (at, alert.alert_id, alert.labels) for at, alert in other
+    first, second = ([made for batch in arrivals(storm_of(SMALL)) for made in batch] for _ in range(2))
+    assert [(at, alert.alert_id, alert.labels) for at, alert in first] == [
+        (at, alert.alert_id, alert.labels) for at, alert in second
     ]
-    late = [at - (alert.starts_at - START).total_seconds() for at, alert in one]
+    late = [at - (alert.starts_at - START).total_seconds() for at, alert in first]
     assert 0.0 <= min(late) < max(late) <= MOST_DELAY_S
-    assert [at for at, _ in one] != sorted(at for at, _ in one)
+    assert [at for at, _ in first] != sorted(at for at, _ in first)
 
 
 def test_roots_fire_critical_alerts_from_their_start() -> None:
@@ -63,9 +66,9 @@ def test_roots_fire_critical_alerts_from_their_start() -> None:
 @pytest.mark.slow
 def test_the_storm_of_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert aiops(["bench", "storm", "--json", "--out", str(tmp_path / "pages.jsonl")]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["alerts"], found["lost"], found["counted_twice"]) == (50_000, 0, 0)
-    assert found["notifications"] <= 300
-    assert found["missed"] <= 0.03
-    assert found["p99_s"] < 5.0
-    assert max(found["memory_mib"]) - min(found["memory_mib"]) < 32
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["alerts"], figures["lost"], figures["counted_twice"]) == (50_000, 0, 0)
+    assert figures["notifications"] <= 300
+    assert figures["missed"] <= 0.03
+    assert figures["p99_s"] < 5.0
+    assert max(figures["memory_mib"]) - min(figures["memory_mib"]) < 32

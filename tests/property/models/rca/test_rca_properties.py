@@ -42,7 +42,7 @@ def test_names_and_order_change_nothing(chosen: dict[tuple[str, str], int], othe
     named = dict(zip(SERVICES, other, strict=True))
     columns = list(range(len(grid.series)))
     random.shuffle(columns)  # type: ignore[attr-defined]
-    series = tuple((named[grid.series[one][0]], grid.series[one][1]) for one in columns)
+    series = tuple((named[grid.series[number][0]], grid.series[number][1]) for number in columns)
     pairs = [(named[caller], named[callee]) for caller in SERVICES for callee in SHOP.callees(caller)]
     renamed = SeriesGrid(grid.time_us, series, grid.values[:, columns])
     plain = shares(explain(shop_inputs(grid, {"web": 12, "cart": 13})))
@@ -94,17 +94,17 @@ def latencies(columns: dict[str, "np.typing.NDArray[np.float64]"], traffic: bool
 
 def smooth(rng: np.random.Generator, steps: int, count: int) -> dict[str, "np.typing.NDArray[np.float64]"]:
     """Return series that remember 0.8 of their last step."""
-    noise, found = rng.normal(size=(steps, count)), np.zeros((steps, count))
+    noise, smoothed = rng.normal(size=(steps, count)), np.zeros((steps, count))
     for step in range(1, steps):
-        found[step] = 0.8 * found[step - 1] + noise[step]
-    return {f"s{number:02}": found[:, number] for number in range(count)}
+        smoothed[step] = 0.8 * smoothed[step - 1] + noise[step]
+    return {f"s{number:02}": smoothed[:, number] for number in range(count)}
 
 
 NO_CALLS = ServiceGraph.from_pairs([])
 
 
 def test_learned_calls_are_true_ones_and_few_are_false() -> None:
-    false, found, real = [], 0, 0
+    false, true_calls, real = [], 0, 0
     for seed in range(12):
         columns = smooth(np.random.default_rng(seed), 300, 8)
         true = {(f"s{number + 1:02}", f"s{number:02}") for number in range(0, 8, 2)}
@@ -114,8 +114,8 @@ def test_learned_calls_are_true_ones_and_few_are_false() -> None:
         learned = {(edge.caller, edge.callee) for edge in edges}
         assert all(edge.lag_steps == 2 and edge.weight > 0.95 for edge in edges if (edge.caller, edge.callee) in true)
         false.append(len(learned - true) / max(1, len(learned)))
-        found, real = found + len(learned & true), real + len(true)
-    assert found / real > 0.9
+        true_calls, real = true_calls + len(learned & true), real + len(true)
+    assert true_calls / real > 0.9
     assert np.mean(false) <= 0.1
 
 
@@ -124,7 +124,7 @@ def test_series_that_have_nothing_to_do_with_each_other_teach_nothing(kind: str)
     learned = 0
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        columns = smooth(rng, 300, 7) if kind == "smooth" else {f"s{one}": rng.normal(size=300) for one in range(7)}
+        columns = smooth(rng, 300, 7) if kind == "smooth" else {f"s{number}": rng.normal(size=300) for number in range(7)}
         if kind == "walk":
             columns = {name: np.cumsum(column) for name, column in columns.items()}
         if kind == "day":
@@ -140,7 +140,7 @@ def test_a_common_cause_teaches_nothing(measured: bool) -> None:
     for seed in range(10):
         rng = np.random.default_rng(seed)
         shared = smooth(rng, 310, 1)["s00"]
-        columns = {f"s{one}": shared[10 - one % 4 : 310 - one % 4] + 0.7 * rng.normal(size=300) for one in range(8)}
+        columns = {f"s{number}": shared[10 - number % 4 : 310 - number % 4] + 0.7 * rng.normal(size=300) for number in range(8)}
         grid = latencies(columns)
         if measured:
             traffic = latencies({name: shared[10:] + 0.3 * rng.normal(size=300) for name in columns}, traffic=True)

@@ -88,9 +88,9 @@ def test_every_value_of_a_contextual_or_collective_anomaly_has_been_seen_before(
     ],
 )
 def test_what_cannot_be_injected_is_refused(wrong: dict[str, object], says: str) -> None:
-    usual = {"shape": "spike", "service": "checkout", "metric": "latency_p50_ms", "start": NIGHT, "duration_min": 1.0}
+    valid = {"shape": "spike", "service": "checkout", "metric": "latency_p50_ms", "start": NIGHT, "duration_min": 1.0}
     with pytest.raises(ConfigurationError) as refusal:
-        with_anomalies(calm(), [InjectedAnomaly(**{**usual, **wrong})])  # type: ignore[arg-type]
+        with_anomalies(calm(), [InjectedAnomaly(**{**valid, **wrong})])  # type: ignore[arg-type]
     assert says in str(refusal.value)
 
 
@@ -124,33 +124,33 @@ def fitted(detector: str, seed: int) -> tuple[Detector, float]:
 @cache
 def alarmed(detector: str, seed: int, shape: AnomalyShape | None, minutes: float) -> int:
     """Return how many of a seed's series have an alarm in the window; `shape` None = without any anomaly."""
-    usual = quiet(seed)
+    undisturbed = quiet(seed)
     anomalies = [InjectedAnomaly(shape, "checkout", metric, BEGINS, minutes) for metric in METRICS] if shape else []
     model, threshold = fitted(detector, seed)
-    batch = series_batch(with_anomalies(usual, anomalies))
-    times = usual["timestamp"].combine_chunks().cast(pa.int64()).to_numpy()
+    batch = series_batch(with_anomalies(undisturbed, anomalies))
+    times = undisturbed["timestamp"].combine_chunks().cast(pa.int64()).to_numpy()
     begins_us = int(BEGINS.timestamp()) * 1_000_000
     window = (times >= begins_us) & (times < begins_us + minutes * 60_000_000)
-    metrics = np.array(usual["metric"].cast(pa.string()).to_pylist())
+    metrics = np.array(undisturbed["metric"].cast(pa.string()).to_pylist())
     return len(set(metrics[window & (model.score(batch) >= threshold)]))
 
 
 def seen(detector: str, shape: AnomalyShape, minutes: float) -> tuple[int, int]:
     """Return how many of all series' anomalies the detector alarms on, and on how many of the same windows without any."""
-    found = sum(alarmed(detector, seed, shape, minutes) for seed in SEEDS)
-    return found, sum(alarmed(detector, seed, None, minutes) for seed in SEEDS)
+    alarmed_seeds = sum(alarmed(detector, seed, shape, minutes) for seed in SEEDS)
+    return alarmed_seeds, sum(alarmed(detector, seed, None, minutes) for seed in SEEDS)
 
 
 def test_a_point_anomaly_is_found_by_tier_1() -> None:
-    found, found_without = seen("robust-stream", "spike", 3.0)
-    assert found >= 10, "of 15"
-    assert found_without == 0
+    caught, false_alarms = seen("robust-stream", "spike", 3.0)
+    assert caught >= 10, "of 15"
+    assert false_alarms == 0
 
 
 @pytest.mark.skipif("series-surprise" not in names(), reason="this version has no detector series-surprise")
 def test_a_collective_anomaly_is_found_by_the_surprise_of_its_run_of_values_and_by_no_single_value() -> None:
-    found, found_without = seen("series-surprise", "sustained", 120.0)
-    assert found >= 10, "of 15"
-    assert found_without <= 4
+    caught, false_alarms = seen("series-surprise", "sustained", 120.0)
+    assert caught >= 10, "of 15"
+    assert false_alarms <= 4
     by_value, _ = seen("robust-stream", "sustained", 120.0)
     assert by_value <= 2

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,22 @@ BUDGET = PageBudget(per_day=2.0, quiet_min=60.0)
 SERIES = ("a|x", "a|y", "b|x")
 
 
-def incidents(*spans: tuple[str, int, int]) -> pa.Table:
+class Span(NamedTuple):
+    """Minutes of a service that are labelled as an incident."""
+
+    service: str
+    begin: int
+    end: int
+
+
+class Alarm(NamedTuple):
+    """A point that a detector finds strange."""
+
+    series: str
+    minute: int
+
+
+def incidents(*spans: Span) -> pa.Table:
     rows = []
     for number, (service, begin, end) in enumerate(spans):
         first, last = (START + timedelta(minutes=minute) for minute in (begin, end))
@@ -42,7 +58,7 @@ def incidents(*spans: tuple[str, int, int]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=INCIDENTS)
 
 
-def heard(labels: pa.Table, by_series: dict[str, str] | None = None) -> Recording:
+def recorded_days(labels: pa.Table, by_series: dict[str, str] | None = None) -> Recording:
     """Two days of three series a minute apart; the second day is replayed."""
     minute = np.repeat(np.arange(MINUTES), len(SERIES))
     code = np.tile(np.arange(len(SERIES)), MINUTES)
@@ -53,31 +69,31 @@ def heard(labels: pa.Table, by_series: dict[str, str] | None = None) -> Recordin
     )
 
 
-def scores(one: Recording, *alarms: tuple[str, int]) -> FloatArray:
-    score = np.full(one.code.size, 0.1)
+def scores(recorded: Recording, *alarms: Alarm) -> FloatArray:
+    score = np.full(recorded.code.size, 0.1)
     for series, minute in alarms:
         score[minute * len(SERIES) + SERIES.index(series)] = 0.9
     return score
 
 
-def judged(one: Recording, score: FloatArray) -> tuple[Backtest, RuleFigures]:
-    result = backtest(one, ScoredDetector("test", 0.5, score), BUDGET)
+def judged(recorded: Recording, score: FloatArray) -> tuple[Backtest, RuleFigures]:
+    result = backtest(recorded, ScoredDetector("test", 0.5, score), BUDGET)
     return result, result.rules[0]
 
 
 def test_pages_are_counted_as_by_hand() -> None:
-    one = heard(incidents(("a", 1500, 1530), ("b", 2000, 2030), ("b", 100, 130)))
+    recorded = recorded_days(incidents(Span("a", 1500, 1530), Span("b", 2000, 2030), Span("b", 100, 130)))
     alarms = [
-        ("a|x", 1510),
-        ("a|y", 1512),
-        ("a|x", 1520),
-        ("a|x", 1700),
-        ("a|y", 1765),
-        ("b|x", 2500),
-        ("b|x", 1515),
-        ("a|x", 50),
+        Alarm("a|x", 1510),
+        Alarm("a|y", 1512),
+        Alarm("a|x", 1520),
+        Alarm("a|x", 1700),
+        Alarm("a|y", 1765),
+        Alarm("b|x", 2500),
+        Alarm("b|x", 1515),
+        Alarm("a|x", 50),
     ]
-    result, figures = judged(one, scores(one, *alarms))
+    result, figures = judged(recorded, scores(recorded, *alarms))
     assert result.incidents == 2
     assert figures.pages == 5, "one of a's incident, two later ones of a, one of b during it, one of b later"
     assert figures.pages_per_day == pytest.approx(5.0, rel=0.01)
@@ -85,51 +101,51 @@ def test_pages_are_counted_as_by_hand() -> None:
     assert figures.recall == pytest.approx(1 / 2)
     assert figures.mean_lead_min == pytest.approx(-10.0)
     assert figures.false_pages_per_day == pytest.approx(3 / (2 * (1440 - 2 * 61) / 1440), rel=0.01)
-    assert [(noisy.series, noisy.alarms) for noisy in result.noisiest] == [("a|x", 2), ("a|y", 2), ("b|x", 2)]
+    assert [(noisy.series, noisy.alarms) for noisy in result.noisiest] == [Alarm("a|x", 2), Alarm("a|y", 2), ("b|x", 2)]
 
 
 def test_labels_of_single_series_say_nothing_about_other_series() -> None:
-    labels = incidents(("a", 1500, 1530))
-    one = heard(labels, {"i0": "a|y"})
-    _, wrong = judged(one, scores(one, ("a|x", 1510)))
-    _, right = judged(one, scores(one, ("a|y", 1510)))
+    labels = incidents(Span("a", 1500, 1530))
+    recorded = recorded_days(labels, {"i0": "a|y"})
+    _, wrong = judged(recorded, scores(recorded, Alarm("a|x", 1510)))
+    _, right = judged(recorded, scores(recorded, Alarm("a|y", 1510)))
     assert (wrong.precision, wrong.recall) == (0.0, 0.0)
     assert (right.precision, right.recall) == (1.0, 1.0)
 
 
 def test_without_labels_precision_and_recall_are_unknown() -> None:
-    one = heard(incidents())
-    _, figures = judged(one, scores(one, ("a|x", 1500)))
+    recorded = recorded_days(incidents())
+    _, figures = judged(recorded, scores(recorded, Alarm("a|x", 1500)))
     assert math.isnan(figures.precision)
     assert math.isnan(figures.recall)
     assert figures.pages == 1
 
 
 def test_the_tuned_threshold_keeps_the_budget_and_sees_the_history_only() -> None:
-    one = heard(incidents())
+    recorded = recorded_days(incidents())
     rng = np.random.default_rng(1)
-    score = rng.random(one.code.size)
-    result, own = judged(one, score)
+    score = rng.random(recorded.code.size)
+    result, own = judged(recorded, score)
     tuned = result.rules[1]
     assert own.false_pages_per_day > 10 * BUDGET.per_day
     assert tuned.threshold > 0.9
     assert tuned.false_pages_per_day <= 2 * BUDGET.per_day
-    other = judged(one, np.where(one.replayed, rng.random(score.size) ** 0.01, score))[0]
+    other = judged(recorded, np.where(recorded.replayed, rng.random(score.size) ** 0.01, score))[0]
     assert other.rules[1].threshold == tuned.threshold
-    cheaper = backtest(one, ScoredDetector("test", 0.5, score), replace(BUDGET, per_day=100.0))
+    cheaper = backtest(recorded, ScoredDetector("test", 0.5, score), replace(BUDGET, per_day=100.0))
     assert cheaper.rules[1].threshold < tuned.threshold
 
 
 def test_three_sigma_is_fitted_to_normal_history_only() -> None:
-    one = heard(incidents(("a", 100, 200)))
-    value = one.value.copy()
-    value[one.replayed] += 1000.0
-    value[one.truth.positive] += 1000.0
-    moved = three_sigma(replace(one, value=value))
-    fit = normal_history(one)
-    np.testing.assert_array_equal(moved[fit], three_sigma(one)[fit])
-    assert (moved[one.replayed] > 0.99).all()
-    assert 0.001 < (three_sigma(one)[one.replayed] >= 0.5).mean() < 0.005
+    recorded = recorded_days(incidents(Span("a", 100, 200)))
+    value = recorded.value.copy()
+    value[recorded.replayed] += 1000.0
+    value[recorded.truth.positive] += 1000.0
+    moved = three_sigma(replace(recorded, value=value))
+    fit = normal_history(recorded)
+    np.testing.assert_array_equal(moved[fit], three_sigma(recorded)[fit])
+    assert (moved[recorded.replayed] > 0.99).all()
+    assert 0.001 < (three_sigma(recorded)[recorded.replayed] >= 0.5).mean() < 0.005
 
 
 SMALL = ["backtest", "--source", "simulate", "--set", "hours=36", "--set", "services=3", "--set", "incidents_per_day=6"]
@@ -209,7 +225,7 @@ def test_the_largest_numbers_are_judged_and_drawn(tmp_path: Path, detector: str)
     path.write_text("timestamp,service,metric,value\n" + "".join(lines).replace("np.float64(", "").replace(")", ""))
     words = ["backtest", "--source", "csv", "--path", str(path), "--detector", detector, "--out", str(tmp_path / "o"), "--json"]
     assert run(words) == 0
-    told = json.loads((tmp_path / "o" / "backtest.json").read_text())
-    assert told["points"] == MINUTES
-    assert next(rule for rule in told["rules"] if rule["rule"] == "3-sigma rule")["pages"] > 0
+    figures = json.loads((tmp_path / "o" / "backtest.json").read_text())
+    assert figures["points"] == MINUTES
+    assert next(rule for rule in figures["rules"] if rule["rule"] == "3-sigma rule")["pages"] > 0
     assert (tmp_path / "o" / "backtest.svg").read_bytes().startswith(b"<?xml")

@@ -67,9 +67,9 @@ def test_rolling_figures_are_those_of_the_window(window: int) -> None:
 
 def test_slope_is_that_of_least_squares() -> None:
     value = np.random.default_rng(3).normal(size=40)
-    found = fit_slope(value, 12)
-    assert np.isnan(found[:11]).all()
-    assert found[30] == pytest.approx(np.polyfit(np.arange(12), value[19:31], 1)[0])
+    slope = fit_slope(value, 12)
+    assert np.isnan(slope[:11]).all()
+    assert slope[30] == pytest.approx(np.polyfit(np.arange(12), value[19:31], 1)[0])
 
 
 def test_rows_since_an_event() -> None:
@@ -159,9 +159,9 @@ def test_a_limit_never_reached_is_forecast_by_drift_and_spread(forecast: BreachF
     rows = 600
     noise = np.random.default_rng(2).normal(0.0, 0.2, rows)
     flat, filling = SeriesHistory(50.0 + noise, times(rows)), SeriesHistory(np.linspace(0.0, 99.0, rows) + noise, times(rows))
-    reference = [reference_of(one.value, 100.0, HORIZON) for one in (flat, filling)]
-    assert not any(one.reached for one in reference)
-    low, high = (forecast.score(one, known)[-1] for one, known in zip((flat, filling), reference, strict=True))
+    reference = [reference_of(history.value, 100.0, HORIZON) for history in (flat, filling)]
+    assert not any(history.reached for history in reference)
+    low, high = (forecast.score(history, known)[-1] for history, known in zip((flat, filling), reference, strict=True))
     assert low < high
 
 

@@ -169,6 +169,10 @@ def test_incidents_do_not_raise_the_levels() -> None:
     times = {"onset_at": 495, "starts_at": 495, "ends_at": 540, "known_at": 540}
     incident |= {name: START + timedelta(minutes=minute) for name, minute in times.items()} | {"service": "web"}
     incidents = pa.Table.from_pylist([incident], schema=history(days=1).incidents.schema)
-    told = train_robust_stream(history_of(disturbed), incidents, CONTEXT, EngineConfig()).model
-    untold = train_robust_stream(history_of(disturbed), None, CONTEXT, EngineConfig()).model
-    assert told.alarm_for([named("web|latency_p50_ms")])[2][0] < 200.0 < untold.alarm_for([named("web|latency_p50_ms")])[2][0]
+    with_incidents = train_robust_stream(history_of(disturbed), incidents, CONTEXT, EngineConfig()).model
+    without_incidents = train_robust_stream(history_of(disturbed), None, CONTEXT, EngineConfig()).model
+    assert (
+        with_incidents.alarm_for([named("web|latency_p50_ms")])[2][0]
+        < 200.0
+        < without_incidents.alarm_for([named("web|latency_p50_ms")])[2][0]
+    )

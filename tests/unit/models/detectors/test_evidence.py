@@ -40,10 +40,10 @@ def test_evidence_is_how_rare_a_score_is() -> None:
 @example([1.0] * 18 + [5e-324, -2e-313], [0.0, 1.0])
 @given(st.lists(st.floats(-1e6, 1e6), min_size=20, max_size=60), st.lists(st.floats(-2e6, 2e6), min_size=2, max_size=20))
 def test_evidence_never_falls_with_the_score(raw: list[float], asked: list[float]) -> None:
-    found = EmpiricalTail.fit(np.array(raw))(np.sort(np.array(asked)))
-    assert np.isfinite(found).all()
-    assert (np.diff(found) >= 0.0).all()
-    assert (found >= 0.0).all()
+    evidence = EmpiricalTail.fit(np.array(raw))(np.sort(np.array(asked)))
+    assert np.isfinite(evidence).all()
+    assert (np.diff(evidence) >= 0.0).all()
+    assert (evidence >= 0.0).all()
 
 
 def test_few_scores_are_no_tail() -> None:
@@ -53,12 +53,12 @@ def test_few_scores_are_no_tail() -> None:
 
 def test_a_fit_finds_the_weights_and_its_confidence_is_a_share() -> None:
     evidence, label = drawn()
-    found = fit_combination(evidence, label)
-    assert found.fitted
-    assert found.intercept == pytest.approx(-4.0, abs=0.25)
-    assert found.weights[0] > 2 * found.weights[1] > 0.0
+    combination = fit_combination(evidence, label)
+    assert combination.fitted
+    assert combination.intercept == pytest.approx(-4.0, abs=0.25)
+    assert combination.weights[0] > 2 * combination.weights[1] > 0.0
     fresh, truth = drawn(seed=1)
-    confidence = found.confidence(fresh)
+    confidence = combination.confidence(fresh)
     for low, high in ((0.0, 0.1), (0.1, 0.3), (0.3, 0.6), (0.6, 1.0)):
         inside = (confidence >= low) & (confidence < high)
         assert truth[inside].mean() == pytest.approx(confidence[inside].mean(), abs=0.05)
@@ -67,9 +67,9 @@ def test_a_fit_finds_the_weights_and_its_confidence_is_a_share() -> None:
 def test_no_weight_is_negative_even_where_a_member_misleads() -> None:
     evidence, label = drawn()
     misled = np.column_stack([evidence[:, 0], evidence[:, 0].max() - evidence[:, 0]])
-    found = fit_combination(misled, label)
-    assert (found.weights > 0.0).all()
-    assert found.weights[1] == pytest.approx(LEAST_SHARE * found.weights.sum())
+    combination = fit_combination(misled, label)
+    assert (combination.weights > 0.0).all()
+    assert combination.weights[1] == pytest.approx(LEAST_SHARE * combination.weights.sum())
     with pytest.raises(ModelError, match="0 of 40000 calibration rows are anomalous"):
         fit_combination(evidence, np.zeros(len(label)))
 
@@ -86,8 +86,8 @@ def test_one_that_abstains_leaves_its_weight_to_the_others() -> None:
 
 def test_without_labels_one_half_is_the_budget() -> None:
     evidence = np.random.default_rng(3).exponential(1.0, (10_000, 2))
-    found = label_free(evidence, budget_share=0.01)
-    assert not found.fitted
-    assert (found.confidence(evidence) >= 0.5).mean() == pytest.approx(0.01, abs=0.002)
+    combination = label_free(evidence, budget_share=0.01)
+    assert not combination.fitted
+    assert (combination.confidence(evidence) >= 0.5).mean() == pytest.approx(0.01, abs=0.002)
     with pytest.raises(ModelError, match="no calibration row has evidence"):
         label_free(np.full((5, 2), np.nan), 0.01)

@@ -20,7 +20,7 @@ START_US = 1_740_960_000_000_000
 def rows(value: FloatArray, metric: str = "latency_p99_ms", services: int = 1) -> SeriesBatch:
     """Return the values, one after the other for `services` services in turn."""
     number = np.arange(value.size)
-    service = pa.array([f"service-{one}" for one in (number % services).tolist()]).dictionary_encode()
+    service = pa.array([f"service-{service_number}" for service_number in (number % services).tolist()]).dictionary_encode()
     metrics = pa.array([metric] * value.size).dictionary_encode()
     times = pa.array(START_US + number * 60_000_000, SERIES.field("timestamp").type)
     return points(times, service, metrics, pa.array(value))
@@ -31,55 +31,55 @@ def moving(count: int, seed: int = 1) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Found:
+class Reported:
     stuck: list[int]
     limit: list[int]
 
 
-def found_in(value: FloatArray, metric: str = "latency_p99_ms") -> Found:
+def reported_in(value: FloatArray, metric: str = "latency_p99_ms") -> Reported:
     kind = SafetyNet(10).judge(rows(value, metric)).kind
-    return Found(np.flatnonzero(kind == STUCK).tolist(), np.flatnonzero(kind == AT_LIMIT).tolist())
+    return Reported(np.flatnonzero(kind == STUCK).tolist(), np.flatnonzero(kind == AT_LIMIT).tolist())
 
 
-def test_a_series_that_never_stood_still_is_stuck_after_twelve_equal_values_and_told_again_when_that_has_doubled() -> None:
+def test_a_series_that_never_stood_still_is_stuck_after_twelve_equal_values_and_reported_again_when_that_has_doubled() -> None:
     value = moving(400)
     value[300:360] = value[300]
-    assert found_in(value) == Found([300 + run - 1 for run in (LEAST_RUN, 2 * LEAST_RUN, 4 * LEAST_RUN)], [])
-    told = SafetyNet(10).judge(rows(value))
-    assert (told.run[311], told.past[311]) == (LEAST_RUN, 1)
+    assert reported_in(value) == Reported([300 + run - 1 for run in (LEAST_RUN, 2 * LEAST_RUN, 4 * LEAST_RUN)], [])
+    findings = SafetyNet(10).judge(rows(value))
+    assert (findings.run[311], findings.past[311]) == (LEAST_RUN, 1)
 
 
-@pytest.mark.parametrize("usual", ["repeats", "short", "long before"])
-def test_a_series_that_often_repeats_is_new_or_stood_still_as_long_before_is_not_stuck(usual: str) -> None:
+@pytest.mark.parametrize("kind", ["repeats", "short", "long before"])
+def test_a_series_that_often_repeats_is_new_or_stood_still_as_long_before_is_not_stuck(kind: str) -> None:
     value = moving(400)
-    if usual == "repeats":
+    if kind == "repeats":
         value[1:300:10] = value[0:299:10]
-    if usual == "long before":
+    if kind == "long before":
         value[200:208] = value[200]
-    begin = 100 if usual == "short" else 300
+    begin = 100 if kind == "short" else 300
     value[begin : begin + 20] = value[begin]
-    assert found_in(value) == Found([], [])
+    assert reported_in(value) == Reported([], [])
 
 
-def test_what_was_told_does_not_make_the_next_run_longer_but_standing_still_often_becomes_usual() -> None:
+def test_a_reported_run_does_not_make_the_next_one_longer_but_standing_still_often_becomes_normal() -> None:
     value = moving(6_000)
     begins = range(500, 5_500, 500)
     for begin in begins:
         value[begin : begin + 30] = value[begin]
-    told = [begin for begin in begins if begin + LEAST_RUN - 1 in found_in(value).stuck]
-    assert told[:3] == [500, 1000, 1500][: len(told[:3])]
-    assert 1 <= len(told) < len(begins)
+    reported = [begin for begin in begins if begin + LEAST_RUN - 1 in reported_in(value).stuck]
+    assert reported[:3] == [500, 1000, 1500][: len(reported[:3])]
+    assert 1 <= len(reported) < len(begins)
 
 
-def test_a_hard_limit_is_told_at_once_and_then_seldom_unless_the_series_lives_there() -> None:
+def test_a_hard_limit_is_reported_at_once_and_then_seldom_unless_the_series_lives_there() -> None:
     value = np.full(1000, 0.4) + 0.01 * np.sin(np.arange(1000.0))
     value[5] = 0.99
     value[800:900] = 0.985 + 0.001 * np.sin(np.arange(100.0))
-    found = found_in(value, "memory_utilization")
-    assert found.limit[:2] == [5, 800]
-    assert all(after - before >= QUIET_ROWS for before, after in zip(found.limit, found.limit[1:], strict=False))
-    assert found_in(value).limit == [], "a latency has no limit"
-    assert found_in(np.full(500, 1.0) - 1e-3 * (np.arange(500) % 7), "cpu_utilization").limit == [0], "it lives there"
+    findings = reported_in(value, "memory_utilization")
+    assert findings.limit[:2] == [5, 800]
+    assert all(after - before >= QUIET_ROWS for before, after in zip(findings.limit, findings.limit[1:], strict=False))
+    assert reported_in(value).limit == [], "a latency has no limit"
+    assert reported_in(np.full(500, 1.0) - 1e-3 * (np.arange(500) % 7), "cpu_utilization").limit == [0], "it lives there"
 
 
 def test_series_beyond_the_most_are_left_out() -> None:

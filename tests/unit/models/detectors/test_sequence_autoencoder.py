@@ -26,8 +26,8 @@ def test_a_course_that_never_was_is_strange_although_each_entry_is_usual() -> No
     seen, unseen = model.raw_score(calm), model.raw_score(stuck)
     assert (unseen[:, None] > seen[None, :]).mean() > 0.85
     forest = IsolationForest.fit(sequences(1200)[:, LAST], ForestConfig(features=SEQUENCE_SIGNALS, trees=50))
-    one, other = forest.raw_score(calm[:, LAST]), forest.raw_score(stuck[:, LAST])
-    assert (other[:, None] > one[None, :]).mean() < 0.6  # the newest entries alone say nothing
+    of_calm, of_stuck = forest.raw_score(calm[:, LAST]), forest.raw_score(stuck[:, LAST])
+    assert (of_stuck[:, None] > of_calm[None, :]).mean() < 0.6  # the newest entries alone say nothing
 
 
 def test_the_error_names_the_signal_and_the_time() -> None:

@@ -52,12 +52,12 @@ def test_labels_add_a_member_and_make_the_confidence_a_share() -> None:
 
 
 def test_without_labels_the_forest_speaks_alone_and_says_so() -> None:
-    found = train_service_ensemble(past().frame, None, CONTEXT, CONFIG)
-    assert found.model.member_names == ("forest",)
-    assert not found.model.combination.fitted
-    assert found.run.params["labelled"] == "left out: 0 labelled incidents, 5 are needed"
-    assert str(found.run.params["combination"]).startswith("label-free: 0 labelled incidents")
-    assert found.run.metrics["false_pages_per_day_per_service"] <= 3.0
+    trained_alone = train_service_ensemble(past().frame, None, CONTEXT, CONFIG)
+    assert trained_alone.model.member_names == ("forest",)
+    assert not trained_alone.model.combination.fitted
+    assert trained_alone.run.params["labelled"] == "left out: 0 labelled incidents, 5 are needed"
+    assert str(trained_alone.run.params["combination"]).startswith("label-free: 0 labelled incidents")
+    assert trained_alone.run.metrics["false_pages_per_day_per_service"] <= 3.0
     few = past().incidents.slice(0, 4)
     assert train_service_ensemble(past().frame, few, CONTEXT, CONFIG).model.member_names == ("forest",)
 
@@ -118,15 +118,18 @@ def test_after_a_drift_the_new_normal_is_learned_and_labels_still_count() -> Non
     drifted = frame.set_column(column, "traffic_level", pa.array(np.where(late, 0.9, 0.0) + frame["traffic_level"].to_numpy()))
     since = trained().holdout_start.fromtimestamp(begin - 6 * 3600, tz=START.tzinfo)
     context = replace(CONTEXT, normal_from=since, holdout_from=START.fromtimestamp(begin + 86_400, tz=START.tzinfo))
-    found = train_service_ensemble(drifted, past().incidents, context, CONFIG)
-    assert found.holdout_start == context.holdout_from
-    assert found.model.member_names == ("forest", "labelled")
+    retrained = train_service_ensemble(drifted, past().incidents, context, CONFIG)
+    assert retrained.holdout_start == context.holdout_from
+    assert retrained.model.member_names == ("forest", "labelled")
     newest = rows_of(drifted.filter(pa.array(late)))
-    replay = detection_replay(drifted, past().incidents, int(found.holdout_start.timestamp() * 1e6))
-    told, untold = (model.score(newest.matrix(model.features))[:, 0] for model in (found.model, trained().model))
-    assert np.median(told) < np.median(untold)
+    replay = detection_replay(drifted, past().incidents, int(retrained.holdout_start.timestamp() * 1e6))
+    new_score, old_score = (model.score(newest.matrix(model.features))[:, 0] for model in (retrained.model, trained().model))
+    assert np.median(new_score) < np.median(old_score)
     label = replay.truth.positive[replay.truth.counted].astype(np.float64)
-    assert average_precision(label, found.model.score(replay.rows.matrix(found.model.features))[replay.truth.counted, 0]) > 0.5
+    assert (
+        average_precision(label, retrained.model.score(replay.rows.matrix(retrained.model.features))[replay.truth.counted, 0])
+        > 0.5
+    )
 
 
 def test_too_short_a_history_and_a_damaged_state_are_refused() -> None:

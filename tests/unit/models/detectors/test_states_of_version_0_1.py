@@ -84,9 +84,9 @@ def test_an_engine_of_version_0_1_goes_on_bit_for_bit() -> None:
     old["version"] = np.array([2])
     back = FeatureEngine.restore(config, graph, old)
     assert list(back.series) == [named(text) for text in SERIES]
-    one, other = (engine.update(batch(30, 90)) for engine in (running, back))  # type: ignore[arg-type]
-    np.testing.assert_array_equal(one.z, other.z)
-    assert one.series_features.equals(other.series_features)
+    expected, restored = (engine.update(batch(30, 90)) for engine in (running, back))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(expected.z, restored.z)
+    assert expected.series_features.equals(restored.series_features)
 
 
 def test_worst_points_of_version_0_1_have_their_series() -> None:

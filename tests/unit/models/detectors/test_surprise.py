@@ -63,9 +63,9 @@ def test_a_value_within_range_at_the_wrong_time_of_day_is_an_alarm() -> None:
 def test_a_lasting_level_shift_is_one_alarm_within_the_quiet_time() -> None:
     value = daily()
     value[2000:] += 60.0
-    found = [row for row in alarms(value) if row >= 2000]
-    assert found[0] < 2003
-    assert not any(2000 < row <= found[0] + SMALL.refractory_rows for row in found[1:])
+    alarm_rows = [row for row in alarms(value) if row >= 2000]
+    assert alarm_rows[0] < 2003
+    assert not any(2000 < row <= alarm_rows[0] + SMALL.refractory_rows for row in alarm_rows[1:])
 
 
 def test_a_slow_shift_leaves_the_range_of_the_longer_windows() -> None:
@@ -104,7 +104,7 @@ def test_series_beyond_the_most_are_unknown_and_take_no_memory() -> None:
         rows = np.arange(2_000)
         bank.score(Points(rows, rows, rows * 1.0, tuple(f"new{number}-{row}" for row in rows)).batch())
     assert len(bank) == 1
-    assert len(bank._slots.series) == 1
+    assert len(bank.snapshot()["series_id"]) == 1
 
 
 def test_surprise_is_the_share_of_past_rows_that_deviated_as_much() -> None:
@@ -134,9 +134,9 @@ def test_window_means_are_those_of_the_newest_rows() -> None:
     arrays = empty_arrays(parameters, 1)
     value = np.random.default_rng(0).normal(0.0, 1.0, 500)
     value[100] = 1e12
-    for row, one in enumerate(value):
+    for row, number in enumerate(value):
         for window, width in enumerate(SMALL.windows):
-            mean = window_mean(arrays, parameters, 0, window, one)
+            mean = window_mean(arrays, parameters, 0, window, number)
             if row + 1 >= width and not 100 <= row < 100 + width:
                 assert mean == pytest.approx(value[row + 1 - width : row + 1].mean(), rel=1e-9, abs=1e-12), (
                     "no trace of the spike"

@@ -41,10 +41,10 @@ def test_a_fault_is_one_alarm_in_its_second_minute_and_decays_while_it_lasts() -
 
 def test_the_next_fault_eight_minutes_later_is_an_alarm_of_its_own() -> None:
     twice = with_fault(with_fault(CALM, "service-1", 200, 4), "service-2", 208, 4)
-    found = alarms(twice)
-    assert 201 in found
-    assert 209 in found
-    assert not {206, 207, 208} & set(found)
+    alarm_steps = alarms(twice)
+    assert 201 in alarm_steps
+    assert 209 in alarm_steps
+    assert not {206, 207, 208} & set(alarm_steps)
 
 
 def test_one_series_is_no_alarm_and_neither_is_one_minute() -> None:

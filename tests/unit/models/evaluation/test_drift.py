@@ -1,6 +1,6 @@
 """The drift measure on a simulated application: it is quiet on ordinary days, nights and incidents, and loud on a new level."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
 
@@ -59,7 +59,7 @@ def test_ordinary_operation_is_no_drift(simulated: Callable[[], Rows], first_h: 
 def test_new_level_is_drift_and_the_reason_names_it() -> None:
     report = measured(shifted(), 74, 82)
     assert report.drifted, report.reason
-    assert next(column.column for column in sorted(report.columns, key=lambda one: -one.score)) == "latency_level"
+    assert next(column.column for column in sorted(report.columns, key=lambda drift: -drift.score)) == "latency_level"
     assert "latency_level" in report.reason
     assert 0 < report.share <= 1
 
@@ -104,7 +104,7 @@ def test_at_a_weekend_levels_are_not_compared_with_working_days(day: int) -> Non
 
 
 def test_incident_is_masked_with_all_that_it_reaches_and_nothing_else() -> None:
-    graph = calls(("web", "cart"), ("cart", "database"), ("web", "search"), ("billing", "ledger"))
+    graph = calls([("web", "cart"), ("cart", "database"), ("web", "search"), ("billing", "ledger")])
     rows = grid(1, services=("web", "cart", "database", "search", "billing", "ledger"), hours=10)
     left = mask_incidents(rows, incident("cart", onset_h=3, end_h=5), graph, margin_min=30)
     gone = rows.loc[rows.index.difference(left.index)]
@@ -116,7 +116,7 @@ def test_incident_is_masked_with_all_that_it_reaches_and_nothing_else() -> None:
 
 
 def test_masking_reaches_indirect_callers_through_a_cycle() -> None:
-    graph = calls(("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"))
+    graph = calls([("a", "b"), ("b", "c"), ("c", "a"), ("d", "a")])
     rows = grid(1, services=("a", "b", "c", "d"), hours=2)
     assert mask_incidents(rows, incident("c", onset_h=0, end_h=2), graph).empty
 
@@ -179,7 +179,7 @@ def grid(rows: int, services: tuple[str, ...] = ("a",), hours: float = 24, start
     return pd.DataFrame({"service": names, "event_timestamp": pd.DatetimeIndex(times).as_unit("us"), **values})
 
 
-def calls(*pairs: tuple[str, str]) -> ServiceGraph:
+def calls(pairs: Sequence[tuple[str, str]]) -> ServiceGraph:
     rows = [{"caller": caller, "callee": callee, "valid_from": MONDAY} for caller, callee in pairs]
     return ServiceGraph.from_edges(pa.Table.from_pylist(rows, schema=EDGES))
 

@@ -42,7 +42,7 @@ def minutes_of(services: list[int], minutes: list[int], values: list[float] | No
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.9])), min_size=2, max_size=60))
 @settings(max_examples=100)
 def test_average_precision_equals_sklearn(pairs: list[tuple[bool, float]]) -> None:
-    label = np.array([float(one) for one, _ in pairs])
+    label = np.array([float(positive) for positive, _ in pairs])
     score = np.array([value for _, value in pairs])
     if label.sum() == 0:
         assert np.isnan(average_precision(label, score))
@@ -123,11 +123,11 @@ def test_with_a_margin_the_budget_is_also_kept_by_services_that_set_no_threshold
     for seed in range(100):
         rows, scores = days_of(40, seed)
         seen, false = rows.code < 10, np.ones(len(rows), dtype=np.bool_)
-        one = PageCounter.over(rows.take(seen), false[seen], budget)
+        counter = PageCounter.over(rows.take(seen), false[seen], budget)
         other = PageCounter.over(rows.take(~seen), false[~seen], budget)
-        bare, safe = (threshold_for_budget(scores[seen], one, budget, errors) for errors in (0.0, UNSEEN_ERRORS))
+        bare, safe = (threshold_for_budget(scores[seen], counter, budget, errors) for errors in (0.0, UNSEEN_ERRORS))
         assert safe >= bare
-        assert one.false_rate(scores[seen] >= safe, UNSEEN_ERRORS) <= 1.0
+        assert counter.false_rate(scores[seen] >= safe, UNSEEN_ERRORS) <= 1.0
         kept.append([other.false_rate(scores[~seen] >= threshold) <= 1.0 for threshold in (bare, safe)])
     shares = np.mean(kept, axis=0)
     assert shares[0] < 0.6
@@ -212,8 +212,8 @@ def test_leads_and_recall_by_hand() -> None:
     rows = minutes_of([0] * 4, [0, 30, 60, 90])
     truth = prediction_truth(rows, np.array([80.0, 50.0, 20.0, np.inf]), np.zeros(4, dtype=np.bool_), 60.0)
     np.testing.assert_array_equal(truth.caught, [-1, 0, 0, -1])
-    found = outcome(truth, rows.time_us, np.array([True, False, True, False]))
-    assert (found.recall, found.mean_lead_min) == (1.0, 20.0)
+    caught = outcome(truth, rows.time_us, np.array([True, False, True, False]))
+    assert (caught.recall, caught.mean_lead_min) == (1.0, 20.0)
     figures = alarm_figures(rows, truth, np.array([True, True, True, True]), PageBudget(quiet_min=25))
     assert figures.mean_lead_min == 50.0
     nothing = outcome(truth, rows.time_us, np.zeros(4, dtype=np.bool_))

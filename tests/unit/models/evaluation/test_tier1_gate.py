@@ -25,8 +25,8 @@ SPIKES_MIN = tuple(range(100, MINUTES, 300))
 
 
 def levels(alarm_z: float, low: float = -np.inf, high: float = np.inf, default_z: float = 6.0) -> RobustStream:
-    ids, found = np.array([SERIES[0].series_id]), (np.array([alarm_z]), np.array([low]), np.array([high]))
-    return RobustStream(ids, (SERIES[0].text,), *found, default_z, EngineConfig(), {SERIES[0].series_id: 0})
+    ids, alarm_levels = np.array([SERIES[0].series_id]), (np.array([alarm_z]), np.array([low]), np.array([high]))
+    return RobustStream(ids, (SERIES[0].text,), *alarm_levels, default_z, EngineConfig(), {SERIES[0].series_id: 0})
 
 
 def replay(incident_z: Sequence[float] = (INCIDENT_Z,) * 4, since_min: int = 0, budget: float = 1.0) -> LevelReplay:

@@ -76,7 +76,7 @@ def risen() -> IncidentPredictor:
     """Return a predictor of incidents that only the last 15 min announce."""
     rng = np.random.default_rng(1)
     minutes = rng.uniform(0.0, 200.0, 4000)
-    rows = np.concatenate([climbing(float(one)) for one in minutes])
+    rows = np.concatenate([climbing(float(minute)) for minute in minutes])
     soon = (minutes < 20.0).astype(np.float64)
     return IncidentPredictor.fit(rows, np.stack([soon] * 3, axis=1), CONFIG)
 
@@ -165,9 +165,9 @@ def test_a_history_without_incidents_is_refused_with_the_reason() -> None:
     quiet = HorizonLabels(np.zeros((rows, 3)), np.full(rows, np.inf))
     with pytest.raises(TrainingImpossible, match="precedes an incident"):
         train_incident_predictor(past.frame, quiet, TrainingContext("quiet"))
-    one = horizon_labels(past.frame, past.incidents.slice(0, 1))
+    single = horizon_labels(past.frame, past.incidents.slice(0, 1))
     with pytest.raises(TrainingImpossible, match="longer history"):
-        train_incident_predictor(past.frame, one, TrainingContext("one"))
+        train_incident_predictor(past.frame, single, TrainingContext("one"))
 
 
 def test_unknown_labels_and_wrong_shapes_are_refused() -> None:
@@ -199,16 +199,16 @@ def test_the_parts_follow_each_other_with_an_embargo_and_labels_never_look_acros
 def test_training_ignores_rows_after_its_part() -> None:
     past = history(days=8)
     labels = horizon_labels(past.frame, past.incidents)
-    one = train_incident_predictor(past.frame, labels, TrainingContext("a"), PredictorConfig(rounds=5))
+    trained = train_incident_predictor(past.frame, labels, TrainingContext("a"), PredictorConfig(rounds=5))
     values = {name: past.frame[name].to_numpy().copy() for name in past.frame.column_names[2:]}
     rows = rows_of(past.frame)
-    later = np.array([moment_of_us(int(time)) >= one.holdout_start for time in rows.time_us])
+    later = np.array([moment_of_us(int(time)) >= trained.holdout_start for time in rows.time_us])
     frame = past.frame
     for place, (name, column) in enumerate(values.items(), start=2):
         column[later] = 1e3
         frame = frame.set_column(place, name, [column])
     other = train_incident_predictor(frame, labels, TrainingContext("a"), PredictorConfig(rounds=5))
-    assert {k: v.tobytes() for k, v in one.model.state().items()} == {k: v.tobytes() for k, v in other.model.state().items()}
+    assert {k: v.tobytes() for k, v in trained.model.state().items()} == {k: v.tobytes() for k, v in other.model.state().items()}
 
 
 def test_platt_recovers_the_map_and_keeps_the_order() -> None:
@@ -262,8 +262,8 @@ def test_a_floor_never_makes_the_labels_less_likely_nor_turns_the_order_around(s
 def test_a_model_of_before_without_a_floor_is_read() -> None:
     state = dict(trained().model.state())
     model = IncidentPredictor.from_state({**state, "calibration": state["calibration"][:, :2]})
-    assert [one.floor for one in model.calibration] == [0.0] * 3
-    assert [one.slope for one in model.calibration] == [one.slope for one in trained().model.calibration]
+    assert [platt.floor for platt in model.calibration] == [0.0] * 3
+    assert [platt.slope for platt in model.calibration] == [platt.slope for platt in trained().model.calibration]
 
 
 def test_a_damaged_booster_is_refused() -> None:

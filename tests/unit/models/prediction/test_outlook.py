@@ -25,40 +25,40 @@ def past(**signals: np.ndarray) -> np.ndarray:
     return row[None]
 
 
-def told(row: np.ndarray) -> dict[str, float]:
+def outlook_of(row: np.ndarray) -> dict[str, float]:
     return dict(zip(OUTLOOK, outlook(row)[0].tolist(), strict=True))
 
 
 def test_a_resource_that_fills_evenly_meets_its_limit_when_the_line_says_so() -> None:
     # 0.01 a minute, 0.80 at the tick: the newest span's mean lies 2.5 min back
     spans = 0.80 - 0.01 * (2.5 + 5.0 * np.arange(SEQUENCE_STEPS - 1, -1, -1))
-    found = told(past(saturation_level=spans))
-    assert found["minutes_to_limit_15min"] == pytest.approx(20.0)
-    assert found["minutes_to_limit_30min"] == pytest.approx(20.0)
-    assert found["saturation_by_trend"] == pytest.approx(0.80)
-    assert found["saturation_rise_15min"] == pytest.approx(0.15)
-    assert found["saturation_rise_1h"] == pytest.approx(0.55)
-    assert found["saturation_climbs_for_min"] == 55.0
+    outlooks = outlook_of(past(saturation_level=spans))
+    assert outlooks["minutes_to_limit_15min"] == pytest.approx(20.0)
+    assert outlooks["minutes_to_limit_30min"] == pytest.approx(20.0)
+    assert outlooks["saturation_by_trend"] == pytest.approx(0.80)
+    assert outlooks["saturation_rise_15min"] == pytest.approx(0.15)
+    assert outlooks["saturation_rise_1h"] == pytest.approx(0.55)
+    assert outlooks["saturation_climbs_for_min"] == 55.0
 
 
 def test_a_fresh_climb_is_seen_before_the_hour_shows_it() -> None:
     spans = np.array([0.5] * 9 + [0.6, 0.7, 0.8])
-    found = told(past(saturation_level=spans))
-    assert found["minutes_to_limit_15min"] == pytest.approx(7.5)
-    assert found["minutes_to_limit_30min"] > 10.0
+    outlooks = outlook_of(past(saturation_level=spans))
+    assert outlooks["minutes_to_limit_15min"] == pytest.approx(7.5)
+    assert outlooks["minutes_to_limit_30min"] > 10.0
 
 
 def test_a_signal_leaves_its_band_when_its_forecast_does() -> None:
-    usual, forecast = QUIET[:8], 0.30 + 0.003 * np.array([0.0, 1.0, 2.0, 3.0])
-    found = told(past(latency_level=np.concatenate([usual, forecast])))
+    band_levels, forecast = QUIET[:8], 0.30 + 0.003 * np.array([0.0, 1.0, 2.0, 3.0])
+    outlooks = outlook_of(past(latency_level=np.concatenate([band_levels, forecast])))
     level, slope = 0.30 + 0.003 * 3.5, 0.003 / 5.0
-    upper = usual.mean() + 3.0 * usual.std(ddof=1)
-    assert found["latency_leaves_band_in_min"] == pytest.approx((upper - level) / slope)
-    assert 0.0 < found["latency_leaves_band_in_min"] < 60.0
-    assert found["errors_leaves_band_in_min"] == FAR_MIN
-    outside = told(past(latency_level=np.concatenate([usual, np.full(4, 0.6)])))
+    upper = band_levels.mean() + 3.0 * band_levels.std(ddof=1)
+    assert outlooks["latency_leaves_band_in_min"] == pytest.approx((upper - level) / slope)
+    assert 0.0 < outlooks["latency_leaves_band_in_min"] < 60.0
+    assert outlooks["errors_leaves_band_in_min"] == FAR_MIN
+    outside = outlook_of(past(latency_level=np.concatenate([band_levels, np.full(4, 0.6)])))
     assert outside["latency_leaves_band_in_min"] == 0.0
-    falling = told(past(latency_level=np.concatenate([usual, 0.30 - 0.02 * np.arange(4)])))
+    falling = outlook_of(past(latency_level=np.concatenate([band_levels, 0.30 - 0.02 * np.arange(4)])))
     assert falling["latency_leaves_band_in_min"] == FAR_MIN
 
 
@@ -68,8 +68,8 @@ def test_a_band_breach_does_not_depend_on_the_unit(scale: float, shift: float, s
     rng = np.random.default_rng(seed)
     spans = rng.normal(5.0, 1.0, SEQUENCE_STEPS) + np.r_[np.zeros(8), np.arange(4)]
     place = OUTLOOK.index("errors_leaves_band_in_min")
-    one, other = (outlook(past(errors_level=values))[0, place] for values in (spans, spans * scale))
-    assert other == pytest.approx(one, rel=1e-6, abs=1e-6)
+    minutes, minutes_scaled = (outlook(past(errors_level=values))[0, place] for values in (spans, spans * scale))
+    assert minutes_scaled == pytest.approx(minutes, rel=1e-6, abs=1e-6)
     assert 0.0 <= outlook(past(errors_level=spans * scale + shift))[0, place] <= FAR_MIN
 
 
@@ -79,15 +79,17 @@ def test_a_steeper_climb_never_takes_longer(seed: int) -> None:
     rng = np.random.default_rng(seed)
     spans = rng.uniform(0.2, 0.5, SEQUENCE_STEPS)
     climb = np.r_[np.zeros(SEQUENCE_STEPS - 3), 0.0, 0.1, 0.2]
-    found = [told(past(saturation_level=spans + times * climb))["minutes_to_limit_15min"] for times in (0.0, 1.0, 2.0, 4.0)]
-    assert all(after <= before for before, after in pairwise(found))
+    minutes = [
+        outlook_of(past(saturation_level=spans + times * climb))["minutes_to_limit_15min"] for times in (0.0, 1.0, 2.0, 4.0)
+    ]
+    assert all(after <= before for before, after in pairwise(minutes))
 
 
 def test_what_lacks_a_span_is_unknown_and_the_rest_is_not() -> None:
     row = past()
     row[0, PAST.index("latency_level_11_spans_ago")] = np.nan
     row[0, PAST.index("saturation_level_5_spans_ago")] = np.inf
-    unknown = {name for name, value in told(row).items() if np.isnan(value)}
+    unknown = {name for name, value in outlook_of(row).items() if np.isnan(value)}
     of_saturation = {"saturation_leaves_band_in_min", "minutes_to_limit_30min", "saturation_climbs_for_min"}
     assert unknown == {"latency_leaves_band_in_min", *of_saturation}
     assert np.isnan(outlook(np.full((2, len(PAST)), np.nan))).all()

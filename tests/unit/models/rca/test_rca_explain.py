@@ -80,7 +80,7 @@ def test_calm_telemetry_is_undecided_and_says_what_would_help() -> None:
     report = explain(shop_inputs(shop_grid({}), ALERTED))
     assert not report.decided
     assert report.statement.startswith("Undecided")
-    assert any("no deployment events are known" in one for one in report.would_decide)
+    assert any("no deployment events are known" in question for question in report.would_decide)
 
 
 def test_a_service_without_an_onset_is_not_named_alone_however_probable() -> None:
@@ -88,7 +88,7 @@ def test_a_service_without_an_onset_is_not_named_alone_however_probable() -> Non
     report = explain(shop_inputs(shop_grid(strays), {"catalogue": 13}))
     first = report.causes[0]
     assert first.probability > 0.7
-    assert max(one.excess for one in first.evidence) > ExplainConfig().least_excess
+    assert max(evidence.excess for evidence in first.evidence) > ExplainConfig().least_excess
     assert (first.onset, report.decided) == (None, False)
     assert report.statement.startswith("Undecided: ")
 
@@ -96,7 +96,7 @@ def test_a_service_without_an_onset_is_not_named_alone_however_probable() -> Non
 def test_two_that_began_together_want_a_finer_step() -> None:
     both = {(name, "latency_p99_ms"): (CALM_MIN + 12, 500.0) for name in ("cart", "mail")}
     report = explain(shop_inputs(shop_grid(both), {"cart": 13, "mail": 13}), ExplainConfig(least_probability=0.95))
-    assert any("both began at 15:12: telemetry at a finer step than 60 s" in one for one in report.would_decide)
+    assert any("both began at 15:12: telemetry at a finer step than 60 s" in question for question in report.would_decide)
 
 
 def test_a_callee_without_telemetry_is_named_as_what_is_missing() -> None:
@@ -110,9 +110,9 @@ def test_a_callee_without_telemetry_is_named_as_what_is_missing() -> None:
 def test_alerts_of_services_that_the_graph_does_not_connect() -> None:
     grid = shop_grid({}, graph=ServiceGraph.from_pairs([("a", "b")], ["c"]))
     apart = explain(shop_inputs(grid, {"a": 13, "c": 13}, ServiceGraph.from_pairs([("a", "b")], ["c"])))
-    assert any("does not connect" in one for one in apart.would_decide)
+    assert any("does not connect" in question for question in apart.would_decide)
     unknown = explain(shop_inputs(grid, {"a": 13, "stranger": 13}, ServiceGraph.from_pairs([("a", "b")])))
-    assert any("does not know stranger" in one for one in unknown.would_decide)
+    assert any("does not know stranger" in question for question in unknown.would_decide)
     assert "stranger" in [cause.service for cause in unknown.causes]
 
 
@@ -148,6 +148,8 @@ def test_more_traffic_that_no_caller_sends_is_where_it_began() -> None:
     report = explain(shop_inputs(shop_grid({**busy, **slow}), {"cart": 12}))
     first = report.causes[0]
     assert first.service == "cart"
-    assert any(one.kind == "traffic surge" and one.text.startswith("requests per second 15") for one in first.evidence)
+    assert any(
+        evidence.kind == "traffic surge" and evidence.text.startswith("requests per second 15") for evidence in first.evidence
+    )
     catalogue = next(cause for cause in report.causes if cause.service == "catalogue")
-    assert all(one.score < 0.5 for one in catalogue.evidence if one.kind == "traffic surge")
+    assert all(evidence.score < 0.5 for evidence in catalogue.evidence if evidence.kind == "traffic surge")

@@ -23,8 +23,8 @@ def test_the_evidence_is_drawn_along_the_path_and_the_same_each_time() -> None:
     text = drawn.decode()
     rows = [text.index(f">{service}: latency p99") for service in ("catalogue", "cart", "checkout")]
     assert rows == sorted(rows)
-    for told in ("strays from here", "usual", ">deployment<", "catalogue → cart → checkout", "UTC"):
-        assert told in text
+    for label in ("strays from here", "usual", ">deployment<", "catalogue → cart → checkout", "UTC"):
+        assert label in text
     assert evidence_figure(explain(inputs), recent, {}) != drawn
 
 

@@ -1,6 +1,7 @@
 """Parts of the root cause analysis: onsets, ways, aliases, changes, words, and the posterior."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -22,25 +23,38 @@ from tests.testing.fakes_incidents import START
 DIAMOND = ServiceGraph.from_pairs([("web", "a"), ("web", "b"), ("a", "db"), ("b", "db")])
 
 
-def column(*parts: tuple[int, float]) -> "np.typing.NDArray[np.float64]":
+class Run(NamedTuple):
+    """So many steps of one value."""
+
+    steps: int
+    value: float
+
+
+def column(*parts: Run) -> "np.typing.NDArray[np.float64]":
     return np.concatenate([np.full(steps, value) for steps, value in parts])
 
 
 def test_onsets_find_steps_ramps_and_nothing() -> None:
     ramp = np.concatenate([np.zeros(5), np.linspace(0.5, 12.0, 11)])
-    columns = [column((6, 0.0), (10, 9.0)), ramp, column((16, 1.9)), column((16, 9.0)), column((3, 3.0), (8, 0.0), (5, 9.0))]
+    columns = [
+        column(Run(6, 0.0), Run(10, 9.0)),
+        ramp,
+        column(Run(16, 1.9)),
+        column(Run(16, 9.0)),
+        column(Run(3, 3.0), Run(8, 0.0), Run(5, 9.0)),
+    ]
     assert onsets(np.stack(columns, axis=1)).tolist() == [6, 7, NEVER, 0, 11]
     assert onsets(np.full((4, 2), np.nan)).tolist() == [NEVER, NEVER]
     assert onsets(np.empty((0, 2))).tolist() == [NEVER, NEVER]
 
 
 def test_noise_that_wanders_beyond_the_usual_is_no_onset() -> None:
-    assert onsets(column((5, 0.0), (2, 3.0), (5, 0.0))[:, None]).tolist() == [NEVER]
+    assert onsets(column(Run(5, 0.0), Run(2, 3.0), Run(5, 0.0))[:, None]).tolist() == [NEVER]
 
 
 def test_who_leads_the_symptom_and_who_follows_it() -> None:
-    symptom = column((8, 0.0), (8, 9.0))
-    early, late = column((6, 0.0), (10, 9.0)), column((10, 0.0), (6, 9.0))
+    symptom = column(Run(8, 0.0), Run(8, 9.0))
+    early, late = column(Run(6, 0.0), Run(10, 9.0)), column(Run(10, 0.0), Run(6, 9.0))
     lead, lag = leads(np.stack([early, late, symptom], axis=1), symptom)
     assert lag[0] == 2
     assert lead[0] == pytest.approx(1.0)
@@ -107,7 +121,7 @@ def test_amounts_have_units_and_metrics_words() -> None:
     assert amount("queue_depth", float("nan")) == "unknown"
     assert amount("heap_bytes", 0.0) == "0 B"
     assert words_of('call_source_latency_s{callee="db"}') == "call source latency to db"
-    assert [span(one) for one in (60, 120, 90, 660)] == ["one minute", "two minutes", "90 seconds", "11 minutes"]
+    assert [span(seconds) for seconds in (60, 120, 90, 660)] == ["one minute", "two minutes", "90 seconds", "11 minutes"]
 
 
 def features(count: int, **given: "np.typing.NDArray[np.float64]") -> CauseFeatures:
@@ -119,7 +133,7 @@ def test_more_evidence_never_lowers_a_probability() -> None:
     rng = np.random.default_rng(1)
     names = CauseFeatures.__slots__
     for name in names:
-        given = {one: rng.normal(0, 1, 6) for one in names}
+        given = {feature: rng.normal(0, 1, 6) for feature in names}
         before, none = posterior(features(6, **given))
         assert before.sum() + none == pytest.approx(1.0)
         given[name] = given[name] + np.array([0, 0, 1.0, 0, 0, 0])

@@ -25,13 +25,13 @@ def telemetry(minutes: int, changes: Changes | None = None, seed: int = 0, traff
     rng, rows = np.random.default_rng(seed), []
     for minute in range(minutes):
         for service, latency in LATENCY.items():
-            usual = {
+            baseline = {
                 "latency_mean_s": latency * rng.normal(1.0, 0.02),
                 "requests_per_minute": 100.0 * traffic * rng.normal(1.0, 0.02),
                 "error_percent": 0.0,
                 "cpu_usage": 0.3 + rng.normal(0.0, 0.01),
             }
-            for metric, value in usual.items():
+            for metric, value in baseline.items():
                 more = (changes or {}).get((service, metric), 0.0)
                 rows.append((START + timedelta(minutes=minute), service, metric, value + more))
     names = ("timestamp", "service", "metric", "value")
@@ -82,7 +82,7 @@ def test_errors_are_explained_away_like_latency() -> None:
     assert ranked(failing, Symptom("web", "errors"))[0] == "db"
 
 
-def test_a_resource_counts_where_no_symptom_is_told() -> None:
+def test_a_resource_counts_where_no_symptom_is_known() -> None:
     assert ranked({("mail", "cpu_usage"): 0.5})[0] == "mail"
 
 

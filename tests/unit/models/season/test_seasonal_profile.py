@@ -105,9 +105,11 @@ def test_masked_incidents_leave_no_trace_in_the_band() -> None:
     wild[struck] += 400.0
     masked[struck] = np.nan
     at_us = MONDAY_US + 14 * DAY_US
-    told, untold, undisturbed = (fit_bands(replace(calm, value=value), at_us, CONFIG) for value in (masked, wild, calm.value))
+    of_masked, of_wild, undisturbed = (
+        fit_bands(replace(calm, value=value), at_us, CONFIG) for value in (masked, wild, calm.value)
+    )
     afternoon = np.array([at_us + 15 * 3_600_000_000])
-    highest = [float(band_at(bands, afternoon)[2][0]) for bands in (told, untold, undisturbed)]
+    highest = [float(band_at(bands, afternoon)[2][0]) for bands in (of_masked, of_wild, undisturbed)]
     assert highest[0] == pytest.approx(highest[2], rel=0.1)
     assert highest[1] > 2 * highest[2]
 
@@ -160,8 +162,8 @@ def test_gaps_and_coarse_steps_are_taken() -> None:
     keep = np.random.default_rng(3).random(points.time_us.size) > 0.4
     gappy = SeriesPoints("a|b", points.time_us[keep], points.value[keep])
     hourly = SeriesPoints("a|b", points.time_us[::12], points.value[::12])
-    for one in (gappy, hourly):
-        bands = fit_bands(one, at_us, CONFIG)
+    for sparse in (gappy, hourly):
+        bands = fit_bands(sparse, at_us, CONFIG)
         assert bands.status == ESTABLISHED
         times, value = after(1, at_us)
         assert covered(bands, times, value) > 0.9
@@ -200,11 +202,11 @@ def test_capacity_is_forecast_with_an_interval_or_not_at_all() -> None:
     disk = 0.3 + 0.05 * (times - times[0]) / DAY_US + np.random.default_rng(0).normal(0, 0.004, times.size)
     at_us = MONDAY_US + 10 * DAY_US
     state = np.random.get_state()[1].copy()  # type: ignore[index, union-attr]  # noqa: NPY002
-    found = forecast_capacity(SeriesPoints("db|disk_utilization", times, disk), at_us, 1.0, 14, ProphetConfig())
-    assert found.crosses_at is not None
-    assert found.earliest is not None
-    assert found.earliest <= found.crosses_at
-    days = (found.crosses_at.timestamp() * 1e6 - at_us) / DAY_US
+    forecast = forecast_capacity(SeriesPoints("db|disk_utilization", times, disk), at_us, 1.0, 14, ProphetConfig())
+    assert forecast.crosses_at is not None
+    assert forecast.earliest is not None
+    assert forecast.earliest <= forecast.crosses_at
+    days = (forecast.crosses_at.timestamp() * 1e6 - at_us) / DAY_US
     assert 3.0 < days < 5.0  # 0.8 now, 0.05 a day
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # type: ignore[index]  # noqa: NPY002
     level = SeriesPoints("db|disk_utilization", times, np.random.default_rng(0).normal(0.3, 0.004, times.size))

@@ -63,19 +63,19 @@ def trained() -> ServiceEnsemble:
 
 def inside(rows: ServiceRows) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     """Return which rows lie in a window, from its twentieth minute on: a course takes a while to be one."""
-    found = np.zeros(len(rows), dtype=np.bool_)
-    for one in anomalies():
-        first, last = (int(moment.timestamp() * 1e6) for moment in (one.start + timedelta(minutes=20), one.end))
-        own = rows.code == rows.services.index(one.service)
-        found |= own & (rows.time_us >= first) & (rows.time_us < last)
-    return found
+    within = np.zeros(len(rows), dtype=np.bool_)
+    for anomaly in anomalies():
+        first, last = (int(moment.timestamp() * 1e6) for moment in (anomaly.start + timedelta(minutes=20), anomaly.end))
+        own = rows.code == rows.services.index(anomaly.service)
+        within |= own & (rows.time_us >= first) & (rows.time_us < last)
+    return within
 
 
-def ranked(score: FloatArray, found: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> float:
+def ranked(score: FloatArray, within: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> float:
     """Return the chance that a row of a window scores above one outside of all."""
     order = np.argsort(np.argsort(score, kind="stable"), kind="stable")
-    positive = int(found.sum())
-    return float((order[found].sum() - positive * (positive - 1) / 2) / (positive * (len(score) - positive)))
+    positive = int(within.sum())
+    return float((order[within].sum() - positive * (positive - 1) / 2) / (positive * (len(score) - positive)))
 
 
 def test_the_sequence_ranks_it_above_what_the_forest_alone_does() -> None:
@@ -83,9 +83,9 @@ def test_the_sequence_ranks_it_above_what_the_forest_alone_does() -> None:
     assert model.member_names == ("forest", "sequence")
     rows = rows_of(frame(with_anomalies(telemetry(), anomalies())))
     rows = rows.take(rows.time_us >= int(BEGIN.timestamp() * 1e6))
-    found = inside(rows)
+    within = inside(rows)
     matrix = rows.matrix(model.features)
     forest = replace(model, members=model.members[:1], combination=replace(model.combination, weights=np.ones(1)))
-    together, alone = ranked(model.score(matrix)[:, 0], found), ranked(forest.evidence(matrix)[:, 0], found)
+    together, alone = ranked(model.score(matrix)[:, 0], within), ranked(forest.evidence(matrix)[:, 0], within)
     assert together > alone + 0.05
     assert together > 0.65

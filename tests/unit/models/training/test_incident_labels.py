@@ -34,8 +34,8 @@ def table(*rows: dict[str, object]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=INCIDENTS)
 
 
-def spans(found: pa.Table) -> list[tuple[str, str, datetime, datetime]]:
-    return [(row["incident_id"], row["service"], row["onset_at"], row["ends_at"]) for row in found.to_pylist()]
+def spans(labels: pa.Table) -> list[tuple[str, str, datetime, datetime]]:
+    return [(row["incident_id"], row["service"], row["onset_at"], row["ends_at"]) for row in labels.to_pylist()]
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def spans(found: pa.Table) -> list[tuple[str, str, datetime, datetime]]:
         ([], []),
     ],
 )
-def test_an_incident_is_told_once(rows: list[dict[str, object]], left: list[str]) -> None:
+def test_an_incident_is_labelled_once(rows: list[dict[str, object]], left: list[str]) -> None:
     assert each_once(table(*rows))["incident_id"].to_pylist() == left
 
 
 def test_verdicts_that_overlap_span_both_and_are_known_since_the_first() -> None:
-    found = each_once(table(label(1, "a", 0, 30, known=90), label(2, "a", 20, 60, known=70), label(3, "a", 61, 80)))
-    assert spans(found) == [("i1", "a", minute(0), minute(60)), ("i3", "a", minute(61), minute(80))]
-    assert found["known_at"].to_pylist()[0] == minute(70)
+    labels = each_once(table(label(1, "a", 0, 30, known=90), label(2, "a", 20, 60, known=70), label(3, "a", 61, 80)))
+    assert spans(labels) == [("i1", "a", minute(0), minute(60)), ("i3", "a", minute(61), minute(80))]
+    assert labels["known_at"].to_pylist()[0] == minute(70)
 
 
 def test_labels_and_false_alarms_count_from_when_they_were_given(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_labels_and_false_alarms_count_from_when_they_were_given(tmp_path: Path)
     )
     detection = dict.fromkeys(DETECTIONS.names) | {"revision": 0, "metric": "m", "value": 1.0, "tier": 1, "reason": ""}
     detection |= {"model_version": "", "anomalous": True}
-    told = [detection | {"detection_id": f"d{at}", "service": "a", "timestamp": minute(at)} for at in (1, 2)]
-    space.lake.write("detections", pa.Table.from_pylist(told, schema=DETECTIONS), key="d")
+    detections = [detection | {"detection_id": f"d{at}", "service": "a", "timestamp": minute(at)} for at in (1, 2)]
+    space.lake.write("detections", pa.Table.from_pylist(detections, schema=DETECTIONS), key="d")
     for at, name, right in ((50, "d1", False), (51, "d2", False), (60, "d2", True)):
         said = {"given_at": minute(at), "detection_id": name, "right": right}
         space.lake.write("verdicts", pa.Table.from_pylist([said], schema=VERDICTS), key=f"{name}-{at}")
@@ -105,6 +105,6 @@ def test_the_ensemble_learns_from_verdicts_and_from_false_alarms() -> None:
     assert "rows of false alarms" in str(taught.run.params["labelled"])
     rows = rows_of(frame[jobs & (frame["event_timestamp"] > minute(4 * 1440 - 600))])
     member = [model.members[1].model for model in (plain.model, taught.model)]
-    before, after = (one.raw_score(rows.matrix(one.features)).mean() for one in member)
+    before, after = (labelled.raw_score(rows.matrix(labelled.features)).mean() for labelled in member)
     assert after < before - 0.5, "the labelled member tells such a job from an incident more surely"
     assert len(SERVICE_FEATURES) == len(rows.columns)

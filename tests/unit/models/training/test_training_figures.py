@@ -46,7 +46,7 @@ def test_every_figure_names_its_rows_and_positives() -> None:
         assert "cannot be drawn" not in texts(figure)
 
 
-def test_two_and_a_half_hours_without_a_positive_row_are_told_and_not_drawn() -> None:
+def test_two_and_a_half_hours_without_a_positive_row_are_named_and_not_drawn() -> None:
     calm = replay(1.0, 3.5)
     assert not calm.truth.positive.any()
     figures = replay_figures(forest(), calm)

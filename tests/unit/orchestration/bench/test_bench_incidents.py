@@ -112,14 +112,14 @@ def test_foreseeable_incidents_of_an_unseen_seed_are_foreseen() -> None:
     assert {kind.kind for kind in figures.kinds if kind.foreseeable} <= {"memory_leak", "connection_exhaustion", "disk_fill"}
     assert "seeds 1 to 3" in figures.fitted_on
     assert "seeds 1001 to 1001" in figures.scored_on
-    assert [one.horizon_min for one in figures.horizons] == [5, 15, 60]
-    assert all(one.pr_auc > 10 * one.base_rate for one in figures.horizons)
+    assert [horizon.horizon_min for horizon in figures.horizons] == [5, 15, 60]
+    assert all(horizon.pr_auc > 10 * horizon.base_rate for horizon in figures.horizons)
 
 
 def test_thresholds_do_not_see_the_scored_seeds_and_the_file_says_what_was_scored(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "rows.csv"
     other = run(BenchConfig(seeds=1, first_seed=2002, fit_seeds=3, hours=72.0, processes=1), out, quiet)
-    assert [one.threshold for one in other.rules] == [one.threshold for one in small().rules]
+    assert [rule.threshold for rule in other.rules] == [rule.threshold for rule in small().rules]
     assert other.rules != small().rules
     with out.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

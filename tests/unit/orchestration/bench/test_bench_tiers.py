@@ -20,7 +20,7 @@ def test_ticks_are_all_points_once_and_in_order() -> None:
     split = scenario.split
     parts = list(ticks(scenario, split.replay_start, split.replay_end))
     times = [part.column("timestamp").unique().to_pylist() for part in parts]
-    assert all(len(found) == 1 for found in times)
+    assert all(len(tick_times) == 1 for tick_times in times)
     assert times == sorted(times)
     whole = sum(chunk.num_rows for chunk in scenario.source.batches(split.replay_start, split.replay_end))
     assert sum(part.num_rows for part in parts) == whole > 0
@@ -30,9 +30,9 @@ def test_ticks_are_all_points_once_and_in_order() -> None:
 def test_a_probe_measures_each_call_and_the_cost_of_all() -> None:
     clock = iter([1.0, 3.0])
     asked: list[int] = []
-    found = probe_service(lambda rows: asked.append(rows.num_rows), [batch(candidate("cpu")), batch()], lambda: next(clock), 50)
-    assert found.latency_ms.shape == (50,)
-    assert (found.rows, found.cpu_s, found.cpu_us_per_row) == (50, 2.0, 40_000.0)
+    probe = probe_service(lambda rows: asked.append(rows.num_rows), [batch(candidate("cpu")), batch()], lambda: next(clock), 50)
+    assert probe.latency_ms.shape == (50,)
+    assert (probe.rows, probe.cpu_s, probe.cpu_us_per_row) == (50, 2.0, 40_000.0)
     assert set(asked) == {1}, "an empty tick asks nobody"
     nothing = probe_service(lambda _: None, [batch()], lambda: 0.0, 5)
     assert (nothing.rows, np.isnan(nothing.quantile_ms(0.5))) == (0, True)
