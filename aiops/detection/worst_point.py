@@ -193,9 +193,9 @@ def _with_series(state: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDAr
 
 _NEWER: Final = ("finding", "certain")
 """Columns that checkpoints of earlier versions lack."""
-_STATE_NAMES: Final = ("service", "tick_us", *(one.name for one in fields(WorstPoint)))
+_STATE_NAMES: Final = ("service", "tick_us", *(column.name for column in fields(WorstPoint)))
 _NAMES: Final = ("series_id", "metric", "labels")
-_POINT_COLUMNS: Final = tuple(one.name for one in fields(WorstPoint) if one.name not in {*_NAMES, *_NEWER})
+_POINT_COLUMNS: Final = tuple(column.name for column in fields(WorstPoint) if column.name not in {*_NAMES, *_NEWER})
 _NOTHING: Final = Finding("", False)
 _DTYPES: Final = {
     **dict.fromkeys(("service", "metric", "labels", "finding"), "U"),

@@ -133,7 +133,7 @@ def _check_pattern(text: str) -> None:
     if len(text) > MOST_CHARACTERS:
         raise ConfigurationError(f"matcher: an expression of {len(text)} characters; give at most {MOST_CHARACTERS}")
     try:
-        _found(text, "")  # by itself: ")(" is none, though brackets around it make one
+        _matches(text, "")  # by itself: ")(" is none, though brackets around it make one
         _whole_match(text, "")
     except ValueError as error:  # Arrow's is one
         raise ConfigurationError(
@@ -143,8 +143,8 @@ def _check_pattern(text: str) -> None:
 
 @lru_cache(maxsize=16_384)
 def _whole_match(pattern: str, text: str) -> bool:
-    return _found(f"^(?s:{pattern})$", text)
+    return _matches(f"^(?s:{pattern})$", text)
 
 
-def _found(pattern: str, text: str) -> bool:
+def _matches(pattern: str, text: str) -> bool:
     return bool(pc.match_substring_regex(pa.scalar(text, pa.string()), pattern=pattern).as_py())
