@@ -19,7 +19,7 @@ from models.vectors.service_rows import bounded
 
 Float32s = npt.NDArray[np.float32]
 BATCH: Final = 64
-"""Rows of every call of the network, the rest zeros: a row's result must not depend on how many are asked about."""
+"""Rows of every call of the network, the rest zeros: a row's result must not depend on how many are scored with it."""
 HALF_LIFE_SPANS: Final = 3.0
 """An error so many spans ago counts half: what is over need not be said again."""
 _INPUT: Final = "sequence"
@@ -161,9 +161,9 @@ class SequenceAutoencoder:
         redrawn = np.empty_like(scaled)
         for start in range(0, len(rows), BATCH):
             part = scaled[start : start + BATCH]
-            asked = np.zeros((BATCH, SEQUENCE_STEPS, _SIGNALS), np.float32)
-            asked[: len(part)] = part
-            redrawn[start : start + BATCH] = self.session.run(None, {_INPUT: asked})[0][: len(part)]
+            padded = np.zeros((BATCH, SEQUENCE_STEPS, _SIGNALS), np.float32)
+            padded[: len(part)] = part
+            redrawn[start : start + BATCH] = self.session.run(None, {_INPUT: padded})[0][: len(part)]
         weight = known * _RECENCY[:, None]
         total = weight.reshape(len(rows), _WIDTH).sum(axis=1)
         error = weight * (scaled.astype(np.float64) - redrawn) ** 2

@@ -16,7 +16,7 @@ from models.detectors.evidence import Combination, EmpiricalTail, shares_of
 
 
 class RankedModel(VectorModel, FittedModel, Protocol):
-    """A vector model of the catalog that also tells how strange rows are in a unit of its own."""
+    """A vector model of the catalog that also says how strange rows are in a unit of its own."""
 
     def raw_score(self, rows: FloatArray) -> FloatArray:
         """Return (n,), higher = stranger, NaN = it abstains."""

@@ -107,7 +107,7 @@ class SeriesSurprise:
         return self.stream().score(batch)
 
     def explanations(self, batch: SeriesBatch, rows: Sequence[int]) -> tuple[Explanation, ...]:
-        """Return why these rows of a batch scored as they did, one each, in the order asked."""
+        """Return why these rows of a batch scored as they did, one each, in their order."""
         score, details = self.stream().explained(batch, rows)
         return tuple(self._explanation(row, float(score[row]), detail) for row, detail in zip(rows, details, strict=True))
 

@@ -72,9 +72,9 @@ class SurpriseRows(NamedTuple):
     value: FloatArray  # (n,)
     slot: IntArray  # (n,) -1 = no room for this series
     score: FloatArray  # (n,)
-    wanted: IntArray  # (n,) place in `details`, -1 = not asked; or (0,)
+    wanted: IntArray  # (n,) place in `details`, -1 = not wanted; or (0,)
     details: FloatArray  # (m, K, DETAILS)
-    leading: FloatArray  # (n, 3) of alarms: the most surprised stream, its surprise, its rows before; or (0, 3) = not asked
+    leading: FloatArray  # (n, 3) of alarms: the most surprised stream, its surprise, its rows before; or (0, 3) = not wanted
 
 
 @inlined

@@ -28,13 +28,13 @@ def aliases_of(calm: SeriesGrid, window: SeriesGrid, graph: ServiceGraph) -> Map
     alone = {service: graph.callees(service)[0] for service in graph.services if len(graph.callees(service)) == 1}
     resources = {metric for metric in {metric for _, metric in calm.series} if _is_resource(metric)}
     owners = {name for name, metric in calm.series if metric in resources}
-    asked = {service: callee for service, callee in alone.items() if service not in owners}
-    if not asked:
+    without_resources = {service: callee for service, callee in alone.items() if service not in owners}
+    if not without_resources:
         return {}
     calmly, now = (tuple(best_series(grid, signal) for signal in _SIGNALS) for grid in (calm, window))
     return {
         service: callee
-        for service, callee in asked.items()
+        for service, callee in without_resources.items()
         if _mirrors(calm, calmly, service, callee) is True and _mirrors(window, now, service, callee) is not False
     }
 
@@ -44,7 +44,7 @@ def _is_resource(metric: str) -> bool:
 
 
 def _mirrors(grid: SeriesGrid, signals: Sequence[Mapping[str, int]], service: str, callee: str) -> bool | None:
-    """Return whether all signals that both have are the same; None where too little is common to tell."""
+    """Return whether all signals that both have are the same; None where too little is common."""
     verdicts = [
         _same(grid.values[:, numbers[service]], grid.values[:, numbers[callee]])
         for numbers in signals

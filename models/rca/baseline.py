@@ -1,4 +1,4 @@
-"""What is usual for a series: its median and a spread that a heavy tail makes wide, not loud."""
+"""The baseline of a series: its median and a spread that a heavy tail makes wide, not loud."""
 
 from collections.abc import Hashable, Sequence
 from typing import TypeVar

@@ -61,7 +61,7 @@ def _strongest(frame: Frame, place: int, evidence: tuple[CauseEvidence, ...]) ->
 
 
 def _before_symptom(frame: Frame, place: int) -> str:
-    """Return how much earlier a candidate strayed than users felt it; "" where that is unknown or the symptom is itself."""
+    """Return how much earlier a candidate strayed than the symptom; "" where that is unknown or the symptom is itself."""
     service, symptom = frame.services[place], frame.symptom
     if not symptom or service == symptom:
         return ""
@@ -70,8 +70,8 @@ def _before_symptom(frame: Frame, place: int) -> str:
         return ""
     gap_s = round((symptom_onset - onset).total_seconds())
     if not gap_s:
-        return f", as it was felt at {symptom}"
-    return f", {span(abs(gap_s))} {'before' if gap_s > 0 else 'after'} it was felt at {symptom}"
+        return f", when the symptom began at {symptom}"
+    return f", {span(abs(gap_s))} {'before' if gap_s > 0 else 'after'} the symptom at {symptom}"
 
 
 def span(seconds: int) -> str:

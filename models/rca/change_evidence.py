@@ -28,7 +28,7 @@ class ChangeConfig:
 
 @dataclass(frozen=True, slots=True)
 class KnownChanges:
-    """Changes since `since`, of all services, in which the rate of each can be told."""
+    """Changes since `since`, of all services, from which the rate of each is estimated."""
 
     changes: tuple[ChangeEvent, ...]
     since: datetime

@@ -37,7 +37,7 @@ def in_the_running(causes: Sequence[RootCause]) -> tuple[RootCause, ...]:
 
 
 def would_decide(causes: Sequence[RootCause], frame: Frame, inputs: RcaInputs) -> tuple[str, ...]:
-    """Return what, if it were known, would tell the likely causes apart; concrete things only."""
+    """Return what, if it were known, would separate the likely causes; concrete things only."""
     running = in_the_running(causes)
     questions = [
         *_order(running, frame),
@@ -69,7 +69,7 @@ def _unmeasured(running: Sequence[RootCause], inputs: RcaInputs) -> list[str]:
     for cause in running[:2]:
         signals = {spec_of(metric).signal for service, metric in inputs.window.series if service == cause.service}
         if not signals:
-            gaps.append(f"nothing is measured of {cause.service}: its latency and errors would tell")
+            gaps.append(f"nothing is measured of {cause.service}: its latency and errors would decide")
         elif "latency" not in signals:
             gaps.append(f"no latency of {cause.service} is measured")
         elif "saturation" not in signals:
@@ -99,5 +99,5 @@ def _short(frame: Frame, inputs: RcaInputs) -> list[str]:
     if inputs.ranker is None and inputs.calm.time_us.size < LEAST_CALM_STEPS:
         gaps.append(f"only {inputs.calm.time_us.size} steps of calm time are known: what is usual would be surer after more")
     if 0 < frame.time_us.size < 5:
-        gaps.append(f"only {frame.time_us.size} steps of the incident are known yet: the next minutes would tell")
+        gaps.append(f"only {frame.time_us.size} steps of the incident are known yet: the next minutes would decide")
     return gaps

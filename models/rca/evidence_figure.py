@@ -91,7 +91,7 @@ def _title(report: RootCauseReport) -> str:
 
 
 def _rows(report: RootCauseReport, grid: SeriesGrid, bounds: Bounds) -> list[_Row]:
-    """Return the rows of the path: the first cause by its strongest evidence, the others by what their callers feel of them."""
+    """Return the rows of the path: the first cause by its strongest evidence, the others by latency or errors."""
     if not report.causes:
         return []
     first = report.causes[0]

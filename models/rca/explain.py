@@ -19,8 +19,8 @@ __all__ = ["ExplainConfig", "RcaInputs", "WindowConfig", "explain"]
 
 @dataclass(frozen=True, slots=True)
 class ExplainConfig:
-    """What a report tells. The first cause is named alone from `least_probability` on, if it has an onset and something of it
-    strayed by `least_excess` spreads; `most_causes` are told with their evidence, others not at all."""
+    """What a report contains. The first cause is named alone from `least_probability` on, if it has an onset and something of it
+    strayed by `least_excess` spreads; `most_causes` are reported with their evidence, others not at all."""
 
     least_probability: float = 0.5
     least_excess: float = STRAYED

@@ -27,7 +27,7 @@ MOST_KNOWN: Final = 5
 """Known callees, and other finds, whose past a test knows."""
 LEAST_COVERED: Final = 0.8
 COMMON_CAUSE_SHARE: Final = 0.1
-"""Share of all pairs from which finds, beyond one a service, tell of a common cause and not of calls."""
+"""Share of all pairs from which finds, beyond one a service, show a common cause and not calls."""
 _RIDGE: Final = 1e-9
 
 
@@ -89,8 +89,8 @@ def granger_edges(grid: SeriesGrid, known: ServiceGraph, config: GrangerConfig |
     """Return likely calls between services that `known` does not connect directly, by caller and callee.
 
     None at all where finds are so many that something unmeasured must move all services; a common cause that only few share and
-    nobody measures cannot be told from calls. A service is tested by its latency, else by its errors. Where both directions are
-    found, the surer one counts. O(services² x steps).
+    nobody measures looks like calls. A service is tested by its latency, else by its errors. Where both directions are found,
+    the surer one counts. O(services² x steps).
     """
     chosen = config or GrangerConfig()
     panel = _panel(grid, known, chosen)
@@ -177,7 +177,7 @@ def _base(panel: _Panel, caller: int, also: Sequence[int]) -> FloatArray:
 
 
 def _tested(panel: _Panel, caller: int, also: Sequence[int]) -> tuple[FloatArray, IntArray]:
-    """Return for every service the p-value (n,) of the F test that its past tells of `caller`, and its strongest lag.
+    """Return for every service the p-value (n,) of the F test that its past predicts `caller`, and its strongest lag.
 
     1 where its past lowers what comes: trouble of a callee does not make its caller well.
     """
@@ -202,7 +202,7 @@ def _tested(panel: _Panel, caller: int, also: Sequence[int]) -> tuple[FloatArray
 def _pruned(panel: _Panel, caller: int, significant: "np.typing.NDArray[np.bool_]", p_value: FloatArray) -> FloatArray:
     """Return the p-values (n,) with those of the finds raised to what they are once the other finds are known.
 
-    A service that only hears of the same trouble earlier, through a third one, tells nothing beyond that one.
+    A service that is only reached earlier by the same fault, through a third one, predicts nothing beyond that one.
     """
     pruned, finds = p_value.copy(), np.flatnonzero(significant)
     for callee in finds.tolist():

@@ -30,7 +30,7 @@ class RcaInputs:
 
     `window` is the trouble (from shortly before the first alert on), `before` the minutes just before it, `calm` a time without
     incidents (hours); all on the same step, with the service's own name in `series`. `alerted`: the incident's services and when
-    each was first alerted. `symptom`: where users felt it, if known; else the service alerted first stands for it. `changes` of
+    each was first alerted. `symptom`: where users saw it, if known; else the service alerted first stands for it. `changes` of
     any service; `changes_recorded` = whether changes are recorded at all (no event is evidence only then). `priors`: log odds
     that past verdicts give a service, 0 = as any other. `ranker`: the one fitted to `calm`, where it is kept between calls.
     """

@@ -1,4 +1,4 @@
-"""Metrics in words and amounts with units, as far as a metric's name tells them."""
+"""Metrics in words and amounts with units, as far as a metric's name has them."""
 
 import math
 from typing import Final
@@ -76,7 +76,7 @@ def _unit(metric: str) -> str:
 
 
 def amount(metric: str, value: float) -> str:
-    """Return a value with the unit that the metric's name tells; shares as per cent.
+    """Return a value with the unit of the metric's name; shares as per cent.
 
     >>> amount("latency_p99_ms", 840.2), amount("cpu_utilization", 0.314), amount("requests_per_second", 12.0)
     ('840 ms', '31 %', '12/s')

@@ -1,7 +1,7 @@
 """Ranking of root causes: how surprising a service's own evidence is, and how much of the symptom it explains.
 
 Each kind of evidence gives log(1 + excess), the excess counted in spreads of the series while all was well, beyond 2; the
-spread is the wider of MAD and the 95th percentile, so that a series with a heavy tail does not shout. Where the symptom is told
+spread is the wider of MAD and the 95th percentile, so that a series with a heavy tail does not shout. Where the symptom is known
 and impacts add up along calls, the share of the symptom that is a service's own counts most. Kinds add up; a service's
 probability is its share of the exponentials, beside "none of these".
 """
@@ -30,7 +30,7 @@ LEAST_SAMPLES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Symptom:
-    """Where the trouble was felt: a service and a golden signal, latency or errors."""
+    """Where users see the incident: a service and a golden signal, latency or errors."""
 
     service: str
     signal: str
@@ -38,7 +38,7 @@ class Symptom:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks against a service. `excess` in spreads beyond the usual; `score` is what it adds to the ranking."""
+    """What speaks against a service. `excess` in spreads beyond the baseline; `score` is what it adds to the ranking."""
 
     kind: str
     metric: str
@@ -76,7 +76,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RootCauseRanker:
-    """What is usual for every evidence series; fitted on time without incidents. Immutable."""
+    """The baseline of every evidence series; fitted on time without incidents. Immutable."""
 
     graph: ServiceGraph
     baseline: Mapping[tuple[str, str], float]
@@ -107,7 +107,7 @@ class RootCauseRanker:
         """Return the ranking of all services of the window, and how each strayed over it.
 
         `before`: the minutes just before; a series that strayed as far there says nothing new. `symptom` limits the ranking to
-        services that it can reach along calls, and lets shares of it be told.
+        services that it can reach along calls, and lets it be divided into shares.
         """
         evidence = evidence_of(window, self.graph, self.baseline)
         known = np.array([number for number, series in enumerate(evidence.series) if series in self.centre], dtype=np.int64)
@@ -235,7 +235,7 @@ def _judge(series: Sequence[EvidenceSeries], values: FloatArray, normal: _Normal
 
 
 def loudest_first(ranker: RootCauseRanker, window: SeriesGrid) -> tuple[str, ...]:
-    """Return the services by the greatest deviation of any of their series from its usual: the trivial baseline."""
+    """Return the services by the greatest deviation of any of their series from its baseline: the trivial baseline."""
     loudest: dict[str, float] = {}
     for number, (service, metric) in enumerate(window.series):
         centre = ranker.baseline.get((service, metric))

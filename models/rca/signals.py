@@ -41,7 +41,7 @@ MOST_NAMES: Final = 1 << 16
 class EvidenceSeries:
     """One series that can speak against a service. `weight` says how much, `sign` +1 = high is bad, -1 = low is bad.
 
-    `impact` = in units that add up along calls (seconds or errors a step), so that shares of a symptom can be told.
+    `impact` = in units that add up along calls (seconds or errors a step), so that a symptom can be divided into shares.
     """
 
     service: str
@@ -98,7 +98,7 @@ class _Calls:
 
     @property
     def measured(self) -> frozenset[str]:
-        """Return the services whose own latency calls tell."""
+        """Return the services whose own latency is measured by calls."""
         return frozenset(callee for _, callee in self.far)
 
     def own_latency(self) -> Iterable[tuple[EvidenceSeries, FloatArray]]:
@@ -168,7 +168,7 @@ def best_series(grid: SeriesGrid, signal: str) -> dict[str, int]:
 
 
 def _plain(grid: SeriesGrid, with_own_share: set[tuple[str, str]]) -> Iterable[tuple[EvidenceSeries, FloatArray]]:
-    """Return every other series as it is; latency and errors only where a service's own share is not told."""
+    """Return every other series as it is; latency and errors only where a service's own share is unknown."""
     own = {service for service, metric in with_own_share}
     for number, (service, metric) in enumerate(grid.series):
         signal, kind, weight, sign = _plain_of(metric)

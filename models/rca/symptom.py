@@ -1,4 +1,4 @@
-"""Where an incident was felt: of the alerted services, the one that most of the others lie below, and the signal that strayed."""
+"""The symptom of an incident: of the alerted services, the one that most of the others lie below, and the signal that strayed."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ from models.rca.signals import best_series
 
 SymptomSignal = Literal["latency", "errors"]
 SYMPTOM_SPREADS: Final = 3.0
-"""Spreads above its usual from which users feel a signal."""
+"""Spreads above its baseline from which a signal is a symptom."""
 MOST_CANDIDATES: Final = 50
 
 
@@ -23,7 +23,7 @@ def symptom_of(
     """Return the alerted service farthest on the callers' side whose latency or errors strayed; None where none did.
 
     Farthest = most alerted services are among those that it calls, directly or not; then the one alerted first. None, too, where
-    no more than half of the alerted services lie below it: then the graph does not tell how the trouble spread.
+    no more than half of the alerted services lie below it: then the graph does not show how the fault spread.
     """
     strayed = {signal: _strayed(window, ranker, signal) for signal in get_args(SymptomSignal)}
     earliest = sorted(alerted, key=lambda name: (alerted[name], name))[:MOST_CANDIDATES]
@@ -38,7 +38,7 @@ def symptom_of(
 
 
 def _strayed(window: SeriesGrid, ranker: RootCauseRanker, signal: SymptomSignal) -> dict[str, float]:
-    """Return by how many spreads a signal of each service exceeded its usual at most."""
+    """Return by how many spreads a signal of each service exceeded its baseline at most."""
     deviation = {}
     for service, number in best_series(window, signal).items():
         name, column = window.series[number], window.values[:, number]

@@ -107,7 +107,7 @@ def leads(strayed: FloatArray, symptom: FloatArray) -> tuple[FloatArray, IntArra
 
 
 def nothing_leads(count: int) -> tuple[FloatArray, IntArray]:
-    """Return what `leads` says where nothing can be told."""
+    """Return what `leads` says where nothing is known."""
     return np.zeros(count), np.zeros(count, dtype=np.int64)
 
 

@@ -186,7 +186,7 @@ def _has_seen(grid: _Grid, kind: int) -> bool:
 
 
 def _is_better(error: FloatArray, best: FloatArray) -> bool:
-    """Return whether errors a held-out day (NaN = cannot tell) are clearly below the best so far, on the days both can tell."""
+    """Return whether errors a held-out day (NaN = unknown) are clearly below the best so far, on the days that both know."""
     both = np.isfinite(error) & np.isfinite(best)
     if not np.isfinite(best).any():
         return bool(np.isfinite(error).any())

@@ -1,6 +1,6 @@
 """Calibration of margins to probabilities: Platt's logistic map, fitted on its own slice, stored as two or three numbers.
 
-Where part of what happens cannot be told from the margin at all, no logistic curve is right: the many rows without any sign of it
+Where part of what happens does not show in the margin at all, no logistic curve is right: the many rows without any sign of it
 flatten the slope for the few with one. A floor, the chance of that part, leaves the curve to the rest (`fit_floored`).
 
 Source: Platt, "Probabilistic outputs for support vector machines", 1999; fitted as in Lin, Lin, Weng, "A note on Platt's

@@ -76,4 +76,4 @@ def _show(title: str, report: "RootCauseReport") -> None:
     for line in lines_of(report):
         typer.echo(line)
     seen = f"{report.window_start:%Y-%m-%d %H:%M:%S}Z to {report.window_end:%H:%M:%S}Z"
-    typer.echo(f"Telemetry from {seen}; felt at {report.symptom or 'no service in particular'}.")
+    typer.echo(f"Telemetry from {seen}; symptom at {report.symptom or 'no service in particular'}.")

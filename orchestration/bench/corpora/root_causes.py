@@ -1,4 +1,4 @@
-"""Root cause ranking on public corpora: PetShop (felt at one service) and Nezha (metrics and calls of each minute).
+"""Root cause ranking on public corpora: PetShop (symptom at one service) and Nezha (metrics and calls of each minute).
 
 Only the names of services and calls, and telemetry, are read for a ranking; the truth is read for the figures printed at the end.
 """

@@ -2,8 +2,8 @@
 
 A graph is made of the simulator's call graphs of 50 services, each entered from an earlier one, so all are one component. Every
 service has latency, requests, errors and CPU. An incident slows one service down, and through it all that call it, directly or
-not; it is felt at the front, from which every service is reachable: nothing is left out of the ranking. Time is that of the whole
-explanation, the window of telemetry at hand; fitting to calm time, which is done once and kept, is told beside it.
+not; its symptom is at the front, from which every service is reachable: nothing is left out of the ranking. Time is that of the
+whole explanation, the window of telemetry at hand; fitting to calm time, which is done once and kept, is reported beside it.
 """
 
 import json

@@ -105,7 +105,7 @@ def arrivals(storm: Storm) -> Iterator[list[tuple[float, Alert]]]:
 
 
 def _of_incidents(storm: Storm, second: float, rng: np.random.Generator, count: int) -> list[tuple[str, Severity] | None]:
-    """Return services that fire because of an incident, drawn by how strongly they feel it; the root is always critical."""
+    """Return services that fire because of an incident, drawn by how strongly it reaches them; the root is always critical."""
     names: list[tuple[str, Severity]] = []
     weights: list[float] = []
     for incident in storm.incidents:

@@ -147,7 +147,7 @@ def strayed(grid: SeriesGrid) -> FloatArray:
 
 
 def _case(world: _World, number: int, alarm: _Alarm) -> SimulatedCase | None:
-    """Return the case of an alarm as number `number` of its seed; None where those who are asked were not alerted."""
+    """Return the case of an alarm as number `number` of its seed; None where no entry service was alerted."""
     front, coarse = number // 3 % 2 == 1, number // 6 % 2 == 1
     first, alerted = alarm.first, alarm.alerted
     if front:

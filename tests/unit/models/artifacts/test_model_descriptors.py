@@ -19,7 +19,7 @@ from models.artifacts.catalog import (
 from serving.scoring.answers.scoring import endpoint_of, endpoints, scoring_endpoints
 from serving.scoring.http_api.scoring_openapi import openapi
 
-EVERY = pytest.mark.parametrize("descriptor", CATALOG.values(), ids=lambda one: one.name)
+EVERY = pytest.mark.parametrize("descriptor", CATALOG.values(), ids=lambda descriptor: descriptor.name)
 
 
 @EVERY

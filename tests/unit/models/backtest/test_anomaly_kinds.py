@@ -29,7 +29,7 @@ def calm() -> pa.Table:
     return pa.concat_tables(simulate(CALM).telemetry())
 
 
-def one(shape: str, metric: str = "latency_p50_ms", **more: float) -> InjectedAnomaly:
+def anomaly(shape: str, metric: str = "latency_p50_ms", **more: float) -> InjectedAnomaly:
     return InjectedAnomaly(shape, "checkout", metric, NIGHT, **{"duration_min": 60.0, **more})  # type: ignore[arg-type]
 
 
@@ -40,7 +40,7 @@ def series(table: pa.Table, metric: str, service: str = "checkout") -> np.ndarra
 
 def test_only_the_window_of_the_series_changes_and_the_truth_says_so() -> None:
     table = calm()
-    anomalies = [one("stuck"), one("spike", "cpu_utilization", duration_min=1.0)]
+    anomalies = [anomaly("stuck"), anomaly("spike", "cpu_utilization", duration_min=1.0)]
     disturbed = with_anomalies(table, anomalies)
     assert disturbed.schema == table.schema
     moved = np.flatnonzero(disturbed["value"].to_numpy() != table["value"].to_numpy())
@@ -60,8 +60,8 @@ def test_only_the_window_of_the_series_changes_and_the_truth_says_so() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_same_request_gives_the_same_values_within_the_metric_range(shape: str) -> None:
     table = calm()
-    first = with_anomalies(table, [one(shape, "error_rate", size=100.0)])
-    assert first.equals(with_anomalies(table, [one(shape, "error_rate", size=100.0)]))
+    first = with_anomalies(table, [anomaly(shape, "error_rate", size=100.0)])
+    assert first.equals(with_anomalies(table, [anomaly(shape, "error_rate", size=100.0)]))
     assert series(first, "error_rate").min() >= 0.0
     assert series(first, "error_rate").max() <= 1.0
 
@@ -70,7 +70,7 @@ def test_the_same_request_gives_the_same_values_within_the_metric_range(shape: s
 def test_every_value_of_a_contextual_or_collective_anomaly_has_been_seen_before(shape: str) -> None:
     table = calm()
     before = series(table, "requests_per_second")
-    after = series(with_anomalies(table, [one(shape, "requests_per_second")]), "requests_per_second")
+    after = series(with_anomalies(table, [anomaly(shape, "requests_per_second")]), "requests_per_second")
     changed = np.flatnonzero(before != after)
     assert changed.size >= 50
     assert set(after[changed]) <= set(before[: changed[0]])

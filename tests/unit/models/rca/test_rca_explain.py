@@ -27,7 +27,7 @@ def test_the_service_that_nobody_was_alerted_for_is_named_with_metric_time_path_
     assert first.onset == at(CALM_MIN + 10)
     assert first.changes == (deployed,)
     assert first.sentence == (
-        f"catalogue: {first.evidence[0].text}, since 15:10, two minutes before it was felt at checkout; "
+        f"catalogue: {first.evidence[0].text}, since 15:10, two minutes before the symptom at checkout; "
         "path catalogue → cart → checkout; deployed at 15:08 (v42)"
     )
     assert first.evidence[0].text.startswith("latency p99 8")

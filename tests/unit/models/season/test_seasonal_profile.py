@@ -24,7 +24,7 @@ def times_of(days: float, start_us: int = MONDAY_US, step_us: int = STEP_US) -> 
     return start_us + np.arange(round(days * DAY_US / step_us)) * step_us
 
 
-def usual(times: IntArray, seed: int = 0, weekend: float = 1.0, noise: float = 3.0) -> FloatArray:
+def business_day(times: IntArray, seed: int = 0, weekend: float = 1.0, noise: float = 3.0) -> FloatArray:
     """Return traffic that peaks in the afternoon, by a factor lower at weekends."""
     hour = times % DAY_US / 3.6e9
     level = np.where((times // DAY_US + 3) % 7 >= 5, weekend, 1.0)
@@ -33,12 +33,12 @@ def usual(times: IntArray, seed: int = 0, weekend: float = 1.0, noise: float = 3
 
 def history(days: float, **how: float) -> SeriesPoints:
     times = times_of(days)
-    return SeriesPoints("shop|orders", times, usual(times, **how))  # type: ignore[arg-type]
+    return SeriesPoints("shop|orders", times, business_day(times, **how))  # type: ignore[arg-type]
 
 
 def after(days: float, at_us: int, **how: float) -> tuple[IntArray, FloatArray]:
     times = times_of(days, at_us)
-    return times, usual(times, seed=99, **how)  # type: ignore[arg-type]
+    return times, business_day(times, seed=99, **how)  # type: ignore[arg-type]
 
 
 def covered(bands: SeriesBands, times: IntArray, value: FloatArray) -> float:
@@ -53,7 +53,7 @@ def test_a_daily_season_is_found_and_its_band_holds_and_is_narrow() -> None:
     times, value = after(2 - 1e-6, bands.starts_us)
     assert 0.97 <= covered(bands, times, value) <= 1.0
     expected, lower, upper = band_at(bands, times)
-    truth = usual(times, noise=0.0)
+    truth = business_day(times, noise=0.0)
     assert np.abs(expected - truth).mean() < 2.0
     assert (upper - lower).mean() < 30.0  # 99 % of a normal of 3 are 15 wide; the values span 100
     assert bands.strength > 0.8
@@ -64,7 +64,7 @@ def test_weekends_are_apart_from_the_first_one_on() -> None:
     bands = fit_bands(history(12, weekend=0.5), MONDAY_US + 12 * DAY_US, CONFIG)
     times, value = after(1.99, bands.starts_us, weekend=0.5)
     assert covered(bands, times, value) >= 0.95
-    assert covered(bands, times, usual(times)) < 0.4  # a working day's traffic on a Saturday
+    assert covered(bands, times, business_day(times)) < 0.4  # a working day's traffic on a Saturday
 
 
 def test_a_usual_day_value_at_night_is_far_out() -> None:
@@ -85,9 +85,9 @@ def test_without_a_season_the_answer_is_unknown_and_says_why(fit) -> None:  # ty
     cases = {
         "no daily season (strength": SeriesPoints("a|b", times, noise),
         "the series never moves": SeriesPoints("a|b", times, np.full(times.size, 7.0)),
-        "0.9 days of history, 3 needed": SeriesPoints("a|b", times[-259:], usual(times[-259:])),
+        "0.9 days of history, 3 needed": SeriesPoints("a|b", times[-259:], business_day(times[-259:])),
         "no history outside incidents": SeriesPoints("a|b", times, np.full(times.size, np.nan)),
-        "a point every 3.0 h": SeriesPoints("a|b", times[::36], usual(times[::36])),
+        "a point every 3.0 h": SeriesPoints("a|b", times[::36], business_day(times[::36])),
     }
     for reason, points in cases.items():
         bands = fit(points, at_us, CONFIG)
@@ -121,7 +121,7 @@ def test_after_a_level_shift_the_band_follows_within_a_day() -> None:
     bands = fit_bands(replace(calm, value=shifted), at_us, CONFIG)
     times, _ = after(1, at_us)
     expected = band_at(bands, times)[0]
-    assert np.abs(expected - usual(times, noise=0.0) - 200.0).mean() < 10.0
+    assert np.abs(expected - business_day(times, noise=0.0) - 200.0).mean() < 10.0
 
 
 def test_the_level_goes_on_from_the_last_shift_and_along_a_trend() -> None:
@@ -186,14 +186,14 @@ def test_a_holiday_in_the_history_does_not_bend_the_next_week_where_the_country_
     start_us = 1_743_379_200_000_000  # 2025-03-31, a Monday
     times = times_of(24, start_us)
     friday = (times >= start_us + 18 * DAY_US) & (times < start_us + 19 * DAY_US)
-    value = usual(times) * np.where(friday, 0.5, 1.0)
+    value = business_day(times) * np.where(friday, 0.5, 1.0)
     points, at_us = SeriesPoints("shop|orders", times, value), start_us + 24 * DAY_US
     next_friday = times_of(1, at_us + DAY_US - STEP_US)
     errors = []
     for country in ("", "DE"):
         bands = fit_prophet_bands(points, at_us, CONFIG, ProphetConfig(country))
         assert bands.status == ESTABLISHED, bands.status
-        errors.append(np.abs(band_at(bands, next_friday)[0] - usual(next_friday, noise=0.0)).mean())
+        errors.append(np.abs(band_at(bands, next_friday)[0] - business_day(next_friday, noise=0.0)).mean())
     assert errors[1] < 0.8 * errors[0]
 
 
