@@ -14,13 +14,18 @@ EVERYDAY = frozenset({"told", "telling", "found", "heard", "usual", "felt", "dou
 FIXED_TERMS = ("not_found", "NotFound")
 """Terms of the field, and of the libraries, that hold one of those words."""
 # Rooms and tests that keep these rules; the others follow.
-CHECKED_ROOMS = ("data_contracts", "aiops")
+CHECKED_ROOMS = ("data_contracts", "aiops", "models", "orchestration/bench")
 CHECKED_TESTS = (
     "tests/architecture",
     "tests/unit/data_contracts",
     "tests/property/data_contracts",
     "tests/unit/aiops",
     "tests/property/aiops",
+    "tests/unit/models",
+    "tests/property/models",
+    "tests/integration/models",
+    "tests/unit/orchestration/bench",
+    "tests/integration/orchestration/bench",
 )
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
