@@ -109,7 +109,7 @@ class _Weighed:
 class _RuleAnswers:
     """What a rule says of alarms: the probability of its first cause, whether that is right, and right within three (n,)."""
 
-    said: FloatArray
+    probability: FloatArray
     right: FloatArray
     within3: FloatArray
 
@@ -130,7 +130,7 @@ def run(config: CalibrationConfig, out: Path | None, say: Callable[[str], None])
     ours = _ours(scored, answers)
     is_incident = np.array([alarm.case.root != "" for alarm in scored])
     strayed = [alarm.excess[share.argmax()] for alarm, (share, _) in zip(scored, answers, strict=True)]
-    sure = (ours.said >= DECIDED) & (np.array(strayed) >= STRAYED)
+    sure = (ours.probability >= DECIDED) & (np.array(strayed) >= STRAYED)
     trivial = [
         _rule(name, _trivial(scored, which, _share(fitted_on, which)), is_incident, float("nan"))
         for name, which in (("loudest service", "loudest"), ("alerted first", "alerted"))
@@ -180,34 +180,34 @@ def _share(fitted_on: Sequence[_Weighed], which: str) -> float:
     return _mean(_trivial(fitted_on, which, 0.0).right)
 
 
-def _answers_of(scored: Sequence[_Weighed], ranked: Sequence[tuple[str, ...]], said: FloatArray) -> _RuleAnswers:
+def _answers_of(scored: Sequence[_Weighed], ranked: Sequence[tuple[str, ...]], probability: FloatArray) -> _RuleAnswers:
     first = [bool(names) and names[0] == alarm.case.root for alarm, names in zip(scored, ranked, strict=True)]
     within = [alarm.case.root in names[:3] for alarm, names in zip(scored, ranked, strict=True)]
-    return _RuleAnswers(said, np.array(first, dtype=np.float64), np.array(within, dtype=np.float64))
+    return _RuleAnswers(probability, np.array(first, dtype=np.float64), np.array(within, dtype=np.float64))
 
 
-def _rule(name: str, said: _RuleAnswers, is_incident: "np.typing.NDArray[np.bool_]", brier_all: float) -> RuleFigures:
-    error = sum(bin_figures.alarms * abs(bin_figures.said - bin_figures.right) for bin_figures in _bins(said)) / max(
-        1, said.said.size
+def _rule(name: str, answers: _RuleAnswers, is_incident: "np.typing.NDArray[np.bool_]", brier_all: float) -> RuleFigures:
+    error = sum(bin_figures.alarms * abs(bin_figures.said - bin_figures.right) for bin_figures in _bins(answers)) / max(
+        1, answers.probability.size
     )
     return RuleFigures(
         name,
-        _mean(said.right[is_incident]),
-        _mean(said.within3[is_incident]),
+        _mean(answers.right[is_incident]),
+        _mean(answers.within3[is_incident]),
         round(error, 4),
-        _mean((said.said - said.right) ** 2),
+        _mean((answers.probability - answers.right) ** 2),
         brier_all,
     )
 
 
-def _bins(said: _RuleAnswers) -> tuple[BinFigures, ...]:
-    place = np.minimum((said.said * BINS).astype(np.int64), BINS - 1)
+def _bins(answers: _RuleAnswers) -> tuple[BinFigures, ...]:
+    place = np.minimum((answers.probability * BINS).astype(np.int64), BINS - 1)
     return tuple(
         BinFigures(
             bin_number / BINS,
             int((place == bin_number).sum()),
-            _mean(said.said[place == bin_number]),
-            _mean(said.right[place == bin_number]),
+            _mean(answers.probability[place == bin_number]),
+            _mean(answers.right[place == bin_number]),
         )
         for bin_number in np.unique(place).tolist()
     )
@@ -240,11 +240,12 @@ def _kinds(
 
 def _line(alarm: _Weighed, share: FloatArray, none: float) -> str:
     order = np.argsort(-share, kind="stable")[:5].tolist()
-    said = {alarm.names[place]: round(float(share[place]), 4) for place in order}
+    causes = {alarm.names[place]: round(float(share[place]), 4) for place in order}
     case = alarm.case
     about = {"seed": case.seed, "at": case.inputs.made_at.isoformat(), "kind": case.kind, "root": case.root}
     return (
-        json.dumps({**about, "front_only": case.front_only, "coarse": case.coarse, "causes": said, "none": round(none, 4)}) + "\n"
+        json.dumps({**about, "front_only": case.front_only, "coarse": case.coarse, "causes": causes, "none": round(none, 4)})
+        + "\n"
     )
 
 
