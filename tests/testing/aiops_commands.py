@@ -1,5 +1,6 @@
 """`aiops run` and `aiops up` as a user starts them: the command in a process of its own, a private home, free ports."""
 
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from tests.testing.deadlines import within
 
 COMMAND: Final = (sys.executable, "-c", "from orchestration.cli import main; main()")
 SMALL: Final = ("--source", "simulate", *(f"--set={pair}" for pair in ("hours=40", "services=4", "incidents_per_day=12")))
+ANSWERS_WITHIN_S: Final = 5.0
+"""The default of `serving.timeout_s`: what takes longer is refused, and no request of a run may be."""
 KEYS: Final = frozenset(
     {
         "points_in",
@@ -34,9 +37,10 @@ KEYS: Final = frozenset(
 
 
 def environment(home: Path, **settings: object) -> dict[str, str]:
-    """Return our environment with that home and those settings and no other of ours."""
+    """Return our environment with that home and those settings and no other of ours; the service is given time like a test."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("AIOPS_", "MLFLOW_", "DAGSTER_"))}
-    return {**ours, "AIOPS_HOME": str(home), **{f"AIOPS_{name}": str(value) for name, value in settings.items()}}
+    patient = {"AIOPS_SERVING__TIMEOUT_S": str(math.ceil(within(ANSWERS_WITHIN_S)))}
+    return {**ours, **patient, "AIOPS_HOME": str(home), **{f"AIOPS_{name}": str(value) for name, value in settings.items()}}
 
 
 def aiops(arguments: Sequence[str], env: dict[str, str], timeout_s: float = 120.0) -> "subprocess.CompletedProcess[str]":
