@@ -15,7 +15,7 @@ from aiops.errors import ConfigurationError, ContractError, Unavailable, legible
 from aiops.settings.tree import Settings
 from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES, TIMESTAMP
 from serving.ingest.pull.csv_blocks import CsvBlocks, Dialect
-from serving.ingest.pull.time_columns import AUTO, UNREADABLE, read_epochs, told_form
+from serving.ingest.pull.time_columns import AUTO, UNREADABLE, read_epochs, recognised_form
 from serving.scoring.answers.scoring import PREDICT, SCORE
 from serving.stream.consumer.scoring_client import ScoringClient
 
@@ -111,7 +111,7 @@ def _times(rows: pa.Table) -> "pa.Array[Any]":
         return pa.array([datetime.now(UTC)] * rows.num_rows, TIMESTAMP)
     cells = rows["event_timestamp"].combine_chunks()
     try:
-        at = read_epochs(cells, told_form(cells, AUTO, "rows: event_timestamp"))
+        at = read_epochs(cells, recognised_form(cells, AUTO, "rows: event_timestamp"))
     except ValueError as error:
         raise ContractError(f"rows: {error}; event_timestamp must be ISO 8601 times") from error
     wrong = np.flatnonzero((at == UNREADABLE) & np.asarray(cells.is_valid()))

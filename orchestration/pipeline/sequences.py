@@ -10,7 +10,7 @@ from aiops.features.sequences import Sequences
 from data_contracts.schemas.telemetry_schemas import SEQUENCE_FEATURES, SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from data_contracts.values.moments import microseconds_of
 from orchestration.workspace.workspace import Workspace
-from serving.stream.streams import one_batch
+from serving.stream.streams import single_batch
 
 
 def with_sequences(workspace: Workspace, frame: pd.DataFrame, at: datetime) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def _every_tick(workspace: Workspace, frame: pd.DataFrame, at: datetime) -> pa.R
     keys = known.select(["service", "event_timestamp", "available_at"]).to_pandas()
     order = keys.sort_values(["event_timestamp", "available_at"], kind="stable")
     places = order.drop_duplicates(["service", "event_timestamp"]).index.to_numpy()
-    return one_batch(known.take(pa.array(places)).select([*SERVICE_FEATURES_TABLE.names[:3], *SERVICE_FEATURES]))
+    return single_batch(known.take(pa.array(places)).select([*SERVICE_FEATURES_TABLE.names[:3], *SERVICE_FEATURES]))
 
 
 def _keys(frame: pd.DataFrame) -> pd.MultiIndex:

@@ -22,10 +22,10 @@ def tighten(home: Path) -> bool:
     of another owner (a mounted volume) is left as its owner made it.
     """
     try:
-        found = home.stat()
+        status = home.stat()
     except FileNotFoundError:
         return False
-    if not found.st_mode & OTHERS or found.st_uid != os.geteuid():
+    if not status.st_mode & OTHERS or status.st_uid != os.geteuid():
         return False
     for folder, _, files in os.walk(home):
         for path in (Path(folder), *(Path(folder) / name for name in files)):

@@ -13,18 +13,18 @@ _METHODS: Final = ("get", "post", "delete")
 
 def description(app: FastAPI) -> dict[str, Any]:
     """Return the description."""
-    found = app.openapi()
-    components = found.setdefault("components", {})
+    document = app.openapi()
+    components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = PROBLEM
     components["securitySchemes"] = {"jwt": SECURITY}
-    for path in found["paths"].values():
+    for path in document["paths"].values():
         for method in _METHODS:
             if method in path:
                 _complete(path[method])
-    return found
+    return document
 
 
 def _complete(operation: dict[str, Any]) -> None:

@@ -48,18 +48,18 @@ def answer(value: object, status: int = 200) -> Response:
 def install(app: FastAPI, operations: Iterable[Operation]) -> None:
     """Add routes to an application, each behind its checks."""
     app.router.route_class = GuardedRoute
-    for one in operations:
+    for operation in operations:
         app.add_api_route(
-            one.path,
-            one.endpoint,
-            methods=[one.method],
-            response_model=one.answers,
-            response_class=Response if one.answers is None else JSONResponse,
-            status_code=one.status,
-            summary=one.summary,
-            operation_id=_operation_id(one),
-            responses=_responses(one),
-            openapi_extra=_extra(one),
+            operation.path,
+            operation.endpoint,
+            methods=[operation.method],
+            response_model=operation.answers,
+            response_class=Response if operation.answers is None else JSONResponse,
+            status_code=operation.status,
+            summary=operation.summary,
+            operation_id=_operation_id(operation),
+            responses=_responses(operation),
+            openapi_extra=_extra(operation),
         )
 
 
@@ -78,21 +78,21 @@ def methods_of(app: FastAPI) -> Callable[[str], frozenset[str]]:
 
 def refusals(operation: Operation) -> tuple[int, ...]:
     """Return all statuses with which an operation may be refused."""
-    usual = {400, 403, 429, 500, 503}
-    usual |= {401} if operation.role is not None else set()
-    usual |= {413, 415, 504} if operation.method == "POST" else set()
-    return tuple(sorted(usual | set(operation.problems)))
+    statuses = {400, 403, 429, 500, 503}
+    statuses |= {401} if operation.role is not None else set()
+    statuses |= {413, 415, 504} if operation.method == "POST" else set()
+    return tuple(sorted(statuses | set(operation.problems)))
 
 
 def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
-    found: dict[int | str, dict[str, Any]] = {
+    responses: dict[int | str, dict[str, Any]] = {
         status: {"description": TITLES[status], "content": {PROBLEM_JSON: {"schema": PROBLEM_SCHEMA}}}
         for status in refusals(operation)
     }
     if operation.answers is None:
         content = {} if operation.status == 204 else {operation.media: {"schema": {"type": "string"}}}
-        found[operation.status] = {"description": operation.summary, **({"content": content} if content else {})}
-    return found
+        responses[operation.status] = {"description": operation.summary, **({"content": content} if content else {})}
+    return responses
 
 
 def _extra(operation: Operation) -> dict[str, Any]:
@@ -107,6 +107,6 @@ def _extra(operation: Operation) -> dict[str, Any]:
 
 
 def _operation_id(operation: Operation) -> str:
-    told = f"{operation.method.lower()}{operation.path.replace(':path', '')}"
-    words = "".join(character if character.isalnum() else "_" for character in told)
+    text = f"{operation.method.lower()}{operation.path.replace(':path', '')}"
+    words = "".join(character if character.isalnum() else "_" for character in text)
     return words.replace("__", "_").strip("_")

@@ -29,8 +29,8 @@ class Page:
 class ProbeServer:
     """Serves pages by path, in threads of its own."""
 
-    def __init__(self, pages: Mapping[str, Callable[[], Page]], address: tuple[str, int], site: SiteRules) -> None:
-        self._server = _Server(address, _handler(pages, site))
+    def __init__(self, pages: Mapping[str, Callable[[], Page]], host: str, port: int, site: SiteRules) -> None:
+        self._server = _Server((host, port), _handler(pages, site))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="probes", daemon=True)
 

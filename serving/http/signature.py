@@ -31,16 +31,16 @@ def check_signature(secret: str, body: bytes, timestamp: str | None, signature: 
     Raises:
         ProblemError: 401, a header is missing or malformed, the signature is of another body or secret, or it is too old.
     """
-    told = (timestamp or "").strip()
-    if not (told.isascii() and told.isdecimal() and len(told) <= _MOST_DIGITS):
-        raise _refused(TIMESTAMP_HEADER, told, "must be seconds since 1970 (UTC) as an integer")
+    signed_at = (timestamp or "").strip()
+    if not (signed_at.isascii() and signed_at.isdecimal() and len(signed_at) <= _MOST_DIGITS):
+        raise _refused(TIMESTAMP_HEADER, signed_at, "must be seconds since 1970 (UTC) as an integer")
     given = (signature or "").strip().lower()
-    expected = _PREFIX + _digest(secret, told, body)
+    expected = _PREFIX + _digest(secret, signed_at, body)
     if not hmac.compare_digest(given.encode(), expected.encode()):
         raise _refused(SIGNATURE_HEADER, "", "is not the signature of this timestamp and body with this source's secret")
-    if abs(now.timestamp() - int(told)) > REPLAY_S:
-        raise _refused(TIMESTAMP_HEADER, told, f"lies more than {REPLAY_S} s from this machine's time")
-    return datetime.fromtimestamp(int(told), tz=UTC)
+    if abs(now.timestamp() - int(signed_at)) > REPLAY_S:
+        raise _refused(TIMESTAMP_HEADER, signed_at, f"lies more than {REPLAY_S} s from this machine's time")
+    return datetime.fromtimestamp(int(signed_at), tz=UTC)
 
 
 def _digest(secret: str, timestamp: str, body: bytes) -> str:

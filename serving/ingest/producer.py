@@ -24,7 +24,7 @@ from data_contracts.telemetry.owners import by_tenant, without_tenant
 from data_contracts.values.moments import microseconds_of
 from serving.ingest.producer_sequence import Appended, BatchPlace, ProducerSequence, checksum
 from serving.stream import streams
-from serving.stream.partitioning import Homes
+from serving.stream.partitioning import ServicePartitions
 
 if TYPE_CHECKING:
     import redis
@@ -67,7 +67,7 @@ class TelemetryProducer:
         """
         self._sequence = ProducerSequence(streams.Streams(client), producer_id)
         self._config = config or ProducerConfig()
-        self._homes = Homes(partitions, graph_of)
+        self._service_partitions = ServicePartitions(partitions, graph_of)
         self._tenants = {checked_tenant(self._config.tenant)}
 
     def resume_from(self) -> int:
@@ -99,7 +99,7 @@ class TelemetryProducer:
         size = self._config.points_per_entry
         payloads: dict[int, list[TenantPayload]] = {}
         for tenant, owned in by_tenant(rows, self._config.tenant):
-            for partition, part in self._homes.split(tenant, without_tenant(owned)):
+            for partition, part in self._service_partitions.split(tenant, without_tenant(owned)):
                 entries = [(tenant, encode(part.slice(first, size))) for first in range(0, part.num_rows, size)]
                 payloads.setdefault(partition, []).extend(entries)
         return self._publish(seq, streams.KIND_TELEMETRY, payloads, at)
@@ -108,14 +108,14 @@ class TelemetryProducer:
         """Tell the features of the producer's tenant that an incident of `service` became known; return the new entries."""
         note = json.dumps({"service": service, "known_at_us": microseconds_of(known_at)}).encode()
         tenant = self._config.tenant
-        payloads = {self._homes.of(tenant, service): [(tenant, note)]}
+        payloads = {self._service_partitions.of(tenant, service): [(tenant, note)]}
         return self._publish(seq, streams.KIND_INCIDENT, payloads, known_at)
 
     def publish_close(self, until: datetime, seq: int) -> int:
         """Close every tick up to `until` of all tenants published, in all partitions: the end of a finite stream."""
         note = json.dumps({"until_us": microseconds_of(until)}).encode()
         entries = [(tenant, note) for tenant in sorted(self._tenants)]
-        return self._publish(seq, streams.KIND_CLOSE, dict.fromkeys(range(self._homes.partitions), entries), until)
+        return self._publish(seq, streams.KIND_CLOSE, dict.fromkeys(range(self._service_partitions.partitions), entries), until)
 
     def _publish(self, seq: int, kind: bytes, payloads: Mapping[int, list[TenantPayload]], at: datetime) -> int:
         if seq < 1:

@@ -21,7 +21,7 @@ def named_by_id(spec: LakeTable) -> bool:
     return "series_id" in spec.identity and set(NAMES) <= set(spec.schema.names)
 
 
-def one_row_a_series(rows: pa.Table) -> pa.Table:
+def distinct_series(rows: pa.Table) -> pa.Table:
     """Return id and names of the series of some rows, by the first row of each id."""
     places: Any = pa.array(distinct(_ids(rows))[1])
     return rows.select(list(NAMES)).take(places)

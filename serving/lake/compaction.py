@@ -52,7 +52,7 @@ def _groups(day: Path, settled_s: float) -> Iterator[list[Path]]:
     for files in writers.values():
         group: list[Path] = []
         for path in files:
-            if group and sum(one.stat().st_size for one in (*group, path)) > MOST_BYTES:
+            if group and sum(member.stat().st_size for member in (*group, path)) > MOST_BYTES:
                 yield from [group] if len(group) > 1 else []
                 group = []
             group.append(path)

@@ -101,9 +101,9 @@ def conformed(name: str, table: LakeTable, rows: pa.Table | pa.RecordBatch) -> p
     Raises:
         ContractError: columns are missing or unknown, a type does not fit, or a required cell is null.
     """
-    found, wanted = set(rows.schema.names), set(table.schema.names)
-    if found != wanted or len(rows.schema.names) != len(found):
-        missing, unknown = ", ".join(sorted(wanted - found)) or "none", ", ".join(sorted(found - wanted)) or "none"
+    given, required = set(rows.schema.names), set(table.schema.names)
+    if given != required or len(rows.schema.names) != len(given):
+        missing, unknown = ", ".join(sorted(required - given)) or "none", ", ".join(sorted(given - required)) or "none"
         raise ContractError(
             f"table {name!r}: columns missing: {missing}; unknown or twice: {unknown}; "
             f"rows must have exactly the columns of its schema: add or drop them"
@@ -126,7 +126,7 @@ def _cell_column(name: str, field: "pa.Field[Any]", column: Any) -> Any:
     return cast
 
 
-def evolved(name: str, table: LakeTable, columns: list[str], found: pa.Table) -> pa.Table:
+def evolved(name: str, table: LakeTable, columns: list[str], stored: pa.Table) -> pa.Table:
     """Return stored rows with the given columns of today's schema; optional columns that older files lack are null.
 
     Raises:
@@ -134,10 +134,10 @@ def evolved(name: str, table: LakeTable, columns: list[str], found: pa.Table) ->
     """
     arrays = []
     for field in (table.schema.field(column) for column in columns):
-        if field.name in found.schema.names:
-            arrays.append(_cell_column(name, field, found.column(field.name)))
+        if field.name in stored.schema.names:
+            arrays.append(_cell_column(name, field, stored.column(field.name)))
         elif field.nullable:
-            arrays.append(pa.nulls(found.num_rows, field.type))
+            arrays.append(pa.nulls(stored.num_rows, field.type))
         else:
             raise ContractError(
                 f"table {name!r}: stored files lack column {field.name!r}, which the schema requires: write them anew"

@@ -67,26 +67,26 @@ class ParquetLake:
         """Return rows with start <= time < end and the wanted cells (see the port)."""
         spec = spec_of(table)
         names = _known(table, spec, columns)
-        asked = Wanted(names, spec.time, _bound("start", start), _bound("end", end), where or {})
-        _known(table, spec, asked.where or None)
-        return retried(table, lambda: self._read(table, spec, asked))
+        query = Wanted(names, spec.time, _bound("start", start), _bound("end", end), where or {})
+        _known(table, spec, query.where or None)
+        return retried(table, lambda: self._read(table, spec, query))
 
-    def _read(self, table: str, spec: LakeTable, asked: Wanted) -> pa.Table:
-        files = list(self._files(table, None if spec.movable else asked.start, None if spec.movable else asked.end))
+    def _read(self, table: str, spec: LakeTable, query: Wanted) -> pa.Table:
+        files = list(self._files(table, None if spec.movable else query.start, None if spec.movable else query.end))
         if not files:
-            return evolved(table, spec, list(asked.columns), spec.schema.empty_table())
-        early, late = _split(spec, asked)
-        columns = list(dict.fromkeys((*asked.columns, *spec.compared, *late.where)))
-        found = evolved(table, spec, columns, select(files, Wanted(columns, spec.time, early.start, early.end, early.where)))
-        return parquet_writing.cut(each_once(spec, found), late).select(list(asked.columns))
+            return evolved(table, spec, list(query.columns), spec.schema.empty_table())
+        early, late = _split(spec, query)
+        columns = list(dict.fromkeys((*query.columns, *spec.compared, *late.where)))
+        stored = evolved(table, spec, columns, select(files, Wanted(columns, spec.time, early.start, early.end, early.where)))
+        return parquet_writing.cut(each_once(spec, stored), late).select(list(query.columns))
 
     def read_telemetry(self, start: datetime, end: datetime, services: Sequence[str]) -> pa.Table:
         """Return telemetry of some services, names dictionary-encoded (see the port)."""
         first, last = _utc("start", start), _utc("end", end)
 
         def attempt() -> pa.Table:
-            found = coded_telemetry(list(self._files("telemetry", first, last)), first, last, services)
-            return each_once(spec_of("telemetry"), found).select(_ROW) if found.num_rows else found.select(_ROW)
+            rows = coded_telemetry(list(self._files("telemetry", first, last)), first, last, services)
+            return each_once(spec_of("telemetry"), rows).select(_ROW) if rows.num_rows else rows.select(_ROW)
 
         return retried("telemetry", attempt)
 
@@ -177,16 +177,16 @@ class ParquetLake:
                 yield from counting_files(folder)
 
 
-def _split(spec: LakeTable, asked: Wanted) -> tuple[Wanted, Wanted]:
+def _split(spec: LakeTable, query: Wanted) -> tuple[Wanted, Wanted]:
     """Return what may be left out before the rows that count are known, and what only afterwards."""
     if not spec.identity:
-        return asked, Wanted(asked.columns, spec.time)
+        return query, Wanted(query.columns, spec.time)
     sure = {*spec.identity} if spec.movable else {spec.time, *spec.identity, "service"}
-    early = {column: cells for column, cells in asked.where.items() if column in sure}
-    late = {column: cells for column, cells in asked.where.items() if column not in sure}
-    bounds = (asked.start, asked.end)
+    early = {column: cells for column, cells in query.where.items() if column in sure}
+    late = {column: cells for column, cells in query.where.items() if column not in sure}
+    bounds = (query.start, query.end)
     before, after = ((None, None), bounds) if spec.movable else (bounds, (None, None))
-    return Wanted(asked.columns, spec.time, *before, early), Wanted(asked.columns, spec.time, *after, late)
+    return Wanted(query.columns, spec.time, *before, early), Wanted(query.columns, spec.time, *after, late)
 
 
 def _known(table: str, spec: LakeTable, columns: Collection[str] | None) -> list[str]:

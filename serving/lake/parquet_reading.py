@@ -61,27 +61,27 @@ def select(files: Sequence[Path], wanted: Wanted, distinct: bool = False) -> pa.
 
 
 def _conditions(wanted: Wanted) -> list[duckdb.Expression]:
-    time, found = duckdb.ColumnExpression(wanted.time), []
+    time, conditions = duckdb.ColumnExpression(wanted.time), []
     if wanted.start is not None:
-        found.append(time >= duckdb.ConstantExpression(wanted.start))
+        conditions.append(time >= duckdb.ConstantExpression(wanted.start))
     if wanted.end is not None:
-        found.append(time < duckdb.ConstantExpression(wanted.end))
+        conditions.append(time < duckdb.ConstantExpression(wanted.end))
     for column, cells in wanted.where.items():
         if isinstance(cells, Between):
             named = duckdb.ColumnExpression(column)
-            found += [named >= duckdb.ConstantExpression(cells.start), named < duckdb.ConstantExpression(cells.end)]
+            conditions += [named >= duckdb.ConstantExpression(cells.start), named < duckdb.ConstantExpression(cells.end)]
             continue
         constants = [duckdb.ConstantExpression(cell) for cell in sorted(set(cells))]
         isin = duckdb.ColumnExpression(column).isin(*constants) if constants else duckdb.ConstantExpression(False)
-        found.append(isin)
-    return found
+        conditions.append(isin)
+    return conditions
 
 
 def coded_telemetry(files: Sequence[Path], first: datetime, last: datetime, services: Collection[str]) -> pa.Table:
     """Return telemetry of some services in [first, last), `CODED_TELEMETRY`, one chunk, in the files' order."""
     parts = [_row_groups(path, first, last) for path in files]
     whole = pa.concat_tables([CODED_TELEMETRY.empty_table(), *parts]).unify_dictionaries().combine_chunks()
-    return whole.filter(_inside(whole, (first, last), services)) if whole.num_rows else whole
+    return whole.filter(_inside(whole, first, last, services)) if whole.num_rows else whole
 
 
 def _row_groups(path: Path, first: datetime, last: datetime) -> pa.Table:
@@ -89,16 +89,16 @@ def _row_groups(path: Path, first: datetime, last: datetime) -> pa.Table:
     with pq.ParquetFile(path, read_dictionary=texts) as file:
         spans = _spans(file.metadata, "timestamp")
         groups = [number for number, span in enumerate(spans) if span is None or (span[0] < last and span[1] >= first)]
-        found: pa.Table = file.read_row_groups(groups, columns=CODED_TELEMETRY.names).cast(CODED_TELEMETRY)
-        return found
+        rows: pa.Table = file.read_row_groups(groups, columns=CODED_TELEMETRY.names).cast(CODED_TELEMETRY)
+        return rows
 
 
-def _inside(rows: pa.Table, bounds: tuple[datetime, datetime], services: Collection[str]) -> "pa.Array[Any]":
-    """Return which rows lie within the bounds and have a wanted service; a column has one dictionary."""
+def _inside(rows: pa.Table, first: datetime, last: datetime, services: Collection[str]) -> "pa.Array[Any]":
+    """Return which rows lie in [first, last) and have a wanted service; a column has one dictionary."""
     coded: Any = rows["service"].combine_chunks()
     known: pa.Array[Any] = pc.is_in(coded.dictionary, pa.array(list(services), pa.string()))
     times = rows["timestamp"].combine_chunks()
-    inside = pc.and_(pc.greater_equal(times, pa.scalar(bounds[0])), pc.less(times, pa.scalar(bounds[1])))
+    inside = pc.and_(pc.greater_equal(times, pa.scalar(first)), pc.less(times, pa.scalar(last)))
     both: pa.Array[Any] = pc.and_(known.take(coded.indices), inside)
     return both
 
@@ -117,12 +117,12 @@ def span_of(path: Path, time: str) -> tuple[datetime, datetime] | None:
 def _spans(metadata: Any, time: str) -> list[tuple[datetime, datetime] | None]:
     """Return the first and last time of every row group, None where its statistics do not say."""
     column = metadata.schema.to_arrow_schema().names.index(time)
-    found: list[tuple[datetime, datetime] | None] = []
+    spans: list[tuple[datetime, datetime] | None] = []
     for number in range(metadata.num_row_groups):
-        told = metadata.row_group(number).column(column).statistics
-        known = told is not None and told.has_min_max
-        found.append((told.min.astimezone(UTC), told.max.astimezone(UTC)) if known else None)
-    return found
+        statistics = metadata.row_group(number).column(column).statistics
+        known = statistics is not None and statistics.has_min_max
+        spans.append((statistics.min.astimezone(UTC), statistics.max.astimezone(UTC)) if known else None)
+    return spans
 
 
 def retried(table: str, attempt: Callable[[], Answer]) -> Answer:

@@ -22,12 +22,12 @@ import pyarrow.parquet as pq
 
 from aiops.errors import ConfigurationError, ContractError
 from serving.host.atomic_file import sweep, write_atomically
-from serving.lake.collisions import NAMES, named_by_id, one_row_a_series, refuse_collisions
+from serving.lake.collisions import NAMES, distinct_series, named_by_id, refuse_collisions
 from serving.lake.day_files import PREFIX, counting_files, finish_all, locked, put_in_place
 from serving.lake.lake_tables import LakeTable, conformed, evolved, spec_of
 from serving.lake.parquet_reading import Wanted, retried, select
 from serving.lake.port import Added, Between, Rows
-from serving.lake.row_identity import each_once, newly_said
+from serving.lake.row_identity import each_once, new_rows
 
 BATCH: Final = "batch"
 """What the keys of content begin with."""
@@ -92,8 +92,8 @@ def _add_unknown(folder: Path, table: str, rows: pa.Table, days: Iterable[Path])
     spec, folders = spec_of(table), list(days)
     stored = _stored(table, spec, rows, folders)
     if stored.num_rows and named_by_id(spec):
-        refuse_collisions(pa.concat_tables([one_row_a_series(rows), _stored_series(table, stored, folders)]))
-    new = rows.filter(pa.array(newly_said(spec, rows, stored)))
+        refuse_collisions(pa.concat_tables([distinct_series(rows), _stored_series(table, stored, folders)]))
+    new = rows.filter(pa.array(new_rows(spec, rows, stored)))
     for day, part in by_day(new, spec.time):
         target = day_folder(folder, table, day) / f"{PREFIX}{BATCH}-{content_key(part)}.parquet"
         write_atomically(staging(folder), target, writer_of(part))
@@ -108,8 +108,8 @@ def _stored(table: str, spec: LakeTable, rows: pa.Table, days: Iterable[Path]) -
 
     def attempt() -> pa.Table:
         files = [path for day in days for path in counting_files(day)]
-        found = select(files, wanted) if files and rows.num_rows else spec.schema.empty_table()
-        return each_once(spec, evolved(table, spec, list(spec.compared), found))
+        stored = select(files, wanted) if files and rows.num_rows else spec.schema.empty_table()
+        return each_once(spec, evolved(table, spec, list(spec.compared), stored))
 
     return retried(table, attempt)
 
@@ -119,8 +119,8 @@ def _stored_series(table: str, stored: pa.Table, days: Iterable[Path]) -> pa.Tab
     spec = spec_of(table)
     bounds: Any = pc.min_max(stored[spec.time]).as_py()
     wanted = Wanted(NAMES, spec.time, bounds["min"], bounds["max"] + timedelta(microseconds=1))
-    found = retried(table, lambda: select([path for day in days for path in counting_files(day)], wanted, distinct=True))
-    return evolved(table, spec, list(NAMES), found)
+    series = retried(table, lambda: select([path for day in days for path in counting_files(day)], wanted, distinct=True))
+    return evolved(table, spec, list(NAMES), series)
 
 
 def replace(folder: Path, table: str, days: Collection[date], parts: Iterable[Rows]) -> int:
@@ -137,9 +137,9 @@ def replace(folder: Path, table: str, days: Collection[date], parts: Iterable[Ro
         for part in parts:
             for day, rows in by_day(each_once(spec, conformed(table, spec, part)), spec.time):
                 if day not in gathered:
-                    told = ", ".join(map(str, gathered))
+                    days_text = ", ".join(map(str, gathered))
                     raise ContractError(
-                        f"table {table!r}: a row lies on {day}; only {told} are replaced: cut it off or name the day"
+                        f"table {table!r}: a row lies on {day}; only {days_text} are replaced: cut it off or name the day"
                     )
                 gathered[day].append(rows)
         return sum(_replace_day(folder, table, day, rows) for day, rows in gathered.items())

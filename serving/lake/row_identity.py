@@ -37,16 +37,16 @@ def each_once(spec: LakeTable, rows: pa.Table) -> pa.Table:
     return _taken(rows, _counting(spec, rows, named))
 
 
-def newly_said(spec: LakeTable, rows: pa.Table, stored: pa.Table) -> Mask:
+def new_rows(spec: LakeTable, rows: pa.Table, stored: pa.Table) -> Mask:
     """Return (n,) which of `rows` (each identity once) `stored` lacks, or holds with a word known earlier."""
     if not stored.num_rows:
         return np.ones(rows.num_rows, np.bool_)
     columns = list(spec.compared)
     both = pa.concat_tables([stored.select(columns), rows.select(columns)])
     named = _named(spec, both)
-    mine = np.arange(both.num_rows) >= stored.num_rows
+    is_given = np.arange(both.num_rows) >= stored.num_rows
     # Equal words: the stored row sorts last and keeps its place.
-    order = np.lexsort((~mine, *_latest(spec, both)[::-1], *named[::-1]))
+    order = np.lexsort((~is_given, *_latest(spec, both)[::-1], *named[::-1]))
     winners = order[_last_of_each([column[order] for column in named])]
     new: Mask = np.zeros(both.num_rows, np.bool_)
     new[winners] = True
@@ -70,7 +70,7 @@ def _named(spec: LakeTable, rows: pa.Table) -> list[IntArray]:
 
 def _latest(spec: LakeTable, rows: pa.Table) -> list[IntArray]:
     ranks = [rank(rows[name]) for name in spec.latest]
-    return [~one for one in ranks] if spec.first_word else ranks
+    return [~ranked for ranked in ranks] if spec.first_word else ranks
 
 
 def _counting(spec: LakeTable, rows: pa.Table, named: list[IntArray]) -> IntArray:

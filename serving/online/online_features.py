@@ -148,10 +148,10 @@ class RedisFeatures:
         Raises:
             Unavailable: Redis does not answer.
         """
-        found = self.read(SERVICE_VIEWS, services, now)
-        known_at = found.column(AVAILABLE_AT).fill_null(pa.scalar(now, TIMESTAMP))
+        rows = self.read(SERVICE_VIEWS, services, now)
+        known_at = rows.column(AVAILABLE_AT).fill_null(pa.scalar(now, TIMESTAMP))
         times = {TICK: known_at, AVAILABLE_AT: known_at}
-        arrays = [times[name] if name in times else found.column(name) for name in SERVICE_FEATURES_TABLE.names]
+        arrays = [times[name] if name in times else rows.column(name) for name in SERVICE_FEATURES_TABLE.names]
         return pa.RecordBatch.from_arrays(arrays, schema=SERVICE_FEATURES_TABLE)
 
     def read(self, views: Sequence[ViewSpec], names: Sequence[str], now: datetime) -> pa.RecordBatch:
@@ -182,13 +182,13 @@ class RedisFeatures:
         return pa.RecordBatch.from_pydict(columns)
 
     def _count(self, view: ViewSpec, times: IntArray, now_us: int) -> npt.NDArray[np.bool_]:
-        found = times != _UNSEEN
-        fresh: npt.NDArray[np.bool_] = found & (now_us - times <= view.ttl_s * 1_000_000)
+        present = times != _UNSEEN
+        fresh: npt.NDArray[np.bool_] = present & (now_us - times <= view.ttl_s * 1_000_000)
         with self._shared.lock:
-            self._shared.missing[view.name] = self._shared.missing.get(view.name, 0) + int((~found).sum())
-            self._shared.stale[view.name] = self._shared.stale.get(view.name, 0) + int((found & ~fresh).sum())
-            if found.any():
-                self._shared.freshness_s[view.name] = max(0.0, (now_us - int(times[found].max())) / 1e6)
+            self._shared.missing[view.name] = self._shared.missing.get(view.name, 0) + int((~present).sum())
+            self._shared.stale[view.name] = self._shared.stale.get(view.name, 0) + int((present & ~fresh).sum())
+            if present.any():
+                self._shared.freshness_s[view.name] = max(0.0, (now_us - int(times[present].max())) / 1e6)
         return fresh
 
     def _remember_stored(self, views: Sequence[ViewSpec], names: Sequence[str]) -> None:

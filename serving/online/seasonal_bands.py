@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -44,25 +44,32 @@ def band_rows(bands: Sequence[SeriesBands], series: Sequence[SeriesName], availa
     }
     for name in ("expected", "lower", "upper", "tail"):
         lists: list[FloatArray] = [getattr(band, name) for band in bands]
-        columns[name] = [None if not one.size else one for one in lists]
+        columns[name] = [None if not cells.size else cells for cells in lists]
     return pa.RecordBatch.from_pydict({name: columns[name] for name in SEASONAL_BANDS.names}, schema=SEASONAL_BANDS)
 
 
 def bands_of(rows: pa.RecordBatch) -> list[SeriesBands | None]:
     """Return the bands of rows of the view, in order; None where a row holds nothing. Slots that are null are NaN."""
-    expected, lower, upper, tail = (_lists(rows.column(name)) for name in ("expected", "lower", "upper", "tail"))
-    lists = zip(expected, lower, upper, tail, strict=True)
+    lists = map(_SlotLists, *(_lists(rows.column(name)) for name in _SlotLists._fields))
     plain = rows.select(["series", "starts_us", "slot_s", "strength", "model", "status"]).to_pylist()
-    return [_bands(row, lines) for row, lines in zip(plain, lists, strict=True)]
+    return [_bands(row, slots) for row, slots in zip(plain, lists, strict=True)]
 
 
-def _bands(row: dict[str, Any], lists: tuple[FloatArray, FloatArray, FloatArray, FloatArray]) -> SeriesBands | None:
+class _SlotLists(NamedTuple):
+    """Values of a season's slots, each (slots,); empty where the season is not known."""
+
+    expected: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    tail: FloatArray
+
+
+def _bands(row: dict[str, Any], lists: _SlotLists) -> SeriesBands | None:
     if row["starts_us"] is None:
         return None
     strength = math.nan if row["strength"] is None else row["strength"]
-    expected, lower, upper, tail = lists
     start, words = (row["series"], row["starts_us"], row["slot_s"]), (row["model"], row["status"])
-    return SeriesBands(*start, expected, lower, upper, tail, strength, *words)
+    return SeriesBands(*start, *lists, strength, *words)
 
 
 def _lists(column: "pa.Array[Any]") -> list[FloatArray]:
@@ -72,7 +79,7 @@ def _lists(column: "pa.Array[Any]") -> list[FloatArray]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _CachedBands:
     """Bands with when they became available; `read_at` says when they were read."""
 
     bands: SeriesBands | None
@@ -97,11 +104,11 @@ class _Counts:
         self._missing = self._stale = 0
         self._age_s: float | None = None
 
-    def note(self, held: Sequence[_Held], now: datetime) -> None:
-        ages = [(now - one.available_at).total_seconds() for one in held if one.available_at is not None]
+    def note(self, entries: Sequence[_CachedBands], now: datetime) -> None:
+        ages = [(now - entry.available_at).total_seconds() for entry in entries if entry.available_at is not None]
         with self._lock:
-            self._missing += sum(one.bands is None for one in held)
-            self._stale += sum(one.is_stale(now) for one in held)
+            self._missing += sum(entry.bands is None for entry in entries)
+            self._stale += sum(entry.is_stale(now) for entry in entries)
             if ages:
                 self._age_s = max(0.0, min(ages))
 
@@ -115,7 +122,7 @@ class _Counts:
 class _Cache:
     """What the readers of all tenants hold: (tenant, series) to bands."""
 
-    held: OrderedDict[tuple[str, str], _Held] = field(default_factory=OrderedDict)
+    held: OrderedDict[tuple[str, str], _CachedBands] = field(default_factory=OrderedDict)
     lock: Lock = field(default_factory=Lock)
     counts: _Counts = field(default_factory=_Counts)
 
@@ -167,39 +174,39 @@ class RedisBands:
             self._keep(read)
         held = [kept[name] for name in series]
         self._cache.counts.note(held, now)
-        return [one.as_of(now) for one in held]
+        return [entry.as_of(now) for entry in held]
 
     @property
     def read_statistics(self) -> ReadStatistics:
         """Return what reads met so far."""
         return self._cache.counts.statistics()
 
-    def _is_new(self, held: _Held, now: datetime) -> bool:
+    def _is_new(self, held: _CachedBands, now: datetime) -> bool:
         return 0 <= (now - held.read_at).total_seconds() < self._cache_s
 
-    def _kept(self, series: Sequence[str], now: datetime) -> dict[str, _Held]:
+    def _kept(self, series: Sequence[str], now: datetime) -> dict[str, _CachedBands]:
         with self._cache.lock:
             held = {name: self._cache.held.get((self._tenant, name)) for name in series}
-        return {name: one for name, one in held.items() if one is not None and self._is_new(one, now)}
+        return {name: entry for name, entry in held.items() if entry is not None and self._is_new(entry, now)}
 
-    def _keep(self, read: dict[str, _Held]) -> None:
+    def _keep(self, read: dict[str, _CachedBands]) -> None:
         with self._cache.lock:
-            for name, one in read.items():
-                self._cache.held[self._tenant, name] = one
+            for name, entry in read.items():
+                self._cache.held[self._tenant, name] = entry
             while len(self._cache.held) > MAX_CACHED:
                 self._cache.held.popitem(last=False)
 
-    def _read(self, names: list[str], now: datetime) -> dict[str, _Held]:
+    def _read(self, names: list[str], now: datetime) -> dict[str, _CachedBands]:
         rows = self._store.read((_EVER,), names, now)
         available: list[datetime | None] = rows.column(AVAILABLE_AT).to_pylist()
-        return {name: _Held(bands, at, now) for name, bands, at in zip(names, bands_of(rows), available, strict=True)}
+        return {name: _CachedBands(bands, at, now) for name, bands, at in zip(names, bands_of(rows), available, strict=True)}
 
 
 class MemoryBands:
     """Bands of one tenant held in memory: the adapter for tests and for a service without a feature store. Thread-safe."""
 
     def __init__(self) -> None:
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, _CachedBands] = {}
         self._lock = Lock()
         self._counts = _Counts()
         self._tenants: dict[str, MemoryBands] = {DEFAULT_TENANT: self}
@@ -217,16 +224,16 @@ class MemoryBands:
                 assert isinstance(at, datetime)
                 held = self._held.get(bands.series)
                 if held is None or held.bands is None or held.bands.starts_us <= bands.starts_us:
-                    self._held[bands.series] = _Held(bands, at, at)
+                    self._held[bands.series] = _CachedBands(bands, at, at)
                     kept += 1
         return kept
 
     def read_bands(self, series: Sequence[str], now: datetime) -> Sequence[SeriesBands | None]:
         """Return the newest bands of each series, in order; see `BandReader`."""
         with self._lock:
-            held = [self._held.get(name, _Held(None, None, now)) for name in series]
+            held = [self._held.get(name, _CachedBands(None, None, now)) for name in series]
         self._counts.note(held, now)
-        return [one.as_of(now) for one in held]
+        return [entry.as_of(now) for entry in held]
 
     @property
     def read_statistics(self) -> ReadStatistics:

@@ -1,7 +1,7 @@
 """Explains incidents from the lake: which service began the trouble, from telemetry up to a moment and no later.
 
 The window reaches from minutes before the first alert to the moment asked about; the minutes before it and some calm hours
-are what it is compared with. What is usual is fitted once for incidents of the same services near the same time, and kept: an
+are what it is compared with. The baseline is fitted once for incidents of the same services near the same time, and kept: an
 incident that is explained again every half minute costs the reading of its window.
 """
 
@@ -32,7 +32,7 @@ from serving.tables.graph_store import GraphStore
 LEAST_STEPS: Final = 3
 """Steps that a window has before the first alert, and the minutes before it, however long a step."""
 KEPT: Final = 4
-"""Calm times kept with what is usual in them."""
+"""Baselines kept."""
 _MOMENT: Final = timedelta(microseconds=1)
 
 
@@ -59,7 +59,7 @@ class AnalystConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Usual:
+class _Baseline:
     """A calm time and the ranker fitted to it."""
 
     calm: SeriesGrid
@@ -83,7 +83,7 @@ class RootCauseAnalyst:
         self._telemetry = IncidentTelemetry(lake, config.telemetry)
         self._graph_at = graph_at
         self._config = config
-        self._kept: OrderedDict[tuple[object, ...], _Usual] = OrderedDict()
+        self._kept: OrderedDict[tuple[object, ...], _Baseline] = OrderedDict()
         self._lock = threading.Lock()
 
     @classmethod
@@ -118,16 +118,16 @@ class RootCauseAnalyst:
         window, before = whole.between(cut, microseconds_of(times.end) + 1), whole.between(0, cut)
         if not window.time_us.size:
             return self._undecided(question, times, "no telemetry of {services} between {start} and {end} is in the lake")
-        usual = self._usual(graph, services, (times.before, question.masked))
-        if usual is None:
+        baseline = self._baseline(graph, services, times.before, question.masked)
+        if baseline is None:
             lacking = f"fewer than {LEAST_SAMPLES} steps of telemetry before {{start}} are in the lake: what is usual is unknown"
             return self._undecided(question, times, lacking)
-        symptom = self._symptom(question, window, usual.ranker, graph)
-        inputs = RcaInputs(question.at, window, usual.calm, graph, before, question.alerted, symptom)
+        symptom = self._symptom(question, window, baseline.ranker, graph)
+        inputs = RcaInputs(question.at, window, baseline.calm, graph, before, question.alerted, symptom)
         since = times.window - timedelta(hours=self._config.changes_h)
         changes = read_changes(self._lake, services, since, question.at)
         inputs = replace(inputs, changes=changes, changes_recorded=changes_are_recorded(self._lake, question.at))
-        report = explain(replace(inputs, priors=question.priors, ranker=usual.ranker), self._config.report)
+        report = explain(replace(inputs, priors=question.priors, ranker=baseline.ranker), self._config.report)
         return self._with_delay(report, times.end)
 
     def figure(self, incident: Incident | None, report: RootCauseReport) -> bytes:
@@ -168,29 +168,28 @@ class RootCauseAnalyst:
         alerted = {question.symptom: question.at} if question.symptom else question.alerted
         return symptom_of(window, ranker, graph, alerted)
 
-    def _usual(
-        self, graph: ServiceGraph, services: tuple[str, ...], calm: tuple[datetime, tuple[Interval, ...]]
-    ) -> _Usual | None:
-        """Return what is usual before a time, kept from an earlier call where it is the same; None where too little is known."""
-        before, masked = calm
+    def _baseline(
+        self, graph: ServiceGraph, services: tuple[str, ...], before: datetime, masked: tuple[Interval, ...]
+    ) -> _Baseline | None:
+        """Return the baseline before a time, kept from an earlier call where it is the same; None where too little is known."""
         for end in dict.fromkeys((shared_end(before), before)):
             inside = self._telemetry.masks_before(end, masked)
             key = (end, frozenset(services), inside)
             with self._lock:
-                found = self._kept.get(key)
-            if found is not None and found.ranker.graph == graph:
-                return found
+                kept = self._kept.get(key)
+            if kept is not None and kept.ranker.graph == graph:
+                return kept
             grid = without(self._telemetry.calm(end, services), inside)
             if grid.time_us.size >= LEAST_SAMPLES:
-                made = _Usual(grid, RootCauseRanker.fit(grid, graph))
+                made = _Baseline(grid, RootCauseRanker.fit(grid, graph))
                 if end - moment_of_us(int(grid.time_us[-1])) <= 2 * self._step:
                     self._keep(key, made)  # else rows may still be on their way
                 return made
         return None
 
-    def _keep(self, key: tuple[object, ...], usual: _Usual) -> None:
+    def _keep(self, key: tuple[object, ...], baseline: _Baseline) -> None:
         with self._lock:
-            self._kept[key] = usual
+            self._kept[key] = baseline
             self._kept.move_to_end(key)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)

@@ -105,10 +105,10 @@ class ArchivedStream:
 
     def next_chunk(self, entries: int, closing: bool) -> list[streams.Entry]:
         """Return the open part with what is new, up to `entries` entries; nothing where nothing is new, unless `closing`."""
-        found = self._broker.range(self.stream, f"({self.part_after}", "+", entries)
+        chunk = self._broker.range(self.stream, f"({self.part_after}", "+", entries)
         if self.through == self.part_after:
             self._opened_s = time.monotonic()
-        return found if found and (closing or found[-1].entry_id != self.through) else []
+        return chunk if chunk and (closing or chunk[-1].entry_id != self.through) else []
 
     def is_due(self, part_s: float) -> bool:
         """Return whether the open part is `part_s` old."""

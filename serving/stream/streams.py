@@ -123,7 +123,7 @@ def from_ipc(payload: bytes) -> pa.Table:
         return reader.read_all()
 
 
-def one_batch(table: pa.Table) -> pa.RecordBatch:
+def single_batch(table: pa.Table) -> pa.RecordBatch:
     """Return the rows of `table` as one batch."""
     batches = table.combine_chunks().to_batches()
     if len(batches) == 1:
@@ -150,11 +150,10 @@ class Entry:
         return self.source or self.entry_id
 
 
-def _entry(raw: tuple[bytes, Mapping[bytes, bytes]]) -> Entry:
-    fields = raw[1]
+def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
     source = b" ".join(fields[name] for name in (b"p", b"s") if name in fields)
     return Entry(
-        raw[0].decode(),
+        entry_id.decode(),
         fields.get(b"k", b""),
         fields.get(b"b", b""),
         int(fields.get(b"t", 0)),
@@ -190,7 +189,7 @@ class Streams:
         """Return at most `count` entries a stream that follow the given ids, waiting up to `block_ms` (0 = do not wait)."""
         with _answering("XREAD"):
             answer = self.client.xread(dict(after), count=count, block=block_ms or None)
-        return {name.decode(): [_entry(raw) for raw in rows if raw[1]] for name, rows in answer or []}
+        return {name.decode(): [_entry(entry_id, fields) for entry_id, fields in rows if fields] for name, rows in answer or []}
 
     def added(self, partition: int) -> int:
         """Return how many entries producers ever added to the telemetry of a partition."""
@@ -200,7 +199,7 @@ class Streams:
     def range(self, stream: str, first: str = "-", last: str = "+", count: int | None = None) -> list[Entry]:
         """Return the entries between two ids, both included; `(id` excludes."""
         with _answering("XRANGE"):
-            return [_entry(raw) for raw in self.client.xrange(stream, first, last, count=count)]
+            return [_entry(entry_id, fields) for entry_id, fields in self.client.xrange(stream, first, last, count=count)]
 
     def length(self, stream: str) -> int:
         """Return the number of entries in `stream`, 0 where it does not exist."""

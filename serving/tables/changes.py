@@ -56,12 +56,12 @@ def write_changes(lake: Lake, events: Sequence[ChangeEvent]) -> int:
 def table_of_changes(events: Sequence[ChangeEvent]) -> pa.Table:
     """Return `schemas.CHANGES` in the order of the events."""
     columns: dict[str, Any] = {
-        "change_id": [one.change_id for one in events],
-        "at": [one.at.astimezone(UTC) for one in events],
-        "service": [one.service for one in events],
-        "kind": [one.kind for one in events],
-        "what": [one.what for one in events],
-        "source": [one.source for one in events],
+        "change_id": [event.change_id for event in events],
+        "at": [event.at.astimezone(UTC) for event in events],
+        "service": [event.service for event in events],
+        "kind": [event.kind for event in events],
+        "what": [event.what for event in events],
+        "source": [event.source for event in events],
     }
     return pa.table(columns, schema=CHANGES)
 
@@ -69,5 +69,5 @@ def table_of_changes(events: Sequence[ChangeEvent]) -> pa.Table:
 def changes_of_table(rows: pa.Table) -> tuple[ChangeEvent, ...]:
     """Return the events of a table of `schemas.CHANGES` by time and id; one that is there twice (same id and time) once."""
     events = (ChangeEvent(**row) for row in rows.select(CHANGES.names).to_pylist())
-    ordered = sorted(events, key=lambda one: (one.at, one.change_id, one.service, one.kind, one.what, one.source))
-    return tuple({(one.change_id, one.at): one for one in ordered}.values())
+    ordered = sorted(events, key=lambda event: (event.at, event.change_id, event.service, event.kind, event.what, event.source))
+    return tuple({(event.change_id, event.at): event for event in ordered}.values())

@@ -109,9 +109,9 @@ def _loads(text: str) -> Any:
 
 
 def _change(row: Mapping[str, Any], received_at: datetime, source: str) -> ChangeEvent:
-    told = _of_github(row) if isinstance(row.get("deployment"), dict) else row
-    texts = {name: _text(told, name) for name in _MOST}
-    at = next((_moment(name, told[name]) for name in _TIMES if told.get(name) is not None), received_at)
+    fields = _of_github(row) if isinstance(row.get("deployment"), dict) else row
+    texts = {name: _text(fields, name) for name in _MOST}
+    at = next((_moment(name, fields[name]) for name in _TIMES if fields.get(name) is not None), received_at)
     if not texts["service"]:
         raise RowError("service is missing; name the service that was changed")
     event = ChangeEvent.of(at, texts["service"], texts["kind"] or "deployment", texts["what"], texts["source"] or source)

@@ -50,13 +50,13 @@ def _header(path: Path) -> list[str]:
 
 def melted(block: pa.Table, timestamp: str, series: Sequence[CorpusSeries]) -> Rows:
     """Return one row for each cell of these columns that is not empty, typed where it can be read."""
-    layout = Layout(timestamp, series=tuple((one.column, one.service, one.column) for one in series))
+    layout = Layout(timestamp, series=tuple((column.column, column.service, column.column) for column in series))
     loose = loose_rows(block, layout)
-    columns = pc.SetLookupOptions(_array([one.column for one in series]))
+    columns = pc.SetLookupOptions(_array([column.column for column in series]))
     places = pc.call_function("index_in", [loose["metric"].combine_chunks()], columns)
-    maps: Any = pa.array([list(one.labels) for one in series], TELEMETRY.field("labels").type)
-    loose = loose.set_column(2, "metric", _array([one.metric for one in series]).take(places))
-    return read_rows(loose.append_column("labels", maps.take(places)) if any(one.labels for one in series) else loose)
+    maps: Any = pa.array([list(column.labels) for column in series], TELEMETRY.field("labels").type)
+    loose = loose.set_column(2, "metric", _array([column.metric for column in series]).take(places))
+    return read_rows(loose.append_column("labels", maps.take(places)) if any(column.labels for column in series) else loose)
 
 
 def _array(texts: Sequence[str]) -> "pa.Array[Any]":

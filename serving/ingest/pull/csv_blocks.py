@@ -153,17 +153,17 @@ def rows_end(block: bytes, delimiter: str) -> int:
 def _counting_quotes(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64], delimiter: int) -> npt.NDArray[np.int64]:
     """Return the places of quotes that open or close a cell, in turn."""
     cells_before = {delimiter, _LINE, _RETURN}
-    found: list[int] = []
+    places: list[int] = []
     doubled = -1
     for at in quotes.tolist():
         if at == doubled:
             continue
-        inside = len(found) % 2 == 1
+        inside = len(places) % 2 == 1
         if inside and at + 1 < len(data) and data[at + 1] == _QUOTE:
             doubled = at + 1
         elif inside or at == 0 or int(data[at - 1]) in cells_before:
-            found.append(at)
-    return np.array(found, np.int64)
+            places.append(at)
+    return np.array(places, np.int64)
 
 
 def _without_header(rows: bytes) -> bytes:

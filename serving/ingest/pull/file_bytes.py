@@ -70,11 +70,11 @@ def utf8_blocks(path: Path, encoding: str | None = None, block_bytes: int = BLOC
     codec = next((name for magic, name in _PACKED.items() if start.startswith(magic)), None)
     with closing(_opened(path, codec)) as stream:
         first = _read(stream, block_bytes)
-        mark, told = next(((mark, name) for mark, name in _MARKS if first.startswith(mark)), (b"", None))
+        mark, marked = next(((mark, name) for mark, name in _MARKS if first.startswith(mark)), (b"", None))
         first = first[len(mark) :]
-        name = told or encoding or "utf-8"
+        name = marked or encoding or "utf-8"
         plain = codecs.lookup(name).name in {"utf-8", "utf-8-sig", "ascii"}
-        if plain and told is None:
+        if plain and marked is None:
             _check_utf8(path, first)
         decoder = None if plain else codecs.getincrementaldecoder(name)()
         block, last = first, False

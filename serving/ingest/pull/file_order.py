@@ -73,9 +73,9 @@ def sorted_rows(read: Callable[[], Iterator[Rows]], scan: FileScan, part_rows: i
     """
     parts = min(_MOST_PARTS, -(-scan.rows // part_rows))
     if parts < 2:
-        found = list(read())
-        if found:
-            yield in_order(joined(found))
+        batches = list(read())
+        if batches:
+            yield in_order(joined(batches))
         return
     bounds = scan.sample.quantiles(parts)
     with tempfile.TemporaryDirectory(prefix="aiops-sort-") as folder:
@@ -106,8 +106,8 @@ class _Spill:
         for kind, table, at in (("readable", rows.readable, rows.readable_at), ("raw", _binary_names(rows.raw), rows.raw_at)):
             numbers = np.searchsorted(bounds, at, side="right")
             for number in np.unique(numbers).tolist():
-                mine = numbers == number
-                self._write(kind, number, table.filter(pa.array(mine)).append_column(_AT, pa.array(at[mine], pa.int64())))
+                in_part = numbers == number
+                self._write(kind, number, table.filter(pa.array(in_part)).append_column(_AT, pa.array(at[in_part], pa.int64())))
 
     def close(self) -> None:
         """Finish the files."""

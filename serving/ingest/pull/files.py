@@ -19,7 +19,7 @@ from serving.ingest.pull.history_share import TimeSample
 from serving.ingest.pull.source_options import SourceOptions
 from serving.ingest.pull.source_rows import Rows, read_rows
 from serving.ingest.pull.tabular import check_marks, layout_of, loose_rows
-from serving.ingest.pull.time_columns import TimeForm, read_column, told_form
+from serving.ingest.pull.time_columns import TimeForm, read_column, recognised_form
 from serving.ingest.pull.truth_files import TruthFiles
 
 
@@ -90,17 +90,19 @@ class FileSource:
 
     def remarks(self) -> tuple[str, ...]:
         """Return what a person should know of how the files read so far were taken, a sentence each."""
-        told: list[str] = []
+        remarks: list[str] = []
         for path, scan in self._scans.items():
             if not scan.is_ordered:
-                told.append(f"{path}: its rows are not in order of time ({scan.late:,} of {scan.rows:,} lie behind); sorted")
+                remarks.append(f"{path}: its rows are not in order of time ({scan.late:,} of {scan.rows:,} lie behind); sorted")
             if scan.naive and scan.form.zone is None:
-                told.append(
+                remarks.append(
                     f"{path}: {scan.naive:,} times have no zone and count as UTC; say another with time_zone=Europe/Berlin"
                 )
             if scan.twice:
-                told.append(f"{path}: {scan.twice:,} times come twice or never in {scan.form.zone}; rejected, write their offset")
-        return (*told, *self._truth.remarks())
+                remarks.append(
+                    f"{path}: {scan.twice:,} times come twice or never in {scan.form.zone}; rejected, write their offset"
+                )
+        return (*remarks, *self._truth.remarks())
 
     def split(self) -> HistorySplit:
         """Return the first `history_share` of the rows, in order of time, as history, the rest as replay.
@@ -129,7 +131,7 @@ class FileSource:
         for block in file.blocks((layout.timestamp,)):
             times = block[layout.timestamp].combine_chunks()
             if scan.form.unit == "auto":
-                scan.form = told_form(times, scan.form, f"{path}: {layout.timestamp}")
+                scan.form = recognised_form(times, scan.form, f"{path}: {layout.timestamp}")
             scan.add(read_column(times, scan.form))
             file.unreadable()
         return scan
@@ -181,7 +183,7 @@ def _files_of(kind: Format, path: Path) -> tuple[Path, ...]:
     """Return the file itself, or all files of the format below the folder in order of their names."""
     if path.is_file():
         return (path,)
-    found = tuple(sorted(item for item in path.rglob("*") if item.is_file() and item.name.lower().endswith(kind.endings)))
-    if not found:
+    files = tuple(sorted(item for item in path.rglob("*") if item.is_file() and item.name.lower().endswith(kind.endings)))
+    if not files:
         raise FileError(f"{path}: holds no {kind.name} file; files end in {' or '.join(kind.endings)}")
-    return found
+    return files

@@ -106,12 +106,12 @@ class NezhaSource:
     def edges(self) -> pa.Table:
         """Return the calls between services that have pods: from `dependency.csv` and the files of call latencies."""
         services = {service_of(pod) for pod in self._pods()}
-        found = {pair for file in _CALL_FILES for _, pair in self._calls(file)}
+        pairs = {pair for file in _CALL_FILES for _, pair in self._calls(file)}
         dependency = self.folder / "metric" / "dependency.csv"
         if dependency.is_file():
             table = read_cells(dependency)
-            found |= set(zip(texts_of(table, "Source"), texts_of(table, "Target"), strict=True))
-        known = sorted((caller, callee) for caller, callee in found if {caller, callee} <= services and caller != callee)
+            pairs |= set(zip(texts_of(table, "Source"), texts_of(table, "Target"), strict=True))
+        known = sorted((caller, callee) for caller, callee in pairs if {caller, callee} <= services and caller != callee)
         return call_table(known)
 
     def incidents(self) -> pa.Table:
@@ -226,15 +226,15 @@ def _front_rows(path: Path) -> Sequence[Rows]:
     names = texts_of(block, "ServiceName") if "ServiceName" in block.column_names else ["frontend"] * block.num_rows
     parts = []
     for name in sorted(set(names)):
-        mine = block.filter(pa.array([other == name for other in names]))
+        rows = block.filter(pa.array([other == name for other in names]))
         series = []
         for column, metric in columns:
-            kept = _measured(mine, column)
+            kept = _measured(rows, column)
             if kept is not None:
-                mine = kept
+                rows = kept
                 series.append(CorpusSeries(column, name.lower(), metric))
         if series:
-            parts.append(melted(mine, "time", series))
+            parts.append(melted(rows, "time", series))
     return parts
 
 

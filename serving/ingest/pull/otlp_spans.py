@@ -73,7 +73,7 @@ class _Export(_Camel):
     @property
     def is_export(self) -> bool:
         """Return whether it is of OTLP at all."""
-        return any(one is not None for one in (self.resource_spans, self.resource_metrics, self.resource_logs))
+        return any(part is not None for part in (self.resource_spans, self.resource_metrics, self.resource_logs))
 
 
 def json_blocks(path: Path, encoding: str | None = None) -> Iterator[pa.Table]:
@@ -130,12 +130,12 @@ def _exports(path: Path, encoding: str | None) -> Iterator[_Export]:
 
 def _with_spans(exports: Iterator[_Export]) -> Iterator[_Export]:
     """Pass on exports of traces; raise ValueError where there is none at all."""
-    found = False
+    has_spans = False
     for export in exports:
         if export.resource_spans is not None:
-            found = True
+            has_spans = True
             yield export
-    if not found:
+    if not has_spans:
         raise ValueError("it holds no resourceSpans")
 
 
@@ -180,14 +180,15 @@ def _json_rows(export: _Export) -> Iterator[Row]:
             yield *ids, service, _named(span.attributes, _PEERS), at
 
 
-def _nanoseconds(told: str | float | None) -> int:
-    return int(told or 0) if not isinstance(told, str) else int(told) if told.strip().isdecimal() else int(float(told or "0"))
+def _nanoseconds(number: str | float | None) -> int:
+    if isinstance(number, str):
+        return int(number) if number.strip().isdecimal() else int(float(number or "0"))
+    return int(number or 0)
 
 
 def _named(attributes: list[_Attribute] | None, keys: frozenset[str]) -> str | None:
-    return next(
-        (one.value.string_value for one in attributes or () if one.key in keys and one.value and one.value.string_value), None
-    )
+    values = (attribute.value for attribute in attributes or () if attribute.key in keys)
+    return next((value.string_value for value in values if value and value.string_value), None)
 
 
 def _messages(data: bytes) -> Iterator[bytes]:
@@ -206,9 +207,11 @@ def _messages(data: bytes) -> Iterator[bytes]:
 
 def _protobuf_rows(message: Any) -> Iterator[Row]:
     for resource in message.resource_spans:
-        service = next((one.value.string_value for one in resource.resource.attributes if one.key == _SERVICE), "")
+        service = next(
+            (attribute.value.string_value for attribute in resource.resource.attributes if attribute.key == _SERVICE), ""
+        )
         for span in (span for scope in resource.scope_spans for span in scope.spans):
-            peer = next((one.value.string_value for one in span.attributes if one.key in _PEERS), None)
+            peer = next((attribute.value.string_value for attribute in span.attributes if attribute.key in _PEERS), None)
             ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
             yield *ids, service, peer, _moment(span.start_time_unix_nano)
 

@@ -42,8 +42,8 @@ class NamedQuery:
         >>> NamedQuery.parse('up{job="api"}').name
         ''
         """
-        found = _NAMED.fullmatch(text)
-        return cls(found[1], found[2].strip()) if found else cls("", text.strip())
+        match = _NAMED.fullmatch(text)
+        return cls(match[1], match[2].strip()) if match else cls("", text.strip())
 
 
 class PrometheusSource:
@@ -86,18 +86,18 @@ class PrometheusSource:
         at, last = self._start + skipped * step, min(end or self._end, self._end)
         points, longest = _FIRST_PAGE_POINTS, MAX_POINTS
         while at < last:
-            asked = min(points, ceil((last - at) / step))
+            page_points = min(points, ceil((last - at) / step))
             try:
-                found = [(query, one) for query in self._queries for one in self._page(query, at, asked)]
+                answered = [(query, series) for query in self._queries for series in self._page(query, at, page_points)]
             except TooMuchAsked:
-                if asked == 1:
+                if page_points == 1:
                     raise
-                points = longest = asked // 2
+                points = longest = page_points // 2
                 continue
-            if found:
-                yield from self._tables(found)
-            at += asked * step
-            points = max(1, min(longest, MAX_CHUNK_ROWS // max(1, len(found))))
+            if answered:
+                yield from self._tables(answered)
+            at += page_points * step
+            points = max(1, min(longest, MAX_CHUNK_ROWS // max(1, len(answered))))
 
     def edges(self) -> pa.Table:
         """Return the edges of the file given as option `edges`."""
@@ -138,21 +138,21 @@ class PrometheusSource:
         self._remarks |= dict.fromkeys(answer.remarks)
         return answer.series
 
-    def _tables(self, found: Sequence[tuple[NamedQuery, RangeSeries]]) -> Iterator[pa.Table]:
+    def _tables(self, answered: Sequence[tuple[NamedQuery, RangeSeries]]) -> Iterator[pa.Table]:
         times: list[float] = []
         values: list[str] = []
         services: list[str] = []
         metrics: list[str] = []
         labels: list[list[tuple[str, str]]] = []
         of_row: list[int] = []
-        for number, (query, one) in enumerate(found):
-            label = self._service_label(one)
-            services.append(one.labels.get(label, ""))
-            metrics.append(_metric(query, one))
-            labels.append(sorted((key, value) for key, value in one.labels.items() if key not in {"__name__", label}))
-            times += one.times_s
-            values += one.values
-            of_row += [number] * len(one.times_s)
+        for number, (query, series) in enumerate(answered):
+            label = self._service_label(series)
+            services.append(series.labels.get(label, ""))
+            metrics.append(_metric(query, series))
+            labels.append(sorted((key, value) for key, value in series.labels.items() if key not in {"__name__", label}))
+            times += series.times_s
+            values += series.values
+            of_row += [number] * len(series.times_s)
         maps: Any = pa.array(labels, TELEMETRY.field("labels").type)
         loose = pa.table(
             {
@@ -165,15 +165,15 @@ class PrometheusSource:
         )
         yield from in_order(read_rows(loose, TimeForm("s"))).chunks()
 
-    def _service_label(self, one: RangeSeries) -> str:
+    def _service_label(self, series: RangeSeries) -> str:
         """Return which label is the service; none of them = the service is empty, and the contract rejects the rows."""
         wanted = self._options.service_label
         candidates = (wanted,) if wanted else SERVICE_LABELS
-        return next((label for label in candidates if label in one.labels), candidates[0])
+        return next((label for label in candidates if label in series.labels), candidates[0])
 
 
-def _metric(query: NamedQuery, one: RangeSeries) -> str:
-    name = query.name or one.labels.get("__name__", "")
+def _metric(query: NamedQuery, series: RangeSeries) -> str:
+    name = query.name or series.labels.get("__name__", "")
     if not name:
         raise SourceError(
             f"the query {query.expression!r} gives series without a name; name it, for example 'my_metric={query.expression}'"

@@ -146,9 +146,9 @@ class PrometheusHttp:
             if answer["data"]["resultType"] != "matrix":
                 raise self._failure(page, f"status {status}: the answer is a {answer['data']['resultType']}, not a matrix", tries)
             remarks = self._remarks(page, answer, tries)
-            found = answer["data"]["result"] or ()
-            series = tuple(_series(one) for one in found if "values" in one or "histograms" not in one)
-            return Answer(series, tuple(_name(one) for one in found if one.get("histograms")), remarks)
+            results = answer["data"]["result"] or ()
+            series = tuple(_series(result) for result in results if "values" in result or "histograms" not in result)
+            return Answer(series, tuple(_name(result) for result in results if result.get("histograms")), remarks)
         except orjson.JSONDecodeError as error:
             kind = response.headers.get("Content-Type", "text").partition(";")[0]
             seen = "a page of a sign-in or proxy?" if kind == "text/html" else repr(error)
@@ -173,7 +173,7 @@ class PrometheusHttp:
 
     def _remarks(self, page: Page, answer: Mapping[str, Any], tries: int) -> tuple[str, ...]:
         """Return what the server remarks of an answer that is whole, or partial and accepted."""
-        told = [str(text) for text in (*(answer.get("warnings") or ()), *(answer.get("infos") or ()))]
+        annotations = [str(text) for text in (*(answer.get("warnings") or ()), *(answer.get("infos") or ()))]
         lost = [text for text in (answer.get("warnings") or ()) if not str(text).startswith(_ANNOTATIONS)]
         if answer.get("isPartial") is True:
             lost.append("isPartial: some storage did not answer")
@@ -181,11 +181,13 @@ class PrometheusHttp:
             fix = "the answer may lack series; mend the server, or take what it has with partial=accept"
             raise self._failure(page, f"status 200, partial: {'; '.join(map(str, lost))[:300]}", tries, fix)
         partial = [f"the answer is partial: {text}" for text in lost]
-        return tuple(f"{page.query}: {text[:300]}" for text in dict.fromkeys((*partial, *(t for t in told if t not in lost))))
+        return tuple(
+            f"{page.query}: {text[:300]}" for text in dict.fromkeys((*partial, *(t for t in annotations if t not in lost)))
+        )
 
 
-def _name(one: Mapping[str, Any]) -> str:
-    return str(one["metric"].get("__name__", "a series without a name"))
+def _name(result: Mapping[str, Any]) -> str:
+    return str(result["metric"].get("__name__", "a series without a name"))
 
 
 def _checked(url: str) -> httpx.URL:
@@ -198,9 +200,9 @@ def _checked(url: str) -> httpx.URL:
     return parsed
 
 
-def _series(one: Mapping[str, Any]) -> RangeSeries:
-    pairs = [(float(at), str(value)) for at, value in one["values"]]
-    labels = {str(key): str(value) for key, value in one["metric"].items()}
+def _series(result: Mapping[str, Any]) -> RangeSeries:
+    pairs = [(float(at), str(value)) for at, value in result["values"]]
+    labels = {str(key): str(value) for key, value in result["metric"].items()}
     return RangeSeries(labels, tuple(at for at, _ in pairs), tuple(value for _, value in pairs))
 
 

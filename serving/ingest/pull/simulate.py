@@ -60,11 +60,11 @@ class SimulatedSource:
 
     def changes(self) -> pa.Table:
         """Return the deployments as `schemas.CHANGES`, without the truth about which of them did harm."""
-        told = self._simulation.deployments().drop_columns(["harmful"]).to_pylist()
+        deployments = self._simulation.deployments().drop_columns(["harmful"]).to_pylist()
         return table_of_changes(
             [
                 ChangeEvent.of(row["deployed_at"], row["service"], "deployment", f"deployment {row['deployment_id']}", self.name)
-                for row in told
+                for row in deployments
             ]
         )
 

@@ -15,7 +15,7 @@ from serving.ingest.pull.csv_blocks import CsvBlocks, Dialect
 from serving.ingest.pull.file_bytes import is_parquet
 from serving.ingest.pull.otlp_spans import JSON_ENDINGS, PROTOBUF_ENDINGS, json_blocks, protobuf_blocks
 from serving.ingest.pull.source_options import SpanColumns
-from serving.ingest.pull.time_columns import AUTO, UNREADABLE, TimeForm, read_epochs, told_form
+from serving.ingest.pull.time_columns import AUTO, UNREADABLE, TimeForm, read_epochs, recognised_form
 
 _BLOCK_BYTES: Final = 16 << 20
 """Of CSV: a hundred thousand spans or more. Two blocks are in memory, and parents are found that far away."""
@@ -35,13 +35,13 @@ def read_calls(path: Path, columns: SpanColumns | None = None, encoding: str | N
         SourceError: the file, or a column of it, cannot be read, or no span names its service.
     """
     files = sorted(file for file in path.rglob("*") if file.name.endswith(_ENDINGS)) if path.is_dir() else [path]
-    found = calls_in(block for file in files for block in _blocks_of(file, columns or SpanColumns(), encoding))
-    if found.counts.spans == found.counts.unnamed:
+    calls = calls_in(block for file in files for block in _blocks_of(file, columns or SpanColumns(), encoding))
+    if calls.counts.spans == calls.counts.unnamed:
         raise FileError(
-            f"{path}: {found.counts.spans} spans, none with trace, span and service; check the columns, or that the export "
+            f"{path}: {calls.counts.spans} spans, none with trace, span and service; check the columns, or that the export "
             f"holds resourceSpans with service.name"
         )
-    return found
+    return calls
 
 
 def _blocks_of(path: Path, columns: SpanColumns, encoding: str | None) -> Iterator[pa.Table]:
@@ -58,7 +58,7 @@ def _table_blocks(path: Path, columns: SpanColumns, encoding: str | None) -> Ite
         form: TimeForm | None = None
         for block in _parquet(path, columns) if is_parquet(path) else _csv(path, columns, encoding):
             if form is None:
-                form = _told(block, columns, path)
+                form = _time_form(block, columns, path)
             yield _spans(block, columns, form)
     except (OSError, pa.ArrowException) as error:
         raise FileError(
@@ -71,10 +71,10 @@ def _csv(path: Path, columns: SpanColumns, encoding: str | None) -> Iterator[pa.
     yield from file.blocks(_wanted(list(file.names), columns, path))
 
 
-def _told(block: pa.Table, columns: SpanColumns, path: Path) -> TimeForm:
+def _time_form(block: pa.Table, columns: SpanColumns, path: Path) -> TimeForm:
     if columns.time not in block.column_names:
         return AUTO
-    return told_form(block[columns.time].combine_chunks(), AUTO, f"{path}: {columns.time}")
+    return recognised_form(block[columns.time].combine_chunks(), AUTO, f"{path}: {columns.time}")
 
 
 def _parquet(path: Path, columns: SpanColumns) -> Iterator[pa.Table]:

@@ -43,13 +43,13 @@ class TimeReading:
 
     def moment(self, cell: object) -> datetime | None:
         """Return the time of a cell; None where it is none."""
-        found = read_moment(cell, self.zone)
-        if found is None and self.strptime is not None and isinstance(cell, str):
+        moment = read_moment(cell, self.zone)
+        if moment is None and self.strptime is not None and isinstance(cell, str):
             try:
-                found = datetime.strptime(cell.strip(), self.strptime)  # noqa: DTZ007 - without a zone it is in `zone`
+                moment = datetime.strptime(cell.strip(), self.strptime)  # noqa: DTZ007 - without a zone it is in `zone`
             except ValueError:
                 return None
-        return found if found is None or found.tzinfo else found.replace(tzinfo=self.zone)
+        return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=self.zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +136,12 @@ def moment_of(cells: Cells, column: str, reading: TimeReading) -> datetime | Non
     """
     if column not in cells:
         return None
-    found = reading.moment(cells[column])
-    if found is None:
+    moment = reading.moment(cells[column])
+    if moment is None:
         raise RowError(
             f"{column} {str(cells[column])[:60]!r} is no time; write ISO 8601 or epoch seconds, or say its form with time_format"
         )
-    return found
+    return moment
 
 
 def _plain(cell: Any) -> Any:

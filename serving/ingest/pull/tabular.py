@@ -126,15 +126,15 @@ def _long(block: pa.Table, layout: Layout) -> pa.Table:
 
 def _attributes(block: pa.Table, layout: Layout) -> dict[str, Any]:
     """Return the columns labels and tenant as far as the layout has them."""
-    found: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     if layout.labels:
-        found["labels"] = _label_map(block, layout.labels)
+        columns["labels"] = _label_map(block, layout.labels)
     elif layout.label_map is not None:
-        found["labels"] = _read_labels(block[layout.label_map].combine_chunks())
+        columns["labels"] = _read_labels(block[layout.label_map].combine_chunks())
     if layout.tenant is not None:
         tenant = _names(block, layout.tenant)
-        found["tenant"] = pc.call_function("if_else", [pa.array(_filled(tenant)), tenant, pa.scalar(None, tenant.type)])
-    return found
+        columns["tenant"] = pc.call_function("if_else", [pa.array(_filled(tenant)), tenant, pa.scalar(None, tenant.type)])
+    return columns
 
 
 def _names(block: pa.Table, column: str) -> "pa.Array[Any]":

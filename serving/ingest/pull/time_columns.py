@@ -59,7 +59,7 @@ class TimesRead:
     twice: int = 0
 
 
-def told_form(column: "pa.Array[Any]", form: TimeForm, place: str) -> TimeForm:
+def recognised_form(column: "pa.Array[Any]", form: TimeForm, place: str) -> TimeForm:
     """Return the form with its unit told by the column's numbers; `place` (file and column) begins a refusal.
 
     Raises:
@@ -88,12 +88,12 @@ def told_form(column: "pa.Array[Any]", form: TimeForm, place: str) -> TimeForm:
 def _unit(numbers: npt.NDArray[np.float64], place: str) -> str:
     """Return the unit, or compact, in which most numbers are times; auto where none is."""
     first, last = PLAUSIBLE_S
-    found = {unit: (numbers >= first * per_second) & (numbers < last * per_second) for unit, per_second in PER_SECOND.items()}
-    whole = numbers[~np.logical_or.reduce(list(found.values()))]
+    plausible = {unit: (numbers >= first * per_second) & (numbers < last * per_second) for unit, per_second in PER_SECOND.items()}
+    whole = numbers[~np.logical_or.reduce(list(plausible.values()))]
     whole = whole[np.isfinite(whole) & (whole == np.rint(whole)) & (whole >= 0) & (whole < 1e17)]
     distinct, repeats = np.unique(whole, return_counts=True)
     dates = np.array([compact_moment(str(int(number))) is not None for number in distinct.tolist()], np.bool_)
-    counts = {unit: int(hits.sum()) for unit, hits in found.items()} | {_COMPACT: int(repeats[dates].sum())}
+    counts = {unit: int(hits.sum()) for unit, hits in plausible.items()} | {_COMPACT: int(repeats[dates].sum())}
     ranked = sorted(counts, key=lambda unit: counts[unit], reverse=True)
     if not counts[ranked[0]]:
         return "s" if (np.abs(numbers) < first).any() else "auto"

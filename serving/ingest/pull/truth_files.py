@@ -207,10 +207,10 @@ def _place(row: RefusedRow) -> str:
 
 
 def _needed(cells: Cells, column: str, times: TimeReading) -> datetime:
-    found = moment_of(cells, column, times)
-    if found is None:
+    moment = moment_of(cells, column, times)
+    if moment is None:
         raise RowError(f"{column} is empty; every row needs one")
-    return found
+    return moment
 
 
 def _shown(at: datetime) -> str:

@@ -72,17 +72,18 @@ def explain(scoring: Scoring, model: str, rows: RequestRows, origin: RequestOrig
     served = scoring.current(name, origin.tenant)
     rows = scoring.complete(rows, EXPLAIN.looks_up, origin.tenant)
     features = rows.matrix(served.model.features)
-    scores, told = score_matrix(served, features)
+    scores, shares = score_matrix(served, features)
     members = members_of(served)
     names, values, given = _reasons(served.model, features)
     threshold = float(served.model.thresholds[-1])
     output = served.model.outputs[-1]
     explained = tuple(
         _row(
-            (number, float(scores[number, -1])),
+            number,
+            float(scores[number, -1]),
             served,
             strongest_first(names, values[number], given[number]),
-            known_shares(members, told[number].tolist()),
+            known_shares(members, shares[number].tolist()),
         )
         for number in range(len(rows))
     )
@@ -107,13 +108,12 @@ def strongest_first(names: tuple[str, ...], values: FloatArray, shares: FloatArr
 def known_shares(members: tuple[str, ...], shares: Sequence[float]) -> dict[str, float]:
     """Return the shares of the members that do not abstain, largest first."""
     known = [(name, share) for name, share in zip(members, shares, strict=True) if not math.isnan(share)]
-    return dict(sorted(known, key=lambda one: -one[1]))
+    return dict(sorted(known, key=lambda item: -item[1]))
 
 
 def _row(
-    scored: tuple[int, float], served: ServedModel, contributions: tuple[Contribution, ...], shares: Mapping[str, float]
+    number: int, score: float, served: ServedModel, contributions: tuple[Contribution, ...], shares: Mapping[str, float]
 ) -> ExplainedRow:
-    number, score = scored
     threshold = float(served.model.thresholds[-1])
     total = math.fsum(item.contribution for item in contributions) if contributions else math.nan
     anomalous = score >= threshold

@@ -26,7 +26,7 @@ from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.scoring import Endpoint
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
 from serving.scoring.requests.root_cause_request import InlineQuestion, LakeQuestion
-from serving.scoring.slots.tenant_cache import PerTenant
+from serving.scoring.slots.tenant_cache import TenantCache
 
 MODEL: Final = "root-cause"
 ROOT_CAUSE: Final = Endpoint("/root_cause", MODEL, Role.OPERATOR, looks_up=True)
@@ -59,7 +59,7 @@ class RootCauses:
     def __init__(
         self, analyst: Callable[[str], Analyst] | None, metrics: ScoringMetrics, config: ExplainConfig | None = None
     ) -> None:
-        self._analysts = None if analyst is None else PerTenant(analyst, MOST_ANALYSTS)
+        self._analysts = None if analyst is None else TenantCache(analyst, MOST_ANALYSTS)
         self._metrics = metrics
         self._config = config or ExplainConfig()
 
@@ -112,8 +112,8 @@ def from_rows(question: InlineQuestion, config: ExplainConfig) -> RootCauseRepor
     ranker = RootCauseRanker.fit(calm, graph)
     alerted = {question.service: question.window_start} if question.service else {}
     symptom = symptom_of(window, ranker, graph, alerted)
-    told = question.changes or ()
-    changes = tuple(ChangeEvent.of(one.at, one.service, one.kind, one.what, "request") for one in told)
+    sent_changes = question.changes or ()
+    changes = tuple(ChangeEvent.of(change.at, change.service, change.kind, change.what, "request") for change in sent_changes)
     inputs = RcaInputs(question.at, window, calm, graph, before, alerted, symptom, ranker=ranker)
     return explain(replace(inputs, changes=changes, changes_recorded=question.changes is not None), config)
 

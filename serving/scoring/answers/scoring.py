@@ -180,11 +180,11 @@ class Scoring:
         version_index = np.zeros(len(rows), dtype=np.int64)
         for number, part in enumerate(parts):
             chosen = slice(None) if part.indices is None else part.indices
-            given, told = score_rows(part.served, rows if part.indices is None else rows.take(part.indices))
-            scores[chosen] = given
+            part_scores, part_shares = score_rows(part.served, rows if part.indices is None else rows.take(part.indices))
+            scores[chosen] = part_scores
             if members and members_of(part.served) == members:
-                shares[chosen] = told
-            anomalous[chosen] = (given >= part.served.model.thresholds).any(axis=1)
+                shares[chosen] = part_shares
+            anomalous[chosen] = (part_scores >= part.served.model.thresholds).any(axis=1)
             version_index[chosen] = number
         known = np.asarray((~np.isnan(scores)).any(axis=1), dtype=np.bool_)
         versions = tuple(part.served.version for part in parts)

@@ -81,7 +81,7 @@ def _cause(cause: RootCause) -> pb.Cause:
         onset_us=None if cause.onset is None else microseconds_of(cause.onset),
         path=cause.path,
         evidence=[_evidence(item) for item in cause.evidence],
-        changes=[_told(change) for change in cause.changes],
+        changes=[_change_message(change) for change in cause.changes],
     )
 
 
@@ -98,7 +98,7 @@ def _evidence(item: CauseEvidence) -> pb.Evidence:
     )
 
 
-def _told(change: ChangeEvent) -> pb.Change:
+def _change_message(change: ChangeEvent) -> pb.Change:
     return pb.Change(
         at_us=microseconds_of(change.at),
         service=change.service,

@@ -146,7 +146,7 @@ def _season_schemas(name: dict[str, Any], envelope: dict[str, dict[str, str]]) -
 def _root_cause_schemas(name: dict[str, Any], envelope: dict[str, dict[str, str]]) -> dict[str, Any]:
     texts = {"type": "array", "items": _TEXT}
     point = {"service": name, "metric": {**name, "maxLength": MAX_METRIC_BYTES}, "timestamp": _MOMENT, "value": _NUMBER}
-    told = {"at": _MOMENT, "service": name, "kind": name, "what": _TEXT}
+    change = {"at": _MOMENT, "service": name, "kind": name, "what": _TEXT}
     asked = {
         "service": _TEXT,
         "at": _MOMENT,
@@ -155,7 +155,7 @@ def _root_cause_schemas(name: dict[str, Any], envelope: dict[str, dict[str, str]
         "edges": {"type": "array", "items": {**texts, "minItems": 2, "maxItems": 2}},
         "window_start": _MOMENT,
         "step_s": {"type": "integer", "minimum": 1, "maximum": 3600},
-        "changes": {"type": "array", "items": _object(("at", "service", "kind"), told, closed=True)},
+        "changes": {"type": "array", "items": _object(("at", "service", "kind"), change, closed=True)},
     }
     forms = {"oneOf": [{"required": ["service", "at"]}, {"required": ["rows", "window_start"]}]}
     seen = {**dict.fromkeys(("kind", "metric", "text"), _TEXT), "since": _MOMENT}
@@ -167,7 +167,7 @@ def _root_cause_schemas(name: dict[str, Any], envelope: dict[str, dict[str, str]
         "onset": _MOMENT,
         "path": texts,
         "evidence": {"type": "array", "items": evidence},
-        "changes": {"type": "array", "items": _object(("at", "service", "kind"), told)},
+        "changes": {"type": "array", "items": _object(("at", "service", "kind"), change)},
     }
     report: dict[str, Any] = dict.fromkeys(("made_at", "window_start", "window_end"), _MOMENT)
     report |= {"symptom": _TEXT, "causes": {"type": "array", "items": _object(("service", "probability", "sentence"), cause)}}

@@ -138,9 +138,9 @@ def _not_finite(field: str, value: float) -> ProblemError:
 
 
 def _not_json(body: bytes, message: str) -> ProblemError:
-    found = _non_finite(_lenient(body), "")
-    if found is not None:
-        return _not_finite(*found)
+    place = _non_finite(_lenient(body), "")
+    if place is not None:
+        return _not_finite(*place)
     return refused("body", "", f"the body is JSON in UTF-8 ({message[:120]})", "send application/json", "not-json")
 
 

@@ -32,7 +32,7 @@ class LakeQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldChange:
+class SentChange:
     """A change that the caller knows of."""
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]
@@ -51,7 +51,7 @@ class InlineQuestion:
     at: datetime
     step_s: int
     service: str = ""
-    changes: tuple[ToldChange, ...] | None = None
+    changes: tuple[SentChange, ...] | None = None
 
     def table(self) -> pa.Table:
         """Return the rows whose value is known: timestamp, service, metric, value."""
@@ -67,12 +67,12 @@ def parse_root_cause(body: bytes, max_rows: int) -> LakeQuestion | InlineQuestio
         ProblemError: 400 naming field, value, rule and fix.
     """
     try:
-        told = _decoder().decode(body)
+        request = _decoder().decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise refusal(error, body, _FORMS) from error
-    if told.rows is None:
-        return _lake_question(told)
-    return _inline_question(told, parse_season_json(orjson.dumps({"rows": told.rows}), max_rows))
+    if request.rows is None:
+        return _lake_question(request)
+    return _inline_question(request, parse_season_json(orjson.dumps({"rows": request.rows}), max_rows))
 
 
 @cache
@@ -87,40 +87,40 @@ def _decoder() -> msgspec.json.Decoder[Any]:
         ("edges", Annotated[list[tuple[name, name]], msgspec.Meta(max_length=MOST_EDGES)] | None, None),
         ("window_start", moment | None, None),
         ("step_s", Annotated[int, msgspec.Meta(ge=1, le=3600)] | None, None),
-        ("changes", list[ToldChange] | None, None),
+        ("changes", list[SentChange] | None, None),
     ]
     return msgspec.json.Decoder(msgspec.defstruct("Body", fields, frozen=True, forbid_unknown_fields=True))
 
 
-def _lake_question(told: Any) -> LakeQuestion:
+def _lake_question(request: Any) -> LakeQuestion:
     for field in ("edges", "window_start", "step_s", "changes"):
-        if getattr(told, field) is not None:
+        if getattr(request, field) is not None:
             raise refused(field, "", "it goes with rows only", _FORMS)
-    if not told.service:
-        raise refused("service", told.service, "without rows, a service is needed", _FORMS)
-    if told.at is None:
+    if not request.service:
+        raise refused("service", request.service, "without rows, a service is needed", _FORMS)
+    if request.at is None:
         raise refused("at", "", "without rows, a time is needed", _FORMS)
-    return LakeQuestion(told.service, told.at, told.minutes or 10.0)
+    return LakeQuestion(request.service, request.at, request.minutes or 10.0)
 
 
-def _inline_question(told: Any, rows: SeasonRows) -> InlineQuestion:
-    if told.window_start is None:
+def _inline_question(request: Any, rows: SeasonRows) -> InlineQuestion:
+    if request.window_start is None:
         raise refused("window_start", "", "with rows, it says when the trouble began", _FORMS)
-    if told.minutes is not None:
-        raise refused("minutes", told.minutes, "it goes with service and at only", _FORMS)
-    step_s = told.step_s or 60
+    if request.minutes is not None:
+        raise refused("minutes", request.minutes, "it goes with service and at only", _FORMS)
+    step_s = request.step_s or 60
     _check_spread(rows, step_s)
     last_us = int(rows.time_us.max())
-    begin: datetime = told.window_start
-    at: datetime = told.at or moment_of_us(last_us)
+    begin: datetime = request.window_start
+    at: datetime = request.at or moment_of_us(last_us)
     if not int(rows.time_us.min()) < microseconds_of(begin) <= last_us:
         rule = "it lies within the time of the rows, so that there are some before and some after it"
         raise refused("window_start", begin.isoformat(), rule, "send telemetry of hours before the trouble, and of the trouble")
-    changes = None if told.changes is None else tuple(told.changes)
+    changes = None if request.changes is None else tuple(request.changes)
     if at < begin:
         raise refused("at", at.isoformat(), "it is not before window_start", "send the moment as of which to explain")
-    edges = tuple((caller, callee) for caller, callee in told.edges or ())
-    return InlineQuestion(rows, edges, begin, at, step_s, told.service, changes)
+    edges = tuple((caller, callee) for caller, callee in request.edges or ())
+    return InlineQuestion(rows, edges, begin, at, step_s, request.service, changes)
 
 
 def _check_spread(rows: SeasonRows, step_s: int) -> None:

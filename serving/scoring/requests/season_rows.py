@@ -130,9 +130,9 @@ def _check_schema(schema: pa.Schema) -> None:
     if sorted(schema.names) != sorted(COLUMNS):
         raise refused("schema", ", ".join(schema.names), f"the columns are {', '.join(COLUMNS)}", _FIX)
     for name, kind in COLUMNS.items():
-        found = schema.field(name).type
-        if found != kind:
-            raise refused(name, str(found), f"the column's type is {kind}", f"cast it to {kind}")
+        column_type = schema.field(name).type
+        if column_type != kind:
+            raise refused(name, str(column_type), f"the column's type is {kind}", f"cast it to {kind}")
 
 
 def _series_text(service: str, metric: str) -> str:

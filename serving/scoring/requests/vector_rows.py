@@ -98,7 +98,7 @@ def name_fault(name: str, max_bytes: int) -> str:
 def check_sequences(entries: npt.NDArray[np.float32]) -> None:
     """Refuse sequences (n, len(SEQUENCE_FEATURES)) with an infinite entry."""
     if np.isinf(entries).any():
-        row, place = (int(found[0]) for found in np.nonzero(np.isinf(entries)))
+        row, place = (int(indices[0]) for indices in np.nonzero(np.isinf(entries)))
         field, value = f"rows[{row}].{SEQUENCE}[{place}]", str(entries[row, place])
         raise refused(field, value, "numbers are finite", "send null where a value is unknown", "not-finite")
 

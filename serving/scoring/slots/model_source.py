@@ -70,7 +70,7 @@ def served_model(model: ExplainableModel, version: str, example_rows: FloatArray
 
 def owners_of(name: str, registered: Iterable[str]) -> frozenset[str]:
     """Return the tenants that have a model of their own among registered names."""
-    return frozenset(tenant for one in registered if (tenant := owner_of(name, one)) is not None)
+    return frozenset(tenant for registered_name in registered if (tenant := owner_of(name, registered_name)) is not None)
 
 
 class ModelSource(Protocol):

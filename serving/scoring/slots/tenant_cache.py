@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class PerTenant(Generic[T]):
+class TenantCache(Generic[T]):
     """One T a tenant, made at its first use; beyond `most` the least recently used one goes. Thread-safe."""
 
     def __init__(self, make: Callable[[str], T], most: int) -> None:

@@ -113,9 +113,9 @@ class CheckpointStore:
 def _read(path: Path) -> Checkpoint:
     try:
         with path.open("rb") as source, np.load(source, allow_pickle=False) as arrays:
-            found = int(arrays[f"{_META}format"])
-            if found != FORMAT:
-                raise StateError(f"checkpoint {path.name}: format {found}, this program reads {FORMAT}")
+            format_read = int(arrays[f"{_META}format"])
+            if format_read != FORMAT:
+                raise StateError(f"checkpoint {path.name}: format {format_read}, this program reads {FORMAT}")
             state = {name: arrays[name] for name in arrays.files if not name.startswith(_META)}
             return Checkpoint(str(arrays[f"{_META}through"]), state)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

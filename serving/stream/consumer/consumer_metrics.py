@@ -104,7 +104,7 @@ class MetricsServer(ProbeServer):
     """HTTP server of `/metrics`, `/livez` (loops beat) and `/readyz` (ownership taken, state restored)."""
 
     def __init__(
-        self, metrics: ConsumerMetrics, address: tuple[str, int], ready: Callable[[], bool], site: SiteRules | None = None
+        self, metrics: ConsumerMetrics, host: str, port: int, ready: Callable[[], bool], site: SiteRules | None = None
     ) -> None:
         def alive() -> Page:
             stalled = metrics.stalled()
@@ -115,4 +115,4 @@ class MetricsServer(ProbeServer):
             "/livez": alive,
             "/readyz": lambda: Page(200, b"ok\n") if ready() else Page(503, b"starting\n"),
         }
-        super().__init__(pages, address, site or SiteRules())
+        super().__init__(pages, host, port, site or SiteRules())

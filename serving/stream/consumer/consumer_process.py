@@ -69,12 +69,11 @@ class ConsumerProcess:
         settings = self._config.settings
         broker = streams.Streams(connect(settings))
         wait_ready(broker, _BROKER_WAIT_S, lambda: not self._stop.is_set())
-        address = (settings.serving.host, settings.consumer.metrics_port)
         serving = settings.serving
         site = site_rules(serving.allowed_hosts, serving.host, keyless=is_loopback(serving.host))
-        server = MetricsServer(self._metrics, address, lambda: self._ready, site)
+        server = MetricsServer(self._metrics, serving.host, settings.consumer.metrics_port, lambda: self._ready, site)
         server.start()
-        log.info("partitions %s, metrics on http://%s:%d/metrics", self._config.partitions, address[0], server.port)
+        log.info("partitions %s, metrics on http://%s:%d/metrics", self._config.partitions, serving.host, server.port)
         try:
             self._work(broker)
         finally:

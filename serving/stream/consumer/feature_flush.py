@@ -15,7 +15,7 @@ import pyarrow as pa
 from aiops.errors import Unavailable
 from aiops.ports import FeatureWriter
 from serving.host.log_rate_limit import LineLimit
-from serving.stream.streams import one_batch
+from serving.stream.streams import single_batch
 
 if TYPE_CHECKING:
     from serving.stream.consumer.consumer_metrics import ConsumerMetrics
@@ -62,7 +62,7 @@ def newest(batches: Sequence[pa.RecordBatch], key: str) -> pa.RecordBatch:
     codes = table.column(key).combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     _, first_from_end = np.unique(codes[::-1], return_index=True)
     places = np.sort(len(codes) - 1 - first_from_end)
-    return one_batch(table.take(places))
+    return single_batch(table.take(places))
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ class Partition:
         seen = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
         outside = seen & ((value < levels.low) | (value > levels.high))
         severity = np.where(seen, severity_of(output.z, levels.alarm_z, outside), np.nan)
-        found = self._second.judge(rows, seen)
+        findings = self._second.judge(rows, seen)
         reach = levels.alarm_z * output.scale
         self._worst.add(
             JudgedPoints(
@@ -225,8 +225,8 @@ class Partition:
                 output.expected,
                 np.fmax(output.expected - reach, levels.low),
                 np.fmin(output.expected + reach, levels.high),
-                with_findings(severity, found),
-                found,
+                with_findings(severity, findings),
+                findings,
             )
         )
 
@@ -237,9 +237,9 @@ class Partition:
         if rows.num_rows:
             step.service_features.append(rows)
             closed = ClosedRows(rows, self._sequences.update(rows))
-            found = candidates_of(closed, self._worst, self._cadence, self._tier1_version)
-            if found.num_rows:
-                step.candidates.append(found)
+            candidates = candidates_of(closed, self._worst, self._cadence, self._tier1_version)
+            if candidates.num_rows:
+                step.candidates.append(candidates)
 
     def _refused(self, rows: pa.RecordBatch, output: "EngineOutput", step: Step) -> None:
         from data_contracts.telemetry.rejects import Refusal, rejected_points
@@ -249,8 +249,8 @@ class Partition:
             places = np.flatnonzero(output.status == status)
             if places.size:
                 holders = sorted({self._engine.series[slot].text for slot in output.slot[places].tolist()})
-                told = f"{detail} (it is {', '.join(holders)[:500]})" if status is PointStatus.COLLISION else detail
-                refusal = Refusal(reason, field_name, told)
+                text = f"{detail} (it is {', '.join(holders)[:500]})" if status is PointStatus.COLLISION else detail
+                refusal = Refusal(reason, field_name, text)
                 self._reject(rejected_points(rows.take(places), refusal, now, SOURCE), step)
 
     def _reject(self, rows: pa.RecordBatch, step: Step) -> None:

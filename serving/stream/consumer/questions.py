@@ -36,7 +36,7 @@ ModelsOf = Callable[[str], Models]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the models said about service vectors; None where there is no such model, or for predictions nobody to ask about.
+    """Answers of the models about service vectors; None where there is no such model, or no row for a prediction.
 
     `predicted` covers the scheduled rows; `missing` says why `scored` is None.
     """
@@ -47,11 +47,11 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
-    """Why a tier said nothing; `ask_again` = later it may; `kind`: missing, late or refused."""
+class NoAnswer:
+    """Why a tier gave no answer; `kind`: missing, late or refused."""
 
     reason: str
-    ask_again: bool
+    may_answer_later: bool
     kind: str
 
 

@@ -40,16 +40,16 @@ class RoutingSource:
 
     def _read(self) -> None:
         try:
-            found = Router(self._rules, measured_characters(self._settings, self._tenant))
+            router = Router(self._rules, measured_characters(self._settings, self._tenant))
         except (AiopsError, OSError) as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 log.error("routing stays at version %s: %s", self._router.version, error)
             return
         self._complaint = ""
-        if found.version != self._router.version:
-            log.info("routing version %s: %d series with a measured character", found.version, len(found.measured))
-        self._router = found
+        if router.version != self._router.version:
+            log.info("routing version %s: %d series with a measured character", router.version, len(router.measured))
+        self._router = router
 
 
 class TenantRoutes:

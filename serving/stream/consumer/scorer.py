@@ -1,6 +1,6 @@
 """Stage 2: candidates to tiers 2 and 3 in batches of one tenant, verdicts and position committed together.
 
-When a tier stays silent for `fallback_after_s`, what tier 1 flagged is reported without it (revision 0, the reason says so),
+When a tier does not answer for `fallback_after_s`, what tier 1 flagged is reported without it (revision 0, the reason says so),
 and the candidates concerned move to the deferred stream in the same commit. The breaker of that tier then answers at once until
 a trial call succeeds; deferred candidates are asked about again after that and reported as revision 1, once each.
 """
@@ -22,7 +22,7 @@ from serving.host.log_rate_limit import LineLimit
 from serving.stream import streams
 from serving.stream.consumer.circuit_breaker import BreakerState
 from serving.stream.consumer.commit import Commit, Output, Position
-from serving.stream.consumer.confirmation import Hearing, Panel
+from serving.stream.consumer.confirmation import Confirmation, ConfirmingTiers
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.questions import ModelsOf
@@ -53,7 +53,7 @@ class Scorer:
     def __init__(self, parts: ScorerParts) -> None:
         self._parts = parts
         self._settings = parts.config.settings.consumer
-        self._panel = Panel(parts.models_of, parts.metrics, self._settings.fallback_after_s, parts.stop)
+        self._tiers = ConfirmingTiers(parts.models_of, parts.metrics, self._settings.fallback_after_s, parts.stop)
         self._routing = TenantRoutes(parts.config.settings, time.monotonic)
         self._live: dict[int, Position] = {}
         self._late: dict[int, Position] = {}
@@ -70,7 +70,7 @@ class Scorer:
             self._late[number] = Position(self._parts.broker, "deferred", number)
         while not self._parts.stop.is_set():
             self._parts.metrics.beat("scorer")
-            self._parts.metrics.breaker.set(self._panel.state)
+            self._parts.metrics.breaker.set(self._tiers.state)
             try:
                 self._turn()
             except Unavailable as error:
@@ -79,12 +79,12 @@ class Scorer:
 
     def _turn(self) -> None:
         after = {streams.candidates(number): position.through for number, position in self._live.items()}
-        found = self._parts.broker.read(after, _ENTRIES, self._parts.config.block_ms)
+        entries_by_stream = self._parts.broker.read(after, _ENTRIES, self._parts.config.block_ms)
         for number, position in self._live.items():
-            for entries in self._batches(found.get(streams.candidates(number), [])):
+            for entries in self._batches(entries_by_stream.get(streams.candidates(number), [])):
                 if not self._handle(number, position, entries):
                     return
-        if self._panel.state is not BreakerState.OPEN:
+        if self._tiers.state is not BreakerState.OPEN:
             for number, position in self._late.items():
                 self._catch_up(number, position)
         self._trim()
@@ -104,19 +104,19 @@ class Scorer:
 
     def _handle(self, number: int, position: Position, entries: list[streams.Entry]) -> bool:
         results: dict[str, Verdicts] = {}
-        put_off: list[Output] = []
+        deferred: list[Output] = []
         for tenant, own in _by_tenant(entries).items():
             candidates = _joined(own)
             context = context_of(candidates, self._routing.router(tenant))
-            hearing = self._panel.hear(tenant, candidates, context)
-            if hearing.put_off.any() and self._parts.stop.is_set():
+            confirmation = self._tiers.confirm(tenant, candidates, context)
+            if confirmation.deferred.any() and self._parts.stop.is_set():
                 return False
-            if hearing.put_off.any():
-                put_off.append(self._deferred(number, tenant, _again(candidates, hearing), own[-1].produced_ns))
-            self._count_fallbacks(context, hearing)
-            results[tenant] = self._verdicts(candidates, hearing, context)
-        done = self._commit(position, entries, results, put_off)
-        if put_off:
+            if confirmation.deferred.any():
+                deferred.append(self._deferred(number, tenant, _again(candidates, confirmation), own[-1].produced_ns))
+            self._count_fallbacks(context, confirmation)
+            results[tenant] = self._verdicts(candidates, confirmation, context)
+        done = self._commit(position, entries, results, deferred)
+        if deferred:
             self._bound_deferred(number)
         return done
 
@@ -124,17 +124,17 @@ class Scorer:
         self._parts.metrics.deferred.inc(again.num_rows)
         return Output(streams.deferred(number), streams.KIND_SERVICE, streams.to_ipc(again), produced_ns, tenant)
 
-    def _verdicts(self, candidates: pa.RecordBatch, hearing: Hearing, context: Context, revision: int = 0) -> Verdicts:
-        predictions = prediction_rows(candidates, hearing.predicted, "caught up later" if revision else "on schedule")
-        return Verdicts(judged(candidates, hearing.opinions, context, revision), predictions)
+    def _verdicts(self, candidates: pa.RecordBatch, confirmation: Confirmation, context: Context, revision: int = 0) -> Verdicts:
+        predictions = prediction_rows(candidates, confirmation.predicted, "caught up later" if revision else "on schedule")
+        return Verdicts(judged(candidates, confirmation.opinions, context, revision), predictions)
 
-    def _count_fallbacks(self, context: Context, hearing: Hearing) -> None:
+    def _count_fallbacks(self, context: Context, confirmation: Confirmation) -> None:
         for row, route in enumerate(context.routes):
             tier = route.confirmers[0]
-            opinion = hearing.opinions.get(tier)
+            opinion = confirmation.opinions.get(tier)
             if opinion is None or np.isnan(opinion.score[row]):
-                silence = hearing.silences.get(tier)
-                self._parts.metrics.fallbacks.labels(str(tier), silence.kind if silence else "unknown").inc()
+                missing = confirmation.unanswered.get(tier)
+                self._parts.metrics.fallbacks.labels(str(tier), missing.kind if missing else "unknown").inc()
 
     def _catch_up(self, number: int, position: Position) -> None:
         entries = self._parts.broker.range(streams.deferred(number), f"({position.through}", "+", _ENTRIES)
@@ -143,10 +143,10 @@ class Scorer:
             for tenant, own in _by_tenant(group).items():
                 candidates = _joined(own)
                 context = context_of(candidates, self._routing.router(tenant))
-                hearing = self._panel.hear(tenant, candidates, context)
-                if hearing.put_off.any():
+                confirmation = self._tiers.confirm(tenant, candidates, context)
+                if confirmation.deferred.any():
                     return
-                results[tenant] = self._verdicts(candidates, hearing, context, revision=1)
+                results[tenant] = self._verdicts(candidates, confirmation, context, revision=1)
             if not self._commit(position, group, results):
                 return
             log.info("partition %d: caught up with %d deferred entries", number, len(group))
@@ -196,10 +196,10 @@ class Scorer:
 
 def _by_tenant(entries: Sequence[streams.Entry]) -> dict[str, list[streams.Entry]]:
     """Return the entries by tenant, in order: the models are asked about one tenant at a time."""
-    found: dict[str, list[streams.Entry]] = {}
+    grouped: dict[str, list[streams.Entry]] = {}
     for entry in entries:
-        found.setdefault(entry.tenant, []).append(entry)
-    return found
+        grouped.setdefault(entry.tenant, []).append(entry)
+    return grouped
 
 
 def _outputs(tenant: str, verdicts: Verdicts, produced_ns: int) -> list[Output]:
@@ -211,10 +211,10 @@ def _outputs(tenant: str, verdicts: Verdicts, produced_ns: int) -> list[Output]:
     ]
 
 
-def _again(candidates: pa.RecordBatch, hearing: Hearing) -> pa.RecordBatch:
+def _again(candidates: pa.RecordBatch, confirmation: Confirmation) -> pa.RecordBatch:
     """Return the rows to ask about again; those whose predictions are made are no longer scheduled: they come once."""
-    rows = candidates.filter(pa.array(hearing.put_off))
-    if hearing.predictions_due:
+    rows = candidates.filter(pa.array(confirmation.deferred))
+    if confirmation.predictions_due:
         return rows
     place = rows.schema.get_field_index("scheduled")
     return rows.set_column(place, rows.schema.field(place), pa.array([False] * rows.num_rows))
@@ -222,4 +222,4 @@ def _again(candidates: pa.RecordBatch, hearing: Hearing) -> pa.RecordBatch:
 
 def _joined(entries: Sequence[streams.Entry]) -> pa.RecordBatch:
     table = pa.concat_tables([streams.from_ipc(entry.payload) for entry in entries], promote_options="default")
-    return streams.one_batch(table)
+    return streams.single_batch(table)

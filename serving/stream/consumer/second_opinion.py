@@ -78,21 +78,21 @@ class SecondOpinion:
             return {}
         batch = SeriesBatch(rows if places.size == rows.num_rows else rows.filter(pa.array(taken)))
         alarms = () if self._bank is None else self._bank.alarms(batch)
-        found = {int(places[alarm.row]): Finding(alarm.text, False) for alarm in alarms}
-        return found if self._net is None else found | _net_findings(self._net.judge(batch), places)
+        findings = {int(places[alarm.row]): Finding(alarm.text, False) for alarm in alarms}
+        return findings if self._net is None else findings | _net_findings(self._net.judge(batch), places)
 
 
 def _net_findings(net: "NetFindings", places: IntArray) -> dict[int, Finding]:
     from models.detectors.safety_net import AT_LIMIT
 
-    found: dict[int, Finding] = {}
+    findings: dict[int, Finding] = {}
     for row in np.flatnonzero(net.kind).tolist():
         if net.kind[row] == AT_LIMIT:
             words = f"at its hard limit: {net.bound[row]:g} or more, which it seldom was before"
         else:
             words = f"stuck: {net.run[row]} equal values in a row, at most {net.past[row]} before"
-        found[int(places[row])] = Finding(words, True)
-    return found
+        findings[int(places[row])] = Finding(words, True)
+    return findings
 
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

@@ -130,9 +130,9 @@ class OwnedPartition:
             if not self._position.commit_until_done(commit, self._parts.stop.wait):
                 return False
         metrics.count_points(commit.counts)
-        candidates = [found for step in steps.values() for found in step.candidates]
-        rows = sum(found.num_rows for found in candidates)
-        metrics.count_candidates(rows, rows - sum(found.column("metric").null_count for found in candidates))
+        candidates = [batch for step in steps.values() for batch in step.candidates]
+        rows = sum(batch.num_rows for batch in candidates)
+        metrics.count_candidates(rows, rows - sum(batch.column("metric").null_count for batch in candidates))
         waited_s = max(0.0, time.time() - self._produced_ns / 1e9)
         metrics.end_to_end_s.labels("stage1").observe(waited_s)
         metrics.lag_s.labels(str(self.number)).set(waited_s)
@@ -254,7 +254,7 @@ class Stage1:
         try:
             self._housekeeping()
             config = self._parts.config
-            found = self._parts.broker.read(
+            entries_by_stream = self._parts.broker.read(
                 {part.stream: part.applied for part in self._owned}, config.read_entries, config.block_ms
             )
         except Unavailable as error:
@@ -262,7 +262,7 @@ class Stage1:
             self._parts.stop.wait(0.2)
             return
         for part in self._owned:
-            if not part.advance(found.get(part.stream, [])):
+            if not part.advance(entries_by_stream.get(part.stream, [])):
                 return
         if time.monotonic() >= self._checkpoint_at:
             self._checkpoint_at = time.monotonic() + self._parts.config.settings.consumer.checkpoint_s

@@ -161,8 +161,8 @@ class InForce:
         >>> InForce((("0-0", "1"), ("7-0", "2"))).at("7-0")
         '1'
         """
-        found = [version for after, version in self.changes if id_parts(after) < id_parts(entry_id)]
-        return found[-1] if found else None
+        versions = [version for after, version in self.changes if id_parts(after) < id_parts(entry_id)]
+        return versions[-1] if versions else None
 
     def followed_by(self, after: str, version: str, replayable_from: str = START) -> "InForce":
         """Return this with a change of version after an entry; what judged only entries up to `replayable_from` is left out.

@@ -25,7 +25,7 @@ from orchestration.pipeline.training_set import (
     training_set_of_challenger,
 )
 from orchestration.workspace.workspace import Workspace
-from serving.stream.streams import one_batch
+from serving.stream.streams import single_batch
 from tests.testing.small_lake import DAY, STEP_S, filled, open_space
 
 HOURS = 30
@@ -62,7 +62,7 @@ def test_sequences_are_those_of_the_stream_as_of_the_decision(lake: Workspace) -
     frame = built(lake)
     rows = lake.lake.read("service_features").sort_by([("event_timestamp", "ascending")])
     stream = Sequences(STEP_S * 1_000_000)
-    sequences = [stream.update(part) for part in (one_batch(rows).slice(0, 10), one_batch(rows).slice(10))]
+    sequences = [stream.update(part) for part in (single_batch(rows).slice(0, 10), single_batch(rows).slice(10))]
     known = rows.select(KEY).to_pandas().assign(place=range(rows.num_rows))
     places = frame[KEY].merge(known, on=KEY, how="left", validate="one_to_one")["place"].to_numpy()
     wanted = np.concatenate(sequences)[places]

@@ -11,7 +11,7 @@ from aiops.errors import ConfigurationError, FileError
 from data_contracts.values.time_forms import read_moment
 from serving.ingest.pull.source_options import SourceOptions
 from serving.ingest.pull.source_registry import open_source
-from serving.ingest.pull.time_columns import TimeForm, read_epochs, told_form
+from serving.ingest.pull.time_columns import TimeForm, read_epochs, recognised_form
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 S = int(NOON.timestamp())
@@ -123,7 +123,7 @@ def test_compact_dates_as_whole_numbers_of_parquet(tmp_path: Path) -> None:
 
 def test_dates_and_seconds_from_a_start_are_recognised_by_the_column() -> None:
     days = pa.array(["20240501", "20240502"])
-    assert told_form(days, TimeForm(), "t").unit == "compact"
+    assert recognised_form(days, TimeForm(), "t").unit == "compact"
     seconds = pa.array([str(60 * number) for number in range(50)] + ["20240501"])
-    assert told_form(seconds, TimeForm(), "t").unit == "s"
+    assert recognised_form(seconds, TimeForm(), "t").unit == "s"
     assert read_epochs(seconds, TimeForm("s"))[-1] == 20240501 * 1_000_000

@@ -17,7 +17,7 @@ from serving.http.probe_server import Page, ProbeServer
 @pytest.fixture
 def url() -> Iterator[str]:
     pages = {"/metrics": lambda: Page(200, b"m 1\n"), "/readyz": lambda: Page(503, b"starting\n")}
-    server = ProbeServer(pages, ("127.0.0.1", 0), SiteRules(("probes.example",)))
+    server = ProbeServer(pages, "127.0.0.1", 0, SiteRules(("probes.example",)))
     server.start()
     yield f"http://127.0.0.1:{server.port}"
     server.stop()

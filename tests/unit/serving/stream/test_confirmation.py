@@ -19,7 +19,7 @@ from aiops.errors import AiopsError, ContractError, ModelNotFound, Unavailable
 from data_contracts.schemas.telemetry_schemas import CANDIDATES
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.stream.consumer.circuit_breaker import BreakerState
-from serving.stream.consumer.confirmation import LEARNED, SEASONAL, Hearing, Panel
+from serving.stream.consumer.confirmation import LEARNED, SEASONAL, Confirmation, ConfirmingTiers
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from tests.testing.scoring_services import answer_of
 
@@ -76,59 +76,59 @@ def batch(*rows: dict[str, object]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(list(rows), schema=CANDIDATES)
 
 
-def hear(models: Any, rows: pa.RecordBatch, panel: Panel | None = None) -> tuple[Hearing, list[dict[str, Any]]]:
-    """Return the hearing and the detections that follow from it."""
-    panel = panel or Panel(lambda _: models, ConsumerMetrics(), 0.0, threading.Event())
+def confirm(models: Any, rows: pa.RecordBatch, tiers: ConfirmingTiers | None = None) -> tuple[Confirmation, list[dict[str, Any]]]:
+    """Return the confirmation and the detections that follow from it."""
+    tiers = tiers or ConfirmingTiers(lambda _: models, ConsumerMetrics(), 0.0, threading.Event())
     context = context_of(rows, ROUTER)
-    hearing = panel.hear(DEFAULT_TENANT, rows, context)
-    return hearing, judged(rows, hearing.opinions, context).to_pylist()
+    confirmation = tiers.confirm(DEFAULT_TENANT, rows, context)
+    return confirmation, judged(rows, confirmation.opinions, context).to_pylist()
 
 
 def test_each_row_goes_to_its_tier() -> None:
     models = FakeModels()
     rows = batch(candidate(BUSINESS), candidate(MACHINE), candidate(None, flagged=False, scheduled=True))
-    hearing, found = hear(models, rows)
+    confirmation, found = confirm(models, rows)
     assert models.asked == {"/score": [2], "/predict_incident": [1], "/season": [1]}
     assert [row["tier"] for row in found] == [2, 3]
     assert (found[0]["expected"], found[0]["anomalous"], found[0]["model_version"]) == (800.0, True, "3")
-    assert not hearing.put_off.any()
-    assert hearing.predicted is not None
+    assert not confirmation.deferred.any()
+    assert confirmation.predicted is not None
 
 
 def test_a_scheduled_business_row_goes_to_both() -> None:
     models = FakeModels()
-    _, found = hear(models, batch(candidate(BUSINESS, scheduled=True)))
+    _, found = confirm(models, batch(candidate(BUSINESS, scheduled=True)))
     assert models.asked == {"/score": [1], "/predict_incident": [1], "/season": [1]}
     assert [row["tier"] for row in found] == [2]
 
 
 def test_no_season_falls_back_to_the_service_as_a_whole() -> None:
     models = FakeModels(seasons=False)
-    hearing, found = hear(models, batch(candidate(BUSINESS), candidate(MACHINE)))
+    confirmation, found = confirm(models, batch(candidate(BUSINESS), candidate(MACHINE)))
     assert models.asked == {"/score": [1, 1], "/season": [1]}
     assert [row["tier"] for row in found] == [3, 3]
     assert "tier 2 is silent (season not established: 1 day of 2), so tier 3 judges" in found[0]["reason"]
-    assert not hearing.put_off.any()
+    assert not confirmation.deferred.any()
 
 
 def test_without_a_detector_the_bands_confirm_what_has_one() -> None:
     models = FakeModels({"/score": ModelNotFound("no champion of service-ensemble")})
     rows = batch(candidate(BUSINESS, service="pay"), candidate(MACHINE), candidate(BUSINESS), candidate(None, scheduled=True))
-    hearing, found = hear(models, rows)
+    confirmation, found = confirm(models, rows)
     assert models.asked["/season"] == [3]
     assert [row["tier"] for row in found] == [2, 1, 2, 1]
     assert "tier 3 is silent (no champion of service-ensemble), so tier 2 judges" in found[0]["reason"]
     assert "tier 3: no champion of service-ensemble; tier 2: no band for this series" in found[1]["reason"]
-    assert hearing.predicted is not None, "the predictor is asked although there is no detector"
-    assert not hearing.put_off.any(), "what is missing is not waited for"
+    assert confirmation.predicted is not None, "the predictor is asked although there is no detector"
+    assert not confirmation.deferred.any(), "what is missing is not waited for"
 
 
 def test_when_the_service_is_away_all_rows_wait_and_tier_1_speaks() -> None:
     models = FakeModels(dict.fromkeys(("/score", "/season", "/predict_incident"), Unavailable("refused")))
     rows = batch(candidate(BUSINESS), candidate(MACHINE, scheduled=True))
-    hearing, found = hear(models, rows)
-    assert hearing.put_off.all()
-    assert hearing.predictions_due
+    confirmation, found = confirm(models, rows)
+    assert confirmation.deferred.all()
+    assert confirmation.predictions_due
     assert [(row["tier"], row["anomalous"]) for row in found] == [(1, True), (1, True)]
     assert all("scoring service unavailable" in row["reason"] for row in found)
     assert "/season" not in models.asked, "one service: asking it again would only cost time"
@@ -137,26 +137,26 @@ def test_when_the_service_is_away_all_rows_wait_and_tier_1_speaks() -> None:
 def test_late_bands_put_off_their_rows_only_and_tier_3_judges_meanwhile() -> None:
     models = FakeModels({"/season": Unavailable("timed out")})
     rows = batch(candidate(BUSINESS), candidate(MACHINE, scheduled=True), candidate(BUSINESS, scheduled=True))
-    hearing, found = hear(models, rows)
-    assert hearing.put_off.tolist() == [True, False, True]
-    assert not hearing.predictions_due, "predictions were made: they come once"
+    confirmation, found = confirm(models, rows)
+    assert confirmation.deferred.tolist() == [True, False, True]
+    assert not confirmation.predictions_due, "predictions were made: they come once"
     assert [row["tier"] for row in found] == [3, 3, 3]
     assert "tier 2 is silent (scoring service unavailable: timed out), so tier 3 judges" in found[0]["reason"]
 
 
 def test_a_refusal_is_final() -> None:
     models = FakeModels({"/season": ContractError("no such column")})
-    hearing, found = hear(models, batch(candidate(BUSINESS)))
-    assert not hearing.put_off.any()
+    confirmation, found = confirm(models, batch(candidate(BUSINESS)))
+    assert not confirmation.deferred.any()
     assert "refused by the scoring service: no such column" in found[0]["reason"]
 
 
 def test_a_season_that_fails_does_not_stop_the_other_tier() -> None:
     models = FakeModels({"/season": Unavailable("timed out")})
-    panel = Panel(lambda _: models, ConsumerMetrics(), 0.0, threading.Event())
-    hear(models, batch(candidate(BUSINESS)), panel)
-    assert panel.state is BreakerState.OPEN
-    _, found = hear(models, batch(candidate(BUSINESS), candidate(MACHINE)), panel)
+    tiers = ConfirmingTiers(lambda _: models, ConsumerMetrics(), 0.0, threading.Event())
+    confirm(models, batch(candidate(BUSINESS)), tiers)
+    assert tiers.state is BreakerState.OPEN
+    _, found = confirm(models, batch(candidate(BUSINESS), candidate(MACHINE)), tiers)
     assert models.asked["/season"] == [1], "an open breaker is not asked through"
     assert [row["tier"] for row in found] == [3, 3]
 
@@ -173,8 +173,8 @@ def test_tier_3_late_in_the_second_round_keeps_what_it_said_before() -> None:
         return answer(rows)
 
     models.score = once  # type: ignore[method-assign]
-    hearing, found = hear(models, batch(candidate(BUSINESS), candidate(MACHINE)))
-    assert hearing.put_off.tolist() == [True, False]
+    confirmation, found = confirm(models, batch(candidate(BUSINESS), candidate(MACHINE)))
+    assert confirmation.deferred.tolist() == [True, False]
     assert [row["tier"] for row in found] == [1, 3]
     assert "tier 3: scoring service unavailable: gone" in found[0]["reason"]
 
@@ -200,15 +200,15 @@ def test_a_flag_is_never_dropped_in_silence(
     rows: list[dict[str, object]], failures: dict[str, AiopsError], seasons: bool
 ) -> None:
     asked = batch(*rows)
-    hearing, found = hear(FakeModels(failures, seasons=seasons), asked)
+    confirmation, found = confirm(FakeModels(failures, seasons=seasons), asked)
     flagged = sum(bool(row["flagged"]) for row in rows)
     assert len([row for row in found if row["reason"]]) >= flagged
     assert {tier for row in found for tier in [row["tier"]]} <= {1, SEASONAL, LEARNED}
     if not failures:
-        assert not hearing.put_off.any()
+        assert not confirmation.deferred.any()
     waits = any(isinstance(error, Unavailable) for error in failures.values())
-    assert hearing.put_off.any() <= waits
-    again = judged(asked, hearing.opinions, context_of(asked, ROUTER)).to_pylist()
+    assert confirmation.deferred.any() <= waits
+    again = judged(asked, confirmation.opinions, context_of(asked, ROUTER)).to_pylist()
     assert repr(again) == repr(found)
     assert np.array([row["detection_id"] for row in found]).size == len(found)
 
@@ -235,7 +235,7 @@ def test_a_service_that_refuses_is_one_line_not_one_a_batch(error: Exception, ca
         raise error
 
     for _ in range(300):
-        Panel(lambda _: FakeModels(), ConsumerMetrics(), 0.0, stop).ask(LEARNED, refused, 10)
+        ConfirmingTiers(lambda _: FakeModels(), ConsumerMetrics(), 0.0, stop).ask(LEARNED, refused, 10)
     told = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(told) <= 1
     assert all(record.exc_info is None for record in told)

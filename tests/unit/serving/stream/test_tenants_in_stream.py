@@ -21,7 +21,7 @@ from serving.stream.consumer.checkpoint import state_hash
 from serving.stream.consumer.partition import Partition, PartitionConfig, Step
 from serving.stream.consumer.second_opinion import Watched
 from serving.stream.consumer.tenant_partitions import TenantPartitions, TenantsConfig
-from serving.stream.partitioning import Homes
+from serving.stream.partitioning import ServicePartitions
 from tests.testing.stream_harness import EDGES, GRAPH, METRICS, SERVICES, batches
 
 MAX_SERIES = len(SERVICES) * len(METRICS)
@@ -146,8 +146,8 @@ def test_a_snapshot_of_version_0_1_is_that_of_the_default_tenant() -> None:
 
 def test_the_services_of_a_call_graph_share_a_partition_and_tenants_spread() -> None:
     graphs = {"a": ServiceGraph.from_pairs(EDGES), "b": ServiceGraph.from_pairs(())}
-    homes = Homes(8, lambda tenant: graphs.get(tenant, GRAPH))
-    assert all(homes.of("a", caller) == homes.of("a", callee) for caller, callee in EDGES)
-    assert len({homes.of(f"tenant-{number}", "web") for number in range(40)}) > 4
+    partitions = ServicePartitions(8, lambda tenant: graphs.get(tenant, GRAPH))
+    assert all(partitions.of("a", caller) == partitions.of("a", callee) for caller, callee in EDGES)
+    assert len({partitions.of(f"tenant-{number}", "web") for number in range(40)}) > 4
     as_before = [partition_of(GRAPH, service, 8) for service in SERVICES]
-    assert [homes.of(DEFAULT_TENANT, service) for service in SERVICES] == as_before
+    assert [partitions.of(DEFAULT_TENANT, service) for service in SERVICES] == as_before
