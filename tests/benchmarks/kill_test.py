@@ -17,6 +17,7 @@ from tests.testing.stream_harness import (
     NAIVE,
     Batch,
     Fleet,
+    KillBudget,
     Kills,
     Outcome,
     batches,
@@ -36,7 +37,7 @@ class Round:
     """One disturbed run: kills of (consumer, broker, service) while `sent` is published with a pause after each batch."""
 
     sent: Sequence[Batch]
-    budget: tuple[int, int, int]
+    budget: KillBudget
     seed: int
     program: tuple[str, ...] = CONSUMER
     scoring: type[ScoringProcess] = ScoringProcess
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{what}", type=int, default=default, help=f"kills of the {what} a round")
     options = parser.parse_args(arguments)
     sent = batches(options.batches)
-    budget = (options.consumer, options.broker, options.service)
+    budget = KillBudget(options.consumer, options.broker, options.service)
     scoring = ScoringProcess if options.stand_in else RealScoring
     failed = False
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ from aiops.ports import Detector, StreamingDetector, VectorModel
 from aiops.types import FloatArray, SeriesBatch, State
 from models.artifacts.artifact import Example, load_artifact, save_model
 from models.artifacts.catalog import CATALOG, FittedModel
-from tests.testing.point_batches import START_US, Points, disordered, usual, with_gaps
+from tests.testing.point_batches import START_US, Points, disordered, regular, with_gaps
 
 
 def check_vector_model(model: VectorModel, rows: FloatArray) -> None:
@@ -102,27 +102,27 @@ def well_formed(scores: FloatArray, rows: int) -> FloatArray:
 
 def check_inputs_are_left_alone(detector: Detector, points: int) -> None:
     """Scoring writes to no buffer of the batch, and neither does a later call write to scores handed out before."""
-    batch = usual(points).batch()
+    batch = regular(points).batch()
     before = bytes_of(batch)
     scores = scores_of(detector, batch)
     kept = scores.copy()
     assert bytes_of(batch) == before, "the batch was changed"
-    scores_of(detector, usual(points, seed=1).batch())
+    scores_of(detector, regular(points, seed=1).batch())
     np.testing.assert_array_equal(scores, kept)
 
 
 def check_same_twice(detector: Detector, points: int) -> None:
     """A fitted detector is immutable: what it scored before changes nothing, no draw is left to chance."""
-    batch = usual(points).batch()
+    batch = regular(points).batch()
     first = scores_of(detector, batch)
-    scores_of(detector, usual(points, seed=1).scaled(1e6).batch())
+    scores_of(detector, regular(points, seed=1).scaled(1e6).batch())
     np.testing.assert_array_equal(scores_of(detector, batch), first)
 
 
 def check_warm_up_is_unknown(detector: Detector, points: int) -> None:
     """The first `lookback` >= 1 points of a series are NaN (all is normal there); afterwards scores are known, and vary."""
     assert detector.lookback >= 1, "a series' first point cannot be compared with anything"
-    rows = usual(points)
+    rows = regular(points)
     scores = scores_of(detector, rows.batch())
     for code in range(len(rows.names)):
         own = scores[rows.code == code]
@@ -132,8 +132,8 @@ def check_warm_up_is_unknown(detector: Detector, points: int) -> None:
 
 
 def check_prefixes_score_alike(detector: Detector, points: int) -> None:
-    """The scores of any prefix equal the whole's, on usual, gappy and disordered points: no look-ahead."""
-    for rows in (usual(points), with_gaps(points), disordered(points)):
+    """The scores of any prefix equal the whole's, on regular, gappy and disordered points: no look-ahead."""
+    for rows in (regular(points), with_gaps(points), disordered(points)):
         whole = scores_of(detector, rows.batch())
         for share in (0.15, 0.5, 0.71, 0.99):
             cut = int(share * whole.size)
@@ -142,7 +142,7 @@ def check_prefixes_score_alike(detector: Detector, points: int) -> None:
 
 def check_series_are_independent(detector: Detector, points: int) -> None:
     """The order of points of one time does not matter, nor how names are coded, nor whether other series are there."""
-    rows = usual(points)
+    rows = regular(points)
     scores = scores_of(detector, rows.batch())
     order = np.lexsort((-rows.code, rows.time))
     np.testing.assert_array_equal(scores_of(detector, rows.take(order).batch()), scores[order])
@@ -153,7 +153,7 @@ def check_series_are_independent(detector: Detector, points: int) -> None:
 
 def check_constant_and_empty(detector: Detector, points: int) -> None:
     """No rows give no scores; a series that never moves never alarms, wherever it stands."""
-    rows = usual(points)
+    rows = regular(points)
     assert scores_of(detector, rows.take(np.arange(0)).batch()).shape == (0,)
     scores_of(detector, rows.take(np.arange(1)).batch())
     for level in (100.0, 0.0):
@@ -166,7 +166,7 @@ def check_gaps_and_disorder(detector: Detector, points: int) -> None:
     """Missing, late, doubled and backward points are scored or unknown, never an error, and do not end the scores."""
     for rows in (with_gaps(2 * points), disordered(2 * points)):
         assert np.isfinite(scores_of(detector, rows.batch())[-40:]).any()
-    backwards = usual(points).take(np.arange(2 * points)[::-1])
+    backwards = regular(points).take(np.arange(2 * points)[::-1])
     scores_of(detector, backwards.batch())
     stuck = Points(np.full(2 * points, START_US), backwards.code, backwards.value)
     scores_of(detector, stuck.batch())
@@ -174,12 +174,12 @@ def check_gaps_and_disorder(detector: Detector, points: int) -> None:
 
 def check_scales(detector: Detector, points: int) -> None:
     """Huge and tiny values are scored within 0..1 without a warning; one absurd value does not silence its series for good."""
-    rows = usual(points)
+    rows = regular(points)
     for scale in (1e-300, 5e-324, 1e12, 1e300, -1e300):
         scores_of(detector, rows.scaled(scale).batch())
     swing = np.where(np.arange(rows.time.size) // 2 % 2 == 0, 1.0, -1.0) * 1e308
     scores_of(detector, Points(rows.time, rows.code, swing).batch())
-    longer = usual(3 * points)
+    longer = regular(3 * points)
     value = longer.value.copy()
     value[2 * points : 2 * points + 2] = 1e300
     scores = scores_of(detector, Points(longer.time, longer.code, value).batch())
@@ -188,7 +188,7 @@ def check_scales(detector: Detector, points: int) -> None:
 
 def check_split_equals_whole(detector: StreamingDetector, points: int) -> None:
     """Batches of any size, with a snapshot and a restart between them, give the whole's scores bit for bit."""
-    for rows in (usual(points), with_gaps(points), disordered(points)):
+    for rows in (regular(points), with_gaps(points), disordered(points)):
         whole = scores_of(detector, rows.batch())
         stream, parts = detector.stream(), []
         for begin, end in pairwise([0, 1, 1, whole.size // 3, whole.size // 2, whole.size - 7, whole.size]):
@@ -207,7 +207,7 @@ def check_memory_is_bounded(detector: StreamingDetector, points: int) -> None:
     sizes: list[tuple[int, int]] = []
     tracemalloc.start()
     try:
-        rows = usual(16 * most)
+        rows = regular(16 * most)
         for begin, end in pairwise([0, 2 * most, 8 * most, 16 * most, 32 * most]):
             stream.score(rows.take(np.arange(begin, end)).batch())
             gc.collect()

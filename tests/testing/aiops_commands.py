@@ -55,21 +55,21 @@ def figures(file: Path) -> dict[str, Any]:
     return read
 
 
-def check_figures(found: dict[str, Any]) -> None:
+def check_figures(figures: dict[str, Any]) -> None:
     """Assert what holds for every run on any source."""
-    assert found.keys() >= KEYS
-    assert found["predictor"].keys() >= {"pr_auc", "base_rate", "lead_min"}
-    assert found["drift"].keys() >= {"checked", "drifted", "retrained"}
-    assert found["latency_ms"].keys() >= {"p50", "p99"}
-    assert all(model.keys() >= {"name", "version", "alias"} for model in found["models"])
-    assert found["points_in"] == found["points_scored"] + found["points_warmup"] + found["rows_rejected"] > 0
-    assert sum(found["rejected_by_reason"].values()) == found["rows_rejected"]
-    assert found["parity_max_abs_diff"] <= 1e-9
-    assert found["requests"]["sent"] > 0
-    assert found["requests"]["failed"] == 0
-    responder = found["responder"]
-    assert found["incidents"] >= responder["paged"] >= responder["false_pages"]
-    assert responder["alerts"] >= found["incidents"]
-    page = Path(found["report"]).read_text(encoding="utf-8")
+    assert figures.keys() >= KEYS
+    assert figures["predictor"].keys() >= {"pr_auc", "base_rate", "lead_min"}
+    assert figures["drift"].keys() >= {"checked", "drifted", "retrained"}
+    assert figures["latency_ms"].keys() >= {"p50", "p99"}
+    assert all(model.keys() >= {"name", "version", "alias"} for model in figures["models"])
+    assert figures["points_in"] == figures["points_scored"] + figures["points_warmup"] + figures["rows_rejected"] > 0
+    assert sum(figures["rejected_by_reason"].values()) == figures["rows_rejected"]
+    assert figures["parity_max_abs_diff"] <= 1e-9
+    assert figures["requests"]["sent"] > 0
+    assert figures["requests"]["failed"] == 0
+    responder = figures["responder"]
+    assert figures["incidents"] >= responder["paged"] >= responder["false_pages"]
+    assert responder["alerts"] >= figures["incidents"]
+    page = Path(figures["report"]).read_text(encoding="utf-8")
     assert "data:image/png;base64," in page
     assert "<script" not in page

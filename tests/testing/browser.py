@@ -68,19 +68,19 @@ class Tab:
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
-            told: dict[str, Any] = json.loads(self._socket.recv(timeout=WITHIN_S))
-            if told.get("id") == self._number:
-                assert "error" not in told, told
-                result: dict[str, Any] = told["result"]
+            message: dict[str, Any] = json.loads(self._socket.recv(timeout=WITHIN_S))
+            if message.get("id") == self._number:
+                assert "error" not in message, message
+                result: dict[str, Any] = message["result"]
                 return result
 
 
 def chromium() -> str:
     """Return the browser's program; the test is skipped where there is none."""
-    found = next((path for name in _NAMES if (path := shutil.which(name))), None)
-    if found is None:
+    program = next((path for name in _NAMES if (path := shutil.which(name))), None)
+    if program is None:
         pytest.skip(f"no browser: none of {', '.join(_NAMES)} is installed")
-    return found
+    return program
 
 
 @contextmanager
@@ -107,8 +107,8 @@ def _page_address(profile: Path) -> str:
         lines = note.read_text().splitlines() if note.exists() else []
         if len(lines) == 2:
             pages = httpx.get(f"http://127.0.0.1:{lines[0]}/json/list", trust_env=False).json()
-            found = [str(page["webSocketDebuggerUrl"]) for page in pages if page["type"] == "page"]
-            if found:
-                return found[0]
+            addresses = [str(page["webSocketDebuggerUrl"]) for page in pages if page["type"] == "page"]
+            if addresses:
+                return addresses[0]
         time.sleep(0.05)
     raise AssertionError(f"the browser did not start within {WITHIN_S:g} s")

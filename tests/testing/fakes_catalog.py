@@ -18,7 +18,7 @@ NAME = "loudest-error"
 
 @dataclass(frozen=True, slots=True)
 class LoudestError:
-    """The score is the worst error signal, and every row below `limit` is usual."""
+    """The score is the worst error signal, and every row below `limit` is calm."""
 
     limit: float
     catalog_name: ClassVar[str] = NAME

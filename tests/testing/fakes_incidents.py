@@ -12,7 +12,7 @@ from models.rca.inputs import RcaInputs, WindowConfig
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STEP_US = 60_000_000
 SHOP = ServiceGraph.from_pairs([("web", "checkout"), ("checkout", "cart"), ("cart", "catalogue"), ("web", "mail")])
-USUAL = {
+LEVELS = {
     "latency_p99_ms": 40.0,
     "error_rate": 0.01,
     "cpu_utilization": 0.3,
@@ -37,8 +37,8 @@ def shop_grid(strays: Strays, minutes: int = CALM_MIN + 16, graph: ServiceGraph 
     """Return the shop's telemetry, a row a minute."""
     rng, columns, names = np.random.default_rng(seed), [], []
     for service in graph.services:
-        for metric, usual in USUAL.items():
-            column = usual * (1.0 + rng.normal(0.0, 0.03, minutes))
+        for metric, level in LEVELS.items():
+            column = level * (1.0 + rng.normal(0.0, 0.03, minutes))
             since, more = strays.get((service, metric), (minutes, 0.0))
             column[since:] += more
             columns.append(column)

@@ -37,17 +37,17 @@ def free_ports(count: int) -> list[int]:
         OSError: a whole lane is taken.
     """
     ports = lane(os.environ.get("PYTEST_XDIST_WORKER", ""))
-    found: list[int] = []
+    free: list[int] = []
     for _ in range(PER_LANE):
-        if len(found) == count:
-            return found
+        if len(free) == count:
+            return free
         port = next(ports)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            found.append(port)
+            free.append(port)
     raise OSError(f"no {count} free ports of {PER_LANE} from {FIRST}")
 
 

@@ -49,10 +49,10 @@ class RunningApi:
 
     def open_incident(self, service: str, severity: Severity = Severity.CRITICAL) -> str:
         """Open an incident at a service of its own and return its id."""
-        before = {one.incident_id for one in self.desk.open_incidents()}
+        before = {incident.incident_id for incident in self.desk.open_incidents()}
         now = datetime.now(UTC)
         self.desk.take([alert_at(service, now - timedelta(seconds=5), severity)], {}, now)
-        (new,) = {one.incident_id for one in self.desk.open_incidents()} - before
+        (new,) = {incident.incident_id for incident in self.desk.open_incidents()} - before
         return new
 
     def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
@@ -135,4 +135,4 @@ def bearer(role: str, subject: str = "ada", tenants: object = None) -> dict[str,
 
 
 def ids(items: Sequence[dict[str, object]]) -> list[object]:
-    return [one["incident_id"] for one in items]
+    return [item["incident_id"] for item in items]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -29,6 +30,13 @@ SETTINGS = ResponderSettings(quiet_s=300.0, settle_s=0.0, page_settle_s=0.0, clo
 METRIC = "latency_p99_ms"
 
 
+class ServiceScore(NamedTuple):
+    """A service with the score of its detection, or of it as a cause."""
+
+    service: str
+    score: float
+
+
 @dataclass(slots=True)
 class JudgedHome:
     """Time goes on with `detect`; `now` is after the last detection."""
@@ -45,29 +53,29 @@ class JudgedHome:
         self.store = empty_store(self.root)
         self.desk = Desk(self.store, SETTINGS, ServiceGraph.from_pairs(CALLS, SERVICES))
 
-    def detect(self, *found: tuple[str, float], rules: AlertRules | None = None) -> list[str]:
-        """Store detections (service, score) a second apart, take their alerts, wait until quiet; return the ids of incidents."""
-        ids = self.begin(*found, rules=rules)
+    def detect(self, *detections: ServiceScore, rules: AlertRules | None = None) -> list[str]:
+        """Store detections a second apart, take their alerts, wait until quiet; return the ids of incidents."""
+        ids = self.begin(*detections, rules=rules)
         self.now += timedelta(seconds=400)
         self.desk.tick(self.now)
         return ids
 
-    def begin(self, *found: tuple[str, float], rules: AlertRules | None = None) -> list[str]:
+    def begin(self, *detections: ServiceScore, rules: AlertRules | None = None) -> list[str]:
         """Store detections and take their alerts, as `detect`; what opens stays open."""
-        rows = [_row(service, score, self.now + timedelta(seconds=at)) for at, (service, score) in enumerate(found)]
+        rows = [_row(service, score, self.now + timedelta(seconds=at)) for at, (service, score) in enumerate(detections)]
         table = pa.Table.from_pylist(rows, schema=DETECTIONS)
         self.lake.write("detections", table, key=f"d-{microseconds_of(self.now)}")
         alerts = alerts_of_detections(table, rules or AlertRules()).alerts
-        self.now += timedelta(seconds=len(found))
+        self.now += timedelta(seconds=len(detections))
         step = self.desk.take(alerts, {}, self.now)
-        return [one.incident_id for one in step.outcome.incidents]
+        return [incident.incident_id for incident in step.outcome.incidents]
 
-    def explain(self, incident_id: str, *causes: tuple[str, float], decided: bool = True) -> None:
+    def explain(self, incident_id: str, *causes: ServiceScore, decided: bool = True) -> None:
         """Store an analysis: causes with their scores, made now."""
-        found = tuple(
+        causes_named = tuple(
             RootCause(service, 0.5, f"{service}.", score, self.now - timedelta(minutes=10)) for service, score in causes
         )
-        report = RootCauseReport(self.now, START, self.now, causes[0][0], found, decided, "so")
+        report = RootCauseReport(self.now, START, self.now, causes[0].service, causes_named, decided, "so")
         with self.store.writing() as write:
             write.put_report(incident_id, report)
 

@@ -29,9 +29,9 @@ class NaiveConsumer:
         self.number = number
         self.store = CheckpointStore(settings.root / "consumer", number)
         config = tenants_config(settings)
-        found, _ = self.store.load(NEVER)
-        self.partition = TenantPartitions.restore(config, found.state) if found else TenantPartitions(config)
-        self.through = found.through if found else streams.START
+        checkpoint, _ = self.store.load(NEVER)
+        self.partition = TenantPartitions.restore(config, checkpoint.state) if checkpoint else TenantPartitions(config)
+        self.through = checkpoint.through if checkpoint else streams.START
         self.since = 0
 
     def advance(self, entries: Sequence[streams.Entry]) -> None:
@@ -71,13 +71,13 @@ def main() -> None:
     owned = [NaiveConsumer(settings, broker, number) for number in range(settings.broker.partitions)]
     while not stop.is_set():
         try:
-            found = broker.read({streams.telemetry(part.number): part.through for part in owned}, 8, 200)
+            entries_by_stream = broker.read({streams.telemetry(part.number): part.through for part in owned}, 8, 200)
         except Unavailable:
             stop.wait(0.1)
             continue
         for part in owned:
-            part.advance(found.get(streams.telemetry(part.number), []))
-            if not found and part.since:
+            part.advance(entries_by_stream.get(streams.telemetry(part.number), []))
+            if not entries_by_stream and part.since:
                 part.save()
     for part in owned:
         part.save()

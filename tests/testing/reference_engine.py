@@ -155,20 +155,20 @@ class ReferenceEngine:
 
     def _follow(self, series: Series, point: Point, z: float) -> None:
         """Move the averages, or keep the point out of them; an excursion of 20 min gives the averages its own."""
-        open_one = series.excursion
-        if open_one is not None and not (abs(z) >= 3 and math.copysign(1, z) == open_one.side):
-            open_one = None
-        if open_one is None and abs(z) >= 6:
-            open_one = Excursion(math.copysign(1, z), [])
-        series.excursion = open_one
-        if open_one is None:
+        excursion = series.excursion
+        if excursion is not None and not (abs(z) >= 3 and math.copysign(1, z) == excursion.side):
+            excursion = None
+        if excursion is None and abs(z) >= 6:
+            excursion = Excursion(math.copysign(1, z), [])
+        series.excursion = excursion
+        if excursion is None:
             self._move(series, point.value)
             return
-        open_one.points.append((point.time, point.value))
+        excursion.points.append((point.time, point.value))
         series.now = replace(series.now, masked_at=point.time)
-        lasted = point.time - open_one.points[0][0]
-        if len(open_one.points) >= self.config.warmup_points and lasted >= 1200 * SECOND:
-            series.now = self._averages_of([value for _, value in open_one.points], point.time)
+        lasted = point.time - excursion.points[0][0]
+        if len(excursion.points) >= self.config.warmup_points and lasted >= 1200 * SECOND:
+            series.now = self._averages_of([value for _, value in excursion.points], point.time)
             series.excursion = None
 
     def _averages_of(self, values: list[float], masked_at: int) -> Averages:
@@ -255,9 +255,9 @@ class ReferenceEngine:
         for metric, row in own.items():
             by_signal[spec_of(metric).signal][metric] = row
         for signal in SIGNALS:
-            found = by_signal.get(signal, {})
-            worst, mean, _ = abnormality(found.values())
-            level, slope = level_and_slope(signal, found)
+            signals = by_signal.get(signal, {})
+            worst, mean, _ = abnormality(signals.values())
+            level, slope = level_and_slope(signal, signals)
             for name, value in (("worst", worst), ("mean", mean), ("level", level), ("slope_per_min", slope)):
                 features[f"{signal}_{name}"] = value
         features["abnormal_share"] = abnormality(own.values())[2]
@@ -328,15 +328,15 @@ def level_and_slope(signal: str, rows: dict[str, dict[str, float]]) -> tuple[flo
 
 
 def minutes_to_limit(rows: dict[str, dict[str, float]], errors: dict[str, float]) -> float:
-    found = []
+    minutes = []
     for metric, row in rows.items():
         limit, slope = spec_of(metric).limit, row["slope_per_min_1h"]
         if math.isnan(limit) or math.isnan(slope):
             continue
         if row["last"] >= limit:
-            found.append(0.0)
+            minutes.append(0.0)
         elif slope > 0 and slope > 3 * errors[metric]:
-            found.append(min(1440.0, (limit - row["last"]) / slope))
+            minutes.append(min(1440.0, (limit - row["last"]) / slope))
         else:
-            found.append(1440.0)
-    return min(found, default=NAN)
+            minutes.append(1440.0)
+    return min(minutes, default=NAN)

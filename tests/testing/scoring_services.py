@@ -116,7 +116,7 @@ def season_of(asked: pa.Table) -> pa.Table:
         "service": asked.column("service"),
         **{name: pa.array(values, from_pandas=True) for name, values in {**bounds, "score": score}.items()},
         "rarity": pa.nulls(asked.num_rows, pa.float64()),
-        "status": ["established" if one else "no band for this series" for one in known.tolist()],
+        "status": ["established" if is_known else "no band for this series" for is_known in known.tolist()],
     }
     return pa.table(columns)
 

@@ -1,4 +1,4 @@
-"""Synthetic sequences: usual ones, and ones in which no entry is rare but their course is."""
+"""Synthetic sequences: common ones, and ones in which no entry is rare but their course is."""
 
 import numpy as np
 

@@ -44,12 +44,12 @@ def history(days: int = 6, services: int = 3, seed: int = 1, every_h: float = 7.
         during = (minutes >= start) & (minutes < start + 30)
         for name in ("errors_worst", "latency_worst", "saturation_worst", "abnormal_share"):
             values[service, during, column[name]] = 0.95
-        rows.append(_incident(number, f"s{service}", "memory_leak" if foreseen else "bad_deployment", (begin, start)))
+        rows.append(_incident(number, f"s{service}", "memory_leak" if foreseen else "bad_deployment", begin, start))
     return History(_frame(values, minutes, services), pa.Table.from_pylist(rows, schema=INCIDENTS))
 
 
-def _incident(number: int, service: str, kind: str, minutes: tuple[float, float]) -> dict[str, object]:
-    onset, start = (START + timedelta(minutes=minute) for minute in minutes)
+def _incident(number: int, service: str, kind: str, onset_min: float, start_min: float) -> dict[str, object]:
+    onset, start = START + timedelta(minutes=onset_min), START + timedelta(minutes=start_min)
     end = start + timedelta(minutes=30)
     times = {"onset_at": onset, "starts_at": start, "ends_at": end, "known_at": end}
     return {"incident_id": f"i{number}", "service": service, "kind": kind, **times}

@@ -33,7 +33,8 @@ def alert(name: str, service: str = "cart") -> Alert:
 def incident(
     name: str, services: tuple[str, ...] = ("cart",), state: IncidentState = IncidentState.OPEN, opened: float = 0.0
 ) -> Incident:
-    entries = tuple(AlertEntry(f"of-{one}", one, "HighLatency", Severity.WARNING, at(opened), at(opened)) for one in services)
+    seen = (at(opened), at(opened))
+    entries = tuple(AlertEntry(f"of-{service}", service, "HighLatency", Severity.WARNING, *seen) for service in services)
     timeline = (TimelineEvent(at(opened), "opened"),)
     head = (name, state, Severity.CRITICAL, at(opened), at(opened), services[0], services, entries)
     return Incident(*head, len(entries), timeline, notified_at=at(opened))
@@ -50,6 +51,6 @@ def message(name: str, incident_id: str = "i-1", due: float = 0.0) -> OutboxMess
     return OutboxMessage(name, "slack", incident_id, MessageKind.PAGE, f"key-{name}", {"text": "cart is slow"}, at(due))
 
 
-def transitioned(one: Incident, state: IncidentState, event: TimelineEvent) -> Incident:
+def transitioned(before: Incident, state: IncidentState, event: TimelineEvent) -> Incident:
     """Return an incident in its next state, as somebody else's word leaves it."""
-    return replace(one, state=state, updated_at=event.at, timeline=(*one.timeline, replace(event, became=state)))
+    return replace(before, state=state, updated_at=event.at, timeline=(*before.timeline, replace(event, became=state)))

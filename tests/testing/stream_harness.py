@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -295,8 +295,8 @@ def outcome(fleet: Fleet) -> Outcome:
     rejected = [row["reject_id"] for row in rows_of(broker, [streams.rejected(number) for number in numbers])]
     counts: Counter[str] = Counter()
     for number in numbers:
-        found = broker.hash_all(streams.counts(number))
-        counts.update({name: int(value) for name, value in found.items() if name.startswith(_EXACT_COUNTS)})
+        counters = broker.hash_all(streams.counts(number))
+        counts.update({name: int(value) for name, value in counters.items() if name.startswith(_EXACT_COUNTS)})
     twice = [Counter((row["detection_id"], row["revision"]) for row in detections), Counter(predictions)]
     twice += [Counter(rows) for rows in features.values()]
     states = [_state(fleet.settings, number) for number in numbers]
@@ -326,6 +326,14 @@ def differences(left: Outcome, right: Outcome) -> list[str]:
     return [name for name in Outcome.__slots__ if getattr(left, name) != getattr(right, name)]
 
 
+class KillBudget(NamedTuple):
+    """How often each process is killed."""
+
+    consumer: int
+    broker: int
+    service: int
+
+
 @dataclass(slots=True)
 class Kills:
     """Random kill -9 of consumer, broker and scoring service while a run goes on."""
@@ -338,10 +346,10 @@ class Kills:
     broker: int = 0
     service: int = 0
 
-    def run(self, sent: Sequence[Batch], budget: tuple[int, int, int], timeout_s: float) -> "subprocess.Popen[bytes]":
-        """Kill (consumer, broker, service) as often as `budget` says, at random points of progress; return the last consumer."""
+    def run(self, sent: Sequence[Batch], budget: KillBudget, timeout_s: float) -> "subprocess.Popen[bytes]":
+        """Kill as often as `budget` says, at random points of progress; return the last consumer."""
         rng = random.Random(self.seed)
-        plan = [what for what, count in zip(("consumer", "broker", "service"), budget, strict=True) for _ in range(count)]
+        plan = ["consumer"] * budget.consumer + ["broker"] * budget.broker + ["service"] * budget.service
         rng.shuffle(plan)
         points = sum(batch.rows.num_rows for batch in sent if batch.rows is not None)
         places = sorted(rng.uniform(0.05, 0.9) * points for _ in plan)

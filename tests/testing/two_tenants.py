@@ -51,9 +51,9 @@ def filled(database: IncidentDatabase, lake: Lake, now: datetime) -> list[str]:
             writer.put_report(number, report)
     draft = VerdictDraft(opened[3], VerdictKind.WRONG_CAUSE, "cart", note=f"of {tenant}")
     feedback.apply(store, desk, lake, verdict_of(store, draft, now, tenant, ("cart",)))
-    told = {"headline": f"of {tenant}"}
+    payload = {"headline": f"of {tenant}"}
     with store.writing() as writer:
-        writer.enqueue([OutboxMessage("m-1", PAGERDUTY, opened[0], MessageKind.PAGE, "m-1", told, now)])
+        writer.enqueue([OutboxMessage("m-1", PAGERDUTY, opened[0], MessageKind.PAGE, "m-1", payload, now)])
         writer.inbox_add([alert_of(tenant, "inbox", now)], now)
     write_changes(lake, [ChangeEvent.of(now - timedelta(hours=1), "cart", "deployment", f"of {tenant}")])
     GraphStore(lake).replace_configured([(f"web-{tenant}", "cart")], now - timedelta(hours=1))
@@ -61,9 +61,9 @@ def filled(database: IncidentDatabase, lake: Lake, now: datetime) -> list[str]:
 
 
 def _opened(desk: Desk, tenant: str, service: str, now: datetime) -> str:
-    before = {one.incident_id for one in desk.open_incidents()}
+    before = {incident.incident_id for incident in desk.open_incidents()}
     desk.take([alert_of(tenant, service, now - timedelta(seconds=5))], {}, now)
-    (new,) = {one.incident_id for one in desk.open_incidents()} - before
+    (new,) = {incident.incident_id for incident in desk.open_incidents()} - before
     return new
 
 

@@ -72,7 +72,7 @@ class FileSource:
         Raises:
             SourceError: a file is no such file, or lacks a column.
         """
-        streams = [Stream(self._scan(path).sample.first_us, partial(self._ordered, path)) for path in self._files]
+        streams = [Stream(self.scan(path).sample.first_us, partial(self._ordered, path)) for path in self._files]
         for rows in merged(streams):
             yield from rows.within(start, end).chunks()
 
@@ -114,10 +114,15 @@ class FileSource:
         """
         sample = TimeSample()
         for path in self._files:
-            sample.join(self._scan(path).sample)
+            sample.join(self.scan(path).sample)
         return sample.split(self._options.history_share, str(self._options.path))
 
-    def _scan(self, path: Path) -> FileScan:
+    def scan(self, path: Path) -> FileScan:
+        """Return how the times of a file lie, read once.
+
+        Raises:
+            FileError: the file cannot be read.
+        """
         if path not in self._scans:
             with self._readable(path):
                 self._scans[path] = self._scanned(path)
@@ -137,11 +142,16 @@ class FileSource:
         return scan
 
     def _ordered(self, path: Path) -> Iterator[Rows]:
-        scan = self._scan(path)
-        return self._rows(path) if scan.is_ordered else sorted_rows(partial(self._rows, path), scan)
+        scan = self.scan(path)
+        return self.rows(path) if scan.is_ordered else sorted_rows(partial(self.rows, path), scan)
 
-    def _rows(self, path: Path) -> Iterator[Rows]:
-        form = self._scan(path).form
+    def rows(self, path: Path) -> Iterator[Rows]:
+        """Yield the rows of a file block by block, in the order in which they stand there.
+
+        Raises:
+            FileError: the file cannot be read.
+        """
+        form = self.scan(path).form
         with self._readable(path):
             file = self._kind.open(path, self._options)
             layout = layout_of(file.names, self._options, str(path))

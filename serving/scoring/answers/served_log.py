@@ -139,6 +139,11 @@ class ServedLog:
         """Return the rows that wait in memory."""
         return self._queued_rows
 
+    @property
+    def open_parts(self) -> int:
+        """Return the number of tenants whose part still grows."""
+        return len(self._parts)
+
     def append(self, rows: ServedRows) -> None:
         """Queue rows; when more than the capacity would wait, the oldest are dropped and counted."""
         dropped = 0

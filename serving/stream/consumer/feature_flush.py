@@ -35,6 +35,12 @@ class NewestRows:
         self._batches: list[pa.RecordBatch] = []
         self._compact_at = _COMPACT_ROWS
 
+    @property
+    def num_rows(self) -> int:
+        """Return the rows held, those included that are not compacted yet."""
+        with self._lock:
+            return sum(batch.num_rows for batch in self._batches)
+
     def offer(self, batches: Sequence[pa.RecordBatch]) -> None:
         """Add rows, newest last."""
         with self._lock:

@@ -40,7 +40,7 @@ from serving.stream.streams import telemetry
 from tests.conformance.detector_suite import check_detector, check_persistence
 from tests.conformance.source_suite import check_source
 from tests.testing.documentation import ROOT
-from tests.testing.point_batches import usual
+from tests.testing.point_batches import regular
 
 PAGES = ROOT / "docs" / "how-to"
 BLOCK = r"^```\{{code-block\}} python\n:name: {}\n(.*?)^```$"
@@ -102,7 +102,7 @@ def test_the_detector_conforms(program: Program, tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(CATALOG, module.NAME, ModelDescriptor(module.NAME, "median_band:MedianBand", backtest="median_band:fit"))
     check_detector(module.MedianBand())
     check_detector(module.MedianBand(level=9.0))
-    check_persistence(module.MedianBand(level=9.0), tmp_path / "stored", usual(160).batch())
+    check_persistence(module.MedianBand(level=9.0), tmp_path / "stored", regular(160).batch())
 
 
 def test_a_detector_that_looks_ahead_would_be_caught(program: Program) -> None:

@@ -10,7 +10,7 @@ import pytest
 from aiops.types import FloatArray, SeriesBatch, State
 from tests.conformance import detector_suite
 from tests.conformance.detector_suite import bytes_of_state, check_detector, check_fit_is_seeded
-from tests.testing.point_batches import usual
+from tests.testing.point_batches import regular
 
 WARM_UP = 10
 
@@ -267,4 +267,4 @@ def test_a_fit_that_draws_at_random_is_caught() -> None:
 def test_bytes_tell_states_apart_by_type_shape_and_content() -> None:
     states = [np.zeros(2), np.zeros((2, 1)), np.zeros(2, np.int64), np.array([0.0, -0.0])]
     assert len({repr(bytes_of_state({"a": state})) for state in states}) == 4
-    assert len(usual(3).batch()) == 6
+    assert len(regular(3).batch()) == 6

@@ -44,8 +44,8 @@ def test_a_deadline_that_runs_out_looks_again_and_tells() -> None:
     assert not late.passed, "the machine is three times as busy by now"
     late.began -= 20.0
     assert late.passed
-    (told,) = ours.ran_out
-    assert told.startswith("a deadline of 10 s ran out after 40 s: this machine takes 3.0 times as long")
+    (line,) = ours.ran_out
+    assert line.startswith("a deadline of 10 s ran out after 40 s: this machine takes 3.0 times as long")
 
 
 def test_the_factor_can_be_set_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,8 +83,8 @@ def fixed_deadlines(path: Path) -> Iterator[str]:
 
 
 def test_no_test_has_a_fixed_deadline(tmp_path: Path) -> None:
-    found = [line for path in TESTS.rglob("*.py") if "benchmarks" not in path.parts for line in fixed_deadlines(path)]
-    assert found == [], "wrap the seconds in tests.testing.deadlines.within"
+    lines = [line for path in TESTS.rglob("*.py") if "benchmarks" not in path.parts for line in fixed_deadlines(path)]
+    assert lines == [], "wrap the seconds in tests.testing.deadlines.within"
     control = tmp_path / "control.py"
     fixed = ("process.wait(30)", "httpx.get(url, timeout=2)", "end = time.monotonic() + 5")
     control.write_text("\n".join((*fixed, "stop.wait(0.1)", "process.wait(within(30))")))

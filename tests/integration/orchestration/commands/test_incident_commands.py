@@ -12,7 +12,7 @@ from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.tree import Settings
 from orchestration.cli import run
 from serving.incidents.desk.desk_factory import keep_terms
-from tests.testing.incident_home import METRIC, START, JudgedHome
+from tests.testing.incident_home import METRIC, START, JudgedHome, ServiceScore
 
 Output = pytest.CaptureFixture[str]
 
@@ -35,8 +35,8 @@ def json_of(capsys: Output, *words: str, code: int = 0) -> Any:
 
 
 def test_an_incident_from_the_list_to_its_verdict(judged: JudgedHome, capsys: Output) -> None:
-    (first,) = judged.detect(("web", 0.95), ("cart", 0.9))
-    judged.explain(first, ("cart", 2.0), ("web", 1.0))
+    (first,) = judged.detect(ServiceScore("web", 0.95), ServiceScore("cart", 0.9))
+    judged.explain(first, ServiceScore("cart", 2.0), ServiceScore("web", 1.0))
     listed = json_of(capsys, "list", "--service", "cart", "--severity", "warning", "--state", "resolved")
     (line,) = listed["items"]
     assert (line["incident_id"], line["first_cause"], line["probability"]) == (first, "cart", 0.5)
@@ -57,7 +57,7 @@ def test_an_incident_from_the_list_to_its_verdict(judged: JudgedHome, capsys: Ou
 
 
 def test_people_act_and_the_log_tells_who(judged: JudgedHome, capsys: Output) -> None:
-    web, bank = judged.begin(("web", 0.95), ("bank", 0.95))
+    web, bank = judged.begin(ServiceScore("web", 0.95), ServiceScore("bank", 0.95))
     assert json_of(capsys, "ack", web, "--by", "ann")["state"] == "acknowledged"
     assert json_of(capsys, "mitigate", web, "--by", "ann")["state"] == "mitigated"
     merged = json_of(capsys, "merge", web, bank, "--by", "bob")
@@ -82,7 +82,7 @@ def test_a_shell_without_the_responders_settings_goes_by_them_all_the_same(
     long_quiet = {"pagerduty_key": "secret-key", "clock": "event", "quiet_s": 7200.0, "public_url": "https://on.call"}
     theirs = Settings(home=tmp_path)
     keep_terms(theirs.model_copy(update={"responder": ResponderSettings(**long_quiet)}), judged.store)
-    (web,) = judged.begin(("web", 0.95))
+    (web,) = judged.begin(ServiceScore("web", 0.95))
     monkeypatch.delenv("AIOPS_RESPONDER__CLOCK")
     assert json_of(capsys, "ack", web)["state"] == "acknowledged", "by the wall's clock it would be over long since"
     assert json_of(capsys, "resolve", web)["state"] == "resolved"
@@ -103,18 +103,18 @@ def test_what_is_silenced_alerts_nobody(judged: JudgedHome, capsys: Output) -> N
     assert [(matcher["label"], matcher["operator"]) for matcher in rule["matchers"]] == [("service", "=~"), ("severity", "!=")]
     window = json_of(capsys, "maintenance", "add", "backup", "service=db", "--from", begin, "--for", "1h", "--every", "7d")
     assert window["every_s"] == 604_800.0
-    assert judged.detect(("web", 0.9), ("db", 0.9)) == []
+    assert judged.detect(ServiceScore("web", 0.9), ServiceScore("db", 0.9)) == []
     assert [item["name"] for item in json_of(capsys, "maintenance", "list")] == ["backup"]
     json_of(capsys, "silence", "remove", "freeze", "--by", "ann")
     assert json_of(capsys, "silence", "list") == []
-    assert len(judged.detect(("web", 0.9))) == 1
+    assert len(judged.detect(ServiceScore("web", 0.9))) == 1
     assert run(["incidents", "maintenance", "list"]) == 0
     assert "7 days" in capsys.readouterr().out
     assert [entry["what"] for entry in json_of(capsys, "audit")] == ["silence removed", "maintenance added", "silence added"]
 
 
 def test_a_verdict_is_shown_and_asked_about(judged: JudgedHome, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    (noisy,) = judged.detect(("mail", 0.52))
+    (noisy,) = judged.detect(ServiceScore("mail", 0.52))
     monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
     assert run(["incidents", "verdict", noisy, "--false-alarm"]) == 0
     shown = capsys.readouterr().out
@@ -145,7 +145,7 @@ def test_a_verdict_is_shown_and_asked_about(judged: JudgedHome, capsys: Output, 
     ],
 )
 def test_refusals_name_what_to_mend(judged: JudgedHome, words: str, code: int, says: str, capsys: Output) -> None:
-    judged.detect(("web", 0.9))
+    judged.detect(ServiceScore("web", 0.9))
     assert run(["incidents", *words.split()]) == code
     printed = capsys.readouterr()
     assert says in printed.err
@@ -153,7 +153,7 @@ def test_refusals_name_what_to_mend(judged: JudgedHome, words: str, code: int, s
 
 
 def test_a_changed_log_is_detected(judged: JudgedHome, capsys: Output, tmp_path: Path) -> None:
-    (noisy,) = judged.detect(("mail", 0.52))
+    (noisy,) = judged.detect(ServiceScore("mail", 0.52))
     assert run(["incidents", "verdict", noisy, "--true", "--yes"]) == 0
     capsys.readouterr()
     with sqlite3.connect(tmp_path / "incidents.db") as database:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import OperationalError
 
 from aiops.errors import DiskFull
@@ -52,8 +52,8 @@ def alert(second: float, service: str) -> Alert:
 
 
 @dataclass
-class Told:
-    """A channel that keeps what it was told."""
+class RecordingChannel:
+    """A channel that keeps its messages."""
 
     name: str = "pager"
     messages: list[OutboxMessage] = field(default_factory=list)
@@ -70,12 +70,12 @@ class OnCall:
     """A desk and a dispatcher over one store, one channel."""
 
     def __init__(self, store: IncidentStore) -> None:
-        self.store, self.told = store, Told()
+        self.store, self.channel = store, RecordingChannel()
         self.desk = Desk(store, RULES, ServiceGraph.from_pairs([]), Audience(("pager",), "http://aiops.test"))
         escalations = Escalations(store, ("pager",), 900.0, lambda: START)
-        self.dispatcher = Dispatcher(store, [self.told], lambda: after(10_000), escalations)
+        self.dispatcher = Dispatcher(store, [self.channel], lambda: after(10_000), escalations)
 
-    def hear(self, second: float, *services: str) -> None:
+    def take(self, second: float, *services: str) -> None:
         """Take alerts, once more where the first write finds no room, as the responder's loop does."""
         alerts = [alert(second, service) for service in services]
         try:
@@ -87,13 +87,13 @@ class OnCall:
         """Send what is due; return the services of all pages so far, by name."""
         while self.dispatcher.step("pager"):
             pass
-        return sorted(message.payload["services"][0] for message in self.told.messages if message.kind == "page")
+        return sorted(message.payload["services"][0] for message in self.channel.messages if message.kind == "page")
 
 
 def states(store: IncidentStore) -> dict[str, IncidentState]:
     from serving.incidents.store.records import IncidentFilter
 
-    return {one.anchor: one.state for one in store.cases(IncidentFilter(), ALL).items}
+    return {incident.anchor: incident.state for incident in store.cases(IncidentFilter(), ALL).items}
 
 
 @contextmanager
@@ -101,8 +101,8 @@ def limited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[OnC
     """Open a store whose commits find no room where the disk is said to be full."""
     room = [1 << 40]
 
-    def commit(_: object) -> None:
-        if not room[0]:
+    def commit(connection: Connection) -> None:
+        if not room[0] and connection.get_execution_options().get("aiops_writes"):
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise OperationalError("COMMIT", None, error)
@@ -113,41 +113,44 @@ def limited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[OnC
     monkeypatch.setattr(database, "free_bytes", lambda _folder: room[0])
     monkeypatch.setattr(database, "BACK_EVERY_S", 0.0)
     with closing(IncidentStore.open(f"sqlite:///{folder}/incidents.db", DEFAULT_TENANT, memory_copy=True)) as store:
-        event.listen(store._database._writes, "commit", commit)
-        yield OnCall(store), filled
+        event.listen(Engine, "commit", commit)
+        try:
+            yield OnCall(store), filled
+        finally:
+            event.remove(Engine, "commit", commit)
 
 
 def check_paging(on_call: OnCall, filled: Callable[[bool], None], folder: Path) -> None:
     """Page before, while and after the disk is full; every page goes out once, all is on disk at the end."""
     before = [f"before-{number}" for number in range(3)]
-    on_call.hear(0, *before)
+    on_call.take(0, *before)
     assert on_call.page() == before
     filled(True)
     during: list[str] = []
     for number in range(40):
         during.append(f"during-{number}")
-        on_call.hear(10 + number, during[-1])
+        on_call.take(10 + number, during[-1])
     assert on_call.store.in_memory
     assert on_call.page() == sorted([*before, *during])
-    first = next(one.incident_id for one in on_call.desk.open_incidents() if one.anchor == "before-0")
+    first = next(item.incident_id for item in on_call.desk.open_incidents() if item.anchor == "before-0")
     on_call.desk.change(first, IncidentState.RESOLVED, after(60), "ann")
     on_call.page()
     with closing(sqlite3.connect(f"file:{folder}/incidents.db?mode=ro", uri=True)) as file:
         assert file.execute("SELECT count(*) FROM incidents").fetchone()[0] < len(before + during)
     filled(False)
-    on_call.hear(100, "after")
+    on_call.take(100, "after")
     assert not on_call.store.in_memory
     assert on_call.page() == sorted([*before, *during, "after"])
     on_call.store.close()
     with closing(IncidentStore.open(f"sqlite:///{folder}/incidents.db", DEFAULT_TENANT)) as again:
-        found = states(again)
-        assert set(found) == {*before, *during, "after"}
-        assert found["before-0"] is IncidentState.RESOLVED
-        assert len(again.alerts(None, ALL).items) == len(found)
+        states_on_disk = states(again)
+        assert set(states_on_disk) == {*before, *during, "after"}
+        assert states_on_disk["before-0"] is IncidentState.RESOLVED
+        assert len(again.alerts(None, ALL).items) == len(states_on_disk)
         assert again.verify_audit().intact
-        assert all(one.state is MessageState.DELIVERED for one in again.messages(first) if one.kind != "escalation")
+        assert all(item.state is MessageState.DELIVERED for item in again.messages(first) if item.kind != "escalation")
         resumed = OnCall(again)
-        resumed.hear(120, "before-1")
+        resumed.take(120, "before-1")
         assert resumed.page() == [], "it goes on where it stood: a repetition pages nobody"
 
 

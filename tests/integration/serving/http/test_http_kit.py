@@ -121,10 +121,10 @@ def leave_while_sending(api: Api) -> None:
 
 
 def left(api: Api) -> float:
-    found = re.findall(
+    counts = re.findall(
         rf"^{api.counter}{{[^}}]*code=\"499\"[^}}]*}} ([0-9.e+]+)", httpx.get(api.url + "/metrics").text, re.MULTILINE
     )
-    return sum(map(float, found))
+    return sum(map(float, counts))
 
 
 def test_callers_who_leave_are_counted_and_one_line_is_logged(api: Api) -> None:

@@ -20,7 +20,7 @@ from serving.incidents.desk.detection_alerts import AlertRules
 from serving.incidents.desk.verdict_draft import VerdictDraft, verdict_of
 from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import PageRequest
-from tests.testing.incident_home import METRIC, SERVICES, START, JudgedHome
+from tests.testing.incident_home import METRIC, SERVICES, START, JudgedHome, ServiceScore
 
 TRUE, FALSE, WRONG, DUPLICATE = VerdictKind.TRUE, VerdictKind.FALSE_ALARM, VerdictKind.WRONG_CAUSE, VerdictKind.DUPLICATE
 
@@ -41,10 +41,10 @@ def rules(home: JudgedHome) -> AlertRules:
 
 
 def test_a_false_alarm_raises_the_series_and_what_was_foretold_comes_true(judged: JudgedHome) -> None:
-    (noisy,) = judged.detect(("mail", 0.52), ("mail", 0.51))
-    judged.detect(("mail", 0.54))
-    judged.detect(("mail", 0.54), ("alone", 0.6))
-    judged.detect(("mail", 0.97))
+    (noisy,) = judged.detect(ServiceScore("mail", 0.52), ServiceScore("mail", 0.51))
+    judged.detect(ServiceScore("mail", 0.54))
+    judged.detect(ServiceScore("mail", 0.54), ServiceScore("alone", 0.6))
+    judged.detect(ServiceScore("mail", 0.97))
     verdict = judged.verdict(noisy, FALSE)
     preview = feedback.preview(judged.store, judged.lake, verdict, judged.now)
     assert feedback.lessons_in_force(judged.store).thresholds == {}, "a preview writes nothing"
@@ -56,13 +56,13 @@ def test_a_false_alarm_raises_the_series_and_what_was_foretold_comes_true(judged
     ]
     assert (preview.alerts_dropped, preview.alerts_added, len(preview.unopened)) == (4, 0, 3)
     assert "4 alerts would not have been raised" in " ".join(preview.sentences)
-    again = [judged.detect(*item, rules=rules(judged)) for item in ([("mail", 0.54)], [("mail", 0.97)])]
+    again = [judged.detect(*item, rules=rules(judged)) for item in ([ServiceScore("mail", 0.54)], [ServiceScore("mail", 0.97)])]
     assert [len(opened) for opened in again] == [0, 1], "the same again opens what was foretold"
 
 
 def test_labels_reach_the_lake_and_a_correction_takes_them_back(judged: JudgedHome) -> None:
-    (incident,) = judged.detect(("web", 0.9), ("cart", 0.8))
-    judged.explain(incident, ("cart", 2.0), ("web", 1.0))
+    (incident,) = judged.detect(ServiceScore("web", 0.9), ServiceScore("cart", 0.8))
+    judged.explain(incident, ServiceScore("cart", 2.0), ServiceScore("web", 1.0))
     apply(judged, incident, TRUE)
     (label,) = judged.lake.read("incidents").to_pylist()
     assert (label["service"], label["kind"], label["known_at"]) == ("cart", "verdict", judged.now)
@@ -80,8 +80,8 @@ def test_labels_reach_the_lake_and_a_correction_takes_them_back(judged: JudgedHo
 
 
 def test_a_correction_counts_while_the_desk_s_time_stands_still(judged: JudgedHome) -> None:
-    (incident,) = judged.detect(("web", 0.9), ("cart", 0.8))
-    judged.explain(incident, ("cart", 2.0), ("web", 1.0))
+    (incident,) = judged.detect(ServiceScore("web", 0.9), ServiceScore("cart", 0.8))
+    judged.explain(incident, ServiceScore("cart", 2.0), ServiceScore("web", 1.0))
     for kind, expected in ((TRUE, 1), (FALSE, 0), (TRUE, 1), (FALSE, 0)):
         given = verdict_of(judged.store, VerdictDraft(incident, kind), judged.now, "test", SERVICES)
         feedback.apply(judged.store, judged.desk, judged.lake, given)
@@ -90,9 +90,9 @@ def test_a_correction_counts_while_the_desk_s_time_stands_still(judged: JudgedHo
 
 
 def test_a_wrong_cause_moves_the_rankings_that_were_foretold(judged: JudgedHome) -> None:
-    ids = [judged.detect(("web", 0.9), ("cart", 0.8))[0] for _ in range(2)]
-    judged.explain(ids[0], ("web", 1.0), ("cart", 0.5))
-    judged.explain(ids[1], ("web", 1.0), ("cart", 0.7))
+    ids = [judged.detect(ServiceScore("web", 0.9), ServiceScore("cart", 0.8))[0] for _ in range(2)]
+    judged.explain(ids[0], ServiceScore("web", 1.0), ServiceScore("cart", 0.5))
+    judged.explain(ids[1], ServiceScore("web", 1.0), ServiceScore("cart", 0.7))
     verdict = judged.verdict(ids[0], WRONG, right="cart")
     preview = feedback.preview(judged.store, judged.lake, verdict, judged.now)
     assert [(ranking.incident_id, ranking.before, ranking.after) for ranking in preview.rankings] == [(ids[1], "web", "cart")]
@@ -103,21 +103,22 @@ def test_a_wrong_cause_moves_the_rankings_that_were_foretold(judged: JudgedHome)
 
 
 def test_duplicates_come_together_and_unrelated_services_part(judged: JudgedHome) -> None:
-    first, second = judged.detect(("alone", 0.9), ("mail", 0.9))
-    (third,) = judged.detect(("bank", 0.9), ("ledger", 0.9))
+    first, second = judged.detect(ServiceScore("alone", 0.9), ServiceScore("mail", 0.9))
+    (third,) = judged.detect(ServiceScore("bank", 0.9), ServiceScore("ledger", 0.9))
     apply(judged, second, DUPLICATE, of=first)
     apply(judged, third, TRUE, apart="ledger")
     assert feedback.lessons_in_force(judged.store).pairs == {("alone", "mail"): (1, 0), ("bank", "ledger"): (0, 1)}
     assert judged.lake.read("incidents")["incident_id"].to_pylist() == [third], "the other one has the label"
-    assert len(judged.detect(("alone", 0.9), ("mail", 0.9))) == 1
-    assert len(judged.detect(("bank", 0.9), ("ledger", 0.9))) == 2
+    assert len(judged.detect(ServiceScore("alone", 0.9), ServiceScore("mail", 0.9))) == 1
+    assert len(judged.detect(ServiceScore("bank", 0.9), ServiceScore("ledger", 0.9))) == 2
     apply(judged, second, TRUE)
     assert ("alone", "mail") not in feedback.lessons_in_force(judged.store).pairs
-    assert len(judged.detect(("alone", 0.9), ("mail", 0.9))) == 2, "a corrected verdict teaches the opposite no longer"
+    ids = judged.detect(ServiceScore("alone", 0.9), ServiceScore("mail", 0.9))
+    assert len(ids) == 2, "a corrected verdict teaches the opposite no longer"
 
 
 def test_a_crash_between_store_and_lake_heals(judged: JudgedHome, monkeypatch: pytest.MonkeyPatch) -> None:
-    (incident,) = judged.detect(("web", 0.9))
+    (incident,) = judged.detect(ServiceScore("web", 0.9))
     apply(judged, incident, TRUE)
     with monkeypatch.context() as patch:
 
@@ -135,10 +136,10 @@ def test_a_crash_between_store_and_lake_heals(judged: JudgedHome, monkeypatch: p
 
 
 def test_an_incident_that_goes_on_after_its_verdict_is_labelled_to_its_end(judged: JudgedHome) -> None:
-    (incident,) = judged.begin(("web", 0.9))
+    (incident,) = judged.begin(ServiceScore("web", 0.9))
     apply(judged, incident, TRUE)
     judged.now += timedelta(minutes=2)
-    assert judged.begin(("web", 0.8), ("cart", 0.9)) == [incident]
+    assert judged.begin(ServiceScore("web", 0.8), ServiceScore("cart", 0.9)) == [incident]
     assert feedback.reconcile(judged.store, judged.lake) == 1
     (label,) = judged.lake.read("incidents").to_pylist()
     assert label["ends_at"] == max(alert.last_seen for alert in judged.store.case(incident).incident.alerts)
@@ -146,7 +147,7 @@ def test_an_incident_that_goes_on_after_its_verdict_is_labelled_to_its_end(judge
 
 
 def test_a_failed_turn_leaves_no_trace(judged: JudgedHome, monkeypatch: pytest.MonkeyPatch) -> None:
-    (incident,) = judged.detect(("web", 0.9))
+    (incident,) = judged.detect(ServiceScore("web", 0.9))
     verdict = judged.verdict(incident, FALSE)
 
     def dies(*_: object) -> None:
@@ -164,7 +165,7 @@ def test_a_failed_turn_leaves_no_trace(judged: JudgedHome, monkeypatch: pytest.M
 def test_an_alert_from_elsewhere_keeps_its_incident_and_no_detection_is_labelled(judged: JudgedHome) -> None:
     from aiops.incidents.alert import Alert, Severity
 
-    (noisy,) = judged.detect(("mail", 0.52))
+    (noisy,) = judged.detect(ServiceScore("mail", 0.52))
     alert = Alert("x1", "fx", "mail", "Down", Severity.CRITICAL, judged.now, source="alertmanager")
     (other,) = judged.desk.take([alert], {}, judged.now + timedelta(seconds=1)).outcome.incidents
     judged.now += timedelta(seconds=2)
@@ -191,7 +192,7 @@ def test_an_alert_from_elsewhere_keeps_its_incident_and_no_detection_is_labelled
     ],
 )
 def test_what_does_not_go_together_is_refused(judged: JudgedHome, draft: VerdictDraft, says: str) -> None:
-    judged.detect(("web", 0.9), ("cart", 0.9))
+    judged.detect(ServiceScore("web", 0.9), ServiceScore("cart", 0.9))
     with pytest.raises(ContractError, match=says):
         verdict_of(judged.store, draft, judged.now, "test", SERVICES)
 
@@ -200,7 +201,7 @@ def test_the_order_of_verdicts_does_not_matter(tmp_path: Path) -> None:
     orders = []
     for order in ((0, 1, 2), (2, 1, 0)):
         home = JudgedHome(tmp_path / str(order[0]))
-        ids = [home.detect(("web", 0.7), ("cart", 0.6))[0] for _ in range(3)]
+        ids = [home.detect(ServiceScore("web", 0.7), ServiceScore("cart", 0.6))[0] for _ in range(3)]
         given = [home.verdict(ids[0], FALSE), home.verdict(ids[1], WRONG, right="db"), home.verdict(ids[0], TRUE)]
         for number in order:
             feedback.apply(home.store, home.desk, home.lake, replace(given[number]))
@@ -212,7 +213,7 @@ def test_the_order_of_verdicts_does_not_matter(tmp_path: Path) -> None:
 def test_a_verdict_that_was_faster_counts_and_the_desk_is_not_held_up(
     judged: JudgedHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (incident_id,), (other,) = judged.detect(("cart", 0.95)), judged.detect(("alone", 0.95))
+    (incident_id,), (other,) = judged.detect(ServiceScore("cart", 0.95)), judged.detect(ServiceScore("alone", 0.95))
     first, second = judged.verdict(incident_id, VerdictKind.FALSE_ALARM), judged.verdict(other, VerdictKind.FALSE_ALARM)
     desk_waits: list[bool] = []
 

@@ -56,13 +56,13 @@ class SlowReader:
         while True:
             ending = stop.is_set()
             self.fullest = max(self.fullest, *(self.broker.length(name) for name in after))
-            found = self.broker.read(after, 8, 0)
-            for name, entries in found.items():
+            entries_by_stream = self.broker.read(after, 8, 0)
+            for name, entries in entries_by_stream.items():
                 for entry in entries:
                     self.values.update(decode(entry.payload)["value"].to_pylist())
                 after[name] = entries[-1].entry_id
                 self.broker.trim_through(name, after[name])
-            if ending and not found:
+            if ending and not entries_by_stream:
                 return
             time.sleep(0.01)
 
@@ -98,15 +98,15 @@ class Feeder:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What arrived of four producers, by row."""
+class Delivered:
+    """Rows of four producers: lost, arrived twice, and the fullest a stream was."""
 
     lost: int
     doubled: int
     fullest: int
 
 
-def told_by(settings: Settings, broker: streams.Streams, kind: str, kills: int) -> Told:
+def delivered_by(settings: Settings, broker: streams.Streams, kind: str, kills: int) -> Delivered:
     """Run four producers, the first killed while it sends, and compare what arrived with what was sent."""
     reader, stop = SlowReader(broker, Counter()), threading.Event()
     thread = threading.Thread(target=reader.run, args=(stop,))
@@ -131,24 +131,24 @@ def told_by(settings: Settings, broker: streams.Streams, kind: str, kills: int) 
     }
     assert len(sent) == PRODUCERS * BATCHES * ROWS
     assert set(reader.values) <= sent
-    return Told(len(sent - set(reader.values)), sum(count - 1 for count in reader.values.values()), reader.fullest)
+    return Delivered(len(sent - set(reader.values)), sum(count - 1 for count in reader.values.values()), reader.fullest)
 
 
 def test_four_producers_one_killed_again_and_again_lose_and_double_nothing(settings: Settings, broker: streams.Streams) -> None:
-    told = told_by(settings, broker, "sequence", kills=3)
-    assert (told.lost, told.doubled) == (0, 0)
-    assert told.fullest == CONFIG.max_backlog, "the limit was reached, and holds however many write"
+    delivered = delivered_by(settings, broker, "sequence", kills=3)
+    assert (delivered.lost, delivered.doubled) == (0, 0)
+    assert delivered.fullest == CONFIG.max_backlog, "the limit was reached, and holds however many write"
     assert sum(broker.added(number) for number in range(PARTITIONS)) > 0
 
 
 def test_control_one_counter_for_all_loses_rows(settings: Settings, broker: streams.Streams) -> None:
-    assert told_by(settings, broker, "counter", kills=0).lost > 0
+    assert delivered_by(settings, broker, "counter", kills=0).lost > 0
 
 
 def test_control_a_producer_without_a_sequence_doubles_rows(settings: Settings, broker: streams.Streams) -> None:
-    told = told_by(settings, broker, "retry", kills=3)
-    assert told.lost == 0
-    assert told.doubled > 0
+    delivered = delivered_by(settings, broker, "retry", kills=3)
+    assert delivered.lost == 0
+    assert delivered.doubled > 0
 
 
 def producer(broker: streams.Streams, name: str, config: ProducerConfig = CONFIG) -> TelemetryProducer:
@@ -165,11 +165,11 @@ def arrived(broker: streams.Streams) -> list[float]:
 
 
 def test_a_repeated_batch_counts_once_for_its_producer_only(broker: streams.Streams) -> None:
-    one, other = producer(broker, "one"), producer(broker, "other")
+    first_producer, other = producer(broker, "one"), producer(broker, "other")
     rows = rows_of_batch(1, 1)
-    first = one.publish(rows, 1)
+    first = first_producer.publish(rows, 1)
     assert first > 0
-    assert one.publish(rows, 1) == 0
+    assert first_producer.publish(rows, 1) == 0
     assert producer(broker, "one").publish(rows, 1) == 0, "a new process of the same producer"
     assert other.publish(rows, 1) == first
     assert arrived(broker) == sorted(2 * rows["value"].to_pylist())
@@ -243,20 +243,20 @@ def test_full_memory_makes_every_producer_wait_and_loses_nothing(broker: streams
 
 
 def test_a_producer_is_forgotten_after_thirty_days_and_its_repetition_not_dropped(broker: streams.Streams) -> None:
-    one = producer(broker, "one")
-    one.publish(rows_of_batch(1, 1), 1)
+    sender = producer(broker, "one")
+    sender.publish(rows_of_batch(1, 1), 1)
     left = timedelta(seconds=broker.client.ttl(streams.producer("one")))
     assert timedelta(days=29) < left <= timedelta(days=30)
     broker.client.delete(streams.producer("one"))
-    assert one.publish(rows_of_batch(1, 1), 1) > 0
+    assert sender.publish(rows_of_batch(1, 1), 1) > 0
     assert len(arrived(broker)) == 2 * ROWS
     assert 0 < broker.client.ttl(streams.producer("one")) <= left.total_seconds()
 
 
 def test_what_is_kept_of_a_producer_is_bounded(broker: streams.Streams) -> None:
-    one = producer(broker, "one", ProducerConfig(points_per_entry=ROWS, max_backlog=10_000))
+    sender = producer(broker, "one", ProducerConfig(points_per_entry=ROWS, max_backlog=10_000))
     for seq in range(1, 301):
-        one.publish(rows_of_batch(1, seq), seq, START)
+        sender.publish(rows_of_batch(1, seq), seq, START)
     assert broker.client.hlen(streams.producer("one")) <= 2 + PARTITIONS * (1 + 64)
 
 

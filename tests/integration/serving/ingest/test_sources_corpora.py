@@ -49,7 +49,7 @@ def test_conformance(corpora: Path, name: str) -> None:
 def test_the_contract_accepts_what_was_measured(corpora: Path, name: str) -> None:
     """All rows are accepted but for the repeated times of a few series of NAB."""
     checked = [validate(chunk, datetime(2030, 1, 1, tzinfo=UTC)) for chunk in opened(corpora, name).batches()]
-    reasons = Counter(reason for one in checked for reason in one.rejected["reason"].to_pylist())
+    reasons = Counter(reason for batch in checked for reason in batch.rejected["reason"].to_pylist())
     assert set(reasons) <= ({"duplicate"} if name.startswith("nab") else set())
     assert reasons["duplicate"] < 100
 
@@ -66,11 +66,11 @@ def test_nezha_times_are_those_of_the_column_time(corpora: Path) -> None:
 def test_nezha_services_and_faults(corpora: Path, name: str, services: int, faults: int) -> None:
     source = opened(corpora, name)
     table = table_of(source)
-    found = set(table["service"].to_pylist())
+    named = set(table["service"].to_pylist())
     incidents = source.incidents().to_pylist()
-    assert len(found) == services
+    assert len(named) == services
     assert len(incidents) == faults
-    assert {row["service"] for row in incidents} <= found
+    assert {row["service"] for row in incidents} <= named
     split = source.split()
     assert (split.history_start.hour, split.history_start.minute) == (20, 0)
     assert all(split.replay_start <= row["starts_at"] and row["ends_at"] <= split.replay_end for row in incidents)
@@ -99,7 +99,7 @@ def test_nezha_calls_carry_the_callee_and_give_edges(corpora: Path) -> None:
     assert len(edges) == 14
 
 
-def test_nezha_replicas_are_told_apart_and_text_cells_reach_the_contract(tmp_path: Path) -> None:
+def test_nezha_replicas_are_distinguished_and_text_cells_reach_the_contract(tmp_path: Path) -> None:
     header = "Time,TimeStamp,PodName,CpuUsage(m),PodServerLatencyP90(s),PodSuccessRate(%)\n"
     for pod, cells in (("cart-1a-x1", "5,NaN,99"), ("cart-1a-x2", "oops,0.5,100"), ("shop-2b-y1", "7,,0")):
         rows = "".join(f"2022-08-22 {hour}:00:20.27596245 +0000 UTC m=+1.5,1,{pod},{cells}\n" for hour in ("19", "21"))
@@ -126,8 +126,8 @@ def test_petshop_leaves_mirrors_out_and_splits_at_the_quiet_time(corpora: Path) 
     edges = source.edges().to_pylist()
     incidents = source.incidents().to_pylist()
     assert not any(name.endswith(("_remote", "_client")) for name in services | {row["callee"] for row in edges})
-    told = [(row["caller"], row["callee"], row["valid_from"]) for row in edges]
-    assert ("PetSite", "PetSearch_AWS::ECS::Fargate", datetime(1970, 1, 1, tzinfo=UTC)) in told
+    calls = [(row["caller"], row["callee"], row["valid_from"]) for row in edges]
+    assert ("PetSite", "PetSearch_AWS::ECS::Fargate", datetime(1970, 1, 1, tzinfo=UTC)) in calls
     assert len(incidents) == 26
     assert {row["service"] for row in incidents} <= services
     split = source.split()

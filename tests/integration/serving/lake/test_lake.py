@@ -62,12 +62,12 @@ def test_telemetry_of_some_services_is_what_reading_all_of_it_gives(lake: Lake) 
         rows = telemetry(240, value=float(number), service=service)
         lake.write("telemetry", rows, f"part-{number}")
     begin, end = START + timedelta(minutes=30), START + timedelta(minutes=200)
-    found = lake.read_telemetry(begin, end, ["web", "cart", "nobody"])
-    assert found.num_rows == 340
+    of_services = lake.read_telemetry(begin, end, ["web", "cart", "nobody"])
+    assert of_services.num_rows == 340
     whole = lake.read("telemetry", begin, end, columns)
     wanted = [row for row in whole.to_pylist() if row["service"] != "pay"]
     key = lambda row: (row["timestamp"], row["service"])  # noqa: E731
-    assert sorted(found.to_pylist(), key=key) == sorted(wanted, key=key)
+    assert sorted(of_services.to_pylist(), key=key) == sorted(wanted, key=key)
     with pytest.raises(ConfigurationError, match="has no time zone"):
         lake.read_telemetry(datetime(2026, 3, 1), end, ["cart"])  # noqa: DTZ001
     Path(lake.folder("telemetry").parent, files(lake)[0]).write_bytes(b"junk")

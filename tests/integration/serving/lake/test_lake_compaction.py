@@ -70,7 +70,7 @@ def test_overlapping_rows_added_at_once_are_counted_once(home: Path) -> None:
     command = [sys.executable, "-c", ADDER, str(home / "lake")]
     root = Path(__file__).parents[4]
     adders = [subprocess.Popen([*command, str(first)], stdout=subprocess.PIPE, text=True, cwd=root) for first in (0, 10, 20)]
-    told = [tuple(map(int, adder.communicate()[0].split())) for adder in adders]
+    counts = [tuple(map(int, adder.communicate()[0].split())) for adder in adders]
     lake = open_lake(home / "lake").for_tenant("default")
-    assert lake.count("telemetry") == 100 == sum(stored for stored, _ in told)
-    assert [stored + present for stored, present in told] == [80, 80, 80]
+    assert lake.count("telemetry") == 100 == sum(stored for stored, _ in counts)
+    assert [stored + present for stored, present in counts] == [80, 80, 80]

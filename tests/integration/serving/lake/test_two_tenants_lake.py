@@ -65,7 +65,7 @@ def test_no_table_shows_the_rows_of_another_tenant(tmp_path: Path, table: str) -
     assert lakes.for_tenant("default").read(table).num_rows == 0
 
 
-def test_control_a_lake_that_forgets_the_tenant_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_a_lake_that_forgets_the_tenant_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "folder_of", lambda _: "tenant=one")
     with pytest.raises(AssertionError):
         test_no_table_shows_the_rows_of_another_tenant(tmp_path, "telemetry")
@@ -111,7 +111,7 @@ def spaces(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[
 
 
 def test_no_command_shows_the_rows_of_another_tenant(spaces: dict[str, Workspace], capsys: pytest.CaptureFixture[str]) -> None:
-    for command, tells in READING.items():
+    for command, marks in READING.items():
         for tenant, other in ((MINE, THEIRS), (THEIRS, MINE), ("default", MINE)):
             capsys.readouterr()
             code = run(["--tenant", tenant, *shlex.split(command)])
@@ -119,7 +119,7 @@ def test_no_command_shows_the_rows_of_another_tenant(spaces: dict[str, Workspace
             assert SERVICE[other] not in printed, (command, tenant)
             if tenant in SERVICE:
                 assert code == 0, (command, printed)
-                assert not tells or SERVICE[tenant] in printed, (command, printed)
+                assert not marks or SERVICE[tenant] in printed, (command, printed)
 
 
 def test_features_of_one_tenant_leave_the_other_as_it_was(spaces: dict[str, Workspace]) -> None:
@@ -131,12 +131,12 @@ def test_features_of_one_tenant_leave_the_other_as_it_was(spaces: dict[str, Work
     build(spaces[MINE])
     assert spaces[MINE].lake.read("service_features")["service"].unique().to_pylist() == [SERVICE[MINE]]
     assert spaces[THEIRS].lake.read("service_features").num_rows == 0
-    mine = spaces[MINE].lake.read("service_features")
+    features = spaces[MINE].lake.read("service_features")
     build(spaces[THEIRS])
-    assert spaces[MINE].lake.read("service_features").to_pandas().equals(mine.to_pandas())
+    assert spaces[MINE].lake.read("service_features").to_pandas().equals(features.to_pandas())
     theirs = spaces[THEIRS].lake.read("service_features")
-    names = [name for name in mine.column_names if name != "service"]
-    assert theirs.select(names).to_pandas().equals(mine.select(names).to_pandas())
+    names = [name for name in features.column_names if name != "service"]
+    assert theirs.select(names).to_pandas().equals(features.select(names).to_pandas())
 
 
 def test_ids_differ_where_only_the_tenant_does() -> None:

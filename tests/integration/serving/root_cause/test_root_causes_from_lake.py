@@ -17,7 +17,7 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.ingest.pull.simulate import SimulatedSource
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
-from serving.root_cause.incident_telemetry import TelemetryConfig, near, without
+from serving.root_cause.incident_telemetry import IncidentTelemetry, TelemetryConfig, near, without
 from serving.root_cause.lake_explainer import AnalystConfig, RootCauseAnalyst
 from serving.tables.changes import changes_are_recorded, write_changes
 from serving.tables.graph_store import GraphStore
@@ -58,11 +58,11 @@ def test_what_came_later_changes_nothing(lake: Lake) -> None:
     before = analyst(lake).answer(early)
     lake.write("telemetry", rows(BEGAN + 3 * MINUTE, 60, 9.0, 2), "later")
     write_changes(lake, [ChangeEvent.of(BEGAN - timedelta(days=1), "mail", "config")])
-    told = analyst(lake).answer(early)
+    report = analyst(lake).answer(early)
     write_changes(lake, [ChangeEvent.of(BEGAN + 3 * MINUTE, "cart", "deployment")])
-    assert analyst(lake).answer(early) == told
-    assert [one.service for one in told.causes] == [one.service for one in before.causes]
-    assert told.window_end == before.window_end == BEGAN + 2 * MINUTE
+    assert analyst(lake).answer(early) == report
+    assert [cause.service for cause in report.causes] == [cause.service for cause in before.causes]
+    assert report.window_end == before.window_end == BEGAN + 2 * MINUTE
 
 
 def test_a_first_change_that_came_later_does_not_mean_that_changes_were_recorded(lake: Lake) -> None:
@@ -83,10 +83,10 @@ def test_the_drawing_shows_nothing_from_after_the_analysis(lake: Lake) -> None:
 
 def test_a_change_just_before_is_shown(lake: Lake) -> None:
     write_changes(lake, [ChangeEvent.of(BEGAN - 2 * MINUTE, "db", "deployment", "release 12")])
-    assert [one.what for one in analyst(lake).answer(question()).causes[0].changes] == ["release 12"]
+    assert [change.what for change in analyst(lake).answer(question()).causes[0].changes] == ["release 12"]
 
 
-def test_what_is_usual_is_fitted_once_and_other_incidents_are_no_part_of_it(lake: Lake) -> None:
+def test_the_baseline_is_fitted_once_and_other_incidents_are_no_part_of_it(lake: Lake) -> None:
     asked = analyst(lake)
     first = asked.answer(question())
     lake.write("telemetry", rows(START, 180, 5.0, 3), "calm")  # would change everything if it were read again
@@ -100,17 +100,17 @@ def test_what_is_usual_is_fitted_once_and_other_incidents_are_no_part_of_it(lake
     other = (START + timedelta(hours=1), START + timedelta(hours=2.5))
     masked = analyst(lake).answer(replace(question(), masked=(other,))).causes[0]
     assert masked.service == "db"
-    assert masked.evidence[0].excess > 3 * max((one.excess for one in marred.evidence), default=1.0)
+    assert masked.evidence[0].excess > 3 * max((evidence.excess for evidence in marred.evidence), default=1.0)
 
 
 def test_calm_steps_inside_other_incidents_go_unless_too_few_would_stay(lake: Lake) -> None:
-    grid = analyst(lake)._telemetry.calm(BEGAN, ["web"])
+    grid = IncidentTelemetry(lake, TelemetryConfig(60)).calm(BEGAN, ["web"])
     assert grid.time_us.size == 240
     assert without(grid, [(START, START + 59 * MINUTE)]).time_us.size == 180
     assert without(grid, [(START, BEGAN)]) is grid
 
 
-def test_telemetry_that_is_not_there_is_told(tmp_path: Path, lake: Lake) -> None:
+def test_missing_telemetry_is_stated(tmp_path: Path, lake: Lake) -> None:
     empty = analyst(open_lake(tmp_path / "empty").for_tenant(DEFAULT_TENANT)).answer(question())
     assert (empty.decided, empty.causes) == (False, ())
     assert "no telemetry of cart, web between 2026-03-02 03:51:00Z and 2026-03-02 04:04:00Z" in empty.statement
@@ -125,7 +125,7 @@ def test_telemetry_that_is_not_there_is_told(tmp_path: Path, lake: Lake) -> None
 
 
 def test_memory_is_bounded_by_the_newest_calm_hours(lake: Lake) -> None:
-    grid = analyst(lake, most_cells=2 * 60 * 16)._telemetry.calm(BEGAN, list(LATENCY))
+    grid = IncidentTelemetry(lake, TelemetryConfig(60, most_cells=2 * 60 * 16)).calm(BEGAN, list(LATENCY))
     assert (grid.time_us.size, int(grid.time_us[-1])) == (120, int((BEGAN - MINUTE).timestamp() * 1e6))
     graph = ServiceGraph.from_pairs(CALLS, ["alone"])
     assert near(graph, ("mail", "new"), 3) == ("mail", "new", "web")
@@ -138,7 +138,7 @@ def entry(service: str, minute: int) -> AlertEntry:
 
 
 def incident(*alerts: AlertEntry) -> Incident:
-    services = tuple(dict.fromkeys(one.service for one in alerts))
+    services = tuple(dict.fromkeys(alert.service for alert in alerts))
     opened, last = BEGAN + 5 * MINUTE, BEGAN + 9 * MINUTE
     return Incident(
         "INC-1", IncidentState.OPEN, Severity.WARNING, opened, last, services[0], services, alerts, len(alerts), timeline=()
@@ -146,10 +146,10 @@ def incident(*alerts: AlertEntry) -> Incident:
 
 
 def test_an_incident_is_asked_about_as_it_was_known(lake: Lake) -> None:
-    one = incident(entry("web", 3), entry("cart", 2), entry("web", 1), entry("mail", 6))
-    assert alerted_in(one, BEGAN + 4 * MINUTE) == {"web": BEGAN + MINUTE, "cart": BEGAN + 2 * MINUTE}
-    assert masks_of([one, replace(one, incident_id="INC-2")], "INC-2") == ((BEGAN + MINUTE, BEGAN + 9 * MINUTE),)
-    report = analyst(lake).explain(one, BEGAN + 4 * MINUTE, {"mail": 0.5})
+    opened = incident(entry("web", 3), entry("cart", 2), entry("web", 1), entry("mail", 6))
+    assert alerted_in(opened, BEGAN + 4 * MINUTE) == {"web": BEGAN + MINUTE, "cart": BEGAN + 2 * MINUTE}
+    assert masks_of([opened, replace(opened, incident_id="INC-2")], "INC-2") == ((BEGAN + MINUTE, BEGAN + 9 * MINUTE),)
+    report = analyst(lake).explain(opened, BEGAN + 4 * MINUTE, {"mail": 0.5})
     assert (report.causes[0].service, report.made_at) == ("db", BEGAN + 4 * MINUTE)
 
 
@@ -157,13 +157,13 @@ def test_trouble_long_after_the_first_warning_is_looked_at_when_it_was_worst(lak
     """A forecast alerts `mail` three hours before db really begins to be slow."""
     warned = RootCauseQuestion({"mail": BEGAN - 180 * MINUTE, "web": BEGAN + MINUTE}, BEGAN + 4 * MINUTE)
     assert analyst(lake).answer(warned).window_end < BEGAN
-    told = analyst(lake).answer(replace(warned, worst_at=BEGAN + MINUTE))
-    assert (told.causes[0].service, told.window_end) == ("db", BEGAN + 4 * MINUTE)
+    report = analyst(lake).answer(replace(warned, worst_at=BEGAN + MINUTE))
+    assert (report.causes[0].service, report.window_end) == ("db", BEGAN + 4 * MINUTE)
     critical = replace(entry("web", 1), severity=Severity.CRITICAL)
-    one = incident(replace(entry("mail", 0), first_seen=BEGAN - 180 * MINUTE), critical)
-    assert worst_since(one) == worst_since(one, BEGAN + 4 * MINUTE) == BEGAN + MINUTE
-    assert worst_since(one, BEGAN) == BEGAN - 180 * MINUTE
-    assert analyst(lake).explain(one, BEGAN + 4 * MINUTE, {}).causes[0].service == "db"
+    opened = incident(replace(entry("mail", 0), first_seen=BEGAN - 180 * MINUTE), critical)
+    assert worst_since(opened) == worst_since(opened, BEGAN + 4 * MINUTE) == BEGAN + MINUTE
+    assert worst_since(opened, BEGAN) == BEGAN - 180 * MINUTE
+    assert analyst(lake).explain(opened, BEGAN + 4 * MINUTE, {}).causes[0].service == "db"
 
 
 def test_a_simulated_incident_is_traced_to_its_service(tmp_path: Path) -> None:

@@ -76,9 +76,9 @@ def test_root_causes_over_http(service: Service) -> None:
     with ThreadPoolExecutor(8) as pool:
         analyses = [pool.submit(post, service, "/root_cause", question) for _ in range(24)]
         scored = [post(service, "/score", GOOD) for _ in range(10)]
-        codes = {one.result().status_code for one in analyses}
+        codes = {analysis.result().status_code for analysis in analyses}
     assert 200 in codes
     assert codes <= {200, 429}
-    assert {one.status_code for one in scored} == {200}
+    assert {analysis.status_code for analysis in scored} == {200}
     metrics = httpx.get(f"{service.url}/metrics").text
     assert "aiops_root_causes_total{outcome=" in metrics

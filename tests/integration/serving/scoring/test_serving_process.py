@@ -140,7 +140,7 @@ def test_grpc_health_and_reflection(service: Service) -> None:
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         wanted = reflection_pb2.ServerReflectionRequest(list_services="")
         (listed,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([wanted]))
-        assert "aiops.scoring.v1.Scoring" in {found.name for found in listed.list_services_response.service}
+        assert "aiops.scoring.v1.Scoring" in {listing.name for listing in listed.list_services_response.service}
 
 
 def test_the_client_scores_and_tells_unavailable_from_refused(service: Service) -> None:
@@ -166,7 +166,7 @@ def test_a_wrong_version_is_refused_and_shown_while_the_old_one_answers(service:
         return any(slot["error"] for slot in httpx.get(f"{service.url}/readyz").json()["models"])
 
     wait_for(refused, 10, service.log.read_text)
-    (slot,) = [one for one in httpx.get(f"{service.url}/readyz").json()["models"] if one["error"]]
+    (slot,) = [status for status in httpx.get(f"{service.url}/readyz").json()["models"] if status["error"]]
     assert (slot["version"], slot["refused_version"]) == ("1", "wrong")
     assert "differ by 0.001" in slot["error"]
     assert post(service, "/predict_incident", GOOD).json()["model_version"] == "1"
@@ -259,11 +259,11 @@ def test_seasons_over_http_and_grpc_are_the_same_bits(service: Service) -> None:
     with grpc.insecure_channel(service.grpc) as channel:
         typed = ScoringStub(channel).Season(pb.SeasonRequest(rows=message), metadata=(("x-request-id", rows["request_id"]),))
     assert (typed.model, typed.model_version, typed.request_id) == (rows["model"], rows["model_version"], rows["request_id"])
-    for row, told in zip(rows["rows"], typed.rows.rows, strict=True):
+    for row, message in zip(rows["rows"], typed.rows.rows, strict=True):
         for name in ("value", "expected", "lower", "upper", "score", "rarity"):
-            assert np.array_equal(getattr(told, name), _number(row[name]), equal_nan=True), name
-        assert (told.anomalous if told.HasField("anomalous") else None) == row["anomalous"]
-        assert [getattr(told, name) for name in ("status", "words", "model_version")] == [
+            assert np.array_equal(getattr(message, name), _number(row[name]), equal_nan=True), name
+        assert (message.anomalous if message.HasField("anomalous") else None) == row["anomalous"]
+        assert [getattr(message, name) for name in ("status", "words", "model_version")] == [
             row[name] for name in ("status", "words", "model_version")
         ]
 
@@ -290,7 +290,7 @@ def test_root_causes_over_http_and_grpc_are_the_same(service: Service) -> None:
     body = {
         "rows": points, "edges": [["web", "db"]], "window_start": began.isoformat(), "service": "web", "changes": [change]
     }  # fmt: skip
-    told = post(service, "/root_cause", body).json()
+    report = post(service, "/root_cause", body).json()
     message = pb.Points()
     for point in points:
         moment = datetime.fromisoformat(str(point["timestamp"]))
@@ -309,16 +309,16 @@ def test_root_causes_over_http_and_grpc_are_the_same(service: Service) -> None:
             ScoringStub(channel).RootCause(pb.RootCauseRequest(service="web"))
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert error.value.details() == post(service, "/root_cause", {"service": "web"}).json()["detail"]
-    assert told["causes"][0]["service"] == "db"
-    assert (typed.statement, typed.decided, typed.symptom) == (told["statement"], told["decided"], told["symptom"])
-    assert typed.none_probability == told["none_probability"]
-    for cause, row in zip(typed.causes, told["causes"], strict=True):
+    assert report["causes"][0]["service"] == "db"
+    assert (typed.statement, typed.decided, typed.symptom) == (report["statement"], report["decided"], report["symptom"])
+    assert typed.none_probability == report["none_probability"]
+    for cause, row in zip(typed.causes, report["causes"], strict=True):
         assert (cause.service, cause.probability, cause.score) == (row["service"], row["probability"], row["score"])
         assert (cause.sentence, list(cause.path)) == (row["sentence"], row["path"])
         for item, seen in zip(cause.evidence, row["evidence"], strict=True):
             assert (item.text, item.score, item.metric) == (seen["text"], seen["score"], seen["metric"])
             assert [item.seen, item.usual] == [seen["seen"], seen["usual"]]
-        assert [one.what for one in cause.changes] == [one["what"] for one in row["changes"]]
+        assert [item.what for item in cause.changes] == [item["what"] for item in row["changes"]]
 
 
 @pytest.mark.parametrize("call", ["Score", "PredictIncident", "Season", "RootCause", "Explain"])

@@ -37,14 +37,14 @@ INSTALLATION = {"/metrics", "/docs.json"}
 
 
 @dataclass(frozen=True)
-class Ask:
+class Question:
     """A question whose answer differs between the tenants, as a body and a message; what of an answer says whose it is."""
 
     body: dict[str, Any]
     message: Callable[[], Any]
     method: str
-    tells: Callable[[dict[str, Any]], Any]
-    says: Callable[[Any], Any]
+    of_json: Callable[[dict[str, Any]], Any]
+    of_message: Callable[[Any], Any]
 
 
 def known_row() -> pb.Rows:
@@ -57,41 +57,41 @@ def point() -> pb.Points:
 
 
 KNOWN = {"rows": [{"service": "known"}]}
-ASKS = {
-    "/score": Ask(
+QUESTIONS = {
+    "/score": Question(
         {"rows": [{"service": "a", NAME: 1.0}]},
         lambda: pb.ScoreRequest(rows=pb.Rows(feature_names=[NAME], rows=[pb.Row(service="a", features=[1.0])])),
         "Score",
-        lambda told: (told["model"], told["model_version"], told["rows"][0]["score"]),
-        lambda told: (told.model, told.model_version, told.rows.rows[0].scores[0]),
+        lambda answer: (answer["model"], answer["model_version"], answer["rows"][0]["score"]),
+        lambda answer: (answer.model, answer.model_version, answer.rows.rows[0].scores[0]),
     ),
-    "/predict_incident": Ask(
+    "/predict_incident": Question(
         KNOWN,
         lambda: pb.ScoreRequest(rows=known_row()),
         "PredictIncident",
-        lambda told: told["rows"][0]["p_60min"],
-        lambda told: told.rows.rows[0].scores[-1],
+        lambda answer: answer["rows"][0]["p_60min"],
+        lambda answer: answer.rows.rows[0].scores[-1],
     ),
-    "/explain": Ask(
+    "/explain": Question(
         KNOWN,
         lambda: pb.ExplainRequest(rows=known_row()),
         "Explain",
-        lambda told: told["rows"][0]["margin"],
-        lambda told: told.rows[0].margin,
+        lambda answer: answer["rows"][0]["margin"],
+        lambda answer: answer.rows[0].margin,
     ),
-    "/season": Ask(
+    "/season": Question(
         {"rows": [{"service": "known", "metric": "requests", "timestamp": NOW.isoformat(), "value": 140.0}]},
         lambda: pb.SeasonRequest(rows=point()),
         "Season",
-        lambda told: told["rows"][0]["status"],
-        lambda told: told.rows.rows[0].status,
+        lambda answer: answer["rows"][0]["status"],
+        lambda answer: answer.rows.rows[0].status,
     ),
-    "/root_cause": Ask(
+    "/root_cause": Question(
         {"service": "cart", "at": NOW.isoformat()},
         lambda: pb.RootCauseRequest(service="cart", at_us=int(NOW.timestamp()) * 1_000_000),
         "RootCause",
-        lambda told: told["statement"],
-        lambda told: told.statement,
+        lambda answer: answer["statement"],
+        lambda answer: answer.statement,
     ),
 }
 
@@ -103,8 +103,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     shutil.copytree(running.models / FOREST / "2", own / "7")
     point_alias(running.models, own.name, {"champion": "7"})
     open_lake(running.home / "lake").for_tenant(ACME).write("telemetry", telemetry_of("cart"), "one")
-    version = ASKS["/score"].tells
-    wait_for(lambda: version(asked(running, "/score", ACME))[1] == "7", 30, running.log.read_text)
+    version = QUESTIONS["/score"].of_json
+    wait_for(lambda: version(answer_for(running, "/score", ACME))[1] == "7", 30, running.log.read_text)
     yield running
     running.stop()
 
@@ -122,25 +122,25 @@ def bearer(*tenants: str) -> dict[str, str]:
 
 
 def post(service: Service, path: str, headers: dict[str, str]) -> httpx.Response:
-    content = orjson.dumps(ASKS[path].body)
+    content = orjson.dumps(QUESTIONS[path].body)
     return httpx.post(service.url + path, content=content, headers=JSON_TYPE | headers, timeout=within(30))
 
 
-def asked(service: Service, path: str, tenant: str) -> dict[str, Any]:
+def answer_for(service: Service, path: str, tenant: str) -> dict[str, Any]:
     answer = post(service, path, bearer("*") | {"x-scope-orgid": tenant})
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def called(service: Service, path: str, headers: dict[str, str]) -> Any:
     with grpc.insecure_channel(service.grpc) as channel:
-        ask, answers = ASKS[path], pb.DESCRIPTOR.services_by_name["Scoring"].methods_by_name
-        kind = getattr(pb, answers[ask.method].output_type.name)
+        question, answers = QUESTIONS[path], pb.DESCRIPTOR.services_by_name["Scoring"].methods_by_name
+        kind = getattr(pb, answers[question.method].output_type.name)
         method = channel.unary_unary(
-            f"/aiops.scoring.v1.Scoring/{ask.method}", lambda message: message.SerializeToString(), kind.FromString
+            f"/aiops.scoring.v1.Scoring/{question.method}", lambda message: message.SerializeToString(), kind.FromString
         )
-        return method(ask.message(), metadata=tuple(headers.items()))
+        return method(question.message(), metadata=tuple(headers.items()))
 
 
 def code_of(service: Service, path: str, headers: dict[str, str]) -> str:
@@ -154,41 +154,41 @@ def code_of(service: Service, path: str, headers: dict[str, str]) -> str:
 def seen_by(service: Service, path: str, tenant: str) -> list[Any]:
     """Return what tells whose an answer is, over HTTP and gRPC, asked with a token of that tenant alone."""
     headers = bearer(tenant) | {"x-scope-orgid": tenant}
-    ask = ASKS[path]
+    question = QUESTIONS[path]
     answer = post(service, path, headers)
     assert answer.status_code == 200, answer.text
-    return [ask.tells(answer.json()), ask.says(called(service, path, headers))]
+    return [question.of_json(answer.json()), question.of_message(called(service, path, headers))]
 
 
 def assert_apart(seen: list[Any], others: list[Any]) -> None:
     """The check of this file: one tenant's answers are the same over both transports, and another's are not among them."""
     assert seen[0] == pytest.approx(seen[1]) if isinstance(seen[0], float) else seen[0] == seen[1]
-    assert all(one not in others for one in seen), (seen, others)
+    assert all(mark not in others for mark in seen), (seen, others)
 
 
 def test_every_route_and_method_is_walked(service: Service) -> None:
-    told = httpx.get(f"{service.url}/docs.json", headers=bearer()).json()
-    assert {path for path, methods in told["paths"].items() if "post" in methods} == set(ASKS)
-    assert {path for path, methods in told["paths"].items() if "get" in methods} == OPEN | INSTALLATION - {"/docs.json"}
+    description = httpx.get(f"{service.url}/docs.json", headers=bearer()).json()
+    assert {path for path, methods in description["paths"].items() if "post" in methods} == set(QUESTIONS)
+    assert {path for path, methods in description["paths"].items() if "get" in methods} == OPEN | INSTALLATION - {"/docs.json"}
     methods = {method.name for method in pb.DESCRIPTOR.services_by_name["Scoring"].methods}
-    assert methods == {ask.method for ask in ASKS.values()}
-    for path in ASKS:
-        names = {one["name"] for one in told["paths"][path]["post"]["parameters"]}
+    assert methods == {question.method for question in QUESTIONS.values()}
+    for path in QUESTIONS:
+        names = {parameter["name"] for parameter in description["paths"][path]["post"]["parameters"]}
         assert "X-Scope-OrgID" in names
 
 
-@pytest.mark.parametrize("path", ASKS)
+@pytest.mark.parametrize("path", QUESTIONS)
 def test_each_tenant_gets_its_own_and_not_the_others(service: Service, path: str) -> None:
     assert_apart(seen_by(service, path, DEFAULT_TENANT), seen_by(service, path, ACME))
 
 
-@pytest.mark.parametrize("path", ASKS)
+@pytest.mark.parametrize("path", QUESTIONS)
 def test_the_check_fails_where_tenants_are_one(service: Service, path: str) -> None:
     with pytest.raises(AssertionError):
         assert_apart(seen_by(service, path, ACME), seen_by(service, path, ACME))
 
 
-@pytest.mark.parametrize("path", ASKS)
+@pytest.mark.parametrize("path", QUESTIONS)
 def test_a_token_is_for_its_tenants_only(service: Service, path: str) -> None:
     for headers, status, code in (
         (bearer(ACME), 403, "PERMISSION_DENIED"),

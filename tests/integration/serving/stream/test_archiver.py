@@ -112,8 +112,8 @@ def test_deaths_at_any_point_lose_and_double_nothing(broker: streams.Streams, ho
     undisturbed = open_lake(home / "whole").for_tenant(DEFAULT_TENANT)
     fresh(broker, undisturbed)
     assert rows(calm, "telemetry") == rows(undisturbed, "telemetry")
-    found = calm.read("detections")["detection_id"].to_pylist()
-    assert sorted(found) == sorted(str(batch.seq) for batch in SENT)
+    detection_ids = calm.read("detections")["detection_id"].to_pylist()
+    assert sorted(detection_ids) == sorted(str(batch.seq) for batch in SENT)
     assert len(rows_of(broker, [streams.DETECTIONS])) == len(SENT)
 
 

@@ -64,8 +64,8 @@ def test_a_taken_port_of_another_broker_is_not_mistaken_for_ours(
 def test_it_listens_on_loopback_only_bounds_memory_and_evicts_nothing(broker: EmbeddedBroker, settings: Settings) -> None:
     client = connect(settings)
     names = ("bind", "maxmemory", "maxmemory-policy", "appendonly", "appendfsync")
-    found = {name: client.config_get(name)[name] for name in names}
-    assert found == {
+    configured = {name: client.config_get(name)[name] for name in names}
+    assert configured == {
         "bind": "127.0.0.1",
         "maxmemory": str(settings.broker.max_memory_mb << 20),
         "maxmemory-policy": "noeviction",
@@ -93,5 +93,5 @@ def test_without_the_password_nobody_gets_in(broker: EmbeddedBroker, settings: S
     process = psutil.Process(broker.pid)
     assert password_of(settings.root) not in " ".join((*process.cmdline(), *process.environ().values()))
     folder = settings.root / "broker"
-    mine = (folder, folder / "password", *folder.glob("appendonlydir/*"))
-    assert {path.stat().st_mode & 0o077 for path in mine} == {0}
+    private = (folder, folder / "password", *folder.glob("appendonlydir/*"))
+    assert {path.stat().st_mode & 0o077 for path in private} == {0}

@@ -82,10 +82,10 @@ def test_sigterm_drains_and_the_lake_has_every_accepted_row(fleet: Fleet, settin
     assert lake.count("rejected") == counts["points_rejected"]
     assert lake.count("service_features") > 0
     assert lake.count("detections") == counts["detections"]
-    told = lake.read("detections").to_pylist()
-    tiers = {(row["metric"] == "requests_per_second", row["tier"]) for row in told}
+    detections = lake.read("detections").to_pylist()
+    tiers = {(row["metric"] == "requests_per_second", row["tier"]) for row in detections}
     assert tiers == {(True, 2), (False, 3)}, "business signals are judged by their band, the others by the service as a whole"
-    assert all("; flags confirmed by tier" in row["route"] for row in told)
+    assert all("; flags confirmed by tier" in row["route"] for row in detections)
     assert 'aiops_asked_total{tier="2"}' in page
     assert fleet.remote.length(streams.rejected(0)) == 0
     stored = lake.read("telemetry", columns=telemetry_schemas.LAKE_TELEMETRY.names)
@@ -118,10 +118,10 @@ def test_tier_1_speaks_alone_while_the_service_is_silent_and_it_catches_up_once(
     assert all("unavailable" in row["reason"] for row in alone)
     fleet.service.start()
     assert wait_until(lambda: fleet.settled(len(SENT)), 40), fleet.log()
-    found = rows_of(fleet.remote, [streams.DETECTIONS])
-    keys = [(row["detection_id"], row["revision"]) for row in found]
+    detections = rows_of(fleet.remote, [streams.DETECTIONS])
+    keys = [(row["detection_id"], row["revision"]) for row in detections]
     assert len(keys) == len(set(keys))
-    first, second = ({row["detection_id"] for row in found if row["revision"] == revision} for revision in (0, 1))
+    first, second = ({row["detection_id"] for row in detections if row["revision"] == revision} for revision in (0, 1))
     assert first
     assert first <= second
     predictions = [(row["timestamp"], row["service"]) for row in rows_of(fleet.remote, [streams.PREDICTIONS])]

@@ -20,7 +20,7 @@ def test_kills_change_nothing_and_the_control_shows_that_the_test_can_fail(tmp_p
         quiet = pool.submit(undisturbed, tmp_path / "reference", sent)
         killed = pool.submit(disturbed, tmp_path / "killed", Round(sent, (4, 1, 1), seed=11, timeout_s=120))
         control = pool.submit(disturbed, tmp_path / "naive", Round(sent, (2, 0, 0), 11, NAIVE, timeout_s=120))
-        reference, (found, kills), (naive, naive_kills) = quiet.result(), killed.result(), control.result()
+        reference, (outcome, kills), (naive, naive_kills) = quiet.result(), killed.result(), control.result()
     assert reference.duplicates == 0
     assert reference.detections
     assert reference.predictions
@@ -29,8 +29,8 @@ def test_kills_change_nothing_and_the_control_shows_that_the_test_can_fail(tmp_p
     assert counts["points_in"] == sum(batch.rows.num_rows for batch in sent if batch.rows is not None)
 
     assert (kills.consumer, kills.broker, kills.service) == (4, 1, 1)
-    assert found.duplicates == 0
-    assert differences(reference, found) == []
+    assert outcome.duplicates == 0
+    assert differences(reference, outcome) == []
 
     assert naive_kills.consumer == 2
     assert naive.duplicates > 0

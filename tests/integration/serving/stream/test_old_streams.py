@@ -87,8 +87,8 @@ def owned(settings: Settings, broker: streams.Streams) -> OwnedPartition:
 
 
 def read_all(part: OwnedPartition, broker: streams.Streams) -> None:
-    while found := broker.read({part.stream: part.applied}, 16, 0):
-        part.advance(found[part.stream])
+    while entries_by_stream := broker.read({part.stream: part.applied}, 16, 0):
+        part.advance(entries_by_stream[part.stream])
 
 
 def test_streams_position_and_checkpoint_of_0_1_go_on_as_the_default_tenants(settings: Settings, broker: streams.Streams) -> None:

@@ -1,6 +1,7 @@
 """Two tenants whose services share their names, through producer, both stages and archiver: each sees its own alone."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -84,20 +85,28 @@ def send(settings: Settings, with_loud: bool) -> None:
         loud.publish_close(SENT[-1].available_at + AHEAD, len(SENT) + 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Fleets:
+    """A fleet that serves both tenants, and one that serves the quiet tenant alone."""
+
+    both: Fleet
+    alone: Fleet
+
+
 @pytest.fixture
-def fleets(home: Path) -> Iterator[tuple[Fleet, Fleet]]:
+def fleets(home: Path) -> Iterator[Fleets]:
     both, alone = settings_of(home / "both"), settings_of(home / "alone")
     with Fleet(both, ScoringThread(both)) as first, Fleet(alone, ScoringThread(alone)) as second:
-        yield first, second
+        yield Fleets(first, second)
 
 
-def told(fleet: Fleet, stream: str, tenant: str) -> list[dict[str, object]]:
+def rows_in(fleet: Fleet, stream: str, tenant: str) -> list[dict[str, object]]:
     entries = [entry for entry in fleet.remote.range(stream) if entry.tenant == tenant]
     return [row for entry in entries for row in streams.from_ipc(entry.payload).to_pylist()]
 
 
-def test_each_tenant_is_scored_and_stored_alone(fleets: tuple[Fleet, Fleet]) -> None:
-    both, alone = fleets
+def test_each_tenant_is_scored_and_stored_alone(fleets: Fleets) -> None:
+    both, alone = fleets.both, fleets.alone
     for fleet, with_loud in ((both, True), (alone, False)):
         process = fleet.consume()
         send(fleet.settings, with_loud)
@@ -109,11 +118,11 @@ def test_each_tenant_is_scored_and_stored_alone(fleets: tuple[Fleet, Fleet]) -> 
     assert "rejected.too_many_series" not in alone.remote.totals(2)
 
     for stream in (streams.DETECTIONS, streams.PREDICTIONS):
-        assert told(both, stream, LOUD)
-        mine = sorted(map(repr, told(both, stream, QUIET)))
-        assert mine == sorted(map(repr, told(alone, stream, QUIET)))
-        assert mine
-        assert told(both, stream, DEFAULT_TENANT) == []
+        assert rows_in(both, stream, LOUD)
+        quiet_rows = sorted(map(repr, rows_in(both, stream, QUIET)))
+        assert quiet_rows == sorted(map(repr, rows_in(alone, stream, QUIET)))
+        assert quiet_rows
+        assert rows_in(both, stream, DEFAULT_TENANT) == []
     shared, own = open_lake(both.settings), open_lake(alone.settings)
     for table in ("telemetry", "service_features", "series_features", "rejected", "detections", "predictions"):
         rows = sorted(map(repr, shared.for_tenant(QUIET).read(table).to_pylist()))
@@ -125,8 +134,8 @@ def test_each_tenant_is_scored_and_stored_alone(fleets: tuple[Fleet, Fleet]) -> 
     assert set(both.service.services) == {LOUD, QUIET}
 
 
-def test_one_table_of_two_tenants_becomes_entries_of_one_tenant_each(fleets: tuple[Fleet, Fleet]) -> None:
-    fleet = fleets[0]
+def test_one_table_of_two_tenants_becomes_entries_of_one_tenant_each(fleets: Fleets) -> None:
+    fleet = fleets.both
     batch = SENT[0]
     table = pa.concat_tables([of_tenant(batch, "a"), of_tenant(batch, "b"), of_tenant(batch, "")])
     producer = TelemetryProducer(connect(fleet.settings), 2, graph_of, "one", ProducerConfig(tenant="own"))

@@ -95,8 +95,8 @@ def test_moving_the_alias_changes_alarms_and_nothing_else(fleet: Fleet, settings
     assert wait_until(lambda: fleet.settled(len(SENT), scored=False), 30), fleet.log()
     assert drained(process) == 0, fleet.log()
 
-    found = rows_of(fleet.remote, [streams.candidates(0)])
-    flagged = {version: [row["flagged"] for row in found if row["tier1_version"] == version] for version in ("1", "2", "3")}
+    candidates = rows_of(fleet.remote, [streams.candidates(0)])
+    flagged = {version: [row["flagged"] for row in candidates if row["tier1_version"] == version] for version in ("1", "2", "3")}
     assert all(flagged.values())
     assert not any(flagged["1"])
     assert sum(flagged["2"]) > 0.8 * len(flagged["2"])

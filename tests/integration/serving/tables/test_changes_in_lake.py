@@ -31,15 +31,15 @@ def test_changes_come_back_in_order_and_by_service(home: Path) -> None:
     lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
     assert not changes_are_recorded(lake, NOON)
     assert write_changes(lake, ()) == 0
-    told = [change(10), change(0), change(5, "pay"), change(800)]
-    assert write_changes(lake, told) == 4
-    assert [changes_are_recorded(lake, NOON - timedelta(minutes=one)) for one in (0, 1, 1440)] == [True, False, False]
-    assert read_changes(lake, None, None, None) == (told[1], told[2], told[0], told[3])
-    assert read_changes(lake, {"cart"}, NOON, NOON + timedelta(hours=1)) == (told[1], told[0])
+    events = [change(10), change(0), change(5, "pay"), change(800)]
+    assert write_changes(lake, events) == 4
+    assert [changes_are_recorded(lake, NOON - timedelta(minutes=minutes)) for minutes in (0, 1, 1440)] == [True, False, False]
+    assert read_changes(lake, None, None, None) == (events[1], events[2], events[0], events[3])
+    assert read_changes(lake, {"cart"}, NOON, NOON + timedelta(hours=1)) == (events[1], events[0])
     assert read_changes(lake, (), None, None) == ()
 
 
-def test_a_change_told_again_counts_once(home: Path) -> None:
+def test_a_repeated_change_counts_once(home: Path) -> None:
     lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
     write_changes(lake, [change(0), change(1)])
     write_changes(lake, [change(1), change(0)])
@@ -61,14 +61,14 @@ def test_deployments_of_a_simulation_reach_the_lake_without_their_truth(home: Pa
         ingest_truth(space, source)
     truth = source.simulation.deployments()
     assert truth.num_rows > 5
-    found = read_changes(space.lake, None, None, None)
-    assert [(one.at, one.service) for one in found] == list(
+    events = read_changes(space.lake, None, None, None)
+    assert [(event.at, event.service) for event in events] == list(
         zip(*truth.select(["deployed_at", "service"]).to_pydict().values(), strict=True)
     )
-    assert {one.kind for one in found} == {"deployment"}
-    told = space.lake.read("changes")
-    assert "harmful" not in told.column_names
-    assert len({one.change_id for one in found}) == told.num_rows == truth.num_rows
+    assert {event.kind for event in events} == {"deployment"}
+    stored = space.lake.read("changes")
+    assert "harmful" not in stored.column_names
+    assert len({event.change_id for event in events}) == stored.num_rows == truth.num_rows
     assert space.lake.count("deployments") == 0
     assert space.graph().calls() == ServiceGraph.from_edges(source.edges()).calls()
 
@@ -81,7 +81,7 @@ def test_a_replayed_story_moves_changes_with_its_incidents(home: Path) -> None:
     write_truth(space, scenario, line)
     moved = split.replay_start.replace(tzinfo=UTC) - NOON
     expected = [row["deployed_at"] - moved for row in scenario.source.simulation.deployments().to_pylist()]  # type: ignore[attr-defined]
-    assert [one.at for one in read_changes(space.lake, None, None, None)] == expected
+    assert [event.at for event in read_changes(space.lake, None, None, None)] == expected
     assert min(expected) < NOON < max(expected)
     starts = sorted(row["starts_at"] - moved for row in scenario.source.incidents().to_pylist())
     assert sorted(space.lake.read("incidents")["starts_at"].to_pylist()) == starts

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from aiops.errors import ContractError
+from aiops.topology.graph import Pair
 from data_contracts.schemas.telemetry_schemas import EDGES
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.lake.opening import open_lake
@@ -35,7 +36,7 @@ for number in range(12):
 """
 
 
-def seen(*pairs: tuple[str, str]) -> pa.Table:
+def seen(*pairs: Pair) -> pa.Table:
     return pa.table({"caller": [pair[0] for pair in pairs], "callee": [pair[1] for pair in pairs], "weight": [1.0] * len(pairs)})
 
 

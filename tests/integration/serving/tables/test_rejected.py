@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pytest
@@ -18,8 +19,16 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=2)
 
 
-def raw(*rows: tuple[datetime, str, float | None]) -> pa.Table:
-    """Return rows of (time, service, value) of one metric."""
+class RawRow(NamedTuple):
+    """A row of one metric as a source sends it."""
+
+    at: datetime
+    service: str
+    value: float | None
+
+
+def raw(*rows: RawRow) -> pa.Table:
+    """Return rows of one metric."""
     moments, services, values = zip(*rows, strict=True)
     return pa.table(
         {
@@ -56,7 +65,13 @@ def store(home: Path) -> RejectedStore:
     """Return a store with two rows from the future, a missing value, a duplicate and an undecodable payload."""
     built = RejectedStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT))
     soon = NOW + timedelta(hours=1)
-    rows = raw((soon, "cart", 0.1), (soon, "pay", 0.2), (NOW, "cart", None), (NOW, "cart", 0.3), (NOW, "cart", 0.3))
+    rows = raw(
+        RawRow(soon, "cart", 0.1),
+        RawRow(soon, "pay", 0.2),
+        RawRow(NOW, "cart", None),
+        RawRow(NOW, "cart", 0.3),
+        RawRow(NOW, "cart", 0.3),
+    )
     assert built.add(validate(rows, NOW, source="csv").rejected) == Added(4, 0)
     built.add(rejected_payload(b"noise", "no stream", NOW + timedelta(minutes=1), "stream"))
     return built
@@ -74,8 +89,8 @@ def test_rows_are_listed_newest_first_and_filtered(store: RejectedStore) -> None
     assert reasons(store.list(RejectedFilter(reason="missing_value"))) == ["missing_value"]
     assert reasons(store.list(RejectedFilter(source="stream"))) == ["undecodable"]
     assert reasons(store.list(RejectedFilter(since=NOW + timedelta(seconds=1)))) == ["undecodable"]
-    one = str(everything.column("reject_id")[3].as_py())
-    assert store.list(RejectedFilter(ids=(one, "unknown"))).column("reject_id").to_pylist() == [one]
+    reject_id = str(everything.column("reject_id")[3].as_py())
+    assert store.list(RejectedFilter(ids=(reject_id, "unknown"))).column("reject_id").to_pylist() == [reject_id]
     assert store.list(RejectedFilter(source="nab")).num_rows == 0
 
 
@@ -104,7 +119,8 @@ def test_rows_that_pass_now_are_handed_over_once(store: RejectedStore) -> None:
 
 def test_only_the_chosen_rows_are_tried(store: RejectedStore) -> None:
     sink = Taken()
-    ids = tuple(str(one) for one in store.list(RejectedFilter(reason="future_timestamp")).column("reject_id").to_pylist())
+    future = store.list(RejectedFilter(reason="future_timestamp"))
+    ids = tuple(str(reject_id) for reject_id in future.column("reject_id").to_pylist())
     assert store.redrive(RejectedFilter(ids=ids[:1]), sink, LATER) == Redriven(1, 1, {})
     assert store.redrive(RejectedFilter(reason="future_timestamp"), sink, LATER) == Redriven(1, 1, {})
     assert sink.services == ["cart", "pay"]
@@ -126,7 +142,7 @@ def test_a_sink_that_fails_gets_the_same_rows_under_the_same_key_again(store: Re
 
 
 def test_a_row_rejected_twice_is_redriven_once(store: RejectedStore) -> None:
-    again = validate(raw((NOW + timedelta(hours=1), "cart", 0.1)), NOW + timedelta(minutes=5), source="csv").rejected
+    again = validate(raw(RawRow(NOW + timedelta(hours=1), "cart", 0.1)), NOW + timedelta(minutes=5), source="csv").rejected
     store.add(again)
     sink = Taken()
     assert store.redrive(RejectedFilter(reason="future_timestamp"), sink, LATER).redriven == 2
@@ -135,7 +151,7 @@ def test_a_row_rejected_twice_is_redriven_once(store: RejectedStore) -> None:
 
 def test_many_rows_are_handed_over_in_parts(home: Path) -> None:
     many = RejectedStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT))
-    rows = raw(*((NOW + timedelta(hours=1, microseconds=row), "cart", 0.5) for row in range(50_001)))
+    rows = raw(*(RawRow(NOW + timedelta(hours=1, microseconds=row), "cart", 0.5) for row in range(50_001)))
     many.add(validate(rows, NOW).rejected)
     sink = Taken()
     assert many.redrive(RejectedFilter(), sink, LATER) == Redriven(50_001, 50_001, {})
@@ -151,4 +167,4 @@ def test_wrong_requests_are_refused(store: RejectedStore) -> None:
     with pytest.raises(ConfigurationError, match="no time zone"):
         store.list(RejectedFilter(since=NOW.replace(tzinfo=None)))
     with pytest.raises(ContractError, match="columns missing"):
-        store.add(raw((NOW, "cart", 1.0)))
+        store.add(raw(RawRow(NOW, "cart", 1.0)))

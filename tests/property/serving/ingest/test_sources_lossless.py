@@ -69,11 +69,11 @@ def test_merging_files_keeps_every_row_and_orders_ordered_files(files: list[list
         expected += [(second, f"s{number}") for second in times]
         first = next(block[0] for block in blocks if block)
         streams.append(Stream(first * 1_000_000, lambda parts=parts: iter(parts)))
-    found: list[tuple[int, str]] = []
+    merged_rows: list[tuple[int, str]] = []
     for rows in merged(streams):
         at = np.concatenate([rows.readable_at, rows.raw_at]) // 1_000_000
         names = rows.readable["service"].to_pylist() + rows.raw["service"].to_pylist()
-        found += sorted(zip(at.tolist(), names, strict=True)) if ordered else list(zip(at.tolist(), names, strict=True))
-    assert sorted(found) == sorted(expected)
+        merged_rows += sorted(zip(at.tolist(), names, strict=True)) if ordered else list(zip(at.tolist(), names, strict=True))
+    assert sorted(merged_rows) == sorted(expected)
     if ordered:
-        assert [second for second, _ in found] == sorted(second for second, _ in expected)
+        assert [second for second, _ in merged_rows] == sorted(second for second, _ in expected)

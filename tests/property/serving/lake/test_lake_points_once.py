@@ -59,7 +59,7 @@ def test_cuts_orders_and_overlaps_give_the_same_lake(rows: list[tuple[int, int, 
 def bits(lake: Lake) -> bytes:
     """Return what is read as bytes: -0.0 is not 0.0."""
     sink = pa.BufferOutputStream()
-    found = lake.read("telemetry").combine_chunks()
-    with pa.ipc.new_stream(sink, found.schema) as stream:
-        stream.write_table(found)
+    stored = lake.read("telemetry").combine_chunks()
+    with pa.ipc.new_stream(sink, stored.schema) as stream:
+        stream.write_table(stored)
     return sink.getvalue().to_pybytes()

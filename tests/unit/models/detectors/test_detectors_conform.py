@@ -30,7 +30,7 @@ from models.training.predictor_training import train_incident_predictor
 from models.training.training_context import TrainingContext
 from models.vectors.service_rows import rows_of
 from tests.conformance.detector_suite import check_detector, check_fit_is_seeded, check_persistence, check_vector_model
-from tests.testing.point_batches import usual
+from tests.testing.point_batches import regular
 from tests.testing.sequence_rows import sequences
 from tests.testing.series_names import named, points_of_table
 from tests.testing.service_frames import START, history
@@ -90,7 +90,7 @@ def vectors(model: VectorModel) -> FloatArray:
 POINT: dict[str, Callable[[], FittedModel]] = {
     "robust-stream": robust_stream,
     "series-surprise": SeriesSurprise,
-    "system-deviation": lambda: SystemDeviation.fit(grid_of([usual(700).batch()])),
+    "system-deviation": lambda: SystemDeviation.fit(grid_of([regular(700).batch()])),
 }
 """Point detectors: name -> how one is fitted (each call fits anew)."""
 VECTOR: dict[str, Callable[[], tuple[VectorModel, FloatArray]]] = {
@@ -119,7 +119,7 @@ def test_point_detectors_conform(name: str, tmp_path: Path) -> None:
     model = POINT[name]()
     check_detector(cast(Detector, model))
     check_fit_is_seeded(POINT[name])
-    check_persistence(model, tmp_path, usual(200).batch())
+    check_persistence(model, tmp_path, regular(200).batch())
 
 
 def test_every_catalog_name_is_a_class_that_knows_its_name() -> None:

@@ -10,7 +10,7 @@ from aiops.types import FloatArray, SeriesBatch
 from models.detectors.surprise import SeriesSurprise
 from models.detectors.surprise_bank import LIGHT, SurpriseBank, SurpriseConfig
 from models.detectors.surprise_kernels import BINS, UNSET, empty_arrays, surprise_of, third_least, window_mean
-from tests.testing.point_batches import MINUTE_US, START_US, Points, usual
+from tests.testing.point_batches import MINUTE_US, START_US, Points, regular
 
 SMALL = SurpriseConfig(lags=256)
 
@@ -96,7 +96,7 @@ def test_the_search_for_similar_stretches_can_be_left_out() -> None:
 
 def test_series_beyond_the_most_are_unknown_and_take_no_memory() -> None:
     bank = SurpriseBank(replace(SMALL, max_series=1))
-    score = bank.score(usual(100).batch())
+    score = bank.score(regular(100).batch())
     assert np.isnan(score[1::2]).all()
     assert np.isfinite(score[2 * SMALL.warmup_rows :: 2]).all()
     assert len(bank) == 1

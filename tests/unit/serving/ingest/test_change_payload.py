@@ -35,11 +35,11 @@ def test_one_several_and_lines_are_the_same() -> None:
     assert read.refused == ()
     assert changes_of_json("\n".join(json.dumps(row) for row in rows).encode(), NOON, "ops").events == several
     assert changes_of_json(json.dumps(rows[0]).encode(), NOON, "ops").events == several[:1]
-    assert [(one.service, one.kind, one.what, one.source) for one in several] == [
+    assert [(event.service, event.kind, event.what, event.source) for event in several] == [
         ("cart", "deployment", "", "ops"),
         ("pay", "config", "pool 8 to 4", "ops"),
     ]
-    assert [one.at for one in several] == [datetime(2026, 3, 1, 11, tzinfo=UTC), NOON]
+    assert [event.at for event in several] == [datetime(2026, 3, 1, 11, tzinfo=UTC), NOON]
 
 
 def test_an_event_of_github_is_a_deployment() -> None:
@@ -72,7 +72,7 @@ def test_a_payload_that_is_no_json_is_refused_as_a_whole(payload: bytes) -> None
 )
 def test_a_wrong_change_is_named_and_costs_its_neighbours_nothing(wrong: object, says: str) -> None:
     read = changes_of_json(json.dumps([{"service": "before"}, wrong, {"service": "after"}]).encode(), NOON)
-    assert [one.service for one in read.events] == ["before", "after"]
+    assert [event.service for event in read.events] == ["before", "after"]
     (refused,) = read.refused
     assert refused.number == 2
     assert re.search(says, refused.reason)
@@ -101,10 +101,10 @@ def test_texts_as_people_write_them(tmp_path: Path) -> None:
         "a\u2028b\u0085c",
     ]
     rows = [{"service": "caf\u00e9-\u2615", "at": "2026-03-01T11:00:00Z", "what": text} for text in texts]
-    assert [one.what for one in changes_of_json(json.dumps(rows, ensure_ascii=False).encode(), NOON).events] == texts
+    assert [event.what for event in changes_of_json(json.dumps(rows, ensure_ascii=False).encode(), NOON).events] == texts
     lines = tmp_path / "releases.jsonl"
     lines.write_bytes("\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode())
-    assert [one.what for one in changes_of_file(lines, NOON).events] == texts
+    assert [event.what for event in changes_of_file(lines, NOON).events] == texts
     described = GITHUB | {"deployment": GITHUB["deployment"] | {"description": "fix\n\n* \U0001f469\u200d\U0001f4bb"}}  # type: ignore[operator]
     (change,) = changes_of_json(json.dumps(described).encode(), NOON).events
     assert change.what == "v1.7.2, production, fix\n\n* \U0001f469\u200d\U0001f4bb"
@@ -113,11 +113,11 @@ def test_texts_as_people_write_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_json_in_any_unicode_encoding(tmp_path: Path, encoding: str) -> None:
     text = json.dumps([{"service": "caf\u00e9", "at": "2026-03-01T11:00:00Z"}], ensure_ascii=False)
-    assert [one.service for one in changes_of_json(text.encode(encoding), NOON).events] == ["caf\u00e9"]
+    assert [event.service for event in changes_of_json(text.encode(encoding), NOON).events] == ["caf\u00e9"]
     path = tmp_path / "c.json"
     path.write_bytes(text.encode(encoding))
     unmarked = encoding if encoding.endswith(("le", "be")) else None
-    assert [one.service for one in changes_of_file(path, NOON, Dialect(encoding=unmarked)).events] == ["caf\u00e9"]
+    assert [event.service for event in changes_of_file(path, NOON, Dialect(encoding=unmarked)).events] == ["caf\u00e9"]
 
 
 def test_a_file_in_another_encoding_is_refused_with_the_option_to_give(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_identifiers_are_text_in_csv_json_and_parquet(tmp_path: Path) -> None:
 def test_times_are_recognised_in_every_form() -> None:
     forms = ["2026-03-01T11:00:00Z", 1772362800, "1772362800", 1772362800000, "20260301110000", "2026-03-01 11:00:00 UTC"]
     read = changes_of_json(json.dumps([{"service": "a", "at": form} for form in forms]).encode(), NOON)
-    assert {one.at for one in read.events} == {datetime(2026, 3, 1, 11, tzinfo=UTC)}
+    assert {event.at for event in read.events} == {datetime(2026, 3, 1, 11, tzinfo=UTC)}
     assert read.refused == ()
     assert (
         changes_of_json(b'{"service": "a", "at": "03/01/2026"}', NOON).refused[0].reason.startswith("at '03/01/2026' is no ISO")

@@ -19,11 +19,11 @@ LINES = ["timestamp,service,metric,value", *(",".join(row) for row in ROWS)]
 
 def cells_of(path: Path, dialect: Dialect | None = None, block_bytes: int = 4 << 20) -> list[tuple[str, ...]]:
     file = CsvBlocks(path, dialect or Dialect(), block_bytes)
-    found = []
+    cells = []
     for table in file.blocks(file.names):
-        found += [tuple(cell.decode() for cell in row.values()) for row in table.to_pylist()]
+        cells += [tuple(cell.decode() for cell in row.values()) for row in table.to_pylist()]
     assert not file.unreadable()
-    return found
+    return cells
 
 
 def accepted(path: Path, **options: object) -> list[tuple[object, ...]]:
@@ -50,7 +50,7 @@ def accepted(path: Path, **options: object) -> list[tuple[object, ...]]:
     ids=["lf", "blank lines", "crlf", "cr", "mark", "utf-16", "semicolons", "tabs", "spaces", "gzip", "gzip utf-16"],
 )
 @pytest.mark.parametrize("block_bytes", [40, 1000, 4 << 20])
-def test_every_usual_dialect_is_read_whole(tmp_path: Path, content: bytes, block_bytes: int) -> None:
+def test_every_common_dialect_is_read_whole(tmp_path: Path, content: bytes, block_bytes: int) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(content)
     assert cells_of(path, block_bytes=block_bytes) == ROWS

@@ -66,10 +66,10 @@ def test_every_order_gives_the_same_points_in_order_of_time(tmp_path: Path, orde
     ]
     source = open_source("csv", SourceOptions(path=written(tmp_path / "b.csv", rows, order)))
     chunks = list(source.batches())
-    found = [row for chunk in chunks for row in chunk.to_pylist()]
+    rows_read = [row for chunk in chunks for row in chunk.to_pylist()]
     key = lambda row: (row["timestamp"], row["service"])  # noqa: E731
-    assert sorted(found, key=key) == sorted(expected, key=key)
-    assert [row["timestamp"] for row in found] == sorted(row["timestamp"] for row in found)
+    assert sorted(rows_read, key=key) == sorted(expected, key=key)
+    assert [row["timestamp"] for row in rows_read] == sorted(row["timestamp"] for row in rows_read)
     assert sum(validate_recorded(chunk, NOW, "csv").rejected.num_rows for chunk in chunks) == 0
     assert any("not in order of time" in text for text in source.remarks())  # type: ignore[attr-defined]
 
@@ -102,12 +102,12 @@ def test_sorting_out_of_memory_gives_what_sorting_in_memory_gives(tmp_path: Path
     path = tmp_path / "t.csv"
     path.write_bytes(b"timestamp,service,metric,value\n" + b"".join(lines))
     source = FileSource(FORMAT, SourceOptions(path=path))
-    scan, read = source._scan(path), partial(source._rows, path)
+    scan, read = source.scan(path), partial(source.rows, path)
     whole, parts = list(sorted_rows(read, scan)), list(sorted_rows(read, scan, part_rows=37))
     assert len(whole) == 1
     assert len(parts) > 10
     for kind in ("readable", "raw"):
-        tables = [[plain(row) for part in found for row in getattr(part, kind).to_pylist()] for found in (whole, parts)]
+        tables = [[plain(row) for part in sorting for row in getattr(part, kind).to_pylist()] for sorting in (whole, parts)]
         assert sorted(map(str, tables[0])) == sorted(map(str, tables[1]))
     times = np.concatenate([part.readable_at for part in parts])
     assert np.array_equal(times, whole[0].readable_at)
@@ -136,7 +136,7 @@ def test_a_row_now_and_then_that_comes_late_stays_where_it_is(tmp_path: Path) ->
     assert source.remarks() == ()  # type: ignore[attr-defined]
 
 
-class HeardProducer:
+class RecordingProducer:
     """Takes what a replay publishes and judges it as the stream does: by the clock that comes with it."""
 
     def __init__(self) -> None:
@@ -159,6 +159,6 @@ def test_a_replay_takes_the_rows_after_a_gap_wherever_its_pieces_end(rows_before
     times = [START + timedelta(minutes=minute) for minute in minutes]
     columns = {"timestamp": pa.array(times, pa.timestamp("us", tz="UTC")), "value": [1.0] * len(times)}
     table = pa.table({**columns, "service": ["a"] * len(times), "metric": ["m"] * len(times)})
-    heard = HeardProducer()
-    Replay(heard, INCIDENTS.empty_table(), NOW).publish_recording(iter([table]), NOW)  # type: ignore[arg-type]
-    assert (heard.accepted, heard.refused) == (len(times), [])
+    producer = RecordingProducer()
+    Replay(producer, INCIDENTS.empty_table(), NOW).publish_recording(iter([table]), NOW)  # type: ignore[arg-type]
+    assert (producer.accepted, producer.refused) == (len(times), [])

@@ -273,7 +273,7 @@ INFO = 'PromQL info: metric might not be a counter, name does not end in _total/
 
 
 @pytest.mark.parametrize("member", ["warnings", "infos"])
-def test_what_promql_remarks_is_told_and_costs_nothing(server: Server, opened: Opener, member: str) -> None:
+def test_what_promql_remarks_is_passed_on_and_costs_nothing(server: Server, opened: Opener, member: str) -> None:
     server.script = [matrix_of(**{member: [INFO]})]
     source, _ = opened(options(server, end=START + timedelta(minutes=2)))
     assert sum(table.num_rows for table in source.batches()) == 2

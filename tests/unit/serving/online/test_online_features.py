@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -116,12 +116,20 @@ def features(server: HashServer) -> RedisFeatures:
     return RedisFeatures(client)
 
 
-def service_rows(*rows: tuple[str, datetime, float]) -> pa.RecordBatch:
-    """Return rows (service, tick, value of every feature), each available 30 s after its tick."""
-    columns: dict[str, Any] = {"event_timestamp": [r[1] for r in rows], "service": [r[0] for r in rows]}
-    columns["available_at"] = [r[1] + MINUTE / 2 for r in rows]
+class ServiceRow(NamedTuple):
+    """A row in which every feature has the same value."""
+
+    service: str
+    tick: datetime
+    value: float
+
+
+def service_rows(*rows: ServiceRow) -> pa.RecordBatch:
+    """Return rows of features, each available 30 s after its tick."""
+    columns: dict[str, Any] = {"event_timestamp": [row.tick for row in rows], "service": [row.service for row in rows]}
+    columns["available_at"] = [row.tick + MINUTE / 2 for row in rows]
     for name in SERVICE_FEATURES:
-        columns[name] = [r[2] for r in rows]
+        columns[name] = [row.value for row in rows]
     return pa.RecordBatch.from_pydict(
         {name: columns[name] for name in SERVICE_FEATURES_TABLE.names}, schema=SERVICE_FEATURES_TABLE
     )
@@ -133,12 +141,12 @@ def values(features: RedisFeatures, *services: str, now: datetime = NOW) -> list
 
 
 def test_rows_come_back_in_the_order_asked(features: RedisFeatures) -> None:
-    assert features.write_services(service_rows(("a", NOW, 1.0), ("b", NOW, 2.0))) == 2
+    assert features.write_services(service_rows(ServiceRow("a", NOW, 1.0), ServiceRow("b", NOW, 2.0))) == 2
     assert values(features, "b", "absent", "a", "b") == [2.0, None, 1.0, 2.0]
 
 
 def test_the_answer_has_the_schema_and_all_features(features: RedisFeatures) -> None:
-    features.write_services(service_rows(("a", NOW, 1.5)))
+    features.write_services(service_rows(ServiceRow("a", NOW, 1.5)))
     row = features.read_services(["a"], NOW)
     assert row.schema.equals(SERVICE_FEATURES_TABLE)
     assert [row.column(name)[0].as_py() for name in SERVICE_FEATURES] == [1.5] * len(SERVICE_FEATURES)
@@ -151,7 +159,7 @@ def test_nothing_asked_nothing_read(features: RedisFeatures) -> None:
 
 
 def test_stale_rows_are_unknown_and_counted(features: RedisFeatures) -> None:
-    features.write_services(service_rows(("a", NOW, 1.0)))
+    features.write_services(service_rows(ServiceRow("a", NOW, 1.0)))
     last_fresh = NOW + MINUTE / 2 + timedelta(seconds=SERVICE_HEALTH.ttl_s)
     assert values(features, "a", now=last_fresh) == [1.0]
     assert values(features, "a", now=last_fresh + timedelta(microseconds=1)) == [None]
@@ -166,7 +174,7 @@ def test_missing_rows_are_counted_by_view(features: RedisFeatures) -> None:
 
 
 def test_freshness_is_the_age_of_the_newest_row_read(features: RedisFeatures) -> None:
-    features.write_services(service_rows(("a", NOW - 10 * MINUTE, 1.0), ("b", NOW - 3 * MINUTE, 1.0)))
+    features.write_services(service_rows(ServiceRow("a", NOW - 10 * MINUTE, 1.0), ServiceRow("b", NOW - 3 * MINUTE, 1.0)))
     values(features, "a", "b")
     assert features.read_statistics.freshness_s == {view.name: 150.0 for view in SERVICE_VIEWS}
 
@@ -178,7 +186,8 @@ def test_statistics_are_snapshots(features: RedisFeatures) -> None:
 
 
 def test_only_the_newest_row_of_a_call_is_written(features: RedisFeatures, server: HashServer) -> None:
-    rows = service_rows(("a", NOW, 2.0), ("a", NOW - MINUTE, 1.0), ("b", NOW, 3.0), ("a", NOW - 2 * MINUTE, 0.0))
+    earlier = [ServiceRow("a", NOW - MINUTE, 1.0), ServiceRow("a", NOW - 2 * MINUTE, 0.0)]
+    rows = service_rows(ServiceRow("a", NOW, 2.0), earlier[0], ServiceRow("b", NOW, 3.0), earlier[1])
     assert features.write_services(rows) == 2
     assert server.commands == 2
     assert values(features, "a", "b") == [2.0, 3.0]
@@ -186,22 +195,22 @@ def test_only_the_newest_row_of_a_call_is_written(features: RedisFeatures, serve
 
 
 def test_an_older_tick_never_replaces_a_newer_one(features: RedisFeatures, server: HashServer) -> None:
-    features.write_services(service_rows(("a", NOW, 2.0)))
-    assert features.write_services(service_rows(("a", NOW - MINUTE, 1.0))) == 0
+    features.write_services(service_rows(ServiceRow("a", NOW, 2.0)))
+    assert features.write_services(service_rows(ServiceRow("a", NOW - MINUTE, 1.0))) == 0
     successor: Any = server
-    assert RedisFeatures(successor).write_services(service_rows(("a", NOW - MINUTE, 1.0))) == 0
+    assert RedisFeatures(successor).write_services(service_rows(ServiceRow("a", NOW - MINUTE, 1.0))) == 0
     assert values(features, "a") == [2.0]
 
 
 def test_a_late_correction_of_an_old_tick_does_not_hide_the_newer_tick(features: RedisFeatures) -> None:
-    features.write_services(service_rows(("a", NOW, 2.0)))
-    late = service_rows(("a", NOW - MINUTE, 1.0))
+    features.write_services(service_rows(ServiceRow("a", NOW, 2.0)))
+    late = service_rows(ServiceRow("a", NOW - MINUTE, 1.0))
     late = late.set_column(1, SERVICE_FEATURES_TABLE.field(1), pa.array([NOW + MINUTE], SERVICE_FEATURES_TABLE.field(1).type))
     assert features.write_services(late) == 0
 
 
 def test_ticks_that_became_available_together_are_all_accepted_in_order(features: RedisFeatures) -> None:
-    first, second = service_rows(("a", NOW, 1.0)), service_rows(("a", NOW + MINUTE, 2.0))
+    first, second = service_rows(ServiceRow("a", NOW, 1.0)), service_rows(ServiceRow("a", NOW + MINUTE, 2.0))
     second = second.set_column(1, SERVICE_FEATURES_TABLE.field(1), first.column("available_at"))
     assert features.write_services(first) == 1
     assert features.write_services(second) == 1
@@ -210,13 +219,13 @@ def test_ticks_that_became_available_together_are_all_accepted_in_order(features
 def test_forgotten_entities_are_read_again_from_the_store(server: HashServer) -> None:
     client: Any = server
     small = RedisFeatures(client, max_entities=1)
-    small.write_services(service_rows(("a", NOW, 1.0), ("b", NOW, 1.0)))
-    assert small.write_services(service_rows(("a", NOW - MINUTE, 0.0), ("b", NOW - MINUTE, 0.0))) == 0
-    assert small.write_services(service_rows(("a", NOW + MINUTE, 2.0))) == 1
+    small.write_services(service_rows(ServiceRow("a", NOW, 1.0), ServiceRow("b", NOW, 1.0)))
+    assert small.write_services(service_rows(ServiceRow("a", NOW - MINUTE, 0.0), ServiceRow("b", NOW - MINUTE, 0.0))) == 0
+    assert small.write_services(service_rows(ServiceRow("a", NOW + MINUTE, 2.0))) == 1
 
 
 def test_many_rows_are_sent_in_several_parts(features: RedisFeatures, server: HashServer) -> None:
-    rows = service_rows(*((f"s{i}", NOW, float(i)) for i in range(5000)))
+    rows = service_rows(*(ServiceRow(f"s{i}", NOW, float(i)) for i in range(5000)))
     assert features.write_services(rows) == 5000
     assert values(features, "s0", "s2048", "s4999") == [0.0, 2048.0, 4999.0]
 
@@ -224,22 +233,22 @@ def test_many_rows_are_sent_in_several_parts(features: RedisFeatures, server: Ha
 def test_a_server_that_is_down_is_unavailable_and_a_repeat_succeeds(features: RedisFeatures, server: HashServer) -> None:
     server.down = True
     with pytest.raises(Unavailable, match="AIOPS_BROKER__URL"):
-        features.write_services(service_rows(("a", NOW, 1.0)))
+        features.write_services(service_rows(ServiceRow("a", NOW, 1.0)))
     with pytest.raises(Unavailable):
         values(features, "a")
     server.down = False
-    assert features.write_services(service_rows(("a", NOW, 1.0))) == 1
+    assert features.write_services(service_rows(ServiceRow("a", NOW, 1.0))) == 1
 
 
 def test_a_refused_write_drops_the_connection_and_can_be_repeated(features: RedisFeatures, server: HashServer) -> None:
     server.refuse_after = 0
     with pytest.raises(Unavailable, match="OOM"):
-        features.write_services(service_rows(("a", NOW, 1.0), ("b", NOW, 1.0)))
+        features.write_services(service_rows(ServiceRow("a", NOW, 1.0), ServiceRow("b", NOW, 1.0)))
     assert server.disconnects == 1
     assert features.write_statistics.written_total == 0
     server.refuse_after = 1 << 30
     server.hashes.clear()
-    assert features.write_services(service_rows(("a", NOW, 1.0))) == 1
+    assert features.write_services(service_rows(ServiceRow("a", NOW, 1.0))) == 1
 
 
 def test_a_client_that_decodes_text_is_refused() -> None:
@@ -254,7 +263,7 @@ def test_views_of_two_entities_are_refused(features: RedisFeatures) -> None:
 
 
 def test_a_value_of_another_type_is_a_broken_contract(features: RedisFeatures, server: HashServer) -> None:
-    features.write_services(service_rows(("a", NOW, 1.0)))
+    features.write_services(service_rows(ServiceRow("a", NOW, 1.0)))
     (stored,) = server.hashes.values()
     stored[feast_layout.feature_field("service_context", "hour")] = b"\x20\x01"
     with pytest.raises(ContractError, match="double"):

@@ -27,14 +27,14 @@ LIMIT = 10_000
 def points(minutes: int = CALM + 5) -> list[dict[str, Any]]:
     """Return latency and traffic of three services; db, and so its callers, is half a second slower from `BEGAN` on."""
     rng = np.random.default_rng(0)
-    found = []
+    rows = []
     for minute in range(minutes):
         slow = 0.5 if minute >= CALM else 0.0
         for service, latency in (("web", 0.1), ("cart", 0.05), ("db", 0.02)):
             values = {"latency_mean_s": latency * rng.normal(1, 0.02) + slow, "requests_per_second": 100 * rng.normal(1, 0.02)}
             at = (START + timedelta(minutes=minute)).isoformat()
-            found += [{"service": service, "metric": name, "timestamp": at, "value": value} for name, value in values.items()]
-    return found
+            rows += [{"service": service, "metric": name, "timestamp": at, "value": value} for name, value in values.items()]
+    return rows
 
 
 def question(**changes: Any) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def answered(body: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def test_the_root_is_found_in_telemetry_that_is_sent_along() -> None:
+def test_the_root_is_named_from_telemetry_that_is_sent_along() -> None:
     answer = answered(question())
     assert (answer["model"], answer["request_id"], answer["symptom"]) == (MODEL, "id-7", "web")
     first = answer["causes"][0]
@@ -73,11 +73,11 @@ def test_only_rows_up_to_the_moment_asked_about_count() -> None:
     assert answer["made_at"] == answer["window_end"] == "2026-03-02T01:32:00Z"
 
 
-def test_a_change_that_is_told_is_evidence() -> None:
+def test_a_change_that_is_sent_is_evidence() -> None:
     change = {"at": (BEGAN - timedelta(minutes=1)).isoformat(), "service": "db", "kind": "deployment", "what": "release 12"}
-    told = answered(question(changes=[change]))["causes"][0]
-    assert [one["what"] for one in told["changes"]] == ["release 12"]
-    assert told["probability"] >= answered(question(changes=[]))["causes"][0]["probability"]
+    cause = answered(question(changes=[change]))["causes"][0]
+    assert [evidence["what"] for evidence in cause["changes"]] == ["release 12"]
+    assert cause["probability"] >= answered(question(changes=[]))["causes"][0]["probability"]
 
 
 @pytest.mark.parametrize(

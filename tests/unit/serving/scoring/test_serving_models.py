@@ -30,6 +30,7 @@ from serving.scoring.slots.model_slot import ASK_AGAIN_S, RETRY_S, ModelSlot
 from serving.scoring.slots.model_slots import MOST_TENANTS, ModelSlots
 from serving.scoring.slots.model_source import FolderModels, MemoryModels, ServedModel, served_model
 from tests.testing.fakes_models import LinearModel, linear, load_linear, online_row, point_alias, write_linear
+from tests.testing.metric_totals import total_of
 
 NAME = SERVICE_ENSEMBLE
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -264,7 +265,7 @@ def test_keys_alone_are_completed_online_and_staleness_is_unknown_not_normal() -
     assert np.isnan(answer.scores[1:]).all()
     assert not answer.anomalous[1:].any()
     assert answer.scores[0, 0] == pytest.approx(1 / (1 + np.exp(-0.1 * 0.5 * 26)))
-    assert served.metrics.unknown_features._value.get() == 1 + 27 + 27
+    assert total_of(served.metrics.unknown_features) == 1 + 27 + 27
 
 
 def test_score_does_not_look_up() -> None:
@@ -353,12 +354,12 @@ def test_the_predictor_says_when_a_forecast_leaves_its_band() -> None:
     source.add(INCIDENT_PREDICTOR, served_model(model, "3", matrix[:4], model.score(matrix[:4])), "champion")
     served = runtime(source, Lake(), ServingSettings())
     served.start()
-    told = explain(served.scoring, "", rows.take(np.array([0, 1])), RequestOrigin("id")).explained
+    explained = explain(served.scoring, "", rows.take(np.array([0, 1])), RequestOrigin("id")).explained
     served.stop()
-    assert "Raised by latency leaves its band in " in told[0].words
-    assert told[0].contributions[0].feature == "latency_leaves_band_in_min"
-    assert told[0].score == pytest.approx(1 / (1 + np.exp(-told[0].margin)), abs=1e-5)
-    assert told[1].score < told[0].score
+    assert "Raised by latency leaves its band in " in explained[0].words
+    assert explained[0].contributions[0].feature == "latency_leaves_band_in_min"
+    assert explained[0].score == pytest.approx(1 / (1 + np.exp(-explained[0].margin)), abs=1e-5)
+    assert explained[1].score < explained[0].score
 
 
 def test_a_lake_that_fails_for_a_while_loses_nothing() -> None:
@@ -369,8 +370,8 @@ def test_a_lake_that_fails_for_a_while_loses_nothing() -> None:
         answered(served, rows_of(["a", "b"]))
     served.stop()
     assert len(lake.rows()) == 10
-    assert served.metrics.served_failures._value.get() == 2
-    assert served.metrics.served_dropped._value.get() == 0
+    assert total_of(served.metrics.served_failures) == 2
+    assert total_of(served.metrics.served_dropped) == 0
 
 
 def test_what_exceeds_the_queue_is_dropped_oldest_first_and_counted() -> None:
@@ -382,7 +383,7 @@ def test_what_exceeds_the_queue_is_dropped_oldest_first_and_counted() -> None:
         log.append(entry)
     assert log.queued_rows == 1000
     log.flush()
-    assert metrics.served_dropped._value.get() == 500
+    assert total_of(metrics.served_dropped) == 500
     assert [entry["service"] for entry in lake.rows()] == [f"{number}" for number in range(5, 15) for _ in range(100)]
 
 
@@ -397,7 +398,7 @@ def test_flushes_gather_in_parts_that_end_when_full_or_with_the_hour() -> None:
         assert log.flush() == size
     assert [table.num_rows for table in lake.tables.values()] == [600, 300, PART_ROWS]
     assert [row["served_at"] for row in lake.rows()] == np.repeat(moments, sizes).tolist()
-    assert metrics.served_rows._value.get() == sum(sizes)
+    assert total_of(metrics.served_rows) == sum(sizes)
 
 
 class Lakes:
@@ -436,7 +437,7 @@ def test_parts_of_many_tenants_are_held_within_bounds() -> None:
         for number in range(MOST_PARTS + 10):
             log.append(served_rows(NOW, rows_of([f"s{turn}"]), np.zeros(1), f"t{number}"))
         log.flush()
-        assert len(log._parts) == MOST_PARTS
+        assert log.open_parts == MOST_PARTS
     assert all([row["service"] for row in lake.rows()] == ["s0", "s1"] for lake in lakes.held.values())
 
 

@@ -132,27 +132,27 @@ def test_bad_json_names_its_place(body: bytes, field: str, value: str) -> None:
 
 
 SERVICE = pa.array(["a"])
-ONE = pa.array([1.0])
+COLUMN = pa.array([1.0])
 BAD_ARROW: list[tuple[Callable[[], bytes], str]] = [
     (lambda: b"", "body"),
     (lambda: b"PK" * 500, "body"),
-    (lambda: stream(pa.table({"service": SERVICE, NAME: ONE}))[:200], "body"),
+    (lambda: stream(pa.table({"service": SERVICE, NAME: COLUMN}))[:200], "body"),
     (lambda: stream(vectors(np.ones((40, len(SERVICE_FEATURES)))))[:-600], "body"),
-    (lambda: stream(pa.table({"service": SERVICE, NAME: ONE}), compression="lz4"), "body"),
-    (lambda: stream(pa.table({"service": SERVICE, NAME: ONE}), compression="zstd"), "body"),
-    (lambda: stream(pa.table({"service": SERVICE.dictionary_encode(), NAME: ONE})), "body"),
-    (lambda: stream(pa.table({NAME: ONE})), "service"),
+    (lambda: stream(pa.table({"service": SERVICE, NAME: COLUMN}), compression="lz4"), "body"),
+    (lambda: stream(pa.table({"service": SERVICE, NAME: COLUMN}), compression="zstd"), "body"),
+    (lambda: stream(pa.table({"service": SERVICE.dictionary_encode(), NAME: COLUMN})), "body"),
+    (lambda: stream(pa.table({NAME: COLUMN})), "service"),
     (lambda: stream(pa.table({"service": SERVICE, NAME: pa.array([1])})), NAME),
     (lambda: stream(pa.table({"service": SERVICE, NAME: pa.array(["1"])})), NAME),
-    (lambda: stream(pa.table({"service": pa.array([1]), NAME: ONE})), "service"),
+    (lambda: stream(pa.table({"service": pa.array([1]), NAME: COLUMN})), "service"),
     (lambda: stream(pa.table({"service": SERVICE, "event_timestamp": pa.array([1])})), "event_timestamp"),
-    (lambda: stream(pa.table({"service": SERVICE, "unheard_of": ONE})), "unheard_of"),
+    (lambda: stream(pa.table({"service": SERVICE, "unheard_of": COLUMN})), "unheard_of"),
     (lambda: stream(pa.table({"service": SERVICE, NAME: pa.array([np.inf])})), f"rows[0].{NAME}"),
     (lambda: stream(pa.table({"service": pa.array(["a", None]), NAME: pa.array([1.0, 2.0])})), "rows[1].service"),
-    (lambda: stream(pa.table({"service": pa.array(["x" * 201]), NAME: ONE})), "service"),
+    (lambda: stream(pa.table({"service": pa.array(["x" * 201]), NAME: COLUMN})), "service"),
     (lambda: stream(pa.table({"service": pa.array(["a"] * 101)})), "rows"),
     (lambda: stream(pa.table({"service": pa.array([], pa.string())})), "rows"),
-    (lambda: stream(pa.table([SERVICE, ONE, ONE], names=["service", NAME, NAME])), "schema"),
+    (lambda: stream(pa.table([SERVICE, COLUMN, COLUMN], names=["service", NAME, NAME])), "schema"),
     (
         lambda: stream(pa.table({"service": SERVICE, "event_timestamp": pa.array([1 << 62]).cast(TIMESTAMP)})),
         "rows[0].event_timestamp",

@@ -139,14 +139,14 @@ def test_every_answer_says_what_each_member_adds() -> None:
         batch = reader.read_next_batch()
     assert batch.schema.names[-2:] == ["share_forest", "share_sequence"]
     assert batch.column("share_sequence").to_pylist()[2] is None
-    told = orjson.loads(answer_json(answer))["rows"]
-    assert told[2]["shares"] == {"forest": 1.0, "sequence": None}
+    rows_answered = orjson.loads(answer_json(answer))["rows"]
+    assert rows_answered[2]["shares"] == {"forest": 1.0, "sequence": None}
     message = score_response(answer, as_arrow=False)
     assert dict(message.rows.rows[2].shares) == {"forest": 1.0}
     for number in (0, 1, 3):
-        found = batch.column("share_forest")[number].as_py()
-        assert found + batch.column("share_sequence")[number].as_py() == pytest.approx(1.0)
-        assert told[number]["shares"]["forest"] == found == message.rows.rows[number].shares["forest"]
+        share = batch.column("share_forest")[number].as_py()
+        assert share + batch.column("share_sequence")[number].as_py() == pytest.approx(1.0)
+        assert rows_answered[number]["shares"]["forest"] == share == message.rows.rows[number].shares["forest"]
 
 
 def test_a_model_of_sequences_is_taken_into_service() -> None:

@@ -43,24 +43,24 @@ def test_a_damaged_newest_falls_back_to_the_previous(tmp_path: Path, damage: byt
     path = tmp_path / "stage1-0.npz"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
-    found, passed = store.load("10-0")
-    assert found is not None
-    assert found.through == "9-0"
+    checkpoint, passed = store.load("10-0")
+    assert checkpoint is not None
+    assert checkpoint.through == "9-0"
     assert "damaged" in passed[0]
 
 
 def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
     np.savez(tmp_path / "stage1-0.npz", **{"checkpoint/format": np.array(1), "evil": np.array([object()], dtype=object)})
-    found, passed = CheckpointStore(tmp_path, 0).load("10-0")
-    assert found is None
+    checkpoint, passed = CheckpointStore(tmp_path, 0).load("10-0")
+    assert checkpoint is None
     assert "damaged" in passed[0]
 
 
 def test_a_file_left_half_written_is_ignored_and_replaced(tmp_path: Path) -> None:
     (tmp_path / "stage1-0.tmp").write_bytes(b"half")
     store = saved(tmp_path, "3-0")
-    found, _ = store.load("3-0")
-    assert found is not None
+    checkpoint, _ = store.load("3-0")
+    assert checkpoint is not None
     assert not (tmp_path / "stage1-0.tmp").exists()
 
 

@@ -87,38 +87,38 @@ def confirm(models: Any, rows: pa.RecordBatch, tiers: ConfirmingTiers | None = N
 def test_each_row_goes_to_its_tier() -> None:
     models = FakeModels()
     rows = batch(candidate(BUSINESS), candidate(MACHINE), candidate(None, flagged=False, scheduled=True))
-    confirmation, found = confirm(models, rows)
+    confirmation, detections = confirm(models, rows)
     assert models.asked == {"/score": [2], "/predict_incident": [1], "/season": [1]}
-    assert [row["tier"] for row in found] == [2, 3]
-    assert (found[0]["expected"], found[0]["anomalous"], found[0]["model_version"]) == (800.0, True, "3")
+    assert [row["tier"] for row in detections] == [2, 3]
+    assert (detections[0]["expected"], detections[0]["anomalous"], detections[0]["model_version"]) == (800.0, True, "3")
     assert not confirmation.deferred.any()
     assert confirmation.predicted is not None
 
 
 def test_a_scheduled_business_row_goes_to_both() -> None:
     models = FakeModels()
-    _, found = confirm(models, batch(candidate(BUSINESS, scheduled=True)))
+    _, detections = confirm(models, batch(candidate(BUSINESS, scheduled=True)))
     assert models.asked == {"/score": [1], "/predict_incident": [1], "/season": [1]}
-    assert [row["tier"] for row in found] == [2]
+    assert [row["tier"] for row in detections] == [2]
 
 
 def test_no_season_falls_back_to_the_service_as_a_whole() -> None:
     models = FakeModels(seasons=False)
-    confirmation, found = confirm(models, batch(candidate(BUSINESS), candidate(MACHINE)))
+    confirmation, detections = confirm(models, batch(candidate(BUSINESS), candidate(MACHINE)))
     assert models.asked == {"/score": [1, 1], "/season": [1]}
-    assert [row["tier"] for row in found] == [3, 3]
-    assert "tier 2 is silent (season not established: 1 day of 2), so tier 3 judges" in found[0]["reason"]
+    assert [row["tier"] for row in detections] == [3, 3]
+    assert "tier 2 is silent (season not established: 1 day of 2), so tier 3 judges" in detections[0]["reason"]
     assert not confirmation.deferred.any()
 
 
 def test_without_a_detector_the_bands_confirm_what_has_one() -> None:
     models = FakeModels({"/score": ModelNotFound("no champion of service-ensemble")})
     rows = batch(candidate(BUSINESS, service="pay"), candidate(MACHINE), candidate(BUSINESS), candidate(None, scheduled=True))
-    confirmation, found = confirm(models, rows)
+    confirmation, detections = confirm(models, rows)
     assert models.asked["/season"] == [3]
-    assert [row["tier"] for row in found] == [2, 1, 2, 1]
-    assert "tier 3 is silent (no champion of service-ensemble), so tier 2 judges" in found[0]["reason"]
-    assert "tier 3: no champion of service-ensemble; tier 2: no band for this series" in found[1]["reason"]
+    assert [row["tier"] for row in detections] == [2, 1, 2, 1]
+    assert "tier 3 is silent (no champion of service-ensemble), so tier 2 judges" in detections[0]["reason"]
+    assert "tier 3: no champion of service-ensemble; tier 2: no band for this series" in detections[1]["reason"]
     assert confirmation.predicted is not None, "the predictor is asked although there is no detector"
     assert not confirmation.deferred.any(), "what is missing is not waited for"
 
@@ -126,29 +126,29 @@ def test_without_a_detector_the_bands_confirm_what_has_one() -> None:
 def test_when_the_service_is_away_all_rows_wait_and_tier_1_speaks() -> None:
     models = FakeModels(dict.fromkeys(("/score", "/season", "/predict_incident"), Unavailable("refused")))
     rows = batch(candidate(BUSINESS), candidate(MACHINE, scheduled=True))
-    confirmation, found = confirm(models, rows)
+    confirmation, detections = confirm(models, rows)
     assert confirmation.deferred.all()
     assert confirmation.predictions_due
-    assert [(row["tier"], row["anomalous"]) for row in found] == [(1, True), (1, True)]
-    assert all("scoring service unavailable" in row["reason"] for row in found)
+    assert [(row["tier"], row["anomalous"]) for row in detections] == [(1, True), (1, True)]
+    assert all("scoring service unavailable" in row["reason"] for row in detections)
     assert "/season" not in models.asked, "one service: asking it again would only cost time"
 
 
 def test_late_bands_put_off_their_rows_only_and_tier_3_judges_meanwhile() -> None:
     models = FakeModels({"/season": Unavailable("timed out")})
     rows = batch(candidate(BUSINESS), candidate(MACHINE, scheduled=True), candidate(BUSINESS, scheduled=True))
-    confirmation, found = confirm(models, rows)
+    confirmation, detections = confirm(models, rows)
     assert confirmation.deferred.tolist() == [True, False, True]
     assert not confirmation.predictions_due, "predictions were made: they come once"
-    assert [row["tier"] for row in found] == [3, 3, 3]
-    assert "tier 2 is silent (scoring service unavailable: timed out), so tier 3 judges" in found[0]["reason"]
+    assert [row["tier"] for row in detections] == [3, 3, 3]
+    assert "tier 2 is silent (scoring service unavailable: timed out), so tier 3 judges" in detections[0]["reason"]
 
 
 def test_a_refusal_is_final() -> None:
     models = FakeModels({"/season": ContractError("no such column")})
-    confirmation, found = confirm(models, batch(candidate(BUSINESS)))
+    confirmation, detections = confirm(models, batch(candidate(BUSINESS)))
     assert not confirmation.deferred.any()
-    assert "refused by the scoring service: no such column" in found[0]["reason"]
+    assert "refused by the scoring service: no such column" in detections[0]["reason"]
 
 
 def test_a_season_that_fails_does_not_stop_the_other_tier() -> None:
@@ -156,9 +156,9 @@ def test_a_season_that_fails_does_not_stop_the_other_tier() -> None:
     tiers = ConfirmingTiers(lambda _: models, ConsumerMetrics(), 0.0, threading.Event())
     confirm(models, batch(candidate(BUSINESS)), tiers)
     assert tiers.state is BreakerState.OPEN
-    _, found = confirm(models, batch(candidate(BUSINESS), candidate(MACHINE)), tiers)
+    _, detections = confirm(models, batch(candidate(BUSINESS), candidate(MACHINE)), tiers)
     assert models.asked["/season"] == [1], "an open breaker is not asked through"
-    assert [row["tier"] for row in found] == [3, 3]
+    assert [row["tier"] for row in detections] == [3, 3]
 
 
 def test_tier_3_late_in_the_second_round_keeps_what_it_said_before() -> None:
@@ -173,10 +173,10 @@ def test_tier_3_late_in_the_second_round_keeps_what_it_said_before() -> None:
         return answer(rows)
 
     models.score = once  # type: ignore[method-assign]
-    confirmation, found = confirm(models, batch(candidate(BUSINESS), candidate(MACHINE)))
+    confirmation, detections = confirm(models, batch(candidate(BUSINESS), candidate(MACHINE)))
     assert confirmation.deferred.tolist() == [True, False]
-    assert [row["tier"] for row in found] == [1, 3]
-    assert "tier 3: scoring service unavailable: gone" in found[0]["reason"]
+    assert [row["tier"] for row in detections] == [1, 3]
+    assert "tier 3: scoring service unavailable: gone" in detections[0]["reason"]
 
 
 paths = st.sampled_from(["/score", "/season", "/predict_incident"])
@@ -199,18 +199,18 @@ rows_ = st.lists(
 def test_a_flag_is_never_dropped_in_silence(
     rows: list[dict[str, object]], failures: dict[str, AiopsError], seasons: bool
 ) -> None:
-    asked = batch(*rows)
-    confirmation, found = confirm(FakeModels(failures, seasons=seasons), asked)
+    candidates = batch(*rows)
+    confirmation, detections = confirm(FakeModels(failures, seasons=seasons), candidates)
     flagged = sum(bool(row["flagged"]) for row in rows)
-    assert len([row for row in found if row["reason"]]) >= flagged
-    assert {tier for row in found for tier in [row["tier"]]} <= {1, SEASONAL, LEARNED}
+    assert len([row for row in detections if row["reason"]]) >= flagged
+    assert {tier for row in detections for tier in [row["tier"]]} <= {1, SEASONAL, LEARNED}
     if not failures:
         assert not confirmation.deferred.any()
     waits = any(isinstance(error, Unavailable) for error in failures.values())
     assert confirmation.deferred.any() <= waits
-    again = judged(asked, confirmation.opinions, context_of(asked, ROUTER)).to_pylist()
-    assert repr(again) == repr(found)
-    assert np.array([row["detection_id"] for row in found]).size == len(found)
+    again = judged(candidates, confirmation.opinions, context_of(candidates, ROUTER)).to_pylist()
+    assert repr(again) == repr(detections)
+    assert np.array([row["detection_id"] for row in detections]).size == len(detections)
 
 
 @pytest.mark.parametrize("name", ["aiops_asked_total", "aiops_fallbacks_total", "aiops_left_tier1_share"])
@@ -236,6 +236,6 @@ def test_a_service_that_refuses_is_one_line_not_one_a_batch(error: Exception, ca
 
     for _ in range(300):
         ConfirmingTiers(lambda _: FakeModels(), ConsumerMetrics(), 0.0, stop).ask(LEARNED, refused, 10)
-    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert len(told) <= 1
-    assert all(record.exc_info is None for record in told)
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) <= 1
+    assert all(record.exc_info is None for record in warnings)

@@ -91,29 +91,29 @@ def applied(novelty: bool) -> tuple[Step, str]:
     return step, state_hash(partition.snapshot())
 
 
-def found(service: str, word: str) -> list[tuple[int, bool]]:
+def flagged_rows(service: str, word: str) -> list[tuple[int, bool]]:
     """Return (row, certain) of the candidates of a service whose finding begins so."""
     rows = candidates(applied(True)[0]).to_pylist()
-    told = [row for row in rows if row["service"] == service and (row["finding"] or "").startswith(word)]
-    assert all(row["flagged"] for row in told)
-    return [(round((row["point_timestamp"] - START).total_seconds() / STEP_S), row["certain"]) for row in told]
+    flagged = [row for row in rows if row["service"] == service and (row["finding"] or "").startswith(word)]
+    assert all(row["flagged"] for row in flagged)
+    return [(round((row["point_timestamp"] - START).total_seconds() / STEP_S), row["certain"]) for row in flagged]
 
 
 def test_a_stuck_series_is_flagged_with_certainty_and_again_when_twice_as_long() -> None:
-    assert found("cart", "stuck: ") == [(STUCK_AT + run - 1, True) for run in (12, 24, 48)]
-    assert found("web", "stuck: ") == []
+    assert flagged_rows("cart", "stuck: ") == [(STUCK_AT + run - 1, True) for run in (12, 24, 48)]
+    assert flagged_rows("web", "stuck: ") == []
 
 
 def test_a_resource_that_fills_so_slowly_that_every_average_follows_is_flagged_at_its_limit() -> None:
-    told = found("ship", "at its hard limit: 0.98 or more")
-    assert told
-    assert all(at > LIMIT_AT and certain for at, certain in told)
+    flagged = flagged_rows("ship", "at its hard limit: 0.98 or more")
+    assert flagged
+    assert all(at > LIMIT_AT and certain for at, certain in flagged)
 
 
 def test_a_level_beyond_all_of_its_history_is_flagged_once_an_event_and_needs_confirmation() -> None:
-    told = [at for at, certain in found("pay", "rarer than anything in ") if not certain]
-    assert len([at for at in told if STEP_AT <= at < STEP_AT + 60]) == 1
-    assert len(told) <= 3
+    flagged_at = [at for at, certain in flagged_rows("pay", "rarer than anything in ") if not certain]
+    assert len([at for at in flagged_at if STEP_AT <= at < STEP_AT + 60]) == 1
+    assert len(flagged_at) <= 3
 
 
 def test_features_and_counts_are_the_same_with_and_without() -> None:
@@ -170,9 +170,9 @@ def decided(word: str, score: float) -> dict[str, object]:
     place = next(row for row, text in enumerate(rows["finding"].to_pylist()) if (text or "").startswith(word))
     row = rows.slice(place, 1).combine_chunks().to_batches()[0]
     router = Router(RoutingRules())
-    one = row.to_pylist()[0]
+    cells = row.to_pylist()[0]
     context = Context(
-        [router.route(SeriesName(one["series_id"], one["service"], one["metric"], one["labels"]))], [None], router.version
+        [router.route(SeriesName(cells["series_id"], cells["service"], cells["metric"], cells["labels"]))], [None], router.version
     )
     detection: dict[str, object] = decide(row, {3: Opinion.of_scores(np.array([score]), 0.6, "7")}, context).to_pylist()[0]
     return detection

@@ -33,8 +33,8 @@ def config(max_tenants: int = 8) -> TenantsConfig:
     """Return a configuration with room for exactly the series of one tenant."""
     tier1 = Tier1(CatalogueLevels(), CATALOGUE_VERSION)
     engine = EngineConfig(max_series=MAX_SERIES)
-    one = PartitionConfig(engine, GRAPH, tier1, 60_000_000, 30_000_000, 60_000_000, 300, MAX_SERIES, Watched(True, True))
-    return TenantsConfig(one, lambda _: GRAPH, max_tenants)
+    of_tenant = PartitionConfig(engine, GRAPH, tier1, 60_000_000, 30_000_000, 60_000_000, 300, MAX_SERIES, Watched(True, True))
+    return TenantsConfig(of_tenant, lambda _: GRAPH, max_tenants)
 
 
 def entries(tenant: str, ahead: timedelta = timedelta(0), more: int = 0, seed: int = 5) -> list[streams.Entry]:
@@ -69,8 +69,8 @@ def run(partition: TenantPartitions, sent: Sequence[streams.Entry], at_a_time: i
 
 def written(step: Step) -> tuple[Counter[str], list[bytes]]:
     """Return everything that a step gave, as bytes."""
-    found = [getattr(step, name) for name in TABLES]
-    return step.counts, [streams.to_ipc(pa.Table.from_batches(rows).combine_chunks()) if rows else b"" for rows in found]
+    tables = [getattr(step, name) for name in TABLES]
+    return step.counts, [streams.to_ipc(pa.Table.from_batches(rows).combine_chunks()) if rows else b"" for rows in tables]
 
 
 def test_a_tenant_an_hour_ahead_with_too_many_series_changes_nothing_of_another() -> None:
@@ -113,24 +113,24 @@ def test_any_cut_with_a_restore_at_each_gives_the_same_bytes(at_a_time: int) -> 
 
 def test_tenants_beyond_the_limit_are_rejected_with_a_reason_and_the_others_go_on() -> None:
     partition = TenantPartitions(config(max_tenants=2))
-    found = run(partition, mixed(entries("a"), entries("b"), entries("c")))
+    steps = run(partition, mixed(entries("a"), entries("b"), entries("c")))
     assert partition.tenants == ("a", "b")
-    refused = found["c"]
+    refused = steps["c"]
     assert refused.counts["points_in"] == refused.counts["points_rejected"] == refused.counts["rejected.too_many_tenants"] > 0
-    assert refused.counts["points_in"] == found["a"].counts["points_in"]
+    assert refused.counts["points_in"] == steps["a"].counts["points_in"]
     row = refused.rejected[0].to_pylist()[0]
     assert (row["reason"], row["field"]) == ("too_many_tenants", "tenant")
     assert "AIOPS_TELEMETRY__MAX_TENANTS" in row["detail"]
     assert '"service"' in row["row"]
-    assert written(found["a"]) == written(run(TenantPartitions(config()), entries("a"))["a"])
+    assert written(steps["a"]) == written(run(TenantPartitions(config()), entries("a"))["a"])
 
 
 def test_what_names_no_tenant_comes_into_the_dead_letters_of_the_default_one() -> None:
     own = entries(DEFAULT_TENANT)
-    found = run(TenantPartitions(config()), [*own, replace(own[0], tenant="../etc", source="x 1-0")])
-    assert set(found) == {DEFAULT_TENANT}
-    assert found[DEFAULT_TENANT].counts["rejected.undecodable"] == 1
-    assert "tenant '../etc'" in found[DEFAULT_TENANT].rejected[-1].to_pylist()[0]["detail"]
+    steps = run(TenantPartitions(config()), [*own, replace(own[0], tenant="../etc", source="x 1-0")])
+    assert set(steps) == {DEFAULT_TENANT}
+    assert steps[DEFAULT_TENANT].counts["rejected.undecodable"] == 1
+    assert "tenant '../etc'" in steps[DEFAULT_TENANT].rejected[-1].to_pylist()[0]["detail"]
 
 
 def test_a_snapshot_of_version_0_1_is_that_of_the_default_tenant() -> None:

@@ -28,9 +28,9 @@ def fitted() -> RobustStream:
 
 
 def test_without_an_export_the_catalogue_gives_the_limits(tmp_path: Path) -> None:
-    found = ExportedTier1(tmp_path).champion()
-    alarm_z, low, high = found.levels.alarm_for([named("web|error_rate"), named("web|unheard_of")])
-    assert found.version == ""
+    tier1 = ExportedTier1(tmp_path).champion()
+    alarm_z, low, high = tier1.levels.alarm_for([named("web|error_rate"), named("web|unheard_of")])
+    assert tier1.version == ""
     assert alarm_z.tolist() == [DEFAULT_ALARM_Z] * 2
     assert (low[0], high[0]) == (0.0, 1.0)
     assert (low[1], high[1]) == (-np.inf, np.inf)
