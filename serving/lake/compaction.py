@@ -14,7 +14,7 @@ from typing import Final
 from serving.host.atomic_file import sweep
 from serving.lake.day_files import PREFIX, counting_files, day_of, finish_all, locked, put_in_place
 from serving.lake.lake_tables import LAKE_TABLES, LakeTable, evolved
-from serving.lake.parquet_reading import Wanted, retried, select
+from serving.lake.parquet_reading import RowQuery, retried, select
 from serving.lake.parquet_writing import BATCH, DAY, staging, writer_of
 from serving.lake.port import Compacted
 from serving.lake.row_identity import each_once
@@ -61,7 +61,7 @@ def _groups(day: Path, settled_s: float) -> Iterator[list[Path]]:
 
 def _merge(folder: Path, table: str, spec: LakeTable, files: Sequence[Path]) -> Compacted:
     names = list(spec.schema.names)
-    rows = evolved(table, spec, names, select(files, Wanted(names, spec.time)))
+    rows = evolved(table, spec, names, select(files, RowQuery(names, spec.time)))
     once = each_once(spec, rows)
     writer = files[0].stem.removeprefix(PREFIX).partition("-")[0]
     target = files[0].with_name(f"{PREFIX}{writer}{_MERGED}{uuid.uuid4().hex[:16]}.parquet")

@@ -21,7 +21,7 @@ from serving.host.atomic_file import sweep, sync_folder
 from serving.lake import compaction, parquet_writing
 from serving.lake.day_files import PREFIX, counting_files, day_of, locked
 from serving.lake.lake_tables import LAKE_TABLES, LakeTable, evolved, spec_of
-from serving.lake.parquet_reading import Wanted, coded_telemetry, retried, select, span_of
+from serving.lake.parquet_reading import RowQuery, coded_telemetry, retried, select, span_of
 from serving.lake.port import Added, Compacted, Rows, Where
 from serving.lake.row_identity import each_once
 
@@ -67,17 +67,17 @@ class ParquetLake:
         """Return rows with start <= time < end and the wanted cells (see the port)."""
         spec = spec_of(table)
         names = _known(table, spec, columns)
-        query = Wanted(names, spec.time, _bound("start", start), _bound("end", end), where or {})
+        query = RowQuery(names, spec.time, _bound("start", start), _bound("end", end), where or {})
         _known(table, spec, query.where or None)
         return retried(table, lambda: self._read(table, spec, query))
 
-    def _read(self, table: str, spec: LakeTable, query: Wanted) -> pa.Table:
+    def _read(self, table: str, spec: LakeTable, query: RowQuery) -> pa.Table:
         files = list(self._files(table, None if spec.movable else query.start, None if spec.movable else query.end))
         if not files:
             return evolved(table, spec, list(query.columns), spec.schema.empty_table())
         early, late = _split(spec, query)
         columns = list(dict.fromkeys((*query.columns, *spec.compared, *late.where)))
-        stored = evolved(table, spec, columns, select(files, Wanted(columns, spec.time, early.start, early.end, early.where)))
+        stored = evolved(table, spec, columns, select(files, RowQuery(columns, spec.time, early.start, early.end, early.where)))
         return parquet_writing.cut(each_once(spec, stored), late).select(list(query.columns))
 
     def read_telemetry(self, start: datetime, end: datetime, services: Sequence[str]) -> pa.Table:
@@ -177,16 +177,16 @@ class ParquetLake:
                 yield from counting_files(folder)
 
 
-def _split(spec: LakeTable, query: Wanted) -> tuple[Wanted, Wanted]:
+def _split(spec: LakeTable, query: RowQuery) -> tuple[RowQuery, RowQuery]:
     """Return what may be left out before the rows that count are known, and what only afterwards."""
     if not spec.identity:
-        return query, Wanted(query.columns, spec.time)
+        return query, RowQuery(query.columns, spec.time)
     sure = {*spec.identity} if spec.movable else {spec.time, *spec.identity, "service"}
     early = {column: cells for column, cells in query.where.items() if column in sure}
     late = {column: cells for column, cells in query.where.items() if column not in sure}
     bounds = (query.start, query.end)
     before, after = ((None, None), bounds) if spec.movable else (bounds, (None, None))
-    return Wanted(query.columns, spec.time, *before, early), Wanted(query.columns, spec.time, *after, late)
+    return RowQuery(query.columns, spec.time, *before, early), RowQuery(query.columns, spec.time, *after, late)
 
 
 def _known(table: str, spec: LakeTable, columns: Collection[str] | None) -> list[str]:
@@ -195,8 +195,8 @@ def _known(table: str, spec: LakeTable, columns: Collection[str] | None) -> list
         raise ConfigurationError(f"no column of table {table!r} is asked for; name one or leave columns out to get all")
     unknown = [name for name in names if name not in spec.schema.names]
     if unknown:
-        known = ", ".join(spec.schema.names)
-        raise ConfigurationError(f"table {table!r} has no column {', '.join(unknown)}; its columns: {known}")
+        columns_text = ", ".join(spec.schema.names)
+        raise ConfigurationError(f"table {table!r} has no column {', '.join(unknown)}; its columns: {columns_text}")
     return names
 
 

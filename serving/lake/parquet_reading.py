@@ -32,7 +32,7 @@ CODED_TELEMETRY: Final = pa.schema([_coded(column) for column in _TELEMETRY.sche
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RowQuery:
     """Columns, the time column with its bounds (inclusive, exclusive), and cells of other columns."""
 
     columns: Sequence[str]
@@ -42,7 +42,7 @@ class Wanted:
     where: Where = field(default_factory=dict)
 
 
-def select(files: Sequence[Path], wanted: Wanted, distinct: bool = False) -> pa.Table:
+def select(files: Sequence[Path], query: RowQuery, distinct: bool = False) -> pa.Table:
     """Return the wanted rows in the files' order, with those of the wanted columns that any file has.
 
     `distinct`: each once, in any order.
@@ -52,21 +52,21 @@ def select(files: Sequence[Path], wanted: Wanted, distinct: bool = False) -> pa.
         connection.execute("SET TimeZone = 'UTC'")
         escaped = [glob.escape(str(path)) for path in files]
         stored = connection.read_parquet(escaped, union_by_name=True, hive_partitioning=False)
-        present = [name for name in wanted.columns if name in stored.columns]
-        for condition in _conditions(wanted):
+        present = [name for name in query.columns if name in stored.columns]
+        for condition in _conditions(query):
             stored = stored.filter(condition)
         chosen = stored.select(*(duckdb.ColumnExpression(name) for name in present))
         table: pa.Table = (chosen.distinct() if distinct else chosen).to_arrow_table()
         return table
 
 
-def _conditions(wanted: Wanted) -> list[duckdb.Expression]:
-    time, conditions = duckdb.ColumnExpression(wanted.time), []
-    if wanted.start is not None:
-        conditions.append(time >= duckdb.ConstantExpression(wanted.start))
-    if wanted.end is not None:
-        conditions.append(time < duckdb.ConstantExpression(wanted.end))
-    for column, cells in wanted.where.items():
+def _conditions(query: RowQuery) -> list[duckdb.Expression]:
+    time, conditions = duckdb.ColumnExpression(query.time), []
+    if query.start is not None:
+        conditions.append(time >= duckdb.ConstantExpression(query.start))
+    if query.end is not None:
+        conditions.append(time < duckdb.ConstantExpression(query.end))
+    for column, cells in query.where.items():
         if isinstance(cells, Between):
             named = duckdb.ColumnExpression(column)
             conditions += [named >= duckdb.ConstantExpression(cells.start), named < duckdb.ConstantExpression(cells.end)]
@@ -80,8 +80,8 @@ def _conditions(wanted: Wanted) -> list[duckdb.Expression]:
 def coded_telemetry(files: Sequence[Path], first: datetime, last: datetime, services: Collection[str]) -> pa.Table:
     """Return telemetry of some services in [first, last), `CODED_TELEMETRY`, one chunk, in the files' order."""
     parts = [_row_groups(path, first, last) for path in files]
-    whole = pa.concat_tables([CODED_TELEMETRY.empty_table(), *parts]).unify_dictionaries().combine_chunks()
-    return whole.filter(_inside(whole, first, last, services)) if whole.num_rows else whole
+    telemetry = pa.concat_tables([CODED_TELEMETRY.empty_table(), *parts]).unify_dictionaries().combine_chunks()
+    return telemetry.filter(_inside(telemetry, first, last, services)) if telemetry.num_rows else telemetry
 
 
 def _row_groups(path: Path, first: datetime, last: datetime) -> pa.Table:
@@ -120,8 +120,8 @@ def _spans(metadata: Any, time: str) -> list[tuple[datetime, datetime] | None]:
     spans: list[tuple[datetime, datetime] | None] = []
     for number in range(metadata.num_row_groups):
         statistics = metadata.row_group(number).column(column).statistics
-        known = statistics is not None and statistics.has_min_max
-        spans.append((statistics.min.astimezone(UTC), statistics.max.astimezone(UTC)) if known else None)
+        has_bounds = statistics is not None and statistics.has_min_max
+        spans.append((statistics.min.astimezone(UTC), statistics.max.astimezone(UTC)) if has_bounds else None)
     return spans
 
 

@@ -25,7 +25,7 @@ from serving.host.atomic_file import sweep, write_atomically
 from serving.lake.collisions import NAMES, distinct_series, named_by_id, refuse_collisions
 from serving.lake.day_files import PREFIX, counting_files, finish_all, locked, put_in_place
 from serving.lake.lake_tables import LakeTable, conformed, evolved, spec_of
-from serving.lake.parquet_reading import Wanted, retried, select
+from serving.lake.parquet_reading import RowQuery, retried, select
 from serving.lake.port import Added, Between, Rows
 from serving.lake.row_identity import each_once, new_rows
 
@@ -51,20 +51,20 @@ def write(folder: Path, table: str, rows: Rows, key: str) -> int:
         raise ConfigurationError(
             f"key {key!r} cannot name a file; use 1 to 120 of letters, digits, '_', '-' and '.', not starting with '-' or '.'"
         )
-    whole = each_once(spec, conformed(table, spec, rows))
+    distinct = each_once(spec, conformed(table, spec, rows))
     sweep(staging(folder))
     if not spec.partitioned:
-        write_atomically(staging(folder), folder / table / f"{PREFIX}all.parquet", writer_of(whole))
-        return int(whole.num_rows)
+        write_atomically(staging(folder), folder / table / f"{PREFIX}all.parquet", writer_of(distinct))
+        return int(distinct.num_rows)
     written = set()
-    for day, part in by_day(whole, spec.time):
+    for day, part in by_day(distinct, spec.time):
         target = day_folder(folder, table, day) / f"{PREFIX}{key}.parquet"
         with locked(folder, table, day, shared=True):
             write_atomically(staging(folder), target, writer_of(part))
         written.add(target)
     for stale in set((folder / table).glob(f"day=*/{PREFIX}{key}.parquet")) - written:
         stale.unlink(missing_ok=True)
-    return int(whole.num_rows)
+    return int(distinct.num_rows)
 
 
 def add(folder: Path, table: str, rows: Rows) -> Added:
@@ -104,11 +104,11 @@ def _stored(table: str, spec: LakeTable, rows: pa.Table, days: Iterable[Path]) -
     """Return what is compared of the stored rows that could have the identity of one of `rows`."""
     bounds: Any = pc.min_max(rows[spec.time]).as_py() if rows.num_rows else {"min": None, "max": None}
     begin, end = (None, None) if spec.movable or not rows.num_rows else (bounds["min"], bounds["max"] + timedelta(microseconds=1))
-    wanted = Wanted(spec.compared, spec.time, begin, end)
+    query = RowQuery(spec.compared, spec.time, begin, end)
 
     def attempt() -> pa.Table:
         files = [path for day in days for path in counting_files(day)]
-        stored = select(files, wanted) if files and rows.num_rows else spec.schema.empty_table()
+        stored = select(files, query) if files and rows.num_rows else spec.schema.empty_table()
         return each_once(spec, evolved(table, spec, list(spec.compared), stored))
 
     return retried(table, attempt)
@@ -118,8 +118,8 @@ def _stored_series(table: str, stored: pa.Table, days: Iterable[Path]) -> pa.Tab
     """Return the series that the days hold within the time of `stored`, by id and names."""
     spec = spec_of(table)
     bounds: Any = pc.min_max(stored[spec.time]).as_py()
-    wanted = Wanted(NAMES, spec.time, bounds["min"], bounds["max"] + timedelta(microseconds=1))
-    series = retried(table, lambda: select([path for day in days for path in counting_files(day)], wanted, distinct=True))
+    query = RowQuery(NAMES, spec.time, bounds["min"], bounds["max"] + timedelta(microseconds=1))
+    series = retried(table, lambda: select([path for day in days for path in counting_files(day)], query, distinct=True))
     return evolved(table, spec, list(NAMES), series)
 
 
@@ -206,10 +206,10 @@ def content_key(rows: pa.Table) -> str:
     return hashlib.blake2b(sink.getvalue(), digest_size=16).hexdigest()
 
 
-def cut(rows: pa.Table, wanted: Wanted) -> pa.Table:
+def cut(rows: pa.Table, query: RowQuery) -> pa.Table:
     """Return the rows within the bounds that have the wanted cells."""
-    rows = _within(rows, wanted.time, wanted.start, wanted.end)
-    for column, cells in wanted.where.items():
+    rows = _within(rows, query.time, query.start, query.end)
+    for column, cells in query.where.items():
         if isinstance(cells, Between):
             rows = _within(rows, column, cells.start, cells.end)
         else:

@@ -167,27 +167,27 @@ class RedisBands:
             ContractError: a stored value is not of its feature's type.
         """
         kept = self._kept(series, now)
-        wanted = [name for name in dict.fromkeys(series) if name not in kept]
-        if wanted:
-            read = self._read(wanted, now)
+        unread = [name for name in dict.fromkeys(series) if name not in kept]
+        if unread:
+            read = self._read(unread, now)
             kept |= read
             self._keep(read)
-        held = [kept[name] for name in series]
-        self._cache.counts.note(held, now)
-        return [entry.as_of(now) for entry in held]
+        cached = [kept[name] for name in series]
+        self._cache.counts.note(cached, now)
+        return [entry.as_of(now) for entry in cached]
 
     @property
     def read_statistics(self) -> ReadStatistics:
         """Return what reads met so far."""
         return self._cache.counts.statistics()
 
-    def _is_new(self, held: _CachedBands, now: datetime) -> bool:
-        return 0 <= (now - held.read_at).total_seconds() < self._cache_s
+    def _is_new(self, cached: _CachedBands, now: datetime) -> bool:
+        return 0 <= (now - cached.read_at).total_seconds() < self._cache_s
 
     def _kept(self, series: Sequence[str], now: datetime) -> dict[str, _CachedBands]:
         with self._cache.lock:
-            held = {name: self._cache.held.get((self._tenant, name)) for name in series}
-        return {name: entry for name, entry in held.items() if entry is not None and self._is_new(entry, now)}
+            cached = {name: self._cache.held.get((self._tenant, name)) for name in series}
+        return {name: entry for name, entry in cached.items() if entry is not None and self._is_new(entry, now)}
 
     def _keep(self, read: dict[str, _CachedBands]) -> None:
         with self._cache.lock:
@@ -222,8 +222,8 @@ class MemoryBands:
             for bands, at in zip(bands_of(rows), rows.column(AVAILABLE_AT).to_pylist(), strict=True):
                 assert bands is not None  # the schema's columns are required
                 assert isinstance(at, datetime)
-                held = self._held.get(bands.series)
-                if held is None or held.bands is None or held.bands.starts_us <= bands.starts_us:
+                stored = self._held.get(bands.series)
+                if stored is None or stored.bands is None or stored.bands.starts_us <= bands.starts_us:
                     self._held[bands.series] = _CachedBands(bands, at, at)
                     kept += 1
         return kept
@@ -231,9 +231,9 @@ class MemoryBands:
     def read_bands(self, series: Sequence[str], now: datetime) -> Sequence[SeriesBands | None]:
         """Return the newest bands of each series, in order; see `BandReader`."""
         with self._lock:
-            held = [self._held.get(name, _CachedBands(None, None, now)) for name in series]
-        self._counts.note(held, now)
-        return [entry.as_of(now) for entry in held]
+            stored = [self._held.get(name, _CachedBands(None, None, now)) for name in series]
+        self._counts.note(stored, now)
+        return [entry.as_of(now) for entry in stored]
 
     @property
     def read_statistics(self) -> ReadStatistics:

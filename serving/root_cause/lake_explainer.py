@@ -113,9 +113,9 @@ class RootCauseAnalyst:
         graph = self._graph_at(question.at)
         times = self._times(question)
         services = near(graph, tuple(question.alerted), self._config.telemetry.most_services)
-        whole = self._telemetry.between(times.before, times.end, services)
+        telemetry = self._telemetry.between(times.before, times.end, services)
         cut = microseconds_of(times.window)
-        window, before = whole.between(cut, microseconds_of(times.end) + 1), whole.between(0, cut)
+        window, before = telemetry.between(cut, microseconds_of(times.end) + 1), telemetry.between(0, cut)
         if not window.time_us.size:
             return self._undecided(question, times, "no telemetry of {services} between {start} and {end} is in the lake")
         baseline = self._baseline(graph, services, times.before, question.masked)

@@ -96,10 +96,10 @@ class ArchivedStream:
         self._key = streams.offset(f"archive-{kind.stage}", partition)
         self._label = f"{kind.stage}-{partition}"
         self._epoch = broker.hash_increment(self._key, "epoch")
-        held = broker.hash_all(self._key)
-        self.through = held.get("id", streams.START)
-        self.part_after = held.get("part", self.through)
-        self.clocks_us = {_clock_tenant(name): int(value) for name, value in held.items() if name.startswith(_CLOCK)}
+        stored = broker.hash_all(self._key)
+        self.through = stored.get("id", streams.START)
+        self.part_after = stored.get("part", self.through)
+        self.clocks_us = {_clock_tenant(name): int(value) for name, value in stored.items() if name.startswith(_CLOCK)}
         self._opened_s = time.monotonic()
         self._counted: Counter[tuple[str, str]] = Counter()
 

@@ -75,13 +75,13 @@ def offset(stage: str, partition: int) -> str:
     return f"aiops:offset:{stage}:{partition}"
 
 
-def kept_after(held: Mapping[str, str]) -> str:
+def kept_after(stored: Mapping[str, str]) -> str:
     """Return after which id an archiver still needs entries, from its hash: its open part is written anew each round.
 
     >>> kept_after({"id": "9-0", "part": "4-0"}), kept_after({})
     ('4-0', '0-0')
     """
-    return held.get("part", held.get("id", START))
+    return stored.get("part", stored.get("id", START))
 
 
 def producer(producer_id: str) -> str:

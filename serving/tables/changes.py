@@ -25,8 +25,8 @@ def read_changes(
         StateError: a file of the lake is damaged.
     """
     rows = lake.read("changes", since, None if until is None else until + timedelta(microseconds=1))
-    wanted = None if services is None else frozenset(services)
-    return tuple(event for event in changes_of_table(rows) if wanted is None or event.service in wanted)
+    chosen = None if services is None else frozenset(services)
+    return tuple(event for event in changes_of_table(rows) if chosen is None or event.service in chosen)
 
 
 def changes_are_recorded(lake: Lake, at: datetime) -> bool:

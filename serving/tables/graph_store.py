@@ -61,13 +61,13 @@ class GraphStore:
         """
         return ServiceGraph.from_edges(self.history(), at, learned)
 
-    def observe(self, seen: pa.Table, at: datetime, origin: str, forget_after: timedelta = FORGET_AFTER) -> GraphChange:
+    def observe(self, sightings: pa.Table, at: datetime, origin: str, forget_after: timedelta = FORGET_AFTER) -> GraphChange:
         """Work sightings in (`graph_history.observed`): new calls begin, those long unseen end.
 
         Raises:
             ContractError: the sightings or the origin cannot be used.
         """
-        return self._change(lambda history: observed(history, seen, at, origin, forget_after))
+        return self._change(lambda history: observed(history, sightings, at, origin, forget_after))
 
     def replace_configured(self, calls: Iterable[Pair], at: datetime, origin: str = "configuration") -> GraphChange:
         """Declare that from `at` on exactly these calls are what `origin` says (`graph_history.declared`).
@@ -75,8 +75,8 @@ class GraphStore:
         Raises:
             ContractError: the origin is unknown, or it has said something about a later time.
         """
-        wanted = frozenset(calls)
-        return self._change(lambda history: declared(history, wanted, at, origin))
+        pairs = frozenset(calls)
+        return self._change(lambda history: declared(history, pairs, at, origin))
 
     def replace_source(self, edges: pa.Table, origin: str = "table") -> GraphChange:
         """Put a source's own history of calls, `schemas.EDGES`, in the place of all that its origin said before."""

@@ -103,9 +103,9 @@ class RejectedStore:
     def _chosen(self, chosen: RejectedFilter) -> pa.Table:
         if chosen.reason is not None and chosen.reason not in REJECT_REASONS:
             raise ConfigurationError(f"reason {chosen.reason!r} is unknown; use one of {', '.join(REJECT_REASONS)}")
-        asked = {"reason": [chosen.reason], "source": [chosen.source], "reject_id": chosen.ids}
-        wanted = {column: [cell for cell in cells if cell is not None] for column, cells in asked.items()}
-        rows = _unique(self._lake.read("rejected", chosen.since, where={name: cells for name, cells in wanted.items() if cells}))
+        conditions = {"reason": [chosen.reason], "source": [chosen.source], "reject_id": chosen.ids}
+        given = {column: [cell for cell in cells if cell is not None] for column, cells in conditions.items()}
+        rows = _unique(self._lake.read("rejected", chosen.since, where={name: cells for name, cells in given.items() if cells}))
         if not chosen.redriven:
             marked = self._lake.read("redriven", columns=["reject_id"]).column("reject_id").combine_chunks()
             rows = rows.filter(pc.invert(pc.is_in(rows.column("reject_id"), marked)))

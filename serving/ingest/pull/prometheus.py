@@ -167,8 +167,8 @@ class PrometheusSource:
 
     def _service_label(self, series: RangeSeries) -> str:
         """Return which label is the service; none of them = the service is empty, and the contract rejects the rows."""
-        wanted = self._options.service_label
-        candidates = (wanted,) if wanted else SERVICE_LABELS
+        configured = self._options.service_label
+        candidates = (configured,) if configured else SERVICE_LABELS
         return next((label for label in candidates if label in series.labels), candidates[0])
 
 

@@ -209,19 +209,19 @@ def _series(result: Mapping[str, Any]) -> RangeSeries:
 def _reason(response: httpx.Response) -> str:
     """Return what the server says, in at most 300 characters."""
     try:
-        said = orjson.loads(response.content)
-        return str(said["error"])[:300] or response.reason_phrase
+        body = orjson.loads(response.content)
+        return str(body["error"])[:300] or response.reason_phrase
     except (ValueError, KeyError, TypeError):
         return response.text.strip()[:300] or response.reason_phrase
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:
     """Return the seconds of Retry-After: given as such, or as a date, measured against the answer's own date."""
-    asked = response.headers.get("Retry-After", "").strip()
-    if asked.isdecimal():
-        return float(asked)
+    header = response.headers.get("Retry-After", "").strip()
+    if header.isdecimal():
+        return float(header)
     try:
-        until, now = parsedate_to_datetime(asked), parsedate_to_datetime(response.headers.get("Date", ""))
+        until, now = parsedate_to_datetime(header), parsedate_to_datetime(response.headers.get("Date", ""))
         return max(0.0, (until - now).total_seconds())
     except (ValueError, TypeError):
         return None

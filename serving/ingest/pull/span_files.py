@@ -79,8 +79,8 @@ def _time_form(block: pa.Table, columns: SpanColumns, path: Path) -> TimeForm:
 
 def _parquet(path: Path, columns: SpanColumns) -> Iterator[pa.Table]:
     with pyarrow.parquet.ParquetFile(path) as file:
-        wanted = _wanted(file.schema_arrow.names, columns, path)
-        for batch in file.iter_batches(batch_size=250_000, columns=wanted):
+        names = _wanted(file.schema_arrow.names, columns, path)
+        for batch in file.iter_batches(batch_size=250_000, columns=names):
             yield pa.Table.from_batches([batch])
 
 

@@ -63,7 +63,7 @@ def recognised_form(column: "pa.Array[Any]", form: TimeForm, place: str) -> Time
     """Return the form with its unit told by the column's numbers; `place` (file and column) begins a refusal.
 
     Raises:
-        FileError: numbers are in two units, or most texts are in no form that can be told for sure.
+        FileError: numbers are in two units, or most texts are in no form that is recognised with certainty.
     """
     if form.strptime is not None:
         return form

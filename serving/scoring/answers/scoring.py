@@ -155,10 +155,10 @@ class Scoring:
             raise refused(
                 f"rows[{number}]", "", "a row gives at least one feature", "send the features of the service at its tick"
             )
-        wanted = [str(name) for name in rows.services.filter(pa.array(rows.looked_up)).to_pylist()]
+        services = [str(name) for name in rows.services.filter(pa.array(rows.looked_up)).to_pylist()]
         reader = self._ports.features.for_tenant(tenant)
         try:
-            batch = reader.read_services(wanted, self._ports.clock())
+            batch = reader.read_services(services, self._ports.clock())
         except (Unavailable, ContractError) as error:
             detail = "the online feature store does not answer; send the features with the request, or try again."
             raise ProblemError(Problem(503, "features-unavailable", detail, "rows", "", "", "send the features")) from error

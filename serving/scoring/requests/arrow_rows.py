@@ -135,14 +135,14 @@ def _check_schema(schema: pa.Schema) -> None:
     for field in schema:
         if field.name in _IGNORED:
             continue
-        wanted = _TYPES.get(field.name)
-        if wanted is None and field.name in FEATURE_INDEX:
-            wanted = pa.float64()
-        if wanted is None:
+        expected = _TYPES.get(field.name)
+        if expected is None and field.name in FEATURE_INDEX:
+            expected = pa.float64()
+        if expected is None:
             raise refused(field.name, str(field.type), "no such column", f"send service, event_timestamp and features "
                           f"({SERVICE_FEATURES[0]}, …)", "unknown-field")  # fmt: skip
-        if field.type != wanted:
-            raise refused(field.name, str(field.type), f"the column's type is {wanted}", f"cast it to {wanted}")
+        if field.type != expected:
+            raise refused(field.name, str(field.type), f"the column's type is {expected}", f"cast it to {expected}")
 
 
 def _services(batches: list[pa.RecordBatch]) -> pa.StringArray:

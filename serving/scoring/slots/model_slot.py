@@ -81,26 +81,26 @@ class ModelSlot:
         if monotonic_s < self._ask_at:
             return False
         try:
-            wanted = self._source.version_of(self.name, self.alias)
+            version = self._source.version_of(self.name, self.alias)
         except Exception as error:
             _logger.exception("model %s: the %s cannot be looked up; what is loaded stays", self.name, self.alias)
             self._ask_at = monotonic_s + ASK_AGAIN_S
             self._refuse(None, error)
             return False
-        if wanted == self._status.version or (wanted is None and self.alias == CHAMPION):
+        if version == self._status.version or (version is None and self.alias == CHAMPION):
             self._resolve()
             return False
-        if wanted == self._status.refused_version and monotonic_s < self._retry_at:
+        if version == self._status.refused_version and monotonic_s < self._retry_at:
             return False
-        return self._load(wanted, monotonic_s)
+        return self._load(version, monotonic_s)
 
-    def _load(self, wanted: str | None, monotonic_s: float) -> bool:
+    def _load(self, version: str | None, monotonic_s: float) -> bool:
         try:
-            loaded = None if wanted is None else _proved(self._source.load(self.name, wanted))
+            loaded = None if version is None else _proved(self._source.load(self.name, version))
         except Exception as error:
-            _logger.exception("model %s: version %s was refused; the %s stays as it is", self.name, wanted, self.alias)
+            _logger.exception("model %s: version %s was refused; the %s stays as it is", self.name, version, self.alias)
             self._retry_at = monotonic_s + RETRY_S
-            self._refuse(wanted, error)
+            self._refuse(version, error)
             return False
         self._swap(loaded)
         return True
@@ -113,9 +113,9 @@ class ModelSlot:
         self._observer.swapped(self.name, self.alias, old, new)
         _logger.info("model %s: %s is version %s now (was %s)", self.name, self.alias, new, old)
 
-    def _refuse(self, wanted: str | None, error: Exception) -> None:
+    def _refuse(self, version: str | None, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"[:300]
-        self._status = replace(self._status, failures=self._status.failures + 1, refused_version=wanted, error=text)
+        self._status = replace(self._status, failures=self._status.failures + 1, refused_version=version, error=text)
         self._observer.swap_failed(self.name, self.alias)
 
     def _resolve(self) -> None:

@@ -128,8 +128,8 @@ class FeatureFlush:
         except Unavailable as error:
             rows.put_back(taken)
             self._metrics.flush_failures.inc()
-            said = f"features of {taken.num_rows} {table} not written, next try in {self._every_s:g} s: {error}"
-            _lines.warn(table, said)
+            text = f"features of {taken.num_rows} {table} not written, next try in {self._every_s:g} s: {error}"
+            _lines.warn(table, text)
             return False
         self._metrics.flushed.labels(table).inc(count)
         return True

@@ -206,10 +206,10 @@ class Partition:
             return
         levels = self._levels.look_up(self._engine.series, output.slot)
         value = rows.column("value").to_numpy()
-        seen = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
-        outside = seen & ((value < levels.low) | (value > levels.high))
-        severity = np.where(seen, severity_of(output.z, levels.alarm_z, outside), np.nan)
-        findings = self._second.judge(rows, seen)
+        taken = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
+        outside = taken & ((value < levels.low) | (value > levels.high))
+        severity = np.where(taken, severity_of(output.z, levels.alarm_z, outside), np.nan)
+        findings = self._second.judge(rows, taken)
         reach = levels.alarm_z * output.scale
         self._worst.add(
             JudgedPoints(

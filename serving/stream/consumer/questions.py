@@ -97,10 +97,8 @@ def ask_season(models: Models, candidates: pa.RecordBatch) -> ScoredRows:
     return _aligned(models.season, season_question(candidates))
 
 
-def _aligned(call: Callable[[pa.RecordBatch], ScoredRows], asked: pa.RecordBatch) -> ScoredRows:
-    answer = call(asked)
-    if answer.rows.num_rows != asked.num_rows or not answer.rows.column("service").equals(asked.column("service")):
-        raise Unavailable(
-            f"scoring service: {answer.rows.num_rows} rows answered for {asked.num_rows} asked, or in another order"
-        )
+def _aligned(call: Callable[[pa.RecordBatch], ScoredRows], rows: pa.RecordBatch) -> ScoredRows:
+    answer = call(rows)
+    if answer.rows.num_rows != rows.num_rows or not answer.rows.column("service").equals(rows.column("service")):
+        raise Unavailable(f"scoring service: {answer.rows.num_rows} rows answered for {rows.num_rows} asked, or in another order")
     return answer

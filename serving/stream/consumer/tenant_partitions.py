@@ -42,9 +42,9 @@ class TenantsConfig:
 class TenantPartitions:
     """State of one partition by tenant. `apply` the entries in stream order; `snapshot` and `restore` are exact."""
 
-    def __init__(self, config: TenantsConfig, held: Mapping[str, Partition] | None = None) -> None:
+    def __init__(self, config: TenantsConfig, partitions: Mapping[str, Partition] | None = None) -> None:
         self._config = config
-        self._held: dict[str, Partition] = dict(held or {})
+        self._held: dict[str, Partition] = dict(partitions or {})
         self._tier1 = config.partition.tier1
 
     @classmethod

@@ -80,8 +80,11 @@ def test_a_number_of_another_unit_than_its_column_is_no_time_of_it(tmp_path: Pat
             r"timestamp: of 10 numbers 5 are times as s, 5 as ms; write one form, or say it with time_unit",
         ),
         (["05/01/2024 00:00"] * 3, r"could be read in several ways; say which with time_format='%m/%d/%Y %H:%M' or .*%d/%m"),
-        (["05/13/2024 00:00"] * 3, r"is in no form that is told for sure; say which with time_format='%m/%d/%Y %H:%M'"),
-        (["soon", "later"], r"'soon' is in no form that is told for sure; say which with time_format, for example"),
+        (
+            ["05/13/2024 00:00"] * 3,
+            r"is in no form that is recognised with certainty; say which with time_format='%m/%d/%Y %H:%M'",
+        ),
+        (["soon", "later"], r"'soon' is in no form that is recognised with certainty; say which with time_format, for example"),
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused_with_the_option_to_give(tmp_path: Path, cells: list[str], says: str) -> None:
