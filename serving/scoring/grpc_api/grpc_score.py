@@ -12,6 +12,7 @@ from serving.http.problem import refused
 from serving.scoring.answers.answer_encoding import answer_arrow
 from serving.scoring.answers.explanations import ExplainedRow, Explanation, known_shares, unknown_names
 from serving.scoring.answers.scoring import Answer
+from serving.scoring.grpc_api.message_body import rows_of_body
 from serving.scoring.proto import scoring_pb2 as pb
 from serving.scoring.requests.arrow_rows import parse_arrow
 from serving.scoring.requests.json_rows import LARGEST
@@ -31,12 +32,7 @@ def parse_request(request: pb.ScoreRequest, max_rows: int) -> RequestRows:
     Raises:
         ProblemError: 400 naming field, value, rule and fix.
     """
-    body = request.WhichOneof("body")
-    if body == "arrow_stream":
-        return parse_arrow(request.arrow_stream, max_rows)
-    if body is None:
-        raise refused("body", "", "rows or arrow_stream is set", "set one of them")
-    return parse_rows(request.rows, max_rows)
+    return rows_of_body(request, lambda rows: parse_rows(rows, max_rows), lambda stream: parse_arrow(stream, max_rows))
 
 
 def parse_rows(message: pb.Rows, max_rows: int) -> RequestRows:

@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from serving.http.problem import refused
 from serving.scoring.answers.season_answers import AT_BOUND, MODEL, SeasonAnswer, season_arrow, sentences
+from serving.scoring.grpc_api.message_body import rows_of_body
 from serving.scoring.proto import scoring_pb2 as pb
 from serving.scoring.requests.season_rows import SeasonRows, checked_points, parse_season_arrow
 from serving.scoring.requests.vector_rows import check_row_count
@@ -16,12 +16,11 @@ def parse_season(request: pb.SeasonRequest, max_rows: int) -> SeasonRows:
     Raises:
         ProblemError: 400 naming field, value, rule and fix.
     """
-    body = request.WhichOneof("body")
-    if body == "arrow_stream":
-        return parse_season_arrow(request.arrow_stream, max_rows)
-    if body is None:
-        raise refused("body", "", "rows or arrow_stream is set", "set one of them")
-    points = request.rows.rows
+    return rows_of_body(request, lambda rows: _typed_points(rows, max_rows), lambda stream: parse_season_arrow(stream, max_rows))
+
+
+def _typed_points(message: pb.Points, max_rows: int) -> SeasonRows:
+    points = message.rows
     check_row_count(len(points), max_rows)
     texts = [pa.array([getattr(point, name) for point in points], pa.string()) for name in ("service", "metric")]
     time_us = np.array([point.timestamp_us for point in points], dtype=np.int64)
