@@ -207,12 +207,12 @@ def redrive_rejected(workspace: Workspace, chosen: RejectedFilter, now: datetime
     """Validate rejected rows again; those that pass now go into the lake, once."""
 
     def into_lake(points: pa.RecordBatch, _key: str) -> None:
-        workspace.lake.add("telemetry", _as_lake_rows(pa.Table.from_batches([points])))
+        workspace.lake.add("telemetry", as_lake_rows(pa.Table.from_batches([points])))
 
     return RejectedStore(workspace.lake).redrive(chosen, into_lake, now, workspace.settings.telemetry.future_tolerance_s)
 
 
-def _as_lake_rows(series: pa.Table) -> pa.Table:
+def as_lake_rows(series: pa.Table) -> pa.Table:
     """Return accepted points as LAKE_TELEMETRY, available at their event time."""
     return series.append_column("available_at", series["timestamp"]).cast(LAKE_TELEMETRY)
 
@@ -232,7 +232,7 @@ def _validate_chunk(workspace: Workspace, name: str, chunk: pa.Table, now: datet
                 break
             rejected.append(refused)
     rows = pa.Table.from_batches(accepted) if accepted else None
-    lake_rows = LAKE_TELEMETRY.empty_table() if rows is None else _as_lake_rows(rows)
+    lake_rows = LAKE_TELEMETRY.empty_table() if rows is None else as_lake_rows(rows)
     return lake_rows, pa.Table.from_batches(rejected, schema=REJECTED)
 
 

@@ -20,7 +20,7 @@ from serving.http.problem import Problem, ProblemError, no_such_method, shown
 from serving.http.problem_response import problem_response
 from serving.http.request_id import request_id_from
 
-_lines = LineLimit(logging.getLogger(__name__))
+log = logging.getLogger(__name__)
 CSP: Final = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; form-action 'self'; frame-ancestors 'self'"
 )
@@ -42,6 +42,7 @@ class SiteGuard:
         self._app = app
         self._rules = rules
         self._orders = orders
+        self._lines = LineLimit(log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what pages of this application and programs send."""
@@ -62,7 +63,7 @@ class SiteGuard:
         try:
             await self._app(scope, receive, _policed(send) if scope["type"] == "http" else send)
         except ClientDisconnect:  # nobody is there to answer; the server would log 50 lines of a fault
-            _lines.warn("left", f"{scope['method']} {scope['path'][:100]!r}: the caller left before it was answered")
+            self._lines.warn("left", f"{scope['method']} {scope['path'][:100]!r}: the caller left before it was answered")
 
     def _check_order(self, scope: Scope, headers: Mapping[str, str]) -> None:
         """Check that a request is not one that a page makes a browser send for it.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from orchestration.pipeline.ingest import _as_lake_rows
+from orchestration.pipeline.ingest import as_lake_rows
 from serving.lake import day_files
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
@@ -19,7 +19,7 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def points(first: int, last: int) -> pa.Table:
     rows = [accepted(START + timedelta(minutes=minute), "cart", float(minute)) for minute in range(first, last)]
-    return _as_lake_rows(pa.Table.from_batches(rows))
+    return as_lake_rows(pa.Table.from_batches(rows))
 
 
 def in_pieces(home: Path) -> Lake:

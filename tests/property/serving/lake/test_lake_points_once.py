@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
-from orchestration.pipeline.ingest import _as_lake_rows
+from orchestration.pipeline.ingest import as_lake_rows
 from serving.lake.opening import open_lake
 from serving.lake.port import Added, Lake
 from tests.testing.lake_rows import accepted
@@ -24,7 +24,7 @@ def points(rows: list[tuple[int, int, float, int]]) -> pa.Table:
     names = [f"s{series}" for _, series, _, _ in rows]
     known = pa.array([at + timedelta(seconds=row[3]) for at, row in zip(times, rows, strict=True)], TIMESTAMP)
     plain = [accepted(at, name, row[2]) for at, name, row in zip(times, names, rows, strict=True)]
-    whole = _as_lake_rows(pa.Table.from_batches(plain))
+    whole = as_lake_rows(pa.Table.from_batches(plain))
     return whole.set_column(whole.column_names.index("available_at"), whole.schema.field("available_at"), known)
 
 

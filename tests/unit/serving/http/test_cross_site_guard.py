@@ -1,7 +1,6 @@
 """The guard before applications of others: callers who leave are one line, whatever the application makes of them."""
 
 import asyncio
-import logging
 from typing import Any
 
 import pytest
@@ -10,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.host.log_rate_limit import LineLimit
-from serving.http import cross_site_guard
 from serving.http.cross_site import SiteRules
+from serving.http.cross_site_guard import SiteGuard
 
 
 async def reads_all(request: Request) -> Response:
@@ -20,9 +18,12 @@ async def reads_all(request: Request) -> Response:
     return Response(await request.body())
 
 
-def called(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def guarded() -> SiteGuard:
+    return SiteGuard(Starlette(routes=[Route("/graphql", reads_all, methods=["POST"])]), SiteRules(()))
+
+
+def called(app: SiteGuard, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what is sent to a caller of whom these messages come."""
-    app = cross_site_guard.SiteGuard(Starlette(routes=[Route("/graphql", reads_all, methods=["POST"])]), SiteRules(()))
     headers = [(b"host", b"127.0.0.1:3000"), (b"content-type", b"application/json")]
     base = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "headers": headers}
     coming, sent = iter(messages), []
@@ -37,14 +38,12 @@ def called(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sent
 
 
-def test_callers_who_leave_while_they_send_are_one_line(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cross_site_guard, "_lines", LineLimit(logging.getLogger(cross_site_guard.__name__)))
+def test_callers_who_leave_while_they_send_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    app = guarded()
     begun = {"type": "http.request", "body": b'{"query', "more_body": True}
     for _ in range(20):
-        called([begun, {"type": "http.disconnect"}])
+        called(app, [begun, {"type": "http.disconnect"}])
     assert [record.getMessage() for record in caplog.records] == ["POST '/graphql': the caller left before it was answered"]
     assert not caplog.records[0].exc_info
-    whole = called([begun, {"type": "http.request", "body": b'": 1}', "more_body": False}])
+    whole = called(app, [begun, {"type": "http.request", "body": b'": 1}', "more_body": False}])
     assert whole[0]["status"] == 200, "the control: who stays is answered"
