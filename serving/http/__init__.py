@@ -7,10 +7,11 @@ An API is a list of operations behind one gate:
     app.state.auth, app.state.limits = parts.auth, parts.limits
     handle_problems(app)                               # refusals.py: every known error as application/problem+json
     install(app, [Operation("GET", "/things", things, Role.VIEWER, "All things", Things)])   # operations.py
-    app.add_middleware(Gate, rules=GateRules(...))     # gate.py: ids, sites, methods, too many calls, callers who leave
+    app.add_middleware(Gate, rules=GateRules(...))     # request_gate.py: ids, sites, methods, too many calls, callers who leave
     ApiServer(app, host, port).start()                 # server.py
 
-An endpoint asks for what it needs by type: `by: By` (who calls) and `tenant: OfTenant` (whose data), both from guard.py.
+An endpoint asks for what it needs by type: `by: By` (who calls) and `tenant: OfTenant` (whose data), both from guarded_route.py.
 `description(app)` (openapi.py) describes it. Whatever is not FastAPI uses the same parts below: `Authenticator.check`,
-`tenant_of_request`, `SiteRules.check`, `Problem`. Modules without Starlette: auth, problem, request_id, signature, site, tenants.
+`tenant_of_request`, `SiteRules.check`, `Problem`. Modules without Starlette: auth, problem, request_id,
+signature, cross_site, request_tenant.
 """
