@@ -14,7 +14,21 @@ EVERYDAY = frozenset({"told", "telling", "found", "heard", "usual", "felt", "dou
 FIXED_TERMS = ("not_found", "NotFound")
 """Terms of the field, and of the libraries, that hold one of those words."""
 # Rooms and tests that keep these rules; the others follow.
-CHECKED_ROOMS = ("data_contracts", "aiops", "models", "orchestration/bench")
+CHECKED_ROOMS = (
+    "data_contracts",
+    "aiops",
+    "models",
+    "orchestration/bench",
+    "serving/host",
+    "serving/http",
+    "serving/ingest",
+    "serving/lake",
+    "serving/online",
+    "serving/root_cause",
+    "serving/scoring",
+    "serving/stream",
+    "serving/tables",
+)
 CHECKED_TESTS = (
     "tests/architecture",
     "tests/unit/data_contracts",
@@ -26,6 +40,15 @@ CHECKED_TESTS = (
     "tests/integration/models",
     "tests/unit/orchestration/bench",
     "tests/integration/orchestration/bench",
+    "tests/property/serving",
+    "tests/testing",
+    *(
+        f"tests/{kind}/serving/{package}"
+        for kind in ("unit", "integration")
+        for package in ("http", "ingest", "scoring", "stream")
+    ),
+    *(f"tests/integration/serving/{package}" for package in ("host", "lake", "root_cause", "tables")),
+    "tests/unit/serving/online",
 )
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
