@@ -1,4 +1,4 @@
-"""A full disk: how it is told from other failures, and how much room there is. What can wait is tried again."""
+"""A full disk: how it is recognised among other failures, and how much room there is. What can wait is tried again."""
 
 import errno
 import shutil

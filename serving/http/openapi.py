@@ -30,7 +30,7 @@ def description(app: FastAPI) -> dict[str, Any]:
 def _complete(operation: dict[str, Any]) -> None:
     if not any(name == PROBLEM_JSON for name in operation["responses"].get("422", {}).get("content", {})):
         operation["responses"].pop("422", None)
-    if operation["operationId"] == "get_readyz":  # what is not ready is told like what is
+    if operation["operationId"] == "get_readyz":  # both answers have the same form
         operation["responses"]["503"] = operation["responses"]["200"] | {"description": "Something is not ready"}
     role = operation[ROLE_KEY]
     words = operation.get("description", "")

@@ -64,7 +64,7 @@ def install(app: FastAPI, operations: Iterable[Operation]) -> None:
 
 
 def methods_of(app: FastAPI) -> Callable[[str], frozenset[str]]:
-    """Return what tells which methods a path takes; none for a path that there is not. O(routes) a call."""
+    """Return a function that gives the methods of a path; none for a path that there is not. O(routes) a call."""
     by_pattern: dict[re.Pattern[str], set[str]] = {}
     for route in app.routes:
         if isinstance(route, Route):

@@ -39,7 +39,7 @@ async def _answered(request: Request, error: Exception) -> Response:
 
 
 def problem_of(error: Exception, method: str, path: str) -> Problem:
-    """Return what is told of an error; of one that nobody expected no more than that it happened."""
+    """Return the problem that describes an error; an unexpected one is described by no more than that it happened."""
     if isinstance(error, ProblemError):
         return error.problem
     if isinstance(error, RequestValidationError):

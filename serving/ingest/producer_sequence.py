@@ -19,7 +19,7 @@ from serving.stream import streams
 
 FORGOTTEN_AFTER_S: Final = 30 * 86_400
 REMEMBERED: Final = 64
-"""Batches of a producer in a partition whose repetition is told from another batch under their number."""
+"""Batches of a producer in a partition whose repetition is distinguished from another batch under their number."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
 _CLAIM: Final = """#!lua flags=allow-oom

@@ -23,7 +23,7 @@ PIECE_S: Final = 3600
 PIECE_CELLS: Final = 1_200_000
 """Cells read at a time: bounds memory while a grid is made."""
 SERIES_A_SERVICE: Final = 8
-"""Taken for granted where a piece holds no telemetry that would tell."""
+"""Assumed where a piece holds no telemetry."""
 CALM_EVERY_S: Final = 900
 """Calm times end on the quarter of an hour, so that incidents near each other share one."""
 CALM_STEPS: Final = 60

@@ -120,7 +120,7 @@ class RootCauseAnalyst:
             return self._undecided(question, times, "no telemetry of {services} between {start} and {end} is in the lake")
         baseline = self._baseline(graph, services, times.before, question.masked)
         if baseline is None:
-            lacking = f"fewer than {LEAST_SAMPLES} steps of telemetry before {{start}} are in the lake: what is usual is unknown"
+            lacking = f"fewer than {LEAST_SAMPLES} steps of telemetry before {{start}} are in the lake: there is no baseline"
             return self._undecided(question, times, lacking)
         symptom = self._symptom(question, window, baseline.ranker, graph)
         inputs = RcaInputs(question.at, window, baseline.calm, graph, before, question.alerted, symptom)

@@ -1,7 +1,7 @@
 """The adapters of a real deployment.
 
 Models come from the registry or its export, features and seasonal bands from Redis; served rows go to the lake, and root
-causes are told from its telemetry.
+causes are named from its telemetry.
 """
 
 from datetime import UTC, datetime

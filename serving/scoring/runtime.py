@@ -38,7 +38,7 @@ class Adapters:
     clock: Callable[[], datetime]
     bands: TenantBands
     analyst: Callable[[str], Analyst] | None = None
-    """Makes what explains from a tenant's lake, at the first question; None = root causes are told from rows sent along only."""
+    """Makes what explains from a tenant's lake, at the first question; None = root causes are named from rows sent along only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from aiops.topology.graph_history import declared, observed, replaced
 from serving.lake.port import Lake
 
 FORGET_AFTER: Final = timedelta(days=7)
-"""How long an observed call is remembered after its last sighting: as long as the longest usual season."""
+"""How long an observed call is remembered after its last sighting: as long as the longest common season."""
 _TABLE: Final = "edges"
 
 

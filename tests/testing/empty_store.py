@@ -17,6 +17,7 @@ def _migrated() -> bytes:
 
 def empty_file(path: Path) -> Path:
     """Write the file of an empty store, and return it; migrations take longer than a copy."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_migrated())
     return path
 

@@ -1,4 +1,4 @@
-"""CSV in blocks of whole rows: any usual dialect, every cell as the bytes that stand there, no type ever guessed.
+"""CSV in blocks of whole rows: any common dialect, every cell as the bytes that stand there, no type ever guessed.
 
 Blocks are cut here, where a row ends, also beside line breaks within quotes; each is then parsed at once on the calling thread.
 """
@@ -26,7 +26,7 @@ _QUOTE, _LINE, _RETURN = 34, 10, 13
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a CSV file is written; None = told by its header or its byte order mark."""
+    """How a CSV file is written; None = recognised from its header or its byte order mark."""
 
     delimiter: str | None = None
     encoding: str | None = None

@@ -1,4 +1,4 @@
-"""Telemetry from CSV files of any usual dialect, plain or packed: header in the first line, all cells read as they stand."""
+"""Telemetry from CSV files of any common dialect, plain or packed: header in the first line, all cells read as they stand."""
 
 from pathlib import Path
 from typing import Final

@@ -1,4 +1,4 @@
-"""The order of a file's rows: told in one pass over its times, mended where it is none, in bounded memory.
+"""The order of a file's rows: recognised in one pass over its times, mended where it is none, in bounded memory.
 
 A row now and then that comes late stays where it is: it was late. A file that is newest first, by series or in no order says
 nothing about arrival; its rows are sorted by time, parts of them at a time, which wait in temporary files.
@@ -29,7 +29,7 @@ _AT: Final = "us since 1970"
 
 @dataclass(slots=True)
 class FileScan:
-    """What a pass over the times of one file tells.
+    """What a pass over the times of one file has shown.
 
     Rows count as late that lie 5 minutes or more behind a time that three rows before them had reached: a wrong clock in one or
     two rows makes no others late.

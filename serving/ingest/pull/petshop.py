@@ -42,7 +42,7 @@ _METRICS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PetShopIssue:
-    """One injected issue: where it was felt, in which golden signal (latency or errors), and the node that was broken."""
+    """One injected issue: its symptom: service and golden signal (latency or errors), and the node that was broken."""
 
     split: str
     name: str
@@ -201,7 +201,7 @@ def _times(path: Path) -> Any:
 
 
 def _truth(metrics: Path) -> tuple[str, str, str, Any]:
-    """Return (root, felt at, metric, time) of an issue."""
+    """Return (root, service of the symptom, metric, time) of an issue."""
     path = metrics.with_name("target.json")
     try:
         truth = json.loads(path.read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ MAX_POINTS: Final = 11_000
 _RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 _RANGE: Final = "/api/v1/query_range"
 _ANNOTATIONS: Final = ("PromQL info:", "PromQL warning:")
-"""How remarks about an expression begin, whether sent as warnings or as infos; other warnings tell of storage."""
+"""How remarks about an expression begin, whether sent as warnings or as infos; other warnings are about storage."""
 _TOO_MUCH: Final = ("too many samples", "exceeded maximum resolution", "too many points", "exceeds -search.max")
 _FIRST_DELAY_S: Final = 0.5
 _LONGEST_DELAY_S: Final = 30.0

@@ -1,4 +1,4 @@
-"""A column of times to microseconds: its form is told once, by all its cells together, then every cell is read by it.
+"""A column of times to microseconds: its form is recognised once, from all its cells together, then every cell is read by it.
 
 Timestamps, dates and ISO 8601 texts say themselves what they are. Numbers agree on a unit, or on compact dates, in which they lie
 in the years 2000 to 2099. What could be read in two ways (05/01/2024) is refused, and the option that says its form is named.
@@ -60,7 +60,7 @@ class TimesRead:
 
 
 def recognised_form(column: "pa.Array[Any]", form: TimeForm, place: str) -> TimeForm:
-    """Return the form with its unit told by the column's numbers; `place` (file and column) begins a refusal.
+    """Return the form with its unit recognised from the column's numbers; `place` (file and column) begins a refusal.
 
     Raises:
         FileError: numbers are in two units, or most texts are in no form that is recognised with certainty.
@@ -110,7 +110,7 @@ def _unit(numbers: npt.NDArray[np.float64], place: str) -> str:
 def _unknown_form(odd: list[str], place: str) -> str:
     fitting = [form for form in _SUGGESTED if all(_strptime(text, form) is not None for text in odd[:1000])]
     shown = " or ".join(f"time_format={form!r}" for form in fitting[:2]) or "time_format, for example '%d.%m.%Y %H:%M:%S'"
-    several = "could be read in several ways" if len(fitting) > 1 else "is in no form that is told for sure"
+    several = "could be read in several ways" if len(fitting) > 1 else "is in no form that is recognised with certainty"
     return f"{place}: {legible(odd[0], 60)!r} {several}; say which with {shown}"
 
 

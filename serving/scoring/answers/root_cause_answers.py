@@ -31,7 +31,7 @@ from serving.scoring.slots.tenant_cache import TenantCache
 MODEL: Final = "root-cause"
 ROOT_CAUSE: Final = Endpoint("/root_cause", MODEL, Role.OPERATOR, looks_up=True)
 MOST_ANALYSTS: Final = 16
-"""Tenants whose analyst, with what is usual for their services, is kept; the least recently asked one goes."""
+"""Tenants whose analyst, with the baselines of their services, is kept; the least recently asked one goes."""
 MOST_AT_ONCE: Final = 2
 """Analyses in progress in a worker; more are refused with 429."""
 
@@ -101,7 +101,7 @@ def from_rows(question: InlineQuestion, config: ExplainConfig) -> RootCauseRepor
     if calm.time_us.size < LEAST_SAMPLES:  # too short to be divided
         before, calm = None, grid.between(0, begin_us)
     if calm.time_us.size < LEAST_SAMPLES:
-        rule = f"at least {LEAST_SAMPLES} steps lie before window_start; then what is usual can be told"
+        rule = f"at least {LEAST_SAMPLES} steps lie before window_start; then there is a baseline"
         raise refused("rows", f"{calm.time_us.size} steps", rule, "send hours of telemetry from before the trouble")
     if not window.time_us.size:
         raise refused("rows", "", "some rows with a value lie between window_start and at", "send telemetry of the trouble")

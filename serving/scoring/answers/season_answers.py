@@ -103,7 +103,7 @@ def season_json(answer: SeasonAnswer) -> bytes:
 
 
 def sentences(answer: SeasonAnswer) -> list[str]:
-    """Return what is said of each point, in order."""
+    """Return a sentence about each point, in order."""
     return [words(value, answer.judged, number) for number, value in enumerate(answer.rows.value.tolist())]
 
 

@@ -247,7 +247,7 @@ def _nullable(values: FloatArray) -> pa.DoubleArray:
 
 
 def process_key(pid: int, started: datetime) -> str:
-    """Return the part of the key that tells processes apart, across restarts and reused process ids.
+    """Return the part of the key that distinguishes processes, across restarts and reused process ids.
 
     >>> from datetime import UTC, datetime
     >>> process_key(7, datetime(2025, 1, 1, tzinfo=UTC))

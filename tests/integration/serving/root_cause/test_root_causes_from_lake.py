@@ -118,7 +118,7 @@ def test_missing_telemetry_is_stated(tmp_path: Path, lake: Lake) -> None:
     assert "no telemetry of nobody" in stranger.statement
     fresh = open_lake(tmp_path / "fresh").for_tenant(DEFAULT_TENANT)
     fresh.write("telemetry", rows(BEGAN - 8 * MINUTE, 12, 0.5), "a")
-    assert "what is usual is unknown" in analyst(fresh).answer(question()).statement
+    assert "there is no baseline" in analyst(fresh).answer(question()).statement
     late = analyst(lake).answer(question(BEGAN + 30 * MINUTE))
     assert late.window_end == BEGAN + 4 * MINUTE
     assert late.would_decide[-1] == "telemetry after 2026-03-02 04:04:00Z, which was not in the lake yet (1560 s are missing)"
