@@ -25,7 +25,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert as it arrived. Times aware UTC; `value`, `z` NaN = not told; `score` of what we found ourselves, NaN = unknown.
+    """One alert as it arrived. Times aware UTC; `value`, `z` NaN = not given; `score` of our own detections, NaN = unknown.
 
     `ends_at` = it is over, since then; None = it fires (a source's guess of when it may end does not belong here).
     `until_ended` = its source says when it is over, so silence does not mean that it is.

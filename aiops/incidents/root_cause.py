@@ -11,7 +11,7 @@ from aiops.errors import ContractError
 class ChangeEvent:
     """Something that people or machines did to a service: `kind` is deployment, config, scaling or another word.
 
-    `source` reported it. `of` gives the same change the same id, so that one told twice counts once.
+    `source` reported it. `of` gives the same change the same id, so that one reported twice counts once.
     """
 
     change_id: str
@@ -75,7 +75,7 @@ class RootCauseReport:
     """One analysis of one incident. Times aware UTC; `causes` the most probable first.
 
     `decided` = the first cause is probable enough to be named alone; otherwise `statement` says so and `would_decide` lists what
-    would settle it. `symptom` is where the trouble was felt.
+    would settle it. `symptom` is the service where it showed.
     """
 
     made_at: datetime

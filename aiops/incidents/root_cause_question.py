@@ -13,7 +13,7 @@ Interval = tuple[datetime, datetime]
 class RootCauseQuestion:
     """What is asked: which services were alerted and when first, as of `at`.
 
-    `symptom` = the service where users felt it, "" = told from telemetry. `priors`: log odds of past verdicts. `masked`: other
+    `symptom` = the service where users met it, "" = taken from telemetry. `priors`: log odds of past verdicts. `masked`: other
     incidents, whose time is not calm. `worst_at`: when it became as bad as it is; None = at the first alert.
     """
 

@@ -9,7 +9,7 @@ from aiops.settings.section import Section
 
 
 class ResponderSettings(Section):
-    """The responder: alerts become incidents with root causes, people are told. Secrets are never printed."""
+    """The responder: alerts become incidents with root causes, people are notified. Secrets are never printed."""
 
     max_tenants: int = Field(32, ge=1, le=1000, description="tenants that one responder serves at once, each with a desk")
     notification_routes: Path | None = Field(None, description="TOML file with notification channels of single tenants")

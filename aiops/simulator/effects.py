@@ -43,7 +43,7 @@ def pulse(start_s: float, end_s: float, rise_s: float, fall_s: float) -> tuple[f
 class EffectField:
     """All effects of a simulation, evaluated over a block of time. Immutable.
 
-    O(effects) comparisons a block and one interpolation for each effect that is felt in it.
+    O(effects) comparisons a block and one interpolation for each effect that is active in it.
     """
 
     def __init__(self, effects: Sequence[Effect]) -> None:

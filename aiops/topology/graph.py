@@ -30,8 +30,8 @@ class Mark(NamedTuple):
 class ServiceGraph:
     """An immutable call graph; services, callers and callees are sorted by name.
 
-    Learned edges are in it where they were asked for. They count as calls, are told by `origin_of`, and belong to no component:
-    a service known from them alone has none, so that they move no service to another partition.
+    Learned edges are in it where they were asked for. They count as calls, are recognised by `origin_of`, and belong to no
+    component: a service known from them alone has none, so that they move no service to another partition.
     """
 
     services: tuple[str, ...]

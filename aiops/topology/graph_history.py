@@ -3,7 +3,7 @@
 Each origin keeps intervals of its own; who is believed is decided where a graph is read (`ServiceGraph`: the order of ORIGINS).
 A declared call holds until a declaration without it. An observed one holds while no two sightings lie further apart than
 `forget_after`, and that long after the last. So an observed history is a function of the sightings alone: the union of segments
-that are at most so far apart, whatever the order in which they were told (single linkage in one dimension).
+that are at most so far apart, whatever the order in which they were reported (single linkage in one dimension).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -84,7 +84,7 @@ def observed(history: pa.Table, seen: pa.Table, at: datetime, origin: str, forge
 
 
 def declared(history: pa.Table, calls: Iterable[Pair], at: datetime, origin: str) -> pa.Table:
-    """Return the history in which, from `at` on, exactly `calls` are what `origin` says; what it said before stays told.
+    """Return the history in which, from `at` on, exactly `calls` are what `origin` says; what it said before stays.
 
     The last word at the same time counts. The first declaration of an origin holds from the start (ALWAYS).
 

@@ -37,7 +37,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(slots=True)
 class SpanCounts:
-    """Spans, and why some are no call: without an id or a service, told twice in a block, roots, orphans, within one service."""
+    """Spans, and why some are no call: without an id or a service, repeated in a block, roots, orphans, within one service."""
 
     spans: int = 0
     unnamed: int = 0
@@ -75,7 +75,7 @@ def calls_in(blocks: Iterable[pa.Table]) -> TraceCalls:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Spans of one block. `waiting` = the parent is not found yet; `answered` = another service's span has it as parent."""
+    """Spans of one block. `waiting` = the parent is not known yet; `answered` = another service's span has it as parent."""
 
     key: "pa.Array[Any]"
     parent: "pa.Array[Any]"

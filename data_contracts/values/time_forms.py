@@ -1,4 +1,4 @@
-"""Forms of time in files and messages: recognised, or refused; never told by the size of a number alone.
+"""Forms of time in files and messages: recognised, or refused; never guessed from the size of a number alone.
 
 A number is seconds, milliseconds, micro- or nanoseconds since 1970 where that lies in the years 2000 to 2099: no two units agree
 there. Digits that are none of these may be a compact date: YYYYMMDD, followed by hhmm, hhmmss or hhmmss and milliseconds.

@@ -13,7 +13,7 @@ from data_contracts.values.moments import microseconds_of, moment_of_us
 
 VERSION: Final = 3
 READ: Final = (2, VERSION)
-"""Versions of snapshots that can be gone on from; 2 told the instances of a rule not apart."""
+"""Versions of snapshots that can be gone on from; 2 kept the instances of a rule together."""
 LATE_US: Final = 900_000_000
 """How late an alert may come and still count from the time that it tells: findings of telemetry are a minute or two behind."""
 

@@ -21,7 +21,7 @@ class CorrelationConfig:
     - `storm_per_min`: alerts a minute from which on every component of alerting services is one incident.
     - `pages_per_hour`, `kept_for_critical`: the page budget.
     - `least_alerts`: different alerts, or one more repetition, that make a warning a page.
-    - `most_open`, `most_alerts`: bounds of memory: open incidents, and different alerts that are told apart in one.
+    - `most_open`, `most_alerts`: bounds of memory: open incidents, and different alerts that are kept apart in one.
     """
 
     settle_s: float = 2.0

@@ -156,7 +156,7 @@ class Correlator:
             self._split_loose(at_us)
         for incident in held(self._board.incidents.values()):
             self._page(incident, at_us)
-        self._held_notes.tell(held(self._board.incidents.values()), at_us)
+        self._held_notes.note(held(self._board.incidents.values()), at_us)
 
     def _split_loose(self, at_us: int) -> None:
         for incident, new in self._grouping.split(sorted(self._loose), at_us):
@@ -171,9 +171,9 @@ class Correlator:
             self._ends.note(alert)
         if alert.ends_at is not None and home is not None:  # also in a silence: an end is no noise
             return self._ended(alert, home, at_us)
-        unheard = self._suppression.reason(alert, moment_of_us(at_us)) or self._ends.unheard(alert)
-        if unheard is not None:
-            return Fate(alert.alert_id, alert.fingerprint, "", unheard.kind, unheard.detail)
+        suppressed = self._suppression.reason(alert, moment_of_us(at_us)) or self._ends.ended_before(alert)
+        if suppressed is not None:
+            return Fate(alert.alert_id, alert.fingerprint, "", suppressed.kind, suppressed.detail)
         self._storm.add(at_us)
         if home is not None:
             kind = FateKind.REPEATED

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from aiops.incidents.alert import Alert, Severity
-from aiops.incidents.correlation.outcome import FateKind, Unheard
+from aiops.incidents.correlation.outcome import FateKind, Suppressed
 from data_contracts.values.moments import microseconds_of
 
 MOST_INSTANCES: Final = 1000
-"""Instances of one fingerprint that are told apart; while more fire, it is not over until it was silent for long."""
+"""Instances of one fingerprint that are kept apart; while more fire, it is not over until it was silent for long."""
 MOST_ENDS: Final = 2000
 """Newest ends that are remembered for messages that come after them."""
 OVER: Final = "it was over before it was read"
@@ -21,12 +21,12 @@ UNKNOWN: Final = "of no open incident"
 _MORE: Final = "more"
 """Stands for all instances beyond the bound."""
 _SINGLE: Final = ""
-"""The instance of an alert that names none, and of what was stored before instances were told apart."""
+"""The instance of an alert that names none, and of what was stored before instances were kept apart."""
 
 
 @dataclass(slots=True)
 class Firing:
-    """One instance that fires, since when, when it was heard of last (microseconds); `until_ended` as of `Alert`."""
+    """One instance that fires, since when, when it was reported last (microseconds); `until_ended` as of `Alert`."""
 
     since_us: int
     last_us: int
@@ -73,7 +73,7 @@ class Entry:
         return True
 
     def still_fires(self, at_us: int, firing_us: int) -> bool:
-        """Return whether an instance fires whose source tells its end and that was heard of in the last `firing_us`."""
+        """Return whether an instance fires whose source reports its end and that was reported in the last `firing_us`."""
         return any(instance.until_ended and at_us - instance.last_us < firing_us for instance in self.firing.values())
 
     def copied(self) -> "Entry":
@@ -88,7 +88,7 @@ class Entry:
 
     @classmethod
     def of_plain(cls, fields: list[Any]) -> Self:
-        """Return the entry of plain data; of version 2, which told no instances apart, too."""
+        """Return the entry of plain data; of version 2, which kept no instances apart, too."""
         fingerprint, service, name, severity, first_us, last_us, count, *rest = fields
         if len(rest) == 1:
             firing = {name: Firing(*numbers) for name, *numbers in rest[0]}
@@ -99,7 +99,7 @@ class Entry:
 
 
 class Ends:
-    """The newest ends of alerts whose sources tell ends, so that what is read after its end opens nothing. Not thread-safe."""
+    """The newest ends of alerts whose sources report ends, so that what is read after its end opens nothing. Not thread-safe."""
 
     def __init__(self) -> None:
         self._began_us: dict[tuple[str, str], int] = {}
@@ -117,11 +117,11 @@ class Ends:
         began_us = self._began_us.get((alert.fingerprint, alert.instance))
         return began_us is not None and alert.until_ended and microseconds_of(alert.starts_at) <= began_us
 
-    def unheard(self, alert: Alert) -> Unheard | None:
+    def ended_before(self, alert: Alert) -> Suppressed | None:
         """Return why an alert that ends and is of no open incident, or one that fires, is no news; None = it is news."""
         if alert.ends_at is not None:
-            return Unheard(FateKind.ENDED, UNKNOWN)
-        return Unheard(FateKind.ENDED, OVER) if self.cover(alert) else None
+            return Suppressed(FateKind.ENDED, UNKNOWN)
+        return Suppressed(FateKind.ENDED, OVER) if self.cover(alert) else None
 
     def snapshot(self) -> list[list[object]]:
         """Return the state as plain data."""

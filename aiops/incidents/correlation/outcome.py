@@ -25,7 +25,7 @@ class FateKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one alert: in one incident, or in none. `incident_id` "" = not heard; `detail`: by which rule, or why."""
+    """What became of one alert: in one incident, or in none. `incident_id` "" = suppressed; `detail`: by which rule, or why."""
 
     alert_id: str
     fingerprint: str
@@ -40,7 +40,7 @@ class Fate:
 
 
 @dataclass(frozen=True, slots=True)
-class Unheard:
+class Suppressed:
     """Why an alert opens nothing and joins nothing: a rule by its name, or what is known of it."""
 
     kind: FateKind
@@ -49,7 +49,7 @@ class Unheard:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One notification that is to be sent: an incident opened, or became worse than it was told (`again`).
+    """One notification that is to be sent: an incident opened, or became worse than what was notified (`again`).
 
     `services`: those with the worst alert first. `waited_s` > 0 = the page budget had held it back.
     """
@@ -74,7 +74,7 @@ class HeldBack:
 
 @dataclass(frozen=True, slots=True)
 class HeldNote:
-    """What people are told of pages that wait: how many, the worst severity, the services of the worst; 0 = none waits now."""
+    """What a notification says of pages that wait: how many, the worst severity, services of the worst; 0 = none waits."""
 
     at: datetime
     count: int

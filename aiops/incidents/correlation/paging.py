@@ -14,7 +14,7 @@ from aiops.incidents.incident import IncidentState
 from data_contracts.values.moments import moment_of_us
 
 HELD_FIRST_US: Final = 60 * SECOND_US
-"""How long pages wait before people are told, so that the number says something."""
+"""How long pages wait before people are notified of it, so that the number says something."""
 HELD_AGAIN_US: Final = 600 * SECOND_US
 """The shortest time between two notes about pages that wait, where none waited in between."""
 _NEVER_US: Final = 1 << 62
@@ -111,19 +111,19 @@ class SettledPages:
 
 
 class HeldNotes:
-    """Tells people that pages wait: once a minute after the first does, again every hour, and when none waits any more."""
+    """Notes for people that pages wait: once a minute after the first does, again every hour, and when none waits any more."""
 
     def __init__(self) -> None:
-        self._told_us = 0
+        self._notified_us = 0
         self._count = 0
         self._notes: list[HeldNote] = []
 
     @property
     def open(self) -> bool:
-        """Return whether people believe that pages wait."""
+        """Return whether the last note said that pages wait."""
         return self._count > 0
 
-    def tell(self, waiting: Sequence[OpenIncident], at_us: int) -> None:
+    def note(self, waiting: Sequence[OpenIncident], at_us: int) -> None:
         """Note what waits at a tick, the worst first."""
         if not waiting:
             if self.open:
@@ -131,21 +131,21 @@ class HeldNotes:
                 self._notes.append(HeldNote(moment_of_us(at_us), 0))
             return
         pause_us = HOUR_US if self.open else HELD_AGAIN_US
-        fresh = self._told_us == 0 or at_us - self._told_us >= pause_us
+        fresh = self._notified_us == 0 or at_us - self._notified_us >= pause_us
         if fresh and at_us - min(incident.held_us for incident in waiting) >= HELD_FIRST_US:
-            self._told_us, self._count = at_us, len(waiting)
+            self._notified_us, self._count = at_us, len(waiting)
             services = tuple(dict.fromkeys(incident.worst_first()[0] for incident in waiting if incident.services))
             self._notes.append(HeldNote(moment_of_us(at_us), len(waiting), waiting[0].severity, services))
 
     def taken(self) -> tuple[HeldNote, ...]:
-        """Return what is to be told, and forget it."""
+        """Return the notes to be sent, and forget them."""
         notes, self._notes = tuple(self._notes), []
         return notes
 
     def snapshot(self) -> list[int]:
-        """Return the state; take it when nothing is to be told."""
-        return [self._told_us, self._count]
+        """Return the state; take it when no note is to be sent."""
+        return [self._notified_us, self._count]
 
     def restore(self, state: list[int]) -> None:
         """Go on from a snapshot."""
-        self._told_us, self._count = state
+        self._notified_us, self._count = state

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from aiops.errors import ConfigurationError
 from aiops.incidents.alert import Alert
-from aiops.incidents.correlation.outcome import FateKind, Unheard
+from aiops.incidents.correlation.outcome import FateKind, Suppressed
 
 MOST_CHARACTERS: Final = 500
 """Characters of an expression at most."""
@@ -56,7 +56,7 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Alerts that fulfil all matchers are not heard in [starts_at, ends_at)."""
+    """Alerts that fulfil all matchers are suppressed in [starts_at, ends_at)."""
 
     name: str
     matchers: tuple[Matcher, ...]
@@ -111,14 +111,14 @@ class Suppression:
     windows: tuple[MaintenanceWindow, ...] = ()
     silences: tuple[Silence, ...] = ()
 
-    def reason(self, alert: Alert, at: datetime) -> Unheard | None:
-        """Return why an alert is not heard at a time: the first rule in order; None = it is heard."""
+    def reason(self, alert: Alert, at: datetime) -> Suppressed | None:
+        """Return why an alert is suppressed at a time: the first rule in order; None = it is not."""
         for window in self.windows:
             if window.covers(alert, at):
-                return Unheard(FateKind.MAINTENANCE, window.name)
+                return Suppressed(FateKind.MAINTENANCE, window.name)
         for silence in self.silences:
             if silence.covers(alert, at):
-                return Unheard(FateKind.SILENCE, silence.name)
+                return Suppressed(FateKind.SILENCE, silence.name)
         return None
 
 

@@ -22,7 +22,7 @@ PRIOR_WEIGHT: Final = 4.0
 """Verdicts that no prior at all is worth, on either side."""
 Series = tuple[str, str]
 Pair = tuple[str, str]
-Words = tuple[int, int]
+Votes = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Lessons:
 
     thresholds: Mapping[Series, float] = field(default_factory=dict)
     priors: Mapping[str, float] = field(default_factory=dict)
-    pairs: Mapping[Pair, Words] = field(default_factory=dict)
+    pairs: Mapping[Pair, Votes] = field(default_factory=dict)
 
-    def hears(self, finding: Finding) -> bool:
+    def raises_alert(self, finding: Finding) -> bool:
         """Return whether a detection becomes an alert; one of unknown score always does."""
         return not finding.score < self.thresholds.get(finding.series, 0.0)
 
@@ -95,7 +95,7 @@ def priors(judged: Iterable[Judged]) -> dict[str, float]:
     return log_odds
 
 
-def pairs(judged: Iterable[Judged]) -> dict[Pair, Words]:
+def pairs(judged: Iterable[Judged]) -> dict[Pair, Votes]:
     """Return how often two services were said to belong together and apart.
 
     A duplicate: where both incidents began belongs together. Unrelated services do not belong where their incident began.

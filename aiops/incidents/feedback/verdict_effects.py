@@ -101,8 +101,8 @@ def preview_of(effect: VerdictEffect, before: Lessons, after: Lessons, past: Pas
 
     An incident would not have opened where no alert of it is left. Stored rankings are those of cause score + prior.
     """
-    dropped = sum(before.hears(finding) and not after.hears(finding) for finding in past.findings)
-    added = sum(after.hears(finding) and not before.hears(finding) for finding in past.findings)
+    dropped = sum(before.raises_alert(finding) and not after.raises_alert(finding) for finding in past.findings)
+    added = sum(after.raises_alert(finding) and not before.raises_alert(finding) for finding in past.findings)
     silent = [incident for incident in past.incidents if _opens(incident, before) and not _opens(incident, after)]
     reranked = (_reranked(incident, before.priors, after.priors) for incident in past.incidents)
     rankings = tuple(change for change in reranked if change is not None)
@@ -126,7 +126,7 @@ def first_cause(causes: Iterable[RootCause], priors: Mapping[str, float]) -> str
 
 
 def _opens(facts: IncidentFacts, lessons: Lessons) -> bool:
-    return facts.others > 0 or any(lessons.hears(finding) for finding in facts.findings)
+    return facts.others > 0 or any(lessons.raises_alert(finding) for finding in facts.findings)
 
 
 def _reranked(facts: IncidentFacts, before: Mapping[str, float], after: Mapping[str, float]) -> RankingChange | None:

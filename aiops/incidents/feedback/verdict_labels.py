@@ -17,7 +17,7 @@ SHORTEST: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class IncidentLabel:
-    """A row of `schemas.INCIDENTS`: the root service, when it began to build up, was felt and ended, when that became known."""
+    """A row of `schemas.INCIDENTS`: the root service, its onset, when users met it, its end, when that became known."""
 
     incident_id: str
     service: str

@@ -55,7 +55,7 @@ def test_every_number_is_bounded_and_a_real_incident_is_never_lost(judged: list[
         if incident.real:
             related = [finding for finding in incident.facts.findings if finding.service not in incident.verdict.unrelated]
             for series in {finding.series for finding in related}:
-                assert any(taught.hears(finding) for finding in related if finding.series == series)
+                assert any(taught.raises_alert(finding) for finding in related if finding.series == series)
 
 
 def test_many_verdicts_reach_the_bounds_and_no_more() -> None:

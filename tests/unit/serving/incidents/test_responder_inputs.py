@@ -105,7 +105,7 @@ def test_below_the_threshold_of_its_series_a_detection_counts_but_alerts_nobody(
     read = alerts_of_detections(rows, rules)
     assert [alert.alert_id for alert in read.alerts] == ["d1:0", "d2:0", "d3:1", "d4:0"], "an unknown score is no low one"
     assert read.below_threshold == 1
-    hears = Lessons(thresholds=rules.thresholds).hears
+    hears = Lessons(thresholds=rules.thresholds).raises_alert
     assert [hears(Finding("d", "cart", "latency_p99_ms", score)) for score in (0.95, 0.98, float("nan"))] == [False, True, True]
 
 
