@@ -23,6 +23,7 @@ html_theme = "furo"
 html_static_path = ["_static"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 html_use_index = False
 
 # Pages link to files as they lie in the repository, so that links work wherever the Markdown is read. These few are pages here.
