@@ -56,11 +56,11 @@ class StateError(AiopsError):
 
 
 class OutdatedState(StateError):
-    """A state is of another version of this program, which this one cannot read; who can make it anew does so and says it."""
+    """A stored state was written by another version of this program and cannot be read; where it can be rebuilt, it is, and the log says so."""
 
 
 class ModelError(AiopsError):
-    """Something about a model."""
+    """A model cannot be used."""
 
     exit_code = 6
 
@@ -70,7 +70,7 @@ class ModelNotFound(ModelError):
 
 
 class TrainingImpossible(ModelError):
-    """The history cannot teach this model: no labelled incident, too few rows. Callers go on without it and say so."""
+    """The history is not enough to train this model: no labelled incident, too few rows. Training goes on without it and says so."""
 
 
 class ArtifactError(ModelError):
@@ -102,7 +102,7 @@ class Unavailable(AiopsError):
 
 
 class DiskFull(Unavailable):
-    """A disk has no room for what is to be kept; the message names it. It may be tried again."""
+    """A disk is full; the message names it. Make room and try again."""
 
 
 def legible(error: object, most: int = 200) -> str:

@@ -13,9 +13,10 @@ from orchestration.workspace.iso_time import moment
 if TYPE_CHECKING:
     from aiops.incidents.correlation.suppression import MaintenanceWindow, Matcher, Silence
 
-silence_app = typer.Typer(help="Silences: alerts that are not heard for a time.", no_args_is_help=True)
+silence_app = typer.Typer(help="Silences: alerts that notify nobody for a time.", no_args_is_help=True)
 maintenance_app = typer.Typer(help="Maintenance windows: planned work, once or again and again.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="a name of your choice; one of the same name is replaced")]
+RemovedName = Annotated[str, typer.Argument(help="name of the one to remove, as the list shows it")]
 Matchers = Annotated[list[str], typer.Argument(help='conditions that all hold, e.g. service=cart "alertname=~Disk.*" env!=test')]
 From = Annotated[str | None, typer.Option("--from", help="begin, ISO 8601; default: now")]
 For = Annotated[str | None, typer.Option("--for", help="how long, e.g. 30m, 2h, 7d")]
@@ -67,7 +68,7 @@ def list_silences(as_json: AsJson = False) -> None:
 
 
 @silence_app.command("remove")
-def remove_silence(name: Annotated[str, typer.Argument()], by: ActedBy = None, as_json: AsJson = False) -> None:
+def remove_silence(name: RemovedName, by: ActedBy = None, as_json: AsJson = False) -> None:
     """End a silence; alerts that it hid are not raised again by themselves."""
     _remove("silence", name, by, as_json)
 
@@ -108,7 +109,7 @@ def list_windows(as_json: AsJson = False) -> None:
 
 
 @maintenance_app.command("remove")
-def remove_window(name: Annotated[str, typer.Argument()], by: ActedBy = None, as_json: AsJson = False) -> None:
+def remove_window(name: RemovedName, by: ActedBy = None, as_json: AsJson = False) -> None:
     """Recall announced work; alerts that it hid are not raised again by themselves."""
     _remove("maintenance", name, by, as_json)
 
@@ -186,4 +187,4 @@ def _print_rules(rules: "list[Silence | MaintenanceWindow] | tuple[Silence, ...]
         conditions = " ".join(f"{matcher.label}{matcher.operator}{matcher.value}" for matcher in rule.matchers)
         every = str(getattr(rule, "every", None) or "once").removesuffix(", 0:00:00")
         rows.append((rule.name, conditions, f"{rule.starts_at:%Y-%m-%d %H:%M}", f"{rule.ends_at:%Y-%m-%d %H:%M}", every))
-    print_table("Not heard (UTC)", ("name", "matchers", "from", "to", "every"), rows)
+    print_table("Silences and maintenance windows (UTC)", ("name", "matchers", "from", "to", "every"), rows)

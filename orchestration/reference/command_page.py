@@ -39,11 +39,15 @@ def _opening(root: Any) -> str:
 def _section(name: str, command: Any) -> Iterator[str]:
     yield f"## {name}"
     yield text(inspect.cleandoc(command.help or ""))
-    arguments = " ".join(
-        (parameter.name or "").upper() for parameter in command.params if parameter.param_type_name == "argument"
-    )
+    arguments = " ".join(_argument(parameter) for parameter in command.params if parameter.param_type_name == "argument")
     yield f"Usage: {code(f'{name} {arguments}'.strip())}" if arguments else ""
     yield _parameters(command.params)
+
+
+def _argument(parameter: Any) -> str:
+    """Return an argument as a usage line shows it: `[NAME]` may be left out, `NAME…` may be several."""
+    name = (parameter.name or "").upper() + ("…" if parameter.nargs != 1 else "")
+    return name if parameter.required else f"[{name}]"
 
 
 def _parameters(parameters: Iterable[Any]) -> str:
