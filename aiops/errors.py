@@ -56,7 +56,7 @@ class StateError(AiopsError):
 
 
 class OutdatedState(StateError):
-    """A stored state was written by another version of this program and cannot be read; where it can be rebuilt, it is, and the log says so."""
+    """A stored state of another version of this program cannot be read; where it can be rebuilt, it is, and the log says so."""
 
 
 class ModelError(AiopsError):
@@ -70,7 +70,7 @@ class ModelNotFound(ModelError):
 
 
 class TrainingImpossible(ModelError):
-    """The history is not enough to train this model: no labelled incident, too few rows. Training goes on without it and says so."""
+    """The history is not enough to train this model: no labelled incident, too few rows. The other models are trained."""
 
 
 class ArtifactError(ModelError):

@@ -13,7 +13,7 @@ from orchestration.workspace.iso_time import moment
 if TYPE_CHECKING:
     from aiops.incidents.correlation.suppression import MaintenanceWindow, Matcher, Silence
 
-silence_app = typer.Typer(help="Silences: alerts that notify nobody for a time.", no_args_is_help=True)
+silence_app = typer.Typer(help="Silences: alerts that are suppressed for a time.", no_args_is_help=True)
 maintenance_app = typer.Typer(help="Maintenance windows: planned work, once or again and again.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="a name of your choice; one of the same name is replaced")]
 RemovedName = Annotated[str, typer.Argument(help="name of the one to remove, as the list shows it")]

@@ -32,7 +32,7 @@ class MatcherBody(Sent):
 
 
 class SilenceBody(Sent):
-    """Alerts that fulfil all matchers are not heard until `ends_at`; `starts_at` null = from now on."""
+    """Alerts that fulfil all matchers are suppressed until `ends_at`; `starts_at` null = from now on."""
 
     name: str = Field(min_length=1, max_length=200, pattern=PLAIN, examples=["deploy-freeze"])
     matchers: list[MatcherBody] = Field(min_length=1, max_length=MOST_MATCHERS)
@@ -100,14 +100,14 @@ class SilenceRoutes:
         return answer(MaintenanceList(tuple(_view(window) for window in parts.store.maintenance_windows())))
 
     def silenced(self, parts: Parts, by: By, body: SilenceBody) -> Response:
-        """Incidents that are open stay; alerts that come from now on are kept, but not heard."""
+        """Incidents that are open stay; alerts that come from now on are kept, but suppressed."""
         now = parts.now()
         rule = _rule(lambda starts_at: Silence(body.name, _matchers(body), starts_at, body.ends_at), body, now)
         parts.desk.silence(rule, now, by.subject)
         return answer(rule, 201)
 
     def announced(self, parts: Parts, by: By, body: MaintenanceBody) -> Response:
-        """Incidents that are open stay; alerts in its time are kept, but not heard."""
+        """Incidents that are open stay; alerts in its time are kept, but suppressed."""
         every = None if body.every_s is None else timedelta(seconds=body.every_s)
         now = parts.now()
         if body.until is not None and body.until <= (body.starts_at or now):

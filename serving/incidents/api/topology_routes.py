@@ -78,7 +78,7 @@ class RefusedChange:
 
 @dataclass(frozen=True, slots=True)
 class ChangesTaken:
-    """How many changes were taken, one that is told twice once, and which were refused while the others were taken."""
+    """How many changes were taken (one that is sent twice counts once), and which were refused while the others were taken."""
 
     accepted: int
     change_ids: tuple[str, ...]
@@ -111,14 +111,14 @@ class ChangeRoutes:
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
-        summary = "Tell of changes: evidence for root causes"
+        summary = "Report changes: evidence for root causes"
         return (
             Operation("GET", "/changes", self.listed, Role.VIEWER, "What was done to services, the newest first", ChangeList),
             Operation("POST", "/changes", self.reported, Role.OPERATOR, summary, ChangesTaken, status=201, body=_CHANGES_BODY),
         )
 
     def listed(self, parts: Parts, listing: Annotated[ChangeListing, Query()]) -> Response:
-        """Deployments, configuration, scaling and whatever else was told."""
+        """Deployments, configuration, scaling and whatever else was reported."""
         until = listing.until or parts.now()
         since = listing.since or until - _RECENT
         if since >= until:
@@ -129,7 +129,7 @@ class ChangeRoutes:
         return answer(ChangeList(newest, len(events) > len(newest)))
 
     async def reported(self, parts: Parts, request: Request, by: By) -> Response:
-        """One that was told before doubles nothing; `at` is the time of arrival where it is not given."""
+        """One that was reported before counts once; `at` is the time of arrival where it is not given."""
         body = await request.body()
         return await run_in_threadpool(self._kept, parts, body, by.subject)
 
