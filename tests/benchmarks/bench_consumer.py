@@ -103,8 +103,8 @@ def measure(home: Path, step_s: int, points: int, watched: Watched) -> None:
 def consume(part: OwnedPartition, broker: streams.Streams, sent: int) -> tuple[float, float]:
     """Return points per second of wall and of process CPU time."""
     begun, cpu = time.perf_counter(), time.process_time()
-    while found := broker.read({part.stream: part.applied}, 16, 10):
-        part.advance(found[part.stream])
+    while entries_by_stream := broker.read({part.stream: part.applied}, 16, 10):
+        part.advance(entries_by_stream[part.stream])
     return sent / (time.perf_counter() - begun), sent / (time.process_time() - cpu)
 
 

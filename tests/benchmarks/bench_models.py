@@ -55,9 +55,9 @@ def bench_forest(rng: np.random.Generator) -> None:
     single = rows.astype(np.float32)
     taken, reference = best_s(lambda: ours.score(rows)), best_s(lambda: theirs.score_samples(single))
     report("isolation_forest_rows", ROWS / taken, "rows/s", ROWS / reference)
-    one, one_single = rows[:1], single[:1]
-    reference = p99_ms(lambda: theirs.score_samples(one_single), 100)
-    report("isolation_forest_one_row_p99", p99_ms(lambda: ours.score(one)), "ms", reference)
+    row, single_row = rows[:1], single[:1]
+    reference = p99_ms(lambda: theirs.score_samples(single_row), 100)
+    report("isolation_forest_one_row_p99", p99_ms(lambda: ours.score(row)), "ms", reference)
     some = rows[:5000]
     report("isolation_forest_explain_rows", len(some) / best_s(lambda: ours.explain(some)), "rows/s", ROWS / taken)
 
@@ -75,9 +75,9 @@ def bench_predictor(rng: np.random.Generator) -> None:
     read = terms_of(config.features).values(rows)
     taken, reference = best_s(lambda: model.score(rows)), best_s(lambda: bare.inplace_predict(read))
     report("incident_predictor_rows", ROWS / taken, "rows/s", ROWS / reference)
-    one = rows[:1]
+    row = rows[:1]
     report(
-        "incident_predictor_one_row_p99", p99_ms(lambda: model.score(one)), "ms", p99_ms(lambda: bare.inplace_predict(read[:1]))
+        "incident_predictor_one_row_p99", p99_ms(lambda: model.score(row)), "ms", p99_ms(lambda: bare.inplace_predict(read[:1]))
     )
     some = rows[:2000]
     report("incident_predictor_explain_rows", len(some) / best_s(lambda: model.explain(some)), "rows/s", ROWS / taken)

@@ -48,13 +48,13 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=120.0)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    usual = SimulationConfig(hours=options.hours)
+    plain = SimulationConfig(hours=options.hours)
     cases = {
-        "simulate.12_services": usual,
-        "simulate.12_services_no_gaps": replace(usual, gap_share=0.0),
-        "simulate.12_services_one_percent_dirty": replace(usual, dirty_share=0.01),
-        "simulate.50_services": replace(usual, services=50),
-        "simulate.3_services": replace(usual, services=3),
+        "simulate.12_services": plain,
+        "simulate.12_services_no_gaps": replace(plain, gap_share=0.0),
+        "simulate.12_services_one_percent_dirty": replace(plain, dirty_share=0.01),
+        "simulate.50_services": replace(plain, services=50),
+        "simulate.3_services": replace(plain, services=3),
     }
     baseline = points_per_second(lambda: plain_noise(1_000_000), options.repeats)
     for name, config in cases.items():

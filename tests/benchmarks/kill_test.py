@@ -70,19 +70,19 @@ def disturbed(home: Path, plan: Round) -> tuple[Outcome, Kills]:
         return outcome(fleet), kills
 
 
-def figures(kind: str, found: Outcome, reference: Outcome, kills: Kills) -> str:
+def figures(kind: str, killed: Outcome, reference: Outcome, kills: Kills) -> str:
     """Return one JSON line about a disturbed run."""
     line = {
         "run": kind,
         "kills": {"consumer": kills.consumer, "broker": kills.broker, "service": kills.service},
-        "points_in": found.counts["points_in"],
+        "points_in": killed.counts["points_in"],
         "points_in_reference": reference.counts["points_in"],
-        "detections": len(found.detections),
-        "predictions": len(found.predictions),
-        "feature_rows": sum(map(len, found.features.values())),
-        "duplicates": found.duplicates,
-        "state_equal": found.state == reference.state,
-        "differs_in": differences(reference, found),
+        "detections": len(killed.detections),
+        "predictions": len(killed.predictions),
+        "feature_rows": sum(map(len, killed.features.values())),
+        "duplicates": killed.duplicates,
+        "state_equal": killed.state == reference.state,
+        "differs_in": differences(reference, killed),
     }
     return json.dumps(line)
 
@@ -104,9 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         reference = undisturbed(Path(folder) / "reference", sent, scoring)
         for seed in range(options.seed, options.seed + options.rounds):
-            found, kills = disturbed(Path(folder) / f"round-{seed}", Round(sent, budget, seed, scoring=scoring))
-            failed = failed or bool(found.duplicates or differences(reference, found))
-            print(figures(f"exactly once, seed {seed}", found, reference, kills), flush=True)
+            killed, kills = disturbed(Path(folder) / f"round-{seed}", Round(sent, budget, seed, scoring=scoring))
+            failed = failed or bool(killed.duplicates or differences(reference, killed))
+            print(figures(f"exactly once, seed {seed}", killed, reference, kills), flush=True)
         naive, kills = disturbed(Path(folder) / "naive", Round(sent, (options.consumer, 0, 0), 0, NAIVE, scoring))
         print(figures("control: at least once", naive, reference, kills), flush=True)
     return 1 if failed or not naive.duplicates else 0

@@ -76,15 +76,15 @@ def medians(lines: Iterable[Mapping[str, object]]) -> tuple[Measured, ...]:
     >>> medians([{"name": "a", "value": v, "unit": "s", "baseline": 2} for v in (1, 9, 4)])[0].ratio
     2.0
     """
-    found: defaultdict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    measured: defaultdict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for line in lines:
-        found[(str(line["name"]), str(line["unit"]))].append((float(str(line["value"])), float(str(line["baseline"]))))
-    return tuple(_measured(key, figures) for key, figures in found.items())
+        measured[(str(line["name"]), str(line["unit"]))].append((float(str(line["value"])), float(str(line["baseline"]))))
+    return tuple(_measured(name, unit, figures) for (name, unit), figures in measured.items())
 
 
-def _measured(key: tuple[str, str], figures: Sequence[tuple[float, float]]) -> Measured:
+def _measured(name: str, unit: str, figures: Sequence[tuple[float, float]]) -> Measured:
     value, baseline = (median(column) for column in zip(*figures, strict=True))
-    return Measured(key[0], value, key[1], baseline, value / baseline if baseline else None, len(figures))
+    return Measured(name, value, unit, baseline, value / baseline if baseline else None, len(figures))
 
 
 def measure(names: Sequence[str], budget_s: float, say: Console) -> Report:
@@ -112,11 +112,11 @@ def show(report: Report, console: Console) -> None:
     for heading in ("median", "baseline", "ratio", "runs"):
         table.add_column(heading, justify="right")
     table.add_column("unit")
-    for one in report.figures:
-        ratio = "" if one.ratio is None else f"{one.ratio:.3g}"
-        baseline = f"{one.baseline:,.4g}" if one.baseline < 1000 else f"{one.baseline:,.0f}"
-        value = f"{one.value:,.4g}" if one.value < 1000 else f"{one.value:,.0f}"
-        table.add_row(one.name, value, baseline if one.baseline else "", ratio, str(one.runs), one.unit)
+    for figure in report.figures:
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.3g}"
+        baseline = f"{figure.baseline:,.4g}" if figure.baseline < 1000 else f"{figure.baseline:,.0f}"
+        value = f"{figure.value:,.4g}" if figure.value < 1000 else f"{figure.value:,.0f}"
+        table.add_row(figure.name, value, baseline if figure.baseline else "", ratio, str(figure.runs), figure.unit)
     console.print(table)
 
 

@@ -244,7 +244,7 @@ def test_lists_equal_protobuf_and_another_value_is_refused() -> None:
     from feast.protos.feast.types.Value_pb2 import DoubleList, Value
 
     lists: list[list[float] | None] = [[], [1.5], None, [0.1] * 20]
-    expected = [b"" if one is None else Value(double_list_val=DoubleList(val=one)).SerializeToString() for one in lists]
+    expected = [b"" if cells is None else Value(double_list_val=DoubleList(val=cells)).SerializeToString() for cells in lists]
     assert feast_layout.encode_values(pa.array(lists, BAND_LIST)) == expected
     assert feast_layout.decode_values(expected, BAND_LIST).to_pylist() == lists
     for wrong in (Value(string_val="a").SerializeToString(), expected[1][:-1]):
@@ -266,15 +266,20 @@ def test_bands_come_back_as_they_were_and_say_when_they_are_stale(client: redis.
     bands = RedisBands(client, cache_s=0.0)
     unknown = flat_bands("cart|disk", NOW).without_band("season not established: 0.9 days of history, 3 needed")
     assert bands.write_bands(rows_of_bands([flat_bands("cart|cpu", NOW), unknown], NOW)) == 2
-    found, none, absent = bands.read_bands(["cart|cpu", "cart|disk", "cart|new"], NOW)
+    bands_read, none, absent = bands.read_bands(["cart|cpu", "cart|disk", "cart|new"], NOW)
     assert absent is None
-    assert found is not None
+    assert bands_read is not None
     assert none is not None
     wanted = flat_bands("cart|cpu", NOW)
     for name in ("expected", "lower", "upper", "tail"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+        np.testing.assert_array_equal(getattr(bands_read, name), getattr(wanted, name))
         assert getattr(none, name).size == 0
-    assert (found.series, found.starts_us, found.slot_s, found.version) == ("cart|cpu", wanted.starts_us, 600.0, wanted.version)
+    assert (bands_read.series, bands_read.starts_us, bands_read.slot_s, bands_read.version) == (
+        "cart|cpu",
+        wanted.starts_us,
+        600.0,
+        wanted.version,
+    )
     assert none.status == unknown.status
     (stale,) = bands.read_bands(["cart|cpu"], NOW + timedelta(hours=48, seconds=1))
     assert stale is not None

@@ -25,15 +25,15 @@ SECRETS = {
 
 
 def documents() -> list[dict[str, Any]]:
-    return [one for path in MANIFESTS for one in yaml.safe_load_all(path.read_text()) if one]
+    return [manifest for path in MANIFESTS for manifest in yaml.safe_load_all(path.read_text()) if manifest]
 
 
 def of_kind(*kinds: str) -> list[dict[str, Any]]:
-    return [one for one in documents() if one["kind"] in kinds]
+    return [manifest for manifest in documents() if manifest["kind"] in kinds]
 
 
 def workloads() -> list[Any]:
-    return [pytest.param(one, id=one["metadata"]["name"]) for one in of_kind("Deployment", "StatefulSet")]
+    return [pytest.param(manifest, id=manifest["metadata"]["name"]) for manifest in of_kind("Deployment", "StatefulSet")]
 
 
 def compose() -> dict[str, Any]:
@@ -97,10 +97,10 @@ def test_the_run_launcher_refuses_what_it_does_not_know() -> None:
 def test_runs_get_the_image_secrets_and_volume_of_the_manifests() -> None:
     config = yaml.safe_load((INFRA / "dagster.production.yaml").read_text())["run_launcher"]["config"]
     assert config["job_namespace"] == of_kind("Namespace")[0]["metadata"]["name"]
-    assert config["service_account_name"] in {one["metadata"]["name"] for one in of_kind("ServiceAccount")}
-    assert set(config["env_config_maps"]) == {one["metadata"]["name"] for one in of_kind("ConfigMap")}
+    assert config["service_account_name"] in {manifest["metadata"]["name"] for manifest in of_kind("ServiceAccount")}
+    assert set(config["env_config_maps"]) == {manifest["metadata"]["name"] for manifest in of_kind("ConfigMap")}
     assert set(config["env_secrets"]) < set(SECRETS)
-    claims = {one["metadata"]["name"] for one in of_kind("PersistentVolumeClaim")}
+    claims = {manifest["metadata"]["name"] for manifest in of_kind("PersistentVolumeClaim")}
     assert {volume["persistentVolumeClaim"]["claimName"] for volume in config["volumes"]} == claims
     assert of_kind("ConfigMap")[0]["data"]["DAGSTER_RUN_IMAGE"] in {
         workload["spec"]["template"]["spec"]["containers"][0]["image"] for workload in of_kind("Deployment")
@@ -110,9 +110,9 @@ def test_runs_get_the_image_secrets_and_volume_of_the_manifests() -> None:
 def test_manifests_are_listed_named_and_unique() -> None:
     listed = yaml.safe_load((INFRA / "kubernetes" / "kustomization.yaml").read_text())["resources"]
     assert sorted(listed) == [path.name for path in MANIFESTS]
-    names = [(one["kind"], one["metadata"]["name"]) for one in documents()]
+    names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in documents()]
     assert len(names) == len(set(names))
-    assert all(one["kind"] == "Namespace" or one["metadata"]["namespace"] == "aiops" for one in documents())
+    assert all(manifest["kind"] == "Namespace" or manifest["metadata"]["namespace"] == "aiops" for manifest in documents())
     assert not of_kind("Secret")
 
 
@@ -132,7 +132,9 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("document", [pytest.param(one, id=f"{one['kind']}-{one['metadata']['name']}") for one in documents()])
+@pytest.mark.parametrize(
+    "document", [pytest.param(manifest, id=f"{manifest['kind']}-{manifest['metadata']['name']}") for manifest in documents()]
+)
 def test_every_field_is_one_of_kubernetes(document: dict[str, Any]) -> None:
     """The API's own models refuse a field they do not know, at any depth, and a required one that is absent."""
     import kubernetes.client
@@ -168,7 +170,7 @@ def test_pods_are_restricted_limited_and_probed(workload: dict[str, Any]) -> Non
 def test_pods_find_their_volumes_settings_and_labels(workload: dict[str, Any]) -> None:
     spec = workload["spec"]
     pod = spec["template"]["spec"]
-    claimed = {one["metadata"]["name"] for one in spec.get("volumeClaimTemplates", ())}
+    claimed = {manifest["metadata"]["name"] for manifest in spec.get("volumeClaimTemplates", ())}
     volumes = {volume["name"] for volume in pod["volumes"]} | claimed
     container = pod["containers"][0]
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes
@@ -182,10 +184,12 @@ def test_pods_find_their_volumes_settings_and_labels(workload: dict[str, Any]) -
 
 def test_services_autoscaler_budgets_and_policies_select_pods_that_exist() -> None:
     labels = {
-        one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"] for one in of_kind("Deployment", "StatefulSet")
+        manifest["metadata"]["name"]: manifest["spec"]["template"]["metadata"]["labels"]
+        for manifest in of_kind("Deployment", "StatefulSet")
     }
     containers = {
-        one["metadata"]["name"]: one["spec"]["template"]["spec"]["containers"][0] for one in of_kind("Deployment", "StatefulSet")
+        manifest["metadata"]["name"]: manifest["spec"]["template"]["spec"]["containers"][0]
+        for manifest in of_kind("Deployment", "StatefulSet")
     }
     for service in of_kind("Service"):
         name = service["spec"]["selector"]["app.kubernetes.io/name"]
@@ -194,10 +198,13 @@ def test_services_autoscaler_budgets_and_policies_select_pods_that_exist() -> No
     for scaler in of_kind("HorizontalPodAutoscaler"):
         target = scaler["spec"]["scaleTargetRef"]["name"]
         assert target in labels
-        assert "replicas" not in next(one for one in of_kind("Deployment") if one["metadata"]["name"] == target)["spec"]
+        assert (
+            "replicas"
+            not in next(manifest for manifest in of_kind("Deployment") if manifest["metadata"]["name"] == target)["spec"]
+        )
     for budget in of_kind("PodDisruptionBudget"):
         assert budget["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"] in labels
-    policies = {one["metadata"]["name"]: one["spec"] for one in of_kind("NetworkPolicy")}
+    policies = {manifest["metadata"]["name"]: manifest["spec"] for manifest in of_kind("NetworkPolicy")}
     assert policies["closed"]["podSelector"] == {}
     assert set(policies["closed"]["policyTypes"]) == {"Ingress", "Egress"}
     listening = {name for name, container in containers.items() if container.get("ports")}
@@ -210,10 +217,11 @@ def test_services_autoscaler_budgets_and_policies_select_pods_that_exist() -> No
 def test_commands_are_modules_that_exist() -> None:
     commands = [(name, service.get("command", [])) for name, service in compose()["services"].items()]
     commands += [
-        (one["metadata"]["name"], one["spec"]["template"]["spec"]["containers"][0]["args"]) for one in of_kind("Deployment")
+        (manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]["containers"][0]["args"])
+        for manifest in of_kind("Deployment")
     ]
-    found = {module for _, command in commands if command for module in modules_of([str(word) for word in command])}
-    assert found == {
+    modules = {module for _, command in commands if command for module in modules_of([str(word) for word in command])}
+    assert modules == {
         "serving.scoring",
         "serving.stream.consumer",
         "serving.incidents.responder",
@@ -222,7 +230,7 @@ def test_commands_are_modules_that_exist() -> None:
         "dagster._daemon",
         "orchestration.definitions",
     }
-    for module in found:
+    for module in modules:
         assert importlib.util.find_spec(module) is not None, module
     for module in ("serving.scoring", "serving.stream.consumer", "serving.incidents.responder"):
         assert importlib.util.find_spec(f"{module}.__main__") is not None, module
@@ -258,7 +266,7 @@ def test_compose_is_hardened_and_holds_no_secret() -> None:
         assert set(service.get("depends_on", {})) <= set(file["services"])
     text = (INFRA / "compose.yaml").read_text()
     assert all(line.count("${") for line in text.splitlines() if "PASSWORD:" in line or "JWT_KEY:" in line or "TOKEN:" in line)
-    assert all((INFRA / one["file"]).is_file() for one in file["configs"].values() if "file" in one)
+    assert all((INFRA / config["file"]).is_file() for config in file["configs"].values() if "file" in config)
 
 
 def test_the_image_copies_what_is_there_and_runs_unprivileged() -> None:

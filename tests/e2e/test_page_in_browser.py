@@ -14,8 +14,8 @@ PAGES = 60
 
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    with browsing(tmp_path_factory.mktemp("browser")) as found:
-        yield found
+    with browsing(tmp_path_factory.mktemp("browser")) as browser_tab:
+        yield browser_tab
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +54,20 @@ def test_an_incident_that_opens_and_one_that_ends_are_counted(tab: Tab, flooded:
 
 
 def test_the_link_of_a_notification_opens_the_incident_also_when_it_is_over(tab: Tab, flooded: RunningApi) -> None:
-    mine = flooded.open_incident("linked")
-    tab.open(f"{flooded.server.url}/incidents/{mine}")
+    incident_id = flooded.open_incident("linked")
+    tab.open(f"{flooded.server.url}/incidents/{incident_id}")
     tab.wait("document.querySelectorAll('#one article').length === 1")
-    assert tab.value("location.pathname") == f"/open/{mine}"
+    assert tab.value("location.pathname") == f"/open/{incident_id}"
     assert "linked: critical, open" in tab.text("#one h2")
-    assert flooded.post(f"/incidents/{mine}/resolve").status_code == 200
+    assert flooded.post(f"/incidents/{incident_id}/resolve").status_code == 200
     tab.wait("document.querySelector('#one h2').innerText.includes('resolved')")
     assert tab.text("#all") == "All open incidents"
 
 
 def test_with_a_key_the_link_asks_for_a_token_and_then_shows_the_incident(tab: Tab, tmp_path: Path) -> None:
     with running(tmp_path, key=KEY) as api:
-        mine = api.open_incident("secret")
-        tab.open(f"{api.server.url}/open/{mine}")
+        incident_id = api.open_incident("secret")
+        tab.open(f"{api.server.url}/open/{incident_id}")
         tab.wait("!document.querySelector('#key').hidden")
         assert "paste your JSON Web Token" in tab.text("#said")
         assert "secret" not in tab.text("#one")

@@ -18,7 +18,7 @@ def test_the_loop_runs_on_a_recorded_day(home: Path, tmp_path: Path, corpora: Pa
     file = tmp_path / "run.json"
     done = aiops(["run", "--source", "nezha", "--path", str(day), "--json", str(file)], environment(home), 200.0)
     assert done.returncode == 0, done.stderr
-    found = figures(file)
-    check_figures(found)
-    assert found["source"] == "nezha"
-    assert found["incidents_labelled"] > 0
+    printed = figures(file)
+    check_figures(printed)
+    assert printed["source"] == "nezha"
+    assert printed["incidents_labelled"] > 0

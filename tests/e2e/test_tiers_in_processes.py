@@ -21,9 +21,9 @@ def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 @pytest.mark.slow
 def test_the_whole_bench_with_real_processes(printed: dict[str, object]) -> None:
-    tiers = {one["tier"]: one for one in printed["tiers"]}  # type: ignore[attr-defined]
+    tiers = {tier["tier"]: tier for tier in printed["tiers"]}  # type: ignore[attr-defined]
     assert set(tiers) == {1, 2, 3}
-    assert all(0 < one["p50_ms"] <= one["p99_ms"] and one["cpu_us_per_row"] > 0 for one in tiers.values())
+    assert all(0 < tier["p50_ms"] <= tier["p99_ms"] and tier["cpu_us_per_row"] > 0 for tier in tiers.values())
     together = printed["end_to_end"]
     assert isinstance(together, dict)
     assert together["points"] == printed["points"]

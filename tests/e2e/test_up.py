@@ -44,14 +44,14 @@ def log(tmp_path: Path) -> Iterator[IO[bytes]]:
 
 def processes_of(home: Path) -> list[psutil.Process]:
     """Return the living processes that were started for this home."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.environ().get("AIOPS_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
 def children_of(home: Path) -> dict[str, int]:

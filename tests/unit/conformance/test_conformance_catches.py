@@ -25,9 +25,9 @@ class HonestStream:
         self.series: dict[str, list[float]] = held
 
     def score(self, batch: SeriesBatch) -> FloatArray:
-        return np.array([self.one(*row) for row in rows_of(batch)], dtype=np.float64).reshape(-1)
+        return np.array([self.point(*row) for row in rows_of(batch)], dtype=np.float64).reshape(-1)
 
-    def one(self, name: str, value: float) -> float:
+    def point(self, name: str, value: float) -> float:
         count, mean, deviation = self.series.setdefault(name, [0.0, value, 0.0])
         step = value / 2 - mean / 2
         scale = max(deviation, 1e-9, 0.01 * abs(mean))
@@ -118,13 +118,13 @@ class SaysNothing(Honest):
         return super().score(batch) * 0.0
 
 
-class OneSeriesForAll(HonestStream):
-    def one(self, name: str, value: float) -> float:
-        return super().one("all", value)
+class SharedSeries(HonestStream):
+    def point(self, name: str, value: float) -> float:
+        return super().point("all", value)
 
 
 class MixesSeries(Honest):
-    streams = OneSeriesForAll
+    streams = SharedSeries
 
 
 class TrustsCodes(Honest):
@@ -151,7 +151,7 @@ class StillIsStrange(Honest):
 
 
 class OverflowingStream(HonestStream):
-    def one(self, name: str, value: float) -> float:
+    def point(self, name: str, value: float) -> float:
         count, total, squares = self.series.setdefault(name, [0.0, 0.0, 0.0])
         self.series[name] = [count + 1, total + value, squares + value * value]
         if count < WARM_UP:
