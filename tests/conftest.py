@@ -61,8 +61,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Tell with a failed test how far its deadlines were stretched, and which of them ran out."""
     report = yield
     if report.failed:
-        told = "\n".join([f"deadlines were stretched {MACHINE.factor():.1f} times", *MACHINE.ran_out])
-        report.sections.append(("deadlines", told))
+        lines = "\n".join([f"deadlines were stretched {MACHINE.factor():.1f} times", *MACHINE.ran_out])
+        report.sections.append(("deadlines", lines))
     if report.when == "teardown":
         MACHINE.ran_out.clear()
     return report

@@ -7,49 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.test_layers import ROOT, sources, tree
+from tests.architecture.test_layers import ROOMS, sources, tree
 
 EVERYDAY = frozenset({"told", "telling", "found", "heard", "usual", "felt", "doubt", "asking", "one"})
 """Words that say nothing about what a name holds."""
 FIXED_TERMS = ("not_found", "NotFound")
 """Terms of the field, and of the libraries, that hold one of those words."""
-# Rooms and tests that keep these rules; the others follow.
-CHECKED_ROOMS = (
-    "data_contracts",
-    "aiops",
-    "models",
-    "orchestration/bench",
-    "serving/host",
-    "serving/http",
-    "serving/ingest",
-    "serving/lake",
-    "serving/online",
-    "serving/root_cause",
-    "serving/scoring",
-    "serving/stream",
-    "serving/tables",
-)
-CHECKED_TESTS = (
-    "tests/architecture",
-    "tests/unit/data_contracts",
-    "tests/property/data_contracts",
-    "tests/unit/aiops",
-    "tests/property/aiops",
-    "tests/unit/models",
-    "tests/property/models",
-    "tests/integration/models",
-    "tests/unit/orchestration/bench",
-    "tests/integration/orchestration/bench",
-    "tests/property/serving",
-    "tests/testing",
-    *(
-        f"tests/{kind}/serving/{package}"
-        for kind in ("unit", "integration")
-        for package in ("http", "ingest", "scoring", "stream")
-    ),
-    *(f"tests/integration/serving/{package}" for package in ("host", "lake", "root_cause", "tables")),
-    "tests/unit/serving/online",
-)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -121,21 +84,17 @@ def by_path(*folders: str) -> list[tuple[str, str]]:
 
 
 def test_names_say_what_they_hold() -> None:
-    files = by_path(*CHECKED_ROOMS, *CHECKED_TESTS)
+    files = by_path(*ROOMS, "feature_repo", "tests")
     assert {path: names for path, text in files if (names := everyday_names(text))} == {}
 
 
 def test_a_group_of_values_has_named_fields() -> None:
-    files = by_path(*CHECKED_ROOMS, *CHECKED_TESTS)
+    files = by_path(*ROOMS, "feature_repo", "tests")
     assert {path: parameters for path, text in files if (parameters := tuple_parameters(text))} == {}
 
 
 def test_tests_read_public_attributes() -> None:
-    assert {path: reads for path, text in by_path(*CHECKED_TESTS) if (reads := private_reads(text))} == {}
-
-
-def test_the_folders_exist() -> None:
-    assert [folder for folder in (*CHECKED_ROOMS, *CHECKED_TESTS) if not (ROOT / folder).is_dir()] == []
+    assert {path: reads for path, text in by_path("tests") if (reads := private_reads(text))} == {}
 
 
 @pytest.mark.parametrize(
