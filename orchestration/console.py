@@ -32,7 +32,7 @@ def complain(text: str) -> None:
 
 
 def calm_libraries() -> None:
-    """Keep what libraries tell their developers off the terminal; an entry point calls this once."""
+    """Keep what libraries log for their developers off the terminal; an entry point calls this once."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")

@@ -59,7 +59,7 @@ def show(
         print_json({"at": when, "services": graph.services, "calls": calls, "cycles": circles})
         return
     if not intervals:
-        say("no calls are known; `aiops graph import` or a source with edges tells them")
+        say("no calls are known; `aiops graph import` or a source with edges brings them")
     for line in tree_lines(graph, intervals, service):
         typer.echo(line)
     if service is not None and graph.callers(service):

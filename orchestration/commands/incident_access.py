@@ -40,7 +40,7 @@ class IncidentWork:
 
     @cached_property
     def desk(self) -> Desk:
-        """Return a desk of this process; each of its turns goes on from what any other has stored."""
+        """Return a desk of this process; each of its transactions goes on from what any other has stored."""
         return desk_of(self.settings, self.store, self.terms)
 
     @cached_property

@@ -16,7 +16,7 @@ from orchestration.workspace.workspace import Workspace
 def load_reference(workspace: Workspace, version: ModelVersion) -> pd.DataFrame:
     """Return the training set of a version with the version's own scores; levels from before a drift are unknown.
 
-    Abnormality is relative to the last hour and outlives a change of level, so its older rows still tell what is usual.
+    Abnormality is relative to the last hour and outlives a change of level, so its older rows still show the baseline.
 
     Raises:
         TrainingImpossible: the training set is gone.

@@ -26,7 +26,7 @@ from serving.tables.rejected import Redriven, RejectedFilter, RejectedStore
 _BATCH_ROWS: Final = 500_000
 """Accepted rows that are gathered before they are written: bounds memory, and keeps small chunks from making small files."""
 _ROUNDS: Final = 16
-"""How often a piece of 4,096 rows may tell one point before further tellings are refused as duplicates."""
+"""How often a piece of 4,096 rows may hold the same point before further repetitions are refused as duplicates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Ingested:
     """What one ingest did: read = stored + already_there + rejected, exactly.
 
     `stored`: points that are new, or took the place of a value known earlier. `already_there`: points that the lake held, or
-    that the source told before. `reasons`: rejected rows by reason. `tenants`: accepted rows by the tenant whose lake has them.
+    that the source sent before. `reasons`: rejected rows by reason. `tenants`: accepted rows by the tenant whose lake has them.
     """
 
     source: str
@@ -218,7 +218,7 @@ def as_lake_rows(series: pa.Table) -> pa.Table:
 
 
 def _validate_chunk(workspace: Workspace, name: str, chunk: pa.Table, now: datetime) -> tuple[pa.Table, pa.Table]:
-    """Return accepted rows as LAKE_TELEMETRY and rejected rows; a point that is told twice is accepted twice: the lake counts."""
+    """Return accepted rows as LAKE_TELEMETRY and rejected rows; a point that is sent twice is accepted twice: the lake counts."""
     accepted, rejected = [], []
     tolerance = workspace.settings.telemetry.future_tolerance_s
     for piece in pieces(chunk):

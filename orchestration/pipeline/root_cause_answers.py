@@ -17,7 +17,7 @@ from serving.root_cause.lake_explainer import RootCauseAnalyst
 
 MOST_EVIDENCE: Final = 4
 LISTED_FROM: Final = 0.02
-"""Probability from which a cause behind the first one is told with its evidence."""
+"""Probability from which a cause behind the first is listed with its evidence."""
 _OVER: Final = frozenset({IncidentState.RESOLVED, IncidentState.MERGED})
 
 

@@ -1,4 +1,4 @@
-"""Routes as the command line tells them: which tier, why, who confirms, what happens on failure, on which measured numbers."""
+"""Routes as the command line shows them: which tier, why, who confirms, what happens on failure, on which measured numbers."""
 
 import math
 from dataclasses import asdict, dataclass

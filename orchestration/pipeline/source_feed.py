@@ -116,7 +116,7 @@ class Feed:
 
     @property
     def timeline(self) -> Timeline:
-        """Return how far the story has been told."""
+        """Return how far the source has been published."""
         return self._line
 
     def run(self) -> int:
@@ -190,7 +190,7 @@ def main() -> None:
     choice = SourceChoice(arguments.source, arguments.path, tuple(arguments.options))
     try:
         feed = Feed(read_settings(), choice, Pace(arguments.speed), stop)
-        log.info("from %s on, told as %s", feed.timeline.position, feed.timeline.newest)
+        log.info("from %s on, published as %s", feed.timeline.position, feed.timeline.newest)
         feed.run()
     except AiopsError as error:
         log.error("%s", error)

@@ -1,4 +1,4 @@
-"""When a recorded story happens live: the shift from its times to now, and how far it has been told; kept below home."""
+"""When a recorded source happens live: the shift from its times to now, and how far it is published; kept below home."""
 
 import re
 from dataclasses import dataclass, replace

@@ -158,7 +158,7 @@ def _incident(workspace: Workspace, outputs: Outputs, incident_id: str) -> bytes
 
 
 def _stillness(own: pd.DataFrame, metric: str, onset: datetime) -> float:
-    """Return how little a metric moved from its onset on, in its spread before (for sorting: the most telling first)."""
+    """Return how little a metric moved from its onset on, in its spread before (for sorting: the clearest first)."""
     rows = own[own["metric"] == metric]
     before, after = rows.loc[rows["timestamp"] < onset, "value"], rows.loc[rows["timestamp"] >= onset, "value"]
     return -abs(float(after.mean() - before.mean())) / (float(before.std()) + 1e-9) if len(before) > 1 and len(after) else 0.0

@@ -1,4 +1,4 @@
-"""`aiops up`: a history and champions if there are none yet, then every process, watched until it is told to stop."""
+"""`aiops up`: a history and champions if there are none yet, then every process, watched until it is to stop."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""By which clock a home goes: the wall's, or that of a story that was told faster. The two do not mix."""
+"""By which clock a home goes: the wall's, or that of a source that was published faster. The two do not mix."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,13 +8,13 @@ from aiops.errors import ConfigurationError
 from orchestration.pipeline.timeline import FILE, Timeline
 
 AHEAD: Final = timedelta(minutes=5)
-"""A story that is told so far ahead of the wall's clock goes by its own time."""
+"""A source that is published so far ahead of the wall's clock goes by its own time."""
 OF_A_CLOCK: Final = ("lake", "broker", "consumer", "incidents", FILE)
-"""What below home holds times: telemetry, streams, checkpoints, incidents and how far the story was told."""
+"""What below home holds times: telemetry, streams, checkpoints, incidents and how far the source was published."""
 
 
 def check_clock(home: Path, speed: float, now: datetime) -> None:
-    """Check that live use does not go on where a faster story ran ahead of the clock; that story itself may.
+    """Check that live use does not go on where a faster source ran ahead of the clock; that source itself may.
 
     Raises:
         ConfigurationError: the telemetry of the home lies in the future; the message says what can be done.
@@ -25,7 +25,7 @@ def check_clock(home: Path, speed: float, now: datetime) -> None:
     ahead_h = (timeline.newest - now) / timedelta(hours=1)
     raise ConfigurationError(
         f"AIOPS_HOME {home}: its telemetry has come to {timeline.newest:%Y-%m-%d %H:%M} UTC, {ahead_h:.1f} h ahead of the clock, "
-        "since it was told faster; start with --reset-clock (all but models is set aside), go on with --speed above 1, "
+        "since it was published faster; start with --reset-clock (all but models is set aside), go on with --speed above 1, "
         "wait until then, or give another AIOPS_HOME"
     )
 

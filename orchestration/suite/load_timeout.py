@@ -12,7 +12,7 @@ def busyness() -> float:
     """Return how many processes want each core, by the load of the last minute; 1 where they all find one, `MOST` at most."""
     try:
         load = os.getloadavg()[0]
-    except OSError:  # a system that does not tell
+    except OSError:  # a system without load averages
         return 1.0
     return min(MOST, max(1.0, load / (os.cpu_count() or 1)))
 

@@ -24,7 +24,7 @@ class MetricsPage:
     def fetch(cls, url: str) -> "MetricsPage":
         """Read a page; one that fails is asked for again.
 
-        A service of several processes cannot tell its metrics while one of them is just creating its file.
+        A service of several processes cannot show its metrics while one of them is just creating its file.
 
         Raises:
             Unavailable: it fails again and again.
@@ -36,7 +36,7 @@ class MetricsPage:
             except httpx.HTTPError as error:
                 wait_s = next(waits, None)
                 if wait_s is None:
-                    raise Unavailable(f"{url} does not tell its metrics ({error}); see the log of that process") from error
+                    raise Unavailable(f"{url} does not show its metrics ({error}); see the log of that process") from error
                 time.sleep(wait_s)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What is to end should this process be killed: a small process beside it hears of that through a pipe, and ends it in order.
+"""What is to end should this process be killed: a small process beside it sees a pipe close, and ends it in order.
 
 The kernel closes the pipe of a process however it ended, on Linux and macOS alike; nothing polls, and programs that are not
 ours (MLflow, Dagster, Valkey) end too. The small process runs this file alone, with the standard library only.
@@ -38,15 +38,15 @@ class OrphanReaper:
         if self._executor is None:
             command = [sys.executable, "-I", "-S", __file__]
             self._executor = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
-        self._tell(f"{_LAST if needed else _AT_ONCE} {leader}")
+        self._send_line(f"{_LAST if needed else _AT_ONCE} {leader}")
 
     def releases(self, leader: int) -> None:
         """Leave a process group alone, for it has ended."""
-        self._tell(f"{_RELEASED} {leader}")
+        self._send_line(f"{_RELEASED} {leader}")
 
     def close(self) -> None:
         """Leave all alone; the small process ends."""
-        self._tell(_PEACE)
+        self._send_line(_PEACE)
         if self._executor is not None:
             assert self._executor.stdin is not None
             with contextlib.suppress(BrokenPipeError):
@@ -54,7 +54,7 @@ class OrphanReaper:
             self._executor.wait()
             self._executor = None
 
-    def _tell(self, line: str) -> None:
+    def _send_line(self, line: str) -> None:
         if self._executor is not None:
             assert self._executor.stdin is not None
             with contextlib.suppress(BrokenPipeError):  # somebody ended it: nobody cares for what is left then
@@ -69,7 +69,7 @@ def end_group(leader: int, within_s: float = GROUP_S) -> None:
 
 
 def groups_left(lines: Iterable[str]) -> Mapping[int, bool]:
-    """Return the groups to end, by leader, and whether others need them; in the order in which they were told."""
+    """Return the groups to end, by leader, and whether others need them; in the order in which they were named."""
     groups: dict[int, bool] = {}
     for line in lines:
         word, _, leader = line.strip().partition(" ")
@@ -110,7 +110,7 @@ def _await(true: Callable[[], bool], within_s: float) -> None:
 
 
 def main(lines: IO[str]) -> None:
-    """Listen until the other side is gone, then do what it told."""
+    """Listen until the other side is gone, then do what it asked for."""
     carry_out(groups_left(lines))
 
 

@@ -149,7 +149,7 @@ def consumer(settings: Settings) -> ChildSpec:
 
 
 def responder(settings: Settings) -> ChildSpec:
-    """Return the responder: alerts become incidents with root causes, people are told; HTTP API on the scorer's host."""
+    """Return the responder: alerts become incidents with root causes, people are notified; HTTP API on the scorer's host."""
     url = f"http://{LOOPBACK}:{settings.responder.port}"
     return ChildSpec(
         "responder",

@@ -1,4 +1,4 @@
-"""The settings of this process, and of what `aiops up` has started on the same home: its ports are found without being told."""
+"""The settings of this process, and of what `aiops up` has started on the same home: its ports are read from there."""
 
 import os
 from collections.abc import Mapping

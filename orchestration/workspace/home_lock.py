@@ -1,4 +1,4 @@
-"""One `aiops up` or `aiops run` a home: the second is told who is there, a lock of a killed process is no lock."""
+"""One `aiops up` or `aiops run` a home: the second is refused and names the first; a lock of a killed process is no lock."""
 
 import fcntl
 import os

@@ -83,11 +83,11 @@ class Workspace:
         return ServiceGraph.from_edges(self.lake.read("edges"))
 
     def incidents(self, known_by: datetime | None = None) -> pa.Table:
-        """Return labelled incidents, those known at `known_by` only where it is given; verdicts tell no incident twice."""
+        """Return labelled incidents, those known at `known_by` only where it is given; verdicts repeat no incident."""
         return each_once(_known(self.lake.read("incidents"), "known_at", known_by))
 
     def announced(self, known_by: datetime) -> pa.Table:
-        """Return incidents that the stream was told of by `known_by`: those of sources, not those of verdicts."""
+        """Return incidents that were announced on the stream by `known_by`: those of sources, not those of verdicts."""
         table = _known(self.lake.read("incidents"), "known_at", known_by)
         return table.filter(pc.not_equal(table["kind"], pa.scalar(KIND)))
 

@@ -1,1 +1,1 @@
-"""Alerts in, incidents kept, people told, answers over HTTP."""
+"""Alerts in, incidents kept, people notified, answers over HTTP."""

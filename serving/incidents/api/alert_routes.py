@@ -163,7 +163,7 @@ def _tenant_of(request: Request, named: str, scope: TenantScope, default: str = 
     """Return whose alerts a request brings: as its header or its query names, else the `default` tenant.
 
     Raises:
-        ProblemError: 400, it names none, or several; 403, the sender may not tell of this tenant.
+        ProblemError: 400, it names none, or several; 403, the sender may not send alerts of this tenant.
     """
     tenants = dict.fromkeys([*request.headers.getlist(TENANT_FIELD), *([named] if named else [])])
     return tenant_of_request(list(tenants) or [default], scope)

@@ -39,7 +39,7 @@ class WantedEvents:
     kinds: tuple[str, ...] = ()
 
     def may_want(self, event: StoreEvent) -> bool:
-        """Return whether an event is wanted as far as the event itself tells; services are those of its incident."""
+        """Return whether an event is wanted as far as the event itself says; services are those of its incident."""
         if self.incident_id and event.incident_id != self.incident_id:
             return False
         if self.kinds and event.kind not in self.kinds:

@@ -1,1 +1,1 @@
-"""The responder: alerts become incidents, incidents get root causes, people are told."""
+"""The responder: alerts become incidents, incidents get root causes, people are notified."""

@@ -36,7 +36,7 @@ class Analyst(Protocol):
     def explain(
         self, incident: Incident, at: datetime, priors: Mapping[str, float], masked: Iterable[Interval] = ()
     ) -> RootCauseReport:
-        """Return why an incident came about, as far as telemetry up to `at` tells."""
+        """Return why an incident came about, as far as telemetry up to `at` shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class AnalysisParts:
 class Analyses:
     """Explains a tenant's incidents, in one thread; `see` is called by the desk's.
 
-    What the desk does is heard `lag_s` later: in a replay minutes of telemetry pass until a second's are in the lake.
+    Steps of the desk are taken in `lag_s` later: in a replay minutes of telemetry pass until a second's are in the lake.
     """
 
     def __init__(self, parts: AnalysisParts) -> None:
@@ -92,7 +92,7 @@ class Analyses:
         return True
 
     def _take_steps(self) -> None:
-        """Take in the steps that are old enough, and read what no step of this process told."""
+        """Take in the steps that are old enough, and read what no step of this process changed."""
         now_s = time.monotonic()
         while self._steps and self._steps[0][0] <= now_s:
             step = self._steps.popleft()[1]

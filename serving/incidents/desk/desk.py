@@ -1,4 +1,4 @@
-"""The desk: the one place where alerts become incidents and people change them, one transaction a turn.
+"""The desk: the one place where alerts become incidents and people change them, each in a transaction.
 
 Everything it knows lies in the incident store; what it holds in memory is a copy of it, taken anew when another process has
 saved since. So any number of desks, in any number of processes, are one desk, and kill -9 at any point loses and doubles nothing:
@@ -86,8 +86,8 @@ class Desk:
     def transaction(self, at: datetime) -> Iterator[DeskTransaction]:
         """Open one transaction; at its end what it changed is stored, with all that follows from it.
 
-        By settings the desk's time is the wall's or that of the telemetry, which people's acts do not move. A turn must not be
-        opened within another. An error undoes all of it.
+        By settings the desk's time is the wall's or that of the telemetry, which people's acts do not move. No transaction
+        may be opened within another. An error undoes all of it.
         """
         with self._opened(at, self._settings.clock == "wall") as transaction:
             yield transaction
@@ -176,7 +176,7 @@ class Desk:
             transaction.changed = True
 
     def open_incidents(self) -> tuple[Incident, ...]:
-        """Return the open incidents as of the last turn of this desk, the oldest first."""
+        """Return the open incidents as of the last transaction of this desk, the oldest first."""
         with self._lock:
             return self._correlator.open_incidents()
 
@@ -223,7 +223,7 @@ class Desk:
         return transaction.moment - timedelta(seconds=self._settings.quiet_s) if self._settings.clock == "wall" else None
 
     def _settle(self, transaction: DeskTransaction, row: DeskRow) -> int:
-        """Store what the turn did and what follows from it; return the number of the save that memory is as of."""
+        """Store what the transaction did and what follows from it; return the number of the save that memory is as of."""
         outcome = transaction.outcome = transaction.correlator.advance(transaction.moment)
         self._settling += transaction.added - len(outcome.fates)
         self._open |= {incident.incident_id for incident in outcome.incidents}

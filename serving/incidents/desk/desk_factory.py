@@ -51,7 +51,7 @@ class Terms:
 
 
 def audience_of(settings: Settings, tenant: str) -> Audience:
-    """Return who hears of a tenant's incidents."""
+    """Return who is notified of a tenant's incidents."""
     return Audience(channel_names(routed(settings.responder, tenant)), base_url(settings.responder, settings.serving.host))
 
 

@@ -1,4 +1,4 @@
-"""One turn of the desk: what is read, changed and stored in one transaction of the incident store."""
+"""A transaction of the desk: what is read, changed and stored together."""
 
 import logging
 from collections import Counter
@@ -24,7 +24,7 @@ _lines = LineLimit(logging.getLogger(__name__))
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who hears of incidents: names of channels, and the address that links to incidents begin with."""
+    """Who is notified of incidents: names of channels, and the address that links to incidents begin with."""
 
     channels: tuple[str, ...] = ()
     base_url: str = ""
@@ -32,10 +32,10 @@ class Audience:
 
 @dataclass(slots=True)
 class DeskTransaction:
-    """An open transaction. Change `correlator` and write through `writer`; what follows from it is stored when the turn ends.
+    """An open transaction. Change `correlator` and write through `writer`; what follows from it is stored when it ends.
 
     `moment` is the desk's time; `offsets` where the streams have been read to. `changed` = there is something to be stored even
-    where correlation itself tells nothing. `outcome` is there once the turn has ended. `by_telemetry` = the desk goes by
+    where correlation itself changes nothing. `outcome` is there once the transaction has ended. `by_telemetry` = the desk goes by
     telemetry, so alerts of other systems must be of about the same time.
     """
 
@@ -65,7 +65,7 @@ class DeskTransaction:
     def take(self, alerts: Sequence[Alert], oldest: datetime | None) -> Mapping[str, int]:
         """Take in alerts that were not seen before and return how many by source.
 
-        A finding of ours from before `oldest` is only kept: nobody is told. Other sources say that something is wrong now.
+        A finding of ours from before `oldest` is only kept: nobody is notified. Other sources say that something is wrong now.
         """
         unique = {alert.alert_id: alert for alert in alerts}
         known = self.writer.known_alerts(tuple(unique)) if unique else frozenset()
@@ -99,14 +99,14 @@ def _apart(alert: Alert, moment: datetime) -> Fate:
     alert_at = alert.ends_at or alert.starts_at
     why = (
         f"it is of {alert_at:%Y-%m-%d %H:%M} UTC, the telemetry here is of {moment:%Y-%m-%d %H:%M}: clocks do not mix, "
-        "nobody is told; give live alerts a home of their own"
+        "nobody is notified; give live alerts a home of their own"
     )
     _lines.warn("clock", f"an alert of {alert.source} joins no incident: {why}")
     return Fate(alert.alert_id, alert.fingerprint, "", FateKind.OTHER_CLOCK, why)
 
 
 def _stale(alert: Alert) -> Fate:
-    why = "it was read long after it happened, nobody is told"
+    why = "it was read long after it happened, nobody is notified"
     return Fate(alert.alert_id, alert.fingerprint, "", FateKind.TOO_OLD, why)
 
 

@@ -1,4 +1,4 @@
-"""What is told to those who watch live: not every alert, but what changes the picture."""
+"""Live updates to those who watch: not every alert, but what changes the picture."""
 
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ MOST_SERVICES: Final = 50
 
 
 class LiveUpdates:
-    """What those who watch were told last, so that they hear only of what is new. Not thread-safe."""
+    """What those who watch were sent last, so that they are sent only what is new. Not thread-safe."""
 
     def __init__(self) -> None:
         self._last_sent: dict[str, tuple[object, ...]] = {}
@@ -20,9 +20,9 @@ class LiveUpdates:
         self._held: tuple[HeldBack, ...] | None = None
 
     def forget(self, storm: bool) -> None:
-        """Begin anew, after another process has changed something: they may hear of an incident once more.
+        """Begin anew, after another process has changed something: they may be sent an incident once more.
 
-        `storm`: whether there is one, as they were told.
+        `storm`: whether there is one, as they were sent last.
         """
         self._last_sent.clear()
         self._storm = storm
@@ -34,7 +34,7 @@ class LiveUpdates:
         return before != outcome.held_back
 
     def news(self, outcome: Outcome) -> list[tuple[str, str, dict[str, Any]]]:
-        """Return what they are told: kind, incident and data."""
+        """Return what they are sent: kind, incident and data."""
         news = [update for incident in outcome.incidents if (update := self._of_incident(incident)) is not None]
         pages = [
             ("paged", page.incident_id, {"severity": page.severity.name.lower(), "services": list(page.services[:MOST_SERVICES])})
@@ -43,7 +43,7 @@ class LiveUpdates:
         return [*news, *pages, *self._of_storm(outcome.storm)]
 
     def storm_turned(self, storm: StormFigures) -> bool:
-        """Return whether a storm began or ended since they were told."""
+        """Return whether a storm began or ended since they were sent the last update."""
         return storm.active != self._storm
 
     def _of_storm(self, storm: StormFigures) -> list[tuple[str, str, dict[str, Any]]]:
@@ -68,7 +68,7 @@ class LiveUpdates:
 
 
 def summary_of(incident: Incident) -> dict[str, Any]:
-    """Return what those who watch hear of an incident, as JSON can hold it."""
+    """Return what those who watch are sent of an incident, as JSON can hold it."""
     return {
         "state": str(incident.state),
         "severity": incident.severity.name.lower(),

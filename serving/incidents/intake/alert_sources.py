@@ -1,4 +1,4 @@
-"""The mapping file: where a webhook of any JSON layout tells what (TOML, `responder.alert_sources`).
+"""The mapping file: where a webhook of any JSON layout has what (TOML, `responder.alert_sources`).
 
     [alertmanager]
     service_labels = ["service", "job"]
@@ -108,7 +108,7 @@ class AlertDefaults(_Table):
 
 
 class AlertSource(_Table):
-    """Where one webhook tells what."""
+    """Where a webhook has what."""
 
     secret: SecretStr | None = Field(None, min_length=_SECRET_CHARACTERS)
     tenant: Annotated[str, AfterValidator(checked_tenant)] = DEFAULT_TENANT
@@ -123,7 +123,7 @@ class AlertSource(_Table):
     ends_at: Paths = ()
     value: Paths = ()
     labels: Annotated[Steps | dict[str, Steps], BeforeValidator(_labels)] = ()
-    stable: tuple[str, ...] = Field((), description="labels that tell alerts apart; none = all that do not only say where")
+    stable: tuple[str, ...] = Field((), description="labels that distinguish alerts; none = all that do not only say where")
     severity_words: Annotated[dict[str, Severity], BeforeValidator(_words)] = {}
     defaults: AlertDefaults = AlertDefaults()
 

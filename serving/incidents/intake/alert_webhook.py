@@ -98,7 +98,7 @@ def _alert(name: str, source: AlertSource, item: _Item, received_at: datetime) -
     for field, text, paths in (("service", service, source.service), ("name", title, source.name)):
         if not text:
             tried = ", ".join(".".join(steps) for steps in paths)
-            raise refused(field, "", f"nothing is told at {tried}", f"send it, or change sources.{name}.{field}")
+            raise refused(field, "", f"there is nothing at {tried}", f"send it, or change sources.{name}.{field}")
     word = first_text(item.values(source.severity))
     status = first_text(item.values(source.status)).lower()
     fields = AlertFields(

@@ -1,7 +1,7 @@
 """Webhooks of Prometheus' Alertmanager, payload version 4, which other systems send too.
 
 Several alerts of theirs may be one of ours: labels that only say where (pod, instance) or how bad (severity) do not count, so
-restarts repeat an alert. Alertmanager tells alerts apart by all labels, and ends each by itself: ours is over with the last.
+restarts repeat an alert. Alertmanager distinguishes alerts by all labels, and ends each by itself: ours is over with the last.
 Alertmanager's own fingerprint and the key of its group are kept as `alertmanager_fingerprint` and `alertmanager_group`.
 
 Source: documentation of Alertmanager, `webhook_config`; notify/webhook and template.Data in its sources.
@@ -97,7 +97,7 @@ def _notes(item: Mapping[str, Any], annotations: Mapping[str, str]) -> dict[str,
 
 
 def _value(annotations: Mapping[str, str]) -> float:
-    """Return the annotation `value` where a rule tells one, else NaN."""
+    """Return the annotation `value` where a rule has it, else NaN."""
     try:
         value = float(annotations.get("value", "nan"))
     except ValueError:

@@ -79,10 +79,10 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class AlertFields:
-    """One alert as another system tells it. `labels` make the fingerprint (but for volatile ones), `notes` are only kept.
+    """One alert as another system reports it. `labels` make the fingerprint (but for volatile ones), `notes` are only kept.
 
-    `starts_at` None = not told; `ends_at` counts where it is `resolved`; `until_ended` = the system also tells when it is over.
-    `identity` = what the system itself tells alerts apart by, the same while one fires and when it ends; "" = its labels.
+    `starts_at` None = not given; `ends_at` counts where it is `resolved`; `until_ended` = the system also reports its end.
+    `identity` = what the system itself distinguishes alerts by, the same while one fires and when it ends; "" = its labels.
     """
 
     service: str
@@ -112,7 +112,7 @@ def body_of(body: bytes) -> Any:
 
 
 def collected(items: Sequence[Any], read: Callable[[Any], Alert], truncated: int = 0) -> Received:
-    """Read each item; those that `read` refuses (ProblemError) are told with their reason."""
+    """Read each item; those that `read` refuses (ProblemError) are reported with their reason."""
     alerts, bad = [], []
     for index, item in enumerate(items[:MOST_ALERTS]):
         try:
@@ -125,7 +125,7 @@ def collected(items: Sequence[Any], read: Callable[[Any], Alert], truncated: int
 
 def alert_of_fields(fields: AlertFields, source: str, received_at: datetime) -> Alert:
     """Return the alert; its id holds the minute of receipt: the same again is the same alert, later it is a repetition."""
-    starts = min(fields.starts_at or received_at, received_at)  # where a beginning is not told, no end can be compared with it
+    starts = min(fields.starts_at or received_at, received_at)  # where a beginning is not given, no end can be compared with it
     ends = max(starts, min(fields.ends_at or received_at, received_at)) if fields.resolved else None
     own = {"service": fields.service, "alertname": fields.name}
     labels = {**fields.labels, **own}
@@ -156,7 +156,7 @@ def alert_of_fields(fields: AlertFields, source: str, received_at: datetime) -> 
 def _instance(fields: AlertFields, labels: Mapping[str, str], source: str) -> str:
     """Return what names the one of several alerts of a fingerprint: all its labels but for measured ones, or its own identity.
 
-    Where a source says which labels tell its alerts apart, there are no others.
+    Where a source says which labels distinguish its alerts, there are no others.
     """
     if fields.identity:
         return fingerprint_of({"source": source, "identity": fields.identity}, frozenset())

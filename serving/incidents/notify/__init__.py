@@ -1,1 +1,1 @@
-"""Notifications out: what is told, to which channels, and that it arrives."""
+"""Notifications out: what they say, to which channels they go, and that they arrive."""

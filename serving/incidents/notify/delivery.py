@@ -21,7 +21,7 @@ TIMEOUT_S: Final = 10.0
 MOST_WAIT_S: Final = 3600.0
 """The longest Retry-After that is honoured."""
 MOST_READ: Final = 4096
-"""Bytes of an answer that are read: its status counts, some words of it are told."""
+"""Bytes of an answer that are read: its status counts, some words of it go into the error."""
 
 _WORTH_ANOTHER: Final = frozenset({408, 425, 429})
 
@@ -44,7 +44,7 @@ class Attempt:
 
 
 class Channel(Protocol):
-    """A way to tell people something. Thread-safe; `deliver` raises nothing that a receiver can cause."""
+    """A channel to people. Thread-safe; `deliver` raises nothing that a receiver can cause."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Escalations: a page that nobody acknowledges in time goes out once more, to those who are to hear of it then.
+"""Escalations: a page that nobody acknowledges in time goes out once more, to those who are notified then.
 
 The timer is a message of the outbox, made when a page is first tried: it survives kill -9, fires once an incident and severity,
 and is cancelled when it comes due and somebody has taken the incident. A mitigated incident counts as taken.
@@ -80,7 +80,7 @@ class Escalations:
             return None
 
     def _escalated_to(self, incident_id: str) -> tuple[str, ...]:
-        """Return channels that heard of an incident by an escalation only."""
+        """Return channels that were notified of an incident by an escalation only."""
         messages = self.store.messages(incident_id)
         paged = {message.channel for message in messages if message.kind is MessageKind.PAGE}
         escalated = [

@@ -1,7 +1,7 @@
 """Which notifications follow from what happened to an incident: pure, so they are made in the transaction of the change itself.
 
 Ids are hashes of incident, occasion and channel: made again, a message is the same one, and the outbox keeps it once. Nobody
-hears of an incident that was never paged for.
+is notified of an incident that was never paged for.
 """
 
 import hashlib
@@ -35,14 +35,14 @@ def messages_for(
         alert_count=page.alert_count,
         cause=cause_of(report),
     )
-    headline = f"worse than told, now {in_short(notice)}" if page.again else in_short(notice)
+    headline = f"worse than notified, now {in_short(notice)}" if page.again else in_short(notice)
     if page.waited_s > 0:
         headline += f" (held back for {page.waited_s / 60:.0f} min)"
     return _addressed(replace(notice, headline=headline), f"page {page.severity.name.lower()}", channels)
 
 
 def change_messages(incident: Incident, channels: Sequence[str], base_url: str) -> tuple[OutboxMessage, ...]:
-    """Return what is told of the state that an incident is in: acknowledged, resolved or merged; nothing of other states.
+    """Return the notifications of the state that an incident is in: acknowledged, resolved or merged; nothing of other states.
 
     It may be called for every incident that changed in any way: the same state gives the same messages.
     """
@@ -72,7 +72,7 @@ def update_messages(
 
 
 def held_messages(note: HeldNote, channels: Sequence[str], base_url: str) -> tuple[OutboxMessage, ...]:
-    """Return what is told of pages that wait: how many and where to look, and the end of it when none waits any more."""
+    """Return the notes on pages that are held back: how many and where to look, and that none waits any more."""
     services = note.services or ()
     kind = MessageKind.HELD_BACK if note.count else MessageKind.RESOLVED
     state = IncidentState.OPEN if note.count else IncidentState.RESOLVED
@@ -106,7 +106,7 @@ def forwarded_messages(notice: Notice, channels: Sequence[str]) -> tuple[OutboxM
 
 
 def _merged(incident: Incident, at: datetime, channels: Sequence[str], base_url: str) -> tuple[OutboxMessage, ...]:
-    """Return the end of a merged incident; PagerDuty, which may know only this one, first hears of the one that goes on."""
+    """Return the end of a merged incident; PagerDuty, which may know no other, is first notified of the one that goes on."""
     notice = notice_of(incident, MessageKind.RESOLVED, at, f"goes on as {incident.merged_into}", base_url)
     home = replace(
         notice,

@@ -32,7 +32,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to be told about an incident. `headline` is one line of plain text, nothing in it is escaped.
+    """What a notification says about an incident. `headline` is one line of plain text, nothing in it is escaped.
 
     `at` = when it happened (aware UTC); `services` the first 20, the worst or first first; `service_count` = all of them.
     `alert` = the name of the worst alert, the first of these; `tenant` = whose incident it is.

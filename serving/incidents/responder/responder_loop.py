@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LoopParts:
-    """What the loop works with; `tell` hears of each step."""
+    """What the loop works with; `on_step` is called with each step."""
 
     store: IncidentStore
     desk: Desk
@@ -47,7 +47,7 @@ class LoopParts:
     clock: DeskClock
     settings: ResponderSettings
     metrics: ResponderMetrics
-    tell: Callable[[Step], None] = field(default=lambda _: None)
+    on_step: Callable[[Step], None] = field(default=lambda _: None)
 
 
 class DeskLoop:
@@ -75,7 +75,7 @@ class DeskLoop:
         step = self._parts.desk.tick(self._parts.clock.now())
         self._offsets = step.offsets
         self._follow(step)
-        self._parts.tell(step)
+        self._parts.on_step(step)
 
     @property
     def offsets(self) -> Mapping[str, str]:
@@ -121,13 +121,13 @@ class DeskLoop:
         self._follow(step)
         parts.metrics.read(batch)
         parts.metrics.stepped(step)
-        parts.tell(step)
+        parts.on_step(step)
         return batch.more
 
     def _follow(self, step: Step) -> None:
         """Let the clock go on with what a step took."""
         if not step.offsets and step.taken:
-            self._parts.clock.saw(step.moment)  # no telemetry tells the time: alerts do
+            self._parts.clock.saw(step.moment)  # no telemetry gives the time: alerts do
         self._parts.clock.waits(step.settling)
 
     def health(self) -> Mapping[str, str]:

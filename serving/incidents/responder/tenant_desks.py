@@ -48,7 +48,7 @@ class TenantDesk:
     parts: TenantParts
 
     def begin(self, settings: Settings) -> None:
-        """Find where the desk stands, and tell commands beside it what it goes by.
+        """Find where the desk stands, and note for commands beside it what it goes by.
 
         Raises:
             AiopsError: the database does not answer, or what is stored cannot be read.
@@ -120,7 +120,7 @@ class TenantDesks:
                     raise
                 if tenant not in self._refused:
                     self._refused.add(tenant)
-                    log.error("nobody is told of what happens to a tenant: %s", error)
+                    log.error("nobody is notified of what happens to a tenant: %s", error)
                 self._shared.metrics.refused.set(len(self._refused))
                 return None
             self._shared.metrics.tenants.set(len(self._running))

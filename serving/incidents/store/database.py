@@ -31,7 +31,7 @@ MOST_TENANTS: Final = 10_000
 class IncidentDatabase:
     """One database, open. Thread-safe: reading in any number of threads, writing one at a time (PostgreSQL: one a tenant).
 
-    Rows are reached by `IncidentStore`, which is one tenant's; only names of tenants are told from here.
+    Rows are reached by `IncidentStore`, which is one tenant's; only names of tenants are read here.
 
     With `memory_copy` a SQLite database goes on in memory while its disk is full: the write that finds no room fails, the next
     one, and all reading, is answered from a copy, until there is room again. For the one process that pages people.

@@ -21,7 +21,7 @@ _AGAIN_S: Final = 0.02
 _NO_ROOM: Final = 1 << 20
 """Bytes: with less, what fails to be written fails for want of room."""
 _PRIMARY: Final = 0xFF
-"""The bits of SQLite's result codes that tell the kind."""
+"""The bits of SQLite's result codes that give the kind."""
 
 
 def engine_of(url: str) -> Engine:
@@ -76,7 +76,7 @@ def writing_engine(engine: Engine) -> Engine:
 
 @contextmanager
 def answering(engine: Engine) -> Iterator[None]:
-    """Turn what the database does not answer into our errors; the address is told without its password and options.
+    """Turn what the database does not answer into our errors; the address is shown without its password and options.
 
     Raises:
         DiskFull: there is no room for what is written.
@@ -99,7 +99,7 @@ def answering(engine: Engine) -> Iterator[None]:
 
 
 def address_of(engine: Engine) -> str:
-    """Return the address of a database as it may be told: its options may hold a password too."""
+    """Return the address of a database as it may be shown: its options may hold a password too."""
     return engine.url.set(query={}).render_as_string(hide_password=True)
 
 

@@ -186,7 +186,7 @@ class IncidentStore:
         return self.suppression().windows
 
     def suppression(self) -> Suppression:
-        """Return all that is not to be heard, as correlation takes it."""
+        """Return the silences and maintenance windows, as correlation takes it."""
         return self._read(incident_queries.suppression)
 
     def held_back(self) -> tuple[HeldBack, ...]:

@@ -3,7 +3,7 @@
 Copied are all open incidents and what is newest of the rest, so memory is bounded (about 150 MB at most). The file stays locked
 for other writers meanwhile: they wait, and read what was there before. Writing back is one transaction: all of it or none. What
 is only in memory is lost where the process is killed before that; the broker, and senders that repeat, bring most of it again
-under the same ids. A notification that is sent again has the same key, by which receivers tell repetitions.
+under the same ids. A notification that is sent again has the same key, by which receivers recognise repetitions.
 """
 
 import threading

@@ -143,7 +143,7 @@ class StoreEvent:
 
 
 class MessageKind(StrEnum):
-    """Why somebody is told."""
+    """Why somebody is notified."""
 
     PAGE = "page"
     ESCALATION = "escalation"

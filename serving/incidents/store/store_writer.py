@@ -169,7 +169,7 @@ class StoreWriter:
         return self._drop_rule(WINDOW, name)
 
     def suppression(self) -> Suppression:
-        """Return all that is not to be heard, with what this transaction changed."""
+        """Return the silences and maintenance windows, with what this transaction changed."""
         return incident_queries.suppression(self._connection)
 
     def note(self, key: str, value: object) -> None:

@@ -173,7 +173,7 @@ def test_tenants_are_bounded_and_those_without_a_desk_are_named_once(
     responder.broker.put("no/tenant", score=0.99)
     rounds(responder)
     assert len(responder.desks.running()) == 3
-    assert caplog.text.count("nobody is told of what happens to a tenant") == 3
+    assert caplog.text.count("nobody is notified of what happens to a tenant") == 3
     assert caplog.text.count("entries of tenant 'no/tenant' are not read") == 1
     with pytest.raises(Unavailable, match=r"responder\.max_tenants"):
         responder.desks.parts("t4")

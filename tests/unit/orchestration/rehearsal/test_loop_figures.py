@@ -244,7 +244,7 @@ def test_a_page_that_fails_once_is_asked_for_again(monkeypatch: pytest.MonkeyPat
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/metrics"
         assert MetricsPage.fetch(url).total("points_total") == 12.0
-        with pytest.raises(Unavailable, match="does not tell its metrics"):
+        with pytest.raises(Unavailable, match="does not show its metrics"):
             MetricsPage.fetch(url)
         server.shutdown()
         thread.join()

@@ -83,7 +83,7 @@ def test_worse_is_another_page_and_says_so() -> None:
     worse = replace(PAGE, again=True, waited_s=180.0)
     assert not set(ids(messages_for(warned, PAGED, CHANNELS, URL))) & set(ids(messages_for(worse, PAGED, CHANNELS, URL)))
     headline = notice(messages_for(worse, PAGED, CHANNELS, URL)[0]).headline
-    assert headline == "worse than told, now critical: cart, db, web and 1 more; 12 alerts (held back for 3 min)"
+    assert headline == "worse than notified, now critical: cart, db, web and 1 more; 12 alerts (held back for 3 min)"
 
 
 def test_state_changes_are_notified_with_who_and_why() -> None:

@@ -18,7 +18,7 @@ _TEXT = sa.Text
 _DEFAULT = "default"
 _ROWS = 2000
 _ROUNDED = 0.0005
-"""Half of the last digit of a score that was told as text: what was learned of it must not be lost by the rounding."""
+"""Half of the last digit of a score that was written as text: what was learned of it must not be lost by the rounding."""
 _OLD = "_before_tenants"
 
 _INDEXES = {
@@ -158,7 +158,7 @@ def _pages(bind: sa.Connection, old: sa.Table) -> Iterator[list[dict[str, Any]]]
 
 
 def _scored(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row whose alert tells its score as a number; one that was rounded as the least that it may have been."""
+    """Return a row whose alert has its score as a number; one that was rounded as the least that it may have been."""
     document = _with_score(json.loads(row["document"]))
     return row | {"document": json.dumps(document, ensure_ascii=False, separators=(",", ":"))}
 
@@ -199,7 +199,7 @@ def _kept(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _became(what: str, by: str) -> str | None:
-    """Return the state that an event of the first schema told in words, None where it told of something else."""
+    """Return the state that an event of the first schema described in words, None where it described something else."""
     for state in ("acknowledged", "mitigated", "resolved"):
         if what == f"{state} by {by}":
             return state
