@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from typer.main import get_command
@@ -73,7 +74,7 @@ def _default(parameter: Any) -> str:
 
 
 def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int | float)
+    return isinstance(value, str | int | float | Path)
 
 
 def _first_line(command: Any) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from data_contracts.schemas.feature_views import VIEWS
 from orchestration.reference.call_page import PROTO
+from orchestration.reference.command_page import commands_page
 from orchestration.reference.inert import incident_api_description
 from orchestration.reference.pages import reference_pages, rewrite
 from orchestration.reference.schema_page import schemas_page
@@ -95,3 +96,11 @@ def test_labels_of_metrics_are_listed(pages: dict[str, str]) -> None:
     page = pages["reference/metrics.md"]
     assert "| `aiops_notifications_total` | counter | `tenant`, `channel`, `outcome` |" in page
     assert "| `aiops_scoring_seconds` | histogram | `tier` |" in page
+
+
+def test_usage_lines_say_what_may_be_left_out_and_what_may_be_several() -> None:
+    page = commands_page()
+    assert "Usage: `aiops init [FOLDER]`" in page
+    assert "Usage: `aiops rejected redrive [REJECT_ID…]`" in page
+    assert "Usage: `aiops incidents silence add NAME MATCHERS…`" in page
+    assert "Usage: `aiops incidents show INCIDENT`" in page
