@@ -100,9 +100,9 @@ def import_graph(
         facts: dict[str, Any] = {"file": str(edges), "origin": origin, "rows_left_out": len(read.refused)}
     else:
         assert traces is not None
-        wanted = call_graph.TracesImport(traces, _span_columns(columns), when, timedelta(hours=forget_after_h), encoding)
+        request = call_graph.TracesImport(traces, _span_columns(columns), when, timedelta(hours=forget_after_h), encoding)
         with stage(f"calls among the spans of {traces}"):
-            imported = call_graph.import_traces(workspace, wanted)
+            imported = call_graph.import_traces(workspace, request)
         change = imported.change
         facts = {"file": str(traces), "origin": "traces", "at": imported.at, "spans": asdict(imported.spans)}
     keep_for_good(workspace.settings.root)
@@ -166,9 +166,9 @@ def learn(
 
     workspace = Workspace.open()
     config = GrangerConfig(false_discoveries=false_share)
-    wanted = call_graph.Learning(hours, moment("--end", end), workspace.settings.telemetry.step_s, config)
+    request = call_graph.Learning(hours, moment("--end", end), workspace.settings.telemetry.step_s, config)
     with stage("learn calls from telemetry"):
-        learned = call_graph.learn(workspace, wanted, dry_run, say)
+        learned = call_graph.learn(workspace, request, dry_run, say)
     if as_json:
         print_json(asdict(learned) | {"edges": [{**asdict(edge), "weight": edge.weight} for edge in learned.edges]})
         return

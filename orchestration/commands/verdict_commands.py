@@ -27,12 +27,12 @@ def verdict(
     as_json: AsJson = False,
 ) -> None:
     """Say what an incident was: it teaches training, thresholds, correlation and root causes; a later one corrects it."""
-    said = _Said(true, false_alarm, wrong_cause, duplicate_of, tuple(unrelated or ()), note)
-    _judge(_draft(incident, said), by, _Wish(preview, yes or as_json, as_json))
+    options = _VerdictOptions(true, false_alarm, wrong_cause, duplicate_of, tuple(unrelated or ()), note)
+    _judge(_draft(incident, options), by, _Wish(preview, yes or as_json, as_json))
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _VerdictOptions:
     true: bool
     false_alarm: bool
     wrong_cause: str | None
@@ -48,23 +48,23 @@ class _Wish:
     as_json: bool
 
 
-def _draft(incident: str, said: _Said) -> "VerdictDraft":
+def _draft(incident: str, options: _VerdictOptions) -> "VerdictDraft":
     from aiops.errors import ConfigurationError
     from aiops.incidents.verdict import VerdictKind
     from serving.incidents.desk.verdict_draft import VerdictDraft
 
     given = {
-        VerdictKind.TRUE: said.true,
-        VerdictKind.FALSE_ALARM: said.false_alarm,
-        VerdictKind.WRONG_CAUSE: said.wrong_cause is not None,
-        VerdictKind.DUPLICATE: said.duplicate_of is not None,
+        VerdictKind.TRUE: options.true,
+        VerdictKind.FALSE_ALARM: options.false_alarm,
+        VerdictKind.WRONG_CAUSE: options.wrong_cause is not None,
+        VerdictKind.DUPLICATE: options.duplicate_of is not None,
     }
     kinds = [kind for kind, chosen in given.items() if chosen]
     if len(kinds) != 1:
         raise ConfigurationError(
             f"{len(kinds)} verdicts were given; give one of --true, --false-alarm, --wrong-cause SERVICE, --duplicate-of ID"
         )
-    words = (said.wrong_cause or "", said.duplicate_of or "", said.note, said.unrelated)
+    words = (options.wrong_cause or "", options.duplicate_of or "", options.note, options.unrelated)
     return VerdictDraft(incident, kinds[0], *words)
 
 

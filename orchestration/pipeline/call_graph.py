@@ -85,36 +85,36 @@ def import_edges(workspace: Workspace, edges: pa.Table, origin: str, at: datetim
     return store.replace_configured(((str(caller), str(callee)) for caller, callee in calls), at, origin)
 
 
-def import_traces(workspace: Workspace, wanted: TracesImport) -> TracesImported:
+def import_traces(workspace: Workspace, request: TracesImport) -> TracesImported:
     """Import the calls among the spans of a file.
 
     Raises:
         SourceError: the file cannot be read, or its spans have no times and `at` was not given.
         ContractError: spans are later than `at`.
     """
-    calls = read_calls(wanted.path, wanted.columns, wanted.encoding)
+    calls = read_calls(request.path, request.columns, request.encoding)
     if not calls.seen.num_rows:
         counts = ", ".join(f"{name} {count:,}" for name, count in asdict(calls.counts).items() if count)
-        raise FileError(f"{wanted.path}: no span calls another service ({counts}); give traces that cross services")
-    at = wanted.at or calls.last
+        raise FileError(f"{request.path}: no span calls another service ({counts}); give traces that cross services")
+    at = request.at or calls.last
     if at is None:
-        raise SourceError(f"{wanted.path}: no call has a time; say when they were seen with --at 2026-01-31T12:00:00Z")
-    change = GraphStore(workspace.lake).observe(calls.seen, at, "traces", wanted.forget_after)
+        raise SourceError(f"{request.path}: no call has a time; say when they were seen with --at 2026-01-31T12:00:00Z")
+    change = GraphStore(workspace.lake).observe(calls.seen, at, "traces", request.forget_after)
     return TracesImported(at, calls.counts, change)
 
 
-def learn(workspace: Workspace, wanted: Learning, dry_run: bool, say: Callable[[str], None]) -> Learned:
+def learn(workspace: Workspace, request: Learning, dry_run: bool, say: Callable[[str], None]) -> Learned:
     """Learn calls between services that the graph does not connect and keep them, marked as learned.
 
     Raises:
         SourceError: the lake holds no telemetry.
     """
-    store, end = GraphStore(workspace.lake), wanted.end or workspace.newest_telemetry() + INSTANT
-    since = end - timedelta(hours=wanted.hours)
+    store, end = GraphStore(workspace.lake), request.end or workspace.newest_telemetry() + INSTANT
+    since = end - timedelta(hours=request.hours)
     services = _services(workspace, max(since, end - _NAMED_WITHIN), end)
     say(f"{len(services)} services, {since:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}")
-    grid = IncidentTelemetry(workspace.lake, TelemetryConfig(wanted.step_s, wanted.hours)).calm(end, services)
-    edges = granger_edges(grid, store.graph(), wanted.config)
+    grid = IncidentTelemetry(workspace.lake, TelemetryConfig(request.step_s, request.hours)).calm(end, services)
+    edges = granger_edges(grid, store.graph(), request.config)
     change = None
     if not dry_run:
         columns: dict[str, Any] = {

@@ -65,15 +65,15 @@ def promote(workspace: Workspace, name: str, version: str | None, wish: Change, 
         ModelNotFound: no such model or version.
     """
     registry = workspace.registry
-    wanted = registry.get(name, version or CHALLENGER)
-    passed = wanted.tags.get(GATE_TAG) == "true"
+    chosen = registry.get(name, version or CHALLENGER)
+    passed = chosen.tags.get(GATE_TAG) == "true"
     if not passed and not force:
-        said = wanted.tags.get("gate.reason", "the gate never judged it")
-        raise GateRefused(f"{name} version {wanted.version}: {said}. Train again (`aiops train`), or promote with --force")
+        said = chosen.tags.get("gate.reason", "the gate never judged it")
+        raise GateRefused(f"{name} version {chosen.version}: {said}. Train again (`aiops train`), or promote with --force")
     before = current_version(workspace, name)
     why = wish.why if passed else f"forced: {wish.why}"
-    registry.set_alias(name, CHAMPION, wanted.version, Change(wish.who, wish.at, why))
-    return Moved(name, CHAMPION, wanted.version, before)
+    registry.set_alias(name, CHAMPION, chosen.version, Change(wish.who, wish.at, why))
+    return Moved(name, CHAMPION, chosen.version, before)
 
 
 def rollback(workspace: Workspace, name: str, wish: Change) -> Moved:

@@ -77,8 +77,8 @@ def scheduled_rows(workspace: Workspace, since: datetime, end: datetime) -> pd.D
 
     Rows asked for because a point looked abnormal are left out: they are strange by selection, not by drift.
     """
-    asked: Where = {"model": [WATCHED], "role": [CHAMPION], "event_timestamp": Between(since, end)}
-    frame = workspace.lake.read("served", where=asked).to_pandas()
+    condition: Where = {"model": [WATCHED], "role": [CHAMPION], "event_timestamp": Between(since, end)}
+    frame = workspace.lake.read("served", where=condition).to_pandas()
     cadence = timedelta(seconds=workspace.settings.consumer.predict_every_s)
     frame = frame[frame["event_timestamp"] == frame["event_timestamp"].dt.floor(cadence)]
     newest: pd.DataFrame = frame.sort_values("served_at").drop_duplicates(["service", "event_timestamp"], keep="last")

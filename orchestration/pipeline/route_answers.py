@@ -48,8 +48,8 @@ def explain(settings: Settings, series: str) -> Explained:
     router = router_of(settings)
     text = series_text(key)
     known = (name for name in router.measured if name.text == text)
-    asked = SeriesName(key.series_id, key.service, key.metric, labels_text(key.labels))
-    return _explained(router, next(known, asked), settings.consumer)
+    queried = SeriesName(key.series_id, key.service, key.metric, labels_text(key.labels))
+    return _explained(router, next(known, queried), settings.consumer)
 
 
 def explain_all(settings: Settings) -> list[Explained]:

@@ -68,8 +68,8 @@ def opened_incidents(store: IncidentStore, since: datetime) -> tuple[OpenedIncid
 
 
 def _opened(store: IncidentStore, since: datetime) -> Iterator[OpenedIncident]:
-    wanted = IncidentFilter(since=since)
-    for incident in every(lambda request: store.incidents(wanted, request)):
+    incident_filter = IncidentFilter(since=since)
+    for incident in every(lambda request: store.incidents(incident_filter, request)):
         if incident.state is not IncidentState.MERGED:
             yield _as_opened(incident, store.case(incident.incident_id).report)
 

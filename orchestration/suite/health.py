@@ -123,12 +123,12 @@ def _backlog_faults(broker: streams.Streams, settings: Settings) -> Iterator[str
             yield f"{streams.telemetry(partition)} is full: {entries} of {consumer.max_backlog} entries, producers wait"
 
 
-def _silent(running: Running | None, asked: set[str]) -> Iterator[Health]:
+def _silent(running: Running | None, probed: set[str]) -> Iterator[Health]:
     """Yield the processes of a running suite that answer no URL: healthy while they live."""
     import psutil
 
     for name, pid in sorted(running.children.items()) if running else ():
-        if name not in asked:
+        if name not in probed:
             lives = psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
             yield Health(name, f"process {pid}", lives, "" if lives else "it has ended")
 

@@ -59,12 +59,12 @@ class MetricsPage:
         edges = sorted(buckets)
         if not edges or not buckets[edges[-1]]:
             return math.nan
-        wanted, below, lower = share * buckets[edges[-1]], 0.0, 0.0
+        rank, below, lower = share * buckets[edges[-1]], 0.0, 0.0
         for edge in edges:
-            if buckets[edge] >= wanted:
+            if buckets[edge] >= rank:
                 if math.isinf(edge):
                     return lower * 1e3
-                inside = (wanted - below) / max(buckets[edge] - below, 1e-12)
+                inside = (rank - below) / max(buckets[edge] - below, 1e-12)
                 return (lower + inside * (edge - lower)) * 1e3
             below, lower = buckets[edge], edge
         return lower * 1e3

@@ -31,15 +31,15 @@ _RETRY_MS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class WantedEvents:
-    """Which events a stream wants: of one incident, of incidents that touch a service, of some kinds; "" and () = all."""
+class EventFilter:
+    """Which events a stream sends: of one incident, of incidents that touch a service, of some kinds; "" and () = all."""
 
     incident_id: str = ""
     service: str = ""
     kinds: tuple[str, ...] = ()
 
-    def may_want(self, event: StoreEvent) -> bool:
-        """Return whether an event is wanted as far as the event itself says; services are those of its incident."""
+    def may_match(self, event: StoreEvent) -> bool:
+        """Return whether an event passes as far as the event itself says; services are those of its incident."""
         if self.incident_id and event.incident_id != self.incident_id:
             return False
         if self.kinds and event.kind not in self.kinds:
@@ -98,8 +98,8 @@ class EventFeed:
         if self._poller is not None:
             await asyncio.wait({self._poller})
 
-    async def stream(self, after: int | None, wanted: WantedEvents) -> AsyncIterator[bytes]:
-        """Yield the frames of a stream: what is `wanted` of the events after `after` (None = from now on), then as they come.
+    async def stream(self, after: int | None, event_filter: EventFilter) -> AsyncIterator[bytes]:
+        """Yield the frames of a stream: the events after `after` (None = from now on) that pass the filter, then as they come.
 
         An event "reset" says that what happened in between is not known any more: the events after the position are dropped
         already, or the store has not come so far (it is another one than before).
@@ -118,7 +118,7 @@ class EventFeed:
                 if events[0].seq != position + 1:
                     yield _reset(events[0].seq - 1)
                 position = events[-1].seq
-                frames = b"".join([frame_of(event) for event in events if await self._wants(wanted, event)])
+                frames = b"".join([frame_of(event) for event in events if await self._wants(event_filter, event)])
                 if frames:
                     spoke = time.monotonic()
                     yield frames
@@ -139,10 +139,10 @@ class EventFeed:
             return list(islice(self._ring, start, start + _PAGE))
         return list(await run_in_threadpool(self._store.events_after, position, _PAGE))
 
-    async def _wants(self, wanted: WantedEvents, event: StoreEvent) -> bool:
-        if not wanted.may_want(event):
+    async def _wants(self, event_filter: EventFilter, event: StoreEvent) -> bool:
+        if not event_filter.may_match(event):
             return False
-        return not wanted.service or wanted.service in await self._services(event)
+        return not event_filter.service or event_filter.service in await self._services(event)
 
     async def _services(self, event: StoreEvent) -> frozenset[str]:
         """Return the services of an event's incident, as of the event or later; those last asked for are kept."""

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from serving.http.auth import Role
 from serving.http.operations import Operation
-from serving.incidents.api.event_feed import EventFeed, EventFeeds, WantedEvents
+from serving.incidents.api.event_feed import EventFeed, EventFeeds, EventFilter
 from serving.incidents.api.request_fields import Sent, ShortText
 from serving.incidents.api.tenant_parts import Parts
 
@@ -36,8 +36,8 @@ LastEventId = Annotated[
 class EventStream(StreamingResponse):
     """One client's stream; gives its place back whatever ends it."""
 
-    def __init__(self, feed: EventFeed, after: int | None, wanted: WantedEvents) -> None:
-        super().__init__(feed.stream(after, wanted), media_type=EVENT_STREAM, headers={"x-accel-buffering": "no"})
+    def __init__(self, feed: EventFeed, after: int | None, event_filter: EventFilter) -> None:
+        super().__init__(feed.stream(after, event_filter), media_type=EVENT_STREAM, headers={"x-accel-buffering": "no"})
         self._feed = feed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,6 +62,6 @@ class EventRoutes:
 
     async def watched(self, parts: Parts, watch: Annotated[Watch, Query()], last_event_id: LastEventId = "") -> EventStream:
         """Each event has an id, a kind and JSON; who comes back with the last id misses nothing and sees nothing twice."""
-        seen = last_event_id or watch.after
-        wanted = WantedEvents(watch.incident, watch.service, tuple(watch.kind))
-        return EventStream(self._feeds.of(parts), int(seen) if seen else None, wanted)
+        last_id = last_event_id or watch.after
+        event_filter = EventFilter(watch.incident, watch.service, tuple(watch.kind))
+        return EventStream(self._feeds.of(parts), int(last_id) if last_id else None, event_filter)

@@ -72,10 +72,10 @@ class IncidentRoutes:
 
     def listed(self, parts: Parts, listing: Annotated[Listing, Query()]) -> Response:
         """Pages stay complete while incidents are added: a cursor goes on after the last one shown."""
-        wanted = listing.chosen()
+        incident_filter = listing.chosen()
         with good_cursor(listing.cursor):
-            page = parts.store.cases(wanted, PageRequest(listing.limit, listing.cursor))
-            return answer(lines_of(page, parts.store.case_count(wanted)))
+            page = parts.store.cases(incident_filter, PageRequest(listing.limit, listing.cursor))
+            return answer(lines_of(page, parts.store.case_count(incident_filter)))
 
     def shown(self, parts: Parts, incident_id: IncidentId) -> Response:
         """Everything that is known of it, but its single alerts."""

@@ -39,10 +39,10 @@ class CaseReader(Protocol):
     def case(self, incident_id: str) -> IncidentCase:
         """Return one; ContractError if unknown."""
 
-    def cases(self, wanted: IncidentFilter, page: PageRequest) -> Page[IncidentSummary]:
+    def cases(self, incident_filter: IncidentFilter, page: PageRequest) -> Page[IncidentSummary]:
         """Return those that fit, the newest first."""
 
-    def case_count(self, wanted: IncidentFilter) -> int:
+    def case_count(self, incident_filter: IncidentFilter) -> int:
         """Return how many fit, on all pages together."""
 
     def alerts(self, incident_id: str | None, page: PageRequest) -> Page[StoredAlert]:

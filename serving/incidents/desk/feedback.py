@@ -103,6 +103,6 @@ def _moved(before: Lessons, after: Lessons) -> set[Series]:
 
 
 def _detail(verdict: Verdict, effect: VerdictEffect) -> dict[str, Any]:
-    said = {"kind": str(verdict.kind), "right_cause": verdict.right_cause, "duplicate_of": verdict.duplicate_of}
+    statement = {"kind": str(verdict.kind), "right_cause": verdict.right_cause, "duplicate_of": verdict.duplicate_of}
     counts = {name: len(getattr(effect, name)) for name in (THRESHOLDS, PRIORS, PAIRS)}
-    return {"verdict_id": verdict.verdict_id, **said, "unrelated": list(verdict.unrelated), "note": verdict.note, **counts}
+    return {"verdict_id": verdict.verdict_id, **statement, "unrelated": list(verdict.unrelated), "note": verdict.note, **counts}

@@ -57,8 +57,8 @@ def judged_of(store: IncidentStore, verdicts: Iterable[Verdict]) -> list[Judged]
 
 def facts_between(store: IncidentStore, since: datetime, until: datetime) -> tuple[IncidentFacts, ...]:
     """Return the incidents that opened in [since, until); those merged into others are part of them."""
-    wanted = IncidentFilter(since=since, until=until)
-    opened = every(lambda request: store.incidents(wanted, request))
+    incident_filter = IncidentFilter(since=since, until=until)
+    opened = every(lambda request: store.incidents(incident_filter, request))
     return tuple(facts_of(store, incident) for incident in opened if incident.state is not IncidentState.MERGED)
 
 

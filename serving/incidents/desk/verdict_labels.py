@@ -22,15 +22,15 @@ Rows = dict[str, list[dict[str, Any]]]
 
 def write_labels(lake: Lake, judged: Iterable[Judged]) -> int:
     """Write what verdicts say of their incidents and detections; return for how many incidents the lake held anything else."""
-    held = {table: _held(lake, table) for table in _SCHEMAS}
+    stored = {table: _held(lake, table) for table in _SCHEMAS}
     changed = 0
     for incident in judged:
         incident_id = incident.facts.incident_id
-        wanted = {"incidents": _incident_rows(incident), "verdicts": _verdict_rows(incident)}
-        stale = [table for table, rows in wanted.items() if held[table].get(incident_id, []) != rows]
+        labels = {"incidents": _incident_rows(incident), "verdicts": _verdict_rows(incident)}
+        stale = [table for table, rows in labels.items() if stored[table].get(incident_id, []) != rows]
         for table in stale:
             schema, prefix = _SCHEMAS[table]
-            lake.write(table, pa.Table.from_pylist(wanted[table], schema=schema), f"{prefix}-{incident_id}")
+            lake.write(table, pa.Table.from_pylist(labels[table], schema=schema), f"{prefix}-{incident_id}")
         changed += bool(stale)
     return changed
 

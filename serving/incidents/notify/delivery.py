@@ -87,25 +87,25 @@ class Poster:
 
     def _reply_text(self, answer: httpx.Response) -> str:
         """Return the beginning of an answer's body; one that breaks off has come all the same."""
-        said, until = b"", time.monotonic() + self._timeout_s
+        reply, until = b"", time.monotonic() + self._timeout_s
         with suppress(httpx.TransportError):  # the status has come, and decides
             for chunk in answer.iter_raw():
-                said += chunk
-                if len(said) >= MOST_READ or time.monotonic() > until:
+                reply += chunk
+                if len(reply) >= MOST_READ or time.monotonic() > until:
                     break
-        return said[:MOST_READ].decode(errors="replace")
+        return reply[:MOST_READ].decode(errors="replace")
 
     def close(self) -> None:
         """Let go of connections."""
         self._client.close()
 
 
-def attempt_of(answer: httpx.Response, said: str) -> Attempt:
+def attempt_of(answer: httpx.Response, reply: str) -> Attempt:
     """Return what an answer means: 2xx delivered; 408, 425, 429 and 5xx may work later; all others never will."""
     status = answer.status_code
     if answer.is_success:
         return Attempt(Outcome.DELIVERED, f"status {status}")
-    detail = f"status {status}: {shown(said.strip() or answer.reason_phrase)}"
+    detail = f"status {status}: {shown(reply.strip() or answer.reason_phrase)}"
     if status in _WORTH_ANOTHER or status >= 500:
         return Attempt(Outcome.RETRY, detail, _asked_wait_s(answer))
     return Attempt(Outcome.REFUSED, detail)

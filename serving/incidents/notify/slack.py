@@ -46,8 +46,8 @@ def escaped(text: str, most: int) -> str:
 def slack_body(notice: Notice) -> dict[str, Any]:
     """Return what is posted about a notice."""
     sign = _QUIET.get(notice.kind) or _SIGNS[notice.severity]
-    said = f"{notice.incident_id}: {notice.headline}"
-    blocks: list[dict[str, Any]] = [_section(f"{sign} *{escaped(said, SECTION_CHARACTERS // 2)}*")]
+    summary = f"{notice.incident_id}: {notice.headline}"
+    blocks: list[dict[str, Any]] = [_section(f"{sign} *{escaped(summary, SECTION_CHARACTERS // 2)}*")]
     if notice.kind in {MessageKind.PAGE, MessageKind.ESCALATION, MessageKind.UPDATE}:
         services = ", ".join(notice.services)
         more = notice.service_count - len(notice.services)
@@ -57,7 +57,7 @@ def slack_body(notice: Notice) -> dict[str, Any]:
         blocks.append(_section(_cause(notice.cause)))
     link = f"<{_url(notice.url)}|Open the incident>"
     blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": f"{link} · {notice.at:%Y-%m-%d %H:%M:%S} UTC"}]})
-    text = f"{sign} {escaped(said, TEXT_CHARACTERS // 2)}"
+    text = f"{sign} {escaped(summary, TEXT_CHARACTERS // 2)}"
     return {"text": text, "blocks": blocks}
 
 

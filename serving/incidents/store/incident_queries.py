@@ -50,21 +50,21 @@ _SHOWN: Final = 5
 _ESCAPE: Final = "\\"
 
 
-def cases(connection: TenantConnection, wanted: IncidentFilter, request: PageRequest) -> Page[IncidentSummary]:
+def cases(connection: TenantConnection, incident_filter: IncidentFilter, request: PageRequest) -> Page[IncidentSummary]:
     """Return incidents in one line each, the last opened first."""
     keys = (INCIDENTS.c.opened_us, INCIDENTS.c.incident_id)
-    return page_of(connection, _filtered(connection, select(*_SUMMARY), wanted), keys, request, summary_of)
+    return page_of(connection, _filtered(connection, select(*_SUMMARY), incident_filter), keys, request, summary_of)
 
 
-def case_count(connection: TenantConnection, wanted: IncidentFilter) -> int:
+def case_count(connection: TenantConnection, incident_filter: IncidentFilter) -> int:
     """Return how many incidents fit, on all pages together."""
-    return _count(connection, _filtered(connection, select(func.count()).select_from(INCIDENTS), wanted))
+    return _count(connection, _filtered(connection, select(func.count()).select_from(INCIDENTS), incident_filter))
 
 
-def incidents(connection: TenantConnection, wanted: IncidentFilter, request: PageRequest) -> Page[Incident]:
+def incidents(connection: TenantConnection, incident_filter: IncidentFilter, request: PageRequest) -> Page[Incident]:
     """Return whole incidents, the last opened first."""
     keys = (INCIDENTS.c.opened_us, INCIDENTS.c.incident_id)
-    statement = _filtered(connection, select(*keys, INCIDENTS.c.document), wanted)
+    statement = _filtered(connection, select(*keys, INCIDENTS.c.document), incident_filter)
     return page_of(connection, statement, keys, request, lambda row: value_of(Incident, row.document))
 
 
@@ -220,23 +220,23 @@ def _family(connection: TenantConnection, incident_id: str) -> list[str]:
     return family
 
 
-def _filtered(connection: TenantConnection, statement: Select[Any], wanted: IncidentFilter) -> Select[Any]:
+def _filtered(connection: TenantConnection, statement: Select[Any], incident_filter: IncidentFilter) -> Select[Any]:
     columns = INCIDENTS.c
     statement = statement.where(connection.own(INCIDENTS))
-    if wanted.states:
-        statement = statement.where(columns.state.in_([str(state) for state in wanted.states]))
-    if wanted.services:
-        named = INCIDENT_SERVICES.c.service.in_([key_text(service) for service in wanted.services])
+    if incident_filter.states:
+        statement = statement.where(columns.state.in_([str(state) for state in incident_filter.states]))
+    if incident_filter.services:
+        named = INCIDENT_SERVICES.c.service.in_([key_text(service) for service in incident_filter.services])
         touched = select(INCIDENT_SERVICES.c.incident_id).where(connection.own(INCIDENT_SERVICES), named)
         statement = statement.where(columns.incident_id.in_(touched))
-    if wanted.severity_at_least is not None:
-        statement = statement.where(columns.severity >= int(wanted.severity_at_least))
-    if wanted.since is not None:
-        statement = statement.where(columns.opened_us >= microseconds_of(wanted.since))
-    if wanted.until is not None:
-        statement = statement.where(columns.opened_us < microseconds_of(wanted.until))
-    if wanted.text:
-        statement = statement.where(columns.words.like(f"%{_pattern(wanted.text.lower())}%", escape=_ESCAPE))
+    if incident_filter.severity_at_least is not None:
+        statement = statement.where(columns.severity >= int(incident_filter.severity_at_least))
+    if incident_filter.since is not None:
+        statement = statement.where(columns.opened_us >= microseconds_of(incident_filter.since))
+    if incident_filter.until is not None:
+        statement = statement.where(columns.opened_us < microseconds_of(incident_filter.until))
+    if incident_filter.text:
+        statement = statement.where(columns.words.like(f"%{_pattern(incident_filter.text.lower())}%", escape=_ESCAPE))
     return statement
 
 

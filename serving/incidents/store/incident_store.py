@@ -105,25 +105,25 @@ class IncidentStore:
         """
         return self._read(lambda connection: incident_queries.case(connection, incident_id))
 
-    def cases(self, wanted: IncidentFilter, request: PageRequest) -> Page[IncidentSummary]:
+    def cases(self, incident_filter: IncidentFilter, request: PageRequest) -> Page[IncidentSummary]:
         """Return incidents in one line each, the last opened first.
 
         Raises:
             ContractError: the cursor is not one that a page gave.
         """
-        return self._read(lambda connection: incident_queries.cases(connection, wanted, request))
+        return self._read(lambda connection: incident_queries.cases(connection, incident_filter, request))
 
-    def case_count(self, wanted: IncidentFilter) -> int:
+    def case_count(self, incident_filter: IncidentFilter) -> int:
         """Return how many incidents fit, on all pages together."""
-        return self._read(lambda connection: incident_queries.case_count(connection, wanted))
+        return self._read(lambda connection: incident_queries.case_count(connection, incident_filter))
 
-    def incidents(self, wanted: IncidentFilter, request: PageRequest) -> Page[Incident]:
+    def incidents(self, incident_filter: IncidentFilter, request: PageRequest) -> Page[Incident]:
         """Return whole incidents, the last opened first.
 
         Raises:
             ContractError: the cursor is not one that a page gave.
         """
-        return self._read(lambda connection: incident_queries.incidents(connection, wanted, request))
+        return self._read(lambda connection: incident_queries.incidents(connection, incident_filter, request))
 
     def alerts(self, incident_id: str | None, request: PageRequest) -> Page[StoredAlert]:
         """Return alerts of an incident (and of those merged into it), None = all alerts; the last received first.
