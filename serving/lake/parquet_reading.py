@@ -45,8 +45,29 @@ class RowQuery:
 def select(files: Sequence[Path], query: RowQuery, distinct: bool = False) -> pa.Table:
     """Return the wanted rows in the files' order, with those of the wanted columns that any file has.
 
-    `distinct`: each once, in any order.
+    DuckDB opens a file more than once for one answer. Where another process put a new file in its place meanwhile, the footer of
+    one would be read with the pages of the other; so the answer counts only if every file is what it was before.
+
+    Args:
+        files: Parquet files.
+        query: which columns and rows.
+        distinct: each row once, in any order.
+
+    Raises:
+        FileNotFoundError: a file is gone, or another one is in its place; `retried` asks again.
     """
+    before = _identities(files)
+    try:
+        rows = read_once(files, query, distinct)
+    except duckdb.Error as error:
+        _refuse_replaced(files, before, error)
+        raise
+    _refuse_replaced(files, before)
+    return rows
+
+
+def read_once(files: Sequence[Path], query: RowQuery, distinct: bool) -> pa.Table:
+    """Return what `select` does, of files that nobody replaces meanwhile."""
     offline: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     with duckdb.connect(":memory:", config=offline) as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -58,6 +79,18 @@ def select(files: Sequence[Path], query: RowQuery, distinct: bool = False) -> pa
         chosen = stored.select(*(duckdb.ColumnExpression(name) for name in present))
         table: pa.Table = (chosen.distinct() if distinct else chosen).to_arrow_table()
         return table
+
+
+def _identities(files: Sequence[Path]) -> list[tuple[int, int, int]]:
+    """Return inode, time of change in ns and size of every file."""
+    states = [path.stat() for path in files]
+    return [(state.st_ino, state.st_mtime_ns, state.st_size) for state in states]
+
+
+def _refuse_replaced(files: Sequence[Path], before: Sequence[tuple[int, int, int]], cause: Exception | None = None) -> None:
+    for path, was, now in zip(files, before, _identities(files), strict=True):
+        if was != now:
+            raise FileNotFoundError(f"{path} was replaced while it was read") from cause
 
 
 def _conditions(query: RowQuery) -> list[duckdb.Expression]:

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from aiops.errors import ConfigurationError, ContractError, StateError
 from data_contracts.schemas.telemetry_schemas import EDGES, INCIDENTS, LAKE_TELEMETRY, SERVED
 from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.lake import parquet_reading
 from serving.lake.lake_tables import LAKE_TABLES
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
@@ -278,6 +280,27 @@ def test_a_writer_killed_in_the_middle_leaves_nothing_to_see(lake: Lake) -> None
     lake.write("telemetry", telemetry(2, service="after"), "after")
     assert files(lake, ".staging/*") == []
     assert lake.read("telemetry").num_rows == 9
+
+
+@pytest.mark.parametrize("outcome", ["garbage", "error"])
+def test_what_is_read_of_a_file_that_is_replaced_meanwhile_does_not_count(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    lake.write("telemetry", telemetry(30, value=1.0), "a")
+    read, answers = parquet_reading.read_once, []
+
+    def replaced_meanwhile(*arguments: Any) -> pa.Table:
+        rows = read(*arguments)
+        answers.append(rows.num_rows)
+        if len(answers) == 1:
+            lake.write("telemetry", telemetry(60, value=2.0), "a")
+            if outcome == "error":
+                raise duckdb.Error("TProtocolException: Negative size")
+        return rows
+
+    monkeypatch.setattr(parquet_reading, "read_once", replaced_meanwhile)
+    assert lake.read("telemetry")["value"].to_pylist() == [2.0] * 60
+    assert answers == [30, 60]
 
 
 def test_readers_and_retention_beside_writers_in_other_processes(lake: Lake) -> None:

@@ -56,6 +56,8 @@ def test_the_order_of_looks_does_not_matter_nor_does_a_repeated_look(looks: list
 
 @given(LOOKS)
 def test_what_was_seen_was_there_then_and_is_forgotten_in_time(looks: list[Look]) -> None:
+    # A look that saw no call between two services leaves nothing that one reported after it could be compared with.
+    looks = [look for look in looks if any(caller != callee for caller, callee, _ in look[1])]
     history = observed_in(looks)
     times: dict[tuple[str, str], set[int]] = {}
     for at, calls, _ in looks:
