@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.kill_test import Round, disturbed, undisturbed
-from tests.testing.stream_harness import NAIVE, batches, differences
+from tests.testing.stream_harness import NAIVE, KillBudget, batches, differences
 
 pytestmark = pytest.mark.slow
 
@@ -18,8 +18,8 @@ def test_kills_change_nothing_and_the_control_shows_that_the_test_can_fail(tmp_p
     sent = batches(150)
     with ThreadPoolExecutor(3) as pool:  # three homes with processes of their own: a second core is not left idle
         quiet = pool.submit(undisturbed, tmp_path / "reference", sent)
-        killed = pool.submit(disturbed, tmp_path / "killed", Round(sent, (4, 1, 1), seed=11, timeout_s=120))
-        control = pool.submit(disturbed, tmp_path / "naive", Round(sent, (2, 0, 0), 11, NAIVE, timeout_s=120))
+        killed = pool.submit(disturbed, tmp_path / "killed", Round(sent, KillBudget(4, 1, 1), seed=11, timeout_s=120))
+        control = pool.submit(disturbed, tmp_path / "naive", Round(sent, KillBudget(2, 0, 0), 11, NAIVE, timeout_s=120))
         reference, (outcome, kills), (naive, naive_kills) = quiet.result(), killed.result(), control.result()
     assert reference.duplicates == 0
     assert reference.detections
