@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             killed, kills = disturbed(Path(folder) / f"round-{seed}", Round(sent, budget, seed, scoring=scoring))
             failed = failed or bool(killed.duplicates or differences(reference, killed))
             print(figures(f"exactly once, seed {seed}", killed, reference, kills), flush=True)
-        naive, kills = disturbed(Path(folder) / "naive", Round(sent, (options.consumer, 0, 0), 0, NAIVE, scoring))
+        naive, kills = disturbed(Path(folder) / "naive", Round(sent, KillBudget(options.consumer, 0, 0), 0, NAIVE, scoring))
         print(figures("control: at least once", naive, reference, kills), flush=True)
     return 1 if failed or not naive.duplicates else 0
 
