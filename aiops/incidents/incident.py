@@ -41,9 +41,13 @@ class TimelineEvent:
     """
 
     at: datetime
+    """when it happened"""
     what: str
+    """what happened, in words"""
     by: str = "correlator"
+    """who did it: "correlator" or a person"""
     became: IncidentState | None = None
+    """the state that it brought the incident into; null = the state stayed"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,17 @@ class ChangeEvent:
     """
 
     change_id: str
+    """id, the same for the same change"""
     at: datetime
+    """when it was made"""
     service: str
+    """the service that was changed"""
     kind: str
+    """deployment, config, scaling or another word"""
     what: str = ""
+    """what was changed, in words; "" = not said"""
     source: str = ""
+    """who or what reported it; "" = not said"""
 
     @classmethod
     def of(cls, at: datetime, service: str, kind: str, what: str = "", source: str = "") -> "ChangeEvent":
@@ -43,13 +49,21 @@ class CauseEvidence:
     """One thing that speaks against a service; `excess` in spreads beyond the usual, `score` = what it adds (log odds)."""
 
     kind: str
+    """kind of evidence, in words"""
     metric: str
+    """name of the metric"""
     seen: float
+    """its most extreme value in the window, unit of the metric"""
     usual: float
+    """its baseline, unit of the metric"""
     excess: float
+    """distance from the baseline in spreads of calm time"""
     score: float
+    """what it adds to the ranking"""
     since: datetime
+    """since when it strays"""
     text: str
+    """all of it in words"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +75,21 @@ class RootCause:
     """
 
     service: str
+    """name of the service"""
     probability: float
+    """calibrated probability that it began the trouble, 0..1"""
     sentence: str
+    """why, in words"""
     score: float = 0.0
+    """sum of log odds before the prior"""
     onset: datetime | None = None
+    """when it began to stray; null = it never strayed far"""
     path: tuple[str, ...] = ()
+    """services from this one along calls to the symptom"""
     evidence: tuple[CauseEvidence, ...] = ()
+    """what speaks against it"""
     changes: tuple[ChangeEvent, ...] = ()
+    """changes of the service just before the onset"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +101,20 @@ class RootCauseReport:
     """
 
     made_at: datetime
+    """as of when it was made"""
     window_start: datetime
+    """first time of the telemetry that it looked at"""
     window_end: datetime
+    """last time of the telemetry that it looked at"""
     symptom: str
+    """the service where the trouble showed; "" = unknown"""
     causes: tuple[RootCause, ...]
+    """candidates, the most probable first, at most 10"""
     decided: bool
+    """whether the first is probable enough to be named alone"""
     statement: str
+    """the finding in one sentence or two"""
     would_decide: tuple[str, ...] = ()
+    """what would separate the likely causes, if it were known; empty where decided"""
     none_probability: float = 0.0
+    """probability that it was none of the services looked at, 0..1"""

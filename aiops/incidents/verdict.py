@@ -22,11 +22,20 @@ class Verdict:
     """
 
     verdict_id: str
+    """id of the verdict"""
     incident_id: str
+    """id of the incident"""
     kind: VerdictKind
+    """what the incident was"""
     given_at: datetime
+    """when it was given"""
     by: str
+    """who gave it"""
     right_cause: str = ""
+    """the service that began it (wrong_cause); "" = not said"""
     duplicate_of: str = ""
+    """id of the incident that it repeats (duplicate); "" = none"""
     note: str = ""
+    """for people; "" = none"""
     unrelated: tuple[str, ...] = ()
+    """services of the incident that had nothing to do with it"""

@@ -52,7 +52,7 @@ def list_incidents(
 ) -> None:
     """List incidents, the newest first, with the most probable cause of each."""
     from orchestration.commands.incident_access import IncidentWork
-    from serving.incidents.api.response_types import line_of
+    from serving.incidents.api.response_making import line_of
     from serving.incidents.store.records import PageRequest
 
     with IncidentWork.opened() as work:
@@ -75,7 +75,7 @@ def list_incidents(
 def show(incident: Id, as_json: AsJson = False) -> None:
     """Show all that is known of an incident: alerts, most probable causes with evidence, timeline, verdicts."""
     from orchestration.commands.incident_access import IncidentWork
-    from serving.incidents.api.response_types import timeline_of, view_of
+    from serving.incidents.api.response_making import timeline_of, view_of
 
     with IncidentWork.opened() as work:
         case = work.store.case(incident)
@@ -117,7 +117,7 @@ def merge(
 ) -> None:
     """Merge an open incident into another open one."""
     from orchestration.commands.incident_access import IncidentWork, somebody
-    from serving.incidents.api.response_types import view_of
+    from serving.incidents.api.response_making import view_of
 
     with IncidentWork.opened() as work:
         ids = [work.store.case(name).incident.incident_id for name in (into, other)]
@@ -129,7 +129,7 @@ def merge(
 def held_back(as_json: AsJson = False) -> None:
     """List incidents that deserve a page and got none yet: the hour's budget is used up, or a storm rages."""
     from orchestration.commands.incident_access import IncidentWork
-    from serving.incidents.api.response_types import held_back_of
+    from serving.incidents.api.response_making import held_back_of
 
     with IncidentWork.opened() as work:
         waiting = held_back_of(work.store.held_back()).items
@@ -169,7 +169,7 @@ def audit(
 
 def _change(incident: str, state: "IncidentState", note: str, by: str | None, as_json: bool) -> None:
     from orchestration.commands.incident_access import IncidentWork, somebody
-    from serving.incidents.api.response_types import view_of
+    from serving.incidents.api.response_making import view_of
 
     with IncidentWork.opened() as work:
         incident_id = work.store.case(incident).incident.incident_id

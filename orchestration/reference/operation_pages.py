@@ -60,7 +60,7 @@ def _overview(services: Iterable[Service]) -> str:
         ("header", "meaning"), ((code(header["name"]), text(header["description"])) for header in (TENANT, REQUEST_ID))
     )
     codes = table(("status", "title"), ((str(status), text(title)) for status, title in sorted(TITLES.items())))
-    problem = table(("field", "type", ""), properties(PROBLEM, ""))
+    problem = table(("field", "type", "meaning"), properties(PROBLEM, ""))
     common = ["## Headers", headers, "## Refusals", _PROBLEMS, codes, problem, "## Probes of the consumer", _PROBES]
     return page("HTTP", _OPENING, *parts, *common, "```{toctree}\n:hidden:\n\nhttp-scoring\nhttp-incidents\n```")
 

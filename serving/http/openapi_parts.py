@@ -6,13 +6,23 @@ from data_contracts.series.tenant import DEFAULT_TENANT, TENANT_HEADER
 from serving.http.problem import TITLES
 
 _TEXT: Final = {"type": "string"}
+_PROBLEM_TEXTS: Final = {
+    "type": "urn:aiops:problem: and a stable word for programs, such as invalid, not-found or conflict",
+    "title": "what the status means",
+    "detail": "what is wrong, in sentences, for people",
+    "field": "name of the field that is wrong; absent = it is not about a field",
+    "value": "the value it had, cut to 100 characters; absent = none or empty",
+    "rule": "the rule that it breaks; absent = none is named",
+    "fix": "what to do instead; absent = nothing is known",
+    "request_id": "id of the request, that of the header x-request-id; the logs name it",
+}
 PROBLEM: Final[dict[str, Any]] = {
     "type": "object",
     "description": "A refusal (RFC 9457): what is wrong where, which rule it breaks, what to do.",
     "required": ["type", "title", "status", "detail", "request_id"],
     "properties": {
-        **dict.fromkeys(("type", "title", "detail", "field", "value", "rule", "fix", "request_id"), _TEXT),
-        "status": {"type": "integer", "enum": sorted(TITLES)},
+        **{name: {**_TEXT, "description": meaning} for name, meaning in _PROBLEM_TEXTS.items()},
+        "status": {"type": "integer", "enum": sorted(TITLES), "description": "the HTTP status"},
     },
 }
 SECURITY: Final[dict[str, Any]] = {

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
+from pydantic import ConfigDict
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -53,7 +54,7 @@ def install(app: FastAPI, operations: Iterable[Operation]) -> None:
             operation.path,
             operation.endpoint,
             methods=[operation.method],
-            response_model=operation.answers,
+            response_model=_described(operation.answers),
             response_class=Response if operation.answers is None else JSONResponse,
             status_code=operation.status,
             summary=operation.summary,
@@ -82,6 +83,13 @@ def refusals(operation: Operation) -> tuple[int, ...]:
     statuses |= {401} if operation.role is not None else set()
     statuses |= {413, 415, 504} if operation.method == "POST" else set()
     return tuple(sorted(statuses | set(operation.problems)))
+
+
+def _described(answers: Any) -> Any:
+    """Return a type whose description, and those of types within it, take the texts below fields. Encoding is not touched."""
+    if is_dataclass(answers):
+        setattr(answers, "__pydantic_config__", ConfigDict(use_attribute_docstrings=True))  # noqa: B010
+    return answers
 
 
 def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:

@@ -30,8 +30,11 @@ class Matcher:
     """
 
     label: str
+    """name of the label"""
     operator: str
+    """`=`, `!=`, `=~` or `!~`"""
     value: str
+    """the text or the expression (RE2)"""
 
     def __post_init__(self) -> None:
         """Check the operator and the expression."""
@@ -59,9 +62,13 @@ class Silence:
     """Alerts that fulfil all matchers are suppressed in [starts_at, ends_at)."""
 
     name: str
+    """its name"""
     matchers: tuple[Matcher, ...]
+    """conditions that an alert fulfils all"""
     starts_at: datetime
+    """when it begins"""
     ends_at: datetime
+    """when it ends (exclusive)"""
 
     def __post_init__(self) -> None:
         """Check that it matches something, sometime."""

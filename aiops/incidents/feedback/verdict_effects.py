@@ -17,8 +17,11 @@ class Change:
     """A number that moves: a threshold of service|metric, or the log odds of a service."""
 
     name: str
+    """service|metric of a threshold, or the service of a prior"""
     before: float
+    """without the verdict: a score 0.5..0.95, or log odds"""
     after: float
+    """with the verdict, same unit"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,13 @@ class PairChange:
     """What people said of two services: times together, times apart."""
 
     one: str
+    """the first service, by name"""
     other: str
+    """the second"""
     before: tuple[int, int]
+    """without the verdict: times said to belong together, times apart"""
     after: tuple[int, int]
+    """with the verdict, likewise"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +43,21 @@ class VerdictEffect:
     """What a verdict changes. `label` None = no incident label; `detections`: how many are labelled, all `right` or all not."""
 
     verdict_id: str
+    """id of the verdict"""
     incident_id: str
+    """id of the incident"""
     label: IncidentLabel | None
+    """the label that training gets; null = no incident label"""
     detections: int
+    """detections that are labelled"""
     right: bool
+    """whether they are labelled right; false = false alarms, or none is labelled"""
     thresholds: tuple[Change, ...]
+    """least scores of series that move"""
     priors: tuple[Change, ...]
+    """log odds of services as root causes that move"""
     pairs: tuple[PairChange, ...]
+    """pairs of services of which the count moves"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +65,11 @@ class RankingChange:
     """An analysis whose first cause would be another one."""
 
     incident_id: str
+    """id of the incident"""
     before: str
+    """the first cause as it was"""
     after: str
+    """the first cause as it would be"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +87,23 @@ class VerdictPreview:
     """What a verdict would have changed in the past: `sentences` say all of it in words."""
 
     effect: VerdictEffect
+    """what the verdict changes now"""
     since: datetime
+    """begin of the past looked at"""
     until: datetime
+    """end of the past looked at (exclusive)"""
     alerts_dropped: int
+    """detections that would not have become alerts"""
     alerts_added: int
+    """detections that would have become alerts as well"""
     unopened: tuple[str, ...]
+    """ids of incidents that would not have opened"""
     pages_spared: int
+    """those of them that paged somebody"""
     rankings: tuple[RankingChange, ...]
+    """analyses whose first cause would be another"""
     sentences: tuple[str, ...]
+    """all of it in words"""
 
 
 def effect_of(judged: Judged, before: Lessons, after: Lessons) -> VerdictEffect:

@@ -20,12 +20,19 @@ class IncidentLabel:
     """A row of `schemas.INCIDENTS`: the root service, its onset, when users met it, its end, when that became known."""
 
     incident_id: str
+    """id of the incident"""
     service: str
+    """its root service"""
     kind: str
+    """where the label comes from: verdict"""
     onset_at: datetime
+    """when it began at the root, at most two hours before the first alert"""
     starts_at: datetime
+    """when the incident opened"""
     ends_at: datetime
+    """when it ended"""
     known_at: datetime
+    """when the verdict was given"""
 
 
 def label_of(judged: Judged) -> IncidentLabel | None:

@@ -16,7 +16,8 @@ from serving.http.problem import conflict
 from serving.incidents.api.incident_routes import case_of
 from serving.incidents.api.ports import TenantParts
 from serving.incidents.api.request_fields import PLAIN, IncidentId, Sent
-from serving.incidents.api.response_types import IncidentView, view_of
+from serving.incidents.api.response_making import view_of
+from serving.incidents.api.response_types import IncidentView
 from serving.incidents.api.tenant_parts import Parts
 
 

@@ -45,7 +45,14 @@ _ALERTMANAGER_BODY: Final[dict[str, Any]] = {
             "schema": {
                 "type": "object",
                 "required": ["version", "alerts"],
-                "properties": {"version": {"const": "4"}, "alerts": {"type": "array", "items": {"type": "object"}}},
+                "properties": {
+                    "version": {"const": "4", "description": "version of the payload"},
+                    "alerts": {
+                        "type": "array",
+                        "items": {"type": "object"},
+                        "description": "the alerts, as Alertmanager sends them",
+                    },
+                },
             }
         }
     },
@@ -62,9 +69,13 @@ class AlertsTaken:
     """`accepted` alerts are stored, `known` of them were before; `refused` ones with the reason; `truncated` were left out."""
 
     accepted: int
+    """alerts of the request that are stored"""
     known: int
+    """those of them that were stored before"""
     refused: tuple[RefusedAlert, ...]
+    """alerts that were refused, with the reason"""
     truncated: int
+    """alerts that the sender, or the limit of a request, left out"""
 
 
 class AlertRoutes:

@@ -16,6 +16,7 @@ from serving.http.operations import Operation, answer
 from serving.http.problem import not_found, refused
 from serving.incidents.api.ports import CaseReader
 from serving.incidents.api.request_fields import EXAMPLE, MOST_LISTED, PLAIN, Cursor, IncidentId, Limit, Moment, Sent, ShortText
+from serving.incidents.api.response_making import alerts_of_page, held_back_of, lines_of, timeline_of, view_of
 from serving.incidents.api.response_types import (
     AlertPage,
     HeldBackList,
@@ -24,11 +25,6 @@ from serving.incidents.api.response_types import (
     ReportList,
     SeverityName,
     Timeline,
-    alerts_of_page,
-    held_back_of,
-    lines_of,
-    timeline_of,
-    view_of,
 )
 from serving.incidents.api.tenant_parts import Parts
 from serving.incidents.store.records import IncidentCase, IncidentFilter, PageRequest

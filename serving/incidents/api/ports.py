@@ -195,7 +195,9 @@ class ApiReadiness:
     """Whether the responder can work; `parts`: each with "ok" or what is wrong."""
 
     ready: bool
+    """whether the responder can work"""
     parts: Mapping[str, str]
+    """each part with "ok" or what is wrong with it"""
 
 
 @dataclass(frozen=True, slots=True)

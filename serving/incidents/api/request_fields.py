@@ -54,6 +54,6 @@ TenantName = Annotated[
 
 
 class Sent(BaseModel):
-    """A body; unknown members are refused."""
+    """A body; unknown members are refused. Texts below its fields are their descriptions in /docs.json."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, use_attribute_docstrings=True)

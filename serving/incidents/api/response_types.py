@@ -5,19 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from aiops.incidents.alert import Severity
-from aiops.incidents.correlation.outcome import HeldBack
-from aiops.incidents.incident import AlertEntry, Incident, IncidentState, TimelineEvent
+from aiops.incidents.incident import IncidentState, TimelineEvent
 from aiops.incidents.root_cause import RootCauseReport
 from aiops.incidents.verdict import Verdict
-from serving.incidents.store.records import IncidentCase, IncidentSummary, Page, StoredAlert
 
 SeverityName = Literal["info", "warning", "critical"]
-_NAMES: Mapping[Severity, SeverityName] = {
-    Severity.INFO: "info",
-    Severity.WARNING: "warning",
-    Severity.CRITICAL: "critical",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +17,27 @@ class IncidentLine:
     """An incident in one line of a list. `merged_into` "" = not merged."""
 
     incident_id: str
+    """id of the incident"""
     state: IncidentState
+    """where it stands"""
     severity: SeverityName
+    """that of the worst of its alerts so far"""
     opened_at: datetime
+    """when it opened"""
     updated_at: datetime
+    """when it last changed"""
     anchor: str
+    """the service that showed it first"""
     services: tuple[str, ...]
+    """names of its services, in order of appearance"""
     alert_count: int
+    """alerts in it, repetitions included"""
     notified_at: datetime | None
+    """when somebody was first notified; null = nobody was yet"""
     merged_into: str
+    """id of the incident that goes on in its place; "" = it was not merged"""
     storm: bool
+    """whether the storm breaker opened or fed it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,11 @@ class IncidentPage:
     """A page of incidents, the newest first; `next_cursor` "" = there are no more; `total` = those on all pages together."""
 
     items: tuple[IncidentLine, ...]
+    """the incidents of this page, the newest first"""
     next_cursor: str
+    """give it as `cursor` for the next page; "" = there are no more"""
     total: int
+    """incidents on all pages together"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +57,23 @@ class AlertGroup:
     """All repetitions of one alert in an incident; `firing` = instances (pods, hosts, levels) of it that are not over."""
 
     fingerprint: str
+    """what the alerts are about, 16 hex digits of the labels that stay; equal ones are repetitions"""
     service: str
+    """the service that they are about"""
     name: str
+    """name of the alert"""
     severity: SeverityName
+    """that of the worst of the repetitions"""
     first_seen: datetime
+    """when the first of them began"""
     last_seen: datetime
+    """when the last of them came"""
     count: int
+    """how many came, the first included"""
     ended: bool
+    """whether none of its instances is left"""
     firing: int
+    """its instances (pods, hosts, levels) that are not over"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +81,37 @@ class IncidentView:
     """An incident with what is known of it. `root_cause` is the newest analysis; `merged` names incidents that go on in it."""
 
     incident_id: str
+    """id of the incident"""
     state: IncidentState
+    """where it stands"""
     severity: SeverityName
+    """that of the worst of its alerts so far"""
     opened_at: datetime
+    """when it opened"""
     updated_at: datetime
+    """when it last changed"""
     anchor: str
+    """the service that showed it first"""
     services: tuple[str, ...]
+    """names of its services, in order of appearance"""
     alerts: tuple[AlertGroup, ...]
+    """its alerts, one entry for each fingerprint, in order of appearance"""
     alert_count: int
+    """alerts in it, repetitions included"""
     timeline: tuple[TimelineEvent, ...]
+    """what happened to it, the oldest first; at most 200 events: the first and the newest"""
     notified_at: datetime | None
+    """when somebody was first notified; null = nobody was yet"""
     merged_into: str
+    """id of the incident that goes on in its place; "" = it was not merged"""
     storm: bool
+    """whether the storm breaker opened or fed it"""
     root_cause: RootCauseReport | None
+    """the newest analysis; null = none was made yet"""
     verdicts: tuple[Verdict, ...]
+    """what operators said of it, the oldest first; the last is in force"""
     merged: tuple[str, ...]
+    """ids of the incidents that go on in it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +122,35 @@ class AlertView:
     """
 
     alert_id: str
+    """id of this arrival"""
     fingerprint: str
+    """what it is about, 16 hex digits of the labels that stay; equal ones are repetitions"""
     service: str
+    """the service that it is about"""
     name: str
+    """name of the alert"""
     severity: SeverityName
+    """how bad it is"""
     starts_at: datetime
+    """when it began"""
     ends_at: datetime | None
+    """since when it is over; null = it fires"""
     value: float | None
+    """the measured value in the metric's unit, or the chance of a forecast (0..1); null = not given"""
     z: float | None
+    """distance from the baseline in spreads, where the source gives it; null = not given"""
     score: float | None
+    """of the suite's own detections, 0..1; null = unknown, or of another source"""
     labels: Mapping[str, str]
+    """its labels by name"""
     source: str
+    """name of the source that sent it"""
     incident_id: str
+    """id of its incident; "" = in none, or not decided yet"""
     fate: str
+    """what became of it and by which rule, for example joined or silence: deploy-freeze; "" = not decided yet"""
     received_at: datetime
+    """when it came in"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +158,9 @@ class AlertPage:
     """A page of alerts, the newest first; `next_cursor` "" = there are no more."""
 
     items: tuple[AlertView, ...]
+    """the alerts of this page, the newest first"""
     next_cursor: str
+    """give it as `cursor` for the next page; "" = there are no more"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +168,7 @@ class ReportList:
     """All analyses of an incident, the newest first."""
 
     items: tuple[RootCauseReport, ...]
+    """the analyses, the newest first"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +176,13 @@ class TimelineEntry:
     """Something that happened to an incident: a change of it, an analysis, or a verdict."""
 
     at: datetime
+    """when it happened"""
     kind: Literal["event", "analysis", "verdict"]
+    """a change of the incident, an analysis or a verdict"""
     what: str
+    """what happened, in words"""
     by: str
+    """who did it: correlator, responder, or a person"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +190,7 @@ class Timeline:
     """What happened to an incident, the oldest first."""
 
     items: tuple[TimelineEntry, ...]
+    """what happened, the oldest first"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +198,11 @@ class HeldBackView:
     """An incident whose page waits."""
 
     incident_id: str
+    """id of the incident"""
     since: datetime
+    """since when its page waits"""
     severity: SeverityName
+    """that of the worst of its alerts so far"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +210,7 @@ class HeldBackList:
     """Incidents that deserve a page which waits, the worst first."""
 
     items: tuple[HeldBackView, ...]
+    """the incidents, the worst first"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +218,19 @@ class AuditView:
     """One line of the audit log; `digest` covers it and all before it."""
 
     seq: int
+    """number of the entry, from 1"""
     at: datetime
+    """when it was done"""
     by: str
+    """who did it"""
     what: str
+    """what was done, a word"""
     subject: str
+    """to what: id or name"""
     detail: Mapping[str, Any]
+    """more of it, by name"""
     digest: str
+    """hex digest of this entry and all before it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,88 +238,6 @@ class AuditPage:
     """A page of the audit log, the newest first."""
 
     items: tuple[AuditView, ...]
+    """the entries of this page, the newest first"""
     next_cursor: str
-
-
-def line_of(incident: Incident | IncidentSummary) -> IncidentLine:
-    """Return an incident in one line."""
-    return IncidentLine(
-        incident.incident_id,
-        incident.state,
-        _NAMES[incident.severity],
-        incident.opened_at,
-        incident.updated_at,
-        incident.anchor,
-        incident.services,
-        incident.alert_count,
-        incident.notified_at,
-        incident.merged_into,
-        incident.storm,
-    )
-
-
-def lines_of(page: Page[IncidentSummary], total: int) -> IncidentPage:
-    """Return a page of incidents."""
-    return IncidentPage(tuple(line_of(incident) for incident in page.items), page.next_cursor, total)
-
-
-def view_of(case: IncidentCase) -> IncidentView:
-    """Return an incident with what is known of it."""
-    incident = case.incident
-    return IncidentView(
-        incident_id=incident.incident_id,
-        state=incident.state,
-        severity=_NAMES[incident.severity],
-        opened_at=incident.opened_at,
-        updated_at=incident.updated_at,
-        anchor=incident.anchor,
-        services=incident.services,
-        alerts=tuple(_group(entry) for entry in incident.alerts),
-        alert_count=incident.alert_count,
-        timeline=incident.timeline,
-        notified_at=incident.notified_at,
-        merged_into=incident.merged_into,
-        storm=incident.storm,
-        root_cause=case.report,
-        verdicts=case.verdicts,
-        merged=case.merged,
-    )
-
-
-def alerts_of_page(page: Page[StoredAlert]) -> AlertPage:
-    """Return a page of alerts."""
-    return AlertPage(tuple(_alert(stored) for stored in page.items), page.next_cursor)
-
-
-def timeline_of(case: IncidentCase, reports: tuple[RootCauseReport, ...]) -> Timeline:
-    """Return what happened to an incident, with its analyses and verdicts."""
-    events = [TimelineEntry(event.at, "event", event.what, event.by) for event in case.incident.timeline]
-    events += [TimelineEntry(event.made_at, "analysis", event.statement, "responder") for event in reports]
-    events += [TimelineEntry(event.given_at, "verdict", _verdict_words(event), event.by) for event in case.verdicts]
-    return Timeline(tuple(sorted(events, key=lambda event: event.at)))
-
-
-def held_back_of(waiting: tuple[HeldBack, ...]) -> HeldBackList:
-    """Return the incidents whose page waits."""
-    return HeldBackList(tuple(HeldBackView(held.incident_id, held.since, _NAMES[held.severity]) for held in waiting))
-
-
-def _group(entry: AlertEntry) -> AlertGroup:
-    seen = (entry.first_seen, entry.last_seen, entry.count, entry.ended, entry.firing)
-    return AlertGroup(entry.fingerprint, entry.service, entry.name, _NAMES[entry.severity], *seen)
-
-
-def _alert(stored: StoredAlert) -> AlertView:
-    alert = stored.alert
-    names = (alert.alert_id, alert.fingerprint, alert.service, alert.name, _NAMES[alert.severity], alert.starts_at, alert.ends_at)
-    values = (_number(alert.value), _number(alert.z), _number(alert.score), alert.labels, alert.source)
-    return AlertView(*names, *values, stored.incident_id, stored.fate, stored.received_at)
-
-
-def _number(value: float) -> float | None:
-    return value if value == value else None  # noqa: PLR0124
-
-
-def _verdict_words(verdict: Verdict) -> str:
-    named = verdict.right_cause or verdict.duplicate_of
-    return verdict.kind.value.replace("_", " ") + (f": {named}" if named else "") + (f" ({verdict.note})" if verdict.note else "")
+    """give it as `cursor` for the next page; "" = there are no more"""

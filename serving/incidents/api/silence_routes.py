@@ -27,24 +27,33 @@ class MatcherBody(Sent):
     """A condition on one label: service, alertname, severity, source or any that alerts carry; ~ = whole match (RE2)."""
 
     label: str = Field(min_length=1, max_length=200, pattern=PLAIN, examples=["service"])
+    """name of the label: service, alertname, severity, source or any that alerts carry"""
     operator: Literal["=", "!=", "=~", "!~"] = "="
+    """equal, not equal, or a whole match of an expression (RE2), and not"""
     value: str = Field(max_length=500, pattern=PLAIN, examples=["cart"])
+    """the text or the expression; a missing label is empty"""
 
 
 class SilenceBody(Sent):
     """Alerts that fulfil all matchers are suppressed until `ends_at`; `starts_at` null = from now on."""
 
     name: str = Field(min_length=1, max_length=200, pattern=PLAIN, examples=["deploy-freeze"])
+    """its name; one of the same name is replaced"""
     matchers: list[MatcherBody] = Field(min_length=1, max_length=MOST_MATCHERS)
+    """conditions that an alert fulfils all"""
     starts_at: Moment | None = None
+    """when it begins; null = now"""
     ends_at: Moment
+    """when it ends (exclusive)"""
 
 
 class MaintenanceBody(SilenceBody):
     """Planned work; again every `every_s` seconds (UTC) until `until`, null = once, and without end."""
 
     every_s: float | None = Field(None, gt=0, le=_YEAR_S, examples=[604_800])
+    """period in seconds after which it comes again; null = once"""
     until: Moment | None = None
+    """no repetition begins from then on; null = without end"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,7 @@ class SilenceList:
     """All silences by name, past ones too."""
 
     items: tuple[Silence, ...]
+    """the silences, by name"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +69,17 @@ class MaintenanceView:
     """A maintenance window; `every_s` null = once."""
 
     name: str
+    """its name"""
     matchers: tuple[Matcher, ...]
+    """conditions that an alert fulfils all"""
     starts_at: datetime
+    """when it first begins"""
     ends_at: datetime
+    """when it first ends (exclusive)"""
     every_s: float | None
+    """period in seconds after which it comes again; null = once"""
     until: datetime | None
+    """no repetition begins from then on; null = without end"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,7 @@ class MaintenanceList:
     """All maintenance windows by name, past ones too."""
 
     items: tuple[MaintenanceView, ...]
+    """the windows, by name"""
 
 
 class SilenceRoutes:

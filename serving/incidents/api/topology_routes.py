@@ -46,9 +46,13 @@ class CallView:
     """One call. `origin` is the most trusted that says so: configuration, table, traces or learned."""
 
     caller: str
+    """the service that calls"""
     callee: str
+    """the service that is called"""
     origin: str | None
+    """the most trusted that names the call: configuration, table, traces or learned; null = unknown"""
     weight: float | None
+    """weight by its origin: calls seen, or strength of a learned call; null = not given"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,11 @@ class GraphView:
     """The call graph at a time; `at` null = now."""
 
     at: datetime | None
+    """the time of which it is; null = now"""
     services: tuple[str, ...]
+    """names of all services"""
     calls: tuple[CallView, ...]
+    """calls between them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,9 @@ class ChangeList:
     """What was done to services, the newest first; of one moment all. `more`: ask again with `until` = the time of the last."""
 
     items: tuple[ChangeEvent, ...]
+    """the changes, the newest first"""
     more: bool
+    """whether there are earlier ones: ask again with `until` = the time of the last"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,9 @@ class RefusedChange:
     """Why the change with this number, from 1, was not taken."""
 
     number: int
+    """place of the change in the request, from 1"""
     reason: str
+    """why it was not taken, in words"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +92,11 @@ class ChangesTaken:
     """How many changes were taken (one that is sent twice counts once), and which were refused while the others were taken."""
 
     accepted: int
+    """changes that were taken"""
     change_ids: tuple[str, ...]
+    """their ids, in order of the request"""
     refused: tuple[RefusedChange, ...]
+    """changes that were not taken"""
 
 
 class ChangeListing(Sent):

@@ -26,10 +26,15 @@ class VerdictBody(Sent):
     """`right_cause` goes with wrong_cause, `duplicate_of` (an incident) with duplicate; `unrelated` services do not belong."""
 
     kind: VerdictKind
+    """what the incident was"""
     right_cause: ShortText = Field("", examples=["payment-db"])
+    """the service that began it; goes with wrong_cause"""
     duplicate_of: ShortText = ""
+    """id of the incident that it repeats; goes with duplicate"""
     note: str = Field("", max_length=2000)
+    """for people; it is kept with the verdict"""
     unrelated: list[ShortText] = Field([], max_length=200)
+    """services of the incident that had nothing to do with it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +42,13 @@ class VerdictAnswer:
     """What a verdict changed (`applied`) or would change; `past` = what it would have changed over the last days."""
 
     applied: bool
+    """whether it is in force now; false = only a preview"""
     verdict: Verdict
+    """the verdict as it is kept, or would be"""
     effect: VerdictEffect
+    """what it changes"""
     past: VerdictPreview | None
+    """what it would have changed over the last days; null = no preview was asked for"""
 
 
 class VerdictRoutes:

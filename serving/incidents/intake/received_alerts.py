@@ -62,10 +62,15 @@ class RefusedAlert:
     """Why the alert at `index` of a request is refused."""
 
     index: int
+    """place of the alert in the request, from 0"""
     field: str
+    """name of the field that is wrong"""
     value: str
+    """the value it had, cut to 100 characters"""
     rule: str
+    """the rule that it breaks"""
     fix: str
+    """what to send instead"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,9 +126,13 @@ class AuditCheck:
     """Whether the audit log is as it was written; `first_broken` is the sequence number of the first entry that is not."""
 
     entries: int
+    """entries that are as they were written, up to the first that is not"""
     intact: bool
+    """whether all are"""
     first_broken: int | None = None
+    """number of the first entry that is not; null = there is none"""
     detail: str = ""
+    """what is wrong with it; "" = nothing"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """The pages of docs/ that are made from the code say what the code says now, and leave nothing out."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +75,45 @@ def test_every_call_that_a_service_publishes_is_listed(pages: dict[str, str]) ->
         calls = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
         assert set(re.findall(r"^## ([A-Z]+ /.*)$", pages[name], re.MULTILINE)) == calls
         assert set(re.findall(r"^### (\w+)$", pages[name], re.MULTILINE)) == set(document["components"]["schemas"])
+
+
+def undescribed(schema: Any, place: str) -> Iterator[str]:
+    """Yield each field without a description, of objects within objects too."""
+    if isinstance(schema, list):
+        for part in schema:
+            yield from undescribed(part, place)
+    if not isinstance(schema, dict):
+        return
+    fields = schema.get("properties", {})
+    for name, field in fields.items():
+        if not re.match(r"\S", field.get("description", "")):
+            yield f"{place}.{name}"
+        yield from undescribed(field, f"{place}.{name}")
+    for name, part in schema.items():
+        if name not in {"properties", "example", "examples", "default"}:
+            yield from undescribed(part, place if fields else f"{place}/{name}")
+
+
+def test_every_field_of_every_body_has_a_meaning(pages: dict[str, str]) -> None:
+    for document in (openapi(), incident_api_description()):
+        assert len(document["components"]["schemas"]) > 8
+        assert list(undescribed(document["components"], "")) == []
+        assert list(undescribed(document["paths"], "")) == []
+    rows = [row for name in ("http", "http-incidents", "http-scoring") for row in _bodies(pages[f"reference/{name}.md"])]
+    assert len(rows) > 250
+    assert [row for row in rows if row.endswith("|  |")] == []
+
+
+def _bodies(page: str) -> list[str]:
+    return re.findall(r"^\| `[\w.\[\]]+` \| .*$", page, re.MULTILINE)
+
+
+def test_a_field_without_a_meaning_is_noticed() -> None:
+    within = {"type": "array", "description": "points", "items": {"type": "object", "properties": {"at": {"type": "string"}}}}
+    assert list(undescribed({"Body": {"properties": {"rows": within, "by": {"type": "string"}}}}, "")) == [
+        "/Body.rows/items.at",
+        "/Body.by",
+    ]
 
 
 def test_every_call_of_the_proto_is_listed(pages: dict[str, str]) -> None:

@@ -1,0 +1,113 @@
+"""Incidents, alerts and timelines of the store as the API answers them."""
+
+from collections.abc import Mapping
+
+from aiops.incidents.alert import Severity
+from aiops.incidents.correlation.outcome import HeldBack
+from aiops.incidents.incident import AlertEntry, Incident
+from aiops.incidents.root_cause import RootCauseReport
+from aiops.incidents.verdict import Verdict
+from serving.incidents.api.response_types import (
+    AlertGroup,
+    AlertPage,
+    AlertView,
+    HeldBackList,
+    HeldBackView,
+    IncidentLine,
+    IncidentPage,
+    IncidentView,
+    SeverityName,
+    Timeline,
+    TimelineEntry,
+)
+from serving.incidents.store.records import IncidentCase, IncidentSummary, Page, StoredAlert
+
+_NAMES: Mapping[Severity, SeverityName] = {
+    Severity.INFO: "info",
+    Severity.WARNING: "warning",
+    Severity.CRITICAL: "critical",
+}
+
+
+def line_of(incident: Incident | IncidentSummary) -> IncidentLine:
+    """Return an incident in one line."""
+    return IncidentLine(
+        incident.incident_id,
+        incident.state,
+        _NAMES[incident.severity],
+        incident.opened_at,
+        incident.updated_at,
+        incident.anchor,
+        incident.services,
+        incident.alert_count,
+        incident.notified_at,
+        incident.merged_into,
+        incident.storm,
+    )
+
+
+def lines_of(page: Page[IncidentSummary], total: int) -> IncidentPage:
+    """Return a page of incidents."""
+    return IncidentPage(tuple(line_of(incident) for incident in page.items), page.next_cursor, total)
+
+
+def view_of(case: IncidentCase) -> IncidentView:
+    """Return an incident with what is known of it."""
+    incident = case.incident
+    return IncidentView(
+        incident_id=incident.incident_id,
+        state=incident.state,
+        severity=_NAMES[incident.severity],
+        opened_at=incident.opened_at,
+        updated_at=incident.updated_at,
+        anchor=incident.anchor,
+        services=incident.services,
+        alerts=tuple(_group(entry) for entry in incident.alerts),
+        alert_count=incident.alert_count,
+        timeline=incident.timeline,
+        notified_at=incident.notified_at,
+        merged_into=incident.merged_into,
+        storm=incident.storm,
+        root_cause=case.report,
+        verdicts=case.verdicts,
+        merged=case.merged,
+    )
+
+
+def alerts_of_page(page: Page[StoredAlert]) -> AlertPage:
+    """Return a page of alerts."""
+    return AlertPage(tuple(_alert(stored) for stored in page.items), page.next_cursor)
+
+
+def timeline_of(case: IncidentCase, reports: tuple[RootCauseReport, ...]) -> Timeline:
+    """Return what happened to an incident, with its analyses and verdicts."""
+    events = [TimelineEntry(event.at, "event", event.what, event.by) for event in case.incident.timeline]
+    events += [TimelineEntry(event.made_at, "analysis", event.statement, "responder") for event in reports]
+    events += [TimelineEntry(event.given_at, "verdict", _verdict_words(event), event.by) for event in case.verdicts]
+    return Timeline(tuple(sorted(events, key=lambda event: event.at)))
+
+
+def held_back_of(waiting: tuple[HeldBack, ...]) -> HeldBackList:
+    """Return the incidents whose page waits."""
+    return HeldBackList(tuple(HeldBackView(held.incident_id, held.since, _NAMES[held.severity]) for held in waiting))
+
+
+def _group(entry: AlertEntry) -> AlertGroup:
+    seen = (entry.first_seen, entry.last_seen, entry.count, entry.ended, entry.firing)
+    return AlertGroup(entry.fingerprint, entry.service, entry.name, _NAMES[entry.severity], *seen)
+
+
+def _alert(stored: StoredAlert) -> AlertView:
+    alert = stored.alert
+    names = (alert.alert_id, alert.fingerprint, alert.service, alert.name, _NAMES[alert.severity], alert.starts_at, alert.ends_at)
+    values = (_number(alert.value), _number(alert.z), _number(alert.score), alert.labels, alert.source)
+    return AlertView(*names, *values, stored.incident_id, stored.fate, stored.received_at)
+
+
+def _number(value: float) -> float | None:
+    return value if value == value else None  # noqa: PLR0124
+
+
+def _verdict_words(verdict: Verdict) -> str:
+    named = verdict.right_cause or verdict.duplicate_of
+    return verdict.kind.value.replace("_", " ") + (f": {named}" if named else "") + (f" ({verdict.note})" if verdict.note else "")
