@@ -46,7 +46,7 @@ def interpreter(folder: Path, version: str) -> None:
     program(folder / f"python{version}", STARTS.format(prefix=folder, version=version))
 
 
-def ci(checkout: Path, **environment: str) -> str:
+def ci(checkout: Path, code: int = 0, **environment: str) -> str:
     own = {
         "PATH": f"{checkout / 'path'}:/usr/bin:/bin",
         "HOME": str(checkout),
@@ -56,7 +56,7 @@ def ci(checkout: Path, **environment: str) -> str:
     done = subprocess.run(
         [str(checkout / ".ci" / "test-other"), "-q"], env=own, capture_output=True, text=True, check=False, timeout=60
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     return done.stdout
 
 
@@ -87,6 +87,17 @@ def test_one_that_does_not_start_or_makes_no_environment_is_passed_over_with_a_w
     assert f"{checkout}/path/python3.14 does not start as Python 3.14 or cannot make an environment: passed over" in said
     assert "3.13.broken-venv/bin/python3.13 does not start" in said
     assert f"Python 3.12, {checkout}/pyenv/versions/3.12.1/bin/python3.12" in said
+
+
+@pytest.mark.parametrize(("environment", "code"), [({"CI": "true"}, 0), ({}, 1)])
+def test_where_the_suite_cannot_be_installed_ci_goes_on_and_a_person_is_told_by_the_exit_code(
+    checkout: Path, environment: dict[str, str], code: int
+) -> None:
+    interpreter(checkout / "path", "3.14")
+    program(checkout / ".venv" / "bin" / "uv", '[ "$1" = venv ] || exit 1\n' + MAKE_ENVIRONMENT)
+    output = ci(checkout, code, **environment)
+    assert "could not be installed" in output
+    assert "ran" not in output
 
 
 def test_one_may_be_named(checkout: Path) -> None:
