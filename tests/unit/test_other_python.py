@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.testing.deadlines import within
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / ".ci" / "test-other"
 
@@ -54,7 +56,7 @@ def ci(checkout: Path, code: int = 0, **environment: str) -> str:
         **environment,
     }
     done = subprocess.run(
-        [str(checkout / ".ci" / "test-other"), "-q"], env=own, capture_output=True, text=True, check=False, timeout=60
+        [str(checkout / ".ci" / "test-other"), "-q"], env=own, capture_output=True, text=True, check=False, timeout=within(60)
     )
     assert done.returncode == code, done.stderr
     return done.stdout
