@@ -46,7 +46,8 @@ def select(files: Sequence[Path], query: RowQuery, distinct: bool = False) -> pa
     """Return the wanted rows in the files' order, with those of the wanted columns that any file has.
 
     DuckDB opens a file more than once for one answer. Where another process put a new file in its place meanwhile, the footer of
-    one would be read with the pages of the other; so the answer counts only if every file is what it was before.
+    one is read with the pages of the other. So an answer during which a file changed is asked for again, a bounded number of
+    times: where files are replaced without a pause, the last answer counts.
 
     Args:
         files: Parquet files.
@@ -54,16 +55,20 @@ def select(files: Sequence[Path], query: RowQuery, distinct: bool = False) -> pa
         distinct: each row once, in any order.
 
     Raises:
-        FileNotFoundError: a file is gone, or another one is in its place; `retried` asks again.
+        FileNotFoundError: a file is gone; `retried` lists the files again.
+        duckdb.Error: a file cannot be read.
     """
-    before = _identities(files)
-    try:
-        rows = read_once(files, query, distinct)
-    except duckdb.Error as error:
-        _refuse_replaced(files, before, error)
-        raise
-    _refuse_replaced(files, before)
-    return rows
+    for left in reversed(range(_ATTEMPTS)):
+        before = _identities(files)
+        try:
+            rows = read_once(files, query, distinct)
+        except duckdb.Error:
+            if left == 0 or _identities(files) == before:
+                raise
+            continue
+        if left == 0 or _identities(files) == before:
+            return rows
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def read_once(files: Sequence[Path], query: RowQuery, distinct: bool) -> pa.Table:
@@ -85,12 +90,6 @@ def _identities(files: Sequence[Path]) -> list[tuple[int, int, int]]:
     """Return inode, time of change in ns and size of every file."""
     states = [path.stat() for path in files]
     return [(state.st_ino, state.st_mtime_ns, state.st_size) for state in states]
-
-
-def _refuse_replaced(files: Sequence[Path], before: Sequence[tuple[int, int, int]], cause: Exception | None = None) -> None:
-    for path, was, now in zip(files, before, _identities(files), strict=True):
-        if was != now:
-            raise FileNotFoundError(f"{path} was replaced while it was read") from cause
 
 
 def _conditions(query: RowQuery) -> list[duckdb.Expression]:
