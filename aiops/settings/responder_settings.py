@@ -11,7 +11,7 @@ from aiops.settings.section import Section
 class ResponderSettings(Section):
     """The responder: alerts become incidents with root causes, people are notified. Secrets are never printed."""
 
-    max_tenants: int = Field(32, ge=1, le=1000, description="tenants that one responder serves at once, each with a desk")
+    max_tenants: int = Field(32, ge=1, le=1000, description="tenants that one responder serves at once")
     notification_routes: Path | None = Field(None, description="TOML file with notification channels of single tenants")
     port: int = Field(3103, ge=0, le=65535, description="HTTP API of incidents, on the address of serving.host")
     database_url: SecretStr | None = Field(None, description="SQLAlchemy URL of the incident store; unset = SQLite below home")

@@ -27,7 +27,11 @@ def up(
     option: SourceSet = None,
     speed: Annotated[float, typer.Option(min=0.001, help="seconds of the source in one second")] = 1.0,
     reset: Annotated[
-        bool, typer.Option("--reset-clock", help="set aside telemetry and incidents of a story that ran ahead of the clock")
+        bool,
+        typer.Option(
+            "--reset-clock",
+            help="set aside telemetry and incidents that lie ahead of the clock, because they were played faster; models stay",
+        ),
     ] = False,
 ) -> None:
     """Start everything and keep it running: broker, MLflow, Dagster, scorer, consumer, responder, source. Ctrl-C ends all."""

@@ -14,6 +14,35 @@ from orchestration.reference.markdown import code, items, link, page, slug, tabl
 _OPENING: Final = """\
 Options of `aiops` itself stand before the command: `aiops --tenant acme incidents list`. `--help` explains each command."""
 
+_EXIT_CODES: Final = """\
+Each code with a command that may end with it, and its causes. A message on stderr names what is wrong and what to do; with
+`--json`, stdout stays JSON."""
+_CAUSES: Final[dict[int, tuple[str, ...]]] = {
+    0: ("Done.",),
+    1: ("Unexpected failure.", "A file or folder is not there or may not be written, or a disk is full; the message names it."),
+    2: ("Wrong usage: no such command or option, or a value that it does not take.",),
+    4: ("What was named does not exist or does not allow it, such as an unknown incident, or one that is resolved already.",),
+    5: ("`aiops incidents audit --verify` found that the audit log is not as it was written.",),
+    9: ("`aiops status` found a process that does not answer, or something that waits too long.",),
+    INTERRUPTED: ("Interrupted with Ctrl-C.",),
+}
+"""Causes that are no error class."""
+TYPICAL: Final[dict[int, str]] = {
+    0: "aiops models",
+    1: "aiops init /project",
+    2: "aiops ingest --source csv --path no-such-file.csv",
+    3: "aiops train",
+    4: "aiops incidents show no-such-id",
+    5: "aiops incidents audit --verify",
+    6: "aiops promote no-such-model",
+    7: "aiops promote service-ensemble",
+    8: "aiops up",
+    9: "aiops status",
+    10: "aiops replay --source csv --path telemetry.csv",
+    INTERRUPTED: "aiops up",
+}
+"""A command for each code that may end with it."""
+
 
 def commands_page() -> str:
     """Return the page."""
@@ -21,7 +50,7 @@ def commands_page() -> str:
     commands = list(walk(root, "aiops"))
     contents = items(link(code(name), f"#{slug(name)}") + f": {_first_line(command)}" for name, command in commands)
     sections = (part for name, command in commands for part in _section(name, command))
-    return page("Commands", _opening(root), contents, *sections, "## Exit codes", _exit_codes())
+    return page("Commands", _opening(root), contents, *sections, "## Exit codes", _EXIT_CODES, _exit_codes())
 
 
 def walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -82,8 +111,14 @@ def _first_line(command: Any) -> str:
 
 
 def _exit_codes() -> str:
-    meanings = {0: ["Done."], 1: ["Unexpected failure."], 2: ["Wrong usage."], INTERRUPTED: ["Interrupted with Ctrl-C."]}
+    causes: dict[int, list[str]] = {number: list(words) for number, words in _CAUSES.items()}
     kinds = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.AiopsError)}
     for kind in sorted(kinds - {errors.AiopsError}, key=lambda kind: kind.__name__):
-        meanings.setdefault(kind.exit_code, []).append(text(" ".join(inspect.cleandoc(kind.__doc__ or "").split())))
-    return table(("code", "meaning"), ((code(str(number)), " ".join(words)) for number, words in sorted(meanings.items())))
+        causes.setdefault(kind.exit_code, []).append(" ".join(inspect.cleandoc(kind.__doc__ or "").split()))
+    return "\n".join(_exit_code(number, words) for number, words in sorted(causes.items()))
+
+
+def _exit_code(number: int, causes: list[str]) -> str:
+    """Return one code as an item: a typical command, and its causes below it."""
+    head = f"- **{number}**, for example {code(TYPICAL[number])}:"
+    return "\n".join([head, *(f"  - {text(cause)}" for cause in causes)])

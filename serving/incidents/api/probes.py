@@ -50,7 +50,9 @@ class Probes:
         """Return the routes."""
         return (
             Operation("GET", "/livez", self.alive, None, "The process runs", media=_TEXT),
-            Operation("GET", "/readyz", self.readiness, None, "The store answers and the desk works (else 503)", ApiReadiness),
+            Operation(
+                "GET", "/readyz", self.readiness, None, "The store answers and alerts are correlated (else 503)", ApiReadiness
+            ),
             Operation("GET", "/metrics", self.metrics, Role.VIEWER, "Prometheus metrics", media=_TEXT),
             Operation("GET", "/docs.json", self.docs, Role.VIEWER, "This description, OpenAPI 3.1", dict[str, Any]),
         )

@@ -32,14 +32,18 @@ class MetricFamilies:
         self.pages = Counter("aiops_pages_total", "Pages sent", [*of, "severity"], registry=registry)
         self.held = Gauge("aiops_pages_held_back", "Incidents whose page waits", of, registry=registry)
         self.snapshot = Gauge("aiops_desk_snapshot_bytes", "Size of the last saved state", of, registry=registry)
-        self.step_s = Histogram("aiops_desk_step_seconds", "One step of a desk", registry=registry, buckets=_SECONDS)
+        self.step_s = Histogram(
+            "aiops_desk_step_seconds", "One step of the correlation of a tenant (its desk)", registry=registry, buckets=_SECONDS
+        )
         about = "Part of a stream not read yet"
         self.behind_s = Gauge("aiops_responder_lag_seconds", about, [*of, "stream"], registry=registry)
         self.unreadable = Counter("aiops_responder_unreadable_total", "Entries without readable rows", of, registry=registry)
         self.gaps = Counter("aiops_responder_gaps_total", "Streams trimmed before they were read", of, registry=registry)
         self.up = Gauge("aiops_responder_up", "1 while it answers", [*of, "part"], registry=registry)
-        self.tenants = Gauge("aiops_responder_tenants", "Tenants whose desk runs", registry=registry)
-        self.refused = Gauge("aiops_responder_tenants_refused", "Tenants without a desk: there are too many", registry=registry)
+        self.tenants = Gauge("aiops_responder_tenants", "Tenants that the responder serves now", registry=registry)
+        self.refused = Gauge(
+            "aiops_responder_tenants_refused", "Tenants that the responder does not serve: there are too many", registry=registry
+        )
         self.analysis_s = Histogram("aiops_rca_seconds", "One root cause analysis", registry=registry, buckets=_SECONDS)
         self.analyses = Counter("aiops_rca_total", "Root cause analyses", [*of, "outcome"], registry=registry)
         self.waiting = Gauge("aiops_rca_waiting", "Incidents that are to be explained now", of, registry=registry)

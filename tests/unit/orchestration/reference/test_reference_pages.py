@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from data_contracts.schemas.feature_views import VIEWS
+from orchestration.cli import app
 from orchestration.reference.call_page import PROTO
-from orchestration.reference.command_page import commands_page
+from orchestration.reference.command_page import TYPICAL, commands_page, walk
 from orchestration.reference.inert import incident_api_description
 from orchestration.reference.pages import reference_pages, rewrite
 from orchestration.reference.schema_page import schemas_page
@@ -137,6 +139,16 @@ def test_labels_of_metrics_are_listed(pages: dict[str, str]) -> None:
     page = pages["reference/metrics.md"]
     assert "| `aiops_notifications_total` | counter | `tenant`, `channel`, `outcome` |" in page
     assert "| `aiops_scoring_seconds` | histogram | `tier` |" in page
+
+
+def test_every_exit_code_has_a_command_and_its_causes_as_a_list() -> None:
+    codes = commands_page().partition("## Exit codes")[2]
+    parts = re.findall(r"^- \*\*(\d+)\*\*, for example `(aiops [^`]+)`:\n((?:  - .+\n)+)", codes, re.MULTILINE)
+    assert [int(number) for number, _, _ in parts] == sorted(TYPICAL)
+    commands = {name for name, _ in walk(get_command(app), "aiops")}
+    assert all(any(f"{command} ".startswith(f"{name} ") for name in commands) for _, command, _ in parts)
+    assert {number: command for number, command, _ in parts}["9"] == "aiops status"
+    assert {number: len(causes.splitlines()) for number, _, causes in parts}["6"] == 4
 
 
 def test_usage_lines_say_what_may_be_left_out_and_what_may_be_several() -> None:
