@@ -26,15 +26,19 @@ def settings_file(environment: Mapping[str, str]) -> Path | None:
     """Return the settings file of this process, None where there is none.
 
     Raises:
-        ConfigurationError: the file that is named does not exist; or the one that is found belongs to another user, who could
-            give this one's processes any setting (a shared folder such as /tmp).
+        ConfigurationError: the named file does not exist; or the one that is found is no file, or belongs to another user,
+            who could give this one's processes any setting (a shared folder such as /tmp).
     """
     named = environment.get(VARIABLE)
     if named is not None:
         return _named(named)
     folder = Path.cwd()
     for path in (above / FILE for above in (folder, *folder.parents)):
-        if path.is_file():
+        if path.is_symlink() or path.exists():
+            if not path.is_file():
+                raise ConfigurationError(
+                    f"settings file {path}: it is no file that can be read; mend or remove it, or set {VARIABLE}"
+                )
             if path.stat().st_uid not in {0, os.geteuid()}:
                 raise ConfigurationError(
                     f"settings file {path}: it belongs to another user; if you trust it, set {VARIABLE}={path}"

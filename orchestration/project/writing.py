@@ -35,9 +35,14 @@ def write_project(folder: Path, force: bool = False) -> Written:
     """
     texts = project_files()
     for path in (folder, folder / FEATURE_REPO):
-        if path.exists() and not path.is_dir():
-            raise ConfigurationError(f"{path}: it is a file, a folder is needed there; move it away or give another folder")
-    present = [name for name in texts if (folder / name).exists()]
+        if _is_there(path) and not path.is_dir():
+            raise ConfigurationError(f"{path}: it is no folder, and one is needed there; move it away or give another folder")
+    present = [name for name in texts if _is_there(folder / name)]
+    odd = [name for name in present if not (folder / name).is_file()]
+    if odd:
+        raise ConfigurationError(
+            f"{folder / odd[0]}: it is no file, and one is written there; move it away or give another folder"
+        )
     if present and not force:
         raise ConfigurationError(
             f"{folder}: {', '.join(present)} exist{'s' if len(present) == 1 else ''} already; give another folder,"
@@ -48,6 +53,10 @@ def write_project(folder: Path, force: bool = False) -> Written:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text)
     return Written(folder, tuple(texts))
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()  # a link that leads nowhere, too
 
 
 def project_files() -> Mapping[str, bytes]:

@@ -15,8 +15,7 @@ _OPENING: Final = """\
 Options of `aiops` itself stand before the command: `aiops --tenant acme incidents list`. `--help` explains each command."""
 
 _EXIT_CODES: Final = """\
-Each code with a command that may end with it, and its causes. A message on stderr names what is wrong and what to do; with
-`--json`, stdout stays JSON."""
+Each code with a command that may end with it, and its causes. A message on stderr names what is wrong and what to do."""
 _CAUSES: Final[dict[int, tuple[str, ...]]] = {
     0: ("Done.",),
     1: ("Unexpected failure.", "A file or folder is not there or may not be written, or a disk is full; the message names it."),

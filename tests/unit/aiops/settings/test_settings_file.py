@@ -114,6 +114,17 @@ def test_a_mistake_in_the_environment_is_not_blamed_on_the_file(project: Path, m
         read_settings()
 
 
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_what_is_no_file_is_refused(kind: str, project: Path) -> None:
+    (project / FILE).unlink(missing_ok=True)
+    if kind == "folder":
+        (project / FILE).mkdir()
+    else:
+        (project / FILE).symlink_to(project / "nowhere")
+    with pytest.raises(ConfigurationError, match="no file that can be read"):
+        read_settings()
+
+
 def test_what_is_no_text_is_refused(project: Path) -> None:
     (project / FILE).write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match="cannot be read"):

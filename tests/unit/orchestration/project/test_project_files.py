@@ -80,7 +80,29 @@ def test_a_file_in_the_place_of_a_folder_is_refused(name: str, folder: Path, cap
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("a file")
     assert run(["init", name.split("/", maxsplit=1)[0], "--force"]) == 2
-    assert f"{folder / name}: it is a file" in capsys.readouterr().err
+    assert f"{folder / name}: it is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["aiops.toml", "workspace.yaml", "feature_repo/definitions.py"])
+@pytest.mark.parametrize("kind", ["folder", "link that leads nowhere"])
+def test_what_is_no_file_is_refused_before_anything_is_written(
+    kind: str, name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = folder / "shop" / name
+    place.parent.mkdir(parents=True)
+    if kind == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to(folder / "nowhere")
+    assert run(["init", "shop", "--force"]) == 2
+    assert f"shop/{name}: it is no file" in capsys.readouterr().err
+    assert [path for path in (folder / "shop").rglob("*") if path.is_file()] == []
+
+
+def test_a_folder_that_is_a_link_to_nowhere_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "shop").symlink_to(folder / "nowhere")
+    assert run(["init", "shop"]) == 2
+    assert "shop: it is no folder" in capsys.readouterr().err
 
 
 def test_the_settings_file_says_every_setting_and_sets_none(folder: Path) -> None:
