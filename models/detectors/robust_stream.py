@@ -81,7 +81,7 @@ class RobustStream:
             rows = order[ends[number - 1] if number else 0 : ends[number]]
             levels[:, column] = _levels(sample.z[rows], sample.value[rows], spec_of(sample.series[number].metric), config)
         ids = np.array([sample.series[number].series_id for number in names], np.int64)
-        return cls._of((ids, tuple(texts[number] for number in names)), levels, config.floor_z, engine)
+        return cls._of(ids, tuple(texts[number] for number in names), levels, config.floor_z, engine)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -171,14 +171,14 @@ class RobustStream:
             raise ArtifactError(f"levels {levels.shape} do not fit {len(series)} series; save the model again")
         step_s, lateness_s, window_points, max_series, warmup_points = (int(number) for number in numbers[:5])
         engine = EngineConfig(step_s, lateness_s, window_points, max_series, warmup_points, float(numbers[5]))
-        return cls._of((ids.astype(np.int64), series), levels, float(state_array(state, "default_alarm_z")[0]), engine)
+        return cls._of(ids.astype(np.int64), series, levels, float(state_array(state, "default_alarm_z")[0]), engine)
 
     @classmethod
     def _of(
-        cls, series: tuple[IntArray, tuple[str, ...]], levels: FloatArray, default_alarm_z: float, engine: EngineConfig
+        cls, ids: IntArray, series: tuple[str, ...], levels: FloatArray, default_alarm_z: float, engine: EngineConfig
     ) -> "RobustStream":
-        place = {number: column for column, number in enumerate(series[0].tolist())}
-        return cls(*series, levels[0], levels[1], levels[2], default_alarm_z, engine, place)
+        place = {number: column for column, number in enumerate(ids.tolist())}
+        return cls(ids, series, levels[0], levels[1], levels[2], default_alarm_z, engine, place)
 
 
 class LevelStream:

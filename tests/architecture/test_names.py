@@ -62,8 +62,14 @@ def tuple_parameters(text: str) -> list[str]:
 
 
 def _is_fixed_tuple(annotation: ast.expr | None) -> bool:
-    text = "" if annotation is None else ast.unparse(annotation).strip("'\"")
-    return text.startswith("tuple[") and "..." not in text
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        return _is_fixed_tuple(ast.parse(annotation.value, mode="eval").body)
+    if isinstance(annotation, ast.BinOp):
+        return _is_fixed_tuple(annotation.left) or _is_fixed_tuple(annotation.right)
+    if not isinstance(annotation, ast.Subscript) or ast.unparse(annotation.value) != "tuple":
+        return False
+    parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
+    return ast.unparse(parts[-1]) != "..."
 
 
 def private_reads(text: str) -> list[str]:
@@ -118,5 +124,9 @@ def test_each_rule_can_be_broken() -> None:
         "f(a)",
         "f(b)",
     ]
+    nested = (
+        "def f(a: tuple[int, tuple[str, ...]], b: None | tuple[int, int], c: tuple[tuple[int, int], ...], d: 'A | None'): ..."
+    )
+    assert tuple_parameters(nested) == ["f(a)", "f(b)"]
     assert private_reads("self._a\nengine._arrays.size\nx.__class__") == ["engine._arrays"]
     assert everyday_names("def test_one_of_many_is_found(): ...\nclass ModelNotFound: ...\nanyone = 1") == []
