@@ -1,6 +1,7 @@
 """Names and entry layout of every stream on the broker, and a typed view of the few commands the suite sends.
 
-Streams of partition p: telemetry → (stage 1) → candidates, rejected, features → (stage 2) → detections, predictions, deferred.
+Streams of partition p: telemetry → (stage 1) → candidates, rejected, features, points → (stage 2) → detections, predictions,
+deferred; signals (logs, spans, exemplars) go to the archiver alone.
 An entry has the fields `k` (kind, one letter), `b` (payload, Arrow IPC unless said otherwise), `t` (produce time, ns since epoch)
 and `n` (tenant; entries of version 0.1 have none and belong to the default tenant); for telemetry also `a` (available at, us
 since epoch), `p` and `s` (producer, and its number `<seq>-<part>` of the entry) and `o` (ordinal of the entry in its stream, from
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 DETECTIONS: Final = "aiops:detections"
 PREDICTIONS: Final = "aiops:predictions"
+NOTICES: Final = "aiops:notices"
+"""Alerts of the suite about what it watches (a source that fell silent, a label that explodes), read by the responder."""
 PRODUCED_0_1: Final = "aiops:produced"
 """Where version 0.1 kept the newest source offset of its only producer; read by nobody any more."""
 
@@ -31,6 +34,12 @@ KIND_INCIDENT: Final = b"i"
 KIND_CLOSE: Final = b"c"
 KIND_SERIES: Final = b"s"
 KIND_SERVICE: Final = b"v"
+KIND_DEFINITIONS: Final = b"d"
+KIND_POINTS: Final = b"w"
+KIND_HISTOGRAMS: Final = b"h"
+KIND_EXEMPLARS: Final = b"e"
+KIND_LOGS: Final = b"l"
+KIND_SPANS: Final = b"p"
 START: Final = "0-0"
 _KEEP_NEWEST: Final = """#!lua flags=allow-oom
 local dropped = redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[1])
@@ -63,6 +72,16 @@ def rejected(partition: int) -> str:
 def features(partition: int) -> str:
     """Return the stream of feature rows (kinds `s` and `v`), read by the archiver."""
     return f"aiops:features:{partition}"
+
+
+def points(partition: int) -> str:
+    """Return the stream of normalised points and of definitions of series, read by the archiver alone."""
+    return f"aiops:points:{partition}"
+
+
+def signals(partition: int) -> str:
+    """Return the stream of logs, spans and exemplars, written by receivers and read by the archiver alone."""
+    return f"aiops:signals:{partition}"
 
 
 def deferred(partition: int) -> str:
