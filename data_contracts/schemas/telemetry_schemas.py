@@ -111,6 +111,8 @@ REJECT_REASONS: Final = (
     "too_many_series",
     "too_many_tenants",
     "series_collision",
+    "unknown_series",
+    "bad_id",
     "undecodable",
 )
 

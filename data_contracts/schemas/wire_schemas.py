@@ -11,6 +11,7 @@ import pyarrow as pa
 from data_contracts.schemas.arrow_columns import column, table
 from data_contracts.schemas.telemetry_schemas import LABELS_MEANING, NAME, TIMESTAMP
 
+ATTRIBUTES_MEANING: Final = "JSON object; `aiops.cut` in it says what was longer than is kept"
 ROLES: Final = (
     "value",
     "total",
@@ -54,9 +55,9 @@ WIRE_HISTOGRAMS: Final = table(
     1,
     column("timestamp", TIMESTAMP),
     column("series_id", pa.int64()),
-    column("started_at", TIMESTAMP, nullable=True),
-    column("count", pa.float64()),
-    column("sum", pa.float64(), nullable=True, meaning="null = not said"),
+    column("started_at", TIMESTAMP, nullable=True, meaning="when its running total began; null = not said"),
+    column("count", pa.float64(), meaning="observations"),
+    column("sum", pa.float64(), nullable=True, meaning="of the observed values; null = not said"),
     column("upper", pa.list_(pa.float64()), meaning="upper bounds of the buckets, ascending; the last may be infinite"),
     column("counts", pa.list_(pa.float64()), meaning="observations in each bucket alone, aligned to upper"),
 )
@@ -87,24 +88,27 @@ EXEMPLARS: Final = table(
     column("series_id", pa.int64()),
     column("value", pa.float64()),
     column("trace_id", NAME, meaning="32 hexadecimal digits, as sent"),
-    column("span_id", NAME, nullable=True),
-    column("available_at", TIMESTAMP),
+    column("span_id", NAME, nullable=True, meaning="16 hexadecimal digits; null = not said"),
+    column("available_at", TIMESTAMP, meaning="when it reached the suite"),
 )
 """Single observations of a series with the trace they belong to: evidence."""
 
 LOGS: Final = table(
     "logs",
     1,
-    column("timestamp", TIMESTAMP, meaning="when it happened; when it was observed where that is not said"),
+    column("timestamp", TIMESTAMP, meaning="when it happened; where that is not said, when it was observed or received"),
+    column("log_id", pa.int64(), meaning="of the request it came in and its place there: a request that is repeated counts once"),
     column("service", NAME),
     column("severity", NAME, meaning="as sent; empty = not said"),
     column("severity_number", pa.int8(), range="0..24", meaning="of OpenTelemetry; 0 = not said"),
-    column("body", NAME),
-    column("trace_id", NAME, nullable=True),
-    column("span_id", NAME, nullable=True),
-    column("attributes", NAME, meaning="JSON object"),
-    column("resource", NAME, meaning="JSON object"),
-    column("available_at", TIMESTAMP),
+    column("body", NAME, meaning="text as sent, another value as JSON"),
+    column("event", NAME, nullable=True, meaning="name of the event that it is; null = none"),
+    column("trace_id", NAME, nullable=True, meaning="32 hexadecimal digits; null = of no trace"),
+    column("span_id", NAME, nullable=True, meaning="16 hexadecimal digits; null = of no span"),
+    column("scope", NAME, meaning="name of the instrumentation scope; empty = not said"),
+    column("attributes", NAME, meaning=ATTRIBUTES_MEANING),
+    column("resource", NAME, meaning=ATTRIBUTES_MEANING),
+    column("available_at", TIMESTAMP, meaning="when it reached the suite"),
 )
 """Log records as received."""
 
@@ -112,17 +116,20 @@ SPANS: Final = table(
     "spans",
     1,
     column("timestamp", TIMESTAMP, meaning="its start"),
-    column("duration_us", pa.int64(), unit="us", range=">= 0"),
+    column("duration_us", pa.int64(), unit="us", range=">= 0", meaning="its end less its start"),
     column("service", NAME),
-    column("name", NAME),
+    column("name", NAME, meaning="of the operation"),
     column("kind", NAME, meaning="internal, server, client, producer, consumer; empty = not said"),
-    column("trace_id", NAME),
-    column("span_id", NAME),
+    column("trace_id", NAME, meaning="32 hexadecimal digits"),
+    column("span_id", NAME, meaning="16 hexadecimal digits"),
     column("parent_id", NAME, nullable=True, meaning="null = a root"),
     column("status", NAME, meaning="ok, error; empty = not said"),
-    column("status_text", NAME),
-    column("attributes", NAME, meaning="JSON object"),
-    column("resource", NAME, meaning="JSON object"),
-    column("available_at", TIMESTAMP),
+    column("status_text", NAME, meaning="in words; empty = not said"),
+    column("scope", NAME, meaning="name of the instrumentation scope; empty = not said"),
+    column("attributes", NAME, meaning=ATTRIBUTES_MEANING),
+    column("events", NAME, nullable=True, meaning="JSON array of objects with name, time_us and attributes; null = none"),
+    column("links", NAME, nullable=True, meaning="JSON array of objects with trace_id, span_id and attributes; null = none"),
+    column("resource", NAME, meaning=ATTRIBUTES_MEANING),
+    column("available_at", TIMESTAMP, meaning="when it reached the suite"),
 )
 """Spans of traces as received."""

@@ -17,6 +17,7 @@ import data_contracts
 from data_contracts.schemas.feature_views import FEATURE_SERVICES, VIEWS, describe
 from data_contracts.schemas.metrics import CATALOGUE, MetricSpec
 from data_contracts.schemas.telemetry_schemas import KINDS, REJECT_REASONS, TEMPORALITIES, TIMESTAMP
+from data_contracts.schemas.wire_schemas import ROLES
 from orchestration.reference.markdown import code, items, link, page, sentences, slug, table, text
 
 _OPENING: Final = """\
@@ -62,7 +63,7 @@ _PLAIN: Final = {
     "drifted": "whether it is called drift",
     "rows": "how many rows",
 }
-_LISTS: Final = {"REJECT_REASONS": REJECT_REASONS, "TEMPORALITIES": TEMPORALITIES, "KINDS": KINDS}
+_LISTS: Final = {"ROLES": ROLES, "REJECT_REASONS": REJECT_REASONS, "TEMPORALITIES": TEMPORALITIES, "KINDS": KINDS}
 _KINDS: Final = {
     "timestamp[us, tz=UTC]": "timestamp, µs, UTC",
     "dictionary<values=string, indices=int32, ordered=0>": "string, coded",

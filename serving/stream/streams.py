@@ -1,11 +1,12 @@
 """Names and entry layout of every stream on the broker, and a typed view of the few commands the suite sends.
 
 Streams of partition p: telemetry → (stage 1) → candidates, rejected, features, points → (stage 2) → detections, predictions,
-deferred; signals (logs, spans, exemplars) go to the archiver alone.
+deferred; signals (logs, spans, exemplars, and refused ones) go to the archiver alone.
 An entry has the fields `k` (kind, one letter), `b` (payload, Arrow IPC unless said otherwise), `t` (produce time, ns since epoch)
-and `n` (tenant; entries of version 0.1 have none and belong to the default tenant); for telemetry also `a` (available at, us
-since epoch), `p` and `s` (producer, and its number `<seq>-<part>` of the entry) and `o` (ordinal of the entry in its stream, from
-1). The broker assigns all entry ids. Every reader keeps its position in a hash `aiops:offset:<stage>:<p>`.
+and `n` (tenant; entries of version 0.1 have none and belong to the default tenant); for telemetry, points and signals also `a`
+(available at, us since epoch); for telemetry `p` and `s` (producer, and its number `<seq>-<part>` of the entry) and `o` (ordinal
+of the entry in its stream, from 1). The broker assigns all entry ids. Every reader keeps its position in a hash
+`aiops:offset:<stage>:<p>`.
 One Redis or Valkey >= 7 server is assumed; the keys carry no cluster hash tags.
 """
 
@@ -40,6 +41,8 @@ KIND_HISTOGRAMS: Final = b"h"
 KIND_EXEMPLARS: Final = b"e"
 KIND_LOGS: Final = b"l"
 KIND_SPANS: Final = b"p"
+KIND_REFUSED: Final = b"r"
+"""Logs and spans that break the contract, as rows of `REJECTED`: beside those that do not, in the same stream."""
 START: Final = "0-0"
 _KEEP_NEWEST: Final = """#!lua flags=allow-oom
 local dropped = redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[1])

@@ -27,8 +27,13 @@ for i = 1, tonumber(ARGV[5]) do
   a = a + 2
 end
 while a <= #ARGV do
-  redis.call('XADD', KEYS[tonumber(ARGV[a]) + 2], '*', 'k', ARGV[a + 1], 'b', ARGV[a + 2], 't', ARGV[a + 3], 'n', ARGV[a + 4])
-  a = a + 5
+  local stream = KEYS[tonumber(ARGV[a]) + 2]
+  local fields = {'k', ARGV[a + 1], 'b', ARGV[a + 2], 't', ARGV[a + 3], 'n', ARGV[a + 4]}
+  if ARGV[a + 5] ~= '0' then
+    fields[9], fields[10] = 'a', ARGV[a + 5]
+  end
+  redis.call('XADD', stream, '*', unpack(fields))
+  a = a + 6
 end
 return 1
 """
@@ -41,13 +46,17 @@ return redis.call('HSET', KEYS[1], 'note', ARGV[2])
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One entry to append: stream, kind, payload, the produce time of the input it follows from, and whose it is."""
+    """One entry to append: stream, kind, payload, the produce time of the input it follows from, and whose it is.
+
+    `available_us` = when its rows became known to stage 1, where whoever copies them to the lake needs it; 0 = left out.
+    """
 
     stream: str
     kind: bytes
     payload: bytes
     produced_ns: int
     tenant: str = DEFAULT_TENANT
+    available_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,7 @@ class Position:
             arguments += [name, by]
         for output in commit.outputs:
             arguments += [names.index(output.stream) + 1, output.kind, output.payload, output.produced_ns, output.tenant]
+            arguments.append(output.available_us)
         try:
             self._broker.evaluate(_COMMIT, [self._key, self._counts_key, *names], arguments)
         except redis.ResponseError as error:

@@ -42,6 +42,14 @@ def test_outputs_counters_and_position_move_together(broker: Streams) -> None:
     assert broker.hash_all("aiops:offset:stage1:0") == {"epoch": "1", "id": "8-0"}
 
 
+def test_an_output_tells_since_when_its_rows_are_known_where_it_says_so(broker: Streams) -> None:
+    outputs = [Output("out", b"w", b"a", 5, "acme", available_us=7), Output("out", b"v", b"b", 5)]
+    Position(broker, "stage1", 0).commit(Commit("7-0", {}, outputs))
+    entries = broker.range("out")
+    assert [(entry.tenant, entry.available_us, entry.payload) for entry in entries] == [("acme", 7, b"a"), ("default", 0, b"b")]
+    assert b"a" not in broker.client.xrange("out")[1][1]
+
+
 def test_a_commit_repeated_after_a_lost_answer_changes_nothing(broker: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
     position = Position(broker, "stage1", 0)
     evaluate = broker.evaluate
