@@ -25,8 +25,9 @@ from aiops.settings.telemetry_settings import TelemetrySettings
 from aiops.settings.up_settings import UpSettings
 from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant, folder_of
 
-NOT_SETTINGS: Final = frozenset({"AIOPS_DATA", "AIOPS_TEST_POSTGRES_URL", VARIABLE})
-"""Names with our prefix that mean something else: where tests find public corpora and a PostgreSQL server; the settings file."""
+NOT_SETTINGS: Final = frozenset({"AIOPS_DATA", "AIOPS_PEERS", "AIOPS_TEST_POSTGRES_URL", VARIABLE})
+"""Names with our prefix that mean something else: where tests find public corpora, other programs and a PostgreSQL server; the
+settings file."""
 
 
 class _StrictEnvironment(EnvSettingsSource):
