@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.consumer_settings import ConsumerSettings
 from aiops.settings.drift_settings import DriftSettings
+from aiops.settings.ingest_settings import IngestSettings
 from aiops.settings.model_settings import ModelSettings
 from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.routing_settings import RoutingSettings
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     drift: DriftSettings = DriftSettings()
     responder: ResponderSettings = ResponderSettings()
     source: SourceSettings = SourceSettings()
+    ingest: IngestSettings = IngestSettings()
     up: UpSettings = UpSettings()
 
     @classmethod

@@ -1,0 +1,61 @@
+"""Settings of the receivers: what senders push is taken here."""
+
+import json
+
+from pydantic import Field, field_validator
+
+from aiops.settings.section import Section
+
+OVERRIDABLE = frozenset({"points_per_s", "max_series", "max_body_bytes", "max_labels", "max_label_bytes"})
+"""Limits that may be given for a single tenant."""
+
+
+class IngestSettings(Section):
+    """The receivers: remote write and OTLP. Limits are a tenant's; lists are separated by `;`."""
+
+    host: str = Field("127.0.0.1", description="bind address; anything but loopback requires the JWT key of section serving")
+    port: int = Field(3104, ge=0, le=65535, description="HTTP port: /api/v1/write, /v1/{metrics,logs,traces}, /readyz, /metrics")
+    grpc_port: int = Field(3105, ge=0, le=65535, description="gRPC port of OTLP")
+    service_labels: str = Field(
+        "service_name;service;app_kubernetes_io_name;app;job", description="labels that name a series' service, first one counts"
+    )
+    host_metrics: str = Field("node_*;windows_*;system.*", description="globs of metrics whose service is the host they are of")
+    resource_labels: str = Field(
+        "service.instance.id;host.name;container.name;k8s.*.name;cloud.region;deployment.environment*",
+        description="globs of OTLP resource attributes that are labels of a series; others describe it and are left out",
+    )
+    replica_label: str = Field("__replica__", description="label that tells the members of an HA pair apart")
+    cluster_label: str = Field("cluster", description="label that names an HA pair")
+    replica_silent_s: float = Field(30.0, gt=0, description="the other member of an HA pair takes over after so long")
+    points_per_s: int = Field(2_000_000, ge=1, description="points a second, over 10 s; more are answered 429")
+    max_series: int = Field(100_000, ge=1, description="active series; new ones beyond it are refused, known ones never")
+    max_body_bytes: int = Field(16 << 20, ge=1024, description="a larger body is refused, compressed or not")
+    max_labels: int = Field(64, ge=1, le=64, description="labels of a series")
+    max_label_bytes: int = Field(500, ge=16, le=500, description="bytes of a label's value, and of metric and labels as text")
+    limits: str = Field(
+        "{}", description='limits of single tenants as JSON, for example {"acme": {"max_series": 1000000, "points_per_s": 50000}}'
+    )
+    idle_h: float = Field(2.0, gt=0, description="hours after which a series that sends nothing is forgotten and counts no more")
+    announce_s: float = Field(600.0, gt=0, description="how often the definition of an active series is sent again")
+    max_in_flight: int = Field(64, ge=1, description="requests in progress at once; more are answered 429")
+    explosion_series: int = Field(
+        1000, ge=10, description="new series of one metric within 10 minutes from which a notice names the label that explodes"
+    )
+
+    @field_validator("limits")
+    @classmethod
+    def _are_limits(cls, text: str) -> str:
+        try:
+            given = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"is not JSON ({error}); write for example {{}}") from error
+        rule = 'is no JSON object of tenants with limits; write {"acme": {"max_series": 1000}}'
+        if not isinstance(given, dict) or not all(isinstance(limits, dict) for limits in given.values()):
+            raise ValueError(rule)
+        for tenant, limits in given.items():
+            for name, value in limits.items():
+                if name not in OVERRIDABLE:
+                    raise ValueError(f"{tenant}.{name}: no limit of a tenant; they are {', '.join(sorted(OVERRIDABLE))}")
+                if type(value) is not int or value < 1:
+                    raise ValueError(f"{tenant}.{name} = {value!r}: must be an integer of 1 or more")
+        return text
