@@ -43,6 +43,7 @@ KIND_LOGS: Final = b"l"
 KIND_SPANS: Final = b"p"
 KIND_REFUSED: Final = b"r"
 """Logs and spans that break the contract, as rows of `REJECTED`: beside those that do not, in the same stream."""
+KIND_NOTICES: Final = b"n"
 START: Final = "0-0"
 _KEEP_NEWEST: Final = """#!lua flags=allow-oom
 local dropped = redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[1])

@@ -1,4 +1,4 @@
-"""What the desk reads: detections and predictions on the broker, in bounded batches, and on from where they are committed."""
+"""What the desk reads of the broker: detections, predictions, notices, in bounded batches, on from where they are committed."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,10 @@ import pyarrow as pa
 from aiops.incidents.alert import Alert
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.incidents.desk.detection_alerts import AlertRules, DetectionAlerts, alerts_of_detections, alerts_of_predictions
+from serving.incidents.intake.suite_notices import alerts_of_notices
 from serving.stream import streams
 
-READ: Final = (streams.DETECTIONS, streams.PREDICTIONS)
+READ: Final = (streams.DETECTIONS, streams.PREDICTIONS, streams.NOTICES)
 MOST_ENTRIES: Final = 16
 """Entries of one stream in one batch; more wait on the broker."""
 
@@ -93,7 +94,7 @@ class RoundReads:
 
 
 class StreamInputs:
-    """Reads a tenant's entries of both streams side by side: while one has more to read, the other does not run ahead of it.
+    """Reads a tenant's entries of all streams side by side: while one has more to read, the others do not run ahead of it.
 
     Delivery: what is not committed is read again; ids of alerts make a repeat harmless.
     """
@@ -115,7 +116,7 @@ class StreamInputs:
             if entries
         }
         more = {name for name, entries in entries_of.items() if len(entries) == MOST_ENTRIES}
-        horizon = min((_newest(entries_of[name]) for name in more), default=_NEVER)
+        horizon = min((_newest(entries_of[name]) for name in more - {streams.NOTICES}), default=_NEVER)
         kept = {
             name: list(takewhile(lambda read_entry: read_entry.at <= horizon, entries)) for name, entries in entries_of.items()
         }
@@ -157,11 +158,18 @@ def _read(stream: str, entry: streams.Entry, rules: AlertRules) -> _Read:
     """Return what an entry holds; one without rows that can be read is counted and left."""
     try:
         rows = streams.from_ipc(entry.payload)
-        alerts = alerts_of_detections(rows, rules) if stream == streams.DETECTIONS else alerts_of_predictions(rows)
+        alerts = _alerts(stream, rows, rules)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         log.error("%s: entry %s holds no rows that can be read and is left: %s", stream, entry.entry_id, error)
         return _Read(entry.entry_id, DetectionAlerts(), _LONG_AGO, entry.tenant, True)
     return _Read(entry.entry_id, alerts, alerts.newest or _LONG_AGO, entry.tenant)
+
+
+def _alerts(stream: str, rows: pa.Table, rules: AlertRules) -> DetectionAlerts:
+    """Return the alerts of an entry's rows; notices are of the wall's time, so they tell no time of the telemetry."""
+    if stream == streams.NOTICES:
+        return DetectionAlerts(alerts_of_notices(rows))
+    return alerts_of_detections(rows, rules) if stream == streams.DETECTIONS else alerts_of_predictions(rows)
 
 
 def _passed(entry: streams.Entry) -> _Read:
