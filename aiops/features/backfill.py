@@ -7,7 +7,8 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from aiops.features.engine import EngineConfig, EngineOutput, FeatureEngine
+from aiops.features.engine import EngineConfig, FeatureEngine
+from aiops.features.engine_output import EngineOutput
 from aiops.topology.graph import ServiceGraph, partition_of
 from aiops.types import IntArray, SeriesBatch
 

@@ -14,23 +14,23 @@ Memory: at most about 30 B x window_points + 0.5 KB a series, at most max_series
 O(window points) a series and tick.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from aiops.errors import ConfigurationError, ContractError
 from aiops.features import engine_snapshot
-from aiops.features.feature_rows import ClosedTicks, series_rows, service_rows
+from aiops.features.engine_output import EngineOutput, output_of, unscored
+from aiops.features.feature_rows import ClosedTicks
 from aiops.features.known_incidents import KnownIncidents
 from aiops.features.point_scores import apply_points
-from aiops.features.robust import scores_of_z
 from aiops.features.series_features import ROWS, TickRows, close_series
-from aiops.features.series_index import NameHashes, SeriesIndex, name_hashes, names_at
+from aiops.features.series_index import NameHashes, SeriesIndex, name_hashes
+from aiops.features.series_points import SeriesPoints, points_of_batch
 from aiops.features.series_state import (
     HOUR_US,
     NEXT_BIN,
@@ -101,30 +101,10 @@ class EngineConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineOutput:
-    """What one call gave: (n,) arrays aligned to the batch's rows, and the rows of the ticks it closed."""
-
-    status: npt.NDArray[np.int8]
-    """aiops.types.PointStatus."""
-    z: FloatArray
-    """Signed robust z; NaN in warm-up and for points that were not scored."""
-    score: FloatArray
-    """1 - 2**(-|z| / 6)."""
-    expected: FloatArray
-    """Centre of the view that gave z."""
-    scale: FloatArray
-    """Scale of the view that gave z: z = (value - expected) / scale, clipped to ±100."""
-    slot: npt.NDArray[np.int32]
-    """Number of the point's series in `FeatureEngine.series`; -1 = there was no room for it."""
-    series_features: pa.RecordBatch
-    service_features: pa.RecordBatch
-
-
-@dataclass(frozen=True, slots=True)
 class _Arrivals:
     """One batch on its way through: its points and what became of them."""
 
-    table: pa.RecordBatch
+    names: Callable[[IntArray], Sequence[SeriesName]]
     rows: PointRows
     results: PointResults
 
@@ -142,19 +122,27 @@ class FeatureEngine:
         self._clock = engine_snapshot.Clock()
 
     def update(self, batch: SeriesBatch, available_at: IntArray | None = None) -> EngineOutput:
+        """Apply the points of a batch: `update_arrays` of its columns."""
+        return self.update_arrays(self.points_of(batch), available_at)
+
+    def points_of(self, batch: SeriesBatch) -> SeriesPoints:
+        """Return the points of a batch as `update_arrays` takes them."""
+        return points_of_batch(batch, self._hashes)
+
+    def update_arrays(self, points: SeriesPoints, available_at: IntArray | None = None) -> EngineOutput:
         """Apply points in arrival order.
 
-        `available_at`: us since the epoch per row, ascending; None = each point is available at its event time.
+        `available_at`: us since the epoch per point, ascending; None = each point is available at its event time.
 
         Raises:
-            ContractError: a value is not finite, or `available_at` has another length than the batch.
+            ContractError: a value is not finite, or `available_at` has another length than the points.
         """
-        arrivals = _Arrivals(batch.table, self._rows(batch.table), _unscored(len(batch)))
+        arrivals = _Arrivals(points.names, _rows(points), unscored(len(points)))
         blocks = ClosedTicks.none()
-        if len(batch):
-            times = arrivals.rows.time if available_at is None else _checked(available_at, len(batch))
+        if len(points):
+            times = arrivals.rows.time if available_at is None else _checked(available_at, len(points))
             self._run(arrivals, _running_max(times), blocks)
-        return self._output(arrivals.results, blocks)
+        return output_of(arrivals.results, blocks, self._index)
 
     def close_through(self, until: datetime) -> EngineOutput:
         """Close all open ticks <= `until` (aware) without waiting for later points: end of a stream or of a window."""
@@ -162,7 +150,7 @@ class FeatureEngine:
         if self._clock.started:
             until_us = int(until.timestamp()) * SECOND_US
             self._close(until_us // self._parameters.step_us, blocks)
-        return self._output(_unscored(0), blocks)
+        return output_of(unscored(0), blocks, self._index)
 
     def note_incident(self, service: str, known_at_us: int) -> None:
         """Note that an incident of `service` became (or becomes) known; ticks from then on see it."""
@@ -172,6 +160,15 @@ class FeatureEngine:
     def series(self) -> Sequence[SeriesName]:
         """Return the known series, in order of first arrival."""
         return self._index.names
+
+    @property
+    def services(self) -> Sequence[str]:
+        """Return the services of the known series, in order of first arrival."""
+        return self._index.services.names
+
+    def services_of(self, slot: npt.NDArray[np.int32]) -> IntArray:
+        """Return the number in `services` of series given by their number (n,); any number for those with -1."""
+        return self._index.services_of(slot)
 
     @property
     def state_bytes(self) -> int:
@@ -204,17 +201,6 @@ class FeatureEngine:
     def _config_numbers(self) -> FloatArray:
         return np.array([float(value) for value in self._parameters])
 
-    def _rows(self, table: pa.RecordBatch) -> PointRows:
-        values = table.column("value").to_numpy(zero_copy_only=False)
-        if not np.isfinite(values).all():
-            row = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise ContractError(
-                f"value={values[row]} in row {row}: the engine takes finite values only; validate the batch first"
-            )
-        times = table.column("timestamp").cast(pa.int64()).to_numpy(zero_copy_only=False)
-        ids = table.column("series_id").to_numpy(zero_copy_only=False)
-        return PointRows(times, ids, self._hashes.of(table), values + 0.0)
-
     def _run(self, arrivals: "_Arrivals", available: IntArray, blocks: ClosedTicks) -> None:
         clock, rows = self._clock, arrivals.rows
         if not clock.started:
@@ -246,7 +232,7 @@ class FeatureEngine:
         if count > known:
             new = np.flatnonzero(results.slot[span.first : span.end] >= known) + span.first
             _, first = np.unique(results.slot[new], return_index=True)
-            self._arrays.series["floor"][known:count] = self._index.add(names_at(arrivals.table, new[first]))
+            self._arrays.series["floor"][known:count] = self._index.add(arrivals.names(new[first]))
 
     def _close(self, last: int, blocks: ClosedTicks) -> None:
         """Close the open ticks up to number `last`."""
@@ -270,22 +256,15 @@ class FeatureEngine:
         numbers = close_services(self._index.facts, facts, SeriesRows(rows.features, slots), tick_us, features)
         blocks.services.add(tick_us, available_us, features[:, : numbers.size], numbers)
 
-    def _output(self, results: PointResults, blocks: ClosedTicks) -> EngineOutput:
-        return EngineOutput(
-            results.status,
-            results.z,
-            scores_of_z(results.z),
-            results.expected,
-            results.scale,
-            results.slot,
-            series_rows(blocks.series, self._index),
-            service_rows(blocks.services, self._index),
+
+def _rows(points: SeriesPoints) -> PointRows:
+    finite = np.isfinite(points.value)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise ContractError(
+            f"value={points.value[row]} in row {row}: the engine takes finite values only; validate the batch first"
         )
-
-
-def _unscored(count: int) -> PointResults:
-    z, expected, scale = (np.full(count, np.nan) for _ in range(3))
-    return PointResults(np.full(count, -1, np.int8), z, expected, scale, np.full(count, -1, np.int32))
+    return PointRows(points.time_us, points.series_id, points.name_hash, points.value + 0.0)
 
 
 def _running_max(values: npt.NDArray[Any]) -> IntArray:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from aiops.features.robust import RANGE_FLOOR
@@ -143,6 +144,13 @@ class SeriesIndex:
             floors[i] = RANGE_FLOOR * width if np.isfinite(width) else 0.0
         self.names.extend(series)
         return floors
+
+    def services_of(self, slot: npt.NDArray[np.int32]) -> IntArray:
+        """Return the service numbers of slots (n,); any number for slot -1."""
+        if not self.names:
+            return np.zeros(slot.shape, np.int64)
+        numbers: IntArray = self.facts.service[slot]
+        return numbers
 
     def columns(self) -> "list[pa.Array[Any]]":
         """Return series (text), series_id, service, metric and labels by slot."""

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.errors import ArtifactError
-from aiops.features.engine import EngineConfig, EngineOutput, FeatureEngine
+from aiops.features.engine import EngineConfig, FeatureEngine
+from aiops.features.engine_output import EngineOutput
 from aiops.features.series_index import distinct_series, series_of_texts
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray, PointStatus, SeriesBatch, State

@@ -7,9 +7,10 @@ that fills up slowly moves every average along.
 from typing import Final, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from aiops.errors import StateError
+from aiops.features.series_index import NameHashes
+from aiops.features.series_points import SeriesPoints, points_of_batch
 from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
 from data_contracts.schemas.metrics import hard_limit
@@ -63,15 +64,18 @@ class SafetyNet:
         return len(self._slots)
 
     def judge(self, batch: SeriesBatch) -> NetFindings:
-        """Take finite rows in, in arrival order, and return what is found in each.
+        """Take finite rows in, in arrival order, and return what is found in each: `judge_points` of them."""
+        return self.judge_points(points_of_batch(batch, NameHashes()))
+
+    def judge_points(self, points: SeriesPoints) -> NetFindings:
+        """Take finite points in, in arrival order, and return what is found in each.
 
         A run is reported when it is too long, and again each time it has doubled; a limit once in `QUIET_ROWS` rows.
         """
-        count = len(batch)
+        count = len(points)
         findings = NetFindings(np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count))
         if count:
-            slot = self._slots_of(batch.table)
-            judge_rows(self._arrays, slot, batch.table.column("value").to_numpy(zero_copy_only=False), findings)
+            judge_rows(self._arrays, self._slots_of(points), points.value, findings)
         return findings
 
     def snapshot(self) -> State:
@@ -97,9 +101,9 @@ class SafetyNet:
             raise StateError(f"safety net's state is damaged ({type(error).__name__}: {error}); warm up anew") from error
         return net
 
-    def _slots_of(self, table: pa.RecordBatch) -> IntArray:
+    def _slots_of(self, points: SeriesPoints) -> IntArray:
         known = len(self._slots)
-        slot = self._slots.of(table)
+        slot = self._slots.of(points)
         count = len(self._slots)
         if count > known:
             room = self._arrays.last.size

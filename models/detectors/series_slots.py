@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from aiops.errors import StateError
-from aiops.features.series_index import names_at, series_of_texts
+from aiops.features.series_index import series_of_texts
+from aiops.features.series_points import SeriesPoints
 from aiops.features.series_state import find_slot, table_size
 from aiops.jit import kernel
 from aiops.types import IntArray, State
@@ -67,9 +67,9 @@ class SeriesSlots:
             raise StateError(f"{len(ids)} series ids for {len(services)} services, {len(metrics)} metrics, {len(labels)} labels")
         return cls.of_series(most, [SeriesName(*row) for row in zip(ids, services, metrics, labels, strict=True)])
 
-    def of(self, table: pa.RecordBatch) -> IntArray:
-        """Return each row's slot (n,), -1 where there is no room."""
-        ids = np.ascontiguousarray(table.column("series_id").to_numpy(zero_copy_only=False))
+    def of(self, points: SeriesPoints) -> IntArray:
+        """Return each point's slot (n,), -1 where there is no room."""
+        ids = np.ascontiguousarray(points.series_id)
         slots = np.empty(ids.size, np.int64)
         known = count = len(self.series)
         reached = 0
@@ -80,7 +80,7 @@ class SeriesSlots:
         if count > known:
             new = np.flatnonzero(slots >= known)
             _, first = np.unique(slots[new], return_index=True)
-            self.series.extend(names_at(table, new[first]))
+            self.series.extend(points.names(new[first]))
         return slots
 
     def _grow(self, room: int, count: int | None = None) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 
 from aiops.errors import ConfigurationError, StateError
+from aiops.features.series_index import NameHashes
+from aiops.features.series_points import SeriesPoints, points_of_batch
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
 from models.detectors.series_slots import SeriesSlots
 from models.detectors.surprise_kernels import (
@@ -169,6 +170,7 @@ class SurpriseBank:
         self._parameters = config.parameters()
         self._arrays = empty_arrays(self._parameters, 1)
         self._slots = SeriesSlots(config.max_series)
+        self._hashes = NameHashes()
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -178,12 +180,12 @@ class SurpriseBank:
 
         Unknown are the first `warmup_rows` rows of a series, rows that are not finite, and rows of series beyond `max_series`.
         """
-        return self._run(batch, _NO_ROWS)[0]
+        return self._run(points_of_batch(batch, self._hashes), _NO_ROWS)[0]
 
-    def alarms(self, batch: SeriesBatch) -> tuple[Alarm, ...]:
-        """Take rows in as `score` does; return the alarms among them, in order of their rows."""
-        leading = np.full((len(batch), 3), np.nan)
-        self._run(batch, _NO_ROWS, leading)
+    def alarms(self, points: SeriesPoints) -> tuple[Alarm, ...]:
+        """Take points in as `score` does rows; return the alarms among them, in order of their rows."""
+        leading = np.full((len(points), 3), np.nan)
+        self._run(points, _NO_ROWS, leading)
         names = stream_names(self.config)
         rows = np.flatnonzero(~np.isnan(leading[:, 0]))
         leading_figures = zip(rows.tolist(), leading[rows].tolist(), strict=True)
@@ -193,7 +195,7 @@ class SurpriseBank:
         """Do as `score`, and also return (len(rows), streams, DETAILS): what each stream saw in these rows."""
         wanted = np.full(len(batch), -1, np.int64)
         wanted[list(rows)] = np.arange(len(rows))
-        score, details = self._run(batch, wanted)
+        score, details = self._run(points_of_batch(batch, self._hashes), wanted)
         return score, details[wanted[list(rows)]]
 
     def snapshot(self) -> State:
@@ -220,20 +222,18 @@ class SurpriseBank:
             raise StateError(f"surprise state is damaged ({type(error).__name__}: {error}); warm up anew") from error
         return bank
 
-    def _run(self, batch: SeriesBatch, wanted: IntArray, leading: FloatArray = _NOT_ASKED) -> tuple[FloatArray, FloatArray]:
+    def _run(self, points: SeriesPoints, wanted: IntArray, leading: FloatArray = _NOT_ASKED) -> tuple[FloatArray, FloatArray]:
         details = np.full((int((wanted >= 0).sum()), stream_count(self._parameters), DETAILS), np.nan)
-        score = np.full(len(batch), np.nan)
-        if len(batch):
-            slot = self._slots_of(batch.table)
-            time = batch.table.column("timestamp").cast(pa.int64()).to_numpy(zero_copy_only=False)
-            value = batch.table.column("value").to_numpy(zero_copy_only=False)
-            rows = SurpriseRows(time, value, slot, score, wanted, details, leading)
+        score = np.full(len(points), np.nan)
+        if len(points):
+            slot = self._slots_of(points)
+            rows = SurpriseRows(points.time_us, points.value, slot, score, wanted, details, leading)
             score_rows(self._arrays, self._parameters, rows, by_slot(slot, len(self._slots)))
         return score, details
 
-    def _slots_of(self, table: pa.RecordBatch) -> IntArray:
-        """Return each row's slot (n,), -1 where there is no room; the arrays have room for all slots."""
-        slot = self._slots.of(table)
+    def _slots_of(self, points: SeriesPoints) -> IntArray:
+        """Return each point's slot (n,), -1 where there is no room; the arrays have room for all slots."""
+        slot = self._slots.of(points)
         count, room = len(self._slots), self._arrays.rows.size
         if count > room:
             self._arrays = grown(self._arrays, self._parameters, min(max(2 * room, count), self.config.max_series))

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aiops.features.backfill import split_by_partition
-from aiops.features.engine import EngineOutput, FeatureEngine
+from aiops.features.engine import FeatureEngine
+from aiops.features.engine_output import EngineOutput
 from aiops.types import IntArray, SeriesBatch
 from data_contracts.schemas.telemetry_schemas import SERIES
 from data_contracts.values.moments import microseconds_of

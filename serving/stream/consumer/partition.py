@@ -6,7 +6,7 @@ state and the same outputs, bit for bit, however the entries are cut into reads.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,8 +25,10 @@ from serving.stream import streams
 from serving.stream.consumer.second_opinion import SecondOpinion, Watched
 
 if TYPE_CHECKING:
-    from aiops.features.engine import EngineConfig, EngineOutput, FeatureEngine
+    from aiops.features.engine import EngineConfig, FeatureEngine
+    from aiops.features.engine_output import EngineOutput
     from aiops.features.sequences import Sequences
+    from aiops.features.series_points import SeriesPoints
     from aiops.topology.graph import ServiceGraph
 
 SOURCE: Final = "stream"
@@ -177,13 +179,18 @@ class Partition:
         except (UndecodableError, SchemaError) as error:
             self._undecodable(entry, str(error), step)
             return
-        output = self._engine.update(SeriesBatch(valid.accepted), np.full(valid.accepted.num_rows, self._clock_us))
-        self._judge(valid.accepted, output)
         step.counts["points_in"] += table.num_rows
+        self._reject(valid.rejected, step)
+        rows = valid.accepted
+        self._score(self._engine.points_of(SeriesBatch(rows)), rows.take, step)
+
+    def _score(self, points: "SeriesPoints", rows_at: Callable[[IntArray], pa.RecordBatch], step: Step) -> None:
+        """Score points and count what became of them; `rows_at` gives the rows (schema `SERIES`) of those that are refused."""
+        output = self._engine.update_arrays(points, np.full(len(points), self._clock_us))
+        self._judge(points, output)
         step.counts["points_scored"] += int(np.count_nonzero(output.status == PointStatus.SCORED))
         step.counts["points_warmup"] += int(np.count_nonzero(output.status == PointStatus.WARMUP))
-        self._reject(valid.rejected, step)
-        self._refused(valid.accepted, output, step)
+        self._refused(rows_at, output, step)
         self._close(output, step)
 
     def _note(self, entry: streams.Entry, step: Step) -> None:
@@ -200,24 +207,23 @@ class Partition:
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             self._undecodable(entry, f"{type(error).__name__}: {error}", step)
 
-    def _judge(self, rows: pa.RecordBatch, output: "EngineOutput") -> None:
-        services, service = _codes_of(rows.column("service"))
-        if service.size == 0:
+    def _judge(self, points: "SeriesPoints", output: "EngineOutput") -> None:
+        if not len(points):
             return
         levels = self._levels.look_up(self._engine.series, output.slot)
-        value = rows.column("value").to_numpy()
+        value = points.value
         taken = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
         outside = taken & ((value < levels.low) | (value > levels.high))
         severity = np.where(taken, severity_of(output.z, levels.alarm_z, outside), np.nan)
-        findings = self._second.judge(rows, taken)
+        findings = self._second.judge(points, taken)
         reach = levels.alarm_z * output.scale
         self._worst.add(
             JudgedPoints(
                 self._engine.series,
                 output.slot,
-                services,
-                service,
-                rows.column("timestamp").cast(pa.int64()).to_numpy(),
+                self._engine.services,
+                self._engine.services_of(output.slot),
+                points.time_us,
                 value,
                 output.z,
                 levels.alarm_z,
@@ -241,7 +247,7 @@ class Partition:
             if candidates.num_rows:
                 step.candidates.append(candidates)
 
-    def _refused(self, rows: pa.RecordBatch, output: "EngineOutput", step: Step) -> None:
+    def _refused(self, rows_at: Callable[[IntArray], pa.RecordBatch], output: "EngineOutput", step: Step) -> None:
         from data_contracts.telemetry.rejects import Refusal, rejected_points
 
         now = moment_of_us(self._clock_us)
@@ -251,7 +257,7 @@ class Partition:
                 holders = sorted({self._engine.series[slot].text for slot in output.slot[places].tolist()})
                 text = f"{detail} (it is {', '.join(holders)[:500]})" if status is PointStatus.COLLISION else detail
                 refusal = Refusal(reason, field_name, text)
-                self._reject(rejected_points(rows.take(places), refusal, now, SOURCE), step)
+                self._reject(rejected_points(rows_at(places), refusal, now, SOURCE), step)
 
     def _reject(self, rows: pa.RecordBatch, step: Step) -> None:
         if rows.num_rows == 0:
@@ -270,10 +276,3 @@ class Partition:
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
     return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
-
-
-def _codes_of(column: "pa.Array[Any]") -> tuple[list[str], IntArray]:
-    """Return the names and the (n,) int64 codes of a dictionary column without nulls."""
-    if not isinstance(column, pa.DictionaryArray):
-        raise TypeError(f"column of type {column.type}; schema series has dictionaries of names")
-    return [str(name) for name in column.dictionary.to_pylist()], column.indices.to_numpy(zero_copy_only=False).astype(np.int64)

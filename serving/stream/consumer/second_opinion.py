@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from aiops.detection.worst_point import Finding
-from aiops.types import IntArray, SeriesBatch
+from aiops.types import IntArray
 
 if TYPE_CHECKING:
+    from aiops.features.series_points import SeriesPoints
     from models.detectors.safety_net import NetFindings, SafetyNet
     from models.detectors.surprise_bank import SurpriseBank
 
@@ -68,18 +68,18 @@ class SecondOpinion:
         kept = {} if self._net is None else self._net.snapshot()
         return _named(_RARITY, rarity) | _named(_NET, kept)
 
-    def judge(self, rows: pa.RecordBatch, taken: npt.NDArray[np.bool_]) -> dict[int, Finding]:
-        """Take in the rows (`schemas.SERIES`) that are `taken` (n,); return what is found, by row.
+    def judge(self, points: "SeriesPoints", taken: npt.NDArray[np.bool_]) -> dict[int, Finding]:
+        """Take in the points that are `taken` (n,); return what is found, by row.
 
         A row that is stuck or at its limit is told as that, however rare it is.
         """
-        places: IntArray = np.flatnonzero(taken)
-        if not places.size or (self._bank is None and self._net is None):
+        if self._bank is None and self._net is None:
             return {}
-        batch = SeriesBatch(rows if places.size == rows.num_rows else rows.filter(pa.array(taken)))
-        alarms = () if self._bank is None else self._bank.alarms(batch)
+        places: IntArray = np.flatnonzero(taken)
+        seen = points.taken(taken)
+        alarms = () if self._bank is None else self._bank.alarms(seen)
         findings = {int(places[alarm.row]): Finding(alarm.text, False) for alarm in alarms}
-        return findings if self._net is None else findings | _net_findings(self._net.judge(batch), places)
+        return findings if self._net is None else findings | _net_findings(self._net.judge_points(seen), places)
 
 
 def _net_findings(net: "NetFindings", places: IntArray) -> dict[int, Finding]:

@@ -5,7 +5,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiops.features.engine import EngineConfig, EngineOutput, FeatureEngine
+from aiops.features.engine import EngineConfig, FeatureEngine
+from aiops.features.engine_output import EngineOutput
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray, SeriesBatch
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from aiops.features.engine import EngineConfig, EngineOutput, FeatureEngine
+from aiops.features.engine import EngineConfig, FeatureEngine
+from aiops.features.engine_output import EngineOutput
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, SeriesBatch
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
