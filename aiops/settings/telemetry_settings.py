@@ -14,4 +14,6 @@ class TelemetrySettings(Section):
     retention_days: int = Field(30, ge=1, description="days of telemetry, features and served rows kept in the lake")
     window_points: int = Field(240, ge=16, le=4096, description="newest points a series keeps for its 1 h window (memory bound)")
     max_series: int = Field(100_000, ge=1, description="series a partition tracks; points of more are rejected")
+    silent_intervals: float = Field(5.0, ge=2, description="a source is silent after so many of its own intervals")
+    silent_least_s: int = Field(60, ge=10, description="and after so many seconds")
     max_tenants: int = Field(32, ge=1, description="tenants a partition tracks, each with max_series; rows of more are rejected")
