@@ -75,7 +75,8 @@ class SafetyNet:
         count = len(points)
         findings = NetFindings(np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count))
         if count:
-            judge_rows(self._arrays, self._slots_of(points), points.value, findings)
+            slot = self._slots_of(points)
+            judge_rows(self._arrays, slot, points.value, findings)
         return findings
 
     def snapshot(self) -> State:

@@ -109,6 +109,17 @@ def test_any_cut_with_a_restore_at_each_gives_the_same_findings(cuts: list[int],
         np.testing.assert_array_equal(array, net.snapshot()[name])
 
 
+def test_many_series_in_one_batch_are_judged_as_each_alone() -> None:
+    value = np.round(moving(200 * 150), 2)
+    value[-200 * 40 :: 2] = 3.0
+    together = rows(value, services=200)
+    kind = SafetyNet(1000).judge(together).kind
+    for service in (0, 1, 198):
+        alone = SafetyNet(1).judge(SeriesBatch(together.table.take(np.arange(service, value.size, 200)))).kind
+        np.testing.assert_array_equal(kind[service::200], alone)
+    assert STUCK in kind
+
+
 def test_a_damaged_state_is_refused() -> None:
     net = SafetyNet(5)
     net.judge(rows(moving(10)))
