@@ -13,7 +13,7 @@ from aiops.ports import TelemetrySource
 from aiops.replay.event_clock import event_clock, newest_until, pieces
 from orchestration.workspace.workspace import Workspace
 from serving.ingest.producer import ProducerConfig, TelemetryProducer, new_id
-from serving.stream.broker import connect
+from serving.stream.broker import open_streams
 from serving.tables.call_graphs import call_graph
 
 ANNOUNCE_AHEAD: Final = timedelta(hours=2)
@@ -98,7 +98,7 @@ def replay_recorded(
     began = time.monotonic()
     settings = workspace.settings
     graph_of, config = partial(call_graph, settings), ProducerConfig(tenant=workspace.tenant)
-    producer = TelemetryProducer(connect(settings), settings.broker.partitions, graph_of, new_id("replay"), config)
+    producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, graph_of, new_id("replay"), config)
     now = datetime.now(UTC)
     replay = Replay(producer, source.incidents(), now)
 

@@ -36,7 +36,7 @@ from serving.host.full_disk import is_full
 from serving.host.log_rate_limit import LineLimit
 from serving.host.private_files import keep_private
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
-from serving.stream.broker import connect
+from serving.stream.broker import open_streams
 from serving.tables.call_graphs import call_graph
 
 NEIGHBOURS = 7
@@ -107,7 +107,7 @@ class Feed:
         )
         producer_id, config = producer_id_of(choice, settings.tenant), ProducerConfig(tenant=settings.tenant)
         graph_of = partial(call_graph, settings)
-        self._producer = TelemetryProducer(connect(settings), settings.broker.partitions, graph_of, producer_id, config)
+        self._producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, graph_of, producer_id, config)
         self._sequence = 0
         self._anchor = (datetime.now(UTC), self._line.position)
         incidents = sorted(self._source.incidents().to_pylist(), key=lambda row: row["known_at"])

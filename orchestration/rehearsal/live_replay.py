@@ -21,7 +21,7 @@ from orchestration.suite.metrics_page import MetricsPage
 from orchestration.suite.processes import Supervisor
 from orchestration.workspace.workspace import Workspace
 from serving.stream import streams
-from serving.stream.broker import EmbeddedBroker, connect
+from serving.stream.broker import EmbeddedBroker, open_streams
 
 DRAIN_S = 180.0
 ANALYSES_S = 60.0
@@ -53,7 +53,7 @@ class LiveLoop:
         self._broker = EmbeddedBroker(workspace.settings)
         self._children = Supervisor(workspace.settings.root / "logs", say)
         self._logs = workspace.settings.root / "logs"
-        self._streams = streams.Streams(connect(workspace.settings))
+        self._streams = open_streams(workspace.settings)
         self._load = Load(workspace.settings)
         self._champion = bool(current_version(workspace, WATCHED))
 

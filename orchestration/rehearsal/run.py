@@ -32,7 +32,7 @@ from orchestration.suite.load_timeout import Patience
 from orchestration.workspace.home_lock import LOCK, MARKER
 from orchestration.workspace.workspace import Workspace
 from serving.ingest.producer import ProducerConfig, TelemetryProducer, new_id
-from serving.stream.broker import connect
+from serving.stream.broker import open_streams
 from serving.tables.call_graphs import call_graph
 
 Say = Callable[[str], None]
@@ -138,7 +138,7 @@ class Run:
         settings = self._workspace.settings
         partitions = settings.broker.partitions
         config = ProducerConfig(patience_s=PATIENCE_S, tenant=self._workspace.tenant)
-        producer = TelemetryProducer(connect(settings), partitions, partial(call_graph, settings), new_id("run"), config)
+        producer = TelemetryProducer(open_streams(settings), partitions, partial(call_graph, settings), new_id("run"), config)
         story.replay = Replay(producer, self._scenario.source.incidents(), split.replay_start, live.pace)
         self._note_tenure(split.replay_start)
         live.start_load(self._load_rows())

@@ -18,7 +18,7 @@ from models.artifacts.catalog import trained_models
 from orchestration.suite import backlog, services
 from orchestration.workspace.current_settings import Running, read_running
 from serving.stream import streams
-from serving.stream.broker import connect
+from serving.stream.broker import open_streams
 
 PROBE_S: Final = 0.6
 """How long a process may take to answer here; one that is alive answers in milliseconds."""
@@ -100,7 +100,7 @@ def _probe(url: str) -> str:
 
 def _broker(settings: Settings) -> _Broker:
     url, partitions = settings.redis_url.rpartition("@")[2], settings.broker.partitions
-    broker = streams.Streams(connect(settings, timeout_s=PROBE_S))
+    broker = open_streams(settings, timeout_s=PROBE_S)
     try:
         counts = broker.totals(partitions)
         faults = tuple(_backlog_faults(broker, settings))

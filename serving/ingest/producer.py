@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -25,9 +24,6 @@ from data_contracts.values.moments import microseconds_of
 from serving.ingest.producer_sequence import Appended, BatchPlace, ProducerSequence, checksum
 from serving.stream import streams
 from serving.stream.partitioning import ServicePartitions
-
-if TYPE_CHECKING:
-    import redis
 
 Table = pa.Table | pa.RecordBatch
 TenantPayload = tuple[str, bytes]
@@ -53,7 +49,7 @@ class TelemetryProducer:
 
     def __init__(
         self,
-        client: "redis.Redis",
+        broker: streams.Streams,
         partitions: int,
         graph_of: Callable[[str], ServiceGraph],
         producer_id: str,
@@ -65,7 +61,7 @@ class TelemetryProducer:
             ConfigurationError: `producer_id` cannot name a producer.
             TenantError: the tenant of the configuration cannot name one.
         """
-        self._sequence = ProducerSequence(streams.Streams(client), producer_id)
+        self._sequence = ProducerSequence(broker, producer_id)
         self._config = config or ProducerConfig()
         self._service_partitions = ServicePartitions(partitions, graph_of)
         self._tenants = {checked_tenant(self._config.tenant)}

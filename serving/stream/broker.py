@@ -53,6 +53,11 @@ def connect(settings: Settings, timeout_s: float = 5.0) -> "redis.Redis":
     )
 
 
+def open_streams(settings: Settings, timeout_s: float = 5.0) -> Streams:
+    """Return the streams of the broker in force; nothing connects before its first use."""
+    return Streams(connect(settings, timeout_s))
+
+
 def _credentials(settings: Settings) -> "dict[str, CredentialProvider]":
     """Return what logs in to the embedded broker: its password, looked up with every connection; a URL brings its own."""
     if settings.broker.url is not None:

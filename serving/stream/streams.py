@@ -12,13 +12,15 @@ One Redis or Valkey >= 7 server is assumed; the keys carry no cluster hash tags.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from aiops.errors import Unavailable
-from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.stream.entry import START as START
+from serving.stream.entry import Entry as Entry
+from serving.stream.entry import entry_of
+from serving.stream.entry import id_parts as id_parts
 
 if TYPE_CHECKING:
     import redis
@@ -44,7 +46,6 @@ KIND_SPANS: Final = b"p"
 KIND_REFUSED: Final = b"r"
 """Logs and spans that break the contract, as rows of `REJECTED`: beside those that do not, in the same stream."""
 KIND_NOTICES: Final = b"n"
-START: Final = "0-0"
 _KEEP_NEWEST: Final = """#!lua flags=allow-oom
 local dropped = redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[1])
 if dropped > 0 then redis.call('HINCRBY', KEYS[2], 'deferred_dropped', dropped) end
@@ -122,16 +123,6 @@ def counts(partition: int) -> str:
     return f"aiops:counts:{partition}"
 
 
-def id_parts(entry_id: str) -> tuple[int, int]:
-    """Return an entry id as numbers that compare in stream order.
-
-    >>> id_parts("12-3") < id_parts("112-0")
-    True
-    """
-    major, _, minor = entry_id.partition("-")
-    return int(major), int(minor or 0)
-
-
 def to_ipc(rows: pa.RecordBatch | pa.Table) -> bytes:
     """Return `rows` as one Arrow IPC stream."""
     sink = pa.BufferOutputStream()
@@ -152,39 +143,6 @@ def single_batch(table: pa.Table) -> pa.RecordBatch:
     if len(batches) == 1:
         return batches[0]
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in table.schema], schema=table.schema)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One stream entry. `source` = `<producer> <seq>-<part>`, "" where nobody is named; `ordinal` 0 where it is not known."""
-
-    entry_id: str
-    kind: bytes
-    payload: bytes
-    produced_ns: int
-    available_us: int
-    tenant: str = DEFAULT_TENANT
-    source: str = ""
-    ordinal: int = 0
-
-    @property
-    def name(self) -> str:
-        """Return what names the entry wherever it is stored: its source, or its id where it has none."""
-        return self.source or self.entry_id
-
-
-def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
-    source = b" ".join(fields[name] for name in (b"p", b"s") if name in fields)
-    return Entry(
-        entry_id.decode(),
-        fields.get(b"k", b""),
-        fields.get(b"b", b""),
-        int(fields.get(b"t", 0)),
-        int(fields.get(b"a", 0)),
-        fields[b"n"].decode(errors="replace") if b"n" in fields else DEFAULT_TENANT,
-        source.decode(errors="replace"),
-        int(fields.get(b"o", 0)),
-    )
 
 
 @contextmanager
@@ -212,7 +170,7 @@ class Streams:
         """Return at most `count` entries a stream that follow the given ids, waiting up to `block_ms` (0 = do not wait)."""
         with _answering("XREAD"):
             answer = self.client.xread(dict(after), count=count, block=block_ms or None)
-        return {name.decode(): [_entry(entry_id, fields) for entry_id, fields in rows if fields] for name, rows in answer or []}
+        return {name.decode(): [entry_of(entry_id, fields) for entry_id, fields in rows if fields] for name, rows in answer or []}
 
     def added(self, partition: int) -> int:
         """Return how many entries producers ever added to the telemetry of a partition."""
@@ -222,7 +180,7 @@ class Streams:
     def range(self, stream: str, first: str = "-", last: str = "+", count: int | None = None) -> list[Entry]:
         """Return the entries between two ids, both included; `(id` excludes."""
         with _answering("XRANGE"):
-            return [_entry(entry_id, fields) for entry_id, fields in self.client.xrange(stream, first, last, count=count)]
+            return [entry_of(entry_id, fields) for entry_id, fields in self.client.xrange(stream, first, last, count=count)]
 
     def length(self, stream: str) -> int:
         """Return the number of entries in `stream`, 0 where it does not exist."""

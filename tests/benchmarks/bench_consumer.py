@@ -77,7 +77,7 @@ def measure(home: Path, step_s: int, points: int, watched: Watched) -> None:
     )
     with EmbeddedBroker(settings) as server:
         broker = streams.Streams(server.client())
-        producer = TelemetryProducer(server.client(), 1, lambda _: ServiceGraph.from_pairs([]), "bench")
+        producer = TelemetryProducer(broker, 1, lambda _: ServiceGraph.from_pairs([]), "bench")
         begun = time.perf_counter()
         sent = 0
         for seq, rows in tables(step_s, points):

@@ -11,7 +11,7 @@ import pyarrow as pa
 from aiops.errors import Unavailable
 from aiops.settings.tree import Settings
 from serving.stream import streams
-from serving.stream.broker import connect
+from serving.stream.broker import open_streams
 from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore
 from serving.stream.consumer.consumer_process import tenants_config
 from serving.stream.consumer.partition import Step
@@ -67,7 +67,7 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     settings = Settings()
-    broker = streams.Streams(connect(settings))
+    broker = open_streams(settings)
     owned = [NaiveConsumer(settings, broker, number) for number in range(settings.broker.partitions)]
     while not stop.is_set():
         try:

@@ -19,7 +19,7 @@ from data_contracts.schemas import telemetry_schemas
 from data_contracts.telemetry.codec import encode
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
 from serving.stream import streams
-from serving.stream.broker import connect
+from serving.stream.broker import open_streams
 from tests.testing.stream_harness import SERVICES, graph_of
 
 ROWS: Final = 48
@@ -93,10 +93,10 @@ def main() -> None:
     """Send everything and end."""
     kind, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     settings = Settings()
-    broker = streams.Streams(connect(settings))
+    broker = open_streams(settings)
     partitions = settings.broker.partitions
     if kind == "sequence":
-        producer = TelemetryProducer(connect(settings), partitions, graph_of, f"producer-{name}", CONFIG)
+        producer = TelemetryProducer(open_streams(settings), partitions, graph_of, f"producer-{name}", CONFIG)
         send: Send = producer.publish
         resume = producer.resume_from
     elif kind == "counter":

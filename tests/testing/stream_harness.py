@@ -27,7 +27,7 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
 from serving.lake.opening import open_lake
 from serving.stream import streams
-from serving.stream.broker import EmbeddedBroker, connect
+from serving.stream.broker import EmbeddedBroker, open_streams
 from serving.stream.consumer.checkpoint import CheckpointStore, state_hash
 from serving.stream.consumer.consumer_process import tenants_config
 from serving.stream.consumer.tenant_partitions import TenantPartitions
@@ -111,7 +111,7 @@ def publish(producer: TelemetryProducer, batch: Batch) -> int:
 def publish_all(settings: Settings, all_batches: Sequence[Batch], pause_s: float = 0.0) -> None:
     """Send everything as a restartable producer does: after an outage it asks the broker where it stands."""
     patient = ProducerConfig(points_per_entry=512, patience_s=60.0, max_backlog=settings.consumer.max_backlog)
-    producer = TelemetryProducer(connect(settings), settings.broker.partitions, graph_of, PRODUCER, patient)
+    producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, graph_of, PRODUCER, patient)
     at = 0
     while at < len(all_batches):
         try:
@@ -145,7 +145,7 @@ class Fleet:
         self.settings = settings
         self.broker = EmbeddedBroker(settings)
         self.service = service
-        self.remote = streams.Streams(connect(settings))
+        self.remote = open_streams(settings)
         self._consumers: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Fleet":

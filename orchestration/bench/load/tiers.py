@@ -25,7 +25,7 @@ from orchestration.pipeline.route_answers import router_of
 from orchestration.rehearsal.live_replay import LiveLoop
 from orchestration.suite.metrics_page import MetricsPage
 from serving.ingest.producer import ProducerConfig, TelemetryProducer, new_id
-from serving.stream.broker import connect
+from serving.stream.broker import open_streams
 from serving.stream.consumer.scoring_client import ScoringClient
 from serving.tables.call_graphs import call_graph
 
@@ -139,7 +139,7 @@ def _replay(world: World, live: LiveLoop) -> EndToEnd:
     settings, split = world.workspace.settings, world.scenario.split
     config = ProducerConfig(patience_s=PATIENCE_S, tenant=world.workspace.tenant)
     producer = TelemetryProducer(
-        connect(settings), settings.broker.partitions, partial(call_graph, settings), new_id("bench-tiers"), config
+        open_streams(settings), settings.broker.partitions, partial(call_graph, settings), new_id("bench-tiers"), config
     )
     replay = Replay(producer, world.scenario.source.incidents(), split.replay_start, live.pace)
     for chunk in world.scenario.replay(split.replay_start, split.replay_end):

@@ -26,8 +26,7 @@ from serving.incidents.responder.responder_loop import BROKER, DESK
 from serving.incidents.responder.rounds import DeskRounds
 from serving.incidents.responder.tenant_desks import SharedParts, TenantDesk, TenantDesks
 from serving.incidents.store.database import IncidentDatabase
-from serving.stream import streams
-from serving.stream.broker import connect
+from serving.stream.broker import open_streams
 
 _DATABASE_WAIT_S: Final = 60.0
 
@@ -64,7 +63,7 @@ class ResponderProcess:
         """
         with ExitStack() as stack:
             database = stack.enter_context(closing(self._opened_database()))
-            reads = RoundReads(streams.Streams(connect(self._settings)))
+            reads = RoundReads(open_streams(self._settings))
             desks = TenantDesks(SharedParts(self._settings, database, reads, self._metrics))
             stack.callback(desks.close)
             self._work(desks, DeskRounds(desks, database, reads, self._begin), stack)

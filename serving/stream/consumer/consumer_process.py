@@ -12,7 +12,7 @@ from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.http.cross_site import site_rules
 from serving.http.loopback import is_loopback
 from serving.stream import streams
-from serving.stream.broker import connect, wait_ready
+from serving.stream.broker import connect, open_streams, wait_ready
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics, MetricsServer
 from serving.stream.consumer.feature_flush import FeatureFlush
@@ -67,7 +67,7 @@ class ConsumerProcess:
             AiopsError: what stopped it before its time, first failure first.
         """
         settings = self._config.settings
-        broker = streams.Streams(connect(settings))
+        broker = open_streams(settings)
         wait_ready(broker, _BROKER_WAIT_S, lambda: not self._stop.is_set())
         serving = settings.serving
         site = site_rules(serving.allowed_hosts, serving.host, keyless=is_loopback(serving.host))

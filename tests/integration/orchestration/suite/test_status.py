@@ -23,7 +23,7 @@ from models.artifacts.export import write_aliases
 from orchestration.suite.health import PROBE_S, ask
 from orchestration.workspace.current_settings import note_running
 from serving.stream import streams
-from serving.stream.broker import EmbeddedBroker, connect
+from serving.stream.broker import EmbeddedBroker, open_streams
 from tests.testing.stream_harness import free_ports
 
 
@@ -43,7 +43,7 @@ def settings(home: Path) -> Settings:
 @pytest.fixture
 def broker(settings: Settings) -> Iterator[streams.Streams]:
     with EmbeddedBroker(settings):
-        yield streams.Streams(connect(settings))
+        yield open_streams(settings)
 
 
 def entry(broker: streams.Streams, stream: str, entry_id: str = "*") -> None:

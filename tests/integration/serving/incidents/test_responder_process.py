@@ -23,7 +23,7 @@ from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import IncidentFilter, MessageKind, PageRequest
 from serving.lake.opening import open_lake
 from serving.stream import streams
-from serving.stream.broker import EmbeddedBroker, connect
+from serving.stream.broker import EmbeddedBroker, open_streams
 from tests.testing.deadlines import within
 from tests.testing.stream_harness import free_ports, wait_until
 
@@ -148,7 +148,7 @@ def never_killed(folder: Path, sent: list[tuple[str, pa.Table]]) -> StoredTexts:
             update={"clock": "event", "quiet_s": 120.0, "storm_per_min": 40}
         )
         settings = killed_home.settings.model_copy(update={"responder": responder_settings})
-        broker = streams.Streams(connect(settings))
+        broker = open_streams(settings)
         publish(broker, sent)
         monotonic = iter(range(0, 10**6, 5))
         clock = DeskClock("event", 2.0, lambda: START, lambda: float(next(monotonic)))
@@ -166,7 +166,7 @@ def test_killed_at_any_moment_no_alert_is_lost_or_doubled(tmp_path: Path) -> Non
     whole = never_killed(tmp_path / "whole", sent)
     rng = random.Random(11)
     with home(tmp_path / "killed") as killed_home:
-        broker = streams.Streams(connect(killed_home.settings))
+        broker = open_streams(killed_home.settings)
         process, share = killed_home.responder(), len(sent) // (KILLS + 1)
         try:
             with killed_home.store() as store:

@@ -21,7 +21,7 @@ from aiops.settings.tree import Settings
 from data_contracts.telemetry.codec import decode
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
 from serving.stream import streams
-from serving.stream.broker import EmbeddedBroker, connect
+from serving.stream.broker import EmbeddedBroker, open_streams
 from tests.testing.producer_process import CONFIG, ROWS, START, rows_of_batch
 from tests.testing.stream_harness import environment, free_ports, graph_of, wait_until
 
@@ -40,7 +40,7 @@ def settings(home: Path) -> Settings:
 @pytest.fixture
 def broker(settings: Settings) -> Iterator[streams.Streams]:
     with EmbeddedBroker(settings):
-        yield streams.Streams(connect(settings))
+        yield open_streams(settings)
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ def test_control_a_producer_without_a_sequence_doubles_rows(settings: Settings, 
 
 
 def producer(broker: streams.Streams, name: str, config: ProducerConfig = CONFIG) -> TelemetryProducer:
-    return TelemetryProducer(broker.client, PARTITIONS, graph_of, name, config)
+    return TelemetryProducer(broker, PARTITIONS, graph_of, name, config)
 
 
 def arrived(broker: streams.Streams) -> list[float]:

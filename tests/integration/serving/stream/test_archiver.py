@@ -69,7 +69,7 @@ def parts(lake_root: Path, table: str) -> int:
 
 def test_rounds_gather_in_one_part_until_it_is_full_or_old(broker: streams.Streams, home: Path) -> None:
     lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
-    producer = TelemetryProducer(broker.client, 1, graph_of, "test")
+    producer = TelemetryProducer(broker, 1, graph_of, "test")
     noted: Counter[str] = Counter()
     archiver = Archiver(broker, lambda _: lake, config(), lambda table, size: noted.update({table: size}))
     for batch in SENT[:10]:
@@ -93,7 +93,7 @@ def archiver_stands(broker: streams.Streams) -> str:
 @pytest.mark.parametrize("seed", range(3))
 def test_deaths_at_any_point_lose_and_double_nothing(broker: streams.Streams, home: Path, seed: int) -> None:
     rng = random.Random(seed)
-    producer = TelemetryProducer(broker.client, 1, graph_of, "test")
+    producer = TelemetryProducer(broker, 1, graph_of, "test")
     deaths = 0
     lake = MortalLake(home / "lake" / "tenant=default", rng, chance=0.2)
     archiver = Archiver(broker, lambda _: lake, config())
@@ -120,7 +120,7 @@ def test_deaths_at_any_point_lose_and_double_nothing(broker: streams.Streams, ho
 def fresh(broker: streams.Streams, lake: Lake) -> None:
     """Archive the same batches from a broker emptied of positions."""
     broker.client.flushall()
-    producer = TelemetryProducer(broker.client, 1, graph_of, "test")
+    producer = TelemetryProducer(broker, 1, graph_of, "test")
     for batch in SENT:
         publish(producer, batch)
         broker.client.xadd(streams.DETECTIONS, {"k": b"v", "b": streams.to_ipc(detection(batch.seq)), "t": 1})

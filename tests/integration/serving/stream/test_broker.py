@@ -10,7 +10,7 @@ import pytest
 from aiops.errors import ConfigurationError, Unavailable
 from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.tree import Settings
-from serving.stream.broker import EmbeddedBroker, connect, wait_ready
+from serving.stream.broker import EmbeddedBroker, connect, open_streams, wait_ready
 from serving.stream.broker_password import password_of
 from serving.stream.streams import Streams
 
@@ -80,15 +80,15 @@ def test_stop_frees_the_folder_and_the_port(settings: Settings) -> None:
         running.stop()
         assert not running.running
     with pytest.raises(Unavailable, match="no answer within"):
-        wait_ready(Streams(connect(settings)), 0.1)
+        wait_ready(open_streams(settings), 0.1)
 
 
 def test_without_the_password_nobody_gets_in(broker: EmbeddedBroker, settings: Settings) -> None:
     url = BrokerSettings(url=broker.url)
-    stranger = Streams(connect(settings.model_copy(update={"broker": url})))
+    stranger = open_streams(settings.model_copy(update={"broker": url}))
     with pytest.raises(Unavailable, match="Authentication required"):
         stranger.length("s")
-    assert Streams(connect(settings)).length("s") == 0
+    assert open_streams(settings).length("s") == 0
     assert broker.pid is not None
     process = psutil.Process(broker.pid)
     assert password_of(settings.root) not in " ".join((*process.cmdline(), *process.environ().values()))

@@ -131,7 +131,7 @@ def test_tier_1_speaks_alone_while_the_service_is_silent_and_it_catches_up_once(
 
 def test_a_new_owner_fences_the_old_one(fleet: Fleet, settings: Settings) -> None:
     old = fleet.consume()
-    producer = TelemetryProducer(fleet.broker.client(), 1, graph_of, PRODUCER)
+    producer = TelemetryProducer(fleet.remote, 1, graph_of, PRODUCER)
     for batch in SENT[:10]:
         publish(producer, batch)
     assert wait_until(lambda: fleet.settled(10), 30), fleet.log()
@@ -152,6 +152,6 @@ def test_a_new_owner_fences_the_old_one(fleet: Fleet, settings: Settings) -> Non
 def test_a_producer_that_starts_again_sends_nothing_twice(fleet: Fleet, settings: Settings) -> None:
     publish_all(settings, SENT)
     same_cut = ProducerConfig(points_per_entry=512)
-    producer = TelemetryProducer(fleet.broker.client(), 1, graph_of, PRODUCER, same_cut)
+    producer = TelemetryProducer(fleet.remote, 1, graph_of, PRODUCER, same_cut)
     assert producer.resume_from() == len(SENT) + 1
     assert [publish(producer, batch) for batch in SENT[:5]] == [0] * 5

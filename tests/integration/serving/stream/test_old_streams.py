@@ -21,7 +21,7 @@ from serving.ingest.producer import ProducerConfig, TelemetryProducer
 from serving.lake.opening import open_lake
 from serving.stream import streams
 from serving.stream.archiver import ArchiveConfig, Archiver
-from serving.stream.broker import EmbeddedBroker, connect
+from serving.stream.broker import EmbeddedBroker, open_streams
 from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore, state_hash
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
@@ -47,7 +47,7 @@ def settings(home: Path) -> Settings:
 @pytest.fixture
 def broker(settings: Settings) -> Iterator[streams.Streams]:
     with EmbeddedBroker(settings):
-        yield streams.Streams(connect(settings))
+        yield open_streams(settings)
 
 
 def write_as_0_1(broker: streams.Streams, sent: Sequence[Batch]) -> None:
@@ -75,7 +75,7 @@ def save(settings: Settings, through: str, state: dict[str, npt.NDArray[Any]]) -
 
 
 def send_the_rest(settings: Settings) -> None:
-    producer = TelemetryProducer(connect(settings), 1, graph_of, "new", ProducerConfig(points_per_entry=512))
+    producer = TelemetryProducer(open_streams(settings), 1, graph_of, "new", ProducerConfig(points_per_entry=512))
     for batch in SENT[OLD:]:
         publish(producer, batch)
 

@@ -19,7 +19,7 @@ from data_contracts.telemetry.codec import decode
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
 from serving.lake.opening import open_lake
 from serving.stream import streams
-from serving.stream.broker import connect
+from serving.stream.broker import open_streams
 from tests.testing.scoring_services import ScoringThread
 from tests.testing.stream_harness import (
     EDGES,
@@ -75,8 +75,8 @@ def of_tenant(batch: Batch, tenant: str, ahead: timedelta = timedelta(0), more: 
 
 def send(settings: Settings, with_loud: bool) -> None:
     """Publish both tenants' batches: the quiet one's by a producer of its own, the loud one's by another with a tenant column."""
-    quiet = TelemetryProducer(connect(settings), 2, graph_of, PRODUCER, ProducerConfig(512, tenant=QUIET))
-    loud = TelemetryProducer(connect(settings), 2, graph_of, "loud", ProducerConfig(512))
+    quiet = TelemetryProducer(open_streams(settings), 2, graph_of, PRODUCER, ProducerConfig(512, tenant=QUIET))
+    loud = TelemetryProducer(open_streams(settings), 2, graph_of, "loud", ProducerConfig(512))
     for batch, other in zip(SENT, batches(30, seed=6), strict=True):
         if with_loud and other.rows is not None:
             loud.publish(of_tenant(other, LOUD, AHEAD, 3), other.seq, other.available_at + AHEAD)
@@ -138,7 +138,7 @@ def test_one_table_of_two_tenants_becomes_entries_of_one_tenant_each(fleets: Fle
     fleet = fleets.both
     batch = SENT[0]
     table = pa.concat_tables([of_tenant(batch, "a"), of_tenant(batch, "b"), of_tenant(batch, "")])
-    producer = TelemetryProducer(connect(fleet.settings), 2, graph_of, "one", ProducerConfig(tenant="own"))
+    producer = TelemetryProducer(open_streams(fleet.settings), 2, graph_of, "one", ProducerConfig(tenant="own"))
     producer.publish(table, 1, batch.available_at)
     rows: dict[str, int] = {}
     for number in range(2):
