@@ -36,7 +36,7 @@ HOMES = {
     "mlflow": {"models/artifacts/registry.py", "orchestration/suite/web/mlflow_site.py", "models/artifacts/mlflow_log.py"},
     "numba": {"aiops/jit.py", "data_contracts/values/kernels.py", "data_contracts/series/hash_kernels.py"},
     "onnxruntime": {"models/detectors/sequence_autoencoder.py"},
-    "opentelemetry": {"serving/ingest/pull/otlp_spans.py"},
+    "opentelemetry": {"serving/ingest/pull/otlp_spans.py", "serving/ingest/receive/signals/"},
     "prophet": {"models/season/prophet_bands.py"},
     "redis": {"serving/", "orchestration/workspace/feature_store.py"},
     "sklearn": {"models/detectors/"},

@@ -1,0 +1,103 @@
+"""What becomes of a body with logs or spans: entries for the broker, and every record counted once."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aiops.normalise.service_labels import ServiceRules
+from data_contracts.telemetry.rejects import Refusal, rejected_batch
+from serving.ingest.receive.signals.attribute_texts import cut_text
+from serving.stream import streams
+
+ENTRY_BYTES: Final = 4 << 20
+"""About how large the rows of an entry are when every text is written out: more rows become several entries."""
+ENTRY_ROWS: Final = 8192
+SHOWN_BYTES: Final = 1000
+"""What is kept of a text of a refused record."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalIntake:
+    """When a body reached the suite (aware UTC), which service a resource is, how far ahead a record's time may lie."""
+
+    available_at: datetime
+    rules: ServiceRules = field(default_factory=ServiceRules)
+    future_tolerance_s: int = 300
+
+
+@dataclass(frozen=True, slots=True)
+class SignalEntry:
+    """One entry for a stream `signals:<p>`, any partition: its kind and payload; `rows` are in it."""
+
+    kind: bytes
+    payload: bytes
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalOutcome:
+    """`accepted` + `rejected` = records in the body. All of `entries` are to be appended, refused records are among them.
+
+    `message` is for the sender: what was refused and why, what is kept otherwise than sent; "" where neither.
+    """
+
+    entries: tuple[SignalEntry, ...]
+    accepted: int
+    rejected: int
+    message: str = ""
+
+
+def outcome(kind: bytes, signal: str, rows: pa.RecordBatch, refused: pa.RecordBatch, remarks: Sequence[str]) -> SignalOutcome:
+    """Return the outcome of accepted rows and refused ones (`REJECTED`); `signal` is what records are called."""
+    entries = (*_entries(kind, rows), *_entries(streams.KIND_REFUSED, refused))
+    counted = rows.num_rows + refused.num_rows
+    texts = [_refusals(signal, counted, refused), *remarks] if refused.num_rows else remarks
+    return SignalOutcome(entries, rows.num_rows, refused.num_rows, "; ".join(texts))
+
+
+def refused_rows(rows: Sequence[str], refusals: Sequence[Refusal], intake: SignalIntake, signal: str) -> pa.RecordBatch:
+    """Return refused records, as JSON, with why."""
+    return rejected_batch(rows, refusals, intake.available_at, f"otlp/{signal}")
+
+
+def refused_text(**cells: str | int) -> str:
+    """Return a refused record as JSON, each text cut at `SHOWN_BYTES`."""
+    short = {name: cut_text(cell, SHOWN_BYTES) if isinstance(cell, str) else cell for name, cell in cells.items()}
+    return json.dumps(short, ensure_ascii=False)
+
+
+def written_out_bytes(rows: pa.RecordBatch | pa.Table) -> int:
+    """Return how many bytes rows take when every coded text is written out. O(rows)."""
+    return sum(_column_bytes(rows.column(name)) for name in rows.schema.names)
+
+
+def _column_bytes(column: Any) -> int:
+    if isinstance(column, pa.ChunkedArray):
+        return sum(_column_bytes(chunk) for chunk in column.chunks)
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    texts = np.asarray(pc.binary_length(column.dictionary).fill_null(0), np.int64)
+    codes = np.asarray(column.indices.fill_null(0), np.int64)
+    return int(texts[codes].sum()) if len(texts) else 0
+
+
+def _entries(kind: bytes, rows: pa.RecordBatch) -> list[SignalEntry]:
+    if not rows.num_rows:
+        return []
+    count = max(1, -(-rows.num_rows // ENTRY_ROWS), -(-written_out_bytes(rows) // ENTRY_BYTES))
+    size = -(-rows.num_rows // count)
+    parts = [rows.slice(first, size) for first in range(0, rows.num_rows, size)]
+    return [SignalEntry(kind, streams.to_ipc(part), part.num_rows) for part in parts]
+
+
+def _refusals(signal: str, counted: int, refused: pa.RecordBatch) -> str:
+    reasons = Counter(refused.column("reason").to_pylist())
+    by_reason = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+    return f"{refused.num_rows} of {counted} {signal} refused ({by_reason}); the first: {refused.column('detail')[0].as_py()}"
