@@ -39,7 +39,9 @@ def launch(settings: Settings, environment: Mapping[str, str], service: str = SE
     argv: tuple[str, ...] = (sys.executable, "-m", "bentoml", "serve", service, "--working-dir", str(Path(__file__).parents[2]))
     host = "127.0.0.1" if serving.host == "localhost" else serving.host
     argv += ("--host", host, "--port", str(serving.http_port))
-    options = {"workers": serving.workers, "traffic.timeout": serving.timeout_s + HEADROOM_S}
+    options: dict[str, object] = {"workers": serving.workers, "traffic.timeout": serving.timeout_s + HEADROOM_S}
+    if "BENTOML_CONFIG" not in environment:
+        options["tracing.excluded_urls"] = "."  # nothing samples traces: four spans a request would be made for nobody
     added = {
         "AIOPS_HOME": str(settings.root),
         "BENTOML_DO_NOT_TRACK": "true",

@@ -6,6 +6,7 @@ probes, metrics and tracing. The gRPC server runs on the worker's event loop, on
 
 import gc
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
@@ -31,6 +32,10 @@ HARD_TIMEOUT_S = 15
 `serving.timeout_s`, which comes first and answers a problem."""
 
 
+SWITCH_S = 0.0005
+"""How long a thread beside the event loop (served log, models being followed) may keep the loop waiting; Python's own is 5 ms."""
+
+
 def create_service(build_runtime: BuildRuntime) -> Any:
     """Return a BentoML service whose workers each build a runtime with `build_runtime`."""
     holder = RuntimeHolder()
@@ -47,6 +52,7 @@ def create_service(build_runtime: BuildRuntime) -> Any:
         async def open(self) -> None:
             """Load the models, then answer over gRPC and HTTP."""
             _log_with_bentoml()
+            sys.setswitchinterval(SWITCH_S)
             self._runtime.start()
             await self._grpc.start()
             holder.runtime = self._runtime

@@ -48,6 +48,8 @@ from serving.scoring.run import launch
 
 HTTP_PORT, GRPC_PORT = 23100, 23101
 ROWS = 1000
+BULK_ROWS = 8000
+"""Rows of a large batch: what a call costs beside its rows is spread over them."""
 ARROW = {"content-type": "application/vnd.apache.arrow.stream"}
 JSON = {"content-type": "application/json"}
 
@@ -175,6 +177,15 @@ def together(make_call: Callable[[], Callable[[], object]], clients: int, second
     return sum(totals)
 
 
+def bulk_rates(url: str, path: str, model: Any, with_past: bool, seconds: float) -> tuple[float, float]:
+    """Return rows a second of the bare model and of the service with large batches."""
+    values = np.random.default_rng(5).normal(0, 1, (BULK_ROWS, len(SERVICE_FEATURES)))
+    asked = rows_of(values) if with_past else replace(rows_of(values), sequences=None)
+    rows, body = asked.matrix(model.features), stream(batch_of(values, with_past))
+    bare = rows_per_second(lambda: model.score(rows), BULK_ROWS, seconds / 2)
+    return bare, rows_per_second(http_call(url, path, body, ARROW), BULK_ROWS, seconds)
+
+
 def http_call(url: str, path: str, body: bytes, headers: dict[str, str]) -> Callable[[], object]:
     client = httpx.Client(base_url=url, headers=headers, timeout=30)
 
@@ -224,6 +235,8 @@ def main() -> None:
             Figure(f"{name} HTTP Arrow x1000, 1 client", rate, "rows/s", bare).print()
             two = together(lambda p=path, b=body: http_call(url, p, b, ARROW), 2, options.seconds)
             Figure(f"{name} HTTP Arrow x1000, 2 clients", two, "rows/s", bare).print()
+            bulk, bulk_rate = bulk_rates(url, path, model, body is bodies[0], options.seconds)
+            Figure(f"{name} HTTP Arrow x8000, 1 client", bulk_rate, "rows/s", bulk).print()
             packed = pb.ScoreRequest(arrow_stream=body)
             typed = rows_per_second(lambda m=method, p=packed: m(p), ROWS, options.seconds)
             Figure(f"{name} gRPC Arrow x1000, 1 client", typed, "rows/s", bare).print()

@@ -1,5 +1,6 @@
 """Answers as bytes: JSON records, and Arrow IPC streams for bulk. NaN becomes null."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -41,24 +42,38 @@ def answer_arrow(answer: Answer) -> bytes:
 
     A model of several members adds one float64 column `share_<member>` for each, null = it abstains.
     """
-    names = ["service", "event_timestamp", *answer.outputs, "anomalous", "model_version"]
-    names += [f"share_{member}" for member in answer.members]
     outputs = [_nullable(answer.scores[:, index]) for index in range(len(answer.outputs))]
     shares = [_nullable(answer.shares[:, index]) for index in range(len(answer.members))]
     anomalous = pa.array(answer.anomalous, mask=~answer.known)
-    versions = pa.array(answer.versions, pa.string()).take(answer.version_index)
-    types = [pa.string(), TIMESTAMP, *([pa.float64()] * len(outputs)), pa.bool_(), pa.string(), *([pa.float64()] * len(shares))]
+    versions = _versions(answer)
     metadata: dict[bytes | str, bytes | str] = {
         "model": answer.model,
         "model_version": answer.versions[0],
         "request_id": answer.origin.request_id,
     }
-    schema = pa.schema([pa.field(name, kind) for name, kind in zip(names, types, strict=True)], metadata)
+    schema = _answer_schema(answer.outputs, answer.members).with_metadata(metadata)
     columns: list[Any] = [answer.rows.services, answer.rows.event_times, *outputs, anomalous, versions, *shares]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
     return sink.getvalue().to_pybytes()
+
+
+@cache
+def _answer_schema(outputs: tuple[str, ...], members: tuple[str, ...]) -> pa.Schema:
+    fields: list[tuple[str, pa.DataType]] = [
+        ("service", pa.string()),
+        ("event_timestamp", TIMESTAMP),
+        *((name, pa.float64()) for name in outputs),
+    ]
+    fields += [("anomalous", pa.bool_()), ("model_version", pa.string())]
+    return pa.schema([*fields, *((f"share_{member}", pa.float64()) for member in members)])
+
+
+def _versions(answer: Answer) -> "pa.Array[Any]":
+    if len(answer.versions) == 1:
+        return pa.repeat(answer.versions[0], len(answer.rows))
+    return pa.array(answer.versions, pa.string()).take(answer.version_index)
 
 
 def _nullable(values: FloatArray) -> "pa.Array[Any]":

@@ -21,7 +21,7 @@ from serving.scoring.answers.served_log import ServedLog, ServedRows
 from serving.scoring.requests.vector_rows import BoolArray, RequestRows, fill_from
 from serving.scoring.slots.challenger import ChallengerPolicy
 from serving.scoring.slots.model_slots import ModelSlots
-from serving.scoring.slots.model_source import CHALLENGER, CHAMPION, ServedModel, SharingModel
+from serving.scoring.slots.model_source import CHALLENGER, CHAMPION, ServedModel
 from serving.scoring.slots.shadow import Shadow
 
 SERVICE_ENSEMBLE: Final = "service-ensemble"
@@ -245,7 +245,7 @@ class Scoring:
 
 def members_of(served: ServedModel) -> tuple[str, ...]:
     """Return the names of a model's members, () where it has none."""
-    return served.model.member_names if isinstance(served.model, SharingModel) else ()
+    return served.sharing.member_names if served.sharing is not None else ()
 
 
 def score_rows(served: ServedModel, rows: RequestRows) -> tuple[FloatArray, FloatArray]:
@@ -255,6 +255,6 @@ def score_rows(served: ServedModel, rows: RequestRows) -> tuple[FloatArray, Floa
 
 def score_matrix(served: ServedModel, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return what `score_rows` does, of (n, len(features))."""
-    if isinstance(served.model, SharingModel):
-        return served.model.score_and_shares(matrix)
+    if served.sharing is not None:
+        return served.sharing.score_and_shares(matrix)
     return served.model.score(matrix), np.empty((len(matrix), 0))

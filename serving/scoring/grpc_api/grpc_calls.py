@@ -25,12 +25,13 @@ from serving.scoring.answers import explanations
 from serving.scoring.answers.call_gate import INLINE_BYTES
 from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.root_cause_answers import ROOT_CAUSE
-from serving.scoring.answers.scoring import EXPLAIN, PREDICT, SCORE, Endpoint
+from serving.scoring.answers.scoring import EXPLAIN, PREDICT, SCORE, Answer, Endpoint, Scoring
 from serving.scoring.answers.season_answers import SEASON
 from serving.scoring.grpc_api.grpc_root_cause import parse_question, root_cause_response
 from serving.scoring.grpc_api.grpc_score import explain_response, parse_request, parse_rows, score_response
 from serving.scoring.grpc_api.grpc_season import parse_season, season_response
 from serving.scoring.proto import scoring_pb2 as pb
+from serving.scoring.requests.vector_rows import RequestRows
 from serving.scoring.runtime import Runtime
 
 SERVICE: Final = "aiops.scoring.v1.Scoring"
@@ -56,15 +57,41 @@ class _Answer(Protocol):
 
 async def _score(endpoint: Endpoint, runtime: Runtime, body: bytes, origin: RequestOrigin) -> Message:
     async with runtime.gate.call():
-        long = len(body) > INLINE_BYTES
-        request = await runtime.gate.work(partial(_read, pb.ScoreRequest, body), long)
-        rows = await runtime.gate.work(partial(parse_request, request, runtime.settings.max_rows), long)
-        task = partial(runtime.scoring.answer, endpoint, rows, origin)
-        answer = await runtime.gate.work(task, long or bool(rows.looked_up.any()))
-        as_arrow = request.WhichOneof("body") == "arrow_stream"
-        response = await runtime.gate.work(partial(score_response, answer, as_arrow), long)
-    runtime.scoring.record(answer)
-    return response
+        parse = partial(_rows, body, runtime.settings.max_rows)
+        scored = partial(_rows_scored, runtime.scoring, endpoint, origin)
+        if len(body) > INLINE_BYTES:  # one change of thread, not one a step
+            done = await runtime.gate.work(lambda: scored(parse()), long=True)
+        else:
+            given = parse()
+            done = await runtime.gate.work(partial(scored, given), long=bool(given.rows.looked_up.any()))
+    runtime.scoring.record(done.answer)
+    return done.response
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The rows of a request, and whether they came as Arrow."""
+
+    rows: RequestRows
+    as_arrow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """An answer, and the message that is sent."""
+
+    answer: Answer
+    response: Message
+
+
+def _rows(body: bytes, max_rows: int) -> _Given:
+    request = _read(pb.ScoreRequest, body)
+    return _Given(parse_request(request, max_rows), request.WhichOneof("body") == "arrow_stream")
+
+
+def _rows_scored(scoring: Scoring, endpoint: Endpoint, origin: RequestOrigin, given: _Given) -> _Scored:
+    answer = scoring.answer(endpoint, given.rows, origin)
+    return _Scored(answer, score_response(answer, given.as_arrow))
 
 
 async def _season(runtime: Runtime, body: bytes, origin: RequestOrigin) -> Message:

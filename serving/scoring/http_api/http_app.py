@@ -5,6 +5,7 @@ whom; what is refused here is raised, and the gate answers it.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
 from starlette.requests import Request
@@ -18,14 +19,15 @@ from serving.scoring.answers.answer_encoding import answer_arrow, answer_json, e
 from serving.scoring.answers.call_gate import INLINE_BYTES
 from serving.scoring.answers.request_origin import RequestOrigin
 from serving.scoring.answers.root_cause_answers import ROOT_CAUSE, root_cause_json
-from serving.scoring.answers.scoring import EXPLAIN, Endpoint, scoring_endpoints
+from serving.scoring.answers.scoring import EXPLAIN, Answer, Endpoint, Scoring, scoring_endpoints
 from serving.scoring.answers.season_answers import MODEL, SEASON, season_arrow, season_json
 from serving.scoring.http_api.access import TENANT
 from serving.scoring.http_api.runtime_holder import RuntimeHolder
 from serving.scoring.requests.arrow_rows import ARROW_STREAM, parse_arrow
-from serving.scoring.requests.json_rows import JsonRequest, parse_json
+from serving.scoring.requests.json_rows import parse_json
 from serving.scoring.requests.root_cause_request import parse_root_cause
 from serving.scoring.requests.season_rows import parse_season_arrow, parse_season_json
+from serving.scoring.requests.vector_rows import RequestRows
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -50,15 +52,28 @@ async def _scored(holder: RuntimeHolder, endpoint: Endpoint, request: Request) -
     async with runtime.gate.call():
         kind = content_type(request, (JSON, ARROW_STREAM))
         body = await whole_body(request, runtime.settings.max_body_bytes)
-        long = len(body) > INLINE_BYTES
         parse = partial(_rows, kind, body, runtime.settings.max_rows)
-        rows = (await runtime.gate.work(parse, long)).rows
-        score = partial(runtime.scoring.answer, endpoint, rows, origin)
-        answer = await runtime.gate.work(score, long or bool(rows.looked_up.any()))
-        encode = partial(answer_arrow if kind == ARROW_STREAM else answer_json, answer)
-        payload = await runtime.gate.work(encode, long)
-    runtime.scoring.record(answer)
-    return _answered(payload, kind, answer.model, answer.versions[0])
+        scored = partial(_rows_scored, runtime.scoring, endpoint, origin, kind)
+        if len(body) > INLINE_BYTES:  # one change of thread, not one a step
+            done = await runtime.gate.work(lambda: scored(parse()), long=True)
+        else:
+            rows = parse()
+            done = await runtime.gate.work(partial(scored, rows), long=bool(rows.looked_up.any()))
+    runtime.scoring.record(done.answer)
+    return _answered(done.payload, kind, done.answer.model, done.answer.versions[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """An answer, and the bytes that are sent."""
+
+    answer: Answer
+    payload: bytes
+
+
+def _rows_scored(scoring: Scoring, endpoint: Endpoint, origin: RequestOrigin, kind: str, rows: RequestRows) -> _Scored:
+    answer = scoring.answer(endpoint, rows, origin)
+    return _Scored(answer, answer_arrow(answer) if kind == ARROW_STREAM else answer_json(answer))
 
 
 async def _judged(holder: RuntimeHolder, request: Request) -> Response:
@@ -97,8 +112,8 @@ async def _explained(holder: RuntimeHolder, request: Request) -> Response:
     return _answered(payload, JSON, explanation.model, explanation.model_version)
 
 
-def _rows(kind: str, body: bytes, max_rows: int) -> JsonRequest:
-    return JsonRequest(parse_arrow(body, max_rows)) if kind == ARROW_STREAM else parse_json(body, max_rows)
+def _rows(kind: str, body: bytes, max_rows: int) -> RequestRows:
+    return parse_arrow(body, max_rows) if kind == ARROW_STREAM else parse_json(body, max_rows).rows
 
 
 def _answered(payload: bytes, kind: str, model: str, version: str) -> Response:

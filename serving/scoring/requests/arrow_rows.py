@@ -6,7 +6,7 @@ Source: Arrow columnar format, Message.fbs; FlatBuffers binary format.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -20,7 +20,6 @@ from serving.http.problem import ProblemError, refused
 from serving.scoring.requests.vector_rows import (
     FEATURE_INDEX,
     MAX_NAME_BYTES,
-    BoolArray,
     RequestRows,
     check_row_count,
     check_sequences,
@@ -164,19 +163,20 @@ def _event_times(schema: pa.Schema, batches: list[pa.RecordBatch], count: int) -
 
 
 def _features(schema: pa.Schema, batches: list[pa.RecordBatch], count: int) -> FloatArray:
-    """Return the (n, features) matrix, C order; columns are gathered first and turned once."""
-    columns = np.full((len(SERVICE_FEATURES), count), np.nan)
-    for name, index in FEATURE_INDEX.items():
-        if name not in schema.names:
-            continue
-        start = 0
-        for batch in batches:
-            columns[index, start : start + batch.num_rows] = batch.column(name).to_numpy(zero_copy_only=False)
-            start += batch.num_rows
-    infinite = np.isinf(columns)
-    if infinite.any():
-        raise _infinite(columns, infinite)
-    return np.ascontiguousarray(columns.T)
+    """Return the (n, features) matrix, C order."""
+    names = [name for name in schema.names if name in FEATURE_INDEX]
+    if not names:
+        return np.full((count, len(SERVICE_FEATURES)), np.nan)
+    parts = [batch.select(names).to_tensor(null_to_nan=True, row_major=True).to_numpy() for batch in batches]
+    sent: FloatArray = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    flat = sent.reshape(-1)
+    if np.isinf(np.fmin.reduce(flat)) or np.isinf(np.fmax.reduce(flat)):  # fmin and fmax pass over what is unknown
+        raise _infinite(sent, names)
+    if tuple(names) == SERVICE_FEATURES:
+        return sent
+    features = np.full((count, len(SERVICE_FEATURES)), np.nan)
+    features[:, [FEATURE_INDEX[name] for name in names]] = sent
+    return features
 
 
 def _sequences(schema: pa.Schema, batches: list[pa.RecordBatch], count: int) -> npt.NDArray[np.float32] | None:
@@ -196,8 +196,7 @@ def _sequences(schema: pa.Schema, batches: list[pa.RecordBatch], count: int) -> 
     return entries
 
 
-def _infinite(columns: FloatArray, infinite: BoolArray) -> ProblemError:
-    index, row = (int(place[0]) for place in np.nonzero(infinite))
-    value = str(columns[index, row])
-    field = f"rows[{row}].{SERVICE_FEATURES[index]}"
-    return refused(field, value, "numbers are finite", "send null where a value is unknown", "not-finite")
+def _infinite(sent: FloatArray, names: Sequence[str]) -> ProblemError:
+    row, index = (int(place[0]) for place in np.nonzero(np.isinf(sent)))
+    value = str(sent[row, index])
+    return refused(f"rows[{row}].{names[index]}", value, "numbers are finite", "send null where a value is unknown", "not-finite")

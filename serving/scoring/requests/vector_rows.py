@@ -1,7 +1,7 @@
 """The one form of a request that models see, whatever way it came in: services, ticks and a feature matrix."""
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
@@ -88,8 +88,9 @@ def check_name(name: str, field: str, max_bytes: int) -> None:
         raise refused(field, name, rule, fix)
 
 
+@lru_cache(maxsize=65_536)
 def name_fault(name: str, max_bytes: int) -> str:
-    """Return the rule that a name breaks; "" = none."""
+    """Return the rule that a name breaks; "" = none. Remembered: the same services are asked about again and again."""
     if not name or len(name.encode(errors="replace")) > max_bytes:
         return f"a name has 1 to {max_bytes} bytes"
     return "" if stray_character(name, single_line=True) is None else "a name is one line of printable characters"
@@ -107,9 +108,10 @@ def check_times(event_times: pa.TimestampArray, name: str = "event_timestamp") -
     """Refuse ticks outside the years 1970 to 2199, which calendars and file formats do not all agree on."""
     if event_times.null_count == len(event_times):
         return
-    ticks = np.asarray(event_times.cast(pa.int64()).fill_null(0))
-    wrong = (ticks < 0) | (ticks >= _YEAR_2200_US)
-    if wrong.any():
+    whole = event_times.view(pa.int64())
+    ticks = np.asarray(whole.fill_null(0) if event_times.null_count else whole)
+    if ticks.min() < 0 or ticks.max() >= _YEAR_2200_US:
+        wrong = (ticks < 0) | (ticks >= _YEAR_2200_US)
         row = int(np.argmax(wrong))
         check_time(int(ticks[row]), f"rows[{row}].{name}")
 

@@ -54,13 +54,20 @@ class ReasoningModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model ready to answer, with the example that proves it: `example_rows` (n, features) gave `example_scores`."""
+    """A model ready to answer, with the example that proves it: `example_rows` (n, features) gave `example_scores`.
+
+    `sharing` is the same model where it has members, None where not: found once, for a runtime protocol is slow to ask.
+    """
 
     model: ExplainableModel
     version: str
     example_rows: FloatArray
     example_scores: FloatArray
     base_value: float
+    sharing: SharingModel | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sharing", self.model if isinstance(self.model, SharingModel) else None)
 
 
 def served_model(model: ExplainableModel, version: str, example_rows: FloatArray, example_scores: FloatArray) -> ServedModel:
