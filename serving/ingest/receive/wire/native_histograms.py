@@ -1,0 +1,254 @@
+"""Kernel of native histograms: one message in both versions of remote write, with integer or float counts."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from aiops.jit import kernel
+from serving.ingest.receive.wire.column_buffers import MESSAGE_OFFSET, MESSAGE_SIZE, OWNER
+from serving.ingest.receive.wire.decoded import STALE_NAN_BITS, Rule
+from serving.ingest.receive.wire.histogram_buckets import (
+    H_BUCKETS,
+    H_COUNT,
+    H_RULE,
+    H_SERIES,
+    H_START,
+    H_SUM,
+    H_TIME,
+    Buckets,
+    Side,
+    integer_at,
+    number_at,
+    put_number,
+    with_bucket,
+    with_edge,
+    with_exponential,
+)
+from serving.ingest.receive.wire.machine_words import bits_of, double_of, int64, store
+from serving.ingest.receive.wire.wire_fields import microseconds, next_field, signed, varint
+
+Table = npt.NDArray[np.int64]
+
+_COUNT_INT: Final = 1 << 3 | 0
+_COUNT_FLOAT: Final = 2 << 3 | 1
+_SUM: Final = 3 << 3 | 1
+_SCHEMA: Final = 4 << 3 | 0
+_THRESHOLD: Final = 5 << 3 | 1
+_ZERO_INT: Final = 6 << 3 | 0
+_ZERO_FLOAT: Final = 7 << 3 | 1
+_NEGATIVE: Final = 8
+_POSITIVE: Final = 11
+"""Number of the field of spans; deltas and float counts have the two numbers that follow."""
+_TIMESTAMP: Final = 15 << 3 | 0
+_CUSTOM_VALUES: Final = 16
+_START: Final = 17 << 3 | 0
+_CUSTOM: Final = -53
+_NO_SCHEMA: Final = int(Rule.SCHEMA_KNOWN)
+_MISMATCH: Final = int(Rule.SPANS_MATCH_BUCKETS)
+_NEGATIVE_COUNT: Final = int(Rule.COUNTS_NOT_NEGATIVE)
+_NOT_ASCENDING: Final = int(Rule.BOUNDS_ASCEND)
+
+ZIGZAG, DOUBLE, SPAN = range(3)
+"""What a repeated field holds."""
+
+
+class Native(NamedTuple):
+    """Fields of a histogram that occur once; times in µs, `start` 0 = not stated; counts are doubles."""
+
+    observations: float
+    sum: float
+    schema: int
+    threshold: float
+    zero: float
+    time: int
+    start: int
+
+
+class Scratch(NamedTuple):
+    """Addresses of columns with as many cells as the largest message has bytes, and 8 more."""
+
+    spans: int
+    values: int
+    negative: int
+    positive: int
+
+
+@kernel
+def native_of(at: int, end: int) -> tuple[Native, int]:
+    """Return the fields of a Histogram that occur once, and a negative fault or 0."""
+    count, total, schema, threshold, zero, time, start = 0.0, 0.0, int64(0), 0.0, 0.0, int64(0), int64(0)
+    while at < end:
+        tag, _, at, value = next_field(at, end)
+        if at < 0:
+            break
+        if tag == _COUNT_INT:
+            count = float(value)
+        elif tag == _COUNT_FLOAT:
+            count = double_of(int64(value))
+        elif tag == _SUM:
+            total = double_of(int64(value))
+        elif tag == _SCHEMA:
+            schema = int64(np.int32(signed(value & np.uint64(0xFFFFFFFF))))
+        elif tag == _THRESHOLD:
+            threshold = double_of(int64(value))
+        elif tag == _ZERO_INT:
+            zero = float(value)
+        elif tag == _ZERO_FLOAT:
+            zero = double_of(int64(value))
+        elif tag == _TIMESTAMP:
+            time = microseconds(int64(value))
+        elif tag == _START:
+            start = microseconds(int64(value))
+    return Native(count, total, schema, threshold, zero, time, start), min(at, 0)
+
+
+@kernel
+def gathered(at: int, end: int, number: int, kind: int, cells: int) -> int:
+    """Write a repeated field, packed or not, into cells; return how many, or a negative fault. A span is two: offset, length."""
+    size, scalar = 0, number << 3 | (1 if kind == DOUBLE else 0)
+    while at < end:
+        tag, begin, at, value = next_field(at, end)
+        if at < 0:
+            return at
+        if tag == number << 3 | 2 and kind == SPAN:
+            status = _span(begin, at, cells + (size << 3))
+            if status < 0:
+                return status
+            size += 2
+        elif tag == number << 3 | 2:
+            size = _packed(begin, at, kind, cells, size)
+            if size < 0:
+                return size
+        elif tag == scalar and kind != SPAN:
+            store(cells + (size << 3), signed(value) if kind == ZIGZAG else int64(value))
+            size += 1
+    return size
+
+
+@kernel
+def _packed(at: int, end: int, kind: int, cells: int, size: int) -> int:
+    """Append packed numbers; return how many there are then, or a negative fault."""
+    while at < end:
+        if kind == DOUBLE:
+            if at + 8 > end:
+                return -1
+            store(cells + (size << 3), integer_at(at, 0))
+            at += 8
+        else:
+            value, at = varint(at, end)
+            if at < 0:
+                return at
+            store(cells + (size << 3), signed(value))
+        size += 1
+    return size
+
+
+@kernel
+def _span(at: int, end: int, cells: int) -> int:
+    """Write offset and length of a BucketSpan; return a negative fault or 0."""
+    offset, length = int64(0), int64(0)
+    while at < end:
+        tag, _, at, value = next_field(at, end)
+        if at < 0:
+            return at
+        if tag == 1 << 3:
+            offset = int64(np.int32(signed(value & np.uint64(0xFFFFFFFF))))
+        elif tag == 2 << 3:
+            length = int64(value & np.uint64(0xFFFFFFFF))
+    store(cells, offset)
+    store(cells + 8, length)
+    return 0
+
+
+@kernel
+def _side(at: int, end: int, number: int, scratch: Scratch, cells: int) -> tuple[Side, int]:
+    """Write the populated buckets of one side into cells; return them, and a rule that they break, a negative fault or 0."""
+    spans = gathered(at, end, number, SPAN, scratch.spans)
+    size = gathered(at, end, number + 2, DOUBLE, scratch.values)
+    deltas = size == 0
+    if deltas:
+        size = gathered(at, end, number + 1, ZIGZAG, scratch.values)
+    if spans < 0 or size < 0:
+        return Side(cells, 0), min(spans, size)
+    row, index, count = 0, int64(0), 0.0
+    for span in range(0, spans, 2):
+        index += integer_at(scratch.spans, span)
+        length = integer_at(scratch.spans, span + 1)
+        if length > size - row:
+            return Side(cells, 0), int64(_MISMATCH)
+        for _ in range(length):
+            count = count + float(integer_at(scratch.values, row)) if deltas else number_at(scratch.values, row)
+            if not count >= 0.0:
+                return Side(cells, 0), int64(_NEGATIVE_COUNT)
+            store(cells + (row << 4), index)
+            put_number(cells, 2 * row + 1, count)
+            index += 1
+            row += 1
+    return Side(cells, row), int64(_MISMATCH if row < size else 0)
+
+
+@kernel
+def _custom(at: int, end: int, positive: Side, scratch: Scratch, buckets: Buckets) -> tuple[Buckets, int]:
+    """Return buckets with bounds that the histogram brings along, and a rule that they break, a negative fault or 0."""
+    size = gathered(at, end, _CUSTOM_VALUES, DOUBLE, scratch.values)
+    if size < 0:
+        return buckets, size
+    for row in range(size):
+        bound = number_at(scratch.values, row)
+        if not bound < np.inf or (row > 0 and not bound > number_at(scratch.values, row - 1)):
+            return buckets, int64(_NOT_ASCENDING)
+    for row in range(positive.size):
+        index = integer_at(positive.cells, 2 * row)
+        if index < 0 or index > size:
+            return buckets, int64(_MISMATCH)
+        if index > 0:
+            buckets = with_edge(buckets, number_at(scratch.values, index - 1))
+        upper = np.inf if index == size else number_at(scratch.values, index)
+        buckets = with_bucket(buckets, upper, number_at(positive.cells, 2 * row + 1))
+    return buckets, 0
+
+
+@kernel
+def buckets_of(begin: int, end: int, known: Native, scratch: Scratch, buckets: Buckets) -> tuple[Buckets, int]:
+    """Return the buckets of a Histogram, and a rule that they break, a negative fault or 0."""
+    negative, status = _side(begin, end, _NEGATIVE, scratch, scratch.negative)
+    positive, other = _side(begin, end, _POSITIVE, scratch, scratch.positive)
+    if min(status, other) < 0 or max(status, other) > 0:
+        return buckets, min(status, other) if min(status, other) < 0 else max(status, other)
+    if known.schema == _CUSTOM:
+        return _custom(begin, end, positive, scratch, buckets)
+    if known.schema < -4 or known.schema > 8:
+        return buckets, int64(_NO_SCHEMA)
+    if not (known.zero >= 0.0 and known.observations >= 0.0):
+        return buckets, int64(_NEGATIVE_COUNT)
+    if not 0.0 <= known.threshold < np.inf:
+        return buckets, int64(_NOT_ASCENDING)
+    return with_exponential(buckets, negative, complex(known.threshold, known.zero), positive, known.schema), 0
+
+
+@kernel
+def read_histograms(body: int, messages: Table, columns: Table, buckets: Buckets, scratch: Scratch) -> int:
+    """Fill columns (7, h) and buckets from (3, h) messages; return the number of buckets, or a negative fault.
+
+    Room of buckets: two for each byte of the messages, and 8 for each. A histogram that breaks a rule has none.
+    """
+    for row in range(messages.shape[1]):
+        begin = body + messages[MESSAGE_OFFSET, row]
+        end = begin + messages[MESSAGE_SIZE, row]
+        known, status = native_of(begin, end)
+        columns[H_SERIES, row] = messages[OWNER, row]
+        columns[H_TIME, row], columns[H_START, row] = known.time, known.start
+        columns[H_COUNT, row], columns[H_SUM, row] = bits_of(known.observations), bits_of(known.sum)
+        filled = buckets
+        if status == 0 and bits_of(known.sum) == STALE_NAN_BITS:
+            columns[H_COUNT, row] = STALE_NAN_BITS
+        elif status == 0:
+            filled, status = buckets_of(begin, end, known, scratch, buckets)
+        if status < 0:
+            return status
+        columns[H_RULE, row] = status
+        last = filled.last if status == 0 else buckets.last
+        columns[H_BUCKETS, row] = last - buckets.last
+        buckets = Buckets(buckets.upper, buckets.counts, last, last)
+    return buckets.last
