@@ -61,7 +61,7 @@ def _set_clock_back(home: Path) -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show which processes answer, what waits too long, the champions and the counts of the stream; exit code 9 if not well."""
+    """Show which processes answer, what waits too long, champions, writers with their lag, counts; exit code 9 if not well."""
     from orchestration.suite.health import ask
     from orchestration.workspace.current_settings import settings_in_force
 
@@ -74,6 +74,8 @@ def status(as_json: AsJson = False) -> None:
         for fault in report.faults:
             say(f"fault: {fault}")
         print_table("Models", ("model", "version", "alias"), [(m.name, m.version, m.alias) for m in report.models])
+        lines = [(line.producer, line.newest_event_at, line.lag_s, line.written_at) for line in report.writers]
+        print_table("Writers", ("writer", "newest event", "behind the clock, s", "wrote last"), lines)
         print_table("Stream", ("count", "value"), sorted(report.counts.items()))
     if not report.healthy:
         raise typer.Exit(DOWN)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from aiops.settings.tree import Settings
 from models.artifacts.catalog import trained_models
 from orchestration.suite import backlog, services
 from orchestration.workspace.current_settings import Running, read_running
+from serving.ingest.writers import writers
 from serving.stream import streams
 from serving.stream.broker import open_streams
 
@@ -46,6 +48,20 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class WriterLine:
+    """Who writes telemetry: newest event and last write (aware UTC), and how far the newest event is behind the clock.
+
+    `lag_s` is negative where a recording is played faster than the clock. `lasting` = it is to go on.
+    """
+
+    producer: str
+    newest_event_at: datetime
+    lag_s: float
+    written_at: datetime
+    lasting: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReport:
     """The state of everything; `counts` is empty where the broker does not answer. `faults` are sentences."""
 
@@ -53,6 +69,7 @@ class StatusReport:
     models: tuple[ModelLine, ...]
     counts: Mapping[str, int]
     faults: tuple[str, ...] = ()
+    writers: tuple[WriterLine, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -65,6 +82,7 @@ class _Broker:
     health: Health
     counts: Mapping[str, int]
     faults: tuple[str, ...]
+    writers: tuple[WriterLine, ...] = ()
 
 
 def ask(settings: Settings) -> StatusReport:
@@ -82,9 +100,8 @@ def ask(settings: Settings) -> StatusReport:
         others = [Health(spec.name, spec.show_url, not probe.result(), probe.result()) for spec, probe in probes]
         broker_state = broker.result()
     silent = _silent(read_running(settings.root), {spec.name for spec in specs})
-    return StatusReport(
-        (broker_state.health, *others, *silent), _champions(settings.root), broker_state.counts, broker_state.faults
-    )
+    processes = (broker_state.health, *others, *silent)
+    return StatusReport(processes, _champions(settings.root), broker_state.counts, broker_state.faults, broker_state.writers)
 
 
 def _probe(url: str) -> str:
@@ -103,10 +120,34 @@ def _broker(settings: Settings) -> _Broker:
     broker = open_streams(settings, timeout_s=PROBE_S)
     try:
         counts = broker.totals(partitions)
-        faults = tuple(_backlog_faults(broker, settings))
+        faults = [*_backlog_faults(broker, settings)]
+        lines, standing = _writers(broker)
     except Unavailable as error:
         return _Broker(Health("broker", url, False, str(error)), {}, ())
-    return _Broker(Health("broker", url, True), counts, faults)
+    return _Broker(Health("broker", url, True), counts, (*faults, *standing), lines)
+
+
+def _writers(broker: streams.Streams) -> tuple[tuple[WriterLine, ...], list[str]]:
+    """Return who writes, and sentences about those that stand still though they are to go on."""
+    now_s = time.time()
+    found = writers(broker, now_s)
+    lines = tuple(
+        WriterLine(
+            writer.producer_id,
+            datetime.fromtimestamp(writer.newest_s, UTC),
+            round(writer.lag_s(now_s), 3),
+            datetime.fromtimestamp(writer.written_s, UTC),
+            writer.lasting,
+        )
+        for writer in found
+    )
+    standing = [
+        f"{writer.producer_id} has written nothing for {now_s - writer.written_s:.0f} s; its newest event is of "
+        f"{datetime.fromtimestamp(writer.newest_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        for writer in found
+        if writer.stands_still(now_s)
+    ]
+    return lines, standing
 
 
 def _backlog_faults(broker: streams.Streams, settings: Settings) -> Iterator[str]:

@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from aiops.errors import ConfigurationError, Unavailable
 from aiops.topology.graph import ServiceGraph
+from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant
 from data_contracts.telemetry.codec import encode
 from data_contracts.telemetry.owners import by_tenant, without_tenant
@@ -33,14 +36,15 @@ TenantPayload = tuple[str, bytes]
 class ProducerConfig:
     """`points_per_entry` rows an entry; a stream longer than `max_backlog` entries makes the producer wait up to `patience_s`.
 
-    Rows that name no tenant are of `tenant`. The clock (aware UTC) says when rows become available where the caller does not:
-    wall time in live use.
+    Rows that name no tenant are of `tenant`. `lasting` = it goes on until `ends`, so that standing still is a fault. The clock
+    (aware UTC) says when rows become available where the caller does not: wall time in live use.
     """
 
     points_per_entry: int = 8192
     max_backlog: int = 1000
     patience_s: float = 600.0
     tenant: str = DEFAULT_TENANT
+    lasting: bool = False
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
@@ -61,7 +65,7 @@ class TelemetryProducer:
             ConfigurationError: `producer_id` cannot name a producer.
             TenantError: the tenant of the configuration cannot name one.
         """
-        self._sequence = ProducerSequence(broker, producer_id)
+        self._sequence = ProducerSequence(broker, producer_id, bool(config and config.lasting))
         self._config = config or ProducerConfig()
         self._service_partitions = ServicePartitions(partitions, graph_of)
         self._tenants = {checked_tenant(self._config.tenant)}
@@ -98,7 +102,7 @@ class TelemetryProducer:
             for partition, part in self._service_partitions.split(tenant, without_tenant(owned)):
                 entries = [(tenant, encode(part.slice(first, size))) for first in range(0, part.num_rows, size)]
                 payloads.setdefault(partition, []).extend(entries)
-        return self._publish(seq, streams.KIND_TELEMETRY, payloads, at)
+        return self._publish(seq, streams.KIND_TELEMETRY, payloads, at, newest_us(rows["timestamp"], at))
 
     def publish_incident(self, service: str, known_at: datetime, seq: int) -> int:
         """Tell the features of the producer's tenant that an incident of `service` became known; return the new entries."""
@@ -113,7 +117,15 @@ class TelemetryProducer:
         entries = [(tenant, note) for tenant in sorted(self._tenants)]
         return self._publish(seq, streams.KIND_CLOSE, dict.fromkeys(range(self._service_partitions.partitions), entries), until)
 
-    def _publish(self, seq: int, kind: bytes, payloads: Mapping[int, list[TenantPayload]], at: datetime) -> int:
+    def ends(self) -> None:
+        """Say that this producer ends as it should: that it writes nothing any more is no fault.
+
+        Raises:
+            Unavailable: the broker did not answer.
+        """
+        self._sequence.ends()
+
+    def _publish(self, seq: int, kind: bytes, payloads: Mapping[int, list[TenantPayload]], at: datetime, newest: int = 0) -> int:
         if seq < 1:
             raise ConfigurationError(f"seq={seq}: source offsets start at 1; count tables from 1")
         fields: dict[str, bytes | int] = {
@@ -129,7 +141,7 @@ class TelemetryProducer:
                 self._tenants.add(tenant)
                 number = f"{seq}-{part}".encode()
                 added += self._append(place, part, {**fields, "n": tenant.encode(), "s": number, "b": payload})
-        self._sequence.done(seq)
+        self._sequence.done(seq, newest)
         return added
 
     def _append(self, place: BatchPlace, part: int, fields: dict[str, bytes | int]) -> int:
@@ -151,6 +163,15 @@ class TelemetryProducer:
             f"{stream}: still {self._config.max_backlog} entries after {patience}; "
             "is a consumer running (python -m serving.stream.consumer), and its archiver where archive is not off?"
         )
+
+
+def newest_us(times: "pa.ChunkedArray[Any]", known_at: datetime) -> int:
+    """Return the newest time, us since 1970, of those that are not after `known_at`; 0 where none can be read."""
+    if not pa.types.is_timestamp(times.type):
+        return 0
+    plausible: Any = times.cast(TIMESTAMP)
+    newest = pc.max(plausible.filter(pc.less_equal(plausible, pa.scalar(known_at, TIMESTAMP)))).cast(pa.int64()).as_py()
+    return int(newest or 0)
 
 
 def new_id(prefix: str) -> str:

@@ -2,8 +2,10 @@
 
 Per producer one hash `aiops:producer:<id>`: `owner` (the process that has the id now), `done` (newest batch published whole), and
 for every partition `last:<p>` (`<seq>-<part>` appended last) and a ring of `REMEMBERED` checksums. The call that appends compares
-with them, so an entry that its producer repeats is appended once, and one that only bears an old number is refused. A producer
-that was idle for `FORGOTTEN_AFTER_S` is forgotten; what it repeats after that is appended again, never dropped.
+with them, so an entry that its producer repeats is appended once, and one that only bears an old number is refused. For people
+it keeps `newest` (event time, us), `at` (last batch, ms, the server's clock), `interval` (ms between batches, the longest of
+late) and `lasting` (1 = it goes on until it says otherwise). A producer that was idle for `FORGOTTEN_AFTER_S` is forgotten; what
+it repeats after that is appended again, never dropped.
 """
 
 import re
@@ -51,6 +53,16 @@ if held and held ~= ARGV[1] then return redis.error_reply('FENCED') end
 if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'done') or '0') then
   redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'done', ARGV[2])
 end
+if tonumber(ARGV[4]) > 0 then
+  local clock, held = redis.call('TIME'), redis.call('HMGET', KEYS[1], 'newest', 'at', 'interval')
+  local now, interval = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(held[3] or '0')
+  local gap = now - tonumber(held[2] or now)
+  if gap > interval then interval = gap elseif gap > 0 then interval = interval + (gap - interval) * gap / (10 * interval) end
+  local newest = ARGV[4]
+  if held[1] and tonumber(held[1]) > tonumber(newest) then newest = held[1] end
+  redis.call('HSET', KEYS[1], 'newest', newest, 'at', string.format('%.0f', now), 'interval', string.format('%.0f', interval),
+    'lasting', ARGV[5])
+end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """
@@ -77,8 +89,8 @@ class BatchPlace:
 class ProducerSequence:
     """One producer's place on the broker. The newest process that takes an id has it; an earlier one is fenced."""
 
-    def __init__(self, broker: streams.Streams, producer_id: str) -> None:
-        """Name the producer; nothing is sent yet.
+    def __init__(self, broker: streams.Streams, producer_id: str, lasting: bool = False) -> None:
+        """Name the producer; nothing is sent yet. `lasting` = it goes on until `ends`, so that standing still is a fault.
 
         Raises:
             ConfigurationError: `producer_id` breaks the rule.
@@ -91,6 +103,7 @@ class ProducerSequence:
         self._key = streams.producer(producer_id)
         self._owner = secrets.token_hex(8)
         self._taken = False
+        self._lasting = lasting
 
     def take(self) -> int:
         """Take the id if this object has not yet; return the newest batch that was published whole, 0 where there is none.
@@ -136,8 +149,8 @@ class ProducerSequence:
         except redis.ResponseError as error:
             raise self._explained(error, place) from error
 
-    def done(self, seq: int) -> None:
-        """Note that batch `seq` is published whole.
+    def done(self, seq: int, newest_us: int = 0) -> None:
+        """Note that batch `seq` is published whole; `newest_us` = newest event time in it (us since 1970), 0 = it has none.
 
         Raises:
             FencedError: another process has taken the id.
@@ -148,9 +161,18 @@ class ProducerSequence:
         if not self._taken:
             self.take()
         try:
-            self._broker.evaluate(_DONE, [self._key], [self._owner, seq, FORGOTTEN_AFTER_S])
+            self._broker.evaluate(_DONE, [self._key], [self._owner, seq, FORGOTTEN_AFTER_S, newest_us, int(self._lasting)])
         except redis.ResponseError as error:
             raise self._explained(error, None) from error
+
+    def ends(self) -> None:
+        """Note that a lasting producer ends as it should.
+
+        Raises:
+            Unavailable: the broker did not answer.
+        """
+        if self._taken and self._lasting:
+            self._broker.hash_set(self._key, {"lasting": "0"})
 
     def _explained(self, error: Exception, place: BatchPlace | None) -> Exception:
         text = str(error)

@@ -17,7 +17,7 @@ from aiops.settings.tree import Settings
 from data_contracts.values.moments import moment_of_us
 from serving.ingest.silence_notices import back_notice, forgotten_notice, outage_notice, outage_over_notice, silent_notice
 from serving.ingest.source_states import Said, Silence, SourceName, SourceState, SourceStates
-from serving.stream.broker import connect
+from serving.stream.broker import open_streams
 from serving.stream.notices import Notice
 from serving.stream.streams import Streams
 
@@ -68,7 +68,7 @@ class SourceWatch:
     def of(cls, settings: Settings) -> Self:
         """Return a watch by the settings."""
         rules = WatchRules(settings.telemetry.silent_intervals, settings.telemetry.silent_least_s)
-        return cls(Streams(connect(settings)), rules)
+        return cls(open_streams(settings), rules)
 
     def saw(self, tenant: str, source: str, newest_us: int) -> None:
         """Note that something of a source was taken, with its newest event time; what is not newer than before says nothing."""

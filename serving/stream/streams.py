@@ -217,6 +217,11 @@ class Streams:
         with _answering("HGETALL"):
             return {name.decode(): value.decode() for name, value in self.client.hgetall(key).items()}
 
+    def keys(self, pattern: str) -> list[str]:
+        """Return the names of all keys that match a pattern, in order. O(keys)."""
+        with _answering("SCAN"):
+            return sorted(name.decode() for name in self.client.scan_iter(pattern, count=1000))
+
     def totals(self, partitions: int) -> dict[str, int]:
         """Return the exact counters of the first `partitions` partitions, added up by name."""
         total: dict[str, int] = {}

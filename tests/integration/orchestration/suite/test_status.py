@@ -118,3 +118,18 @@ def test_the_command_imports_nothing_heavy_and_names_the_champions(settings: Set
     shown, _, loaded = done.stdout.strip().rpartition("\n")
     assert loaded == "[]"
     assert {"name": "service-ensemble", "version": "3", "alias": "champion"} in json.loads(shown)["models"]
+
+
+def test_writers_are_listed_with_their_lag_and_one_that_stands_still_is_a_fault(
+    broker: streams.Streams, settings: Settings
+) -> None:
+    now_ms = int(time.time() * 1e3)
+    for name, age_s, lasting in (("feed-here", 400, "1"), ("replay-x", 400, "0"), ("receive-1", 3, "1")):
+        at = {"newest": str((now_ms - 1000 * (age_s + 10)) * 1000), "at": str(now_ms - 1000 * age_s), "interval": "60000"}
+        broker.hash_set(streams.producer(name), {**at, "lasting": lasting, "done": "7"})
+    report = ask(settings)
+    assert [line.producer for line in report.writers] == ["receive-1", "feed-here", "replay-x"]
+    assert [round(line.lag_s) // 10 for line in report.writers] == [1, 41, 41]
+    (fault,) = report.faults
+    assert fault.startswith("feed-here has written nothing for 40")
+    assert not report.healthy

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from aiops.errors import ConfigurationError, FencedError, SequenceConflict, Unavailable
@@ -20,8 +21,10 @@ from aiops.settings.consumer_settings import ConsumerSettings
 from aiops.settings.tree import Settings
 from data_contracts.telemetry.codec import decode
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
+from serving.ingest.writers import writers
 from serving.stream import streams
 from serving.stream.broker import EmbeddedBroker, open_streams
+from tests.testing.deadlines import within
 from tests.testing.producer_process import CONFIG, ROWS, START, rows_of_batch
 from tests.testing.stream_harness import environment, free_ports, graph_of, wait_until
 
@@ -257,7 +260,7 @@ def test_what_is_kept_of_a_producer_is_bounded(broker: streams.Streams) -> None:
     sender = producer(broker, "one", ProducerConfig(points_per_entry=ROWS, max_backlog=10_000))
     for seq in range(1, 301):
         sender.publish(rows_of_batch(1, seq), seq, START)
-    assert broker.client.hlen(streams.producer("one")) <= 2 + PARTITIONS * (1 + 64)
+    assert broker.client.hlen(streams.producer("one")) <= 6 + PARTITIONS * (1 + 64)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a" * 129, "ä"])
@@ -269,3 +272,38 @@ def test_an_id_that_names_no_producer_is_refused(broker: streams.Streams, name: 
 def test_numbers_begin_at_one(broker: streams.Streams) -> None:
     with pytest.raises(ConfigurationError, match="seq=0: source offsets start at 1"):
         producer(broker, "one").publish(rows_of_batch(1, 1), 0)
+
+
+def test_each_writer_says_its_newest_event_and_stands_still_only_where_it_is_to_go_on(broker: streams.Streams) -> None:
+    began_s = time.time()
+    config = ProducerConfig(lasting=True)
+    feed = TelemetryProducer(broker, PARTITIONS, graph_of, "feed", config)
+    replay = TelemetryProducer(broker, PARTITIONS, graph_of, "replay", CONFIG)
+    rows = rows_of_batch(0, 1)
+    for producer in (feed, replay):
+        producer.publish(rows, 1)
+        producer.publish_incident("cart", START, 2)
+    newest_s = max(moment.timestamp() for moment in rows["timestamp"].to_pylist())
+    known = {writer.producer_id: writer for writer in writers(broker, began_s)}
+    assert {name: writer.newest_s for name, writer in known.items()} == {"feed": newest_s, "replay": newest_s}
+    assert known["feed"].lag_s(newest_s + 5.0) == 5.0
+    assert abs(known["feed"].written_s - began_s) < within(30.0)
+    later_s = known["feed"].written_s + 61.0
+    assert [known[name].stands_still(later_s) for name in ("feed", "replay")] == [True, False]
+    assert not known["feed"].stands_still(later_s - 2.0)
+    feed.ends()
+    assert not any(writer.stands_still(later_s) for writer in writers(broker, began_s))
+    assert writers(broker, began_s + 90_000.0) == ()
+
+
+def test_older_points_and_points_of_the_future_are_not_the_newest_event(broker: streams.Streams) -> None:
+    producer = TelemetryProducer(broker, PARTITIONS, graph_of, "feed", ProducerConfig(lasting=True))
+    rows = rows_of_batch(0, 1)
+    times = rows["timestamp"].to_pylist()
+    at = max(times)
+    for seq, shift in enumerate((0, -600, 86_400), 1):
+        moved = [moment + timedelta(seconds=shift) for moment in times]
+        table = rows.set_column(rows.schema.get_field_index("timestamp"), "timestamp", pa.array(moved, rows["timestamp"].type))
+        producer.publish(table, seq, at)
+    (writer,) = writers(broker, time.time())
+    assert writer.newest_s == at.timestamp()

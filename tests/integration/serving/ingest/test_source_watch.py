@@ -12,7 +12,7 @@ from serving.ingest.silence_notices import ALONE, TOGETHER
 from serving.ingest.source_states import SOURCES
 from serving.ingest.source_watch import LOOK_S, SourceWatch, WatchRules
 from serving.stream import streams
-from serving.stream.broker import EmbeddedBroker, connect
+from serving.stream.broker import EmbeddedBroker, open_streams
 from tests.testing.free_ports import free_ports
 
 BEGIN_S = 1_772_438_400.0
@@ -61,7 +61,7 @@ class World:
 
 @pytest.fixture
 def world(server: Settings) -> World:
-    broker = streams.Streams(connect(server))
+    broker = open_streams(server)
     broker.client.flushall()
     return World(broker, every_s={"cart": 15.0, "batch": 600.0, "once": 100_000.0})
 
