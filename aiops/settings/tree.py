@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.consumer_settings import ConsumerSettings
 from aiops.settings.drift_settings import DriftSettings
+from aiops.settings.export_settings import ExportSettings
 from aiops.settings.ingest_settings import IngestSettings
 from aiops.settings.model_settings import ModelSettings
 from aiops.settings.responder_settings import ResponderSettings
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()
     serving: ServingSettings = ServingSettings()
     consumer: ConsumerSettings = ConsumerSettings()
+    export: ExportSettings = ExportSettings()
     routing: RoutingSettings = RoutingSettings()
     seasonal: SeasonalSettings = SeasonalSettings()
     drift: DriftSettings = DriftSettings()

@@ -12,6 +12,7 @@ from serving.incidents.desk.desk_metrics import MetricFamilies
 from serving.incidents.notify.notify_metrics import NotificationCounts
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
+from serving.stream.consumer.export.export_metrics import ExportMetrics
 
 _OPENING: Final = """\
 Each process counts for itself and starts at zero; exact totals lie on the broker and in the incident store. A histogram `x`
@@ -55,6 +56,7 @@ def metrics_page() -> str:
 def _consumer() -> Recorded:
     registry = Recorded()
     ConsumerMetrics(registry)
+    ExportMetrics(registry)
     return registry
 
 

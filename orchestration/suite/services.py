@@ -36,7 +36,7 @@ class Needs:
 _BROKER: Final = "broker.url"
 _STORE: Final = "mlflow_tracking_uri"
 SCORER: Final = Needs(frozenset({_BROKER, _STORE, "serving.jwt_key"}), (*STORES, "BENTOML_", "OTEL_"))
-CONSUMER: Final = Needs(frozenset({_BROKER, "consumer.scoring_token"}))
+CONSUMER: Final = Needs(frozenset({_BROKER, "consumer.scoring_token", "export.token"}))
 RESPONDER: Final = Needs(
     frozenset({_BROKER, "serving.jwt_key", *(f"responder.{name}" for name in ResponderSettings.model_fields)}), PROXIES
 )

@@ -210,6 +210,8 @@ def environment(settings: Settings) -> dict[str, str]:
     """Return the environment that gives a child process these settings (those that tests change)."""
     consumer = settings.consumer.model_dump(exclude_none=True, exclude={"scoring_token"})
     nested = {f"AIOPS_CONSUMER__{name.upper()}": str(value) for name, value in consumer.items()}
+    export = settings.export.model_dump(exclude_none=True, exclude={"token"})
+    nested |= {f"AIOPS_EXPORT__{name.upper()}": str(value) for name, value in export.items()}
     nested["AIOPS_TELEMETRY__MAX_SERIES"] = str(settings.telemetry.max_series)
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIOPS_")},

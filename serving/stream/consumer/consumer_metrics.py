@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -100,12 +101,18 @@ def resident_bytes() -> float:
     return float(statm.read_text().split()[1]) * _PAGE_BYTES if statm.exists() else 0.0
 
 
-class MetricsServer(ProbeServer):
-    """HTTP server of `/metrics`, `/livez` (loops beat) and `/readyz` (ownership taken, state restored)."""
+@dataclass(frozen=True, slots=True)
+class StatePages:
+    """What the pages beside `/metrics` tell: whether the process is ready, and what it exports of the series it watches."""
 
-    def __init__(
-        self, metrics: ConsumerMetrics, host: str, port: int, ready: Callable[[], bool], site: SiteRules | None = None
-    ) -> None:
+    ready: Callable[[], bool]
+    findings: Callable[[], bytes] = bytes
+
+
+class MetricsServer(ProbeServer):
+    """HTTP server of `/metrics`, `/findings`, `/livez` (loops beat) and `/readyz` (ownership taken, state restored)."""
+
+    def __init__(self, metrics: ConsumerMetrics, host: str, port: int, state: StatePages, site: SiteRules | None = None) -> None:
         def alive() -> Page:
             stalled = metrics.stalled()
             return Page(503, f"stalled: {', '.join(stalled)}\n".encode()) if stalled else Page(200, b"ok\n")
@@ -113,6 +120,7 @@ class MetricsServer(ProbeServer):
         pages = {
             "/metrics": lambda: Page(200, generate_latest(metrics.registry)),
             "/livez": alive,
-            "/readyz": lambda: Page(200, b"ok\n") if ready() else Page(503, b"starting\n"),
+            "/findings": lambda: Page(200, state.findings()),
+            "/readyz": lambda: Page(200, b"ok\n") if state.ready() else Page(503, b"starting\n"),
         }
         super().__init__(pages, host, port, site or SiteRules())

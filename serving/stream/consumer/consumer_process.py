@@ -4,18 +4,24 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from aiops.errors import AiopsError, FencedError
 from aiops.ports import FeatureWriter
+from aiops.settings.routing_globs import parse_globs
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.http.cross_site import site_rules
 from serving.http.loopback import is_loopback
 from serving.stream import streams
 from serving.stream.broker import connect, open_streams, wait_ready
 from serving.stream.consumer.consumer_config import ConsumerConfig
-from serving.stream.consumer.consumer_metrics import ConsumerMetrics, MetricsServer
+from serving.stream.consumer.consumer_metrics import ConsumerMetrics, MetricsServer, StatePages
+from serving.stream.consumer.export.export_metrics import ExportMetrics
+from serving.stream.consumer.export.exported_series import ExportRules
+from serving.stream.consumer.export.findings_export import ExportParts, FindingsExport
 from serving.stream.consumer.feature_flush import FeatureFlush
+from serving.stream.consumer.outlets import Outlets
 from serving.stream.consumer.partition import PartitionConfig
 from serving.stream.consumer.scorer import Scorer, ScorerParts
 from serving.stream.consumer.second_opinion import Watched
@@ -59,6 +65,7 @@ class ConsumerProcess:
         self._failures: list[BaseException] = []
         self._metrics = ConsumerMetrics()
         self._ready = False
+        self._findings = findings_export(config.settings, self._metrics, self._late_stop)
 
     def run(self) -> int:
         """Run until stopped; return 0.
@@ -71,7 +78,8 @@ class ConsumerProcess:
         wait_ready(broker, _BROKER_WAIT_S, lambda: not self._stop.is_set())
         serving = settings.serving
         site = site_rules(serving.allowed_hosts, serving.host, keyless=is_loopback(serving.host))
-        server = MetricsServer(self._metrics, serving.host, settings.consumer.metrics_port, lambda: self._ready, site)
+        pages = StatePages(lambda: self._ready, self._findings.page)
+        server = MetricsServer(self._metrics, serving.host, settings.consumer.metrics_port, pages, site)
         server.start()
         log.info("partitions %s, metrics on http://%s:%d/metrics", self._config.partitions, serving.host, server.port)
         try:
@@ -87,13 +95,14 @@ class ConsumerProcess:
         settings = self._config.settings
         early: list[threading.Thread] = []
         late: list[threading.Thread] = []
-        flush: FeatureFlush | None = None
+        outlets: Outlets | None = None
         if self._config.score:
             early.append(self._thread("scorer", self._scorer(broker).run))
         if self._config.ingest:
             warm_up(partition_config(settings))
             flush = FeatureFlush(online_writers(settings), settings.consumer.feature_flush_s, self._metrics, self._late_stop)
-            late.append(self._thread("feature flush", flush.run))
+            outlets = Outlets(flush, self._findings)
+            late += [self._thread("feature flush", flush.run), self._thread("findings export", self._findings.run)]
             if settings.consumer.archive == "inside":
                 archiver = self._archiver(broker)
                 late.append(self._thread("archiver", lambda: archiver.run(self._late_stop)))
@@ -102,15 +111,15 @@ class ConsumerProcess:
         try:
             self._ready = True
             if self._config.ingest:
-                self._guarded(Stage1(self._stage1(broker, flush)).run)
+                self._guarded(Stage1(self._stage1(broker, outlets)).run)
             self._stop.wait()
         finally:
             self._stop.set()
             _join(early)
             self._late_stop.set()
             _join(late)
-        if flush is not None and not flush.flush():
-            log.warning("the newest features were not written online; the next start writes newer ones")
+        for loss in outlets.last_flush() if outlets is not None else ():
+            log.warning("%s", loss)
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
         return threading.Thread(target=self._guarded, args=(work,), name=name)
@@ -126,9 +135,9 @@ class ConsumerProcess:
             self._failures.append(error)
             self._stop.set()
 
-    def _stage1(self, broker: streams.Streams, flush: FeatureFlush | None) -> Stage1Parts:
+    def _stage1(self, broker: streams.Streams, outlets: Outlets | None) -> Stage1Parts:
         settings = self._config.settings
-        return Stage1Parts(self._config, tenants_config(settings), broker, self._metrics, flush, self._stop)
+        return Stage1Parts(self._config, tenants_config(settings), broker, self._metrics, outlets, self._stop)
 
     def _scorer(self, broker: streams.Streams) -> Scorer:
         from serving.stream.consumer.scoring_client import ScoringClient
@@ -185,6 +194,20 @@ def partition_config(settings: "Settings") -> PartitionConfig:
         max_series=telemetry.max_series,
         second=Watched(settings.consumer.novelty, settings.consumer.safety_net),
     )
+
+
+def findings_export(settings: "Settings", metrics: ConsumerMetrics, stop: threading.Event) -> FindingsExport:
+    """Return the export of findings: always the page, and remote write where the settings name an address."""
+    export = settings.export
+    rules = ExportRules(parse_globs(export.select), export.max_series, int(export.keep_min * 60_000_000))
+    parts = ExportParts(rules, export.every_s, ExportMetrics(metrics.registry), lambda: metrics.beat("findings export"), stop)
+    if export.url is None:
+        return FindingsExport(parts)
+    from serving.stream.consumer.export.remote_writer import Receiver, RemoteWriter
+
+    token = export.token.get_secret_value() if export.token else None
+    writer = RemoteWriter(Receiver(export.url, export.user, token, export.org_id))
+    return FindingsExport(replace(parts, write=writer.write))
 
 
 def online_writers(settings: "Settings") -> Callable[[str], FeatureWriter]:

@@ -73,6 +73,8 @@ class Step:
     rejected: list[pa.RecordBatch] = field(default_factory=list)
     series_features: list[pa.RecordBatch] = field(default_factory=list)
     service_features: list[pa.RecordBatch] = field(default_factory=list)
+    judged: list[JudgedPoints] = field(default_factory=list)
+    """Every point with tier 1's view of it, in order of arrival: what is exported. The arrays are of these points alone."""
 
     def extend(self, other: "Step") -> None:
         """Add what another step gave."""
@@ -81,6 +83,7 @@ class Step:
         self.rejected += other.rejected
         self.series_features += other.series_features
         self.service_features += other.service_features
+        self.judged += other.judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,7 @@ class Partition:
     def _score(self, points: "SeriesPoints", rows_at: Callable[[IntArray], pa.RecordBatch], step: Step) -> None:
         """Score points and count what became of them; `rows_at` gives the rows (schema `SERIES`) of those that are refused."""
         output = self._engine.update_arrays(points, np.full(len(points), self._clock_us))
-        self._judge(points, output)
+        self._judge(points, output, step)
         step.counts["points_scored"] += int(np.count_nonzero(output.status == PointStatus.SCORED))
         step.counts["points_warmup"] += int(np.count_nonzero(output.status == PointStatus.WARMUP))
         self._refused(rows_at, output, step)
@@ -207,7 +210,7 @@ class Partition:
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             self._undecodable(entry, f"{type(error).__name__}: {error}", step)
 
-    def _judge(self, points: "SeriesPoints", output: "EngineOutput") -> None:
+    def _judge(self, points: "SeriesPoints", output: "EngineOutput", step: Step) -> None:
         if not len(points):
             return
         levels = self._levels.look_up(self._engine.series, output.slot)
@@ -217,24 +220,24 @@ class Partition:
         severity = np.where(taken, severity_of(output.z, levels.alarm_z, outside), np.nan)
         findings = self._second.judge(points, taken)
         reach = levels.alarm_z * output.scale
-        self._worst.add(
-            JudgedPoints(
-                self._engine.series,
-                output.slot,
-                self._engine.services,
-                self._engine.services_of(output.slot),
-                points.time_us,
-                value,
-                output.z,
-                levels.alarm_z,
-                output.score,
-                output.expected,
-                np.fmax(output.expected - reach, levels.low),
-                np.fmin(output.expected + reach, levels.high),
-                with_findings(severity, findings),
-                findings,
-            )
+        judged = JudgedPoints(
+            self._engine.series,
+            output.slot,
+            self._engine.services,
+            self._engine.services_of(output.slot),
+            points.time_us,
+            value,
+            output.z,
+            levels.alarm_z,
+            output.score,
+            output.expected,
+            np.fmax(output.expected - reach, levels.low),
+            np.fmin(output.expected + reach, levels.high),
+            with_findings(severity, findings),
+            findings,
         )
+        self._worst.add(judged)
+        step.judged.append(judged)
 
     def _close(self, output: "EngineOutput", step: Step) -> None:
         if output.series_features.num_rows:

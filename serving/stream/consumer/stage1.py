@@ -24,7 +24,7 @@ from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore
 from serving.stream.consumer.commit import Commit, Output, Position
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
-from serving.stream.consumer.feature_flush import FeatureFlush
+from serving.stream.consumer.outlets import Outlets
 from serving.stream.consumer.partition import Step
 from serving.stream.consumer.tenant_partitions import TenantPartitions, TenantsConfig
 from serving.stream.consumer.tier1_source import InForce, Tier1Follower, Tier1Source, tier1_source
@@ -44,7 +44,7 @@ class Stage1Parts:
     tenants: TenantsConfig
     broker: streams.Streams
     metrics: ConsumerMetrics
-    flush: FeatureFlush | None
+    outlets: Outlets | None
     stop: threading.Event
 
 
@@ -138,8 +138,8 @@ class OwnedPartition:
         metrics.lag_s.labels(str(self.number)).set(waited_s)
         for tenant, step in steps.items():
             metrics.count_tenant(tenant, step.counts)
-            if self._parts.flush is not None:
-                self._parts.flush.offer(tenant, step.series_features, step.service_features)
+            if self._parts.outlets is not None:
+                self._parts.outlets.offer(self.number, tenant, step)
         return True
 
     def _outputs(self, tenant: str, step: Step) -> list[Output]:
