@@ -13,13 +13,15 @@ BESIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # uv does not read pip's settings: honour the wheel folder that pip is configured with, if any (nothing changes elsewhere).
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+# Where tests find programs of others, once `make peers` has fetched them.
+export AIOPS_PEERS ?= $(if $(wildcard .peers),$(CURDIR)/.peers)
 # Nothing that a target starts reports its use to anyone.
 export DO_NOT_TRACK ?= true
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export BENTOML_DO_NOT_TRACK ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test test-other check bench setup fmt constraints docs proto clean
+.PHONY: help run up test test-other peers check bench setup fmt constraints docs proto clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +37,9 @@ test: setup  ## unit, property, contract, integration and end-to-end tests
 
 test-other: setup  ## unit and property tests on the newest other Python that is found; without one, says so
 	.ci/test-other $(BESIDE)
+
+peers:  ## Prometheus, vmagent and other programs that some tests talk to, into .peers; what cannot be had is said
+	.ci/peers .peers
 
 check: setup  ## format, lint, types, import layers
 	$(BIN)/ruff format --check .

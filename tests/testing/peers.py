@@ -1,4 +1,4 @@
-"""Programs of others that tests talk to: below the folder that AIOPS_PEERS names (`.ci/peers` fills one), else on PATH.
+"""Programs of others that tests talk to: below the folder that AIOPS_PEERS names (`make peers` fills one), else on PATH.
 
 A test that needs one is run with every version there is, and skipped with a reason where there is none.
 """
@@ -71,4 +71,4 @@ def _noted(folder: Path, name: str) -> list[Peer]:
 
 
 def _reason(name: str) -> str:
-    return f"no program {name} here: fill a folder by .ci/peers and name it by {FOLDER}, or put the program on PATH"
+    return f"no program {name} here: `make peers` may fetch it; else put it on PATH, or name a folder by {FOLDER}"

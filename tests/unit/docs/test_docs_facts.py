@@ -49,7 +49,7 @@ def test_ci_calls_only_targets_that_contributors_are_told_of() -> None:
     lines = [line for line in script.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     called = [line.split()[1] for line in lines if line.startswith("make ")]
     assert len(called) == len(lines) - 2, "beside set and cd there is nothing but make"
-    assert called == ["check", "test", "test-other"]
+    assert called == ["check", "peers", "test", "test-other"]
     assert all(f"\nmake {target} " in read(ROOT / "CONTRIBUTING.md") for target in called)
 
 

@@ -26,6 +26,7 @@ SECRET = "s3cret-of-the-test"
 SETTINGS = {
     "AIOPS_SERVING__JWT_KEY": f"{SECRET}-jwt-and-32-bytes-of-it-or-more",
     "AIOPS_CONSUMER__SCORING_TOKEN": f"{SECRET}-token",
+    "AIOPS_EXPORT__TOKEN": f"{SECRET}-export",
     "AIOPS_RESPONDER__SLACK_URL": f"https://{SECRET}-slack",
     "AIOPS_RESPONDER__DATABASE_URL": f"postgresql://a:{SECRET}-database@db/x",
     "AIOPS_BROKER__URL": f"redis://:{SECRET}-broker@cache:6379/0",
@@ -39,7 +40,7 @@ FOREIGN = {
 }
 NEEDED = {
     "scorer": {"jwt", "broker", "mlflow", "aws"},
-    "consumer": {"token", "broker"},
+    "consumer": {"token", "broker", "export"},
     "responder": {"jwt", "slack", "database", "broker", "proxy"},
     "mlflow": {"mlflow", "aws"},
     "dagster": {"broker", "mlflow", "aws"},
