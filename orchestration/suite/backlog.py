@@ -32,6 +32,8 @@ def readers(partitions: int, archive: bool = True) -> Iterator[tuple[str, str, i
             yield "archive-telemetry", streams.telemetry(partition), partition
             yield "archive-rejected", streams.rejected(partition), partition
             yield "archive-features", streams.features(partition), partition
+            yield "archive-points", streams.points(partition), partition
+            yield "archive-signals", streams.signals(partition), partition
     for stage, stream in SHARED if archive else ():
         yield stage, stream, 0
 

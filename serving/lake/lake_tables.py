@@ -11,6 +11,8 @@ from data_contracts.schemas import telemetry_schemas, truth_schemas
 from data_contracts.schemas.character_schema import SERIES_CHARACTER
 from data_contracts.schemas.learning_schema import DRIFT_CHECKS, VERDICTS
 from data_contracts.schemas.season_schema import SEASONAL_BANDS
+from data_contracts.schemas.telemetry_schemas import CODED_NAME
+from data_contracts.schemas.wire_schemas import EXEMPLARS, LOGS, SERIES_CATALOGUE, SPANS
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class LakeTable:
     `identity`: text or integer columns that name a row, together with `time` unless it is `movable`; empty = rows have none.
     Of two rows of one identity the greater counts, compared by the columns `latest` in their order; with `first_word` the least.
     `movable`: a later word may move a row to another day, so that reading opens every day; for small tables.
+    `signal`: kept for the days of the setting for logs, spans and exemplars, not for those of telemetry.
     `merged`: files may be merged, for its writers only ever add rows to a key.
     """
 
@@ -32,6 +35,7 @@ class LakeTable:
     first_word: bool = False
     movable: bool = False
     merged: bool = False
+    signal: bool = False
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -55,6 +59,11 @@ def _features(schema: pa.Schema, *of: str) -> LakeTable:
     return LakeTable(schema, "event_timestamp", identity=of, latest=("available_at",), first_word=True, merged=True)
 
 
+def _signal(schema: pa.Schema, *identity: str) -> LakeTable:
+    """Return a table of logs, spans or exemplars: what a sender repeats is kept once; of two words the first counts."""
+    return LakeTable(schema, "timestamp", identity=identity, latest=("available_at",), first_word=True, merged=True, signal=True)
+
+
 SERIES_IDENTITY: Final = ("series_id",)
 """What names a series in the telemetry table."""
 
@@ -76,8 +85,21 @@ LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
     "predictions": LakeTable(telemetry_schemas.PREDICTIONS, "timestamp"),
     "series_character": LakeTable(SERIES_CHARACTER, "measured_at", partitioned=False, expires=False),
     "served": LakeTable(telemetry_schemas.SERVED, "served_at"),
+    "series": LakeTable(
+        SERIES_CATALOGUE,
+        "first_seen_at",
+        expires=False,
+        identity=SERIES_IDENTITY,
+        latest=("first_seen_at",),
+        first_word=True,
+        movable=True,
+        merged=True,
+    ),
+    "logs": _signal(LOGS, "log_id"),
+    "spans": _signal(SPANS, "trace_id", "span_id"),
+    "exemplars": _signal(EXEMPLARS, *SERIES_IDENTITY, "trace_id"),
 }
-"""Labels, verdicts and the graph are small and stay; everything else is kept for the days of the retention setting.
+"""Labels, verdicts, the graph and the catalogue of series stay; everything else is kept for the days of the retention settings.
 
 Of two values of one point that became available at the same moment, the greater counts: whichever came first.
 """
@@ -95,8 +117,10 @@ def spec_of(table: str) -> LakeTable:
     return spec
 
 
-def conformed(name: str, table: LakeTable, rows: pa.Table | pa.RecordBatch) -> pa.Table:
+def conformed(name: str, table: LakeTable, rows: pa.Table | pa.RecordBatch, coded: bool = False) -> pa.Table:
     """Return `rows` in the table's column order and types. Only lossless casts: text encodings, time units, integer widths.
+
+    `coded`: texts that are dictionary-coded stay so, which saves writing them out.
 
     Raises:
         ContractError: columns are missing or unknown, a type does not fit, or a required cell is null.
@@ -108,8 +132,14 @@ def conformed(name: str, table: LakeTable, rows: pa.Table | pa.RecordBatch) -> p
             f"table {name!r}: columns missing: {missing}; unknown or twice: {unknown}; "
             f"rows must have exactly the columns of its schema: add or drop them"
         )
-    columns = [_cell_column(name, field, rows.column(field.name)) for field in table.schema]
-    return pa.Table.from_arrays(columns, schema=table.schema)
+    fields = [_coded(field, rows.schema.field(field.name)) if coded else field for field in table.schema]
+    columns = [_cell_column(name, field, rows.column(field.name)) for field in fields]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields).with_metadata(table.schema.metadata))
+
+
+def _coded(field: "pa.Field[Any]", given: "pa.Field[Any]") -> "pa.Field[Any]":
+    stays = pa.types.is_string(field.type) and given.type.equals(CODED_NAME)
+    return field.with_type(CODED_NAME) if stays else field
 
 
 def _cell_column(name: str, field: "pa.Field[Any]", column: Any) -> Any:

@@ -51,7 +51,7 @@ def write(folder: Path, table: str, rows: Rows, key: str) -> int:
         raise ConfigurationError(
             f"key {key!r} cannot name a file; use 1 to 120 of letters, digits, '_', '-' and '.', not starting with '-' or '.'"
         )
-    distinct = each_once(spec, conformed(table, spec, rows))
+    distinct = each_once(spec, conformed(table, spec, rows, coded=True))
     sweep(staging(folder))
     if not spec.partitioned:
         write_atomically(staging(folder), folder / table / f"{PREFIX}all.parquet", writer_of(distinct))

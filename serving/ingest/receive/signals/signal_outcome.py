@@ -5,16 +5,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from aiops.normalise.service_labels import ServiceRules
 from data_contracts.telemetry.rejects import Refusal, rejected_batch
 from serving.ingest.receive.signals.attribute_texts import cut_text
 from serving.stream import streams
+from serving.stream.archived_stream import written_out_bytes
 
 ENTRY_BYTES: Final = 4 << 20
 """About how large the rows of an entry are when every text is written out: more rows become several entries."""
@@ -71,21 +70,6 @@ def refused_text(**cells: str | int) -> str:
     """Return a refused record as JSON, each text cut at `SHOWN_BYTES`."""
     short = {name: cut_text(cell, SHOWN_BYTES) if isinstance(cell, str) else cell for name, cell in cells.items()}
     return json.dumps(short, ensure_ascii=False)
-
-
-def written_out_bytes(rows: pa.RecordBatch | pa.Table) -> int:
-    """Return how many bytes rows take when every coded text is written out. O(rows)."""
-    return sum(_column_bytes(rows.column(name)) for name in rows.schema.names)
-
-
-def _column_bytes(column: Any) -> int:
-    if isinstance(column, pa.ChunkedArray):
-        return sum(_column_bytes(chunk) for chunk in column.chunks)
-    if not pa.types.is_dictionary(column.type):
-        return int(column.nbytes)
-    texts = np.asarray(pc.binary_length(column.dictionary).fill_null(0), np.int64)
-    codes = np.asarray(column.indices.fill_null(0), np.int64)
-    return int(texts[codes].sum()) if len(texts) else 0
 
 
 def _entries(kind: bytes, rows: pa.RecordBatch) -> list[SignalEntry]:

@@ -173,8 +173,8 @@ def test_keys_that_are_no_file_names_are_refused(lake: Lake, key: str) -> None:
 
 
 def test_wrong_requests_are_refused(lake: Lake) -> None:
-    with pytest.raises(ConfigurationError, match="'logs' is unknown; tables of the lake: telemetry"):
-        lake.read("logs")
+    with pytest.raises(ConfigurationError, match="'profiles' is unknown; tables of the lake: telemetry"):
+        lake.read("profiles")
     with pytest.raises(ConfigurationError, match="no column price"):
         lake.read("telemetry", columns=["price"])
     with pytest.raises(ConfigurationError, match="no column of table"):

@@ -1,0 +1,171 @@
+"""Points as they were scored get the names of their series: `NORMALISED_POINTS` and the catalogue become rows of the lake.
+
+The catalogue of a tenant is what the lake's table `series` holds and what came on the stream since. A point whose series no
+definition names is refused as `unknown_series` and goes to the rejected rows.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from aiops.types import IntArray
+from data_contracts.schemas.telemetry_schemas import CODED_NAME, LAKE_TELEMETRY, TIMESTAMP
+from data_contracts.telemetry.rejects import Refusal, rejected_batch, rows_as_json
+from data_contracts.values.moments import moment_of_us
+from serving.stream import streams
+from serving.stream.archived_stream import TenantRows
+
+if TYPE_CHECKING:
+    from serving.lake.port import Lake
+
+NAMES: Final = ("service", "metric", "labels")
+UNKNOWN: Final = Refusal(
+    "unknown_series",
+    "series_id",
+    "no definition names this series: it comes again when a receiver announces its series, within AIOPS_INGEST__ANNOUNCE_S",
+)
+_MOST_CHUNKS: Final = 12
+"""Pieces of the catalogue between two mergers: names are copied O(log n) times."""
+
+
+class NamesById:
+    """Service, metric and labels of series by id; the first definition counts. Memory: the texts and 40 B a series."""
+
+    def __init__(self) -> None:
+        self._ids: IntArray = np.zeros(0, np.int64)
+        self._rows: IntArray = np.zeros(0, np.int64)
+        self._chunks: list[pa.Table] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def learn(self, definitions: pa.Table) -> None:
+        """Remember rows with `series_id` and NAMES; ids that are known stay as they are."""
+        given = definitions["series_id"].to_numpy().astype(np.int64, copy=False)
+        ids, first = np.unique(given, return_index=True)
+        is_new = self.rows_of(ids) < 0
+        ids, first = ids[is_new], first[is_new]
+        if not ids.size:
+            return
+        order = np.argsort(first)
+        rows = np.empty(ids.size, np.int64)
+        rows[order] = self._count + np.arange(ids.size)
+        places = np.searchsorted(self._ids, ids)
+        self._ids, self._rows = np.insert(self._ids, places, ids), np.insert(self._rows, places, rows)
+        names = definitions.select(list(NAMES)).take(pa.array(first[order], pa.int64()))
+        self._chunks.append(_coded(names))
+        self._count += ids.size
+        self._merge()
+
+    def rows_of(self, ids: IntArray) -> IntArray:
+        """Return (n,) numbers of rows, -1 where an id is not known."""
+        if not self._ids.size:
+            return np.full(len(ids), -1, np.int64)
+        places = np.minimum(np.searchsorted(self._ids, ids), self._ids.size - 1)
+        return np.where(self._ids[places] == ids, self._rows[places], -1)
+
+    def names(self, rows: IntArray) -> pa.Table:
+        """Return the names of rows that are known, in their order, texts coded."""
+        starts = np.cumsum([0, *(chunk.num_rows for chunk in self._chunks)])
+        owner = np.searchsorted(starts, rows, side="right") - 1
+        order = np.argsort(owner, kind="stable")
+        taken = [
+            self._chunks[number].take(pa.array(rows[owner == number] - starts[number], pa.int64()))
+            for number in np.unique(owner).tolist()
+        ] or [self._chunks[0].slice(0, 0)]
+        inverse = np.empty(len(order), np.int64)
+        inverse[order] = np.arange(len(order))
+        return pa.concat_tables(taken).unify_dictionaries().combine_chunks().take(pa.array(inverse, pa.int64()))
+
+    def _merge(self) -> None:
+        """Keep few chunks: the newest ones are merged while those before are not much longer."""
+        while len(self._chunks) > _MOST_CHUNKS or (
+            len(self._chunks) > 1 and self._chunks[-1].num_rows * 2 >= self._chunks[-2].num_rows
+        ):
+            last, before = self._chunks.pop(), self._chunks.pop()
+            self._chunks.append(pa.concat_tables([before, last]).unify_dictionaries().combine_chunks())
+
+
+def _coded(names: pa.Table) -> pa.Table:
+    """Return names with services and metrics coded, for they repeat."""
+    kinds = {"service": CODED_NAME, "metric": CODED_NAME, "labels": pa.large_string()}
+    columns: dict[str, Any] = {name: names[name].cast(kind) for name, kind in kinds.items()}
+    return pa.table(columns).combine_chunks()
+
+
+class ScoredPoints:
+    """Entries of `points:<p>` as rows of the lake, whosever they are."""
+
+    def __init__(self, lake_of: "Callable[[str], Lake]") -> None:
+        self._lake_of = lake_of
+        self._names: dict[str, NamesById] = {}
+
+    def rows(self, entries: Sequence[streams.Entry]) -> list[TenantRows]:
+        """Return what the entries of a part are in the lake: series, telemetry, and points that no series is known of."""
+        parts: dict[tuple[str, str], list[pa.Table]] = {}
+        for entry in entries:
+            if entry.kind == streams.KIND_DEFINITIONS:
+                definitions = streams.from_ipc(entry.payload)
+                self._of(entry.tenant).learn(definitions)
+                parts.setdefault((entry.tenant, "series"), []).append(definitions)
+            elif entry.kind == streams.KIND_POINTS:
+                named, unknown = self._named(entry)
+                parts.setdefault((entry.tenant, "telemetry"), []).append(named)
+                if unknown is not None:
+                    parts.setdefault((entry.tenant, "rejected"), []).append(unknown)
+        return [
+            TenantRows(tenant, table, pa.concat_tables(tables).unify_dictionaries())
+            for (tenant, table), tables in parts.items()
+            if any(rows.num_rows for rows in tables)
+        ]
+
+    def _of(self, tenant: str) -> NamesById:
+        if tenant not in self._names:
+            self._names[tenant] = NamesById()
+            self._read_lake(tenant)
+        return self._names[tenant]
+
+    def _read_lake(self, tenant: str) -> None:
+        self._names[tenant].learn(self._lake_of(tenant).read("series", columns=["series_id", *NAMES]))
+
+    def _named(self, entry: streams.Entry) -> tuple[pa.Table, pa.Table | None]:
+        points = streams.from_ipc(entry.payload)
+        ids, code = np.unique(points["series_id"].to_numpy(), return_inverse=True)
+        names = self._of(entry.tenant)
+        rows = names.rows_of(ids)
+        if (rows < 0).any():
+            self._read_lake(entry.tenant)  # another archiver may have it
+            rows = names.rows_of(ids)
+        known = rows[code] >= 0
+        available_us = entry.available_us or entry.produced_ns // 1000
+        if known.all():
+            return _lake_rows(points, names.names(rows), code, available_us), None
+        place = np.cumsum(rows >= 0) - 1
+        named = points.filter(pa.array(known))
+        rejected = points.filter(pa.array(~known))
+        return (
+            _lake_rows(named, names.names(rows[rows >= 0]) if named.num_rows else None, place[code[known]], available_us),
+            _rejected(rejected, available_us),
+        )
+
+
+def _lake_rows(points: pa.Table, names: pa.Table | None, code: IntArray, available_us: int) -> pa.Table:
+    """Return points with names, coded: `code` (n,) is the row in `names` of each."""
+    moment: Any = pa.scalar(available_us, pa.int64()).cast(TIMESTAMP)
+    codes = pa.array(code, pa.int32())
+    columns: dict[str, Any] = {"timestamp": points["timestamp"], "series_id": points["series_id"]}
+    for name in NAMES:
+        texts = pa.array([], pa.string()) if names is None else names[name].combine_chunks().cast(pa.string())
+        columns[name] = pa.DictionaryArray.from_arrays(codes, texts)
+    columns |= {"value": points["value"], "available_at": pa.repeat(moment, points.num_rows)}
+    return pa.table({name: columns[name] for name in LAKE_TELEMETRY.names})
+
+
+def _rejected(points: pa.Table, available_us: int) -> pa.Table:
+    columns = {name: points[name].combine_chunks() for name in ("timestamp", "series_id", "value")}
+    columns["series_id"] = columns["series_id"].cast(pa.string())  # a JSON number would lose digits
+    rows = rows_as_json(columns, np.arange(points.num_rows))
+    return pa.Table.from_batches([rejected_batch(rows, [UNKNOWN] * len(rows), moment_of_us(available_us), "points")])
