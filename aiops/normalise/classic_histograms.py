@@ -1,0 +1,226 @@
+"""Classic histograms as kernels: cumulative buckets, sum and count that come as series of their own.
+
+A time of a family is evaluated when every member that still sends has a value then, or when the watermark has passed it by the
+lateness; times are evaluated in their order. A member that is silent when its time is over is not waited for until it sends
+again. The family began anew where a count fell, or where a start is said after the time before; then all its members did.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from aiops.jit import kernel
+from aiops.normalise.distributions import LONGEST_FIRST_US, Buckets, Emitted, Interval, began, emit_distribution
+from aiops.normalise.families import FAMILY_COUNT, IS_COUNT, IS_SUM, PENDING, FamilyState
+from aiops.normalise.raw_series import (
+    DUPLICATE,
+    FOLDED,
+    NEVER_US,
+    NEXT_EXPIRY,
+    REPEATED,
+    TOO_LATE,
+    NormaliserState,
+    came_before,
+    point_hash,
+    remember,
+)
+
+MOST_A_ROW = 4 * (PENDING + 1)
+"""Points that one raw value can bring about, beside those of an older time that is over."""
+
+
+@kernel
+def fold_part(state: NormaliserState, record: Any, part: Any, out: Emitted) -> int:
+    """Take in one value of a member and evaluate what it completes; return what became of it."""
+    families = state.families
+    member = families.members[record.place]
+    number = member.family
+    family = families.records[number]
+    mark = point_hash(part.time, part.bits)
+    if came_before(record, mark):
+        return REPEATED
+    if part.time <= family.newest:
+        return _late(family, member, record, part, mark)
+    place = _open(state, number, part.time, out)
+    if place < 0:
+        return TOO_LATE
+    if member.have & (1 << place):
+        return DUPLICATE
+    member.have |= 1 << place
+    families.pending_value[record.place, place] = part.value
+    families.pending_start[number, place] = max(families.pending_start[number, place], part.start)
+    families.pending_have[number, place] += 1
+    if member.active == 0:
+        member.active = 1
+        family.awaited += 1
+    remember(record, part.time, mark)
+    while family.pending > 0 and families.pending_have[number, 0] >= family.awaited:
+        evaluate(state, number, out)
+    return FOLDED
+
+
+@kernel
+def _late(family: Any, member: Any, record: Any, part: Any, mark: int) -> int:
+    """Take a value of an evaluated time for the base of the next, where the member has none."""
+    if part.time < family.newest:
+        return TOO_LATE
+    if not np.isnan(member.base):
+        return DUPLICATE
+    if record.seen >= part.time or np.isnan(part.value):
+        return TOO_LATE
+    member.base = part.value
+    if member.active == 0:
+        member.active = 1
+        family.awaited += 1
+    remember(record, part.time, mark)
+    return FOLDED
+
+
+@kernel
+def _open(state: NormaliserState, number: int, time: int, out: Emitted) -> int:
+    """Return the place of `time` among the open ones of a family, opened where it was not; -1 = there is none before them."""
+    families = state.families
+    family = families.records[number]
+    place = _place(families, number, time)
+    if place < family.pending and families.pending_time[number, place] == time:
+        return place
+    if family.pending == PENDING:
+        if place == 0:
+            return -1
+        evaluate(state, number, out)
+        place = _place(families, number, time)
+    for k in range(family.pending, place, -1):
+        families.pending_time[number, k] = families.pending_time[number, k - 1]
+        families.pending_start[number, k] = families.pending_start[number, k - 1]
+        families.pending_have[number, k] = families.pending_have[number, k - 1]
+    families.pending_time[number, place] = time
+    families.pending_start[number, place] = NEVER_US
+    families.pending_have[number, place] = 0
+    below = (1 << place) - 1
+    at = family.first
+    while at >= 0:
+        member = families.members[at]
+        member.have = (member.have & below) | ((member.have & ~below) << 1)
+        for k in range(family.pending, place, -1):
+            families.pending_value[at, k] = families.pending_value[at, k - 1]
+        at = member.next
+    family.pending += 1
+    state.raw.counters[NEXT_EXPIRY] = min(state.raw.counters[NEXT_EXPIRY], time)
+    return place
+
+
+@kernel
+def _place(families: FamilyState, number: int, time: int) -> int:
+    place = 0
+    while place < families.records[number].pending and families.pending_time[number, place] < time:
+        place += 1
+    return place
+
+
+@kernel
+def evaluate(state: NormaliserState, number: int, out: Emitted) -> None:
+    """Emit what the oldest open time of a family says of the time since the one before; then close it."""
+    families = state.families
+    family = families.records[number]
+    time = families.pending_time[number, 0]
+    start = families.pending_start[number, 0]
+    anew = began(start, family.newest, time)
+    since = start if anew else family.newest
+    from_zero = anew or _fell(families, number)
+    covered = family.whole_at != NEVER_US and time - family.whole_at < LONGEST_FIRST_US
+    if since != NEVER_US and since < time and not covered:
+        _say(state, number, Interval(time, (time - since) / 1e6, 0.0, 0.0, False), from_zero, out)
+    _close(families, number)
+
+
+@kernel
+def _fell(families: FamilyState, number: int) -> bool:
+    at = families.records[number].first
+    while at >= 0:
+        member = families.members[at]
+        if member.have & 1 and member.kind != IS_SUM and families.pending_value[at, 0] < member.base:
+            return True
+        at = member.next
+    return False
+
+
+@kernel
+def _say(state: NormaliserState, number: int, interval: Interval, from_zero: bool, out: Emitted) -> None:
+    families = state.families
+    family = families.records[number]
+    upper, upto = np.empty(family.members + 1), np.empty(family.members + 1)
+    size, count, total = 0, np.nan, np.nan
+    at = family.first
+    while at >= 0:
+        member = families.members[at]
+        increase = np.nan
+        if member.have & 1:
+            increase = families.pending_value[at, 0] - (0.0 if from_zero else member.base)
+        if member.kind == IS_COUNT:
+            count = increase
+        elif member.kind == IS_SUM:
+            total = increase
+        elif not np.isnan(increase):
+            upper[size] = member.bound
+            upto[size] = max(increase, upto[size - 1]) if size > 0 else increase
+            size += 1
+        at = member.next
+    bounded = size == 0 or not np.isinf(upper[size - 1])
+    if np.isnan(count) and not bounded:
+        count = upto[size - 1]
+    if np.isnan(count):
+        return
+    if bounded and size > 0:
+        upper[size] = np.inf
+        upto[size] = max(count, upto[size - 1])
+        size += 1
+    buckets = Buckets(upper[:size], upto[:size])
+    emit_distribution(state, number, Interval(interval.time, interval.seconds, count, total, False), buckets, out)
+
+
+@kernel
+def _close(families: FamilyState, number: int) -> None:
+    """Make the oldest open time the one that the next is compared with."""
+    family = families.records[number]
+    at = family.first
+    while at >= 0:
+        member = families.members[at]
+        later = member.have >> 1
+        member.base = families.pending_value[at, 0] if member.have & 1 else np.nan
+        if np.isnan(member.base) and later == 0 and member.active == 1:
+            member.active = 0
+            family.awaited -= 1
+        member.have = later
+        for k in range(family.pending - 1):
+            families.pending_value[at, k] = families.pending_value[at, k + 1]
+        families.pending_value[at, family.pending - 1] = 0.0
+        at = member.next
+    family.newest = families.pending_time[number, 0]
+    family.pending -= 1
+    for k in range(family.pending):
+        families.pending_time[number, k] = families.pending_time[number, k + 1]
+        families.pending_start[number, k] = families.pending_start[number, k + 1]
+        families.pending_have[number, k] = families.pending_have[number, k + 1]
+    families.pending_time[number, family.pending] = 0
+    families.pending_start[number, family.pending] = 0
+    families.pending_have[number, family.pending] = 0
+
+
+@kernel
+def close_over(state: NormaliserState, horizon_us: int, out: Emitted) -> bool:
+    """Evaluate all times up to `horizon_us` that are still open; False = there must be more room first, then call again."""
+    families = state.families
+    next_expiry = -NEVER_US
+    for number in range(families.counters[FAMILY_COUNT]):
+        family = families.records[number]
+        while family.pending > 0:
+            complete = families.pending_have[number, 0] >= family.awaited
+            if not complete and families.pending_time[number, 0] > horizon_us:
+                break
+            if out.time.size - out.count[0] < 4 + MOST_A_ROW:
+                return False
+            evaluate(state, number, out)
+        if family.pending > 0:
+            next_expiry = min(next_expiry, families.pending_time[number, 0])
+    state.raw.counters[NEXT_EXPIRY] = next_expiry
+    return True
