@@ -217,7 +217,7 @@ def close_over(state: NormaliserState, horizon_us: int, out: Emitted) -> bool:
             complete = families.pending_have[number, 0] >= family.awaited
             if not complete and families.pending_time[number, 0] > horizon_us:
                 break
-            if out.time.size - out.count[0] < 4 + MOST_A_ROW:
+            if out.time.size - out.made[0] < 4 + MOST_A_ROW:
                 return False
             evaluate(state, number, out)
         if family.pending > 0:

@@ -23,7 +23,7 @@ NO_ROW: Final = -1
 
 
 class Emitted(NamedTuple):
-    """Points that are made, in order; `count` (1,) of them, then free room.
+    """Points that are made, in order; `made` (1,) of them, then free room.
 
     `source`: slot of the raw series whose id the point has, or -1 - (4 x family + which of DERIVED); `row` of the raw value, or
     NO_ROW; `fault`: 1 = beyond the limits of its metric.
@@ -36,7 +36,7 @@ class Emitted(NamedTuple):
     source: IntArray
     row: IntArray
     fault: npt.NDArray[np.uint8]
-    count: IntArray
+    made: IntArray
 
 
 class Interval(NamedTuple):
@@ -47,7 +47,7 @@ class Interval(NamedTuple):
 
     time: int
     seconds: float
-    count: float
+    observed: float
     total: float
     exponential: bool
 
@@ -62,8 +62,8 @@ class Buckets(NamedTuple):
 @inlined
 def emit(out: Emitted, time: int, key: int, name: int, value: float) -> int:
     """Append a point and return its place; its source is to be written."""
-    place = out.count[0]
-    out.count[0] = place + 1
+    place = out.made[0]
+    out.made[0] = place + 1
     out.time[place] = time
     out.key[place] = key
     out.name[place] = name
@@ -133,9 +133,9 @@ def quantile(buckets: Buckets, share: float, exponential: bool) -> float:
 def emit_distribution(state: NormaliserState, number: int, seen: Interval, buckets: Buckets, out: Emitted) -> None:
     """Append what a family's interval says; what is not known is left out: all but the rate where nothing was observed."""
     values = np.full(4, np.nan)
-    values[0] = seen.count / seen.seconds
-    if seen.count > 0.0:
-        values[1] = seen.total / seen.count
+    values[0] = seen.observed / seen.seconds
+    if seen.observed > 0.0:
+        values[1] = seen.total / seen.observed
         for i in range(2):
             values[2 + i] = quantile(buckets, QUANTILES[i], seen.exponential)
     family = state.families.records[number]

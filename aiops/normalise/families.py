@@ -197,8 +197,9 @@ def with_family_room(state: FamilyState, families: int, members: int, arena: int
         return state
     sizes = [have if have >= need else max(need, 2 * have) for have, need in zip(room, needed, strict=True)]
     larger = empty_families(*sizes)
-    for new, old in zip(larger[2:5], state[2:5], strict=True):
-        new[: room[0]] = old
+    larger.pending_time[: room[0]] = state.pending_time
+    larger.pending_start[: room[0]] = state.pending_start
+    larger.pending_have[: room[0]] = state.pending_have
     larger.records[: room[0]] = state.records
     larger.members[: room[1]] = state.members
     larger.pending_value[: room[1]] = state.pending_value

@@ -100,13 +100,13 @@ def delta_rate(record: Any, part: Part) -> float:
 
 
 @inlined
-def order_fault(record: Any, part: Part, mark: int) -> int:
+def order_fault(record: Any, time: int, mark: int) -> int:
     """Return why a value cannot follow those before it, EMITTED where it can."""
-    if part.time > record.seen:
+    if time > record.seen:
         return EMITTED
     if came_before(record, mark):
         return REPEATED
-    return DUPLICATE if part.time == record.seen else TOO_LATE
+    return DUPLICATE if time == record.seen else TOO_LATE
 
 
 @inlined
@@ -144,7 +144,7 @@ def take_change(state: NormaliserState, slot: int, row: int, part: Part, out: Em
     """Make a rate of a total or of an amount; return what became of the row."""
     record = state.raw.records[slot]
     mark = point_hash(part.time, part.bits)
-    fault = order_fault(record, part, mark)
+    fault = order_fault(record, part.time, mark)
     delta = record.role == DELTA
     if fault == TOO_LATE and delta and part.start != NEVER_US and part.start < part.time:
         fault = EMITTED
@@ -179,7 +179,7 @@ def apply_points(state: NormaliserState, rows: RawRows, bounds: Bounds, out: Emi
     """Apply rows in order from the first to do; return the row reached: less than all where `out` must be emptied first."""
     records = state.raw.records
     for i in range(bounds.first, rows.time.size):
-        if out.time.size - out.count[0] < MOST_A_ROW:
+        if out.time.size - out.made[0] < MOST_A_ROW:
             return i
         slot = rows.slot[i]
         if slot < 0:
@@ -198,7 +198,7 @@ def apply_points(state: NormaliserState, rows: RawRows, bounds: Bounds, out: Emi
             return i
         if role == VALUE:
             rows.status[i] = take_value(state, slot, i, part, out)
-        elif role == TOTAL or role == DELTA:
+        elif role in (TOTAL, DELTA):
             rows.status[i] = take_change(state, slot, i, part, out)
         elif role < HISTOGRAM:
             rows.status[i] = take_part(state, slot, part, out)

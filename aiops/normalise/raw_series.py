@@ -124,6 +124,13 @@ def rebuild_raw_table(raw: RawArrays) -> None:
         raw.table[-1 - find_raw(raw, raw.records[slot].key)] = slot
 
 
+@kernel
+def enter(raw: RawArrays, first: int) -> None:
+    """Enter the slots from `first` on into the table, which must have room."""
+    for slot in range(first, raw.counters[SERIES_COUNT]):
+        raw.table[-1 - find_raw(raw, raw.records[slot].key)] = slot
+
+
 @inlined
 def point_hash(time: int, bits: int) -> int:
     """Return what a point is known by when it comes again: 32 bits, never 0."""
@@ -134,7 +141,7 @@ def point_hash(time: int, bits: int) -> int:
 @inlined
 def came_before(record: Any, mark: int) -> bool:
     """Return whether a point with this hash is one of the newest of its series."""
-    return bool(record.recent0 == mark or record.recent1 == mark or record.recent2 == mark or record.recent3 == mark)
+    return bool(mark in (record.recent0, record.recent1, record.recent2, record.recent3))
 
 
 @inlined

@@ -45,7 +45,7 @@ class HistogramRows(NamedTuple):
     time: IntArray
     slot: npt.NDArray[np.int32]
     start: IntArray
-    count: FloatArray
+    observed: FloatArray
     total: FloatArray
     """Sum of the observed values; NaN = not said, the NaN of STALE_BITS = the end of the series."""
     total_bits: IntArray
@@ -60,7 +60,7 @@ class Whole(NamedTuple):
 
     time: int
     start: int
-    count: float
+    observed: float
     total: float
     mark: int
     buckets: Buckets
@@ -84,16 +84,16 @@ def cumulative(upper: FloatArray, counts: FloatArray) -> FloatArray:
 def upto_bound(held: Buckets, place: int, bound: float) -> float:
     """Return the observations up to `bound`, which lies in the bucket `place` of `held`; even within it."""
     if place >= held.upper.size:
-        return held.upto[held.upper.size - 1]
+        return float(held.upto[held.upper.size - 1])
     before = held.upto[place - 1] if place > 0 else 0.0
     low = held.upper[place - 1] if place > 0 else 0.0
     high = held.upper[place]
     if bound == high:
-        return held.upto[place]
+        return float(held.upto[place])
     inside = held.upto[place] - before
     if inside == 0.0 or np.isinf(high) or not low < bound:
-        return before
-    return before + inside * (bound - low) / (high - low)
+        return float(before)
+    return float(before + inside * (bound - low) / (high - low))
 
 
 @kernel
@@ -146,17 +146,17 @@ def _amounts(state: NormaliserState, record: Any, whole: Whole) -> Whole:
         since = whole.start
         if since == NEVER_US or since >= whole.time:
             since = NEVER_US if np.isnan(record.value) or whole.time <= record.seen else record.seen
-        return Whole(whole.time, since, whole.count, whole.total, whole.mark, whole.buckets)
+        return Whole(whole.time, since, whole.observed, whole.total, whole.mark, whole.buckets)
     anew = began(whole.start, record.seen, whole.time)
     if anew and whole.start < whole.time:
         return whole
     if anew or np.isnan(record.value):
-        return Whole(whole.time, NEVER_US, whole.count, whole.total, whole.mark, whole.buckets)
+        return Whole(whole.time, NEVER_US, whole.observed, whole.total, whole.mark, whole.buckets)
     upto = increases(held_buckets(families, record.place), whole.buckets)
-    if whole.count < record.value or (upto.size == 0 and whole.buckets.upper.size > 0):
-        return Whole(whole.time, record.seen, whole.count, whole.total, whole.mark, whole.buckets)
+    if whole.observed < record.value or (upto.size == 0 and whole.buckets.upper.size > 0):
+        return Whole(whole.time, record.seen, whole.observed, whole.total, whole.mark, whole.buckets)
     total = whole.total - families.records[record.place].sum
-    count = whole.count - record.value
+    count = whole.observed - record.value
     return Whole(whole.time, record.seen, count, total, whole.mark, Buckets(whole.buckets.upper, upto))
 
 
@@ -165,7 +165,7 @@ def take_histogram(state: NormaliserState, slot: int, whole: Whole, stale: bool,
     """Say what one whole histogram tells of its interval; return what became of its row."""
     record = state.raw.records[slot]
     families = state.families
-    fault = order_fault(record, whole, whole.mark)
+    fault = order_fault(record, whole.time, whole.mark)
     if fault != EMITTED:
         return fault
     if stale:
@@ -177,10 +177,10 @@ def take_histogram(state: NormaliserState, slot: int, whole: Whole, stale: bool,
     families.records[record.place].whole_at = whole.time
     if record.role == HISTOGRAM:
         keep(families, record.place, whole)
-    record.value = whole.count
+    record.value = whole.observed
     if amounts.start != NEVER_US:
         seconds = (whole.time - amounts.start) / 1e6
-        interval = Interval(whole.time, seconds, amounts.count, amounts.total, exponential)
+        interval = Interval(whole.time, seconds, amounts.observed, amounts.total, exponential)
         emit_distribution(state, record.place, interval, amounts.buckets, out)
     remember(record, whole.time, whole.mark)
     return FOLDED
@@ -194,7 +194,7 @@ def apply_histograms(state: NormaliserState, rows: HistogramRows, bounds: Bounds
         slot, time = rows.slot[i], rows.time[i]
         begin, end = rows.ends[i], rows.ends[i + 1]
         room = families.arena.shape[1] - families.counters[ARENA_END]
-        if out.time.size - out.count[0] < MOST_A_ROW or room < min(end - begin, MOST_BUCKETS) + 8:
+        if out.time.size - out.made[0] < MOST_A_ROW or room < min(end - begin, MOST_BUCKETS) + 8:
             return i
         if slot < 0:
             rows.status[i] = UNKNOWN
@@ -205,17 +205,17 @@ def apply_histograms(state: NormaliserState, rows: HistogramRows, bounds: Bounds
             rows.status[i] = BAD_TIME if time < EARLIEST_US else FUTURE
         elif records[slot].role < HISTOGRAM:
             rows.status[i] = MISFIT
-        elif not stale and (not np.isfinite(rows.count[i]) or np.isinf(rows.total[i])):
+        elif not stale and (not np.isfinite(rows.observed[i]) or np.isinf(rows.total[i])):
             rows.status[i] = NON_FINITE
-        elif not stale and (rows.count[i] < 0.0 or upto.size < end - begin or end - begin > MOST_BUCKETS):
+        elif not stale and (rows.observed[i] < 0.0 or upto.size < end - begin or end - begin > MOST_BUCKETS):
             rows.status[i] = OUT_OF_RANGE
         else:
             if not advance(state, time, bounds.wait_us, out):
                 return i
-            mark = point_hash(time, rows.total_bits[i] ^ (np.int64(rows.count[i]) * 31))
+            mark = point_hash(time, rows.total_bits[i] ^ (np.int64(rows.observed[i]) * 31))
             start = rows.start[i] if rows.start.size > 0 else NEVER_US
             buckets = Buckets(rows.upper[begin:end], upto)
-            whole = Whole(time, start, rows.count[i], rows.total[i], mark, buckets)
+            whole = Whole(time, start, rows.observed[i], rows.total[i], mark, buckets)
             rows.status[i] = take_histogram(state, slot, whole, stale, out)
     return rows.time.size
 
