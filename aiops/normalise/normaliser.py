@@ -39,13 +39,13 @@ class NormaliserConfig:
 
     tenant: str
     max_series: int
-    lateness_us: int
+    wait_us: int
     idle_us: int = IDLE_US
 
-    @property
-    def wait_us(self) -> int:
-        """Return how long a histogram waits for its parts."""
-        return max(0, self.lateness_us - SLACK_US)
+    @classmethod
+    def of(cls, tenant: str, max_scored: int, lateness_us: int) -> "NormaliserConfig":
+        """Return the configuration for an engine of so many series, whose ticks wait that long."""
+        return cls(tenant, RAW_A_SCORED * max_scored, max(0, lateness_us - SLACK_US))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class RawHistograms:
     time_us: IntArray
     series_id: IntArray
     started_us: IntArray
-    count: FloatArray
+    observed: FloatArray
     total: FloatArray
     ends: IntArray
     upper: FloatArray
@@ -113,10 +113,10 @@ class Normaliser:
 
     def histograms(self, raw: RawHistograms, latest_us: int) -> Normalised:
         """Take whole histograms in; those later than `latest_us` are refused."""
-        status = np.empty(raw.count.size, np.int8)
+        status = np.empty(raw.observed.size, np.int8)
         slots = find_rows(self._book.state.raw, raw.series_id)
         bits = raw.total.view(np.int64)
-        columns = (raw.time_us, slots, raw.started_us, raw.count, raw.total, bits, raw.ends, raw.upper, raw.counts, status)
+        columns = (raw.time_us, slots, raw.started_us, raw.observed, raw.total, bits, raw.ends, raw.upper, raw.counts, status)
         rows = HistogramRows(*columns)
         most = int(np.diff(raw.ends).max(initial=0))
 
@@ -135,10 +135,11 @@ class Normaliser:
         """Return the name of a point's source."""
         return self._book.name_of(slot_or_derived)
 
-    def names_of(self, series_id: IntArray) -> list[SeriesName | None]:
-        """Return the names of defined raw series by id, None where it is not defined. Python a row: for dead letters."""
-        slots = find_rows(self._book.state.raw, series_id).tolist()
-        return [self._book.name_of(slot) if slot >= 0 else None for slot in slots]
+    def described(self, series_id: IntArray) -> tuple[list[SeriesName | None], npt.NDArray[np.uint8]]:
+        """Return names (None = not defined) and numbers of roles of raw series by id. Python a row: for dead letters."""
+        slots = find_rows(self._book.state.raw, series_id)
+        names = [self._book.name_of(slot) if slot >= 0 else None for slot in slots.tolist()]
+        return names, self._book.state.raw.records["role"][slots]
 
     def snapshot(self) -> State:
         """Return the whole state as arrays of its own, the same for equal states."""

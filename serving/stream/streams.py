@@ -40,6 +40,8 @@ KIND_SERVICE: Final = b"v"
 KIND_DEFINITIONS: Final = b"d"
 KIND_POINTS: Final = b"w"
 KIND_HISTOGRAMS: Final = b"h"
+RECEIVED_KINDS: Final = (KIND_DEFINITIONS, KIND_POINTS, KIND_HISTOGRAMS)
+"""What receivers add to telemetry."""
 KIND_EXEMPLARS: Final = b"e"
 KIND_LOGS: Final = b"l"
 KIND_SPANS: Final = b"p"

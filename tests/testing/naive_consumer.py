@@ -14,7 +14,7 @@ from serving.stream import streams
 from serving.stream.broker import open_streams
 from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore
 from serving.stream.consumer.consumer_process import tenants_config
-from serving.stream.consumer.partition import Step
+from serving.stream.consumer.partition_step import Step
 from serving.stream.consumer.tenant_partitions import TenantPartitions
 from tests.testing.stream_harness import NEVER
 

@@ -10,9 +10,11 @@ from aiops.normalise.definitions import Definitions, read_definitions
 from aiops.normalise.kinds import SampleShape, role_of
 from aiops.normalise.normaliser import Normaliser, NormaliserConfig, RawHistograms, RawPoints
 from aiops.normalise.raw_series import NEVER_US, STALE_BITS
-from data_contracts.schemas.wire_schemas import SERIES_DEFINITIONS
+from data_contracts.schemas.telemetry_schemas import TIMESTAMP
+from data_contracts.schemas.wire_schemas import SERIES_DEFINITIONS, WIRE_HISTOGRAMS, WIRE_POINTS
 from data_contracts.series.key import SeriesKey, labels_text
 from data_contracts.series.tenant import DEFAULT_TENANT
+from serving.stream import streams
 
 START_US = 1_772_409_600_000_000
 """2026-03-02."""
@@ -69,7 +71,7 @@ def classic(base: str, bounds: Sequence[float], service: str = "web") -> list[Ra
 
 def definition_table(series: Sequence[Raw]) -> pa.Table:
     """Return the definitions of series as a table."""
-    return pa.Table.from_pylist([one_series.row for one_series in series], schema=SERIES_DEFINITIONS)
+    return pa.Table.from_pylist([each.row for each in series], schema=SERIES_DEFINITIONS)
 
 
 def definitions(series: Sequence[Raw]) -> Definitions:
@@ -162,3 +164,50 @@ class Run:
         self.status += made.status.tolist()
         names = [name.text for name in made.points.names(np.arange(len(made.points)))]
         self.points += list(zip(names, made.points.time_us.tolist(), made.points.value.tolist(), strict=True))
+
+
+def points_payload(samples: Sequence[Sample]) -> bytes:
+    """Return values as the payload of an entry of kind `w`."""
+    columns = raw_points(samples)
+    starts = [None if sample.start_us == NEVER_US else sample.start_us for sample in samples]
+    table = pa.table(
+        {
+            "timestamp": pa.array(columns.time_us, pa.int64()).cast(TIMESTAMP),
+            "series_id": pa.array(columns.series_id),
+            "value": pa.array(columns.value),
+            "started_at": pa.array(starts, pa.int64()).cast(TIMESTAMP),
+        },
+        schema=WIRE_POINTS,
+    )
+    return streams.to_ipc(table)
+
+
+def histograms_payload(samples: Sequence[Sample]) -> bytes:
+    """Return whole histograms as the payload of an entry of kind `h`."""
+    columns = raw_histograms(samples)
+    starts = [None if sample.start_us == NEVER_US else sample.start_us for sample in samples]
+    table = pa.table(
+        {
+            "timestamp": pa.array(columns.time_us, pa.int64()).cast(TIMESTAMP),
+            "series_id": pa.array(columns.series_id),
+            "started_at": pa.array(starts, pa.int64()).cast(TIMESTAMP),
+            "count": pa.array(columns.observed),
+            "sum": pa.array(columns.total),
+            "upper": [list(sample.upper) for sample in samples],
+            "counts": [list(sample.counts) for sample in samples],
+        },
+        schema=WIRE_HISTOGRAMS,
+    )
+    return streams.to_ipc(table)
+
+
+def received_entry(number: int, samples: Sequence[Sample], available_us: int) -> streams.Entry:
+    """Return samples, all values or all whole histograms, as an entry."""
+    whole = samples[0].series.role.startswith("histogram")
+    kind, payload = (streams.KIND_HISTOGRAMS, histograms_payload) if whole else (streams.KIND_POINTS, points_payload)
+    return streams.Entry(f"{number}-0", kind, payload(samples), 0, available_us)
+
+
+def definition_entry(number: int, series: Sequence[Raw], available_us: int) -> streams.Entry:
+    """Return definitions as an entry."""
+    return streams.Entry(f"{number}-0", streams.KIND_DEFINITIONS, streams.to_ipc(definition_table(series)), 0, available_us)

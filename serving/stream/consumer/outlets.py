@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from serving.stream.consumer.export.findings_export import FindingsExport
 from serving.stream.consumer.feature_flush import FeatureFlush
-from serving.stream.consumer.partition import Step
+from serving.stream.consumer.partition_step import Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from aiops.types import IntArray, PointStatus, SeriesBatch
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.values.moments import moment_of_us
 from serving.stream import streams
+from serving.stream.consumer.partition_step import KnownRows, Step
+from serving.stream.consumer.received_points import Received, ReceivedPoints, ReceiverLimits, normalised_rows, series_rows
 from serving.stream.consumer.second_opinion import SecondOpinion, Watched
 
 if TYPE_CHECKING:
@@ -63,27 +65,10 @@ class PartitionConfig:
     second: Watched = field(default_factory=Watched)
     tenant: str = DEFAULT_TENANT
 
-
-@dataclass(slots=True)
-class Step:
-    """What a run of entries gave: rows by table, counters with `points_in = points_scored + points_warmup + points_rejected`."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    candidates: list[pa.RecordBatch] = field(default_factory=list)
-    rejected: list[pa.RecordBatch] = field(default_factory=list)
-    series_features: list[pa.RecordBatch] = field(default_factory=list)
-    service_features: list[pa.RecordBatch] = field(default_factory=list)
-    judged: list[JudgedPoints] = field(default_factory=list)
-    """Every point with tier 1's view of it, in order of arrival: what is exported. The arrays are of these points alone."""
-
-    def extend(self, other: "Step") -> None:
-        """Add what another step gave."""
-        self.counts.update(other.counts)
-        self.candidates += other.candidates
-        self.rejected += other.rejected
-        self.series_features += other.series_features
-        self.service_features += other.service_features
-        self.judged += other.judged
+    @property
+    def receiver_limits(self) -> ReceiverLimits:
+        """Return what holds for entries of receivers."""
+        return ReceiverLimits(self.tenant, self.max_series, self.lateness_us, self.future_tolerance_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +79,7 @@ class Kept:
     worst: WorstPoints
     sequences: "Sequences"
     second: SecondOpinion
+    received: ReceivedPoints
 
 
 class Partition:
@@ -105,6 +91,7 @@ class Partition:
         self._worst = kept.worst
         self._sequences = kept.sequences
         self._second = kept.second
+        self._received = kept.received
         self._clock_us = clock_us
         self._cadence = Cadence(config.step_us, config.predict_every_us)
         self.use_tier1(config.tier1)
@@ -117,7 +104,7 @@ class Partition:
 
         engine, worst = FeatureEngine(config.engine, config.graph), WorstPoints(config.step_us, config.lateness_us)
         second = SecondOpinion.new(config.second, config.max_series)
-        return cls(config, Kept(engine, worst, Sequences(config.step_us), second))
+        return cls(config, Kept(engine, worst, Sequences(config.step_us), second, ReceivedPoints(config.receiver_limits)))
 
     @classmethod
     def restore(cls, config: PartitionConfig, state: Mapping[str, npt.NDArray[Any]]) -> "Partition":
@@ -138,7 +125,8 @@ class Partition:
         except KeyError as error:
             raise StateError(f"checkpoint lacks array {error}; remove the checkpoint folder to warm up anew") from error
         second = SecondOpinion.restore(config.second, config.max_series, _part(state, "second/"))
-        return cls(config, Kept(engine, worst, sequences, second), clock_us)
+        received = ReceivedPoints.restore(config.receiver_limits, _part(state, "received/"))
+        return cls(config, Kept(engine, worst, sequences, second, received), clock_us)
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole state as arrays."""
@@ -148,6 +136,7 @@ class Partition:
             **{f"worst/{name}": array for name, array in self._worst.snapshot().items()},
             **{f"sequences/{name}": array for name, array in self._sequences.snapshot().items()},
             **{f"second/{name}": array for name, array in self._second.snapshot().items()},
+            **{f"received/{name}": array for name, array in self._received.snapshot().items()},
         }
 
     @property
@@ -167,6 +156,8 @@ class Partition:
             self._clock_us = max(self._clock_us, entry.available_us)
             if entry.kind == streams.KIND_TELEMETRY:
                 self._telemetry(entry, step)
+            elif entry.kind in streams.RECEIVED_KINDS:
+                self._receive(entry, step)
             else:
                 self._note(entry, step)
         return step
@@ -187,14 +178,40 @@ class Partition:
         rows = valid.accepted
         self._score(self._engine.points_of(SeriesBatch(rows)), rows.take, step)
 
-    def _score(self, points: "SeriesPoints", rows_at: Callable[[IntArray], pa.RecordBatch], step: Step) -> None:
-        """Score points and count what became of them; `rows_at` gives the rows (schema `SERIES`) of those that are refused."""
+    def _receive(self, entry: streams.Entry, step: Step) -> None:
+        from data_contracts.telemetry.codec import UndecodableError
+
+        try:
+            received = self._received.take(entry, self._clock_us)
+        except UndecodableError as error:
+            self._undecodable(entry, str(error), step)
+            return
+        self._add(received, step)
+
+    def _add(self, received: Received, step: Step) -> None:
+        """Score what was received and note what else it gave."""
+        step.counts.update(received.counts)
+        step.catalogue += [KnownRows(self._clock_us, rows) for rows in received.catalogue]
+        for rows in received.rejected:
+            self._reject(rows, step)
+        points = received.points
+        if points is not None and len(points):
+            scored = self._score(points, lambda places: series_rows(points, places), step)
+            step.points.append(KnownRows(self._clock_us, normalised_rows(points, scored)))
+
+    def _score(self, points: "SeriesPoints", rows_at: Callable[[IntArray], pa.RecordBatch], step: Step) -> npt.NDArray[np.bool_]:
+        """Score points and count what became of them; return which (n,) the engine took.
+
+        `rows_at` gives the rows (schema `SERIES`) of those that it refused.
+        """
         output = self._engine.update_arrays(points, np.full(len(points), self._clock_us))
         self._judge(points, output, step)
         step.counts["points_scored"] += int(np.count_nonzero(output.status == PointStatus.SCORED))
         step.counts["points_warmup"] += int(np.count_nonzero(output.status == PointStatus.WARMUP))
         self._refused(rows_at, output, step)
         self._close(output, step)
+        taken: npt.NDArray[np.bool_] = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
+        return taken
 
     def _note(self, entry: streams.Entry, step: Step) -> None:
         try:
@@ -203,6 +220,7 @@ class Partition:
                 self._engine.note_incident(str(note["service"]), int(note["known_at_us"]))
             elif entry.kind == streams.KIND_CLOSE:
                 until_us = int(note["until_us"])
+                self._add(self._received.close_through(until_us, self._clock_us), step)
                 self._close(self._engine.close_through(moment_of_us(until_us)), step)
                 self._worst.forget_through(until_us // self._config.step_us * self._config.step_us)
             else:

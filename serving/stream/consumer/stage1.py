@@ -15,17 +15,16 @@ from itertools import groupby
 from typing import Any, Final
 
 import numpy.typing as npt
-import pyarrow as pa
 
 from aiops.detection.levels import Tier1
 from aiops.errors import ArtifactError, ModelNotFound, OutdatedState, Unavailable
 from serving.stream import streams
 from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore
-from serving.stream.consumer.commit import Commit, Output, Position
+from serving.stream.consumer.commit import Commit, Position
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.outlets import Outlets
-from serving.stream.consumer.partition import Step
+from serving.stream.consumer.partition_step import OutputPlace, Step, outputs_of
 from serving.stream.consumer.tenant_partitions import TenantPartitions, TenantsConfig
 from serving.stream.consumer.tier1_source import InForce, Tier1Follower, Tier1Source, tier1_source
 
@@ -118,7 +117,9 @@ class OwnedPartition:
         steps = self._partition.apply(fresh)
         self.applied = fresh[-1].entry_id
         self._produced_ns = fresh[-1].produced_ns
-        outputs = [output for tenant, step in steps.items() for output in self._outputs(tenant, step)]
+        archives = self._parts.config.archives
+        places = {tenant: OutputPlace(self.number, self._produced_ns, tenant) for tenant in steps}
+        outputs = [output for tenant, step in steps.items() for output in outputs_of(step, places[tenant], archives)]
         counts = sum((step.counts for step in steps.values()), Counter[str]())
         commit = Commit(self.applied, counts, outputs, fresh[-1].ordinal)
         self._parts.metrics.tick_s.observe(time.perf_counter() - begun)
@@ -141,22 +142,6 @@ class OwnedPartition:
             if self._parts.outlets is not None:
                 self._parts.outlets.offer(self.number, tenant, step)
         return True
-
-    def _outputs(self, tenant: str, step: Step) -> list[Output]:
-        rows = [
-            (streams.candidates(self.number), streams.KIND_SERVICE, step.candidates),
-            (streams.rejected(self.number), streams.KIND_TELEMETRY, step.rejected),
-        ]
-        if self._parts.config.archives:
-            rows += [
-                (streams.features(self.number), streams.KIND_SERIES, step.series_features),
-                (streams.features(self.number), streams.KIND_SERVICE, step.service_features),
-            ]
-        return [
-            Output(stream, kind, streams.to_ipc(pa.Table.from_batches(batches)), self._produced_ns, tenant)
-            for stream, kind, batches in rows
-            if batches
-        ]
 
     def checkpoint(self, writer: ThreadPoolExecutor) -> None:
         """Copy the state now, write it in `writer`; nothing where the last one is still being written or state is ahead."""
@@ -278,7 +263,8 @@ class Stage1:
         broker = self._parts.broker
         for part in self._owned:
             part.follow(tier1)
-            outputs = (streams.candidates(part.number), streams.rejected(part.number), streams.features(part.number))
+            number = part.number
+            outputs = (streams.candidates(number), streams.rejected(number), streams.features(number), streams.points(number))
             while any(self._length(broker, stream) >= limit for stream in outputs):
                 self._parts.metrics.beat("stage1")
                 if self._parts.stop.wait(0.05):

@@ -17,7 +17,8 @@ from aiops.errors import StateError
 from data_contracts.series.tenant import DEFAULT_TENANT, tenant_fault
 from data_contracts.values.moments import moment_of_us
 from serving.stream import streams
-from serving.stream.consumer.partition import SOURCE, Partition, PartitionConfig, Step
+from serving.stream.consumer.partition import SOURCE, Partition, PartitionConfig
+from serving.stream.consumer.partition_step import Step
 
 if TYPE_CHECKING:
     from aiops.topology.graph import ServiceGraph

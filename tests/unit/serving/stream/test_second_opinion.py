@@ -21,7 +21,8 @@ from data_contracts.telemetry.codec import encode
 from data_contracts.values.moments import microseconds_of
 from serving.stream import streams
 from serving.stream.consumer.checkpoint import state_hash
-from serving.stream.consumer.partition import Partition, PartitionConfig, Step
+from serving.stream.consumer.partition import Partition, PartitionConfig
+from serving.stream.consumer.partition_step import Step
 from serving.stream.consumer.second_opinion import Watched
 from tests.testing.series_names import named
 

@@ -18,7 +18,8 @@ from data_contracts.telemetry.codec import encode
 from data_contracts.values.moments import microseconds_of
 from serving.stream import streams
 from serving.stream.consumer.checkpoint import state_hash
-from serving.stream.consumer.partition import Partition, PartitionConfig, Step
+from serving.stream.consumer.partition import Partition, PartitionConfig
+from serving.stream.consumer.partition_step import Step
 from serving.stream.consumer.second_opinion import Watched
 from serving.stream.consumer.tenant_partitions import TenantPartitions, TenantsConfig
 from serving.stream.partitioning import ServicePartitions

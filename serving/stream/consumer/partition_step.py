@@ -1,0 +1,94 @@
+"""What a run of entries gave, and what of it goes on to other streams."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import pyarrow as pa
+
+from aiops.detection.worst_point import JudgedPoints
+from serving.stream import streams
+from serving.stream.consumer.commit import Output
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRows:
+    """Rows, and when they became known, us."""
+
+    available_us: int
+    rows: pa.RecordBatch
+
+
+@dataclass(slots=True)
+class Step:
+    """What a run of entries gave: rows by table, and counters.
+
+    `points_in = points_scored + points_warmup + points_rejected + points_repeated + points_folded`; the last two are of raw
+    values only, see `received_points`.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    candidates: list[pa.RecordBatch] = field(default_factory=list)
+    rejected: list[pa.RecordBatch] = field(default_factory=list)
+    series_features: list[pa.RecordBatch] = field(default_factory=list)
+    service_features: list[pa.RecordBatch] = field(default_factory=list)
+    catalogue: list[KnownRows] = field(default_factory=list)
+    """Series that receivers defined."""
+    points: list[KnownRows] = field(default_factory=list)
+    """What became of raw values and was scored."""
+
+    judged: list[JudgedPoints] = field(default_factory=list)
+    """Every point with tier 1's view of it, in order of arrival: what is exported. The arrays are of these points alone."""
+
+    def extend(self, other: "Step") -> None:
+        """Add what another step gave."""
+        self.counts.update(other.counts)
+        self.candidates += other.candidates
+        self.rejected += other.rejected
+        self.series_features += other.series_features
+        self.service_features += other.service_features
+        self.judged += other.judged
+        self.catalogue += other.catalogue
+        self.points += other.points
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPlace:
+    """Where the outputs of a step go: the partition's number, when its newest entry was produced, and whose it is."""
+
+    partition: int
+    produced_ns: int
+    tenant: str
+
+
+def outputs_of(step: Step, place: OutputPlace, archives: bool) -> list[Output]:
+    """Return the entries that a step appends; what only the lake needs is left out where nobody archives."""
+    number = place.partition
+    rows: list[tuple[str, bytes, Sequence[pa.RecordBatch]]] = [
+        (streams.candidates(number), streams.KIND_SERVICE, step.candidates),
+        (streams.rejected(number), streams.KIND_TELEMETRY, step.rejected),
+    ]
+    if archives:
+        rows += [
+            (streams.features(number), streams.KIND_SERIES, step.series_features),
+            (streams.features(number), streams.KIND_SERVICE, step.service_features),
+        ]
+    outputs = [
+        Output(stream, kind, streams.to_ipc(pa.Table.from_batches(batches)), place.produced_ns, place.tenant)
+        for stream, kind, batches in rows
+        if batches
+    ]
+    return [*outputs, *_received(step, place)] if archives else outputs
+
+
+def _received(step: Step, place: OutputPlace) -> list[Output]:
+    """Return what became of raw values: an entry for each time at which rows became known."""
+    stream, outputs = streams.points(place.partition), []
+    for kind, known in ((streams.KIND_DEFINITIONS, step.catalogue), (streams.KIND_POINTS, step.points)):
+        for available_us, run in groupby(known, lambda rows: rows.available_us):
+            table = pa.Table.from_batches([rows.rows for rows in run])
+            if table.num_rows:
+                payload = streams.to_ipc(table)
+                outputs.append(Output(stream, kind, payload, place.produced_ns, place.tenant, available_us))
+    return outputs
