@@ -42,7 +42,7 @@ HOMES = {
         "serving/ingest/receive/wire/machine_words.py",
     },
     "onnxruntime": {"models/detectors/sequence_autoencoder.py"},
-    "opentelemetry": {"serving/ingest/pull/otlp_spans.py", "serving/ingest/receive/signals/"},
+    "opentelemetry": {"serving/ingest/pull/otlp_spans.py", "serving/ingest/receive/"},
     "prophet": {"models/season/prophet_bands.py"},
     "redis": {"serving/", "orchestration/workspace/feature_store.py"},
     "sklearn": {"models/detectors/"},

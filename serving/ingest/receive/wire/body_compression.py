@@ -1,7 +1,7 @@
 """Bodies as they were before they were compressed, never larger than a limit: a bomb costs no more memory than that.
 
-Snappy says how large a body becomes, and is refused before it is inflated; gzip and zstd are inflated into buffers that end at the
-limit.
+Snappy says how large a body becomes, and is refused before it is inflated; gzip and zstd are inflated into buffers that
+end at the limit.
 """
 
 import struct

@@ -15,9 +15,9 @@ from serving.ingest.receive.wire.decoded import FaultColumns, Float64s, Int64s, 
 from serving.ingest.receive.wire.machine_words import int64, store, word_at
 from serving.ingest.receive.wire.wire_fields import FAULTS, NO_ROOM
 
-HASH, KIND, FIRST, COUNT, OFFSET, SIZE, BEGAN, CONTEXT, PART = range(9)
-"""Columns of `series`: OFFSET and SIZE of its message in the body; BEGAN, its start in µs, is remote write 2.0's, CONTEXT and
-PART are OTLP's."""
+HASH, KIND, FIRST, COUNT, OFFSET, SIZE, BEGAN, CONTEXT, PART, QUANTILE = range(10)
+"""Columns of `series`: OFFSET and SIZE of its message in the body; BEGAN, its start in µs, is remote write 2.0's, CONTEXT,
+PART and QUANTILE are OTLP's."""
 VALUE, TIME, START, SERIES = range(4)
 """Columns of `points`."""
 OWNER, MESSAGE_OFFSET, MESSAGE_SIZE = range(3)
@@ -26,7 +26,9 @@ RULE, FAULTY, POINTS_LEFT_OUT, HISTOGRAMS_LEFT_OUT = range(4)
 """Columns of `faults`."""
 SYMBOL_HASH, SYMBOL_OFFSET, SYMBOL_SIZE = range(3)
 """Columns of `symbols`."""
-N_SERIES, N_POINTS, N_HISTOGRAMS, N_EXEMPLARS, N_FAULTS, N_SYMBOLS, N_METADATA, FAULT_AT = range(8)
+RESOURCE, RESOURCE_SIZE, SCOPE, SCOPE_SIZE, METRIC, METRIC_SIZE = range(6)
+"""Columns of `contexts`: offset and size of the resource metrics, scope metrics and metric that data points stand in."""
+N_SERIES, N_POINTS, N_HISTOGRAMS, N_EXEMPLARS, N_FAULTS, N_SYMBOLS, N_METADATA, N_CONTEXTS, FAULT_AT = range(9)
 """Places of `counts`."""
 
 _KEPT: Final = 1 << 20
@@ -43,6 +45,7 @@ class Tables(NamedTuple):
     exemplars: int
     faults: int
     symbols: int
+    contexts: int
     counts: int
 
 
@@ -95,11 +98,12 @@ class ColumnBuffers:
 
     def __init__(self, room: int) -> None:
         self.room = room
-        self.series, self.points, self.faults = (np.empty((width, room), np.int64) for width in (9, 4, 4))
+        self.series, self.points, self.faults = (np.empty((width, room), np.int64) for width in (10, 4, 4))
         self.histograms, self.exemplars, self.symbols = (np.empty((3, room), np.int64) for _ in range(3))
-        self.counts = np.zeros(8, np.int64)
-        filled = (self.series, self.points, self.histograms, self.exemplars, self.faults, self.symbols, self.counts)
-        self.tables = Tables(room, *(table.ctypes.data for table in filled))
+        self.contexts = np.empty((6, room), np.int64)
+        self.counts = np.zeros(9, np.int64)
+        later = (self.histograms, self.exemplars, self.faults, self.symbols, self.contexts)
+        self.tables = Tables(room, *(table.ctypes.data for table in (self.series, self.points, *later, self.counts)))
 
 
 class GrowingBuffers:

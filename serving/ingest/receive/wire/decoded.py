@@ -100,8 +100,9 @@ class SeriesColumns:
     """(s,) series in order of the body; the points of row i are first[i] … first[i] + count[i] - 1."""
 
     hash: Uint64s
-    """Of all that `describe` tells but help, under the seed of the decoder; the order of labels and attributes changes nothing.
-    Two descriptions have one hash by chance only (2^-64 a pair). One description can have several hashes."""
+    """Of all that `describe` says but help, under the seed of the decoder; the order of labels and attributes changes nothing.
+    Two descriptions have one hash by chance only (2^-64 a pair); one description can have several. Of a row in `faults` it says
+    nothing."""
     kind: Int8s
     """SeriesKind."""
     first: Int64s
@@ -248,6 +249,6 @@ class DecodedBody:
     def describe(self, rows: Int64s) -> list[Description]:
         """Return what the given series are: text is decoded here and checked (UTF-8, order, names once and not empty).
 
-        Rows in `faults` as a whole are told as faults. O(bytes of the series); about 5 µs each.
+        A row in `faults` is described as far as it can be read. O(bytes of the series).
         """
         return self.describer.describe(rows)

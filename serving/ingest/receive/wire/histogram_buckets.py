@@ -5,11 +5,13 @@ Source: "Native Histograms", specification of Prometheus; OTLP's bucket i is Pro
 """
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aiops.jit import kernel
 from serving.ingest.receive.wire.machine_words import bits_of, double_of, int64, store, word_at
 
+_LEAST: Final = 5e-324
+"""The least double above 0: a zero bucket without a width is above all negative ones."""
 H_SERIES, H_TIME, H_START, H_COUNT, H_SUM, H_BUCKETS, H_RULE = range(7)
 """Columns of the table of histograms."""
 
@@ -21,6 +23,27 @@ class Buckets(NamedTuple):
     counts: int
     first: int
     last: int
+
+
+class Native(NamedTuple):
+    """Fields of a histogram that occur once; times in µs, `start` 0 = not stated; counts are doubles."""
+
+    observations: float
+    sum: float
+    schema: int
+    threshold: float
+    zero: float
+    time: int
+    start: int
+
+
+class Scratch(NamedTuple):
+    """Addresses of columns with as many cells as the largest message has bytes, and 8 more."""
+
+    spans: int
+    values: int
+    negative: int
+    positive: int
 
 
 class Side(NamedTuple):
@@ -82,7 +105,7 @@ def with_exponential(buckets: Buckets, negative: Side, zero: complex, positive: 
         buckets = with_edge(buckets, -exponential_bound(index, schema))
         buckets = with_bucket(buckets, -exponential_bound(index - 1, schema), number_at(negative.cells, 2 * row + 1))
     if negative.size > 0:
-        buckets = with_edge(buckets, -zero.real)
+        buckets = with_edge(buckets, -max(zero.real, _LEAST))
     buckets = with_bucket(buckets, zero.real, zero.imag)
     for row in range(positive.size):
         index = integer_at(positive.cells, 2 * row)

@@ -1,6 +1,6 @@
 """Kernel of native histograms: one message in both versions of remote write, with integer or float counts."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from serving.ingest.receive.wire.histogram_buckets import (
     H_SUM,
     H_TIME,
     Buckets,
+    Native,
+    Scratch,
     Side,
     integer_at,
     number_at,
@@ -25,8 +27,9 @@ from serving.ingest.receive.wire.histogram_buckets import (
     with_edge,
     with_exponential,
 )
+from serving.ingest.receive.wire.histogram_fields import DOUBLE, SPAN, ZIGZAG, gathered
 from serving.ingest.receive.wire.machine_words import bits_of, double_of, int64, store
-from serving.ingest.receive.wire.wire_fields import microseconds, next_field, signed, varint
+from serving.ingest.receive.wire.wire_fields import microseconds, next_field, signed
 
 Table = npt.NDArray[np.int64]
 
@@ -48,30 +51,6 @@ _NO_SCHEMA: Final = int(Rule.SCHEMA_KNOWN)
 _MISMATCH: Final = int(Rule.SPANS_MATCH_BUCKETS)
 _NEGATIVE_COUNT: Final = int(Rule.COUNTS_NOT_NEGATIVE)
 _NOT_ASCENDING: Final = int(Rule.BOUNDS_ASCEND)
-
-ZIGZAG, DOUBLE, SPAN = range(3)
-"""What a repeated field holds."""
-
-
-class Native(NamedTuple):
-    """Fields of a histogram that occur once; times in µs, `start` 0 = not stated; counts are doubles."""
-
-    observations: float
-    sum: float
-    schema: int
-    threshold: float
-    zero: float
-    time: int
-    start: int
-
-
-class Scratch(NamedTuple):
-    """Addresses of columns with as many cells as the largest message has bytes, and 8 more."""
-
-    spans: int
-    values: int
-    negative: int
-    positive: int
 
 
 @kernel
@@ -101,64 +80,6 @@ def native_of(at: int, end: int) -> tuple[Native, int]:
         elif tag == _START:
             start = microseconds(int64(value))
     return Native(count, total, schema, threshold, zero, time, start), min(at, 0)
-
-
-@kernel
-def gathered(at: int, end: int, number: int, kind: int, cells: int) -> int:
-    """Write a repeated field, packed or not, into cells; return how many, or a negative fault. A span is two: offset, length."""
-    size, scalar = 0, number << 3 | (1 if kind == DOUBLE else 0)
-    while at < end:
-        tag, begin, at, value = next_field(at, end)
-        if at < 0:
-            return at
-        if tag == number << 3 | 2 and kind == SPAN:
-            status = _span(begin, at, cells + (size << 3))
-            if status < 0:
-                return status
-            size += 2
-        elif tag == number << 3 | 2:
-            size = _packed(begin, at, kind, cells, size)
-            if size < 0:
-                return size
-        elif tag == scalar and kind != SPAN:
-            store(cells + (size << 3), signed(value) if kind == ZIGZAG else int64(value))
-            size += 1
-    return size
-
-
-@kernel
-def _packed(at: int, end: int, kind: int, cells: int, size: int) -> int:
-    """Append packed numbers; return how many there are then, or a negative fault."""
-    while at < end:
-        if kind == DOUBLE:
-            if at + 8 > end:
-                return -1
-            store(cells + (size << 3), integer_at(at, 0))
-            at += 8
-        else:
-            value, at = varint(at, end)
-            if at < 0:
-                return at
-            store(cells + (size << 3), signed(value))
-        size += 1
-    return size
-
-
-@kernel
-def _span(at: int, end: int, cells: int) -> int:
-    """Write offset and length of a BucketSpan; return a negative fault or 0."""
-    offset, length = int64(0), int64(0)
-    while at < end:
-        tag, _, at, value = next_field(at, end)
-        if at < 0:
-            return at
-        if tag == 1 << 3:
-            offset = int64(np.int32(signed(value & np.uint64(0xFFFFFFFF))))
-        elif tag == 2 << 3:
-            length = int64(value & np.uint64(0xFFFFFFFF))
-    store(cells, offset)
-    store(cells + 8, length)
-    return 0
 
 
 @kernel

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from serving.ingest.receive.wire.column_buffers import (
     BEGAN,
-    MESSAGE_SIZE,
     N_EXEMPLARS,
     N_HISTOGRAMS,
     N_METADATA,
@@ -18,16 +17,15 @@ from serving.ingest.receive.wire.column_buffers import (
     SIZE,
     ColumnBuffers,
     GrowingBuffers,
-    doubles,
     fault_columns,
     point_columns,
     series_columns,
 )
-from serving.ingest.receive.wire.decoded import DecodedBody, Describer, ExemplarColumns, MalformedBody, MetricMetadata, SeriesKind
-from serving.ingest.receive.wire.histogram_buckets import H_SERIES, H_START, Buckets
+from serving.ingest.receive.wire.decoded import DecodedBody, Describer, MetricMetadata, SeriesKind
+from serving.ingest.receive.wire.histogram_buckets import H_SERIES, H_START
 from serving.ingest.receive.wire.histogram_columns import histogram_columns, no_histograms, with_histogram_faults
+from serving.ingest.receive.wire.noted_messages import address_of, checked, exemplar_columns, read_histogram_messages, texts
 from serving.ingest.receive.wire.remote_write_text import RemoteWrite1Text, RemoteWrite2Text
-from serving.ingest.receive.wire.wire_fields import FAULTS
 
 Table = npt.NDArray[np.int64]
 
@@ -88,16 +86,19 @@ def _decoded(
 ) -> DecodedBody:
     histograms, faults = no_histograms(), fault_columns(filled)
     if filled.counts[N_HISTOGRAMS]:
-        table, upper, counts = _native_histograms(body, _messages(filled.histograms, filled.counts[N_HISTOGRAMS]))
+        from serving.ingest.receive.wire.native_histograms import read_histograms
+
+        messages = _messages(filled.histograms, filled.counts[N_HISTOGRAMS])
+        table, upper, counts = read_histogram_messages(body, messages, read_histograms)
         began = filled.series[BEGAN][table[H_SERIES]]
         table[H_START] = np.where(table[H_START] == 0, began, table[H_START])
         histograms, faults = histogram_columns(table, upper, counts), with_histogram_faults(faults, table)
-    exemplars = _exemplars(body, int(filled.counts[N_EXEMPLARS]), read_exemplars)
+    exemplars = exemplar_columns(body, int(filled.counts[N_EXEMPLARS]), read_exemplars, texts)
     return DecodedBody(series_columns(filled), point_columns(filled), histograms, exemplars, faults, metadata, text)
 
 
 def _addresses(body: bytes) -> tuple[int, int]:
-    begin = np.frombuffer(body, np.uint8).ctypes.data
+    begin = address_of(body)
     return begin, begin + len(body)
 
 
@@ -109,48 +110,13 @@ def _places(filled: ColumnBuffers) -> Table:
     return filled.series[[OFFSET, SIZE], : filled.counts[N_SERIES]].T
 
 
-def _native_histograms(body: bytes, messages: Table) -> tuple[Table, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return (7, h) columns, upper bounds and counts."""
-    from serving.ingest.receive.wire.native_histograms import Scratch, read_histograms
-
-    sizes = messages[MESSAGE_SIZE]
-    room, most = 2 * int(sizes.sum()) + 8 * len(sizes), int(sizes.max()) + 8
-    table, buckets = np.empty((7, len(sizes)), np.int64), np.empty((2, room))
-    cells = np.empty(6 * most, np.int64)
-    regions = (cells.ctypes.data + 8 * most * number for number in (0, 1, 2, 4))
-    upper, counts = buckets
-    columns = Buckets(upper.ctypes.data, counts.ctypes.data, 0, 0)
-    _checked(read_histograms(_addresses(body)[0], messages, table, columns, Scratch(*regions)), "histograms")
-    return table, upper, counts
-
-
-def _exemplars(body: bytes, count: int, read: Callable[[Table], int]) -> ExemplarColumns:
-    from serving.ingest.receive.wire.exemplar_spans import X_SERIES, X_SPAN, X_TIME, X_TRACE, X_VALUE
-
-    table = np.empty((7, count), np.int64)
-    if count:
-        _checked(read(table), "exemplars")
-    trace, span = (_texts(body, table[column : column + 2]) for column in (X_TRACE, X_SPAN))
-    return ExemplarColumns(table[X_SERIES], doubles(table[X_VALUE]), table[X_TIME], trace, span)
-
-
 def _metadata(body: bytes, count: int) -> tuple[MetricMetadata, ...]:
     from serving.ingest.receive.wire.exemplar_spans import M_FAMILY, M_HELP, M_KIND, M_UNIT, read_metadata
 
     if not count:
         return ()
     table = np.empty((7, count), np.int64)
-    _checked(read_metadata(*_addresses(body), table), "metadata")
+    checked(read_metadata(*_addresses(body), table), "metadata")
     kinds = [SeriesKind(kind) if 0 <= kind <= SeriesKind.STATE_SET else SeriesKind.UNKNOWN for kind in table[M_KIND].tolist()]
-    family, unit, text = (_texts(body, table[column : column + 2]) for column in (M_FAMILY, M_UNIT, M_HELP))
+    family, unit, text = (texts(body, table[column : column + 2]) for column in (M_FAMILY, M_UNIT, M_HELP))
     return tuple(map(MetricMetadata, family, kinds, unit, text))
-
-
-def _texts(body: bytes, spans: Table) -> tuple[str, ...]:
-    """Return the texts from begin to end of (2, n) spans; U+FFFD for what is not UTF-8."""
-    return tuple(body[begin:end].decode(errors="replace") for begin, end in spans.T.tolist())
-
-
-def _checked(status: int, message: str) -> None:
-    if status < 0:
-        raise MalformedBody(message, FAULTS[status])
