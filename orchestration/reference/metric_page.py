@@ -6,6 +6,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
+from data_contracts.series.finding_metrics import FINDING_METRICS
 from orchestration.reference.inert import add_incident_api_metrics
 from orchestration.reference.markdown import code, page, table, text
 from serving.incidents.desk.desk_metrics import MetricFamilies
@@ -27,6 +28,10 @@ _SECTIONS: Final = (
     ),
     ("Responder", "`http://127.0.0.1:3103/metrics`, role `viewer`. A caller sees the series of the tenants of its token."),
 )
+
+_FINDINGS: Final = """\
+Gauges about watched series, on the consumer's page `http://127.0.0.1:3102/findings` and sent by remote write to `AIOPS_EXPORT__URL`: see
+[The band in your Grafana](../how-to/grafana.md). Labels are `tenant`, `service`, `metric` and those of the series."""
 
 
 class Recorded(CollectorRegistry):
@@ -50,7 +55,9 @@ def metrics_page() -> str:
         for (title, about), registry in zip(_SECTIONS, registries, strict=True)
         for part in (f"## {title}", about, _table(registry.collectors))
     ]
-    return page("Metrics", _OPENING, *parts)
+    rows = [(code(name), text(meaning)) for name, meaning in FINDING_METRICS.items()]
+    findings = ("## Findings", _FINDINGS, table(("metric", "meaning"), rows))
+    return page("Metrics", _OPENING, *parts, *findings)
 
 
 def _consumer() -> Recorded:

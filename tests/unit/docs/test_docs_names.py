@@ -74,7 +74,7 @@ def calls() -> dict[int, list[str]]:
     return {
         settings.serving.http_port: call_paths("http-scoring.md"),
         settings.responder.port: call_paths("http-incidents.md"),
-        settings.consumer.metrics_port: ["/metrics", "/livez", "/readyz"],
+        settings.consumer.metrics_port: ["/metrics", "/findings", "/livez", "/readyz"],
         settings.up.mlflow_port: [],
         settings.up.dagster_port: [],
     }

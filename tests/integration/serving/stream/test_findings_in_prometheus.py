@@ -15,6 +15,7 @@ from aiops.settings.tree import Settings
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from data_contracts.series.finding_metrics import FINDING_METRICS
 from tests.testing.free_ports import free_port
+from tests.testing.grafana_dashboard import queries
 from tests.testing.peer_process import PeerProcess, prometheus, query
 from tests.testing.peers import Peer, each_peer
 from tests.testing.stream_harness import Batch, Fleet, drained, publish_all, quick_settings, wait_until
@@ -82,7 +83,9 @@ def test_the_band_arrives(peer: Peer, tmp_path: Path) -> None:
             assert wait_until(lambda: all(len(figures(server, each, sent.end_s)) == 5 for each in selectors), 30), fleet.log()
             by_write = {service: figures(server, written.format(service), sent.end_s) for service in ("cart", "pay", "web")}
             by_scrape = {service: figures(server, scraped.format(service), sent.end_s) for service in ("cart", "pay", "web")}
+            drawn = [query(server, each, sent.end_s) for each in queries(tenant="default", service="pay", metric=METRIC)]
             assert drained(process) == 0
+    assert all(drawn), "a panel of the dashboard that shows nothing"
     assert by_write == by_scrape
     assert by_write["web"] == {}
     assert set(by_write["cart"]) == set(FINDING_METRICS)
