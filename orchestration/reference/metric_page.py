@@ -30,8 +30,8 @@ _SECTIONS: Final = (
 )
 
 _FINDINGS: Final = """\
-Gauges about watched series, on the consumer's page `http://127.0.0.1:3102/findings` and sent by remote write to `AIOPS_EXPORT__URL`: see
-[The band in your Grafana](../how-to/grafana.md). Labels are `tenant`, `service`, `metric` and those of the series."""
+Gauges about watched series, on the consumer's page `http://127.0.0.1:3102/findings` and by remote write to `AIOPS_EXPORT__URL`:
+see [The band in your Grafana](../how-to/grafana.md). Labels are `tenant`, `service`, `metric` and those of the series."""
 
 
 class Recorded(CollectorRegistry):
