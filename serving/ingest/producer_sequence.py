@@ -10,6 +10,7 @@ it repeats after that is appended again, never dropped.
 
 import re
 import secrets
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,29 @@ if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[7]) then return -1 end
 redis.call('HSET', KEYS[2], 'owner', ARGV[1], at, ARGV[4] .. '-' .. ARGV[5], slot, content)
 redis.call('XADD', KEYS[1], '*', 'o', redis.call('INCR', KEYS[3]), unpack(ARGV, 8))
 return 1
+"""
+_APPEND_ALL: Final = """#!lua
+local held = redis.call('HGET', KEYS[2], 'owner')
+if held and held ~= ARGV[1] then return redis.error_reply('FENCED') end
+local at, slot, seq = 'last:' .. ARGV[2], ARGV[3], tonumber(ARGV[4])
+local content = ARGV[4] .. ' ' .. ARGV[5]
+local count = (#ARGV - 9) / 3
+local length = redis.call('XLEN', KEYS[1])
+local last = redis.call('HGET', KEYS[2], at)
+if last and seq <= tonumber(string.match(last, '(%d+)-')) then
+  if redis.call('HGET', KEYS[2], slot) ~= content then return redis.error_reply('SEQUENCE ' .. last) end
+  return {0, length}
+end
+if length + count > tonumber(ARGV[6]) then return {-1, length} end
+redis.call('HSET', KEYS[2], 'owner', ARGV[1], at, ARGV[4] .. '-' .. (count - 1), slot, content)
+for i = 0, count - 1 do
+  local first, added = 10 + 3 * i, {}
+  if KEYS[3] then added = {'o', redis.call('INCR', KEYS[3])} end
+  for _, value in ipairs({'k', ARGV[first], 'n', ARGV[first + 1], 'b', ARGV[first + 2], 't', ARGV[7], 'a', ARGV[8],
+                          'p', ARGV[9], 's', ARGV[4] .. '-' .. i}) do added[#added + 1] = value end
+  redis.call('XADD', KEYS[1], '*', unpack(added))
+end
+return {1, length + count}
 """
 _DONE: Final = """#!lua flags=allow-oom
 local held = redis.call('HGET', KEYS[1], 'owner')
@@ -84,6 +108,37 @@ class BatchPlace:
     partition: int
     seq: int
     checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedEntry:
+    """An entry of one tenant as it lies in a stream: its kind (see `serving.stream.streams`) and payload."""
+
+    tenant: str
+    kind: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EntryBatch:
+    """All that a producer appends to one stream under one number, in order: all of it or nothing.
+
+    `counter` is the key that counts the stream's entries, "" where nobody counts them.
+    """
+
+    stream: str
+    counter: str
+    seq: int
+    available_us: int
+    entries: tuple[EncodedEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAppended:
+    """What became of a batch, and how many entries the stream then has (0 = not known)."""
+
+    outcome: Appended
+    length: int
 
 
 class ProducerSequence:
@@ -147,7 +202,34 @@ class ProducerSequence:
         except redis.OutOfMemoryError:
             return Appended.MEMORY_FULL
         except redis.ResponseError as error:
-            raise self._explained(error, place) from error
+            raise self._explained(error, f"partition {place.partition}", place.seq) from error
+
+    def append_batch(self, batch: EntryBatch, max_backlog: int) -> BatchAppended:
+        """Append a batch in one step: entries `<seq>-0`, `<seq>-1` …; numbers ascend in each stream.
+
+        Raises:
+            FencedError: another process has taken the id.
+            SequenceConflict: the number was used for another batch, or so long ago that this cannot be told.
+            Unavailable: the broker did not answer; append the same batch again.
+        """
+        import redis
+
+        if not self._taken:
+            self.take()
+        content = checksum([(entry.tenant, entry.payload) for entry in batch.entries])
+        slot = f"{batch.stream}:{batch.seq % REMEMBERED}"
+        keys = [batch.stream, self._key, *([batch.counter] if batch.counter else [])]
+        arguments: list[str | bytes | int] = [self._owner, batch.stream, slot, batch.seq, content, max_backlog]
+        arguments += [time.time_ns(), batch.available_us, self.producer_id]
+        for entry in batch.entries:
+            arguments += [entry.kind, entry.tenant, entry.payload]
+        try:
+            outcome, length = self._broker.evaluate(_APPEND_ALL, keys, arguments)
+        except redis.OutOfMemoryError:
+            return BatchAppended(Appended.MEMORY_FULL, 0)
+        except redis.ResponseError as error:
+            raise self._explained(error, batch.stream, batch.seq) from error
+        return BatchAppended(Appended(int(outcome)), int(length))
 
     def done(self, seq: int, newest_us: int = 0) -> None:
         """Note that batch `seq` is published whole; `newest_us` = newest event time in it (us since 1970), 0 = it has none.
@@ -163,7 +245,7 @@ class ProducerSequence:
         try:
             self._broker.evaluate(_DONE, [self._key], [self._owner, seq, FORGOTTEN_AFTER_S, newest_us, int(self._lasting)])
         except redis.ResponseError as error:
-            raise self._explained(error, None) from error
+            raise self._explained(error, "", seq) from error
 
     def ends(self) -> None:
         """Note that a lasting producer ends as it should.
@@ -174,18 +256,18 @@ class ProducerSequence:
         if self._taken and self._lasting:
             self._broker.hash_set(self._key, {"lasting": "0"})
 
-    def _explained(self, error: Exception, place: BatchPlace | None) -> Exception:
+    def _explained(self, error: Exception, place: str, seq: int) -> Exception:
         text = str(error)
         if "FENCED" in text:
             return FencedError(
                 f"producer {self.producer_id}: another process has taken this id and goes on in its place; this one must stop. "
                 "Two producers at once need two ids"
             )
-        if "SEQUENCE" in text and place is not None:
+        if "SEQUENCE" in text and place:
             newest = text.rpartition(" ")[2].partition("-")[0]
             return SequenceConflict(
-                f"producer {self.producer_id}: seq={place.seq} was used for another batch, or too long ago to tell (newest in "
-                f"partition {place.partition}: {newest}); nothing was written. Go on at resume_from(), or take an id of its own"
+                f"producer {self.producer_id}: seq={seq} was used for another batch, or too long ago to tell (newest in "
+                f"{place}: {newest}); nothing was written. Go on at resume_from(), or take an id of its own"
             )
         return error
 

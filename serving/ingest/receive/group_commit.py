@@ -1,0 +1,196 @@
+"""Group commit: what gathers while an append is in flight becomes the next one; a request is answered when its append is in.
+
+One group is in flight at a time, under one number of the producer, so that an append whose answer was lost is repeated and not
+doubled. When a group fails, whatever was gathered before that fails with it: it was judged against points of the failed group.
+"""
+
+import asyncio
+import logging
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from aiops.errors import AiopsError, Unavailable
+from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch, ProducerSequence
+from serving.ingest.receive.raw_batch import RawBatch, exemplar_entries, telemetry_entries
+from serving.stream import streams
+
+PRESSED: Final = 0.9
+"""Share of the backlog from which on senders are asked to wait."""
+_LOOK_S: Final = 0.25
+
+log = logging.getLogger(__name__)
+
+
+class BacklogFull(AiopsError):
+    """The streams hold as much as they may: readers are behind."""
+
+
+class Appender(Protocol):
+    """Appends batches of one producer: see `ProducerSequence`."""
+
+    def newest(self) -> int:
+        """Return the newest number ever used."""
+
+    def append_batch(self, batch: EntryBatch, max_backlog: int) -> BatchAppended:
+        """Append a batch, all or nothing."""
+
+    def done(self, seq: int) -> None:
+        """Note that a number is published whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRules:
+    """`patience_s`: how long a broker that does not answer, or is full, is tried again before requests are refused."""
+
+    partitions: int
+    max_backlog: int
+    patience_s: float = 3.0
+    clock: Callable[[], float] = time.time
+
+
+class GroupCommit:
+    """Commits batches of one event loop; `run` is its task there, the broker is asked in a thread of its own."""
+
+    def __init__(self, producer: Appender, broker: streams.Streams, rules: CommitRules) -> None:
+        self._producer = producer
+        self._broker = broker
+        self._rules = rules
+        self._thread = ThreadPoolExecutor(1, "append")
+        self._gathered, self._waiting = RawBatch(), list[asyncio.Future[None]]()
+        self._wake = asyncio.Event()
+        self._lengths: dict[str, int] = {}
+        self._looked = 0.0
+        self._seq = 0
+        self.appends = 0
+
+    @property
+    def pressed(self) -> bool:
+        """Return whether senders should wait: a stream is nearly full."""
+        return max(self._lengths.values(), default=0) >= PRESSED * self._rules.max_backlog
+
+    async def commit(self, batch: RawBatch) -> None:
+        """Return when the batch, and all that was gathered with it, is on the broker.
+
+        Raises:
+            Unavailable: the broker does not answer; nothing may be said of the batch but that it may be sent again.
+            BacklogFull: it is full.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._gathered.take_in(batch)
+        self._waiting.append(done)
+        self._wake.set()
+        await done
+
+    async def run(self) -> None:
+        """Append what gathers, until cancelled.
+
+        Raises:
+            FencedError: another process goes on under this producer's id; SequenceConflict likewise.
+        """
+        loop = asyncio.get_running_loop()
+        self._seq = await loop.run_in_executor(self._thread, self._producer.newest)
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch, waiting = self._gathered, self._waiting
+            self._gathered, self._waiting = RawBatch(), []
+            try:
+                await loop.run_in_executor(self._thread, self._append, batch)
+            except (Unavailable, BacklogFull) as error:
+                self._fail(batch, waiting, error)
+            except Exception as error:
+                self._fail(batch, waiting, Unavailable(f"receiver: {error}"))
+                raise
+            else:
+                for done in waiting:
+                    if not done.done():
+                        done.set_result(None)
+
+    async def watch(self) -> None:
+        """Look, while senders wait, whether the streams have room again; until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if self.pressed:
+                await loop.run_in_executor(None, self._look)
+
+    def close(self) -> None:
+        """End the thread once its append is over."""
+        self._thread.shutdown()
+
+    def _fail(self, batch: RawBatch, waiting: list[asyncio.Future[None]], error: AiopsError) -> None:
+        """Refuse a group and whatever gathered meanwhile."""
+        also, self._gathered = self._gathered, RawBatch()
+        waiting, self._waiting = [*waiting, *self._waiting], []
+        batch.take_back()
+        also.take_back()
+        for done in waiting:
+            if not done.done():
+                done.set_exception(error)
+
+    def _append(self, batch: RawBatch) -> None:
+        """Append a group; the same one is tried again until it is in, or patience ends."""
+        now_us = round(self._rules.clock() * 1e6)
+        pending = [group for group in self._entries(batch, now_us) if group.entries]
+        if not pending:
+            return
+        self._seq += 1
+        deadline = time.monotonic() + self._rules.patience_s
+        for group in pending:
+            while not self._appended(group, deadline):
+                time.sleep(0.02)
+        self._producer.done(self._seq)
+        self.appends += 1
+
+    def _appended(self, group: EntryBatch, deadline: float) -> bool:
+        late = time.monotonic() > deadline
+        try:
+            result = self._producer.append_batch(group, self._rules.max_backlog)
+        except Unavailable:
+            if late:
+                raise
+            return False
+        if result.outcome in (Appended.NEW, Appended.REPEATED):
+            self._lengths[group.stream] = result.length
+            return True
+        self._lengths[group.stream] = self._rules.max_backlog
+        if late or result.outcome is Appended.MEMORY_FULL:
+            raise BacklogFull(
+                f"{group.stream}: {self._rules.max_backlog} entries wait to be read, or the broker's memory is full"
+            )
+        return False
+
+    def _entries(self, batch: RawBatch, now_us: int) -> list[EntryBatch]:
+        partitions = range(self._rules.partitions)
+        telemetry: list[list[EncodedEntry]] = [[] for _ in partitions]
+        signals: list[list[EncodedEntry]] = [[] for _ in partitions]
+        for place, share in batch.shares.items():
+            telemetry[place.partition] += telemetry_entries(place.tenant, share)
+            signals[place.partition] += exemplar_entries(place.tenant, share, now_us)
+        for entry in batch.signals:
+            signals[zlib.crc32(entry.tenant.encode()) % len(signals)].append(entry)
+        seq = self._seq + 1
+        groups = [
+            EntryBatch(streams.telemetry(number), streams.entries(number), seq, now_us, tuple(telemetry[number]))
+            for number in partitions
+        ]
+        return groups + [EntryBatch(streams.signals(number), "", seq, now_us, tuple(signals[number])) for number in partitions]
+
+    def _look(self) -> None:
+        try:
+            self._lengths = {stream: self._broker.length(stream) for stream in self._lengths}
+        except Unavailable as error:
+            log.warning("backlog: %s", error)
+
+
+def sequence(broker: streams.Streams, producer_id: str) -> ProducerSequence:
+    """Return the place of a receiver on the broker; nothing is sent yet.
+
+    Raises:
+        ConfigurationError: the id cannot name a producer.
+    """
+    return ProducerSequence(broker, producer_id)

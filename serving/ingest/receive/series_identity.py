@@ -1,0 +1,221 @@
+"""What a series is, read once: its service, key, labels as text and role, or the rule that it breaks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from math import isnan
+from typing import Final, NamedTuple
+
+from aiops.normalise.kinds import SampleShape, metadata_names, role_of
+from aiops.normalise.service_labels import ServiceName, ServiceRules
+from data_contracts.series.key import SeriesKey, labels_text
+from data_contracts.series.text import metric_text
+from data_contracts.telemetry.names import Fault, max_bytes, name_fault, shown, text_fault
+from serving.ingest.receive.refusals import BAD_NAME, LABEL_TOO_LONG, TOO_MANY_LABELS, reason_of, rule_text
+from serving.ingest.receive.tenant_limits import TenantLimits
+from serving.ingest.receive.wire.decoded import (
+    Description,
+    MetricMetadata,
+    Pairs,
+    SeriesDescription,
+    SeriesFault,
+    SeriesKind,
+)
+
+SCOPE_LABEL: Final = "otel_scope_name"
+_RESERVED: Final = frozenset('{}=",')
+_MOST_FAMILIES: Final = 100_000
+_MOST_RESOURCES: Final = 4096
+_TYPES: Final = {
+    SeriesKind.UNKNOWN: "",
+    SeriesKind.COUNTER: "counter",
+    SeriesKind.GAUGE: "gauge",
+    SeriesKind.HISTOGRAM: "histogram",
+    SeriesKind.GAUGE_HISTOGRAM: "gaugehistogram",
+    SeriesKind.SUMMARY: "summary",
+    SeriesKind.INFO: "info",
+    SeriesKind.STATE_SET: "stateset",
+    SeriesKind.DELTA: "delta",
+    SeriesKind.HISTOGRAM_DELTA: "histogram",
+}
+
+
+class Identity(NamedTuple):
+    """A series and its definition; `cluster` and `replica` are those of an HA pair, replica "" = of none."""
+
+    key: SeriesKey
+    labels: str
+    role: str
+    why: str
+    family: SeriesKey | None
+    bound: float | None
+    unit: str | None
+    cluster: str
+    replica: str
+
+
+class Unfit(NamedTuple):
+    """Why a series is refused: a reason, and series, rule and fix in words."""
+
+    reason: int
+    text: str
+
+
+class _Resource(NamedTuple):
+    service: ServiceName
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRules:
+    """`resource_labels` are globs; `replica_label` and `cluster_label` name HA pairs."""
+
+    services: ServiceRules = field(default_factory=ServiceRules)
+    resource_labels: tuple[str, ...] = ()
+    replica_label: str = "__replica__"
+    cluster_label: str = "cluster"
+
+
+class Families:
+    """What metadata requests say of metrics, of one tenant; at most 100,000 families, then nothing new is taken."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, MetricMetadata] = {}
+
+    def learn(self, metadata: tuple[MetricMetadata, ...]) -> bool:
+        """Keep what is said; return whether a type or unit is new, so that series may have another role."""
+        changed = False
+        for said in metadata:
+            before = self._known.get(said.family)
+            if before is None and len(self._known) >= _MOST_FAMILIES:
+                continue
+            changed |= before is None or (before.kind, before.unit) != (said.kind, said.unit)
+            self._known[said.family] = replace(said, help="")
+        return changed
+
+    def of(self, metric: str) -> MetricMetadata | None:
+        """Return what is said of a metric, by its own name or its family's."""
+        if not self._known:
+            return None
+        return next((self._known[name] for name in metadata_names(metric) if name in self._known), None)
+
+
+class SeriesIdentities:
+    """Identifies series. About 15 µs each."""
+
+    def __init__(self, rules: IdentityRules) -> None:
+        self._rules = rules
+        self._resources: dict[tuple[Pairs, bool], _Resource] = {}
+
+    def identify(
+        self, tenant: str, series: Description, whole: bool, limits: TenantLimits, families: Families
+    ) -> Identity | Unfit:
+        """Return what a series of a tenant is; `whole` = its values are whole histograms."""
+        if isinstance(series, SeriesFault):
+            return Unfit(reason_of(series.rule), f"{shown(series.series)}: {rule_text(series.rule)}")
+        labels = dict(series.labels)
+        replica = labels.pop(self._rules.replica_label, "")
+        cluster = labels.get(self._rules.cluster_label, "") if replica else ""
+        if series.resource or series.scope:
+            service = self._with_resource(series, labels)
+        else:
+            service = self._rules.services.of_labels(series.metric, labels)
+        labels.pop(service.label, None)
+        present = tuple(sorted((name, text) for name, text in labels.items() if text))
+        key = SeriesKey(tenant, service.service, series.metric, present)
+        unfit = _unfit(key, limits)
+        return unfit or self._defined(key, series, whole, families)._replace(cluster=cluster, replica=replica)
+
+    def _with_resource(self, series: SeriesDescription, labels: dict[str, str]) -> ServiceName:
+        of_host = any(fnmatchcase(series.metric, glob) for glob in self._rules.services.host_metrics)
+        resource = self._resources.get((series.resource, of_host))
+        if resource is None:
+            attributes = dict(series.resource)
+            service = self._rules.services.of_resource(series.metric, attributes)
+            kept = {
+                name: text
+                for name, text in attributes.items()
+                if name != service.label and any(fnmatchcase(name, glob) for glob in self._rules.resource_labels)
+            }
+            if len(self._resources) >= _MOST_RESOURCES:
+                self._resources.clear()
+            resource = self._resources[series.resource, of_host] = _Resource(service, kept)
+        for name, text in resource.labels.items():
+            labels.setdefault(name, text)
+        if series.scope:
+            labels.setdefault(SCOPE_LABEL, series.scope)
+        return ServiceName(resource.service.service)
+
+    @staticmethod
+    def _defined(key: SeriesKey, series: SeriesDescription, whole: bool, families: Families) -> Identity:
+        labels = dict(key.labels)
+        bound = _bound(labels.get("le"))
+        shape = SampleShape(has_le=bound is not None, whole=whole, delta=series.kind == SeriesKind.HISTOGRAM_DELTA)
+        said = families.of(key.metric) if series.kind == SeriesKind.UNKNOWN else None
+        role = role_of(key.metric, _TYPES[series.kind], _TYPES[said.kind] if said else "", shape)
+        family = None
+        if role.base:
+            labels.pop("le", None) if role.role == "bucket" else None
+            family = SeriesKey(key.tenant, key.service, role.base, tuple(sorted(labels.items())))
+        unit = series.unit or (said.unit if said else "")
+        return Identity(
+            key,
+            labels_text(key.labels),
+            role.role,
+            role.why,
+            family,
+            bound if role.role == "bucket" else None,
+            unit or None,
+            "",
+            "",
+        )
+
+
+def _bound(text: str | None) -> float | None:
+    """Return the upper bound that a label `le` says, None where it says none."""
+    try:
+        bound = float(text) if text else float("nan")
+    except ValueError:
+        return None
+    return None if isnan(bound) else bound
+
+
+def _unfit(key: SeriesKey, limits: TenantLimits) -> Unfit | None:
+    """Return which rule a key breaks: the contract's for names, the tenant's for sizes."""
+    whole = metric_text(key.metric, key.labels)
+    joined = "".join((key.service, key.metric, *(part for label in key.labels for part in label)))
+    size = len(whole.encode())
+    if (
+        joined.isascii()
+        and joined.isprintable()
+        and "|" not in joined
+        and _RESERVED.isdisjoint("".join(name for name, _ in key.labels))
+        and size <= limits.max_label_bytes
+        and len(key.labels) <= limits.max_labels
+        and 0 < len(key.service) <= max_bytes("service")
+        and key.metric
+    ):
+        return None
+    series = f"{shown(key.service)} {shown(whole, 200)}"
+    if len(key.labels) > limits.max_labels:
+        return Unfit(
+            TOO_MANY_LABELS, f"{series}: it has {len(key.labels)} labels; at most {limits.max_labels} are allowed: drop some"
+        )
+    if size > limits.max_label_bytes:
+        longest = max(key.labels or (("__name__", key.metric),), key=lambda label: len(label[1]))
+        rule = f"metric and labels have {size} bytes; at most {limits.max_label_bytes} are allowed: drop or shorten labels"
+        return Unfit(LABEL_TOO_LONG, f"{series}: {rule}; the longest is {shown(longest[0])} with {len(longest[1].encode())}")
+    fault = _name_fault(key)
+    return Unfit(BAD_NAME, f"{series}: {fault.text}") if fault else None
+
+
+def _name_fault(key: SeriesKey) -> Fault | None:
+    fault = name_fault(key.service.encode(), "service") or name_fault(key.metric.encode(), "metric")
+    for name, text in key.labels:
+        if fault is not None:
+            break
+        if not name or not _RESERVED.isdisjoint(name):
+            words = f'label key {shown(name)} is empty or contains one of {{}}=",, which are reserved: rename it'
+            fault = Fault("labels", words)
+        fault = fault or text_fault(name, "labels") or text_fault(text, "labels")
+    return fault
