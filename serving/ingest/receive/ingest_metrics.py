@@ -1,0 +1,87 @@
+"""What the receivers count: points by protocol and outcome, refusals by reason, requests, series, appends."""
+
+import resource
+import time
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import Scope
+
+from serving.ingest.receive.refusals import REASONS, Receipt
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+WRITE = "/api/v1/write"
+METRICS, LOGS, TRACES = "/v1/metrics", "/v1/logs", "/v1/traces"
+_COUNTED = frozenset({WRITE, METRICS, LOGS, TRACES})
+
+
+class IngestMetrics:
+    """Self-metrics of the receivers, in a registry of their own; observer of the gate."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry = registry or CollectorRegistry()
+        self._requests = Counter("aiops_ingest_requests_total", "Requests by path and status", ["path", "status"], registry=registry)
+        self._seconds = Histogram(
+            "aiops_ingest_request_seconds", "Arrived to answered", ["path"], registry=registry, buckets=_SECONDS
+        )
+        self._points = Counter(
+            "aiops_ingest_points_total", "Points and histograms by outcome", ["protocol", "outcome"], registry=registry
+        )
+        self._tenant_points = Counter(
+            "aiops_ingest_tenant_points_total", "Points and histograms of tenants by outcome", ["tenant", "outcome"], registry=registry
+        )
+        self._exemplars = Counter("aiops_ingest_exemplars_total", "Exemplars by outcome", ["outcome"], registry=registry)
+        self._records = Counter("aiops_ingest_records_total", "Logs and spans by outcome", ["signal", "outcome"], registry=registry)
+        self._refused = Counter("aiops_ingest_refused_total", "What was refused by reason", ["reason"], registry=registry)
+        self.malformed = Counter("aiops_ingest_malformed_total", "Bodies that could not be read", ["protocol"], registry=registry)
+        self.defined = Counter("aiops_ingest_series_defined_total", "Series seen for the first time", registry=registry)
+        self.pressed = Counter("aiops_ingest_pressed_total", "Requests sent away by cause", ["cause"], registry=registry)
+        self.series = Gauge("aiops_ingest_series", "Active series", ["tenant"], registry=registry)
+        self.appends = Gauge("aiops_ingest_appends", "Group commits since the start", registry=registry)
+        self.ready = Gauge("aiops_ingest_ready", "1 = the broker answers", registry=registry)
+        memory = Gauge("aiops_ingest_resident_peak_bytes", "Largest resident memory so far", registry=registry)
+        memory.set_function(lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        Gauge("aiops_ingest_started_seconds", "When the process began, since 1970", registry=registry).set(time.time())
+
+    def answered(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count one answer."""
+        path = scope["path"] if scope["path"] in _COUNTED else "other"
+        self._requests.labels(path, str(status)).inc()
+        if path != "other":
+            self._seconds.labels(path).observe(seconds)
+
+    def answered_grpc(self, path: str, code: str, seconds: float) -> None:
+        """Count one answer of gRPC under the path of HTTP that stands for it."""
+        self._requests.labels(path, code).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def took(self, tenant: str, protocol: str, receipt: Receipt) -> None:
+        """Count what became of a body."""
+        written = receipt.samples + receipt.histograms
+        refused = sum(refusal.points + refusal.histograms for refusal in receipt.refusals.values())
+        outcomes = {
+            "written": written - receipt.repeated - receipt.other_replica,
+            "repeated": receipt.repeated,
+            "other_replica": receipt.other_replica,
+            "refused": refused,
+        }
+        for outcome, count in outcomes.items():
+            if count:
+                self._points.labels(protocol, outcome).inc(count)
+                self._tenant_points.labels(tenant, outcome).inc(count)
+        for refusal in receipt.refusals.values():
+            self._refused.labels(REASONS[refusal.reason]).inc(max(1, refusal.total))
+        self._exemplars.labels("written").inc(receipt.exemplars)
+        self._exemplars.labels("refused").inc(sum(refusal.exemplars for refusal in receipt.refusals.values()))
+        self.defined.inc(receipt.defined)
+
+    def took_records(self, signal: str, accepted: int, rejected: int) -> None:
+        """Count logs or spans."""
+        self._records.labels(signal, "written").inc(accepted)
+        self._records.labels(signal, "refused").inc(rejected)
+
+    def page(self, refresh: Callable[[], Mapping[str, int]]) -> bytes:
+        """Return all as text; `refresh` gives the active series of tenants."""
+        for tenant, count in refresh().items():
+            self.series.labels(tenant).set(count)
+        return generate_latest(self.registry)

@@ -1,0 +1,180 @@
+"""The receivers: bodies of tenants in, acknowledged by the broker; limits before, counts and notices beside."""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from aiops.errors import AiopsError, Unavailable
+from serving.host.log_rate_limit import LineLimit
+from serving.http.problem import refused
+from serving.ingest.producer_sequence import EncodedEntry
+from serving.ingest.receive.group_commit import BacklogFull, GroupCommit
+from serving.ingest.receive.ingest_metrics import IngestMetrics
+from serving.ingest.receive.point_intake import IntakeRules, TenantIntake
+from serving.ingest.receive.raw_batch import RawBatch
+from serving.ingest.receive.refusals import REASONS, Receipt
+from serving.ingest.receive.series_identity import IdentityRules, SeriesIdentities
+from serving.ingest.receive.signals.signal_outcome import SignalIntake, SignalOutcome
+from serving.ingest.receive.tenant_limits import LimitsByTenant, PointBudget
+from serving.ingest.receive.wire.decoded import DecodedBody, MalformedBody
+
+BACKLOG_RETRY_S: Final = 5
+
+log = logging.getLogger(__name__)
+_lines = LineLimit(log)
+
+
+class TooFast(AiopsError):
+    """A tenant sends more than it may, or the streams are nearly full: the same body may be sent again after `retry_s`."""
+
+    def __init__(self, text: str, retry_s: int) -> None:
+        super().__init__(text)
+        self.retry_s = retry_s
+
+
+class BodyDecoder(Protocol):
+    """Reads one format."""
+
+    def decode(self, body: bytes) -> DecodedBody:
+        """Return what a body holds; raises MalformedBody."""
+
+
+class SourceSeen(Protocol):
+    """Hears which source sent something, and its newest event time."""
+
+    def saw(self, tenant: str, source: str, newest_us: int) -> None:
+        """Note it."""
+
+
+SignalReader = Callable[[bytes, SignalIntake], SignalOutcome]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverRules:
+    """`idle_s`: a series that sends nothing for so long is forgotten; `max_tenants` may send."""
+
+    intake: IntakeRules
+    identity: IdentityRules
+    limits: LimitsByTenant
+    idle_s: float = 7200.0
+    max_tenants: int = 32
+
+
+class _Tenant:
+    def __init__(self, name: str, rules: ReceiverRules) -> None:
+        limits = rules.limits.of(name)
+        self.limits = limits
+        self.intake = TenantIntake(name, limits, SeriesIdentities(rules.identity), rules.intake)
+        self.budget = PointBudget(limits.points_per_s)
+
+
+class Receivers:
+    """All tenants of this process; one event loop has it."""
+
+    def __init__(self, commit: GroupCommit, rules: ReceiverRules, metrics: IngestMetrics, watch: SourceSeen | None = None) -> None:
+        self._commit = commit
+        self._rules = rules
+        self._watch = watch
+        self._tenants: dict[str, _Tenant] = {}
+        self.metrics = metrics
+
+    def limits_of(self, tenant: str) -> int:
+        """Return the largest body of a tenant, in bytes."""
+        return self._rules.limits.of(tenant).max_body_bytes
+
+    async def points(self, tenant: str, protocol: str, body: bytes, decoder: BodyDecoder) -> Receipt:
+        """Take a decompressed body of metrics; return, once it is on the broker, what became of it.
+
+        Raises:
+            MalformedBody: it cannot be read; nothing of it is kept.
+            TooFast, BacklogFull, Unavailable: nothing of it is kept; send it again.
+            ProblemError: 400, too many tenants.
+        """
+        owner = self._tenant(tenant)
+        self._hold_back()
+        try:
+            decoded = decoder.decode(body)
+        except MalformedBody as error:
+            self.metrics.malformed.labels(protocol).inc()
+            _lines.warn(protocol, f"{protocol} of tenant {tenant}: {error}")
+            raise
+        count = len(decoded.points) + len(decoded.histograms)
+        wait_s = owner.budget.wait_s(count)
+        if wait_s:
+            self.metrics.pressed.labels("points_per_s").inc()
+            rule = f"{owner.limits.points_per_s} points a second are allowed (AIOPS_INGEST__POINTS_PER_S)"
+            raise TooFast(f"tenant {tenant}: {rule}; send the same again in {wait_s} s", wait_s)
+        batch = RawBatch()
+        receipt = owner.intake.take(decoded, batch)
+        await self._committed(batch)
+        owner.budget.spend(count)
+        self._note(tenant, protocol, receipt)
+        return receipt
+
+    async def records(self, tenant: str, signal: str, body: bytes, read: SignalReader, services: SignalIntake) -> SignalOutcome:
+        """Take a decompressed body of logs or spans; return, once it is on the broker, what became of it.
+
+        Raises:
+            MalformedBody, TooFast, BacklogFull, Unavailable, ProblemError: as `points`.
+        """
+        self._tenant(tenant)
+        self._hold_back()
+        try:
+            outcome = read(body, services)
+        except MalformedBody:
+            self.metrics.malformed.labels(f"otlp_{signal}").inc()
+            raise
+        batch = RawBatch(signals=[EncodedEntry(tenant, entry.kind, entry.payload) for entry in outcome.entries])
+        await self._committed(batch)
+        self.metrics.took_records(signal, outcome.accepted, outcome.rejected)
+        return outcome
+
+    def forget_idle(self) -> None:
+        """Forget what was not seen for long; call it every few minutes."""
+        for tenant in self._tenants.values():
+            tenant.intake.forget(self._rules.idle_s)
+
+    def active_series(self) -> Mapping[str, int]:
+        """Return the active series of each tenant."""
+        return {name: len(tenant.intake.table) for name, tenant in self._tenants.items()}
+
+    def _tenant(self, name: str) -> _Tenant:
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            if len(self._tenants) >= self._rules.max_tenants:
+                rule = f"{self._rules.max_tenants} tenants send already"
+                raise refused("x-scope-orgid", name, rule, "raise AIOPS_TELEMETRY__MAX_TENANTS")
+            tenant = self._tenants[name] = _Tenant(name, self._rules)
+        return tenant
+
+    def _hold_back(self) -> None:
+        if self._commit.pressed:
+            self.metrics.pressed.labels("backlog").inc()
+            raise TooFast("the telemetry streams are nearly full: their readers are behind; send it again", BACKLOG_RETRY_S)
+
+    async def _committed(self, batch: RawBatch) -> None:
+        try:
+            await self._commit.commit(batch)
+        except (Unavailable, BacklogFull) as error:
+            self.metrics.pressed.labels("broker_full" if isinstance(error, BacklogFull) else "broker_away").inc()
+            _lines.warn(type(error).__name__, f"refused for now: {error}")
+            raise
+
+    def _note(self, tenant: str, protocol: str, receipt: Receipt) -> None:
+        self.metrics.took(tenant, protocol, receipt)
+        for reason, refusal in receipt.refusals.items():
+            _lines.warn(REASONS[reason], f"{protocol} of tenant {tenant}: {refusal.text()}")
+
+
+def new_seed() -> int:
+    """Return a random seed for hashes of labels: nobody outside can choose labels that collide."""
+    return secrets.randbits(64)
+
+
+def now_utc() -> datetime:
+    """Return the wall clock."""
+    return datetime.fromtimestamp(time.time(), UTC)
