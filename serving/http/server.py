@@ -80,8 +80,8 @@ def serve(app: ASGIApp, host: str, port: int) -> None:
     uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False, timeout_graceful_shutdown=_GRACE_S)
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """Return a socket bound to an address.
+def bound(host: str, port: int, setting: str = "responder.port") -> socket.socket:
+    """Return a socket bound to an address; `setting` names the port where it cannot be.
 
     Raises:
         ConfigurationError: the address is taken, or not this machine's.
@@ -97,6 +97,10 @@ def bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         opened.close()
         raise ConfigurationError(
-            f"responder.port = {port} on {host}: {error.strerror}; stop what listens there, or set AIOPS_RESPONDER__PORT"
+            f"{setting} = {port} on {host}: {error.strerror}; stop what listens there, or set {_variable(setting)}"
         ) from error
     return opened
+
+
+def _variable(setting: str) -> str:
+    return "AIOPS_" + setting.upper().replace(".", "__")

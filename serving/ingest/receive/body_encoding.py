@@ -26,7 +26,9 @@ def encoding_of(headers: Headers, usual: str) -> str:
         return given
     rule = f"must be one of {', '.join(sorted(ENCODINGS))}"
     detail = f"content-encoding = {shown(given)}: {rule}. Compress by one of these."
-    raise ProblemError(Problem(415, "content-encoding", detail, "content-encoding", shown(given), rule, "compress by one of these"))
+    raise ProblemError(
+        Problem(415, "content-encoding", detail, "content-encoding", shown(given), rule, "compress by one of these")
+    )
 
 
 async def read_body(request: Request, encoding: str, most: int) -> bytes:

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from aiops.errors import AiopsError, Unavailable
-from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch, ProducerSequence
+from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch
 from serving.ingest.receive.raw_batch import RawBatch, exemplar_entries, telemetry_entries
 from serving.stream import streams
 
 PRESSED: Final = 0.9
 """Share of the backlog from which on senders are asked to wait."""
 _LOOK_S: Final = 0.25
+_NOTE_S: Final = 1.0
+"""How often the newest event time is noted, for people."""
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +40,8 @@ class Appender(Protocol):
     def append_batch(self, batch: EntryBatch, max_backlog: int) -> BatchAppended:
         """Append a batch, all or nothing."""
 
-    def done(self, seq: int) -> None:
-        """Note that a number is published whole."""
+    def done(self, seq: int, newest_us: int = 0) -> None:
+        """Note that a number is published whole, and its newest event time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,8 @@ class GroupCommit:
         self._gathered, self._waiting = RawBatch(), list[asyncio.Future[None]]()
         self._wake = asyncio.Event()
         self._lengths: dict[str, int] = {}
-        self._looked = 0.0
         self._seq = 0
+        self._newest_us, self._noted = 0, 0.0
         self.appends = 0
 
     @property
@@ -143,8 +145,11 @@ class GroupCommit:
         for group in pending:
             while not self._appended(group, deadline):
                 time.sleep(0.02)
-        self._producer.done(self._seq)
         self.appends += 1
+        self._newest_us = max(self._newest_us, batch.newest_us())
+        if time.monotonic() - self._noted >= _NOTE_S:
+            self._noted = time.monotonic()
+            self._producer.done(self._seq, self._newest_us)
 
     def _appended(self, group: EntryBatch, deadline: float) -> bool:
         late = time.monotonic() > deadline
@@ -185,12 +190,3 @@ class GroupCommit:
             self._lengths = {stream: self._broker.length(stream) for stream in self._lengths}
         except Unavailable as error:
             log.warning("backlog: %s", error)
-
-
-def sequence(broker: streams.Streams, producer_id: str) -> ProducerSequence:
-    """Return the place of a receiver on the broker; nothing is sent yet.
-
-    Raises:
-        ConfigurationError: the id cannot name a producer.
-    """
-    return ProducerSequence(broker, producer_id)

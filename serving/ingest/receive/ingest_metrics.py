@@ -20,7 +20,9 @@ class IngestMetrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry = registry or CollectorRegistry()
-        self._requests = Counter("aiops_ingest_requests_total", "Requests by path and status", ["path", "status"], registry=registry)
+        self._requests = Counter(
+            "aiops_ingest_requests_total", "Requests by path and status", ["path", "status"], registry=registry
+        )
         self._seconds = Histogram(
             "aiops_ingest_request_seconds", "Arrived to answered", ["path"], registry=registry, buckets=_SECONDS
         )
@@ -28,10 +30,15 @@ class IngestMetrics:
             "aiops_ingest_points_total", "Points and histograms by outcome", ["protocol", "outcome"], registry=registry
         )
         self._tenant_points = Counter(
-            "aiops_ingest_tenant_points_total", "Points and histograms of tenants by outcome", ["tenant", "outcome"], registry=registry
+            "aiops_ingest_tenant_points_total",
+            "Points and histograms of tenants by outcome",
+            ["tenant", "outcome"],
+            registry=registry,
         )
         self._exemplars = Counter("aiops_ingest_exemplars_total", "Exemplars by outcome", ["outcome"], registry=registry)
-        self._records = Counter("aiops_ingest_records_total", "Logs and spans by outcome", ["signal", "outcome"], registry=registry)
+        self._records = Counter(
+            "aiops_ingest_records_total", "Logs and spans by outcome", ["signal", "outcome"], registry=registry
+        )
         self._refused = Counter("aiops_ingest_refused_total", "What was refused by reason", ["reason"], registry=registry)
         self.malformed = Counter("aiops_ingest_malformed_total", "Bodies that could not be read", ["protocol"], registry=registry)
         self.defined = Counter("aiops_ingest_series_defined_total", "Series seen for the first time", registry=registry)

@@ -37,9 +37,8 @@ class Accepted:
         if form == "json":
             partial = {COUNTED[self.signal]: str(self.rejected), "errorMessage": self.message}
             return orjson.dumps({"partialSuccess": partial})
-        text = self.message.encode()
-        inner = (b"\x08" + _varint(self.rejected) if self.rejected else b"") + b"\x12" + _varint(len(text)) + text
-        return b"\x0a" + _varint(len(inner)) + inner
+        rejected = b"\x08" + _varint(self.rejected) if self.rejected else b""
+        return _field(1, rejected + _field(2, self.message.encode()))
 
 
 def status_body(status: int, message: str, retry_s: int, form: Form) -> bytes:
@@ -52,26 +51,25 @@ def status_body(status: int, message: str, retry_s: int, form: Form) -> bytes:
 
 
 def status_details(code: int, message: str, retry_s: int) -> bytes:
-    """Return an encoded `google.rpc.Status`, with RetryInfo where `retry_s` > 0."""
-    from google.rpc import status_pb2
+    """Return an encoded `google.rpc.Status`, with RetryInfo among its details where `retry_s` > 0.
 
-    status = status_pb2.Status(code=code, message=message)
+    Status: code = 1, message = 2, details = 3 (Any: type_url = 1, value = 2). Source: googleapis, google/rpc/status.proto.
+    """
+    status = b"\x08" + _varint(code) + _field(2, message.encode())
     if retry_s:
-        status.details.add().Pack(_retry_info(retry_s))
-    return status.SerializeToString()
+        packed = _field(1, b"type.googleapis.com/google.rpc.RetryInfo") + _field(2, retry_info(retry_s))
+        status += _field(3, packed)
+    return status
 
 
 def retry_info(retry_s: int) -> bytes:
-    """Return an encoded `google.rpc.RetryInfo`."""
-    return bytes(_retry_info(retry_s).SerializeToString())
+    """Return an encoded `google.rpc.RetryInfo`: retry_delay = 1 (Duration: seconds = 1)."""
+    return _field(1, b"\x08" + _varint(retry_s))
 
 
-def _retry_info(retry_s: int):  # type: ignore[no-untyped-def]
-    from google.rpc import error_details_pb2
-
-    info = error_details_pb2.RetryInfo()
-    info.retry_delay.seconds = retry_s
-    return info
+def _field(number: int, content: bytes) -> bytes:
+    """Return a field of bytes or a message."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
 def retry_of(status: int, retry_s: int) -> int:

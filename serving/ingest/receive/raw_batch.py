@@ -124,6 +124,12 @@ class RawBatch:
         self.signals += other.signals
         self.touched += other.touched
 
+    def newest_us(self) -> int:
+        """Return the newest event time of points and histograms, 0 where there are none."""
+        arrays = [points.time_us for share in self.shares.values() for points in share.points]
+        arrays += [histograms.time_us for share in self.shares.values() for histograms in share.histograms]
+        return max((int(times.max()) for times in arrays if len(times)), default=0)
+
     def take_back(self) -> None:
         """Note that the batch did not reach the broker."""
         for touched in self.touched:

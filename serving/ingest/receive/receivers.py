@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from aiops.errors import AiopsError, Unavailable
 from serving.host.log_rate_limit import LineLimit
@@ -50,7 +50,16 @@ class SourceSeen(Protocol):
         """Note it."""
 
 
-SignalReader = Callable[[bytes, SignalIntake], SignalOutcome]
+Encoding = Literal["protobuf", "json"]
+SignalReader = Callable[[bytes, Encoding, SignalIntake], SignalOutcome]
+
+
+class Signal(NamedTuple):
+    """Logs or traces, how they are read, and the form of a body."""
+
+    name: str
+    read: SignalReader
+    encoding: Encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,9 @@ class _Tenant:
 class Receivers:
     """All tenants of this process; one event loop has it."""
 
-    def __init__(self, commit: GroupCommit, rules: ReceiverRules, metrics: IngestMetrics, watch: SourceSeen | None = None) -> None:
+    def __init__(
+        self, commit: GroupCommit, rules: ReceiverRules, metrics: IngestMetrics, watch: SourceSeen | None = None
+    ) -> None:
         self._commit = commit
         self._rules = rules
         self._watch = watch
@@ -115,7 +126,7 @@ class Receivers:
         self._note(tenant, protocol, receipt)
         return receipt
 
-    async def records(self, tenant: str, signal: str, body: bytes, read: SignalReader, services: SignalIntake) -> SignalOutcome:
+    async def records(self, tenant: str, signal: Signal, body: bytes) -> SignalOutcome:
         """Take a decompressed body of logs or spans; return, once it is on the broker, what became of it.
 
         Raises:
@@ -124,13 +135,14 @@ class Receivers:
         self._tenant(tenant)
         self._hold_back()
         try:
-            outcome = read(body, services)
+            services, tolerance_s = self._rules.identity.services, int(self._rules.intake.future_tolerance_s)
+            outcome = signal.read(body, signal.encoding, SignalIntake(now_utc(), services, tolerance_s))
         except MalformedBody:
-            self.metrics.malformed.labels(f"otlp_{signal}").inc()
+            self.metrics.malformed.labels(f"otlp_{signal.name}").inc()
             raise
         batch = RawBatch(signals=[EncodedEntry(tenant, entry.kind, entry.payload) for entry in outcome.entries])
         await self._committed(batch)
-        self.metrics.took_records(signal, outcome.accepted, outcome.rejected)
+        self.metrics.took_records(signal.name, outcome.accepted, outcome.rejected)
         return outcome
 
     def forget_idle(self) -> None:

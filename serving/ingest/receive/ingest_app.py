@@ -1,0 +1,140 @@
+"""The HTTP application of the receivers: paths behind the gate that every API has; probes and metrics beside them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.http.auth import Authenticator, Role
+from serving.http.cross_site import SiteRules
+from serving.http.loopback import is_local_peer
+from serving.http.problem import ProblemError, no_such_path
+from serving.http.request_gate import Gate, GateRules
+from serving.http.request_tenant import FIELD as TENANT_FIELD
+from serving.http.request_tenant import tenant_of_request
+from serving.ingest.receive.body_encoding import SNAPPY, encoding_of, read_body
+from serving.ingest.receive.ingest_metrics import LOGS, METRICS, TRACES, WRITE, IngestMetrics
+from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpRefusal, answer_of, form_of, refusal_of, refusing
+from serving.ingest.receive.receivers import Receivers
+from serving.ingest.receive.remote_write_endpoint import NOTHING_WRITTEN, RemoteWriteEndpoint, message_of
+
+SIGNALS: Final = {METRICS: "metrics", LOGS: "logs", TRACES: "traces"}
+_PROBES: Final = frozenset({"/livez", "/healthz", "/readyz"})
+_POST: Final = frozenset({"POST"})
+_GET: Final = frozenset({"GET"})
+_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class IngestParts:
+    """What the application stands on. `ready` says why the receivers cannot take anything now, "" = they can."""
+
+    receivers: Receivers
+    remote_write: RemoteWriteEndpoint
+    otlp: OtlpIntake
+    auth: Authenticator
+    site: SiteRules
+    metrics: IngestMetrics
+    ready: Callable[[], Awaitable[str]]
+    concurrency: int = 64
+
+
+def methods(path: str) -> frozenset[str]:
+    """Return the methods of a path; none = there is no such path."""
+    if path == WRITE or path in SIGNALS:
+        return _POST
+    return _GET if path in _PROBES or path == "/metrics" else frozenset()
+
+
+def ingest_app(parts: IngestParts) -> ASGIApp:
+    """Return the application."""
+    rules = GateRules(lambda: parts.site, methods, parts.metrics, most=parts.concurrency)
+    return AlwaysWritten(Gate(_Routes(parts).answer, rules))
+
+
+class AlwaysWritten:
+    """ASGI middleware: every answer of remote write says how much was written, refusals included.
+
+    A sender counts a batch without these headers as failed.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on; add the headers where they are absent."""
+        if scope["type"] != "http" or scope["path"] != WRITE:
+            await self._app(scope, receive, send)
+            return
+
+        async def written(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, count in NOTHING_WRITTEN.items():
+                    headers.setdefault(name, count)
+            await send(message)
+
+        await self._app(scope, receive, written)
+
+
+class _Routes:
+    def __init__(self, parts: IngestParts) -> None:
+        self._parts = parts
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        response = await self._response(request)
+        await response(scope, receive, send)
+
+    async def _response(self, request: Request) -> Response:
+        path = request.scope["path"]
+        if path == WRITE:
+            return await self._write(request)
+        if path in SIGNALS:
+            return await self._otlp(request, SIGNALS[path])
+        if path == "/readyz":
+            fault = await self._parts.ready()
+            return JSONResponse({"ready": not fault, "error": fault}, 503 if fault else 200)
+        if path in _PROBES:
+            return Response("ok\n", media_type="text/plain")
+        if path == "/metrics":
+            self._caller(request, Role.VIEWER)
+            return Response(self._parts.metrics.page(self._parts.receivers.active_series), media_type=_TEXT)
+        raise ProblemError(no_such_path(path))
+
+    def _caller(self, request: Request, role: Role) -> str:
+        """Return the tenant of a request.
+
+        Raises:
+            ProblemError: 401, 403 (token), 400, 403 (tenant).
+        """
+        local = is_local_peer(request.scope.get("client"))
+        caller = self._parts.auth.check(request.headers.get("authorization"), role, local)
+        return tenant_of_request(request.headers.getlist(TENANT_FIELD), caller.tenants)
+
+    async def _write(self, request: Request) -> Response:
+        tenant = self._caller(request, Role.OPERATOR)
+        message = message_of(request.headers)
+        encoding = encoding_of(request.headers, SNAPPY)
+        body = await read_body(request, encoding, self._parts.receivers.limits_of(tenant))
+        return await self._parts.remote_write.answer(tenant, message, body)
+
+    async def _otlp(self, request: Request, signal: str) -> Response:
+        form = form_of(request.headers)
+        try:
+            tenant, body = await refusing(self._otlp_body(request))
+            return answer_of(await self._parts.otlp.accept(signal, tenant, form, body), form)
+        except OtlpRefusal as refusal:
+            return refusal_of(refusal, form)
+
+    async def _otlp_body(self, request: Request) -> tuple[str, bytes]:
+        tenant = self._caller(request, Role.OPERATOR)
+        encoding = encoding_of(request.headers, "identity")
+        return tenant, await read_body(request, encoding, self._parts.receivers.limits_of(tenant))

@@ -1,0 +1,147 @@
+"""The process of the receivers: HTTP and gRPC in one event loop, group commit beside, drained on SIGTERM or Ctrl-C."""
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from aiops.errors import AiopsError
+from aiops.normalise.service_labels import ServiceRules
+from aiops.settings.routing_globs import parse_globs
+from serving.http.auth import authenticator
+from serving.http.cross_site import site_rules
+from serving.http.loop_server import LoopServer, run_in_loop
+from serving.http.server import bound
+from serving.ingest.producer_sequence import ProducerSequence
+from serving.ingest.receive.group_commit import CommitRules, GroupCommit
+from serving.ingest.receive.ingest_app import IngestParts, ingest_app
+from serving.ingest.receive.ingest_metrics import IngestMetrics
+from serving.ingest.receive.otlp_endpoint import OtlpIntake
+from serving.ingest.receive.point_intake import IntakeRules
+from serving.ingest.receive.receivers import BodyDecoder, ReceiverRules, Receivers, SignalReader, new_seed
+from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2, RemoteWriteEndpoint
+from serving.ingest.receive.series_identity import IdentityRules
+from serving.ingest.receive.tenant_limits import LimitsByTenant
+from serving.ingest.receive.wire.remote_write_decoders import RemoteWrite1Decoder, RemoteWrite2Decoder
+from serving.stream.broker import open_streams, wait_ready
+from serving.stream.partitioning import ServicePartitions
+from serving.tables.call_graphs import call_graph
+
+if TYPE_CHECKING:
+    from aiops.settings.tree import Settings
+
+_BROKER_WAIT_S: Final = 60.0
+_SWEEP_S: Final = 300.0
+_PROBE_S: Final = 2.0
+
+log = logging.getLogger(__name__)
+
+
+def run_ingest(settings: "Settings") -> int:
+    """Run the receivers until SIGTERM, Ctrl-C or a failure; return the exit code (0 = drained)."""
+    try:
+        return run_in_loop(_IngestProcess(settings).run())
+    except AiopsError as error:
+        log.error("%s: %s", type(error).__name__, error)
+        return error.exit_code
+
+
+class _IngestProcess:
+    def __init__(self, settings: "Settings") -> None:
+        self._settings = settings
+        self._auth = authenticator(settings.serving.model_copy(update={"host": settings.ingest.host}))
+        self._socket = bound(settings.ingest.host, settings.ingest.port, "ingest.port")
+        self._broker = open_streams(settings)
+        self._metrics = IngestMetrics()
+
+    async def run(self) -> int:
+        """Serve until told to stop; a failure of the group commit ends the process."""
+        settings = self._settings
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await asyncio.to_thread(wait_ready, self._broker, _BROKER_WAIT_S)
+        producer = ProducerSequence(self._broker, _producer_id(self._socket))
+        rules = CommitRules(settings.broker.partitions, settings.consumer.max_backlog)
+        commit = GroupCommit(producer, self._broker, rules)
+        receivers = Receivers(commit, receiver_rules(settings), self._metrics)
+        server = LoopServer(ingest_app(self._parts(receivers, commit)), self._socket)
+        tasks = [asyncio.create_task(work) for work in (commit.run(), commit.watch(), _sweep(receivers), server.run())]
+        stopping = asyncio.create_task(stop.wait())
+        gc.collect()
+        gc.freeze()
+        log.info("receiving on %s:%d", settings.ingest.host, server.port)
+        await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        server.stop()
+        failures = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+        await asyncio.wait([tasks[-1]], timeout=10)
+        for task in (*tasks, stopping):
+            task.cancel()
+        await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        commit.close()
+        for failure in failures:
+            if failure is not None:
+                raise failure
+        return 0
+
+    def _parts(self, receivers: Receivers, commit: GroupCommit) -> IngestParts:
+        settings = self._settings
+        seed = new_seed()
+        decoders: Mapping[str, BodyDecoder] = {VERSION_1: RemoteWrite1Decoder(seed), VERSION_2: RemoteWrite2Decoder(seed)}
+        self._metrics.appends.set_function(lambda: commit.appends)
+        return IngestParts(
+            receivers,
+            RemoteWriteEndpoint(receivers, decoders),
+            OtlpIntake(receivers, {}, _signal_readers()),
+            self._auth,
+            site_rules(settings.serving.allowed_hosts, settings.ingest.host, self._auth.key is None),
+            self._metrics,
+            self._ready,
+            settings.ingest.max_in_flight,
+        )
+
+    async def _ready(self) -> str:
+        try:
+            answers = await asyncio.wait_for(asyncio.to_thread(self._broker.ping), _PROBE_S)
+        except TimeoutError:
+            answers = False
+        self._metrics.ready.set(int(answers))
+        return "" if answers else "the broker does not answer"
+
+
+def receiver_rules(settings: "Settings") -> ReceiverRules:
+    """Return the rules that the settings give; services lie in the partition of their call graph."""
+    ingest = settings.ingest
+    services = ServiceRules(parse_globs(ingest.service_labels), parse_globs(ingest.host_metrics))
+    identity = IdentityRules(services, parse_globs(ingest.resource_labels), ingest.replica_label, ingest.cluster_label)
+    partitions = ServicePartitions(settings.broker.partitions, lambda tenant: call_graph(settings, tenant))
+    intake = IntakeRules(
+        settings.broker.partitions,
+        partitions.of,
+        ingest.announce_s,
+        settings.telemetry.future_tolerance_s,
+        ingest.replica_silent_s,
+    )
+    return ReceiverRules(intake, identity, LimitsByTenant(ingest), 3600 * ingest.idle_h, settings.telemetry.max_tenants)
+
+
+def _signal_readers() -> Mapping[str, SignalReader]:
+    from serving.ingest.receive.signals.otlp_logs import accept_logs
+    from serving.ingest.receive.signals.otlp_traces import accept_spans
+
+    return {"logs": accept_logs, "traces": accept_spans}
+
+
+def _producer_id(listening: socket.socket) -> str:
+    """Return the id of this receiver: the same whenever it starts again on this host and port."""
+    host = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in socket.gethostname())[:80]
+    return f"receiver-{host}-{listening.getsockname()[1]}"
+
+
+async def _sweep(receivers: Receivers) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_S)
+        receivers.forget_idle()
