@@ -11,6 +11,7 @@ from orchestration.reference.inert import add_incident_api_metrics
 from orchestration.reference.markdown import code, page, table, text
 from serving.incidents.desk.desk_metrics import MetricFamilies
 from serving.incidents.notify.notify_metrics import NotificationCounts
+from serving.ingest.receive.ingest_metrics import IngestMetrics
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.export.export_metrics import ExportMetrics
@@ -27,6 +28,7 @@ _SECTIONS: Final = (
         "add metrics of their own.",
     ),
     ("Responder", "`http://127.0.0.1:3103/metrics`, role `viewer`. A caller sees the series of the tenants of its token."),
+    ("Receivers", "`http://127.0.0.1:3104/metrics`, role `viewer`. A caller sees the series of the tenants of its token."),
 )
 
 _FINDINGS: Final = """\
@@ -49,7 +51,7 @@ class Recorded(CollectorRegistry):
 
 def metrics_page() -> str:
     """Return the page."""
-    registries = (_consumer(), _scoring(), _responder())
+    registries = (_consumer(), _scoring(), _responder(), _receivers())
     parts = [
         part
         for (title, about), registry in zip(_SECTIONS, registries, strict=True)
@@ -78,6 +80,12 @@ def _responder() -> Recorded:
     MetricFamilies(registry)
     add_incident_api_metrics(registry)
     registry.register(NotificationCounts(dict))
+    return registry
+
+
+def _receivers() -> Recorded:
+    registry = Recorded()
+    IngestMetrics(registry)
     return registry
 
 

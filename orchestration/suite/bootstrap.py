@@ -72,6 +72,8 @@ def refuse_taken_ports(settings: Settings) -> None:
         "serving.grpc_port": settings.serving.grpc_port,
         "consumer.metrics_port": settings.consumer.metrics_port,
         "responder.port": settings.responder.port,
+        "ingest.port": settings.ingest.port,
+        "ingest.grpc_port": settings.ingest.grpc_port,
         "up.mlflow_port": settings.up.mlflow_port,
         "up.dagster_port": settings.up.dagster_port,
     }
@@ -137,11 +139,12 @@ class _Suite:
             return
         settings = self._settings
         services.place_dagster_instance(settings)
-        self._say("starting MLflow, Dagster, the scoring service, the consumer and the responder …")
+        self._say("starting MLflow, Dagster, the scoring service, the consumer, the responder and the receivers …")
         self._supervisor.start(
             services.scorer(settings, champion),
             services.consumer(settings),
             services.responder(settings),
+            services.receiver(settings),
             services.mlflow_server(settings),
             services.dagster_webserver(settings),
             services.dagster_daemon(settings),

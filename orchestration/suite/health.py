@@ -93,6 +93,7 @@ def ask(settings: Settings) -> StatusReport:
         services.scorer(settings),
         services.consumer(settings),
         services.responder(settings),
+        services.receiver(settings),
     )
     with ThreadPoolExecutor(len(specs) + 1) as pool:
         broker = pool.submit(_broker, settings)

@@ -40,6 +40,7 @@ CONSUMER: Final = Needs(frozenset({_BROKER, "consumer.scoring_token", "export.to
 RESPONDER: Final = Needs(
     frozenset({_BROKER, "serving.jwt_key", *(f"responder.{name}" for name in ResponderSettings.model_fields)}), PROXIES
 )
+RECEIVER: Final = Needs(frozenset({_BROKER, "serving.jwt_key"}))
 MLFLOW: Final = Needs(frozenset({_STORE}), STORES)
 DAGSTER: Final = Needs(frozenset({_BROKER, _STORE}), (*STORES, "DAGSTER_"))
 SOURCE: Final = Needs(frozenset({_BROKER, "source.token", "source.url"}), PROXIES)
@@ -160,6 +161,20 @@ def responder(settings: Settings) -> ChildSpec:
         ready_within_s=90,
         needed=True,
         inherits=RESPONDER.inherits,
+    )
+
+
+def receiver(settings: Settings) -> ChildSpec:
+    """Return the receivers: remote write and OTLP in, onto the telemetry streams."""
+    url = f"http://{LOOPBACK}:{settings.ingest.port}"
+    return ChildSpec(
+        "receiver",
+        ("-m", "serving.ingest"),
+        environment_of(settings, RECEIVER),
+        f"{url}/readyz",
+        url,
+        ready_within_s=90,
+        needed=True,
     )
 
 

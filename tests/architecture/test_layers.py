@@ -46,7 +46,7 @@ HOMES = {
     "prophet": {"models/season/prophet_bands.py"},
     "redis": {"serving/", "orchestration/workspace/feature_store.py"},
     "sklearn": {"models/detectors/"},
-    "starlette": {"serving/scoring/", "serving/incidents/api/", "serving/http/"},
+    "starlette": {"serving/ingest/receive/", "serving/scoring/", "serving/incidents/api/", "serving/http/"},
     "fastapi": {"serving/incidents/api/", "serving/http/"},
     "uvicorn": {"serving/http/"},
     "sqlalchemy": {"serving/incidents/store/"},

@@ -1,39 +1,20 @@
 """Probes, metrics and the description of the API."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import Metric
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from serving.http.auth import Role
 from serving.http.guarded_route import By
 from serving.http.operations import Operation, answer
-from serving.http.request_tenant import TenantScope
+from serving.http.tenant_metrics import OfTenants
 from serving.incidents.api.ports import ApiReadiness
 
 _TEXT = "text/plain"
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class OfTenants(CollectorRegistry):
-    """Metrics of a registry without those of tenants for whom a caller may not act."""
-
-    def __init__(self, registry: CollectorRegistry, scope: TenantScope) -> None:
-        super().__init__()
-        self._registry = registry
-        self._scope = scope
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield each family; what has no label `tenant` is everybody's."""
-        for family in self._registry.collect():
-            shown = Metric(family.name, family.documentation, family.type, family.unit)
-            shown.samples = [
-                sample for sample in family.samples if "tenant" not in sample.labels or self._scope.holds(sample.labels["tenant"])
-            ]
-            yield shown if len(shown.samples) < len(family.samples) else family
 
 
 class Probes:

@@ -15,13 +15,13 @@ ENCODINGS: Final = frozenset({"identity", SNAPPY, "zstd", "gzip"})
 _FRAMES: Final = {"zstd": cramjam.zstd, "gzip": cramjam.gzip}
 
 
-def encoding_of(headers: Headers, usual: str) -> str:
-    """Return how a body is compressed; `usual` where the sender does not say.
+def encoding_of(headers: Headers, otherwise: str) -> str:
+    """Return how a body is compressed; `otherwise` where the sender does not say.
 
     Raises:
         ProblemError: 415, another encoding.
     """
-    given = headers.get("content-encoding", "").strip().lower() or usual
+    given = headers.get("content-encoding", "").strip().lower() or otherwise
     if given in ENCODINGS:
         return given
     rule = f"must be one of {', '.join(sorted(ENCODINGS))}"

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.http.auth import Authenticator, Role
+from serving.http.auth import Authenticator, Caller, Role
 from serving.http.cross_site import SiteRules
 from serving.http.loopback import is_local_peer
 from serving.http.problem import ProblemError, no_such_path
@@ -105,22 +105,30 @@ class _Routes:
         if path in _PROBES:
             return Response("ok\n", media_type="text/plain")
         if path == "/metrics":
-            self._caller(request, Role.VIEWER)
-            return Response(self._parts.metrics.page(self._parts.receivers.active_series), media_type=_TEXT)
+            caller = self._caller(request, Role.VIEWER)
+            return Response(self._parts.metrics.page(self._parts.receivers.active_series(), caller.tenants), media_type=_TEXT)
         raise ProblemError(no_such_path(path))
 
-    def _caller(self, request: Request, role: Role) -> str:
-        """Return the tenant of a request.
+    def _caller(self, request: Request, role: Role) -> Caller:
+        """Return who calls.
+
+        Raises:
+            ProblemError: 401, 403.
+        """
+        local = is_local_peer(request.scope.get("client"))
+        return self._parts.auth.check(request.headers.get("authorization"), role, local)
+
+    def _tenant(self, request: Request) -> str:
+        """Return whose data a request brings.
 
         Raises:
             ProblemError: 401, 403 (token), 400, 403 (tenant).
         """
-        local = is_local_peer(request.scope.get("client"))
-        caller = self._parts.auth.check(request.headers.get("authorization"), role, local)
+        caller = self._caller(request, Role.OPERATOR)
         return tenant_of_request(request.headers.getlist(TENANT_FIELD), caller.tenants)
 
     async def _write(self, request: Request) -> Response:
-        tenant = self._caller(request, Role.OPERATOR)
+        tenant = self._tenant(request)
         message = message_of(request.headers)
         encoding = encoding_of(request.headers, SNAPPY)
         body = await read_body(request, encoding, self._parts.receivers.limits_of(tenant))
@@ -135,6 +143,6 @@ class _Routes:
             return refusal_of(refusal, form)
 
     async def _otlp_body(self, request: Request) -> tuple[str, bytes]:
-        tenant = self._caller(request, Role.OPERATOR)
+        tenant = self._tenant(request)
         encoding = encoding_of(request.headers, "identity")
         return tenant, await read_body(request, encoding, self._parts.receivers.limits_of(tenant))

@@ -2,12 +2,14 @@
 
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import Scope
 
-from serving.ingest.receive.refusals import REASONS, Receipt
+from serving.http.request_tenant import TenantScope
+from serving.http.tenant_metrics import OfTenants
+from serving.ingest.receive.receipts import REASONS, Receipt
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 WRITE = "/api/v1/write"
@@ -87,8 +89,8 @@ class IngestMetrics:
         self._records.labels(signal, "written").inc(accepted)
         self._records.labels(signal, "refused").inc(rejected)
 
-    def page(self, refresh: Callable[[], Mapping[str, int]]) -> bytes:
-        """Return all as text; `refresh` gives the active series of tenants."""
-        for tenant, count in refresh().items():
+    def page(self, series: Mapping[str, int], scope: TenantScope) -> bytes:
+        """Return as text what a caller may see; `series` are active, by tenant."""
+        for tenant, count in series.items():
             self.series.labels(tenant).set(count)
-        return generate_latest(self.registry)
+        return generate_latest(OfTenants(self.registry, scope))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from data_contracts.series.key import series_ids
 from data_contracts.values.moments import moment_of_us
 from serving.ingest.receive.raw_batch import Definition, ExemplarRow, HistogramArrays, Place, PointArrays, RawBatch, Touched
-from serving.ingest.receive.refusals import FUTURE_TIME, OLD_TIME, SERIES_CAP, Receipt, Refusal, reason_of, rule_text
+from serving.ingest.receive.receipts import FUTURE_TIME, OLD_TIME, SERIES_CAP, Receipt, Refusal, reason_of, rule_text
 from serving.ingest.receive.replica_election import ReplicaElection
 from serving.ingest.receive.series_identity import Families, Identity, SeriesIdentities, Unfit
 from serving.ingest.receive.series_table import SeriesTable

@@ -16,7 +16,7 @@ from serving.ingest.receive.group_commit import BacklogFull, GroupCommit
 from serving.ingest.receive.ingest_metrics import IngestMetrics
 from serving.ingest.receive.point_intake import IntakeRules, TenantIntake
 from serving.ingest.receive.raw_batch import RawBatch
-from serving.ingest.receive.refusals import REASONS, Receipt
+from serving.ingest.receive.receipts import REASONS, Receipt
 from serving.ingest.receive.series_identity import IdentityRules, SeriesIdentities
 from serving.ingest.receive.signals.signal_outcome import SignalIntake, SignalOutcome
 from serving.ingest.receive.tenant_limits import LimitsByTenant, PointBudget

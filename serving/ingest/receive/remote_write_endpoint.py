@@ -14,7 +14,7 @@ from aiops.errors import Unavailable
 from serving.http.problem import Problem, ProblemError, shown
 from serving.ingest.receive.group_commit import BacklogFull
 from serving.ingest.receive.receivers import BACKLOG_RETRY_S, BodyDecoder, Receivers, TooFast
-from serving.ingest.receive.refusals import Receipt
+from serving.ingest.receive.receipts import Receipt
 from serving.ingest.receive.wire.decoded import MalformedBody
 
 VERSION_1: Final = "prometheus.WriteRequest"

@@ -11,7 +11,7 @@ from aiops.normalise.service_labels import ServiceName, ServiceRules
 from data_contracts.series.key import SeriesKey, labels_text
 from data_contracts.series.text import metric_text
 from data_contracts.telemetry.names import Fault, max_bytes, name_fault, shown, text_fault
-from serving.ingest.receive.refusals import BAD_NAME, LABEL_TOO_LONG, TOO_MANY_LABELS, reason_of, rule_text
+from serving.ingest.receive.receipts import BAD_NAME, LABEL_TOO_LONG, TOO_MANY_LABELS, reason_of, rule_text
 from serving.ingest.receive.tenant_limits import TenantLimits
 from serving.ingest.receive.wire.decoded import (
     Description,

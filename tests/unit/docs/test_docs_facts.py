@@ -98,14 +98,21 @@ def test_addresses_are_the_defaults() -> None:
     settings = Settings(home=Path("unused"))
     text = read(HOW_TO / "operate.md")
     ports = {settings.serving.http_port, settings.serving.grpc_port, settings.consumer.metrics_port, settings.broker.port}
-    ports |= {settings.responder.port, settings.up.mlflow_port, settings.up.dagster_port}
+    ports |= {
+        settings.responder.port,
+        settings.ingest.port,
+        settings.ingest.grpc_port,
+        settings.up.mlflow_port,
+        settings.up.dagster_port,
+    }
     shown = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)}
-    assert ports <= shown | {int(re.findall(r"gRPC is on port (\d+)", text)[0])}
+    assert ports <= shown | {int(port) for port in re.findall(r"gRPC is on port (\d+)", text)}
 
 
 def test_addresses_of_the_reference_are_the_defaults() -> None:
     settings = Settings(home=Path("unused"))
     known = {settings.serving.http_port, settings.serving.grpc_port, settings.consumer.metrics_port, settings.responder.port}
+    known |= {settings.ingest.port}
     text = read(
         *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("http", "http-scoring", "http-incidents", "metrics", "grpc"))
     )

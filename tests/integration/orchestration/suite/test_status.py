@@ -15,6 +15,7 @@ import pytest
 
 from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.consumer_settings import ConsumerSettings
+from aiops.settings.ingest_settings import IngestSettings
 from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.serving_settings import ServingSettings
 from aiops.settings.tree import Settings
@@ -29,7 +30,7 @@ from tests.testing.stream_harness import free_ports
 
 @pytest.fixture
 def settings(home: Path) -> Settings:
-    ports = free_ports(7)
+    ports = free_ports(9)
     return Settings(
         home=home,
         broker=BrokerSettings(port=ports[0], partitions=1),
@@ -37,6 +38,7 @@ def settings(home: Path) -> Settings:
         consumer=ConsumerSettings(metrics_port=ports[3], max_backlog=10),
         responder=ResponderSettings(port=ports[4]),
         up=UpSettings(mlflow_port=ports[5], dagster_port=ports[6]),
+        ingest=IngestSettings(port=ports[7], grpc_port=ports[8]),
     )
 
 
