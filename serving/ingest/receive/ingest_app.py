@@ -16,11 +16,12 @@ from serving.http.problem import ProblemError, no_such_path
 from serving.http.request_gate import Gate, GateRules
 from serving.http.request_tenant import FIELD as TENANT_FIELD
 from serving.http.request_tenant import tenant_of_request
-from serving.ingest.receive.body_encoding import SNAPPY, encoding_of, read_body
+from serving.ingest.receive.body_encoding import encoding_of, read_body
 from serving.ingest.receive.ingest_metrics import LOGS, METRICS, TRACES, WRITE, IngestMetrics
 from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpRefusal, answer_of, form_of, refusal_of, refusing
 from serving.ingest.receive.receivers import Receivers
 from serving.ingest.receive.remote_write_endpoint import NOTHING_WRITTEN, RemoteWriteEndpoint, message_of
+from serving.ingest.receive.wire.decoded import MalformedBody
 
 SIGNALS: Final = {METRICS: "metrics", LOGS: "logs", TRACES: "traces"}
 _PROBES: Final = frozenset({"/livez", "/healthz", "/readyz"})
@@ -130,8 +131,11 @@ class _Routes:
     async def _write(self, request: Request) -> Response:
         tenant = self._tenant(request)
         message = message_of(request.headers)
-        encoding = encoding_of(request.headers, SNAPPY)
-        body = await read_body(request, encoding, self._parts.receivers.limits_of(tenant))
+        encoding = encoding_of(request.headers, "snappy")
+        try:
+            body = await read_body(request, encoding, self._parts.receivers.limits_of(tenant))
+        except MalformedBody as error:
+            return self._parts.remote_write.malformed(message, error)
         return await self._parts.remote_write.answer(tenant, message, body)
 
     async def _otlp(self, request: Request, signal: str) -> Response:

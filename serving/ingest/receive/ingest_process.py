@@ -19,12 +19,13 @@ from serving.ingest.producer_sequence import ProducerSequence
 from serving.ingest.receive.group_commit import CommitRules, GroupCommit
 from serving.ingest.receive.ingest_app import IngestParts, ingest_app
 from serving.ingest.receive.ingest_metrics import IngestMetrics
-from serving.ingest.receive.otlp_endpoint import OtlpIntake
+from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpJson
 from serving.ingest.receive.point_intake import IntakeRules
 from serving.ingest.receive.receivers import BodyDecoder, ReceiverRules, Receivers, SignalReader, new_seed
 from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2, RemoteWriteEndpoint
 from serving.ingest.receive.series_identity import IdentityRules
 from serving.ingest.receive.tenant_limits import LimitsByTenant
+from serving.ingest.receive.wire.otlp_decoder import OtlpMetricsDecoder
 from serving.ingest.receive.wire.remote_write_decoders import RemoteWrite1Decoder, RemoteWrite2Decoder
 from serving.stream.broker import open_streams, wait_ready
 from serving.stream.partitioning import ServicePartitions
@@ -91,11 +92,12 @@ class _IngestProcess:
         settings = self._settings
         seed = new_seed()
         decoders: Mapping[str, BodyDecoder] = {VERSION_1: RemoteWrite1Decoder(seed), VERSION_2: RemoteWrite2Decoder(seed)}
+        otlp = OtlpMetricsDecoder(seed)
         self._metrics.appends.set_function(lambda: commit.appends)
         return IngestParts(
             receivers,
             RemoteWriteEndpoint(receivers, decoders),
-            OtlpIntake(receivers, {}, _signal_readers()),
+            OtlpIntake(receivers, {"protobuf": otlp, "json": OtlpJson(otlp)}, _signal_readers()),
             self._auth,
             site_rules(settings.serving.allowed_hosts, settings.ingest.host, self._auth.key is None),
             self._metrics,

@@ -11,10 +11,22 @@ from serving.http.problem import Problem, ProblemError, shown
 from serving.ingest.receive.group_commit import BacklogFull
 from serving.ingest.receive.otlp_answers import MEDIA, Accepted, Form, retry_of, status_body
 from serving.ingest.receive.receivers import BACKLOG_RETRY_S, BodyDecoder, Receivers, Signal, SignalReader, TooFast
-from serving.ingest.receive.wire.decoded import MalformedBody
+from serving.ingest.receive.wire.decoded import DecodedBody, MalformedBody
+from serving.ingest.receive.wire.otlp_decoder import OtlpMetricsDecoder
 
 Answer = TypeVar("Answer")
 _FORM_OF: Final[Mapping[str, Form]] = {media: form for form, media in MEDIA.items()}
+
+
+class OtlpJson:
+    """Reads metrics in JSON by the decoder of protobuf."""
+
+    def __init__(self, decoder: OtlpMetricsDecoder) -> None:
+        self._decoder = decoder
+
+    def decode(self, body: bytes) -> DecodedBody:
+        """Return what a body holds; raises MalformedBody."""
+        return self._decoder.decode_json(body)
 
 
 class OtlpIntake:

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from aiops.errors import Unavailable
 from serving.http.problem import Problem, ProblemError, shown
 from serving.ingest.receive.group_commit import BacklogFull
-from serving.ingest.receive.receivers import BACKLOG_RETRY_S, BodyDecoder, Receivers, TooFast
 from serving.ingest.receive.receipts import Receipt
+from serving.ingest.receive.receivers import BACKLOG_RETRY_S, BodyDecoder, Receivers, TooFast
 from serving.ingest.receive.wire.decoded import MalformedBody
 
 VERSION_1: Final = "prometheus.WriteRequest"
@@ -37,7 +37,7 @@ class RemoteWriteEndpoint:
         try:
             receipt = await self._receivers.points(tenant, _PROTOCOLS[message], body, self._decoders[message])
         except MalformedBody as error:
-            return _refusal(400, f"body: no {message}: {error}; nothing of it was kept")
+            return _malformed(message, error)
         except TooFast as error:
             return _refusal(429, str(error), error.retry_s)
         except BacklogFull as error:
@@ -45,6 +45,11 @@ class RemoteWriteEndpoint:
         except Unavailable as error:
             return _refusal(503, str(error), BACKLOG_RETRY_S)
         return _answer(receipt)
+
+    def malformed(self, message: str, error: MalformedBody) -> Response:
+        """Answer a body that could not even be uncompressed."""
+        self._receivers.metrics.malformed.labels(_PROTOCOLS[message]).inc()
+        return _malformed(message, error)
 
 
 def message_of(headers: Headers) -> str:
@@ -80,6 +85,10 @@ def _answer(receipt: Receipt) -> Response:
     if receipt.refused or receipt.refusals:
         return Response(f"kept all but: {receipt.text()}\n", 400, headers, "text/plain")
     return Response(status_code=204, headers=headers)
+
+
+def _malformed(message: str, error: MalformedBody) -> Response:
+    return _refusal(400, f"no {message}: {error}; nothing of it was kept")
 
 
 def _refusal(status: int, text: str, retry_s: int = 0) -> Response:
