@@ -1,19 +1,23 @@
 """Which services go to the models at a closed tick: those that tier 1 flagged, and all of them at the prediction cadence."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.detection.worst_point import WorstPoint, WorstPoints
+from aiops.detection.worst_points_by_service import TakenPoints, WorstPoints
+from aiops.features.feature_rows import DeferredRows
+from aiops.features.sequences import SequenceRows, Sequences
 from aiops.types import IntArray
 from data_contracts.schemas import telemetry_schemas
+from data_contracts.schemas.telemetry_schemas import SEQUENCE_SIGNALS, SERVICE_FEATURES, TIMESTAMP
 
-_POINT_COLUMNS: Final = tuple(
-    name for name in telemetry_schemas.CANDIDATES.names if name in {field.name for field in fields(WorstPoint)}
-)
+_SIGNALS: Final = [SERVICE_FEATURES.index(name) for name in SEQUENCE_SIGNALS]
+_NAMES: Final = ("series_id", "metric", "labels")
+_FIGURES: Final = ("value", "z", "alarm_z", "score", "expected", "lower", "upper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +34,56 @@ class Cadence:
 
 @dataclass(frozen=True, slots=True)
 class ClosedRows:
-    """Rows of closed ticks: `features` (SERVICE_FEATURES_TABLE), `sequences` (n, len(SEQUENCE_FEATURES)) float32."""
+    """Rows of services of closed ticks, one at least; their numbers are those of `service_names`."""
 
-    features: pa.RecordBatch
-    sequences: npt.NDArray[np.float32]
+    services: DeferredRows
+    service_names: Sequence[str]
 
 
-def candidates_of(rows: ClosedRows, worst: WorstPoints, cadence: Cadence, tier1_version: str) -> pa.RecordBatch:
+@dataclass(frozen=True, slots=True)
+class ServicePast:
+    """What a partition holds of its services: their worst points since the ticks before, their sequences."""
+
+    worst: WorstPoints
+    sequences: Sequences
+
+
+def candidates_of(rows: ClosedRows, past: ServicePast, cadence: Cadence, tier1_version: str) -> pa.RecordBatch:
     """Return `telemetry_schemas.CANDIDATES` rows for the closed ticks, in their order.
 
-    Takes the services' worst points out of `worst`.
+    Takes the services' worst points out of `past`, and puts the rows into its sequences.
     """
-    features = rows.features
-    ticks = features.column("event_timestamp").cast(pa.int64()).to_numpy()
+    ticks, numbers = rows.services.ticks_us(), rows.services.numbers()
     scheduled = cadence.falls_on(ticks)
-    services = [str(name) for name in features.column("service").to_pylist()]
-    points = [worst.take(service, tick) for service, tick in zip(services, ticks.tolist(), strict=True)]
-    worst.forget_through(int(ticks.max()))
-    flagged = np.array([point is not None and point.flagged for point in points], dtype=bool)
-    places = np.flatnonzero(flagged | scheduled)
-    chosen = features.take(places)
-    worst_points = [points[place] for place in places.tolist()]
+    taken = past.worst.take_all(rows.service_names, numbers, ticks)
+    past.worst.forget_through(int(ticks.max()))
+    flagged = taken.flagged
+    wanted = flagged | scheduled
+    places: IntArray = np.flatnonzero(wanted)
+    with np.errstate(over="ignore"):
+        signals = rows.services.features(_SIGNALS).astype(np.float32)
+    sequences = past.sequences.update_arrays(rows.service_names, SequenceRows(numbers, ticks // cadence.step_us, signals, wanted))
+    chosen = rows.services.take(places)
     columns: dict[str, Any] = {name: chosen.column(name) for name in chosen.schema.names}
-    columns |= {name: [None if point is None else getattr(point, name) for point in worst_points] for name in _POINT_COLUMNS}
-    columns["point_timestamp"] = [None if point is None else point.timestamp_us for point in worst_points]
+    columns |= _point_columns(taken.chosen(places))
     columns["flagged"], columns["scheduled"] = flagged[places], scheduled[places]
     columns["tier1_version"] = [tier1_version] * len(places)
-    columns[telemetry_schemas.SEQUENCE] = _sequence_column(rows.sequences[places])
+    columns[telemetry_schemas.SEQUENCE] = _sequence_column(sequences)
     arrays = [_array(columns[field.name], field.type) for field in telemetry_schemas.CANDIDATES]
     return pa.RecordBatch.from_arrays(arrays, schema=telemetry_schemas.CANDIDATES)
+
+
+def _point_columns(points: TakenPoints) -> dict[str, Any]:
+    """Return the columns that concern the worst points; null where there is none."""
+    series, unknown = points.series(), ~points.known
+    findings = [None if name is None else finding for name, finding in zip(series, points.noted(), strict=True)]
+    return {
+        **{part: [None if name is None else getattr(name, part) for name in series] for part in _NAMES},
+        **{figure: pa.array(np.ascontiguousarray(points.held[figure]), mask=unknown, from_pandas=True) for figure in _FIGURES},
+        "point_timestamp": pa.array(np.ascontiguousarray(points.held["timestamp_us"]), mask=unknown).cast(TIMESTAMP),
+        "finding": [None if finding is None else finding.words for finding in findings],
+        "certain": [None if finding is None else finding.certain for finding in findings],
+    }
 
 
 def _sequence_column(sequences: npt.NDArray[np.float32]) -> "pa.Array[Any]":

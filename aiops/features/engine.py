@@ -245,16 +245,16 @@ class FeatureEngine:
     def _close_tick(self, tick_us: int, blocks: ClosedTicks) -> None:
         available_us = max(tick_us + self._parameters.lateness_us, self._clock.available_us)
         count = len(self._index)
-        rows = TickRows(np.empty((ROWS, count)), np.empty(count, np.int32))
+        rows = TickRows(np.empty((count, ROWS)), np.empty(count, np.int32))
         row_count = close_series(self._arrays, self._parameters, tick_us, rows)
         if not row_count:
             return
         slots = rows.slot[:row_count]
-        blocks.series.add(tick_us, available_us, rows.features[:, :row_count], slots)
+        blocks.series.add(tick_us, available_us, rows.features[:row_count], slots)
         facts = ServiceFacts(*self._index.neighbours(), self._incidents.times_at(tick_us, self._index.services.names))
-        features = np.empty((WIDTH, facts.incident_us.size))
+        features = np.empty((facts.incident_us.size, WIDTH))
         numbers = close_services(self._index.facts, facts, SeriesRows(rows.features, slots), tick_us, features)
-        blocks.services.add(tick_us, available_us, features[:, : numbers.size], numbers)
+        blocks.services.add(tick_us, available_us, features[: numbers.size], numbers)
 
 
 def _rows(points: SeriesPoints) -> PointRows:

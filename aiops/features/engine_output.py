@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.features.feature_rows import ClosedTicks, series_rows, service_rows
+from aiops.features.feature_rows import ClosedTicks, DeferredRows, series_rows, service_rows
 from aiops.features.robust import scores_of_z
 from aiops.features.series_index import SeriesIndex
 from aiops.features.series_state import PointResults
@@ -29,8 +29,20 @@ class EngineOutput:
     """Scale of the view that gave z: z = (value - expected) / scale, clipped to ±100."""
     slot: npt.NDArray[np.int32]
     """Number of the point's series in `FeatureEngine.series`; -1 = there was no room for it."""
-    series_features: pa.RecordBatch
-    service_features: pa.RecordBatch
+    series_rows: DeferredRows
+    """Rows of series of the ticks that were closed."""
+    service_rows: DeferredRows
+    """Rows of services, whose numbers are those in `FeatureEngine.services`."""
+
+    @property
+    def series_features(self) -> pa.RecordBatch:
+        """Return the rows of series, `SERIES_FEATURES_TABLE`; built when first asked for."""
+        return self.series_rows.batch
+
+    @property
+    def service_features(self) -> pa.RecordBatch:
+        """Return the rows of services, `SERVICE_FEATURES_TABLE`; built when first asked for."""
+        return self.service_rows.batch
 
 
 def unscored(count: int) -> PointResults:

@@ -1,6 +1,8 @@
 """From the numbers of closed ticks to Arrow rows, columns at a time."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,11 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from aiops.features.series_index import SeriesIndex
-from aiops.types import FloatArray
+from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.telemetry_schemas import (
-    SERIES_FEATURES,
     SERIES_FEATURES_TABLE,
-    SERVICE_FEATURES,
     SERVICE_FEATURES_TABLE,
     TIMESTAMP,
 )
@@ -28,7 +28,7 @@ class TickBlocks:
     numbers: list[npt.NDArray[np.int32]] = field(default_factory=list)
 
     def add(self, tick_us: int, available_us: int, features: FloatArray, numbers: npt.NDArray[np.int32]) -> None:
-        """Add one tick: features (columns, n), numbers of series or services (n,)."""
+        """Add one tick: features (n, columns), numbers of series or services (n,)."""
         self.tick_us.append(tick_us)
         self.available_us.append(available_us)
         self.features.append(features)
@@ -36,21 +36,43 @@ class TickBlocks:
 
     def times(self) -> "list[pa.Array[Any]]":
         """Return the columns event_timestamp and available_at."""
-        sizes = [numbers.size for numbers in self.numbers]
+        sizes = self.sizes()
         return [_timestamps(self.tick_us, sizes), _timestamps(self.available_us, sizes)]
 
-    def indices(self) -> "pa.Array[Any]":
+    @property
+    def num_rows(self) -> int:
+        """Return the rows of all ticks."""
+        return sum(numbers.size for numbers in self.numbers)
+
+    def sizes(self) -> list[int]:
+        """Return the rows of every tick."""
+        return [numbers.size for numbers in self.numbers]
+
+    def taken(self, places: IntArray) -> "TickBlocks":
+        """Return some rows (ascending) as blocks."""
+        cuts = np.searchsorted(places, np.cumsum([0, *self.sizes()]))
+        chosen = TickBlocks()
+        begin = 0
+        for tick, (first, end) in enumerate(pairwise(cuts.tolist())):
+            rows = places[first:end] - begin
+            chosen.add(self.tick_us[tick], self.available_us[tick], self.features[tick][rows], self.numbers[tick][rows])
+            begin += self.numbers[tick].size
+        return chosen
+
+    def all_numbers(self) -> npt.NDArray[np.int32]:
         """Return the numbers of all rows."""
-        return pa.array(np.concatenate(self.numbers) if self.numbers else np.zeros(0, np.int32), pa.int32())
+        return np.concatenate(self.numbers) if self.numbers else np.zeros(0, np.int32)
 
     def values(self, count: int) -> "list[pa.Array[Any]]":
         """Return the first `count` feature columns; NaN stays NaN."""
         if not self.features:
             return [pa.array([], pa.float64())] * count
-        block = (
-            self.features[0][:count] if len(self.features) == 1 else np.concatenate([f[:count] for f in self.features], axis=1)
-        )
-        return [pa.array(row) for row in block]
+        columns = np.empty((count, self.num_rows))
+        begin = 0
+        for block in self.features:
+            columns[:, begin : begin + len(block)] = block[:, :count].T
+            begin += len(block)
+        return [pa.array(row) for row in columns]
 
 
 class ClosedTicks(NamedTuple):
@@ -65,19 +87,61 @@ class ClosedTicks(NamedTuple):
         return cls(TickBlocks(), TickBlocks())
 
 
-def series_rows(blocks: TickBlocks, index: SeriesIndex) -> pa.RecordBatch:
-    """Return rows of schema `SERIES_FEATURES_TABLE`, by tick, then by first arrival of the series."""
-    slots = blocks.indices()
-    names = [column.take(slots) for column in index.columns()]
-    columns = [*blocks.times(), *names, *blocks.values(len(SERIES_FEATURES))]
-    return pa.RecordBatch.from_arrays(columns, schema=SERIES_FEATURES_TABLE)
+class DeferredRows:
+    """Rows of closed ticks, by tick, then by first arrival of what they are of: a batch when it is asked for.
+
+    Many are never asked for: only the newest of a series are written to the online store.
+    """
+
+    def __init__(self, blocks: TickBlocks, schema: pa.Schema, names: "Callable[[pa.Array[Any]], list[pa.Array[Any]]]") -> None:
+        """`names`: the columns between times and features, by number; `schema`: of the batch."""
+        self._blocks = blocks
+        self._schema = schema
+        self._names = names
+        self._batch: pa.RecordBatch | None = None
+
+    @property
+    def num_rows(self) -> int:
+        """Return how many there are."""
+        return self._blocks.num_rows
+
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """Return the rows; the same object in every call."""
+        if self._batch is None:
+            self._batch = self._built(self._blocks)
+        return self._batch
+
+    def take(self, places: IntArray) -> pa.RecordBatch:
+        """Return some rows, ascending."""
+        return self._built(self._blocks.taken(places))
+
+    def ticks_us(self) -> IntArray:
+        """Return the tick of every row, us."""
+        return np.repeat(np.array(self._blocks.tick_us, dtype=np.int64), self._blocks.sizes())
+
+    def numbers(self) -> IntArray:
+        """Return the number of what every row is of."""
+        return self._blocks.all_numbers().astype(np.int64)
+
+    def features(self, columns: Sequence[int]) -> FloatArray:
+        """Return some features of every row, (n, len(columns)); there is one row at least."""
+        return np.concatenate([block[:, list(columns)] for block in self._blocks.features])
+
+    def _built(self, blocks: TickBlocks) -> pa.RecordBatch:
+        names = self._names(pa.array(blocks.all_numbers(), pa.int32()))
+        count = len(self._schema) - 2 - len(names)
+        return pa.RecordBatch.from_arrays([*blocks.times(), *names, *blocks.values(count)], schema=self._schema)
 
 
-def service_rows(blocks: TickBlocks, index: SeriesIndex) -> pa.RecordBatch:
-    """Return rows of schema `SERVICE_FEATURES_TABLE`, by tick, then by first arrival of the service."""
-    names = pa.array(index.services.names, pa.string()).take(blocks.indices())
-    columns = [*blocks.times(), names, *blocks.values(len(SERVICE_FEATURES))]
-    return pa.RecordBatch.from_arrays(columns, schema=SERVICE_FEATURES_TABLE)
+def series_rows(blocks: TickBlocks, index: SeriesIndex) -> DeferredRows:
+    """Return rows of schema `SERIES_FEATURES_TABLE`."""
+    return DeferredRows(blocks, SERIES_FEATURES_TABLE, lambda slots: [column.take(slots) for column in index.columns()])
+
+
+def service_rows(blocks: TickBlocks, index: SeriesIndex) -> DeferredRows:
+    """Return rows of schema `SERVICE_FEATURES_TABLE`."""
+    return DeferredRows(blocks, SERVICE_FEATURES_TABLE, lambda numbers: [index.services.column().take(numbers)])
 
 
 def _timestamps(values_us: list[int], sizes: list[int]) -> "pa.Array[Any]":

@@ -7,7 +7,7 @@ It depends on those ticks alone, so any split of the rows gives the same.
 Memory: 2.4 KB a service; services silent for 60 ticks are forgotten.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -32,15 +32,29 @@ class Rings(NamedTuple):
     value: Float32s
 
 
+class SequenceRows(NamedTuple):
+    """Rows in order, (n,) each: ring, number of the tick, (n, signals) values, and whether the sequence as of it is wanted."""
+
+    slot: IntArray
+    tick: IntArray
+    value: Float32s
+    wanted: npt.NDArray[np.bool_]
+
+
 @kernel
-def write_and_read(rings: Rings, slot: IntArray, tick: IntArray, value: Float32s, out: Float32s) -> None:
-    """Put rows into the rings, in order, and write the sequence as of each to `out` (n, steps * signals)."""
+def write_and_read(rings: Rings, rows: SequenceRows, out: Float32s) -> None:
+    """Put rows into the rings, in order, and write the sequence as of each wanted one to `out` (wanted, steps * signals)."""
+    slot, tick, value = rows.slot, rows.tick, rows.value
     signals = value.shape[1]
+    written = 0
     for row in range(slot.size):
         ticks, values = rings.tick[slot[row]], rings.value[slot[row]]
         place = tick[row] % RING
         ticks[place] = tick[row]
-        values[place] = value[row]
+        for signal in range(signals):
+            values[place, signal] = value[row, signal]
+        if not rows.wanted[row]:
+            continue
         whole = True
         for step in range(SEQUENCE_STEPS):
             first = tick[row] - RING + 1 + step * SEQUENCE_STEP_TICKS
@@ -55,9 +69,10 @@ def write_and_read(rings: Rings, slot: IntArray, tick: IntArray, value: Float32s
                     if ticks[number % RING] == number and np.isfinite(values[number % RING, signal]):
                         total += values[number % RING, signal]
                         known += 1
-                out[row, step * signals + signal] = total / known if known else np.nan
+                out[written, step * signals + signal] = total / known if known else np.nan
         if not whole:
-            out[row] = np.nan
+            out[written] = np.nan
+        written += 1
 
 
 class Sequences:
@@ -68,26 +83,35 @@ class Sequences:
         self._slots: dict[str, int] = {}
         self._rings = _empty(_LEAST_ROOM)
         self._newest = _NEVER
+        self._names: Sequence[str] = ()
+        self._slot_of: IntArray = np.zeros(0, np.int64)
 
-    def update(self, rows: pa.RecordBatch) -> Float32s:
-        """Return (n, len(SEQUENCE_FEATURES)) the sequences as of each row, NaN = unknown.
+    def update(self, rows: pa.RecordBatch, wanted: npt.NDArray[np.bool_] | None = None) -> Float32s:
+        """Return (k, len(SEQUENCE_FEATURES)) the sequences as of the k rows `wanted` (None = all n), NaN = unknown.
 
         `rows`: `schemas.SERVICE_FEATURES_TABLE`, ticks never falling, at most one row a service and tick.
         """
-        out = np.empty((rows.num_rows, len(SEQUENCE_FEATURES)), np.float32)
+        wanted = np.ones(rows.num_rows, bool) if wanted is None else wanted
         if not rows.num_rows:
-            return out
+            return np.empty((0, len(SEQUENCE_FEATURES)), np.float32)
         tick = rows.column("event_timestamp").cast(pa.int64()).to_numpy() // self._step_us
-        self._forget(int(tick[0]))
         names = rows.column("service").dictionary_encode()
-        slots = np.array([self._slot(str(name)) for name in names.dictionary.to_pylist()], np.int64)
-        slot = slots[names.indices.to_numpy()]
         value = np.empty((rows.num_rows, len(SEQUENCE_SIGNALS)), np.float32)
         for number, name in enumerate(SEQUENCE_SIGNALS):
             with np.errstate(over="ignore"):
                 value[:, number] = rows.column(name).to_numpy(zero_copy_only=False)
-        write_and_read(self._rings, slot, tick, value, out)
-        self._newest = int(tick[-1])
+        texts = [str(name) for name in names.dictionary.to_pylist()]
+        return self.update_arrays(texts, SequenceRows(names.indices.to_numpy().astype(np.int64), tick, value, wanted))
+
+    def update_arrays(self, service_names: Sequence[str], rows: SequenceRows) -> Float32s:
+        """Do as `update`, for rows given as arrays, of which there is one at least: `rows.slot` numbers `service_names`.
+
+        Names given in a sequence that only grows cost Python once.
+        """
+        out = np.empty((int(np.count_nonzero(rows.wanted)), len(SEQUENCE_FEATURES)), np.float32)
+        slot = self._slots_of(service_names, rows.slot, int(rows.tick[0]))
+        write_and_read(self._rings, rows._replace(slot=slot), out)
+        self._newest = int(rows.tick[-1])
         return out
 
     @property
@@ -97,7 +121,8 @@ class Sequences:
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the state as arrays of its own, equal for equal pasts: services by name, without forgotten ones."""
-        names = sorted(name for name, slot in self._slots.items() if self._is_live(slot, self._newest))
+        held = self._rings.tick[: len(self._slots)].max(axis=1, initial=_NEVER) > self._newest - RING
+        names = sorted(name for name, slot in self._slots.items() if held[slot])
         slots = np.array([self._slots[name] for name in names], np.int64)
         live = self._rings.tick[slots] > self._newest - RING
         return {
@@ -126,28 +151,42 @@ class Sequences:
         made._rings.tick[: len(names)], made._rings.value[: len(names)] = tick, value
         return made
 
+    def _slots_of(self, service_names: Sequence[str], service: IntArray, tick: int) -> IntArray:
+        """Return the slots of services, numbers among the names; room is made first by forgetting those silent at the tick."""
+        if service_names is not self._names:
+            self._names, self._slot_of = service_names, np.zeros(0, np.int64)
+        unseen = np.full(len(service_names) - self._slot_of.size, -1, np.int64)
+        self._slot_of = np.concatenate([self._slot_of, unseen])
+        slot = self._slot_of[service]
+        if (slot < 0).any():
+            new = [service_names[number] for number in np.unique(service[slot < 0]).tolist()]
+            if len(self._slots) + len(new) > self.room:
+                self._forget(tick)
+                slot = self._slot_of[service]
+            for number in np.unique(service[slot < 0]).tolist():
+                self._slot_of[number] = self._slot(service_names[number])
+            slot = self._slot_of[service]
+        return slot
+
     def _slot(self, name: str) -> int:
         slot = self._slots.get(name)
         if slot is None:
             slot = self._slots[name] = len(self._slots)
-            if slot == len(self._rings.tick):
+            if slot == self.room:
                 self._rings = _grown(self._rings, 2 * slot)
         return slot
 
-    def _is_live(self, slot: int, tick: int) -> bool:
-        return bool(self._rings.tick[slot].max() > tick - RING)
-
     def _forget(self, tick: int) -> None:
-        """Drop services without a tick in the last RING, when room would be made otherwise."""
-        if len(self._slots) < len(self._rings.tick):
-            return
-        kept = [name for name, slot in self._slots.items() if self._is_live(slot, tick)]
+        """Drop services without a tick in the last RING; every slot may be another one afterwards."""
+        live = self._rings.tick[: len(self._slots)].max(axis=1, initial=_NEVER) > tick - RING
+        kept = [name for name, slot in self._slots.items() if live[slot]]
         if len(kept) == len(self._slots):
             return
         slots = np.array([self._slots[name] for name in kept], np.int64)
         rings = _empty(max(_LEAST_ROOM, 2 * len(kept)))
         rings.tick[: len(kept)], rings.value[: len(kept)] = self._rings.tick[slots], self._rings.value[slots]
         self._rings, self._slots = rings, {name: number for number, name in enumerate(kept)}
+        self._slot_of[:] = -1
 
 
 def _empty(room: int) -> Rings:

@@ -88,9 +88,9 @@ class WindowBounds(NamedTuple):
 
 
 class TickRows(NamedTuple):
-    """Output of one tick; one column a series with points in the last hour."""
+    """Output of one tick; one row a series with points in the last hour."""
 
-    features: FloatArray  # (ROWS, S)
+    features: FloatArray  # (S, ROWS)
     slot: npt.NDArray[np.int32]  # (S,)
 
 
@@ -274,6 +274,6 @@ def close_series(arrays: EngineArrays, parameters: EngineParameters, tick: int, 
         out[RECENT] = 1.0 if ring.time[bounds.end - 1] > tick - recent else 0.0
         rows.slot[row_count] = slot
         for i in range(ROWS):
-            rows.features[i, row_count] = out[i]
+            rows.features[row_count, i] = out[i]
         row_count += 1
     return row_count

@@ -30,6 +30,7 @@ class NameTable:
 
     number_of: dict[str, int] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
+    _column: "pa.Array[Any] | None" = None
 
     def number(self, name: str) -> int:
         """Return the number of `name`, the next one where it is new."""
@@ -39,6 +40,12 @@ class NameTable:
             self.number_of[name] = known
             self.names.append(name)
         return known
+
+    def column(self) -> "pa.Array[Any]":
+        """Return the names by number."""
+        if self._column is None or len(self._column) != len(self.names):
+            self._column = pa.array(self.names, pa.string())
+        return self._column
 
 
 class NameHashes:

@@ -78,7 +78,7 @@ class ServiceFacts(NamedTuple):
 class SeriesRows(NamedTuple):
     """Series features of one tick."""
 
-    features: FloatArray  # (series_features.ROWS, >= n)
+    features: FloatArray  # (>= n, series_features.ROWS)
     slot: npt.NDArray[np.int32]  # (n,)
 
 
@@ -200,7 +200,7 @@ def write_service(facts: ServiceFacts, service: int, tick: int, totals: FloatArr
 def close_services(
     series: SeriesFacts, facts: ServiceFacts, rows: SeriesRows, tick: int, out: FloatArray
 ) -> npt.NDArray[np.int32]:
-    """Write features to out (WIDTH, services) of services with a recent point; return their numbers, ascending (k,)."""
+    """Write features to out (services, WIDTH) of services with a recent point; return their numbers, ascending (k,)."""
     services = facts.incident_us.size
     sums = np.zeros((services, SIGNAL_COUNT, _SUMS))
     sums[:, :, _SLOPE] = np.nan
@@ -209,18 +209,16 @@ def close_services(
     for i in range(rows.slot.size):
         slot = rows.slot[i]
         service = series.service[slot]
-        add_series_row(sums[service], totals[service], series.signal[slot], rows.features[:, i], series.limit[slot])
+        add_series_row(sums[service], totals[service], series.signal[slot], rows.features[i], series.limit[slot])
     numbers = np.empty(services, np.int32)
     row_count = 0
-    column = np.empty(WIDTH)
     for service in range(services):
         if totals[service, _RECENT] == 0.0:
             continue
+        column = out[row_count]
         column[:] = np.nan
         write_signals(sums[service], column)
         write_service(facts, service, tick, totals, column)
-        for i in range(WIDTH):
-            out[i, row_count] = column[i]
         numbers[row_count] = service
         row_count += 1
     return numbers[:row_count]

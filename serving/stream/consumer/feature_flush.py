@@ -18,7 +18,10 @@ from serving.host.log_rate_limit import LineLimit
 from serving.stream.streams import single_batch
 
 if TYPE_CHECKING:
+    from aiops.features.feature_rows import DeferredRows
     from serving.stream.consumer.consumer_metrics import ConsumerMetrics
+
+    Rows = pa.RecordBatch | DeferredRows
 
 _COMPACT_ROWS: Final = 50_000
 
@@ -32,7 +35,7 @@ class NewestRows:
     def __init__(self, key: str) -> None:
         self._key = key
         self._lock = threading.Lock()
-        self._batches: list[pa.RecordBatch] = []
+        self._batches: list[Rows] = []
         self._compact_at = _COMPACT_ROWS
 
     @property
@@ -41,12 +44,12 @@ class NewestRows:
         with self._lock:
             return sum(batch.num_rows for batch in self._batches)
 
-    def offer(self, batches: Sequence[pa.RecordBatch]) -> None:
+    def offer(self, batches: "Sequence[Rows]") -> None:
         """Add rows, newest last."""
         with self._lock:
             self._batches.extend(batches)
             if sum(batch.num_rows for batch in self._batches) > self._compact_at:
-                kept = newest(self._batches, self._key)
+                kept = newest(_built(self._batches), self._key)
                 self._batches = [kept]
                 self._compact_at = kept.num_rows + _COMPACT_ROWS
 
@@ -54,12 +57,16 @@ class NewestRows:
         """Return the newest row of every entity and forget them; None where there is nothing."""
         with self._lock:
             batches, self._batches = self._batches, []
-        return newest(batches, self._key) if batches else None
+        return newest(_built(batches), self._key) if batches else None
 
     def put_back(self, rows: pa.RecordBatch) -> None:
         """Return rows that could not be written; newer ones go before them."""
         with self._lock:
             self._batches.insert(0, rows)
+
+
+def _built(rows: "Sequence[Rows]") -> list[pa.RecordBatch]:
+    return [part if isinstance(part, pa.RecordBatch) else part.batch for part in rows]
 
 
 def newest(batches: Sequence[pa.RecordBatch], key: str) -> pa.RecordBatch:
@@ -92,7 +99,7 @@ class FeatureFlush:
         self._stop = stop
         self._tenants: dict[str, _TenantRows] = {}
 
-    def offer(self, tenant: str, series: Sequence[pa.RecordBatch], services: Sequence[pa.RecordBatch]) -> None:
+    def offer(self, tenant: str, series: "Sequence[Rows]", services: "Sequence[Rows]") -> None:
         """Take in a tenant's rows of newly closed ticks; returns at once."""
         if not series and not services:
             return

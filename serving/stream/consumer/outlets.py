@@ -17,7 +17,7 @@ class Outlets:
 
     def offer(self, partition: int, tenant: str, step: Step) -> None:
         """Take in what committed entries of a tenant gave."""
-        self.features.offer(tenant, step.series_features, step.service_features)
+        self.features.offer(tenant, step.series_rows, step.service_rows)
         self.findings.offer(partition, tenant, step.judged)
 
     def last_flush(self) -> Iterator[str]:

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.detection.candidates import Cadence, ClosedRows, candidates_of
 from aiops.detection.levels import LevelTable, Tier1
-from aiops.detection.worst_point import JudgedPoints, WorstPoints, severity_of, with_findings
+from aiops.detection.worst_point import JudgedPoints, severity_of, with_findings
 from aiops.errors import StateError
 from aiops.types import IntArray, PointStatus, SeriesBatch
 from data_contracts.series.tenant import DEFAULT_TENANT
@@ -27,6 +26,7 @@ from serving.stream.consumer.received_points import Received, ReceivedPoints, Re
 from serving.stream.consumer.second_opinion import SecondOpinion, Watched
 
 if TYPE_CHECKING:
+    from aiops.detection.worst_points_by_service import WorstPoints
     from aiops.features.engine import EngineConfig, FeatureEngine
     from aiops.features.engine_output import EngineOutput
     from aiops.features.sequences import Sequences
@@ -76,7 +76,7 @@ class Kept:
     """What a partition remembers."""
 
     engine: "FeatureEngine"
-    worst: WorstPoints
+    worst: "WorstPoints"
     sequences: "Sequences"
     second: SecondOpinion
     received: ReceivedPoints
@@ -93,12 +93,12 @@ class Partition:
         self._second = kept.second
         self._received = kept.received
         self._clock_us = clock_us
-        self._cadence = Cadence(config.step_us, config.predict_every_us)
         self.use_tier1(config.tier1)
 
     @classmethod
     def new(cls, config: PartitionConfig) -> "Partition":
         """Return a partition that has seen nothing."""
+        from aiops.detection.worst_points_by_service import WorstPoints
         from aiops.features.engine import FeatureEngine
         from aiops.features.sequences import Sequences
 
@@ -114,6 +114,7 @@ class Partition:
             StateError: an array is missing, or of another configuration.
             OutdatedState: it is of another version of the engine.
         """
+        from aiops.detection.worst_points_by_service import WorstPoints
         from aiops.features.engine import FeatureEngine
         from aiops.features.sequences import Sequences
 
@@ -258,13 +259,16 @@ class Partition:
         step.judged.append(judged)
 
     def _close(self, output: "EngineOutput", step: Step) -> None:
-        if output.series_features.num_rows:
-            step.series_features.append(output.series_features)
-        rows = output.service_features
-        if rows.num_rows:
-            step.service_features.append(rows)
-            closed = ClosedRows(rows, self._sequences.update(rows))
-            candidates = candidates_of(closed, self._worst, self._cadence, self._tier1_version)
+        from aiops.detection.candidates import Cadence, ClosedRows, ServicePast, candidates_of
+
+        if output.series_rows.num_rows:
+            step.series_rows.append(output.series_rows)
+        if output.service_rows.num_rows:
+            step.service_rows.append(output.service_rows)
+            closed = ClosedRows(output.service_rows, self._engine.services)
+            past = ServicePast(self._worst, self._sequences)
+            cadence = Cadence(self._config.step_us, self._config.predict_every_us)
+            candidates = candidates_of(closed, past, cadence, self._tier1_version)
             if candidates.num_rows:
                 step.candidates.append(candidates)
 

@@ -4,12 +4,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from aiops.detection.worst_point import JudgedPoints
 from serving.stream import streams
 from serving.stream.consumer.commit import Output
+
+if TYPE_CHECKING:
+    from aiops.features.feature_rows import DeferredRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,8 @@ class Step:
     counts: Counter[str] = field(default_factory=Counter)
     candidates: list[pa.RecordBatch] = field(default_factory=list)
     rejected: list[pa.RecordBatch] = field(default_factory=list)
-    series_features: list[pa.RecordBatch] = field(default_factory=list)
-    service_features: list[pa.RecordBatch] = field(default_factory=list)
+    series_rows: "list[DeferredRows]" = field(default_factory=list)
+    service_rows: "list[DeferredRows]" = field(default_factory=list)
     catalogue: list[KnownRows] = field(default_factory=list)
     """Series that receivers defined."""
     points: list[KnownRows] = field(default_factory=list)
@@ -41,13 +45,23 @@ class Step:
     judged: list[JudgedPoints] = field(default_factory=list)
     """Every point with tier 1's view of it, in order of arrival: what is exported. The arrays are of these points alone."""
 
+    @property
+    def series_features(self) -> list[pa.RecordBatch]:
+        """Return the rows of series of the ticks that were closed; built when first asked for."""
+        return [rows.batch for rows in self.series_rows]
+
+    @property
+    def service_features(self) -> list[pa.RecordBatch]:
+        """Return the rows of services of the ticks that were closed; built when first asked for."""
+        return [rows.batch for rows in self.service_rows]
+
     def extend(self, other: "Step") -> None:
         """Add what another step gave."""
         self.counts.update(other.counts)
         self.candidates += other.candidates
         self.rejected += other.rejected
-        self.series_features += other.series_features
-        self.service_features += other.service_features
+        self.series_rows += other.series_rows
+        self.service_rows += other.service_rows
         self.judged += other.judged
         self.catalogue += other.catalogue
         self.points += other.points

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiops.detection.worst_point import OUTSIDE_LIMITS, JudgedPoints, WorstPoint, WorstPoints, severity_of
+from aiops.detection.worst_point import OUTSIDE_LIMITS, JudgedPoints, WorstPoint, severity_of
+from aiops.detection.worst_points_by_service import WorstPoints
 from serving.stream.consumer.checkpoint import state_hash
 from tests.testing.series_names import named
 

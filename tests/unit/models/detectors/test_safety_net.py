@@ -110,7 +110,7 @@ def test_any_cut_with_a_restore_at_each_gives_the_same_findings(cuts: list[int],
 
 
 def test_many_series_in_one_batch_are_judged_as_each_alone() -> None:
-    value = np.round(moving(200 * 150), 2)
+    value = np.round(moving(200 * 180), 2)
     value[-200 * 40 :: 2] = 3.0
     together = rows(value, services=200)
     kind = SafetyNet(1000).judge(together).kind

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from aiops.detection.worst_point import WorstPoints
+from aiops.detection.worst_points_by_service import WorstPoints
 from aiops.errors import ArtifactError
 from aiops.features.engine import EngineConfig, FeatureEngine
 from aiops.topology.graph import ServiceGraph

@@ -11,7 +11,8 @@ from aiops.detection.decision import decide
 from aiops.detection.levels import CATALOGUE_VERSION, CatalogueLevels, Tier1
 from aiops.detection.opinions import Context, Opinion
 from aiops.detection.routing import Router, RoutingRules
-from aiops.detection.worst_point import CERTAIN, Finding, JudgedPoints, WorstPoints, with_findings
+from aiops.detection.worst_point import CERTAIN, Finding, JudgedPoints, with_findings
+from aiops.detection.worst_points_by_service import WorstPoints
 from aiops.features.engine import EngineConfig
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray
