@@ -11,6 +11,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from data_contracts.kernel_cache import kept
+
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 Int64s = npt.NDArray[np.int64]
 Uint8s = npt.NDArray[np.uint8]
@@ -53,12 +55,12 @@ class StringPair(NamedTuple):
 
 
 def _compiled(function: Kernel) -> Kernel:
-    return cast(Kernel, numba.njit(cache=True, nogil=True)(function))
+    return cast(Kernel, kept(numba.njit(nogil=True)(function)))
 
 
 def _inlined(function: Kernel) -> Kernel:
     """Compile into each caller: counting references to the arrays of a call would cost more than the call does."""
-    return cast(Kernel, numba.njit(cache=True, nogil=True, inline="always")(function))
+    return cast(Kernel, kept(numba.njit(nogil=True, inline="always")(function)))
 
 
 @_inlined

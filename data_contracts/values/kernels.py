@@ -7,6 +7,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from data_contracts.kernel_cache import kept
 from data_contracts.series.hash_kernels import KeyStrings, id_of
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
@@ -51,7 +52,7 @@ class Points(NamedTuple):
 
 
 def _compiled(function: Kernel) -> Kernel:
-    return cast(Kernel, numba.njit(cache=True, nogil=True)(function))
+    return cast(Kernel, kept(numba.njit(nogil=True)(function)))
 
 
 @_compiled

@@ -51,8 +51,7 @@ def create_service(build_runtime: BuildRuntime) -> Any:
         @_on_startup
         async def open(self) -> None:
             """Load the models, then answer over gRPC and HTTP."""
-            _log_with_bentoml()
-            sys.setswitchinterval(SWITCH_S)
+            _prepare_process()
             self._runtime.start()
             await self._grpc.start()
             holder.runtime = self._runtime
@@ -79,8 +78,9 @@ def create_service(build_runtime: BuildRuntime) -> Any:
     return service
 
 
-def _log_with_bentoml() -> None:
-    """Let the suite's own log lines go where BentoML's go."""
+def _prepare_process() -> None:
+    """Let the suite's own log lines go where BentoML's go, and the event loop wait for other threads briefly."""
+    sys.setswitchinterval(SWITCH_S)
     own = logging.getLogger("serving")
     own.handlers = list(logging.getLogger("bentoml").handlers)
     own.setLevel(logging.INFO)
