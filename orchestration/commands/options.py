@@ -8,7 +8,12 @@ import typer
 ActedBy = Annotated[str | None, typer.Option("--by", help="who acts; default: the system's user")]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
 SourceName = Annotated[
-    str, typer.Option("--source", help="simulate, csv, parquet, nezha, petshop, nab or prometheus", show_default=True)
+    str,
+    typer.Option(
+        "--source",
+        help="simulate, csv, parquet, nezha, petshop, nab or prometheus; of `aiops up` also remote-write or otlp: only listen",
+        show_default=True,
+    ),
 ]
 SourcePath = Annotated[Path | None, typer.Option("--path", help="file or folder of the source")]
 Encoding = Annotated[str | None, typer.Option("--encoding", help="of a text file that is not UTF-8, e.g. cp1252")]

@@ -19,6 +19,7 @@ from orchestration.console import calm_libraries, complain, say
 from orchestration.dagster.job_runs import JobFailed, bands_config, range_tags, run_job, run_training
 from orchestration.pipeline import ingest as ingestion
 from orchestration.pipeline.deployment import current_version
+from orchestration.pipeline.live_start import live_start
 from orchestration.pipeline.scenario import Scenario, recorded
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 from orchestration.suite.services import NO_CHAMPION
@@ -29,6 +30,8 @@ from serving.host.process_exit import leave
 
 NEEDED: Final = watched_model()
 """The model without which the scoring service does not become ready."""
+LEAST_HISTORY: Final = timedelta(hours=2)
+"""History of a followed source from which on training is tried at once."""
 _TRUTH_TIMES = {
     "edges": ("valid_from", "valid_to", "seen_at"),
     "incidents": ("starts_at", "onset_at", "ends_at", "known_at"),
@@ -41,6 +44,8 @@ def prepare(workspace: Workspace, choice: SourceChoice, say: Callable[[str], Non
     """Learn from the history of the source where there is no champion yet; return whether there is one now."""
     if current_version(workspace, NEEDED):
         return True
+    if choice.follows:
+        return prepare_live(workspace, choice, say)
     say("no champions yet: the history of the source is ingested and learned from first (about a minute)")
     scenario = recorded(choice.open())
     split, settings = scenario.split, workspace.settings
@@ -49,12 +54,53 @@ def prepare(workspace: Workspace, choice: SourceChoice, say: Callable[[str], Non
     write_truth(workspace, scenario, line)
     shift = line.history_shift(split)
     ingestion.ingest(workspace, scenario.source.name, _moved(scenario.history(), shift), line.origin, say)
-    say("features over the history (Dagster job `ingest_and_features`)")
-    run_job(workspace, "ingest_and_features", {}, range_tags(split.history_start + shift, split.history_end + shift))
-    for judged in run_training(workspace, line.origin, say):
-        say(f"{judged.model}: {judged.reason}")
-    make_bands(workspace, line.origin, say)
+    learn(workspace, split.history_start + shift, split.history_end + shift, say)
     return bool(current_version(workspace, NEEDED))
+
+
+def prepare_live(workspace: Workspace, choice: SourceChoice, say: Callable[[str], None]) -> bool:
+    """Learn from what a followed source remembers; return whether there is a champion.
+
+    What cannot be learned yet is learned by the nightly training, from what has come by then: tier 1 watches meanwhile.
+    """
+    say("no champions yet: what the source remembers is ingested and learned from first (a few minutes)")
+    source = choice.open_live()
+    try:
+        end = live_start(workspace.settings.root, choice, source.step_s, datetime.now(UTC))
+        history = source.history(end)
+        split = history.split()
+        say(f"history from {split.history_start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {len(source.queries)} queries")
+        tables = {"incidents": history.incidents(), "changes": history.changes()}
+        ingestion.write_truth(workspace, history.edges(), tables)
+        done = ingestion.ingest(workspace, source.name, history.batches(split.history_start, end), end, say)
+        for text in history.remarks():
+            say(text)
+        history.close()
+    finally:
+        source.close()
+    if done.first is None or end - done.first < LEAST_HISTORY:
+        say(
+            f"too little history to learn from (less than {LEAST_HISTORY}); the nightly training goes on with what has come by then"
+        )
+        return False
+    try:
+        learn(workspace, done.first, end, say)
+    except JobFailed as error:
+        say(f"nothing is learned yet: {error}; the nightly training tries again")
+    return bool(current_version(workspace, NEEDED))
+
+
+def learn(workspace: Workspace, start: datetime, end: datetime, say: Callable[[str], None]) -> None:
+    """Make features of the lake's telemetry from `start` to `end`, then models, then bands from `end` on.
+
+    Raises:
+        JobFailed: the features or the training failed.
+    """
+    say("features over the history (Dagster job `ingest_and_features`)")
+    run_job(workspace, "ingest_and_features", {}, range_tags(start, end))
+    for judged in run_training(workspace, end, say):
+        say(f"{judged.model}: {judged.reason}")
+    make_bands(workspace, end, say)
 
 
 def make_bands(workspace: Workspace, at: datetime, say: Callable[[str], None]) -> None:

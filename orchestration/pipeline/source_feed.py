@@ -6,7 +6,6 @@ story runs ahead of the wall clock: rows say themselves when they became availab
 """
 
 import argparse
-import hashlib
 import itertools
 import logging
 import signal
@@ -30,6 +29,8 @@ from aiops.settings.tree import Settings
 from aiops.types import HistorySplit, IntArray
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from data_contracts.values.moments import moment_of_us
+from orchestration.pipeline.live_feed import LiveFeed
+from orchestration.pipeline.producer_names import producer_id_of
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 from orchestration.workspace.source_choice import SourceChoice
 from serving.host.full_disk import is_full
@@ -44,12 +45,6 @@ RETRY_S = 1.0
 
 log = logging.getLogger(__name__)
 _lines = LineLimit(log)
-
-
-def producer_id_of(choice: SourceChoice, tenant: str) -> str:
-    """Return the id under which a source is published for a tenant: the same whenever the same source is fed again."""
-    digest = hashlib.blake2b("\0".join([tenant, *choice.arguments()]).encode(), digest_size=6).hexdigest()
-    return f"feed-{choice.name}-{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +184,9 @@ def main() -> None:
         signal.signal(signum, lambda *_: stop.set())
     choice = SourceChoice(arguments.source, arguments.path, tuple(arguments.options))
     try:
+        if choice.follows:
+            LiveFeed(read_settings(), choice, stop).run()
+            return
         feed = Feed(read_settings(), choice, Pace(arguments.speed), stop)
         log.info("from %s on, published as %s", feed.timeline.position, feed.timeline.newest)
         feed.run()

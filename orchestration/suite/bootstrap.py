@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from aiops.errors import ConfigurationError, DiskFull, Unavailable
+from aiops.errors import ConfigurationError, DiskFull, SourceError, Unavailable
 from aiops.settings.tree import Settings
+from models.artifacts.catalog import watched_model
+from models.artifacts.export import exported_version
 from orchestration.console import print_table
 from orchestration.pipeline.scenario import recorded
 from orchestration.pipeline.telemetry_step import fitted_settings, median_step_s
@@ -39,13 +41,33 @@ def bring_up(settings: Settings, choice: SourceChoice, speed: float, stop: threa
             refuse_taken_ports(settings)
             check_clock(settings.root, speed, datetime.now(UTC))
             keep_for_good(settings.root)
-            scenario = recorded(choice.open())
-            fitted = fitted_settings(settings, median_step_s(next(iter(scenario.history())), settings.telemetry.step_s))
+            fitted = fitted_settings(settings, source_step_s(settings, choice, speed))
             return _Suite(paced(fitted, speed), stop, say).run(choice, speed)
     except OSError as error:
         if not is_full(error):
             raise
         raise DiskFull(f"AIOPS_HOME {settings.root}: its disk is full ({error.strerror}); make room and start again") from error
+
+
+def source_step_s(settings: Settings, choice: SourceChoice, speed: float) -> int:
+    """Return how often the source's telemetry comes, in seconds; by settings where it sends by itself.
+
+    Raises:
+        ConfigurationError: the source cannot be used, or goes at its own pace and another one is asked for.
+    """
+    if (choice.listens or choice.follows) and speed != 1.0:
+        raise ConfigurationError(f"--speed {speed:g}: the source {choice.name!r} is live, it goes at the pace of the clock")
+    if choice.listens:
+        choice.refuse_options()
+        return settings.telemetry.step_s
+    if choice.follows:
+        live = choice.open_live()
+        live.close()
+        return live.step_s
+    first = next(iter(recorded(choice.open()).history()), None)
+    if first is None:
+        raise SourceError(f"{choice.name}: it has no history; check --path, and history_share or start and end")
+    return median_step_s(first, settings.telemetry.step_s)
 
 
 def paced(settings: Settings, speed: float) -> Settings:
@@ -87,6 +109,10 @@ def refuse_taken_ports(settings: Settings) -> None:
                 raise ConfigurationError(f"{name}: {port} is taken by another process; end it or set {variable}") from error
 
 
+def _has_champion(settings: Settings) -> bool:
+    return exported_version(settings.root / "models", watched_model(), "champion") is not None
+
+
 class _Suite:
     """All processes of one home."""
 
@@ -121,7 +147,12 @@ class _Suite:
                 self._broker.stop()
 
     def _prepare(self, choice: SourceChoice) -> int:
-        """Run the preparation with its messages on our stderr; return its exit code, 0 where we are stopped."""
+        """Run the preparation with its messages on our stderr; return its exit code, 0 where we are stopped.
+
+        A source that sends by itself has no history: what there is to learn from, the nightly training finds in the lake.
+        """
+        if choice.listens:
+            return 0 if _has_champion(self._settings) else services.NO_CHAMPION
         spec = services.preparation(self._settings, choice.arguments())
         command = [sys.executable, *spec.command]
         process = subprocess.Popen(command, env=spec.whole_environment(), stdout=sys.stderr, start_new_session=True)
@@ -149,7 +180,8 @@ class _Suite:
             services.dagster_webserver(settings),
             services.dagster_daemon(settings),
         )
-        self._supervisor.start(services.feeder(settings, choice.arguments(), speed))
+        if not choice.listens:
+            self._supervisor.start(services.feeder(settings, choice.arguments(), speed))
         if self._stop.is_set():
             return
         self._note()

@@ -10,6 +10,7 @@ from aiops.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from aiops.ports import TelemetrySource
+    from serving.ingest.pull.prometheus_live import LivePrometheus
     from serving.ingest.pull.source_options import SourceOptions
 
 SECRET_OPTIONS: Final = ("token", "url")
@@ -29,6 +30,20 @@ class SourceChoice:
         path = () if self.path is None else ("--path", str(self.path))
         return ("--source", self.name, *path, *(word for item in self.settings for word in ("--set", item)))
 
+    @property
+    def listens(self) -> bool:
+        """Return whether the source sends by itself: nothing is read, there is no history."""
+        from serving.ingest.pull.source_registry import LISTENED
+
+        return self.name in LISTENED
+
+    @property
+    def follows(self) -> bool:
+        """Return whether the source is followed live: it can be, and neither `start` nor `end` is given."""
+        from serving.ingest.pull.source_registry import LIVE
+
+        return self.name in LIVE and not {item.partition("=")[0].strip() for item in self.settings} & {"start", "end"}
+
     def open(self) -> "TelemetrySource":
         """Return the source.
 
@@ -37,13 +52,38 @@ class SourceChoice:
         """
         from serving.ingest.pull.source_registry import open_source
 
+        return open_source(self.name, self._options())
+
+    def open_live(self) -> "LivePrometheus":
+        """Return the source, to be followed.
+
+        Raises:
+            ConfigurationError: an option is unknown or unusable; the message names it and the fix.
+        """
+        from serving.ingest.pull.source_registry import open_live
+
+        return open_live(self.name, self._options())
+
+    def refuse_options(self) -> None:
+        """Check that nothing is said about a source that is not read.
+
+        Raises:
+            ConfigurationError: there is a path or an option.
+        """
+        if self.path is not None or self.settings:
+            raise ConfigurationError(
+                f"--source {self.name}: it sends by itself, so it takes no --path and no --set; the settings of the receiver are "
+                "those of section ingest"
+            )
+
+    def _options(self) -> "SourceOptions":
         pairs: dict[str, str] = {} if self.path is None else {"path": str(self.path)}
         for item in self.settings:
             name, sign, value = item.partition("=")
             if not sign:
                 raise ConfigurationError(f"--set {item[:4]!r}… is not name=value; write for example --set history_share=0.5")
             pairs[name.strip()] = value.strip()
-        return open_source(self.name, source_options(with_secrets(self.name, pairs)))
+        return source_options(with_secrets(self.name, pairs))
 
 
 def with_secrets(source: str, pairs: Mapping[str, str]) -> dict[str, str]:
@@ -109,11 +149,12 @@ def source_options(pairs: Mapping[str, str]) -> "SourceOptions":
     """
     from pydantic import TypeAdapter, ValidationError
 
-    from serving.ingest.pull.source_options import ColumnMapping, SourceOptions, parse_series
+    from serving.ingest.pull.source_options import ColumnMapping, SourceOptions, parse_duration, parse_series
 
     parsers: dict[str, Callable[[str], object]] = {
         "columns": ColumnMapping.parse,
         "series": parse_series,
+        "history": parse_duration,
         "delimiter": lambda text: {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}.get(text, text),
         "queries": lambda text: tuple(part.strip() for part in text.split(";") if part.strip()),
     }

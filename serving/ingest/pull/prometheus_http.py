@@ -1,4 +1,4 @@
-"""Range queries over Prometheus' HTTP API, as Prometheus, Thanos, Mimir and VictoriaMetrics speak it.
+"""Queries over Prometheus' HTTP API, as Prometheus, Thanos, Mimir and VictoriaMetrics speak it.
 
 One page at a time, retried with back-off, every failure named. An answer that its server calls partial is a failure unless the
 user accepts it; what PromQL remarks about an expression is kept as a remark.
@@ -7,7 +7,8 @@ Source: https://prometheus.io/docs/prometheus/latest/querying/api/ (range querie
 https://docs.victoriametrics.com/cluster-victoriametrics/ (isPartial)
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -58,6 +59,33 @@ class Answer:
     remarks: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class InstantSample:
+    """One series of an instant query: labels, and the value it has now."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Where something is asked, what it is in words, and with which parameters."""
+
+    url: httpx.URL
+    subject: str
+    parameters: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An answer: its status, how often it was asked for, media type, body in JSON."""
+
+    status: int
+    tries: int
+    kind: str
+    body: Any
+
+
 class TooMuchAsked(SourceError):
     """The server would load more samples for a page than it may; a shorter page may pass."""
 
@@ -85,12 +113,18 @@ class PrometheusHttp:
         parsed = _checked(url)
         auth = httpx.BasicAuth(parsed.username, parsed.password) if parsed.username else None
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        path = parsed.path.rstrip("/").removesuffix(_RANGE).removesuffix("/api/v1").rstrip("/") + _RANGE
-        self._url = parsed.copy_with(userinfo=b"", path=path, query=None, fragment=None)
+        base = parsed.path.rstrip("/").removesuffix(_RANGE).removesuffix("/api/v1").rstrip("/")
+        self._base = parsed.copy_with(userinfo=b"", path=base or "/", query=None, fragment=None)
+        self._url = parsed.copy_with(userinfo=b"", path=base + _RANGE, query=None, fragment=None)
         self._own = parsed.params.multi_items()
         self._policy = policy
         self._accept_partial = accept_partial
         self._client = httpx.Client(headers=headers, auth=auth, timeout=timeout_s)
+
+    @property
+    def url(self) -> str:
+        """Return the address of the server, without password and parameters."""
+        return str(self._base)
 
     def close(self) -> None:
         """Close the connections."""
@@ -103,87 +137,138 @@ class PrometheusHttp:
             TooMuchAsked: the page is too long for the server.
             SourceError: the server refused, failed on every try, or answered something else than a full matrix.
         """
-        params = httpx.QueryParams(
-            [
-                *((name, value) for name, value in self._own if name not in {"query", "start", "end", "step"}),
+        request = _Request(
+            self._url,
+            f"the query {page.query!r}",
+            (
                 ("query", page.query),
                 ("start", f"{page.start_s:.3f}"),
                 ("end", f"{page.start_s + (page.points - 1) * page.step_s:.3f}"),
                 ("step", str(page.step_s)),
-            ]
+            ),
         )
+        answer = self._asked(request)
+        with self._readable(request, "matrix", answer):
+            if answer.body["data"]["resultType"] != "matrix":
+                kind = answer.body["data"]["resultType"]
+                raise self._failure(request, f"status {answer.status}: the answer is a {kind}, not a matrix", answer.tries)
+            remarks = self._remarks(request, page.query, answer)
+            results = answer.body["data"]["result"] or ()
+            series = tuple(_series(result) for result in results if "values" in result or "histograms" not in result)
+            return Answer(series, tuple(_name(result) for result in results if result.get("histograms")), remarks)
+
+    def query(self, expression: str) -> tuple[InstantSample, ...]:
+        """Return what an expression gives now: one sample a series. A partial answer is taken as it is.
+
+        Raises:
+            SourceError: the server refused, failed on every try, or answered something else than a vector.
+        """
+        request = _Request(self._address("query"), f"the query {expression!r}", (("query", expression),))
+        answer = self._asked(request)
+        with self._readable(request, "vector", answer):
+            if answer.body["data"]["resultType"] != "vector":
+                kind = answer.body["data"]["resultType"]
+                raise self._failure(request, f"status {answer.status}: the answer is a {kind}, not a vector", answer.tries)
+            return tuple(
+                InstantSample({str(key): str(text) for key, text in result["metric"].items()}, float(result["value"][1]))
+                for result in answer.body["data"]["result"] or ()
+                if "value" in result
+            )
+
+    def names(self, what: str, matching: str = "") -> tuple[str, ...]:
+        """Return names that the server knows, at `what` below its API: `labels`, `label/__name__/values`; of a selector's series.
+
+        Raises:
+            SourceError: the server refused, failed on every try, or answered something else than a list.
+        """
+        parameters = (("match[]", matching),) if matching else ()
+        request = _Request(self._address(what), f"the list of {what}", parameters)
+        answer = self._asked(request)
+        with self._readable(request, "list", answer):
+            return tuple(str(name) for name in answer.body["data"] or ())
+
+    def _address(self, what: str) -> httpx.URL:
+        return self._url.copy_with(path=self._url.path.removesuffix("query_range") + what)
+
+    def _asked(self, request: "_Request") -> "_Asked":
+        """Return the body of a successful answer, tried again where that may help."""
+        given = {name for name, _ in request.parameters}
+        own = ((name, value) for name, value in self._own if name not in given | {"query", "start", "end", "step"})
+        params = httpx.QueryParams([*own, *request.parameters])
         tries = self._policy.retries + 1
         for attempt in range(tries):
             asked_s: float | None = None
             try:
-                response = self._client.get(self._url, params=params)
+                response = self._client.get(request.url, params=params)
             except httpx.TransportError as error:
-                failure = self._failure(page, f"{type(error).__name__}: {error}", attempt + 1)
+                failure = self._failure(request, f"{type(error).__name__}: {error}", attempt + 1)
                 failure.__cause__ = error
             else:
                 if response.status_code not in _RETRIED:
-                    return self._answer(page, response, attempt + 1)
-                failure = self._failure(page, f"status {response.status_code}: {_reason(response)}", attempt + 1)
+                    return self._answered(request, response, attempt + 1)
+                failure = self._failure(request, f"status {response.status_code}: {_reason(response)}", attempt + 1)
                 asked_s = _retry_after_s(response)
             if attempt + 1 < tries:
                 self._policy.sleep(self._policy.delay_s(attempt, asked_s))
         raise failure
 
     def _failure(
-        self, page: Page, what: str, tries: int, fix: str = "check the server, the query and the option url"
+        self, request: "_Request", what: str, tries: int, fix: str = "check the server, the query and the option url"
     ) -> SourceError:
         often = "once" if tries == 1 else f"{tries} times"
-        return SourceError(f"{self._url}: the query {page.query!r} failed: {what} (tried {often}); {fix}")
+        return SourceError(f"{request.url}: {request.subject} failed: {what} (tried {often}); {fix}")
 
-    def _answer(self, page: Page, response: httpx.Response, tries: int) -> Answer:
+    def _answered(self, request: "_Request", response: httpx.Response, tries: int) -> "_Asked":
         status = response.status_code
         if status != httpx.codes.OK:
-            raise self._refusal(page, response, tries)
-        try:
-            answer = orjson.loads(response.content)
-            if answer["status"] != "success":
-                raise self._failure(page, f"status {status}: {answer.get('error') or answer['status']}", tries)
-            if answer["data"]["resultType"] != "matrix":
-                raise self._failure(page, f"status {status}: the answer is a {answer['data']['resultType']}, not a matrix", tries)
-            remarks = self._remarks(page, answer, tries)
-            results = answer["data"]["result"] or ()
-            series = tuple(_series(result) for result in results if "values" in result or "histograms" not in result)
-            return Answer(series, tuple(_name(result) for result in results if result.get("histograms")), remarks)
-        except orjson.JSONDecodeError as error:
-            kind = response.headers.get("Content-Type", "text").partition(";")[0]
-            seen = "a page of a sign-in or proxy?" if kind == "text/html" else repr(error)
-            raise self._failure(page, f"status {status}: the answer is no matrix in JSON but {kind}: {seen}", tries) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise self._failure(page, f"status {status}: the answer is no matrix in JSON: {error!r}", tries) from error
+            raise self._refusal(request, response, tries)
+        kind = response.headers.get("Content-Type", "text").partition(";")[0]
+        answer = _Asked(status, tries, kind, {})
+        with self._readable(request, "matrix" if request.url == self._url else "answer", answer):
+            body = orjson.loads(response.content)
+            if body["status"] != "success":
+                raise self._failure(request, f"status {status}: {body.get('error') or body['status']}", tries)
+            return _Asked(status, tries, kind, body)
 
-    def _refusal(self, page: Page, response: httpx.Response, tries: int) -> SourceError:
+    @contextmanager
+    def _readable(self, request: "_Request", form: str, answer: "_Asked") -> Iterator[None]:
+        """Name what is no answer of the API in a failure."""
+        what = f"status {answer.status}: the answer is no {form} in JSON"
+        try:
+            yield
+        except orjson.JSONDecodeError as error:
+            seen = "a page of a sign-in or proxy?" if answer.kind == "text/html" else repr(error)
+            raise self._failure(request, f"{what} but {answer.kind}: {seen}", answer.tries) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._failure(request, f"{what}: {error!r}", answer.tries) from error
+
+    def _refusal(self, request: "_Request", response: httpx.Response, tries: int) -> SourceError:
         """Return the error that a status other than 200 means."""
         what = f"status {response.status_code}: {_reason(response)}"
         if response.has_redirect_location:
             target = httpx.URL(response.headers["Location"])
             whither = self._url.join(target).copy_with(query=None, userinfo=b"", fragment=None)
-            return self._failure(page, f"{what}, it points to {whither}", tries, "give the address behind it as url")
+            return self._failure(request, f"{what}, it points to {whither}", tries, "give the address behind it as url")
         if response.status_code in {401, 403}:
-            return self._failure(page, what, tries, "give a token, or name and password in the url, that may query")
+            return self._failure(request, what, tries, "give a token, or name and password in the url, that may query")
         if any(words in what for words in _TOO_MUCH):
             return TooMuchAsked(
-                str(self._failure(page, what, tries, "ask for less: a longer step_s, fewer series or a shorter time"))
+                str(self._failure(request, what, tries, "ask for less: a longer step_s, fewer series or a shorter time"))
             )
-        return self._failure(page, what, tries)
+        return self._failure(request, what, tries)
 
-    def _remarks(self, page: Page, answer: Mapping[str, Any], tries: int) -> tuple[str, ...]:
+    def _remarks(self, request: "_Request", query: str, asked: "_Asked") -> tuple[str, ...]:
         """Return what the server remarks of an answer that is whole, or partial and accepted."""
+        answer = asked.body
         annotations = [str(text) for text in (*(answer.get("warnings") or ()), *(answer.get("infos") or ()))]
         lost = [text for text in (answer.get("warnings") or ()) if not str(text).startswith(_ANNOTATIONS)]
         if answer.get("isPartial") is True:
             lost.append("isPartial: some storage did not answer")
         if lost and not self._accept_partial:
             fix = "the answer may lack series; mend the server, or take what it has with partial=accept"
-            raise self._failure(page, f"status 200, partial: {'; '.join(map(str, lost))[:300]}", tries, fix)
+            raise self._failure(request, f"status 200, partial: {'; '.join(map(str, lost))[:300]}", asked.tries, fix)
         partial = [f"the answer is partial: {text}" for text in lost]
-        return tuple(
-            f"{page.query}: {text[:300]}" for text in dict.fromkeys((*partial, *(t for t in annotations if t not in lost)))
-        )
+        return tuple(f"{query}: {text[:300]}" for text in dict.fromkeys((*partial, *(t for t in annotations if t not in lost))))
 
 
 def _name(result: Mapping[str, Any]) -> str:

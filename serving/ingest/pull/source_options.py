@@ -1,8 +1,9 @@
 """What a user may say about a source: one frozen record, checked once, each mistake named with its fix."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,6 +15,8 @@ from serving.ingest.pull.file_bytes import checked_encoding
 Form = Literal["auto", "long", "wide"]
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 Partial = Literal["refuse", "accept"]
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _COLUMN_FIELDS: Final = ("timestamp", "service", "metric", "value", "tenant")
 
 
@@ -107,8 +110,9 @@ class SourceOptions:
 
     Files: path, columns, form, time_unit, time_format, time_zone, service and series (wide form), incidents, edges and changes
     (files), history_share; texts also delimiter, encoding, decimal and thousands.
-    Prometheus: url, queries, start, end, step_s, token, service_label, partial, timeout_s, retries. Simulation: seed, services,
-    hours, step_s, start, incidents_per_day, drift, history_share.
+    Prometheus: url, queries, start, end, step_s, token, service_label, partial, timeout_s, retries; followed live, in place of
+    start and end: history, overlap_s (asked again each time), delay_s (before an instant is asked for). Simulation: seed,
+    services, hours, step_s, start, incidents_per_day, drift, history_share.
     """
 
     path: Path | None = None
@@ -135,6 +139,9 @@ class SourceOptions:
     token: str | None = field(default=None, repr=False)
     service_label: str | None = None
     partial: Partial = "refuse"
+    history: timedelta | None = None
+    overlap_s: int = 300
+    delay_s: int = 10
     timeout_s: float = 30.0
     retries: int = 5
     seed: int = 7
@@ -150,6 +157,10 @@ class SourceOptions:
         self._check_text_form()
         self._check_range("history_share", self.history_share, 0.01, 0.99)
         self._check_range("step_s", self.step_s, 1, 86_400)
+        self._check_range("overlap_s", self.overlap_s, 0, 86_400)
+        self._check_range("delay_s", self.delay_s, 0, 86_400)
+        if self.history is not None:
+            self._check_range("history", self.history / timedelta(days=1), 0, 366)
         self._check_range("timeout_s", self.timeout_s, 0.1, 3600)
         self._check_range("retries", self.retries, 0, 20)
         self._check_range("seed", self.seed, 0, 2**63 - 1)
@@ -227,6 +238,18 @@ class SourceOptions:
         if not path.exists():
             raise ConfigurationError(f"path: {path} does not exist; give the file or folder that the source {source!r} reads")
         return path
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return a duration written as a number with its unit: s, m, h, d or w.
+
+    >>> parse_duration("6h")
+    datetime.timedelta(seconds=21600)
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ConfigurationError(f"history: {text!r} is no duration; write a number with its unit, for example 6h or 7d")
+    return timedelta(**{_UNITS[match[2]]: float(match[1])})
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from aiops.errors import ConfigurationError
 from aiops.ports import TelemetrySource
 from serving.ingest.pull.source_options import SourceOptions
+
+if TYPE_CHECKING:
+    from serving.ingest.pull.prometheus_live import LivePrometheus
 
 Factory = Callable[[SourceOptions], TelemetrySource]
 
@@ -68,6 +71,26 @@ SOURCES: Final[dict[str, Entry]] = {
 }
 
 
+LIVE: Final[dict[str, Entry]] = {
+    "prometheus": Entry(
+        "serving.ingest.pull.prometheus_live:open_live",
+        (SOURCES["prometheus"].reads - {"start", "end", "history_share"}) | {"history", "overlap_s", "delay_s"},
+    ),
+}
+"""Sources that can be followed: opened without `start` and `end`, by `aiops up` alone."""
+LISTENED: Final = ("otlp", "remote-write")
+"""Sources that send by themselves: the receiver takes them in, nothing is read."""
+
+
+def open_live(name: str, options: SourceOptions) -> "LivePrometheus":
+    """Return the source called `name`, to be followed.
+
+    Raises:
+        ConfigurationError: an option that it does not read, or one that it cannot use.
+    """
+    return cast("Callable[[SourceOptions], LivePrometheus]", _factory(name, LIVE[name], options))(options)
+
+
 def open_source(name: str, options: SourceOptions) -> TelemetrySource:
     """Return the source called `name`.
 
@@ -75,11 +98,19 @@ def open_source(name: str, options: SourceOptions) -> TelemetrySource:
         ConfigurationError: no such source, an option that it does not read, or one that it cannot use.
     """
     entry = SOURCES.get(name)
+    if name in LISTENED:
+        raise ConfigurationError(
+            f"source: {name!r} sends by itself, there is nothing to read; start `aiops up --source {name}` and point it there"
+        )
     if entry is None:
         raise ConfigurationError(f"source: {name!r} is not known; choose one of {', '.join(SOURCES)}")
+    return cast(Factory, _factory(name, entry, options))(options)
+
+
+def _factory(name: str, entry: Entry, options: SourceOptions) -> object:
     ignored = sorted(options.given() - entry.reads)
     if ignored:
         reads = ", ".join(sorted(entry.reads))
         raise ConfigurationError(f"{ignored[0]}: the source {name!r} does not read this option; it reads {reads}")
     module, _, factory = entry.target.partition(":")
-    return cast(Factory, getattr(import_module(module), factory))(options)
+    return getattr(import_module(module), factory)
