@@ -79,9 +79,7 @@ def prepare_live(workspace: Workspace, choice: SourceChoice, say: Callable[[str]
     finally:
         source.close()
     if done.first is None or end - done.first < LEAST_HISTORY:
-        say(
-            f"too little history to learn from (less than {LEAST_HISTORY}); the nightly training goes on with what has come by then"
-        )
+        say(f"less than {LEAST_HISTORY} of history: too little to learn from; the nightly training takes what has come by then")
         return False
     try:
         learn(workspace, done.first, end, say)

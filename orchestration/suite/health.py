@@ -131,7 +131,7 @@ def _broker(settings: Settings) -> _Broker:
 def _writers(broker: streams.Streams) -> tuple[tuple[WriterLine, ...], list[str]]:
     """Return who writes, and sentences about those that stand still though they are to go on."""
     now_s = time.time()
-    found = writers(broker, now_s)
+    known = writers(broker, now_s)
     lines = tuple(
         WriterLine(
             writer.producer_id,
@@ -140,12 +140,12 @@ def _writers(broker: streams.Streams) -> tuple[tuple[WriterLine, ...], list[str]
             datetime.fromtimestamp(writer.written_s, UTC),
             writer.lasting,
         )
-        for writer in found
+        for writer in known
     )
     standing = [
         f"{writer.producer_id} has written nothing for {now_s - writer.written_s:.0f} s; its newest event is of "
         f"{datetime.fromtimestamp(writer.newest_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
-        for writer in found
+        for writer in known
         if writer.stands_still(now_s)
     ]
     return lines, standing

@@ -42,8 +42,8 @@ def writers(broker: streams.Streams, now_s: float) -> tuple[Writer, ...]:
     Raises:
         Unavailable: the broker does not answer.
     """
-    found = sorted(_kept(broker), key=lambda writer: -writer.written_s)
-    return tuple(writer for writer in found if now_s - writer.written_s < SHOWN_S)[:MOST]
+    known = sorted(_kept(broker), key=lambda writer: -writer.written_s)
+    return tuple(writer for writer in known if now_s - writer.written_s < SHOWN_S)[:MOST]
 
 
 def _kept(broker: streams.Streams) -> Iterator[Writer]:

@@ -22,7 +22,7 @@ class CallMetrics:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class FoundCall:
+class MetricCall:
     """`caller` calls `callee`; `what` says so."""
 
     caller: str
@@ -55,13 +55,13 @@ KNOWN_CALLS: Final = (
 )
 
 
-def found_calls(http: PrometheusHttp, names: Collection[str]) -> tuple[FoundCall, ...]:
+def calls_of_metrics(http: PrometheusHttp, names: Collection[str]) -> tuple[MetricCall, ...]:
     """Return the calls between services that metrics tell, each once, in order.
 
     Raises:
         SourceError: the server cannot be asked.
     """
-    calls: dict[tuple[str, str], FoundCall] = {}
+    calls: dict[tuple[str, str], MetricCall] = {}
     for metrics in KNOWN_CALLS:
         if metrics.counter in names:
             for call in _calls(http, metrics):
@@ -69,7 +69,7 @@ def found_calls(http: PrometheusHttp, names: Collection[str]) -> tuple[FoundCall
     return tuple(sorted(calls.values()))
 
 
-def _calls(http: PrometheusHttp, metrics: CallMetrics) -> Iterator[FoundCall]:
+def _calls(http: PrometheusHttp, metrics: CallMetrics) -> Iterator[MetricCall]:
     selector = f"{metrics.counter}{{{metrics.only}}}"
     labels = set(http.names("labels", selector))
     callers = [label for label in metrics.callers if label in labels]
@@ -80,4 +80,4 @@ def _calls(http: PrometheusHttp, metrics: CallMetrics) -> Iterator[FoundCall]:
         caller = next((sample.labels[label] for label in callers if sample.labels.get(label)), "")
         callee = next((sample.labels[label] for label in callees if sample.labels.get(label)), "")
         if caller != callee and caller.lower() not in UNKNOWN and callee.lower() not in UNKNOWN:
-            yield FoundCall(caller, callee, metrics.what)
+            yield MetricCall(caller, callee, metrics.what)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiops.errors import SourceError
-from serving.ingest.pull.prometheus_calls import FoundCall, found_calls
+from serving.ingest.pull.prometheus_calls import MetricCall, calls_of_metrics
 from serving.ingest.pull.prometheus_http import PrometheusHttp
 from serving.ingest.pull.prometheus_queries import NamedQuery
 from serving.ingest.pull.prometheus_signals import (
@@ -45,7 +45,7 @@ class Discovered:
     interval_s: float
     window_s: int
     proposals: tuple[Proposal, ...]
-    calls: tuple[FoundCall, ...]
+    calls: tuple[MetricCall, ...]
     remarks: tuple[str, ...]
 
     @property
@@ -77,17 +77,17 @@ def discover(http: PrometheusHttp, service_label: str | None = None) -> Discover
         search.requests(metrics)
     for resource in RESOURCES:
         search.resource(resource)
-    calls = found_calls(http, names)
+    calls = calls_of_metrics(http, names)
     return Discovered(http.url, len(names), interval_s, window_s, tuple(search.proposals), calls, tuple(search.remarks))
 
 
 def _scrape_interval_s(http: PrometheusHttp) -> float:
     """Return the time between two scrapes of the target that is scraped most often; 0 = not known."""
-    found: list[float] = []
+    intervals: list[float] = []
     for range_s in (120, 600):
         samples = http.query(f"max(count_over_time(up[{range_s}s]))")
-        found += [range_s / sample.value for sample in samples if sample.value >= 2]
-    return min(found, default=0.0)
+        intervals += [range_s / sample.value for sample in samples if sample.value >= 2]
+    return min(intervals, default=0.0)
 
 
 class _Search:

@@ -10,13 +10,13 @@ https://docs.victoriametrics.com/cluster-victoriametrics/ (isPartial)
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import httpx
 import orjson
 
-from aiops.errors import ConfigurationError, SourceError
+from aiops.errors import SourceError
+from serving.ingest.pull.prometheus_replies import checked_url, reason_of, retry_after_s
 
 MAX_POINTS: Final = 11_000
 """Points a series that Prometheus answers at most in one query."""
@@ -110,7 +110,7 @@ class PrometheusHttp:
     """A client of one server. The token, a password and the parameters of the URL appear in no message."""
 
     def __init__(self, url: str, token: str | None, timeout_s: float, policy: RetryPolicy, accept_partial: bool = False) -> None:
-        parsed = _checked(url)
+        parsed = checked_url(url)
         auth = httpx.BasicAuth(parsed.username, parsed.password) if parsed.username else None
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         base = parsed.path.rstrip("/").removesuffix(_RANGE).removesuffix("/api/v1").rstrip("/")
@@ -206,8 +206,8 @@ class PrometheusHttp:
             else:
                 if response.status_code not in _RETRIED:
                     return self._answered(request, response, attempt + 1)
-                failure = self._failure(request, f"status {response.status_code}: {_reason(response)}", attempt + 1)
-                asked_s = _retry_after_s(response)
+                failure = self._failure(request, f"status {response.status_code}: {reason_of(response)}", attempt + 1)
+                asked_s = retry_after_s(response)
             if attempt + 1 < tries:
                 self._policy.sleep(self._policy.delay_s(attempt, asked_s))
         raise failure
@@ -244,7 +244,7 @@ class PrometheusHttp:
 
     def _refusal(self, request: "_Request", response: httpx.Response, tries: int) -> SourceError:
         """Return the error that a status other than 200 means."""
-        what = f"status {response.status_code}: {_reason(response)}"
+        what = f"status {response.status_code}: {reason_of(response)}"
         if response.has_redirect_location:
             target = httpx.URL(response.headers["Location"])
             whither = self._url.join(target).copy_with(query=None, userinfo=b"", fragment=None)
@@ -275,38 +275,7 @@ def _name(result: Mapping[str, Any]) -> str:
     return str(result["metric"].get("__name__", "a series without a name"))
 
 
-def _checked(url: str) -> httpx.URL:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(f"url: cannot be read: {error}; write for example http://prometheus:9090") from error
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise ConfigurationError("url: is no http:// or https:// address; write for example http://prometheus:9090")
-    return parsed
-
-
 def _series(result: Mapping[str, Any]) -> RangeSeries:
     pairs = [(float(at), str(value)) for at, value in result["values"]]
     labels = {str(key): str(value) for key, value in result["metric"].items()}
     return RangeSeries(labels, tuple(at for at, _ in pairs), tuple(value for _, value in pairs))
-
-
-def _reason(response: httpx.Response) -> str:
-    """Return what the server says, in at most 300 characters."""
-    try:
-        body = orjson.loads(response.content)
-        return str(body["error"])[:300] or response.reason_phrase
-    except (ValueError, KeyError, TypeError):
-        return response.text.strip()[:300] or response.reason_phrase
-
-
-def _retry_after_s(response: httpx.Response) -> float | None:
-    """Return the seconds of Retry-After: given as such, or as a date, measured against the answer's own date."""
-    header = response.headers.get("Retry-After", "").strip()
-    if header.isdecimal():
-        return float(header)
-    try:
-        until, now = parsedate_to_datetime(header), parsedate_to_datetime(response.headers.get("Date", ""))
-        return max(0.0, (until - now).total_seconds())
-    except (ValueError, TypeError):
-        return None
