@@ -30,6 +30,7 @@ from orchestration.commands import (
     root_cause_commands,
     route_commands,
     run_commands,
+    series_commands,
 )
 from orchestration.console import calm_libraries, complain
 from serving.host.full_disk import free_bytes, is_full
@@ -77,6 +78,7 @@ for module in (
     init_commands,
     migrate_commands,
     data_commands,
+    series_commands,
     forecast_commands,
     model_commands,
     incident_commands,

@@ -12,6 +12,7 @@ class TelemetrySettings(Section):
     lateness_s: int = Field(30, ge=0, le=3600, description="how long a tick waits for late points, in event time")
     future_tolerance_s: int = Field(300, ge=0, description="points further in the future are rejected")
     retention_days: int = Field(30, ge=1, description="days of telemetry, features and served rows kept in the lake")
+    signals_retention_days: int = Field(7, ge=1, description="days of logs, spans and exemplars kept in the lake")
     window_points: int = Field(240, ge=16, le=4096, description="newest points a series keeps for its 1 h window (memory bound)")
     max_series: int = Field(100_000, ge=1, description="series a partition tracks; points of more are rejected")
     silent_intervals: float = Field(5.0, ge=2, description="a source is silent after so many of its own intervals")

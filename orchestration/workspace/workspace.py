@@ -78,6 +78,11 @@ class Workspace:
             raise SourceError(f"no telemetry in the lake{whose} below {self.settings.root}; ingest some first (`aiops ingest`)")
         return newest
 
+    def newest_signal(self) -> datetime | None:
+        """Return the newest time of the tenant's logs, spans and exemplars, None where there are none."""
+        times = (self.lake.newest(table) for table in ("logs", "spans", "exemplars"))
+        return max((at for at in times if at is not None), default=None)
+
     def graph(self) -> ServiceGraph:
         """Return the service graph as the lake knows it now."""
         return ServiceGraph.from_edges(self.lake.read("edges"))

@@ -21,7 +21,7 @@ from serving.host.atomic_file import sweep, sync_folder
 from serving.lake import compaction, parquet_writing
 from serving.lake.day_files import PREFIX, counting_files, day_of, locked
 from serving.lake.lake_tables import LAKE_TABLES, LakeTable, evolved, spec_of
-from serving.lake.parquet_reading import RowQuery, coded_telemetry, retried, select, span_of
+from serving.lake.parquet_reading import RowQuery, activity, coded_telemetry, retried, select, span_of
 from serving.lake.port import Added, Compacted, Rows, Where
 from serving.lake.row_identity import each_once
 
@@ -90,6 +90,11 @@ class ParquetLake:
 
         return retried("telemetry", attempt)
 
+    def activity(self, start: datetime, end: datetime, recent: datetime) -> pa.Table:
+        """Return a row a series that has telemetry in the time (see the port)."""
+        first, last, since = _utc("start", start), _utc("end", end), _utc("recent", recent)
+        return retried("telemetry", lambda: activity(list(self._files("telemetry", first, last)), first, last, since))
+
     def newest(self, table: str) -> datetime | None:
         """Return the time of the newest row (see the port)."""
         spec = spec_of(table)
@@ -140,17 +145,18 @@ class ParquetLake:
         spec_of(table)
         return self._folder / table
 
-    def retain(self, now: datetime, days: int) -> int:
+    def retain(self, now: datetime, days: int, signals: bool = False) -> int:
         """Delete day partitions that ended `days` days before today or earlier (see the port)."""
         if days < 1:
-            raise ConfigurationError(f"days is {days}; retention keeps at least 1 day: set telemetry.retention_days to 1 or more")
+            name = "signals_retention_days" if signals else "retention_days"
+            raise ConfigurationError(f"days is {days}; retention keeps at least 1 day: set telemetry.{name} to 1 or more")
         oldest = _utc("now", now).date() - timedelta(days=days)
         sweep(parquet_writing.staging(self._folder))
         for trash in self._folder.glob(".expired-*"):
             shutil.rmtree(trash, ignore_errors=True)
         expired = 0
         for table, spec in LAKE_TABLES.items():
-            for folder in self._day_folders(table) if spec.expires else ():
+            for folder in self._day_folders(table) if spec.expires and spec.signal == signals else ():
                 expired += int(day_of(folder) < oldest and self._expire(folder))
         return expired
 

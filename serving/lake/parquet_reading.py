@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aiops.errors import StateError
+from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from serving.lake.lake_tables import LAKE_TABLES
 from serving.lake.port import Between, Where
 
@@ -31,6 +32,18 @@ CODED_TELEMETRY: Final = pa.schema([_coded(column) for column in _TELEMETRY.sche
 """What reading telemetry of some services decodes: texts dictionary-encoded, seven times as fast and a quarter of the memory."""
 
 
+_KINDS: Final[dict[str, Any]] = {
+    "series_id": pa.int64(),
+    "service": pa.string(),
+    "metric": pa.string(),
+    "labels": pa.string(),
+    "newest": TIMESTAMP,
+    "recent_points": pa.int64(),
+}
+ACTIVITY: Final = pa.schema(_KINDS)
+"""What is known of the points of each series within a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowQuery:
     """Columns, the time column with its bounds (inclusive, exclusive), and cells of other columns."""
@@ -45,10 +58,6 @@ class RowQuery:
 def select(files: Sequence[Path], query: RowQuery, distinct: bool = False) -> pa.Table:
     """Return the wanted rows in the files' order, with those of the wanted columns that any file has.
 
-    DuckDB opens a file more than once for one answer. Where another process put a new file in its place meanwhile, the footer of
-    one is read with the pages of the other. So an answer during which a file changed is asked for again, a bounded number of
-    times: where files are replaced without a pause, the last answer counts.
-
     Args:
         files: Parquet files.
         query: which columns and rows.
@@ -58,10 +67,20 @@ def select(files: Sequence[Path], query: RowQuery, distinct: bool = False) -> pa
         FileNotFoundError: a file is gone; `retried` lists the files again.
         duckdb.Error: a file cannot be read.
     """
+    return _steady(files, lambda: read_once(files, query, distinct))
+
+
+def _steady(files: Sequence[Path], read: Callable[[], pa.Table]) -> pa.Table:
+    """Return what is read of files that nobody replaces meanwhile.
+
+    DuckDB opens a file more than once for one answer. Where another process put a new file in its place meanwhile, the footer of
+    one is read with the pages of the other. So an answer during which a file changed is asked for again, a bounded number of
+    times: where files are replaced without a pause, the last answer counts.
+    """
     for left in reversed(range(_ATTEMPTS)):
         before = _identities(files)
         try:
-            rows = read_once(files, query, distinct)
+            rows = read()
         except duckdb.Error:
             if left == 0 or _identities(files) == before:
                 raise
@@ -73,9 +92,7 @@ def select(files: Sequence[Path], query: RowQuery, distinct: bool = False) -> pa
 
 def read_once(files: Sequence[Path], query: RowQuery, distinct: bool) -> pa.Table:
     """Return what `select` does, of files that nobody replaces meanwhile."""
-    offline: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    with duckdb.connect(":memory:", config=offline) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with _offline() as connection:
         escaped = [glob.escape(str(path)) for path in files]
         stored = connection.read_parquet(escaped, union_by_name=True, hive_partitioning=False)
         present = [name for name in query.columns if name in stored.columns]
@@ -84,6 +101,31 @@ def read_once(files: Sequence[Path], query: RowQuery, distinct: bool) -> pa.Tabl
         chosen = stored.select(*(duckdb.ColumnExpression(name) for name in present))
         table: pa.Table = (chosen.distinct() if distinct else chosen).to_arrow_table()
         return table
+
+
+def activity(files: Sequence[Path], first: datetime, last: datetime, recent: datetime) -> pa.Table:
+    """Return ACTIVITY of the telemetry in [first, last), in any order; raises as `select`."""
+    return _steady(files, lambda: _activity(files, first, last, recent)) if files else ACTIVITY.empty_table()
+
+
+def _activity(files: Sequence[Path], first: datetime, last: datetime, recent: datetime) -> pa.Table:
+    names = ", ".join(f"any_value({name}) AS {name}" for name in ("service", "metric", "labels"))
+    fresh = f"count(DISTINCT timestamp) FILTER (timestamp >= TIMESTAMPTZ '{recent.isoformat()}')"
+    with _offline() as connection:
+        stored = connection.read_parquet([glob.escape(str(path)) for path in files], union_by_name=True, hive_partitioning=False)
+        for condition in _conditions(RowQuery(ACTIVITY.names, "timestamp", first, last)):
+            stored = stored.filter(condition)
+        series = stored.aggregate(f"series_id, {names}, max(timestamp) AS newest, {fresh} AS recent_points", "series_id")
+        rows: pa.Table = series.to_arrow_table().cast(ACTIVITY)
+        return rows
+
+
+def _offline() -> duckdb.DuckDBPyConnection:
+    """Return a connection of UTC that fetches nothing from the network."""
+    offline: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    connection = duckdb.connect(":memory:", config=offline)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
 
 
 def _identities(files: Sequence[Path]) -> list[tuple[int, int, int]]:

@@ -124,6 +124,17 @@ class Lake(Protocol):
         """
         ...
 
+    def activity(self, start: datetime, end: datetime, recent: datetime) -> pa.Table:
+        """Return a row a series that has telemetry with start <= timestamp < end: id, names, `newest` and `recent_points`.
+
+        The latter counts the timestamps at `recent` or later. In any order.
+
+        Raises:
+            ConfigurationError: a time has no zone.
+            StateError: a file is damaged.
+        """
+        ...
+
     def newest(self, table: str) -> datetime | None:
         """Return the time of the newest row, from the statistics of the newest day's files; None where there is none."""
         ...
@@ -152,8 +163,10 @@ class Lake(Protocol):
         """Return the folder of a table, for Feast, which opens Parquet by itself; nothing else may."""
         ...
 
-    def retain(self, now: datetime, days: int) -> int:
+    def retain(self, now: datetime, days: int, signals: bool = False) -> int:
         """Delete day partitions that ended `days` days before today or earlier; return how many. Labels and graph stay.
+
+        `signals`: those of logs, spans and exemplars; else all others.
 
         Raises:
             ConfigurationError: `days` is below 1 or `now` has no zone.

@@ -10,12 +10,22 @@ from orchestration.dagster.retries import RETRY, judged
 def lake_retention(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
     """Whole days older than the newest telemetry by more than the retention setting are deleted; labels and graph stay.
 
+    Logs, spans and exemplars have a setting of their own, and go by the newest of them.
+
     The small files of the days that stay are merged.
     """
     space = workspace.open()
-    days = space.settings.telemetry.retention_days
+    days, signal_days = space.settings.telemetry.retention_days, space.settings.telemetry.signals_retention_days
     with judged():
-        expired = space.lake.retain(space.newest_telemetry(), days)
+        newest, newest_signal = space.lake.newest("telemetry"), space.newest_signal()
+        if newest_signal is None:  # there is neither, which is an error
+            newest = space.newest_telemetry()
+        expired = space.lake.retain(newest, days) if newest is not None else 0
+        expired += space.lake.retain(newest_signal, signal_days, signals=True) if newest_signal is not None else 0
         merged = space.lake.compact()
-    context.log.info(f"{expired} day partitions older than {days} days deleted; {merged.files} files merged into {merged.into}")
-    return dg.MaterializeResult(metadata={"expired_partitions": expired, "retention_days": days})
+    context.log.info(
+        f"{expired} day partitions older than {days} days (logs and spans: {signal_days}) deleted; "
+        f"{merged.files} files merged into {merged.into}"
+    )
+    kept = {"retention_days": days, "signals_retention_days": signal_days}
+    return dg.MaterializeResult(metadata={"expired_partitions": expired, **kept})

@@ -9,6 +9,7 @@ import pytest
 from aiops.errors import StateError
 from aiops.settings.tree import Settings
 from data_contracts.schemas.telemetry_schemas import DETECTIONS
+from data_contracts.schemas.wire_schemas import LOGS
 from orchestration.dagster.job_runs import run_job
 from orchestration.pipeline.verdicts import newest_detections
 from orchestration.workspace.workspace import Workspace
@@ -36,6 +37,17 @@ def test_retention_deletes_days_older_than_the_newest_telemetry_allows(workspace
     run_job(workspace, "retention", {})
     kept = [(NEWEST - timedelta(days=age)).date() for age in ages if age <= days]
     assert workspace.lake.days("telemetry") == sorted(kept)
+
+
+def test_logs_go_by_their_own_setting_also_where_there_is_no_telemetry(workspace: Workspace) -> None:
+    days = workspace.settings.telemetry.signals_retention_days
+    assert days < workspace.settings.telemetry.retention_days
+    for age in (0, days, days + 1):
+        row = {field.name: None if field.nullable else "x" for field in LOGS} | {"timestamp": NEWEST - timedelta(days=age)}
+        row |= {"log_id": age, "severity_number": 9, "available_at": NEWEST}
+        workspace.lake.write("logs", pa.Table.from_pylist([row], schema=LOGS), key=f"age-{age}")
+    run_job(workspace, "retention", {})
+    assert workspace.lake.days("logs") == [(NEWEST - timedelta(days=age)).date() for age in (days, 0)]
 
 
 def detection(number: int, revision: int, anomalous: bool) -> dict[str, object]:

@@ -172,6 +172,39 @@ def test_keys_that_are_no_file_names_are_refused(lake: Lake, key: str) -> None:
         lake.write("telemetry", telemetry(1), key)
 
 
+def test_signals_are_retained_by_themselves_and_the_catalogue_of_series_stays(lake: Lake) -> None:
+    for table in ("telemetry", "logs", "spans", "exemplars", "series"):
+        schema = LAKE_TABLES[table].schema
+        row = {field.name: None if field.nullable else _cell(field.type) for field in schema}
+        lake.write(table, pa.Table.from_pylist([row], schema=schema), "k")
+    later = START + timedelta(days=10)
+    assert lake.retain(later, 5) == 1
+    assert [lake.count(table) for table in ("telemetry", "logs", "spans", "exemplars", "series")] == [0, 1, 1, 1, 1]
+    assert lake.retain(later, 5, signals=True) == 3
+    assert [lake.count(table) for table in ("logs", "spans", "exemplars", "series")] == [0, 0, 0, 1]
+    with pytest.raises(ConfigurationError, match=r"telemetry\.signals_retention_days"):
+        lake.retain(later, 0, signals=True)
+
+
+def _cell(kind: Any) -> Any:
+    if pa.types.is_timestamp(kind):
+        return START
+    return "x" if pa.types.is_string(kind) else True if pa.types.is_boolean(kind) else 1
+
+
+def test_what_a_sender_repeats_is_stored_once_and_small_files_of_signals_are_merged(lake: Lake) -> None:
+    schema = LAKE_TABLES["logs"].schema
+    row = {field.name: None if field.nullable else _cell(field.type) for field in schema}
+    for number in range(10):
+        cells = {"log_id": number // 2, "available_at": START + timedelta(seconds=number)}
+        lake.write("logs", pa.Table.from_pylist([row | cells], schema=schema), f"signals-0-{number}")
+    before = lake.read("logs")
+    assert before["available_at"].to_pylist() == [START + timedelta(seconds=2 * number) for number in range(5)]
+    compacted = lake.compact(settled_s=0.0)
+    assert (compacted.files, compacted.into, compacted.repeated) == (10, 1, 5)
+    assert lake.read("logs").equals(before)
+
+
 def test_wrong_requests_are_refused(lake: Lake) -> None:
     with pytest.raises(ConfigurationError, match="'profiles' is unknown; tables of the lake: telemetry"):
         lake.read("profiles")
