@@ -1,4 +1,7 @@
-"""Messages of remote write as protobuf's own classes, from descriptors: the other reader that decoders are compared with."""
+"""Messages of remote write as protobuf's own classes, from descriptors: the other reader that decoders are compared with.
+
+A field is `number type name`, `*type` where it is repeated, and the name of a oneof behind it where it is in one.
+"""
 
 from typing import Any, Final
 
@@ -17,13 +20,13 @@ _TYPES: Final = {
     "sint64": _FIELD.TYPE_SINT64,
 }
 _HISTOGRAM: Final = (
-    "1 uint64 count_int",
-    "2 double count_float",
+    "1 uint64 count_int count",
+    "2 double count_float count",
     "3 double sum",
     "4 sint32 schema",
     "5 double zero_threshold",
-    "6 uint64 zero_count_int",
-    "7 double zero_count_float",
+    "6 uint64 zero_count_int zero_count",
+    "7 double zero_count_float zero_count",
     "8 *BucketSpan negative_spans",
     "9 *sint64 negative_deltas",
     "10 *double negative_counts",
@@ -68,9 +71,14 @@ def _classes(package: str, messages: dict[str, tuple[str, ...]]) -> dict[str, An
     for message, fields in messages.items():
         described = file.message_type.add(name=message)
         for field in fields:
-            number, kind, name = field.split()
+            number, kind, name, *choice = field.split()
             label = _FIELD.LABEL_REPEATED if kind.startswith("*") else _FIELD.LABEL_OPTIONAL
             added = described.field.add(name=name, number=int(number), label=label)
+            if choice:
+                names = [held.name for held in described.oneof_decl]
+                if choice[0] not in names:
+                    described.oneof_decl.add(name=choice[0])
+                added.oneof_index = [*names, choice[0]].index(choice[0])
             kind = kind.removeprefix("*")
             added.type = _TYPES.get(kind, _FIELD.TYPE_MESSAGE)
             if kind not in _TYPES:

@@ -20,6 +20,8 @@ Int8s = npt.NDArray[np.int8]
 Int64s = npt.NDArray[np.int64]
 Uint64s = npt.NDArray[np.uint64]
 Float64s = npt.NDArray[np.float64]
+Body = bytes | memoryview
+"""What a decoder is given: bytes that nobody changes while the result is held."""
 Pairs = tuple[tuple[str, str], ...]
 """(name, value) of each label or attribute, ascending by name, no name twice."""
 

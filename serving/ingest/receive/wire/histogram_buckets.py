@@ -92,7 +92,7 @@ def with_bucket(buckets: Buckets, upper: float, count: float) -> Buckets:
 @kernel
 def with_edge(buckets: Buckets, bound: float) -> Buckets:
     """Return buckets that reach up to `bound`: with an empty one where there is a gap."""
-    if buckets.last > buckets.first and bound <= number_at(buckets.upper, buckets.last - 1):
+    if bound == -math.inf or (buckets.last > buckets.first and bound <= number_at(buckets.upper, buckets.last - 1)):
         return buckets
     return with_bucket(buckets, bound, 0.0)
 

@@ -6,22 +6,22 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.ingest.receive.wire.column_buffers import MESSAGE_SIZE, doubles
-from serving.ingest.receive.wire.decoded import ExemplarColumns, Float64s, MalformedBody
+from serving.ingest.receive.wire.decoded import Body, ExemplarColumns, Float64s, MalformedBody
 from serving.ingest.receive.wire.exemplar_spans import X_SERIES, X_SPAN, X_TIME, X_TRACE, X_VALUE
 from serving.ingest.receive.wire.histogram_buckets import Buckets, Scratch
 from serving.ingest.receive.wire.wire_fields import FAULTS
 
 Table = npt.NDArray[np.int64]
 ReadHistograms = Callable[[int, Table, Table, Buckets, Scratch], int]
-ReadIds = Callable[[bytes, Table], tuple[str, ...]]
+ReadIds = Callable[[Body, Table], tuple[str, ...]]
 
 
-def address_of(body: bytes) -> int:
+def address_of(body: Body) -> int:
     """Return where a body lies, for as long as it is held."""
     return int(np.frombuffer(body, np.uint8).ctypes.data)
 
 
-def read_histogram_messages(body: bytes, messages: Table, read: ReadHistograms) -> tuple[Table, Float64s, Float64s]:
+def read_histogram_messages(body: Body, messages: Table, read: ReadHistograms) -> tuple[Table, Float64s, Float64s]:
     """Return the (7, h) table of histograms, and upper bounds and counts of all their buckets.
 
     Raises:
@@ -37,7 +37,7 @@ def read_histogram_messages(body: bytes, messages: Table, read: ReadHistograms) 
     return table, upper, counts
 
 
-def exemplar_columns(body: bytes, count: int, read: Callable[[Table], int], ids: ReadIds) -> ExemplarColumns:
+def exemplar_columns(body: Body, count: int, read: Callable[[Table], int], ids: ReadIds) -> ExemplarColumns:
     """Return so many exemplars; `read` fills their (7, e) table, `ids` turns spans (2, e) of the body into text.
 
     Raises:
@@ -50,14 +50,14 @@ def exemplar_columns(body: bytes, count: int, read: Callable[[Table], int], ids:
     return ExemplarColumns(table[X_SERIES], doubles(table[X_VALUE]), table[X_TIME], trace, span)
 
 
-def texts(body: bytes, spans: Table) -> tuple[str, ...]:
+def texts(body: Body, spans: Table) -> tuple[str, ...]:
     """Return the texts from begin to end of (2, n) spans; U+FFFD for what is not UTF-8."""
-    return tuple(body[begin:end].decode(errors="replace") for begin, end in spans.T.tolist())
+    return tuple(bytes(body[begin:end]).decode(errors="replace") for begin, end in spans.T.tolist())
 
 
-def hexadecimal(body: bytes, spans: Table) -> tuple[str, ...]:
+def hexadecimal(body: Body, spans: Table) -> tuple[str, ...]:
     """Return the bytes of (2, n) spans in hexadecimal digits; empty for ids of zeros, which stand for none."""
-    ids = (body[begin:end] for begin, end in spans.T.tolist())
+    ids = (bytes(body[begin:end]) for begin, end in spans.T.tolist())
     return tuple(number.hex() if any(number) else "" for number in ids)
 
 

@@ -24,7 +24,7 @@ from serving.ingest.receive.wire.column_buffers import (
     point_columns,
     series_columns,
 )
-from serving.ingest.receive.wire.decoded import DecodedBody, ExemplarColumns
+from serving.ingest.receive.wire.decoded import Body, DecodedBody, ExemplarColumns
 from serving.ingest.receive.wire.histogram_columns import histogram_columns, no_histograms, with_histogram_faults
 from serving.ingest.receive.wire.noted_messages import address_of, exemplar_columns, hexadecimal, read_histogram_messages
 from serving.ingest.receive.wire.otlp_rows import OtlpRows
@@ -35,11 +35,11 @@ Table = npt.NDArray[np.int64]
 class OtlpMetricsDecoder:
     """Decodes requests with metrics (ExportMetricsServiceRequest), uncompressed; `seed` is the process's, see `label_hash`."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, buffers: GrowingBuffers | None = None) -> None:
         self._seed = np.uint64(seed)
-        self._buffers = GrowingBuffers()
+        self._buffers = buffers or GrowingBuffers()
 
-    def decode(self, body: bytes) -> DecodedBody:
+    def decode(self, body: Body) -> DecodedBody:
         """Return all that a body in protobuf holds.
 
         Raises:
@@ -77,7 +77,7 @@ def _histogram_messages(filled: ColumnBuffers) -> Table:
     return np.vstack([messages, filled.series[PART][messages[OWNER]]])
 
 
-def _exemplars(body: bytes, filled: ColumnBuffers) -> ExemplarColumns:
+def _exemplars(body: Body, filled: ColumnBuffers) -> ExemplarColumns:
     from serving.ingest.receive.wire.otlp_histograms import read_otlp_exemplars
 
     count = int(filled.counts[N_EXEMPLARS])

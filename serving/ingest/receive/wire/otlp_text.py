@@ -13,6 +13,7 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from serving.ingest.receive.wire.decoded import (
+    Body,
     Description,
     Int64s,
     Pairs,
@@ -62,8 +63,9 @@ class _Context:
 class OtlpText:
     """Describes series of a request with metrics."""
 
-    def __init__(self, body: bytes, rows: OtlpRows) -> None:
-        self._body = body
+    def __init__(self, body: Body, rows: OtlpRows) -> None:
+        self._given = body
+        self._body = b""
         self._rows = rows
         self._contexts: dict[int, _Context] = {}
         self._resources: dict[int, Pairs | SeriesFault] = {}
@@ -71,6 +73,7 @@ class OtlpText:
 
     def describe(self, rows: Int64s) -> list[Description]:
         """Return what the given series are, in that order."""
+        self._body = bytes(self._given)
         held = self._rows
         columns = (held.offset, held.size, held.kind, held.part, held.context, held.quantile)
         return [self._described(*values) for values in zip(*(column[rows].tolist() for column in columns), strict=True)]

@@ -21,7 +21,7 @@ from serving.ingest.receive.wire.column_buffers import (
     point_columns,
     series_columns,
 )
-from serving.ingest.receive.wire.decoded import DecodedBody, Describer, MetricMetadata, SeriesKind
+from serving.ingest.receive.wire.decoded import Body, DecodedBody, Describer, MetricMetadata, SeriesKind
 from serving.ingest.receive.wire.histogram_buckets import H_SERIES, H_START
 from serving.ingest.receive.wire.histogram_columns import histogram_columns, no_histograms, with_histogram_faults
 from serving.ingest.receive.wire.noted_messages import address_of, checked, exemplar_columns, read_histogram_messages, texts
@@ -33,11 +33,11 @@ Table = npt.NDArray[np.int64]
 class RemoteWrite1Decoder:
     """Decodes bodies of remote write 1.0 (application/x-protobuf), uncompressed; `seed` is the process's, see `label_hash`."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, buffers: GrowingBuffers | None = None) -> None:
         self._seed = np.uint64(seed)
-        self._buffers = GrowingBuffers()
+        self._buffers = buffers or GrowingBuffers()
 
-    def decode(self, body: bytes) -> DecodedBody:
+    def decode(self, body: Body) -> DecodedBody:
         """Return all that a body holds.
 
         Raises:
@@ -56,11 +56,11 @@ class RemoteWrite1Decoder:
 class RemoteWrite2Decoder:
     """Decodes bodies of remote write 2.0 (proto=io.prometheus.write.v2.Request), uncompressed; one decoder a thread."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, buffers: GrowingBuffers | None = None) -> None:
         self._seed = np.uint64(seed)
-        self._buffers = GrowingBuffers()
+        self._buffers = buffers or GrowingBuffers()
 
-    def decode(self, body: bytes) -> DecodedBody:
+    def decode(self, body: Body) -> DecodedBody:
         """Return all that a body holds.
 
         Raises:
@@ -78,7 +78,7 @@ class RemoteWrite2Decoder:
 
 
 def _decoded(
-    body: bytes,
+    body: Body,
     filled: ColumnBuffers,
     read_exemplars: Callable[[Table], int],
     metadata: tuple[MetricMetadata, ...],
@@ -97,7 +97,7 @@ def _decoded(
     return DecodedBody(series_columns(filled), point_columns(filled), histograms, exemplars, faults, metadata, text)
 
 
-def _addresses(body: bytes) -> tuple[int, int]:
+def _addresses(body: Body) -> tuple[int, int]:
     begin = address_of(body)
     return begin, begin + len(body)
 
@@ -110,7 +110,7 @@ def _places(filled: ColumnBuffers) -> Table:
     return filled.series[[OFFSET, SIZE], : filled.counts[N_SERIES]].T
 
 
-def _metadata(body: bytes, count: int) -> tuple[MetricMetadata, ...]:
+def _metadata(body: Body, count: int) -> tuple[MetricMetadata, ...]:
     from serving.ingest.receive.wire.exemplar_spans import M_FAMILY, M_HELP, M_KIND, M_UNIT, read_metadata
 
     if not count:

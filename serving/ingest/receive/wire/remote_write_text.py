@@ -4,22 +4,23 @@ from itertools import pairwise
 
 import numpy as np
 
-from serving.ingest.receive.wire.decoded import Description, Int64s, Pairs, Rule, SeriesDescription, SeriesFault, SeriesKind
+from serving.ingest.receive.wire.decoded import Body, Description, Int64s, Pairs, Rule, SeriesDescription, SeriesFault, SeriesKind
 from serving.ingest.receive.wire.label_spans import Table, label_spans, references_of, symbol_spans
 from serving.ingest.receive.wire.label_text import METRIC_NAME, RawPairs, checked_labels, series_fault
+from serving.ingest.receive.wire.noted_messages import address_of
 
 
 class RemoteWrite1Text:
     """Describes series of a WriteRequest; `places` is (s, 2): offset and size of each in the body."""
 
-    def __init__(self, body: bytes, places: Table) -> None:
+    def __init__(self, body: Body, places: Table) -> None:
         self._body = body
         self._places = places
 
     def describe(self, rows: Int64s) -> list[Description]:
         """Return what the given series are, in that order."""
-        spans, bounds = label_spans(np.frombuffer(self._body, np.uint8).ctypes.data, np.ascontiguousarray(self._places[rows]))
-        body, cells, ends = self._body, spans.tolist(), bounds.tolist()
+        spans, bounds = label_spans(address_of(self._body), np.ascontiguousarray(self._places[rows]))
+        body, cells, ends = bytes(self._body), spans.tolist(), bounds.tolist()
         described: list[Description] = []
         for first, last in pairwise(ends):
             pairs = [(body[begin:end], body[value:stop]) for begin, end, value, stop in cells[first:last]]
@@ -30,18 +31,16 @@ class RemoteWrite1Text:
 class RemoteWrite2Text:
     """Describes series of a Request of 2.0; `places` as above."""
 
-    def __init__(self, body: bytes, places: Table, symbols: int) -> None:
+    def __init__(self, body: Body, places: Table, symbols: int) -> None:
         self._body = body
         self._places = places
         self._symbols = symbols
 
     def describe(self, rows: Int64s) -> list[Description]:
         """Return what the given series are, in that order."""
-        data = np.frombuffer(self._body, np.uint8)
-        address = data.ctypes.data
+        body, address = bytes(self._body), address_of(self._body)
         references, bounds, declared = references_of(address, np.ascontiguousarray(self._places[rows]))
-        body = self._body
-        symbols = [body[begin:end] for begin, end in symbol_spans(address, address + len(data), self._symbols).tolist()]
+        symbols = [body[begin:end] for begin, end in symbol_spans(address, address + len(body), self._symbols).tolist()]
         ends, numbers = bounds.tolist(), references.tolist()
         return [
             _described(numbers[first:last], known, symbols)
@@ -53,10 +52,12 @@ def _described(references: list[int], declared: list[int], symbols: list[bytes])
     kind, unit, help_text = declared
     held = [symbols[number] if number < len(symbols) else b"" for number in references]
     pairs = list(zip(held[::2], held[1::2], strict=False))
-    if max(references, default=-1) >= len(symbols) or max(unit, help_text) >= max(len(symbols), 1):
+    if max(references, default=-1) >= len(symbols):
         return series_fault(Rule.SYMBOL_EXISTS, pairs)
     if len(references) % 2:
         return series_fault(Rule.LABEL_REFERENCES_IN_PAIRS, pairs)
+    if max(unit, help_text) >= max(len(symbols), 1):
+        return series_fault(Rule.SYMBOL_EXISTS, pairs)
     known = _description(checked_labels(pairs), pairs)
     if not (kind or unit or help_text) or isinstance(known, SeriesFault):
         return known
