@@ -58,7 +58,6 @@ class Rule(IntEnum):
     NAME_PRESENT = 3
     LABEL_NAME_NOT_EMPTY = 4
     LABEL_NAMES_DISTINCT = 5
-    LABELS_SORTED = 6
     TEXT_IS_UTF8 = 7
     SCHEMA_KNOWN = 8
     SPANS_MATCH_BUCKETS = 9
@@ -74,7 +73,6 @@ RULES: Final = {
     Rule.NAME_PRESENT: "a series has a metric name (label __name__)",
     Rule.LABEL_NAME_NOT_EMPTY: "a label's name is not empty",
     Rule.LABEL_NAMES_DISTINCT: "a label's name occurs once in a series",
-    Rule.LABELS_SORTED: "labels are sorted by name",
     Rule.TEXT_IS_UTF8: "names and values are UTF-8",
     Rule.SCHEMA_KNOWN: "the schema of a native histogram is -4 to 8 or -53, the scale of an exponential one -10 to 20",
     Rule.SPANS_MATCH_BUCKETS: "there are as many counts as spans or bounds describe",

@@ -13,15 +13,19 @@ _MOST_TEXT: Final = 200
 
 
 def checked_labels(pairs: RawPairs) -> Pairs | SeriesFault:
-    """Return labels of remote write, ascending by name; one with an empty value is no label, as Prometheus has it."""
+    """Return labels of remote write, ascending by name; one with an empty value is no label, as Prometheus has it.
+
+    Senders are to sort them, and vmagent does not: any order is taken.
+    """
     try:
         labels = [(name.decode(), value.decode()) for name, value in pairs]
     except UnicodeDecodeError:
         return series_fault(Rule.TEXT_IS_UTF8, pairs)
+    labels.sort()
     before = ""
     for name, _ in labels:
         if name <= before:
-            return series_fault(_order_broken([name for name, _ in labels]), pairs)
+            return series_fault(Rule.LABEL_NAMES_DISTINCT if name else Rule.LABEL_NAME_NOT_EMPTY, pairs)
         before = name
     return tuple(labels) if all(value for _, value in labels) else tuple((name, value) for name, value in labels if value)
 
@@ -38,17 +42,11 @@ def checked_attributes(pairs: Sequence[tuple[str, str]], raw: RawPairs) -> Pairs
 def series_fault(rule: Rule, pairs: RawPairs) -> SeriesFault:
     """Return a fault that names a series as far as it can be read.
 
-    >>> series_fault(Rule.LABELS_SORTED, [(b"job", b"a"), (b"__name__", b"up")]).series
-    '{job="a", __name__="up"}'
+    >>> series_fault(Rule.LABEL_NAMES_DISTINCT, [(b"job", b"a"), (b"job", b"b")]).series
+    '{job="a", job="b"}'
     """
     text = ", ".join(f'{_legible(name)}="{_legible(value)}"' for name, value in pairs)
     return SeriesFault(rule, f"{{{text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + '…'}}}")
-
-
-def _order_broken(names: list[str]) -> Rule:
-    if "" in names:
-        return Rule.LABEL_NAME_NOT_EMPTY
-    return Rule.LABELS_SORTED if len(set(names)) == len(names) else Rule.LABEL_NAMES_DISTINCT
 
 
 def _legible(raw: bytes) -> str:
