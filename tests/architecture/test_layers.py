@@ -29,7 +29,7 @@ HOMES = {
         "feature_repo/definitions.py",
     },
     "great_expectations": {"data_contracts/expectations.py"},
-    "grpc": {"serving/scoring/", "serving/scoring/proto/"},
+    "grpc": {"serving/ingest/receive/otlp_grpc.py", "serving/scoring/", "serving/scoring/proto/"},
     "ibis": {"orchestration/workspace/feature_store.py"},
     "jwt": {"serving/http/auth.py"},
     "matplotlib": {"models/evaluation/figures.py", "models/rca/evidence_figure.py", "orchestration/rehearsal/loop_figures.py"},

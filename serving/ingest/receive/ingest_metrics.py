@@ -69,9 +69,10 @@ class IngestMetrics:
         written = receipt.samples + receipt.histograms
         refused = sum(refusal.points + refusal.histograms for refusal in receipt.refusals.values())
         outcomes = {
-            "written": written - receipt.repeated - receipt.other_replica,
+            "written": written - receipt.repeated - receipt.other_replica - receipt.own_findings,
             "repeated": receipt.repeated,
             "other_replica": receipt.other_replica,
+            "own_findings": receipt.own_findings,
             "refused": refused,
         }
         for outcome, count in outcomes.items():

@@ -5,10 +5,11 @@ import gc
 import logging
 import signal
 import socket
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from aiops.errors import AiopsError
+from aiops.errors import AiopsError, Unavailable
 from aiops.normalise.service_labels import ServiceRules
 from aiops.settings.routing_globs import parse_globs
 from serving.http.auth import authenticator
@@ -20,6 +21,7 @@ from serving.ingest.receive.group_commit import CommitRules, GroupCommit
 from serving.ingest.receive.ingest_app import IngestParts, ingest_app
 from serving.ingest.receive.ingest_metrics import IngestMetrics
 from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpJson
+from serving.ingest.receive.otlp_grpc import OtlpGrpcServer
 from serving.ingest.receive.point_intake import IntakeRules
 from serving.ingest.receive.receivers import BodyDecoder, ReceiverRules, Receivers, SignalReader, new_seed
 from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2, RemoteWriteEndpoint
@@ -27,16 +29,20 @@ from serving.ingest.receive.series_identity import IdentityRules
 from serving.ingest.receive.tenant_limits import LimitsByTenant
 from serving.ingest.receive.wire.otlp_decoder import OtlpMetricsDecoder
 from serving.ingest.receive.wire.remote_write_decoders import RemoteWrite1Decoder, RemoteWrite2Decoder
+from serving.ingest.source_watch import SourceWatch
 from serving.stream.broker import open_streams, wait_ready
+from serving.stream.notices import Notice, add_notices
 from serving.stream.partitioning import ServicePartitions
 from serving.tables.call_graphs import call_graph
 
 if TYPE_CHECKING:
     from aiops.settings.tree import Settings
+    from serving.stream.streams import Streams
 
 _BROKER_WAIT_S: Final = 60.0
 _SWEEP_S: Final = 300.0
 _PROBE_S: Final = 2.0
+_LOOK_S: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -68,15 +74,23 @@ class _IngestProcess:
         producer = ProducerSequence(self._broker, _producer_id(self._socket))
         rules = CommitRules(settings.broker.partitions, settings.consumer.max_backlog)
         commit = GroupCommit(producer, self._broker, rules)
-        receivers = Receivers(commit, receiver_rules(settings), self._metrics)
-        server = LoopServer(ingest_app(self._parts(receivers, commit)), self._socket)
-        tasks = [asyncio.create_task(work) for work in (commit.run(), commit.watch(), _sweep(receivers), server.run())]
+        watch, watch_ends = SourceWatch.of(settings), threading.Event()
+        receivers = Receivers(commit, receiver_rules(settings), self._metrics, watch)
+        threading.Thread(target=watch.run, args=(watch_ends,), name="sources", daemon=True).start()
+        parts = self._parts(receivers, commit)
+        server = LoopServer(ingest_app(parts), self._socket)
+        grpc_server = OtlpGrpcServer(parts.otlp, self._auth, LimitsByTenant(settings.ingest).largest_body)
+        await grpc_server.start(settings.ingest.host, settings.ingest.grpc_port)
+        work = (commit.run(), commit.watch(), _sweep(receivers), _look(receivers, self._broker), server.run())
+        tasks = [asyncio.create_task(task) for task in work]
         stopping = asyncio.create_task(stop.wait())
         gc.collect()
         gc.freeze()
         log.info("receiving on %s:%d", settings.ingest.host, server.port)
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        watch_ends.set()
         server.stop()
+        await grpc_server.stop()
         failures = [task.exception() for task in tasks if task.done() and not task.cancelled()]
         await asyncio.wait([tasks[-1]], timeout=10)
         for task in (*tasks, stopping):
@@ -126,6 +140,7 @@ def receiver_rules(settings: "Settings") -> ReceiverRules:
         ingest.announce_s,
         settings.telemetry.future_tolerance_s,
         ingest.replica_silent_s,
+        ingest.explosion_series,
     )
     return ReceiverRules(intake, identity, LimitsByTenant(ingest), 3600 * ingest.idle_h, settings.telemetry.max_tenants)
 
@@ -147,3 +162,16 @@ async def _sweep(receivers: Receivers) -> None:
     while True:
         await asyncio.sleep(_SWEEP_S)
         receivers.forget_idle()
+
+
+async def _look(receivers: Receivers, broker: "Streams") -> None:
+    notices: list[Notice] = []
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        notices += receivers.look()
+        if notices:
+            try:
+                await asyncio.to_thread(add_notices, broker, notices)
+                notices = []
+            except Unavailable as error:
+                log.warning("notices: %s; they are written once it answers", error)

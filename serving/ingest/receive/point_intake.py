@@ -9,17 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from data_contracts.series.key import series_ids
-from data_contracts.values.moments import moment_of_us
-from serving.ingest.receive.raw_batch import Definition, ExemplarRow, HistogramArrays, Place, PointArrays, RawBatch, Touched
+from serving.ingest.receive.raw_batch import Definition, ExemplarRow, Place, PointArrays, RawBatch, Touched, histograms_taken
 from serving.ingest.receive.receipts import FUTURE_TIME, OLD_TIME, SERIES_CAP, Receipt, Refusal, reason_of, rule_text
+from serving.ingest.receive.refusal_words import moment_words, series_words
 from serving.ingest.receive.replica_election import ReplicaElection
+from serving.ingest.receive.seen_services import SeenServices
+from serving.ingest.receive.series_growth import SeriesGrowth
 from serving.ingest.receive.series_identity import Families, Identity, SeriesIdentities, Unfit
-from serving.ingest.receive.series_table import SeriesTable
+from serving.ingest.receive.series_table import Homes, SeriesTable
 from serving.ingest.receive.slot_kernels import (
     FUTURE,
     KEPT,
     OLD,
     OTHER_REPLICA,
+    OWN_FINDING,
     REFUSED,
     REPEATED,
     UNKNOWN,
@@ -28,15 +31,17 @@ from serving.ingest.receive.slot_kernels import (
     TimeBounds,
     by_partition,
     judge,
+    note_newest,
 )
 from serving.ingest.receive.tenant_limits import TenantLimits
-from serving.ingest.receive.wire.decoded import DecodedBody, HistogramColumns, Int64s, Rule, SeriesFault, Uint64s
+from serving.ingest.receive.wire.decoded import DecodedBody, Int64s, Rule, Uint64s
 
 Flags = npt.NDArray[np.bool_]
 
 EARLIEST_US: Final = 946_684_800_000_000
 """2000-01-01: nothing is older, by the contract of telemetry."""
 _SPREAD: Final = 256
+_WRITTEN: Final = (KEPT, REPEATED, OTHER_REPLICA, OWN_FINDING)
 _REFUSAL_OF: Final = {OLD: OLD_TIME, FUTURE: FUTURE_TIME}
 
 
@@ -49,6 +54,7 @@ class IntakeRules:
     announce_s: float = 600.0
     future_tolerance_s: float = 300.0
     replica_silent_s: float = 30.0
+    explosion_series: int = 1000
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
@@ -62,6 +68,8 @@ class TenantIntake:
         self.table = SeriesTable()
         self.families = Families()
         self.election = ReplicaElection(rules.replica_silent_s, rules.monotonic)
+        self.growth = SeriesGrowth(rules.explosion_series, rules.clock)
+        self.services = SeenServices()
         self._identities = identities
         self._rules = rules
         self._began = rules.monotonic()
@@ -86,7 +94,11 @@ class TenantIntake:
 
     def forget(self, idle_s: float) -> int:
         """Forget series that were not seen for so long, and all that were refused; return how many series."""
-        return self.table.forget(int(self._now_s() - idle_s))
+        active = len(self.table)
+        forgotten = self.table.forget(int(self._now_s() - idle_s))
+        if forgotten:
+            self.growth.forgotten(forgotten / active)
+        return forgotten
 
     def _now_s(self) -> int:
         """Return whole seconds of the receiver's own clock; it begins beyond 0, where series are due at once."""
@@ -108,6 +120,9 @@ class TenantIntake:
         identities = [identity for identity in results if isinstance(identity, Identity)]
         ids = series_ids([identity.key for identity in identities]) if identities else np.empty(0, np.int64)
         room = self._within_cap(ids)
+        for identity, has_room in zip(identities, room.tolist(), strict=True):
+            if not has_room:
+                self.growth.refused(identity.key)
         reasons[np.flatnonzero(fit)[~room]] = SERIES_CAP
         self.table.refuse(hashes[reasons != 0], reasons[reasons != 0], max(1000, self.limits.max_series))
         slots = REFUSED - reasons
@@ -119,6 +134,9 @@ class TenantIntake:
             before = len(self.table)
             slots[kept] = self._table_rows(hashes[kept], ids[room], taken, members[kept])
             receipt.defined += len(self.table) - before
+            for slot, identity in zip(slots[kept].tolist(), taken, strict=True):
+                if slot >= before:
+                    self.growth.added(identity.key)
             self._announce(ids[room], slots[kept], taken, batch)
         rows.slot[wanted], rows.member[wanted] = slots[back], members[back]
 
@@ -142,7 +160,8 @@ class TenantIntake:
     def _table_rows(self, hashes: Uint64s, ids: Int64s, taken: Sequence[Identity], member: Int64s) -> Int64s:
         of = self._rules.partition_of
         partition = np.array([of(self.tenant, identity.key.service) for identity in taken], np.int64)
-        return self.table.define(hashes, ids, partition, member, self._now_s())
+        service = np.array([self.services.number(identity.key.service) for identity in taken], np.int64)
+        return self.table.define(hashes, ids, Homes(partition, service, member), self._now_s())
 
     def _announce(self, ids: Int64s, slots: Int64s, taken: Sequence[Identity], batch: RawBatch) -> None:
         """Put definitions into the batch; when each is due again is spread by its id."""
@@ -182,7 +201,7 @@ class TenantIntake:
         for partition, (first, last) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
             if last > first:
                 share = batch.share(Place(self.tenant, partition))
-                share.histograms.append(_taken(histograms, ids, order[first:last]))
+                share.histograms.append(histograms_taken(histograms, ids, order[first:last]))
 
     def _judged(
         self, body: DecodedBody, rows: Rows, arrivals: Arrivals, receipt: Receipt, kind: str
@@ -192,13 +211,15 @@ class TenantIntake:
         fate, counts, first = judge(arrivals, rows, self.election.answering(rows.member), self.table.slots, bounds)
         receipt.repeated += int(counts[REPEATED])
         receipt.other_replica += int(counts[OTHER_REPLICA])
+        receipt.own_findings += int(counts[OWN_FINDING])
         for code in np.flatnonzero(counts).tolist():
-            if code not in (KEPT, REPEATED, OTHER_REPLICA):
+            if code not in _WRITTEN:
                 row, at = int(arrivals.row[first[code]]), int(arrivals.time_us[first[code]])
                 refusal = self._refusal(receipt, _REFUSAL_OF.get(code, code), body, row, at)
                 setattr(refusal, kind, getattr(refusal, kind) + int(counts[code]))
         order, places = by_partition(fate, arrivals, rows, self.table.slots, self._rules.partitions)
-        return order, places, int(counts[KEPT] + counts[REPEATED] + counts[OTHER_REPLICA])
+        note_newest(order, arrivals, rows, self.table.slots, self.services.newest_us)
+        return order, places, int(counts[list(_WRITTEN)].sum())
 
     def _exemplars(self, body: DecodedBody, rows: Rows, batch: RawBatch, receipt: Receipt) -> None:
         exemplars = body.exemplars
@@ -209,6 +230,9 @@ class TenantIntake:
             code = (
                 REFUSED - slot if slot < 0 else FUTURE_TIME if time_us > latest_us else OLD_TIME if time_us < EARLIEST_US else 0
             )
+            if code == OWN_FINDING:
+                receipt.exemplars += 1
+                continue
             if code:
                 self._refusal(receipt, code, body, row, time_us).exemplars += 1
                 continue
@@ -225,7 +249,7 @@ class TenantIntake:
             rule, row = Rule(int(faults.rule[number])), int(faults.series[number])
             refusal = receipt.refusals.get(reason_of(rule))
             if refusal is None:
-                words = f"{_named(body, row)}: {rule_text(rule)}"
+                words = f"{series_words(body, row)}: {rule_text(rule)}"
                 refusal = receipt.refusals[reason_of(rule)] = Refusal(reason_of(rule), words)
             refusal.points += int(faults.points[number])
             refusal.histograms += int(faults.histograms[number])
@@ -240,46 +264,14 @@ class TenantIntake:
     def _words(self, reason: int, body: DecodedBody, row: int, time_us: int) -> str:
         if reason in (OLD_TIME, FUTURE_TIME):
             rule = "is before 2000-01-01" if reason == OLD_TIME else f"is more than {self._rules.future_tolerance_s:g} s ahead"
-            return f"{_named(body, row)}: timestamp {_moment(time_us)} {rule}: check the sender's clock and unit"
+            return f"{series_words(body, row)}: timestamp {moment_words(time_us)} {rule}: check the sender's clock and unit"
         if reason == SERIES_CAP:
             most = self.limits.max_series
             rule = f"the tenant has {most} active series; new ones are refused: drop some, or raise AIOPS_INGEST__MAX_SERIES"
-            return f"{_named(body, row)}: {rule}"
+            return f"{series_words(body, row)}: {rule}"
         series = body.describe(np.array([row]))[0]
         identity = self._identities.identify(self.tenant, series, False, self.limits, self.families)
-        return identity.text if isinstance(identity, Unfit) else _named(body, row)
+        return identity.text if isinstance(identity, Unfit) else series_words(body, row)
 
     def _latest_us(self) -> int:
         return round((self._rules.clock() + self._rules.future_tolerance_s) * 1e6)
-
-
-def _taken(histograms: HistogramColumns, ids: Int64s, order: Int64s) -> HistogramArrays:
-    """Return some of the histograms, with their buckets one behind the other."""
-    sizes = (histograms.bounds[1:] - histograms.bounds[:-1])[order]
-    bounds = np.concatenate(([0], np.cumsum(sizes)))
-    buckets = np.repeat(histograms.bounds[:-1][order] - bounds[:-1], sizes) + np.arange(bounds[-1])
-    return HistogramArrays(
-        histograms.time_us[order],
-        ids[order],
-        histograms.start_us[order],
-        histograms.count[order],
-        histograms.sum[order],
-        bounds.astype(np.int64),
-        histograms.upper[buckets],
-        histograms.counts[buckets],
-    )
-
-
-def _named(body: DecodedBody, row: int) -> str:
-    series = body.describe(np.array([row]))[0]
-    if isinstance(series, SeriesFault):
-        return series.series[:200]
-    inner = ",".join(f'{name}="{text}"' for name, text in (*series.resource, *series.labels))
-    return f"{series.metric}{{{inner}}}"[:300]
-
-
-def _moment(time_us: int) -> str:
-    try:
-        return moment_of_us(time_us).isoformat()
-    except (ValueError, OverflowError):
-        return f"{time_us} µs"

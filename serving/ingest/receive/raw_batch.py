@@ -13,7 +13,7 @@ from data_contracts.values.coerce import AnyArray
 from serving.ingest.producer_sequence import EncodedEntry
 from serving.ingest.receive.series_identity import Identity
 from serving.ingest.receive.series_table import SeriesTable
-from serving.ingest.receive.wire.decoded import Float64s, Int64s
+from serving.ingest.receive.wire.decoded import Float64s, HistogramColumns, Int64s
 from serving.stream import streams
 
 Row = TypeVar("Row")
@@ -229,3 +229,20 @@ def _starts(start_us: Int64s) -> AnyArray:
     if not start_us.any():
         return pa.nulls(len(start_us), TIMESTAMP)
     return pa.array(start_us, pa.int64(), mask=start_us == 0).view(TIMESTAMP)
+
+
+def histograms_taken(histograms: HistogramColumns, ids: Int64s, order: Int64s) -> HistogramArrays:
+    """Return some of the histograms, with their buckets one behind the other."""
+    sizes = (histograms.bounds[1:] - histograms.bounds[:-1])[order]
+    bounds = np.concatenate(([0], np.cumsum(sizes)))
+    buckets = np.repeat(histograms.bounds[:-1][order] - bounds[:-1], sizes) + np.arange(bounds[-1])
+    return HistogramArrays(
+        histograms.time_us[order],
+        ids[order],
+        histograms.start_us[order],
+        histograms.count[order],
+        histograms.sum[order],
+        bounds.astype(np.int64),
+        histograms.upper[buckets],
+        histograms.counts[buckets],
+    )

@@ -73,6 +73,8 @@ class Receipt:
     """Points and histograms that were there already, same value; they are among those written."""
     other_replica: int = 0
     """Points and histograms of the HA member that does not lead; they are among those written."""
+    own_findings: int = 0
+    """Points of metrics that the suite exports itself: it does not watch itself. They are among those written."""
     defined: int = 0
     """Series seen for the first time."""
     refusals: dict[int, Refusal] = field(default_factory=dict)

@@ -17,10 +17,12 @@ from serving.ingest.receive.ingest_metrics import IngestMetrics
 from serving.ingest.receive.point_intake import IntakeRules, TenantIntake
 from serving.ingest.receive.raw_batch import RawBatch
 from serving.ingest.receive.receipts import REASONS, Receipt
+from serving.ingest.receive.series_growth import Explosion
 from serving.ingest.receive.series_identity import IdentityRules, SeriesIdentities
 from serving.ingest.receive.signals.signal_outcome import SignalIntake, SignalOutcome
 from serving.ingest.receive.tenant_limits import LimitsByTenant, PointBudget
 from serving.ingest.receive.wire.decoded import DecodedBody, MalformedBody
+from serving.stream.notices import Notice
 
 BACKLOG_RETRY_S: Final = 5
 
@@ -150,6 +152,16 @@ class Receivers:
         for tenant in self._tenants.values():
             tenant.intake.forget(self._rules.idle_s)
 
+    def look(self) -> list[Notice]:
+        """Pass on which services sent something; return notices of labels that explode. Call it every second or so."""
+        notices: list[Notice] = []
+        for name, tenant in self._tenants.items():
+            if self._watch is not None:
+                for service, newest_us in tenant.intake.services.news():
+                    self._watch.saw(name, service, newest_us)
+            notices += [_notice(name, explosion) for explosion in tenant.intake.growth.look()]
+        return notices
+
     def active_series(self) -> Mapping[str, int]:
         """Return the active series of each tenant."""
         return {name: len(tenant.intake.table) for name, tenant in self._tenants.items()}
@@ -180,6 +192,14 @@ class Receivers:
         self.metrics.took(tenant, protocol, receipt)
         for reason, refusal in receipt.refusals.items():
             _lines.warn(REASONS[reason], f"{protocol} of tenant {tenant}: {refusal.text()}")
+
+
+def _notice(tenant: str, explosion: Explosion) -> Notice:
+    ends_at = datetime.fromtimestamp(explosion.ends_s, UTC) if explosion.ends_s else None
+    starts_at = datetime.fromtimestamp(explosion.since_s, UTC)
+    return Notice(
+        tenant, explosion.service, explosion.name, explosion.text, now_utc(), starts_at, ends_at, subject=explosion.metric
+    )
 
 
 def new_seed() -> int:

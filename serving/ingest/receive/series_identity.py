@@ -8,10 +8,12 @@ from typing import Final, NamedTuple
 
 from aiops.normalise.kinds import SampleShape, metadata_names, role_of
 from aiops.normalise.service_labels import ServiceName, ServiceRules
+from data_contracts.series.finding_metrics import is_finding_metric
 from data_contracts.series.key import SeriesKey, labels_text
 from data_contracts.series.text import metric_text
 from data_contracts.telemetry.names import Fault, max_bytes, name_fault, shown, text_fault
 from serving.ingest.receive.receipts import BAD_NAME, LABEL_TOO_LONG, TOO_MANY_LABELS, reason_of, rule_text
+from serving.ingest.receive.slot_kernels import OWN_FINDING
 from serving.ingest.receive.tenant_limits import TenantLimits
 from serving.ingest.receive.wire.decoded import (
     Description,
@@ -113,6 +115,8 @@ class SeriesIdentities:
         """Return what a series of a tenant is; `whole` = its values are whole histograms."""
         if isinstance(series, SeriesFault):
             return Unfit(reason_of(series.rule), f"{shown(series.series)}: {rule_text(series.rule)}")
+        if is_finding_metric(series.metric):
+            return Unfit(OWN_FINDING, f"{series.metric}: the suite says it itself")
         labels = dict(series.labels)
         replica = labels.pop(self._rules.replica_label, "")
         cluster = labels.get(self._rules.cluster_label, "") if replica else ""

@@ -5,7 +5,7 @@ they are read once and counted each time; they are looked at again after every s
 most as many refused as may be active.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,14 @@ from serving.ingest.receive.wire.decoded import Int64s, Uint64s
 
 _FIRST_PLACES: Final = 1 << 12
 _FULL: Final = 0.6
+
+
+class Homes(NamedTuple):
+    """(n,) where series belong: partition, number of the service, member of an HA pair."""
+
+    partition: Int64s
+    service: Int64s
+    member: Int64s
 
 
 class SeriesTable:
@@ -62,7 +70,7 @@ class SeriesTable:
         """Return (n,) slots, UNKNOWN where there is none."""
         return slots_of(self._by_id, _keys(series_ids.view(np.uint64)))
 
-    def define(self, hashes: Uint64s, series_ids: Int64s, partition: Int64s, member: Int64s, now_s: int) -> Int64s:
+    def define(self, hashes: Uint64s, series_ids: Int64s, homes: Homes, now_s: int) -> Int64s:
         """Make (n,) hashes known under their ids, distinct hashes; return their slots. Equal ids share one."""
         slot = self.slots_of_ids(series_ids)
         new = np.flatnonzero(slot == UNKNOWN)
@@ -70,12 +78,13 @@ class SeriesTable:
         slot[new] = self._used + back
         self._grow(len(hashes), len(fresh))
         rows = slice(self._used, self._used + len(fresh))
-        self._slots.series_id[rows], self._slots.partition[rows] = fresh, partition[new][first]
+        self._slots.series_id[rows], self._slots.partition[rows] = fresh, homes.partition[new][first]
+        self._slots.service[rows] = homes.service[new][first]
         self._slots.time_us[rows] = NEVER
         self._used += len(fresh)
         numbers = np.arange(rows.start, rows.stop)
         self._ids += put_in(self._by_id, _keys(fresh.view(np.uint64)), numbers, np.zeros(len(fresh), np.int64))
-        self._hashes += put_in(self._by_hash, _keys(hashes), slot, member)
+        self._hashes += put_in(self._by_hash, _keys(hashes), slot, homes.member)
         self._slots.seen_s[slot] = now_s
         return slot
 

@@ -14,8 +14,8 @@ UNKNOWN: Final = -1
 """Slot of a hash that was never seen; a refused series has REFUSED minus its reason."""
 REFUSED: Final = -2
 NEVER: Final = -(2**63)
-KEPT, REPEATED, OTHER_REPLICA, OLD, FUTURE = range(5)
-"""What becomes of a point; a point of a refused series has the series' reason, 16 or more."""
+KEPT, REPEATED, OTHER_REPLICA, OWN_FINDING, OLD, FUTURE = range(6)
+"""What becomes of a point; a point of a refused series has the series' reason: OWN_FINDING, or 16 or more."""
 FATES: Final = 64
 
 
@@ -31,10 +31,14 @@ class Entries(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """One row a series; `seen_s` and `due_s` are seconds of the receiver's own clock, `due_s` when it is to be defined again."""
+    """One row a series; `service` is a number of the tenant's.
+
+    `seen_s` and `due_s` are seconds of the receiver's own clock, `due_s` when it is to be defined again.
+    """
 
     series_id: Int64s
     partition: Int64s
+    service: Int64s
     time_us: Int64s
     bits: Int64s
     seen_s: Int64s
@@ -194,3 +198,11 @@ def by_partition(fate: Int64s, arrivals: Arrivals, rows: Rows, slots: Slots, par
             order[place[partition]] = i
             place[partition] += 1
     return order, bounds
+
+
+@kernel
+def note_newest(order: Int64s, arrivals: Arrivals, rows: Rows, slots: Slots, newest_us: Int64s) -> None:
+    """Raise the newest event time of each service to that of its kept points."""
+    for i in order:
+        service = slots.service[rows.slot[arrivals.row[i]]]
+        newest_us[service] = max(newest_us[service], arrivals.time_us[i])
