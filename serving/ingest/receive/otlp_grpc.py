@@ -6,7 +6,6 @@ the other, and both drop at once where it is absent. Source: OTLP specification,
 
 import logging
 import time
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, cast
 
@@ -100,10 +99,10 @@ class OtlpGrpcServer:
         return tenant_of_request([text for name, text in metadata if name == TENANT_FIELD], caller.tenants)
 
 
-def _trailers(code: grpc.StatusCode, refusal: OtlpRefusal) -> Sequence[tuple[str, bytes]]:
+def _trailers(code: grpc.StatusCode, refusal: OtlpRefusal) -> tuple[tuple[str, bytes], ...]:
     details = status_details(code.value[0], refusal.text, refusal.retry_s)
-    trailers = [("grpc-status-details-bin", details)]
-    return [*trailers, ("google.rpc.retryinfo-bin", retry_info(refusal.retry_s))] if refusal.retry_s else trailers
+    trailers = (("grpc-status-details-bin", details),)
+    return (*trailers, ("google.rpc.retryinfo-bin", retry_info(refusal.retry_s))) if refusal.retry_s else trailers
 
 
 def _is_local(peer: str) -> bool:
