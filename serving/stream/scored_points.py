@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from aiops.types import IntArray
 from data_contracts.schemas.telemetry_schemas import CODED_NAME, LAKE_TELEMETRY, TIMESTAMP
 from data_contracts.telemetry.rejects import Refusal, rejected_batch, rows_as_json
-from data_contracts.values.moments import moment_of_us
 from serving.stream import streams
 from serving.stream.archived_stream import TenantRows
 
@@ -105,22 +105,21 @@ class ScoredPoints:
 
     def rows(self, entries: Sequence[streams.Entry]) -> list[TenantRows]:
         """Return what the entries of a part are in the lake: series, telemetry, and points that no series is known of."""
-        parts: dict[tuple[str, str], list[pa.Table]] = {}
+        definitions: dict[str, list[pa.Table]] = {}
+        points: dict[str, list[pa.Table]] = {}
         for entry in entries:
             if entry.kind == streams.KIND_DEFINITIONS:
-                definitions = streams.from_ipc(entry.payload)
-                self._of(entry.tenant).learn(definitions)
-                parts.setdefault((entry.tenant, "series"), []).append(definitions)
+                definitions.setdefault(entry.tenant, []).append(streams.from_ipc(entry.payload))
             elif entry.kind == streams.KIND_POINTS:
-                named, unknown = self._named(entry)
-                parts.setdefault((entry.tenant, "telemetry"), []).append(named)
-                if unknown is not None:
-                    parts.setdefault((entry.tenant, "rejected"), []).append(unknown)
-        return [
-            TenantRows(tenant, table, pa.concat_tables(tables).unify_dictionaries())
-            for (tenant, table), tables in parts.items()
-            if any(rows.num_rows for rows in tables)
-        ]
+                points.setdefault(entry.tenant, []).append(_dated(entry))
+        parts = []
+        for tenant, tables in definitions.items():
+            rows = pa.concat_tables(tables)
+            self._of(tenant).learn(rows)
+            parts.append(TenantRows(tenant, "series", rows))
+        for tenant, tables in points.items():
+            parts += self._named(tenant, pa.concat_tables(tables))
+        return [part for part in parts if part.rows.num_rows]
 
     def _of(self, tenant: str) -> NamesById:
         if tenant not in self._names:
@@ -131,41 +130,55 @@ class ScoredPoints:
     def _read_lake(self, tenant: str) -> None:
         self._names[tenant].learn(self._lake_of(tenant).read("series", columns=["series_id", *NAMES]))
 
-    def _named(self, entry: streams.Entry) -> tuple[pa.Table, pa.Table | None]:
-        points = streams.from_ipc(entry.payload)
+    def _named(self, tenant: str, points: pa.Table) -> list[TenantRows]:
         ids, code = np.unique(points["series_id"].to_numpy(), return_inverse=True)
-        names = self._of(entry.tenant)
+        names = self._of(tenant)
         rows = names.rows_of(ids)
         if (rows < 0).any():
-            self._read_lake(entry.tenant)  # another archiver may have it
+            self._read_lake(tenant)  # another archiver may have it
             rows = names.rows_of(ids)
+        if (rows >= 0).all():
+            return [TenantRows(tenant, "telemetry", _lake_rows(points, names.names(rows), code))]
         known = rows[code] >= 0
-        available_us = entry.available_us or entry.produced_ns // 1000
-        if known.all():
-            return _lake_rows(points, names.names(rows), code, available_us), None
-        place = np.cumsum(rows >= 0) - 1
-        named = points.filter(pa.array(known))
-        rejected = points.filter(pa.array(~known))
-        return (
-            _lake_rows(named, names.names(rows[rows >= 0]) if named.num_rows else None, place[code[known]], available_us),
-            _rejected(rejected, available_us),
-        )
+        parts = [TenantRows(tenant, "rejected", _rejected(points.filter(pa.array(~known))))]
+        if known.any():
+            place = np.cumsum(rows >= 0) - 1
+            named = _lake_rows(points.filter(pa.array(known)), names.names(rows[rows >= 0]), place[code[known]])
+            parts.append(TenantRows(tenant, "telemetry", named))
+        return parts
 
 
-def _lake_rows(points: pa.Table, names: pa.Table | None, code: IntArray, available_us: int) -> pa.Table:
+def _dated(entry: streams.Entry) -> pa.Table:
+    """Return the points of an entry with the time since which they are known."""
+    points = streams.from_ipc(entry.payload)
+    moment: Any = pa.scalar(entry.available_us or entry.produced_ns // 1000, pa.int64()).cast(TIMESTAMP)
+    return points.append_column("available_at", pa.repeat(moment, points.num_rows))
+
+
+def _lake_rows(points: pa.Table, names: pa.Table, code: IntArray) -> pa.Table:
     """Return points with names, coded: `code` (n,) is the row in `names` of each."""
-    moment: Any = pa.scalar(available_us, pa.int64()).cast(TIMESTAMP)
     codes = pa.array(code, pa.int32())
-    columns: dict[str, Any] = {"timestamp": points["timestamp"], "series_id": points["series_id"]}
+    columns: dict[str, Any] = {name: points[name] for name in ("timestamp", "series_id", "value", "available_at")}
     for name in NAMES:
-        texts = pa.array([], pa.string()) if names is None else names[name].combine_chunks().cast(pa.string())
-        columns[name] = pa.DictionaryArray.from_arrays(codes, texts)
-    columns |= {"value": points["value"], "available_at": pa.repeat(moment, points.num_rows)}
+        columns[name] = _coded_by(codes, names[name].combine_chunks())
     return pa.table({name: columns[name] for name in LAKE_TELEMETRY.names})
 
 
-def _rejected(points: pa.Table, available_us: int) -> pa.Table:
-    columns = {name: points[name].combine_chunks() for name in ("timestamp", "series_id", "value")}
-    columns["series_id"] = columns["series_id"].cast(pa.string())  # a JSON number would lose digits
-    rows = rows_as_json(columns, np.arange(points.num_rows))
-    return pa.Table.from_batches([rejected_batch(rows, [UNKNOWN] * len(rows), moment_of_us(available_us), "points")])
+def _coded_by(codes: Any, texts: Any) -> Any:
+    """Return (n,) texts, the one of `texts` that each code names, coded by the distinct ones."""
+    if pa.types.is_dictionary(texts.type):
+        return pa.DictionaryArray.from_arrays(texts.indices.take(codes), texts.dictionary)
+    return pa.DictionaryArray.from_arrays(codes, texts.cast(pa.string()))
+
+
+def _rejected(points: pa.Table) -> pa.Table:
+    """Return points of no known series as rejected rows, refused when they became known."""
+    parts = []
+    moments: list[Any] = points["available_at"].unique().to_pylist()
+    for moment in moments:
+        part = points.filter(pc.equal(points["available_at"], pa.scalar(moment, TIMESTAMP)))
+        columns: dict[str, Any] = {name: part[name].combine_chunks() for name in ("timestamp", "series_id", "value")}
+        columns["series_id"] = columns["series_id"].cast(pa.string())  # a JSON number would lose digits
+        rows = rows_as_json(columns, np.arange(part.num_rows))
+        parts.append(rejected_batch(rows, [UNKNOWN] * len(rows), moment, "points"))
+    return pa.Table.from_batches(parts)
