@@ -1,6 +1,9 @@
 """Points as scored, logs, spans and exemplars reach the lake once each, whatever dies when, and are counted once."""
 
 import random
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +28,7 @@ from serving.lake.port import Lake
 from serving.stream import streams
 from serving.stream.archiver import ArchiveConfig, Archiver
 from serving.stream.broker import EmbeddedBroker
+from tests.testing.deadlines import within
 from tests.testing.otlp_bodies import NOW, add_log, add_span
 from tests.testing.signal_entries import START, START_US, append, append_outcome, catalogue, exemplars, key_of, points
 from tests.testing.stream_harness import free_ports
@@ -224,6 +228,28 @@ def test_deaths_at_any_point_lose_and_double_nothing(broker: streams.Streams, ho
     assert pods == {key_of(number).series_id: f'{{"pod":"p{number}","zone":"a"}}' for number in range(300)}
     assert [calm.count(table) for table in ("series", "logs", "spans", "exemplars", "rejected")] == [300, 90, 30, 60, 1]
     assert counts(broker) == {"logs_in": 90, "spans_in": 30, "exemplars_in": 60, "signals_rejected": 30}
+
+
+def test_kill_9_between_file_and_note_loses_and_doubles_nothing(broker: streams.Streams, lake: Lake, home: Path) -> None:
+    ids, killed, sent = list[int](), 0, 0
+    for writes in (1, 2, 3, 5, 4, 1, 50):
+        for _ in range(3):
+            ids += define(broker, range(10 * sent, 10 * sent + 10))
+            score(broker, ids, sent)
+            send_signals(broker, sent)
+            sent += 1
+        port = str(broker.client.connection_pool.connection_kwargs["port"])
+        command = [sys.executable, "-m", "tests.testing.dying_archiver", str(home), port, str(writes)]
+        ended = subprocess.run(command, cwd=Path(__file__).parents[4], capture_output=True, timeout=within(120), check=False)
+        assert ended.returncode in (0, -signal.SIGKILL), ended.stderr.decode()
+        killed += ended.returncode != 0
+    assert killed >= 5
+    archive(broker, lake)
+    assert lake.count("telemetry") == sum(10 * (minute + 1) for minute in range(sent))
+    stored = [lake.read(table).num_rows for table in ("series", "logs", "spans", "exemplars")]
+    assert stored == [10 * sent, 3 * sent, sent, 2 * sent]
+    assert counts(broker) == {"logs_in": 3 * sent, "spans_in": sent, "exemplars_in": 2 * sent, "signals_rejected": sent}
+    assert broker.length(streams.points(0)) == broker.length(streams.signals(0)) == 0
 
 
 def test_a_part_is_bounded_by_what_its_rows_take_written_out(broker: streams.Streams, lake: Lake) -> None:
