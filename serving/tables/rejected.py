@@ -1,7 +1,8 @@
 """The dead-letter store: rejected rows kept in the lake, listed for people, re-driven after a fix.
 
 A row that passes on a later try is handed to a sink and marked by its id, so that it is never handed out twice. Rows of reason
-"duplicate" stay: the point they repeat was accepted. Rows of reason "undecodable" stay: the bytes hold no rows.
+"duplicate" stay: the point they repeat was accepted. Rows of reason "undecodable" stay: the bytes hold no rows. Points of a series
+that nobody defined ("unknown_series") and refused logs and spans stay: what they were made for is over.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +25,10 @@ from serving.lake.port import Added, Lake
 Sink = Callable[[pa.RecordBatch, str], None]
 """Takes accepted points (`schemas.SERIES`) and a key that is the same when the same rows are handed over again after a crash."""
 
-FINAL_REASONS: Final = frozenset({"duplicate", "undecodable"})
+FINAL_REASONS: Final = frozenset({"duplicate", "undecodable", "unknown_series", "bad_id"})
 """Reasons that no later try can change."""
+SIGNALS: Final = "otlp/"
+"""What the source of refused logs and spans begins with: they are no telemetry."""
 
 _CHUNK_ROWS: Final = 50_000
 
@@ -86,7 +89,8 @@ class RejectedStore:
             ConfigurationError: the reason is unknown or a time has no time zone.
         """
         rows = self._chosen(chosen)
-        final = pc.is_in(rows.column("reason"), pa.array(sorted(FINAL_REASONS)))
+        is_signal = pc.starts_with(rows.column("source"), SIGNALS)
+        final: Any = pc.or_(pc.is_in(rows.column("reason"), pa.array(sorted(FINAL_REASONS))), is_signal)
         counts = Counter(_texts(rows.filter(final), "reason"))
         redriven = 0
         for part in _chunks(rows.filter(pc.invert(final))):

@@ -9,7 +9,7 @@ import pytest
 
 from aiops.errors import ConfigurationError, ContractError
 from data_contracts.series.tenant import DEFAULT_TENANT
-from data_contracts.telemetry.rejects import rejected_payload
+from data_contracts.telemetry.rejects import Refusal, rejected_batch, rejected_payload
 from data_contracts.telemetry.validate import validate
 from serving.lake.opening import open_lake
 from serving.lake.port import Added
@@ -115,6 +115,19 @@ def test_rows_that_pass_now_are_handed_over_once(store: RejectedStore) -> None:
     assert sink.calls == 1
     assert sorted(reasons(store.list(RejectedFilter()))) == ["duplicate", "missing_value", "undecodable"]
     assert store.list(RejectedFilter(redriven=True)).num_rows == 5
+
+
+def test_refused_logs_and_points_of_no_series_keep_their_reason(home: Path) -> None:
+    store = RejectedStore(open_lake(home / "lake").for_tenant(DEFAULT_TENANT))
+    ahead, unknown = (
+        Refusal("future_timestamp", "time_unix_nano", "ahead"),
+        Refusal("unknown_series", "series_id", "no definition"),
+    )
+    store.add(rejected_batch(['{"signal": "log"}'], [ahead], NOW, "otlp/logs"))
+    store.add(rejected_batch(['{"series_id": "5"}'], [unknown], NOW, "points"))
+    sink = Taken()
+    assert store.redrive(RejectedFilter(), sink, LATER) == Redriven(2, 0, {"future_timestamp": 1, "unknown_series": 1})
+    assert sink.calls == 0
 
 
 def test_only_the_chosen_rows_are_tried(store: RejectedStore) -> None:
