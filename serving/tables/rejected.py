@@ -1,8 +1,8 @@
 """The dead-letter store: rejected rows kept in the lake, listed for people, re-driven after a fix.
 
 A row that passes on a later try is handed to a sink and marked by its id, so that it is never handed out twice. Rows of reason
-"duplicate" stay: the point they repeat was accepted. Rows of reason "undecodable" stay: the bytes hold no rows. Points of a series
-that nobody defined ("unknown_series") and refused logs and spans stay: what they were made for is over.
+"duplicate" stay: the point they repeat was accepted. Rows of reason "undecodable" stay: the bytes hold no rows. Points of a
+series that nobody defined ("unknown_series") and refused logs and spans stay: what they were made for is over.
 """
 
 import hashlib
