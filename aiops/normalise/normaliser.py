@@ -115,9 +115,8 @@ class Normaliser:
         """Take whole histograms in; those later than `latest_us` are refused."""
         status = np.empty(raw.observed.size, np.int8)
         slots = find_rows(self._book.state.raw, raw.series_id)
-        bits = raw.total.view(np.int64)
-        columns = (raw.time_us, slots, raw.started_us, raw.observed, raw.total, bits, raw.ends, raw.upper, raw.counts, status)
-        rows = HistogramRows(*columns)
+        observed, total = ((column, column.view(np.int64)) for column in (raw.observed, raw.total))
+        rows = HistogramRows(raw.time_us, slots, raw.started_us, *observed, *total, raw.ends, raw.upper, raw.counts, status)
         most = int(np.diff(raw.ends).max(initial=0))
 
         def apply(first: int, out: Emitted) -> int:

@@ -46,8 +46,10 @@ class HistogramRows(NamedTuple):
     slot: npt.NDArray[np.int32]
     start: IntArray
     observed: FloatArray
+    observed_bits: IntArray
+    """Those of STALE_BITS, here or in the sum, say that the series ended."""
     total: FloatArray
-    """Sum of the observed values; NaN = not said, the NaN of STALE_BITS = the end of the series."""
+    """Sum of the observed values; NaN = not said."""
     total_bits: IntArray
     ends: IntArray
     upper: FloatArray
@@ -199,7 +201,7 @@ def apply_histograms(state: NormaliserState, rows: HistogramRows, bounds: Bounds
         if slot < 0:
             rows.status[i] = UNKNOWN
             continue
-        stale = rows.total_bits[i] == STALE_BITS
+        stale = rows.total_bits[i] == STALE_BITS or rows.observed_bits[i] == STALE_BITS
         upto = cumulative(rows.upper[begin:end], rows.counts[begin:end])
         if time < EARLIEST_US or time > bounds.latest_us:
             rows.status[i] = BAD_TIME if time < EARLIEST_US else FUTURE
@@ -212,7 +214,7 @@ def apply_histograms(state: NormaliserState, rows: HistogramRows, bounds: Bounds
         else:
             if not advance(state, time, bounds.wait_us, out):
                 return i
-            mark = point_hash(time, rows.total_bits[i] ^ (np.int64(rows.observed[i]) * 31))
+            mark = point_hash(time, rows.total_bits[i] ^ (rows.observed_bits[i] * 31))
             start = rows.start[i] if rows.start.size > 0 else NEVER_US
             buckets = Buckets(rows.upper[begin:end], upto)
             whole = Whole(time, start, rows.observed[i], rows.total[i], mark, buckets)
