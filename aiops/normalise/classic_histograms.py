@@ -5,11 +5,12 @@ lateness; times are evaluated in their order. A member that is silent when its t
 again. The family began anew where a count fell, or where a start is said after the time before; then all its members did.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from aiops.jit import kernel
+from aiops.jit import inlined, kernel
 from aiops.normalise.distributions import LONGEST_FIRST_US, Buckets, Emitted, Interval, began, emit_distribution
 from aiops.normalise.families import FAMILY_COUNT, IS_COUNT, IS_SUM, PENDING, FamilyState
 from aiops.normalise.raw_series import (
@@ -24,14 +25,62 @@ from aiops.normalise.raw_series import (
     point_hash,
     remember,
 )
+from aiops.types import FloatArray, IntArray
 
+OTHERWISE, COMPLETE = -1, -2
+"""Answers of `fold_open`."""
 MOST_A_ROW = 4 * (PENDING + 1)
 """Points that one raw value can bring about, beside those of an older time that is over."""
 
 
+class OpenTimes(NamedTuple):
+    """The arrays of `FamilyState` that a value of an open time needs."""
+
+    families: npt.NDArray[Any]
+    members: npt.NDArray[Any]
+    time: IntArray
+    start: IntArray
+    have: npt.NDArray[np.int32]
+    value: FloatArray
+
+
+@inlined
+def fold_open(opened: OpenTimes, record: Any, part: Any) -> int:
+    """Take in a value of a time that is open already: the usual case, without a call. OTHERWISE = it must be judged."""
+    member = opened.members[record.place]
+    number = member.family
+    family = opened.families[number]
+    place = 0
+    while place < family.pending and opened.time[number, place] < part.time:
+        place += 1
+    mark = point_hash(part.time, part.bits)
+    outcome = OTHERWISE
+    is_open = place < family.pending and opened.time[number, place] == part.time
+    if is_open and member.active == 1 and (member.have >> place) & 1 == 0 and not came_before(record, mark):
+        member.have |= 1 << place
+        opened.value[record.place, place] = part.value
+        opened.start[number, place] = max(opened.start[number, place], part.start)
+        opened.have[number, place] += 1
+        remember(record, part.time, mark)
+        outcome = COMPLETE if opened.have[number, 0] >= family.awaited else FOLDED
+    return outcome
+
+
 @kernel
-def fold_part(state: NormaliserState, record: Any, part: Any, out: Emitted) -> int:
-    """Take in one value of a member and evaluate what it completes; return what became of it."""
+def finish_part(state: NormaliserState, record: Any, part: Any, answer: int, out: Emitted) -> int:
+    """Do what `fold_open` left to do: judge a value that is none of an open time, evaluate times that are complete."""
+    status = FOLDED if answer == COMPLETE else _fold_other(state, record, part, out)
+    families = state.families
+    number = families.members[record.place].family
+    family = families.records[number]
+    while family.pending > 0 and families.pending_have[number, 0] >= family.awaited:
+        evaluate(state, number, out)
+    return status
+
+
+@kernel
+def _fold_other(state: NormaliserState, record: Any, part: Any, out: Emitted) -> int:
+    """Take in a value that opens a time, or refuse it."""
     families = state.families
     member = families.members[record.place]
     number = member.family
@@ -54,8 +103,6 @@ def fold_part(state: NormaliserState, record: Any, part: Any, out: Emitted) -> i
         member.active = 1
         family.awaited += 1
     remember(record, part.time, mark)
-    while family.pending > 0 and families.pending_have[number, 0] >= family.awaited:
-        evaluate(state, number, out)
     return FOLDED
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from aiops.jit import inlined, kernel
-from aiops.normalise.classic_histograms import MOST_A_ROW, close_over, fold_part
-from aiops.normalise.distributions import Emitted, began, emit
+from aiops.normalise.classic_histograms import MOST_A_ROW, OpenTimes, close_over, finish_part, fold_open
+from aiops.normalise.distributions import Emitted, began
 from aiops.normalise.raw_series import (
     BAD_TIME,
     BUCKET_SUM,
@@ -30,7 +30,6 @@ from aiops.normalise.raw_series import (
     SECOND,
     STALE_BITS,
     TOO_LATE,
-    TOTAL,
     UNKNOWN,
     VALUE,
     WATERMARK,
@@ -41,6 +40,7 @@ from aiops.normalise.raw_series import (
     point_hash,
     remember,
 )
+from aiops.types import FloatArray, IntArray
 
 EARLIEST_US: Final = 946_684_800_000_000
 """2000-01-01, as for all telemetry."""
@@ -56,20 +56,31 @@ class Part(NamedTuple):
     start: int
 
 
+class Taken(NamedTuple):
+    """What became of a raw value, and the value of its point where one is made."""
+
+    status: int
+    value: float
+
+
 @inlined
-def advance(state: NormaliserState, time: int, wait_us: int, out: Emitted) -> bool:
-    """Move the watermark; with every full second of it look for histograms that have waited enough. False = more room first."""
-    counters = state.raw.counters
-    if time <= counters[WATERMARK]:
-        return True
+def is_due(counters: IntArray, time: int, wait_us: int) -> bool:
+    """Return whether histograms must be looked through before a value at `time`, which is after the watermark."""
     second = time // SECOND_US * SECOND_US
-    if second > counters[SECOND]:
-        horizon = second - wait_us
-        if counters[NEXT_EXPIRY] <= horizon and not close_over(state, horizon, out):
-            return False
-        counters[SECOND] = second
+    return bool(second > counters[SECOND] and counters[NEXT_EXPIRY] <= second - wait_us)
+
+
+@inlined
+def move_watermark(counters: IntArray, time: int) -> None:
+    """Note the newest time; with every full second of it histograms are looked through."""
+    counters[SECOND] = max(counters[SECOND], time // SECOND_US * SECOND_US)
     counters[WATERMARK] = time
-    return True
+
+
+@kernel
+def close_due(state: NormaliserState, time: int, wait_us: int, out: Emitted) -> bool:
+    """Evaluate the histograms that have waited enough at `time`. False = there must be more room first, then call again."""
+    return close_over(state, time // SECOND_US * SECOND_US - wait_us, out)
 
 
 @inlined
@@ -110,98 +121,141 @@ def order_fault(record: Any, time: int, mark: int) -> int:
 
 
 @inlined
-def emit_own(state: NormaliserState, slot: int, row: int, part: Part, out: Emitted) -> int:
-    """Append a point of the raw series' own id, unless it is beyond its limits; return what became of its row."""
-    if not np.isfinite(part.value):
-        return NON_FINITE
-    record = state.raw.records[slot]
-    if record.limits != 0:
-        limits = state.raw.limits[record.limits]
-        if part.value < limits[0] or part.value > limits[1]:
-            return OUT_OF_RANGE
-    place = emit(out, part.time, record.key, record.name, part.value)
-    out.source[place] = slot
-    out.row[place] = row
-    out.fault[place] = 0
-    return EMITTED
-
-
-@kernel
-def take_value(state: NormaliserState, slot: int, row: int, part: Part, out: Emitted) -> int:
-    """Pass a gauge's value on; one that came before is known by its hash, other late ones are for the engine to judge."""
-    record = state.raw.records[slot]
+def take_value(record: Any, part: Part) -> int:
+    """Note a gauge's value; one that came before is known by its hash, other late ones are for the engine to judge."""
     mark = point_hash(part.time, part.bits)
+    status = EMITTED
     if part.time <= record.seen and came_before(record, mark):
-        return REPEATED
-    remember(record, part.time, mark)
-    if part.bits == STALE_BITS:
-        return FOLDED
-    return emit_own(state, slot, row, part, out)
-
-
-@kernel
-def take_change(state: NormaliserState, slot: int, row: int, part: Part, out: Emitted) -> int:
-    """Make a rate of a total or of an amount; return what became of the row."""
-    record = state.raw.records[slot]
-    mark = point_hash(part.time, part.bits)
-    fault = order_fault(record, part.time, mark)
-    delta = record.role == DELTA
-    if fault == TOO_LATE and delta and part.start != NEVER_US and part.start < part.time:
-        fault = EMITTED
-    if fault != EMITTED:
-        return fault
-    if part.bits == STALE_BITS:
+        status = REPEATED
+    else:
         remember(record, part.time, mark)
-        record.value = np.nan
-        return FOLDED
-    if part.value < 0.0:
-        return OUT_OF_RANGE
-    rate = delta_rate(record, part) if delta else total_rate(record, part)
-    if part.time > record.seen:
-        record.value = part.value
-    remember(record, part.time, mark)
-    if np.isnan(rate):
-        return FOLDED
-    return emit_own(state, slot, row, Part(part.time, rate, part.bits, part.start), out)
+        if part.bits == STALE_BITS:
+            status = FOLDED
+    return status
 
 
-@kernel
-def take_part(state: NormaliserState, slot: int, part: Part, out: Emitted) -> int:
-    """Put a part of a classic histogram to the others."""
-    record = state.raw.records[slot]
-    if part.value < 0.0 and record.role != BUCKET_SUM:
-        return OUT_OF_RANGE
-    return fold_part(state, record, part, out)
+@inlined
+def take_change(record: Any, part: Part) -> Taken:
+    """Note a total or an amount and return its rate, if there is one."""
+    mark = point_hash(part.time, part.bits)
+    status, rate = order_fault(record, part.time, mark), np.nan
+    delta = record.role == DELTA
+    if status == TOO_LATE and delta and part.start != NEVER_US and part.start < part.time:
+        status = EMITTED
+    if status == EMITTED:
+        if part.bits == STALE_BITS:
+            remember(record, part.time, mark)
+            record.value = np.nan
+            status = FOLDED
+        elif part.value < 0.0:
+            status = OUT_OF_RANGE
+        else:
+            rate = delta_rate(record, part) if delta else total_rate(record, part)
+            if part.time > record.seen:
+                record.value = part.value
+            remember(record, part.time, mark)
+            if np.isnan(rate):
+                status = FOLDED
+    return Taken(status, rate)
 
 
 @kernel
 def apply_points(state: NormaliserState, rows: RawRows, bounds: Bounds, out: Emitted) -> int:
-    """Apply rows in order from the first to do; return the row reached: less than all where `out` must be emptied first."""
-    records = state.raw.records
-    for i in range(bounds.first, rows.time.size):
-        if out.time.size - out.made[0] < MOST_A_ROW:
+    """Apply rows in order from the first to do; return the row reached: less than all where `out` must be emptied first.
+
+    Gauges and totals are inlined, and every array of theirs is taken out of its tuple before the loop: a call that is given the
+    state, or a tuple that is opened within the loop, costs more than they do, for each array in it is counted.
+    """
+    records, limits, counters = state.raw.records, state.raw.limits, state.raw.counters
+    times, slots, values, all_bits, starts, statuses = rows.time, rows.slot, rows.value, rows.bits, rows.start, rows.status
+    families = state.families
+    opened = OpenTimes(
+        families.records,
+        families.members,
+        families.pending_time,
+        families.pending_start,
+        families.pending_have,
+        families.pending_value,
+    )
+    made, most = out.made, out.time.size - MOST_A_ROW
+    target = (out.time, out.key, out.name, out.value, out.source, out.row, out.fault)
+    for i in range(bounds.first, times.size):
+        if made[0] > most:
             return i
-        slot = rows.slot[i]
-        if slot < 0:
-            rows.status[i] = UNKNOWN
+        slot, time, bits = slots[i], times[i], all_bits[i]
+        fault = row_fault(slot, time, bits, bounds.latest_us)
+        if fault != EMITTED:
+            statuses[i] = fault
             continue
-        time = rows.time[i]
-        if time < EARLIEST_US or time > bounds.latest_us:
-            rows.status[i] = BAD_TIME if time < EARLIEST_US else FUTURE
+        if time > counters[WATERMARK]:
+            if is_due(counters, time, bounds.wait_us) and not close_due(state, time, bounds.wait_us, out):
+                return i
+            move_watermark(counters, time)
+        record = records[slot]
+        part = Part(time, values[i], bits, starts[i] if starts.size > 0 else NEVER_US)
+        taken = Taken(MISFIT, part.value)
+        if record.role == VALUE:
+            taken = Taken(take_value(record, part), part.value)
+        elif record.role <= DELTA:
+            taken = take_change(record, part)
+        elif record.role < HISTOGRAM:
+            status = take_part(opened, record, part)
+            if status < 0:
+                status = finish_part(state, record, part, status, out)
+            taken = Taken(status, part.value)
+        if taken.status != EMITTED:
+            statuses[i] = taken.status
             continue
-        part = Part(time, rows.value[i], rows.bits[i], rows.start[i] if rows.start.size > 0 else NEVER_US)
-        role = records[slot].role
-        if not np.isfinite(part.value) and part.bits != STALE_BITS:
-            rows.status[i] = NON_FINITE
-            continue
-        if not advance(state, time, bounds.wait_us, out):
-            return i
-        if role == VALUE:
-            rows.status[i] = take_value(state, slot, i, part, out)
-        elif role in (TOTAL, DELTA):
-            rows.status[i] = take_change(state, slot, i, part, out)
-        elif role < HISTOGRAM:
-            rows.status[i] = take_part(state, slot, part, out)
-        else:
-            rows.status[i] = MISFIT
-    return rows.time.size
+        statuses[i] = limit_fault(limits, record.limits, taken.value)
+        if statuses[i] == EMITTED:
+            put(target, made[0], record, Point(time, taken.value, slot, i))
+            made[0] += 1
+    return times.size
+
+
+@inlined
+def take_part(opened: OpenTimes, record: Any, part: Part) -> int:
+    """Put a part of a classic histogram to the others; OTHERWISE and COMPLETE are for `finish_part`."""
+    if part.value < 0.0 and record.role != BUCKET_SUM:
+        return OUT_OF_RANGE
+    return fold_open(opened, record, part)
+
+
+class Point(NamedTuple):
+    """A point of a raw series' own id."""
+
+    time: int
+    value: float
+    slot: int
+    row: int
+
+
+@inlined
+def put(target: Any, place: int, record: Any, point: Point) -> None:
+    """Write a point to the columns of `Emitted`, in their order."""
+    target[0][place] = point.time
+    target[1][place] = record.key
+    target[2][place] = record.name
+    target[3][place] = point.value
+    target[4][place] = point.slot
+    target[5][place] = point.row
+    target[6][place] = 0
+
+
+@inlined
+def limit_fault(limits: FloatArray, number: int, value: float) -> int:
+    """Return why a value cannot be scored, EMITTED where it can."""
+    if np.isinf(value):
+        return NON_FINITE
+    return OUT_OF_RANGE if value < limits[number, 0] or value > limits[number, 1] else EMITTED
+
+
+@inlined
+def row_fault(slot: int, time: int, bits: int, latest_us: int) -> int:
+    """Return why a raw value is refused whatever its series says, EMITTED where it is not."""
+    if slot < 0:
+        return UNKNOWN
+    if time < EARLIEST_US or time > latest_us:
+        return BAD_TIME if time < EARLIEST_US else FUTURE
+    not_finite = (bits >> 52) & 0x7FF == 0x7FF and bits != STALE_BITS
+    return NON_FINITE if not_finite else EMITTED
