@@ -4,9 +4,11 @@ One rule for what is received and what is pulled, so that a series has one key w
 Source: OpenTelemetry semantic conventions (service, k8s, host, faas, container), Prometheus' jobs and instances.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cache
 from typing import Final
 
 SERVICE_LABELS: Final = ("service_name", "service", "app_kubernetes_io_name", "app", "job")
@@ -87,7 +89,21 @@ class ServiceRules:
         return ServiceName(attributes[key], key) if key else ServiceName(attributes.get("service.name") or UNKNOWN)
 
     def _is_of_host(self, metric: str) -> bool:
-        return any(fnmatchcase(metric, glob) for glob in self.host_metrics)
+        return matches(self.host_metrics, metric)
+
+
+def matches(globs: tuple[str, ...], text: str) -> bool:
+    """Return whether a text matches one of the globs.
+
+    >>> matches(("node_*", "up"), "node_load1"), matches((), "up")
+    (True, False)
+    """
+    return _pattern(globs).fullmatch(text) is not None
+
+
+@cache
+def _pattern(globs: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(translate(glob) for glob in globs) or r"(?!)")
 
 
 def host_of(instance: str) -> str:

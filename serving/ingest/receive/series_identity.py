@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from math import isnan
 from typing import Final, NamedTuple
 
 from aiops.normalise.kinds import SampleShape, metadata_names, role_of
-from aiops.normalise.service_labels import ServiceName, ServiceRules
+from aiops.normalise.service_labels import ServiceName, ServiceRules, matches
 from data_contracts.series.finding_metrics import is_finding_metric
-from data_contracts.series.key import SeriesKey, labels_text
+from data_contracts.series.key import Labels, SeriesKey, labels_text
 from data_contracts.series.text import metric_text
 from data_contracts.telemetry.names import Fault, max_bytes, name_fault, shown, text_fault
 from serving.ingest.receive.receipts import BAD_NAME, LABEL_TOO_LONG, TOO_MANY_LABELS, reason_of, rule_text
@@ -26,6 +25,7 @@ from serving.ingest.receive.wire.decoded import (
 
 SCOPE_LABEL: Final = "otel_scope_name"
 _RESERVED: Final = frozenset('{}=",')
+_MOST_SERVICE: Final = max_bytes("service")
 _MOST_FAMILIES: Final = 100_000
 _MOST_RESOURCES: Final = 4096
 _TYPES: Final = {
@@ -125,13 +125,13 @@ class SeriesIdentities:
         else:
             service = self._rules.services.of_labels(series.metric, labels)
         labels.pop(service.label, None)
-        present = tuple(sorted((name, text) for name, text in labels.items() if text))
+        present = tuple(sorted([label for label in labels.items() if label[1]]))
         key = SeriesKey(tenant, service.service, series.metric, present)
         unfit = _unfit(key, limits)
         return unfit or self._defined(key, series, whole, families)._replace(cluster=cluster, replica=replica)
 
     def _with_resource(self, series: SeriesDescription, labels: dict[str, str]) -> ServiceName:
-        of_host = any(fnmatchcase(series.metric, glob) for glob in self._rules.services.host_metrics)
+        of_host = matches(self._rules.services.host_metrics, series.metric)
         resource = self._resources.get((series.resource, of_host))
         if resource is None:
             attributes = dict(series.resource)
@@ -139,7 +139,7 @@ class SeriesIdentities:
             kept = {
                 name: text
                 for name, text in attributes.items()
-                if name != service.label and any(fnmatchcase(name, glob) for glob in self._rules.resource_labels)
+                if name != service.label and matches(self._rules.resource_labels, name)
             }
             if len(self._resources) >= _MOST_RESOURCES:
                 self._resources.clear()
@@ -164,7 +164,7 @@ class SeriesIdentities:
         unit = series.unit or (said.unit if said else "")
         return Identity(
             key,
-            labels_text(key.labels),
+            _json_of(key.labels),
             role.role,
             role.why,
             family,
@@ -173,6 +173,15 @@ class SeriesIdentities:
             "",
             "",
         )
+
+
+def _json_of(labels: Labels) -> str:
+    """Return what `labels_text` returns, sooner where nothing is to be escaped."""
+    if not labels:
+        return ""
+    text = ",".join([f'"{name}":"{value}"' for name, value in labels])
+    plain = text.isascii() and text.isprintable() and "\\" not in text and text.count('"') == 4 * len(labels)
+    return f"{{{text}}}" if plain else labels_text(labels)
 
 
 def _bound(text: str | None) -> float | None:
@@ -186,20 +195,23 @@ def _bound(text: str | None) -> float | None:
 
 def _unfit(key: SeriesKey, limits: TenantLimits) -> Unfit | None:
     """Return which rule a key breaks: the contract's for names, the tenant's for sizes."""
-    whole = metric_text(key.metric, key.labels)
-    joined = "".join((key.service, key.metric, *(part for label in key.labels for part in label)))
-    size = len(whole.encode())
+    names = "".join([name for name, _ in key.labels])
+    joined = "".join([key.service, key.metric, names, *[text for _, text in key.labels]])
+    at_most = 2 * len(joined) + 4 * len(key.labels) + 2
+    """Of metric and labels as text, where every character is escaped."""
     if (
         joined.isascii()
         and joined.isprintable()
         and "|" not in joined
-        and _RESERVED.isdisjoint("".join(name for name, _ in key.labels))
-        and size <= limits.max_label_bytes
+        and _RESERVED.isdisjoint(names)
+        and at_most <= limits.max_label_bytes
         and len(key.labels) <= limits.max_labels
-        and 0 < len(key.service) <= max_bytes("service")
+        and 0 < len(key.service) <= _MOST_SERVICE
         and key.metric
     ):
         return None
+    whole = metric_text(key.metric, key.labels)
+    size = len(whole.encode())
     series = f"{shown(key.service)} {shown(whole, 200)}"
     if len(key.labels) > limits.max_labels:
         return Unfit(
