@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from aiops.errors import StateError
-from aiops.jit import inlined
+from aiops.jit import kernel
 from serving.ingest.receive.wire.decoded import FaultColumns, Float64s, Int64s, MalformedBody, PointColumns, SeriesColumns
 from serving.ingest.receive.wire.machine_words import int64, store, word_at
 from serving.ingest.receive.wire.wire_fields import FAULTS, NO_ROOM
@@ -49,7 +49,7 @@ class Tables(NamedTuple):
     counts: int
 
 
-@inlined
+@kernel
 def put(tables: Tables, table: int, column: int, row: int, value: int) -> None:
     """Write one cell of a table; row < tables.room."""
     store(table + ((column * tables.room + row) << 3), value)
@@ -65,25 +65,25 @@ class Rows(NamedTuple):
     faults: int
 
 
-@inlined
+@kernel
 def cell(tables: Tables, table: int, column: int, row: int) -> int:
     """Return one cell of a table; row < tables.room."""
     return int64(word_at(table + ((column * tables.room + row) << 3)))
 
 
-@inlined
+@kernel
 def count(tables: Tables, place: int, number: int) -> None:
     """Set one of the counts."""
     store(tables.counts + (place << 3), number)
 
 
-@inlined
+@kernel
 def counted(tables: Tables, place: int) -> int:
     """Return one of the counts."""
     return int64(word_at(tables.counts + (place << 3)))
 
 
-@inlined
+@kernel
 def count_rows(tables: Tables, rows: Rows) -> None:
     """Set the counts of rows."""
     count(tables, N_SERIES, rows.series)

@@ -1,10 +1,12 @@
-"""Repeated fields of histograms into cells of eight bytes, packed or not: spans, deltas, counts and bounds."""
+"""Repeated fields of histograms into cells of eight bytes, packed or not: spans, deltas, counts and bounds.
+
+Numbers and kinds of fields are to be given as int64: for each literal numba would compile a kernel of its own.
+"""
 
 import numpy as np
 
 from aiops.jit import kernel
-from serving.ingest.receive.wire.histogram_buckets import integer_at
-from serving.ingest.receive.wire.machine_words import int64, store
+from serving.ingest.receive.wire.machine_words import int64, store, word_at
 from serving.ingest.receive.wire.wire_fields import TRUNCATED, next_field, signed, varint
 
 ZIGZAG, DOUBLE, SPAN, PLAIN = range(4)
@@ -14,7 +16,7 @@ ZIGZAG, DOUBLE, SPAN, PLAIN = range(4)
 @kernel
 def gathered(at: int, end: int, number: int, kind: int, cells: int) -> int:
     """Write a repeated field, packed or not, into cells; return how many, or a negative fault. A span is two: offset, length."""
-    size, scalar = 0, number << 3 | (1 if kind == DOUBLE else 0)
+    size, scalar = int64(0), number << 3 | (1 if kind == DOUBLE else 0)
     while at < end:
         tag, begin, at, value = next_field(at, end)
         if at < 0:
@@ -41,7 +43,7 @@ def _packed(at: int, end: int, kind: int, cells: int, size: int) -> int:
         if kind == DOUBLE:
             if at + 8 > end:
                 return TRUNCATED
-            store(cells + (size << 3), integer_at(at, 0))
+            store(cells + (size << 3), int64(word_at(at)))
             at += 8
         else:
             value, at = varint(at, end)

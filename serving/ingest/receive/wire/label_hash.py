@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from aiops.jit import inlined, kernel
+from aiops.jit import kernel
 from serving.ingest.receive.wire.machine_words import byte_at, folded_product, half_word_at, word_at
 
 _P0: Final = np.uint64(0x2D358DCCAA6C78A5)
@@ -21,13 +21,13 @@ _16: Final = np.uint64(16)
 _32: Final = np.uint64(32)
 
 
-@inlined
+@kernel
 def pair_hash(name: np.uint64, value: np.uint64) -> np.uint64:
     """Return the hash of a pair out of those of its parts."""
     return folded_product(name ^ _P2, value ^ _P3)
 
 
-@inlined
+@kernel
 def declared_hash(kind: int, unit: np.uint64) -> np.uint64:
     """Return what a declared kind, and the hash of a unit or 0, add to a series' hash; UNKNOWN without a unit adds nothing."""
     kind_hash = folded_product(np.uint64(kind) ^ _P0, _P3) if kind != 0 else np.uint64(0)

@@ -85,11 +85,11 @@ def native_of(at: int, end: int) -> tuple[Native, int]:
 @kernel
 def _side(at: int, end: int, number: int, scratch: Scratch, cells: int) -> tuple[Side, int]:
     """Write the populated buckets of one side into cells; return them, and a rule that they break, a negative fault or 0."""
-    spans = gathered(at, end, number, SPAN, scratch.spans)
-    size = gathered(at, end, number + 2, DOUBLE, scratch.values)
+    spans = gathered(at, end, number, int64(SPAN), scratch.spans)
+    size = gathered(at, end, number + 2, int64(DOUBLE), scratch.values)
     deltas = size == 0
     if deltas:
-        size = gathered(at, end, number + 1, ZIGZAG, scratch.values)
+        size = gathered(at, end, number + 1, int64(ZIGZAG), scratch.values)
     if spans < 0 or size < 0:
         return Side(cells, 0), min(spans, size)
     row, index, count = 0, int64(0), 0.0
@@ -112,7 +112,7 @@ def _side(at: int, end: int, number: int, scratch: Scratch, cells: int) -> tuple
 @kernel
 def _custom(at: int, end: int, positive: Side, scratch: Scratch, buckets: Buckets) -> tuple[Buckets, int]:
     """Return buckets with bounds that the histogram brings along, and a rule that they break, a negative fault or 0."""
-    size = gathered(at, end, _CUSTOM_VALUES, DOUBLE, scratch.values)
+    size = gathered(at, end, int64(_CUSTOM_VALUES), int64(DOUBLE), scratch.values)
     if size < 0:
         return buckets, size
     for row in range(size):
@@ -133,8 +133,8 @@ def _custom(at: int, end: int, positive: Side, scratch: Scratch, buckets: Bucket
 @kernel
 def buckets_of(begin: int, end: int, known: Native, scratch: Scratch, buckets: Buckets) -> tuple[Buckets, int]:
     """Return the buckets of a Histogram, and a rule that they break, a negative fault or 0."""
-    negative, status = _side(begin, end, _NEGATIVE, scratch, scratch.negative)
-    positive, other = _side(begin, end, _POSITIVE, scratch, scratch.positive)
+    negative, status = _side(begin, end, int64(_NEGATIVE), scratch, scratch.negative)
+    positive, other = _side(begin, end, int64(_POSITIVE), scratch, scratch.positive)
     if min(status, other) < 0 or max(status, other) > 0:
         return buckets, min(status, other) if min(status, other) < 0 else max(status, other)
     if known.schema == _CUSTOM:

@@ -99,8 +99,8 @@ def histogram_of(at: int, end: int) -> tuple[Native, int]:
 @kernel
 def explicit_buckets(begin: int, end: int, scratch: Scratch, buckets: Buckets) -> tuple[Buckets, int]:
     """Return the buckets of a HistogramDataPoint, and a rule that they break, a negative fault or 0."""
-    bounds = gathered(begin, end, _BOUNDS, DOUBLE, scratch.values)
-    counts = gathered(begin, end, _BUCKET_COUNTS, DOUBLE, scratch.spans)
+    bounds = gathered(begin, end, int64(_BOUNDS), int64(DOUBLE), scratch.values)
+    counts = gathered(begin, end, int64(_BUCKET_COUNTS), int64(DOUBLE), scratch.spans)
     if min(bounds, counts) < 0:
         return buckets, min(bounds, counts)
     if counts == 0 and bounds == 0:
@@ -122,7 +122,7 @@ def _side(at: int, end: int, number: int, scratch: Scratch, cells: int) -> tuple
     while at < end:
         tag, inner, at, _ = next_field(at, end)
         if tag == number:
-            added = gathered(inner, at, _SIDE_COUNTS, PLAIN, scratch.values + (size << 3))
+            added = gathered(inner, at, int64(_SIDE_COUNTS), int64(PLAIN), scratch.values + (size << 3))
             if added < 0:
                 return Side(cells, 0), added
             size += added
@@ -143,8 +143,8 @@ def _side(at: int, end: int, number: int, scratch: Scratch, cells: int) -> tuple
 @kernel
 def exponential_buckets(begin: int, end: int, known: Native, scratch: Scratch, buckets: Buckets) -> tuple[Buckets, int]:
     """Return the buckets of an ExponentialHistogramDataPoint, and a rule that they break, a negative fault or 0."""
-    negative, status = _side(begin, end, _NEGATIVE, scratch, scratch.negative)
-    positive, other = _side(begin, end, _POSITIVE, scratch, scratch.positive)
+    negative, status = _side(begin, end, int64(_NEGATIVE), scratch, scratch.negative)
+    positive, other = _side(begin, end, int64(_POSITIVE), scratch, scratch.positive)
     if min(status, other) < 0:
         return buckets, min(status, other)
     if known.schema < _LEAST_SCALE or known.schema > _MOST_SCALE:

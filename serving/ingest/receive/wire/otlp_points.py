@@ -204,7 +204,7 @@ def put_value(place: Place, point: DataPoint, value: Value, tables: Tables, rows
     return Rows(rows.series + 1, rows.points + 1, rows.histograms, rows.exemplars, rows.faults), 0
 
 
-@inlined
+@kernel
 def _put_series(tables: Tables, rows: Rows, place: Place, value: Value, known: np.uint64) -> None:
     """Write a row of a series without points."""
     put(tables, tables.series, HASH, rows.series, int64(known))
