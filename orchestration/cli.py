@@ -19,6 +19,7 @@ from orchestration.commands import (
     backtest_commands,
     bench_commands,
     change_commands,
+    connect_commands,
     data_commands,
     forecast_commands,
     graph_commands,
@@ -75,6 +76,7 @@ def _aiops(
 for module in (
     run_commands,
     process_commands,
+    connect_commands,
     init_commands,
     migrate_commands,
     data_commands,

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from aiops.errors import AiopsError
 from aiops.types import HistorySplit
+from data_contracts.schemas.telemetry_schemas import EDGES
 from models.artifacts.catalog import watched_model
 from orchestration.console import calm_libraries, complain, say
 from orchestration.dagster.job_runs import JobFailed, bands_config, range_tags, run_job, run_training
@@ -42,6 +43,8 @@ _TRUTH_TIMES = {
 
 def prepare(workspace: Workspace, choice: SourceChoice, say: Callable[[str], None]) -> bool:
     """Learn from the history of the source where there is no champion yet; return whether there is one now."""
+    if choice.follows:
+        write_calls(workspace, choice)
     if current_version(workspace, NEEDED):
         return True
     if choice.follows:
@@ -71,7 +74,7 @@ def prepare_live(workspace: Workspace, choice: SourceChoice, say: Callable[[str]
         split = history.split()
         say(f"history from {split.history_start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {len(source.queries)} queries")
         tables = {"incidents": history.incidents(), "changes": history.changes()}
-        ingestion.write_truth(workspace, history.edges(), tables)
+        ingestion.write_truth(workspace, EDGES.empty_table(), tables)
         done = ingestion.ingest(workspace, source.name, history.batches(split.history_start, end), end, say)
         for text in history.remarks():
             say(text)
@@ -86,6 +89,15 @@ def prepare_live(workspace: Workspace, choice: SourceChoice, say: Callable[[str]
     except JobFailed as error:
         say(f"nothing is learned yet: {error}; the nightly training tries again")
     return bool(current_version(workspace, NEEDED))
+
+
+def write_calls(workspace: Workspace, choice: SourceChoice) -> None:
+    """Write the calls of the option `edges` into the call graph, also where models are there already: they may be new."""
+    source = choice.open_live()
+    try:
+        ingestion.write_truth(workspace, source.truth.edges(), {})
+    finally:
+        source.close()
 
 
 def learn(workspace: Workspace, start: datetime, end: datetime, say: Callable[[str], None]) -> None:

@@ -15,7 +15,8 @@ import httpx
 
 from aiops.errors import Unavailable
 from aiops.settings.tree import Settings
-from models.artifacts.catalog import trained_models
+from models.artifacts.catalog import trained_models, watched_model
+from models.artifacts.export import exported_version
 from orchestration.suite import backlog, services
 from orchestration.workspace.current_settings import Running, read_running
 from serving.ingest.writers import writers
@@ -90,7 +91,7 @@ def ask(settings: Settings) -> StatusReport:
     specs = (
         services.mlflow_server(settings),
         services.dagster_webserver(settings),
-        services.scorer(settings),
+        services.scorer(settings, exported_version(settings.root / "models", watched_model(), "champion") is not None),
         services.consumer(settings),
         services.responder(settings),
         services.receiver(settings),

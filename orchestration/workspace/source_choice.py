@@ -52,7 +52,7 @@ class SourceChoice:
         """
         from serving.ingest.pull.source_registry import open_source
 
-        return open_source(self.name, self._options())
+        return open_source(self.name, self.options())
 
     def open_live(self) -> "LivePrometheus":
         """Return the source, to be followed.
@@ -62,7 +62,7 @@ class SourceChoice:
         """
         from serving.ingest.pull.source_registry import open_live
 
-        return open_live(self.name, self._options())
+        return open_live(self.name, self.options())
 
     def refuse_options(self) -> None:
         """Check that nothing is said about a source that is not read.
@@ -76,14 +76,19 @@ class SourceChoice:
                 "those of section ingest"
             )
 
-    def _options(self) -> "SourceOptions":
+    def options(self) -> "SourceOptions":
+        """Return what is said about the source, secrets and files of the settings included.
+
+        Raises:
+            ConfigurationError: an option is unknown or unusable; the message names it and the fix.
+        """
         pairs: dict[str, str] = {} if self.path is None else {"path": str(self.path)}
         for item in self.settings:
             name, sign, value = item.partition("=")
             if not sign:
                 raise ConfigurationError(f"--set {item[:4]!r}… is not name=value; write for example --set history_share=0.5")
             pairs[name.strip()] = value.strip()
-        return source_options(with_secrets(self.name, pairs))
+        return source_options(with_files(self.name, with_secrets(self.name, pairs)))
 
 
 def with_secrets(source: str, pairs: Mapping[str, str]) -> dict[str, str]:
@@ -106,6 +111,34 @@ def with_secrets(source: str, pairs: Mapping[str, str]) -> dict[str, str]:
             kept = getattr(read_settings().source, name)
             filled |= {name: kept.get_secret_value()} if kept is not None else {}
     return filled
+
+
+def with_files(source: str, pairs: Mapping[str, str]) -> dict[str, str]:
+    """Return options with the queries and calls of the settings, for a source that can be followed and is not given its own.
+
+    Raises:
+        ConfigurationError: the file of queries cannot be read.
+    """
+    from aiops.settings.reading import read_settings
+    from serving.ingest.pull.source_registry import LIVE
+
+    filled = dict(pairs)
+    kept = read_settings().source if source in LIVE else None
+    if kept is not None and kept.edges is not None:
+        filled.setdefault("edges", str(kept.edges))
+    if kept is not None and kept.queries is not None and "queries" not in filled:
+        filled["queries"] = _queries_in(kept.queries)
+    return filled
+
+
+def _queries_in(path: Path) -> str:
+    """Return the lines of a file of queries; empty ones and comments are left out."""
+    try:
+        lines = [line.strip() for line in path.expanduser().read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise ConfigurationError(f"source.queries: {path}: {reason}; `aiops connect prometheus URL --write` makes one") from error
+    return "\n".join([*(line for line in lines if line and not line.startswith("#")), ""])
 
 
 def refuse_open_secrets(pairs: Mapping[str, str]) -> None:
@@ -142,7 +175,9 @@ def remarks_of(source: "TelemetrySource") -> tuple[str, ...]:
 
 
 def source_options(pairs: Mapping[str, str]) -> "SourceOptions":
-    """Return typed source options from text values; `columns`, `series` and `queries` (separated by `;`) have forms of their own.
+    """Return typed source options from text values; `columns`, `series`, `history` and `queries` have forms of their own.
+
+    Queries are separated by `;`, or stand one a line.
 
     Raises:
         ConfigurationError: an unknown name, or a value that does not fit.
@@ -156,7 +191,7 @@ def source_options(pairs: Mapping[str, str]) -> "SourceOptions":
         "series": parse_series,
         "history": parse_duration,
         "delimiter": lambda text: {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}.get(text, text),
-        "queries": lambda text: tuple(part.strip() for part in text.split(";") if part.strip()),
+        "queries": lambda text: tuple(part.strip() for part in text.split("\n" if "\n" in text else ";") if part.strip()),
     }
     known = {field.name for field in fields(SourceOptions)}
     unknown = sorted(set(pairs) - known)

@@ -253,6 +253,17 @@ def _only(series: RangeSeries, rows: list[int]) -> RangeSeries:
     return RangeSeries(series.labels, tuple(series.times_s[row] for row in rows), tuple(series.values[row] for row in rows))
 
 
+def http_of(options: SourceOptions) -> PrometheusHttp:
+    """Return a client of the server at `options.url`.
+
+    Raises:
+        ConfigurationError: there is no url, or it cannot be used.
+    """
+    if options.url is None:
+        raise ConfigurationError(NO_URL)
+    return PrometheusHttp(options.url, options.token, options.timeout_s, retry_policy(options), options.partial == "accept")
+
+
 def open_live(options: SourceOptions) -> LivePrometheus:
     """Return the server at `options.url`, to be followed.
 
