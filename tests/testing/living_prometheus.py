@@ -59,9 +59,10 @@ class LivingPrometheus:
         return result
 
     def _vector(self, expression: str) -> list[tuple[Labels, float]]:
-        """Return what the test gave for an expression, else one sample a group of the series that it begins to name."""
+        """Return what the test gave for an expression, else one sample a group of the series named first in it, or after `or`."""
         if expression in self.vectors:
             return self.vectors[expression]
+        expression = expression.partition(" or ")[2] or expression
         names = [name for name in _NAME.findall(expression) if name in self.series]
         label_sets = self._of(expression[expression.index(names[0]) :]) if names else []
         grouping = re.search(r"(?:by) \(([^)]*)\)", expression)

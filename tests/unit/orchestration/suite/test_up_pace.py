@@ -8,8 +8,9 @@ import pytest
 from aiops.errors import ConfigurationError
 from aiops.settings.tree import Settings
 from orchestration.pipeline.timeline import Timeline
-from orchestration.suite.bootstrap import paced
+from orchestration.suite.bootstrap import paced, source_step_s
 from orchestration.suite.home_clock import check_clock, reset_clock
+from orchestration.workspace.source_choice import SourceChoice
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -46,3 +47,15 @@ def test_a_reset_sets_aside_what_holds_times_and_leaves_models(tmp_path: Path) -
     assert (tmp_path / "models" / "kept").exists()
     check_clock(tmp_path, 1.0, NOW)
     assert reset_clock(tmp_path, NOW) is None
+
+
+def test_what_is_live_goes_at_the_pace_of_the_clock_and_what_only_listens_by_settings(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    followed = SourceChoice("prometheus", None, ("url=http://127.0.0.1:9", "step_s=15"))
+    assert source_step_s(settings, followed, 1.0) == 15, "known without asking the server"
+    assert source_step_s(settings, SourceChoice("otlp", None), 1.0) == settings.telemetry.step_s
+    for choice in (followed, SourceChoice("remote-write", None)):
+        with pytest.raises(ConfigurationError, match="is live, it goes at the pace of the clock"):
+            source_step_s(settings, choice, 60.0)
+    with pytest.raises(ConfigurationError, match="it takes no --path and no --set"):
+        source_step_s(settings, SourceChoice("otlp", None, ("step_s=15",)), 1.0)
