@@ -107,11 +107,11 @@ def kind_of(number: int) -> SeriesKind:
 
 def labelled(labels: list[tuple[str, str]], *declared: Any) -> tuple[Any, ...] | Rule:
     names = [name for name, _ in labels]
-    if names != sorted(set(names)) or "" in names:
-        if "" in names:
-            return Rule.LABEL_NAME_NOT_EMPTY
-        return Rule.LABEL_NAMES_DISTINCT if len(set(names)) < len(names) else Rule.LABELS_SORTED
-    held = {name: value for name, value in labels if value}
+    if "" in names:
+        return Rule.LABEL_NAME_NOT_EMPTY
+    if len(set(names)) < len(names):
+        return Rule.LABEL_NAMES_DISTINCT
+    held = {name: value for name, value in sorted(labels) if value}
     if "__name__" not in held:
         return Rule.NAME_PRESENT
     kind, unit, text = declared or (SeriesKind.UNKNOWN, "", "")

@@ -62,7 +62,6 @@ def test_what_is_declared_is_described() -> None:
 @pytest.mark.parametrize(
     ("labels", "rule", "text"),
     [
-        ((("job", "x"), ("__name__", "up")), Rule.LABELS_SORTED, '{job="x", __name__="up"}'),
         ((("__name__", "up"), ("job", "x"), ("job", "y")), Rule.LABEL_NAMES_DISTINCT, '{__name__="up", job="x", job="y"}'),
         ((("", "x"), ("__name__", "up")), Rule.LABEL_NAME_NOT_EMPTY, '{="x", __name__="up"}'),
         ((("instance", "x"), ("job", "y")), Rule.NAME_PRESENT, '{instance="x", job="y"}'),
