@@ -187,6 +187,12 @@ class _Suite:
         self._note()
         rows = [(child.spec.name, child.spec.show_url, child.log) for child in self._supervisor.children]
         print_table("Up", ("process", "url", "log"), [("broker", settings.redis_url.rpartition("@")[2], ""), *rows])
+        if choice.listens:
+            ingest = settings.ingest
+            self._say(
+                f"it listens: remote_write to http://{ingest.host}:{ingest.port}/api/v1/write, "
+                f"OTLP over HTTP to http://{ingest.host}:{ingest.port}, over gRPC to {ingest.host}:{ingest.grpc_port}"
+            )
         self._say("everything runs; `aiops status` shows its health, Ctrl-C ends it")
 
     def _note(self) -> None:

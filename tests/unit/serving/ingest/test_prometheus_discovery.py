@@ -231,7 +231,9 @@ def test_no_two_proposals_give_the_same_metric_of_a_service(server: LivingPromet
     for name in names:
         services = " ".join(random.sample(["a", "b", "c", "d"], random.randint(1, 3)))
         labels = every(job=services, code="200", destination_workload=services, reporter="destination", grpc_code="OK")
-        server.series[name] = [{**one_set, "le": "1"} if name.endswith("_bucket") else one_set for one_set in labels]
+        server.series[name] = [
+            {**labels_of_job, "le": "1"} if name.endswith("_bucket") else labels_of_job for labels_of_job in labels
+        ]
     proposals = look(server).proposals
     pairs = [(proposal.query.name, service) for proposal in proposals for service in proposal.services]
     assert len(pairs) == len(set(pairs)) > 0
