@@ -34,7 +34,7 @@ class PeerProcess:
     def totals(self, path: str = "/metrics") -> dict[str, float]:
         """Return the numbers on its own page of metrics, added up over labels, by name."""
         totals: dict[str, float] = {}
-        for family in text_string_to_metric_families(httpx.get(self.url + path).text):
+        for family in text_string_to_metric_families(httpx.get(self.url + path, timeout=within(30)).text):
             for sample in family.samples:
                 totals[sample.name] = totals.get(sample.name, 0.0) + sample.value
         return totals
@@ -81,9 +81,9 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def prometheus(peer: Peer, folder: Path, config: str, *flags: str) -> Iterator[PeerProcess]:
-    """Run a Prometheus server with a configuration."""
-    port = free_port()
+def prometheus(peer: Peer, folder: Path, config: str, *flags: str, port: int = 0) -> Iterator[PeerProcess]:
+    """Run a Prometheus server with a configuration, on a free port where none is given."""
+    port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "prometheus.yml").write_text(config)
     command = [
@@ -99,7 +99,7 @@ def prometheus(peer: Peer, folder: Path, config: str, *flags: str) -> Iterator[P
 
 def query(server: PeerProcess, expression: str, at_s: float) -> list[Any]:
     """Return what a Prometheus server answers to a query."""
-    answer = httpx.get(f"{server.url}/api/v1/query", params={"query": expression, "time": str(at_s)}).json()
+    answer = httpx.get(f"{server.url}/api/v1/query", params={"query": expression, "time": str(at_s)}, timeout=within(30)).json()
     assert answer["status"] == "success", answer
     result: list[Any] = answer["data"]["result"]
     return result
