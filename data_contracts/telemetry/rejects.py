@@ -196,6 +196,8 @@ def _raw_text(cell: Any) -> bytes | None:
 
 
 def _label_pairs(cell: Any) -> list[tuple[bytes, bytes | None]] | None:
+    if isinstance(cell, str):  # canonical text, as points have it that a later stage refused
+        cell = _decoded(cell)
     if isinstance(cell, dict):
         return [(_raw_text(key) or b"", _raw_text(item)) for key, item in cell.items()]
     if isinstance(cell, list):

@@ -5,7 +5,6 @@ state and the same outputs, bit for bit, however the entries are cut into reads.
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -175,7 +174,7 @@ class Partition:
             self._undecodable(entry, str(error), step)
             return
         step.counts["points_in"] += table.num_rows
-        self._reject(valid.rejected, step)
+        step.reject(valid.rejected)
         rows = valid.accepted
         self._score(self._engine.points_of(SeriesBatch(rows)), rows.take, step)
 
@@ -194,7 +193,7 @@ class Partition:
         step.counts.update(received.counts)
         step.catalogue += [KnownRows(self._clock_us, rows) for rows in received.catalogue]
         for rows in received.rejected:
-            self._reject(rows, step)
+            step.reject(rows)
         points = received.points
         if points is not None and len(points):
             scored = self._score(points, lambda places: series_rows(points, places), step)
@@ -282,21 +281,13 @@ class Partition:
                 holders = sorted({self._engine.series[slot].text for slot in output.slot[places].tolist()})
                 text = f"{detail} (it is {', '.join(holders)[:500]})" if status is PointStatus.COLLISION else detail
                 refusal = Refusal(reason, field_name, text)
-                self._reject(rejected_points(rows_at(places), refusal, now, SOURCE), step)
-
-    def _reject(self, rows: pa.RecordBatch, step: Step) -> None:
-        if rows.num_rows == 0:
-            return
-        step.rejected.append(rows)
-        step.counts["points_rejected"] += rows.num_rows
-        for reason, count in Counter(rows.column("reason").to_pylist()).items():
-            step.counts[f"rejected.{reason}"] += count
+                step.reject(rejected_points(rows_at(places), refusal, now, SOURCE))
 
     def _undecodable(self, entry: streams.Entry, why: str, step: Step) -> None:
         from data_contracts.telemetry.rejects import rejected_payload
 
         step.counts["points_in"] += 1
-        self._reject(rejected_payload(entry.payload, why, moment_of_us(self._clock_us), SOURCE, entry.name), step)
+        step.reject(rejected_payload(entry.payload, why, moment_of_us(self._clock_us), SOURCE, entry.name))
 
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

@@ -55,6 +55,13 @@ class Step:
         """Return the rows of services of the ticks that were closed; built when first asked for."""
         return [rows.batch for rows in self.service_rows]
 
+    def reject(self, rows: pa.RecordBatch) -> None:
+        """Add dead letters (`schemas.REJECTED`), each counted once, and by its reason."""
+        if rows.num_rows:
+            self.rejected.append(rows)
+            self.counts["points_rejected"] += rows.num_rows
+            self.counts.update({f"rejected.{reason}": by for reason, by in Counter(rows.column("reason").to_pylist()).items()})
+
     def extend(self, other: "Step") -> None:
         """Add what another step gave."""
         self.counts.update(other.counts)

@@ -307,6 +307,14 @@ def test_rows_that_are_no_telemetry_are_read_back_as_nothing() -> None:
     assert reasons(raw) == ["missing_value"] * 3
 
 
+def test_labels_of_points_that_a_later_stage_refused_come_back() -> None:
+    labels = pa.array([[("code", "500")]], pa.map_(pa.string(), pa.string()))
+    raw = pa.table({"timestamp": ["2026-03-01T11:00:00Z"], "service": ["a"], "metric": ["m"], "value": [1.0], "labels": labels})
+    points = validate(raw, NOW).accepted
+    rejected = rejected_points(points, Refusal("too_late", "timestamp", "late"), NOW)
+    assert validate(rows_from_json(texts(rejected, "row")), NOW).accepted.equals(points)
+
+
 def test_a_later_stage_can_refuse_accepted_points() -> None:
     points = validate(table(), NOW).accepted
     rejected = rejected_points(points, Refusal("too_late", "timestamp", "came 90 s after its tick was closed"), NOW, "stream")
