@@ -25,7 +25,7 @@ _COUNTER: Final = re.compile(r"(?:.*_)?requests?_total")
 _NO_REQUESTS: Final = ("node_", "windows_", "container_", "kube_", "go_", "process_", "promhttp_", "net_conntrack_", "traces_")
 """How names begin that are of no service's requests, or that are known above."""
 _DURATION: Final = re.compile(
-    r"(?:.*_)?(?:http|grpc|rpc|request|requests|response|handling|query|call|step)(?:_[a-z0-9]+)*"
+    r"(?:.*_)?(?:http|grpc|rpc|request|requests|response|handling|query|call)(?:_[a-z0-9]+)*"
     r"_(?P<unit>seconds|milliseconds|ms)_bucket"
 )
 
