@@ -37,6 +37,7 @@ HOMES = {
     "llvmlite": {"serving/ingest/receive/wire/machine_words.py"},
     "numba": {
         "aiops/jit.py",
+        "data_contracts/kernel_cache.py",
         "data_contracts/values/kernels.py",
         "data_contracts/series/hash_kernels.py",
         "serving/ingest/receive/wire/machine_words.py",
