@@ -213,6 +213,36 @@ def tiers(
     print_facts("All together", facts | together)
 
 
+@bench.command("stream")
+def stream(
+    protocols: Annotated[
+        list[str] | None, typer.Option("--protocol", help="remote_write_1, remote_write_2 or otlp; repeatable (default: all)")
+    ] = None,
+    series: Annotated[int, typer.Option("--series", help="series, 20 a target", min=20_000)] = 100_000,
+    seconds: Annotated[float, typer.Option("--seconds", help="of each of both parts of a protocol", min=1)] = 60.0,
+    step_s: Annotated[int, typer.Option("--step", help="seconds of event time between the points of a series", min=1)] = 60,
+    archive: Annotated[bool, typer.Option("--archive/--no-archive", help="whether points are copied to the lake")] = False,
+    hosts: Annotated[int, typer.Option("--hosts", help="so many hosts of 20 metrics in their own time instead", min=0)] = 0,
+    minutes: Annotated[float, typer.Option("--minutes", help="how long hosts are watched", min=0.1)] = 60.0,
+    stage1: Annotated[bool, typer.Option("--stage1/--no-stage1", help="whether stage 1 is measured alone, too")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Send metrics through receivers, broker and stage 1: points a second that are sustained, and time from arrival to commit."""
+    from dataclasses import asdict
+
+    from orchestration.bench.load.stream import StreamConfig, bench_stream, chosen_protocols
+
+    chosen = chosen_protocols(protocols or ())
+    config = StreamConfig(series, seconds, step_s, chosen, archive, hosts, minutes, stage1)
+    facts = asdict(bench_stream(config, say))
+    if as_json:
+        print_json(facts)
+        return
+    for run in facts.pop("runs"):
+        print_facts(run["protocol"], {name: str(value) for name, value in run.items() if name != "protocol"})
+    print_facts("Stream", {name: str(value) for name, value in facts.items()})
+
+
 @bench.command("nab")
 def nab(path: CorpusPath, out: Out, three_sigma: ThreeSigma = False, as_json: AsJson = False) -> None:
     """Score every row of the Numenta Anomaly Benchmark, series by series, at a threshold that is fixed for all."""

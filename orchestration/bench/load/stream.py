@@ -1,0 +1,180 @@
+"""From the wire to committed detections: what a sender, the receivers, the broker and stage 1 sustain together on this machine.
+
+For each protocol: as many points a second as are answered and committed over the time given; then 80 % of that at a fixed rate,
+whose time from arrival to commit is measured. All processes are those of `aiops up`, the sender is on the same machine.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from aiops.errors import ConfigurationError
+from orchestration.bench.load.stage1_speed import Stage1Load, measure_stage1
+from orchestration.bench.load.stream_pipeline import PipelineConfig, StreamPipeline, Use, pipeline_settings
+from orchestration.bench.load.wire_sender import Phase, SendPlan
+from orchestration.bench.load.wire_series import METRICS
+from orchestration.bench.load.wire_templates import Protocol
+
+PROTOCOLS: Final[tuple[Protocol, ...]] = ("remote_write_2", "remote_write_1", "otlp")
+OPEN_SHARE: Final = 0.8
+_BACK_S: Final = 72 * 3600
+"""How long before now event time begins: points come many times faster than they would in earnest."""
+_WARM_ROUNDS: Final = 3
+_STAGE1: Final = {"10s": Stage1Load(10, 1_800_000), "60s": Stage1Load(60, 600_000)}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """`hosts` > 0: so many hosts of 20 metrics in their own time for `minutes`, instead of as fast as possible for `seconds`."""
+
+    series: int = 100_000
+    seconds: float = 60.0
+    step_s: int = 60
+    protocols: Sequence[Protocol] = PROTOCOLS
+    archive: bool = False
+    hosts: int = 0
+    minutes: float = 60.0
+    stage1: bool = True
+    in_flight: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class WireRun:
+    """One protocol. `p99_s` = p99 from arrival to the answer and from append to commit, added: no less than arrival to commit.
+
+    `lag_s`: from the last request to its commit; memory in MiB at the start, in the middle and at the end of the fixed rate.
+    """
+
+    protocol: str
+    points_per_second: float
+    fixed_points_per_second: float
+    p99_s: float
+    answer_p99_s: float
+    commit_p99_s: float
+    lag_s: float
+    answers: Mapping[str, int]
+    cpu_s_per_million: Mapping[str, float]
+    cores: Mapping[str, float]
+    memory_mib: Mapping[str, Sequence[float]]
+    late_s: float
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFigures:
+    """What the bench measured; `p99_s` is the largest of the protocols', NaN-free JSON leaves out what was not measured."""
+
+    wire_points_per_second: Mapping[str, float]
+    stage1_points_per_second: Mapping[str, float]
+    p99_s: float | None
+    bytes_per_series: float | None
+    series: int
+    archive: bool
+    cores: int
+    load_a_core: float
+    runs: Sequence[WireRun]
+
+
+def bench_stream(config: StreamConfig, say: Say) -> StreamFigures:
+    """Measure each protocol in processes and a folder of its own, then stage 1 alone.
+
+    Raises:
+        Unavailable: a process ended, or does not come after.
+    """
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[0] / cores
+    runs = [_hosts(config, protocol, say) if config.hosts else _wire(config, protocol, say) for protocol in config.protocols]
+    stage1: dict[str, float] = {}
+    for name, stage1_load in _STAGE1.items() if config.stage1 else ():
+        say(f"stage 1 alone, {name} data …")
+        stage1[name] = round(measure_stage1(stage1_load).cpu_rate)
+    return StreamFigures(
+        {run.protocol: run.points_per_second for run in runs},
+        stage1,
+        max((run.p99_s for run in runs), default=None),
+        None,
+        config.hosts * len(METRICS) or config.series,
+        config.archive,
+        cores,
+        round(load, 2),
+        runs,
+    )
+
+
+def chosen_protocols(names: Sequence[str]) -> tuple[Protocol, ...]:
+    """Return the protocols of these names, all where none is named.
+
+    Raises:
+        ConfigurationError: there is no such protocol.
+    """
+    unknown = sorted(set(names) - set(PROTOCOLS))
+    if unknown:
+        raise ConfigurationError(f"--protocol {unknown[0]}: no such protocol; choose of {', '.join(PROTOCOLS)}")
+    return tuple(protocol for protocol in PROTOCOLS if protocol in names) or PROTOCOLS
+
+
+def _wire(config: StreamConfig, protocol: Protocol, say: Say) -> WireRun:
+    plan = SendPlan(
+        protocol, 0, config.series // len(METRICS), step_s=config.step_s, start_ms=_start_ms(_BACK_S), in_flight=config.in_flight
+    )
+    with _pipeline(plan, config.series, config.archive, say) as pipeline:
+        say(f"{protocol}: {pipeline.points_a_round:,} series; definitions and kernels …")
+        pipeline.run(Phase(rounds=_WARM_ROUNDS))
+        say(f"{protocol}: as fast as it is committed, {config.seconds:g} s …")
+        most = pipeline.run(Phase(seconds=config.seconds))
+        rate = OPEN_SHARE * most.points_per_s
+        say(f"{protocol}: {most.points_per_s:,.0f} points/s; {rate:,.0f} points/s for {config.seconds:g} s …")
+        fixed = pipeline.run(Phase(seconds=config.seconds, points_per_s=rate))
+        return _run(protocol, most, fixed, pipeline.counts())
+
+
+def _hosts(config: StreamConfig, protocol: Protocol, say: Say) -> WireRun:
+    """Send the points of `hosts` in their own time."""
+    series = config.hosts * len(METRICS)
+    plan = SendPlan(protocol, 0, config.hosts, 0, step_s=config.step_s, start_ms=_start_ms(_WARM_ROUNDS * config.step_s))
+    with _pipeline(plan, series, config.archive, say) as pipeline:
+        say(f"{protocol}: {config.hosts:,} hosts, {series:,} series; definitions …")
+        pipeline.run(Phase(rounds=_WARM_ROUNDS))
+        rate = series / config.step_s
+        say(f"{protocol}: {rate:,.0f} points/s for {config.minutes:g} min …")
+        own = pipeline.run(Phase(seconds=60 * config.minutes, points_per_s=rate))
+        return _run(protocol, own, own, pipeline.counts())
+
+
+@contextmanager
+def _pipeline(plan: SendPlan, series: int, archive: bool, say: Say) -> Iterator[StreamPipeline]:
+    """Run all processes in a folder that is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="aiops-bench-stream-") as folder:
+        settings = pipeline_settings(Path(folder), PipelineConfig(series, archive))
+        with StreamPipeline(settings, plan, say) as pipeline:
+            yield pipeline
+
+
+def _start_ms(back_s: int) -> int:
+    return (int(time.time()) - back_s) // 60 * 60_000
+
+
+def _run(protocol: Protocol, most: Use, fixed: Use, counts: Mapping[str, int]) -> WireRun:
+    answer_p99_s = fixed.sent.quantile_s(0.99)
+    return WireRun(
+        protocol=protocol,
+        points_per_second=round(most.points_per_s),
+        fixed_points_per_second=round(fixed.points_per_s),
+        p99_s=round(answer_p99_s + fixed.commit_p99_s, 3),
+        answer_p99_s=round(answer_p99_s, 4),
+        commit_p99_s=round(fixed.commit_p99_s, 4),
+        lag_s=round(fixed.lag_s, 2),
+        answers={str(status): count for status, count in sorted((most.sent.answers + fixed.sent.answers).items())},
+        cpu_s_per_million=most.cpu_s_per_million(),
+        cores={name: round(spent / fixed.seconds, 3) for name, spent in fixed.cpu_s.items()},
+        memory_mib=fixed.memory_mib,
+        late_s=round(fixed.sent.late_s, 2),
+        counts=counts,
+    )
