@@ -137,4 +137,4 @@ class Settings(BaseSettings):
     @property
     def redis_url(self) -> str:
         """Return the URL of the broker in force."""
-        return self.broker.url or f"redis://127.0.0.1:{self.broker.port}/0"
+        return self.broker.own_url or f"redis://127.0.0.1:{self.broker.port}/0"

@@ -59,7 +59,7 @@ class LiveLoop:
 
     def __enter__(self) -> Self:
         try:
-            if self._settings.broker.url is None:
+            if self._settings.broker.own_url is None:
                 self._broker.start()
                 assert self._broker.pid is not None
                 self._children.reaper.covers(self._broker.pid, needed=True)

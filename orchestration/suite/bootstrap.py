@@ -89,7 +89,7 @@ def refuse_taken_ports(settings: Settings) -> None:
         ConfigurationError: one is taken; the message names its setting.
     """
     ports = {
-        "broker.port": settings.broker.port if settings.broker.url is None else 0,
+        "broker.port": settings.broker.port if settings.broker.own_url is None else 0,
         "serving.http_port": settings.serving.http_port,
         "serving.grpc_port": settings.serving.grpc_port,
         "consumer.metrics_port": settings.consumer.metrics_port,
@@ -120,7 +120,7 @@ class _Suite:
         self._settings = settings
         self._stop = stop
         self._say = say
-        self._broker = EmbeddedBroker(settings) if settings.broker.url is None else None
+        self._broker = EmbeddedBroker(settings) if settings.broker.own_url is None else None
         self._unnoted = False
         self._supervisor = Supervisor(settings.root / "logs", say, stop)
         self._disk = DiskWatch(settings.root, self._broker, say)

@@ -33,17 +33,17 @@ class Needs:
     inherits: tuple[str, ...] = ()
 
 
-_BROKER: Final = "broker.url"
+_BROKER: Final = ("broker.url", "broker.state_url")
 _STORE: Final = "mlflow_tracking_uri"
-SCORER: Final = Needs(frozenset({_BROKER, _STORE, "serving.jwt_key"}), (*STORES, "BENTOML_", "OTEL_"))
-CONSUMER: Final = Needs(frozenset({_BROKER, "consumer.scoring_token", "export.token"}))
+SCORER: Final = Needs(frozenset({*_BROKER, _STORE, "serving.jwt_key"}), (*STORES, "BENTOML_", "OTEL_"))
+CONSUMER: Final = Needs(frozenset({*_BROKER, "consumer.scoring_token", "export.token"}))
 RESPONDER: Final = Needs(
-    frozenset({_BROKER, "serving.jwt_key", *(f"responder.{name}" for name in ResponderSettings.model_fields)}), PROXIES
+    frozenset({*_BROKER, "serving.jwt_key", *(f"responder.{name}" for name in ResponderSettings.model_fields)}), PROXIES
 )
-RECEIVER: Final = Needs(frozenset({_BROKER, "serving.jwt_key"}))
+RECEIVER: Final = Needs(frozenset({*_BROKER, "serving.jwt_key"}))
 MLFLOW: Final = Needs(frozenset({_STORE}), STORES)
-DAGSTER: Final = Needs(frozenset({_BROKER, _STORE}), (*STORES, "DAGSTER_"))
-SOURCE: Final = Needs(frozenset({_BROKER, "source.token", "source.url"}), PROXIES)
+DAGSTER: Final = Needs(frozenset({*_BROKER, _STORE}), (*STORES, "DAGSTER_"))
+SOURCE: Final = Needs(frozenset({*_BROKER, "source.token", "source.url"}), PROXIES)
 PREPARATION: Final = Needs(SOURCE.secrets | DAGSTER.secrets, (*PROXIES, *DAGSTER.inherits))
 
 

@@ -6,6 +6,8 @@ with them, so an entry that its producer repeats is appended once, and one that 
 it keeps `newest` (event time, us), `at` (last batch, ms, the server's clock), `interval` (ms between batches, the longest of
 late) and `lasting` (1 = it goes on until it says otherwise). A producer that was idle for `FORGOTTEN_AFTER_S` is forgotten; what
 it repeats after that is appended again, never dropped.
+Where telemetry lies on a log of its own (Kafka), the number is noted before the entry goes there and again when it is there;
+what a crash between the two repeats, readers leave out by its number (`serving.stream.sent_sequences`).
 """
 
 import re
@@ -15,81 +17,21 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiops.errors import ConfigurationError, FencedError, SequenceConflict
+from serving.ingest import producer_scripts as scripts
 from serving.stream import streams
 
+if TYPE_CHECKING:
+    from serving.stream.telemetry_log import TelemetryLog
+
+_NO_LIMIT: Final = 2**53
 FORGOTTEN_AFTER_S: Final = 30 * 86_400
 REMEMBERED: Final = 64
 """Batches of a producer in a partition whose repetition is distinguished from another batch under their number."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
-_CLAIM: Final = """#!lua flags=allow-oom
-redis.call('HSET', KEYS[1], 'owner', ARGV[1])
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-return redis.call('HGET', KEYS[1], 'done') or '0'
-"""
-_APPEND: Final = """#!lua
-local held = redis.call('HGET', KEYS[2], 'owner')
-if held and held ~= ARGV[1] then return redis.error_reply('FENCED') end
-local at, slot = 'last:' .. ARGV[2], ARGV[3]
-local seq, part = tonumber(ARGV[4]), tonumber(ARGV[5])
-local content = ARGV[4] .. ' ' .. ARGV[6]
-local last = redis.call('HGET', KEYS[2], at)
-if last then
-  local last_seq, last_part = string.match(last, '(%d+)-(%d+)')
-  last_seq, last_part = tonumber(last_seq), tonumber(last_part)
-  if seq <= last_seq and redis.call('HGET', KEYS[2], slot) ~= content then return redis.error_reply('SEQUENCE ' .. last) end
-  if seq < last_seq or (seq == last_seq and part <= last_part) then return 0 end
-end
-if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[7]) then return -1 end
-redis.call('HSET', KEYS[2], 'owner', ARGV[1], at, ARGV[4] .. '-' .. ARGV[5], slot, content)
-redis.call('XADD', KEYS[1], '*', 'o', redis.call('INCR', KEYS[3]), unpack(ARGV, 8))
-return 1
-"""
-_APPEND_ALL: Final = """#!lua
-local held = redis.call('HGET', KEYS[2], 'owner')
-if held and held ~= ARGV[1] then return redis.error_reply('FENCED') end
-local at, slot, seq = 'last:' .. ARGV[2], ARGV[3], tonumber(ARGV[4])
-local content = ARGV[4] .. ' ' .. ARGV[5]
-local count = (#ARGV - 9) / 3
-local length = redis.call('XLEN', KEYS[1])
-local last = redis.call('HGET', KEYS[2], at)
-if last and seq <= tonumber(string.match(last, '(%d+)-')) then
-  if redis.call('HGET', KEYS[2], slot) ~= content then return redis.error_reply('SEQUENCE ' .. last) end
-  return {0, length}
-end
-if length + count > tonumber(ARGV[6]) then return {-1, length} end
-redis.call('HSET', KEYS[2], 'owner', ARGV[1], at, ARGV[4] .. '-' .. (count - 1), slot, content)
-for i = 0, count - 1 do
-  local first, added = 10 + 3 * i, {}
-  if KEYS[3] then added = {'o', redis.call('INCR', KEYS[3])} end
-  for _, value in ipairs({'k', ARGV[first], 'n', ARGV[first + 1], 'b', ARGV[first + 2], 't', ARGV[7], 'a', ARGV[8],
-                          'p', ARGV[9], 's', ARGV[4] .. '-' .. i}) do added[#added + 1] = value end
-  redis.call('XADD', KEYS[1], '*', unpack(added))
-end
-return {1, length + count}
-"""
-_DONE: Final = """#!lua flags=allow-oom
-local held = redis.call('HGET', KEYS[1], 'owner')
-if held and held ~= ARGV[1] then return redis.error_reply('FENCED') end
-if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], 'done') or '0') then
-  redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'done', ARGV[2])
-end
-if tonumber(ARGV[4]) > 0 then
-  local clock, held = redis.call('TIME'), redis.call('HMGET', KEYS[1], 'newest', 'at', 'interval')
-  local now, interval = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(held[3] or '0')
-  local gap = now - tonumber(held[2] or now)
-  if gap > interval then interval = gap elseif gap > 0 then interval = interval + (gap - interval) * gap / (10 * interval) end
-  local newest = ARGV[4]
-  if held[1] and tonumber(held[1]) > tonumber(newest) then newest = held[1] end
-  redis.call('HSET', KEYS[1], 'newest', newest, 'at', string.format('%.0f', now), 'interval', string.format('%.0f', interval),
-    'lasting', ARGV[5])
-end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-return 1
-"""
 
 
 class Appended(Enum):
@@ -166,7 +108,7 @@ class ProducerSequence:
         Raises:
             Unavailable: the broker did not answer; take again.
         """
-        done = int(self._broker.evaluate(_CLAIM, [self._key], [self._owner, FORGOTTEN_AFTER_S]))
+        done = int(self._broker.evaluate(scripts.CLAIM, [self._key], [self._owner, FORGOTTEN_AFTER_S]))
         self._taken = True
         return done
 
@@ -177,7 +119,7 @@ class ProducerSequence:
             Unavailable: the broker did not answer.
         """
         held = self._broker.hash_all(self._key)
-        used = [int(value.partition("-")[0]) for name, value in held.items() if name.startswith("last:")]
+        used = [int(value.partition("-")[0]) for name, value in held.items() if name.startswith(("last:", "sent:"))]
         return max([int(held.get("done", 0)), *used])
 
     def append(self, place: BatchPlace, part: int, fields: Mapping[str, bytes | int], max_backlog: int) -> Appended:
@@ -195,10 +137,12 @@ class ProducerSequence:
         keys = [streams.telemetry(place.partition), self._key, streams.entries(place.partition)]
         slot = f"{place.partition}:{place.seq % REMEMBERED}"
         arguments: list[str | bytes | int] = [self._owner, place.partition, slot, place.seq, part, place.checksum, max_backlog]
-        for name, value in fields.items():
-            arguments += [name, value]
         try:
-            return Appended(int(self._broker.evaluate(_APPEND, keys, arguments)))
+            if self._broker.log is not None:
+                return self._append_to(self._broker.log, keys, arguments, fields)
+            for name, value in fields.items():
+                arguments += [name, value]
+            return Appended(int(self._broker.evaluate(scripts.APPEND, keys, arguments)))
         except redis.OutOfMemoryError:
             return Appended.MEMORY_FULL
         except redis.ResponseError as error:
@@ -217,6 +161,9 @@ class ProducerSequence:
         if not self._taken:
             self.take()
         content = checksum([(entry.tenant, entry.payload) for entry in batch.entries])
+        partition = self._broker.logged_partition(batch.stream)
+        if partition is not None:
+            return self._append_each(batch, BatchPlace(partition, batch.seq, content), max_backlog)
         slot = f"{batch.stream}:{batch.seq % REMEMBERED}"
         keys = [batch.stream, self._key, *([batch.counter] if batch.counter else [])]
         arguments: list[str | bytes | int] = [self._owner, batch.stream, slot, batch.seq, content, max_backlog]
@@ -224,12 +171,44 @@ class ProducerSequence:
         for entry in batch.entries:
             arguments += [entry.kind, entry.tenant, entry.payload]
         try:
-            outcome, length = self._broker.evaluate(_APPEND_ALL, keys, arguments)
+            outcome, length = self._broker.evaluate(scripts.APPEND_ALL, keys, arguments)
         except redis.OutOfMemoryError:
             return BatchAppended(Appended.MEMORY_FULL, 0)
         except redis.ResponseError as error:
             raise self._explained(error, batch.stream, batch.seq) from error
         return BatchAppended(Appended(int(outcome)), int(length))
+
+    def _append_each(self, batch: EntryBatch, place: BatchPlace, max_backlog: int) -> BatchAppended:
+        """Append a batch to a log of its own, entry by entry; one that there is no room for is not begun."""
+        length = self._broker.length(batch.stream)
+        if length + len(batch.entries) > max_backlog:
+            return BatchAppended(Appended.BACKLOG_FULL, length)
+        outcomes = []
+        for part, entry in enumerate(batch.entries):
+            fields: dict[str, bytes | int] = {
+                "k": entry.kind,
+                "n": entry.tenant.encode(),
+                "b": entry.payload,
+                "t": time.time_ns(),
+                "a": batch.available_us,
+                "p": self.producer_id.encode(),
+                "s": f"{batch.seq}-{part}".encode(),
+            }
+            outcomes.append(self.append(place, part, fields, _NO_LIMIT))
+        new = Appended.NEW in outcomes
+        return BatchAppended(Appended.NEW if new else Appended.REPEATED, length + len(batch.entries))
+
+    def _append_to(
+        self, log: "TelemetryLog", keys: list[str], arguments: list[str | bytes | int], fields: Mapping[str, bytes | int]
+    ) -> Appended:
+        """Append to a log that the state store knows nothing of: its number is used first, readers leave out what comes twice."""
+        if not int(self._broker.evaluate(scripts.INTEND, keys, arguments)):
+            return Appended.REPEATED
+        if self._broker.length(keys[0]) >= int(arguments[-1]):
+            return Appended.BACKLOG_FULL
+        log.append(int(arguments[1]), fields)
+        self._broker.evaluate(scripts.APPENDED, keys, arguments)
+        return Appended.NEW
 
     def done(self, seq: int, newest_us: int = 0) -> None:
         """Note that batch `seq` is published whole; `newest_us` = newest event time in it (us since 1970), 0 = it has none.
@@ -243,7 +222,7 @@ class ProducerSequence:
         if not self._taken:
             self.take()
         try:
-            self._broker.evaluate(_DONE, [self._key], [self._owner, seq, FORGOTTEN_AFTER_S, newest_us, int(self._lasting)])
+            self._broker.evaluate(scripts.DONE, [self._key], [self._owner, seq, FORGOTTEN_AFTER_S, newest_us, int(self._lasting)])
         except redis.ResponseError as error:
             raise self._explained(error, "", seq) from error
 

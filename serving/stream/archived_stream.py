@@ -13,12 +13,14 @@ import pyarrow.compute as pc
 from aiops.errors import FencedError
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.stream import streams
+from serving.stream.sent_sequences import SentSequences
 
 STEP: Final = 16
 """Entries read at a time."""
 PART_BYTES: Final = 64 << 20
 """About how large the rows of a part are when every text is written out: bounds memory."""
 _CLOCK: Final = "clock_us"
+_SENT: Final = "sent"
 _TALLY: Final = "rows:"
 _SET: Final = """#!lua flags=allow-oom
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return redis.error_reply('FENCED') end
@@ -142,7 +144,7 @@ class ArchivedStream:
 
     On the broker: `id` = everything up to here is in the lake; `part` = the open part begins after it; as of there, the clock of
     each tenant: `clock_us` of the default one, `clock_us:<tenant>` of the others; `rows:<count>` = what of the open part is in
-    the counters.
+    the counters; `sent` = which entries came before, where the stream lies on a log that may hold one twice.
     """
 
     def __init__(self, broker: streams.Streams, stream: str, kind: Archived, partition: int) -> None:
@@ -157,12 +159,14 @@ class ArchivedStream:
         self.through = stored.get("id", streams.START)
         self.part_after = stored.get("part", self.through)
         self.clocks_us = {_clock_tenant(name): int(value) for name, value in stored.items() if name.startswith(_CLOCK)}
+        self.sent = SentSequences.of_text(stored.get(_SENT, ""))
+        self._logged = broker.logged_partition(stream) is not None
         self._opened_s = time.monotonic()
         self._counted: Counter[tuple[str, str]] = Counter()
 
     def next_part(self, most_entries: int, most_bytes: int, closing: bool) -> Part | None:
         """Return the open part with what is new, as far as it fits; None where nothing is new, unless `closing`."""
-        part = self._read(most_entries, most_bytes)
+        part = self._without_repeats(self._read(most_entries, most_bytes))
         if self.through == self.part_after:
             self._opened_s = time.monotonic()
         return part if part.entries and (closing or part.through != self.through) else None
@@ -185,6 +189,15 @@ class ArchivedStream:
                 return Part(entries, full=False)
             after = more[-1].entry_id
         return Part(entries, full=True)
+
+    def _without_repeats(self, part: Part) -> Part:
+        """Return the part with nothing in the entries that a log holds for the second time."""
+        if not self._logged:
+            return part
+        fresh = {entry.entry_id for entry in self.sent.copy().fresh(part.entries)}
+        return replace(
+            part, entries=[entry if entry.entry_id in fresh else replace(entry, kind=b"", payload=b"") for entry in part.entries]
+        )
 
     def is_due(self, part_s: float) -> bool:
         """Return whether the open part is `part_s` old."""
@@ -209,8 +222,11 @@ class ArchivedStream:
     def close(self, part: Part, clocks_us: Mapping[str, int]) -> None:
         """Note that everything in the part is in the lake and needed no more; the next part begins after it."""
         clocks = {_clock_field(tenant): str(us) for tenant, us in clocks_us.items()}
-        self._set(part, {"id": part.through, "part": part.through, **clocks}, closed=True)
-        self.through, self.part_after, self.clocks_us = part.through, part.through, dict(clocks_us)
+        sent = self.sent.copy()
+        sent.fresh(part.entries)
+        known = {_SENT: sent.to_text()} if self._logged else {}
+        self._set(part, {"id": part.through, "part": part.through, **known, **clocks}, closed=True)
+        self.through, self.part_after, self.clocks_us, self.sent = part.through, part.through, dict(clocks_us), sent
         self._counted.clear()
 
     def _set(self, part: Part, values: dict[str, str], closed: bool) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import redis
     from redis.credentials import CredentialProvider
 
+    from serving.stream.telemetry_log import TelemetryLog
+
 _LOG_TAIL = 5
 LOG: Final = "valkey.log"
 
@@ -55,12 +57,23 @@ def connect(settings: Settings, timeout_s: float = 5.0) -> "redis.Redis":
 
 def open_streams(settings: Settings, timeout_s: float = 5.0) -> Streams:
     """Return the streams of the broker in force; nothing connects before its first use."""
-    return Streams(connect(settings, timeout_s))
+    return Streams(connect(settings, timeout_s), _telemetry_log(settings, timeout_s))
+
+
+def _telemetry_log(settings: Settings, timeout_s: float) -> "TelemetryLog | None":
+    """Return where telemetry lies, None where it lies with all the rest."""
+    url = settings.broker.kafka_url
+    if url is None:
+        return None
+    from serving.stream.kafka_log import KafkaLog
+    from serving.stream.kafka_url import kafka_address
+
+    return KafkaLog(kafka_address(url), settings.broker.partitions, timeout_s)
 
 
 def _credentials(settings: Settings) -> "dict[str, CredentialProvider]":
     """Return what logs in to the embedded broker: its password, looked up with every connection; a URL brings its own."""
-    if settings.broker.url is not None:
+    if settings.broker.own_url is not None:
         return {}
     from redis.credentials import CredentialProvider
 

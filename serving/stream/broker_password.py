@@ -34,7 +34,7 @@ def ensure_password(root: Path) -> str:
 
 def broker_url(settings: Settings) -> str:
     """Return the URL of the broker in force with what is needed to log in; for clients, never to be shown."""
-    if settings.broker.url is not None:
-        return settings.broker.url
+    if settings.broker.own_url is not None:
+        return settings.broker.own_url
     password, parts = password_of(settings.root), urlsplit(settings.redis_url)
     return urlunsplit(parts._replace(netloc=f":{password}@{parts.netloc}")) if password else settings.redis_url

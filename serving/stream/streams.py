@@ -25,6 +25,8 @@ from serving.stream.entry import id_parts as id_parts
 if TYPE_CHECKING:
     import redis
 
+    from serving.stream.telemetry_log import TelemetryLog
+
 DETECTIONS: Final = "aiops:detections"
 PREDICTIONS: Final = "aiops:predictions"
 NOTICES: Final = "aiops:notices"
@@ -48,6 +50,7 @@ KIND_SPANS: Final = b"p"
 KIND_REFUSED: Final = b"r"
 """Logs and spans that break the contract, as rows of `REJECTED`: beside those that do not, in the same stream."""
 KIND_NOTICES: Final = b"n"
+_TELEMETRY: Final = "aiops:telemetry:"
 _KEEP_NEWEST: Final = """#!lua flags=allow-oom
 local dropped = redis.call('XTRIM', KEYS[1], 'MAXLEN', ARGV[1])
 if dropped > 0 then redis.call('HINCRBY', KEYS[2], 'deferred_dropped', dropped) end
@@ -63,7 +66,7 @@ return redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
 
 def telemetry(partition: int) -> str:
     """Return the stream that producers write and stage 1 reads."""
-    return f"aiops:telemetry:{partition}"
+    return f"{_TELEMETRY}{partition}"
 
 
 def candidates(partition: int) -> str:
@@ -165,36 +168,62 @@ class Streams:
         aiops.errors.Unavailable: from every method, while the broker is down, loading or unreachable.
     """
 
-    def __init__(self, client: "redis.Redis") -> None:
+    def __init__(self, client: "redis.Redis", log: "TelemetryLog | None" = None) -> None:
+        """Take a client of the state store; `log` = where telemetry lies, None = there too."""
         self.client: Any = client
+        self.log = log
+
+    def logged_partition(self, stream: str) -> int | None:
+        """Return the partition of a stream that lies on the log, None where it lies on the state store."""
+        if self.log is None or not stream.startswith(_TELEMETRY):
+            return None
+        return int(stream.removeprefix(_TELEMETRY))
+
+    def _logged(self, stream: str) -> "tuple[TelemetryLog, int] | None":
+        partition = self.logged_partition(stream)
+        return None if self.log is None or partition is None else (self.log, partition)
 
     def read(self, after: Mapping[str, str], count: int, block_ms: int) -> dict[str, list[Entry]]:
         """Return at most `count` entries a stream that follow the given ids, waiting up to `block_ms` (0 = do not wait)."""
+        if self.log is not None and all(name.startswith(_TELEMETRY) for name in after):
+            places = {int(name.removeprefix(_TELEMETRY)): entry_id for name, entry_id in after.items()}
+            return {telemetry(number): rows for number, rows in self.log.read(places, count, block_ms).items()}
         with _answering("XREAD"):
             answer = self.client.xread(dict(after), count=count, block=block_ms or None)
         return {name.decode(): [entry_of(entry_id, fields) for entry_id, fields in rows if fields] for name, rows in answer or []}
 
     def added(self, partition: int) -> int:
         """Return how many entries producers ever added to the telemetry of a partition."""
+        if self.log is not None:
+            return id_parts(self.log.last_id(partition))[0]
         with _answering("GET"):
             return int(self.client.get(entries(partition)) or 0)
 
     def range(self, stream: str, first: str = "-", last: str = "+", count: int | None = None) -> list[Entry]:
         """Return the entries between two ids, both included; `(id` excludes."""
+        if (logged := self._logged(stream)) is not None:
+            return logged[0].range(logged[1], first, last, count)
         with _answering("XRANGE"):
             return [entry_of(entry_id, fields) for entry_id, fields in self.client.xrange(stream, first, last, count=count)]
 
     def length(self, stream: str) -> int:
-        """Return the number of entries in `stream`, 0 where it does not exist."""
+        """Return the number of entries in `stream`, 0 where it does not exist; of a log, those that stage 1 has not committed."""
+        if (logged := self._logged(stream)) is not None:
+            committed = self.hash_all(offset("stage1", logged[1])).get("id", START)
+            return max(0, id_parts(logged[0].last_id(logged[1]))[0] - id_parts(committed)[0])
         with _answering("XLEN"):
             return int(self.client.xlen(stream))
 
     def last_id(self, stream: str) -> str:
         """Return the newest id ever added to `stream`, `0-0` where there is none."""
+        if (logged := self._logged(stream)) is not None:
+            return logged[0].last_id(logged[1])
         return self._stream_info(stream, "last-generated-id")
 
     def trimmed_id(self, stream: str) -> str:
         """Return the newest id ever trimmed from `stream`, `0-0` where there is none."""
+        if (logged := self._logged(stream)) is not None:
+            return logged[0].trimmed_id(logged[1])
         return self._stream_info(stream, "max-deleted-entry-id")
 
     def _stream_info(self, stream: str, name: str) -> str:
@@ -205,7 +234,9 @@ class Streams:
         return value.decode() if isinstance(value, bytes) else str(value)
 
     def trim_through(self, stream: str, entry_id: str) -> int:
-        """Delete every entry up to and including `entry_id`; return how many."""
+        """Delete every entry up to and including `entry_id`; return how many. A log keeps its own retention: none there."""
+        if self._logged(stream) is not None:
+            return 0
         major, minor = id_parts(entry_id)
         with _answering("XTRIM"):
             return int(self.client.xtrim(stream, minid=f"{major}-{minor + 1}", approximate=False))

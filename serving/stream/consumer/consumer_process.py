@@ -22,10 +22,11 @@ from serving.stream.consumer.export.exported_series import ExportRules
 from serving.stream.consumer.export.findings_export import ExportParts, FindingsExport
 from serving.stream.consumer.feature_flush import FeatureFlush
 from serving.stream.consumer.outlets import Outlets
+from serving.stream.consumer.owned_partition import Stage1Parts
 from serving.stream.consumer.partition import PartitionConfig
 from serving.stream.consumer.scorer import Scorer, ScorerParts
 from serving.stream.consumer.second_opinion import Watched
-from serving.stream.consumer.stage1 import Stage1, Stage1Parts
+from serving.stream.consumer.stage1 import Stage1
 from serving.stream.consumer.tenant_partitions import TenantsConfig
 from serving.stream.consumer.tier1_source import tier1_source
 from serving.stream.consumer.warm_up import warm_up

@@ -26,8 +26,8 @@ from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore, stat
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.consumer_process import partition_config, tenants_config
+from serving.stream.consumer.owned_partition import OwnedPartition, Stage1Parts
 from serving.stream.consumer.partition import Partition
-from serving.stream.consumer.stage1 import OwnedPartition, Stage1Parts
 from serving.stream.consumer.tenant_partitions import TenantPartitions
 from tests.testing.stream_harness import Batch, batches, free_ports, graph_of, publish, store_graph
 
