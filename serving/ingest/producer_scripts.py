@@ -1,4 +1,4 @@
-"""Lua scripts of producers: each compares, appends and notes in one step. KEYS: the stream, the producer, the stream's counter."""
+"""Lua scripts of producers: each compares, appends and notes in one step. KEYS: the stream, the producer, the counter."""
 
 from typing import Final
 

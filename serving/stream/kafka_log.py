@@ -147,11 +147,12 @@ class KafkaLog:
             self._opened_topic()
             self._producer = Producer(
                 self._address.configuration(
-                    enable_idempotence=True,
-                    linger_ms=0,
-                    message_max_bytes=MOST_BYTES,
-                    message_timeout_ms=int(self._timeout_s * 1e3),
-                    log_level=2,
+                    {
+                        "enable.idempotence": True,
+                        "linger.ms": 0,
+                        "message.max.bytes": MOST_BYTES,
+                        "message.timeout.ms": int(self._timeout_s * 1e3),
+                    }
                 )
             )
         return self._producer
@@ -169,7 +170,7 @@ class KafkaLog:
 
         topic = self._address.topic
         try:
-            admin = AdminClient(self._address.configuration(log_level=2))
+            admin = AdminClient(self._address.configuration({}))
             known = admin.list_topics(timeout=self._timeout_s).topics.get(topic)
             if known is None or known.error is not None:
                 made = admin.create_topics([NewTopic(topic, self._partitions)], operation_timeout=self._timeout_s)
@@ -205,13 +206,15 @@ class _Reader:
         self._kept: dict[int, list[Entry]] = {}
         self._consumer: Consumer = Consumer(
             address.configuration(
-                group_id="aiops-positions-lie-in-the-state-store",
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                fetch_message_max_bytes=MOST_BYTES,
-                fetch_wait_max_ms=50,
-                queued_max_messages_kbytes=65_536,
-                log_level=2,
+                {
+                    "group.id": "aiops",  # named, and never joined: positions lie in the state store
+                    "enable.auto.commit": False,
+                    "auto.offset.reset": "earliest",
+                    "fetch.message.max.bytes": MOST_BYTES,
+                    "fetch.wait.max.ms": 50,
+                    "queued.max.messages.kbytes": 65_536,
+                    "max.poll.interval.ms": 86_400_000,
+                }
             )
         )
 

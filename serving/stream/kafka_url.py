@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from aiops.errors import ConfigurationError
 
 DEFAULT_TOPIC: Final = "aiops.telemetry"
+_WARNING: Final = 4
 OWN: Final = frozenset({"bootstrap.servers", "enable.idempotence", "enable.auto.commit", "group.id", "transactional.id", "acks"})
 """Options that decide whether anything is lost or doubled: ours to set."""
 
@@ -24,15 +25,9 @@ class KafkaAddress:
     topic: str
     options: Mapping[str, str]
 
-    def configuration(self, **own: str | int | bool) -> dict[str, str | int | float | bool]:
-        """Return a client's configuration; of `own` the names have `_` in place of `.`."""
-        named = {name.replace("_", "."): value for name, value in own.items()}
-        return {"bootstrap.servers": self.servers, "client.id": "aiops", **self.options, **named}
-
-
-def is_kafka(url: str | None) -> bool:
-    """Return whether a broker's URL names a Kafka cluster."""
-    return url is not None and url.startswith("kafka://")
+    def configuration(self, own: Mapping[str, str | int | bool]) -> dict[str, str | int | float | bool]:
+        """Return a client's configuration: how to connect, and its `own` options."""
+        return {"bootstrap.servers": self.servers, "client.id": "aiops", "log_level": _WARNING, **self.options, **own}
 
 
 def kafka_address(url: str) -> KafkaAddress:

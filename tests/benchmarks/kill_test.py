@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.testing.kafka_broker import KafkaBroker
 from tests.testing.scoring_services import RealScoring, ScoringProcess
 from tests.testing.stream_harness import (
     NAIVE,
@@ -43,6 +44,8 @@ class Round:
     scoring: type[ScoringProcess] = ScoringProcess
     pause_s: float = 0.03
     timeout_s: float = 300.0
+    kafka: KafkaBroker | None = None
+    """Where telemetry lies; None = on the state store like the rest."""
 
 
 def undisturbed(home: Path, sent: Sequence[Batch], scoring: type[ScoringProcess] = ScoringProcess) -> Outcome:
@@ -58,11 +61,11 @@ def undisturbed(home: Path, sent: Sequence[Batch], scoring: type[ScoringProcess]
 
 def disturbed(home: Path, plan: Round) -> tuple[Outcome, Kills]:
     """Return the outcome of a run with kills, and the kills."""
-    settings = quick_settings(home)
+    settings = quick_settings(home, plan.kafka.url if plan.kafka else None)
     with Fleet(settings, plan.scoring(settings)) as fleet:
         producer = threading.Thread(target=publish_all, args=(settings, plan.sent, plan.pause_s))
         producer.start()
-        kills = Kills(fleet, plan.seed, plan.program, scored=plan.program != NAIVE)
+        kills = Kills(fleet, plan.seed, plan.program, scored=plan.program != NAIVE, log=plan.kafka)
         process = kills.run(plan.sent, plan.budget, plan.timeout_s)
         producer.join()
         if drained(process) != 0:

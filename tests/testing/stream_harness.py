@@ -33,6 +33,7 @@ from serving.stream.consumer.consumer_process import tenants_config
 from serving.stream.consumer.tenant_partitions import TenantPartitions
 from tests.testing.deadlines import Deadline, within
 from tests.testing.free_ports import free_ports
+from tests.testing.kafka_broker import KafkaBroker
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 SERVICES = ("cart", "pay", "search", "ship", "user", "web")
@@ -212,6 +213,8 @@ def environment(settings: Settings) -> dict[str, str]:
     nested = {f"AIOPS_CONSUMER__{name.upper()}": str(value) for name, value in consumer.items()}
     export = settings.export.model_dump(exclude_none=True, exclude={"token"})
     nested |= {f"AIOPS_EXPORT__{name.upper()}": str(value) for name, value in export.items()}
+    if settings.broker.url is not None:
+        nested["AIOPS_BROKER__URL"] = settings.broker.url
     nested["AIOPS_TELEMETRY__MAX_SERIES"] = str(settings.telemetry.max_series)
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIOPS_")},
@@ -222,8 +225,11 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def quick_settings(home: Path) -> Settings:
-    """Return settings with small intervals, so that every mechanism runs many times in a few seconds; writes the call graph."""
+def quick_settings(home: Path, kafka: str | None = None) -> Settings:
+    """Return settings with small intervals, so that every mechanism runs many times in a few seconds; writes the call graph.
+
+    `kafka`: the URL of a cluster that telemetry lies on.
+    """
     broker_port, service_port = free_ports(2)
     consumer = ConsumerSettings(
         metrics_port=0,
@@ -236,7 +242,7 @@ def quick_settings(home: Path) -> Settings:
         novelty=True,
     )
     home.mkdir()
-    settings = Settings(home=home, broker=BrokerSettings(port=broker_port, partitions=2), consumer=consumer)
+    settings = Settings(home=home, broker=BrokerSettings(url=kafka, port=broker_port, partitions=2), consumer=consumer)
     store_graph(settings)
     return settings
 
@@ -334,11 +340,12 @@ class KillBudget(NamedTuple):
     consumer: int
     broker: int
     service: int
+    kafka: int = 0
 
 
 @dataclass(slots=True)
 class Kills:
-    """Random kill -9 of consumer, broker and scoring service while a run goes on."""
+    """Random kill -9 of consumer, broker, scoring service and Kafka broker while a run goes on."""
 
     fleet: Fleet
     seed: int
@@ -347,11 +354,14 @@ class Kills:
     consumer: int = 0
     broker: int = 0
     service: int = 0
+    kafka: int = 0
+    log: KafkaBroker | None = None
 
     def run(self, sent: Sequence[Batch], budget: KillBudget, timeout_s: float) -> "subprocess.Popen[bytes]":
         """Kill as often as `budget` says, at random points of progress; return the last consumer."""
         rng = random.Random(self.seed)
         plan = ["consumer"] * budget.consumer + ["broker"] * budget.broker + ["service"] * budget.service
+        plan += ["kafka"] * budget.kafka
         rng.shuffle(plan)
         points = sum(batch.rows.num_rows for batch in sent if batch.rows is not None)
         places = sorted(rng.uniform(0.05, 0.9) * points for _ in plan)
@@ -377,7 +387,11 @@ class Kills:
             time.sleep(0.2)
             self.fleet.broker.start()
             return process
-        if self.fleet.service is not None:
+        if what == "kafka":
+            assert self.log is not None
+            self.log.kill()
+            self.log.start()
+        elif self.fleet.service is not None:
             self.fleet.service.kill()
             time.sleep(1.0)
             self.fleet.service.start()
