@@ -72,13 +72,19 @@ class KafkaLog:
                 deadline = time.monotonic() + self._timeout_s
                 while not outcome and time.monotonic() < deadline:
                     producer.poll(0.05)
-                if not outcome:
-                    self._producer = None  # what it still holds may arrive later: this one must not send more behind it
-                    producer.purge()
+                if not outcome or outcome[0] is not None:
+                    self._forget_producer()
         except (KafkaException, BufferError) as error:
+            self._forget_producer()
             raise self._unavailable("produce", error) from error
         if not outcome or outcome[0] is not None:
             raise self._unavailable("produce", outcome[0] if outcome else "no acknowledgement in time")
+
+    def _forget_producer(self) -> None:
+        """Send nothing more by a connection that failed: it may never recover, and what it still holds must not arrive late."""
+        if self._producer is not None:
+            self._producer.purge()
+            self._producer = None
 
     def read(self, after: Mapping[int, str], count: int, block_ms: int) -> dict[int, list[Entry]]:
         """Return at most `count` entries a partition that follow the ids, waiting up to `block_ms` for the first of all."""

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from aiops.errors import ConfigurationError
 
 DEFAULT_TOPIC: Final = "aiops.telemetry"
-_WARNING: Final = 4
+_CRITICAL: Final = 2
 OWN: Final = frozenset({"bootstrap.servers", "enable.idempotence", "enable.auto.commit", "group.id", "transactional.id", "acks"})
 """Options that decide whether anything is lost or doubled: ours to set."""
 
@@ -27,7 +27,7 @@ class KafkaAddress:
 
     def configuration(self, own: Mapping[str, str | int | bool]) -> dict[str, str | int | float | bool]:
         """Return a client's configuration: how to connect, and its `own` options."""
-        return {"bootstrap.servers": self.servers, "client.id": "aiops", "log_level": _WARNING, **self.options, **own}
+        return {"bootstrap.servers": self.servers, "client.id": "aiops", "log_level": _CRITICAL, **self.options, **own}
 
 
 def kafka_address(url: str) -> KafkaAddress:

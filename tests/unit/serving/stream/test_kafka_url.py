@@ -14,7 +14,7 @@ def test_a_url_names_servers_topic_login_and_options() -> None:
     assert address.configuration({"linger.ms": 5}) == {
         "bootstrap.servers": "a:9092,b:9092",
         "client.id": "aiops",
-        "log_level": 4,
+        "log_level": 2,
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": "ops",
