@@ -24,7 +24,7 @@ class BrokerSettings(Section):
     max_memory_mb: int = Field(2048, ge=64, description="memory limit of the embedded Valkey; full = producers wait")
 
     @model_validator(mode="after")
-    def _has_one_place_for_state(self) -> "BrokerSettings":
+    def _places_its_state_once(self) -> "BrokerSettings":
         if self.state_url is not None and self.kafka_url is None:
             raise ValueError("state_url is for a url that begins with kafka://; with redis:// all lies there: leave it out")
         return self
