@@ -26,8 +26,8 @@ from serving.stream.broker import EmbeddedBroker, open_streams
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics, resident_bytes
 from serving.stream.consumer.consumer_process import tenants_config
+from serving.stream.consumer.owned_partition import OwnedPartition, Stage1Parts
 from serving.stream.consumer.second_opinion import Watched
-from serving.stream.consumer.stage1 import OwnedPartition, Stage1Parts
 
 SERVICES: Final = 250
 METRICS: Final = (
