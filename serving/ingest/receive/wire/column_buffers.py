@@ -5,6 +5,7 @@ at `room` before they put a row into it.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -135,23 +136,29 @@ class GrowingBuffers:
 
 def series_columns(buffers: ColumnBuffers) -> SeriesColumns:
     """Copy the columns of series."""
-    series = buffers.series[:, : buffers.counts[N_SERIES]]
-    return SeriesColumns(
-        series[HASH].view(np.uint64).copy(), series[KIND].astype(np.int8), series[FIRST].copy(), series[COUNT].copy()
-    )
+    series = buffers.series[: COUNT + 1, : buffers.counts[N_SERIES]].copy()
+    return SeriesColumns(series[HASH].view(np.uint64), series[KIND].astype(np.int8), series[FIRST], series[COUNT])
 
 
 def point_columns(buffers: ColumnBuffers) -> PointColumns:
     """Copy the columns of points."""
-    points = buffers.points[:, : buffers.counts[N_POINTS]]
-    return PointColumns(points[SERIES].copy(), doubles(points[VALUE]), points[TIME].copy(), points[START].copy())
+    points = buffers.points[:, : buffers.counts[N_POINTS]].copy()
+    return PointColumns(points[SERIES], points[VALUE].view(np.float64), points[TIME], points[START])
 
 
 def fault_columns(buffers: ColumnBuffers) -> FaultColumns:
     """Copy the columns of faults."""
+    if not buffers.counts[N_FAULTS]:
+        return _no_faults()
     faults = buffers.faults[:, : buffers.counts[N_FAULTS]]
     points, histograms = faults[POINTS_LEFT_OUT].copy(), faults[HISTOGRAMS_LEFT_OUT].copy()
     return FaultColumns(faults[RULE].astype(np.int8), faults[FAULTY].copy(), points, histograms)
+
+
+@cache
+def _no_faults() -> FaultColumns:
+    none = np.empty(0, np.int64)
+    return FaultColumns(np.empty(0, np.int8), none, none, none)
 
 
 def doubles(bits: Int64s) -> Float64s:

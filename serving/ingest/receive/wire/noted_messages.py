@@ -1,6 +1,7 @@
 """Messages that a first pass over a body notes and does not read: histograms and exemplars."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ ReadIds = Callable[[Body, Table], tuple[str, ...]]
 
 def address_of(body: Body) -> int:
     """Return where a body lies, for as long as it is held."""
-    return int(np.frombuffer(body, np.uint8).ctypes.data)
+    return int(np.frombuffer(body, np.uint8).__array_interface__["data"][0])
 
 
 def read_histogram_messages(body: Body, messages: Table, read: ReadHistograms) -> tuple[Table, Float64s, Float64s]:
@@ -43,11 +44,17 @@ def exemplar_columns(body: Body, count: int, read: Callable[[Table], int], ids: 
     Raises:
         MalformedBody: an exemplar cannot be read.
     """
+    if not count:
+        return _no_exemplars()
     table = np.empty((7, count), np.int64)
-    if count:
-        checked(read(table), "exemplars")
+    checked(read(table), "exemplars")
     trace, span = (ids(body, table[column : column + 2]) for column in (X_TRACE, X_SPAN))
     return ExemplarColumns(table[X_SERIES], doubles(table[X_VALUE]), table[X_TIME], trace, span)
+
+
+@cache
+def _no_exemplars() -> ExemplarColumns:
+    return ExemplarColumns(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), (), ())
 
 
 def texts(body: Body, spans: Table) -> tuple[str, ...]:
