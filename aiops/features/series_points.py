@@ -43,7 +43,15 @@ class SeriesPoints:
         """Return the points that are `kept` (n,), these points themselves where that is all of them."""
         if kept.all():
             return self
-        places: IntArray = np.flatnonzero(kept)
+        return self._at(np.flatnonzero(kept))
+
+    def by_time(self) -> "SeriesPoints":
+        """Return the points ascending in time, those of one time as they are; these points themselves where they ascend."""
+        if (self.time_us[1:] >= self.time_us[:-1]).all():
+            return self
+        return self._at(np.argsort(self.time_us, kind="stable"))
+
+    def _at(self, places: IntArray) -> "SeriesPoints":
         return SeriesPoints(
             self.time_us[places],
             self.series_id[places],

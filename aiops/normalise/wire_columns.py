@@ -25,23 +25,23 @@ def definition_rows(payload: bytes) -> pa.Table:
 
 
 def point_columns(payload: bytes) -> RawPoints:
-    """Return a payload of schema WIRE_POINTS as columns.
+    """Return a payload of schema WIRE_POINTS as columns, ascending in time: what came at once is taken as it happened.
 
     Raises:
         UndecodableError: it is none: corrupt, truncated, or of another schema.
     """
-    table = _table(payload, WIRE_POINTS)
+    table = _ascending(_table(payload, WIRE_POINTS))
     value: Any = whole(table.column("value")).to_numpy(zero_copy_only=False)
     return RawPoints(_times(table, "timestamp"), _ids(table), value, _starts(table))
 
 
 def histogram_columns(payload: bytes) -> RawHistograms:
-    """Return a payload of schema WIRE_HISTOGRAMS as columns.
+    """Return a payload of schema WIRE_HISTOGRAMS as columns, ascending in time.
 
     Raises:
         UndecodableError: it is none: corrupt, truncated, of another schema, or a row has not a count for every bound.
     """
-    table = _table(payload, WIRE_HISTOGRAMS)
+    table = _ascending(_table(payload, WIRE_HISTOGRAMS))
     upper, counts = (whole(table.column(name)) for name in ("upper", "counts"))
     ends, bounds = _lists(upper)
     other_ends, amounts = _lists(counts)
@@ -51,6 +51,14 @@ def histogram_columns(payload: bytes) -> RawHistograms:
     observed: Any = whole(table.column("count")).to_numpy(zero_copy_only=False)
     columns = (_times(table, "timestamp"), _ids(table), _starts(table), observed, total)
     return RawHistograms(*columns, ends, bounds, amounts)
+
+
+def _ascending(table: pa.Table) -> pa.Table:
+    """Return the rows ascending in time, those of one time as they are."""
+    times = _times(table, "timestamp")
+    if (times[1:] >= times[:-1]).all():
+        return table
+    return table.take(pa.array(np.argsort(times, kind="stable"), pa.int64()))
 
 
 def _table(payload: bytes, schema: pa.Schema) -> pa.Table:

@@ -118,7 +118,7 @@ class ScoredPoints:
             self._of(tenant).learn(rows)
             parts.append(TenantRows(tenant, "series", rows))
         for tenant, tables in points.items():
-            parts += self._named(tenant, pa.concat_tables(tables))
+            parts += self._named(tenant, _in_turn(pa.concat_tables(tables)))
         return [part for part in parts if part.rows.num_rows]
 
     def _of(self, tenant: str) -> NamesById:
@@ -153,6 +153,25 @@ def _dated(entry: streams.Entry) -> pa.Table:
     points = streams.from_ipc(entry.payload)
     moment: Any = pa.scalar(entry.available_us or entry.produced_ns // 1000, pa.int64()).cast(TIMESTAMP)
     return points.append_column("available_at", pa.repeat(moment, points.num_rows))
+
+
+def _in_turn(points: pa.Table) -> pa.Table:
+    """Return points whose `available_at` tells in which order they came.
+
+    A backfill takes what became known at once in order of time, as stage 1 does with what is in one entry. Of several entries of
+    one moment, an entry that goes back in time is known a microsecond after the one before.
+    """
+    time_us = points["timestamp"].cast(pa.int64()).to_numpy()
+    available_us = points["available_at"].cast(pa.int64()).to_numpy()
+    goes_back = (available_us[1:] == available_us[:-1]) & (time_us[1:] < time_us[:-1])
+    if not goes_back.any():
+        return points
+    steps = np.append(0, np.cumsum(goes_back))
+    is_first = np.append(True, available_us[1:] != available_us[:-1])
+    start = np.maximum.accumulate(np.where(is_first, np.arange(len(steps)), 0))
+    turn_us = np.maximum.accumulate(available_us + steps - steps[start])
+    column: Any = pa.array(turn_us, pa.int64()).cast(TIMESTAMP)
+    return points.set_column(points.schema.get_field_index("available_at"), "available_at", column)
 
 
 def _lake_rows(points: pa.Table, names: pa.Table, code: IntArray) -> pa.Table:

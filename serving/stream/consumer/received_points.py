@@ -135,7 +135,7 @@ class ReceivedPoints:
         derived = int(np.count_nonzero(made.row < 0))
         folded, repeated = int(np.count_nonzero(status == FOLDED)), int(np.count_nonzero(status == REPEATED))
         counts = {"points_in": status.size + derived, "points_folded": folded, "points_repeated": repeated}
-        received = Received(counts, points=made.points)
+        received = Received(counts, points=made.points.by_time())
         refused = np.flatnonzero((status != EMITTED) & (status != FOLDED) & (status != REPEATED))
         if raw is not None and refused.size:
             received.rejected.append(self._refused(raw, status, refused, clock_us))
@@ -143,7 +143,7 @@ class ReceivedPoints:
             beyond = made.points.taken(fault)
             names = beyond.names(np.arange(len(beyond)))
             received.rejected.append(rejected_points_of(names, beyond, moment_of_us(clock_us), SOURCE))
-            received.points = made.points.taken(~fault)
+            received.points = made.points.taken(~fault).by_time()
         return received
 
     def _refused(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,18 @@ def test_points_get_the_names_of_their_series_and_when_they_were_known(broker: s
     assert lake.read("series")["series_id"].to_pylist() == sorted(ids)
     assert broker.length(streams.points(0)) == 0
     assert lake.read_telemetry(START, moment_of_us(START_US + 2 * MINUTE_US), ["s3"]).num_rows == 1
+
+
+def test_entries_of_one_moment_that_go_back_in_time_are_known_one_after_the_other(broker: streams.Streams, lake: Lake) -> None:
+    (known,) = define(broker, range(1))
+    for minute, at_us in ((5, 100), (3, 100), (4, 100), (2, 100), (9, 200)):
+        payload = streams.to_ipc(points([known], START_US + minute * MINUTE_US))
+        append(broker, streams.points(0), streams.KIND_POINTS, payload, START_US + at_us)
+    archive(broker, lake)
+    rows = sorted(lake.read("telemetry").to_pylist(), key=lambda row: (row["available_at"], row["timestamp"]))
+    minutes = [(row["timestamp"] - START) // timedelta(minutes=1) for row in rows]
+    assert minutes == [5, 3, 4, 2, 9]
+    assert [(row["available_at"] - START) // timedelta(microseconds=1) for row in rows] == [100, 101, 101, 102, 200]
 
 
 def test_the_catalogue_is_read_from_the_lake_at_the_start_and_the_first_definition_counts(
