@@ -32,41 +32,42 @@ MOST_OVERLAP: Final = 60
 """Instants that are asked again at most: the bits of a cursor."""
 _FIRST_PAGE_POINTS: Final = 240
 _COARSE: Final = 200
-_HEAD: Final = struct.Struct("<qqI")
+_HEAD: Final = struct.Struct("<qqII")
 
 Discover = Callable[[PrometheusHttp], tuple[NamedQuery, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class PullCursor:
-    """Up to where a server was asked (`position_s`, exclusive), from where on at all (`begin_s`), s since 1970, on the grid.
+    """Up to where a server was asked (`position_s`, exclusive), from where on at all (`begin_s`), s since 1970, every `step_s`.
 
     `had`: by series the instants before `position_s` that it has had: bit 0 = the one just before. Memory: 100 B a series.
     """
 
     begin_s: int
     position_s: int
+    step_s: int
     had: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def at(cls, moment: datetime, step_s: int) -> Self:
         """Return a cursor that begins at the first instant of the grid that is not before `moment`."""
         begin_s = -(-int(moment.timestamp()) // step_s) * step_s
-        return cls(begin_s, begin_s)
+        return cls(begin_s, begin_s, step_s)
 
     def packed(self) -> bytes:
         """Return it as bytes."""
         keys = np.fromiter(self.had.keys(), np.uint64, len(self.had))
         bits = np.fromiter(self.had.values(), np.uint64, len(self.had))
-        return _HEAD.pack(self.begin_s, self.position_s, len(keys)) + keys.tobytes() + bits.tobytes()
+        return _HEAD.pack(self.begin_s, self.position_s, self.step_s, len(keys)) + keys.tobytes() + bits.tobytes()
 
     @classmethod
     def unpacked(cls, payload: bytes) -> Self:
         """Return the cursor of `packed`."""
-        begin_s, position_s, count = _HEAD.unpack_from(payload)
+        begin_s, position_s, step_s, count = _HEAD.unpack_from(payload)
         keys = np.frombuffer(payload, np.uint64, count, _HEAD.size)
         bits = np.frombuffer(payload, np.uint64, count, _HEAD.size + 8 * count)
-        return cls(begin_s, position_s, dict(zip(keys.tolist(), bits.tolist(), strict=True)))
+        return cls(begin_s, position_s, step_s, dict(zip(keys.tolist(), bits.tolist(), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +154,14 @@ class LivePrometheus:
     def poll(self, cursor: PullCursor, now_s: float) -> Polled:
         """Ask for what is new up to `now_s`, and again for the instants before it that the overlap covers.
 
+        A cursor of another step begins anew where it stands: nothing is given twice, what was late before it is not asked for.
+
         Raises:
             SourceError: a query failed for good; nothing is given out, ask again from the same cursor.
         """
         step_s, options = self.step_s, self._options
+        if cursor.step_s != step_s:
+            cursor = PullCursor.at(datetime.fromtimestamp(cursor.position_s, UTC), step_s)
         last_s = int(now_s - options.delay_s) // step_s * step_s
         fresh = (last_s - cursor.position_s) // step_s + 1
         if fresh < 1:
@@ -199,7 +204,7 @@ class LivePrometheus:
                 newest_us[service] = max(newest_us.get(service, 0), round(item.series.times_s[fresh[-1]] * 1e6))
             all_bits[key] = bits
             had[key] = bits & kept
-        return _After(new, PullCursor(cursor.begin_s, position_s, had), newest_us)
+        return _After(new, PullCursor(cursor.begin_s, position_s, self.step_s, had), newest_us)
 
     def _tables(self, answered: list[Answered]) -> tuple[pa.Table, ...]:
         if not answered:

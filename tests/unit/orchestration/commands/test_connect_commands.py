@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from aiops.errors import ConfigurationError
 from orchestration.cli import app
+from orchestration.pipeline.producer_names import producer_id_of
 from orchestration.workspace.source_choice import SourceChoice
 from tests.testing.living_prometheus import LivingPrometheus, living_prometheus
 
@@ -65,6 +66,16 @@ def test_a_password_on_the_command_line_and_a_missing_file_of_queries_are_refuse
     monkeypatch.setenv("AIOPS_SOURCE__QUERIES", str(tmp_path / "none"))
     with pytest.raises(ConfigurationError, match=r"source\.queries: .*none: No such file"):
         SourceChoice("prometheus", None, (f"url={server.url}",)).open_live()
+
+
+def test_a_followed_source_keeps_its_name_whatever_is_asked_of_it() -> None:
+    names = {
+        producer_id_of(SourceChoice("prometheus", None, ("url=http://p:9090", *more)), "default")
+        for more in ((), ("step_s=15",), ("queries=up", "history=1h"))
+    }
+    assert len(names) == 1
+    other = producer_id_of(SourceChoice("prometheus", None, ("url=http://q:9090",)), "default")
+    assert other not in names
 
 
 def test_what_sends_by_itself_is_not_read() -> None:

@@ -111,6 +111,15 @@ def test_whatever_comes_late_and_however_time_goes_every_point_is_given_once(ser
     assert {key for key in seen if key[1] < over} == {key for key in appears if key[1] < over}
 
 
+def test_another_step_goes_on_from_where_the_cursor_stands(server: LivingPrometheus) -> None:
+    first = live(server).poll(PullCursor.at(BEGIN, STEP_S), BEGIN_S + 65.0)
+    slower = live(server, step_s=60)
+    second = slower.poll(first.cursor, BEGIN_S + 185.0)
+    assert {at for _, at, _ in points(second)} == {BEGIN_S + 120, BEGIN_S + 180}
+    third = slower.poll(second.cursor, BEGIN_S + 245.0)
+    assert {at for _, at, _ in points(third)} == {BEGIN_S + 240}
+
+
 def test_two_queries_that_give_the_same_series_give_its_points_once(server: LivingPrometheus) -> None:
     polled = live(server, queries=("load", "load=load")).poll(PullCursor.at(BEGIN, STEP_S), BEGIN_S + 20.0)
     assert len(points(polled)) == 3 * 2
