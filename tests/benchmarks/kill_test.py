@@ -8,10 +8,11 @@ import json
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiops.settings.tree import Settings
 from tests.testing.kafka_broker import KafkaBroker
 from tests.testing.scoring_services import RealScoring, ScoringProcess
 from tests.testing.stream_harness import (
@@ -46,13 +47,19 @@ class Round:
     timeout_s: float = 300.0
     kafka: KafkaBroker | None = None
     """Where telemetry lies; None = on the state store like the rest."""
+    publish: Callable[[Settings, Sequence[Batch], float], None] = publish_all
 
 
-def undisturbed(home: Path, sent: Sequence[Batch], scoring: type[ScoringProcess] = ScoringProcess) -> Outcome:
+def undisturbed(
+    home: Path,
+    sent: Sequence[Batch],
+    scoring: type[ScoringProcess] = ScoringProcess,
+    publish: Callable[[Settings, Sequence[Batch], float], None] = publish_all,
+) -> Outcome:
     """Return the outcome of a run in which nothing is killed."""
     settings = quick_settings(home)
     with Fleet(settings, scoring(settings)) as fleet:
-        publish_all(settings, sent)
+        publish(settings, sent, 0.0)
         process = fleet.consume()
         if not wait_until(lambda: fleet.settled(len(sent)), 120) or drained(process) != 0:
             raise SystemExit(f"the undisturbed run did not end:\n{fleet.log()}")
@@ -63,7 +70,7 @@ def disturbed(home: Path, plan: Round) -> tuple[Outcome, Kills]:
     """Return the outcome of a run with kills, and the kills."""
     settings = quick_settings(home, plan.kafka.url if plan.kafka else None)
     with Fleet(settings, plan.scoring(settings)) as fleet:
-        producer = threading.Thread(target=publish_all, args=(settings, plan.sent, plan.pause_s))
+        producer = threading.Thread(target=plan.publish, args=(settings, plan.sent, plan.pause_s))
         producer.start()
         kills = Kills(fleet, plan.seed, plan.program, scored=plan.program != NAIVE, log=plan.kafka)
         process = kills.run(plan.sent, plan.budget, plan.timeout_s)

@@ -59,6 +59,9 @@ class NaiveConsumer:
         for stream, kind, batches in tables:
             if batches:
                 self.broker.client.xadd(stream, {"k": kind, "b": streams.to_ipc(pa.Table.from_batches(batches))})
+        for kind, known in ((streams.KIND_DEFINITIONS, step.catalogue), (streams.KIND_POINTS, step.points)):
+            for made in known:
+                self.broker.client.xadd(streams.points(self.number), {"k": kind, "b": streams.to_ipc(made.rows)})
         for name, by in step.counts.items():
             self.broker.client.hincrby(streams.counts(self.number), name, by)
 

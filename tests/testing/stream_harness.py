@@ -25,6 +25,7 @@ from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
+from serving.ingest.producer_sequence import EncodedEntry
 from serving.lake.opening import open_lake
 from serving.stream import streams
 from serving.stream.broker import EmbeddedBroker, open_streams
@@ -54,13 +55,34 @@ def graph_of(_tenant: str) -> ServiceGraph:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionEntries:
+    """What a receiver appends to one partition."""
+
+    partition: int
+    entries: tuple[EncodedEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """One source offset: rows and the time at which they became available; or a known incident; or the end."""
+    """One source offset: rows and the time at which they became available; or a known incident; or the end.
+
+    `received`: what a receiver sends in place of all these.
+    """
 
     seq: int
     available_at: datetime
     rows: pa.Table | None = None
     incident: str = ""
+    received: tuple[PartitionEntries, ...] = ()
+
+    @property
+    def points(self) -> int:
+        """Return the points of a source, or the raw values of a receiver, in the batch."""
+        raw = (streams.KIND_POINTS, streams.KIND_HISTOGRAMS)
+        values = [entry.payload for part in self.received for entry in part.entries if entry.kind in raw]
+        return sum(streams.from_ipc(payload).num_rows for payload in values) + (
+            self.rows.num_rows if self.rows is not None else 0
+        )
 
 
 def batches(count: int, seed: int = 5, minutes: float = 4.0) -> list[Batch]:
@@ -278,13 +300,14 @@ class Outcome:
     detections: dict[str, tuple[object, ...]]
     predictions: list[tuple[object, ...]]
     features: dict[str, list[str]]
+    points: dict[str, list[str]]
     rejected: list[str]
     counts: dict[str, int]
     state: list[str]
     duplicates: int
 
 
-_EXACT_COUNTS = ("points_in", "points_scored", "points_warmup", "points_rejected", "rejected.")
+_EXACT_COUNTS = ("points_", "rejected.", "series_defined")
 
 
 def outcome(fleet: Fleet) -> Outcome:
@@ -300,16 +323,18 @@ def outcome(fleet: Fleet) -> Outcome:
     predicted = ("timestamp", "service", "p_5min", "p_15min", "p_60min")
     predictions = [tuple(row[name] for name in predicted) for row in rows_of(broker, [streams.PREDICTIONS])]
     features = {str(number): _lines(rows_of(broker, [streams.features(number)])) for number in numbers}
+    points = {str(number): _lines(rows_of(broker, [streams.points(number)])) for number in numbers}
     rejected = [row["reject_id"] for row in rows_of(broker, [streams.rejected(number) for number in numbers])]
     counts: Counter[str] = Counter()
     for number in numbers:
         counters = broker.hash_all(streams.counts(number))
         counts.update({name: int(value) for name, value in counters.items() if name.startswith(_EXACT_COUNTS)})
     twice = [Counter((row["detection_id"], row["revision"]) for row in detections), Counter(predictions)]
-    twice += [Counter(rows) for rows in features.values()]
+    twice += [Counter(rows) for rows in (*features.values(), *points.values())]
     states = [_state(fleet.settings, number) for number in numbers]
     doubled = sum(count - 1 for counter in twice for count in counter.values())
-    return Outcome(kept, sorted(predictions, key=str), features, sorted(rejected), dict(sorted(counts.items())), states, doubled)
+    ordered = (sorted(predictions, key=str), features, points, sorted(rejected), dict(sorted(counts.items())))
+    return Outcome(kept, *ordered, states, doubled)
 
 
 def rows_of(broker: streams.Streams, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -363,7 +388,7 @@ class Kills:
         plan = ["consumer"] * budget.consumer + ["broker"] * budget.broker + ["service"] * budget.service
         plan += ["kafka"] * budget.kafka
         rng.shuffle(plan)
-        points = sum(batch.rows.num_rows for batch in sent if batch.rows is not None)
+        points = sum(batch.points for batch in sent)
         places = sorted(rng.uniform(0.05, 0.9) * points for _ in plan)
         process = self.fleet.consume(program=self.program)
         deadline = Deadline(timeout_s)
