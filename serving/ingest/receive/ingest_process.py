@@ -142,7 +142,8 @@ def receiver_rules(settings: "Settings") -> ReceiverRules:
         ingest.replica_silent_s,
         ingest.explosion_series,
     )
-    return ReceiverRules(intake, identity, LimitsByTenant(ingest), 3600 * ingest.idle_h, settings.telemetry.max_tenants)
+    archives = settings.consumer.archive != "off"
+    return ReceiverRules(intake, identity, LimitsByTenant(ingest), 3600 * ingest.idle_h, settings.telemetry.max_tenants, archives)
 
 
 def _signal_readers() -> Mapping[str, SignalReader]:

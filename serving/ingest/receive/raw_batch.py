@@ -124,6 +124,11 @@ class RawBatch:
         self.signals += other.signals
         self.touched += other.touched
 
+    def leave_out_exemplars(self) -> None:
+        """Keep all but exemplars."""
+        for share in self.shares.values():
+            share.exemplars.clear()
+
     def newest_us(self) -> int:
         """Return the newest event time of points and histograms, 0 where there are none."""
         arrays = [points.time_us for share in self.shares.values() for points in share.points]

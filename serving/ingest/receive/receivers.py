@@ -66,13 +66,17 @@ class Signal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReceiverRules:
-    """`idle_s`: a series that sends nothing for so long is forgotten; `max_tenants` may send."""
+    """`idle_s`: a series that sends nothing for so long is forgotten; `max_tenants` may send.
+
+    `archives`: somebody copies logs, spans and exemplars to the lake; without, they are not taken.
+    """
 
     intake: IntakeRules
     identity: IdentityRules
     limits: LimitsByTenant
     idle_s: float = 7200.0
     max_tenants: int = 32
+    archives: bool = True
 
 
 class _Tenant:
@@ -123,6 +127,9 @@ class Receivers:
             raise TooFast(f"tenant {tenant}: {rule}; send the same again in {wait_s} s", wait_s)
         batch = RawBatch()
         receipt = owner.intake.take(decoded, batch)
+        if not self._rules.archives:
+            batch.leave_out_exemplars()
+            receipt.exemplars = 0
         await self._committed(batch)
         owner.budget.spend(count)
         self._note(tenant, protocol, receipt)
@@ -134,6 +141,8 @@ class Receivers:
         Raises:
             MalformedBody, TooFast, BacklogFull, Unavailable, ProblemError: as `points`.
         """
+        if not self._rules.archives:
+            raise refused(signal.name, "", "are not kept: AIOPS_CONSUMER__ARCHIVE is off", "set it to inside or separate")
         self._tenant(tenant)
         self._hold_back()
         try:
