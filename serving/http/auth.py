@@ -104,17 +104,18 @@ def _subject(claims: dict[str, Any]) -> str:
     return shown(given.strip()) if isinstance(given, str) else ""
 
 
-def authenticator(settings: ServingSettings) -> Authenticator:
-    """Build the authenticator of the settings.
+def authenticator(settings: ServingSettings, host: str | None = None, setting: str = "serving.host") -> Authenticator:
+    """Build the authenticator of the settings; `host` = where else the caller listens, by which `setting`.
 
     Raises:
         ConfigurationError: no key although the service listens beyond loopback, or a key that cannot be used.
     """
     secret = settings.jwt_key.get_secret_value() if settings.jwt_key is not None else None
     if secret is None:
-        if not is_loopback(settings.host):
+        address = settings.host if host is None else host
+        if not is_loopback(address):
             raise ConfigurationError(
-                f"serving.host = {settings.host}: anything but loopback needs serving.jwt_key. "
+                f"{setting} = {address}: anything but loopback needs serving.jwt_key. "
                 "Set AIOPS_SERVING__JWT_KEY, or bind to 127.0.0.1."
             )
         return Authenticator(settings.jwt_algorithm, None)

@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ from serving.ingest.receive.ingest_metrics import IngestMetrics
 from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpJson
 from serving.ingest.receive.otlp_grpc import OtlpGrpcServer
 from serving.ingest.receive.point_intake import IntakeRules
+from serving.ingest.receive.receiver_warm_up import OTLP, warm_up
 from serving.ingest.receive.receivers import BodyDecoder, ReceiverRules, Receivers, SignalReader, new_seed
 from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2, RemoteWriteEndpoint
 from serving.ingest.receive.series_identity import IdentityRules
@@ -59,10 +61,16 @@ def run_ingest(settings: "Settings") -> int:
 class _IngestProcess:
     def __init__(self, settings: "Settings") -> None:
         self._settings = settings
-        self._auth = authenticator(settings.serving.model_copy(update={"host": settings.ingest.host}))
+        self._auth = authenticator(settings.serving, settings.ingest.host, "ingest.host")
         self._socket = bound(settings.ingest.host, settings.ingest.port, "ingest.port")
         self._broker = open_streams(settings)
         self._metrics = IngestMetrics()
+        seed = new_seed()
+        self._otlp = OtlpMetricsDecoder(seed)
+        self._remote_write: Mapping[str, BodyDecoder] = {
+            VERSION_1: RemoteWrite1Decoder(seed),
+            VERSION_2: RemoteWrite2Decoder(seed),
+        }
 
     async def run(self) -> int:
         """Serve until told to stop; a failure of the group commit ends the process."""
@@ -75,9 +83,11 @@ class _IngestProcess:
         rules = CommitRules(settings.broker.partitions, settings.consumer.max_backlog)
         commit = GroupCommit(producer, self._broker, rules)
         watch, watch_ends = SourceWatch.of(settings), threading.Event()
-        receivers = Receivers(commit, receiver_rules(settings), self._metrics, watch)
+        rules_of_tenants = receiver_rules(settings)
+        receivers = Receivers(commit, rules_of_tenants, self._metrics, watch)
         threading.Thread(target=watch.run, args=(watch_ends,), name="sources", daemon=True).start()
         parts = self._parts(receivers, commit)
+        await asyncio.to_thread(self._warm_up, rules_of_tenants)
         server = LoopServer(ingest_app(parts), self._socket)
         grpc_server = OtlpGrpcServer(parts.otlp, self._auth, LimitsByTenant(settings.ingest).largest_body)
         await grpc_server.start(settings.ingest.host, settings.ingest.grpc_port)
@@ -104,13 +114,11 @@ class _IngestProcess:
 
     def _parts(self, receivers: Receivers, commit: GroupCommit) -> IngestParts:
         settings = self._settings
-        seed = new_seed()
-        decoders: Mapping[str, BodyDecoder] = {VERSION_1: RemoteWrite1Decoder(seed), VERSION_2: RemoteWrite2Decoder(seed)}
-        otlp = OtlpMetricsDecoder(seed)
+        otlp = self._otlp
         self._metrics.appends.set_function(lambda: commit.appends)
         return IngestParts(
             receivers,
-            RemoteWriteEndpoint(receivers, decoders),
+            RemoteWriteEndpoint(receivers, self._remote_write),
             OtlpIntake(receivers, {"protobuf": otlp, "json": OtlpJson(otlp)}, _signal_readers()),
             self._auth,
             site_rules(settings.serving.allowed_hosts, settings.ingest.host, self._auth.key is None),
@@ -118,6 +126,11 @@ class _IngestProcess:
             self._ready,
             settings.ingest.max_in_flight,
         )
+
+    def _warm_up(self, rules: ReceiverRules) -> None:
+        started = time.perf_counter()
+        warm_up({**self._remote_write, OTLP: self._otlp}, rules)
+        log.info("kernels are ready after %.1f s", time.perf_counter() - started)
 
     async def _ready(self) -> str:
         try:

@@ -38,7 +38,7 @@ class Accepted:
             partial = {COUNTED[self.signal]: str(self.rejected), "errorMessage": self.message}
             return orjson.dumps({"partialSuccess": partial})
         rejected = b"\x08" + _varint(self.rejected) if self.rejected else b""
-        return _field(1, rejected + _field(2, self.message.encode()))
+        return message_field(1, rejected + message_field(2, self.message.encode()))
 
 
 def status_body(status: int, message: str, retry_s: int, form: Form) -> bytes:
@@ -55,26 +55,31 @@ def status_details(code: int, message: str, retry_s: int) -> bytes:
 
     Status: code = 1, message = 2, details = 3 (Any: type_url = 1, value = 2). Source: googleapis, google/rpc/status.proto.
     """
-    status = b"\x08" + _varint(code) + _field(2, message.encode())
+    status = b"\x08" + _varint(code) + message_field(2, message.encode())
     if retry_s:
-        packed = _field(1, b"type.googleapis.com/google.rpc.RetryInfo") + _field(2, retry_info(retry_s))
-        status += _field(3, packed)
+        packed = message_field(1, b"type.googleapis.com/google.rpc.RetryInfo") + message_field(2, retry_info(retry_s))
+        status += message_field(3, packed)
     return status
 
 
 def retry_info(retry_s: int) -> bytes:
     """Return an encoded `google.rpc.RetryInfo`: retry_delay = 1 (Duration: seconds = 1)."""
-    return _field(1, b"\x08" + _varint(retry_s))
+    return message_field(1, b"\x08" + _varint(retry_s))
 
 
-def _field(number: int, content: bytes) -> bytes:
-    """Return a field of bytes or a message."""
+def message_field(number: int, content: bytes) -> bytes:
+    """Return a field of protobuf that holds bytes or a message."""
     return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
 def retry_of(status: int, retry_s: int) -> int:
     """Return when to try again, 0 = never: only what is retryable has a time."""
     return max(1, retry_s) if status in _RETRYABLE else 0
+
+
+def varint_field(number: int, content: int) -> bytes:
+    """Return a field of protobuf that holds an integer from 0."""
+    return _varint(number << 3) + _varint(content)
 
 
 def _varint(number: int) -> bytes:

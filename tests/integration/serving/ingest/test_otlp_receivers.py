@@ -2,14 +2,16 @@
 
 import gzip
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
+import jwt
 import pytest
 from google.protobuf import json_format
+from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
@@ -26,7 +28,7 @@ PROTOBUF, JSON = {"content-type": "application/x-protobuf"}, {"content-type": "a
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
     home: Path = tmp_path_factory.mktemp("otlp") / "home"
     home.mkdir()
-    with Receiver(receiver_settings(home)) as started:
+    with Receiver(receiver_settings(home, limits='{"slow": {"points_per_s": 1}}')) as started:
         yield started
 
 
@@ -81,6 +83,12 @@ def logs(service: str, text: str) -> logs_service_pb2.ExportLogsServiceRequest:
 
 def post(receiver: Receiver, path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
     return httpx.post(f"{receiver.url}{path}", content=body, headers=headers, timeout=within(30))
+
+
+def consume(calls: Iterable[None]) -> None:
+    """Make calls until one raises."""
+    for _ in calls:
+        continue
 
 
 def of_service(rows: list[dict[str, Any]], service: str) -> list[dict[str, Any]]:
@@ -166,3 +174,45 @@ def test_grpc_takes_the_same_and_refuses_likewise(receiver: Receiver) -> None:
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert len(of_service(receiver.rows(streams.KIND_DEFINITIONS), "by-grpc")) == 3
     assert of_service(receiver.rows(streams.KIND_SPANS, "signals"), "by-grpc")
+
+
+def test_grpc_and_http_say_when_to_send_again(receiver: Receiver) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{receiver.settings.ingest.grpc_port}") as channel:
+        stub = metrics_service_pb2_grpc.MetricsServiceStub(channel)
+
+        def send(value: float) -> None:
+            stub.Export(metrics("slow", value), metadata=[("x-scope-orgid", "slow")], timeout=within(30))
+
+        with pytest.raises(grpc.RpcError) as refused:
+            consume(map(send, range(9)))
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        trailers = {pair.key: pair.value for pair in refused.value.trailing_metadata()}
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    within_details, beside = (
+        error_details_pb2.RetryInfo(),
+        error_details_pb2.RetryInfo.FromString(trailers["google.rpc.retryinfo-bin"]),
+    )
+    assert status.details[0].Unpack(within_details)
+    assert within_details.retry_delay.seconds == beside.retry_delay.seconds > 0
+    assert status.code == 8
+    answer = post(receiver, "/v1/metrics", metrics("slow", 1.0).SerializeToString(), {**PROTOBUF, "x-scope-orgid": "slow"})
+    assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (429, True)
+    assert "1 points a second are allowed" in status_pb2.Status.FromString(answer.content).message
+
+
+def test_a_token_is_for_its_tenants_and_its_role(tmp_path: Path) -> None:
+    key = "k" * 32
+    home = tmp_path / "home"
+    home.mkdir()
+    claims = {"exp": int(time.time()) + 3600, "tenants": ["acme"]}
+    tokens = {role: jwt.encode({**claims, "role": role}, key, "HS256") for role in ("viewer", "operator")}
+    with Receiver(receiver_settings(home), {"AIOPS_SERVING__JWT_KEY": key}) as receiver:
+
+        def status(role: str, tenant: str) -> int:
+            headers = {**PROTOBUF, "x-scope-orgid": tenant, "authorization": f"Bearer {tokens[role]}"}
+            return post(receiver, "/v1/metrics", metrics("cart", 1.0).SerializeToString(), headers).status_code
+
+        assert post(receiver, "/v1/metrics", b"", PROTOBUF).status_code == 401
+        assert [status("viewer", "acme"), status("operator", "other"), status("operator", "acme")] == [403, 403, 200]
+        assert httpx.get(f"{receiver.url}/metrics", timeout=within(10)).status_code == 401
+        assert httpx.get(f"{receiver.url}/readyz", timeout=within(10)).status_code == 200
