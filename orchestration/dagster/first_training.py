@@ -20,7 +20,7 @@ from orchestration.console import calm_libraries, complain, say
 from orchestration.dagster.job_runs import JobFailed, bands_config, range_tags, run_job, run_training
 from orchestration.pipeline import ingest as ingestion
 from orchestration.pipeline.deployment import current_version
-from orchestration.pipeline.live_start import live_start
+from orchestration.pipeline.live_start import keep_start, kept_start, whole_step
 from orchestration.pipeline.scenario import Scenario, recorded
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 from orchestration.suite.services import NO_CHAMPION
@@ -28,6 +28,7 @@ from orchestration.workspace.source_choice import SourceChoice
 from orchestration.workspace.workspace import Workspace
 from serving.host.private_files import keep_private
 from serving.host.process_exit import leave
+from serving.ingest.pull.prometheus_live import LivePrometheus
 
 NEEDED: Final = watched_model()
 """The model without which the scoring service does not become ready."""
@@ -62,33 +63,46 @@ def prepare(workspace: Workspace, choice: SourceChoice, say: Callable[[str], Non
 
 
 def prepare_live(workspace: Workspace, choice: SourceChoice, say: Callable[[str], None]) -> bool:
-    """Learn from what a followed source remembers; return whether there is a champion.
+    """Learn, once, from what a followed source remembers; return whether there is a champion.
 
     What cannot be learned yet is learned by the nightly training, from what has come by then: tier 1 watches meanwhile.
     """
+    home = workspace.settings.root
+    if kept_start(home, choice) is not None:
+        say("the history of the source was learned from before; the nightly training takes what has come since")
+        return False
     say("no champions yet: what the source remembers is ingested and learned from first (a few minutes)")
     source = choice.open_live()
     try:
-        end = live_start(workspace.settings.root, choice, source.step_s, datetime.now(UTC))
-        history = source.history(end)
-        split = history.split()
-        say(f"history from {split.history_start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {len(source.queries)} queries")
-        tables = {"incidents": history.incidents(), "changes": history.changes()}
-        ingestion.write_truth(workspace, EDGES.empty_table(), tables)
-        done = ingestion.ingest(workspace, source.name, history.batches(split.history_start, end), end, say)
-        for text in history.remarks():
-            say(text)
-        history.close()
+        end = whole_step(datetime.now(UTC), source.step_s)
+        first = take_history(workspace, source, end, say)
     finally:
         source.close()
-    if done.first is None or end - done.first < LEAST_HISTORY:
+    if first is None or end - first < LEAST_HISTORY:
         say(f"less than {LEAST_HISTORY} of history: too little to learn from; the nightly training takes what has come by then")
-        return False
-    try:
-        learn(workspace, done.first, end, say)
-    except JobFailed as error:
-        say(f"nothing is learned yet: {error}; the nightly training tries again")
+    else:
+        try:
+            learn(workspace, first, end, say)
+        except JobFailed as error:
+            say(f"nothing is learned yet: {error}; the nightly training tries again")
+    keep_start(home, choice, end)
     return bool(current_version(workspace, NEEDED))
+
+
+def take_history(workspace: Workspace, source: LivePrometheus, end: datetime, say: Callable[[str], None]) -> datetime | None:
+    """Ingest what a followed source remembers of the time before `end`; return its first moment, None where there is nothing."""
+    history = source.history(end)
+    try:
+        start = history.split().history_start
+        say(f"history from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {len(source.queries)} queries")
+        tables = {"incidents": history.incidents(), "changes": history.changes()}
+        ingestion.write_truth(workspace, EDGES.empty_table(), tables)
+        done = ingestion.ingest(workspace, source.name, history.batches(start, end), end, say)
+        for text in history.remarks():
+            say(text)
+    finally:
+        history.close()
+    return done.first
 
 
 def write_calls(workspace: Workspace, choice: SourceChoice) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aiops.errors import SourceError
 from aiops.settings.tree import Settings
 from orchestration.dagster import first_training
 from orchestration.dagster.first_training import LEAST_HISTORY, prepare
@@ -43,6 +44,7 @@ def test_what_a_server_remembers_is_stored_once_and_the_present_begins_where_it_
         assert not prepare(workspace, choice, said.append)
     assert workspace.lake.count("telemetry") == 2 * 60
     assert any("too little to learn from" in line for line in said)
+    assert "was learned from before" in said[-1], "a second start without a champion does not take it all again"
     line = Timeline.load(workspace.settings.root)
     assert line is not None
     newest = max(workspace.lake.read("telemetry")["timestamp"].to_pylist())
@@ -54,6 +56,19 @@ def test_a_server_without_data_is_no_failure(server: LivingPrometheus, workspace
     server.value = lambda name, labels, at_s: None
     assert not prepare(workspace, choice_of(server), lambda _: None)
     assert workspace.lake.count("telemetry") == 0
+
+
+def test_a_server_that_is_away_at_the_first_start_is_asked_again_at_the_next(
+    server: LivingPrometheus, workspace: Workspace
+) -> None:
+    server.away = True
+    with pytest.raises(SourceError, match="503"):
+        prepare(workspace, choice_of(server, "history=1h", "retries=0"), lambda _: None)
+    server.away = False
+    prepare(workspace, choice_of(server, "history=1h"), lambda _: None)
+    assert workspace.lake.count("telemetry") == 2 * 60
+    server.away = True
+    assert not prepare(workspace, choice_of(server), lambda _: None), "later it starts all the same, and waits for the server"
 
 
 def test_a_training_that_fails_leaves_tier_1_alone_and_is_said(
