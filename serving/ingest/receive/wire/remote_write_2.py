@@ -30,9 +30,9 @@ from serving.ingest.receive.wire.column_buffers import (
 )
 from serving.ingest.receive.wire.decoded import Rule
 from serving.ingest.receive.wire.label_hash import declared_hash, pair_hash, text_hash
-from serving.ingest.receive.wire.machine_words import int64
+from serving.ingest.receive.wire.machine_words import int64, word_at
 from serving.ingest.receive.wire.remote_write_parts import Message, SeriesRow, close_series, read_later, read_sample
-from serving.ingest.receive.wire.wire_fields import NO_ROOM, microseconds, next_field, varint
+from serving.ingest.receive.wire.wire_fields import NO_ROOM, microseconds, next_field, short_varint
 
 SYMBOL: Final = 4 << 3 | 2
 TIME_SERIES: Final = 5 << 3 | 2
@@ -199,12 +199,21 @@ def next_reference(reference: np.uint64, labels: References, tables: Tables) -> 
 @kernel
 def read_references(at: int, end: int, labels: References, tables: Tables) -> tuple[References, int]:
     """Return the labels with those of a packed field, and a negative fault or 0."""
+    known, name, rule = labels
+    symbols, hashes = counted(tables, N_SYMBOLS), tables.symbols + ((SYMBOL_HASH * tables.room) << 3)
     while at < end:
-        reference, at = varint(at, end)
+        reference, at = short_varint(at, end)
         if at < 0:
             return labels, at
-        labels = next_reference(reference, labels, tables)
-    return labels, 0
+        symbol = int64(reference & _UINT32)
+        if symbol >= symbols:
+            name, rule = int64(_NONE), int64(_UNKNOWN_SYMBOL)
+        elif name == _NONE:
+            name = symbol
+        else:
+            known += pair_hash(word_at(hashes + (name << 3)), word_at(hashes + (symbol << 3)))
+            name = int64(_NONE)
+    return References(known, name, rule), 0
 
 
 @kernel

@@ -53,6 +53,16 @@ def varint(at: int, end: int) -> tuple[np.uint64, int]:
 
 
 @kernel
+def short_varint(at: int, end: int) -> tuple[np.uint64, int]:
+    """Return what `varint` does, sooner for integers of one or two bytes."""
+    if at < end and byte_at(at) < _MORE:
+        return byte_at(at), at + 1
+    if at + 1 < end and byte_at(at + 1) < _MORE:
+        return byte_at(at) & _PAYLOAD | byte_at(at + 1) << _SEVEN, at + 2
+    return varint(at, end)
+
+
+@kernel
 def next_field(at: int, end: int) -> tuple[int, int, int, np.uint64]:
     """Return (tag, begin, end, value) of the field at an address, of a message that ends at `end`; at < end.
 
