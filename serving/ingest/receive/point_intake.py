@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +28,11 @@ from serving.ingest.receive.slot_kernels import (
     REPEATED,
     UNKNOWN,
     Arrivals,
+    PointColumns,
     Rows,
     TimeBounds,
     by_partition,
+    chosen,
     judge,
     note_newest,
 )
@@ -59,6 +62,15 @@ class IntakeRules:
     monotonic: Callable[[], float] = time.monotonic
 
 
+class _Kept(NamedTuple):
+    """Kept rows by partition, their series, the bounds of partitions, and how many are written or there already."""
+
+    order: Int64s
+    series_id: Int64s
+    bounds: Int64s
+    written: int
+
+
 class TenantIntake:
     """The intake of one tenant; one thread has it."""
 
@@ -80,15 +92,14 @@ class TenantIntake:
         now_s = self._now_s()
         if body.metadata and self.families.learn(body.metadata):
             self.table.announce_all()
-        rows, unknown = self.table.look_up(body.series.hash, now_s)
-        wanted = self._due(rows, now_s) if not len(unknown) else np.union1d(unknown, self._due(rows, now_s))
+        rows, wanted = self.table.look_up(body.series.hash, now_s)
         if len(wanted):
             self._define(body, rows, wanted, batch, receipt)
         self._points(body, rows, batch, receipt)
         self._histograms(body, rows, batch, receipt)
         self._exemplars(body, rows, batch, receipt)
         self._faults(body, receipt)
-        touched = np.unique(rows.slot[rows.slot >= 0])
+        touched = rows.slot if rows.slot.min(initial=0) >= 0 else rows.slot[rows.slot >= 0]
         batch.touched.append(Touched(self.table, self.table.generation, touched))
         return receipt
 
@@ -103,10 +114,6 @@ class TenantIntake:
     def _now_s(self) -> int:
         """Return whole seconds of the receiver's own clock; it begins beyond 0, where series are due at once."""
         return 1 + int(self._rules.monotonic() - self._began)
-
-    def _due(self, rows: Rows, now_s: int) -> Int64s:
-        known = np.maximum(rows.slot, 0)
-        return np.flatnonzero((rows.slot >= 0) & (self.table.slots.due_s[known] <= now_s))
 
     def _define(self, body: DecodedBody, rows: Rows, wanted: Int64s, batch: RawBatch, receipt: Receipt) -> None:
         """Read what new series are, and known ones whose definition is due; their slots come into `rows`."""
@@ -180,12 +187,11 @@ class TenantIntake:
         if not len(points):
             return
         arrivals = Arrivals(points.series, points.time_us, points.value.view(np.int64))
-        order, bounds, written = self._judged(body, rows, arrivals, receipt, "points")
-        receipt.samples += written
-        slots = self.table.slots
-        ids = slots.series_id[rows.slot[points.series[order]]]
-        columns = PointArrays(points.time_us[order], ids, points.value[order], points.start_us[order])
-        for partition, (first, last) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+        kept = self._judged(body, rows, arrivals, receipt, "points")
+        receipt.samples += kept.written
+        time_us, value, start_us = chosen(PointColumns(points.time_us, points.value, points.start_us), kept.order)
+        columns = PointArrays(time_us, kept.series_id, value, start_us)
+        for partition, (first, last) in enumerate(pairwise(kept.bounds.tolist())):
             if last > first:
                 share = batch.share(Place(self.tenant, partition))
                 share.points.append(columns.rows(slice(first, last)))
@@ -195,18 +201,15 @@ class TenantIntake:
         if not len(histograms):
             return
         arrivals = Arrivals(histograms.series, histograms.time_us, histograms.count.view(np.int64))
-        order, bounds, written = self._judged(body, rows, arrivals, receipt, "histograms")
-        receipt.histograms += written
-        ids = self.table.slots.series_id[np.maximum(rows.slot[histograms.series], 0)]
-        for partition, (first, last) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+        kept = self._judged(body, rows, arrivals, receipt, "histograms")
+        receipt.histograms += kept.written
+        for partition, (first, last) in enumerate(pairwise(kept.bounds.tolist())):
             if last > first:
                 share = batch.share(Place(self.tenant, partition))
-                share.histograms.append(histograms_taken(histograms, ids, order[first:last]))
+                share.histograms.append(histograms_taken(histograms, kept.series_id[first:last], kept.order[first:last]))
 
-    def _judged(
-        self, body: DecodedBody, rows: Rows, arrivals: Arrivals, receipt: Receipt, kind: str
-    ) -> "tuple[Int64s, Int64s, int]":
-        """Return the kept rows by partition, the partitions' bounds, and how many are written or there already."""
+    def _judged(self, body: DecodedBody, rows: Rows, arrivals: Arrivals, receipt: Receipt, kind: str) -> _Kept:
+        """Return what is kept; count all of it."""
         bounds = TimeBounds(EARLIEST_US, self._latest_us())
         fate, counts, first = judge(arrivals, rows, self.election.answering(rows.member), self.table.slots, bounds)
         receipt.repeated += int(counts[REPEATED])
@@ -217,9 +220,9 @@ class TenantIntake:
                 row, at = int(arrivals.row[first[code]]), int(arrivals.time_us[first[code]])
                 refusal = self._refusal(receipt, _REFUSAL_OF.get(code, code), body, row, at)
                 setattr(refusal, kind, getattr(refusal, kind) + int(counts[code]))
-        order, places = by_partition(fate, arrivals, rows, self.table.slots, self._rules.partitions)
+        order, series, places = by_partition(fate, arrivals, rows, self.table.slots, self._rules.partitions)
         note_newest(order, arrivals, rows, self.table.slots, self.services.newest_us)
-        return order, places, int(counts[list(_WRITTEN)].sum())
+        return _Kept(order, series, places, sum(int(counts[fate_number]) for fate_number in _WRITTEN))
 
     def _exemplars(self, body: DecodedBody, rows: Rows, batch: RawBatch, receipt: Receipt) -> None:
         exemplars = body.exemplars

@@ -237,7 +237,7 @@ def _starts(start_us: Int64s) -> AnyArray:
 
 
 def histograms_taken(histograms: HistogramColumns, ids: Int64s, order: Int64s) -> HistogramArrays:
-    """Return some of the histograms, with their buckets one behind the other."""
+    """Return some of the histograms, of series `ids`, with their buckets one behind the other."""
     sizes = (histograms.bounds[1:] - histograms.bounds[:-1])[order]
     bounds = np.concatenate(([0], np.cumsum(sizes)))
     buckets = np.repeat(histograms.bounds[:-1][order] - bounds[:-1], sizes) + np.arange(bounds[-1])

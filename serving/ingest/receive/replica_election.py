@@ -40,6 +40,8 @@ class ReplicaElection:
     def answering(self, present: Int64s) -> Int64s:
         """Return (members,) 1 for those whose points are taken now; `present` are the numbers that a body is of."""
         taken = np.ones(len(self._members), np.int64)
+        if len(self._members) == 1 or not present.any():
+            return taken
         for number in np.unique(present[present > 0]).tolist():
             cluster, replica = self._members[number]
             taken[number] = self._leads(cluster, replica)

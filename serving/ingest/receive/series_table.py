@@ -61,10 +61,10 @@ class SeriesTable:
         return self._slots
 
     def look_up(self, hashes: Uint64s, now_s: int) -> tuple[Rows, Int64s]:
-        """Return what (s,) hashes are, and the rows that are not known."""
-        rows = Rows(np.empty(len(hashes), np.int64), np.empty(len(hashes), np.int64))
-        unknown = look_up(self._by_hash, self._slots, _keys(hashes), now_s, rows)
-        return rows, np.flatnonzero(rows.slot == UNKNOWN) if unknown else np.empty(0, np.int64)
+        """Return what (s,) hashes are, and the rows to read: those not known, and those to be defined again."""
+        rows = Rows(*np.empty((3, len(hashes)), np.int64))
+        count = look_up(self._by_hash, self._slots, _keys(hashes), now_s, rows)
+        return rows, np.flatnonzero(rows.read) if count else np.empty(0, np.int64)
 
     def slots_of_ids(self, series_ids: Int64s) -> Int64s:
         """Return (n,) slots, UNKNOWN where there is none."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.jit import kernel
-from serving.ingest.receive.wire.decoded import Int64s, Uint64s
+from serving.ingest.receive.wire.decoded import Float64s, Int64s, Uint64s
 
 Int32s = npt.NDArray[np.int32]
 
@@ -46,10 +46,11 @@ class Slots(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """(s,) what the rows of a body are in the table: slot and HA member."""
+    """(s,) what the rows of a body are in the table: slot and HA member; `read` 1 = unknown, or to be defined again."""
 
     slot: Int64s
     member: Int64s
+    read: Int64s
 
 
 class Arrivals(NamedTuple):
@@ -58,6 +59,14 @@ class Arrivals(NamedTuple):
     row: Int64s
     time_us: Int64s
     bits: Int64s
+
+
+class PointColumns(NamedTuple):
+    """(n,) what a point is beside its series."""
+
+    time_us: Int64s
+    value: Float64s
+    start_us: Int64s
 
 
 class TimeBounds(NamedTuple):
@@ -79,21 +88,19 @@ def place_of(keys: Uint64s, key: np.uint64) -> int:
 
 @kernel
 def look_up(entries: Entries, slots: Slots, hashes: Uint64s, now_s: int, rows: Rows) -> int:
-    """Fill rows; mark the known ones as seen; return how many are unknown."""
-    unknown = 0
+    """Fill rows; mark the known ones as seen; return how many are to be read."""
+    count = 0
     for i in range(len(hashes)):
         at = place_of(entries.key, hashes[i])
-        if entries.key[at] == np.uint64(0):
-            rows.slot[i] = UNKNOWN
-            rows.member[i] = 0
-            unknown += 1
-            continue
-        slot = entries.slot[at]
-        rows.slot[i] = slot
-        rows.member[i] = entries.member[at]
-        if slot >= 0:
-            slots.seen_s[slot] = now_s
-    return unknown
+        slot, member, read = np.int64(UNKNOWN), np.int64(0), 1
+        if entries.key[at] != np.uint64(0):
+            slot, member, read = np.int64(entries.slot[at]), np.int64(entries.member[at]), 0
+            if slot >= 0:
+                slots.seen_s[slot] = now_s
+                read = int(slots.due_s[slot] <= now_s)
+        rows.slot[i], rows.member[i], rows.read[i] = slot, member, read
+        count += read
+    return count
 
 
 @kernel
@@ -182,8 +189,8 @@ def judge(arrivals: Arrivals, rows: Rows, answering: Int64s, slots: Slots, bound
 
 
 @kernel
-def by_partition(fate: Int64s, arrivals: Arrivals, rows: Rows, slots: Slots, partitions: int) -> tuple[Int64s, Int64s]:
-    """Return the kept points in order of partition, else as they came, and (partitions + 1,) where each partition begins."""
+def by_partition(fate: Int64s, arrivals: Arrivals, rows: Rows, slots: Slots, partitions: int) -> tuple[Int64s, Int64s, Int64s]:
+    """Return the kept points in order of partition, else as they came; their series; (partitions + 1,) bounds."""
     bounds = np.zeros(partitions + 1, np.int64)
     for i in range(len(fate)):
         if fate[i] == KEPT:
@@ -192,12 +199,27 @@ def by_partition(fate: Int64s, arrivals: Arrivals, rows: Rows, slots: Slots, par
         bounds[partition + 1] += bounds[partition]
     place = bounds[:-1].copy()
     order = np.empty(bounds[partitions], np.int64)
+    series = np.empty(bounds[partitions], np.int64)
     for i in range(len(fate)):
         if fate[i] == KEPT:
-            partition = slots.partition[rows.slot[arrivals.row[i]]]
-            order[place[partition]] = i
-            place[partition] += 1
-    return order, bounds
+            slot = rows.slot[arrivals.row[i]]
+            at = place[slots.partition[slot]]
+            order[at] = i
+            series[at] = slots.series_id[slot]
+            place[slots.partition[slot]] += 1
+    return order, series, bounds
+
+
+@kernel
+def chosen(points: PointColumns, order: Int64s) -> tuple[Int64s, Float64s, Int64s]:
+    """Return time, value and start of points in an order."""
+    time_us = np.empty(len(order), np.int64)
+    value = np.empty(len(order), np.float64)
+    start_us = np.empty(len(order), np.int64)
+    for at in range(len(order)):
+        i = order[at]
+        time_us[at], value[at], start_us[at] = points.time_us[i], points.value[i], points.start_us[i]
+    return time_us, value, start_us
 
 
 @kernel
