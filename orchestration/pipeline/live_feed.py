@@ -88,7 +88,8 @@ class LiveFeed:
         if self._patiently(lambda: self._kept(after)) is None:
             return None
         published = self._patiently(lambda: self._published(after))
-        self._seen(polled)
+        if polled.caught_up:
+            self._seen(polled)
         return published
 
     def _kept(self, progress: Progress) -> Progress:

@@ -93,8 +93,12 @@ class SourceState:
         """Note an arrival and learn from the gap before it: the longest of late, which fades with ten times its length.
 
         A gap above the limit is silence and no interval; the interval grows to at most twice itself, if it has become longer.
+        While a source catches up with the clock its pace is not its own: it counts as known from the end of that on.
         """
-        if self.silence.since_us or (gap_s > limit_s and self.known_for_s >= limit_s):
+        behind_s, passed_s = now_s - newest_us / 1e6, (newest_us - self.newest_us) / 1e6
+        if behind_s > limit_s and passed_s > 2.0 * gap_s and not self.silence.since_us:
+            self.first_s = now_s
+        elif self.silence.since_us or (gap_s > limit_s and self.known_for_s >= limit_s):
             self.interval_s = max(self.interval_s, min(gap_s, 2.0 * self.interval_s))
         elif gap_s > self.interval_s:
             self.interval_s = gap_s

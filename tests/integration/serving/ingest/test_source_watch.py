@@ -8,6 +8,8 @@ import pytest
 
 from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.tree import Settings
+from serving.incidents.desk.detection_alerts import AlertRules
+from serving.incidents.desk.stream_inputs import StreamInputs
 from serving.ingest.silence_notices import ALONE, TOGETHER
 from serving.ingest.source_states import SOURCES
 from serving.ingest.source_watch import LOOK_S, SourceWatch, WatchRules
@@ -108,6 +110,37 @@ def test_old_points_again_are_no_sign_of_life_and_a_clock_that_runs_ahead_does_n
         watch.saw("default", "ahead", newest_us + 86_400_000_000)
         watch.look()
     assert world.said() == [("cart", ALONE, True)]
+
+
+def test_a_source_that_catches_up_with_the_clock_is_not_expected_to_go_on_as_fast(world: World) -> None:
+    watch = world.watch()
+    event_s = world.now_s - 7200.0
+    while event_s < world.now_s:
+        world.now_s += 1.0
+        event_s += 60.0
+        watch.saw("default", "slow", round(event_s * 1e6))
+        watch.look()
+    world.every_s["slow"] = 70.0
+    world.now_s = BEGIN_S + 140.0
+    world.go(1400, {"slow"})
+    assert world.said() == []
+    world.go(400, set())
+    assert world.said() == [("slow", ALONE, True)]
+
+
+def test_the_responder_makes_one_alert_of_begin_and_end(world: World) -> None:
+    world.watch()
+    world.go(600, {"cart"})
+    world.go(120, set())
+    world.go(60, {"cart"})
+    inputs, offsets = StreamInputs(world.broker), dict[str, str]()
+    batch = inputs.read(offsets, AlertRules())
+    begun, ended = batch.alerts
+    assert (begun.fingerprint, begun.instance) == (ended.fingerprint, ended.instance)
+    assert begun.ends_at is None
+    assert ended.ends_at is not None
+    assert ended.ends_at > begun.starts_at == ended.starts_at
+    assert inputs.read(batch.offsets, AlertRules()).alerts == ()
 
 
 def test_a_restart_neither_repeats_nor_forgets(world: World) -> None:
