@@ -47,8 +47,8 @@ check: setup  ## format, lint, types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup  ## speed figures beside a baseline each; never asserted
-	$(BIN)/python -m tests.benchmarks.run
+bench: setup  ## speed figures beside baselines and committed ratios; also .aiops/bench.json
+	$(BIN)/python -m tests.benchmarks.run --json .aiops/bench.json
 
 setup: $(STAMP) $(KERNELS)  ## create .venv and install the suite under constraints.txt
 

@@ -93,8 +93,8 @@ def _next_place(flags: npt.NDArray[np.bool_]) -> list[int]:
     """Return for each place the first one from it on that is flagged; n = none."""
     size = len(flags)
     marked = np.where(flags, np.arange(size), size)
-    found: list[int] = np.minimum.accumulate(marked[::-1])[::-1].tolist()
-    return found
+    places: list[int] = np.minimum.accumulate(marked[::-1])[::-1].tolist()
+    return places
 
 
 def _size_of(size: int) -> bytes:
