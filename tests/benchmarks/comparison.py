@@ -96,7 +96,7 @@ def commit(figures: Iterable[Measured], about: Mapping[str, str | int | float], 
 
 
 def machine(today: date, load_a_core: float) -> dict[str, str | int | float]:
-    """Return what ratios are measured on; load = runnable processes a core before the start: beyond 0.2 others are measured too."""
+    """Return what ratios are measured on; load = runnable processes a core before the start, of others if beyond 0.2."""
     cores = os.cpu_count() or 1
     return {
         "cores": cores,
