@@ -47,7 +47,7 @@ class PeerProcess:
 
 @contextmanager
 def running(command: Sequence[str], folder: Path, ready: str, env: Mapping[str, str] | None = None) -> Iterator[PeerProcess]:
-    """Run a command until the block ends; `ready` answers 2xx when it can be used.
+    """Run a command until the block ends; `ready` answers, and not by 5xx, when it can be used.
 
     Raises:
         AssertionError: it ended or was not ready in time; the message has what it printed.
@@ -75,7 +75,7 @@ def running(command: Sequence[str], folder: Path, ready: str, env: Mapping[str, 
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url).is_success
+        return httpx.get(url).status_code < 500
     except httpx.TransportError:
         return False
 
