@@ -1,11 +1,14 @@
 """Bodies as senders may write them: random requests, their fields in any legal order and form, and damaged copies."""
 
+import base64
 import random
+import re
 import struct
 from collections.abc import Callable
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from tests.testing.wire_messages import REMOTE_WRITE_1, REMOTE_WRITE_2
@@ -242,6 +245,36 @@ def shuffled(message: Any, rng: random.Random) -> bytes:
     while queues := [queue for queue in queues if queue]:
         body += rng.choice(queues).pop(0)
     return body
+
+
+def json_of(message: Any) -> dict[str, Any]:
+    """Return a request with metrics as a sender of OTLP's JSON writes it: ids in hexadecimal digits, enums as numbers."""
+    whole: dict[str, Any] = MessageToDict(message, use_integers_for_enums=True)
+    scopes = [scope for resource in whole.get("resourceMetrics", []) for scope in resource.get("scopeMetrics", [])]
+    datas = [
+        data for scope in scopes for metric in scope.get("metrics", []) for data in metric.values() if isinstance(data, dict)
+    ]
+    for exemplar in (held for data in datas for point in data.get("dataPoints", []) for held in point.get("exemplars", [])):
+        for name in {"traceId", "spanId"} & exemplar.keys():
+            exemplar[name] = base64.b64decode(exemplar[name]).hex()
+    return whole
+
+
+_JSON_PARTS: Final = re.compile(rb'"[^"]*"|-?\d+(\.\d+)?|true|false|null|\[[^\[\]]*\]|\{[^{}]*\}')
+_JSON_ODDITIES: Final = (
+    *(b"null", b"[]", b"{}", b"true", b"[1]", b'{"a":1}'),
+    *(b'"x"', b'""', b'"\\ud800"', b'"NaN"', b'"-7"', b'"0x10"', b'"1e3"'),
+    *(b"1e400", b"-1", b"1.5", b"99999999999999999999"),
+)
+
+
+def damaged_json(body: bytes, rng: random.Random) -> bytes:
+    """Return a copy with a few bytes changed, or with a value or a name that is another."""
+    parts = list(_JSON_PARTS.finditer(body))
+    if not parts or rng.random() < 0.4:
+        return damaged(body, rng)
+    part = rng.choice(parts)
+    return body[: part.start()] + rng.choice(_JSON_ODDITIES) + body[part.end() :]
 
 
 def damaged(body: bytes, rng: random.Random) -> bytes:

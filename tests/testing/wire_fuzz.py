@@ -9,17 +9,24 @@ import mmap
 import random
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
 
 from serving.ingest.receive.wire.decoded import DecodedBody, MalformedBody
-from tests.testing.wire_bodies import REQUESTS, damaged, shuffled
+from serving.ingest.receive.wire.otlp_decoder import OtlpMetricsDecoder
+from tests.testing.wire_bodies import REQUESTS, damaged, damaged_json, json_of, metrics_request, shuffled
 from tests.testing.wire_reference import DECODERS
 
 _PROT_NONE: Final = 0
 _DESCRIBED_EVERY: Final = 10
+
+
+JSON: Final = "otlp_json"
+Decode = Callable[[memoryview], DecodedBody]
+Damage = Callable[[bytes, random.Random], bytes]
 
 
 @dataclass
@@ -66,15 +73,14 @@ def consistent(decoded: DecodedBody) -> bool:
 
 def fuzz(form: str, count: int, seed: int) -> FuzzCounts:
     """Decode so many damaged bodies; one in ten is described as well."""
-    rng = random.Random(seed)
-    whole = [shuffled(REQUESTS[form](rng), rng) for _ in range(200)]
-    decoder, memory, counts = DECODERS[form](seed), GuardedMemory(1 << 16), FuzzCounts()
+    rng, memory, counts = random.Random(seed), GuardedMemory(1 << 16), FuzzCounts()
+    decode, whole, damage = _parts(form, rng, seed)
     begun = time.process_time()
     for number in range(count):
-        body = damaged(whole[number % len(whole)], rng)
+        body = damage(whole[number % len(whole)], rng)
         counts.bodies += 1
         try:
-            decoded = decoder.decode(memory.placed(body))
+            decoded = decode(memory.placed(body))
         except MalformedBody:
             counts.refused += 1
             continue
@@ -86,6 +92,15 @@ def fuzz(form: str, count: int, seed: int) -> FuzzCounts:
             counts.described += len(decoded.describe(np.arange(len(decoded.series))))
     counts.cpu_s = time.process_time() - begun
     return counts
+
+
+def _parts(form: str, rng: random.Random, seed: int) -> tuple[Decode, list[bytes], Damage]:
+    """Return what decodes, 200 whole bodies, and what damages them."""
+    if form != JSON:
+        return DECODERS[form](seed).decode, [shuffled(REQUESTS[form](rng), rng) for _ in range(200)], damaged
+    decoder = OtlpMetricsDecoder(seed)
+    bodies = [json.dumps(json_of(metrics_request(rng))).encode() for _ in range(200)]
+    return lambda body: decoder.decode_json(bytes(body)), bodies, damaged_json
 
 
 if __name__ == "__main__":

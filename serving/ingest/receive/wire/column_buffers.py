@@ -32,7 +32,7 @@ RESOURCE, RESOURCE_SIZE, SCOPE, SCOPE_SIZE, METRIC, METRIC_SIZE = range(6)
 N_SERIES, N_POINTS, N_HISTOGRAMS, N_EXEMPLARS, N_FAULTS, N_SYMBOLS, N_METADATA, N_CONTEXTS, FAULT_AT = range(9)
 """Places of `counts`."""
 
-_KEPT: Final = 1 << 20
+_KEPT: Final = 1 << 17
 """Columns of more rows are not kept for the next body."""
 
 

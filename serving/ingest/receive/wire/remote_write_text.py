@@ -35,12 +35,16 @@ class RemoteWrite2Text:
         self._body = body
         self._places = places
         self._symbols = symbols
+        self._read: list[bytes] | None = None
 
     def describe(self, rows: Int64s) -> list[Description]:
         """Return what the given series are, in that order."""
         body, address = bytes(self._body), address_of(self._body)
         references, bounds, declared = references_of(address, np.ascontiguousarray(self._places[rows]))
-        symbols = [body[begin:end] for begin, end in symbol_spans(address, address + len(body), self._symbols).tolist()]
+        if self._read is None:
+            spans = symbol_spans(address, address + len(body), self._symbols)
+            self._read = [body[begin:end] for begin, end in spans.tolist()]
+        symbols = self._read
         ends, numbers = bounds.tolist(), references.tolist()
         return [
             _described(numbers[first:last], known, symbols)

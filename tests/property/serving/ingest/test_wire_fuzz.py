@@ -9,6 +9,7 @@ import pytest
 
 from tests.testing.deadlines import within
 from tests.testing.wire_bodies import REQUESTS
+from tests.testing.wire_fuzz import JSON
 
 ROOT = Path(__file__).parents[4]
 BODIES = 100_000
@@ -22,7 +23,7 @@ print(ctypes.string_at(address + {offset}, 1))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", sorted(REQUESTS))
+@pytest.mark.parametrize("form", [*sorted(REQUESTS), JSON])
 def test_damaged_bodies_are_refused_or_read(form: str) -> None:
     command = [sys.executable, "-m", "tests.testing.wire_fuzz", form, str(BODIES), "20260302"]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=within(120.0))

@@ -1,20 +1,18 @@
 """Rules of OTLP metrics that single examples show best, and its form in JSON."""
 
-import base64
 import json
 import random
 from typing import Any
 
 import numpy as np
 import pytest
-from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from serving.ingest.receive.wire.decoded import STALE_NAN_BITS, MalformedBody, Rule, SeriesFault, SeriesKind
 from serving.ingest.receive.wire.otlp_decoder import OtlpMetricsDecoder
-from tests.testing.wire_bodies import metrics_request
+from tests.testing.wire_bodies import json_of, metrics_request
 from tests.testing.wire_reference import reading_of
 
 DECODER = OtlpMetricsDecoder(5)
@@ -112,24 +110,6 @@ def test_attributes_that_are_no_text_are_a_fault_of_their_series() -> None:
     assert decoded.describe(np.array([0])) == [SeriesFault(Rule.TEXT_IS_UTF8, '{metric="load"}')]
 
 
-def as_json(message: Any) -> Any:
-    """Return a message as a sender of OTLP's JSON writes it: ids in hexadecimal digits, enums as numbers."""
-    whole = MessageToDict(message, use_integers_for_enums=True)
-    for resource in whole.get("resourceMetrics", []):
-        for scope in resource.get("scopeMetrics", []):
-            for metric in scope.get("metrics", []):
-                for data in (value for value in metric.values() if isinstance(value, dict)):
-                    for exemplar in (held for point in data.get("dataPoints", []) for held in point.get("exemplars", [])):
-                        _hexadecimal(exemplar)
-    return whole
-
-
-def _hexadecimal(exemplar: Any) -> None:
-    for name in ("traceId", "spanId"):
-        if name in exemplar:
-            exemplar[name] = base64.b64decode(exemplar[name]).hex()
-
-
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_json_holds_what_protobuf_holds(seed: int) -> None:
@@ -138,7 +118,7 @@ def test_json_holds_what_protobuf_holds(seed: int) -> None:
     message = ExportMetricsServiceRequest.FromString(
         metrics_request(random.Random(seed)).SerializeToString().replace(stale, other)
     )
-    body = json.dumps(as_json(message) | {"unknown": [1, {"x": None}]}).encode()
+    body = json.dumps(json_of(message) | {"unknown": [1, {"x": None}]}).encode()
     decoded, plain = DECODER.decode_json(body), DECODER.decode(message.SerializeToString())
     assert reading_of(decoded) == reading_of(plain)
     assert (decoded.series.hash == plain.series.hash).all()
