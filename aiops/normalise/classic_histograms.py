@@ -45,6 +45,14 @@ class OpenTimes(NamedTuple):
 
 
 @inlined
+def open_times(state: FamilyState) -> OpenTimes:
+    """Return the arrays of `fold_open`."""
+    return OpenTimes(
+        state.records, state.members, state.pending_time, state.pending_start, state.pending_have, state.pending_value
+    )
+
+
+@inlined
 def fold_open(opened: OpenTimes, record: Any, part: Any) -> int:
     """Take in a value of a time that is open already: the usual case, without a call. OTHERWISE = it must be judged."""
     member = opened.members[record.place]

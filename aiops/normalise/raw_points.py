@@ -10,10 +10,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from aiops.jit import inlined, kernel
-from aiops.normalise.classic_histograms import MOST_A_ROW, OpenTimes, close_over, finish_part, fold_open
+from aiops.normalise.classic_histograms import MOST_A_ROW, OpenTimes, close_over, finish_part, fold_open, open_times
 from aiops.normalise.distributions import Emitted, began
 from aiops.normalise.raw_series import (
     BAD_TIME,
+    BUCKET,
     BUCKET_SUM,
     DELTA,
     DUPLICATE,
@@ -168,15 +169,7 @@ def apply_points(state: NormaliserState, rows: RawRows, bounds: Bounds, out: Emi
     """
     records, limits, counters = state.raw.records, state.raw.limits, state.raw.counters
     times, slots, values, all_bits, starts, statuses = rows.time, rows.slot, rows.value, rows.bits, rows.start, rows.status
-    families = state.families
-    opened = OpenTimes(
-        families.records,
-        families.members,
-        families.pending_time,
-        families.pending_start,
-        families.pending_have,
-        families.pending_value,
-    )
+    opened = open_times(state.families)
     made, most = out.made, out.time.size - MOST_A_ROW
     target = (out.time, out.key, out.name, out.value, out.source, out.row, out.fault)
     for i in range(bounds.first, times.size):
@@ -193,24 +186,30 @@ def apply_points(state: NormaliserState, rows: RawRows, bounds: Bounds, out: Emi
             move_watermark(counters, time)
         record = records[slot]
         part = Part(time, values[i], bits, starts[i] if starts.size > 0 else NEVER_US)
-        taken = Taken(MISFIT, part.value)
-        if record.role == VALUE:
-            taken = Taken(take_value(record, part), part.value)
-        elif record.role <= DELTA:
-            taken = take_change(record, part)
-        elif record.role < HISTOGRAM:
+        taken = take(record, part)
+        status = taken.status
+        if BUCKET <= record.role < HISTOGRAM:
             status = take_part(opened, record, part)
-            if status < 0:
-                status = finish_part(state, record, part, status, out)
-            taken = Taken(status, part.value)
-        if taken.status != EMITTED:
-            statuses[i] = taken.status
-            continue
-        statuses[i] = limit_fault(limits, record.limits, taken.value)
-        if statuses[i] == EMITTED:
-            put(target, made[0], record, Point(time, taken.value, slot, i))
-            made[0] += 1
+        if status < 0:
+            status = finish_part(state, record, part, status, out)
+        elif status == EMITTED:
+            status = limit_fault(limits, record.limits, taken.value)
+            if status == EMITTED:
+                put(target, made[0], record, Point(time, taken.value, slot, i))
+                made[0] += 1
+        statuses[i] = status
     return times.size
+
+
+@inlined
+def take(record: Any, part: Part) -> Taken:
+    """Take in a value of a series that is scored under its own id; MISFIT = it is none."""
+    taken = Taken(MISFIT, part.value)
+    if record.role == VALUE:
+        taken = Taken(take_value(record, part), part.value)
+    elif record.role <= DELTA:
+        taken = take_change(record, part)
+    return taken
 
 
 @inlined

@@ -50,6 +50,16 @@ class Family:
     starts: dict[int, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Interval:
+    """What was observed between two times: how often, and the sum of the values."""
+
+    since: int
+    until: int
+    observed: float = 0.0
+    total: float = math.nan
+
+
 def is_stale(value: float) -> bool:
     return math.isnan(value)
 
@@ -207,7 +217,7 @@ class ReferenceNormaliser:
                 buckets.append((bound, most))
             observed = count - (0.0 if zero or state.value is None else state.value)
             total = sample.value - (0.0 if zero else state.total)
-            self._distribution(series_text(raw.key), (since, time), (observed, total), buckets)
+            self._distribution(series_text(raw.key), Interval(since, time, observed, total), buckets)
         state.value, state.total, state.upto = count, sample.value, upto
         state.note(*what)
         return FOLDED
@@ -265,7 +275,7 @@ class ReferenceNormaliser:
             if family.members[key].role != "bucket_sum" and not is_stale(values[key])
         )
         if since not in {NEVER_US, time}:
-            self._increases(family, (since, time), values, anew or fell)
+            self._increases(family, Interval(since, time), values, anew or fell)
         for key in family.members:
             value = values.get(key, math.nan)
             if is_stale(value):
@@ -276,32 +286,29 @@ class ReferenceNormaliser:
                 family.held[key] = value
         family.newest = time
 
-    def _increases(self, family: Family, span: tuple[int, int], values: dict[int, float], zero: bool) -> None:
-        found: dict[object, float] = {}
+    def _increases(self, family: Family, span: Interval, values: dict[int, float], zero: bool) -> None:
+        known: dict[object, float] = {}
         for key, value in values.items():
             raw = family.members[key]
             if not is_stale(value) and (zero or key in family.held):
-                found[raw.bound if raw.role == "bucket" else raw.role] = value - (0.0 if zero else family.held[key])
-        bounds = sorted(bound for bound in found if isinstance(bound, float))
+                known[raw.bound if raw.role == "bucket" else raw.role] = value - (0.0 if zero else family.held[key])
+        bounds = sorted(bound for bound in known if isinstance(bound, float))
         buckets, most = [], -math.inf
         for bound in bounds:
-            most = max(most, found[bound])
+            most = max(most, known[bound])
             buckets.append((bound, most))
-        count = found.get("bucket_count", buckets[-1][1] if buckets and math.isinf(bounds[-1]) else None)
+        count = known.get("bucket_count", buckets[-1][1] if buckets and math.isinf(bounds[-1]) else None)
         if count is None:
             return
         if buckets and not math.isinf(bounds[-1]):
             buckets.append((math.inf, max(count, most)))
-        self._distribution(family.base, span, (count, found.get("bucket_sum", math.nan)), buckets)
+        self._distribution(family.base, Interval(span.since, span.until, count, known.get("bucket_sum", math.nan)), buckets)
 
-    def _distribution(
-        self, base: str, span: tuple[int, int], seen: tuple[float, float], buckets: list[tuple[float, float]]
-    ) -> None:
-        observed, total = seen
-        values = {"rate": observed / ((span[1] - span[0]) / 1e6)}
-        if observed > 0:
-            values |= {"mean": total / observed, "p50": quantile(buckets, 0.5), "p99": quantile(buckets, 0.99)}
+    def _distribution(self, base: str, seen: Interval, buckets: list[tuple[float, float]]) -> None:
+        values = {"rate": seen.observed / ((seen.until - seen.since) / 1e6)}
+        if seen.observed > 0:
+            values |= {"mean": seen.total / seen.observed, "p50": quantile(buckets, 0.5), "p99": quantile(buckets, 0.99)}
         name, brace, labels = base.partition("{")
         for ending, value in values.items():
             if math.isfinite(value):
-                self.points.append((f"{name}_{ending}{brace}{labels}", span[1], value))
+                self.points.append((f"{name}_{ending}{brace}{labels}", seen.until, value))
