@@ -71,13 +71,7 @@ def protobuf_attributes(pairs: Iterable[Any] | None) -> dict[str, Json]:
     attributes: dict[str, Json] = {}
     for pair in pairs or ():
         value = pair.value
-        kind = value.WhichOneof("value")
-        if kind == "string_value":
-            attributes[pair.key] = value.string_value
-        elif kind == "int_value":
-            attributes[pair.key] = value.int_value
-        else:
-            attributes[pair.key] = protobuf_value(value)
+        attributes[pair.key] = value.string_value or value.int_value or protobuf_value(value)  # the first two are most of all
     return attributes
 
 
@@ -161,10 +155,16 @@ def cut_text(text: str, most_bytes: int) -> str:
     return f"{raw[:most_bytes].decode(errors='ignore')}… (cut: {len(raw)} bytes)"
 
 
+def cut_texts(texts: Sequence[str | None], most_bytes: int) -> "pa.StringArray":
+    """Return texts, each as `cut_text` gives it, null where there is none. Python a row only where one is too long."""
+    column = pa.array(texts, pa.string())
+    longest: Any = pc.max(pc.binary_length(column)).as_py()
+    if (longest or 0) <= most_bytes:
+        return column
+    return pa.array([None if text is None else cut_text(text, most_bytes) for text in texts], pa.string())
+
+
 def body_texts(values: Sequence[Json]) -> "pa.StringArray":
     """Return bodies as bounded text: text as it is, other values as JSON, none as the empty text."""
     texts = [value if isinstance(value, str) else "" if value is None else _encoder.encode(value).decode() for value in values]
-    column = pa.array(texts, pa.string())
-    if column.nbytes <= MOST_BYTES:
-        return column
-    return pa.array([cut_text(text, MOST_BYTES) if len(text) * 4 > MOST_BYTES else text for text in texts], pa.string())
+    return cut_texts(texts, MOST_BYTES)

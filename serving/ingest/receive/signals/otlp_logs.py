@@ -15,7 +15,7 @@ from aiops.types import IntArray
 from data_contracts.schemas.wire_schemas import LOGS
 from data_contracts.telemetry.rejects import Refusal
 from data_contracts.values.moments import microseconds_of
-from serving.ingest.receive.signals.attribute_texts import body_texts, cut_text, object_texts
+from serving.ingest.receive.signals.attribute_texts import Json, body_texts, cut_texts, object_texts
 from serving.ingest.receive.signals.json_messages import JsonLogs
 from serving.ingest.receive.signals.record_checks import Mask, RecordChecks
 from serving.ingest.receive.signals.resource_records import (
@@ -98,8 +98,15 @@ def _checked(groups: ResourceRecords, times_us: IntArray, intake: SignalIntake) 
 
 
 def _severities(groups: ResourceRecords) -> IntArray:
-    numbers = (min(max(record.severity_number or 0, -1), 2**31) for record in groups.records)
-    return np.fromiter(numbers, np.int64, len(groups))
+    numbers = [record.severity_number or 0 for record in groups.records]
+    try:
+        return np.array(numbers, np.int64)
+    except OverflowError:  # JSON has integers without end
+        return np.array([min(max(number, -1), MOST_SEVERITY + 1) for number in numbers], np.int64)
+
+
+def _body(record: Any, form: Form) -> Json:
+    return (record.body.string_value or form.value(record.body)) if record.body else None
 
 
 def _rows(groups: ResourceRecords, times_us: IntArray, form: Form, intake: SignalIntake) -> tuple[pa.RecordBatch, list[str]]:
@@ -107,16 +114,16 @@ def _rows(groups: ResourceRecords, times_us: IntArray, form: Form, intake: Signa
     records = groups.records
     trace_ids, bad_traces = _ids(form, [record.trace_id for record in records], 32)
     span_ids, bad_spans = _ids(form, [record.span_id for record in records], 16)
-    bodies = [form.value(record.body) if record.body else None for record in records]
+    bodies = [_body(record, form) for record in records]
     severity = _severities(groups)
     columns: dict[str, Any] = {
         "timestamp": pa.array(times_us).cast(LOGS.field("timestamp").type),
         "log_id": pa.array(np.zeros(len(records), np.int64)),
         "service": groups.coded(groups.services, groups.resource),
-        "severity": pa.array([cut_text(record.severity_text or "", MOST_NAME_BYTES) for record in records], pa.string()),
+        "severity": cut_texts([record.severity_text or "" for record in records], MOST_NAME_BYTES),
         "severity_number": pa.array(np.where((severity >= 0) & (severity <= MOST_SEVERITY), severity, 0).astype(np.int8)),
         "body": body_texts(bodies),
-        "event": pa.array([cut_text(record.event_name, MOST_NAME_BYTES) if record.event_name else None for record in records]),
+        "event": cut_texts([record.event_name or None for record in records], MOST_NAME_BYTES),
         "trace_id": trace_ids,
         "span_id": span_ids,
         "scope": groups.coded(groups.scopes, groups.scope),
@@ -154,7 +161,7 @@ def _log_ids(body: bytes, count: int) -> IntArray:
 def _refused(groups: ResourceRecords, rows: list[int], times_us: IntArray, form: Form) -> list[str]:
     """Return refused records as JSON, long texts cut."""
     records = [groups.records[row] for row in rows]
-    bodies = text_list(body_texts([form.value(record.body) if record.body else None for record in records]))
+    bodies = text_list(body_texts([_body(record, form) for record in records]))
     attributes = text_list(object_texts([form.attributes(record.attributes) for record in records]))
     services = text_list(groups.services.take(pa.array(groups.resource[rows], pa.int64())))
     return [

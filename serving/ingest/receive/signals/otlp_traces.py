@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from data_contracts.schemas.wire_schemas import SPANS
 from data_contracts.telemetry.names import shown
 from data_contracts.telemetry.rejects import Refusal
-from serving.ingest.receive.signals.attribute_texts import array_texts, cut_text, object_texts
+from serving.ingest.receive.signals.attribute_texts import array_texts, cut_texts, object_texts
 from serving.ingest.receive.signals.json_messages import JsonTraces
 from serving.ingest.receive.signals.record_checks import Mask, RecordChecks
 from serving.ingest.receive.signals.resource_records import (
@@ -123,15 +123,13 @@ def _rows(groups: ResourceRecords, spans: _SpanColumns, form: Form, intake: Sign
         "timestamp": pa.array(spans.start_us).cast(time),
         "duration_us": pa.array(spans.end_us - spans.start_us),
         "service": groups.coded(groups.services, groups.resource),
-        "name": pa.array([cut_text(span.name or "", MOST_NAME_BYTES) for span in records], pa.string()),
+        "name": cut_texts([span.name or "" for span in records], MOST_NAME_BYTES),
         "kind": _named(KINDS, (span.kind or 0 for span in records)),
         "trace_id": spans.trace_ids,
         "span_id": spans.span_ids,
         "parent_id": pc.if_else(is_root, pa.scalar(None, pa.string()), spans.parent_ids),
         "status": _named(STATUSES, (status.code or 0 if status else 0 for status in statuses)),
-        "status_text": pa.array(
-            [cut_text(status.message or "", MOST_STATUS_BYTES) if status else "" for status in statuses], pa.string()
-        ),
+        "status_text": cut_texts([(status.message or "") if status else "" for status in statuses], MOST_STATUS_BYTES),
         "scope": groups.coded(groups.scopes, groups.scope),
         "attributes": object_texts([form.attributes(span.attributes) for span in records]),
         "events": array_texts([_events(span.events, form) for span in records]),
