@@ -1,5 +1,6 @@
 """The receivers: bodies of tenants in, acknowledged by the broker; limits before, counts and notices beside."""
 
+import asyncio
 import logging
 import secrets
 import time
@@ -25,6 +26,8 @@ from serving.ingest.receive.wire.decoded import DecodedBody, MalformedBody
 from serving.stream.notices import Notice
 
 BACKLOG_RETRY_S: Final = 5
+IN_LOOP_BYTES: Final = 64 << 10
+"""Larger bodies of logs and spans are read beside the event loop: 16 MiB take half a second."""
 
 log = logging.getLogger(__name__)
 _lines = LineLimit(log)
@@ -147,7 +150,11 @@ class Receivers:
         self._hold_back()
         try:
             services, tolerance_s = self._rules.identity.services, int(self._rules.intake.future_tolerance_s)
-            outcome = signal.read(body, signal.encoding, SignalIntake(now_utc(), services, tolerance_s))
+            intake = SignalIntake(now_utc(), services, tolerance_s)
+            if len(body) > IN_LOOP_BYTES:
+                outcome = await asyncio.to_thread(signal.read, body, signal.encoding, intake)
+            else:
+                outcome = signal.read(body, signal.encoding, intake)
         except MalformedBody:
             self.metrics.malformed.labels(f"otlp_{signal.name}").inc()
             raise

@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 
 from orchestration.suite.health import ask
+from serving.ingest.receive.receivers import IN_LOOP_BYTES
 from serving.lake.opening import open_lake
 from serving.stream import streams
 from serving.stream.archiver import ArchiveConfig, Archiver
@@ -62,6 +63,7 @@ def test_what_was_accepted_is_in_the_lake_whose_ever_it_is(home: Path) -> None:
         partial = ExportLogsServiceResponse.FromString(answer.content).partial_success
         assert partial.rejected_log_records == 2
         assert "severity_number 99 is not 0 to 24" in partial.error_message
+        assert post(receiver, "logs", logs(IN_LOOP_BYTES // 50)).status_code == 200
         repeated = logs(3)
         assert [post(receiver, "logs", repeated).status_code for _ in range(2)] == [200, 200]
         assert post(receiver, "logs", logs(4), **{"x-scope-orgid": "acme"}).status_code == 200
@@ -74,11 +76,11 @@ def test_what_was_accepted_is_in_the_lake_whose_ever_it_is(home: Path) -> None:
         Archiver(open_streams(settings), lakes.for_tenant, ArchiveConfig((0, 1))).catch_up(threading.Event())
         counts = ask(settings).counts
     mine, acme = lakes.for_tenant("default"), lakes.for_tenant("acme")
-    assert [mine.count(table) for table in ("logs", "spans", "exemplars", "rejected")] == [8, 1, 1, 3]
+    assert [mine.count(table) for table in ("logs", "spans", "exemplars", "rejected")] == [8 + IN_LOOP_BYTES // 50, 1, 1, 3]
     assert acme.count("logs") == 4
     assert [row["trace_id"] for row in mine.read("exemplars").to_pylist()] == [TRACE_ID.hex()]
     assert {name: counts[name] for name in ("logs_in", "spans_in", "exemplars_in", "signals_rejected")} == {
-        "logs_in": 15,
+        "logs_in": 15 + IN_LOOP_BYTES // 50,
         "spans_in": 1,
         "exemplars_in": 1,
         "signals_rejected": 3,
