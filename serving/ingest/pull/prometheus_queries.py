@@ -8,11 +8,12 @@ from typing import Any, Final, Self
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError, SourceError
+from aiops.normalise.service_labels import UNKNOWN, ServiceName, ServiceRules
 from data_contracts.schemas.telemetry_schemas import TELEMETRY
 from serving.ingest.pull.prometheus_http import Page, PrometheusHttp, RangeSeries
 from serving.ingest.pull.source_options import SourceOptions
 
-SERVICE_LABELS: Final = ("service", "job", "app")
+_RULES: Final = ServiceRules()
 _NAMED: Final = re.compile(r"\s*([A-Za-z_:][A-Za-z0-9_:]*)\s*=(?![=~])\s*(.+)", re.DOTALL)
 
 
@@ -85,7 +86,7 @@ class RangeQueries:
 
     def service(self, series: RangeSeries) -> str:
         """Return the service of a series, "" where no label names one: the contract rejects its rows."""
-        return series.labels.get(self._service_label(series), "")
+        return self._service(series).service
 
     def rows(self, answered: Sequence[Answered]) -> pa.Table:
         """Return the points of some series with time in seconds and value as text, series after series."""
@@ -97,10 +98,10 @@ class RangeQueries:
         of_row: list[int] = []
         for number, item in enumerate(answered):
             series = item.series
-            label = self._service_label(series)
-            services.append(series.labels.get(label, ""))
+            name = self._service(series)
+            services.append(name.service)
             metrics.append(metric_of(item))
-            labels.append(sorted((key, value) for key, value in series.labels.items() if key not in {"__name__", label}))
+            labels.append(sorted((key, value) for key, value in series.labels.items() if key not in {"__name__", name.label}))
             times += series.times_s
             values += series.values
             of_row += [number] * len(series.times_s)
@@ -115,11 +116,13 @@ class RangeQueries:
             }
         )
 
-    def _service_label(self, series: RangeSeries) -> str:
-        """Return which label is the service; none of them = the service is empty, and the contract rejects the rows."""
+    def _service(self, series: RangeSeries) -> ServiceName:
+        """Return the service by the rule for all that is received, or by the option; "" = none: the contract rejects it."""
         configured = self._options.service_label
-        candidates = (configured,) if configured else SERVICE_LABELS
-        return next((label for label in candidates if label in series.labels), candidates[0])
+        if configured:
+            return ServiceName(series.labels.get(configured, ""), configured)
+        name = _RULES.of_labels(series.labels.get("__name__", ""), series.labels)
+        return ServiceName("") if name.service == UNKNOWN else name
 
 
 def metric_of(item: Answered) -> str:

@@ -167,3 +167,19 @@ def test_what_cannot_be_used_is_named() -> None:
         open_source("otlp", SourceOptions())
     with pytest.raises(ConfigurationError, match="'6 hours' is no duration"):
         parse_duration("6 hours")
+
+
+def test_services_are_named_as_of_what_is_received(server: LivingPrometheus) -> None:
+    server.series = {
+        "load": [{"app": "cart", "job": "k8s"}, {"service_name": "pay", "service": "otel"}, {"zone": "b"}],
+        "node_load1": [{"instance": "web-1:9100", "job": "node"}],
+    }
+    polled = live(server, queries=("load", "node_load1")).poll(PullCursor.at(BEGIN, STEP_S), BEGIN_S + 5.0)
+    rows = sorted((row["service"], row["metric"], dict(row["labels"])) for table in polled.tables for row in table.to_pylist())
+    assert rows == [
+        ("", "load", {"zone": "b"}),
+        ("cart", "load", {"job": "k8s"}),
+        ("pay", "load", {"service": "otel"}),
+        ("web-1", "node_load1", {"instance": "web-1:9100", "job": "node"}),
+    ]
+    assert sorted(polled.newest_us) == ["", "cart", "pay", "web-1"]
