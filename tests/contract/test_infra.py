@@ -225,6 +225,7 @@ def test_commands_are_modules_that_exist() -> None:
         "serving.scoring",
         "serving.stream.consumer",
         "serving.incidents.responder",
+        "serving.ingest",
         "orchestration.suite.web.mlflow_site",
         "orchestration.suite.web.dagster_site",
         "dagster._daemon",
@@ -232,7 +233,7 @@ def test_commands_are_modules_that_exist() -> None:
     }
     for module in modules:
         assert importlib.util.find_spec(module) is not None, module
-    for module in ("serving.scoring", "serving.stream.consumer", "serving.incidents.responder"):
+    for module in ("serving.scoring", "serving.stream.consumer", "serving.incidents.responder", "serving.ingest"):
         assert importlib.util.find_spec(f"{module}.__main__") is not None, module
 
 
