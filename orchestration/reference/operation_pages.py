@@ -9,6 +9,7 @@ from orchestration.reference.json_types import facts, properties, type_of
 from orchestration.reference.markdown import code, items, link, page, sentences, slug, table, text
 from serving.http.openapi_parts import PROBLEM, REQUEST_ID, TENANT
 from serving.http.problem import TITLES
+from serving.ingest.receive.ingest_openapi import ingest_api
 from serving.scoring.answers.root_cause_answers import ROOT_CAUSE
 from serving.scoring.answers.scoring import endpoints
 from serving.scoring.answers.season_answers import SEASON
@@ -18,7 +19,7 @@ _METHODS: Final = ("get", "post", "delete")
 _ROLES: Final = {endpoint.path.strip("/"): endpoint.role.name.lower() for endpoint in (*endpoints(), SEASON, ROOT_CAUSE)}
 """Roles of the calls whose description does not say them."""
 _OPENING: Final = """\
-Two services answer HTTP with an interface of their own; the consumer answers probes. Each publishes its description as
+Three services answer HTTP with an interface of their own; the consumer answers probes. Each publishes its description as
 OpenAPI 3.1 at `/docs.json`, from which these pages are made."""
 _PROBES: Final = """\
 `http://127.0.0.1:3102` (`AIOPS_CONSUMER__METRICS_PORT`) answers `GET /metrics`, `GET /livez` (503 names loops that stand
@@ -50,6 +51,7 @@ def http_pages() -> dict[str, str]:
             "The responder's interface: `http://127.0.0.1:3103`, port by `AIOPS_RESPONDER__PORT`.",
             incident_api_description(),
         ),
+        Service("Receivers", "http-receivers.md", "`http://127.0.0.1:3104`, port by `AIOPS_INGEST__PORT`.", ingest_api()),
     )
     return {"http.md": _overview(services), **{service.file: _page(service) for service in services}}
 
@@ -62,7 +64,7 @@ def _overview(services: Iterable[Service]) -> str:
     codes = table(("status", "title"), ((str(status), text(title)) for status, title in sorted(TITLES.items())))
     problem = table(("field", "type", "meaning"), properties(PROBLEM, ""))
     common = ["## Headers", headers, "## Refusals", _PROBLEMS, codes, problem, "## Probes of the consumer", _PROBES]
-    return page("HTTP", _OPENING, *parts, *common, "```{toctree}\n:hidden:\n\nhttp-scoring\nhttp-incidents\n```")
+    return page("HTTP", _OPENING, *parts, *common, "```{toctree}\n:hidden:\n\nhttp-scoring\nhttp-incidents\nhttp-receivers\n```")
 
 
 def _list(service: Service) -> str:

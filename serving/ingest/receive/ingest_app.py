@@ -18,6 +18,7 @@ from serving.http.request_tenant import FIELD as TENANT_FIELD
 from serving.http.request_tenant import tenant_of_request
 from serving.ingest.receive.body_encoding import encoding_of, read_body
 from serving.ingest.receive.ingest_metrics import LOGS, METRICS, TRACES, WRITE, IngestMetrics
+from serving.ingest.receive.ingest_openapi import ingest_api
 from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpRefusal, answer_of, form_of, refusal_of, refusing
 from serving.ingest.receive.receivers import Receivers
 from serving.ingest.receive.remote_write_endpoint import NOTHING_WRITTEN, RemoteWriteEndpoint, message_of
@@ -25,6 +26,7 @@ from serving.ingest.receive.wire.decoded import MalformedBody
 
 SIGNALS: Final = {METRICS: "metrics", LOGS: "logs", TRACES: "traces"}
 _PROBES: Final = frozenset({"/livez", "/healthz", "/readyz"})
+_PAGES: Final = frozenset({"/metrics", "/docs.json"})
 _POST: Final = frozenset({"POST"})
 _GET: Final = frozenset({"GET"})
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -48,7 +50,7 @@ def methods(path: str) -> frozenset[str]:
     """Return the methods of a path; none = there is no such path."""
     if path == WRITE or path in SIGNALS:
         return _POST
-    return _GET if path in _PROBES or path == "/metrics" else frozenset()
+    return _GET if path in _PROBES or path in _PAGES else frozenset()
 
 
 def ingest_app(parts: IngestParts) -> ASGIApp:
@@ -108,6 +110,9 @@ class _Routes:
         if path == "/metrics":
             caller = self._caller(request, Role.VIEWER)
             return Response(self._parts.metrics.page(self._parts.receivers.active_series(), caller.tenants), media_type=_TEXT)
+        if path == "/docs.json":
+            self._caller(request, Role.VIEWER)
+            return JSONResponse(ingest_api())
         raise ProblemError(no_such_path(path))
 
     def _caller(self, request: Request, role: Role) -> Caller:

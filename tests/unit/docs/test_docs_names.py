@@ -75,7 +75,7 @@ def calls() -> dict[int, list[str]]:
         settings.serving.http_port: call_paths("http-scoring.md"),
         settings.responder.port: call_paths("http-incidents.md"),
         settings.consumer.metrics_port: ["/metrics", "/findings", "/livez", "/readyz"],
-        settings.ingest.port: ["/api/v1/write", "/v1/metrics", "/v1/logs", "/v1/traces", "/metrics", "/livez", "/readyz"],
+        settings.ingest.port: call_paths("http-receivers.md"),
         settings.up.mlflow_port: [],
         settings.up.dagster_port: [],
     }

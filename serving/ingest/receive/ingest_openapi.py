@@ -1,0 +1,85 @@
+"""The OpenAPI 3.1 description of the receivers."""
+
+from typing import Any, Final
+
+from aiops.version import __version__
+from serving.http.openapi_parts import PROBLEM, REQUEST_ID, SECURITY, TENANT
+from serving.http.problem import PROBLEM_JSON, TITLES
+from serving.ingest.receive.ingest_metrics import LOGS, METRICS, TRACES, WRITE
+from serving.ingest.receive.otlp_answers import JSON, PROTOBUF
+
+_ABOUT: Final = """\
+Remote write and OTLP. An answer of success is given once all of it is on the broker; what is refused is named. \
+OTLP goes over gRPC too, port by `AIOPS_INGEST__GRPC_PORT`."""
+_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+_REF: Final = {"$ref": "#/components/schemas/Problem"}
+_KEPT: Final = {"400": "what is valid is kept; the text names what was refused by reason, with the first series and its rule"}
+_RETRY: Final = {
+    "429": "more points a second than the tenant may send, or the streams are nearly full: send it again after Retry-After",
+    "503": "the broker does not answer: send it again after Retry-After",
+}
+_REFUSED: Final = (401, 403, 413, 415)
+
+
+def ingest_api() -> dict[str, Any]:
+    """Return the description."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "AIOps receivers", "version": __version__, "description": _ABOUT},
+        "paths": {
+            WRITE: {"post": _write()},
+            **{path: {"post": _otlp(signal)} for path, signal in ((METRICS, "metrics"), (LOGS, "logs"), (TRACES, "traces"))},
+            "/livez": {"get": _get("The process runs", {"200": {"description": "alive"}})},
+            "/readyz": {"get": _get("The broker answers", {"200": {"description": "yes"}, "503": {"description": "no"}})},
+            "/metrics": {"get": _read("Prometheus metrics, those of the token's tenants", "text exposition format")},
+            "/docs.json": {"get": _read("This description, OpenAPI 3.1", "JSON")},
+        },
+        "components": {"schemas": {"Problem": PROBLEM}, "securitySchemes": {"jwt": SECURITY}},
+        "security": [{"jwt": []}],
+    }
+
+
+def _write() -> dict[str, Any]:
+    written = {
+        f"X-Prometheus-Remote-Write-{kind}-Written": {"description": f"{kind.lower()} written, or there already; on every answer"}
+        for kind in ("Samples", "Histograms", "Exemplars")
+    }
+    repeated = {"X-AIOps-Repeated": {"description": "of those written, how many were there already: same series, time and value"}}
+    answers = {"204": {"description": "all of it is on the broker", "headers": {**written, **repeated}}, **_texts(_KEPT | _RETRY)}
+    about = "Remote write 1.0 (`prometheus.WriteRequest`) and 2.0 (`io.prometheus.write.v2.Request`), by the content type"
+    content = {PROTOBUF: _BINARY}
+    return _post(about, "Compressed by snappy (also where nothing is said), zstd or gzip.", content, answers)
+
+
+def _otlp(signal: str) -> dict[str, Any]:
+    answers = {"200": {"description": "partial_success names what was refused", "content": {PROTOBUF: _BINARY, JSON: {}}}}
+    content: dict[str, Any] = {PROTOBUF: _BINARY, JSON: {"schema": {"type": "object"}}}
+    about = f"OTLP {signal}"
+    return _post(about, "Compressed by gzip or zstd, or not.", content, answers | _texts({"400": "it cannot be read"} | _RETRY))
+
+
+def _post(summary: str, about: str, content: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
+    refusals = {
+        str(status): {"description": TITLES[status], "content": {PROBLEM_JSON: {"schema": _REF}}}
+        for status in _REFUSED
+        if str(status) not in answers
+    }
+    return {
+        "summary": summary,
+        "description": "Role: operator.",
+        "parameters": [REQUEST_ID, TENANT],
+        "requestBody": {"required": True, "description": about, "content": content},
+        "responses": answers | refusals,
+    }
+
+
+def _texts(statuses: dict[str, str]) -> dict[str, Any]:
+    return {status: {"description": text} for status, text in statuses.items()}
+
+
+def _get(summary: str, responses: dict[str, Any]) -> dict[str, Any]:
+    return {"summary": summary, "responses": responses, "security": []}
+
+
+def _read(summary: str, answer: str) -> dict[str, Any]:
+    return {"summary": summary, "responses": {"200": {"description": answer}}}
