@@ -13,7 +13,7 @@ from serving.ingest.receive.series_identity import SeriesIdentities
 
 OTLP: Final = "otlp"
 _TENANT: Final = "warm-up"
-_ONE: Final = b"\x00\x00\x00\x00\x00\x00\xf0?"
+_UNIT: Final = b"\x00\x00\x00\x00\x00\x00\xf0?"
 """1.0, little endian."""
 _AT_MS: Final = 1_600_000_000_000
 
@@ -42,31 +42,31 @@ def _bodies() -> Mapping[str, bytes]:
 def _remote_write_1() -> bytes:
     """Return a WriteRequest: a sample, and a native histogram with an exemplar."""
     label = message_field(1, b"__name__") + message_field(2, b"m")
-    series = message_field(1, label) + message_field(2, b"\x09" + _ONE + varint_field(2, _AT_MS))
-    return message_field(1, series + message_field(3, b"\x11" + _ONE) + message_field(4, _native(15)))
+    series = message_field(1, label) + message_field(2, b"\x09" + _UNIT + varint_field(2, _AT_MS))
+    return message_field(1, series + message_field(3, b"\x11" + _UNIT) + message_field(4, _native(15)))
 
 
 def _remote_write_2() -> bytes:
     """Return a Request of the same."""
     symbols = b"".join(message_field(4, text) for text in (b"", b"__name__", b"m"))
-    series = message_field(1, b"\x01\x02") + message_field(2, b"\x09" + _ONE + varint_field(2, _AT_MS))
-    exemplar = message_field(4, b"\x11" + _ONE)
+    series = message_field(1, b"\x01\x02") + message_field(2, b"\x09" + _UNIT + varint_field(2, _AT_MS))
+    exemplar = message_field(4, b"\x11" + _UNIT)
     return symbols + message_field(5, series + message_field(3, _native(15)) + exemplar)
 
 
 def _native(timestamp_field: int) -> bytes:
     """Return a native histogram of one observation."""
     span = message_field(11, varint_field(2, 1))
-    return varint_field(1, 1) + b"\x19" + _ONE + span + message_field(12, b"\x02") + varint_field(timestamp_field, _AT_MS)
+    return varint_field(1, 1) + b"\x19" + _UNIT + span + message_field(12, b"\x02") + varint_field(timestamp_field, _AT_MS)
 
 
 def _otlp() -> bytes:
     """Return an ExportMetricsServiceRequest: a gauge with an exemplar, an explicit and an exponential histogram."""
     at = b"\x19" + (_AT_MS * 10**6).to_bytes(8, "little")
-    gauge = message_field(5, message_field(1, at + b"\x21" + _ONE + message_field(5, b"\x19" + _ONE)))
+    gauge = message_field(5, message_field(1, at + b"\x21" + _UNIT + message_field(5, b"\x19" + _UNIT)))
     fixed = (1).to_bytes(8, "little")
-    counted = at + b"\x21" + fixed + b"\x29" + _ONE
-    explicit = message_field(1, counted + message_field(6, fixed + bytes(8)) + message_field(7, _ONE))
+    counted = at + b"\x21" + fixed + b"\x29" + _UNIT
+    explicit = message_field(1, counted + message_field(6, fixed + bytes(8)) + message_field(7, _UNIT))
     buckets = message_field(8, message_field(2, b"\x01"))
     exponential = message_field(1, counted + varint_field(6, 2) + buckets)
     metrics = b"".join(

@@ -199,19 +199,19 @@ def test_what_breaks_a_rule_is_refused_by_name_each_time(series: Sent, reason: s
 
 def test_one_of_a_pair_leads_and_the_other_is_answered_as_written() -> None:
     bench = Bench({"replica_silent_s": 30.0})
-    one, two = ({"cluster": "eu", "__replica__": name} for name in ("r1", "r2"))
-    first = bench.take([gauge("a", 1.0, **one)])
-    other = bench.take([gauge("a", 1.1, NOW_MS + 5, **two)])
+    left, right = ({"cluster": "eu", "__replica__": name} for name in ("r1", "r2"))
+    first = bench.take([gauge("a", 1.0, **left)])
+    other = bench.take([gauge("a", 1.1, NOW_MS + 5, **right)])
     assert (other.receipt.samples, other.receipt.other_replica, other.values) == (1, 1, [])
     assert len(bench.intake.table) == 1
     bench.at_s = 29.0
-    bench.take([gauge("a", 2.0, NOW_MS + 10, **one)])
+    bench.take([gauge("a", 2.0, NOW_MS + 10, **left)])
     bench.at_s = 40.0
-    assert bench.take([gauge("a", 2.1, NOW_MS + 15, **two)]).values == []
+    assert bench.take([gauge("a", 2.1, NOW_MS + 15, **right)]).values == []
     bench.at_s = 60.0
-    over = bench.take([gauge("a", 3.0, NOW_MS + 20, **two)])
+    over = bench.take([gauge("a", 3.0, NOW_MS + 20, **right)])
     assert (over.values, over.ids) == ([3.0], first.ids)
-    assert bench.take([gauge("a", 3.1, NOW_MS + 25, **one)]).values == []
+    assert bench.take([gauge("a", 3.1, NOW_MS + 25, **left)]).values == []
     assert bench.take([gauge("a", 4.0, NOW_MS + 30)]).values == [4.0], "a sender that is of no pair is always taken"
 
 
