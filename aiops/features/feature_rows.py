@@ -93,10 +93,13 @@ class DeferredRows:
     Many are never asked for: only the newest of a series are written to the online store.
     """
 
-    def __init__(self, blocks: TickBlocks, schema: pa.Schema, names: "Callable[[pa.Array[Any]], list[pa.Array[Any]]]") -> None:
-        """`names`: the columns between times and features, by number; `schema`: of the batch."""
+    def __init__(
+        self, blocks: TickBlocks, schema: pa.Schema, index: SeriesIndex, names: "Callable[[pa.Array[Any]], list[pa.Array[Any]]]"
+    ) -> None:
+        """`names`: the columns between times and features, by number in `index`; `schema`: of the batch."""
         self._blocks = blocks
         self._schema = schema
+        self._index = index
         self._names = names
         self._batch: pa.RecordBatch | None = None
 
@@ -115,6 +118,25 @@ class DeferredRows:
     def take(self, places: IntArray) -> pa.RecordBatch:
         """Return some rows, ascending."""
         return self._built(self._blocks.taken(places))
+
+    def newest(self) -> pa.RecordBatch:
+        """Return the last row of everything that they are of, in order of their places."""
+        numbers = self._blocks.all_numbers()
+        if len(self._blocks.numbers) <= 1:
+            return self.batch
+        _, from_end = np.unique(numbers[::-1], return_index=True)
+        return self.take(np.sort(numbers.size - 1 - from_end))
+
+    def covers(self, earlier: "DeferredRows") -> bool:
+        """Return whether each row of `earlier` has a later one here, of the same series or service of the same engine."""
+        if self._index is not earlier._index or self._schema is not earlier._schema:
+            return False
+        mine, theirs = self._blocks.all_numbers(), earlier._blocks.all_numbers()
+        if not theirs.size:
+            return True
+        known = np.zeros(1 + int(max(mine.max(initial=0), theirs.max())), np.bool_)
+        known[mine] = True
+        return bool(known[theirs].all())
 
     def ticks_us(self) -> IntArray:
         """Return the tick of every row, us."""
@@ -136,12 +158,12 @@ class DeferredRows:
 
 def series_rows(blocks: TickBlocks, index: SeriesIndex) -> DeferredRows:
     """Return rows of schema `SERIES_FEATURES_TABLE`."""
-    return DeferredRows(blocks, SERIES_FEATURES_TABLE, lambda slots: [column.take(slots) for column in index.columns()])
+    return DeferredRows(blocks, SERIES_FEATURES_TABLE, index, lambda slots: [column.take(slots) for column in index.columns()])
 
 
 def service_rows(blocks: TickBlocks, index: SeriesIndex) -> DeferredRows:
     """Return rows of schema `SERVICE_FEATURES_TABLE`."""
-    return DeferredRows(blocks, SERVICE_FEATURES_TABLE, lambda numbers: [index.services.column().take(numbers)])
+    return DeferredRows(blocks, SERVICE_FEATURES_TABLE, index, lambda numbers: [index.services.column().take(numbers)])
 
 
 def _timestamps(values_us: list[int], sizes: list[int]) -> "pa.Array[Any]":

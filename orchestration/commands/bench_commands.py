@@ -225,6 +225,7 @@ def stream(
     hosts: Annotated[int, typer.Option("--hosts", help="so many hosts of 20 metrics in their own time instead", min=0)] = 0,
     minutes: Annotated[float, typer.Option("--minutes", help="how long hosts are watched", min=0.1)] = 60.0,
     stage1: Annotated[bool, typer.Option("--stage1/--no-stage1", help="whether stage 1 is measured alone, too")] = True,
+    memory_series: Annotated[int, typer.Option("--memory-series", help="series whose memory is measured", min=1000)] = 100_000,
     as_json: AsJson = False,
 ) -> None:
     """Send metrics through receivers, broker and stage 1: points a second that are sustained, and time from arrival to commit."""
@@ -233,7 +234,7 @@ def stream(
     from orchestration.bench.load.stream import StreamConfig, bench_stream, chosen_protocols
 
     chosen = chosen_protocols(protocols or ())
-    config = StreamConfig(series, seconds, step_s, chosen, archive, hosts, minutes, stage1)
+    config = StreamConfig(series, seconds, step_s, chosen, archive, hosts, minutes, stage1, memory_series)
     facts = asdict(bench_stream(config, say))
     if as_json:
         print_json(facts)

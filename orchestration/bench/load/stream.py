@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from aiops.errors import ConfigurationError
+from orchestration.bench.load.series_memory import bytes_per_series
 from orchestration.bench.load.stage1_speed import Stage1Load, measure_stage1
 from orchestration.bench.load.stream_pipeline import PipelineConfig, StreamPipeline, Use, pipeline_settings
 from orchestration.bench.load.wire_sender import Phase, SendPlan
@@ -42,6 +43,7 @@ class StreamConfig:
     hosts: int = 0
     minutes: float = 60.0
     stage1: bool = True
+    memory_series: int = 100_000
     in_flight: int = 4
 
 
@@ -69,7 +71,7 @@ class WireRun:
 
 @dataclass(frozen=True, slots=True)
 class StreamFigures:
-    """What the bench measured; `p99_s` is the largest of the protocols', NaN-free JSON leaves out what was not measured."""
+    """What the bench measured; `p99_s` is the largest of the protocols'; None and nothing = it was not measured."""
 
     wire_points_per_second: Mapping[str, float]
     stage1_points_per_second: Mapping[str, float]
@@ -99,7 +101,7 @@ def bench_stream(config: StreamConfig, say: Say) -> StreamFigures:
         {run.protocol: run.points_per_second for run in runs},
         stage1,
         max((run.p99_s for run in runs), default=None),
-        None,
+        _memory(config.memory_series, say) if config.stage1 else None,
         config.hosts * len(METRICS) or config.series,
         config.archive,
         cores,
@@ -155,6 +157,11 @@ def _pipeline(plan: SendPlan, series: int, archive: bool, say: Say) -> Iterator[
         settings = pipeline_settings(Path(folder), PipelineConfig(series, archive))
         with StreamPipeline(settings, plan, say) as pipeline:
             yield pipeline
+
+
+def _memory(series: int, say: Say) -> float:
+    say(f"memory of {series:,} series …")
+    return round(bytes_per_series(series))
 
 
 def _start_ms(back_s: int) -> int:

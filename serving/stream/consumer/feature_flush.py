@@ -30,7 +30,7 @@ _lines = LineLimit(log)
 
 
 class NewestRows:
-    """Rows of one feature table, at most the newest of every entity plus 50,000 not compacted yet. Shared between threads."""
+    """Rows of one feature table, at most the newest of every entity, a tick, and 50,000 not compacted yet. Shared by threads."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -47,8 +47,10 @@ class NewestRows:
     def offer(self, batches: "Sequence[Rows]") -> None:
         """Add rows, newest last."""
         with self._lock:
-            self._batches.extend(batches)
-            if sum(batch.num_rows for batch in self._batches) > self._compact_at:
+            for batch in batches:
+                self._batches = [held for held in self._batches if not _covered(held, batch)]
+                self._batches.append(batch)
+            if len(self._batches) > 1 and sum(batch.num_rows for batch in self._batches) > self._compact_at:
                 kept = newest(_built(self._batches), self._key)
                 self._batches = [kept]
                 self._compact_at = kept.num_rows + _COMPACT_ROWS
@@ -57,12 +59,21 @@ class NewestRows:
         """Return the newest row of every entity and forget them; None where there is nothing."""
         with self._lock:
             batches, self._batches = self._batches, []
+        if len(batches) == 1 and not isinstance(batches[0], pa.RecordBatch):
+            return batches[0].newest()
         return newest(_built(batches), self._key) if batches else None
 
     def put_back(self, rows: pa.RecordBatch) -> None:
         """Return rows that could not be written; newer ones go before them."""
         with self._lock:
             self._batches.insert(0, rows)
+
+
+def _covered(held: "Rows", batch: "Rows") -> bool:
+    """Return whether none of the rows held would be left beside `batch`: most often a tick has a row of every series."""
+    if isinstance(held, pa.RecordBatch) or isinstance(batch, pa.RecordBatch):
+        return False
+    return batch.covers(held)
 
 
 def _built(rows: "Sequence[Rows]") -> list[pa.RecordBatch]:

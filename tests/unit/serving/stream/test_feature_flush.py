@@ -2,13 +2,21 @@
 
 import threading
 
+import numpy as np
 import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aiops.errors import Unavailable
+from aiops.features.engine import EngineConfig, FeatureEngine
+from aiops.features.series_index import name_hashes
+from aiops.features.series_points import SeriesPoints
+from aiops.topology.graph import ServiceGraph
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.feature_flush import FeatureFlush, NewestRows, newest
 from tests.testing.deadlines import within
+from tests.testing.series_names import named
 
 
 class MemoryWriter:
@@ -75,6 +83,43 @@ def test_rows_of_few_entities_do_not_pile_up() -> None:
     taken = held.take()
     assert taken is not None
     assert taken.num_rows == 1000
+
+
+GRAPH = ServiceGraph.from_pairs([])
+SERIES = [named(f"service-{number}|latency_ms") for number in range(6)]
+
+
+@given(st.lists(st.sets(st.integers(0, 5), min_size=1), min_size=1, max_size=8))
+def test_rows_not_built_yet_give_way_as_built_ones_do(minutes: list[set[int]]) -> None:
+    """Whichever series have a point in a minute: what is held is what the newest of all rows are."""
+    engine, held, all_rows = FeatureEngine(EngineConfig(), GRAPH), NewestRows("series"), []
+    for minute, numbers in enumerate([*minutes, {0, 1, 2, 3, 4, 5}]):
+        names = [SERIES[number] for number in sorted(numbers)]
+        times = np.full(len(names), 1_760_000_000_000_000 + 120_000_000 * minute)
+        ids = np.array([name.series_id for name in names], np.int64)
+        output = engine.update_arrays(
+            SeriesPoints(
+                times, ids, name_hashes(names), np.arange(len(names), dtype=float), lambda rows, n=names: [n[row] for row in rows]
+            )
+        )
+        if output.series_rows.num_rows:
+            held.offer([output.series_rows])
+            all_rows.append(output.series_rows.batch)
+    assert held.num_rows <= sum(batch.num_rows for batch in all_rows)
+    taken = held.take()
+    assert (taken is None) == (not all_rows)
+    if taken is not None:
+        assert str(taken.to_pylist()) == str(newest(all_rows, "series").to_pylist())  # as text, for NaN is not NaN
+
+
+def test_a_tick_of_all_series_takes_the_place_of_the_one_before() -> None:
+    engine, held = FeatureEngine(EngineConfig(), GRAPH), NewestRows("series")
+    ids = np.array([name.series_id for name in SERIES], np.int64)
+    for minute in range(5):
+        times = np.full(len(SERIES), 1_760_000_000_000_000 + 60_000_000 * minute)
+        points = SeriesPoints(times, ids, name_hashes(SERIES), np.ones(len(SERIES)), lambda rows: [SERIES[row] for row in rows])
+        held.offer([engine.update_arrays(points).series_rows])
+        assert held.num_rows <= len(SERIES)
 
 
 def test_the_thread_flushes_until_it_is_stopped() -> None:
