@@ -153,6 +153,9 @@ class SourceWatch:
         for outage_us, members in sorted(outages.items(), key=lambda item: item[0]):
             said += self._outage(tenant, outage_us, members, now_s)
         said += sum(self._alone(state, now_s) for state in alone)
+        passing = [state for state in states if self._only_passed(state, now_s)]
+        if passing:
+            self._say([], [Said(state, None) for state in passing])
         fresh = [state for state in states if not state.silence.since_us and self._fell_silent(state, now_s)]
         running = [outage_us for outage_us in outages if now_s - outage_us / 1e6 < rules.together_s + rules.least_s]
         if len(fresh) > rules.alone or (fresh and running):
@@ -162,6 +165,11 @@ class SourceWatch:
     def _fell_silent(self, state: SourceState, now_s: float) -> bool:
         limit_s = self._rules.limit_s(state)
         return state.known_for_s >= limit_s and now_s - max(state.last_s, self._awake_s) > limit_s
+
+    def _only_passed(self, state: SourceState, now_s: float) -> bool:
+        """Return whether a source came for too short a time to be expected, and has not come since."""
+        expected = state.silence.since_us or state.known_for_s >= self._rules.limit_s(state)
+        return not expected and now_s - state.last_s > self._rules.forgotten_s
 
     def _alone(self, state: SourceState, now_s: float) -> int:
         """Say that a silent source is back, is silent still, or is not waited for any longer."""

@@ -220,6 +220,16 @@ def test_what_stays_silent_is_said_again_and_forgotten_in_the_end(world: World) 
     assert world.broker.hash_all(SOURCES) == {}
 
 
+def test_what_came_for_a_moment_only_is_not_kept_for_ever(world: World) -> None:
+    watch = world.watch(WatchRules(forgotten_s=300.0))
+    watch.saw("default", "once", round(world.now_s * 1e6))
+    world.go(20, set())
+    assert list(world.broker.hash_all(SOURCES)) == ["default once"]
+    world.go(300, set())
+    assert world.broker.hash_all(SOURCES) == {}
+    assert world.said() == []
+
+
 def test_a_source_that_has_become_slower_is_not_called_silent_for_ever(world: World) -> None:
     world.watch()
     world.go(600, {"cart"})
