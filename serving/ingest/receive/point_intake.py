@@ -118,7 +118,8 @@ class TenantIntake:
     def _define(self, body: DecodedBody, rows: Rows, wanted: Int64s, batch: RawBatch, receipt: Receipt) -> None:
         """Read what new series are, and known ones whose definition is due; their slots come into `rows`."""
         hashes, first, back = np.unique(body.series.hash[wanted], return_index=True, return_inverse=True)
-        wanted_once = wanted[first]
+        as_sent = np.argsort(first)
+        hashes, wanted_once, back = hashes[as_sent], wanted[first[as_sent]], np.argsort(as_sent)[back]
         whole = np.zeros(len(rows.slot), np.bool_)
         whole[body.histograms.series] = True
         results = self._identified(body, wanted_once, whole)

@@ -4,10 +4,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from serving.stream import streams
+from serving.stream.broker import open_streams
+from tests.testing.deadlines import within
 from tests.testing.receiver_harness import VERSION_1, VERSION_2, WRITTEN, Receiver, Sent, receiver_settings, write_1, write_2
+from tests.testing.stream_harness import wait_until
 
 NOW_MS = int(time.time() * 1000)
 CART = {"__name__": "http_requests_total", "job": "cart", "instance": "10.0.0.1:80", "code": "500"}
@@ -18,7 +22,7 @@ LOAD = {"__name__": "node_load1", "job": "node", "instance": "web-1:9100"}
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
     home: Path = tmp_path_factory.mktemp("receivers") / "home"
     home.mkdir()
-    with Receiver(receiver_settings(home)) as started:
+    with Receiver(receiver_settings(home, limits='{"small": {"max_series": 2}}')) as started:
         yield started
 
 
@@ -93,3 +97,25 @@ def test_tenants_are_kept_apart(receiver: Receiver) -> None:
     rows = [row for row in receiver.rows(streams.KIND_DEFINITIONS) if row["metric"] == "of_tenant"]
     assert {row["tenant"] for row in rows} == {"acme", "default"}
     assert len({row["series_id"] for row in rows}) == 2
+
+
+def test_the_limit_of_series_is_a_notice_that_names_the_label(receiver: Receiver) -> None:
+    sent = [Sent({"__name__": "requests", "job": "pay", "user": f"u{number}"}, [(1.0, NOW_MS)]) for number in range(9)]
+    answer = receiver.write(write_1(sent), VERSION_1, **{"x-scope-orgid": "small"})
+    assert (answer.status_code, answer.headers[WRITTEN]) == (400, "2")
+    assert "series_limit: 7 samples; first: requests{" in answer.text
+    again = receiver.write(write_1([Sent(sent[0].labels, [(2.0, NOW_MS + 1)])]), VERSION_1, **{"x-scope-orgid": "small"})
+    assert again.status_code == 204, "series that are known go on"
+    broker = open_streams(receiver.settings)
+    assert wait_until(lambda: broker.length(streams.NOTICES) > 0, 20)
+    (notice,) = [row for entry in broker.range(streams.NOTICES) for row in streams.from_ipc(entry.payload).to_pylist()]
+    assert (notice["service"], notice["name"]) == ("pay", "series limit reached")
+    assert "by label 'user'" in notice["text"]
+
+
+def test_metrics_and_the_description_are_served(receiver: Receiver) -> None:
+    page = httpx.get(f"{receiver.url}/metrics", timeout=within(10)).text
+    assert 'aiops_ingest_points_total{outcome="written",protocol="remote_write_1"}' in page
+    assert "/api/v1/write" in httpx.get(f"{receiver.url}/docs.json", timeout=within(10)).json()["paths"]
+    assert httpx.get(f"{receiver.url}/api/v1/write", timeout=within(10)).status_code == 405
+    assert httpx.get(f"{receiver.url}/nothing", timeout=within(10)).status_code == 404

@@ -1,0 +1,166 @@
+"""Group commit: one append at a time, answers after it, and what failed takes with it what was judged against it."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aiops.errors import FencedError, Unavailable
+from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch
+from serving.ingest.receive.group_commit import BacklogFull, CommitRules, GroupCommit
+from serving.ingest.receive.raw_batch import RawBatch, Touched
+from serving.ingest.receive.series_table import Homes, SeriesTable
+from serving.ingest.receive.slot_kernels import NEVER
+from tests.testing.deadlines import within
+
+GONE = Unavailable("broker: gone")
+
+
+class Broker:
+    """Gives outcomes in turn, then NEW; notes what it was asked; `held` keeps an append waiting."""
+
+    def __init__(self, *outcomes: Appended | Exception) -> None:
+        self.outcomes = list(outcomes)
+        self.batches: list[EntryBatch] = []
+        self.held = threading.Event()
+        self.held.set()
+
+    def newest(self) -> int:
+        return 41
+
+    def append_batch(self, batch: EntryBatch, max_backlog: int) -> BatchAppended:
+        self.batches.append(batch)
+        assert self.held.wait(within(20))
+        outcome = self.outcomes.pop(0) if self.outcomes else Appended.NEW
+        if isinstance(outcome, Exception):
+            raise outcome
+        return BatchAppended(outcome, len(self.batches))
+
+    def done(self, seq: int, newest_us: int = 0) -> None:
+        """Take note of nothing."""
+
+
+def batch(name: str) -> RawBatch:
+    return RawBatch(signals=[EncodedEntry("acme", b"l", name.encode())])
+
+
+def payloads(broker: Broker) -> list[list[bytes]]:
+    return [[entry.payload for entry in each.entries] for each in broker.batches]
+
+
+def run(broker: Broker, work: Callable[[GroupCommit], Awaitable[Any]], patience_s: float = 0.0) -> Any:
+    """Run work beside the commit's own task."""
+
+    async def main() -> Any:
+        unread: Any = None
+        commit = GroupCommit(broker, unread, CommitRules(1, 100, patience_s))
+        task = asyncio.create_task(commit.run())
+        try:
+            return await asyncio.wait_for(work(commit), within(20))
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            broker.held.set()
+            commit.close()
+
+    return asyncio.run(main())
+
+
+def test_what_gathers_while_an_append_is_in_flight_is_one_append() -> None:
+    broker = Broker()
+    broker.held.clear()
+
+    async def work(commit: GroupCommit) -> None:
+        first = asyncio.create_task(commit.commit(batch("a")))
+        while not broker.batches:
+            await asyncio.sleep(0.001)
+        others = [asyncio.create_task(commit.commit(batch(name))) for name in "bcd"]
+        await asyncio.sleep(0)
+        assert not first.done()
+        broker.held.set()
+        await asyncio.gather(first, *others)
+
+    run(broker, work)
+    assert payloads(broker) == [[b"a"], [b"b", b"c", b"d"]]
+    assert [each.seq for each in broker.batches] == [42, 43]
+
+
+def test_an_append_whose_answer_was_lost_is_repeated_under_its_number() -> None:
+    broker = Broker(GONE, GONE, Appended.REPEATED)
+    run(broker, lambda commit: commit.commit(batch("a")), patience_s=within(20))
+    assert [each.seq for each in broker.batches] == [42, 42, 42]
+    assert len(set(map(str, payloads(broker)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error"), [(GONE, Unavailable), (Appended.BACKLOG_FULL, BacklogFull), (Appended.MEMORY_FULL, BacklogFull)]
+)
+def test_after_patience_a_request_is_refused_and_the_next_one_goes_on(
+    outcome: Appended | Exception, error: type[Exception]
+) -> None:
+    broker = Broker(outcome)
+
+    async def work(commit: GroupCommit) -> None:
+        with pytest.raises(error):
+            await commit.commit(batch("a"))
+        await commit.commit(batch("b"))
+
+    run(broker, work)
+    assert [each.seq for each in broker.batches] == [42, 43]
+
+
+def test_what_was_gathered_before_a_failure_fails_with_it_and_its_points_are_taken_again() -> None:
+    broker = Broker(GONE)
+    broker.held.clear()
+    table = SeriesTable()
+    zero = np.zeros(1, np.int64)
+    slots = table.define(np.array([7], np.uint64), np.array([5]), Homes(zero, zero, zero), 1)
+    table.slots.time_us[slots] = 99
+
+    async def work(commit: GroupCommit) -> list[Any]:
+        judged = batch("a")
+        judged.touched.append(Touched(table, table.generation, slots))
+        first = asyncio.create_task(commit.commit(judged))
+        while not broker.batches:
+            await asyncio.sleep(0.001)
+        repeated_only = asyncio.create_task(commit.commit(RawBatch()))
+        await asyncio.sleep(0)
+        broker.held.set()
+        return await asyncio.gather(first, repeated_only, return_exceptions=True)
+
+    answers = run(broker, work)
+    assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+    assert table.slots.time_us[slots].tolist() == [NEVER]
+
+
+def test_nearly_full_streams_press() -> None:
+    broker = Broker(*[Appended.NEW] * 100)
+
+    async def work(commit: GroupCommit) -> list[bool]:
+        pressed = []
+        for number in range(95):
+            await commit.commit(batch(str(number)))
+            pressed.append(commit.pressed)
+        return pressed
+
+    pressed = run(broker, work)
+    assert (pressed[80], pressed[94]) == (False, True)
+
+
+def test_a_producer_that_was_fenced_ends() -> None:
+    broker = Broker(FencedError("taken"))
+
+    async def main() -> None:
+        unread: Any = None
+        commit = GroupCommit(broker, unread, CommitRules(1, 100, 0.0))
+        task = asyncio.create_task(commit.run())
+        with pytest.raises(Unavailable, match="taken"):
+            await commit.commit(batch("a"))
+        with pytest.raises(FencedError):
+            await task
+        commit.close()
+
+    asyncio.run(main())
