@@ -251,10 +251,14 @@ def limit_fault(limits: FloatArray, number: int, value: float) -> int:
 
 @inlined
 def row_fault(slot: int, time: int, bits: int, latest_us: int) -> int:
-    """Return why a raw value is refused whatever its series says, EMITTED where it is not."""
+    """Return what becomes of a raw value whatever its series says, EMITTED where that decides.
+
+    NaN says that nothing was measured: senders have it for every quantile of a summary without observations. It is no fault.
+    """
     if slot < 0:
         return UNKNOWN
     if time < EARLIEST_US or time > latest_us:
         return BAD_TIME if time < EARLIEST_US else FUTURE
-    not_finite = (bits >> 52) & 0x7FF == 0x7FF and bits != STALE_BITS
-    return NON_FINITE if not_finite else EMITTED
+    if (bits >> 52) & 0x7FF != 0x7FF or bits == STALE_BITS:
+        return EMITTED
+    return FOLDED if bits & (1 << 52) - 1 else NON_FINITE

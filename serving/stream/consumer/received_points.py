@@ -1,8 +1,8 @@
 """What receivers send, on its way to the engine: entries of definitions, raw values and histograms become points to score.
 
 Counters: every raw row and every point made of a histogram is one of `points_in`; a raw row that is part of a rate or of a
-histogram to come, that was the first of its series or ended it, is one of `points_folded`; one that came before, of
-`points_repeated`. Numba and the kernels are loaded with the first entry, not with this module.
+histogram to come, that was the first of its series or ended it, or that is NaN, is one of `points_folded`; one that came before,
+of `points_repeated`. Numba and the kernels are loaded with the first entry, not with this module.
 """
 
 from collections.abc import Mapping

@@ -89,6 +89,7 @@ def test_findings_go_out_and_do_not_come_in(peer: Peer, receiver: Receiver, tmp_
     assert own["prometheus_remote_storage_samples_total"] == received["written"] + received["own_findings"]
     assert counted["points_in"] == sum(counted[name] for name in OUTCOMES)
     assert counted["points_in"] >= received["written"], "what histograms become counts beside their parts"
+    assert counted["points_rejected"] == 0
     assert counted["points_scored"] > 0
     assert counted["points_folded"] > 0
     assert {result["metric"]["metric"] for result in band} >= {"process_resident_memory_bytes"}

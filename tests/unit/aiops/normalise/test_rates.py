@@ -121,8 +121,15 @@ def test_what_cannot_be_is_refused_and_changes_nothing() -> None:
         Sample(raw("stranger", "value"), T, 1.0),
         Sample(TOTAL, T + MINUTE, 70.0),
     )
-    assert made.status == [FOLDED, OUT_OF_RANGE, NON_FINITE, NON_FINITE, BAD_TIME, FUTURE, UNKNOWN, EMITTED]
+    assert made.status == [FOLDED, OUT_OF_RANGE, FOLDED, NON_FINITE, BAD_TIME, FUTURE, UNKNOWN, EMITTED]
     assert [value for *_, value in made.points] == [1.0]
+
+
+def test_nan_says_that_nothing_was_measured() -> None:
+    made = run(
+        Sample(GAUGE, T, 1.0), Sample(GAUGE, T + MINUTE, math.nan), Sample(GAUGE, T + MINUTE, 2.0), Sample(GAUGE, T, -math.inf)
+    )
+    assert made.status == [EMITTED, FOLDED, EMITTED, NON_FINITE]
 
 
 def test_points_beyond_the_limits_of_their_metric_are_refused() -> None:
