@@ -1,8 +1,8 @@
 """What a body holds, as columns: the same for remote write 1.0 and 2.0 and for OTLP metrics.
 
 A *series* here is what a body writes once: a TimeSeries of remote write, a data point of OTLP. Its points, histograms and
-exemplars name it by its row. The arrays belong to the result: nothing in them changes with the next body. Memory is bounded by
-the body: at most 16 bytes of columns for each of its bytes, and about 1 for each in real ones.
+exemplars name it by its row. The arrays belong to the result: nothing in them changes with the next body. No column has more rows
+than the body has bytes; the columns of real bodies take about as much memory as these.
 
 What is known of a series by its hash needs no text: `DecodedBody.describe` reads names and labels of the rows that are asked for.
 """
