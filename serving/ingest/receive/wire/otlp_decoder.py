@@ -66,7 +66,7 @@ class OtlpMetricsDecoder:
         Raises:
             MalformedBody: it is no such request.
         """
-        from serving.ingest.receive.wire.otlp_json import protobuf_of
+        from serving.ingest.receive.wire.otlp_json_protobuf import protobuf_of
 
         return self.decode(protobuf_of(body))
 

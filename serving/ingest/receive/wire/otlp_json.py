@@ -1,63 +1,145 @@
-"""Requests with metrics in OTLP's JSON as protobuf: ids are hexadecimal there, all else is as protobuf's own mapping has it.
+"""Requests with metrics in OTLP's JSON, by the names of its fields.
 
-Source: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+Ids are hexadecimal text, 64-bit numbers are text or numbers, enums are numbers or names, a null is an absent field, unknown
+fields are passed over. Source: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
 
-import base64
-from typing import Any, Final
+import msgspec
 
-import orjson
-from google.protobuf.json_format import ParseDict, ParseError
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-
-from serving.ingest.receive.wire.decoded import MalformedBody
-
-_IDS: Final = ("traceId", "trace_id", "spanId", "span_id")
-_DATA: Final = ("gauge", "sum", "histogram", "exponentialHistogram", "exponential_histogram")
-_POINTS: Final = ("dataPoints", "data_points")
+Number = float | str | None
+"""A double; NaN and infinities are text."""
 
 
-def protobuf_of(body: bytes) -> bytes:
-    """Return a body of JSON as the same request in protobuf; fields that are unknown are left out.
-
-    Raises:
-        MalformedBody: it is no JSON, or no such request; the message names the field.
-    """
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedBody("body", f"it is JSON: {error}") from error
-    if not isinstance(request, dict):
-        raise MalformedBody("body", "it is a JSON object")
-    for exemplar in _exemplars(request):
-        _decode_ids(exemplar)
-    try:
-        return ParseDict(request, ExportMetricsServiceRequest(), ignore_unknown_fields=True).SerializeToString()
-    except (ParseError, UnicodeEncodeError, RecursionError) as error:
-        raise MalformedBody("body", f"it is a request with metrics: {str(error)[:200]}") from error
+class _Camel(msgspec.Struct, rename="camel"):
+    pass
 
 
-def _exemplars(request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return every exemplar of a request, as far as it has the form of one."""
-    holders: list[Any] = [request]
-    for names in (("resourceMetrics", "resource_metrics"), ("scopeMetrics", "scope_metrics"), ("metrics",)):
-        holders = _below(holders, names)
-    points = _below([holder[name] for holder in holders if isinstance(holder, dict) for name in _DATA if name in holder], _POINTS)
-    return [exemplar for exemplar in _below(points, ("exemplars",)) if isinstance(exemplar, dict)]
+class AnyJson(_Camel):
+    """A value of an attribute: one of the fields is there; none = empty."""
+
+    string_value: str | None = None
+    bool_value: bool | None = None
+    int_value: int | None = None
+    double_value: Number = None
+    array_value: "ArrayJson | None" = None
+    kvlist_value: "PairsJson | None" = None
+    bytes_value: str | None = None
 
 
-def _below(holders: list[Any], names: tuple[str, ...]) -> list[Any]:
-    """Return the items of the lists that objects have under one of several names."""
-    lists = [holder[name] for holder in holders if isinstance(holder, dict) for name in names if name in holder]
-    return [item for items in lists if isinstance(items, list) for item in items]
+class ArrayJson(_Camel):
+    """Values in order."""
+
+    values: list[AnyJson | None] | None = None
 
 
-def _decode_ids(exemplar: dict[str, Any]) -> None:
-    """Turn ids from hexadecimal into base64, which protobuf's mapping reads."""
-    for name in _IDS:
-        text = exemplar.get(name)
-        if isinstance(text, str):
-            try:
-                exemplar[name] = base64.b64encode(bytes.fromhex(text)).decode()
-            except ValueError as error:
-                raise MalformedBody(f"exemplars.{name}", "it is hexadecimal digits, two a byte") from error
+class AttributeJson(_Camel):
+    """A name and its value."""
+
+    key: str | None = None
+    value: AnyJson | None = None
+
+
+class PairsJson(_Camel):
+    """Values by name."""
+
+    values: list[AttributeJson] | None = None
+
+
+class ExemplarJson(_Camel):
+    """A single observation."""
+
+    time_unix_nano: int | None = None
+    as_double: Number = None
+    as_int: int | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+
+
+class QuantileJson(_Camel):
+    """A quantile of a summary."""
+
+    quantile: Number = None
+    value: Number = None
+
+
+class SideJson(_Camel):
+    """Buckets of an exponential histogram on one side of 0."""
+
+    offset: int | None = None
+    bucket_counts: list[int] | None = None
+
+
+class PointJson(_Camel):
+    """A data point of any kind: the fields of all of them."""
+
+    attributes: list[AttributeJson] | None = None
+    start_time_unix_nano: int | None = None
+    time_unix_nano: int | None = None
+    flags: int | None = None
+    exemplars: list[ExemplarJson] | None = None
+    as_double: Number = None
+    as_int: int | None = None
+    count: int | None = None
+    sum: Number = None
+    bucket_counts: list[int] | None = None
+    explicit_bounds: list[float | str] | None = None
+    scale: int | None = None
+    zero_count: int | None = None
+    zero_threshold: Number = None
+    positive: SideJson | None = None
+    negative: SideJson | None = None
+    quantile_values: list[QuantileJson] | None = None
+
+
+class DataJson(_Camel):
+    """Data of a metric of any kind."""
+
+    data_points: list[PointJson] | None = None
+    aggregation_temporality: int | str | None = None
+    is_monotonic: bool | None = None
+
+
+class MetricJson(_Camel):
+    """A metric: one of the five kinds of data is there."""
+
+    name: str | None = None
+    unit: str | None = None
+    gauge: DataJson | None = None
+    sum: DataJson | None = None
+    histogram: DataJson | None = None
+    exponential_histogram: DataJson | None = None
+    summary: DataJson | None = None
+
+
+class ScopeJson(_Camel):
+    """Which library measured."""
+
+    name: str | None = None
+    version: str | None = None
+    attributes: list[AttributeJson] | None = None
+
+
+class ScopeMetricsJson(_Camel):
+    """Metrics of one library."""
+
+    scope: ScopeJson | None = None
+    metrics: list[MetricJson] | None = None
+
+
+class ResourceJson(_Camel):
+    """What was measured."""
+
+    attributes: list[AttributeJson] | None = None
+
+
+class ResourceMetricsJson(_Camel):
+    """Metrics of one resource."""
+
+    resource: ResourceJson | None = None
+    scope_metrics: list[ScopeMetricsJson] | None = None
+
+
+class MetricsJson(_Camel):
+    """A request with metrics."""
+
+    resource_metrics: list[ResourceMetricsJson] | None = None

@@ -127,13 +127,16 @@ def test_json_holds_what_protobuf_holds(seed: int) -> None:
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
-        (b"{", "body: it is JSON"),
-        (b"[1]", "body: it is a JSON object"),
-        (b'{"resourceMetrics": 3}', "body: it is a request with metrics: .*resourceMetrics"),
-        (b'{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": 4}]}]}]}', "body: it is a request with metrics: .*name"),
+        (b"{", "in JSON: Input data was truncated"),
+        (b"[1]", "in JSON: Expected `object`"),
+        (b'{"resourceMetrics": 3}', "body: it is a request with metrics in JSON: .*resourceMetrics"),
+        (
+            b'{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": 4}]}]}]}',
+            "body: it is a request with metrics in JSON: .*name",
+        ),
         (
             b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"gauge":{"dataPoints":[{"exemplars":[{"traceId":"xyz"}]}]}}]}]}]}',
-            "traceId",
+            "traceId = .xyz. is not hexadecimal digits",
         ),
         (b'{"a":' * 2000 + b"1" + b"}" * 2000, "body: it is"),
     ],
@@ -141,3 +144,34 @@ def test_json_holds_what_protobuf_holds(seed: int) -> None:
 def test_what_is_no_request_in_json_is_refused_with_the_field(body: bytes, fault: str) -> None:
     with pytest.raises(MalformedBody, match=fault):
         DECODER.decode_json(body)
+
+
+def gauge_json(point: str, data: str = "gauge", declared: str = "") -> bytes:
+    """Return a request with a single data point."""
+    metric = f'{{"name": "load", "{data}": {{"dataPoints": [{point}]{declared}}}}}'
+    return f'{{"resourceMetrics": [{{"scopeMetrics": [{{"metrics": [{metric}]}}]}}]}}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("point", "value"),
+    [('{"asInt": "-7"}', -7.0), ('{"asInt": 3}', 3.0), ('{"asDouble": 2}', 2.0), ('{"asDouble": "-Infinity"}', -np.inf)],
+)
+def test_numbers_in_json_are_numbers_or_text(point: str, value: float) -> None:
+    assert DECODER.decode_json(gauge_json(point)).points.value.tolist() == [value]
+
+
+def test_an_enum_in_json_is_a_number_or_a_name() -> None:
+    for number in ("1", '"AGGREGATION_TEMPORALITY_DELTA"'):
+        declared = f', "aggregationTemporality": {number}'
+        assert DECODER.decode_json(gauge_json('{"asInt": 1}', "sum", declared)).series.kind.tolist() == [SeriesKind.DELTA]
+    with pytest.raises(MalformedBody, match="aggregationTemporality 'often' is none of"):
+        DECODER.decode_json(gauge_json('{"asInt": 1}', "sum", ', "aggregationTemporality": "often"'))
+
+
+@pytest.mark.parametrize(
+    "point",
+    ['{"asInt": 9223372036854775808}', '{"timeUnixNano": -1}', '{"asDouble": "x"}', '{"flags": 36893488147419103232}'],
+)
+def test_numbers_in_json_that_do_not_fit_are_refused(point: str) -> None:
+    with pytest.raises(MalformedBody, match=r"fit their fields|in JSON"):
+        DECODER.decode_json(gauge_json(point))
