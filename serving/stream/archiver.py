@@ -51,6 +51,14 @@ class ArchiveConfig:
     future_tolerance_s: int = 300
 
 
+@dataclass(frozen=True, slots=True)
+class _Copied:
+    """Rows of a stream that were copied; `again`: there may be more to copy in the same round."""
+
+    rows: int
+    again: bool
+
+
 class Archiver:
     """Copies telemetry, points, features, detections, predictions, signals and rejected rows to the lakes of their tenants."""
 
@@ -93,14 +101,18 @@ class Archiver:
             log.warning("archiver stopped without room for everything, it goes on at the next start: %s", error)
 
     def catch_up(self, stop: threading.Event, closing: bool = True) -> int:
-        """Copy until no stream has anything new, or stopped; return the rows copied. `closing`: no part stays open."""
+        """Copy what is there now; return the rows copied. `closing`: no part stays open, until no stream has anything new.
+
+        Else a stream whose part is not full is copied once: what comes meanwhile is for the next round.
+        """
         if not self._taken:
             self._taken = self._take()
-        total = 0
+        total, behind = 0, list(self._taken)
         for _ in range(_FINAL_PASSES):
-            copied = [self._copy(stream, closing) for stream in self._taken if not stop.is_set()]
-            total += sum(copied)
-            if not any(copied):
+            copied = [self._copy(stream, closing) for stream in behind if not stop.is_set()]
+            total += sum(copy.rows for copy in copied)
+            behind = [stream for stream, copy in zip(behind, copied, strict=False) if copy.again]
+            if not behind or stop.is_set():
                 break
         return total
 
@@ -121,12 +133,12 @@ class Archiver:
             ]
         return taken
 
-    def _copy(self, stream: ArchivedStream, closing: bool) -> int:
+    def _copy(self, stream: ArchivedStream, last: bool) -> "_Copied":
         config = self._config
-        closing = closing or stream.is_due(config.part_s)
+        closing = last or stream.is_due(config.part_s)
         part = stream.next_part(config.chunk_entries, config.chunk_bytes, closing)
         if part is None:
-            return 0
+            return _Copied(0, again=False)
         clocks_us = dict(stream.clocks_us)
         tables = self._rows(stream.kind, part, clocks_us)
         copied = 0
@@ -136,11 +148,11 @@ class Archiver:
             copied += new
         if tables and not closing and not part.full:
             stream.keep_open(part)
-            return copied
+            return _Copied(copied, again=False)
         stream.close(part, clocks_us)
         if stream.kind.trimmed:
             self._broker.trim_through(stream.stream, stream.through)
-        return max(1, copied)
+        return _Copied(max(1, copied), again=last or part.full)
 
     def _rows(self, kind: Archived, part: Part, clocks_us: dict[str, int]) -> list[TenantRows]:
         if kind.validated:

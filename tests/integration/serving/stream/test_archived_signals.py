@@ -274,6 +274,36 @@ def test_a_part_is_bounded_by_what_its_rows_take_written_out(broker: streams.Str
     assert 0 < broker.length(streams.signals(0)) < 12
 
 
+class BusyLake(ParquetLake):
+    """A lake during whose every write another request comes in."""
+
+    def __init__(self, folder: Path, broker: streams.Streams) -> None:
+        super().__init__(folder, DEFAULT_TENANT)
+        self._broker = broker
+        self.writes = 0
+
+    def write(self, table: str, rows: pa.Table | pa.RecordBatch, key: str) -> int:
+        self.writes += 1
+        send_signals(self._broker, self.writes)
+        return super().write(table, rows, key)
+
+
+def test_what_comes_during_a_round_waits_for_the_next(broker: streams.Streams, home: Path) -> None:
+    busy = BusyLake(home / "lake" / "tenant=default", broker)
+    send_signals(broker, 0)
+    archiver = archive(broker, busy, closing=False)
+    assert busy.writes == 4, "logs, spans, exemplars and refused records, once each"
+    archiver.catch_up(threading.Event(), closing=False)
+    assert busy.writes == 8
+
+
+def test_a_backlog_of_full_parts_is_copied_in_one_round(broker: streams.Streams, lake: Lake) -> None:
+    for number in range(30):
+        send_signals(broker, number)
+    archive(broker, lake, closing=False, chunk_entries=8)
+    assert lake.count("logs") == 90
+
+
 def test_received_points_on_the_telemetry_stream_move_the_archiver_on_and_are_read_once(
     broker: streams.Streams, lake: Lake
 ) -> None:
