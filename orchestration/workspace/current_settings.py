@@ -22,6 +22,8 @@ SHARED: Final = (
     ("serving", "grpc_port"),
     ("consumer", "metrics_port"),
     ("responder", "port"),
+    ("ingest", "port"),
+    ("ingest", "grpc_port"),
     ("responder", "clock"),
     ("responder", "settle_s"),
     ("responder", "page_settle_s"),

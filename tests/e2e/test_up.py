@@ -111,3 +111,24 @@ def test_up_lives_heals_and_ends_clean(home: Path, env: dict[str, str], log: IO[
     assert not (home / "up.json").exists()
     assert (home / "lake" / "tenant=default" / "telemetry").is_dir(), "data is kept"
     assert aiops(["status"], other_shell).returncode == 9
+
+
+def test_up_that_only_listens_comes_up_without_history_and_models(home: Path, env: dict[str, str], log: IO[bytes]) -> None:
+    up = subprocess.Popen([*COMMAND, "up", "--source", "remote-write"], env=env, stdout=log, stderr=log)
+    try:
+        there = wait_until(lambda: (home / "up.json").exists() or up.poll() is not None, 150, 0.2)
+        assert there, Path(log.name).read_text()
+        assert up.poll() is None, Path(log.name).read_text()
+        assert f"remote_write to http://127.0.0.1:{env['AIOPS_INGEST__PORT']}/api/v1/write" in Path(log.name).read_text()
+        assert "feeder" not in children_of(home)
+        status = aiops(["status", "--json"], environment(home))
+        assert status.returncode == 0, status.stdout + status.stderr
+        report = orjson.loads(status.stdout)
+        assert {model["version"] for model in report["models"]} == {"–"}, "tier 1 watches alone"
+        up.send_signal(signal.SIGINT)
+        assert up.wait(within(30)) == 0, Path(log.name).read_text()
+    finally:
+        if up.poll() is None:
+            up.terminate()
+            up.wait(within(40))
+    assert [process.cmdline() for process in processes_of(home)] == []
