@@ -10,7 +10,7 @@ The result is a function of the points in order of arrival; how they are cut int
 - Rows of T are available at T + lateness_s, or when the newest point before the closing was, if that is later.
 - The watermark is one an engine, so two partitions in one engine would not close ticks as two engines do: use one a partition.
 
-Memory: at most about 30 B x window_points + 0.5 KB a series, at most max_series of them. Time: O(1) a point in order and
+Memory: `series_state` says how much a series takes, of at most max_series. Time: O(1) a point in order and
 O(window points) a series and tick.
 """
 
@@ -28,7 +28,8 @@ from aiops.features.engine_output import EngineOutput, output_of, unscored
 from aiops.features.feature_rows import ClosedTicks
 from aiops.features.known_incidents import KnownIncidents
 from aiops.features.point_scores import apply_points
-from aiops.features.series_features import ROWS, TickRows, close_series
+from aiops.features.series_arenas import empty_arrays, grown, used_bytes
+from aiops.features.series_features import ROWS, Scratch, TickRows, close_series
 from aiops.features.series_index import NameHashes, SeriesIndex, name_hashes
 from aiops.features.series_points import SeriesPoints, points_of_batch
 from aiops.features.series_state import (
@@ -39,8 +40,6 @@ from aiops.features.series_state import (
     PointResults,
     PointRows,
     RowSpan,
-    empty_arrays,
-    grown,
     rebuild_table,
 )
 from aiops.features.service_features import WIDTH, SeriesRows, ServiceFacts, close_services
@@ -74,7 +73,7 @@ class EngineConfig:
         """Check every field."""
         self._require("step_s", 1 <= self.step_s <= 3600, "be in 1..3600")
         self._require("lateness_s", 0 <= self.lateness_s <= MOST_OPEN_TICKS * self.step_s, f"be in 0..{MOST_OPEN_TICKS} steps")
-        self._require("window_points", self.window_points >= 16, "be 16 or more")
+        self._require("window_points", 16 <= self.window_points <= 4096, "be in 16..4096")
         self._require("max_series", 1 <= self.max_series < 2**30, "be in 1..2**30")
         self._require("warmup_points", self.warmup_points >= 2, "be 2 or more")
         self._require("alpha", 0.0 < self.alpha < 1.0, "lie between 0 and 1")
@@ -115,7 +114,8 @@ class FeatureEngine:
     def __init__(self, config: EngineConfig, graph: ServiceGraph) -> None:
         self._config = config
         self._parameters = config.parameters()
-        self._arrays = empty_arrays(self._parameters, min(64, config.max_series), min(32, config.window_points))
+        self._arrays = empty_arrays(self._parameters, min(64, config.max_series), 1024)
+        self._scratch = Scratch.of(config.window_points)
         self._hashes = NameHashes()
         self._index = SeriesIndex(graph)
         self._incidents = KnownIncidents()
@@ -173,7 +173,7 @@ class FeatureEngine:
     @property
     def state_bytes(self) -> int:
         """Return the size of the state of all series."""
-        return sum(array.nbytes for array in self._arrays)
+        return used_bytes(self._arrays)
 
     def snapshot(self) -> State:
         """Return the whole state as plain arrays; independent of the engine afterwards."""
@@ -246,7 +246,7 @@ class FeatureEngine:
         available_us = max(tick_us + self._parameters.lateness_us, self._clock.available_us)
         count = len(self._index)
         rows = TickRows(np.empty((count, ROWS)), np.empty(count, np.int32))
-        row_count = close_series(self._arrays, self._parameters, tick_us, rows)
+        row_count = close_series(self._arrays, self._parameters, tick_us, rows, self._scratch)
         if not row_count:
             return
         slots = rows.slot[:row_count]

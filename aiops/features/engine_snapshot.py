@@ -9,28 +9,31 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.errors import OutdatedState, StateError
+from aiops.features.series_arenas import empty_arrays
 from aiops.features.series_index import series_of_texts
 from aiops.features.series_state import (
-    COUNTERS,
-    NEEDS_RING,
-    NEEDS_SERIES,
+    NEXT_BIN,
     SERIES_COUNT,
     SERIES_RECORD,
+    UNIT,
     EngineArrays,
     EngineParameters,
-    empty_arrays,
-    ring_limit,
+    room_for,
+    take_block,
 )
+from aiops.features.windows import place_at, stored, time_of, without_times, write_time
 from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray, State
 from data_contracts.series.series_name import SeriesName
 
-VERSION: Final = 3
+VERSION: Final = 4
+WHOLE_VALUES: Final = 3
+"""The version whose windows held values to 53 bits; they are read to 24."""
 BEFORE_IDS: Final = 2
 """The version of 0.1: series by service and metric with the labels in it; read as series of the default tenant."""
-_IN_MEMORY: Final = ("start", "ordered_from", "ordered_to")
-"""Fields of a series that say where things lie in memory; what is restored begins at 0, and orders its windows anew."""
-_OF_MEMORY: Final = (NEEDS_SERIES, NEEDS_RING)
+_IN_MEMORY: Final = ("interval", "at", "times_at", "room", "head", "ordered", "ordered_left", "ordered_low")
+"""Fields of a series that say how and where its points lie in memory; what is restored orders its windows anew."""
+_KEPT: Final = tuple(name for name in SERIES_RECORD.names or () if name not in _IN_MEMORY)
 _FIX: Final = "remove the checkpoint to warm up anew"
 
 
@@ -58,22 +61,21 @@ def pack(config: FloatArray, arrays: EngineArrays, names: Names, clock: Clock) -
     """
     count = int(arrays.counters[SERIES_COUNT])
     records = arrays.series[:count]
-    kept = int(records["count"].sum())
+    kept = int(records["count"].sum(dtype=np.int64))
     times = np.empty(kept, np.int64)
-    values = np.empty(kept)
-    copy_rings(arrays, times, values, False)
+    values = np.empty(kept, np.float32)
+    read_rings(arrays, times, values)
     state: dict[str, npt.NDArray[Any]] = {
         "version": np.array([VERSION], np.int64),
         "config": config,
         "clock": np.array([int(clock.started), clock.watermark_us, clock.available_us], np.int64),
-        "counters": np.where(np.isin(np.arange(COUNTERS), _OF_MEMORY), 0, arrays.counters),
+        "counters": arrays.counters[[SERIES_COUNT, NEXT_BIN]],
         "bins": arrays.bins[:count].copy(),
         "ring_time": times,
         "ring_value": values,
         "incident_known_at": np.array([known_at_us for known_at_us, _ in names.incidents], np.int64),
     }
-    state |= {f"series_{name}": records[name].copy() for name in SERIES_RECORD.names or ()}
-    state |= {f"series_{name}": np.zeros(count, np.int64) for name in _IN_MEMORY}
+    state |= {f"series_{name}": records[name].copy() for name in _KEPT}
     state["series_id"] = np.array([name.series_id for name in names.series], np.int64)
     state |= _blob("service", [name.service for name in names.series])
     state |= _blob("metric", [name.metric for name in names.series])
@@ -102,19 +104,36 @@ def unpack(config: FloatArray, parameters: EngineParameters, state: State) -> tu
 
 
 @kernel
-def copy_rings(arrays: EngineArrays, times: IntArray, values: FloatArray, into_rings: bool) -> None:
-    """Copy the kept points of all series to (or from) packed arrays, slot by slot."""
+def read_rings(arrays: EngineArrays, times: IntArray, values: npt.NDArray[np.float32]) -> None:
+    """Copy the kept points of all series to packed arrays, slot by slot, each series' oldest first."""
     position = 0
     for slot in range(arrays.counters[SERIES_COUNT]):
         record = arrays.series[slot]
-        for i in range(record.start, record.start + record.count):
-            if into_rings:
-                arrays.ring_time[slot, i] = times[position]
-                arrays.ring_value[slot, i] = values[position]
-            else:
-                times[position] = arrays.ring_time[slot, i]
-                values[position] = arrays.ring_value[slot, i]
+        for i in range(record.count):
+            times[position] = time_of(arrays, record, i)
+            values[position] = arrays.values[int(record.at) * UNIT + place_at(record, i)]
             position += 1
+
+
+@kernel
+def fill_rings(arrays: EngineArrays, counts: IntArray, rooms: IntArray, times: IntArray, values: FloatArray) -> None:
+    """Give every series the points that `read_rings` read, in a block of `rooms` elements; the arenas have room for all."""
+    position = 0
+    for slot in range(counts.size):
+        record = arrays.series[slot]
+        record.room = rooms[slot]
+        record.at = take_block(arrays, 0, rooms[slot])
+        record.times_at = take_block(arrays, 1, rooms[slot])
+        record.head = 0
+        record.ordered = 0
+        record.ordered_left = 0
+        for i in range(counts[slot]):
+            arrays.values[int(record.at) * UNIT + i] = stored(values[position])
+            write_time(arrays, record, i, times[position])
+            position += 1
+        record.count = counts[slot]
+        if counts[slot] > 1:
+            without_times(arrays, record)
 
 
 def _series(state: State) -> list[SeriesName]:
@@ -126,8 +145,8 @@ def _series(state: State) -> list[SeriesName]:
 
 def _check(config: FloatArray, state: State) -> None:
     version = state["version"].tolist()
-    if version not in ([BEFORE_IDS], [VERSION]):
-        raise OutdatedState(f"engine state has version {version}, this program reads {BEFORE_IDS} and {VERSION}; {_FIX}")
+    if version not in ([BEFORE_IDS], [WHOLE_VALUES], [VERSION]):
+        raise OutdatedState(f"engine state has version {version}, this program reads {BEFORE_IDS} to {VERSION}; {_FIX}")
     if not np.array_equal(state["config"], config):
         raise StateError(f"engine state was made with configuration {state['config'].tolist()}, not {config.tolist()}; {_FIX}")
 
@@ -135,22 +154,21 @@ def _check(config: FloatArray, state: State) -> None:
 def _arrays(parameters: EngineParameters, state: State) -> EngineArrays:
     counters = state["counters"]
     count = int(counters[SERIES_COUNT])
-    kept = state["series_count"]
+    kept = _shaped(state, "series_count", (count,)).astype(np.int64)
     total = int(kept.sum())
-    if state["ring_time"].size != total or state["ring_value"].size != total or kept.size != count or (kept < 0).any():
+    if state["ring_time"].size != total or state["ring_value"].size != total or (kept < 1).any():
         raise StateError(f"engine state has {state['ring_time'].size} points for {total} in {count} series; {_FIX}")
     longest = int(kept.max(initial=0))
     if longest > parameters.window_points:
         raise StateError(f"engine state has a series of {longest} points, more than {parameters.window_points}; {_FIX}")
-    arrays = empty_arrays(parameters, max(count, 1), min(max(longest + 8, 16), ring_limit(parameters)))
-    for name in SERIES_RECORD.names or ():
+    rooms = np.array([room_for(points, parameters.window_points) for points in range(longest + 1)])[kept]
+    elements = UNIT * int((-(-rooms // UNIT)).sum())
+    arrays = empty_arrays(parameters, max(count, 1), max(elements, UNIT))
+    for name in _KEPT:
         arrays.series[name][:count] = _shaped(state, f"series_{name}", (count,))
-    for name in _IN_MEMORY:
-        arrays.series[name][:count] = 0
     arrays.bins[:count] = _shaped(state, "bins", (count, *arrays.bins.shape[1:]))
-    arrays.counters[:] = counters
-    arrays.counters[list(_OF_MEMORY)] = 0
-    copy_rings(arrays, np.ascontiguousarray(state["ring_time"]), np.ascontiguousarray(state["ring_value"]), True)
+    arrays.counters[[SERIES_COUNT, NEXT_BIN]] = counters[[SERIES_COUNT, NEXT_BIN]]
+    fill_rings(arrays, kept, rooms, np.ascontiguousarray(state["ring_time"]), state["ring_value"].astype(np.float64))
     return arrays
 
 

@@ -12,7 +12,6 @@ from aiops.features.series_state import (
     BIN_SCORE,
     BIN_VARIANCE,
     COLLISION,
-    NEEDS_RING,
     NEXT_BIN,
     SCORED,
     TOO_MANY_SERIES,
@@ -21,14 +20,13 @@ from aiops.features.series_state import (
     EngineParameters,
     PointResults,
     PointRows,
-    Ring,
     RowSpan,
     TickGrid,
     find_slot,
     new_slot,
 )
-from aiops.features.windows import admit, drop_oldest, insert, make_room
-from aiops.jit import inlined, kernel
+from aiops.features.windows import admit_late, append, is_next, keep
+from aiops.jit import bare, inlined
 from aiops.types import FloatArray
 
 CLIP: Final = 5.0
@@ -196,22 +194,7 @@ def note_bin(record: Any, bins: FloatArray, ticks: TickGrid, time: int, z: float
         bins[place, BIN_SCORE] = abs(z)
 
 
-@inlined
-def keep_point(record: Any, ring: Ring, most: int, time: int, value: float) -> bool:
-    """Put an admitted point into its window of at most `most` points; return whether it is in order."""
-    if record.count == 0:
-        record.newest = time
-        record.covered_from = time
-    in_order = time >= record.newest
-    record.newest = max(record.newest, time)
-    record.covered_from = min(record.covered_from, time)
-    if record.count == most:
-        drop_oldest(record, ring)
-    insert(record, ring, time, value)
-    return bool(in_order)
-
-
-@kernel
+@bare
 def apply_points(
     arrays: EngineArrays, parameters: EngineParameters, rows: PointRows, results: PointResults, span: RowSpan
 ) -> int:
@@ -234,16 +217,19 @@ def apply_points(
         value = rows.value[i]
         record = arrays.series[slot]
         bins = arrays.bins[slot]
-        ring = Ring(arrays.ring_time[slot], arrays.ring_value[slot], arrays.ordered[slot])
-        status = admit(record, ring, parameters, time)
-        if status != SCORED:
-            results.status[i] = status
-            continue
-        if not make_room(record, ring):
-            arrays.counters[NEEDS_RING] = 1
+        in_order = record.count == 0 or time > record.newest
+        if not in_order:
+            status = admit_late(arrays, record, parameters, time)
+            if status != SCORED:
+                results.status[i] = status
+                continue
+        averages = averages_before(record, bins, ticks, time)
+        if is_next(record, time):
+            append(arrays, record, time, value)
+        elif not keep(arrays, record, parameters, time, value):
             return i
-        z, expected, scale = score_point(record, parameters, averages_before(record, bins, ticks, time), value)
-        if keep_point(record, ring, parameters.window_points, time, value) and not mask(record, parameters, time, value, z):
+        z, expected, scale = score_point(record, parameters, averages, value)
+        if in_order and not mask(record, parameters, time, value, z):
             update_averages(record, parameters, value)
         note_bin(record, bins, ticks, time, z)
         results.status[i] = WARMUP if np.isnan(z) else SCORED

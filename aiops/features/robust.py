@@ -1,12 +1,14 @@
 """Robust statistics as kernels: order statistics of a sorted windows, floored scales, the tier 1 score."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from aiops.jit import inlined, kernel
+from aiops.jit import bare, inlined
 from aiops.types import FloatArray
 
+Floats = FloatArray | npt.NDArray[np.float32]
 MAD_TO_SIGMA: Final = 1.4826
 """Median absolute deviation -> standard deviation of a normal distribution (Rousseeuw & Croux 1993)."""
 RELATIVE_FLOOR: Final = 0.01
@@ -21,8 +23,8 @@ Z_OF_HALF: Final = 6.0
 """|z| with score 0.5; every further 6 halve the distance to 1."""
 
 
-@kernel
-def sort_in_place(values: FloatArray) -> None:
+@bare
+def sort_in_place(values: Floats) -> None:
     """Sort ascending (Shell sort, gaps of Ciura 2001): for windows of up to some hundred values, nothing is allocated."""
     count = values.size
     for gap in (301, 132, 57, 23, 10, 4, 1):
@@ -36,50 +38,7 @@ def sort_in_place(values: FloatArray) -> None:
 
 
 @inlined
-def place_in(values: FloatArray, count: int, value: float) -> int:
-    """Return the first position whose value is not below `value`, among the first `count` ascending ones (no branches)."""
-    low = 0
-    left = count
-    while left > 1:
-        half = left >> 1
-        low += half if values[low + half - 1] < value else 0
-        left -= half
-    return low + (1 if left == 1 and values[low] < value else 0)
-
-
-@inlined
-def add_ordered(values: FloatArray, count: int, value: float) -> None:
-    """Put `value` into the first `count` ascending values; there must be room for one more."""
-    place = place_in(values, count, value)
-    for i in range(count, place, -1):
-        values[i] = values[i - 1]
-    values[place] = value
-
-
-@inlined
-def remove_ordered(values: FloatArray, count: int, value: float) -> None:
-    """Take one `value` out of the first `count` ascending values; it must be there."""
-    for i in range(place_in(values, count, value), count - 1):
-        values[i] = values[i + 1]
-
-
-@kernel
-def replace_ordered(values: FloatArray, count: int, old: float, new: float) -> None:
-    """Take one `old` out of the first `count` ascending values and put `new` in: only what lies between moves."""
-    place = place_in(values, count, old)
-    target = place_in(values, count, new)
-    if new > old:
-        target -= 1
-        for i in range(place, target):
-            values[i] = values[i + 1]
-    else:
-        for i in range(place, target, -1):
-            values[i] = values[i - 1]
-    values[target] = new
-
-
-@inlined
-def median_of_sorted(values: FloatArray) -> float:
+def median_of_sorted(values: Floats) -> float:
     """Return the median of (n >= 1,) ascending values."""
     half = values.size >> 1
     if values.size & 1:
@@ -88,7 +47,7 @@ def median_of_sorted(values: FloatArray) -> float:
 
 
 @inlined
-def mad_of_sorted(values: FloatArray, median: float) -> float:
+def mad_of_sorted(values: Floats, median: float) -> float:
     """Return the median absolute deviation from `median` of (n >= 1,) ascending values; O(log n).
 
     The n // 2 + 1 values nearest to the median lie side by side: a binary search finds where.
@@ -112,7 +71,36 @@ def mad_of_sorted(values: FloatArray, median: float) -> float:
     return float(0.5 * above + 0.5 * max(below, values[right - 1] - median))
 
 
-@kernel
+@inlined
+def median_of_places(values: npt.NDArray[np.float32], order: npt.NDArray[Any]) -> float:
+    """Return the median of values[order], (n >= 1,) ascending."""
+    half = order.size >> 1
+    upper = float(values[order[half]])
+    return upper if order.size & 1 else 0.5 * float(values[order[half - 1]]) + 0.5 * upper
+
+
+@bare
+def mad_of_places(values: npt.NDArray[np.float32], order: npt.NDArray[Any], median: float) -> float:
+    """Return the median absolute deviation from `median` of values[order], (n >= 1,) ascending; O(log n), as `mad_of_sorted`."""
+    nearest = (order.size >> 1) + 1
+    left = 0
+    high = order.size - nearest
+    while left < high:
+        middle = (left + high) >> 1
+        further = median - values[order[middle]] > values[order[middle + nearest]] - median
+        left = middle + 1 if further else left
+        high = high if further else middle
+    right = left + nearest - 1
+    below = median - values[order[left]]
+    above = values[order[right]] - median
+    if order.size & 1:
+        return float(max(below, above))
+    if below > above:
+        return float(0.5 * below + 0.5 * max(median - values[order[left + 1]], above))
+    return float(0.5 * above + 0.5 * max(below, values[order[right - 1]] - median))
+
+
+@bare
 def median_in_place(values: FloatArray) -> float:
     """Return the median of (n >= 1,) values in any order, which it reorders; O(n) on average (Hoare 1961)."""
     half = values.size >> 1
@@ -158,14 +146,14 @@ def clipped_z(deviation: float, scale: float) -> float:
     return min(max(deviation / scale, -Z_CAP), Z_CAP)
 
 
-@kernel
+@bare
 def score_of_z(z: float) -> float:
     """Return the tier 1 score 1 - 2**(-|z| / 6) in [0, 1); NaN stays NaN.
 
     >>> score_of_z(-6.0)
     0.5
     """
-    return float(1.0 - 2.0 ** (-abs(z) / Z_OF_HALF))
+    return float(1.0 - np.exp2(-abs(z) / Z_OF_HALF))
 
 
 def scores_of_z(z: FloatArray) -> FloatArray:

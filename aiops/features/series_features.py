@@ -1,6 +1,7 @@
 """Features of every series at one tick: `schemas.SERIES_FEATURES`, from the points with timestamp <= tick in its window.
 
-Windows are (tick - length, tick]. All formulas are two-pass over the window itself, nothing is a running sum:
+Windows are (tick - length, tick]. All formulas are over the window itself, nothing is a running sum; its values are kept
+to 24 bits (`windows.stored`):
 
 - `last`: the newest value; `ewma`, `ewma_dev`: running mean and standard deviation over the points in order up to the tick
 - `abnormality`: the greatest tier 1 score of the points in (tick - step, tick]
@@ -19,11 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.features.robust import (
-    MAD_TO_SIGMA,
-    clipped_z,
-    floored,
+    mad_of_places,
     mad_of_sorted,
     median_in_place,
+    median_of_places,
     median_of_sorted,
     score_of_z,
     sort_in_place,
@@ -36,18 +36,25 @@ from aiops.features.series_state import (
     BIN_VARIANCE,
     HOUR_US,
     SERIES_COUNT,
+    UNIT,
     EngineArrays,
     EngineParameters,
-    Ring,
 )
-from aiops.features.windows import forget, order_window
-from aiops.jit import inlined, kernel
-from aiops.types import FloatArray, IntArray
+from aiops.features.window_statistics import (
+    GAPS,
+    Ends,
+    Expectation,
+    even_sums,
+    missing_points,
+    uneven_sums,
+    write_window,
+)
+from aiops.features.windows import forget, order_window, place_at, time_of, without_times
+from aiops.jit import bare, inlined
+from aiops.types import FloatArray
 from data_contracts.schemas.telemetry_schemas import SERIES_FEATURES, WINDOW_STATISTICS
 
-MINUTE_US: Final = 60_000_000
 SHORT_US: Final = 300_000_000
-MEAN, STD, MIN, MAX, MEDIAN, MAD_Z, SLOPE, RATE, GAPS = range(len(WINDOW_STATISTICS))
 LAST, EWMA, EWMA_DEV, ABNORMALITY, SHORT, LONG = 0, 1, 2, 3, 4, 4 + len(WINDOW_STATISTICS)
 SLOPE_ERROR: Final = len(SERIES_FEATURES)
 """Row of the standard error of the 1 h slope: for service features only."""
@@ -57,34 +64,35 @@ ROWS: Final = RECENT + 1
 BASELINE_POINTS: Final = 5
 """Points in the last hour from which its median and MAD are a baseline for scores."""
 
-ERROR_POINTS: Final = 5
-"""Points from which a slope has a standard error."""
-
-
-class Window(NamedTuple):
-    """Points of one series in one window."""
-
-    time: IntArray  # (n,) us ascending
-    value: FloatArray  # (n,)
-    ordered: FloatArray  # (n,) the values ascending
-
-
-class Expectation(NamedTuple):
-    """What a window should look like."""
-
-    tick: int  # us
-    length: int  # us
-    interval: float  # us between points, NaN = unknown
-    covered_from: int  # us
-    floor: float  # of the scale
-
 
 class WindowBounds(NamedTuple):
-    """Ring positions of the points up to a tick."""
+    """Numbers of the points up to a tick (us), counted from the oldest one that is kept."""
 
+    tick: int
     hour: int  # first of the last hour
     short: int  # first of the last 5 min
     end: int
+
+
+class Spacing(NamedTuple):
+    """How far the points of the last hour lie apart, us."""
+
+    interval: float  # median, NaN for fewer than 2 points
+    even: bool  # all are equally far apart
+
+
+class Scratch(NamedTuple):
+    """Room to work in for one series: the points of its last hour, oldest first, and what is sorted of them."""
+
+    value: npt.NDArray[np.float32]  # (C,)
+    offset: FloatArray  # (C,) us since the first
+    gaps: FloatArray  # (C,)
+    ordered: npt.NDArray[np.float32]  # (C,) of a short window
+
+    @classmethod
+    def of(cls, points: int) -> "Scratch":
+        """Return room for so many points."""
+        return cls(np.empty(points, np.float32), np.empty(points), np.empty(points), np.empty(points, np.float32))
 
 
 class TickRows(NamedTuple):
@@ -92,102 +100,6 @@ class TickRows(NamedTuple):
 
     features: FloatArray  # (S, ROWS)
     slot: npt.NDArray[np.int32]  # (S,)
-
-
-@kernel
-def median_interval(times: IntArray, buffer: FloatArray) -> float:
-    """Return the median time between consecutive points, us; NaN for fewer than 2 points."""
-    count = times.size - 1
-    if count < 1:
-        return np.nan
-    least = times[1] - times[0]
-    greatest = least
-    for i in range(count):
-        interval = times[i + 1] - times[i]
-        least = min(least, interval)
-        greatest = max(greatest, interval)
-    if least == greatest:
-        return float(least)
-    for i in range(count):
-        buffer[i] = times[i + 1] - times[i]
-    return median_in_place(buffer[:count])
-
-
-@inlined
-def missing_points(count: int, expectation: Expectation) -> float:
-    """Return how many of the points expected in the window are not there; NaN where the interval is unknown."""
-    if np.isnan(expectation.interval):
-        return np.nan
-    expected = np.floor(expectation.length / expectation.interval)
-    if expectation.covered_from > expectation.tick - expectation.length:
-        expected = np.floor((expectation.tick - expectation.covered_from) / expectation.interval) + 1.0
-    return float(max(0.0, expected - count))
-
-
-@inlined
-def mean_of(values: FloatArray) -> float:
-    """Return the mean of (n >= 1,) values; four sums side by side, for speed."""
-    first = second = third = fourth = 0.0
-    whole = values.size & ~3
-    for i in range(0, whole, 4):
-        first += values[i]
-        second += values[i + 1]
-        third += values[i + 2]
-        fourth += values[i + 3]
-    for i in range(whole, values.size):
-        first += values[i]
-    return float(((first + second) + (third + fourth)) / values.size)
-
-
-@kernel
-def write_trend(window: Window, mean: float, out: FloatArray) -> float:
-    """Write std and slope of 2 points or more; return the slope's standard error (NaN below ERROR_POINTS)."""
-    count = window.time.size
-    origin = window.time[0]
-    total = 0
-    for i in range(count):
-        total += window.time[i] - origin
-    centre = total / count
-    squares = products = spread = 0.0
-    for i in range(count):
-        offset = float(window.time[i] - origin) - centre
-        deviation = window.value[i] - mean
-        squares += deviation * deviation
-        products += deviation * offset
-        spread += offset * offset
-    out[STD] = np.sqrt(squares / (count - 1))
-    out[SLOPE] = products / spread * MINUTE_US
-    if count < ERROR_POINTS:
-        return np.nan
-    return float(np.sqrt(max(squares - products * products / spread, 0.0) / ((count - 2) * spread)) * MINUTE_US)
-
-
-@kernel
-def write_window(window: Window, expectation: Expectation, out: FloatArray) -> tuple[float, float]:
-    """Write the WINDOW_STATISTICS of one window; return (floored 1.4826 MAD, standard error of the slope)."""
-    count = window.value.size
-    out[:] = np.nan
-    if count == 0:
-        out[GAPS] = missing_points(0, expectation)
-        return np.nan, np.nan
-    mean = mean_of(window.value)
-    last = window.value[count - 1]
-    median = median_of_sorted(window.ordered)
-    spread = floored(MAD_TO_SIGMA * mad_of_sorted(window.ordered, median), median, expectation.floor)
-    out[MEAN] = mean
-    out[MEDIAN] = median
-    out[MIN] = window.ordered[0]
-    out[MAX] = window.ordered[count - 1]
-    if count == 1:
-        out[GAPS] = missing_points(1, expectation)
-        return spread, np.nan
-    error = write_trend(window, mean, out)
-    out[MAD_Z] = clipped_z(last - median, spread)
-    first = window.value[0]
-    size = abs(last) + abs(first)
-    out[RATE] = 2.0 * (last - first) / size if size > 0.0 else 0.0
-    out[GAPS] = missing_points(count, expectation)
-    return spread, error
 
 
 @inlined
@@ -205,75 +117,145 @@ def close_bin(record: Any, held: FloatArray) -> float:
 
 
 @inlined
-def bounds_at(record: Any, times: IntArray, tick: int) -> WindowBounds:
-    """Return where the windows of the tick lie in the ring."""
-    low = record.start
-    high = record.start + record.count
-    while high > low and times[high - 1] > tick:
+def bounds_at(arrays: EngineArrays, record: Any, tick: int) -> WindowBounds:
+    """Return which points lie in the windows of the tick."""
+    count = int(record.count)
+    if record.times_at < 0 and count > 1:
+        newest, interval = record.newest, record.interval
+        high = count if newest <= tick else count - (newest - tick + interval - 1) // interval
+        low = count - (newest - (tick - HOUR_US) + interval - 1) // interval
+        short = count - max(0, (newest - (tick - SHORT_US) + interval - 1) // interval)
+        high = max(high, 0)
+        return WindowBounds(tick, max(low, 0), min(max(short, 0), high), high)
+    high = count
+    while high > 0 and time_of(arrays, record, high - 1) > tick:
         high -= 1
-    while low < high and times[low] <= tick - HOUR_US:
+    low = 0
+    while low < high and time_of(arrays, record, low) <= tick - HOUR_US:
         low += 1
     short = high
-    while short > low and times[short - 1] > tick - SHORT_US:
+    while short > low and time_of(arrays, record, short - 1) > tick - SHORT_US:
         short -= 1
-    return WindowBounds(low, short, high)
+    return WindowBounds(tick, low, short, high)
 
 
 @inlined
-def write_series(record: Any, ring: Ring, tick: int, bounds: WindowBounds, out: FloatArray) -> None:
-    """Write all but `abnormality` and RECENT of one series with points in the last hour, and renew its baseline.
+def read_values(arrays: EngineArrays, record: Any, bounds: WindowBounds, value: npt.NDArray[np.float32]) -> None:
+    """Copy the values of the last hour to `value`, oldest first."""
+    count = bounds.end - bounds.hour
+    begin = int(record.at) * UNIT + place_at(record, bounds.hour)
+    first = min(count, int(record.at) * UNIT + int(record.room) - begin)
+    for i in range(first):
+        value[i] = arrays.values[begin + i]
+    begin = int(record.at) * UNIT
+    for i in range(count - first):
+        value[first + i] = arrays.values[begin + i]
 
-    `out`: (ROWS + C,), behind the features lies room to work in.
-    """
-    low, short, high = bounds.hour, bounds.short, bounds.end
-    buffer = out[ROWS:]
-    interval = median_interval(ring.time[low:high], buffer)
+
+@bare
+def read_times(arrays: EngineArrays, record: Any, bounds: WindowBounds, scratch: Scratch) -> Spacing:
+    """Write the offsets of the last hour's points where they are not equally far apart; return how far they are."""
+    count = bounds.end - bounds.hour
+    if count < 2:
+        scratch.offset[0] = 0.0
+        return Spacing(np.nan, False)
+    first = time_of(arrays, record, bounds.hour)
+    before = first
+    even = True
+    for i in range(count):
+        time = time_of(arrays, record, bounds.hour + i)
+        scratch.offset[i] = float(time - first)
+        scratch.gaps[max(i - 1, 0)] = float(time - before)
+        before = time
+    for i in range(1, count - 1):
+        even = even and scratch.gaps[i] == scratch.gaps[0]
+    interval = scratch.gaps[0] if even else median_in_place(scratch.gaps[: count - 1])
+    return Spacing(interval, even)
+
+
+class Hour(NamedTuple):
+    """The points of the last hour: what was read of them, how far they are apart, how many there are."""
+
+    scratch: Scratch
+    spacing: Spacing
+    points: int
+
+
+@inlined
+def write_short(hour: Hour, first: int, expectation: Expectation, out: FloatArray) -> None:
+    """Write the statistics of the last 5 min: the points of the last hour from number `first` on."""
+    scratch, spacing, end = hour.scratch, hour.spacing, hour.points
+    count = end - first
+    if count == 0:
+        out[:] = np.nan
+        out[GAPS] = missing_points(0, expectation)
+        return
+    value, ordered = scratch.value[first:end], scratch.ordered[:count]
+    for i in range(count):
+        ordered[i] = value[i]
+    sort_in_place(ordered)
+    median = median_of_sorted(ordered)
+    ends = Ends(median, mad_of_sorted(ordered, median), ordered[0], ordered[count - 1], value[0], value[count - 1])
+    sums = even_sums(value, median, spacing.interval) if spacing.even else uneven_sums(value, median, scratch.offset[first:end])
+    write_window(count, sums, ends, expectation, out)
+
+
+@inlined
+def write_series(arrays: EngineArrays, record: Any, bounds: WindowBounds, scratch: Scratch, out: FloatArray) -> None:
+    """Write all but `abnormality` and RECENT of one series with points in the last hour, and renew its baseline."""
+    tick, low, short, high = bounds.tick, bounds.hour, bounds.short, bounds.end
+    count = high - low
+    read_values(arrays, record, bounds, scratch.value)
+    spacing = Spacing(float(record.interval), True)
+    if record.times_at >= 0 or count < 2:
+        spacing = read_times(arrays, record, bounds, scratch)
     floor = record.floor
     if not np.isnan(record.tick_deviation):
         floor = max(floor, record.tick_deviation)
-    out[LAST] = ring.value[high - 1]
+    out[LAST] = scratch.value[count - 1]
     out[EWMA] = record.tick_mean
     out[EWMA_DEV] = np.sqrt(record.tick_variance)
-    ordered = buffer[: high - short]
-    for i in range(high - short):
-        ordered[i] = ring.value[short + i]
-    sort_in_place(ordered)
-    expectation = Expectation(tick, SHORT_US, interval, record.covered_from, floor)
-    write_window(Window(ring.time[short:high], ring.value[short:high], ordered), expectation, out[SHORT:LONG])
-    order_window(record, ring, low, high)
-    expectation = Expectation(tick, HOUR_US, interval, record.covered_from, floor)
-    window = Window(ring.time[low:high], ring.value[low:high], ring.ordered[: high - low])
-    spread, out[SLOPE_ERROR] = write_window(window, expectation, out[LONG:SLOPE_ERROR])
+    expectation = Expectation(tick, SHORT_US, spacing.interval, record.covered_from, floor)
+    write_short(Hour(scratch, spacing, count), short - low, expectation, out[SHORT:LONG])
+    order_window(arrays, record, low, high)
+    at = int(record.at) * UNIT
+    values, order = arrays.values[at : at + record.room], arrays.order[at : at + count]
+    value = scratch.value[:count]
+    median = median_of_places(values, order)
+    deviation = mad_of_places(values, order, median)
+    ends = Ends(median, deviation, values[order[0]], values[order[count - 1]], value[0], value[count - 1])
+    sums = even_sums(value, median, spacing.interval) if spacing.even else uneven_sums(value, median, scratch.offset[:count])
+    expectation = Expectation(tick, HOUR_US, spacing.interval, record.covered_from, floor)
+    spread, out[SLOPE_ERROR] = write_window(count, sums, ends, expectation, out[LONG:SLOPE_ERROR])
     record.ticked = 1
     if record.tick_masked_at > tick - HOUR_US and not np.isnan(record.spread):
         return
-    known = high - low >= BASELINE_POINTS
-    record.median = out[LONG + MEDIAN] if known else np.nan
+    known = count >= BASELINE_POINTS
+    record.median = median if known else np.nan
     record.spread = spread if known else np.nan
 
 
-@kernel
-def close_series(arrays: EngineArrays, parameters: EngineParameters, tick: int, rows: TickRows) -> int:
+@bare
+def close_series(arrays: EngineArrays, parameters: EngineParameters, tick: int, rows: TickRows, scratch: Scratch) -> int:
     """Write the features of all series with points in (tick - 1 h, tick]; return how many there are."""
     recent = max(SHORT_US, parameters.step_us)
     place = (tick // parameters.step_us) % arrays.bins.shape[1]
     row_count = 0
-    out = np.empty(ROWS + arrays.ring_time.shape[1])
     for slot in range(arrays.counters[SERIES_COUNT]):
         record = arrays.series[slot]
         if record.newest <= tick - HOUR_US:
             continue
         worst = close_bin(record, arrays.bins[slot, place])
-        ring = Ring(arrays.ring_time[slot], arrays.ring_value[slot], arrays.ordered[slot])
-        bounds = bounds_at(record, ring.time, tick)
+        bounds = bounds_at(arrays, record, tick)
         if bounds.hour == bounds.end:
             continue
-        write_series(record, ring, tick, bounds, out)
-        forget(record, ring, min(tick, record.newest) - HOUR_US)
+        out = rows.features[row_count]
+        write_series(arrays, record, bounds, scratch, out)
         out[ABNORMALITY] = score_of_z(worst)
-        out[RECENT] = 1.0 if ring.time[bounds.end - 1] > tick - recent else 0.0
+        out[RECENT] = 1.0 if time_of(arrays, record, bounds.end - 1) > tick - recent else 0.0
+        forget(arrays, record, min(tick, record.newest) - HOUR_US)
+        if record.times_at >= 0 and record.count > 2:
+            without_times(arrays, record)
         rows.slot[row_count] = slot
-        for i in range(ROWS):
-            rows.features[row_count, i] = out[i]
         row_count += 1
     return row_count

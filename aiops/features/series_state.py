@@ -1,6 +1,11 @@
 """State of all series of an engine as arrays, and the table that finds a series' slot by its id.
 
-Memory per series: SERIES_RECORD + (points kept x 1.25) x 24 B + open bins x 40 B, at most about `window_points` x 30 B.
+The points of a series lie in a ring, a block of the arenas. Where all of them are equally far apart their times follow from the
+newest one and the interval; else a block of times lies beside. Blocks come in size classes, freed ones are used again, so that a
+fast series does not make room for all others.
+
+Memory per series: SERIES_RECORD + open bins x 40 B + 20 B, and 5 B a point of room where the points are equally far apart, 9 B
+where not (13 B where an hour, the lateness and a step together exceed 71 min; 1 B more where windows hold over 256 points).
 """
 
 from typing import Any, Final, NamedTuple
@@ -8,20 +13,15 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aiops.jit import inlined, kernel
+from aiops.jit import bare, inlined
 from aiops.types import FloatArray, IntArray
 
 HOUR_US: Final = 3_600_000_000
 SERIES_RECORD: Final = np.dtype(
     [
-        ("start", np.int64),  # ring: first kept point
-        ("count", np.int64),  # ring: points kept
         ("newest", np.int64),  # event time of the newest point, us
-        ("ordered_from", np.int64),  # offsets from start of the points whose values are ordered; equal = none
-        ("ordered_to", np.int64),
+        ("interval", np.int64),  # us between the points, where they are equally far apart
         ("covered_from", np.int64),  # since then no point was dropped for lack of room, us
-        ("updates", np.int64),  # points in order so far
-        ("ticked", np.int64),  # 1 = a tick has closed with points of this series in its last hour
         ("mean", np.float64),  # running averages over the points in order, as of the newest
         ("variance", np.float64),
         ("deviation", np.float64),
@@ -31,13 +31,23 @@ SERIES_RECORD: Final = np.dtype(
         ("median", np.float64),  # of the 1 h window as of the last closed tick; NaN = too few points
         ("spread", np.float64),  # floored 1.4826 MAD of that window
         ("floor", np.float64),  # absolute floor of the scale, by metric
-        ("excursion", np.int64),  # points of the open excursion, negative below the level; 0 = none
-        ("excursion_from", np.int64),  # time of its first point, us
+        ("excursion_from", np.int64),  # time of the open excursion's first point, us
         ("other_mean", np.float64),  # running averages over the excursion's points: the level to come, if it stays
         ("other_variance", np.float64),
         ("other_deviation", np.float64),
         ("masked_at", np.int64),  # time of the newest point that was kept out of the averages, us
         ("tick_masked_at", np.int64),  # the same as of the last closed tick
+        ("updates", np.int32),  # points in order so far
+        ("excursion", np.int32),  # points of the open excursion, negative below the level; 0 = none
+        ("at", np.int32),  # block of values and order, in units of UNIT elements; -1 = none
+        ("times_at", np.int32),  # block of times, likewise; -1 = none, the points are equally far apart
+        ("room", np.int16),  # ring: elements of the blocks
+        ("head", np.int16),  # ring: place of the oldest point
+        ("count", np.int16),  # ring: points kept
+        ("ordered", np.int16),  # places in the order: those of the last tick's 1 h window, by value
+        ("ordered_left", np.int16),  # of their points, those still in the ring
+        ("ordered_low", np.int16),  # place of the oldest of those
+        ("ticked", np.int16),  # 1 = a tick has closed with points of this series in its last hour
     ],
     align=True,
 )
@@ -45,8 +55,16 @@ BIN_MEAN, BIN_VARIANCE, BIN_DEVIATION, BIN_SCORE, BIN_MASKED_AT = range(5)
 BIN_FIELDS: Final = 5
 NEVER_US: Final = -(2**52)
 """A time before all others, exact as a float too."""
-SERIES_COUNT, NEXT_BIN, NEEDS_SERIES, NEEDS_RING = range(4)
-COUNTERS: Final = 4
+SERIES_COUNT, NEXT_BIN, NEEDS_SERIES, NEEDS_VALUES, NEEDS_TIMES, VALUES_USED, TIMES_USED = range(7)
+COUNTERS: Final = 7
+UNIT: Final = 8
+"""Blocks begin at multiples of this many elements."""
+LEAST_ROOM: Final = 16
+HOURLY_ROOM: Final = 64
+"""Elements for an hour of a point a minute: rings go from LEAST_ROOM to it at once, for blocks left behind are seldom used."""
+CLASSES: Final = 16
+WIDE_US: Final = 2**32
+"""A ring that spans less than this keeps times modulo it."""
 
 SCORED, WARMUP, DUPLICATE, TOO_LATE, TOO_MANY_SERIES, COLLISION = range(6)
 
@@ -61,14 +79,22 @@ class EngineParameters(NamedTuple):
     warmup_points: int
     alpha: float
 
+    @property
+    def keep_us(self) -> int:
+        """Return how long before the newest point of a series no tick still to close reaches."""
+        return HOUR_US + self.lateness_us + self.step_us
+
 
 class EngineArrays(NamedTuple):
-    """The whole numeric state of an engine; S = series allocated, C = ring capacity, B = open bins, M = table size."""
+    """The whole numeric state of an engine; S = series allocated, B = open bins, M = table size."""
 
     series: npt.NDArray[Any]  # (S,) SERIES_RECORD
-    ring_time: IntArray  # (S, C) us, ascending in [start, start + count)
-    ring_value: FloatArray  # (S, C)
-    ordered: FloatArray  # (S, C) values of the last tick's 1 h window, ascending
+    values: npt.NDArray[np.float32]  # arena: values of points by place in the ring
+    next_free: npt.NDArray[np.int32]  # the same memory: the first element of a free block is the next free one of its class
+    order: npt.NDArray[Any]  # arena beside it: places in the ring, the values there ascending
+    times: npt.NDArray[Any]  # arena: times of points by place, us modulo WIDE_US, or whole
+    next_times: npt.NDArray[Any]  # the same memory, as `next_free`
+    free: IntArray  # (2, CLASSES) first free block of values and of times by class, -1 = none
     bins: FloatArray  # (S, B, BIN_FIELDS): averages and the worst z at the end of each open tick's step; NaN = no point
     keys: IntArray  # (S,) series ids
     names: IntArray  # (S,) hashes of their names: another name with the same id is no point of the series
@@ -109,14 +135,6 @@ class TickGrid(NamedTuple):
     step_us: int
 
 
-class Ring(NamedTuple):
-    """Points of one series: rows of the arrays, (C,) each."""
-
-    time: IntArray
-    value: FloatArray
-    ordered: FloatArray
-
-
 @inlined
 def find_slot(table: npt.NDArray[np.int32], keys: IntArray, key: int) -> int:
     """Return the slot of series `key`, or -1 - (its free place in the table)."""
@@ -131,7 +149,7 @@ def find_slot(table: npt.NDArray[np.int32], keys: IntArray, key: int) -> int:
         place = (place + 1) & mask
 
 
-@kernel
+@bare
 def rebuild_table(arrays: EngineArrays) -> None:
     """Fill the table anew from the keys of all series."""
     arrays.table[:] = -1
@@ -139,7 +157,7 @@ def rebuild_table(arrays: EngineArrays) -> None:
         arrays.table[-1 - find_slot(arrays.table, arrays.keys, arrays.keys[slot])] = slot
 
 
-@kernel
+@bare
 def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: int, name: int, place: int) -> int:
     """Return the slot of a new series (`key` = its id, `name` = hash of its names) that takes `place` of the table.
 
@@ -156,7 +174,12 @@ def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: int, name:
     arrays.names[slot] = name
     arrays.table[place] = slot
     record = arrays.series[slot]
+    record.at = -1
+    record.times_at = -1
+    record.room = 0
     record.count = 0
+    record.ordered = 0
+    record.ordered_left = 0
     record.updates = 0
     record.ticked = 0
     record.tick_mean = np.nan
@@ -171,52 +194,59 @@ def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: int, name:
     return int(slot)
 
 
-def empty_arrays(parameters: EngineParameters, series: int, ring: int) -> EngineArrays:
-    """Return the state of no series, with room for `series` of at least `ring` points each."""
-    ring = (ring + 7) // 8 * 8 | 8  # an odd number of cache lines: rows do not compete for the same places of the cache
-    bins = -(-parameters.lateness_us // parameters.step_us) + 1
-    return EngineArrays(
-        np.zeros(series, SERIES_RECORD),
-        np.zeros((series, ring), np.int64),
-        np.zeros((series, ring)),
-        np.zeros((series, ring)),
-        np.full((series, bins, BIN_FIELDS), np.nan),
-        np.zeros(series, np.int64),
-        np.zeros(series, np.int64),
-        np.full(table_size(series), -1, np.int32),
-        np.zeros(COUNTERS, np.int64),
-    )
+@inlined
+def larger_room(room: int, most: int) -> int:
+    """Return the elements of the next size class of blocks, of at most `most`."""
+    return min(LEAST_ROOM if room == 0 else HOURLY_ROOM if room < HOURLY_ROOM else 2 * room, most)
+
+
+@inlined
+def class_of(room: int) -> int:
+    """Return the number of the size class of blocks of so many elements; blocks of the last class are as large as windows."""
+    number = 0
+    while room > (HOURLY_ROOM << (number - 1) if number else LEAST_ROOM):
+        number += 1
+    return number
+
+
+@bare
+def room_for(points: int, most: int) -> int:
+    """Return the elements of the smallest blocks that hold so many points, of at most `most`."""
+    room = 0
+    while room < max(points, 1):
+        room = larger_room(room, most)
+    return room
+
+
+@bare
+def take_block(arrays: EngineArrays, kind: int, room: int) -> int:
+    """Return a block of values (`kind` 0) or of times (1) with `room` elements, in units of UNIT; -1 = the arena must grow."""
+    number = class_of(room)
+    block = arrays.free[kind, number]
+    if block >= 0:
+        following = arrays.next_times[block * UNIT] if kind else arrays.next_free[block * UNIT]
+        arrays.free[kind, number] = following
+        return int(block)
+    used = arrays.counters[VALUES_USED + kind]
+    units = (room + UNIT - 1) // UNIT
+    if (used + units) * UNIT > (arrays.times.size if kind else arrays.values.size):
+        arrays.counters[NEEDS_VALUES + kind] = units
+        return -1
+    arrays.counters[VALUES_USED + kind] = used + units
+    return int(used)
+
+
+@bare
+def free_block(arrays: EngineArrays, kind: int, room: int, block: int) -> None:
+    """Give a block back."""
+    number = class_of(room)
+    if kind:
+        arrays.next_times[block * UNIT] = arrays.free[kind, number]
+    else:
+        arrays.next_free[block * UNIT] = arrays.free[kind, number]
+    arrays.free[kind, number] = block
 
 
 def table_size(series: int) -> int:
     """Return the power of two that keeps the table at most half full."""
     return 1 << (2 * series).bit_length()
-
-
-def ring_limit(parameters: EngineParameters) -> int:
-    """Return the greatest ring capacity: room to append a while before points must move."""
-    return parameters.window_points + max(8, parameters.window_points >> 2)
-
-
-def grown(arrays: EngineArrays, parameters: EngineParameters) -> EngineArrays:
-    """Return the arrays with twice the room that the counters ask for; nothing else changes."""
-    count = int(arrays.counters[SERIES_COUNT])
-    rows, ring = arrays.ring_time.shape
-    if arrays.counters[NEEDS_SERIES]:
-        rows = min(max(2 * rows, 16), max(parameters.max_series, count))
-    if arrays.counters[NEEDS_RING]:
-        ring = min(2 * ring, ring_limit(parameters))
-    larger = empty_arrays(parameters, rows, ring)
-    width = arrays.ring_time.shape[1]
-    larger.series[:count] = arrays.series[:count]
-    larger.ring_time[:count, :width] = arrays.ring_time[:count]
-    larger.ring_value[:count, :width] = arrays.ring_value[:count]
-    larger.ordered[:count, :width] = arrays.ordered[:count]
-    larger.bins[:count] = arrays.bins[:count]
-    larger.keys[:count] = arrays.keys[:count]
-    larger.names[:count] = arrays.names[:count]
-    larger.counters[:] = arrays.counters
-    larger.counters[NEEDS_SERIES] = 0
-    larger.counters[NEEDS_RING] = 0
-    rebuild_table(larger)
-    return larger

@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aiops.features.series_features import ABNORMALITY, LAST, LONG, MEAN, RECENT, SHORT, SLOPE, SLOPE_ERROR, STD
+from aiops.features.series_features import ABNORMALITY, LAST, LONG, RECENT, SHORT, SLOPE_ERROR
+from aiops.features.window_statistics import MEAN, SLOPE, STD
 from aiops.jit import inlined, kernel
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.metrics import SIGNALS

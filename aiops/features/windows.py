@@ -1,138 +1,288 @@
 """Windows of series as kernels: bounded rings sorted by event time; late points are put in at their place.
 
-Beside the ring stand the values of the last tick's 1 h window in ascending order: the next tick only takes out what has left
-the window since and puts in what is new.
+Where the points of a ring are equally far apart, only the newest time and the interval are kept; whether times are kept so or
+one by one never shows in a feature. Beside the values stand the places of the last tick's 1 h window in the order of their
+values: the next tick only takes out what has left the window since and puts in what is new.
 """
 
-from typing import Any
+from typing import Any, Final
 
-from aiops.features.robust import add_ordered, remove_ordered, replace_ordered, sort_in_place
-from aiops.features.series_state import DUPLICATE, HOUR_US, SCORED, TOO_LATE, EngineParameters, Ring
-from aiops.jit import inlined, kernel
+import numpy as np
+import numpy.typing as npt
+
+from aiops.features.series_state import (
+    DUPLICATE,
+    HOUR_US,
+    SCORED,
+    TOO_LATE,
+    UNIT,
+    WIDE_US,
+    EngineArrays,
+    EngineParameters,
+    free_block,
+    larger_room,
+    take_block,
+)
+from aiops.jit import bare, inlined
+
+LARGEST: Final = float(np.finfo(np.float32).max)
+"""Values beyond this count as this in windows."""
 
 
 @inlined
-def place_of(record: Any, ring: Ring, time: int) -> int:
-    """Return where `time` belongs in the ring: the first position with a time >= `time`."""
-    low = record.start
-    high = record.start + record.count
+def place_at(record: Any, number: int) -> int:
+    """Return the place in the ring of point `number`, counted from the oldest."""
+    place = int(record.head) + number
+    return place - int(record.room) if place >= record.room else place
+
+
+@inlined
+def time_of(arrays: EngineArrays, record: Any, number: int) -> int:
+    """Return the time of point `number`, counted from the oldest, us."""
+    if record.times_at < 0:
+        return int(record.newest - (int(record.count) - 1 - number) * record.interval)
+    mask = WIDE_US - 1 if arrays.times.itemsize == 4 else -1
+    kept = np.int64(arrays.times[int(record.times_at) * UNIT + place_at(record, number)])
+    return int(record.newest - ((record.newest - kept) & mask))
+
+
+@inlined
+def write_time(arrays: EngineArrays, record: Any, place: int, time: int) -> None:
+    """Keep a time at a place of the ring."""
+    arrays.times[int(record.times_at) * UNIT + place] = time & (WIDE_US - 1 if arrays.times.itemsize == 4 else -1)
+
+
+@bare
+def number_of(arrays: EngineArrays, record: Any, time: int) -> int:
+    """Return where `time` belongs: the number of the first point at or after it."""
+    low = 0
+    high = int(record.count)
     while low < high:
         middle = (low + high) >> 1
-        if ring.time[middle] < time:
+        if time_of(arrays, record, middle) < time:
             low = middle + 1
         else:
             high = middle
-    return int(low)
+    return low
 
 
-@inlined
-def admit(record: Any, ring: Ring, parameters: EngineParameters, time: int) -> int:
-    """Return SCORED where the point may enter the ring, DUPLICATE or TOO_LATE where not."""
-    if record.count == 0 or time > record.newest:
-        return SCORED
+@bare
+def admit_late(arrays: EngineArrays, record: Any, parameters: EngineParameters, time: int) -> int:
+    """Return SCORED where a point at or before the newest may enter the ring, DUPLICATE or TOO_LATE where not."""
     if time == record.newest:
         return DUPLICATE
     if time <= record.newest - HOUR_US:
         return TOO_LATE
-    place = place_of(record, ring, time)
-    if place < record.start + record.count and ring.time[place] == time:
+    number = number_of(arrays, record, time)
+    if number < record.count and time_of(arrays, record, number) == time:
         return DUPLICATE
-    if place == record.start and record.count == parameters.window_points:
+    if number == 0 and record.count == parameters.window_points:
         return TOO_LATE
     return SCORED
 
 
 @inlined
-def make_room(record: Any, ring: Ring) -> bool:
-    """Make the ring end before its capacity; False where the capacity must grow first.
+def drop_oldest(record: Any) -> None:
+    """Drop the oldest point."""
+    if record.ordered_left > 0 and record.head == record.ordered_low:
+        record.ordered_left -= 1
+        record.ordered_low = record.ordered_low + 1 if record.ordered_low + 1 < record.room else 0
+    record.head = record.head + 1 if record.head + 1 < record.room else 0
+    record.count -= 1
 
-    Points that were dropped since the last tick are kept before `start` until then: the ordered values still have them.
-    """
-    capacity = ring.time.size
-    if record.start + record.count < capacity:
+
+@inlined
+def forget(arrays: EngineArrays, record: Any, horizon: int) -> None:
+    """Drop points up to `horizon`: no tick can use them any more, and no late point may come before them."""
+    while record.count > 0 and time_of(arrays, record, 0) <= horizon:
+        drop_oldest(record)
+
+
+@bare
+def has_room(arrays: EngineArrays, record: Any, most: int) -> bool:
+    """Make room for one more point, of at most `most`; False where an arena must grow first."""
+    if record.count < record.room or record.room == most:
         return True
-    if record.start < capacity >> 3:
+    room = larger_room(int(record.room), most)
+    values = take_block(arrays, 0, room)
+    if values < 0:
         return False
-    if record.start + record.ordered_from < capacity >> 3:
-        record.ordered_from = 0
-        record.ordered_to = 0
-    shift = record.start + min(record.ordered_from, 0)
-    kept = record.start + record.count - shift
-    for i in range(kept):
-        ring.time[i] = ring.time[shift + i]
-    for i in range(kept):
-        ring.value[i] = ring.value[shift + i]
-    record.start -= shift
+    times = -1
+    if record.times_at >= 0:
+        times = take_block(arrays, 1, room)
+        if times < 0:
+            free_block(arrays, 0, room, values)
+            return False
+    for i in range(record.count):
+        place = place_at(record, i)
+        arrays.values[values * UNIT + i] = arrays.values[int(record.at) * UNIT + place]
+        if times >= 0:
+            arrays.times[times * UNIT + i] = arrays.times[int(record.times_at) * UNIT + place]
+    if record.at >= 0:
+        free_block(arrays, 0, int(record.room), int(record.at))
+    if times >= 0:
+        free_block(arrays, 1, int(record.room), int(record.times_at))
+    record.at = values
+    record.times_at = times
+    record.room = room
+    record.head = 0
+    record.ordered = 0
+    record.ordered_left = 0
+    return True
+
+
+@bare
+def with_times(arrays: EngineArrays, record: Any) -> bool:
+    """Keep the times one by one from now on; False where the arena must grow first."""
+    block = take_block(arrays, 1, int(record.room))
+    if block < 0:
+        return False
+    for i in range(record.count):
+        time = time_of(arrays, record, i)
+        arrays.times[block * UNIT + place_at(record, i)] = time & (WIDE_US - 1 if arrays.times.itemsize == 4 else -1)
+    record.times_at = block
+    return True
+
+
+@bare
+def without_times(arrays: EngineArrays, record: Any) -> None:
+    """Keep only the newest time and the interval where the points, two or more, are equally far apart."""
+    interval = time_of(arrays, record, 1) - time_of(arrays, record, 0)
+    for i in range(2, int(record.count)):
+        if time_of(arrays, record, i) - time_of(arrays, record, i - 1) != interval:
+            return
+    free_block(arrays, 1, int(record.room), int(record.times_at))
+    record.times_at = -1
+    record.interval = interval
+
+
+@inlined
+def stored(value: float) -> np.float32:
+    """Return a value as windows keep it: to 24 bits, and at most LARGEST in size."""
+    return np.float32(min(max(value, -LARGEST), LARGEST))
+
+
+@bare
+def make_gap(arrays: EngineArrays, record: Any, time: int) -> int:
+    """Move the points after `time` by one place; return the number that is free then. The times are kept one by one."""
+    values, times = int(record.at) * UNIT, int(record.times_at) * UNIT
+    number = int(record.count)
+    while number > 0 and time_of(arrays, record, number - 1) > time:
+        place, before = place_at(record, number), place_at(record, number - 1)
+        arrays.values[values + place] = arrays.values[values + before]
+        arrays.times[times + place] = arrays.times[times + before]
+        number -= 1
+    record.ordered = 0
+    record.ordered_left = 0
+    return number
+
+
+@inlined
+def is_next(record: Any, time: int) -> bool:
+    """Return whether a point comes when it was expected, and has its place: `append` takes it."""
+    return bool(
+        record.count > 1 and record.times_at < 0 and time - record.newest == record.interval and record.count < record.room
+    )
+
+
+@inlined
+def append(arrays: EngineArrays, record: Any, time: int, value: float) -> None:
+    """Put a point that `is_next` into its window."""
+    arrays.values[int(record.at) * UNIT + place_at(record, int(record.count))] = stored(value)
+    record.newest = time
+    record.count += 1
+
+
+@bare
+def keep(arrays: EngineArrays, record: Any, parameters: EngineParameters, time: int, value: float) -> bool:
+    """Put any admitted point into its window; False where an arena must grow first, nothing that matters is changed then."""
+    first, in_order = record.room == 0, record.room == 0 or time > record.newest
+    if in_order and not first:
+        forget(arrays, record, time - HOUR_US - parameters.lateness_us - parameters.step_us)
+    if not has_room(arrays, record, parameters.window_points) or not fits_interval(arrays, record, time, in_order):
+        return False
+    record.covered_from = time if first else min(record.covered_from, time)
+    if record.count == parameters.window_points:
+        record.covered_from = time_of(arrays, record, 1)
+        drop_oldest(record)
+    number = int(record.count) if in_order else make_gap(arrays, record, time)
+    place = place_at(record, number)
+    record.newest = time if in_order else record.newest
+    record.count += 1
+    arrays.values[int(record.at) * UNIT + place] = stored(value)
+    if record.times_at >= 0:
+        write_time(arrays, record, place, time)
     return True
 
 
 @inlined
-def drop_oldest(record: Any, ring: Ring) -> None:
-    """Drop the oldest of two or more points."""
-    record.start += 1
-    record.count -= 1
-    if record.ordered_to > record.ordered_from:
-        record.ordered_from -= 1
-        record.ordered_to -= 1
-    record.covered_from = ring.time[record.start]
+def fits_interval(arrays: EngineArrays, record: Any, time: int, in_order: bool) -> bool:
+    """Keep the times one by one where a new point is not as far from the newest as they are; False = the arena must grow."""
+    if record.times_at >= 0 or record.count == 0:
+        return True
+    apart = time - record.newest
+    if not in_order or (record.count > 1 and apart != record.interval):
+        return with_times(arrays, record)
+    record.interval = apart
+    return True
 
 
 @inlined
-def insert(record: Any, ring: Ring, time: int, value: float) -> None:
-    """Put a point into the ring at its place; points after it move by one."""
-    place = record.start + record.count
-    while place > record.start and ring.time[place - 1] > time:
-        ring.time[place] = ring.time[place - 1]
-        ring.value[place] = ring.value[place - 1]
-        place -= 1
-    ring.time[place] = time
-    ring.value[place] = value
-    record.count += 1
-    offset = place - record.start
-    if offset >= record.ordered_to:
-        return
-    if offset > record.ordered_from:
-        add_ordered(ring.ordered, record.ordered_to - record.ordered_from, value)
-        record.ordered_to += 1
+def order_window(arrays: EngineArrays, record: Any, low: int, high: int) -> None:
+    """Put the places of points low <= number < high into the order of their values."""
+    at, room, begin = int(record.at) * UNIT, int(record.room), place_at(record, low)
+    values, order = arrays.values[at : at + room], arrays.order[at : at + room]
+    kept = 0
+    if record.ordered_left > 0:
+        passed = begin - int(record.ordered_low)
+        kept = max(0, int(record.ordered_left) - (passed + room if passed < 0 else passed))
+    count = 0
+    if 4 * (high - low - kept) > high - low:
+        kept = 0
     else:
-        record.ordered_from = 0
-        record.ordered_to = 0
+        for i in range(record.ordered):
+            number = int(np.int64(order[i])) - begin
+            order[count] = order[i]
+            count += (number + room if number < 0 else number) < kept
+    for added in range(kept, high - low):
+        place = begin + added
+        place -= room if place >= room else 0
+        if kept == 0:
+            order[added] = place
+        else:
+            add_place(values, order, added, place)
+    if kept == 0:
+        sort_places(values, order, high - low)
+    record.ordered = high - low
+    record.ordered_left = high - low
+    record.ordered_low = begin
 
 
 @inlined
-def forget(record: Any, ring: Ring, horizon: int) -> None:
-    """Drop points up to `horizon`: no tick can use them any more, and no late point may come before them."""
-    dropped = 0
-    while dropped < record.count and ring.time[record.start + dropped] <= horizon:
-        dropped += 1
-    record.start += dropped
-    record.count -= dropped
-    record.ordered_from -= dropped
-    record.ordered_to -= dropped
+def add_place(values: npt.NDArray[np.float32], order: npt.NDArray[Any], count: int, place: int) -> None:
+    """Put a place into the first `count`, which are in the order of their values."""
+    value = values[place]
+    low = 0
+    left = count
+    while left > 0:
+        half = left >> 1
+        above = values[order[low + half]] < value
+        low = low + half + 1 if above else low
+        left = left - half - 1 if above else half
+    for i in range(count, low, -1):
+        order[i] = order[i - 1]
+    order[low] = place
 
 
-@kernel
-def order_window(record: Any, ring: Ring, low: int, high: int) -> None:
-    """Make `ring.ordered` hold the values of ring positions low <= i < high, ascending."""
-    old = record.start + record.ordered_from
-    held = record.start + record.ordered_to
-    record.ordered_from = low - record.start
-    record.ordered_to = high - record.start
-    count = held - old
-    if low >= held or 4 * (low - old + high - held) > high - low:
-        for i in range(high - low):
-            ring.ordered[i] = ring.value[low + i]
-        sort_in_place(ring.ordered[: high - low])
-        return
-    while old < low and held < high:
-        replace_ordered(ring.ordered, count, ring.value[old], ring.value[held])
-        old += 1
-        held += 1
-    while old < low:
-        remove_ordered(ring.ordered, count, ring.value[old])
-        old += 1
-        count -= 1
-    while held < high:
-        add_ordered(ring.ordered, count, ring.value[held])
-        held += 1
-        count += 1
+@bare
+def sort_places(values: npt.NDArray[np.float32], order: npt.NDArray[Any], count: int) -> None:
+    """Sort the first `count` places by their values (Shell sort, gaps of Ciura 2001)."""
+    for gap in (301, 132, 57, 23, 10, 4, 1):
+        for i in range(gap, count):
+            place = order[i]
+            value = values[place]
+            j = i
+            while j >= gap and values[order[j - gap]] > value:
+                order[j] = order[j - gap]
+                j -= gap
+            order[j] = place

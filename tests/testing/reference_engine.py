@@ -126,7 +126,7 @@ class ReferenceEngine:
         if len(series.points) == self.config.window_points:
             del series.points[0]
             series.covered_from = series.points[0][0]
-        series.points = sorted([*series.points, (point.time, point.value)])
+        series.points = sorted([*series.points, (point.time, float(np.float32(point.value)))])  # windows hold 24 bits
         if in_order:
             self._follow(series, point, z)
             series.history.append((point.time, replace(series.now)))
