@@ -194,6 +194,15 @@ def note_bin(record: Any, bins: FloatArray, ticks: TickGrid, time: int, z: float
         bins[place, BIN_SCORE] = abs(z)
 
 
+@inlined
+def write_result(results: PointResults, row: int, z: float, expected: float, scale: float) -> None:
+    """Write what became of a point that was taken in."""
+    results.status[row] = WARMUP if np.isnan(z) else SCORED
+    results.z[row] = z
+    results.expected[row] = expected
+    results.scale[row] = scale
+
+
 @bare
 def apply_points(
     arrays: EngineArrays, parameters: EngineParameters, rows: PointRows, results: PointResults, span: RowSpan
@@ -232,8 +241,5 @@ def apply_points(
         if in_order and not mask(record, parameters, time, value, z):
             update_averages(record, parameters, value)
         note_bin(record, bins, ticks, time, z)
-        results.status[i] = WARMUP if np.isnan(z) else SCORED
-        results.z[i] = z
-        results.expected[i] = expected
-        results.scale[i] = scale
+        write_result(results, i, z, expected, scale)
     return span.end

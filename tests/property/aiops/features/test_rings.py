@@ -1,7 +1,7 @@
 """Rings of points hold what a sorted list holds, in whatever class and form they lie, and stay in the order of their values."""
 
 from bisect import insort
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -74,14 +74,14 @@ class Rings:
 @given(
     st.lists(st.tuples(st.integers(0, 1), STEPS, st.integers(-4, 4)), min_size=1, max_size=150),
     st.sampled_from([16, 17, 40, 240, 300]),
-    st.sampled_from([(60, 30), (300, 600)]),
+    st.sampled_from([EngineConfig(step_s=60, lateness_s=30), EngineConfig(step_s=300, lateness_s=600)]),
     st.integers(0, 2**32),
 )
 def test_a_ring_holds_what_a_list_holds(
-    moves: list[tuple[int, int, int]], window_points: int, grid: tuple[int, int], seed: int
+    moves: list[tuple[int, int, int]], window_points: int, grid: EngineConfig, seed: int
 ) -> None:
-    rings = Rings(EngineConfig(step_s=grid[0], lateness_s=grid[1], window_points=window_points))
-    assert (rings.arrays.times.itemsize == 8) == (HOUR_US + sum(grid) * SECOND >= WIDE_US)
+    rings = Rings(replace(grid, window_points=window_points))
+    assert (rings.arrays.times.itemsize == 8) == (HOUR_US + (grid.step_s + grid.lateness_s) * SECOND >= WIDE_US)
     rng, ordered = np.random.default_rng(seed), [0, 0]
     for slot, step_s, value in moves:
         newest = rings.points[slot][-1][0] if rings.points[slot] else START
