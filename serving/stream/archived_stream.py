@@ -84,6 +84,8 @@ class Archived:
     counts: Mapping[bytes, str] = field(default_factory=dict)
     """Kinds whose rows are counted among the exact counters of the partition, each once."""
     size: Callable[[streams.Entry], int] = payload_bytes
+    lengthening: int = 1
+    """How many times the entries of other streams a part may have, where nobody waits for the stream to have room."""
 
 
 _NAMED: Final = 3
@@ -106,6 +108,7 @@ POINTS: Final = Archived(
     {streams.KIND_DEFINITIONS: "series", streams.KIND_POINTS: "telemetry"},
     trimmed=True,
     size=lambda entry: _NAMED * len(entry.payload),
+    lengthening=32,
 )
 SIGNALS: Final = Archived(
     "signals",

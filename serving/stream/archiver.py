@@ -136,7 +136,7 @@ class Archiver:
     def _copy(self, stream: ArchivedStream, last: bool) -> "_Copied":
         config = self._config
         closing = last or stream.is_due(config.part_s)
-        part = stream.next_part(config.chunk_entries, config.chunk_bytes, closing)
+        part = stream.next_part(config.chunk_entries * stream.kind.lengthening, config.chunk_bytes, closing)
         if part is None:
             return _Copied(0, again=False)
         clocks_us = dict(stream.clocks_us)

@@ -274,6 +274,15 @@ def test_a_part_is_bounded_by_what_its_rows_take_written_out(broker: streams.Str
     assert 0 < broker.length(streams.signals(0)) < 12
 
 
+def test_parts_of_points_hold_many_entries_for_they_are_bounded_by_their_size(broker: streams.Streams, lake: Lake) -> None:
+    (known,) = define(broker, range(1))
+    for minute in range(300):
+        score(broker, [known], minute)
+    archive(broker, lake, closing=False, chunk_entries=10)
+    assert lake.count("telemetry") == 300
+    assert len(list(Path(lake.folder("telemetry")).rglob("*.parquet"))) == 1
+
+
 class BusyLake(ParquetLake):
     """A lake during whose every write another request comes in."""
 
