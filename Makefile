@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 export BENTOML_DO_NOT_TRACK ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test test-other peers check bench setup fmt constraints docs proto clean
+.PHONY: help run up test test-other peers check bench kernels setup fmt constraints docs proto clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +63,9 @@ $(STAMP): pyproject.toml constraints.txt hatch_build.py aiops/version.py
 $(KERNELS): $(shell find $(ROOMS) -name "*.py") | $(STAMP)
 	@find $(ROOMS) -name '*.nb[ci]' -delete
 	@touch $(KERNELS)
+
+kernels: setup  ## compile every kernel for this processor now, not at the first start (half a minute, once)
+	$(BIN)/python -m orchestration.suite.kernel_build
 
 fmt: setup  ## format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -19,6 +19,7 @@ import psutil
 
 from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.consumer_settings import ConsumerSettings
+from aiops.settings.ingest_settings import IngestSettings
 from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.serving_settings import ServingSettings
 from aiops.settings.tree import Settings
@@ -83,18 +84,20 @@ def seconds_to_end(arguments: Sequence[str], environment: Mapping[str, str]) -> 
 
 def children(settings: Settings) -> tuple[ChildSpec, ...]:
     """Return the processes that are measured; the scorer has no model, so it is awaited alive."""
-    return services.consumer(settings), services.scorer(settings, champion=False), services.responder(settings)
+    from_suite = (services.consumer(settings), services.receiver(settings), services.responder(settings))
+    return (*from_suite, services.scorer(settings, champion=False))
 
 
 def measure(home: Path, cold: bool) -> None:
     """Start each process once and print what it took."""
-    ports = free_ports(5)
+    ports = free_ports(7)
     settings = Settings(
         home=home,
         broker=BrokerSettings(port=ports[0], partitions=1),
         consumer=ConsumerSettings(metrics_port=ports[1]),
         serving=ServingSettings(http_port=ports[2], grpc_port=ports[3], models_from="export"),
         responder=ResponderSettings(port=ports[4]),
+        ingest=IngestSettings(port=ports[5], grpc_port=ports[6]),
     )
     environment = {name: text for name, text in os.environ.items() if not name.startswith("AIOPS_")}
     if cold:
