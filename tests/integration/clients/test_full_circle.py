@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from aiops.settings.export_settings import ExportSettings
 from serving.stream import streams
 from serving.stream.broker import open_streams
@@ -16,7 +14,7 @@ from tests.testing.client_session import Arrived, outcomes, scraping_ended, sett
 from tests.testing.deadlines import within
 from tests.testing.free_ports import free_port
 from tests.testing.peer_process import prometheus, query
-from tests.testing.peers import Peer, each_peer
+from tests.testing.peers import needed_peer
 from tests.testing.receiver_harness import Receiver
 from tests.testing.stream_harness import environment, wait_until
 
@@ -65,8 +63,8 @@ def counts(receiver: Receiver) -> Counter[str]:
     return totals
 
 
-@pytest.mark.parametrize("peer", each_peer("prometheus"))
-def test_findings_go_out_and_do_not_come_in(peer: Peer, receiver: Receiver, tmp_path: Path) -> None:
+def test_findings_go_out_and_do_not_come_in(receiver: Receiver, tmp_path: Path) -> None:
+    peer = needed_peer("prometheus")
     port = free_port()
     writes = WRITES.format(url=receiver.url)
     folder = tmp_path / "prometheus"
