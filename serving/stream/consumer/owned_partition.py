@@ -205,5 +205,6 @@ class OwnedPartition:
             log.warning("partition %d: replayed by version %s: %s", self.number, self._partition.tier1_version, error)
 
     def snapshot(self) -> Mapping[str, npt.NDArray[Any]]:
-        """Return the whole state: of the tenants, and which entries came."""
-        return {**self._partition.snapshot(), _SENT: np.array(self._sent.to_text())}
+        """Return the whole state: of the tenants, and which entries of a log came."""
+        sent = {} if self._parts.broker.log is None else {_SENT: np.array(self._sent.to_text())}
+        return {**self._partition.snapshot(), **sent}
