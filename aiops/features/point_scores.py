@@ -233,7 +233,7 @@ def apply_points(
                 results.status[i] = status
                 continue
         averages = averages_before(record, bins, ticks, time)
-        if is_next(record, time):
+        if is_next(record, parameters, time):
             append(arrays, record, time, value)
         elif not keep(arrays, record, parameters, time, value):
             return i

@@ -178,11 +178,11 @@ def make_gap(arrays: EngineArrays, record: Any, time: int) -> int:
 
 
 @inlined
-def is_next(record: Any, time: int) -> bool:
-    """Return whether a point comes when it was expected, and has its place: `append` takes it."""
-    return bool(
-        record.count > 1 and record.times_at < 0 and time - record.newest == record.interval and record.count < record.room
-    )
+def is_next(record: Any, parameters: EngineParameters, time: int) -> bool:
+    """Return whether a point comes when it was expected, has its place, and makes no other too old: `append` takes it."""
+    if record.count < 2 or record.times_at >= 0 or record.count >= record.room or time - record.newest != record.interval:
+        return False
+    return bool(record.count * record.interval < HOUR_US + parameters.lateness_us + parameters.step_us)
 
 
 @inlined
@@ -237,7 +237,7 @@ def order_window(arrays: EngineArrays, record: Any, low: int, high: int) -> None
         passed = begin - int(record.ordered_low)
         kept = max(0, int(record.ordered_left) - (passed + room if passed < 0 else passed))
     count = 0
-    if 4 * (high - low - kept) > high - low:
+    if kept > high - low or 4 * (high - low - kept) > high - low:
         kept = 0
     else:
         for i in range(record.ordered):

@@ -43,7 +43,7 @@ class Rings:
             assert (admit_late(self.arrays, record, self.parameters, time) != SCORED) == refused
         if refused:
             return
-        if is_next(record, time):
+        if is_next(record, self.parameters, time):
             append(self.arrays, record, time, value)
         else:
             while not keep(self.arrays, record, self.parameters, time, value):
