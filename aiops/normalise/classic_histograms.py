@@ -1,8 +1,9 @@
 """Classic histograms as kernels: cumulative buckets, sum and count that come as series of their own.
 
-A time of a family is evaluated when every member that still sends has a value then, or when the watermark has passed it by the
-lateness; times are evaluated in their order. A member that is silent when its time is over is not waited for until it sends
-again. The family began anew where a count fell, or where a start is said after the time before; then all its members did.
+A time of a family is evaluated when every member that still sends has a value then, or when its first value arrived so long
+ago that it may wait no longer; times are evaluated in their order. A member that is silent when its time is over is not waited
+for until it sends again. The family began anew where a count fell, or where a start is said after the time before; then all its
+members did.
 """
 
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from aiops.jit import inlined, kernel
 from aiops.normalise.distributions import LONGEST_FIRST_US, Buckets, Emitted, Interval, began, emit_distribution
 from aiops.normalise.families import FAMILY_COUNT, IS_COUNT, IS_SUM, PENDING, FamilyState
 from aiops.normalise.raw_series import (
+    CLOCK,
     DUPLICATE,
     FOLDED,
     NEVER_US,
@@ -147,9 +149,11 @@ def _open(state: NormaliserState, number: int, time: int, out: Emitted) -> int:
     for k in range(family.pending, place, -1):
         families.pending_time[number, k] = families.pending_time[number, k - 1]
         families.pending_start[number, k] = families.pending_start[number, k - 1]
+        families.pending_clock[number, k] = families.pending_clock[number, k - 1]
         families.pending_have[number, k] = families.pending_have[number, k - 1]
     families.pending_time[number, place] = time
     families.pending_start[number, place] = NEVER_US
+    families.pending_clock[number, place] = state.raw.counters[CLOCK]
     families.pending_have[number, place] = 0
     below = (1 << place) - 1
     at = family.first
@@ -160,7 +164,7 @@ def _open(state: NormaliserState, number: int, time: int, out: Emitted) -> int:
             families.pending_value[at, k] = families.pending_value[at, k - 1]
         at = member.next
     family.pending += 1
-    state.raw.counters[NEXT_EXPIRY] = min(state.raw.counters[NEXT_EXPIRY], time)
+    state.raw.counters[NEXT_EXPIRY] = min(state.raw.counters[NEXT_EXPIRY], state.raw.counters[CLOCK])
     return place
 
 
@@ -255,27 +259,32 @@ def _close(families: FamilyState, number: int) -> None:
     for k in range(family.pending):
         families.pending_time[number, k] = families.pending_time[number, k + 1]
         families.pending_start[number, k] = families.pending_start[number, k + 1]
+        families.pending_clock[number, k] = families.pending_clock[number, k + 1]
         families.pending_have[number, k] = families.pending_have[number, k + 1]
     families.pending_time[number, family.pending] = 0
     families.pending_start[number, family.pending] = 0
+    families.pending_clock[number, family.pending] = 0
     families.pending_have[number, family.pending] = 0
 
 
 @kernel
-def close_over(state: NormaliserState, horizon_us: int, out: Emitted) -> bool:
-    """Evaluate all times up to `horizon_us` that are still open; False = there must be more room first, then call again."""
+def close_over(state: NormaliserState, until_us: int, arrived_us: int, out: Emitted) -> bool:
+    """Evaluate the open times up to `until_us`, and those of which the first value arrived up to `arrived_us`.
+
+    False = there must be more room first, then call again.
+    """
     families = state.families
     next_expiry = -NEVER_US
     for number in range(families.counters[FAMILY_COUNT]):
         family = families.records[number]
         while family.pending > 0:
-            complete = families.pending_have[number, 0] >= family.awaited
-            if not complete and families.pending_time[number, 0] > horizon_us:
+            over = families.pending_time[number, 0] <= until_us or families.pending_clock[number, 0] <= arrived_us
+            if not over and families.pending_have[number, 0] < family.awaited:
                 break
             if out.time.size - out.made[0] < 4 + MOST_A_ROW:
                 return False
             evaluate(state, number, out)
-        if family.pending > 0:
-            next_expiry = min(next_expiry, families.pending_time[number, 0])
+        for k in range(family.pending):
+            next_expiry = min(next_expiry, families.pending_clock[number, k])
     state.raw.counters[NEXT_EXPIRY] = next_expiry
     return True

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from aiops.jit import inlined, kernel
 from aiops.types import FloatArray, IntArray
 
-PENDING: Final = 4
+PENDING: Final = 8
 """Times of a family that may be open at once."""
 DERIVED: Final = ("rate", "mean", "p50", "p99")
 """Ends of the names of the series that are made of a histogram: observations per second, their mean, two quantiles."""
@@ -61,6 +61,8 @@ class FamilyState(NamedTuple):
     """(F, K) open times, ascending."""
     pending_start: IntArray
     """(F, K) newest start that was said for each."""
+    pending_clock: IntArray
+    """(F, K) when the first value of each arrived."""
     pending_have: npt.NDArray[np.int32]
     """(F, K) members that have a value then."""
     members: npt.NDArray[Any]
@@ -181,6 +183,7 @@ def empty_families(families: int = 4, members: int = 16, arena: int = 64) -> Fam
         np.full(1 << (2 * families).bit_length(), -1, np.int32),
         np.zeros((families, PENDING), np.int64),
         np.zeros((families, PENDING), np.int64),
+        np.zeros((families, PENDING), np.int64),
         np.zeros((families, PENDING), np.int32),
         np.zeros(members, MEMBER_RECORD),
         np.zeros((members, PENDING)),
@@ -199,6 +202,7 @@ def with_family_room(state: FamilyState, families: int, members: int, arena: int
     larger = empty_families(*sizes)
     larger.pending_time[: room[0]] = state.pending_time
     larger.pending_start[: room[0]] = state.pending_start
+    larger.pending_clock[: room[0]] = state.pending_clock
     larger.pending_have[: room[0]] = state.pending_have
     larger.records[: room[0]] = state.records
     larger.members[: room[1]] = state.members

@@ -18,7 +18,7 @@ from aiops.normalise.distributions import Emitted, emitted_room
 from aiops.normalise.families import ARENA_END, ARENA_WASTE
 from aiops.normalise.normaliser_snapshot import pack, unpack
 from aiops.normalise.raw_points import apply_points
-from aiops.normalise.raw_series import Bounds, RawRows, find_rows
+from aiops.normalise.raw_series import CLOCK, NEVER_US, NEXT_EXPIRY, Bounds, RawRows, find_rows
 from aiops.normalise.series_book import BookLimits, Defined, SeriesBook
 from aiops.normalise.whole_histograms import HistogramRows, apply_histograms, packed_arena
 from aiops.types import FloatArray, IntArray, State
@@ -35,7 +35,7 @@ SLACK_US: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class NormaliserConfig:
-    """Whose raw series are normalised, how many there may be, and how long an incomplete histogram waits (event time, us)."""
+    """Whose raw series are normalised, how many there may be, and how long an incomplete histogram waits, us."""
 
     tenant: str
     max_series: int
@@ -99,20 +99,19 @@ class Normaliser:
         """Take definitions in, in order of arrival; `first_seen_us`: of those that are new."""
         return self._book.define(definitions, first_seen_us)
 
-    def points(self, raw: RawPoints, latest_us: int) -> Normalised:
-        """Take raw values in; those later than `latest_us` are refused."""
+    def points(self, raw: RawPoints, latest_us: int, clock_us: int) -> Normalised:
+        """Take raw values in that arrived at `clock_us`; those of times later than `latest_us` are refused."""
         status = np.empty(raw.value.size, np.int8)
         slots = find_rows(self._book.state.raw, raw.series_id)
         rows = RawRows(raw.time_us, slots, raw.value, raw.value.view(np.int64), raw.started_us, status)
 
         def apply(first: int, out: Emitted) -> int:
-            bounds = Bounds(first, latest_us, self._config.wait_us)
-            return apply_points(self._book.state, rows, bounds, out)
+            return apply_points(self._book.state, rows, Bounds(first, latest_us), out)
 
-        return self._normalised(status, apply)
+        return self._normalised(status, apply, self._overdue(clock_us))
 
-    def histograms(self, raw: RawHistograms, latest_us: int) -> Normalised:
-        """Take whole histograms in; those later than `latest_us` are refused."""
+    def histograms(self, raw: RawHistograms, latest_us: int, clock_us: int) -> Normalised:
+        """Take whole histograms in that arrived at `clock_us`; those of times later than `latest_us` are refused."""
         status = np.empty(raw.observed.size, np.int8)
         slots = find_rows(self._book.state.raw, raw.series_id)
         observed, total = ((column, column.view(np.int64)) for column in (raw.observed, raw.total))
@@ -121,14 +120,13 @@ class Normaliser:
 
         def apply(first: int, out: Emitted) -> int:
             self._reserve(most)
-            return apply_histograms(self._book.state, rows, Bounds(first, latest_us, self._config.wait_us), out)
+            return apply_histograms(self._book.state, rows, Bounds(first, latest_us), out)
 
-        return self._normalised(status, apply)
+        return self._normalised(status, apply, self._overdue(clock_us))
 
     def close_through(self, until_us: int) -> Normalised:
         """Evaluate the histograms of times up to `until_us` as they are: the end of a stream or of a window."""
-        nothing = np.empty(0, np.int8)
-        return self._normalised(nothing, lambda _, out: 0 if close_over(self._book.state, until_us, out) else -1)
+        return self._normalised(np.empty(0, np.int8), lambda *_: 0, self._closed(until_us, NEVER_US))
 
     def name_of(self, slot_or_derived: int) -> SeriesName:
         """Return the name of a point's source."""
@@ -171,9 +169,25 @@ class Normaliser:
             arena = packed_arena(families, 2 * used + 16 * (buckets + 8))
             self._book.state = self._book.state._replace(families=families._replace(arena=arena))
 
-    def _normalised(self, status: npt.NDArray[np.int8], apply: Callable[[int, Emitted], int]) -> Normalised:
-        """Run a kernel until it has done all rows, with an empty `out` each time that it stops."""
-        made: list[Emitted] = []
+    def _overdue(self, clock_us: int) -> list[Emitted]:
+        """Move the clock of arrivals; evaluate the histograms that have waited long enough."""
+        counters = self._book.state.raw.counters
+        if clock_us <= counters[CLOCK]:
+            return []
+        counters[CLOCK] = clock_us
+        arrived_us = clock_us - self._config.wait_us
+        return self._closed(NEVER_US, arrived_us) if counters[NEXT_EXPIRY] <= arrived_us else []
+
+    def _closed(self, until_us: int, arrived_us: int) -> list[Emitted]:
+        made, done = [], False
+        while not done:
+            out = emitted_room(64 * MOST_A_ROW)
+            done = close_over(self._book.state, until_us, arrived_us, out)
+            made.append(_filled(out))
+        return made
+
+    def _normalised(self, status: npt.NDArray[np.int8], apply: Callable[[int, Emitted], int], made: list[Emitted]) -> Normalised:
+        """Run a kernel until it has done all rows, with an empty `out` each time that it stops; its points follow `made`."""
         reached = -1
         while reached < status.size:
             out = emitted_room(status.size + 16 * MOST_A_ROW)

@@ -30,7 +30,7 @@ from aiops.normalise.whole_histograms import packed_arena
 from aiops.types import State
 
 VERSION: Final = 1
-_PENDING: Final = ("pending_time", "pending_start", "pending_have")
+_PENDING: Final = ("pending_time", "pending_start", "pending_clock", "pending_have")
 _FIX: Final = "remove the checkpoint to warm up anew"
 
 

@@ -86,6 +86,7 @@ def _families(state: NormaliserState, kept_records: npt.NDArray[np.void]) -> tup
     new.records[: family_kept.size] = old.records[family_kept]
     new.pending_time[: family_kept.size] = old.pending_time[family_kept]
     new.pending_start[: family_kept.size] = old.pending_start[family_kept]
+    new.pending_clock[: family_kept.size] = old.pending_clock[family_kept]
     new.pending_have[: family_kept.size] = old.pending_have[family_kept]
     new.members[: member_kept.size] = old.members[member_kept]
     new.pending_value[: member_kept.size] = old.pending_value[member_kept]

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from aiops.jit import inlined, kernel
-from aiops.normalise.classic_histograms import MOST_A_ROW, OpenTimes, close_over, finish_part, fold_open, open_times
+from aiops.normalise.classic_histograms import MOST_A_ROW, OpenTimes, finish_part, fold_open, open_times
 from aiops.normalise.distributions import Emitted, began
 from aiops.normalise.raw_series import (
     BAD_TIME,
@@ -24,11 +24,9 @@ from aiops.normalise.raw_series import (
     HISTOGRAM,
     MISFIT,
     NEVER_US,
-    NEXT_EXPIRY,
     NON_FINITE,
     OUT_OF_RANGE,
     REPEATED,
-    SECOND,
     STALE_BITS,
     TOO_LATE,
     UNKNOWN,
@@ -41,11 +39,10 @@ from aiops.normalise.raw_series import (
     point_hash,
     remember,
 )
-from aiops.types import FloatArray, IntArray
+from aiops.types import FloatArray
 
 EARLIEST_US: Final = 946_684_800_000_000
 """2000-01-01, as for all telemetry."""
-SECOND_US: Final = 1_000_000
 
 
 class Part(NamedTuple):
@@ -62,26 +59,6 @@ class Taken(NamedTuple):
 
     status: int
     value: float
-
-
-@inlined
-def is_due(counters: IntArray, time: int, wait_us: int) -> bool:
-    """Return whether histograms must be looked through before a value at `time`, which is after the watermark."""
-    second = time // SECOND_US * SECOND_US
-    return bool(second > counters[SECOND] and counters[NEXT_EXPIRY] <= second - wait_us)
-
-
-@inlined
-def move_watermark(counters: IntArray, time: int) -> None:
-    """Note the newest time; with every full second of it histograms are looked through."""
-    counters[SECOND] = max(counters[SECOND], time // SECOND_US * SECOND_US)
-    counters[WATERMARK] = time
-
-
-@kernel
-def close_due(state: NormaliserState, time: int, wait_us: int, out: Emitted) -> bool:
-    """Evaluate the histograms that have waited enough at `time`. False = there must be more room first, then call again."""
-    return close_over(state, time // SECOND_US * SECOND_US - wait_us, out)
 
 
 @inlined
@@ -180,10 +157,7 @@ def apply_points(state: NormaliserState, rows: RawRows, bounds: Bounds, out: Emi
         if fault != EMITTED:
             statuses[i] = fault
             continue
-        if time > counters[WATERMARK]:
-            if is_due(counters, time, bounds.wait_us) and not close_due(state, time, bounds.wait_us, out):
-                return i
-            move_watermark(counters, time)
+        counters[WATERMARK] = max(counters[WATERMARK], time)
         record = records[slot]
         part = Part(time, values[i], bits, starts[i] if starts.size > 0 else NEVER_US)
         taken = take(record, part)

@@ -23,9 +23,9 @@ NEVER_US: Final = -(2**62)
 """Before every time; the start of a total that was not said."""
 STALE_BITS: Final = 0x7FF0000000000002
 """The NaN by which senders mark the end of a series."""
-WATERMARK, SECOND, NEXT_EXPIRY, SERIES_COUNT, SWEPT = range(5)
-"""Counters: newest event time; the second that pending histograms were last looked through at; when the next of them is due, at
-the earliest; slots taken; when idle series were last forgotten."""
+WATERMARK, CLOCK, NEXT_EXPIRY, SERIES_COUNT, SWEPT = range(5)
+"""Counters: newest event time; newest time of arrival; when the first open time of a histogram arrived, at the earliest; slots
+taken; the event time at which idle series were last forgotten."""
 COUNTERS: Final = 5
 UNLIMITED: Final = 0
 """Number of the limits that hold nothing back."""
@@ -86,11 +86,10 @@ class RawRows(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What holds for the rows of one entry: the first row to do, the latest valid time, how long an open histogram waits."""
+    """What holds for the rows of one entry: the first row to do, the latest valid time."""
 
     first: int
     latest_us: int
-    wait_us: int
 
 
 @inlined
@@ -157,7 +156,7 @@ def remember(record: Any, time: int, mark: int) -> None:
 def empty_raw(room: int) -> RawArrays:
     """Return the state of no series, with room for `room`."""
     counters = np.zeros(COUNTERS, np.int64)
-    counters[[WATERMARK, SECOND, SWEPT]] = NEVER_US
+    counters[[WATERMARK, CLOCK, SWEPT]] = NEVER_US
     counters[NEXT_EXPIRY] = -NEVER_US
     table = np.full(1 << (2 * room).bit_length(), -1, np.int32)
     return RawArrays(np.zeros(room, RAW_RECORD), table, np.array([[-np.inf, np.inf]]), counters)

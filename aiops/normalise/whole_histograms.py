@@ -14,7 +14,7 @@ from aiops.jit import inlined, kernel
 from aiops.normalise.classic_histograms import MOST_A_ROW
 from aiops.normalise.distributions import Buckets, Emitted, Interval, began, emit_distribution, is_exponential
 from aiops.normalise.families import ARENA_END, ARENA_WASTE, FAMILY_COUNT, FamilyState
-from aiops.normalise.raw_points import EARLIEST_US, close_due, is_due, move_watermark, order_fault
+from aiops.normalise.raw_points import EARLIEST_US, order_fault
 from aiops.normalise.raw_series import (
     BAD_TIME,
     EMITTED,
@@ -213,10 +213,7 @@ def apply_histograms(state: NormaliserState, rows: HistogramRows, bounds: Bounds
         elif not stale and (rows.observed[i] < 0.0 or upto.size < end - begin or end - begin > MOST_BUCKETS):
             rows.status[i] = OUT_OF_RANGE
         else:
-            if time > counters[WATERMARK]:
-                if is_due(counters, time, bounds.wait_us) and not close_due(state, time, bounds.wait_us, out):
-                    return i
-                move_watermark(counters, time)
+            counters[WATERMARK] = max(counters[WATERMARK], time)
             mark = point_hash(time, rows.total_bits[i] ^ (rows.observed_bits[i] * 31))
             start = rows.start[i] if rows.start.size > 0 else NEVER_US
             buckets = Buckets(rows.upper[begin:end], upto)

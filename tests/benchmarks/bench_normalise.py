@@ -89,7 +89,7 @@ def measure(role: str) -> None:
         normaliser.define(read_definitions(table.slice(first, ENTRY), DEFAULT_TENANT), START_US)
     defined_s = time.process_time() - begun
     points = SERIES * ROUNDS
-    normal_s = cpu_s(lambda payload: normaliser.points(point_columns(payload), 2**62), sent)
+    normal_s = cpu_s(lambda payload: normaliser.points(point_columns(payload), 2**62, START_US), sent)
     read_s = cpu_s(point_columns, sent)
     state = sum(array.nbytes for array in normaliser.snapshot().values())
     show(f"normalise_{role}", points / normal_s / 1e6, "M points/s", points / read_s / 1e6)

@@ -81,7 +81,10 @@ def definitions(series: Sequence[Raw]) -> Definitions:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One raw value: of which series, when, what, and since when; a histogram with bounds and counts in place of a value."""
+    """One raw value: of which series, when, what, and since when; a histogram with bounds and counts in place of a value.
+
+    `clock_us`: when it arrived.
+    """
 
     series: Raw
     time_us: int
@@ -89,6 +92,7 @@ class Sample:
     start_us: int = NEVER_US
     upper: tuple[float, ...] = ()
     counts: tuple[float, ...] = ()
+    clock_us: int = 0
 
 
 def raw_points(samples: Sequence[Sample]) -> RawPoints:
@@ -138,9 +142,12 @@ class Run:
         """Take samples in, in their order."""
         begin = 0
         while begin < len(samples):
-            whole = bool(samples[begin].series.role.startswith("histogram"))
+            whole, clock_us = samples[begin].series.role.startswith("histogram"), samples[begin].clock_us
             end = begin
-            while end < len(samples) and samples[end].series.role.startswith("histogram") == whole:
+            while end < len(samples) and (samples[end].series.role.startswith("histogram"), samples[end].clock_us) == (
+                whole,
+                clock_us,
+            ):
                 end += 1
             self._send(samples[begin:end], whole)
             begin = end
@@ -153,9 +160,9 @@ class Run:
 
     def _send(self, samples: Sequence[Sample], whole: bool) -> None:
         if whole:
-            self._keep(self.normaliser.histograms(raw_histograms(samples), LATER))
+            self._keep(self.normaliser.histograms(raw_histograms(samples), LATER, samples[0].clock_us))
         else:
-            self._keep(self.normaliser.points(raw_points(samples), LATER))
+            self._keep(self.normaliser.points(raw_points(samples), LATER, samples[0].clock_us))
 
     def _keep(self, made: "object") -> None:
         from aiops.normalise.normaliser import Normalised

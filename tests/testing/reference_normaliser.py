@@ -19,7 +19,7 @@ from data_contracts.series.text import series_text
 from tests.testing.raw_rows import SECOND, Raw, Sample
 
 FIRST_US = 300 * SECOND
-PENDING = 4
+PENDING = 8
 
 
 @dataclass
@@ -48,6 +48,7 @@ class Family:
     awaited: set[int] = field(default_factory=set)
     pending: dict[int, dict[int, float]] = field(default_factory=dict)
     starts: dict[int, int] = field(default_factory=dict)
+    arrived: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class ReferenceNormaliser:
         self.families: dict[int, Family] = {}
         self.points: list[tuple[str, int, float]] = []
         self.status: list[int] = []
-        self.watermark = self.second = NEVER_US
+        self.clock = NEVER_US
 
     def define(self, series: list[Raw]) -> None:
         for raw in series:
@@ -113,11 +114,12 @@ class ReferenceNormaliser:
                 family.awaited.add(key)
 
     def send(self, sample: Sample) -> None:
+        self._advance(sample.clock_us)
         self.status.append(self._take(sample))
 
     def close(self, until_us: int) -> None:
         for family in self.families.values():
-            self._close_over(family, until_us)
+            self._close_over(family, until_us, NEVER_US)
 
     def _take(self, sample: Sample) -> int:
         raw = self.series.get(sample.series.key.series_id)
@@ -125,7 +127,6 @@ class ReferenceNormaliser:
             return UNKNOWN
         if math.isinf(sample.value):
             return NON_FINITE
-        self._advance(sample.time_us)
         state = self.states[raw.key.series_id]
         if raw.role == "value":
             return self._value(raw, state, sample)
@@ -137,15 +138,11 @@ class ReferenceNormaliser:
             return OUT_OF_RANGE
         return self._part(raw, state, sample)
 
-    def _advance(self, time: int) -> None:
-        if time <= self.watermark:
-            return
-        second = time // SECOND * SECOND
-        if second > self.second:
-            self.second = second
+    def _advance(self, clock: int) -> None:
+        if clock > self.clock:
+            self.clock = clock
             for family in self.families.values():
-                self._close_over(family, second - self.wait_us)
-        self.watermark = time
+                self._close_over(family, NEVER_US, clock - self.wait_us)
 
     def _say(self, name: str, time: int, value: float) -> int:
         if not math.isfinite(value):
@@ -234,14 +231,14 @@ class ReferenceNormaliser:
                 if time < min(family.pending):
                     return TOO_LATE
                 self._evaluate(family)
-            family.pending[time], family.starts[time] = {}, NEVER_US
+            family.pending[time], family.starts[time], family.arrived[time] = {}, NEVER_US, self.clock
         if key in family.pending[time]:
             return DUPLICATE
         family.pending[time][key] = sample.value
         family.starts[time] = max(family.starts[time], sample.start_us)
         family.awaited.add(key)
         state.note(*what)
-        self._close_over(family, NEVER_US)
+        self._close_over(family, NEVER_US, NEVER_US)
         return FOLDED
 
     def _late(self, family: Family, state: State, sample: Sample) -> int:
@@ -257,10 +254,10 @@ class ReferenceNormaliser:
         state.note(sample.time_us, repr(sample.value))
         return FOLDED
 
-    def _close_over(self, family: Family, horizon: int) -> None:
+    def _close_over(self, family: Family, until: int, arrived: int) -> None:
         while family.pending:
             time = min(family.pending)
-            if len(family.pending[time]) < len(family.awaited) and time > horizon:
+            if len(family.pending[time]) < len(family.awaited) and time > until and family.arrived[time] > arrived:
                 return
             self._evaluate(family)
 

@@ -86,9 +86,9 @@ class ReceivedPoints:
         latest_us = clock_us + self._limits.future_tolerance_s * 1_000_000
         if entry.kind == streams.KIND_POINTS:
             points = wire_columns.point_columns(entry.payload)
-            return self._made(self._normaliser.points(points, latest_us), points, clock_us)
+            return self._made(self._normaliser.points(points, latest_us, clock_us), points, clock_us)
         histograms = wire_columns.histogram_columns(entry.payload)
-        return self._made(self._normaliser.histograms(histograms, latest_us), histograms, clock_us)
+        return self._made(self._normaliser.histograms(histograms, latest_us, clock_us), histograms, clock_us)
 
     def close_through(self, until_us: int, clock_us: int) -> Received:
         """Return what histograms up to `until_us` give as they are: the end of a stream."""

@@ -1,6 +1,7 @@
 """Classic and whole histograms: rate, mean, quantiles; parts in any order, late, missing; bounds that change."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,10 @@ WHOLE, DELTA = raw("size_bytes", "histogram"), raw("wait_seconds", "histogram_de
 def at(time_us: int, values: list[float], parts: list[Raw] = PARTS) -> list[Sample]:
     """Return a value of every part: buckets, sum, count."""
     return [Sample(part, time_us, value) for part, value in zip(parts, values, strict=True)]
+
+
+def arrived(clock_us: int, samples: list[Sample]) -> list[Sample]:
+    return [replace(sample, clock_us=clock_us) for sample in samples]
 
 
 FIRST, SECOND_ROUND = [0.0] * 6, [60.0, 90.0, 100.0, 120.0, 50.0, 120.0]
@@ -42,12 +47,12 @@ def test_parts_come_in_any_order_and_interleaved_with_those_of_the_next_time() -
 
 
 def test_a_part_that_is_missing_is_waited_for_until_the_lateness_is_over() -> None:
-    made = Run.new(lateness_s=30).define([*PARTS, raw("load", "value")])
-    made.send(*at(T, FIRST), *at(T + MINUTE, SECOND_ROUND)[1:])
     load = raw("load", "value")
-    made.send(Sample(load, T + MINUTE + 29 * SECOND, 1.0))
+    made = Run.new(lateness_s=30).define([*PARTS, load])
+    made.send(*at(T, FIRST), *arrived(T, at(T + MINUTE, SECOND_ROUND)[1:]))
+    made.send(Sample(load, T + 2 * MINUTE, 1.0, clock_us=T + 29 * SECOND))
     assert said(made) == {}
-    made.send(Sample(load, T + MINUTE + 30 * SECOND, 1.0))
+    made.send(Sample(load, T + 3 * MINUTE, 1.0, clock_us=T + 30 * SECOND))
     assert said(made)["rate"] == 2.0
     made.send(Sample(PARTS[0], T + MINUTE, 60.0))
     assert made.status[-1] == FOLDED
@@ -59,10 +64,27 @@ def test_a_part_that_is_missing_is_waited_for_until_the_lateness_is_over() -> No
 def test_a_part_that_fell_silent_is_not_waited_for_again_until_it_sends() -> None:
     load = raw("load", "value")
     made = Run.new(lateness_s=30).define([*PARTS, load]).send(*at(T, FIRST))
-    made.send(*at(T + MINUTE, SECOND_ROUND)[1:], Sample(load, T + 2 * MINUTE, 1.0))
+    made.send(*arrived(T, at(T + MINUTE, SECOND_ROUND)[1:]), Sample(load, T, 1.0, clock_us=T + MINUTE))
     before = len(made.points)
     made.send(*at(T + 2 * MINUTE, [2 * value for value in SECOND_ROUND])[1:])
     assert len(made.points) == before + 4
+
+
+def test_a_time_that_waited_behind_an_older_one_is_over_as_soon_as_that_is() -> None:
+    load = raw("load", "value")
+    made = Run.new(lateness_s=30).define([*PARTS, load]).send(*at(T, FIRST))
+    made.send(*arrived(10 * SECOND, at(T + 2 * MINUTE, [2 * value for value in SECOND_ROUND])[1:]))
+    made.send(*arrived(20 * SECOND, at(T + MINUTE, SECOND_ROUND)[1:]), Sample(load, T, 1.0, clock_us=40 * SECOND))
+    made.send(*arrived(41 * SECOND, at(T + MINUTE, SECOND_ROUND)[:1]))
+    assert [value for name, _, value in made.points if name.endswith("_rate")] == [2.0]
+    made.send(Sample(load, T + SECOND, 1.0, clock_us=42 * SECOND))
+    assert [value for name, _, value in made.points if name.endswith("_rate")] == [2.0, 2.0]
+
+
+def test_several_times_of_each_part_one_part_after_the_other_are_put_together() -> None:
+    rounds = [at(T + number * MINUTE, [number * value for value in SECOND_ROUND]) for number in range(8)]
+    made = Run.new().define(PARTS).send(*[values[part] for part in range(len(PARTS)) for values in rounds])
+    assert [value for name, _, value in made.points if name.endswith("_rate")] == [2.0] * 7
 
 
 def test_one_count_that_fell_says_that_all_began_anew() -> None:

@@ -148,6 +148,6 @@ def test_a_rate_beyond_all_numbers_is_refused() -> None:
 def test_a_value_of_a_series_of_whole_histograms_is_none() -> None:
     whole = raw("seconds", "histogram")
     made = Run.new().define([whole, GAUGE])
-    assert made.normaliser.points(raw_points([Sample(whole, T, 1.0)]), LATER).status.tolist() == [MISFIT]
+    assert made.normaliser.points(raw_points([Sample(whole, T, 1.0)]), LATER, 0).status.tolist() == [MISFIT]
     other = Sample(GAUGE, T, 1.0, upper=(1.0,), counts=(1.0,))
-    assert made.normaliser.histograms(raw_histograms([other]), LATER).status.tolist() == [MISFIT]
+    assert made.normaliser.histograms(raw_histograms([other]), LATER, 0).status.tolist() == [MISFIT]

@@ -43,11 +43,11 @@ def define(made: Normaliser, series: Sequence[Raw]) -> list[dict[str, object]]:
 
 
 def status(made: Normaliser, *samples: Sample) -> list[int]:
-    return made.points(raw_points(samples), LATER).status.tolist()
+    return made.points(raw_points(samples), LATER, 0).status.tolist()
 
 
 def values(made: Normaliser, *samples: Sample) -> list[float]:
-    return made.points(raw_points(samples), LATER).points.value.tolist()
+    return made.points(raw_points(samples), LATER, 0).points.value.tolist()
 
 
 def test_new_series_come_into_the_catalogue_with_what_is_made_of_them() -> None:
