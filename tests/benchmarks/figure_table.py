@@ -28,7 +28,7 @@ def number(value: float) -> str:
     >>> number(52073.6), number(0.3432), number(7.0)
     ('52,074', '0.3432', '7')
     """
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 999_999_999 else f"{value:.4g}"
 
 
 def _numbers(figure: Measured) -> str:
