@@ -9,12 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.features.engine import EngineConfig, FeatureEngine
+from aiops.features.series_points import SeriesPoints
 from aiops.topology.graph import ServiceGraph
-from aiops.types import SeriesBatch
+from aiops.types import IntArray, SeriesBatch
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
+from data_contracts.series.series_name import SeriesName
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.telemetry.series_rows import PointColumns, points_of
+from serving.stream.consumer.consumer_metrics import resident_bytes
 
+BYTES = "bytes_per_series"
 START_US = 1_700_000_000_000_000
 METRICS = (
     "requests_per_second",
@@ -87,6 +91,27 @@ def naive_points_per_second(case: Case, points: int = 2_000) -> float:
     return points / (time.process_time() - began)
 
 
+def bytes_per_series(series: int = 1_000_000, rounds: int = 64) -> tuple[float, float]:
+    """Return the state and the growth of resident memory a series, with an hour of points a minute of every series."""
+    engine = FeatureEngine(EngineConfig(max_series=series), ServiceGraph.from_pairs([]))
+    ids = np.random.default_rng(1).permutation(series).astype(np.int64)
+    services = [f"service-{number}" for number in range(-(-series // len(METRICS)))]
+    before = resident_bytes()
+    for first in (number * 100_000 for number in range(rounds * series // 100_000)):
+        place = (first + np.arange(100_000)) % series
+        time_us = START_US + (first + np.arange(100_000)) // series * 60_000_000
+        value = 0.5 + 0.05 * np.random.default_rng(first).normal(size=place.size)
+
+        def names(rows: IntArray, place: IntArray = place) -> list[SeriesName]:
+            parts = [(int(ids[number]), number) for number in place[rows].tolist()]
+            return [
+                SeriesName(key, services[number // len(METRICS)], METRICS[number % len(METRICS)], "") for key, number in parts
+            ]
+
+        engine.update_arrays(SeriesPoints(time_us, ids[place], ids[place], value, names))
+    return engine.state_bytes / series, (resident_bytes() - before) / series
+
+
 CASES = (
     Case("tier1_scores_10s_1k_series", 1_000, 10, step_s=3600),
     Case("tier1_scores_1s_1k_series", 1_000, 1, points=3_600_000, step_s=3600),
@@ -100,6 +125,10 @@ CASES = (
 
 def main(names: list[str]) -> None:
     """Print one JSON line a case (all of them, or those named)."""
+    if BYTES in names:  # some minutes: only when named
+        for what, value in zip(("state", "resident memory"), bytes_per_series(), strict=True):
+            line = {"name": f"{BYTES}, {what}, 1 M series at 60 s", "value": round(value), "unit": "B", "baseline": 800}
+            sys.stdout.write(json.dumps(line) + "\n")
     for case in CASES:
         if not names or case.name in names:
             value, baseline = points_per_second(case), naive_points_per_second(case) if case.step_s == 60 else 0.0
