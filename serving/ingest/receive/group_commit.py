@@ -187,6 +187,7 @@ class GroupCommit:
 
     def _look(self) -> None:
         try:
-            self._lengths = {stream: self._broker.length(stream) for stream in self._lengths}
+            for stream in list(self._lengths):  # appends go on beside, also to further streams
+                self._lengths[stream] = self._broker.length(stream)
         except Unavailable as error:
             log.warning("backlog: %s", error)

@@ -117,11 +117,13 @@ class TenantIntake:
 
     def _define(self, body: DecodedBody, rows: Rows, wanted: Int64s, batch: RawBatch, receipt: Receipt) -> None:
         """Read what new series are, and known ones whose definition is due; their slots come into `rows`."""
+        valued = _valued(body)
+        wanted = wanted[(rows.slot[wanted] == UNKNOWN) | valued[wanted]]
         hashes, first, back = np.unique(body.series.hash[wanted], return_index=True, return_inverse=True)
         as_sent = np.argsort(first)
         hashes, wanted_once, back = hashes[as_sent], wanted[first[as_sent]], np.argsort(as_sent)[back]
-        whole = np.zeros(len(rows.slot), np.bool_)
-        whole[body.histograms.series] = True
+        whole = np.zeros(len(hashes), np.bool_)
+        whole[back[np.isin(wanted, body.histograms.series)]] = True
         results = self._identified(body, wanted_once, whole)
         fit = np.array([isinstance(identity, Identity) for identity in results], np.bool_)
         reasons = np.array([identity.reason if isinstance(identity, Unfit) else 0 for identity in results], np.int64)
@@ -146,13 +148,13 @@ class TenantIntake:
                 if slot >= before:
                     self.growth.added(identity.key)
             self._announce(ids[room], slots[kept], taken, batch)
+            self.table.slots.due_s[slots[kept][~valued[wanted_once[kept]]]] = 0
         rows.slot[wanted], rows.member[wanted] = slots[back], members[back]
 
     def _identified(self, body: DecodedBody, wanted: Int64s, whole: Flags) -> "list[Identity | Unfit]":
-        flags = whole[wanted].tolist()
         return [
             self._identities.identify(self.tenant, series, flag, self.limits, self.families)
-            for series, flag in zip(body.describe(wanted), flags, strict=True)
+            for series, flag in zip(body.describe(wanted), whole.tolist(), strict=True)
         ]
 
     def _within_cap(self, ids: Int64s) -> Flags:
@@ -201,7 +203,8 @@ class TenantIntake:
         histograms = body.histograms
         if not len(histograms):
             return
-        arrivals = Arrivals(histograms.series, histograms.time_us, histograms.count.view(np.int64))
+        bits = histograms.count.view(np.int64) * 31 ^ histograms.sum.view(np.int64)
+        arrivals = Arrivals(histograms.series, histograms.time_us, bits)
         kept = self._judged(body, rows, arrivals, receipt, "histograms")
         receipt.histograms += kept.written
         for partition, (first, last) in enumerate(pairwise(kept.bounds.tolist())):
@@ -229,18 +232,18 @@ class TenantIntake:
         exemplars = body.exemplars
         latest_us, now_us = self._latest_us(), round(self._rules.clock() * 1e6)
         slots = self.table.slots
+        answering = self.election.answering(rows.member) if len(exemplars) else rows.member
         for number, row in enumerate(exemplars.series.tolist()):
             slot, time_us = int(rows.slot[row]), int(exemplars.time_us[number]) or now_us
             code = (
                 REFUSED - slot if slot < 0 else FUTURE_TIME if time_us > latest_us else OLD_TIME if time_us < EARLIEST_US else 0
             )
-            if code == OWN_FINDING:
-                receipt.exemplars += 1
-                continue
-            if code:
+            if code not in (0, OWN_FINDING):
                 self._refusal(receipt, code, body, row, time_us).exemplars += 1
                 continue
             receipt.exemplars += 1
+            if code or not answering[rows.member[row]]:
+                continue
             place = Place(self.tenant, int(slots.partition[slot]))
             ids = exemplars.trace_id[number], exemplars.span_id[number]
             batch.share(place).exemplars.append(
@@ -279,3 +282,14 @@ class TenantIntake:
 
     def _latest_us(self) -> int:
         return round((self._rules.clock() + self._rules.future_tolerance_s) * 1e6)
+
+
+def _valued(body: DecodedBody) -> Flags:
+    """Return (s,) which series come with values, in whatever row: what a series is cannot be seen of its exemplars alone.
+
+    Senders put exemplars in rows of their own, before or after the values of their series, or in another body.
+    """
+    valued = np.zeros(len(body.series.hash), np.bool_)
+    valued[body.points.series] = True
+    valued[body.histograms.series] = True
+    return valued if valued.all() else np.isin(body.series.hash, body.series.hash[valued])

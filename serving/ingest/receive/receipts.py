@@ -72,7 +72,7 @@ class Receipt:
     repeated: int = 0
     """Points and histograms that were there already, same value; they are among those written."""
     other_replica: int = 0
-    """Points and histograms of the HA member that does not lead; they are among those written."""
+    """Points and histograms of the HA member that does not lead; they, and its exemplars, are among those written."""
     own_findings: int = 0
     """Points of metrics that the suite exports itself: it does not watch itself. They are among those written."""
     defined: int = 0
@@ -84,6 +84,11 @@ class Receipt:
     def refused(self) -> int:
         """Return how many points, histograms and exemplars were refused."""
         return sum(refusal.total for refusal in self.refusals.values())
+
+    @property
+    def refused_points(self) -> int:
+        """Return how many points and histograms were refused."""
+        return sum(refusal.points + refusal.histograms for refusal in self.refusals.values())
 
     def text(self) -> str:
         """Return what was refused and why, in words; empty where nothing was."""

@@ -114,7 +114,6 @@ class Receivers:
             TooFast, BacklogFull, Unavailable: nothing of it is kept; send it again.
             ProblemError: 400, too many tenants.
         """
-        owner = self._tenant(tenant)
         self._hold_back()
         try:
             decoded = decoder.decode(body)
@@ -122,6 +121,7 @@ class Receivers:
             self.metrics.malformed.labels(protocol).inc()
             _lines.warn(protocol, f"{protocol} of tenant {tenant}: {error}")
             raise
+        owner = self._tenant(tenant)
         count = len(decoded.points) + len(decoded.histograms)
         wait_s = owner.budget.wait_s(count)
         if wait_s:
@@ -146,7 +146,6 @@ class Receivers:
         """
         if not self._rules.archives:
             raise refused(signal.name, "", "are not kept: AIOPS_CONSUMER__ARCHIVE is off", "set it to inside or separate")
-        self._tenant(tenant)
         self._hold_back()
         try:
             services, tolerance_s = self._rules.identity.services, int(self._rules.intake.future_tolerance_s)
@@ -158,6 +157,7 @@ class Receivers:
         except MalformedBody:
             self.metrics.malformed.labels(f"otlp_{signal.name}").inc()
             raise
+        self._tenant(tenant)
         batch = RawBatch(signals=[EncodedEntry(tenant, entry.kind, entry.payload) for entry in outcome.entries])
         await self._committed(batch)
         self.metrics.took_records(signal.name, outcome.accepted, outcome.rejected)
@@ -183,6 +183,7 @@ class Receivers:
         return {name: len(tenant.intake.table) for name, tenant in self._tenants.items()}
 
     def _tenant(self, name: str) -> _Tenant:
+        """Return a tenant, new where it sends for the first time: only what sends something readable takes a place."""
         tenant = self._tenants.get(name)
         if tenant is None:
             if len(self._tenants) >= self._rules.max_tenants:

@@ -103,6 +103,8 @@ class SeriesGrowth:
                 del self._open[place]
                 yield explosion._replace(ends_s=now)
         self._before.update(self._new)
+        if len(self._before) > _MOST_METRICS:
+            self._before = Counter(dict(self._before.most_common(_MOST_METRICS)))
         self._new, self._refused, self._values = Counter(), Counter(), {}
         self._window = now
 

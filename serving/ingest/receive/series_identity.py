@@ -85,10 +85,16 @@ class Families:
         self._known: dict[str, MetricMetadata] = {}
 
     def learn(self, metadata: tuple[MetricMetadata, ...]) -> bool:
-        """Keep what is said; return whether a type or unit is new, so that series may have another role."""
+        """Keep what is said; return whether a type or unit is new, so that series may have another role.
+
+        Targets that disagree on a family come in one request, in any order: the same one of them counts each time. An unknown
+        type takes none away.
+        """
         changed = False
-        for said in metadata:
+        for said in {said.family: said for said in sorted(metadata, key=lambda said: (said.kind, said.unit))}.values():
             before = self._known.get(said.family)
+            if before is not None and said.kind == SeriesKind.UNKNOWN:
+                continue
             if before is None and len(self._known) >= _MOST_FAMILIES:
                 continue
             changed |= before is None or (before.kind, before.unit) != (said.kind, said.unit)

@@ -11,7 +11,7 @@ import pytest
 from aiops.errors import FencedError, Unavailable
 from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch
 from serving.ingest.receive.group_commit import BacklogFull, CommitRules, GroupCommit
-from serving.ingest.receive.raw_batch import RawBatch, Touched
+from serving.ingest.receive.raw_batch import Place, PointArrays, RawBatch, Touched
 from serving.ingest.receive.series_table import Homes, SeriesTable
 from serving.ingest.receive.slot_kernels import NEVER
 from tests.testing.deadlines import within
@@ -148,6 +148,41 @@ def test_nearly_full_streams_press() -> None:
 
     pressed = run(broker, work)
     assert (pressed[80], pressed[94]) == (False, True)
+
+
+def test_further_streams_may_begin_while_lengths_are_looked_at() -> None:
+    looking, go_on = threading.Event(), threading.Event()
+
+    class Lengths:
+        def length(self, stream: str) -> int:
+            looking.set()
+            assert go_on.wait(within(20))
+            return 1
+
+    async def main() -> bool:
+        lengths: Any = Lengths()
+        commit = GroupCommit(Broker(Appended.MEMORY_FULL), lengths, CommitRules(1, 100, 0.0))
+        tasks = [asyncio.create_task(work) for work in (commit.run(), commit.watch())]
+        try:
+            with pytest.raises(BacklogFull):
+                await commit.commit(batch("a"))
+            await asyncio.to_thread(looking.wait, within(20))
+            points = RawBatch()
+            one_point = PointArrays(np.array([1]), np.array([7]), np.array([1.0]), np.array([0]))
+            points.share(Place("acme", 0)).points.append(one_point)
+            await commit.commit(points)
+            go_on.set()
+            while commit.pressed and not any(task.done() for task in tasks):
+                await asyncio.sleep(0.01)
+            return commit.pressed or any(task.done() for task in tasks)
+        finally:
+            go_on.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            commit.close()
+
+    assert asyncio.run(asyncio.wait_for(main(), within(20))) is False
 
 
 def test_a_producer_that_was_fenced_ends() -> None:

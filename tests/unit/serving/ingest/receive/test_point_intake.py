@@ -16,6 +16,7 @@ from serving.ingest.receive.tenant_limits import LimitsByTenant
 from serving.ingest.receive.wire.body_compression import uncompressed
 from serving.ingest.receive.wire.remote_write_decoders import RemoteWrite1Decoder, RemoteWrite2Decoder
 from tests.testing.receiver_harness import Sent, write_1, write_2
+from tests.testing.wire_messages import REMOTE_WRITE_1
 
 NOW_S = 1_800_000_000.0
 NOW_MS = int(NOW_S * 1000)
@@ -39,6 +40,14 @@ class Taken:
     @property
     def ids(self) -> list[int]:
         return [row for share in self.batch.shares.values() for part in share.points for row in part.series_id.tolist()]
+
+    @property
+    def histograms(self) -> int:
+        return sum(len(part.time_us) for share in self.batch.shares.values() for part in share.histograms)
+
+    @property
+    def exemplars(self) -> int:
+        return sum(len(share.exemplars) for share in self.batch.shares.values())
 
     @property
     def refused(self) -> dict[str, int]:
@@ -72,6 +81,12 @@ class Bench:
         body = write_1(series, metadata) if version == 1 else write_2(series)
         batch = RawBatch()
         decoded = self.decoders[version].decode(uncompressed(body, "snappy", 1 << 24))
+        return Taken(self.intake.take(decoded, batch), batch)
+
+    def take_rows(self, *rows: Any) -> Taken:
+        """Take rows of remote write 1.0."""
+        batch = RawBatch()
+        decoded = self.decoders[1].decode(REMOTE_WRITE_1["WriteRequest"](timeseries=rows).SerializeToString())
         return Taken(self.intake.take(decoded, batch), batch)
 
 
@@ -250,3 +265,60 @@ def test_services_that_sent_something_are_told_once() -> None:
     assert dict(bench.intake.services.news()) == {"cart": NOW_MS * 1000, "pay": NOW_MS * 1000 + 7000}
     bench.take([gauge("a", 1.0)])
     assert dict(bench.intake.services.news()) == {}
+
+
+def row_of(**labels: str) -> Any:
+    row = REMOTE_WRITE_1["TimeSeries"]()
+    for name, text in sorted({"__name__": "rpc_seconds", "job": "cart", **labels}.items()):
+        row.labels.add(name=name, value=text)
+    return row
+
+
+def exemplar_row(**labels: str) -> Any:
+    row = row_of(**labels)
+    row.exemplars.add(value=0.2, timestamp=NOW_MS).labels.add(name="trace_id", value="4bf92f3577b34da6a3ce929d0e0e4736")
+    return row
+
+
+def histogram_row(count: int, total: float, at_ms: int = NOW_MS) -> Any:
+    row = row_of()
+    row.histograms.add(count_int=count, sum=total, timestamp=at_ms)
+    return row
+
+
+def test_exemplars_in_rows_of_their_own_do_not_say_what_a_histogram_is() -> None:
+    bench = Bench({"announce_s": 100.0})
+    assert bench.take_rows(exemplar_row()).exemplars == 1, "an exemplar may come before all else of its series"
+    (defined,) = bench.take_rows(exemplar_row(), histogram_row(1, 0.2)).definitions
+    assert defined.identity.role == "histogram"
+    bench.at_s = 200.0
+    assert bench.take_rows(exemplar_row()).definitions == []
+    (again,) = bench.take_rows(exemplar_row(), histogram_row(2, 0.4, NOW_MS + 1), exemplar_row()).definitions
+    assert again.identity.role == "histogram"
+
+
+def test_histograms_are_the_same_by_count_and_sum() -> None:
+    bench = Bench()
+    assert bench.take_rows(histogram_row(3, 0.2)).histograms == 1
+    again, other = bench.take_rows(histogram_row(3, 0.2)), bench.take_rows(histogram_row(3, 0.4))
+    assert (again.receipt.repeated, again.histograms) == (1, 0)
+    assert (other.receipt.repeated, other.histograms) == (0, 1)
+
+
+def test_exemplars_of_the_member_of_a_pair_that_does_not_lead_are_not_kept() -> None:
+    bench = Bench()
+    left, right = ({"cluster": "eu", "__replica__": name} for name in ("r1", "r2"))
+    assert bench.take_rows(exemplar_row(**left)).exemplars == 1
+    other = bench.take_rows(exemplar_row(**right))
+    assert (other.receipt.exemplars, other.exemplars) == (1, 0)
+
+
+@pytest.mark.parametrize("order", [[("depth", 1), ("depth", 2)], [("depth", 2), ("depth", 1)]])
+def test_targets_that_disagree_on_a_type_do_not_have_series_defined_each_time(order: list[tuple[str, int]]) -> None:
+    bench = Bench()
+    bench.take([gauge("depth")])
+    bench.take([], metadata=order)
+    assert len(bench.take([gauge("depth", 2.0, NOW_MS + 1)]).definitions) == 1
+    for metadata in (order, order[::-1], [("depth", 0)]):
+        bench.take([], metadata=metadata)
+        assert bench.take([gauge("depth", 3.0, NOW_MS + 2)]).definitions == []
