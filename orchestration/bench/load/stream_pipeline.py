@@ -38,11 +38,11 @@ _END_TO_END: Final = "aiops_end_to_end_seconds"
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    """How many series are allowed, whether points are archived to the lake, and how many entries may wait."""
+    """How many series are allowed, whether points are archived, and how many entries a stream may hold until a checkpoint."""
 
     series: int
     archive: bool = False
-    max_backlog: int = 200
+    max_backlog: int = 5000
 
 
 @dataclass(frozen=True, slots=True)
