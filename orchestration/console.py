@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -62,7 +63,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows as a table on stdout; floats with four significant digits, None and NaN as a dash."""
+    """Print rows as a table on stdout; floats with four significant digits, times to the second in UTC, no value as a dash."""
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -79,6 +80,8 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
 def _text(cell: object) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "–"
+    if isinstance(cell, datetime):
+        return f"{cell:%Y-%m-%d %H:%M:%S}" if cell.tzinfo is None else f"{cell.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if isinstance(cell, float):

@@ -72,10 +72,15 @@ def passed_over(silences: Sequence[tuple[int, str]], tier: int) -> str:
 
 
 def alone_text(alarm: bool, silences: Sequence[tuple[int, str]]) -> str:
-    """Return what tier 1 says where nobody else does, and why they do not."""
+    """Return what tier 1 says where nobody else does, and why they do not.
+
+    >>> alone_text(True, [(3, "no champion is loaded."), (2, "no band for this series")])
+    'tier 1 alone raises the alarm: tier 3: no champion is loaded; tier 2: no band for this series'
+    """
     said = "raises the alarm" if alarm else "raises no alarm"
-    distinct = dict.fromkeys(why for _, why in silences)
-    texts = list(distinct) if len(distinct) == 1 else [f"tier {tier}: {why}" for tier, why in silences]
+    clauses = [(tier, why.removesuffix(".")) for tier, why in silences]
+    distinct = dict.fromkeys(why for _, why in clauses)
+    texts = list(distinct) if len(distinct) == 1 else [f"tier {tier}: {why}" for tier, why in clauses]
     return f"tier 1 alone {said}: {'; '.join(texts)}"
 
 

@@ -42,7 +42,7 @@ def add_silence(
     by: ActedBy = None,
     as_json: AsJson = False,
 ) -> None:
-    """Silence alerts that fulfil all conditions, e.g. `silence add freeze service=~cart.* --for 2h`.
+    """Silence alerts that fulfil all conditions, such as `silence add freeze service=~cart.* --for 2h`.
 
     Expressions (=~ and !~) match the whole label and are RE2's, as in Prometheus.
     """
@@ -85,7 +85,7 @@ def add_window(
     by: ActedBy = None,
     as_json: AsJson = False,
 ) -> None:
-    """Announce planned work, e.g. `maintenance add backup service=db --from 2026-02-01T02:00:00Z --for 1h --every 7d`."""
+    """Announce planned work, such as `maintenance add backup service=db --from 2026-02-01T02:00:00Z --for 1h --every 7d`."""
     from aiops.incidents.correlation.suppression import MaintenanceWindow
     from orchestration.commands.incident_access import IncidentWork, somebody
 

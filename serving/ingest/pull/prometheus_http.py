@@ -213,7 +213,7 @@ class PrometheusHttp:
         raise failure
 
     def _failure(
-        self, request: "_Request", what: str, tries: int, fix: str = "check the server, the query and the option url"
+        self, request: "_Request", what: str, tries: int, fix: str = "check the address, the server and the query"
     ) -> SourceError:
         often = "once" if tries == 1 else f"{tries} times"
         return SourceError(f"{request.url}: {request.subject} failed: {what} (tried {often}); {fix}")

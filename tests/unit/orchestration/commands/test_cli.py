@@ -20,7 +20,7 @@ from serving.lake import parquet_writing
 
 COMMANDS = (  # noqa: SIM905
     "run up init status ingest replay detections forecast train drift score models promote rollback verdict "
-    "rejected graph changes route rca series backtest bench incidents migrate repair"
+    "connect rejected graph changes route rca series backtest bench incidents migrate repair"
 ).split()
 ROWS = (
     "timestamp,service,metric,value\n"
