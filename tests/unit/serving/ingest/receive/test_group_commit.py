@@ -168,8 +168,8 @@ def test_further_streams_may_begin_while_lengths_are_looked_at() -> None:
                 await commit.commit(batch("a"))
             await asyncio.to_thread(looking.wait, within(20))
             points = RawBatch()
-            one_point = PointArrays(np.array([1]), np.array([7]), np.array([1.0]), np.array([0]))
-            points.share(Place("acme", 0)).points.append(one_point)
+            sample = PointArrays(np.array([1]), np.array([7]), np.array([1.0]), np.array([0]))
+            points.share(Place("acme", 0)).points.append(sample)
             await commit.commit(points)
             go_on.set()
             while commit.pressed and not any(task.done() for task in tasks):
