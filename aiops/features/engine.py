@@ -68,6 +68,8 @@ class EngineConfig:
     max_series: int = 100_000
     warmup_points: int = 15
     alpha: float = 0.05
+    warmup_s: int = 600
+    """A series is scored once it has `warmup_points` points, and ticks with points of it have closed for as long as this."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -76,6 +78,7 @@ class EngineConfig:
         self._require("window_points", 16 <= self.window_points <= 4096, "be in 16..4096")
         self._require("max_series", 1 <= self.max_series < 2**30, "be in 1..2**30")
         self._require("warmup_points", self.warmup_points >= 2, "be 2 or more")
+        self._require("warmup_s", 0 <= self.warmup_s <= 86_400, "be in 0..86400")
         self._require("alpha", 0.0 < self.alpha < 1.0, "lie between 0 and 1")
 
     @classmethod
@@ -92,6 +95,7 @@ class EngineConfig:
             self.max_series,
             self.warmup_points,
             self.alpha,
+            max(1, -(-self.warmup_s // self.step_s)),
         )
 
     def _require(self, name: str, holds: bool, rule: str) -> None:

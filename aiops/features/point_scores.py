@@ -154,7 +154,7 @@ def score_point(record: Any, parameters: EngineParameters, averages: Averages, v
     Two views: running average, and median/MAD of the last hour as of the last closed tick. The one that finds the value
     less strange counts, so both must agree before a point is strange.
     """
-    if record.updates < parameters.warmup_points or record.ticked == 0:
+    if record.updates < parameters.warmup_points or record.ticked < parameters.warmup_ticks:
         return np.nan, np.nan, np.nan
     expected = averages.mean
     scale = max(np.sqrt(averages.variance), floored(averages.deviation, expected, record.floor))

@@ -35,6 +35,7 @@ from aiops.features.series_state import (
     BIN_SCORE,
     BIN_VARIANCE,
     HOUR_US,
+    MOST_TICKED,
     SERIES_COUNT,
     UNIT,
     EngineArrays,
@@ -227,7 +228,7 @@ def write_series(arrays: EngineArrays, record: Any, bounds: WindowBounds, scratc
     sums = even_sums(value, median, spacing.interval) if spacing.even else uneven_sums(value, median, scratch.offset[:count])
     expectation = Expectation(tick, HOUR_US, spacing.interval, record.covered_from, floor)
     spread, out[SLOPE_ERROR] = write_window(count, sums, ends, expectation, out[LONG:SLOPE_ERROR])
-    record.ticked = 1
+    record.ticked = min(record.ticked + 1, MOST_TICKED)
     if record.tick_masked_at > tick - HOUR_US and not np.isnan(record.spread):
         return
     known = count >= BASELINE_POINTS

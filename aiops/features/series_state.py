@@ -47,7 +47,7 @@ SERIES_RECORD: Final = np.dtype(
         ("ordered", np.int16),  # places in the order: those of the last tick's 1 h window, by value
         ("ordered_left", np.int16),  # of their points, those still in the ring
         ("ordered_low", np.int16),  # place of the oldest of those
-        ("ticked", np.int16),  # 1 = a tick has closed with points of this series in its last hour
+        ("ticked", np.int16),  # ticks that have closed with points of this series in their last hour, up to MOST_TICKED
     ],
     align=True,
 )
@@ -55,6 +55,7 @@ BIN_MEAN, BIN_VARIANCE, BIN_DEVIATION, BIN_SCORE, BIN_MASKED_AT = range(5)
 BIN_FIELDS: Final = 5
 NEVER_US: Final = -(2**52)
 """A time before all others, exact as a float too."""
+MOST_TICKED: Final = 32_767
 SERIES_COUNT, NEXT_BIN, NEEDS_SERIES, NEEDS_VALUES, NEEDS_TIMES, VALUES_USED, TIMES_USED = range(7)
 COUNTERS: Final = 7
 UNIT: Final = 8
@@ -78,6 +79,7 @@ class EngineParameters(NamedTuple):
     max_series: int
     warmup_points: int
     alpha: float
+    warmup_ticks: int
 
     @property
     def keep_us(self) -> int:

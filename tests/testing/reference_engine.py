@@ -53,7 +53,7 @@ class Series:
     history: list[tuple[int, Averages]] = field(default_factory=list)  # (time, averages after it), points in order
     scores: list[tuple[int, float]] = field(default_factory=list)  # (time, score) of every scored point
     excursion: Excursion | None = None
-    ticked: bool = False
+    ticked: int = 0
     median: float = NAN
     spread: float = NAN
 
@@ -144,7 +144,7 @@ class ReferenceEngine:
         return known[-1] if known else Averages()
 
     def _score(self, series: Series, now: Averages, value: float) -> float:
-        if series.updates < self.config.warmup_points or not series.ticked:
+        if series.updates < self.config.warmup_points or series.ticked * self.config.step_s < self.config.warmup_s:
             return NAN
         scale = max(math.sqrt(now.variance), floored(now.deviation, now.mean, series.floor))
         z = clip((value - now.mean) / scale, 100)
@@ -237,7 +237,7 @@ class ReferenceEngine:
                     expected = math.floor((tick - series.covered_from) / interval) + 1
                 statistics["gap_count"] = max(0.0, expected - len(points))
             row |= {f"{name}_{suffix}": value for name, value in statistics.items()}
-        series.ticked = True
+        series.ticked += 1
         if not (held.masked_at > tick - HOUR and not math.isnan(series.spread)):
             series.median, series.spread = (row["median_1h"], spread) if len(hour) >= 5 else (NAN, NAN)
         return row, error
