@@ -15,6 +15,8 @@ from serving.stream import streams
 from serving.stream.consumer.owned_partition import OwnedPartition, Stage1Parts
 from serving.stream.consumer.tier1_source import Tier1Follower, tier1_source
 
+FULL: Final = 0.5
+"""Share of the backlog from which on checkpoints do not wait for their time: writers would wait for the room they make."""
 _HOUSEKEEPING_S: Final = 0.5
 
 log = logging.getLogger(__name__)
@@ -86,6 +88,8 @@ class Stage1:
                 if self._parts.stop.wait(0.05):
                     return
             self._parts.metrics.lag_entries.labels(part.stream).set(part.lag_entries())
+        if broker.log is None and any(broker.length(part.stream) > FULL * limit for part in self._owned):
+            self._checkpoint_at = time.monotonic()  # only what is before a checkpoint can be trimmed
 
     def _length(self, broker: streams.Streams, stream: str) -> int:
         length = broker.length(stream)

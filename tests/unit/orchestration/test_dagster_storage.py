@@ -23,12 +23,12 @@ def test_a_storage_is_opened_by_one_at_a_time(tmp_path: Path, monkeypatch: pytes
         inside -= 1
         return base_dir
 
-    def open_one(_: int) -> object:
+    def open_storage(_: int) -> object:
         together.wait()
         return HomeSqliteStorage.from_config_value(None, {})
 
     monkeypatch.setattr(HomeSqliteStorage, "from_local", from_local)
     with ThreadPoolExecutor(4) as pool:
-        opened = list(pool.map(open_one, range(4)))
+        opened = list(pool.map(open_storage, range(4)))
     assert opened == [str(tmp_path / "new")] * 4
     assert most == 1

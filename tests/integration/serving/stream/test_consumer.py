@@ -149,6 +149,18 @@ def test_a_new_owner_fences_the_old_one(fleet: Fleet, settings: Settings) -> Non
     assert int(counts["points_in"]) == sum(batch.rows.num_rows for batch in SENT if batch.rows is not None)
 
 
+def test_a_stream_that_fills_is_trimmed_before_a_checkpoint_is_due(settings: Settings) -> None:
+    rare = settings.consumer.model_copy(update={"checkpoint_s": 3600.0, "max_backlog": 40, "archive": "off"})
+    with Fleet(settings.model_copy(update={"consumer": rare}), None) as fleet:
+        fleet.consume("--only", "ingest")
+        producer = TelemetryProducer(
+            fleet.remote, 1, graph_of, PRODUCER, ProducerConfig(points_per_entry=128, max_backlog=40, patience_s=within(60))
+        )
+        sent = sum(publish(producer, batch) for batch in SENT)
+        assert sent > 3 * 40
+        assert wait_until(lambda: fleet.settled(len(SENT), scored=False), 40), fleet.log()
+
+
 def test_a_producer_that_starts_again_sends_nothing_twice(fleet: Fleet, settings: Settings) -> None:
     publish_all(settings, SENT)
     same_cut = ProducerConfig(points_per_entry=512)
