@@ -35,6 +35,7 @@ from aiops.normalise.raw_series import (
     NEVER_US,
     SERIES_COUNT,
     SWEPT,
+    UNLIMITED,
     WATERMARK,
     NormaliserState,
     empty_state,
@@ -178,7 +179,7 @@ class SeriesBook:
         records["announced"], records["place"] = self._second(), -1
         taken = definitions.taken(new).rows
         limits, codes = _limits_of(raw.limits, taken.column("metric"))
-        records["limits"] = np.where(np.isin(definitions.role[new], SCORED_ROLES), codes, 0)
+        records["limits"] = np.where(np.isin(definitions.role[new], SCORED_ROLES), codes, UNLIMITED)
         raw.counters[SERIES_COUNT] = count + new.size
         enter(raw, count)
         self.state = self.state._replace(raw=raw._replace(limits=limits))
@@ -229,7 +230,7 @@ class SeriesBook:
         self._catalogue(progress, rows)
         scored = int(definitions.role[row]) in SCORED_ROLES
         limits, codes = _limits_of(self.state.raw.limits, definitions.taken(rows).rows.column("metric"))
-        record["limits"] = codes[0] if scored else 0
+        record["limits"] = codes[0] if scored else UNLIMITED
         self.state = self.state._replace(raw=self.state.raw._replace(limits=limits))
         if not scored:
             self._link(progress, rows, np.array([slot]))

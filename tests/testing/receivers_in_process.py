@@ -60,8 +60,8 @@ class CountingBroker:
 class ReceiversInProcess:
     """Use inside one event loop: `async with ReceiversInProcess() as app: await app.post(…)`."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.broker = CountingBroker()
+    def __init__(self, broker: CountingBroker | None = None, **settings: Any) -> None:
+        self.broker = broker or CountingBroker()
         self.metrics = IngestMetrics()
         ingest = IngestSettings(**{"points_per_s": 10**12, **settings})
         unread: Any = None

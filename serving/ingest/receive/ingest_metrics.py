@@ -67,13 +67,12 @@ class IngestMetrics:
     def took(self, tenant: str, protocol: str, receipt: Receipt) -> None:
         """Count what became of a body."""
         written = receipt.samples + receipt.histograms
-        refused = sum(refusal.points + refusal.histograms for refusal in receipt.refusals.values())
         outcomes = {
             "written": written - receipt.repeated - receipt.other_replica - receipt.own_findings,
             "repeated": receipt.repeated,
             "other_replica": receipt.other_replica,
             "own_findings": receipt.own_findings,
-            "refused": refused,
+            "refused": receipt.refused_points,
         }
         for outcome, count in outcomes.items():
             if count:

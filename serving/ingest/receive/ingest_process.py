@@ -89,7 +89,8 @@ class _IngestProcess:
         parts = self._parts(receivers, commit)
         await asyncio.to_thread(self._warm_up, rules_of_tenants)
         server = LoopServer(ingest_app(parts), self._socket)
-        grpc_server = OtlpGrpcServer(parts.otlp, self._auth, LimitsByTenant(settings.ingest).largest_body)
+        largest, most = LimitsByTenant(settings.ingest).largest_body, settings.ingest.max_in_flight
+        grpc_server = OtlpGrpcServer(parts.otlp, self._auth, largest, most)
         await grpc_server.start(settings.ingest.host, settings.ingest.grpc_port)
         work = (commit.run(), commit.watch(), _sweep(receivers), _look(receivers, self._broker), server.run())
         tasks = [asyncio.create_task(task) for task in work]

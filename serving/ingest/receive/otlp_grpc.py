@@ -44,11 +44,13 @@ Context = aio.ServicerContext[Any, Any]
 
 
 class OtlpGrpcServer:
-    """One server on the running event loop; `start`, `stop`."""
+    """One server on the running event loop; `start`, `stop`. At most `most` calls are in progress at once."""
 
-    def __init__(self, intake: OtlpIntake, auth: Authenticator, largest_body: int) -> None:
+    def __init__(self, intake: OtlpIntake, auth: Authenticator, largest_body: int, most: int) -> None:
         self._intake = intake
         self._auth = auth
+        self._most = most
+        self._busy = 0
         self._server = aio.server(options=[("grpc.max_receive_message_length", largest_body), ("grpc.so_reuseport", 0)])
         for signal, service in METHODS.items():
             export = grpc.unary_unary_rpc_method_handler(cast(Any, partial(self._export, signal)))
@@ -77,17 +79,23 @@ class OtlpGrpcServer:
 
     async def _export(self, signal: str, body: bytes, context: Context) -> bytes:
         """Answer one call; whatever becomes of it is counted."""
-        started, code = time.perf_counter(), grpc.StatusCode.OK
+        started, code = time.perf_counter(), grpc.StatusCode.UNKNOWN
+        self._busy += 1
         try:
+            if self._busy > self._most:
+                raise OtlpRefusal(429, f"{self._most} calls are in progress (AIOPS_INGEST__MAX_IN_FLIGHT); send it again", 1)
             tenant = await refusing(self._tenant(context))
             largest = self._intake.receivers.limits_of(tenant)
             if len(body) > largest:
                 raise OtlpRefusal(413, f"body: at most {largest} bytes (AIOPS_INGEST__MAX_BODY_BYTES); send less at once")
-            return (await self._intake.accept(signal, tenant, "protobuf", body)).encoded("protobuf")
+            answer = (await self._intake.accept(signal, tenant, "protobuf", body)).encoded("protobuf")
+            code = grpc.StatusCode.OK
+            return answer
         except OtlpRefusal as refusal:
             code = _CODES.get(refusal.status, grpc.StatusCode.INVALID_ARGUMENT)
             await context.abort(code, refusal.text, _trailers(code, refusal))
         finally:
+            self._busy -= 1
             self._intake.receivers.metrics.answered_grpc(_PATHS[signal], code.name, time.perf_counter() - started)
 
     async def _tenant(self, context: Context) -> str:
