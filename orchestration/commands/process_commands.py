@@ -65,12 +65,16 @@ def status(as_json: AsJson = False) -> None:
     from orchestration.suite.health import ask
     from orchestration.workspace.current_settings import settings_in_force
 
-    report = ask(settings_in_force())
+    settings = settings_in_force()
+    report = ask(settings)
     if as_json:
         print_json({"healthy": report.healthy, **asdict(report)})
     else:
         rows = [(process.name, process.url, process.healthy, process.detail) for process in report.processes]
         print_table("Processes", ("process", "url", "answers", "what is wrong"), rows)
+        if not any(process.healthy for process in report.processes):
+            where = f"where it runs, give its AIOPS_HOME (here: {settings.root}) and ports"
+            say(f"nothing answers: `aiops up` starts everything; {where}")
         for fault in report.faults:
             say(f"fault: {fault}")
         print_table("Models", ("model", "version", "alias"), [(m.name, m.version, m.alias) for m in report.models])

@@ -103,7 +103,9 @@ def open_source(name: str, options: SourceOptions) -> TelemetrySource:
             f"source: {name!r} sends by itself, there is nothing to read; start `aiops up --source {name}` and point it there"
         )
     if entry is None:
-        raise ConfigurationError(f"source: {name!r} is not known; choose one of {', '.join(SOURCES)}")
+        raise ConfigurationError(
+            f"source: {name!r} is not known; choose one of {', '.join(SOURCES)}; of `aiops up` also {' or '.join(LISTENED)}"
+        )
     return cast(Factory, _factory(name, entry, options))(options)
 
 

@@ -134,6 +134,7 @@ def test_ingesting_a_simulation_needs_no_file(capsys: pytest.CaptureFixture[str]
         ("nosuch", 2, "No such command 'nosuch'"),
         ("ingest", 2, "Missing option '--source'"),
         ("ingest --source nosuch", 2, "choose one of simulate, csv"),
+        ("ingest --source remotewrite", 2, "of `aiops up` also otlp or remote-write"),
         ("ingest --source csv", 2, "needs --path"),
         ("ingest --source csv --path absent.csv", 2, "absent.csv does not exist"),
         ("ingest --source csv --path empty.csv", 2, "empty.csv: is empty; give a CSV file"),
@@ -252,6 +253,13 @@ def test_status_says_that_everything_is_down(capsys: pytest.CaptureFixture[str])
     report = json.loads(capsys.readouterr().out)
     assert report["healthy"] is False
     assert {line["name"]: line["healthy"] for line in report["processes"]}["broker"] is False
+
+
+def test_status_where_nothing_answers_says_how_it_is_started(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    assert run(["status"]) == 9
+    said = capsys.readouterr().err
+    assert "nothing answers: `aiops up` starts everything" in said
+    assert str(home) in said
 
 
 def test_another_shell_finds_what_runs_on_the_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
