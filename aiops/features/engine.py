@@ -84,7 +84,8 @@ class EngineConfig:
     @classmethod
     def of(cls, telemetry: "TelemetrySettings") -> "EngineConfig":
         """Return the configuration of the settings: stream and backfill must not differ in it."""
-        return cls(telemetry.step_s, telemetry.lateness_s, telemetry.window_points, telemetry.max_series)
+        limits = (telemetry.step_s, telemetry.lateness_s, telemetry.window_points, telemetry.max_series)
+        return cls(*limits, warmup_s=telemetry.warmup_s)
 
     def parameters(self) -> EngineParameters:
         """Return the numbers that kernels read."""

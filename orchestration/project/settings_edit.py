@@ -5,10 +5,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from aiops.errors import ConfigurationError
 from serving.host.atomic_file import write_atomically
+
+_DELETE: Final = "\\u007f"
+"""How TOML writes the one control character that JSON leaves as it is."""
 
 
 def with_settings(text: str, section: str, values: Mapping[str, str]) -> str:
@@ -30,7 +33,7 @@ def with_settings(text: str, section: str, values: Mapping[str, str]) -> str:
         end = next((number for number in range(begin + 1, len(lines)) if lines[number].lstrip().startswith("[")), len(lines))
         own = [n for n in range(begin + 1, end) if re.match(rf"\s*{name}\s*=", lines[n])]
         shown = [n for n in range(begin + 1, end) if re.match(rf"\s*#\s*{name}\s*=", lines[n])]
-        line = f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        line = f"{name} = {json.dumps(value, ensure_ascii=False).replace(chr(127), _DELETE)}"
         if own or shown:
             lines[(own or shown)[0]] = line
         else:

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.testing.deadlines import Deadline
+from tests.testing.deadlines import Deadline, within
 from tests.testing.free_ports import free_ports
 from tests.testing.peers import needed_peer
 
 LOADER = "ld-linux-x86-64.so.2"
-SETTLES_S = 0.5
+SETTLES_S = 2.0
 """It acknowledges before the disk has what it acknowledged: a kill sooner would lose it, which no reader or writer can mend."""
 
 
@@ -47,7 +47,7 @@ class KafkaBroker:
 
     def kill(self, settle_s: float = SETTLES_S) -> None:
         """End the broker at once, `settle_s` after what was acknowledged last."""
-        time.sleep(settle_s)
+        time.sleep(within(settle_s) if settle_s else 0.0)
         if self._process is not None:
             self._process.kill()
             self._process.wait()

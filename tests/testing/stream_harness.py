@@ -237,6 +237,7 @@ def environment(settings: Settings) -> dict[str, str]:
     nested |= {f"AIOPS_EXPORT__{name.upper()}": str(value) for name, value in export.items()}
     if settings.broker.url is not None:
         nested["AIOPS_BROKER__URL"] = settings.broker.url
+    nested["AIOPS_TELEMETRY__WARMUP_S"] = str(settings.telemetry.warmup_s)
     nested["AIOPS_TELEMETRY__MAX_SERIES"] = str(settings.telemetry.max_series)
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIOPS_")},

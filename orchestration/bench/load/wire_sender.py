@@ -88,7 +88,8 @@ class WireSender:
             raise ValueError(f"{len(self._templates)} requests a round: with {plan.in_flight} in flight rounds would overlap")
         self._values = [_Values(template, number) for number, template in enumerate(self._templates)]
         self._turns = itertools.count()
-        self._lock = threading.Lock()
+        self._rounds_done = [0] * len(self._templates)
+        self._answered = threading.Condition()
 
     @property
     def points_a_round(self) -> int:
@@ -143,13 +144,23 @@ class WireSender:
         template = self._templates[due.request]
         time_ms = self._plan.start_ms + due.round * self._plan.step_s * 1000
         body = template.fill(self._values[due.request].of(due.round), time_ms)
+        self._wait_for_round_before(due, shared)
         while True:
             began = time.perf_counter()
             status = connection.post(body)
             shared.note(status, len(template.values), time.perf_counter() - began, late_s)
             if status != 429:
-                return
+                break
             time.sleep(_AGAIN_S)
+        with self._answered:
+            self._rounds_done[due.request] += 1
+            self._answered.notify_all()
+
+    def _wait_for_round_before(self, due: "_Due", shared: "_Shared") -> None:
+        """Wait until the request of the round before is answered: a series is sent in order of time, as senders do."""
+        with self._answered:
+            while self._rounds_done[due.request] < due.round and not shared.failures:
+                self._answered.wait(_AGAIN_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def test_what_fires_becomes_an_incident(peer: Peer, tmp_path: Path) -> None:
             assert wait_until(lambda: rows(process, "/incidents"), 30), manager.log() + process.log()
             (incident,) = rows(process, "/incidents")
             assert (incident["severity"], incident["state"], incident["services"]) == ("critical", "open", ["checkout"])
-            assert firing(process, incident["incident_id"]) == [2]
+            assert wait_until(lambda: firing(process, incident["incident_id"]) == [2], 30), process.log()
             post(manager, datetime.now(UTC))
             assert wait_until(lambda: manager.totals().get("alertmanager_notifications_total", 0) >= 2, 30), manager.log()
             totals = manager.totals()

@@ -39,8 +39,13 @@ def consumer(receiver: Receiver, url: str) -> Iterator[Path]:
     """Run stage 1 over the receiver's broker, with findings to an address; yield the file of its log."""
     settings = receiver.settings
     export = ExportSettings(url=url, select="itself|process_resident_memory_bytes", every_s=0.5)
+    soon = settings.telemetry.model_copy(update={"warmup_s": 0})
     own = settings.model_copy(
-        update={"export": export, "consumer": settings.consumer.model_copy(update={"metrics_port": 0, "archive": "off"})}
+        update={
+            "export": export,
+            "telemetry": soon,
+            "consumer": settings.consumer.model_copy(update={"metrics_port": 0, "archive": "off"}),
+        }
     )
     log = settings.root / "consumer.log"
     with log.open("wb") as sink:

@@ -31,7 +31,7 @@ class TenantStreams:
     """A broker in memory whose entries name their tenant; counts what is read."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, list[streams.Entry]] = {streams.DETECTIONS: [], streams.PREDICTIONS: []}
+        self.entries: dict[str, list[streams.Entry]] = {streams.DETECTIONS: [], streams.PREDICTIONS: [], streams.NOTICES: []}
         self.reads = 0
 
     def put(self, tenant: str, **row: object) -> None:

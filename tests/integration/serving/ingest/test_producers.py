@@ -67,7 +67,7 @@ class SlowReader:
                 self.broker.trim_through(name, after[name])
             if ending and not entries_by_stream:
                 return
-            time.sleep(0.01)
+            time.sleep(0.05)
 
 
 class Feeder:

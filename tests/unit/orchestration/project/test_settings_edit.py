@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aiops.errors import ConfigurationError
@@ -65,6 +65,7 @@ def test_what_cannot_be_changed_line_by_line_is_left_as_it_is(tmp_path: Path) ->
 
 
 @given(st.text(min_size=0, max_size=40))
+@example("\x7f")
 def test_any_value_reads_back(value: str) -> None:
     try:
         text = value.encode().decode()
