@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.detection.held_points import COUNT, HELD, HeldArrays, OpenTicks, PointTable, add_points, take_points
-from aiops.detection.name_numbers import NameNumbers
 from aiops.detection.worst_point import Finding, JudgedPoints, WorstPoint
+from aiops.features.name_table import NameTable
 from aiops.types import IntArray
 from data_contracts.series.series_name import SeriesName
 
@@ -75,7 +75,7 @@ class WorstPoints:
         self._closed_us = 0
         self._series: Sequence[SeriesName] = ()
         self._restored: list[SeriesName] = []
-        self._services = NameNumbers()
+        self._services = NameTable()
         self._findings: dict[int, Finding] = {}
         self._finding_count = 0
         self._held = HeldArrays(np.zeros(64, HELD), np.full(16, -1, np.int64), np.array([0, -1, 0]))

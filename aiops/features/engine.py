@@ -1,130 +1,32 @@
-"""The feature engine: points in, tier 1 scores and feature rows out. Backfill and stream call this same code.
+"""The feature engine: series engine and ticks of services of a tenant that lies in one partition alone.
 
-The result is a function of the points in order of arrival; how they are cut into batches never matters.
-
-- Ticks are the multiples of `step_s` (UTC), from the first at or after the first point.
-- The watermark is the greatest event time of all points so far. Before a point that moves it is applied, every open tick T
-  with T + lateness_s < (new watermark) closes, in order. Features at T use the points with timestamp <= T that arrived before.
-- After a silence, ticks close for 1 h after the last point; later empty ones are skipped, having nothing to say.
-- A series has a row at T where it has a point in (T - 1 h, T]; a service where it has one in the last 5 min (or step, if longer).
-- Rows of T are available at T + lateness_s, or when the newest point before the closing was, if that is later.
-- The watermark is one an engine, so two partitions in one engine would not close ticks as two engines do: use one a partition.
-
-Memory: `series_state` says how much a series takes, of at most max_series. Time: O(1) a point in order and
-O(window points) a series and tick.
+What it gives is what the stream gives where all series lie in one partition; `series_engine` says how ticks close.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aiops.errors import ConfigurationError, ContractError
-from aiops.features import engine_snapshot
-from aiops.features.engine_output import EngineOutput, output_of, unscored
-from aiops.features.feature_rows import ClosedTicks
-from aiops.features.known_incidents import KnownIncidents
-from aiops.features.point_scores import apply_points
-from aiops.features.series_arenas import empty_arrays, grown, used_bytes
-from aiops.features.series_features import ROWS, Scratch, TickRows, close_series
-from aiops.features.series_index import NameHashes, SeriesIndex, name_hashes
-from aiops.features.series_points import SeriesPoints, points_of_batch
-from aiops.features.series_state import (
-    HOUR_US,
-    NEXT_BIN,
-    SERIES_COUNT,
-    EngineParameters,
-    PointResults,
-    PointRows,
-    RowSpan,
-    rebuild_table,
-)
-from aiops.features.service_features import WIDTH, SeriesRows, ServiceFacts, close_services
+from aiops.features.engine_config import EngineConfig as EngineConfig
+from aiops.features.engine_output import EngineOutput, SeriesOutput
+from aiops.features.engine_snapshot import incidents_of, packed_incidents
+from aiops.features.series_engine import SeriesEngine
+from aiops.features.series_points import SeriesPoints
+from aiops.features.service_ticks import ServiceTicks
 from aiops.topology.graph import ServiceGraph
-from aiops.types import FloatArray, IntArray, SeriesBatch, State
+from aiops.types import IntArray, SeriesBatch, State
 from data_contracts.series.series_name import SeriesName
-
-if TYPE_CHECKING:
-    from aiops.settings.telemetry_settings import TelemetrySettings
-
-SECOND_US = 1_000_000
-MOST_OPEN_TICKS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """Configuration of an engine; a snapshot is only valid for the configuration that made it.
-
-    Raises:
-        ConfigurationError: a field is out of range.
-    """
-
-    step_s: int = 60
-    lateness_s: int = 30
-    window_points: int = 240
-    max_series: int = 100_000
-    warmup_points: int = 15
-    alpha: float = 0.05
-    warmup_s: int = 600
-    """A series is scored once it has `warmup_points` points, and ticks with points of it have closed for as long as this."""
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        self._require("step_s", 1 <= self.step_s <= 3600, "be in 1..3600")
-        self._require("lateness_s", 0 <= self.lateness_s <= MOST_OPEN_TICKS * self.step_s, f"be in 0..{MOST_OPEN_TICKS} steps")
-        self._require("window_points", 16 <= self.window_points <= 4096, "be in 16..4096")
-        self._require("max_series", 1 <= self.max_series < 2**30, "be in 1..2**30")
-        self._require("warmup_points", self.warmup_points >= 2, "be 2 or more")
-        self._require("warmup_s", 0 <= self.warmup_s <= 86_400, "be in 0..86400")
-        self._require("alpha", 0.0 < self.alpha < 1.0, "lie between 0 and 1")
-
-    @classmethod
-    def of(cls, telemetry: "TelemetrySettings") -> "EngineConfig":
-        """Return the configuration of the settings: stream and backfill must not differ in it."""
-        limits = (telemetry.step_s, telemetry.lateness_s, telemetry.window_points, telemetry.max_series)
-        return cls(*limits, warmup_s=telemetry.warmup_s)
-
-    def parameters(self) -> EngineParameters:
-        """Return the numbers that kernels read."""
-        return EngineParameters(
-            self.step_s * SECOND_US,
-            self.lateness_s * SECOND_US,
-            self.window_points,
-            self.max_series,
-            self.warmup_points,
-            self.alpha,
-            max(1, -(-self.warmup_s // self.step_s)),
-        )
-
-    def _require(self, name: str, holds: bool, rule: str) -> None:
-        if not holds:
-            raise ConfigurationError(f"EngineConfig.{name}={getattr(self, name)}: must {rule}; correct the setting of that name")
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrivals:
-    """One batch on its way through: its points and what became of them."""
-
-    names: Callable[[IntArray], Sequence[SeriesName]]
-    rows: PointRows
-    results: PointResults
 
 
 class FeatureEngine:
-    """State of the series of one partition. Not thread-safe."""
+    """State of the series and services of one partition. Not thread-safe."""
 
-    def __init__(self, config: EngineConfig, graph: ServiceGraph) -> None:
-        self._config = config
-        self._parameters = config.parameters()
-        self._arrays = empty_arrays(self._parameters, min(64, config.max_series), 1024)
-        self._scratch = Scratch.of(config.window_points)
-        self._hashes = NameHashes()
-        self._index = SeriesIndex(graph)
-        self._incidents = KnownIncidents()
-        self._clock = engine_snapshot.Clock()
+    def __init__(self, config: EngineConfig, graph: ServiceGraph, series: SeriesEngine | None = None) -> None:
+        """Take `series` as it is, None = an engine that has seen nothing."""
+        self._series = series or SeriesEngine(config)
+        self._services = ServiceTicks(graph)
 
     def update(self, batch: SeriesBatch, available_at: IntArray | None = None) -> EngineOutput:
         """Apply the points of a batch: `update_arrays` of its columns."""
@@ -132,7 +34,7 @@ class FeatureEngine:
 
     def points_of(self, batch: SeriesBatch) -> SeriesPoints:
         """Return the points of a batch as `update_arrays` takes them."""
-        return points_of_batch(batch, self._hashes)
+        return self._series.points_of(batch)
 
     def update_arrays(self, points: SeriesPoints, available_at: IntArray | None = None) -> EngineOutput:
         """Apply points in arrival order.
@@ -142,48 +44,38 @@ class FeatureEngine:
         Raises:
             ContractError: a value is not finite, or `available_at` has another length than the points.
         """
-        arrivals = _Arrivals(points.names, _rows(points), unscored(len(points)))
-        blocks = ClosedTicks.none()
-        if len(points):
-            times = arrivals.rows.time if available_at is None else _checked(available_at, len(points))
-            self._run(arrivals, _running_max(times), blocks)
-        return output_of(arrivals.results, blocks, self._index)
+        return self._closed(self._series.update_arrays(points, available_at))
 
     def close_through(self, until: datetime) -> EngineOutput:
         """Close all open ticks <= `until` (aware) without waiting for later points: end of a stream or of a window."""
-        blocks = ClosedTicks.none()
-        if self._clock.started:
-            until_us = int(until.timestamp()) * SECOND_US
-            self._close(until_us // self._parameters.step_us, blocks)
-        return output_of(unscored(0), blocks, self._index)
+        return self._closed(self._series.close_through(until))
 
     def note_incident(self, service: str, known_at_us: int) -> None:
         """Note that an incident of `service` became (or becomes) known; ticks from then on see it."""
-        self._incidents.note(service, known_at_us)
+        self._services.note_incident(service, known_at_us)
 
     @property
     def series(self) -> Sequence[SeriesName]:
         """Return the known series, in order of first arrival."""
-        return self._index.names
+        return self._series.series
 
     @property
     def services(self) -> Sequence[str]:
         """Return the services of the known series, in order of first arrival."""
-        return self._index.services.names
+        return self._series.services
 
     def services_of(self, slot: npt.NDArray[np.int32]) -> IntArray:
         """Return the number in `services` of series given by their number (n,); any number for those with -1."""
-        return self._index.services_of(slot)
+        return self._series.services_of(slot)
 
     @property
     def state_bytes(self) -> int:
         """Return the size of the state of all series."""
-        return used_bytes(self._arrays)
+        return self._series.state_bytes
 
     def snapshot(self) -> State:
         """Return the whole state as plain arrays; independent of the engine afterwards."""
-        names = engine_snapshot.Names(self._index.names, self._incidents.events())
-        return engine_snapshot.pack(self._config_numbers(), self._arrays, names, self._clock)
+        return {**self._series.snapshot(), **packed_incidents(self._services.incidents())}
 
     @classmethod
     def restore(cls, config: EngineConfig, graph: ServiceGraph, state: State) -> "FeatureEngine":
@@ -192,92 +84,13 @@ class FeatureEngine:
         Raises:
             StateError: the state is damaged, of another version, or of another configuration.
         """
-        engine = cls(config, graph)
-        arrays, names, engine._clock = engine_snapshot.unpack(engine._config_numbers(), engine._parameters, state)
-        engine._arrays = arrays
-        arrays.keys[: len(names.series)] = [name.series_id for name in names.series]
-        arrays.names[: len(names.series)] = name_hashes(names.series)
-        rebuild_table(arrays)
-        engine._index.add(names.series)
-        for known_at_us, service in names.incidents:
-            engine._incidents.note(service, known_at_us)
+        engine = cls(config, graph, SeriesEngine.restore(config, state))
+        for known_at_us, service in incidents_of(state):
+            engine.note_incident(service, known_at_us)
         return engine
 
-    def _config_numbers(self) -> FloatArray:
-        return np.array([float(value) for value in self._parameters])
-
-    def _run(self, arrivals: "_Arrivals", available: IntArray, blocks: ClosedTicks) -> None:
-        clock, rows = self._clock, arrivals.rows
-        if not clock.started:
-            clock.started = True
-            clock.watermark_us = int(rows.time[0])
-            self._arrays.counters[NEXT_BIN] = -(-clock.watermark_us // self._parameters.step_us)
-        peaks = np.maximum(_running_max(rows.time), clock.watermark_us)
-        position = 0
-        while position < rows.time.size:
-            closing = int(self._arrays.counters[NEXT_BIN]) * self._parameters.step_us + self._parameters.lateness_us
-            end = max(position, int(np.searchsorted(peaks, closing, side="right")))
-            if end > position:
-                self._apply(arrivals, RowSpan(position, end))
-                clock.watermark_us = int(peaks[end - 1])
-                clock.available_us = max(clock.available_us, int(available[end - 1]))
-                position = end
-            if position < rows.time.size:
-                last = (int(peaks[position]) - self._parameters.lateness_us - 1) // self._parameters.step_us
-                self._close(last, blocks)
-
-    def _apply(self, arrivals: "_Arrivals", span: RowSpan) -> None:
-        rows, results = arrivals.rows, arrivals.results
-        known = len(self._index)
-        reached = apply_points(self._arrays, self._parameters, rows, results, span)
-        while reached < span.end:
-            self._arrays = grown(self._arrays, self._parameters)
-            reached = apply_points(self._arrays, self._parameters, rows, results, RowSpan(reached, span.end))
-        count = int(self._arrays.counters[SERIES_COUNT])
-        if count > known:
-            new = np.flatnonzero(results.slot[span.first : span.end] >= known) + span.first
-            _, first = np.unique(results.slot[new], return_index=True)
-            self._arrays.series["floor"][known:count] = self._index.add(arrivals.names(new[first]))
-
-    def _close(self, last: int, blocks: ClosedTicks) -> None:
-        """Close the open ticks up to number `last`."""
-        step_us = self._parameters.step_us
-        first = int(self._arrays.counters[NEXT_BIN])
-        for number in range(first, min(last, (self._clock.watermark_us + HOUR_US) // step_us) + 1):
-            self._close_tick(number * step_us, blocks)
-        self._arrays.counters[NEXT_BIN] = max(first, last + 1)
-
-    def _close_tick(self, tick_us: int, blocks: ClosedTicks) -> None:
-        available_us = max(tick_us + self._parameters.lateness_us, self._clock.available_us)
-        count = len(self._index)
-        rows = TickRows(np.empty((count, ROWS)), np.empty(count, np.int32))
-        row_count = close_series(self._arrays, self._parameters, tick_us, rows, self._scratch)
-        if not row_count:
-            return
-        slots = rows.slot[:row_count]
-        blocks.series.add(tick_us, available_us, rows.features[:row_count], slots)
-        facts = ServiceFacts(*self._index.neighbours(), self._incidents.times_at(tick_us, self._index.services.names))
-        features = np.empty((facts.incident_us.size, WIDTH))
-        numbers = close_services(self._index.facts, facts, SeriesRows(rows.features, slots), tick_us, features)
-        blocks.services.add(tick_us, available_us, features[: numbers.size], numbers)
-
-
-def _rows(points: SeriesPoints) -> PointRows:
-    finite = np.isfinite(points.value)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise ContractError(
-            f"value={points.value[row]} in row {row}: the engine takes finite values only; validate the batch first"
-        )
-    return PointRows(points.time_us, points.series_id, points.name_hash, points.value + 0.0)
-
-
-def _running_max(values: npt.NDArray[Any]) -> IntArray:
-    peaks: IntArray = np.maximum.accumulate(values)
-    return peaks
-
-
-def _checked(available_at: IntArray, count: int) -> IntArray:
-    if available_at.shape != (count,):
-        raise ContractError(f"available_at has shape {available_at.shape}: one time a row, ({count},), is needed")
-    return available_at
+    def _closed(self, output: SeriesOutput) -> EngineOutput:
+        """Return the output with the rows of services of the ticks that closed."""
+        self._services.add(0, output.partials, self._series.services)
+        rows = self._services.close_through(0, self._series.closed_us)
+        return output.with_services(rows)

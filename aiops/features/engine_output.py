@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.features.feature_rows import ClosedTicks, DeferredRows, series_rows, service_rows
+from aiops.features.feature_rows import ClosedTicks, DeferredRows, TickBlocks, series_rows
 from aiops.features.robust import scores_of_z
 from aiops.features.series_index import SeriesIndex
 from aiops.features.series_state import PointResults
@@ -14,8 +14,8 @@ from aiops.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
-class EngineOutput:
-    """What one call gave: (n,) arrays aligned to the batch's rows, and the rows of the ticks it closed."""
+class SeriesOutput:
+    """What one call gave: (n,) arrays aligned to the batch's rows, and what the ticks that it closed hold."""
 
     status: npt.NDArray[np.int8]
     """aiops.types.PointStatus."""
@@ -31,13 +31,26 @@ class EngineOutput:
     """Number of the point's series in `FeatureEngine.series`; -1 = there was no room for it."""
     series_rows: DeferredRows
     """Rows of series of the ticks that were closed."""
-    service_rows: DeferredRows
-    """Rows of services, whose numbers are those in `FeatureEngine.services`."""
+    partials: TickBlocks
+    """Partial sums of services, numbers in `SeriesEngine.services`: of every service with a row of a series."""
 
     @property
     def series_features(self) -> pa.RecordBatch:
         """Return the rows of series, `SERIES_FEATURES_TABLE`; built when first asked for."""
         return self.series_rows.batch
+
+    def with_services(self, rows: DeferredRows) -> "EngineOutput":
+        """Return the output of an engine that has the rows of services, too."""
+        points = (self.status, self.z, self.score, self.expected, self.scale, self.slot)
+        return EngineOutput(*points, self.series_rows, self.partials, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOutput(SeriesOutput):
+    """What a `FeatureEngine` gave."""
+
+    service_rows: DeferredRows
+    """Rows of services, whose numbers are those in `FeatureEngine.services`."""
 
     @property
     def service_features(self) -> pa.RecordBatch:
@@ -51,9 +64,9 @@ def unscored(count: int) -> PointResults:
     return PointResults(np.full(count, -1, np.int8), z, expected, scale, np.full(count, -1, np.int32))
 
 
-def output_of(results: PointResults, blocks: ClosedTicks, index: SeriesIndex) -> EngineOutput:
+def output_of(results: PointResults, blocks: ClosedTicks, index: SeriesIndex) -> SeriesOutput:
     """Return what became of points, with the rows of the ticks that they closed."""
-    return EngineOutput(
+    return SeriesOutput(
         results.status,
         results.z,
         scores_of_z(results.z),
@@ -61,5 +74,5 @@ def output_of(results: PointResults, blocks: ClosedTicks, index: SeriesIndex) ->
         results.scale,
         results.slot,
         series_rows(blocks.series, index),
-        service_rows(blocks.services, index),
+        blocks.partials,
     )

@@ -1,7 +1,7 @@
 """Engine state as named plain arrays and back: versioned, no pickle, names as UTF-8 bytes with offsets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ BEFORE_IDS: Final = 2
 _IN_MEMORY: Final = ("interval", "at", "times_at", "room", "head", "ordered", "ordered_left", "ordered_low")
 """Fields of a series that say how and where its points lie in memory; what is restored orders its windows anew."""
 _KEPT: Final = tuple(name for name in SERIES_RECORD.names or () if name not in _IN_MEMORY)
-_FIX: Final = "remove the checkpoint to warm up anew"
+FIX: Final = "remove the checkpoint to warm up anew"
 
 
 @dataclass(slots=True)
@@ -46,15 +46,7 @@ class Clock:
     available_us: int = -(2**62)
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Everything that is not a number: series by slot; incidents as (known at us, service)."""
-
-    series: list[SeriesName] = field(default_factory=list)
-    incidents: list[tuple[int, str]] = field(default_factory=list)
-
-
-def pack(config: FloatArray, arrays: EngineArrays, names: Names, clock: Clock) -> State:
+def pack(config: FloatArray, arrays: EngineArrays, names: Sequence[SeriesName], clock: Clock) -> State:
     """Return the state as arrays of its own, the same for equal states wherever their rings begin in memory.
 
     Cost: one copy of the points kept.
@@ -73,18 +65,16 @@ def pack(config: FloatArray, arrays: EngineArrays, names: Names, clock: Clock) -
         "bins": arrays.bins[:count].copy(),
         "ring_time": times,
         "ring_value": values,
-        "incident_known_at": np.array([known_at_us for known_at_us, _ in names.incidents], np.int64),
     }
     state |= {f"series_{name}": records[name].copy() for name in _KEPT}
-    state["series_id"] = np.array([name.series_id for name in names.series], np.int64)
-    state |= _blob("service", [name.service for name in names.series])
-    state |= _blob("metric", [name.metric for name in names.series])
-    state |= _blob("labels", [name.labels for name in names.series])
-    state |= _blob("incident_service", [service for _, service in names.incidents])
+    state["series_id"] = np.array([name.series_id for name in names], np.int64)
+    state |= packed_texts("service", [name.service for name in names])
+    state |= packed_texts("metric", [name.metric for name in names])
+    state |= packed_texts("labels", [name.labels for name in names])
     return state
 
 
-def unpack(config: FloatArray, parameters: EngineParameters, state: State) -> tuple[EngineArrays, Names, Clock]:
+def unpack(config: FloatArray, parameters: EngineParameters, state: State) -> tuple[EngineArrays, list[SeriesName], Clock]:
     """Return what `pack` was given, but for the keys and the table.
 
     Raises:
@@ -94,13 +84,30 @@ def unpack(config: FloatArray, parameters: EngineParameters, state: State) -> tu
         _check(config, state)
         arrays = _arrays(parameters, state)
         series = _series(state)
-        incidents = list(zip(state["incident_known_at"].tolist(), _texts("incident_service", state), strict=True))
         started, watermark_us, available_us = state["clock"].tolist()
     except (KeyError, ValueError, IndexError) as error:
-        raise StateError(f"engine state is damaged ({type(error).__name__}: {error}); {_FIX}") from error
+        raise StateError(f"engine state is damaged ({type(error).__name__}: {error}); {FIX}") from error
     if len(series) != arrays.counters[SERIES_COUNT]:
-        raise StateError(f"engine state has {len(series)} names for {arrays.counters[SERIES_COUNT]} series; {_FIX}")
-    return arrays, Names(series, incidents), Clock(bool(started), watermark_us, available_us)
+        raise StateError(f"engine state has {len(series)} names for {arrays.counters[SERIES_COUNT]} series; {FIX}")
+    return arrays, series, Clock(bool(started), watermark_us, available_us)
+
+
+def packed_incidents(incidents: Sequence[tuple[int, str]]) -> State:
+    """Return incidents, (known at us, service), as arrays."""
+    known = np.array([known_at_us for known_at_us, _ in incidents], np.int64)
+    return {"incident_known_at": known, **packed_texts("incident_service", [service for _, service in incidents])}
+
+
+def incidents_of(state: State) -> list[tuple[int, str]]:
+    """Return what `packed_incidents` was given.
+
+    Raises:
+        StateError: an array is missing or does not fit the other.
+    """
+    try:
+        return list(zip(state["incident_known_at"].tolist(), unpacked_texts("incident_service", state), strict=True))
+    except (KeyError, ValueError) as error:
+        raise StateError(f"incidents of a state are damaged ({type(error).__name__}: {error}); {FIX}") from error
 
 
 @kernel
@@ -138,17 +145,17 @@ def fill_rings(arrays: EngineArrays, counts: IntArray, rooms: IntArray, times: I
 
 def _series(state: State) -> list[SeriesName]:
     if state["version"].tolist() == [BEFORE_IDS]:
-        return series_of_texts(_texts("service", state), _texts("metric", state))
-    texts = [_texts(name, state) for name in ("service", "metric", "labels")]
+        return series_of_texts(unpacked_texts("service", state), unpacked_texts("metric", state))
+    texts = [unpacked_texts(name, state) for name in ("service", "metric", "labels")]
     return [SeriesName(*row) for row in zip(state["series_id"].tolist(), *texts, strict=True)]
 
 
 def _check(config: FloatArray, state: State) -> None:
     version = state["version"].tolist()
     if version not in ([BEFORE_IDS], [WHOLE_VALUES], [VERSION]):
-        raise OutdatedState(f"engine state has version {version}, this program reads {BEFORE_IDS} to {VERSION}; {_FIX}")
+        raise OutdatedState(f"engine state has version {version}, this program reads {BEFORE_IDS} to {VERSION}; {FIX}")
     if not np.array_equal(state["config"], config):
-        raise StateError(f"engine state was made with configuration {state['config'].tolist()}, not {config.tolist()}; {_FIX}")
+        raise StateError(f"engine state was made with configuration {state['config'].tolist()}, not {config.tolist()}; {FIX}")
 
 
 def _arrays(parameters: EngineParameters, state: State) -> EngineArrays:
@@ -157,10 +164,10 @@ def _arrays(parameters: EngineParameters, state: State) -> EngineArrays:
     kept = _shaped(state, "series_count", (count,)).astype(np.int64)
     total = int(kept.sum())
     if state["ring_time"].size != total or state["ring_value"].size != total or (kept < 1).any():
-        raise StateError(f"engine state has {state['ring_time'].size} points for {total} in {count} series; {_FIX}")
+        raise StateError(f"engine state has {state['ring_time'].size} points for {total} in {count} series; {FIX}")
     longest = int(kept.max(initial=0))
     if longest > parameters.window_points:
-        raise StateError(f"engine state has a series of {longest} points, more than {parameters.window_points}; {_FIX}")
+        raise StateError(f"engine state has a series of {longest} points, more than {parameters.window_points}; {FIX}")
     rooms = np.array([room_for(points, parameters.window_points) for points in range(longest + 1)])[kept]
     elements = UNIT * int((-(-rooms // UNIT)).sum())
     arrays = empty_arrays(parameters, max(count, 1), max(elements, UNIT))
@@ -174,17 +181,19 @@ def _arrays(parameters: EngineParameters, state: State) -> EngineArrays:
 
 def _shaped(state: State, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     if state[name].shape != shape:
-        raise StateError(f"engine state: {name} has shape {state[name].shape}, not {shape}; {_FIX}")
+        raise StateError(f"engine state: {name} has shape {state[name].shape}, not {shape}; {FIX}")
     return state[name]
 
 
-def _blob(name: str, texts: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+def packed_texts(name: str, texts: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Return texts as two arrays, of which `unpacked_texts` makes them again."""
     encoded = [text.encode() for text in texts]
     offsets = np.cumsum([0, *(len(item) for item in encoded)], dtype=np.int64)
     return {f"{name}_bytes": np.frombuffer(b"".join(encoded), np.uint8).copy(), f"{name}_offsets": offsets}
 
 
-def _texts(name: str, state: State) -> list[str]:
+def unpacked_texts(name: str, state: State) -> list[str]:
+    """Return what `packed_texts` was given."""
     data = state[f"{name}_bytes"].tobytes()
     offsets = state[f"{name}_offsets"].tolist()
     return [data[begin:end].decode() for begin, end in pairwise(offsets)]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from aiops.features.name_table import NameTable
 from aiops.features.series_index import SeriesIndex
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.telemetry_schemas import (
@@ -16,6 +17,8 @@ from data_contracts.schemas.telemetry_schemas import (
     SERVICE_FEATURES_TABLE,
     TIMESTAMP,
 )
+
+Blocks = tuple[list[int], list[int], list[FloatArray], "list[npt.NDArray[np.int32]]"]
 
 
 @dataclass(slots=True)
@@ -33,6 +36,10 @@ class TickBlocks:
         self.available_us.append(available_us)
         self.features.append(features)
         self.numbers.append(numbers)
+
+    def ticks(self) -> "Blocks":
+        """Return tick, time of availability, features and numbers of every tick."""
+        return self.tick_us, self.available_us, self.features, self.numbers
 
     def times(self) -> "list[pa.Array[Any]]":
         """Return the columns event_timestamp and available_at."""
@@ -76,10 +83,10 @@ class TickBlocks:
 
 
 class ClosedTicks(NamedTuple):
-    """What the ticks closed so far hold of series and of services."""
+    """What the ticks closed so far hold of series, and the sums over the series of a service."""
 
     series: TickBlocks
-    services: TickBlocks
+    partials: TickBlocks
 
     @classmethod
     def none(cls) -> "ClosedTicks":
@@ -94,7 +101,7 @@ class DeferredRows:
     """
 
     def __init__(
-        self, blocks: TickBlocks, schema: pa.Schema, index: SeriesIndex, names: "Callable[[pa.Array[Any]], list[pa.Array[Any]]]"
+        self, blocks: TickBlocks, schema: pa.Schema, index: object, names: "Callable[[pa.Array[Any]], list[pa.Array[Any]]]"
     ) -> None:
         """`names`: the columns between times and features, by number in `index`; `schema`: of the batch."""
         self._blocks = blocks
@@ -161,9 +168,9 @@ def series_rows(blocks: TickBlocks, index: SeriesIndex) -> DeferredRows:
     return DeferredRows(blocks, SERIES_FEATURES_TABLE, index, lambda slots: [column.take(slots) for column in index.columns()])
 
 
-def service_rows(blocks: TickBlocks, index: SeriesIndex) -> DeferredRows:
+def service_rows(blocks: TickBlocks, services: NameTable) -> DeferredRows:
     """Return rows of schema `SERVICE_FEATURES_TABLE`."""
-    return DeferredRows(blocks, SERVICE_FEATURES_TABLE, index, lambda numbers: [index.services.column().take(numbers)])
+    return DeferredRows(blocks, SERVICE_FEATURES_TABLE, services, lambda numbers: [services.column().take(numbers)])
 
 
 def _timestamps(values_us: list[int], sizes: list[int]) -> "pa.Array[Any]":

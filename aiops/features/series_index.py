@@ -1,16 +1,15 @@
 """Names of series by slot, and facts that follow from them. Python cost per series or distinct name, not per row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from aiops.features.name_table import NameTable
+from aiops.features.partial_sums import SeriesFacts
 from aiops.features.robust import RANGE_FLOOR
-from aiops.features.service_features import Neighbours, SeriesFacts
-from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.metrics import SIGNALS, MetricSpec, spec_of
 from data_contracts.series.hash_kernels import hash_spans
@@ -22,30 +21,6 @@ from data_contracts.telemetry.series_rows import ids_of_columns
 from data_contracts.telemetry.v1 import folded_metric
 from data_contracts.values.coerce import whole
 from data_contracts.values.kernels import distinct
-
-
-@dataclass(slots=True)
-class NameTable:
-    """Numbers of names, in order of first sight."""
-
-    number_of: dict[str, int] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
-    _column: "pa.Array[Any] | None" = None
-
-    def number(self, name: str) -> int:
-        """Return the number of `name`, the next one where it is new."""
-        known = self.number_of.get(name)
-        if known is None:
-            known = len(self.names)
-            self.number_of[name] = known
-            self.names.append(name)
-        return known
-
-    def column(self) -> "pa.Array[Any]":
-        """Return the names by number."""
-        if self._column is None or len(self._column) != len(self.names):
-            self._column = pa.array(self.names, pa.string())
-        return self._column
 
 
 class NameHashes:
@@ -124,14 +99,12 @@ def series_of_texts(services: Sequence[str], metrics: Sequence[str]) -> list[Ser
 class SeriesIndex:
     """Names and facts of series by slot, of services by number (in order of their first series)."""
 
-    def __init__(self, graph: ServiceGraph) -> None:
-        self._graph = graph
+    def __init__(self) -> None:
         self._specs: dict[str, MetricSpec] = {}
         self._columns: tuple[int, list[pa.Array[Any]]] | None = None
         self.services = NameTable()
         self.names: list[SeriesName] = []
         self.facts = SeriesFacts(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-        self._neighbours: tuple[int, Neighbours, Neighbours] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -167,21 +140,6 @@ class SeriesIndex:
             names = [pa.array([getattr(name, part) for name in self.names], pa.string()) for part in _TURNS]
             self._columns = (len(self.names), [pa.array(texts, pa.string()), ids, *names])
         return self._columns[1]
-
-    def neighbours(self) -> tuple[Neighbours, Neighbours]:
-        """Return (callers, callees) by service number."""
-        count = len(self.services.names)
-        if self._neighbours is None or self._neighbours[0] != count:
-            callers = self._numbers([self._graph.callers(name) for name in self.services.names])
-            callees = self._numbers([self._graph.callees(name) for name in self.services.names])
-            self._neighbours = (count, callers, callees)
-        return self._neighbours[1:]
-
-    def _numbers(self, groups: Sequence[Sequence[str]]) -> Neighbours:
-        known = self.services.number_of
-        numbers = [[known[name] for name in group if name in known] for group in groups]
-        start = np.cumsum([0, *(len(group) for group in numbers)], dtype=np.int64)
-        return Neighbours(start, np.array([number for group in numbers for number in group], dtype=np.int64))
 
     def _spec(self, metric: str) -> MetricSpec:
         spec = self._specs.get(metric)

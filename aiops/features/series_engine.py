@@ -1,0 +1,240 @@
+"""The series engine of one partition: points in; scores, rows of series and partial sums of services out.
+
+The result is a function of the points in order of arrival; how they are cut into batches never matters.
+
+- Ticks are the multiples of `step_s` (UTC), from the first at or after the first point.
+- The watermark is the greatest event time of all points so far. Before a point that moves it is applied, every open tick T
+  with T + lateness_s < (new watermark) closes, in order. Features at T use the points with timestamp <= T that arrived before.
+- After a silence, ticks close for 1 h after the last point; later empty ones are skipped, having nothing to say.
+- A series has a row at T where it has a point in (T - 1 h, T], and a service partial sums where a series of it has a row.
+- Rows of T are available at T + lateness_s, or when the newest point before the closing was, if that is later.
+- The watermark is one an engine, so two partitions in one engine would not close ticks as two engines do: use one a partition.
+- `advance` moves the watermark without a point: what other partitions of the tenant have seen closes ticks here, too.
+
+Memory: `series_state` says how much a series takes, of at most max_series. Time: O(1) a point in order and
+O(window points) a series and tick.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from aiops.errors import ContractError
+from aiops.features import engine_snapshot
+from aiops.features.engine_config import SECOND_US, EngineConfig
+from aiops.features.engine_output import SeriesOutput, output_of, unscored
+from aiops.features.feature_rows import ClosedTicks
+from aiops.features.partial_sums import add_series_rows, no_sums
+from aiops.features.point_scores import apply_points
+from aiops.features.series_arenas import empty_arrays, grown, used_bytes
+from aiops.features.series_features import ROWS, Scratch, TickRows, close_series
+from aiops.features.series_index import NameHashes, SeriesIndex, name_hashes
+from aiops.features.series_points import SeriesPoints, points_of_batch
+from aiops.features.series_state import (
+    HOUR_US,
+    NEXT_BIN,
+    SERIES_COUNT,
+    PointResults,
+    PointRows,
+    RowSpan,
+    rebuild_table,
+)
+from aiops.types import FloatArray, IntArray, SeriesBatch, State
+from data_contracts.series.series_name import SeriesName
+
+NEVER: Final = -(2**62)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """One batch on its way through: its points and what became of them."""
+
+    names: Callable[[IntArray], Sequence[SeriesName]]
+    rows: PointRows
+    results: PointResults
+
+
+class SeriesEngine:
+    """State of the series of one tenant in one partition. Not thread-safe."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._parameters = config.parameters()
+        self._arrays = empty_arrays(self._parameters, min(64, config.max_series), 1024)
+        self._scratch = Scratch.of(config.window_points)
+        self._hashes = NameHashes()
+        self._index = SeriesIndex()
+        self._clock = engine_snapshot.Clock()
+
+    def update(self, batch: SeriesBatch, available_at: IntArray | None = None) -> SeriesOutput:
+        """Apply the points of a batch: `update_arrays` of its columns."""
+        return self.update_arrays(self.points_of(batch), available_at)
+
+    def points_of(self, batch: SeriesBatch) -> SeriesPoints:
+        """Return the points of a batch as `update_arrays` takes them."""
+        return points_of_batch(batch, self._hashes)
+
+    def update_arrays(self, points: SeriesPoints, available_at: IntArray | None = None) -> SeriesOutput:
+        """Apply points in arrival order.
+
+        `available_at`: us since the epoch per point, ascending; None = each point is available at its event time.
+
+        Raises:
+            ContractError: a value is not finite, or `available_at` has another length than the points.
+        """
+        arrivals = _Arrivals(points.names, _rows(points), unscored(len(points)))
+        blocks = ClosedTicks.none()
+        if len(points):
+            times = arrivals.rows.time if available_at is None else _checked(available_at, len(points))
+            self._run(arrivals, _running_max(times), blocks)
+        return output_of(arrivals.results, blocks, self._index)
+
+    def close_through(self, until: datetime) -> SeriesOutput:
+        """Close all open ticks <= `until` (aware) without waiting for later points: end of a stream or of a window."""
+        blocks = ClosedTicks.none()
+        if self._clock.started:
+            until_us = int(until.timestamp()) * SECOND_US
+            self._close(until_us // self._parameters.step_us, blocks)
+        return output_of(unscored(0), blocks, self._index)
+
+    def advance(self, event_us: int, available_us: int) -> SeriesOutput:
+        """Close the ticks that a point of that event time would close; it was known at `available_us`."""
+        blocks = ClosedTicks.none()
+        self._start(event_us)
+        self._close((event_us - self._parameters.lateness_us - 1) // self._parameters.step_us, blocks)
+        clock = self._clock
+        clock.watermark_us = max(clock.watermark_us, event_us)
+        clock.available_us = max(clock.available_us, available_us)
+        return output_of(unscored(0), blocks, self._index)
+
+    @property
+    def closed_us(self) -> int:
+        """Return the tick, us, up to which all are closed; `NEVER` before the first point."""
+        return (int(self._arrays.counters[NEXT_BIN]) - 1) * self._parameters.step_us if self._clock.started else NEVER
+
+    @property
+    def series(self) -> Sequence[SeriesName]:
+        """Return the known series, in order of first arrival."""
+        return self._index.names
+
+    @property
+    def services(self) -> Sequence[str]:
+        """Return the services of the known series, in order of first arrival."""
+        return self._index.services.names
+
+    def services_of(self, slot: npt.NDArray[np.int32]) -> IntArray:
+        """Return the number in `services` of series given by their number (n,); any number for those with -1."""
+        return self._index.services_of(slot)
+
+    @property
+    def state_bytes(self) -> int:
+        """Return the size of the state of all series."""
+        return used_bytes(self._arrays)
+
+    def snapshot(self) -> State:
+        """Return the whole state as plain arrays; independent of the engine afterwards."""
+        return engine_snapshot.pack(self._config_numbers(), self._arrays, self._index.names, self._clock)
+
+    @classmethod
+    def restore(cls, config: EngineConfig, state: State) -> "SeriesEngine":
+        """Return the engine that `snapshot` described; it goes on bit for bit.
+
+        Raises:
+            StateError: the state is damaged, of another version, or of another configuration.
+        """
+        engine = cls(config)
+        arrays, names, engine._clock = engine_snapshot.unpack(engine._config_numbers(), engine._parameters, state)
+        engine._arrays = arrays
+        arrays.keys[: len(names)] = [name.series_id for name in names]
+        arrays.names[: len(names)] = name_hashes(names)
+        rebuild_table(arrays)
+        engine._index.add(names)
+        return engine
+
+    def _config_numbers(self) -> FloatArray:
+        return np.array([float(value) for value in self._parameters])
+
+    def _run(self, arrivals: "_Arrivals", available: IntArray, blocks: ClosedTicks) -> None:
+        clock, rows = self._clock, arrivals.rows
+        self._start(int(rows.time[0]))
+        peaks = np.maximum(_running_max(rows.time), clock.watermark_us)
+        position = 0
+        while position < rows.time.size:
+            closing = int(self._arrays.counters[NEXT_BIN]) * self._parameters.step_us + self._parameters.lateness_us
+            end = max(position, int(np.searchsorted(peaks, closing, side="right")))
+            if end > position:
+                self._apply(arrivals, RowSpan(position, end))
+                clock.watermark_us = int(peaks[end - 1])
+                clock.available_us = max(clock.available_us, int(available[end - 1]))
+                position = end
+            if position < rows.time.size:
+                last = (int(peaks[position]) - self._parameters.lateness_us - 1) // self._parameters.step_us
+                self._close(last, blocks)
+
+    def _start(self, event_us: int) -> None:
+        """Begin at the first tick at or after the first event time."""
+        if not self._clock.started:
+            self._clock.started = True
+            self._clock.watermark_us = event_us
+            self._arrays.counters[NEXT_BIN] = -(-event_us // self._parameters.step_us)
+
+    def _apply(self, arrivals: "_Arrivals", span: RowSpan) -> None:
+        rows, results = arrivals.rows, arrivals.results
+        known = len(self._index)
+        reached = apply_points(self._arrays, self._parameters, rows, results, span)
+        while reached < span.end:
+            self._arrays = grown(self._arrays, self._parameters)
+            reached = apply_points(self._arrays, self._parameters, rows, results, RowSpan(reached, span.end))
+        count = int(self._arrays.counters[SERIES_COUNT])
+        if count > known:
+            new = np.flatnonzero(results.slot[span.first : span.end] >= known) + span.first
+            _, first = np.unique(results.slot[new], return_index=True)
+            self._arrays.series["floor"][known:count] = self._index.add(arrivals.names(new[first]))
+
+    def _close(self, last: int, blocks: ClosedTicks) -> None:
+        """Close the open ticks up to number `last`."""
+        step_us = self._parameters.step_us
+        first = int(self._arrays.counters[NEXT_BIN])
+        for number in range(first, min(last, (self._clock.watermark_us + HOUR_US) // step_us) + 1):
+            self._close_tick(number * step_us, blocks)
+        self._arrays.counters[NEXT_BIN] = max(first, last + 1)
+
+    def _close_tick(self, tick_us: int, blocks: ClosedTicks) -> None:
+        available_us = max(tick_us + self._parameters.lateness_us, self._clock.available_us)
+        count = len(self._index)
+        rows = TickRows(np.empty((count, ROWS)), np.empty(count, np.int32))
+        row_count = close_series(self._arrays, self._parameters, tick_us, rows, self._scratch)
+        if not row_count:
+            return
+        slots = rows.slot[:row_count]
+        blocks.series.add(tick_us, available_us, rows.features[:row_count], slots)
+        sums, present = no_sums(len(self._index.services))
+        add_series_rows(self._index.facts, rows.features, slots, sums, present)
+        numbers = np.flatnonzero(present)
+        whole = sums if numbers.size == present.size else sums[numbers]
+        blocks.partials.add(tick_us, available_us, whole, numbers.astype(np.int32))
+
+
+def _rows(points: SeriesPoints) -> PointRows:
+    finite = np.isfinite(points.value)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise ContractError(
+            f"value={points.value[row]} in row {row}: the engine takes finite values only; validate the batch first"
+        )
+    return PointRows(points.time_us, points.series_id, points.name_hash, points.value + 0.0)
+
+
+def _running_max(values: npt.NDArray[Any]) -> IntArray:
+    peaks: IntArray = np.maximum.accumulate(values)
+    return peaks
+
+
+def _checked(available_at: IntArray, count: int) -> IntArray:
+    if available_at.shape != (count,):
+        raise ContractError(f"available_at has shape {available_at.shape}: one time a row, ({count},), is needed")
+    return available_at
