@@ -13,6 +13,7 @@ from aiops.features.series_state import (
     BIN_VARIANCE,
     COLLISION,
     NEXT_BIN,
+    NOT_NAMED,
     SCORED,
     TOO_MANY_SERIES,
     WARMUP,
@@ -207,7 +208,10 @@ def write_result(results: PointResults, row: int, z: float, expected: float, sca
 def apply_points(
     arrays: EngineArrays, parameters: EngineParameters, rows: PointRows, results: PointResults, span: RowSpan
 ) -> int:
-    """Apply the rows of `span` in order; return the row reached: less than its end where arrays must grow first."""
+    """Apply the rows of `span` in order; return the row reached.
+
+    It is less than the span's end where arrays must grow first, or the floor of a new series must be written.
+    """
     ticks = TickGrid(arrays.counters[NEXT_BIN], parameters.step_us)
     for i in range(span.first, span.end):
         slot = find_slot(arrays.table, arrays.keys, rows.key[i])
@@ -226,6 +230,8 @@ def apply_points(
         value = rows.value[i]
         record = arrays.series[slot]
         bins = arrays.bins[slot]
+        if record.floor == NOT_NAMED and record.updates >= parameters.warmup_points:
+            return i
         in_order = record.count == 0 or time > record.newest
         if not in_order:
             status = admit_late(arrays, record, parameters, time)

@@ -183,17 +183,28 @@ class SeriesEngine:
             self._arrays.counters[NEXT_BIN] = -(-event_us // self._parameters.step_us)
 
     def _apply(self, arrivals: "_Arrivals", span: RowSpan) -> None:
-        rows, results = arrivals.rows, arrivals.results
-        known = len(self._index)
-        reached = apply_points(self._arrays, self._parameters, rows, results, span)
-        while reached < span.end:
-            self._arrays = grown(self._arrays, self._parameters)
-            reached = apply_points(self._arrays, self._parameters, rows, results, RowSpan(reached, span.end))
-        count = int(self._arrays.counters[SERIES_COUNT])
-        if count > known:
-            new = np.flatnonzero(results.slot[span.first : span.end] >= known) + span.first
-            _, first = np.unique(results.slot[new], return_index=True)
-            self._arrays.series["floor"][known:count] = self._index.add(arrivals.names(new[first]))
+        reached = span.first
+        while True:
+            begun, reached = (
+                reached,
+                apply_points(self._arrays, self._parameters, arrivals.rows, arrivals.results, RowSpan(reached, span.end)),
+            )
+            named = self._name_new(arrivals, RowSpan(begun, min(reached + 1, span.end)))
+            if reached == span.end:
+                return
+            if not named:
+                self._arrays = grown(self._arrays, self._parameters)
+
+    def _name_new(self, arrivals: "_Arrivals", span: RowSpan) -> bool:
+        """Take in the names of series that are new in the span, and what follows from them; return whether there are any."""
+        known, count = len(self._index), int(self._arrays.counters[SERIES_COUNT])
+        if count == known:
+            return False
+        slots = arrivals.results.slot[span.first : span.end]
+        new = np.flatnonzero(slots >= known) + span.first
+        _, first = np.unique(arrivals.results.slot[new], return_index=True)
+        self._arrays.series["floor"][known:count] = self._index.add(arrivals.names(new[first]))
+        return True
 
     def _close(self, last: int, blocks: ClosedTicks) -> None:
         """Close the open ticks up to number `last`."""

@@ -53,6 +53,8 @@ SERIES_RECORD: Final = np.dtype(
 )
 BIN_MEAN, BIN_VARIANCE, BIN_DEVIATION, BIN_SCORE, BIN_MASKED_AT = range(5)
 BIN_FIELDS: Final = 5
+NOT_NAMED: Final = -1.0
+"""The floor of a series until its name says it: it counts from the end of the warm-up on."""
 NEVER_US: Final = -(2**52)
 """A time before all others, exact as a float too."""
 MOST_TICKED: Final = 32_767
@@ -183,6 +185,7 @@ def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: int, name:
     record.ordered = 0
     record.ordered_left = 0
     record.updates = 0
+    record.floor = NOT_NAMED
     record.ticked = 0
     record.tick_mean = np.nan
     record.tick_variance = np.nan

@@ -123,6 +123,9 @@ class ReferenceEngine:
         z = self._score(series, held, point.value)
         series.newest = max(series.newest, point.time)
         series.covered_from = min(series.covered_from, point.time)
+        if in_order:  # no tick to come looks at what is older: it makes room, and is no loss
+            oldest = point.time - HOUR - (self.config.lateness_s + self.config.step_s) * SECOND
+            series.points = [kept for kept in series.points if kept[0] > oldest]
         if len(series.points) == self.config.window_points:
             del series.points[0]
             series.covered_from = series.points[0][0]
