@@ -204,6 +204,13 @@ def write_result(results: PointResults, row: int, z: float, expected: float, sca
     results.scale[row] = scale
 
 
+@inlined
+def slot_of(arrays: EngineArrays, parameters: EngineParameters, key: int, name: int) -> int:
+    """Return the slot of a series, a new one where it is new; -1 = too many series, -2 = the arrays must grow first."""
+    slot = find_slot(arrays.table, arrays.keys, key)
+    return new_slot(arrays, parameters, key, name, -1 - slot) if slot < 0 else slot
+
+
 @bare
 def apply_points(
     arrays: EngineArrays, parameters: EngineParameters, rows: PointRows, results: PointResults, span: RowSpan
@@ -214,22 +221,18 @@ def apply_points(
     """
     ticks = TickGrid(arrays.counters[NEXT_BIN], parameters.step_us)
     for i in range(span.first, span.end):
-        slot = find_slot(arrays.table, arrays.keys, rows.key[i])
-        if slot < 0:
-            slot = new_slot(arrays, parameters, rows.key[i], rows.name[i], -1 - slot)
-            if slot == -2:
-                return i
-            if slot == -1:
-                results.status[i] = TOO_MANY_SERIES
-                continue
+        slot = slot_of(arrays, parameters, rows.key[i], rows.name[i])
+        if slot == -2:
+            return i
+        if slot == -1:
+            results.status[i] = TOO_MANY_SERIES
+            continue
         results.slot[i] = slot
         if arrays.names[slot] != rows.name[i]:
             results.status[i] = COLLISION
             continue
-        time = rows.time[i]
-        value = rows.value[i]
-        record = arrays.series[slot]
-        bins = arrays.bins[slot]
+        time, value = rows.time[i], rows.value[i]
+        record, bins = arrays.series[slot], arrays.bins[slot]
         if record.floor == NOT_NAMED and record.updates >= parameters.warmup_points:
             return i
         in_order = record.count == 0 or time > record.newest

@@ -122,13 +122,7 @@ class ReferenceEngine:
         held = series.now if in_order else self._averages_before(series, point.time)
         z = self._score(series, held, point.value)
         series.newest = max(series.newest, point.time)
-        series.covered_from = min(series.covered_from, point.time)
-        if in_order:  # no tick to come looks at what is older: it makes room, and is no loss
-            oldest = point.time - HOUR - (self.config.lateness_s + self.config.step_s) * SECOND
-            series.points = [kept for kept in series.points if kept[0] > oldest]
-        if len(series.points) == self.config.window_points:
-            del series.points[0]
-            series.covered_from = series.points[0][0]
+        self._make_room(series, point.time, in_order)
         series.points = sorted([*series.points, (point.time, float(np.float32(point.value)))])  # windows hold 24 bits
         if in_order:
             self._follow(series, point, z)
@@ -182,6 +176,15 @@ class ReferenceEngine:
             variance = (1 - weight) * (variance + weight * step * step)
             deviation += max(0.01, 1 / count) * (abs(step) - deviation)
         return Averages(mean, variance, deviation, masked_at)
+
+    def _make_room(self, series: Series, time: int, in_order: bool) -> None:
+        series.covered_from = min(series.covered_from, time)
+        if in_order:  # no tick to come looks at what is older: it makes room, and is no loss
+            oldest = time - HOUR - (self.config.lateness_s + self.config.step_s) * SECOND
+            series.points = [kept for kept in series.points if kept[0] > oldest]
+        if len(series.points) == self.config.window_points:
+            del series.points[0]
+            series.covered_from = series.points[0][0]
 
     def _move(self, series: Series, value: float) -> None:
         now = series.now
