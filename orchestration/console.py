@@ -17,7 +17,9 @@ from rich.table import Table
 
 _ERR = Console(stderr=True, highlight=False)
 _WIDTH = 160
-"""Columns of what is printed into a file or a pipe."""
+"""Columns of what is printed into a file or a pipe, where `COLUMNS` does not say it."""
+_LEAST = 18
+"""Characters of a cell that stay in a line, where it has as many: a table too narrow for that is printed as paragraphs."""
 _STARTED = time.monotonic()
 
 
@@ -63,13 +65,41 @@ def print_json(value: object) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows as a table on stdout; floats with four significant digits, times to the second in UTC, no value as a dash."""
+    """Print rows as a table on stdout; floats with four significant digits, times to the second in UTC, no value as a dash.
+
+    Where the terminal (or `COLUMNS`) is too narrow for the columns, every row is a paragraph of its own.
+    """
+    given = os.environ.get("COLUMNS", "")
+    into = Console(highlight=False, width=None if sys.stdout.isatty() else int(given) if given.isdecimal() else _WIDTH)
+    texts = [[_text(cell) for cell in row] for row in rows]
+    if len(columns) > 2 and _least_width(columns, texts) > into.width:
+        _print_paragraphs(into, title, columns, texts)
+        return
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
+    for row in texts:
+        table.add_row(*row)
+    into.print(table)
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return how wide a table must be, so that no cell is broken into pieces shorter than `_LEAST` characters."""
+    cells = ([column, *(row[number] for row in rows)] for number, column in enumerate(columns))
+    return 1 + sum(3 + min(_LEAST, max(len(text) for text in column)) for column in cells)
+
+
+def _print_paragraphs(into: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    into.print(title, markup=False, style="italic")
+    names = max(len(column) for column in columns)
     for row in rows:
-        table.add_row(*(_text(cell) for cell in row))
-    Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH).print(table)
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(min_width=names)
+        grid.add_column(overflow="fold")
+        for column, text in zip(columns, row, strict=True):
+            grid.add_row(column, text)
+        into.print(grid)
+        into.print()
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:

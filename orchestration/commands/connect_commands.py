@@ -42,7 +42,7 @@ def prometheus(
     from serving.ingest.pull.prometheus_discovery import discover
     from serving.ingest.pull.prometheus_live import http_of
 
-    given = [f"url={url}", *([f"token_file={token_file}"] if token_file else [])]
+    given = [f"url={url}", "retries=1", *([f"token_file={token_file}"] if token_file else [])]  # somebody waits
     options = SourceChoice("prometheus", None, tuple(given)).options()
     with stage(f"ask {options.url}"):
         http = http_of(options)

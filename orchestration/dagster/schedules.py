@@ -4,7 +4,11 @@ from datetime import UTC, timedelta
 
 import dagster as dg
 
+from models.artifacts.audit import CHAMPION
+from models.artifacts.export import exported_version
 from orchestration.dagster.jobs import drift_check, ingest_and_features, retention, seasons, training
+from orchestration.dagster.resources import WorkspaceResource
+from orchestration.pipeline.drift import WATCHED
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
 
@@ -25,6 +29,11 @@ nightly_seasons = dg.ScheduleDefinition(
 nightly_retention = dg.ScheduleDefinition(
     name="nightly_retention", job=retention, cron_schedule="0 4 * * *", execution_timezone="UTC", default_status=RUNNING
 )
-hourly_drift_check = dg.ScheduleDefinition(
-    name="hourly_drift_check", job=drift_check, cron_schedule="15 * * * *", execution_timezone="UTC", default_status=RUNNING
-)
+
+
+@dg.schedule(job=drift_check, cron_schedule="15 * * * *", execution_timezone="UTC", default_status=RUNNING)
+def hourly_drift_check(workspace: WorkspaceResource) -> dg.RunRequest | dg.SkipReason:
+    """Ask for a check where there is a champion to be checked."""
+    if exported_version(workspace.open().settings.root / "models", WATCHED, CHAMPION) is None:
+        return dg.SkipReason(f"{WATCHED} has no champion yet: nothing is served that could drift")
+    return dg.RunRequest()

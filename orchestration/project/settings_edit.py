@@ -24,7 +24,7 @@ def with_settings(text: str, section: str, values: Mapping[str, str]) -> str:
         ConfigurationError: the text is no TOML, or the setting stands there in a form that cannot be changed line by line.
     """
     before = _read(text)
-    lines = text.splitlines()
+    lines = text.removesuffix("\n").split("\n") if text else []  # TOML knows no other line ends
     begin = next((number for number, line in enumerate(lines) if re.fullmatch(rf"\s*\[\s*{section}\s*\]\s*(#.*)?", line)), None)
     if begin is None:
         lines += [*([""] if lines and lines[-1].strip() else []), f"[{section}]"]

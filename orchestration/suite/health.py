@@ -18,6 +18,8 @@ from aiops.settings.tree import Settings
 from models.artifacts.catalog import trained_models, watched_model
 from models.artifacts.export import exported_version
 from orchestration.suite import backlog, services
+from orchestration.suite.dagster_health import code_fault
+from orchestration.suite.processes import ChildSpec
 from orchestration.workspace.current_settings import Running, read_running
 from serving.ingest.writers import writers
 from serving.stream import streams
@@ -98,7 +100,7 @@ def ask(settings: Settings) -> StatusReport:
     )
     with ThreadPoolExecutor(len(specs) + 1) as pool:
         broker = pool.submit(_broker, settings)
-        probes = [(spec, pool.submit(_probe, spec.ready_url)) for spec in specs]
+        probes = [(spec, pool.submit(_dagster if spec.name == "dagster" else _probe, spec)) for spec in specs]
         others = [Health(spec.name, spec.show_url, not probe.result(), probe.result()) for spec, probe in probes]
         broker_state = broker.result()
     silent = _silent(read_running(settings.root), {spec.name for spec in specs})
@@ -106,10 +108,15 @@ def ask(settings: Settings) -> StatusReport:
     return StatusReport(processes, _champions(settings.root), broker_state.counts, broker_state.faults, broker_state.writers)
 
 
-def _probe(url: str) -> str:
+def _dagster(spec: ChildSpec) -> str:
+    """Return what is wrong with Dagster: it may answer and yet have none of the suite's code."""
+    return _probe(spec) or code_fault(spec.show_url, PROBE_S)
+
+
+def _probe(spec: ChildSpec) -> str:
     """Return what is wrong with a process, "" where it says that it can work."""
     try:
-        answer = httpx.get(url, timeout=PROBE_S, trust_env=False)
+        answer = httpx.get(spec.ready_url, timeout=PROBE_S, trust_env=False)
     except httpx.TimeoutException:
         return f"no answer within {PROBE_S:g} s"
     except httpx.HTTPError as error:

@@ -1,7 +1,7 @@
 """Sends bodies of metrics to a receiver over HTTP: as fast as they are answered, or at a fixed rate; a process of its own.
 
 Bodies go round and round: every round is one scrape of all targets, `step_s` later in event time. A body that is answered 429
-is sent again, as a sender does.
+or 503 is sent again, as a sender does.
 """
 
 import itertools
@@ -22,6 +22,8 @@ from orchestration.bench.load.wire_templates import Protocol, Template, template
 
 LATENCIES: Final = 200_000
 """Answers whose time is kept, the newest."""
+PRESSED: Final = (429, 503)
+"""Answers of a receiver that takes no more for now."""
 _AGAIN_S: Final = 0.05
 _NOISES: Final = 64
 _HEADERS: Final = {
@@ -100,7 +102,7 @@ class WireSender:
         """Send; return what became of it.
 
         Raises:
-            SenderError: an answer that is neither 2xx nor 429.
+            SenderError: an answer that is neither 2xx nor one of PRESSED.
         """
         shared = _Shared(self._schedule(phase))
         threads = [threading.Thread(target=self._send, args=(shared,), daemon=True) for _ in range(self._plan.in_flight)]
@@ -149,7 +151,7 @@ class WireSender:
             began = time.perf_counter()
             status = connection.post(body)
             shared.note(status, len(template.values), time.perf_counter() - began, late_s)
-            if status != 429:
+            if status not in PRESSED:
                 break
             time.sleep(_AGAIN_S)
         with self._answered:
@@ -188,7 +190,7 @@ class _Shared:
         """Count an answer.
 
         Raises:
-            SenderError: it is neither 2xx nor 429.
+            SenderError: it is neither 2xx nor one of PRESSED.
         """
         with self._lock:
             self.sent.answers[status] += 1
@@ -197,7 +199,7 @@ class _Shared:
                 self.sent.late_s = max(self.sent.late_s, late_s)
                 self.sent.latency_s.append(seconds)
                 del self.sent.latency_s[:-LATENCIES]
-            elif status != 429:
+            elif status not in PRESSED:
                 raise SenderError(f"the receiver answered {status}")
 
 

@@ -15,8 +15,8 @@ _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _REF: Final = {"$ref": "#/components/schemas/Problem"}
 _KEPT: Final = {"400": "what is valid is kept; the text names what was refused by reason, with the first series and its rule"}
 _RETRY: Final = {
-    "429": "more points a second than the tenant may send, or the streams are nearly full: send it again after Retry-After",
-    "503": "the broker does not answer: send it again after Retry-After",
+    "429": "too many points a second of the tenant, or (OTLP) the streams are nearly full: send it again after Retry-After",
+    "503": "the broker does not answer, or (remote write) the streams are nearly full: send it again after Retry-After",
 }
 _REFUSED: Final = (401, 403, 413, 415)
 

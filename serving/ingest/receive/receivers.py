@@ -34,7 +34,7 @@ _lines = LineLimit(log)
 
 
 class TooFast(AiopsError):
-    """A tenant sends more than it may, or the streams are nearly full: the same body may be sent again after `retry_s`."""
+    """A tenant sends more than it may: the same body may be sent again after `retry_s`."""
 
     def __init__(self, text: str, retry_s: int) -> None:
         super().__init__(text)
@@ -195,7 +195,7 @@ class Receivers:
     def _hold_back(self) -> None:
         if self._commit.pressed:
             self.metrics.pressed.labels("backlog").inc()
-            raise TooFast("the telemetry streams are nearly full: their readers are behind; send it again", BACKLOG_RETRY_S)
+            raise BacklogFull("the telemetry streams are nearly full: their readers are behind; send it again")
 
     async def _committed(self, batch: RawBatch) -> None:
         try:

@@ -40,9 +40,7 @@ class RemoteWriteEndpoint:
             return _malformed(message, error)
         except TooFast as error:
             return _refusal(429, str(error), error.retry_s)
-        except BacklogFull as error:
-            return _refusal(429, str(error), BACKLOG_RETRY_S)
-        except Unavailable as error:
+        except (BacklogFull, Unavailable) as error:  # 503, for what is refused with 429 a sender may drop
             return _refusal(503, str(error), BACKLOG_RETRY_S)
         return _answer(receipt)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from models.artifacts.export import write_aliases
+from orchestration.dagster.resources import WorkspaceResource
 from orchestration.definitions import defs
 from tests.testing.deadlines import within
 
@@ -92,6 +94,16 @@ def test_schedules_ask_for_the_day_before_and_run_in_utc() -> None:
     context = dg.build_schedule_context(scheduled_execution_time=night, repository_def=defs.get_repository_def())
     requests = schedules["nightly_features"].evaluate_tick(context).run_requests or ()
     assert [(request.partition_key, request.run_key) for request in requests] == [("2025-03-04", "2025-03-04")]
+
+
+def test_what_nobody_serves_is_not_checked_for_drift(home: Path) -> None:
+    schedule = next(schedule for schedule in defs.get_repository_def().schedule_defs if schedule.name == "hourly_drift_check")
+    context = dg.build_schedule_context(resources={"workspace": WorkspaceResource(home=str(home))})
+    skipped = schedule.evaluate_tick(context)
+    assert not skipped.run_requests
+    assert skipped.skip_message == "service-ensemble has no champion yet: nothing is served that could drift"
+    write_aliases(WorkspaceResource(home=str(home)).open().settings.root / "models", "service-ensemble", {"champion": "1"})
+    assert len(schedule.evaluate_tick(context).run_requests or ()) == 1
 
 
 def test_modules_of_the_room_stay_thin() -> None:

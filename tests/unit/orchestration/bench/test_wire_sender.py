@@ -82,9 +82,9 @@ def test_every_round_is_sent_once_and_each_series_in_order_of_time() -> None:
 
 
 def test_what_is_refused_for_now_is_sent_again() -> None:
-    with receiving(itertools.chain([429, 204, 429, 429], always(204))) as (fake, plan):
+    with receiving(itertools.chain([429, 204, 503, 429], always(204))) as (fake, plan):
         sent = WireSender(plan).run(Phase(rounds=1))
-    assert sent.answers == {204: 8, 429: 3}
+    assert sent.answers == {204: 8, 429: 2, 503: 1}
     assert sent.points == len(fake.received) == 160
 
 

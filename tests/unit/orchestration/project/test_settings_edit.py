@@ -50,6 +50,12 @@ def test_a_file_without_the_section_gets_it_and_a_missing_file_is_made(tmp_path:
     assert list(tmp_path.iterdir()) == [tmp_path / "aiops.toml"]
 
 
+def test_only_the_line_ends_of_toml_end_a_line() -> None:
+    text = '# a\u2028b = 1\n[source]\nname = "a\u2028b\u0085c"\n'
+    changed = with_settings(text, "source", {"url": "u"})
+    assert changed == '# a\u2028b = 1\n[source]\nurl = "u"\nname = "a\u2028b\u0085c"\n'
+
+
 def test_the_file_that_init_writes_can_be_changed() -> None:
     changed = with_settings(settings_template(), "source", {"url": "http://p:9090", "queries": "q", "edges": "e"})
     assert tomllib.loads(changed)["source"] == {"url": "http://p:9090", "queries": "q", "edges": "e"}
