@@ -80,6 +80,9 @@ def status(as_json: AsJson = False) -> None:
         print_table("Models", ("model", "version", "alias"), [(m.name, m.version, m.alias) for m in report.models])
         lines = [(line.producer, line.newest_event_at, line.lag_s, line.written_at) for line in report.writers]
         print_table("Writers", ("writer", "newest event", "behind the clock, s", "wrote last"), lines)
+        owned = [(line.partition, line.stage, line.owner or "nobody", line.since, line.checkpoint) for line in report.partitions]
+        if owned:
+            print_table("Partitions", ("partition", "stage", "consumer", "since", "state saved in"), owned)
         print_table("Stream", ("count", "value"), sorted(report.counts.items()))
     if not report.healthy:
         raise typer.Exit(DOWN)

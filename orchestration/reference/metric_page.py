@@ -15,6 +15,7 @@ from serving.ingest.receive.ingest_metrics import IngestMetrics
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.export.export_metrics import ExportMetrics
+from serving.stream.ownership.ownership_metrics import OwnershipMetrics
 
 _OPENING: Final = """\
 Each process counts for itself and starts at zero; exact totals lie on the broker and in the incident store. A histogram `x`
@@ -66,6 +67,7 @@ def _consumer() -> Recorded:
     registry = Recorded()
     ConsumerMetrics(registry)
     ExportMetrics(registry)
+    OwnershipMetrics(registry)
     return registry
 
 

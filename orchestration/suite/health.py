@@ -19,6 +19,7 @@ from models.artifacts.catalog import trained_models, watched_model
 from models.artifacts.export import exported_version
 from orchestration.suite import backlog, services
 from orchestration.suite.dagster_health import code_fault
+from orchestration.suite.partition_owners import OwnerLine, partition_owners
 from orchestration.suite.processes import ChildSpec
 from orchestration.workspace.current_settings import Running, read_running
 from serving.ingest.writers import writers
@@ -73,6 +74,7 @@ class StatusReport:
     counts: Mapping[str, int]
     faults: tuple[str, ...] = ()
     writers: tuple[WriterLine, ...] = ()
+    partitions: tuple[OwnerLine, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -86,6 +88,7 @@ class _Broker:
     counts: Mapping[str, int]
     faults: tuple[str, ...]
     writers: tuple[WriterLine, ...] = ()
+    partitions: tuple[OwnerLine, ...] = ()
 
 
 def ask(settings: Settings) -> StatusReport:
@@ -105,7 +108,8 @@ def ask(settings: Settings) -> StatusReport:
         broker_state = broker.result()
     silent = _silent(read_running(settings.root), {spec.name for spec in specs})
     processes = (broker_state.health, *others, *silent)
-    return StatusReport(processes, _champions(settings.root), broker_state.counts, broker_state.faults, broker_state.writers)
+    known = (broker_state.counts, broker_state.faults, broker_state.writers, broker_state.partitions)
+    return StatusReport(processes, _champions(settings.root), *known)
 
 
 def _dagster(spec: ChildSpec) -> str:
@@ -131,9 +135,10 @@ def _broker(settings: Settings) -> _Broker:
         counts = broker.totals(partitions)
         faults = [*_backlog_faults(broker, settings)]
         lines, standing = _writers(broker)
+        owners = partition_owners(broker, settings)
     except Unavailable as error:
         return _Broker(Health("broker", url, False, str(error)), {}, ())
-    return _Broker(Health("broker", url, True), counts, (*faults, *standing), lines)
+    return _Broker(Health("broker", url, True), counts, (*faults, *standing, *owners.faults), lines, owners.lines)
 
 
 def _writers(broker: streams.Streams) -> tuple[tuple[WriterLine, ...], list[str]]:

@@ -10,8 +10,10 @@ come as stage 1 scored them, and get their names here (`scored_points`).
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -25,12 +27,16 @@ from serving.host.full_disk import is_full
 from serving.host.log_rate_limit import LineLimit
 from serving.stream import archived_stream, streams
 from serving.stream.archived_stream import PART_BYTES, Archived, ArchivedStream, Part, TenantRows
+from serving.stream.ownership.holdings import Holder, Holdings
+from serving.stream.ownership.ownership import FixedOwnership, Ownership
 from serving.stream.scored_points import ScoredPoints
 
 if TYPE_CHECKING:
     from serving.lake.port import Lake
 
 _FINAL_PASSES: Final = 1000
+_FOLLOW_S: Final = 0.5
+"""How long a partition that is to move waits for the archiver at most, between its rounds."""
 
 log = logging.getLogger(__name__)
 _lines = LineLimit(log)
@@ -49,6 +55,8 @@ class ArchiveConfig:
     chunk_entries: int = 128
     chunk_bytes: int = PART_BYTES
     future_tolerance_s: int = 300
+    ownership: Ownership | None = None
+    """Which partitions are ours now; None = `partitions`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,17 @@ class _Copied:
 
     rows: int
     again: bool
+
+
+@dataclass(slots=True)
+class _Round:
+    """One pass over the streams that are `behind`: rows copied so far, and the streams that may have more."""
+
+    stop: threading.Event
+    closing: bool
+    behind: set[ArchivedStream]
+    rows: int = 0
+    again: set[ArchivedStream] = field(default_factory=set)
 
 
 class Archiver:
@@ -74,15 +93,17 @@ class Archiver:
         self._config = config
         self._note = note
         self._points = ScoredPoints(lake_of)
-        self._taken: list[ArchivedStream] = []
+        self._partitions = Holdings(
+            config.ownership or FixedOwnership(frozenset(config.partitions)), Holder("archiver", self._take)
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Copy every `every_s` until stopped, then once more.
 
         Raises:
-            FencedError: another archiver took over.
+            FencedError: another archiver took over what is not shared.
         """
-        while not stop.wait(self._config.every_s):
+        while not self._waited(stop):
             try:
                 self.catch_up(stop, closing=False)
             except Unavailable as error:
@@ -99,34 +120,54 @@ class Archiver:
             if not is_full(error):
                 raise
             log.warning("archiver stopped without room for everything, it goes on at the next start: %s", error)
+        self._partitions.end()
+
+    def _waited(self, stop: threading.Event) -> bool:
+        """Wait for the next round, giving up meanwhile what others are to have; return whether to stop."""
+        round_at = time.monotonic() + self._config.every_s
+        while (left_s := round_at - time.monotonic()) > 0:
+            if stop.wait(min(_FOLLOW_S, left_s)):
+                return True
+            try:
+                self._partitions.follow()
+            except Unavailable as error:
+                _lines.warn("broker", f"archiver waits for the broker: {error}")
+        return stop.is_set()
 
     def catch_up(self, stop: threading.Event, closing: bool = True) -> int:
         """Copy what is there now; return the rows copied. `closing`: no part stays open, until no stream has anything new.
 
         Else a stream whose part is not full is copied once: what comes meanwhile is for the next round.
         """
-        if not self._taken:
-            self._taken = self._take()
-        total, behind = 0, list(self._taken)
+        self._partitions.follow()
+        total, behind = 0, {stream for taken in self._partitions.items.values() for stream in taken}
         for _ in range(_FINAL_PASSES):
-            copied = [self._copy(stream, closing) for stream in behind if not stop.is_set()]
-            total += sum(copy.rows for copy in copied)
-            behind = [stream for stream, copy in zip(behind, copied, strict=False) if copy.again]
+            rounds = _Round(stop, closing, behind)
+            self._partitions.work(partial(self._copy_all, rounds))
+            total, behind = total + rounds.rows, rounds.again
             if not behind or stop.is_set():
                 break
         return total
 
-    def _take(self) -> list[ArchivedStream]:
-        broker, taken = self._broker, []
-        for number in self._config.partitions:
-            taken += [
-                ArchivedStream(broker, streams.telemetry(number), archived_stream.TELEMETRY, number),
-                ArchivedStream(broker, streams.rejected(number), archived_stream.REJECTED, number),
-                ArchivedStream(broker, streams.features(number), archived_stream.FEATURES, number),
-                ArchivedStream(broker, streams.points(number), archived_stream.POINTS, number),
-                ArchivedStream(broker, streams.signals(number), archived_stream.SIGNALS, number),
-            ]
-        if 0 in self._config.partitions:
+    def _copy_all(self, now: "_Round", taken: Sequence[ArchivedStream]) -> bool:
+        for stream in taken:
+            if stream in now.behind and not now.stop.is_set():
+                copied = self._copy(stream, now.closing)
+                now.rows += copied.rows
+                if copied.again:
+                    now.again.add(stream)
+        return True
+
+    def _take(self, number: int) -> list[ArchivedStream]:
+        broker = self._broker
+        taken = [
+            ArchivedStream(broker, streams.telemetry(number), archived_stream.TELEMETRY, number),
+            ArchivedStream(broker, streams.rejected(number), archived_stream.REJECTED, number),
+            ArchivedStream(broker, streams.features(number), archived_stream.FEATURES, number),
+            ArchivedStream(broker, streams.points(number), archived_stream.POINTS, number),
+            ArchivedStream(broker, streams.signals(number), archived_stream.SIGNALS, number),
+        ]
+        if number == 0:
             taken += [
                 ArchivedStream(broker, streams.DETECTIONS, archived_stream.DETECTIONS, 0),
                 ArchivedStream(broker, streams.PREDICTIONS, archived_stream.PREDICTIONS, 0),

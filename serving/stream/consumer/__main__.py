@@ -5,6 +5,7 @@ import gc
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aiops.errors import ConfigurationError
 from aiops.settings.reading import read_settings
@@ -19,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m serving.stream.consumer", description="Thin streaming consumer, exactly once."
     )
-    parser.add_argument("--partitions", help="comma-separated partition numbers to own, e.g. 0,1 (default: all)")
+    parser.add_argument(
+        "--partitions", help="comma-separated partition numbers to own, e.g. 0,1 (default: shared with others by leases)"
+    )
     parser.add_argument("--only", choices=("ingest", "score"), help="run stage 1 or stage 2 alone (default: both)")
     parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     options = parser.parse_args(arguments)
@@ -30,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigurationError, ValueError) as error:
         parser.error(str(error))
     config = ConsumerConfig(settings, owned, score=options.only != "ingest", ingest=options.only != "score")
+    config = replace(config, shared=options.partitions is None)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     tighten(settings.root)
     gc.freeze()

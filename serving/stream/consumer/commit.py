@@ -40,8 +40,13 @@ return 1
 _NOTE: Final = """#!lua flags=allow-oom
 local held = redis.call('HGET', KEYS[1], 'epoch')
 if held ~= ARGV[1] then return redis.error_reply('FENCED by epoch ' .. tostring(held)) end
-return redis.call('HSET', KEYS[1], 'note', ARGV[2])
+return redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
 """
+_TRIM: Final = """#!lua flags=allow-oom
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return -1 end
+return redis.call('XTRIM', KEYS[2], 'MINID', '=', ARGV[2])
+"""
+_NOTED: Final = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,9 @@ class Position:
         self._counts_key = streams.counts(partition)
         self._epoch = broker.hash_increment(self._key, "epoch")
         stored = broker.hash_all(self._key)
+        self._stored = stored
         self._through = stored.get("id", streams.START)
-        self._note = stored.get("note", "")
+        self._note = stored.get(_NOTED, "")
         self._ordinal = int(stored.get("ordinal", 0))
 
     @property
@@ -105,6 +111,10 @@ class Position:
         """Return what the owners noted beside the position, "" where nothing."""
         return self._note
 
+    def stored(self, name: str) -> str:
+        """Return what a field beside the position held when this owner took it, "" where it was not there."""
+        return self._stored.get(name, "")
+
     def write_note(self, text: str) -> None:
         """Replace the note.
 
@@ -112,13 +122,31 @@ class Position:
             FencedError: another process took the partition.
             Unavailable: the broker did not answer; whether it has the new note is unknown, `note` is still the old one.
         """
+        self.write_field(_NOTED, text)
+        self._note = text
+
+    def write_field(self, name: str, text: str) -> None:
+        """Set a field beside the position.
+
+        Raises:
+            FencedError, Unavailable: as `write_note`.
+        """
         import redis
 
         try:
-            self._broker.evaluate(_NOTE, [self._key], [str(self._epoch), text])
+            self._broker.evaluate(_NOTE, [self._key], [str(self._epoch), name, text])
         except redis.ResponseError as error:
             self._explain(error)
-        self._note = text
+
+    def trim_through(self, stream: str, entry_id: str) -> bool:
+        """Delete every entry up to and including `entry_id`; False, and nothing, where another process took the partition.
+
+        A log keeps its own retention: none there.
+        """
+        if self._broker.logged_partition(stream) is not None:
+            return True
+        major, minor = streams.id_parts(entry_id)
+        return int(self._broker.evaluate(_TRIM, [self._key, stream], [str(self._epoch), f"{major}-{minor + 1}"])) >= 0
 
     def commit(self, commit: Commit) -> None:
         """Apply `commit` atomically, exactly once however often it is called with the same content.

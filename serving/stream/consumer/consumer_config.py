@@ -8,7 +8,10 @@ from aiops.settings.tree import Settings
 
 @dataclass(frozen=True, slots=True)
 class ConsumerConfig:
-    """Settings of one consumer process. Times in seconds unless the name says otherwise."""
+    """Settings of one consumer process. Times in seconds unless the name says otherwise.
+
+    `shared`: `partitions` are shared with other consumers by leases; else they are this process's own.
+    """
 
     settings: Settings
     partitions: tuple[int, ...]
@@ -16,11 +19,12 @@ class ConsumerConfig:
     ingest: bool = True
     read_entries: int = 16
     block_ms: int = 200
+    shared: bool = False
 
     @property
     def checkpoint_folder(self) -> Path:
-        """Return the folder of this host's checkpoints."""
-        return self.settings.root / "consumer"
+        """Return the folder of checkpoints."""
+        return self.settings.consumer.checkpoint_folder or self.settings.root / "consumer"
 
     @property
     def step_us(self) -> int:

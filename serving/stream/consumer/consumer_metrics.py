@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -84,6 +85,17 @@ class ConsumerMetrics:
         """Note a written checkpoint."""
         self._checkpoint_at = time.monotonic()
         self.checkpoint_bytes.labels(str(partition)).set(size)
+
+    def forget(self, partition: int, streams: Sequence[str]) -> None:
+        """Show nothing more of a partition that another process has, nor of its streams."""
+        for gauge, names in (
+            (self.lag_entries, streams),
+            (self.lag_s, [str(partition)]),
+            (self.checkpoint_bytes, [str(partition)]),
+        ):
+            for name in names:
+                with suppress(KeyError):
+                    gauge.remove(name)
 
     def beat(self, loop: str) -> None:
         """Note that a loop is alive."""

@@ -24,17 +24,19 @@ from serving.stream.consumer.feature_flush import FeatureFlush
 from serving.stream.consumer.outlets import Outlets
 from serving.stream.consumer.owned_partition import Stage1Parts
 from serving.stream.consumer.partition import PartitionConfig
+from serving.stream.consumer.partition_sharing import Partitions, partitions_of
 from serving.stream.consumer.scorer import Scorer, ScorerParts
 from serving.stream.consumer.second_opinion import Watched
 from serving.stream.consumer.stage1 import Stage1
 from serving.stream.consumer.tenant_partitions import TenantsConfig
 from serving.stream.consumer.tier1_source import tier1_source
 from serving.stream.consumer.warm_up import warm_up
+from serving.stream.ownership.ownership import Ownership
 from serving.tables.call_graphs import call_graph
 
 if TYPE_CHECKING:
     from aiops.settings.tree import Settings
-    from serving.stream.archiver import Archiver
+    from serving.stream.archiver import ArchiveConfig, Archiver
 
 _BROKER_WAIT_S: Final = 60.0
 
@@ -63,6 +65,7 @@ class ConsumerProcess:
         self._config = config
         self._stop = stop
         self._late_stop = threading.Event()
+        self._ended = threading.Event()
         self._failures: list[BaseException] = []
         self._metrics = ConsumerMetrics()
         self._ready = False
@@ -82,9 +85,10 @@ class ConsumerProcess:
         pages = StatePages(lambda: self._ready, self._findings.page)
         server = MetricsServer(self._metrics, serving.host, settings.consumer.metrics_port, pages, site)
         server.start()
-        log.info("partitions %s, metrics on http://%s:%d/metrics", self._config.partitions, serving.host, server.port)
+        shared = "shared by leases" if self._config.shared else str(self._config.partitions)
+        log.info("partitions %s, metrics on http://%s:%d/metrics", shared, serving.host, server.port)
         try:
-            self._work(broker)
+            self._work(broker, partitions_of(self._config, broker, self._metrics.registry))
         finally:
             server.stop()
         if self._failures:
@@ -92,33 +96,37 @@ class ConsumerProcess:
         log.info("drained: everything read is committed and checkpointed")
         return 0
 
-    def _work(self, broker: streams.Streams) -> None:
+    def _work(self, broker: streams.Streams, owned: Partitions) -> None:
         settings = self._config.settings
         early: list[threading.Thread] = []
         late: list[threading.Thread] = []
         outlets: Outlets | None = None
         if self._config.score:
-            early.append(self._thread("scorer", self._scorer(broker).run))
+            early.append(self._thread("scorer", self._scorer(broker, owned).run))
         if self._config.ingest:
             warm_up(partition_config(settings))
             flush = FeatureFlush(online_writers(settings), settings.consumer.feature_flush_s, self._metrics, self._late_stop)
             outlets = Outlets(flush, self._findings)
             late += [self._thread("feature flush", flush.run), self._thread("findings export", self._findings.run)]
             if settings.consumer.archive == "inside":
-                archiver = self._archiver(broker)
+                archiver = self._archiver(broker, owned)
                 late.append(self._thread("archiver", lambda: archiver.run(self._late_stop)))
-        for thread in (*early, *late):
+        leases = owned.threads(self._thread, self._ended)
+        for thread in (*leases, *early, *late):
             thread.start()
         try:
             self._ready = True
             if self._config.ingest:
-                self._guarded(Stage1(self._stage1(broker, outlets)).run)
+                self._guarded(Stage1(self._stage1(broker, owned, outlets)).run)
             self._stop.wait()
         finally:
             self._stop.set()
+            owned.retire()
             _join(early)
             self._late_stop.set()
             _join(late)
+            self._ended.set()
+            _join(leases)
         for loss in outlets.last_flush() if outlets is not None else ():
             log.warning("%s", loss)
 
@@ -136,11 +144,11 @@ class ConsumerProcess:
             self._failures.append(error)
             self._stop.set()
 
-    def _stage1(self, broker: streams.Streams, outlets: Outlets | None) -> Stage1Parts:
-        settings = self._config.settings
-        return Stage1Parts(self._config, tenants_config(settings), broker, self._metrics, outlets, self._stop)
+    def _stage1(self, broker: streams.Streams, owned: Partitions, outlets: Outlets | None) -> Stage1Parts:
+        tenants = tenants_config(self._config.settings)
+        return Stage1Parts(self._config, tenants, broker, self._metrics, outlets, self._stop, owned.ingest)
 
-    def _scorer(self, broker: streams.Streams) -> Scorer:
+    def _scorer(self, broker: streams.Streams, owned: Partitions) -> Scorer:
         from serving.stream.consumer.scoring_client import ScoringClient
         from serving.stream.consumer.tenant_models import TenantModels
 
@@ -148,10 +156,19 @@ class ConsumerProcess:
         secret = settings.consumer.scoring_token
         timeout_s = min(float(settings.serving.timeout_s), settings.consumer.fallback_after_s)
         client = ScoringClient(settings.scoring_url, timeout_s, secret.get_secret_value() if secret else None)
-        return Scorer(ScorerParts(self._config, broker, lambda tenant: TenantModels(client, tenant), self._metrics, self._stop))
 
-    def _archiver(self, broker: streams.Streams) -> "Archiver":
-        return build_archiver(self._config, broker, lambda table, rows: self._metrics.archived.labels(table).inc(rows))
+        def models_of(tenant: str) -> TenantModels:
+            return TenantModels(client, tenant)
+
+        return Scorer(ScorerParts(self._config, broker, models_of, self._metrics, self._stop, owned.score))
+
+    def _archiver(self, broker: streams.Streams, owned: Partitions) -> "Archiver":
+        from serving.lake.opening import open_lake
+        from serving.stream.archiver import Archiver
+
+        lakes = open_lake(self._config.settings)
+        config = archive_config(self._config, owned.ingest)
+        return Archiver(broker, lakes.for_tenant, config, lambda table, rows: self._metrics.archived.labels(table).inc(rows))
 
 
 def _join(threads: list[threading.Thread]) -> None:
@@ -159,19 +176,18 @@ def _join(threads: list[threading.Thread]) -> None:
         thread.join()
 
 
-def build_archiver(config: ConsumerConfig, broker: streams.Streams, note: Callable[[str, int], None]) -> "Archiver":
-    """Return the archiver of the configured partitions, writing to the lake below home."""
-    from serving.lake.opening import open_lake
-    from serving.stream.archiver import ArchiveConfig, Archiver
+def archive_config(config: ConsumerConfig, ownership: Ownership) -> "ArchiveConfig":
+    """Return how the archiver works beside the stages."""
+    from serving.stream.archiver import ArchiveConfig
 
     settings = config.settings
-    archive = ArchiveConfig(
+    return ArchiveConfig(
         config.partitions,
         settings.consumer.archive_every_s,
         chunk_entries=min(128, settings.consumer.max_backlog // 2),  # an open part must not fill the stream
         future_tolerance_s=settings.telemetry.future_tolerance_s,
+        ownership=ownership,
     )
-    return Archiver(broker, open_lake(settings).for_tenant, archive, note)
 
 
 def tenants_config(settings: "Settings") -> TenantsConfig:

@@ -109,6 +109,7 @@ class FeatureFlush:
         self._metrics = metrics
         self._stop = stop
         self._tenants: dict[str, _TenantRows] = {}
+        self._flushing = threading.Lock()
 
     def offer(self, tenant: str, series: "Sequence[Rows]", services: "Sequence[Rows]") -> None:
         """Take in a tenant's rows of newly closed ticks; returns at once."""
@@ -130,7 +131,8 @@ class FeatureFlush:
     def flush(self) -> bool:
         """Write everything offered; return whether all of it was written."""
         self._metrics.beat("feature flush")
-        written = [self._flush(tenant) for tenant in self._tenants.values()]
+        with self._flushing:
+            written = [self._flush(tenant) for tenant in self._tenants.values()]
         return all(written)
 
     def _flush(self, tenant: "_TenantRows") -> bool:

@@ -20,6 +20,10 @@ class Outlets:
         self.features.offer(tenant, step.series_rows, step.service_rows)
         self.findings.offer(partition, tenant, step.judged)
 
+    def forget(self, partition: int) -> None:
+        """Show no findings of a partition any more: another process has it."""
+        self.findings.forget(partition)
+
     def last_flush(self) -> Iterator[str]:
         """Write what is left, as nothing more will come; yield in words what could not be written."""
         if not self.features.flush():

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.detection.levels import Tier1
-from aiops.errors import ArtifactError, ModelNotFound, OutdatedState, Unavailable
+from aiops.errors import ArtifactError, FencedError, ModelNotFound, OutdatedState, Unavailable
 from serving.stream import streams
 from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore
 from serving.stream.consumer.commit import Commit, Position
@@ -24,6 +24,9 @@ from serving.stream.consumer.outlets import Outlets
 from serving.stream.consumer.partition_step import OutputPlace, Step, outputs_of
 from serving.stream.consumer.tenant_partitions import TenantPartitions, TenantsConfig
 from serving.stream.consumer.tier1_source import InForce, Tier1Source, tier1_source
+from serving.stream.ownership.checkpoint_place import CheckpointNote, place_of
+from serving.stream.ownership.leases import CHECKPOINT
+from serving.stream.ownership.ownership import Ownership
 from serving.stream.sent_sequences import SentSequences
 
 STAGE: Final = "stage1"
@@ -43,6 +46,8 @@ class Stage1Parts:
     metrics: ConsumerMetrics
     outlets: Outlets | None
     stop: threading.Event
+    ownership: Ownership | None = None
+    """Which partitions are ours now; None = those of `config`."""
 
 
 class OwnedPartition:
@@ -52,13 +57,15 @@ class OwnedPartition:
         self.number = number
         self._parts = parts
         self._tier1: Tier1Source = tier1_source(parts.config.settings)
-        self._store = CheckpointStore(parts.config.checkpoint_folder, number)
         self._position = Position(parts.broker, STAGE, number)
+        self._store = CheckpointStore(parts.config.checkpoint_folder, number, self._position.epoch)
+        self._place = place_of(parts.config.checkpoint_folder)
         self._in_force = InForce.of_text(self._position.note)
         self._sent = SentSequences()
         self.applied, self._partition = self._recover()
         self._produced_ns = 0
         self._saving: Future[None] | None = None
+        self._saved_at = ""
 
     @property
     def stream(self) -> str:
@@ -87,7 +94,13 @@ class OwnedPartition:
         gap = streams.id_parts(self._parts.broker.trimmed_id(self.stream)) > streams.id_parts(start)
         if gap:
             self._parts.metrics.state_lost.inc()
-            log.error("partition %d: entries after %s are gone; warming up anew at %s", self.number, start, committed)
+            log.error(
+                "partition %d: entries after %s are gone; warming up anew at %s%s",
+                self.number,
+                start,
+                committed,
+                self._elsewhere(),
+            )
             return committed, TenantPartitions(self._parts.tenants)
         log.info("partition %d: epoch %d, state at %s, committed %s", self.number, self._position.epoch, start, committed)
         if checkpoint is None:
@@ -101,6 +114,13 @@ class OwnedPartition:
             oldest = self._parts.broker.trimmed_id(self.stream)
             log.error("partition %d: the state at %s is outdated, warming up anew from %s: %s", self.number, start, oldest, error)
             return oldest, TenantPartitions(self._parts.tenants)
+
+    def _elsewhere(self) -> str:
+        """Say where the newest checkpoint lies, if it is a folder that is not seen here."""
+        note = CheckpointNote.of_text(self._position.stored(CHECKPOINT))
+        if note is None or self._place.reaches(note.place):
+            return ""
+        return f"; the state at {note.through} lies in {note.place}: set AIOPS_CONSUMER__CHECKPOINT_FOLDER to a shared folder"
 
     def advance(self, entries: Sequence[streams.Entry]) -> bool:
         """Apply entries that follow `applied`; commit those beyond the committed position. False = gave up on the broker."""
@@ -154,6 +174,7 @@ class OwnedPartition:
             return
         self.finish_saving()
         if self.in_step and self.applied != streams.START:
+            self._saved_at = self.applied
             self._saving = writer.submit(self._save, Checkpoint(self.applied, self.snapshot()))
 
     def finish_saving(self) -> None:
@@ -162,15 +183,27 @@ class OwnedPartition:
             self._saving.result()
             self._saving = None
 
+    def hand_over(self, writer: ThreadPoolExecutor) -> bool:
+        """Save the state where that is not done yet; return whether nothing is left to do: else call it again."""
+        if self._saving is not None and not self._saving.done():
+            return False
+        self.finish_saving()
+        if self._saved_at != self.applied:
+            self.checkpoint(writer)
+        return self._saving is None
+
     def _save(self, checkpoint: Checkpoint) -> None:
         size = self._store.save_if_room(checkpoint)
         if size is None:
             return
         self._parts.metrics.checkpointed(self.number, size)
         try:
+            self._position.write_field(CHECKPOINT, CheckpointNote(checkpoint.through, self._place).to_text())
             self._trim()
         except Unavailable as error:
             log.warning("partition %d: not trimmed: %s", self.number, error)
+        except FencedError:
+            log.info("partition %d: another process has it: what it needs is left to that", self.number)
 
     def _trim(self) -> None:
         through = self._store.replayable_from
@@ -178,7 +211,7 @@ class OwnedPartition:
             archived = streams.kept_after(self._parts.broker.hash_all(streams.offset(ARCHIVE_STAGE, self.number)))
             through = min(through, archived, key=streams.id_parts)
         if through != streams.START:
-            self._parts.broker.trim_through(self.stream, through)
+            self._position.trim_through(self.stream, through)
 
     def follow(self, tier1: Tier1) -> None:
         """Judge the points from now on by `tier1`, and note beside the position where it came into force: a replay obeys.

@@ -27,6 +27,8 @@ from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.questions import ModelsOf
 from serving.stream.consumer.routing_source import TenantRoutes
+from serving.stream.ownership.holdings import Holder, Holdings
+from serving.stream.ownership.ownership import FixedOwnership, Ownership
 
 _TRIM_S: Final = 2.0
 _RETRY_S: Final = 0.2
@@ -45,6 +47,17 @@ class ScorerParts:
     models_of: ModelsOf
     metrics: ConsumerMetrics
     stop: threading.Event
+    ownership: Ownership | None = None
+    """Which partitions are ours now; None = those of `config`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where stage 2 stands in a partition: in its candidates, and in those that were put off."""
+
+    number: int
+    live: Position
+    late: Position
 
 
 class Scorer:
@@ -55,19 +68,16 @@ class Scorer:
         self._settings = parts.config.settings.consumer
         self._tiers = ConfirmingTiers(parts.models_of, parts.metrics, self._settings.fallback_after_s, parts.stop)
         self._routing = TenantRoutes(parts.config.settings, time.monotonic)
-        self._live: dict[int, Position] = {}
-        self._late: dict[int, Position] = {}
+        holder = Holder("stage 2", self._take, fenced=lambda number, _places: self._forget(number), give_up=self._give_up)
+        self._owned = Holdings(parts.ownership or FixedOwnership(frozenset(parts.config.partitions)), holder)
         self._trim_at = 0.0
 
     def run(self) -> None:
-        """Take the partitions and work until stopped.
+        """Work on the partitions that are ours until stopped.
 
         Raises:
-            FencedError: another scorer took a partition. StateError: see `Position.commit`.
+            FencedError: another scorer took a partition that is not shared. StateError: see `Position.commit`.
         """
-        for number in self._parts.config.partitions:
-            self._live[number] = Position(self._parts.broker, "score", number)
-            self._late[number] = Position(self._parts.broker, "deferred", number)
         while not self._parts.stop.is_set():
             self._parts.metrics.beat("scorer")
             self._parts.metrics.breaker.set(self._tiers.state)
@@ -76,18 +86,35 @@ class Scorer:
             except Unavailable as error:
                 _lines.warn("broker", f"scorer waits for the broker: {error}")
                 self._parts.stop.wait(_RETRY_S)
+        self._owned.end()
+
+    def _take(self, number: int) -> _Places:
+        broker = self._parts.broker
+        return _Places(number, Position(broker, "score", number), Position(broker, "deferred", number))
+
+    def _give_up(self, number: int, _places: _Places) -> bool:
+        self._forget(number)
+        return True
+
+    def _forget(self, number: int) -> None:
+        self._parts.metrics.forget(number, (streams.deferred(number),))
 
     def _turn(self) -> None:
-        after = {streams.candidates(number): position.through for number, position in self._live.items()}
+        self._owned.follow()
+        after = {streams.candidates(number): places.live.through for number, places in self._owned.items.items()}
+        if not after:
+            self._parts.stop.wait(self._parts.config.block_ms / 1e3)
+            return
         entries_by_stream = self._parts.broker.read(after, _ENTRIES, self._parts.config.block_ms)
-        for number, position in self._live.items():
-            for entries in self._batches(entries_by_stream.get(streams.candidates(number), [])):
-                if not self._handle(number, position, entries):
-                    return
+        if not self._owned.work(lambda places: self._handle_all(places, entries_by_stream)):
+            return
         if self._tiers.state is not BreakerState.OPEN:
-            for number, position in self._late.items():
-                self._catch_up(number, position)
+            self._owned.work(self._catch_up)
         self._trim()
+
+    def _handle_all(self, places: _Places, entries_by_stream: Mapping[str, Sequence[streams.Entry]]) -> bool:
+        groups = self._batches(entries_by_stream.get(streams.candidates(places.number), []))
+        return all(self._handle(places.number, places.live, entries) for entries in groups)
 
     def _batches(self, entries: Sequence[streams.Entry]) -> list[list[streams.Entry]]:
         """Group entries so that each group but an oversized single one has at most `score_batch` rows."""
@@ -136,7 +163,9 @@ class Scorer:
                 missing = confirmation.unanswered.get(tier)
                 self._parts.metrics.fallbacks.labels(str(tier), missing.kind if missing else "unknown").inc()
 
-    def _catch_up(self, number: int, position: Position) -> None:
+    def _catch_up(self, places: _Places) -> bool:
+        """Ask about what was put off, as far as the models answer; return True: other partitions go on whatever comes of it."""
+        number, position = places.number, places.late
         entries = self._parts.broker.range(streams.deferred(number), f"({position.through}", "+", _ENTRIES)
         for group in self._batches(entries):
             results: dict[str, Verdicts] = {}
@@ -145,11 +174,12 @@ class Scorer:
                 context = context_of(candidates, self._routing.router(tenant))
                 confirmation = self._tiers.confirm(tenant, candidates, context)
                 if confirmation.deferred.any():
-                    return
+                    return True
                 results[tenant] = self._verdicts(candidates, confirmation, context, revision=1)
             if not self._commit(position, group, results):
-                return
+                return True
             log.info("partition %d: caught up with %d deferred entries", number, len(group))
+        return True
 
     def _commit(
         self, position: Position, entries: list[streams.Entry], results: Mapping[str, Verdicts], more: Sequence[Output] = ()
@@ -181,9 +211,9 @@ class Scorer:
             return
         self._trim_at = time.monotonic() + _TRIM_S
         broker = self._parts.broker
-        for number in self._live:
-            broker.trim_through(streams.candidates(number), self._live[number].through)
-            broker.trim_through(streams.deferred(number), self._late[number].through)
+        for number, places in self._owned.items.items():
+            broker.trim_through(streams.candidates(number), places.live.through)
+            broker.trim_through(streams.deferred(number), places.late.through)
             self._parts.metrics.lag_entries.labels(streams.deferred(number)).set(broker.length(streams.deferred(number)))
         oldest_ms = int((time.time() - self._settings.keep_results_h * 3600) * 1000)
         for stream, stage in ((streams.DETECTIONS, "archive-detections"), (streams.PREDICTIONS, "archive-predictions")):

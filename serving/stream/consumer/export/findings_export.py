@@ -74,6 +74,13 @@ class FindingsExport:
         for points in judged:
             self._engines[engine].picker.offer(points)
 
+    def forget(self, partition: int) -> None:
+        """Export nothing more of a partition, which another process has; its places are for others. By the thread that offers."""
+        with self._lock:
+            gone = [export for engine, export in self._engines.items() if engine.partition == partition]
+            self._engines = {engine: export for engine, export in self._engines.items() if engine.partition != partition}
+            self._room.free += sum(len(export.held) for export in gone)
+
     def run(self) -> None:
         """Send until stopped."""
         while not self._parts.stop.wait(self._parts.every_s):

@@ -130,14 +130,14 @@ def test_tier_1_speaks_alone_while_the_service_is_silent_and_it_catches_up_once(
 
 
 def test_a_new_owner_fences_the_old_one(fleet: Fleet, settings: Settings) -> None:
-    old = fleet.consume()
+    old = fleet.consume("--partitions", "0")
     producer = TelemetryProducer(fleet.remote, 1, graph_of, PRODUCER)
     for batch in SENT[:10]:
         publish(producer, batch)
     assert wait_until(lambda: fleet.settled(10), 30), fleet.log()
     moved = settings.model_copy(update={"consumer": settings.consumer.model_copy(update={"metrics_port": 0})})
     successor = Fleet(moved, None)
-    new = successor.consume()
+    new = successor.consume("--partitions", "0")
     assert wait_until(lambda: fleet.remote.hash_all(streams.offset("stage1", 0))["epoch"] == "2", 20), fleet.log()
     for batch in SENT[10:]:
         publish(producer, batch)

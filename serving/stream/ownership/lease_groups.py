@@ -1,0 +1,16 @@
+"""The groups of processes that share partitions: those with stage 1 (and the archiver), and those with stage 2."""
+
+from typing import Final
+
+from aiops.settings.tree import Settings
+from serving.stream.ownership.leases import LeaseGroup
+
+INGEST: Final = "ingest"
+SCORE: Final = "score"
+_POSITION: Final = {INGEST: "stage1", SCORE: ""}
+"""Stage 2 keeps no state but its position, so it may go on anywhere."""
+
+
+def lease_group(settings: Settings, name: str) -> LeaseGroup:
+    """Return how a group shares the partitions of the settings."""
+    return LeaseGroup(name, settings.broker.partitions, settings.consumer.lease_s, _POSITION[name])
