@@ -217,6 +217,18 @@ class ArchivedStream:
         self._counted[place] = rows
         return new
 
+    def confirm(self) -> None:
+        """Make sure that the stream is still ours, before files are written.
+
+        Raises:
+            FencedError: another archiver took it.
+        """
+        if self._broker.hash_all(self._key).get("epoch") != str(self._epoch):
+            raise self._fenced()
+
+    def _fenced(self) -> FencedError:
+        return FencedError(f"{self._key}: another archiver took this stream; this one must stop")
+
     def keep_open(self, part: Part) -> None:
         """Note that everything in the part is in the lake."""
         self._set(part, {"id": part.through, "part": self.part_after}, closed=False)
@@ -244,7 +256,7 @@ class ArchivedStream:
             self._broker.evaluate(_SET, [self._key, self._counts_key], arguments)
         except redis.ResponseError as error:
             if "FENCED" in str(error):
-                raise FencedError(f"{self._key}: another archiver took this stream; this one must stop") from error
+                raise self._fenced() from error
             raise
 
     def _tallied(self, part: Part) -> Counter[str]:

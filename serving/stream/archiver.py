@@ -183,6 +183,7 @@ class Archiver:
         clocks_us = dict(stream.clocks_us)
         tables = self._rows(stream.kind, part, clocks_us)
         copied = 0
+        stream.confirm()  # one that was stopped for long must not put its older part in place of a newer
         for rows in tables:
             new = stream.count(rows, self._lake_of(rows.tenant).write(rows.table, rows.rows, stream.key(part)))
             self._note(rows.table, new)

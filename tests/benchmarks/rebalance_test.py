@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -85,6 +85,8 @@ class Herd:
 
     def pause(self, for_s: float) -> None:
         """Stop the one with most to do for so long, and let it go on."""
+        counted = self.fleet.points_in()
+        wait_until(lambda: self.fleet.points_in() > counted, 2)
         process = self._busiest()
         process.send_signal(signal.SIGSTOP)
         self._note("pause")
@@ -131,23 +133,45 @@ class Rebalanced:
     log: str
 
 
-def rebalanced(home: Path, sent: Sequence[Batch], program: Sequence[str] = CONSUMER, pause_s: float = 0.12) -> Rebalanced:
-    """Return what a run gives in which consumers come, go, die and stop while `sent` is published, `pause_s` between batches."""
+def everything(herd: Herd) -> list[int]:
+    """Let consumers join, stop, die, leave and stop again; return the exit codes of those that left."""
+    herd.join()
+    herd.pause(2.5 * LEASE_S)
+    herd.join()
+    herd.kill()
+    herd.join()
+    codes = [herd.leave()]
+    herd.pause(2.5 * LEASE_S)
+    return codes
+
+
+def stops(herd: Herd) -> list[int]:
+    """Let two consumers be stopped in turn."""
+    herd.join()
+    for _ in range(3):
+        herd.pause(2.5 * LEASE_S)
+        herd.wait_for_shares()
+    return []
+
+
+def rebalanced(
+    home: Path,
+    sent: Sequence[Batch],
+    plan: Callable[[Herd], list[int]] = everything,
+    program: Sequence[str] = CONSUMER,
+    pause_s: float = 0.12,
+) -> Rebalanced:
+    """Return what a run gives in which `plan` is carried out while `sent` is published, `pause_s` between batches."""
     settings = settings_of(home)
     with Fleet(settings, ScoringProcess(settings)) as fleet, PartitionWatch(fleet) as watch:
         herd = Herd(fleet, program)
         herd.join()
         producer = threading.Thread(target=publish_all, args=(settings, sent, pause_s))
         producer.start()
-        herd.join()
-        herd.pause(2.5 * LEASE_S)
-        herd.join()
-        herd.kill()
-        herd.join()
-        codes = [herd.leave()]
-        herd.pause(2.5 * LEASE_S)
+        codes = plan(herd)
         producer.join()
-        if not wait_until(lambda: fleet.settled(len(sent)), 120) and program == CONSUMER:
+        settles = wait_until(lambda: fleet.settled(len(sent)), 120 if program == CONSUMER else 5)
+        if not settles and program == CONSUMER:
             raise SystemExit(f"the rebalanced run did not end:\n{fleet.log()}")
         codes += [drained(process) for process in herd.running]
         return Rebalanced(outcome(fleet), _idle(watch, herd), watch.longest_wait_s(), codes, fleet.log())
@@ -203,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reference = undisturbed(Path(folder) / "reference", sent)
         run = rebalanced(Path(folder) / "rebalanced", sent, pause_s=options.pause)
         print(figures("leases and epochs", run, reference), flush=True)
-        control = rebalanced(Path(folder) / "control", sent, UNFENCED, options.pause)
+        control = rebalanced(Path(folder) / "control", sent, stops, UNFENCED, options.pause)
         print(figures("control: leases alone", control, reference), flush=True)
     return 1 if differences(reference, run.outcome) or not control.outcome.duplicates else 0
 

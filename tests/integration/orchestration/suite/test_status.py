@@ -25,6 +25,11 @@ from orchestration.suite.health import PROBE_S, ask
 from orchestration.workspace.current_settings import note_running
 from serving.stream import streams
 from serving.stream.broker import EmbeddedBroker, open_streams
+from serving.stream.consumer.commit import Position
+from serving.stream.ownership.checkpoint_place import CheckpointNote, CheckpointPlace
+from serving.stream.ownership.lease_groups import INGEST, lease_group
+from serving.stream.ownership.leases import CHECKPOINT, Leases, Member
+from tests.testing.deadlines import within
 from tests.testing.stream_harness import free_ports
 
 
@@ -135,3 +140,27 @@ def test_writers_are_listed_with_their_lag_and_one_that_stands_still_is_a_fault(
     (fault,) = report.faults
     assert fault.startswith("feed-here has written nothing for 40")
     assert not report.healthy
+
+
+def test_who_has_which_partition_and_what_nobody_has(broker: streams.Streams, settings: Settings) -> None:
+    assert ask(settings).partitions == ()
+    near, far = (CheckpointPlace(folder, host, "/data") for folder, host in (("1", "near"), ("2", "far")))
+    now_ms = time.time_ns() // 1_000_000
+    member = Member("b", now_ms, far, pid=77)
+    Position(broker, "stage1", 0).write_field(CHECKPOINT, CheckpointNote("5-0", near).to_text())
+    leases = Leases(broker, lease_group(settings, INGEST), member, lambda: now_ms - 100_000)
+    leases.beat()
+    leases = Leases(broker, lease_group(settings, INGEST), member)
+    leases.beat()
+    report = ask(settings)
+    assert [(line.partition, line.stage, line.owner, line.checkpoint) for line in report.partitions] == [
+        (0, "stage 1", "", "/data of near")
+    ]
+    fault = next(fault for fault in report.faults if "no owner" in fault)
+    assert "partition 0 has had no owner in stage 1 for 10" in fault
+    assert "no running consumer reaches its checkpoint in /data of near" in fault
+    leases.claim({0})
+    report = ask(settings)
+    assert [line.owner for line in report.partitions] == ["far, process 77"]
+    assert abs(report.partitions[0].since.timestamp() - time.time()) < within(5)
+    assert not any("no owner" in fault for fault in report.faults)

@@ -3,12 +3,14 @@
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from aiops.errors import FencedError
 from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.tree import Settings
 from data_contracts.series.tenant import DEFAULT_TENANT
@@ -143,3 +145,53 @@ def detection(number: int) -> pa.Table:
         "reason": "because",
     }
     return pa.Table.from_pylist([row], schema=DETECTIONS)
+
+
+def test_an_archiver_that_lost_its_stream_while_it_read_writes_no_file(broker: streams.Streams, home: Path) -> None:
+    lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
+    producer = TelemetryProducer(broker, 1, graph_of, "test")
+    publish(producer, SENT[0])
+    stopped = Archiver(broker, lambda _: lake, config())
+    stopped.catch_up(threading.Event(), closing=False)
+    publish(producer, SENT[1])
+    Archiver(broker, lambda _: lake, config()).catch_up(threading.Event(), closing=False)
+    before = {path: path.stat().st_mtime_ns for path in (home / "lake").rglob("*.parquet")}
+    publish(producer, SENT[2])
+    with pytest.raises(FencedError, match="another archiver took this stream"):
+        stopped.catch_up(threading.Event(), closing=False)
+    assert {path: path.stat().st_mtime_ns for path in (home / "lake").rglob("*.parquet")} == before
+
+
+def test_an_archiver_that_shares_partitions_drops_what_was_taken_and_goes_on(broker: streams.Streams, home: Path) -> None:
+    lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
+    producer = TelemetryProducer(broker, 1, graph_of, "test")
+    publish(producer, SENT[0])
+    ownership = SharedPartition()
+    archiver = Archiver(broker, lambda _: lake, replace(config(), ownership=ownership))
+    assert archiver.catch_up(threading.Event(), closing=False) > 0
+    Archiver(broker, lambda _: lake, config()).catch_up(threading.Event(), closing=False)
+    publish(producer, SENT[1])
+    assert archiver.catch_up(threading.Event(), closing=False) == 0
+    assert ownership.lost == [0]
+    ownership.assigned = frozenset({0})
+    assert archiver.catch_up(threading.Event(), closing=False) > 0
+
+
+class SharedPartition:
+    """Partition 0, until it is lost."""
+
+    shared = True
+
+    def __init__(self) -> None:
+        self.assigned = frozenset({0})
+        self.lost: list[int] = []
+
+    def follow(self, stage: str, holding: Collection[int]) -> frozenset[int]:
+        return self.assigned
+
+    def lose(self, number: int) -> None:
+        self.lost.append(number)
+        self.assigned = frozenset()
+
+    def end(self, stage: str) -> None:
+        self.assigned = frozenset()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.rebalance_test import LEASE_S, UNFENCED, figures, rebalanced, undisturbed
+from tests.benchmarks.rebalance_test import LEASE_S, UNFENCED, figures, rebalanced, stops, undisturbed
 from tests.testing.deadlines import within
 from tests.testing.stream_harness import batches, differences
 
@@ -21,7 +21,7 @@ def test_partitions_move_with_their_state_and_nothing_is_lost_or_doubled(tmp_pat
     with ThreadPoolExecutor(3) as pool:
         quiet = pool.submit(undisturbed, tmp_path / "reference", sent)
         moved = pool.submit(rebalanced, tmp_path / "moved", sent)
-        control = pool.submit(rebalanced, tmp_path / "control", sent, UNFENCED)
+        control = pool.submit(rebalanced, tmp_path / "control", sent, stops, UNFENCED)
         reference, run, unfenced = quiet.result(), moved.result(), control.result()
     print(figures("leases and epochs", run, reference))
     assert reference.detections
@@ -34,4 +34,5 @@ def test_partitions_move_with_their_state_and_nothing_is_lost_or_doubled(tmp_pat
 
     print(figures("control: leases alone", unfenced, reference))
     assert unfenced.outcome.duplicates > 0
+    assert unfenced.outcome.counts["points_in"] > reference.counts["points_in"]
     assert {"features", "counts"} <= set(differences(reference, unfenced.outcome))
