@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from aiops.settings.telemetry_settings import TelemetrySettings
 
 SECOND_US: Final = 1_000_000
+NEVER: Final = -(2**62)
+"""A tick before all others: nothing is closed yet."""
 MOST_OPEN_TICKS: Final = 64
 
 

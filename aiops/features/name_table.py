@@ -12,14 +12,12 @@ from aiops.types import IntArray
 class NameTable:
     """Numbers of names in order of first sight; names that come in a sequence that only grows cost once."""
 
-    def __init__(self, names: Sequence[str] = ()) -> None:
+    def __init__(self) -> None:
         self.number_of: dict[str, int] = {}
         self.names: list[str] = []
         self._given: Sequence[str] = ()
         self._numbers: IntArray = np.zeros(0, np.int64)
         self._column: pa.Array[Any] = pa.array([], pa.string())
-        for name in names:
-            self.number(name)
 
     def __len__(self) -> int:
         return len(self.names)

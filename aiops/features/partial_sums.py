@@ -43,7 +43,7 @@ class SeriesFacts(NamedTuple):
 
 
 class PartialSums(NamedTuple):
-    """Sums by service number, and which services have any: zeros before the first series is added."""
+    """Sums by service number, and which services have any: only those count."""
 
     sums: FloatArray  # (services, PARTIAL_WIDTH)
     present: npt.NDArray[np.bool_]  # (services,)
@@ -51,7 +51,7 @@ class PartialSums(NamedTuple):
 
 def no_sums(services: int) -> PartialSums:
     """Return the sums of no series."""
-    return PartialSums(np.zeros((services, PARTIAL_WIDTH)), np.zeros(services, np.bool_))
+    return PartialSums(np.empty((services, PARTIAL_WIDTH)), np.zeros(services, np.bool_))
 
 
 @bare
@@ -185,8 +185,12 @@ def merge_level(sums: FloatArray, more: FloatArray, signal: int) -> None:
 
 @bare
 def merge_rows(sums: FloatArray, begun: npt.NDArray[np.bool_], more: FloatArray, place: IntArray) -> None:
-    """Add rows (k, PARTIAL_WIDTH) of a partition to the sums at `place` (k,); sums that are not begun hold these rows already."""
+    """Add rows (k, PARTIAL_WIDTH) of a partition to the sums at `place` (k,), which begin with the first that comes."""
     for row in range(place.size):
-        if begun[place[row]]:
-            merge(sums[place[row]], more[row])
-        begun[place[row]] = True
+        at = place[row]
+        if begun[at]:
+            merge(sums[at], more[row])
+        else:
+            begun[at] = True
+            for column in range(PARTIAL_WIDTH):
+                sums[at, column] = more[row, column]

@@ -18,14 +18,14 @@ O(window points) a series and tick.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aiops.errors import ContractError
 from aiops.features import engine_snapshot
-from aiops.features.engine_config import SECOND_US, EngineConfig
+from aiops.features.engine_config import NEVER, SECOND_US, EngineConfig
 from aiops.features.engine_output import SeriesOutput, output_of, unscored
 from aiops.features.feature_rows import ClosedTicks
 from aiops.features.partial_sums import add_series_rows, no_sums
@@ -45,8 +45,6 @@ from aiops.features.series_state import (
 )
 from aiops.types import FloatArray, IntArray, SeriesBatch, State
 from data_contracts.series.series_name import SeriesName
-
-NEVER: Final = -(2**62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ class SeriesEngine:
         """Close the ticks that a point of that event time would close; it was known at `available_us`."""
         blocks = ClosedTicks.none()
         self._start(event_us)
-        self._close((event_us - self._parameters.lateness_us - 1) // self._parameters.step_us, blocks)
+        self._close(self._due(event_us), blocks)
         clock = self._clock
         clock.watermark_us = max(clock.watermark_us, event_us)
         clock.available_us = max(clock.available_us, available_us)
@@ -172,8 +170,11 @@ class SeriesEngine:
                 clock.available_us = max(clock.available_us, int(available[end - 1]))
                 position = end
             if position < rows.time.size:
-                last = (int(peaks[position]) - self._parameters.lateness_us - 1) // self._parameters.step_us
-                self._close(last, blocks)
+                self._close(self._due(int(peaks[position])), blocks)
+
+    def _due(self, watermark_us: int) -> int:
+        """Return the number of the newest tick that closes at a watermark."""
+        return (watermark_us - self._parameters.lateness_us - 1) // self._parameters.step_us
 
     def _start(self, event_us: int) -> None:
         """Begin at the first tick at or after the first event time."""

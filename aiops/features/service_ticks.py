@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.errors import OutdatedState, StateError
+from aiops.features.engine_config import NEVER
 from aiops.features.engine_snapshot import FIX, incidents_of, packed_incidents, packed_texts, unpacked_texts
 from aiops.features.feature_rows import DeferredRows, TickBlocks, service_rows
 from aiops.features.known_incidents import KnownIncidents
@@ -24,7 +25,6 @@ from aiops.features.service_features import WIDTH, Neighbours, ServiceFacts, Ser
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray, State
 
-NEVER: Final = -(2**62)
 _VERSION: Final = 1
 
 
@@ -147,24 +147,17 @@ class ServiceTicks:
     def _added(self, given: Sequence[_PartRows]) -> ServiceSums:
         """Return the sums of all partitions, added in their order."""
         place_of = np.full(len(self._names), -1, np.int64)
-        first = given[0]
-        place_of[first.service] = np.arange(first.service.size)
-        if len(given) == 1:
-            return ServiceSums(first.service, first.sums, place_of)
-        services, sums = [first.service], [first.sums.copy()]
-        count = first.service.size
-        for part in given[1:]:
-            new = place_of[part.service] < 0
-            place_of[part.service[new]] = count + np.arange(np.count_nonzero(new))
-            count += int(np.count_nonzero(new))
-            services.append(part.service[new])
-            sums.append(part.sums[new])
-        merged = np.concatenate(sums)
-        done = np.zeros(count, np.bool_)
-        done[place_of[first.service]] = True
-        for part in given[1:]:
-            merge_rows(merged, done, part.sums, place_of[part.service])
-        return ServiceSums(np.concatenate(services), merged, place_of)
+        services: list[IntArray] = []
+        count = 0
+        for part in given:
+            new = part.service[place_of[part.service] < 0]
+            place_of[new] = count + np.arange(new.size)
+            count += new.size
+            services.append(new)
+        sums, begun = np.empty((count, PARTIAL_WIDTH)), np.zeros(count, np.bool_)
+        for part in given:
+            merge_rows(sums, begun, part.sums, place_of[part.service])
+        return ServiceSums(np.concatenate(services), sums, place_of)
 
     def _neighbours_by_number(self) -> Sequence[Neighbours]:
         count = len(self._names)

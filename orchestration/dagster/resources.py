@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from aiops.settings.reading import read_settings
+from aiops.settings.tree import Settings
 from orchestration.workspace.workspace import Workspace
 
 
@@ -15,5 +16,9 @@ class WorkspaceResource(dg.ConfigurableResource["WorkspaceResource"]):
 
     def open(self) -> Workspace:
         """Return the workspace of the settings in force."""
+        return Workspace.open(self.settings())
+
+    def settings(self) -> Settings:
+        """Return the settings in force."""
         settings = read_settings()
-        return Workspace.open(settings.model_copy(update={"home": Path(self.home)}) if self.home else settings)
+        return settings.model_copy(update={"home": Path(self.home)}) if self.home else settings

@@ -4,11 +4,10 @@ from datetime import UTC, timedelta
 
 import dagster as dg
 
-from models.artifacts.audit import CHAMPION
-from models.artifacts.export import exported_version
 from orchestration.dagster.jobs import drift_check, ingest_and_features, retention, seasons, training
 from orchestration.dagster.resources import WorkspaceResource
 from orchestration.pipeline.drift import WATCHED
+from orchestration.workspace.watched_champion import has_champion
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
 
@@ -34,6 +33,6 @@ nightly_retention = dg.ScheduleDefinition(
 @dg.schedule(job=drift_check, cron_schedule="15 * * * *", execution_timezone="UTC", default_status=RUNNING)
 def hourly_drift_check(workspace: WorkspaceResource) -> dg.RunRequest | dg.SkipReason:
     """Ask for a check where there is a champion to be checked."""
-    if exported_version(workspace.open().settings.root / "models", WATCHED, CHAMPION) is None:
+    if not has_champion(workspace.settings()):
         return dg.SkipReason(f"{WATCHED} has no champion yet: nothing is served that could drift")
     return dg.RunRequest()

@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 
 from aiops.errors import ConfigurationError, DiskFull, SourceError, Unavailable
 from aiops.settings.tree import Settings
-from models.artifacts.catalog import watched_model
-from models.artifacts.export import exported_version
 from orchestration.console import print_table
 from orchestration.pipeline.scenario import recorded
 from orchestration.pipeline.telemetry_step import fitted_settings, median_step_s
@@ -23,6 +21,7 @@ from orchestration.suite.processes import Supervisor
 from orchestration.workspace.current_settings import forget_running, note_running
 from orchestration.workspace.home_lock import hold, keep_for_good
 from orchestration.workspace.source_choice import SourceChoice
+from orchestration.workspace.watched_champion import has_champion
 from serving.host.full_disk import is_full
 from serving.stream.broker import EmbeddedBroker
 
@@ -109,10 +108,6 @@ def refuse_taken_ports(settings: Settings) -> None:
                 raise ConfigurationError(f"{name}: {port} is taken by another process; end it or set {variable}") from error
 
 
-def _has_champion(settings: Settings) -> bool:
-    return exported_version(settings.root / "models", watched_model(), "champion") is not None
-
-
 class _Suite:
     """All processes of one home."""
 
@@ -152,7 +147,7 @@ class _Suite:
         A source that sends by itself has no history: what there is to learn from, the nightly training finds in the lake.
         """
         if choice.listens:
-            return 0 if _has_champion(self._settings) else services.NO_CHAMPION
+            return 0 if has_champion(self._settings) else services.NO_CHAMPION
         spec = services.preparation(self._settings, choice.arguments())
         command = [sys.executable, *spec.command]
         process = subprocess.Popen(command, env=spec.whole_environment(), stdout=sys.stderr, start_new_session=True)

@@ -15,13 +15,14 @@ import httpx
 
 from aiops.errors import Unavailable
 from aiops.settings.tree import Settings
-from models.artifacts.catalog import trained_models, watched_model
+from models.artifacts.catalog import trained_models
 from models.artifacts.export import exported_version
 from orchestration.suite import backlog, services
 from orchestration.suite.dagster_health import code_fault
 from orchestration.suite.partition_owners import OwnerLine, partition_owners
 from orchestration.suite.processes import ChildSpec
 from orchestration.workspace.current_settings import Running, read_running
+from orchestration.workspace.watched_champion import has_champion
 from serving.ingest.writers import writers
 from serving.stream import streams
 from serving.stream.broker import open_streams
@@ -96,7 +97,7 @@ def ask(settings: Settings) -> StatusReport:
     specs = (
         services.mlflow_server(settings),
         services.dagster_webserver(settings),
-        services.scorer(settings, exported_version(settings.root / "models", watched_model(), "champion") is not None),
+        services.scorer(settings, has_champion(settings)),
         services.consumer(settings),
         services.responder(settings),
         services.receiver(settings),
@@ -190,7 +191,5 @@ def _silent(running: Running | None, probed: set[str]) -> Iterator[Health]:
 
 def _champions(root: Path) -> tuple[ModelLine, ...]:
     """Return the champions as they were exported for the processes: with every move of an alias."""
-    from models.artifacts.export import exported_version
-
     exported = ((name, exported_version(root / "models", name, "champion")) for name in trained_models())
     return tuple(ModelLine(name, version or "–", "champion") for name, version in exported)

@@ -20,6 +20,16 @@ def id_parts(entry_id: str) -> tuple[int, int]:
     return int(major), int(minor or 0)
 
 
+def id_after(entry_id: str) -> str:
+    """Return the least id that comes after an entry's.
+
+    >>> id_after("12-3")
+    '12-4'
+    """
+    major, minor = id_parts(entry_id)
+    return f"{major}-{minor + 1}"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One stream entry. `source` = `<producer> <seq>-<part>`, "" where nobody is named; `ordinal` 0 where it is not known."""

@@ -20,6 +20,7 @@ from aiops.errors import Unavailable
 from serving.stream.entry import START as START
 from serving.stream.entry import Entry as Entry
 from serving.stream.entry import entry_of
+from serving.stream.entry import id_after as id_after
 from serving.stream.entry import id_parts as id_parts
 
 if TYPE_CHECKING:
@@ -237,9 +238,8 @@ class Streams:
         """Delete every entry up to and including `entry_id`; return how many. A log keeps its own retention: none there."""
         if self._logged(stream) is not None:
             return 0
-        major, minor = id_parts(entry_id)
         with _answering("XTRIM"):
-            return int(self.client.xtrim(stream, minid=f"{major}-{minor + 1}", approximate=False))
+            return int(self.client.xtrim(stream, minid=id_after(entry_id), approximate=False))
 
     def keep_newest(self, stream: str, entries: int, counts_key: str) -> int:
         """Drop the oldest entries beyond `entries`, counted as `deferred_dropped` in the same step; return how many."""

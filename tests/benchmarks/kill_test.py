@@ -57,7 +57,16 @@ def undisturbed(
     publish: Callable[[Settings, Sequence[Batch], float], None] = publish_all,
 ) -> Outcome:
     """Return the outcome of a run in which nothing is killed."""
-    settings = quick_settings(home)
+    return left_alone(quick_settings(home), sent, scoring, publish)
+
+
+def left_alone(
+    settings: Settings,
+    sent: Sequence[Batch],
+    scoring: type[ScoringProcess] = ScoringProcess,
+    publish: Callable[[Settings, Sequence[Batch], float], None] = publish_all,
+) -> Outcome:
+    """Return the outcome of a run of these settings with a consumer that nobody disturbs."""
     with Fleet(settings, scoring(settings)) as fleet:
         publish(settings, sent, 0.0)
         process = fleet.consume()

@@ -22,7 +22,7 @@ from aiops.settings.tree import Settings
 from serving.stream import streams
 from serving.stream.ownership.lease_groups import INGEST, lease_group
 from serving.stream.ownership.leases import look
-from tests.benchmarks.kill_test import CONSUMER
+from tests.benchmarks.kill_test import CONSUMER, left_alone
 from tests.testing.partition_watch import PartitionWatch
 from tests.testing.scoring_services import ScoringProcess
 from tests.testing.stream_harness import (
@@ -188,13 +188,7 @@ def _idle(watch: PartitionWatch, herd: Herd) -> dict[str, list[float]]:
 
 def undisturbed(home: Path, sent: Sequence[Batch]) -> Outcome:
     """Return the outcome of one consumer that nobody disturbs."""
-    settings = settings_of(home)
-    with Fleet(settings, ScoringProcess(settings)) as fleet:
-        publish_all(settings, sent)
-        process = fleet.consume()
-        if not wait_until(lambda: fleet.settled(len(sent)), 120) or drained(process) != 0:
-            raise SystemExit(f"the undisturbed run did not end:\n{fleet.log()}")
-        return outcome(fleet)
+    return left_alone(settings_of(home), sent)
 
 
 def figures(kind: str, run: Rebalanced, reference: Outcome) -> str:

@@ -5,7 +5,6 @@ import gc
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 
 from aiops.errors import ConfigurationError
 from aiops.settings.reading import read_settings
@@ -32,8 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         owned = _owned(options.partitions, settings.broker.partitions)
     except (ConfigurationError, ValueError) as error:
         parser.error(str(error))
-    config = ConsumerConfig(settings, owned, score=options.only != "ingest", ingest=options.only != "score")
-    config = replace(config, shared=options.partitions is None)
+    config = ConsumerConfig(
+        settings,
+        owned,
+        score=options.only != "ingest",
+        ingest=options.only != "score",
+        shared=options.partitions is None,
+    )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     tighten(settings.root)
     gc.freeze()

@@ -138,15 +138,13 @@ class Position:
         except redis.ResponseError as error:
             self._explain(error)
 
-    def trim_through(self, stream: str, entry_id: str) -> bool:
-        """Delete every entry up to and including `entry_id`; False, and nothing, where another process took the partition.
+    def trim_through(self, stream: str, entry_id: str) -> None:
+        """Delete every entry up to and including `entry_id`; nothing where another process took the partition.
 
         A log keeps its own retention: none there.
         """
-        if self._broker.logged_partition(stream) is not None:
-            return True
-        major, minor = streams.id_parts(entry_id)
-        return int(self._broker.evaluate(_TRIM, [self._key, stream], [str(self._epoch), f"{major}-{minor + 1}"])) >= 0
+        if self._broker.logged_partition(stream) is None:
+            self._broker.evaluate(_TRIM, [self._key, stream], [str(self._epoch), streams.id_after(entry_id)])
 
     def commit(self, commit: Commit) -> None:
         """Apply `commit` atomically, exactly once however often it is called with the same content.

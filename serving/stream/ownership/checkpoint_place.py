@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import socket
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -59,9 +60,8 @@ def place_of(folder: Path) -> CheckpointPlace:
         draft = folder / f"{_MARK}.{secrets.token_hex(8)}"
         draft.write_text(secrets.token_hex(16))
         try:
-            os.link(draft, mark)  # whole or not at all, and never a second one
-        except FileExistsError:
-            pass
+            with suppress(FileExistsError):
+                os.link(draft, mark)  # whole or not at all, and never a second one
         finally:
             draft.unlink()
     return CheckpointPlace(mark.read_text().strip(), socket.gethostname(), str(folder.absolute()))
