@@ -69,8 +69,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
 
     Where the terminal (or `COLUMNS`) is too narrow for the columns, every row is a paragraph of its own.
     """
-    given = os.environ.get("COLUMNS", "")
-    into = Console(highlight=False, width=None if sys.stdout.isatty() else int(given) if given.isdecimal() else _WIDTH)
+    into = Console(highlight=False, width=None if sys.stdout.isatty() else _columns())
     texts = [[_text(cell) for cell in row] for row in rows]
     if len(columns) > 2 and _least_width(columns, texts) > into.width:
         _print_paragraphs(into, title, columns, texts)
@@ -81,6 +80,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     for row in texts:
         table.add_row(*row)
     into.print(table)
+
+
+def _columns() -> int:
+    """Return the width of a file or a pipe: `COLUMNS`, where that is a number and not 0."""
+    given = os.environ.get("COLUMNS", "")
+    return (int(given) if given.isdecimal() else 0) or _WIDTH
 
 
 def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:

@@ -31,10 +31,10 @@ def test_a_table_that_is_too_wide_is_printed_as_paragraphs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     columns, row = ("series", "service", "metric", "score", "when"), ("s" * 40, "cart-service", "latency_p99_ms", 0.25, AT)
-    for width, wide in (("160", True), ("60", False), ("", True)):
+    for width, wide in (("160", True), ("60", False), ("", True), ("0", True)):
         monkeypatch.setenv("COLUMNS", width)
         print_table("2 rows", columns, [row, row])
         lines = capsys.readouterr().out.splitlines()
         assert any(line.startswith("┏") for line in lines) == wide
         assert sum("latency_p99_ms" in line for line in lines) == 2
-        assert max(map(len, lines)) <= int(width or "160")
+        assert max(map(len, lines)) <= (int(width or "160") or 160)
