@@ -310,6 +310,7 @@ def test_the_registry_and_the_lake_follow_aiops_home(
     from feast.infra.registry.registry import Registry
     from feast.repo_config import load_repo_config
 
+    monkeypatch.chdir(tmp_path)  # where `make run` was called, the folder has a home with a broker of its own
     if home is None:
         monkeypatch.delenv("AIOPS_HOME", raising=False)
     else:
