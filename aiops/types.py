@@ -26,6 +26,8 @@ class PointStatus(IntEnum):
     TOO_MANY_SERIES = 4
     COLLISION = 5
     """Another series has the same id."""
+    REPEATED = 6
+    """The series has that value at that time already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from aiops.features.engine_config import EngineConfig as EngineConfig
 from aiops.features.engine_output import EngineOutput, SeriesOutput
 from aiops.features.engine_snapshot import incidents_of, packed_incidents
+from aiops.features.kept_points import KeptPoints
 from aiops.features.series_engine import SeriesEngine
 from aiops.features.series_points import SeriesPoints
 from aiops.features.service_ticks import ServiceTicks
@@ -67,6 +68,10 @@ class FeatureEngine:
     def services_of(self, slot: npt.NDArray[np.int32]) -> IntArray:
         """Return the number in `services` of series given by their number (n,); any number for those with -1."""
         return self._series.services_of(slot)
+
+    def kept_at(self, series_id: IntArray, time_us: IntArray) -> KeptPoints:
+        """Return what windows hold of series (n,) at times (n,)."""
+        return self._series.kept_at(series_id, time_us)
 
     @property
     def state_bytes(self) -> int:

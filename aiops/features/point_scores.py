@@ -237,7 +237,7 @@ def apply_points(
             return i
         in_order = record.count == 0 or time > record.newest
         if not in_order:
-            status = admit_late(arrays, record, parameters, time)
+            status = admit_late(arrays, record, parameters, time, value)
             if status != SCORED:
                 results.status[i] = status
                 continue

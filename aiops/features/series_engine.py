@@ -28,6 +28,7 @@ from aiops.features import engine_snapshot
 from aiops.features.engine_config import NEVER, SECOND_US, EngineConfig
 from aiops.features.engine_output import SeriesOutput, output_of, unscored
 from aiops.features.feature_rows import ClosedTicks
+from aiops.features.kept_points import KeptPoints, look_at, no_points
 from aiops.features.partial_sums import add_series_rows, no_sums
 from aiops.features.point_scores import apply_points
 from aiops.features.series_arenas import empty_arrays, grown, used_bytes
@@ -127,6 +128,12 @@ class SeriesEngine:
     def services_of(self, slot: npt.NDArray[np.int32]) -> IntArray:
         """Return the number in `services` of series given by their number (n,); any number for those with -1."""
         return self._index.services_of(slot)
+
+    def kept_at(self, series_id: IntArray, time_us: IntArray) -> KeptPoints:
+        """Return what windows hold of series (n,) at times (n,)."""
+        kept = no_points(series_id.size)
+        look_at(self._arrays, series_id, time_us, kept)
+        return kept
 
     @property
     def state_bytes(self) -> int:

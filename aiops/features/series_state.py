@@ -69,7 +69,7 @@ CLASSES: Final = 16
 WIDE_US: Final = 2**32
 """A ring that spans less than this keeps times modulo it."""
 
-SCORED, WARMUP, DUPLICATE, TOO_LATE, TOO_MANY_SERIES, COLLISION = range(6)
+SCORED, WARMUP, DUPLICATE, TOO_LATE, TOO_MANY_SERIES, COLLISION, REPEATED = range(7)
 
 
 class EngineParameters(NamedTuple):

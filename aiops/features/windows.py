@@ -13,6 +13,7 @@ import numpy.typing as npt
 from aiops.features.series_state import (
     DUPLICATE,
     HOUR_US,
+    REPEATED,
     SCORED,
     TOO_LATE,
     UNIT,
@@ -66,16 +67,29 @@ def number_of(arrays: EngineArrays, record: Any, time: int) -> int:
     return low
 
 
+@inlined
+def stored(value: float) -> np.float32:
+    """Return a value as windows keep it: to 24 bits, and at most LARGEST in size."""
+    return np.float32(min(max(value, -LARGEST), LARGEST))
+
+
+@inlined
+def value_of(arrays: EngineArrays, record: Any, number: int) -> np.float32:
+    """Return the value of point `number`, counted from the oldest, as windows keep it."""
+    return np.float32(arrays.values[int(record.at) * UNIT + place_at(record, number)])
+
+
 @bare
-def admit_late(arrays: EngineArrays, record: Any, parameters: EngineParameters, time: int) -> int:
-    """Return SCORED where a point at or before the newest may enter the ring, DUPLICATE or TOO_LATE where not."""
-    if time == record.newest:
-        return DUPLICATE
+def admit_late(arrays: EngineArrays, record: Any, parameters: EngineParameters, time: int, value: float) -> int:
+    """Return SCORED where a point at or before the newest may enter the ring, REPEATED, DUPLICATE or TOO_LATE where not.
+
+    REPEATED: the ring has a point at that time whose value is the same to the 24 bits that windows keep.
+    """
     if time <= record.newest - HOUR_US:
         return TOO_LATE
     number = number_of(arrays, record, time)
     if number < record.count and time_of(arrays, record, number) == time:
-        return DUPLICATE
+        return REPEATED if value_of(arrays, record, number) == stored(value) else DUPLICATE
     if number == 0 and record.count == parameters.window_points:
         return TOO_LATE
     return SCORED
@@ -154,12 +168,6 @@ def without_times(arrays: EngineArrays, record: Any) -> None:
     free_block(arrays, 1, int(record.room), int(record.times_at))
     record.times_at = -1
     record.interval = interval
-
-
-@inlined
-def stored(value: float) -> np.float32:
-    """Return a value as windows keep it: to 24 bits, and at most LARGEST in size."""
-    return np.float32(min(max(value, -LARGEST), LARGEST))
 
 
 @bare

@@ -23,9 +23,9 @@ from aiops.normalise.raw_series import (
     REPEATED,
     TOO_LATE,
     NormaliserState,
-    came_before,
+    part_came_before,
     point_hash,
-    remember,
+    remember_part,
 )
 from aiops.types import FloatArray, IntArray
 
@@ -44,13 +44,20 @@ class OpenTimes(NamedTuple):
     start: IntArray
     have: npt.NDArray[np.int32]
     value: FloatArray
+    older: npt.NDArray[np.uint32]
 
 
 @inlined
 def open_times(state: FamilyState) -> OpenTimes:
     """Return the arrays of `fold_open`."""
     return OpenTimes(
-        state.records, state.members, state.pending_time, state.pending_start, state.pending_have, state.pending_value
+        state.records,
+        state.members,
+        state.pending_time,
+        state.pending_start,
+        state.pending_have,
+        state.pending_value,
+        state.older,
     )
 
 
@@ -66,12 +73,12 @@ def fold_open(opened: OpenTimes, record: Any, part: Any) -> int:
     mark = point_hash(part.time, part.bits)
     outcome = OTHERWISE
     is_open = place < family.pending and opened.time[number, place] == part.time
-    if is_open and member.active == 1 and (member.have >> place) & 1 == 0 and not came_before(record, mark):
+    if is_open and member.active == 1 and (member.have >> place) & 1 == 0 and part.time > record.seen:
         member.have |= 1 << place
         opened.value[record.place, place] = part.value
         opened.start[number, place] = max(opened.start[number, place], part.start)
         opened.have[number, place] += 1
-        remember(record, part.time, mark)
+        remember_part(opened.older, member, record, part.time, mark)
         outcome = COMPLETE if opened.have[number, 0] >= family.awaited else FOLDED
     return outcome
 
@@ -96,10 +103,10 @@ def _fold_other(state: NormaliserState, record: Any, part: Any, out: Emitted) ->
     number = member.family
     family = families.records[number]
     mark = point_hash(part.time, part.bits)
-    if came_before(record, mark):
+    if part.time <= record.seen and part_came_before(families.older, record, mark):
         return REPEATED
     if part.time <= family.newest:
-        return _late(family, member, record, part, mark)
+        return _late(families, record, part, mark)
     place = _open(state, number, part.time, out)
     if place < 0:
         return TOO_LATE
@@ -112,13 +119,15 @@ def _fold_other(state: NormaliserState, record: Any, part: Any, out: Emitted) ->
     if member.active == 0:
         member.active = 1
         family.awaited += 1
-    remember(record, part.time, mark)
+    remember_part(families.older, member, record, part.time, mark)
     return FOLDED
 
 
 @kernel
-def _late(family: Any, member: Any, record: Any, part: Any, mark: int) -> int:
+def _late(families: FamilyState, record: Any, part: Any, mark: int) -> int:
     """Take a value of an evaluated time for the base of the next, where the member has none."""
+    member = families.members[record.place]
+    family = families.records[member.family]
     if part.time < family.newest:
         return TOO_LATE
     if not np.isnan(member.base):
@@ -129,7 +138,7 @@ def _late(family: Any, member: Any, record: Any, part: Any, mark: int) -> int:
     if member.active == 0:
         member.active = 1
         family.awaited += 1
-    remember(record, part.time, mark)
+    remember_part(families.older, member, record, part.time, mark)
     return FOLDED
 
 

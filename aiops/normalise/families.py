@@ -14,6 +14,8 @@ from aiops.types import FloatArray, IntArray
 
 PENDING: Final = 8
 """Times of a family that may be open at once."""
+OLDER: Final = 12
+"""Times of a member that came before its newest four, and are known when they come again."""
 DERIVED: Final = ("rate", "mean", "p50", "p99")
 """Ends of the names of the series that are made of a histogram: observations per second, their mean, two quantiles."""
 FAMILY_COUNT, MEMBER_COUNT, ARENA_END, ARENA_WASTE = range(4)
@@ -45,7 +47,7 @@ MEMBER_RECORD: Final = np.dtype(
         ("kind", "u1"),  # IS_BUCKET, IS_SUM, IS_COUNT
         ("have", "u1"),  # bit k: it has a value at the k-th open time
         ("active", "u1"),
-        ("spare", "u1"),
+        ("older", "u1"),  # place of the next of its older marks
     ]
 )
 IS_BUCKET, IS_SUM, IS_COUNT = range(3)
@@ -69,6 +71,8 @@ class FamilyState(NamedTuple):
     """(M,) MEMBER_RECORD."""
     pending_value: FloatArray
     """(M, K) values at the open times; a NaN = the end of the member."""
+    older: npt.NDArray[np.uint32]
+    """(M, OLDER) hashes of values before the newest four, as `raw_series` has those; a ring."""
     arena: FloatArray
     """(2, A) upper bounds and observations up to them of the newest whole histograms."""
     counters: IntArray
@@ -187,6 +191,7 @@ def empty_families(families: int = 4, members: int = 16, arena: int = 64) -> Fam
         np.zeros((families, PENDING), np.int32),
         np.zeros(members, MEMBER_RECORD),
         np.zeros((members, PENDING)),
+        np.zeros((members, OLDER), np.uint32),
         np.zeros((2, arena)),
         np.zeros(4, np.int64),
     )
@@ -207,6 +212,7 @@ def with_family_room(state: FamilyState, families: int, members: int, arena: int
     larger.records[: room[0]] = state.records
     larger.members[: room[1]] = state.members
     larger.pending_value[: room[1]] = state.pending_value
+    larger.older[: room[1]] = state.older
     larger.arena[:, : room[2]] = state.arena
     larger.counters[:] = state.counters
     rebuild_family_table(larger)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from aiops.errors import StateError
 from aiops.features.series_points import SeriesPoints
+from aiops.normalise.came_again import Flags, KeptAt, LateValues, came_again
 from aiops.normalise.classic_histograms import MOST_A_ROW, close_over
 from aiops.normalise.definitions import Definitions
 from aiops.normalise.distributions import Emitted, emitted_room
@@ -137,6 +138,10 @@ class Normaliser:
         slots = find_rows(self._book.state.raw, series_id)
         names = [self._book.name_of(slot) if slot >= 0 else None for slot in slots.tolist()]
         return names, self._book.state.raw.records["role"][slots]
+
+    def came_again(self, late: LateValues, kept_at: KeptAt) -> Flags:
+        """Return (n,) which values that are too late came before, by what the engine holds of them."""
+        return came_again(self._book.state, late, kept_at)
 
     def snapshot(self) -> State:
         """Return the whole state as arrays of its own, the same for equal states."""

@@ -48,6 +48,7 @@ def pack(book: SeriesBook) -> State:
         "limits": raw.limits.copy(),
         "arena": arena[:, : int(moved.counters[ARENA_END])],
         "pending_value": families.pending_value[:member_count].copy(),
+        "older": families.older[:member_count].copy(),
     }
     state |= {f"raw_{name}": raw.records[name][:count].copy() for name in RAW_RECORD.names or ()}
     state |= {f"family_{name}": moved.records[name][:family_count].copy() for name in FAMILY_RECORD.names or ()}
@@ -92,10 +93,11 @@ def _families(state: State) -> FamilyState:
     for name in FAMILY_RECORD.names or ():
         new.records[name][:families] = state[f"family_{name}"]
     for name in MEMBER_RECORD.names or ():
-        new.members[name][:members] = state[f"member_{name}"]
+        new.members[name][:members] = state["member_spare" if name == "older" and "older" not in state else f"member_{name}"]
     for name in _PENDING:
         getattr(new, name)[:families] = state[name]
     new.pending_value[:members] = state["pending_value"]
+    new.older[:members] = state.get("older", 0)
     new.arena[:, : arena.shape[1]] = arena
     new.counters[:] = counters
     new.counters[ARENA_WASTE] = 0

@@ -90,6 +90,7 @@ def _families(state: NormaliserState, kept_records: npt.NDArray[np.void]) -> tup
     new.pending_have[: family_kept.size] = old.pending_have[family_kept]
     new.members[: member_kept.size] = old.members[member_kept]
     new.pending_value[: member_kept.size] = old.pending_value[member_kept]
+    new.older[: member_kept.size] = old.older[member_kept]
     heads, links = new.records[: family_kept.size], new.members[: member_kept.size]
     heads["first"] = member_of[heads["first"]]
     links["next"] = member_of[links["next"]]

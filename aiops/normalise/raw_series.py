@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.jit import inlined, kernel
-from aiops.normalise.families import FamilyState, empty_families
+from aiops.normalise.families import OLDER, FamilyState, empty_families
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.wire_schemas import ROLES
 
@@ -151,6 +151,23 @@ def remember(record: Any, time: int, mark: int) -> None:
     record.recent1 = record.recent0
     record.recent0 = mark
     record.seen = max(record.seen, time)
+
+
+@inlined
+def part_came_before(older: npt.NDArray[np.uint32], record: Any, mark: int) -> bool:
+    """Return whether a value with this hash is one of the newest 16 of a part."""
+    before = came_before(record, mark)
+    for k in range(OLDER):
+        before |= older[record.place, k] == mark
+    return before
+
+
+@inlined
+def remember_part(older: npt.NDArray[np.uint32], member: Any, record: Any, time: int, mark: int) -> None:
+    """Note a value that a part had not before."""
+    older[record.place, member.older] = record.recent3
+    member.older = (member.older + 1) % OLDER
+    remember(record, time, mark)
 
 
 def empty_raw(room: int) -> RawArrays:

@@ -115,8 +115,10 @@ class ReferenceEngine:
         if not in_order:
             if point.time <= series.newest - HOUR:
                 return PointStatus.TOO_LATE, NAN
-            if any(time == point.time for time, _ in series.points):
-                return PointStatus.DUPLICATE, NAN
+            kept = dict(series.points)
+            if point.time in kept:
+                same = kept[point.time] == float(np.float32(point.value))
+                return (PointStatus.REPEATED if same else PointStatus.DUPLICATE), NAN
             if len(series.points) == self.config.window_points and point.time < series.points[0][0]:
                 return PointStatus.TOO_LATE, NAN
         held = series.now if in_order else self._averages_before(series, point.time)

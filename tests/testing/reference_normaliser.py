@@ -32,8 +32,8 @@ class State:
     total: float = math.nan
     upto: dict[float, float] = field(default_factory=dict)
 
-    def note(self, time: int, what: object) -> None:
-        self.recent = [(time, what), *self.recent][:4]
+    def note(self, time: int, what: object, kept: int = 4) -> None:
+        self.recent = [(time, what), *self.recent][:kept]
         self.seen = max(self.seen, time)
 
 
@@ -237,7 +237,7 @@ class ReferenceNormaliser:
         family.pending[time][key] = sample.value
         family.starts[time] = max(family.starts[time], sample.start_us)
         family.awaited.add(key)
-        state.note(*what)
+        state.note(*what, kept=16)
         self._close_over(family, NEVER_US, NEVER_US)
         return FOLDED
 
@@ -251,7 +251,7 @@ class ReferenceNormaliser:
             return TOO_LATE
         family.held[key] = sample.value
         family.awaited.add(key)
-        state.note(sample.time_us, repr(sample.value))
+        state.note(sample.time_us, repr(sample.value), kept=16)
         return FOLDED
 
     def _close_over(self, family: Family, until: int, arrived: int) -> None:

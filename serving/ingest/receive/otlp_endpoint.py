@@ -48,7 +48,7 @@ class OtlpIntake:
     async def _accept(self, signal: str, tenant: str, form: Form, body: bytes) -> Accepted:
         if signal == "metrics":
             receipt = await self.receivers.points(tenant, "otlp", body, self._decoders[form])
-            return Accepted(signal, receipt.refused_points, receipt.text())
+            return Accepted(signal, receipt.refused_points, receipt.warning())
         outcome = await self.receivers.records(tenant, Signal(signal, self._readers[signal], form), body)
         return Accepted(signal, outcome.rejected, outcome.message)
 

@@ -93,3 +93,13 @@ class Receipt:
     def text(self) -> str:
         """Return what was refused and why, in words; empty where nothing was."""
         return " | ".join(refusal.text() for refusal in self.refusals.values())
+
+    def warning(self) -> str:
+        """Return what was refused, and how much was there already, in words; empty where there is nothing to say.
+
+        >>> Receipt(samples=5, repeated=2).warning()
+        'repeated: 2 points were here already with the same value and count once'
+        """
+        words = ("1 point was", "counts") if self.repeated == 1 else (f"{self.repeated} points were", "count")
+        again = f"repeated: {words[0]} here already with the same value and {words[1]} once" if self.repeated else ""
+        return " | ".join(filter(None, (self.text(), again)))

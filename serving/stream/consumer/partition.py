@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "stream"
 _REFUSED: Final[Mapping[PointStatus, tuple[str, str, str]]] = {
-    PointStatus.DUPLICATE: ("duplicate", "timestamp", "the series has a point at that time, the first is kept: send one"),
+    PointStatus.DUPLICATE: ("duplicate", "timestamp", "the series has another value at that time, the first is kept: send one"),
     PointStatus.TOO_LATE: ("too_late", "timestamp", "its tick is closed: send sooner or raise AIOPS_TELEMETRY__LATENESS_S"),
     PointStatus.TOO_MANY_SERIES: (
         "too_many_series",
@@ -198,6 +198,8 @@ class Partition:
         if points is not None and len(points):
             scored = self._score(points, lambda places: series_rows(points, places), step)
             step.points.append(KnownRows(self._clock_us, normalised_rows(points, scored)))
+        if received.late is not None:
+            self._add(self._received.settle(received.late, self._engine.kept_at, self._clock_us), step)
 
     def _score(self, points: "SeriesPoints", rows_at: Callable[[IntArray], pa.RecordBatch], step: Step) -> npt.NDArray[np.bool_]:
         """Score points and count what became of them; return which (n,) the engine took.
@@ -208,6 +210,7 @@ class Partition:
         self._judge(points, output, step)
         step.counts["points_scored"] += int(np.count_nonzero(output.status == PointStatus.SCORED))
         step.counts["points_warmup"] += int(np.count_nonzero(output.status == PointStatus.WARMUP))
+        step.counts["points_repeated"] += int(np.count_nonzero(output.status == PointStatus.REPEATED))
         self._refused(rows_at, output, step)
         self._close(output, step)
         taken: npt.NDArray[np.bool_] = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)

@@ -28,8 +28,8 @@ class KnownRows:
 class Step:
     """What a run of entries gave: rows by table, and counters.
 
-    `points_in = points_scored + points_warmup + points_rejected + points_repeated + points_folded`; the last two are of raw
-    values only, see `received_points`.
+    `points_in = points_scored + points_warmup + points_rejected + points_repeated + points_folded`; the last are of raw values
+    only, see `received_points`.
     """
 
     counts: Counter[str] = field(default_factory=Counter)

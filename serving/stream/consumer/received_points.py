@@ -20,6 +20,7 @@ from serving.stream import streams
 
 if TYPE_CHECKING:
     from aiops.features.series_points import SeriesPoints
+    from aiops.normalise.came_again import KeptAt
     from aiops.normalise.normaliser import Normalised, Normaliser, RawHistograms, RawPoints
     from aiops.types import IntArray
 
@@ -46,6 +47,17 @@ class Received:
     rejected: list[pa.RecordBatch] = field(default_factory=list)
     catalogue: list[pa.RecordBatch] = field(default_factory=list)
     points: "SeriesPoints | None" = None
+    late: "LateRows | None" = None
+    """What is too late: once the points are scored, `settle` says whether it came before."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateRows:
+    """Raw rows of an entry that are too late: all rows with their status, and which of them."""
+
+    raw: "RawPoints | RawHistograms"
+    status: npt.NDArray[np.int8]
+    rows: "IntArray"
 
 
 class ReceivedPoints:
@@ -96,6 +108,22 @@ class ReceivedPoints:
             return Received()
         return self._made(self._held.close_through(until_us), None, clock_us)
 
+    def settle(self, late: LateRows, kept_at: "KeptAt", clock_us: int) -> Received:
+        """Return what became of rows that are too late: repeated where the engine holds them, else dead letters."""
+        from aiops.normalise.came_again import LateValues
+        from aiops.normalise.normaliser import RawPoints
+        from aiops.normalise.raw_series import NEVER_US
+
+        raw, rows = late.raw, late.rows
+        value = raw.value if isinstance(raw, RawPoints) else raw.observed
+        started = raw.started_us[rows] if raw.started_us.size else np.full(rows.size, NEVER_US)
+        values = LateValues(raw.series_id[rows], raw.time_us[rows], started, value[rows])
+        again = self._normaliser.came_again(values, kept_at)
+        received = Received({"points_repeated": int(np.count_nonzero(again))})
+        if not again.all():
+            received.rejected.append(self._refused(raw, late.status, rows[~again], clock_us))
+        return received
+
     @property
     def _normaliser(self) -> "Normaliser":
         if self._held is None:
@@ -128,7 +156,7 @@ class ReceivedPoints:
         return received
 
     def _made(self, made: "Normalised", raw: "RawPoints | RawHistograms | None", clock_us: int) -> Received:
-        from aiops.normalise.raw_series import EMITTED, FOLDED, REPEATED
+        from aiops.normalise.raw_series import EMITTED, FOLDED, REPEATED, TOO_LATE
         from aiops.normalise.refused_rows import rejected_points_of
 
         status, fault = made.status, made.fault
@@ -138,7 +166,11 @@ class ReceivedPoints:
         received = Received(counts, points=made.points.by_time())
         refused = np.flatnonzero((status != EMITTED) & (status != FOLDED) & (status != REPEATED))
         if raw is not None and refused.size:
-            received.rejected.append(self._refused(raw, status, refused, clock_us))
+            late = status[refused] == TOO_LATE
+            if late.any():
+                received.late = LateRows(raw, status, refused[late])
+            if not late.all():
+                received.rejected.append(self._refused(raw, status, refused[~late], clock_us))
         if fault.any():
             beyond = made.points.taken(fault)
             names = beyond.names(np.arange(len(beyond)))

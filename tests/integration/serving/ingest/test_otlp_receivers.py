@@ -120,6 +120,15 @@ def test_metrics_over_http_are_defined_and_kept(receiver: Receiver, form: str) -
     assert (histogram["count"], histogram["sum"], sum(histogram["counts"])) == (3.0, 12.0, 3.0)
 
 
+def test_what_was_there_already_is_a_warning_and_no_rejection(receiver: Receiver) -> None:
+    body = metrics("again", 5.0).SerializeToString()
+    first, second = (post(receiver, "/v1/metrics", body, PROTOBUF) for _ in range(2))
+    assert first.content == b""
+    partial = metrics_service_pb2.ExportMetricsServiceResponse.FromString(second.content).partial_success
+    assert (second.status_code, partial.rejected_data_points) == (200, 0)
+    assert partial.error_message == "repeated: 3 points were here already with the same value and count once"
+
+
 def test_what_is_refused_is_a_partial_success(receiver: Receiver) -> None:
     answer = post(receiver, "/v1/metrics", metrics("ahead", 1.0, ahead_s=3600).SerializeToString(), PROTOBUF)
     partial = metrics_service_pb2.ExportMetricsServiceResponse.FromString(answer.content).partial_success

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aiops.features.engine import EngineConfig
 from aiops.features.series_arenas import empty_arrays, grown
-from aiops.features.series_state import HOUR_US, SCORED, UNIT, WIDE_US, EngineArrays, EngineParameters, new_slot
+from aiops.features.series_state import HOUR_US, REPEATED, SCORED, UNIT, WIDE_US, EngineArrays, EngineParameters, new_slot
 from aiops.features.windows import admit_late, append, forget, is_next, keep, order_window, place_at, time_of, without_times
 from aiops.types import IntArray
 
@@ -36,11 +36,14 @@ class Rings:
         """Admit and keep a point in the ring, and in the list by the plain rules."""
         record, held = self.arrays.series[slot], self.points[slot]
         in_order = not held or time > held[-1][0]
-        known = any(known == time for known, _ in held)
+        values = dict(held)
+        known = time in values
         full = len(held) == self.config.window_points
         refused = not in_order and (known or time <= held[-1][0] - HOUR_US or (full and time < held[0][0]))
         if not in_order:
-            assert (admit_late(self.arrays, record, self.parameters, time) != SCORED) == refused
+            status = admit_late(self.arrays, record, self.parameters, time, value)
+            assert (status != SCORED) == refused
+            assert (status == REPEATED) == (known and time > held[-1][0] - HOUR_US and values[time] == float(np.float32(value)))
         if refused:
             return
         if is_next(record, self.parameters, time):
