@@ -12,6 +12,10 @@ Where no folder can be written, kernels are compiled in memory at each start.
 import contextlib
 import fcntl
 import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -19,6 +23,48 @@ from numba.core import caching
 
 Dispatcher = TypeVar("Dispatcher")
 _IN_TREE: Final = "__pycache__"
+_SAY_S: Final = 10.0
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Compiling:
+    """What this process has compiled because nothing was kept for this processor, and who is told so: the log, or a terminal."""
+
+    say: Callable[[str], None] = log.info
+    kernels: int = 0
+    seconds: float = 0.0
+    _open: int = 0
+    _at: float = 0.0
+    _said_at: float = 0.0
+
+    def begins(self, folder: str) -> None:
+        """Note that a kernel is compiled; one may need another."""
+        now = time.monotonic()
+        if not self.kernels and not self._open:
+            self.say(
+                "kernels are compiled for this machine's processor, once for each version of the suite; a minute or two; "
+                f"they are kept in {folder} and the like"
+            )
+            self._said_at = now
+        self.seconds += now - self._at if self._open else 0.0
+        self._open, self._at = self._open + 1, now
+
+    def ends(self) -> None:
+        """Note that it is, and say every 10 s, and where 10 s went by, how it stands."""
+        now = time.monotonic()
+        self.kernels += 1
+        self.seconds += now - self._at if self._open else 0.0
+        self._open, self._at = max(0, self._open - 1), now
+        if now - self._said_at >= _SAY_S:
+            self._said_at = now
+            self.say(f"kernels: {self.kernels} compiled so far, in {self.seconds:.0f} s")
+
+
+COMPILING: Final = Compiling()
+"""That of this process."""
 
 
 class KernelFiles:
@@ -31,7 +77,10 @@ class KernelFiles:
     def load(self, key: object) -> Any:
         """Return what was compiled for a signature, processor and bytecode; None = nothing yet."""
         shipped = None if self._shipped is None else self._shipped.load(key)
-        return self._own.load(key) if shipped is None else shipped
+        compiled = self._own.load(key) if shipped is None else shipped
+        if compiled is None:
+            COMPILING.begins(str(Path(self._own._index_path).parent))
+        return compiled
 
     def save(self, key: object, compiled: object) -> None:
         """Keep what was compiled; another process may keep the same, or another signature, at the same time."""
@@ -43,6 +92,7 @@ class KernelFiles:
             overloads = files._load_index()
             overloads[key] = name
             files._save_index(overloads)
+        COMPILING.ends()
 
     def flush(self) -> None:
         """Forget what is kept in the folder that is written."""

@@ -84,7 +84,11 @@ def show(incident: Id, as_json: AsJson = False) -> None:
         print_json(view_of(case))
         return
     _print_case(case)
-    rows = [(f"{event.at:%Y-%m-%d %H:%M:%S}", event.by, event.what) for event in timeline.items]
+    shown_above = "" if case.report is None else case.report.statement
+    rows = [
+        (f"{event.at:%Y-%m-%d %H:%M:%S}", event.by, "analysed: as above" if event.what == shown_above else event.what)
+        for event in timeline.items
+    ]
     print_table("Timeline (UTC)", ("at", "by", "what"), rows)
 
 

@@ -33,11 +33,12 @@ def run(
 ) -> None:
     """Run the loop: history, train, gate, deploy, replay through the broker, drift check, retrain and swap, report."""
     from aiops.settings.reading import read_settings
+    from data_contracts.kernel_cache import COMPILING
     from orchestration.pipeline.scenario import recorded
     from orchestration.rehearsal import default_scenario, html_report
     from orchestration.workspace.home_lock import hold
 
-    began = time.monotonic()
+    began, COMPILING.say = time.monotonic(), say
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = read_settings()
     _check_writable(json_file)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from aiops.errors import AiopsError
 from aiops.types import HistorySplit
+from data_contracts.kernel_cache import COMPILING
 from data_contracts.schemas.telemetry_schemas import EDGES
 from models.artifacts.catalog import watched_model
 from orchestration.console import calm_libraries, complain, say
@@ -167,6 +168,7 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_private()
     calm_libraries()
+    COMPILING.say = say
     choice = SourceChoice(arguments.source, arguments.path, tuple(arguments.options))
     try:
         champion = prepare(Workspace.open(), choice, say)

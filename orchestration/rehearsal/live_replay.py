@@ -1,6 +1,5 @@
 """The live half of a run: broker, scoring service, consumer and responder as processes, a replay into them, a load beside it."""
 
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from aiops.settings.tree import Settings
 from orchestration.pipeline.deployment import current_version
 from orchestration.pipeline.drift import WATCHED
 from orchestration.suite import backlog, services
+from orchestration.suite.free_ports import free_ports
 from orchestration.suite.load_timeout import Patience
 from orchestration.suite.metrics_page import MetricsPage
 from orchestration.suite.processes import Supervisor
@@ -32,17 +32,14 @@ EVENT_SETTLE_S = 120.0
 
 def with_free_ports(settings: Settings) -> Settings:
     """Return settings whose ports are free now, so that a run never meets a suite that is up already."""
-    broker = settings.broker.model_copy(update={"port": _free_port()})
-    serving = settings.serving.model_copy(update={"http_port": _free_port(), "grpc_port": _free_port(), "served_flush_s": 0.5})
-    consumer = settings.consumer.model_copy(update={"metrics_port": _free_port(), "archive_every_s": 1.0})
-    responder = settings.responder.model_copy(update={"port": _free_port(), "clock": "event", "settle_s": EVENT_SETTLE_S})
-    return settings.model_copy(update={"broker": broker, "serving": serving, "consumer": consumer, "responder": responder})
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    ports = free_ports(7)
+    broker = settings.broker.model_copy(update={"port": ports[0]})
+    serving = settings.serving.model_copy(update={"http_port": ports[1], "grpc_port": ports[2], "served_flush_s": 0.5})
+    consumer = settings.consumer.model_copy(update={"metrics_port": ports[3], "archive_every_s": 1.0})
+    responder = settings.responder.model_copy(update={"port": ports[4], "clock": "event", "settle_s": EVENT_SETTLE_S})
+    ingest = settings.ingest.model_copy(update={"port": ports[5], "grpc_port": ports[6]})
+    sections = {"broker": broker, "serving": serving, "consumer": consumer, "responder": responder, "ingest": ingest}
+    return settings.model_copy(update=sections)
 
 
 class LiveLoop:

@@ -4,6 +4,7 @@ Every child is a plain process of this interpreter (`python -m …`), so what ru
 process group of its own: what it started and left behind is ended with it, also where this process is killed.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -27,6 +28,8 @@ from serving.host.private_files import OTHERS
 CALM_S: Final = 60.0
 """A child that lived this long did not fail at its start."""
 LONGEST_PAUSE_S: Final = 30.0
+RELAYED: Final = "kernels"
+"""Lines of a child's log with this word are said while its readiness is awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +163,12 @@ class Supervisor:
     def _end(self, child: Child) -> None:
         if child.spec.needed and child.process.poll() is None:
             child.process.send_signal(signal.SIGTERM)
-        try:
-            child.process.wait(child.spec.stop_within_s)
-        except subprocess.TimeoutExpired:
-            self._say(f"{child.spec.name} did not end within {child.spec.stop_within_s:.0f} s; killed")
+        began, patience = time.monotonic(), Patience(child.spec.stop_within_s)
+        while child.process.poll() is None and (left_s := began + patience.limit_s - time.monotonic()) > 0:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.process.wait(min(1.0, left_s))  # the machine may become busier meanwhile
+        if child.process.poll() is None:
+            self._say(f"{child.spec.name} did not end within {patience}; killed")
             child.process.kill()
             child.process.wait()
         self._leave(child)
@@ -189,7 +194,9 @@ class Supervisor:
 
     def _await_ready(self, child: Child) -> None:
         spec, began, patience = child.spec, time.monotonic(), Patience(child.spec.ready_within_s)
+        relayed = 0
         while not self._stopping.is_set() and not answers(spec.ready_url):
+            relayed = self._relay(child, relayed)
             code = child.process.poll()
             if code is not None:
                 raise Unavailable(
@@ -198,6 +205,14 @@ class Supervisor:
             if time.monotonic() - began > patience.limit_s:
                 raise Unavailable(f"{spec.name} was not ready within {patience}. Its log ({child.log}) ends:\n{child.tail()}")
             time.sleep(0.1)
+        self._relay(child, relayed)
+
+    def _relay(self, child: Child, relayed: int) -> int:
+        """Say what a child logs of its kernels, for that is why its first start takes longer; return how many lines were said."""
+        lines = [line[line.index(RELAYED) :] for line in child.tail(1000).splitlines() if RELAYED in line]
+        for line in lines[relayed:]:
+            self._say(f"{child.spec.name}: {line}")
+        return len(lines)
 
 
 def answers(url: str, timeout_s: float = 2.0) -> bool:

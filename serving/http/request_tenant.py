@@ -22,6 +22,11 @@ class TenantScope:
         """Return whether the caller may act for `tenant`."""
         return self.names is None or tenant in self.names
 
+    @property
+    def otherwise(self) -> str:
+        """Return the tenant that is meant where none is named: the only one there is, else `default`."""
+        return next(iter(self.names)) if self.names is not None and len(self.names) == 1 else DEFAULT_TENANT
+
 
 EVERY_TENANT: Final = TenantScope(None)
 ONLY_DEFAULT: Final = TenantScope(frozenset({DEFAULT_TENANT}))
@@ -42,14 +47,14 @@ def scope_of_claim(claim: object) -> TenantScope | None:
 
 
 def tenant_of_request(values: Sequence[str], scope: TenantScope) -> str:
-    """Return the tenant of a request with these values of the header; without the header it is `default`.
+    """Return the tenant of a request with these values of the header; without it the only one of the token, else `default`.
 
     Raises:
         ProblemError: 400, the header names no tenant, or comes more than once; 403, the token is not for this tenant.
     """
     if len(values) > 1:
         raise refused(FIELD, ", ".join(values), "a request is of one tenant", "send the header once")
-    tenant = values[0].strip() if values else DEFAULT_TENANT
+    tenant = values[0].strip() if values else scope.otherwise
     fault = tenant_fault(tenant)
     if fault is not None:
         raise refused(FIELD, tenant, fault.partition(": ")[2].rpartition(": ")[0], "send the name of one tenant")

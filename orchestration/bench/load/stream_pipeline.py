@@ -79,10 +79,7 @@ def pipeline_settings(home: Path, config: PipelineConfig) -> Settings:
         telemetry=TelemetrySettings(max_series=room),
         ingest=IngestSettings(max_series=room, points_per_s=1_000_000_000),
     )
-    settings = with_free_ports(settings)
-    ports = with_free_ports(settings)  # four more that are free
-    own = {"port": ports.broker.port, "grpc_port": ports.serving.http_port}
-    return settings.model_copy(update={"ingest": settings.ingest.model_copy(update=own)})
+    return with_free_ports(settings)
 
 
 class StreamPipeline:

@@ -1,6 +1,7 @@
 """Incidents, alerts and timelines of the store as the API answers them."""
 
 from collections.abc import Mapping
+from itertools import groupby
 
 from aiops.incidents.alert import Severity
 from aiops.incidents.correlation.outcome import HeldBack
@@ -80,9 +81,11 @@ def alerts_of_page(page: Page[StoredAlert]) -> AlertPage:
 
 
 def timeline_of(case: IncidentCase, reports: tuple[RootCauseReport, ...]) -> Timeline:
-    """Return what happened to an incident, with its analyses and verdicts."""
+    """Return what happened to an incident, with its verdicts and with each analysis that says something else than the last."""
     events = [TimelineEntry(event.at, "event", event.what, event.by) for event in case.incident.timeline]
-    events += [TimelineEntry(event.made_at, "analysis", event.statement, "responder") for event in reports]
+    by_time = sorted(reports, key=lambda report: report.made_at)
+    said = [next(run) for _, run in groupby(by_time, lambda report: report.statement)]
+    events += [TimelineEntry(event.made_at, "analysis", event.statement, "responder") for event in said]
     events += [TimelineEntry(event.given_at, "verdict", _verdict_words(event), event.by) for event in case.verdicts]
     return Timeline(tuple(sorted(events, key=lambda event: event.at)))
 

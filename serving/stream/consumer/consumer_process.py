@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -104,7 +105,7 @@ class ConsumerProcess:
         if self._config.score:
             early.append(self._thread("scorer", self._scorer(broker, owned).run))
         if self._config.ingest:
-            warm_up(partition_config(settings))
+            self._warm_up()
             flush = FeatureFlush(online_writers(settings), settings.consumer.feature_flush_s, self._metrics, self._late_stop)
             outlets = Outlets(flush, self._findings)
             late += [self._thread("feature flush", flush.run), self._thread("findings export", self._findings.run)]
@@ -129,6 +130,11 @@ class ConsumerProcess:
             _join(leases)
         for loss in outlets.last_flush() if outlets is not None else ():
             log.warning("%s", loss)
+
+    def _warm_up(self) -> None:
+        started = time.perf_counter()
+        warm_up(partition_config(self._config.settings))
+        log.info("kernels are ready after %.1f s", time.perf_counter() - started)
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
         return threading.Thread(target=self._guarded, args=(work,), name=name)

@@ -3,11 +3,13 @@
 import json
 import sqlite3
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aiops.incidents.root_cause import RootCauseReport
 from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.tree import Settings
 from orchestration.cli import run
@@ -74,6 +76,16 @@ def test_people_act_and_the_log_tells_who(judged: JudgedHome, capsys: Output) ->
     ]
     assert json_of(capsys, "audit", "--verify")["intact"] is True
     assert json_of(capsys, "held-back") == []
+
+
+def test_a_case_says_once_why_there_is_no_cause(judged: JudgedHome, capsys: Output) -> None:
+    (web,) = judged.begin(ServiceScore("web", 0.95))
+    for number in range(3):
+        at = judged.now + timedelta(seconds=number)
+        with judged.store.writing() as writer:
+            writer.put_report(web, RootCauseReport(at, at, at, "web", (), False, "nothing: there is no baseline"))
+    assert run(["incidents", "show", web]) == 0
+    assert capsys.readouterr().out.count("there is no baseline") == 1
 
 
 def test_a_shell_without_the_responders_settings_goes_by_them_all_the_same(

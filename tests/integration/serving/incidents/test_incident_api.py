@@ -178,6 +178,17 @@ def test_reads_are_what_the_description_says(api: RunningApi) -> None:
     assert api.client.get("/incidents", params={"severity": "critical", "until": "2020-01-01T00:00:00Z"}).json()["items"] == []
 
 
+def test_an_analysis_that_says_the_same_again_is_no_event(api: RunningApi) -> None:
+    incident_id = api.open_incident("quiet")
+    said = ["there is no baseline", "there is no baseline", "It is web.", "there is no baseline"]
+    for number, statement in enumerate(said):
+        at = datetime.now(UTC) + timedelta(seconds=number)
+        with api.store.writing() as writer:
+            writer.put_report(incident_id, RootCauseReport(at, at, at, "quiet", (), False, statement))
+    timeline = answered(Timeline, api.client.get(f"/incidents/{incident_id}/timeline"))
+    assert [event.what for event in timeline.items if event.kind == "analysis"] == [said[0], said[2], said[3]]
+
+
 def test_an_analysis_is_shown_in_words_and_as_a_picture(api: RunningApi) -> None:
     incident_id = api.open_incident("basket")
     path = f"/incidents/{incident_id}"

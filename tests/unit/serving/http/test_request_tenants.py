@@ -64,3 +64,12 @@ def test_two_headers_are_400_and_a_tenant_beyond_the_claim_is_403() -> None:
     with pytest.raises(ProblemError) as refusal:
         tenant_of_request(["acme"], ONLY_DEFAULT)
     assert (refusal.value.problem.status, refusal.value.problem.value) == (403, "acme")
+
+
+def test_without_the_header_a_token_of_one_tenant_means_that_one() -> None:
+    assert tenant_of_request([], scope_of(tenants=["acme"])) == "acme"
+    assert tenant_of_request([], scope_of()) == "default"
+    assert tenant_of_request([], scope_of(tenants="*")) == "default"
+    with pytest.raises(ProblemError) as refusal:
+        tenant_of_request([], scope_of(tenants=["acme", "beta"]))
+    assert refusal.value.problem.status == 403, "which of them it is must be said"
