@@ -19,6 +19,11 @@ TINY: Final = 1e-9
 """A scale is never below this."""
 Z_CAP: Final = 100.0
 """|z| is clipped here: beyond it the scale, not the value, would be measured."""
+FEW: Final = 8
+"""Up to so many values are put in one by one, by least and greatest."""
+MANY: Final = 512
+"""Up to so many are sorted by rank; beyond, n² comparisons take longer than the wrong guesses of a sort."""
+_NEXT: Final = np.uint64(1)
 Z_OF_HALF: Final = 6.0
 """|z| with score 0.5; every further 6 halve the distance to 1."""
 
@@ -35,6 +40,69 @@ def sort_in_place(values: Floats) -> None:
                 values[j] = values[j - gap]
                 j -= gap
             values[j] = value
+
+
+@bare
+def rank_in_place(values: npt.NDArray[np.float32], rank: npt.NDArray[np.int32]) -> None:
+    """Write how many values come before each of (n,): those that are less, and equal ones with a lower number. O(n²), no branch.
+
+    Four values at a time are compared with all before them: a processor compares 16 in one instruction, and guesses nothing.
+    """
+    count = values.size
+    for i in range(count):
+        rank[i] = i
+    for first in range(0, count - 3, 4):
+        group, ranks = values[first : first + 4], rank[first : first + 4]
+        a, b, c, d = group[0], group[1], group[2], group[3]
+        above_a = above_b = above_c = above_d = np.int32(0)
+        for j in range(first):
+            value = values[j]
+            over_a, over_b, over_c, over_d = np.int32(value > a), np.int32(value > b), np.int32(value > c), np.int32(value > d)
+            above_a, above_b = np.int32(above_a + over_a), np.int32(above_b + over_b)
+            above_c, above_d = np.int32(above_c + over_c), np.int32(above_d + over_d)
+            rank[j] += over_a + over_b + over_c + over_d
+        ab, ac, ad, bc, bd, cd = (
+            np.int32(a > b),
+            np.int32(a > c),
+            np.int32(a > d),
+            np.int32(b > c),
+            np.int32(b > d),
+            np.int32(c > d),
+        )
+        ranks[0] += ab + ac + ad - above_a
+        ranks[1] += bc + bd - ab - above_b
+        ranks[2] += cd - ac - bc - above_c
+        ranks[3] -= ad + bd + cd + above_d
+    for last in range(count & ~3, count):
+        value, above = values[last], np.int32(0)
+        for j in range(last):
+            over = np.int32(values[j] > value)
+            above = np.int32(above + over)
+            rank[j] += over
+        rank[last] -= above
+
+
+@bare
+def sort_values(values: npt.NDArray[np.float32], rank: npt.NDArray[np.int32], ordered: npt.NDArray[np.float32]) -> None:
+    """Write (n,) values ascending to `ordered` (n,); `rank` is room for as many numbers."""
+    count = values.size
+    if count <= FEW:
+        for i in range(count):
+            value = values[i]
+            for j in range(i):
+                other = ordered[j]
+                ordered[j] = min(other, value)
+                value = max(other, value)
+            ordered[i] = value
+        return
+    if count > MANY:
+        for i in range(count):
+            ordered[i] = values[i]
+        sort_in_place(ordered)
+        return
+    rank_in_place(values, rank)
+    for i in range(count):
+        ordered[np.uint32(rank[i])] = values[i]
 
 
 @inlined
@@ -83,21 +151,21 @@ def median_of_places(values: npt.NDArray[np.float32], order: npt.NDArray[Any]) -
 def mad_of_places(values: npt.NDArray[np.float32], order: npt.NDArray[Any], median: float) -> float:
     """Return the median absolute deviation from `median` of values[order], (n >= 1,) ascending; O(log n), as `mad_of_sorted`."""
     nearest = (order.size >> 1) + 1
-    left = 0
-    high = order.size - nearest
-    while left < high:
-        middle = (left + high) >> 1
-        further = median - values[order[middle]] > values[order[middle + nearest]] - median
-        left = middle + 1 if further else left
-        high = high if further else middle
-    right = left + nearest - 1
+    left, size = np.uint64(0), np.uint64(order.size - nearest)
+    reach = np.uint64(nearest)
+    while size > 0:
+        middle = left + (size >> _NEXT)
+        further = np.uint64(median - values[order[middle]] > values[order[middle + reach]] - median)
+        left += ((size >> _NEXT) + _NEXT) * further
+        size = (size - further) >> _NEXT
+    right = left + reach - _NEXT
     below = median - values[order[left]]
     above = values[order[right]] - median
     if order.size & 1:
         return float(max(below, above))
     if below > above:
-        return float(0.5 * below + 0.5 * max(median - values[order[left + 1]], above))
-    return float(0.5 * above + 0.5 * max(below, values[order[right - 1]] - median))
+        return float(0.5 * below + 0.5 * max(median - values[order[left + _NEXT]], above))
+    return float(0.5 * above + 0.5 * max(below, values[order[right - _NEXT]] - median))
 
 
 @bare

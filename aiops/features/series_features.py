@@ -26,7 +26,7 @@ from aiops.features.robust import (
     median_of_places,
     median_of_sorted,
     score_of_z,
-    sort_in_place,
+    sort_values,
 )
 from aiops.features.series_state import (
     BIN_DEVIATION,
@@ -41,6 +41,7 @@ from aiops.features.series_state import (
     EngineArrays,
     EngineParameters,
 )
+from aiops.features.window_order import order_window
 from aiops.features.window_statistics import (
     GAPS,
     Ends,
@@ -50,7 +51,7 @@ from aiops.features.window_statistics import (
     uneven_sums,
     write_window,
 )
-from aiops.features.windows import forget, order_window, place_at, time_of, without_times
+from aiops.features.windows import forget, place_at, time_of, without_times
 from aiops.jit import bare, inlined
 from aiops.types import FloatArray
 from data_contracts.schemas.telemetry_schemas import SERIES_FEATURES, WINDOW_STATISTICS
@@ -89,11 +90,18 @@ class Scratch(NamedTuple):
     offset: FloatArray  # (C,) us since the first
     gaps: FloatArray  # (C,)
     ordered: npt.NDArray[np.float32]  # (C,) of a short window
+    rank: npt.NDArray[np.int32]  # (C,) of its values
 
     @classmethod
     def of(cls, points: int) -> "Scratch":
         """Return room for so many points."""
-        return cls(np.empty(points, np.float32), np.empty(points), np.empty(points), np.empty(points, np.float32))
+        return cls(
+            np.empty(points, np.float32),
+            np.empty(points),
+            np.empty(points),
+            np.empty(points, np.float32),
+            np.empty(points, np.int32),
+        )
 
 
 class TickRows(NamedTuple):
@@ -140,17 +148,21 @@ def bounds_at(arrays: EngineArrays, record: Any, tick: int) -> WindowBounds:
     return WindowBounds(tick, low, short, high)
 
 
+@bare
+def copy_values(source: npt.NDArray[np.float32], target: npt.NDArray[np.float32]) -> None:
+    """Copy (n,) values: by index from 0 on, which is all that is known to be no index from the end."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
 @inlined
 def read_values(arrays: EngineArrays, record: Any, bounds: WindowBounds, value: npt.NDArray[np.float32]) -> None:
     """Copy the values of the last hour to `value`, oldest first."""
     count = bounds.end - bounds.hour
-    begin = int(record.at) * UNIT + place_at(record, bounds.hour)
-    first = min(count, int(record.at) * UNIT + int(record.room) - begin)
-    for i in range(first):
-        value[i] = arrays.values[begin + i]
-    begin = int(record.at) * UNIT
-    for i in range(count - first):
-        value[first + i] = arrays.values[begin + i]
+    begin, place = int(record.at) * UNIT, place_at(record, bounds.hour)
+    first = min(count, int(record.room) - place)
+    copy_values(arrays.values[begin + place : begin + place + first], value[:first])
+    copy_values(arrays.values[begin : begin + count - first], value[first:count])
 
 
 @bare
@@ -192,9 +204,7 @@ def write_short(hour: Hour, first: int, expectation: Expectation, out: FloatArra
         out[GAPS] = missing_points(0, expectation)
         return
     value, ordered = scratch.value[first:end], scratch.ordered[:count]
-    for i in range(count):
-        ordered[i] = value[i]
-    sort_in_place(ordered)
+    sort_values(value, scratch.rank, ordered)
     median = median_of_sorted(ordered)
     ends = Ends(median, mad_of_sorted(ordered, median), ordered[0], ordered[count - 1], value[0], value[count - 1])
     sums = even_sums(value, median, spacing.interval) if spacing.even else uneven_sums(value, median, scratch.offset[first:end])
@@ -218,7 +228,7 @@ def write_series(arrays: EngineArrays, record: Any, bounds: WindowBounds, scratc
     out[EWMA_DEV] = np.sqrt(record.tick_variance)
     expectation = Expectation(tick, SHORT_US, spacing.interval, record.covered_from, floor)
     write_short(Hour(scratch, spacing, count), short - low, expectation, out[SHORT:LONG])
-    order_window(arrays, record, low, high)
+    order_window(arrays, record, low, scratch.value[:count])
     at = int(record.at) * UNIT
     values, order = arrays.values[at : at + record.room], arrays.order[at : at + count]
     value = scratch.value[:count]

@@ -8,7 +8,6 @@ values: the next tick only takes out what has left the window since and puts in 
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from aiops.features.series_state import (
     DUPLICATE,
@@ -233,64 +232,3 @@ def fits_interval(arrays: EngineArrays, record: Any, time: int, in_order: bool) 
         return with_times(arrays, record)
     record.interval = apart
     return True
-
-
-@inlined
-def order_window(arrays: EngineArrays, record: Any, low: int, high: int) -> None:
-    """Put the places of points low <= number < high into the order of their values."""
-    at, room, begin = int(record.at) * UNIT, int(record.room), place_at(record, low)
-    values, order = arrays.values[at : at + room], arrays.order[at : at + room]
-    kept = 0
-    if record.ordered_left > 0:
-        passed = begin - int(record.ordered_low)
-        kept = max(0, int(record.ordered_left) - (passed + room if passed < 0 else passed))
-    count = 0
-    if kept > high - low or 4 * (high - low - kept) > high - low:
-        kept = 0
-    else:
-        for i in range(record.ordered):
-            number = int(np.int64(order[i])) - begin
-            order[count] = order[i]
-            count += (number + room if number < 0 else number) < kept
-    for added in range(kept, high - low):
-        place = begin + added
-        place -= room if place >= room else 0
-        if kept == 0:
-            order[added] = place
-        else:
-            add_place(values, order, added, place)
-    if kept == 0:
-        sort_places(values, order, high - low)
-    record.ordered = high - low
-    record.ordered_left = high - low
-    record.ordered_low = begin
-
-
-@inlined
-def add_place(values: npt.NDArray[np.float32], order: npt.NDArray[Any], count: int, place: int) -> None:
-    """Put a place into the first `count`, which are in the order of their values."""
-    value = values[place]
-    low = 0
-    left = count
-    while left > 0:
-        half = left >> 1
-        above = values[order[low + half]] < value
-        low = low + half + 1 if above else low
-        left = left - half - 1 if above else half
-    for i in range(count, low, -1):
-        order[i] = order[i - 1]
-    order[low] = place
-
-
-@bare
-def sort_places(values: npt.NDArray[np.float32], order: npt.NDArray[Any], count: int) -> None:
-    """Sort the first `count` places by their values (Shell sort, gaps of Ciura 2001)."""
-    for gap in (301, 132, 57, 23, 10, 4, 1):
-        for i in range(gap, count):
-            place = order[i]
-            value = values[place]
-            j = i
-            while j >= gap and values[order[j - gap]] > value:
-                order[j] = order[j - gap]
-                j -= gap
-            order[j] = place

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from aiops.features.engine import EngineConfig
 from aiops.features.series_arenas import empty_arrays, grown
 from aiops.features.series_state import HOUR_US, REPEATED, SCORED, UNIT, WIDE_US, EngineArrays, EngineParameters, new_slot
-from aiops.features.windows import admit_late, append, forget, is_next, keep, order_window, place_at, time_of, without_times
+from aiops.features.window_order import order_window
+from aiops.features.windows import admit_late, append, forget, is_next, keep, place_at, time_of, without_times
 from aiops.types import IntArray
 
 SECOND = 1_000_000
@@ -67,7 +68,8 @@ class Rings:
     def order(self, slot: int, low: int, high: int) -> list[float]:
         """Return the values of some points by the ring's order."""
         record = self.arrays.series[slot]
-        order_window(self.arrays, record, low, high)
+        value = np.array([value for _, value in self.kept(slot)[low:high]], np.float32)
+        order_window(self.arrays, record, low, value)
         at = int(record["at"]) * UNIT
         places: IntArray = self.arrays.order[at : at + high - low].astype(np.int64)
         return [float(value) for value in self.arrays.values[at + places]]
