@@ -5,6 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple, Protocol
@@ -13,21 +14,25 @@ from aiops.errors import AiopsError, Unavailable
 from serving.host.log_rate_limit import LineLimit
 from serving.http.problem import refused
 from serving.ingest.producer_sequence import EncodedEntry
+from serving.ingest.receive.agreed_pairs import AgreedPairs, PairLeases
 from serving.ingest.receive.group_commit import BacklogFull, GroupCommit
 from serving.ingest.receive.ingest_metrics import IngestMetrics
-from serving.ingest.receive.point_intake import IntakeRules, TenantIntake
+from serving.ingest.receive.intake_rules import IN_LOOP_BYTES as IN_LOOP_BYTES
+from serving.ingest.receive.intake_rules import IntakeRules
+from serving.ingest.receive.point_intake import TenantIntake, UndecidedPairs
 from serving.ingest.receive.raw_batch import RawBatch
 from serving.ingest.receive.receipts import REASONS, Receipt
 from serving.ingest.receive.series_growth import Explosion
 from serving.ingest.receive.series_identity import IdentityRules, SeriesIdentities
+from serving.ingest.receive.series_intake import Sight
 from serving.ingest.receive.signals.signal_outcome import SignalIntake, SignalOutcome
 from serving.ingest.receive.tenant_limits import LimitsByTenant, PointBudget
 from serving.ingest.receive.wire.decoded import DecodedBody, MalformedBody
 from serving.stream.notices import Notice
 
 BACKLOG_RETRY_S: Final = 5
-IN_LOOP_BYTES: Final = 64 << 10
-"""Larger bodies of logs and spans are read beside the event loop: 16 MiB take half a second."""
+AT_ONCE: Final = 100
+"""New series that are read before other requests have their turn: some 4 ms."""
 
 log = logging.getLogger(__name__)
 _lines = LineLimit(log)
@@ -71,7 +76,8 @@ class Signal(NamedTuple):
 class ReceiverRules:
     """`idle_s`: a series that sends nothing for so long is forgotten; `max_tenants` may send.
 
-    `archives`: somebody copies logs, spans and exemplars to the lake; without, they are not taken.
+    `archives`: somebody copies logs, spans and exemplars to the lake; without, they are not taken. `pairs`: where receivers agree
+    who leads an HA pair.
     """
 
     intake: IntakeRules
@@ -80,6 +86,7 @@ class ReceiverRules:
     idle_s: float = 7200.0
     max_tenants: int = 32
     archives: bool = True
+    pairs: PairLeases | None = None
 
 
 class _Tenant:
@@ -100,6 +107,8 @@ class Receivers:
         self._rules = rules
         self._watch = watch
         self._tenants: dict[str, _Tenant] = {}
+        self._pairs = AgreedPairs(rules.pairs)
+        self._reading = ThreadPoolExecutor(1, "large bodies")
         self.metrics = metrics
 
     def limits_of(self, tenant: str) -> int:
@@ -116,7 +125,7 @@ class Receivers:
         """
         self._hold_back()
         try:
-            decoded = decoder.decode(body)
+            decoded = await self._decoded(body, decoder)
         except MalformedBody as error:
             self.metrics.malformed.labels(protocol).inc()
             _lines.warn(protocol, f"{protocol} of tenant {tenant}: {error}")
@@ -128,8 +137,7 @@ class Receivers:
             self.metrics.pressed.labels("points_per_s").inc()
             rule = f"{owner.limits.points_per_s} points a second are allowed (AIOPS_INGEST__POINTS_PER_S)"
             raise TooFast(f"tenant {tenant}: {rule}; send the same again in {wait_s} s", wait_s)
-        batch = RawBatch()
-        receipt = owner.intake.take(decoded, batch)
+        receipt, batch = await self._gathered(owner, decoded)
         if not self._rules.archives:
             batch.leave_out_exemplars()
             receipt.exemplars = 0
@@ -137,6 +145,46 @@ class Receivers:
         owner.budget.spend(count)
         self._note(tenant, protocol, receipt)
         return receipt
+
+    async def _decoded(self, body: bytes, decoder: BodyDecoder) -> DecodedBody:
+        """Read a body; a large one beside the event loop, one at a time."""
+        if len(body) <= IN_LOOP_BYTES:
+            return decoder.decode(body)
+        return await asyncio.get_running_loop().run_in_executor(self._reading, decoder.decode, body)
+
+    async def _gathered(self, owner: "_Tenant", decoded: DecodedBody) -> tuple[Receipt, RawBatch]:
+        """Return what became of a body and the batch with its points; what is to be agreed on first is."""
+        receipt, batch = Receipt(), RawBatch()
+        while True:
+            sight = await self._known(owner.intake, decoded, batch, receipt)
+            try:
+                owner.intake.take(decoded, batch, receipt, sight)
+            except UndecidedPairs as undecided:
+                defined, batch = batch, RawBatch()
+                await self._committed(defined)  # a body that comes meanwhile may count on its definitions
+                await self._pairs.agree(owner.intake, undecided.claims)
+            else:
+                self._pairs.renew(owner.intake, sight.rows.member)
+                return receipt, batch
+
+    async def _known(self, intake: TenantIntake, decoded: DecodedBody, batch: RawBatch, receipt: Receipt) -> Sight:
+        """Return the series of a body, all of them known; many new ones are read in parts, other requests in between.
+
+        Each part is committed before any point of its series: also one that another body brings meanwhile.
+        """
+        while True:
+            sight = intake.look_up(decoded)
+            if len(sight.wanted) <= AT_ONCE:
+                intake.define(decoded, sight, sight.wanted, batch, receipt)
+                return sight
+            for first in range(0, len(sight.wanted), AT_ONCE):
+                part = RawBatch()
+                intake.define(decoded, sight, sight.wanted[first : first + AT_ONCE], part, receipt)
+                await self._committed(part)  # one at a time: what others send need not wait for more than one
+                if sight.generation != intake.table.generation:
+                    break
+            else:
+                return sight
 
     async def records(self, tenant: str, signal: Signal, body: bytes) -> SignalOutcome:
         """Take a decompressed body of logs or spans; return, once it is on the broker, what became of it.
