@@ -5,6 +5,7 @@ import json
 from pydantic import Field, field_validator
 
 from aiops.settings.section import Section
+from aiops.settings.topic_settings import TopicSettings, topics_of
 
 OVERRIDABLE = frozenset({"points_per_s", "max_series", "max_body_bytes", "max_labels", "max_label_bytes"})
 """Limits that may be given for a single tenant."""
@@ -26,10 +27,6 @@ class IngestSettings(Section):
     )
     replica_label: str = Field("__replica__", description="label that tells the members of an HA pair apart")
     cluster_label: str = Field("cluster", description="label that names an HA pair")
-    pair_labels: str = Field(
-        "prometheus;prometheus_group;region;datacenter;environment;env",
-        description="external labels that name an HA pair where the cluster's label is absent",
-    )
     replica_silent_s: float = Field(30.0, gt=0, description="the other member of an HA pair takes over after so long")
     points_per_s: int = Field(2_000_000, ge=1, description="points a second, over 10 s; more are answered 429")
     max_series: int = Field(100_000, ge=1, description="active series; new ones beyond it are refused, known ones never")
@@ -39,12 +36,34 @@ class IngestSettings(Section):
     limits: str = Field(
         "{}", description='limits of single tenants as JSON, for example {"acme": {"max_series": 1000000, "points_per_s": 50000}}'
     )
+    topics: str = Field(
+        "[]",
+        description="topics of Kafka that others fill: a JSON list of topic, encoding (otlp_proto, otlp_json, remote_write), and "
+        "where it is not metrics, default, earliest: signal (metrics, logs, traces), tenant, start (earliest, latest); as in "
+        '[{"topic": "otlp_metrics", "encoding": "otlp_proto"}]',
+    )
+    kafka_url: str = Field(
+        "",
+        pattern=r"^(kafka://.+)?$",
+        description="cluster of topics: kafka://[user:password@]host:9092[?security_protocol=SASL_SSL&…]",
+    )
     idle_h: float = Field(2.0, gt=0, description="hours after which a series that sends nothing is forgotten and counts no more")
     announce_s: float = Field(600.0, gt=0, description="how often the definition of an active series is sent again")
     max_in_flight: int = Field(64, ge=1, description="requests in progress at once; more are answered 429")
     explosion_series: int = Field(
         1000, ge=10, description="new series of one metric within 10 minutes from which a notice names the label that explodes"
     )
+
+    @property
+    def read_topics(self) -> tuple[TopicSettings, ...]:
+        """Return the topics that are read."""
+        return topics_of(self.topics)
+
+    @field_validator("topics")
+    @classmethod
+    def _are_topics(cls, text: str) -> str:
+        topics_of(text)
+        return text
 
     @field_validator("limits")
     @classmethod

@@ -61,7 +61,7 @@ def _set_clock_back(home: Path) -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show which processes answer, what waits too long, champions, writers with their lag, counts; exit code 9 if not well."""
+    """Show which processes answer, what waits too long, champions, lag of writers and topics, counts; exit code 9 if not well."""
     from orchestration.suite.health import ask
     from orchestration.workspace.current_settings import settings_in_force
 
@@ -83,6 +83,11 @@ def status(as_json: AsJson = False) -> None:
         owned = [(line.partition, line.stage, line.owner or "nobody", line.since, line.checkpoint) for line in report.partitions]
         if owned:
             print_table("Partitions", ("partition", "stage", "consumer", "since", "state saved in"), owned)
+        topics = [
+            (f"{line.topic}/{line.partition}", line.tenant, line.next_offset, line.lag, line.noted_at) for line in report.topics
+        ]
+        if topics:
+            print_table("Topics", ("partition", "tenant", "read next", "wait", "as of"), topics)
         print_table("Stream", ("count", "value"), sorted(report.counts.items()))
     if not report.healthy:
         raise typer.Exit(DOWN)

@@ -12,6 +12,7 @@ from orchestration.reference.markdown import code, page, table, text
 from serving.incidents.desk.desk_metrics import MetricFamilies
 from serving.incidents.notify.notify_metrics import NotificationCounts
 from serving.ingest.receive.ingest_metrics import IngestMetrics
+from serving.ingest.receive.topics.topic_metrics import TopicMetrics
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.export.export_metrics import ExportMetrics
@@ -88,6 +89,8 @@ def _responder() -> Recorded:
 def _receivers() -> Recorded:
     registry = Recorded()
     IngestMetrics(registry)
+    TopicMetrics(registry)
+    OwnershipMetrics(registry)
     return registry
 
 

@@ -21,6 +21,7 @@ from orchestration.suite import backlog, services
 from orchestration.suite.dagster_health import code_fault
 from orchestration.suite.partition_owners import OwnerLine, partition_owners
 from orchestration.suite.processes import ChildSpec
+from orchestration.suite.topic_reading import TopicLine, topic_reading
 from orchestration.workspace.current_settings import Running, read_running
 from orchestration.workspace.watched_champion import has_champion
 from serving.ingest.writers import writers
@@ -76,6 +77,7 @@ class StatusReport:
     faults: tuple[str, ...] = ()
     writers: tuple[WriterLine, ...] = ()
     partitions: tuple[OwnerLine, ...] = ()
+    topics: tuple[TopicLine, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -90,6 +92,7 @@ class _Broker:
     faults: tuple[str, ...]
     writers: tuple[WriterLine, ...] = ()
     partitions: tuple[OwnerLine, ...] = ()
+    topics: tuple[TopicLine, ...] = ()
 
 
 def ask(settings: Settings) -> StatusReport:
@@ -109,7 +112,7 @@ def ask(settings: Settings) -> StatusReport:
         broker_state = broker.result()
     silent = _silent(read_running(settings.root), {spec.name for spec in specs})
     processes = (broker_state.health, *others, *silent)
-    known = (broker_state.counts, broker_state.faults, broker_state.writers, broker_state.partitions)
+    known = (broker_state.counts, broker_state.faults, broker_state.writers, broker_state.partitions, broker_state.topics)
     return StatusReport(processes, _champions(settings.root), *known)
 
 
@@ -136,10 +139,11 @@ def _broker(settings: Settings) -> _Broker:
         counts = broker.totals(partitions)
         faults = [*_backlog_faults(broker, settings)]
         lines, standing = _writers(broker)
-        owners = partition_owners(broker, settings)
+        owners, topics = partition_owners(broker, settings), topic_reading(broker, settings)
     except Unavailable as error:
         return _Broker(Health("broker", url, False, str(error)), {}, ())
-    return _Broker(Health("broker", url, True), counts, (*faults, *standing, *owners.faults), lines, owners.lines)
+    said = (*faults, *standing, *owners.faults, *topics.faults)
+    return _Broker(Health("broker", url, True), counts, said, lines, owners.lines, topics.lines)
 
 
 def _writers(broker: streams.Streams) -> tuple[tuple[WriterLine, ...], list[str]]:

@@ -15,72 +15,30 @@ import secrets
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from aiops.errors import ConfigurationError, FencedError, SequenceConflict
 from serving.ingest import producer_scripts as scripts
+from serving.ingest.entry_batch import Appended as Appended
+from serving.ingest.entry_batch import BatchAppended as BatchAppended
+from serving.ingest.entry_batch import BatchPlace as BatchPlace
+from serving.ingest.entry_batch import EncodedEntry as EncodedEntry
+from serving.ingest.entry_batch import EntryBatch as EntryBatch
+from serving.ingest.entry_batch import EntryGroup as EntryGroup
+from serving.ingest.entry_batch import GroupAppended as GroupAppended
+from serving.ingest.topic_positions import APPEND_GROUP, PositionsLost
 from serving.stream import streams
 
 if TYPE_CHECKING:
     from serving.stream.telemetry_log import TelemetryLog
 
 _NO_LIMIT: Final = 2**53
+_LOST: Final = -3
 FORGOTTEN_AFTER_S: Final = 30 * 86_400
 REMEMBERED: Final = 64
 """Batches of a producer in a partition whose repetition is distinguished from another batch under their number."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
-
-
-class Appended(Enum):
-    """What became of an entry."""
-
-    NEW = 1
-    REPEATED = 0
-    BACKLOG_FULL = -1
-    MEMORY_FULL = -2
-
-
-@dataclass(frozen=True, slots=True)
-class BatchPlace:
-    """One batch in one partition: the producer's number of it, and the checksum of all its entries there."""
-
-    partition: int
-    seq: int
-    checksum: str
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedEntry:
-    """An entry of one tenant as it lies in a stream: its kind (see `serving.stream.streams`) and payload."""
-
-    tenant: str
-    kind: bytes
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class EntryBatch:
-    """All that a producer appends to one stream under one number, in order: all of it or nothing.
-
-    `counter` is the key that counts the stream's entries, "" where nobody counts them.
-    """
-
-    stream: str
-    counter: str
-    seq: int
-    available_us: int
-    entries: tuple[EncodedEntry, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BatchAppended:
-    """What became of a batch, and how many entries the stream then has (0 = not known)."""
-
-    outcome: Appended
-    length: int
 
 
 class ProducerSequence:
@@ -177,6 +135,40 @@ class ProducerSequence:
         except redis.ResponseError as error:
             raise self._explained(error, batch.stream, batch.seq) from error
         return BatchAppended(Appended(int(outcome)), int(length))
+
+    def append_group(self, group: EntryGroup, max_backlog: int) -> GroupAppended:
+        """Append a group and move its positions in one step of the state store, where telemetry must lie too.
+
+        Raises:
+            PositionsLost: a position is another reader's; nothing was appended.
+            FencedError, SequenceConflict, Unavailable: as `append_batch`.
+        """
+        import redis
+
+        if not self._taken:
+            self.take()
+        keys = [self._key, *(advance.place.key for advance in group.advances)]
+        arguments: list[str | bytes | int] = [self._owner, group.seq, max_backlog, time.time_ns(), group.available_us]
+        arguments += [self.producer_id, len(group.advances), len(group.batches)]
+        for advance in group.advances:
+            arguments += [advance.token, advance.begin, advance.end]
+        for batch in group.batches:
+            keys += [batch.stream, *([batch.counter] if batch.counter else [])]
+            content = checksum([(entry.tenant, entry.payload) for entry in batch.entries])
+            slot = f"{batch.stream}:{batch.seq % REMEMBERED}"
+            arguments += [batch.stream, content, slot, int(bool(batch.counter)), len(batch.entries)]
+            for entry in batch.entries:
+                arguments += [entry.kind, entry.tenant, entry.payload]
+        try:
+            outcome, *lengths = map(int, self._broker.evaluate(APPEND_GROUP, keys, arguments))
+        except redis.OutOfMemoryError:
+            return GroupAppended(Appended.MEMORY_FULL)
+        except redis.ResponseError as error:
+            raise self._explained(error, group.batches[0].stream if group.batches else "", group.seq) from error
+        if outcome == _LOST:
+            lost = group.advances[lengths[0] - 1]
+            raise PositionsLost(f"{lost.place}: another process reads it now, or it was read further than {lost.begin}")
+        return GroupAppended(Appended(outcome), tuple(lengths) if outcome >= 0 else ())
 
     def _append_each(self, batch: EntryBatch, place: BatchPlace, max_backlog: int) -> BatchAppended:
         """Append a batch to a log of its own, entry by entry; one that there is no room for is not begun."""

@@ -30,8 +30,8 @@ class KafkaAddress:
         return {"bootstrap.servers": self.servers, "client.id": "aiops", "log_level": _CRITICAL, **self.options, **own}
 
 
-def kafka_address(url: str) -> KafkaAddress:
-    """Return what a URL says.
+def kafka_address(url: str, setting: str = "broker.url") -> KafkaAddress:
+    """Return what the URL of a setting says.
 
     Raises:
         ConfigurationError: no host, or an option that is ours to set. The message shows no password.
@@ -39,11 +39,11 @@ def kafka_address(url: str) -> KafkaAddress:
     parts = urlsplit(url)
     login, _, servers = parts.netloc.rpartition("@")
     if not servers:
-        raise ConfigurationError("broker.url: kafka:// without a host; write kafka://host:9092")
+        raise ConfigurationError(f"{setting}: kafka:// without a host; write kafka://host:9092")
     options = {name.replace("_", "."): value for name, value in parse_qsl(parts.query)}
     refused = sorted(OWN & options.keys())
     if refused:
-        raise ConfigurationError(f"broker.url: option {refused[0]} is set by the suite, which relies on it; leave it out")
+        raise ConfigurationError(f"{setting}: option {refused[0]} is set by the suite, which relies on it; leave it out")
     if login:
         user, _, password = login.partition(":")
         options |= {"sasl.username": unquote(user), "sasl.password": unquote(password)}

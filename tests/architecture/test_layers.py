@@ -19,7 +19,7 @@ FUNCTION_LINES = 40
 VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "core", "shared"}
 HOMES = {
     "bentoml": {"serving/scoring/service.py"},
-    "confluent_kafka": {"serving/stream/kafka_log.py"},
+    "confluent_kafka": {"serving/stream/kafka_log.py", "serving/ingest/receive/topics/topic_client.py"},
     "dagster": {"orchestration/"},
     "duckdb": {"serving/lake/"},
     "evidently": {"models/evaluation/drift.py"},

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from aiops.settings.ingest_settings import IngestSettings
+from aiops.settings.topic_settings import topics_of
 from data_contracts.series.finding_metrics import FINDING_METRICS
 from tests.testing.deadlines import within
 from tests.testing.grafana_dashboard import dashboard, queries
@@ -20,8 +21,9 @@ SENDERS = Path(__file__).parents[2] / "infra" / "senders"
 FILES = sorted(path.name for path in SENDERS.iterdir())
 REMOTE_WRITERS = ("prometheus.yml", "prometheus-3.yml", "grafana-agent.yaml")
 PATHS = {"/api/v1/write", "/v1/metrics", "/v1/logs", "/v1/traces"}
-OWN_PORTS = {4317, 4318, 8429, 9090, 12345}
-"""Ports of the senders themselves."""
+OWN_PORTS = {4317, 4318, 8429, 9090, 9092, 12345}
+"""Ports of the senders themselves, and of Kafka."""
+TO_KAFKA = ("otel-collector-kafka.yaml", "vector-kafka.toml")
 
 
 def text(name: str) -> str:
@@ -75,6 +77,23 @@ def test_what_pipelines_of_the_collector_name_is_defined(name: str) -> None:
     assert exporter["retry_on_failure"]["enabled"] is True
 
 
+def test_what_goes_to_kafka_is_what_the_settings_beside_it_read() -> None:
+    """The setting in the comment names the topics of the file, with their encoding and signal."""
+    topics = {name: topics_of("".join(re.findall(r"^# *(.*[\[\]{}].*)$", text(name), re.MULTILINE))) for name in TO_KAFKA}
+    collector, vector = loaded(TO_KAFKA[0]), tomllib.loads(text(TO_KAFKA[1]))
+    for pipeline in collector["service"]["pipelines"].values():
+        for kind, names in pipeline.items():
+            assert set(names) <= set(collector[kind])
+    exporter = collector["exporters"]["kafka/aiops"]
+    sent = {(exporter[signal]["topic"], exporter[signal]["encoding"], signal) for signal in collector["service"]["pipelines"]}
+    assert {(topic.topic, topic.encoding, topic.signal) for topic in topics[TO_KAFKA[0]]} == sent
+    (sink,) = vector["sinks"].values()
+    assert set(sink["inputs"]) <= set(vector["transforms"])
+    assert [(topic.topic, topic.encoding, topic.signal) for topic in topics[TO_KAFKA[1]]] == [
+        (sink["topic"], "otlp_json", "logs")
+    ]
+
+
 def test_vector_has_sources_and_sinks_that_fit() -> None:
     file = tomllib.loads(text("vector.toml"))
     known = {*file["sources"], *file["transforms"]}
@@ -101,7 +120,7 @@ def test_every_address_is_one_of_ours_or_of_the_sender_itself(name: str) -> None
     settings = IngestSettings()
     assert ports <= {settings.port, settings.grpc_port, *OWN_PORTS}
     assert {path for port, path in addresses if int(port) == settings.port and path} <= PATHS
-    assert name in {"vmagent.yml", "vmagent-relabel.yml"} or settings.port in ports
+    assert name in {"vmagent.yml", "vmagent-relabel.yml", *TO_KAFKA} or settings.port in ports
 
 
 def relabelings() -> list[Any]:

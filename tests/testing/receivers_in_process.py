@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from aiops.settings.ingest_settings import IngestSettings
 from serving.http.auth import Authenticator
 from serving.http.cross_site import SiteRules
-from serving.ingest.producer_sequence import Appended, BatchAppended, EntryBatch
+from serving.ingest.producer_sequence import Appended, BatchAppended, EntryBatch, EntryGroup, GroupAppended
 from serving.ingest.receive.group_commit import CommitRules, GroupCommit
 from serving.ingest.receive.ingest_app import IngestParts, ingest_app
 from serving.ingest.receive.ingest_metrics import IngestMetrics
-from serving.ingest.receive.intake_rules import IntakeRules
 from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpJson
+from serving.ingest.receive.point_intake import IntakeRules
 from serving.ingest.receive.receivers import ReceiverRules, Receivers
 from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2, RemoteWriteEndpoint
 from serving.ingest.receive.series_identity import IdentityRules
@@ -23,6 +23,7 @@ from serving.ingest.receive.signals.otlp_traces import accept_spans
 from serving.ingest.receive.tenant_limits import LimitsByTenant
 from serving.ingest.receive.wire.otlp_decoder import OtlpMetricsDecoder
 from serving.ingest.receive.wire.remote_write_decoders import RemoteWrite1Decoder, RemoteWrite2Decoder
+from serving.ingest.topic_positions import Advance
 from serving.stream import streams
 
 
@@ -36,10 +37,14 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class CountingBroker:
-    """Takes every batch and counts rows by kind; `outcomes` are given first, one a batch."""
+    """Takes every batch and counts rows by kind; `outcomes` are given first, one a batch or group."""
 
     rows: Counter[bytes] = field(default_factory=Counter)
     outcomes: list[Appended | Exception] = field(default_factory=list)
+    moved: list[Advance] = field(default_factory=list)
+    """Positions of topics."""
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    """Dead letters that came with them."""
 
     def newest(self) -> int:
         return 0
@@ -52,6 +57,24 @@ class CountingBroker:
             for entry in batch.entries:
                 self.rows[entry.kind] += streams.from_ipc(entry.payload).num_rows
         return BatchAppended(outcome, 0)
+
+    def append_group(self, group: EntryGroup, max_backlog: int) -> GroupAppended:
+        outcome = self.outcomes.pop(0) if self.outcomes else Appended.NEW
+        if isinstance(outcome, Exception):
+            raise outcome
+        if outcome is not Appended.NEW:
+            return GroupAppended(outcome)
+        for batch in group.batches:
+            self.append_batch(batch, max_backlog)
+        self.moved += group.advances
+        self.refused += [
+            row
+            for batch in group.batches
+            for entry in batch.entries
+            if entry.kind == streams.KIND_REFUSED
+            for row in streams.from_ipc(entry.payload).to_pylist()
+        ]
+        return GroupAppended(outcome, (0,) * len(group.batches))
 
     def done(self, seq: int, newest_us: int = 0) -> None:
         """Take note of nothing."""

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from aiops.errors import AiopsError, Unavailable
-from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch
+from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch, EntryGroup, GroupAppended
 from serving.ingest.receive.raw_batch import RawBatch, exemplar_entries, telemetry_entries
+from serving.ingest.topic_positions import PositionsLost
 from serving.stream import streams
 
 PRESSED: Final = 0.9
@@ -39,6 +40,9 @@ class Appender(Protocol):
 
     def append_batch(self, batch: EntryBatch, max_backlog: int) -> BatchAppended:
         """Append a batch, all or nothing."""
+
+    def append_group(self, group: EntryGroup, max_backlog: int) -> GroupAppended:
+        """Append batches of several streams and move positions of topics, all or nothing."""
 
     def done(self, seq: int, newest_us: int = 0) -> None:
         """Note that a number is published whole, and its newest event time."""
@@ -81,15 +85,11 @@ class GroupCommit:
             Unavailable: the broker does not answer; nothing may be said of the batch but that it may be sent again.
             BacklogFull: it is full.
         """
-        await self.gather(batch)
-
-    def gather(self, batch: RawBatch) -> asyncio.Future[None]:
-        """Put a batch behind what was gathered before; return what `commit` waits for."""
         done = asyncio.get_running_loop().create_future()
         self._gathered.take_in(batch)
         self._waiting.append(done)
         self._wake.set()
-        return done
+        await done
 
     async def run(self) -> None:
         """Append what gathers, until cancelled.
@@ -142,14 +142,17 @@ class GroupCommit:
         """Append a group; the same one is tried again until it is in, or patience ends."""
         now_us = round(self._rules.clock() * 1e6)
         pending = [group for group in self._entries(batch, now_us) if group.entries]
-        if not pending:
+        if not pending and not batch.advances:
             return
-        if time.monotonic() >= batch.valid_until_s:
-            raise Unavailable("another member of an HA pair may lead by now; send it again")
         self._seq += 1
         deadline = time.monotonic() + self._rules.patience_s
+        if batch.advances:
+            whole = EntryGroup(tuple(pending), tuple(batch.advances), self._seq, now_us)
+            while not self._appended_whole(whole, deadline):
+                time.sleep(0.02)
+            pending = []
         for group in pending:
-            while not self._appended(group, min(deadline, batch.valid_until_s)):
+            while not self._appended(group, deadline):
                 time.sleep(0.02)
         self.appends += 1
         self._newest_us = max(self._newest_us, batch.newest_us())
@@ -170,10 +173,31 @@ class GroupCommit:
             return True
         self._lengths[group.stream] = self._rules.max_backlog
         if late or result.outcome is Appended.MEMORY_FULL:
-            raise BacklogFull(
-                f"{group.stream}: {self._rules.max_backlog} entries wait to be read, or the broker's memory is full"
-            )
+            raise self._full(group.stream)
         return False
+
+    def _appended_whole(self, group: EntryGroup, deadline: float) -> bool:
+        """Append a group whose messages came from topics in one step, their positions with it."""
+        late = time.monotonic() > deadline
+        try:
+            result = self._producer.append_group(group, self._rules.max_backlog)
+        except PositionsLost:
+            raise
+        except Unavailable:
+            if late:
+                raise
+            return False
+        names = [batch.stream for batch in group.batches]
+        if result.outcome in (Appended.NEW, Appended.REPEATED):
+            self._lengths |= dict(zip(names, result.lengths, strict=True))
+            return True
+        self._lengths |= dict.fromkeys(names, self._rules.max_backlog)
+        if late or result.outcome is Appended.MEMORY_FULL:
+            raise self._full(", ".join(names))
+        return False
+
+    def _full(self, names: str) -> BacklogFull:
+        return BacklogFull(f"{names}: {self._rules.max_backlog} entries wait to be read, or the broker's memory is full")
 
     def _entries(self, batch: RawBatch, now_us: int) -> list[EntryBatch]:
         partitions = range(self._rules.partitions)

@@ -5,11 +5,9 @@ import gc
 import logging
 import signal
 import socket
-import sys
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from aiops.errors import AiopsError, Unavailable
@@ -23,15 +21,16 @@ from serving.ingest.producer_sequence import ProducerSequence
 from serving.ingest.receive.group_commit import CommitRules, GroupCommit
 from serving.ingest.receive.ingest_app import IngestParts, ingest_app
 from serving.ingest.receive.ingest_metrics import IngestMetrics
-from serving.ingest.receive.intake_rules import IntakeRules
 from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpJson
 from serving.ingest.receive.otlp_grpc import OtlpGrpcServer
+from serving.ingest.receive.point_intake import IntakeRules
 from serving.ingest.receive.receiver_warm_up import OTLP, warm_up
 from serving.ingest.receive.receivers import BodyDecoder, ReceiverRules, Receivers, SignalReader, new_seed
 from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2, RemoteWriteEndpoint
-from serving.ingest.receive.replica_leases import ReplicaLeases
 from serving.ingest.receive.series_identity import IdentityRules
 from serving.ingest.receive.tenant_limits import LimitsByTenant
+from serving.ingest.receive.topics.message_content import RemoteWriteContent, metric_contents
+from serving.ingest.receive.topics.reading_topics import ReadingTopics
 from serving.ingest.receive.wire.otlp_decoder import OtlpMetricsDecoder
 from serving.ingest.receive.wire.remote_write_decoders import RemoteWrite1Decoder, RemoteWrite2Decoder
 from serving.ingest.source_watch import SourceWatch
@@ -48,15 +47,12 @@ _BROKER_WAIT_S: Final = 60.0
 _SWEEP_S: Final = 300.0
 _PROBE_S: Final = 2.0
 _LOOK_S: Final = 1.0
-_SWITCH_S: Final = 0.001
-"""A thread that reads a large body gives way to the event loop after so long: a small request needs its turn several times."""
 
 log = logging.getLogger(__name__)
 
 
 def run_ingest(settings: "Settings") -> int:
     """Run the receivers until SIGTERM, Ctrl-C or a failure; return the exit code (0 = drained)."""
-    sys.setswitchinterval(_SWITCH_S)
     try:
         return run_in_loop(_IngestProcess(settings).run())
     except AiopsError as error:
@@ -89,16 +85,17 @@ class _IngestProcess:
         rules = CommitRules(settings.broker.partitions, settings.consumer.max_backlog)
         commit = GroupCommit(producer, self._broker, rules)
         watch, watch_ends = SourceWatch.of(settings), threading.Event()
-        rules_of_tenants = replace(receiver_rules(settings), pairs=ReplicaLeases(self._broker, settings.ingest.replica_silent_s))
+        rules_of_tenants = receiver_rules(settings)
         receivers = Receivers(commit, rules_of_tenants, self._metrics, watch)
         threading.Thread(target=watch.run, args=(watch_ends,), name="sources", daemon=True).start()
         parts = self._parts(receivers, commit)
+        topics = self._reading_topics(receivers)
         await asyncio.to_thread(self._warm_up, rules_of_tenants)
         server = LoopServer(ingest_app(parts), self._socket)
         largest, most = LimitsByTenant(settings.ingest).largest_body, settings.ingest.max_in_flight
         grpc_server = OtlpGrpcServer(parts.otlp, self._auth, largest, most)
         await grpc_server.start(settings.ingest.host, settings.ingest.grpc_port)
-        work = (commit.run(), commit.watch(), _sweep(receivers), _look(receivers, self._broker), server.run())
+        work = (commit.run(), commit.watch(), _sweep(receivers), _look(receivers, self._broker), topics.run(), server.run())
         tasks = [asyncio.create_task(task) for task in work]
         stopping = asyncio.create_task(stop.wait())
         gc.collect()
@@ -106,17 +103,16 @@ class _IngestProcess:
         log.info("receiving on %s:%d", settings.ingest.host, server.port)
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
         watch_ends.set()
+        topics.stop()
         server.stop()
         await grpc_server.stop()
         failures = [task.exception() for task in tasks if task.done() and not task.cancelled()]
-        await asyncio.wait([tasks[-1]], timeout=10)
+        await asyncio.wait(tasks[-2:], timeout=10)
         for task in (*tasks, stopping):
             task.cancel()
         await asyncio.gather(*tasks, stopping, return_exceptions=True)
         commit.close()
-        for failure in failures:
-            if failure is not None:
-                raise failure
+        _raise_first(failures)
         return 0
 
     def _parts(self, receivers: Receivers, commit: GroupCommit) -> IngestParts:
@@ -133,6 +129,11 @@ class _IngestProcess:
             self._ready,
             settings.ingest.max_in_flight,
         )
+
+    def _reading_topics(self, receivers: Receivers) -> ReadingTopics:
+        remote_write = RemoteWriteContent(self._remote_write[VERSION_1], self._remote_write[VERSION_2])
+        contents = metric_contents(self._otlp, OtlpJson(self._otlp), remote_write)
+        return ReadingTopics(self._settings, self._broker, receivers, contents, _signal_readers())
 
     def _warm_up(self, rules: ReceiverRules) -> None:
         started = time.perf_counter()
@@ -152,13 +153,7 @@ def receiver_rules(settings: "Settings") -> ReceiverRules:
     """Return the rules that the settings give; services lie in the partition of their call graph."""
     ingest = settings.ingest
     services = ServiceRules(parse_globs(ingest.service_labels), parse_globs(ingest.host_metrics))
-    identity = IdentityRules(
-        services,
-        parse_globs(ingest.resource_labels),
-        ingest.replica_label,
-        ingest.cluster_label,
-        parse_globs(ingest.pair_labels),
-    )
+    identity = IdentityRules(services, parse_globs(ingest.resource_labels), ingest.replica_label, ingest.cluster_label)
     partitions = ServicePartitions(settings.broker.partitions, lambda tenant: call_graph(settings, tenant))
     intake = IntakeRules(
         settings.broker.partitions,
@@ -167,11 +162,9 @@ def receiver_rules(settings: "Settings") -> ReceiverRules:
         settings.telemetry.future_tolerance_s,
         ingest.replica_silent_s,
         ingest.explosion_series,
-        shared_pairs=True,
     )
     archives = settings.consumer.archive != "off"
-    idle_s, most = 3600 * ingest.idle_h, settings.telemetry.max_tenants
-    return ReceiverRules(intake, identity, LimitsByTenant(ingest), idle_s, most, archives)
+    return ReceiverRules(intake, identity, LimitsByTenant(ingest), 3600 * ingest.idle_h, settings.telemetry.max_tenants, archives)
 
 
 def _signal_readers() -> Mapping[str, SignalReader]:
@@ -185,6 +178,12 @@ def _producer_id(listening: socket.socket) -> str:
     """Return the id of this receiver: the same whenever it starts again on this host and port."""
     host = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in socket.gethostname())[:80]
     return f"receiver-{host}-{listening.getsockname()[1]}"
+
+
+def _raise_first(failures: Sequence[BaseException | None]) -> None:
+    for failure in failures:
+        if failure is not None:
+            raise failure
 
 
 async def _sweep(receivers: Receivers) -> None:

@@ -1,6 +1,5 @@
 """What a body adds to the streams, as arrays by partition; batches of several requests become entries together."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeVar
@@ -15,6 +14,7 @@ from serving.ingest.producer_sequence import EncodedEntry
 from serving.ingest.receive.series_identity import Identity
 from serving.ingest.receive.series_table import SeriesTable
 from serving.ingest.receive.wire.decoded import Float64s, HistogramColumns, Int64s
+from serving.ingest.topic_positions import Advance
 from serving.stream import streams
 
 Row = TypeVar("Row")
@@ -108,13 +108,15 @@ class Share:
 
 @dataclass(slots=True)
 class RawBatch:
-    """All that one or more bodies add; `signals` are entries of logs and spans that are encoded already."""
+    """All that one or more bodies add; `signals` are entries of logs and spans that are encoded already.
+
+    `advances`: positions of topics that move with it.
+    """
 
     shares: dict[Place, Share] = field(default_factory=dict)
     signals: list[EncodedEntry] = field(default_factory=list)
     touched: list[Touched] = field(default_factory=list)
-    valid_until_s: float = math.inf
-    """Of `time.monotonic`: until then those lead whose points are in it."""
+    advances: list[Advance] = field(default_factory=list)
 
     def share(self, place: Place) -> Share:
         """Return what goes to a place, to be added to."""
@@ -126,7 +128,7 @@ class RawBatch:
             self.share(place).take_in(share)
         self.signals += other.signals
         self.touched += other.touched
-        self.valid_until_s = min(self.valid_until_s, other.valid_until_s)
+        self.advances += other.advances
 
     def leave_out_exemplars(self) -> None:
         """Keep all but exemplars."""
@@ -241,13 +243,13 @@ def _starts(start_us: Int64s) -> AnyArray:
 
 
 def histograms_taken(histograms: HistogramColumns, ids: Int64s, order: Int64s) -> HistogramArrays:
-    """Return some of the histograms, of series `ids`, with their buckets one behind the other."""
+    """Return some of the histograms, `ids` are the series of those, with their buckets one behind the other."""
     sizes = (histograms.bounds[1:] - histograms.bounds[:-1])[order]
     bounds = np.concatenate(([0], np.cumsum(sizes)))
     buckets = np.repeat(histograms.bounds[:-1][order] - bounds[:-1], sizes) + np.arange(bounds[-1])
     return HistogramArrays(
         histograms.time_us[order],
-        ids[order],
+        ids,
         histograms.start_us[order],
         histograms.count[order],
         histograms.sum[order],

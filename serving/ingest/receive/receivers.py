@@ -5,7 +5,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple, Protocol
@@ -14,25 +13,21 @@ from aiops.errors import AiopsError, Unavailable
 from serving.host.log_rate_limit import LineLimit
 from serving.http.problem import refused
 from serving.ingest.producer_sequence import EncodedEntry
-from serving.ingest.receive.agreed_pairs import AgreedPairs, PairLeases
 from serving.ingest.receive.group_commit import BacklogFull, GroupCommit
 from serving.ingest.receive.ingest_metrics import IngestMetrics
-from serving.ingest.receive.intake_rules import IN_LOOP_BYTES as IN_LOOP_BYTES
-from serving.ingest.receive.intake_rules import IntakeRules
-from serving.ingest.receive.point_intake import TenantIntake, UndecidedPairs
+from serving.ingest.receive.point_intake import IntakeRules, TenantIntake
 from serving.ingest.receive.raw_batch import RawBatch
 from serving.ingest.receive.receipts import REASONS, Receipt
 from serving.ingest.receive.series_growth import Explosion
 from serving.ingest.receive.series_identity import IdentityRules, SeriesIdentities
-from serving.ingest.receive.series_intake import Sight
 from serving.ingest.receive.signals.signal_outcome import SignalIntake, SignalOutcome
 from serving.ingest.receive.tenant_limits import LimitsByTenant, PointBudget
 from serving.ingest.receive.wire.decoded import DecodedBody, MalformedBody
 from serving.stream.notices import Notice
 
 BACKLOG_RETRY_S: Final = 5
-AT_ONCE: Final = 100
-"""New series that are read before other requests have their turn: some 4 ms."""
+IN_LOOP_BYTES: Final = 64 << 10
+"""Larger bodies of logs and spans are read beside the event loop: 16 MiB take half a second."""
 
 log = logging.getLogger(__name__)
 _lines = LineLimit(log)
@@ -76,8 +71,7 @@ class Signal(NamedTuple):
 class ReceiverRules:
     """`idle_s`: a series that sends nothing for so long is forgotten; `max_tenants` may send.
 
-    `archives`: somebody copies logs, spans and exemplars to the lake; without, they are not taken. `pairs`: where receivers agree
-    who leads an HA pair.
+    `archives`: somebody copies logs, spans and exemplars to the lake; without, they are not taken.
     """
 
     intake: IntakeRules
@@ -86,7 +80,6 @@ class ReceiverRules:
     idle_s: float = 7200.0
     max_tenants: int = 32
     archives: bool = True
-    pairs: PairLeases | None = None
 
 
 class _Tenant:
@@ -107,8 +100,6 @@ class Receivers:
         self._rules = rules
         self._watch = watch
         self._tenants: dict[str, _Tenant] = {}
-        self._pairs = AgreedPairs(rules.pairs)
-        self._reading = ThreadPoolExecutor(1, "large bodies")
         self.metrics = metrics
 
     def limits_of(self, tenant: str) -> int:
@@ -123,68 +114,52 @@ class Receivers:
             TooFast, BacklogFull, Unavailable: nothing of it is kept; send it again.
             ProblemError: 400, too many tenants.
         """
-        self._hold_back()
+        self.hold_back()
         try:
-            decoded = await self._decoded(body, decoder)
+            decoded = decoder.decode(body)
         except MalformedBody as error:
-            self.metrics.malformed.labels(protocol).inc()
-            _lines.warn(protocol, f"{protocol} of tenant {tenant}: {error}")
+            self.malformed(tenant, protocol, error)
             raise
-        owner = self._tenant(tenant)
         count = len(decoded.points) + len(decoded.histograms)
-        wait_s = owner.budget.wait_s(count)
+        self.hold_to_budget(tenant, count)
+        batch = RawBatch()
+        receipt = self.gather(tenant, decoded, batch)
+        await self.commit(batch)
+        self.took(tenant, protocol, receipt, count)
+        return receipt
+
+    def malformed(self, tenant: str, protocol: str, error: Exception) -> None:
+        """Count a body that cannot be read."""
+        self.metrics.malformed.labels(protocol).inc()
+        _lines.warn(protocol, f"{protocol} of tenant {tenant}: {error}")
+
+    def hold_to_budget(self, tenant: str, points: int) -> None:
+        """Raise TooFast where a tenant may not send so many points now; ProblemError where there are too many tenants."""
+        owner = self._tenant(tenant)
+        wait_s = owner.budget.wait_s(points)
         if wait_s:
             self.metrics.pressed.labels("points_per_s").inc()
             rule = f"{owner.limits.points_per_s} points a second are allowed (AIOPS_INGEST__POINTS_PER_S)"
             raise TooFast(f"tenant {tenant}: {rule}; send the same again in {wait_s} s", wait_s)
-        receipt, batch = await self._gathered(owner, decoded)
+
+    def gather(self, tenant: str, decoded: DecodedBody, batch: RawBatch) -> Receipt:
+        """Put what is to be kept of a body into a batch, which is to be committed before anything else is awaited."""
+        receipt = self._tenant(tenant).intake.take(decoded, batch)
         if not self._rules.archives:
             batch.leave_out_exemplars()
             receipt.exemplars = 0
-        await self._committed(batch)
-        owner.budget.spend(count)
-        self._note(tenant, protocol, receipt)
         return receipt
 
-    async def _decoded(self, body: bytes, decoder: BodyDecoder) -> DecodedBody:
-        """Read a body; a large one beside the event loop, one at a time."""
-        if len(body) <= IN_LOOP_BYTES:
-            return decoder.decode(body)
-        return await asyncio.get_running_loop().run_in_executor(self._reading, decoder.decode, body)
+    def took(self, tenant: str, protocol: str, receipt: Receipt, points: int) -> None:
+        """Count what became of a committed body of so many points."""
+        self._tenant(tenant).budget.spend(points)
+        self.metrics.took(tenant, protocol, receipt)
+        for reason, refusal in receipt.refusals.items():
+            _lines.warn(REASONS[reason], f"{protocol} of tenant {tenant}: {refusal.text()}")
 
-    async def _gathered(self, owner: "_Tenant", decoded: DecodedBody) -> tuple[Receipt, RawBatch]:
-        """Return what became of a body and the batch with its points; what is to be agreed on first is."""
-        receipt, batch = Receipt(), RawBatch()
-        while True:
-            sight = await self._known(owner.intake, decoded, batch, receipt)
-            try:
-                owner.intake.take(decoded, batch, receipt, sight)
-            except UndecidedPairs as undecided:
-                defined, batch = batch, RawBatch()
-                await self._committed(defined)  # a body that comes meanwhile may count on its definitions
-                await self._pairs.agree(owner.intake, undecided.claims)
-            else:
-                self._pairs.renew(owner.intake, sight.rows.member)
-                return receipt, batch
-
-    async def _known(self, intake: TenantIntake, decoded: DecodedBody, batch: RawBatch, receipt: Receipt) -> Sight:
-        """Return the series of a body, all of them known; many new ones are read in parts, other requests in between.
-
-        Each part is committed before any point of its series: also one that another body brings meanwhile.
-        """
-        while True:
-            sight = intake.look_up(decoded)
-            if len(sight.wanted) <= AT_ONCE:
-                intake.define(decoded, sight, sight.wanted, batch, receipt)
-                return sight
-            for first in range(0, len(sight.wanted), AT_ONCE):
-                part = RawBatch()
-                intake.define(decoded, sight, sight.wanted[first : first + AT_ONCE], part, receipt)
-                await self._committed(part)  # one at a time: what others send need not wait for more than one
-                if sight.generation != intake.table.generation:
-                    break
-            else:
-                return sight
+    def signal_intake(self) -> SignalIntake:
+        """Return how logs and spans that come now are read."""
+        return SignalIntake(now_utc(), self._rules.identity.services, int(self._rules.intake.future_tolerance_s))
 
     async def records(self, tenant: str, signal: Signal, body: bytes) -> SignalOutcome:
         """Take a decompressed body of logs or spans; return, once it is on the broker, what became of it.
@@ -194,10 +169,9 @@ class Receivers:
         """
         if not self._rules.archives:
             raise refused(signal.name, "", "are not kept: AIOPS_CONSUMER__ARCHIVE is off", "set it to inside or separate")
-        self._hold_back()
+        self.hold_back()
         try:
-            services, tolerance_s = self._rules.identity.services, int(self._rules.intake.future_tolerance_s)
-            intake = SignalIntake(now_utc(), services, tolerance_s)
+            intake = self.signal_intake()
             if len(body) > IN_LOOP_BYTES:
                 outcome = await asyncio.to_thread(signal.read, body, signal.encoding, intake)
             else:
@@ -207,7 +181,7 @@ class Receivers:
             raise
         self._tenant(tenant)
         batch = RawBatch(signals=[EncodedEntry(tenant, entry.kind, entry.payload) for entry in outcome.entries])
-        await self._committed(batch)
+        await self.commit(batch)
         self.metrics.took_records(signal.name, outcome.accepted, outcome.rejected)
         return outcome
 
@@ -240,23 +214,20 @@ class Receivers:
             tenant = self._tenants[name] = _Tenant(name, self._rules)
         return tenant
 
-    def _hold_back(self) -> None:
+    def hold_back(self) -> None:
+        """Raise BacklogFull while the streams are nearly full."""
         if self._commit.pressed:
             self.metrics.pressed.labels("backlog").inc()
             raise BacklogFull("the telemetry streams are nearly full: their readers are behind; send it again")
 
-    async def _committed(self, batch: RawBatch) -> None:
+    async def commit(self, batch: RawBatch) -> None:
+        """Return once a batch is on the broker; raises Unavailable, BacklogFull: nothing of it is kept."""
         try:
             await self._commit.commit(batch)
         except (Unavailable, BacklogFull) as error:
             self.metrics.pressed.labels("broker_full" if isinstance(error, BacklogFull) else "broker_away").inc()
             _lines.warn(type(error).__name__, f"refused for now: {error}")
             raise
-
-    def _note(self, tenant: str, protocol: str, receipt: Receipt) -> None:
-        self.metrics.took(tenant, protocol, receipt)
-        for reason, refusal in receipt.refusals.items():
-            _lines.warn(REASONS[reason], f"{protocol} of tenant {tenant}: {refusal.text()}")
 
 
 def _notice(tenant: str, explosion: Explosion) -> Notice:

@@ -8,7 +8,7 @@ _GROUP: Final = ["group"]
 
 
 class OwnershipMetrics:
-    """Leases of this process by group (`ingest`: stage 1 and archiver, `score`: stage 2)."""
+    """Leases of this process by group (`ingest`: stage 1 and archiver, `score`: stage 2, `topic-…`: a topic of others)."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.owned = Gauge("aiops_partitions_owned", "Partitions this process has the lease of", _GROUP, registry=registry)

@@ -1,0 +1,124 @@
+"""All topics that the settings name, read in threads of their own beside the receivers' event loop."""
+
+import asyncio
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from aiops.errors import ConfigurationError
+from aiops.settings.topic_settings import TopicSettings
+from serving.ingest.receive.receivers import Receivers, SignalReader
+from serving.ingest.receive.topics.message_content import ContentReader
+from serving.ingest.receive.topics.topic_client import KafkaTopicClient
+from serving.ingest.receive.topics.topic_intake import MetricRunIntake, RunIntake, SignalRunIntake
+from serving.ingest.receive.topics.topic_metrics import TopicMetrics
+from serving.ingest.receive.topics.topic_reader import TopicReader
+from serving.ingest.receive.topics.topic_session import TopicParts
+from serving.ingest.topic_positions import TopicPositions
+from serving.stream.kafka_url import KafkaAddress, kafka_address
+from serving.stream.ownership.checkpoint_place import CheckpointPlace
+from serving.stream.ownership.leases import LeaseGroup, Leases, Member
+from serving.stream.ownership.ownership import LeasedOwnership
+from serving.stream.ownership.ownership_metrics import OwnershipMetrics
+
+if TYPE_CHECKING:
+    from aiops.settings.tree import Settings
+    from serving.stream.streams import Streams
+
+_NOWHERE: Final = CheckpointPlace("", "", "")
+
+
+class ReadingTopics:
+    """Reads the topics of the settings; `run` ends when `stop` was called and what was being taken is on the broker."""
+
+    def __init__(
+        self,
+        settings: "Settings",
+        broker: "Streams",
+        receivers: Receivers,
+        contents: Mapping[str, ContentReader],
+        signals: Mapping[str, SignalReader],
+    ) -> None:
+        """Check the settings; nothing connects yet.
+
+        Raises:
+            ConfigurationError: topics without a cluster, or that cannot be read as the other settings are.
+        """
+        self._settings = settings
+        self._broker = broker
+        self._receivers = receivers
+        self._contents = contents
+        self._signals = signals
+        self._topics = settings.ingest.read_topics
+        self._address = _address(settings) if self._topics else None
+        self._stop, self._idle = threading.Event(), asyncio.Event()
+
+    async def run(self) -> None:
+        """Read until stopped; a failure of one reader ends all."""
+        if self._address is None:
+            await self._idle.wait()
+            return
+        loop, registry = asyncio.get_running_loop(), self._receivers.metrics.registry
+        metrics, ownership = TopicMetrics(registry), OwnershipMetrics(registry)
+        positions = TopicPositions(self._broker)
+        readers = []
+        for topic in self._topics:
+            client = KafkaTopicClient(self._address, topic.topic)
+            parts = TopicParts(topic, client, positions, self._intake(topic), metrics, self._sharing(ownership), loop)
+            readers.append(TopicReader(parts))
+        with ThreadPoolExecutor(len(readers), "topic") as threads:
+            running = [loop.run_in_executor(threads, reader.run, self._stop) for reader in readers]
+            try:
+                await asyncio.gather(*running)
+            finally:
+                self._stop.set()
+
+    def stop(self) -> None:
+        """Let `run` end; call it in the event loop."""
+        self._stop.set()
+        self._idle.set()
+
+    def _intake(self, topic: TopicSettings) -> RunIntake:
+        if topic.signal == "metrics":
+            return MetricRunIntake(self._receivers, topic, self._contents[topic.encoding])
+        return SignalRunIntake(self._receivers, topic, self._signals[topic.signal])
+
+    def _sharing(self, metrics: OwnershipMetrics) -> "_Sharing":
+        return _Sharing(self._broker, self._settings.consumer.lease_s, metrics)
+
+
+class _Sharing:
+    """Says who shares the partitions of a topic with this process: all receivers that read it."""
+
+    def __init__(self, broker: "Streams", lease_s: float, metrics: OwnershipMetrics) -> None:
+        self._broker = broker
+        self._lease_s = lease_s
+        self._metrics = metrics
+
+    def __call__(self, topic: str, partitions: int) -> LeasedOwnership:
+        """Return the ownership of a topic with so many partitions, of a new member."""
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        member = Member(name, time.time_ns() // 1_000_000, _NOWHERE, os.getpid())
+        return LeasedOwnership(
+            Leases(self._broker, LeaseGroup(f"topic-{topic}", partitions, self._lease_s), member), self._metrics
+        )
+
+
+def _address(settings: "Settings") -> KafkaAddress:
+    if settings.broker.kafka_url is not None:
+        raise ConfigurationError(
+            "ingest.topics: their positions move with the points in one step of the state store, where telemetry must lie then; "
+            "broker.url = kafka://… puts it elsewhere: leave one of both out"
+        )
+    if not settings.ingest.kafka_url:
+        raise ConfigurationError("ingest.topics: no cluster; set AIOPS_INGEST__KAFKA_URL to kafka://host:9092")
+    if settings.consumer.archive == "off" and any(topic.signal != "metrics" for topic in settings.ingest.read_topics):
+        raise ConfigurationError(
+            "ingest.topics: logs and traces are not kept while consumer.archive is off; set AIOPS_CONSUMER__ARCHIVE to inside"
+        )
+    return kafka_address(settings.ingest.kafka_url, "ingest.kafka_url")

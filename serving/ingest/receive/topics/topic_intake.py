@@ -1,0 +1,140 @@
+"""A run of messages into the receivers: intake, limits and tenants as requests have, and one commit with its position."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+
+from aiops.errors import ContractError
+from aiops.settings.topic_settings import TopicSettings
+from serving.ingest.producer_sequence import EncodedEntry
+from serving.ingest.receive.raw_batch import RawBatch
+from serving.ingest.receive.receipts import Receipt
+from serving.ingest.receive.receivers import IN_LOOP_BYTES, Encoding, Receivers, SignalReader, now_utc
+from serving.ingest.receive.signals.signal_outcome import SignalOutcome
+from serving.ingest.receive.topics.message_content import OTLP_JSON, ContentReader, plain
+from serving.ingest.receive.topics.topic_letters import TopicLetters, letters_entry
+from serving.ingest.receive.topics.topic_messages import TopicMessage, TopicRun
+from serving.ingest.receive.wire.decoded import DecodedBody
+from serving.stream import streams
+
+_FIRST_POINT: Final = 1
+
+
+class RunTaken(NamedTuple):
+    """What became of a run: how many messages could be read, and how many could not."""
+
+    read: int
+    unreadable: int
+
+
+class RunIntake:
+    """Takes runs of one topic."""
+
+    async def take(self, run: TopicRun) -> RunTaken:
+        """Return once all of a run is on the broker, its position with it.
+
+        Raises:
+            TooFast, BacklogFull, Unavailable, ProblemError: nothing of it is kept, take it again later.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """A message that cannot be read, and why."""
+
+    error: ContractError
+
+
+class MetricRunIntake(RunIntake):
+    """Takes runs of a topic with metrics."""
+
+    def __init__(self, receivers: Receivers, topic: TopicSettings, reader: ContentReader) -> None:
+        self._receivers = receivers
+        self._topic = topic
+        self._reader = reader
+        self._letters = TopicLetters(topic.topic)
+        self._protocol = f"kafka_{topic.encoding}"
+
+    async def take(self, run: TopicRun) -> RunTaken:
+        """Take a run; a tenant that is out of points waits, and is then as much over its limit as one run holds."""
+        self._receivers.hold_back()
+        self._receivers.hold_to_budget(self._topic.tenant, _FIRST_POINT)
+        batch, now = RawBatch(advances=[run.advance]), now_utc()
+        taken: list[tuple[Receipt, int]] = []
+        letters: list[pa.RecordBatch] = []
+        unread: list[ContractError] = []
+        limit = self._receivers.limits_of(self._topic.tenant)
+        for message in run.messages:
+            content = self._content(message, limit)
+            if isinstance(content, _Unread):
+                unread.append(content.error)
+                letters.append(self._letters.unreadable(message, content.error, now))
+                continue
+            receipt = self._receivers.gather(self._topic.tenant, content, batch)
+            taken.append((receipt, len(content.points) + len(content.histograms)))
+            letters += self._letters.refused(message, receipt, now)
+        batch.signals += letters_entry(self._topic.tenant, letters)
+        await self._receivers.commit(batch)
+        for error in unread:
+            self._receivers.malformed(self._topic.tenant, self._protocol, error)
+        for receipt, points in taken:
+            self._receivers.took(self._topic.tenant, self._protocol, receipt, points)
+        return RunTaken(len(taken), len(unread))
+
+    def _content(self, message: TopicMessage, limit: int) -> DecodedBody | _Unread:
+        try:
+            return self._reader.read(message, limit)
+        except ContractError as error:
+            return _Unread(error)
+
+
+class SignalRunIntake(RunIntake):
+    """Takes runs of a topic with logs or spans."""
+
+    def __init__(self, receivers: Receivers, topic: TopicSettings, reader: SignalReader) -> None:
+        self._receivers = receivers
+        self._topic = topic
+        self._reader = reader
+        self._form: Encoding = "json" if topic.encoding == OTLP_JSON else "protobuf"
+        self._letters = TopicLetters(topic.topic)
+
+    async def take(self, run: TopicRun) -> RunTaken:
+        """Take a run."""
+        self._receivers.hold_back()
+        self._receivers.hold_to_budget(self._topic.tenant, _FIRST_POINT)
+        large = sum(len(message.content) for message in run.messages) > IN_LOOP_BYTES
+        results = await asyncio.to_thread(self._read_all, run.messages) if large else self._read_all(run.messages)
+        batch, now = RawBatch(advances=[run.advance]), now_utc()
+        read = [result for result in results if isinstance(result, SignalOutcome)]
+        unread = [result.error for result in results if isinstance(result, _Unread)]
+        letters: list[pa.RecordBatch] = []
+        for message, result in zip(run.messages, results, strict=True):
+            if isinstance(result, _Unread):
+                letters.append(self._letters.unreadable(message, result.error, now))
+                continue
+            for entry in result.entries:
+                if entry.kind == streams.KIND_REFUSED:
+                    letters.append(self._letters.placed(message, streams.single_batch(streams.from_ipc(entry.payload))))
+                else:
+                    batch.signals.append(EncodedEntry(self._topic.tenant, entry.kind, entry.payload))
+        batch.signals += letters_entry(self._topic.tenant, letters)
+        await self._receivers.commit(batch)
+        for error in unread:
+            self._receivers.malformed(self._topic.tenant, f"kafka_{self._topic.signal}", error)
+        for outcome in read:
+            self._receivers.metrics.took_records(self._topic.signal, outcome.accepted, outcome.rejected)
+        return RunTaken(len(read), len(unread))
+
+    def _read_all(self, messages: Sequence[TopicMessage]) -> list[SignalOutcome | _Unread]:
+        limit = self._receivers.limits_of(self._topic.tenant)
+        return [self._read(message, limit) for message in messages]
+
+    def _read(self, message: TopicMessage, limit: int) -> SignalOutcome | _Unread:
+        try:
+            return self._reader(plain(message, limit), self._form, self._receivers.signal_intake())
+        except ContractError as error:
+            return _Unread(error)

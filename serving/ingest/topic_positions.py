@@ -1,0 +1,179 @@
+"""How far topics of others are read. A position moves in the very call that appends what was read, so each message counts once.
+
+`aiops:topic:<topic>:<p>`: `owner` (token of the reader that has the partition now), `next` (offset to read next), `high` (offset
+after the newest, as its reader knows it), `at` (when that was noted, ms, the server's clock) and `tenant`. An append that brings
+another token than the owner's, or begins elsewhere than at `next`, adds nothing at all.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from aiops.errors import FencedError, Unavailable
+from serving.stream import streams
+
+_PREFIX: Final = "aiops:topic:"
+_CLAIM: Final = """#!lua flags=allow-oom
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'tenant', ARGV[2])
+return redis.call('HGET', KEYS[1], 'next') or ''
+"""
+_OWNED: Final = """#!lua flags=allow-oom
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return redis.error_reply('FENCED') end
+"""
+_CURRENT: Final = f"{_OWNED}return redis.call('HGET', KEYS[1], 'next')\n"
+_MOVE: Final = f"{_OWNED}redis.call('HSET', KEYS[1], 'next', ARGV[2])\nreturn 1\n"
+_NOTE: Final = f"""{_OWNED}local at = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'high', ARGV[2], 'at', string.format('%.0f', at[1] * 1000 + math.floor(at[2] / 1000)))
+return 1
+"""
+APPEND_GROUP: Final = """#!lua
+local producer, seq, backlog = KEYS[1], ARGV[2], tonumber(ARGV[3])
+local places, count = tonumber(ARGV[7]), tonumber(ARGV[8])
+local held = redis.call('HGET', producer, 'owner')
+if held and held ~= ARGV[1] then return redis.error_reply('FENCED') end
+local at, key, batches, lengths = 9 + 3 * places, 2 + places, {}, {}
+for i = 1, count do
+  local batch = {name = ARGV[at], content = seq .. ' ' .. ARGV[at + 1], slot = ARGV[at + 2], entries = tonumber(ARGV[at + 4])}
+  batch.stream, batch.first = KEYS[key], at + 5
+  key, at = key + 1, at + 5 + 3 * batch.entries
+  if ARGV[batch.first - 2] == '1' then batch.counter, key = KEYS[key], key + 1 end
+  batch.length = redis.call('XLEN', batch.stream)
+  batches[i] = batch
+end
+if count > 0 then
+  local last = redis.call('HGET', producer, 'last:' .. batches[1].name)
+  if last and tonumber(seq) <= tonumber(string.match(last, '(%d+)-')) then
+    if redis.call('HGET', producer, batches[1].slot) ~= batches[1].content then return redis.error_reply('SEQUENCE ' .. last) end
+    for i, batch in ipairs(batches) do lengths[i] = batch.length end
+    return {0, unpack(lengths)}
+  end
+end
+for i = 1, places do
+  local first = 6 + 3 * i
+  if redis.call('HGET', KEYS[1 + i], 'owner') ~= ARGV[first] or redis.call('HGET', KEYS[1 + i], 'next') ~= ARGV[first + 1] then
+    return {-3, i}
+  end
+end
+for i, batch in ipairs(batches) do
+  lengths[i] = batch.length
+  if batch.length + batch.entries > backlog then return {-1, i} end
+end
+for i = 1, places do redis.call('HSET', KEYS[1 + i], 'next', ARGV[8 + 3 * i]) end
+for i, batch in ipairs(batches) do
+  local newest = seq .. '-' .. (batch.entries - 1)
+  redis.call('HSET', producer, 'owner', ARGV[1], 'last:' .. batch.name, newest, batch.slot, batch.content)
+  for part = 0, batch.entries - 1 do
+    local first, added = batch.first + 3 * part, {}
+    if batch.counter then added = {'o', redis.call('INCR', batch.counter)} end
+    for _, value in ipairs({'k', ARGV[first], 'n', ARGV[first + 1], 'b', ARGV[first + 2], 't', ARGV[4], 'a', ARGV[5],
+                            'p', ARGV[6], 's', seq .. '-' .. part}) do added[#added + 1] = value end
+    redis.call('XADD', batch.stream, '*', unpack(added))
+  end
+  lengths[i] = batch.length + batch.entries
+end
+return {1, unpack(lengths)}
+"""
+"""All of a group or nothing. KEYS: the producer, the positions, then each stream, behind it its counter where it has one.
+ARGV: owner, seq, backlog, produced, available, producer id, how many positions and streams; for each position its token, `next`
+before and after; for each stream its name, checksum, slot, 1 = counted, how many entries, and of these kind, tenant, payload."""
+
+
+class TopicPlace(NamedTuple):
+    """A partition of a topic that others fill."""
+
+    topic: str
+    partition: int
+
+    @property
+    def key(self) -> str:
+        """Return the hash that holds its position."""
+        return f"{_PREFIX}{self.topic}:{self.partition}"
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """A position that moves from `begin` to `end` (offsets to read next) with an append, if its reader is still `token`."""
+
+    place: TopicPlace
+    token: str
+    begin: int
+    end: int
+
+
+class PositionsLost(Unavailable):
+    """A position is another reader's by now, or elsewhere: nothing of the append is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicLag:
+    """How far a partition of a topic is read: next offset, the one after the newest, when that was noted (s since 1970)."""
+
+    place: TopicPlace
+    tenant: str
+    next_offset: int
+    high: int
+    noted_s: float
+
+    @property
+    def lag(self) -> int:
+        """Return how many messages wait."""
+        return max(0, self.high - self.next_offset)
+
+
+class TopicPositions:
+    """Positions in the state store.
+
+    Raises:
+        Unavailable: from every method, while it does not answer.
+    """
+
+    def __init__(self, broker: streams.Streams) -> None:
+        self._broker = broker
+
+    def claim(self, place: TopicPlace, token: str, tenant: str) -> int | None:
+        """Take a partition, from whoever had it; return the offset to read next, None where it was never read."""
+        known = self._broker.evaluate(_CLAIM, [place.key], [token, tenant])
+        return int(known) if known else None
+
+    def move(self, place: TopicPlace, token: str, offset: int) -> None:
+        """Set where a partition goes on: at its first reading, or where its messages are no longer there.
+
+        Raises:
+            FencedError: it is another reader's by now.
+        """
+        self._owned(_MOVE, place, [token, offset])
+
+    def current(self, place: TopicPlace, token: str) -> int:
+        """Return the offset to read next; raises FencedError where it is another reader's by now."""
+        return int(self._owned(_CURRENT, place, [token]))
+
+    def note(self, place: TopicPlace, token: str, high: int) -> None:
+        """Note the offset after the newest message, for people; raises FencedError as `current`."""
+        self._owned(_NOTE, place, [token, high])
+
+    def _owned(self, script: str, place: TopicPlace, arguments: list[str | bytes | int]) -> bytes | int:
+        import redis
+
+        try:
+            answer: bytes | int = self._broker.evaluate(script, [place.key], arguments)
+        except redis.ResponseError as error:
+            if "FENCED" not in str(error):
+                raise
+            raise FencedError(f"{place}: another process reads it now") from error
+        return answer
+
+
+def topic_lags(broker: streams.Streams, topics: Sequence[str]) -> Iterator[TopicLag]:
+    """Yield how far the partitions of topics are read, in order."""
+    for topic in topics:
+        prefix = f"{_PREFIX}{topic}:"
+        places = (TopicPlace(topic, int(key.removeprefix(prefix))) for key in broker.keys(f"{prefix}*"))
+        for place in sorted(places):
+            held = broker.hash_all(place.key)
+            if "next" in held:
+                following = int(held["next"])
+                high = int(held.get("high", following))
+                yield TopicLag(place, held.get("tenant", ""), following, high, int(held.get("at", 0)) / 1e3)
