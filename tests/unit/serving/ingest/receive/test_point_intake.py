@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from aiops.settings.ingest_settings import IngestSettings
-from serving.ingest.receive.intake_rules import IntakeRules
-from serving.ingest.receive.point_intake import TenantIntake
+from serving.ingest.receive.point_intake import IntakeRules, TenantIntake
 from serving.ingest.receive.raw_batch import RawBatch
 from serving.ingest.receive.receipts import REASONS, Receipt
 from serving.ingest.receive.series_identity import IdentityRules, SeriesIdentities
@@ -75,7 +74,7 @@ class Bench:
             clock=lambda: NOW_S + self.at_s,
             monotonic=lambda: self.at_s,
         )
-        identities = SeriesIdentities(IdentityRules(pair_labels=("prometheus", "region")))
+        identities = SeriesIdentities(IdentityRules())
         self.intake = TenantIntake("acme", LimitsByTenant(settings).of("acme"), identities, rules)
 
     def take(self, series: Sequence[Sent], version: int = 1, metadata: Sequence[tuple[str, int]] = ()) -> Taken:
@@ -231,15 +230,6 @@ def test_one_of_a_pair_leads_and_the_other_is_answered_as_written() -> None:
     assert bench.take([gauge("a", 4.0, NOW_MS + 30)]).values == [4.0], "a sender that is of no pair is always taken"
 
 
-def test_pairs_without_a_cluster_are_told_apart_by_their_other_external_labels() -> None:
-    bench = Bench()
-    shop, bank = {"prometheus": "shop", "region": "eu"}, {"prometheus": "bank", "region": "eu"}
-    assert bench.take([gauge("a", 1.0, **shop, __replica__="r1")]).values == [1.0]
-    assert bench.take([gauge("b", 2.0, **bank, __replica__="r2")]).values == [2.0], "another pair"
-    assert bench.take([gauge("a", 1.1, **shop, __replica__="r2")]).values == []
-    assert bench.intake.election.leaders() == {"prometheus=shop,region=eu": "r1", "prometheus=bank,region=eu": "r2"}
-
-
 def test_metadata_gives_types_and_series_are_defined_anew() -> None:
     bench = Bench()
     assert bench.take([gauge("depth")]).definitions[0].identity.role == "value"
@@ -332,3 +322,19 @@ def test_targets_that_disagree_on_a_type_do_not_have_series_defined_each_time(or
     for metadata in (order, order[::-1], [("depth", 0)]):
         bench.take([], metadata=metadata)
         assert bench.take([gauge("depth", 3.0, NOW_MS + 2)]).definitions == []
+
+
+def test_whole_histograms_of_several_partitions_keep_their_series() -> None:
+    """Rows of both partitions take turns, and one of them comes again: each of the others is of its own series."""
+    rows = [row_of(__name__="sizes", job=job) for job in ("a", "bb", "c", "dd")]
+    for number, row in enumerate(rows):
+        row.histograms.add(count_int=number + 1, sum=1.0, timestamp=NOW_MS)
+    bench = Bench()
+    first = bench.take_rows(*rows)
+    services = {definition.series_id: definition.identity.key.service for definition in first.definitions}
+    rows[1].histograms[0].timestamp += 1000
+    again = bench.take_rows(*rows)
+    for taken, expected in ((first, {"a": 1.0, "bb": 2.0, "c": 3.0, "dd": 4.0}), (again, {"bb": 2.0})):
+        parts = [part for share in taken.batch.shares.values() for part in share.histograms]
+        counts = [pair for part in parts for pair in zip(part.series_id.tolist(), part.observations.tolist(), strict=True)]
+        assert {services[series]: count for series, count in counts} == expected
