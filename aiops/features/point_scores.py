@@ -15,6 +15,7 @@ from aiops.features.series_state import (
     NEXT_BIN,
     NOT_NAMED,
     SCORED,
+    SERIES_COUNT,
     TOO_MANY_SERIES,
     WARMUP,
     EngineArrays,
@@ -26,7 +27,7 @@ from aiops.features.series_state import (
     find_slot,
     new_slot,
 )
-from aiops.features.windows import admit_late, append, is_next, keep
+from aiops.features.windows import admit_late, keep, put_next
 from aiops.jit import bare, inlined
 from aiops.types import FloatArray
 
@@ -205,8 +206,15 @@ def write_result(results: PointResults, row: int, z: float, expected: float, sca
 
 
 @inlined
-def slot_of(arrays: EngineArrays, parameters: EngineParameters, key: int, name: int) -> int:
-    """Return the slot of a series, a new one where it is new; -1 = too many series, -2 = the arrays must grow first."""
+def slot_of(arrays: EngineArrays, parameters: EngineParameters, key: int, name: int, before: int) -> int:
+    """Return the slot of a series, a new one where it is new; -1 = too many series, -2 = the arrays must grow first.
+
+    The slot after that of the point `before` is looked at first: series come in the same order in every batch, and the table
+    is seldom in the cache.
+    """
+    expected = before + 1 if before + 1 < arrays.counters[SERIES_COUNT] else 0
+    if expected < arrays.counters[SERIES_COUNT] and arrays.keys[np.uint64(expected)] == key:
+        return expected
     slot = find_slot(arrays.table, arrays.keys, key)
     return new_slot(arrays, parameters, key, name, -1 - slot) if slot < 0 else slot
 
@@ -220,21 +228,23 @@ def apply_points(
     It is less than the span's end where arrays must grow first, or the floor of a new series must be written.
     """
     ticks = TickGrid(arrays.counters[NEXT_BIN], parameters.step_us)
-    for i in range(span.first, span.end):
-        slot = slot_of(arrays, parameters, rows.key[i], rows.name[i])
+    slot = -1
+    for number in range(span.first, span.end):
+        i = np.uint64(number)
+        slot = slot_of(arrays, parameters, rows.key[i], rows.name[i], slot)
         if slot == -2:
-            return i
+            return number
         if slot == -1:
             results.status[i] = TOO_MANY_SERIES
             continue
         results.slot[i] = slot
-        if arrays.names[slot] != rows.name[i]:
+        if arrays.names[np.uint64(slot)] != rows.name[i]:
             results.status[i] = COLLISION
             continue
         time, value = rows.time[i], rows.value[i]
-        record, bins = arrays.series[slot], arrays.bins[slot]
+        record, bins = arrays.series[np.uint64(slot)], arrays.bins[np.uint64(slot)]
         if record.floor == NOT_NAMED and record.updates >= parameters.warmup_points:
-            return i
+            return number
         in_order = record.count == 0 or time > record.newest
         if not in_order:
             status = admit_late(arrays, record, parameters, time, value)
@@ -242,10 +252,8 @@ def apply_points(
                 results.status[i] = status
                 continue
         averages = averages_before(record, bins, ticks, time)
-        if is_next(record, parameters, time):
-            append(arrays, record, time, value)
-        elif not keep(arrays, record, parameters, time, value):
-            return i
+        if not put_next(arrays, record, parameters, time, value) and not keep(arrays, record, parameters, time, value):
+            return number
         z, expected, scale = score_point(record, parameters, averages, value)
         if in_order and not mask(record, parameters, time, value, z):
             update_averages(record, parameters, value)

@@ -185,19 +185,25 @@ def make_gap(arrays: EngineArrays, record: Any, time: int) -> int:
 
 
 @inlined
-def is_next(record: Any, parameters: EngineParameters, time: int) -> bool:
-    """Return whether a point comes when it was expected, has its place, and makes no other too old: `append` takes it."""
-    if record.count < 2 or record.times_at >= 0 or record.count >= record.room or time - record.newest != record.interval:
+def put_next(arrays: EngineArrays, record: Any, parameters: EngineParameters, time: int, value: float) -> bool:
+    """Put a point into its window where it comes when it was expected, has its place, and makes no other too old.
+
+    In a ring of as many points as a window may hold, the place is that of the oldest. False = nothing was changed.
+    """
+    count = int(record.count)
+    if count < 2 or record.times_at >= 0 or time - record.newest != record.interval:
         return False
-    return bool(record.count * record.interval < HOUR_US + parameters.lateness_us + parameters.step_us)
-
-
-@inlined
-def append(arrays: EngineArrays, record: Any, time: int, value: float) -> None:
-    """Put a point that `is_next` into its window."""
-    arrays.values[int(record.at) * UNIT + place_at(record, int(record.count))] = stored(value)
+    if count * record.interval >= HOUR_US + parameters.lateness_us + parameters.step_us:
+        return False
+    if count == parameters.window_points:
+        record.covered_from = record.newest - (count - 2) * record.interval
+        drop_oldest(record)
+    elif count >= record.room:
+        return False
+    arrays.values[np.uint64(int(record.at) * UNIT + place_at(record, int(record.count)))] = stored(value)
     record.newest = time
     record.count += 1
+    return True
 
 
 @bare

@@ -12,7 +12,7 @@ from aiops.features.engine import EngineConfig
 from aiops.features.series_arenas import empty_arrays, grown
 from aiops.features.series_state import HOUR_US, REPEATED, SCORED, UNIT, WIDE_US, EngineArrays, EngineParameters, new_slot
 from aiops.features.window_order import order_window
-from aiops.features.windows import admit_late, append, forget, is_next, keep, place_at, time_of, without_times
+from aiops.features.windows import admit_late, forget, keep, place_at, put_next, time_of, without_times
 from aiops.types import IntArray
 
 SECOND = 1_000_000
@@ -47,9 +47,7 @@ class Rings:
             assert (status == REPEATED) == (known and time > held[-1][0] - HOUR_US and values[time] == float(np.float32(value)))
         if refused:
             return
-        if is_next(record, self.parameters, time):
-            append(self.arrays, record, time, value)
-        else:
+        if not put_next(self.arrays, record, self.parameters, time, value):
             while not keep(self.arrays, record, self.parameters, time, value):
                 self.arrays = grown(self.arrays, self.parameters)
         if in_order:
