@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from aiops.detection.service_levels import LevelRows, ServiceLevels
 from aiops.detection.worst_points_by_service import TakenPoints, WorstPoints
 from aiops.features.feature_rows import DeferredRows
 from aiops.features.sequences import SequenceRows, Sequences
+from aiops.features.service_features import EXCESS, JUDGED
 from aiops.types import IntArray
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.schemas.telemetry_schemas import SEQUENCE_SIGNALS, SERVICE_FEATURES, TIMESTAMP
@@ -42,23 +44,27 @@ class ClosedRows:
 
 @dataclass(frozen=True, slots=True)
 class ServicePast:
-    """What a partition holds of its services: their worst points since the ticks before, their sequences."""
+    """What a partition holds of its services: their worst points since the ticks before, their sequences, their alarm levels."""
 
     worst: WorstPoints
     sequences: Sequences
+    levels: ServiceLevels
 
 
 def candidates_of(rows: ClosedRows, past: ServicePast, cadence: Cadence, tier1_version: str) -> pa.RecordBatch:
     """Return `telemetry_schemas.CANDIDATES` rows for the closed ticks, in their order.
 
-    Takes the services' worst points out of `past`, and puts the rows into its sequences.
+    Takes the services' worst points out of `past`, and puts the rows into its sequences and levels. Services with a point beyond
+    its series' bound go to the models; tier 1 flags those that are beyond their own level, too.
     """
     ticks, numbers = rows.services.ticks_us(), rows.services.numbers()
     scheduled = cadence.falls_on(ticks)
     taken = past.worst.take_all(rows.service_names, numbers, ticks)
     past.worst.forget_through(int(ticks.max()))
-    flagged = taken.flagged
-    wanted = flagged | scheduled
+    excess, judged = rows.services.features((EXCESS, JUDGED)).T
+    levels = past.levels.levels(rows.service_names, LevelRows(numbers, ticks, excess, judged))
+    wanted = taken.flagged | scheduled
+    taken = taken.raised(levels, excess)
     places: IntArray = np.flatnonzero(wanted)
     with np.errstate(over="ignore"):
         signals = rows.services.features(_SIGNALS).astype(np.float32)
@@ -66,7 +72,7 @@ def candidates_of(rows: ClosedRows, past: ServicePast, cadence: Cadence, tier1_v
     chosen = rows.services.take(places)
     columns: dict[str, Any] = {name: chosen.column(name) for name in chosen.schema.names}
     columns |= _point_columns(taken.chosen(places))
-    columns["flagged"], columns["scheduled"] = flagged[places], scheduled[places]
+    columns["flagged"], columns["scheduled"] = taken.flagged[places], scheduled[places]
     columns["tier1_version"] = [tier1_version] * len(places)
     columns[telemetry_schemas.SEQUENCE] = _sequence_column(sequences)
     arrays = [_array(columns[field.name], field.type) for field in telemetry_schemas.CANDIDATES]

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.detection.held_points import COUNT, HELD, HeldArrays, OpenTicks, PointTable, add_points, take_points
+from aiops.detection.service_levels import raise_alarms
 from aiops.detection.worst_point import Finding, JudgedPoints, WorstPoint
 from aiops.features.name_table import NameTable
-from aiops.types import IntArray
+from aiops.types import FloatArray, IntArray
 from data_contracts.series.series_name import SeriesName
 
 
@@ -34,6 +35,12 @@ class TakenPoints:
     def flagged(self) -> npt.NDArray[np.bool_]:
         """Return where tier 1 raised the alarm, (n,)."""
         return np.asarray(self.known & (self.held["severity"] >= 1.0))
+
+    def raised(self, levels: FloatArray, excess: FloatArray) -> "TakenPoints":
+        """Return the points judged by the levels of their services, whose excess at the tick is given: see `raise_alarms`."""
+        held = self.held.copy()
+        raise_alarms(held, self.known, levels, excess)
+        return TakenPoints(self.known, held, self.name_of, self.findings)
 
     def chosen(self, places: IntArray) -> "TakenPoints":
         """Return some of them."""

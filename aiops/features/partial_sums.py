@@ -2,9 +2,9 @@
 
 `PARTIAL_WIDTH` numbers a service: for each golden signal (in the order of `metrics.SIGNALS`) how many series have a known
 abnormality, its sum and its greatest, the level, how much is in it, whether a limit is known, and the slope; then for the whole
-service how many series have a known abnormality, its sum, its greatest, how many are abnormal, the least minutes to a limit, and
-whether a point is recent. Partial sums of one service add up (`merge`) in the order of their partitions; `service_features` makes
-features of them.
+service how many series have a known abnormality, its sum, its greatest, how many are abnormal, the least minutes to a limit,
+whether a point is recent, and how far the abnormal ones are beyond their bounds (`excess_of`, summed). Partial sums of one
+service add up (`merge`) in the order of their partitions; `service_features` makes features of them.
 """
 
 from typing import Final, NamedTuple
@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from aiops.features.robust import excess_of
 from aiops.features.series_features import ABNORMALITY, LAST, LONG, RECENT, SHORT, SLOPE_ERROR
 from aiops.features.window_statistics import MEAN, SLOPE, STD
 from aiops.jit import bare
@@ -28,10 +29,10 @@ SIGNAL_COUNT: Final = len(SIGNALS)
 KNOWN, SUM, WORST, LEVEL, LEVELS, LIMITED, STEEPEST = range(7)
 SIGNAL_WIDTH: Final = 7
 # columns of the whole service
-ALL_KNOWN, ALL_SUM, ALL_WORST, ALL_ABNORMAL, TO_LIMIT, ANY_RECENT = range(
-    SIGNAL_COUNT * SIGNAL_WIDTH, SIGNAL_COUNT * SIGNAL_WIDTH + 6
+ALL_KNOWN, ALL_SUM, ALL_WORST, ALL_ABNORMAL, TO_LIMIT, ANY_RECENT, ALL_EXCESS = range(
+    SIGNAL_COUNT * SIGNAL_WIDTH, SIGNAL_COUNT * SIGNAL_WIDTH + 7
 )
-PARTIAL_WIDTH: Final = SIGNAL_COUNT * SIGNAL_WIDTH + 6
+PARTIAL_WIDTH: Final = SIGNAL_COUNT * SIGNAL_WIDTH + 7
 
 
 class SeriesFacts(NamedTuple):
@@ -112,7 +113,9 @@ def add_series(sums: FloatArray, signal: int, column: FloatArray, limit: float) 
         sums[ALL_KNOWN] += 1.0
         sums[ALL_SUM] += score
         sums[ALL_WORST] = max(sums[ALL_WORST], score)
-        sums[ALL_ABNORMAL] += 1.0 if score >= ABNORMAL else 0.0
+        if score >= ABNORMAL:
+            sums[ALL_ABNORMAL] += 1.0
+            sums[ALL_EXCESS] += excess_of(score)
     add_level(sums, signal, column, limit)
     add_slope(sums, signal, column)
     sums[ANY_RECENT] = max(sums[ANY_RECENT], column[RECENT])
@@ -157,7 +160,7 @@ def merge(sums: FloatArray, more: FloatArray) -> None:
             mine, theirs = abs(mine), abs(theirs)
         if not np.isnan(theirs) and not mine >= theirs:
             sums[base + STEEPEST] = more[base + STEEPEST]
-    for column in (ALL_KNOWN, ALL_SUM, ALL_ABNORMAL):
+    for column in (ALL_KNOWN, ALL_SUM, ALL_ABNORMAL, ALL_EXCESS):
         sums[column] += more[column]
     sums[ALL_WORST] = max(sums[ALL_WORST], more[ALL_WORST])
     sums[ANY_RECENT] = max(sums[ANY_RECENT], more[ANY_RECENT])

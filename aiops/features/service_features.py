@@ -10,6 +10,9 @@
   errors, of 5 points or more); capped, the cap where none rises, NaN where no series with a limit has a slope
 - `minutes_since_incident`: since the newest incident known at the tick became known; capped, the cap where none is known
 - `hour`, `weekday` (Monday = 0) of the tick, UTC
+
+Two numbers more a row, for the service's alarm level and no feature: EXCESS, the sum of `robust.excess_of` over the abnormal
+series, and JUDGED, how many series have a known abnormality.
 """
 
 from typing import Final, NamedTuple
@@ -18,6 +21,7 @@ import numpy as np
 
 from aiops.features.partial_sums import (
     ALL_ABNORMAL,
+    ALL_EXCESS,
     ALL_KNOWN,
     ALL_SUM,
     ALL_WORST,
@@ -52,6 +56,9 @@ SINCE_INCIDENT: Final = SERVICE_FEATURES.index("minutes_since_incident")
 HOUR: Final = SERVICE_FEATURES.index("hour")
 WEEKDAY: Final = SERVICE_FEATURES.index("weekday")
 WIDTH: Final = len(SERVICE_FEATURES)
+EXCESS: Final = WIDTH
+JUDGED: Final = WIDTH + 1
+ROW_WIDTH: Final = WIDTH + 2
 SIGNAL_FEATURES: Final = 4
 
 
@@ -128,11 +135,13 @@ def write_service(facts: ServiceFacts, rows: ServiceSums, row: int, tick: int, o
         out[SINCE_INCIDENT] = min(MINUTES_SINCE_INCIDENT_CAP, (tick - facts.incident_us[service]) / MINUTE_US)
     out[HOUR] = float((tick % DAY_US) // HOUR_OF_DAY_US)
     out[WEEKDAY] = float((tick // DAY_US + 3) % 7)
+    out[EXCESS] = own[ALL_EXCESS]
+    out[JUDGED] = own[ALL_KNOWN]
 
 
 @bare
 def write_services(facts: ServiceFacts, rows: ServiceSums, tick: int, out: FloatArray, numbers: IntArray) -> int:
-    """Write the features of services with a recent point to out (k, WIDTH) and their numbers (k,); return how many they are."""
+    """Write the features of services with a recent point to out (k, ROW_WIDTH) and their numbers (k,); return their number."""
     row_count = 0
     for row in range(rows.service.size):
         if rows.sums[row, ANY_RECENT] == 0.0:

@@ -21,11 +21,11 @@ from aiops.features.feature_rows import DeferredRows, TickBlocks, service_rows
 from aiops.features.known_incidents import KnownIncidents
 from aiops.features.name_table import NameTable
 from aiops.features.partial_sums import PARTIAL_WIDTH, merge_rows
-from aiops.features.service_features import WIDTH, Neighbours, ServiceFacts, ServiceSums, write_services
+from aiops.features.service_features import ROW_WIDTH, Neighbours, ServiceFacts, ServiceSums, write_services
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray, State
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class ServiceTicks:
         rows = self._added(given)
         callers, callees = self._neighbours_by_number()
         facts = ServiceFacts(callers, callees, self._incidents.times_at(tick_us, self._names.names))
-        features, numbers = np.empty((rows.service.size, WIDTH)), np.empty(rows.service.size, np.int64)
+        features, numbers = np.empty((rows.service.size, ROW_WIDTH)), np.empty(rows.service.size, np.int64)
         count = write_services(facts, rows, tick_us, features, numbers)
         available_us = max(part.available_us for part in given)
         closed.add(tick_us, available_us, features[:count], numbers[:count].astype(np.int32))

@@ -25,6 +25,7 @@ from serving.stream.consumer.received_points import Received, ReceivedPoints, Re
 from serving.stream.consumer.second_opinion import SecondOpinion, Watched
 
 if TYPE_CHECKING:
+    from aiops.detection.service_levels import ServiceLevels
     from aiops.detection.worst_points_by_service import WorstPoints
     from aiops.features.engine import EngineConfig, FeatureEngine
     from aiops.features.engine_output import EngineOutput
@@ -36,11 +37,7 @@ SOURCE: Final = "stream"
 _REFUSED: Final[Mapping[PointStatus, tuple[str, str, str]]] = {
     PointStatus.DUPLICATE: ("duplicate", "timestamp", "the series has another value at that time, the first is kept: send one"),
     PointStatus.TOO_LATE: ("too_late", "timestamp", "its tick is closed: send sooner or raise AIOPS_TELEMETRY__LATENESS_S"),
-    PointStatus.TOO_MANY_SERIES: (
-        "too_many_series",
-        "metric",
-        "no room left: raise AIOPS_TELEMETRY__MAX_SERIES",
-    ),
+    PointStatus.TOO_MANY_SERIES: ("too_many_series", "metric", "no room left: raise AIOPS_TELEMETRY__MAX_SERIES"),
     PointStatus.COLLISION: (
         "series_collision",
         "metric",
@@ -77,6 +74,7 @@ class Kept:
     engine: "FeatureEngine"
     worst: "WorstPoints"
     sequences: "Sequences"
+    levels: "ServiceLevels"
     second: SecondOpinion
     received: ReceivedPoints
 
@@ -89,6 +87,7 @@ class Partition:
         self._engine = kept.engine
         self._worst = kept.worst
         self._sequences = kept.sequences
+        self._service_levels = kept.levels
         self._second = kept.second
         self._received = kept.received
         self._clock_us = clock_us
@@ -97,13 +96,15 @@ class Partition:
     @classmethod
     def new(cls, config: PartitionConfig) -> "Partition":
         """Return a partition that has seen nothing."""
+        from aiops.detection.service_levels import ServiceLevels
         from aiops.detection.worst_points_by_service import WorstPoints
         from aiops.features.engine import FeatureEngine
         from aiops.features.sequences import Sequences
 
         engine, worst = FeatureEngine(config.engine, config.graph), WorstPoints(config.step_us, config.lateness_us)
+        sequences, levels = Sequences(config.step_us), ServiceLevels(config.step_us)
         second = SecondOpinion.new(config.second, config.max_series)
-        return cls(config, Kept(engine, worst, Sequences(config.step_us), second, ReceivedPoints(config.receiver_limits)))
+        return cls(config, Kept(engine, worst, sequences, levels, second, ReceivedPoints(config.receiver_limits)))
 
     @classmethod
     def restore(cls, config: PartitionConfig, state: Mapping[str, npt.NDArray[Any]]) -> "Partition":
@@ -113,6 +114,7 @@ class Partition:
             StateError: an array is missing, or of another configuration.
             OutdatedState: it is of another version of the engine.
         """
+        from aiops.detection.service_levels import ServiceLevels
         from aiops.detection.worst_points_by_service import WorstPoints
         from aiops.features.engine import FeatureEngine
         from aiops.features.sequences import Sequences
@@ -121,12 +123,13 @@ class Partition:
         try:
             worst = WorstPoints.restore(config.step_us, config.lateness_us, _part(state, "worst/"))
             sequences = Sequences.restore(config.step_us, _part(state, "sequences/"))
+            levels = ServiceLevels.restore(config.step_us, _part(state, "levels/"))
             clock_us = int(state["clock_us"])
         except KeyError as error:
             raise StateError(f"checkpoint lacks array {error}; remove the checkpoint folder to warm up anew") from error
         second = SecondOpinion.restore(config.second, config.max_series, _part(state, "second/"))
         received = ReceivedPoints.restore(config.receiver_limits, _part(state, "received/"))
-        return cls(config, Kept(engine, worst, sequences, second, received), clock_us)
+        return cls(config, Kept(engine, worst, sequences, levels, second, received), clock_us)
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole state as arrays."""
@@ -135,6 +138,7 @@ class Partition:
             **{f"engine/{name}": array for name, array in self._engine.snapshot().items()},
             **{f"worst/{name}": array for name, array in self._worst.snapshot().items()},
             **{f"sequences/{name}": array for name, array in self._sequences.snapshot().items()},
+            **{f"levels/{name}": array for name, array in self._service_levels.snapshot().items()},
             **{f"second/{name}": array for name, array in self._second.snapshot().items()},
             **{f"received/{name}": array for name, array in self._received.snapshot().items()},
         }
@@ -268,11 +272,10 @@ class Partition:
         if output.service_rows.num_rows:
             step.service_rows.append(output.service_rows)
             closed = ClosedRows(output.service_rows, self._engine.services)
-            past = ServicePast(self._worst, self._sequences)
+            past = ServicePast(self._worst, self._sequences, self._service_levels)
             cadence = Cadence(self._config.step_us, self._config.predict_every_us)
             candidates = candidates_of(closed, past, cadence, self._tier1_version)
-            if candidates.num_rows:
-                step.candidates.append(candidates)
+            step.candidates += [candidates] if candidates.num_rows else []
 
     def _refused(self, rows_at: Callable[[IntArray], pa.RecordBatch], output: "EngineOutput", step: Step) -> None:
         from data_contracts.telemetry.rejects import Refusal, rejected_points

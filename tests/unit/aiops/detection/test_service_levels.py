@@ -1,0 +1,150 @@
+"""Alarm levels of services: what is chance among many series is no alarm, an incident is no habit, exact restore."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiops.detection.held_points import HELD
+from aiops.detection.service_levels import FALSE_PER_DAY, GOLDEN_SERIES, LevelRows, ServiceLevels, raise_alarms
+from aiops.detection.worst_point import OUTSIDE_LIMITS
+from aiops.errors import StateError
+from aiops.types import FloatArray
+from serving.stream.consumer.checkpoint import state_hash
+
+STEP_US = 60_000_000
+DAY_TICKS = 1440
+
+
+def rows(excess: FloatArray, series: int, first_tick: int = 1) -> LevelRows:
+    """Ticks of one service, one after the other."""
+    count = excess.size
+    ticks = (first_tick + np.arange(count)) * STEP_US
+    return LevelRows(np.zeros(count, np.int64), ticks, excess, np.full(count, float(series)))
+
+
+def judged(levels: ServiceLevels, excess: FloatArray, series: int, first_tick: int = 1) -> FloatArray:
+    return levels.levels(["cart"], rows(excess, series, first_tick))
+
+
+def restless(days: float, share: float, mean: float, seed: int = 0) -> FloatArray:
+    """Ticks of which a share is beyond its bounds, by an excess with an exponential tail."""
+    rng = np.random.default_rng(seed)
+    count = round(days * DAY_TICKS)
+    return np.where(rng.random(count) < share, 1.0 + rng.exponential(mean, count), 0.0)
+
+
+def test_of_a_small_service_one_series_at_its_bound_is_an_alarm_and_of_a_large_one_it_is_not() -> None:
+    at_its_bound = np.ones(1)
+    small, large = (judged(ServiceLevels(STEP_US), at_its_bound, count)[0] for count in (GOLDEN_SERIES, 500))
+    assert small == pytest.approx(1.0)
+    assert large > 2.0
+
+
+@pytest.mark.parametrize(("share", "mean"), [(0.02, 0.5), (0.3, 1.0), (0.95, 3.0)])
+def test_a_restless_service_has_about_as_many_false_alarms_a_day_as_are_accepted(share: float, mean: float) -> None:
+    excess = restless(6.0, share, mean)
+    level = judged(ServiceLevels(STEP_US), excess, 500)
+    alarms = np.flatnonzero((excess >= level) & (excess >= 1.0))
+    assert np.count_nonzero(excess >= 1.0) > 25 * FALSE_PER_DAY
+    assert np.count_nonzero(alarms >= DAY_TICKS) / 5.0 < 2.5 * FALSE_PER_DAY
+    assert np.count_nonzero(alarms < 60) <= 6  # nor many while it is learned
+
+
+def test_a_fault_of_many_series_is_an_alarm_of_a_restless_service_and_goes_on_being_one() -> None:
+    calm = restless(0.5, 0.9, 2.0)
+    fault = np.full(15, 60.0)
+    level = judged(ServiceLevels(STEP_US), np.concatenate([calm, fault]), 500)
+    assert (fault >= level[calm.size :]).all()
+
+
+def test_an_incident_is_no_habit_and_what_stays_is_one() -> None:
+    calm = np.zeros(120)
+    after = []
+    for minutes in (15, 240):
+        levels = ServiceLevels(STEP_US)
+        level = judged(levels, np.concatenate([calm, np.full(minutes, 2.0), calm]), GOLDEN_SERIES)
+        after.append(level[-1])
+    brief, lasting = after
+    assert brief < 2.5 < lasting
+
+
+def test_without_a_judged_series_nothing_is_learned() -> None:
+    levels = ServiceLevels(STEP_US)
+    unknown = judged(levels, restless(0.1, 0.9, 2.0), 0)
+    assert (unknown == 1.0).all()
+    assert judged(levels, np.ones(1), GOLDEN_SERIES)[0] == pytest.approx(1.0)
+
+
+@given(cut=st.integers(0, 199), restored=st.booleans())
+def test_any_cut_and_a_restart_give_the_same(cut: int, restored: bool) -> None:
+    excess = restless(200 / DAY_TICKS, 0.5, 1.5)
+    whole, levels = ServiceLevels(STEP_US), ServiceLevels(STEP_US)
+    expected = judged(whole, excess, 40)
+    first = judged(levels, excess[:cut], 40)
+    if restored:
+        levels = ServiceLevels.restore(STEP_US, levels.snapshot())
+    second = judged(levels, excess[cut:], 40, 1 + cut)
+    np.testing.assert_array_equal(np.concatenate([first, second]), expected)
+    assert state_hash(levels.snapshot()) == state_hash(whole.snapshot())
+
+
+def test_services_are_apart_whatever_their_numbers() -> None:
+    levels = ServiceLevels(STEP_US)
+    excess = restless(0.1, 0.9, 2.0)
+    both = LevelRows(np.zeros(excess.size, np.int64), (1 + np.arange(excess.size)) * STEP_US, excess, np.full(excess.size, 40.0))
+    levels.levels(["web"], both)
+    names = [f"s{number}" for number in range(40)] + ["web"]
+    later = LevelRows(np.array([0, 40]), np.full(2, 10**12), np.zeros(2), np.full(2, 8.0))
+    calm, web = levels.levels(names, later)
+    assert calm == pytest.approx(1.0)
+    assert web > 3.0
+
+
+def test_a_state_of_before_there_were_levels_begins_anew_and_a_damaged_one_is_refused() -> None:
+    assert judged(ServiceLevels.restore(STEP_US, {}), np.ones(1), GOLDEN_SERIES)[0] == pytest.approx(1.0)
+    levels = ServiceLevels(STEP_US)
+    judged(levels, np.ones(3), 8)
+    with pytest.raises(StateError, match="levels of services"):
+        ServiceLevels.restore(STEP_US, {**levels.snapshot(), "ticks": np.zeros(2)})
+
+
+def point(z: float, severity: float, finding: int = -1, low: float = -np.inf) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    held = np.zeros(1, HELD)
+    held["expected"], held["value"] = 10.0, 10.0 + 0.5 * z
+    held["z"], held["alarm_z"], held["severity"], held["finding"] = z, 6.0, severity, finding
+    held["lower"], held["upper"] = max(low, 7.0), 13.0
+    return held
+
+
+@pytest.mark.parametrize(
+    ("others", "level", "alarm_z"), [(0.0, 1.0, 6.0), (0.0, 3.0, 24.0), (1.5, 3.0, 6.0 * 2**0.5), (9.0, 3.0, 6.0)]
+)
+def test_a_point_must_make_up_for_what_the_other_series_lack_of_the_level(others: float, level: float, alarm_z: float) -> None:
+    held = point(-12.0, 2.0)
+    raise_alarms(held, np.ones(1, np.bool_), np.array([level]), np.array([others + 2.0]))
+    assert held["alarm_z"][0] == pytest.approx(alarm_z)
+    assert held["severity"][0] == pytest.approx(12.0 / alarm_z)
+    assert held["lower"][0] == pytest.approx(10.0 - 0.5 * alarm_z)
+    assert held["upper"][0] == pytest.approx(10.0 + 0.5 * alarm_z)
+
+
+def test_a_level_of_one_leaves_the_alarm_of_a_series_as_it_was_fitted() -> None:
+    held = point(3.0, 3.0)
+    held["alarm_z"] = 1.0
+    raise_alarms(held, np.ones(1, np.bool_), np.ones(1), np.zeros(1))
+    assert held["severity"][0] == 3.0
+
+
+def test_limits_and_findings_are_no_question_of_how_many_series_there_are() -> None:
+    for held in (point(7.0, OUTSIDE_LIMITS + 1.2), point(7.0, 1.2, finding=3)):
+        before = held.copy()
+        raise_alarms(held, np.ones(1, np.bool_), np.array([4.0]), np.array([1.2]))
+        assert held == before
+
+
+def test_a_bound_that_is_the_end_of_the_metrics_range_stays() -> None:
+    held = point(7.0, 1.2, low=8.0)
+    raise_alarms(held, np.ones(1, np.bool_), np.array([3.0]), np.array([1.2]))
+    assert held["lower"][0] == 8.0
+    assert held["upper"][0] == pytest.approx(10.0 + 0.5 * 24.0)
