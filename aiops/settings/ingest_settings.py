@@ -27,6 +27,10 @@ class IngestSettings(Section):
     )
     replica_label: str = Field("__replica__", description="label that tells the members of an HA pair apart")
     cluster_label: str = Field("cluster", description="label that names an HA pair")
+    pair_labels: str = Field(
+        "prometheus;prometheus_group;region;datacenter;environment;env",
+        description="external labels that name an HA pair where the cluster's label is absent",
+    )
     replica_silent_s: float = Field(30.0, gt=0, description="the other member of an HA pair takes over after so long")
     points_per_s: int = Field(2_000_000, ge=1, description="points a second, over 10 s; more are answered 429")
     max_series: int = Field(100_000, ge=1, description="active series; new ones beyond it are refused, known ones never")

@@ -84,6 +84,7 @@ class LiveFeed:
             self._stop.wait(SOURCE_RETRY_S)
             return progress
         self._note("")
+        self._watch.answered(self._tenant, self._source.address)
         after = progress.after(polled.cursor, polled.tables)
         if self._patiently(lambda: self._kept(after)) is None:
             return None
@@ -118,7 +119,7 @@ class LiveFeed:
     def _seen(self, polled: Polled) -> None:
         for service, newest_us in polled.newest_us.items():
             if service:
-                self._watch.saw(self._tenant, service, newest_us)
+                self._watch.saw(self._tenant, service, newest_us, self._source.address)
 
     def _note(self, wrong: str) -> None:
         """Say once when the source does not answer, and once when it does again."""

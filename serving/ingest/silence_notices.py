@@ -10,10 +10,12 @@ from serving.stream.notices import Notice
 
 ALONE: Final = "source is silent"
 TOGETHER: Final = "sources are silent"
+FEED: Final = "source does not answer"
 """Names of the alerts."""
 TELEMETRY: Final = "telemetry"
 """The service of which many sources together are said to be silent."""
 _NAMED: Final = 3
+_LISTED: Final = 50
 _MOMENT: Final = "%Y-%m-%d %H:%M:%S"
 
 
@@ -57,6 +59,32 @@ def outage_over_notice(tenant: str, outage_us: int, back: int, now: datetime) ->
     since = moment_of_us(outage_us)
     text = f"{back:,} of the sources that were silent since {since:{_MOMENT}} UTC send again, or are not waited for any longer"
     return Notice(tenant, TELEMETRY, TOGETHER, text, now, since, now, "critical", _subject(since))
+
+
+def feed_notice(state: SourceState, services: Sequence[str], now: datetime) -> Notice:
+    """Return that a server that is asked stopped answering, and which services are not seen meanwhile."""
+    since = moment_of_us(state.silence.since_us or state.last_us)
+    text = (
+        f"source {state.name.source} stopped answering since {since:{_MOMENT}} UTC; {_listed(services)} not seen meanwhile. "
+        "Look at that server, its network, its credentials, and at the process that asks it"
+    )
+    return Notice(state.name.tenant, TELEMETRY, FEED, text, now, since, severity="critical", subject=state.name.source)
+
+
+def feed_back_notice(state: SourceState, now: datetime) -> Notice:
+    """Return that a server that was asked in vain answers again, or is not waited for any longer."""
+    since, ends = moment_of_us(state.silence.since_us), moment_of_us(state.last_us) if state.is_back else now
+    said = "answers again; it did not" if state.is_back else "is not waited for any longer; it has not answered"
+    text = f"source {state.name.source} {said} for {_seconds((ends - since).total_seconds())}"
+    return Notice(state.name.tenant, TELEMETRY, FEED, text, now, since, ends, "critical", state.name.source)
+
+
+def _listed(services: Sequence[str]) -> str:
+    names, more = sorted(services)[:_LISTED], len(services) - _LISTED
+    listed = ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
+    if not names:
+        return "no service is"
+    return f"1 service is ({listed})" if len(services) == 1 else f"{len(services):,} services are ({listed})"
 
 
 def _subject(since: datetime) -> str:

@@ -15,12 +15,13 @@ from serving.stream.notices import MOST_ENTRIES, Notice, notice_fields
 SOURCES: Final = "aiops:sources"
 """Hash of all sources: `<tenant> <source>` → state."""
 _CHUNK: Final = 1000
+_NUMBERS: Final = 7
 _COMPARE: Final = """
 local function conflict(key, field, value)
   local held = redis.call('HGET', key, field)
   if not held then return false end
-  local held_last, held_said = string.match(held, '^(%d+) %d+ %d+ %d+ (.*)$')
-  local last, said = string.match(value, '^(%d+) %d+ %d+ %d+ (.*)$')
+  local held_last, held_said = string.match(held, '^(%d+) %d+ %d+ %d+ (%d+ %d+ %d+)')
+  local last, said = string.match(value, '^(%d+) %d+ %d+ %d+ (%d+ %d+ %d+)')
   if held_said == said and tonumber(held_last) <= tonumber(last) then return false end
   return held
 end
@@ -76,11 +77,16 @@ class Silence(NamedTuple):
 
 
 SENDS: Final = Silence()
+A_FEED: Final = "*"
+"""In place of a feed: it is one itself, a server that is asked for what other sources say."""
 
 
 @dataclass(slots=True)
 class SourceState:
-    """One source: first and last arrival of something newer (s since 1970), newest event time, the interval learned from it."""
+    """One source: first and last arrival of something newer (s since 1970), newest event time, the interval learned from it.
+
+    `via`: the feed that it is asked through, "" = it sends by itself. A feed counts as known since it last answered again.
+    """
 
     name: SourceName
     first_s: float
@@ -88,6 +94,7 @@ class SourceState:
     newest_us: int
     interval_s: float = 0.0
     silence: Silence = SENDS
+    via: str = ""
 
     def arrived(self, now_s: float, newest_us: int, gap_s: float, limit_s: float) -> None:
         """Note an arrival and learn from the gap before it: the longest of late, which fades with ten times its length.
@@ -96,7 +103,8 @@ class SourceState:
         While a source catches up with the clock its pace is not its own: it counts as known from the end of that on.
         """
         behind_s, passed_s = now_s - newest_us / 1e6, (newest_us - self.newest_us) / 1e6
-        if behind_s > limit_s and passed_s > 2.0 * gap_s and not self.silence.since_us:
+        answers_again = self.via == A_FEED and gap_s > limit_s
+        if answers_again or (behind_s > limit_s and passed_s > 2.0 * gap_s and not self.silence.since_us):
             self.first_s = now_s
         elif self.silence.since_us or (gap_s > limit_s and self.known_for_s >= limit_s):
             self.interval_s = max(self.interval_s, min(gap_s, 2.0 * self.interval_s))
@@ -109,14 +117,17 @@ class SourceState:
     def text(self, silence: Silence | None = None) -> str:
         """Return the state as it is kept, with another silence where one is given."""
         times = (round(self.last_s * 1e3), round(self.first_s * 1e3), self.newest_us, round(self.interval_s * 1e3))
-        return " ".join(map(str, (*times, *(self.silence if silence is None else silence))))
+        words = (*times, *(self.silence if silence is None else silence), *((self.via,) if self.via else ()))
+        return " ".join(map(str, words))
 
     @classmethod
     def of_text(cls, field: str, text: str) -> Self:
         """Return the state of what is kept."""
         tenant, _, source = field.partition(" ")
-        last_ms, first_ms, newest_us, interval_ms, *silence = (int(word) for word in text.split(" "))
-        return cls(SourceName(tenant, source), first_ms / 1e3, last_ms / 1e3, newest_us, interval_ms / 1e3, Silence(*silence))
+        words = text.split(" ", _NUMBERS)
+        last_ms, first_ms, newest_us, interval_ms, *silence = (int(word) for word in words[:_NUMBERS])
+        times = (first_ms / 1e3, last_ms / 1e3, newest_us, interval_ms / 1e3)
+        return cls(SourceName(tenant, source), *times, Silence(*silence), "".join(words[_NUMBERS:]))
 
     @property
     def last_us(self) -> int:

@@ -15,14 +15,24 @@ from typing import Final, Self
 from aiops.errors import Unavailable
 from aiops.settings.tree import Settings
 from data_contracts.values.moments import moment_of_us
-from serving.ingest.silence_notices import back_notice, forgotten_notice, outage_notice, outage_over_notice, silent_notice
-from serving.ingest.source_states import Said, Silence, SourceName, SourceState, SourceStates
+from serving.ingest.silence_notices import (
+    back_notice,
+    feed_back_notice,
+    feed_notice,
+    forgotten_notice,
+    outage_notice,
+    outage_over_notice,
+    silent_notice,
+)
+from serving.ingest.source_states import A_FEED, Said, Silence, SourceName, SourceState, SourceStates
 from serving.stream.broker import open_streams
 from serving.stream.notices import Notice
 from serving.stream.streams import Streams
 
 LOOK_S: Final = 10.0
 """How often a watch looks."""
+_LATE: Final = 2.0
+"""A feed that has not answered for so many of its intervals may be stopping: what is asked through it is not judged meanwhile."""
 
 log = logging.getLogger(__name__)
 
@@ -70,17 +80,25 @@ class SourceWatch:
         rules = WatchRules(settings.telemetry.silent_intervals, settings.telemetry.silent_least_s)
         return cls(open_streams(settings), rules)
 
-    def saw(self, tenant: str, source: str, newest_us: int) -> None:
-        """Note that something of a source was taken, with its newest event time; what is not newer than before says nothing."""
+    def answered(self, tenant: str, feed: str) -> None:
+        """Note that a server that is asked for what others say has answered, whatever it said."""
+        self.saw(tenant, feed, round(self._clock() * 1e6), A_FEED)
+
+    def saw(self, tenant: str, source: str, newest_us: int, via: str = "") -> None:
+        """Note that something of a source was taken, with its newest event time; what is not newer than before says nothing.
+
+        `via`: the feed that was asked for it.
+        """
         now_s, name = self._clock(), SourceName(tenant, source)
         newest_us = min(newest_us, round(now_s * 1e6))  # a clock that runs ahead must not make all that follows old
         with self._lock:
             state = self._sources.get(name)
             if state is None:
                 if len(self._sources) < self._rules.most:
-                    self._sources[name] = SourceState(name, now_s, now_s, newest_us)
+                    self._sources[name] = SourceState(name, now_s, now_s, newest_us, via=via)
                     self._news.add(name)
             elif newest_us > state.newest_us:
+                state.via = via
                 gap_s = now_s - max(state.last_s, self._awake_s)
                 state.arrived(now_s, newest_us, gap_s, self._rules.limit_s(state))
                 self._news.add(name)
@@ -93,7 +111,7 @@ class SourceWatch:
         """
         now_s = self._clock()
         try:
-            if not self._loaded:
+            if not self._loaded or self._lacks_feeds():
                 self._adopt(self._states.load())
                 self._loaded = True
             self._keep_news()
@@ -113,6 +131,15 @@ class SourceWatch:
             except Unavailable as error:
                 log.warning("sources are not watched: %s", error)
 
+    def _lacks_feeds(self) -> bool:
+        """Return whether something is asked for through a feed that only others have seen so far."""
+        with self._lock:
+            return any(
+                SourceName(name.tenant, state.via) not in self._sources
+                for name, state in self._sources.items()
+                if state.via and state.via != A_FEED
+            )
+
     def _keep_news(self) -> None:
         with self._lock:
             news, self._news = self._news, set()
@@ -131,7 +158,11 @@ class SourceWatch:
             for state in kept:
                 own = self._sources.setdefault(state.name, state)
                 own.silence = state.silence
-                own.first_s = min(own.first_s, state.first_s)
+                if state.via != A_FEED:
+                    own.first_s = min(own.first_s, state.first_s)
+                elif state.last_s > own.last_s:
+                    own.first_s = state.first_s
+                own.via = own.via or state.via
                 own.interval_s = max(own.interval_s, state.interval_s)
                 if state.last_s > own.last_s:
                     own.last_s, own.newest_us = state.last_s, max(own.newest_us, state.newest_us)
@@ -144,7 +175,10 @@ class SourceWatch:
         return by_tenant
 
     def _of_tenant(self, tenant: str, states: Sequence[SourceState], now_s: float) -> int:
-        rules, said = self._rules, 0
+        rules = self._rules
+        feeds = {state.name.source: state for state in states if state.via == A_FEED}
+        said = sum(self._feed(feed, now_s) for feed in feeds.values())
+        states = [state for state in states if state.via != A_FEED]
         outages: dict[int, list[SourceState]] = defaultdict(list)
         for state in states:
             if state.silence.since_us:
@@ -156,11 +190,33 @@ class SourceWatch:
         passing = [state for state in states if self._only_passed(state, now_s)]
         if passing:
             self._say([], [Said(state, None) for state in passing])
-        fresh = [state for state in states if not state.silence.since_us and self._fell_silent(state, now_s)]
+        judged = [state for state in states if not state.silence.since_us and self._could_be_seen(state, feeds, now_s)]
+        fresh = [state for state in judged if self._fell_silent(state, now_s)]
         running = [outage_us for outage_us in outages if now_s - outage_us / 1e6 < rules.together_s + rules.least_s]
         if len(fresh) > rules.alone or (fresh and running):
             return said + self._begin_outage(tenant, max(running, default=0), fresh, states)
         return said + sum(self._say([silent_notice(state, self._now())], [Said(state, self._silence(state))]) for state in fresh)
+
+    def _could_be_seen(self, state: SourceState, feeds: Mapping[str, SourceState], now_s: float) -> bool:
+        """Return whether a source would have been seen: it sends by itself, or its feed has answered for as long as it takes."""
+        feed = feeds.get(state.via)
+        if feed is None:
+            return True
+        late = now_s - feed.last_s > max(2 * LOOK_S, _LATE * feed.interval_s)
+        return not feed.silence.since_us and not late and now_s - feed.first_s > self._rules.limit_s(state)
+
+    def _feed(self, feed: SourceState, now_s: float) -> int:
+        """Say that a feed does not answer, does not answer still, or does again: once for all that is asked through it."""
+        since_us, forgotten = feed.silence.since_us, now_s - feed.last_s > self._rules.forgotten_s
+        if since_us and (feed.is_back or forgotten):
+            return self._say([feed_back_notice(feed, self._now())], [Said(feed, Silence() if feed.is_back else None)])
+        again = since_us and now_s - feed.silence.said_us / 1e6 > self._rules.repeated_s
+        if not again and (since_us or not self._fell_silent(feed, now_s)):
+            return 0
+        kept = self._states.load()  # others may have seen what was asked for through it
+        tenant, asked = feed.name.tenant, (state for state in kept if state.via == feed.name.source)
+        services = [state.name.source for state in asked if state.name.tenant == tenant and not state.silence.since_us]
+        return self._say([feed_notice(feed, services, self._now())], [Said(feed, self._silence(feed))])
 
     def _fell_silent(self, state: SourceState, now_s: float) -> bool:
         limit_s = self._rules.limit_s(state)

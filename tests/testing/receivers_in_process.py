@@ -13,8 +13,8 @@ from serving.ingest.producer_sequence import Appended, BatchAppended, EntryBatch
 from serving.ingest.receive.group_commit import CommitRules, GroupCommit
 from serving.ingest.receive.ingest_app import IngestParts, ingest_app
 from serving.ingest.receive.ingest_metrics import IngestMetrics
+from serving.ingest.receive.intake_rules import IntakeRules
 from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpJson
-from serving.ingest.receive.point_intake import IntakeRules
 from serving.ingest.receive.receivers import ReceiverRules, Receivers
 from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2, RemoteWriteEndpoint
 from serving.ingest.receive.series_identity import IdentityRules

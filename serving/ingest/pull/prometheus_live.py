@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 import pyarrow as pa
@@ -109,6 +110,15 @@ class LivePrometheus:
     def name(self) -> str:
         """Return "prometheus"."""
         return "prometheus"
+
+    @property
+    def address(self) -> str:
+        """Return what and where it is, without what the URL says of who asks.
+
+        >>> address_of("prometheus", "https://ann:secret@metrics.example:9090/prom?key=1")
+        'prometheus https://metrics.example:9090/prom'
+        """
+        return address_of(self.name, self._options.url or "")
 
     @property
     def step_s(self) -> int:
@@ -256,6 +266,12 @@ def _key(item: Answered) -> int:
 
 def _only(series: RangeSeries, rows: list[int]) -> RangeSeries:
     return RangeSeries(series.labels, tuple(series.times_s[row] for row in rows), tuple(series.values[row] for row in rows))
+
+
+def address_of(name: str, url: str) -> str:
+    """Return a source's name and its URL without user, password and query."""
+    parts = urlsplit(url)
+    return f"{name} {urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path, '', ''))}"
 
 
 def http_of(options: SourceOptions) -> PrometheusHttp:

@@ -85,11 +85,15 @@ class GroupCommit:
             Unavailable: the broker does not answer; nothing may be said of the batch but that it may be sent again.
             BacklogFull: it is full.
         """
+        await self.gather(batch)
+
+    def gather(self, batch: RawBatch) -> asyncio.Future[None]:
+        """Put a batch behind what was gathered before; return what `commit` waits for."""
         done = asyncio.get_running_loop().create_future()
         self._gathered.take_in(batch)
         self._waiting.append(done)
         self._wake.set()
-        await done
+        return done
 
     async def run(self) -> None:
         """Append what gathers, until cancelled.
@@ -144,15 +148,17 @@ class GroupCommit:
         pending = [group for group in self._entries(batch, now_us) if group.entries]
         if not pending and not batch.advances:
             return
+        if time.monotonic() >= batch.valid_until_s:
+            raise Unavailable("another member of an HA pair may lead by now; send it again")
         self._seq += 1
         deadline = time.monotonic() + self._rules.patience_s
         if batch.advances:
             whole = EntryGroup(tuple(pending), tuple(batch.advances), self._seq, now_us)
-            while not self._appended_whole(whole, deadline):
+            while not self._appended_whole(whole, min(deadline, batch.valid_until_s)):
                 time.sleep(0.02)
             pending = []
         for group in pending:
-            while not self._appended(group, deadline):
+            while not self._appended(group, min(deadline, batch.valid_until_s)):
                 time.sleep(0.02)
         self.appends += 1
         self._newest_us = max(self._newest_us, batch.newest_us())

@@ -5,9 +5,11 @@ import gc
 import logging
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from aiops.errors import AiopsError, Unavailable
@@ -21,12 +23,13 @@ from serving.ingest.producer_sequence import ProducerSequence
 from serving.ingest.receive.group_commit import CommitRules, GroupCommit
 from serving.ingest.receive.ingest_app import IngestParts, ingest_app
 from serving.ingest.receive.ingest_metrics import IngestMetrics
+from serving.ingest.receive.intake_rules import IntakeRules
 from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpJson
 from serving.ingest.receive.otlp_grpc import OtlpGrpcServer
-from serving.ingest.receive.point_intake import IntakeRules
 from serving.ingest.receive.receiver_warm_up import OTLP, warm_up
 from serving.ingest.receive.receivers import BodyDecoder, ReceiverRules, Receivers, SignalReader, new_seed
 from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2, RemoteWriteEndpoint
+from serving.ingest.receive.replica_leases import ReplicaLeases
 from serving.ingest.receive.series_identity import IdentityRules
 from serving.ingest.receive.tenant_limits import LimitsByTenant
 from serving.ingest.receive.topics.message_content import RemoteWriteContent, metric_contents
@@ -47,12 +50,15 @@ _BROKER_WAIT_S: Final = 60.0
 _SWEEP_S: Final = 300.0
 _PROBE_S: Final = 2.0
 _LOOK_S: Final = 1.0
+_SWITCH_S: Final = 0.001
+"""A thread that reads a large body gives way to the event loop after so long: a small request needs its turn several times."""
 
 log = logging.getLogger(__name__)
 
 
 def run_ingest(settings: "Settings") -> int:
     """Run the receivers until SIGTERM, Ctrl-C or a failure; return the exit code (0 = drained)."""
+    sys.setswitchinterval(_SWITCH_S)
     try:
         return run_in_loop(_IngestProcess(settings).run())
     except AiopsError as error:
@@ -85,7 +91,7 @@ class _IngestProcess:
         rules = CommitRules(settings.broker.partitions, settings.consumer.max_backlog)
         commit = GroupCommit(producer, self._broker, rules)
         watch, watch_ends = SourceWatch.of(settings), threading.Event()
-        rules_of_tenants = receiver_rules(settings)
+        rules_of_tenants = replace(receiver_rules(settings), pairs=ReplicaLeases(self._broker, settings.ingest.replica_silent_s))
         receivers = Receivers(commit, rules_of_tenants, self._metrics, watch)
         threading.Thread(target=watch.run, args=(watch_ends,), name="sources", daemon=True).start()
         parts = self._parts(receivers, commit)
@@ -153,7 +159,13 @@ def receiver_rules(settings: "Settings") -> ReceiverRules:
     """Return the rules that the settings give; services lie in the partition of their call graph."""
     ingest = settings.ingest
     services = ServiceRules(parse_globs(ingest.service_labels), parse_globs(ingest.host_metrics))
-    identity = IdentityRules(services, parse_globs(ingest.resource_labels), ingest.replica_label, ingest.cluster_label)
+    identity = IdentityRules(
+        services,
+        parse_globs(ingest.resource_labels),
+        ingest.replica_label,
+        ingest.cluster_label,
+        parse_globs(ingest.pair_labels),
+    )
     partitions = ServicePartitions(settings.broker.partitions, lambda tenant: call_graph(settings, tenant))
     intake = IntakeRules(
         settings.broker.partitions,
@@ -162,9 +174,11 @@ def receiver_rules(settings: "Settings") -> ReceiverRules:
         settings.telemetry.future_tolerance_s,
         ingest.replica_silent_s,
         ingest.explosion_series,
+        shared_pairs=True,
     )
     archives = settings.consumer.archive != "off"
-    return ReceiverRules(intake, identity, LimitsByTenant(ingest), 3600 * ingest.idle_h, settings.telemetry.max_tenants, archives)
+    idle_s, most = 3600 * ingest.idle_h, settings.telemetry.max_tenants
+    return ReceiverRules(intake, identity, LimitsByTenant(ingest), idle_s, most, archives)
 
 
 def _signal_readers() -> Mapping[str, SignalReader]:

@@ -1,5 +1,6 @@
 """What a body adds to the streams, as arrays by partition; batches of several requests become entries together."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeVar
@@ -117,6 +118,8 @@ class RawBatch:
     signals: list[EncodedEntry] = field(default_factory=list)
     touched: list[Touched] = field(default_factory=list)
     advances: list[Advance] = field(default_factory=list)
+    valid_until_s: float = math.inf
+    """Of `time.monotonic`: until then those lead whose points are in it."""
 
     def share(self, place: Place) -> Share:
         """Return what goes to a place, to be added to."""
@@ -129,6 +132,7 @@ class RawBatch:
         self.signals += other.signals
         self.touched += other.touched
         self.advances += other.advances
+        self.valid_until_s = min(self.valid_until_s, other.valid_until_s)
 
     def leave_out_exemplars(self) -> None:
         """Keep all but exemplars."""

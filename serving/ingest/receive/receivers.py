@@ -4,7 +4,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple, Protocol
@@ -13,9 +14,13 @@ from aiops.errors import AiopsError, Unavailable
 from serving.host.log_rate_limit import LineLimit
 from serving.http.problem import refused
 from serving.ingest.producer_sequence import EncodedEntry
+from serving.ingest.receive.agreed_pairs import AgreedPairs, PairLeases
+from serving.ingest.receive.body_gathering import BodyGathering
 from serving.ingest.receive.group_commit import BacklogFull, GroupCommit
 from serving.ingest.receive.ingest_metrics import IngestMetrics
-from serving.ingest.receive.point_intake import IntakeRules, TenantIntake
+from serving.ingest.receive.intake_rules import IN_LOOP_BYTES as IN_LOOP_BYTES
+from serving.ingest.receive.intake_rules import IntakeRules
+from serving.ingest.receive.point_intake import TenantIntake
 from serving.ingest.receive.raw_batch import RawBatch
 from serving.ingest.receive.receipts import REASONS, Receipt
 from serving.ingest.receive.series_growth import Explosion
@@ -26,8 +31,6 @@ from serving.ingest.receive.wire.decoded import DecodedBody, MalformedBody
 from serving.stream.notices import Notice
 
 BACKLOG_RETRY_S: Final = 5
-IN_LOOP_BYTES: Final = 64 << 10
-"""Larger bodies of logs and spans are read beside the event loop: 16 MiB take half a second."""
 
 log = logging.getLogger(__name__)
 _lines = LineLimit(log)
@@ -71,7 +74,8 @@ class Signal(NamedTuple):
 class ReceiverRules:
     """`idle_s`: a series that sends nothing for so long is forgotten; `max_tenants` may send.
 
-    `archives`: somebody copies logs, spans and exemplars to the lake; without, they are not taken.
+    `archives`: somebody copies logs, spans and exemplars to the lake; without, they are not taken. `pairs`: where receivers agree
+    who leads an HA pair.
     """
 
     intake: IntakeRules
@@ -80,6 +84,7 @@ class ReceiverRules:
     idle_s: float = 7200.0
     max_tenants: int = 32
     archives: bool = True
+    pairs: PairLeases | None = None
 
 
 class _Tenant:
@@ -100,6 +105,8 @@ class Receivers:
         self._rules = rules
         self._watch = watch
         self._tenants: dict[str, _Tenant] = {}
+        self._gathering = BodyGathering(self.commit, AgreedPairs(rules.pairs))
+        self._reading = ThreadPoolExecutor(1, "large bodies")
         self.metrics = metrics
 
     def limits_of(self, tenant: str) -> int:
@@ -116,14 +123,14 @@ class Receivers:
         """
         self.hold_back()
         try:
-            decoded = decoder.decode(body)
+            decoded = await self._decoded(body, decoder)
         except MalformedBody as error:
             self.malformed(tenant, protocol, error)
             raise
         count = len(decoded.points) + len(decoded.histograms)
         self.hold_to_budget(tenant, count)
-        batch = RawBatch()
-        receipt = self.gather(tenant, decoded, batch)
+        receipt, batch = await self._gathering.body(self._tenant(tenant).intake, decoded)
+        self._without_exemplars(receipt, batch)
         await self.commit(batch)
         self.took(tenant, protocol, receipt, count)
         return receipt
@@ -142,13 +149,17 @@ class Receivers:
             rule = f"{owner.limits.points_per_s} points a second are allowed (AIOPS_INGEST__POINTS_PER_S)"
             raise TooFast(f"tenant {tenant}: {rule}; send the same again in {wait_s} s", wait_s)
 
-    def gather(self, tenant: str, decoded: DecodedBody, batch: RawBatch) -> Receipt:
-        """Put what is to be kept of a body into a batch, which is to be committed before anything else is awaited."""
-        receipt = self._tenant(tenant).intake.take(decoded, batch)
+    async def gather(self, tenant: str, bodies: Sequence[DecodedBody]) -> tuple[list[Receipt], RawBatch]:
+        """Return what became of bodies that go together, in order, and the batch to commit before anything else is awaited."""
+        receipts, batch = await self._gathering.bodies(self._tenant(tenant).intake, bodies)
+        for receipt in receipts:
+            self._without_exemplars(receipt, batch)
+        return receipts, batch
+
+    def _without_exemplars(self, receipt: Receipt, batch: RawBatch) -> None:
         if not self._rules.archives:
             batch.leave_out_exemplars()
             receipt.exemplars = 0
-        return receipt
 
     def took(self, tenant: str, protocol: str, receipt: Receipt, points: int) -> None:
         """Count what became of a committed body of so many points."""
@@ -160,6 +171,12 @@ class Receivers:
     def signal_intake(self) -> SignalIntake:
         """Return how logs and spans that come now are read."""
         return SignalIntake(now_utc(), self._rules.identity.services, int(self._rules.intake.future_tolerance_s))
+
+    async def _decoded(self, body: bytes, decoder: BodyDecoder) -> DecodedBody:
+        """Read a body; a large one beside the event loop, one at a time."""
+        if len(body) <= IN_LOOP_BYTES:
+            return decoder.decode(body)
+        return await asyncio.get_running_loop().run_in_executor(self._reading, decoder.decode, body)
 
     async def records(self, tenant: str, signal: Signal, body: bytes) -> SignalOutcome:
         """Take a decompressed body of logs or spans; return, once it is on the broker, what became of it.

@@ -1,60 +1,120 @@
 """HA pairs: two senders of the same series, told apart by a label; one leads, the other's points are there already.
 
 The leader keeps its place while it sends; after it was silent for so long the next one that sends takes over. A point of the
-member that does not lead is answered as written, for the leader's stands for it.
+member that does not lead is answered as written, for the leader's stands for it. Who leads is agreed among receivers, see
+`replica_leases`; what was agreed holds until its lease ends, by the clock of this process, and not a moment longer.
 """
 
+import math
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from serving.ingest.receive.wire.decoded import Int64s
 
+MOST_IN_A_PAIR: Final = 2
+"""Members beyond this under no name are rather several pairs that nobody named."""
 _MOST_MEMBERS: Final = 4096
+_RENEW: Final = 2 / 3
+"""Share of a lease that is left when it is renewed."""
+
+
+class Claim(NamedTuple):
+    """A member that sends for a pair."""
+
+    pair: str
+    replica: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Who leads a pair, and until when, in seconds of the clock of elections."""
+
+    pair: str
+    leader: str
+    until_s: float
 
 
 class ReplicaElection:
     """The HA pairs of one tenant. Members are numbered from 1; 0 = of no pair, always taken."""
 
-    def __init__(self, silent_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._silent_s = silent_s
-        self._clock = clock
-        self._number: dict[tuple[str, str], int] = {}
-        self._members: list[tuple[str, str]] = [("", "")]
-        self._leader: dict[str, tuple[str, float]] = {}
+    def __init__(self, silent_s: float, clock: Callable[[], float] = time.monotonic, shared: bool = False) -> None:
+        """Agree with other receivers where `shared`; else this one decides alone: who sends first leads while it sends."""
+        self.silent_s = silent_s
+        self.clock = clock
+        self._shared = shared
+        self._number: dict[Claim, int] = {}
+        self._members: list[Claim] = [Claim("", "")]
+        self._leads: dict[str, Lead] = {}
 
-    def member(self, cluster: str, replica: str) -> int:
-        """Return the number of a replica of a cluster, 0 for none; beyond 4,096 members no more are told apart."""
+    def member(self, pair: str, replica: str) -> int:
+        """Return the number of a replica of a pair, 0 for none; beyond 4,096 members no more are told apart."""
         if not replica:
             return 0
-        number = self._number.get((cluster, replica))
+        claim = Claim(pair, replica)
+        number = self._number.get(claim)
         if number is None:
             if len(self._members) >= _MOST_MEMBERS:
                 return 0
-            number = self._number[cluster, replica] = len(self._members)
-            self._members.append((cluster, replica))
+            number = self._number[claim] = len(self._members)
+            self._members.append(claim)
         return number
+
+    def undecided(self, present: Int64s) -> list[Claim]:
+        """Return of which pairs of a body (numbers of members) it is to be agreed now who leads, and for whom it asks."""
+        now = self.clock()
+        unled = {claim.pair: claim for claim in self._claims(present) if self._until_s(claim.pair) <= now}
+        if self._shared:
+            return list(unled.values())
+        self.note([Lead(*claim, now + self.silent_s) for claim in [*unled.values(), *self.renewable(present)]])
+        return []
+
+    def renewable(self, present: Int64s) -> list[Claim]:
+        """Return those of the members of a body that lead, and whose lease has run for a third of its time."""
+        soon = self.clock() + _RENEW * self.silent_s
+        return [claim for claim in self._claims(present) if self._is_led_by(claim) and self._until_s(claim.pair) < soon]
+
+    def note(self, leads: Sequence[Lead]) -> list[Lead]:
+        """Take in what was agreed; return those of a pair that had another leader before."""
+        changed = []
+        for lead in leads:
+            before = self._leads.get(lead.pair)
+            if before is not None and before.leader != lead.leader:
+                changed.append(lead)
+            self._leads[lead.pair] = lead
+        return changed
 
     def answering(self, present: Int64s) -> Int64s:
         """Return (members,) 1 for those whose points are taken now; `present` are the numbers that a body is of."""
         taken = np.ones(len(self._members), np.int64)
-        if len(self._members) == 1 or not present.any():
-            return taken
-        for number in np.unique(present[present > 0]).tolist():
-            cluster, replica = self._members[number]
-            taken[number] = self._leads(cluster, replica)
+        for claim in self._claims(present):
+            taken[self._number[claim]] = self._is_led_by(claim)
         return taken
 
-    def _leads(self, cluster: str, replica: str) -> bool:
-        now = self._clock()
-        leader, seen = self._leader.get(cluster, (replica, now))
-        if leader != replica and now - seen < self._silent_s:
-            return False
-        self._leader[cluster] = (replica, now)
-        return True
+    def until_s(self, present: Int64s) -> float:
+        """Return until when the points of a body may be passed on: the first end of the leases of those that lead."""
+        return min((self._until_s(claim.pair) for claim in self._claims(present) if self._is_led_by(claim)), default=math.inf)
+
+    def unnamed(self) -> int:
+        """Return how many members are of the pair without a name."""
+        return sum(claim.pair == "" for claim in self._members[1:])
 
     def leaders(self) -> dict[str, str]:
-        """Return the replica that leads, by cluster."""
-        return {cluster: leader for cluster, (leader, _) in self._leader.items()}
+        """Return the replica that leads, by pair."""
+        return {pair: lead.leader for pair, lead in self._leads.items()}
+
+    def _until_s(self, pair: str) -> float:
+        lead = self._leads.get(pair)
+        return -math.inf if lead is None else lead.until_s
+
+    def _is_led_by(self, claim: Claim) -> bool:
+        lead = self._leads.get(claim.pair)
+        return lead is not None and lead.leader == claim.replica
+
+    def _claims(self, present: Int64s) -> list[Claim]:
+        if len(self._members) == 1 or not present.any():
+            return []
+        return [self._members[number] for number in np.unique(present[present > 0]).tolist()]

@@ -43,7 +43,7 @@ _TYPES: Final = {
 
 
 class Identity(NamedTuple):
-    """A series and its definition; `cluster` and `replica` are those of an HA pair, replica "" = of none."""
+    """A series and its definition; `pair` and `replica` are those of an HA pair, replica "" = of none."""
 
     key: SeriesKey
     labels: str
@@ -52,7 +52,7 @@ class Identity(NamedTuple):
     family: SeriesKey | None
     bound: float | None
     unit: str | None
-    cluster: str
+    pair: str
     replica: str
 
 
@@ -70,12 +70,16 @@ class _Resource(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IdentityRules:
-    """`resource_labels` are globs; `replica_label` and `cluster_label` name HA pairs."""
+    """`resource_labels` are globs.
+
+    `replica_label` tells the members of an HA pair apart; `cluster_label` names the pair, where it is absent `pair_labels` do.
+    """
 
     services: ServiceRules = field(default_factory=ServiceRules)
     resource_labels: tuple[str, ...] = ()
     replica_label: str = "__replica__"
     cluster_label: str = "cluster"
+    pair_labels: tuple[str, ...] = ()
 
 
 class Families:
@@ -125,7 +129,7 @@ class SeriesIdentities:
             return Unfit(OWN_FINDING, f"{series.metric}: the suite says it itself")
         labels = dict(series.labels)
         replica = labels.pop(self._rules.replica_label, "")
-        cluster = labels.get(self._rules.cluster_label, "") if replica else ""
+        pair = self._pair(labels) if replica else ""
         if series.resource or series.scope:
             service = self._with_resource(series, labels)
         else:
@@ -134,7 +138,14 @@ class SeriesIdentities:
         present = tuple(sorted([label for label in labels.items() if label[1]]))
         key = SeriesKey(tenant, service.service, series.metric, present)
         unfit = _unfit(key, limits)
-        return unfit or self._defined(key, series, whole, families)._replace(cluster=cluster, replica=replica)
+        return unfit or self._defined(key, series, whole, families)._replace(pair=pair, replica=replica)
+
+    def _pair(self, labels: Mapping[str, str]) -> str:
+        """Return the name of an HA pair: that of the cluster, else what its other external labels say."""
+        cluster = labels.get(self._rules.cluster_label, "")
+        if cluster:
+            return cluster
+        return ",".join(f"{name}={labels[name]}" for name in self._rules.pair_labels if labels.get(name))
 
     def _with_resource(self, series: SeriesDescription, labels: dict[str, str]) -> ServiceName:
         of_host = matches(self._rules.services.host_metrics, series.metric)

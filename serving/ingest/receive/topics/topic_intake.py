@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import pyarrow as pa
@@ -63,27 +64,31 @@ class MetricRunIntake(RunIntake):
         """Take a run; a tenant that is out of points waits, and is then as much over its limit as one run holds."""
         self._receivers.hold_back()
         self._receivers.hold_to_budget(self._topic.tenant, _FIRST_POINT)
-        batch, now = RawBatch(advances=[run.advance]), now_utc()
-        taken: list[tuple[Receipt, int]] = []
-        letters: list[pa.RecordBatch] = []
-        unread: list[ContractError] = []
-        limit = self._receivers.limits_of(self._topic.tenant)
-        for message in run.messages:
-            content = self._content(message, limit)
-            if isinstance(content, _Unread):
-                unread.append(content.error)
-                letters.append(self._letters.unreadable(message, content.error, now))
-                continue
-            receipt = self._receivers.gather(self._topic.tenant, content, batch)
-            taken.append((receipt, len(content.points) + len(content.histograms)))
-            letters += self._letters.refused(message, receipt, now)
-        batch.signals += letters_entry(self._topic.tenant, letters)
+        now, limit = now_utc(), self._receivers.limits_of(self._topic.tenant)
+        contents = [self._content(message, limit) for message in run.messages]
+        bodies = [content for content in contents if isinstance(content, DecodedBody)]
+        unread = [content.error for content in contents if isinstance(content, _Unread)]
+        receipts, batch = await self._receivers.gather(self._topic.tenant, bodies)
+        batch.advances.append(run.advance)
+        batch.signals += letters_entry(self._topic.tenant, self._dead_letters(run, contents, receipts, now))
         await self._receivers.commit(batch)
         for error in unread:
             self._receivers.malformed(self._topic.tenant, self._protocol, error)
-        for receipt, points in taken:
-            self._receivers.took(self._topic.tenant, self._protocol, receipt, points)
-        return RunTaken(len(taken), len(unread))
+        for receipt, body in zip(receipts, bodies, strict=True):
+            self._receivers.took(self._topic.tenant, self._protocol, receipt, len(body.points) + len(body.histograms))
+        return RunTaken(len(bodies), len(unread))
+
+    def _dead_letters(
+        self, run: TopicRun, contents: "Sequence[DecodedBody | _Unread]", receipts: Sequence[Receipt], now: datetime
+    ) -> list[pa.RecordBatch]:
+        letters: list[pa.RecordBatch] = []
+        receipt_of = iter(receipts)
+        for message, content in zip(run.messages, contents, strict=True):
+            if isinstance(content, _Unread):
+                letters.append(self._letters.unreadable(message, content.error, now))
+            else:
+                letters += self._letters.refused(message, next(receipt_of), now)
+        return letters
 
     def _content(self, message: TopicMessage, limit: int) -> DecodedBody | _Unread:
         try:

@@ -4,6 +4,7 @@ A table is a matrix of (columns, room) int64: doubles are kept by their bits, ha
 at `room` before they put a row into it.
 """
 
+import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Final, NamedTuple
@@ -107,8 +108,8 @@ class ColumnBuffers:
         self.tables = Tables(room, *(table.ctypes.data for table in (self.series, self.points, *later, self.counts)))
 
 
-class GrowingBuffers:
-    """Buffers that grow to what a body needs; not for two threads at once."""
+class GrowingBuffers(threading.local):
+    """Buffers that grow to what a body needs; each thread has its own."""
 
     def __init__(self, room: int = 1 << 13) -> None:
         self._buffers = ColumnBuffers(room)

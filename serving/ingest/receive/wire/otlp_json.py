@@ -92,9 +92,9 @@ class PointJson(_Camel):
 
 
 class DataJson(_Camel):
-    """Data of a metric of any kind."""
+    """Data of a metric of any kind; its points are `PointJson`, read one by one: a body is large by them alone."""
 
-    data_points: list[PointJson] | None = None
+    data_points: list[msgspec.Raw] | None = None
     aggregation_temporality: int | str | None = None
     is_monotonic: bool | None = None
 

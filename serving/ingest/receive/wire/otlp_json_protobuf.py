@@ -56,6 +56,11 @@ def _decoder() -> "msgspec.json.Decoder[MetricsJson]":
     return msgspec.json.Decoder(MetricsJson, strict=False)
 
 
+@cache
+def _point_decoder() -> "msgspec.json.Decoder[PointJson]":
+    return msgspec.json.Decoder(PointJson, strict=False)
+
+
 def _varint(number: int) -> bytes:
     """Return an integer below 2^64; a negative one as its two's complement."""
     if 0 <= number < 0x80:
@@ -196,8 +201,15 @@ def _metric(metric: MetricJson) -> bytes:
     for name, number, encode in _KINDS:
         data: DataJson | None = getattr(metric, name)
         if data is not None:
-            written += _message(number, _repeated(1, data.data_points, encode) + _declared(data))
+            points = _repeated(1, data.data_points, _encoded_by(encode))
+            written += _message(number, points + _declared(data))
     return written
+
+
+def _encoded_by(encode: Callable[[PointJson], bytes]) -> Callable[[msgspec.Raw], bytes]:
+    """Return what reads a point and writes it. A large body read whole would hold up all other threads meanwhile."""
+    decode = _point_decoder().decode
+    return lambda point: encode(decode(point))
 
 
 def _declared(data: DataJson) -> bytes:

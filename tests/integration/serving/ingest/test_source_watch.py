@@ -10,7 +10,7 @@ from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.tree import Settings
 from serving.incidents.desk.detection_alerts import AlertRules
 from serving.incidents.desk.stream_inputs import StreamInputs
-from serving.ingest.silence_notices import ALONE, TOGETHER
+from serving.ingest.silence_notices import ALONE, FEED, TOGETHER
 from serving.ingest.source_states import SOURCES
 from serving.ingest.source_watch import LOOK_S, SourceWatch, WatchRules
 from serving.stream import streams
@@ -36,6 +36,8 @@ class World:
     every_s: dict[str, float] = field(default_factory=dict)
     now_s: float = BEGIN_S
     tenant: str = "default"
+    feed: str = ""
+    """Where it is set, all sources are asked for through it; it answers while it is among those that are up."""
 
     def watch(self, rules: WatchRules | None = None) -> SourceWatch:
         self.watches.append(SourceWatch(self.broker, rules, lambda: self.now_s))
@@ -49,7 +51,10 @@ class World:
             for name in sorted(up):
                 if (self.now_s - BEGIN_S) % self.every_s[name] == 0:
                     watch = self.watches[sum(name.encode()) % len(self.watches)]
-                    watch.saw(self.tenant, name, round(self.now_s * 1e6) - 2_000_000)
+                    if name == self.feed:
+                        watch.answered(self.tenant, name)
+                    elif self.feed in up or not self.feed:
+                        watch.saw(self.tenant, name, round(self.now_s * 1e6) - 2_000_000, self.feed)
             if looking and (self.now_s - BEGIN_S) % LOOK_S == 0:
                 for watch in self.watches:
                     watch.look()
@@ -274,3 +279,56 @@ def test_whatever_is_killed_when_begin_and_end_take_turns(world: World, seed: in
         assert said == [number % 2 == 0 for number in range(len(said))], name
         assert (len(said) % 2 == 1) == (name not in up), name
     assert len(world.said()) > 20
+
+
+FED = "prometheus http://metrics:9090"
+
+
+def fed(world: World, watchers: int = 1) -> set[str]:
+    """Return a feed and ten services that are asked for through it."""
+    for _ in range(watchers):
+        world.watch()
+    world.feed = FED
+    world.every_s |= {FED: 15.0, **{f"shop-{number}": 15.0 for number in range(10)}}
+    everything = set(world.every_s) - {"once", "batch", "cart"}
+    world.go(900, everything)
+    assert world.said() == []
+    return everything
+
+
+@pytest.mark.parametrize("watchers", [1, 3])
+def test_a_server_that_is_asked_and_stops_is_one_alert_that_lists_what_is_asked_through_it(world: World, watchers: int) -> None:
+    everything = fed(world, watchers)
+    stopped_s = world.now_s
+    world.go(900, everything - {FED})
+    assert world.said() == [("telemetry", FEED, True)]
+    (row,) = streams.from_ipc(world.broker.range(streams.NOTICES)[0].payload).to_pylist()
+    since = f"{row['starts_at']:%Y-%m-%d %H:%M:%S} UTC"
+    assert row["text"].startswith(f"source {FED} stopped answering since {since}; 10 services are (shop-0, ")
+    assert all(f"shop-{number}" in row["text"] for number in range(10))
+    assert (row["subject"], abs(row["starts_at"].timestamp() - stopped_s) <= 15) == (FED, True)
+    world.go(600, everything)
+    assert world.said() == [("telemetry", FEED, True), ("telemetry", FEED, False)]
+
+
+def test_what_stays_away_once_its_server_answers_again_is_named_by_itself(world: World) -> None:
+    everything = fed(world)
+    world.go(900, everything - {FED})
+    world.go(60, everything - {"shop-3"})
+    assert world.said() == [("telemetry", FEED, True), ("telemetry", FEED, False)]
+    world.go(120, everything - {"shop-3"})
+    assert world.said()[2:] == [("shop-3", ALONE, True)]
+
+
+def test_a_service_that_falls_silent_while_its_server_answers_is_named_by_itself(world: World) -> None:
+    everything = fed(world)
+    world.go(300, everything - {"shop-7"})
+    assert world.said() == [("shop-7", ALONE, True)]
+
+
+def test_a_restart_knows_through_which_server_a_service_is_asked_for(world: World) -> None:
+    everything = fed(world)
+    world.watches.clear()
+    world.watch()
+    world.go(600, everything - {FED})
+    assert world.said() == [("telemetry", FEED, True)]

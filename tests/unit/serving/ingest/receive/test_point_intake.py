@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from aiops.settings.ingest_settings import IngestSettings
-from serving.ingest.receive.point_intake import IntakeRules, TenantIntake
+from serving.ingest.receive.intake_rules import IntakeRules
+from serving.ingest.receive.point_intake import TenantIntake
 from serving.ingest.receive.raw_batch import RawBatch
 from serving.ingest.receive.receipts import REASONS, Receipt
 from serving.ingest.receive.series_identity import IdentityRules, SeriesIdentities
@@ -74,7 +75,7 @@ class Bench:
             clock=lambda: NOW_S + self.at_s,
             monotonic=lambda: self.at_s,
         )
-        identities = SeriesIdentities(IdentityRules())
+        identities = SeriesIdentities(IdentityRules(pair_labels=("prometheus", "region")))
         self.intake = TenantIntake("acme", LimitsByTenant(settings).of("acme"), identities, rules)
 
     def take(self, series: Sequence[Sent], version: int = 1, metadata: Sequence[tuple[str, int]] = ()) -> Taken:
@@ -228,6 +229,15 @@ def test_one_of_a_pair_leads_and_the_other_is_answered_as_written() -> None:
     assert (over.values, over.ids) == ([3.0], first.ids)
     assert bench.take([gauge("a", 3.1, NOW_MS + 25, **left)]).values == []
     assert bench.take([gauge("a", 4.0, NOW_MS + 30)]).values == [4.0], "a sender that is of no pair is always taken"
+
+
+def test_pairs_without_a_cluster_are_told_apart_by_their_other_external_labels() -> None:
+    bench = Bench()
+    shop, bank = {"prometheus": "shop", "region": "eu"}, {"prometheus": "bank", "region": "eu"}
+    assert bench.take([gauge("a", 1.0, **shop, __replica__="r1")]).values == [1.0]
+    assert bench.take([gauge("b", 2.0, **bank, __replica__="r2")]).values == [2.0], "another pair"
+    assert bench.take([gauge("a", 1.1, **shop, __replica__="r2")]).values == []
+    assert bench.intake.election.leaders() == {"prometheus=shop,region=eu": "r1", "prometheus=bank,region=eu": "r2"}
 
 
 def test_metadata_gives_types_and_series_are_defined_anew() -> None:

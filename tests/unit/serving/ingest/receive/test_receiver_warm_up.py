@@ -1,7 +1,7 @@
 """The warm-up takes every kind of value by every decoder."""
 
 from aiops.settings.ingest_settings import IngestSettings
-from serving.ingest.receive.point_intake import IntakeRules
+from serving.ingest.receive.intake_rules import IntakeRules
 from serving.ingest.receive.receiver_warm_up import OTLP, warm_up
 from serving.ingest.receive.receivers import ReceiverRules
 from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2

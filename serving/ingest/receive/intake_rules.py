@@ -1,0 +1,27 @@
+"""By which rules a receiver takes points in."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+IN_LOOP_BYTES: Final = 64 << 10
+"""Larger bodies are inflated and read beside the event loop: 16 MiB of logs take half a second, of metrics in JSON many."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeRules:
+    """`announce_s`: how often an active series is defined again; times of points lie up to `future_tolerance_s` ahead.
+
+    `shared_pairs`: who leads an HA pair is agreed with other receivers; else this one decides alone.
+    """
+
+    partitions: int
+    partition_of: Callable[[str, str], int]
+    announce_s: float = 600.0
+    future_tolerance_s: float = 300.0
+    replica_silent_s: float = 30.0
+    explosion_series: int = 1000
+    shared_pairs: bool = False
+    clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
