@@ -6,11 +6,22 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from data_contracts.series.text import metric_text
+from data_contracts.telemetry.names import shown
 from serving.ingest.receive.raw_batch import ExemplarRow, Place, PointArrays, RawBatch, Touched, histograms_taken
-from serving.ingest.receive.receipts import FUTURE_TIME, OLD_TIME, SERIES_CAP, Receipt, Refusal, reason_of, rule_text
+from serving.ingest.receive.receipts import (
+    FUTURE_TIME,
+    OLD_TIME,
+    SAME_IDENTITY,
+    SERIES_CAP,
+    Receipt,
+    Refusal,
+    reason_of,
+    rule_text,
+)
 from serving.ingest.receive.refusal_words import moment_words, series_words
 from serving.ingest.receive.replica_election import Claim
-from serving.ingest.receive.series_identity import Unfit
+from serving.ingest.receive.series_identity import Identity, Unfit
 from serving.ingest.receive.series_intake import SeriesIntake, Sight
 from serving.ingest.receive.slot_kernels import (
     FUTURE,
@@ -175,7 +186,17 @@ class TenantIntake(SeriesIntake):
             return f"{series_words(body, row)}: {rule}"
         series = body.describe(np.array([row]))[0]
         identity = self._identities.identify(self.tenant, series, False, self.limits, self.families)
-        return identity.text if isinstance(identity, Unfit) else series_words(body, row)
+        if isinstance(identity, Unfit):
+            return identity.text
+        return self._same_words(identity, series_words(body, row)) if reason == SAME_IDENTITY else series_words(body, row)
+
+    def _same_words(self, identity: Identity, words: str) -> str:
+        """Return in words which series has the identity of another one, and which that is."""
+        holder = self.naming_label(identity.key.series_id)
+        other = dict(identity.key.labels) | ({holder: identity.key.service} if holder else {})
+        named = metric_text(identity.key.metric, tuple(sorted(other.items())))
+        both = f"its service {shown(identity.key.service)} is said by label {shown(identity.named_by)}, by {shown(holder)} in"
+        return f"{words}: {both} {named[:300]}, and all else is alike: that one stays, give one of the two another label"
 
     def _latest_us(self) -> int:
         return round((self._rules.clock() + self._rules.future_tolerance_s) * 1e6)

@@ -9,6 +9,7 @@ BAD_NAME: Final = 32
 TOO_MANY_LABELS: Final = 33
 LABEL_TOO_LONG: Final = 34
 SERIES_CAP: Final = 35
+SAME_IDENTITY: Final = 36
 OLD_TIME: Final = 48
 FUTURE_TIME: Final = 49
 _RULE: Final = 16
@@ -20,6 +21,7 @@ REASONS: Final = {
     TOO_MANY_LABELS: "too_many_labels",
     LABEL_TOO_LONG: "label_too_long",
     SERIES_CAP: "series_limit",
+    SAME_IDENTITY: "series_collision",
     OLD_TIME: "bad_timestamp",
     FUTURE_TIME: "future_timestamp",
 }

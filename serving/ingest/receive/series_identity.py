@@ -43,7 +43,10 @@ _TYPES: Final = {
 
 
 class Identity(NamedTuple):
-    """A series and its definition; `pair` and `replica` are those of an HA pair, replica "" = of none."""
+    """A series and its definition; `pair` and `replica` are those of an HA pair, replica "" = of none.
+
+    `named_by`: the label that its service was taken from and that is left out, "" = no single one, None = of a resource.
+    """
 
     key: SeriesKey
     labels: str
@@ -54,6 +57,7 @@ class Identity(NamedTuple):
     unit: str | None
     pair: str
     replica: str
+    named_by: str | None = None
 
 
 class Unfit(NamedTuple):
@@ -138,7 +142,9 @@ class SeriesIdentities:
         present = tuple(sorted([label for label in labels.items() if label[1]]))
         key = SeriesKey(tenant, service.service, series.metric, present)
         unfit = _unfit(key, limits)
-        return unfit or self._defined(key, series, whole, families)._replace(pair=pair, replica=replica)
+        named_by = None if series.resource or series.scope else service.label
+        defined = unfit or self._defined(key, series, whole, families)
+        return defined if isinstance(defined, Unfit) else defined._replace(pair=pair, replica=replica, named_by=named_by)
 
     def _pair(self, labels: Mapping[str, str]) -> str:
         """Return the name of an HA pair: that of the cluster, else what its other external labels say."""

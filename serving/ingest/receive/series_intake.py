@@ -9,7 +9,7 @@ import numpy.typing as npt
 from data_contracts.series.key import series_ids
 from serving.ingest.receive.intake_rules import IntakeRules
 from serving.ingest.receive.raw_batch import Definition, Place, RawBatch, Touched
-from serving.ingest.receive.receipts import SERIES_CAP, Receipt
+from serving.ingest.receive.receipts import SAME_IDENTITY, SERIES_CAP, Receipt
 from serving.ingest.receive.replica_election import ReplicaElection
 from serving.ingest.receive.seen_services import SeenServices
 from serving.ingest.receive.series_growth import SeriesGrowth
@@ -44,6 +44,7 @@ class SeriesIntake:
         self.election = ReplicaElection(rules.replica_silent_s, rules.monotonic, rules.shared_pairs)
         self.growth = SeriesGrowth(rules.explosion_series, rules.clock)
         self.services = SeenServices()
+        self._naming: list[str | None] = [None]
         self._identities = identities
         self._rules = rules
         self._began = rules.monotonic()
@@ -89,11 +90,14 @@ class SeriesIntake:
         reasons = np.array([identity.reason if isinstance(identity, Unfit) else 0 for identity in results], np.int64)
         identities = [identity for identity in results if isinstance(identity, Identity)]
         ids = series_ids([identity.key for identity in identities]) if identities else np.empty(0, np.int64)
+        alone = self._told_apart(ids, identities)
         room = self._within_cap(ids)
-        for identity, has_room in zip(identities, room.tolist(), strict=True):
+        for identity, has_room in zip(identities, (room | ~alone).tolist(), strict=True):
             if not has_room:
                 self.growth.refused(identity.key)
         reasons[np.flatnonzero(fit)[~room]] = SERIES_CAP
+        reasons[np.flatnonzero(fit)[~alone]] = SAME_IDENTITY
+        room &= alone
         self.table.refuse(hashes[reasons != 0], reasons[reasons != 0], max(1000, self.limits.max_series))
         slots = REFUSED - reasons
         members = np.zeros(len(slots), np.int64)
@@ -117,6 +121,29 @@ class SeriesIntake:
             for series, flag in zip(body.describe(wanted), whole.tolist(), strict=True)
         ]
 
+    def naming_label(self, series_id: int) -> str:
+        """Return the label that the service of an active series was taken from, "" where it is not one label."""
+        slot = int(self.table.slots_of_ids(np.array([series_id]))[0])
+        return self._naming[int(self.table.slots.named[slot])] or "" if slot != UNKNOWN else ""
+
+    def _named(self, identities: Sequence[Identity]) -> Int64s:
+        """Return (n,) numbers of the labels that services were taken from."""
+        labels = [identity.named_by for identity in identities]
+        self._naming += sorted({label for label in labels if label is not None} - {*self._naming})
+        return np.array([self._naming.index(label) for label in labels], np.int64)
+
+    def _told_apart(self, ids: Int64s, identities: Sequence[Identity]) -> Flags:
+        """Return (n,) which series are no other series that is known, or came before, with its service by another label.
+
+        `m{service="x"}` and `m{job="x"}` have one identity where all else is alike; the first of them has it.
+        """
+        named, slots = self._named(identities), self.table.slots_of_ids(ids)
+        holder = np.where(slots == UNKNOWN, 0, self.table.slots.named[np.maximum(slots, 0)])
+        first: dict[int, int] = {}
+        for row, (series_id, number) in enumerate(zip(ids.tolist(), named.tolist(), strict=True)):
+            holder[row] = holder[row] or first.setdefault(series_id, number)
+        return np.asarray((named == holder) | (named == 0) | (holder == 0), np.bool_)
+
     def _within_cap(self, ids: Int64s) -> Flags:
         """Return (n,) which series have a place: those that are active, and new ones as long as there is room."""
         known = self.table.slots_of_ids(ids) != UNKNOWN
@@ -131,7 +158,7 @@ class SeriesIntake:
         of = self._rules.partition_of
         partition = np.array([of(self.tenant, identity.key.service) for identity in taken], np.int64)
         service = np.array([self.services.number(identity.key.service) for identity in taken], np.int64)
-        return self.table.define(hashes, ids, Homes(partition, service, member), self._now_s())
+        return self.table.define(hashes, ids, Homes(partition, service, member, self._named(taken)), self._now_s())
 
     def _announce(self, ids: Int64s, slots: Int64s, taken: Sequence[Identity], batch: RawBatch) -> None:
         """Put definitions into the batch; when each is due again is spread by its id."""

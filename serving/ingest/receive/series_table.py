@@ -29,11 +29,12 @@ _FULL: Final = 0.6
 
 
 class Homes(NamedTuple):
-    """(n,) where series belong: partition, number of the service, member of an HA pair."""
+    """(n,) where series belong: partition, number of the service, member of an HA pair, number of the label that names it."""
 
     partition: Int64s
     service: Int64s
     member: Int64s
+    named: Int64s
 
 
 class SeriesTable:
@@ -79,7 +80,7 @@ class SeriesTable:
         self._grow(len(hashes), len(fresh))
         rows = slice(self._used, self._used + len(fresh))
         self._slots.series_id[rows], self._slots.partition[rows] = fresh, homes.partition[new][first]
-        self._slots.service[rows] = homes.service[new][first]
+        self._slots.service[rows], self._slots.named[rows] = homes.service[new][first], homes.named[new][first]
         self._slots.time_us[rows] = NEVER
         self._used += len(fresh)
         numbers = np.arange(rows.start, rows.stop)

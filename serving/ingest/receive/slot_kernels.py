@@ -33,7 +33,8 @@ class Entries(NamedTuple):
 class Slots(NamedTuple):
     """One row a series; `service` is a number of the tenant's.
 
-    `seen_s` and `due_s` are seconds of the receiver's own clock, `due_s` when it is to be defined again.
+    `seen_s` and `due_s` are seconds of the receiver's own clock, `due_s` when it is to be defined again. `named`: number of the
+    label that its service was taken from, 0 = of a resource.
     """
 
     series_id: Int64s
@@ -43,6 +44,7 @@ class Slots(NamedTuple):
     bits: Int64s
     seen_s: Int64s
     due_s: Int64s
+    named: Int64s
 
 
 class Rows(NamedTuple):

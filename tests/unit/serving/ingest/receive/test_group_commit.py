@@ -117,7 +117,7 @@ def test_what_was_gathered_before_a_failure_fails_with_it_and_its_points_are_tak
     broker.held.clear()
     table = SeriesTable()
     zero = np.zeros(1, np.int64)
-    slots = table.define(np.array([7], np.uint64), np.array([5]), Homes(zero, zero, zero), 1)
+    slots = table.define(np.array([7], np.uint64), np.array([5]), Homes(zero, zero, zero, zero), 1)
     table.slots.time_us[slots] = 99
 
     async def work(commit: GroupCommit) -> list[Any]:

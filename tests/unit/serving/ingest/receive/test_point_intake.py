@@ -240,6 +240,34 @@ def test_pairs_without_a_cluster_are_told_apart_by_their_other_external_labels()
     assert bench.intake.election.leaders() == {"prometheus=shop,region=eu": "r1", "prometheus=bank,region=eu": "r2"}
 
 
+def named(label: str, value: float, at_ms: int = NOW_MS, **labels: str) -> Sent:
+    return Sent({"__name__": "m", label: "x", "zone": "a", **labels}, [(value, at_ms)])
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one body", "in two"])
+def test_two_series_that_only_the_label_of_their_service_tells_apart_are_not_merged(together: bool) -> None:
+    bench = Bench()
+    both = [named("service", 1.0), named("job", 2.0)]
+    taken = [bench.take(both)] if together else [bench.take(both[:1]), bench.take(both[1:])]
+    assert [value for part in taken for value in part.values] == [1.0]
+    assert taken[-1].refused == {"series_collision": 1}
+    words = taken[-1].receipt.text()
+    assert 'm{job="x",zone="a"}' in words
+    assert 'm{service="x",zone="a"}' in words
+    for number in (1, 2):
+        again = bench.take([named("service", 3.0, NOW_MS + number), named("job", 4.0, NOW_MS + number)])
+        assert (again.values, again.refused) == ([3.0], {"series_collision": 1}), "each time"
+    assert len(bench.intake.table) == 1
+
+
+def test_the_label_of_a_service_may_change_once_the_other_series_is_idle() -> None:
+    bench = Bench()
+    assert bench.take([named("service", 1.0)]).values == [1.0]
+    bench.at_s = 10_000.0
+    assert bench.intake.forget(7200.0) == 1
+    assert bench.take([named("job", 2.0, NOW_MS + 1)]).values == [2.0]
+
+
 def test_metadata_gives_types_and_series_are_defined_anew() -> None:
     bench = Bench()
     assert bench.take([gauge("depth")]).definitions[0].identity.role == "value"

@@ -12,7 +12,7 @@ HASHES = st.integers(0, 40)
 
 def homes(count: int) -> Homes:
     zeros = np.zeros(count, np.int64)
-    return Homes(zeros, zeros, zeros)
+    return Homes(zeros, zeros, zeros, zeros)
 
 
 def as_hashes(numbers: list[int]) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
