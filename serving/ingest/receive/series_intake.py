@@ -90,7 +90,7 @@ class SeriesIntake:
         reasons = np.array([identity.reason if isinstance(identity, Unfit) else 0 for identity in results], np.int64)
         identities = [identity for identity in results if isinstance(identity, Identity)]
         ids = series_ids([identity.key for identity in identities]) if identities else np.empty(0, np.int64)
-        alone = self._told_apart(ids, identities)
+        alone = self._distinct(ids, identities)
         room = self._within_cap(ids)
         for identity, has_room in zip(identities, (room | ~alone).tolist(), strict=True):
             if not has_room:
@@ -132,7 +132,7 @@ class SeriesIntake:
         self._naming += sorted({label for label in labels if label is not None} - {*self._naming})
         return np.array([self._naming.index(label) for label in labels], np.int64)
 
-    def _told_apart(self, ids: Int64s, identities: Sequence[Identity]) -> Flags:
+    def _distinct(self, ids: Int64s, identities: Sequence[Identity]) -> Flags:
         """Return (n,) which series are no other series that is known, or came before, with its service by another label.
 
         `m{service="x"}` and `m{job="x"}` have one identity where all else is alike; the first of them has it.
