@@ -197,7 +197,7 @@ def note_bin(record: Any, bins: FloatArray, ticks: TickGrid, time: int, z: float
 
 
 @inlined
-def write_result(results: PointResults, row: int, z: float, expected: float, scale: float) -> None:
+def write_result(results: PointResults, row: np.uint64, z: float, expected: float, scale: float) -> None:
     """Write what became of a point that was taken in."""
     results.status[row] = WARMUP if np.isnan(z) else SCORED
     results.z[row] = z
