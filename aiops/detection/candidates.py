@@ -16,8 +16,11 @@ from aiops.features.service_features import EXCESS, JUDGED
 from aiops.types import IntArray
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.schemas.telemetry_schemas import SEQUENCE_SIGNALS, SERVICE_FEATURES, TIMESTAMP
+from data_contracts.series.series_name import SeriesName
 
 _SIGNALS: Final = [SERVICE_FEATURES.index(name) for name in SEQUENCE_SIGNALS]
+_COLUMNS: Final = {field.name: field.type for field in telemetry_schemas.CANDIDATES}
+_NO_CANDIDATES: Final = pa.RecordBatch.from_pylist([], schema=telemetry_schemas.CANDIDATES)
 _NAMES: Final = ("series_id", "metric", "labels")
 _FIGURES: Final = ("value", "z", "alarm_z", "score", "expected", "lower", "upper")
 
@@ -69,24 +72,42 @@ def candidates_of(rows: ClosedRows, past: ServicePast, cadence: Cadence, tier1_v
     with np.errstate(over="ignore"):
         signals = rows.services.features(_SIGNALS).astype(np.float32)
     sequences = past.sequences.update_arrays(rows.service_names, SequenceRows(numbers, ticks // cadence.step_us, signals, wanted))
-    chosen = rows.services.take(places)
-    columns: dict[str, Any] = {name: chosen.column(name) for name in chosen.schema.names}
+    if not places.size:
+        return _NO_CANDIDATES
+    columns: dict[str, Any] = rows.services.columns(places)
     columns |= _point_columns(taken.chosen(places))
     columns["flagged"], columns["scheduled"] = taken.flagged[places], scheduled[places]
-    columns["tier1_version"] = [tier1_version] * len(places)
+    columns["tier1_version"] = pa.repeat(tier1_version, len(places))
     columns[telemetry_schemas.SEQUENCE] = _sequence_column(sequences)
-    arrays = [_array(columns[field.name], field.type) for field in telemetry_schemas.CANDIDATES]
+    arrays = [_array(columns[name], kind) for name, kind in _COLUMNS.items()]
     return pa.RecordBatch.from_arrays(arrays, schema=telemetry_schemas.CANDIDATES)
 
 
 def _point_columns(points: TakenPoints) -> dict[str, Any]:
     """Return the columns that concern the worst points; null where there is none."""
-    series, unknown = points.series(), ~points.known
-    findings = [None if name is None else finding for name, finding in zip(series, points.noted(), strict=True)]
+    unknown = ~points.known
     return {
-        **{part: [None if name is None else getattr(name, part) for name in series] for part in _NAMES},
+        **_series_columns(points.series()),
         **{figure: pa.array(np.ascontiguousarray(points.held[figure]), mask=unknown, from_pandas=True) for figure in _FIGURES},
-        "point_timestamp": pa.array(np.ascontiguousarray(points.held["timestamp_us"]), mask=unknown).cast(TIMESTAMP),
+        "point_timestamp": pa.array(np.ascontiguousarray(points.held["timestamp_us"]), mask=unknown).view(TIMESTAMP),
+        **_finding_columns(points),
+    }
+
+
+def _series_columns(series: Sequence[SeriesName | None]) -> dict[str, Any]:
+    known = [name for name in series if name is not None]
+    if len(known) < len(series):
+        return {part: [None if name is None else getattr(name, part) for name in series] for part in _NAMES}
+    return {"series_id": [name.series_id for name in known], "metric": [name.metric for name in known]} | {
+        "labels": [name.labels for name in known]
+    }
+
+
+def _finding_columns(points: TakenPoints) -> dict[str, Any]:
+    if not points.findings and points.known.all():
+        return {"finding": pa.repeat("", points.known.size), "certain": np.zeros(points.known.size, np.bool_)}
+    findings = [finding if known else None for known, finding in zip(points.known.tolist(), points.noted(), strict=True)]
+    return {
         "finding": [None if finding is None else finding.words for finding in findings],
         "certain": [None if finding is None else finding.certain for finding in findings],
     }
@@ -101,7 +122,8 @@ def _sequence_column(sequences: npt.NDArray[np.float32]) -> "pa.Array[Any]":
 
 
 def _array(values: Any, kind: pa.DataType) -> "pa.Array[Any]":
-    if isinstance(values, pa.Array):
-        return values
-    made: pa.Array[Any] = pa.array(values, type=kind, from_pandas=pa.types.is_floating(kind))
+    if not isinstance(values, (list, np.ndarray)):
+        made: pa.Array[Any] = values
+        return made
+    made = pa.array(values, type=kind, from_pandas=pa.types.is_floating(kind))
     return made

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aiops.jit import kernel
+from aiops.jit import bare
 from aiops.types import FloatArray, IntArray
 
 HELD: Final = np.dtype(
@@ -64,7 +64,7 @@ class OpenTicks(NamedTuple):
     closed_us: int
 
 
-@kernel
+@bare
 def place_of_tick(held: HeldArrays, service: int, tick: int) -> int:
     """Return the record of a service's tick, a new one of severity -infinity where there is none; FULL = records must grow."""
     place = held.heads[service]
@@ -93,7 +93,7 @@ def place_of_tick(held: HeldArrays, service: int, tick: int) -> int:
     return int(new)
 
 
-@kernel
+@bare
 def add_points(held: HeldArrays, points: PointTable, ticks: OpenTicks, first: int) -> tuple[int, int]:
     """Take in points from row `first` on; return the row reached (less than n where records must grow) and the watermark."""
     step_us, peak = ticks.step_us, ticks.watermark_us
@@ -118,7 +118,7 @@ def add_points(held: HeldArrays, points: PointTable, ticks: OpenTicks, first: in
     return points.service.size, peak
 
 
-@kernel
+@bare
 def write_point(record: Any, points: PointTable, row: int) -> None:
     """Write one point into a record."""
     record.timestamp_us = points.timestamp_us[row]
@@ -134,7 +134,7 @@ def write_point(record: Any, points: PointTable, row: int) -> None:
     record.finding = points.finding[row] if points.finding.size else -1
 
 
-@kernel
+@bare
 def take_points(held: HeldArrays, service: IntArray, tick_us: IntArray, out: npt.NDArray[Any]) -> None:
     """Write to out (n,) HELD the worst point of each service up to a tick and forget those; its `next` is -1 where there is none.
 

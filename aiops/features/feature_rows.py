@@ -56,7 +56,9 @@ class TickBlocks:
         return [numbers.size for numbers in self.numbers]
 
     def taken(self, places: IntArray) -> "TickBlocks":
-        """Return some rows (ascending) as blocks."""
+        """Return some rows (ascending) as blocks, these blocks themselves where that is all of them."""
+        if places.size == self.num_rows:
+            return self
         cuts = np.searchsorted(places, np.cumsum([0, *self.sizes()]))
         chosen = TickBlocks()
         begin = 0
@@ -79,7 +81,8 @@ class TickBlocks:
         for block in self.features:
             columns[:, begin : begin + len(block)] = block[:, :count].T
             begin += len(block)
-        return [pa.array(row) for row in columns]
+        whole = pa.array(columns.reshape(-1))
+        return [whole.slice(number * begin, begin) for number in range(count)]
 
 
 class ClosedTicks(NamedTuple):
@@ -126,6 +129,10 @@ class DeferredRows:
         """Return some rows, ascending."""
         return self._built(self._blocks.taken(places))
 
+    def columns(self, places: IntArray) -> "dict[str, pa.Array[Any]]":
+        """Return the columns of some rows, ascending, by name."""
+        return dict(zip(self._schema.names, self._columns(self._blocks.taken(places)), strict=True))
+
     def newest(self) -> pa.RecordBatch:
         """Return the last row of everything that they are of, in order of their places."""
         numbers = self._blocks.all_numbers()
@@ -158,9 +165,11 @@ class DeferredRows:
         return np.concatenate([block[:, list(columns)] for block in self._blocks.features])
 
     def _built(self, blocks: TickBlocks) -> pa.RecordBatch:
+        return pa.RecordBatch.from_arrays(self._columns(blocks), schema=self._schema)
+
+    def _columns(self, blocks: TickBlocks) -> "list[pa.Array[Any]]":
         names = self._names(pa.array(blocks.all_numbers(), pa.int32()))
-        count = len(self._schema) - 2 - len(names)
-        return pa.RecordBatch.from_arrays([*blocks.times(), *names, *blocks.values(count)], schema=self._schema)
+        return [*blocks.times(), *names, *blocks.values(len(self._schema) - 2 - len(names))]
 
 
 def series_rows(blocks: TickBlocks, index: SeriesIndex) -> DeferredRows:
@@ -174,4 +183,4 @@ def service_rows(blocks: TickBlocks, services: NameTable) -> DeferredRows:
 
 
 def _timestamps(values_us: list[int], sizes: list[int]) -> "pa.Array[Any]":
-    return pa.array(np.repeat(np.array(values_us, dtype=np.int64), np.array(sizes, dtype=np.int64)), pa.int64()).cast(TIMESTAMP)
+    return pa.array(np.repeat(np.array(values_us, dtype=np.int64), np.array(sizes, dtype=np.int64))).view(TIMESTAMP)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from aiops.errors import StateError
-from aiops.jit import kernel
+from aiops.jit import bare, inlined
 from aiops.types import IntArray
 from data_contracts.schemas.telemetry_schemas import SEQUENCE_FEATURES, SEQUENCE_SIGNALS, SEQUENCE_STEP_TICKS, SEQUENCE_STEPS
 
@@ -23,6 +23,7 @@ Float32s = npt.NDArray[np.float32]
 RING: Final = SEQUENCE_STEPS * SEQUENCE_STEP_TICKS
 _NEVER: Final = -(2**62)
 _LEAST_ROOM: Final = 16
+_FIRST, _NEXT, _END = np.uint64(0), np.uint64(1), np.uint64(RING)
 
 
 class Rings(NamedTuple):
@@ -41,7 +42,7 @@ class SequenceRows(NamedTuple):
     wanted: npt.NDArray[np.bool_]
 
 
-@kernel
+@bare
 def write_and_read(rings: Rings, rows: SequenceRows, out: Float32s) -> None:
     """Put rows into the rings, in order, and write the sequence as of each wanted one to `out` (wanted, steps * signals)."""
     slot, tick, value = rows.slot, rows.tick, rows.value
@@ -57,22 +58,32 @@ def write_and_read(rings: Rings, rows: SequenceRows, out: Float32s) -> None:
             continue
         whole = True
         for step in range(SEQUENCE_STEPS):
-            first = tick[row] - RING + 1 + step * SEQUENCE_STEP_TICKS
-            held = 0
-            for number in range(first, first + SEQUENCE_STEP_TICKS):
-                held += ticks[number % RING] == number
-            whole = whole and held > 0
-            for signal in range(signals):
-                total = 0.0
-                known = 0
-                for number in range(first, first + SEQUENCE_STEP_TICKS):
-                    if ticks[number % RING] == number and np.isfinite(values[number % RING, signal]):
-                        total += values[number % RING, signal]
-                        known += 1
-                out[written, step * signals + signal] = total / known if known else np.nan
+            span = out[written, step * signals : (step + 1) * signals]
+            whole = read_span(ticks, values, tick[row] - RING + 1 + step * SEQUENCE_STEP_TICKS, span) and whole
         if not whole:
             out[written] = np.nan
         written += 1
+
+
+@inlined
+def read_span(ticks: IntArray, values: Float32s, first: int, out: Float32s) -> bool:
+    """Write the means of one span of ticks, from number `first` on, to out (signals,); return whether there is a tick in it."""
+    begin = first % RING
+    held = False
+    for signal in range(out.size):
+        total = 0.0
+        known = 0
+        place = np.uint64(begin)
+        for number in range(first, first + SEQUENCE_STEP_TICKS):
+            if ticks[place] == number:
+                held = True
+                reading = values[place, np.uint64(signal)]
+                if np.isfinite(reading):
+                    total += reading
+                    known += 1
+            place = place + _NEXT if place + _NEXT < _END else _FIRST
+        out[signal] = total / known if known else np.nan
+    return held
 
 
 class Sequences:

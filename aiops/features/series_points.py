@@ -64,7 +64,7 @@ class SeriesPoints:
 def points_of_batch(batch: SeriesBatch, hashes: NameHashes) -> SeriesPoints:
     """Return the points of a batch; `hashes` remembers the dictionaries of the batches before."""
     table = batch.table
-    time_us: IntArray = table.column("timestamp").cast(pa.int64()).to_numpy(zero_copy_only=False)
+    time_us: IntArray = table.column("timestamp").view(pa.int64()).to_numpy(zero_copy_only=False)
     series_id: IntArray = table.column("series_id").to_numpy(zero_copy_only=False)
     value: FloatArray = table.column("value").to_numpy(zero_copy_only=False)
     return SeriesPoints(time_us, series_id, hashes.of(table), value, lambda rows: names_at(table, rows))

@@ -82,8 +82,8 @@ def bytes_of(values: AnyArray) -> tuple[Int64s, Uint8s]:
 
 
 def _as_text(values: AnyArray, faults: Mapping[int, Fault]) -> AnyArray:
-    if not faults:
-        return values.cast(pa.string())
+    if not faults:  # each text that is not ASCII was read
+        return values.view(pa.string())
     texts = [b"" if text is None or code in faults else text for code, text in enumerate(values.to_pylist())]
     return pa.array([text.decode() for text in texts], pa.string())
 

@@ -47,6 +47,7 @@ _REASONS: Final = {
     kernels.NOT_NORMALISED: "not_normalised",
     kernels.DUPLICATE: "duplicate",
 }
+_NONE_REJECTED: Final = pa.RecordBatch.from_pylist([], schema=REJECTED)
 _DENSE_SERIES: Final = 1 << 16
 
 
@@ -99,7 +100,7 @@ def validate(
     rows = np.flatnonzero(reason == kernels.ACCEPTED)
     accepted = _accepted(batch, rows, ids)
     if len(rows) == len(reason):
-        return Validated(accepted, rows, pa.RecordBatch.from_pylist([], schema=REJECTED))
+        return Validated(accepted, rows, _NONE_REJECTED)
     return Validated(accepted, rows, _rejected(batch, reason, now, source))
 
 

@@ -149,7 +149,7 @@ def _as_bytes(values: AnyArray) -> AnyArray:
     if pa.types.is_string_view(values.type):
         values = values.cast(pa.large_string())
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        values = values.cast(pa.binary() if pa.types.is_string(values.type) else pa.large_binary())
+        values = values.view(pa.binary() if pa.types.is_string(values.type) else pa.large_binary())
     return values.cast(pa.binary()) if pa.types.is_large_binary(values.type) else values
 
 
