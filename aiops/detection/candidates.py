@@ -122,8 +122,7 @@ def _sequence_column(sequences: npt.NDArray[np.float32]) -> "pa.Array[Any]":
 
 
 def _array(values: Any, kind: pa.DataType) -> "pa.Array[Any]":
-    if not isinstance(values, (list, np.ndarray)):
-        made: pa.Array[Any] = values
-        return made
-    made = pa.array(values, type=kind, from_pandas=pa.types.is_floating(kind))
+    if isinstance(values, (list, np.ndarray)):
+        values = pa.array(values, type=kind, from_pandas=pa.types.is_floating(kind))
+    made: pa.Array[Any] = values
     return made
