@@ -42,14 +42,20 @@ class IngestSettings(Section):
     )
     topics: str = Field(
         "[]",
-        description="topics of Kafka that others fill: a JSON list of topic, encoding (otlp_proto, otlp_json, remote_write), and "
-        "where it is not metrics, default, earliest: signal (metrics, logs, traces), tenant, start (earliest, latest); as in "
+        description="topics of Kafka that others fill: a JSON list of topic, encoding (otlp_proto, otlp_json, remote_write, "
+        "avro, json, protobuf, vector_json), and where it is not metrics, default, earliest: signal (metrics, logs, traces), "
+        "tenant, start (earliest, latest); of records their fields; as in "
         '[{"topic": "otlp_metrics", "encoding": "otlp_proto"}]',
     )
     kafka_url: str = Field(
         "",
         pattern=r"^(kafka://.+)?$",
         description="cluster of topics: kafka://[user:password@]host:9092[?security_protocol=SASL_SSL&…]",
+    )
+    registry_url: str = Field(
+        "",
+        pattern=r"^(https?://.+)?$",
+        description="schema registry of topics in avro, json, protobuf: http://[user:password@]host:8081",
     )
     idle_h: float = Field(2.0, gt=0, description="hours after which a series that sends nothing is forgotten and counts no more")
     announce_s: float = Field(600.0, gt=0, description="how often the definition of an active series is sent again")

@@ -87,11 +87,11 @@ def test_what_goes_to_kafka_is_what_the_settings_beside_it_read() -> None:
     exporter = collector["exporters"]["kafka/aiops"]
     sent = {(exporter[signal]["topic"], exporter[signal]["encoding"], signal) for signal in collector["service"]["pipelines"]}
     assert {(topic.topic, topic.encoding, topic.signal) for topic in topics[TO_KAFKA[0]]} == sent
-    (sink,) = vector["sinks"].values()
-    assert set(sink["inputs"]) <= set(vector["transforms"])
-    assert [(topic.topic, topic.encoding, topic.signal) for topic in topics[TO_KAFKA[1]]] == [
-        (sink["topic"], "otlp_json", "logs")
-    ]
+    known = {*vector["sources"], *vector["transforms"]}
+    assert all(set(sink["inputs"]) <= known for sink in vector["sinks"].values())
+    read = {(topic.topic, topic.encoding, topic.signal) for topic in topics[TO_KAFKA[1]]}
+    assert read == {("vector_metrics", "vector_json", "metrics"), ("vector_logs", "otlp_json", "logs")}
+    assert {sink["topic"] for sink in vector["sinks"].values()} == {name for name, _, _ in read}
 
 
 def test_vector_has_sources_and_sinks_that_fit() -> None:

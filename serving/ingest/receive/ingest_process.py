@@ -32,8 +32,8 @@ from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2, R
 from serving.ingest.receive.replica_leases import ReplicaLeases
 from serving.ingest.receive.series_identity import IdentityRules
 from serving.ingest.receive.tenant_limits import LimitsByTenant
-from serving.ingest.receive.topics.message_content import RemoteWriteContent, metric_contents
-from serving.ingest.receive.topics.reading_topics import ReadingTopics
+from serving.ingest.receive.topics.message_content import RemoteWriteContent
+from serving.ingest.receive.topics.reading_topics import ReadingTopics, TopicDecoders
 from serving.ingest.receive.wire.otlp_decoder import OtlpMetricsDecoder
 from serving.ingest.receive.wire.remote_write_decoders import RemoteWrite1Decoder, RemoteWrite2Decoder
 from serving.ingest.source_watch import SourceWatch
@@ -138,8 +138,8 @@ class _IngestProcess:
 
     def _reading_topics(self, receivers: Receivers) -> ReadingTopics:
         remote_write = RemoteWriteContent(self._remote_write[VERSION_1], self._remote_write[VERSION_2])
-        contents = metric_contents(self._otlp, OtlpJson(self._otlp), remote_write)
-        return ReadingTopics(self._settings, self._broker, receivers, contents, _signal_readers())
+        decoders = TopicDecoders(self._otlp, OtlpJson(self._otlp), remote_write, _signal_readers())
+        return ReadingTopics(self._settings, self._broker, receivers, decoders)
 
     def _warm_up(self, rules: ReceiverRules) -> None:
         started = time.perf_counter()

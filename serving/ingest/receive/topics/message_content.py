@@ -4,7 +4,7 @@ A message says by its header `content-encoding` how it is compressed; without on
 bytes tell. Versions of remote write are told apart by the fields that a message has: 1.0 has 1 and 3, 2.0 has 4 and 5.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from serving.ingest.receive.receivers import BodyDecoder
@@ -23,6 +23,9 @@ _LENGTH_DELIMITED: Final = 2
 class ContentReader(Protocol):
     """Reads messages with metrics of one encoding."""
 
+    async def prepare(self, messages: Sequence[TopicMessage]) -> None:
+        """Fetch what reading these messages needs; raises Unavailable."""
+
     def read(self, message: TopicMessage, limit: int) -> DecodedBody:
         """Return what a message holds that is at most `limit` bytes; raises MalformedBody, BodyTooLarge, UnknownEncoding."""
 
@@ -32,6 +35,9 @@ class OtlpContent:
 
     def __init__(self, decoder: BodyDecoder) -> None:
         self._decoder = decoder
+
+    async def prepare(self, messages: Sequence[TopicMessage]) -> None:
+        """Nothing is needed."""
 
     def read(self, message: TopicMessage, limit: int) -> DecodedBody:
         """Return what a message holds."""
@@ -44,6 +50,9 @@ class RemoteWriteContent:
     def __init__(self, version_1: BodyDecoder, version_2: BodyDecoder) -> None:
         self._version_1 = version_1
         self._version_2 = version_2
+
+    async def prepare(self, messages: Sequence[TopicMessage]) -> None:
+        """Nothing is needed."""
 
     def read(self, message: TopicMessage, limit: int) -> DecodedBody:
         """Return what a message holds."""

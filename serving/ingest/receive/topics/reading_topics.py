@@ -8,12 +8,16 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiops.errors import ConfigurationError
-from aiops.settings.topic_settings import TopicSettings
-from serving.ingest.receive.receivers import Receivers, SignalReader
-from serving.ingest.receive.topics.message_content import ContentReader
+from aiops.settings.routing_globs import parse_globs
+from aiops.settings.topic_settings import MAPPED, TopicSettings
+from serving.ingest.receive.receivers import BodyDecoder, Receivers, SignalReader
+from serving.ingest.receive.topics.message_content import ContentReader, RemoteWriteContent, metric_contents
+from serving.ingest.receive.topics.record_content import RegisteredContent, VectorContent
+from serving.ingest.receive.topics.schema_registry import SchemaRegistry
 from serving.ingest.receive.topics.topic_client import KafkaTopicClient
 from serving.ingest.receive.topics.topic_intake import MetricRunIntake, RunIntake, SignalRunIntake
 from serving.ingest.receive.topics.topic_metrics import TopicMetrics
@@ -33,6 +37,20 @@ if TYPE_CHECKING:
 _NOWHERE: Final = CheckpointPlace("", "", "")
 
 
+@dataclass(frozen=True, slots=True)
+class TopicDecoders:
+    """What reads metrics, as it does for requests, and logs and traces by name."""
+
+    otlp: BodyDecoder
+    otlp_json: BodyDecoder
+    remote_write: RemoteWriteContent
+    signals: Mapping[str, SignalReader]
+
+    def contents(self) -> Mapping[str, ContentReader]:
+        """Return what reads messages that are bodies of requests, by encoding."""
+        return metric_contents(self.otlp, self.otlp_json, self.remote_write)
+
+
 class ReadingTopics:
     """Reads the topics of the settings; `run` ends when `stop` was called and what was being taken is on the broker."""
 
@@ -41,8 +59,7 @@ class ReadingTopics:
         settings: "Settings",
         broker: "Streams",
         receivers: Receivers,
-        contents: Mapping[str, ContentReader],
-        signals: Mapping[str, SignalReader],
+        decoders: TopicDecoders,
     ) -> None:
         """Check the settings; nothing connects yet.
 
@@ -52,10 +69,11 @@ class ReadingTopics:
         self._settings = settings
         self._broker = broker
         self._receivers = receivers
-        self._contents = contents
-        self._signals = signals
+        self._decoders = decoders
         self._topics = settings.ingest.read_topics
         self._address = _address(settings) if self._topics else None
+        url = settings.ingest.registry_url
+        self._registry = SchemaRegistry(url) if url else None
         self._stop, self._idle = threading.Event(), asyncio.Event()
 
     async def run(self) -> None:
@@ -85,8 +103,15 @@ class ReadingTopics:
 
     def _intake(self, topic: TopicSettings) -> RunIntake:
         if topic.signal == "metrics":
-            return MetricRunIntake(self._receivers, topic, self._contents[topic.encoding])
-        return SignalRunIntake(self._receivers, topic, self._signals[topic.signal])
+            return MetricRunIntake(self._receivers, topic, self._content(topic))
+        return SignalRunIntake(self._receivers, topic, self._decoders.signals[topic.signal])
+
+    def _content(self, topic: TopicSettings) -> ContentReader:
+        if topic.encoding in MAPPED:
+            return RegisteredContent(topic.encoding, topic.fields, self._registry, self._decoders.otlp)
+        if topic.encoding == "vector_json":
+            return VectorContent(parse_globs(self._settings.ingest.service_labels), self._decoders.otlp)
+        return self._decoders.contents()[topic.encoding]
 
     def _sharing(self, metrics: OwnershipMetrics) -> "_Sharing":
         return _Sharing(self._broker, self._settings.consumer.lease_s, metrics)
@@ -117,6 +142,9 @@ def _address(settings: "Settings") -> KafkaAddress:
         )
     if not settings.ingest.kafka_url:
         raise ConfigurationError("ingest.topics: no cluster; set AIOPS_INGEST__KAFKA_URL to kafka://host:9092")
+    needing = [topic.topic for topic in settings.ingest.read_topics if topic.encoding in ("avro", "protobuf")]
+    if needing and not settings.ingest.registry_url:
+        raise ConfigurationError(f"ingest.topics: {needing[0]} needs a schema registry; set AIOPS_INGEST__REGISTRY_URL")
     if settings.consumer.archive == "off" and any(topic.signal != "metrics" for topic in settings.ingest.read_topics):
         raise ConfigurationError(
             "ingest.topics: logs and traces are not kept while consumer.archive is off; set AIOPS_CONSUMER__ARCHIVE to inside"

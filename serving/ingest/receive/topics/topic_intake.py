@@ -64,6 +64,7 @@ class MetricRunIntake(RunIntake):
         """Take a run; a tenant that is out of points waits, and is then as much over its limit as one run holds."""
         self._receivers.hold_back()
         self._receivers.hold_to_budget(self._topic.tenant, _FIRST_POINT)
+        await self._reader.prepare(run.messages)
         now, limit = now_utc(), self._receivers.limits_of(self._topic.tenant)
         contents = [self._content(message, limit) for message in run.messages]
         bodies = [content for content in contents if isinstance(content, DecodedBody)]

@@ -1,15 +1,18 @@
 """Topics that others fill, on a real broker of the Kafka protocol: each message counts once, whoever is killed when."""
 
+import io
 import json
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import cramjam
+import fastavro
 import httpx
 import pytest
 
@@ -21,10 +24,12 @@ from tests.testing.filled_topics import FilledTopics
 from tests.testing.free_ports import free_ports
 from tests.testing.kafka_broker import KafkaBroker
 from tests.testing.receiver_harness import Receiver, Sent, receiver_settings, write_1, write_2
+from tests.testing.registry_server import RegistryServer, framed
 from tests.testing.stream_harness import wait_until
 
 NOW_MS = int(time.time() * 1000)
 SERIES = 20
+READING = {"at": "long", "app": "string", "amount": "double"}
 
 
 def body(number: int) -> bytes:
@@ -85,6 +90,42 @@ def test_messages_of_every_kind_become_points_and_positions_move_with_them(
         assert 'aiops_ingest_topic_messages_total{outcome="unreadable",tenant="acme",topic="mixed"} 2.0' in page
         assert wait_until(lambda: [lag.high for lag in lags(receiver, "mixed")] == [3, 4], 20)
         assert receiver.drain() == 0
+
+
+def test_records_of_a_registry_and_events_of_vector_become_points(
+    tmp_path: Path, kafka: KafkaBroker, topics: FilledTopics
+) -> None:
+    """A registry that is away holds its own topic back alone; what it does not know is a dead letter."""
+    topics.make("readings", 1)
+    topics.make("events", 1)
+    event = {"name": "rps", "tags": {"app": "web"}, "kind": "absolute", "gauge": {"value": 5.0}}
+    event["timestamp"] = datetime.fromtimestamp(NOW_MS / 1e3, UTC).isoformat()
+    topics.put("events", 0, [json.dumps(event).encode(), b"{}"])
+    with RegistryServer() as registry:
+        schema = {"type": "record", "name": "R", "fields": [{"name": name, "type": kind} for name, kind in READING.items()]}
+        known = registry.register("readings-value", "AVRO", json.dumps(schema)).schema_id
+        parsed, output = fastavro.parse_schema(schema), io.BytesIO()
+        fastavro.schemaless_writer(output, parsed, {"at": NOW_MS, "app": "cart", "amount": 12.5})
+        topics.put(
+            "readings", 0, [framed(known, output.getvalue()), framed(9, b""), b"text", framed(known, output.getvalue()[:-1])]
+        )
+        registry.status = 503
+        fields = {"timestamp": "at", "service": "app", "metric": "=orders", "value": "amount", "labels": ""}
+        readings = {"topic": "readings", "encoding": "avro", "fields": fields}
+        more = {"topic": "events", "encoding": "vector_json"}
+        with reading(tmp_path / "home", kafka, readings, more, registry_url=registry.url) as receiver:
+            assert wait_until(lambda: read_through(receiver, "events", [2]), 30), receiver.log()
+            assert [row["value"] for row in receiver.rows(streams.KIND_POINTS)] == [5.0]
+            assert [lag.next_offset for lag in lags(receiver, "readings")] == [0]
+            registry.status = 200
+            assert wait_until(lambda: read_through(receiver, "readings", [4]), 30), receiver.log()
+            assert sorted(row["value"] for row in receiver.rows(streams.KIND_POINTS)) == [5.0, 12.5]
+            services = {(row["service"], row["metric"]) for row in receiver.rows(streams.KIND_DEFINITIONS)}
+            assert services == {("web", "rps"), ("cart", "orders")}
+            letters = receiver.rows(streams.KIND_REFUSED, "signals")
+            entries = {json.loads(letter["row"])["entry"] for letter in letters}
+            assert entries == {"events/0/1", "readings/0/1", "readings/0/2", "readings/0/3"}
+            assert receiver.drain() == 0
 
 
 class Feed:

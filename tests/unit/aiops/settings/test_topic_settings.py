@@ -26,6 +26,8 @@ def test_a_topic_has_what_is_usual_unless_it_says_otherwise() -> None:
         ('[{"topic": "a", "encoding": "otlp_proto", "tenant": "A B"}]', ["a: tenant = 'A B'"]),
         ('[{"topic": "a", "encoding": "otlp_proto", "tenent": "b"}]', ["a: tenent = 'b'", "Extra inputs"]),
         ('[{"topic": "a", "encoding": "remote_write", "signal": "logs"}]', ["signal logs", "holds metrics only"]),
+        ('[{"topic": "a", "encoding": "vector_json", "fields": {"value": "v"}}]', ["fields", "say what they are"]),
+        ('[{"topic": "a", "encoding": "avro", "fields": {"time_unit": "min"}}]', ["a: fields.time_unit", "'ms'"]),
         ('[{"topic": "a", "encoding": "otlp_proto"}, {"topic": "a", "encoding": "otlp_json"}]', ["topic a is named twice"]),
     ],
 )
