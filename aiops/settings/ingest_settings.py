@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from aiops.settings.section import Section
 from aiops.settings.topic_settings import TopicSettings, topics_of
+from data_contracts.series.text import MAX_BYTES
 
 OVERRIDABLE = frozenset({"points_per_s", "max_series", "max_body_bytes", "max_labels", "max_label_bytes"})
 """Limits that may be given for a single tenant."""
@@ -36,7 +37,7 @@ class IngestSettings(Section):
     max_series: int = Field(100_000, ge=1, description="active series; new ones beyond it are refused, known ones never")
     max_body_bytes: int = Field(16 << 20, ge=1024, description="a larger body is refused, compressed or not")
     max_labels: int = Field(64, ge=1, le=64, description="labels of a series")
-    max_label_bytes: int = Field(500, ge=16, le=500, description="bytes of a label's value, and of metric and labels as text")
+    max_label_bytes: int = Field(2048, ge=16, le=MAX_BYTES, description="bytes of metric and labels as text, escaped for people")
     limits: str = Field(
         "{}", description='limits of single tenants as JSON, for example {"acme": {"max_series": 1000000, "points_per_s": 50000}}'
     )

@@ -1,15 +1,22 @@
 r"""The one text form of a series, for people: `service|metric{key="value",…}`. Programs use the id or the key.
 
-A backslash stands before a backslash, a `|` in a service, a `{` in a metric, and a `"` in a label's value; the tenant is not in
-it, for people see one tenant at a time.
+A backslash stands before a backslash, a `|` in a service, a `{` in a metric, and a `"` in a label's value; line breaks and other
+control characters are written `\n`, `\r`, `\t` or `\u` with four hexadecimal digits, so that a text is one line. The tenant is
+not in it, for people see one tenant at a time.
 """
 
+import unicodedata
 from typing import Final
 
 from data_contracts.series.key import Labels, SeriesKey, labels_of
 
 _SERVICE_END: Final = "|"
 _METRIC_END: Final = "{"
+MAX_BYTES: Final = 4096
+"""Metric and labels as text may have so many, in UTF-8."""
+_WRITTEN: Final = {"\n": "n", "\r": "r", "\t": "t"}
+_READ: Final = {letter: character for character, letter in _WRITTEN.items()}
+_BREAKS: Final = frozenset("\u0085\u2028\u2029")
 
 
 class SeriesTextError(ValueError):
@@ -83,7 +90,23 @@ def series_of(text: str, tenant: str) -> SeriesKey:
 
 
 def _escaped(text: str, end: str) -> str:
-    return text.replace("\\", "\\\\").replace(end, "\\" + end)
+    escaped = text.replace("\\", "\\\\").replace(end, "\\" + end)
+    return escaped if escaped.isprintable() else "".join(map(_visible, escaped))
+
+
+def _visible(character: str) -> str:
+    if character in _WRITTEN:
+        return f"\\{_WRITTEN[character]}"
+    hidden = character in _BREAKS or unicodedata.category(character) == "Cc"
+    return f"\\u{ord(character):04x}" if hidden else character
+
+
+def _meant(text: str, at: int) -> tuple[str, int]:
+    """Return the character that is written at `at`, behind a backslash, and where the next one begins."""
+    digits = text[at + 1 : at + 5]
+    if text[at] == "u" and len(digits) == 4 and all(digit in "0123456789abcdef" for digit in digits):
+        return chr(int(digits, 16)), at + 5
+    return _READ.get(text[at], text[at]), at + 1
 
 
 def _until(text: str, end: str) -> tuple[str, str]:
@@ -91,9 +114,11 @@ def _until(text: str, end: str) -> tuple[str, str]:
     characters = []
     at = 0
     while at < len(text) and text[at] != end:
-        at += text[at] == "\\" and at + 1 < len(text)
-        characters.append(text[at])
-        at += 1
+        character, following = text[at], at + 1
+        if character == "\\" and following < len(text):
+            character, following = _meant(text, following)
+        characters.append(character)
+        at = following
     return "".join(characters), text[at:]
 
 

@@ -1,7 +1,8 @@
 """Metrics with their labels, once a distinct set: the second half of a series' key.
 
-Rules of labels: those of names, and a key holds none of `{}=",`, no key comes twice, at most `MAX_LABELS` a row, and the metric
-with its labels, as people read it, keeps within `max_bytes`. A null map, a null value and an empty value mean absent.
+Rules of labels: a key keeps those of names and holds none of `{}=",`, a value is any text in UTF-8, no key comes twice, at most
+`MAX_LABELS` a row, and the metric with its labels, as people read it, has at most `series.text.MAX_BYTES`. A null map, a null
+value and an empty value mean absent.
 """
 
 from collections.abc import Mapping
@@ -12,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from data_contracts.series.key import labels_text
-from data_contracts.series.text import metric_text
-from data_contracts.telemetry.names import Fault, Names, max_bytes, shown, text_fault
+from data_contracts.series.text import MAX_BYTES, metric_text
+from data_contracts.telemetry.names import Fault, Names, shown, text_fault
 from data_contracts.values.coerce import AnyArray, Codes, SchemaError, nulls, read_codes
 from data_contracts.values.kernels import Int32s, Int64s, distinct
 
@@ -174,14 +175,14 @@ def _canonical(metric: str, labels: list[tuple[bytes, bytes | None]]) -> tuple[s
             return "", Fault(
                 "labels", f"label {shown(raw_key)}={shown(raw_value)} is not valid UTF-8; labels are UTF-8 text: re-encode it"
             )
-        fault = _label_fault(key, value, present)
+        fault = _label_fault(key, present)
         if fault is not None:
             return "", fault
         present[key] = value
     if not present:
         return "", None
     text = metric_text(metric, tuple(sorted(present.items())))
-    size, limit = len(text.encode()), max_bytes("metric")
+    size, limit = len(text.encode()), MAX_BYTES
     if size > limit:
         return "", Fault(
             "labels", f"metric with labels {shown(text)} has {size} bytes; at most {limit} are allowed: drop or shorten labels"
@@ -189,9 +190,9 @@ def _canonical(metric: str, labels: list[tuple[bytes, bytes | None]]) -> tuple[s
     return labels_text(present.items()), None
 
 
-def _label_fault(key: str, value: str, present: Mapping[str, str]) -> Fault | None:
+def _label_fault(key: str, present: Mapping[str, str]) -> Fault | None:
     if not key or not _KEY_RESERVED.isdisjoint(key):
         return Fault("labels", f'label key {shown(key)} is empty or contains one of {{}}=",, which are reserved: rename it')
     if key in present:
         return Fault("labels", f"label key {shown(key)} appears twice; a key has one value: drop one")
-    return text_fault(key, "labels") or text_fault(value, "labels")
+    return text_fault(key, "labels")

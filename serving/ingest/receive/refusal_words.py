@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from data_contracts.series.text import metric_text
 from data_contracts.values.moments import moment_of_us
 from serving.ingest.receive.wire.decoded import DecodedBody, SeriesFault
 
@@ -11,8 +12,7 @@ def series_words(body: DecodedBody, row: int) -> str:
     series = body.describe(np.array([row]))[0]
     if isinstance(series, SeriesFault):
         return series.series[:200]
-    inner = ",".join(f'{name}="{text}"' for name, text in (*series.resource, *series.labels))
-    return f"{series.metric}{{{inner}}}"[:300]
+    return metric_text(series.metric, (*series.resource, *series.labels))[:300]
 
 
 def moment_words(time_us: int) -> str:

@@ -15,13 +15,13 @@ from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from data_contracts.series.key import SeriesKey
 from data_contracts.series.tenant import DEFAULT_TENANT
-from data_contracts.series.text import SeriesTextError, metric_of, series_text
+from data_contracts.series.text import MAX_BYTES, SeriesTextError, metric_of, series_text
 from serving.http.problem import refused
 from serving.scoring.requests.arrow_rows import read_batches
 from serving.scoring.requests.json_rows import refusal
 from serving.scoring.requests.vector_rows import MAX_NAME_BYTES, check_name, check_row_count, check_times, name_fault
 
-MAX_METRIC_BYTES: Final = 500
+MAX_METRIC_BYTES: Final = MAX_BYTES
 COLUMNS: Final = {"service": pa.string(), "metric": pa.string(), "timestamp": TIMESTAMP, "value": pa.float64()}
 _BETWEEN: Final = "\x1f"
 _FIX: Final = "send service, metric, timestamp and value"

@@ -14,7 +14,7 @@ from data_contracts.schemas.metrics import spec_of
 from data_contracts.schemas.telemetry_schemas import REJECTED, SERIES
 from data_contracts.series.key import SeriesKey, labels_text
 from data_contracts.series.tenant import tenant_fault
-from data_contracts.series.text import metric_text
+from data_contracts.series.text import MAX_BYTES, metric_text
 from data_contracts.telemetry.rejects import rows_from_json
 from data_contracts.telemetry.validate import Validated, validate
 
@@ -75,10 +75,10 @@ def expected_series(row: dict[str, Any]) -> SeriesKey | None:
     if service is None or metric is None:
         return None
     labels = dict(row["labels"] or [])
-    if len(labels) != len(row["labels"] or []) or any(not key or set(key) & set('"|') or "\n" in labels[key] for key in labels):
+    if len(labels) != len(row["labels"] or []) or any(not key or set(key) & set('"|') for key in labels):
         return None
     key = SeriesKey.of("default", service, metric, labels)
-    return key if not labels or len(metric_text(metric, key.labels).encode()) <= 500 else None
+    return key if not labels or len(metric_text(metric, key.labels).encode()) <= MAX_BYTES else None
 
 
 def is_tenant(raw: bytes) -> bool:

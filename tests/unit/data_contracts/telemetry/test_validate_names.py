@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from data_contracts.series.key import SeriesKey
+from data_contracts.series.key import SeriesKey, labels_text
 from data_contracts.telemetry.owners import by_tenant
 from data_contracts.telemetry.validate import validate
 
@@ -109,9 +109,10 @@ def test_label_order_does_not_make_another_series() -> None:
         [("", "x")],
         [("a=b", "x")],
         [("a", "1"), ("a", "2")],
-        [("a", "x|y")],
-        [("a", "x" * 600)],
-        [("a", "tab\t")],
+        [("x|y", "a")],
+        [("a", "x" * 4100)],
+        [("a", "\n" * 2050)],
+        [("tab\t", "a")],
         [(f"k{number}", "v") for number in range(65)],
     ],
 )
@@ -119,6 +120,13 @@ def test_bad_labels_refuse_the_row(labels: list[tuple[str, str]]) -> None:
     raw = table(labels=pa.array([labels], pa.map_(pa.string(), pa.string())))
     assert reasons(raw) == ["name"]
     assert validate(raw, NOW).rejected.column("field").to_pylist() == ["labels"]
+
+
+@pytest.mark.parametrize("text", ["x|y", "two\nlines", "tab\t", "\x00", "x" * 600])
+def test_a_value_of_a_label_is_any_text(text: str) -> None:
+    raw = table(labels=pa.array([[("a", text)]], pa.map_(pa.string(), pa.string())))
+    assert reasons(raw) == []
+    assert labels_of(raw) == [labels_text([("a", text)])]
 
 
 def test_labels_that_are_not_utf8_refuse_the_row() -> None:

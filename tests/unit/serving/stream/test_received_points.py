@@ -13,6 +13,8 @@ from aiops.detection.levels import CATALOGUE_VERSION, CatalogueLevels, Tier1
 from aiops.features.engine import EngineConfig
 from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas.wire_schemas import WIRE_POINTS
+from data_contracts.series.key import labels_text
+from data_contracts.series.text import series_of
 from data_contracts.telemetry.rejects import rows_from_json
 from data_contracts.telemetry.validate import validate
 from data_contracts.values.moments import moment_of_us
@@ -258,3 +260,20 @@ def test_an_old_whole_histogram_is_known_when_it_comes_again() -> None:
     partition.apply([received_entry(2 + n, [sample], sample.time_us) for n, sample in enumerate(sent)])
     step = partition.apply([received_entry(100, sent, T + 30 * MINUTE)])
     assert (step.counts["points_repeated"], step.counts["points_rejected"]) == (30, 0)
+
+
+def test_a_label_with_line_breaks_and_bars_is_one_series_with_one_text() -> None:
+    odd = raw("requests", "value", path='a|b\nc="d"\\')
+    partition = Partition.new(config())
+    partition.apply([definition_entry(1, [odd], T)])
+    step = partition.apply(
+        [received_entry(2 + n, [Sample(odd, T + n * MINUTE, float(n % 3))], T + n * MINUTE) for n in range(40)]
+    )
+    assert step.counts["points_rejected"] == 0
+    (name,) = {judged.series[slot].text for judged in step.judged for slot in judged.slot.tolist()}
+    assert name == r'web|requests{path="a|b\nc=\"d\"\\"}'
+    assert series_of(name, "default") == odd.key
+    late = partition.apply([received_entry(100, [Sample(odd, T + MINUTE, 77.0)], T + 41 * MINUTE)])
+    (letter,) = rows(late.rejected)
+    again = validate(rows_from_json([str(letter["row"])]), moment_of_us(T + 42 * MINUTE), "test", 300, "default").accepted
+    assert again.column("labels").to_pylist() == [labels_text(odd.key.labels)]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aiops.settings.ingest_settings import IngestSettings
+from data_contracts.series.key import labels_of
 from serving.ingest.receive.intake_rules import IntakeRules
 from serving.ingest.receive.point_intake import TenantIntake
 from serving.ingest.receive.raw_batch import RawBatch
@@ -195,10 +196,11 @@ def test_everything_new_is_no_explosion() -> None:
     [
         (gauge("a", at_ms=NOW_MS + 400_000), "future_timestamp", "is more than 300 s ahead"),
         (gauge("a", at_ms=1000), "bad_timestamp", "is before 2000-01-01"),
-        (gauge("a", text="x" * 600), "label_too_long", "the longest is 'text' with 600"),
+        (gauge("a", text="x" * 2600), "label_too_long", "the longest is 'text' with 2600"),
+        (gauge("a", text="\n" * 1100), "label_too_long", "at most 2048 are allowed"),
         (gauge("a", **{f"l{number}": "x" for number in range(70)}), "too_many_labels", "at most 64 are allowed"),
-        (gauge("a", text="x|y"), "name", "reserved as a separator"),
-        (gauge("a", text="x\ny"), "name", "control character U+000A"),
+        (Sent({"__name__": "a", "job": "x|y"}, [(1.0, NOW_MS)]), "name", "reserved as a separator"),
+        (Sent({"__name__": "a", "job": "x\ny"}, [(1.0, NOW_MS)]), "name", "control character U+000A"),
         (Sent({"job": "cart"}, [(1.0, NOW_MS)]), "name_present", "a series has a metric name"),
         (Sent({"__name__": "a", "job": "x" * 201}, [(1.0, NOW_MS)]), "name", "at most 200 are allowed"),
     ],
@@ -211,6 +213,14 @@ def test_what_breaks_a_rule_is_refused_by_name_each_time(series: Sent, reason: s
         assert words in taken.receipt.text()
         assert taken.receipt.samples == 1
     assert len(bench.intake.table) <= 2
+
+
+@pytest.mark.parametrize("text", ["/api|/v1", "line\nbreak\r\n", 'quote" and \\', "\t\x00\x1b[31m", "é\u2028", "x" * 1500])
+def test_a_value_of_a_label_is_any_text(text: str) -> None:
+    taken = Bench().take([gauge("a", path=text)])
+    (definition,) = taken.definitions
+    assert (taken.values, taken.refused) == ([1.0], {})
+    assert labels_of(definition.identity.labels) == (("path", text),)
 
 
 def test_one_of_a_pair_leads_and_the_other_is_answered_as_written() -> None:
