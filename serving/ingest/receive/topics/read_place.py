@@ -15,7 +15,7 @@ from serving.ingest.receive.topics.topic_intake import RunIntake, RunTaken
 from serving.ingest.receive.topics.topic_messages import TopicMessage, TopicRun
 from serving.ingest.topic_positions import Advance, TopicPlace, TopicPositions
 
-RUN_MESSAGES: Final = 512
+RUN_MESSAGES: Final = 128
 RUN_BYTES: Final = 1 << 20
 """A run ends with the message that reaches one of these."""
 MOST_FETCHED: Final = 8 << 20
@@ -80,19 +80,23 @@ class ReadPlace:
         if self._taking is None or self._run is None or not self._taking.done():
             return None
         error = self._taking.exception()
-        end = self._run.advance.end
         if error is None:
-            return self._done(self._taking.result(), end)
+            taken = self._taking.result()
+            return self._done(taken, self._run.first(taken.read + taken.unreadable).advance.end)
         if not isinstance(error, (TooFast, BacklogFull, Unavailable, ProblemError)):
             raise error
-        if isinstance(error, Unavailable) and positions.current(self.place, self.token) == end:
-            return self._done(RunTaken(len(self._run.messages), 0), end)  # its answer was lost, it was in
+        if isinstance(error, Unavailable):
+            at = positions.current(self.place, self.token)
+            if at != self._run.advance.begin:  # its answer was lost, it was in
+                left = self._run.after(at)
+                return self._done(RunTaken(len(self._run.messages) - len(left.messages if left else ()), 0), at)
         self._taking, self.problem = None, str(error)
         self._retry_at = self._clock() + _wait_s(error)
         return None
 
     def _done(self, taken: RunTaken, end: int) -> RunTaken:
-        self.next_offset, self._run, self._taking, self.problem = end, None, None, ""
+        assert self._run is not None
+        self.next_offset, self._run, self._taking, self.problem = end, self._run.after(end), None, ""
         return taken
 
     def _next_run(self) -> TopicRun | None:

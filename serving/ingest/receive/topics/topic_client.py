@@ -28,7 +28,7 @@ class TopicClient(Protocol):
         """Read these partitions from these offsets, and no others."""
 
     def poll(self, count: int, wait_s: float) -> list[TopicMessage | TopicFault]:
-        """Return up to so many messages, waiting for the first one only."""
+        """Return up to so many messages, waiting for the first one only; raises Unavailable."""
 
     def hold(self, partitions: Collection[int]) -> None:
         """Fetch nothing of these partitions for now, and of all others."""
@@ -94,10 +94,14 @@ class KafkaTopicClient:
 
     def poll(self, count: int, wait_s: float) -> list[TopicMessage | TopicFault]:
         """Return up to so many messages, waiting for the first one only."""
-        first = self._consumer.poll(wait_s)
-        if first is None:
-            return []
-        return [_read(message) for message in (first, *self._consumer.consume(count - 1, 0))]
+        from confluent_kafka import KafkaException
+
+        try:
+            first = self._consumer.poll(wait_s)
+            messages = [] if first is None else [first, *self._consumer.consume(count - 1, 0)]
+        except KafkaException as error:
+            raise self._unavailable("fetch", error) from error
+        return [_read(message) for message in messages]
 
     def hold(self, partitions: Collection[int]) -> None:
         """Fetch nothing of these partitions for now, and of all others."""

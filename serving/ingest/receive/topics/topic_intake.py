@@ -22,10 +22,13 @@ from serving.ingest.receive.wire.decoded import DecodedBody
 from serving.stream import streams
 
 _FIRST_POINT: Final = 1
+MOST_POINTS: Final = 1 << 18
+MOST_BYTES: Final = 16 << 20
+"""Points, or bytes of rows of logs and spans, with which a run ends early: small messages may be inflated to a lot of memory."""
 
 
 class RunTaken(NamedTuple):
-    """What became of a run: how many messages could be read, and how many could not."""
+    """How many messages of a run could be read, and how many could not; together they may be fewer than the run has."""
 
     read: int
     unreadable: int
@@ -35,7 +38,7 @@ class RunIntake:
     """Takes runs of one topic."""
 
     async def take(self, run: TopicRun) -> RunTaken:
-        """Return once all of a run is on the broker, its position with it.
+        """Return once a run, or the beginning of it, is on the broker, its position with it.
 
         Raises:
             TooFast, BacklogFull, Unavailable, ProblemError: nothing of it is kept, take it again later.
@@ -66,7 +69,9 @@ class MetricRunIntake(RunIntake):
         self._receivers.hold_to_budget(self._topic.tenant, _FIRST_POINT)
         await self._reader.prepare(run.messages)
         now, limit = now_utc(), self._receivers.limits_of(self._topic.tenant)
-        contents = [self._content(message, limit) for message in run.messages]
+        large = sum(len(message.content) for message in run.messages) > IN_LOOP_BYTES
+        contents = await asyncio.to_thread(self._contents, run, limit) if large else self._contents(run, limit)
+        run = run.first(len(contents))
         bodies = [content for content in contents if isinstance(content, DecodedBody)]
         unread = [content.error for content in contents if isinstance(content, _Unread)]
         receipts, batch = await self._receivers.gather(self._topic.tenant, bodies)
@@ -76,7 +81,7 @@ class MetricRunIntake(RunIntake):
         for error in unread:
             self._receivers.malformed(self._topic.tenant, self._protocol, error)
         for receipt, body in zip(receipts, bodies, strict=True):
-            self._receivers.took(self._topic.tenant, self._protocol, receipt, len(body.points) + len(body.histograms))
+            self._receivers.took(self._topic.tenant, self._protocol, receipt, _points(body))
         return RunTaken(len(bodies), len(unread))
 
     def _dead_letters(
@@ -90,6 +95,16 @@ class MetricRunIntake(RunIntake):
             else:
                 letters += self._letters.refused(message, next(receipt_of), now)
         return letters
+
+    def _contents(self, run: TopicRun, limit: int) -> list[DecodedBody | _Unread]:
+        contents: list[DecodedBody | _Unread] = []
+        points = 0
+        for message in run.messages:
+            contents.append(self._content(message, limit))
+            points += _points(contents[-1])
+            if points >= MOST_POINTS:
+                break
+        return contents
 
     def _content(self, message: TopicMessage, limit: int) -> DecodedBody | _Unread:
         try:
@@ -114,6 +129,7 @@ class SignalRunIntake(RunIntake):
         self._receivers.hold_to_budget(self._topic.tenant, _FIRST_POINT)
         large = sum(len(message.content) for message in run.messages) > IN_LOOP_BYTES
         results = await asyncio.to_thread(self._read_all, run.messages) if large else self._read_all(run.messages)
+        run = run.first(len(results))
         batch, now = RawBatch(advances=[run.advance]), now_utc()
         read = [result for result in results if isinstance(result, SignalOutcome)]
         unread = [result.error for result in results if isinstance(result, _Unread)]
@@ -137,10 +153,22 @@ class SignalRunIntake(RunIntake):
 
     def _read_all(self, messages: Sequence[TopicMessage]) -> list[SignalOutcome | _Unread]:
         limit = self._receivers.limits_of(self._topic.tenant)
-        return [self._read(message, limit) for message in messages]
+        results: list[SignalOutcome | _Unread] = []
+        size = 0
+        for message in messages:
+            result = self._read(message, limit)
+            results.append(result)
+            size += sum(len(entry.payload) for entry in result.entries) if isinstance(result, SignalOutcome) else 0
+            if size >= MOST_BYTES:
+                break
+        return results
 
     def _read(self, message: TopicMessage, limit: int) -> SignalOutcome | _Unread:
         try:
             return self._reader(plain(message, limit), self._form, self._receivers.signal_intake())
         except ContractError as error:
             return _Unread(error)
+
+
+def _points(content: DecodedBody | _Unread) -> int:
+    return len(content.points) + len(content.histograms) if isinstance(content, DecodedBody) else 0

@@ -1,7 +1,7 @@
 """Messages of a topic, and a run of them: neighbours of one partition that are taken together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from serving.ingest.topic_positions import Advance
@@ -30,3 +30,13 @@ class TopicRun:
 
     messages: tuple[TopicMessage, ...]
     advance: Advance
+
+    def first(self, count: int) -> "TopicRun":
+        """Return the run of its first messages."""
+        messages = self.messages[:count]
+        return TopicRun(messages, replace(self.advance, end=messages[-1].offset + 1))
+
+    def after(self, offset: int) -> "TopicRun | None":
+        """Return the run of what is left once the position is at an offset, None where nothing is."""
+        left = tuple(message for message in self.messages if message.offset >= offset)
+        return TopicRun(left, replace(self.advance, begin=offset)) if left else None
