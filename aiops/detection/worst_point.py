@@ -16,6 +16,8 @@ from data_contracts.series.series_name import SeriesName
 
 OUTSIDE_LIMITS: Final = 1e6
 """Added to the severity of a value outside its static limits."""
+BRIEF: Final = 0.999
+"""Greatest severity of a point whose excursion has not lasted yet."""
 CERTAIN: Final = 2e6
 """Severity of what the second opinion is certain of."""
 
@@ -80,6 +82,11 @@ def with_findings(severity: FloatArray, findings: Mapping[int, Finding]) -> Floa
     for row, finding in findings.items():
         raised[row] = CERTAIN if finding.certain else np.fmax(severity[row], 1.0)
     return raised
+
+
+def alarms_of_lasting(z: FloatArray, alarm_z: FloatArray, brief: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return (n,) alarm z; of points whose excursion has not lasted yet one that they do not reach."""
+    return np.where(brief, np.fmax(alarm_z, np.abs(z) / BRIEF), alarm_z)
 
 
 def severity_of(z: FloatArray, alarm_z: FloatArray, outside: npt.NDArray[np.bool_]) -> FloatArray:

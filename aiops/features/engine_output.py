@@ -29,6 +29,8 @@ class SeriesOutput:
     """Scale of the view that gave z: z = (value - expected) / scale, clipped to ±100."""
     slot: npt.NDArray[np.int32]
     """Number of the point's series in `FeatureEngine.series`; -1 = there was no room for it."""
+    brief: npt.NDArray[np.bool_]
+    """Part of an excursion that has not lasted for 3/4 of a step yet: no alarm."""
     series_rows: DeferredRows
     """Rows of series of the ticks that were closed."""
     partials: TickBlocks
@@ -41,7 +43,7 @@ class SeriesOutput:
 
     def with_services(self, rows: DeferredRows) -> "EngineOutput":
         """Return the output of an engine that has the rows of services, too."""
-        points = (self.status, self.z, self.score, self.expected, self.scale, self.slot)
+        points = (self.status, self.z, self.score, self.expected, self.scale, self.slot, self.brief)
         return EngineOutput(*points, self.series_rows, self.partials, rows)
 
 
@@ -61,7 +63,8 @@ class EngineOutput(SeriesOutput):
 def unscored(count: int) -> PointResults:
     """Return the results of points before they are applied."""
     z, expected, scale = (np.full(count, np.nan) for _ in range(3))
-    return PointResults(np.full(count, -1, np.int8), z, expected, scale, np.full(count, -1, np.int32))
+    slot, brief = np.full(count, -1, np.int32), np.zeros(count, np.bool_)
+    return PointResults(np.full(count, -1, np.int8), z, expected, scale, slot, brief)
 
 
 def output_of(results: PointResults, blocks: ClosedTicks, index: SeriesIndex) -> SeriesOutput:
@@ -73,6 +76,7 @@ def output_of(results: PointResults, blocks: ClosedTicks, index: SeriesIndex) ->
         results.expected,
         results.scale,
         results.slot,
+        results.brief,
         series_rows(blocks.series, index),
         blocks.partials,
     )

@@ -26,7 +26,9 @@ from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray, State
 from data_contracts.series.series_name import SeriesName
 
-VERSION: Final = 4
+VERSION: Final = 5
+BEFORE_STEPS: Final = 4
+"""The version before series had a least step: they begin without one."""
 WHOLE_VALUES: Final = 3
 """The version whose windows held values to 53 bits; they are read to 24."""
 BEFORE_IDS: Final = 2
@@ -152,7 +154,7 @@ def _series(state: State) -> list[SeriesName]:
 
 def _check(config: FloatArray, state: State) -> None:
     version = state["version"].tolist()
-    if version not in ([BEFORE_IDS], [WHOLE_VALUES], [VERSION]):
+    if version not in ([BEFORE_IDS], [WHOLE_VALUES], [BEFORE_STEPS], [VERSION]):
         raise OutdatedState(f"engine state has version {version}, this program reads {BEFORE_IDS} to {VERSION}; {FIX}")
     if not np.array_equal(state["config"], config):
         raise StateError(f"engine state was made with configuration {state['config'].tolist()}, not {config.tolist()}; {FIX}")
@@ -172,7 +174,8 @@ def _arrays(parameters: EngineParameters, state: State) -> EngineArrays:
     elements = UNIT * int((-(-rooms // UNIT)).sum())
     arrays = empty_arrays(parameters, max(count, 1), max(elements, UNIT))
     for name in _KEPT:
-        arrays.series[name][:count] = _shaped(state, f"series_{name}", (count,))
+        if name != "step" or state["version"].tolist() == [VERSION]:
+            arrays.series[name][:count] = _shaped(state, f"series_{name}", (count,))
     arrays.bins[:count] = _shaped(state, "bins", (count, *arrays.bins.shape[1:]))
     arrays.counters[[SERIES_COUNT, NEXT_BIN]] = counters[[SERIES_COUNT, NEXT_BIN]]
     fill_rings(arrays, kept, rooms, np.ascontiguousarray(state["ring_time"]), state["ring_value"].astype(np.float64))

@@ -17,6 +17,7 @@ from aiops.features.series_state import (
     SCORED,
     SERIES_COUNT,
     TOO_MANY_SERIES,
+    UNIT,
     WARMUP,
     EngineArrays,
     EngineParameters,
@@ -27,7 +28,7 @@ from aiops.features.series_state import (
     find_slot,
     new_slot,
 )
-from aiops.features.windows import admit_late, keep, put_next
+from aiops.features.windows import admit_late, keep, place_at, put_next, stored
 from aiops.jit import bare, inlined
 from aiops.types import FloatArray
 
@@ -42,6 +43,12 @@ CLOSE_Z: Final = 3.0
 """|z| below which an excursion ends."""
 SHIFT_US: Final = 1_200_000_000
 """An excursion that lasts this long (20 min) is a level shift, learnt at once; a shorter one leaves no trace."""
+LASTING: Final = 0.75
+"""Share of a step that an excursion must cover before it is an alarm; a point stands for the time since the one before it."""
+BRIEF_Z: Final = 0.999 * OPEN_Z
+"""|z| of a step is at most this while its excursion has not lasted."""
+STEP_Z: Final = 6.5
+"""|z| of a move by the least step that a series has shown: just beyond its bound, for how far it is cannot be known."""
 
 
 class Averages(NamedTuple):
@@ -150,29 +157,53 @@ def averages_before(record: Any, bins: FloatArray, ticks: TickGrid, time: int) -
 
 
 @inlined
+def note_step(arrays: EngineArrays, record: Any, time: int, value: float) -> int:
+    """Take in how far a point in order is from the newest that the window holds; return the time of that."""
+    if record.count > 0 and time > record.newest:
+        before = arrays.values[int(record.at) * UNIT + place_at(record, int(record.count) - 1)]
+        move = abs(stored(value) - before)
+        if move > 0.0 and not 0.0 < record.step <= move:
+            record.step = move
+    return int(record.newest)
+
+
+@inlined
+def is_brief(record: Any, parameters: EngineParameters, time: int, before: int) -> bool:
+    """Return whether a point in order is part of an excursion that has not lasted yet; `before` is the time of the point before.
+
+    The first point of an excursion is taken to stand for as long as this one does.
+    """
+    if record.excursion == 0 or time != record.newest:
+        return False
+    return bool(time - record.excursion_from + time - before < LASTING * parameters.step_us)
+
+
+@inlined
 def score_point(record: Any, parameters: EngineParameters, averages: Averages, value: float) -> tuple[float, float, float]:
     """Return (z, expected, scale) of a value against what was known before it; NaN in warm-up.
 
     Two views: running average, and median/MAD of the last hour as of the last closed tick. The one that finds the value
-    less strange counts, so both must agree before a point is strange.
+    less strange counts, so both must agree before a point is strange. No scale is below the least step by STEP_Z.
     """
     if record.updates < parameters.warmup_points or record.ticked < parameters.warmup_ticks:
         return np.nan, np.nan, np.nan
     expected = averages.mean
-    scale = max(np.sqrt(averages.variance), floored(averages.deviation, expected, record.floor))
+    least = float(record.step) / STEP_Z
+    scale = max(np.sqrt(averages.variance), floored(averages.deviation, expected, record.floor), least)
     z = clipped_z(value - expected, scale)
     if not np.isnan(record.spread):
-        second = clipped_z(value - record.median, record.spread)
+        spread = max(record.spread, least)
+        second = clipped_z(value - record.median, spread)
         if abs(second) < abs(z):
-            return second, record.median, record.spread
+            return second, record.median, spread
     return z, expected, scale
 
 
 @inlined
-def note_bin(record: Any, bins: FloatArray, ticks: TickGrid, time: int, z: float) -> None:
+def note_bin(record: Any, bins: FloatArray, ticks: TickGrid, time: int, size: float) -> None:
     """Keep what the tick that ends this point's step will need: the averages so far and the greatest |z|.
 
-    `bins`: (B, BIN_FIELDS) of the series; `z` NaN = no score.
+    `bins`: (B, BIN_FIELDS) of the series; `size`: |z|, NaN = no score.
     A point of a step whose tick has closed only moves the averages.
     """
     number, step_us = ticks.number, ticks.step_us
@@ -192,8 +223,8 @@ def note_bin(record: Any, bins: FloatArray, ticks: TickGrid, time: int, z: float
         bins[place, BIN_VARIANCE] = record.variance
         bins[place, BIN_DEVIATION] = record.deviation
         bins[place, BIN_MASKED_AT] = record.masked_at
-    if not np.isnan(z) and not bins[place, BIN_SCORE] >= abs(z):
-        bins[place, BIN_SCORE] = abs(z)
+    if not np.isnan(size) and not bins[place, BIN_SCORE] >= size:
+        bins[place, BIN_SCORE] = size
 
 
 @inlined
@@ -223,10 +254,7 @@ def slot_of(arrays: EngineArrays, parameters: EngineParameters, key: int, name: 
 def apply_points(
     arrays: EngineArrays, parameters: EngineParameters, rows: PointRows, results: PointResults, span: RowSpan
 ) -> int:
-    """Apply the rows of `span` in order; return the row reached.
-
-    It is less than the span's end where arrays must grow first, or the floor of a new series must be written.
-    """
+    """Apply the rows of `span` in order; return the row reached: less than its end where arrays must grow first."""
     ticks = TickGrid(arrays.counters[NEXT_BIN], parameters.step_us)
     slot = -1
     for number in range(span.first, span.end):
@@ -252,11 +280,14 @@ def apply_points(
                 results.status[i] = status
                 continue
         averages = averages_before(record, bins, ticks, time)
+        before = note_step(arrays, record, time, value)
         if not put_next(arrays, record, parameters, time, value) and not keep(arrays, record, parameters, time, value):
             return number
         z, expected, scale = score_point(record, parameters, averages, value)
         if in_order and not mask(record, parameters, time, value, z):
             update_averages(record, parameters, value)
-        note_bin(record, bins, ticks, time, z)
+        brief = is_brief(record, parameters, time, before)
+        results.brief[i] = brief
+        note_bin(record, bins, ticks, time, min(abs(z), BRIEF_Z) if brief else abs(z))
         write_result(results, i, z, expected, scale)
     return span.end

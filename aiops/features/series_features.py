@@ -4,7 +4,8 @@ Windows are (tick - length, tick]. All formulas are over the window itself, noth
 to 24 bits (`windows.stored`):
 
 - `last`: the newest value; `ewma`, `ewma_dev`: running mean and standard deviation over the points in order up to the tick
-- `abnormality`: the greatest tier 1 score of the points in (tick - step, tick]
+- `abnormality`: the greatest tier 1 score of the points in (tick - step, tick];
+  below 0.5 where its excursion has not lasted for 3/4 of a step
 - `mean`, `std` (n - 1), `min`, `max`, `median`
 - `mad_z`: (last - median) / floored 1.4826 MAD, clipped
 - `slope_per_min`: least squares

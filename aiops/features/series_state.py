@@ -47,6 +47,7 @@ SERIES_RECORD: Final = np.dtype(
         ("ordered", np.int16),  # places in the order: those of the last tick's 1 h window, by value
         ("ordered_left", np.int16),  # of their points, those still in the ring
         ("ordered_low", np.int16),  # place of the oldest of those
+        ("step", np.float32),  # least move between consecutive points in order so far; 0 = it has not moved
         ("ticked", np.int16),  # ticks that have closed with points of this series in their last hour, up to MOST_TICKED
     ],
     align=True,
@@ -123,6 +124,7 @@ class PointResults(NamedTuple):
     expected: FloatArray  # (n,)
     scale: FloatArray  # (n,)
     slot: npt.NDArray[np.int32]  # (n,) of the point's series, -1 = none
+    brief: npt.NDArray[np.bool_]  # (n,) part of an excursion that has not lasted yet
 
 
 class RowSpan(NamedTuple):
@@ -193,6 +195,7 @@ def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: int, name:
     record.median = np.nan
     record.spread = np.nan
     record.excursion = 0
+    record.step = np.float32(0.0)
     record.masked_at = NEVER_US
     record.tick_masked_at = NEVER_US
     arrays.bins[slot] = np.nan

@@ -53,6 +53,8 @@ class Series:
     history: list[tuple[int, Averages]] = field(default_factory=list)  # (time, averages after it), points in order
     scores: list[tuple[int, float]] = field(default_factory=list)  # (time, score) of every scored point
     excursion: Excursion | None = None
+    step: float = 0.0
+    brief: bool = False
     ticked: int = 0
     median: float = NAN
     spread: float = NAN
@@ -122,17 +124,22 @@ class ReferenceEngine:
             if len(series.points) == self.config.window_points and point.time < series.points[0][0]:
                 return PointStatus.TOO_LATE, NAN
         held = series.now if in_order else self._averages_before(series, point.time)
+        before = series.newest
+        if in_order and series.points:
+            move = abs(float(np.float32(point.value) - np.float32(series.points[-1][1])))
+            series.step = min(series.step or move, move or series.step)
         z = self._score(series, held, point.value)
         series.newest = max(series.newest, point.time)
         self._make_room(series, point.time, in_order)
         series.points = sorted([*series.points, (point.time, float(np.float32(point.value)))])  # windows hold 24 bits
         if in_order:
-            self._follow(series, point, z)
+            self._follow(series, point, z, before)
             series.history.append((point.time, replace(series.now)))
         if math.isnan(z):
             return PointStatus.WARMUP, NAN
         if point.time > self.next_tick - self.config.step_s * SECOND:
-            series.scores.append((point.time, 1 - 2 ** (-abs(z) / 6)))
+            size = min(abs(z), 0.999 * 6) if in_order and series.brief else abs(z)
+            series.scores.append((point.time, 1 - 2 ** (-size / 6)))
         return PointStatus.SCORED, z
 
     def _averages_before(self, series: Series, time: int) -> Averages:
@@ -145,14 +152,15 @@ class ReferenceEngine:
     def _score(self, series: Series, now: Averages, value: float) -> float:
         if series.updates < self.config.warmup_points or series.ticked * self.config.step_s < self.config.warmup_s:
             return NAN
-        scale = max(math.sqrt(now.variance), floored(now.deviation, now.mean, series.floor))
+        least = series.step / 6.5
+        scale = max(math.sqrt(now.variance), floored(now.deviation, now.mean, series.floor), least)
         z = clip((value - now.mean) / scale, 100)
         if not math.isnan(series.spread):
-            second = clip((value - series.median) / series.spread, 100)
+            second = clip((value - series.median) / max(series.spread, least), 100)
             z = second if abs(second) < abs(z) else z
         return z
 
-    def _follow(self, series: Series, point: Point, z: float) -> None:
+    def _follow(self, series: Series, point: Point, z: float, before: int) -> None:
         """Move the averages, or keep the point out of them; an excursion of 20 min gives the averages its own."""
         excursion = series.excursion
         if excursion is not None and not (abs(z) >= 3 and math.copysign(1, z) == excursion.side):
@@ -160,6 +168,7 @@ class ReferenceEngine:
         if excursion is None and abs(z) >= 6:
             excursion = Excursion(math.copysign(1, z), [])
         series.excursion = excursion
+        series.brief = False
         if excursion is None:
             self._move(series, point.value)
             return
@@ -169,6 +178,8 @@ class ReferenceEngine:
         if len(excursion.points) >= self.config.warmup_points and lasted >= 1200 * SECOND:
             series.now = self._averages_of([value for _, value in excursion.points], point.time)
             series.excursion = None
+        else:
+            series.brief = lasted + point.time - before < 0.75 * self.config.step_s * SECOND
 
     def _averages_of(self, values: list[float], masked_at: int) -> Averages:
         mean, variance, deviation = values[0], 0.0, 0.0

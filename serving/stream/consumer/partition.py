@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from aiops.detection.levels import LevelTable, Tier1
-from aiops.detection.worst_point import JudgedPoints, severity_of, with_findings
+from aiops.detection.worst_point import JudgedPoints, alarms_of_lasting, severity_of, with_findings
 from aiops.errors import StateError
 from aiops.types import IntArray, PointStatus, SeriesBatch
 from data_contracts.series.tenant import DEFAULT_TENANT
@@ -239,10 +239,10 @@ class Partition:
         if not len(points):
             return
         levels = self._levels.look_up(self._engine.series, output.slot)
-        value = points.value
         taken = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
-        outside = taken & ((value < levels.low) | (value > levels.high))
-        severity = np.where(taken, severity_of(output.z, levels.alarm_z, outside), np.nan)
+        outside = taken & ((points.value < levels.low) | (points.value > levels.high))
+        alarm_z = alarms_of_lasting(output.z, levels.alarm_z, output.brief)
+        severity = np.where(taken, severity_of(output.z, alarm_z, outside), np.nan)
         findings = self._second.judge(points, taken)
         reach = levels.alarm_z * output.scale
         judged = JudgedPoints(
@@ -251,9 +251,9 @@ class Partition:
             self._engine.services,
             self._engine.services_of(output.slot),
             points.time_us,
-            value,
+            points.value,
             output.z,
-            levels.alarm_z,
+            alarm_z,
             output.score,
             output.expected,
             np.fmax(output.expected - reach, levels.low),
