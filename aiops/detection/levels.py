@@ -8,10 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.types import FloatArray
+from data_contracts.schemas.internals import is_about_alarms
 from data_contracts.schemas.metrics import spec_of
 from data_contracts.series.series_name import SeriesName
 
 DEFAULT_ALARM_Z: Final = 6.0
+NO_ALARM_Z: Final = 1e9
+"""Of series that follow from the suite's own alarms: they never alarm."""
 
 
 @runtime_checkable
@@ -80,5 +83,7 @@ class LevelTable:
             grown = np.zeros((3, 2 * size))
             grown[:, : self._count] = self._columns[:, : self._count]
             self._columns = grown
-        self._columns[:, self._count : size] = np.stack(self._levels.alarm_for(series[self._count :]))
+        new = series[self._count :]
+        self._columns[:, self._count : size] = np.stack(self._levels.alarm_for(new))
+        self._columns[0, self._count : size][[is_about_alarms(name.metric) for name in new]] = NO_ALARM_Z
         self._count = size

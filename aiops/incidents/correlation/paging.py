@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from aiops.incidents.alert import Severity
@@ -56,9 +57,14 @@ class Paging:
         return Page(incident.incident_id, moment_of_us(at_us), *content)
 
     def _deserves(self, incident: OpenIncident) -> bool:
+        """Return whether an incident is worth a page, or one more; information neither is nor makes a warning one."""
         if incident.severity <= incident.notified_as or incident.severity is Severity.CRITICAL:
             return incident.severity > incident.notified_as
-        return len(incident.entries) >= self._least or incident.alert_count > self._least
+        grave = (entry for entry in incident.entries.values() if entry.severity > Severity.INFO)
+        if len(list(islice(grave, self._least))) >= self._least:
+            return True
+        mere = sum(entry.count for entry in incident.entries.values() if entry.severity is Severity.INFO)
+        return incident.alert_count - mere > self._least
 
 
 def held(incidents: Iterable[OpenIncident]) -> list[OpenIncident]:

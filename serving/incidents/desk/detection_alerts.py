@@ -1,7 +1,8 @@
 """Detections and predictions → alerts: what the consumer found, in the one form that correlation, silences and people speak.
 
 A detection is critical where its score is high *and* users feel it: slow answers, errors, or customers' traffic that breaks in.
-A full disk or a busy processor is a cause, not a symptom, and stays a warning until something that users feel joins it.
+A full disk or a busy processor is a cause, not a symptom, and stays a warning until something that users feel joins it. What a
+process or a host does inside (`internals`) is information: it opens an incident and pages nobody.
 
 Source: Beyer et al., Site Reliability Engineering (2016), chapter 6: page on symptoms.
 """
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 
 from aiops.incidents.alert import Alert, Severity, fingerprint_of
 from aiops.types import FloatArray
+from data_contracts.schemas.internals import is_internal
 from data_contracts.schemas.metrics import nature_of, spec_of
 from data_contracts.series.metric_texts import metric_texts
 
@@ -104,12 +106,13 @@ def _detected(row: _Detected, rules: AlertRules) -> Alert:
     stable = {"service": row.service, "alertname": name, "metric": row.metric}
     falling = row.lower is not None and row.value < row.lower
     critical = score >= rules.critical_score and affects_users(row.metric, falling)
+    severity = Severity.INFO if is_internal(row.metric) else Severity.CRITICAL if critical else Severity.WARNING
     return Alert(
         alert_id=f"{row.detection_id}:{row.revision}",
         fingerprint=fingerprint_of(stable),
         service=row.service,
         name=name,
-        severity=Severity.CRITICAL if critical else Severity.WARNING,
+        severity=severity,
         starts_at=row.timestamp,
         ends_at=None if row.anomalous else row.timestamp,
         value=row.value,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aiops.detection.levels import LevelTable
+from aiops.detection.levels import NO_ALARM_Z, CatalogueLevels, LevelTable
 from aiops.types import FloatArray
 from data_contracts.series.series_name import SeriesName
 from tests.testing.series_names import named
@@ -34,6 +34,13 @@ def test_levels_are_aligned_to_points_and_each_series_is_asked_once() -> None:
         assert looked_up.alarm_z.tolist() == expected
         assert looked_up.high.tolist() == [2 * size for size in expected]
     assert levels.asked == 4
+
+
+def test_a_series_that_follows_from_the_suites_own_alarms_never_alarms() -> None:
+    known = [named("aiops|aiops_alerts_in_total"), named("aiops|aiops_lag_seconds")]
+    own, other = LevelTable(CatalogueLevels()).look_up(known, np.arange(2, dtype=np.int32)).alarm_z
+    assert own == NO_ALARM_Z
+    assert other == 6.0
 
 
 def test_many_series_grow_the_table() -> None:

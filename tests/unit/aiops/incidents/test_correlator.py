@@ -333,6 +333,14 @@ def test_warnings_page_once_there_is_more_than_one_and_news_never() -> None:
     assert len(run([alert(0, "web", "A", Severity.WARNING), alert(0, "web", "B", Severity.WARNING)])[1].pages) == 1
 
 
+def test_information_does_not_make_a_single_warning_a_page() -> None:
+    news = [alert(second, "web", f"news{second}", Severity.INFO) for second in range(9)]
+    warned = alert(10, "web", "A", Severity.WARNING)
+    assert run([*news, warned])[1].pages == ()
+    assert len(run([*news, warned, alert(11, "web", "B", Severity.WARNING)])[1].pages) == 1
+    assert len(run([*news, *(alert(second, "web", "A", Severity.WARNING) for second in range(10, 13))])[1].pages) == 1
+
+
 def test_an_incident_that_becomes_worse_pages_again_and_names_the_worst_service_first() -> None:
     warned = [alert(0, "web", "A", Severity.WARNING), alert(1, "web", "B", Severity.WARNING)]
     first, again = run([*warned, alert(12, "cart"), alert(13, "cart", "C")])[1].pages
