@@ -157,3 +157,13 @@ def first_of_each(keys: IntArray) -> IntArray:
     """Return the rows at which a key comes for the first time, ascending."""
     _, firsts = np.unique(keys, return_index=True)
     return np.sort(firsts)
+
+
+def until_repeated(keys: IntArray) -> int:
+    """Return how many leading keys there are before one that came already."""
+    _, firsts = np.unique(keys, return_index=True)
+    if firsts.size == keys.size:
+        return int(keys.size)
+    again = np.ones(keys.size, np.bool_)
+    again[firsts] = False
+    return int(np.argmax(again))

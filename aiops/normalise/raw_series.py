@@ -50,7 +50,7 @@ RAW_RECORD: Final = np.dtype(
         ("limits", "i4"),
         ("role", "u1"),
         ("certainty", "u1"),
-        ("spare", "u2"),
+        ("spare", "u2"),  # day since 1970 on which its row of the catalogue was last given
     ]
 )
 

@@ -1,8 +1,9 @@
 """The book of raw series: what senders defined, by slot, with the names that points, dead letters and the catalogue need.
 
-A definition that comes again changes nothing. One of another role replaces the older if it is as sure or surer (declared by the
-sender, from metadata, by name), and the series begins anew. When the book is full, series without a value or definition for
-`idle_us` of event time are forgotten, at most once in an eighth of it; then definitions of new series are refused.
+A definition that comes again changes nothing, but its row of the catalogue is given again once a week. One of another role
+replaces the older if it is as sure or surer (declared by the sender, from metadata, by name), and the series begins anew. When
+the book is full, series without a value or definition for `idle_us` of event time are forgotten, at most once in an eighth of
+it; then definitions of new series are refused.
 """
 
 from dataclasses import dataclass
@@ -19,16 +20,9 @@ from aiops.normalise.definitions import (
     catalogue_rows,
     derived_of,
     first_of_each,
+    until_repeated,
 )
-from aiops.normalise.families import (
-    DERIVED,
-    FAMILY_COUNT,
-    MEMBER_COUNT,
-    NewMembers,
-    link,
-    unlink,
-    with_family_room,
-)
+from aiops.normalise.families import DERIVED, FAMILY_COUNT, MEMBER_COUNT, NewMembers, link, unlink, with_family_room
 from aiops.normalise.name_store import NameStore
 from aiops.normalise.packing import idle, without
 from aiops.normalise.raw_series import (
@@ -47,6 +41,8 @@ from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.metrics import spec_of
 from data_contracts.series.series_name import SeriesName
 
+CATALOGUED_AGAIN_DAYS: Final = 7
+"""A series that is defined again has its row of the catalogue given again after so many days: the lake lets go of what is not."""
 MOST_HOLES: Final = 1024
 """Members that were replaced before the arrays are packed."""
 
@@ -98,7 +94,7 @@ class SeriesBook:
         progress = _Progress(definitions, first_seen_us, [], [], [])
         done = 0
         while done < len(definitions):
-            run = np.arange(done, done + _until_repeated(definitions.key[done:]))
+            run = np.arange(done, done + until_repeated(definitions.key[done:]))
             fitting = run[: self._fitting(definitions, run)]
             if fitting.size:
                 self._take(progress, fitting)
@@ -162,10 +158,14 @@ class SeriesBook:
         progress.collided.append(run[clash])
         changed = self._differs(definitions, run)
         records["announced"][slots[known & ~clash]] = self._second()
+        day = _day(progress.first_seen_us)
+        again = known & ~clash & (day - records["spare"][slots].astype(np.int64) >= CATALOGUED_AGAIN_DAYS)
+        records["spare"][slots[again]] = day
         records["role"][slots[changed]] = definitions.role[run[changed]]
         records["certainty"][slots[changed]] = definitions.certainty[run[changed]]
         records["value"][slots[changed]] = np.nan
-        self._catalogue(progress, run[changed | ~known])
+        self._catalogue(progress, run[changed | ~known | again])
+        self._derived_again(progress, run[again & ~changed])
         if not known.all():
             self._append(progress, run[~known])
 
@@ -177,6 +177,7 @@ class SeriesBook:
         records["role"], records["certainty"] = definitions.role[new], definitions.certainty[new]
         records["seen"], records["value"] = NEVER_US, np.nan
         records["announced"], records["place"] = self._second(), -1
+        records["spare"] = _day(progress.first_seen_us)
         taken = definitions.taken(new).rows
         limits, codes = _limits_of(raw.limits, taken.column("metric"))
         records["limits"] = np.where(np.isin(definitions.role[new], SCORED_ROLES), codes, UNLIMITED)
@@ -216,6 +217,18 @@ class SeriesBook:
         records["names"][numbers] = made.name_hashes.reshape(shape)
         records["limits"][numbers] = codes.reshape(shape)
         progress.catalogue.append(made.catalogue)
+
+    def _derived_again(self, progress: _Progress, rows: IntArray) -> None:
+        """Give the rows of the catalogue again of what is made of histograms: with the one, or the first, of their series."""
+        definitions, families = progress.definitions, self.state.families
+        records = self.state.raw.records[find_rows(self.state.raw, definitions.key[rows])]
+        part = KIND_OF_ROLE[records["role"]] != 255
+        family = families.members["family"][np.where(part, records["place"], 0)]
+        leads = part & (families.records["first"][family] == records["place"])
+        leads |= ~part & ~np.isin(records["role"], SCORED_ROLES)
+        if leads.any():
+            made = derived_of(definitions.taken(rows[leads]), self._limits.tenant, progress.first_seen_us)
+            progress.catalogue.append(made.catalogue)
 
     def _redefine(self, progress: _Progress, row: int) -> None:
         """Follow a definition by which a series becomes a histogram or a part of one, or is one no longer."""
@@ -264,14 +277,8 @@ class SeriesBook:
         self.state, self.names, self.derived = packed.state, packed.names, packed.derived
 
 
-def _until_repeated(keys: IntArray) -> int:
-    """Return how many leading keys there are before one that came already."""
-    _, firsts = np.unique(keys, return_index=True)
-    if firsts.size == keys.size:
-        return int(keys.size)
-    again = np.ones(keys.size, np.bool_)
-    again[firsts] = False
-    return int(np.argmax(again))
+def _day(moment_us: int) -> int:
+    return max(0, moment_us) // 86_400_000_000
 
 
 def _limits_of(limits: FloatArray, metrics: "pa.Array[Any]") -> "tuple[FloatArray, npt.NDArray[np.int32]]":

@@ -99,7 +99,8 @@ LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
     "spans": _signal(SPANS, "trace_id", "span_id"),
     "exemplars": _signal(EXEMPLARS, *SERIES_IDENTITY, "trace_id"),
 }
-"""Labels, verdicts, the graph and the catalogue of series stay; everything else is kept for the days of the retention settings.
+"""Labels, verdicts and the graph stay, and of the catalogue of series what is alive (`series_pruning`); everything else is kept
+for the days of the retention settings.
 
 Of two values of one point that became available at the same moment, the greater counts: whichever came first.
 """

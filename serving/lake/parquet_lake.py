@@ -24,6 +24,7 @@ from serving.lake.lake_tables import LAKE_TABLES, LakeTable, evolved, spec_of
 from serving.lake.parquet_reading import RowQuery, activity, coded_telemetry, retried, select, span_of
 from serving.lake.port import Added, Compacted, Rows, Where
 from serving.lake.row_identity import each_once
+from serving.lake.series_pruning import prune_series
 
 _ROW: Final = ("timestamp", "service", "metric", "labels", "value")
 
@@ -159,6 +160,10 @@ class ParquetLake:
             for folder in self._day_folders(table) if spec.expires and spec.signal == signals else ():
                 expired += int(day_of(folder) < oldest and self._expire(folder))
         return expired
+
+    def prune_series(self, newest: datetime, retention_days: int) -> int:
+        """Take from the catalogue the series of which nothing is there and that nobody defines (see the port)."""
+        return prune_series(self, _utc("newest", newest), retention_days)
 
     def _expire(self, folder: Path) -> bool:
         trash = self._folder / f".expired-{uuid.uuid4().hex}"

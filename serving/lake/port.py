@@ -173,6 +173,13 @@ class Lake(Protocol):
         """
         ...
 
+    def prune_series(self, newest: datetime, retention_days: int) -> int:
+        """Take from the catalogue the series of which nothing is there and that nobody defines; return how many rows.
+
+        Only what first came before the days that are kept is looked at; `newest` is the time of the newest telemetry.
+        """
+        ...
+
     def compact(self, least_files: int = 8, settled_s: float = 1800.0) -> Compacted:
         """Merge small files of the days that have `least_files` or more; rows that lie in several are kept once.
 

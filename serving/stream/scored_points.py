@@ -4,6 +4,7 @@ The catalogue of a tenant is what the lake's table `series` holds and what came 
 definition names is refused as `unknown_series` and goes to the rejected rows.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,8 @@ UNKNOWN: Final = Refusal(
     "series_id",
     "no definition names this series: it comes again when a receiver announces its series, within AIOPS_INGEST__ANNOUNCE_S",
 )
+KEPT_S: Final = 86_400.0
+"""After so long the names are read anew from the lake."""
 _MOST_CHUNKS: Final = 12
 """Pieces of the catalogue between two mergers: names are copied O(log n) times."""
 
@@ -99,12 +102,15 @@ def _coded(names: pa.Table) -> pa.Table:
 class ScoredPoints:
     """Entries of `points:<p>` as rows of the lake, whosever they are."""
 
-    def __init__(self, lake_of: "Callable[[str], Lake]") -> None:
+    def __init__(self, lake_of: "Callable[[str], Lake]", clock: Callable[[], float] = time.monotonic) -> None:
         self._lake_of = lake_of
+        self._clock = clock
         self._names: dict[str, NamesById] = {}
+        self._since_s = clock()
 
     def rows(self, entries: Sequence[streams.Entry]) -> list[TenantRows]:
         """Return what the entries of a part are in the lake: series, telemetry, and points that no series is known of."""
+        self._let_go()
         definitions: dict[str, list[pa.Table]] = {}
         points: dict[str, list[pa.Table]] = {}
         for entry in entries:
@@ -120,6 +126,12 @@ class ScoredPoints:
         for tenant, tables in points.items():
             parts += self._named(tenant, _in_turn(pa.concat_tables(tables)))
         return [part for part in parts if part.rows.num_rows]
+
+    def _let_go(self) -> None:
+        """Forget all names once a day: what was learned is in the lake by now, and what the lake has let go of is not held."""
+        if self._clock() - self._since_s > KEPT_S:
+            self._names.clear()
+            self._since_s = self._clock()
 
     def _of(self, tenant: str) -> NamesById:
         if tenant not in self._names:

@@ -1,6 +1,7 @@
 """The HTTP application of the receivers in the test's own process, over a broker that only counts."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -89,7 +90,10 @@ class ReceiversInProcess:
         ingest = IngestSettings(**{"points_per_s": 10**12, **settings})
         unread: Any = None
         self._commit = GroupCommit(self.broker, unread, CommitRules(2, 1000, patience_s=0.05))
-        rules = ReceiverRules(IntakeRules(2, lambda _, service: len(service) % 2), IdentityRules(), LimitsByTenant(ingest))
+        self.later_s = 0.0
+        """By how much the receivers' own clock is put forward."""
+        intake = IntakeRules(2, lambda _, service: len(service) % 2, monotonic=lambda: time.monotonic() + self.later_s)
+        rules = ReceiverRules(intake, IdentityRules(), LimitsByTenant(ingest))
         self.receivers = Receivers(self._commit, rules, self.metrics)
         otlp = OtlpMetricsDecoder(5)
         parts = IngestParts(

@@ -12,7 +12,7 @@ def lake_retention(context: dg.AssetExecutionContext, workspace: WorkspaceResour
 
     Logs, spans and exemplars have a setting of their own, and go by the newest of them.
 
-    The small files of the days that stay are merged.
+    Series of which nothing is left leave the catalogue. The small files of the days that stay are merged.
     """
     space = workspace.open()
     days, signal_days = space.settings.telemetry.retention_days, space.settings.telemetry.signals_retention_days
@@ -22,10 +22,11 @@ def lake_retention(context: dg.AssetExecutionContext, workspace: WorkspaceResour
             newest = space.newest_telemetry()
         expired = space.lake.retain(newest, days) if newest is not None else 0
         expired += space.lake.retain(newest_signal, signal_days, signals=True) if newest_signal is not None else 0
+        pruned = space.lake.prune_series(newest, days) if newest is not None else 0
         merged = space.lake.compact()
     context.log.info(
         f"{expired} day partitions older than {days} days (logs and spans: {signal_days}) deleted; "
-        f"{merged.files} files merged into {merged.into}"
+        f"{pruned} series that have no rows any more left the catalogue; {merged.files} files merged into {merged.into}"
     )
-    kept = {"retention_days": days, "signals_retention_days": signal_days}
+    kept = {"pruned_series": pruned, "retention_days": days, "signals_retention_days": signal_days}
     return dg.MaterializeResult(metadata={"expired_partitions": expired, **kept})

@@ -1,8 +1,10 @@
 """What the receivers count: points by protocol and outcome, refusals by reason, requests, series, appends."""
 
+import contextlib
 import resource
 import time
 from collections.abc import Mapping
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import Scope
@@ -15,6 +17,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 WRITE = "/api/v1/write"
 METRICS, LOGS, TRACES = "/v1/metrics", "/v1/logs", "/v1/traces"
 _COUNTED = frozenset({WRITE, METRICS, LOGS, TRACES})
+_OUTCOMES: Final = ("written", "repeated", "other_replica", "own_findings", "refused")
 
 
 class IngestMetrics:
@@ -67,14 +70,14 @@ class IngestMetrics:
     def took(self, tenant: str, protocol: str, receipt: Receipt) -> None:
         """Count what became of a body."""
         written = receipt.samples + receipt.histograms
-        outcomes = {
-            "written": written - receipt.repeated - receipt.other_replica - receipt.own_findings,
-            "repeated": receipt.repeated,
-            "other_replica": receipt.other_replica,
-            "own_findings": receipt.own_findings,
-            "refused": receipt.refused_points,
-        }
-        for outcome, count in outcomes.items():
+        counts = (
+            written - receipt.repeated - receipt.other_replica - receipt.own_findings,
+            receipt.repeated,
+            receipt.other_replica,
+            receipt.own_findings,
+            receipt.refused_points,
+        )
+        for outcome, count in zip(_OUTCOMES, counts, strict=True):
             if count:
                 self._points.labels(protocol, outcome).inc(count)
                 self._tenant_points.labels(tenant, outcome).inc(count)
@@ -83,6 +86,12 @@ class IngestMetrics:
         self._exemplars.labels("written").inc(receipt.exemplars)
         self._exemplars.labels("refused").inc(sum(refusal.exemplars for refusal in receipt.refusals.values()))
         self.defined.inc(receipt.defined)
+
+    def forget(self, tenant: str) -> None:
+        """Say nothing more of a tenant."""
+        for metric, labels in ((self.series, ()), *((self._tenant_points, (outcome,)) for outcome in _OUTCOMES)):
+            with contextlib.suppress(KeyError):  # nothing was said of it
+                metric.remove(tenant, *labels)
 
     def took_records(self, signal: str, accepted: int, rejected: int) -> None:
         """Count logs or spans."""

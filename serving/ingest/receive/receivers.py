@@ -93,6 +93,12 @@ class _Tenant:
         self.limits = limits
         self.intake = TenantIntake(name, limits, SeriesIdentities(rules.identity), rules.intake)
         self.budget = PointBudget(limits.points_per_s)
+        self.used_s = rules.intake.monotonic()
+
+    def forget(self, now_s: float, idle_s: float) -> bool:
+        """Forget series that were not seen for so long; return whether nothing is left, and nothing came for as long."""
+        self.intake.forget(idle_s)
+        return now_s - self.used_s > idle_s and not len(self.intake.table) and not self.intake.growth.is_growing
 
 
 class Receivers:
@@ -203,9 +209,12 @@ class Receivers:
         return outcome
 
     def forget_idle(self) -> None:
-        """Forget what was not seen for long; call it every few minutes."""
-        for tenant in self._tenants.values():
-            tenant.intake.forget(self._rules.idle_s)
+        """Forget what was not seen for long, tenants and their places too; call it every few minutes."""
+        now_s = self._rules.intake.monotonic()
+        for name, tenant in list(self._tenants.items()):
+            if tenant.forget(now_s, self._rules.idle_s):
+                del self._tenants[name]
+                self.metrics.forget(name)
 
     def look(self) -> list[Notice]:
         """Pass on which services sent something; return notices of labels that explode. Call it every second or so."""
@@ -226,9 +235,12 @@ class Receivers:
         tenant = self._tenants.get(name)
         if tenant is None:
             if len(self._tenants) >= self._rules.max_tenants:
-                rule = f"{self._rules.max_tenants} tenants send already"
+                self.forget_idle()
+            if len(self._tenants) >= self._rules.max_tenants:
+                rule = f"{self._rules.max_tenants} tenants send already, or did within AIOPS_INGEST__IDLE_H"
                 raise refused("x-scope-orgid", name, rule, "raise AIOPS_TELEMETRY__MAX_TENANTS")
             tenant = self._tenants[name] = _Tenant(name, self._rules)
+        tenant.used_s = self._rules.intake.monotonic()
         return tenant
 
     def hold_back(self) -> None:

@@ -80,6 +80,11 @@ class SeriesGrowth:
         if now - self._window >= WINDOW_S:
             yield from self._next_window(now)
 
+    @property
+    def is_growing(self) -> bool:
+        """Return whether an explosion was said to begin and not yet to end."""
+        return bool(self._open)
+
     def forgotten(self, share: float) -> None:
         """Note that a share of all series was forgotten."""
         self._before = Counter({name: round(count * (1 - share)) for name, count in self._before.items()})

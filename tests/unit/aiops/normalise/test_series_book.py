@@ -64,6 +64,20 @@ def test_new_series_come_into_the_catalogue_with_what_is_made_of_them() -> None:
     assert (derived["labels"], derived["why"]) == ("", "made of the histogram rpc_seconds")
 
 
+def test_a_week_later_the_catalogue_is_given_again_with_what_is_made_of_a_histogram() -> None:
+    made = normaliser()
+    series = [raw("load", "value"), *classic("rpc_seconds", [0.5, math.inf]), raw("size_bytes", "histogram")]
+    first = define(made, series)
+    day = 24 * HOUR
+    again = [made.define(definitions(series), T + age * day).catalogue for age in (1, 6, 8, 9)]
+    assert [sum(rows.num_rows for rows in given) for given in again] == [0, 0, len(first), 0]
+    given = [row for rows in again[2] for row in rows.to_pylist()]
+    ids = {row["series_id"]: row["metric"] for row in first}
+    assert {row["series_id"]: row["metric"] for row in given} == ids
+    later = Normaliser.restore(NormaliserConfig(DEFAULT_TENANT, 100, 30 * SECOND, 2 * HOUR), made.snapshot())
+    assert later.define(definitions(series), T + 10 * day).catalogue == []
+
+
 def test_a_definition_that_comes_again_changes_nothing() -> None:
     made = normaliser()
     series = [raw("requests_total", "total"), *classic("rpc_seconds", [0.5, math.inf])]

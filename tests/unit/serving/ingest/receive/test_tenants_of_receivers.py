@@ -33,6 +33,27 @@ def test_bodies_that_cannot_be_read_take_no_tenants_place() -> None:
     assert asyncio.run(statuses()) == [204] * 32 + [400]
 
 
+def test_a_tenant_that_sends_nothing_any_more_gives_its_place_to_another() -> None:
+    async def run() -> tuple[list[int], dict[str, int], float]:
+        body = write_1([Sent({"__name__": "up", "job": "cart"}, [(1.0, NOW_NS // 10**6)])])
+        async with ReceiversInProcess() as app:
+            names = [f"shop{number}" for number in range(32)]
+            for name in names:
+                await app.post("/api/v1/write", body, {**VERSION_1, "x-scope-orgid": name})
+            statuses = []
+            for later_s in (3600.0, 7100.0, 7300.0):
+                app.later_s = later_s
+                await app.post("/api/v1/write", body, {**VERSION_1, "x-scope-orgid": "shop0"})
+                statuses.append((await app.post("/api/v1/write", body, {**VERSION_1, "x-scope-orgid": "new"})).status)
+            left = dict(app.receivers.active_series())
+            return statuses, left, app.counted("aiops_ingest_tenant_points_total", tenant="shop1")
+
+    statuses, left, said = asyncio.run(run())
+    assert statuses == [400, 400, 204]
+    assert left == {"shop0": 1, "new": 1}
+    assert said == 0, "its metrics are gone too"
+
+
 def test_exemplars_that_are_refused_are_no_rejected_data_points() -> None:
     async def answer() -> object:
         exemplar = {"timeUnixNano": str(NOW_NS + 10**13), "asDouble": 1.0, "traceId": "ab" * 16}
