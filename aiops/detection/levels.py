@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
 from aiops.types import FloatArray
 from data_contracts.schemas.internals import is_about_alarms
@@ -53,15 +52,6 @@ class Tier1:
 CATALOGUE_VERSION: Final = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PointLevels:
-    """Alarm levels aligned to points, (n,) each."""
-
-    alarm_z: FloatArray
-    low: FloatArray
-    high: FloatArray
-
-
 class LevelTable:
     """Alarm levels of the series of one engine, by slot. Memory: 24 B a series."""
 
@@ -70,12 +60,11 @@ class LevelTable:
         self._count = 0
         self._columns = np.zeros((3, 1024))
 
-    def look_up(self, series: Sequence[SeriesName], slot: npt.NDArray[np.int32]) -> PointLevels:
-        """Return the levels of points given as numbers in `series`, which only grows; of those with number -1: any."""
+    def columns(self, series: Sequence[SeriesName]) -> FloatArray:
+        """Return alarm |z|, lowest and highest normal value by number in `series`, which only grows: (3, room for more)."""
         if len(series) > self._count:
             self._extend(series)
-        levels = self._columns[:, slot]
-        return PointLevels(levels[0], levels[1], levels[2])
+        return self._columns
 
     def _extend(self, series: Sequence[SeriesName]) -> None:
         size = len(series)

@@ -78,18 +78,9 @@ class JudgedPoints:
 
 def with_findings(severity: FloatArray, findings: Mapping[int, Finding]) -> FloatArray:
     """Return (n,) severities in which every finding is a flag."""
+    if not findings:
+        return severity
     raised = severity.copy()
     for row, finding in findings.items():
         raised[row] = CERTAIN if finding.certain else np.fmax(severity[row], 1.0)
     return raised
-
-
-def alarms_of_lasting(z: FloatArray, alarm_z: FloatArray, brief: npt.NDArray[np.bool_]) -> FloatArray:
-    """Return (n,) alarm z; of points whose excursion has not lasted yet one that they do not reach."""
-    return np.where(brief, np.fmax(alarm_z, np.abs(z) / BRIEF), alarm_z)
-
-
-def severity_of(z: FloatArray, alarm_z: FloatArray, outside: npt.NDArray[np.bool_]) -> FloatArray:
-    """Return (n,) severities; NaN where the score is unknown and the value inside its limits."""
-    severity = np.abs(z) / alarm_z
-    return np.where(outside, np.nan_to_num(severity) + OUTSIDE_LIMITS, severity)

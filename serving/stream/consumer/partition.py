@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from aiops.detection.levels import LevelTable, Tier1
-from aiops.detection.worst_point import JudgedPoints, alarms_of_lasting, severity_of, with_findings
+from aiops.detection.worst_point import JudgedPoints, with_findings
 from aiops.errors import StateError
 from aiops.types import IntArray, PointStatus, SeriesBatch
 from data_contracts.series.tenant import DEFAULT_TENANT
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from aiops.topology.graph import ServiceGraph
 
 SOURCE: Final = "stream"
+_SCORED, _WARMUP, _REPEATED = (np.int8(status) for status in (PointStatus.SCORED, PointStatus.WARMUP, PointStatus.REPEATED))
 _REFUSED: Final[Mapping[PointStatus, tuple[str, str, str]]] = {
     PointStatus.DUPLICATE: ("duplicate", "timestamp", "the series has another value at that time, the first is kept: send one"),
     PointStatus.TOO_LATE: ("too_late", "timestamp", "its tick is closed: send sooner or raise AIOPS_TELEMETRY__LATENESS_S"),
@@ -212,12 +213,14 @@ class Partition:
         """
         output = self._engine.update_arrays(points, np.full(len(points), self._clock_us))
         self._judge(points, output, step)
-        step.counts["points_scored"] += int(np.count_nonzero(output.status == PointStatus.SCORED))
-        step.counts["points_warmup"] += int(np.count_nonzero(output.status == PointStatus.WARMUP))
-        step.counts["points_repeated"] += int(np.count_nonzero(output.status == PointStatus.REPEATED))
-        self._refused(rows_at, output, step)
+        scored, warm = output.status == _SCORED, output.status == _WARMUP
+        taken: npt.NDArray[np.bool_] = scored | warm
+        step.counts["points_scored"] += int(np.count_nonzero(scored))
+        step.counts["points_warmup"] += int(np.count_nonzero(warm))
+        step.counts["points_repeated"] += int(np.count_nonzero(output.status == _REPEATED))
+        if not taken.all():
+            self._refused(rows_at, output, step)
         self._close(output, step)
-        taken: npt.NDArray[np.bool_] = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
         return taken
 
     def _note(self, entry: streams.Entry, step: Step) -> None:
@@ -236,15 +239,14 @@ class Partition:
             self._undecodable(entry, f"{type(error).__name__}: {error}", step)
 
     def _judge(self, points: "SeriesPoints", output: "EngineOutput", step: Step) -> None:
+        from aiops.detection.point_severity import ScoredPoints, severities_of
+
         if not len(points):
             return
-        levels = self._levels.look_up(self._engine.series, output.slot)
-        taken = (output.status == PointStatus.SCORED) | (output.status == PointStatus.WARMUP)
-        outside = taken & ((points.value < levels.low) | (points.value > levels.high))
-        alarm_z = alarms_of_lasting(output.z, levels.alarm_z, output.brief)
-        severity = np.where(taken, severity_of(output.z, alarm_z, outside), np.nan)
-        findings = self._second.judge(points, taken)
-        reach = levels.alarm_z * output.scale
+        figures = (points.value, output.z, output.expected, output.scale, output.brief)
+        scored = ScoredPoints(output.status, output.slot, *figures)
+        made = severities_of(scored, self._levels.columns(self._engine.series))
+        findings = self._second.judge(points, (output.status == _SCORED) | (output.status == _WARMUP))
         judged = JudgedPoints(
             self._engine.series,
             output.slot,
@@ -253,12 +255,12 @@ class Partition:
             points.time_us,
             points.value,
             output.z,
-            alarm_z,
+            made.alarm_z,
             output.score,
             output.expected,
-            np.fmax(output.expected - reach, levels.low),
-            np.fmin(output.expected + reach, levels.high),
-            with_findings(severity, findings),
+            made.lower,
+            made.upper,
+            with_findings(made.severity, findings),
             findings,
         )
         self._worst.add(judged)

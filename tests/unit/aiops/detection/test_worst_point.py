@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiops.detection.worst_point import OUTSIDE_LIMITS, JudgedPoints, WorstPoint, severity_of
+from aiops.detection.point_severity import ScoredPoints, severities_of
+from aiops.detection.worst_point import OUTSIDE_LIMITS, JudgedPoints, WorstPoint
 from aiops.detection.worst_points_by_service import WorstPoints
+from aiops.types import PointStatus
 from serving.stream.consumer.checkpoint import state_hash
 from tests.testing.series_names import named
 
@@ -64,8 +66,18 @@ def test_of_equally_severe_points_the_first_stays() -> None:
 
 
 def test_unknown_scores_are_not_held_and_limits_beat_every_z() -> None:
-    severity = severity_of(np.array([np.nan, 50.0, np.nan]), np.full(3, 5.0), np.array([False, False, True]))
-    np.testing.assert_array_equal(severity, [np.nan, 10.0, OUTSIDE_LIMITS])
+    z, value, slot = (
+        np.array([np.nan, 50.0, np.nan, -50.0, 50.0]),
+        np.array([0.0, 0.0, 2.0, -2.0, 2.0]),
+        np.array([0, 0, 0, 1, -1]),
+    )
+    status = np.array([PointStatus.WARMUP, PointStatus.SCORED, PointStatus.WARMUP, PointStatus.SCORED, PointStatus.TOO_LATE])
+    points = ScoredPoints(status.astype(np.int8), slot.astype(np.int32), value, z, np.zeros(5), np.array([np.nan, 1, 1, 1, 1]), np.zeros(5, bool))
+    made = severities_of(points, np.array([[5.0, 10.0], [-1.0, -1.0], [1.0, 100.0]]))
+    np.testing.assert_array_equal(made.severity, [np.nan, 10.0, OUTSIDE_LIMITS, OUTSIDE_LIMITS + 5.0, np.nan])
+    np.testing.assert_array_equal(made.alarm_z[:4], [5.0, 5.0, 5.0, 10.0])
+    np.testing.assert_array_equal(made.lower[:4], [-1.0, -1.0, -1.0, -1.0], "an unknown bound is the static limit")
+    np.testing.assert_array_equal(made.upper[:4], [1.0, 1.0, 1.0, 10.0])
     worst = WorstPoints(STEP_US, LATENESS_US)
     worst.add(judged([(0, 0, 5, float("nan"))]))
     assert len(worst) == 0
