@@ -89,7 +89,7 @@ class SeriesEngine:
         blocks = ClosedTicks.none()
         if len(points):
             times = arrivals.rows.time if available_at is None else _checked(available_at, len(points))
-            self._run(arrivals, _running_max(times), blocks)
+            self._run(arrivals, times, blocks)
         return output_of(arrivals.results, blocks, self._index)
 
     def close_through(self, until: datetime) -> SeriesOutput:
@@ -174,7 +174,7 @@ class SeriesEngine:
             if end > position:
                 self._apply(arrivals, RowSpan(position, end))
                 clock.watermark_us = int(peaks[end - 1])
-                clock.available_us = max(clock.available_us, int(available[end - 1]))
+                clock.available_us = max(clock.available_us, int(available[position:end].max()))
                 position = end
             if position < rows.time.size:
                 self._close(self._due(int(peaks[position])), blocks)

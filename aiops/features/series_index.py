@@ -1,7 +1,7 @@
 """Names of series by slot, and facts that follow from them. Python cost per series or distinct name, not per row."""
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from aiops.features.name_table import NameTable
 from aiops.features.partial_sums import SeriesFacts
 from aiops.features.robust import RANGE_FLOOR
 from aiops.types import FloatArray, IntArray
-from data_contracts.schemas.metrics import SIGNALS, MetricSpec, spec_of
+from data_contracts.schemas.metrics import SIGNALS, spec_of
 from data_contracts.series.hash_kernels import hash_spans
 from data_contracts.series.key import labels_text
 from data_contracts.series.series_name import SeriesName
@@ -96,11 +96,19 @@ def series_of_texts(services: Sequence[str], metrics: Sequence[str]) -> list[Ser
     return [SeriesName(*row) for row in zip(ids, services, names, labels, strict=True)]
 
 
+class _MetricFacts(NamedTuple):
+    """What a metric's name says of its series."""
+
+    signal: int
+    limit: float  # NaN = none
+    floor: float  # of the scale
+
+
 class SeriesIndex:
     """Names and facts of series by slot, of services by number (in order of their first series)."""
 
     def __init__(self) -> None:
-        self._specs: dict[str, MetricSpec] = {}
+        self._metrics: dict[str, _MetricFacts] = {}
         self._columns: tuple[int, list[pa.Array[Any]]] | None = None
         self.services = NameTable()
         self.names: list[SeriesName] = []
@@ -116,12 +124,11 @@ class SeriesIndex:
         self._reserve(end)
         floors = np.zeros(len(series))
         for i, name in enumerate(series):
-            spec = self._spec(name.metric)
+            facts = self._facts_of(name.metric)
             self.facts.service[begin + i] = self.services.number(name.service)
-            self.facts.signal[begin + i] = SIGNALS.index(spec.signal)
-            self.facts.limit[begin + i] = spec.limit if np.isfinite(spec.limit) else np.nan
-            width = spec.high - spec.low
-            floors[i] = RANGE_FLOOR * width if np.isfinite(width) else 0.0
+            self.facts.signal[begin + i] = facts.signal
+            self.facts.limit[begin + i] = facts.limit
+            floors[i] = facts.floor
         self.names.extend(series)
         return floors
 
@@ -141,11 +148,14 @@ class SeriesIndex:
             self._columns = (len(self.names), [pa.array(texts, pa.string()), ids, *names])
         return self._columns[1]
 
-    def _spec(self, metric: str) -> MetricSpec:
-        spec = self._specs.get(metric)
-        if spec is None:
-            spec = self._specs[metric] = spec_of(metric)
-        return spec
+    def _facts_of(self, metric: str) -> _MetricFacts:
+        facts = self._metrics.get(metric)
+        if facts is None:
+            spec = spec_of(metric)
+            width, limit = spec.high - spec.low, spec.limit if np.isfinite(spec.limit) else np.nan
+            floor = RANGE_FLOOR * width if np.isfinite(width) else 0.0
+            facts = self._metrics[metric] = _MetricFacts(SIGNALS.index(spec.signal), limit, floor)
+        return facts
 
     def _reserve(self, count: int) -> None:
         room = self.facts.limit.size

@@ -6,6 +6,7 @@ from metric where people read a series).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -60,15 +61,36 @@ def read_names(column: AnyArray, field: str) -> Names:
         SchemaError: the column does not hold text.
     """
     cells = read_codes(column, field)
-    offsets, data = bytes_of(cells.values)
+    checked = _LAST.get(field)
+    if checked is None or not checked.cells.equals(cells.values):
+        checked = _LAST[field] = _checked(cells.values, field)
+    return Names(cells.codes, checked.values, checked.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """Distinct names as they came, as text, and the faults of some."""
+
+    cells: AnyArray
+    values: AnyArray
+    faults: Mapping[int, Fault]
+
+
+_LAST: Final[dict[str, _Checked]] = {}
+"""The names of each column that were checked last: producers repeat themselves, and the same names need no second look."""
+
+
+def _checked(cells: AnyArray, field: str) -> _Checked:
+    offsets, data = bytes_of(cells)
     length = np.diff(offsets)
     suspects = np.flatnonzero((length == 0) | (length > max_bytes(field)) | (unusual(data, offsets) != 0))
     faults = {}
     for code in suspects.tolist():
-        fault = name_fault(cells.values[code].as_py(), field)
+        fault = name_fault(cells[code].as_py(), field)
         if fault is not None:
             faults[code] = fault
-    return Names(cells.codes, _as_text(cells.values, faults), faults)
+    held: AnyArray = cells.take(np.arange(len(cells)))  # a copy: the payload that they lie in is let go
+    return _Checked(held, _as_text(held, faults), faults)
 
 
 def bytes_of(values: AnyArray) -> tuple[Int64s, Uint8s]:

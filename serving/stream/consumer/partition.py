@@ -212,11 +212,11 @@ class Partition:
         `rows_at` gives the rows (schema `SERIES`) of those that it refused.
         """
         output = self._engine.update_arrays(points, np.full(len(points), self._clock_us))
-        self._judge(points, output, step)
+        if len(points):
+            self._judge(points, output, step)
         scored, warm = output.status == _SCORED, output.status == _WARMUP
         taken: npt.NDArray[np.bool_] = scored | warm
-        step.counts["points_scored"] += int(np.count_nonzero(scored))
-        step.counts["points_warmup"] += int(np.count_nonzero(warm))
+        step.counts.update({"points_scored": int(np.count_nonzero(scored)), "points_warmup": int(np.count_nonzero(warm))})
         step.counts["points_repeated"] += int(np.count_nonzero(output.status == _REPEATED))
         if not taken.all():
             self._refused(rows_at, output, step)
@@ -241,8 +241,6 @@ class Partition:
     def _judge(self, points: "SeriesPoints", output: "EngineOutput", step: Step) -> None:
         from aiops.detection.point_severity import ScoredPoints, severities_of
 
-        if not len(points):
-            return
         figures = (points.value, output.z, output.expected, output.scale, output.brief)
         scored = ScoredPoints(output.status, output.slot, *figures)
         made = severities_of(scored, self._levels.columns(self._engine.series))

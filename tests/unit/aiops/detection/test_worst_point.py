@@ -72,7 +72,9 @@ def test_unknown_scores_are_not_held_and_limits_beat_every_z() -> None:
         np.array([0, 0, 0, 1, -1]),
     )
     status = np.array([PointStatus.WARMUP, PointStatus.SCORED, PointStatus.WARMUP, PointStatus.SCORED, PointStatus.TOO_LATE])
-    points = ScoredPoints(status.astype(np.int8), slot.astype(np.int32), value, z, np.zeros(5), np.array([np.nan, 1, 1, 1, 1]), np.zeros(5, bool))
+    points = ScoredPoints(
+        status.astype(np.int8), slot.astype(np.int32), value, z, np.zeros(5), np.array([np.nan, 1, 1, 1, 1]), np.zeros(5, bool)
+    )
     made = severities_of(points, np.array([[5.0, 10.0], [-1.0, -1.0], [1.0, 100.0]]))
     np.testing.assert_array_equal(made.severity, [np.nan, 10.0, OUTSIDE_LIMITS, OUTSIDE_LIMITS + 5.0, np.nan])
     np.testing.assert_array_equal(made.alarm_z[:4], [5.0, 5.0, 5.0, 10.0])

@@ -1,9 +1,10 @@
 """What is no alarm of tier 1: an excursion that has not lasted; and how far a move by the least step of a series is."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from aiops.detection.worst_point import alarms_of_lasting, severity_of
+from aiops.detection.point_severity import ScoredPoints, severities_of
 from aiops.features.engine import EngineConfig, FeatureEngine
 from aiops.features.engine_output import EngineOutput
 from aiops.features.engine_snapshot import BEFORE_STEPS
@@ -37,10 +38,16 @@ def test_an_excursion_is_an_alarm_once_it_covers_three_quarters_of_a_minute(step
 
 def test_points_that_are_brief_have_no_severity_of_an_alarm_whatever_their_level() -> None:
     z, fitted = np.array([7.0, -90.0, 90.0, 2.0]), np.array([6.0, 6.0, 40.0, 6.0])
-    inside = np.zeros(4, np.bool_)
     brief = np.array([True, True, True, False])
-    assert (severity_of(z, alarms_of_lasting(z, fitted, brief), inside) < 1.0).all()
-    assert (severity_of(z, alarms_of_lasting(z, fitted, ~brief), inside)[:3] >= 1.0).all()
+    assert (severities(z, fitted, brief) < 1.0).all()
+    assert (severities(z, fitted, ~brief)[:3] >= 1.0).all()
+
+
+def severities(z: FloatArray, fitted: FloatArray, brief: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return the severities of points of a series each, inside all limits."""
+    status, slot = np.zeros(z.size, np.int8), np.arange(z.size, dtype=np.int32)
+    points = ScoredPoints(status, slot, z, z, np.zeros(z.size), np.ones(z.size), brief)
+    return severities_of(points, np.stack([fitted, np.full(z.size, -np.inf), np.full(z.size, np.inf)])).severity
 
 
 @pytest.mark.parametrize(("points", "abnormal"), [(2, False), (4, True)])
