@@ -21,3 +21,6 @@ class TelemetrySettings(Section):
     silent_intervals: float = Field(5.0, ge=2, description="a source is silent after so many of its own intervals")
     silent_least_s: int = Field(60, ge=10, description="and after so many seconds")
     max_tenants: int = Field(32, ge=1, description="tenants a partition tracks, each with max_series; rows of more are rejected")
+    tenant_idle_h: float = Field(
+        48.0, ge=1, description="hours without anything after which a tenant gives its place to a new one"
+    )

@@ -198,7 +198,9 @@ def archive_config(config: ConsumerConfig, ownership: Ownership) -> "ArchiveConf
 
 def tenants_config(settings: "Settings") -> TenantsConfig:
     """Return how the tenants of a partition are processed."""
-    return TenantsConfig(partition_config(settings), lambda tenant: call_graph(settings, tenant), settings.telemetry.max_tenants)
+    telemetry = settings.telemetry
+    idle_us = round(telemetry.tenant_idle_h * 3.6e9)
+    return TenantsConfig(partition_config(settings), lambda tenant: call_graph(settings, tenant), telemetry.max_tenants, idle_us)
 
 
 def partition_config(settings: "Settings") -> PartitionConfig:

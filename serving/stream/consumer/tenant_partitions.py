@@ -19,6 +19,7 @@ from data_contracts.values.moments import moment_of_us
 from serving.stream import streams
 from serving.stream.consumer.partition import SOURCE, Partition, PartitionConfig
 from serving.stream.consumer.partition_step import Step
+from serving.stream.consumer.tenant_places import TenantPlaces
 
 if TYPE_CHECKING:
     from aiops.topology.graph import ServiceGraph
@@ -34,6 +35,8 @@ class TenantsConfig:
     partition: PartitionConfig
     graph_of: "Callable[[str], ServiceGraph]"
     max_tenants: int
+    idle_us: int = 172_800_000_000
+    """A tenant of which nothing came for so long gives its place to a new one, where there is none left."""
 
     def of(self, tenant: str) -> PartitionConfig:
         """Return how one tenant is processed."""
@@ -43,10 +46,13 @@ class TenantsConfig:
 class TenantPartitions:
     """State of one partition by tenant. `apply` the entries in stream order; `snapshot` and `restore` are exact."""
 
-    def __init__(self, config: TenantsConfig, partitions: Mapping[str, Partition] | None = None) -> None:
+    def __init__(
+        self, config: TenantsConfig, partitions: Mapping[str, Partition] | None = None, places: TenantPlaces | None = None
+    ) -> None:
         self._config = config
         self._held: dict[str, Partition] = dict(partitions or {})
         self._tier1 = config.partition.tier1
+        self._places = places or TenantPlaces(config.max_tenants, config.idle_us)
 
     @classmethod
     def restore(cls, config: TenantsConfig, state: Mapping[str, npt.NDArray[Any]]) -> "TenantPartitions":
@@ -66,14 +72,16 @@ class TenantPartitions:
                 if int(number) >= len(parts):
                     raise StateError(f"checkpoint names {len(parts)} tenants and holds array {name}; it is damaged")
                 parts[int(number)][rest] = array
-        return cls(config, {name: Partition.restore(config.of(name), part) for name, part in zip(names, parts, strict=True)})
+        places = TenantPlaces.restore(config.max_tenants, config.idle_us, names, state)
+        held = {name: Partition.restore(config.of(name), part) for name, part in zip(names, parts, strict=True)}
+        return cls(config, held, places)
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole state as arrays."""
         state: dict[str, npt.NDArray[Any]] = {_TENANTS: np.array(list(self._held), dtype="U")}
         for number, partition in enumerate(self._held.values()):
             state |= {f"{number}/{name}": array for name, array in partition.snapshot().items()}
-        return state
+        return state | self._places.snapshot(self.tenants)
 
     @property
     def tenants(self) -> tuple[str, ...]:
@@ -93,6 +101,13 @@ class TenantPartitions:
 
     def apply(self, entries: Sequence[streams.Entry]) -> dict[str, Step]:
         """Process entries in stream order and return what they gave, by tenant."""
+        steps: dict[str, Step] = {}
+        for run in self._places.runs(entries, self._held, self._held.__delitem__):
+            for owner, step in self._applied(run).items():
+                steps.setdefault(owner, Step()).extend(step)
+        return steps
+
+    def _applied(self, entries: Sequence[streams.Entry]) -> dict[str, Step]:
         by_tenant: dict[str, list[streams.Entry]] = {}
         for entry in entries:
             by_tenant.setdefault(entry.tenant, []).append(entry)

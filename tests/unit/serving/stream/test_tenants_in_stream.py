@@ -27,6 +27,7 @@ from tests.testing.stream_harness import EDGES, GRAPH, METRICS, SERVICES, batche
 
 MAX_SERIES = len(SERVICES) * len(METRICS)
 AHEAD = timedelta(hours=1)
+HOUR_US = 3_600_000_000
 TABLES = ("candidates", "rejected", "series_features", "service_features")
 
 
@@ -124,6 +125,32 @@ def test_tenants_beyond_the_limit_are_rejected_with_a_reason_and_the_others_go_o
     assert "AIOPS_TELEMETRY__MAX_TENANTS" in row["detail"]
     assert '"service"' in row["row"]
     assert written(steps["a"]) == written(run(TenantPartitions(config()), entries("a"))["a"])
+
+
+@pytest.mark.parametrize("at_a_time", [1, 7, 1000])
+def test_a_tenant_that_nothing_came_of_for_long_gives_its_place_to_a_new_one(at_a_time: int) -> None:
+    few = replace(config(max_tenants=2), idle_us=HOUR_US)
+    sent = [*mixed(entries("a"), entries("b")), *mixed(entries("c", ahead=3 * AHEAD), entries("b", ahead=3 * AHEAD))]
+    partition, made = TenantPartitions(few), dict[str, Step]()
+    for first in range(0, len(sent), at_a_time):
+        for tenant, step in partition.apply(sent[first : first + at_a_time]).items():
+            made.setdefault(tenant, Step()).extend(step)
+        partition = TenantPartitions.restore(few, partition.snapshot())
+    assert partition.tenants == ("b", "c")
+    assert made["c"].counts["rejected.too_many_tenants"] == 0
+    assert made["c"].counts["points_scored"] > 0
+    wide = run(TenantPartitions(config()), sent)
+    assert written(made["a"]) == written(wide["a"])
+    assert written(made["b"]) == written(wide["b"])
+    assert written(made["c"]) == written(wide["c"])
+
+
+def test_a_tenant_that_still_sends_keeps_its_place() -> None:
+    few = replace(config(max_tenants=2), idle_us=HOUR_US)
+    sent = [*mixed(entries("a"), entries("b")), *entries("c", ahead=AHEAD / 4)]
+    partition = TenantPartitions(few)
+    assert run(partition, sent)["c"].counts["rejected.too_many_tenants"] > 0
+    assert partition.tenants == ("a", "b")
 
 
 def test_what_names_no_tenant_comes_into_the_dead_letters_of_the_default_one() -> None:
