@@ -7,13 +7,13 @@ from typing import Final, Protocol, runtime_checkable
 import numpy as np
 
 from aiops.types import FloatArray
-from data_contracts.schemas.internals import is_about_alarms
+from data_contracts.schemas.internals import is_internal
 from data_contracts.schemas.metrics import spec_of
 from data_contracts.series.series_name import SeriesName
 
 DEFAULT_ALARM_Z: Final = 6.0
 NO_ALARM_Z: Final = 1e9
-"""Of series that follow from the suite's own alarms: they never alarm."""
+"""Of series of a process' or a host's inner work (`internals`): what they show is information, not an alarm of tier 1."""
 
 
 @runtime_checkable
@@ -74,5 +74,5 @@ class LevelTable:
             self._columns = grown
         new = series[self._count :]
         self._columns[:, self._count : size] = np.stack(self._levels.alarm_for(new))
-        self._columns[0, self._count : size][[is_about_alarms(name.metric) for name in new]] = NO_ALARM_Z
+        self._columns[0, self._count : size][[is_internal(name.metric) for name in new]] = NO_ALARM_Z
         self._count = size

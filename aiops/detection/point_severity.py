@@ -2,7 +2,7 @@
 
 Severity = |z| / alarm_z; that of a value outside its static limits is above every z. NaN where the score is unknown and the value
 inside its limits, and where the engine did not take the point. Points of an excursion that has not lasted yet have an alarm z
-that they do not reach; their bounds are those of the series.
+that they do not reach; their bounds are those of the series. Those of series that never alarm are the default's.
 """
 
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from aiops.detection.levels import DEFAULT_ALARM_Z, NO_ALARM_Z
 from aiops.detection.worst_point import BRIEF, OUTSIDE_LIMITS
 from aiops.features.series_state import SCORED, WARMUP
 from aiops.jit import bare
@@ -51,7 +52,8 @@ def write_severities(points: ScoredPoints, levels: FloatArray, out: Severities) 
     for i in range(points.value.size):
         slot = np.uint64(points.slot[i] if points.slot[i] >= 0 else last)
         alarm_z, low, high = levels[0, slot], levels[1, slot], levels[2, slot]
-        value, expected, reach = points.value[i], points.expected[i], alarm_z * points.scale[i]
+        value, expected = points.value[i], points.expected[i]
+        reach = (alarm_z if alarm_z < NO_ALARM_Z else DEFAULT_ALARM_Z) * points.scale[i]
         out.lower[i] = np.fmax(expected - reach, low)
         out.upper[i] = np.fmin(expected + reach, high)
         if points.brief[i]:

@@ -3,7 +3,8 @@
 `PARTIAL_WIDTH` numbers a service: for each golden signal (in the order of `metrics.SIGNALS`) how many series have a known
 abnormality, its sum and its greatest, the level, how much is in it, whether a limit is known, and the slope; then for the whole
 service how many series have a known abnormality, its sum, its greatest, how many are abnormal, the least minutes to a limit,
-whether a point is recent, and how far the abnormal ones are beyond their bounds (`excess_of`, summed). Partial sums of one
+whether a point is recent; and of those that can alarm (`internals` cannot) how many have a known abnormality, and how far the
+abnormal ones are beyond their bounds (`excess_of`, summed). Partial sums of one
 service add up (`merge`) in the order of their partitions; `service_features` makes features of them.
 """
 
@@ -29,10 +30,10 @@ SIGNAL_COUNT: Final = len(SIGNALS)
 KNOWN, SUM, WORST, LEVEL, LEVELS, LIMITED, STEEPEST = range(7)
 SIGNAL_WIDTH: Final = 7
 # columns of the whole service
-ALL_KNOWN, ALL_SUM, ALL_WORST, ALL_ABNORMAL, TO_LIMIT, ANY_RECENT, ALL_EXCESS = range(
-    SIGNAL_COUNT * SIGNAL_WIDTH, SIGNAL_COUNT * SIGNAL_WIDTH + 7
+ALL_KNOWN, ALL_SUM, ALL_WORST, ALL_ABNORMAL, TO_LIMIT, ANY_RECENT, ALL_JUDGED, ALL_EXCESS = range(
+    SIGNAL_COUNT * SIGNAL_WIDTH, SIGNAL_COUNT * SIGNAL_WIDTH + 8
 )
-PARTIAL_WIDTH: Final = SIGNAL_COUNT * SIGNAL_WIDTH + 7
+PARTIAL_WIDTH: Final = SIGNAL_COUNT * SIGNAL_WIDTH + 8
 
 
 class SeriesFacts(NamedTuple):
@@ -41,6 +42,7 @@ class SeriesFacts(NamedTuple):
     service: IntArray  # (S,) service number
     signal: IntArray  # (S,) index into metrics.SIGNALS
     limit: FloatArray  # (S,) where the resource is exhausted; NaN = no limit
+    alarms: npt.NDArray[np.bool_]  # (S,) whether it can alarm
 
 
 class PartialSums(NamedTuple):
@@ -113,9 +115,7 @@ def add_series(sums: FloatArray, signal: int, column: FloatArray, limit: float) 
         sums[ALL_KNOWN] += 1.0
         sums[ALL_SUM] += score
         sums[ALL_WORST] = max(sums[ALL_WORST], score)
-        if score >= ABNORMAL:
-            sums[ALL_ABNORMAL] += 1.0
-            sums[ALL_EXCESS] += excess_of(score)
+        sums[ALL_ABNORMAL] += 1.0 if score >= ABNORMAL else 0.0
     add_level(sums, signal, column, limit)
     add_slope(sums, signal, column)
     sums[ANY_RECENT] = max(sums[ANY_RECENT], column[RECENT])
@@ -144,6 +144,10 @@ def add_series_rows(
             present[service] = True
             clear(sums[service])
         add_series(sums[service], signals[place], features[row], limits[place])
+        score = features[row, ABNORMALITY]
+        if facts.alarms[place] and not np.isnan(score):
+            sums[service, ALL_JUDGED] += 1.0
+            sums[service, ALL_EXCESS] += excess_of(score) if score >= ABNORMAL else 0.0
 
 
 @bare
@@ -160,7 +164,7 @@ def merge(sums: FloatArray, more: FloatArray) -> None:
             mine, theirs = abs(mine), abs(theirs)
         if not np.isnan(theirs) and not mine >= theirs:
             sums[base + STEEPEST] = more[base + STEEPEST]
-    for column in (ALL_KNOWN, ALL_SUM, ALL_ABNORMAL, ALL_EXCESS):
+    for column in (ALL_KNOWN, ALL_SUM, ALL_ABNORMAL, ALL_JUDGED, ALL_EXCESS):
         sums[column] += more[column]
     sums[ALL_WORST] = max(sums[ALL_WORST], more[ALL_WORST])
     sums[ANY_RECENT] = max(sums[ANY_RECENT], more[ANY_RECENT])

@@ -11,6 +11,7 @@ from aiops.features.name_table import NameTable
 from aiops.features.partial_sums import SeriesFacts
 from aiops.features.robust import RANGE_FLOOR
 from aiops.types import FloatArray, IntArray
+from data_contracts.schemas.internals import is_internal
 from data_contracts.schemas.metrics import SIGNALS, spec_of
 from data_contracts.series.hash_kernels import hash_spans
 from data_contracts.series.key import labels_text
@@ -102,6 +103,7 @@ class _MetricFacts(NamedTuple):
     signal: int
     limit: float  # NaN = none
     floor: float  # of the scale
+    alarms: bool  # whether it can alarm
 
 
 class SeriesIndex:
@@ -112,7 +114,7 @@ class SeriesIndex:
         self._columns: tuple[int, list[pa.Array[Any]]] | None = None
         self.services = NameTable()
         self.names: list[SeriesName] = []
-        self.facts = SeriesFacts(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+        self.facts = SeriesFacts(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -128,6 +130,7 @@ class SeriesIndex:
             self.facts.service[begin + i] = self.services.number(name.service)
             self.facts.signal[begin + i] = facts.signal
             self.facts.limit[begin + i] = facts.limit
+            self.facts.alarms[begin + i] = facts.alarms
             floors[i] = facts.floor
         self.names.extend(series)
         return floors
@@ -154,13 +157,13 @@ class SeriesIndex:
             spec = spec_of(metric)
             width, limit = spec.high - spec.low, spec.limit if np.isfinite(spec.limit) else np.nan
             floor = RANGE_FLOOR * width if np.isfinite(width) else 0.0
-            facts = self._metrics[metric] = _MetricFacts(SIGNALS.index(spec.signal), limit, floor)
+            facts = self._metrics[metric] = _MetricFacts(SIGNALS.index(spec.signal), limit, floor, not is_internal(metric))
         return facts
 
     def _reserve(self, count: int) -> None:
         room = self.facts.limit.size
         if count > room:
             more = max(count, 2 * room, 64) - room
-            self.facts = SeriesFacts(
-                np.pad(self.facts.service, (0, more)), np.pad(self.facts.signal, (0, more)), np.pad(self.facts.limit, (0, more))
-            )
+            facts = self.facts
+            signal, alarms = np.pad(facts.signal, (0, more)), np.pad(facts.alarms, (0, more))
+            self.facts = SeriesFacts(np.pad(facts.service, (0, more)), signal, np.pad(facts.limit, (0, more)), alarms)

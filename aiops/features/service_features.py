@@ -12,7 +12,7 @@
 - `hour`, `weekday` (Monday = 0) of the tick, UTC
 
 Two numbers more a row, for the service's alarm level and no feature: EXCESS, the sum of `robust.excess_of` over the abnormal
-series, and JUDGED, how many series have a known abnormality.
+series that can alarm, and JUDGED, how many of these have a known abnormality.
 """
 
 from typing import Final, NamedTuple
@@ -22,6 +22,7 @@ import numpy as np
 from aiops.features.partial_sums import (
     ALL_ABNORMAL,
     ALL_EXCESS,
+    ALL_JUDGED,
     ALL_KNOWN,
     ALL_SUM,
     ALL_WORST,
@@ -136,7 +137,7 @@ def write_service(facts: ServiceFacts, rows: ServiceSums, row: int, tick: int, o
     out[HOUR] = float((tick % DAY_US) // HOUR_OF_DAY_US)
     out[WEEKDAY] = float((tick // DAY_US + 3) % 7)
     out[EXCESS] = own[ALL_EXCESS]
-    out[JUDGED] = own[ALL_KNOWN]
+    out[JUDGED] = own[ALL_JUDGED]
 
 
 @bare

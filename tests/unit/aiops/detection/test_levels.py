@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from aiops.detection.levels import NO_ALARM_Z, CatalogueLevels, LevelTable
-from aiops.types import FloatArray
+from aiops.detection.point_severity import ScoredPoints, severities_of
+from aiops.types import FloatArray, PointStatus
 from data_contracts.series.series_name import SeriesName
 from tests.testing.series_names import named
 
@@ -36,11 +37,15 @@ def test_levels_are_aligned_to_points_and_each_series_is_asked_once() -> None:
     assert levels.asked == 4
 
 
-def test_a_series_that_follows_from_the_suites_own_alarms_never_alarms() -> None:
-    known = [named("aiops|aiops_alerts_in_total"), named("aiops|aiops_lag_seconds")]
-    own, other = LevelTable(CatalogueLevels()).look_up(known, np.arange(2, dtype=np.int32)).alarm_z
-    assert own == NO_ALARM_Z
-    assert other == 6.0
+def test_the_inner_work_of_a_process_never_alarms_and_shows_bounds_all_the_same() -> None:
+    known = [named("aiops|aiops_alerts_in_total"), named("api|go_gc_duration_seconds"), named("api|latency_p99_ms")]
+    levels = LevelTable(CatalogueLevels()).columns(known)
+    assert levels[0, :3].tolist() == [NO_ALARM_Z, NO_ALARM_Z, 6.0]
+    figures = (np.full(3, 99.0), np.full(3, 89.0), np.full(3, 10.0), np.ones(3), np.zeros(3, np.bool_))
+    points = ScoredPoints(np.full(3, PointStatus.SCORED, np.int8), np.arange(3, dtype=np.int32), *figures)
+    severities = severities_of(points, levels)
+    assert severities.upper.tolist() == [16.0, 16.0, 16.0]
+    assert (severities.severity >= 1.0).tolist() == [False, False, True]
 
 
 def test_many_series_grow_the_table() -> None:
