@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from aiops.detection.service_levels import LevelRows, ServiceLevels
-from aiops.detection.worst_points_by_service import TakenPoints, WorstPoints
+from aiops.detection.worst_points_by_service import TakenPoints
 from aiops.features.feature_rows import DeferredRows
 from aiops.features.sequences import SequenceRows, Sequences
 from aiops.features.service_features import EXCESS, JUDGED
@@ -47,27 +47,26 @@ class ClosedRows:
 
 @dataclass(frozen=True, slots=True)
 class ServicePast:
-    """What a partition holds of its services: their worst points since the ticks before, their sequences, their alarm levels."""
+    """What is held of services: their sequences, and their alarm levels."""
 
-    worst: WorstPoints
     sequences: Sequences
     levels: ServiceLevels
 
 
-def candidates_of(rows: ClosedRows, past: ServicePast, cadence: Cadence, tier1_version: str) -> pa.RecordBatch:
+def candidates_of(
+    rows: ClosedRows, worst: TakenPoints, past: ServicePast, cadence: Cadence, tier1_version: str
+) -> pa.RecordBatch:
     """Return `telemetry_schemas.CANDIDATES` rows for the closed ticks, in their order.
 
-    Takes the services' worst points out of `past`, and puts the rows into its sequences and levels. Services with a point beyond
-    its series' bound go to the models; tier 1 flags those that are beyond their own level, too.
+    `worst`: the worst point of every row. Puts the rows into sequences and levels. Services with a point beyond its series'
+    bound go to the models; tier 1 flags those that are beyond their own level, too.
     """
     ticks, numbers = rows.services.ticks_us(), rows.services.numbers()
     scheduled = cadence.falls_on(ticks)
-    taken = past.worst.take_all(rows.service_names, numbers, ticks)
-    past.worst.forget_through(int(ticks.max()))
     excess, judged = rows.services.features((EXCESS, JUDGED)).T
     levels = past.levels.levels(rows.service_names, LevelRows(numbers, ticks, excess, judged))
-    wanted = taken.flagged | scheduled
-    taken = taken.raised(levels, excess)
+    wanted = worst.flagged | scheduled
+    taken = worst.raised(levels, excess)
     places: IntArray = np.flatnonzero(wanted)
     with np.errstate(over="ignore"):
         signals = rows.services.features(_SIGNALS).astype(np.float32)
@@ -75,7 +74,7 @@ def candidates_of(rows: ClosedRows, past: ServicePast, cadence: Cadence, tier1_v
     if not places.size:
         return _NO_CANDIDATES
     columns: dict[str, Any] = rows.services.columns(places)
-    columns |= _point_columns(taken.chosen(places))
+    columns |= point_columns(taken.chosen(places))
     columns["flagged"], columns["scheduled"] = taken.flagged[places], scheduled[places]
     columns["tier1_version"] = pa.repeat(tier1_version, len(places))
     columns[telemetry_schemas.SEQUENCE] = _sequence_column(sequences)
@@ -83,7 +82,7 @@ def candidates_of(rows: ClosedRows, past: ServicePast, cadence: Cadence, tier1_v
     return pa.RecordBatch.from_arrays(arrays, schema=telemetry_schemas.CANDIDATES)
 
 
-def _point_columns(points: TakenPoints) -> dict[str, Any]:
+def point_columns(points: TakenPoints) -> dict[str, Any]:
     """Return the columns that concern the worst points; null where there is none."""
     unknown = ~points.known
     return {

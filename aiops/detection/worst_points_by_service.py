@@ -90,6 +90,11 @@ class WorstPoints:
     def __len__(self) -> int:
         return int(self._held.counters[COUNT])
 
+    @property
+    def closed_us(self) -> int:
+        """Return the tick, us, up to which all are closed, as `forget_through` was told."""
+        return self._closed_us
+
     def add(self, points: JudgedPoints) -> None:
         """Take in all points that the engine was given, in order; of equally severe ones the first stays."""
         self._series = points.series

@@ -49,9 +49,13 @@ class ServiceTicks:
         self._neighbours: tuple[int, Neighbours, Neighbours] | None = None
 
     @property
-    def services(self) -> Sequence[str]:
-        """Return the services seen, by number, in order of first sight."""
-        return self._names.names
+    def names(self) -> NameTable:
+        """Return the services seen, in order of first sight."""
+        return self._names
+
+    def closed_by(self, part: int) -> int:
+        """Return the tick, us, up to which a partition has closed; `NEVER` before."""
+        return int(self._marks[part])
 
     @property
     def closed_us(self) -> int:

@@ -20,7 +20,9 @@ class BrokerSettings(Section):
         description="redis:// URL of what is not telemetry where url names Kafka; unset = an embedded Valkey is started",
     )
     port: int = Field(6380, ge=1, le=65535, description="port of the embedded Valkey on 127.0.0.1")
-    partitions: int = Field(2, ge=1, le=256, description="telemetry streams; an application's services share one")
+    partitions: int = Field(
+        2, ge=1, le=256, description="telemetry streams: the series of every application are spread over them"
+    )
     max_memory_mb: int = Field(2048, ge=64, description="memory limit of the embedded Valkey; full = producers wait")
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ class TelemetrySettings(Section):
     warmup_s: int = Field(
         600, ge=0, le=86_400, description="a series is scored once it has 15 points, and has had points for as long as this"
     )
-    max_series: int = Field(100_000, ge=1, description="series a partition tracks; points of more are rejected")
+    max_series: int = Field(100_000, ge=1, description="series of a tenant that a partition tracks; points of more are rejected")
     silent_intervals: float = Field(5.0, ge=2, description="a source is silent after so many of its own intervals")
     silent_least_s: int = Field(60, ge=10, description="and after so many seconds")
     max_tenants: int = Field(32, ge=1, description="tenants a partition tracks, each with max_series; rows of more are rejected")

@@ -10,26 +10,24 @@ than the batch), kind (no kind or temporality of metrics), not_normalised (cumul
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from data_contracts.schemas.metrics import spec_of
-from data_contracts.schemas.telemetry_schemas import REJECTED, SERIES, TELEMETRY
-from data_contracts.series.hash_kernels import KeyStrings
+from data_contracts.schemas.telemetry_schemas import REJECTED, SERIES
 from data_contracts.series.key import labels_of
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.series.text import metric_text
 from data_contracts.telemetry.encoding import encoded, encoded_metrics
 from data_contracts.telemetry.forms import kind_words, rows_by_form, rows_by_owner, tenant_words
-from data_contracts.telemetry.label_sets import Streams, labelled, read_labels
-from data_contracts.telemetry.names import Names, ranges, read_names
+from data_contracts.telemetry.label_sets import Streams
+from data_contracts.telemetry.raw_rows import RawRows, key_strings, read_rows
 from data_contracts.telemetry.rejects import Refusal, rejected_batch, rows_as_json
-from data_contracts.telemetry.series_rows import owner_strings, stream_strings
 from data_contracts.values import kernels
-from data_contracts.values.coerce import AnyArray, Column, SchemaError, frozen, read_numbers, read_times, whole
-from data_contracts.values.kernels import Float64s, Int64s, Points, Uint8s
+from data_contracts.values.coerce import AnyArray, SchemaError
+from data_contracts.values.kernels import Int64s, Uint8s
 from data_contracts.values.moments import microseconds_of
 
 __all__ = ["SchemaError", "Validated", "validate"]
@@ -64,16 +62,6 @@ class Validated:
     rejected: pa.RecordBatch
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    columns: dict[str, AnyArray]
-    points: Points
-    services: Names
-    streams: Streams
-    latest: datetime
-    tenant: str
-
-
 def validate(
     table: pa.Table | pa.RecordBatch,
     now: datetime,
@@ -92,7 +80,7 @@ def validate(
     """
     if now.tzinfo is None:
         raise ValueError(f"now {now.isoformat()} has no time zone; times are aware UTC: pass datetime.now(UTC)")
-    batch = _read(table, now + timedelta(seconds=future_tolerance_s), tenant)
+    batch = read_rows(table, now + timedelta(seconds=future_tolerance_s), tenant)
     reason = kernels.judge(batch.points, microseconds_of(EARLIEST), microseconds_of(batch.latest))
     rows_by_owner(batch.columns, tenant, reason)
     rows_by_form(batch.columns, reason)
@@ -104,13 +92,9 @@ def validate(
     return Validated(accepted, rows, _rejected(batch, reason, now, source))
 
 
-def _identified(batch: _Batch, reason: Uint8s) -> Int64s:
+def _identified(batch: RawRows, reason: Uint8s) -> Int64s:
     """Return (n,) series ids, those of accepted rows only; mark duplicates on the way."""
-    points, streams = batch.points, batch.streams
-    keys = KeyStrings(
-        owner_strings(batch.tenant, batch.services.values),
-        stream_strings(streams.metrics, streams.metric, streams.label_texts, streams.labels),
-    )
+    points, keys = batch.points, key_strings(batch)
     ids = np.empty(len(reason), np.int64)
     if len(points.bad_service) * len(points.bad_stream) > max(_DENSE_SERIES, 4 * len(reason)):
         kernels.mark_duplicates(points, reason)
@@ -120,53 +104,7 @@ def _identified(batch: _Batch, reason: Uint8s) -> Int64s:
     return ids
 
 
-def _read(table: pa.Table | pa.RecordBatch, latest: datetime, tenant: str) -> _Batch:
-    columns = {field.name: whole(_column(table, field.name)) for field in TELEMETRY if _has(table, field)}
-    times = read_times(columns["timestamp"], "timestamp")
-    numbers = read_numbers(columns["value"], "value")
-    services, metrics = read_names(columns["service"], "service"), read_names(columns["metric"], "metric")
-    labels = read_labels(columns["labels"]) if "labels" in columns else None
-    streams = Streams.without_labels(metrics) if labels is None else labelled(metrics, labels)
-    low, high = _ranges(streams)
-    points = Points(
-        value=frozen(numbers.value),
-        missing=frozen(numbers.missing),
-        time_us=frozen(times.us),
-        unknown_time=frozen(times.unknown),
-        service=frozen(services.codes),
-        stream=frozen(streams.codes),
-        low=frozen(low),
-        high=frozen(high),
-        bad_service=frozen(services.bad()),
-        bad_stream=frozen(streams.bad()),
-    )
-    return _Batch(columns, points, services, streams, latest, tenant)
-
-
-def _ranges(streams: Streams) -> tuple[Float64s, Float64s]:
-    """Return (k,) lowest and highest valid value of streams; unbounded where the metric or its labels are refused."""
-    low, high = (bound[streams.metric] for bound in ranges(streams.metrics))
-    refused = list(streams.faults)
-    low[refused], high[refused] = -np.inf, np.inf
-    return low, high
-
-
-def _has(table: pa.Table | pa.RecordBatch, field: "pa.Field[Any]") -> bool:
-    count = len(table.schema.get_all_field_indices(field.name))
-    if count == 0 and not field.nullable:
-        present = ", ".join(table.schema.names) or "none"
-        raise SchemaError(f"column {field.name!r} is absent (columns: {present}); telemetry v2 requires it: add or map it")
-    if count > 1:
-        raise SchemaError(f"column {field.name!r} comes {count} times; telemetry v2 has it once: drop or rename the others")
-    return count == 1
-
-
-def _column(table: pa.Table | pa.RecordBatch, name: str) -> Column:
-    column: Column = table.column(name)
-    return column
-
-
-def _accepted(batch: _Batch, rows: Int64s, ids: Int64s) -> pa.RecordBatch:
+def _accepted(batch: RawRows, rows: Int64s, ids: Int64s) -> pa.RecordBatch:
     points, streams = batch.points, batch.streams
     time_us, value, service, stream = points.time_us, points.value, points.service, points.stream
     if len(rows) < len(points.value):
@@ -186,7 +124,7 @@ def _accepted(batch: _Batch, rows: Int64s, ids: Int64s) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=SERIES)
 
 
-def _rejected(batch: _Batch, reason: Uint8s, now: datetime, source: str) -> pa.RecordBatch:
+def _rejected(batch: RawRows, reason: Uint8s, now: datetime, source: str) -> pa.RecordBatch:
     rows = np.flatnonzero(reason)
     texts = rows_as_json(batch.columns, rows)
     refusals = [
@@ -195,11 +133,11 @@ def _rejected(batch: _Batch, reason: Uint8s, now: datetime, source: str) -> pa.R
     return rejected_batch(texts, refusals, now, source)
 
 
-def _series_of(batch: _Batch, row: int) -> str:
+def _series_of(batch: RawRows, row: int) -> str:
     return f"metric {_metric_name(batch.streams, int(batch.points.stream[row]))} of service {_service_name(batch, row)}"
 
 
-def _service_name(batch: _Batch, row: int) -> str:
+def _service_name(batch: RawRows, row: int) -> str:
     code = int(batch.points.service[row])
     if code < 0:
         return "(none)"
@@ -219,19 +157,19 @@ def _base_name(streams: Streams, code: int) -> str:
     return str(streams.metrics[int(streams.metric[code])].as_py())
 
 
-def _missing_value(batch: _Batch, row: int) -> tuple[str, str]:
+def _missing_value(batch: RawRows, row: int) -> tuple[str, str]:
     return (
         "value",
         f"value of {_series_of(batch, row)} is null or not a number; every row needs one: send a number or leave the row out",
     )
 
 
-def _non_finite(batch: _Batch, row: int) -> tuple[str, str]:
+def _non_finite(batch: RawRows, row: int) -> tuple[str, str]:
     value = batch.points.value[row]
     return "value", f"value {value} of {_series_of(batch, row)} is not finite; leave the row out where nothing was measured"
 
 
-def _bad_timestamp(batch: _Batch, row: int) -> tuple[str, str]:
+def _bad_timestamp(batch: RawRows, row: int) -> tuple[str, str]:
     if batch.points.unknown_time[row]:
         rule = "is null or not a time; send a timestamp or ISO 8601 text"
     else:
@@ -239,16 +177,16 @@ def _bad_timestamp(batch: _Batch, row: int) -> tuple[str, str]:
     return "timestamp", f"timestamp of {_series_of(batch, row)} {rule}"
 
 
-def _future_timestamp(batch: _Batch, row: int) -> tuple[str, str]:
+def _future_timestamp(batch: RawRows, row: int) -> tuple[str, str]:
     rule = f"is later than {batch.latest.isoformat()} (now + tolerance): check the source's clock and unit"
     return "timestamp", f"timestamp {_time_of(batch, row)} of {_series_of(batch, row)} {rule}"
 
 
-def _time_of(batch: _Batch, row: int) -> str:
+def _time_of(batch: RawRows, row: int) -> str:
     return f"{np.datetime_as_string(batch.points.time_us[row].view('M8[us]'))}Z"
 
 
-def _out_of_range(batch: _Batch, row: int) -> tuple[str, str]:
+def _out_of_range(batch: RawRows, row: int) -> tuple[str, str]:
     code = int(batch.points.stream[row])
     unit = spec_of(_base_name(batch.streams, code)).unit
     low, high = batch.points.low[code], batch.points.high[code]
@@ -256,7 +194,7 @@ def _out_of_range(batch: _Batch, row: int) -> tuple[str, str]:
     return "value", f"value {batch.points.value[row]} of {_series_of(batch, row)} {rule}"
 
 
-def _name(batch: _Batch, row: int) -> tuple[str, str]:
+def _name(batch: RawRows, row: int) -> tuple[str, str]:
     for field, faults, code in (
         ("service", batch.services.faults, int(batch.points.service[row])),
         ("metric", batch.streams.faults, int(batch.points.stream[row])),
@@ -269,20 +207,20 @@ def _name(batch: _Batch, row: int) -> tuple[str, str]:
     return _foreign_tenant(batch, row)
 
 
-def _foreign_tenant(batch: _Batch, row: int) -> tuple[str, str]:
+def _foreign_tenant(batch: RawRows, row: int) -> tuple[str, str]:
     return "tenant", f"{tenant_words(batch.columns, batch.tenant, row)} (row of {_series_of(batch, row)})"
 
 
-def _kind(batch: _Batch, row: int) -> tuple[str, str]:
+def _kind(batch: RawRows, row: int) -> tuple[str, str]:
     return kind_words(batch.columns, row, _series_of(batch, row))
 
 
-def _duplicate(batch: _Batch, row: int) -> tuple[str, str]:
+def _duplicate(batch: RawRows, row: int) -> tuple[str, str]:
     rule = "was already in the batch; the first row of a series and time is kept: send one"
     return "timestamp", f"timestamp {_time_of(batch, row)} of {_series_of(batch, row)} {rule}"
 
 
-_WORDS: Final[Mapping[int, Callable[[_Batch, int], tuple[str, str]]]] = {
+_WORDS: Final[Mapping[int, Callable[[RawRows, int], tuple[str, str]]]] = {
     kernels.MISSING_VALUE: _missing_value,
     kernels.NON_FINITE: _non_finite,
     kernels.BAD_TIMESTAMP: _bad_timestamp,

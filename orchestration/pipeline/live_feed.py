@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Final
 
 from aiops.errors import SequenceConflict, SourceError, Unavailable
@@ -23,7 +22,6 @@ from serving.ingest.pull.prometheus_live import LivePrometheus, Polled, PullCurs
 from serving.ingest.pull.pull_progress import Progress, ProgressStore
 from serving.ingest.source_watch import SourceWatch
 from serving.stream.broker import open_streams
-from serving.tables.call_graphs import call_graph
 
 WARM: Final = timedelta(hours=2)
 """How long before the end of the history it begins: what tier 1 needs to know what is usual, and its longest window."""
@@ -42,8 +40,8 @@ class LiveFeed:
         self._source: LivePrometheus = choice.open_live()
         self._begin = live_start(settings.root, choice, self._source.step_s, datetime.now(UTC))
         broker, producer_id = open_streams(settings), producer_id_of(choice, settings.tenant)
-        config = ProducerConfig(tenant=settings.tenant, lasting=True)
-        self._producer = TelemetryProducer(broker, settings.broker.partitions, partial(call_graph, settings), producer_id, config)
+        config = ProducerConfig(tenant=settings.tenant, lasting=True, future_tolerance_s=settings.telemetry.future_tolerance_s)
+        self._producer = TelemetryProducer(broker, settings.broker.partitions, producer_id, config)
         self._store = ProgressStore(broker, producer_id)
         self._watch = SourceWatch.of(settings)
         self._wrong = ""

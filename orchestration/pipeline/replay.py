@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Final
 
 import pyarrow as pa
@@ -14,7 +13,6 @@ from aiops.replay.event_clock import event_clock, newest_until, pieces
 from orchestration.workspace.workspace import Workspace
 from serving.ingest.producer import ProducerConfig, TelemetryProducer, new_id
 from serving.stream.broker import open_streams
-from serving.tables.call_graphs import call_graph
 
 ANNOUNCE_AHEAD: Final = timedelta(hours=2)
 """Labels are sent this long before their time: the engine uses one only from its known_at on, whatever the order of arrival."""
@@ -97,8 +95,8 @@ def replay_recorded(
     """
     began = time.monotonic()
     settings = workspace.settings
-    graph_of, config = partial(call_graph, settings), ProducerConfig(tenant=workspace.tenant)
-    producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, graph_of, new_id("replay"), config)
+    config = ProducerConfig(tenant=workspace.tenant, future_tolerance_s=settings.telemetry.future_tolerance_s)
+    producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, new_id("replay"), config)
     now = datetime.now(UTC)
     replay = Replay(producer, source.incidents(), now)
 

@@ -38,7 +38,6 @@ from serving.host.log_rate_limit import LineLimit
 from serving.host.private_files import keep_private
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
 from serving.stream.broker import open_streams
-from serving.tables.call_graphs import call_graph
 
 NEIGHBOURS = 7
 RETRY_S = 1.0
@@ -100,9 +99,9 @@ class Feed:
         self._line = timeline_of(
             settings.root, " ".join(choice.arguments()), self._split, datetime.now(UTC), settings.telemetry.step_s
         )
-        producer_id, config = producer_id_of(choice, settings.tenant), ProducerConfig(tenant=settings.tenant)
-        graph_of = partial(call_graph, settings)
-        self._producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, graph_of, producer_id, config)
+        producer_id = producer_id_of(choice, settings.tenant)
+        config = ProducerConfig(tenant=settings.tenant, future_tolerance_s=settings.telemetry.future_tolerance_s)
+        self._producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, producer_id, config)
         self._sequence = 0
         self._anchor = (datetime.now(UTC), self._line.position)
         incidents = sorted(self._source.incidents().to_pylist(), key=lambda row: row["known_at"])

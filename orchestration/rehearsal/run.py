@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -33,7 +32,6 @@ from orchestration.workspace.home_lock import LOCK, MARKER
 from orchestration.workspace.workspace import Workspace
 from serving.ingest.producer import ProducerConfig, TelemetryProducer, new_id
 from serving.stream.broker import open_streams
-from serving.tables.call_graphs import call_graph
 
 Say = Callable[[str], None]
 KEPT: Final = ("logs", LOCK)
@@ -137,8 +135,10 @@ class Run:
         story, split = self.story, self._scenario.split
         settings = self._workspace.settings
         partitions = settings.broker.partitions
-        config = ProducerConfig(patience_s=PATIENCE_S, tenant=self._workspace.tenant)
-        producer = TelemetryProducer(open_streams(settings), partitions, partial(call_graph, settings), new_id("run"), config)
+        config = ProducerConfig(
+            patience_s=PATIENCE_S, tenant=self._workspace.tenant, future_tolerance_s=settings.telemetry.future_tolerance_s
+        )
+        producer = TelemetryProducer(open_streams(settings), partitions, new_id("run"), config)
         story.replay = Replay(producer, self._scenario.source.incidents(), split.replay_start, live.pace)
         self._note_tenure(split.replay_start)
         live.start_load(self._load_rows())

@@ -27,6 +27,8 @@ def readers(partitions: int, archive: bool = True) -> Iterator[tuple[str, str, i
     """Yield (stage, stream, partition) of every reader; without the archiver where it is off."""
     for partition in range(partitions):
         yield "stage1", streams.telemetry(partition), partition
+        if partitions > 1:
+            yield "services", streams.partials(partition), partition
         yield "score", streams.candidates(partition), partition
         if archive:
             yield "archive-telemetry", streams.telemetry(partition), partition

@@ -11,33 +11,30 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from aiops.errors import ConfigurationError, Unavailable
-from aiops.topology.graph import ServiceGraph
-from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant
-from data_contracts.telemetry.codec import encode
 from data_contracts.telemetry.owners import by_tenant, without_tenant
 from data_contracts.values.moments import microseconds_of
-from serving.ingest.producer_sequence import Appended, BatchPlace, ProducerSequence, checksum
+from serving.ingest.event_times import newest_us
+from serving.ingest.producer_sequence import Appended, BatchPlace, EncodedEntry, ProducerSequence, checksum
+from serving.ingest.row_routing import RowRouting
 from serving.stream import streams
-from serving.stream.partitioning import ServicePartitions
+from serving.stream.partitioning import home_of
 
 Table = pa.Table | pa.RecordBatch
-TenantPayload = tuple[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class ProducerConfig:
     """`points_per_entry` rows an entry; a stream longer than `max_backlog` entries makes the producer wait up to `patience_s`.
 
-    Rows that name no tenant are of `tenant`. `lasting` = it goes on until `ends`, so that standing still is a fault. The clock
-    (aware UTC) says when rows become available where the caller does not: wall time in live use.
+    Rows that name no tenant are of `tenant`; those more than `future_tolerance_s` ahead of the clock will be refused.
+    `lasting` = it goes on until `ends`, so that standing still is a fault. The clock (aware UTC) says when rows become available
+    where the caller does not: wall time in live use.
     """
 
     points_per_entry: int = 8192
@@ -45,6 +42,7 @@ class ProducerConfig:
     patience_s: float = 600.0
     tenant: str = DEFAULT_TENANT
     lasting: bool = False
+    future_tolerance_s: int = 300
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
@@ -55,7 +53,6 @@ class TelemetryProducer:
         self,
         broker: streams.Streams,
         partitions: int,
-        graph_of: Callable[[str], ServiceGraph],
         producer_id: str,
         config: ProducerConfig | None = None,
     ) -> None:
@@ -67,7 +64,7 @@ class TelemetryProducer:
         """
         self._sequence = ProducerSequence(broker, producer_id, bool(config and config.lasting))
         self._config = config or ProducerConfig()
-        self._service_partitions = ServicePartitions(partitions, graph_of)
+        self._routing = RowRouting(partitions, self._config.points_per_entry)
         self._tenants = {checked_tenant(self._config.tenant)}
 
     def resume_from(self) -> int:
@@ -96,26 +93,25 @@ class TelemetryProducer:
         """
         at = available_at or self._config.clock()
         rows = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
-        size = self._config.points_per_entry
-        payloads: dict[int, list[TenantPayload]] = {}
+        latest = at + timedelta(seconds=self._config.future_tolerance_s)
+        entries: dict[int, list[EncodedEntry]] = {}
         for tenant, owned in by_tenant(rows, self._config.tenant):
-            for partition, part in self._service_partitions.split(tenant, without_tenant(owned)):
-                entries = [(tenant, encode(part.slice(first, size))) for first in range(0, part.num_rows, size)]
-                payloads.setdefault(partition, []).extend(entries)
-        return self._publish(seq, streams.KIND_TELEMETRY, payloads, at, newest_us(rows["timestamp"], at))
+            for partition, entry in self._routing.entries(tenant, without_tenant(owned), latest):
+                entries.setdefault(partition, []).append(entry)
+        return self._publish(seq, entries, at, newest_us(rows["timestamp"], at))
 
     def publish_incident(self, service: str, known_at: datetime, seq: int) -> int:
         """Tell the features of the producer's tenant that an incident of `service` became known; return the new entries."""
         note = json.dumps({"service": service, "known_at_us": microseconds_of(known_at)}).encode()
         tenant = self._config.tenant
-        payloads = {self._service_partitions.of(tenant, service): [(tenant, note)]}
-        return self._publish(seq, streams.KIND_INCIDENT, payloads, known_at)
+        home = home_of(tenant, self._routing.partitions)
+        return self._publish(seq, {home: [EncodedEntry(tenant, streams.KIND_INCIDENT, note)]}, known_at)
 
     def publish_close(self, until: datetime, seq: int) -> int:
         """Close every tick up to `until` of all tenants published, in all partitions: the end of a finite stream."""
         note = json.dumps({"until_us": microseconds_of(until)}).encode()
-        entries = [(tenant, note) for tenant in sorted(self._tenants)]
-        return self._publish(seq, streams.KIND_CLOSE, dict.fromkeys(range(self._service_partitions.partitions), entries), until)
+        entries = [EncodedEntry(tenant, streams.KIND_CLOSE, note) for tenant in sorted(self._tenants)]
+        return self._publish(seq, dict.fromkeys(range(self._routing.partitions), entries), until)
 
     def ends(self) -> None:
         """Say that this producer ends as it should: that it writes nothing any more is no fault.
@@ -125,22 +121,21 @@ class TelemetryProducer:
         """
         self._sequence.ends()
 
-    def _publish(self, seq: int, kind: bytes, payloads: Mapping[int, list[TenantPayload]], at: datetime, newest: int = 0) -> int:
+    def _publish(self, seq: int, by_partition: Mapping[int, list[EncodedEntry]], at: datetime, newest: int = 0) -> int:
         if seq < 1:
             raise ConfigurationError(f"seq={seq}: source offsets start at 1; count tables from 1")
         fields: dict[str, bytes | int] = {
-            "k": kind,
             "t": time.time_ns(),
             "a": microseconds_of(at),
             "p": self._sequence.producer_id.encode(),
         }
         added = 0
-        for partition, entries in sorted(payloads.items()):
-            place = BatchPlace(partition, seq, checksum(entries))
-            for part, (tenant, payload) in enumerate(entries):
-                self._tenants.add(tenant)
-                number = f"{seq}-{part}".encode()
-                added += self._append(place, part, {**fields, "n": tenant.encode(), "s": number, "b": payload})
+        for partition, entries in sorted(by_partition.items()):
+            place = BatchPlace(partition, seq, checksum([(entry.tenant, entry.payload) for entry in entries]))
+            for part, entry in enumerate(entries):
+                self._tenants.add(entry.tenant)
+                own = {"k": entry.kind, "n": entry.tenant.encode(), "s": f"{seq}-{part}".encode(), "b": entry.payload}
+                added += self._append(place, part, {**fields, **own})
         self._sequence.done(seq, newest)
         return added
 
@@ -163,15 +158,6 @@ class TelemetryProducer:
             f"{stream}: still {self._config.max_backlog} entries after {patience}; "
             "is a consumer running (python -m serving.stream.consumer), and its archiver where archive is not off?"
         )
-
-
-def newest_us(times: "pa.ChunkedArray[Any]", known_at: datetime) -> int:
-    """Return the newest time, us since 1970, of those that are not after `known_at`; 0 where none can be read."""
-    if not pa.types.is_timestamp(times.type):
-        return 0
-    plausible: Any = times.cast(TIMESTAMP)
-    newest = pc.max(plausible.filter(pc.less_equal(plausible, pa.scalar(known_at, TIMESTAMP)))).cast(pa.int64()).as_py()
-    return int(newest or 0)
 
 
 def new_id(prefix: str) -> str:

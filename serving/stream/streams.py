@@ -1,7 +1,7 @@
 """Names and entry layout of every stream on the broker, and a typed view of the few commands the suite sends.
 
 Streams of partition p: telemetry → (stage 1) → candidates, rejected, features, points → (stage 2) → detections, predictions,
-deferred; signals (logs, spans, exemplars, and refused ones) go to the archiver alone.
+deferred; where there are several, partials lie between stage 1 and candidates. Signals go to the archiver alone.
 An entry has the fields `k` (kind, one letter), `b` (payload, Arrow IPC unless said otherwise), `t` (produce time, ns since epoch)
 and `n` (tenant; entries of version 0.1 have none and belong to the default tenant); for telemetry, points and signals also `a`
 (available at, us since epoch); for telemetry `p` and `s` (producer, and its number `<seq>-<part>` of the entry) and `o` (ordinal
@@ -38,6 +38,9 @@ PRODUCED_0_1: Final = "aiops:produced"
 KIND_TELEMETRY: Final = b"t"
 KIND_INCIDENT: Final = b"i"
 KIND_CLOSE: Final = b"c"
+KIND_WATERMARK: Final = b"m"
+"""Up to which event time a producer has come: for partitions that get none of its newest points (JSON, `event_us`)."""
+KIND_PARTIALS: Final = b"q"
 KIND_SERIES: Final = b"s"
 KIND_SERVICE: Final = b"v"
 KIND_DEFINITIONS: Final = b"d"
@@ -68,6 +71,11 @@ return redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
 def telemetry(partition: int) -> str:
     """Return the stream that producers write and stage 1 reads."""
     return f"{_TELEMETRY}{partition}"
+
+
+def partials(partition: int) -> str:
+    """Return the stream of partial sums of services, from stage 1 of all partitions to where a tenant's are added up."""
+    return f"aiops:partials:{partition}"
 
 
 def candidates(partition: int) -> str:
@@ -101,7 +109,7 @@ def deferred(partition: int) -> str:
 
 
 def offset(stage: str, partition: int) -> str:
-    """Return the hash that holds `epoch` and `id` of one reader: stage1, score, deferred or archive-<stream>."""
+    """Return the hash that holds `epoch` and `id` of one reader: stage1, services, score, deferred or archive-<stream>."""
     return f"aiops:offset:{stage}:{partition}"
 
 

@@ -4,9 +4,8 @@ then, so that a crash between the two repeats what it had already said. Run as `
 
 import signal
 import threading
-from collections.abc import Sequence
-
-import pyarrow as pa
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from aiops.errors import Unavailable
 from aiops.settings.tree import Settings
@@ -14,30 +13,50 @@ from serving.stream import streams
 from serving.stream.broker import open_streams
 from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore
 from serving.stream.consumer.consumer_process import tenants_config
-from serving.stream.consumer.partition_step import Step
+from serving.stream.consumer.partition_step import OutputPlace, Step, outputs_of
 from serving.stream.consumer.tenant_partitions import TenantPartitions
+from serving.stream.consumer.tenant_services import TenantServices
+from serving.stream.partitioning import home_of
 from tests.testing.stream_harness import NEVER
 
 ENTRIES_PER_CHECKPOINT = 24
 
 
-class NaiveConsumer:
-    """One partition, outputs first, position whenever a checkpoint is due."""
+@dataclass(frozen=True)
+class Stage:
+    """A stage by name: its state, and the stream that it reads."""
 
-    def __init__(self, settings: Settings, broker: streams.Streams, number: int) -> None:
+    name: str
+    state: type[TenantPartitions] | type[TenantServices]
+    stream_of: Callable[[int], str]
+
+
+STAGES = (Stage("stage1", TenantPartitions, streams.telemetry), Stage("services", TenantServices, streams.partials))
+
+
+class NaiveConsumer:
+    """One stage of one partition, outputs first, position whenever a checkpoint is due."""
+
+    def __init__(self, settings: Settings, broker: streams.Streams, number: int, stage: Stage) -> None:
         self.broker = broker
         self.number = number
-        self.store = CheckpointStore(settings.root / "consumer", number)
+        self.stage = stage
+        self.partitions = settings.broker.partitions
+        self.store = CheckpointStore(settings.root / "consumer", number, stage=stage.name)
         config = tenants_config(settings)
         checkpoint, _ = self.store.load(NEVER)
-        self.partition = TenantPartitions.restore(config, checkpoint.state) if checkpoint else TenantPartitions(config)
+        self.state = stage.state.restore(config, checkpoint.state) if checkpoint else stage.state(config)
         self.through = checkpoint.through if checkpoint else streams.START
         self.since = 0
 
+    @property
+    def stream(self) -> str:
+        return self.stage.stream_of(self.number)
+
     def advance(self, entries: Sequence[streams.Entry]) -> None:
         for entry in entries:
-            for step in self.partition.apply([entry]).values():
-                self.emit(step)
+            for tenant, step in self.state.apply([entry]).items():
+                self.emit(tenant, step)
             self.through = entry.entry_id
             self.since += 1
             if self.since >= ENTRIES_PER_CHECKPOINT:
@@ -45,23 +64,13 @@ class NaiveConsumer:
 
     def save(self) -> None:
         if self.through != streams.START:
-            self.store.save(Checkpoint(self.through, self.partition.snapshot()))
-            self.broker.hash_set(streams.offset("stage1", self.number), {"id": self.through})
+            self.store.save(Checkpoint(self.through, self.state.snapshot()))
+            self.broker.hash_set(streams.offset(self.stage.name, self.number), {"id": self.through})
         self.since = 0
 
-    def emit(self, step: Step) -> None:
-        tables = (
-            (streams.candidates(self.number), streams.KIND_SERVICE, step.candidates),
-            (streams.rejected(self.number), streams.KIND_TELEMETRY, step.rejected),
-            (streams.features(self.number), streams.KIND_SERIES, step.series_features),
-            (streams.features(self.number), streams.KIND_SERVICE, step.service_features),
-        )
-        for stream, kind, batches in tables:
-            if batches:
-                self.broker.client.xadd(stream, {"k": kind, "b": streams.to_ipc(pa.Table.from_batches(batches))})
-        for kind, known in ((streams.KIND_DEFINITIONS, step.catalogue), (streams.KIND_POINTS, step.points)):
-            for made in known:
-                self.broker.client.xadd(streams.points(self.number), {"k": kind, "b": streams.to_ipc(made.rows)})
+    def emit(self, tenant: str, step: Step) -> None:
+        for output in outputs_of(step, OutputPlace(self.number, 0, tenant, home_of(tenant, self.partitions)), archives=True):
+            self.broker.client.xadd(output.stream, {"k": output.kind, "b": output.payload, "n": tenant})
         for name, by in step.counts.items():
             self.broker.client.hincrby(streams.counts(self.number), name, by)
 
@@ -71,15 +80,16 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     settings = Settings()
     broker = open_streams(settings)
-    owned = [NaiveConsumer(settings, broker, number) for number in range(settings.broker.partitions)]
+    numbers = range(settings.broker.partitions)
+    owned = [NaiveConsumer(settings, broker, number, stage) for stage in STAGES for number in numbers]
     while not stop.is_set():
         try:
-            entries_by_stream = broker.read({streams.telemetry(part.number): part.through for part in owned}, 8, 200)
+            entries_by_stream = broker.read({part.stream: part.through for part in owned}, 8, 200)
         except Unavailable:
             stop.wait(0.1)
             continue
         for part in owned:
-            part.advance(entries_by_stream.get(streams.telemetry(part.number), []))
+            part.advance(entries_by_stream.get(part.stream, []))
             if not entries_by_stream and part.since:
                 part.save()
     for part in owned:

@@ -20,7 +20,7 @@ from data_contracts.telemetry.codec import encode
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
 from serving.stream import streams
 from serving.stream.broker import open_streams
-from tests.testing.stream_harness import SERVICES, graph_of
+from tests.testing.stream_harness import SERVICES
 
 ROWS: Final = 48
 PER_ENTRY: Final = 4
@@ -96,7 +96,7 @@ def main() -> None:
     broker = open_streams(settings)
     partitions = settings.broker.partitions
     if kind == "sequence":
-        producer = TelemetryProducer(open_streams(settings), partitions, graph_of, f"producer-{name}", CONFIG)
+        producer = TelemetryProducer(open_streams(settings), partitions, f"producer-{name}", CONFIG)
         send: Send = producer.publish
         resume = producer.resume_from
     elif kind == "counter":

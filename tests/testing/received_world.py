@@ -14,7 +14,7 @@ from data_contracts.values.moments import microseconds_of
 from serving.ingest.producer_sequence import Appended, EncodedEntry, EntryBatch, ProducerSequence
 from serving.stream import streams
 from serving.stream.broker import connect
-from serving.stream.partitioning import ServicePartitions
+from serving.stream.partitioning import partitions_of
 from tests.testing.raw_rows import (
     SECOND,
     STALE,
@@ -25,7 +25,7 @@ from tests.testing.raw_rows import (
     raw,
     received_entry,
 )
-from tests.testing.stream_harness import PRODUCER, SERVICES, START, Batch, PartitionEntries, graph_of
+from tests.testing.stream_harness import PRODUCER, SERVICES, START, Batch, PartitionEntries
 
 STEP_S = 10
 ROUNDS = 12
@@ -35,13 +35,15 @@ _STRANGER = raw("nobody_defined_me", "value")
 
 
 def received_batches(count: int, partitions: int, seed: int = 5) -> list[Batch]:
-    """Return `count` batches of two minutes each, the last one the end; every service's series go to its partition."""
+    """Return `count` batches of two minutes each, the last one the end; every series goes to its partition."""
     rng = np.random.default_rng(seed)
-    placed = ServicePartitions(partitions, graph_of)
-    of_partition = {
-        number: [service for service in SERVICES if placed.of(DEFAULT_TENANT, service) == number] for number in range(partitions)
+    series = _all_series()
+    meeting = np.array([each.key.series_id if each.family is None else each.family for each in series], np.int64)
+    placed = partitions_of(meeting, partitions).tolist()
+    worlds = {
+        number: _World(rng, [each for each, place in zip(series, placed, strict=True) if place == number])
+        for number in range(partitions)
     }
-    worlds = {number: _World(rng, services) for number, services in of_partition.items()}
     made = []
     for seq in range(1, count):
         first = START + timedelta(seconds=STEP_S * ROUNDS * (seq - 1))
@@ -54,15 +56,20 @@ def received_batches(count: int, partitions: int, seed: int = 5) -> list[Batch]:
     return made
 
 
+def _all_series() -> list[Raw]:
+    series: list[Raw] = []
+    for service in SERVICES:
+        series += [raw("requests_total", "total", service), raw("latency_p99_ms", "value", service)]
+        series += [*classic("rpc_seconds", BOUNDS, service), raw("size_bytes", "histogram", service)]
+    return series
+
+
 class _World:
     """The series of a partition and the totals that they have reached."""
 
-    def __init__(self, rng: np.random.Generator, services: Sequence[str]) -> None:
+    def __init__(self, rng: np.random.Generator, series: Sequence[Raw]) -> None:
         self._rng = rng
-        self._series: list[Raw] = []
-        for service in services:
-            self._series += [raw("requests_total", "total", service), raw("latency_p99_ms", "value", service)]
-            self._series += [*classic("rpc_seconds", BOUNDS, service), raw("size_bytes", "histogram", service)]
+        self._series = series
         self._reached: dict[int, float] = {}
 
     def entries(self, seq: int, first: datetime) -> Iterator[EncodedEntry]:

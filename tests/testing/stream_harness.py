@@ -32,6 +32,7 @@ from serving.stream.broker import EmbeddedBroker, open_streams
 from serving.stream.consumer.checkpoint import CheckpointStore, state_hash
 from serving.stream.consumer.consumer_process import tenants_config
 from serving.stream.consumer.tenant_partitions import TenantPartitions
+from serving.stream.consumer.tenant_services import TenantServices
 from tests.testing.deadlines import Deadline, within
 from tests.testing.free_ports import free_ports
 from tests.testing.kafka_broker import KafkaBroker
@@ -134,7 +135,7 @@ def publish(producer: TelemetryProducer, batch: Batch) -> int:
 def publish_all(settings: Settings, all_batches: Sequence[Batch], pause_s: float = 0.0) -> None:
     """Send everything as a restartable producer does: after an outage it asks the broker where it stands."""
     patient = ProducerConfig(points_per_entry=512, patience_s=60.0, max_backlog=settings.consumer.max_backlog)
-    producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, graph_of, PRODUCER, patient)
+    producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, PRODUCER, patient)
     at = 0
     while at < len(all_batches):
         try:
@@ -216,6 +217,8 @@ class Fleet:
                 return False
             for number in range(self.settings.broker.partitions):
                 if self._behind(broker, streams.telemetry(number), "stage1", number):
+                    return False
+                if self._behind(broker, streams.partials(number), "services", number):
                     return False
                 stages = ((streams.candidates(number), "score"), (streams.deferred(number), "deferred"))
                 if scored and any(self._behind(broker, stream, stage, number) for stream, stage in stages):
@@ -349,10 +352,13 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
 
 def _state(settings: Settings, number: int) -> str:
     """Return the hash of the restored state: where a ring of points begins in memory is no part of what it holds."""
-    checkpoint, _ = CheckpointStore(settings.root / "consumer", number).load(NEVER)
+    folder, config = settings.root / "consumer", tenants_config(settings)
+    checkpoint, _ = CheckpointStore(folder, number).load(NEVER)
     if checkpoint is None:
         return "none"
-    return state_hash(TenantPartitions.restore(tenants_config(settings), checkpoint.state).snapshot())
+    services, _ = CheckpointStore(folder, number, stage="services").load(NEVER)
+    added_up = {} if services is None else TenantServices.restore(config, services.state).snapshot()
+    return f"{state_hash(TenantPartitions.restore(config, checkpoint.state).snapshot())} {state_hash(added_up)}"
 
 
 def differences(left: Outcome, right: Outcome) -> list[str]:

@@ -16,7 +16,6 @@ from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.consumer_settings import ConsumerSettings
 from aiops.settings.telemetry_settings import TelemetrySettings
 from aiops.settings.tree import Settings
-from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.telemetry.codec import decode
 from orchestration.rehearsal.live_replay import with_free_ports
@@ -26,8 +25,9 @@ from serving.stream.broker import EmbeddedBroker, open_streams
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics, resident_bytes
 from serving.stream.consumer.consumer_process import tenants_config
-from serving.stream.consumer.owned_partition import OwnedPartition, Stage1Parts
+from serving.stream.consumer.owned_partition import OwnedPartition
 from serving.stream.consumer.second_opinion import Watched
+from serving.stream.consumer.stage1_parts import Stage1Parts
 
 SERVICES: Final = 250
 METRICS: Final = (
@@ -78,7 +78,7 @@ def _settings(home: Path, watched: Watched) -> Settings:
 
 def _measured(settings: Settings, load: Stage1Load) -> Stage1Speed:
     broker = open_streams(settings)
-    producer = TelemetryProducer(broker, 1, lambda _: ServiceGraph.from_pairs([]), "bench")
+    producer = TelemetryProducer(broker, 1, "bench")
     began = time.perf_counter()
     sent = 0
     for seq, rows in _tables(load):

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +26,6 @@ from orchestration.suite.metrics_page import MetricsPage
 from serving.ingest.producer import ProducerConfig, TelemetryProducer, new_id
 from serving.stream.broker import open_streams
 from serving.stream.consumer.scoring_client import ScoringClient
-from serving.tables.call_graphs import call_graph
 
 TARGET_MS: Final = {1: 100.0, 2: 1000.0, 3: 5000.0}
 TARGET_LEFT: Final = 0.05
@@ -137,10 +135,10 @@ def _probe_models(world: World, stage1: Stage1Run, live: LiveLoop) -> tuple[Prob
 
 def _replay(world: World, live: LiveLoop) -> EndToEnd:
     settings, split = world.workspace.settings, world.scenario.split
-    config = ProducerConfig(patience_s=PATIENCE_S, tenant=world.workspace.tenant)
-    producer = TelemetryProducer(
-        open_streams(settings), settings.broker.partitions, partial(call_graph, settings), new_id("bench-tiers"), config
+    config = ProducerConfig(
+        patience_s=PATIENCE_S, tenant=world.workspace.tenant, future_tolerance_s=settings.telemetry.future_tolerance_s
     )
+    producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, new_id("bench-tiers"), config)
     replay = Replay(producer, world.scenario.source.incidents(), split.replay_start, live.pace)
     for chunk in world.scenario.replay(split.replay_start, split.replay_end):
         replay.publish([chunk])

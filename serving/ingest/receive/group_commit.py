@@ -17,6 +17,7 @@ from aiops.errors import AiopsError, Unavailable
 from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch, EntryGroup, GroupAppended
 from serving.ingest.receive.raw_batch import RawBatch, exemplar_entries, telemetry_entries
 from serving.ingest.topic_positions import PositionsLost
+from serving.ingest.watermark_entries import Watermarks
 from serving.stream import streams
 
 PRESSED: Final = 0.9
@@ -71,6 +72,7 @@ class GroupCommit:
         self._lengths: dict[str, int] = {}
         self._seq = 0
         self._newest_us, self._noted = 0, 0.0
+        self._watermarks = Watermarks(rules.partitions)
         self.appends = 0
 
     @property
@@ -161,6 +163,7 @@ class GroupCommit:
             while not self._appended(group, min(deadline, batch.valid_until_s)):
                 time.sleep(0.02)
         self.appends += 1
+        self._watermarks.appended(_newest_us(batch))
         self._newest_us = max(self._newest_us, batch.newest_us())
         if time.monotonic() - self._noted >= _NOTE_S:
             self._noted = time.monotonic()
@@ -212,6 +215,8 @@ class GroupCommit:
         for place, share in batch.shares.items():
             telemetry[place.partition] += telemetry_entries(place.tenant, share)
             signals[place.partition] += exemplar_entries(place.tenant, share, now_us)
+        for partition, entry in self._watermarks.entries(_newest_us(batch)):
+            telemetry[partition].append(entry)
         for entry in batch.signals:
             signals[zlib.crc32(entry.tenant.encode()) % len(signals)].append(entry)
         seq = self._seq + 1
@@ -227,3 +232,12 @@ class GroupCommit:
                 self._lengths[stream] = self._broker.length(stream)
         except Unavailable as error:
             log.warning("backlog: %s", error)
+
+
+def _newest_us(batch: RawBatch) -> dict[str, dict[int, int]]:
+    """Return the newest event time of the points by tenant and partition."""
+    newest: dict[str, dict[int, int]] = {}
+    for place, share in batch.shares.items():
+        if share.points or share.histograms:
+            newest.setdefault(place.tenant, {})[place.partition] = share.newest_us()
+    return newest

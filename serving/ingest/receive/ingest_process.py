@@ -39,8 +39,6 @@ from serving.ingest.receive.wire.remote_write_decoders import RemoteWrite1Decode
 from serving.ingest.source_watch import SourceWatch
 from serving.stream.broker import open_streams, wait_ready
 from serving.stream.notices import Notice, add_notices
-from serving.stream.partitioning import ServicePartitions
-from serving.tables.call_graphs import call_graph
 
 if TYPE_CHECKING:
     from aiops.settings.tree import Settings
@@ -156,7 +154,7 @@ class _IngestProcess:
 
 
 def receiver_rules(settings: "Settings") -> ReceiverRules:
-    """Return the rules that the settings give; services lie in the partition of their call graph."""
+    """Return the rules that the settings give."""
     ingest = settings.ingest
     services = ServiceRules(parse_globs(ingest.service_labels), parse_globs(ingest.host_metrics))
     identity = IdentityRules(
@@ -166,10 +164,8 @@ def receiver_rules(settings: "Settings") -> ReceiverRules:
         ingest.cluster_label,
         parse_globs(ingest.pair_labels),
     )
-    partitions = ServicePartitions(settings.broker.partitions, lambda tenant: call_graph(settings, tenant))
     intake = IntakeRules(
         settings.broker.partitions,
-        partitions.of,
         ingest.announce_s,
         settings.telemetry.future_tolerance_s,
         ingest.replica_silent_s,

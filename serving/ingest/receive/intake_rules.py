@@ -17,7 +17,6 @@ class IntakeRules:
     """
 
     partitions: int
-    partition_of: Callable[[str, str], int]
     announce_s: float = 600.0
     future_tolerance_s: float = 300.0
     replica_silent_s: float = 30.0

@@ -99,6 +99,11 @@ class Share:
     histograms: list[HistogramArrays] = field(default_factory=list)
     exemplars: list[ExemplarRow] = field(default_factory=list)
 
+    def newest_us(self) -> int:
+        """Return the newest event time of points and histograms, 0 where there are none."""
+        arrays = [points.time_us for points in self.points] + [histograms.time_us for histograms in self.histograms]
+        return max((int(times.max()) for times in arrays if len(times)), default=0)
+
     def take_in(self, other: "Share") -> None:
         """Add another share behind this one."""
         self.definitions += other.definitions
@@ -141,9 +146,7 @@ class RawBatch:
 
     def newest_us(self) -> int:
         """Return the newest event time of points and histograms, 0 where there are none."""
-        arrays = [points.time_us for share in self.shares.values() for points in share.points]
-        arrays += [histograms.time_us for share in self.shares.values() for histograms in share.histograms]
-        return max((int(times.max()) for times in arrays if len(times)), default=0)
+        return max((share.newest_us() for share in self.shares.values()), default=0)
 
     def take_back(self) -> None:
         """Note that the batch did not reach the broker."""

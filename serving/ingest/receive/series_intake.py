@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from data_contracts.series.key import series_ids
 from serving.ingest.receive.intake_rules import IntakeRules
+from serving.ingest.receive.known_series import KnownSeries, known_series
 from serving.ingest.receive.raw_batch import Definition, Place, RawBatch, Touched
 from serving.ingest.receive.receipts import SAME_IDENTITY, SERIES_CAP, Receipt
 from serving.ingest.receive.replica_election import ReplicaElection
@@ -18,6 +19,7 @@ from serving.ingest.receive.series_table import Homes, SeriesTable
 from serving.ingest.receive.slot_kernels import REFUSED, UNKNOWN, Rows
 from serving.ingest.receive.tenant_limits import TenantLimits
 from serving.ingest.receive.wire.decoded import DecodedBody, Int64s, Uint64s
+from serving.stream.partitioning import partitions_of
 
 Flags = npt.NDArray[np.bool_]
 
@@ -106,12 +108,13 @@ class SeriesIntake:
             taken = [identity for identity, has_room in zip(identities, room.tolist(), strict=True) if has_room]
             members[kept] = [self.election.member(identity.pair, identity.replica) for identity in taken]
             before = len(self.table)
-            slots[kept] = self._table_rows(hashes[kept], ids[room], taken, members[kept])
+            known = known_series(ids[room], taken)
+            slots[kept] = self._table_rows(hashes[kept], known, members[kept])
             receipt.defined += len(self.table) - before
             for slot, identity in zip(slots[kept].tolist(), taken, strict=True):
                 if slot >= before:
                     self.growth.added(identity.key)
-            self._announce(ids[room], slots[kept], taken, batch)
+            self._announce(known, slots[kept], batch)
             self.table.slots.due_s[slots[kept][~valued[wanted_once[kept]]]] = 0
         rows.slot[wanted], rows.member[wanted] = slots[back], members[back]
 
@@ -154,22 +157,22 @@ class SeriesIntake:
         taken = ids[~known][np.sort(new)[: max(0, room)]]
         return np.asarray(known | np.isin(ids, taken), np.bool_)
 
-    def _table_rows(self, hashes: Uint64s, ids: Int64s, taken: Sequence[Identity], member: Int64s) -> Int64s:
-        of = self._rules.partition_of
-        partition = np.array([of(self.tenant, identity.key.service) for identity in taken], np.int64)
-        service = np.array([self.services.number(identity.key.service) for identity in taken], np.int64)
-        return self.table.define(hashes, ids, Homes(partition, service, member, self._named(taken)), self._now_s())
+    def _table_rows(self, hashes: Uint64s, known: KnownSeries, member: Int64s) -> Int64s:
+        partition = partitions_of(known.meeting_id, self._rules.partitions)
+        service = np.array([self.services.number(identity.key.service) for identity in known.identities], np.int64)
+        return self.table.define(
+            hashes, known.series_id, Homes(partition, service, member, self._named(known.identities)), self._now_s()
+        )
 
-    def _announce(self, ids: Int64s, slots: Int64s, taken: Sequence[Identity], batch: RawBatch) -> None:
+    def _announce(self, known: KnownSeries, slots: Int64s, batch: RawBatch) -> None:
         """Put definitions into the batch; when each is due again is spread by its id."""
-        families = [identity.family for identity in taken]
-        family_ids = iter(series_ids([family for family in families if family is not None]).tolist() if any(families) else ())
         columns = self.table.slots
-        spread = 0.75 + 0.25 * (ids % _SPREAD) / _SPREAD
+        spread = 0.75 + 0.25 * (known.series_id % _SPREAD) / _SPREAD
         columns.due_s[slots] = self._now_s() + np.maximum(1, (self._rules.announce_s * spread)).astype(np.int64)
         places = columns.partition[slots].tolist()
-        for series_id, identity, family, partition in zip(ids.tolist(), taken, families, places, strict=True):
-            family_id = None if family is None else next(family_ids)
+        rows = zip(known.series_id.tolist(), known.meeting_id.tolist(), known.identities, places, strict=True)
+        for series_id, meeting_id, identity, partition in rows:
+            family_id = None if identity.family is None else meeting_id
             batch.share(Place(self.tenant, partition)).definitions.append(Definition(series_id, family_id, identity))
 
 

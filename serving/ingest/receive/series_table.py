@@ -72,14 +72,17 @@ class SeriesTable:
         return slots_of(self._by_id, _keys(series_ids.view(np.uint64)))
 
     def define(self, hashes: Uint64s, series_ids: Int64s, homes: Homes, now_s: int) -> Int64s:
-        """Make (n,) hashes known under their ids, distinct hashes; return their slots. Equal ids share one."""
+        """Make (n,) hashes known under their ids, distinct hashes; return their slots. Equal ids share one.
+
+        One that was known before moves to the partition given now: its kind may be another since.
+        """
         slot = self.slots_of_ids(series_ids)
         new = np.flatnonzero(slot == UNKNOWN)
         fresh, first, back = np.unique(series_ids[new], return_index=True, return_inverse=True)
         slot[new] = self._used + back
         self._grow(len(hashes), len(fresh))
         rows = slice(self._used, self._used + len(fresh))
-        self._slots.series_id[rows], self._slots.partition[rows] = fresh, homes.partition[new][first]
+        self._slots.series_id[rows] = fresh
         self._slots.service[rows], self._slots.named[rows] = homes.service[new][first], homes.named[new][first]
         self._slots.time_us[rows] = NEVER
         self._used += len(fresh)
@@ -87,6 +90,7 @@ class SeriesTable:
         self._ids += put_in(self._by_id, _keys(fresh.view(np.uint64)), numbers, np.zeros(len(fresh), np.int64))
         self._hashes += put_in(self._by_hash, _keys(hashes), slot, homes.member)
         self._slots.seen_s[slot] = now_s
+        self._slots.partition[slot] = homes.partition
         return slot
 
     def refuse(self, hashes: Uint64s, reasons: Int64s, most: int) -> None:

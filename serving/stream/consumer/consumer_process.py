@@ -23,12 +23,12 @@ from serving.stream.consumer.export.exported_series import ExportRules
 from serving.stream.consumer.export.findings_export import ExportParts, FindingsExport
 from serving.stream.consumer.feature_flush import FeatureFlush
 from serving.stream.consumer.outlets import Outlets
-from serving.stream.consumer.owned_partition import Stage1Parts
 from serving.stream.consumer.partition import PartitionConfig
 from serving.stream.consumer.partition_sharing import Partitions, partitions_of
 from serving.stream.consumer.scorer import Scorer, ScorerParts
 from serving.stream.consumer.second_opinion import Watched
 from serving.stream.consumer.stage1 import Stage1
+from serving.stream.consumer.stage1_parts import Stage1Parts
 from serving.stream.consumer.tenant_partitions import TenantsConfig
 from serving.stream.consumer.tier1_source import tier1_source
 from serving.stream.consumer.warm_up import warm_up
@@ -218,6 +218,7 @@ def partition_config(settings: "Settings") -> PartitionConfig:
         future_tolerance_s=telemetry.future_tolerance_s,
         max_series=telemetry.max_series,
         second=Watched(settings.consumer.novelty, settings.consumer.safety_net),
+        partitions=settings.broker.partitions,
     )
 
 

@@ -1,12 +1,10 @@
 """One partition that this process owns: its state, its position on the broker, its checkpoints, what it trims."""
 
 import logging
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import Any, Final
 
@@ -14,19 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.detection.levels import Tier1
-from aiops.errors import ArtifactError, FencedError, ModelNotFound, OutdatedState, Unavailable
+from aiops.errors import ArtifactError, ModelNotFound
 from serving.stream import streams
-from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore
+from serving.stream.consumer.checkpoint import CheckpointStore
 from serving.stream.consumer.commit import Commit, Position
-from serving.stream.consumer.consumer_config import ConsumerConfig
-from serving.stream.consumer.consumer_metrics import ConsumerMetrics
-from serving.stream.consumer.outlets import Outlets
+from serving.stream.consumer.owned_services import OwnedServices, count_candidates
 from serving.stream.consumer.partition_step import OutputPlace, Step, outputs_of
-from serving.stream.consumer.tenant_partitions import TenantPartitions, TenantsConfig
+from serving.stream.consumer.recovery import Recovery
+from serving.stream.consumer.stage1_parts import Stage1Parts
+from serving.stream.consumer.state_saver import SavedReader, StateSaver
+from serving.stream.consumer.tenant_partitions import TenantPartitions
 from serving.stream.consumer.tier1_source import InForce, Tier1Source, tier1_source
-from serving.stream.ownership.checkpoint_place import CheckpointNote, place_of
-from serving.stream.ownership.leases import CHECKPOINT
-from serving.stream.ownership.ownership import Ownership
+from serving.stream.ownership.checkpoint_place import CheckpointPlace, place_of
+from serving.stream.partitioning import home_of
 from serving.stream.sent_sequences import SentSequences
 
 STAGE: Final = "stage1"
@@ -36,36 +34,25 @@ _SENT: Final = "sent"
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Stage1Parts:
-    """What stage 1 works with."""
-
-    config: ConsumerConfig
-    tenants: TenantsConfig
-    broker: streams.Streams
-    metrics: ConsumerMetrics
-    outlets: Outlets | None
-    stop: threading.Event
-    ownership: Ownership | None = None
-    """Which partitions are ours now; None = those of `config`."""
-
-
 class OwnedPartition:
-    """One partition this process owns: its state, its position, its checkpoints."""
+    """One partition this process owns: its state, its position, its checkpoints; `services`, where there are several."""
 
     def __init__(self, parts: Stage1Parts, number: int) -> None:
         self.number = number
         self._parts = parts
         self._tier1: Tier1Source = tier1_source(parts.config.settings)
         self._position = Position(parts.broker, STAGE, number)
-        self._store = CheckpointStore(parts.config.checkpoint_folder, number, self._position.epoch)
-        self._place = place_of(parts.config.checkpoint_folder)
+        store = CheckpointStore(parts.config.checkpoint_folder, number, self._position.epoch)
+        self._store = store
+        self._partitions = parts.tenants.partition.partitions
         self._in_force = InForce.of_text(self._position.note)
         self._sent = SentSequences()
-        self.applied, self._partition = self._recover()
+        place = place_of(parts.config.checkpoint_folder)
+        reader = SavedReader(f"partition {number}", self._position, store, place, self._saved, self._trim)
+        self._saver = StateSaver(reader)
+        self.applied, self._partition = self._recovery(place).run()
         self._produced_ns = 0
-        self._saving: Future[None] | None = None
-        self._saved_at = ""
+        self.services = OwnedServices(parts, number, place) if self._partitions > 1 else None
 
     @property
     def stream(self) -> str:
@@ -85,42 +72,24 @@ class OwnedPartition:
         """Return whether the state stands exactly at the committed position: only then may it be checkpointed."""
         return self.applied == self._position.through
 
-    def _recover(self) -> tuple[str, TenantPartitions]:
-        committed = self._position.through
-        checkpoint, passed = self._store.load(committed)
-        for reason in passed:
-            log.warning("partition %d: %s", self.number, reason)
-        start = checkpoint.through if checkpoint else streams.START
-        gap = streams.id_parts(self._parts.broker.trimmed_id(self.stream)) > streams.id_parts(start)
-        if gap:
-            self._parts.metrics.state_lost.inc()
-            log.error(
-                "partition %d: entries after %s are gone; warming up anew at %s%s",
-                self.number,
-                start,
-                committed,
-                self._elsewhere(),
-            )
-            return committed, TenantPartitions(self._parts.tenants)
-        log.info("partition %d: epoch %d, state at %s, committed %s", self.number, self._position.epoch, start, committed)
-        if checkpoint is None:
-            return start, TenantPartitions(self._parts.tenants)
-        try:
-            restored = TenantPartitions.restore(self._parts.tenants, checkpoint.state)
-            self._sent = SentSequences.of_text(str(checkpoint.state.get(_SENT, "")))
-            return start, restored
-        except OutdatedState as error:
-            self._parts.metrics.state_lost.inc()
-            oldest = self._parts.broker.trimmed_id(self.stream)
-            log.error("partition %d: the state at %s is outdated, warming up anew from %s: %s", self.number, start, oldest, error)
-            return oldest, TenantPartitions(self._parts.tenants)
+    def _recovery(self, place: CheckpointPlace) -> Recovery[TenantPartitions]:
+        parts = self._parts
+        return Recovery(
+            f"partition {self.number}",
+            parts.broker,
+            self.stream,
+            self._position,
+            self._store,
+            place,
+            lambda: TenantPartitions(parts.tenants),
+            self._restored,
+            parts.metrics.state_lost.inc,
+        )
 
-    def _elsewhere(self) -> str:
-        """Say where the newest checkpoint lies, if it is a folder that is not seen here."""
-        note = CheckpointNote.of_text(self._position.stored(CHECKPOINT))
-        if note is None or self._place.reaches(note.place):
-            return ""
-        return f"; the state at {note.through} lies in {note.place}: set AIOPS_CONSUMER__CHECKPOINT_FOLDER to a shared folder"
+    def _restored(self, state: Mapping[str, npt.NDArray[Any]]) -> TenantPartitions:
+        restored = TenantPartitions.restore(self._parts.tenants, state)
+        self._sent = SentSequences.of_text(str(state.get(_SENT, "")))
+        return restored
 
     def advance(self, entries: Sequence[streams.Entry]) -> bool:
         """Apply entries that follow `applied`; commit those beyond the committed position. False = gave up on the broker."""
@@ -139,7 +108,9 @@ class OwnedPartition:
         self.applied = fresh[-1].entry_id
         self._produced_ns = fresh[-1].produced_ns
         archives = self._parts.config.archives
-        places = {tenant: OutputPlace(self.number, self._produced_ns, tenant) for tenant in steps}
+        places = {
+            tenant: OutputPlace(self.number, self._produced_ns, tenant, home_of(tenant, self._partitions)) for tenant in steps
+        }
         outputs = [output for tenant, step in steps.items() for output in outputs_of(step, places[tenant], archives)]
         counts = sum((step.counts for step in steps.values()), Counter[str]())
         commit = Commit(self.applied, counts, outputs, fresh[-1].ordinal)
@@ -156,9 +127,7 @@ class OwnedPartition:
             if not self._position.commit_until_done(commit, self._parts.stop.wait):
                 return False
         metrics.count_points(commit.counts)
-        candidates = [batch for step in steps.values() for batch in step.candidates]
-        rows = sum(batch.num_rows for batch in candidates)
-        metrics.count_candidates(rows, rows - sum(batch.column("metric").null_count for batch in candidates))
+        count_candidates(metrics, steps)
         waited_s = max(0.0, time.time() - self._produced_ns / 1e9)
         metrics.end_to_end_s.labels("stage1").observe(waited_s)
         metrics.lag_s.labels(str(self.number)).set(waited_s)
@@ -170,40 +139,23 @@ class OwnedPartition:
 
     def checkpoint(self, writer: ThreadPoolExecutor) -> None:
         """Copy the state now, write it in `writer`; nothing where the last one is still being written or state is ahead."""
-        if self._saving is not None and not self._saving.done():
-            return
-        self.finish_saving()
-        if self.in_step and self.applied != streams.START:
-            self._saved_at = self.applied
-            self._saving = writer.submit(self._save, Checkpoint(self.applied, self.snapshot()))
+        self._saver.save(writer, self.applied, self.snapshot)
+        if self.services is not None:
+            self.services.checkpoint(writer)
 
     def finish_saving(self) -> None:
         """Wait for the checkpoint being written; raises what it raised."""
-        if self._saving is not None:
-            self._saving.result()
-            self._saving = None
+        self._saver.finish()
+        if self.services is not None:
+            self.services.finish_saving()
 
     def hand_over(self, writer: ThreadPoolExecutor) -> bool:
         """Save the state where that is not done yet; return whether nothing is left to do: else call it again."""
-        if self._saving is not None and not self._saving.done():
-            return False
-        self.finish_saving()
-        if self._saved_at != self.applied:
-            self.checkpoint(writer)
-        return self._saving is None
+        done = self._saver.hand_over(writer, self.applied, self.snapshot)
+        return (self.services is None or self.services.hand_over(writer)) and done
 
-    def _save(self, checkpoint: Checkpoint) -> None:
-        size = self._store.save_if_room(checkpoint)
-        if size is None:
-            return
+    def _saved(self, size: int) -> None:
         self._parts.metrics.checkpointed(self.number, size)
-        try:
-            self._position.write_field(CHECKPOINT, CheckpointNote(checkpoint.through, self._place).to_text())
-            self._trim()
-        except Unavailable as error:
-            log.warning("partition %d: not trimmed: %s", self.number, error)
-        except FencedError:
-            log.info("partition %d: another process has it: what it needs is left to that", self.number)
 
     def _trim(self) -> None:
         through = self._store.replayable_from

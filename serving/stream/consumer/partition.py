@@ -20,20 +20,20 @@ from aiops.types import IntArray, PointStatus, SeriesBatch
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.values.moments import moment_of_us
 from serving.stream import streams
-from serving.stream.consumer.partition_step import KnownRows, Step
+from serving.stream.consumer.partition_step import SOURCE, KnownRows, Step
 from serving.stream.consumer.received_points import Received, ReceivedPoints, ReceiverLimits, normalised_rows, series_rows
 from serving.stream.consumer.second_opinion import SecondOpinion, Watched
 
 if TYPE_CHECKING:
-    from aiops.detection.service_levels import ServiceLevels
+    from aiops.detection.candidates import Cadence
     from aiops.detection.worst_points_by_service import WorstPoints
-    from aiops.features.engine import EngineConfig, FeatureEngine
-    from aiops.features.engine_output import EngineOutput
-    from aiops.features.sequences import Sequences
+    from aiops.features.engine_config import EngineConfig
+    from aiops.features.engine_output import SeriesOutput
+    from aiops.features.series_engine import SeriesEngine
     from aiops.features.series_points import SeriesPoints
     from aiops.topology.graph import ServiceGraph
+    from serving.stream.consumer.closed_ticks import ClosedTicks
 
-SOURCE: Final = "stream"
 _SCORED, _WARMUP, _REPEATED = (np.int8(status) for status in (PointStatus.SCORED, PointStatus.WARMUP, PointStatus.REPEATED))
 _REFUSED: Final[Mapping[PointStatus, tuple[str, str, str]]] = {
     PointStatus.DUPLICATE: ("duplicate", "timestamp", "the series has another value at that time, the first is kept: send one"),
@@ -61,6 +61,15 @@ class PartitionConfig:
     max_series: int
     second: Watched = field(default_factory=Watched)
     tenant: str = DEFAULT_TENANT
+    partitions: int = 1
+    """Over how many the series of the tenant are spread."""
+
+    @property
+    def cadence(self) -> "Cadence":
+        """Return the times between ticks and between predictions."""
+        from aiops.detection.candidates import Cadence
+
+        return Cadence(self.step_us, self.predict_every_us)
 
     @property
     def receiver_limits(self) -> ReceiverLimits:
@@ -72,12 +81,11 @@ class PartitionConfig:
 class Kept:
     """What a partition remembers."""
 
-    engine: "FeatureEngine"
+    engine: "SeriesEngine"
     worst: "WorstPoints"
-    sequences: "Sequences"
-    levels: "ServiceLevels"
     second: SecondOpinion
     received: ReceivedPoints
+    closed: "ClosedTicks"
 
 
 class Partition:
@@ -87,25 +95,23 @@ class Partition:
         self._config = config
         self._engine = kept.engine
         self._worst = kept.worst
-        self._sequences = kept.sequences
-        self._service_levels = kept.levels
         self._second = kept.second
         self._received = kept.received
+        self._closed = kept.closed
         self._clock_us = clock_us
         self.use_tier1(config.tier1)
 
     @classmethod
     def new(cls, config: PartitionConfig) -> "Partition":
         """Return a partition that has seen nothing."""
-        from aiops.detection.service_levels import ServiceLevels
         from aiops.detection.worst_points_by_service import WorstPoints
-        from aiops.features.engine import FeatureEngine
-        from aiops.features.sequences import Sequences
+        from aiops.features.series_engine import SeriesEngine
+        from serving.stream.consumer.closed_ticks import closed_ticks
 
-        engine, worst = FeatureEngine(config.engine, config.graph), WorstPoints(config.step_us, config.lateness_us)
-        sequences, levels = Sequences(config.step_us), ServiceLevels(config.step_us)
+        engine, worst = SeriesEngine(config.engine), WorstPoints(config.step_us, config.lateness_us)
         second = SecondOpinion.new(config.second, config.max_series)
-        return cls(config, Kept(engine, worst, sequences, levels, second, ReceivedPoints(config.receiver_limits)))
+        closed = closed_ticks(config.partitions, config.graph, config.cadence)
+        return cls(config, Kept(engine, worst, second, ReceivedPoints(config.receiver_limits), closed))
 
     @classmethod
     def restore(cls, config: PartitionConfig, state: Mapping[str, npt.NDArray[Any]]) -> "Partition":
@@ -113,33 +119,31 @@ class Partition:
 
         Raises:
             StateError: an array is missing, or of another configuration.
-            OutdatedState: it is of another version of the engine.
+            OutdatedState: it is of another version of the engine, or was made when there was one partition, or several.
         """
-        from aiops.detection.service_levels import ServiceLevels
         from aiops.detection.worst_points_by_service import WorstPoints
-        from aiops.features.engine import FeatureEngine
-        from aiops.features.sequences import Sequences
+        from aiops.features.series_engine import SeriesEngine
+        from serving.stream.consumer.closed_ticks import closed_ticks
 
-        engine = FeatureEngine.restore(config.engine, config.graph, _part(state, "engine/"))
+        engine = SeriesEngine.restore(config.engine, _part(state, "engine/"))
         try:
+            closed = closed_ticks(config.partitions, config.graph, config.cadence, state)
             worst = WorstPoints.restore(config.step_us, config.lateness_us, _part(state, "worst/"))
-            sequences = Sequences.restore(config.step_us, _part(state, "sequences/"))
-            levels = ServiceLevels.restore(config.step_us, _part(state, "levels/"))
             clock_us = int(state["clock_us"])
         except KeyError as error:
             raise StateError(f"checkpoint lacks array {error}; remove the checkpoint folder to warm up anew") from error
         second = SecondOpinion.restore(config.second, config.max_series, _part(state, "second/"))
         received = ReceivedPoints.restore(config.receiver_limits, _part(state, "received/"))
-        return cls(config, Kept(engine, worst, sequences, levels, second, received), clock_us)
+        return cls(config, Kept(engine, worst, second, received, closed), clock_us)
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole state as arrays."""
+        engine = {**self._engine.snapshot(), **self._closed.incidents()}
         return {
             "clock_us": np.array(self._clock_us),
-            **{f"engine/{name}": array for name, array in self._engine.snapshot().items()},
+            **{f"engine/{name}": array for name, array in engine.items()},
             **{f"worst/{name}": array for name, array in self._worst.snapshot().items()},
-            **{f"sequences/{name}": array for name, array in self._sequences.snapshot().items()},
-            **{f"levels/{name}": array for name, array in self._service_levels.snapshot().items()},
+            **self._closed.snapshot(),
             **{f"second/{name}": array for name, array in self._second.snapshot().items()},
             **{f"received/{name}": array for name, array in self._received.snapshot().items()},
         }
@@ -176,7 +180,7 @@ class Partition:
             now = moment_of_us(self._clock_us)
             valid = validate(table, now, SOURCE, self._config.future_tolerance_s, self._config.tenant)
         except (UndecodableError, SchemaError) as error:
-            self._undecodable(entry, str(error), step)
+            step.reject_entry(entry, str(error), moment_of_us(self._clock_us))
             return
         step.counts["points_in"] += table.num_rows
         step.reject(valid.rejected)
@@ -189,7 +193,7 @@ class Partition:
         try:
             received = self._received.take(entry, self._clock_us)
         except UndecodableError as error:
-            self._undecodable(entry, str(error), step)
+            step.reject_entry(entry, str(error), moment_of_us(self._clock_us))
             return
         self._add(received, step)
 
@@ -224,21 +228,26 @@ class Partition:
         return taken
 
     def _note(self, entry: streams.Entry, step: Step) -> None:
+        from serving.stream.consumer.closed_ticks import incident_note
+
         try:
-            note = json.loads(entry.payload)
             if entry.kind == streams.KIND_INCIDENT:
-                self._engine.note_incident(str(note["service"]), int(note["known_at_us"]))
+                self._closed.note_incident(incident_note(entry.payload), step)
             elif entry.kind == streams.KIND_CLOSE:
-                until_us = int(note["until_us"])
+                until_us = int(json.loads(entry.payload)["until_us"])
                 self._add(self._received.close_through(until_us, self._clock_us), step)
                 self._close(self._engine.close_through(moment_of_us(until_us)), step)
                 self._worst.forget_through(until_us // self._config.step_us * self._config.step_us)
+            elif entry.kind == streams.KIND_WATERMARK:
+                latest_us = self._clock_us + self._config.future_tolerance_s * 1_000_000
+                event_us = min(int(json.loads(entry.payload)["event_us"]), latest_us)
+                self._close(self._engine.advance(event_us, self._clock_us), step)
             else:
-                self._undecodable(entry, f"kind {entry.kind!r} is unknown", step)
+                step.reject_entry(entry, f"kind {entry.kind!r} is unknown", moment_of_us(self._clock_us))
         except (ValueError, KeyError, TypeError, OverflowError) as error:
-            self._undecodable(entry, f"{type(error).__name__}: {error}", step)
+            step.reject_entry(entry, f"{type(error).__name__}: {error}", moment_of_us(self._clock_us))
 
-    def _judge(self, points: "SeriesPoints", output: "EngineOutput", step: Step) -> None:
+    def _judge(self, points: "SeriesPoints", output: "SeriesOutput", step: Step) -> None:
         from aiops.detection.point_severity import ScoredPoints, severities_of
 
         figures = (points.value, output.z, output.expected, output.scale, output.brief)
@@ -264,20 +273,14 @@ class Partition:
         self._worst.add(judged)
         step.judged.append(judged)
 
-    def _close(self, output: "EngineOutput", step: Step) -> None:
-        from aiops.detection.candidates import Cadence, ClosedRows, ServicePast, candidates_of
+    def _close(self, output: "SeriesOutput", step: Step) -> None:
+        from serving.stream.consumer.closed_ticks import Closing
 
         if output.series_rows.num_rows:
             step.series_rows.append(output.series_rows)
-        if output.service_rows.num_rows:
-            step.service_rows.append(output.service_rows)
-            closed = ClosedRows(output.service_rows, self._engine.services)
-            past = ServicePast(self._worst, self._sequences, self._service_levels)
-            cadence = Cadence(self._config.step_us, self._config.predict_every_us)
-            candidates = candidates_of(closed, past, cadence, self._tier1_version)
-            step.candidates += [candidates] if candidates.num_rows else []
+        self._closed.close(Closing(self._engine, output, self._worst, self._tier1_version), step)
 
-    def _refused(self, rows_at: Callable[[IntArray], pa.RecordBatch], output: "EngineOutput", step: Step) -> None:
+    def _refused(self, rows_at: Callable[[IntArray], pa.RecordBatch], output: "SeriesOutput", step: Step) -> None:
         from data_contracts.telemetry.rejects import Refusal, rejected_points
 
         now = moment_of_us(self._clock_us)
@@ -288,12 +291,6 @@ class Partition:
                 text = f"{detail} (it is {', '.join(holders)[:500]})" if status is PointStatus.COLLISION else detail
                 refusal = Refusal(reason, field_name, text)
                 step.reject(rejected_points(rows_at(places), refusal, now, SOURCE))
-
-    def _undecodable(self, entry: streams.Entry, why: str, step: Step) -> None:
-        from data_contracts.telemetry.rejects import rejected_payload
-
-        step.counts["points_in"] += 1
-        step.reject(rejected_payload(entry.payload, why, moment_of_us(self._clock_us), SOURCE, entry.name))
 
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

@@ -1,10 +1,11 @@
 """What a run of entries gave, and what of it goes on to other streams."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
@@ -13,7 +14,11 @@ from serving.stream import streams
 from serving.stream.consumer.commit import Output
 
 if TYPE_CHECKING:
+    from aiops.detection.service_partials import ServicePartials
     from aiops.features.feature_rows import DeferredRows
+
+SOURCE: Final = "stream"
+"""What dead letters of stage 1 name as their source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,15 @@ class KnownRows:
 
     available_us: int
     rows: pa.RecordBatch
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentNote:
+    """An incident of a service that became known, and the payload that told of it."""
+
+    service: str
+    known_at_us: int
+    payload: bytes
 
 
 @dataclass(slots=True)
@@ -41,6 +55,9 @@ class Step:
     """Series that receivers defined."""
     points: list[KnownRows] = field(default_factory=list)
     """What became of raw values and was scored."""
+
+    for_services: "list[ServicePartials | IncidentNote]" = field(default_factory=list)
+    """What the tenant's home partition adds up, in order; only where there are several partitions."""
 
     judged: list[JudgedPoints] = field(default_factory=list)
     """Every point with tier 1's view of it, in order of arrival: what is exported. The arrays are of these points alone."""
@@ -62,6 +79,13 @@ class Step:
             self.counts["points_rejected"] += rows.num_rows
             self.counts.update({f"rejected.{reason}": by for reason, by in Counter(rows.column("reason").to_pylist()).items()})
 
+    def reject_entry(self, entry: streams.Entry, why: str, now: datetime) -> None:
+        """Add an entry that cannot be read as a whole; it counts as one point."""
+        from data_contracts.telemetry.rejects import rejected_payload
+
+        self.counts["points_in"] += 1
+        self.reject(rejected_payload(entry.payload, why, now, SOURCE, entry.name))
+
     def extend(self, other: "Step") -> None:
         """Add what another step gave."""
         self.counts.update(other.counts)
@@ -70,17 +94,22 @@ class Step:
         self.series_rows += other.series_rows
         self.service_rows += other.service_rows
         self.judged += other.judged
+        self.for_services += other.for_services
         self.catalogue += other.catalogue
         self.points += other.points
 
 
 @dataclass(frozen=True, slots=True)
 class OutputPlace:
-    """Where the outputs of a step go: the partition's number, when its newest entry was produced, and whose it is."""
+    """Where the outputs of a step go: the partition's number, when its newest entry was produced, and whose it is.
+
+    `home`: where the services of the tenant are added up.
+    """
 
     partition: int
     produced_ns: int
     tenant: str
+    home: int = 0
 
 
 def outputs_of(step: Step, place: OutputPlace, archives: bool) -> list[Output]:
@@ -100,7 +129,21 @@ def outputs_of(step: Step, place: OutputPlace, archives: bool) -> list[Output]:
         for stream, kind, batches in rows
         if batches
     ]
+    outputs += _for_services(step, place)
     return [*outputs, *_received(step, place)] if archives else outputs
+
+
+def _for_services(step: Step, place: OutputPlace) -> Iterator[Output]:
+    """Yield what goes to the tenant's home partition, in order."""
+    from aiops.detection.service_partials import PartPartials, ServicePartials, partial_rows
+
+    stream = streams.partials(place.home)
+    for given in step.for_services:
+        if isinstance(given, ServicePartials):
+            rows = partial_rows(PartPartials(place.partition, given))
+            yield Output(stream, streams.KIND_PARTIALS, streams.to_ipc(rows), place.produced_ns, place.tenant)
+        else:
+            yield Output(stream, streams.KIND_INCIDENT, given.payload, place.produced_ns, place.tenant)
 
 
 def _received(step: Step, place: OutputPlace) -> list[Output]:

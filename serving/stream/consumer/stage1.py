@@ -6,13 +6,15 @@ that position with output suppressed, go on. Everything before a checkpoint's pr
 
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from aiops.detection.levels import Tier1
 from aiops.errors import Unavailable
 from serving.stream import streams
-from serving.stream.consumer.owned_partition import OwnedPartition, Stage1Parts
+from serving.stream.consumer.owned_partition import OwnedPartition
+from serving.stream.consumer.stage1_parts import Stage1Parts
 from serving.stream.consumer.tier1_source import Tier1Follower, tier1_source
 from serving.stream.ownership.holdings import Holder, Holdings
 from serving.stream.ownership.ownership import FixedOwnership
@@ -20,6 +22,8 @@ from serving.stream.ownership.ownership import FixedOwnership
 FULL: Final = 0.5
 """Share of the backlog from which on checkpoints do not wait for their time: writers would wait for the room they make."""
 _HOUSEKEEPING_S: Final = 0.5
+_WAIT_S: Final = 0.05
+"""How often it is looked whether full streams have room again."""
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +39,9 @@ class Stage1:
         self._tier1 = Tier1Follower(tier1_source(parts.config.settings), parts.tenants.partition.tier1)
         self._housekeeping_at = 0.0
         self._checkpoint_at = 0.0
+        self._full: set[int] = set()
+        """Partitions whose outputs are full, and those where the outputs of the services are."""
+        self._services_full: set[int] = set()
 
     def run(self) -> None:
         """Work on the partitions that are ours until stopped; then checkpoint everything that is committed.
@@ -57,20 +64,41 @@ class Stage1:
             if not owned:
                 self._parts.stop.wait(config.block_ms / 1e3)
                 return
-            self._housekeeping()
-            entries_by_stream = self._parts.broker.read(
-                {part.stream: part.applied for part in owned}, config.read_entries, config.block_ms
-            )
+            if not self._housekeeping():
+                return
+            after = {part.stream: part.applied for part in owned if part.number not in self._full}
+            if not after:
+                self._parts.stop.wait(_WAIT_S)
+            entries_by_stream = self._parts.broker.read(after, config.read_entries, config.block_ms) if after else {}
         except Unavailable as error:
             log.warning("waiting for the broker: %s", error)
             self._parts.stop.wait(0.2)
             return
         if not self._owned.work(lambda part: part.advance(entries_by_stream.get(part.stream, []))):
             return
+        if not self._add_up_services():
+            return
         if time.monotonic() >= self._checkpoint_at:
             self._checkpoint_at = time.monotonic() + self._parts.config.settings.consumer.checkpoint_s
             for part in owned:
                 part.checkpoint(self._writer)
+
+    def _add_up_services(self) -> bool:
+        """Read what the partitions gave of services, without waiting for more; False = gave up on the broker."""
+        held = {part.services.stream: part.services for part in self._owned.items.values() if part.services is not None}
+        after = {stream: services.applied for stream, services in held.items() if services.number not in self._services_full}
+        if not after:
+            return True
+        try:
+            entries_by_stream = self._parts.broker.read(after, self._parts.config.read_entries, 0)
+        except Unavailable as error:
+            log.warning("waiting for the broker: %s", error)
+            return True
+
+        def advance(part: OwnedPartition) -> bool:
+            return part.services is None or part.services.advance(entries_by_stream.get(part.services.stream, []))
+
+        return self._owned.work(advance)
 
     def _give_up(self, number: int, part: OwnedPartition) -> bool:
         if not part.hand_over(self._writer):
@@ -81,35 +109,50 @@ class Stage1:
         return True
 
     def _forget(self, number: int, _part: OwnedPartition) -> None:
-        self._parts.metrics.forget(number, (streams.telemetry(number), *_outputs(number)))
+        written = (*_outputs(number), streams.candidates(number), streams.partials(number))
+        self._parts.metrics.forget(number, (streams.telemetry(number), *written))
         if self._parts.outlets is not None:
             self._parts.outlets.forget(number)
 
-    def _housekeeping(self) -> None:
+    def _housekeeping(self) -> bool:
+        """Look after what is due, sooner where something waits for room; False = stop."""
         if time.monotonic() < self._housekeeping_at:
-            return
-        self._housekeeping_at = time.monotonic() + _HOUSEKEEPING_S
+            return True
         tier1 = self._tier1.newest()
         limit = self._parts.config.settings.consumer.max_backlog
         broker = self._parts.broker
+        self._full, self._services_full = set(), set()
         if not self._owned.work(lambda part: self._look_after(part, tier1)):
-            return
-        if broker.log is None and any(broker.length(part.stream) > FULL * limit for part in self._owned.items.values()):
+            return False
+        self._housekeeping_at = time.monotonic() + (_WAIT_S if self._full or self._services_full else _HOUSEKEEPING_S)
+        waiting = [part.services.stream for part in self._owned.items.values() if part.services is not None]
+        if broker.log is None:
+            waiting += [part.stream for part in self._owned.items.values()]
+        if any(broker.length(stream) > FULL * limit for stream in waiting):
             self._checkpoint_at = time.monotonic()  # only what is before a checkpoint can be trimmed
+        return True
 
     def _look_after(self, part: OwnedPartition, tier1: Tier1) -> bool:
-        """Bring a partition up to date and wait while its outputs are full; False = stop."""
+        """Bring a partition up to date, and note whether its outputs are full: then it is not read meanwhile."""
         part.follow(tier1)
-        limit, number = self._parts.config.settings.consumer.max_backlog, part.number
-        while any(self._length(self._parts.broker, stream) >= limit for stream in _outputs(number)):
-            self._parts.metrics.beat("stage1")
-            self._owned.follow()
-            if self._parts.stop.wait(0.05):
-                return False
-            if number not in self._owned.items:
-                return True
+        number = part.number
+        if self._are_full(self._outputs(part)):
+            self._full.add(number)
+        if part.services is not None and self._are_full([streams.candidates(number), streams.features(number)]):
+            self._services_full.add(number)
         self._parts.metrics.lag_entries.labels(part.stream).set(part.lag_entries())
         return True
+
+    def _outputs(self, part: OwnedPartition) -> list[str]:
+        """Return the streams that stage 1 of a partition waits for when they are full."""
+        if part.services is None:
+            return [*_outputs(part.number), streams.candidates(part.number)]
+        homes = range(self._parts.tenants.partition.partitions)
+        return [*_outputs(part.number), *(streams.partials(home) for home in homes)]
+
+    def _are_full(self, names: Sequence[str]) -> bool:
+        limit = self._parts.config.settings.consumer.max_backlog
+        return max([self._length(self._parts.broker, stream) for stream in names], default=0) >= limit
 
     def _length(self, broker: streams.Streams, stream: str) -> int:
         length = broker.length(stream)
@@ -125,6 +168,6 @@ class Stage1:
         self._owned.end()
 
 
-def _outputs(number: int) -> tuple[str, str, str, str]:
-    """Return the streams that stage 1 of a partition waits for when they are full."""
-    return streams.candidates(number), streams.rejected(number), streams.features(number), streams.points(number)
+def _outputs(number: int) -> tuple[str, str, str]:
+    """Return what stage 1 of a partition writes whether there are others or not."""
+    return streams.rejected(number), streams.features(number), streams.points(number)

@@ -9,23 +9,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import numpy.typing as npt
 
 from aiops.detection.levels import Tier1
-from aiops.errors import StateError
 from data_contracts.series.tenant import DEFAULT_TENANT, tenant_fault
 from data_contracts.values.moments import moment_of_us
 from serving.stream import streams
-from serving.stream.consumer.partition import SOURCE, Partition, PartitionConfig
-from serving.stream.consumer.partition_step import Step
+from serving.stream.consumer.partition import Partition, PartitionConfig
+from serving.stream.consumer.partition_step import SOURCE, Step
 from serving.stream.consumer.tenant_places import TenantPlaces
+from serving.stream.consumer.tenant_states import TENANTS, packed_tenants, tenant_states
 
 if TYPE_CHECKING:
     from aiops.topology.graph import ServiceGraph
 
-_TENANTS: Final = "tenants"
 _REASON: Final = "too_many_tenants"
+_NOTES: Final = (streams.KIND_INCIDENT, streams.KIND_CLOSE, streams.KIND_WATERMARK)
+"""Entries that hold no points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +62,15 @@ class TenantPartitions:
             StateError: an array is missing, or of another configuration.
             OutdatedState: it is of another version of the engine.
         """
-        if _TENANTS not in state:
+        if TENANTS not in state:
             return cls(config, {DEFAULT_TENANT: Partition.restore(config.of(DEFAULT_TENANT), state)})
-        names = [str(name) for name in state[_TENANTS].tolist()]
-        parts: list[dict[str, npt.NDArray[Any]]] = [{} for _ in names]
-        for name, array in state.items():
-            number, _, rest = name.partition("/")
-            if number.isdecimal():
-                if int(number) >= len(parts):
-                    raise StateError(f"checkpoint names {len(parts)} tenants and holds array {name}; it is damaged")
-                parts[int(number)][rest] = array
-        places = TenantPlaces.restore(config.max_tenants, config.idle_us, names, state)
-        held = {name: Partition.restore(config.of(name), part) for name, part in zip(names, parts, strict=True)}
-        return cls(config, held, places)
+        held = {name: Partition.restore(config.of(name), own) for name, own in tenant_states(state).items()}
+        return cls(config, held, TenantPlaces.restore(config.max_tenants, config.idle_us, list(held), state))
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole state as arrays."""
-        state: dict[str, npt.NDArray[Any]] = {_TENANTS: np.array(list(self._held), dtype="U")}
-        for number, partition in enumerate(self._held.values()):
-            state |= {f"{number}/{name}": array for name, array in partition.snapshot().items()}
-        return state | self._places.snapshot(self.tenants)
+        packed = packed_tenants({tenant: partition.snapshot() for tenant, partition in self._held.items()})
+        return packed | self._places.snapshot(self.tenants)
 
     @property
     def tenants(self) -> tuple[str, ...]:
@@ -133,6 +122,8 @@ def refused(tenant: str, entries: Sequence[streams.Entry]) -> Step:
     """Return the step in which every row of the entries is rejected, because of whose they are."""
     step = Step()
     for entry in entries:
+        if entry.kind in _NOTES:
+            continue
         rows = _rejected(tenant, entry)
         step.rejected.append(rows)
         step.counts["points_in"] += rows.num_rows

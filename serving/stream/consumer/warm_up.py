@@ -1,6 +1,7 @@
 """Compile every kernel of the hot path before the first real point: on a new machine that takes seconds, once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -32,9 +33,10 @@ def warm_up(config: PartitionConfig) -> int:
         }
     )
     entry = streams.Entry("1-0", streams.KIND_TELEMETRY, encode(table), 0, microseconds_of(times[-1]))
-    partition = Partition.new(config)
+    alone = replace(config, partitions=1)  # where all kernels run in one step
+    partition = Partition.new(alone)
     partition.apply([entry, *_received(times, config.tenant)])
-    Partition.restore(config, partition.snapshot())
+    Partition.restore(alone, partition.snapshot())
     return len(times)
 
 

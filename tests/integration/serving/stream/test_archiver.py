@@ -21,7 +21,7 @@ from serving.lake.port import Lake
 from serving.stream import streams
 from serving.stream.archiver import ArchiveConfig, Archiver
 from serving.stream.broker import EmbeddedBroker
-from tests.testing.stream_harness import batches, free_ports, graph_of, publish, rows_of
+from tests.testing.stream_harness import batches, free_ports, publish, rows_of
 
 SENT = batches(40)
 
@@ -71,7 +71,7 @@ def parts(lake_root: Path, table: str) -> int:
 
 def test_rounds_gather_in_one_part_until_it_is_full_or_old(broker: streams.Streams, home: Path) -> None:
     lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
-    producer = TelemetryProducer(broker, 1, graph_of, "test")
+    producer = TelemetryProducer(broker, 1, "test")
     noted: Counter[str] = Counter()
     archiver = Archiver(broker, lambda _: lake, config(), lambda table, size: noted.update({table: size}))
     for batch in SENT[:10]:
@@ -95,7 +95,7 @@ def archiver_stands(broker: streams.Streams) -> str:
 @pytest.mark.parametrize("seed", range(3))
 def test_deaths_at_any_point_lose_and_double_nothing(broker: streams.Streams, home: Path, seed: int) -> None:
     rng = random.Random(seed)
-    producer = TelemetryProducer(broker, 1, graph_of, "test")
+    producer = TelemetryProducer(broker, 1, "test")
     deaths = 0
     lake = MortalLake(home / "lake" / "tenant=default", rng, chance=0.2)
     archiver = Archiver(broker, lambda _: lake, config())
@@ -122,7 +122,7 @@ def test_deaths_at_any_point_lose_and_double_nothing(broker: streams.Streams, ho
 def fresh(broker: streams.Streams, lake: Lake) -> None:
     """Archive the same batches from a broker emptied of positions."""
     broker.client.flushall()
-    producer = TelemetryProducer(broker, 1, graph_of, "test")
+    producer = TelemetryProducer(broker, 1, "test")
     for batch in SENT:
         publish(producer, batch)
         broker.client.xadd(streams.DETECTIONS, {"k": b"v", "b": streams.to_ipc(detection(batch.seq)), "t": 1})
@@ -149,7 +149,7 @@ def detection(number: int) -> pa.Table:
 
 def test_an_archiver_that_lost_its_stream_while_it_read_writes_no_file(broker: streams.Streams, home: Path) -> None:
     lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
-    producer = TelemetryProducer(broker, 1, graph_of, "test")
+    producer = TelemetryProducer(broker, 1, "test")
     publish(producer, SENT[0])
     stopped = Archiver(broker, lambda _: lake, config())
     stopped.catch_up(threading.Event(), closing=False)
@@ -164,7 +164,7 @@ def test_an_archiver_that_lost_its_stream_while_it_read_writes_no_file(broker: s
 
 def test_an_archiver_that_shares_partitions_drops_what_was_taken_and_goes_on(broker: streams.Streams, home: Path) -> None:
     lake = open_lake(home / "lake").for_tenant(DEFAULT_TENANT)
-    producer = TelemetryProducer(broker, 1, graph_of, "test")
+    producer = TelemetryProducer(broker, 1, "test")
     publish(producer, SENT[0])
     ownership = SharedPartition()
     archiver = Archiver(broker, lambda _: lake, replace(config(), ownership=ownership))

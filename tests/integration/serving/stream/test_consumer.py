@@ -22,7 +22,6 @@ from tests.testing.stream_harness import (
     batches,
     drained,
     free_ports,
-    graph_of,
     publish,
     publish_all,
     rows_of,
@@ -131,7 +130,7 @@ def test_tier_1_speaks_alone_while_the_service_is_silent_and_it_catches_up_once(
 
 def test_a_new_owner_fences_the_old_one(fleet: Fleet, settings: Settings) -> None:
     old = fleet.consume("--partitions", "0")
-    producer = TelemetryProducer(fleet.remote, 1, graph_of, PRODUCER)
+    producer = TelemetryProducer(fleet.remote, 1, PRODUCER)
     for batch in SENT[:10]:
         publish(producer, batch)
     assert wait_until(lambda: fleet.settled(10), 30), fleet.log()
@@ -154,7 +153,7 @@ def test_a_stream_that_fills_is_trimmed_before_a_checkpoint_is_due(settings: Set
     with Fleet(settings.model_copy(update={"consumer": rare}), None) as fleet:
         fleet.consume("--only", "ingest")
         producer = TelemetryProducer(
-            fleet.remote, 1, graph_of, PRODUCER, ProducerConfig(points_per_entry=128, max_backlog=40, patience_s=within(60))
+            fleet.remote, 1, PRODUCER, ProducerConfig(points_per_entry=128, max_backlog=40, patience_s=within(60))
         )
         sent = sum(publish(producer, batch) for batch in SENT)
         assert sent > 3 * 40
@@ -164,6 +163,6 @@ def test_a_stream_that_fills_is_trimmed_before_a_checkpoint_is_due(settings: Set
 def test_a_producer_that_starts_again_sends_nothing_twice(fleet: Fleet, settings: Settings) -> None:
     publish_all(settings, SENT)
     same_cut = ProducerConfig(points_per_entry=512)
-    producer = TelemetryProducer(fleet.remote, 1, graph_of, PRODUCER, same_cut)
+    producer = TelemetryProducer(fleet.remote, 1, PRODUCER, same_cut)
     assert producer.resume_from() == len(SENT) + 1
     assert [publish(producer, batch) for batch in SENT[:5]] == [0] * 5

@@ -26,10 +26,11 @@ from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore, stat
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.consumer_process import partition_config, tenants_config
-from serving.stream.consumer.owned_partition import OwnedPartition, Stage1Parts
+from serving.stream.consumer.owned_partition import OwnedPartition
 from serving.stream.consumer.partition import Partition
+from serving.stream.consumer.stage1_parts import Stage1Parts
 from serving.stream.consumer.tenant_partitions import TenantPartitions
-from tests.testing.stream_harness import Batch, batches, free_ports, graph_of, publish, store_graph
+from tests.testing.stream_harness import Batch, batches, free_ports, publish, store_graph
 
 SENT = [batch for batch in batches(20) if batch.rows is not None]
 OLD, READ = 12, 8
@@ -75,7 +76,7 @@ def save(settings: Settings, through: str, state: dict[str, npt.NDArray[Any]]) -
 
 
 def send_the_rest(settings: Settings) -> None:
-    producer = TelemetryProducer(open_streams(settings), 1, graph_of, "new", ProducerConfig(points_per_entry=512))
+    producer = TelemetryProducer(open_streams(settings), 1, "new", ProducerConfig(points_per_entry=512))
     for batch in SENT[OLD:]:
         publish(producer, batch)
 

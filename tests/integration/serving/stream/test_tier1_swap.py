@@ -26,7 +26,6 @@ from tests.testing.stream_harness import (
     Fleet,
     batches,
     drained,
-    graph_of,
     publish,
     quick_settings,
     rows_of,
@@ -80,7 +79,7 @@ def by_hand(settings: Settings, fleet: Fleet) -> str:
 def test_moving_the_alias_changes_alarms_and_nothing_else(fleet: Fleet, settings: Settings) -> None:
     promote(settings, "1", alarm_z=1e9)
     process = fleet.consume("--only", "ingest")
-    producer = TelemetryProducer(fleet.remote, 1, graph_of, PRODUCER)
+    producer = TelemetryProducer(fleet.remote, 1, PRODUCER)
     for part, (version, alarm_z) in enumerate((("1", 1e9), ("2", 0.01), ("3", 1e9))):
         promote(settings, version, alarm_z)
         assert wait_until(lambda wanted=version: in_force(fleet).newest == wanted, 20), fleet.log()

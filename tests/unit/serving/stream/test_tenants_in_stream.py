@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from aiops.detection.levels import CATALOGUE_VERSION, CatalogueLevels, Tier1
 from aiops.features.engine import EngineConfig
-from aiops.topology.graph import ServiceGraph, partition_of
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.telemetry.codec import encode
 from data_contracts.values.moments import microseconds_of
@@ -22,8 +22,8 @@ from serving.stream.consumer.partition import Partition, PartitionConfig
 from serving.stream.consumer.partition_step import Step
 from serving.stream.consumer.second_opinion import Watched
 from serving.stream.consumer.tenant_partitions import TenantPartitions, TenantsConfig
-from serving.stream.partitioning import ServicePartitions
-from tests.testing.stream_harness import EDGES, GRAPH, METRICS, SERVICES, batches
+from serving.stream.partitioning import home_of, partitions_of
+from tests.testing.stream_harness import GRAPH, METRICS, SERVICES, batches
 
 MAX_SERIES = len(SERVICES) * len(METRICS)
 AHEAD = timedelta(hours=1)
@@ -172,10 +172,9 @@ def test_a_snapshot_of_version_0_1_is_that_of_the_default_tenant() -> None:
     assert written(first) == written(run(TenantPartitions(config()), sent)[DEFAULT_TENANT])
 
 
-def test_the_services_of_a_call_graph_share_a_partition_and_tenants_spread() -> None:
-    graphs = {"a": ServiceGraph.from_pairs(EDGES), "b": ServiceGraph.from_pairs(())}
-    partitions = ServicePartitions(8, lambda tenant: graphs.get(tenant, GRAPH))
-    assert all(partitions.of("a", caller) == partitions.of("a", callee) for caller, callee in EDGES)
-    assert len({partitions.of(f"tenant-{number}", "web") for number in range(40)}) > 4
-    as_before = [partition_of(GRAPH, service, 8) for service in SERVICES]
-    assert [partitions.of(DEFAULT_TENANT, service) for service in SERVICES] == as_before
+def test_series_spread_and_tenants_have_homes() -> None:
+    ids = np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 10_000)
+    counts = np.bincount(partitions_of(ids, 8), minlength=8)
+    assert counts.min() > 1100
+    assert home_of(DEFAULT_TENANT, 8) == 0
+    assert len({home_of(f"tenant-{number}", 8) for number in range(40)}) > 4

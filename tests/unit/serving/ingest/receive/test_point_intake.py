@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 
 from aiops.settings.ingest_settings import IngestSettings
@@ -17,6 +18,7 @@ from serving.ingest.receive.series_identity import IdentityRules, SeriesIdentiti
 from serving.ingest.receive.tenant_limits import LimitsByTenant
 from serving.ingest.receive.wire.body_compression import uncompressed
 from serving.ingest.receive.wire.remote_write_decoders import RemoteWrite1Decoder, RemoteWrite2Decoder
+from serving.stream.partitioning import partitions_of
 from tests.testing.receiver_harness import Sent, write_1, write_2
 from tests.testing.wire_messages import REMOTE_WRITE_1
 
@@ -58,7 +60,7 @@ class Taken:
 
 @dataclass(slots=True)
 class Bench:
-    """An intake with a clock that the test moves; partitions by the length of the service's name."""
+    """An intake with a clock that the test moves."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     at_s: float = 0.0
@@ -69,7 +71,6 @@ class Bench:
         settings = IngestSettings(**self.settings)
         rules = IntakeRules(
             2,
-            lambda _, service: len(service) % 2,
             announce_s=settings.announce_s,
             replica_silent_s=settings.replica_silent_s,
             explosion_series=settings.explosion_series,
@@ -108,14 +109,48 @@ def test_a_series_is_defined_once_and_again_when_it_is_due() -> None:
     assert bench.take([gauge("a", 3.0, NOW_MS + 3)]).definitions == []
 
 
-def test_points_go_to_the_partition_of_their_service_in_order() -> None:
+def places(taken: Taken) -> dict[str, int]:
+    """Return the partition of each series that was defined, by metric and bound."""
+    return {
+        f"{row.identity.key.metric} {row.identity.bound}": place.partition
+        for place, share in taken.batch.shares.items()
+        for row in share.definitions
+    }
+
+
+def test_points_go_to_the_partition_of_their_series_in_order() -> None:
     bench = Bench()
-    taken = bench.take(
-        [gauge("a", 1.0), Sent({"__name__": "a", "job": "odd"}, [(2.0, NOW_MS), (3.0, NOW_MS + 1)]), gauge("b", 4.0)]
-    )
-    by_place = {place.partition: [part.value.tolist() for part in share.points] for place, share in taken.batch.shares.items()}
-    assert by_place == {0: [[1.0, 4.0]], 1: [[2.0, 3.0]]}
-    assert {place.tenant for place in taken.batch.shares} == {"acme"}
+    taken = bench.take([gauge(f"m{number}", number) for number in range(40)] + [gauge("m3", 41.0, NOW_MS + 1)])
+    for place, share in taken.batch.shares.items():
+        rows = [row for part in share.points for row in part.series_id.tolist()]
+        assert set(partitions_of(np.array(rows), 2).tolist()) == {place.partition}
+        values = [value for part in share.points for value in part.value.tolist()]
+        assert values == sorted(values)
+    assert len(taken.batch.shares) == 2
+    assert len(taken.values) == 41
+
+
+def test_the_parts_of_a_histogram_meet_in_one_partition() -> None:
+    bench = Bench()
+    for base in ("a", "b", "c", "d", "e"):
+        parts = [gauge(f"{base}_bucket", 1.0, le=bound) for bound in ("0.1", "1", "5", "10", "+Inf")]
+        found_at = places(bench.take([*parts, gauge(f"{base}_sum"), gauge(f"{base}_count")]))
+        assert len(found_at) == 7
+        assert len(set(found_at.values())) == 1
+
+
+def test_a_series_whose_kind_is_learnt_later_moves_to_where_it_belongs() -> None:
+    bench, moved = Bench(), 0
+    for number in range(20):
+        name = f"jobs{number}_count"
+        before = places(bench.take([gauge(name)]))
+        bench.take([], metadata=[(name, 2)])
+        taken = bench.take([gauge(name, 2.0, NOW_MS + 1000)])
+        after = places(taken)
+        assert [place.partition for place, share in taken.batch.shares.items() if share.points] == list(after.values())
+        assert taken.definitions[0].family_id is None
+        moved += before != after
+    assert 0 < moved < 20
 
 
 def test_the_order_of_labels_and_the_version_do_not_change_the_series() -> None:

@@ -12,6 +12,6 @@ from serving.ingest.receive.wire.remote_write_decoders import RemoteWrite1Decode
 
 
 def test_every_format_gives_points_and_histograms() -> None:
-    rules = ReceiverRules(IntakeRules(1, lambda _tenant, _service: 0), IdentityRules(), LimitsByTenant(IngestSettings()))
+    rules = ReceiverRules(IntakeRules(1), IdentityRules(), LimitsByTenant(IngestSettings()))
     decoders = {VERSION_1: RemoteWrite1Decoder(1), VERSION_2: RemoteWrite2Decoder(1), OTLP: OtlpMetricsDecoder(1)}
     assert warm_up(decoders, rules) == 2 * (2 + 2 + 3)
