@@ -11,22 +11,19 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from aiops.detection.candidates import Cadence, ClosedRows, ServicePast, candidates_of
-from aiops.detection.service_levels import ServiceLevels
-from aiops.detection.service_partials import ServicePartials
-from aiops.detection.worst_points_by_service import TakenPoints, WorstPoints
 from aiops.errors import OutdatedState
-from aiops.features.engine_snapshot import FIX, incidents_of, packed_incidents
-from aiops.features.sequences import Sequences
-from aiops.features.service_ticks import ServiceTicks
-from aiops.topology.graph import ServiceGraph
 from aiops.types import State
 from serving.stream.consumer.partition_step import IncidentNote, Step
 
 if TYPE_CHECKING:
+    from aiops.detection.candidates import Cadence, ServicePast
+    from aiops.detection.worst_points_by_service import WorstPoints
     from aiops.features.engine_output import SeriesOutput
     from aiops.features.series_engine import SeriesEngine
+    from aiops.features.service_ticks import ServiceTicks
+    from aiops.topology.graph import ServiceGraph
 
+_FIX: Final = "remove the checkpoint to warm up anew"
 _SEQUENCES: Final = "sequences/"
 _LEVELS: Final = "levels/"
 
@@ -37,7 +34,7 @@ class Closing:
 
     engine: "SeriesEngine"
     output: "SeriesOutput"
-    worst: WorstPoints
+    worst: "WorstPoints"
     tier1_version: str
 
 
@@ -60,25 +57,30 @@ class ClosedTicks(Protocol):
 class ServicesHere:
     """All series of the tenant are here: rows of services and candidates follow."""
 
-    def __init__(self, ticks: ServiceTicks, past: ServicePast, cadence: Cadence) -> None:
+    def __init__(self, ticks: "ServiceTicks", past: "ServicePast", cadence: "Cadence") -> None:
         self._ticks = ticks
         self._past = past
         self._cadence = cadence
 
     @classmethod
-    def new(cls, graph: ServiceGraph, cadence: Cadence) -> "ServicesHere":
+    def new(cls, graph: "ServiceGraph", cadence: "Cadence") -> "ServicesHere":
         """Return one that has seen nothing."""
+        from aiops.features.service_ticks import ServiceTicks
+
         return cls(ServiceTicks(graph), new_past(cadence), cadence)
 
     @classmethod
-    def restore(cls, graph: ServiceGraph, cadence: Cadence, state: State) -> "ServicesHere":
+    def restore(cls, graph: "ServiceGraph", cadence: "Cadence", state: State) -> "ServicesHere":
         """Return what a partition's state describes.
 
         Raises:
             StateError: the state is damaged. KeyError: an array is missing. OutdatedState: it is of one partition of several.
         """
         if not any(name.startswith(_SEQUENCES) for name in state):
-            raise OutdatedState(f"the state is of one of several partitions, now there is one: {FIX}")
+            raise OutdatedState(f"the state is of one of several partitions, now there is one: {_FIX}")
+        from aiops.features.engine_snapshot import incidents_of
+        from aiops.features.service_ticks import ServiceTicks
+
         made = cls(ServiceTicks(graph), restored_past(cadence, state), cadence)
         for known_at_us, service in incidents_of(state_part(state, "engine/")):
             made._ticks.note_incident(service, known_at_us)
@@ -86,6 +88,8 @@ class ServicesHere:
 
     def close(self, closing: Closing, step: Step) -> None:
         """Put rows of services and candidates into the step."""
+        from aiops.detection.candidates import ClosedRows, candidates_of
+
         engine, worst = closing.engine, closing.worst
         self._ticks.add(0, closing.output.partials, engine.services)
         rows = self._ticks.close_through(0, engine.closed_us)
@@ -106,6 +110,8 @@ class ServicesHere:
 
     def incidents(self) -> State:
         """Return the incidents as arrays."""
+        from aiops.features.engine_snapshot import packed_incidents
+
         return packed_incidents(self._ticks.incidents())
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
@@ -116,22 +122,25 @@ class ServicesHere:
 class ServicesElsewhere:
     """Series of the tenant are in several partitions: partial sums and the worst points go to where they are added up."""
 
-    def __init__(self, cadence: Cadence) -> None:
+    def __init__(self, cadence: "Cadence") -> None:
         self._cadence = cadence
 
     @classmethod
-    def restore(cls, cadence: Cadence, state: State) -> "ServicesElsewhere":
+    def restore(cls, cadence: "Cadence", state: State) -> "ServicesElsewhere":
         """Return one for a partition's state.
 
         Raises:
             OutdatedState: the state is of a tenant that had all its series in this partition.
         """
         if any(name.startswith(_SEQUENCES) for name in state):
-            raise OutdatedState(f"the state is of a tenant in one partition, now it is in several: {FIX}")
+            raise OutdatedState(f"the state is of a tenant in one partition, now it is in several: {_FIX}")
         return cls(cadence)
 
     def close(self, closing: Closing, step: Step) -> None:
         """Put partial sums into the step, and up to which tick all are closed where that is news."""
+        from aiops.detection.service_partials import ServicePartials
+        from aiops.detection.worst_points_by_service import TakenPoints
+
         engine, worst, ticks = closing.engine, closing.worst, closing.output.partials
         if engine.closed_us <= worst.closed_us:
             return
@@ -148,6 +157,8 @@ class ServicesElsewhere:
 
     def incidents(self) -> State:
         """Return none: they are where services are."""
+        from aiops.features.engine_snapshot import packed_incidents
+
         return packed_incidents(())
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
@@ -155,23 +166,31 @@ class ServicesElsewhere:
         return {}
 
 
-def new_past(cadence: Cadence) -> ServicePast:
+def new_past(cadence: "Cadence") -> "ServicePast":
     """Return what is held of services that nothing was seen of."""
+    from aiops.detection.candidates import ServicePast
+    from aiops.detection.service_levels import ServiceLevels
+    from aiops.features.sequences import Sequences
+
     return ServicePast(Sequences(cadence.step_us), ServiceLevels(cadence.step_us))
 
 
-def packed_past(past: ServicePast) -> dict[str, npt.NDArray[Any]]:
+def packed_past(past: "ServicePast") -> dict[str, npt.NDArray[Any]]:
     """Return what is held of services as arrays."""
     sequences = {f"{_SEQUENCES}{name}": array for name, array in past.sequences.snapshot().items()}
     return sequences | {f"{_LEVELS}{name}": array for name, array in past.levels.snapshot().items()}
 
 
-def restored_past(cadence: Cadence, state: State) -> ServicePast:
+def restored_past(cadence: "Cadence", state: State) -> "ServicePast":
     """Return what `packed_past` was given, from a state that holds more.
 
     Raises:
         KeyError: an array is missing. StateError: the arrays do not fit together.
     """
+    from aiops.detection.candidates import ServicePast
+    from aiops.detection.service_levels import ServiceLevels
+    from aiops.features.sequences import Sequences
+
     sequences = Sequences.restore(cadence.step_us, state_part(state, _SEQUENCES))
     return ServicePast(sequences, ServiceLevels.restore(cadence.step_us, state_part(state, _LEVELS)))
 
@@ -181,7 +200,7 @@ def state_part(state: State, prefix: str) -> dict[str, npt.NDArray[Any]]:
     return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
 
 
-def closed_ticks(partitions: int, graph: ServiceGraph, cadence: Cadence, state: State | None = None) -> ClosedTicks:
+def closed_ticks(partitions: int, graph: "ServiceGraph", cadence: "Cadence", state: State | None = None) -> ClosedTicks:
     """Return what takes the closed ticks of one of a tenant's partitions: as its state describes it, None = it has seen nothing.
 
     Raises:

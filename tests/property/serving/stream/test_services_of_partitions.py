@@ -117,15 +117,15 @@ def frame(batches_of_rows: Sequence[pa.RecordBatch]) -> Any:
 def test_interleaving_cuts_and_restores_change_nothing(partitions: int, seed: int) -> None:
     said, _ = stage1(partitions, batches(25, seed=seed % 7))
     plain = [entry for own in said for entry in own]
-    one, state = added_up(partitions, plain, 10**6)
+    plain_step, state = added_up(partitions, plain, 10**6)
     rng = np.random.default_rng(seed)
     other, other_state = added_up(partitions, list(interleaved(said, rng)), int(rng.integers(1, 40)))
     assert other_state == state
-    pd.testing.assert_frame_equal(frame(other.candidates), frame(one.candidates), check_exact=True)
-    pd.testing.assert_frame_equal(frame(other.service_features), frame(one.service_features), check_exact=True)
-    assert one.counts["partial_sums_late"] == other.counts["partial_sums_late"] == 0
-    assert one.candidates
-    assert frame(one.candidates)["flagged"].any()
+    pd.testing.assert_frame_equal(frame(other.candidates), frame(plain_step.candidates), check_exact=True)
+    pd.testing.assert_frame_equal(frame(other.service_features), frame(plain_step.service_features), check_exact=True)
+    assert plain_step.counts["partial_sums_late"] == other.counts["partial_sums_late"] == 0
+    assert plain_step.candidates
+    assert frame(plain_step.candidates)["flagged"].any()
 
 
 @pytest.mark.parametrize("partitions", [2, 3, 8])
@@ -138,10 +138,10 @@ def test_several_partitions_decide_as_one_does(partitions: int) -> None:
     split, _ = added_up(partitions, list(interleaved(said, np.random.default_rng(3))), 7)
     for counter in ("points_in", "points_scored", "points_warmup", "points_rejected"):
         assert elsewhere.counts[counter] == whole.counts[counter]
-    one, several = frame(whole.service_features), frame(split.service_features)
-    assert len(one) == len(several) > 30 * len(SERVICES)
+    single, several = frame(whole.service_features), frame(split.service_features)
+    assert len(single) == len(several) > 30 * len(SERVICES)
     for name in SERVICE_FEATURES:
-        np.testing.assert_allclose(several[name], one[name], rtol=1e-9, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(several[name], single[name], rtol=1e-9, atol=1e-9, err_msg=name)
     exact = [
         "event_timestamp",
         "service",
@@ -171,13 +171,13 @@ def test_a_partition_that_was_given_a_tick_before_says_so_and_changes_nothing() 
 
 
 def test_a_state_of_one_partition_is_outdated_where_there_are_several_and_the_other_way_round() -> None:
-    one, two = TenantPartitions(config(1)), TenantPartitions(config(2))
-    for partition, entries in ((one, sent_to(1, batches(8))[0]), (two, sent_to(2, batches(8))[0])):
+    alone, paired = TenantPartitions(config(1)), TenantPartitions(config(2))
+    for partition, entries in ((alone, sent_to(1, batches(8))[0]), (paired, sent_to(2, batches(8))[0])):
         partition.apply(entries)
     with pytest.raises(OutdatedState, match="several"):
-        TenantPartitions.restore(config(2), one.snapshot())
+        TenantPartitions.restore(config(2), alone.snapshot())
     with pytest.raises(OutdatedState, match="one"):
-        TenantPartitions.restore(config(1), two.snapshot())
+        TenantPartitions.restore(config(1), paired.snapshot())
     said, _ = stage1(2, batches(8))
     services = TenantServices(config(2))
     services.apply([entry for own in said for entry in own])
@@ -189,7 +189,7 @@ def test_what_is_no_partial_sum_becomes_a_dead_letter_and_its_neighbours_count()
     said, _ = stage1(2, batches(20, seed=1))
     plain = [entry for own in said for entry in own]
     strange = replace(plain[0], payload=b"no Arrow"), replace(plain[0], kind=streams.KIND_INCIDENT, payload=b"{}")
-    one, _ = added_up(2, plain, 10**6)
+    plain_step, _ = added_up(2, plain, 10**6)
     other, _ = added_up(2, [*strange, *plain], 10**6)
     assert other.counts["rejected.undecodable"] == other.counts["points_in"] == 2
-    pd.testing.assert_frame_equal(frame(other.candidates), frame(one.candidates), check_exact=True)
+    pd.testing.assert_frame_equal(frame(other.candidates), frame(plain_step.candidates), check_exact=True)

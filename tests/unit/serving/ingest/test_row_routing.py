@@ -82,9 +82,9 @@ def test_partitions_that_stay_behind_learn_how_far_the_batch_has_come() -> None:
     early, late = rows(40, NOW - timedelta(minutes=5)), rows(1, NOW)
     given = routed(pa.concat_tables([early, late]))
     assert set(given) == set(range(PARTITIONS))
-    told = {number: entries[-1] for number, entries in given.items() if entries[-1][0] == streams.KIND_WATERMARK}
-    assert len(told) == PARTITIONS - 1
-    assert {json.loads(payload)["event_us"] for _, payload in told.values()} == {int(NOW.timestamp() * 1e6)}
+    watermarks = {number: entries[-1] for number, entries in given.items() if entries[-1][0] == streams.KIND_WATERMARK}
+    assert len(watermarks) == PARTITIONS - 1
+    assert {json.loads(payload)["event_us"] for _, payload in watermarks.values()} == {int(NOW.timestamp() * 1e6)}
 
 
 def test_rows_that_will_be_refused_as_too_far_ahead_are_no_news() -> None:

@@ -134,9 +134,9 @@ def test_the_parts_of_a_histogram_meet_in_one_partition() -> None:
     bench = Bench()
     for base in ("a", "b", "c", "d", "e"):
         parts = [gauge(f"{base}_bucket", 1.0, le=bound) for bound in ("0.1", "1", "5", "10", "+Inf")]
-        found_at = places(bench.take([*parts, gauge(f"{base}_sum"), gauge(f"{base}_count")]))
-        assert len(found_at) == 7
-        assert len(set(found_at.values())) == 1
+        partition_of = places(bench.take([*parts, gauge(f"{base}_sum"), gauge(f"{base}_count")]))
+        assert len(partition_of) == 7
+        assert len(set(partition_of.values())) == 1
 
 
 def test_a_series_whose_kind_is_learnt_later_moves_to_where_it_belongs() -> None:
