@@ -125,7 +125,7 @@ def test_interleaving_cuts_and_restores_change_nothing(partitions: int, seed: in
     pd.testing.assert_frame_equal(frame(other.service_features), frame(plain_step.service_features), check_exact=True)
     assert plain_step.counts["partial_sums_late"] == other.counts["partial_sums_late"] == 0
     assert plain_step.candidates
-    assert frame(plain_step.candidates)["flagged"].any()
+    assert frame(plain_step.candidates)["metric"].notna().any()
 
 
 @pytest.mark.parametrize("partitions", [2, 3, 8])
