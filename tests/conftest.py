@@ -7,10 +7,14 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.testing import free_ports
 from tests.testing.deadlines import MACHINE
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # the first example may compile kernels, on a busy machine
+hypothesis.settings.load_profile("untimed")
 
 ORDER = ("unit", "property", "contract", "architecture", "integration", "e2e")
 
