@@ -1,9 +1,16 @@
 """Entries that a producer appends together: to one stream, or as a group to several; and what became of them."""
 
+import time
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from serving.ingest.topic_positions import Advance
+
+REMEMBERED: Final = 64
+"""Batches of a producer in a partition whose repetition is distinguished from another batch under their number."""
 
 
 class Appended(Enum):
@@ -71,3 +78,42 @@ class GroupAppended:
 
     outcome: Appended
     lengths: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A producer: its key, the process that has it, its id."""
+
+    key: str
+    owner: str
+    producer_id: str
+
+
+def group_call(group: EntryGroup, caller: Caller, max_backlog: int) -> tuple[list[str], list[str | bytes | int]]:
+    """Return keys and arguments of `APPEND_GROUP` for a group of a producer."""
+    keys = [caller.key, *(advance.place.key for advance in group.advances)]
+    arguments: list[str | bytes | int] = [caller.owner, group.seq, max_backlog, time.time_ns(), group.available_us]
+    arguments += [caller.producer_id, len(group.advances), len(group.batches)]
+    for advance in group.advances:
+        arguments += [advance.token, advance.begin, advance.end]
+    for batch in group.batches:
+        keys += [batch.stream, *([batch.counter] if batch.counter else [])]
+        content = checksum([(entry.tenant, entry.payload) for entry in batch.entries])
+        slot = batch_slot(batch.stream, batch.seq)
+        arguments += [batch.stream, content, slot, int(bool(batch.counter)), len(batch.entries)]
+        for entry in batch.entries:
+            arguments += [entry.kind, entry.tenant, entry.payload]
+    return keys, arguments
+
+
+def batch_slot(place: str | int, seq: int) -> str:
+    """Return the field of a producer that holds the checksum of a batch."""
+    return f"{place}:{seq % REMEMBERED}"
+
+
+def checksum(payloads: Sequence[tuple[str, bytes]]) -> str:
+    """Return a checksum of (tenant, payload) entries in order: it tells mistakes apart, not forgeries. O(bytes)."""
+    value = 0
+    for tenant, payload in payloads:
+        value = zlib.crc32(payload, zlib.crc32(tenant.encode(), value))
+    return f"{value:08x}.{sum(len(payload) for _, payload in payloads):x}"

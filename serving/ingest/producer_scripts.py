@@ -66,6 +66,12 @@ if redis.call('HGET', KEYS[2], 'owner') ~= ARGV[1] then return redis.error_reply
 redis.call('HSET', KEYS[2], 'last:' .. ARGV[2], ARGV[4] .. '-' .. ARGV[5])
 return 1
 """
+SENT: Final = """#!lua flags=allow-oom
+redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])
+if redis.call('XLEN', KEYS[1]) == 0 then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+"""Removes entries of an outbox before an id, and the outbox with the last of them."""
 DONE: Final = """#!lua flags=allow-oom
 local held = redis.call('HGET', KEYS[1], 'owner')
 if held and held ~= ARGV[1] then return redis.error_reply('FENCED') end

@@ -7,37 +7,42 @@ it keeps `newest` (event time, us), `at` (last batch, ms, the server's clock), `
 late) and `lasting` (1 = it goes on until it says otherwise). A producer that was idle for `FORGOTTEN_AFTER_S` is forgotten; what
 it repeats after that is appended again, never dropped.
 Where telemetry lies on a log of its own (Kafka), the number is noted before the entry goes there and again when it is there;
-what a crash between the two repeats, readers leave out by its number (`serving.stream.sent_sequences`).
+what a crash between the two repeats, readers leave out by its number (`serving.stream.sent_sequences`). A group with positions of
+topics goes to an outbox in the state store first, a stream for each partition (`aiops:outbox:<id>:<p>`), in one step with them,
+and from there to the log under its numbers: by its producer, or by who takes over a position that a dead one moved.
 """
 
 import re
 import secrets
 import time
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from aiops.errors import ConfigurationError, FencedError, SequenceConflict
+from aiops.errors import ConfigurationError, FencedError, SequenceConflict, Unavailable
 from serving.ingest import producer_scripts as scripts
 from serving.ingest.entry_batch import Appended as Appended
 from serving.ingest.entry_batch import BatchAppended as BatchAppended
 from serving.ingest.entry_batch import BatchPlace as BatchPlace
+from serving.ingest.entry_batch import Caller, batch_slot, group_call
 from serving.ingest.entry_batch import EncodedEntry as EncodedEntry
 from serving.ingest.entry_batch import EntryBatch as EntryBatch
 from serving.ingest.entry_batch import EntryGroup as EntryGroup
 from serving.ingest.entry_batch import GroupAppended as GroupAppended
+from serving.ingest.entry_batch import checksum as checksum
 from serving.ingest.topic_positions import APPEND_GROUP, PositionsLost
 from serving.stream import streams
+from serving.stream.entry import id_after, id_parts
 
 if TYPE_CHECKING:
     from serving.stream.telemetry_log import TelemetryLog
 
 _NO_LIMIT: Final = 2**53
 _LOST: Final = -3
+_OUTBOX: Final = "aiops:outbox:"
 FORGOTTEN_AFTER_S: Final = 30 * 86_400
-REMEMBERED: Final = 64
-"""Batches of a producer in a partition whose repetition is distinguished from another batch under their number."""
-
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
 
 
@@ -45,7 +50,7 @@ class ProducerSequence:
     """One producer's place on the broker. The newest process that takes an id has it; an earlier one is fenced."""
 
     def __init__(self, broker: streams.Streams, producer_id: str, lasting: bool = False) -> None:
-        """Name the producer; nothing is sent yet. `lasting` = it goes on until `ends`, so that standing still is a fault.
+        """Name the producer; nothing is sent yet. `lasting` = it goes on until `ends`: standing still is a fault then.
 
         Raises:
             ConfigurationError: `producer_id` breaks the rule.
@@ -59,6 +64,8 @@ class ProducerSequence:
         self._owner = secrets.token_hex(8)
         self._taken = False
         self._lasting = lasting
+        self._unsent: set[str] | None = None
+        """Streams of the outbox that may hold something; None = it was not looked."""
 
     def take(self) -> int:
         """Take the id if this object has not yet; return the newest batch that was published whole, 0 where there is none.
@@ -76,6 +83,8 @@ class ProducerSequence:
         Raises:
             Unavailable: the broker did not answer.
         """
+        with suppress(Unavailable):  # else with the next append
+            self._send()
         held = self._broker.hash_all(self._key)
         used = [int(value.partition("-")[0]) for name, value in held.items() if name.startswith(("last:", "sent:"))]
         return max([int(held.get("done", 0)), *used])
@@ -93,7 +102,7 @@ class ProducerSequence:
         if not self._taken:
             self.take()
         keys = [streams.telemetry(place.partition), self._key, streams.entries(place.partition)]
-        slot = f"{place.partition}:{place.seq % REMEMBERED}"
+        slot = batch_slot(place.partition, place.seq)
         arguments: list[str | bytes | int] = [self._owner, place.partition, slot, place.seq, part, place.checksum, max_backlog]
         try:
             if self._broker.log is not None:
@@ -118,11 +127,12 @@ class ProducerSequence:
 
         if not self._taken:
             self.take()
+        self._send()
         content = checksum([(entry.tenant, entry.payload) for entry in batch.entries])
         partition = self._broker.logged_partition(batch.stream)
         if partition is not None:
             return self._append_each(batch, BatchPlace(partition, batch.seq, content), max_backlog)
-        slot = f"{batch.stream}:{batch.seq % REMEMBERED}"
+        slot = batch_slot(batch.stream, batch.seq)
         keys = [batch.stream, self._key, *([batch.counter] if batch.counter else [])]
         arguments: list[str | bytes | int] = [self._owner, batch.stream, slot, batch.seq, content, max_backlog]
         arguments += [time.time_ns(), batch.available_us, self.producer_id]
@@ -136,29 +146,84 @@ class ProducerSequence:
             raise self._explained(error, batch.stream, batch.seq) from error
         return BatchAppended(Appended(int(outcome)), int(length))
 
+    def finish(self, seq: int) -> None:
+        """Send what a dead process left in the outbox, in its place, where it has something up to a number.
+
+        Raises:
+            Unavailable: the state store or the log does not answer; call it again.
+        """
+        if self._broker.log is None:
+            return
+        left = [entry for stream in self._outbox() for entry in self._broker.range(stream, count=1)]
+        if any(id_parts(entry.source.rpartition(" ")[2])[0] <= seq for entry in left):
+            self.take()
+            self._send()
+
+    def _outbox(self) -> list[str]:
+        return self._broker.keys(f"{_OUTBOX}{self.producer_id}:*")
+
+    def _send(self) -> None:
+        """Send what lies in the outbox to the log, under its numbers, in order."""
+        if self._broker.log is None:
+            return
+        if self._unsent is None:
+            self._unsent = set(self._outbox())
+        if self._unsent and not self._taken:
+            self.take()
+        for stream in sorted(self._unsent):
+            partition = int(stream.rpartition(":")[2])
+            entries = self._broker.range(stream)
+            for seq, batch in groupby(entries, lambda entry: id_parts(entry.source.rpartition(" ")[2])[0]):
+                rows = list(batch)
+                place = BatchPlace(partition, seq, checksum([(entry.tenant, entry.payload) for entry in rows]))
+                for part, entry in enumerate(rows):
+                    fields = self._fields(entry, f"{seq}-{part}", entry.produced_ns, entry.available_us)
+                    self.append(place, part, fields, _NO_LIMIT)
+                self._broker.evaluate(scripts.SENT, [stream], [id_after(rows[-1].entry_id)])
+            self._unsent.discard(stream)
+
+    def _fields(
+        self, entry: EncodedEntry | streams.Entry, number: str, produced_ns: int, available_us: int
+    ) -> dict[str, bytes | int]:
+        source, tenant = self.producer_id.encode(), entry.tenant.encode()
+        named = {"k": entry.kind, "n": tenant, "b": entry.payload, "p": source, "s": number.encode()}
+        return {**named, "t": produced_ns, "a": available_us}
+
     def append_group(self, group: EntryGroup, max_backlog: int) -> GroupAppended:
-        """Append a group and move its positions in one step of the state store, where telemetry must lie too.
+        """Append a group and move its positions in one step; what belongs on a log of its own goes there by the outbox.
 
         Raises:
             PositionsLost: a position is another reader's; nothing was appended.
             FencedError, SequenceConflict, Unavailable: as `append_batch`.
         """
+        if self._broker.log is None:
+            return self._appended_group(group, max_backlog)
+        if not self._taken:
+            self.take()
+        self._send()
+        batches, lengths = [], []
+        for batch in group.batches:
+            partition = self._broker.logged_partition(batch.stream)
+            lengths.append(self._broker.length(batch.stream))
+            if lengths[-1] + len(batch.entries) > max_backlog:
+                return GroupAppended(Appended.BACKLOG_FULL)
+            outbox = batch.stream if partition is None else f"{_OUTBOX}{self.producer_id}:{partition}"
+            batches.append(batch if partition is None else replace(batch, stream=outbox, counter=""))
+        appended = self._appended_group(replace(group, batches=tuple(batches)), _NO_LIMIT)
+        if appended.outcome in (Appended.NEW, Appended.REPEATED):
+            assert self._unsent is not None
+            self._unsent |= {batch.stream for batch in batches if batch.stream.startswith(_OUTBOX)}
+            self._send()
+            return GroupAppended(appended.outcome, tuple(lengths))
+        return appended
+
+    def _appended_group(self, group: EntryGroup, max_backlog: int) -> GroupAppended:
+        """Append a group in one step of the state store; raises as `append_group`."""
         import redis
 
         if not self._taken:
             self.take()
-        keys = [self._key, *(advance.place.key for advance in group.advances)]
-        arguments: list[str | bytes | int] = [self._owner, group.seq, max_backlog, time.time_ns(), group.available_us]
-        arguments += [self.producer_id, len(group.advances), len(group.batches)]
-        for advance in group.advances:
-            arguments += [advance.token, advance.begin, advance.end]
-        for batch in group.batches:
-            keys += [batch.stream, *([batch.counter] if batch.counter else [])]
-            content = checksum([(entry.tenant, entry.payload) for entry in batch.entries])
-            slot = f"{batch.stream}:{batch.seq % REMEMBERED}"
-            arguments += [batch.stream, content, slot, int(bool(batch.counter)), len(batch.entries)]
-            for entry in batch.entries:
-                arguments += [entry.kind, entry.tenant, entry.payload]
+        keys, arguments = group_call(group, Caller(self._key, self._owner, self.producer_id), max_backlog)
         try:
             outcome, *lengths = map(int, self._broker.evaluate(APPEND_GROUP, keys, arguments))
         except redis.OutOfMemoryError:
@@ -177,15 +242,7 @@ class ProducerSequence:
             return BatchAppended(Appended.BACKLOG_FULL, length)
         outcomes = []
         for part, entry in enumerate(batch.entries):
-            fields: dict[str, bytes | int] = {
-                "k": entry.kind,
-                "n": entry.tenant.encode(),
-                "b": entry.payload,
-                "t": time.time_ns(),
-                "a": batch.available_us,
-                "p": self.producer_id.encode(),
-                "s": f"{batch.seq}-{part}".encode(),
-            }
+            fields = self._fields(entry, f"{batch.seq}-{part}", time.time_ns(), batch.available_us)
             outcomes.append(self.append(place, part, fields, _NO_LIMIT))
         new = Appended.NEW in outcomes
         return BatchAppended(Appended.NEW if new else Appended.REPEATED, length + len(batch.entries))
@@ -241,11 +298,3 @@ class ProducerSequence:
                 f"{place}: {newest}); nothing was written. Go on at resume_from(), or take an id of its own"
             )
         return error
-
-
-def checksum(payloads: Sequence[tuple[str, bytes]]) -> str:
-    """Return a checksum of (tenant, payload) entries in order: it tells mistakes apart, not forgeries. O(bytes)."""
-    value = 0
-    for tenant, payload in payloads:
-        value = zlib.crc32(payload, zlib.crc32(tenant.encode(), value))
-    return f"{value:08x}.{sum(len(payload) for _, payload in payloads):x}"

@@ -1,8 +1,9 @@
 """How far topics of others are read. A position moves in the very call that appends what was read, so each message counts once.
 
 `aiops:topic:<topic>:<p>`: `owner` (token of the reader that has the partition now), `next` (offset to read next), `high` (offset
-after the newest, as its reader knows it), `at` (when that was noted, ms, the server's clock) and `tenant`. An append that brings
-another token than the owner's, or begins elsewhere than at `next`, adds nothing at all.
+after the newest, as its reader knows it), `at` (when that was noted, ms, the server's clock), `tenant`, and `by` (producer and
+number of the append that moved it last). An append that brings another token than the owner's, or begins elsewhere than at
+`next`, adds nothing at all.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from serving.stream import streams
 _PREFIX: Final = "aiops:topic:"
 _CLAIM: Final = """#!lua flags=allow-oom
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'tenant', ARGV[2])
-return redis.call('HGET', KEYS[1], 'next') or ''
+return redis.call('HMGET', KEYS[1], 'next', 'by')
 """
 _OWNED: Final = """#!lua flags=allow-oom
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return redis.error_reply('FENCED') end
@@ -58,7 +59,7 @@ for i, batch in ipairs(batches) do
   lengths[i] = batch.length
   if batch.length + batch.entries > backlog then return {-1, i} end
 end
-for i = 1, places do redis.call('HSET', KEYS[1 + i], 'next', ARGV[8 + 3 * i]) end
+for i = 1, places do redis.call('HSET', KEYS[1 + i], 'next', ARGV[8 + 3 * i], 'by', ARGV[6] .. ' ' .. seq) end
 for i, batch in ipairs(batches) do
   local newest = seq .. '-' .. (batch.entries - 1)
   redis.call('HSET', producer, 'owner', ARGV[1], 'last:' .. batch.name, newest, batch.slot, batch.content)
@@ -103,6 +104,14 @@ class Advance:
     end: int
 
 
+class Claimed(NamedTuple):
+    """Where a partition goes on (None = it was never read); producer and number of the append that moved it ("" and 0 = none)."""
+
+    next_offset: int | None
+    producer_id: str
+    seq: int
+
+
 class PositionsLost(Unavailable):
     """A position is another reader's by now, or elsewhere: nothing of the append is in."""
 
@@ -133,10 +142,11 @@ class TopicPositions:
     def __init__(self, broker: streams.Streams) -> None:
         self._broker = broker
 
-    def claim(self, place: TopicPlace, token: str, tenant: str) -> int | None:
-        """Take a partition, from whoever had it; return the offset to read next, None where it was never read."""
-        known = self._broker.evaluate(_CLAIM, [place.key], [token, tenant])
-        return int(known) if known else None
+    def claim(self, place: TopicPlace, token: str, tenant: str) -> Claimed:
+        """Take a partition, from whoever had it; return where it goes on."""
+        following, by = self._broker.evaluate(_CLAIM, [place.key], [token, tenant])
+        producer_id, _, seq = (by or b"").decode().rpartition(" ")
+        return Claimed(None if following is None else int(following), producer_id, int(seq or 0))
 
     def move(self, place: TopicPlace, token: str, offset: int) -> None:
         """Set where a partition goes on: at its first reading, or where its messages are no longer there.

@@ -137,7 +137,7 @@ class _IngestProcess:
     def _reading_topics(self, receivers: Receivers) -> ReadingTopics:
         remote_write = RemoteWriteContent(self._remote_write[VERSION_1], self._remote_write[VERSION_2])
         decoders = TopicDecoders(self._otlp, OtlpJson(self._otlp), remote_write, _signal_readers())
-        return ReadingTopics(self._settings, self._broker, receivers, decoders)
+        return ReadingTopics(self._settings, self._broker, receivers, decoders, _producer_id(self._socket))
 
     def _warm_up(self, rules: ReceiverRules) -> None:
         started = time.perf_counter()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from aiops.errors import ConfigurationError
 from aiops.settings.routing_globs import parse_globs
 from aiops.settings.topic_settings import MAPPED, TopicSettings
+from serving.ingest.producer_sequence import ProducerSequence
 from serving.ingest.receive.receivers import BodyDecoder, Receivers, SignalReader
 from serving.ingest.receive.topics.message_content import ContentReader, RemoteWriteContent, metric_contents
 from serving.ingest.receive.topics.record_content import RegisteredContent, VectorContent
@@ -60,6 +61,7 @@ class ReadingTopics:
         broker: "Streams",
         receivers: Receivers,
         decoders: TopicDecoders,
+        producer_id: str,
     ) -> None:
         """Check the settings; nothing connects yet.
 
@@ -70,6 +72,7 @@ class ReadingTopics:
         self._broker = broker
         self._receivers = receivers
         self._decoders = decoders
+        self._producer_id = producer_id
         self._topics = settings.ingest.read_topics
         self._address = _address(settings) if self._topics else None
         url = settings.ingest.registry_url
@@ -87,7 +90,8 @@ class ReadingTopics:
         readers = []
         for topic in self._topics:
             client = KafkaTopicClient(self._address, topic.topic)
-            parts = TopicParts(topic, client, positions, self._intake(topic), metrics, self._sharing(ownership), loop)
+            sharing = self._sharing(ownership)
+            parts = TopicParts(topic, client, positions, self._intake(topic), metrics, sharing, loop, self._finish)
             readers.append(TopicReader(parts))
         with ThreadPoolExecutor(len(readers), "topic") as threads:
             running = [loop.run_in_executor(threads, reader.run, self._stop) for reader in readers]
@@ -113,6 +117,11 @@ class ReadingTopics:
             return VectorContent(parse_globs(self._settings.ingest.service_labels), self._decoders.otlp)
         return self._decoders.contents()[topic.encoding]
 
+    def _finish(self, producer_id: str, seq: int) -> None:
+        """Send what another receiver, that is dead by now, left unsent; its positions moved already."""
+        if producer_id != self._producer_id:
+            ProducerSequence(self._broker, producer_id).finish(seq)
+
     def _sharing(self, metrics: OwnershipMetrics) -> "_Sharing":
         return _Sharing(self._broker, self._settings.consumer.lease_s, metrics)
 
@@ -135,11 +144,6 @@ class _Sharing:
 
 
 def _address(settings: "Settings") -> KafkaAddress:
-    if settings.broker.kafka_url is not None:
-        raise ConfigurationError(
-            "ingest.topics: their positions move with the points in one step of the state store, where telemetry must lie then; "
-            "broker.url = kafka://… puts it elsewhere: leave one of both out"
-        )
     if not settings.ingest.kafka_url:
         raise ConfigurationError("ingest.topics: no cluster; set AIOPS_INGEST__KAFKA_URL to kafka://host:9092")
     needing = [topic.topic for topic in settings.ingest.read_topics if topic.encoding in ("avro", "protobuf")]

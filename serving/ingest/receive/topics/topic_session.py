@@ -38,7 +38,8 @@ _lines = LineLimit(log)
 
 @dataclass(frozen=True, slots=True)
 class TopicParts:
-    """What a reader stands on. `share` says who shares so many partitions of the topic with this process."""
+    """What a reader stands on. `share` says who shares so many partitions of the topic with this process; `finish` sends what a
+    producer that may be dead left unsent up to a number of its own."""
 
     topic: TopicSettings
     client: TopicClient
@@ -47,6 +48,7 @@ class TopicParts:
     metrics: TopicMetrics
     share: Callable[[str, int], LeasedOwnership]
     loop: asyncio.AbstractEventLoop
+    finish: Callable[[str, int], None] = lambda _producer_id, _seq: None
 
 
 class TopicSession:
@@ -132,7 +134,9 @@ class TopicSession:
         """Take a partition over: from now on nobody else moves its position."""
         topic, positions, token = self._parts.topic, self._parts.positions, secrets.token_hex(8)
         place = TopicPlace(topic.topic, number)
-        known = positions.claim(place, token, topic.tenant)
+        known, producer_id, seq = positions.claim(place, token, topic.tenant)
+        if producer_id:
+            self._parts.finish(producer_id, seq)
         low, high = self._parts.client.bounds(number)
         first = low if topic.start == "earliest" else high
         offset = first if known is None else self._reachable(place, known, low, high)

@@ -30,7 +30,7 @@ def broker(home: Path) -> Iterator[streams.Streams]:
 def positions(broker: streams.Streams) -> TopicPositions:
     positions = TopicPositions(broker)
     for place in (PLACE, OTHER):
-        assert positions.claim(place, "a", "acme") is None
+        assert positions.claim(place, "a", "acme").next_offset is None
         positions.move(place, "a", 7)
     return positions
 

@@ -16,9 +16,11 @@ import fastavro
 import httpx
 import pytest
 
+from aiops.settings.broker_settings import BrokerSettings
 from serving.ingest.topic_positions import TopicLag, topic_lags
 from serving.stream import streams
 from serving.stream.broker import open_streams
+from serving.stream.sent_sequences import SentSequences
 from tests.testing.deadlines import within
 from tests.testing.filled_topics import FilledTopics
 from tests.testing.free_ports import free_ports
@@ -154,6 +156,7 @@ class Feed:
                 self.newest, self.sent[partition] = self.newest + 3, self.sent[partition] + 3
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_receiver_while_it_reads_counts_each_point_once(
     tmp_path: Path, kafka: KafkaBroker, topics: FilledTopics
 ) -> None:
@@ -170,6 +173,49 @@ def test_kill_9_of_the_receiver_while_it_reads_counts_each_point_once(
         assert receiver.drain() == 0
 
 
+@pytest.mark.slow
+def test_with_telemetry_on_kafka_too_a_kill_between_position_and_log_loses_nothing(
+    tmp_path: Path, kafka: KafkaBroker, topics: FilledTopics
+) -> None:
+    """Points go by an outbox; what the log holds twice has one number, by which readers leave the second out."""
+    log = f"{kafka.url}/own.telemetry"
+    more = {"AIOPS_BROKER__URL": log}
+    with reading(tmp_path / "home", kafka, {"topic": "both", "encoding": "remote_write"}, more=more) as receiver:
+        logged = BrokerSettings(url=log, port=receiver.settings.broker.port, partitions=2)
+        receiver.settings = receiver.settings.model_copy(update={"broker": logged})
+        second, broker = beside(receiver), open_streams(receiver.settings)
+        try:
+            second.start()
+            with Feed(topics, "both", 3) as feed:
+                for number, victim in enumerate((receiver, second) * 2):
+                    before = sum(read_once(broker).values())
+                    assert wait_until(lambda before=before: sum(read_once(broker).values()) > before, 30), receiver.log()
+                    time.sleep(0.1 + 0.03 * number)
+                    victim.kill()
+                    if number % 3:  # its partitions, and what it left in the outbox, are another's now
+                        assert wait_until(lambda number=number: owned((receiver, second)[1 - number % 2]) == 3, 30), (
+                            receiver.log()
+                        )
+                    victim.start()
+            assert wait_until(lambda: read_through(receiver, "both", feed.sent), 60), receiver.log()
+            assert wait_until(lambda: not broker.keys("aiops:outbox:*"), 20)
+            assert read_once(broker) == dict.fromkeys(range(1, feed.newest + 1), SERIES)
+        finally:
+            if second.process is not None:
+                second.process.kill()
+                second.process.wait()
+
+
+def read_once(broker: streams.Streams) -> Counter[int]:
+    """Return how many points a reader of the log sees, by the number of their body."""
+    counts = Counter[int]()
+    for partition in range(2):
+        for entry in SentSequences().fresh(broker.range(streams.telemetry(partition))):
+            if entry.kind == streams.KIND_POINTS:
+                counts.update(int(value) for value in streams.from_ipc(entry.payload).column("value").to_pylist())
+    return counts
+
+
 def beside(receiver: Receiver) -> Receiver:
     """Return a second receiver over the same broker, not started."""
     http, grpc = free_ports(2)
@@ -183,6 +229,7 @@ def owned(receiver: Receiver) -> int:
     return sum(int(float(line.split()[-1])) for line in page.splitlines() if line.startswith("aiops_partitions_owned{"))
 
 
+@pytest.mark.slow
 def test_two_receivers_share_a_topic_and_nothing_doubles_while_partitions_move(
     tmp_path: Path, kafka: KafkaBroker, topics: FilledTopics
 ) -> None:

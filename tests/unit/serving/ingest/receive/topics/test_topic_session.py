@@ -18,7 +18,7 @@ from serving.ingest.receive.topics.topic_messages import TopicFault, TopicRun
 from serving.ingest.receive.topics.topic_metrics import TopicMetrics
 from serving.ingest.receive.topics.topic_reader import TopicReader
 from serving.ingest.receive.topics.topic_session import TopicParts
-from serving.ingest.topic_positions import TopicPlace
+from serving.ingest.topic_positions import Claimed, TopicPlace
 from tests.testing.deadlines import Deadline, within
 from tests.testing.fake_topic import FakeTopic, GivenOwnership
 
@@ -31,9 +31,9 @@ class Store:
     owner: dict[int, str] = field(default_factory=dict)
     taken: dict[int, list[bytes]] = field(default_factory=dict)
 
-    def claim(self, place: TopicPlace, token: str, tenant: str) -> int | None:
+    def claim(self, place: TopicPlace, token: str, tenant: str) -> Claimed:
         self.owner[place.partition] = token
-        return self.following.get(place.partition)
+        return Claimed(self.following.get(place.partition), "", 0)
 
     def move(self, place: TopicPlace, token: str, offset: int) -> None:
         self.current(place, token, known=False)
