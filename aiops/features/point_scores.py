@@ -158,10 +158,15 @@ def averages_before(record: Any, bins: FloatArray, ticks: TickGrid, time: int) -
 
 @inlined
 def note_step(arrays: EngineArrays, record: Any, time: int, value: float) -> int:
-    """Take in how far a point in order is from the newest that the window holds; return the time of that."""
+    """Take in how far a point in order is from the newest that the window holds; return the time of that.
+
+    A move counts as at most the level that it leaves, where that is not 0: beside that it is not beyond knowing how far it is.
+    """
     if record.count > 0 and time > record.newest:
         before = arrays.values[int(record.at) * UNIT + place_at(record, int(record.count) - 1)]
         move = abs(stored(value) - before)
+        if before != 0.0:
+            move = min(move, abs(before))
         if move > 0.0 and not 0.0 < record.step <= move:
             record.step = move
     return int(record.newest)

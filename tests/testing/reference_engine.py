@@ -127,6 +127,8 @@ class ReferenceEngine:
         before = series.newest
         if in_order and series.points:
             move = abs(float(np.float32(point.value) - np.float32(series.points[-1][1])))
+            level = abs(series.points[-1][1])
+            move = min(move, level) if level else move
             series.step = min(series.step or move, move or series.step)
         z = self._score(series, held, point.value)
         series.newest = max(series.newest, point.time)

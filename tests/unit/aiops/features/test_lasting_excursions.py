@@ -70,6 +70,12 @@ def test_the_first_move_of_a_still_series_is_just_beyond_its_bound_and_not_as_fa
     assert level > 0.0 or z >= ALARM
 
 
+def test_a_still_series_that_leaves_its_level_far_behind_is_far_beyond_its_bound() -> None:
+    values = np.full(340, 0.05)
+    values[BEGINS:] = 1.0
+    assert scored(values, 60).z[BEGINS] > 60.0
+
+
 def test_far_beyond_its_least_step_a_series_is_far_beyond_its_bound() -> None:
     values = np.zeros(340)
     values[100], values[BEGINS] = 1.0, 50.0
