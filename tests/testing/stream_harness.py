@@ -44,6 +44,8 @@ METRICS = ("cpu_utilization", "error_rate", "latency_p99_ms", "requests_per_seco
 LEVELS = np.array([0.4, 0.01, 200.0, 800.0])
 GRAPH = ServiceGraph.from_pairs(EDGES)
 STEP_S = 10
+LASTING = 7
+"""Points of a spike: what passes sooner is no alarm."""
 PRODUCER = "test"
 NEVER = "99999999999999-0"
 """An entry id later than any."""
@@ -108,8 +110,11 @@ def _rows(rng: np.random.Generator, first: datetime, steps: int) -> pa.Table:
     times = start_us + np.repeat(np.arange(steps) * STEP_S * 1_000_000, len(series))
     level = np.tile(LEVELS, steps * len(SERVICES))
     values = level * (1 + 0.05 * rng.standard_normal(size))
-    spikes = rng.random(size) < 0.003
-    values[spikes] *= 1.8
+    struck = (rng.random(size) < 0.003).reshape(steps, len(series))
+    spikes = struck.copy()
+    for later in range(1, min(LASTING, steps)):
+        spikes[later:] |= struck[:-later]
+    values[spikes.reshape(-1)] *= 1.8
     values[rng.random(size) < 0.001] = np.nan
     values[rng.random(size) < 0.001] = -5.0
     times = np.where(rng.random(size) < 0.001, times + 10**10, times)
