@@ -29,6 +29,8 @@ from tests.testing.stream_harness import PRODUCER, SERVICES, START, Batch, Parti
 
 STEP_S = 10
 ROUNDS = 12
+SPIKE_US = 80 * SECOND
+"""Long enough to be an alarm: tier 1 does not take a moment for one."""
 BOUNDS = (0.1, 1.0, math.inf)
 WHOLE_BOUNDS = (1.0, 2.0, 4.0, 8.0)
 _STRANGER = raw("nobody_defined_me", "value")
@@ -71,6 +73,7 @@ class _World:
         self._rng = rng
         self._series = series
         self._reached: dict[int, float] = {}
+        self._spike_ends: dict[int, int] = {}
 
     def entries(self, seq: int, first: datetime) -> Iterator[EncodedEntry]:
         """Yield the entries of one batch: definitions at first and now and then, values cut anywhere, whole histograms."""
@@ -90,7 +93,10 @@ class _World:
     def _sample(self, each: Raw, time_us: int) -> Sample:
         key, draw = each.key.series_id, self._rng.random()
         if each.role == "value":
-            return Sample(each, time_us, 200.0 * (1.8 if draw < 0.004 else 1.0 + 0.05 * self._rng.standard_normal()))
+            if draw < 0.003:
+                self._spike_ends[key] = time_us + SPIKE_US
+            high = time_us < self._spike_ends.get(key, 0)
+            return Sample(each, time_us, 200.0 * ((1.8 if high else 1.0) + 0.05 * self._rng.standard_normal()))
         if draw < 0.002:
             return Sample(each, time_us, STALE)
         burst = 20.0 if draw > 0.996 else 1.0
