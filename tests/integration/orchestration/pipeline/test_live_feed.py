@@ -65,6 +65,8 @@ def published(broker: streams.Streams) -> Counter[tuple[str, int]]:
     points: Counter[tuple[str, int]] = Counter()
     for partition in range(2):
         for entry in broker.range(streams.telemetry(partition)):
+            if entry.kind == streams.KIND_WATERMARK:
+                continue
             rows = decode(entry.payload).to_pylist()
             points.update((row["service"], int(row["timestamp"].timestamp())) for row in rows)
     return points
