@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from aiops.features.backfill import split_by_partition
 from aiops.features.engine import FeatureEngine
 from aiops.features.engine_output import EngineOutput
-from aiops.types import IntArray, SeriesBatch
+from aiops.types import SeriesBatch
 from data_contracts.schemas.telemetry_schemas import SERIES
 from data_contracts.values.moments import microseconds_of
 from orchestration.workspace.workspace import Workspace
@@ -118,7 +118,7 @@ class Backfill:
         self._workspace = workspace
         self._window = window
         self._graph = workspace.graph()
-        self._partitions = workspace.settings.broker.partitions
+        self._partitions = 1  # a tenant's ticks close together, over however many partitions its series lie (ADR 0042)
         self._engines = {partition: self._engine(partition) for partition in range(self._partitions)}
         self.points = self.series_rows = self.service_rows = 0
         self.resumed = window.resume and any(self._state_path(p, window.start).exists() for p in self._engines)
@@ -175,6 +175,9 @@ class Backfill:
 
 
 def _arrival_order(table: pa.Table) -> "pa.Array[Any]":
-    """Return row numbers in order of availability; rows available at once keep the lake's order."""
-    available: IntArray = np.asarray(pc.cast(table["available_at"], pa.int64()).to_numpy())
-    return pa.array(np.argsort(available, kind="stable"))
+    """Return row numbers in order of availability; of rows available at once the earlier event comes first, then the lake's order.
+
+    The lake holds what came together partition by partition: in that order one partition's points would make another's late.
+    """
+    available, event = (np.asarray(pc.cast(table[name], pa.int64()).to_numpy()) for name in ("available_at", "timestamp"))
+    return pa.array(np.lexsort((event, available)))

@@ -105,7 +105,8 @@ class TelemetryProducer:
         note = json.dumps({"service": service, "known_at_us": microseconds_of(known_at)}).encode()
         tenant = self._config.tenant
         home = home_of(tenant, self._routing.partitions)
-        return self._publish(seq, {home: [EncodedEntry(tenant, streams.KIND_INCIDENT, note)]}, known_at)
+        at = datetime.fromtimestamp(0, UTC)  # the note says when; it must not make points that follow it known later
+        return self._publish(seq, {home: [EncodedEntry(tenant, streams.KIND_INCIDENT, note)]}, at)
 
     def publish_close(self, until: datetime, seq: int) -> int:
         """Close every tick up to `until` of all tenants published, in all partitions: the end of a finite stream."""
