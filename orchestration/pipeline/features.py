@@ -175,7 +175,7 @@ class Backfill:
 
 
 def _arrival_order(table: pa.Table) -> "pa.Array[Any]":
-    """Return row numbers in order of availability; of rows available at once the earlier event comes first, then the lake's order.
+    """Return row numbers in order of availability; of rows available at once the earlier event first, then the lake's order.
 
     The lake holds what came together partition by partition: in that order one partition's points would make another's late.
     """
