@@ -1,36 +1,14 @@
-"""Backfill: history through the stream's own engine, one engine a partition, rows in order of availability."""
+"""Backfill: history through the stream's own engine, rows in order of availability."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, cast
 
-import numpy as np
 import pyarrow as pa
 
 from aiops.features.engine import EngineConfig, FeatureEngine
 from aiops.features.engine_output import EngineOutput
-from aiops.topology.graph import ServiceGraph, partition_of
+from aiops.topology.graph import ServiceGraph
 from aiops.types import IntArray, SeriesBatch
-
-
-def split_by_partition(batch: SeriesBatch, graph: ServiceGraph, partitions: int) -> dict[int, tuple[SeriesBatch, IntArray]]:
-    """Return the points of every partition that has some, in order of arrival, with their row numbers in the batch.
-
-    An engine's watermark is its own: history equals the stream only where each partition has an engine of its own.
-
-    Raises:
-        ConfigurationError: partitions < 1.
-    """
-    services = cast("pa.DictionaryArray[Any, Any]", batch.table.column("service"))
-    of_code = np.array([partition_of(graph, str(name), partitions) for name in services.dictionary.to_pylist()], dtype=np.int64)
-    if np.unique(of_code).size == 1 and len(batch):
-        return {int(of_code[0]): (batch, np.arange(len(batch)))}
-    partition = of_code[services.indices.to_numpy(zero_copy_only=False)]
-    parts: dict[int, tuple[SeriesBatch, IntArray]] = {}
-    for number in np.unique(partition).tolist():
-        rows: IntArray = np.flatnonzero(partition == number)
-        parts[number] = (SeriesBatch(batch.table.take(rows)), rows)
-    return parts
 
 
 def backfill(
@@ -40,7 +18,7 @@ def backfill(
     incidents: pa.Table | None = None,
     until: datetime | None = None,
 ) -> Iterator[EngineOutput]:
-    """Yield what one partition's engine makes of (points, available at) batches in order of arrival, one output a batch.
+    """Yield what an engine makes of (points, available at) batches in order of arrival, one output a batch.
 
     `incidents`: schema `schemas.INCIDENTS`; each is noted before the first tick that may know it.
     `until`: close the open ticks up to there at the end, as one more output; None = leave them open, as a stream would.

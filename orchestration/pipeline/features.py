@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aiops.features.backfill import split_by_partition
 from aiops.features.engine import FeatureEngine
 from aiops.features.engine_output import EngineOutput
 from aiops.types import SeriesBatch
@@ -112,27 +111,27 @@ def streamed_rows(workspace: Workspace, window: Window) -> int:
 
 
 class Backfill:
-    """One pass of the engines (one a partition) over the telemetry of a window, in order of availability."""
+    """One pass of a tenant's engine over the telemetry of a window, in order of availability.
+
+    A tenant's ticks close together, over however many partitions its series lie in the stream (ADR 0042).
+    """
 
     def __init__(self, workspace: Workspace, window: Window) -> None:
         self._workspace = workspace
         self._window = window
         self._graph = workspace.graph()
-        self._partitions = 1  # a tenant's ticks close together, over however many partitions its series lie (ADR 0042)
-        self._engines = {partition: self._engine(partition) for partition in range(self._partitions)}
         self.points = self.series_rows = self.service_rows = 0
-        self.resumed = window.resume and any(self._state_path(p, window.start).exists() for p in self._engines)
+        self.resumed = window.resume and self._state_path(window.start).exists()
+        self._engine = self._begun()
 
     def outputs(self) -> Iterator[tuple[int, EngineOutput]]:
-        """Yield (points, output) a chunk and partition; the window's last ticks are closed at its end."""
+        """Yield (points, output) a chunk; the window's last ticks are closed at its end."""
         self._note_incidents()
         for table in self._chunks():
             available = table["available_at"].cast(pa.int64()).to_numpy()
             batch = SeriesBatch(table.select(SERIES.names).cast(SERIES).combine_chunks().to_batches()[0])
-            for partition, (part, rows) in split_by_partition(batch, self._graph, self._partitions).items():
-                yield len(part), self._engines[partition].update(part, available[rows])
-        for engine in self._engines.values():
-            yield 0, engine.close_through(self._window.last)
+            yield len(batch), self._engine.update(batch, available)
+        yield 0, self._engine.close_through(self._window.last)
 
     def count(self, points: int, output: EngineOutput) -> None:
         """Add one output to the totals."""
@@ -141,28 +140,24 @@ class Backfill:
         self.service_rows += output.service_features.num_rows
 
     def keep_state(self) -> None:
-        """Save every engine's state at the end of the window, for the window that begins there."""
-        for partition, engine in self._engines.items():
-            path = self._state_path(partition, self._window.end)
-            state = engine.snapshot()
-            write_atomically(path.parent / ".staging", path, lambda handle, state=state: np.savez(handle, **state))  # type: ignore[misc]
+        """Save the engine's state at the end of the window, for the window that begins there."""
+        path, state = self._state_path(self._window.end), self._engine.snapshot()
+        write_atomically(path.parent / ".staging", path, lambda handle: np.savez(handle, **state))  # type: ignore[arg-type]
 
-    def _engine(self, partition: int) -> FeatureEngine:
-        path = self._state_path(partition, self._window.start)
+    def _begun(self) -> FeatureEngine:
         config = self._workspace.engine_config
-        if self._window.resume and path.exists():
-            with np.load(path, allow_pickle=False) as stored:
+        if self.resumed:
+            with np.load(self._state_path(self._window.start), allow_pickle=False) as stored:
                 return FeatureEngine.restore(config, self._graph, {name: stored[name] for name in stored.files})
         return FeatureEngine(config, self._graph)
 
-    def _state_path(self, partition: int, at: datetime) -> Path:
-        return self._workspace.folder("engine") / f"partition={partition}" / f"{at:%Y%m%dT%H%M%S}.npz"
+    def _state_path(self, at: datetime) -> Path:
+        return self._workspace.folder("engine") / "partition=0" / f"{at:%Y%m%dT%H%M%S}.npz"
 
     def _note_incidents(self) -> None:
         known = self._workspace.announced(self._window.end).to_pylist()
         for incident in sorted(known, key=lambda row: row["known_at"]):
-            for engine in self._engines.values():
-                engine.note_incident(incident["service"], microseconds_of(incident["known_at"]))
+            self._engine.note_incident(incident["service"], microseconds_of(incident["known_at"]))
 
     def _chunks(self) -> Iterator[pa.Table]:
         start = self._window.start

@@ -1,6 +1,6 @@
 """One entry of a stream: its fields, its id, and what names it wherever it is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,6 +47,14 @@ class Entry:
     def name(self) -> str:
         """Return what names the entry wherever it is stored: its source, or its id where it has none."""
         return self.source or self.entry_id
+
+
+def by_tenant(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return the entries by tenant, in order."""
+    grouped: dict[str, list[Entry]] = {}
+    for entry in entries:
+        grouped.setdefault(entry.tenant, []).append(entry)
+    return grouped
 
 
 def entry_of(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from aiops.errors import OutdatedState
 from aiops.types import State
 from serving.stream.consumer.partition_step import IncidentNote, Step
+from serving.stream.consumer.tenant_states import state_part
 
 if TYPE_CHECKING:
     from aiops.detection.candidates import Cadence, ServicePast
@@ -193,11 +194,6 @@ def restored_past(cadence: "Cadence", state: State) -> "ServicePast":
 
     sequences = Sequences.restore(cadence.step_us, state_part(state, _SEQUENCES))
     return ServicePast(sequences, ServiceLevels.restore(cadence.step_us, state_part(state, _LEVELS)))
-
-
-def state_part(state: State, prefix: str) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays whose names begin with a prefix, without it."""
-    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
 
 
 def closed_ticks(partitions: int, graph: "ServiceGraph", cadence: "Cadence", state: State | None = None) -> ClosedTicks:

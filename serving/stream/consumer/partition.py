@@ -23,6 +23,7 @@ from serving.stream import streams
 from serving.stream.consumer.partition_step import SOURCE, KnownRows, Step
 from serving.stream.consumer.received_points import Received, ReceivedPoints, ReceiverLimits, normalised_rows, series_rows
 from serving.stream.consumer.second_opinion import SecondOpinion, Watched
+from serving.stream.consumer.tenant_states import state_part
 
 if TYPE_CHECKING:
     from aiops.detection.candidates import Cadence
@@ -125,15 +126,15 @@ class Partition:
         from aiops.features.series_engine import SeriesEngine
         from serving.stream.consumer.closed_ticks import closed_ticks
 
-        engine = SeriesEngine.restore(config.engine, _part(state, "engine/"))
+        engine = SeriesEngine.restore(config.engine, state_part(state, "engine/"))
         try:
             closed = closed_ticks(config.partitions, config.graph, config.cadence, state)
-            worst = WorstPoints.restore(config.step_us, config.lateness_us, _part(state, "worst/"))
+            worst = WorstPoints.restore(config.step_us, config.lateness_us, state_part(state, "worst/"))
             clock_us = int(state["clock_us"])
         except KeyError as error:
             raise StateError(f"checkpoint lacks array {error}; remove the checkpoint folder to warm up anew") from error
-        second = SecondOpinion.restore(config.second, config.max_series, _part(state, "second/"))
-        received = ReceivedPoints.restore(config.receiver_limits, _part(state, "received/"))
+        second = SecondOpinion.restore(config.second, config.max_series, state_part(state, "second/"))
+        received = ReceivedPoints.restore(config.receiver_limits, state_part(state, "received/"))
         return cls(config, Kept(engine, worst, second, received, closed), clock_us)
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
@@ -291,7 +292,3 @@ class Partition:
                 text = f"{detail} (it is {', '.join(holders)[:500]})" if status is PointStatus.COLLISION else detail
                 refusal = Refusal(reason, field_name, text)
                 step.reject(rejected_points(rows_at(places), refusal, now, SOURCE))
-
-
-def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
-    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}

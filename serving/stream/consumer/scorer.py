@@ -27,6 +27,7 @@ from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.questions import ModelsOf
 from serving.stream.consumer.routing_source import TenantRoutes
+from serving.stream.entry import by_tenant
 from serving.stream.ownership.holdings import Holder, Holdings
 from serving.stream.ownership.ownership import FixedOwnership, Ownership
 
@@ -132,7 +133,7 @@ class Scorer:
     def _handle(self, number: int, position: Position, entries: list[streams.Entry]) -> bool:
         results: dict[str, Verdicts] = {}
         deferred: list[Output] = []
-        for tenant, own in _by_tenant(entries).items():
+        for tenant, own in by_tenant(entries).items():
             candidates = _joined(own)
             context = context_of(candidates, self._routing.router(tenant))
             confirmation = self._tiers.confirm(tenant, candidates, context)
@@ -169,7 +170,7 @@ class Scorer:
         entries = self._parts.broker.range(streams.deferred(number), f"({position.through}", "+", _ENTRIES)
         for group in self._batches(entries):
             results: dict[str, Verdicts] = {}
-            for tenant, own in _by_tenant(group).items():
+            for tenant, own in by_tenant(group).items():
                 candidates = _joined(own)
                 context = context_of(candidates, self._routing.router(tenant))
                 confirmation = self._tiers.confirm(tenant, candidates, context)
@@ -222,14 +223,6 @@ class Scorer:
                 archived = streams.kept_after(broker.hash_all(streams.offset(stage, 0)))
                 through = min(through, archived, key=streams.id_parts)
             broker.trim_through(stream, through)
-
-
-def _by_tenant(entries: Sequence[streams.Entry]) -> dict[str, list[streams.Entry]]:
-    """Return the entries by tenant, in order: the models are asked about one tenant at a time."""
-    grouped: dict[str, list[streams.Entry]] = {}
-    for entry in entries:
-        grouped.setdefault(entry.tenant, []).append(entry)
-    return grouped
 
 
 def _outputs(tenant: str, verdicts: Verdicts, produced_ns: int) -> list[Output]:

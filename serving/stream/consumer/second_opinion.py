@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from aiops.detection.worst_point import Finding
 from aiops.types import IntArray
+from serving.stream.consumer.tenant_states import state_part
 
 if TYPE_CHECKING:
     from aiops.features.series_points import SeriesPoints
@@ -52,7 +53,7 @@ class SecondOpinion:
         from models.detectors.safety_net import SafetyNet
         from models.detectors.surprise_bank import SurpriseBank, live_config
 
-        rarity, kept = _part(state, _RARITY), _part(state, _NET)
+        rarity, kept = state_part(state, _RARITY), state_part(state, _NET)
         bank = net = None
         if watched.novelty:
             config = live_config(max_series)
@@ -93,10 +94,6 @@ def _net_findings(net: "NetFindings", places: IntArray) -> dict[int, Finding]:
             words = f"stuck: {net.run[row]} equal values in a row, at most {net.past[row]} before"
         findings[int(places[row])] = Finding(words, True)
     return findings
-
-
-def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
-    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
 
 
 def _named(prefix: str, state: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -14,6 +14,7 @@ from aiops.errors import StateError
 from data_contracts.values.moments import moment_of_us
 from serving.stream import streams
 from serving.stream.consumer.partition_step import Step
+from serving.stream.consumer.tenant_states import state_part
 
 if TYPE_CHECKING:
     from aiops.detection.candidates import ServicePast
@@ -54,7 +55,7 @@ class ServiceStage:
         """
         from aiops.detection.worst_of_parts import WorstOfParts
         from aiops.features.service_ticks import ServiceTicks
-        from serving.stream.consumer.closed_ticks import restored_past, state_part
+        from serving.stream.consumer.closed_ticks import restored_past
 
         ticks = ServiceTicks.restore(config.graph, config.partitions, state_part(state, "ticks/"))
         try:
@@ -104,7 +105,7 @@ class ServiceStage:
     def _hold_worst(self, given: "PartPartials") -> None:
         """Keep the worst points of the ticks that are not too late."""
         partials, closed_us = given.partials, self._ticks.closed_by(given.part)
-        numbers = np.array([self._ticks.names.number(name) for name in partials.service_names], np.int64)
+        numbers = self._ticks.names.of(partials.service_names)
         first = 0
         for tick_us, services in zip(partials.ticks.tick_us, partials.ticks.numbers, strict=True):
             rows = np.arange(first, first + services.size)

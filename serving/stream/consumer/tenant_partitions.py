@@ -19,6 +19,7 @@ from serving.stream.consumer.partition import Partition, PartitionConfig
 from serving.stream.consumer.partition_step import SOURCE, Step
 from serving.stream.consumer.tenant_places import TenantPlaces
 from serving.stream.consumer.tenant_states import TENANTS, packed_tenants, tenant_states
+from serving.stream.entry import by_tenant
 
 if TYPE_CHECKING:
     from aiops.topology.graph import ServiceGraph
@@ -92,22 +93,9 @@ class TenantPartitions:
         """Process entries in stream order and return what they gave, by tenant."""
         steps: dict[str, Step] = {}
         for run in self._places.runs(entries, self._held, self._held.__delitem__):
-            for owner, step in self._applied(run).items():
-                steps.setdefault(owner, Step()).extend(step)
-        return steps
-
-    def _applied(self, entries: Sequence[streams.Entry]) -> dict[str, Step]:
-        by_tenant: dict[str, list[streams.Entry]] = {}
-        for entry in entries:
-            by_tenant.setdefault(entry.tenant, []).append(entry)
-        steps: dict[str, Step] = {}
-        for tenant, own in by_tenant.items():
-            owner = DEFAULT_TENANT if tenant_fault(tenant) else tenant
-            step = self._apply(tenant, own)
-            if owner in steps:
-                steps[owner].extend(step)
-            else:
-                steps[owner] = step
+            for tenant, own in by_tenant(run).items():
+                owner = DEFAULT_TENANT if tenant_fault(tenant) else tenant
+                steps.setdefault(owner, Step()).extend(self._apply(tenant, own))
         return steps
 
     def _apply(self, tenant: str, entries: Sequence[streams.Entry]) -> Step:

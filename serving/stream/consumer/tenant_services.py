@@ -10,6 +10,7 @@ from serving.stream.consumer.partition_step import Step
 from serving.stream.consumer.service_stage import ServiceStage
 from serving.stream.consumer.tenant_partitions import TenantsConfig
 from serving.stream.consumer.tenant_states import packed_tenants, tenant_states
+from serving.stream.entry import by_tenant
 
 
 class TenantServices:
@@ -34,10 +35,7 @@ class TenantServices:
 
     def apply(self, entries: Sequence[streams.Entry]) -> dict[str, Step]:
         """Process entries in stream order and return what they gave, by tenant."""
-        by_tenant: dict[str, list[streams.Entry]] = {}
-        for entry in entries:
-            by_tenant.setdefault(entry.tenant, []).append(entry)
-        return {tenant: self._stage(tenant).apply(own) for tenant, own in by_tenant.items()}
+        return {tenant: self._stage(tenant).apply(own) for tenant, own in by_tenant(entries).items()}
 
     def _stage(self, tenant: str) -> ServiceStage:
         if tenant not in self._held:

@@ -1,4 +1,4 @@
-"""States of several tenants as one: the names of the tenants, and the arrays of each behind its number."""
+"""States as parts of larger ones: those of tenants behind their number, with the names; others behind a prefix."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -35,3 +35,8 @@ def tenant_states(packed: State) -> dict[str, dict[str, npt.NDArray[Any]]]:
                 raise StateError(f"checkpoint names {len(states)} tenants and holds array {name}; it is damaged")
             states[int(number)][rest] = array
     return dict(zip(names, states, strict=True))
+
+
+def state_part(state: State, prefix: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from aiops.errors import ConfigurationError, ContractError, StateError
-from aiops.features.backfill import backfill, split_by_partition
+from aiops.features.backfill import backfill
 from aiops.features.engine import EngineConfig, EngineOutput, FeatureEngine
-from aiops.topology.graph import ServiceGraph, partition_of
+from aiops.topology.graph import ServiceGraph
 from aiops.types import PointStatus, SeriesBatch
 from data_contracts.schemas.telemetry_schemas import INCIDENTS, SERIES_FEATURES_TABLE, SERVICE_FEATURES_TABLE, TIMESTAMP
 from tests.testing.series_names import points as points_batch
@@ -389,34 +389,6 @@ def test_a_configuration_out_of_range_is_refused(changes: dict[str, int]) -> Non
 
 
 # ---------------------------------------------------------------- backfill
-
-
-def test_partitions_together_hold_every_row_once_in_order() -> None:
-    points = [
-        (float(second), service, "cpu_utilization", 0.5) for second in range(20) for service in ("web", "db", "job-1", "job-2")
-    ]
-    batch = batch_of(points)
-    parts = split_by_partition(batch, GRAPH, 3)
-    rows = np.concatenate([rows for _, rows in parts.values()])
-    assert sorted(rows.tolist()) == list(range(len(points)))
-    for partition, (part, numbers) in parts.items():
-        assert part.table.equals(batch.table.take(numbers))
-        assert {partition_of(GRAPH, name, 3) for name in part.table.column("service").to_pylist()} == {partition}
-    assert (
-        len(
-            {
-                next(p for p, (part, _) in parts.items() if name in part.table.column("service").to_pylist())
-                for name in ("web", "db")
-            }
-        )
-        == 1
-    )
-
-
-def test_one_partition_is_the_batch_itself() -> None:
-    batch = batch_of(minutely([1.0]))
-    assert split_by_partition(batch, GRAPH, 1)[0][0] is batch
-    assert split_by_partition(batch_of([]), GRAPH, 4) == {}
 
 
 def test_backfill_equals_the_stream() -> None:
