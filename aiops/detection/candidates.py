@@ -21,8 +21,8 @@ from data_contracts.series.series_name import SeriesName
 _SIGNALS: Final = [SERVICE_FEATURES.index(name) for name in SEQUENCE_SIGNALS]
 _COLUMNS: Final = {field.name: field.type for field in telemetry_schemas.CANDIDATES}
 _NO_CANDIDATES: Final = pa.RecordBatch.from_pylist([], schema=telemetry_schemas.CANDIDATES)
-_NAMES: Final = ("series_id", "metric", "labels")
-_FIGURES: Final = ("value", "z", "alarm_z", "score", "expected", "lower", "upper")
+POINT_NAMES: Final = ("series_id", "metric", "labels")
+POINT_FIGURES: Final = ("value", "z", "alarm_z", "score", "expected", "lower", "upper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def candidates_of(
     columns["flagged"], columns["scheduled"] = taken.flagged[places], scheduled[places]
     columns["tier1_version"] = pa.repeat(tier1_version, len(places))
     columns[telemetry_schemas.SEQUENCE] = _sequence_column(sequences)
-    arrays = [_array(columns[name], kind) for name, kind in _COLUMNS.items()]
+    arrays = [as_array(columns[name], kind) for name, kind in _COLUMNS.items()]
     return pa.RecordBatch.from_arrays(arrays, schema=telemetry_schemas.CANDIDATES)
 
 
@@ -87,7 +87,10 @@ def point_columns(points: TakenPoints) -> dict[str, Any]:
     unknown = ~points.known
     return {
         **_series_columns(points.series()),
-        **{figure: pa.array(np.ascontiguousarray(points.held[figure]), mask=unknown, from_pandas=True) for figure in _FIGURES},
+        **{
+            figure: pa.array(np.ascontiguousarray(points.held[figure]), mask=unknown, from_pandas=True)
+            for figure in POINT_FIGURES
+        },
         "point_timestamp": pa.array(np.ascontiguousarray(points.held["timestamp_us"]), mask=unknown).view(TIMESTAMP),
         **_finding_columns(points),
     }
@@ -96,7 +99,7 @@ def point_columns(points: TakenPoints) -> dict[str, Any]:
 def _series_columns(series: Sequence[SeriesName | None]) -> dict[str, Any]:
     known = [name for name in series if name is not None]
     if len(known) < len(series):
-        return {part: [None if name is None else getattr(name, part) for name in series] for part in _NAMES}
+        return {part: [None if name is None else getattr(name, part) for name in series] for part in POINT_NAMES}
     return {"series_id": [name.series_id for name in known], "metric": [name.metric for name in known]} | {
         "labels": [name.labels for name in known]
     }
@@ -120,7 +123,8 @@ def _sequence_column(sequences: npt.NDArray[np.float32]) -> "pa.Array[Any]":
     return made
 
 
-def _array(values: Any, kind: pa.DataType) -> "pa.Array[Any]":
+def as_array(values: Any, kind: pa.DataType) -> "pa.Array[Any]":
+    """Return a column as it is, or made of a list or numpy array; NaN becomes null."""
     if isinstance(values, (list, np.ndarray)):
         values = pa.array(values, type=kind, from_pandas=pa.types.is_floating(kind))
     made: pa.Array[Any] = values

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aiops.detection.candidates import point_columns
+from aiops.detection.candidates import POINT_FIGURES, POINT_NAMES, as_array, point_columns
 from aiops.detection.held_points import HELD
 from aiops.detection.worst_point import Finding
 from aiops.detection.worst_points_by_service import TakenPoints
@@ -25,8 +25,7 @@ from data_contracts.schemas.telemetry_schemas import CANDIDATES, TIMESTAMP
 from data_contracts.series.series_name import SeriesName
 
 _SERVICE: Final = pa.dictionary(pa.int32(), pa.string())
-_FIGURES: Final = ("value", "z", "alarm_z", "score", "expected", "lower", "upper")
-_POINT: Final = ("series_id", "metric", "labels", *_FIGURES, "point_timestamp", "finding", "certain")
+_POINT: Final = (*POINT_NAMES, *POINT_FIGURES, "point_timestamp", "finding", "certain")
 POINT_COLUMNS: Final = (
     column("severity", pa.float64(), nullable=True, meaning="of the service's worst point here; null = none that is asked about"),
     *(CANDIDATES.field(name) for name in _POINT),
@@ -78,7 +77,7 @@ def partial_rows(given: PartPartials) -> pa.RecordBatch:
         **point_columns(worst),
     }
     columns["event_timestamp"], columns["available_at"] = ticks.times()
-    arrays = [_array(columns[field.name], field.type) for field in PARTIALS]
+    arrays = [as_array(columns[field.name], field.type) for field in PARTIALS]
     said = {_PART: str(given.part), _CLOSED: str(partials.closed_us), _VERSION: partials.tier1_version}
     return pa.RecordBatch.from_arrays(arrays, schema=PARTIALS.with_metadata({**(PARTIALS.metadata or {}), **said}))
 
@@ -110,7 +109,7 @@ def worst_of_rows(batch: pa.Table) -> TakenPoints:
     """Return the worst points of rows with the columns service, severity and those of a candidate's point."""
     known = np.asarray(batch["severity"].is_valid().to_numpy(), np.bool_)
     held = np.zeros(batch.num_rows, HELD)
-    for name in (*_FIGURES, "severity"):
+    for name in (*POINT_FIGURES, "severity"):
         held[name] = batch[name].to_numpy()
     timestamp_us: Any = batch["point_timestamp"].cast(pa.int64())
     held["timestamp_us"] = pc.fill_null(timestamp_us, 0).to_numpy()
@@ -137,10 +136,3 @@ def _used(numbers: npt.NDArray[np.int32], names: Sequence[str]) -> tuple[npt.NDA
 def _flat(lists: "pa.ChunkedArray[Any]") -> npt.NDArray[np.float64]:
     whole: Any = pa.concat_arrays(lists.chunks) if lists.num_chunks else pa.array([], lists.type)
     return np.asarray(whole.flatten().to_numpy(), np.float64)
-
-
-def _array(values: Any, kind: pa.DataType) -> "pa.Array[Any]":
-    if isinstance(values, pa.Array):
-        return values
-    made: pa.Array[Any] = pa.array(values, type=kind)
-    return made

@@ -122,7 +122,8 @@ class Stage1:
         limit = self._parts.config.settings.consumer.max_backlog
         broker = self._parts.broker
         self._full, self._services_full = set(), set()
-        if not self._owned.work(lambda part: self._look_after(part, tier1)):
+        partials = self._partials_are_full()
+        if not self._owned.work(lambda part: self._look_after(part, tier1, partials)):
             return False
         self._housekeeping_at = time.monotonic() + (_WAIT_S if self._full or self._services_full else _HOUSEKEEPING_S)
         waiting = [part.services.stream for part in self._owned.items.values() if part.services is not None]
@@ -132,23 +133,23 @@ class Stage1:
             self._checkpoint_at = time.monotonic()  # only what is before a checkpoint can be trimmed
         return True
 
-    def _look_after(self, part: OwnedPartition, tier1: Tier1) -> bool:
+    def _look_after(self, part: OwnedPartition, tier1: Tier1, partials_are_full: bool) -> bool:
         """Bring a partition up to date, and note whether its outputs are full: then it is not read meanwhile."""
         part.follow(tier1)
         number = part.number
-        if self._are_full(self._outputs(part)):
+        candidates, written = streams.candidates(number), _outputs(number)
+        alone = part.services is None
+        if self._are_full([*written, candidates] if alone else written) or partials_are_full:
             self._full.add(number)
-        if part.services is not None and self._are_full([streams.candidates(number), streams.features(number)]):
+        if not alone and self._are_full([candidates, streams.features(number)]):
             self._services_full.add(number)
         self._parts.metrics.lag_entries.labels(part.stream).set(part.lag_entries())
         return True
 
-    def _outputs(self, part: OwnedPartition) -> list[str]:
-        """Return the streams that stage 1 of a partition waits for when they are full."""
-        if part.services is None:
-            return [*_outputs(part.number), streams.candidates(part.number)]
-        homes = range(self._parts.tenants.partition.partitions)
-        return [*_outputs(part.number), *(streams.partials(home) for home in homes)]
+    def _partials_are_full(self) -> bool:
+        """Return whether a home has as many partial sums waiting as it may: every partition writes to all homes."""
+        homes = self._parts.tenants.partition.partitions
+        return homes > 1 and self._are_full([streams.partials(home) for home in range(homes)])
 
     def _are_full(self, names: Sequence[str]) -> bool:
         limit = self._parts.config.settings.consumer.max_backlog

@@ -6,12 +6,12 @@ import pytest
 import yaml
 
 from serving.stream import streams
-from tests.testing.client_session import Arrived, outcomes
-from tests.testing.free_ports import free_port, free_ports
-from tests.testing.otel_service import grpc_exporters, otel_service
+from tests.testing.client_session import outcomes
+from tests.testing.free_ports import free_port
 from tests.testing.peer_process import running
 from tests.testing.peers import Peer, each_peer
 from tests.testing.receiver_harness import Receiver
+from tests.testing.rotel_relay import Rotel, check_arrived, sent_through
 from tests.testing.stream_harness import wait_until
 
 SNIPPET = Path(__file__).parents[3] / "infra" / "senders" / "otel-collector-files.yaml"
@@ -49,28 +49,9 @@ def test_every_line_of_a_file_arrives_once(peer: Peer, compression: str, receive
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 @pytest.mark.parametrize("peer", each_peer("rotel"))
 def test_what_a_service_gives_a_collector_arrives(peer: Peer, protocol: str, receiver: Receiver, tmp_path: Path) -> None:
-    grpc_port, http_port = free_ports(2)
     address = f"http://127.0.0.1:{receiver.settings.ingest.grpc_port}" if protocol == "grpc" else receiver.url
-    command = [
-        str(peer.path),
-        "start",
-        f"--otlp-grpc-endpoint=127.0.0.1:{grpc_port}",
-        f"--otlp-http-endpoint=127.0.0.1:{http_port}",
-        "--exporter=otlp",
-        f"--otlp-exporter-endpoint={address}",
-        f"--otlp-exporter-protocol={protocol}",
-    ]
-    with running(command, tmp_path / "rotel", f"http://127.0.0.1:{http_port}") as relay:
-        with otel_service(grpc_exporters(grpc_port)) as service:
-            for seconds in (0.05, 0.5):
-                service.work(seconds)
-                assert service.send(), relay.log()
-        assert wait_until(lambda: outcomes(receiver).get("written", 0) >= 10, 30), relay.log() + receiver.log()
-        assert wait_until(lambda: outcomes(receiver, "aiops_ingest_records_total").get("written", 0) >= 4, 30), relay.log()
-    arrived = Arrived.of(receiver)
-    assert arrived.services() == {"shop/checkout"}
-    assert arrived.values("http.server.requests") == [1.0, 2.0]
-    assert len(arrived.histograms) == 4
-    assert outcomes(receiver) == {"written": 10.0}
-    spans, logs = receiver.rows(streams.KIND_SPANS, "signals"), receiver.rows(streams.KIND_LOGS, "signals")
-    assert [row["trace_id"] for row in spans] == [row["trace_id"] for row in logs]
+    options = ["--exporter=otlp", f"--otlp-exporter-endpoint={address}", f"--otlp-exporter-protocol={protocol}"]
+    rotel = Rotel.of(peer, options, tmp_path)
+    with rotel.started() as relay:
+        sent_through(rotel, relay, receiver)
+    check_arrived(receiver)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -34,7 +34,7 @@ class RunTaken(NamedTuple):
     unreadable: int
 
 
-class RunIntake:
+class RunIntake(Protocol):
     """Takes runs of one topic."""
 
     async def take(self, run: TopicRun) -> RunTaken:
@@ -43,7 +43,7 @@ class RunIntake:
         Raises:
             TooFast, BacklogFull, Unavailable, ProblemError: nothing of it is kept, take it again later.
         """
-        raise NotImplementedError
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class _Unread:
     error: ContractError
 
 
-class MetricRunIntake(RunIntake):
+class MetricRunIntake:
     """Takes runs of a topic with metrics."""
 
     def __init__(self, receivers: Receivers, topic: TopicSettings, reader: ContentReader) -> None:
@@ -113,7 +113,7 @@ class MetricRunIntake(RunIntake):
             return _Unread(error)
 
 
-class SignalRunIntake(RunIntake):
+class SignalRunIntake:
     """Takes runs of a topic with logs or spans."""
 
     def __init__(self, receivers: Receivers, topic: TopicSettings, reader: SignalReader) -> None:

@@ -13,7 +13,7 @@ from aiops.errors import FencedError, Unavailable
 from aiops.settings.topic_settings import TopicSettings
 from serving.ingest.receive.group_commit import BacklogFull
 from serving.ingest.receive.topics import read_place, topic_session
-from serving.ingest.receive.topics.topic_intake import RunIntake, RunTaken
+from serving.ingest.receive.topics.topic_intake import RunTaken
 from serving.ingest.receive.topics.topic_messages import TopicFault, TopicRun
 from serving.ingest.receive.topics.topic_metrics import TopicMetrics
 from serving.ingest.receive.topics.topic_reader import TopicReader
@@ -55,7 +55,7 @@ class Store:
         self.taken.setdefault(advance.place.partition, []).extend(message.content for message in run.messages)
 
 
-class Intake(RunIntake):
+class Intake:
     """Appends at most `most` messages of a run; `outcomes` come first, and are given after the append where `late` is set."""
 
     def __init__(self, store: Store, most: int = 1000) -> None:
