@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -147,7 +147,8 @@ class GroupCommit:
     def _append(self, batch: RawBatch) -> None:
         """Append a group; the same one is tried again until it is in, or patience ends."""
         now_us = round(self._rules.clock() * 1e6)
-        pending = [group for group in self._entries(batch, now_us) if group.entries]
+        newest_us = _newest_us(batch)
+        pending = [group for group in self._entries(batch, newest_us, now_us) if group.entries]
         if not pending and not batch.advances:
             return
         if time.monotonic() >= batch.valid_until_s:
@@ -163,8 +164,8 @@ class GroupCommit:
             while not self._appended(group, min(deadline, batch.valid_until_s)):
                 time.sleep(0.02)
         self.appends += 1
-        self._watermarks.appended(_newest_us(batch))
-        self._newest_us = max(self._newest_us, batch.newest_us())
+        self._watermarks.appended(newest_us)
+        self._newest_us = max(self._newest_us, *(max(own.values()) for own in newest_us.values()), 0)
         if time.monotonic() - self._noted >= _NOTE_S:
             self._noted = time.monotonic()
             self._producer.done(self._seq, self._newest_us)
@@ -208,14 +209,14 @@ class GroupCommit:
     def _full(self, names: str) -> BacklogFull:
         return BacklogFull(f"{names}: {self._rules.max_backlog} entries wait to be read, or the broker's memory is full")
 
-    def _entries(self, batch: RawBatch, now_us: int) -> list[EntryBatch]:
+    def _entries(self, batch: RawBatch, newest_us: Mapping[str, Mapping[int, int]], now_us: int) -> list[EntryBatch]:
         partitions = range(self._rules.partitions)
         telemetry: list[list[EncodedEntry]] = [[] for _ in partitions]
         signals: list[list[EncodedEntry]] = [[] for _ in partitions]
         for place, share in batch.shares.items():
             telemetry[place.partition] += telemetry_entries(place.tenant, share)
             signals[place.partition] += exemplar_entries(place.tenant, share, now_us)
-        for partition, entry in self._watermarks.entries(_newest_us(batch)):
+        for partition, entry in self._watermarks.entries(newest_us):
             telemetry[partition].append(entry)
         for entry in batch.signals:
             signals[zlib.crc32(entry.tenant.encode()) % len(signals)].append(entry)

@@ -144,10 +144,6 @@ class RawBatch:
         for share in self.shares.values():
             share.exemplars.clear()
 
-    def newest_us(self) -> int:
-        """Return the newest event time of points and histograms, 0 where there are none."""
-        return max((share.newest_us() for share in self.shares.values()), default=0)
-
     def take_back(self) -> None:
         """Note that the batch did not reach the broker."""
         for touched in self.touched:
