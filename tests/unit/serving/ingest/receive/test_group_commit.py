@@ -223,7 +223,7 @@ def test_a_lease_that_ends_while_the_broker_is_away_ends_the_patience_too() -> N
 
     async def work(commit: GroupCommit) -> None:
         judged = batch("judged")
-        judged.valid_until_s = time.monotonic() + 0.2
+        judged.valid_until_s = time.monotonic() + within(0.2)
         with pytest.raises(Unavailable):
             await commit.commit(judged)
 
