@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from serving.stream.telemetry_log import TelemetryLog
 
 _LOG_TAIL = 5
+_COPIED_BYTES: Final = 6000
+"""Arguments of a command up to this size are copied into one text; a longer one, a payload, is sent from where it lies."""
 LOG: Final = "valkey.log"
 
 
@@ -42,9 +44,10 @@ def connect(settings: Settings, timeout_s: float = 5.0) -> "redis.Redis":
     """
     import redis
     from redis.backoff import NoBackoff
+    from redis.connection import PythonRespSerializer
     from redis.retry import Retry
 
-    return redis.Redis.from_url(
+    client = redis.Redis.from_url(
         settings.redis_url,
         **_credentials(settings),
         socket_timeout=timeout_s,
@@ -53,6 +56,9 @@ def connect(settings: Settings, timeout_s: float = 5.0) -> "redis.Redis":
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
+    packer = PythonRespSerializer(_COPIED_BYTES, client.get_encoder().encode)
+    client.connection_pool.connection_kwargs["command_packer"] = packer
+    return client
 
 
 def open_streams(settings: Settings, timeout_s: float = 5.0) -> Streams:

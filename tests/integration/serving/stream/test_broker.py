@@ -95,3 +95,10 @@ def test_without_the_password_nobody_gets_in(broker: EmbeddedBroker, settings: S
     folder = settings.root / "broker"
     private = (folder, folder / "password", *folder.glob("appendonlydir/*"))
     assert {path.stat().st_mode & 0o077 for path in private} == {0}
+
+
+def test_a_payload_is_sent_from_where_it_lies(settings: Settings) -> None:
+    payload = bytes(100_000)
+    pieces = connect(settings).connection_pool.make_connection().pack_command("XADD", "s", "*", "b", payload)
+    assert any(piece is payload for piece in pieces)
+    assert sum(len(piece) for piece in pieces) - len(payload) < 100
