@@ -93,8 +93,7 @@ def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context:
         "reason": [f"{reasons.point_text(point, character)}; {ruling.words}" for point, character, ruling in rows],
         "route": [reasons.route_text(route, context.version) for route in context.routes],
     }
-    arrays = [_array(columns[field.name], field.type) for field in DETECTIONS]
-    return pa.RecordBatch.from_arrays(arrays, schema=DETECTIONS)
+    return pa.RecordBatch.from_pydict(columns, schema=DETECTIONS)
 
 
 def _worst_series(candidates: pa.RecordBatch) -> dict[str, Any]:
@@ -109,10 +108,6 @@ def _worst_series(candidates: pa.RecordBatch) -> dict[str, Any]:
 def _ids(services: Sequence[str], ticks: "pa.Array[Any]") -> list[str]:
     times: list[int] = ticks.cast(pa.int64()).to_numpy().tolist()
     return [detection_id(service, tick, KIND) for service, tick in zip(services, times, strict=True)]
-
-
-def _array(values: Any, kind: pa.DataType) -> "pa.Array[Any]":
-    return values if isinstance(values, pa.Array) else pa.array(values, type=kind)
 
 
 def _refuse_other_lengths(count: int, opinions: Mapping[int, Opinion], context: Context) -> None:

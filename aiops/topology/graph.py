@@ -1,6 +1,5 @@
-"""The service call graph: who calls whom (now or then), which services belong together, which partition a service lives in."""
+"""The service call graph: who calls whom (now or then), and which services belong together."""
 
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aiops.errors import ConfigurationError, ContractError
+from aiops.errors import ContractError
 
 ORIGINS: Final = ("configuration", "table", "traces", "learned")
 """Who says that one service calls another, the most trusted first: people, a table, traces, series that move together."""
@@ -31,7 +30,7 @@ class ServiceGraph:
     """An immutable call graph; services, callers and callees are sorted by name.
 
     Learned edges are in it where they were asked for. They count as calls, are recognised by `origin_of`, and belong to no
-    component: a service known from them alone has none, so that they move no service to another partition.
+    component: a service known from them alone has none.
     """
 
     services: tuple[str, ...]
@@ -45,8 +44,8 @@ class ServiceGraph:
         """Build the graph from `schemas.EDGES` (valid_to, origin and weight may be missing); calls to itself do not count.
 
         With `at`: the graph as it was then (valid_from <= at < valid_to). Without: what is called still, whatever its valid_from,
-        one picture of the whole period; its components are those of all calls ever recorded, so that a call that ends moves no
-        service to another partition.
+        one picture of the whole period; its components are those of all calls ever recorded, so that a call that ends tears
+        none apart.
 
         Raises:
             ContractError: a column is missing: caller, callee or, with `at`, valid_from.
@@ -116,23 +115,6 @@ class ServiceGraph:
     def component_of(self, service: str) -> int | None:
         """Return the connected component of `service`; None for one that the graph does not know."""
         return self._component.get(service)
-
-
-def partition_of(graph: ServiceGraph, service: str, partitions: int) -> int:
-    """Return the partition (0..partitions-1) of `service`.
-
-    A connected component stays together, so callers and callees are features of the same engine; a service that the graph
-    does not know goes by a stable hash of its name.
-
-    Raises:
-        ConfigurationError: partitions < 1.
-    """
-    if partitions < 1:
-        raise ConfigurationError(f"partitions={partitions}: at least 1 is needed; set AIOPS_BROKER__PARTITIONS to 1 or more")
-    component = graph.component_of(service)
-    if component is None:
-        return zlib.crc32(service.encode()) % partitions
-    return component % partitions
 
 
 def _held(edges: pa.Table, at: datetime | None) -> pa.Table:

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
@@ -15,16 +14,16 @@ from aiops.detection.levels import Tier1
 from aiops.errors import ArtifactError, ModelNotFound
 from serving.stream import streams
 from serving.stream.consumer.checkpoint import CheckpointStore
-from serving.stream.consumer.commit import Commit, Position
-from serving.stream.consumer.owned_services import OwnedServices, count_candidates
-from serving.stream.consumer.partition_step import OutputPlace, Step, outputs_of
+from serving.stream.consumer.commit import Position
+from serving.stream.consumer.owned_services import OwnedServices
+from serving.stream.consumer.partition_step import Step
 from serving.stream.consumer.recovery import Recovery
 from serving.stream.consumer.stage1_parts import Stage1Parts
 from serving.stream.consumer.state_saver import SavedReader, StateSaver
+from serving.stream.consumer.step_commit import StepCommit
 from serving.stream.consumer.tenant_partitions import TenantPartitions
 from serving.stream.consumer.tier1_source import InForce, Tier1Source, tier1_source
 from serving.stream.ownership.checkpoint_place import CheckpointPlace, place_of
-from serving.stream.partitioning import home_of
 from serving.stream.sent_sequences import SentSequences
 
 STAGE: Final = "stage1"
@@ -42,17 +41,16 @@ class OwnedPartition:
         self._parts = parts
         self._tier1: Tier1Source = tier1_source(parts.config.settings)
         self._position = Position(parts.broker, STAGE, number)
+        self._commits = StepCommit(parts, self._position, STAGE, number)
         store = CheckpointStore(parts.config.checkpoint_folder, number, self._position.epoch)
         self._store = store
-        self._partitions = parts.tenants.partition.partitions
         self._in_force = InForce.of_text(self._position.note)
         self._sent = SentSequences()
         place = place_of(parts.config.checkpoint_folder)
         reader = SavedReader(f"partition {number}", self._position, store, place, self._saved, self._trim)
         self._saver = StateSaver(reader)
         self.applied, self._partition = self._recovery(place).run()
-        self._produced_ns = 0
-        self.services = OwnedServices(parts, number, place) if self._partitions > 1 else None
+        self.services = OwnedServices(parts, number, place) if parts.tenants.partition.partitions > 1 else None
 
     @property
     def stream(self) -> str:
@@ -93,9 +91,7 @@ class OwnedPartition:
 
     def advance(self, entries: Sequence[streams.Entry]) -> bool:
         """Apply entries that follow `applied`; commit those beyond the committed position. False = gave up on the broker."""
-        committed = streams.id_parts(self._position.through)
-        replayed = [entry for entry in entries if streams.id_parts(entry.entry_id) <= committed]
-        fresh = entries[len(replayed) :]
+        replayed, fresh = self._commits.replayed_and_fresh(entries)
         for version, run in groupby(replayed, lambda entry: self._in_force.at(entry.entry_id)):
             self._judge_by(version)
             self._partition.apply(self._unsent(list(run)))
@@ -104,38 +100,26 @@ class OwnedPartition:
             return True
         self._judge_by(self._in_force.newest)
         begun = time.perf_counter()
-        steps = self._partition.apply(self._unsent(fresh))
-        self.applied = fresh[-1].entry_id
-        self._produced_ns = fresh[-1].produced_ns
-        archives = self._parts.config.archives
-        places = {
-            tenant: OutputPlace(self.number, self._produced_ns, tenant, home_of(tenant, self._partitions)) for tenant in steps
-        }
-        outputs = [output for tenant, step in steps.items() for output in outputs_of(step, places[tenant], archives)]
-        counts = sum((step.counts for step in steps.values()), Counter[str]())
-        commit = Commit(self.applied, counts, outputs, fresh[-1].ordinal)
+        steps, newest = self._partition.apply(self._unsent(fresh)), fresh[-1]
+        self.applied = newest.entry_id
+        commit = self._commits.prepared(steps, newest)
         self._parts.metrics.tick_s.observe(time.perf_counter() - begun)
-        return self._commit(commit, steps)
+        waited_s = self._commits.commit(commit, steps, newest)
+        if waited_s is None:
+            return False
+        self._parts.metrics.lag_s.labels(str(self.number)).set(waited_s)
+        self._offer(steps)
+        return True
 
     def _unsent(self, entries: Sequence[streams.Entry]) -> Sequence[streams.Entry]:
         """Return the entries that a log holds for the first time; the state store holds none twice."""
         return entries if self._parts.broker.log is None else self._sent.fresh(entries)
 
-    def _commit(self, commit: Commit, steps: Mapping[str, Step]) -> bool:
-        metrics = self._parts.metrics
-        with metrics.commit_s.time():
-            if not self._position.commit_until_done(commit, self._parts.stop.wait):
-                return False
-        metrics.count_points(commit.counts)
-        count_candidates(metrics, steps)
-        waited_s = max(0.0, time.time() - self._produced_ns / 1e9)
-        metrics.end_to_end_s.labels("stage1").observe(waited_s)
-        metrics.lag_s.labels(str(self.number)).set(waited_s)
+    def _offer(self, steps: Mapping[str, Step]) -> None:
         for tenant, step in steps.items():
-            metrics.count_tenant(tenant, step.counts)
+            self._parts.metrics.count_tenant(tenant, step.counts)
             if self._parts.outlets is not None:
                 self._parts.outlets.offer(self.number, tenant, step)
-        return True
 
     def checkpoint(self, writer: ThreadPoolExecutor) -> None:
         """Copy the state now, write it in `writer`; nothing where the last one is still being written or state is ahead."""

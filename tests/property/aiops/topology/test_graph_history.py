@@ -1,7 +1,7 @@
 """The call graph over time: what was seen decides, not the order or the number of times it was reported."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiops.errors import ContractError
-from aiops.topology.graph import ORIGINS, ServiceGraph, partition_of
+from aiops.topology.graph import ORIGINS, ServiceGraph
 from aiops.topology.graph_history import ALWAYS, calls_at, declared, history_of, intervals, observed, replaced
 from data_contracts.schemas.telemetry_schemas import EDGES
 
@@ -116,8 +116,8 @@ def test_what_one_origin_says_leaves_what_another_said(looks: list[Look], words:
     assert replaced(history, EMPTY, "configuration").equals(observed_in(looks))
 
 
-@given(LOOKS, st.integers(1, 4))
-def test_neither_a_learned_call_nor_one_that_ended_moves_a_service(looks: list[Look], partitions: int) -> None:
+@given(LOOKS)
+def test_neither_a_learned_call_nor_one_that_ended_changes_what_belongs_together(looks: list[Look]) -> None:
     history = observed_in([look for look in looks if look[2] == "traces"])
     before = ServiceGraph.from_edges(history)
     later = observed(history, seen(("y", "z")), minute(1000), "traces", FORGET)
@@ -125,9 +125,9 @@ def test_neither_a_learned_call_nor_one_that_ended_moves_a_service(looks: list[L
     every_pair = ((caller, callee) for caller in "abcdyzn" for callee in "abcdyzn")
     learned = observed(later, seen(*every_pair), minute(1001), "learned", FORGET)
     graphs = [ServiceGraph.from_edges(table, learned=flag) for table in (later, learned) for flag in (False, True)]
-    for service in "abcd":
-        homes = {partition_of(graph, service, partitions) for graph in (before, *graphs)}
-        assert len(homes) == 1
+    for first, second in combinations("abcd", 2):
+        together = {graph.component_of(first) == graph.component_of(second) for graph in (before, *graphs)}
+        assert len(together) == 1
 
 
 def test_the_past_is_kept() -> None:

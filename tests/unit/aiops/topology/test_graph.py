@@ -1,10 +1,10 @@
-"""The call graph: neighbours, components, partitions."""
+"""The call graph: neighbours and components."""
 
 import pyarrow as pa
 import pytest
 
-from aiops.errors import ConfigurationError, ContractError
-from aiops.topology.graph import ServiceGraph, partition_of
+from aiops.errors import ContractError
+from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas.telemetry_schemas import EDGES
 
 
@@ -33,19 +33,6 @@ def test_components_do_not_depend_on_the_order_of_edges() -> None:
     first = ServiceGraph.from_edges(edges(*pairs)).components()
     second = ServiceGraph.from_edges(edges(*reversed(pairs))).components()
     assert first == second == {"a": 0, "b": 0, "e": 0, "c": 1, "d": 1, "x": 2, "y": 2}
-
-
-def test_a_component_shares_a_partition_and_unknown_services_spread() -> None:
-    graph = ServiceGraph.from_edges(edges(("a", "b"), ("c", "d"), ("e", "f")))
-    assert [partition_of(graph, name, 2) for name in "abcdef"] == [0, 0, 1, 1, 0, 0]
-    unknown = [partition_of(graph, f"job-{number}", 4) for number in range(200)]
-    assert set(unknown) == {0, 1, 2, 3}
-    assert partition_of(graph, "job-0", 4) == 1
-
-
-def test_a_partition_count_below_one_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="partitions=0"):
-        partition_of(ServiceGraph.from_edges(edges()), "a", 0)
 
 
 def test_edges_without_a_callee_are_refused() -> None:
