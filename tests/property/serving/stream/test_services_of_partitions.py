@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -168,6 +169,51 @@ def test_a_partition_that_was_given_a_tick_before_says_so_and_changes_nothing() 
     assert not again.candidates
     assert not again.service_rows
     assert state_hash(services.snapshot()) == before
+
+
+def later(batch: Batch, by: timedelta) -> Batch:
+    """Return the batch with all times moved."""
+    rows = batch.rows
+    if rows is not None:
+        rows = rows.set_column(0, "timestamp", pc.add(rows["timestamp"], pa.scalar(by, pa.duration("us"))))
+    return replace(batch, available_at=batch.available_at + by, rows=rows)
+
+
+def tenants_in_turn(names: Sequence[str], apart: timedelta) -> list[streams.Entry]:
+    """Return the entries of one tenant after another, each `apart` later in event time."""
+    entries: list[streams.Entry] = []
+    for number, name in enumerate(names):
+        said, _ = stage1(2, [later(batch, number * apart) for batch in batches(8, seed=number)])
+        entries += [replace(entry, tenant=name) for own in said for entry in own]
+    return [replace(entry, entry_id=f"{number}-0") for number, entry in enumerate(entries, 1)]
+
+
+@pytest.mark.parametrize("cut", [1, 7, 10**6])
+def test_a_home_forgets_tenants_that_are_idle_where_there_are_too_many_whatever_the_cut(cut: int) -> None:
+    few = replace(config(2), max_tenants=2, idle_us=60 * MINUTE_US)
+    sent = tenants_in_turn("abcdefa", timedelta(minutes=90))
+    services, made = TenantServices(few), dict[str, Step]()
+    for first in range(0, len(sent), cut):
+        for tenant, step in services.apply(sent[first : first + cut]).items():
+            made.setdefault(tenant, Step()).extend(step)
+        assert len(services.tenants) <= 2
+        services = TenantServices.restore(few, services.snapshot())
+    assert services.tenants == ("f", "a")
+    whole = TenantServices(few)
+    wide = whole.apply(sent)
+    assert state_hash(services.snapshot()) == state_hash(whole.snapshot())
+    for tenant in "abcdef":
+        assert made[tenant].counts == wide[tenant].counts
+        pd.testing.assert_frame_equal(
+            frame(made[tenant].service_features), frame(wide[tenant].service_features), check_exact=True
+        )
+
+
+def test_a_home_keeps_every_tenant_that_still_sends() -> None:
+    few = replace(config(2), max_tenants=2, idle_us=60 * MINUTE_US)
+    services = TenantServices(few)
+    services.apply(tenants_in_turn("abcd", timedelta(minutes=10)))
+    assert services.tenants == ("a", "b", "c", "d")
 
 
 def test_a_state_of_one_partition_is_outdated_where_there_are_several_and_the_other_way_round() -> None:
