@@ -279,7 +279,7 @@ def _names(rows: pa.RecordBatch, column: str) -> list[str]:
 
 
 def _newest_rows(rows: pa.RecordBatch, entity: str) -> pa.RecordBatch:
-    _, codes = np.unique(np.array(_names(rows, entity), np.object_), return_inverse=True)
+    codes = rows.column(entity).dictionary_encode().indices.to_numpy(zero_copy_only=False)
     order = np.lexsort((_times_of(rows, AVAILABLE_AT), _times_of(rows, TICK), codes))
     ends = np.append(codes[order][1:] != codes[order][:-1], np.ones(min(len(order), 1), np.bool_))
     return rows.take(pa.array(order[ends], pa.int64()))

@@ -5,6 +5,7 @@ A write that fails is counted and its rows wait for the next round; rows of the 
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     Rows = pa.RecordBatch | DeferredRows
 
 _COMPACT_ROWS: Final = 50_000
+_SERIES_SHARE: Final = 0.1
+"""Of the time, that rows of series may be written: the more series there are, the less often each of them is."""
 
 log = logging.getLogger(__name__)
 _lines = LineLimit(log)
@@ -99,7 +102,10 @@ class _TenantRows:
 
 
 class FeatureFlush:
-    """Writes what was offered every `every_s` in a thread of its own until `stop`, once more at the end."""
+    """Writes what was offered every `every_s` in a thread of its own until `stop`, once more at the end.
+
+    Rows of series wait longer where there are so many that writing them would take more than a tenth of the time.
+    """
 
     def __init__(
         self, writer_of: Callable[[str], FeatureWriter], every_s: float, metrics: "ConsumerMetrics", stop: threading.Event
@@ -125,19 +131,28 @@ class FeatureFlush:
 
     def run(self) -> None:
         """Flush until stopped."""
+        series_due_s = 0.0
         while not self._stop.wait(self._every_s):
+            begun_s = time.monotonic()
+            if begun_s < series_due_s:
+                self.flush_services()
+                continue
             self.flush()
+            series_due_s = begun_s + (time.monotonic() - begun_s) / _SERIES_SHARE
 
     def flush(self) -> bool:
         """Write everything offered; return whether all of it was written."""
+        services = self.flush_services()
+        with self._flushing:
+            series = [self._write("series", tenant.series, tenant.writer.write_series) for tenant in self._tenants.values()]
+        return services and all(series)
+
+    def flush_services(self) -> bool:
+        """Write what was offered of services; return whether all of it was written."""
         self._metrics.beat("feature flush")
         with self._flushing:
-            written = [self._flush(tenant) for tenant in self._tenants.values()]
+            written = [self._write("services", rows.services, rows.writer.write_services) for rows in self._tenants.values()]
         return all(written)
-
-    def _flush(self, tenant: "_TenantRows") -> bool:
-        written = self._write("services", tenant.services, tenant.writer.write_services)
-        return self._write("series", tenant.series, tenant.writer.write_series) and written
 
     def _write(self, table: str, rows: NewestRows, write: Callable[[pa.RecordBatch], int]) -> bool:
         taken = rows.take()

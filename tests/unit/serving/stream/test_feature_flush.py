@@ -1,6 +1,8 @@
 """Feature flush: the newest row of every entity, failures kept for the next round, memory bounded."""
 
 import threading
+import time
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -137,3 +139,27 @@ def test_the_thread_flushes_until_it_is_stopped() -> None:
     thread.join(within(5))
     assert writer.series == {"a": 1.0}
     assert not thread.is_alive()
+
+
+def test_rows_of_series_that_take_long_to_write_are_written_less_often_than_services() -> None:
+    stop, writes = threading.Event(), Counter[str]()
+
+    class SlowWriter:
+        def write_series(self, rows: pa.RecordBatch) -> int:
+            time.sleep(0.05)
+            return noted("series", rows)
+
+        def write_services(self, rows: pa.RecordBatch) -> int:
+            if writes["services"] == 30:
+                stop.set()
+            return noted("services", rows)
+
+    def noted(table: str, written: pa.RecordBatch) -> int:
+        writes[table] += 1
+        flush.offer(DEFAULT_TENANT, [rows("series", a=1.0)], [rows("service", a=1.0)])
+        return written.num_rows
+
+    flush = FeatureFlush(lambda _: SlowWriter(), 0.01, ConsumerMetrics(), stop)
+    flush.offer(DEFAULT_TENANT, [rows("series", a=1.0)], [rows("service", a=1.0)])
+    flush.run()
+    assert 1 <= writes["series"] < writes["services"] / 3
