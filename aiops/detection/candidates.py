@@ -66,16 +66,16 @@ def candidates_of(
     excess, judged = rows.services.features((EXCESS, JUDGED)).T
     levels = past.levels.levels(rows.service_names, LevelRows(numbers, ticks, excess, judged))
     wanted = worst.flagged | scheduled
-    taken = worst.raised(levels, excess)
     places: IntArray = np.flatnonzero(wanted)
     with np.errstate(over="ignore"):
         signals = rows.services.features(_SIGNALS).astype(np.float32)
     sequences = past.sequences.update_arrays(rows.service_names, SequenceRows(numbers, ticks // cadence.step_us, signals, wanted))
     if not places.size:
         return _NO_CANDIDATES
+    points = worst.chosen(places).raised(levels[places], excess[places])
     columns: dict[str, Any] = rows.services.columns(places)
-    columns |= point_columns(taken.chosen(places))
-    columns["flagged"], columns["scheduled"] = taken.flagged[places], scheduled[places]
+    columns |= point_columns(points)
+    columns["flagged"], columns["scheduled"] = points.flagged, scheduled[places]
     columns["tier1_version"] = pa.repeat(tier1_version, len(places))
     columns[telemetry_schemas.SEQUENCE] = _sequence_column(sequences)
     arrays = [as_array(columns[name], kind) for name, kind in _COLUMNS.items()]

@@ -4,6 +4,7 @@ What users feel (latency, errors, traffic) and what runs out (processor, memory,
 garbage collector or a socket in TIME_WAIT is of use to who looks for a cause, and of none to who sleeps.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from data_contracts.schemas.metrics import base_name
@@ -21,6 +22,7 @@ _RESOURCES: Final = (
 """Of a host or a process, what runs out; all else of it is the work of its kernel or of its exporter."""
 
 
+@lru_cache(maxsize=4096)
 def is_internal(metric: str) -> bool:
     """Return whether a metric is of the inner work of a process or a host: information, by itself no reason to alarm.
 

@@ -9,6 +9,7 @@ weekday, while what the machines do about it (latency, errors, saturation) has a
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, get_args
 
 from data_contracts.series.text import SeriesTextError, metric_of
@@ -63,6 +64,7 @@ def base_name(metric: str) -> str:
         return metric
 
 
+@lru_cache(maxsize=4096)
 def spec_of(metric: str) -> MetricSpec:
     """Return the contract of `metric`; for an unlisted name, an unbounded one with a guessed golden signal.
 
