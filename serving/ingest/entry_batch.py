@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from serving.ingest.topic_positions import Advance
+from serving.ingest.leader_terms import LeaderChanged, LeaderTerm, replicas_key
+from serving.ingest.topic_positions import Advance, PositionsLost
 
 REMEMBERED: Final = 64
 """Batches of a producer in a partition whose repetition is distinguished from another batch under their number."""
+
+
+_LOST: Final = -3
+_CHANGED: Final = -4
 
 
 class Appended(Enum):
@@ -64,12 +69,16 @@ class BatchAppended:
 
 @dataclass(frozen=True, slots=True)
 class EntryGroup:
-    """Batches of several streams under one number, and the positions of topics that move with them: all of it or nothing."""
+    """Batches of several streams under one number, and the positions of topics that move with them: all of it or nothing.
+
+    `terms`: the leaders of HA pairs whose points are in it; where another one leads by then, nothing of it is appended.
+    """
 
     batches: tuple[EntryBatch, ...]
     advances: tuple[Advance, ...]
     seq: int
     available_us: int
+    terms: tuple[LeaderTerm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +100,13 @@ class Caller:
 
 def group_call(group: EntryGroup, caller: Caller, max_backlog: int) -> tuple[list[str], list[str | bytes | int]]:
     """Return keys and arguments of `APPEND_GROUP` for a group of a producer."""
-    keys = [caller.key, *(advance.place.key for advance in group.advances)]
+    keys = [caller.key, *(advance.place.key for advance in group.advances), *(replicas_key(term.tenant) for term in group.terms)]
     arguments: list[str | bytes | int] = [caller.owner, group.seq, max_backlog, time.time_ns(), group.available_us]
-    arguments += [caller.producer_id, len(group.advances), len(group.batches)]
+    arguments += [caller.producer_id, len(group.advances), len(group.terms), len(group.batches)]
     for advance in group.advances:
         arguments += [advance.token, advance.begin, advance.end]
+    for term in group.terms:
+        arguments += [term.pair, term.held]
     for batch in group.batches:
         keys += [batch.stream, *([batch.counter] if batch.counter else [])]
         content = checksum([(entry.tenant, entry.payload) for entry in batch.entries])
@@ -104,6 +115,22 @@ def group_call(group: EntryGroup, caller: Caller, max_backlog: int) -> tuple[lis
         for entry in batch.entries:
             arguments += [entry.kind, entry.tenant, entry.payload]
     return keys, arguments
+
+
+def group_answer(group: EntryGroup, answer: Sequence[int]) -> GroupAppended:
+    """Return what the answer of `APPEND_GROUP` says became of a group.
+
+    Raises:
+        PositionsLost, LeaderChanged: nothing was appended.
+    """
+    outcome, *numbers = answer
+    if outcome == _LOST:
+        lost = group.advances[numbers[0] - 1]
+        raise PositionsLost(f"{lost.place}: another process reads it now, or it was read further than {lost.begin}")
+    if outcome == _CHANGED:
+        term = group.terms[numbers[0] - 1]
+        raise LeaderChanged(f"another member of the HA pair {term.pair or '(no name)'} may lead by now; send it again")
+    return GroupAppended(Appended(outcome), tuple(numbers) if outcome >= 0 else ())
 
 
 def batch_slot(place: str | int, seq: int) -> str:

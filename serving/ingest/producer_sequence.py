@@ -8,8 +8,9 @@ late) and `lasting` (1 = it goes on until it says otherwise). A producer that wa
 it repeats after that is appended again, never dropped.
 Where telemetry lies on a log of its own (Kafka), the number is noted before the entry goes there and again when it is there;
 what a crash between the two repeats, readers leave out by its number (`serving.stream.sent_sequences`). A group with positions of
-topics goes to an outbox in the state store first, a stream for each partition (`aiops:outbox:<id>:<p>`), in one step with them,
-and from there to the log under its numbers: by its producer, or by who takes over a position that a dead one moved.
+topics, or points of HA pairs, goes to an outbox in the state store first, a stream for each partition (`aiops:outbox:<id>:<p>`),
+in one step with them, and from there to the log under its numbers: by its producer, or by who takes over a position that a dead
+one moved.
 """
 
 import re
@@ -26,13 +27,13 @@ from serving.ingest import producer_scripts as scripts
 from serving.ingest.entry_batch import Appended as Appended
 from serving.ingest.entry_batch import BatchAppended as BatchAppended
 from serving.ingest.entry_batch import BatchPlace as BatchPlace
-from serving.ingest.entry_batch import Caller, batch_slot, group_call
+from serving.ingest.entry_batch import Caller, batch_slot, group_answer, group_call
 from serving.ingest.entry_batch import EncodedEntry as EncodedEntry
 from serving.ingest.entry_batch import EntryBatch as EntryBatch
 from serving.ingest.entry_batch import EntryGroup as EntryGroup
 from serving.ingest.entry_batch import GroupAppended as GroupAppended
 from serving.ingest.entry_batch import checksum as checksum
-from serving.ingest.topic_positions import APPEND_GROUP, PositionsLost
+from serving.ingest.topic_positions import APPEND_GROUP
 from serving.stream import streams
 from serving.stream.entry import id_after, id_parts
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from serving.stream.telemetry_log import TelemetryLog
 
 _NO_LIMIT: Final = 2**53
-_LOST: Final = -3
 _OUTBOX: Final = "aiops:outbox:"
 FORGOTTEN_AFTER_S: Final = 30 * 86_400
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
@@ -193,7 +193,7 @@ class ProducerSequence:
         """Append a group and move its positions in one step; what belongs on a log of its own goes there by the outbox.
 
         Raises:
-            PositionsLost: a position is another reader's; nothing was appended.
+            PositionsLost, LeaderChanged: a position is another reader's, or another member leads; nothing was appended.
             FencedError, SequenceConflict, Unavailable: as `append_batch`.
         """
         if self._broker.log is None:
@@ -225,15 +225,12 @@ class ProducerSequence:
             self.take()
         keys, arguments = group_call(group, Caller(self._key, self._owner, self.producer_id), max_backlog)
         try:
-            outcome, *lengths = map(int, self._broker.evaluate(APPEND_GROUP, keys, arguments))
+            answer = self._broker.evaluate(APPEND_GROUP, keys, arguments)
         except redis.OutOfMemoryError:
             return GroupAppended(Appended.MEMORY_FULL)
         except redis.ResponseError as error:
             raise self._explained(error, group.batches[0].stream if group.batches else "", group.seq) from error
-        if outcome == _LOST:
-            lost = group.advances[lengths[0] - 1]
-            raise PositionsLost(f"{lost.place}: another process reads it now, or it was read further than {lost.begin}")
-        return GroupAppended(Appended(outcome), tuple(lengths) if outcome >= 0 else ())
+        return group_answer(group, [int(number) for number in answer])
 
     def _append_each(self, batch: EntryBatch, place: BatchPlace, max_backlog: int) -> BatchAppended:
         """Append a batch to a log of its own, entry by entry; one that there is no room for is not begun."""

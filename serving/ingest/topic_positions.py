@@ -29,10 +29,10 @@ return 1
 """
 APPEND_GROUP: Final = """#!lua
 local producer, seq, backlog = KEYS[1], ARGV[2], tonumber(ARGV[3])
-local places, count = tonumber(ARGV[7]), tonumber(ARGV[8])
+local places, terms, count = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local held = redis.call('HGET', producer, 'owner')
 if held and held ~= ARGV[1] then return redis.error_reply('FENCED') end
-local at, key, batches, lengths = 9 + 3 * places, 2 + places, {}, {}
+local at, key, batches, lengths = 10 + 3 * places + 2 * terms, 2 + places + terms, {}, {}
 for i = 1, count do
   local batch = {name = ARGV[at], content = seq .. ' ' .. ARGV[at + 1], slot = ARGV[at + 2], entries = tonumber(ARGV[at + 4])}
   batch.stream, batch.first = KEYS[key], at + 5
@@ -50,16 +50,21 @@ if count > 0 then
   end
 end
 for i = 1, places do
-  local first = 6 + 3 * i
+  local first = 7 + 3 * i
   if redis.call('HGET', KEYS[1 + i], 'owner') ~= ARGV[first] or redis.call('HGET', KEYS[1 + i], 'next') ~= ARGV[first + 1] then
     return {-3, i}
   end
+end
+for i = 1, terms do
+  local first = 8 + 3 * places + 2 * i
+  local lease = redis.call('HGET', KEYS[1 + places + i], ARGV[first])
+  if not lease or string.match(lease, '^%d+ (.*)$') ~= ARGV[first + 1] then return {-4, i} end
 end
 for i, batch in ipairs(batches) do
   lengths[i] = batch.length
   if batch.length + batch.entries > backlog then return {-1, i} end
 end
-for i = 1, places do redis.call('HSET', KEYS[1 + i], 'next', ARGV[8 + 3 * i], 'by', ARGV[6] .. ' ' .. seq) end
+for i = 1, places do redis.call('HSET', KEYS[1 + i], 'next', ARGV[9 + 3 * i], 'by', ARGV[6] .. ' ' .. seq) end
 for i, batch in ipairs(batches) do
   local newest = seq .. '-' .. (batch.entries - 1)
   redis.call('HSET', producer, 'owner', ARGV[1], 'last:' .. batch.name, newest, batch.slot, batch.content)
@@ -74,9 +79,10 @@ for i, batch in ipairs(batches) do
 end
 return {1, unpack(lengths)}
 """
-"""All of a group or nothing. KEYS: the producer, the positions, then each stream, behind it its counter where it has one.
-ARGV: owner, seq, backlog, produced, available, producer id, how many positions and streams; for each position its token, `next`
-before and after; for each stream its name, checksum, slot, 1 = counted, how many entries, and of these kind, tenant, payload."""
+"""All of a group or nothing. KEYS: the producer, the positions, the leaders of pairs, then each stream, behind it its counter
+where it has one. ARGV: owner, seq, backlog, produced, available, producer id, how many positions, terms of leaders and streams;
+for each position its token, `next` before and after; for each term its pair, and how it is held; for each stream its name,
+checksum, slot, 1 = counted, how many entries, and of these kind, tenant, payload."""
 
 
 class TopicPlace(NamedTuple):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from aiops.errors import AiopsError, Unavailable
+from serving.ingest.leader_terms import LeaderChanged
 from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch, EntryGroup, GroupAppended
 from serving.ingest.receive.raw_batch import RawBatch, exemplar_entries, telemetry_entries
 from serving.ingest.topic_positions import PositionsLost
@@ -151,17 +152,15 @@ class GroupCommit:
         pending = [group for group in self._entries(batch, newest_us, now_us) if group.entries]
         if not pending and not batch.advances:
             return
-        if time.monotonic() >= batch.valid_until_s:
-            raise Unavailable("another member of an HA pair may lead by now; send it again")
         self._seq += 1
-        deadline = time.monotonic() + self._rules.patience_s
-        if batch.advances:
-            whole = EntryGroup(tuple(pending), tuple(batch.advances), self._seq, now_us)
-            while not self._appended_whole(whole, min(deadline, batch.valid_until_s)):
+        deadline, terms = time.monotonic() + self._rules.patience_s, batch.terms()
+        if batch.advances or terms:
+            whole = EntryGroup(tuple(pending), tuple(batch.advances), self._seq, now_us, terms)
+            while not self._appended_whole(whole, deadline):
                 time.sleep(0.02)
             pending = []
         for group in pending:
-            while not self._appended(group, min(deadline, batch.valid_until_s)):
+            while not self._appended(group, deadline):
                 time.sleep(0.02)
         self.appends += 1
         self._watermarks.appended(newest_us)
@@ -187,11 +186,11 @@ class GroupCommit:
         return False
 
     def _appended_whole(self, group: EntryGroup, deadline: float) -> bool:
-        """Append a group whose messages came from topics in one step, their positions with it."""
+        """Append a group in one step: with the positions of its messages of topics, if the leaders of its pairs still lead."""
         late = time.monotonic() > deadline
         try:
             result = self._producer.append_group(group, self._rules.max_backlog)
-        except PositionsLost:
+        except (PositionsLost, LeaderChanged):
             raise
         except Unavailable:
             if late:

@@ -8,7 +8,7 @@ import numpy as np
 
 from data_contracts.series.text import metric_text
 from data_contracts.telemetry.names import shown
-from serving.ingest.receive.raw_batch import ExemplarRow, Place, PointArrays, RawBatch, Touched, histograms_taken
+from serving.ingest.receive.raw_batch import ExemplarRow, Led, Place, PointArrays, RawBatch, Touched, histograms_taken
 from serving.ingest.receive.receipts import (
     FUTURE_TIME,
     OLD_TIME,
@@ -84,7 +84,9 @@ class TenantIntake(SeriesIntake):
         claims = self.election.undecided(rows.member)
         if claims:
             raise UndecidedPairs(claims)
-        batch.valid_until_s = min(batch.valid_until_s, self.election.until_s(rows.member))
+        terms = self.election.terms(self.tenant, rows.member)
+        if terms:
+            batch.led.append(Led(self.election, terms))
         self._points(body, rows, batch, receipt)
         self._histograms(body, rows, batch, receipt)
         self._exemplars(body, rows, batch, receipt)

@@ -1,6 +1,5 @@
 """What a body adds to the streams, as arrays by partition; batches of several requests become entries together."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeVar
@@ -11,7 +10,9 @@ import pyarrow as pa
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from data_contracts.schemas.wire_schemas import EXEMPLARS, SERIES_DEFINITIONS, WIRE_HISTOGRAMS, WIRE_POINTS
 from data_contracts.values.coerce import AnyArray
+from serving.ingest.leader_terms import LeaderTerm
 from serving.ingest.producer_sequence import EncodedEntry
+from serving.ingest.receive.replica_election import ReplicaElection
 from serving.ingest.receive.series_identity import Identity
 from serving.ingest.receive.series_table import SeriesTable
 from serving.ingest.receive.wire.decoded import Float64s, HistogramColumns, Int64s
@@ -83,6 +84,17 @@ class Touched(NamedTuple):
             self.table.unsent_all()
 
 
+class Led(NamedTuple):
+    """The terms of the leaders of HA pairs whose points are in a batch, as an election knew them."""
+
+    election: ReplicaElection
+    terms: set[LeaderTerm]
+
+    def take_back(self) -> None:
+        """Let it be agreed again who leads."""
+        self.election.forget(term.pair for term in self.terms)
+
+
 class Place(NamedTuple):
     """A tenant's part of a partition."""
 
@@ -123,8 +135,7 @@ class RawBatch:
     signals: list[EncodedEntry] = field(default_factory=list)
     touched: list[Touched] = field(default_factory=list)
     advances: list[Advance] = field(default_factory=list)
-    valid_until_s: float = math.inf
-    """Of `time.monotonic`: until then those lead whose points are in it."""
+    led: list[Led] = field(default_factory=list)
 
     def share(self, place: Place) -> Share:
         """Return what goes to a place, to be added to."""
@@ -137,7 +148,7 @@ class RawBatch:
         self.signals += other.signals
         self.touched += other.touched
         self.advances += other.advances
-        self.valid_until_s = min(self.valid_until_s, other.valid_until_s)
+        self.led += other.led
 
     def leave_out_exemplars(self) -> None:
         """Keep all but exemplars."""
@@ -148,6 +159,12 @@ class RawBatch:
         """Note that the batch did not reach the broker."""
         for touched in self.touched:
             touched.take_back()
+        for led in self.led:
+            led.take_back()
+
+    def terms(self) -> tuple[LeaderTerm, ...]:
+        """Return the terms of the leaders of HA pairs whose points are in it, each once."""
+        return tuple(sorted({term for led in self.led for term in led.terms}))
 
 
 def telemetry_entries(tenant: str, share: Share) -> Iterator[EncodedEntry]:

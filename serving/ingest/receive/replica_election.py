@@ -2,17 +2,18 @@
 
 The leader keeps its place while it sends; after it was silent for so long the next one that sends takes over. A point of the
 member that does not lead is answered as written, for the leader's stands for it. Who leads is agreed among receivers, see
-`replica_leases`; what was agreed holds until its lease ends, by the clock of this process, and not a moment longer.
+`replica_leases`: it is asked again when the lease ends by the clock of this process, and the append checks that it still holds.
 """
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from serving.ingest.leader_terms import LeaderTerm
 from serving.ingest.receive.wire.decoded import Int64s
 
 MOST_IN_A_PAIR: Final = 2
@@ -31,11 +32,12 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """Who leads a pair, and until when, in seconds of the clock of elections."""
+    """Who leads a pair, until when, in seconds of the clock of elections, and the times that it had changed by then."""
 
     pair: str
     leader: str
     until_s: float
+    changes: int = 0
 
 
 class ReplicaElection:
@@ -94,9 +96,17 @@ class ReplicaElection:
             taken[self._number[claim]] = self._is_led_by(claim)
         return taken
 
-    def until_s(self, present: Int64s) -> float:
-        """Return until when the points of a body may be passed on: the first end of the leases of those that lead."""
-        return min((self._until_s(claim.pair) for claim in self._claims(present) if self._is_led_by(claim)), default=math.inf)
+    def terms(self, tenant: str, present: Int64s) -> set[LeaderTerm]:
+        """Return the terms that must last for the points of a body to be appended; none where this receiver decides alone."""
+        if not self._shared:
+            return set()
+        leads = [self._leads[claim.pair] for claim in self._claims(present) if self._is_led_by(claim)]
+        return {LeaderTerm(tenant, lead.pair, lead.changes, lead.leader) for lead in leads}
+
+    def forget(self, pairs: Iterable[str]) -> None:
+        """Forget who leads pairs: it is to be agreed again."""
+        for pair in pairs:
+            self._leads.pop(pair, None)
 
     def unnamed(self) -> int:
         """Return how many members are of the pair without a name."""

@@ -1,13 +1,13 @@
 """Who leads an HA pair, agreed among all receivers: leases in the state store, by its clock.
 
-`aiops:replicas:<tenant>`: pair → `<expires, ms> <times it changed> <replica>`. One Lua script takes a lease that nobody holds,
-extends it for the replica that has it, and changes nothing for any other: a receiver that was stopped for long learns so that
-another leads. Points of a leader are appended while its lease holds, by the receiver's own clock from before it asked.
+One Lua script takes a lease that nobody holds, extends it for the replica that has it, and changes nothing for any other: a
+receiver that was stopped for long learns so that another leads. What is held, and how an append checks it, is in `leader_terms`.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from serving.ingest.leader_terms import replicas_key
 from serving.ingest.receive.replica_election import Claim, Lead
 from serving.stream import streams
 
@@ -34,6 +34,7 @@ for i = 4, #ARGV, 2 do
   end
   answer[#answer + 1] = leader
   answer[#answer + 1] = string.format('%d', expires - now)
+  answer[#answer + 1] = changes
 end
 return answer
 """
@@ -56,8 +57,8 @@ class ReplicaLeases:
         """
         words = [word for claim in claims for word in claim]
         arguments: list[str | bytes | int] = [self._lease_ms, self._clock_ms(), MOST_PAIRS, *words]
-        answer = self._broker.evaluate(_ELECT, [f"aiops:replicas:{tenant}"], arguments)
+        answer = self._broker.evaluate(_ELECT, [replicas_key(tenant)], arguments)
         return [
-            Lead(claim.pair, leader.decode(), asked_s + int(left_ms) / 1000)
-            for claim, leader, left_ms in zip(claims, answer[::2], answer[1::2], strict=True)
+            Lead(claim.pair, leader.decode(), asked_s + int(left_ms) / 1000, int(changes))
+            for claim, leader, left_ms, changes in zip(claims, answer[::3], answer[1::3], answer[2::3], strict=True)
         ]

@@ -1,6 +1,6 @@
 """Groups with positions of topics where telemetry has a log of its own: the outbox is sent once, whoever dies."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,10 @@ from serving.ingest.topic_positions import Advance, Claimed, PositionsLost, Topi
 from serving.stream import streams
 from serving.stream.broker import EmbeddedBroker, connect
 from tests.testing.free_ports import free_ports
+from tests.testing.memory_log import MemoryLog
 
 PLACE = TopicPlace("t", 0)
 OUTBOX = "aiops:outbox:*"
-
-
-class MemoryLog:
-    """A log that takes `room` more entries, and then does not answer."""
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[int, str, bytes]] = []
-        self.room = 1000
-
-    def append(self, partition: int, fields: Mapping[str, Any]) -> None:
-        if not self.room:
-            raise Unavailable("the log does not answer")
-        self.room -= 1
-        self.entries.append((partition, fields["p"].decode() + " " + fields["s"].decode(), fields["b"]))
-
-    def last_id(self, partition: int) -> str:
-        return f"{sum(entry[0] == partition for entry in self.entries)}-0"
 
 
 @pytest.fixture

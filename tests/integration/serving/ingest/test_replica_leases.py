@@ -95,12 +95,9 @@ def test_a_leader_may_send_to_any_receiver(store: Store) -> None:
 def test_a_receiver_that_was_stopped_takes_nothing_by_what_it_knew(store: Store) -> None:
     left, right = store.receiver(), store.receiver()
     assert left.takes("eu", "a")
-    present = np.array([left.election.member("eu", "a")])
-    valid_until_s = left.election.until_s(present)
     store.now_s += 2 * SILENT_S
     assert right.takes("eu", "b")
-    assert left.election.clock() > valid_until_s, "what it had judged before may not be appended any more"
-    assert left.election.undecided(present) == [Claim("eu", "a")]
+    assert left.election.undecided(np.array([left.election.member("eu", "a")])) == [Claim("eu", "a")]
     assert not left.takes("eu", "a")
 
 
@@ -111,7 +108,7 @@ def test_pairs_are_led_each_by_its_own_and_ended_ones_are_forgotten(store: Store
     leases = ReplicaLeases(store.broker, SILENT_S, lambda: int(store.now_s * 1000))
     leases.elect("acme", [Claim(f"pair-{number}", "x") for number in range(MOST_PAIRS)], 0.0)
     store.now_s += SILENT_S + 1
-    assert leases.elect("acme", [Claim("new", "x")], 7.0) == [Lead("new", "x", 7.0 + SILENT_S)]
+    assert leases.elect("acme", [Claim("new", "x")], 7.0) == [Lead("new", "x", 7.0 + SILENT_S, changes=1)]
     assert store.broker.client.hlen("aiops:replicas:acme") == 1
     assert leases.elect("beta", [Claim("eu", "z")], 0.0)[0].leader == "z", "tenants have pairs of their own"
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -200,32 +199,3 @@ def test_a_producer_that_was_fenced_ends() -> None:
         commit.close()
 
     asyncio.run(main())
-
-
-def test_points_of_a_leader_whose_lease_has_ended_are_not_appended() -> None:
-    broker = Broker()
-
-    async def work(commit: GroupCommit) -> None:
-        late = batch("late")
-        late.valid_until_s = time.monotonic() - 0.001
-        with pytest.raises(Unavailable, match="another member of an HA pair may lead by now"):
-            await commit.commit(late)
-        valid = batch("valid")
-        valid.valid_until_s = time.monotonic() + within(60)
-        await commit.commit(valid)
-
-    run(broker, work)
-    assert payloads(broker) == [[b"valid"]]
-
-
-def test_a_lease_that_ends_while_the_broker_is_away_ends_the_patience_too() -> None:
-    broker = Broker(*[GONE] * 1000)
-
-    async def work(commit: GroupCommit) -> None:
-        judged = batch("judged")
-        judged.valid_until_s = time.monotonic() + within(0.2)
-        with pytest.raises(Unavailable):
-            await commit.commit(judged)
-
-    run(broker, work, patience_s=within(3600))
-    assert 0 < len(broker.batches) < 1000
