@@ -84,7 +84,8 @@ def status(as_json: AsJson = False) -> None:
         if owned:
             print_table("Partitions", ("partition", "stage", "consumer", "since", "state saved in"), owned)
         topics = [
-            (f"{line.topic}/{line.partition}", line.tenant, line.next_offset, line.lag, line.noted_at) for line in report.topics
+            (f"{line.topic}/{line.partition}", line.tenant, line.next_offset, line.lag, line.noted_at or "never read")
+            for line in report.topics
         ]
         if topics:
             print_table("Topics", ("partition", "tenant", "read next", "wait", "as of"), topics)

@@ -23,7 +23,6 @@ from aiops.settings.up_settings import UpSettings
 from models.artifacts.export import write_aliases
 from orchestration.suite.health import PROBE_S, ask
 from orchestration.workspace.current_settings import note_running
-from serving.ingest.topic_positions import TopicPlace, TopicPositions
 from serving.stream import streams
 from serving.stream.broker import EmbeddedBroker, open_streams
 from serving.stream.consumer.commit import Position
@@ -165,21 +164,3 @@ def test_who_has_which_partition_and_what_nobody_has(broker: streams.Streams, se
     assert [line.owner for line in report.partitions] == ["far, process 77"]
     assert abs(report.partitions[0].since.timestamp() - time.time()) < within(5)
     assert not any("no owner" in fault for fault in report.faults)
-
-
-def test_topics_show_how_far_they_are_read_and_that_nobody_reads_them(broker: streams.Streams, settings: Settings) -> None:
-    ingest = settings.ingest.model_copy(update={"topics": '[{"topic": "t", "encoding": "otlp_proto", "tenant": "acme"}]'})
-    settings = settings.model_copy(update={"ingest": ingest})
-    assert ask(settings).topics == ()
-    positions, place = TopicPositions(broker), TopicPlace("t", 3)
-    positions.claim(place, "reader", "acme")
-    positions.move(place, "reader", 40)
-    positions.note(place, "reader", 100)
-    report = ask(settings)
-    ((topic, partition, tenant, following, lag),) = [
-        (line.topic, line.partition, line.tenant, line.next_offset, line.lag) for line in report.topics
-    ]
-    assert (topic, partition, tenant, following, lag, report.faults) == ("t", 3, "acme", 40, 60, ())
-    broker.hash_set(place.key, {"at": str(int(time.time() * 1000) - 120_000)})
-    (fault,) = ask(settings).faults
-    assert fault.startswith("topic t/3: nobody has read it for 12")
