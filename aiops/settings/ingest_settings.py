@@ -1,8 +1,9 @@
 """Settings of the receivers: what senders push is taken here."""
 
 import json
+from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from aiops.settings.section import Section
 from aiops.settings.topic_settings import TopicSettings, topics_of
@@ -56,8 +57,14 @@ class IngestSettings(Section):
     registry_url: str = Field(
         "",
         pattern=r"^(https?://.+)?$",
-        description="schema registry of topics in avro, json, protobuf: http://[user:password@]host:8081",
+        description="schema registry of topics in avro, json, protobuf: http://[user:password@]host:8081, or https",
     )
+    registry_ca_file: Path | None = Field(
+        None, description="certificates (PEM) of the authorities of an https registry, in place of the public ones"
+    )
+    registry_cert_file: Path | None = Field(None, description="certificate (PEM) that is shown to a registry that asks for one")
+    registry_key_file: Path | None = Field(None, description="its key (PEM), where it is not in the certificate's file")
+    registry_key_password: SecretStr | None = Field(None, description="password of the key, where it is encrypted")
     idle_h: float = Field(2.0, gt=0, description="hours after which a series that sends nothing is forgotten and counts no more")
     announce_s: float = Field(600.0, gt=0, description="how often the definition of an active series is sent again")
     max_in_flight: int = Field(64, ge=1, description="requests in progress at once; more are answered 429")

@@ -6,6 +6,7 @@ to 40403, `format=serialized`.
 
 import base64
 import json
+import ssl
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,9 +34,13 @@ class Registered:
 
 @dataclass
 class RegistryServer:
-    """Use as a context manager; `asked` are the paths asked for, `password` makes it ask for one of user `reader`."""
+    """Use as a context manager; `asked` are the paths asked for, `password` makes it ask for one of user `reader`.
+
+    `tls` = it speaks https by that.
+    """
 
     password: str = ""
+    tls: ssl.SSLContext | None = None
     status: int = 200
     asked: list[str] = field(default_factory=list)
     schemas: list[Registered] = field(default_factory=list)
@@ -56,7 +61,13 @@ class RegistryServer:
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
                 """Stay silent."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """Stay silent: a client that is refused is the test's."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
@@ -67,7 +78,7 @@ class RegistryServer:
     @property
     def url(self) -> str:
         login = f"reader:{self.password}@" if self.password else ""
-        return f"http://{login}127.0.0.1:{self._server.server_port}"
+        return f"{'https' if self.tls else 'http'}://{login}127.0.0.1:{self._server.server_port}"
 
     def register(self, subject: str, kind: str, text: str, references: Sequence[tuple[str, Registered]] = ()) -> Registered:
         """Register a schema under a new id."""

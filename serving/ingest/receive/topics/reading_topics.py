@@ -18,6 +18,7 @@ from serving.ingest.producer_sequence import ProducerSequence
 from serving.ingest.receive.receivers import BodyDecoder, Receivers, SignalReader
 from serving.ingest.receive.topics.message_content import ContentReader, RemoteWriteContent, metric_contents
 from serving.ingest.receive.topics.record_content import RegisteredContent, VectorContent
+from serving.ingest.receive.topics.registry_tls import RegistryTls
 from serving.ingest.receive.topics.schema_registry import SchemaRegistry
 from serving.ingest.receive.topics.topic_client import KafkaTopicClient
 from serving.ingest.receive.topics.topic_intake import MetricRunIntake, RunIntake, SignalRunIntake
@@ -66,7 +67,8 @@ class ReadingTopics:
         """Check the settings; nothing connects yet.
 
         Raises:
-            ConfigurationError: topics without a cluster, or that cannot be read as the other settings are.
+            ConfigurationError: topics without a cluster, or that cannot be read as the other settings are; files that are not
+                there.
         """
         self._settings = settings
         self._broker = broker
@@ -76,7 +78,7 @@ class ReadingTopics:
         self._topics = settings.ingest.read_topics
         self._address = _address(settings) if self._topics else None
         url = settings.ingest.registry_url
-        self._registry = SchemaRegistry(url) if url else None
+        self._registry = SchemaRegistry(url, RegistryTls.of(settings.ingest)) if url else None
         self._stop, self._idle = threading.Event(), asyncio.Event()
 
     async def run(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from aiops.errors import Unavailable
+from serving.ingest.receive.topics.registry_tls import PUBLIC, RegistryTls
 from serving.ingest.receive.wire.decoded import MalformedBody
 
 AVRO: Final = "AVRO"
@@ -37,7 +38,11 @@ class RegisteredSchema:
 class SchemaRegistry:
     """A registry by URL; one event loop has it."""
 
-    def __init__(self, url: str, timeout_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, url: str, tls: RegistryTls = PUBLIC, timeout_s: float = 5.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take the settings; nothing connects yet. Raises: ConfigurationError: see `RegistryTls.context`."""
+        self._tls = tls.context()
         self._url = url.rstrip("/")
         self._host = urlsplit(url).netloc.rpartition("@")[2]
         self._timeout_s = timeout_s
@@ -93,16 +98,15 @@ class SchemaRegistry:
         import httpx
 
         try:
-            async with httpx.AsyncClient(timeout=self._timeout_s, trust_env=False) as client:
+            async with httpx.AsyncClient(timeout=self._timeout_s, trust_env=False, verify=self._tls) as client:
                 answer = await client.get(self._url + path, params=dict(query))
                 if answer.status_code == _ABSENT:
                     return None
                 if answer.status_code >= _BAD_REQUEST:
                     raise Unavailable(f"schema registry {self._host}: {path} is answered {answer.status_code}; see its log")
                 given = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
-            text = f"schema registry {self._host}: {path} got no answer ({type(error).__name__}); is it running and reachable?"
-            raise Unavailable(text) from error
+        except (httpx.HTTPError, OSError, ValueError) as error:  # an alert of TLS comes as it is
+            raise Unavailable(f"schema registry {self._host}: {path} got no answer: {_cause(error)}") from error
         if not isinstance(given, dict):
             raise Unavailable(f"schema registry {self._host}: {path} is not answered with an object; is this the registry's URL?")
         return given
@@ -111,3 +115,10 @@ class SchemaRegistry:
         return MalformedBody(
             f"schema id {schema_id}", f"the registry {self._host} knows it: is AIOPS_INGEST__REGISTRY_URL its own?"
         )
+
+
+def _cause(error: Exception) -> str:
+    """Return in words why there is no answer, and what helps."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return f"its certificate is not trusted ({error}); set AIOPS_INGEST__REGISTRY_CA_FILE to the authority's certificate"
+    return f"{type(error).__name__}; is it running and reachable, and does AIOPS_INGEST__REGISTRY_CERT_FILE suit it?"

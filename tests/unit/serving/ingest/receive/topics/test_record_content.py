@@ -59,7 +59,7 @@ def message(content: bytes) -> TopicMessage:
 
 
 def reader(encoding: str, registry: RegistryServer | None, fields: RecordFields | None = None) -> RegisteredContent:
-    asked = SchemaRegistry(registry.url, 5.0) if registry is not None else None
+    asked = SchemaRegistry(registry.url) if registry is not None else None
     return RegisteredContent(encoding, fields or RecordFields(), asked, OTLP)
 
 
