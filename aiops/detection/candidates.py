@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -16,11 +17,9 @@ from aiops.features.service_features import EXCESS, JUDGED
 from aiops.types import IntArray
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.schemas.telemetry_schemas import SEQUENCE_SIGNALS, SERVICE_FEATURES, TIMESTAMP
-from data_contracts.series.series_name import SeriesName
 
 _SIGNALS: Final = [SERVICE_FEATURES.index(name) for name in SEQUENCE_SIGNALS]
 _COLUMNS: Final = {field.name: field.type for field in telemetry_schemas.CANDIDATES}
-_NO_CANDIDATES: Final = pa.RecordBatch.from_pylist([], schema=telemetry_schemas.CANDIDATES)
 POINT_NAMES: Final = ("series_id", "metric", "labels")
 POINT_FIGURES: Final = ("value", "z", "alarm_z", "score", "expected", "lower", "upper")
 
@@ -53,10 +52,27 @@ class ServicePast:
     levels: ServiceLevels
 
 
-def candidates_of(
-    rows: ClosedRows, worst: TakenPoints, past: ServicePast, cadence: Cadence, tier1_version: str
-) -> pa.RecordBatch:
-    """Return `telemetry_schemas.CANDIDATES` rows for the closed ticks, in their order.
+@dataclass(frozen=True, slots=True)
+class CandidateRows:
+    """Candidates as numbers, (k,) each: `candidate_batches` makes rows of them, of many ticks at once."""
+
+    services: DeferredRows
+    points: TakenPoints
+    scheduled: npt.NDArray[np.bool_]
+    sequences: npt.NDArray[np.float32]  # (k, len(SEQUENCE_FEATURES))
+    tier1_version: str
+
+    def __len__(self) -> int:
+        return int(self.scheduled.size)
+
+    @property
+    def with_point(self) -> int:
+        """Return how many have a worst point."""
+        return int(np.count_nonzero(self.points.known))
+
+
+def candidates_of(rows: ClosedRows, worst: TakenPoints, past: ServicePast, cadence: Cadence, tier1_version: str) -> CandidateRows:
+    """Return the candidates of the closed ticks, in their order.
 
     `worst`: the worst point of every row. Puts the rows into sequences and levels. Services with a point beyond its series'
     bound go to the models; tier 1 flags those that are beyond their own level, too.
@@ -70,45 +86,46 @@ def candidates_of(
     with np.errstate(over="ignore"):
         signals = rows.services.features(_SIGNALS).astype(np.float32)
     sequences = past.sequences.update_arrays(rows.service_names, SequenceRows(numbers, ticks // cadence.step_us, signals, wanted))
-    if not places.size:
-        return _NO_CANDIDATES
     points = worst.chosen(places).raised(levels[places], excess[places])
-    columns: dict[str, Any] = rows.services.columns(places)
+    return CandidateRows(rows.services.chosen(places), points, scheduled[places], sequences, tier1_version)
+
+
+def candidate_batches(runs: Sequence[CandidateRows]) -> list[pa.RecordBatch]:
+    """Return `telemetry_schemas.CANDIDATES` rows in order, in one batch where all are of services of one source."""
+    return [_batch(list(run)) for _, run in groupby(runs, lambda rows: rows.services.source)]
+
+
+def _batch(runs: Sequence[CandidateRows]) -> pa.RecordBatch:
+    points = [rows.points for rows in runs]
+    columns: dict[str, Any] = DeferredRows.joined([rows.services for rows in runs]).columns()
     columns |= point_columns(points)
-    columns["flagged"], columns["scheduled"] = points.flagged, scheduled[places]
-    columns["tier1_version"] = pa.repeat(tier1_version, len(places))
-    columns[telemetry_schemas.SEQUENCE] = _sequence_column(sequences)
+    columns["flagged"] = np.concatenate([part.flagged for part in points])
+    columns["scheduled"] = np.concatenate([rows.scheduled for rows in runs])
+    columns["tier1_version"] = pa.concat_arrays([pa.repeat(rows.tier1_version, len(rows)) for rows in runs])
+    columns[telemetry_schemas.SEQUENCE] = _sequence_column(np.concatenate([rows.sequences for rows in runs]))
     arrays = [as_array(columns[name], kind) for name, kind in _COLUMNS.items()]
     return pa.RecordBatch.from_arrays(arrays, schema=telemetry_schemas.CANDIDATES)
 
 
-def point_columns(points: TakenPoints) -> dict[str, Any]:
-    """Return the columns that concern the worst points; null where there is none."""
-    unknown = ~points.known
+def point_columns(parts: Sequence[TakenPoints]) -> dict[str, Any]:
+    """Return the columns that concern the worst points of one part after another; null where there is none."""
+    unknown = ~np.concatenate([points.known for points in parts])
+    held = np.concatenate([points.held for points in parts])
+    names = zip(*(points.series_columns() for points in parts), strict=True)
     return {
-        **_series_columns(points.series()),
-        **{
-            figure: pa.array(np.ascontiguousarray(points.held[figure]), mask=unknown, from_pandas=True)
-            for figure in POINT_FIGURES
-        },
-        "point_timestamp": pa.array(np.ascontiguousarray(points.held["timestamp_us"]), mask=unknown).view(TIMESTAMP),
-        **_finding_columns(points),
+        **dict(zip(POINT_NAMES, map(pa.concat_arrays, names), strict=True)),
+        **{figure: pa.array(np.ascontiguousarray(held[figure]), mask=unknown, from_pandas=True) for figure in POINT_FIGURES},
+        "point_timestamp": pa.array(np.ascontiguousarray(held["timestamp_us"]), mask=unknown).view(TIMESTAMP),
+        **_finding_columns(parts),
     }
 
 
-def _series_columns(series: Sequence[SeriesName | None]) -> dict[str, Any]:
-    known = [name for name in series if name is not None]
-    if len(known) < len(series):
-        return {part: [None if name is None else getattr(name, part) for name in series] for part in POINT_NAMES}
-    return {"series_id": [name.series_id for name in known], "metric": [name.metric for name in known]} | {
-        "labels": [name.labels for name in known]
-    }
-
-
-def _finding_columns(points: TakenPoints) -> dict[str, Any]:
-    if not points.findings and points.known.all():
-        return {"finding": pa.repeat("", points.known.size), "certain": np.zeros(points.known.size, np.bool_)}
-    findings = [finding if known else None for known, finding in zip(points.known.tolist(), points.noted(), strict=True)]
+def _finding_columns(parts: Sequence[TakenPoints]) -> dict[str, Any]:
+    known = np.concatenate([points.known for points in parts])
+    if known.all() and not any(points.findings for points in parts):
+        return {"finding": pa.repeat("", known.size), "certain": np.zeros(known.size, np.bool_)}
+    noted = (finding for points in parts for finding in points.noted())
+    findings = [finding if held else None for held, finding in zip(known.tolist(), noted, strict=True)]
     return {
         "finding": [None if finding is None else finding.words for finding in findings],
         "certain": [None if finding is None else finding.certain for finding in findings],

@@ -20,9 +20,11 @@ from aiops.detection.worst_point import Finding
 from aiops.detection.worst_points_by_service import TakenPoints
 from aiops.features.feature_rows import TickBlocks
 from aiops.features.partial_sums import PARTIAL_WIDTH
+from aiops.types import IntArray
 from data_contracts.schemas.arrow_columns import column, table
 from data_contracts.schemas.telemetry_schemas import CANDIDATES, TIMESTAMP
 from data_contracts.series.series_name import SeriesName
+from data_contracts.values.coerce import whole
 
 _SERVICE: Final = pa.dictionary(pa.int32(), pa.string())
 _POINT: Final = (*POINT_NAMES, *POINT_FIGURES, "point_timestamp", "finding", "certain")
@@ -74,7 +76,7 @@ def partial_rows(given: PartPartials) -> pa.RecordBatch:
         "service": pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int32()), pa.array(names, pa.string())),
         "sums": pa.FixedSizeListArray.from_arrays(pa.array(sums.reshape(-1)), PARTIAL_WIDTH),
         "severity": pa.array(np.ascontiguousarray(worst.held["severity"]), mask=~worst.known),
-        **point_columns(worst),
+        **point_columns([worst]),
     }
     columns["event_timestamp"], columns["available_at"] = ticks.times()
     arrays = [as_array(columns[field.name], field.type) for field in PARTIALS]
@@ -121,10 +123,24 @@ def worst_of_rows(batch: pa.Table) -> TakenPoints:
             findings[row] = Finding(words, bool(batch["certain"][row].as_py()))
             held["finding"][row] = row
 
-    def name_of(row: int) -> SeriesName:
-        return SeriesName(*(batch[name][row].as_py() for name in ("series_id", "service", "metric", "labels")))
+    return TakenPoints(known, held, _RowNames(batch), findings)
 
-    return TakenPoints(known, held, name_of, findings)
+
+@dataclass(frozen=True, slots=True)
+class _RowNames:
+    """Series by the number of their row."""
+
+    rows: pa.Table
+
+    def name_of(self, number: int) -> SeriesName:
+        """Return the series of a row."""
+        return SeriesName(*(self.rows[name][number].as_py() for name in SeriesName._fields))
+
+    def columns_of(self, numbers: IntArray, known: npt.NDArray[np.bool_]) -> "list[pa.Array[Any]]":
+        """Return columns series_id, metric and labels of rows (n,), null where they are not `known`."""
+        places: Any = pa.array(numbers, mask=~known)
+        chosen = self.rows.select(POINT_NAMES).take(places).combine_chunks()
+        return [whole(column) for column in chosen.columns]
 
 
 def _used(numbers: npt.NDArray[np.int32], names: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[str]]:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import pyarrow as pa
 from aiops.detection.candidates import point_columns
 from aiops.detection.held_points import HELD
 from aiops.detection.service_partials import POINT_COLUMNS, worst_of_rows
-from aiops.detection.worst_points_by_service import TakenPoints
+from aiops.detection.worst_points_by_service import TakenPoints, name_columns
 from aiops.features.name_table import NameTable
 from aiops.types import IntArray
 from data_contracts.schemas.arrow_columns import column
@@ -127,17 +127,22 @@ class _Merged:
             for row, number in enumerate(source.held["finding"].tolist())
             if number >= 0
         }
-        return TakenPoints(self._known, self._held, self._name, findings)
+        return TakenPoints(self._known, self._held, self, findings)
 
-    def _name(self, slot: int) -> SeriesName:
-        number = bisect_right(self._starts, slot) - 1
-        source = self._sources[number]
-        return source.name_of(int(source.held["slot"][slot - self._starts[number]]))
+    def name_of(self, number: int) -> SeriesName:
+        """Return the series of a point by its place among those of all sources."""
+        part = bisect_right(self._starts, number) - 1
+        source = self._sources[part]
+        return source.names.name_of(int(source.held["slot"][number - self._starts[part]]))
+
+    def columns_of(self, numbers: IntArray, known: npt.NDArray[np.bool_]) -> "list[pa.Array[Any]]":
+        """Return columns series_id, metric and labels of points (n,), null where they are not `known`."""
+        return name_columns([self.name_of(number) if held else None for number, held in zip(numbers, known, strict=True)])
 
 
 def _rows(tick_us: int, part: int, held: _PartPoints) -> pa.RecordBatch:
     points = held.points
-    columns = point_columns(points) | {"severity": pa.array(np.ascontiguousarray(points.held["severity"]))}
+    columns = point_columns([points]) | {"severity": pa.array(np.ascontiguousarray(points.held["severity"]))}
     series = points.series()
     columns["service"] = [name.service for name in series if name is not None]
     columns["tick_us"], columns["part"] = np.full(len(series), tick_us), np.full(len(series), part)

@@ -5,12 +5,13 @@ A point belongs to the first tick at or after its time that is still open when i
 service and open tick.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from aiops.detection.held_points import COUNT, HELD, HeldArrays, OpenTicks, PointTable, add_points, take_points
 from aiops.detection.service_levels import raise_alarms
@@ -20,13 +21,34 @@ from aiops.types import FloatArray, IntArray
 from data_contracts.series.series_name import SeriesName
 
 
+class SeriesNames(Protocol):
+    """Who knows series by number."""
+
+    def name_of(self, number: int) -> SeriesName:
+        """Return one series."""
+        ...
+
+    def columns_of(self, numbers: IntArray, known: npt.NDArray[np.bool_]) -> "list[pa.Array[Any]]":
+        """Return columns series_id, metric and labels of series (n,), null where they are not `known`."""
+        ...
+
+
+def name_columns(names: Sequence[SeriesName | None]) -> "list[pa.Array[Any]]":
+    """Return the columns that `SeriesNames.columns_of` gives of series by name, None = null."""
+    kinds = (pa.int64(), pa.string(), pa.string())
+    return [
+        pa.array([None if name is None else getattr(name, part) for name in names], kind)
+        for part, kind in zip(_NAMES, kinds, strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class TakenPoints:
     """Worst points of some services, (n,) each: `held` (of dtype `held_points.HELD`) counts where `known`."""
 
     known: npt.NDArray[np.bool_]
     held: npt.NDArray[Any]
-    name_of: Callable[[int], SeriesName]
+    names: SeriesNames
     """Series by `held["slot"]`."""
     findings: Mapping[int, Finding]
     """By `held["finding"]`."""
@@ -40,16 +62,20 @@ class TakenPoints:
         """Return the points judged by the levels of their services, whose excess at the tick is given: see `raise_alarms`."""
         held = self.held.copy()
         raise_alarms(held, self.known, levels, excess)
-        return TakenPoints(self.known, held, self.name_of, self.findings)
+        return TakenPoints(self.known, held, self.names, self.findings)
 
     def chosen(self, places: IntArray) -> "TakenPoints":
         """Return some of them."""
-        return TakenPoints(self.known[places], self.held[places], self.name_of, self.findings)
+        return TakenPoints(self.known[places], self.held[places], self.names, self.findings)
 
     def series(self) -> list[SeriesName | None]:
         """Return the series of every point, None where there is none."""
         slots = zip(self.held["slot"].tolist(), self.known.tolist(), strict=True)
-        return [self.name_of(slot) if known else None for slot, known in slots]
+        return [self.names.name_of(slot) if known else None for slot, known in slots]
+
+    def series_columns(self) -> "list[pa.Array[Any]]":
+        """Return the columns series_id, metric and labels; null where there is no point."""
+        return self.names.columns_of(self.held["slot"], self.known)
 
     def noted(self) -> list[Finding]:
         """Return the finding of every point, one without words where there is none."""
@@ -82,6 +108,7 @@ class WorstPoints:
         self._closed_us = 0
         self._series: Sequence[SeriesName] = ()
         self._restored: list[SeriesName] = []
+        self._columns = name_columns(())
         self._services = NameTable()
         self._findings: dict[int, Finding] = {}
         self._finding_count = 0
@@ -128,13 +155,28 @@ class WorstPoints:
         numbers = self._numbers(service_names)[service]
         held = np.zeros(service.size, HELD)
         take_points(self._held, numbers, tick_us, held)
-        return TakenPoints(held["next"] >= 0, held, self._name, self._findings)
+        return TakenPoints(held["next"] >= 0, held, self, self._findings)
 
     def forget_through(self, tick_us: int) -> None:
         """Note that the ticks up to `tick_us` are closed; forget points of services that had no row there."""
         self._closed_us = max(self._closed_us, tick_us)
         services = np.arange(len(self._services), dtype=np.int64)
         take_points(self._held, services, np.full(services.size, tick_us), np.zeros(services.size, HELD))
+
+    def name_of(self, number: int) -> SeriesName:
+        """Return a series by its number, those that were restored by a negative one."""
+        return self._series[number] if number >= 0 else self._restored[-1 - number]
+
+    def columns_of(self, numbers: IntArray, known: npt.NDArray[np.bool_]) -> "list[pa.Array[Any]]":
+        """Return columns series_id, metric and labels of series (n,), null where they are not `known`."""
+        if (numbers[known] < 0).any():
+            return name_columns([self.name_of(number) if held else None for number, held in zip(numbers, known, strict=True)])
+        held = len(self._columns[0])
+        if held < len(self._series):
+            new = name_columns(self._series[held:])
+            self._columns = [pa.concat_arrays(pair) for pair in zip(self._columns, new, strict=True)]
+        places: Any = pa.array(numbers, mask=~known)
+        return [column.take(places) for column in self._columns]
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the state as arrays, rows sorted by service and tick."""
@@ -146,7 +188,7 @@ class WorstPoints:
                 held.append(self._held.records[place])
                 place = int(self._held.records[place]["next"])
             for record in reversed(held):
-                name = self._name(int(record["slot"]))
+                name = self.name_of(int(record["slot"]))
                 finding = self._findings.get(int(record["finding"]), _NOTHING)
                 figures = [record[column].item() for column in _FIGURES]
                 times = (int(record["tick_us"]), int(record["timestamp_us"]))
@@ -188,9 +230,6 @@ class WorstPoints:
         self._finding_count += 1
         self._findings[self._finding_count] = finding
         return self._finding_count
-
-    def _name(self, slot: int) -> SeriesName:
-        return self._series[slot] if slot >= 0 else self._restored[-1 - slot]
 
     def _numbers(self, service_names: Sequence[str]) -> IntArray:
         """Return the number of every service name; all of them have a list."""

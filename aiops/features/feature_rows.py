@@ -68,6 +68,15 @@ class TickBlocks:
             begin += self.numbers[tick].size
         return chosen
 
+    @classmethod
+    def joined(cls, parts: "Sequence[TickBlocks]") -> "TickBlocks":
+        """Return the ticks of all parts, in their order."""
+        whole = cls()
+        for part in parts:
+            for rows in zip(*part.ticks(), strict=True):
+                whole.add(*rows)
+        return whole
+
     def all_numbers(self) -> npt.NDArray[np.int32]:
         """Return the numbers of all rows."""
         return np.concatenate(self.numbers) if self.numbers else np.zeros(0, np.int32)
@@ -129,9 +138,24 @@ class DeferredRows:
         """Return some rows, ascending."""
         return self._built(self._blocks.taken(places))
 
-    def columns(self, places: IntArray) -> "dict[str, pa.Array[Any]]":
-        """Return the columns of some rows, ascending, by name."""
-        return dict(zip(self._schema.names, self._columns(self._blocks.taken(places)), strict=True))
+    def chosen(self, places: IntArray) -> "DeferredRows":
+        """Return some rows, ascending, that are deferred, too."""
+        return DeferredRows(self._blocks.taken(places), self._schema, self._index, self._names)
+
+    @property
+    def source(self) -> object:
+        """Return what holds the names: rows of one source can be put together."""
+        return self._index
+
+    @classmethod
+    def joined(cls, parts: "Sequence[DeferredRows]") -> "DeferredRows":
+        """Return the rows of all parts, one at least, of the same schema and source, in their order."""
+        first = parts[0]
+        return cls(TickBlocks.joined([part._blocks for part in parts]), first._schema, first._index, first._names)
+
+    def columns(self) -> "dict[str, pa.Array[Any]]":
+        """Return the columns by name."""
+        return dict(zip(self._schema.names, self._columns(self._blocks), strict=True))
 
     def newest(self) -> pa.RecordBatch:
         """Return the last row of everything that they are of, in order of their places."""

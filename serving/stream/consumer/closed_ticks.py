@@ -102,8 +102,8 @@ class ServicesHere:
         worst.forget_through(int(ticks.max()))
         closed = ClosedRows(rows, engine.services)
         candidates = candidates_of(closed, taken, self._past, self._cadence, closing.tier1_version)
-        if candidates.num_rows:
-            step.candidates.append(candidates)
+        if len(candidates):
+            step.candidate_rows.append(candidates)
 
     def note_incident(self, note: IncidentNote, step: Step) -> None:
         """Let ticks from then on see the incident."""
@@ -149,7 +149,7 @@ class ServicesElsewhere:
         taken = worst.take_all(engine.services, ticks.all_numbers().astype(np.int64), times)
         worst.forget_through(engine.closed_us)
         asked = taken.flagged | self._cadence.falls_on(times)
-        points = TakenPoints(taken.known & asked, taken.held, taken.name_of, taken.findings)
+        points = TakenPoints(taken.known & asked, taken.held, taken.names, taken.findings)
         step.for_services.append(ServicePartials(ticks, engine.services, points, engine.closed_us, closing.tier1_version))
 
     def note_incident(self, note: IncidentNote, step: Step) -> None:

@@ -14,6 +14,7 @@ from serving.stream import streams
 from serving.stream.consumer.commit import Output
 
 if TYPE_CHECKING:
+    from aiops.detection.candidates import CandidateRows
     from aiops.detection.service_partials import ServicePartials
     from aiops.features.feature_rows import DeferredRows
 
@@ -47,7 +48,7 @@ class Step:
     """
 
     counts: Counter[str] = field(default_factory=Counter)
-    candidates: list[pa.RecordBatch] = field(default_factory=list)
+    candidate_rows: "list[CandidateRows]" = field(default_factory=list)
     rejected: list[pa.RecordBatch] = field(default_factory=list)
     series_rows: "list[DeferredRows]" = field(default_factory=list)
     service_rows: "list[DeferredRows]" = field(default_factory=list)
@@ -61,6 +62,13 @@ class Step:
 
     judged: list[JudgedPoints] = field(default_factory=list)
     """Every point with tier 1's view of it, in order of arrival: what is exported. The arrays are of these points alone."""
+
+    @property
+    def candidates(self) -> list[pa.RecordBatch]:
+        """Return the candidates of the ticks that were closed; built in every call."""
+        from aiops.detection.candidates import candidate_batches
+
+        return candidate_batches(self.candidate_rows)
 
     @property
     def series_features(self) -> list[pa.RecordBatch]:
@@ -89,7 +97,7 @@ class Step:
     def extend(self, other: "Step") -> None:
         """Add what another step gave."""
         self.counts.update(other.counts)
-        self.candidates += other.candidates
+        self.candidate_rows += other.candidate_rows
         self.rejected += other.rejected
         self.series_rows += other.series_rows
         self.service_rows += other.service_rows

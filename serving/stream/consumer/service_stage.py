@@ -127,6 +127,6 @@ class ServiceStage:
             taken = self._worst.take_all(rows.numbers(), rows.ticks_us())
             closed = ClosedRows(rows, self._ticks.names.names)
             candidates = candidates_of(closed, taken, self._past, self._cadence, given.partials.tier1_version)
-            if candidates.num_rows:
-                step.candidates.append(candidates)
+            if len(candidates):
+                step.candidate_rows.append(candidates)
         self._worst.forget_through(self._ticks.closed_us)

@@ -49,9 +49,8 @@ class StepCommit:
             if not self._position.commit_until_done(commit, self._parts.stop.wait):
                 return None
         metrics.count_points(commit.counts)
-        candidates = [batch for step in steps.values() for batch in step.candidates]
-        rows = sum(batch.num_rows for batch in candidates)
-        metrics.count_candidates(rows, rows - sum(batch.column("metric").null_count for batch in candidates))
+        candidates = [rows for step in steps.values() for rows in step.candidate_rows]
+        metrics.count_candidates(sum(map(len, candidates)), sum(rows.with_point for rows in candidates))
         waited_s = max(0.0, time.time() - newest.produced_ns / 1e9)
         metrics.end_to_end_s.labels(self._stage).observe(waited_s)
         return waited_s
