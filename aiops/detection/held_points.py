@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from aiops.detection.worst_point import OUTSIDE_LIMITS
 from aiops.jit import bare
 from aiops.types import FloatArray, IntArray
 
@@ -20,6 +21,7 @@ HELD: Final = np.dtype(
         ("lower", np.float64),
         ("upper", np.float64),
         ("severity", np.float64),
+        ("weight", np.float64),  # that its series is beyond its bound, see `features.straying`
         ("slot", np.int64),  # of the series in the sequence that the points came with; negative: -1 - place among restored ones
         ("finding", np.int64),  # number of the finding, -1 = none
         ("next", np.int64),  # record of the service's tick before, or the next free record; -1 = none
@@ -52,6 +54,7 @@ class PointTable(NamedTuple):
     lower: FloatArray
     upper: FloatArray
     severity: FloatArray
+    weight: FloatArray
     finding: IntArray  # (n,), or (0,) where no point has one
 
 
@@ -62,6 +65,37 @@ class OpenTicks(NamedTuple):
     lateness_us: int
     watermark_us: int
     closed_us: int
+
+
+@bare
+def rank(severity: float, weight: float) -> float:
+    """Return what decides which point is the worst: severity; beyond the bound, how surprising it is that its series is there.
+
+    What is outside its static limits, or certain, is above every surprise.
+    """
+    if 1.0 <= severity < OUTSIDE_LIMITS:
+        return float(1.0 + weight * (1.0 + np.log2(severity)))
+    return float(severity)
+
+
+@bare
+def rank_of(record: Any) -> float:
+    """Return the `rank` of a point."""
+    return rank(record.severity, record.weight)
+
+
+def ranks(held: npt.NDArray[Any]) -> FloatArray:
+    """Return the `rank` of points (n,) HELD."""
+    out = np.empty(held.size)
+    write_ranks(np.ascontiguousarray(held["severity"]), np.ascontiguousarray(held["weight"]), out)
+    return out
+
+
+@bare
+def write_ranks(severity: FloatArray, weight: FloatArray, out: FloatArray) -> None:
+    """Write the `rank` of points, (n,) each."""
+    for i in range(severity.size):
+        out[i] = rank(severity[i], weight[i])
 
 
 @bare
@@ -113,8 +147,10 @@ def add_points(held: HeldArrays, points: PointTable, ticks: OpenTicks, first: in
         place = place_of_tick(held, points.service[i], tick)
         if place == FULL:
             return i, peak
-        if severity > held.records[place].severity:
-            write_point(held.records[place], points, i)
+        record = held.records[place]
+        worse = severity > record.severity if severity < 1.0 else rank(severity, points.weight[i]) > rank_of(record)
+        if worse:
+            write_point(record, points, i)
     return points.service.size, peak
 
 
@@ -130,6 +166,7 @@ def write_point(record: Any, points: PointTable, row: int) -> None:
     record.lower = points.lower[row]
     record.upper = points.upper[row]
     record.severity = points.severity[row]
+    record.weight = points.weight[row]
     record.slot = points.slot[row]
     record.finding = points.finding[row] if points.finding.size else -1
 
@@ -155,7 +192,7 @@ def take_points(held: HeldArrays, service: IntArray, tick_us: IntArray, out: npt
             held.records[before].next = -1
         while place >= 0:
             record = held.records[place]
-            if out[i].next < 0 or not record.severity < out[i].severity:
+            if out[i].next < 0 or not rank_of(record) < rank_of(out[i]):
                 out[i] = record
                 out[i].next = place
             following = record.next

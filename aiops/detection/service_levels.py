@@ -19,23 +19,26 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from aiops.detection.levels import NO_ALARM_Z
 from aiops.detection.worst_point import OUTSIDE_LIMITS
 from aiops.errors import StateError
 from aiops.features.name_table import NameTable
 from aiops.features.robust import Z_OF_HALF
+from aiops.features.series_state import HOUR_US
+from aiops.features.straying import DAY_US, FALSE_PER_DAY, GOLDEN_SERIES
 from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray
 
-FALSE_PER_DAY: Final = 4.0
-"""Ticks of false alarm a service and day that are accepted: what healthy services of GOLDEN_SERIES series had (ADR 14)."""
-GOLDEN_SERIES: Final = 8
-DAY_US: Final = 86_400_000_000
-HOUR_US: Final = 3_600_000_000
 ALARM_US: Final = 1_200_000_000
 """An alarm that lasts this long (20 min, as a level shift does) is learned from its ticks, too."""
 APART_US: Final = 180_000_000
 """Ticks further apart are of two alarms."""
 NEVER_US: Final = -(2**62)
+_VERSION: Final = 2
+"""Version of the state; excesses of the first were not weighed."""
+LEAST_WEIGHT: Final = 1e-3
+"""A series that weighs less than this is taken to weigh as much: it asks for more than any score is."""
+MOST_DOUBLINGS: Final = 60.0
 _SAME: Final = 1e-9
 """Relative difference below which a bound is the alarm's, not that of the metric's range."""
 LEVEL: Final = np.dtype(
@@ -125,17 +128,17 @@ class ServiceLevels:
         names = sorted(self._names.number_of)
         rows = self._records[[self._names.number_of[name] for name in names]]
         arrays = {field: np.ascontiguousarray(rows[field]) for field in LEVEL.names or ()}
-        return {"services": np.frombuffer("\n".join(names).encode(), np.uint8).copy(), **arrays}
+        return {"version": np.array([_VERSION]), "services": np.frombuffer("\n".join(names).encode(), np.uint8).copy(), **arrays}
 
     @classmethod
     def restore(cls, step_us: int, state: Mapping[str, npt.NDArray[Any]]) -> "ServiceLevels":
-        """Return the levels that `snapshot` described; they go on bit for bit. A state of before there were any begins anew.
+        """Return the levels that `snapshot` described; they go on bit for bit. A state of before there were these begins anew.
 
         Raises:
             KeyError: an array is missing. StateError: the arrays do not fit together.
         """
         made = cls(step_us)
-        if not state:
+        if "version" not in state or state["version"].tolist() != [_VERSION]:
             return made
         text = state["services"].tobytes().decode()
         names = text.split("\n") if text else []
@@ -162,11 +165,11 @@ def raise_alarms(held: npt.NDArray[Any], known: npt.NDArray[np.bool_], levels: F
     A point must make up for what the other series of its service, `excess` without its own, lack of the level. What is outside
     its static limits, or what the second opinion says, is not a question of how many series there are: it stays.
     """
-    size = np.abs(held["z"])
-    own = np.where(size >= Z_OF_HALF, 1.0 + np.log2(np.fmax(size, Z_OF_HALF) / Z_OF_HALF), 0.0)
-    lacking = levels - np.fmax(excess - own, 0.0)
-    asked = np.fmin(held["alarm_z"], Z_OF_HALF) * np.exp2(lacking - 1.0)
-    alarm_z = np.where(lacking > 1.0, np.fmax(held["alarm_z"], asked), held["alarm_z"])
+    size, weight = np.abs(held["z"]), np.fmax(held["weight"], LEAST_WEIGHT)
+    own = np.where(size >= Z_OF_HALF, weight * (1.0 + np.log2(np.fmax(size, Z_OF_HALF) / Z_OF_HALF)), 0.0)
+    needed = (levels - np.fmax(excess - own, 0.0)) / weight
+    asked = np.fmin(np.fmin(held["alarm_z"], Z_OF_HALF) * np.exp2(np.fmin(needed - 1.0, MOST_DOUBLINGS)), NO_ALARM_Z)
+    alarm_z = np.where(needed > 1.0, np.fmax(held["alarm_z"], asked), held["alarm_z"])
     by_z = known & (held["severity"] < OUTSIDE_LIMITS) & (held["finding"] < 0) & np.isfinite(size) & (alarm_z > held["alarm_z"])
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.abs(held["value"] - held["expected"]) / size

@@ -30,11 +30,12 @@ _SERVICE: Final = pa.dictionary(pa.int32(), pa.string())
 _POINT: Final = (*POINT_NAMES, *POINT_FIGURES, "point_timestamp", "finding", "certain")
 POINT_COLUMNS: Final = (
     column("severity", pa.float64(), nullable=True, meaning="of the service's worst point here; null = none that is asked about"),
+    column("weight", pa.float64(), nullable=True, meaning="of that point, see aiops.features.straying; null = as `severity`"),
     *(CANDIDATES.field(name) for name in _POINT),
 )
 PARTIALS: Final = table(
     "service_partials",
-    1,
+    2,
     column("event_timestamp", TIMESTAMP, meaning="the tick"),
     column("available_at", TIMESTAMP, meaning="when the partition could close the tick"),
     column("service", _SERVICE),
@@ -75,7 +76,7 @@ def partial_rows(given: PartPartials) -> pa.RecordBatch:
     columns: dict[str, Any] = {
         "service": pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int32()), pa.array(names, pa.string())),
         "sums": pa.FixedSizeListArray.from_arrays(pa.array(sums.reshape(-1)), PARTIAL_WIDTH),
-        "severity": pa.array(np.ascontiguousarray(worst.held["severity"]), mask=~worst.known),
+        **rank_columns(worst),
         **point_columns([worst]),
     }
     columns["event_timestamp"], columns["available_at"] = ticks.times()
@@ -91,6 +92,7 @@ def partials_of(rows: pa.Table) -> PartPartials:
         KeyError, ValueError: the rows are not of that kind.
     """
     said = rows.schema.metadata or {}
+    rows = _weighed(rows)
     if not rows.schema.equals(PARTIALS):
         raise ValueError(f"partial sums have columns {rows.schema.names}, not those of schema {PARTIALS.names}")
     batch = rows.combine_chunks()
@@ -111,7 +113,8 @@ def worst_of_rows(batch: pa.Table) -> TakenPoints:
     """Return the worst points of rows with the columns service, severity and those of a candidate's point."""
     known = np.asarray(batch["severity"].is_valid().to_numpy(), np.bool_)
     held = np.zeros(batch.num_rows, HELD)
-    for name in (*POINT_FIGURES, "severity"):
+    batch = _weighed(batch)
+    for name in (*POINT_FIGURES, "severity", "weight"):
         held[name] = batch[name].to_numpy()
     timestamp_us: Any = batch["point_timestamp"].cast(pa.int64())
     held["timestamp_us"] = pc.fill_null(timestamp_us, 0).to_numpy()
@@ -141,6 +144,21 @@ class _RowNames:
         places: Any = pa.array(numbers, mask=~known)
         chosen = self.rows.select(POINT_NAMES).take(places).combine_chunks()
         return [whole(column) for column in chosen.columns]
+
+
+def rank_columns(points: TakenPoints) -> dict[str, Any]:
+    """Return the columns that say which of several worst points counts; null where there is none."""
+    unknown = ~points.known
+    return {name: pa.array(np.ascontiguousarray(points.held[name]), mask=unknown) for name in ("severity", "weight")}
+
+
+def _weighed(rows: pa.Table) -> pa.Table:
+    """Return rows of before there were weights with those of calm series."""
+    if "weight" in rows.schema.names or "severity" not in rows.schema.names:
+        return rows
+    place = rows.schema.get_field_index("severity") + 1
+    calm = pa.array(np.ones(rows.num_rows), mask=rows["severity"].is_null().to_numpy())
+    return rows.add_column(place, PARTIALS.field("weight"), calm)
 
 
 def _used(numbers: npt.NDArray[np.int32], names: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[str]]:

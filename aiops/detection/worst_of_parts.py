@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from aiops.detection.candidates import point_columns
-from aiops.detection.held_points import HELD
-from aiops.detection.service_partials import POINT_COLUMNS, worst_of_rows
+from aiops.detection.held_points import HELD, ranks
+from aiops.detection.service_partials import POINT_COLUMNS, rank_columns, worst_of_rows
 from aiops.detection.worst_points_by_service import TakenPoints, name_columns
 from aiops.features.name_table import NameTable
 from aiops.types import IntArray
@@ -34,7 +34,7 @@ class _PartPoints:
 class WorstOfParts:
     """Worst points that wait for a partition, by tick and partition. Not thread-safe.
 
-    Memory: 104 B for each that is asked about, and what names it.
+    Memory: 112 B for each that is asked about, and what names it.
     """
 
     def __init__(self, names: NameTable) -> None:
@@ -110,7 +110,7 @@ class _Merged:
         self._place_of[service] = first + np.arange(service.size)
         rows, held = self._place_of[given.service], given.points.held
         self._place_of[service] = -1
-        worse = (rows >= 0) & (~self._known[rows] | (held["severity"] > self._held["severity"][rows]))
+        worse = (rows >= 0) & (~self._known[rows] | (ranks(held) > ranks(self._held[rows])))
         chosen, places = held[worse], rows[worse]
         start = self._starts[-1]
         chosen["slot"] = start + np.flatnonzero(worse)
@@ -142,7 +142,7 @@ class _Merged:
 
 def _rows(tick_us: int, part: int, held: _PartPoints) -> pa.RecordBatch:
     points = held.points
-    columns = point_columns([points]) | {"severity": pa.array(np.ascontiguousarray(points.held["severity"]))}
+    columns = point_columns([points]) | rank_columns(points)
     series = points.series()
     columns["service"] = [name.service for name in series if name is not None]
     columns["tick_us"], columns["part"] = np.full(len(series), tick_us), np.full(len(series), part)

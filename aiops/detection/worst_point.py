@@ -46,6 +46,7 @@ class WorstPoint:
     lower: float
     upper: float
     severity: float
+    weight: float = 1.0
     finding: str = ""
     certain: bool = False
 
@@ -72,6 +73,7 @@ class JudgedPoints:
     lower: FloatArray
     upper: FloatArray
     severity: FloatArray
+    weight: FloatArray  # of points beyond their bound, see `features.straying`
     findings: Mapping[int, Finding] = field(default_factory=dict)
     """By row."""
 

@@ -96,7 +96,7 @@ class TakenPoints:
 
 
 class WorstPoints:
-    """Worst points of the ticks that are still open, by service and tick. Memory: 104 B each, and 8 B a service.
+    """Worst points of the ticks that are still open, by service and tick. Memory: 112 B each, and 8 B a service.
 
     The series and the services of the points are the same sequences in every call, and only grow.
     """
@@ -208,8 +208,10 @@ class WorstPoints:
         restored._restored = [SeriesName(*row) for row in zip(*names, strict=True)]
         count = len(services)
         records = np.zeros(max(64, 2 * count), HELD)
+        records["weight"] = 1.0
         for column in ("tick_us", "timestamp_us", *_FIGURES):
-            records[column][:count] = state[column]
+            if column in state or column != "weight":  # a state of before there were weights has none
+                records[column][:count] = state[column]
         records["slot"][:count] = -1 - np.arange(count)
         records["finding"][:count] = -1
         if "finding" in state:
@@ -265,7 +267,7 @@ def _with_series(state: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDAr
 
 _STATE_NAMES: Final = ("service", "tick_us", *(column.name for column in fields(WorstPoint)))
 _NAMES: Final = ("series_id", "metric", "labels")
-_FIGURES: Final = ("value", "z", "alarm_z", "score", "expected", "lower", "upper", "severity")
+_FIGURES: Final = ("value", "z", "alarm_z", "score", "expected", "lower", "upper", "severity", "weight")
 _NOTHING: Final = Finding("", False)
 _DTYPES: Final = {
     **dict.fromkeys(("service", "metric", "labels", "finding"), "U"),

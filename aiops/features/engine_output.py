@@ -31,6 +31,8 @@ class SeriesOutput:
     """Number of the point's series in `FeatureEngine.series`; -1 = there was no room for it."""
     brief: npt.NDArray[np.bool_]
     """Part of an excursion that has not lasted for 3/4 of a step yet: no alarm."""
+    weight: FloatArray
+    """Of points beyond their bound: 1 where the series seldom is, less the more often it was (`straying`); else 1."""
     series_rows: DeferredRows
     """Rows of series of the ticks that were closed."""
     partials: TickBlocks
@@ -43,7 +45,7 @@ class SeriesOutput:
 
     def with_services(self, rows: DeferredRows) -> "EngineOutput":
         """Return the output of an engine that has the rows of services, too."""
-        points = (self.status, self.z, self.score, self.expected, self.scale, self.slot, self.brief)
+        points = (self.status, self.z, self.score, self.expected, self.scale, self.slot, self.brief, self.weight)
         return EngineOutput(*points, self.series_rows, self.partials, rows)
 
 
@@ -64,7 +66,7 @@ def unscored(count: int) -> PointResults:
     """Return the results of points before they are applied."""
     z, expected, scale = (np.full(count, np.nan) for _ in range(3))
     slot, brief = np.full(count, -1, np.int32), np.zeros(count, np.bool_)
-    return PointResults(np.full(count, -1, np.int8), z, expected, scale, slot, brief)
+    return PointResults(np.full(count, -1, np.int8), z, expected, scale, slot, brief, np.ones(count))
 
 
 def output_of(results: PointResults, blocks: ClosedTicks, index: SeriesIndex) -> SeriesOutput:
@@ -77,6 +79,7 @@ def output_of(results: PointResults, blocks: ClosedTicks, index: SeriesIndex) ->
         results.scale,
         results.slot,
         results.brief,
+        results.weight,
         series_rows(blocks.series, index),
         blocks.partials,
     )

@@ -26,7 +26,9 @@ from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray, State
 from data_contracts.series.series_name import SeriesName
 
-VERSION: Final = 5
+VERSION: Final = 6
+BEFORE_STRAYING: Final = 5
+"""The version before it was counted how often series stray: they begin as calm ones."""
 BEFORE_STEPS: Final = 4
 """The version before series had a least step: they begin without one."""
 WHOLE_VALUES: Final = 3
@@ -36,6 +38,8 @@ BEFORE_IDS: Final = 2
 _IN_MEMORY: Final = ("interval", "at", "times_at", "room", "head", "ordered", "ordered_left", "ordered_low")
 """Fields of a series that say how and where its points lie in memory; what is restored orders its windows anew."""
 _KEPT: Final = tuple(name for name in SERIES_RECORD.names or () if name not in _IN_MEMORY)
+_SINCE: Final = {"step": BEFORE_STRAYING, "stray": VERSION, "seen": VERSION, "beyond": VERSION}
+"""The first version that has a field, of those that are younger than the oldest."""
 FIX: Final = "remove the checkpoint to warm up anew"
 
 
@@ -154,7 +158,7 @@ def _series(state: State) -> list[SeriesName]:
 
 def _check(config: FloatArray, state: State) -> None:
     version = state["version"].tolist()
-    if version not in ([BEFORE_IDS], [WHOLE_VALUES], [BEFORE_STEPS], [VERSION]):
+    if version not in ([known] for known in range(BEFORE_IDS, VERSION + 1)):
         raise OutdatedState(f"engine state has version {version}, this program reads {BEFORE_IDS} to {VERSION}; {FIX}")
     if not np.array_equal(state["config"], config):
         raise StateError(f"engine state was made with configuration {state['config'].tolist()}, not {config.tolist()}; {FIX}")
@@ -174,7 +178,7 @@ def _arrays(parameters: EngineParameters, state: State) -> EngineArrays:
     elements = UNIT * int((-(-rooms // UNIT)).sum())
     arrays = empty_arrays(parameters, max(count, 1), max(elements, UNIT))
     for name in _KEPT:
-        if name != "step" or state["version"].tolist() == [VERSION]:
+        if int(state["version"][0]) >= _SINCE.get(name, BEFORE_IDS):
             arrays.series[name][:count] = _shaped(state, f"series_{name}", (count,))
     arrays.bins[:count] = _shaped(state, "bins", (count, *arrays.bins.shape[1:]))
     arrays.counters[[SERIES_COUNT, NEXT_BIN]] = counters[[SERIES_COUNT, NEXT_BIN]]

@@ -4,7 +4,7 @@
 abnormality, its sum and its greatest, the level, how much is in it, whether a limit is known, and the slope; then for the whole
 service how many series have a known abnormality, its sum, its greatest, how many are abnormal, the least minutes to a limit,
 whether a point is recent; and of those that can alarm (`internals` cannot) how many have a known abnormality, and how far the
-abnormal ones are beyond their bounds (`excess_of`, summed). Partial sums of one
+abnormal ones are beyond their bounds (`straying.weighed_excess`, summed). Partial sums of one
 service add up (`merge`) in the order of their partitions; `service_features` makes features of them.
 """
 
@@ -13,8 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aiops.features.robust import excess_of
-from aiops.features.series_features import ABNORMALITY, LAST, LONG, RECENT, SHORT, SLOPE_ERROR
+from aiops.features.series_features import ABNORMALITY, EXCESS, LAST, LONG, RECENT, SHORT, SLOPE_ERROR
 from aiops.features.window_statistics import MEAN, SLOPE, STD
 from aiops.jit import bare
 from aiops.types import FloatArray, IntArray
@@ -147,7 +146,7 @@ def add_series_rows(
         score = features[row, ABNORMALITY]
         if facts.alarms[place] and not np.isnan(score):
             sums[service, ALL_JUDGED] += 1.0
-            sums[service, ALL_EXCESS] += excess_of(score) if score >= ABNORMAL else 0.0
+            sums[service, ALL_EXCESS] += features[row, EXCESS]
 
 
 @bare

@@ -28,6 +28,7 @@ from aiops.features.series_state import (
     find_slot,
     new_slot,
 )
+from aiops.features.straying import weight_of
 from aiops.features.windows import admit_late, keep, place_at, put_next, stored
 from aiops.jit import bare, inlined
 from aiops.types import FloatArray
@@ -293,6 +294,8 @@ def apply_points(
             update_averages(record, parameters, value)
         brief = is_brief(record, parameters, time, before)
         results.brief[i] = brief
+        if abs(z) >= OPEN_Z:
+            results.weight[i] = weight_of(record, parameters.step_us)
         note_bin(record, bins, ticks, time, min(abs(z), BRIEF_Z) if brief else abs(z))
         write_result(results, i, z, expected, scale)
     return span.end

@@ -49,6 +49,9 @@ SERIES_RECORD: Final = np.dtype(
         ("ordered_low", np.int16),  # place of the oldest of those
         ("step", np.float32),  # least move between consecutive points in order so far; 0 = it has not moved
         ("ticked", np.int16),  # ticks that have closed with points of this series in their last hour, up to MOST_TICKED
+        ("stray", np.int16),  # ticks that it is beyond its bound by now, one after the other
+        ("seen", np.float32),  # ticks with a score before those, of about a week
+        ("beyond", np.float32),  # of them, those beyond its bound
     ],
     align=True,
 )
@@ -125,6 +128,7 @@ class PointResults(NamedTuple):
     scale: FloatArray  # (n,)
     slot: npt.NDArray[np.int32]  # (n,) of the point's series, -1 = none
     brief: npt.NDArray[np.bool_]  # (n,) part of an excursion that has not lasted yet
+    weight: FloatArray  # (n,) of a point beyond its bound, see `straying`; else 1
 
 
 class RowSpan(NamedTuple):
@@ -189,6 +193,9 @@ def new_slot(arrays: EngineArrays, parameters: EngineParameters, key: int, name:
     record.updates = 0
     record.floor = NOT_NAMED
     record.ticked = 0
+    record.stray = 0
+    record.seen = np.float32(0.0)
+    record.beyond = np.float32(0.0)
     record.tick_mean = np.nan
     record.tick_variance = np.nan
     record.tick_deviation = np.nan

@@ -38,5 +38,6 @@ def judged_points(series: Sequence[SeriesName], rows: Sequence[JudgedRow]) -> Ju
         level,
         3 * level,
         severity,
+        level,
         {place: row.finding for place, row in enumerate(rows) if row.finding is not None},
     )

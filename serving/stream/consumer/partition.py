@@ -269,6 +269,7 @@ class Partition:
             made.lower,
             made.upper,
             with_findings(made.severity, findings),
+            output.weight,
             findings,
         )
         self._worst.add(judged)

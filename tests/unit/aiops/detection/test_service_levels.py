@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiops.detection.held_points import HELD
-from aiops.detection.service_levels import FALSE_PER_DAY, GOLDEN_SERIES, LevelRows, ServiceLevels, raise_alarms
+from aiops.detection.levels import NO_ALARM_Z
+from aiops.detection.service_levels import LevelRows, ServiceLevels, raise_alarms
 from aiops.detection.worst_point import OUTSIDE_LIMITS
 from aiops.errors import StateError
+from aiops.features.straying import FALSE_PER_DAY, GOLDEN_SERIES
 from aiops.types import FloatArray
 from serving.stream.consumer.checkpoint import state_hash
 
@@ -101,10 +103,12 @@ def test_services_are_apart_whatever_their_numbers() -> None:
     assert web > 3.0
 
 
-def test_a_state_of_before_there_were_levels_begins_anew_and_a_damaged_one_is_refused() -> None:
-    assert judged(ServiceLevels.restore(STEP_US, {}), np.ones(1), GOLDEN_SERIES)[0] == pytest.approx(1.0)
+def test_a_state_of_before_there_were_weighed_levels_begins_anew_and_a_damaged_one_is_refused() -> None:
     levels = ServiceLevels(STEP_US)
-    judged(levels, np.ones(3), 8)
+    judged(levels, np.full(600, 3.0), 8)
+    unweighed = {name: array for name, array in levels.snapshot().items() if name != "version"}
+    for older in ({}, unweighed):
+        assert judged(ServiceLevels.restore(STEP_US, older), np.ones(1), GOLDEN_SERIES)[0] == pytest.approx(1.0)
     with pytest.raises(StateError, match="levels of services"):
         ServiceLevels.restore(STEP_US, {**levels.snapshot(), "ticks": np.zeros(2)})
 
@@ -112,7 +116,7 @@ def test_a_state_of_before_there_were_levels_begins_anew_and_a_damaged_one_is_re
 def point(z: float, severity: float, finding: int = -1, low: float = -np.inf) -> np.ndarray[tuple[int], np.dtype[np.void]]:
     held = np.zeros(1, HELD)
     held["expected"], held["value"] = 10.0, 10.0 + 0.5 * z
-    held["z"], held["alarm_z"], held["severity"], held["finding"] = z, 6.0, severity, finding
+    held["z"], held["alarm_z"], held["severity"], held["finding"], held["weight"] = z, 6.0, severity, finding, 1.0
     held["lower"], held["upper"] = max(low, 7.0), 13.0
     return held
 
@@ -127,6 +131,14 @@ def test_a_point_must_make_up_for_what_the_other_series_lack_of_the_level(others
     assert held["severity"][0] == pytest.approx(12.0 / alarm_z)
     assert held["lower"][0] == pytest.approx(10.0 - 0.5 * alarm_z)
     assert held["upper"][0] == pytest.approx(10.0 + 0.5 * alarm_z)
+
+
+@pytest.mark.parametrize(("weight", "alarm_z"), [(1.0, 24.0), (0.5, 6.0 * 2**5), (0.001, NO_ALARM_Z)])
+def test_a_series_that_weighs_less_must_be_further_out(weight: float, alarm_z: float) -> None:
+    held = point(-12.0, 2.0)
+    held["weight"] = weight
+    raise_alarms(held, np.ones(1, np.bool_), np.array([3.0]), np.array([2.0 * weight]))
+    assert held["alarm_z"][0] == pytest.approx(alarm_z)
 
 
 def test_a_level_of_one_leaves_the_alarm_of_a_series_as_it_was_fitted() -> None:

@@ -24,7 +24,7 @@ def judged(rows: list[tuple[int, int, int, float]]) -> JudgedPoints:
     severity = table[:, 3]
     number = np.arange(len(rows), dtype=float)
     service, metric, time_us = table[:, :3].astype(np.int64).T
-    columns = (number, severity, number, number, number, number, number, severity)
+    columns = (number, severity, number, number, number, number, number, severity, 1.0 / (1.0 + metric))
     return JudgedPoints(SERIES, (2 * service + metric).astype(np.int32), SERVICES, service, time_us, *columns)
 
 
@@ -63,6 +63,33 @@ def test_of_equally_severe_points_the_first_stays() -> None:
     point = worst.take("cart", STEP_US)
     assert point is not None
     assert point.timestamp_us == 5
+
+
+@pytest.mark.parametrize(("seldom", "often", "named"), [(2.0, 3.0, "cpu"), (2.0, 16.0, "errors"), (0.9, 1.0, "errors")])
+def test_of_series_beyond_their_bounds_the_one_that_seldom_is_counts(seldom: float, often: float, named: str) -> None:
+    """The second metric weighs half as much as the first."""
+    worst = WorstPoints(STEP_US, LATENESS_US)
+    worst.add(judged([(0, 0, 5, seldom), (0, 1, 6, often)]))
+    point = worst.take("cart", STEP_US)
+    assert point is not None
+    assert point.metric == named
+
+
+def test_a_static_limit_is_above_every_surprise() -> None:
+    worst = WorstPoints(STEP_US, LATENESS_US)
+    worst.add(judged([(0, 0, 5, 16.0), (0, 1, 6, OUTSIDE_LIMITS)]))
+    point = worst.take("cart", STEP_US)
+    assert point is not None
+    assert point.metric == "errors"
+
+
+def test_points_of_before_there_were_weights_are_those_of_calm_series() -> None:
+    worst = WorstPoints(STEP_US, LATENESS_US)
+    worst.add(judged([(0, 1, 5, 2.0)]))
+    state = {name: array for name, array in worst.snapshot().items() if name != "weight"}
+    point = WorstPoints.restore(STEP_US, LATENESS_US, state).take("cart", STEP_US)
+    assert point is not None
+    assert point.weight == 1.0
 
 
 def test_unknown_scores_are_not_held_and_limits_beat_every_z() -> None:

@@ -21,8 +21,8 @@ def noise(seed: int, count: int = 600) -> FloatArray:
     return 100.0 + np.random.default_rng(seed).normal(0.0, 5.0, count)
 
 
-def batch_of(values: FloatArray, step_s: int = 60) -> SeriesBatch:
-    times = START_US + np.arange(values.size) * step_s * 1_000_000
+def batch_of(values: FloatArray, step_s: int = 60, first: int = 0) -> SeriesBatch:
+    times = START_US + (first + np.arange(values.size)) * step_s * 1_000_000
     names = pa.array(["a"])
     codes = pa.DictionaryArray.from_arrays(pa.array(np.zeros(values.size, np.int32)), names)
     return points(pa.array(times).cast(TIMESTAMP), codes, codes, pa.array(values))

@@ -155,7 +155,7 @@ def test_what_is_certain_is_the_worst_and_what_is_rare_is_a_flag_at_least() -> N
     np.testing.assert_array_equal(severity, [1.0, 0.2, 3.0, 1e6])
     certain = {1: Finding("stuck", True)}
     number = np.arange(4.0)
-    columns = (number, number, number, number, number, number, number, with_findings(severity, certain))
+    columns = (number, number, number, number, number, number, number, with_findings(severity, certain), np.ones(4))
     worst = WorstPoints(60_000_000, 30_000_000)
     place = np.zeros(4, np.int64)
     slot, series = np.array([0, 1, 0, 0], np.int32), [named("cart|cpu"), named('cart|disk{mount="/"}')]
