@@ -1,9 +1,11 @@
 """Which addresses are this machine's only."""
 
+import functools
 import ipaddress
 from collections.abc import Sequence
 
 
+@functools.lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Return whether `host` (address or name) is this machine only.
 

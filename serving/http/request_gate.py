@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,12 +24,14 @@ REQUEST_ID: Final = "aiops.request_id"
 LEFT: Final = 499
 """Status where the caller left before there was an answer."""
 CSP: Final = "default-src 'none'; frame-ancestors 'none'"
-_HEADERS: Final = {
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-}
+_HEADERS: Final = (
+    (b"content-security-policy", CSP.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+"""Headers that every answer has which does not bring its own."""
 
 
 class Observer(Protocol):
@@ -130,11 +132,10 @@ class Seen:
         """Pass one message on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["x-request-id"] = self._request_id
-            headers.setdefault("content-security-policy", CSP)
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
+            given = list(message["headers"])
+            names = {name for name, _ in given}
+            added = [header for header in _HEADERS if header[0] not in names]
+            message["headers"] = [*given, (b"x-request-id", self._request_id.encode()), *added]
         await self._send(message)
 
 

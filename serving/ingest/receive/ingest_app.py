@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,6 +28,7 @@ _PROBES: Final = frozenset({"/livez", "/healthz", "/readyz"})
 _PAGES: Final = frozenset({"/metrics", "/docs.json"})
 _POST: Final = frozenset({"POST"})
 _GET: Final = frozenset({"GET"})
+_NOTHING_WRITTEN: Final = tuple((name.encode(), count.encode()) for name, count in NOTHING_WRITTEN.items())
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -76,9 +76,9 @@ class AlwaysWritten:
 
         async def written(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, count in NOTHING_WRITTEN.items():
-                    headers.setdefault(name, count)
+                given = list(message["headers"])
+                names = {name for name, _ in given}
+                message["headers"] = given + [header for header in _NOTHING_WRITTEN if header[0] not in names]
             await send(message)
 
         await self._app(scope, receive, written)

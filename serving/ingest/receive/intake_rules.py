@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 IN_LOOP_BYTES: Final = 64 << 10
-"""Larger bodies are inflated and read beside the event loop: 16 MiB of logs take half a second, of metrics in JSON many."""
+"""Larger bodies are read beside the event loop: 16 MiB of logs take half a second, of metrics in JSON many."""
+IN_LOOP_COMPRESSED_BYTES: Final = 256 << 10
+"""Larger bodies are inflated beside the event loop."""
 
 
 @dataclass(frozen=True, slots=True)

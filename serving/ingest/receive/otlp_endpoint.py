@@ -9,6 +9,7 @@ from starlette.responses import Response
 from aiops.errors import Unavailable
 from serving.http.problem import Problem, ProblemError, shown
 from serving.ingest.receive.group_commit import BacklogFull
+from serving.ingest.receive.intake_rules import IN_LOOP_BYTES
 from serving.ingest.receive.otlp_answers import MEDIA, Accepted, Form, retry_of, status_body
 from serving.ingest.receive.receivers import BACKLOG_RETRY_S, BodyDecoder, Receivers, Signal, SignalReader, TooFast
 from serving.ingest.receive.wire.decoded import DecodedBody, MalformedBody
@@ -20,6 +21,8 @@ _FORM_OF: Final[Mapping[str, Form]] = {media: form for form, media in MEDIA.item
 
 class OtlpJson:
     """Reads metrics in JSON by the decoder of protobuf."""
+
+    in_loop_bytes: Final = IN_LOOP_BYTES
 
     def __init__(self, decoder: OtlpMetricsDecoder) -> None:
         self._decoder = decoder

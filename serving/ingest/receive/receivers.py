@@ -47,6 +47,10 @@ class TooFast(AiopsError):
 class BodyDecoder(Protocol):
     """Reads one format."""
 
+    @property
+    def in_loop_bytes(self) -> int:
+        """Return how large a body may be that is read in the event loop: it takes no more than a millisecond or two."""
+
     def decode(self, body: bytes) -> DecodedBody:
         """Return what a body holds; raises MalformedBody."""
 
@@ -180,7 +184,7 @@ class Receivers:
 
     async def _decoded(self, body: bytes, decoder: BodyDecoder) -> DecodedBody:
         """Read a body; a large one beside the event loop, one at a time."""
-        if len(body) <= IN_LOOP_BYTES:
+        if len(body) <= decoder.in_loop_bytes:
             return decoder.decode(body)
         return await asyncio.get_running_loop().run_in_executor(self._reading, decoder.decode, body)
 

@@ -159,7 +159,7 @@ def _places(count: int) -> int:
 
 def _keys(hashes: Uint64s) -> Uint64s:
     """Return hashes without 0, which marks an empty place."""
-    return np.where(hashes == 0, np.uint64(1), hashes)
+    return hashes if hashes.all() else np.where(hashes == 0, np.uint64(1), hashes)
 
 
 def _empty_entries(places: int) -> Entries:
