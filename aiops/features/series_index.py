@@ -10,6 +10,7 @@ import pyarrow as pa
 from aiops.features.name_table import NameTable
 from aiops.features.partial_sums import SeriesFacts
 from aiops.features.robust import RANGE_FLOOR
+from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.internals import is_internal
 from data_contracts.schemas.metrics import SIGNALS, spec_of
@@ -32,21 +33,24 @@ class NameHashes:
 
     def of(self, table: pa.RecordBatch) -> IntArray:
         """Return (n,) int64."""
-        service, metric, labels = (self._column(table, name, turn) for name, turn in _TURNS.items())
-        hashes: IntArray = service ^ metric
-        if labels.any():
-            hashes ^= labels
+        hashes: IntArray = np.zeros(table.num_rows, np.int64)
+        for name, turn in _TURNS.items():
+            encoded = cast("pa.DictionaryArray[Any, Any]", table.column(name))
+            seen = self._seen.get(name)
+            if seen is None or not encoded.dictionary.equals(seen[0]):
+                seen = self._seen[name] = (encoded.dictionary, _hashes(encoded.dictionary, turn))
+            if seen[1].size == 1:
+                hashes ^= seen[1]
+            else:
+                add_hashes(hashes, seen[1], encoded.indices.to_numpy(zero_copy_only=False))
         return hashes
 
-    def _column(self, table: pa.RecordBatch, name: str, turn: int) -> IntArray:
-        encoded = cast("pa.DictionaryArray[Any, Any]", table.column(name))
-        seen = self._seen.get(name)
-        if seen is None or not encoded.dictionary.equals(seen[0]):
-            seen = self._seen[name] = (encoded.dictionary, _hashes(encoded.dictionary, turn))
-        if name == "labels" and seen[1].size == 1:
-            return seen[1]
-        hashes: IntArray = seen[1][encoded.indices.to_numpy(zero_copy_only=False)]
-        return hashes
+
+@kernel
+def add_hashes(hashes: IntArray, of_name: IntArray, code: npt.NDArray[np.int32]) -> None:
+    """Combine hashes (n,) with those of the names that codes (n,) point at."""
+    for row in range(code.size):
+        hashes[row] ^= of_name[np.uint32(code[row])]
 
 
 _TURNS: Final = {"service": 0, "metric": 21, "labels": 42}

@@ -16,9 +16,11 @@ def encoded(names: Names, codes: Int32s) -> AnyArray:
 
 def encoded_metrics(streams: Streams, codes: Int32s) -> AnyArray:
     """Return the column of metrics that `codes` (n,) point at; those without a good stream are not in its dictionary."""
+    if not streams.faults:
+        return _dictionary(streams.metrics, codes)
     good = np.zeros(len(streams.metrics), np.bool_)
     good[streams.metric[streams.bad() == 0]] = True
-    return _without(streams.metrics, good, codes) if streams.faults else _dictionary(streams.metrics, codes)
+    return _without(streams.metrics, good, codes)
 
 
 def _without(values: AnyArray, good: "np.ndarray[tuple[int], np.dtype[np.bool_]]", codes: Int32s) -> AnyArray:
@@ -26,4 +28,4 @@ def _without(values: AnyArray, good: "np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 def _dictionary(values: AnyArray, codes: Int32s) -> AnyArray:
-    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), values)
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), values, safe=False)  # codes are of these values

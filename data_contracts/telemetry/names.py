@@ -16,6 +16,7 @@ from data_contracts.schemas.metrics import CATALOGUE
 from data_contracts.schemas.telemetry_schemas import TELEMETRY
 from data_contracts.values.coerce import AnyArray, filled, read_codes
 from data_contracts.values.kernels import Float64s, Int32s, Int64s, Uint8s, unusual
+from data_contracts.values.last_made import LastMade
 from data_contracts.values.texts import stray_character
 
 
@@ -60,24 +61,17 @@ def read_names(column: AnyArray, field: str) -> Names:
     Raises:
         SchemaError: the column does not hold text.
     """
-    cells = read_codes(column, field)
-    checked = _LAST.get(field)
-    if checked is None or not checked.cells.equals(cells.values):
-        checked = _LAST[field] = _checked(cells.values, field)
+    cells = read_codes(column, field, repeats=True)
+    checked = _CHECKED[field].of(cells.values, field)
     return Names(cells.codes, checked.values, checked.faults)
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """Distinct names as they came, as text, and the faults of some."""
+    """Distinct names as text, and the faults of some."""
 
-    cells: AnyArray
     values: AnyArray
     faults: Mapping[int, Fault]
-
-
-_LAST: Final[dict[str, _Checked]] = {}
-"""The names of each column that were checked last: producers repeat themselves, and the same names need no second look."""
 
 
 def _checked(cells: AnyArray, field: str) -> _Checked:
@@ -89,8 +83,10 @@ def _checked(cells: AnyArray, field: str) -> _Checked:
         fault = name_fault(cells[code].as_py(), field)
         if fault is not None:
             faults[code] = fault
-    held: AnyArray = cells.take(np.arange(len(cells)))  # a copy: the payload that they lie in is let go
-    return _Checked(held, _as_text(held, faults), faults)
+    return _Checked(_as_text(cells, faults), faults)
+
+
+_CHECKED: Final = {"service": LastMade(_checked), "metric": LastMade(_checked)}
 
 
 def bytes_of(values: AnyArray) -> tuple[Int64s, Uint8s]:
@@ -138,9 +134,16 @@ def text_fault(text: str, field: str) -> Fault | None:
 
 def ranges(metrics: AnyArray) -> tuple[Float64s, Float64s]:
     """Return (k,) lowest and highest valid value of metrics; unbounded where the catalogue does not know one."""
+    return _RANGES.of(metrics)
+
+
+def _ranges(metrics: AnyArray, _: str) -> tuple[Float64s, Float64s]:
     known = list(CATALOGUE.values())
     lows = np.array([*(spec.low for spec in known), -np.inf])
     highs = np.array([*(spec.high for spec in known), np.inf])
     places = pc.index_in(metrics, pa.array(list(CATALOGUE), pa.string()))
     index = np.array(filled(places, -1), np.int64)
     return lows[index], highs[index]
+
+
+_RANGES: Final = LastMade(_ranges)

@@ -9,13 +9,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from data_contracts.schemas.telemetry_schemas import TELEMETRY
-from data_contracts.series.hash_kernels import KeyStrings
+from data_contracts.series.hash_kernels import KeyStrings, Strings
 from data_contracts.telemetry.label_sets import Streams, labelled, read_labels
 from data_contracts.telemetry.names import Names, ranges, read_names
 from data_contracts.telemetry.series_rows import owner_strings, stream_strings
 from data_contracts.values import kernels
 from data_contracts.values.coerce import AnyArray, Column, SchemaError, frozen, read_numbers, read_times, whole
 from data_contracts.values.kernels import Float64s, Int64s, Points
+from data_contracts.values.last_made import LastMade
 
 _ANY: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -58,10 +59,20 @@ def series_of_rows(table: pa.Table | pa.RecordBatch, tenant: str) -> RowSeries:
 def key_strings(rows: RawRows) -> KeyStrings:
     """Return the canonical bytes of the keys of rows, by code of service and stream."""
     streams = rows.streams
-    return KeyStrings(
-        owner_strings(rows.tenant, rows.services.values),
-        stream_strings(streams.metrics, streams.metric, streams.label_texts, streams.labels),
-    )
+    owners = _OWNERS.of(rows.services.values, rows.tenant)
+    if streams.plain:
+        return KeyStrings(owners, _PLAIN.of(streams.metrics))
+    return KeyStrings(owners, stream_strings(streams.metrics, streams.metric, streams.label_texts, streams.labels))
+
+
+def _plain_strings(metrics: AnyArray, _: str) -> Strings:
+    """Return the second halves of canonical bytes of metrics without labels."""
+    count = len(metrics)
+    return stream_strings(metrics, np.arange(count, dtype=np.int32), pa.array([""]), np.zeros(count, np.int32))
+
+
+_OWNERS: Final = LastMade(lambda services, tenant: owner_strings(tenant, services))
+_PLAIN: Final = LastMade(_plain_strings)
 
 
 def read_rows(table: pa.Table | pa.RecordBatch, latest: datetime, tenant: str) -> RawRows:

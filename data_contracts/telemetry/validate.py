@@ -118,7 +118,7 @@ def _accepted(batch: RawRows, rows: Int64s, ids: Int64s) -> pa.RecordBatch:
         pa.array(ids, pa.int64()),
         encoded(batch.services, service),
         encoded_metrics(streams, metric),
-        pa.DictionaryArray.from_arrays(pa.array(labels, pa.int32()), streams.label_texts),
+        pa.DictionaryArray.from_arrays(pa.array(labels, pa.int32()), streams.label_texts, safe=False),
         pa.array(value, pa.float64()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=SERIES)

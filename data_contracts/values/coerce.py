@@ -86,7 +86,8 @@ def is_text(kind: pa.DataType) -> bool:
 
 def frozen(array: "np.ndarray[Any, np.dtype[Any]]") -> Any:
     """Return a read-only, aligned, contiguous view (a copy only where it must): kernels then compile for one layout."""
-    view = np.require(array, requirements=["C", "A"]).view()
+    flags = array.flags
+    view = (array if flags.c_contiguous and flags.aligned else np.require(array, requirements=["C", "A"])).view()
     view.flags.writeable = False
     return view
 
@@ -104,8 +105,10 @@ def filled(column: AnyArray, value: float) -> Any:
     return full.to_numpy(zero_copy_only=False)
 
 
-def read_codes(column: AnyArray, name: str) -> Codes:
+def read_codes(column: AnyArray, name: str, repeats: bool = False) -> Codes:
     """Dictionary-encode a text column of any layout; bytes are kept as they are, valid UTF-8 or not.
+
+    `repeats`: the column often has the same distinct cells as in the batch before: they are then the same array.
 
     Raises:
         SchemaError: the column does not hold text.
@@ -130,12 +133,22 @@ def read_codes(column: AnyArray, name: str) -> Codes:
         codes = (inverse - first).astype(np.int32)
         codes[codes < 0] = -1
         values = values.take(pa.array(used[first:], pa.int64()))
-    return _canonical(codes, _as_bytes(values))
+    return _canonical(codes, _as_bytes(values), name if repeats else "")
 
 
-def _canonical(codes: Int32s, values: AnyArray) -> Codes:
+_DISTINCT: Final[dict[str, AnyArray]] = {}
+"""The cells of each column that were found distinct last."""
+
+
+def _canonical(codes: Int32s, values: AnyArray, remembered_as: str) -> Codes:
+    """Return codes of distinct values; "" = they are not remembered."""
+    held = _DISTINCT.get(remembered_as)
+    if held is not None and held.equals(values):
+        return Codes(codes, held)
     distinct = values.dictionary_encode()
     if len(distinct.dictionary) == len(values):
+        if remembered_as:
+            values = _DISTINCT[remembered_as] = values.take(np.arange(len(values)))  # a copy: the payload is let go
         return Codes(codes, values)
     remap = np.append(_int32(distinct.indices), np.int32(-1))  # code -1 (null) reads the last element
     return Codes(np.ascontiguousarray(remap[codes]), distinct.dictionary)
