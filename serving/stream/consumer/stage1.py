@@ -13,6 +13,7 @@ from typing import Final
 from aiops.detection.levels import Tier1
 from aiops.errors import Unavailable
 from serving.stream import streams
+from serving.stream.consumer.checkpoint_clock import CheckpointClock
 from serving.stream.consumer.owned_partition import OwnedPartition
 from serving.stream.consumer.stage1_parts import Stage1Parts
 from serving.stream.consumer.tier1_source import Tier1Follower, tier1_source
@@ -38,7 +39,7 @@ class Stage1:
         self._owned = Holdings(parts.ownership or FixedOwnership(frozenset(parts.config.partitions)), holder)
         self._tier1 = Tier1Follower(tier1_source(parts.config.settings), parts.tenants.partition.tier1)
         self._housekeeping_at = 0.0
-        self._checkpoint_at = 0.0
+        self._checkpoints = CheckpointClock(parts.config.settings.consumer.checkpoint_s)
         self._full: set[int] = set()
         """Partitions whose outputs are full, and those where the outputs of the services are."""
         self._services_full: set[int] = set()
@@ -49,7 +50,6 @@ class Stage1:
         Raises:
             FencedError: another process took a partition that is not shared. StateError: see `Position.commit`.
         """
-        self._checkpoint_at = time.monotonic() + self._parts.config.settings.consumer.checkpoint_s
         try:
             while not self._parts.stop.is_set():
                 self._parts.metrics.beat("stage1")
@@ -78,10 +78,11 @@ class Stage1:
             return
         if not self._add_up_services():
             return
-        if time.monotonic() >= self._checkpoint_at:
-            self._checkpoint_at = time.monotonic() + self._parts.config.settings.consumer.checkpoint_s
+        if self._checkpoints.is_due():
+            self._checkpoints.begins()
             for part in owned:
                 part.checkpoint(self._writer)
+            self._writer.submit(self._checkpoints.ended)
 
     def _add_up_services(self) -> bool:
         """Read what the partitions gave of services, without waiting for more; False = gave up on the broker."""
@@ -130,7 +131,7 @@ class Stage1:
         if broker.log is None:
             waiting += [part.stream for part in self._owned.items.values()]
         if any(broker.length(stream) > FULL * limit for stream in waiting):
-            self._checkpoint_at = time.monotonic()  # only what is before a checkpoint can be trimmed
+            self._checkpoints.hurry()
         return True
 
     def _look_after(self, part: OwnedPartition, tier1: Tier1, partials_are_full: bool) -> bool:
