@@ -25,7 +25,7 @@ class ConsumerSettings(Section):
     feature_flush_s: float = Field(
         3.0,
         gt=0,
-        description="how often features are written to the online store; those of series less often where it takes a tenth of the time",
+        description="how often features are written to the online store; of many series less often",
     )
     safety_net: bool = Field(True, description="tier 1 also flags a series that is stuck or at the hard limit of its metric")
     novelty: bool = Field(False, description="tier 1 also flags what is rare in the history of its series")
