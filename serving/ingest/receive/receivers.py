@@ -200,7 +200,8 @@ class Receivers:
         try:
             intake = self.signal_intake()
             if len(body) > IN_LOOP_BYTES:
-                outcome = await asyncio.to_thread(signal.read, body, signal.encoding, intake)
+                reading = asyncio.get_running_loop().run_in_executor(self._reading, signal.read, body, signal.encoding, intake)
+                outcome = await reading
             else:
                 outcome = signal.read(body, signal.encoding, intake)
         except MalformedBody:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -22,6 +23,7 @@ from serving.ingest.receive.signals.attribute_texts import (
     protobuf_value,
     strings,
 )
+from serving.ingest.receive.signals.json_messages import ITEMS
 from serving.ingest.receive.signals.signal_outcome import SignalIntake
 from serving.ingest.receive.wire.decoded import MalformedBody
 
@@ -40,11 +42,12 @@ class Nesting:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How values, attributes and ids are read: the two forms of OTLP differ in nothing else."""
+    """How values, attributes, ids and the items of a field by its name are read: the two forms of OTLP differ in nothing else."""
 
     value: Callable[[Any], Json]
     attributes: Callable[[Any], dict[str, Json]]
     ids: Callable[[Sequence[Any]], "pa.StringArray"]
+    items: Callable[[str, Sequence[Any]], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,27 @@ def hex_of_texts(ids: Sequence[str | None]) -> "pa.StringArray":
     return pa.array([(text or "").lower() for text in ids], pa.string())
 
 
+def items_of_json(field: str, items: Sequence[msgspec.Raw]) -> list[Any]:
+    """Return the items of a field of JSON, read one by one.
+
+    Raises:
+        MalformedBody: one is none of its kind.
+    """
+    decode = _decoder(ITEMS[field]).decode
+    try:
+        return [decode(item) for item in items]
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+        raise MalformedBody("body", f"is no OTLP request in JSON ({field}: {str(error)[:200]})") from error
+
+
+@cache
+def _decoder(kind: type[msgspec.Struct]) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(kind, strict=False)
+
+
 FORMS: Final = {
-    "protobuf": Form(protobuf_value, protobuf_attributes, hex_of_bytes),
-    "json": Form(json_value, json_attributes, hex_of_texts),
+    "protobuf": Form(protobuf_value, protobuf_attributes, hex_of_bytes, lambda _field, items: items),
+    "json": Form(json_value, json_attributes, hex_of_texts, items_of_json),
 }
 
 
@@ -105,14 +126,14 @@ def is_absent(ids: "pa.StringArray") -> "np.ndarray[Any, np.dtype[np.bool_]]":
     return np.asarray(pc.match_substring_regex(ids, "^0*$"), np.bool_)
 
 
-def decoded_json(body: bytes, kind: type[Any]) -> Any:
+def decoded_json(body: bytes, kind: type[msgspec.Struct]) -> Any:
     """Return a body of JSON as a message.
 
     Raises:
         MalformedBody: it is none.
     """
     try:
-        return msgspec.json.decode(body, type=kind, strict=False)
+        return _decoder(kind).decode(body)
     except (ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise MalformedBody("body", f"is no OTLP request in JSON ({str(error)[:200]})") from error
 
@@ -135,11 +156,11 @@ def resource_records(message: Any, nesting: Nesting, form: Form, intake: SignalI
     """Return the records of a message, and their resources and scopes."""
     records: list[Any] = []
     resource_sizes, scope_sizes, scopes, described = [], [], [], []
-    for group in getattr(message, nesting.resources) or ():
+    for group in form.items(nesting.resources, getattr(message, nesting.resources) or ()):
         described.append(form.attributes(group.resource.attributes if group.resource else None))
         before = len(records)
         for scope in getattr(group, nesting.scopes) or ():
-            held = getattr(scope, nesting.records) or ()
+            held = form.items(nesting.records, getattr(scope, nesting.records) or ())
             records.extend(held)
             scope_sizes.append(len(held))
             scopes.append(cut_text((scope.scope.name if scope.scope else "") or "", MOST_SCOPE_BYTES))

