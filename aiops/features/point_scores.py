@@ -285,15 +285,13 @@ def apply_points(
             if status != SCORED:
                 results.status[i] = status
                 continue
-        averages = averages_before(record, bins, ticks, time)
-        before = note_step(arrays, record, time, value)
+        averages, before = averages_before(record, bins, ticks, time), note_step(arrays, record, time, value)
         if not put_next(arrays, record, parameters, time, value) and not keep(arrays, record, parameters, time, value):
             return number
         z, expected, scale = score_point(record, parameters, averages, value)
         if in_order and not mask(record, parameters, time, value, z):
             update_averages(record, parameters, value)
-        brief = is_brief(record, parameters, time, before)
-        results.brief[i] = brief
+        results.brief[i] = brief = is_brief(record, parameters, time, before)
         if abs(z) >= OPEN_Z:
             results.weight[i] = weight_of(record, parameters.step_us)
         note_bin(record, bins, ticks, time, min(abs(z), BRIEF_Z) if brief else abs(z))
