@@ -102,8 +102,9 @@ def series_of_texts(services: Sequence[str], metrics: Sequence[str]) -> list[Ser
 
 
 class _MetricFacts(NamedTuple):
-    """What a metric's name says of its series."""
+    """What a metric's name says of its series; the name itself, for all series to share."""
 
+    metric: str
     signal: int
     limit: float  # NaN = none
     floor: float  # of the scale
@@ -130,13 +131,13 @@ class SeriesIndex:
         self._reserve(end)
         floors = np.zeros(len(series))
         for i, name in enumerate(series):
-            facts = self._facts_of(name.metric)
-            self.facts.service[begin + i] = self.services.number(name.service)
+            facts, service = self._facts_of(name.metric), self.services.number(name.service)
+            self.names.append(SeriesName(name.series_id, self.services.names[service], facts.metric, name.labels))
+            self.facts.service[begin + i] = service
             self.facts.signal[begin + i] = facts.signal
             self.facts.limit[begin + i] = facts.limit
             self.facts.alarms[begin + i] = facts.alarms
             floors[i] = facts.floor
-        self.names.extend(series)
         return floors
 
     def services_of(self, slot: npt.NDArray[np.int32]) -> IntArray:
@@ -161,7 +162,9 @@ class SeriesIndex:
             spec = spec_of(metric)
             width, limit = spec.high - spec.low, spec.limit if np.isfinite(spec.limit) else np.nan
             floor = RANGE_FLOOR * width if np.isfinite(width) else 0.0
-            facts = self._metrics[metric] = _MetricFacts(SIGNALS.index(spec.signal), limit, floor, not is_internal(metric))
+            facts = self._metrics[metric] = _MetricFacts(
+                metric, SIGNALS.index(spec.signal), limit, floor, not is_internal(metric)
+            )
         return facts
 
     def _reserve(self, count: int) -> None:
