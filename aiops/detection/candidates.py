@@ -13,7 +13,7 @@ from aiops.detection.service_levels import LevelRows, ServiceLevels
 from aiops.detection.worst_points_by_service import TakenPoints
 from aiops.features.feature_rows import DeferredRows
 from aiops.features.sequences import SequenceRows, Sequences
-from aiops.features.service_features import EXCESS, JUDGED
+from aiops.features.service_features import EXCESS, FARTHEST, JUDGED
 from aiops.types import IntArray
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.schemas.telemetry_schemas import SEQUENCE_SIGNALS, SERVICE_FEATURES, TIMESTAMP
@@ -79,8 +79,8 @@ def candidates_of(rows: ClosedRows, worst: TakenPoints, past: ServicePast, caden
     """
     ticks, numbers = rows.services.ticks_us(), rows.services.numbers()
     scheduled = cadence.falls_on(ticks)
-    excess, judged = rows.services.features((EXCESS, JUDGED)).T
-    levels = past.levels.levels(rows.service_names, LevelRows(numbers, ticks, excess, judged))
+    excess, farthest, judged = rows.services.features((EXCESS, FARTHEST, JUDGED)).T
+    levels = past.levels.levels(rows.service_names, LevelRows(numbers, ticks, excess, farthest, judged))
     wanted = worst.flagged | scheduled
     places: IntArray = np.flatnonzero(wanted)
     with np.errstate(over="ignore"):

@@ -1,16 +1,18 @@
-"""Alarm level of a service: how far its series must be beyond their bounds for it to be no chance, learned from its own ticks.
+"""Alarm levels of a service: how far its series must be beyond their bounds for it to be no chance, learned from its own ticks.
 
 A service of some hundred series has one beyond its bounds in almost every minute, one of eight seldom. What is judged is the
-excess of a tick: over all series with a score of 0.5 or more, 1 at the bound and 1 more each time |z| doubles
-(`robust.excess_of`), summed. The excesses of a service that are 1 or more have an exponential tail where |z| has a power law
+excess of a tick: over all series with a score of 0.5 or more, 1 at the bound and 1 more each time |z| doubles, weighed by how
+seldom the series is there (`straying.weighed_excess`). Their sum says whether many stray at once, the greatest whether one is
+far out that seldom is; each has a level of its own, for of many that stray a little the sum is large in every tick.
+Those of a service that are 1 or more have an exponential tail where |z| has a power law
 (peaks over a threshold: Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, chapter 4), so
 
     P(excess >= x) = p exp(-(x - 1) / b),  p = share of ticks with excess >= 1,  b = mean of what they have above 1.
 
-The level is the x whose chance is that of FALSE_PER_DAY ticks a day, and 1 at least. p and b are running averages of about a day.
-They begin as what one hour of a service with that many series would show if each were beyond its bound as often as those of a
-small healthy service are. What a tick adds to b ends at the level, and of ticks of one alarm only the first counts, and those
-after ALARM_US: an incident is no habit, what stays is one.
+The level is the x whose chance is that of FALSE_PER_DAY ticks a day for the sum, of ALONE_PER_DAY for the greatest, and 1 at
+least. p and b are running averages of about a day. They begin as what one hour of a service with that many series would show if
+each were beyond its bound as often as those of a small healthy service are. What a tick adds to b ends at the level, and of ticks
+of one alarm only the first counts, and those after ALARM_US: an incident is no habit, what stays is one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,8 +36,12 @@ ALARM_US: Final = 1_200_000_000
 APART_US: Final = 180_000_000
 """Ticks further apart are of two alarms."""
 NEVER_US: Final = -(2**62)
-_VERSION: Final = 2
-"""Version of the state; excesses of the first were not weighed."""
+TOGETHER, ALONE = range(2)
+KINDS: Final = 2
+ALONE_PER_DAY: Final = 1.0
+"""Ticks of false alarm by one series alone that are accepted beside those of all together, a service and day."""
+_VERSION: Final = 3
+"""Version of the state; excesses of the first were not weighed, the second had one level."""
 LEAST_WEIGHT: Final = 1e-3
 """A series that weighs less than this is taken to weigh as much: it asks for more than any score is."""
 MOST_DOUBLINGS: Final = 60.0
@@ -54,18 +60,19 @@ LEVEL: Final = np.dtype(
 
 
 class LevelRows(NamedTuple):
-    """Rows of services of closed ticks, (n,) each, in order of time: number of the service, tick, excess, series judged."""
+    """Rows of services of closed ticks, (n,) each, in order of time; `service`: number of the service."""
 
     service: IntArray
     tick_us: IntArray
-    excess: FloatArray
-    judged: FloatArray
+    excess: FloatArray  # of all series
+    farthest: FloatArray  # the greatest of one
+    judged: FloatArray  # how many have a known score
 
 
 @kernel
-def level_of(record: Any, judged: float, step_us: int) -> float:
-    """Return the level of a service of `judged` series."""
-    accepted = FALSE_PER_DAY * step_us / DAY_US
+def level_of(record: Any, judged: float, per_day: float, step_us: int) -> float:
+    """Return the level of a service of `judged` series that so many ticks a day may be above."""
+    accepted = per_day * step_us / DAY_US
     chance = 1.0 - np.exp(-accepted * judged / GOLDEN_SERIES)
     hour = HOUR_US / step_us
     prior = chance * hour
@@ -97,17 +104,20 @@ def learn(record: Any, tick_us: int, excess: float, level: float, step_us: int) 
 
 @kernel
 def judge_rows(records: npt.NDArray[Any], rows: LevelRows, step_us: int, out: FloatArray) -> None:
-    """Write the level that every row is judged by, and learn from it; of a service without judged series: 1."""
+    """Write the levels (n, 2) that every row is judged by, and learn from it; of a service without judged series: 1."""
     for row in range(rows.service.size):
         out[row] = 1.0
         if rows.judged[row] > 0.0:
-            record = records[rows.service[row]]
-            out[row] = level_of(record, rows.judged[row], step_us)
-            learn(record, rows.tick_us[row], rows.excess[row], out[row], step_us)
+            for kind in (TOGETHER, ALONE):
+                record = records[rows.service[row], kind]
+                excess = rows.excess[row] if kind == TOGETHER else rows.farthest[row]
+                per_day = FALSE_PER_DAY if kind == TOGETHER else ALONE_PER_DAY
+                out[row, kind] = level_of(record, rows.judged[row], per_day, step_us)
+                learn(record, rows.tick_us[row], excess, out[row, kind], step_us)
 
 
 class ServiceLevels:
-    """Levels of all services of a tenant. Memory: 40 B a service, and its name. Not thread-safe."""
+    """Levels of all services of a tenant. Memory: 80 B a service, and its name. Not thread-safe."""
 
     def __init__(self, step_us: int) -> None:
         self._step_us = step_us
@@ -115,11 +125,14 @@ class ServiceLevels:
         self._records = _unknown(16)
 
     def levels(self, service_names: Sequence[str], rows: LevelRows) -> FloatArray:
-        """Return the level (n,) that each row is judged by, what came before it considered; services are numbers in the names."""
+        """Return the levels (n, 2) that each row is judged by, of all series TOGETHER and of one ALONE, by what came before it.
+
+        Services are numbers in the names.
+        """
         numbers = self._names.of(service_names)
-        if len(self._names) > self._records.size:
-            self._records = np.concatenate([self._records, _unknown(max(len(self._names), self._records.size))])
-        out = np.empty(rows.service.size)
+        if len(self._names) > len(self._records):
+            self._records = np.concatenate([self._records, _unknown(max(len(self._names), len(self._records)))])
+        out = np.empty((rows.service.size, KINDS))
         judge_rows(self._records, rows._replace(service=numbers[rows.service]), self._step_us, out)
         return out
 
@@ -144,7 +157,7 @@ class ServiceLevels:
         names = text.split("\n") if text else []
         made._records = _unknown(max(len(names), 16))
         for field in LEVEL.names or ():
-            if state[field].shape != (len(names),):
+            if state[field].shape != (len(names), KINDS):
                 raise StateError(f"levels of services: {state[field].size} of {field} for {len(names)}; remove the checkpoint")
             made._records[field][: len(names)] = state[field]
         for name in names:
@@ -154,20 +167,21 @@ class ServiceLevels:
 
 def _unknown(count: int) -> npt.NDArray[Any]:
     """Return records of services of which nothing was seen."""
-    records = np.zeros(count, LEVEL)
+    records = np.zeros((count, KINDS), LEVEL)
     records["alarm_from"] = records["alarm_to"] = NEVER_US
     return records
 
 
 def raise_alarms(held: npt.NDArray[Any], known: npt.NDArray[np.bool_], levels: FloatArray, excess: FloatArray) -> None:
-    """Raise alarm z and bounds of points (n,) of dtype `held_points.HELD` to what their services' levels ask of them.
+    """Raise alarm z and bounds of points (n,) of dtype `held_points.HELD` to what their services' levels (n, 2) ask of them.
 
-    A point must make up for what the other series of its service, `excess` without its own, lack of the level. What is outside
-    its static limits, or what the second opinion says, is not a question of how many series there are: it stays.
+    A point must make up for what the other series of its service, `excess` without its own, lack of the level of all together,
+    or reach the level of one alone, whichever is less. What is outside its static limits, or what the second opinion says, is
+    not a question of how many series there are: it stays.
     """
     size, weight = np.abs(held["z"]), np.fmax(held["weight"], LEAST_WEIGHT)
     own = np.where(size >= Z_OF_HALF, weight * (1.0 + np.log2(np.fmax(size, Z_OF_HALF) / Z_OF_HALF)), 0.0)
-    needed = (levels - np.fmax(excess - own, 0.0)) / weight
+    needed = np.fmin(levels[:, TOGETHER] - np.fmax(excess - own, 0.0), levels[:, ALONE]) / weight
     asked = np.fmin(np.fmin(held["alarm_z"], Z_OF_HALF) * np.exp2(np.fmin(needed - 1.0, MOST_DOUBLINGS)), NO_ALARM_Z)
     alarm_z = np.where(needed > 1.0, np.fmax(held["alarm_z"], asked), held["alarm_z"])
     by_z = known & (held["severity"] < OUTSIDE_LIMITS) & (held["finding"] < 0) & np.isfinite(size) & (alarm_z > held["alarm_z"])

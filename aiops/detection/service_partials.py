@@ -19,7 +19,7 @@ from aiops.detection.held_points import HELD
 from aiops.detection.worst_point import Finding
 from aiops.detection.worst_points_by_service import TakenPoints
 from aiops.features.feature_rows import TickBlocks
-from aiops.features.partial_sums import PARTIAL_WIDTH
+from aiops.features.partial_sums import BEFORE_FARTHEST, PARTIAL_WIDTH, whole_sums
 from aiops.types import IntArray
 from data_contracts.schemas.arrow_columns import column, table
 from data_contracts.schemas.telemetry_schemas import CANDIDATES, TIMESTAMP
@@ -92,7 +92,7 @@ def partials_of(rows: pa.Table) -> PartPartials:
         KeyError, ValueError: the rows are not of that kind.
     """
     said = rows.schema.metadata or {}
-    rows = _weighed(rows)
+    rows = _weighed(_whole(rows))
     if not rows.schema.equals(PARTIALS):
         raise ValueError(f"partial sums have columns {rows.schema.names}, not those of schema {PARTIALS.names}")
     batch = rows.combine_chunks()
@@ -159,6 +159,15 @@ def _weighed(rows: pa.Table) -> pa.Table:
     place = rows.schema.get_field_index("severity") + 1
     calm = pa.array(np.ones(rows.num_rows), mask=rows["severity"].is_null().to_numpy())
     return rows.add_column(place, PARTIALS.field("weight"), calm)
+
+
+def _whole(rows: pa.Table) -> pa.Table:
+    """Return rows whose sums are a number short, as they were before, with that."""
+    if "sums" not in rows.schema.names or rows.schema.field("sums").type != pa.list_(pa.float64(), BEFORE_FARTHEST):
+        return rows
+    sums = whole_sums(_flat(rows["sums"]).reshape(-1, BEFORE_FARTHEST))
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(sums.reshape(-1)), PARTIAL_WIDTH)
+    return rows.set_column(rows.schema.get_field_index("sums"), PARTIALS.field("sums"), lists)
 
 
 def _used(numbers: npt.NDArray[np.int32], names: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[str]]:

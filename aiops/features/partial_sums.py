@@ -4,7 +4,7 @@
 abnormality, its sum and its greatest, the level, how much is in it, whether a limit is known, and the slope; then for the whole
 service how many series have a known abnormality, its sum, its greatest, how many are abnormal, the least minutes to a limit,
 whether a point is recent; and of those that can alarm (`internals` cannot) how many have a known abnormality, and how far the
-abnormal ones are beyond their bounds (`straying.weighed_excess`, summed). Partial sums of one
+abnormal ones are beyond their bounds (`straying.weighed_excess`): the sum and the greatest. Partial sums of one
 service add up (`merge`) in the order of their partitions; `service_features` makes features of them.
 """
 
@@ -29,10 +29,12 @@ SIGNAL_COUNT: Final = len(SIGNALS)
 KNOWN, SUM, WORST, LEVEL, LEVELS, LIMITED, STEEPEST = range(7)
 SIGNAL_WIDTH: Final = 7
 # columns of the whole service
-ALL_KNOWN, ALL_SUM, ALL_WORST, ALL_ABNORMAL, TO_LIMIT, ANY_RECENT, ALL_JUDGED, ALL_EXCESS = range(
-    SIGNAL_COUNT * SIGNAL_WIDTH, SIGNAL_COUNT * SIGNAL_WIDTH + 8
+ALL_KNOWN, ALL_SUM, ALL_WORST, ALL_ABNORMAL, TO_LIMIT, ANY_RECENT, ALL_JUDGED, ALL_EXCESS, ALL_FARTHEST = range(
+    SIGNAL_COUNT * SIGNAL_WIDTH, SIGNAL_COUNT * SIGNAL_WIDTH + 9
 )
-PARTIAL_WIDTH: Final = SIGNAL_COUNT * SIGNAL_WIDTH + 8
+PARTIAL_WIDTH: Final = SIGNAL_COUNT * SIGNAL_WIDTH + 9
+BEFORE_FARTHEST: Final = PARTIAL_WIDTH - 1
+"""The width before the last number; rows of it are completed by `whole_sums`."""
 
 
 class SeriesFacts(NamedTuple):
@@ -54,6 +56,13 @@ class PartialSums(NamedTuple):
 def no_sums(services: int) -> PartialSums:
     """Return the sums of no series."""
     return PartialSums(np.empty((services, PARTIAL_WIDTH)), np.zeros(services, np.bool_))
+
+
+def whole_sums(sums: FloatArray) -> FloatArray:
+    """Return rows of sums as they are, those of before there was ALL_FARTHEST with none beyond its bound."""
+    if sums.shape[1] == BEFORE_FARTHEST:
+        return np.concatenate([sums, np.zeros((len(sums), 1))], axis=1)
+    return sums
 
 
 @bare
@@ -147,6 +156,7 @@ def add_series_rows(
         if facts.alarms[place] and not np.isnan(score):
             sums[service, ALL_JUDGED] += 1.0
             sums[service, ALL_EXCESS] += features[row, EXCESS]
+            sums[service, ALL_FARTHEST] = max(sums[service, ALL_FARTHEST], features[row, EXCESS])
 
 
 @bare
@@ -166,6 +176,7 @@ def merge(sums: FloatArray, more: FloatArray) -> None:
     for column in (ALL_KNOWN, ALL_SUM, ALL_ABNORMAL, ALL_JUDGED, ALL_EXCESS):
         sums[column] += more[column]
     sums[ALL_WORST] = max(sums[ALL_WORST], more[ALL_WORST])
+    sums[ALL_FARTHEST] = max(sums[ALL_FARTHEST], more[ALL_FARTHEST])
     sums[ANY_RECENT] = max(sums[ANY_RECENT], more[ANY_RECENT])
     if not np.isnan(more[TO_LIMIT]) and not sums[TO_LIMIT] <= more[TO_LIMIT]:
         sums[TO_LIMIT] = more[TO_LIMIT]

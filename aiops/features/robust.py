@@ -224,18 +224,6 @@ def score_of_z(z: float) -> float:
     return float(1.0 - np.exp2(-abs(z) / Z_OF_HALF))
 
 
-@bare
-def excess_of(score: float) -> float:
-    """Return how far beyond its bounds a score of 0.5 or more is: 1 at |z| = 6, and 1 more each time |z| doubles.
-
-    Where the tail of |z| is a power law, that of the excess is exponential.
-
-    >>> excess_of(score_of_z(-6.0)), excess_of(score_of_z(24.0))
-    (1.0, 3.0)
-    """
-    return float(1.0 + np.log2(-np.log2(1.0 - score)))
-
-
 def scores_of_z(z: FloatArray) -> FloatArray:
     """Return `score_of_z` of every element, (n,) float64."""
     scores: FloatArray = 1.0 - np.exp2(np.abs(z) / -Z_OF_HALF)

@@ -50,7 +50,7 @@ SERIES_RECORD: Final = np.dtype(
         ("step", np.float32),  # least move between consecutive points in order so far; 0 = it has not moved
         ("ticked", np.int16),  # ticks that have closed with points of this series in their last hour, up to MOST_TICKED
         ("stray", np.int16),  # ticks that it is beyond its bound by now, one after the other
-        ("seen", np.float32),  # ticks with a score before those, of about a week
+        ("seen", np.float32),  # ticks with a score before those, of about a week; an excursion is one
         ("beyond", np.float32),  # of them, those beyond its bound
     ],
     align=True,

@@ -11,8 +11,8 @@
 - `minutes_since_incident`: since the newest incident known at the tick became known; capped, the cap where none is known
 - `hour`, `weekday` (Monday = 0) of the tick, UTC
 
-Two numbers more a row, for the service's alarm level and no feature: EXCESS, the sum of `robust.excess_of` over the abnormal
-series that can alarm, and JUDGED, how many of these have a known abnormality.
+Three numbers more a row, for the service's alarm levels and no feature: EXCESS, the sum of `straying.weighed_excess` over the
+abnormal series that can alarm, FARTHEST, the greatest of them, and JUDGED, how many of these series have a known abnormality.
 """
 
 from typing import Final, NamedTuple
@@ -22,6 +22,7 @@ import numpy as np
 from aiops.features.partial_sums import (
     ALL_ABNORMAL,
     ALL_EXCESS,
+    ALL_FARTHEST,
     ALL_JUDGED,
     ALL_KNOWN,
     ALL_SUM,
@@ -59,7 +60,8 @@ WEEKDAY: Final = SERVICE_FEATURES.index("weekday")
 WIDTH: Final = len(SERVICE_FEATURES)
 EXCESS: Final = WIDTH
 JUDGED: Final = WIDTH + 1
-ROW_WIDTH: Final = WIDTH + 2
+FARTHEST: Final = WIDTH + 2
+ROW_WIDTH: Final = WIDTH + 3
 SIGNAL_FEATURES: Final = 4
 
 
@@ -138,6 +140,7 @@ def write_service(facts: ServiceFacts, rows: ServiceSums, row: int, tick: int, o
     out[WEEKDAY] = float((tick // DAY_US + 3) % 7)
     out[EXCESS] = own[ALL_EXCESS]
     out[JUDGED] = own[ALL_JUDGED]
+    out[FARTHEST] = own[ALL_FARTHEST]
 
 
 @bare

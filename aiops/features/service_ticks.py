@@ -20,12 +20,14 @@ from aiops.features.engine_snapshot import FIX, incidents_of, packed_incidents, 
 from aiops.features.feature_rows import DeferredRows, TickBlocks, service_rows
 from aiops.features.known_incidents import KnownIncidents
 from aiops.features.name_table import NameTable
-from aiops.features.partial_sums import PARTIAL_WIDTH, merge_rows
+from aiops.features.partial_sums import PARTIAL_WIDTH, merge_rows, whole_sums
 from aiops.features.service_features import ROW_WIDTH, Neighbours, ServiceFacts, ServiceSums, write_services
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray, State
 
-_VERSION: Final = 2
+_VERSION: Final = 3
+_BEFORE_FARTHEST: Final = 2
+"""The version whose sums had a number less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +129,16 @@ class ServiceTicks:
         """
         made = cls(graph, parts)
         try:
-            if state["version"].tolist() != [_VERSION] or state["marks"].shape != (parts,):
+            if state["version"].tolist() not in ([_BEFORE_FARTHEST], [_VERSION]) or state["marks"].shape != (parts,):
                 raise OutdatedState(f"state of services is of {state['marks'].size} partitions, not {parts}, or older; {FIX}")
             made._marks[:] = state["marks"]
             ends = np.cumsum([0, *state["sizes"].tolist()])
             names = unpacked_texts("service", state)
+            sums = whole_sums(state["sums"])
             for row, (tick, part, available_us) in enumerate(state["blocks"].tolist()):
                 own = slice(int(ends[row]), int(ends[row + 1]))
                 numbers = np.array([made._names.number(name) for name in names[own]], np.int64)
-                made._waiting.setdefault(tick, {})[part] = _PartRows(available_us, numbers, state["sums"][own].copy())
+                made._waiting.setdefault(tick, {})[part] = _PartRows(available_us, numbers, sums[own].copy())
             for known_at_us, service in incidents_of(state):
                 made.note_incident(service, known_at_us)
         except (KeyError, ValueError, IndexError) as error:

@@ -2,12 +2,12 @@
 
     weight = log(share) / log(calm),  share = (beyond + calm * hour) / (seen + hour),  at most MOST_WEIGHT
 
-`seen`: ticks with a score, `beyond`: those of them at which it was beyond its bound; both of about a week. `calm` is the share of
+`seen`: ticks with a score, `beyond`: excursions beyond its bound that began in them; both of about a week. `calm` is the share of
 ticks of a series of a small healthy service (FALSE_PER_DAY ticks a day of GOLDEN_SERIES series), `hour` the ticks of one: so a
 series begins as a calm one. -log of a chance is what is learned from its event (Shannon 1948), so weighed excesses add up.
 
-Ticks of one excursion count once it has ended, and those after HABIT_US at once: a series that strays now is weighed by what was
-before that. A series that is beyond its bound in a tenth of its ticks weighs 0.3.
+An excursion counts once it has ended, as one tick, for its ticks are no events of their own; from HABIT_US on each tick counts at
+once. So a series that strays now is weighed by what was before. One that strays in a tenth of its ticks weighs 0.3.
 """
 
 from typing import Any, Final
@@ -54,7 +54,8 @@ def note_tick(record: Any, step_us: int, worst: float) -> None:
         else:
             count_ticks(record, step_us, 1.0, 1.0)
     elif worst < Z_OF_HALF:
-        count_ticks(record, step_us, record.stray + 1.0, record.stray)
+        began = min(float(record.stray), 1.0)
+        count_ticks(record, step_us, began + 1.0, began)
         record.stray = 0
 
 

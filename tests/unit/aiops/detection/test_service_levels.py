@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from aiops.detection.held_points import HELD
 from aiops.detection.levels import NO_ALARM_Z
-from aiops.detection.service_levels import LevelRows, ServiceLevels, raise_alarms
+from aiops.detection.service_levels import ALONE, ALONE_PER_DAY, TOGETHER, LevelRows, ServiceLevels, raise_alarms
 from aiops.detection.worst_point import OUTSIDE_LIMITS
 from aiops.errors import StateError
 from aiops.features.straying import FALSE_PER_DAY, GOLDEN_SERIES
@@ -19,14 +19,15 @@ DAY_TICKS = 1440
 
 
 def rows(excess: FloatArray, series: int, first_tick: int = 1) -> LevelRows:
-    """Ticks of one service, one after the other."""
+    """Ticks of one service, one after the other; no series is far out alone."""
     count = excess.size
     ticks = (first_tick + np.arange(count)) * STEP_US
-    return LevelRows(np.zeros(count, np.int64), ticks, excess, np.full(count, float(series)))
+    return LevelRows(np.zeros(count, np.int64), ticks, excess, np.fmin(excess, 1.0), np.full(count, float(series)))
 
 
 def judged(levels: ServiceLevels, excess: FloatArray, series: int, first_tick: int = 1) -> FloatArray:
-    return levels.levels(["cart"], rows(excess, series, first_tick))
+    """Levels of all series together."""
+    return levels.levels(["cart"], rows(excess, series, first_tick))[:, TOGETHER]
 
 
 def restless(days: float, share: float, mean: float, seed: int = 0) -> FloatArray:
@@ -71,6 +72,25 @@ def test_an_incident_is_no_habit_and_what_stays_is_one() -> None:
     assert brief < 2.5 < lasting
 
 
+def test_many_that_stray_a_little_in_every_tick_do_not_hide_one_that_is_far_out() -> None:
+    rng = np.random.default_rng(1)
+    count = DAY_TICKS // 4
+    greatest = np.where(rng.random(count) < 0.9, rng.uniform(0.3, 1.4, count), 0.0)
+    restless_rows = rows(4.0 * greatest, 460)._replace(farthest=greatest)
+    levels = ServiceLevels(STEP_US).levels(["cart"], restless_rows)
+    most = 1.0 + np.log2(100.0 / 6.0)
+    assert (levels[60:, TOGETHER] > greatest[60:] * 3.0 + most).all()
+    assert (levels[60:, ALONE] < most).all()
+    assert (greatest < levels[:, ALONE]).all()
+
+
+def test_one_series_alone_has_about_as_many_false_alarms_a_day_as_are_accepted() -> None:
+    farthest = restless(8.0, 0.3, 1.0)
+    level = ServiceLevels(STEP_US).levels(["cart"], rows(farthest, 500)._replace(farthest=farthest))[:, ALONE]
+    alarms = np.flatnonzero((farthest >= level) & (farthest >= 1.0))
+    assert np.count_nonzero(alarms >= DAY_TICKS) / 7.0 < 2.5 * ALONE_PER_DAY
+
+
 def test_without_a_judged_series_nothing_is_learned() -> None:
     levels = ServiceLevels(STEP_US)
     unknown = judged(levels, restless(0.1, 0.9, 2.0), 0)
@@ -94,11 +114,10 @@ def test_any_cut_and_a_restart_give_the_same(cut: int, restored: bool) -> None:
 def test_services_are_apart_whatever_their_numbers() -> None:
     levels = ServiceLevels(STEP_US)
     excess = restless(0.1, 0.9, 2.0)
-    both = LevelRows(np.zeros(excess.size, np.int64), (1 + np.arange(excess.size)) * STEP_US, excess, np.full(excess.size, 40.0))
-    levels.levels(["web"], both)
+    levels.levels(["web"], rows(excess, 40))
     names = [f"s{number}" for number in range(40)] + ["web"]
-    later = LevelRows(np.array([0, 40]), np.full(2, 10**12), np.zeros(2), np.full(2, 8.0))
-    calm, web = levels.levels(names, later)
+    later = LevelRows(np.array([0, 40]), np.full(2, 10**12), np.zeros(2), np.zeros(2), np.full(2, 8.0))
+    calm, web = levels.levels(names, later)[:, TOGETHER]
     assert calm == pytest.approx(1.0)
     assert web > 3.0
 
@@ -110,7 +129,7 @@ def test_a_state_of_before_there_were_weighed_levels_begins_anew_and_a_damaged_o
     for older in ({}, unweighed):
         assert judged(ServiceLevels.restore(STEP_US, older), np.ones(1), GOLDEN_SERIES)[0] == pytest.approx(1.0)
     with pytest.raises(StateError, match="levels of services"):
-        ServiceLevels.restore(STEP_US, {**levels.snapshot(), "ticks": np.zeros(2)})
+        ServiceLevels.restore(STEP_US, {**levels.snapshot(), "ticks": np.zeros((2, 2))})
 
 
 def point(z: float, severity: float, finding: int = -1, low: float = -np.inf) -> np.ndarray[tuple[int], np.dtype[np.void]]:
@@ -121,12 +140,24 @@ def point(z: float, severity: float, finding: int = -1, low: float = -np.inf) ->
     return held
 
 
+def asked(together: float, alone: float = np.inf) -> FloatArray:
+    """Return the levels of one row."""
+    return np.array([[together, alone]])
+
+
+def test_a_point_that_is_far_enough_out_alone_needs_no_other() -> None:
+    held = point(-30.0, 5.0)
+    raise_alarms(held, np.ones(1, np.bool_), asked(20.0, 3.0), np.array([9.0]))
+    assert held["alarm_z"][0] == pytest.approx(24.0)
+    assert held["severity"][0] == pytest.approx(30.0 / 24.0)
+
+
 @pytest.mark.parametrize(
     ("others", "level", "alarm_z"), [(0.0, 1.0, 6.0), (0.0, 3.0, 24.0), (1.5, 3.0, 6.0 * 2**0.5), (9.0, 3.0, 6.0)]
 )
 def test_a_point_must_make_up_for_what_the_other_series_lack_of_the_level(others: float, level: float, alarm_z: float) -> None:
     held = point(-12.0, 2.0)
-    raise_alarms(held, np.ones(1, np.bool_), np.array([level]), np.array([others + 2.0]))
+    raise_alarms(held, np.ones(1, np.bool_), asked(level), np.array([others + 2.0]))
     assert held["alarm_z"][0] == pytest.approx(alarm_z)
     assert held["severity"][0] == pytest.approx(12.0 / alarm_z)
     assert held["lower"][0] == pytest.approx(10.0 - 0.5 * alarm_z)
@@ -137,26 +168,26 @@ def test_a_point_must_make_up_for_what_the_other_series_lack_of_the_level(others
 def test_a_series_that_weighs_less_must_be_further_out(weight: float, alarm_z: float) -> None:
     held = point(-12.0, 2.0)
     held["weight"] = weight
-    raise_alarms(held, np.ones(1, np.bool_), np.array([3.0]), np.array([2.0 * weight]))
+    raise_alarms(held, np.ones(1, np.bool_), asked(3.0), np.array([2.0 * weight]))
     assert held["alarm_z"][0] == pytest.approx(alarm_z)
 
 
 def test_a_level_of_one_leaves_the_alarm_of_a_series_as_it_was_fitted() -> None:
     held = point(3.0, 3.0)
     held["alarm_z"] = 1.0
-    raise_alarms(held, np.ones(1, np.bool_), np.ones(1), np.zeros(1))
+    raise_alarms(held, np.ones(1, np.bool_), asked(1.0), np.zeros(1))
     assert held["severity"][0] == 3.0
 
 
 def test_limits_and_findings_are_no_question_of_how_many_series_there_are() -> None:
     for held in (point(7.0, OUTSIDE_LIMITS + 1.2), point(7.0, 1.2, finding=3)):
         before = held.copy()
-        raise_alarms(held, np.ones(1, np.bool_), np.array([4.0]), np.array([1.2]))
+        raise_alarms(held, np.ones(1, np.bool_), asked(4.0), np.array([1.2]))
         assert held == before
 
 
 def test_a_bound_that_is_the_end_of_the_metrics_range_stays() -> None:
     held = point(7.0, 1.2, low=8.0)
-    raise_alarms(held, np.ones(1, np.bool_), np.array([3.0]), np.array([1.2]))
+    raise_alarms(held, np.ones(1, np.bool_), asked(3.0), np.array([1.2]))
     assert held["lower"][0] == 8.0
     assert held["upper"][0] == pytest.approx(10.0 + 0.5 * 24.0)
