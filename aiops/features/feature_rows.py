@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from aiops.features.name_table import NameTable
 from aiops.features.series_index import SeriesIndex
+from aiops.jit import bare
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.telemetry_schemas import (
     SERIES_FEATURES_TABLE,
@@ -186,7 +187,12 @@ class DeferredRows:
 
     def features(self, columns: Sequence[int]) -> FloatArray:
         """Return some features of every row, (n, len(columns)); there is one row at least."""
-        return np.concatenate([block[:, list(columns)] for block in self._blocks.features])
+        chosen, out = np.array(columns, np.int64), np.empty((self.num_rows, len(columns)))
+        begin = 0
+        for block in self._blocks.features:
+            take_columns(block, chosen, out[begin : begin + len(block)])
+            begin += len(block)
+        return out
 
     def _built(self, blocks: TickBlocks) -> pa.RecordBatch:
         return pa.RecordBatch.from_arrays(self._columns(blocks), schema=self._schema)
@@ -194,6 +200,14 @@ class DeferredRows:
     def _columns(self, blocks: TickBlocks) -> "list[pa.Array[Any]]":
         names = self._names(pa.array(blocks.all_numbers(), pa.int32()))
         return [*blocks.times(), *names, *blocks.values(len(self._schema) - 2 - len(names))]
+
+
+@bare
+def take_columns(block: FloatArray, columns: IntArray, out: FloatArray) -> None:
+    """Copy some columns of a block (n, m) to out (n, k)."""
+    for row in range(len(block)):
+        for number in range(columns.size):
+            out[row, number] = block[row, columns[number]]
 
 
 def series_rows(blocks: TickBlocks, index: SeriesIndex) -> DeferredRows:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from aiops.errors import StateError
 from aiops.jit import bare, inlined
-from aiops.types import IntArray
+from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.telemetry_schemas import SEQUENCE_FEATURES, SEQUENCE_SIGNALS, SEQUENCE_STEP_TICKS, SEQUENCE_STEPS
 
 Float32s = npt.NDArray[np.float32]
@@ -42,8 +42,15 @@ class SequenceRows(NamedTuple):
     wanted: npt.NDArray[np.bool_]
 
 
+class SpanSums(NamedTuple):
+    """Room to add up one span of ticks in, (signals,) each: the readings that are finite, and how many they are."""
+
+    total: FloatArray
+    known: FloatArray
+
+
 @bare
-def write_and_read(rings: Rings, rows: SequenceRows, out: Float32s) -> None:
+def write_and_read(rings: Rings, rows: SequenceRows, sums: SpanSums, out: Float32s) -> None:
     """Put rows into the rings, in order, and write the sequence as of each wanted one to `out` (wanted, steps * signals)."""
     slot, tick, value = rows.slot, rows.tick, rows.value
     signals = value.shape[1]
@@ -59,30 +66,32 @@ def write_and_read(rings: Rings, rows: SequenceRows, out: Float32s) -> None:
         whole = True
         for step in range(SEQUENCE_STEPS):
             span = out[written, step * signals : (step + 1) * signals]
-            whole = read_span(ticks, values, tick[row] - RING + 1 + step * SEQUENCE_STEP_TICKS, span) and whole
+            first = tick[row] - RING + 1 + step * SEQUENCE_STEP_TICKS
+            whole = add_span(ticks, values, first, sums) and whole
+            for signal in range(signals):
+                span[signal] = sums.total[signal] / sums.known[signal] if sums.known[signal] > 0.0 else np.nan
         if not whole:
             out[written] = np.nan
         written += 1
 
 
 @inlined
-def read_span(ticks: IntArray, values: Float32s, first: int, out: Float32s) -> bool:
-    """Write the means of one span of ticks, from number `first` on, to out (signals,); return whether there is a tick in it."""
-    begin = first % RING
+def add_span(ticks: IntArray, values: Float32s, first: int, sums: SpanSums) -> bool:
+    """Add up the span of ticks from number `first` on; return whether there is a tick in it."""
+    total, known = sums.total, sums.known
+    for signal in range(total.size):
+        total[signal] = known[signal] = 0.0
     held = False
-    for signal in range(out.size):
-        total = 0.0
-        known = 0
-        place = np.uint64(begin)
-        for number in range(first, first + SEQUENCE_STEP_TICKS):
-            if ticks[place] == number:
-                held = True
-                reading = values[place, np.uint64(signal)]
-                if np.isfinite(reading):
-                    total += reading
-                    known += 1
-            place = place + _NEXT if place + _NEXT < _END else _FIRST
-        out[signal] = total / known if known else np.nan
+    place = np.uint64(first % RING)
+    for number in range(first, first + SEQUENCE_STEP_TICKS):
+        if ticks[place] == number:
+            held = True
+            readings = values[place]
+            for signal in range(total.size):
+                finite = np.isfinite(readings[signal])
+                total[signal] += readings[signal] if finite else np.float32(0.0)
+                known[signal] += 1.0 if finite else 0.0
+        place = place + _NEXT if place + _NEXT < _END else _FIRST
     return held
 
 
@@ -121,7 +130,8 @@ class Sequences:
         """
         out = np.empty((int(np.count_nonzero(rows.wanted)), len(SEQUENCE_FEATURES)), np.float32)
         slot = self._slots_of(service_names, rows.slot, int(rows.tick[0]))
-        write_and_read(self._rings, rows._replace(slot=slot), out)
+        sums = SpanSums(np.empty(len(SEQUENCE_SIGNALS)), np.empty(len(SEQUENCE_SIGNALS)))
+        write_and_read(self._rings, rows._replace(slot=slot), sums, out)
         self._newest = int(rows.tick[-1])
         return out
 

@@ -18,13 +18,13 @@ O(window points) a series and tick.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aiops.errors import ContractError
 from aiops.features import engine_snapshot
+from aiops.features.arrivals import Arrivals, arrivals_of
 from aiops.features.engine_config import NEVER, SECOND_US, EngineConfig
 from aiops.features.engine_output import SeriesOutput, output_of, unscored
 from aiops.features.feature_rows import ClosedTicks
@@ -49,7 +49,7 @@ from data_contracts.series.series_name import SeriesName
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrivals:
+class _Batch:
     """One batch on its way through: its points and what became of them."""
 
     names: Callable[[IntArray], Sequence[SeriesName]]
@@ -85,12 +85,16 @@ class SeriesEngine:
         Raises:
             ContractError: a value is not finite, or `available_at` has another length than the points.
         """
-        arrivals = _Arrivals(points.names, _rows(points), unscored(len(points)))
+        results = unscored(len(points))
         blocks = ClosedTicks.none()
         if len(points):
-            times = arrivals.rows.time if available_at is None else _checked(available_at, len(points))
-            self._run(arrivals, times, blocks)
-        return output_of(arrivals.results, blocks, self._index)
+            available = points.time_us if available_at is None else _checked(available_at, len(points))
+            first_us = int(points.time_us[0])
+            known = _finite(arrivals_of(points, available, self._clock.watermark_us if self._clock.started else first_us))
+            self._start(first_us)
+            rows = PointRows(points.time_us, points.series_id, points.name_hash, known.value)
+            self._run(_Batch(points.names, rows, results), known, blocks)
+        return output_of(results, blocks, self._index)
 
     def close_through(self, until: datetime) -> SeriesOutput:
         """Close all open ticks <= `until` (aware) without waiting for later points: end of a stream or of a window."""
@@ -163,20 +167,18 @@ class SeriesEngine:
     def _config_numbers(self) -> FloatArray:
         return np.array([float(value) for value in self._parameters])
 
-    def _run(self, arrivals: "_Arrivals", available: IntArray, blocks: ClosedTicks) -> None:
-        clock, rows = self._clock, arrivals.rows
-        self._start(int(rows.time[0]))
-        peaks = np.maximum(_running_max(rows.time), clock.watermark_us)
+    def _run(self, batch: "_Batch", known: Arrivals, blocks: ClosedTicks) -> None:
+        clock, peaks = self._clock, known.watermark
         position = 0
-        while position < rows.time.size:
+        while position < peaks.size:
             closing = int(self._arrays.counters[NEXT_BIN]) * self._parameters.step_us + self._parameters.lateness_us
-            end = max(position, int(np.searchsorted(peaks, closing, side="right")))
+            end = max(position, int(peaks.searchsorted(closing, side="right")))
             if end > position:
-                self._apply(arrivals, RowSpan(position, end))
+                self._apply(batch, RowSpan(position, end))
                 clock.watermark_us = int(peaks[end - 1])
-                clock.available_us = max(clock.available_us, int(available[position:end].max()))
+                clock.available_us = max(clock.available_us, int(known.available[end - 1]))
                 position = end
-            if position < rows.time.size:
+            if position < peaks.size:
                 self._close(self._due(int(peaks[position])), blocks)
 
     def _due(self, watermark_us: int) -> int:
@@ -190,28 +192,28 @@ class SeriesEngine:
             self._clock.watermark_us = event_us
             self._arrays.counters[NEXT_BIN] = -(-event_us // self._parameters.step_us)
 
-    def _apply(self, arrivals: "_Arrivals", span: RowSpan) -> None:
+    def _apply(self, batch: "_Batch", span: RowSpan) -> None:
         reached = span.first
         while True:
             begun, reached = (
                 reached,
-                apply_points(self._arrays, self._parameters, arrivals.rows, arrivals.results, RowSpan(reached, span.end)),
+                apply_points(self._arrays, self._parameters, batch.rows, batch.results, RowSpan(reached, span.end)),
             )
-            named = self._name_new(arrivals, RowSpan(begun, min(reached + 1, span.end)))
+            named = self._name_new(batch, RowSpan(begun, min(reached + 1, span.end)))
             if reached == span.end:
                 return
             if not named:
                 self._arrays = grown(self._arrays, self._parameters)
 
-    def _name_new(self, arrivals: "_Arrivals", span: RowSpan) -> bool:
+    def _name_new(self, batch: "_Batch", span: RowSpan) -> bool:
         """Take in the names of series that are new in the span, and what follows from them; return whether there are any."""
         known, count = len(self._index), int(self._arrays.counters[SERIES_COUNT])
         if count == known:
             return False
-        slots = arrivals.results.slot[span.first : span.end]
+        slots = batch.results.slot[span.first : span.end]
         new = np.flatnonzero(slots >= known) + span.first
-        _, first = np.unique(arrivals.results.slot[new], return_index=True)
-        self._arrays.series["floor"][known:count] = self._index.add(arrivals.names(new[first]))
+        _, first = np.unique(batch.results.slot[new], return_index=True)
+        self._arrays.series["floor"][known:count] = self._index.add(batch.names(new[first]))
         return True
 
     def _close(self, last: int, blocks: ClosedTicks) -> None:
@@ -238,19 +240,11 @@ class SeriesEngine:
         blocks.partials.add(tick_us, available_us, whole, numbers.astype(np.int32))
 
 
-def _rows(points: SeriesPoints) -> PointRows:
-    finite = np.isfinite(points.value)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise ContractError(
-            f"value={points.value[row]} in row {row}: the engine takes finite values only; validate the batch first"
-        )
-    return PointRows(points.time_us, points.series_id, points.name_hash, points.value + 0.0)
-
-
-def _running_max(values: npt.NDArray[Any]) -> IntArray:
-    peaks: IntArray = np.maximum.accumulate(values)
-    return peaks
+def _finite(known: Arrivals) -> Arrivals:
+    if known.row >= 0:
+        value = known.value[known.row]
+        raise ContractError(f"value={value} in row {known.row}: the engine takes finite values only; validate the batch first")
+    return known
 
 
 def _checked(available_at: IntArray, count: int) -> IntArray:

@@ -159,6 +159,9 @@ class ServiceTicks:
     def _added(self, given: Sequence[_PartRows]) -> ServiceSums:
         """Return the sums of all partitions, added in their order."""
         place_of = np.full(len(self._names), -1, np.int64)
+        if len(given) == 1:
+            place_of[given[0].service] = np.arange(given[0].service.size)
+            return ServiceSums(given[0].service, given[0].sums, place_of)
         services: list[IntArray] = []
         count = 0
         for part in given:
