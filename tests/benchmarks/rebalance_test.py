@@ -133,31 +133,53 @@ class Rebalanced:
     log: str
 
 
-def everything(herd: Herd) -> list[int]:
-    """Let consumers join, stop, die, leave and stop again; return the exit codes of those that left."""
-    herd.join()
-    herd.pause(2.5 * LEASE_S)
-    herd.join()
-    herd.kill()
-    herd.join()
-    codes = [herd.leave()]
-    herd.pause(2.5 * LEASE_S)
-    return codes
+Plan = Sequence[Callable[[Herd], int | None]]
+"""Steps; one that lets a consumer leave returns its exit code."""
 
 
-def stops(herd: Herd) -> list[int]:
-    """Let two consumers be stopped in turn."""
-    herd.join()
-    for _ in range(3):
-        herd.pause(2.5 * LEASE_S)
-        herd.wait_for_shares()
-    return []
+def paused(herd: Herd) -> None:
+    """Stop a consumer for longer than a lease."""
+    herd.pause(2.5 * LEASE_S)
+
+
+def paused_and_back(herd: Herd) -> None:
+    """Stop a consumer for longer than a lease, and wait until it has its share again."""
+    paused(herd)
+    herd.wait_for_shares()
+
+
+EVERYTHING: Plan = (Herd.join, paused, Herd.join, Herd.kill, Herd.join, Herd.leave, paused)
+STOPS: Plan = (Herd.join, *[paused_and_back] * 3)
+
+
+class SharesOfSteps:
+    """Gives out batches in as many shares as there are steps, and one for the end, each when the step before it is over.
+
+    So telemetry begins to flow anew with each step and after the last one, however long they take: what a partition commits
+    after a move, by which the move is known, never comes to an end before.
+    """
+
+    def __init__(self, batches_in_all: int, steps: int) -> None:
+        self._share = -(-batches_in_all // (steps + 1))
+        self._turn = threading.Condition()
+        self._over = 0
+
+    def wait_for(self, number: int) -> None:
+        """Wait for the turn of a batch."""
+        with self._turn:
+            self._turn.wait_for(lambda: number < self._share * (self._over + 1))
+
+    def step_is_over(self) -> None:
+        """Give out the next share."""
+        with self._turn:
+            self._over += 1
+            self._turn.notify_all()
 
 
 def rebalanced(
     home: Path,
     sent: Sequence[Batch],
-    plan: Callable[[Herd], list[int]] = everything,
+    plan: Plan = EVERYTHING,
     program: Sequence[str] = CONSUMER,
     pause_s: float = 0.12,
 ) -> Rebalanced:
@@ -166,9 +188,13 @@ def rebalanced(
     with Fleet(settings, ScoringProcess(settings)) as fleet, PartitionWatch(fleet) as watch:
         herd = Herd(fleet, program)
         herd.join()
-        producer = threading.Thread(target=publish_all, args=(settings, sent, pause_s))
+        shares, codes = SharesOfSteps(len(sent), len(plan)), list[int]()
+        producer = threading.Thread(target=publish_all, args=(settings, sent, pause_s, shares.wait_for), daemon=True)
         producer.start()
-        codes = plan(herd)
+        for step in plan:
+            code = step(herd)
+            codes += [] if code is None else [code]
+            shares.step_is_over()
         producer.join()
         settles = wait_until(lambda: fleet.settled(len(sent)), 120 if program == CONSUMER else 5)
         if not settles and program == CONSUMER:
@@ -221,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reference = undisturbed(Path(folder) / "reference", sent)
         run = rebalanced(Path(folder) / "rebalanced", sent, pause_s=options.pause)
         print(figures("leases and epochs", run, reference), flush=True)
-        control = rebalanced(Path(folder) / "control", sent, stops, UNFENCED, options.pause)
+        control = rebalanced(Path(folder) / "control", sent, STOPS, UNFENCED, options.pause)
         print(figures("control: leases alone", control, reference), flush=True)
     return 1 if differences(reference, run.outcome) or not control.outcome.duplicates else 0
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -137,12 +137,21 @@ def publish(producer: TelemetryProducer, batch: Batch) -> int:
     return producer.publish_close(batch.available_at, batch.seq)
 
 
-def publish_all(settings: Settings, all_batches: Sequence[Batch], pause_s: float = 0.0) -> None:
-    """Send everything as a restartable producer does: after an outage it asks the broker where it stands."""
+def publish_all(
+    settings: Settings,
+    all_batches: Sequence[Batch],
+    pause_s: float = 0.0,
+    wait_for: Callable[[int], None] = lambda _number: None,
+) -> None:
+    """Send everything as a restartable producer does: after an outage it asks the broker where it stands.
+
+    `wait_for` may hold back the batch of a number (0, 1 …).
+    """
     patient = ProducerConfig(points_per_entry=512, patience_s=60.0, max_backlog=settings.consumer.max_backlog)
     producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, PRODUCER, patient)
     at = 0
     while at < len(all_batches):
+        wait_for(at)
         try:
             publish(producer, all_batches[at])
             at += 1

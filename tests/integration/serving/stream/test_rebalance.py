@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.rebalance_test import LEASE_S, UNFENCED, figures, rebalanced, stops, undisturbed
+from tests.benchmarks.rebalance_test import LEASE_S, STOPS, UNFENCED, figures, rebalanced, undisturbed
 from tests.testing.deadlines import within
 from tests.testing.stream_harness import batches, differences
 
@@ -21,7 +21,7 @@ def test_partitions_move_with_their_state_and_nothing_is_lost_or_doubled(tmp_pat
     with ThreadPoolExecutor(3) as pool:
         quiet = pool.submit(undisturbed, tmp_path / "reference", sent)
         moved = pool.submit(rebalanced, tmp_path / "moved", sent)
-        control = pool.submit(rebalanced, tmp_path / "control", sent, stops, UNFENCED)
+        control = pool.submit(rebalanced, tmp_path / "control", sent, STOPS, UNFENCED)
         reference, run, unfenced = quiet.result(), moved.result(), control.result()
     print(figures("leases and epochs", run, reference))
     assert reference.detections
