@@ -4,6 +4,7 @@ The engine's state at the end of a window is kept beside the lake, so that the n
 one ended: days built one by one equal days built at once.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -29,6 +30,9 @@ INSTANT = timedelta(microseconds=1)
 """A tick at the end of a window belongs to the window that begins there."""
 BACKFILLS = ("backfill-", "day-", "batch-")
 """What the keys of rows begin with that a backfill wrote, in version 0.1 and since, or that came from a home of 0.1."""
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,9 @@ class Backfill:
         self._window = window
         self._graph = workspace.graph()
         self.points = self.series_rows = self.service_rows = 0
-        self.resumed = window.resume and self._state_path(window.start).exists()
-        self._engine = self._begun()
+        state = self._stored_state() if window.resume else None
+        self.resumed = state is not None
+        self._engine = self._begun(state)
 
     def outputs(self) -> Iterator[tuple[int, EngineOutput]]:
         """Yield (points, output) a chunk; the window's last ticks are closed at its end."""
@@ -144,15 +149,30 @@ class Backfill:
         path, state = self._state_path(self._window.end), self._engine.snapshot()
         write_atomically(path.parent / ".staging", path, lambda handle: np.savez(handle, **state))  # type: ignore[arg-type]
 
-    def _begun(self) -> FeatureEngine:
+    def _begun(self, state: Path | None) -> FeatureEngine:
         config = self._workspace.engine_config
-        if self.resumed:
-            with np.load(self._state_path(self._window.start), allow_pickle=False) as stored:
-                return FeatureEngine.restore(config, self._graph, {name: stored[name] for name in stored.files})
-        return FeatureEngine(config, self._graph)
+        if state is None:
+            return FeatureEngine(config, self._graph)
+        with np.load(state, allow_pickle=False) as stored:
+            return FeatureEngine.restore(config, self._graph, {name: stored[name] for name in stored.files})
+
+    def _stored_state(self) -> Path | None:
+        """Return the file of the state at the window's start, None where there is none that holds all series.
+
+        Releases before ADR 0042 kept a file for each partition, `partition=<p>/`: that of the only one is the whole state.
+        """
+        path = self._state_path(self._window.start)
+        if path.exists():
+            return path
+        parts = sorted(path.parent.glob(f"partition=*/{path.name}"))
+        if len(parts) > 1:
+            kept = f"is kept by {len(parts)} partitions apart, as releases before this one did"
+            log.warning("features: the state at %s %s: the window warms up anew", self._window.start, kept)
+            return None
+        return parts[0] if parts else None
 
     def _state_path(self, at: datetime) -> Path:
-        return self._workspace.folder("engine") / "partition=0" / f"{at:%Y%m%dT%H%M%S}.npz"
+        return self._workspace.folder("engine") / f"{at:%Y%m%dT%H%M%S}.npz"
 
     def _note_incidents(self) -> None:
         known = self._workspace.announced(self._window.end).to_pylist()

@@ -1,6 +1,7 @@
 """A day of features that is built again takes the place of what it held; a doubled home reads right, and is mended."""
 
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from aiops.errors import ContractError
 from aiops.simulator.simulation_config import SimulationConfig
 from orchestration.cli import run
-from orchestration.pipeline.features import Window, build_features
+from orchestration.pipeline.features import Backfill, Window, build_features
 from orchestration.pipeline.quality import check_window, refuse_broken
 from orchestration.workspace.workspace import Workspace
 from tests.testing.small_lake import DAY, filled
@@ -45,6 +46,28 @@ def test_a_day_that_is_built_again_replaces_the_days_of_the_range(tmp_path: Path
         pd.testing.assert_frame_equal(after[first], before[table][first], check_exact=True)
         assert not after[~first].equals(before[table][~first]), "the new rows count, and not the old ones"
         assert check_window(workspace, table, *SECOND).success
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+def test_a_state_of_before_partitions_shared_series_is_whole_where_there_was_one_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, partitions: int
+) -> None:
+    """One of several holds its own series alone: going on from it would lose those of the others without a word."""
+    workspace = filled(tmp_path, SIZE)
+    build_features(workspace, Window(DAY, SECOND[0]), lambda _: None)
+    (state,) = workspace.folder("engine").glob(f"{SECOND[0]:%Y%m%d}*.npz")
+    for number in range(partitions):
+        former = state.parent / f"partition={number}" / state.name
+        former.parent.mkdir()
+        shutil.copy(state, former)
+    state.unlink()
+    built = build_features(workspace, Window(*SECOND), lambda _: None)
+    assert built.resumed == (partitions == 1)
+    lines = [record.getMessage() for record in caplog.records if record.name == "orchestration.pipeline.features"]
+    said = "features: the state at 2025-03-04 00:00:00+00:00 is kept by 2 partitions apart, as releases before this one did: "
+    assert lines == ([] if partitions == 1 else [f"{said}the window warms up anew"])
+    third = SECOND[1]
+    assert Backfill(workspace, Window(third, third + timedelta(days=1))).resumed, "what is kept from now on is whole"
 
 
 def test_a_day_that_was_doubled_reads_right_and_is_mended(tmp_path: Path) -> None:
