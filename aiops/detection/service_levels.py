@@ -180,8 +180,9 @@ def raise_alarms(held: npt.NDArray[Any], known: npt.NDArray[np.bool_], levels: F
     not a question of how many series there are: it stays.
     """
     size, weight = np.abs(held["z"]), np.fmax(held["weight"], LEAST_WEIGHT)
-    own = np.where(size >= Z_OF_HALF, weight * (1.0 + np.log2(np.fmax(size, Z_OF_HALF) / Z_OF_HALF)), 0.0)
-    needed = np.fmin(levels[:, TOGETHER] - np.fmax(excess - own, 0.0), levels[:, ALONE]) / weight
+    beside = np.fmin(weight, 1.0)
+    own = np.where(size >= Z_OF_HALF, beside * (1.0 + np.log2(np.fmax(size, Z_OF_HALF) / Z_OF_HALF)), 0.0)
+    needed = np.fmin((levels[:, TOGETHER] - np.fmax(excess - own, 0.0)) / beside, levels[:, ALONE] / weight)
     asked = np.fmin(np.fmin(held["alarm_z"], Z_OF_HALF) * np.exp2(np.fmin(needed - 1.0, MOST_DOUBLINGS)), NO_ALARM_Z)
     alarm_z = np.where(needed > 1.0, np.fmax(held["alarm_z"], asked), held["alarm_z"])
     by_z = known & (held["severity"] < OUTSIDE_LIMITS) & (held["finding"] < 0) & np.isfinite(size) & (alarm_z > held["alarm_z"])

@@ -32,7 +32,7 @@ class SeriesOutput:
     brief: npt.NDArray[np.bool_]
     """Part of an excursion that has not lasted for 3/4 of a step yet: no alarm."""
     weight: FloatArray
-    """Of points beyond their bound: 1 where the series seldom is, less the more often it was (`straying`); else 1."""
+    """Of points beyond their bound: how surprising it is that the series is there, 1 = as of a calm one (`straying`); else 1."""
     series_rows: DeferredRows
     """Rows of series of the ticks that were closed."""
     partials: TickBlocks

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aiops.features.series_features import ABNORMALITY, EXCESS, LAST, LONG, RECENT, SHORT, SLOPE_ERROR
+from aiops.features.series_features import ABNORMALITY, ALONE, EXCESS, LAST, LONG, RECENT, SHORT, SLOPE_ERROR
 from aiops.features.window_statistics import MEAN, SLOPE, STD
 from aiops.jit import bare
 from aiops.types import FloatArray, IntArray
@@ -156,7 +156,7 @@ def add_series_rows(
         if facts.alarms[place] and not np.isnan(score):
             sums[service, ALL_JUDGED] += 1.0
             sums[service, ALL_EXCESS] += features[row, EXCESS]
-            sums[service, ALL_FARTHEST] = max(sums[service, ALL_FARTHEST], features[row, EXCESS])
+            sums[service, ALL_FARTHEST] = max(sums[service, ALL_FARTHEST], features[row, ALONE])
 
 
 @bare

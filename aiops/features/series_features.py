@@ -65,8 +65,10 @@ SLOPE_ERROR: Final = len(SERIES_FEATURES)
 RECENT: Final = SLOPE_ERROR + 1
 """Row that is 1 where a point lies in the last 5 min (or step, if longer)."""
 EXCESS: Final = RECENT + 1
-"""Row of how far the series is beyond its bound, weighed by how seldom it is; 0 = it is not."""
-ROWS: Final = EXCESS + 1
+"""Row of how far the series is beyond its bound, weighed by how seldom it is, beside others; 0 = it is not."""
+ALONE: Final = EXCESS + 1
+"""Row of the same, alone."""
+ROWS: Final = ALONE + 1
 BASELINE_POINTS: Final = 5
 """Points in the last hour from which its median and MAD are a baseline for scores."""
 
@@ -267,7 +269,7 @@ def close_series(arrays: EngineArrays, parameters: EngineParameters, tick: int, 
         out = rows.features[row_count]
         write_series(arrays, record, bounds, scratch, out)
         out[ABNORMALITY] = score_of_z(worst)
-        out[EXCESS] = weighed_excess(record, parameters.step_us, worst)
+        out[EXCESS], out[ALONE] = weighed_excess(record, parameters.step_us, worst)
         note_tick(record, parameters.step_us, worst)
         out[RECENT] = 1.0 if time_of(arrays, record, bounds.end - 1) > tick - recent else 0.0
         forget(arrays, record, min(tick, record.newest) - HOUR_US)

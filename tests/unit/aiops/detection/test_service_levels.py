@@ -145,6 +145,14 @@ def asked(together: float, alone: float = np.inf) -> FloatArray:
     return np.array([[together, alone]])
 
 
+def test_a_series_that_never_strays_counts_by_that_alone_and_beside_others_as_a_calm_one() -> None:
+    for levels, alarm_z in ((asked(3.0), 24.0), (asked(20.0, 4.5), 24.0)):
+        held = point(-30.0, 5.0)
+        held["weight"] = 1.5
+        raise_alarms(held, np.ones(1, np.bool_), levels, np.zeros(1))
+        assert held["alarm_z"][0] == pytest.approx(alarm_z)
+
+
 def test_a_point_that_is_far_enough_out_alone_needs_no_other() -> None:
     held = point(-30.0, 5.0)
     raise_alarms(held, np.ones(1, np.bool_), asked(20.0, 3.0), np.array([9.0]))

@@ -43,7 +43,7 @@ class Counts:
     @property
     def weight(self) -> float:
         share = (self.beyond + CALM * 60) / (self.seen + 60)
-        return min(1.0, math.log(share) / math.log(CALM))
+        return math.log(share) / math.log(CALM)
 
 
 def record_after(worst: list[float]) -> np.ndarray[tuple[int], np.dtype[np.void]]:
@@ -63,20 +63,22 @@ def test_counts_are_those_of_the_definition(worst: list[float]) -> None:
     assert weight_of(record, STEP_US) == pytest.approx(counts.weight, rel=1e-6)
 
 
-def test_a_series_that_never_strayed_weighs_1_and_one_that_strays_in_a_tenth_of_its_ticks_little() -> None:
+def test_a_series_that_never_strayed_weighs_more_with_time_and_one_that_strays_in_a_tenth_of_its_ticks_little() -> None:
+    assert weight_of(record_after([])[0], STEP_US) == pytest.approx(1.0)
     calm, chronic = record_after([1.0] * 1000)[0], record_after(([1.0] * 9 + [7.0]) * 100)[0]
-    assert weight_of(calm, STEP_US) == 1.0
+    assert 1.3 < weight_of(calm, STEP_US) < 1.4
     assert weight_of(chronic, STEP_US) == pytest.approx(0.3, abs=0.02)
-    assert weighed_excess(calm, STEP_US, 24.0) == pytest.approx(3.0)
-    assert weighed_excess(chronic, STEP_US, 100.0) < 2.0
-    assert weighed_excess(calm, STEP_US, 5.9) == 0.0
-    assert weighed_excess(calm, STEP_US, float("nan")) == 0.0
+    beside, alone = weighed_excess(calm, STEP_US, 24.0)
+    assert (beside, alone) == (pytest.approx(3.0), pytest.approx(3.0 * weight_of(calm, STEP_US)))
+    assert max(weighed_excess(chronic, STEP_US, 100.0)) < 2.0
+    for inside in (5.9, float("nan")):
+        assert weighed_excess(calm, STEP_US, inside) == (0.0, 0.0)
 
 
 def test_a_series_that_strays_now_is_weighed_by_what_was_before_until_it_is_a_habit() -> None:
     before = [1.0] * 300
     weights = [weight_of(record_after(before + [9.0] * ticks)[0], STEP_US) for ticks in (0, 1, 20, 60)]
-    assert weights[0] == weights[1] == weights[2] == 1.0
+    assert weights[0] == weights[1] == weights[2] > 1.0
     assert weights[3] < 0.3
     after = [weight_of(record_after([*before, *[9.0] * ticks, 1.0])[0], STEP_US) for ticks in (1, 15)]
     assert after[0] == after[1] < 1.0
