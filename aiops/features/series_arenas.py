@@ -20,6 +20,7 @@ from aiops.features.series_state import (
     WIDE_US,
     EngineArrays,
     EngineParameters,
+    place_type,
     rebuild_table,
     table_size,
 )
@@ -54,7 +55,7 @@ class _Arenas(NamedTuple):
         wide = parameters.keep_us >= WIDE_US
         held_values = np.empty(values, np.float32)
         held_times = np.empty(times, np.int64 if wide else np.uint32)
-        order = np.empty(values, np.uint8 if parameters.window_points <= 256 else np.uint16)
+        order = np.empty(values, place_type(parameters.window_points))
         return cls(held_values, held_values.view(np.int32), order, held_times, held_times.view(np.int64 if wide else np.int32))
 
 

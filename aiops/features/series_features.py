@@ -41,6 +41,7 @@ from aiops.features.series_state import (
     UNIT,
     EngineArrays,
     EngineParameters,
+    place_type,
 )
 from aiops.features.straying import note_tick, weighed_excess
 from aiops.features.window_order import order_window
@@ -97,6 +98,7 @@ class Scratch(NamedTuple):
     gaps: FloatArray  # (C,)
     ordered: npt.NDArray[np.float32]  # (C,) of a short window
     rank: npt.NDArray[np.int32]  # (C,) of its values
+    places: npt.NDArray[Any]  # (C + 2,) of a window's points in the ring
 
     @classmethod
     def of(cls, points: int) -> "Scratch":
@@ -107,6 +109,7 @@ class Scratch(NamedTuple):
             np.empty(points),
             np.empty(points, np.float32),
             np.empty(points, np.int32),
+            np.zeros(points + 2, place_type(points)),
         )
 
 
@@ -234,7 +237,7 @@ def write_series(arrays: EngineArrays, record: Any, bounds: WindowBounds, scratc
     out[EWMA_DEV] = np.sqrt(record.tick_variance)
     expectation = Expectation(tick, SHORT_US, spacing.interval, record.covered_from, floor)
     write_short(Hour(scratch, spacing, count), short - low, expectation, out[SHORT:LONG])
-    order_window(arrays, record, low, scratch.value[:count])
+    order_window(arrays, record, low, scratch.value[:count], scratch.places)
     at = int(record.at) * UNIT
     values, order = arrays.values[at : at + record.room], arrays.order[at : at + count]
     value = scratch.value[:count]

@@ -262,6 +262,11 @@ def free_block(arrays: EngineArrays, kind: int, room: int, block: int) -> None:
     arrays.free[kind, number] = block
 
 
+def place_type(window_points: int) -> type[np.uint8 | np.uint16]:
+    """Return what holds a place in a ring of so many points."""
+    return np.uint8 if window_points <= 256 else np.uint16
+
+
 def table_size(series: int) -> int:
     """Return the power of two that keeps the table at most half full."""
     return 1 << (2 * series).bit_length()

@@ -1,8 +1,8 @@
 """The order of a window's values as kernels: beside a ring stand the places of the last tick's 1 h window, values ascending.
 
 The next tick only takes out what has left the window since and puts in what is new. What costs here is a branch that the
-processor guesses wrong, so the kernels count instead of searching; and indexes are unsigned or start from 0, for any other is
-first compared with 0: numba takes it for one from the end.
+processor guesses wrong, also that at the end of a loop, so the kernels count instead of searching, and move all places instead of
+some; and indexes are unsigned or start from 0, for any other is first compared with 0: numba takes it for one from the end.
 """
 
 from typing import Any, NamedTuple
@@ -24,8 +24,11 @@ class Window(NamedTuple):
 
 
 @inlined
-def order_window(arrays: EngineArrays, record: Any, low: int, value: npt.NDArray[np.float32]) -> None:
-    """Put the places of the points from number `low` on, whose values are given (n,), into the order of their values."""
+def order_window(arrays: EngineArrays, record: Any, low: int, value: npt.NDArray[np.float32], room: npt.NDArray[Any]) -> None:
+    """Put the places of the points from number `low` on, whose values are given (n,), into the order of their values.
+
+    `room` (n + 2,) to work in, of the same type as the places.
+    """
     at, count = int(record.at) * UNIT, value.size
     window = Window(place_at(record, low), int(record.room), value)
     order = arrays.order[at : at + window.room]
@@ -37,6 +40,8 @@ def order_window(arrays: EngineArrays, record: Any, low: int, value: npt.NDArray
         for number in range(count):
             order[number] = place_in(window, number)
         sort_places(arrays.values[at : at + window.room], order, count)
+    elif count == kept + 1 and int(record.ordered) == count:
+        swap_place(order[:count], window, room)
     else:
         if int(record.ordered) == kept + 1:
             drop_place(order[: kept + 1], window.begin - 1 if window.begin > 0 else window.room - 1)
@@ -64,6 +69,35 @@ def drop_place(order: npt.NDArray[Any], place: int) -> None:
         left = np.int32(left + (np.int32(i) if order[i] == place else np.int32(0)))
     for i in range(np.int64(left), order.size - 1):
         order[np.uint64(i)] = order[np.uint64(i + 1)]
+
+
+@inlined
+def swap_place(order: npt.NDArray[Any], window: Window, room: npt.NDArray[Any]) -> None:
+    """Take the place before the window out of (n,), and put that of its newest point in, before the equal ones."""
+    count = order.size
+    gone = window.begin - 1 if window.begin > 0 else window.room - 1
+    newest = window.value[np.uint64(count - 1)]
+    less = left = np.int32(0)
+    for i in range(count - 1):
+        less = np.int32(less + np.int32(window.value[i] < newest))
+    for i in range(count):
+        left = np.int32(left + (np.int32(i) if order[i] == gone else np.int32(0)))
+        room[np.uint64(i + 1)] = order[i]
+    move_places(order, room, (int(left), int(less), place_in(window, count - 1)))
+
+
+@bare
+def move_places(order: npt.NDArray[Any], room: npt.NDArray[Any], swap: tuple[int, int, int]) -> None:
+    """Fill order (n,) from its copy in `room` (n + 2,), one element later; `swap`: where one is taken out, one put in, which."""
+    kind = order.dtype.type
+    left, less, place = kind(swap[0]), kind(swap[1]), kind(swap[2])
+    for i in range(order.size):
+        number = kind(i)
+        before, own, after = room[i], room[i + 1], room[i + 2]
+        lower = own if number < left else after
+        upper = before if number <= left else own
+        moved = lower if number < less else upper
+        order[i] = place if number == less else moved
 
 
 @inlined

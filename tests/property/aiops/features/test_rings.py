@@ -67,7 +67,7 @@ class Rings:
         """Return the values of some points by the ring's order."""
         record = self.arrays.series[slot]
         value = np.array([value for _, value in self.kept(slot)[low:high]], np.float32)
-        order_window(self.arrays, record, low, value)
+        order_window(self.arrays, record, low, value, np.zeros(value.size + 2, self.arrays.order.dtype))
         at = int(record["at"]) * UNIT
         places: IntArray = self.arrays.order[at : at + high - low].astype(np.int64)
         return [float(value) for value in self.arrays.values[at + places]]
