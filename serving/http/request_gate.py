@@ -134,8 +134,8 @@ class Seen:
             self.status = message["status"]
             given = list(message["headers"])
             names = {name for name, _ in given}
-            added = [header for header in _HEADERS if header[0] not in names]
-            message["headers"] = [*given, (b"x-request-id", self._request_id.encode()), *added]
+            ours = ((b"x-request-id", self._request_id.encode()), *_HEADERS)
+            message["headers"] = given + [header for header in ours if header[0] not in names]
         await self._send(message)
 
 
