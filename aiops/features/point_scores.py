@@ -51,6 +51,9 @@ BRIEF_Z: Final = 0.999 * OPEN_Z
 STEP_Z: Final = 6.5
 """|z| of a move by the least step that a series has shown: just beyond its bound, for how far it is cannot be known."""
 
+KNOWN_STEP: Final = 10.0
+"""Where the metric's range is known so is how far a move is: no more than a hundredth of the range, so many floors, is least."""
+
 
 class Averages(NamedTuple):
     """Running averages of one series."""
@@ -195,6 +198,8 @@ def score_point(record: Any, parameters: EngineParameters, averages: Averages, v
         return np.nan, np.nan, np.nan
     expected = averages.mean
     least = float(record.step) / STEP_Z
+    if record.floor > 0.0:
+        least = min(least, KNOWN_STEP * record.floor)
     scale = max(np.sqrt(averages.variance), floored(averages.deviation, expected, record.floor), least)
     z = clipped_z(value - expected, scale)
     if not np.isnan(record.spread):

@@ -13,7 +13,7 @@ from aiops.features.robust import RANGE_FLOOR
 from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.internals import is_internal
-from data_contracts.schemas.metrics import SIGNALS, spec_of
+from data_contracts.schemas.metrics import SIGNALS, spec_of, width_of
 from data_contracts.series.hash_kernels import hash_spans
 from data_contracts.series.key import labels_text
 from data_contracts.series.series_name import SeriesName
@@ -160,7 +160,7 @@ class SeriesIndex:
         facts = self._metrics.get(metric)
         if facts is None:
             spec = spec_of(metric)
-            width, limit = spec.high - spec.low, spec.limit if np.isfinite(spec.limit) else np.nan
+            width, limit = width_of(metric), spec.limit if np.isfinite(spec.limit) else np.nan
             floor = RANGE_FLOOR * width if np.isfinite(width) else 0.0
             facts = self._metrics[metric] = _MetricFacts(
                 metric, SIGNALS.index(spec.signal), limit, floor, not is_internal(metric)

@@ -82,6 +82,22 @@ def spec_of(metric: str) -> MetricSpec:
     return MetricSpec(name, "", "traffic")
 
 
+YES_OR_NO: Final = ("up", "probe_success")
+"""Metrics that are 0 or 1: whether a target answers. Another value under that name is valid all the same."""
+
+
+def width_of(metric: str) -> float:
+    """Return how far apart the lowest and the highest value of a metric are, infinite where nobody knows.
+
+    >>> width_of("error_rate"), width_of('up{job="api"}'), width_of("latency_p99_ms")
+    (1.0, 1.0, inf)
+    """
+    if base_name(metric) in YES_OR_NO:
+        return 1.0
+    spec = spec_of(metric)
+    return spec.high - spec.low
+
+
 LIMIT_SHARE: Final = 0.98
 """Of the highest possible value: from there a resource counts as exhausted, a ratio as complete."""
 

@@ -62,7 +62,7 @@ class Series:
     @property
     def floor(self) -> float:
         spec = spec_of(self.metric)
-        width = spec.high - spec.low
+        width = 1.0 if self.metric in ("up", "probe_success") else spec.high - spec.low
         return 0.001 * width if math.isfinite(width) else 0.0
 
 
@@ -154,7 +154,7 @@ class ReferenceEngine:
     def _score(self, series: Series, now: Averages, value: float) -> float:
         if series.updates < self.config.warmup_points or series.ticked * self.config.step_s < self.config.warmup_s:
             return NAN
-        least = series.step / 6.5
+        least = min(series.step / 6.5, 10 * series.floor) if series.floor else series.step / 6.5
         scale = max(math.sqrt(now.variance), floored(now.deviation, now.mean, series.floor), least)
         z = clip((value - now.mean) / scale, 100)
         if not math.isnan(series.spread):

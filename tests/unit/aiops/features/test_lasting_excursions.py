@@ -70,6 +70,14 @@ def test_the_first_move_of_a_still_series_is_just_beyond_its_bound_and_not_as_fa
     assert level > 0.0 or z >= ALARM
 
 
+@pytest.mark.parametrize(("metric", "z"), [("up", 100.0), ("probe_success", 100.0), ("queue_length", 6.5)])
+def test_where_the_range_is_known_so_is_how_far_the_first_move_is(metric: str, z: float) -> None:
+    values = np.ones(340)
+    values[BEGINS:] = 0.0
+    output = FeatureEngine(EngineConfig(), GRAPH).update(batch_of(values, metric=metric))
+    assert output.z[BEGINS] == pytest.approx(-z, rel=1e-3)
+
+
 def test_a_still_series_that_leaves_its_level_far_behind_is_far_beyond_its_bound() -> None:
     values = np.full(340, 0.05)
     values[BEGINS:] = 1.0

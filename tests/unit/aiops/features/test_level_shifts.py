@@ -21,11 +21,11 @@ def noise(seed: int, count: int = 600) -> FloatArray:
     return 100.0 + np.random.default_rng(seed).normal(0.0, 5.0, count)
 
 
-def batch_of(values: FloatArray, step_s: int = 60, first: int = 0) -> SeriesBatch:
+def batch_of(values: FloatArray, step_s: int = 60, first: int = 0, metric: str = "a") -> SeriesBatch:
     times = START_US + (first + np.arange(values.size)) * step_s * 1_000_000
-    names = pa.array(["a"])
-    codes = pa.DictionaryArray.from_arrays(pa.array(np.zeros(values.size, np.int32)), names)
-    return points(pa.array(times).cast(TIMESTAMP), codes, codes, pa.array(values))
+    row = pa.array(np.zeros(values.size, np.int32))
+    services, metrics = (pa.DictionaryArray.from_arrays(row, pa.array([name])) for name in ("a", metric))
+    return points(pa.array(times).cast(TIMESTAMP), services, metrics, pa.array(values))
 
 
 def scored(values: FloatArray, step_s: int = 60) -> EngineOutput:
