@@ -4,6 +4,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from aiops.features.least_steps import least_scale, note_step
 from aiops.features.robust import clipped_z, floored
 from aiops.features.series_state import (
     BIN_DEVIATION,
@@ -17,7 +18,6 @@ from aiops.features.series_state import (
     SCORED,
     SERIES_COUNT,
     TOO_MANY_SERIES,
-    UNIT,
     WARMUP,
     EngineArrays,
     EngineParameters,
@@ -29,7 +29,7 @@ from aiops.features.series_state import (
     new_slot,
 )
 from aiops.features.straying import weight_of
-from aiops.features.windows import admit_late, keep, place_at, put_next, stored
+from aiops.features.windows import admit_late, keep, put_next
 from aiops.jit import bare, inlined
 from aiops.types import FloatArray
 
@@ -48,11 +48,6 @@ LASTING: Final = 0.75
 """Share of a step that an excursion must cover before it is an alarm; a point stands for the time since the one before it."""
 BRIEF_Z: Final = 0.999 * OPEN_Z
 """|z| of a step is at most this while its excursion has not lasted."""
-STEP_Z: Final = 6.5
-"""|z| of a move by the least step that a series has shown: just beyond its bound, for how far it is cannot be known."""
-
-KNOWN_STEP: Final = 10.0
-"""Where the metric's range is known so is how far a move is: no more than a hundredth of the range, so many floors, is least."""
 
 
 class Averages(NamedTuple):
@@ -161,22 +156,6 @@ def averages_before(record: Any, bins: FloatArray, ticks: TickGrid, time: int) -
 
 
 @inlined
-def note_step(arrays: EngineArrays, record: Any, time: int, value: float) -> int:
-    """Take in how far a point in order is from the newest that the window holds; return the time of that.
-
-    A move counts as at most the level that it leaves, where that is not 0: beside that it is not beyond knowing how far it is.
-    """
-    if record.count > 0 and time > record.newest:
-        before = arrays.values[int(record.at) * UNIT + place_at(record, int(record.count) - 1)]
-        move = abs(stored(value) - before)
-        if before != 0.0:
-            move = min(move, abs(before))
-        if move > 0.0 and not 0.0 < record.step <= move:
-            record.step = move
-    return int(record.newest)
-
-
-@inlined
 def is_brief(record: Any, parameters: EngineParameters, time: int, before: int) -> bool:
     """Return whether a point in order is part of an excursion that has not lasted yet; `before` is the time of the point before.
 
@@ -192,14 +171,12 @@ def score_point(record: Any, parameters: EngineParameters, averages: Averages, v
     """Return (z, expected, scale) of a value against what was known before it; NaN in warm-up.
 
     Two views: running average, and median/MAD of the last hour as of the last closed tick. The one that finds the value
-    less strange counts, so both must agree before a point is strange. No scale is below the least step by STEP_Z.
+    less strange counts, so both must agree before a point is strange. No scale is below what `least_scale` says.
     """
     if record.updates < parameters.warmup_points or record.ticked < parameters.warmup_ticks:
         return np.nan, np.nan, np.nan
     expected = averages.mean
-    least = float(record.step) / STEP_Z
-    if record.floor > 0.0:
-        least = min(least, KNOWN_STEP * record.floor)
+    least = least_scale(record)
     scale = max(np.sqrt(averages.variance), floored(averages.deviation, expected, record.floor), least)
     z = clipped_z(value - expected, scale)
     if not np.isnan(record.spread):
