@@ -19,6 +19,7 @@ from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpJson
 from serving.ingest.receive.receivers import ReceiverRules, Receivers
 from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2, RemoteWriteEndpoint
 from serving.ingest.receive.series_identity import IdentityRules
+from serving.ingest.receive.series_names import NameHolders
 from serving.ingest.receive.signals.otlp_logs import accept_logs
 from serving.ingest.receive.signals.otlp_traces import accept_spans
 from serving.ingest.receive.tenant_limits import LimitsByTenant
@@ -86,7 +87,7 @@ class CountingBroker:
 class ReceiversInProcess:
     """Use inside one event loop: `async with ReceiversInProcess() as app: await app.post(…)`."""
 
-    def __init__(self, broker: CountingBroker | None = None, **settings: Any) -> None:
+    def __init__(self, broker: CountingBroker | None = None, names: NameHolders | None = None, **settings: Any) -> None:
         self.broker = broker or CountingBroker()
         self.metrics = IngestMetrics()
         ingest = IngestSettings(**{"points_per_s": 10**12, **settings})
@@ -94,8 +95,8 @@ class ReceiversInProcess:
         self._commit = GroupCommit(self.broker, unread, CommitRules(2, 1000, patience_s=0.05))
         self.later_s = 0.0
         """By how much the receivers' own clock is put forward."""
-        intake = IntakeRules(2, monotonic=lambda: time.monotonic() + self.later_s)
-        rules = ReceiverRules(intake, IdentityRules(), LimitsByTenant(ingest))
+        intake = IntakeRules(2, monotonic=lambda: time.monotonic() + self.later_s, shared=names is not None)
+        rules = ReceiverRules(intake, IdentityRules(), LimitsByTenant(ingest), names=names)
         self.receivers = Receivers(self._commit, rules, self.metrics)
         otlp = OtlpMetricsDecoder(5)
         parts = IngestParts(

@@ -1,5 +1,6 @@
 """Bodies into batches: new series are announced first, undecided pairs agreed on, other requests have their turn in between."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -7,8 +8,9 @@ from serving.ingest.receive.agreed_pairs import AgreedPairs
 from serving.ingest.receive.point_intake import TenantIntake, UndecidedPairs
 from serving.ingest.receive.raw_batch import RawBatch
 from serving.ingest.receive.receipts import Receipt
-from serving.ingest.receive.series_intake import Sight
-from serving.ingest.receive.wire.decoded import DecodedBody
+from serving.ingest.receive.series_intake import ReadSeries, Sight
+from serving.ingest.receive.series_names import NameHolders
+from serving.ingest.receive.wire.decoded import DecodedBody, Int64s
 
 AT_ONCE: Final = 100
 """New series that are read before other requests have their turn: some 4 ms."""
@@ -17,9 +19,12 @@ AT_ONCE: Final = 100
 class BodyGathering:
     """What one event loop does with bodies before they are committed; a batch it returns is to be committed at once."""
 
-    def __init__(self, commit: Callable[[RawBatch], Awaitable[None]], pairs: AgreedPairs) -> None:
+    def __init__(
+        self, commit: Callable[[RawBatch], Awaitable[None]], pairs: AgreedPairs, names: NameHolders | None = None
+    ) -> None:
         self._commit = commit
         self._pairs = pairs
+        self._names = names
 
     async def body(self, intake: TenantIntake, decoded: DecodedBody) -> tuple[Receipt, RawBatch]:
         """Return what became of a body and the batch with its points; what is to be agreed on first is."""
@@ -55,7 +60,7 @@ class BodyGathering:
         try:
             for decoded in bodies:
                 sight, receipt = intake.look_up(decoded), Receipt()
-                intake.define(decoded, sight, sight.wanted, batch, receipt)
+                intake.define(sight, intake.read(decoded, sight, sight.wanted), batch, receipt)
                 receipts.append(intake.take(decoded, batch, receipt, sight))
                 self._pairs.renew(intake, sight.rows.member)
         except UndecidedPairs:
@@ -79,13 +84,27 @@ class BodyGathering:
         while True:
             sight = intake.look_up(decoded)
             if len(sight.wanted) <= AT_ONCE:
-                intake.define(decoded, sight, sight.wanted, batch, receipt)
+                read = await self._read(intake, decoded, sight, sight.wanted)
+                if read is None:
+                    continue
+                intake.define(sight, read, batch, receipt)
                 return sight
             for first in range(0, len(sight.wanted), AT_ONCE):
-                part = RawBatch()
-                intake.define(decoded, sight, sight.wanted[first : first + AT_ONCE], part, receipt)
+                part, read = RawBatch(), await self._read(intake, decoded, sight, sight.wanted[first : first + AT_ONCE])
+                if read is None:
+                    break
+                intake.define(sight, read, part, receipt)
                 await self._commit(part)  # one at a time: what others send need not wait for more than one
                 if sight.generation != intake.table.generation:
                     break
             else:
                 return sight
+
+    async def _read(self, intake: TenantIntake, decoded: DecodedBody, sight: Sight, wanted: Int64s) -> ReadSeries | None:
+        """Return rows of a sight, once other receivers know which labels name the new ones; None = the table is another now."""
+        read = intake.read(decoded, sight, wanted)
+        labels = intake.new_names(read) if self._names is not None else {}
+        if self._names is None or not labels:
+            return read
+        intake.note_holders(await asyncio.to_thread(self._names.claim, intake.tenant, labels))
+        return read if sight.generation == intake.table.generation else None

@@ -31,6 +31,7 @@ from serving.ingest.receive.receivers import BodyDecoder, ReceiverRules, Receive
 from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2, RemoteWriteEndpoint
 from serving.ingest.receive.replica_leases import ReplicaLeases
 from serving.ingest.receive.series_identity import IdentityRules
+from serving.ingest.receive.series_names import SeriesNames
 from serving.ingest.receive.tenant_limits import LimitsByTenant
 from serving.ingest.receive.topics.message_content import RemoteWriteContent
 from serving.ingest.receive.topics.reading_topics import ReadingTopics, TopicDecoders
@@ -89,7 +90,7 @@ class _IngestProcess:
         rules = CommitRules(settings.broker.partitions, settings.consumer.max_backlog)
         commit = GroupCommit(producer, self._broker, rules)
         watch, watch_ends = SourceWatch.of(settings), threading.Event()
-        rules_of_tenants = replace(receiver_rules(settings), pairs=ReplicaLeases(self._broker, settings.ingest.replica_silent_s))
+        rules_of_tenants = shared_rules(settings, self._broker)
         receivers = Receivers(commit, rules_of_tenants, self._metrics, watch)
         threading.Thread(target=watch.run, args=(watch_ends,), name="sources", daemon=True).start()
         parts = self._parts(receivers, commit)
@@ -153,6 +154,14 @@ class _IngestProcess:
         return "" if answers else "the broker does not answer"
 
 
+def shared_rules(settings: "Settings", broker: "Streams") -> ReceiverRules:
+    """Return the rules that the settings give, with what is agreed among receivers."""
+    ingest = settings.ingest
+    hold_s = max(3600 * ingest.idle_h, 5 * ingest.announce_s)
+    leases = ReplicaLeases(broker, ingest.replica_silent_s)
+    return replace(receiver_rules(settings), pairs=leases, names=SeriesNames(broker, hold_s))
+
+
 def receiver_rules(settings: "Settings") -> ReceiverRules:
     """Return the rules that the settings give."""
     ingest = settings.ingest
@@ -170,7 +179,7 @@ def receiver_rules(settings: "Settings") -> ReceiverRules:
         settings.telemetry.future_tolerance_s,
         ingest.replica_silent_s,
         ingest.explosion_series,
-        shared_pairs=True,
+        shared=True,
     )
     archives = settings.consumer.archive != "off"
     idle_s, most = 3600 * ingest.idle_h, settings.telemetry.max_tenants
@@ -207,9 +216,10 @@ async def _look(receivers: Receivers, broker: "Streams") -> None:
     while True:
         await asyncio.sleep(_LOOK_S)
         notices += receivers.look()
-        if notices:
-            try:
+        try:
+            await receivers.hold_names()
+            if notices:
                 await asyncio.to_thread(add_notices, broker, notices)
                 notices = []
-            except Unavailable as error:
-                log.warning("notices: %s; they are written once it answers", error)
+        except Unavailable as error:
+            log.warning("notices: %s; they are written once it answers", error)

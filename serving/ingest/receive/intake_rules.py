@@ -15,7 +15,7 @@ IN_LOOP_COMPRESSED_BYTES: Final = 256 << 10
 class IntakeRules:
     """`announce_s`: how often an active series is defined again; times of points lie up to `future_tolerance_s` ahead.
 
-    `shared_pairs`: who leads an HA pair is agreed with other receivers; else this one decides alone.
+    `shared`: who leads an HA pair, and which label names a series, is agreed with other receivers; else this one decides alone.
     """
 
     partitions: int
@@ -23,6 +23,6 @@ class IntakeRules:
     future_tolerance_s: float = 300.0
     replica_silent_s: float = 30.0
     explosion_series: int = 1000
-    shared_pairs: bool = False
+    shared: bool = False
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic

@@ -79,7 +79,7 @@ class TenantIntake(SeriesIntake):
         receipt = receipt or Receipt()
         if sight is None:
             sight = self.look_up(body)
-            self.define(body, sight, sight.wanted, batch, receipt)
+            self.define(sight, self.read(body, sight, sight.wanted), batch, receipt)
         rows = sight.rows
         claims = self.election.undecided(rows.member)
         if claims:

@@ -25,6 +25,7 @@ from serving.ingest.receive.raw_batch import RawBatch
 from serving.ingest.receive.receipts import REASONS, Receipt
 from serving.ingest.receive.series_growth import Explosion
 from serving.ingest.receive.series_identity import IdentityRules, SeriesIdentities
+from serving.ingest.receive.series_names import NameHolders
 from serving.ingest.receive.signals.signal_outcome import SignalIntake, SignalOutcome
 from serving.ingest.receive.tenant_limits import LimitsByTenant, PointBudget
 from serving.ingest.receive.wire.decoded import DecodedBody, MalformedBody
@@ -79,7 +80,7 @@ class ReceiverRules:
     """`idle_s`: a series that sends nothing for so long is forgotten; `max_tenants` may send.
 
     `archives`: somebody copies logs, spans and exemplars to the lake; without, they are not taken. `pairs`: where receivers agree
-    who leads an HA pair.
+    who leads an HA pair, `names`: by which label a series is named.
     """
 
     intake: IntakeRules
@@ -89,6 +90,7 @@ class ReceiverRules:
     max_tenants: int = 32
     archives: bool = True
     pairs: PairLeases | None = None
+    names: NameHolders | None = None
 
 
 class _Tenant:
@@ -115,7 +117,7 @@ class Receivers:
         self._rules = rules
         self._watch = watch
         self._tenants: dict[str, _Tenant] = {}
-        self._gathering = BodyGathering(self.commit, AgreedPairs(rules.pairs))
+        self._gathering = BodyGathering(self.commit, AgreedPairs(rules.pairs), rules.names)
         self._reading = ThreadPoolExecutor(1, "large bodies")
         self.metrics = metrics
 
@@ -230,6 +232,13 @@ class Receivers:
                     self._watch.saw(name, service, newest_us)
             notices += [_notice(name, explosion) for explosion in tenant.intake.growth.look()]
         return notices
+
+    async def hold_names(self) -> None:
+        """Say again by which labels active series are named; call it every second or so. Raises: Unavailable."""
+        for name, tenant in list(self._tenants.items()):
+            said = tenant.intake.names_said_again()
+            if said and self._rules.names is not None:
+                await asyncio.to_thread(self._rules.names.claim, name, said)
 
     def active_series(self) -> Mapping[str, int]:
         """Return the active series of each tenant."""

@@ -1,6 +1,6 @@
 """Series of bodies: which are known, what the new ones are, and who leads their HA pair; by one tenant."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -35,6 +35,25 @@ class Sight(NamedTuple):
     generation: int
 
 
+class ReadSeries(NamedTuple):
+    """What series to define are. `rows` (w,) of the body, each with the hash `back` (w,) of those (h,) that differ, in order.
+
+    `valued` (h,) = comes with values, `results` (h,) what it is; `ids` are those of all that are a series, in order.
+    """
+
+    rows: Int64s
+    back: Int64s
+    hashes: Uint64s
+    valued: Flags
+    results: "list[Identity | Unfit]"
+    ids: Int64s
+
+    @property
+    def identities(self) -> list[Identity]:
+        """Return what is a series, in order."""
+        return [identity for identity in self.results if isinstance(identity, Identity)]
+
+
 class SeriesIntake:
     """The series of one tenant; one thread has it."""
 
@@ -43,10 +62,13 @@ class SeriesIntake:
         self.limits = limits
         self.table = SeriesTable()
         self.families = Families()
-        self.election = ReplicaElection(rules.replica_silent_s, rules.monotonic, rules.shared_pairs)
+        self.election = ReplicaElection(rules.replica_silent_s, rules.monotonic, rules.shared)
         self.growth = SeriesGrowth(rules.explosion_series, rules.clock)
         self.services = SeenServices()
         self._naming: list[str | None] = [None]
+        self._named_elsewhere: dict[int, str] = {}
+        """Labels that hold the name of a series at another receiver, by its id."""
+        self._said_again: dict[int, str] = {}
         self._identities = identities
         self._rules = rules
         self._began = rules.monotonic()
@@ -59,18 +81,49 @@ class SeriesIntake:
         valued = _valued(body) if len(wanted) else np.empty(0, np.bool_)
         return Sight(rows, wanted, valued, self.table.generation)
 
-    def define(self, body: DecodedBody, sight: Sight, wanted: Int64s, batch: RawBatch, receipt: Receipt) -> None:
-        """Read what new series are, and known ones whose definition is due; their slots come into the rows of `sight`."""
-        rows = sight.rows
-        wanted = wanted[(rows.slot[wanted] == UNKNOWN) | sight.valued[wanted]]
-        if len(wanted):
-            self._define(body, sight, wanted, batch, receipt)
-            touched = rows.slot[wanted]
+    def read(self, body: DecodedBody, sight: Sight, wanted: Int64s) -> ReadSeries:
+        """Return what new series are, and known ones whose definition is due."""
+        rows = wanted[(sight.rows.slot[wanted] == UNKNOWN) | sight.valued[wanted]]
+        hashes, first, back = np.unique(body.series.hash[rows], return_index=True, return_inverse=True)
+        as_sent = np.argsort(first)
+        hashes, once, back = hashes[as_sent], rows[first[as_sent]], np.argsort(as_sent)[back]
+        whole = np.zeros(len(hashes), np.bool_)
+        whole[back[np.isin(rows, body.histograms.series)]] = True
+        results = self._identified(body, once, whole)
+        keys = [identity.key for identity in results if isinstance(identity, Identity)]
+        ids = series_ids(keys) if keys else np.empty(0, np.int64)
+        return ReadSeries(rows, back, hashes, sight.valued[once], results, ids)
+
+    def new_names(self, read: ReadSeries) -> dict[int, str]:
+        """Return the labels that name series which are not active here, by id: other receivers may know them by another one."""
+        new = self.table.slots_of_ids(read.ids) == UNKNOWN
+        named = zip(read.ids.tolist(), read.identities, new.tolist(), strict=True)
+        return {
+            series_id: identity.named_by
+            for series_id, identity, is_new in named
+            if is_new and identity.named_by is not None and series_id not in self._named_elsewhere
+        }
+
+    def note_holders(self, labels: Mapping[int, str]) -> None:
+        """Note by which label other receivers know series, where that is another one than here."""
+        self._named_elsewhere |= labels
+
+    def names_said_again(self) -> dict[int, str]:
+        """Return the labels of the active series that were defined again since the last call."""
+        said, self._said_again = self._said_again, {}
+        return said
+
+    def define(self, sight: Sight, read: ReadSeries, batch: RawBatch, receipt: Receipt) -> None:
+        """Take in series that were read; their slots come into the rows of `sight`."""
+        if len(read.rows):
+            self._define(sight, read, batch, receipt)
+            touched = sight.rows.slot[read.rows]
             batch.touched.append(Touched(self.table, self.table.generation, touched[touched >= 0]))
 
     def forget(self, idle_s: float) -> int:
         """Forget series that were not seen for so long, and all that were refused; return how many series."""
         active = len(self.table)
+        self._named_elsewhere.clear()
         forgotten = self.table.forget(int(self._now_s() - idle_s))
         if forgotten:
             self.growth.forgotten(forgotten / active)
@@ -80,18 +133,10 @@ class SeriesIntake:
         """Return whole seconds of the receiver's own clock; it begins beyond 0, where series are due at once."""
         return 1 + int(self._rules.monotonic() - self._began)
 
-    def _define(self, body: DecodedBody, sight: Sight, wanted: Int64s, batch: RawBatch, receipt: Receipt) -> None:
-        rows, valued = sight.rows, sight.valued
-        hashes, first, back = np.unique(body.series.hash[wanted], return_index=True, return_inverse=True)
-        as_sent = np.argsort(first)
-        hashes, wanted_once, back = hashes[as_sent], wanted[first[as_sent]], np.argsort(as_sent)[back]
-        whole = np.zeros(len(hashes), np.bool_)
-        whole[back[np.isin(wanted, body.histograms.series)]] = True
-        results = self._identified(body, wanted_once, whole)
-        fit = np.array([isinstance(identity, Identity) for identity in results], np.bool_)
-        reasons = np.array([identity.reason if isinstance(identity, Unfit) else 0 for identity in results], np.int64)
-        identities = [identity for identity in results if isinstance(identity, Identity)]
-        ids = series_ids([identity.key for identity in identities]) if identities else np.empty(0, np.int64)
+    def _define(self, sight: Sight, read: ReadSeries, batch: RawBatch, receipt: Receipt) -> None:
+        rows, hashes, ids, identities = sight.rows, read.hashes, read.ids, read.identities
+        fit = np.array([isinstance(identity, Identity) for identity in read.results], np.bool_)
+        reasons = np.array([identity.reason if isinstance(identity, Unfit) else 0 for identity in read.results], np.int64)
         alone = self._distinct(ids, identities)
         room = self._within_cap(ids)
         for identity, has_room in zip(identities, (room | ~alone).tolist(), strict=True):
@@ -111,12 +156,14 @@ class SeriesIntake:
             known = known_series(ids[room], taken)
             slots[kept] = self._table_rows(hashes[kept], known, members[kept])
             receipt.defined += len(self.table) - before
-            for slot, identity in zip(slots[kept].tolist(), taken, strict=True):
+            for slot, series_id, identity in zip(slots[kept].tolist(), known.series_id.tolist(), taken, strict=True):
                 if slot >= before:
                     self.growth.added(identity.key)
+                elif self._rules.shared and identity.named_by is not None:
+                    self._said_again[series_id] = identity.named_by
             self._announce(known, slots[kept], batch)
-            self.table.slots.due_s[slots[kept][~valued[wanted_once[kept]]]] = 0
-        rows.slot[wanted], rows.member[wanted] = slots[back], members[back]
+            self.table.slots.due_s[slots[kept][~read.valued[kept]]] = 0
+        rows.slot[read.rows], rows.member[read.rows] = slots[read.back], members[read.back]
 
     def _identified(self, body: DecodedBody, wanted: Int64s, whole: Flags) -> "list[Identity | Unfit]":
         return [
@@ -125,23 +172,29 @@ class SeriesIntake:
         ]
 
     def naming_label(self, series_id: int) -> str:
-        """Return the label that the service of an active series was taken from, "" where it is not one label."""
+        """Return the label that the service of a series was taken from, here or elsewhere, "" where it is not one label."""
         slot = int(self.table.slots_of_ids(np.array([series_id]))[0])
-        return self._naming[int(self.table.slots.named[slot])] or "" if slot != UNKNOWN else ""
+        if slot == UNKNOWN:
+            return self._named_elsewhere.get(series_id, "")
+        return self._naming[int(self.table.slots.named[slot])] or ""
 
     def _named(self, identities: Sequence[Identity]) -> Int64s:
         """Return (n,) numbers of the labels that services were taken from."""
-        labels = [identity.named_by for identity in identities]
+        return self._numbers([identity.named_by for identity in identities])
+
+    def _numbers(self, labels: Sequence[str | None]) -> Int64s:
+        """Return (n,) numbers of labels, 0 for none."""
         self._naming += sorted({label for label in labels if label is not None} - {*self._naming})
         return np.array([self._naming.index(label) for label in labels], np.int64)
 
     def _distinct(self, ids: Int64s, identities: Sequence[Identity]) -> Flags:
         """Return (n,) which series are no other series that is known, or came before, with its service by another label.
 
-        `m{service="x"}` and `m{job="x"}` have one identity where all else is alike; the first of them has it.
+        `m{service="x"}` and `m{job="x"}` have one identity where all else is alike; the first of them has it, at any receiver.
         """
         named, slots = self._named(identities), self.table.slots_of_ids(ids)
-        holder = np.where(slots == UNKNOWN, 0, self.table.slots.named[np.maximum(slots, 0)])
+        elsewhere = self._numbers([self._named_elsewhere.get(series_id) for series_id in ids.tolist()])
+        holder = np.where(slots == UNKNOWN, elsewhere, self.table.slots.named[np.maximum(slots, 0)])
         first: dict[int, int] = {}
         for row, (series_id, number) in enumerate(zip(ids.tolist(), named.tolist(), strict=True)):
             holder[row] = holder[row] or first.setdefault(series_id, number)
