@@ -86,7 +86,7 @@ def candidates_of(rows: ClosedRows, worst: TakenPoints, past: ServicePast, caden
     with np.errstate(over="ignore"):
         signals = rows.services.features(_SIGNALS).astype(np.float32)
     sequences = past.sequences.update_arrays(rows.service_names, SequenceRows(numbers, ticks // cadence.step_us, signals, wanted))
-    points = worst.chosen(places).raised(levels[places], np.stack([excess, farthest], axis=1)[places])
+    points = worst.chosen(places).raised(levels[places], excess[places])
     return CandidateRows(rows.services.chosen(places), points, scheduled[places], sequences, tier1_version)
 
 

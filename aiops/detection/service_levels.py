@@ -3,7 +3,7 @@
 A service of some hundred series has one beyond its bounds in almost every minute, one of eight seldom. What is judged is the
 excess of a tick: over all series with a score of 0.5 or more, 1 at the bound and 1 more each time |z| doubles, weighed by how
 seldom the series is there (`straying.weighed_excess`). Their sum says whether many stray at once, the greatest whether one is
-far out, or stays out, that seldom is; each has a level of its own, for where many stray a little the sum is large in every tick.
+far out that seldom is; each has a level of its own, for where many stray a little the sum is large in every tick.
 Those of a service that are 1 or more have an exponential tail where |z| has a power law (peaks over a threshold: Coles, An
 Introduction to Statistical Modeling of Extreme Values, 2001, chapter 4), so
 
@@ -172,18 +172,17 @@ def _unknown(count: int) -> npt.NDArray[Any]:
     return records
 
 
-def raise_alarms(held: npt.NDArray[Any], known: npt.NDArray[np.bool_], levels: FloatArray, beyond: FloatArray) -> None:
+def raise_alarms(held: npt.NDArray[Any], known: npt.NDArray[np.bool_], levels: FloatArray, excess: FloatArray) -> None:
     """Raise alarm z and bounds of points (n,) of dtype `held_points.HELD` to what their services' levels (n, 2) ask of them.
 
-    `beyond` (n, 2): excess of the service's series together, and the greatest of one alone. A point must make up for what the
-    others lack of the level of all together, or, with how long that one has lasted, reach the level of one alone. What is outside
-    its static limits, or what the second opinion says, is not a question of how many series there are: it stays.
+    A point must make up for what the other series of its service, `excess` (n,) without its own, lack of the level of all
+    together, or reach the level of one alone, whichever is less. What is outside its static limits, or what the second opinion
+    says, is not a question of how many series there are: it stays.
     """
     size, weight = np.abs(held["z"]), np.fmax(held["weight"], LEAST_WEIGHT)
     beside = np.fmin(weight, 1.0)
-    own = np.where(size >= Z_OF_HALF, 1.0 + np.log2(np.fmax(size, Z_OF_HALF) / Z_OF_HALF), 0.0)
-    lacking = levels - np.fmax(beyond - own[:, None] * np.stack([beside, weight], axis=1), 0.0)
-    needed = np.fmin(lacking[:, TOGETHER] / beside, lacking[:, ALONE] / weight)
+    own = np.where(size >= Z_OF_HALF, beside * (1.0 + np.log2(np.fmax(size, Z_OF_HALF) / Z_OF_HALF)), 0.0)
+    needed = np.fmin((levels[:, TOGETHER] - np.fmax(excess - own, 0.0)) / beside, levels[:, ALONE] / weight)
     asked = np.fmin(np.fmin(held["alarm_z"], Z_OF_HALF) * np.exp2(np.fmin(needed - 1.0, MOST_DOUBLINGS)), NO_ALARM_Z)
     alarm_z = np.where(needed > 1.0, np.fmax(held["alarm_z"], asked), held["alarm_z"])
     by_z = known & (held["severity"] < OUTSIDE_LIMITS) & (held["finding"] < 0) & np.isfinite(size) & (alarm_z > held["alarm_z"])

@@ -58,10 +58,10 @@ class TakenPoints:
         """Return where tier 1 raised the alarm, (n,)."""
         return np.asarray(self.known & (self.held["severity"] >= 1.0))
 
-    def raised(self, levels: FloatArray, beyond: FloatArray) -> "TakenPoints":
+    def raised(self, levels: FloatArray, excess: FloatArray) -> "TakenPoints":
         """Return the points judged by the levels of their services, whose excess at the tick is given: see `raise_alarms`."""
         held = self.held.copy()
-        raise_alarms(held, self.known, levels, beyond)
+        raise_alarms(held, self.known, levels, excess)
         return TakenPoints(self.known, held, self.names, self.findings)
 
     def chosen(self, places: IntArray) -> "TakenPoints":

@@ -42,13 +42,12 @@ def weight_of(record: Any, step_us: int) -> float:
 def weighed_excess(record: Any, step_us: int, worst: float) -> tuple[float, float]:
     """Return the weighed excess of a tick with the greatest |z| `worst`, beside others and alone; 0 within the bound.
 
-    Not weighed it is 1 at the bound and 1 more each time |z| doubles; alone also 1 more each time that the excursion has lasted
-    twice as long: how long is all that tells what one series of hundreds shows from a passing chance as far out.
+    Not weighed it is 1 at the bound and 1 more each time |z| doubles.
     """
     if not worst >= Z_OF_HALF:
         return 0.0, 0.0
     excess, weight = 1.0 + np.log2(worst / Z_OF_HALF), weight_of(record, step_us)
-    return float(min(weight, 1.0) * excess), float(weight * (excess + np.log2(1.0 + record.stray)))
+    return float(min(weight, 1.0) * excess), float(weight * excess)
 
 
 @inlined

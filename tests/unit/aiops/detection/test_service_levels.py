@@ -140,22 +140,6 @@ def point(z: float, severity: float, finding: int = -1, low: float = -np.inf) ->
     return held
 
 
-def together(excess: float, alone: float = 0.0) -> FloatArray:
-    """Return the excess of one row."""
-    return np.array([[excess, alone]])
-
-
-def test_how_long_a_series_has_lasted_counts_into_what_it_needs_alone() -> None:
-    """Four times as far alone, by lasting four ticks, needs a quarter of the |z|."""
-    needed = []
-    for lasted in (0.0, 2.0):
-        held = point(-30.0, 5.0)
-        own = 1.0 + np.log2(30.0 / 6.0)
-        raise_alarms(held, np.ones(1, np.bool_), asked(20.0, 4.0), together(own, own + lasted))
-        needed.append(held["alarm_z"][0])
-    assert needed == pytest.approx([48.0, 12.0])
-
-
 def asked(together: float, alone: float = np.inf) -> FloatArray:
     """Return the levels of one row."""
     return np.array([[together, alone]])
@@ -165,13 +149,13 @@ def test_a_series_that_never_strays_counts_by_that_alone_and_beside_others_as_a_
     for levels, alarm_z in ((asked(3.0), 24.0), (asked(20.0, 4.5), 24.0)):
         held = point(-30.0, 5.0)
         held["weight"] = 1.5
-        raise_alarms(held, np.ones(1, np.bool_), levels, together(0.0))
+        raise_alarms(held, np.ones(1, np.bool_), levels, np.array([0.0]))
         assert held["alarm_z"][0] == pytest.approx(alarm_z)
 
 
 def test_a_point_that_is_far_enough_out_alone_needs_no_other() -> None:
     held = point(-30.0, 5.0)
-    raise_alarms(held, np.ones(1, np.bool_), asked(20.0, 3.0), together(9.0))
+    raise_alarms(held, np.ones(1, np.bool_), asked(20.0, 3.0), np.array([9.0]))
     assert held["alarm_z"][0] == pytest.approx(24.0)
     assert held["severity"][0] == pytest.approx(30.0 / 24.0)
 
@@ -181,7 +165,7 @@ def test_a_point_that_is_far_enough_out_alone_needs_no_other() -> None:
 )
 def test_a_point_must_make_up_for_what_the_other_series_lack_of_the_level(others: float, level: float, alarm_z: float) -> None:
     held = point(-12.0, 2.0)
-    raise_alarms(held, np.ones(1, np.bool_), asked(level), together(others + 2.0))
+    raise_alarms(held, np.ones(1, np.bool_), asked(level), np.array([others + 2.0]))
     assert held["alarm_z"][0] == pytest.approx(alarm_z)
     assert held["severity"][0] == pytest.approx(12.0 / alarm_z)
     assert held["lower"][0] == pytest.approx(10.0 - 0.5 * alarm_z)
@@ -192,26 +176,26 @@ def test_a_point_must_make_up_for_what_the_other_series_lack_of_the_level(others
 def test_a_series_that_weighs_less_must_be_further_out(weight: float, alarm_z: float) -> None:
     held = point(-12.0, 2.0)
     held["weight"] = weight
-    raise_alarms(held, np.ones(1, np.bool_), asked(3.0), together(2.0 * weight))
+    raise_alarms(held, np.ones(1, np.bool_), asked(3.0), np.array([2.0 * weight]))
     assert held["alarm_z"][0] == pytest.approx(alarm_z)
 
 
 def test_a_level_of_one_leaves_the_alarm_of_a_series_as_it_was_fitted() -> None:
     held = point(3.0, 3.0)
     held["alarm_z"] = 1.0
-    raise_alarms(held, np.ones(1, np.bool_), asked(1.0), together(0.0))
+    raise_alarms(held, np.ones(1, np.bool_), asked(1.0), np.array([0.0]))
     assert held["severity"][0] == 3.0
 
 
 def test_limits_and_findings_are_no_question_of_how_many_series_there_are() -> None:
     for held in (point(7.0, OUTSIDE_LIMITS + 1.2), point(7.0, 1.2, finding=3)):
         before = held.copy()
-        raise_alarms(held, np.ones(1, np.bool_), asked(4.0), together(1.2))
+        raise_alarms(held, np.ones(1, np.bool_), asked(4.0), np.array([1.2]))
         assert held == before
 
 
 def test_a_bound_that_is_the_end_of_the_metrics_range_stays() -> None:
     held = point(7.0, 1.2, low=8.0)
-    raise_alarms(held, np.ones(1, np.bool_), asked(3.0), together(1.2))
+    raise_alarms(held, np.ones(1, np.bool_), asked(3.0), np.array([1.2]))
     assert held["lower"][0] == 8.0
     assert held["upper"][0] == pytest.approx(10.0 + 0.5 * 24.0)
