@@ -40,6 +40,7 @@ _IN_MEMORY: Final = ("interval", "at", "times_at", "room", "head", "ordered", "o
 _KEPT: Final = tuple(name for name in SERIES_RECORD.names or () if name not in _IN_MEMORY)
 _SINCE: Final = {"step": BEFORE_STRAYING, "stray": VERSION, "seen": VERSION, "beyond": VERSION}
 """The first version that has a field, of those that are younger than the oldest."""
+_TEXTS: Final = ("service", "metric", "labels")
 FIX: Final = "remove the checkpoint to warm up anew"
 
 
@@ -52,10 +53,38 @@ class Clock:
     available_us: int = -(2**62)
 
 
-def pack(config: FloatArray, arrays: EngineArrays, names: Sequence[SeriesName], clock: Clock) -> State:
+class PackedNames:
+    """Names of series as arrays; those that were packed before are not packed again. The series before stay as they are."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
+
+    def of(self, names: Sequence[SeriesName]) -> State:
+        """Return ids and texts of all series; nobody changes the arrays."""
+        new = names[self._count :]
+        if new or not self._arrays:
+            packed: dict[str, npt.NDArray[Any]] = {"series_id": np.array([name.series_id for name in new], np.int64)}
+            for part in _TEXTS:
+                packed |= packed_texts(part, [getattr(name, part) for name in new])
+            self._arrays = _joined(self._arrays, packed) if self._arrays else packed
+            self._count = len(names)
+        return self._arrays
+
+
+def _joined(first: State, second: State) -> dict[str, npt.NDArray[Any]]:
+    """Return arrays one behind the other; offsets go on."""
+    joined = {name: np.concatenate([array, second[name]]) for name, array in first.items()}
+    for part in _TEXTS:
+        offsets = f"{part}_offsets"
+        joined[offsets] = np.concatenate([first[offsets], first[offsets][-1] + second[offsets][1:]])
+    return joined
+
+
+def pack(config: FloatArray, arrays: EngineArrays, names: State, clock: Clock) -> State:
     """Return the state as arrays of its own, the same for equal states wherever their rings begin in memory.
 
-    Cost: one copy of the points kept.
+    `names` is what `PackedNames` gives. Cost: one copy of the points kept.
     """
     count = int(arrays.counters[SERIES_COUNT])
     records = arrays.series[:count]
@@ -73,11 +102,7 @@ def pack(config: FloatArray, arrays: EngineArrays, names: Sequence[SeriesName], 
         "ring_value": values,
     }
     state |= {f"series_{name}": records[name].copy() for name in _KEPT}
-    state["series_id"] = np.array([name.series_id for name in names], np.int64)
-    state |= packed_texts("service", [name.service for name in names])
-    state |= packed_texts("metric", [name.metric for name in names])
-    state |= packed_texts("labels", [name.labels for name in names])
-    return state
+    return {**state, **names}
 
 
 def unpack(config: FloatArray, parameters: EngineParameters, state: State) -> tuple[EngineArrays, list[SeriesName], Clock]:

@@ -67,6 +67,7 @@ class SeriesEngine:
         self._scratch = Scratch.of(config.window_points)
         self._hashes = NameHashes()
         self._index = SeriesIndex()
+        self._packed = engine_snapshot.PackedNames()
         self._clock = engine_snapshot.Clock()
 
     def update(self, batch: SeriesBatch, available_at: IntArray | None = None) -> SeriesOutput:
@@ -146,7 +147,7 @@ class SeriesEngine:
 
     def snapshot(self) -> State:
         """Return the whole state as plain arrays; independent of the engine afterwards."""
-        return engine_snapshot.pack(self._config_numbers(), self._arrays, self._index.names, self._clock)
+        return engine_snapshot.pack(self._config_numbers(), self._arrays, self._packed.of(self._index.names), self._clock)
 
     @classmethod
     def restore(cls, config: EngineConfig, state: State) -> "SeriesEngine":

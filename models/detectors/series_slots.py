@@ -27,6 +27,7 @@ class SeriesSlots:
         self._table = np.full(table_size(_ROOM), -1, np.int32)
         self.series: list[SeriesName] = []
         """By slot."""
+        self._named: tuple[int, State] | None = None
 
     def __len__(self) -> int:
         return len(self.series)
@@ -40,7 +41,12 @@ class SeriesSlots:
         return slots
 
     def state(self) -> State:
-        """Return the series as arrays: ids, and their names for people."""
+        """Return the series as arrays: ids, and their names for people; made anew where there are more than before."""
+        if self._named is None or self._named[0] != len(self.series):
+            self._named = len(self.series), self._names_as_arrays()
+        return self._named[1]
+
+    def _names_as_arrays(self) -> State:
         names = {
             part: names_array(tuple(getattr(name, part) for name in self.series)) for part in ("service", "metric", "labels")
         }
