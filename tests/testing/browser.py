@@ -68,7 +68,7 @@ class Tab:
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
-            message: dict[str, Any] = json.loads(self._socket.recv(timeout=WITHIN_S))
+            message: dict[str, Any] = json.loads(self._socket.recv(timeout=within(WITHIN_S)))
             if message.get("id") == self._number:
                 assert "error" not in message, message
                 result: dict[str, Any] = message["result"]
@@ -95,7 +95,7 @@ def browsing(folder: Path) -> Iterator[Tab]:
             yield Tab(socket)
     finally:
         process.terminate()
-        process.wait(WITHIN_S)
+        process.wait(within(WITHIN_S))
 
 
 def _page_address(profile: Path) -> str:

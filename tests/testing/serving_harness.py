@@ -20,7 +20,7 @@ from aiops.settings.tree import Settings
 from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
 from serving.scoring.proto import scoring_pb2 as pb
 from serving.scoring.run import launch
-from tests.testing.deadlines import within
+from tests.testing.deadlines import Deadline, within
 from tests.testing.fakes_models import OUTPUTS, point_alias, write_linear
 from tests.testing.free_ports import free_port
 
@@ -82,9 +82,10 @@ def ready(url: str) -> bool:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, why: Callable[[], str]) -> None:
-    deadline = time.monotonic() + seconds
+    """Wait until a condition holds, for at most so many seconds of a machine with nothing else to do."""
+    deadline = Deadline(seconds)
     while not condition():
-        assert time.monotonic() < deadline, why()
+        assert not deadline.passed, why()
         time.sleep(0.05)
 
 

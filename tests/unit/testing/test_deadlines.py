@@ -2,7 +2,7 @@
 
 import ast
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 import pytest
@@ -69,23 +69,81 @@ def test_limits_of_a_run_grow_with_the_load_and_say_so(monkeypatch: pytest.Monke
     assert 1.0 <= busyness() <= load_timeout.MOST
 
 
+WAITS = {"wait": 0, "join": 0, "result": 0, "settimeout": 0, "wait_for": 1, "create_connection": 1}
+"""Calls that wait, and which of their arguments says how long."""
+CLOCKS = ("monotonic() +", "perf_counter() +")
+STRETCHING = ("serving_harness", "stream_harness")
+"""Where functions that stretch the seconds which they are given come from."""
+
+
+def number_of(node: ast.expr, named: Mapping[str, float]) -> float | None:
+    """Return what a number, or the name of one, says; None for anything else."""
+    if isinstance(node, ast.Name):
+        return named.get(node.id)
+    known = isinstance(node, ast.Constant) and isinstance(node.value, int | float)
+    return float(node.value) if known else None
+
+
+def named_numbers(tree: ast.Module) -> dict[str, float]:
+    """Return the numbers that a module gives names to."""
+    named: dict[str, float] = {}
+    for node in tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
+        number = number_of(node.value, {}) if isinstance(node, ast.Assign | ast.AnnAssign) and node.value else None
+        if isinstance(target, ast.Name) and number is not None:
+            named[target.id] = number
+    return named
+
+
+def stretching(tree: ast.Module) -> set[str]:
+    """Return the names of functions that stretch what they are given: imported ones, and those that use a Deadline."""
+    modules = (node for node in tree.body if isinstance(node, ast.ImportFrom) and (node.module or "").endswith(STRETCHING))
+    own = (node.name for node in tree.body if isinstance(node, ast.FunctionDef) and "Deadline(" in ast.unparse(node))
+    return {alias.name for node in modules for alias in node.names} | set(own)
+
+
+def waits_of(call: ast.Call, stretched: Set[str]) -> list[ast.expr]:
+    """Return the arguments of a call that say how long it waits."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
+    place = len(call.args) if name in stretched else WAITS.get(name, len(call.args))
+    return call.args[place : place + 1] + [keyword.value for keyword in call.keywords if keyword.arg == "timeout"]
+
+
+def counts_pauses(node: ast.AST) -> bool:
+    """Return whether a loop waits for something by a fixed number of pauses."""
+    fixed = isinstance(node, ast.For) and isinstance(node.target, ast.Name) and node.target.id == "_"
+    text = ast.unparse(node) if fixed else ""
+    return "range(" in text and "break" in text and ("sleep(" in text or ".wait(" in text)
+
+
 def fixed_deadlines(path: Path) -> Iterator[str]:
     """Yield calls with a fixed number of seconds, a pause of up to a second aside."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            waits = node.args[:1] if node.func.attr in {"wait", "join", "result"} else []
-            waits += [keyword.value for keyword in node.keywords if keyword.arg == "timeout"]
-            for given in waits:
-                if isinstance(given, ast.Constant) and isinstance(given.value, int | float) and given.value > 1:
-                    yield f"{path.name}:{node.lineno}: {ast.unparse(node)[:80]}"
-        if isinstance(node, ast.BinOp) and isinstance(node.right, ast.Constant) and "monotonic() + " in ast.unparse(node):
-            yield f"{path.name}:{node.lineno}: {ast.unparse(node)}"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named, stretched = named_numbers(tree), stretching(tree)
+    for node in ast.walk(tree):
+        given = [number_of(argument, named) for argument in waits_of(node, stretched)] if isinstance(node, ast.Call) else []
+        if isinstance(node, ast.BinOp) and any(clock in ast.unparse(node) for clock in CLOCKS):
+            given = [number_of(node.right, named)]
+        if any(number is not None and number > 1 for number in given) or counts_pauses(node):
+            yield f"{path.name}:{node.lineno}: {ast.unparse(node)[:80]}"  # type: ignore[attr-defined]
 
 
 def test_no_test_has_a_fixed_deadline(tmp_path: Path) -> None:
     lines = [line for path in TESTS.rglob("*.py") if "benchmarks" not in path.parts for line in fixed_deadlines(path)]
     assert lines == [], "wrap the seconds in tests.testing.deadlines.within"
     control = tmp_path / "control.py"
-    fixed = ("process.wait(30)", "httpx.get(url, timeout=2)", "end = time.monotonic() + 5")
-    control.write_text("\n".join((*fixed, "stop.wait(0.1)", "process.wait(within(30))")))
-    assert len(list(fixed_deadlines(control))) == 3
+    fixed = (
+        "process.wait(30)",
+        "httpx.get(url, timeout=2)",
+        "end = time.monotonic() + 5",
+        "process.wait(LONG_S)",
+        "socket.recv(timeout=LONG_S)",
+        "asyncio.wait_for(work(), 20)",
+        "for _ in range(100):\n    if done():\n        break\n    time.sleep(0.05)",
+    )
+    sound = ("LONG_S: Final = 60.0", "stop.wait(0.1)", "process.wait(within(LONG_S))", "wait_for(ready, 60, why)")
+    harness = "from tests.testing.serving_harness import wait_for"
+    control.write_text("\n".join((*sound, *fixed)).replace("wait_for(ready, 60, why)", ""))
+    assert len(list(fixed_deadlines(control))) == len(fixed)
+    control.write_text("\n".join((harness, *sound)))
+    assert not list(fixed_deadlines(control))

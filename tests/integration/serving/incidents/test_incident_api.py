@@ -524,10 +524,7 @@ def test_streams_end_with_the_service_and_hear_only_what_they_want(tmp_path: Pat
         assert ready.wait(within(10))
         api.open_incident("mail")
         incident_id = api.open_incident("cart")
-        for _ in range(100):
-            if any(incident_id in line for line in got) and ": alive" in got:
-                break
-            threading.Event().wait(0.05)
+        wait_until(lambda: any(incident_id in line for line in got) and ": alive" in got, 5)
         api.server.stop()
         assert ended.wait(within(10))
         watcher.join()

@@ -37,6 +37,7 @@ from serving.incidents.store.records import MessageState, OutboxMessage, PageReq
 from tests.testing.deadlines import within
 from tests.testing.empty_store import empty_store
 from tests.testing.store_rows import transitioned
+from tests.testing.stream_harness import wait_until
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 URL = "http://aiops.test:3103"
@@ -408,10 +409,7 @@ def test_all_configured_channels_hear_of_it_by_threads_of_their_own(store: Incid
     stop = threading.Event()
     running = threading.Thread(target=sender.run, args=(stop,))
     running.start()
-    for _ in range(500):
-        if len(receiver.requests) == 6:
-            break
-        stop.wait(0.01)
+    wait_until(lambda: len(receiver.requests) == 6, 5)
     stop.set()
     running.join()
     for channel in channels:

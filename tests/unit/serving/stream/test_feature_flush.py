@@ -19,6 +19,7 @@ from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.feature_flush import FeatureFlush, NewestRows, newest
 from tests.testing.deadlines import within
 from tests.testing.series_names import named
+from tests.testing.stream_harness import wait_until
 
 
 class MemoryWriter:
@@ -131,10 +132,7 @@ def test_the_thread_flushes_until_it_is_stopped() -> None:
     thread = threading.Thread(target=flush.run)
     thread.start()
     flush.offer(DEFAULT_TENANT, [rows("series", a=1.0)], [])
-    for _ in range(200):
-        if writer.series:
-            break
-        stop.wait(0.01)
+    wait_until(lambda: writer.series, 2)
     stop.set()
     thread.join(within(5))
     assert writer.series == {"a": 1.0}
