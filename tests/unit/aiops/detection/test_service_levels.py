@@ -18,11 +18,11 @@ STEP_US = 60_000_000
 DAY_TICKS = 1440
 
 
-def rows(excess: FloatArray, series: int, first_tick: int = 1) -> LevelRows:
-    """Ticks of one service, one after the other; no series is far out alone."""
+def rows(excess: FloatArray, series: int, first_tick: int = 1, alone: float = 0.0) -> LevelRows:
+    """Ticks of one service, one after the other; of the excess a share is that of one series alone."""
     count = excess.size
     ticks = (first_tick + np.arange(count)) * STEP_US
-    return LevelRows(np.zeros(count, np.int64), ticks, excess, np.fmin(excess, 1.0), np.full(count, float(series)))
+    return LevelRows(np.zeros(count, np.int64), ticks, excess, alone * excess, np.full(count, float(series)))
 
 
 def judged(levels: ServiceLevels, excess: FloatArray, series: int, first_tick: int = 1) -> FloatArray:
@@ -76,8 +76,7 @@ def test_many_that_stray_a_little_in_every_tick_do_not_hide_one_that_is_far_out(
     rng = np.random.default_rng(1)
     count = DAY_TICKS // 4
     greatest = np.where(rng.random(count) < 0.9, rng.uniform(0.3, 1.4, count), 0.0)
-    restless_rows = rows(4.0 * greatest, 460)._replace(farthest=greatest)
-    levels = ServiceLevels(STEP_US).levels(["cart"], restless_rows)
+    levels = ServiceLevels(STEP_US).levels(["cart"], rows(4.0 * greatest, 460, alone=0.25))
     most = 1.0 + np.log2(100.0 / 6.0)
     assert (levels[60:, TOGETHER] > greatest[60:] * 3.0 + most).all()
     assert (levels[60:, ALONE] < most).all()
@@ -86,7 +85,7 @@ def test_many_that_stray_a_little_in_every_tick_do_not_hide_one_that_is_far_out(
 
 def test_one_series_alone_has_about_as_many_false_alarms_a_day_as_are_accepted() -> None:
     farthest = restless(8.0, 0.3, 1.0)
-    level = ServiceLevels(STEP_US).levels(["cart"], rows(farthest, 500)._replace(farthest=farthest))[:, ALONE]
+    level = ServiceLevels(STEP_US).levels(["cart"], rows(farthest, 500, alone=1.0))[:, ALONE]
     alarms = np.flatnonzero((farthest >= level) & (farthest >= 1.0))
     assert np.count_nonzero(alarms >= DAY_TICKS) / 7.0 < 2.5 * ALONE_PER_DAY
 

@@ -22,7 +22,7 @@ STEP_US = 60_000_000
 START_US = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 SERIES, CHRONIC = 460, 20
 WARM, FAULT, TICKS = 20, 240, 244
-STEADY_ONE, CHRONIC_ONE = 300, 7
+STEADY, RESTLESS = 300, 7
 METRICS = [f"step_{number}_latency_seconds" for number in range(SERIES)]
 
 
@@ -59,15 +59,15 @@ def flagged(faulty: int) -> Mapping[int, str]:
 
 
 def test_a_steady_series_that_strays_alarms_alone_within_a_minute() -> None:
-    assert flagged(STEADY_ONE).get(FAULT) == METRICS[STEADY_ONE]
+    assert flagged(STEADY).get(FAULT) == METRICS[STEADY]
 
 
 def test_a_series_that_strays_all_day_does_not_alarm_alone() -> None:
-    assert FAULT not in flagged(CHRONIC_ONE)
-    assert FAULT + 1 not in flagged(CHRONIC_ONE)
+    assert FAULT not in flagged(RESTLESS)
+    assert FAULT + 1 not in flagged(RESTLESS)
 
 
-@pytest.mark.parametrize("faulty", [-1, STEADY_ONE])
+@pytest.mark.parametrize("faulty", [-1, STEADY])
 def test_what_strays_all_day_is_seldom_an_alarm(faulty: int) -> None:
     """But for their first times, when nobody knows yet that they do."""
     healthy = [tick for tick in flagged(faulty) if tick < FAULT]
