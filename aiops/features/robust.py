@@ -116,27 +116,22 @@ def median_of_sorted(values: Floats) -> float:
 
 @inlined
 def mad_of_sorted(values: Floats, median: float) -> float:
-    """Return the median absolute deviation from `median` of (n >= 1,) ascending values; O(log n).
+    """Return the median absolute deviation from `median` of (n >= 1,) ascending values; O(n), for some ten values.
 
-    The n // 2 + 1 values nearest to the median lie side by side: a binary search finds where.
+    The n // 2 + 1 values nearest to the median lie side by side: they begin after those that are further away than the one which
+    would take their place at the other end.
     """
     nearest = (values.size >> 1) + 1
     left = 0
-    high = values.size - nearest
-    while left < high:
-        middle = (left + high) >> 1
-        if median - values[middle] > values[middle + nearest] - median:
-            left = middle + 1
-        else:
-            high = middle
-    right = left + nearest - 1
-    below = median - values[left]
-    above = values[right] - median
+    for i in range(values.size - nearest):
+        left += int(median - values[i] > values[i + nearest] - median)
+    first, last = np.uint64(left), np.uint64(left + nearest - 1)
+    below, above = median - values[first], values[last] - median
+    furthest = max(below, above)
     if values.size & 1:
-        return float(max(below, above))
-    if below > above:
-        return float(0.5 * below + 0.5 * max(median - values[left + 1], above))
-    return float(0.5 * above + 0.5 * max(below, values[right - 1] - median))
+        return float(furthest)
+    inner = median - values[first + _NEXT] if below > above else values[last - _NEXT] - median
+    return float(0.5 * furthest + 0.5 * max(inner, min(below, above)))
 
 
 @inlined
@@ -149,23 +144,25 @@ def median_of_places(values: npt.NDArray[np.float32], order: npt.NDArray[Any]) -
 
 @bare
 def mad_of_places(values: npt.NDArray[np.float32], order: npt.NDArray[Any], median: float) -> float:
-    """Return the median absolute deviation from `median` of values[order], (n >= 1,) ascending; O(log n), as `mad_of_sorted`."""
+    """Return the median absolute deviation from `median` of values[order], (n >= 1,) ascending; O(log n), as `mad_of_sorted`.
+
+    Where the nearest begin is searched in as many steps for all windows of one size.
+    """
     nearest = (order.size >> 1) + 1
     left, size = np.uint64(0), np.uint64(order.size - nearest)
     reach = np.uint64(nearest)
     while size > 0:
-        middle = left + (size >> _NEXT)
-        further = np.uint64(median - values[order[middle]] > values[order[middle + reach]] - median)
-        left += ((size >> _NEXT) + _NEXT) * further
-        size = (size - further) >> _NEXT
+        half = (size + _NEXT) >> _NEXT
+        middle = left + half - _NEXT
+        left += half * np.uint64(median - values[order[middle]] > values[order[middle + reach]] - median)
+        size >>= _NEXT
     right = left + reach - _NEXT
-    below = median - values[order[left]]
-    above = values[order[right]] - median
+    below, above = median - values[order[left]], values[order[right]] - median
+    furthest = max(below, above)
     if order.size & 1:
-        return float(max(below, above))
-    if below > above:
-        return float(0.5 * below + 0.5 * max(median - values[order[left + _NEXT]], above))
-    return float(0.5 * above + 0.5 * max(below, values[order[right - _NEXT]] - median))
+        return float(furthest)
+    inner = median - values[order[left + _NEXT]] if below > above else values[order[right - _NEXT]] - median
+    return float(0.5 * furthest + 0.5 * max(inner, min(below, above)))
 
 
 @bare
