@@ -23,6 +23,14 @@ class Window(NamedTuple):
     value: npt.NDArray[np.float32]  # (n,) oldest first
 
 
+class PlaceSwap(NamedTuple):
+    """What changes in an order: the element that is taken out, before which the new one is put in, and the place it holds."""
+
+    out: int
+    into: int
+    place: int
+
+
 @inlined
 def order_window(arrays: EngineArrays, record: Any, low: int, value: npt.NDArray[np.float32], room: npt.NDArray[Any]) -> None:
     """Put the places of the points from number `low` on, whose values are given (n,), into the order of their values.
@@ -83,14 +91,14 @@ def swap_place(order: npt.NDArray[Any], window: Window, room: npt.NDArray[Any]) 
     for i in range(count):
         left = np.int32(left + (np.int32(i) if order[i] == gone else np.int32(0)))
         room[np.uint64(i + 1)] = order[i]
-    move_places(order, room, (int(left), int(less), place_in(window, count - 1)))
+    move_places(order, room, PlaceSwap(int(left), int(less), place_in(window, count - 1)))
 
 
 @bare
-def move_places(order: npt.NDArray[Any], room: npt.NDArray[Any], swap: tuple[int, int, int]) -> None:
-    """Fill order (n,) from its copy in `room` (n + 2,), one element later; `swap`: where one is taken out, one put in, which."""
+def move_places(order: npt.NDArray[Any], room: npt.NDArray[Any], swap: PlaceSwap) -> None:
+    """Fill order (n,) from its copy in `room` (n + 2,), one element later, with one place taken out and one put in."""
     kind = order.dtype.type
-    left, less, place = kind(swap[0]), kind(swap[1]), kind(swap[2])
+    left, less, place = kind(swap.out), kind(swap.into), kind(swap.place)
     for i in range(order.size):
         number = kind(i)
         before, own, after = room[i], room[i + 1], room[i + 2]
