@@ -77,7 +77,7 @@ class SecondOpinion:
         if self._bank is None and self._net is None:
             return {}
         places: IntArray = np.flatnonzero(taken)
-        seen = points.taken(taken)
+        seen = points if places.size == len(points) else points.taken(taken)
         alarms = () if self._bank is None else self._bank.alarms(seen)
         findings = {int(places[alarm.row]): Finding(alarm.text, False) for alarm in alarms}
         return findings if self._net is None else findings | _net_findings(self._net.judge_points(seen), places)
