@@ -119,8 +119,8 @@ class SlotProgress(NamedTuple):
 def find_slots(table: SlotTable, ids: IntArray, slots: IntArray, progress: SlotProgress) -> tuple[int, int]:
     """Write the slots of ids from the row reached on; return the row reached and the slots known then.
 
-    It stops before a row whose series has no place in the table. Series mostly come in the order in which they came first: the slot
-    after that of the row before is looked at before the table, which is seldom in the processor's cache.
+    It stops before a row whose series has no place in the table. Series mostly come in the order in which they came first: the
+    slot after that of the row before is looked at before the table, which is seldom in the processor's cache.
     """
     places, keys = table.places, table.keys
     first, count, most = progress.reached, progress.known, progress.most

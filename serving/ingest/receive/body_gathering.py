@@ -103,7 +103,7 @@ class BodyGathering:
     async def _read(self, intake: TenantIntake, decoded: DecodedBody, sight: Sight, wanted: Int64s) -> ReadSeries | None:
         """Return rows of a sight, once other receivers know which labels name the new ones; None = the table is another now."""
         read = intake.read(decoded, sight, wanted)
-        labels = intake.new_names(read) if self._names is not None else {}
+        labels = intake.new_names(read) if self._names is not None and read.identities else {}
         if self._names is None or not labels:
             return read
         intake.note_holders(await asyncio.to_thread(self._names.claim, intake.tenant, labels))

@@ -83,7 +83,9 @@ class SeriesIntake:
 
     def read(self, body: DecodedBody, sight: Sight, wanted: Int64s) -> ReadSeries:
         """Return what new series are, and known ones whose definition is due."""
-        rows = wanted[(sight.rows.slot[wanted] == UNKNOWN) | sight.valued[wanted]]
+        rows = wanted[(sight.rows.slot[wanted] == UNKNOWN) | sight.valued[wanted]] if len(wanted) else wanted
+        if not len(rows):  # of almost every body: its texts need not be read
+            return ReadSeries(rows, rows, np.empty(0, np.uint64), np.empty(0, np.bool_), [], rows)
         hashes, first, back = np.unique(body.series.hash[rows], return_index=True, return_inverse=True)
         as_sent = np.argsort(first)
         hashes, once, back = hashes[as_sent], rows[first[as_sent]], np.argsort(as_sent)[back]
