@@ -1,5 +1,6 @@
 """Series of bodies: which are known, what the new ones are, and who leads their HA pair; by one tenant."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -24,6 +25,7 @@ from serving.stream.partitioning import partitions_of
 Flags = npt.NDArray[np.bool_]
 
 _SPREAD: Final = 256
+_FEWEST_REFUSED: Final = 1000
 
 
 class Sight(NamedTuple):
@@ -67,8 +69,10 @@ class SeriesIntake:
         self.services = SeenServices()
         self._naming: list[str | None] = [None]
         self._named_elsewhere: dict[int, str] = {}
-        """Labels that hold the name of a series at another receiver, by its id."""
+        """Labels that hold the name of a series at another receiver, by its id; where it is full, nothing new is let in."""
         self._said_again: dict[int, str] = {}
+        self._most_refused = max(_FEWEST_REFUSED, limits.max_series)
+        """As many refused series are remembered, and as many names that others hold."""
         self._identities = identities
         self._rules = rules
         self._began = rules.monotonic()
@@ -97,18 +101,20 @@ class SeriesIntake:
         return ReadSeries(rows, back, hashes, sight.valued[once], results, ids)
 
     def new_names(self, read: ReadSeries) -> dict[int, str]:
-        """Return the labels that name series which are not active here, by id: other receivers may know them by another one."""
-        new = self.table.slots_of_ids(read.ids) == UNKNOWN
-        named = zip(read.ids.tolist(), read.identities, new.tolist(), strict=True)
-        return {
-            series_id: identity.named_by
-            for series_id, identity, is_new in named
-            if is_new and identity.named_by is not None and series_id not in self._named_elsewhere
-        }
+        """Return the labels that name series to be let in, by id: other receivers may know them by another one.
+
+        Of two labels of one identity it is the first, as where they are defined. What is refused for the cap claims nothing.
+        """
+        new = (self.table.slots_of_ids(read.ids) == UNKNOWN) & self._within_cap(read.ids)
+        labels: dict[int, str] = {}
+        for series_id, identity, is_new in zip(read.ids.tolist(), read.identities, new.tolist(), strict=True):
+            if is_new and identity.named_by is not None and series_id not in self._named_elsewhere:
+                labels.setdefault(series_id, identity.named_by)
+        return labels
 
     def note_holders(self, labels: Mapping[int, str]) -> None:
         """Note by which label other receivers know series, where that is another one than here."""
-        self._named_elsewhere |= labels
+        self._named_elsewhere |= {series_id: sys.intern(label) for series_id, label in labels.items()}
 
     def names_said_again(self) -> dict[int, str]:
         """Return the labels of the active series that were defined again since the last call."""
@@ -147,7 +153,7 @@ class SeriesIntake:
         reasons[np.flatnonzero(fit)[~room]] = SERIES_CAP
         reasons[np.flatnonzero(fit)[~alone]] = SAME_IDENTITY
         room &= alone
-        self.table.refuse(hashes[reasons != 0], reasons[reasons != 0], max(1000, self.limits.max_series))
+        self.table.refuse(hashes[reasons != 0], reasons[reasons != 0], self._most_refused)
         slots = REFUSED - reasons
         members = np.zeros(len(slots), np.int64)
         kept = np.flatnonzero(reasons == 0)
@@ -205,7 +211,7 @@ class SeriesIntake:
     def _within_cap(self, ids: Int64s) -> Flags:
         """Return (n,) which series have a place: those that are active, and new ones as long as there is room."""
         known = self.table.slots_of_ids(ids) != UNKNOWN
-        room = self.limits.max_series - len(self.table)
+        room = self.limits.max_series - len(self.table) if len(self._named_elsewhere) < self._most_refused else 0
         new = np.unique(ids[~known], return_index=True)[1]
         if len(new) <= room:
             return np.ones(len(ids), np.bool_)

@@ -8,11 +8,12 @@ hashes small: as lists they take some 40 B a series, and what has expired is rem
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+from aiops.errors import Unavailable
 from serving.stream import streams
 
 _BUCKETS: Final = 4096
 _AT_ONCE: Final = 1000
-_CLAIM: Final = """#!lua flags=allow-oom
+_CLAIM: Final = """#!lua
 local hold, now, held = tonumber(ARGV[1]), tonumber(ARGV[2]), {}
 if now < 0 then now = math.floor(redis.call('TIME')[1] / 60) end
 for i, key in ipairs(KEYS) do
@@ -57,15 +58,20 @@ class SeriesNames:
         """Say the labels of series by id; return those of series that another label holds.
 
         Raises:
-            Unavailable: the state store does not answer.
+            Unavailable: the state store does not answer, or has no room: a series is not let in without its name.
         """
+        import redis
+
         held: dict[int, str] = {}
         for part in _parts(labels):
             keys = [f"aiops:naming:{tenant}:{series_id % _BUCKETS}" for series_id, _ in part]
             arguments: list[str | bytes | int] = [self._hold_min, self._clock_min()]
             for series_id, label in part:
                 arguments += [series_id.to_bytes(8, "big", signed=True), label]
-            answer = self._broker.evaluate(_CLAIM, keys, arguments)
+            try:
+                answer = self._broker.evaluate(_CLAIM, keys, arguments)
+            except redis.OutOfMemoryError as error:
+                raise Unavailable(f"broker: no room for the names of series ({error}); raise its maxmemory") from error
             held |= {part[int(place)][0]: label.decode() for place, label in zip(answer[::2], answer[1::2], strict=True)}
         return held
 

@@ -1,0 +1,75 @@
+"""Which names of series a receiver claims: only those it lets in, the first label of a body, and by a sweep in between too."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.testing.receiver_harness import Sent, write_1
+from tests.testing.receivers_in_process import Answer, ReceiversInProcess
+
+AT_MS = int(time.time() * 1000)
+PROTOBUF = {"content-type": "application/x-protobuf", "content-encoding": "snappy"}
+
+
+@dataclass(slots=True)
+class FirstHolds:
+    """Names in memory: the first label that is said holds one for good."""
+
+    labels: dict[int, str] = field(default_factory=dict)
+
+    def claim(self, tenant: str, labels: Mapping[int, str]) -> dict[int, str]:
+        holders = {series_id: self.labels.setdefault(series_id, label) for series_id, label in labels.items()}
+        return {series_id: holder for series_id, holder in holders.items() if holder != labels[series_id]}
+
+
+def series(label: str, metric: str) -> Sent:
+    return Sent({"__name__": metric, label: "x", "zone": "a"}, [(1.0, AT_MS)])
+
+
+async def sent(app: ReceiversInProcess, *rows: Sent) -> Answer:
+    return await app.post("/api/v1/write", write_1(rows), PROTOBUF)
+
+
+def test_series_beyond_the_cap_claim_no_name() -> None:
+    async def main() -> None:
+        names = FirstHolds()
+        async with ReceiversInProcess(names=names, max_series=3) as left, ReceiversInProcess(names=names) as right:
+            assert (await sent(left, *(series("service", f"m{number}") for number in range(250)))).status == 400
+            assert len(names.labels) == 3
+            assert (await sent(left, series("service", "m300"))).status == 400
+            assert len(names.labels) == 3
+            assert (await sent(right, series("job", "m200"))).status == 204, "the other label is nobody's"
+
+    asyncio.run(main())
+
+
+def test_names_that_others_hold_are_kept_up_to_a_bound() -> None:
+    async def main() -> None:
+        names = FirstHolds()
+        metrics = [f"m{number}" for number in range(1500)]
+        async with ReceiversInProcess(names=names) as left, ReceiversInProcess(names=names, max_series=1000) as right:
+            assert (await sent(left, *(series("service", metric) for metric in metrics))).status == 204
+            refused = await sent(right, *(series("job", metric) for metric in metrics))
+            assert refused.status == 400
+            assert right.receivers.active_series() == {"default": 0}
+            assert (await sent(right, series("job", "free"))).status == 400, "not let in before the next sweep"
+            assert len(names.labels) == 1500
+            right.receivers.forget_idle()
+            assert (await sent(right, series("job", "free"))).status == 204
+
+    asyncio.run(main())
+
+
+def test_of_two_labels_in_one_body_the_first_holds_the_name_everywhere() -> None:
+    async def main() -> None:
+        names = FirstHolds()
+        async with ReceiversInProcess(names=names) as left, ReceiversInProcess(names=names) as right:
+            refused = await sent(left, series("service", "up"), series("job", "up"))
+            assert (refused.status, left.receivers.active_series()) == (400, {"default": 1})
+            assert list(names.labels.values()) == ["service"]
+            assert (await sent(left, series("service", "up"))).status == 204
+            assert (await sent(right, series("job", "up"))).status == 400
+            assert (await sent(right, series("service", "up"))).status == 204
+
+    asyncio.run(main())
