@@ -65,11 +65,6 @@ class ServiceTicks:
         return int(self._marks.min())
 
     @property
-    def newest_us(self) -> int:
-        """Return the tick, us, up to which the partition that is furthest has closed; `NEVER` before."""
-        return int(self._marks.max())
-
-    @property
     def waiting(self) -> int:
         """Return how many ticks wait for a partition."""
         return len(self._waiting)

@@ -75,11 +75,6 @@ class ServiceStage:
             **packed_past(self._past),
         }
 
-    @property
-    def newest_us(self) -> int:
-        """Return the tick, us, up to which the partition that is furthest has closed; `NEVER` before."""
-        return self._ticks.newest_us
-
     def apply(self, entries: Sequence[streams.Entry]) -> Step:
         """Process entries in stream order and return what they gave."""
         from aiops.detection.service_partials import partials_of

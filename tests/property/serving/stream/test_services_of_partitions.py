@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiops.detection.levels import CATALOGUE_VERSION, CatalogueLevels, Tier1
-from aiops.errors import OutdatedState
+from aiops.errors import OutdatedState, StateError
 from aiops.features.engine_config import EngineConfig
 from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES
 from data_contracts.values.moments import microseconds_of
@@ -26,7 +26,7 @@ from serving.stream.consumer.partition import PartitionConfig
 from serving.stream.consumer.partition_step import OutputPlace, Step, outputs_of
 from serving.stream.consumer.second_opinion import Watched
 from serving.stream.consumer.tenant_partitions import TenantPartitions, TenantsConfig
-from serving.stream.consumer.tenant_services import TenantServices
+from serving.stream.consumer.tenant_services import CAME, TenantServices
 from serving.stream.partitioning import home_of
 from tests.testing.stream_harness import GRAPH, SERVICES, Batch, batches
 
@@ -49,6 +49,9 @@ def config(partitions: int) -> TenantsConfig:
         partitions=partitions,
     )
     return TenantsConfig(of_tenant, lambda _: GRAPH, 8)
+
+
+FEW = replace(config(2), max_tenants=2, idle_us=60 * MINUTE_US)
 
 
 def sent_to(partitions: int, sent: Sequence[Batch]) -> list[list[streams.Entry]]:
@@ -190,16 +193,15 @@ def tenants_in_turn(names: Sequence[str], apart: timedelta) -> list[streams.Entr
 
 @pytest.mark.parametrize("cut", [1, 7, 10**6])
 def test_a_home_forgets_tenants_that_are_idle_where_there_are_too_many_whatever_the_cut(cut: int) -> None:
-    few = replace(config(2), max_tenants=2, idle_us=60 * MINUTE_US)
     sent = tenants_in_turn("abcdefa", timedelta(minutes=90))
-    services, made = TenantServices(few), dict[str, Step]()
+    services, made = TenantServices(FEW), dict[str, Step]()
     for first in range(0, len(sent), cut):
         for tenant, step in services.apply(sent[first : first + cut]).items():
             made.setdefault(tenant, Step()).extend(step)
         assert len(services.tenants) <= 2
-        services = TenantServices.restore(few, services.snapshot())
+        services = TenantServices.restore(FEW, services.snapshot())
     assert services.tenants == ("f", "a")
-    whole = TenantServices(few)
+    whole = TenantServices(FEW)
     wide = whole.apply(sent)
     assert state_hash(services.snapshot()) == state_hash(whole.snapshot())
     for tenant in "abcdef":
@@ -210,10 +212,72 @@ def test_a_home_forgets_tenants_that_are_idle_where_there_are_too_many_whatever_
 
 
 def test_a_home_keeps_every_tenant_that_still_sends() -> None:
-    few = replace(config(2), max_tenants=2, idle_us=60 * MINUTE_US)
-    services = TenantServices(few)
+    services = TenantServices(FEW)
     services.apply(tenants_in_turn("abcd", timedelta(minutes=10)))
     assert services.tenants == ("a", "b", "c", "d")
+
+
+def came(entries: Sequence[streams.Entry], tenant: str, minute: int, every: int = 0) -> list[streams.Entry]:
+    """Return entries of the tenant that came from a minute on, all at once or in turn, whatever the time of what they hold."""
+    times = [(minute + every * number) * MINUTE_US * 1000 for number in range(len(entries))]
+    return [replace(entry, tenant=tenant, produced_ns=at) for entry, at in zip(entries, times, strict=True)]
+
+
+def in_order(*parts: list[streams.Entry]) -> list[streams.Entry]:
+    """Return the entries in the order in which they came."""
+    entries = sorted((entry for part in parts for entry in part), key=lambda entry: entry.produced_ns)
+    return [replace(entry, entry_id=f"{number}-0") for number, entry in enumerate(entries, 1)]
+
+
+def said_of(days_ago: int) -> list[streams.Entry]:
+    said, _ = stage1(2, [later(batch, -timedelta(days=days_ago)) for batch in batches(8)])
+    return [entry for own in said for entry in own]
+
+
+def held_after(sent: Sequence[streams.Entry], cut: int) -> tuple[tuple[str, ...], str]:
+    """Return the tenants held after the entries, restored after every `cut`, and the hash of the state."""
+    services = TenantServices(FEW)
+    for first in range(0, len(sent), cut):
+        services.apply(sent[first : first + cut])
+        services = TenantServices.restore(FEW, services.snapshot())
+    return services.tenants, state_hash(services.snapshot())
+
+
+@pytest.mark.parametrize("cut", [1, 5, 10**6])
+def test_a_tenant_that_sends_history_is_kept_while_it_sends_and_one_that_went_silent_is_not(cut: int) -> None:
+    history, now = said_of(9), said_of(0)
+    live, old = came(now, "live", 1), came(history, "history", 2, every=10)
+    last = 2 + 10 * (len(old) - 1)
+    assert last > 100
+    sent = in_order(live, old, came(now, "new", last + 1))
+    assert held_after(sent, cut)[0] == ("history", "new")
+    assert held_after(sent, cut) == held_after(sent, len(sent))
+
+
+def test_a_new_tenant_that_sends_history_makes_room_and_a_note_of_an_incident_is_something_that_came() -> None:
+    history, now = said_of(9), said_of(0)
+    note = json.dumps({"service": SERVICES[0], "known_at_us": 1}).encode()
+    noted = came([replace(now[0], kind=streams.KIND_INCIDENT, payload=note)], "noted", 50)
+    sent = in_order(came(now, "live", 1), noted, came(history, "history", 100))
+    assert held_after(sent, 3)[0] == ("noted", "history")
+
+
+def test_of_tenants_in_a_state_of_before_something_came_with_the_first_entry_after_it() -> None:
+    now = said_of(0)
+    services = TenantServices(FEW)
+    services.apply(in_order(came(now, "a", 1), came(now, "b", 2)))
+    before = {name: array for name, array in services.snapshot().items() if name != CAME}
+    later_ones = in_order(came(now, "c", 1000), came(now, "c", 1059), came(now, "d", 1061))
+    for cut in (1, 7, 10**6):
+        services = TenantServices.restore(FEW, before)
+        for first in range(0, len(later_ones), cut):
+            services.apply(later_ones[first : first + cut])
+            if later_ones[first : first + cut][-1].tenant == "c":
+                assert services.tenants == ("a", "b", "c")
+            services = TenantServices.restore(FEW, services.snapshot())
+        assert services.tenants == ("c", "d")
+    with pytest.raises(StateError, match="2 tenants and 1 times"):
+        TenantServices.restore(FEW, before | {CAME: np.zeros(1, np.int64)})
 
 
 def test_a_state_of_one_partition_is_outdated_where_there_are_several_and_the_other_way_round() -> None:
