@@ -128,8 +128,7 @@ def group_answer(group: EntryGroup, answer: Sequence[int]) -> GroupAppended:
         lost = group.advances[numbers[0] - 1]
         raise PositionsLost(f"{lost.place}: another process reads it now, or it was read further than {lost.begin}")
     if outcome == _CHANGED:
-        term = group.terms[numbers[0] - 1]
-        raise LeaderChanged(f"another member of the HA pair {term.pair or '(no name)'} may lead by now; send it again")
+        raise LeaderChanged(group.terms[numbers[0] - 1])
     return GroupAppended(Appended(outcome), tuple(numbers) if outcome >= 0 else ())
 
 

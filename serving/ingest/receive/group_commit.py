@@ -2,13 +2,14 @@
 
 One group is in flight at a time, under one number of the producer, so that an append whose answer was lost is repeated and not
 doubled. When a group fails, whatever was gathered before that fails with it: it was judged against points of the failed group.
+Where another member leads a pair by now, only what was judged by the tables of the pair's tenant fails; the rest goes on.
 """
 
 import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -60,6 +61,25 @@ class CommitRules:
     clock: Callable[[], float] = time.time
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A batch, of one tenant, and what is answered once it is in."""
+
+    batch: RawBatch
+    done: asyncio.Future[None]
+
+    def accept(self) -> None:
+        """Say that the batch is in."""
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def refuse(self, error: AiopsError) -> None:
+        """Say that it is not, and why."""
+        self.batch.take_back()
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
 class GroupCommit:
     """Commits batches of one event loop; `run` is its task there, the broker is asked in a thread of its own."""
 
@@ -68,7 +88,7 @@ class GroupCommit:
         self._broker = broker
         self._rules = rules
         self._thread = ThreadPoolExecutor(1, "append")
-        self._gathered, self._waiting = RawBatch(), list[asyncio.Future[None]]()
+        self._gathered: list[_Request] = []
         self._wake = asyncio.Event()
         self._lengths: dict[str, int] = {}
         self._seq = 0
@@ -93,8 +113,7 @@ class GroupCommit:
     def gather(self, batch: RawBatch) -> asyncio.Future[None]:
         """Put a batch behind what was gathered before; return what `commit` waits for."""
         done = asyncio.get_running_loop().create_future()
-        self._gathered.take_in(batch)
-        self._waiting.append(done)
+        self._gathered.append(_Request(batch, done))
         self._wake.set()
         return done
 
@@ -109,19 +128,9 @@ class GroupCommit:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            batch, waiting = self._gathered, self._waiting
-            self._gathered, self._waiting = RawBatch(), []
-            try:
-                await loop.run_in_executor(self._thread, self._append, batch)
-            except (Unavailable, BacklogFull) as error:
-                self._fail(batch, waiting, error)
-            except Exception as error:
-                self._fail(batch, waiting, Unavailable(f"receiver: {error}"))
-                raise
-            else:
-                for done in waiting:
-                    if not done.done():
-                        done.set_result(None)
+            requests, self._gathered = self._gathered, []
+            while requests:
+                requests = await self._left_of(requests)
 
     async def watch(self) -> None:
         """Look, while senders wait, whether the streams have room again; until cancelled."""
@@ -135,15 +144,45 @@ class GroupCommit:
         """End the thread once its append is over."""
         self._thread.shutdown()
 
-    def _fail(self, batch: RawBatch, waiting: list[asyncio.Future[None]], error: AiopsError) -> None:
+    async def _left_of(self, requests: list[_Request]) -> list[_Request]:
+        """Append requests as one group and answer them; return those that are to be appended without the others."""
+        batch = RawBatch()
+        for request in requests:
+            batch.take_in(request.batch)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._append, batch)
+        except LeaderChanged as error:
+            return self._without_pair(requests, error)
+        except (Unavailable, BacklogFull) as error:
+            self._fail(requests, error)
+        except Exception as error:
+            self._fail(requests, Unavailable(f"receiver: {error}"))
+            raise
+        else:
+            for request in requests:
+                request.accept()
+        return []
+
+    def _without_pair(self, requests: list[_Request], error: LeaderChanged) -> list[_Request]:
+        """Refuse what is of a pair that another member leads, and what was judged by the same tables; return the rest."""
+        tables = {table for request in requests if error.term in request.batch.terms() for table in request.batch.tables()}
+        left, gathered, self._gathered = list[_Request](), self._gathered, list[_Request]()
+        for asked, rest in ((requests, left), (gathered, self._gathered)):
+            for request in asked:
+                if error.term in request.batch.terms() or not tables.isdisjoint(request.batch.tables()):
+                    request.refuse(error)
+                else:
+                    rest.append(request)
+        if len(left) == len(requests):
+            self._fail(left, error)
+            return []
+        return left
+
+    def _fail(self, requests: Sequence[_Request], error: AiopsError) -> None:
         """Refuse a group and whatever gathered meanwhile."""
-        also, self._gathered = self._gathered, RawBatch()
-        waiting, self._waiting = [*waiting, *self._waiting], []
-        batch.take_back()
-        also.take_back()
-        for done in waiting:
-            if not done.done():
-                done.set_exception(error)
+        also, self._gathered = self._gathered, []
+        for request in [*requests, *also]:
+            request.refuse(error)
 
     def _append(self, batch: RawBatch) -> None:
         """Append a group; the same one is tried again until it is in, or patience ends."""

@@ -162,6 +162,10 @@ class RawBatch:
         for led in self.led:
             led.take_back()
 
+    def tables(self) -> set[SeriesTable]:
+        """Return the tables that its points were judged by; none where it has no points, not even repeated ones."""
+        return {touched.table for touched in self.touched}
+
     def terms(self) -> tuple[LeaderTerm, ...]:
         """Return the terms of the leaders of HA pairs whose points are in it, each once."""
         return tuple(sorted({term for led in self.led for term in led.terms}))

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from aiops.errors import FencedError, Unavailable
-from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch
+from serving.ingest.leader_terms import LeaderChanged, LeaderTerm
+from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch, EntryGroup, GroupAppended
 from serving.ingest.receive.group_commit import BacklogFull, CommitRules, GroupCommit
-from serving.ingest.receive.raw_batch import Place, PointArrays, RawBatch, Touched
+from serving.ingest.receive.raw_batch import Led, Place, PointArrays, RawBatch, Touched
+from serving.ingest.receive.replica_election import Lead, ReplicaElection
 from serving.ingest.receive.series_table import Homes, SeriesTable
 from serving.ingest.receive.slot_kernels import NEVER
 from tests.testing.deadlines import within
@@ -25,6 +27,8 @@ class Broker:
     def __init__(self, *outcomes: Appended | Exception) -> None:
         self.outcomes = list(outcomes)
         self.batches: list[EntryBatch] = []
+        self.groups: list[EntryGroup] = []
+        self.changed: set[LeaderTerm] = set()
         self.held = threading.Event()
         self.held.set()
 
@@ -38,6 +42,14 @@ class Broker:
         if isinstance(outcome, Exception):
             raise outcome
         return BatchAppended(outcome, len(self.batches))
+
+    def append_group(self, group: EntryGroup, max_backlog: int) -> GroupAppended:
+        self.groups.append(group)
+        assert self.held.wait(within(20))
+        gone = [term for term in group.terms if term in self.changed]
+        if gone:
+            raise LeaderChanged(gone[0])
+        return GroupAppended(Appended.NEW, (1,) * len(group.batches))
 
     def done(self, seq: int, newest_us: int = 0) -> None:
         """Take note of nothing."""
@@ -134,6 +146,63 @@ def test_what_was_gathered_before_a_failure_fails_with_it_and_its_points_are_tak
     answers = run(broker, work)
     assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
     assert table.slots.time_us[slots].tolist() == [NEVER]
+
+
+class Sender:
+    """A tenant with one series; its pair is led by `a`."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant, self.table, zero = tenant, SeriesTable(), np.zeros(1, np.int64)
+        self.slots = self.table.define(np.array([7], np.uint64), np.array([5]), Homes(zero, zero, zero, zero), 1)
+        self.election = ReplicaElection(30.0, shared=True)
+        self.member = np.array([self.election.member("eu", "a")])
+        self.term = LeaderTerm(tenant, "eu", 1, "a")
+
+    def points(self, name: str, of_pair: bool = False) -> RawBatch:
+        made = RawBatch(signals=[EncodedEntry(self.tenant, b"l", name.encode())])
+        made.touched.append(Touched(self.table, self.table.generation, self.slots))
+        self.table.slots.time_us[self.slots] = 99
+        if of_pair:
+            self.election.note([Lead("eu", "a", 1e18, 1)])
+            made.led.append(Led(self.election, self.election.terms(self.tenant, self.member)))
+        return made
+
+
+def test_a_pair_that_another_member_leads_by_now_is_no_matter_of_other_tenants() -> None:
+    broker, acme, other, third = Broker(), Sender("acme"), Sender("other"), Sender("third")
+    broker.changed = {acme.term, third.term}
+    broker.held.clear()
+
+    async def work(commit: GroupCommit) -> list[Any]:
+        first = commit.gather(batch("first"))
+        while not broker.batches:
+            await asyncio.sleep(0.001)
+        together = [acme.points("a1", True), other.points("b1", True), third.points("c1", True), acme.points("a2"), batch("log")]
+        futures = [commit.gather(asked) for asked in together]
+        broker.held.set()
+        await first
+        broker.held.clear()
+        while not broker.groups:
+            await asyncio.sleep(0.001)
+        futures += [commit.gather(asked) for asked in (acme.points("a3"), other.points("b2"), other.points("b3", True))]
+        broker.held.set()
+        return await asyncio.gather(*futures, return_exceptions=True)
+
+    answers = run(broker, work)
+    refused = [type(answer) if answer is not None else None for answer in answers]
+    assert refused == [LeaderChanged, None, LeaderChanged, LeaderChanged, None, LeaderChanged, None, None]
+    groups = [[entry.payload for each in group.batches for entry in each.entries] for group in broker.groups]
+    assert groups == [[b"a1", b"b1", b"c1", b"a2", b"log"], [b"b1", b"c1", b"log"], [b"b1", b"log"], [b"b2", b"b3"]]
+    assert [group.seq for group in broker.groups] == [43, 44, 45, 46]
+    times = [each.table.slots.time_us[each.slots].tolist() for each in (acme, other, third)]
+    assert times == [[NEVER], [99], [NEVER]]
+    assert (acme.election.leaders(), other.election.leaders()) == ({}, {"eu": "a"})
+
+
+def test_a_change_of_a_leader_that_nobody_asked_of_refuses_the_whole_group() -> None:
+    broker = Broker(LeaderChanged(LeaderTerm("acme", "eu", 1, "a")))
+    with pytest.raises(LeaderChanged, match="HA pair eu"):
+        run(broker, lambda commit: commit.commit(batch("a")))
 
 
 def test_nearly_full_streams_press() -> None:
