@@ -23,7 +23,8 @@ import numpy.typing as npt
 
 from aiops.detection.levels import NO_ALARM_Z
 from aiops.detection.worst_point import OUTSIDE_LIMITS
-from aiops.errors import StateError
+from aiops.errors import OutdatedState, StateError
+from aiops.features.engine_snapshot import FIX
 from aiops.features.name_table import NameTable
 from aiops.features.robust import Z_OF_HALF
 from aiops.features.series_state import HOUR_US
@@ -145,20 +146,22 @@ class ServiceLevels:
 
     @classmethod
     def restore(cls, step_us: int, state: Mapping[str, npt.NDArray[Any]]) -> "ServiceLevels":
-        """Return the levels that `snapshot` described; they go on bit for bit. A state of before there were these begins anew.
+        """Return the levels that `snapshot` described; they go on bit for bit. A state of before begins anew.
 
         Raises:
-            KeyError: an array is missing. StateError: the arrays do not fit together.
+            KeyError: an array is missing. StateError: the arrays do not fit together. OutdatedState: they are of a newer version.
         """
-        made = cls(step_us)
-        if "version" not in state or state["version"].tolist() != [_VERSION]:
+        made, version = cls(step_us), state["version"].tolist() if "version" in state else [0]
+        if version > [_VERSION]:
+            raise OutdatedState(f"levels of services have version {version}, this program reads up to {_VERSION}; {FIX}")
+        if version != [_VERSION]:
             return made
         text = state["services"].tobytes().decode()
         names = text.split("\n") if text else []
         made._records = _unknown(max(len(names), 16))
         for field in LEVEL.names or ():
             if state[field].shape != (len(names), KINDS):
-                raise StateError(f"levels of services: {state[field].size} of {field} for {len(names)}; remove the checkpoint")
+                raise StateError(f"levels of services: {state[field].size} of {field} for {len(names)}; {FIX}")
             made._records[field][: len(names)] = state[field]
         for name in names:
             made._names.number(name)

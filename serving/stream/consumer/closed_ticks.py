@@ -186,7 +186,7 @@ def restored_past(cadence: "Cadence", state: State) -> "ServicePast":
     """Return what `packed_past` was given, from a state that holds more.
 
     Raises:
-        KeyError: an array is missing. StateError: the arrays do not fit together.
+        KeyError: an array is missing. StateError: the arrays do not fit together. OutdatedState: they are of a newer version.
     """
     from aiops.detection.candidates import ServicePast
     from aiops.detection.service_levels import ServiceLevels

@@ -9,7 +9,7 @@ from aiops.detection.held_points import HELD
 from aiops.detection.levels import NO_ALARM_Z
 from aiops.detection.service_levels import ALONE, ALONE_PER_DAY, TOGETHER, LevelRows, ServiceLevels, raise_alarms
 from aiops.detection.worst_point import OUTSIDE_LIMITS
-from aiops.errors import StateError
+from aiops.errors import OutdatedState, StateError
 from aiops.features.straying import FALSE_PER_DAY, GOLDEN_SERIES
 from aiops.types import FloatArray
 from serving.stream.consumer.checkpoint import state_hash
@@ -125,10 +125,18 @@ def test_a_state_of_before_there_were_weighed_levels_begins_anew_and_a_damaged_o
     levels = ServiceLevels(STEP_US)
     judged(levels, np.full(600, 3.0), 8)
     unweighed = {name: array for name, array in levels.snapshot().items() if name != "version"}
-    for older in ({}, unweighed):
+    version = levels.snapshot()["version"]
+    for older in ({}, unweighed, {**levels.snapshot(), "version": version - 1}):
         assert judged(ServiceLevels.restore(STEP_US, older), np.ones(1), GOLDEN_SERIES)[0] == pytest.approx(1.0)
     with pytest.raises(StateError, match="levels of services"):
         ServiceLevels.restore(STEP_US, {**levels.snapshot(), "ticks": np.zeros((2, 2))})
+
+
+def test_a_state_of_a_newer_version_is_never_begun_anew_in_silence() -> None:
+    levels = ServiceLevels(STEP_US)
+    newer = {**levels.snapshot(), "version": levels.snapshot()["version"] + 1}
+    with pytest.raises(OutdatedState, match=r"levels of services have version \[4\], this program reads up to 3; remove"):
+        ServiceLevels.restore(STEP_US, newer)
 
 
 def point(z: float, severity: float, finding: int = -1, low: float = -np.inf) -> np.ndarray[tuple[int], np.dtype[np.void]]:
