@@ -31,14 +31,15 @@ class RegistryTls:
         Raises:
             ConfigurationError: a file is not there or is not what it should be; it names the setting.
         """
-        import httpx
-
         if self.key_file is not None and self.cert_file is None:
             raise ConfigurationError(
                 "ingest.registry_key_file: a key without its certificate; set AIOPS_INGEST__REGISTRY_CERT_FILE"
             )
-        context = httpx.create_ssl_context(trust_env=False)
-        if self.ca_file is not None:
+        if self.ca_file is None:
+            import httpx
+
+            context = httpx.create_ssl_context(trust_env=False)
+        else:
             try:
                 context = ssl.create_default_context(cafile=self.ca_file)
             except OSError as error:  # ssl.SSLError is one
