@@ -44,7 +44,7 @@ class StreamConfig:
     minutes: float = 60.0
     stage1: bool = True
     memory_series: int = 100_000
-    in_flight: int = 4
+    in_flight: int = 8
 
 
 @dataclass(frozen=True, slots=True)

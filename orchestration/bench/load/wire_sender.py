@@ -47,7 +47,7 @@ class SendPlan:
     samples: int = 2000
     step_s: int = 60
     start_ms: int = 0
-    in_flight: int = 4
+    in_flight: int = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ from serving.stream import streams
 
 PRESSED: Final = 0.9
 """Share of the backlog from which on senders are asked to wait."""
+_APART_S: Final = 0.005
+"""So far apart appends begin at least while several senders wait: few large entries cost everybody less than many small ones."""
 _LOOK_S: Final = 0.25
 _NOTE_S: Final = 1.0
 """How often the newest event time is noted, for people."""
@@ -125,10 +127,13 @@ class GroupCommit:
         """
         loop = asyncio.get_running_loop()
         self._seq = await loop.run_in_executor(self._thread, self._producer.newest)
+        due_s = 0.0
         while True:
             await self._wake.wait()
+            await asyncio.sleep(max(0.0, due_s - loop.time()))
             self._wake.clear()
             requests, self._gathered = self._gathered, []
+            due_s = loop.time() + _APART_S if len(requests) > 1 else 0.0
             while requests:
                 requests = await self._left_of(requests)
 

@@ -11,6 +11,7 @@ import pytest
 from aiops.errors import FencedError, Unavailable
 from serving.ingest.leader_terms import LeaderChanged, LeaderTerm
 from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch, EntryGroup, GroupAppended
+from serving.ingest.receive import group_commit
 from serving.ingest.receive.group_commit import BacklogFull, CommitRules, GroupCommit
 from serving.ingest.receive.raw_batch import Led, Place, PointArrays, RawBatch, Touched
 from serving.ingest.receive.replica_election import Lead, ReplicaElection
@@ -268,3 +269,28 @@ def test_a_producer_that_was_fenced_ends() -> None:
         commit.close()
 
     asyncio.run(main())
+
+
+def test_while_several_senders_wait_appends_begin_apart_and_hold_what_all_of_them_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "_APART_S", within(0.3))
+    broker = Broker()
+
+    async def sender(commit: GroupCommit, number: int) -> None:
+        for _ in range(3):
+            await commit.commit(batch(str(number)))
+            await asyncio.sleep(0.01 * number)
+
+    run(broker, lambda commit: asyncio.gather(*[sender(commit, number) for number in range(4)]))
+    assert [sorted(each) for each in payloads(broker)] == 3 * [[b"0", b"1", b"2", b"3"]]
+
+
+def test_a_sender_alone_does_not_wait_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "_APART_S", 3600.0)
+    broker = Broker()
+
+    async def alone(commit: GroupCommit) -> None:
+        for number in range(3):
+            await commit.commit(batch(str(number)))
+
+    run(broker, alone)
+    assert payloads(broker) == [[b"0"], [b"1"], [b"2"]]
