@@ -17,7 +17,7 @@ from aiops.errors import ConfigurationError
 from orchestration.bench.load.series_memory import bytes_per_series
 from orchestration.bench.load.stage1_speed import Stage1Load, measure_stage1
 from orchestration.bench.load.stream_pipeline import PipelineConfig, StreamPipeline, Use, pipeline_settings
-from orchestration.bench.load.wire_sender import Phase, SendPlan
+from orchestration.bench.load.wire_sender import SAMPLES, Phase, SendPlan
 from orchestration.bench.load.wire_series import METRICS
 from orchestration.bench.load.wire_templates import Protocol
 
@@ -124,7 +124,12 @@ def chosen_protocols(names: Sequence[str]) -> tuple[Protocol, ...]:
 
 def _wire(config: StreamConfig, protocol: Protocol, say: Say) -> WireRun:
     plan = SendPlan(
-        protocol, 0, config.series // len(METRICS), step_s=config.step_s, start_ms=_start_ms(_BACK_S), in_flight=config.in_flight
+        protocol,
+        0,
+        config.series // len(METRICS),
+        step_s=config.step_s,
+        start_ms=_start_ms(_BACK_S),
+        in_flight=_in_flight(config, config.series),
     )
     with _pipeline(plan, config.series, config.archive, say) as pipeline:
         say(f"{protocol}: {pipeline.points_a_round:,} series; definitions and kernels …")
@@ -140,7 +145,8 @@ def _wire(config: StreamConfig, protocol: Protocol, say: Say) -> WireRun:
 def _hosts(config: StreamConfig, protocol: Protocol, say: Say) -> WireRun:
     """Send the points of `hosts` in their own time."""
     series = config.hosts * len(METRICS)
-    plan = SendPlan(protocol, 0, config.hosts, 0, step_s=config.step_s, start_ms=_start_ms(_WARM_ROUNDS * config.step_s))
+    start_ms, in_flight = _start_ms(_WARM_ROUNDS * config.step_s), _in_flight(config, series)
+    plan = SendPlan(protocol, 0, config.hosts, 0, step_s=config.step_s, start_ms=start_ms, in_flight=in_flight)
     with _pipeline(plan, series, config.archive, say) as pipeline:
         say(f"{protocol}: {config.hosts:,} hosts, {series:,} series; definitions …")
         pipeline.run(Phase(rounds=_WARM_ROUNDS))
@@ -162,6 +168,11 @@ def _pipeline(plan: SendPlan, series: int, archive: bool, say: Say) -> Iterator[
 def _memory(series: int, say: Say) -> float:
     say(f"memory of {series:,} series …")
     return round(bytes_per_series(series))
+
+
+def _in_flight(config: StreamConfig, series: int) -> int:
+    """Return how many requests are under way: of as many as a round has no more than half."""
+    return max(1, min(config.in_flight, series // (2 * SAMPLES)))
 
 
 def _start_ms(back_s: int) -> int:

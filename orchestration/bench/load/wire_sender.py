@@ -20,6 +20,8 @@ import numpy.typing as npt
 from orchestration.bench.load.wire_series import hosts, in_requests, targets
 from orchestration.bench.load.wire_templates import Protocol, Template, template_of
 
+SAMPLES: Final = 2000
+"""Of a request, as Prometheus sends them."""
 LATENCIES: Final = 200_000
 """Answers whose time is kept, the newest."""
 PRESSED: Final = (429, 503)
@@ -44,7 +46,7 @@ class SendPlan:
     port: int
     targets: int
     service_instances: int = 20
-    samples: int = 2000
+    samples: int = SAMPLES
     step_s: int = 60
     start_ms: int = 0
     in_flight: int = 8
