@@ -1,15 +1,14 @@
 """Bodies into batches: new series are announced first, undecided pairs agreed on, other requests have their turn in between."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from serving.ingest.receive.agreed_names import AgreedNames
 from serving.ingest.receive.agreed_pairs import AgreedPairs
 from serving.ingest.receive.point_intake import TenantIntake, UndecidedPairs
 from serving.ingest.receive.raw_batch import RawBatch
 from serving.ingest.receive.receipts import Receipt
 from serving.ingest.receive.series_intake import ReadSeries, Sight
-from serving.ingest.receive.series_names import NameHolders
 from serving.ingest.receive.wire.decoded import DecodedBody, Int64s
 
 AT_ONCE: Final = 100
@@ -19,9 +18,7 @@ AT_ONCE: Final = 100
 class BodyGathering:
     """What one event loop does with bodies before they are committed; a batch it returns is to be committed at once."""
 
-    def __init__(
-        self, commit: Callable[[RawBatch], Awaitable[None]], pairs: AgreedPairs, names: NameHolders | None = None
-    ) -> None:
+    def __init__(self, commit: Callable[[RawBatch], Awaitable[None]], pairs: AgreedPairs, names: AgreedNames) -> None:
         self._commit = commit
         self._pairs = pairs
         self._names = names
@@ -103,8 +100,8 @@ class BodyGathering:
     async def _read(self, intake: TenantIntake, decoded: DecodedBody, sight: Sight, wanted: Int64s) -> ReadSeries | None:
         """Return rows of a sight, once other receivers know which labels name the new ones; None = the table is another now."""
         read = intake.read(decoded, sight, wanted)
-        labels = intake.new_names(read) if self._names is not None and read.identities else {}
-        if self._names is None or not labels:
+        labels = self._names.unsaid(intake, read)
+        if not labels:
             return read
-        intake.note_holders(await asyncio.to_thread(self._names.claim, intake.tenant, labels))
+        await self._names.agree(intake, labels)
         return read if sight.generation == intake.table.generation else None

@@ -100,8 +100,8 @@ class _IngestProcess:
         largest, most = LimitsByTenant(settings.ingest).largest_body, settings.ingest.max_in_flight
         grpc_server = OtlpGrpcServer(parts.otlp, self._auth, largest, most)
         await grpc_server.start(settings.ingest.host, settings.ingest.grpc_port)
-        work = (commit.run(), commit.watch(), _sweep(receivers), _look(receivers, self._broker), topics.run(), server.run())
-        tasks = [asyncio.create_task(task) for task in work]
+        beside = (_sweep(receivers), _look(receivers, self._broker), _hold_names(receivers))
+        tasks = [asyncio.create_task(task) for task in (commit.run(), commit.watch(), *beside, topics.run(), server.run())]
         stopping = asyncio.create_task(stop.wait())
         gc.collect()
         gc.freeze()
@@ -211,13 +211,18 @@ async def _sweep(receivers: Receivers) -> None:
         receivers.forget_idle()
 
 
+async def _hold_names(receivers: Receivers) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        await receivers.hold_names()
+
+
 async def _look(receivers: Receivers, broker: "Streams") -> None:
     notices: list[Notice] = []
     while True:
         await asyncio.sleep(_LOOK_S)
         notices += receivers.look()
         try:
-            await receivers.hold_names()
             if notices:
                 await asyncio.to_thread(add_notices, broker, notices)
                 notices = []

@@ -14,6 +14,7 @@ from aiops.errors import AiopsError, Unavailable
 from serving.host.log_rate_limit import LineLimit
 from serving.http.problem import refused
 from serving.ingest.producer_sequence import EncodedEntry
+from serving.ingest.receive.agreed_names import AgreedNames
 from serving.ingest.receive.agreed_pairs import AgreedPairs, PairLeases
 from serving.ingest.receive.body_gathering import BodyGathering
 from serving.ingest.receive.group_commit import BacklogFull, GroupCommit
@@ -117,7 +118,8 @@ class Receivers:
         self._rules = rules
         self._watch = watch
         self._tenants: dict[str, _Tenant] = {}
-        self._gathering = BodyGathering(self.commit, AgreedPairs(rules.pairs), rules.names)
+        self._names = AgreedNames(rules.names)
+        self._gathering = BodyGathering(self.commit, AgreedPairs(rules.pairs), self._names)
         self._reading = ThreadPoolExecutor(1, "large bodies")
         self.metrics = metrics
 
@@ -234,11 +236,8 @@ class Receivers:
         return notices
 
     async def hold_names(self) -> None:
-        """Say again by which labels active series are named; call it every second or so. Raises: Unavailable."""
-        for name, tenant in list(self._tenants.items()):
-            said = tenant.intake.names_said_again()
-            if said and self._rules.names is not None:
-                await asyncio.to_thread(self._rules.names.claim, name, said)
+        """Say again by which labels active series are named; call it every second or so."""
+        await self._names.hold([tenant.intake for tenant in self._tenants.values()])
 
     def active_series(self) -> Mapping[str, int]:
         """Return the active series of each tenant."""

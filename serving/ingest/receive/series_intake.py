@@ -121,6 +121,10 @@ class SeriesIntake:
         said, self._said_again = self._said_again, {}
         return said
 
+    def say_again(self, labels: Mapping[int, str]) -> None:
+        """Let labels that nobody heard be said the next time."""
+        self._said_again = {**labels, **self._said_again}
+
     def define(self, sight: Sight, read: ReadSeries, batch: RawBatch, receipt: Receipt) -> None:
         """Take in series that were read; their slots come into the rows of `sight`."""
         if len(read.rows):

@@ -1,10 +1,12 @@
 """Which names of series a receiver claims: only those it lets in, the first label of a body, and by a sweep in between too."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from aiops.errors import Unavailable
 from tests.testing.receiver_harness import Sent, write_1
 from tests.testing.receivers_in_process import Answer, ReceiversInProcess
 
@@ -17,8 +19,18 @@ class FirstHolds:
     """Names in memory: the first label that is said holds one for good."""
 
     labels: dict[int, str] = field(default_factory=dict)
+    said: list[Mapping[int, str]] = field(default_factory=list)
+    away: bool = False
+    answers: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def claim(self, tenant: str, labels: Mapping[int, str]) -> dict[int, str]:
+        self.answers.wait()
+        if self.away:
+            raise Unavailable("no answer")
+        self.said.append(labels)
         holders = {series_id: self.labels.setdefault(series_id, label) for series_id, label in labels.items()}
         return {series_id: holder for series_id, holder in holders.items() if holder != labels[series_id]}
 
@@ -71,5 +83,39 @@ def test_of_two_labels_in_one_body_the_first_holds_the_name_everywhere() -> None
             assert (await sent(left, series("service", "up"))).status == 204
             assert (await sent(right, series("job", "up"))).status == 400
             assert (await sent(right, series("service", "up"))).status == 204
+
+    asyncio.run(main())
+
+
+def test_a_store_that_hangs_keeps_no_other_work_waiting() -> None:
+    async def main() -> None:
+        names = FirstHolds()
+        names.answers.clear()
+        async with ReceiversInProcess(names=names) as app:
+            bodies = [asyncio.ensure_future(sent(app, series("job", f"m{number}"))) for number in range(40)]
+            try:
+                await asyncio.sleep(0.05)
+                assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), 30.0) == 7
+                assert not any(body.done() for body in bodies)
+            finally:
+                names.answers.set()
+            assert {answer.status for answer in await asyncio.gather(*bodies)} == {204}
+
+    asyncio.run(main())
+
+
+def test_names_that_the_store_did_not_hear_are_said_the_next_time() -> None:
+    async def main() -> None:
+        names = FirstHolds()
+        async with ReceiversInProcess(names=names) as app:
+            assert (await sent(app, series("job", "up"), series("job", "load"))).status == 204
+            for later_s, metric in ((700.0, "up"), (701.0, "load")):
+                app.later_s, names.away = later_s, True
+                assert (await sent(app, series("job", metric))).status == 204
+                await app.receivers.hold_names()
+            names.away = False
+            for _ in range(2):
+                await app.receivers.hold_names()
+            assert [*map(len, names.said)] == [2, 2], "at first, and again once"
 
     asyncio.run(main())
