@@ -17,6 +17,10 @@ log = logging.getLogger(__name__)
 _lines = LineLimit(log)
 
 
+class UnagreedNames(Exception):
+    """Series were forgotten since their names were agreed on: they are new again, and so are their names."""
+
+
 class AgreedNames:
     """The names of all tenants of one event loop. `holders` None = this receiver decides alone, and nothing is asked."""
 

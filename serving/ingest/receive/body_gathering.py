@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from serving.ingest.receive.agreed_names import AgreedNames
+from serving.ingest.receive.agreed_names import AgreedNames, UnagreedNames
 from serving.ingest.receive.agreed_pairs import AgreedPairs
 from serving.ingest.receive.point_intake import TenantIntake, UndecidedPairs
 from serving.ingest.receive.raw_batch import RawBatch
@@ -46,21 +46,27 @@ class BodyGathering:
                 receipts, batch = self._taken(intake, bodies)
             except UndecidedPairs as undecided:
                 await self._pairs.agree(intake, undecided.claims)
+            except UnagreedNames:
+                again = [await self._announced(intake, decoded) for decoded in bodies]
+                defined = [count + more for count, more in zip(defined, again, strict=True)]
             else:
                 for receipt, count in zip(receipts, defined, strict=True):
                     receipt.defined += count
                 return receipts, batch
 
     def _taken(self, intake: TenantIntake, bodies: Sequence[DecodedBody]) -> tuple[list[Receipt], RawBatch]:
-        """Take bodies without giving way to anybody; where a pair is undecided, none of them was taken."""
+        """Take bodies without giving way to anybody; where a pair is undecided or a name not agreed on, none was taken."""
         batch, receipts = RawBatch(), []
         try:
             for decoded in bodies:
                 sight, receipt = intake.look_up(decoded), Receipt()
-                intake.define(sight, intake.read(decoded, sight, sight.wanted), batch, receipt)
+                read = intake.read(decoded, sight, sight.wanted)
+                if self._names.unsaid(intake, read):  # a sweep since they were announced
+                    raise UnagreedNames
+                intake.define(sight, read, batch, receipt)
                 receipts.append(intake.take(decoded, batch, receipt, sight))
                 self._pairs.renew(intake, sight.rows.member)
-        except UndecidedPairs:
+        except (UndecidedPairs, UnagreedNames):
             batch.take_back()
             raise
         return receipts, batch

@@ -80,11 +80,11 @@ async def measured(path: str, body: bytes, headers: dict[str, str]) -> tuple[flo
     ids=["first sight", "json", "json logs"],
 )
 def test_small_requests_are_answered_while_a_large_one_is_read(path: str, body: bytes, headers: dict[str, str]) -> None:
-    """The best of three counts: a busy machine may keep any one waiting."""
-    shares = []
+    """In one of three others have many turns and none waits for long: a busy machine may keep any one waiting."""
+    runs = []
     for _ in range(3):
         whole_s, took, answer = asyncio.run(measured(path, body, headers))
         assert answer.status in (200, 204), answer
-        assert len(took) >= 10, "others have their turn again and again"
-        shares.append(max(took) / whole_s)
-    assert min(shares) < 1 / 6, f"the longest of the small ones took {min(shares):.2f} of the large one's time"
+        runs.append((len(took), max(took, default=whole_s) / whole_s))
+    words = [f"{turns} small ones, the longest {share:.2f} of the large one's time" for turns, share in runs]
+    assert any(turns >= 10 and share < 1 / 6 for turns, share in runs), words

@@ -122,12 +122,12 @@ def test_series_that_are_defined_again_keep_their_name(store: Store) -> None:
 def test_a_store_without_room_takes_no_name_and_the_body_comes_again(store: Store) -> None:
     async def main() -> tuple[list[int], int]:
         async with ReceiversInProcess(CountingBroker(), store.names()) as left:
-            usual = store.broker.client.config_get("maxmemory")["maxmemory"]
+            maxmemory = store.broker.client.config_get("maxmemory")["maxmemory"]
             store.broker.client.config_set("maxmemory", "1")
             try:
                 statuses = [(await sent(left, "service", "up")).status]
             finally:
-                store.broker.client.config_set("maxmemory", usual)
+                store.broker.client.config_set("maxmemory", maxmemory)
             held = len(held_ids(store))
             return [*statuses, (await sent(left, "service", "up")).status], held
 

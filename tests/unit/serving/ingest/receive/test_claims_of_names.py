@@ -3,10 +3,13 @@
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from aiops.errors import Unavailable
+from serving.ingest.receive.receipts import SAME_IDENTITY, Receipt
+from serving.ingest.receive.wire.body_compression import uncompressed
+from serving.ingest.receive.wire.remote_write_decoders import RemoteWrite1Decoder
 from tests.testing.receiver_harness import Sent, write_1
 from tests.testing.receivers_in_process import Answer, ReceiversInProcess
 
@@ -22,6 +25,7 @@ class FirstHolds:
     said: list[Mapping[int, str]] = field(default_factory=list)
     away: bool = False
     answers: threading.Event = field(default_factory=threading.Event)
+    heard: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.answers.set()
@@ -31,6 +35,7 @@ class FirstHolds:
         if self.away:
             raise Unavailable("no answer")
         self.said.append(labels)
+        self.heard()
         holders = {series_id: self.labels.setdefault(series_id, label) for series_id, label in labels.items()}
         return {series_id: holder for series_id, holder in holders.items() if holder != labels[series_id]}
 
@@ -119,3 +124,29 @@ def test_names_that_the_store_did_not_hear_are_said_the_next_time() -> None:
             assert [*map(len, names.said)] == [2, 2], "at first, and again once"
 
     asyncio.run(main())
+
+
+def test_series_forgotten_before_their_points_are_taken_are_agreed_on_again() -> None:
+    async def main() -> list[Receipt]:
+        names, decoder, loop = FirstHolds(), RemoteWrite1Decoder(5), asyncio.get_running_loop()
+        bodies = [write_1([series("service", metric)]) for metric in ("up", "load")]
+        async with ReceiversInProcess(names=names) as app:
+
+            def sweep() -> None:
+                app.later_s = 8000.0
+                app.receivers.forget_idle()
+
+            def second_claim() -> None:
+                if len(names.said) == 2:  # the first body is announced, the second one in progress
+                    names.labels = dict.fromkeys(names.said[0], "job")
+                    loop.call_soon_threadsafe(sweep)
+
+            names.heard = second_claim
+            decoded = [decoder.decode(uncompressed(body, "snappy", 1 << 20)) for body in bodies]
+            receipts, batch = await app.receivers.gather("default", decoded)
+            assert sum(len(part.time_us) for share in batch.shares.values() for part in share.points) == 1
+            return receipts
+
+    first, second = asyncio.run(main())
+    assert ([*first.refusals], [*second.refusals]) == ([SAME_IDENTITY], [])
+    assert second.samples == 1
