@@ -162,7 +162,7 @@ class SeriesEngine:
         arrays.keys[: len(names)] = [name.series_id for name in names]
         arrays.names[: len(names)] = name_hashes(names)
         rebuild_table(arrays)
-        engine._index.add(names)
+        arrays.series["floor"][: len(names)] = engine._index.add(names)
         return engine
 
     def _config_numbers(self) -> FloatArray:

@@ -133,25 +133,28 @@ class FeatureFlush:
         """Flush until stopped."""
         series_due_s = 0.0
         while not self._stop.wait(self._every_s):
+            self.flush_services()
             begun_s = time.monotonic()
-            if begun_s < series_due_s:
-                self.flush_services()
-                continue
-            self.flush()
-            series_due_s = begun_s + (time.monotonic() - begun_s) / _SERIES_SHARE
+            if begun_s >= series_due_s and self.flush_series():
+                series_due_s = begun_s + (time.monotonic() - begun_s) / _SERIES_SHARE
 
     def flush(self) -> bool:
         """Write everything offered; return whether all of it was written."""
         services = self.flush_services()
-        with self._flushing:
-            series = [self._write("series", tenant.series, tenant.writer.write_series) for tenant in self._tenants.values()]
-        return services and all(series)
+        return self.flush_series() and services
 
     def flush_services(self) -> bool:
         """Write what was offered of services; return whether all of it was written."""
         self._metrics.beat("feature flush")
         with self._flushing:
             written = [self._write("services", rows.services, rows.writer.write_services) for rows in self._tenants.values()]
+        return all(written)
+
+    def flush_series(self) -> bool:
+        """Write what was offered of series; return whether all of it was written."""
+        self._metrics.beat("feature flush")
+        with self._flushing:
+            written = [self._write("series", rows.series, rows.writer.write_series) for rows in self._tenants.values()]
         return all(written)
 
     def _write(self, table: str, rows: NewestRows, write: Callable[[pa.RecordBatch], int]) -> bool:

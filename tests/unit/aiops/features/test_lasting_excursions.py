@@ -96,3 +96,15 @@ def test_a_state_of_before_there_were_least_steps_goes_on_without_them() -> None
     state = dict(engine.snapshot()) | {"version": np.array([BEFORE_STEPS])}
     del state["series_step"]
     assert FeatureEngine.restore(EngineConfig(), GRAPH, state).snapshot()["series_step"].tolist() == [0.0]
+
+
+def test_the_floor_of_a_scale_is_what_the_name_of_the_series_says_today_whatever_a_state_says() -> None:
+    engine = FeatureEngine(EngineConfig(), GRAPH)
+    engine.update(batch_of(np.ones(100), metric="up"))
+    state = engine.snapshot()
+    assert state["series_floor"].tolist() != [0.0]
+    earlier = dict(state) | {"series_floor": np.zeros(1)}
+    assert (
+        FeatureEngine.restore(EngineConfig(), GRAPH, earlier).snapshot()["series_floor"].tolist()
+        == state["series_floor"].tolist()
+    )

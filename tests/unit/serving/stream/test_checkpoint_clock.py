@@ -44,3 +44,22 @@ def test_large_states_are_saved_in_a_tenth_of_the_time_unless_streams_are_full()
     assert not clock.is_due()
     watch.now_s += 36.1
     assert clock.is_due()
+
+
+def test_what_is_being_saved_is_not_saved_again_and_a_hurry_waits_for_it() -> None:
+    watch = Watch()
+    clock = CheckpointClock(10.0, watch)
+    clock.begins()
+    for _ in range(6):
+        watch.now_s += 10.0
+        clock.hurry()
+        assert not clock.is_due()
+    clock.ended()
+    assert clock.is_due()
+    clock.begins()
+    watch.now_s += 60.0
+    clock.ended()
+    watch.now_s += 530.0
+    assert not clock.is_due()
+    watch.now_s += 11.0
+    assert clock.is_due()
