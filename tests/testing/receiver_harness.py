@@ -161,7 +161,9 @@ class Receiver:
 
 def environment(settings: Settings, more: Mapping[str, str]) -> dict[str, str]:
     """Return the environment that gives a receiver these settings."""
-    ingest = {f"AIOPS_INGEST__{name.upper()}": str(value) for name, value in settings.ingest.model_dump().items()}
+    ingest = {
+        f"AIOPS_INGEST__{name.upper()}": str(value) for name, value in settings.ingest.model_dump(exclude_none=True).items()
+    }
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIOPS_")},
         **ingest,
