@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.host.log_rate_limit import LineLimit
 from serving.http.cross_site import SiteRules
+from serving.http.default_headers import with_defaults
 from serving.http.problem import Problem, ProblemError, no_such_method
 from serving.http.problem_response import problem_response
 from serving.http.request_id import request_id_from
@@ -132,10 +133,7 @@ class Seen:
         """Pass one message on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            given = list(message["headers"])
-            names = {name for name, _ in given}
-            ours = ((b"x-request-id", self._request_id.encode()), *_HEADERS)
-            message["headers"] = given + [header for header in ours if header[0] not in names]
+            with_defaults(message, ((b"x-request-id", self._request_id.encode()), *_HEADERS))
         await self._send(message)
 
 

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.http.auth import Authenticator, Caller, Role
 from serving.http.cross_site import SiteRules
+from serving.http.default_headers import with_defaults
 from serving.http.loopback import is_local_peer
 from serving.http.problem import ProblemError, no_such_path
 from serving.http.request_gate import Gate, GateRules
@@ -76,9 +77,7 @@ class AlwaysWritten:
 
         async def written(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = list(message["headers"])
-                names = {name for name, _ in given}
-                message["headers"] = given + [header for header in _NOTHING_WRITTEN if header[0] not in names]
+                with_defaults(message, _NOTHING_WRITTEN)
             await send(message)
 
         await self._app(scope, receive, written)

@@ -222,9 +222,9 @@ async def _look(receivers: Receivers, broker: "Streams") -> None:
     while True:
         await asyncio.sleep(_LOOK_S)
         notices += receivers.look()
-        try:
-            if notices:
+        if notices:
+            try:
                 await asyncio.to_thread(add_notices, broker, notices)
                 notices = []
-        except Unavailable as error:
-            log.warning("notices: %s; they are written once it answers", error)
+            except Unavailable as error:
+                log.warning("notices: %s; they are written once it answers", error)

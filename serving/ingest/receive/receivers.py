@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, TypeVar
 
 from aiops.errors import AiopsError, Unavailable
 from serving.host.log_rate_limit import LineLimit
@@ -33,6 +33,8 @@ from serving.ingest.receive.wire.decoded import DecodedBody, MalformedBody
 from serving.stream.notices import Notice
 
 BACKLOG_RETRY_S: Final = 5
+
+_Read = TypeVar("_Read")
 
 log = logging.getLogger(__name__)
 _lines = LineLimit(log)
@@ -137,7 +139,7 @@ class Receivers:
         """
         self.hold_back()
         try:
-            decoded = await self._decoded(body, decoder)
+            decoded = await self._read(body, decoder.in_loop_bytes, decoder.decode)
         except MalformedBody as error:
             self.malformed(tenant, protocol, error)
             raise
@@ -186,11 +188,11 @@ class Receivers:
         """Return how logs and spans that come now are read."""
         return SignalIntake(now_utc(), self._rules.identity.services, int(self._rules.intake.future_tolerance_s))
 
-    async def _decoded(self, body: bytes, decoder: BodyDecoder) -> DecodedBody:
-        """Read a body; a large one beside the event loop, one at a time."""
-        if len(body) <= decoder.in_loop_bytes:
-            return decoder.decode(body)
-        return await asyncio.get_running_loop().run_in_executor(self._reading, decoder.decode, body)
+    async def _read(self, body: bytes, in_loop_bytes: int, read: Callable[[bytes], _Read]) -> _Read:
+        """Read a body; a larger one beside the event loop, one at a time."""
+        if len(body) <= in_loop_bytes:
+            return read(body)
+        return await asyncio.get_running_loop().run_in_executor(self._reading, read, body)
 
     async def records(self, tenant: str, signal: Signal, body: bytes) -> SignalOutcome:
         """Take a decompressed body of logs or spans; return, once it is on the broker, what became of it.
@@ -203,11 +205,7 @@ class Receivers:
         self.hold_back()
         try:
             intake = self.signal_intake()
-            if len(body) > IN_LOOP_BYTES:
-                reading = asyncio.get_running_loop().run_in_executor(self._reading, signal.read, body, signal.encoding, intake)
-                outcome = await reading
-            else:
-                outcome = signal.read(body, signal.encoding, intake)
+            outcome = await self._read(body, IN_LOOP_BYTES, lambda given: signal.read(given, signal.encoding, intake))
         except MalformedBody:
             self.metrics.malformed.labels(f"otlp_{signal.name}").inc()
             raise

@@ -5,7 +5,6 @@ A write that fails is counted and its rows wait for the next round; rows of the 
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ import pyarrow as pa
 from aiops.errors import Unavailable
 from aiops.ports import FeatureWriter
 from serving.host.log_rate_limit import LineLimit
+from serving.stream.consumer.work_pace import WorkPace
 from serving.stream.streams import single_batch
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     Rows = pa.RecordBatch | DeferredRows
 
 _COMPACT_ROWS: Final = 50_000
-_SERIES_SHARE: Final = 0.1
-"""Of the time, that rows of series may be written: the more series there are, the less often each of them is."""
 
 log = logging.getLogger(__name__)
 _lines = LineLimit(log)
@@ -131,12 +129,15 @@ class FeatureFlush:
 
     def run(self) -> None:
         """Flush until stopped."""
-        series_due_s = 0.0
+        pace = WorkPace(0.0)
         while not self._stop.wait(self._every_s):
             self.flush_services()
-            begun_s = time.monotonic()
-            if begun_s >= series_due_s and self.flush_series():
-                series_due_s = begun_s + (time.monotonic() - begun_s) / _SERIES_SHARE
+            if pace.is_due():
+                pace.begins()
+                written = self.flush_series()
+                pace.ended()
+                if not written:
+                    pace.hurry()
 
     def flush(self) -> bool:
         """Write everything offered; return whether all of it was written."""
@@ -145,16 +146,17 @@ class FeatureFlush:
 
     def flush_services(self) -> bool:
         """Write what was offered of services; return whether all of it was written."""
-        self._metrics.beat("feature flush")
-        with self._flushing:
-            written = [self._write("services", rows.services, rows.writer.write_services) for rows in self._tenants.values()]
-        return all(written)
+        return self._each(lambda rows: self._write("services", rows.services, rows.writer.write_services))
 
     def flush_series(self) -> bool:
         """Write what was offered of series; return whether all of it was written."""
+        return self._each(lambda rows: self._write("series", rows.series, rows.writer.write_series))
+
+    def _each(self, write: "Callable[[_TenantRows], bool]") -> bool:
+        """Write something of every tenant; return whether all of it was written."""
         self._metrics.beat("feature flush")
         with self._flushing:
-            written = [self._write("series", rows.series, rows.writer.write_series) for rows in self._tenants.values()]
+            written = [write(rows) for rows in self._tenants.values()]
         return all(written)
 
     def _write(self, table: str, rows: NewestRows, write: Callable[[pa.RecordBatch], int]) -> bool:

@@ -13,10 +13,10 @@ from typing import Final
 from aiops.detection.levels import Tier1
 from aiops.errors import Unavailable
 from serving.stream import streams
-from serving.stream.consumer.checkpoint_clock import CheckpointClock
 from serving.stream.consumer.owned_partition import OwnedPartition
 from serving.stream.consumer.stage1_parts import Stage1Parts
 from serving.stream.consumer.tier1_source import Tier1Follower, tier1_source
+from serving.stream.consumer.work_pace import WorkPace
 from serving.stream.ownership.holdings import Holder, Holdings
 from serving.stream.ownership.ownership import FixedOwnership
 
@@ -39,7 +39,7 @@ class Stage1:
         self._owned = Holdings(parts.ownership or FixedOwnership(frozenset(parts.config.partitions)), holder)
         self._tier1 = Tier1Follower(tier1_source(parts.config.settings), parts.tenants.partition.tier1)
         self._housekeeping_at = 0.0
-        self._checkpoints = CheckpointClock(parts.config.settings.consumer.checkpoint_s)
+        self._checkpoints = WorkPace(parts.config.settings.consumer.checkpoint_s)
         self._full: set[int] = set()
         """Partitions whose outputs are full, and those where the outputs of the services are."""
         self._services_full: set[int] = set()
@@ -131,7 +131,7 @@ class Stage1:
         if broker.log is None:
             waiting += [part.stream for part in self._owned.items.values()]
         if any(broker.length(stream) > FULL * limit for stream in waiting):
-            self._checkpoints.hurry()
+            self._checkpoints.hurry()  # only what is before a checkpoint can be trimmed
         return True
 
     def _look_after(self, part: OwnedPartition, tier1: Tier1, partials_are_full: bool) -> bool:

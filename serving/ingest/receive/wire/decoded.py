@@ -25,7 +25,7 @@ Body = bytes | memoryview
 Pairs = tuple[tuple[str, str], ...]
 """(name, value) of each label or attribute, ascending by name, no name twice."""
 
-IN_LOOP_BYTES: Final = 1 << 20
+PROTOBUF_IN_LOOP_BYTES: Final = 1 << 20
 """A body in protobuf up to so large is read within a millisecond or two: sooner than a thread would be ready to."""
 STALE_NAN_BITS: Final = 0x7FF0000000000002
 """The NaN that marks the end of a series in remote write; OTLP's flag "no recorded value" becomes the same NaN."""

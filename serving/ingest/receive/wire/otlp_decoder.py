@@ -25,7 +25,7 @@ from serving.ingest.receive.wire.column_buffers import (
     point_columns,
     series_columns,
 )
-from serving.ingest.receive.wire.decoded import IN_LOOP_BYTES, Body, DecodedBody, ExemplarColumns
+from serving.ingest.receive.wire.decoded import PROTOBUF_IN_LOOP_BYTES, Body, DecodedBody, ExemplarColumns
 from serving.ingest.receive.wire.histogram_columns import histogram_columns, no_histograms, with_histogram_faults
 from serving.ingest.receive.wire.noted_messages import address_of, exemplar_columns, hexadecimal, read_histogram_messages
 from serving.ingest.receive.wire.otlp_rows import OtlpRows
@@ -36,7 +36,7 @@ Table = npt.NDArray[np.int64]
 class OtlpMetricsDecoder:
     """Decodes requests with metrics (ExportMetricsServiceRequest), uncompressed; `seed` is the process's, see `label_hash`."""
 
-    in_loop_bytes: Final = IN_LOOP_BYTES
+    in_loop_bytes: Final = PROTOBUF_IN_LOOP_BYTES
 
     def __init__(self, seed: int, buffers: GrowingBuffers | None = None) -> None:
         self._seed = np.uint64(seed)

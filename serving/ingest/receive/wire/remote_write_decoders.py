@@ -22,7 +22,7 @@ from serving.ingest.receive.wire.column_buffers import (
     point_columns,
     series_columns,
 )
-from serving.ingest.receive.wire.decoded import IN_LOOP_BYTES, Body, DecodedBody, Describer, MetricMetadata, SeriesKind
+from serving.ingest.receive.wire.decoded import PROTOBUF_IN_LOOP_BYTES, Body, DecodedBody, Describer, MetricMetadata, SeriesKind
 from serving.ingest.receive.wire.histogram_buckets import H_SERIES, H_START
 from serving.ingest.receive.wire.histogram_columns import histogram_columns, no_histograms, with_histogram_faults
 from serving.ingest.receive.wire.noted_messages import address_of, checked, exemplar_columns, read_histogram_messages, texts
@@ -34,7 +34,7 @@ Table = npt.NDArray[np.int64]
 class RemoteWrite1Decoder:
     """Decodes bodies of remote write 1.0 (application/x-protobuf), uncompressed; `seed` is the process's, see `label_hash`."""
 
-    in_loop_bytes: Final = IN_LOOP_BYTES
+    in_loop_bytes: Final = PROTOBUF_IN_LOOP_BYTES
 
     def __init__(self, seed: int, buffers: GrowingBuffers | None = None) -> None:
         self._seed = np.uint64(seed)
@@ -59,7 +59,7 @@ class RemoteWrite1Decoder:
 class RemoteWrite2Decoder:
     """Decodes bodies of remote write 2.0 (proto=io.prometheus.write.v2.Request), uncompressed; one decoder a thread."""
 
-    in_loop_bytes: Final = IN_LOOP_BYTES
+    in_loop_bytes: Final = PROTOBUF_IN_LOOP_BYTES
 
     def __init__(self, seed: int, buffers: GrowingBuffers | None = None) -> None:
         self._seed = np.uint64(seed)

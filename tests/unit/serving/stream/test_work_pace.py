@@ -1,6 +1,6 @@
-"""When states are saved: every so often, less often where that takes long, at once where streams are full."""
+"""When work is done that grows with the series, states saved for one: every so often, less often where it takes long, at once."""
 
-from serving.stream.consumer.checkpoint_clock import CheckpointClock
+from serving.stream.consumer.work_pace import WorkPace
 
 
 class Watch:
@@ -15,7 +15,7 @@ class Watch:
 
 def test_small_states_are_saved_every_so_often() -> None:
     watch = Watch()
-    clock = CheckpointClock(10.0, watch)
+    clock = WorkPace(10.0, watch)
     watch.now_s += 9.9
     assert not clock.is_due()
     watch.now_s += 0.2
@@ -30,7 +30,7 @@ def test_small_states_are_saved_every_so_often() -> None:
 
 def test_large_states_are_saved_in_a_tenth_of_the_time_unless_streams_are_full() -> None:
     watch = Watch()
-    clock = CheckpointClock(10.0, watch)
+    clock = WorkPace(10.0, watch)
     clock.begins()
     watch.now_s += 4.0
     clock.ended()
@@ -48,7 +48,7 @@ def test_large_states_are_saved_in_a_tenth_of_the_time_unless_streams_are_full()
 
 def test_what_is_being_saved_is_not_saved_again_and_a_hurry_waits_for_it() -> None:
     watch = Watch()
-    clock = CheckpointClock(10.0, watch)
+    clock = WorkPace(10.0, watch)
     clock.begins()
     for _ in range(6):
         watch.now_s += 10.0
