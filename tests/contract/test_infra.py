@@ -1,6 +1,7 @@
 """Deployment files: Dagster's own schemas accept its instance, manifests are complete and closed, commands and settings exist."""
 
 import importlib.util
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from aiops.settings.tree import Settings
+from serving.stream.valkey_options import SERVER_OPTIONS
 
 INFRA = Path(__file__).parents[2] / "infra"
 MANIFESTS = sorted(path for path in (INFRA / "kubernetes").glob("*.yaml") if path.name != "kustomization.yaml")
@@ -268,6 +270,26 @@ def test_compose_is_hardened_and_holds_no_secret() -> None:
     text = (INFRA / "compose.yaml").read_text()
     assert all(line.count("${") for line in text.splitlines() if "PASSWORD:" in line or "JWT_KEY:" in line or "TOKEN:" in line)
     assert all((INFRA / config["file"]).is_file() for config in file["configs"].values() if "file" in config)
+
+
+def test_valkey_has_the_options_of_the_embedded_one_wherever_it_runs() -> None:
+    lines = [line for line in (INFRA / "kubernetes" / "valkey.conf").read_text().splitlines() if not line.startswith("#")]
+    given = {option[0]: option[1] for option in map(shlex.split, lines)}
+    assert len(lines) == len(given)
+    assert given == SERVER_OPTIONS
+    path = "/etc/valkey/valkey.conf"
+    service = compose()["services"]["valkey"]
+    assert service["command"][:2] == ["valkey-server", path]
+    assert service["configs"] == [{"source": "valkey", "target": path}]
+    assert compose()["configs"]["valkey"] == {"file": "kubernetes/valkey.conf"}
+    generated = yaml.safe_load((INFRA / "kubernetes" / "kustomization.yaml").read_text())["configMapGenerator"]
+    assert generated == [{"name": "valkey-options", "files": ["valkey.conf"]}]
+    pod = next(manifest for manifest in of_kind("StatefulSet"))["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"][:2] == ["valkey-server", path]
+    assert {"name": "options", "configMap": {"name": "valkey-options"}} in pod["volumes"]
+    assert {"name": "options", "mountPath": "/etc/valkey", "readOnly": True} in pod["containers"][0]["volumeMounts"]
+    overridden = {word.removeprefix("--") for word in (*service["command"], *pod["containers"][0]["args"])} & set(given)
+    assert not overridden
 
 
 def test_the_image_copies_what_is_there_and_runs_unprivileged() -> None:

@@ -2,7 +2,8 @@
 
 One group is in flight at a time, under one number of the producer, so that an append whose answer was lost is repeated and not
 doubled. When a group fails, whatever was gathered before that fails with it: it was judged against points of the failed group.
-Where another member leads a pair by now, only what was judged by the tables of the pair's tenant fails; the rest goes on.
+Where another member leads a pair by now, or another process reads a topic, only what rests on that fails, with what was judged by
+the tables of its tenant; the rest goes on.
 """
 
 import asyncio
@@ -156,8 +157,8 @@ class GroupCommit:
             batch.take_in(request.batch)
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._append, batch)
-        except LeaderChanged as error:
-            return self._without_pair(requests, error)
+        except (LeaderChanged, PositionsLost) as error:
+            return self._without(requests, error)
         except (Unavailable, BacklogFull) as error:
             self._fail(requests, error)
         except Exception as error:
@@ -168,13 +169,13 @@ class GroupCommit:
                 request.accept()
         return []
 
-    def _without_pair(self, requests: list[_Request], error: LeaderChanged) -> list[_Request]:
-        """Refuse what is of a pair that another member leads, and what was judged by the same tables; return the rest."""
-        tables = {table for request in requests if error.term in request.batch.terms() for table in request.batch.tables()}
+    def _without(self, requests: list[_Request], error: LeaderChanged | PositionsLost) -> list[_Request]:
+        """Refuse what rests on a condition that holds no longer, and what was judged by the same tables; return the rest."""
+        tables = {table for request in requests if request.batch.rests_on(error.condition) for table in request.batch.tables()}
         left, gathered, self._gathered = list[_Request](), self._gathered, list[_Request]()
         for asked, rest in ((requests, left), (gathered, self._gathered)):
             for request in asked:
-                if error.term in request.batch.terms() or not tables.isdisjoint(request.batch.tables()):
+                if request.batch.rests_on(error.condition) or not tables.isdisjoint(request.batch.tables()):
                     request.refuse(error)
                 else:
                     rest.append(request)

@@ -166,6 +166,10 @@ class RawBatch:
         """Return the tables that its points were judged by; none where it has no points, not even repeated ones."""
         return {touched.table for touched in self.touched}
 
+    def rests_on(self, condition: LeaderTerm | Advance) -> bool:
+        """Return whether it may be appended only while this leader leads, or this position stands where it begins."""
+        return condition in self.advances or any(condition in led.terms for led in self.led)
+
     def terms(self) -> tuple[LeaderTerm, ...]:
         """Return the terms of the leaders of HA pairs whose points are in it, each once."""
         return tuple(sorted({term for led in self.led for term in led.terms}))

