@@ -1,6 +1,5 @@
 """Bodies of requests: read whole and uncompressed, never larger than allowed."""
 
-import asyncio
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -9,6 +8,7 @@ from starlette.requests import Request
 from serving.http.content import whole_body
 from serving.http.problem import Problem, ProblemError, shown
 from serving.ingest.receive.intake_rules import IN_LOOP_COMPRESSED_BYTES
+from serving.ingest.receive.loop_sharing import in_or_beside_loop
 from serving.ingest.receive.wire.body_compression import ENCODINGS, BodyTooLarge, uncompressed
 
 SETTING: Final = "AIOPS_INGEST__MAX_BODY_BYTES"
@@ -39,9 +39,7 @@ async def read_body(request: Request, encoding: str, most: int) -> bytes:
         ClientDisconnect: the caller left before it was there.
     """
     body = await whole_body(request, most)
-    if len(body) <= IN_LOOP_COMPRESSED_BYTES:
-        return inflated(body, encoding, most)
-    return await asyncio.to_thread(inflated, body, encoding, most)
+    return await in_or_beside_loop(len(body) > IN_LOOP_COMPRESSED_BYTES, lambda: inflated(body, encoding, most))
 
 
 def inflated(body: bytes, encoding: str, most: int) -> bytes:

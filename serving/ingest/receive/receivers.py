@@ -1,14 +1,13 @@
 """The receivers: bodies of tenants in, acknowledged by the broker; limits before, counts and notices beside."""
 
-import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal, NamedTuple, Protocol, TypeVar
+from typing import Final, Literal, NamedTuple, Protocol
 
 from aiops.errors import AiopsError, Unavailable
 from serving.host.log_rate_limit import LineLimit
@@ -19,8 +18,8 @@ from serving.ingest.receive.agreed_pairs import AgreedPairs, PairLeases
 from serving.ingest.receive.body_gathering import BodyGathering
 from serving.ingest.receive.group_commit import BacklogFull, GroupCommit
 from serving.ingest.receive.ingest_metrics import IngestMetrics
-from serving.ingest.receive.intake_rules import IN_LOOP_BYTES as IN_LOOP_BYTES
-from serving.ingest.receive.intake_rules import IntakeRules
+from serving.ingest.receive.intake_rules import IN_LOOP_BYTES, IntakeRules
+from serving.ingest.receive.loop_sharing import Result, in_or_beside_loop
 from serving.ingest.receive.point_intake import TenantIntake
 from serving.ingest.receive.raw_batch import RawBatch
 from serving.ingest.receive.receipts import REASONS, Receipt
@@ -33,8 +32,6 @@ from serving.ingest.receive.wire.decoded import DecodedBody, MalformedBody
 from serving.stream.notices import Notice
 
 BACKLOG_RETRY_S: Final = 5
-
-_Read = TypeVar("_Read")
 
 log = logging.getLogger(__name__)
 _lines = LineLimit(log)
@@ -139,7 +136,7 @@ class Receivers:
         """
         self.hold_back()
         try:
-            decoded = await self._read(body, decoder.in_loop_bytes, decoder.decode)
+            decoded = await self._read(len(body) > decoder.in_loop_bytes, lambda: decoder.decode(body))
         except MalformedBody as error:
             self.malformed(tenant, protocol, error)
             raise
@@ -188,11 +185,9 @@ class Receivers:
         """Return how logs and spans that come now are read."""
         return SignalIntake(now_utc(), self._rules.identity.services, int(self._rules.intake.future_tolerance_s))
 
-    async def _read(self, body: bytes, in_loop_bytes: int, read: Callable[[bytes], _Read]) -> _Read:
-        """Read a body; a larger one beside the event loop, one at a time."""
-        if len(body) <= in_loop_bytes:
-            return read(body)
-        return await asyncio.get_running_loop().run_in_executor(self._reading, read, body)
+    def _read(self, is_large: bool, read: Callable[[], Result]) -> Awaitable[Result]:
+        """Read a body; a large one beside the event loop, one at a time."""
+        return in_or_beside_loop(is_large, read, self._reading)
 
     async def records(self, tenant: str, signal: Signal, body: bytes) -> SignalOutcome:
         """Take a decompressed body of logs or spans; return, once it is on the broker, what became of it.
@@ -205,7 +200,7 @@ class Receivers:
         self.hold_back()
         try:
             intake = self.signal_intake()
-            outcome = await self._read(body, IN_LOOP_BYTES, lambda given: signal.read(given, signal.encoding, intake))
+            outcome = await self._read(len(body) > IN_LOOP_BYTES, lambda: signal.read(body, signal.encoding, intake))
         except MalformedBody:
             self.metrics.malformed.labels(f"otlp_{signal.name}").inc()
             raise

@@ -1,6 +1,5 @@
 """A run of messages into the receivers: intake, limits and tenants as requests have, and one commit with its position."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,9 +10,11 @@ import pyarrow as pa
 from aiops.errors import ContractError
 from aiops.settings.topic_settings import TopicSettings
 from serving.ingest.producer_sequence import EncodedEntry
+from serving.ingest.receive.intake_rules import IN_LOOP_BYTES
+from serving.ingest.receive.loop_sharing import in_or_beside_loop
 from serving.ingest.receive.raw_batch import RawBatch
 from serving.ingest.receive.receipts import Receipt
-from serving.ingest.receive.receivers import IN_LOOP_BYTES, Encoding, Receivers, SignalReader, now_utc
+from serving.ingest.receive.receivers import Encoding, Receivers, SignalReader, now_utc
 from serving.ingest.receive.signals.signal_outcome import SignalOutcome
 from serving.ingest.receive.topics.message_content import OTLP_JSON, ContentReader, plain
 from serving.ingest.receive.topics.topic_letters import TopicLetters, letters_entry
@@ -69,8 +70,7 @@ class MetricRunIntake:
         self._receivers.hold_to_budget(self._topic.tenant, _FIRST_POINT)
         await self._reader.prepare(run.messages)
         now, limit = now_utc(), self._receivers.limits_of(self._topic.tenant)
-        large = sum(len(message.content) for message in run.messages) > IN_LOOP_BYTES
-        contents = await asyncio.to_thread(self._contents, run, limit) if large else self._contents(run, limit)
+        contents = await in_or_beside_loop(_is_large(run), lambda: self._contents(run, limit))
         run = run.first(len(contents))
         bodies = [content for content in contents if isinstance(content, DecodedBody)]
         unread = [content.error for content in contents if isinstance(content, _Unread)]
@@ -127,8 +127,7 @@ class SignalRunIntake:
         """Take a run."""
         self._receivers.hold_back()
         self._receivers.hold_to_budget(self._topic.tenant, _FIRST_POINT)
-        large = sum(len(message.content) for message in run.messages) > IN_LOOP_BYTES
-        results = await asyncio.to_thread(self._read_all, run.messages) if large else self._read_all(run.messages)
+        results = await in_or_beside_loop(_is_large(run), lambda: self._read_all(run.messages))
         run = run.first(len(results))
         batch, now = RawBatch(advances=[run.advance]), now_utc()
         read = [result for result in results if isinstance(result, SignalOutcome)]
@@ -168,6 +167,10 @@ class SignalRunIntake:
             return self._reader(plain(message, limit), self._form, self._receivers.signal_intake())
         except ContractError as error:
             return _Unread(error)
+
+
+def _is_large(run: TopicRun) -> bool:
+    return sum(len(message.content) for message in run.messages) > IN_LOOP_BYTES
 
 
 def _points(content: DecodedBody | _Unread) -> int:

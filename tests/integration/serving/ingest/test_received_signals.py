@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 
 from orchestration.suite.health import ask
-from serving.ingest.receive.receivers import IN_LOOP_BYTES
+from serving.ingest.receive.intake_rules import IN_LOOP_BYTES
 from serving.lake.opening import open_lake
 from serving.stream import streams
 from serving.stream.archiver import ArchiveConfig, Archiver
