@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration.commands.options import AsJson
 from orchestration.console import print_facts, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from orchestration.bench.corpora.log_templates import Grouping
 
 CorpusPath = Annotated[Path, typer.Option("--path", help="folder of the corpus", exists=True, file_okay=False)]
 Out = Annotated[Path, typer.Option("--out", help="file that the predictions are written to", dir_okay=False)]
@@ -242,6 +245,39 @@ def stream(
     for run in facts.pop("runs"):
         print_facts(run["protocol"], {name: str(value) for name, value in run.items() if name != "protocol"})
     print_facts("Stream", {name: str(value) for name, value in facts.items()})
+
+
+@bench.command("templates")
+def templates(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
+    """Mine the log templates of Loghub-2k, line by line, with one configuration for all sets."""
+    from dataclasses import asdict
+
+    from orchestration.bench.corpora.log_templates import run
+
+    figures = run(path, out)
+    facts = asdict(figures)
+    if as_json:
+        print_json(facts)
+        return
+    del facts["sets"]
+    print_facts("Log templates, mined as a stream", {name: str(value) for name, value in facts.items()})
+    rows = [
+        (
+            part.name,
+            part.lines,
+            part.templates,
+            part.true_templates,
+            _grouped(part.ours),
+            _grouped(part.digits_masked),
+            part.refused,
+        )
+        for part in figures.sets
+    ]
+    print_table("Sets (GA / FGA)", ("set", "lines", "templates", "true", "here", "digits masked", "refused"), rows)
+
+
+def _grouped(grouping: "Grouping | None") -> str:
+    return "" if grouping is None else f"{grouping.grouping_accuracy:.3f} / {grouping.group_f1:.3f}"
 
 
 @bench.command("nab")

@@ -1,0 +1,1 @@
+"""Log templates, mined from a stream of lines in bounded memory."""
