@@ -36,7 +36,7 @@ def _evidence_text(frame: Frame, service: str, evidence: Evidence) -> CauseEvide
         known = frame.window.values[:, raw]
         worst = np.nanmin if evidence.seen < evidence.baseline else np.nanmax
         seen, baseline = (float(worst(known)) if np.isfinite(known).any() else seen), level
-    text = f"{words_of(evidence.metric)} {amount(evidence.metric, seen)}, usually {amount(evidence.metric, baseline)}"
+    measured = f"{words_of(evidence.metric)} {amount(evidence.metric, seen)}, usually {amount(evidence.metric, baseline)}"
     return CauseEvidence(
         kind_words(evidence.kind),
         evidence.metric,
@@ -45,7 +45,7 @@ def _evidence_text(frame: Frame, service: str, evidence: Evidence) -> CauseEvide
         evidence.excess,
         evidence.score,
         moment_of_us(evidence.since_us),
-        text,
+        evidence.words or measured,
     )
 
 

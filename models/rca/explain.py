@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from aiops.incidents.root_cause import RootCauseReport
 from data_contracts.values.moments import moment_of_us
 from models.rca.cause_text import cause_of
 from models.rca.change_evidence import ChangeConfig
 from models.rca.conclusion import statement_of, would_decide
 from models.rca.inputs import RcaInputs, WindowConfig
-from models.rca.posterior import FITTED, PosteriorWeights, log_odds, posterior
+from models.rca.posterior import FITTED, EvidenceKind, PosteriorWeights, log_odds, order_of, posterior
 from models.rca.timing import STRAYED
 from models.rca.weighing import weigh
 
@@ -20,11 +18,13 @@ __all__ = ["ExplainConfig", "RcaInputs", "WindowConfig", "explain"]
 @dataclass(frozen=True, slots=True)
 class ExplainConfig:
     """What a report contains. The first cause is named alone from `least_probability` on, if it has an onset and something of it
-    strayed by `least_excess` spreads; `most_causes` are reported with their evidence, others not at all."""
+    strayed by `least_excess` spreads; `most_causes` are reported with their evidence, others not at all. Evidence of the kinds
+    `without` is not weighed."""
 
     least_probability: float = 0.5
     least_excess: float = STRAYED
     most_causes: int = 10
+    without: frozenset[EvidenceKind] = frozenset()
     weights: PosteriorWeights = FITTED
     changing: ChangeConfig = field(default_factory=ChangeConfig)
 
@@ -36,9 +36,10 @@ def explain(inputs: RcaInputs, config: ExplainConfig | None = None) -> RootCause
         ContractError: the calm time has no step.
     """
     chosen = config or ExplainConfig()
-    frame, features = weigh(inputs, chosen.changing)
+    frame, weighed = weigh(inputs, chosen.changing)
+    features = weighed.without(chosen.without)
     shares, none = posterior(features, chosen.weights)
-    order = np.lexsort((np.arange(len(shares)), -shares))[: chosen.most_causes].tolist()
+    order = order_of(shares)[: chosen.most_causes].tolist()
     odds = log_odds(features, chosen.weights)
     causes = tuple(cause_of(frame, place, float(shares[place]), float(odds[place]), chosen.changing) for place in order)
     strayed = (

@@ -12,6 +12,7 @@ from aiops.topology.graph import ServiceGraph
 from data_contracts.values.moments import microseconds_of
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import RootCauseRanker, Symptom
+from models.rca.request_evidence import RequestWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class RcaInputs:
     each was first alerted. `symptom`: where users saw it, if known; else the service alerted first stands for it. `changes` of
     any service; `changes_recorded` = whether changes are recorded at all (no event is evidence only then). `priors`: log odds
     that past verdicts give a service, 0 = as any other. `ranker`: the one fitted to `calm`, where it is kept between calls.
+    `requests`: those of traces and logs in the window and while all was well, where there are any.
     """
 
     made_at: datetime
@@ -46,6 +48,7 @@ class RcaInputs:
     changes_recorded: bool = False
     priors: Mapping[str, float] = field(default_factory=dict)
     ranker: RootCauseRanker | None = None
+    requests: RequestWindow | None = None
 
     @classmethod
     def around(

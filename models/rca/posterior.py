@@ -2,16 +2,31 @@
 
 The log odds of a service are a weighted sum of what speaks for it, plus its prior from past verdicts; services share one
 exponential normalisation (McFadden 1974, "Conditional logit analysis"). Whether it is none of them is a logit of the strongest
-magnitude alone: an alarm without a cause can look strong, so that step has a slope of its own. Weights are fitted by
+evidence alone: an alarm without a cause can look strong, so that step has a slope of its own. Weights are fitted by
 `models/rca/posterior_fit.py`.
 """
 
-from dataclasses import astuple, dataclass
-from typing import Final
+from collections.abc import Collection, Mapping
+from dataclasses import astuple, dataclass, replace
+from typing import Final, Literal
 
 import numpy as np
 
-from aiops.types import FloatArray
+from aiops.types import FloatArray, IntArray
+
+EvidenceKind = Literal["metrics", "timing", "surge", "changes", "position", "alerts", "order", "own time", "network"]
+FEATURES_OF: Final[Mapping[EvidenceKind, tuple[str, ...]]] = {
+    "metrics": ("magnitude",),
+    "timing": ("early", "unexplained", "lead"),
+    "surge": ("surge",),
+    "changes": ("changed",),
+    "position": ("covers", "near"),
+    "alerts": ("alerted",),
+    "order": ("order",),
+    "own time": ("own_time",),
+    "network": ("network",),
+}
+"""Kinds of evidence that can be switched off, and the features that each is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +37,8 @@ class CauseFeatures:
     `unexplained`: -share that callees explain.
     `lead`: correlation with the symptom at a lag at which it leads. `changed`: log odds of its changes. `covers`: share of the
     alerted services that call it. `near`: -log(1 + hops to the symptom). `alerted`: 1 = alerted first, or at the same time.
-    `surge`: log(1 + excess) of traffic beyond that of its callers.
+    `surge`: log(1 + excess) of traffic beyond that of its callers. `order`: log likelihood ratio of the strangest pattern of its
+    requests. `own_time`, `network`: log(1 + excess) of its requests' own time, and of the gaps between both ends of its calls.
     `prior`: log odds from past verdicts.
     """
 
@@ -35,7 +51,20 @@ class CauseFeatures:
     near: FloatArray
     alerted: FloatArray
     surge: FloatArray
+    order: FloatArray
+    own_time: FloatArray
+    network: FloatArray
     prior: FloatArray
+
+    @property
+    def strongest(self) -> float:
+        """Return the most that speaks against any candidate by itself."""
+        return float((self.magnitude + self.order + self.own_time + self.network).max(initial=0.0))
+
+    def without(self, kinds: Collection[EvidenceKind]) -> "CauseFeatures":
+        """Return the features with those of some kinds of evidence unknown."""
+        off = {name: np.zeros_like(self.prior) for kind in kinds for name in FEATURES_OF[kind]}
+        return replace(self, **off)
 
     def matrix(self) -> FloatArray:
         """Return (n, weights) what is weighted; the prior is not."""
@@ -49,13 +78,16 @@ class CauseFeatures:
             self.near,
             self.alerted,
             self.surge,
+            self.order,
+            self.own_time,
+            self.network,
         )
         return np.stack(weighted, axis=1)
 
 
 @dataclass(frozen=True, slots=True)
 class PosteriorWeights:
-    """Weights of `CauseFeatures`, none below 0; log odds of "none of these" = `none` - `against_none` x magnitude."""
+    """Weights of `CauseFeatures`, none below 0; log odds of "none of these" = `none` - `against_none` x the strongest."""
 
     magnitude: float = 0.5
     early: float = 0.5
@@ -66,6 +98,9 @@ class PosteriorWeights:
     near: float = 0.5
     alerted: float = 0.5
     surge: float = 0.5
+    order: float = 1.0
+    own_time: float = 1.0
+    network: float = 1.0
     none: float = 1.0
     against_none: float = 0.5
 
@@ -74,7 +109,7 @@ class PosteriorWeights:
         return np.array(astuple(self)[:-2])
 
 
-FITTED: Final = PosteriorWeights(0.684, 0.831, 1.094, 1.758, 0.545, 2.158, 0.42, 1.842, 1.494, -0.729, 0.385)
+FITTED: Final = PosteriorWeights(0.684, 0.831, 1.094, 1.758, 0.545, 2.158, 0.42, 1.842, 1.494, 1.0, 1.0, 1.0, -0.729, 0.385)
 """Fitted by `aiops bench rca-calibration --refit` on its fit seeds."""
 
 
@@ -95,7 +130,7 @@ def posterior(features: CauseFeatures, weights: PosteriorWeights = FITTED) -> tu
         return odds, 1.0
     odds = _crowd(odds)
     share = np.exp(odds - odds.max())
-    none = 1.0 / (1.0 + float(np.exp(weights.against_none * float(features.magnitude.max()) - weights.none)))
+    none = 1.0 / (1.0 + float(np.exp(weights.against_none * features.strongest - weights.none)))
     return share / share.sum() * (1.0 - none), none
 
 
@@ -108,3 +143,9 @@ def _crowd(odds: FloatArray) -> FloatArray:
     likeliest = np.lexsort((np.arange(odds.size), -odds))[:CROWD]
     lowered[likeliest] = odds[likeliest]
     return lowered
+
+
+def order_of(shares: FloatArray) -> IntArray:
+    """Return the places (n,) of candidates, the most probable first, equal ones by name: the order that is shown and measured."""
+    order: IntArray = np.lexsort((np.arange(len(shares)), -shares))
+    return order

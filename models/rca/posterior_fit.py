@@ -66,7 +66,7 @@ class PosteriorFit:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Padded:
     """Cases side by side: features (cases, candidates, weights), what is added (cases, candidates; -inf = no candidate), the
-    greatest magnitude (cases,)."""
+    strongest evidence (cases,)."""
 
     features: FloatArray
     fixed: FloatArray
@@ -81,7 +81,7 @@ class _Padded:
         fixed = np.full((len(cases), most), -np.inf)
         for number, (case, matrix) in enumerate(zip(cases, matrices, strict=True)):
             features[number, : len(matrix)], fixed[number, : len(matrix)] = matrix, case.features.prior
-        loudest = np.array([case.features.magnitude.max(initial=0.0) for case in cases])
+        loudest = np.array([case.features.strongest for case in cases])
         return cls(features, fixed, loudest, np.array([case.root for case in cases], dtype=np.int64))
 
     def loss(self, weights: FloatArray) -> tuple[float, FloatArray]:

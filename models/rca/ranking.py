@@ -38,7 +38,10 @@ class Symptom:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks against a service. `excess` in spreads beyond the baseline; `score` is what it adds to the ranking."""
+    """What speaks against a service. `excess` in spreads beyond the baseline; `score` is what it adds to the ranking.
+
+    `words` say it where the metric's name and unit do not.
+    """
 
     kind: str
     metric: str
@@ -47,6 +50,7 @@ class Evidence:
     excess: float
     score: float
     since_us: int
+    words: str = ""
 
     def text(self) -> str:
         """Return the evidence in words."""

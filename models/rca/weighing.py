@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from aiops.incidents.root_cause import ChangeEvent
+from aiops.signals.novelty import LEFT_OUT
 from aiops.types import FloatArray, IntArray
 from data_contracts.values.moments import microseconds_of, moment_of_us
 from models.rca.aliases import aliases_of
@@ -16,6 +17,7 @@ from models.rca.inputs import RcaInputs
 from models.rca.paths import Ways, candidates, covered, ways_to
 from models.rca.posterior import CauseFeatures
 from models.rca.ranking import Evidence, Judgement, RankedCause, RootCauseRanker, reached_by
+from models.rca.request_evidence import GAP, ORDER, OWN_TIME, RequestWindow, request_evidence
 from models.rca.surge import surges_of
 from models.rca.timing import NEVER, STRAYED, Timing, onsets, symptom_deviation, timing_of
 
@@ -40,6 +42,7 @@ class Frame:
     window: SeriesGrid
     measured: Mapping[tuple[str, str], int]
     surges: Mapping[str, Evidence]
+    requests: Mapping[str, tuple[Evidence, ...]]
 
     @property
     def time_us(self) -> IntArray:
@@ -52,16 +55,18 @@ class Frame:
         return self._moment_of(int(onsets(self.deviation[:, None])[0]))
 
     def onset_at(self, place: int) -> datetime | None:
-        """Return when a candidate's strongest evidence began, or, without one, its surge."""
-        onset, surge = self._moment_of(int(self.timing.onset[place])), self.surges.get(self.services[place])
-        if onset is None and surge is not None and surge.excess >= STRAYED:
-            return moment_of_us(surge.since_us)
+        """Return when a candidate's strongest evidence among metrics began, or, without one, what requests or a surge show."""
+        service = self.services[place]
+        onset, surge = self._moment_of(int(self.timing.onset[place])), self.surges.get(service)
+        loud = [item for item in (*self.requests.get(service, ()), *([surge] if surge else ())) if item.excess >= STRAYED]
+        if onset is None and loud:
+            return moment_of_us(min(item.since_us for item in loud))
         return onset
 
     def evidence_of(self, service: str) -> list[Evidence]:
         """Return what speaks against a service, strongest first."""
         ranked, surge = self.ranked.get(service), self.surges.get(service)
-        evidence = [*(ranked.evidence if ranked else ()), *([surge] if surge else [])]
+        evidence = [*(ranked.evidence if ranked else ()), *([surge] if surge else []), *self.requests.get(service, ())]
         return sorted(evidence, key=lambda item: (-item.score, item.kind))
 
     def changed_before(self, place: int, config: ChangeConfig) -> tuple[ChangeEvent, ...]:
@@ -87,7 +92,9 @@ def _framed(inputs: RcaInputs) -> Frame:
     judged = ranker.judge(window, before, inputs.symptom)
     alerted = {name: at for name, at in inputs.alerted.items() if at <= inputs.made_at}
     symptom = inputs.symptom.service if inputs.symptom else min(alerted, key=lambda name: (alerted[name], name), default="")
-    names = _candidates(inputs, alerted, judged, aliases_of(calm, window, inputs.graph))
+    requests = _request_evidence(inputs, end_us)
+    seen = frozenset(judged.services) | requests.keys()
+    names = _candidates(inputs, alerted, seen, aliases_of(calm, window, inputs.graph))
     deviation = symptom_deviation(window, symptom, ranker.baseline, ranker.width)
     timing = timing_of(_columns(judged, names), deviation, names, inputs.graph)
     strayed = {name for name, step in zip(names, timing.onset.tolist(), strict=True) if step != NEVER}
@@ -105,6 +112,7 @@ def _framed(inputs: RcaInputs) -> Frame:
         window=window,
         measured={pair: number for number, pair in enumerate(window.series)},
         surges=surges_of(window, ranker, names),
+        requests=requests,
     )
 
 
@@ -112,22 +120,38 @@ def _features(frame: Frame, inputs: RcaInputs, changing: ChangeConfig) -> CauseF
     names, hops, ranked = frame.services, frame.ways.hops, frame.ranked
     first = min(frame.alerted.values(), default=None)
     in_order = sorted(frame.alerted, key=lambda name: (frame.alerted[name], name))
+    timed = float(_begins_quiet(frame.timing.onset))
     return CauseFeatures(
         magnitude=np.array([ranked[name].score if name in ranked else 0.0 for name in names]),
-        early=_early(frame.timing.onset, frame.time_us.size),
-        unexplained=-frame.timing.explained,
-        lead=frame.timing.lead,
+        early=timed * _early(frame.timing.onset, frame.time_us.size),
+        unexplained=-timed * frame.timing.explained,
+        lead=timed * frame.timing.lead,
         changed=_changed(frame, changing) if inputs.changes_recorded else np.zeros(len(names)),
         covers=_looked_up(covered(inputs.graph, in_order), names, 0.0),
         near=-np.log1p(_looked_up(hops, names, float(max(hops.values(), default=0) + 1))),
         alerted=np.array([float(first is not None and frame.alerted.get(name) == first) for name in names]),
         surge=_looked_up({name: surge.score for name, surge in frame.surges.items()}, names, 0.0),
+        order=_looked_up(_scores(frame.requests, ORDER), names, 0.0),
+        own_time=_looked_up(_scores(frame.requests, OWN_TIME), names, 0.0),
+        network=_looked_up(_scores(frame.requests, GAP), names, 0.0),
         prior=_looked_up(inputs.priors, names, 0.0),
     )
 
 
+def _request_evidence(inputs: RcaInputs, end_us: int) -> Mapping[str, tuple[Evidence, ...]]:
+    """Return what requests that began by then say."""
+    if inputs.requests is None:
+        return {}
+    requests = inputs.requests.requests
+    return request_evidence(RequestWindow(requests, np.where(requests.start_us < end_us, inputs.requests.part, LEFT_OUT)))
+
+
+def _scores(evidence: Mapping[str, tuple[Evidence, ...]], kind: str) -> dict[str, float]:
+    return {name: sum(item.score for item in items if item.kind == kind) for name, items in evidence.items()}
+
+
 def _candidates(
-    inputs: RcaInputs, alerted: Mapping[str, datetime], judged: Judgement, aliases: Mapping[str, str]
+    inputs: RcaInputs, alerted: Mapping[str, datetime], seen: frozenset[str], aliases: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Return who may have begun it, by name: what the symptom calls or, unknown, all connected with what was alerted."""
     if inputs.symptom is not None:
@@ -135,7 +159,7 @@ def _candidates(
     elif alerted:
         services = candidates(inputs.graph, alerted)
     else:
-        services = frozenset(judged.services)
+        services = seen
     return tuple(sorted(services - aliases.keys()))
 
 
@@ -144,6 +168,13 @@ def _columns(judged: Judgement, names: Sequence[str]) -> FloatArray:
     place = {name: number for number, name in enumerate(judged.services)}
     padded = np.column_stack([judged.strayed, np.full(len(judged.strayed), np.nan)])
     return padded[:, [place.get(name, len(place)) for name in names]]
+
+
+def _begins_quiet(onset: IntArray) -> bool:
+    """Return whether no service strayed in the first step already: else the window began in the trouble, and who was first in it
+    is unknown."""
+    strayed = onset[onset != NEVER]
+    return bool(strayed.size and strayed.min() > 0)
 
 
 def _early(onset: IntArray, steps: int) -> FloatArray:

@@ -11,10 +11,12 @@ from orchestration.console import print_facts, print_json, print_table, say
 
 if TYPE_CHECKING:
     from orchestration.bench.corpora.log_templates import Grouping
+    from orchestration.bench.corpora.root_causes import RootCauseFigures
 
 CorpusPath = Annotated[Path, typer.Option("--path", help="folder of the corpus", exists=True, file_okay=False)]
 Out = Annotated[Path, typer.Option("--out", help="file that the predictions are written to", dir_okay=False)]
 ThreeSigma = Annotated[bool, typer.Option("--three-sigma", help="write the scores of the naive 3-sigma rule instead")]
+Ablate = Annotated[bool, typer.Option("--ablation", help="rank again with each kind of evidence switched off")]
 
 bench = typer.Typer(help="Measure the suite on public corpora and on simulated seeds.", no_args_is_help=True)
 
@@ -130,23 +132,31 @@ def rca_calibration(
 
 
 @bench.command("petshop")
-def petshop(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
+def petshop(path: CorpusPath, out: Out, ablation: Ablate = False, as_json: AsJson = False) -> None:
     """Rank the root cause of every PetShop issue below the folder `dataset`."""
-    from dataclasses import asdict
-
     from orchestration.bench.corpora.root_causes import bench_petshop
 
-    _show("Root causes of PetShop", asdict(bench_petshop(path, out, say)), as_json)
+    _show_root_causes("Root causes of PetShop", bench_petshop(path, out, say, ablation), as_json)
 
 
 @bench.command("nezha-rca")
-def nezha_rca(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
-    """Rank the root cause of every fault of Nezha, from metrics up to 4 minutes after it."""
-    from dataclasses import asdict
-
+def nezha_rca(path: CorpusPath, out: Out, ablation: Ablate = False, as_json: AsJson = False) -> None:
+    """Rank the root cause of every fault of Nezha, from metrics, traces and logs up to 4 minutes after it."""
     from orchestration.bench.corpora.root_causes import bench_nezha
 
-    _show("Root causes of Nezha", asdict(bench_nezha(path, out, say)), as_json)
+    _show_root_causes("Root causes of Nezha", bench_nezha(path, out, say, ablation), as_json)
+
+
+def _show_root_causes(title: str, figures: "RootCauseFigures", as_json: bool) -> None:
+    from dataclasses import asdict
+
+    facts = asdict(figures)
+    if as_json:
+        print_json(facts)
+        return
+    rows = facts.pop("parts")
+    print_table(f"{title}, by part and evidence", tuple(rows[0]), [tuple(row.values()) for row in rows])
+    print_facts(title, facts)
 
 
 @bench.command("incidents")

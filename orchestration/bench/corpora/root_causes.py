@@ -1,163 +1,169 @@
-"""Root cause ranking on public corpora: PetShop (symptom at one service) and Nezha (metrics and calls of each minute).
+"""Root cause ranking on public corpora, by the function that people see: `models.rca.explain`.
 
-Only the names of services and calls, and telemetry, are read for a ranking; the truth is read for the figures printed at the end.
+The truth is read for the figures printed at the end alone. Beside them stand the order by magnitude of metrics alone and the
+loudest service, and, where asked for, the same with each kind of evidence switched off (ablation).
 """
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
-import pyarrow as pa
 
-from aiops.errors import SourceError
-from aiops.topology.graph import ServiceGraph
-from data_contracts.values.moments import microseconds_of
-from models.rca.explain import RcaInputs, explain
-from models.rca.grid import SeriesGrid
-from models.rca.ranking import RootCauseRanker, Symptom, loudest_first
-from orchestration.bench.corpora.nezha_days import accepted_batches
-from serving.ingest.pull.nezha import NezhaSource, open_nezha
-from serving.ingest.pull.petshop import PetShopSource
-from serving.ingest.pull.source_options import SourceOptions
+from models.rca.explain import ExplainConfig, RcaInputs, explain
+from models.rca.posterior import EvidenceKind
+from models.rca.ranking import RootCauseRanker, loudest_first
+from orchestration.bench.corpora.root_cause_cases import RootCauseCase, nezha_cases, petshop_cases
 
-PETSHOP_STEP_S: Final = 300
-NEZHA_STEP_S: Final = 60
-AFTER_MIN: Final = 4
-"""Minutes after the one of the injection that a ranking may see."""
-BEFORE_MIN: Final = 3
-"""Minutes just before the injection that a series is compared with, beside its calm time."""
-_LATER: Final = datetime(2100, 1, 1, tzinfo=UTC)
-_MINUTE_US: Final = 60_000_000
-_CALM_AT_HAND: Final = "low_traffic"
-"""The scenario whose calm time serves those that come without one: the application is the same."""
+REQUESTS: Final[frozenset[EvidenceKind]] = frozenset({"order", "own time", "network"})
+"""Kinds of evidence that traces and logs are."""
+KINDS: Final[tuple[EvidenceKind, ...]] = get_args(EvidenceKind)
+_ALL: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """One ranked case; `baseline` ranks by the greatest deviation of any series of a service, `explained` by the posterior.
+    """One ranked case: as it is shown, by magnitude of metrics alone, and by the loudest service.
 
-    `seconds` = of the whole explanation, ranking included.
+    `ablated`: as it is shown without some kinds of evidence. `seconds` = of the whole explanation.
     """
 
-    case: dict[str, object]
-    root: str
-    ranking: tuple[str, ...]
-    baseline: tuple[str, ...]
-    explained: tuple[str, ...]
+    case: RootCauseCase
+    shown: tuple[str, ...]
+    magnitude: tuple[str, ...]
+    loudest: tuple[str, ...]
+    ablated: tuple[tuple[str, ...], ...]
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class RootCauseFigures:
-    """Shares of cases whose root is ranked first, and among the first three; beside them those of the loudest service.
+class PartFigures:
+    """Shares of cases whose root is first, and among the first three: of one part of a corpus, with some evidence."""
 
-    `explained_top1` and `explained_top3`: the same by probability, for which onsets in the few steps there count too.
+    part: str
+    evidence: str
+    cases: int
+    top1: float
+    top3: float
+
+
+@dataclass(frozen=True, slots=True)
+class RootCauseFigures:
+    """Shares of cases whose root is ranked first, and among the first three, in the order that people see.
+
+    Beside them those of the order by magnitude of metrics alone, and of the loudest service; `parts` by scenario or day.
     """
 
     cases: int
     top1: float
     top3: float
+    magnitude_top1: float
+    magnitude_top3: float
     loudest_top1: float
     loudest_top3: float
-    explained_top1: float
-    explained_top3: float
     seconds_per_case: float
+    parts: tuple[PartFigures, ...]
 
 
-def bench_petshop(dataset: Path, out: Path, say: Callable[[str], None]) -> RootCauseFigures:
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """Kinds of evidence that are switched off, and how that is called."""
+
+    name: str
+    without: frozenset[EvidenceKind]
+
+
+def ablations() -> tuple[Ablation, ...]:
+    """Return each kind of evidence switched off, then metrics alone, and traces and logs alone."""
+    each = [Ablation(f"without {kind}", frozenset({kind})) for kind in KINDS]
+    return (
+        *each,
+        Ablation("metrics alone", REQUESTS),
+        Ablation("traces and logs alone", frozenset(KINDS) - REQUESTS),
+        Ablation("without traces' times", frozenset({"own time", "network"})),
+    )
+
+
+def bench_petshop(dataset: Path, out: Path, say: Callable[[str], None], ablate: bool = False) -> RootCauseFigures:
     """Rank every issue of every scenario below `dataset` and write one JSON object a line.
 
     Raises:
         SourceError: there is no scenario, or none with a time without an issue.
     """
-    scenarios = sorted(path.parent for path in dataset.glob("*/graph.csv"))
-    calm_folders = sorted(path.parents[1] for path in dataset.glob("*/noissue/metrics.csv"))
-    if not scenarios or not calm_folders:
-        raise SourceError(
-            f"{dataset}: holds no scenario with graph.csv and noissue/metrics.csv; give the corpus's folder dataset"
-        )
-    at_hand = dataset / _CALM_AT_HAND if dataset / _CALM_AT_HAND in calm_folders else calm_folders[0]
-    rankings: list[Ranking] = []
-    for folder in scenarios:
-        calm = PetShopSource(folder if folder in calm_folders else at_hand).calm()
-        rankings += _petshop_scenario(PetShopSource(folder), calm)
-        say(f"{folder.name}: {sum(ranking.case['scenario'] == folder.name for ranking in rankings)} issues ranked")
-    return _written(rankings, out)
+    return _scored(petshop_cases(dataset), out, say, ablate)
 
 
-def _petshop_scenario(source: PetShopSource, calm: pa.Table) -> Iterator[Ranking]:
-    graph = ServiceGraph.from_edges(source.edges())
-    calm_grid = SeriesGrid.of(calm, PETSHOP_STEP_S)
-    ranker = RootCauseRanker.fit(calm_grid, graph)
-    for issue in source.issues():
-        window = SeriesGrid.of(issue.rows(), PETSHOP_STEP_S)
-        case: dict[str, object] = {"scenario": source.folder.name, "split": issue.split, "issue": issue.name}
-        symptom = Symptom(issue.symptom_service, issue.signal)
-        yield _ranked(case, issue.root, RcaInputs(_LATER, window, calm_grid, graph, symptom=symptom, ranker=ranker))
-
-
-def _ranked(case: dict[str, object], root: str, inputs: RcaInputs) -> Ranking:
-    """Return a case, ranked by magnitude, and explained."""
-    ranker = inputs.ranker or RootCauseRanker.fit(inputs.calm, inputs.graph)
-    causes = ranker.rank(inputs.window, inputs.before, inputs.symptom)
-    began = time.perf_counter()
-    report = explain(inputs)
-    seconds = time.perf_counter() - began
-    explained = tuple(cause.service for cause in report.causes)
-    ranking = tuple(cause.service for cause in causes)
-    return Ranking(case, root, ranking, loudest_first(ranker, inputs.window), explained, seconds)
-
-
-def bench_nezha(root: Path, out: Path, say: Callable[[str], None]) -> RootCauseFigures:
+def bench_nezha(root: Path, out: Path, say: Callable[[str], None], ablate: bool = False) -> RootCauseFigures:
     """Rank every fault of every day below `root` and write one JSON object a line.
 
-    What is usual comes from the hours without faults of the same day; a ranking sees metrics up to 4 minutes after its fault.
+    A ranking sees metrics up to 4 minutes after its fault, and the first 3 minutes of traces and logs where the day has them.
 
     Raises:
         SourceError: there is no day with a fault list.
     """
-    days = sorted(path.parent for path in root.glob("rca_data/*/*-fault_list.json"))
-    if not days:
-        raise SourceError(f"{root}: holds no rca_data/DAY/DAY-fault_list.json; give the folder of the corpus")
+    return _scored(nezha_cases(root), out, say, ablate)
+
+
+def _scored(cases: Iterable[RootCauseCase], out: Path, say: Callable[[str], None], ablate: bool) -> RootCauseFigures:
+    switched = ablations() if ablate else ()
     rankings: list[Ranking] = []
-    for folder in days:
-        rankings += _nezha_day(open_nezha(SourceOptions(path=folder)))
-        say(f"{folder.name}: {sum(ranking.case['day'] == folder.name for ranking in rankings)} faults ranked")
-    return _written(rankings, out)
-
-
-def _nezha_day(source: NezhaSource) -> Iterator[Ranking]:
-    grid = SeriesGrid.of(pa.Table.from_batches(accepted_batches(source)), NEZHA_STEP_S)
-    split = source.split()
-    calm = grid.between(microseconds_of(split.history_start), microseconds_of(split.history_end))
-    graph = ServiceGraph.from_edges(source.edges())
-    ranker = RootCauseRanker.fit(calm, graph)
-    for number, fault in enumerate(source.incidents().to_pylist()):
-        minute = microseconds_of(fault["starts_at"].replace(second=0, microsecond=0))
-        window = grid.between(minute + _MINUTE_US, minute + (AFTER_MIN + 1) * _MINUTE_US)
-        before = grid.between(minute - BEFORE_MIN * _MINUTE_US, minute)
-        case: dict[str, object] = {"day": source.folder.name, "fault": number}
-        yield _ranked(case, fault["service"], RcaInputs(_LATER, window, calm, graph, before, ranker=ranker))
-
-
-def _written(ranked: Sequence[Ranking], out: Path) -> RootCauseFigures:
-    lines = [json.dumps({**case.case, "ranking": case.ranking, "seconds": round(case.seconds, 6)}) for case in ranked]
+    for case in cases:
+        if rankings and case.part != rankings[-1].case.part:
+            say(_ranked_words(rankings))
+        rankings.append(_ranked(case, switched))
+    say(_ranked_words(rankings))
+    lines = [
+        json.dumps({**ranking.case.about, "ranking": ranking.shown, "seconds": round(ranking.seconds, 6)}) for ranking in rankings
+    ]
     out.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-
-    def share(first: int, rankings: Sequence[tuple[str, ...]]) -> float:
-        return float(np.mean([case.root in ranking[:first] for case, ranking in zip(ranked, rankings, strict=True)]))
-
-    ours, loudest, explained = (
-        (share(1, rankings), share(3, rankings))
-        for rankings in (
-            [case.ranking for case in ranked],
-            [case.baseline for case in ranked],
-            [case.explained for case in ranked],
-        )
+    return RootCauseFigures(
+        len(rankings),
+        *_shares(rankings, [ranking.shown for ranking in rankings]),
+        *_shares(rankings, [ranking.magnitude for ranking in rankings]),
+        *_shares(rankings, [ranking.loudest for ranking in rankings]),
+        float(np.mean([ranking.seconds for ranking in rankings])),
+        _parts(rankings, switched),
     )
-    return RootCauseFigures(len(ranked), *ours, *loudest, *explained, float(np.mean([case.seconds for case in ranked])))
+
+
+def _ranked_words(rankings: Sequence[Ranking]) -> str:
+    part = rankings[-1].case.part
+    return f"{part}: {sum(ranking.case.part == part for ranking in rankings)} cases ranked"
+
+
+def _ranked(case: RootCauseCase, switched: Sequence[Ablation]) -> Ranking:
+    inputs = case.inputs
+    ranker = inputs.ranker or RootCauseRanker.fit(inputs.calm, inputs.graph)
+    magnitude = tuple(cause.service for cause in ranker.rank(inputs.window, inputs.before, inputs.symptom))
+    began = time.perf_counter()
+    shown = _shown(inputs, frozenset())
+    seconds = time.perf_counter() - began
+    ablated = tuple(_shown(inputs, ablation.without) for ablation in switched)
+    return Ranking(case, shown, magnitude, loudest_first(ranker, inputs.window), ablated, seconds)
+
+
+def _shown(inputs: RcaInputs, without: frozenset[EvidenceKind]) -> tuple[str, ...]:
+    """Return all candidates in the order that people see."""
+    return tuple(cause.service for cause in explain(inputs, ExplainConfig(most_causes=_ALL, without=without)).causes)
+
+
+def _parts(rankings: Sequence[Ranking], switched: Sequence[Ablation]) -> tuple[PartFigures, ...]:
+    figures = []
+    for part in dict.fromkeys(ranking.case.part for ranking in rankings):
+        here = [ranking for ranking in rankings if ranking.case.part == part]
+        orders = [("all", [ranking.shown for ranking in here]), ("magnitude of metrics", [ranking.magnitude for ranking in here])]
+        orders += [(ablation.name, [ranking.ablated[number] for ranking in here]) for number, ablation in enumerate(switched)]
+        figures += [PartFigures(part, name, len(here), *_shares(here, ranked)) for name, ranked in orders]
+    return tuple(figures)
+
+
+def _shares(rankings: Sequence[Ranking], ranked: Sequence[tuple[str, ...]]) -> tuple[float, float]:
+    """Return the shares of cases with the root first, and among the first three."""
+    roots = [ranking.case.root for ranking in rankings]
+    return (
+        float(np.mean([root in names[:1] for root, names in zip(roots, ranked, strict=True)])),
+        float(np.mean([root in names[:3] for root, names in zip(roots, ranked, strict=True)])),
+    )
