@@ -13,6 +13,7 @@ from aiops.signals.templates.token_rules import (
     FIXED,
     KNOWN_MARKS,
     KNOWN_WORDS,
+    LITERAL,
     LONGEST_KNOWN,
     LOWER,
     MIXED,
@@ -28,6 +29,7 @@ from aiops.signals.templates.token_rules import (
 
 _OFFSET: Final = np.uint64(0xCBF29CE484222325)
 _PRIME: Final = np.uint64(0x100000001B3)
+_COLON: Final = ord(":")
 _DASH: Final = ord("-")
 _DOT: Final = ord(".")
 _AT: Final = ord("@")
@@ -89,6 +91,8 @@ def whole_is_value(data: ByteArray, start: int, end: int) -> bool:
             last = place
         elif kind == DIGIT:
             digits += 1
+        elif kind == SLASH and place >= start + 2 and BYTE_CLASS[data[place - 1]] == SLASH and data[place - 2] == _COLON:
+            return True
         elif kind < LOWER or (byte | 32) > ord("f"):
             others += 1
         named += byte in (_DOT, _DASH) and not colons
@@ -96,8 +100,8 @@ def whole_is_value(data: ByteArray, start: int, end: int) -> bool:
         return False
     if colons >= 2 and not others and end - start <= 5 * (colons + 1) and not (data[start] == ord(":") and not digits):
         return True
-    if last + 1 < end and BYTE_CLASS[data[last + 1]] == SLASH:
-        return (last + 2 < end and BYTE_CLASS[data[last + 2]] == SLASH) or last - start == 1
+    if last - start == 1 and last + 1 < end and BYTE_CLASS[data[last + 1]] == SLASH:
+        return True
     port = 0
     for place in range(last + 1, end):
         port += BYTE_CLASS[data[place]] == DIGIT
@@ -228,8 +232,12 @@ def piece(data: ByteArray, start: int, end: int) -> Token:
         return Token(_without_digits(data, start, end), MIXED, 0, start, end)
     if looks.slashes:
         return Token(_plain(data, start, end), MIXED, 0, start, end)
-    kind = NUMBERED if looks.digits else WORD
-    return Token(_plain(data, start, end), kind, _marks(data, start, end, looks), start, end)
+    if looks.digits:
+        return Token(_plain(data, start, end), NUMBERED, 0, start, end)
+    marks = _marks(data, start, end, looks)
+    if marks & LITERAL:
+        return Token(VALUE_HASH, VALUE, 0, start, end)
+    return Token(_plain(data, start, end), WORD, marks, start, end)
 
 
 @bare

@@ -11,11 +11,13 @@ import numpy as np
 
 from aiops.signals.templates.normal_form import Tokens, normalise, part, room_for, shape_id
 from aiops.signals.templates.shapes import MergeRules, Shape, place_of
-from aiops.signals.templates.stars import PatternSet, mixed_groups, stars
-from aiops.signals.templates.token_rules import OPEN, VALUE, VALUE_HASH
+from aiops.signals.templates.stars import PatternSet, mixed_groups, rare_groups, stars
+from aiops.signals.templates.token_rules import OPEN, VALUE, VALUE_HASH, WORD
 from aiops.types import IntArray
 
 _MOST_ROUNDS = 12
+_RARE_SHAPES = 3
+"""A word is rare that stands in at most so many shapes."""
 _LEAST_CONSTANTS = 2
 """Words that a template has at least before shapes join it that differ in several places."""
 
@@ -43,6 +45,8 @@ def consolidate(shapes: Sequence[Shape], rules: MergeRules) -> Templates:
     for _ in range(_MOST_ROUNDS):
         if not working.join_stars():
             break
+    working.join_rare()
+    working.join_stars()
     working.join_fitting()
     return working.result([shape.shape_id for shape in shapes])
 
@@ -56,6 +60,7 @@ class _Consolidation:
         self._given = set(self._live)
         self._successor: dict[int, int] = {}
         self._patterns: list[Shape] = []
+        self._values: set[int] = set()
 
     def _nodes(self) -> list[Shape]:
         return [self._live[key] for key in sorted(self._live)]
@@ -70,13 +75,27 @@ class _Consolidation:
             if members[0].constants and places.size >= 2:
                 self._join(members, places)
 
+    def join_rare(self) -> None:
+        """Join many shapes that are equal but for rare words in several places, where enough else is constant."""
+        nodes = self._nodes()
+        for group in rare_groups(nodes, _RARE_SHAPES, 2 * self._rules.words):
+            members = [nodes[row] for row in group.tolist()]
+            columns = np.stack([member.tokens.hashes for member in members])
+            places = np.flatnonzero((columns != columns[0]).any(axis=0))
+            if members[0].constants - places.size >= _LEAST_CONSTANTS + 1:
+                self._join(members, places)
+
     def join_stars(self) -> bool:
         """Join what differs in one place that holds values; return whether anything was joined."""
         nodes = self._nodes()
         joined = False
         for star in stars(nodes):
             members = [nodes[row] for row in star.members.tolist() if nodes[row].shape_id in self._live]
-            if len(members) >= 2 and place_of(members, star.place).is_value(self._rules):
+            if len(members) >= 2 and place_of(members, star.place, self._values).is_value(self._rules):
+                if len(members) >= self._rules.words:
+                    self._values.update(
+                        int(member.tokens.hashes[star.place]) for member in members if member.tokens.kinds[star.place] == WORD
+                    )
                 self._join(members, np.array([star.place]))
                 joined = True
         return joined

@@ -9,6 +9,7 @@ from aiops.signals.templates.normal_form import Tokens
 from aiops.signals.templates.shapes import MergeRules, Shape
 from aiops.signals.templates.stars import PatternSet
 from aiops.signals.templates.token_rules import BoolArray, HashArray
+from aiops.signals.templates.tokeniser import TokenBatch
 from aiops.types import IntArray
 
 
@@ -65,9 +66,27 @@ class HeldShapes:
         texts = {template.shape_id: template.text() for template in self.templates.templates}
         return texts | {shape.shape_id: shape.text() for shape in self.shapes[self.settled :]}
 
-    def admit(self, shape: Shape) -> int:
-        """Return the place of what stands for a new shape: the shape, or its template where that has shapes enough."""
-        number = self._patterns.first_match(shape.tokens)
+    def matches(self, batch: TokenBatch, rows: IntArray) -> IntArray:
+        """Return the numbers of the patterns that new lines fit; -1 = none."""
+        return self._patterns.first_matches(batch, rows)
+
+    def stand_ins(self, numbers: IntArray) -> IntArray:
+        """Return the places of the templates that stand for lines which fit these patterns; -1 = the shape is to be admitted."""
+        places = np.full(numbers.size, -1, np.int64)
+        if not (numbers >= 0).any():
+            return places
+        owners = self.templates.pattern_template[numbers]
+        for owner in np.unique(owners[numbers >= 0]).tolist():
+            if self._members[owner] >= self.capacity.shapes_of_template:
+                place = self.place.get(self.templates.templates[owner].shape_id, -1)
+                places[(owners == owner) & (numbers >= 0)] = place
+        return places
+
+    def admit(self, shape: Shape, number: int) -> int:
+        """Return the place of what stands for a new shape that fits this pattern (-1 = none).
+
+        That is the shape, or its template where that has shapes enough.
+        """
         if number < 0:
             return self._append(shape, shape.shape_id)
         owner = int(self.templates.pattern_template[number])

@@ -1,7 +1,7 @@
 """The miner of one stream: lines in batches to ids of shapes and templates.
 
 A line's *shape* is the sequence of its tokens, its id the hash of these: the same in every process and at every time. Shapes are
-consolidated to *templates* when there are half as many again, and when there are four times the lines, at exactly that line: a
+consolidated to *templates* when there are twice as many, and when there are four times the lines, at exactly that line: a
 stream in other batches gives the same. A line keeps the id of its shape; which template that is, is asked when it is read.
 """
 
@@ -22,7 +22,7 @@ from aiops.types import IntArray
 
 CHUNK_LINES: Final = 4096
 """Lines that are cut to tokens at a time: memory is 26 bytes a byte of these."""
-_FIRST_LINES: Final = 250
+_FIRST_LINES: Final = 1000
 _FIRST_SHAPES: Final = 64
 
 
@@ -88,7 +88,7 @@ class TemplateMiner:
         gone = self.held.settle()
         self.evolution.note(before, self.held.assignment() | gone, self.held.first_seen(), at_s)
         self.evolution.succeed({shape: template for shape, template in gone.items() if shape != template})
-        self.next_shapes = min(max(_FIRST_SHAPES, len(self.held.shapes) * 3 // 2), self.rules.capacity.shapes)
+        self.next_shapes = min(max(_FIRST_SHAPES, 2 * len(self.held.shapes)), self.rules.capacity.shapes)
         while self.next_lines <= self.counts.lines:
             self.next_lines *= 4
         self.unfit = self.unfit or self.counts.judged(self.held.alone(), self.rules.fit)
@@ -118,11 +118,15 @@ class TemplateMiner:
         unique, first, index = np.unique(batch.ids[begin:], return_index=True, return_inverse=True)
         places = np.array([self.held.place.get(key, -1) for key in unique.tolist()], np.int64)
         unknown = np.flatnonzero(places < 0)
+        unknown = unknown[np.argsort(first[unknown])]
+        patterns = self.held.matches(batch, begin + first[unknown])
+        places[unknown] = self.held.stand_ins(patterns)
         end = len(times_s)
         due = False
-        for number in unknown[np.argsort(first[unknown])].tolist():
+        new = places[unknown] < 0
+        for number, pattern in zip(unknown[new].tolist(), patterns[new].tolist(), strict=True):
             row = begin + int(first[number])
-            places[number] = self.held.admit(shape_of(batch, row, int(times_s[row])))
+            places[number] = self.held.admit(shape_of(batch, row, int(times_s[row])), pattern)
             if len(self.held.shapes) >= self.next_shapes:
                 end, due = row + 1, True
                 break

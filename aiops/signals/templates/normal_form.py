@@ -140,6 +140,9 @@ def push(tokens: Tokens, base: int, at: int, token: Token) -> int:
     if token.kind == SIGN:
         return _push_closing(tokens, base, at, token)
     if token.kind == MIXED and at > base:
+        if tokens.kinds[at - 1] == VALUE and tokens.ends[at - 1] == token.start:
+            tokens.ends[at - 1] = token.end
+            return at
         if tokens.hashes[at - 1] == token.hash:
             tokens.ends[at - 1] = token.end
             return at

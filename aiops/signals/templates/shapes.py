@@ -1,15 +1,17 @@
 """Shapes of lines: what is kept of each, and what decides whether shapes that differ in one place are one template."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from aiops.signals.templates.normal_form import Tokens
-from aiops.signals.templates.token_rules import CUE, EQUALS_HASH, FIXED, MIXED, NUMBERED, OPEN, VALUE, WORD
+from aiops.signals.templates.token_rules import CUE, EQUALS_HASH, FIXED, MIXED, NUMBERED, OPEN, VALUE, WORD, text_hash
 from aiops.signals.templates.tokeniser import TokenBatch
 
+TEXT_KEYS: Final = frozenset(map(text_hash, (b"msg", b"message", b"event", b"level", b"lvl", b"severity")))
+"""Keys of `key=value` whose value is part of the message."""
 LONGEST_EXAMPLE: Final = 1024
 """Bytes of a line that are kept as the example of its shape."""
 
@@ -80,6 +82,9 @@ class Place:
     constants: int
     before_mark: int
     before_hash: int
+    key_hash: int
+    known_values: int = 0
+    """How many of these words are values elsewhere."""
 
     def is_value(self, rules: MergeRules) -> bool:
         """Return whether what stands in this place is a value, so that the shapes are one template."""
@@ -95,11 +100,13 @@ class Place:
 
     def _are_values(self, count: int, rules: MergeRules) -> bool:
         """Return whether these words are values."""
-        if self.before_hash == int(EQUALS_HASH):
+        if self.before_hash == int(EQUALS_HASH) and self.key_hash not in TEXT_KEYS:
             return True
         fixed = sum(bool(mark & FIXED) for mark in self.marks)
         if fixed * 2 >= count:
             return count >= rules.fixed_words
+        if self.constants >= 2 and self.known_values * 2 >= count:
+            return True
         if self.constants >= 2 and all(kind == NUMBERED for kind in self.kinds):
             return count >= rules.numbered
         if self.constants <= 2:
@@ -111,8 +118,8 @@ class Place:
         return count >= needed
 
 
-def place_of(members: Sequence[Shape], place: int) -> Place:
-    """Return what stands at `place` in shapes that are equal but for it."""
+def place_of(members: Sequence[Shape], place: int, values: Container[int] = ()) -> Place:
+    """Return what stands at `place` in shapes that are equal but for it; `values` = hashes of words that are values elsewhere."""
     tokens = members[0].tokens
     before = place - 1
     own = int(tokens.kinds[place] in (WORD, NUMBERED))
@@ -123,4 +130,6 @@ def place_of(members: Sequence[Shape], place: int) -> Place:
         members[0].constants - own,
         int(tokens.marks[before]) if place else 0,
         int(tokens.hashes[before]) if place else 0,
+        int(tokens.hashes[before - 1]) if place >= 2 else 0,
+        sum(int(shape.tokens.hashes[place]) in values for shape in members),
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +9,8 @@ import numpy as np
 from aiops.jit import bare
 from aiops.signals.templates.normal_form import Tokens, placed, room_for
 from aiops.signals.templates.shapes import Shape
-from aiops.signals.templates.token_rules import MIXED, OPEN, SIGN, VALUE, BoolArray, ByteArray, HashArray
-from aiops.signals.templates.tokeniser import MOST_TOKENS
+from aiops.signals.templates.token_rules import FIXED, MIXED, OPEN, SIGN, VALUE, WORD, BoolArray, ByteArray, HashArray
+from aiops.signals.templates.tokeniser import MOST_TOKENS, TokenBatch
 from aiops.types import IntArray
 
 
@@ -38,6 +37,14 @@ class Run(NamedTuple):
 
     start: int
     end: int
+
+
+class Runs(NamedTuple):
+    """Tokens of lines: those of line i lie at `first[i]` to `first[i] + count[i]`."""
+
+    tokens: Tokens
+    first: IntArray
+    sizes: IntArray
 
 
 def packed(shapes: Sequence[Shape]) -> Packed:
@@ -85,6 +92,19 @@ def mixed_groups(shapes: Sequence[Shape]) -> list[IntArray]:
     return [run for run in runs if run.size >= 2]
 
 
+def rare_groups(shapes: Sequence[Shape], most: int, least: int) -> list[IntArray]:
+    """Return groups of `least` shapes or more that are equal but for words that stand in at most `most` shapes each."""
+    flat = packed(shapes)
+    _, index, counts = np.unique(flat.hashes, return_inverse=True, return_counts=True)
+    rare = (counts[index] <= most) & (flat.kinds == WORD) & (flat.marks & FIXED == 0)
+    kinds = np.where(rare, MIXED, SIGN).astype(np.uint8)
+    keys = np.empty(len(shapes), np.uint64)
+    _keys_without_mixed(flat.hashes, kinds, flat.offsets, flat.ids, keys)
+    order = np.argsort(keys, kind="stable")
+    runs = np.split(order, np.flatnonzero(np.diff(keys[order])) + 1)
+    return [run for run in runs if run.size >= least]
+
+
 @bare
 def _keys_without_token(hashes: HashArray, offsets: IntArray, ids: HashArray, keys: HashArray) -> None:
     for row in range(ids.size):
@@ -121,6 +141,21 @@ def _first_match(own: Tokens, patterns: Packed, rows: Run) -> int:
 
 
 @bare
+def _first_matches(rows: IntArray, batch: Runs, patterns: Packed, of_size: IntArray, numbers: IntArray) -> None:
+    for at in range(rows.size):
+        first = batch.first[rows[at]]
+        size = batch.sizes[rows[at]]
+        own = Tokens(
+            batch.tokens.hashes[first : first + size],
+            batch.tokens.kinds[first : first + size],
+            batch.tokens.marks[first : first + size],
+            batch.tokens.starts[first : first + size],
+            batch.tokens.ends[first : first + size],
+        )
+        numbers[at] = _first_match(own, patterns, Run(of_size[size], of_size[size + 1]))
+
+
+@bare
 def _open_places(own: Tokens, patterns: Packed, rows: Run, places: BoolArray) -> None:
     for row in range(rows.start, rows.end):
         if _fits(own, patterns, row):
@@ -136,17 +171,28 @@ class PatternSet:
         sizes = np.array([pattern.tokens.hashes.size for pattern in patterns], np.int64)
         self._order = np.argsort(sizes, kind="stable")
         self._packed = packed([patterns[number] for number in self._order.tolist()])
-        bounds = np.searchsorted(sizes[self._order], np.arange(MOST_TOKENS + 2)).tolist()
-        self._rows = [Run(start, end) for start, end in pairwise(bounds)]
+        bounds = np.searchsorted(sizes[self._order], np.arange(MOST_TOKENS + 2))
+        self._of_size = bounds
 
     def first_match(self, tokens: Tokens) -> int:
         """Return the number of the first pattern that these tokens fit; -1 = none. Cost: linear in patterns of this length."""
-        rows = self._rows[tokens.hashes.size]
+        rows = self._run(tokens.hashes.size)
         row = _first_match(tokens, self._packed, rows) if rows.end > rows.start else -1
         return -1 if row < 0 else int(self._order[row])
+
+    def first_matches(self, batch: TokenBatch, rows: IntArray) -> IntArray:
+        """Return the number of the first pattern that each of these lines fits; -1 = none."""
+        matches = np.full(rows.size, -1, np.int64)
+        if self._order.size:
+            _first_matches(rows, Runs(batch.tokens, batch.first, batch.count), self._packed, self._of_size, matches)
+            matches[matches >= 0] = self._order[matches[matches >= 0]]
+        return matches
+
+    def _run(self, size: int) -> Run:
+        return Run(int(self._of_size[size]), int(self._of_size[size + 1]))
 
     def open_places(self, tokens: Tokens) -> BoolArray:
         """Return where any word belongs in one of the patterns that these tokens fit, (tokens,)."""
         places = np.zeros(tokens.hashes.size, np.bool_)
-        _open_places(tokens, self._packed, self._rows[tokens.hashes.size], places)
+        _open_places(tokens, self._packed, self._run(tokens.hashes.size), places)
         return places

@@ -32,6 +32,8 @@ CALENDAR: Final = 8
 """Mark: a day or month, which belongs to the number after it."""
 OPEN: Final = 16
 """Mark of a value in a template: words were seen there, so any word belongs there."""
+LITERAL: Final = 32
+"""Mark: a truth value, which is a value wherever it stands."""
 
 CUES: Final = (
     *("for", "from", "to", "by", "at", "on", "in", "of", "with", "as", "via"),
@@ -48,6 +50,7 @@ CALENDAR_WORDS: Final = (
     *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
     *("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
 )
+LITERALS: Final = ("true", "false")
 LONGEST_KNOWN: Final = 12
 """Longer tokens are in none of the sets, bytes."""
 
@@ -71,7 +74,7 @@ def text_hash(text: bytes) -> int:
 def _word_table() -> tuple[HashArray, ByteArray]:
     """Return hashes of the known words, ascending, and their marks."""
     marks: dict[int, int] = {}
-    for words, mark in ((CUES, CUE), (UNITS, UNIT), (CALENDAR_WORDS, CALENDAR)):
+    for words, mark in ((CUES, CUE), (UNITS, UNIT), (CALENDAR_WORDS, CALENDAR), (LITERALS, LITERAL)):
         for word in words:
             key = text_hash(word.encode())
             marks[key] = marks.get(key, 0) | mark

@@ -1,7 +1,8 @@
 """Lines to tokens, in one pass over the bytes of a batch.
 
-A line is cut at white space, brackets, quotes, `,`, `;`, `=` and `|`; what lies between is cut at colons, unless the whole is an
-address or a time, and judged by the characters that it holds (`token_rules`). No regular expression, no rule for one log format.
+A line is cut at white space, brackets, quotes, `,`, `;`, `=` and `|`; what lies between is cut at colons and dot leaders, unless
+the whole is an address or a time, and judged by the characters that it holds (`token_rules`). No regular expression, no rule for
+one log format.
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ LONGEST_LINE: Final = 4096
 """Bytes of a line that are read; what comes behind is not part of its template."""
 MOST_TOKENS: Final = 192
 """Tokens of a line that are kept."""
+_DOT: Final = ord(".")
+_LEADER_DOTS: Final = 3
 _OFFSET: Final = np.uint64(0xCBF29CE484222325)
 _PRIME: Final = np.uint64(0x100000001B3)
 
@@ -91,30 +94,31 @@ def text_of(lines: "pa.Array[Any]") -> Text:
 
 
 def tokenise(text: Text) -> TokenBatch:
-    """Return the tokens of all lines. Memory: 26 bytes a byte of text."""
+    """Return the tokens of all lines. Memory: at most 26 bytes a byte of text; what no token needs is not touched."""
     lines = text.offsets.size - 1
     room = np.minimum(np.minimum(np.diff(text.offsets), LONGEST_LINE), MOST_TOKENS)
-    first = np.zeros(lines + 1, np.int64)
-    np.cumsum(room + 1, out=first[1:])
-    tokens = room_for(int(first[-1]))
+    tokens = room_for(int(room.sum()) + MOST_TOKENS)
+    first = np.zeros(lines, np.int64)
     count = np.zeros(lines, np.int64)
     ids = np.zeros(lines, np.uint64)
     unprintable = _tokenise(text, tokens, first, count, ids)
-    return TokenBatch(text, tokens, first[:-1], count, ids, unprintable)
+    return TokenBatch(text, tokens, first, count, ids, unprintable)
 
 
 @bare
 def _tokenise(text: Text, tokens: Tokens, first: IntArray, count: IntArray, ids: HashArray) -> int:
     unprintable = 0
+    base = 0
     for row in range(count.size):
         start = text.offsets[row]
         end = text.offsets[row + 1]
         for place in range(start, end):
             unprintable += BYTE_CLASS[text.data[place]] == UNPRINTABLE
-        base = first[row]
+        first[row] = base
         at = _line(text.data, start, min(end, start + LONGEST_LINE), tokens, base)
         count[row] = at - base
         ids[row] = shape_id(tokens.hashes[base:at])
+        base = at
     return unprintable
 
 
@@ -163,13 +167,28 @@ def _atom(data: ByteArray, atom: Span, tokens: Tokens, base: int, at: int) -> in
 
 @bare
 def _pieces(data: ByteArray, atom: Span, tokens: Tokens, base: int, at: int) -> int:
-    """Write what colons part."""
+    """Write what colons and dot leaders (`depth....7`) part."""
     place = atom.start
     while place < atom.end and at - base < MOST_TOKENS - 2:
-        stop = place + 1
-        colon = BYTE_CLASS[data[place]] == COLON
-        while stop < atom.end and (BYTE_CLASS[data[stop]] == COLON) == colon:
-            stop += 1
-        at = push(tokens, base, at, _sign(data, place, stop) if colon else piece(data, place, stop))
+        stop = _parting(data, place, atom.end)
+        if stop > place:
+            at = push(tokens, base, at, _sign(data, place, stop))
+        else:
+            while stop < atom.end and _parting(data, stop, atom.end) == stop:
+                stop += 1
+            at = push(tokens, base, at, piece(data, place, stop))
         place = stop
     return at
+
+
+@bare
+def _parting(data: ByteArray, start: int, end: int) -> int:
+    """Return where colons or three dots or more that begin at `start` end; `start` = there are none."""
+    stop = start
+    while stop < end and BYTE_CLASS[data[stop]] == COLON:
+        stop += 1
+    if stop > start:
+        return stop
+    while stop < end and data[stop] == _DOT:
+        stop += 1
+    return stop if stop - start >= _LEADER_DOTS else start

@@ -60,6 +60,29 @@ def test_a_shape_that_fits_a_template_in_two_places_joins_it() -> None:
     assert templates(*lines, "user zoe entered the room yellow alone") == {"user <*> entered the room <*> alone"}
 
 
+def test_a_word_that_is_a_value_elsewhere_is_one_here() -> None:
+    lines = [f"the session of {name} was opened again" for name in USERS]
+    few = ["too many failures for anna today", "too many failures for boris today"]
+    assert templates(*few) == set(few)
+    assert templates(*lines, *few) == {"the session of <*> was opened again", "too many failures for <*> today"}
+
+
+def test_many_pairs_of_rare_words_are_values() -> None:
+    letters = "bcdfghjklmnp"
+    lines = [f"user {first}ol entered the room {first}um alone today" for first in letters]
+    assert templates(*lines[:-1]) == set(lines[:-1])
+    assert templates(*lines) == {"user <*> entered the room <*> alone today"}
+
+
+def test_the_message_of_a_line_of_keys_is_no_value() -> None:
+    lines = [
+        "ts=1 level=info msg=opened the big file",
+        "ts=1 level=info msg=shut the big file",
+        "ts=1 level=warn msg=shut the big file",
+    ]
+    assert len(templates(*lines)) == 3
+
+
 def test_a_template_in_normal_form_joins_others() -> None:
     lines = [f"{name}:8080 was closed by the remote side" for name in USERS]
     assert templates(*lines, "10.0.0.1:80 was closed by the remote side") == {"<*> was closed by the remote side"}

@@ -85,8 +85,8 @@ def test_free_prose_is_refused_with_figure_and_rule() -> None:
 
 
 def test_binary_data_is_refused() -> None:
-    miner = TemplateMiner(MinerRules(fit=FitRules(warm_up_lines=250)))
-    unfit = observe(miner, ["same \x01\x02 line"] * 250).unfit
+    miner = TemplateMiner(MinerRules(fit=FitRules(warm_up_lines=900)))
+    unfit = observe(miner, ["same \x01\x02 line"] * 1000).unfit
     assert unfit is not None
     assert unfit.rule == "the share of control bytes"
     assert unfit.figure == pytest.approx(2 / 12)
