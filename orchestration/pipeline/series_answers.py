@@ -21,6 +21,7 @@ from orchestration.workspace.workspace import Workspace
 KIND_OF_ROLE: Final = {"value": "gauge", "total": "counter", "delta": "counter"}
 """Every other role is of a histogram."""
 RECENT: Final = timedelta(hours=1)
+_MINUTE: Final = timedelta(minutes=1)
 """Points a minute are counted over so long, up to the newest point of all series."""
 PULLED: Final = "delivered by a source: values as they are"
 _ORDER: Final[list[Any]] = [("service", "ascending"), ("metric", "ascending"), ("labels", "ascending")]
@@ -39,6 +40,7 @@ class SeriesFilter:
 class SeriesAnswer:
     """One series. `last_at` and `points_per_minute` are those of what is scored; of a histogram's part, of what is made of it.
 
+    `points_per_minute` is over the last hour before the newest point of all, of a younger lake over all that it has.
     `scored` = points are scored under this id. `last_at` is None where none came in the hours looked at.
     """
 
@@ -139,7 +141,20 @@ def _answers(rows: pa.Table, every: pa.Table, activity: pa.Table) -> list[Series
     made_of = _made_of(every, {row["family_id"] for row in cells if not row["scored"] and row["family_id"] is not None})
     wanted = {row["series_id"] for row in cells} | {series_id for ids in made_of.values() for series_id in ids}
     seen = {row["series_id"]: row for row in activity.filter(_among(activity["series_id"], wanted)).to_pylist()}
-    return [_answer(row, [row["series_id"]] if row["scored"] else made_of.get(row["family_id"], []), seen) for row in cells]
+    minutes = _recent_minutes(activity)
+    answers: list[SeriesAnswer] = []
+    for row in cells:
+        ids = [row["series_id"]] if row["scored"] else made_of.get(row["family_id"], [])
+        answers.append(_answer(row, [seen[series_id] for series_id in ids if series_id in seen], minutes))
+    return answers
+
+
+def _recent_minutes(activity: pa.Table) -> float:
+    """Return over how many minutes recent points are counted: an hour, or as long as there are points at all."""
+    if not activity.num_rows:
+        return RECENT / _MINUTE
+    since_oldest: timedelta = pc.max(activity["newest"]).as_py() - pc.min(activity["oldest"]).as_py()
+    return max(min(RECENT, since_oldest), _MINUTE) / _MINUTE
 
 
 def _made_of(every: pa.Table, families: Collection[int]) -> dict[int, list[int]]:
@@ -155,8 +170,7 @@ def _among(column: Any, ids: Collection[int]) -> Any:
     return pc.is_in(column, pa.array(sorted(ids), pa.int64()))
 
 
-def _answer(row: dict[str, Any], ids: list[int], seen: dict[int, dict[str, Any]]) -> SeriesAnswer:
-    active = [seen[series_id] for series_id in ids if series_id in seen]
+def _answer(row: dict[str, Any], active: list[dict[str, Any]], minutes: float) -> SeriesAnswer:
     return SeriesAnswer(
         series_id=str(row["series_id"]),
         name=text_of(row["service"], row["metric"], row["labels"]),
@@ -170,5 +184,5 @@ def _answer(row: dict[str, Any], ids: list[int], seen: dict[int, dict[str, Any]]
         scored=row["scored"],
         first_seen_at=row["first_seen_at"],
         last_at=max((point["newest"] for point in active), default=None),
-        points_per_minute=max((point["recent_points"] for point in active), default=0) / (RECENT / timedelta(minutes=1)),
+        points_per_minute=max((point["recent_points"] for point in active), default=0) / minutes,
     )

@@ -37,6 +37,7 @@ _KINDS: Final[dict[str, Any]] = {
     "service": pa.string(),
     "metric": pa.string(),
     "labels": pa.string(),
+    "oldest": TIMESTAMP,
     "newest": TIMESTAMP,
     "recent_points": pa.int64(),
 }
@@ -115,7 +116,8 @@ def _activity(files: Sequence[Path], first: datetime, last: datetime, recent: da
         stored = connection.read_parquet([glob.escape(str(path)) for path in files], union_by_name=True, hive_partitioning=False)
         for condition in _conditions(RowQuery(ACTIVITY.names, "timestamp", first, last)):
             stored = stored.filter(condition)
-        series = stored.aggregate(f"series_id, {names}, max(timestamp) AS newest, {fresh} AS recent_points", "series_id")
+        times = f"min(timestamp) AS oldest, max(timestamp) AS newest, {fresh} AS recent_points"
+        series = stored.aggregate(f"series_id, {names}, {times}", "series_id")
         rows: pa.Table = series.to_arrow_table().cast(ACTIVITY)
         return rows
 

@@ -125,9 +125,9 @@ class Lake(Protocol):
         ...
 
     def activity(self, start: datetime, end: datetime, recent: datetime) -> pa.Table:
-        """Return a row a series that has telemetry with start <= timestamp < end: id, names, `newest` and `recent_points`.
+        """Return a row a series that has telemetry with start <= timestamp < end, in any order.
 
-        The latter counts the timestamps at `recent` or later. In any order.
+        Columns: id, names, `oldest`, `newest` and `recent_points`, which counts the timestamps at `recent` or later.
 
         Raises:
             ConfigurationError: a time has no zone.

@@ -98,6 +98,16 @@ def test_the_list_tells_kind_why_last_point_and_rate(capsys: pytest.CaptureFixtu
     assert (listed["web|up"]["last_at"], listed["web|up"]["points_per_minute"]) == (None, 0.0)
 
 
+def test_the_rate_of_a_home_that_is_minutes_old_is_over_these_minutes(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIOPS_HOME", str(home))
+    lake = Workspace.open(Settings(home=home)).lake
+    lake.write("telemetry", pa.concat_tables([stored(PULLED, range(21)), stored(QUIET, range(0, 21, 5))]), "points-0-1")
+    rates = {series["name"]: series["points_per_minute"] for series in answers(capsys, "list")}
+    assert rates == {"web|saturation_probe": 21 / 20, "web|up": 5 / 20}
+
+
 @pytest.mark.usefixtures("home_with_series")
 def test_filters_and_limit(capsys: pytest.CaptureFixture[str]) -> None:
     assert [series["metric"] for series in answers(capsys, "list", "--service", "w*")] == ["saturation_probe", "up"]
