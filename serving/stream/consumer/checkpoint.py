@@ -64,6 +64,11 @@ class CheckpointStore:
         self._previous = folder / f"{name}{_PREVIOUS}.npz"
         self._saved = (START, START)
 
+    @property
+    def folder(self) -> Path:
+        """Return where it keeps its files, and those of other partitions."""
+        return self._folder
+
     def save(self, checkpoint: Checkpoint) -> int:
         """Write `checkpoint` as the newest generation; return its size in bytes."""
         part = self._newest.with_suffix(".tmp")

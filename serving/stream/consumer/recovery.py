@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import numpy.typing as npt
 
-from aiops.errors import OutdatedState
+from aiops.errors import OutdatedState, StateError
 from serving.stream import streams
 from serving.stream.consumer.checkpoint import CheckpointStore
 from serving.stream.consumer.commit import Position
@@ -33,7 +33,11 @@ class Recovery(Generic[T]):
     lost: Callable[[], None]
 
     def run(self) -> tuple[str, T]:
-        """Return the id up to which the state holds everything, and the state."""
+        """Return the id up to which the state holds everything, and the state.
+
+        Raises:
+            StateError: it is damaged, or of other settings; the text says where it lies.
+        """
         committed = self.position.through
         checkpoint, passed = self.store.load(committed)
         for reason in passed:
@@ -54,6 +58,9 @@ class Recovery(Generic[T]):
             oldest = self.broker.trimmed_id(self.stream)
             log.error("%s: the state at %s is outdated, warming up anew from %s: %s", self.name, start, oldest, error)
             return oldest, self.new()
+        except StateError as error:
+            text = f"{self.name}: {error}, all of it: {self.store.folder}; or set back what you changed in section telemetry"
+            raise StateError(text) from error
 
     def _elsewhere(self) -> str:
         """Say where the newest checkpoint lies, if it is a folder that is not seen here."""
