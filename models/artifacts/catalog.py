@@ -113,6 +113,11 @@ CATALOG: Final[dict[str, ModelDescriptor]] = {
             backtest=f"{_BACKTESTS}:system_deviation",
         ),
         ModelDescriptor(
+            name="unit-surprise",
+            model_class="models.detectors.unit_surprise:UnitSurprise",
+            backtest=f"{_BACKTESTS}:unit_surprise",
+        ),
+        ModelDescriptor(
             "isolation-forest", "models.detectors.isolation_forest:IsolationForest", adapter=_VECTORS, member_name="forest"
         ),
         ModelDescriptor(

@@ -58,6 +58,14 @@ def system_deviation(_: ModelDescriptor, data: FitData) -> Detector:
     return SystemDeviation.fit(grid_of([data.history], data.step_s))
 
 
+def unit_surprise(_: ModelDescriptor, data: FitData) -> Detector:
+    """Return the detector of services with all their metrics, each fitted to its own history."""
+    from models.detectors.unit_normal import UnitConfig
+    from models.detectors.unit_surprise import UnitSurprise
+
+    return UnitSurprise.fit(data.history, UnitConfig(step_s=data.step_s))
+
+
 def unfitted(descriptor: ModelDescriptor, _: FitData) -> Detector:
     """Return a detector that learns while it scores: there is nothing to fit."""
     return cast("Callable[[], Detector]", model_class(descriptor.name))()

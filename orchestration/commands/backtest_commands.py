@@ -26,7 +26,7 @@ def backtest(
     path: SourcePath = None,
     option: SourceSet = None,
     detector: Annotated[
-        str, typer.Option("--detector", help="robust-stream, series-surprise or system-deviation")
+        str, typer.Option("--detector", help="robust-stream, series-surprise, system-deviation or unit-surprise")
     ] = "robust-stream",
     budget_per_day: Annotated[
         float, typer.Option("--budget-per-day", min=0, help="false pages a day and service that autotune may spend")

@@ -290,6 +290,24 @@ def _grouped(grouping: "Grouping | None") -> str:
     return "" if grouping is None else f"{grouping.grouping_accuracy:.3f} / {grouping.group_f1:.3f}"
 
 
+@bench.command("units")
+def units(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
+    """Score every row of multivariate units, whatever their metrics are called, at one threshold for all."""
+    from dataclasses import asdict
+
+    from orchestration.bench.corpora.units import run
+
+    facts = asdict(run(path, out, say))
+    if as_json:
+        print_json(facts)
+        return
+    for group in facts.pop("sets"):
+        rules = group.pop("rules")
+        title = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in group.items() if name != "name")
+        print_table(f"{group['name']}: {title}", tuple(rules[0]), [tuple(rule.values()) for rule in rules])
+    print_facts("Units scored, each fitted on its own training part", facts)
+
+
 @bench.command("nab")
 def nab(path: CorpusPath, out: Out, three_sigma: ThreeSigma = False, as_json: AsJson = False) -> None:
     """Score every row of the Numenta Anomaly Benchmark, series by series, at a threshold that is fixed for all."""

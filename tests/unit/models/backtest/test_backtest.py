@@ -211,7 +211,7 @@ def test_a_csv_with_labels_is_back_tested(tmp_path: Path, capsys: pytest.Capture
     assert (best["recall"], best["precision"], best["pages"]) == (1.0, 1.0, 1)
 
 
-@pytest.mark.parametrize("detector", ["robust-stream", "series-surprise", "system-deviation"])
+@pytest.mark.parametrize("detector", ["robust-stream", "series-surprise", "system-deviation", "unit-surprise"])
 def test_the_largest_numbers_are_judged_and_drawn(tmp_path: Path, detector: str) -> None:
     """Sums and squares of 1.7e308 are no numbers; the naive rule sees the outliers all the same, and the figure is drawn."""
     noise = np.random.default_rng(1).normal(10.0, 1.0, MINUTES)

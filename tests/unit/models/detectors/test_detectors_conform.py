@@ -23,6 +23,8 @@ from models.detectors.sequence_autoencoder import SequenceAutoencoder
 from models.detectors.service_ensemble import ServiceEnsemble
 from models.detectors.surprise import SeriesSurprise
 from models.detectors.system_deviation import SystemDeviation
+from models.detectors.unit_normal import UnitConfig
+from models.detectors.unit_surprise import UnitSurprise
 from models.prediction.incident_predictor import PredictorConfig
 from models.training.detector_training import train_robust_stream
 from models.training.ensemble_training import EnsembleConfig, train_service_ensemble
@@ -91,6 +93,7 @@ POINT: dict[str, Callable[[], FittedModel]] = {
     "robust-stream": robust_stream,
     "series-surprise": SeriesSurprise,
     "system-deviation": lambda: SystemDeviation.fit(grid_of([regular(700).batch()])),
+    "unit-surprise": lambda: UnitSurprise.fit(regular(700).batch(), UnitConfig(days=3)),
 }
 """Point detectors: name -> how one is fitted (each call fits anew)."""
 VECTOR: dict[str, Callable[[], tuple[VectorModel, FloatArray]]] = {
