@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands.options import AsJson
+from orchestration.commands import bench_unit_commands
+from orchestration.commands.options import AsJson, CorpusPath, Out
 from orchestration.console import print_facts, print_json, print_table, say
 
 if TYPE_CHECKING:
     from orchestration.bench.corpora.log_templates import Grouping
     from orchestration.bench.corpora.root_causes import RootCauseFigures
 
-CorpusPath = Annotated[Path, typer.Option("--path", help="folder of the corpus", exists=True, file_okay=False)]
-Out = Annotated[Path, typer.Option("--out", help="file that the predictions are written to", dir_okay=False)]
 ThreeSigma = Annotated[bool, typer.Option("--three-sigma", help="write the scores of the naive 3-sigma rule instead")]
 Ablate = Annotated[bool, typer.Option("--ablation", help="rank again with each kind of evidence switched off")]
 
@@ -23,6 +22,7 @@ bench = typer.Typer(help="Measure the suite on public corpora and on simulated s
 
 def register(app: typer.Typer) -> None:
     """Add the group to `app`."""
+    bench_unit_commands.register(bench)
     app.add_typer(bench, name="bench")
 
 
@@ -288,24 +288,6 @@ def templates(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
 
 def _grouped(grouping: "Grouping | None") -> str:
     return "" if grouping is None else f"{grouping.grouping_accuracy:.3f} / {grouping.group_f1:.3f}"
-
-
-@bench.command("units")
-def units(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
-    """Score every row of multivariate units, whatever their metrics are called, at one threshold for all."""
-    from dataclasses import asdict
-
-    from orchestration.bench.corpora.units import run
-
-    facts = asdict(run(path, out, say))
-    if as_json:
-        print_json(facts)
-        return
-    for group in facts.pop("sets"):
-        rules = group.pop("rules")
-        title = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in group.items() if name != "name")
-        print_table(f"{group['name']}: {title}", tuple(rules[0]), [tuple(rule.values()) for rule in rules])
-    print_facts("Units scored, each fitted on its own training part", facts)
 
 
 @bench.command("nab")

@@ -21,3 +21,5 @@ SourceSet = Annotated[
     list[str] | None,
     typer.Option("--set", help="further source option name=value, repeatable; e.g. --set columns=timestamp=ts,value=v"),
 ]
+CorpusPath = Annotated[Path, typer.Option("--path", help="folder of the corpus", exists=True, file_okay=False)]
+Out = Annotated[Path, typer.Option("--out", help="file that the predictions are written to", dir_okay=False)]
