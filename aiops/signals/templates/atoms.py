@@ -116,7 +116,7 @@ def _is_value(data: ByteArray, start: int, end: int, looks: Looks) -> bool:
         return True
     if looks.slashes:
         rooted = BYTE_CLASS[data[start]] == SLASH or BYTE_CLASS[data[end - 1]] == SLASH
-        return rooted or looks.slashes >= 2 or looks.digits > 0
+        return rooted or looks.slashes >= 2 or looks.digits > 0 or looks.dots >= 2
     if looks.ats and data[start] != _AT and data[end - 1] != _AT:
         return True
     core = looks.core_end - looks.core_start

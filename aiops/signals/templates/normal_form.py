@@ -9,7 +9,9 @@ from aiops.signals.templates.token_rules import (
     BAR_HASH,
     CALENDAR,
     CLOSING,
+    COLON_HASH,
     COMMA_HASH,
+    EQUALS_HASH,
     JOINERS,
     LESS_HASH,
     MIXED,
@@ -17,6 +19,8 @@ from aiops.signals.templates.token_rules import (
     OPEN,
     OPENING,
     SIGN,
+    SQUARE_END_HASH,
+    SQUARE_HASH,
     UNIT,
     VALUE,
     VALUE_HASH,
@@ -110,8 +114,28 @@ def _push_value(tokens: Tokens, base: int, at: int, token: Token) -> int:
 
 
 @bare
+def _list_begin(tokens: Tokens, base: int, at: int) -> int:
+    """Return where a list of words in square brackets begins whose last word is at `at - 1`; -1 = there is none.
+
+    It has a comma, or stands behind a colon or `=`.
+    """
+    place = at - 1
+    while place - 1 > base and tokens.kinds[place] != SIGN and tokens.hashes[place - 1] == COMMA_HASH:
+        place -= 2
+    begin = place - 1
+    if begin < base or tokens.kinds[place] == SIGN or tokens.hashes[begin] != SQUARE_HASH:
+        return -1
+    announced = begin > base and tokens.hashes[begin - 1] in (COLON_HASH, EQUALS_HASH)
+    return begin if announced or place < at - 1 else -1
+
+
+@bare
 def _push_closing(tokens: Tokens, base: int, at: int, token: Token) -> int:
     """Append punctuation: a bracket around nothing is left out, one around a value alone is that value."""
+    if token.hash == SQUARE_END_HASH:
+        begin = _list_begin(tokens, base, at)
+        if begin >= 0:
+            return _push_value(tokens, base, begin, Token(VALUE_HASH, VALUE, 0, tokens.starts[begin], token.end))
     opening = np.uint64(0)
     for place in range(CLOSING.size):
         if CLOSING[place] == token.hash:

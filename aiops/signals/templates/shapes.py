@@ -7,11 +7,10 @@ from typing import Final
 import numpy as np
 
 from aiops.signals.templates.normal_form import Tokens
-from aiops.signals.templates.token_rules import CUE, EQUALS_HASH, FIXED, MIXED, NUMBERED, OPEN, VALUE, WORD, text_hash
+from aiops.signals.templates.token_rules import CUE, EQUALS_HASH, FIXED, MIXED, NUMBERED, OPEN, TEXT_KEYS, VALUE, WORD
 from aiops.signals.templates.tokeniser import TokenBatch
 
-TEXT_KEYS: Final = frozenset(map(text_hash, (b"msg", b"message", b"event", b"level", b"lvl", b"severity")))
-"""Keys of `key=value` whose value is part of the message."""
+_TEXT_KEYS: Final = frozenset(TEXT_KEYS.tolist())
 LONGEST_EXAMPLE: Final = 1024
 """Bytes of a line that are kept as the example of its shape."""
 
@@ -60,7 +59,7 @@ def shape_of(batch: TokenBatch, row: int, at_s: int) -> Shape:
 class MergeRules:
     """How many distinct words in one place make it a value. Fitted on four of the sets of Loghub-2k, judged on four others.
 
-    `words` in a place with at least 3 other words; `words_after_cue` after `user`, `from`, `=` …; twice `words` beside two
+    `words` in a place with at least 3 other words; `words_after_cue` after `user`, `from`, `:` …; twice `words` beside two
     other words, four times beside one; `fixed_words` where at least half look like parts of the message.
     A place whose words, fewer than `fixed_words`, each occurred in `closed_lines` lines or more is a closed set: no value.
     """
@@ -100,7 +99,7 @@ class Place:
 
     def _are_values(self, count: int, rules: MergeRules) -> bool:
         """Return whether these words are values."""
-        if self.before_hash == int(EQUALS_HASH) and self.key_hash not in TEXT_KEYS:
+        if self.before_hash == int(EQUALS_HASH) and self.key_hash not in _TEXT_KEYS:
             return True
         fixed = sum(bool(mark & FIXED) for mark in self.marks)
         if fixed * 2 >= count:

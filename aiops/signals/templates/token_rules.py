@@ -25,7 +25,7 @@ SIGN: Final = 4
 FIXED: Final = 1
 """Mark: looks like a part of the message rather than a value: `STATE`, `started`, `closing`."""
 CUE: Final = 2
-"""Mark: what comes next is probably a value: `for`, `user`, `=`."""
+"""Mark: what comes next is probably a value: `for`, `user`, `=`, `:`."""
 UNIT: Final = 4
 """Mark: a unit, which belongs to the number before it."""
 CALENDAR: Final = 8
@@ -83,6 +83,8 @@ def _word_table() -> tuple[HashArray, ByteArray]:
 
 
 KNOWN_WORDS, KNOWN_MARKS = _word_table()
+TEXT_KEYS: Final = np.array([text_hash(key) for key in (b"msg", b"message", b"event", b"level", b"lvl", b"severity")], np.uint64)
+"""Keys of `key=value` whose value is part of the message."""
 
 SPACE: Final = 1
 HARD: Final = 2
@@ -128,6 +130,9 @@ LESS_HASH: Final = np.uint64(text_hash(b"<"))
 MORE_HASH: Final = np.uint64(text_hash(b">"))
 COMMA_HASH: Final = np.uint64(text_hash(b","))
 BAR_HASH: Final = np.uint64(text_hash(b"|"))
+COLON_HASH: Final = np.uint64(text_hash(b":"))
+SQUARE_HASH: Final = np.uint64(text_hash(b"["))
+SQUARE_END_HASH: Final = np.uint64(text_hash(b"]"))
 JOINERS: Final = np.array(
     sorted(text_hash(sign) for sign in (b",", b":", b"-", b"/", b".", b"#", b"|", b"*", b"&", b"+", b"::")), np.uint64
 )

@@ -17,12 +17,15 @@ from aiops.signals.templates.normal_form import Token, Tokens, part, push, room_
 from aiops.signals.templates.token_rules import (
     BYTE_CLASS,
     COLON,
+    COLON_HASH,
     CUE,
     EQUALS_HASH,
     HARD,
+    MIXED,
     SIGN,
     SPACE,
     TAIL,
+    TEXT_KEYS,
     UNPRINTABLE,
     VALUE,
     VALUE_HASH,
@@ -35,6 +38,7 @@ LONGEST_LINE: Final = 4096
 """Bytes of a line that are read; what comes behind is not part of its template."""
 MOST_TOKENS: Final = 192
 """Tokens of a line that are kept."""
+_QUOTE: Final = ord('"')
 _DOT: Final = ord(".")
 _LEADER_DOTS: Final = 3
 _OFFSET: Final = np.uint64(0xCBF29CE484222325)
@@ -130,7 +134,10 @@ def _line(data: ByteArray, start: int, end: int, tokens: Tokens, base: int) -> i
     while place < end and at - base < MOST_TOKENS - 8:
         kind = BYTE_CLASS[data[place]]
         stop = place + 1
-        if kind == HARD:
+        if (data[place] == _QUOTE or kind not in (HARD, SPACE)) and _is_keyed(data, place, tokens, base, at):
+            stop = _keyed_end(data, place, end)
+            at = push(tokens, base, at, Token(VALUE_HASH, VALUE, 0, place, stop))
+        elif kind == HARD:
             at = push(tokens, base, at, _sign(data, place, stop))
         elif kind != SPACE:
             while stop < end and BYTE_CLASS[data[stop]] != SPACE and BYTE_CLASS[data[stop]] != HARD:
@@ -141,12 +148,40 @@ def _line(data: ByteArray, start: int, end: int, tokens: Tokens, base: int) -> i
 
 
 @bare
+def _is_keyed(data: ByteArray, place: int, tokens: Tokens, base: int, at: int) -> bool:
+    """Return whether what begins at `place` stands behind `key=`, and the key is none of the message's own."""
+    if at - base < 2 or tokens.hashes[at - 1] != EQUALS_HASH or tokens.ends[at - 1] != place or tokens.kinds[at - 2] < MIXED:
+        return False
+    if tokens.kinds[at - 2] == SIGN or tokens.ends[at - 2] != place - 1:
+        return False
+    is_text = False
+    for key in TEXT_KEYS:
+        is_text |= key == tokens.hashes[at - 2]
+    return not is_text
+
+
+@bare
+def _keyed_end(data: ByteArray, start: int, end: int) -> int:
+    """Return the end of a value: that of double quotes, else white space, a hard delimiter or punctuation at the end."""
+    stop = start + 1
+    if data[start] == _QUOTE:
+        while stop < end and data[stop] != _QUOTE:
+            stop += 1
+        return min(stop + 1, end)
+    while stop < end and BYTE_CLASS[data[stop]] != SPACE and BYTE_CLASS[data[stop]] != HARD:
+        stop += 1
+    while stop - start > 1 and BYTE_CLASS[data[stop - 1]] in (TAIL, COLON):
+        stop -= 1
+    return stop
+
+
+@bare
 def _sign(data: ByteArray, start: int, end: int) -> Token:
     """Return the token of punctuation."""
     value = _OFFSET
     for place in range(start, end):
         value = (value ^ np.uint64(data[place])) * _PRIME
-    return Token(value, SIGN, CUE if value == EQUALS_HASH else 0, start, end)
+    return Token(value, SIGN, CUE if value in (EQUALS_HASH, COLON_HASH) else 0, start, end)
 
 
 @bare

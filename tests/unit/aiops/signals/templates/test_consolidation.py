@@ -21,7 +21,7 @@ def test_fewer_are_enough_after_a_word_that_announces_a_value() -> None:
     lines = [f"session opened for user {name}" for name in USERS]
     assert templates(*lines[:2]) == set(lines[:2])
     assert templates(*lines[:3]) == {"session opened for user <*>"}
-    assert templates("a very long name=anna", "a very long name=boris") == {"a very long name=<*>"}
+    assert templates("a very long name = anna", "a very long name = boris") == {"a very long name = <*>"}
 
 
 def test_words_that_look_like_parts_of_the_message_stay() -> None:
