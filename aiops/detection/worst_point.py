@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from aiops.features.series_names import SeriesNames
 from aiops.types import FloatArray, IntArray
-from data_contracts.series.series_name import SeriesName
 
 OUTSIDE_LIMITS: Final = 1e6
 """Added to the severity of a value outside its static limits."""
@@ -60,7 +60,7 @@ class WorstPoint:
 class JudgedPoints:
     """Points of one batch as columns (n,): `slot` is a number in `series` where the severity is known, `service` in the names."""
 
-    series: Sequence[SeriesName]
+    series: SeriesNames
     slot: npt.NDArray[np.int32]
     service_names: Sequence[str]
     service: IntArray

@@ -17,11 +17,12 @@ from aiops.detection.held_points import COUNT, HELD, HeldArrays, OpenTicks, Poin
 from aiops.detection.service_levels import raise_alarms
 from aiops.detection.worst_point import Finding, JudgedPoints, WorstPoint
 from aiops.features.name_table import NameTable
+from aiops.features.series_names import SeriesNames
 from aiops.types import FloatArray, IntArray
 from data_contracts.series.series_name import SeriesName
 
 
-class SeriesNames(Protocol):
+class NamesByNumber(Protocol):
     """Who knows series by number."""
 
     def name_of(self, number: int) -> SeriesName:
@@ -34,7 +35,7 @@ class SeriesNames(Protocol):
 
 
 def name_columns(names: Sequence[SeriesName | None]) -> "list[pa.Array[Any]]":
-    """Return the columns that `SeriesNames.columns_of` gives of series by name, None = null."""
+    """Return the columns that `NamesByNumber.columns_of` gives of series by name, None = null."""
     kinds = (pa.int64(), pa.string(), pa.string())
     return [
         pa.array([None if name is None else getattr(name, part) for name in names], kind)
@@ -48,7 +49,7 @@ class TakenPoints:
 
     known: npt.NDArray[np.bool_]
     held: npt.NDArray[Any]
-    names: SeriesNames
+    names: NamesByNumber
     """Series by `held["slot"]`."""
     findings: Mapping[int, Finding]
     """By `held["finding"]`."""
@@ -106,9 +107,8 @@ class WorstPoints:
         self._lateness_us = lateness_us
         self._watermark_us = 0
         self._closed_us = 0
-        self._series: Sequence[SeriesName] = ()
+        self._series = SeriesNames()
         self._restored: list[SeriesName] = []
-        self._columns = name_columns(())
         self._services = NameTable()
         self._findings: dict[int, Finding] = {}
         self._finding_count = 0
@@ -171,12 +171,8 @@ class WorstPoints:
         """Return columns series_id, metric and labels of series (n,), null where they are not `known`."""
         if (numbers[known] < 0).any():
             return name_columns([self.name_of(number) if held else None for number, held in zip(numbers, known, strict=True)])
-        held = len(self._columns[0])
-        if held < len(self._series):
-            new = name_columns(self._series[held:])
-            self._columns = [pa.concat_arrays(pair) for pair in zip(self._columns, new, strict=True)]
         places: Any = pa.array(numbers, mask=~known)
-        return [column.take(places) for column in self._columns]
+        return [self._series.column(part, places) for part in _NAMES]
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the state as arrays, rows sorted by service and tick."""

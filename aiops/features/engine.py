@@ -14,11 +14,11 @@ from aiops.features.engine_output import EngineOutput, SeriesOutput
 from aiops.features.engine_snapshot import incidents_of, packed_incidents
 from aiops.features.kept_points import KeptPoints
 from aiops.features.series_engine import SeriesEngine
+from aiops.features.series_names import SeriesNames
 from aiops.features.series_points import SeriesPoints
 from aiops.features.service_ticks import ServiceTicks
 from aiops.topology.graph import ServiceGraph
 from aiops.types import IntArray, SeriesBatch, State
-from data_contracts.series.series_name import SeriesName
 
 
 class FeatureEngine:
@@ -56,7 +56,7 @@ class FeatureEngine:
         self._services.note_incident(service, known_at_us)
 
     @property
-    def series(self) -> Sequence[SeriesName]:
+    def series(self) -> SeriesNames:
         """Return the known series, in order of first arrival."""
         return self._series.series
 

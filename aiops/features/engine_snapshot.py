@@ -11,6 +11,7 @@ import numpy.typing as npt
 from aiops.errors import OutdatedState, StateError
 from aiops.features.series_arenas import empty_arrays
 from aiops.features.series_index import series_of_texts
+from aiops.features.series_names import SeriesNames
 from aiops.features.series_state import (
     NEXT_BIN,
     SERIES_COUNT,
@@ -24,7 +25,6 @@ from aiops.features.series_state import (
 from aiops.features.windows import place_at, stored, time_of, without_times, write_time
 from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray, State
-from data_contracts.series.series_name import SeriesName
 
 VERSION: Final = 6
 BEFORE_STRAYING: Final = 5
@@ -40,7 +40,6 @@ _IN_MEMORY: Final = ("interval", "at", "times_at", "room", "head", "ordered", "o
 _KEPT: Final = tuple(name for name in SERIES_RECORD.names or () if name not in _IN_MEMORY)
 _SINCE: Final = {"step": BEFORE_STRAYING, "stray": VERSION, "seen": VERSION, "beyond": VERSION}
 """The first version that has a field, of those that are younger than the oldest."""
-_TEXTS: Final = ("service", "metric", "labels")
 FIX: Final = "remove the checkpoint to warm up anew"
 
 
@@ -53,38 +52,10 @@ class Clock:
     available_us: int = -(2**62)
 
 
-class PackedNames:
-    """Names of series as arrays; those that were packed before are not packed again. The series before stay as they are."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._arrays: dict[str, npt.NDArray[Any]] = {}
-
-    def of(self, names: Sequence[SeriesName]) -> State:
-        """Return ids and texts of all series; nobody changes the arrays."""
-        new = names[self._count :]
-        if new or not self._arrays:
-            packed: dict[str, npt.NDArray[Any]] = {"series_id": np.array([name.series_id for name in new], np.int64)}
-            for part in _TEXTS:
-                packed |= packed_texts(part, [getattr(name, part) for name in new])
-            self._arrays = _joined(self._arrays, packed) if self._arrays else packed
-            self._count = len(names)
-        return self._arrays
-
-
-def _joined(first: State, second: State) -> dict[str, npt.NDArray[Any]]:
-    """Return arrays one behind the other; offsets go on."""
-    joined = {name: np.concatenate([array, second[name]]) for name, array in first.items()}
-    for part in _TEXTS:
-        offsets = f"{part}_offsets"
-        joined[offsets] = np.concatenate([first[offsets], first[offsets][-1] + second[offsets][1:]])
-    return joined
-
-
 def pack(config: FloatArray, arrays: EngineArrays, names: State, clock: Clock) -> State:
     """Return the state as arrays of its own, the same for equal states wherever their rings begin in memory.
 
-    `names` is what `PackedNames` gives. Cost: one copy of the points kept.
+    `names` is the snapshot of `SeriesNames`. Cost: one copy of the points kept.
     """
     count = int(arrays.counters[SERIES_COUNT])
     records = arrays.series[:count]
@@ -105,7 +76,7 @@ def pack(config: FloatArray, arrays: EngineArrays, names: State, clock: Clock) -
     return {**state, **names}
 
 
-def unpack(config: FloatArray, parameters: EngineParameters, state: State) -> tuple[EngineArrays, list[SeriesName], Clock]:
+def unpack(config: FloatArray, parameters: EngineParameters, state: State) -> tuple[EngineArrays, SeriesNames, Clock]:
     """Return what `pack` was given, but for the keys and the table.
 
     Raises:
@@ -174,11 +145,10 @@ def fill_rings(arrays: EngineArrays, counts: IntArray, rooms: IntArray, times: I
             without_times(arrays, record)
 
 
-def _series(state: State) -> list[SeriesName]:
+def _series(state: State) -> SeriesNames:
     if state["version"].tolist() == [BEFORE_IDS]:
-        return series_of_texts(unpacked_texts("service", state), unpacked_texts("metric", state))
-    texts = [unpacked_texts(name, state) for name in ("service", "metric", "labels")]
-    return [SeriesName(*row) for row in zip(state["series_id"].tolist(), *texts, strict=True)]
+        return SeriesNames.of(series_of_texts(unpacked_texts("service", state), unpacked_texts("metric", state)))
+    return SeriesNames.restore(state)
 
 
 def _check(config: FloatArray, state: State) -> None:

@@ -212,7 +212,7 @@ def take_columns(block: FloatArray, columns: IntArray, out: FloatArray) -> None:
 
 def series_rows(blocks: TickBlocks, index: SeriesIndex) -> DeferredRows:
     """Return rows of schema `SERIES_FEATURES_TABLE`."""
-    return DeferredRows(blocks, SERIES_FEATURES_TABLE, index, lambda slots: [column.take(slots) for column in index.columns()])
+    return DeferredRows(blocks, SERIES_FEATURES_TABLE, index, index.columns_of)
 
 
 def service_rows(blocks: TickBlocks, services: NameTable) -> DeferredRows:

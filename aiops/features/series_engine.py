@@ -33,7 +33,8 @@ from aiops.features.partial_sums import add_series_rows, no_sums
 from aiops.features.point_scores import apply_points
 from aiops.features.series_arenas import empty_arrays, grown, used_bytes
 from aiops.features.series_features import ROWS, Scratch, TickRows, close_series
-from aiops.features.series_index import NameHashes, SeriesIndex, name_hashes
+from aiops.features.series_index import NameHashes, SeriesIndex, hashes_of
+from aiops.features.series_names import SeriesNames
 from aiops.features.series_points import SeriesPoints, points_of_batch
 from aiops.features.series_state import (
     HOUR_US,
@@ -67,7 +68,6 @@ class SeriesEngine:
         self._scratch = Scratch.of(config.window_points)
         self._hashes = NameHashes()
         self._index = SeriesIndex()
-        self._packed = engine_snapshot.PackedNames()
         self._clock = engine_snapshot.Clock()
 
     def update(self, batch: SeriesBatch, available_at: IntArray | None = None) -> SeriesOutput:
@@ -121,7 +121,7 @@ class SeriesEngine:
         return (int(self._arrays.counters[NEXT_BIN]) - 1) * self._parameters.step_us if self._clock.started else NEVER
 
     @property
-    def series(self) -> Sequence[SeriesName]:
+    def series(self) -> SeriesNames:
         """Return the known series, in order of first arrival."""
         return self._index.names
 
@@ -147,7 +147,7 @@ class SeriesEngine:
 
     def snapshot(self) -> State:
         """Return the whole state as plain arrays; independent of the engine afterwards."""
-        return engine_snapshot.pack(self._config_numbers(), self._arrays, self._packed.of(self._index.names), self._clock)
+        return engine_snapshot.pack(self._config_numbers(), self._arrays, self._index.names.snapshot(), self._clock)
 
     @classmethod
     def restore(cls, config: EngineConfig, state: State) -> "SeriesEngine":
@@ -159,10 +159,11 @@ class SeriesEngine:
         engine = cls(config)
         arrays, names, engine._clock = engine_snapshot.unpack(engine._config_numbers(), engine._parameters, state)
         engine._arrays = arrays
-        arrays.keys[: len(names)] = [name.series_id for name in names]
-        arrays.names[: len(names)] = name_hashes(names)
+        arrays.keys[: len(names)] = names.ids
+        arrays.names[: len(names)] = hashes_of(names)
         rebuild_table(arrays)
-        arrays.series["floor"][: len(names)] = engine._index.add(names)
+        engine._index = SeriesIndex(names)
+        arrays.series["floor"][: len(names)] = engine._index.note_facts()
         return engine
 
     def _config_numbers(self) -> FloatArray:

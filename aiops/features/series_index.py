@@ -10,6 +10,7 @@ import pyarrow as pa
 from aiops.features.name_table import NameTable
 from aiops.features.partial_sums import SeriesFacts
 from aiops.features.robust import RANGE_FLOOR
+from aiops.features.series_names import SeriesNames
 from aiops.jit import kernel
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.internals import is_internal
@@ -65,10 +66,15 @@ def _hashes(names: "pa.Array[Any]", turn: int) -> IntArray:
 
 def name_hashes(names: Sequence[SeriesName]) -> IntArray:
     """Return the hashes that `NameHashes` gives these series, (n,) int64."""
-    columns = [[getattr(name, column) for name in names] for column in _TURNS]
-    hashes = np.zeros(len(names), np.int64)
-    for texts, turn in zip(columns, _TURNS.values(), strict=True):
-        hashes ^= _hashes(pa.array(texts, pa.string()), turn)
+    return hashes_of(SeriesNames.of(names))
+
+
+def hashes_of(names: SeriesNames) -> IntArray:
+    """Return the hashes that `NameHashes` gives these series, (n,) int64."""
+    everything: Any = pa.array(np.arange(len(names), dtype=np.int32))
+    hashes: IntArray = np.zeros(len(names), np.int64)
+    for part, turn in _TURNS.items():
+        hashes ^= _hashes(names.column(part, everything), turn)
     return hashes
 
 
@@ -102,9 +108,8 @@ def series_of_texts(services: Sequence[str], metrics: Sequence[str]) -> list[Ser
 
 
 class _MetricFacts(NamedTuple):
-    """What a metric's name says of its series; the name itself, for all series to share."""
+    """What a metric's name says of its series."""
 
-    metric: str
     signal: int
     limit: float  # NaN = none
     floor: float  # of the scale
@@ -114,58 +119,49 @@ class _MetricFacts(NamedTuple):
 class SeriesIndex:
     """Names and facts of series by slot, of services by number (in order of their first series)."""
 
-    def __init__(self) -> None:
-        self._metrics: dict[str, _MetricFacts] = {}
-        self._columns: tuple[int, list[pa.Array[Any]]] | None = None
-        self.services = NameTable()
-        self.names: list[SeriesName] = []
+    def __init__(self, names: SeriesNames | None = None) -> None:
+        self._facts: list[_MetricFacts] = []
+        self.names = names or SeriesNames()
         self.facts = SeriesFacts(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_))
+        self._noted = 0
 
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def services(self) -> NameTable:
+        """Return the numbers of services."""
+        return self.names.services
+
     def add(self, series: Sequence[SeriesName]) -> FloatArray:
         """Add the series of new slots in slot order; return the absolute floor of their scales, (n,)."""
-        begin = len(self.names)
-        end = begin + len(series)
+        self.names.add(series)
+        return self.note_facts()
+
+    def note_facts(self) -> FloatArray:
+        """Note the facts of the series that were named since the last call; return the floors of their scales, (n,)."""
+        metrics = self.names.metrics.names
+        self._facts += [_facts_of(metric) for metric in metrics[len(self._facts) :]]
+        begin, end = self._noted, len(self.names)
         self._reserve(end)
-        floors = np.zeros(len(series))
-        for i, name in enumerate(series):
-            facts, service = self._facts_of(name.metric), self.services.number(name.service)
-            self.names.append(SeriesName(name.series_id, self.services.names[service], facts.metric, name.labels))
-            self.facts.service[begin + i] = service
-            self.facts.signal[begin + i] = facts.signal
-            self.facts.limit[begin + i] = facts.limit
-            self.facts.alarms[begin + i] = facts.alarms
-            floors[i] = facts.floor
+        codes = self.names.codes("metric")[begin:]
+        self.facts.service[begin:end] = self.names.codes("service")[begin:]
+        for values, part in ((self.facts.signal, "signal"), (self.facts.limit, "limit"), (self.facts.alarms, "alarms")):
+            values[begin:end] = np.array([getattr(facts, part) for facts in self._facts])[codes]
+        self._noted = end
+        floors: FloatArray = np.array([facts.floor for facts in self._facts])[codes]
         return floors
 
     def services_of(self, slot: npt.NDArray[np.int32]) -> IntArray:
         """Return the service numbers of slots (n,); any number for slot -1."""
-        if not self.names:
+        if not len(self.names):
             return np.zeros(slot.shape, np.int64)
         numbers: IntArray = self.facts.service[slot]
         return numbers
 
-    def columns(self) -> "list[pa.Array[Any]]":
-        """Return series (text), series_id, service, metric and labels by slot."""
-        if self._columns is None or self._columns[0] != len(self.names):
-            texts = [name.text for name in self.names]
-            ids = pa.array([name.series_id for name in self.names], pa.int64())
-            names = [pa.array([getattr(name, part) for name in self.names], pa.string()) for part in _TURNS]
-            self._columns = (len(self.names), [pa.array(texts, pa.string()), ids, *names])
-        return self._columns[1]
-
-    def _facts_of(self, metric: str) -> _MetricFacts:
-        facts = self._metrics.get(metric)
-        if facts is None:
-            spec = spec_of(metric)
-            width, limit = width_of(metric), spec.limit if np.isfinite(spec.limit) else np.nan
-            floor = RANGE_FLOOR * width if np.isfinite(width) else 0.0
-            facts = self._metrics[metric] = _MetricFacts(
-                metric, SIGNALS.index(spec.signal), limit, floor, not is_internal(metric)
-            )
-        return facts
+    def columns_of(self, slots: "pa.Array[Any]") -> "list[pa.Array[Any]]":
+        """Return series (text), series_id, service, metric and labels of slots (n,)."""
+        return [self.names.column(part, slots) for part in ("text", "series_id", *_TURNS)]
 
     def _reserve(self, count: int) -> None:
         room = self.facts.limit.size
@@ -174,3 +170,10 @@ class SeriesIndex:
             facts = self.facts
             signal, alarms = np.pad(facts.signal, (0, more)), np.pad(facts.alarms, (0, more))
             self.facts = SeriesFacts(np.pad(facts.service, (0, more)), signal, np.pad(facts.limit, (0, more)), alarms)
+
+
+def _facts_of(metric: str) -> _MetricFacts:
+    spec = spec_of(metric)
+    width, limit = width_of(metric), spec.limit if np.isfinite(spec.limit) else np.nan
+    floor = RANGE_FLOOR * width if np.isfinite(width) else 0.0
+    return _MetricFacts(SIGNALS.index(spec.signal), limit, floor, not is_internal(metric))

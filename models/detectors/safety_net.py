@@ -7,12 +7,12 @@ that fills up slowly moves every average along.
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from aiops.errors import StateError
-from aiops.features.series_index import NameHashes
-from aiops.features.series_points import SeriesPoints, points_of_batch
+from aiops.features.series_names import SeriesNames
 from aiops.jit import kernel
-from aiops.types import FloatArray, IntArray, SeriesBatch, State
+from aiops.types import FloatArray, IntArray, State
 from data_contracts.schemas.metrics import hard_limit
 from models.detectors.series_slots import SeriesSlots
 
@@ -27,6 +27,7 @@ LEARN_ROWS: Final = 120
 QUIET_ROWS: Final = 60
 """After a finding at the limit the next one is this many rows away at least."""
 NOTHING, AT_LIMIT, STUCK = 0, 1, 2
+Counts = npt.NDArray[np.int32]
 
 
 class NetArrays(NamedTuple):
@@ -34,89 +35,94 @@ class NetArrays(NamedTuple):
 
     bound: FloatArray  # value from which the series is at its limit; infinite = its metric has none
     last: FloatArray  # newest value
-    rows: IntArray  # values before the current run
-    repeats: IntArray  # of those, the ones equal to the one before
-    run: IntArray  # newest values that are equal
-    longest: IntArray  # rows of the longest run before, those that were too long left out
-    told: IntArray  # name of the stored array: rows of the run when it was last reported; 0 = it was not
-    limit_rows: IntArray  # values at the limit so far
-    quiet: IntArray  # rows to come without a finding at the limit
+    rows: Counts  # values before the current run
+    repeats: Counts  # of those, the ones equal to the one before
+    run: Counts  # newest values that are equal
+    longest: Counts  # rows of the longest run before, those that were too long left out
+    told: Counts  # name of the stored array: rows of the run when it was last reported; 0 = it was not
+    limit_rows: Counts  # values at the limit so far
+    quiet: Counts  # rows to come without a finding at the limit
 
 
 class NetFindings(NamedTuple):
     """What the net says of rows, (n,) each."""
 
-    kind: IntArray  # NOTHING, AT_LIMIT or STUCK
-    run: IntArray  # STUCK: equal values so far
-    past: IntArray  # STUCK: rows of the longest run before
+    kind: Counts  # NOTHING, AT_LIMIT or STUCK
+    run: Counts  # STUCK: equal values so far
+    past: Counts  # STUCK: rows of the longest run before
     bound: FloatArray  # AT_LIMIT: where the limit begins
 
 
 class SafetyNet:
-    """What is known of every series so far; 72 B each. Split in batches or whole: the same findings. Not thread-safe."""
+    """What is known of every series of an engine so far, by its number there; 44 B each. Not thread-safe.
 
-    def __init__(self, max_series: int) -> None:
-        self._max_series = max_series
-        self._slots = SeriesSlots(max_series)
+    Split in batches or whole: the same findings.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
         self._arrays = _empty(64)
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return self._count
 
-    def judge(self, batch: SeriesBatch) -> NetFindings:
-        """Take finite rows in, in arrival order, and return what is found in each: `judge_points` of them."""
-        return self.judge_points(points_of_batch(batch, NameHashes()))
+    def judge(self, value: FloatArray, slot: npt.NDArray[np.int32], series: SeriesNames) -> NetFindings:
+        """Take finite values (n,) in, in arrival order, and return what is found in each.
 
-    def judge_points(self, points: SeriesPoints) -> NetFindings:
-        """Take finite points in, in arrival order, and return what is found in each.
-
-        A run is reported when it is too long, and again each time it has doubled; a limit once in `QUIET_ROWS` rows.
+        `slot`: the number of each row's series (n,), -1 = the row does not count. A run is reported when it is too long, and
+        again each time it has doubled; a limit once in `QUIET_ROWS` rows.
         """
-        count = len(points)
-        findings = NetFindings(np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count))
-        if count:
-            slot = self._slots_of(points)
-            judge_rows(self._arrays, slot, points.value, findings)
+        self._make_room(series)
+        count = value.size
+        findings = NetFindings(np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros(count))
+        judge_rows(self._arrays, slot, value, findings)
         return findings
 
     def snapshot(self) -> State:
         """Return the whole state as arrays of their own."""
-        count = len(self._slots)
-        return {**{name: array[:count].copy() for name, array in self._arrays._asdict().items()}, **self._slots.state()}
+        return {name: array[: self._count].copy() for name, array in self._arrays._asdict().items()}
 
     @classmethod
-    def restore(cls, max_series: int, state: State) -> "SafetyNet":
-        """Return the net that `snapshot` described; it goes on exactly.
+    def restore(cls, state: State, series: SeriesNames) -> "SafetyNet":
+        """Return the net that `snapshot` described, of these series; it goes on exactly.
 
         Raises:
             StateError: an array is missing or does not fit.
         """
-        net = cls(max_series)
+        net = cls()
         try:
-            net._slots = SeriesSlots.of_state(max_series, state)
-            count = len(net._slots)
-            net._arrays = _empty(max(64, count))
+            places = _places(state, series)
+            net._make_room(series)
             for name, array in net._arrays._asdict().items():
-                array[:count] = state[name].reshape(count)
-        except (KeyError, ValueError) as error:
+                array[places] = state[name].reshape(places.size)
+        except (KeyError, ValueError, IndexError) as error:
             raise StateError(f"safety net's state is damaged ({type(error).__name__}: {error}); warm up anew") from error
         return net
 
-    def _slots_of(self, points: SeriesPoints) -> IntArray:
-        known = len(self._slots)
-        slot = self._slots.of(points)
-        count = len(self._slots)
-        if count > known:
-            room = self._arrays.last.size
-            if count > room:
-                self._arrays = _grown(self._arrays, max(count, 2 * room))
-            self._arrays.bound[known:count] = [hard_limit(name.metric) for name in self._slots.series[known:]]
-        return slot
+    def _make_room(self, series: SeriesNames) -> None:
+        known, count = self._count, len(series)
+        if count == known:
+            return
+        room = self._arrays.last.size
+        if count > room:
+            self._arrays = _grown(self._arrays, max(count, 2 * room))
+        bounds = np.array([hard_limit(metric) for metric in series.metrics.names])
+        self._arrays.bound[known:count] = bounds[series.codes("metric")[known:]]
+        self._count = count
+
+
+def _places(state: State, series: SeriesNames) -> IntArray:
+    """Return where in `series` the rows of a state belong; before they were in that order, a state named its series."""
+    if "metrics" not in state:
+        return np.arange(state["last"].size)
+    earlier = SeriesSlots.of_state(len(series), state).series.ids
+    place_of = dict(zip(series.ids.tolist(), range(len(series)), strict=True))
+    return np.array([place_of[series_id] for series_id in earlier.tolist()], np.int64)
 
 
 @kernel
-def judge_rows(arrays: NetArrays, slot: IntArray, value: FloatArray, findings: NetFindings) -> None:
-    """Judge rows in arrival order; those without a slot are left out."""
+def judge_rows(arrays: NetArrays, slot: Counts, value: FloatArray, findings: NetFindings) -> None:
+    """Judge rows in arrival order; those with slot -1 are left out."""
     for i in range(slot.size):
         at = slot[i]
         if at < 0:
@@ -159,7 +165,7 @@ def count_run(arrays: NetArrays, at: int, value: float) -> None:
 
 
 def _empty(series: int) -> NetArrays:
-    whole = [np.zeros(series, np.int64) for _ in range(7)]
+    whole = [np.zeros(series, np.int32) for _ in range(7)]
     return NetArrays(np.full(series, np.inf), np.zeros(series), *whole)
 
 

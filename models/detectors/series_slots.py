@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from aiops.errors import StateError
 from aiops.features.series_index import series_of_texts
+from aiops.features.series_names import SeriesNames
 from aiops.features.series_points import SeriesPoints
 from aiops.features.series_state import find_slot, table_size
 from aiops.jit import kernel
@@ -25,7 +26,7 @@ class SeriesSlots:
         self._most = most
         self._keys: IntArray = np.zeros(_ROOM, np.int64)
         self._table = np.full(table_size(_ROOM), -1, np.int32)
-        self.series: list[SeriesName] = []
+        self.series = SeriesNames()
         """By slot."""
         self._named: tuple[int, State] | None = None
 
@@ -36,7 +37,7 @@ class SeriesSlots:
     def of_series(cls, most: int, series: Sequence[SeriesName]) -> "SeriesSlots":
         """Return the slots whose `series` these were."""
         slots = cls(most)
-        slots.series = list(series)
+        slots.series.add(series)
         slots._grow(max(_ROOM, len(slots.series)))
         return slots
 
@@ -51,7 +52,7 @@ class SeriesSlots:
             part: names_array(tuple(getattr(name, part) for name in self.series)) for part in ("service", "metric", "labels")
         }
         return {
-            "series_id": np.array([name.series_id for name in self.series], np.int64),
+            "series_id": self.series.ids,
             "services": names["service"],
             "metrics": names["metric"],
             "labels": names["labels"],
@@ -86,14 +87,14 @@ class SeriesSlots:
         if count > known:
             new = np.flatnonzero(slots >= known)
             _, first = np.unique(slots[new], return_index=True)
-            self.series.extend(points.names(new[first]))
+            self.series.add(points.names(new[first]))
         return slots
 
     def _grow(self, room: int, count: int | None = None) -> None:
         keys = np.zeros(room, np.int64)
         if count is None:
-            keys[: len(self.series)] = [name.series_id for name in self.series]
             count = len(self.series)
+            keys[:count] = self.series.ids
         else:
             keys[:count] = self._keys[:count]
         self._keys, self._table = keys, np.full(table_size(room), -1, np.int32)

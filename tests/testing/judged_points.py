@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aiops.detection.worst_point import Finding, JudgedPoints
+from aiops.features.series_names import SeriesNames
 from data_contracts.series.series_name import SeriesName
 
 
@@ -25,7 +26,7 @@ def judged_points(series: Sequence[SeriesName], rows: Sequence[JudgedRow]) -> Ju
     value, severity = (np.array([getattr(row, name) for row in rows]) for name in ("value", "severity"))
     level = np.ones(len(rows))
     return JudgedPoints(
-        series,
+        SeriesNames.of(series),
         np.array([row.slot for row in rows], dtype=np.int32),
         [name.service for name in series],
         np.array([max(row.slot, 0) for row in rows], dtype=np.int64),

@@ -110,7 +110,7 @@ class Partition:
         from serving.stream.consumer.closed_ticks import closed_ticks
 
         engine, worst = SeriesEngine(config.engine), WorstPoints(config.step_us, config.lateness_us)
-        second = SecondOpinion.new(config.second, config.max_series)
+        second = SecondOpinion.new(config.second, engine.series, config.max_series)
         closed = closed_ticks(config.partitions, config.graph, config.cadence)
         return cls(config, Kept(engine, worst, second, ReceivedPoints(config.receiver_limits), closed))
 
@@ -133,7 +133,7 @@ class Partition:
             clock_us = int(state["clock_us"])
         except KeyError as error:
             raise StateError(f"checkpoint lacks array {error}; remove the checkpoint folder to warm up anew") from error
-        second = SecondOpinion.restore(config.second, config.max_series, state_part(state, "second/"))
+        second = SecondOpinion.restore(config.second, engine.series, config.max_series, state_part(state, "second/"))
         received = ReceivedPoints.restore(config.receiver_limits, state_part(state, "received/"))
         return cls(config, Kept(engine, worst, second, received, closed), clock_us)
 
@@ -254,7 +254,8 @@ class Partition:
         figures = (points.value, output.z, output.expected, output.scale, output.brief)
         scored = ScoredPoints(output.status, output.slot, *figures)
         made = severities_of(scored, self._levels.columns(self._engine.series))
-        findings = self._second.judge(points, (output.status == _SCORED) | (output.status == _WARMUP))
+        taken = (output.status == _SCORED) | (output.status == _WARMUP)
+        findings = self._second.judge(points, np.where(taken, output.slot, np.int32(-1)))
         judged = JudgedPoints(
             self._engine.series,
             output.slot,

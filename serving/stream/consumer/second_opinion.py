@@ -16,6 +16,7 @@ from aiops.types import IntArray
 from serving.stream.consumer.tenant_states import state_part
 
 if TYPE_CHECKING:
+    from aiops.features.series_names import SeriesNames
     from aiops.features.series_points import SeriesPoints
     from models.detectors.safety_net import NetFindings, SafetyNet
     from models.detectors.surprise_bank import SurpriseBank
@@ -32,20 +33,25 @@ class Watched:
 
 
 class SecondOpinion:
-    """State of one partition; at most about 5 KB a series, without rarity 0.1 KB. Not thread-safe."""
+    """State of one partition; at most about 5 KB a series, without rarity 44 B. Not thread-safe."""
 
-    def __init__(self, bank: "SurpriseBank | None", net: "SafetyNet | None") -> None:
+    def __init__(self, series: "SeriesNames", bank: "SurpriseBank | None", net: "SafetyNet | None") -> None:
+        self._series = series
         self._bank = bank
         self._net = net
 
     @classmethod
-    def new(cls, watched: Watched, max_series: int) -> "SecondOpinion":
+    def new(cls, watched: Watched, series: "SeriesNames", max_series: int) -> "SecondOpinion":
         """Return one that has seen nothing."""
-        return cls.restore(watched, max_series, {})
+        return cls.restore(watched, series, max_series, {})
 
     @classmethod
-    def restore(cls, watched: Watched, max_series: int, state: Mapping[str, npt.NDArray[Any]]) -> "SecondOpinion":
-        """Return what `snapshot` described; what was not watched then, or with another configuration, begins anew.
+    def restore(
+        cls, watched: Watched, series: "SeriesNames", max_series: int, state: Mapping[str, npt.NDArray[Any]]
+    ) -> "SecondOpinion":
+        """Return what `snapshot` described, of the engine's `series`.
+
+        What was not watched then, or with another configuration, begins anew.
 
         Raises:
             StateError: the state is damaged.
@@ -60,8 +66,8 @@ class SecondOpinion:
             bank = SurpriseBank.restore(rarity) if rarity else SurpriseBank(config)
             bank = bank if bank.config == config else SurpriseBank(config)
         if watched.safety_net:
-            net = SafetyNet.restore(max_series, kept) if kept else SafetyNet(max_series)
-        return cls(bank, net)
+            net = SafetyNet.restore(kept, series) if kept else SafetyNet()
+        return cls(series, bank, net)
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the state as arrays of its own."""
@@ -69,21 +75,21 @@ class SecondOpinion:
         kept = {} if self._net is None else self._net.snapshot()
         return _named(_RARITY, rarity) | _named(_NET, kept)
 
-    def judge(self, points: "SeriesPoints", taken: npt.NDArray[np.bool_]) -> dict[int, Finding]:
-        """Take in the points that are `taken` (n,); return what is found, by row.
+    def judge(self, points: "SeriesPoints", slot: npt.NDArray[np.int32]) -> dict[int, Finding]:
+        """Take in the points whose number among the series is given (n,), -1 = left out; return what is found, by row.
 
         A row that is stuck or at its limit is told as that, however rare it is.
         """
-        if self._bank is None and self._net is None:
-            return {}
-        places: IntArray = np.flatnonzero(taken)
-        seen = points if places.size == len(points) else points.taken(taken)
-        alarms = () if self._bank is None else self._bank.alarms(seen)
-        findings = {int(places[alarm.row]): Finding(alarm.text, False) for alarm in alarms}
-        return findings if self._net is None else findings | _net_findings(self._net.judge_points(seen), places)
+        findings = {} if self._bank is None else _rare(self._bank, points, slot >= 0)
+        return findings if self._net is None else findings | _net_findings(self._net.judge(points.value, slot, self._series))
 
 
-def _net_findings(net: "NetFindings", places: IntArray) -> dict[int, Finding]:
+def _rare(bank: "SurpriseBank", points: "SeriesPoints", taken: npt.NDArray[np.bool_]) -> dict[int, Finding]:
+    places: IntArray = np.flatnonzero(taken)
+    return {int(places[alarm.row]): Finding(alarm.text, False) for alarm in bank.alarms(points.taken(taken))}
+
+
+def _net_findings(net: "NetFindings") -> dict[int, Finding]:
     from models.detectors.safety_net import AT_LIMIT
 
     findings: dict[int, Finding] = {}
@@ -92,7 +98,7 @@ def _net_findings(net: "NetFindings", places: IntArray) -> dict[int, Finding]:
             words = f"at its hard limit: {net.bound[row]:g} or more, which it seldom was before"
         else:
             words = f"stuck: {net.run[row]} equal values in a row, at most {net.past[row]} before"
-        findings[int(places[row])] = Finding(words, True)
+        findings[row] = Finding(words, True)
     return findings
 
 

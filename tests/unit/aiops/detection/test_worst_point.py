@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from aiops.detection.point_severity import ScoredPoints, severities_of
 from aiops.detection.worst_point import OUTSIDE_LIMITS, JudgedPoints, WorstPoint
 from aiops.detection.worst_points_by_service import WorstPoints
+from aiops.features.series_names import SeriesNames
 from aiops.types import PointStatus
 from serving.stream.consumer.checkpoint import state_hash
 from tests.testing.series_names import named
@@ -15,7 +16,7 @@ from tests.testing.series_names import named
 STEP_US = 60_000_000
 LATENESS_US = 30_000_000
 SERVICES = ["cart", "web"]
-SERIES = [named(f"{service}|{metric}") for service in SERVICES for metric in ("cpu", "errors")]
+SERIES = SeriesNames.of([named(f"{service}|{metric}") for service in SERVICES for metric in ("cpu", "errors")])
 
 
 def judged(rows: list[tuple[int, int, int, float]]) -> JudgedPoints:

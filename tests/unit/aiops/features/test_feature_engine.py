@@ -340,7 +340,7 @@ def test_a_snapshot_is_independent_plain_and_complete() -> None:
     before = {name: array.copy() for name, array in state.items()}
     running.update(batch_of([(3000.0, "web", "latency_p99_ms", 1.0)]))
     assert all(np.array_equal(before[name], array, equal_nan=array.dtype.kind == "f") for name, array in state.items())
-    assert FeatureEngine.restore(EngineConfig(), GRAPH, state).series == running.series[:1]
+    assert [*FeatureEngine.restore(EngineConfig(), GRAPH, state).series] == running.series[:1]
 
 
 def test_a_state_of_another_version_or_configuration_is_refused() -> None:

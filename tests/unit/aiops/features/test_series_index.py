@@ -1,35 +1,71 @@
-"""Names of series: what many have in common is held once, and packed once."""
+"""Names of series: they come back as they were given, whole or part by part, and from a snapshot."""
 
 import numpy as np
+import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiops.features.engine_snapshot import PackedNames
-from aiops.features.series_index import SeriesIndex
+from aiops.errors import StateError
+from aiops.features.series_index import SeriesIndex, hashes_of
+from aiops.features.series_names import SeriesNames
 from data_contracts.series.series_name import SeriesName
 
-
-def test_series_share_the_texts_of_their_service_and_metric() -> None:
-    index = SeriesIndex()
-    given = [
-        SeriesName(number, "".join(["ca", "rt"]), "".join(["cpu", "_utilization"]), f'{{"core":"{number}"}}') for number in (1, 2)
-    ]
-    assert given[0].service is not given[1].service
-    index.add(given)
-    first, second = index.names
-    assert index.names == given
-    assert first.service is second.service
-    assert first.metric is second.metric
+PARTS = ("series_id", "service", "metric", "labels", "text")
 
 
-@given(st.lists(st.lists(st.text(max_size=4), max_size=4), max_size=5))
-def test_names_packed_part_by_part_are_those_packed_at_once(parts: list[list[str]]) -> None:
-    names: list[SeriesName] = []
-    by_parts = PackedNames()
+def named(first: int, texts: list[str]) -> list[SeriesName]:
+    return [SeriesName(first + place, text, f"m{text}", f'{{"k":"{place}"}}') for place, text in enumerate(texts)]
+
+
+@given(st.lists(st.lists(st.text("aä|{\\", min_size=1, max_size=4), max_size=4), max_size=5))
+def test_names_added_part_by_part_come_back_as_given(parts: list[list[str]]) -> None:
+    given_names: list[SeriesName] = []
+    names = SeriesNames()
     for part in parts:
-        names += [SeriesName(len(names) + number, text, f"m{text}", text * 2) for number, text in enumerate(part)]
-        packed, whole = by_parts.of(names), PackedNames().of(names)
-        assert packed.keys() == whole.keys()
-        for name, array in whole.items():
-            np.testing.assert_array_equal(packed[name], array)
-            assert packed[name].dtype == array.dtype
+        new = named(len(given_names), part)
+        names.add(new)
+        given_names += new
+        assert list(names) == given_names == names[:]
+        numbers = pa.array([*reversed(range(len(names))), None], pa.int32())
+        for column in PARTS:
+            expected = [getattr(name, column) for name in given_names][::-1]
+            assert names.column(column, numbers).to_pylist() == [*expected, None]
+    back = SeriesNames.restore(names.snapshot())
+    assert list(back) == given_names
+    np.testing.assert_array_equal(hashes_of(back), hashes_of(names))
+
+
+def test_a_snapshot_does_not_change_with_what_comes_after() -> None:
+    names = SeriesNames.of(named(0, ["a", "b"]))
+    state = names.snapshot()
+    kept = {name: array.copy() for name, array in state.items()}
+    names.add(named(2, ["c"] * 500))
+    for name, array in kept.items():
+        np.testing.assert_array_equal(state[name], array)
+    assert len(SeriesNames.restore(state)) == 2
+
+
+def test_a_number_beyond_the_last_is_refused() -> None:
+    names = SeriesNames.of(named(0, ["a"]))
+    assert names[-1] == names[0]
+    with pytest.raises(IndexError, match="series 1 of 1"):
+        names[1]
+
+
+@pytest.mark.parametrize("column", ["labels_bytes", "service_bytes", "series_id"])
+def test_columns_that_do_not_fit_are_refused(column: str) -> None:
+    state = dict(SeriesNames.of(named(0, ["a", "b"])).snapshot())
+    state[column] = state[column][:-1]
+    with pytest.raises(StateError):
+        SeriesNames.restore(state)
+
+
+def test_facts_of_series_follow_from_their_metric() -> None:
+    index = SeriesIndex()
+    floors = [*index.add([SeriesName(1, "cart", "cpu_utilization", "")])]
+    floors += [*index.add([SeriesName(2, "web", "anything", ""), SeriesName(3, "cart", "cpu_utilization", "")])]
+    assert floors[0] == floors[2] > floors[1] == 0.0
+    assert index.facts.service[:3].tolist() == [0, 1, 0]
+    assert index.facts.limit[0] == index.facts.limit[2] == 1.0
+    assert np.isnan(index.facts.limit[1])

@@ -7,6 +7,7 @@ import pytest
 from aiops.detection.worst_points_by_service import WorstPoints
 from aiops.errors import ArtifactError
 from aiops.features.engine import EngineConfig, FeatureEngine
+from aiops.features.series_names import SeriesNames
 from aiops.topology.graph import ServiceGraph
 from aiops.types import State
 from models.artifacts.artifact import names_array
@@ -42,16 +43,25 @@ def by_folded_names(state: State) -> State:
     return {**kept, "services": services, "metrics": metrics}
 
 
-@pytest.mark.parametrize("make", [lambda: SafetyNet(100), lambda: SurpriseBank(LIGHT)])
-def test_states_by_slot_go_on(make: object) -> None:
-    kept = make()  # type: ignore[operator]
-    judge = kept.judge if isinstance(kept, SafetyNet) else kept.score
-    judge(batch(300))
-    old = by_folded_names(kept.snapshot())
-    back = SafetyNet.restore(100, old) if isinstance(kept, SafetyNet) else SurpriseBank.restore(old)
-    again = back.judge if isinstance(back, SafetyNet) else back.score
-    np.testing.assert_array_equal(np.asarray(again(batch(60, 300))), np.asarray(judge(batch(60, 300))))
+def test_a_state_of_rarity_goes_on() -> None:
+    kept = SurpriseBank(LIGHT)
+    kept.score(batch(300))  # type: ignore[arg-type]
+    back = SurpriseBank.restore(by_folded_names(kept.snapshot()))
+    later = batch(60, 300)
+    np.testing.assert_array_equal(back.score(later), kept.score(later))  # type: ignore[arg-type]
     assert len(back) == len(SERIES)
+
+
+def test_a_state_of_the_safety_net_goes_on() -> None:
+    series = SeriesNames.of([named(text) for text in SERIES])
+    slot = (np.arange(900) % len(SERIES)).astype(np.int32)
+    kept = SafetyNet()
+    kept.judge(values(900), slot, series)
+    back = SafetyNet.restore(by_folded_names(kept.snapshot()), series)
+    later = np.repeat(values(1), 90)
+    found, again = kept.judge(later, slot[:90], series), back.judge(later, slot[:90], series)
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(again))
+    assert found.kind.any()
 
 
 def test_levels_of_a_registered_version_are_those_of_the_same_series() -> None:

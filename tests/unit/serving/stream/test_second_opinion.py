@@ -14,6 +14,7 @@ from aiops.detection.routing import Router, RoutingRules
 from aiops.detection.worst_point import CERTAIN, Finding, JudgedPoints, with_findings
 from aiops.detection.worst_points_by_service import WorstPoints
 from aiops.features.engine import EngineConfig
+from aiops.features.series_names import SeriesNames
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
@@ -158,7 +159,7 @@ def test_what_is_certain_is_the_worst_and_what_is_rare_is_a_flag_at_least() -> N
     columns = (number, number, number, number, number, number, number, with_findings(severity, certain), np.ones(4))
     worst = WorstPoints(60_000_000, 30_000_000)
     place = np.zeros(4, np.int64)
-    slot, series = np.array([0, 1, 0, 0], np.int32), [named("cart|cpu"), named('cart|disk{mount="/"}')]
+    slot, series = np.array([0, 1, 0, 0], np.int32), SeriesNames.of([named("cart|cpu"), named('cart|disk{mount="/"}')])
     worst.add(JudgedPoints(series, slot, ["cart"], place, place + 5, *columns, findings=certain))
     point = worst.take("cart", 60_000_000)
     assert point is not None
