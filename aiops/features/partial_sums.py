@@ -38,12 +38,13 @@ BEFORE_FARTHEST: Final = PARTIAL_WIDTH - 1
 
 
 class SeriesFacts(NamedTuple):
-    """What does not change about a series, by slot."""
+    """What does not change about series: by slot (S,) whose they are, and what follows from the metric by its number (M,)."""
 
-    service: IntArray  # (S,) service number
-    signal: IntArray  # (S,) index into metrics.SIGNALS
-    limit: FloatArray  # (S,) where the resource is exhausted; NaN = no limit
-    alarms: npt.NDArray[np.bool_]  # (S,) whether it can alarm
+    service: npt.NDArray[np.int32]  # (S,) service number
+    metric: npt.NDArray[np.int32]  # (S,) metric number
+    signal: IntArray  # (M,) index into metrics.SIGNALS
+    limit: FloatArray  # (M,) where the resource is exhausted; NaN = no limit
+    alarms: npt.NDArray[np.bool_]  # (M,) whether it can alarm
 
 
 class PartialSums(NamedTuple):
@@ -144,16 +145,15 @@ def add_series_rows(
     facts: SeriesFacts, features: FloatArray, slot: npt.NDArray[np.int32], sums: FloatArray, present: npt.NDArray[np.bool_]
 ) -> None:
     """Add the series of one tick, features (>= n, series_features.ROWS) of slots (n,), to the sums of their services."""
-    of, signals, limits = facts.service, facts.signal, facts.limit
+    of, metrics, signals, limits = facts.service, facts.metric, facts.signal, facts.limit
     for row in range(slot.size):
-        place = slot[row]
-        service = of[place]
+        service, metric = of[slot[row]], metrics[slot[row]]
         if not present[service]:
             present[service] = True
             clear(sums[service])
-        add_series(sums[service], signals[place], features[row], limits[place])
+        add_series(sums[service], signals[metric], features[row], limits[metric])
         score = features[row, ABNORMALITY]
-        if facts.alarms[place] and not np.isnan(score):
+        if facts.alarms[metric] and not np.isnan(score):
             sums[service, ALL_JUDGED] += 1.0
             sums[service, ALL_EXCESS] += features[row, EXCESS]
             sums[service, ALL_FARTHEST] = max(sums[service, ALL_FARTHEST], features[row, ALONE])

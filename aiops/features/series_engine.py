@@ -163,7 +163,7 @@ class SeriesEngine:
         arrays.names[: len(names)] = hashes_of(names)
         rebuild_table(arrays)
         engine._index = SeriesIndex(names)
-        arrays.series["floor"][: len(names)] = engine._index.note_facts()
+        arrays.series["floor"][: len(names)] = engine._index.floors()
         return engine
 
     def _config_numbers(self) -> FloatArray:

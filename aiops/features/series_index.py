@@ -112,18 +112,17 @@ class _MetricFacts(NamedTuple):
 
     signal: int
     limit: float  # NaN = none
-    floor: float  # of the scale
     alarms: bool  # whether it can alarm
+    floor: float  # of the scale
 
 
 class SeriesIndex:
     """Names and facts of series by slot, of services by number (in order of their first series)."""
 
     def __init__(self, names: SeriesNames | None = None) -> None:
-        self._facts: list[_MetricFacts] = []
-        self.names = names or SeriesNames()
-        self.facts = SeriesFacts(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_))
-        self._noted = 0
+        self.names = SeriesNames() if names is None else names
+        self._metrics: list[_MetricFacts] = []
+        self._columns = _MetricColumns.of(())
 
     def __len__(self) -> int:
         return len(self.names)
@@ -135,45 +134,55 @@ class SeriesIndex:
 
     def add(self, series: Sequence[SeriesName]) -> FloatArray:
         """Add the series of new slots in slot order; return the absolute floor of their scales, (n,)."""
+        begin = len(self.names)
         self.names.add(series)
-        return self.note_facts()
+        return self.floors(begin)
 
-    def note_facts(self) -> FloatArray:
-        """Note the facts of the series that were named since the last call; return the floors of their scales, (n,)."""
-        metrics = self.names.metrics.names
-        self._facts += [_facts_of(metric) for metric in metrics[len(self._facts) :]]
-        begin, end = self._noted, len(self.names)
-        self._reserve(end)
-        codes = self.names.codes("metric")[begin:]
-        self.facts.service[begin:end] = self.names.codes("service")[begin:]
-        for values, part in ((self.facts.signal, "signal"), (self.facts.limit, "limit"), (self.facts.alarms, "alarms")):
-            values[begin:end] = np.array([getattr(facts, part) for facts in self._facts])[codes]
-        self._noted = end
-        floors: FloatArray = np.array([facts.floor for facts in self._facts])[codes]
-        return floors
+    def floors(self, begin: int = 0) -> FloatArray:
+        """Return the absolute floor of the scale of every series from number `begin` on."""
+        return self._by_metric().floor[self.names.codes("metric")[begin:]]
+
+    @property
+    def facts(self) -> SeriesFacts:
+        """Return the facts of all series."""
+        known = self._by_metric()
+        return SeriesFacts(self.names.codes("service"), self.names.codes("metric"), known.signal, known.limit, known.alarms)
 
     def services_of(self, slot: npt.NDArray[np.int32]) -> IntArray:
         """Return the service numbers of slots (n,); any number for slot -1."""
         if not len(self.names):
             return np.zeros(slot.shape, np.int64)
-        numbers: IntArray = self.facts.service[slot]
-        return numbers
+        return self.names.codes("service")[slot].astype(np.int64)
+
+    def _by_metric(self) -> "_MetricColumns":
+        metrics = self.names.metrics.names
+        if len(self._metrics) < len(metrics):
+            self._metrics += [_facts_of(metric) for metric in metrics[len(self._metrics) :]]
+            self._columns = _MetricColumns.of(self._metrics)
+        return self._columns
 
     def columns_of(self, slots: "pa.Array[Any]") -> "list[pa.Array[Any]]":
         """Return series (text), series_id, service, metric and labels of slots (n,)."""
         return [self.names.column(part, slots) for part in ("text", "series_id", *_TURNS)]
 
-    def _reserve(self, count: int) -> None:
-        room = self.facts.limit.size
-        if count > room:
-            more = max(count, 2 * room, 64) - room
-            facts = self.facts
-            signal, alarms = np.pad(facts.signal, (0, more)), np.pad(facts.alarms, (0, more))
-            self.facts = SeriesFacts(np.pad(facts.service, (0, more)), signal, np.pad(facts.limit, (0, more)), alarms)
+
+class _MetricColumns(NamedTuple):
+    """`_MetricFacts` by the number of the metric, (M,) each."""
+
+    signal: IntArray
+    limit: FloatArray
+    alarms: npt.NDArray[np.bool_]
+    floor: FloatArray
+
+    @classmethod
+    def of(cls, metrics: Sequence[_MetricFacts]) -> "_MetricColumns":
+        """Return the columns of some metrics."""
+        signal, limit, alarms, floor = zip(*metrics, strict=True) if metrics else ((), (), (), ())
+        return cls(np.array(signal, np.int64), np.array(limit, float), np.array(alarms, np.bool_), np.array(floor, float))
 
 
 def _facts_of(metric: str) -> _MetricFacts:
     spec = spec_of(metric)
     width, limit = width_of(metric), spec.limit if np.isfinite(spec.limit) else np.nan
     floor = RANGE_FLOOR * width if np.isfinite(width) else 0.0
-    return _MetricFacts(SIGNALS.index(spec.signal), limit, floor, not is_internal(metric))
+    return _MetricFacts(SIGNALS.index(spec.signal), limit, not is_internal(metric), floor)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from aiops.errors import ConfigurationError
 from aiops.settings.reading import read_settings
+from serving.host.heap_memory import return_freed_memory
 from serving.host.private_files import keep_private, tighten
 from serving.ingest.receive.ingest_process import run_ingest
 
@@ -14,6 +15,7 @@ from serving.ingest.receive.ingest_process import run_ingest
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run; return the exit code."""
     keep_private()
+    return_freed_memory()
     parser = argparse.ArgumentParser(prog="python -m serving.ingest", description="Receivers: remote write and OTLP.")
     parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     options = parser.parse_args(arguments)

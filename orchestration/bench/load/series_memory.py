@@ -14,6 +14,7 @@ from data_contracts.series.key import SeriesKey
 from data_contracts.series.series_name import SeriesName
 from data_contracts.series.tenant import DEFAULT_TENANT
 from orchestration.bench.load.wire_series import METRICS
+from serving.host.heap_memory import return_freed_memory
 from serving.stream.consumer.consumer_metrics import resident_bytes
 
 _START_US: Final = 1_760_000_000_000_000
@@ -27,6 +28,7 @@ def bytes_per_series(series: int) -> float:
 
     Takes `series` * 65 points.
     """
+    return_freed_memory()  # as the consumer does
     graph = ServiceGraph.from_pairs([])
     _run(FeatureEngine(EngineConfig(), graph), 1000, 3)  # what compiled kernels take is not counted
     engine = FeatureEngine(EngineConfig(max_series=series), graph)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from aiops.errors import ConfigurationError
 from aiops.settings.reading import read_settings
+from serving.host.heap_memory import return_freed_memory
 from serving.host.private_files import keep_private, tighten
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_process import run_consumer
@@ -16,6 +17,7 @@ from serving.stream.consumer.consumer_process import run_consumer
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run; return the exit code."""
     keep_private()
+    return_freed_memory()
     parser = argparse.ArgumentParser(
         prog="python -m serving.stream.consumer", description="Thin streaming consumer, exactly once."
     )

@@ -66,6 +66,7 @@ def test_facts_of_series_follow_from_their_metric() -> None:
     floors = [*index.add([SeriesName(1, "cart", "cpu_utilization", "")])]
     floors += [*index.add([SeriesName(2, "web", "anything", ""), SeriesName(3, "cart", "cpu_utilization", "")])]
     assert floors[0] == floors[2] > floors[1] == 0.0
-    assert index.facts.service[:3].tolist() == [0, 1, 0]
-    assert index.facts.limit[0] == index.facts.limit[2] == 1.0
-    assert np.isnan(index.facts.limit[1])
+    facts = index.facts
+    assert (facts.service.tolist(), facts.metric.tolist()) == ([0, 1, 0], [0, 1, 0])
+    assert facts.limit[0] == 1.0
+    assert np.isnan(facts.limit[1])
