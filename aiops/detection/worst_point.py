@@ -6,13 +6,15 @@ of above that; what it finds rare is flagged at least.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from aiops.features.series_names import SeriesNames
 from aiops.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from aiops.features.series_names import SeriesNames
 
 OUTSIDE_LIMITS: Final = 1e6
 """Added to the severity of a value outside its static limits."""
@@ -60,7 +62,7 @@ class WorstPoint:
 class JudgedPoints:
     """Points of one batch as columns (n,): `slot` is a number in `series` where the severity is known, `service` in the names."""
 
-    series: SeriesNames
+    series: "SeriesNames"
     slot: npt.NDArray[np.int32]
     service_names: Sequence[str]
     service: IntArray

@@ -66,7 +66,7 @@ class TextColumn:
             StateError: they do not fit together.
         """
         if ends.size == 0 or ends[0] != 0 or (np.diff(ends) < 0).any() or ends[-1] != data.size:
-            raise StateError(f"{data.size} bytes of texts do not fit their {ends.size} ends")
+            raise StateError(f"{data.size} bytes of texts do not fit {ends.size} ends; remove the checkpoint to warm up anew")
         column = cls()
         column._data, column._ends, column._count = data.copy(), ends.astype(np.int64), ends.size - 1
         return column

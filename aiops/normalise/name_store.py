@@ -1,15 +1,14 @@
-"""Names of series by number as bytes: no Python object a series, and a snapshot is a copy of three buffers."""
+"""Names of series by number as bytes: no Python object a series, and a snapshot shares their memory."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 
 from aiops.errors import StateError
+from aiops.features.text_column import TextColumn
 from aiops.types import IntArray, State
 from data_contracts.series.series_name import SeriesName
-from data_contracts.telemetry.names import bytes_of
 
 _COLUMNS: Final = ("service", "metric", "labels")
 
@@ -18,29 +17,19 @@ class NameStore:
     """Service, metric and labels of numbers 0, 1, …; memory: their bytes and 24 B each."""
 
     def __init__(self) -> None:
-        self._data = [bytearray() for _ in _COLUMNS]
-        self._ends = [np.zeros(64, np.int64) for _ in _COLUMNS]
-        self._count = 0
+        self._texts = [TextColumn() for _ in _COLUMNS]
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._texts[0])
 
     def extend(self, names: Sequence["pa.Array[Any]"]) -> None:
         """Append names given as three string columns (n,)."""
-        count = self._count + len(names[0])
-        for i, column in enumerate(names):
-            ends, data = bytes_of(column)
-            if count >= self._ends[i].size:
-                self._ends[i] = np.concatenate([self._ends[i], np.zeros(count, np.int64)])
-            self._ends[i][self._count + 1 : count + 1] = ends[1:] - ends[0] + len(self._data[i])
-            self._data[i] += data[ends[0] : ends[-1]].tobytes()
-        self._count = count
+        for texts, column in zip(self._texts, names, strict=True):
+            texts.extend(column)
 
     def at(self, number: int) -> tuple[str, str, str]:
         """Return service, metric and labels of a number."""
-        service, metric, labels = (
-            self._data[i][self._ends[i][number] : self._ends[i][number + 1]].decode() for i in range(len(_COLUMNS))
-        )
+        service, metric, labels = (texts.at(number) for texts in self._texts)
         return service, metric, labels
 
     def name(self, number: int, series_id: int) -> SeriesName:
@@ -49,8 +38,7 @@ class NameStore:
 
     def columns(self, numbers: IntArray) -> "list[pa.Array[Any]]":
         """Return the names of numbers (n,) as three string columns."""
-        texts = [self.at(number) for number in numbers.tolist()]
-        return [pa.array([text[i] for text in texts], pa.string()) for i in range(len(_COLUMNS))]
+        return [texts.taken(pa.array(numbers)) for texts in self._texts]
 
     def kept(self, numbers: IntArray) -> "NameStore":
         """Return a store of the names of these numbers, in their order."""
@@ -59,11 +47,11 @@ class NameStore:
         return store
 
     def snapshot(self, prefix: str) -> State:
-        """Return the names as arrays of their own."""
+        """Return the names as arrays that nobody changes."""
         state: dict[str, Any] = {}
-        for i, column in enumerate(_COLUMNS):
-            state[f"{prefix}{column}_bytes"] = np.frombuffer(bytes(self._data[i]), np.uint8)
-            state[f"{prefix}{column}_ends"] = self._ends[i][: self._count + 1].copy()
+        for texts, column in zip(self._texts, _COLUMNS, strict=True):
+            state[f"{prefix}{column}_bytes"] = texts.data
+            state[f"{prefix}{column}_ends"] = texts.ends
         return state
 
     @classmethod
@@ -75,13 +63,9 @@ class NameStore:
             StateError: the arrays do not fit together.
         """
         store = cls()
-        for i, column in enumerate(_COLUMNS):
-            ends, data = state[f"{prefix}{column}_ends"], state[f"{prefix}{column}_bytes"]
-            if ends.size == 0 or ends[0] != 0 or (np.diff(ends) < 0).any() or ends[-1] != data.size:
-                raise StateError(f"names of column {prefix}{column} do not fit their ends; remove the checkpoint to warm up anew")
-            store._data[i] = bytearray(data.tobytes())
-            store._ends[i] = ends.copy()
-        if len({ends.size for ends in store._ends}) > 1:
+        store._texts = [
+            TextColumn.of_bytes(state[f"{prefix}{column}_bytes"], state[f"{prefix}{column}_ends"]) for column in _COLUMNS
+        ]
+        if len(set(map(len, store._texts))) > 1:
             raise StateError(f"{prefix}: names have columns of several lengths; remove the checkpoint to warm up anew")
-        store._count = store._ends[0].size - 1
         return store

@@ -5,23 +5,24 @@ state and the same outputs, bit for bit, however the entries are cut into reads.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from aiops.detection.levels import LevelTable, Tier1
 from aiops.detection.worst_point import JudgedPoints, with_findings
 from aiops.errors import StateError
-from aiops.types import IntArray, PointStatus, SeriesBatch
+from aiops.types import PointStatus, SeriesBatch
 from data_contracts.series.tenant import DEFAULT_TENANT
 from data_contracts.values.moments import moment_of_us
 from serving.stream import streams
+from serving.stream.consumer.gathered_points import EntryPoints, GatheredPoints, clocks_of, joined_points
 from serving.stream.consumer.partition_step import SOURCE, KnownRows, Step
 from serving.stream.consumer.received_points import Received, ReceivedPoints, ReceiverLimits, normalised_rows, series_rows
+from serving.stream.consumer.refused_points import refused_points
 from serving.stream.consumer.second_opinion import SecondOpinion, Watched
 from serving.stream.consumer.tenant_states import state_part
 
@@ -36,16 +37,6 @@ if TYPE_CHECKING:
     from serving.stream.consumer.closed_ticks import ClosedTicks
 
 _SCORED, _WARMUP, _REPEATED = (np.int8(status) for status in (PointStatus.SCORED, PointStatus.WARMUP, PointStatus.REPEATED))
-_REFUSED: Final[Mapping[PointStatus, tuple[str, str, str]]] = {
-    PointStatus.DUPLICATE: ("duplicate", "timestamp", "the series has another value at that time, the first is kept: send one"),
-    PointStatus.TOO_LATE: ("too_late", "timestamp", "its tick is closed: send sooner or raise AIOPS_TELEMETRY__LATENESS_S"),
-    PointStatus.TOO_MANY_SERIES: ("too_many_series", "metric", "no room left: raise AIOPS_TELEMETRY__MAX_SERIES"),
-    PointStatus.COLLISION: (
-        "series_collision",
-        "metric",
-        "its series id is that of another series, which stays: rename a label or the metric of one",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +91,7 @@ class Partition:
         self._received = kept.received
         self._closed = kept.closed
         self._clock_us = clock_us
+        self._gathered = GatheredPoints()
         self.use_tier1(config.tier1)
 
     @classmethod
@@ -169,7 +161,9 @@ class Partition:
             elif entry.kind in streams.RECEIVED_KINDS:
                 self._receive(entry, step)
             else:
+                self._score_gathered(step)
                 self._note(entry, step)
+        self._score_gathered(step)
         return step
 
     def _telemetry(self, entry: streams.Entry, step: Step) -> None:
@@ -181,19 +175,22 @@ class Partition:
             now = moment_of_us(self._clock_us)
             valid = validate(table, now, SOURCE, self._config.future_tolerance_s, self._config.tenant)
         except (UndecodableError, SchemaError) as error:
+            self._score_gathered(step)
             step.reject_entry(entry, str(error), moment_of_us(self._clock_us))
             return
         step.counts["points_in"] += table.num_rows
-        step.reject(valid.rejected)
-        rows = valid.accepted
-        self._score(self._engine.points_of(SeriesBatch(rows)), rows.take, step)
+        points = self._engine.points_of(SeriesBatch(valid.accepted))
+        self._gather(EntryPoints(points, [valid.rejected], self._clock_us, valid.accepted.take, False), step)
 
     def _receive(self, entry: streams.Entry, step: Step) -> None:
         from data_contracts.telemetry.codec import UndecodableError
 
+        if entry.kind == streams.KIND_DEFINITIONS:
+            self._score_gathered(step)  # a definition may renumber the series that points name
         try:
             received = self._received.take(entry, self._clock_us)
         except UndecodableError as error:
+            self._score_gathered(step)
             step.reject_entry(entry, str(error), moment_of_us(self._clock_us))
             return
         self._add(received, step)
@@ -202,31 +199,43 @@ class Partition:
         """Score what was received and note what else it gave."""
         step.counts.update(received.counts)
         step.catalogue += [KnownRows(self._clock_us, rows) for rows in received.catalogue]
-        for rows in received.rejected:
-            step.reject(rows)
         points = received.points
-        if points is not None and len(points):
-            scored = self._score(points, lambda places: series_rows(points, places), step)
-            step.points.append(KnownRows(self._clock_us, normalised_rows(points, scored)))
+        if points is None:
+            for rows in received.rejected:
+                step.reject(rows)
+            return
+        rejected, clock_us = received.rejected, self._clock_us
+        self._gather(EntryPoints(points, rejected, clock_us, lambda places: series_rows(points, places), True), step)
         if received.late is not None:
+            self._score_gathered(step)
             self._add(self._received.settle(received.late, self._engine.kept_at, self._clock_us), step)
 
-    def _score(self, points: "SeriesPoints", rows_at: Callable[[IntArray], pa.RecordBatch], step: Step) -> npt.NDArray[np.bool_]:
-        """Score points and count what became of them; return which (n,) the engine took.
+    def _gather(self, entry: EntryPoints, step: Step) -> None:
+        if self._gathered.add(entry):
+            self._score_gathered(step)
 
-        `rows_at` gives the rows (schema `SERIES`) of those that it refused.
-        """
-        output = self._engine.update_arrays(points, np.full(len(points), self._clock_us))
+    def _score_gathered(self, step: Step) -> None:
+        """Score the points of the entries before, and note what became of them."""
+        entries = self._gathered.take()
+        if not entries:
+            return
+        points = joined_points(entries)
+        output = self._engine.update_arrays(points, clocks_of(entries))
         if len(points):
             self._judge(points, output, step)
         scored, warm = output.status == _SCORED, output.status == _WARMUP
         taken: npt.NDArray[np.bool_] = scored | warm
         step.counts.update({"points_scored": int(np.count_nonzero(scored)), "points_warmup": int(np.count_nonzero(warm))})
         step.counts["points_repeated"] += int(np.count_nonzero(output.status == _REPEATED))
-        if not taken.all():
-            self._refused(rows_at, output, step)
+        for own in entries:
+            for rows in own.entry.rejected:
+                step.reject(rows)
+            if not taken[own.rows].all():
+                for rows in refused_points(own, output, self._engine.series):
+                    step.reject(rows)
+            if own.entry.received and len(own.entry.points):
+                step.points.append(KnownRows(own.entry.clock_us, normalised_rows(own.entry.points, taken[own.rows])))
         self._close(output, step)
-        return taken
 
     def _note(self, entry: streams.Entry, step: Step) -> None:
         from serving.stream.consumer.closed_ticks import incident_note
@@ -237,6 +246,7 @@ class Partition:
             elif entry.kind == streams.KIND_CLOSE:
                 until_us = int(json.loads(entry.payload)["until_us"])
                 self._add(self._received.close_through(until_us, self._clock_us), step)
+                self._score_gathered(step)
                 self._close(self._engine.close_through(moment_of_us(until_us)), step)
                 self._worst.forget_through(until_us // self._config.step_us * self._config.step_us)
             elif entry.kind == streams.KIND_WATERMARK:
@@ -282,15 +292,3 @@ class Partition:
         if output.series_rows.num_rows:
             step.series_rows.append(output.series_rows)
         self._closed.close(Closing(self._engine, output, self._worst, self._tier1_version), step)
-
-    def _refused(self, rows_at: Callable[[IntArray], pa.RecordBatch], output: "SeriesOutput", step: Step) -> None:
-        from data_contracts.telemetry.rejects import Refusal, rejected_points
-
-        now = moment_of_us(self._clock_us)
-        for status, (reason, field_name, detail) in _REFUSED.items():
-            places = np.flatnonzero(output.status == status)
-            if places.size:
-                holders = sorted({self._engine.series[slot].text for slot in output.slot[places].tolist()})
-                text = f"{detail} (it is {', '.join(holders)[:500]})" if status is PointStatus.COLLISION else detail
-                refusal = Refusal(reason, field_name, text)
-                step.reject(rejected_points(rows_at(places), refusal, now, SOURCE))

@@ -59,9 +59,9 @@ def test_a_state_of_the_safety_net_goes_on() -> None:
     kept.judge(values(900), slot, series)
     back = SafetyNet.restore(by_folded_names(kept.snapshot()), series)
     later = np.repeat(values(1), 90)
-    found, again = kept.judge(later, slot[:90], series), back.judge(later, slot[:90], series)
-    np.testing.assert_array_equal(np.asarray(found), np.asarray(again))
-    assert found.kind.any()
+    judged, again = kept.judge(later, slot[:90], series), back.judge(later, slot[:90], series)
+    np.testing.assert_array_equal(np.asarray(judged), np.asarray(again))
+    assert judged.kind.any()
 
 
 def test_levels_of_a_registered_version_are_those_of_the_same_series() -> None:
