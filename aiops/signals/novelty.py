@@ -34,7 +34,11 @@ class NoveltyConfig:
 @dataclass(frozen=True, slots=True, eq=False)
 class Novelties:
     """Patterns (n,) of operations that were called both then and now: codes, shares of requests that showed the pattern, number
-    of requests, and `z` = square root of twice the log likelihood ratio, in standard deviations, never below 0."""
+    of requests, and `z` = square root of twice the log likelihood ratio, in standard deviations, never below 0.
+
+    `weighed` is z where all requests changed, and less where few did, by the fourth root of their share: a fault changes most
+    requests of its operation, while a template that holds a value is new for some.
+    """
 
     service: IntArray
     operation: IntArray
@@ -44,10 +48,16 @@ class Novelties:
     requests_now: IntArray
     z: FloatArray
 
+    @property
+    def weighed(self) -> FloatArray:
+        """Return z (n,) weighed by how many requests changed."""
+        weighed: FloatArray = self.z * np.abs(self.share_now - self.share_then) ** 0.25
+        return weighed
+
     def strongest(self, service: int) -> int | None:
         """Return the row of a service's strangest pattern; None where it has none."""
         rows = np.flatnonzero(self.service == service)
-        return int(rows[np.argmax(self.z[rows])]) if rows.size else None
+        return int(rows[np.argmax(self.weighed[rows])]) if rows.size else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,7 +27,7 @@ REQUEST_KINDS: Final = (ORDER, OWN_TIME, GAP)
 EXPLAINED: Final = 0.5
 """Share of a callee's deviation that its caller's is lessened by."""
 MOST_LINE: Final = 80
-LEAST_Z: Final = 2.0
+LEAST_Z: Final = 1.0
 """Standard deviations from which a pattern is evidence."""
 
 
@@ -60,7 +60,7 @@ def callees_of(requests: Requests) -> Mapping[int, frozenset[int]]:
 def _order(requests: Requests, part: IntArray) -> list[tuple[int, Evidence]]:
     novelties, callees = novelties_of(requests, part), callees_of(requests)
     rows = {code: novelties.strongest(code) for code in np.unique(novelties.service).tolist()}
-    z = {code: float(novelties.z[row]) for code, row in rows.items() if row is not None}
+    z = {code: float(novelties.weighed[row]) for code, row in rows.items() if row is not None}
     evidence = []
     for code, row in rows.items():
         if row is not None and z[code] >= LEAST_Z:

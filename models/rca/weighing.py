@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 
@@ -19,7 +20,10 @@ from models.rca.posterior import CauseFeatures
 from models.rca.ranking import Evidence, Judgement, RankedCause, RootCauseRanker, reached_by
 from models.rca.request_evidence import GAP, ORDER, OWN_TIME, RequestWindow, request_evidence
 from models.rca.surge import surges_of
-from models.rca.timing import NEVER, STRAYED, Timing, onsets, symptom_deviation, timing_of
+from models.rca.timing import LEAST_STEPS, NEVER, STRAYED, Timing, onsets, symptom_deviation, timing_of
+
+MOST_AT_ONCE: Final = 1 / 3
+"""Share of the services that strayed up to which those in the first step are taken for chance."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +124,7 @@ def _features(frame: Frame, inputs: RcaInputs, changing: ChangeConfig) -> CauseF
     names, hops, ranked = frame.services, frame.ways.hops, frame.ranked
     first = min(frame.alerted.values(), default=None)
     in_order = sorted(frame.alerted, key=lambda name: (frame.alerted[name], name))
-    timed = float(_begins_quiet(frame.timing.onset))
+    timed = float(_shows_order(frame.timing.onset, frame.time_us.size))
     return CauseFeatures(
         magnitude=np.array([ranked[name].score if name in ranked else 0.0 for name in names]),
         early=timed * _early(frame.timing.onset, frame.time_us.size),
@@ -170,11 +174,13 @@ def _columns(judged: Judgement, names: Sequence[str]) -> FloatArray:
     return padded[:, [place.get(name, len(place)) for name in names]]
 
 
-def _begins_quiet(onset: IntArray) -> bool:
-    """Return whether no service strayed in the first step already: else the window began in the trouble, and who was first in it
-    is unknown."""
+def _shows_order(onset: IntArray, steps: int) -> bool:
+    """Return whether a window tells who strayed first: it has the steps for it, and few strayed in its first step already.
+
+    Else it began in the trouble, and what came before it is unknown.
+    """
     strayed = onset[onset != NEVER]
-    return bool(strayed.size and strayed.min() > 0)
+    return bool(steps >= LEAST_STEPS and strayed.size and (strayed == 0).mean() <= MOST_AT_ONCE)
 
 
 def _early(onset: IntArray, steps: int) -> FloatArray:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from aiops.signals.line_templates import with_templates
 from aiops.signals.novelty import LEFT_OUT, WINDOW
 from aiops.signals.requests import Requests, requests_of
 from aiops.types import IntArray
@@ -38,7 +39,7 @@ class FaultRequests:
             return
         parts = [part for part in (calm, day) if part is not None]
         spans, lines = pa.concat_tables([part.spans for part in parts]), pa.concat_tables([part.lines for part in parts])
-        self._requests = requests_of(spans, lines)
+        self._requests = requests_of(spans, with_templates(lines))
         times = (
             np.asarray(calm.spans["timestamp"].combine_chunks().cast(pa.int64())) if calm is not None else np.zeros(0, np.int64)
         )

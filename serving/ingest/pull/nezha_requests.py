@@ -16,24 +16,22 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from aiops.errors import FileError
-from aiops.signals.requests import LOG_LINES
 from aiops.signals.span_rows import SPAN_ROWS
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from serving.ingest.pull.nezha import service_of
 
 _LINE_COLUMNS: Final = ("Timestamp", "TimeUnixNano", "Node", "PodName", "Container", "TraceID", "SpanID", "Log")
 _ROOT: Final = "root"
-_MASKS: Final = (
-    (r"[:=：]\s*[^\s,;)\]}]*", ":<*>"),
-    (r"[0-9a-fA-F]{8}-[0-9a-f-]{27}|[0-9a-fA-F]{12,}|\d+", "#"),
-    (r"^((?:\S+\s+){14}\S+).*$", r"\1"),
-)
-"""What of a line is a value: what follows a colon or equals sign, identifiers, digits, all beyond the fifteenth word."""
+_LINE_TYPES: Final[dict[str, pa.DataType]] = {
+    "timestamp": TIMESTAMP,
+    **dict.fromkeys(("trace_id", "span_id", "text"), pa.string()),
+}
+_LINES: Final = pa.schema(_LINE_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFiles:
-    """Spans (`SPAN_ROWS`) and lines (`LOG_LINES`) of files."""
+    """Spans (`SPAN_ROWS`) and lines (timestamp, trace_id, span_id, text) of files."""
 
     spans: pa.Table
     lines: pa.Table
@@ -53,7 +51,7 @@ def read_request_files(folders: Sequence[Path]) -> RequestFiles | None:
     if not traces:
         return None
     spans, lines = ([read(path) for path in paths] for read, paths in ((_spans, traces), (_lines, logs)))
-    return RequestFiles(pa.concat_tables(spans), pa.concat_tables(lines) if lines else LOG_LINES.empty_table())
+    return RequestFiles(pa.concat_tables(spans), pa.concat_tables(lines) if lines else _LINES.empty_table())
 
 
 def _spans(path: Path) -> pa.Table:
@@ -94,16 +92,9 @@ def _lines(path: Path) -> pa.Table:
         "timestamp": _microseconds(pa.chunked_array([nanoseconds])).cast(TIMESTAMP),
         "trace_id": traces,
         "span_id": spans,
-        "template": masked(texts),
+        "text": texts,
     }
-    return pa.table(columns, schema=LOG_LINES)
-
-
-def masked(texts: "pa.Array[Any]") -> "pa.Array[Any]":
-    """Return lines with their values masked."""
-    for pattern, by in _MASKS:
-        texts = pc.replace_substring_regex(texts, pattern, by)
-    return texts
+    return pa.table(columns, schema=_LINES)
 
 
 def _cells(path: Path) -> Iterator[list[str]]:

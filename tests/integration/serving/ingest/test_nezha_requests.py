@@ -34,7 +34,7 @@ def test_spans_and_lines(tmp_path: Path) -> None:
     assert (first["span_id"], first["parent_id"], first["service"]) == ("12e4567890123456", None, "shop-cart")
     assert (second["parent_id"], second["duration_us"]) == ("12e4567890123456", 10_000)
     assert first["timestamp"].timestamp() == pytest.approx(1700000000.123456)
-    assert files.lines["template"].to_pylist() == ["INFO got # items, user:<*>", "plain text, with a comma #"]
+    assert files.lines["text"].to_pylist() == ["INFO got 3 items, user: ann", "plain text, with a comma 17"]
 
 
 def test_a_day_without_traces_has_none(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from aiops.signals.novelty import WINDOW
 from aiops.signals.requests import LOG_LINES, Requests, requests_of
 from aiops.signals.span_rows import SPAN_ROWS
 from aiops.topology.graph import ServiceGraph
+from models.rca.change_evidence import ChangeConfig
 from models.rca.explain import ExplainConfig, RcaInputs, explain
 from models.rca.grid import SeriesGrid
 from models.rca.request_evidence import GAP, ORDER, OWN_TIME, RequestWindow, request_evidence
+from models.rca.weighing import weigh
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CHAIN = ("web", "cart", "store")
@@ -121,3 +123,29 @@ def test_nothing_after_the_report_is_read() -> None:
     window = quiet.between(0, 300_000_000)
     early = RcaInputs(NOON + timedelta(seconds=CALM - 1), window, quiet, graph, requests=traces(wrong="cart"))
     assert [cause.service for cause in explain(early).causes] == ["web"]
+
+
+def straying(onset_of_cart: int, steps: int) -> SeriesGrid:
+    """Return CPU of three services of which two stray at the last step but `cart` from its onset on."""
+    values = np.full((steps, 3), 0.3)
+    values[onset_of_cart:, 0] = values[steps - 1 :, 1:] = 0.9
+    series = tuple((service, "cpu_utilization") for service in ("cart", "store", "web"))
+    return SeriesGrid(np.arange(100, 100 + steps) * 60_000_000, series, values)
+
+
+def early_of(window: SeriesGrid) -> list[float]:
+    calm = SeriesGrid(
+        np.arange(60) * 60_000_000, window.series, np.full((60, 3), 0.3) + np.random.default_rng(0).normal(0, 0.01, (60, 3))
+    )
+    graph = ServiceGraph.from_pairs((), ("cart", "store", "web"))
+    inputs = RcaInputs(NOON, window, calm, graph)
+    _, features = weigh(inputs, ChangeConfig())
+    return features.early.tolist()
+
+
+def test_order_in_time_counts_where_the_window_shows_it() -> None:
+    shown = early_of(straying(5, 12))
+    assert shown[0] == 0.0
+    assert shown[1] == shown[2] < 0.0
+    assert early_of(straying(0, 12)) != [0.0, 0.0, 0.0], "one of three strayed in the first step: chance"
+    assert early_of(straying(2, 5)) == [0.0, 0.0, 0.0], "five steps are too few"
