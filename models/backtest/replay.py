@@ -92,11 +92,15 @@ class RecordedPoints:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredDetector:
-    """A detector that is back-tested: its name, its own threshold, and its scores (n,)."""
+    """A detector that is back-tested: its name, its own threshold, and its scores (n,).
+
+    `unseen` (n,): scores by the same detector fitted to the earlier half of the history only; they set the tuned threshold.
+    """
 
     name: str
     threshold: float
     score: FloatArray
+    unseen: FloatArray
 
 
 def recording(
@@ -129,9 +133,19 @@ def normal_history(recorded: Recording) -> BoolArray:
     return quiet if quiet.sum() >= 0.2 * history.sum() else history & ~recorded.truth.positive
 
 
-def three_sigma(recorded: Recording) -> FloatArray:
-    """Return (n,) scores 1 - 2**(-|value - mean| / 3 std) by its series' mean and std in the history; NaN without one."""
-    fit = normal_history(recorded)
+def earlier_half(recorded: Recording) -> BoolArray:
+    """Return (n,) the history points before the middle of the history's time."""
+    history = ~recorded.replayed
+    time_us = recorded.rows.time_us
+    return np.asarray(history & (time_us < np.median(time_us[history]))) if history.any() else history
+
+
+def three_sigma(recorded: Recording, fit: BoolArray | None = None) -> FloatArray:
+    """Return (n,) scores 1 - 2**(-|value - mean| / 3 std) by its series' mean and std in the points to fit on; NaN without one.
+
+    `fit` (n,): those points; by default the normal ones of the history.
+    """
+    fit = normal_history(recorded) if fit is None else fit
     count = np.bincount(recorded.code[fit], minlength=len(recorded.series)).astype(np.float64)
     value = recorded.value / _scale(recorded)[recorded.code]
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
@@ -155,7 +169,8 @@ def backtest(recorded: Recording, detector: ScoredDetector, budget: PageBudget) 
     """
     name, threshold, score = detector.name, detector.threshold, detector.score
     naive = three_sigma(recorded)
-    tuned = _on_history(recorded, score, budget), _on_history(recorded, naive, budget)
+    naive_unseen = three_sigma(recorded, normal_history(recorded) & earlier_half(recorded))
+    tuned = _on_history(recorded, detector.unseen, budget), _on_history(recorded, naive_unseen, budget)
     rules = (
         figures_of(recorded, name, score, threshold, budget),
         figures_of(recorded, f"{name}, autotuned", score, tuned[0], budget),
@@ -210,11 +225,14 @@ def noisiest(recorded: Recording, alarm: BoolArray, budget: PageBudget, most: in
     return tuple(noisy)
 
 
-def _on_history(recorded: Recording, score: FloatArray, budget: PageBudget) -> float:
-    """Return the lowest threshold that keeps the budget on the history, with a margin for days not seen."""
-    old = ~recorded.replayed
-    counter = PageCounter.over(recorded.rows.take(old), recorded.truth.false[old], budget)
-    return threshold_for_budget(score[old], counter, budget, UNSEEN_ERRORS)
+def _on_history(recorded: Recording, unseen: FloatArray, budget: PageBudget) -> float:
+    """Return the lowest threshold that keeps the budget on the later half of the history, with a margin for days not seen.
+
+    A detector is kinder to what it was fitted to than to what comes later: the half that it did not see stands for the replay.
+    """
+    later = ~recorded.replayed & ~earlier_half(recorded)
+    counter = PageCounter.over(recorded.rows.take(later), recorded.truth.false[later], budget)
+    return threshold_for_budget(unseen[later], counter, budget, UNSEEN_ERRORS)
 
 
 def _series_truth(rows: ServiceRows, incidents: pa.Table) -> Truth:

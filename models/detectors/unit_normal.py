@@ -57,8 +57,8 @@ class UnitConfig:
     top: int = 3
     half_rows: int = 24
     sparse_nats: float = 7.0
-    dense_nats: float = 3.3
-    lasting_nats: float = 5.5
+    dense_nats: float = 3.2
+    lasting_nats: float = 5.0
 
     def __post_init__(self) -> None:
         """Check every field."""

@@ -61,14 +61,15 @@ class PageCounter:
     def false_rate(self, alarm: BoolArray, errors: float = 0.0) -> float:
         """Return false pages a service and day, `errors` standard errors above what was counted; 0 where no page could be false.
 
-        The standard error is that over services, but never less than that of so many pages by chance.
+        The standard error is that over services, but never less than that of so many pages by chance, or of one: no page in a
+        few hours says little about a day.
         """
         if not self.service_days:
             return 0.0
         pages = self._false_by_service(alarm)
         rate = float(pages.sum()) / self.service_days
         clustered = float(np.sqrt(((pages - rate * self.days) ** 2).sum()))
-        return rate + errors * max(clustered, float(np.sqrt(pages.sum()))) / self.service_days
+        return rate + errors * max(clustered, float(np.sqrt(max(1, pages.sum())))) / self.service_days
 
     def pages(self, alarm: BoolArray) -> int:
         """Return how many pages the alarms open in all rows."""

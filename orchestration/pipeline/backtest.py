@@ -14,7 +14,7 @@ from aiops.features.series_index import distinct_series
 from aiops.ports import SeriesLabels, TelemetrySource
 from aiops.replay.event_clock import pieces
 from aiops.replay.history_split import of_replay
-from aiops.types import FloatArray, HistorySplit, SeriesBatch
+from aiops.types import FloatArray, HistorySplit, IntArray, SeriesBatch
 from data_contracts.schemas.telemetry_schemas import SERIES
 from models.backtest.backtest_detectors import FitData, fit_detector
 from models.backtest.replay import (
@@ -23,6 +23,7 @@ from models.backtest.replay import (
     Recording,
     ScoredDetector,
     backtest,
+    earlier_half,
     normal_history,
     recording,
     three_sigma,
@@ -75,9 +76,19 @@ def run_backtest(source: TelemetrySource, detector: str, budget: PageBudget, say
     began = time.process_time()
     score = fitted.score(batch)
     speed = len(batch) / max(time.process_time() - began, 1e-9)
-    say("judge, and find the threshold that keeps the budget on the history")
-    result = backtest(record, ScoredDetector(detector, threshold, score), budget)
+    say("judge, and find the threshold that keeps the budget on the half of the history that a second fit has not seen")
+    unseen = _unseen_scores(detector, batch, quiet[earlier_half(record)[quiet]], step_s)
+    result = backtest(record, ScoredDetector(detector, threshold, score, score if unseen is None else unseen), budget)
     return BacktestRun(result, _figure(record, result, score), read, len(batch), speed)
+
+
+def _unseen_scores(detector: str, batch: SeriesBatch, earlier: IntArray, step_s: int) -> FloatArray | None:
+    """Return the scores (n,) of the detector fitted to some points of the earlier history; None where they are too few."""
+    try:
+        fitted, _ = fit_detector(detector, FitData(SeriesBatch(batch.table.take(pa.array(earlier, pa.int64()))), step_s))
+    except TrainingImpossible:
+        return None
+    return fitted.score(batch)
 
 
 def write_backtest(run: BacktestRun, folder: Path, text: str) -> tuple[Path, Path]:
