@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from aiops.settings.section import Section
 from aiops.settings.topic_settings import TopicSettings, topics_of
 from data_contracts.series.text import MAX_BYTES
+
+if TYPE_CHECKING:
+    from data_contracts.values.masking import Masks
 
 OVERRIDABLE = frozenset({"points_per_s", "max_series", "max_body_bytes", "max_labels", "max_label_bytes"})
 """Limits that may be given for a single tenant."""
@@ -65,6 +69,13 @@ class IngestSettings(Section):
     registry_cert_file: Path | None = Field(None, description="certificate (PEM) that is shown to a registry that asks for one")
     registry_key_file: Path | None = Field(None, description="its key (PEM), where it is not in the certificate's file")
     registry_key_password: SecretStr | None = Field(None, description="password of the key, where it is encrypted")
+    mask: str = Field(
+        "secrets;email;card;iban",
+        description="what is masked in logs and spans before they are stored: groups of rules, secrets, email, card, iban, ip",
+    )
+    mask_patterns: str = Field(
+        "{}", description='own patterns (RE2) that are masked, as JSON, for example {"employee": "\\bE[0-9]{6}\\b"}'
+    )
     idle_h: float = Field(2.0, gt=0, description="hours after which a series that sends nothing is forgotten and counts no more")
     announce_s: float = Field(600.0, gt=0, description="how often the definition of an active series is sent again")
     max_in_flight: int = Field(64, ge=1, description="requests in progress at once; more are answered 429")
@@ -76,6 +87,16 @@ class IngestSettings(Section):
     def read_topics(self) -> tuple[TopicSettings, ...]:
         """Return the topics that are read."""
         return topics_of(self.topics)
+
+    @property
+    def masks(self) -> "Masks":
+        """Return what is masked in logs and spans."""
+        return masks_of(self.mask, self.mask_patterns)
+
+    @model_validator(mode="after")
+    def _are_masks(self) -> Self:
+        masks_of(self.mask, self.mask_patterns)
+        return self
 
     @field_validator("topics")
     @classmethod
@@ -100,3 +121,20 @@ class IngestSettings(Section):
                 if type(value) is not int or value < 1:
                     raise ValueError(f"{tenant}.{name} = {value!r}: must be an integer of 1 or more")
         return text
+
+
+def masks_of(groups: str, patterns: str) -> "Masks":
+    """Return the rules of groups, separated by `;`, and of patterns as JSON.
+
+    Raises:
+        ValueError: a group is unknown, or a pattern is none.
+    """
+    from data_contracts.values.masking import Masks
+
+    try:
+        own = json.loads(patterns)
+    except ValueError as error:
+        raise ValueError(f"mask_patterns is not JSON ({error}); write for example {{}}") from error
+    if not isinstance(own, dict) or not all(isinstance(pattern, str) for pattern in own.values()):
+        raise ValueError('mask_patterns is no JSON object of patterns by name; write {"employee": "\\\\bE[0-9]{6}\\\\b"}')
+    return Masks.of([group.strip() for group in groups.split(";") if group.strip()], own)

@@ -4,7 +4,7 @@ import contextlib
 import resource
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import Scope
@@ -12,6 +12,9 @@ from starlette.types import Scope
 from serving.http.request_tenant import TenantScope
 from serving.http.tenant_metrics import OfTenants
 from serving.ingest.receive.receipts import REASONS, Receipt
+
+if TYPE_CHECKING:
+    from serving.ingest.receive.signals.signal_outcome import SignalOutcome
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 WRITE = "/api/v1/write"
@@ -43,6 +46,12 @@ class IngestMetrics:
         self._exemplars = Counter("aiops_ingest_exemplars_total", "Exemplars by outcome", ["outcome"], registry=registry)
         self._records = Counter(
             "aiops_ingest_records_total", "Logs and spans by outcome", ["signal", "outcome"], registry=registry
+        )
+        self._masked = Counter(
+            "aiops_ingest_masked_texts_total",
+            "Texts of logs and spans by the rule that masked them",
+            ["signal", "rule"],
+            registry=registry,
         )
         self._refused = Counter("aiops_ingest_refused_total", "What was refused by reason", ["reason"], registry=registry)
         self.malformed = Counter("aiops_ingest_malformed_total", "Bodies that could not be read", ["protocol"], registry=registry)
@@ -93,10 +102,12 @@ class IngestMetrics:
             with contextlib.suppress(KeyError):  # nothing was said of it
                 metric.remove(tenant, *labels)
 
-    def took_records(self, signal: str, accepted: int, rejected: int) -> None:
-        """Count logs or spans."""
-        self._records.labels(signal, "written").inc(accepted)
-        self._records.labels(signal, "refused").inc(rejected)
+    def took_records(self, signal: str, outcome: "SignalOutcome") -> None:
+        """Count logs or spans, and what was masked in them."""
+        self._records.labels(signal, "written").inc(outcome.accepted)
+        self._records.labels(signal, "refused").inc(outcome.rejected)
+        for rule, texts in outcome.masked.items():
+            self._masked.labels(signal, rule).inc(texts)
 
     def page(self, series: Mapping[str, int], scope: TenantScope) -> bytes:
         """Return as text what a caller may see; `series` are active, by tenant."""

@@ -183,7 +183,7 @@ def receiver_rules(settings: "Settings") -> ReceiverRules:
     )
     archives = settings.consumer.archive != "off"
     idle_s, most = 3600 * ingest.idle_h, settings.telemetry.max_tenants
-    return ReceiverRules(intake, identity, LimitsByTenant(ingest), idle_s, most, archives)
+    return ReceiverRules(intake, identity, LimitsByTenant(ingest), idle_s, most, archives, masks=ingest.masks)
 
 
 def _signal_readers() -> Mapping[str, SignalReader]:

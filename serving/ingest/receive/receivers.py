@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple, Protocol
 
 from aiops.errors import AiopsError, Unavailable
+from data_contracts.values.masking import NOTHING_MASKED, Masks
 from serving.host.log_rate_limit import LineLimit
 from serving.http.problem import refused
 from serving.ingest.producer_sequence import EncodedEntry
@@ -80,7 +81,7 @@ class ReceiverRules:
     """`idle_s`: a series that sends nothing for so long is forgotten; `max_tenants` may send.
 
     `archives`: somebody copies logs, spans and exemplars to the lake; without, they are not taken. `pairs`: where receivers agree
-    who leads an HA pair, `names`: by which label a series is named.
+    who leads an HA pair, `names`: by which label a series is named. `masks`: what is hidden in logs and spans.
     """
 
     intake: IntakeRules
@@ -91,6 +92,7 @@ class ReceiverRules:
     archives: bool = True
     pairs: PairLeases | None = None
     names: NameHolders | None = None
+    masks: Masks = NOTHING_MASKED
 
 
 class _Tenant:
@@ -183,7 +185,8 @@ class Receivers:
 
     def signal_intake(self) -> SignalIntake:
         """Return how logs and spans that come now are read."""
-        return SignalIntake(now_utc(), self._rules.identity.services, int(self._rules.intake.future_tolerance_s))
+        rules = self._rules
+        return SignalIntake(now_utc(), rules.identity.services, int(rules.intake.future_tolerance_s), rules.masks)
 
     def _read(self, is_large: bool, read: Callable[[], Result]) -> Awaitable[Result]:
         """Read a body; a large one beside the event loop, one at a time."""
@@ -207,7 +210,7 @@ class Receivers:
         self._tenant(tenant)
         batch = RawBatch(signals=[EncodedEntry(tenant, entry.kind, entry.payload) for entry in outcome.entries])
         await self.commit(batch)
-        self.metrics.took_records(signal.name, outcome.accepted, outcome.rejected)
+        self.metrics.took_records(signal.name, outcome)
         return outcome
 
     def forget_idle(self) -> None:

@@ -32,7 +32,14 @@ from serving.ingest.receive.signals.resource_records import (
     resource_records,
     text_list,
 )
-from serving.ingest.receive.signals.signal_outcome import SignalIntake, SignalOutcome, outcome, refused_rows, refused_text
+from serving.ingest.receive.signals.signal_outcome import (
+    SignalIntake,
+    SignalOutcome,
+    masked_rows,
+    outcome,
+    refused_rows,
+    refused_text,
+)
 from serving.stream import streams
 
 if TYPE_CHECKING:
@@ -63,9 +70,8 @@ def accept_logs(body: bytes, encoding: Encoding, intake: SignalIntake) -> Signal
     refusals = checks.refusals()
     refused = _refused(groups, list(refusals), times_us, form) if refusals else []
     kept = rows.take(pa.array(checks.kept, pa.int64())) if refusals else rows
-    return outcome(
-        streams.KIND_LOGS, "log records", kept, refused_rows(refused, list(refusals.values()), intake, "logs"), remarks
-    )
+    letters = refused_rows(refused, list(refusals.values()), intake, "logs")
+    return outcome(streams.KIND_LOGS, "log records", masked_rows(kept, intake), letters, remarks)
 
 
 def _message_class() -> "type[ExportLogsServiceRequest]":

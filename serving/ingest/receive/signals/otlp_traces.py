@@ -31,7 +31,14 @@ from serving.ingest.receive.signals.resource_records import (
     resource_records,
     text_list,
 )
-from serving.ingest.receive.signals.signal_outcome import SignalIntake, SignalOutcome, outcome, refused_rows, refused_text
+from serving.ingest.receive.signals.signal_outcome import (
+    SignalIntake,
+    SignalOutcome,
+    masked_rows,
+    outcome,
+    refused_rows,
+    refused_text,
+)
 from serving.stream import streams
 
 if TYPE_CHECKING:
@@ -62,7 +69,8 @@ def accept_spans(body: bytes, encoding: Encoding, intake: SignalIntake) -> Signa
     refused = _refused(groups, list(refusals), spans, form) if refusals else []
     rows = _rows(groups, spans, form, intake)
     kept = rows.take(pa.array(checks.kept, pa.int64())) if refusals else rows
-    return outcome(streams.KIND_SPANS, "spans", kept, refused_rows(refused, list(refusals.values()), intake, "spans"), ())
+    letters = refused_rows(refused, list(refusals.values()), intake, "spans")
+    return outcome(streams.KIND_SPANS, "spans", masked_rows(kept, intake), letters, ())
 
 
 def _message_class() -> "type[ExportTraceServiceRequest]":

@@ -2,15 +2,18 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+import msgspec
+import numpy as np
 import pyarrow as pa
 
 from aiops.normalise.service_labels import ServiceRules
 from data_contracts.telemetry.rejects import Refusal, rejected_batch
+from data_contracts.values.masking import Masks, differing
 from serving.ingest.receive.signals.attribute_texts import cut_text
 from serving.stream import streams
 from serving.stream.archived_stream import written_out_bytes
@@ -18,6 +21,11 @@ from serving.stream.archived_stream import written_out_bytes
 ENTRY_BYTES: Final = 4 << 20
 """About how large the rows of an entry are when every text is written out: more rows become several entries."""
 ENTRY_ROWS: Final = 8192
+_TEXTS: Final = ("body", "event", "name", "status_text")
+_OBJECTS: Final = ("attributes", "resource", "events", "links")
+"""Columns of text, and of JSON, that may hold secrets."""
+
+_MASKED_WHOLE: Final = '{"aiops.masked":"all of it: a mask left no JSON"}'
 SHOWN_BYTES: Final = 1000
 """What is kept of a text of a refused record."""
 
@@ -29,6 +37,16 @@ class SignalIntake:
     available_at: datetime
     rules: ServiceRules = field(default_factory=ServiceRules)
     future_tolerance_s: int = 300
+    masks: Masks = field(default_factory=Masks)
+    """What is masked before anything is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedRows:
+    """Rows after masking, and how many texts each rule changed."""
+
+    rows: pa.RecordBatch
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +69,63 @@ class SignalOutcome:
     accepted: int
     rejected: int
     message: str = ""
+    masked: Mapping[str, int] = field(default_factory=dict)
+    """Texts that each rule of masking changed."""
 
 
-def outcome(kind: bytes, signal: str, rows: pa.RecordBatch, refused: pa.RecordBatch, remarks: Sequence[str]) -> SignalOutcome:
+def outcome(kind: bytes, signal: str, masked: MaskedRows, refused: pa.RecordBatch, remarks: Sequence[str]) -> SignalOutcome:
     """Return the outcome of accepted rows and refused ones (`REJECTED`); `signal` is what records are called."""
+    rows = masked.rows
     entries = (*_entries(kind, rows), *_entries(streams.KIND_REFUSED, refused))
     counted = rows.num_rows + refused.num_rows
     texts = [_refusals(signal, counted, refused), *remarks] if refused.num_rows else remarks
-    return SignalOutcome(entries, rows.num_rows, refused.num_rows, "; ".join(texts))
+    return SignalOutcome(entries, rows.num_rows, refused.num_rows, "; ".join(texts), masked.counts)
 
 
 def refused_rows(rows: Sequence[str], refusals: Sequence[Refusal], intake: SignalIntake, signal: str) -> pa.RecordBatch:
-    """Return refused records, as JSON, with why."""
-    return rejected_batch(rows, refusals, intake.available_at, f"otlp/{signal}")
+    """Return refused records, as JSON, with why; masked, too."""
+    given = pa.array(rows, pa.string())
+    texts: Any = whole_objects(intake.masks.applied(given).column, given)
+    return rejected_batch(texts.to_pylist(), refusals, intake.available_at, f"otlp/{signal}")
+
+
+def masked_rows(rows: pa.RecordBatch, intake: SignalIntake) -> MaskedRows:
+    """Return rows of `LOGS` or `SPANS` with the secrets in their texts masked. All columns at once: a rule costs once a body."""
+    names = [name for name in (*_TEXTS, *_OBJECTS) if name in rows.schema.names]
+    columns: list[Any] = [rows.column(name) for name in names]
+    texts = [column.dictionary if pa.types.is_dictionary(column.type) else column for column in columns]
+    masked = intake.masks.applied(pa.concat_arrays(texts))
+    if not masked.counts:
+        return MaskedRows(rows, {})
+    first = 0
+    for name, column, given in zip(names, columns, texts, strict=True):
+        made = masked.column.slice(first, len(given))
+        first += len(given)
+        made = whole_objects(made, given) if name in _OBJECTS else made
+        if column is not given:
+            made = pa.DictionaryArray.from_arrays(column.indices, made)
+        rows = rows.set_column(rows.schema.get_field_index(name), name, made)
+    return MaskedRows(rows, masked.counts)
+
+
+def whole_objects(masked: "pa.Array[Any]", given: "pa.Array[Any]") -> "pa.Array[Any]":
+    """Return texts of JSON (n,) after masking; one that a mask left no JSON of is left out whole."""
+    changed = np.flatnonzero(differing(masked, given))
+    spoiled = [row for row in changed.tolist() if not _is_json(masked[row].as_py())]
+    if not spoiled:
+        return masked
+    texts = masked.to_pylist()
+    for row in spoiled:
+        texts[row] = _MASKED_WHOLE
+    return pa.array(texts, pa.string())
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def refused_text(**cells: str | int) -> str:

@@ -147,7 +147,7 @@ class SignalRunIntake:
         for error in unread:
             self._receivers.malformed(self._topic.tenant, f"kafka_{self._topic.signal}", error)
         for outcome in read:
-            self._receivers.metrics.took_records(self._topic.signal, outcome.accepted, outcome.rejected)
+            self._receivers.metrics.took_records(self._topic.signal, outcome)
         return RunTaken(len(read), len(unread))
 
     def _read_all(self, messages: Sequence[TopicMessage]) -> list[SignalOutcome | _Unread]:

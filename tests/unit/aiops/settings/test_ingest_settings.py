@@ -24,3 +24,24 @@ def test_limits_of_a_tenant_are_read() -> None:
 def test_what_is_no_limit_is_refused_by_name(text: str, words: str) -> None:
     with pytest.raises(ValidationError, match=words.replace("[", r"\[")):
         IngestSettings(limits=text)
+
+
+def test_what_is_masked_is_read() -> None:
+    settings = IngestSettings(mask="email; ip", mask_patterns='{"employee": "E[0-9]{6}"}')
+    assert [rule.name for rule in settings.masks.rules] == ["email", "ip", "employee"]
+    assert IngestSettings(mask="").masks.rules == ()
+    assert "authorization" in {rule.name for rule in IngestSettings().masks.rules}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"mask": "emails"}, "'emails' is no group of rules; they are secrets, email, card, iban, ip"),
+        ({"mask_patterns": "{"}, "mask_patterns is not JSON"),
+        ({"mask_patterns": '{"own": 5}'}, "mask_patterns is no JSON object of patterns by name"),
+        ({"mask_patterns": '{"own": "("}'}, "own: .* is no regular expression of RE2"),
+    ],
+)
+def test_what_is_no_mask_is_refused_by_name(given: dict[str, str], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        IngestSettings(**given)  # type: ignore[arg-type]
