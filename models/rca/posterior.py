@@ -20,7 +20,7 @@ FEATURES_OF: Final[Mapping[EvidenceKind, tuple[str, ...]]] = {
     "timing": ("early", "unexplained", "lead"),
     "surge": ("surge",),
     "changes": ("changed",),
-    "position": ("covers", "near"),
+    "position": ("covers",),
     "alerts": ("alerted",),
     "order": ("order",),
     "own time": ("own_time",),
@@ -36,7 +36,7 @@ class CauseFeatures:
     `magnitude`: the ranker's score, all kinds of evidence together. `early`: -log(1 + steps after the first onset).
     `unexplained`: -share that callees explain.
     `lead`: correlation with the symptom at a lag at which it leads. `changed`: log odds of its changes. `covers`: share of the
-    alerted services that call it. `near`: -log(1 + hops to the symptom). `alerted`: 1 = alerted first, or at the same time.
+    alerted services that call it. `alerted`: 1 = alerted first, or at the same time.
     `surge`: log(1 + excess) of traffic beyond that of its callers. `order`: log likelihood ratio of the strangest pattern of its
     requests. `own_time`, `network`: log(1 + excess) of its requests' own time, and of the gaps between both ends of its calls.
     `prior`: log odds from past verdicts.
@@ -48,7 +48,6 @@ class CauseFeatures:
     lead: FloatArray
     changed: FloatArray
     covers: FloatArray
-    near: FloatArray
     alerted: FloatArray
     surge: FloatArray
     order: FloatArray
@@ -75,7 +74,6 @@ class CauseFeatures:
             self.lead,
             self.changed,
             self.covers,
-            self.near,
             self.alerted,
             self.surge,
             self.order,
@@ -95,12 +93,11 @@ class PosteriorWeights:
     lead: float = 0.5
     changed: float = 0.5
     covers: float = 0.5
-    near: float = 0.5
     alerted: float = 0.5
     surge: float = 0.5
     order: float = 1.0
-    own_time: float = 1.0
-    network: float = 1.0
+    own_time: float = 3.0
+    network: float = 3.0
     none: float = 1.0
     against_none: float = 0.5
 
@@ -109,8 +106,9 @@ class PosteriorWeights:
         return np.array(astuple(self)[:-2])
 
 
-FITTED: Final = PosteriorWeights(0.684, 0.831, 1.094, 1.758, 0.545, 2.158, 0.42, 1.842, 1.494, 1.0, 1.0, 1.0, -0.729, 0.385)
-"""Fitted by `aiops bench rca-calibration --refit` on its fit seeds."""
+FITTED: Final = PosteriorWeights(0.758, 0.674, 1.009, 2.021, 0.565, 2.442, 2.393, 1.472, 1.0, 3.0, 3.0, -0.729, 0.385)
+"""Fitted by `aiops bench rca-calibration --refit` on its fit seeds, which have no requests: `order` is a log likelihood and
+counts as it is; `own_time` and `network` were set on delays laid over requests without a fault."""
 
 
 def log_odds(features: CauseFeatures, weights: PosteriorWeights = FITTED) -> FloatArray:

@@ -3,8 +3,8 @@
 - Order: the strangest pattern of its requests, as a log likelihood ratio in nats, less half of the strangest of its callees: who
   is answered wrongly works differently too.
 - Own time: the median of its operations' own time, in spreads.
-- Network: the median gap of calls from and to it. A slow network at a service slows all its edges, so what counts is their mean;
-  one edge that is as ever is added, for a neighbour with a single edge sees the same as the service itself.
+- Network: the median gap of calls from and to it. A slow network at a service slows all its edges, so what counts is the
+  loudness of all together, by the square root of their number (Stouffer 1949): a neighbour sees one slow edge, or one of many.
 """
 
 from collections import defaultdict
@@ -26,6 +26,8 @@ GAP: Final = "network of requests"
 REQUEST_KINDS: Final = (ORDER, OWN_TIME, GAP)
 EXPLAINED: Final = 0.5
 """Share of a callee's deviation that its caller's is lessened by."""
+AS_EVER: Final = 0.5
+"""Edges as ever that are added to those of a service."""
 MOST_LINE: Final = 80
 LEAST_Z: Final = 1.0
 """Standard deviations from which a pattern is evidence."""
@@ -109,17 +111,17 @@ def _own_time(requests: Requests, part: IntArray) -> list[tuple[int, Evidence]]:
 
 
 def _network(requests: Requests, part: IntArray) -> list[tuple[int, Evidence]]:
-    """Return the mean rise over the edges from and to a service, one edge without any added."""
+    """Return the loudness of all edges from and to a service together, half an edge that is as ever added."""
     slow = slowness_of(np.where(requests.caller >= 0, requests.caller << 32 | requests.service, -1), requests.gap_s, part)
     excess = np.clip(slow.excess, 0.0, MOST)
     evidence = []
     for code in np.unique(np.concatenate([slow.group >> 32, slow.group & 0xFFFFFFFF])).tolist():
         edges = np.flatnonzero((slow.group >> 32 == code) | (slow.group & 0xFFFFFFFF == code))
-        mean = float(excess[edges].sum()) / (edges.size + 1)
-        if mean > BEYOND:
+        loudness = sum(map(_loud, excess[edges].tolist())) / float(np.sqrt(edges.size + AS_EVER))
+        if loudness > 0.0:
             worst = edges[np.argmax(excess[edges])]
             seen, level = float(slow.now_s[worst]), float(slow.then_s[worst])
-            item = Evidence(GAP, "call_gap_s", seen, level, mean, _loud(mean), _since(requests, part, code))
+            item = Evidence(GAP, "call_gap_s", seen, level, float(excess[worst]), loudness, _since(requests, part, code))
             evidence.append((code, item))
     return evidence
 

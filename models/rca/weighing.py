@@ -121,7 +121,7 @@ def _framed(inputs: RcaInputs) -> Frame:
 
 
 def _features(frame: Frame, inputs: RcaInputs, changing: ChangeConfig) -> CauseFeatures:
-    names, hops, ranked = frame.services, frame.ways.hops, frame.ranked
+    names, ranked = frame.services, frame.ranked
     first = min(frame.alerted.values(), default=None)
     in_order = sorted(frame.alerted, key=lambda name: (frame.alerted[name], name))
     timed = float(_shows_order(frame.timing.onset, frame.time_us.size))
@@ -132,7 +132,6 @@ def _features(frame: Frame, inputs: RcaInputs, changing: ChangeConfig) -> CauseF
         lead=timed * frame.timing.lead,
         changed=_changed(frame, changing) if inputs.changes_recorded else np.zeros(len(names)),
         covers=_looked_up(covered(inputs.graph, in_order), names, 0.0),
-        near=-np.log1p(_looked_up(hops, names, float(max(hops.values(), default=0) + 1))),
         alerted=np.array([float(first is not None and frame.alerted.get(name) == first) for name in names]),
         surge=_looked_up({name: surge.score for name, surge in frame.surges.items()}, names, 0.0),
         order=_looked_up(_scores(frame.requests, ORDER), names, 0.0),

@@ -152,7 +152,7 @@ def test_thousands_of_quiet_services_do_not_hide_a_loud_one() -> None:
 
 
 def test_the_fit_finds_the_weights_that_made_the_cases() -> None:
-    rng, truth = np.random.default_rng(3), PosteriorWeights(1.5, 0, 0, 0, 0, 0.8, 0, 0, 0, 0, 0, 0, -0.5, 0.4)
+    rng, truth = np.random.default_rng(3), PosteriorWeights(1.5, 0, 0, 0, 0, 0.8, 0, 0, 0, 0, 0, -0.5, 0.4)
     cases = []
     for _ in range(1500):
         made = features(8, magnitude=rng.exponential(1, 8), covers=rng.uniform(0, 1, 8))
