@@ -1,5 +1,6 @@
 """Names of the series of one engine by number, as columns: no Python object a series, and a snapshot shares their memory."""
 
+import threading
 from collections.abc import Sequence
 from typing import Any, Final, overload
 
@@ -30,6 +31,7 @@ class SeriesNames(Sequence[SeriesName]):
         self._codes = np.zeros((len(_CODED), 64), np.int32)
         self._labels = TextColumn()
         self._texts = TextColumn()
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, series: Sequence[SeriesName]) -> "SeriesNames":
@@ -81,11 +83,13 @@ class SeriesNames(Sequence[SeriesName]):
     @property
     def ids(self) -> IntArray:
         """Return the ids of all series."""
-        return self._ids[: len(self)]
+        count = len(self)  # read first: what it counts is there by then
+        return self._ids[:count]
 
     def codes(self, part: str) -> npt.NDArray[np.int32]:
         """Return the number of each series' service (in `services`) or metric (in `metrics`)."""
-        codes: npt.NDArray[np.int32] = self._codes[_CODED.index(part), : len(self)]
+        count = len(self)
+        codes: npt.NDArray[np.int32] = self._codes[_CODED.index(part), :count]
         return codes
 
     def column(self, part: str, numbers: "pa.Array[Any]") -> "pa.Array[Any]":
@@ -101,9 +105,10 @@ class SeriesNames(Sequence[SeriesName]):
         return table.column().take(places)
 
     def _with_texts(self) -> TextColumn:
-        known = len(self._texts)
-        if known < len(self):
-            self._texts.extend(pa.array([name.text for name in self[known:]], pa.string()))
+        with self._lock:
+            known = len(self._texts)
+            if known < len(self):
+                self._texts.extend(pa.array([name.text for name in self[known:]], pa.string()))
         return self._texts
 
     def snapshot(self) -> State:

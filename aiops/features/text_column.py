@@ -41,8 +41,9 @@ class TextColumn:
 
     def column(self) -> "pa.Array[Any]":
         """Return all texts, large_string; shares their memory."""
-        views: list[Any] = [self.ends, self.data]
-        return pa.Array.from_buffers(pa.large_string(), self._count, [None, *map(pa.py_buffer, views)])
+        ends = self.ends
+        views: list[Any] = [ends, self._data[: ends[-1]]]
+        return pa.Array.from_buffers(pa.large_string(), ends.size - 1, [None, *map(pa.py_buffer, views)])
 
     def taken(self, numbers: "pa.Array[Any]") -> "pa.Array[Any]":
         """Return the texts of numbers (n,), string; null where they are."""
@@ -51,12 +52,14 @@ class TextColumn:
     @property
     def data(self) -> Bytes:
         """Return the bytes of all texts, one behind the other: a view that nobody changes."""
-        return self._data[: self._ends[self._count]]
+        end = self.ends[-1]
+        return self._data[:end]
 
     @property
     def ends(self) -> IntArray:
         """Return where each text begins, and where the last one ends, (n + 1,): a view that nobody changes."""
-        return self._ends[: self._count + 1]
+        count = self._count  # read first: what it counts is there by then
+        return self._ends[: count + 1]
 
     @classmethod
     def of_bytes(cls, data: Bytes, ends: IntArray) -> "TextColumn":

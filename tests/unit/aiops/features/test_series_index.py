@@ -1,5 +1,7 @@
 """Names of series: they come back as they were given, whole or part by part, and from a snapshot."""
 
+import threading
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,6 +12,7 @@ from aiops.errors import StateError
 from aiops.features.series_index import SeriesIndex, hashes_of
 from aiops.features.series_names import SeriesNames
 from data_contracts.series.series_name import SeriesName
+from data_contracts.series.text import text_of
 
 PARTS = ("series_id", "service", "metric", "labels", "text")
 
@@ -70,3 +73,25 @@ def test_facts_of_series_follow_from_their_metric() -> None:
     assert (facts.service.tolist(), facts.metric.tolist()) == ([0, 1, 0], [0, 1, 0])
     assert facts.limit[0] == 1.0
     assert np.isnan(facts.limit[1])
+
+
+def test_readers_beside_the_one_that_adds_see_whole_names() -> None:
+    names, ended, wrong = SeriesNames(), threading.Event(), []
+
+    def read() -> None:
+        while not ended.is_set():
+            count = len(names)
+            numbers = pa.array(np.arange(count, dtype=np.int32))
+            columns = zip(*(names.column(part, numbers).to_pylist() for part in ("service", "labels", "text")), strict=True)
+            wrong.extend(row for row in columns if row[2] != text_of(row[0], f"m{row[0]}", row[1]))
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for first in range(0, 5_000, 50):
+        names.add(named(first, [f"s{number}" for number in range(first, first + 50)]))
+    ended.set()
+    for reader in readers:
+        reader.join()
+    assert len(names) == 5_000
+    assert not wrong
