@@ -27,8 +27,8 @@ Sink = Callable[[pa.RecordBatch, str], None]
 
 FINAL_REASONS: Final = frozenset({"duplicate", "undecodable", "unknown_series", "bad_id"})
 """Reasons that no later try can change."""
-SIGNALS: Final = "otlp/"
-"""What the source of refused logs and spans begins with: they are no telemetry."""
+SIGNALS: Final = "^(otlp|lines)/"
+"""Pattern of the sources of refused logs and spans: they are no telemetry."""
 
 _CHUNK_ROWS: Final = 50_000
 
@@ -89,7 +89,7 @@ class RejectedStore:
             ConfigurationError: the reason is unknown or a time has no time zone.
         """
         rows = self._chosen(chosen)
-        is_signal = pc.starts_with(rows.column("source"), SIGNALS)
+        is_signal = pc.match_substring_regex(rows.column("source"), SIGNALS)
         final: Any = pc.or_(pc.is_in(rows.column("reason"), pa.array(sorted(FINAL_REASONS))), is_signal)
         counts = Counter(_texts(rows.filter(final), "reason"))
         redriven = 0

@@ -17,8 +17,9 @@ from serving.http.request_gate import Gate, GateRules
 from serving.http.request_tenant import FIELD as TENANT_FIELD
 from serving.http.request_tenant import tenant_of_request
 from serving.ingest.receive.body_encoding import encoding_of, read_body
-from serving.ingest.receive.ingest_metrics import LOGS, METRICS, TRACES, WRITE, IngestMetrics
+from serving.ingest.receive.ingest_metrics import LINES, LOGS, METRICS, TRACES, WRITE, IngestMetrics
 from serving.ingest.receive.ingest_openapi import ingest_api
+from serving.ingest.receive.line_endpoint import LineEndpoint, line_request, problem_of
 from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpRefusal, answer_of, form_of, refusal_of, refusing
 from serving.ingest.receive.receivers import Receivers
 from serving.ingest.receive.remote_write_endpoint import NOTHING_WRITTEN, RemoteWriteEndpoint, message_of
@@ -40,6 +41,7 @@ class IngestParts:
     receivers: Receivers
     remote_write: RemoteWriteEndpoint
     otlp: OtlpIntake
+    lines: LineEndpoint
     auth: Authenticator
     site: SiteRules
     metrics: IngestMetrics
@@ -49,7 +51,7 @@ class IngestParts:
 
 def methods(path: str) -> frozenset[str]:
     """Return the methods of a path; none = there is no such path."""
-    if path == WRITE or path in SIGNALS:
+    if path in (WRITE, LINES) or path in SIGNALS:
         return _POST
     return _GET if path in _PROBES or path in _PAGES else frozenset()
 
@@ -101,6 +103,8 @@ class _Routes:
             return await self._write(request)
         if path in SIGNALS:
             return await self._otlp(request, SIGNALS[path])
+        if path == LINES:
+            return await self._lines(request)
         if path == "/readyz":
             fault = await self._parts.ready()
             return JSONResponse({"ready": not fault, "error": fault}, 503 if fault else 200)
@@ -145,12 +149,20 @@ class _Routes:
     async def _otlp(self, request: Request, signal: str) -> Response:
         form = form_of(request.headers)
         try:
-            tenant, body = await refusing(self._otlp_body(request))
+            tenant, body = await refusing(self._body(request))
             return answer_of(await self._parts.otlp.accept(signal, tenant, form, body), form)
         except OtlpRefusal as refusal:
             return refusal_of(refusal, form)
 
-    async def _otlp_body(self, request: Request) -> tuple[str, bytes]:
+    async def _lines(self, request: Request) -> Response:
+        wanted = line_request(request.query_params)
+        try:
+            tenant, body = await refusing(self._body(request))
+            return await self._parts.lines.answer(tenant, wanted, body)
+        except OtlpRefusal as refusal:
+            return problem_of(refusal, request)
+
+    async def _body(self, request: Request) -> tuple[str, bytes]:
         tenant = self._tenant(request)
         encoding = encoding_of(request.headers, "identity")
         return tenant, await read_body(request, encoding, self._parts.receivers.limits_of(tenant))

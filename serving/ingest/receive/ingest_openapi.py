@@ -5,12 +5,14 @@ from typing import Any, Final
 from aiops.version import __version__
 from serving.http.openapi_parts import PROBLEM, REQUEST_ID, SECURITY, TENANT
 from serving.http.problem import PROBLEM_JSON, TITLES
-from serving.ingest.receive.ingest_metrics import LOGS, METRICS, TRACES, WRITE
+from serving.ingest.receive.ingest_metrics import LINES, LOGS, METRICS, TRACES, WRITE
 from serving.ingest.receive.otlp_answers import JSON, PROTOBUF
+from serving.ingest.receive.signals.lines.log_lines import LINE_FORMS
 
 _ABOUT: Final = """\
-Remote write and OTLP. An answer of success is given once all of it is on the broker; what is refused is named. \
+Remote write, OTLP and log lines. An answer of success is given once all of it is on the broker; what is refused is named. \
 OTLP goes over gRPC too, port by `AIOPS_INGEST__GRPC_PORT`."""
+_LINES_ABOUT: Final = "Lines as they are in the file, whatever the content type says. Compressed by gzip or zstd, or not."
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _REF: Final = {"$ref": "#/components/schemas/Problem"}
 _KEPT: Final = {"400": "what is valid is kept; the text names what was refused by reason, with the first series and its rule"}
@@ -29,6 +31,7 @@ def ingest_api() -> dict[str, Any]:
         "paths": {
             WRITE: {"post": _write()},
             **{path: {"post": _otlp(signal)} for path, signal in ((METRICS, "metrics"), (LOGS, "logs"), (TRACES, "traces"))},
+            LINES: {"post": _lines()},
             "/livez": {"get": _get("The process runs", {"200": {"description": "alive"}})},
             "/readyz": {"get": _get("The broker answers", {"200": {"description": "yes"}, "503": {"description": "no"}})},
             "/metrics": {"get": _read("Prometheus metrics, those of the token's tenants", "text exposition format")},
@@ -56,6 +59,23 @@ def _otlp(signal: str) -> dict[str, Any]:
     content: dict[str, Any] = {PROTOBUF: _BINARY, JSON: {"schema": {"type": "object"}}}
     about = f"OTLP {signal}"
     return _post(about, "Compressed by gzip or zstd, or not.", content, answers | _texts({"400": "it cannot be read"} | _RETRY))
+
+
+def _lines() -> dict[str, Any]:
+    counts = {name: {"type": "integer"} for name in ("accepted", "rejected")}
+    counted = {"schema": {"type": "object", "properties": {**counts, "message": {"type": "string"}}}}
+    answers = {
+        "200": {"description": "accepted and rejected are all records of the body", "content": {JSON: counted}},
+        "400": {"description": "the query or the compression is wrong", "content": {PROBLEM_JSON: {"schema": _REF}}},
+    }
+    content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}, "*/*": _BINARY}
+    operation = _post("Log lines of files, containers and machines", _LINES_ABOUT, content, answers | _texts(_RETRY))
+    about = "what the body is; auto goes by its beginning"
+    form = {"name": "form", "in": "query", "description": about, "schema": {"enum": list(LINE_FORMS), "default": "auto"}}
+    about = "attributes of the resource that hold for all lines, such as service.name: every parameter with a dot"
+    texts = {"type": "object", "additionalProperties": {"type": "string"}}
+    resource = {"name": "resource", "in": "query", "style": "form", "explode": True, "description": about, "schema": texts}
+    return {**operation, "parameters": [*operation["parameters"], form, resource]}
 
 
 def _post(summary: str, about: str, content: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:

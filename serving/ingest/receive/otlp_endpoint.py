@@ -52,7 +52,9 @@ class OtlpIntake:
         if signal == "metrics":
             receipt = await self.receivers.points(tenant, "otlp", body, self._decoders[form])
             return Accepted(signal, receipt.refused_points, receipt.warning())
-        outcome = await self.receivers.records(tenant, Signal(signal, self._readers[signal], form), body)
+        reader = self._readers[signal]
+        kind = Signal(signal, f"otlp_{signal}", lambda content, intake: reader(content, form, intake))
+        outcome = await self.receivers.records(tenant, kind, body)
         return Accepted(signal, outcome.rejected, outcome.message)
 
 

@@ -69,11 +69,11 @@ SignalReader = Callable[[bytes, Encoding, SignalIntake], SignalOutcome]
 
 
 class Signal(NamedTuple):
-    """Logs or traces, how they are read, and the form of a body."""
+    """Logs or traces, by which protocol they came, and how a body of it is read."""
 
     name: str
-    read: SignalReader
-    encoding: Encoding
+    protocol: str
+    read: Callable[[bytes, SignalIntake], SignalOutcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +203,9 @@ class Receivers:
         self.hold_back()
         try:
             intake = self.signal_intake()
-            outcome = await self._read(len(body) > IN_LOOP_BYTES, lambda: signal.read(body, signal.encoding, intake))
+            outcome = await self._read(len(body) > IN_LOOP_BYTES, lambda: signal.read(body, intake))
         except MalformedBody:
-            self.metrics.malformed.labels(f"otlp_{signal.name}").inc()
+            self.metrics.malformed.labels(signal.protocol).inc()
             raise
         self._tenant(tenant)
         batch = RawBatch(signals=[EncodedEntry(tenant, entry.kind, entry.payload) for entry in outcome.entries])

@@ -4,7 +4,6 @@ Refused: a time before 2000 or too far ahead, a severity number beyond 0 to 24, 
 of names. A trace or span id of another form than the specification's is left out, as it says, and the answer tells so.
 """
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,6 +17,7 @@ from data_contracts.values.moments import microseconds_of
 from serving.ingest.receive.signals.attribute_texts import Json, body_texts, cut_texts, object_texts
 from serving.ingest.receive.signals.json_messages import JsonLogs
 from serving.ingest.receive.signals.record_checks import Mask, RecordChecks
+from serving.ingest.receive.signals.record_ids import record_ids
 from serving.ingest.receive.signals.resource_records import (
     FORMS,
     Encoding,
@@ -65,7 +65,7 @@ def accept_logs(body: bytes, encoding: Encoding, intake: SignalIntake) -> Signal
     times_us = _times_us(groups, intake)
     checks = _checked(groups, times_us, intake)
     rows, remarks = _rows(groups, times_us, form, intake)
-    log_ids = _log_ids(body, len(groups))
+    log_ids = record_ids(body, len(groups))
     rows = rows.set_column(LOGS.get_field_index("log_id"), "log_id", pa.array(log_ids))
     refusals = checks.refusals()
     refused = _refused(groups, list(refusals), times_us, form) if refusals else []
@@ -154,14 +154,6 @@ def _id_remarks(count: int, bad_traces: Mask, bad_spans: Mask) -> list[str]:
         if bad.any():
             remarks.append(f"{int(bad.sum())} of {count} log records kept without {name}: it is not {digits} hexadecimal digits")
     return remarks
-
-
-def _log_ids(body: bytes, count: int) -> IntArray:
-    """Return (n,) ids that depend on the whole body and the place in it: a request that is repeated has the same ones."""
-    seed = int.from_bytes(hashlib.blake2b(body, digest_size=8).digest(), "little")
-    mixed = np.uint64(seed) + np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    return (mixed ^ (mixed >> np.uint64(31))).view(np.int64)
 
 
 def _refused(groups: ResourceRecords, rows: list[int], times_us: IntArray, form: Form) -> list[str]:

@@ -1,0 +1,66 @@
+"""One log record as its line says it, before it is checked, and what all lines of a body are read with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from data_contracts.telemetry.rejects import MOST_DETAIL, Refusal
+from data_contracts.values.moments import microseconds_of
+from serving.ingest.receive.signals.attribute_texts import MOST_DEPTH, Json
+from serving.ingest.receive.signals.signal_outcome import SignalIntake
+
+_INT64: Final = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class LineReading:
+    """How lines are read: the intake, and `resource` attributes that the request states for all of them."""
+
+    intake: SignalIntake
+    resource: Mapping[str, str]
+
+    @property
+    def now_us(self) -> int:
+        """Return when the body reached the suite, in µs since 1970."""
+        return microseconds_of(self.intake.available_at)
+
+
+@dataclass(slots=True)
+class LogLine:
+    """A record; `text` as it came, `time_us` None = not stated, `refusal` why it cannot be read (None = it can)."""
+
+    text: str
+    body: Json = None
+    time_us: int | None = None
+    severity: str = ""
+    severity_number: int = 0
+    event: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+    scope: str = ""
+    attributes: dict[str, Json] = field(default_factory=dict)
+    resource: dict[str, str] = field(default_factory=dict)
+    refusal: Refusal | None = None
+
+
+def undecodable(text: str, rule: str) -> LogLine:
+    """Return a line that cannot be read, with the rule that it breaks."""
+    return LogLine(text, refusal=Refusal("undecodable", "line", f"line {text[:200]!r} {rule}"[:MOST_DETAIL]))
+
+
+def bad_time(text: str, field_name: str, value: object) -> LogLine:
+    """Return a line that states a time which cannot be read."""
+    rule = "is no time that is known: write ISO 8601, or seconds, ms, µs or ns since 1970"
+    detail = f"{field_name} {str(value)[:200]!r} {rule}"
+    return LogLine(text, refusal=Refusal("bad_timestamp", field_name, detail[:MOST_DETAIL]))
+
+
+def plain_json(value: object, depth: int = 0) -> Json:
+    """Return a decoded JSON value as it is stored: integers beyond 64 bits as text, at most `MOST_DEPTH` levels deep."""
+    if isinstance(value, dict):
+        return {str(name): plain_json(item, depth + 1) for name, item in value.items()} if depth < MOST_DEPTH else "…"
+    if isinstance(value, list):
+        return [plain_json(item, depth + 1) for item in value] if depth < MOST_DEPTH else "…"
+    if isinstance(value, int) and value not in _INT64:
+        return str(value)
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
