@@ -70,7 +70,7 @@ def accept_logs(body: bytes, encoding: Encoding, intake: SignalIntake) -> Signal
     refusals = checks.refusals()
     refused = _refused(groups, list(refusals), times_us, form) if refusals else []
     kept = rows.take(pa.array(checks.kept, pa.int64())) if refusals else rows
-    letters = refused_rows(refused, list(refusals.values()), intake, "logs")
+    letters = refused_rows(refused, list(refusals.values()), intake, "otlp/logs")
     return outcome(streams.KIND_LOGS, "log records", masked_rows(kept, intake), letters, remarks)
 
 

@@ -69,7 +69,7 @@ def accept_spans(body: bytes, encoding: Encoding, intake: SignalIntake) -> Signa
     refused = _refused(groups, list(refusals), spans, form) if refusals else []
     rows = _rows(groups, spans, form, intake)
     kept = rows.take(pa.array(checks.kept, pa.int64())) if refusals else rows
-    letters = refused_rows(refused, list(refusals.values()), intake, "spans")
+    letters = refused_rows(refused, list(refusals.values()), intake, "otlp/spans")
     return outcome(streams.KIND_SPANS, "spans", masked_rows(kept, intake), letters, ())
 
 

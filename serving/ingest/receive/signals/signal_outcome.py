@@ -82,11 +82,11 @@ def outcome(kind: bytes, signal: str, masked: MaskedRows, refused: pa.RecordBatc
     return SignalOutcome(entries, rows.num_rows, refused.num_rows, "; ".join(texts), masked.counts)
 
 
-def refused_rows(rows: Sequence[str], refusals: Sequence[Refusal], intake: SignalIntake, signal: str) -> pa.RecordBatch:
-    """Return refused records, as JSON, with why; masked, too."""
+def refused_rows(rows: Sequence[str], refusals: Sequence[Refusal], intake: SignalIntake, source: str) -> pa.RecordBatch:
+    """Return refused records, as JSON, with why; masked, too. `source`: protocol/signal or protocol/form."""
     given = pa.array(rows, pa.string())
     texts: Any = whole_objects(intake.masks.applied(given).column, given)
-    return rejected_batch(texts.to_pylist(), refusals, intake.available_at, f"otlp/{signal}")
+    return rejected_batch(texts.to_pylist(), refusals, intake.available_at, source)
 
 
 def masked_rows(rows: pa.RecordBatch, intake: SignalIntake) -> MaskedRows:

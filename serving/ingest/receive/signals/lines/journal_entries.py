@@ -119,9 +119,7 @@ def journal_record(fields: dict[str, str], text: str, reading: LineReading) -> L
     """Return an entry as a record; `text` as it came."""
     line = LogLine(text, resource=dict(reading.resource))
     if not fields.get("MESSAGE"):
-        line.refusal = Refusal(
-            "missing_value", "MESSAGE", f"MESSAGE is missing or empty in the entry {text[:200]!r}: there is nothing to keep"
-        )
+        line.refusal = Refusal("missing_value", "MESSAGE", "MESSAGE is missing or empty: there is nothing to keep")
         return line
     line.body = fields.pop("MESSAGE")
     stated = next((fields[name] for name in _TIMES if fields.get(name)), None)

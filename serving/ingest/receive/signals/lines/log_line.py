@@ -44,14 +44,14 @@ class LogLine:
 
 
 def undecodable(text: str, rule: str) -> LogLine:
-    """Return a line that cannot be read, with the rule that it breaks."""
-    return LogLine(text, refusal=Refusal("undecodable", "line", f"line {text[:200]!r} {rule}"[:MOST_DETAIL]))
+    """Return a line that cannot be read, with the rule that it breaks; the text itself stands in the refused row, masked."""
+    return LogLine(text, refusal=Refusal("undecodable", "line", f"the line {rule}"[:MOST_DETAIL]))
 
 
 def bad_time(text: str, field_name: str, value: object) -> LogLine:
     """Return a line that states a time which cannot be read."""
     rule = "is no time that is known: write ISO 8601, or seconds, ms, µs or ns since 1970"
-    detail = f"{field_name} {str(value)[:200]!r} {rule}"
+    detail = f"{field_name} {str(value)[:40]!r} {rule}"
     return LogLine(text, refusal=Refusal("bad_timestamp", field_name, detail[:MOST_DETAIL]))
 
 

@@ -1,4 +1,4 @@
-"""Lines as rows of `LOGS`, checked: the one place where rows of every form are finished."""
+"""Lines as rows of `LOGS`, checked: the one place where rows of every form are finished and masked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,21 @@ import pyarrow.compute as pc
 from aiops.types import IntArray
 from data_contracts.schemas.wire_schemas import LOGS
 from data_contracts.telemetry.names import name_fault
-from data_contracts.telemetry.rejects import Refusal, rejected_batch
+from data_contracts.telemetry.rejects import Refusal
 from data_contracts.values.moments import microseconds_of
 from serving.ingest.receive.signals.attribute_texts import body_texts, cut_texts, object_texts
 from serving.ingest.receive.signals.lines.log_line import LogLine
 from serving.ingest.receive.signals.record_checks import RecordChecks
 from serving.ingest.receive.signals.record_ids import record_ids
 from serving.ingest.receive.signals.resource_records import has_form
-from serving.ingest.receive.signals.signal_outcome import SignalIntake, SignalOutcome, outcome, refused_text
+from serving.ingest.receive.signals.signal_outcome import (
+    SignalIntake,
+    SignalOutcome,
+    masked_rows,
+    outcome,
+    refused_rows,
+    refused_text,
+)
 from serving.stream import streams
 
 MOST_NAME_BYTES: Final = 500
@@ -45,8 +52,8 @@ def finished(lines: Sequence[LogLine], form: str, seed: bytes, intake: SignalInt
     refusals = checks.refusals()
     kept = rows.take(pa.array(checks.kept, pa.int64())) if refusals else rows
     texts = [_refused_text(lines[row], resources.services[resources.codes[row]], int(times_us[row])) for row in refusals]
-    refused = rejected_batch(texts, list(refusals.values()), intake.available_at, f"lines/{form}")
-    return outcome(streams.KIND_LOGS, "log lines", kept, refused, [])
+    refused = refused_rows(texts, list(refusals.values()), intake, f"lines/{form}")
+    return outcome(streams.KIND_LOGS, "log lines", masked_rows(kept, intake), refused, [])
 
 
 def _resources(lines: Sequence[LogLine], intake: SignalIntake) -> _Resources:

@@ -13,7 +13,6 @@ from serving.ingest.receive.signals.lines.log_line import LineReading, LogLine
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _COLOUR: Final = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
-_SHOWN: Final = 200
 _RECOGNISED: Final = 400
 """So many characters of a record are searched for time and level."""
 
@@ -31,7 +30,7 @@ def piece_of(raw: bytes) -> Piece:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        rule = f"byte {error.start} is not UTF-8: send text, in UTF-8"
+        rule = f"has byte {error.start} that is not UTF-8: send text, in UTF-8"
         return _binary(raw.decode(errors="backslashreplace"), rule)
     controls = 0 if text.isprintable() else len(_CONTROL.findall(text))
     if controls and ("\0" in text or 10 * controls >= len(text)):
@@ -40,7 +39,7 @@ def piece_of(raw: bytes) -> Piece:
 
 
 def _binary(text: str, rule: str) -> Piece:
-    return Piece(text, refusal=Refusal("undecodable", "line", f"line {text[:_SHOWN]!r}: {rule}"))
+    return Piece(text, refusal=Refusal("undecodable", "line", f"the line {rule}"))
 
 
 def record_of_piece(piece: Piece, reading: LineReading) -> LogLine:

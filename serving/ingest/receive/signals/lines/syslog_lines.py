@@ -82,7 +82,7 @@ def syslog_record(raw: bytes, reading: LineReading) -> LogLine:
     if priority is not None:
         number = int(priority[1])
         if number >= 8 * len(FACILITIES):
-            line.refusal = Refusal("out_of_range", "priority", f"priority <{number}> is not 0 to 191: {text[:100]!r}")
+            line.refusal = Refusal("out_of_range", "priority", f"priority <{number}> is not 0 to 191")
             return line
         line.severity = SYSLOG[number % 8]
         line.severity_number = severity_of_word(line.severity)

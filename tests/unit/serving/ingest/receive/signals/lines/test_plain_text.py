@@ -4,7 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.testing.line_rows import NOW, read_lines
+from data_contracts.values.masking import Masks
+from serving.ingest.receive.signals.lines.log_lines import accept_log_lines
+from serving.ingest.receive.signals.signal_outcome import SignalIntake
+from tests.testing.line_rows import NOW, read_lines, read_outcome
 
 HALF = timedelta(milliseconds=500)
 TRACEBACK = """\
@@ -70,7 +73,7 @@ def test_bytes_that_are_no_text_are_refused_alone() -> None:
     read = read_lines(b"\n".join([b"before", *garbage, "größer".encode(), b"bell \x07 rings once, long text"]), "text")
     assert [row["body"] for row in read.rows] == ["before", "größer", "bell \x07 rings once, long text"]
     assert [row["reason"] for row in read.refused] == ["undecodable"] * 3
-    assert "byte 0 is not UTF-8" in read.refused[0]["detail"]
+    assert "byte 0 that is not UTF-8" in read.refused[0]["detail"]
 
 
 def test_a_long_line_is_cut() -> None:
@@ -84,6 +87,16 @@ def test_lines_of_json_among_text_are_read_as_such() -> None:
         ("a", "info", "cart"),
         ("{broken", "", "given"),
     ]
+
+
+def test_secrets_are_masked_in_rows_and_refused_lines() -> None:
+    secret = "hunter2-Xy"
+    intake = SignalIntake(NOW, masks=Masks.of(["secrets"], {}))
+    broken = read_outcome(accept_log_lines(f"{{broken password={secret}\n".encode(), "json", intake))
+    assert (len(broken.refused), secret in str(broken.refused) + broken.outcome.message) == (1, False)
+    read = read_outcome(accept_log_lines(f"ERROR password={secret}\n  at x password={secret}\n".encode(), "text", intake))
+    assert secret not in read.row["body"]
+    assert read.outcome.masked == {"named_secret": 1}
 
 
 def test_a_body_that_is_repeated_has_the_same_ids() -> None:
