@@ -25,6 +25,7 @@ from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker, Symptom
 from models.rca.symptom import symptom_of
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
+from serving.root_cause.incident_requests import IncidentRequests, RequestConfig, RequestTimes
 from serving.root_cause.incident_telemetry import IncidentTelemetry, TelemetryConfig, near, shared_end, without
 from serving.tables.changes import changes_are_recorded, read_changes
 from serving.tables.graph_store import GraphStore
@@ -47,6 +48,7 @@ class AnalystConfig:
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     windows: WindowConfig = field(default_factory=WindowConfig)
     report: ExplainConfig = field(default_factory=ExplainConfig)
+    requests: RequestConfig = field(default_factory=RequestConfig)
     longest_s: float = 3600.0
     changes_h: float = 168.0
 
@@ -68,8 +70,9 @@ class _Baseline:
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """Where the parts of an analysis begin, and where the window ends."""
+    """When the first alert was, where the parts of an analysis begin, and where the window ends."""
 
+    first: datetime
     before: datetime
     window: datetime
     end: datetime
@@ -81,6 +84,7 @@ class RootCauseAnalyst:
     def __init__(self, lake: Lake, graph_at: Callable[[datetime], ServiceGraph], config: AnalystConfig) -> None:
         self._lake = lake
         self._telemetry = IncidentTelemetry(lake, config.telemetry)
+        self._requests = IncidentRequests(lake, config.requests)
         self._graph_at = graph_at
         self._config = config
         self._kept: OrderedDict[tuple[object, ...], _Baseline] = OrderedDict()
@@ -127,7 +131,11 @@ class RootCauseAnalyst:
         since = times.window - timedelta(hours=self._config.changes_h)
         changes = read_changes(self._lake, services, since, question.at)
         inputs = replace(inputs, changes=changes, changes_recorded=changes_are_recorded(self._lake, question.at))
-        report = explain(replace(inputs, priors=question.priors, ranker=baseline.ranker), self._config.report)
+        requests = self._requests.around(
+            RequestTimes(times.first, times.end, question.at, times.window), services, tuple(question.masked)
+        )
+        inputs = replace(inputs, priors=question.priors, ranker=baseline.ranker, requests=requests)
+        report = explain(inputs, self._config.report)
         return self._with_delay(report, times.end)
 
     def figure(self, incident: Incident | None, report: RootCauseReport) -> bytes:
@@ -160,7 +168,7 @@ class RootCauseAnalyst:
             first = max(first, question.worst_at - longest / 2)  # the window reaches beyond what was only foreseen
         window = first - timedelta(seconds=max(config.windows.lead_s, least_s))
         before = window - timedelta(seconds=max(config.windows.before_s, least_s))
-        return _Times(before, window, min(question.at, first + longest))
+        return _Times(first, before, window, min(question.at, first + longest))
 
     def _symptom(
         self, question: RootCauseQuestion, window: SeriesGrid, ranker: RootCauseRanker, graph: ServiceGraph

@@ -1,0 +1,155 @@
+"""What the lake holds of requests around an incident: spans and log lines of the services near it, and those while all was well.
+
+Everything is bounded: where more spans lie in a minute than are read, whole traces are left out, by their ids.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aiops.incidents.root_cause_question import Interval
+from aiops.signals.line_templates import with_templates
+from aiops.signals.novelty import LEFT_OUT, WINDOW
+from aiops.signals.requests import Requests, requests_of
+from aiops.signals.span_rows import SPAN_ROWS
+from data_contracts.values.moments import microseconds_of, moment_of_us
+from models.rca.request_evidence import RequestWindow
+from serving.lake.port import Lake, Where
+
+MINUTE_US: Final = 60_000_000
+MOST_LINE: Final = 2000
+"""Characters of a line that are read."""
+_SPAN_COLUMNS: Final = tuple(name for name in SPAN_ROWS.names if name != "trace_state")
+_LOG_COLUMNS: Final = ("timestamp", "trace_id", "span_id", "body")
+_ALL: Final = 1 << 16
+"""Traces are chosen by the last 16 bits of their ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestConfig:
+    """The window reaches from `lead_s` before the first alert to `longest_s` after it; it is compared with `calm_minutes`.
+
+    About `most` spans, and as many lines, are read of each.
+    """
+
+    lead_s: float = 180.0
+    longest_s: float = 600.0
+    calm_minutes: int = 30
+    most: int = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTimes:
+    """When the first alert was, until when requests count, what is known when; while all was well ends at `calm_end`."""
+
+    first: datetime
+    end: datetime
+    known_at: datetime
+    calm_end: datetime
+
+
+class IncidentRequests:
+    """Reads the lake; nothing is kept. Any thread."""
+
+    def __init__(self, lake: Lake, config: RequestConfig) -> None:
+        self._lake = lake
+        self._config = config
+
+    def around(self, times: RequestTimes, services: Sequence[str], masked: Sequence[Interval]) -> RequestWindow | None:
+        """Return the requests around an incident; None where the lake has none of the window, or none to compare them with.
+
+        `masked`: other incidents, whose minutes are not those while all was well.
+
+        Raises:
+            StateError: the lake is damaged.
+        """
+        window, calm = self._window_minutes(times), self._calm_minutes(times, masked)
+        now, then = (_Read(self._lake, services, times.known_at, minutes, self._config.most) for minutes in (window, calm))
+        spans = now.spans()
+        if not window or not spans.num_rows:
+            return None
+        reference = then.spans()
+        if not reference.num_rows:
+            return None
+        lines = pa.concat_tables([now.lines(), then.lines()])
+        requests = requests_of(pa.concat_tables([spans, reference]), with_templates(lines))
+        return RequestWindow(requests, _parts(requests, window, calm))
+
+    def _window_minutes(self, times: RequestTimes) -> list[int]:
+        """Return the minutes of the window, each by its start in us."""
+        config = self._config
+        start = microseconds_of(times.first - timedelta(seconds=config.lead_s)) // MINUTE_US
+        end = microseconds_of(min(times.end, times.first + timedelta(seconds=config.longest_s))) // MINUTE_US
+        return [minute * MINUTE_US for minute in range(start, end + 1)]
+
+    def _calm_minutes(self, times: RequestTimes, masked: Sequence[Interval]) -> list[int]:
+        end = microseconds_of(times.calm_end) // MINUTE_US
+        others = [(microseconds_of(begin), microseconds_of(until)) for begin, until in masked]
+        minutes = [minute * MINUTE_US for minute in range(end - self._config.calm_minutes, end)]
+        return [at for at in minutes if not any(begin - MINUTE_US < at <= until for begin, until in others)]
+
+
+_SPANS: Final = pa.schema([SPAN_ROWS.field(name) for name in _SPAN_COLUMNS])
+_LINES: Final = pa.schema(
+    [SPAN_ROWS.field("timestamp"), *(pa.field(name, pa.string()) for name in ("trace_id", "span_id", "text"))]
+)
+
+
+class _Read:
+    """Spans and lines of some minutes, each a start in us; the share of traces that is read follows from a minute's spans."""
+
+    def __init__(self, lake: Lake, services: Sequence[str], known_at: datetime, minutes: Sequence[int], most: int) -> None:
+        self._lake = lake
+        self._where: Where = {"service": services}
+        self._known_at = known_at
+        self._most = max(1, most // max(1, len(minutes)))
+        self._shares = dict.fromkeys(minutes, _ALL)
+
+    def spans(self) -> pa.Table:
+        """Return spans of the minutes (`SPAN_ROWS` without trace_state)."""
+        return pa.concat_tables([_SPANS.empty_table(), *map(self._spans_of, self._shares)])
+
+    def lines(self) -> pa.Table:
+        """Return lines of the traces that are read: timestamp, trace_id, span_id, text. Call `spans` first."""
+        return pa.concat_tables([_LINES.empty_table(), *map(self._lines_of, self._shares)])
+
+    def _spans_of(self, at: int) -> pa.Table:
+        rows = self._rows("spans", _SPAN_COLUMNS, at)
+        if rows.num_rows > self._most:
+            self._shares[at] = max(1, _ALL * self._most // rows.num_rows)
+        return self._chosen(rows, at).select(_SPAN_COLUMNS).cast(_SPANS)
+
+    def _lines_of(self, at: int) -> pa.Table:
+        rows = self._rows("logs", _LOG_COLUMNS, at)
+        kept = self._chosen(rows.filter(rows["trace_id"].is_valid()), at).slice(0, self._most)
+        text: Any = pc.utf8_slice_codeunits(kept["body"].cast(pa.string()), 0, MOST_LINE)
+        return kept.select(["timestamp", "trace_id", "span_id"]).append_column("text", text).cast(_LINES)
+
+    def _rows(self, table: str, columns: Sequence[str], at: int) -> pa.Table:
+        wanted = [*columns, "available_at"]
+        rows = self._lake.read(table, moment_of_us(at), moment_of_us(at + MINUTE_US), wanted, self._where)
+        known: Any = pc.less_equal(rows["available_at"], pa.scalar(self._known_at, rows["available_at"].type))
+        return rows.filter(known)
+
+    def _chosen(self, rows: pa.Table, at: int) -> pa.Table:
+        """Return the rows of the traces that are read."""
+        if self._shares[at] >= _ALL:
+            return rows
+        ends: Any = pc.utf8_slice_codeunits(rows["trace_id"].cast(pa.string()), -4)
+        chosen: Any = pc.less(ends, pa.scalar(f"{self._shares[at]:04x}"))
+        return rows.filter(chosen)
+
+
+def _parts(requests: Requests, window: Sequence[int], calm: Sequence[int]) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """Return the part of each request (n,): WINDOW, the number of a minute while all was well, LEFT_OUT for others."""
+    minute = requests.start_us // MINUTE_US * MINUTE_US
+    part = np.full(minute.size, LEFT_OUT, np.int64)
+    for number, at in enumerate(calm, 1):
+        part[minute == at] = number
+    part[np.isin(minute, window)] = WINDOW
+    return part
