@@ -40,7 +40,7 @@ class RequestConfig:
     lead_s: float = 180.0
     longest_s: float = 600.0
     calm_minutes: int = 30
-    most: int = 30_000
+    most: int = 15_000
 
 
 @dataclass(frozen=True, slots=True)
