@@ -16,6 +16,7 @@ from serving.ingest.receive.ingest_app import IngestParts, ingest_app
 from serving.ingest.receive.ingest_metrics import IngestMetrics
 from serving.ingest.receive.intake_rules import IntakeRules
 from serving.ingest.receive.line_endpoint import LineEndpoint
+from serving.ingest.receive.loki_endpoint import LokiEndpoint
 from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpJson
 from serving.ingest.receive.receivers import ReceiverRules, Receivers
 from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2, RemoteWriteEndpoint
@@ -105,6 +106,7 @@ class ReceiversInProcess:
             RemoteWriteEndpoint(self.receivers, {VERSION_1: RemoteWrite1Decoder(5), VERSION_2: RemoteWrite2Decoder(5)}),
             OtlpIntake(self.receivers, {"protobuf": otlp, "json": OtlpJson(otlp)}, {"logs": accept_logs, "traces": accept_spans}),
             LineEndpoint(self.receivers),
+            LokiEndpoint(self.receivers),
             Authenticator("HS256", None),
             SiteRules(),
             self.metrics,

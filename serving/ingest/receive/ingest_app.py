@@ -17,9 +17,10 @@ from serving.http.request_gate import Gate, GateRules
 from serving.http.request_tenant import FIELD as TENANT_FIELD
 from serving.http.request_tenant import tenant_of_request
 from serving.ingest.receive.body_encoding import encoding_of, read_body
-from serving.ingest.receive.ingest_metrics import LINES, LOGS, METRICS, TRACES, WRITE, IngestMetrics
+from serving.ingest.receive.ingest_metrics import LINES, LOGS, LOKI, METRICS, TRACES, WRITE, IngestMetrics
 from serving.ingest.receive.ingest_openapi import ingest_api
 from serving.ingest.receive.line_endpoint import LineEndpoint, line_request, problem_of
+from serving.ingest.receive.loki_endpoint import COMPRESSED, LokiEndpoint, push_encoding
 from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpRefusal, answer_of, form_of, refusal_of, refusing
 from serving.ingest.receive.receivers import Receivers
 from serving.ingest.receive.remote_write_endpoint import NOTHING_WRITTEN, RemoteWriteEndpoint, message_of
@@ -42,6 +43,7 @@ class IngestParts:
     remote_write: RemoteWriteEndpoint
     otlp: OtlpIntake
     lines: LineEndpoint
+    loki: LokiEndpoint
     auth: Authenticator
     site: SiteRules
     metrics: IngestMetrics
@@ -51,7 +53,7 @@ class IngestParts:
 
 def methods(path: str) -> frozenset[str]:
     """Return the methods of a path; none = there is no such path."""
-    if path in (WRITE, LINES) or path in SIGNALS:
+    if path in (WRITE, LINES, LOKI) or path in SIGNALS:
         return _POST
     return _GET if path in _PROBES or path in _PAGES else frozenset()
 
@@ -105,6 +107,8 @@ class _Routes:
             return await self._otlp(request, SIGNALS[path])
         if path == LINES:
             return await self._lines(request)
+        if path == LOKI:
+            return await self._loki(request)
         if path == "/readyz":
             fault = await self._parts.ready()
             return JSONResponse({"ready": not fault, "error": fault}, 503 if fault else 200)
@@ -162,7 +166,15 @@ class _Routes:
         except OtlpRefusal as refusal:
             return problem_of(refusal, request)
 
-    async def _body(self, request: Request) -> tuple[str, bytes]:
+    async def _loki(self, request: Request) -> Response:
+        encoding = push_encoding(request.headers)
+        try:
+            tenant, body = await refusing(self._body(request, COMPRESSED[encoding]))
+            return await self._parts.loki.answer(tenant, encoding, body)
+        except OtlpRefusal as refusal:
+            return problem_of(refusal, request)
+
+    async def _body(self, request: Request, otherwise: str = "identity") -> tuple[str, bytes]:
         tenant = self._tenant(request)
-        encoding = encoding_of(request.headers, "identity")
+        encoding = encoding_of(request.headers, otherwise)
         return tenant, await read_body(request, encoding, self._parts.receivers.limits_of(tenant))

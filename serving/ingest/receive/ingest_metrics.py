@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 WRITE = "/api/v1/write"
 METRICS, LOGS, TRACES = "/v1/metrics", "/v1/logs", "/v1/traces"
-LINES = "/v1/logs/lines"
-_COUNTED = frozenset({WRITE, METRICS, LOGS, TRACES, LINES})
+LINES, LOKI = "/v1/logs/lines", "/loki/api/v1/push"
+_COUNTED = frozenset({WRITE, METRICS, LOGS, TRACES, LINES, LOKI})
 _OUTCOMES: Final = ("written", "repeated", "other_replica", "own_findings", "refused")
 
 

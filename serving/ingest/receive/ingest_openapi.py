@@ -5,13 +5,13 @@ from typing import Any, Final
 from aiops.version import __version__
 from serving.http.openapi_parts import PROBLEM, REQUEST_ID, SECURITY, TENANT
 from serving.http.problem import PROBLEM_JSON, TITLES
-from serving.ingest.receive.ingest_metrics import LINES, LOGS, METRICS, TRACES, WRITE
+from serving.ingest.receive.ingest_metrics import LINES, LOGS, LOKI, METRICS, TRACES, WRITE
 from serving.ingest.receive.otlp_answers import JSON, PROTOBUF
 from serving.ingest.receive.signals.lines.log_lines import LINE_FORMS
 
 _ABOUT: Final = """\
-Remote write, OTLP and log lines. An answer of success is given once all of it is on the broker; what is refused is named. \
-OTLP goes over gRPC too, port by `AIOPS_INGEST__GRPC_PORT`."""
+Remote write, OTLP, log lines and Loki push. An answer of success is given once all of it is on the broker; what is refused is \
+named. OTLP goes over gRPC too, port by `AIOPS_INGEST__GRPC_PORT`."""
 _LINES_ABOUT: Final = "Lines as they are in the file, whatever the content type says. Compressed by gzip or zstd, or not."
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _REF: Final = {"$ref": "#/components/schemas/Problem"}
@@ -32,6 +32,7 @@ def ingest_api() -> dict[str, Any]:
             WRITE: {"post": _write()},
             **{path: {"post": _otlp(signal)} for path, signal in ((METRICS, "metrics"), (LOGS, "logs"), (TRACES, "traces"))},
             LINES: {"post": _lines()},
+            LOKI: {"post": _loki()},
             "/livez": {"get": _get("The process runs", {"200": {"description": "alive"}})},
             "/readyz": {"get": _get("The broker answers", {"200": {"description": "yes"}, "503": {"description": "no"}})},
             "/metrics": {"get": _read("Prometheus metrics, those of the token's tenants", "text exposition format")},
@@ -76,6 +77,12 @@ def _lines() -> dict[str, Any]:
     texts = {"type": "object", "additionalProperties": {"type": "string"}}
     resource = {"name": "resource", "in": "query", "style": "form", "explode": True, "description": about, "schema": texts}
     return {**operation, "parameters": [*operation["parameters"], form, resource]}
+
+
+def _loki() -> dict[str, Any]:
+    answers = {"204": {"description": "all of it is on the broker"}, **_texts(_KEPT | _RETRY)}
+    about = "Protobuf, compressed by snappy (also where nothing is said), or JSON, compressed by gzip or zstd, or not."
+    return _post("Push of Loki", about, {PROTOBUF: _BINARY, JSON: {"schema": {"type": "object"}}}, answers)
 
 
 def _post(summary: str, about: str, content: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from serving.ingest.receive.ingest_app import IngestParts, ingest_app
 from serving.ingest.receive.ingest_metrics import IngestMetrics
 from serving.ingest.receive.intake_rules import IntakeRules
 from serving.ingest.receive.line_endpoint import LineEndpoint
+from serving.ingest.receive.loki_endpoint import LokiEndpoint
 from serving.ingest.receive.otlp_endpoint import OtlpIntake, OtlpJson
 from serving.ingest.receive.otlp_grpc import OtlpGrpcServer
 from serving.ingest.receive.receiver_warm_up import OTLP, warm_up
@@ -130,6 +131,7 @@ class _IngestProcess:
             RemoteWriteEndpoint(receivers, self._remote_write),
             OtlpIntake(receivers, {"protobuf": otlp, "json": OtlpJson(otlp)}, _signal_readers()),
             LineEndpoint(receivers),
+            LokiEndpoint(receivers),
             self._auth,
             site_rules(settings.serving.allowed_hosts, settings.ingest.host, self._auth.key is None),
             self._metrics,

@@ -16,7 +16,8 @@ from serving.stream import streams
 from serving.stream.archiver import ArchiveConfig, Archiver
 from serving.stream.broker import open_streams
 from tests.testing.deadlines import within
-from tests.testing.receiver_harness import Receiver, receiver_settings
+from tests.testing.loki_bodies import PushedEntry, push_protobuf
+from tests.testing.receiver_harness import Receiver, compressed, receiver_settings
 
 
 def post(receiver: Receiver, query: str, body: bytes, **headers: str) -> httpx.Response:
@@ -55,6 +56,30 @@ def test_lines_of_every_form_are_in_the_lake(home: Path) -> None:
     assert {row["service"] for row in mine.read("logs").to_pylist()} == {"cart", "unknown_service", "su", "p-1", "web"}
     assert [row["body"] for row in acme.read("logs").to_pylist()] == ["ERROR a\n  more"]
     assert (counts["logs_in"], counts["signals_rejected"]) == (8 + IN_LOOP_BYTES, 2)
+
+
+def test_what_is_pushed_as_to_loki_is_in_the_lake(home: Path) -> None:
+    settings = receiver_settings(home)
+    now_ns = time.time_ns()
+    body = push_protobuf({'{app="cart"}': [PushedEntry(now_ns, "a"), PushedEntry(now_ns + 1, "b")]})
+    bad = {"streams": [{"stream": {"app": "cart"}, "values": [[str(now_ns), "c"], ["soon", "d"]]}]}
+    with Receiver(settings) as receiver:
+        url = f"{receiver.url}/loki/api/v1/push"
+        kind = {"content-type": "application/x-protobuf"}
+        answers = [
+            httpx.post(url, content=compressed(body), headers={**kind, "x-scope-orgid": "acme"}, timeout=within(30)),
+            httpx.post(url, json=bad, timeout=within(30)),
+            httpx.post(url, content=body, headers=kind, timeout=within(30)),
+            httpx.post(url, content=b"{", headers={"content-type": "application/json"}, timeout=within(30)),
+            httpx.post(url, content=b"a", headers={"content-type": "text/plain"}, timeout=within(30)),
+        ]
+        lakes = open_lake(settings)
+        Archiver(open_streams(settings), lakes.for_tenant, ArchiveConfig((0, 1))).catch_up(threading.Event())
+    assert [answer.status_code for answer in answers] == [204, 400, 400, 400, 415]
+    assert answers[0].content == b""
+    assert answers[1].text.startswith("kept all but: 1 of 2 log lines refused (bad_timestamp 1)")
+    assert [row["service"] for row in lakes.for_tenant("acme").read("logs").to_pylist()] == ["cart", "cart"]
+    assert [row["body"] for row in lakes.for_tenant("default").read("logs").to_pylist()] == ["c"]
 
 
 def test_what_cannot_be_taken_is_refused_as_a_whole(home: Path) -> None:

@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.ingest.receive.signals.lines.log_lines import LINE_FORMS, LineForm
-from tests.testing.line_rows import read_lines
+from serving.ingest.receive.signals.lines.loki_push import accept_loki_push
+from serving.ingest.receive.signals.resource_records import Encoding
+from serving.ingest.receive.wire.decoded import MalformedBody
+from tests.testing.line_rows import INTAKE, read_lines, read_outcome
+from tests.testing.loki_bodies import PushedEntry, push_protobuf
 
 AT = "2026-03-01T12:00:00.1Z"
 DOCKER = f'"stream":"stdout","time":"{AT}"}}'
@@ -70,3 +74,26 @@ def test_damaged_bodies_never_break_the_reader(form: LineForm) -> None:
         refused += read.outcome.rejected
     assert accepted > MUTATIONS // 4
     assert refused
+
+
+def test_damaged_push_requests_are_read_or_refused_as_a_whole() -> None:
+    entries = [PushedEntry(1_772_366_400 * 10**9, line, {"k": "v"}) for line in ("ERROR a", "  b", '{"msg":"c"}')]
+    sample = push_protobuf({'{app="cart", level="info"}': entries}, {"{}": entries})
+    as_json = (
+        b'{"streams":[{"stream":{"app":"cart"},"values":[["1772366400000000000","a"],["1772366400000000000","b",{"k":"v"}]]}]}'
+    )
+    rng = random.Random(5)
+    read = malformed = 0
+    samples: tuple[tuple[bytes, Encoding], ...] = ((sample, "protobuf"), (as_json, "json"))
+    for whole, encoding in samples:
+        for _ in range(MUTATIONS):
+            body = bytearray(whole)
+            for _ in range(rng.randint(1, 3)):
+                body[rng.randrange(len(body))] = rng.randrange(256)
+            try:
+                read_outcome(accept_loki_push(bytes(body), encoding, INTAKE))
+            except MalformedBody:
+                malformed += 1
+            else:
+                read += 1
+    assert min(read, malformed) > MUTATIONS // 10

@@ -62,8 +62,10 @@ def _json_record(piece: Piece, reading: LineReading) -> LogLine | None:
     if fields is None:
         return None
     line = record_of(fields, piece.text, reading)
-    if piece.time_us is not None and line.refusal is None and line.time_us is None:
-        line.time_us = piece.time_us
+    if piece.time_us is not None:
+        if line.refusal is not None:  # its field states no time, its carrier does
+            return None
+        line.time_us = piece.time_us if line.time_us is None else line.time_us
     return line
 
 
