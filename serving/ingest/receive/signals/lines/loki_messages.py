@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _PACKAGE: Final = "aiops.loki"
 _INT32, _INT64, _BYTES, _MESSAGE = 5, 3, 12, 11
-_ONE, _MANY = 1, 3
+_SINGLE, _REPEATED = 1, 3
 
 
 def push_request(body: bytes) -> Any:
@@ -35,7 +35,7 @@ def request_class() -> Any:
     """Return the class of a request."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-    def part(name: str, number: int, kind: int, label: int = _ONE, of: str = "") -> "FieldDescriptorProto":
+    def part(name: str, number: int, kind: int, label: int = _SINGLE, of: str = "") -> "FieldDescriptorProto":
         type_name = f".{_PACKAGE}.{of}" if of else None
         return descriptor_pb2.FieldDescriptorProto(name=name, number=number, type=kind, label=label, type_name=type_name)  # type: ignore[arg-type]
 
@@ -45,10 +45,10 @@ def request_class() -> Any:
         "Entry": [
             part("timestamp", 1, _MESSAGE, of="Moment"),
             part("line", 2, _BYTES),
-            part("metadata", 3, _MESSAGE, _MANY, "Pair"),
+            part("metadata", 3, _MESSAGE, _REPEATED, "Pair"),
         ],
-        "Stream": [part("labels", 1, _BYTES), part("entries", 2, _MESSAGE, _MANY, "Entry")],
-        "Request": [part("streams", 1, _MESSAGE, _MANY, "Stream")],
+        "Stream": [part("labels", 1, _BYTES), part("entries", 2, _MESSAGE, _REPEATED, "Entry")],
+        "Request": [part("streams", 1, _MESSAGE, _REPEATED, "Stream")],
     }
     file = descriptor_pb2.FileDescriptorProto(name="aiops_loki.proto", package=_PACKAGE, syntax="proto3")
     for name, fields in messages.items():
