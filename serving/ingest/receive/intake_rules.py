@@ -7,6 +7,8 @@ from typing import Final
 
 IN_LOOP_BYTES: Final = 64 << 10
 """Larger bodies are read beside the event loop: 16 MiB of logs take half a second, of metrics in JSON many."""
+IN_LOOP_LINE_BYTES: Final = 8 << 10
+"""The same for log lines: 64 KiB of them take some 10 ms."""
 IN_LOOP_COMPRESSED_BYTES: Final = 256 << 10
 """Larger bodies are inflated beside the event loop."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
 import orjson
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from serving.http.problem import Problem, refused
 from serving.http.problem_response import problem_response
 from serving.http.request_gate import REQUEST_ID
+from serving.ingest.receive.intake_rules import IN_LOOP_LINE_BYTES
 from serving.ingest.receive.otlp_endpoint import OtlpRefusal, refusing
 from serving.ingest.receive.receivers import Receivers, Signal
 from serving.ingest.receive.signals.lines.log_lines import LINE_FORMS, LineForm, accept_log_lines
@@ -42,7 +44,8 @@ class LineEndpoint:
         Raises:
             OtlpRefusal: nothing of it is kept.
         """
-        signal = Signal("logs", "lines", lambda content, intake: accept_log_lines(content, wanted.form, intake, wanted.resource))
+        read = partial(accept_log_lines, form=wanted.form, resource=wanted.resource)
+        signal = Signal("logs", "lines", lambda content, intake: read(content, intake=intake), IN_LOOP_LINE_BYTES)
         return _answer(await refusing(self._receivers.records(tenant, signal, body)))
 
 

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from serving.http.problem import Problem, ProblemError, shown
+from serving.ingest.receive.intake_rules import IN_LOOP_LINE_BYTES
 from serving.ingest.receive.otlp_endpoint import refusing
 from serving.ingest.receive.receivers import Encoding, Receivers, Signal
 from serving.ingest.receive.signals.lines.loki_push import accept_loki_push
@@ -31,7 +32,7 @@ class LokiEndpoint:
         Raises:
             OtlpRefusal: nothing of it is kept.
         """
-        signal = Signal("logs", "loki", lambda content, intake: accept_loki_push(content, encoding, intake))
+        signal = Signal("logs", "loki", lambda content, intake: accept_loki_push(content, encoding, intake), IN_LOOP_LINE_BYTES)
         outcome = await refusing(self._receivers.records(tenant, signal, body))
         if outcome.rejected:
             return Response(f"kept all but: {outcome.message}\n", 400, media_type="text/plain")

@@ -69,11 +69,12 @@ SignalReader = Callable[[bytes, Encoding, SignalIntake], SignalOutcome]
 
 
 class Signal(NamedTuple):
-    """Logs or traces, by which protocol they came, and how a body of it is read."""
+    """Logs or traces, by which protocol they came, how a body of it is read, and how large one is that the event loop reads."""
 
     name: str
     protocol: str
     read: Callable[[bytes, SignalIntake], SignalOutcome]
+    in_loop_bytes: int = IN_LOOP_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ class Receivers:
         self.hold_back()
         try:
             intake = self.signal_intake()
-            outcome = await self._read(len(body) > IN_LOOP_BYTES, lambda: signal.read(body, intake))
+            outcome = await self._read(len(body) > signal.in_loop_bytes, lambda: signal.read(body, intake))
         except MalformedBody:
             self.metrics.malformed.labels(signal.protocol).inc()
             raise

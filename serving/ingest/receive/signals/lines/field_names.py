@@ -6,6 +6,8 @@ slog, logrus, bunyan, pino, winston, log4j2 (JSON template and layout), logstash
 Serilog (compact), Google Cloud Logging, GELF, Fluent Bit's Kubernetes filter.
 """
 
+from functools import cache
+from itertools import chain
 from typing import Final
 
 from serving.ingest.receive.signals.attribute_texts import Json
@@ -75,6 +77,12 @@ RESOURCE: Final = {
     "host.name": ("host.name", "kubernetes.host", "hostname", "host"),
 }
 """Attribute of the resource → where it stands."""
+RESOURCE_NAMES: Final = tuple(chain.from_iterable(RESOURCE.values()))
+
+
+def holds_any(fields: dict[str, Json], names: tuple[str, ...]) -> bool:
+    """Return whether one of these may be in the fields; False = none is."""
+    return not fields.keys().isdisjoint(_beginnings(names))
 
 
 def taken(fields: dict[str, Json], names: tuple[str, ...]) -> Json:
@@ -84,11 +92,19 @@ def taken(fields: dict[str, Json], names: tuple[str, ...]) -> Json:
     >>> taken(fields, ("level", "log.level")), fields
     ('info', {'log': {'file': 'a'}})
     """
+    if not holds_any(fields, names):
+        return None
     for name in names:
         value = _taken(fields, name)
         if value is not None:
             return value
     return None
+
+
+@cache
+def _beginnings(names: tuple[str, ...]) -> frozenset[str]:
+    """Return the names that an object has where it holds one of these: the name, or what stands before one of its dots."""
+    return frozenset(".".join(name.split(".")[: count + 1]) for name in names for count in range(len(name.split("."))))
 
 
 def _taken(fields: dict[str, Json], name: str) -> Json:

@@ -8,14 +8,15 @@ from typing import Final
 from data_contracts.telemetry.rejects import Refusal
 from serving.ingest.receive.signals.attribute_texts import Json
 
-_PART: Final = re.compile(
-    r"Caused by: |Suppressed: |Wrapped by: |at \S|\.\.\. \d+ (?:more|common)|goroutine \d+ \[|created by \S|--- End of |---> \S"
-    r"|[)\]}]+[,;]?$"
+_KIND: Final = re.compile(
+    r"(?P<part>[ \t]|Caused by: |Suppressed: |Wrapped by: |at \S|\.\.\. \d+ (?:more|common)|goroutine \d+ \[|created by \S"
+    r"|--- End of |---> \S|[)\]}]+[,;]?$)"
+    r"|(?P<chain>During handling of the above exception|The above exception was the direct cause)"
+    r"|(?P<traceback>Traceback \(most recent call last\):)"
+    r"|(?P<exception>(?:Exception in thread \S+ )?(?:[\w$]+\.)+[\w$]*(?:Exception|Error|Throwable)(?::|$))"
+    r"|(?P<start>[\[(]?\d{4}[-/]\d\d[-/]\d\d[T ]|[\[(]?(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\b|\{)"
 )
-_CHAIN: Final = re.compile(r"During handling of the above exception|The above exception was the direct cause")
-_TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):")
-_EXCEPTION: Final = re.compile(r"(?:Exception in thread \S+ )?(?:[\w$]+\.)+[\w$]*(?:Exception|Error|Throwable)(?::|$)")
-_STARTS: Final = re.compile(r"[\[(]?\d{4}[-/]\d\d[-/]\d\d[T ]|[\[(]?(?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\b|\{")
+"""What the beginning of a line says of it."""
 
 
 @dataclass(slots=True)
@@ -36,30 +37,25 @@ class Piece:
 class _Record:
     """Lines of one record so far."""
 
-    def __init__(self, piece: Piece) -> None:
+    def __init__(self, piece: Piece, kind: str | None) -> None:
         self.piece = piece
         self.lines = [piece.text]
-        self._in_traceback = _TRACEBACK.match(piece.text) is not None
-        self._has_exception = self._in_traceback or _EXCEPTION.match(piece.text) is not None
-        self._is_whole = piece.text.startswith("{") and piece.text.rstrip().endswith("}")
+        self._in_traceback = kind == "traceback"
+        self._has_exception = self._in_traceback or kind == "exception"
+        self._is_whole = kind == "start" and piece.text[0] == "{" and piece.text.rstrip().endswith("}")
 
-    def takes(self, text: str) -> bool:
-        """Return whether a line belongs to this record."""
-        if self._is_whole:
+    def takes(self, kind: str | None) -> bool:
+        """Return whether a line of a kind belongs to this record."""
+        if self._is_whole or kind == "start":
             return False
-        if text[0] in " \t" or _PART.match(text):
-            return True
-        if _CHAIN.match(text):
+        if kind == "chain":
             self._has_exception = False
-            return True
-        if not self._has_exception and (_TRACEBACK.match(text) or _EXCEPTION.match(text)):
-            self._has_exception = True
-            self._in_traceback = _TRACEBACK.match(text) is not None
-            return True
-        if self._in_traceback and not _STARTS.match(text):  # the line that names the exception
-            self._in_traceback = False
-            return True
-        return False
+        elif kind in ("traceback", "exception") and not self._has_exception:
+            self._has_exception, self._in_traceback = True, kind == "traceback"
+        elif kind != "part":
+            named, self._in_traceback = self._in_traceback, False  # the line that names the exception of a traceback
+            return named
+        return True
 
     def joined(self) -> Piece:
         """Return the record as one piece."""
@@ -74,10 +70,12 @@ def joined(pieces: Iterable[Piece]) -> list[Piece]:
     records: list[_Record] = []
     for piece in pieces:
         record = open_records.get(piece.stream)
-        if piece.refusal is None and record is not None and record.takes(piece.text):
+        match = _KIND.match(piece.text)
+        kind = None if match is None else match.lastgroup
+        if record is not None and piece.refusal is None and record.takes(kind):
             record.lines.append(piece.text)
             continue
-        record = _Record(piece)
+        record = _Record(piece, kind)
         records.append(record)
         if piece.refusal is None:
             open_records[piece.stream] = record

@@ -6,7 +6,7 @@ import msgspec
 
 from serving.ingest.receive.signals.attribute_texts import Json
 from serving.ingest.receive.signals.lines import field_names
-from serving.ingest.receive.signals.lines.field_names import taken
+from serving.ingest.receive.signals.lines.field_names import holds_any, taken
 from serving.ingest.receive.signals.lines.level_words import severity_of_number, severity_of_word, stated_number
 from serving.ingest.receive.signals.lines.line_times import time_of
 from serving.ingest.receive.signals.lines.log_line import LineReading, LogLine, bad_time, plain_json
@@ -94,11 +94,12 @@ def _any_value(value: Json) -> Json:
 def _set_resource(line: LogLine, fields: dict[str, Json], reading: LineReading) -> None:
     """Set the resource: what the request states, and above it what the line does."""
     line.resource = dict(reading.resource)
-    _unpair_resource(fields)
-    for attribute, names in field_names.RESOURCE.items():
-        text = _text(taken(fields, names))
-        if text:
-            line.resource[attribute] = text
+    if holds_any(fields, field_names.RESOURCE_NAMES):
+        _unpair_resource(fields)
+        for attribute, names in field_names.RESOURCE.items():
+            text = _text(taken(fields, names))
+            if text:
+                line.resource[attribute] = text
     if "service.name" not in line.resource or line.resource["service.name"] == reading.resource.get("service.name"):
         text = _text(taken(fields, (*reading.intake.rules.labels, *field_names.SERVICE)))
         if text:
