@@ -41,6 +41,7 @@ class NameTable:
 
     def column(self) -> "pa.Array[Any]":
         """Return the names by number."""
-        if len(self._column) != len(self.names):
-            self._column = pa.array(self.names, pa.string())
-        return self._column
+        column = self._column
+        if len(column) != len(self.names):
+            column = self._column = pa.array(self.names, pa.string())
+        return column  # not what another thread may have put there meanwhile

@@ -66,12 +66,16 @@ class TextColumn:
         """Return the column whose `data` and `ends` these were.
 
         Raises:
-            StateError: they do not fit together.
+            StateError: they do not fit together, or are no UTF-8.
         """
         if ends.size == 0 or ends[0] != 0 or (np.diff(ends) < 0).any() or ends[-1] != data.size:
             raise StateError(f"{data.size} bytes of texts do not fit {ends.size} ends; remove the checkpoint to warm up anew")
         column = cls()
         column._data, column._ends, column._count = data.copy(), ends.astype(np.int64), ends.size - 1
+        try:
+            column.column().validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise StateError(f"texts of a state are no UTF-8 ({error}); remove the checkpoint to warm up anew") from error
         return column
 
 

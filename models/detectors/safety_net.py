@@ -92,6 +92,8 @@ class SafetyNet:
         net = cls()
         try:
             places = _places(state, series)
+            if places.max(initial=-1) >= len(series):
+                raise IndexError(f"{places.size} rows for {len(series)} series")
             net._make_room(series)
             for name, array in net._arrays._asdict().items():
                 array[places] = state[name].reshape(places.size)

@@ -101,40 +101,46 @@ _LINES: Final = pa.schema(
 
 
 class _Read:
-    """Spans and lines of some minutes, each a start in us; the share of traces that is read follows from a minute's spans."""
+    """Spans and lines of some minutes, each a start in us.
+
+    Of a minute with more spans or lines than are read, as many traces are left out, each with all that it holds: what a request
+    shows does not depend on how many others there are.
+    """
 
     def __init__(self, lake: Lake, services: Sequence[str], known_at: datetime, minutes: Sequence[int], most: int) -> None:
         self._lake = lake
         self._where: Where = {"service": services}
         self._known_at = known_at
         self._most = max(1, most // max(1, len(minutes)))
-        self._shares = dict.fromkeys(minutes, _ALL)
+        self._shares = {at: self._share(at) for at in minutes}
 
     def spans(self) -> pa.Table:
         """Return spans of the minutes (`SPAN_ROWS` without trace_state)."""
         return pa.concat_tables([_SPANS.empty_table(), *map(self._spans_of, self._shares)])
 
     def lines(self) -> pa.Table:
-        """Return lines of the traces that are read: timestamp, trace_id, span_id, text. Call `spans` first."""
+        """Return lines of the traces that are read: timestamp, trace_id, span_id, text."""
         return pa.concat_tables([_LINES.empty_table(), *map(self._lines_of, self._shares)])
 
     def _spans_of(self, at: int) -> pa.Table:
-        rows = self._rows("spans", _SPAN_COLUMNS, at)
-        if rows.num_rows > self._most:
-            self._shares[at] = max(1, _ALL * self._most // rows.num_rows)
-        return self._chosen(rows, at).select(_SPAN_COLUMNS).cast(_SPANS)
+        return self._chosen(self._rows("spans", _SPAN_COLUMNS, at), at).select(_SPAN_COLUMNS).cast(_SPANS)
 
     def _lines_of(self, at: int) -> pa.Table:
-        rows = self._rows("logs", _LOG_COLUMNS, at)
-        kept = self._chosen(rows.filter(rows["trace_id"].is_valid()), at).slice(0, self._most)
+        kept = self._chosen(self._rows("logs", _LOG_COLUMNS, at), at)
         text: Any = pc.utf8_slice_codeunits(kept["body"].cast(pa.string()), 0, MOST_LINE)
         return kept.select(["timestamp", "trace_id", "span_id"]).append_column("text", text).cast(_LINES)
+
+    def _share(self, at: int) -> int:
+        """Return of how many traces in `_ALL` a minute's spans and lines are read."""
+        rows = max(self._rows(table, ("timestamp", "trace_id"), at).num_rows for table in ("spans", "logs"))
+        return _ALL if rows <= self._most else max(1, _ALL * self._most // rows)
 
     def _rows(self, table: str, columns: Sequence[str], at: int) -> pa.Table:
         wanted = [*columns, "available_at"]
         rows = self._lake.read(table, moment_of_us(at), moment_of_us(at + MINUTE_US), wanted, self._where)
         known: Any = pc.less_equal(rows["available_at"], pa.scalar(self._known_at, rows["available_at"].type))
-        return rows.filter(known)
+        known_rows = rows.filter(known)
+        return known_rows.filter(known_rows["trace_id"].is_valid())
 
     def _chosen(self, rows: pa.Table, at: int) -> pa.Table:
         """Return the rows of the traces that are read."""

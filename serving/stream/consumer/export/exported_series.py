@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from itertools import islice
 from typing import Final, NamedTuple
 
 from serving.stream.consumer.export.export_labels import Label, export_labels
@@ -106,7 +105,7 @@ class EngineExport:
         series = self.picker.series
         if self.rules.select:
             size = len(series)
-            for slot, name in zip(range(self._looked_at, size), islice(series, self._looked_at, size), strict=True):
+            for slot, name in zip(range(self._looked_at, size), series[self._looked_at : size], strict=True):
                 if any(fnmatchcase(f"{name.service}|{name.metric}", glob) for glob in self.rules.select):
                     self._waiting.append(slot)
             self._looked_at = size

@@ -96,6 +96,21 @@ def test_requests_that_are_as_ever_say_nothing(lake: Lake) -> None:
     assert [cause.service for cause in answer(lake).causes] == [cause.service for cause in blind.causes]
 
 
+def test_requests_with_more_lines_than_are_read_are_still_as_ever(lake: Lake) -> None:
+    def many(service: str, _: datetime) -> tuple[str, ...]:
+        return tuple(f"{service} step {'abcdefghijkl'[step]} done" for step in range(12))
+
+    write_requests(lake, BEGAN - 40 * MINUTE, 46, many)
+    config = RequestConfig(most=3 * 12 * A_MINUTE * 10)  # of the lines, a third while all was well, all in the window
+    graph = ServiceGraph.from_pairs(CALLS)
+    asked = RootCauseAnalyst(lake, lambda _: graph, AnalystConfig(requests=config))
+    report = asked.answer(RootCauseQuestion({"web": BEGAN + MINUTE}, BEGAN + 4 * MINUTE))
+    now, then = requests(lake, config) or (0, 0)
+    assert then < 0.6 * 30 * A_MINUTE * len(SERVICES)
+    assert now > 0.9 * 7 * A_MINUTE * len(SERVICES)
+    assert all(evidence.kind != ORDER for cause in report.causes for evidence in cause.evidence)
+
+
 def test_what_reached_the_suite_later_changes_nothing(lake: Lake) -> None:
     write_requests(lake, BEGAN - 40 * MINUTE, 40, as_ever)
     before = answer(lake)

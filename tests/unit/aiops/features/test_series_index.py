@@ -64,6 +64,13 @@ def test_columns_that_do_not_fit_are_refused(column: str) -> None:
         SeriesNames.restore(state)
 
 
+def test_texts_that_are_no_utf_8_are_refused() -> None:
+    state = dict(SeriesNames.of(named(0, ["a", "b"])).snapshot())
+    state["labels_bytes"] = np.full_like(state["labels_bytes"], 0xFF)
+    with pytest.raises(StateError, match="no UTF-8"):
+        SeriesNames.restore(state)
+
+
 def test_facts_of_series_follow_from_their_metric() -> None:
     index = SeriesIndex()
     floors = [*index.add([SeriesName(1, "cart", "cpu_utilization", "")])]

@@ -146,7 +146,12 @@ def test_a_damaged_state_is_refused() -> None:
     net = Judge()
     net.judge(rows(moving(10)))
     state = net.net.snapshot()
-    for damaged in ({**state, "run": state["run"][:0]}, {name: array for name, array in state.items() if name != "run"}):
+    too_many = {name: np.repeat(array, 2) for name, array in state.items()}
+    for damaged in (
+        too_many,
+        {**state, "run": state["run"][:0]},
+        {name: array for name, array in state.items() if name != "run"},
+    ):
         with pytest.raises(StateError, match="warm up anew"):
             SafetyNet.restore(damaged, net.slots.series)
 
