@@ -8,7 +8,10 @@ from data_contracts.telemetry.rejects import MOST_DETAIL, Refusal
 from data_contracts.values.moments import microseconds_of
 from serving.ingest.receive.signals.attribute_texts import MOST_DEPTH, Json
 from serving.ingest.receive.signals.signal_outcome import SignalIntake
+from serving.ingest.receive.wire.decoded import MalformedBody
 
+MOST_LINES: Final = 400_000
+"""So many lines may be in a body: each costs memory beyond its bytes, some 700 bytes."""
 _INT64: Final = range(-(2**63), 2**63)
 
 
@@ -41,6 +44,12 @@ class LogLine:
     attributes: dict[str, Json] = field(default_factory=dict)
     resource: dict[str, str] = field(default_factory=dict)
     refusal: Refusal | None = None
+
+
+def hold_to_lines(count: int) -> None:
+    """Raise MalformedBody where a body has more than `MOST_LINES` lines."""
+    if count > MOST_LINES:
+        raise MalformedBody("body", f"has {count} lines, more than {MOST_LINES}: send fewer a request")
 
 
 def undecodable(text: str, rule: str) -> LogLine:

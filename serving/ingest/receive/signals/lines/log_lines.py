@@ -12,7 +12,7 @@ from serving.ingest.receive.signals.lines.joined_lines import joined
 from serving.ingest.receive.signals.lines.journal_entries import journal_records
 from serving.ingest.receive.signals.lines.json_fields import decoded_object
 from serving.ingest.receive.signals.lines.json_lines import array_items, json_records
-from serving.ingest.receive.signals.lines.log_line import LineReading, LogLine
+from serving.ingest.receive.signals.lines.log_line import LineReading, LogLine, hold_to_lines
 from serving.ingest.receive.signals.lines.log_rows import finished
 from serving.ingest.receive.signals.lines.plain_text import pieces_of, record_of_piece
 from serving.ingest.receive.signals.lines.syslog_lines import is_syslog, syslog_records
@@ -43,11 +43,15 @@ LINE_FORMS: Final = ("auto", *FORMS)
 def accept_log_lines(
     body: bytes, form: LineForm, intake: SignalIntake, resource: Mapping[str, str] | None = None
 ) -> SignalOutcome:
-    """Return what becomes of a decompressed body; nothing is raised, whatever the bytes are. O(bytes) time and memory.
+    """Return what becomes of a decompressed body, whatever its bytes are. O(bytes) time and memory.
 
     `resource`: attributes of OpenTelemetry's resource that hold for all lines (`service.name`, `log.file.path`); what a line
     states itself counts above them.
+
+    Raises:
+        MalformedBody: it has more than `MOST_LINES` lines; nothing of it is kept.
     """
+    hold_to_lines(max(body.count(b"\n"), body.count(b" <")))  # messages of syslog that are counted in octets need no line end
     stated = dict(resource or {})
     known = {**file_resource(stated.get(FILE_PATH, "")), **stated}
     lines = FORMS[recognised(body) if form == "auto" else form](body, LineReading(intake, known))

@@ -19,7 +19,7 @@ from serving.ingest.receive.signals.lines.container_lines import FILE_PATH, file
 from serving.ingest.receive.signals.lines.field_names import SPAN_ID, TRACE_ID, taken
 from serving.ingest.receive.signals.lines.joined_lines import Piece, joined
 from serving.ingest.receive.signals.lines.level_words import severity_of_word
-from serving.ingest.receive.signals.lines.log_line import LineReading, LogLine
+from serving.ingest.receive.signals.lines.log_line import LineReading, LogLine, hold_to_lines
 from serving.ingest.receive.signals.lines.log_rows import finished
 from serving.ingest.receive.signals.lines.loki_messages import push_request
 from serving.ingest.receive.signals.lines.plain_text import piece_of, record_of_piece
@@ -132,7 +132,9 @@ def _line(piece: Piece, level: str, reading: LineReading) -> LogLine:
 
 
 def _protobuf_streams(body: bytes) -> Iterator[LokiStream]:
-    for number, stream in enumerate(push_request(body).streams):
+    pushed = push_request(body).streams
+    hold_to_lines(len(pushed) + sum(len(stream.entries) for stream in pushed))
+    for number, stream in enumerate(pushed):
         text = stream.labels.decode(errors="replace")
         labels = labels_of(text)
         refusal = None
@@ -156,6 +158,7 @@ def _json_streams(body: bytes) -> Iterator[LokiStream]:
         decoded = [msgspec.json.decode(stream, type=_JsonStream) for stream in streams]
     except (ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise MalformedBody("body", f"is no push request of Loki in JSON ({str(error)[:200]})") from error
+    hold_to_lines(len(decoded) + sum(len(stream.values) for stream in decoded))
     for number, stream in enumerate(decoded):
         yield LokiStream(stream.stream, _pieces(map(_json_entry, stream.values), number))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from serving.ingest.receive.signals.lines.log_line import MOST_LINES
 from serving.ingest.receive.signals.lines.loki_push import accept_loki_push, labels_of
 from serving.ingest.receive.wire.decoded import MalformedBody
 from tests.testing.line_rows import INTAKE, NOW, ReadLines, read_outcome
@@ -111,6 +112,11 @@ def test_what_breaks_a_rule_costs_no_other() -> None:
 def test_what_is_no_push_request_is_refused_as_a_whole(body: bytes) -> None:
     with pytest.raises(MalformedBody, match="no push request of Loki"):
         accept_loki_push(body, "json", INTAKE)
+
+
+def test_more_entries_than_memory_is_kept_for_are_refused_as_a_whole() -> None:
+    with pytest.raises(MalformedBody, match="more than 400000"):
+        accept_loki_push(push_protobuf({"{}": ()}) + b"\n\0" * MOST_LINES, "protobuf", INTAKE)
 
 
 def test_an_empty_request_is_one() -> None:

@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from data_contracts.values.masking import Masks
+from serving.ingest.receive.signals.lines.log_line import MOST_LINES
 from serving.ingest.receive.signals.lines.log_lines import accept_log_lines
 from serving.ingest.receive.signals.signal_outcome import SignalIntake
+from serving.ingest.receive.wire.decoded import MalformedBody
 from tests.testing.line_rows import NOW, read_lines, read_outcome
 
 HALF = timedelta(milliseconds=500)
@@ -97,6 +99,12 @@ def test_secrets_are_masked_in_rows_and_refused_lines() -> None:
     read = read_outcome(accept_log_lines(f"ERROR password={secret}\n  at x password={secret}\n".encode(), "text", intake))
     assert secret not in read.row["body"]
     assert read.outcome.masked == {"named_secret": 1}
+
+
+@pytest.mark.parametrize("body", [b"a\n" * (MOST_LINES + 1), b"1 <1" * (MOST_LINES + 1), b"[" + b"1," * MOST_LINES + b"1]"])
+def test_more_lines_than_memory_is_kept_for_are_refused_as_a_whole(body: bytes) -> None:
+    with pytest.raises(MalformedBody, match="more than 400000"):
+        read_lines(body, "auto")
 
 
 def test_a_body_that_is_repeated_has_the_same_ids() -> None:
