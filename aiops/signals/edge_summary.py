@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from aiops.signals.span_rows import Mask, SpanNames
+from aiops.signals.span_rows import Mask, Names, SpanNames
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.arrow_columns import column, table
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
@@ -75,13 +75,16 @@ class EdgeSamples:
 
 
 def summary_of(samples: EdgeSamples, step_s: int, names: SpanNames) -> pa.Table:
-    """Return rows of `SPAN_EDGES`, in order of step and names. O(calls x log calls)."""
-    services, operations = np.array(names.services.texts, object), np.array(names.operations.texts, object)
-    rank = np.argsort(np.argsort(np.array(names.services.texts))), np.argsort(np.argsort(np.array(names.operations.texts)))
-    order = np.lexsort((rank[1][samples.operation], rank[0][samples.callee], rank[0][samples.caller], samples.step))
+    """Return rows of `SPAN_EDGES`, in order of step and names. O(calls x log calls), however many names are known."""
+    if not len(samples.step):
+        return SPAN_EDGES.empty_table()
+    ends, operations = np.concatenate([samples.caller, samples.callee]), named(samples.operation, names.operations)
+    services = named(ends, names.services)
+    caller, callee = services.rank[: len(samples.step)], services.rank[len(samples.step) :]
+    order = np.lexsort((operations.rank, callee, caller, samples.step))
     ordered = EdgeSamples(*(column[order] for column in samples.columns()))
     keys = np.stack([ordered.step, ordered.caller, ordered.callee, ordered.operation])
-    begins = np.flatnonzero(np.any(np.diff(keys, axis=1, prepend=-1) != 0, axis=0)) if keys.shape[1] else np.zeros(0, np.int64)
+    begins = np.flatnonzero(np.any(np.diff(keys, axis=1, prepend=-1) != 0, axis=0))
     group = np.zeros(keys.shape[1], np.int64)
     group[begins[1:]] = 1
     group = np.cumsum(group)
@@ -93,9 +96,9 @@ def summary_of(samples: EdgeSamples, step_s: int, names: SpanNames) -> pa.Table:
     }
     columns: dict[str, Any] = {
         "timestamp": pa.array(ordered.step[begins] * step_s * 1_000_000).cast(TIMESTAMP),
-        "caller": services[ordered.caller[begins]],
-        "callee": services[ordered.callee[begins]],
-        "operation": operations[ordered.operation[begins]],
+        "caller": services.of(caller[order][begins]),
+        "callee": services.of(callee[order][begins]),
+        "operation": operations.of(operations.rank[order][begins]),
         "calls": np.bincount(group, ordered.count, len(begins)),
         "errors": np.bincount(group, ordered.count * ordered.failed, len(begins)),
         "sampled": np.bincount(group, minlength=len(begins)),
@@ -106,6 +109,29 @@ def summary_of(samples: EdgeSamples, step_s: int, names: SpanNames) -> pa.Table:
         for quantile, values in zip(QUANTILES, lengths, strict=True):
             columns[f"{measure}_p{round(100 * quantile)}_s"] = pa.array(values / 1e6, mask=np.isnan(values))
     return pa.table(columns, schema=SPAN_EDGES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RankedNames:
+    """Names that occur, ascending, and of each of some codes (n,) the place of its name among them."""
+
+    texts: "pa.Array[Any]"
+    rank: IntArray
+
+    def of(self, places: IntArray) -> "pa.Array[Any]":
+        """Return the names (n,) at places among them."""
+        at: Any = pa.array(places)
+        return self.texts.take(at)
+
+
+def named(codes: npt.NDArray[np.int32], names: Names) -> RankedNames:
+    """Return the names of codes (n,). O(n log n); names that do not occur cost nothing."""
+    distinct, place = np.unique(codes, return_inverse=True)
+    texts = [names.texts[code] for code in distinct.tolist()]
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    rank = np.empty(len(texts), np.int64)
+    rank[order] = np.arange(len(texts))
+    return RankedNames(pa.array([texts[number] for number in order], pa.string()), rank[place])
 
 
 def quantiles(group: IntArray, length_us: IntArray, count: FloatArray, groups: int) -> list[FloatArray]:

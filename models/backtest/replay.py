@@ -18,6 +18,8 @@ from models.vectors.truth import Truth, detection_truth, outcome
 
 SIGMA_OF_HALF = 3.0
 """Standard deviations with score 0.5: the 3-sigma rule."""
+TOO_SHORT = "the earlier half of the history is too short for a second fit that scores the later half; give a longer history"
+"""Why a threshold is not tuned."""
 _HUGE = 1e140
 """A value whose square, times the length of a recording, may be no number any more."""
 
@@ -67,7 +69,10 @@ class NoisySeries:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """Rules on the same replay; `rules[0]` is the detector at its own threshold. `noisiest` first, at that threshold."""
+    """Rules on the same replay; `rules[0]` is the detector at its own threshold. `noisiest` first, at that threshold.
+
+    `untuned`: why `rules[1]` is at the detector's own threshold too; empty = it is tuned.
+    """
 
     detector: str
     points: int
@@ -78,6 +83,7 @@ class Backtest:
     budget_per_day: float
     rules: tuple[RuleFigures, ...]
     noisiest: tuple[NoisySeries, ...]
+    untuned: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,12 +101,13 @@ class ScoredDetector:
     """A detector that is back-tested: its name, its own threshold, and its scores (n,).
 
     `unseen` (n,): scores by the same detector fitted to the earlier half of the history only; they set the tuned threshold.
+    None = that half is too short for a fit: nothing is tuned, for scores of points that were fitted to promise too much.
     """
 
     name: str
     threshold: float
     score: FloatArray
-    unseen: FloatArray
+    unseen: FloatArray | None
 
 
 def recording(
@@ -134,7 +141,10 @@ def normal_history(recorded: Recording) -> BoolArray:
 
 
 def earlier_half(recorded: Recording) -> BoolArray:
-    """Return (n,) the history points before the middle of the history's time."""
+    """Return (n,) the history points before the median of their times: half of the points, though maybe not half of the time.
+
+    The middle of the time would leave a half without points where a single one is stamped long ago.
+    """
     history = ~recorded.replayed
     time_us = recorded.rows.time_us
     return np.asarray(history & (time_us < np.median(time_us[history]))) if history.any() else history
@@ -164,25 +174,35 @@ def _scale(recorded: Recording) -> FloatArray:
 
 
 def backtest(recorded: Recording, detector: ScoredDetector, budget: PageBudget) -> Backtest:
-    """Return the figures of a detector and of the 3-sigma rule, each also with the threshold
-    that keeps the budget on the history.
+    """Return the figures of a detector and of the 3-sigma rule, each also with the one that keeps the budget on the history.
+
+    Where no half of the history is left that a fit has not seen, the threshold stays the rule's own, and its name says so.
     """
     name, threshold, score = detector.name, detector.threshold, detector.score
     naive = three_sigma(recorded)
     naive_unseen = three_sigma(recorded, normal_history(recorded) & earlier_half(recorded))
-    tuned = _on_history(recorded, detector.unseen, budget), _on_history(recorded, naive_unseen, budget)
+    own, sigma = _on_history(recorded, detector.unseen, budget), _on_history(recorded, naive_unseen, budget)
     rules = (
         figures_of(recorded, name, score, threshold, budget),
-        figures_of(recorded, f"{name}, autotuned", score, tuned[0], budget),
+        figures_of(recorded, f"{name}, {_tuned(own)}", score, threshold if own is None else own, budget),
         figures_of(recorded, "3-sigma rule", naive, 0.5, budget),
-        figures_of(recorded, "3-sigma rule, autotuned", naive, tuned[1], budget),
+        figures_of(recorded, f"3-sigma rule, {_tuned(sigma)}", naive, 0.5 if sigma is None else sigma, budget),
     )
     new = recorded.replayed
     unknown = float(np.isnan(score[new]).mean()) if new.any() else float("nan")
     incidents = int(recorded.truth.take(new).starts_us.size)
     noisy = noisiest(recorded, score >= threshold, budget)
     return Backtest(
-        name, len(recorded.code), int(new.sum()), unknown, len(recorded.series), incidents, budget.per_day, rules, noisy
+        name,
+        len(recorded.code),
+        int(new.sum()),
+        unknown,
+        len(recorded.series),
+        incidents,
+        budget.per_day,
+        rules,
+        noisy,
+        TOO_SHORT if own is None else "",
     )
 
 
@@ -225,12 +245,19 @@ def noisiest(recorded: Recording, alarm: BoolArray, budget: PageBudget, most: in
     return tuple(noisy)
 
 
-def _on_history(recorded: Recording, unseen: FloatArray, budget: PageBudget) -> float:
+def _tuned(threshold: float | None) -> str:
+    return "not tuned" if threshold is None else "autotuned"
+
+
+def _on_history(recorded: Recording, unseen: FloatArray | None, budget: PageBudget) -> float | None:
     """Return the lowest threshold that keeps the budget on the later half of the history, with a margin for days not seen.
 
     A detector is kinder to what it was fitted to than to what comes later: the half that it did not see stands for the replay.
+    None where it has no score there.
     """
     later = ~recorded.replayed & ~earlier_half(recorded)
+    if unseen is None or not np.isfinite(unseen[later]).any():
+        return None
     counter = PageCounter.over(recorded.rows.take(later), recorded.truth.false[later], budget)
     return threshold_for_budget(unseen[later], counter, budget, UNSEEN_ERRORS)
 

@@ -72,12 +72,15 @@ def _order(requests: Requests, part: IntArray) -> list[tuple[int, Evidence]]:
 
 
 def _novelty(requests: Requests, novelties: Novelties, row: int, part: IntArray, score: float) -> Evidence:
+    """Return the evidence of a row, since the operation's first request in the window that shows what is more frequent now, or
+    does not show what is rarer.
+    """
     pattern, code = pattern_of(requests, novelties, row), int(novelties.pattern[row])
-    showing = requests.shown_by[requests.shown == code]
-    inside = showing[(part[showing] == WINDOW) & (requests.service[showing] == novelties.service[row])]
-    whole = np.flatnonzero((part == WINDOW) & (requests.service == novelties.service[row]))
-    since = int(requests.start_us[inside if inside.size else whole].min())
+    own = (requests.service == novelties.service[row]) & (requests.operation == novelties.operation[row])
     now, then = float(novelties.share_now[row]), float(novelties.share_then[row])
+    shows = np.zeros(part.size, np.bool_)
+    shows[requests.shown_by[requests.shown == code]] = True
+    since = int(requests.start_us[own & (part == WINDOW) & (shows == (now > then))].min())
     words = f"{now:.0%} of requests {_words(pattern)}, usually {then:.0%}"
     return Evidence(ORDER, f"request_{pattern.kind}_ratio", now, then, float(novelties.z[row]), score, since, words)
 

@@ -78,7 +78,9 @@ def run_backtest(source: TelemetrySource, detector: str, budget: PageBudget, say
     speed = len(batch) / max(time.process_time() - began, 1e-9)
     say("judge, and find the threshold that keeps the budget on the half of the history that a second fit has not seen")
     unseen = _unseen_scores(detector, batch, quiet[earlier_half(record)[quiet]], step_s)
-    result = backtest(record, ScoredDetector(detector, threshold, score, score if unseen is None else unseen), budget)
+    result = backtest(record, ScoredDetector(detector, threshold, score, unseen), budget)
+    if result.untuned:
+        say(f"the threshold of {detector} is not tuned: {result.untuned}")
     return BacktestRun(result, _figure(record, result, score), read, len(batch), speed)
 
 

@@ -154,7 +154,11 @@ def _parts(rankings: Sequence[Ranking], switched: Sequence[Ablation]) -> tuple[P
     figures = []
     for part in dict.fromkeys(ranking.case.part for ranking in rankings):
         here = [ranking for ranking in rankings if ranking.case.part == part]
-        orders = [("all", [ranking.shown for ranking in here]), ("magnitude of metrics", [ranking.magnitude for ranking in here])]
+        orders = [
+            ("all", [ranking.shown for ranking in here]),
+            ("magnitude of metrics", [ranking.magnitude for ranking in here]),
+            ("loudest service", [ranking.loudest for ranking in here]),
+        ]
         orders += [(ablation.name, [ranking.ablated[number] for ranking in here]) for number, ablation in enumerate(switched)]
         figures += [PartFigures(part, name, len(here), *_shares(here, ranked)) for name, ranked in orders]
     return tuple(figures)

@@ -1,5 +1,6 @@
 """Calls in spans by example: what is known of each end, what is counted and left out."""
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from aiops.errors import ContractError
 from aiops.signals.span_edges import EdgeConfig, SpanEdges, edges_of
-from aiops.signals.span_rows import SPAN_ROWS
+from aiops.signals.span_rows import SPAN_ROWS, SpanNames
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -148,3 +149,29 @@ def test_more_than_may_wait_leaves_and_is_counted() -> None:
 def test_a_step_below_a_second_is_refused() -> None:
     with pytest.raises(ContractError, match="step_s=0"):
         EdgeConfig(step_s=0)
+
+
+def test_names_that_are_known_but_do_not_occur_cost_nothing() -> None:
+    names = SpanNames()
+    for number in range(20_000):
+        names.operations.code(f"GET /{number}")
+    names.operations.code("x" * 1024)
+    stream = SpanEdges(names=names)
+    tracemalloc.start()
+    assert stream.add(table(CLIENT, SERVER)).num_rows == 0, "no step is over"
+    late = span("c1", None, "web", at=300_000)
+    (row,) = stream.add(table(late)).to_pylist()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (row["caller"], row["callee"], row["operation"]) == ("web", "cart", "GET /cart")
+    assert peak < 60e6, "of 20,000 names as wide as the longest: 82 MB"
+
+
+def test_rows_are_in_order_of_names_not_of_their_arrival() -> None:
+    calls = [(f"s{number}", name) for number, name in enumerate(("é", "b", "a", "z"))]
+    spans = [
+        row
+        for name, callee in calls
+        for row in (span(name, None, "web", kind="client"), span(f"{name}c", name, callee, kind="server", ms=5))
+    ]
+    assert [row["callee"] for row in rows(*spans)] == ["a", "b", "z", "é"]

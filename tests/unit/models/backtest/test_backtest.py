@@ -149,6 +149,37 @@ def test_a_detector_that_is_kind_to_what_it_was_fitted_to_keeps_the_budget_all_t
     assert tuned.false_pages_per_day <= 2 * BUDGET.per_day
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_where_no_second_fit_is_possible_nothing_is_tuned_and_the_result_says_so(known: bool) -> None:
+    recorded = recorded_days(incidents())
+    score = np.random.default_rng(3).random(recorded.code.size)
+    unseen = np.full(score.size, np.nan) if known else None
+    result = backtest(recorded, ScoredDetector("test", 0.5, score, unseen), BUDGET)
+    assert "too short" in result.untuned
+    assert (result.rules[1].rule, result.rules[1].threshold) == ("test, not tuned", 0.5)
+    assert result.rules[3].rule == "3-sigma rule, autotuned"
+    assert backtest(recorded, ScoredDetector("test", 0.5, score, score), BUDGET).untuned == ""
+
+
+def test_a_history_of_which_a_half_is_too_short_is_not_tuned_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.random.default_rng(0).normal(50.0, 2.0, 300)
+    lines = [f"{(START + timedelta(minutes=n)).isoformat()},cart,latency_p50_ms,{value}" for n, value in enumerate(values)]
+    path = tmp_path / "rows.csv"
+    path.write_text("timestamp,service,metric,value\n" + "\n".join(lines) + "\n")
+    assert run(["backtest", "--source", "csv", "--path", str(path), "--detector", "unit-surprise", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "too short" in json.loads(printed.out)["untuned"]
+    assert "unit-surprise is not tuned" in printed.err
+
+
+def test_one_stray_time_long_ago_leaves_both_halves_of_the_history_their_points() -> None:
+    recorded = recorded_days(incidents())
+    time_us = recorded.rows.time_us.copy()
+    time_us[0] = 0
+    half = earlier_half(replace(recorded, rows=replace(recorded.rows, time_us=time_us)))
+    assert 0.45 < half.sum() / (~recorded.replayed).sum() < 0.55
+
+
 def test_three_sigma_is_fitted_to_normal_history_only() -> None:
     recorded = recorded_days(incidents(Span("a", 100, 200)))
     value = recorded.value.copy()

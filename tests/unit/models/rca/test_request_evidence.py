@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from aiops.signals.novelty import WINDOW
 from aiops.signals.requests import LOG_LINES, Requests, requests_of
@@ -149,3 +150,20 @@ def test_order_in_time_counts_where_the_window_shows_it() -> None:
     assert shown[1] == shown[2] < 0.0
     assert early_of(straying(0, 12)) != [0.0, 0.0, 0.0], "one of three strayed in the first step: chance"
     assert early_of(straying(2, 5)) == [0.0, 0.0, 0.0], "five steps are too few"
+
+
+@pytest.mark.parametrize("rarer", [False, True])
+def test_evidence_begins_with_the_first_request_of_the_operation_that_is_not_as_ever(rarer: bool) -> None:
+    """Operation "work" is as ever for five seconds of the window; "other" is called in the window before and shows nothing."""
+    spans: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
+    for number in range(CALM + 20):
+        changed = number >= CALM + 5
+        start = NOON + timedelta(seconds=number)
+        spans += [{**row(number, name, None, "cart", start, 1000), "name": name} for name in ("work", "other")]
+        if changed != rarer:
+            lines.append(line(number, "work", "pays", start))
+    requests = requests_of(pa.Table.from_pylist(spans, schema=SPAN_ROWS), pa.Table.from_pylist(lines, schema=LOG_LINES))
+    (item,) = [item for item in request_evidence(RequestWindow(requests, part_of(requests)))["cart"] if item.kind == ORDER]
+    assert (item.seen < item.baseline) == rarer
+    assert item.since_us == int((NOON + timedelta(seconds=CALM + 5)).timestamp() * 1e6)
