@@ -13,7 +13,6 @@ from orchestration.bench.corpora.nezha_windows import FaultRequests, files_befor
 from orchestration.bench.corpora.root_causes import bench_nezha, bench_petshop
 from serving.ingest.pull.nezha_requests import RequestFiles
 
-
 FIRST_S = 1_674_979_200
 """08:00 of the made-up day."""
 
