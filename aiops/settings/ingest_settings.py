@@ -74,7 +74,7 @@ class IngestSettings(Section):
         description="what is masked in logs and spans before they are stored: groups of rules, secrets, email, card, iban, ip",
     )
     mask_patterns: str = Field(
-        "{}", description='own patterns (RE2) that are masked, as JSON, for example {"employee": "\\bE[0-9]{6}\\b"}'
+        "{}", description='own patterns (RE2) that are masked, as JSON, for example {"employee": "\\\\bE[0-9]{6}\\\\b"}'
     )
     idle_h: float = Field(2.0, gt=0, description="hours after which a series that sends nothing is forgotten and counts no more")
     announce_s: float = Field(600.0, gt=0, description="how often the definition of an active series is sent again")

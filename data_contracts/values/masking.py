@@ -1,8 +1,7 @@
 """Secrets and personal data in texts of logs and spans are masked before anything is stored.
 
-A rule is a regular expression of RE2, so that the time is linear in the text whatever it holds. What it matches becomes
-`[masked:<rule>]`; groups named in the replacement stay. A rule may ask a check beside the form, as the sum of a card's digits: it
-is made in Python, of the few texts that match.
+What a rule of `mask_rules` matches becomes `[masked:<rule>]`. One expression, all rules at once, tells which texts are looked at
+closer: only these are taken apart where they are JSON (`masked_trees`), and only to these the rules are applied one by one.
 """
 
 import re
@@ -15,95 +14,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_IBAN_LETTERS: Final = 55  # "A" is 10
-_SECRET_NAMES: Final = (
-    r"[\w.\-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|cookie|credentials?|(?:api|access|private|account|signing)[_\-]?key)"
-    r"(?:[_\-.]?(?:key|value|hash))?"
-)
-_NAMED: Final = rf"(?i)({_SECRET_NAMES})(\\?[\"'])?(\s*(?:=>|[:=])\s*"
-"""A name of a secret, the quote behind it (escaped within a text of JSON), and the sign before the value."""
+from data_contracts.values.mask_checks import Candidate
+from data_contracts.values.mask_rules import RULES, SECRET_NAME_END, MaskRule
+from data_contracts.values.masked_trees import MASKED_NAME, Leaves, Trees, put_together
 
-
-@dataclass(frozen=True, slots=True)
-class MaskRule:
-    """What is masked: `pattern` matches it, `replacement` (RE2's \\1 for groups) takes its place where `check` agrees."""
-
-    name: str
-    pattern: str
-    replacement: str
-    check: Callable[[str], bool] | None = None
-
-
-def _is_card(text: str) -> bool:
-    """Return whether the digits are those of a payment card: Luhn's sum (ISO/IEC 7812-1).
-
-    >>> _is_card("4111 1111 1111 1111"), _is_card("4111 1111 1111 1112")
-    (True, False)
-    """
-    digits = [int(character) for character in text if character.isdigit()][::-1]
-    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
-    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
-
-
-def _is_iban(text: str) -> bool:
-    """Return whether the check digits fit (ISO 13616: the number modulo 97 is 1).
-
-    >>> _is_iban("DE89 3704 0044 0532 0130 00"), _is_iban("DE88370400440532013000")
-    (True, False)
-    """
-    compact = text.replace(" ", "")
-    turned = compact[4:] + compact[:4]
-    digits = (character if character.isdigit() else str(ord(character) - _IBAN_LETTERS) for character in turned)
-    return int("".join(digits)) % 97 == 1
-
-
-RULES: Final[Mapping[str, tuple[MaskRule, ...]]] = {
-    "secrets": (
-        MaskRule(
-            "private_key",
-            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
-            "[masked:private_key]",
-        ),
-        MaskRule("url_password", r"(://[^\s/:@\"']*:)[^\s/@\"']+@", r"\1[masked:url_password]@"),
-        MaskRule("authorization", r"(?i)\b(bearer|basic|digest)(\s+)[A-Za-z0-9._~+/=\-]{8,}", r"\1\2[masked:authorization]"),
-        MaskRule("json_token", r"\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]*", "[masked:json_token]"),
-        MaskRule(
-            "provider_key",
-            r"\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_\-]{20,}"
-            r"|xox[abeoprs]-[A-Za-z0-9\-]{10,}|AIza[0-9A-Za-z_\-]{35}|[rs]k_live_[0-9A-Za-z]{16,})",
-            "[masked:provider_key]",
-        ),
-        MaskRule(
-            "quoted_secret",
-            _NAMED + r"""\[?)(?:(\\")(?:[^"\\]|\\[^"])*\\"|(")(?:[^"\\]|\\.)*"|(')[^']*')""",
-            r"\1\2\3\4\5\6[masked:quoted_secret]\4\5\6",
-        ),
-        MaskRule(
-            "named_secret",
-            _NAMED + r""")[^\s,;&"'\\\[{}\])>][^\s,;&"'\\})\]]*""",
-            r"\1\2\3\2[masked:named_secret]\2",
-        ),
-    ),
-    "email": (MaskRule("email", r"\b[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,}\b", "[masked:email]"),),
-    "card": (
-        MaskRule(
-            "card",
-            r"\b(?:3[47]\d{2}[ \-]?\d{6}[ \-]?\d{5}|(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6(?:011|5\d{2}))(?:[ \-]?\d{4}){3})\b",
-            "[masked:card]",
-            _is_card,
-        ),
-    ),
-    "iban": (
-        MaskRule(
-            "iban",
-            r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b",
-            "[masked:iban]",
-            _is_iban,
-        ),
-    ),
-    "ip": (MaskRule("ip", r"\b(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)\b", "[masked:ip]"),),
-}
-"""Groups of rules by name."""
+_HEAD, _VALUE, _END = "\ufdd0", "\ufdd1", "\ufdd2"
+"""Noncharacters of Unicode around the parts of a match, until its check is made."""
+_NAMED_BEFORE: Final = SECRET_NAME_END + r"""\\*"[ \t]*[:,}\]]"""
+"""A text of JSON that is the name of a secret."""
+_MOST_CONTEXT: Final = 40
+_MOST_AFTER: Final = 8
+_BREAKS: Final = r"\\+(?:u[0-9A-Fa-f]{4}|[nrtbf])"
 
 
 def differing(first: "pa.Array[Any]", second: "pa.Array[Any]") -> npt.NDArray[np.bool_]:
@@ -126,63 +47,110 @@ class Masked:
 
 
 class Masks:
-    """The rules that hold for all texts. Immutable; O(bytes) a rule, Python only for texts that a rule with a check matches."""
+    """The rules that hold for all texts. Immutable; O(bytes), Python only for texts that a rule may match."""
 
-    def __init__(self, rules: Sequence[MaskRule] = ()) -> None:
+    def __init__(self, rules: Sequence[MaskRule] = (), by_name: bool = False) -> None:
         self.rules = tuple(rules)
+        self._by_name = by_name
+        """Whether values under the names of secrets are masked in JSON."""
+        patterns = [rule.pattern for rule in rules] + [_NAMED_BEFORE] * by_name
+        self._any = "|".join(f"(?:{pattern})" for pattern in patterns)
 
     @classmethod
     def of(cls, groups: Sequence[str], patterns: Mapping[str, str]) -> "Masks":
         """Return the rules of some groups, and patterns of one's own by name.
 
         Raises:
-            MaskError: a group is unknown, or a pattern is no regular expression of RE2, or matches the empty text.
+            MaskError: a group is unknown, or a pattern is no regular expression of RE2, holds control characters, or matches the
+                empty text.
         """
         unknown = [group for group in groups if group not in RULES]
         if unknown:
             raise MaskError(f"{unknown[0]!r} is no group of rules; they are {', '.join(RULES)}")
         own = [_own_rule(name, pattern) for name, pattern in patterns.items()]
-        return cls([*(rule for group in groups for rule in RULES[group]), *own])
+        return cls([*(rule for group in groups for rule in RULES[group]), *own], "secrets" in groups)
 
     def applied(self, column: "pa.Array[Any]") -> Masked:
-        """Return a column of texts with everything masked; nulls stay."""
-        counts: dict[str, int] = {}
+        """Return a column of texts with everything masked; nulls stay, JSON stays JSON."""
+        if not self.rules or not len(column):
+            return Masked(column)
+        suspect = self._suspect(column)
+        if not suspect.any():
+            return Masked(column)
+        chosen: list[Any] = column.filter(pa.array(suspect)).to_pylist()
+        trees = Trees(self._by_name)
+        taken_apart = [trees.taken_apart(text) for text in chosen]
+        counts = {MASKED_NAME: trees.named} if trees.named else {}
+        leaves: Any = pa.array(trees.leaves, pa.string())
         for rule in self.rules:
-            matches = pc.match_substring_regex(column, rule.pattern)
-            if pc.any(matches, min_count=0).as_py():
-                changed = _replaced(column, matches, rule)
-                differs = int(np.count_nonzero(differing(changed, column)))
-                if differs:
-                    counts[rule.name] = differs
-                    column = changed
-        return Masked(column, counts)
+            changed = _replaced(leaves, rule)
+            differs = int(np.count_nonzero(differing(changed, leaves)))
+            if differs:
+                counts[rule.name] = counts.get(rule.name, 0) + differs
+                leaves = changed
+        if not counts:
+            return Masked(column)
+        masked = Leaves(leaves.to_pylist())
+        texts = pa.array([put_together(tree, masked) for tree in taken_apart], pa.string())
+        return Masked(pc.replace_with_mask(column, pa.array(suspect), texts), counts)
+
+    def text(self, text: str) -> str:
+        """Return one text with everything masked."""
+        return str(self.applied(pa.array([text])).column[0].as_py())
+
+    def _suspect(self, column: "pa.Array[Any]") -> npt.NDArray[np.bool_]:
+        """Return (n,) which texts a rule may match, as they are or without the escapes of JSON."""
+        suspect = _matching(column, self._any)
+        rows: Any = np.flatnonzero(_matching(column, r"\\") & ~suspect)
+        if rows.size:
+            broken: Any = pc.replace_substring_regex(column.take(pa.array(rows, pa.int64())), _BREAKS, "\n")
+            suspect[rows] = _matching(pc.replace_substring(broken, "\\", ""), self._any)
+        return suspect
 
 
 NOTHING_MASKED: Final = Masks()
 
 
-def _replaced(column: "pa.Array[Any]", matches: Any, rule: MaskRule) -> "pa.Array[Any]":
-    chosen = pc.filter(column, matches, null_selection_behavior="drop")
+def _matching(column: "pa.Array[Any]", pattern: str) -> npt.NDArray[np.bool_]:
+    matches: Any = pc.match_substring_regex(column, pattern)
+    return np.array(pc.fill_null(matches, False), np.bool_)
+
+
+def _replaced(column: "pa.Array[Any]", rule: MaskRule) -> "pa.Array[Any]":
+    matches = _matching(column, rule.pattern)
+    if not matches.any():
+        return column
+    chosen: Any = column.filter(pa.array(matches))
     if rule.check is None:
-        replaced = pc.replace_substring_regex(chosen, rule.pattern, rule.replacement)
+        replaced: Any = pc.replace_substring_regex(chosen, rule.pattern, rf"\1[masked:{rule.name}]\3")
     else:
-        texts: list[Any] = chosen.to_pylist()
-        replaced = pa.array([_checked(rule, rule.check, text) for text in texts], pa.string())
-    whole: pa.Array[Any] = pc.replace_with_mask(column, pc.fill_null(matches, False), replaced)
+        chosen = pc.replace_substring_regex(chosen, f"[{_HEAD}{_VALUE}{_END}]", "\ufffd")
+        marked: list[Any] = pc.replace_substring_regex(chosen, rule.pattern, rf"{_HEAD}\1{_VALUE}\2{_END}\3").to_pylist()
+        replaced = pa.array([_checked(rule.name, rule.check, text) for text in marked], pa.string())
+    whole: pa.Array[Any] = pc.replace_with_mask(column, pa.array(matches), replaced)
     return whole
 
 
-def _checked(rule: MaskRule, check: Callable[[str], bool], text: str) -> str:
-    return re.sub(rule.pattern, lambda match: rule.replacement if check(match[0]) else match[0], text)
+def _checked(name: str, check: Callable[[Candidate], bool], marked: str) -> str:
+    first, *matches = marked.split(_HEAD)
+    parts = [first]
+    for match in matches:
+        head, _, rest = match.partition(_VALUE)
+        value, _, after = rest.partition(_END)
+        candidate = Candidate(parts[-1][-_MOST_CONTEXT:], head, value, after[:_MOST_AFTER])
+        parts += [head, f"[masked:{name}]" if check(candidate) else value, after]
+    return "".join(parts)
 
 
 def _own_rule(name: str, pattern: str) -> MaskRule:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
         raise MaskError(f"{name!r} is no name of a pattern: lower case letters, digits and _ name it")
+    if re.search(r"[\x00-\x1f\x7f]", pattern):
+        raise MaskError(f'{name}: {pattern!r} holds a control character: in JSON a backslash is written twice, "\\\\b" for \\b')
     try:
         empty = pc.match_substring_regex(pa.array([""]), pattern)[0].as_py()
     except pa.ArrowInvalid as error:
         raise MaskError(f"{name}: {pattern!r} is no regular expression of RE2 ({error})") from error
     if empty:
         raise MaskError(f"{name}: {pattern!r} matches the empty text: it would mask everything")
-    return MaskRule(name, pattern, f"[masked:{name}]")
+    return MaskRule(name, "", pattern)

@@ -38,7 +38,6 @@ from serving.ingest.receive.signals.signal_outcome import (
     masked_rows,
     outcome,
     refused_rows,
-    refused_text,
 )
 from serving.stream import streams
 
@@ -156,21 +155,21 @@ def _id_remarks(count: int, bad_traces: Mask, bad_spans: Mask) -> list[str]:
     return remarks
 
 
-def _refused(groups: ResourceRecords, rows: list[int], times_us: IntArray, form: Form) -> list[str]:
-    """Return refused records as JSON, long texts cut."""
+def _refused(groups: ResourceRecords, rows: list[int], times_us: IntArray, form: Form) -> list[dict[str, str | int]]:
+    """Return what is kept of refused records."""
     records = [groups.records[row] for row in rows]
     bodies = text_list(body_texts([_body(record, form) for record in records]))
     attributes = text_list(object_texts([form.attributes(record.attributes) for record in records]))
     services = text_list(groups.services.take(pa.array(groups.resource[rows], pa.int64())))
     return [
-        refused_text(
-            signal="log",
-            service=service,
-            time_us=int(times_us[row]),
-            severity_number=record.severity_number or 0,
-            severity=record.severity_text or "",
-            body=body,
-            attributes=text,
-        )
+        {
+            "signal": "log",
+            "service": service,
+            "time_us": int(times_us[row]),
+            "severity_number": record.severity_number or 0,
+            "severity": record.severity_text or "",
+            "body": body,
+            "attributes": text,
+        }
         for row, record, service, body, text in zip(rows, records, services, bodies, attributes, strict=True)
     ]

@@ -37,7 +37,6 @@ from serving.ingest.receive.signals.signal_outcome import (
     masked_rows,
     outcome,
     refused_rows,
-    refused_text,
 )
 from serving.stream import streams
 
@@ -176,23 +175,23 @@ def _links(links: Any, form: Form) -> list[dict[str, Any]]:
     ]
 
 
-def _refused(groups: ResourceRecords, rows: list[int], spans: _SpanColumns, form: Form) -> list[str]:
-    """Return refused spans as JSON, long texts cut."""
+def _refused(groups: ResourceRecords, rows: list[int], spans: _SpanColumns, form: Form) -> list[dict[str, str | int]]:
+    """Return what is kept of refused spans."""
     records = [groups.records[row] for row in rows]
     attributes = text_list(object_texts([form.attributes(span.attributes) for span in records]))
     ids = [text_list(column.take(pa.array(rows, pa.int64()))) for column in (spans.trace_ids, spans.span_ids, spans.parent_ids)]
     services = text_list(groups.services.take(pa.array(groups.resource[rows], pa.int64())))
     return [
-        refused_text(
-            signal="span",
-            service=service,
-            name=span.name or "",
-            start_us=int(spans.start_us[row]),
-            end_us=int(spans.end_us[row]),
-            trace_id=trace_id,
-            span_id=span_id,
-            parent_span_id=parent_id,
-            attributes=text,
-        )
+        {
+            "signal": "span",
+            "service": service,
+            "name": span.name or "",
+            "start_us": int(spans.start_us[row]),
+            "end_us": int(spans.end_us[row]),
+            "trace_id": trace_id,
+            "span_id": span_id,
+            "parent_span_id": parent_id,
+            "attributes": text,
+        }
         for row, span, service, text, trace_id, span_id, parent_id in zip(rows, records, services, attributes, *ids, strict=True)
     ]

@@ -2,18 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-import msgspec
-import numpy as np
 import pyarrow as pa
 
 from aiops.normalise.service_labels import ServiceRules
-from data_contracts.telemetry.rejects import Refusal, rejected_batch
-from data_contracts.values.masking import Masks, differing
+from data_contracts.telemetry.rejects import MOST_DETAIL, Refusal, rejected_batch
+from data_contracts.values.masking import Masks
 from serving.ingest.receive.signals.attribute_texts import cut_text
 from serving.stream import streams
 from serving.stream.archived_stream import written_out_bytes
@@ -21,11 +19,12 @@ from serving.stream.archived_stream import written_out_bytes
 ENTRY_BYTES: Final = 4 << 20
 """About how large the rows of an entry are when every text is written out: more rows become several entries."""
 ENTRY_ROWS: Final = 8192
-_TEXTS: Final = ("body", "event", "name", "status_text")
-_OBJECTS: Final = ("attributes", "resource", "events", "links")
-"""Columns of text, and of JSON, that may hold secrets."""
+_MASKED: Final = (
+    *("service", "severity", "body", "event", "name", "status_text", "scope"),
+    *("attributes", "resource", "events", "links"),
+)
+"""Columns that hold what senders wrote, text or JSON: all may hold secrets."""
 
-_MASKED_WHOLE: Final = '{"aiops.masked":"all of it: a mask left no JSON"}'
 SHOWN_BYTES: Final = 1000
 """What is kept of a text of a refused record."""
 
@@ -82,16 +81,30 @@ def outcome(kind: bytes, signal: str, masked: MaskedRows, refused: pa.RecordBatc
     return SignalOutcome(entries, rows.num_rows, refused.num_rows, "; ".join(texts), masked.counts)
 
 
-def refused_rows(rows: Sequence[str], refusals: Sequence[Refusal], intake: SignalIntake, source: str) -> pa.RecordBatch:
-    """Return refused records, as JSON, with why; masked, too. `source`: protocol/signal or protocol/form."""
-    given = pa.array(rows, pa.string())
-    texts: Any = whole_objects(intake.masks.applied(given).column, given)
-    return rejected_batch(texts.to_pylist(), refusals, intake.available_at, source)
+def refused_rows(
+    records: Sequence[Mapping[str, str | int]], refusals: Sequence[Refusal], intake: SignalIntake, source: str
+) -> pa.RecordBatch:
+    """Return refused records, as JSON, with why. `source`: protocol/signal or protocol/form.
+
+    Every text is masked by itself, those of the refusals, too, and only then cut at `SHOWN_BYTES` and put into the JSON.
+    """
+    texts = [cell for record in records for cell in record.values() if isinstance(cell, str)]
+    details = [refusal.detail for refusal in refusals]
+    column: Any = intake.masks.applied(pa.array([*texts, *details], pa.string())).column
+    masked = iter(column.to_pylist())
+    rows = [_refused_row(record, masked) for record in records]
+    hidden = [replace(refusal, detail=next(masked)[:MOST_DETAIL]) for refusal in refusals]
+    return rejected_batch(rows, hidden, intake.available_at, source)
+
+
+def _refused_row(record: Mapping[str, str | int], masked: Iterator[str]) -> str:
+    short = {name: cut_text(next(masked), SHOWN_BYTES) if isinstance(cell, str) else cell for name, cell in record.items()}
+    return json.dumps(short, ensure_ascii=False)
 
 
 def masked_rows(rows: pa.RecordBatch, intake: SignalIntake) -> MaskedRows:
     """Return rows of `LOGS` or `SPANS` with the secrets in their texts masked. All columns at once: a rule costs once a body."""
-    names = [name for name in (*_TEXTS, *_OBJECTS) if name in rows.schema.names]
+    names = [name for name in _MASKED if name in rows.schema.names]
     columns: list[Any] = [rows.column(name) for name in names]
     texts = [column.dictionary if pa.types.is_dictionary(column.type) else column for column in columns]
     masked = intake.masks.applied(pa.concat_arrays(texts))
@@ -99,39 +112,12 @@ def masked_rows(rows: pa.RecordBatch, intake: SignalIntake) -> MaskedRows:
         return MaskedRows(rows, {})
     first = 0
     for name, column, given in zip(names, columns, texts, strict=True):
-        made = masked.column.slice(first, len(given))
+        made: Any = masked.column.slice(first, len(given))
         first += len(given)
-        made = whole_objects(made, given) if name in _OBJECTS else made
         if column is not given:
             made = pa.DictionaryArray.from_arrays(column.indices, made)
         rows = rows.set_column(rows.schema.get_field_index(name), name, made)
     return MaskedRows(rows, masked.counts)
-
-
-def whole_objects(masked: "pa.Array[Any]", given: "pa.Array[Any]") -> "pa.Array[Any]":
-    """Return texts of JSON (n,) after masking; one that a mask left no JSON of is left out whole."""
-    changed = np.flatnonzero(differing(masked, given))
-    spoiled = [row for row in changed.tolist() if not _is_json(masked[row].as_py())]
-    if not spoiled:
-        return masked
-    texts = masked.to_pylist()
-    for row in spoiled:
-        texts[row] = _MASKED_WHOLE
-    return pa.array(texts, pa.string())
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return False
-    return True
-
-
-def refused_text(**cells: str | int) -> str:
-    """Return a refused record as JSON, each text cut at `SHOWN_BYTES`."""
-    short = {name: cut_text(cell, SHOWN_BYTES) if isinstance(cell, str) else cell for name, cell in cells.items()}
-    return json.dumps(short, ensure_ascii=False)
 
 
 def _entries(kind: bytes, rows: pa.RecordBatch) -> list[SignalEntry]:

@@ -135,7 +135,8 @@ class SignalRunIntake:
         letters: list[pa.RecordBatch] = []
         for message, result in zip(run.messages, results, strict=True):
             if isinstance(result, _Unread):
-                letters.append(self._letters.unreadable(message, result.error, now))
+                masks = self._receivers.signal_intake().masks
+                letters.append(self._letters.unreadable(message, result.error, now, masks))
                 continue
             for entry in result.entries:
                 if entry.kind == streams.KIND_REFUSED:

@@ -8,6 +8,7 @@ from typing import Final
 import pyarrow as pa
 
 from data_contracts.telemetry.rejects import Refusal, rejected_batch, rejected_payload
+from data_contracts.values.masking import NOTHING_MASKED, Masks
 from serving.ingest.producer_sequence import EncodedEntry
 from serving.ingest.receive import receipts
 from serving.ingest.receive.receipts import Receipt
@@ -34,9 +35,10 @@ class TopicLetters:
         self._topic = topic
         self._source = f"kafka/{topic}"
 
-    def unreadable(self, message: TopicMessage, error: Exception, now: datetime) -> pa.RecordBatch:
-        """Return a message of which nothing can be read, one row."""
-        return rejected_payload(message.content, str(error), now, self._source, self._place(message))
+    def unreadable(self, message: TopicMessage, error: Exception, now: datetime, masks: Masks = NOTHING_MASKED) -> pa.RecordBatch:
+        """Return a message of which nothing can be read, one row; what stands in it as text is masked."""
+        content = masks.text(message.content.decode("latin-1")).encode("latin-1")  # each byte is a character: other bytes stay
+        return rejected_payload(content, masks.text(str(error)), now, self._source, self._place(message))
 
     def refused(self, message: TopicMessage, receipt: Receipt, now: datetime) -> Iterator[pa.RecordBatch]:
         """Yield what was refused of a message: one row a reason, with how much it was and the first of it."""

@@ -62,27 +62,198 @@ def test_addresses_are_masked_where_asked_for() -> None:
     assert masked("from 10.0.0.1 to 999.1.1.1", Masks.of(["ip"], {})) == "from [masked:ip] to 999.1.1.1"
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(["password", "db.password", "api-key", "note", "http.request.header.cookie", "tokens"]),
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.emails() | st.just('{"token": "a b", "pwd":7}'),
-            lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["a", "secret"]), inner, max_size=2),
-            max_leaves=4,
-        ),
-    )
+@pytest.mark.parametrize(
+    "text",
+    [
+        # names
+        "Cookie: theme=dark; sid=§",
+        "Set-Cookie: theme=dark; sid=§; Path=/",
+        "sessionId: §",
+        "JSESSIONID=§",
+        "Authorization: Token §",
+        "Authorization: ApiKey §",
+        'Authorization: Digest username="bob", response="§"',
+        '{"http.request.header.authorization":["§"]}',
+        "DB_PASS=§",
+        "pass=§",
+        "pw=§",
+        "userPass=§",
+        "encryption_key=§",
+        "api.key=§",
+        "api key: §",
+        "passwords: §",
+        "tokens=§",
+        "AWS_SECRET_ACCESS_KEY=§",
+        "a\npassword: letters§",
+        # commands, statements, markup
+        "curl -u admin:§ https://host",
+        "run --password § now",
+        "run --token=§",
+        "mysql -p§ shop",
+        "mysql -u root -p§",
+        '["--password","§"]',
+        'exec ["--password", "§"] failed',
+        '["-u","admin:§"]',
+        "<password>§</password>",
+        '<input name="password" value="§">',
+        "CREATE USER x IDENTIFIED BY '§'",
+        "ALTER ROLE x WITH PASSWORD '§'",
+        '{"key":"password","value":{"stringValue":"§"}}',
+        # forms
+        "https://hooks.slack.com/services/T0AB/B0CD/§",
+        "https://x.blob.core.windows.net/c?sv=1&sig=§",
+        "https://bucket.s3.amazonaws.com/x?X-Amz-Signature=§&a=b",
+        "DefaultEndpointsProtocol=https;AccountKey=§;EndpointSuffix=x",
+        "sk-proj-abcdefghij§",
+        "sk-ant-api03-abcdefghij§",
+        "SG.abcdefghijklmnop.abcdefghijk§",
+        "npm_abcdefghijklmnopqrstuvwxyz§",
+        "hf_abcdefghijklmnopqrstuvwxyz§",
+        "dckr_pat_abcdefghijklmnop§",
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----\n§\n-----END PGP PRIVATE KEY BLOCK-----",
+        # to the end of the value
+        "password=ab,§",
+        "password=ab;§",
+        "password=ab&§",
+        "password=ab\\§",
+        "password='it\\'s §'",
+        "postgres://u:p@§@host/shop",
+        "postgres://u:pa/§@host",
+        "postgres://u:§@host?mail=a@b",
+        "redis://:§@host",
+        '{"cookie":["a=x","b=§"]}',
+        '{"passwords":["a","§"]',
+        "password: >-\n  first\n  §\nuser: bob",
+        '{"a":"{\\"password\\":\\"x\\\\\\"§\\"}"}',
+        'got {\\"password\\":\\"x\\\\\\"§\\"} here',
+        # cut before the quote closes
+        'password="abc §',
+        '{"password":"abc §',
+        "password: 'abc §",
+        'got \\"token\\": \\"abc §',
+        # escapes of JSON
+        '{"message":"first\\nBearer §abcdefgh"}',
+        '{"url":"a=b\\u0026token=§"}',
+    ],
 )
-def test_attributes_stay_json(attributes: dict[str, object]) -> None:
-    json.loads(masked(json.dumps(attributes)))
-    json.loads(masked(json.dumps(attributes, ensure_ascii=False, separators=(",", ":"))))
+def test_a_secret_by_its_name_or_form_is_hidden_to_its_end(text: str) -> None:
+    secret = "S3cr3tXy"
+    hidden = masked(text.replace("§", secret))
+    assert secret not in hidden
+    assert "[masked:" in hidden
+    assert masked(hidden) == hidden
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("https://host/?a=b&token=S3cr3tXy&page=3#top", "https://host/?a=b&token=[masked:query_secret]&page=3#top"),
+        ("password=S3cr3tXy&page=3 next", "password=[masked:named_secret] next"),
+        ("postgres://u:p@ss@host/shop", "postgres://u:[masked:url_password]@host/shop"),
+        ("password: >-\n  S3cr3tXy\nuser: bob", "password: >-\n[masked:named_secret]\nuser: bob"),
+        ("card number 4111111111111111", "card number [masked:card]"),
+        ("mail of bob@example.com: failed", "mail of [masked:email]: failed"),
+    ],
+)
+def test_the_mask_ends_where_the_secret_does(text: str, kept: str) -> None:
+    assert masked(text) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Basic authentication failed",
+        "Digest mismatch",
+        "Bearer certificate expired",
+        "Authorization: failed",
+        "Started getty@tty1.service",
+        "installed lodash@4.17.21.tgz",
+        "cloning git@github.com:shop/cart.git",
+        "git@github.com:",
+        "Unexpected token: ILLEGAL",
+        "Unexpected token: '}'",
+        "Secret: not found",
+        "cookie: not found",
+        "Invalid password: must be longer than 8 characters",
+        "use --password to set it",
+        "input_token: 37",
+        "next_token=3",
+        "hasPassword=false",
+        "bypass=north",
+        "if (token == null)",
+        "password:\nuser=bob",
+        "http://a.b:80?u=x@y.z",
+        "http://a.b:80/img/x@2y",
+        "offset 4539578763621486",
+        '{"message":"Enter password: ","http.status_code":500}',
+        '{"gen_ai.usage.input_tokens":123456,"token_type":"Bearer","hasPassword":false,"secret":null}',
+    ],
+)
+def test_ordinary_lines_stay_to_the_letter(text: str) -> None:
+    assert masked(text) == text
+
+
+def test_of_json_only_the_texts_with_a_secret_change() -> None:
+    given_text = '{"message": "password=S3cr3tXy", "http.status_code": 500, "list": [1.5, null, "a@example.com"]}'
+    changed = {"message": "password=[masked:named_secret]", "http.status_code": 500, "list": [1.5, None, "[masked:email]"]}
+    assert json.loads(masked(given_text)) == changed
+    assert json.loads(masked('{"a@example.com": 1, "b@example.com": 2}')) == {"[masked:email]": 1, "[masked:email]'": 2}
+
+
+_SECRET = "S3cr3tXy"
+_SECRET_TEXTS = st.sampled_from(
+    [
+        f"password={_SECRET}",
+        f'pwd: "a {_SECRET}',
+        f"Cookie: a=b; c={_SECRET}",
+        f'{{"token": "a \\"{_SECRET}", "n": 7}}',
+        json.dumps([{"db.password": [_SECRET, 5]}]),
+        f'got {{"token": 12, "pwd": "{_SECRET}"}}',
+        f"line\n\tsecret => '{_SECRET}",
+    ]
+)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=8) | st.emails() | _SECRET_TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "b"]), inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["secret", "db.password", "Set-Cookie"]), st.just(_SECRET), max_size=2)
+        | st.builds(json.dumps, inner)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["note", "http.url", "exception.message"]), _VALUES))
+def test_attributes_stay_json_without_secrets(attributes: dict[str, object]) -> None:
+    for text in (json.dumps(attributes), json.dumps(attributes, ensure_ascii=False, separators=(",", ":"))):
+        hidden = masked(text)
+        assert _SECRET not in hidden
+        assert _shape(json.loads(hidden)) == _shape(attributes)
+
+
+def _shape(value: object) -> object:
+    """Return a value with texts left out; of JSON within a text, its shape; a value under the name of a secret is a text."""
+    if isinstance(value, str):
+        try:
+            inner = json.loads(value) if value[:1] in ("{", "[") else None
+        except ValueError:
+            return "text"
+        return "text" if inner is None else ("JSON", _shape(inner))
+    if isinstance(value, list):
+        return [_shape(item) for item in value]
+    if isinstance(value, dict):
+        secrets = {"secret", "db.password", "Set-Cookie", "token"}
+        return {name: "text" if name in secrets else _shape(item) for name, item in value.items()}
+    return value
 
 
 def test_values_under_a_secret_name_are_hidden_in_json_of_any_kind() -> None:
-    given_attributes = {"db.password": 'a"b', "token": 12, "pwd": True, "inner": '{"password": "x y"}', "list": "q"}
+    given_attributes = {"db.password": 'a"b', "token": 12, "pwd": [1, {"a": 2}], "inner": '{"password": "x y"}', "list": "q"}
     read = json.loads(masked(json.dumps(given_attributes)))
     assert read.pop("list") == "q"
     assert json.loads(read.pop("inner"))["password"].startswith("[masked:")
-    assert all(str(value).startswith("[masked:") for value in read.values())
+    assert set(read.values()) == {"[masked:secret_name]"}
 
 
 def test_masking_again_changes_nothing_and_counts_texts_by_rule() -> None:
@@ -105,6 +276,7 @@ def test_own_patterns_are_masked_by_their_name() -> None:
         ([], {"Employee": "E"}, "'Employee' is no name of a pattern"),
         ([], {"own": "("}, "own: '\\(' is no regular expression of RE2"),
         ([], {"own": "(?=x)"}, "own: .* is no regular expression of RE2"),
+        ([], {"own": "\bE"}, "own: .* holds a control character: in JSON a backslash is written twice"),
         ([], {"own": "x*"}, "own: .* matches the empty text"),
     ],
 )

@@ -24,7 +24,6 @@ from serving.ingest.receive.signals.signal_outcome import (
     masked_rows,
     outcome,
     refused_rows,
-    refused_text,
 )
 from serving.stream import streams
 
@@ -51,8 +50,8 @@ def finished(lines: Sequence[LogLine], form: str, seed: bytes, intake: SignalInt
     rows = rows.set_column(LOGS.get_field_index("log_id"), "log_id", pa.array(record_ids(seed, len(lines))))
     refusals = checks.refusals()
     kept = rows.take(pa.array(checks.kept, pa.int64())) if refusals else rows
-    texts = [_refused_text(lines[row], resources.services[resources.codes[row]], int(times_us[row])) for row in refusals]
-    refused = refused_rows(texts, list(refusals.values()), intake, f"lines/{form}")
+    records = [_refused_cells(lines[row], resources.services[resources.codes[row]], int(times_us[row])) for row in refusals]
+    refused = refused_rows(records, list(refusals.values()), intake, f"lines/{form}")
     return outcome(streams.KIND_LOGS, "log lines", masked_rows(kept, intake), refused, [])
 
 
@@ -118,5 +117,5 @@ def _ids(lines: Sequence[LogLine], name: str, digits: int) -> Any:
     return pc.if_else(pa.array(right), texts, pa.scalar(None, pa.string()))
 
 
-def _refused_text(line: LogLine, service: str, time_us: int) -> str:
-    return refused_text(signal="log", service=service, time_us=time_us, severity=line.severity, line=line.text)
+def _refused_cells(line: LogLine, service: str, time_us: int) -> dict[str, str | int]:
+    return {"signal": "log", "service": service, "time_us": time_us, "severity": line.severity, "line": line.text}
