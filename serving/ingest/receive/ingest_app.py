@@ -27,7 +27,10 @@ from serving.ingest.receive.remote_write_endpoint import NOTHING_WRITTEN, Remote
 from serving.ingest.receive.wire.decoded import MalformedBody
 
 SIGNALS: Final = {METRICS: "metrics", LOGS: "logs", TRACES: "traces"}
-_PROBES: Final = frozenset({"/livez", "/healthz", "/readyz"})
+_READY: Final = frozenset({"/readyz", "/ready"})
+"""The second is Loki's: senders of lines ask it before they send."""
+
+_PROBES: Final = frozenset({"/livez", "/healthz"}) | _READY
 _PAGES: Final = frozenset({"/metrics", "/docs.json"})
 _POST: Final = frozenset({"POST"})
 _GET: Final = frozenset({"GET"})
@@ -109,7 +112,7 @@ class _Routes:
             return await self._lines(request)
         if path == LOKI:
             return await self._loki(request)
-        if path == "/readyz":
+        if path in _READY:
             fault = await self._parts.ready()
             return JSONResponse({"ready": not fault, "error": fault}, 503 if fault else 200)
         if path in _PROBES:

@@ -35,6 +35,11 @@ def ingest_api() -> dict[str, Any]:
             LOKI: {"post": _loki()},
             "/livez": {"get": _get("The process runs", {"200": {"description": "alive"}})},
             "/readyz": {"get": _get("The broker answers", {"200": {"description": "yes"}, "503": {"description": "no"}})},
+            "/ready": {
+                "get": _get(
+                    "As /readyz: where senders to Loki ask", {"200": {"description": "yes"}, "503": {"description": "no"}}
+                )
+            },
             "/metrics": {"get": _read("Prometheus metrics, those of the token's tenants", "text exposition format")},
             "/docs.json": {"get": _read("This description, OpenAPI 3.1", "JSON")},
         },

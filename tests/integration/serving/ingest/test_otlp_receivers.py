@@ -224,4 +224,5 @@ def test_a_token_is_for_its_tenants_and_its_role(tmp_path: Path) -> None:
         assert post(receiver, "/v1/metrics", b"", PROTOBUF).status_code == 401
         assert [status("viewer", "acme"), status("operator", "other"), status("operator", "acme")] == [403, 403, 200]
         assert httpx.get(f"{receiver.url}/metrics", timeout=within(10)).status_code == 401
-        assert httpx.get(f"{receiver.url}/readyz", timeout=within(10)).status_code == 200
+        for path in ("readyz", "ready"):
+            assert httpx.get(f"{receiver.url}/{path}", timeout=within(10)).status_code == 200
