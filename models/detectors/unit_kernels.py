@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from aiops.jit import inlined, kernel
-from aiops.types import FloatArray
+from aiops.types import FloatArray, IntArray
 
+NO_STEP: Final = -(2**63)
 LEVEL, CHANGE, DAY, OUTSIDE, ROUGH, ROUGH_LONG = range(6)
 KINDS: Final = 6
 """Kinds of deviation: from the level of the training part, from the last hour, from the same time of past days, outside
@@ -36,6 +37,11 @@ class UnitWindows(NamedTuple):
     def kept(self) -> int:
         """Return the rows before a row that its deviations read."""
         return self.days * self.day + SMOOTHED
+
+    @property
+    def ahead(self) -> int:
+        """Return the rows that a time may lie beyond the newest one without a second time to back it: an hour."""
+        return self.hour
 
 
 @kernel
@@ -208,3 +214,24 @@ def lasting(evidence: FloatArray, before: float, share: float) -> FloatArray:
             mean += share * (evidence[row] - mean)
         result[row] = mean
     return result
+
+
+@kernel
+def in_order(step: IntArray, next_step: int, waiting: IntArray, ahead: int) -> "np.typing.NDArray[np.bool_]":
+    """Return (n,) which points move a unit's clock or keep it, in their order; `next_step` follows the newest step before them.
+
+    A point behind a later one is left out. One more than `ahead` steps beyond the newest waits, and is left out too: a later
+    step within `ahead` of it, with no point in order between both, backs it. `waiting` (1,): its step, or NO_STEP; changed.
+    """
+    kept = np.zeros(step.size, np.bool_)
+    newest, earliest = next_step - 1, next_step
+    for row in range(step.size):
+        now = step[row]
+        if now < earliest:
+            continue
+        if now > newest + ahead and not (waiting[0] != NO_STEP and waiting[0] < now <= waiting[0] + ahead):
+            waiting[0] = now
+            continue
+        kept[row] = True
+        newest, earliest, waiting[0] = now, now, NO_STEP
+    return kept

@@ -1,6 +1,7 @@
 """Points of many series as rows of units: a unit is a service, a row a step of time, a column one of its series."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,7 @@ import pyarrow as pa
 
 from aiops.types import FloatArray, IntArray, SeriesBatch
 from models.detectors.minute_grid import merged_name, texts_and_codes
+from models.detectors.unit_kernels import UnitWindows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,26 +26,30 @@ class UnitPoints:
     replica: IntArray
     value: FloatArray
 
-    def kept(self, mask: npt.NDArray[np.bool_]) -> "UnitPoints":
-        """Return the points of a mask (k,)."""
+    def kept(self, mask: npt.NDArray[np.bool_] | IntArray) -> "UnitPoints":
+        """Return the points of a mask (k,) or at some places."""
         columns = (self.code[mask], self.replica[mask], self.value[mask])
         return UnitPoints(self.place[mask], self.step[mask], self.series, *columns)
 
-    def timely(self) -> npt.NDArray[np.bool_]:
-        """Return (k,) which points are the first of their replica and step, and in no earlier step than any point before."""
+    def first_of_cells(self) -> npt.NDArray[np.bool_]:
+        """Return (k,) which points are the first of their replica and step."""
         mask = np.zeros(self.step.size, np.bool_)
-        if mask.size:
-            cell = (self.step - self.step.min()) * (int(self.replica.max()) + 1) + self.replica
-            mask[np.unique(cell, return_index=True)[1]] = True
-            mask &= self.step >= np.maximum.accumulate(self.step)
+        order = np.lexsort((self.replica, self.step))
+        again = (np.diff(self.step[order]) == 0) & (np.diff(self.replica[order]) == 0)
+        mask[order[np.concatenate([np.ones(min(1, mask.size), np.bool_), ~again])]] = True
         return mask
+
+    def stretches(self, longest_gap: int) -> list["UnitPoints"]:
+        """Return points in order of time, cut where no step is known for longer than the gap; each cut is at a new step."""
+        edges = [0, *(np.flatnonzero(np.diff(self.step) > longest_gap) + 1).tolist(), self.step.size]
+        return [self.kept(np.arange(begin, end)) for begin, end in pairwise(edges)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnitGrid:
-    """`values` (steps, len(series)) from `first_step` on, NaN where nothing was measured; `series` ascending."""
+    """`values` (steps, len(series)) up to before `next_step`, NaN where nothing was measured; `series` ascending."""
 
-    first_step: int
+    next_step: int
     series: tuple[str, ...]
     values: FloatArray
 
@@ -81,10 +87,20 @@ def grid_of_points(points: UnitPoints, first_step: int, steps: int, series: tupl
     return np.asarray(means.reshape(steps, len(series)))
 
 
-def unit_grids(batch: SeriesBatch, step_s: int) -> dict[str, UnitGrid]:
-    """Return the grid of every unit from its first to its last step; points in any order."""
+def unit_grids(batch: SeriesBatch, step_s: int, windows: UnitWindows) -> dict[str, UnitGrid]:
+    """Return the grid of every unit from its first to its last step; points in any order.
+
+    A gap is at most `windows.kept` rows: no deviation reads farther back. A last step alone, more than `windows.ahead` behind the
+    one before, is left out: nothing backs it.
+    """
     grids = {}
     for name, points in units_of(batch, step_s).items():
-        first, steps = int(points.step.min()), int(points.step.max() - points.step.min()) + 1
-        grids[name] = UnitGrid(first, points.series, grid_of_points(points, first, steps, points.series))
+        known = np.unique(points.step)
+        near = np.flatnonzero(np.diff(known) <= windows.ahead)
+        known = known[: near[-1] + 2] if near.size else known
+        backed = points.kept(points.step <= known[-1])
+        row = np.concatenate([[0], np.cumsum(np.minimum(np.diff(known), windows.kept + 1))])
+        placed = replace(backed, step=row[np.searchsorted(known, backed.step)])
+        values = grid_of_points(placed, 0, int(row[-1]) + 1, points.series)
+        grids[name] = UnitGrid(int(known[-1]) + 1, points.series, values)
     return grids

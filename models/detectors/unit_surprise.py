@@ -51,7 +51,7 @@ class UnitSurprise:
         config = config or UnitConfig()
         units = {}
         reason = "it is empty"
-        for name, grid in unit_grids(history, config.step_s).items():
+        for name, grid in unit_grids(history, config.step_s, config.windows).items():
             try:
                 normal = UnitNormal.fit(grid.values, config)
             except TrainingImpossible as error:
@@ -59,7 +59,7 @@ class UnitSurprise:
                 continue
             kept = grid.values[-config.windows.kept :]
             memory = UnitMemory(normal.standardised(kept), 0.0)
-            units[name] = FittedUnit(grid.series, normal, RememberedUnit(grid.first_step + len(grid.values), memory))
+            units[name] = FittedUnit(grid.series, normal, RememberedUnit(grid.next_step, memory))
         if not units:
             raise TrainingImpossible(f"history: no unit can be fitted: {reason}")
         return cls(units, config)
@@ -87,7 +87,8 @@ class UnitSurprise:
     def score(self, batch: SeriesBatch) -> FloatArray:
         """Return (n,) of points: the score 1 - 2**-evidence of their unit at their time, from all its metrics up to then.
 
-        Points of a unit in order of time; NaN = unknown: warm-up, a series that was not fitted, a point behind a later one.
+        Points of a unit in order of time; NaN = unknown: warm-up, a series not fitted, a point behind a later one, or the
+        first that is more than an hour ahead of the newest. It moves no clock: the next time within an hour of it does.
         """
         return self.stream().score(batch)
 
