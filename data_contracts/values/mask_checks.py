@@ -64,8 +64,8 @@ def is_stated_card(candidate: Candidate) -> bool:
 
 
 def is_stated_iban(candidate: Candidate) -> bool:
-    """Return whether it is an account number."""
-    return is_iban(candidate.value)
+    """Return whether it is an account number, not the end of a UUID."""
+    return not candidate.before.endswith("-") and is_iban(candidate.value)
 
 
 def is_credential(text: str) -> bool:
@@ -102,6 +102,30 @@ def is_flag_value(candidate: Candidate) -> bool:
     return _is_new(candidate.value) and _is_no_word(candidate) and (quoted or _has_sign(candidate.value))
 
 
+def is_login(candidate: Candidate) -> bool:
+    """Return whether `-u name:value` holds a password, not the number of a group."""
+    return _is_new(candidate.value) and not candidate.value.isdigit()
+
+
+def is_pair_value(candidate: Candidate) -> bool:
+    """Return whether what stands beside a name in a list is its value, not another name."""
+    return _is_new(candidate.value) and is_value_beside(candidate.value)
+
+
+def is_value_beside(text: str) -> bool:
+    """Return whether a text in a list of two is like a value: long, or with a digit or a sign.
+
+    >>> is_value_beside("username"), is_value_beside("sid=abc")
+    (False, True)
+    """
+    return len(text) >= _LONG or re.search(r"[0-9=]", text) is not None
+
+
+def names_card(name: str) -> bool:
+    """Return whether a name is one of a card's number."""
+    return _CARD_WORD.search(name) is not None
+
+
 def is_cookie(candidate: Candidate) -> bool:
     """Return whether it is a list of cookies."""
     return "=" in candidate.value and _is_new(candidate.value)
@@ -121,7 +145,7 @@ def is_named_value(candidate: Candidate) -> bool:
     if not _is_new(candidate.value) or not _is_no_word(candidate):
         return False
     head = candidate.head.rstrip()
-    if head.endswith(("=", ">")) or re.search(r"[\"']\s*:$", head):
+    if head.endswith(("=", ">")) or re.search(r"[\"']:$", head):
         return True
     alone = (
         re.search(r"(?:^|\n)\s*(?:- )?\s*$", candidate.before) and "\n" not in head and re.match(r"\s*(?:\n|$)", candidate.after)

@@ -14,9 +14,11 @@ from data_contracts.values.mask_checks import (
     is_authorization,
     is_cookie,
     is_flag_value,
+    is_login,
     is_mail_address,
     is_named_value,
     is_new,
+    is_pair_value,
     is_quoted_value,
     is_stated_card,
     is_stated_iban,
@@ -41,8 +43,8 @@ class MaskRule:
 
 
 _CORES: Final = (
-    r"(?:passw(?:or)?ds?|passphrases?|passcodes?|pwd|secrets?|tokens?|cookies?|credentials?|creds"
-    r"|(?:api|access|private|account|signing|encryption|master|shared|auth|ssh|subscription|storage)[_\-. ]?keys?"
+    r"(?:passw(?:or[dt])?s?|passwds?|kennwort|passphrases?|passcodes?|pwd|secrets?|tokens?|cookies?|credentials?|creds"
+    r"|(?:api|access|private|encryption)[_\-. ]?keys?|(?:account|signing|master|shared|auth|ssh|subscription|storage)[_\-.]?keys?"
     r"|sess(?:ion)?[_\-.]?(?:id|key)|(?:amz|goog)-signature)(?:[_\-.]?(?:key|value|hash|text))?"
 )
 _SHORT: Final = r"(?:\b|_)(?:pass|pw)|[a-z](?-i:Pass|Pw)"
@@ -108,19 +110,32 @@ _SECRETS: Final = (
     ),
     # SQL.
     MaskRule(
-        "statement_secret", r"(?i)\bidentified[ \t]+(?:with[ \t]+\S+[ \t]+)?(?:by|as)[ \t]+(?:password[ \t]+)?'", r"[^'\[][^']*"
+        "statement_secret",
+        r"""(?i)\bidentified[ \t]+(?:with[ \t]+\S+[ \t]+)?(?:by|as)[ \t]+(?:password[ \t]+)?["']""",
+        r"""[^"'\[][^"']*""",
     ),
-    MaskRule("statement_secret", r"(?i)\bpassword[ \t]+'", r"[^'\[][^']*"),
+    MaskRule("statement_secret", r"(?i)\bpassword(?:[ \t]+|[ \t]*\([ \t]*)'", r"[^'\[][^']*"),
     # Command lines, as one text or as a list of arguments.
-    MaskRule("argument_secret", r"""(?:^|[\s"'])(?:-u|--user)(?:[ \t=]+["']?|["'],[ \t]*["'])[^\s:"'/]+:""", r"""[^\s"'\[]+"""),
-    MaskRule("argument_secret", r"(?i)\b(?:mysql|mariadb)[\w\-]*[ \t](?:[^\r\n|;]{0,200}?[ \t])?(?-i:-p)", r"""[^\s"'\[]+"""),
+    MaskRule(
+        "argument_secret",
+        r"""(?:^|[\s"'])(?:-u|--user)(?:[ \t=]+["']?|["'],[ \t]*["'])[^\s:"'/]+:""",
+        r"""[^\s"'\[]+""",
+        is_login,
+    ),
+    MaskRule("argument_secret", r"\b(?:mysql|mariadb)[\w\-]*[ \t](?:[^\r\n|;]{0,200}?[ \t])?-p", r"""[^\s"'\[]+"""),
     MaskRule("argument_secret", r"\bsshpass[ \t]+-p[ \t]*", r"""[^\s"'\[]+"""),
     MaskRule(
         "argument_secret",
-        rf"""--?[\w.\-]*{_NAME}(?:[ \t]+(?:\\*["'])?|\\*["'][ \t]*,[ \t]*\\*["'])""",
+        rf"""(?:^|[\s"'=(\[])--?[\w.\-]*{_NAME}(?:[ \t]+(?:\\*["'])?|\\*["'][ \t]*,[ \t]*\\*["'])""",
         r"""[^\s"'\\\-\[=:][^\s"'\\]*""",
         is_flag_value,
     ),
+    # Pairs of a name and a value, as headers are listed.
+    MaskRule(
+        "argument_secret", rf"""[(\[]["'][\w.\-]*(?:{_NAME}|authorization)["'],[ \t]*["']""", r"""[^"'\[][^"']*""", is_pair_value
+    ),
+    # A query within a query.
+    MaskRule("query_secret", rf"{_NAME}%3d", r"""[^\s&%"'#<>\[\\][^\s&%"'#<>\\]*"""),
     # Lists, and blocks of YAML.
     MaskRule("quoted_secret", rf"{_NAMED}\[[ \t]*", r"""\\*["'][^\]]*""", is_new),
     MaskRule("named_secret", rf"{_NAME}[ \t]*:[ \t]*[>|][+\-0-9]*[ \t]*\n", r"(?:[ \t]+[^\n]+\n)*[ \t]+[^\n]+", is_new),

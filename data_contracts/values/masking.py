@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 
 from data_contracts.values.mask_checks import Candidate
 from data_contracts.values.mask_rules import RULES, SECRET_NAME_END, MaskRule
-from data_contracts.values.masked_trees import MASKED_NAME, Leaves, Trees, put_together
+from data_contracts.values.masked_trees import Leaves, Trees, put_together
 
 _HEAD, _VALUE, _END = "\ufdd0", "\ufdd1", "\ufdd2"
 """Noncharacters of Unicode around the parts of a match, until its check is made."""
-_NAMED_BEFORE: Final = SECRET_NAME_END + r"""\\*"[ \t]*[:,}\]]"""
+_NAMED_BEFORE: Final = SECRET_NAME_END + r"""\\*"\s*[:,}\]]"""
 """A text of JSON that is the name of a secret."""
 _MOST_CONTEXT: Final = 40
 _MOST_AFTER: Final = 8
@@ -78,9 +78,9 @@ class Masks:
         if not suspect.any():
             return Masked(column)
         chosen: list[Any] = column.filter(pa.array(suspect)).to_pylist()
-        trees = Trees(self._by_name)
+        trees = Trees(self._by_name, any(rule.name == "card" for rule in self.rules))
         taken_apart = [trees.taken_apart(text) for text in chosen]
-        counts = {MASKED_NAME: trees.named} if trees.named else {}
+        counts = dict(trees.counts)
         leaves: Any = pa.array(trees.leaves, pa.string())
         for rule in self.rules:
             changed = _replaced(leaves, rule)

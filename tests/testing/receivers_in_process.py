@@ -98,7 +98,7 @@ class ReceiversInProcess:
         self.later_s = 0.0
         """By how much the receivers' own clock is put forward."""
         intake = IntakeRules(2, monotonic=lambda: time.monotonic() + self.later_s, shared=names is not None)
-        rules = ReceiverRules(intake, IdentityRules(), LimitsByTenant(ingest), names=names)
+        rules = ReceiverRules(intake, IdentityRules(), LimitsByTenant(ingest), names=names, masks=ingest.masks)
         self.receivers = Receivers(self._commit, rules, self.metrics)
         otlp = OtlpMetricsDecoder(5)
         parts = IngestParts(

@@ -37,8 +37,7 @@ class TopicLetters:
 
     def unreadable(self, message: TopicMessage, error: Exception, now: datetime, masks: Masks = NOTHING_MASKED) -> pa.RecordBatch:
         """Return a message of which nothing can be read, one row; what stands in it as text is masked."""
-        content = masks.text(message.content.decode("latin-1")).encode("latin-1")  # each byte is a character: other bytes stay
-        return rejected_payload(content, masks.text(str(error)), now, self._source, self._place(message))
+        return rejected_payload(_masked(message.content, masks), masks.text(str(error)), now, self._source, self._place(message))
 
     def refused(self, message: TopicMessage, receipt: Receipt, now: datetime) -> Iterator[pa.RecordBatch]:
         """Yield what was refused of a message: one row a reason, with how much it was and the first of it."""
@@ -71,3 +70,11 @@ def letters_entry(tenant: str, letters: Sequence[pa.RecordBatch]) -> list[Encode
     if not letters:
         return []
     return [EncodedEntry(tenant, streams.KIND_REFUSED, streams.to_ipc(pa.Table.from_batches(letters)))]
+
+
+def _masked(content: bytes, masks: Masks) -> bytes:
+    """Return bytes with the secrets in them masked as text; where they are no UTF-8 each byte is a character, and stays."""
+    try:
+        return masks.text(content.decode()).encode()
+    except UnicodeDecodeError:
+        return masks.text(content.decode("latin-1")).encode("latin-1", "backslashreplace")

@@ -99,6 +99,15 @@ def test_addresses_are_masked_where_asked_for() -> None:
         "CREATE USER x IDENTIFIED BY '§'",
         "ALTER ROLE x WITH PASSWORD '§'",
         '{"key":"password","value":{"stringValue":"§"}}',
+        "[('Cookie', 'sid=§')]",
+        '{"headers":[["Cookie","sid=§"]]}',
+        "map[password:§ user:bob]",
+        "redirect=%2F%3Ftoken%3D§%26x",
+        'IDENTIFIED BY "§"',
+        "SET PASSWORD FOR 'x' = PASSWORD('§')",
+        '{"a":"password=§","a":"x"}',
+        '{"a":' * 90 + '{"password":"§"}' + "}" * 90,
+        "[" * 300 + '"password=§"' + "]" * 300,
         # forms
         "https://hooks.slack.com/services/T0AB/B0CD/§",
         "https://x.blob.core.windows.net/c?sv=1&sig=§",
@@ -185,6 +194,13 @@ def test_the_mask_ends_where_the_secret_does(text: str, kept: str) -> None:
         "http://a.b:80?u=x@y.z",
         "http://a.b:80/img/x@2y",
         "offset 4539578763621486",
+        "x-44D7-B93B-DE89370400440532013000",
+        "docker run -u 1000:1000 image",
+        'volume "default-token" : failed to sync secret',
+        'secret "default/token-abc12" not found',
+        "the non-secret abc123 stays",
+        '{"missing":["password","username"],"command":["--user","1000:1000"]}',
+        "Failed password for invalid user bob from 10.0.0.1 port 22",
         '{"message":"Enter password: ","http.status_code":500}',
         '{"gen_ai.usage.input_tokens":123456,"token_type":"Bearer","hasPassword":false,"secret":null}',
     ],
@@ -193,11 +209,23 @@ def test_ordinary_lines_stay_to_the_letter(text: str) -> None:
     assert masked(text) == text
 
 
+def test_of_a_name_that_comes_twice_both_values_are_masked() -> None:
+    hidden = {"password": "[masked:secret_name]", "password'1": "[masked:secret_name]", "a": "b"}
+    assert json.loads(masked('{"password":"S3cr3tXy","password":"other","a":"b"}')) == hidden
+    assert masked('{"a":1,"a":2,"secret":null}') == '{"a":1,"a":2,"secret":null}'
+
+
+def test_a_card_is_known_by_the_name_that_it_stands_under() -> None:
+    given_text = '{"card_number":4111111111111111,"pan":"4111111111111111","offset":"4111111111111111"}'
+    hidden = {"card_number": "[masked:card]", "pan": "[masked:card]", "offset": "4111111111111111"}
+    assert json.loads(masked(given_text)) == hidden
+
+
 def test_of_json_only_the_texts_with_a_secret_change() -> None:
     given_text = '{"message": "password=S3cr3tXy", "http.status_code": 500, "list": [1.5, null, "a@example.com"]}'
     changed = {"message": "password=[masked:named_secret]", "http.status_code": 500, "list": [1.5, None, "[masked:email]"]}
     assert json.loads(masked(given_text)) == changed
-    assert json.loads(masked('{"a@example.com": 1, "b@example.com": 2}')) == {"[masked:email]": 1, "[masked:email]'": 2}
+    assert json.loads(masked('{"a@example.com": 1, "b@example.com": 2}')) == {"[masked:email]": 1, "[masked:email]'1": 2}
 
 
 _SECRET = "S3cr3tXy"

@@ -1,6 +1,7 @@
 """Runs of messages into the receivers: a bad one is a dead letter that says where it lay, and its neighbours count."""
 
 import asyncio
+import base64
 import json
 import random
 import time
@@ -136,3 +137,16 @@ def test_refused_log_records_say_which_message_they_came_in() -> None:
     assert asyncio.run(main()) == RunTaken(2, 1)
     assert broker.rows[streams.KIND_LOGS] == 2
     assert [letter["source"] for letter in broker.refused] == ["kafka/t/3/100", "kafka/t", "kafka/t/3/102"]
+
+
+def test_an_unreadable_message_of_logs_is_masked() -> None:
+    broker = CountingBroker()
+
+    async def main() -> RunTaken:
+        async with ReceiversInProcess(broker) as app:
+            topic = TopicSettings(topic="t", encoding="otlp_json", signal="logs")
+            return await SignalRunIntake(app.receivers, topic, accept_logs).take(run_of([b"no JSON: password=hunter2"]))
+
+    assert asyncio.run(main()) == RunTaken(0, 1)
+    kept = base64.b64decode(json.loads(broker.refused[0]["row"])["payload_base64"])
+    assert kept == b"no JSON: password=[masked:named_secret]"
