@@ -5,7 +5,7 @@ closer: only these are taken apart where they are JSON (`masked_trees`), and onl
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,7 +24,12 @@ _NAMED_BEFORE: Final = SECRET_NAME_END + r"""\\*"\s*[:,}\]]"""
 """A text of JSON that is the name of a secret."""
 _MOST_CONTEXT: Final = 40
 _MOST_AFTER: Final = 8
-_BREAKS: Final = r"\\+(?:u[0-9A-Fa-f]{4}|[nrtbf])"
+_ESCAPES: Final = (
+    *((rf"(?i)\\+u00{ord(sign):02x}", sign) for sign in "=&<>'\"+"),
+    (r"\\+u00[01][0-9A-Fa-f]", "\n"),
+    (r"\\+u[0-9A-Fa-f]{4}", "\u00e9"),
+)
+"""What the escapes of JSON by number stand for; for those of letters any letter does."""
 
 
 def differing(first: "pa.Array[Any]", second: "pa.Array[Any]") -> npt.NDArray[np.bool_]:
@@ -103,12 +108,25 @@ class Masks:
         suspect = _matching(column, self._any)
         rows: Any = np.flatnonzero(_matching(column, r"\\") & ~suspect)
         if rows.size:
-            broken: Any = pc.replace_substring_regex(column.take(pa.array(rows, pa.int64())), _BREAKS, "\n")
-            suspect[rows] = _matching(pc.replace_substring(broken, "\\", ""), self._any)
+            for plain in _unescaped(column.take(pa.array(rows, pa.int64()))):
+                suspect[rows] |= _matching(plain, self._any)
         return suspect
 
 
 NOTHING_MASKED: Final = Masks()
+
+
+def _unescaped(column: Any) -> Iterator[Any]:
+    """Yield texts of JSON (n,) without escapes: as of JSON within JSON, where each `\\n` is a break, and as of JSON itself."""
+    if _matching(column, r"\\u").any():
+        for escape, sign in _ESCAPES:
+            column = pc.replace_substring_regex(column, escape, sign)
+    broken: Any = pc.replace_substring_regex(column, r"\\+[nrbf]", "\n")
+    yield pc.replace_substring(pc.replace_substring_regex(broken, r"\\+t", "\t"), "\\", "")
+    marked: Any = pc.replace_substring(column, r"\\", _HEAD)
+    broken = pc.replace_substring_regex(marked, r"\\[nrbf]", "\n")
+    plain: Any = pc.replace_substring(pc.replace_substring(broken, r"\t", "\t"), "\\", "")
+    yield pc.replace_substring(plain, _HEAD, "\\")
 
 
 def _matching(column: "pa.Array[Any]", pattern: str) -> npt.NDArray[np.bool_]:

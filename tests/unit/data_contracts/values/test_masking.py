@@ -143,6 +143,10 @@ def test_addresses_are_masked_where_asked_for() -> None:
         # escapes of JSON
         '{"message":"first\\nBearer §abcdefgh"}',
         '{"url":"a=b\\u0026token=§"}',
+        '{"note":"password\\u003d§"}',
+        '{"note":"pwd=\\u00e9§"}',
+        '{"note":"first\\tBearer §abcdefgh"}',
+        '{"note":"C:\\\\name=\\"password\\" value=\\"§\\""}',
     ],
 )
 def test_a_secret_by_its_name_or_form_is_hidden_to_its_end(text: str) -> None:
