@@ -37,8 +37,8 @@ class RequestConfig:
     About `most` spans, and as many lines, are read of each.
     """
 
-    lead_s: float = 180.0
-    longest_s: float = 600.0
+    lead_s: float = 120.0
+    longest_s: float = 300.0
     calm_minutes: int = 30
     most: int = 15_000
 

@@ -107,7 +107,7 @@ def test_requests_with_more_lines_than_are_read_are_still_as_ever(lake: Lake) ->
     report = asked.answer(RootCauseQuestion({"web": BEGAN + MINUTE}, BEGAN + 4 * MINUTE))
     now, then = requests(lake, config) or (0, 0)
     assert then < 0.6 * 30 * A_MINUTE * len(SERVICES)
-    assert now > 0.9 * 7 * A_MINUTE * len(SERVICES)
+    assert now > 0.9 * 6 * A_MINUTE * len(SERVICES)
     assert all(evidence.kind != ORDER for cause in report.causes for evidence in cause.evidence)
 
 
@@ -128,13 +128,13 @@ def requests(lake: Lake, config: RequestConfig, masked: tuple[tuple[datetime, da
 def test_of_many_spans_whole_traces_are_read_and_other_incidents_are_not_calm(lake: Lake) -> None:
     write_requests(lake, BEGAN - 40 * MINUTE, 46, as_ever)
     every = A_MINUTE * len(SERVICES)
-    assert requests(lake, RequestConfig()) == (7 * every, 30 * every)
+    assert requests(lake, RequestConfig()) == (6 * every, 30 * every)
     now, then = requests(lake, RequestConfig(most=1200)) or (0, 0)
-    assert 0 < now <= 7 * every
+    assert 0 < now <= 6 * every
     assert 0 < then <= 0.85 * 30 * every
     assert then % len(SERVICES) == 0
     other = (BEGAN - 29 * MINUTE, BEGAN - 20 * MINUTE)
-    assert requests(lake, RequestConfig(), (other,)) == (7 * every, 20 * every)
+    assert requests(lake, RequestConfig(), (other,)) == (6 * every, 20 * every)
     assert requests(lake, RequestConfig(), ((START, BEGAN),)) is None
 
 
