@@ -26,6 +26,10 @@ MOST_LINE: Final = 2000
 """Characters of a line that are read."""
 _SPAN_COLUMNS: Final = tuple(name for name in SPAN_ROWS.names if name != "trace_state")
 _LOG_COLUMNS: Final = ("timestamp", "trace_id", "span_id", "body")
+_SPANS: Final = pa.schema([SPAN_ROWS.field(name) for name in _SPAN_COLUMNS])
+_LINES: Final = pa.schema(
+    [SPAN_ROWS.field("timestamp"), *(pa.field(name, pa.string()) for name in ("trace_id", "span_id", "text"))]
+)
 _ALL: Final = 1 << 16
 """Traces are chosen by the last 16 bits of their ids."""
 
@@ -68,17 +72,23 @@ class IncidentRequests:
         Raises:
             StateError: the lake is damaged.
         """
-        window, calm = self._window_minutes(times), self._calm_minutes(times, masked)
-        now, then = (_Read(self._lake, services, times.known_at, minutes, self._config.most) for minutes in (window, calm))
-        spans = now.spans()
-        if not window or not spans.num_rows:
+        if not self._lake.days("spans"):
             return None
+        window, calm = self._window_minutes(times), self._calm_minutes(times, masked)
+        now = self._read(times, services, window)
+        spans = now.spans()
+        if not spans.num_rows:
+            return None
+        then = self._read(times, services, calm)
         reference = then.spans()
         if not reference.num_rows:
             return None
         lines = pa.concat_tables([now.lines(), then.lines()])
         requests = requests_of(pa.concat_tables([spans, reference]), with_templates(lines))
         return RequestWindow(requests, _parts(requests, window, calm))
+
+    def _read(self, times: RequestTimes, services: Sequence[str], minutes: Sequence[int]) -> "_Read":
+        return _Read(self._lake, services, times.known_at, minutes, self._config.most)
 
     def _window_minutes(self, times: RequestTimes) -> list[int]:
         """Return the minutes of the window, each by its start in us."""
@@ -92,12 +102,6 @@ class IncidentRequests:
         others = [(microseconds_of(begin), microseconds_of(until)) for begin, until in masked]
         minutes = [minute * MINUTE_US for minute in range(end - self._config.calm_minutes, end)]
         return [at for at in minutes if not any(begin - MINUTE_US < at <= until for begin, until in others)]
-
-
-_SPANS: Final = pa.schema([SPAN_ROWS.field(name) for name in _SPAN_COLUMNS])
-_LINES: Final = pa.schema(
-    [SPAN_ROWS.field("timestamp"), *(pa.field(name, pa.string()) for name in ("trace_id", "span_id", "text"))]
-)
 
 
 class _Read:

@@ -35,7 +35,7 @@ class EntryPoints:
     """Whether they were normalised from raw values: then what is scored is noted."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class EntryRows:
     """An entry and its rows of what was scored at once."""
 
