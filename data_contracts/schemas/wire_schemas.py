@@ -129,6 +129,7 @@ SPANS: Final = table(
     column("attributes", NAME, meaning=ATTRIBUTES_MEANING),
     column("events", NAME, nullable=True, meaning="JSON array of objects with name, time_us and attributes; null = none"),
     column("links", NAME, nullable=True, meaning="JSON array of objects with trace_id, span_id and attributes; null = none"),
+    column("trace_state", NAME, nullable=True, meaning="W3C tracestate of at most 512 bytes, as sent; null = none"),
     column("resource", NAME, meaning=ATTRIBUTES_MEANING),
     column("available_at", TIMESTAMP, meaning="when it reached the suite"),
 )

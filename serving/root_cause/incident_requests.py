@@ -24,7 +24,7 @@ from serving.lake.port import Lake, Where
 MINUTE_US: Final = 60_000_000
 MOST_LINE: Final = 2000
 """Characters of a line that are read."""
-_SPAN_COLUMNS: Final = tuple(name for name in SPAN_ROWS.names if name != "trace_state")
+_SPAN_COLUMNS: Final = tuple(name for name in SPAN_ROWS.names if name != "trace_state")  # a request counts once, however sampled
 _LOG_COLUMNS: Final = ("timestamp", "trace_id", "span_id", "body")
 _SPANS: Final = pa.schema([SPAN_ROWS.field(name) for name in _SPAN_COLUMNS])
 _LINES: Final = pa.schema(

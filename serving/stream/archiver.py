@@ -25,6 +25,7 @@ from data_contracts.series.tenant import tenant_fault
 from data_contracts.values.moments import moment_of_us
 from serving.host.full_disk import is_full
 from serving.host.log_rate_limit import LineLimit
+from serving.lake.lake_tables import spec_of
 from serving.stream import archived_stream, streams
 from serving.stream.archived_stream import PART_BYTES, Archived, ArchivedStream, Part, TenantRows
 from serving.stream.ownership.holdings import Holder, Holdings
@@ -242,5 +243,15 @@ def _joined(kind: Archived, chunk: Sequence[streams.Entry]) -> list[TenantRows]:
     parts: dict[tuple[str, str], list[pa.Table]] = {}
     for entry in chunk:
         if entry.kind in kind.tables:
-            parts.setdefault((entry.tenant, kind.tables[entry.kind]), []).append(streams.from_ipc(entry.payload))
-    return [TenantRows(tenant, table, pa.concat_tables(tables).unify_dictionaries()) for (tenant, table), tables in parts.items()]
+            table = kind.tables[entry.kind]
+            parts.setdefault((entry.tenant, table), []).append(_with_optional(table, streams.from_ipc(entry.payload)))
+    joined = {key: pa.concat_tables(tables, promote_options="default") for key, tables in parts.items()}
+    return [TenantRows(tenant, table, rows.unify_dictionaries()) for (tenant, table), rows in joined.items()]
+
+
+def _with_optional(table: str, rows: pa.Table) -> pa.Table:
+    """Return rows with the optional columns that an older sender did not know, null."""
+    for field in spec_of(table).schema:
+        if field.nullable and field.name not in rows.schema.names:
+            rows = rows.append_column(field.name, pa.nulls(rows.num_rows))
+    return rows

@@ -118,6 +118,7 @@ class JsonSpan(_Described):
     trace_id: str | None = None
     span_id: str | None = None
     parent_span_id: str | None = None
+    trace_state: str | None = None
     name: str | None = None
     kind: int | None = None
     start_time_unix_nano: int | None = None

@@ -47,6 +47,8 @@ KINDS: Final = ("", "internal", "server", "client", "producer", "consumer")
 STATUSES: Final = ("", "ok", "error")
 MOST_NAME_BYTES: Final = 500
 MOST_STATUS_BYTES: Final = 4096
+MOST_STATE_BYTES: Final = 512
+"""W3C Trace Context, 3.3.1.5: what a system passes on at least; a longer `tracestate` cannot be cut within a member and is left out."""
 _NESTING: Final = Nesting("resource_spans", "scope_spans", "spans")
 
 
@@ -141,6 +143,7 @@ def _rows(groups: ResourceRecords, spans: _SpanColumns, form: Form, intake: Sign
         "attributes": object_texts([form.attributes(span.attributes) for span in records]),
         "events": array_texts([_events(span.events, form) for span in records]),
         "links": array_texts([_links(span.links, form) for span in records]),
+        "trace_state": _trace_states([span.trace_state or "" for span in records]),
         "resource": groups.coded(groups.resources, groups.resource),
         "available_at": pa.repeat(pa.scalar(intake.available_at, time), len(records)),
     }
@@ -151,6 +154,12 @@ def _named(names: Sequence[str], codes: Iterable[int]) -> Any:
     """Return coded names; a number that has none is the empty one."""
     known = [code if 0 <= code < len(names) else 0 for code in codes]
     return pa.DictionaryArray.from_arrays(pa.array(known, pa.int32()), pa.array(names))
+
+
+def _trace_states(texts: Sequence[str]) -> Any:
+    """Return coded `tracestate`s; null where there is none or it is longer than is kept."""
+    kept = [text if text and len(text.encode()) <= MOST_STATE_BYTES else None for text in texts]
+    return pa.array(kept, pa.string()).dictionary_encode()
 
 
 def _events(events: Any, form: Form) -> list[dict[str, Any]]:

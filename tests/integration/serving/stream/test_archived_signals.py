@@ -217,6 +217,25 @@ def test_a_request_that_is_sent_again_is_stored_once_and_counted_as_received(bro
     assert [lake.count(table) for table in ("logs", "spans", "exemplars")] == [3, 1, 2]
 
 
+def test_spans_of_a_receiver_that_knew_no_trace_state_are_stored_beside_those_of_one_that_does(
+    broker: streams.Streams, lake: Lake
+) -> None:
+    """During an upgrade both wait in the stream."""
+    traces = ExportTraceServiceRequest()
+    add_span(traces, trace_state="ot=th:8")
+    accepted = accept_spans(traces.SerializeToString(), "protobuf", SignalIntake(NOW))
+    (entry,) = accepted.entries
+    older = streams.from_ipc(entry.payload).drop_columns("trace_state")
+    other = pa.array(["0" * 15 + "9"])
+    older = older.set_column(older.schema.get_field_index("span_id"), "span_id", other)
+    append(broker, streams.signals(0), entry.kind, streams.to_ipc(older))
+    archive(broker, lake)
+    append(broker, streams.signals(0), entry.kind, streams.to_ipc(older))
+    append_outcome(broker, accepted)
+    archive(broker, lake)
+    assert sorted(lake.read("spans")["trace_state"].to_pylist(), key=str) == [None, "ot=th:8"]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_deaths_at_any_point_lose_and_double_nothing(broker: streams.Streams, home: Path, seed: int) -> None:
     rng = random.Random(seed)

@@ -71,8 +71,18 @@ def test_a_span_becomes_a_row_with_all_that_it_says() -> None:
         "status": "error",
         "status_text": "boom",
         "scope": "lib",
+        "trace_state": None,
         "available_at": NOW,
     }
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [("ot=th:c,vendor=1", "ot=th:c,vendor=1"), ("", None), ("é" * 256, "é" * 256), ("é" * 257, None)]
+)
+def test_the_trace_state_is_kept_as_sent_unless_it_is_too_long(sent: str, kept: str | None) -> None:
+    wanted = request(trace_state=sent)
+    both = [accept(wanted), accept_spans(as_json(wanted), "json", INTAKE)]
+    assert [[row["trace_state"] for row in rows(outcome)] for outcome in both] == [[kept], [kept]]
 
 
 def test_json_and_protobuf_give_the_same_rows() -> None:
