@@ -251,7 +251,7 @@ def _joined(kind: Archived, chunk: Sequence[streams.Entry]) -> list[TenantRows]:
 
 def _with_optional(table: str, rows: pa.Table) -> pa.Table:
     """Return rows with the optional columns that an older sender did not know, null."""
-    for field in spec_of(table).schema:
-        if field.nullable and field.name not in rows.schema.names:
-            rows = rows.append_column(field.name, pa.nulls(rows.num_rows))
+    for cells in spec_of(table).schema:
+        if cells.nullable and cells.name not in rows.schema.names:
+            rows = rows.append_column(cells.name, pa.nulls(rows.num_rows))
     return rows

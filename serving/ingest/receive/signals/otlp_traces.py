@@ -48,7 +48,7 @@ STATUSES: Final = ("", "ok", "error")
 MOST_NAME_BYTES: Final = 500
 MOST_STATUS_BYTES: Final = 4096
 MOST_STATE_BYTES: Final = 512
-"""W3C Trace Context, 3.3.1.5: what a system passes on at least; a longer `tracestate` cannot be cut within a member and is left out."""
+"""W3C Trace Context, 3.3.1.5: what every system passes on. A longer `tracestate` is left out: cut, it would say another thing."""
 _NESTING: Final = Nesting("resource_spans", "scope_spans", "spans")
 
 
