@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from aiops.jit import inlined, kernel
 from aiops.signals.span_rows import CLIENT, PRODUCER, SpanColumns
-from aiops.types import IntArray
+from aiops.types import IntArray, State
 
 _FREE: Final = -1
 _LOAD: Final = 2
@@ -107,6 +107,27 @@ class SpanArena:
         gone.unanswered += int((leaving & calls).sum())
         self._keep(np.flatnonzero(kept))
 
+    def state(self) -> State:
+        """Return the spans that wait, in order of arrival."""
+        kept = {name: column[: self.used].copy() for name, column in self.columns._asdict().items()}
+        links = {"children": self._links.children[: self.used].copy(), "resolved": self._links.resolved[: self.used].copy()}
+        return {**kept, **links, "repeated": np.array([self.repeated], np.int64)}
+
+    @classmethod
+    def restored(cls, most: int, state: State) -> "SpanArena":
+        """Return what was saved; more than `most` spans are refused.
+
+        Raises:
+            ValueError: more spans were saved than fit.
+        """
+        arena = cls(most, len(state["key"]), int(state["repeated"][0]))
+        for name, column in arena.columns._asdict().items():
+            column[: arena.used] = state[name]
+        arena._links.children[: arena.used] = state["children"]
+        arena._links.resolved[: arena.used] = state["resolved"]
+        _placed_again(_Keys(arena.columns.key, arena.columns.parent), arena._links, arena.used)
+        return arena
+
     def _keep(self, slots: IntArray) -> None:
         count = len(slots)
         columns: tuple[Any, ...] = (*self.columns, self._links.children, self._links.resolved)
@@ -171,8 +192,10 @@ def _linked(keys: _Keys, links: _Links, first: int, last: int, out: Slots) -> tu
 
 @kernel
 def _placed_again(keys: _Keys, links: _Links, count: int) -> None:
-    """Fill empty tables with the first `count` spans."""
+    """Fill empty tables with the first `count` spans; those that were repeated are in none."""
     for slot in range(count):
+        if keys.own[slot] == 0:
+            continue
         links.own[_place(keys.own, links.own, keys.own[slot])] = slot
         if keys.parent[slot] != 0 and not links.resolved[slot]:
             _waits(keys, links, slot)

@@ -20,7 +20,8 @@ import pyarrow as pa
 from aiops.errors import ContractError
 from aiops.signals.edge_summary import EdgeSamples, summary_of
 from aiops.signals.span_arena import Forgotten, Pairs, SpanArena
-from aiops.signals.span_rows import CLIENT, CONSUMER, PRODUCER, UNKNOWN, SpanNames, read_spans
+from aiops.signals.span_pairs import calls_of
+from aiops.signals.span_rows import SpanNames, read_spans
 
 _NEVER: Final = np.iinfo(np.int64).min
 
@@ -110,33 +111,25 @@ class SpanEdges:
     def _note(self, pairs: Pairs) -> None:
         """Keep the calls among pairs of spans."""
         spans, counts = self._arena.columns, self.counts
-        crossing = spans.service[pairs.parent] != spans.service[pairs.child]
-        counts.within += int((~crossing).sum())
-        above, child, order = pairs.parent[crossing], pairs.child[crossing], pairs.order[crossing]
-        length, inner = (spans.end_us[slot] - spans.start_us[slot] for slot in (above, child))
-        message = (spans.kind[child] == CONSUMER) | (spans.kind[above] == PRODUCER)
-        caller_end = np.isin(spans.kind[above], (CLIENT, UNKNOWN)) & ~message
-        outside = (spans.start_us[child] < spans.start_us[above]) | (spans.end_us[child] > spans.end_us[above])
-        detached = caller_end & ((inner > length) | (spans.start_us[child] > spans.end_us[above]))
-        shared = caller_end & ~detached & (order > 0)
-        known = caller_end & ~detached & ~shared
-        counts.calls += len(child)
-        counts.messages += int(message.sum())
-        counts.detached += int(detached.sum())
-        counts.shared += int(shared.sum())
-        counts.skewed += int((known & outside).sum())
-        counts.without_client += int((~caller_end & ~message).sum())
-        late = spans.start_us[above] < self._closed_us
+        calls = calls_of(spans, pairs)
+        counts.within += len(pairs.child) - len(calls.child)
+        counts.calls += len(calls.child)
+        counts.messages += int(calls.message.sum())
+        counts.detached += int(calls.detached.sum())
+        counts.shared += int(calls.shared.sum())
+        counts.skewed += int(calls.skewed.sum())
+        counts.without_client += int(calls.without_client.sum())
+        late = spans.start_us[calls.above] < self._closed_us
         counts.late += int(late.sum())
         samples = EdgeSamples(
-            spans.start_us[above] // (self.config.step_s * 1_000_000),
-            spans.service[above],
-            spans.service[child],
-            spans.operation[child],
-            spans.weight[child],
-            spans.failed[child] | (known & spans.failed[above]),
-            np.where(known, length, -1),
-            inner,
+            spans.start_us[calls.above] // (self.config.step_s * 1_000_000),
+            spans.service[calls.above],
+            spans.service[calls.child],
+            spans.operation[calls.child],
+            spans.weight[calls.child],
+            calls.failed,
+            calls.client_us,
+            calls.server_us,
         )
         self._open.append(samples.where(~late))
 

@@ -63,6 +63,11 @@ class Names:
     texts: list[str] = field(default_factory=lambda: [OTHERS])
     _codes: dict[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def restored(cls, most: int, texts: list[str]) -> "Names":
+        """Return the names with these texts."""
+        return cls(most, texts, {text: code for code, text in enumerate(texts) if code})
+
     def code(self, text: str) -> int:
         """Return the code of a text."""
         known = self._codes.get(text)
@@ -74,10 +79,15 @@ class Names:
         return known
 
     def codes(self, column: "pa.ChunkedArray[Any]") -> npt.NDArray[np.int32]:
-        """Return the codes (n,) of a column of texts; null is the empty text."""
+        """Return the codes (n,) of a column of texts, new ones in order of first sight; null is the empty text."""
         encoded = encoded_texts(column)
-        table = np.array([*(self.code(text or "") for text in encoded.dictionary.to_pylist()), self.code("")], np.int32)
-        return cast("npt.NDArray[np.int32]", table[np.asarray(encoded.indices.cast(pa.int64()).fill_null(len(table) - 1))])
+        texts = [*(text or "" for text in encoded.dictionary.to_pylist()), ""]
+        place = np.asarray(encoded.indices.cast(pa.int64()).fill_null(len(texts) - 1))
+        used, first = np.unique(place, return_index=True)
+        table = np.zeros(len(texts), np.int32)
+        for number in used[np.argsort(first)].tolist():
+            table[number] = self.code(texts[number])
+        return cast("npt.NDArray[np.int32]", table[place])
 
 
 @dataclass(slots=True)
