@@ -44,7 +44,7 @@ SEASONAL_BANDS: Final = pa.schema(
             True,
         ),
         _field("strength", pa.float64(), "how much smaller the season's error is on held-out days, 0..1; null = unknown", True),
-        _field("model", NAME, "that made them: seasonal-profile or prophet"),
+        _field("model", NAME, "that made them: seasonal-profile, prophet, mstl or auto-arima"),
         _field("status", NAME, "established, or why the season is not"),
     ],
     metadata={"name": "seasonal_bands", "version": "2"},

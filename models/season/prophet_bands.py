@@ -1,7 +1,7 @@
-"""Prophet: bands of business signals (seasons, holidays, change points), and when a series reaches its limit.
+"""Prophet: the course of business signals (seasons, holidays, change points), and when a series reaches its limit.
 
 The only module that imports Prophet. Its trend changes and holidays are what the seasonal profile does not know; bounds come
-from its errors on held-out days, as the profile's do, for Prophet's own interval is that of slot medians, not of points.
+from its errors on held-out days (`rolling_origin`), for Prophet's own interval is that of slot medians, not of points.
 Source: Taylor & Letham 2018, Forecasting at Scale, The American Statistician 72(1).
 """
 
@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from aiops.features.bands import ESTABLISHED, SeriesBands, distance, tail_of
 from aiops.types import FloatArray, IntArray
 from data_contracts.values.moments import moment_of_us
-from models.season.seasonal_bounds import DaySlots, bounds_of
 from models.season.seasonal_kernels import slot_grid
-from models.season.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints, no_bands, not_enough
+from models.season.seasonal_profile import DAY_US, SeriesPoints
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +36,22 @@ _CHANGE_POINTS: Final = 15
 
 @dataclass(frozen=True, slots=True)
 class ProphetConfig:
-    """`country`: its public holidays count as days of their own ("" = none); `held_out_days` calibrate; `seed` of intervals."""
+    """`country`: its public holidays count as days of their own ("" = none); `seed` of intervals."""
 
     country: str = ""
-    held_out_days: int = 2
     seed: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class ProphetCourse:
+    """Prophet as a model of a series' course: one fit of 0.05 to 0.2 s."""
+
+    config: ProphetConfig
+    name: str = MODEL
+
+    def predict(self, known: SeriesPoints, times: IntArray, log: bool) -> FloatArray:
+        """Return expected values (n,) at times (n,) after the points, ascending; logarithms where `log`."""
+        return _predict(_fit(known, log, self.config), times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +65,6 @@ class CapacityForecast:
     earliest: datetime | None
     latest: datetime | None
     reason: str
-
-
-def fit_prophet_bands(points: SeriesPoints, at_us: int, config: SeasonConfig, prophet: ProphetConfig) -> SeriesBands:
-    """Return the bands from `at_us` on, made from earlier points alone; two fits of 0.05 to 0.2 s.
-
-    Without a season that predicts the newest days better than the flat median does, the status says so.
-    """
-    known = points.before(at_us, config.history_days)
-    reason = not_enough(known, config)
-    if reason:
-        return no_bands(points.series, at_us, config, reason, MODEL)
-    log = bool((known.value > 0).all())
-    past, later = parted(known, at_us, prophet)
-    if past.value.size < 2 or later.value.size < 2 or np.ptp(past.value) <= 0:
-        reason = "season not established: no day to test it on"
-        return no_bands(points.series, at_us, config, reason, MODEL)
-    tested = _predict(_fit(past, log, prophet), later.time_us)
-    slot = (later.time_us % DAY_US) // _SLOT_US
-    bounds = bounds_of(later.value, tested, DaySlots(slot, DAY_US // _SLOT_US), log, config.coverage)
-    lines = bounds.around(tested, slot, log)
-    strength = strength_on(past, later, lines[0])
-    if strength < config.min_strength:
-        reason = f"season not established: no daily season (strength {strength:.2f}, {config.min_strength:g} needed)"
-        return no_bands(points.series, at_us, config, reason, MODEL)
-    times = at_us + np.arange(config.horizon_s // config.slot_s + 1) * (config.slot_s * 1_000_000)
-    course = _predict(_fit(known, log, prophet), times)
-    expected, lower, upper = bounds.around(course, (times % DAY_US) // _SLOT_US, log)
-    tail = tail_of(distance(later.value, *lines))
-    return SeriesBands(points.series, at_us, float(config.slot_s), expected, lower, upper, tail, strength, MODEL, ESTABLISHED)
 
 
 def forecast_capacity(points: SeriesPoints, at_us: int, limit: float, days: float, prophet: ProphetConfig) -> CapacityForecast:
@@ -111,34 +91,6 @@ def forecast_capacity(points: SeriesPoints, at_us: int, limit: float, days: floa
 def _first(reached: "np.ndarray[Any, np.dtype[np.bool_]]", times: IntArray) -> datetime | None:
     places = np.flatnonzero(reached)
     return moment_of_us(int(times[places[0]])) if places.size else None
-
-
-def held_out_days(known: SeriesPoints, prophet: ProphetConfig) -> int:
-    """Return how many of the newest days the bounds are learnt from: fewer where the history is short."""
-    days = (known.time_us[-1] - known.time_us[0]) / DAY_US
-    return prophet.held_out_days if days > 2 * prophet.held_out_days else 1
-
-
-def parted(known: SeriesPoints, at_us: int, prophet: ProphetConfig) -> tuple[SeriesPoints, SeriesPoints]:
-    """Return the points before the held-out days, and those of the held-out days."""
-    past = known.time_us < at_us - held_out_days(known, prophet) * DAY_US
-    parts = ((known.time_us[side], known.value[side]) for side in (past, ~past))
-    before, after = (SeriesPoints(known.series, *part) for part in parts)
-    return before, after
-
-
-def strength_on(past: SeriesPoints, later: SeriesPoints, expected: FloatArray) -> float:
-    """Return how much smaller the mean absolute error is than the flat median's, of the last two or seven days.
-
-    Points of which nothing is expected (NaN) are left out.
-    """
-    known = np.isfinite(expected)
-    value, end = later.value[known], int(later.time_us[0])
-    if not value.size:
-        return float("-inf")
-    flats = [past.value[past.time_us >= end - back * DAY_US] for back in (2, 7)]
-    flat = min(float(np.mean(np.abs(value - np.median(flat_values)))) for flat_values in flats if flat_values.size)
-    return 1.0 - float(np.mean(np.abs(value - expected[known]))) / max(flat, 1e-300)
 
 
 def _fit(known: SeriesPoints, log: bool, config: ProphetConfig, samples: int = 0) -> Any:

@@ -1,5 +1,6 @@
 """Seasonal bands: telemetry of the lake → bands of every series for the next two days → the lake and the online store."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,19 +11,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
-from aiops.detection.routing import matches
-from aiops.features.bands import ESTABLISHED, SeriesBands
+from aiops.features.bands import ESTABLISHED
 from aiops.features.series_index import distinct_series
-from aiops.settings.routing_globs import parse_globs
 from aiops.settings.tree import Settings
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray, IntArray
 from data_contracts.schemas.feature_views import BAND_HORIZON_S
-from data_contracts.schemas.metrics import nature_of, spec_of
+from data_contracts.schemas.metrics import spec_of
 from data_contracts.series.series_name import SeriesName
 from data_contracts.values.moments import microseconds_of
 from models.evaluation.drift import reached
-from models.season.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints, fit_bands
+from models.season.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints
+from orchestration.pipeline.band_choice import choices_of
 from orchestration.workspace.workspace import Workspace
 from serving.online.seasonal_bands import RedisBands, band_rows
 from serving.stream.broker import connect
@@ -37,12 +37,16 @@ MOST_FORECASTS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Bands of one run, as rows of the lake table; `reasons`: how many series have which status, most frequent first."""
+    """Bands of one run, as rows of the lake table; `reasons`: how many series have which status, most frequent first.
+
+    `by_model`: how many established bands each model made; `tried`: what came of others beside the profile, and how often.
+    """
 
     at: datetime
     rows: pa.RecordBatch
     established: int
-    by_prophet: int
+    by_model: tuple[tuple[str, int], ...]
+    tried: tuple[tuple[str, int], ...]
     points: int
     reasons: tuple[tuple[str, int], ...]
     seconds: float
@@ -52,9 +56,11 @@ class Made:
         """Return the outcome as a sentence."""
         unknown = ", ".join(f"{count} × {reason}" for reason, count in self.reasons if reason != ESTABLISHED)
         rest = f"; unknown: {unknown}" if unknown else ""
+        models = ", ".join(f"{count} by {model}" for model, count in self.by_model) or "none"
+        tried = "; tried: " + ", ".join(f"{count} × {what}" for what, count in self.tried) if self.tried else ""
         return (
             f"seasonal bands from {self.at:%Y-%m-%d %H:%M} on: {self.established} of {self.rows.num_rows} series "
-            f"({self.by_prophet} by Prophet), {self.seconds:.1f} s{rest}"
+            f"({models}), {self.seconds:.1f} s{tried}{rest}"
         )
 
 
@@ -71,16 +77,22 @@ def make_bands(workspace: Workspace, at: datetime | None = None) -> Made:
     settings = workspace.settings
     config = season_config(settings)
     history = list(histories(workspace, until, config.history_days))
-    chosen = _business(settings, [name for name, _ in history])
-    bands = [_fit(points, until, settings, name in chosen) for name, points in history]
+    choices = choices_of(history, microseconds_of(until), config, settings)
+    bands = [choice.bands for choice in choices]
     rows = band_rows(bands, [name for name, _ in history], datetime.now(UTC))
     if rows.num_rows:
         workspace.lake.write(TABLE, rows, key=f"bands-{until:%Y%m%dT%H%M%S}")
     reasons = Counter(band.status.partition(" (")[0] for band in bands).most_common()
-    by_prophet = sum(band.model != "seasonal-profile" and band.status == ESTABLISHED for band in bands)
+    by_model = Counter(band.model for band in bands if band.status == ESTABLISHED).most_common()
+    tried = Counter(f"{trial.model} {_outcome(trial.reason)}" for choice in choices for trial in choice.trials).most_common()
     points = sum(int(np.isfinite(series.value).sum()) for _, series in history)
     established = sum(band.status == ESTABLISHED for band in bands)
-    return Made(until, rows, established, by_prophet, points, tuple(reasons), time.monotonic() - began)
+    return Made(until, rows, established, tuple(by_model), tuple(tried), points, tuple(reasons), time.monotonic() - began)
+
+
+def _outcome(reason: str) -> str:
+    """Return why a model was not taken, without what differs from series to series."""
+    return re.sub(r":.*|\bby \d+%", "", reason) or "foresaw every held-out day better"
 
 
 def publish_bands(workspace: Workspace, made: Made) -> int:
@@ -102,23 +114,6 @@ def season_config(settings: Settings) -> SeasonConfig:
         coverage=seasonal.coverage,
         horizon_s=BAND_HORIZON_S,
     )
-
-
-def _fit(points: SeriesPoints, until: datetime, settings: Settings, by_prophet: bool) -> SeriesBands:
-    config, at_us = season_config(settings), microseconds_of(until)
-    if not by_prophet:
-        return fit_bands(points, at_us, config)
-    from models.season.prophet_bands import ProphetConfig
-    from models.season.seasonal_choice import fit_business_bands
-
-    return fit_business_bands(points, at_us, config, ProphetConfig(settings.seasonal.country, seed=settings.models.seed))
-
-
-def _business(settings: Settings, series: list[SeriesName]) -> frozenset[SeriesName]:
-    """Return the series that Prophet is tried on: business signals, in order of name, as many as the settings allow."""
-    globs = parse_globs(settings.routing.business_metrics)
-    business = [name for name in series if nature_of(name.metric) == "business" or any(matches(name, glob) for glob in globs)]
-    return frozenset(sorted(business, key=lambda name: name.text)[: settings.seasonal.prophet_series])
 
 
 def histories(workspace: Workspace, until: datetime, days: int) -> Iterator[tuple[SeriesName, SeriesPoints]]:

@@ -18,6 +18,7 @@ from data_contracts.telemetry.validate import validate
 from models.breach.breach_features import NAMES, WARM_UP, breach_features, reference_of
 from models.breach.breach_forecast import BreachForecast, ForecastConfig, SeriesHistory, learned_limit
 from models.breach.breach_reasons import reasons_of, walk_reasons
+from models.season.seasonal_profile import SeriesPoints
 from orchestration.workspace.workspace import Workspace
 
 HISTORY: Final = timedelta(days=14)
@@ -43,11 +44,27 @@ class ForecastRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedCourse:
+    """A series at the end of the horizon: expected value and bounds; `model` made them, or `status` says why none did.
+
+    `crosses_min`: minutes until the expected course exceeds the limit; None = not within the horizon.
+    """
+
+    model: str
+    status: str
+    expected: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    crosses_min: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesForecast:
     """One series at its newest row. `probability` of exceeding `limit` within `horizon_min`; None = unknown, see `reasons`.
 
     `expected_min`: median minutes to the breach if the risk stays as it is. `trend_min`: minutes until a line through the last 48
-    rows meets the limit; None where it does not rise. A coarse series is forecast 12 of its own steps ahead.
+    rows meets the limit; None where it does not rise. A coarse series is forecast 12 of its own steps ahead. `course`: what the
+    riskiest are expected to do (`expected_courses`); None = not asked.
     """
 
     series: str
@@ -61,6 +78,7 @@ class SeriesForecast:
     trend_min: float | None
     breached: bool
     reasons: tuple[str, ...]
+    course: ExpectedCourse | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,7 +197,8 @@ def _names(series: SeriesName) -> tuple[str, ...]:
 def _series(telemetry: pa.Table, request: ForecastRequest, config: ForecastConfig) -> Iterator[_Series]:
     bucket_s = request.horizon_min * 60.0 / config.horizon
     limits = request.limits or {}
-    for name, time_us, value in _split(telemetry):
+    for name, points in series_points(telemetry):
+        time_us, value = points.time_us, points.value
         row_s, history = _rows(time_us, value, bucket_s)
         seen = history.value[: max(int(FITTED * len(history.value)), 1)]
         given = next((limits[key] for key in _names(name) if key in limits), None)
@@ -192,8 +211,8 @@ def _series(telemetry: pa.Table, request: ForecastRequest, config: ForecastConfi
             yield _Series(name, history, row_s, learned_limit(seen, config.quantile), f"{100 * config.quantile:g}th percentile")
 
 
-def _split(telemetry: pa.Table) -> Iterator[tuple[SeriesName, IntArray, FloatArray]]:
-    """Yield (series, us since 1970, value) of each series, by time; series ascending as people read them."""
+def series_points(telemetry: pa.Table) -> Iterator[tuple[SeriesName, SeriesPoints]]:
+    """Yield the known points of each series, by time; series ascending as people read them."""
     names, code = distinct_series(telemetry)
     time_us = telemetry["timestamp"].cast(pa.timestamp("us", "UTC")).to_numpy().astype("datetime64[us]").astype(np.int64)
     value = telemetry["value"].to_numpy().astype(np.float64)
@@ -203,7 +222,7 @@ def _split(telemetry: pa.Table) -> Iterator[tuple[SeriesName, IntArray, FloatArr
         rows = order[ends[place] : ends[place + 1]]
         rows = rows[np.isfinite(value[rows])]
         if rows.size:
-            yield name, time_us[rows], value[rows]
+            yield name, SeriesPoints(name.text, time_us[rows], value[rows])
 
 
 def _rows(time_us: IntArray, value: FloatArray, bucket_s: float) -> tuple[float, SeriesHistory]:

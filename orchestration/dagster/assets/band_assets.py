@@ -18,7 +18,7 @@ class BandsConfig(dg.Config):
 @dg.asset(
     group_name="observe",
     deps=["telemetry", "service_graph_and_labels"],
-    kinds={"prophet", "feast", "parquet"},
+    kinds={"prophet", "statsforecast", "feast", "parquet"},
     retry_policy=RETRY,
 )
 def seasonal_bands(
@@ -30,9 +30,9 @@ def seasonal_bands(
         made = pipeline.make_bands(space, moment("at", config.at or None))
         online = pipeline.publish_bands(space, made)
     context.log.info(made.text)
-    counts = {"dagster/row_count": made.rows.num_rows, "established": made.established, "by_prophet": made.by_prophet}
-    reasons = dict(made.reasons)
-    return dg.MaterializeResult(metadata={**counts, "online": online, "statuses": reasons, "at": made.at.isoformat()})
+    counts = {"dagster/row_count": made.rows.num_rows, "established": made.established, "online": online}
+    words = {"by_model": dict(made.by_model), "tried": dict(made.tried), "statuses": dict(made.reasons)}
+    return dg.MaterializeResult(metadata={**counts, **words, "at": made.at.isoformat()})
 
 
 @dg.asset(group_name="observe", deps=["telemetry"], kinds={"prophet"}, retry_policy=RETRY)

@@ -1,6 +1,7 @@
 """`aiops forecast`: limits given, catalogued and learnt; what it says of calm, filling, breached and short series; refusals."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,9 +10,14 @@ import pyarrow as pa
 import pytest
 
 from aiops.errors import ConfigurationError, TrainingImpossible
+from aiops.settings.tree import Settings
 from data_contracts.schemas.telemetry_schemas import LAKE_TELEMETRY
+from models.season.seasonal_choice import FitBudget, choose_bands
 from orchestration.cli import run
-from orchestration.pipeline.forecast import ForecastRequest, SeriesForecast, forecast, parse_limits
+from orchestration.pipeline.band_choice import all_rivals
+from orchestration.pipeline.bands import season_config
+from orchestration.pipeline.expected_courses import with_courses
+from orchestration.pipeline.forecast import ForecastRequest, SeriesForecast, forecast, parse_limits, series_points
 from orchestration.workspace.workspace import Workspace
 from tests.testing.series_names import points_of_table
 
@@ -157,6 +163,26 @@ def test_the_command_reads_the_lake_or_a_source(
     shown = capsys.readouterr().out
     assert "Breaches of limits within 60 min: 4 of 4 series" in shown
     assert "Why" in shown
+    assert "Expected at the end of the horizon" in shown
+    assert all(entry["course"]["model"] and entry["course"]["status"] for entry in from_source)
+
+
+def test_what_the_riskiest_are_expected_to_do_is_said_by_the_model_that_bands_would_have() -> None:
+    rows = np.arange(ROWS)
+    hours = rows / 12.0
+    daily = 50.0 + 30.0 * np.sin(2 * np.pi * hours / 24.0) + np.random.default_rng(3).normal(0.0, 1.0, ROWS)
+    table = telemetry(web__queue_depth=daily.tolist())
+    forecasts = by_series(with_courses(table, forecast(table, ForecastRequest(60.0, {"queue_depth": 90.0})), Settings()))
+    course = forecasts["web|queue_depth"].course
+    assert course is not None
+    points = {name.text: series for name, series in series_points(table)}["web|queue_depth"]
+    config = replace(season_config(Settings()), horizon_s=4200)
+    budget = FitBudget(1e6, 1e6)
+    bands = choose_bands(points, int(points.time_us[-1]) + 1, config, all_rivals(Settings()), budget).bands
+    assert (course.model, course.status) == (bands.model, "established")
+    assert (course.lower or 0.0) < (course.expected or 0.0) < (course.upper or 0.0)
+    assert course.expected == pytest.approx(50.0 + 30.0 * np.sin(2 * np.pi * (hours[-1] + 1.0) / 24.0), abs=3.0)
+    assert course.crosses_min is None
 
 
 @pytest.mark.parametrize(

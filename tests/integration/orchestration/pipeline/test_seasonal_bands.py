@@ -12,6 +12,7 @@ import pytest
 
 from aiops.features.bands import ESTABLISHED, Judged, SeriesBands, judge
 from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.seasonal_settings import SeasonalSettings
 from aiops.settings.telemetry_settings import TelemetrySettings
 from aiops.settings.tree import Settings
 from aiops.simulator.anomalies import InjectedAnomaly, with_anomalies
@@ -51,6 +52,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
             home=tmp_path_factory.mktemp("home"),
             telemetry=TelemetrySettings(step_s=STEP_S),
             broker=BrokerSettings(url=str(server.connection_url)),
+            seasonal=SeasonalSettings(arima_series=4, rival_fit_s=1000.0, rivals_s=10_000.0),
         )
         workspace, source = Workspace.open(settings), SimulatedSource(CONFIG)
         ingest_truth(workspace, source)
@@ -127,6 +129,9 @@ def test_only_telemetry_before_the_bands_counts(home: Home, tmp_path: Path) -> N
     ingest(ended, source.name, source.batches(None, AT), AT, lambda _: None)
     again = make_bands(ended, AT)
     assert again.established > 10
+    assert sum(count for _, count in again.by_model) == again.established
+    assert {what.split()[0] for what, _ in again.tried} == {"prophet", "mstl", "auto-arima"}
+    assert "; tried: " in again.text
     drop = ["available_at"]
     made = home.workspace.lake.read("seasonal_bands").drop_columns(drop)
     assert pa.Table.from_batches([again.rows]).drop_columns(drop).sort_by("series").equals(made.sort_by("series"))
@@ -135,6 +140,7 @@ def test_only_telemetry_before_the_bands_counts(home: Home, tmp_path: Path) -> N
 def test_prophet_is_for_business_signals_and_the_rest_say_what_is_missing(home: Home) -> None:
     by_prophet = {name for name, band in home.bands.items() if band.model == "prophet"}
     assert all(name.endswith(TRAFFIC) for name in by_prophet)
+    assert {band.model for band in home.bands.values()} <= {"seasonal-profile", "prophet", "mstl", "auto-arima"}
     for name, band in home.bands.items():
         if band.status != ESTABLISHED:
             assert band.expected.size == 0, name
