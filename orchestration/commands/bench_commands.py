@@ -188,21 +188,6 @@ def incidents(
     print_facts("What was fitted, what was scored", facts)
 
 
-@bench.command("breach")
-def breach(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
-    """Forecast on the real series of NAB whether each exceeds the 98th percentile of its first 60 % within 12 rows."""
-    from dataclasses import asdict
-
-    from orchestration.bench.simulated.breach import run
-
-    facts = asdict(run(path, out))
-    rankings = facts["rankings"] if as_json else facts.pop("rankings")
-    _show("Breaches of NAB's real series", facts, as_json)
-    if not as_json:
-        rows = [(name.replace("_", " "), ranking["pr_auc"], ranking["precision_at_half"]) for name, ranking in rankings.items()]
-        print_table("Ranked by", ("what", "PR-AUC", "precision at recall .5"), rows)
-
-
 @bench.command("tiers")
 def tiers(
     seed: Annotated[int, typer.Option("--seed", help="of the simulated telemetry")] = 11,

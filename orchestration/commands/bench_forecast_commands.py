@@ -1,11 +1,11 @@
-"""The command `aiops bench forecast`: the next day of series by each rule, and how often their bounds hold."""
+"""The commands `aiops bench breach` and `forecast`: limits that are exceeded, the next day of series, how often bounds hold."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orchestration.commands.options import AsJson
+from orchestration.commands.options import AsJson, CorpusPath, Out
 from orchestration.console import print_facts, print_json, print_table, say
 
 Corpus = Annotated[
@@ -15,7 +15,8 @@ Corpus = Annotated[
 
 
 def register(bench: typer.Typer) -> None:
-    """Add the command to the group `bench`."""
+    """Add the commands to the group `bench`."""
+    bench.command("breach")(breach)
     bench.command("forecast")(forecast)
 
 
@@ -38,3 +39,19 @@ def forecast(
         chosen = ", ".join(f"{model} {count}" for model, count in group["chosen"].items())
         print_table(f"{group['name']}, chosen: {chosen}", tuple(rules[0]), [tuple(rule.values()) for rule in rules])
     print_facts("Days forecast", facts)
+
+
+def breach(path: CorpusPath, out: Out, as_json: AsJson = False) -> None:
+    """Forecast on the real series of NAB whether each exceeds the 98th percentile of its first 60 % within 12 rows."""
+    from dataclasses import asdict
+
+    from orchestration.bench.simulated.breach import run
+
+    facts = asdict(run(path, out))
+    rankings = facts["rankings"] if as_json else facts.pop("rankings")
+    if as_json:
+        print_json(facts)
+        return
+    print_facts("Breaches of NAB's real series", {name: str(value) for name, value in facts.items()})
+    rows = [(name.replace("_", " "), ranking["pr_auc"], ranking["precision_at_half"]) for name, ranking in rankings.items()]
+    print_table("Ranked by", ("what", "PR-AUC", "precision at recall .5"), rows)
