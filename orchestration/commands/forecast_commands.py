@@ -54,6 +54,10 @@ def forecast(
     if as_json:
         print_json(forecasts)
         return
+    _print(forecasts, horizon_min, shown)
+
+
+def _print(forecasts: "Sequence[SeriesForecast]", horizon_min: float, shown: int) -> None:
     columns = ("series", "P", "median min", "trend min", "value", "limit", "from")
     left_out = [(series.series, "\n".join(series.reasons)) for series in forecasts if series.probability is None]
     judged = [series for series in forecasts if series.probability is not None]
