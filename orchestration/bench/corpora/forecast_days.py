@@ -92,7 +92,7 @@ class _Day:
     lines: dict[str, Lines | None]
     seconds: dict[str, float]
     value: FloatArray
-    usual: float
+    scale: float
     model: str
 
 
@@ -184,8 +184,8 @@ def _day(known: SeriesPoints, day: SeriesPoints, at_us: int, rivals: tuple[Cours
         "choice": _banded(choice.bands, taken, day.time_us),
     }
     seconds = {"flat line": 0.0, "day before": 0.0, "profile": profile_s, "choice": choice_s}
-    usual = float(np.mean(np.abs(_before(known, known.time_us))))
-    return _Day(lines, seconds, day.value, usual, choice.bands.model if choice.bands.status == ESTABLISHED else "none")
+    scale = float(np.mean(np.abs(_before(known, known.time_us))))
+    return _Day(lines, seconds, day.value, scale, choice.bands.model if choice.bands.status == ESTABLISHED else "none")
 
 
 def _before(known: SeriesPoints, times: IntArray) -> FloatArray:
@@ -223,9 +223,9 @@ def _figures(name: str, days: list[_Day]) -> SetFigures:
 
 def _rule(rule: str, days: list[_Day]) -> RuleFigures:
     lines = [day.lines[rule] if day.lines[rule] is not None else day.lines["flat line"] for day in days]
-    pairs = [(line, day) for line, day in zip(lines, days, strict=True) if line is not None and day.usual > 0]
-    mase = [np.mean(np.abs(day.value - line[0])) / day.usual for line, day in pairs]
-    pinball = [_pinball(line, day.value) / day.usual for line, day in pairs]
+    pairs = [(line, day) for line, day in zip(lines, days, strict=True) if line is not None and day.scale > 0]
+    mase = [np.mean(np.abs(day.value - line[0])) / day.scale for line, day in pairs]
+    pinball = [_pinball(line, day.value) / day.scale for line, day in pairs]
     own = [(line, day.value) for day in days if (line := day.lines[rule]) is not None]
     inner = [float(np.mean((value >= line[2]) & (value <= line[3]))) for line, value in own]
     outer = [float(np.mean((value >= line[1]) & (value <= line[4]))) for line, value in own]
