@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aiops.errors import ContractError
+from aiops.signals.critical_path import CriticalPath, TraceRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,30 @@ class RootCause:
 
 
 @dataclass(frozen=True, slots=True)
+class ExampleTrace:
+    """One trace kept for an incident."""
+
+    role: TraceRole
+    """failed, slow or normal"""
+    trace_id: str
+    """32 hexadecimal digits"""
+    started_at: datetime
+    """when its root began"""
+    duration_ms: float
+    """duration of its root"""
+    service: str
+    """service of its root"""
+    operation: str
+    """operation of its root"""
+    failed_spans: int
+    """spans that failed"""
+    path: CriticalPath
+    """what its duration is made of"""
+    exemplar_of: tuple[str, ...] = ()
+    """series, as people read them, that were sent with it as exemplar"""
+
+
+@dataclass(frozen=True, slots=True)
 class RootCauseReport:
     """One analysis of one incident. Times aware UTC; `causes` the most probable first.
 
@@ -118,3 +143,5 @@ class RootCauseReport:
     """what would separate the likely causes, if it were known; empty where decided"""
     none_probability: float = 0.0
     """probability that it was none of the services looked at, 0..1"""
+    examples: tuple[ExampleTrace, ...] = ()
+    """a failed, a slow and a normal trace, as far as spans were received"""

@@ -13,7 +13,7 @@ from orchestration.workspace.iso_time import moment
 
 if TYPE_CHECKING:
     from aiops.incidents.incident import IncidentState
-    from aiops.incidents.root_cause import RootCauseReport
+    from aiops.incidents.root_cause import ExampleTrace, RootCauseReport
     from serving.incidents.store.records import IncidentCase, IncidentFilter
 
 app = typer.Typer(help="Incidents: list them, act on them, say what they were.", no_args_is_help=True)
@@ -214,6 +214,28 @@ def _print_case(case: "IncidentCase") -> None:
     if cause is not None and cause.causes:
         rows = [(f"{candidate.probability:.0%}", candidate.service, candidate.sentence) for candidate in cause.causes[:5]]
         print_table("Causes", ("probability", "service", "why"), rows)
+    if cause is not None and cause.examples:
+        traces = [(trace.role, trace.trace_id, f"{trace.started_at:%H:%M:%S}", *_example(trace)) for trace in cause.examples]
+        print_table("Example traces (UTC)", ("what", "trace", "at", "enters at", "ms", "waited longest for", "counted"), traces)
+
+
+def _example(trace: "ExampleTrace") -> tuple[str, str, str, str]:
+    """Return where a trace enters, how long it took, what it waited for longest, and what was counted in it."""
+    path = trace.path
+    longest = sorted(path.steps, key=lambda step: -step.self_ms)[:3]
+    waited = "\n".join(
+        f"{step.service} {step.operation} {step.self_ms:.1f} ms{' (failed)' if step.failed else ''}" for step in longest
+    )
+    counts = {
+        "spans": path.spans,
+        "failed": trace.failed_spans,
+        "without a parent": path.orphans,
+        "of other clocks": path.moved,
+        "not waited for": path.asynchronous,
+    }
+    counted = [f"{count} {what}" for what, count in counts.items() if count]
+    counted += [f"exemplar of {series}" for series in trace.exemplar_of]
+    return f"{trace.service} {trace.operation}", f"{trace.duration_ms:.1f}", waited, "\n".join(counted)
 
 
 def _first(report: "RootCauseReport | None") -> tuple[str, float | None]:

@@ -24,9 +24,9 @@ from serving.lake.port import Lake, Where
 MINUTE_US: Final = 60_000_000
 MOST_LINE: Final = 2000
 """Characters of a line that are read."""
-_SPAN_COLUMNS: Final = tuple(name for name in SPAN_ROWS.names if name != "trace_state")  # a request counts once, however sampled
+SPAN_COLUMNS: Final = tuple(name for name in SPAN_ROWS.names if name != "trace_state")  # a request counts once, however sampled
 _LOG_COLUMNS: Final = ("timestamp", "trace_id", "span_id", "body")
-_SPANS: Final = pa.schema([SPAN_ROWS.field(name) for name in _SPAN_COLUMNS])
+_SPANS: Final = pa.schema([SPAN_ROWS.field(name) for name in SPAN_COLUMNS])
 _LINES: Final = pa.schema(
     [SPAN_ROWS.field("timestamp"), *(pa.field(name, pa.string()) for name in ("trace_id", "span_id", "text"))]
 )
@@ -57,6 +57,30 @@ class RequestTimes:
     calm_end: datetime
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestSpans:
+    """Spans (`SPAN_COLUMNS`) of the window, and of the time while all was well."""
+
+    window: pa.Table
+    calm: pa.Table
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadRequests:
+    """What was read around an incident: spans, lines, and the minutes of both times, each by its start in us."""
+
+    spans: RequestSpans
+    lines: pa.Table
+    window: Sequence[int]
+    calm: Sequence[int]
+
+    def requests(self) -> RequestWindow:
+        """Return the requests that spans and lines make up."""
+        spans = pa.concat_tables([self.spans.window, self.spans.calm])
+        requests = requests_of(spans, with_templates(self.lines))
+        return RequestWindow(requests, _parts(requests, self.window, self.calm))
+
+
 class IncidentRequests:
     """Reads the lake; nothing is kept. Any thread."""
 
@@ -64,8 +88,8 @@ class IncidentRequests:
         self._lake = lake
         self._config = config
 
-    def around(self, times: RequestTimes, services: Sequence[str], masked: Sequence[Interval]) -> RequestWindow | None:
-        """Return the requests around an incident; None where the lake has none of the window, or none to compare them with.
+    def around(self, times: RequestTimes, services: Sequence[str], masked: Sequence[Interval]) -> ReadRequests | None:
+        """Return what was read around an incident; None where the lake has none of the window, or none to compare them with.
 
         `masked`: other incidents, whose minutes are not those while all was well.
 
@@ -83,9 +107,7 @@ class IncidentRequests:
         reference = then.spans()
         if not reference.num_rows:
             return None
-        lines = pa.concat_tables([now.lines(), then.lines()])
-        requests = requests_of(pa.concat_tables([spans, reference]), with_templates(lines))
-        return RequestWindow(requests, _parts(requests, window, calm))
+        return ReadRequests(RequestSpans(spans, reference), pa.concat_tables([now.lines(), then.lines()]), window, calm)
 
     def _read(self, times: RequestTimes, services: Sequence[str], minutes: Sequence[int]) -> "_Read":
         return _Read(self._lake, services, times.known_at, minutes, self._config.most)
@@ -127,7 +149,7 @@ class _Read:
         return pa.concat_tables([_LINES.empty_table(), *map(self._lines_of, self._shares)])
 
     def _spans_of(self, at: int) -> pa.Table:
-        return self._chosen(self._rows("spans", _SPAN_COLUMNS, at), at).select(_SPAN_COLUMNS).cast(_SPANS)
+        return self._chosen(self._rows("spans", SPAN_COLUMNS, at), at).select(SPAN_COLUMNS).cast(_SPANS)
 
     def _lines_of(self, at: int) -> pa.Table:
         kept = self._chosen(self._rows("logs", _LOG_COLUMNS, at), at)

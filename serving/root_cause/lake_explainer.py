@@ -25,7 +25,8 @@ from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker, Symptom
 from models.rca.symptom import symptom_of
 from serving.lake.opening import open_lake
 from serving.lake.port import Lake
-from serving.root_cause.incident_requests import IncidentRequests, RequestConfig, RequestTimes
+from serving.root_cause.incident_examples import examples_of
+from serving.root_cause.incident_requests import IncidentRequests, ReadRequests, RequestConfig, RequestTimes
 from serving.root_cause.incident_telemetry import IncidentTelemetry, TelemetryConfig, near, shared_end, without
 from serving.tables.changes import changes_are_recorded, read_changes
 from serving.tables.graph_store import GraphStore
@@ -131,12 +132,12 @@ class RootCauseAnalyst:
         since = times.window - timedelta(hours=self._config.changes_h)
         changes = read_changes(self._lake, services, since, question.at)
         inputs = replace(inputs, changes=changes, changes_recorded=changes_are_recorded(self._lake, question.at))
-        requests = self._requests.around(
-            RequestTimes(times.first, times.end, question.at, times.window), services, tuple(question.masked)
-        )
+        asked = RequestTimes(times.first, times.end, question.at, times.window)
+        read = self._requests.around(asked, services, tuple(question.masked))
+        requests = None if read is None else read.requests()
         inputs = replace(inputs, priors=question.priors, ranker=baseline.ranker, requests=requests)
         report = explain(inputs, self._config.report)
-        return self._with_delay(report, times.end)
+        return self._with_examples(self._with_delay(report, times.end), read)
 
     def figure(self, incident: Incident | None, report: RootCauseReport) -> bytes:
         """Return the evidence of a report's first cause as SVG, from the lake: small multiples along its path to the symptom.
@@ -201,6 +202,13 @@ class RootCauseAnalyst:
             self._kept.move_to_end(key)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
+
+    def _with_examples(self, report: RootCauseReport, read: ReadRequests | None) -> RootCauseReport:
+        """Return the report with example traces of the first cause, where spans were read."""
+        if read is None:
+            return report
+        suspect = report.causes[0].service if report.causes else report.symptom
+        return replace(report, examples=examples_of(self._lake, read.spans, suspect, report.made_at))
 
     def _with_delay(self, report: RootCauseReport, end: datetime) -> RootCauseReport:
         """Return the report with a word on telemetry that has not arrived by the end of its window."""

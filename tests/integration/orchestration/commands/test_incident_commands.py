@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from aiops.incidents.root_cause import RootCauseReport
+from aiops.incidents.root_cause import ExampleTrace, RootCauseReport
 from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.tree import Settings
+from aiops.signals.critical_path import CriticalPath, PathStep
 from orchestration.cli import run
 from serving.incidents.desk.desk_factory import keep_terms
 from tests.testing.incident_home import METRIC, START, JudgedHome, ServiceScore
@@ -86,6 +87,32 @@ def test_a_case_says_once_why_there_is_no_cause(judged: JudgedHome, capsys: Outp
             writer.put_report(web, RootCauseReport(at, at, at, "web", (), False, "nothing: there is no baseline"))
     assert run(["incidents", "show", web]) == 0
     assert capsys.readouterr().out.count("there is no baseline") == 1
+
+
+def test_example_traces_are_shown_with_what_they_waited_for(judged: JudgedHome, capsys: Output) -> None:
+    (web,) = judged.begin(ServiceScore("web", 0.95))
+    at = judged.now
+    steps = (PathStep("web", "GET /", 0.0, 3.0, False), PathStep("db", "select", 3.0, 417.0, True))
+    slow = ExampleTrace(
+        "slow", "ab" * 16, at, 420.0, "web", "GET /", 1, CriticalPath(steps, 0.0, 7, 2, 1, 0), ("web|latency_ms",)
+    )
+    with judged.store.writing() as writer:
+        writer.put_report(web, RootCauseReport(at, at, at, "web", (), False, "nothing", examples=(slow,)))
+    assert run(["incidents", "show", web]) == 0
+    shown = capsys.readouterr().out
+    for text in (
+        "Example traces",
+        "slow",
+        "ab" * 16,
+        "db select 417.0 ms (failed)",
+        "7 spans",
+        "2 without a parent",
+        "1 of other clocks",
+    ):
+        assert text in shown, text
+    assert "exemplar of web|latency_ms" in shown
+    (example,) = json_of(capsys, "show", web)["root_cause"]["examples"]
+    assert (example["role"], example["path"]["steps"][1]["self_ms"]) == ("slow", 417.0)
 
 
 def test_a_shell_without_the_responders_settings_goes_by_them_all_the_same(

@@ -121,7 +121,8 @@ def test_what_reached_the_suite_later_changes_nothing(lake: Lake) -> None:
 def requests(lake: Lake, config: RequestConfig, masked: tuple[tuple[datetime, datetime], ...] = ()) -> tuple[int, int] | None:
     """Return how many requests of the window and of the time while all was well are read."""
     times = RequestTimes(BEGAN + MINUTE, BEGAN + 4 * MINUTE, BEGAN + timedelta(hours=1), BEGAN - 9 * MINUTE)
-    window = IncidentRequests(lake, config).around(times, SERVICES, masked)
+    read = IncidentRequests(lake, config).around(times, SERVICES, masked)
+    window = None if read is None else read.requests()
     return None if window is None else (int((window.part == WINDOW).sum()), int((window.part > 0).sum()))
 
 
