@@ -16,6 +16,7 @@ from serving.ingest.receive.signals.lines.log_line import LineReading, LogLine, 
 from serving.ingest.receive.signals.lines.log_rows import finished
 from serving.ingest.receive.signals.lines.plain_text import pieces_of, record_of_piece
 from serving.ingest.receive.signals.lines.syslog_lines import is_syslog, syslog_records
+from serving.ingest.receive.signals.record_ids import record_ids
 from serving.ingest.receive.signals.signal_outcome import SignalIntake, SignalOutcome
 
 LineForm = Literal["auto", "json", "ecs", "syslog", "journald", "cri", "docker", "text"]
@@ -59,7 +60,7 @@ def accept_log_lines(
         if line.refusal is not None:
             line.resource = known
     seed = json.dumps([form, stated]).encode() + b"\n" + body
-    return finished(lines, form, seed, intake)
+    return finished(lines, form, record_ids(seed, len(lines)), intake)
 
 
 def recognised(body: bytes) -> str:

@@ -16,7 +16,6 @@ from data_contracts.values.moments import microseconds_of
 from serving.ingest.receive.signals.attribute_texts import body_texts, cut_texts, object_texts
 from serving.ingest.receive.signals.lines.log_line import LogLine
 from serving.ingest.receive.signals.record_checks import RecordChecks
-from serving.ingest.receive.signals.record_ids import record_ids
 from serving.ingest.receive.signals.resource_records import has_form
 from serving.ingest.receive.signals.signal_outcome import (
     SignalIntake,
@@ -41,13 +40,13 @@ class _Resources:
     faults: dict[int, Refusal]
 
 
-def finished(lines: Sequence[LogLine], form: str, seed: bytes, intake: SignalIntake) -> SignalOutcome:
-    """Return what becomes of lines: entries for the broker, each line accepted or refused. `seed`: what their ids depend on."""
+def finished(lines: Sequence[LogLine], form: str, ids: IntArray, intake: SignalIntake) -> SignalOutcome:
+    """Return what becomes of lines with ids (n,): entries for the broker, each line accepted or refused."""
     resources = _resources(lines, intake)
     times_us = _times_us(lines, intake)
     checks = _checked(lines, resources, times_us, intake)
     rows = _rows(lines, resources, times_us, intake)
-    rows = rows.set_column(LOGS.get_field_index("log_id"), "log_id", pa.array(record_ids(seed, len(lines))))
+    rows = rows.set_column(LOGS.get_field_index("log_id"), "log_id", pa.array(ids))
     refusals = checks.refusals()
     kept = rows.take(pa.array(checks.kept, pa.int64())) if refusals else rows
     records = [_refused_cells(lines[row], resources.services[resources.codes[row]], int(times_us[row])) for row in refusals]

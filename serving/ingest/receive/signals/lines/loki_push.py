@@ -1,12 +1,13 @@
-"""Loki's push requests, protobuf or JSON, as rows of `LOGS`: each entry accepted or refused, those of one record are one.
+"""Loki's push requests and answers as rows of `LOGS`: each entry accepted or refused, those of one record are one.
 
 The labels of a stream are its resource; they name the service by the rules for labels of metrics, else pod, container or host do.
 The time of an entry is the sender's. Structured metadata are attributes; a label `level` counts where the line states none.
 Source: Grafana Loki, HTTP API, POST /loki/api/v1/push.
 """
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from serving.ingest.receive.signals.lines.log_line import LineReading, LogLine, 
 from serving.ingest.receive.signals.lines.log_rows import finished
 from serving.ingest.receive.signals.lines.loki_messages import push_request
 from serving.ingest.receive.signals.lines.plain_text import piece_of, record_of_piece
+from serving.ingest.receive.signals.record_ids import content_ids, record_ids
 from serving.ingest.receive.signals.resource_records import Encoding
 from serving.ingest.receive.signals.signal_outcome import SignalIntake, SignalOutcome
 from serving.ingest.receive.wire.decoded import MalformedBody
@@ -37,6 +39,7 @@ _PLACES: Final = {
     "hostname": "host.name",
     "filename": FILE_PATH,
 }
+_CATEGORIES: Final = frozenset({"structuredMetadata", "parsed"})
 _LEVELS: Final = ("level", "detected_level", "severity_text", "severity")
 _NANOSECONDS: Final = re.compile(r"-?\d{1,20}")
 
@@ -67,7 +70,22 @@ def accept_loki_push(body: bytes, encoding: Encoding, intake: SignalIntake) -> S
     """
     streams = _json_streams(body) if encoding == "json" else _protobuf_streams(body)
     lines = [line for stream in streams for line in _lines(stream, intake)]
-    return finished(lines, "loki", b"loki\n" + body, intake)
+    return finished(lines, "loki", record_ids(b"loki\n" + body, len(lines)), intake)
+
+
+def accept_loki_results(results: Sequence[tuple[Mapping[str, str], Sequence[Any]]], intake: SignalIntake) -> SignalOutcome:
+    """Return what becomes of streams as a range query answers them: labels, entries `[ns, line]` or `[ns, line, metadata]`.
+
+    An id depends on labels, time and text alone: a line that is pulled again counts once. O(bytes) time and memory.
+    """
+    lines, contents = [], []
+    for number, (labels, values) in enumerate(results):
+        entries = _pieces((_json_entry(_with_metadata(value)) for value in values), number)
+        named = json.dumps(sorted(labels.items())).encode()
+        for line in _lines(LokiStream(labels, entries), intake):
+            lines.append(line)
+            contents.append(b"%s\0%d\0%s" % (named, line.time_us or 0, line.text.encode(errors="surrogatepass")))
+    return finished(lines, "loki", content_ids(contents), intake)
 
 
 def labels_of(text: str) -> dict[str, str] | None:
@@ -177,6 +195,13 @@ def _json_entry(value: Any) -> Piece:
     metadata = value[2] if len(value) == 3 and isinstance(value[2], dict) else {}
     piece.attributes = {str(name): _text(text) for name, text in metadata.items()}
     return piece
+
+
+def _with_metadata(value: Any) -> Any:
+    """Return an entry of an answer with its structured metadata as a pushed one has them, without fields parsed by the query."""
+    if not isinstance(value, list) or len(value) < 3 or not isinstance(value[2], dict):
+        return value
+    return [*value[:2], value[2].get("structuredMetadata", {})] if set(value[2]) <= _CATEGORIES else value
 
 
 def _pieces(pieces: Iterable[Piece], number: int) -> list[Piece]:
