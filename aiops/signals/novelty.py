@@ -51,7 +51,7 @@ class Novelties:
     @property
     def weighed(self) -> FloatArray:
         """Return z (n,) weighed by how many requests changed."""
-        weighed: FloatArray = self.z * np.abs(self.share_now - self.share_then) ** 0.25
+        weighed: FloatArray = self.z * weight_of(self.share_now - self.share_then)
         return weighed
 
     def strongest(self, service: int) -> int | None:
@@ -61,8 +61,8 @@ class Novelties:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Shares:
-    """Requests that showed a pattern, and all of the operation, by pattern and part (n, parts)."""
+class PatternShares:
+    """Requests that showed a pattern, and all of the operation, by pattern and part (n, parts); the first part is the window."""
 
     showing: FloatArray
     all_of_them: FloatArray
@@ -85,8 +85,8 @@ def novelties_of(requests: Requests, part: IntArray, config: NoveltyConfig | Non
     showing = np.bincount(pair * parts + part[whose[rows]], minlength=len(pairs) * parts).reshape(-1, parts).astype(np.float64)
     of, pattern = pairs // many, pairs % many
     both = (total[of, WINDOW] > 0) & (total[of, 1:].sum(axis=1) > 0) if parts > 1 else np.zeros(len(pairs), np.bool_)
-    of, pattern, shares = of[both], pattern[both], _Shares(showing[both], total[of[both]].astype(np.float64))
-    then, z = _compared(shares, chosen)
+    of, pattern, shares = of[both], pattern[both], PatternShares(showing[both], total[of[both]].astype(np.float64))
+    then, z = compared(shares, chosen)
     now = np.divide(
         shares.showing[:, WINDOW], shares.all_of_them[:, WINDOW], out=np.zeros(len(of)), where=shares.all_of_them[:, 0] > 0
     )
@@ -94,8 +94,14 @@ def novelties_of(requests: Requests, part: IntArray, config: NoveltyConfig | Non
     return Novelties(codes >> 32, codes & 0xFFFFFFFF, pattern, now, then, total[of, WINDOW], z)
 
 
-def _compared(shares: _Shares, config: NoveltyConfig) -> tuple[FloatArray, FloatArray]:
-    """Return the reference's share and z (n,) of each pattern."""
+def weight_of(difference: FloatArray) -> FloatArray:
+    """Return what a difference of shares (n,) weighs, 0 to 1."""
+    weight: FloatArray = np.abs(difference) ** 0.25
+    return weight
+
+
+def compared(shares: PatternShares, config: NoveltyConfig) -> tuple[FloatArray, FloatArray]:
+    """Return the reference's share and z (n,) of each pattern. O(n parts)."""
     showing, counted = shares.showing[:, 1:], shares.all_of_them[:, 1:]
     counted = np.where(_strangest(showing, counted, config), 0.0, counted)
     showing = np.where(counted > 0, showing, 0.0)

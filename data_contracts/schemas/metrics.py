@@ -113,6 +113,21 @@ def hard_limit(metric: str) -> float:
     return LIMIT_SHARE * limit if math.isfinite(limit) and limit > 0.0 else math.inf
 
 
+_LOAD_WORDS: Final = ("request", "workload", "throughput", "traffic", "network", "receive", "transmit", "packet", "qps", "rps")
+
+
+def is_load(metric: str) -> bool:
+    """Return whether a metric says by name how much is asked of a service: more of it is no fault, less may be one.
+
+    A metric that is traffic only because nothing better is known of its name is none.
+
+    >>> is_load("requests_per_second"), is_load("network_receive_bytes"), is_load("consumer_lag"), is_load("request_latency_ms")
+    (True, True, False, False)
+    """
+    spec = spec_of(metric)
+    return spec.signal == "traffic" and any(word in spec.name.lower() for word in _LOAD_WORDS)
+
+
 _BUSINESS_WORDS: Final = (
     "request", "order", "sale", "revenue", "payment", "purchase", "checkout", "booking", "transaction", "conversion",
     "signup", "sign_up", "login", "session", "user", "visit", "view", "click", "demand", "ride",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.types import FloatArray
-from data_contracts.schemas.metrics import spec_of
+from data_contracts.schemas.metrics import is_load, spec_of
 from models.detectors.minute_grid import metric_in
 
 _QUANTILE: Final = 0.99
@@ -26,7 +26,7 @@ class DeviationConfig:
     `ignored_z`: deviations up to here are everyday; `full_z`: so much beyond it a series counts in full. A change of the
     logarithm by less than `least_scale` is never more than one unit. `standing_steps`: what was there all this time is not new.
     `recent_steps`: an alarm is a level above all of these. Alarm level: `full_series` series in full, or `headroom` times the
-    highest level of fault-free history that was not fitted to it, whichever is higher.
+    highest level of fault-free history that was not fitted to it (the mean of both halves), whichever is higher.
     """
 
     ignored_z: float = 2.0
@@ -51,13 +51,22 @@ class Levels:
     points: FloatArray
 
 
-def is_two_sided(series: str) -> bool:
-    """Return whether less is as bad as more: so it is with traffic; latency, errors and saturation are bad when they rise.
+def may_rise(series: str) -> bool:
+    """Return whether more is harmless: so it is with load. What more load does shows in latency, errors and saturation.
 
-    >>> is_two_sided("cart|requests_per_second"), is_two_sided("cart|latency_p50_ms")
+    >>> may_rise("cart|requests_per_second"), may_rise("cart|consumer_lag")
     (True, False)
     """
-    return spec_of(metric_in(series)).signal == "traffic"
+    return is_load(metric_in(series))
+
+
+def may_fall(series: str) -> bool:
+    """Return whether less is harmless: so it is with latency, errors and saturation.
+
+    >>> may_fall("cart|requests_per_second"), may_fall("cart|latency_p50_ms")
+    (False, True)
+    """
+    return spec_of(metric_in(series)).signal != "traffic"
 
 
 def enough_points(values: FloatArray, config: DeviationConfig) -> BoolArray:

@@ -1,14 +1,15 @@
 """One anomaly score for a whole system of services: many small deviations that last, begin together and are new.
 
 Each series is measured against its own fault-free history: z = distance from the median in units of the 99 % quantile's distance,
-on a logarithmic scale, and only to the side that is bad for its golden signal. What lasts for two steps and was not there all
-through the last hour counts, from 2 units on and up to 5 more: no single series, however far out, is an alarm. The sum over
-series, in units of the alarm level, is reported where it rises above all of the last minutes, so that one fault is one edge.
+on a logarithmic scale, and only to the side that is bad: of latency, errors and saturation more, of load less.
+What lasts for two steps and was not there all through the last hour counts, from 2 units on and up to 5 more: no single series,
+however far out, is an alarm. The sum over series, in units of the alarm level, is reported where it rises above all of the last
+minutes, so that one fault is one edge.
 Sources of the ideas: median and quantile scales, Rousseeuw & Croux 1993; sums of clipped deviations over many streams,
 Mei, "Efficient scalable schemes for monitoring a large number of data streams", Biometrika 2010.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import ClassVar
 
@@ -23,8 +24,9 @@ from models.detectors.deviation_levels import (
     DeviationConfig,
     Levels,
     enough_points,
-    is_two_sided,
     level_of,
+    may_fall,
+    may_rise,
     signed_logarithm,
     values_of_logarithms,
 )
@@ -71,12 +73,13 @@ class SystemDeviation:
         fitted = cls._levels_of(history, config)
         half = len(history.values) // 2
         parts = [MinuteGrid(history.first_us, history.step_s, history.series, part) for part in np.split(history.values, [half])]
-        highest = config.full_series * config.full_z
-        for known, other in (parts, parts[::-1]):
-            if enough_points(known.values, config).any():
-                quiet = cls._levels_of(known, config).judge(other)
-                highest = max(highest, config.headroom * config.full_z * float(np.nanmax(quiet.level, initial=0.0)))
-        return cls(fitted.series, fitted.levels, highest, config, fitted.place)
+        highest = [
+            config.full_z * float(np.nanmax(cls._levels_of(known, config).judge(other).level, initial=0.0))
+            for known, other in (parts, parts[::-1])
+            if enough_points(known.values, config).any()
+        ]
+        alarm_level = max(config.full_series * config.full_z, config.headroom * float(np.mean(highest or [0.0])))
+        return cls(fitted.series, fitted.levels, alarm_level, config, fitted.place)
 
     @classmethod
     def _levels_of(cls, history: MinuteGrid, config: DeviationConfig) -> "SystemDeviation":
@@ -165,12 +168,12 @@ class SystemDeviation:
         chosen = self.levels
         centre, size = chosen.centre[numbers], chosen.size[numbers]
         reach = self.config.ignored_z
-        down = np.where(self._two_sided(numbers), centre - reach * chosen.down[numbers], -np.inf)
-        up = centre + reach * chosen.up[numbers]
+        down = np.where(self._which(may_fall)[numbers], -np.inf, centre - reach * chosen.down[numbers])
+        up = np.where(self._which(may_rise)[numbers], np.inf, centre + reach * chosen.up[numbers])
         return values_of_logarithms(centre, size), values_of_logarithms(down, size), values_of_logarithms(up, size)
 
-    def _two_sided(self, numbers: IntArray) -> BoolArray:
-        return np.array([is_two_sided(self.series[number]) for number in numbers.tolist()], dtype=np.bool_)
+    def _which(self, holds: Callable[[str], bool]) -> BoolArray:
+        return np.array([holds(name) for name in self.series], dtype=np.bool_)
 
     def _places(self, names: tuple[str, ...]) -> IntArray:
         return np.array([self.place.get(name, -1) for name in names], dtype=np.int64)
@@ -180,9 +183,9 @@ class SystemDeviation:
         levels = self.levels
         finite = np.where(np.isfinite(values), values, np.nan)
         away = signed_logarithm(finite, levels.size[numbers]) - levels.centre[numbers]
-        only_rises = ~np.array([is_two_sided(name) for name in self.series])[numbers]
         z = np.where(away > 0.0, away / levels.up[numbers], away / levels.down[numbers])
-        return np.where(only_rises & (z < 0.0), 0.0, z)
+        harmless = np.where(z < 0.0, self._which(may_fall)[numbers], self._which(may_rise)[numbers])
+        return np.where(harmless & np.isfinite(z), 0.0, z)
 
     def _lasting(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return (steps, series) lasting and new deviations."""

@@ -31,7 +31,11 @@ class SeriesReason:
         >>> print(SeriesReason("cart", "delay", 90.0, 10.0, -float("inf"), 14.0, 11.0, 2.5, 240, 0.4))
         cart delay: 90, expected 10, at most 14; 11 units out for two steps, before at most 2.5 in 240 steps (40 % of the score)
         """
-        bounds = f"at most {self.upper:.4g}" if np.isinf(self.lower) else f"{self.lower:.4g} to {self.upper:.4g}"
+        bounds = f"{self.lower:.4g} to {self.upper:.4g}"
+        if np.isinf(self.lower):
+            bounds = f"at most {self.upper:.4g}"
+        elif np.isinf(self.upper):
+            bounds = f"at least {self.lower:.4g}"
         return (
             f"{self.service} {self.metric}: {self.seen:.4g}, expected {self.expected:.4g}, {bounds}; "
             f"{self.units:.3g} units out for two steps, before at most {self.worst_before:.3g} in {self.history_steps} steps "

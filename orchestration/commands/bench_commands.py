@@ -36,13 +36,25 @@ def _show(title: str, facts: Mapping[str, object], as_json: bool) -> None:
 
 
 @bench.command("nezha-detect")
-def nezha_detect(path: CorpusPath, out: Out, three_sigma: ThreeSigma = False, as_json: AsJson = False) -> None:
+def nezha_detect(
+    path: CorpusPath,
+    out: Out,
+    three_sigma: ThreeSigma = False,
+    without: Annotated[list[str] | None, typer.Option("--without", help="metrics, logs or edges; can be repeated")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Score the whole system each minute on days of Nezha with injected faults; each alarm says why."""
     from dataclasses import asdict
 
-    from orchestration.bench.corpora.nezha_detect import run
+    from aiops.errors import ConfigurationError
+    from orchestration.bench.corpora.nezha_detect import SIGNALS, run
 
-    facts = asdict(run(path, out, three_sigma))
+    left_out = set(without or ())
+    if not left_out < set(SIGNALS) or (three_sigma and left_out):
+        raise ConfigurationError(
+            f"--without {', '.join(sorted(left_out))}: give some of {', '.join(SIGNALS)}, and no --three-sigma"
+        )
+    facts = asdict(run(path, out, three_sigma, [name for name in SIGNALS if name not in left_out]))
     alarms = facts["alarms"] if as_json else facts.pop("alarms")
     _show("Faults of Nezha, seen at the fixed threshold", facts, as_json)
     if not as_json:

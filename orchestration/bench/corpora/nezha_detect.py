@@ -1,13 +1,15 @@
 """`aiops bench nezha-detect`: the score of a whole system each minute, on days of Nezha with injected faults.
 
-Every day is fitted on its own fault-free evening and judged minute by minute; the alarm threshold is 1 for every day. The figures
-beside it count as follows: a fault is seen when an alarm falls in its minute or the `WITHIN` after; an alarm is false from
-`AFTER` minutes behind every fault on, and absorbs the next `WITHIN`; already on = an alarm in the two minutes before a fault.
+Metrics are fitted on the fault-free evening of the same day. Logs and edges, where the day has them, have no such evening: what
+requests do is compared with what they did before (`request_changes`). A day is judged minute by minute by the stronger of both;
+the alarm threshold is 1 for every day. The figures beside it count as follows: a fault is seen when an alarm falls in its minute
+or the `WITHIN` after; an alarm is false from `AFTER` minutes behind every fault on, and absorbs the next `WITHIN`; already on =
+an alarm in the two minutes before a fault.
 """
 
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,16 +17,21 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from aiops.signals.request_changes import RequestChangesConfig
+from aiops.signals.requests import PatternKind
 from aiops.types import FloatArray, SeriesBatch
 from data_contracts.values.moments import microseconds_of
 from models.detectors.minute_grid import STEP_S, MinuteGrid, grid_of
 from models.detectors.system_deviation import SystemDeviation
 from models.detectors.system_reasons import reasons_of
 from models.detectors.three_sigma import SystemThreeSigma
+from orchestration.bench.corpora.nezha_changes import MinuteChange, request_changes
 from orchestration.bench.corpora.nezha_days import accepted_batches, day_folders
 from serving.ingest.pull.nezha import NezhaSource, open_nezha
 from serving.ingest.pull.source_options import SourceOptions
 
+SIGNALS: Final = ("metrics", "logs", "edges")
+_KINDS: Final[dict[str, tuple[PatternKind, ...]]] = {"logs": ("order",), "edges": ("call", "failure")}
 WITHIN: Final = 5
 AFTER: Final = 20
 _STEP_US: Final = STEP_S * 1_000_000
@@ -60,6 +67,7 @@ class Figures:
     """What the scores of all days are worth at the fixed threshold; shares are None where no fault is known."""
 
     threshold: float
+    signals: tuple[str, ...]
     days: tuple[str, ...]
     faults: int
     seen: float | None
@@ -71,33 +79,43 @@ class Figures:
     alarms: tuple[Alarm, ...]
 
 
-def run(path: Path, out: Path, three_sigma: bool = False) -> Figures:
+def run(path: Path, out: Path, three_sigma: bool = False, signals: Sequence[str] = SIGNALS) -> Figures:
     """Judge every day under `path`, write `day,minute,score` to `out` (a row for each minute with a known score).
 
-    `three_sigma` writes and counts the naive rule instead: how many values lie three standard deviations from their mean.
+    `signals`: which of `SIGNALS` are looked at. `three_sigma` writes and counts the naive rule instead: how many
+    values of metrics lie three standard deviations from their mean.
 
     Raises:
         SourceError: `path` holds no day, or a file of the corpus is damaged.
         TrainingImpossible: a day has no fault-free evening.
     """
     began = time.perf_counter()
-    days = [judged_day(folder, three_sigma) for folder in day_folders(path)]
+    looked_at = ("metrics",) if three_sigma else tuple(name for name in SIGNALS if name in signals)
+    days = [judged_day(folder, looked_at, three_sigma) for folder in day_folders(path)]
     seconds = time.perf_counter() - began
     _write(days, out)
-    return _figures(days, seconds)
+    return _figures(days, looked_at, seconds)
 
 
-def judged_day(folder: Path, three_sigma: bool) -> Day:
-    """Return one day, judged; the evening is the only thing fitted to."""
+def judged_day(folder: Path, signals: Sequence[str], three_sigma: bool) -> Day:
+    """Return one day, judged; the evening is the only thing fitted to, and of requests what was before."""
     source = open_nezha(SourceOptions(path=folder))
     grid, points = _grid(source)
     split = source.split()
     evening = microseconds_of(split.history_start)
     history = grid.within(evening, microseconds_of(split.history_end))
     name = f"{split.history_start:%Y-%m-%d}"
-    score, alarms = (SystemThreeSigma.fit(history).judge(grid), ()) if three_sigma else _model_score(name, history, grid, evening)
-    faults = np.asarray(source.incidents()["starts_at"].cast(pa.int64()))
     steps = tuple(int(at) for at in (grid.times_us // _STEP_US).tolist())
+    score, alarms = np.zeros(len(steps)), tuple[Alarm, ...]()
+    if three_sigma:
+        score = SystemThreeSigma.fit(history).judge(grid)
+    elif "metrics" in signals:
+        score, alarms = _model_score(name, history, grid, evening)
+    if not three_sigma:
+        kinds = tuple(kind for signal in signals for kind in _KINDS.get(signal, ()))
+        changes = request_changes(folder, RequestChangesConfig(kinds=kinds)) if kinds else {}
+        score, alarms = _with_changes(score, steps, alarms, _Changes(name, changes, evening // _STEP_US))
+    faults = np.asarray(source.incidents()["starts_at"].cast(pa.int64()))
     fault_steps = tuple(sorted(int(at) for at in (faults // _STEP_US).tolist()))
     return Day(name, steps, score, fault_steps, evening // _STEP_US, points, alarms)
 
@@ -123,6 +141,28 @@ def _model_score(name: str, history: MinuteGrid, grid: MinuteGrid, evening: int)
     return scores.score, alarms
 
 
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What requests changed on a day, by step, and the first step of its evening."""
+
+    day: str
+    by_step: Mapping[int, MinuteChange]
+    evening: int
+
+
+def _with_changes(
+    score: FloatArray, steps: Sequence[int], alarms: Sequence[Alarm], changes: _Changes
+) -> tuple[FloatArray, tuple[Alarm, ...]]:
+    """Return the stronger of the metrics' score and the requests' change of each step, and the alarms of both by time."""
+    ratios = np.array([changes.by_step[step].ratio if step in changes.by_step else np.nan for step in steps])
+    more = [
+        Alarm(changes.day, step % _DAY_STEPS, round(change.ratio, 4), (change.reason,))
+        for step, change in changes.by_step.items()
+        if change.ratio >= 1.0 and step < changes.evening
+    ]
+    return np.fmax(score, ratios), tuple(sorted([*alarms, *more], key=lambda alarm: alarm.minute))
+
+
 def _write(days: Sequence[Day], out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", newline="", encoding="utf-8") as file:
@@ -134,11 +174,12 @@ def _write(days: Sequence[Day], out: Path) -> None:
                     rows.writerow((day.name, step % _DAY_STEPS, repr(score)))
 
 
-def _figures(days: Sequence[Day], seconds: float) -> Figures:
+def _figures(days: Sequence[Day], signals: tuple[str, ...], seconds: float) -> Figures:
     seen, on, false, minutes = (sum(counts) for counts in zip(*(_counts(day) for day in days), strict=True))
     faults = sum(len(day.faults) for day in days)
     return Figures(
         threshold=1.0,
+        signals=signals,
         days=tuple(day.name for day in days),
         faults=faults,
         seen=seen / faults if faults else None,

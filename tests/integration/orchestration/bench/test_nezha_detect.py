@@ -150,6 +150,22 @@ def test_the_command_prints_one_json_object_or_a_table(corpus: Path, tmp_path: P
 
 
 @pytest.mark.data
+def test_logs_and_edges_see_what_metrics_cannot(corpora: Path, tmp_path: Path) -> None:
+    """Well below what is measured today: 26 of 28 with all signals, 6 of 28 with metrics alone."""
+    folder = corpora / "nezha" / "rca_data" / "2023-01-29"
+    if not folder.is_dir():
+        pytest.skip(f"public data not found at {folder}")
+    figures = run(folder, tmp_path / "out.csv")
+    metrics = run(folder, tmp_path / "metrics.csv", signals=("metrics",))
+    assert figures.seen is not None
+    assert metrics.seen is not None
+    assert figures.false_alarms_per_hour is not None
+    assert figures.seen >= 0.75
+    assert figures.seen - metrics.seen >= 0.3
+    assert figures.false_alarms_per_hour <= 0.5
+
+
+@pytest.mark.data
 def test_public_days_reach_honest_bounds(corpora: Path, tmp_path: Path) -> None:
     """Well below what is measured today (23 of 24 at .08 false alarms an hour); the naive rule is on before many faults."""
     folder = corpora / "nezha" / "rca_data" / "2022-08-22"
