@@ -6,8 +6,9 @@ slog, logrus, bunyan, pino, winston, log4j2 (JSON template and layout), logstash
 Serilog (compact), Google Cloud Logging, GELF, Fluent Bit's Kubernetes filter.
 """
 
-from functools import cache
-from itertools import chain
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Final
 
 from serving.ingest.receive.signals.attribute_texts import Json
@@ -77,7 +78,64 @@ RESOURCE: Final = {
     "host.name": ("host.name", "kubernetes.host", "hostname", "host"),
 }
 """Attribute of the resource → where it stands."""
-RESOURCE_NAMES: Final = tuple(chain.from_iterable(RESOURCE.values()))
+_PLANS: Final = 512
+_MOST_KEYS: Final = 64
+"""Plans of objects with more names are not remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPlan:
+    """Which names an object may have for each thing: lines of one program have the same names, and are looked through once."""
+
+    time: tuple[str, ...]
+    level: tuple[str, ...]
+    severity_number: tuple[str, ...]
+    message: tuple[str, ...]
+    trace_id: tuple[str, ...]
+    span_id: tuple[str, ...]
+    event: tuple[str, ...]
+    scope: tuple[str, ...]
+    service: tuple[str, ...]
+    resource: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def plan_of(fields: dict[str, Json], labels: tuple[str, ...]) -> FieldPlan:
+    """Return the plan of an object, by its names; `labels` are those that name a service of metrics."""
+    names = tuple(fields)
+    return _remembered(names, labels) if len(names) <= _MOST_KEYS else _plan(names, labels)
+
+
+def _plan(names: tuple[str, ...], labels: tuple[str, ...]) -> FieldPlan:
+    held = frozenset(names)
+    resource = ((attribute, _held(held, wanted)) for attribute, wanted in RESOURCE.items())
+    return FieldPlan(
+        _held(held, TIME),
+        _held(held, LEVEL),
+        _held(held, SEVERITY_NUMBER),
+        _held(held, MESSAGE),
+        _held(held, TRACE_ID),
+        _held(held, SPAN_ID),
+        _held(held, EVENT),
+        _held(held, SCOPE),
+        _held(held, (*labels, *SERVICE)),
+        tuple((attribute, wanted) for attribute, wanted in resource if wanted),
+    )
+
+
+_remembered: Final = lru_cache(_PLANS)(_plan)
+
+
+def _held(held: frozenset[str], wanted: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name in wanted if not held.isdisjoint(_beginnings((name,))))
+
+
+def first_taken(fields: dict[str, Json], names: tuple[str, ...]) -> Json:
+    """Take as `taken` does, where the names are those of the object's plan."""
+    for name in names:
+        value = _taken(fields, name)
+        if value is not None:
+            return value
+    return None
 
 
 def holds_any(fields: dict[str, Json], names: tuple[str, ...]) -> bool:
@@ -94,11 +152,7 @@ def taken(fields: dict[str, Json], names: tuple[str, ...]) -> Json:
     """
     if not holds_any(fields, names):
         return None
-    for name in names:
-        value = _taken(fields, name)
-        if value is not None:
-            return value
-    return None
+    return first_taken(fields, names)
 
 
 @cache

@@ -37,6 +37,8 @@ class Piece:
 class _Record:
     """Lines of one record so far."""
 
+    __slots__ = ("_has_exception", "_in_traceback", "_is_whole", "lines", "piece")
+
     def __init__(self, piece: Piece, kind: str | None) -> None:
         self.piece = piece
         self.lines = [piece.text]

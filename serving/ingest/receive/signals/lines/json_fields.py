@@ -5,8 +5,7 @@ from datetime import datetime
 import msgspec
 
 from serving.ingest.receive.signals.attribute_texts import Json
-from serving.ingest.receive.signals.lines import field_names
-from serving.ingest.receive.signals.lines.field_names import holds_any, taken
+from serving.ingest.receive.signals.lines.field_names import FieldPlan, first_taken, plan_of, taken
 from serving.ingest.receive.signals.lines.level_words import severity_of_number, severity_of_word, stated_number
 from serving.ingest.receive.signals.lines.line_times import time_of
 from serving.ingest.receive.signals.lines.log_line import LineReading, LogLine, bad_time, plain_json
@@ -29,22 +28,23 @@ def decoded_object(text: str | bytes) -> dict[str, Json] | None:
 def record_of(fields: dict[str, Json], text: str, reading: LineReading) -> LogLine:
     """Return what an object says; it loses the fields that have a place of their own, the rest are attributes."""
     now = reading.intake.available_at
+    plan = plan_of(fields, reading.intake.rules.labels)
     line = LogLine(text)
-    stated = taken(fields, field_names.TIME)
+    stated = first_taken(fields, plan.time)
     if stated is not None:
         line.time_us = _time_us(stated, fields, now)
         if line.time_us is None:
             return bad_time(text, "time", stated)
-    numbered = _set_level(line, fields)
-    line.body = _message(fields, text)
-    line.trace_id = _text(taken(fields, field_names.TRACE_ID)).removeprefix("0x")
-    line.span_id = _text(taken(fields, field_names.SPAN_ID)).removeprefix("0x")
-    line.event = _text(taken(fields, field_names.EVENT))
-    _set_resource(line, fields, reading)
+    numbered = _set_level(line, fields, plan)
+    line.body = _message(fields, text, plan)
+    line.trace_id = _text(first_taken(fields, plan.trace_id)).removeprefix("0x")
+    line.span_id = _text(first_taken(fields, plan.span_id)).removeprefix("0x")
+    line.event = _text(first_taken(fields, plan.event))
+    _set_resource(line, fields, reading, plan)
     name = fields.get("name")
     if numbered and isinstance(name, str) and name:  # bunyan and pino: of the program
         line.resource.setdefault("service.name", str(fields.pop("name")))
-    line.scope = _text(taken(fields, field_names.SCOPE if numbered else (*field_names.SCOPE, "name")))
+    line.scope = _text(first_taken(fields, plan.scope if numbered else (*plan.scope, "name")))
     line.attributes = _spread(fields)
     return line
 
@@ -62,10 +62,10 @@ def _is_instant(fields: dict[str, Json]) -> bool:
     return isinstance(instant, dict) and "nanoOfSecond" in instant
 
 
-def _set_level(line: LogLine, fields: dict[str, Json]) -> bool:
+def _set_level(line: LogLine, fields: dict[str, Json], plan: FieldPlan) -> bool:
     """Set the severity; return whether the level was a number, as bunyan and pino write it."""
-    level = taken(fields, field_names.LEVEL)
-    line.severity_number = stated_number(taken(fields, field_names.SEVERITY_NUMBER))
+    level = first_taken(fields, plan.level)
+    line.severity_number = stated_number(first_taken(fields, plan.severity_number)) if plan.severity_number else 0
     line.severity = _text(level)
     is_number = isinstance(level, int) and not isinstance(level, bool)
     if not line.severity_number:
@@ -73,13 +73,13 @@ def _set_level(line: LogLine, fields: dict[str, Json]) -> bool:
     return is_number and line.severity_number > 0 and int(line.severity) >= 10
 
 
-def _message(fields: dict[str, Json], text: str) -> Json:
+def _message(fields: dict[str, Json], text: str, plan: FieldPlan) -> Json:
     """Return the message, else the line as it came."""
     for name in ("body", "Body"):
         body = fields.get(name)
         if isinstance(body, dict) and body and name not in ("message", "msg"):
             return _any_value(fields.pop(name))
-    message = taken(fields, field_names.MESSAGE)
+    message = first_taken(fields, plan.message)
     return text if message is None else message
 
 
@@ -91,17 +91,17 @@ def _any_value(value: Json) -> Json:
     return value
 
 
-def _set_resource(line: LogLine, fields: dict[str, Json], reading: LineReading) -> None:
+def _set_resource(line: LogLine, fields: dict[str, Json], reading: LineReading, plan: FieldPlan) -> None:
     """Set the resource: what the request states, and above it what the line does."""
     line.resource = dict(reading.resource)
-    if holds_any(fields, field_names.RESOURCE_NAMES):
+    if plan.resource:
         _unpair_resource(fields)
-        for attribute, names in field_names.RESOURCE.items():
-            text = _text(taken(fields, names))
+        for attribute, names in plan.resource:
+            text = _text(first_taken(fields, names))
             if text:
                 line.resource[attribute] = text
     if "service.name" not in line.resource or line.resource["service.name"] == reading.resource.get("service.name"):
-        text = _text(taken(fields, (*reading.intake.rules.labels, *field_names.SERVICE)))
+        text = _text(first_taken(fields, plan.service))
         if text:
             line.resource["service.name"] = text
 

@@ -67,9 +67,17 @@ def bad_time(text: str, field_name: str, value: object) -> LogLine:
 def plain_json(value: object, depth: int = 0) -> Json:
     """Return a decoded JSON value as it is stored: integers beyond 64 bits as text, at most `MOST_DEPTH` levels deep."""
     if isinstance(value, dict):
+        if not depth and all(map(_is_plain, value.values())):
+            return value  # flat, as most lines are: it is the caller's own
         return {str(name): plain_json(item, depth + 1) for name, item in value.items()} if depth < MOST_DEPTH else "…"
     if isinstance(value, list):
         return [plain_json(item, depth + 1) for item in value] if depth < MOST_DEPTH else "…"
     if isinstance(value, int) and value not in _INT64:
         return str(value)
     return value if value is None or isinstance(value, str | bool | int | float) else str(value)
+
+
+def _is_plain(value: object) -> bool:
+    """Return whether a value of an object is stored as it is."""
+    kind = type(value)
+    return kind is str or kind is bool or kind is float or value is None or (kind is int and value in _INT64)
