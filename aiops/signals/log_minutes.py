@@ -1,4 +1,4 @@
-"""Log records → telemetry series a service and minute: how many of each level, and the share of errors.
+"""Log records → telemetry series a service and minute: how many of each level and template, errors, new and missing templates.
 
     minutes = LogMinutes(LogMinutesConfig())
     minutes.observe(rows)                  # any table or batch with the columns of LOGS; order and batches change nothing
@@ -9,13 +9,16 @@
 |---|---|---|
 | `log.records_per_second` | `level` | records; 0 in a minute without any, once the level was seen |
 | `log.error_ratio` | | records of level error and fatal, of those whose level is known; absent where none is |
+| `log.template_records_per_second` | `template` | of a template; `minutes.text(template)` says it in words, by example |
+| `log.new_templates` | | templates that never came before, once the service is warm |
+| `log.missing_templates` | | templates that came in each of the last minutes, and do not now |
 
 A minute counts records by their timestamp. It is over when the caller says so, who knows how late senders are. A record of a
 minute that is closed is late: counted, and left out. A minute without a record of any service says nothing: silence of the whole
 stream is unknown, not zero. A series that was not seen for `forget_minutes` ends.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -25,11 +28,14 @@ from aiops.errors import ContractError, OutdatedState, StateError
 from aiops.signals.minute_cells import MINUTE_US, MinuteCells, MinuteCount
 from aiops.signals.minute_series import MINUTE_S, MinutePoint, table_of
 from aiops.signals.series_places import NO_ROOM, CodedNames, SeriesPlaces
-from aiops.signals.span_rows import encoded_texts
+from aiops.signals.span_rows import OTHERS, encoded_texts
+from aiops.signals.template_minutes import TemplateMinutes, TemplateMinutesConfig, TemplateText
 from aiops.signals.text_arrays import joined, part_of
 from aiops.types import IntArray, State
 
-VERSION: Final = 1
+VERSION: Final = 2
+_SHAPE: Final = 1 << 30
+"""Numbers from here on are of services and shapes, those below of services and levels."""
 RECORDS: Final = "log.records_per_second"
 ERROR_RATIO: Final = "log.error_ratio"
 LEVELS: Final = ("unspecified", "trace", "debug", "info", "warn", "error", "fatal")
@@ -45,6 +51,8 @@ class LogMinutesConfig:
     most_minutes: int = 1440
     most_series: int = 20_000
     forget_minutes: int = 1440
+    templates: TemplateMinutesConfig | None = field(default_factory=TemplateMinutesConfig)
+    """None = no series of templates."""
 
     def __post_init__(self) -> None:
         if min(self.most_minutes, self.most_series, self.forget_minutes) < 1:
@@ -54,13 +62,17 @@ class LogMinutesConfig:
 @dataclass(frozen=True, slots=True)
 class LogCounts:
     """Where records went: `late`, `ahead` (of a minute for which there is no room), `unusable` (no service or time), and
-    `left_out` (a service and level for which there is no room); all others count in their minute."""
+    `left_out` (a service and level for which there is no room); all others count in their minute.
+
+    `without_template`: of these, records without a series of their template: the stream is refused, or there is no room.
+    """
 
     records: int
     late: int
     ahead: int
     unusable: int
     left_out: int
+    without_template: int
 
 
 class LogMinutes:
@@ -72,14 +84,18 @@ class LogMinutes:
         self._unusable = 0
         self._cells = MinuteCells(self.config.most_minutes)
         self._series = SeriesPlaces(self.config.most_series, 2)
+        self._shapes = SeriesPlaces(self.config.most_series, 2)
+        self._without_template = 0
+        self._templates = TemplateMinutes(self.config.templates) if self.config.templates else None
 
     @property
     def counts(self) -> LogCounts:
         """Return where records went so far."""
-        return LogCounts(self._records, self._cells.late, self._cells.ahead, self._unusable, self._series.left_out)
+        without = self._without_template + self._shapes.left_out
+        return LogCounts(self._records, self._cells.late, self._cells.ahead, self._unusable, self._series.left_out, without)
 
     def observe(self, rows: "pa.Table | pa.RecordBatch") -> None:
-        """Take in records: columns `timestamp`, `service` and `severity_number` of `LOGS`. O(rows log rows)."""
+        """Take in records: columns `timestamp`, `service`, `severity_number` and `body` of `LOGS`. O(rows log rows)."""
         table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
         self._records += table.num_rows
         services = encoded_texts(table["service"])
@@ -95,19 +111,44 @@ class LogMinutes:
         place = self._series.places(CodedNames((service[usable], level), (texts, list(LEVELS))))
         kept = place != NO_ROOM
         self._cells.add(minute[usable][kept], place[kept], np.ones(int(kept.sum()), np.int64))
+        if self._templates is not None:
+            counted: Any = pa.array(np.flatnonzero(usable)[kept])
+            shapes = self._templates.shapes(table["body"].combine_chunks().take(counted), at_us[usable][kept] // 1_000_000)
+            self._count_shapes(minute[usable][kept], CodedNames((service[usable][kept],), (texts,)), shapes)
+
+    def text(self, template: str) -> TemplateText | None:
+        """Return the words and an example line of a value of the label `template`; None where it is not known any more."""
+        return self._templates.text(template) if self._templates is not None and template != OTHERS else None
+
+    def _count_shapes(self, minute: IntArray, services: CodedNames, shapes: list[str]) -> None:
+        codes: dict[str, int] = {}
+        code = np.array([codes.setdefault(shape, len(codes)) for shape in shapes], np.int64)
+        mined = np.array([bool(shape) for shape in shapes], np.bool_)
+        self._without_template += int((~mined).sum())
+        names = CodedNames((services.codes[0][mined], code[mined]), (services.texts[0], list(codes)))
+        place = self._shapes.places(names)
+        kept = place != NO_ROOM
+        self._cells.add(minute[mined][kept], _SHAPE | place[kept], np.ones(int(kept.sum()), np.int64))
 
     def closed(self, up_to_us: int) -> pa.Table:
         """Return `MINUTE_SERIES` of minutes that end by `up_to_us` (µs since 1970 UTC) and were not closed before."""
         points: list[MinutePoint] = []
         for minute in self._cells.close(up_to_us):
-            points += self._points(minute)
-            self._series.forget(minute.minute - self.config.forget_minutes, self._cells.open_keys())
+            of_shape = minute.keys >= _SHAPE
+            points += self._points(minute.where(~of_shape))
+            points += self._template_points(minute.where(of_shape))
+            waiting, oldest = self._cells.open_keys(), minute.minute - self.config.forget_minutes
+            self._series.forget(oldest, waiting[waiting < _SHAPE])
+            self._shapes.forget(oldest, waiting[waiting >= _SHAPE] & (_SHAPE - 1))
         return table_of(points)
 
     def state(self) -> State:
         """Return all that `restore` goes on from, as plain arrays."""
-        marks = np.array([VERSION, self._records, self._unusable], np.int64)
-        return {"marks": marks, **joined({"cells": self._cells.state(), "series": self._series.state()})}
+        marks = np.array([VERSION, self._records, self._unusable, self._without_template], np.int64)
+        parts = {"cells": self._cells.state(), "series": self._series.state(), "shapes": self._shapes.state()}
+        if self._templates is not None:
+            parts["templates"] = self._templates.state()
+        return {"marks": marks, **joined(parts)}
 
     @classmethod
     def restore(cls, config: LogMinutesConfig, state: State) -> "LogMinutes":
@@ -119,14 +160,28 @@ class LogMinutes:
         """
         minutes = cls(config)
         try:
-            version, minutes._records, minutes._unusable = state["marks"].tolist()
+            version, minutes._records, minutes._unusable, minutes._without_template = state["marks"].tolist()
             if version != VERSION:
                 raise OutdatedState(f"log minutes are of version {version}, this program reads {VERSION}; {_FIX}")
             minutes._cells = MinuteCells.restored(config.most_minutes, part_of(state, "cells"))
             minutes._series = SeriesPlaces.restored(config.most_series, 2, part_of(state, "series"))
-        except (KeyError, ValueError, IndexError) as error:
+            minutes._shapes = SeriesPlaces.restored(config.most_series, 2, part_of(state, "shapes"))
+            if config.templates is not None:
+                minutes._templates = TemplateMinutes.restored(config.templates, part_of(state, "templates"))
+        except (KeyError, ValueError, IndexError, StopIteration, RuntimeError) as error:
             raise StateError(f"state of log minutes is damaged: {error!r}; {_FIX}") from error
         return minutes
+
+    def _template_points(self, minute: MinuteCount) -> list[MinutePoint]:
+        if self._templates is None:
+            return []
+        places = minute.keys & (_SHAPE - 1)
+        self._shapes.seen(places, minute.minute)
+        counts: dict[tuple[str, str], int] = {}
+        for place, count in zip(places.tolist(), minute.counts.tolist(), strict=True):
+            service, shape = self._shapes.name(place)
+            counts[service, shape] = count
+        return self._templates.points(minute.minute, counts)
 
     def _points(self, minute: MinuteCount) -> list[MinutePoint]:
         self._series.seen(minute.keys, minute.minute)

@@ -31,6 +31,10 @@ class MinuteCount:
         """Return the end of the minute, µs since 1970 UTC."""
         return (self.minute + 1) * MINUTE_US
 
+    def where(self, rows: Mask) -> "MinuteCount":
+        """Return the counts of these rows (n,)."""
+        return MinuteCount(self.minute, self.keys[rows], self.counts[rows])
+
 
 @dataclass(slots=True)
 class MinuteCells:

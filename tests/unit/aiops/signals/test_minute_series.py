@@ -61,7 +61,7 @@ def said(series: pa.Table) -> dict[tuple[Any, ...], float]:
 
 
 def test_levels_are_counted_and_go_on_as_zero() -> None:
-    minutes = LogMinutes()
+    minutes = LogMinutes(LogMinutesConfig(templates=None))
     minutes.observe(records((0, "a", 9), (59.9, "a", 17), (60, "b", 0)))
     first, second = said(minutes.closed(NOON_US + MINUTE_US)), said(minutes.closed(NOON_US + 3 * MINUTE_US))
     rate = "log.records_per_second"
@@ -76,7 +76,7 @@ def test_a_minute_without_any_record_says_nothing() -> None:
 
 
 def test_records_that_do_not_count_are_named() -> None:
-    minutes = LogMinutes(LogMinutesConfig(most_minutes=2, most_series=1))
+    minutes = LogMinutes(LogMinutesConfig(most_minutes=2, most_series=1, templates=None))
     minutes.observe(records((0, "a", 9), (1, "b", 9), (2, "", 9)))
     assert minutes.closed(NOON_US + MINUTE_US).num_rows == 2
     minutes.observe(records((5, "a", 9), (400, "a", 9)))
@@ -85,7 +85,7 @@ def test_records_that_do_not_count_are_named() -> None:
 
 
 def test_an_idle_series_ends_and_makes_room() -> None:
-    minutes = LogMinutes(LogMinutesConfig(most_series=1, forget_minutes=1))
+    minutes = LogMinutes(LogMinutesConfig(most_series=1, forget_minutes=1, templates=None))
     minutes.observe(records((0, "a", 9)))
     minutes.closed(NOON_US + MINUTE_US)
     for minute in (1, 2, 3):
