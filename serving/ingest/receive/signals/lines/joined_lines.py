@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from data_contracts.telemetry.rejects import Refusal
 from serving.ingest.receive.signals.attribute_texts import Json
@@ -19,8 +20,7 @@ _KIND: Final = re.compile(
 """What the beginning of a line says of it."""
 
 
-@dataclass(slots=True)
-class Piece:
+class Piece(msgspec.Struct, gc=False):
     """Text of one line, and what its carrier says: when, on which stream; `refusal` why it cannot be read (None = it can).
 
     `is_part`: the next piece of its stream continues the line.
@@ -29,7 +29,7 @@ class Piece:
     text: str
     time_us: int | None = None
     stream: str = ""
-    attributes: dict[str, Json] = field(default_factory=dict)
+    attributes: dict[str, Json] = {}
     refusal: Refusal | None = None
     is_part: bool = False
 
@@ -59,17 +59,16 @@ class _Record:
             return named
         return True
 
-    def joined(self) -> Piece:
-        """Return the record as one piece."""
+    def close(self) -> None:
+        """Put all lines into the piece of the first one."""
         if len(self.lines) > 1:
             self.piece.text = "\n".join(self.lines)
-        return self.piece
 
 
 def joined(pieces: Iterable[Piece]) -> list[Piece]:
     """Return pieces, those of one record as one, in order of their first lines; streams are joined apart. O(bytes)."""
     open_records: dict[str, _Record] = {}
-    records: list[_Record] = []
+    records: list[Piece] = []
     for piece in pieces:
         record = open_records.get(piece.stream)
         match = _KIND.match(piece.text)
@@ -77,8 +76,11 @@ def joined(pieces: Iterable[Piece]) -> list[Piece]:
         if record is not None and piece.refusal is None and record.takes(kind):
             record.lines.append(piece.text)
             continue
-        record = _Record(piece, kind)
-        records.append(record)
+        records.append(piece)
         if piece.refusal is None:
-            open_records[piece.stream] = record
-    return [record.joined() for record in records]
+            if record is not None:
+                record.close()
+            open_records[piece.stream] = _Record(piece, kind)
+    for record in open_records.values():
+        record.close()
+    return records

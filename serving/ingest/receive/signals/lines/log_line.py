@@ -1,8 +1,10 @@
 """One log record as its line says it, before it is checked, and what all lines of a body are read with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from data_contracts.telemetry.rejects import MOST_DETAIL, Refusal
 from data_contracts.values.moments import microseconds_of
@@ -28,9 +30,11 @@ class LineReading:
         return microseconds_of(self.intake.available_at)
 
 
-@dataclass(slots=True)
-class LogLine:
-    """A record; `text` as it came, `time_us` None = not stated, `refusal` why it cannot be read (None = it can)."""
+class LogLine(msgspec.Struct, gc=False):
+    """A record; `text` as it came, `time_us` None = not stated, `refusal` why it cannot be read (None = it can).
+
+    The collector of garbage need not know of records, which hold no cycles: its passes would take a fifth of the reading.
+    """
 
     text: str
     body: Json = None
@@ -41,8 +45,8 @@ class LogLine:
     trace_id: str = ""
     span_id: str = ""
     scope: str = ""
-    attributes: dict[str, Json] = field(default_factory=dict)
-    resource: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, Json] = {}
+    resource: dict[str, str] = {}
     refusal: Refusal | None = None
 
 
