@@ -1,8 +1,9 @@
 """`aiops bench alerts`: thousands of raw threshold alerts of Nezha become a few notifications, each with its suspects.
 
-An incident opens at the fixed threshold of the whole system's deviation, which is judged minute by minute from metrics. While it
-is open it takes in the alerts of the minute before and of the minutes after, and further alarms; alerts at other times notify
-nobody. Services are ranked once, at the opening, from what was known in that minute. Faults are read for the figures only.
+An incident opens at the fixed threshold of the whole system's deviation, which is judged minute by minute from metrics, or at
+that of what requests change, where the day has traces. While it is open it takes in the alerts of the minute before and of those
+after, and further alarms; alerts at other times notify nobody. Services are ranked once, at the opening, from what was known in
+that minute. Faults are read for the figures only.
 """
 
 import csv
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.errors import SourceError
+from aiops.signals.request_changes import RequestChangesConfig
 from aiops.topology.graph import ServiceGraph
 from aiops.types import SeriesBatch
 from data_contracts.values.moments import microseconds_of
@@ -26,6 +28,7 @@ from models.detectors.system_deviation import SystemDeviation
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import RootCauseRanker
 from orchestration.bench.corpora.alert_figures import DayTruth, FunnelFigures, Notification, RawAlert, figures_of, timed_groups
+from orchestration.bench.corpora.nezha_changes import request_changes
 from orchestration.bench.corpora.nezha_days import accepted_batches, day_folders
 from serving.ingest.pull.nezha import NezhaSource, open_nezha
 from serving.ingest.pull.source_options import SourceOptions
@@ -116,7 +119,7 @@ def read_alerts(path: Path) -> dict[str, tuple[RawAlert, ...]]:
 
 
 def judged(source: NezhaSource) -> FunnelDay:
-    """Return a day, judged; the fault-free evening is the only thing fitted to."""
+    """Return a day, judged by metrics and by what requests change; the fault-free evening is the only thing fitted to."""
     batches = accepted_batches(source)
     minutes = grid_of([SeriesBatch(batch) for batch in batches], STEP_S)
     grid = SeriesGrid.of(pa.Table.from_batches(batches), STEP_S)
@@ -125,7 +128,10 @@ def judged(source: NezhaSource) -> FunnelDay:
     midnight = int(minutes.times_us[0]) // (1440 * _MINUTE_US) * (1440 * _MINUTE_US)
     model = SystemDeviation.fit(minutes.within(evening, end))
     score = model.judge(minutes).score
-    alarms = minutes.times_us[(score >= model.threshold) & (minutes.times_us < evening)]
+    changes = request_changes(source.folder, RequestChangesConfig())
+    changed = [minute * _MINUTE_US for minute, change in changes.items() if change.ratio >= 1.0]
+    alarms = np.union1d(minutes.times_us[score >= model.threshold], np.array(changed, np.int64))
+    alarms = alarms[alarms < evening]
     faults = [
         ((microseconds_of(row["starts_at"]) - midnight) // _MINUTE_US, row["service"]) for row in source.incidents().to_pylist()
     ]
