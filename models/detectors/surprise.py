@@ -1,9 +1,10 @@
-"""Tier 1: how surprising a row is in the history of its own series; nothing is fitted, one alarm level holds for all series.
+"""Tier 1: how surprising a row is in the history of its own series; nothing is fitted, one rule of alarm holds for all series.
 
-Five streams watch a series: the residual beside the mean of the same time of day; how far the mean of the last 1, 24 and 72
+Six streams watch a series: the residual beside the mean of the same time of day; how far the mean of the last 1, 8, 24 and 72
 rows leaves the range of all earlier ones; how far the newest stretch lies from the third most similar one before. Each is
 judged by the share of the series' own past rows that deviated as much: -ln of it is the surprise (Shannon). Surprises are
-added as a p-norm, and after an alarm the series is quiet for a while, so that one event is one alarm.
+added as a p-norm; the alarm level grows with the logarithm of the rows, since a longer history has stranger rows by chance.
+After an alarm the series is quiet for a while.
 Sources of the ideas: self-information, Shannon 1948; nearest earlier stretch, Keogh et al., "HOT SAX" (discords), 2005;
 ranks against the own past, Laxhammar & Falkman, "Conformal prediction for distribution-independent anomaly detection", 2010.
 """

@@ -22,11 +22,11 @@ from models.detectors.surprise_kernels import (
 )
 from models.detectors.surprise_rows import by_slot, score_rows
 
-POWER: Final = 1.5
-"""Surprises are added as surprise ** 1.5: the kernels rely on it."""
 _NO_ROWS: Final = np.empty(0, np.int64)
 _NOT_ASKED: Final = np.empty((0, 3))
-_VERSION: Final = 1
+_VERSION: Final = 2
+_CONSTANT_ALARM: Final = 1
+"""Version of configurations of 0.2, whose alarm level did not grow with the rows."""
 _ROUNDING: Final = 1e-9
 
 
@@ -36,14 +36,16 @@ class SurpriseConfig:
 
     `windows`: rows whose mean is compared with all earlier ones. `lags`: how far back similar stretches are searched (0 = not:
     about 4 times as fast and a twelfth of the memory; see `LIGHT`). `day_share`: least weight of a new value in the mean of
-    its time of day. `alarm`: surprise (in nats, streams together) at which a row scores 0.5. After an alarm scores are halved
-    for `refractory_rows` rows. `beyond`: nats for each half octave beyond the greatest deviation of the past.
+    its time of day. `alarm`: surprise (in nats, streams together) at which a row scores 0.5 while the series has at most
+    `alarm_rows` rows; each further factor e of rows adds `alarm_growth` nats, for a longer history has stranger rows by chance
+    (ADR 0049). After an alarm scores are halved for `refractory_rows` rows. `beyond`: nats for each half octave beyond the
+    greatest deviation of the past.
 
     Raises:
         ConfigurationError: a field is out of range.
     """
 
-    windows: tuple[int, ...] = (1, 24, 72)
+    windows: tuple[int, ...] = (1, 8, 24, 72)
     lags: int = 2048
     lag_decay: float = 0.875
     nearest_lag: int = 8
@@ -52,8 +54,10 @@ class SurpriseConfig:
     warmup_rows: int = 32
     learn_rows: int = 10
     beyond: float = 0.7
-    alarm: float = 9.0
-    refractory_rows: int = 100
+    alarm: float = 7.3
+    alarm_growth: float = 1.25
+    alarm_rows: int = 1000
+    refractory_rows: int = 30
     max_series: int = 10_000
 
     def __post_init__(self) -> None:
@@ -68,6 +72,8 @@ class SurpriseConfig:
         self._require("learn_rows", self.learn_rows >= 0, "not be negative")
         self._require("beyond", 0.0 <= self.beyond < 100.0, "be in 0..100")
         self._require("alarm", 0.0 < self.alarm < 1e6, "be positive")
+        self._require("alarm_growth", 0.0 <= self.alarm_growth < 100.0, "be in 0..100")
+        self._require("alarm_rows", self.alarm_rows >= 1, "be 1 or more")
         self._require("refractory_rows", self.refractory_rows >= 0, "not be negative")
         self._require("max_series", 1 <= self.max_series < 2**30, "be in 1..2**30")
 
@@ -82,7 +88,9 @@ class SurpriseConfig:
             self.day_bins,
             self.day_share,
             self.beyond,
-            self.alarm**POWER,
+            self.alarm,
+            self.alarm_growth,
+            self.alarm_rows,
             self.refractory_rows,
             self.lags,
             self.lag_decay,
@@ -90,7 +98,7 @@ class SurpriseConfig:
         )
 
     def numbers(self) -> FloatArray:
-        """Return all fields as (12 + W,) floats; `of_numbers` reads them."""
+        """Return all fields as (14 + W,) floats; `of_numbers` reads them."""
         scalars = (
             self.lags,
             self.lag_decay,
@@ -103,6 +111,8 @@ class SurpriseConfig:
             self.alarm,
             self.refractory_rows,
             self.max_series,
+            self.alarm_growth,
+            self.alarm_rows,
         )
         return np.array([_VERSION, *scalars, *self.windows], np.float64)
 
@@ -113,12 +123,16 @@ class SurpriseConfig:
         Raises:
             StateError: they are of another version or too few.
         """
-        if numbers.ndim != 1 or numbers.size < 13 or numbers[0] != _VERSION:
+        version = int(numbers[0]) if numbers.ndim == 1 and numbers.size >= 13 and numbers[0] in (_CONSTANT_ALARM, _VERSION) else 0
+        scalars = 11 if version == _CONSTANT_ALARM else 13
+        if not version or numbers.size < 2 + scalars:
             raise StateError(f"surprise configuration {numbers.tolist()} is not of version {_VERSION}; save the model again")
         lags, decay, nearest, bins, share, warmup, learn, beyond, alarm, refractory, series = numbers[1:12].tolist()
-        windows = tuple(int(rows) for rows in numbers[12:])
+        growth, rows = numbers[12:14].tolist() if version == _VERSION else (0.0, 1000)
+        windows = tuple(int(width) for width in numbers[1 + scalars :])
         whole = (int(warmup), int(learn))
-        return cls(windows, int(lags), decay, int(nearest), int(bins), share, *whole, beyond, alarm, int(refractory), int(series))
+        level = (beyond, alarm, growth, int(rows), int(refractory), int(series))
+        return cls(windows, int(lags), decay, int(nearest), int(bins), share, *whole, *level)
 
     def bytes_per_series(self) -> int:
         """Return the memory of one series, without its names."""
@@ -129,12 +143,12 @@ class SurpriseConfig:
             raise ConfigurationError(f"SurpriseConfig.{name}={getattr(self, name)}: must {rule}; correct it")
 
 
-LIGHT: Final = SurpriseConfig(lags=0, alarm=7.5)
+LIGHT: Final = SurpriseConfig(windows=(1, 24, 72), lags=0, alarm=7.0)
 """Without the search for similar stretches: one stream fewer adds surprise, so the alarm is lower."""
 
 
-LIVE: Final = replace(LIGHT, alarm=10.0, warmup_rows=2880)
-"""In the stream: alarm level and warm-up keep flags outside incidents to one a service and day (ADR 0020)."""
+LIVE: Final = replace(LIGHT, alarm=10.0, alarm_growth=0.0, refractory_rows=100, warmup_rows=2880)
+"""In the stream: a constant alarm level and the warm-up keep flags outside incidents to one a service and day (ADR 0020)."""
 
 
 def live_config(max_series: int) -> SurpriseConfig:

@@ -41,6 +41,8 @@ class SurpriseParameters(NamedTuple):
     day_share: float
     beyond: float
     alarm: float
+    alarm_growth: float
+    alarm_rows: int
     refractory_rows: int
     lags: int
     lag_decay: float

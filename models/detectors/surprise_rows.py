@@ -1,4 +1,4 @@
-"""The row loop of the surprise detector: five streams a row, their surprises added, one alarm an event."""
+"""The row loop of the surprise detector: streams of a row, their surprises added, one alarm an event."""
 
 import math
 from typing import NamedTuple
@@ -132,6 +132,15 @@ def row_strangeness(
     return strangeness, leading, greatest
 
 
+@inlined
+def alarm_strangeness(parameters: SurpriseParameters, rows: int) -> float:
+    """Return the strangeness of an alarm after so many rows: what is rare in a short history is common in a long one."""
+    level = parameters.alarm
+    if parameters.alarm_growth > 0.0 and rows > parameters.alarm_rows:
+        level += parameters.alarm_growth * math.log(rows / parameters.alarm_rows)
+    return level * math.sqrt(level)
+
+
 @kernel
 def score_rows(arrays: SurpriseArrays, parameters: SurpriseParameters, rows: SurpriseRows, order: IntArray) -> None:
     """Score rows in this order (n,): series by series for the cache's sake, in arrival order within a series."""
@@ -149,7 +158,7 @@ def score_rows(arrays: SurpriseArrays, parameters: SurpriseParameters, rows: Sur
         )
         if arrays.rows[slot] <= parameters.warmup_rows:
             continue
-        score = strangeness / (strangeness + parameters.alarm)
+        score = strangeness / (strangeness + alarm_strangeness(parameters, arrays.rows[slot]))
         if arrays.quiet[slot] > 0:
             arrays.quiet[slot] -= 1
             score = 0.5 * min(score, ALMOST)

@@ -111,4 +111,4 @@ def test_scores_of_the_corpus_do_not_depend_on_what_comes_later(corpora: Path) -
         assert np.isfinite(whole[model.lookback :]).all()
         alarms = np.flatnonzero(whole >= 0.5)
         assert (np.diff(alarms) > model.config.refractory_rows).all()
-        assert len(alarms) <= len(batch) / 200
+        assert len(alarms) <= 3 + len(batch) / 200

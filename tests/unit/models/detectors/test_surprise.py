@@ -8,8 +8,9 @@ import pytest
 from aiops.errors import ArtifactError, ConfigurationError, StateError
 from aiops.types import FloatArray, SeriesBatch
 from models.detectors.surprise import SeriesSurprise
-from models.detectors.surprise_bank import LIGHT, SurpriseBank, SurpriseConfig
+from models.detectors.surprise_bank import LIGHT, LIVE, SurpriseBank, SurpriseConfig
 from models.detectors.surprise_kernels import BINS, UNSET, empty_arrays, surprise_of, third_least, window_mean
+from models.detectors.surprise_rows import alarm_strangeness
 from tests.testing.point_batches import MINUTE_US, START_US, Points, regular
 
 SMALL = SurpriseConfig(lags=256)
@@ -87,6 +88,26 @@ def test_unknown_in_warm_up_and_after_a_value_that_is_none() -> None:
     assert why.text.startswith("unknown")
 
 
+def test_the_alarm_level_grows_with_the_rows_of_a_series() -> None:
+    parameters = replace(SMALL, alarm=4.0, alarm_growth=1.5, alarm_rows=100).parameters()
+    assert alarm_strangeness(parameters, 1) == alarm_strangeness(parameters, 100) == 8.0
+    assert alarm_strangeness(parameters, 1000) == pytest.approx((4.0 + 1.5 * np.log(10.0)) ** 1.5)
+    assert alarm_strangeness(LIVE.parameters(), 10**6) == pytest.approx(LIVE.alarm**1.5), "constant in the stream"
+
+
+def test_a_longer_history_of_the_same_kind_does_not_alarm_in_proportion() -> None:
+    rows = [row for seed in range(3) for row in alarms(daily(40, seed))]
+    early = sum(row < 2880 for row in rows)
+    assert len(rows) - early <= 2 * early + 3, "three times as many rows come after"
+
+
+def test_configurations_of_version_0_2_keep_their_constant_level() -> None:
+    numbers = replace(LIVE, windows=(1, 24)).numbers()
+    old = np.array([1.0, *numbers[1:12], *numbers[14:]])
+    assert SurpriseConfig.of_numbers(old) == replace(LIVE, windows=(1, 24))
+    assert SeriesSurprise.from_state({"config": old}).config.alarm_growth == 0.0
+
+
 def test_the_search_for_similar_stretches_can_be_left_out() -> None:
     value = daily()
     value[2000] = 160.0
@@ -160,6 +181,8 @@ def test_third_least(count: int) -> None:
         ({"nearest_lag": 0}, "nearest_lag=0"),
         ({"day_bins": 0}, "day_bins=0"),
         ({"alarm": 0.0}, "alarm=0.0"),
+        ({"alarm_growth": -1.0}, "alarm_growth=-1.0"),
+        ({"alarm_rows": 0}, "alarm_rows=0"),
         ({"max_series": 0}, "max_series=0"),
     ],
 )
