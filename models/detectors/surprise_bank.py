@@ -38,7 +38,7 @@ class SurpriseConfig:
     about 4 times as fast and a twelfth of the memory; see `LIGHT`). `day_share`: least weight of a new value in the mean of
     its time of day. `alarm`: surprise (in nats, streams together) at which a row scores 0.5 while the series has at most
     `alarm_rows` rows; each further factor e of rows adds `alarm_growth` nats, for a longer history has stranger rows by chance
-    (ADR 0049). After an alarm scores are halved for `refractory_rows` rows. `beyond`: nats for each half octave beyond the
+    (ADR 0050). After an alarm scores are halved for `refractory_rows` rows. `beyond`: nats for each half octave beyond the
     greatest deviation of the past.
 
     Raises:
