@@ -17,6 +17,7 @@ from aiops.signals.line_templates import with_templates
 from aiops.signals.novelty import LEFT_OUT, WINDOW
 from aiops.signals.requests import Requests, requests_of
 from aiops.signals.span_rows import SPAN_ROWS
+from aiops.types import IntArray
 from data_contracts.values.moments import microseconds_of, moment_of_us
 from models.rca.request_evidence import RequestWindow
 from serving.lake.port import Lake, Where
@@ -100,14 +101,12 @@ class IncidentRequests:
             return None
         window, calm = self._window_minutes(times), self._calm_minutes(times, masked)
         now = self._read(times, services, window)
-        spans = now.spans()
-        if not spans.num_rows:
+        if not now.spans.num_rows:
             return None
         then = self._read(times, services, calm)
-        reference = then.spans()
-        if not reference.num_rows:
+        if not then.spans.num_rows:
             return None
-        return ReadRequests(RequestSpans(spans, reference), pa.concat_tables([now.lines(), then.lines()]), window, calm)
+        return ReadRequests(RequestSpans(now.spans, then.spans), pa.concat_tables([now.lines, then.lines]), window, calm)
 
     def _read(self, times: RequestTimes, services: Sequence[str], minutes: Sequence[int]) -> "_Read":
         return _Read(self._lake, services, times.known_at, minutes, self._config.most)
@@ -127,10 +126,11 @@ class IncidentRequests:
 
 
 class _Read:
-    """Spans and lines of some minutes, each a start in us.
+    """Spans and lines of some minutes, each a start in us; every minute is read once.
 
     Of a minute with more spans or lines than are read, as many traces are left out, each with all that it holds: what a request
-    shows does not depend on how many others there are.
+    shows does not depend on how many others there are. `spans`: `SPAN_COLUMNS`; `lines`: timestamp, trace_id, span_id, text.
+    Memory: one minute whole, and what is kept of all.
     """
 
     def __init__(self, lake: Lake, services: Sequence[str], known_at: datetime, minutes: Sequence[int], most: int) -> None:
@@ -138,28 +138,18 @@ class _Read:
         self._where: Where = {"service": services}
         self._known_at = known_at
         self._most = max(1, most // max(1, len(minutes)))
-        self._shares = {at: self._share(at) for at in minutes}
+        read = [self._minute(at) for at in minutes]
+        self.spans = pa.concat_tables([_SPANS.empty_table(), *(minute.spans for minute in read)])
+        self.lines = pa.concat_tables([_LINES.empty_table(), *(minute.lines for minute in read)])
 
-    def spans(self) -> pa.Table:
-        """Return spans of the minutes (`SPAN_ROWS` without trace_state)."""
-        return pa.concat_tables([_SPANS.empty_table(), *map(self._spans_of, self._shares)])
-
-    def lines(self) -> pa.Table:
-        """Return lines of the traces that are read: timestamp, trace_id, span_id, text."""
-        return pa.concat_tables([_LINES.empty_table(), *map(self._lines_of, self._shares)])
-
-    def _spans_of(self, at: int) -> pa.Table:
-        return self._chosen(self._rows("spans", SPAN_COLUMNS, at), at).select(SPAN_COLUMNS).cast(_SPANS)
-
-    def _lines_of(self, at: int) -> pa.Table:
-        kept = self._chosen(self._rows("logs", _LOG_COLUMNS, at), at)
+    def _minute(self, at: int) -> "_Minute":
+        spans, logs = self._rows("spans", SPAN_COLUMNS, at), self._rows("logs", _LOG_COLUMNS, at)
+        rows = max(spans.num_rows, logs.num_rows)
+        share = _ALL if rows <= self._most else max(1, _ALL * self._most // rows)
+        kept = _chosen(logs, share)
         text: Any = pc.utf8_slice_codeunits(kept["body"].cast(pa.string()), 0, MOST_LINE)
-        return kept.select(["timestamp", "trace_id", "span_id"]).append_column("text", text).cast(_LINES)
-
-    def _share(self, at: int) -> int:
-        """Return of how many traces in `_ALL` a minute's spans and lines are read."""
-        rows = max(self._rows(table, ("timestamp", "trace_id"), at).num_rows for table in ("spans", "logs"))
-        return _ALL if rows <= self._most else max(1, _ALL * self._most // rows)
+        lines = kept.select(["timestamp", "trace_id", "span_id"]).append_column("text", text).cast(_LINES)
+        return _Minute(_chosen(spans, share).select(SPAN_COLUMNS).cast(_SPANS), lines)
 
     def _rows(self, table: str, columns: Sequence[str], at: int) -> pa.Table:
         wanted = [*columns, "available_at"]
@@ -168,20 +158,32 @@ class _Read:
         known_rows = rows.filter(known)
         return known_rows.filter(known_rows["trace_id"].is_valid())
 
-    def _chosen(self, rows: pa.Table, at: int) -> pa.Table:
-        """Return the rows of the traces that are read."""
-        if self._shares[at] >= _ALL:
-            return rows
-        ends: Any = pc.utf8_slice_codeunits(rows["trace_id"].cast(pa.string()), -4)
-        chosen: Any = pc.less(ends, pa.scalar(f"{self._shares[at]:04x}"))
-        return rows.filter(chosen)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Minute:
+    """What is kept of a minute."""
+
+    spans: pa.Table
+    lines: pa.Table
 
 
-def _parts(requests: Requests, window: Sequence[int], calm: Sequence[int]) -> "np.ndarray[Any, np.dtype[np.int64]]":
-    """Return the part of each request (n,): WINDOW, the number of a minute while all was well, LEFT_OUT for others."""
+def _chosen(rows: pa.Table, share: int) -> pa.Table:
+    """Return the rows of `share` of all `_ALL` traces."""
+    if share >= _ALL:
+        return rows
+    ends: Any = pc.utf8_slice_codeunits(rows["trace_id"].cast(pa.string()), -4)
+    chosen: Any = pc.less(ends, pa.scalar(f"{share:04x}"))
+    return rows.filter(chosen)
+
+
+def _parts(requests: Requests, window: Sequence[int], calm: Sequence[int]) -> IntArray:
+    """Return the part of each request (n,): WINDOW, the number of a minute while all was well, LEFT_OUT for others.
+
+    A minute of both is of the window. O(requests x log minutes).
+    """
+    part_of = {**{at: number for number, at in enumerate(calm, 1)}, **dict.fromkeys(window, WINDOW)}
+    minutes = np.array(sorted(part_of), dtype=np.int64)
+    numbers = np.array([part_of[at] for at in minutes.tolist()], dtype=np.int64)
     minute = requests.start_us // MINUTE_US * MINUTE_US
-    part = np.full(minute.size, LEFT_OUT, np.int64)
-    for number, at in enumerate(calm, 1):
-        part[minute == at] = number
-    part[np.isin(minute, window)] = WINDOW
-    return part
+    place = np.minimum(np.searchsorted(minutes, minute), minutes.size - 1)
+    return np.where(minutes[place] == minute, numbers[place], LEFT_OUT)
