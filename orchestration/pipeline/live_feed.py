@@ -44,6 +44,7 @@ class LiveFeed:
         self._producer = TelemetryProducer(broker, settings.broker.partitions, producer_id, config)
         self._store = ProgressStore(broker, producer_id)
         self._watch = SourceWatch.of(settings)
+        self._waits_s = min(settings.telemetry.lateness_s, self._source.delay_s)
         self._wrong = ""
         self.points = 0
 
@@ -97,10 +98,11 @@ class LiveFeed:
 
     def _published(self, progress: Progress) -> Progress:
         """Send the batches of a progress under their numbers; where one is another batch's, the rest gets numbers of its own."""
-        available = self._available(progress.cursor)
+        available, last = self._available(progress.cursor), len(progress.batches) - 1
         for number, batch in enumerate(progress.batches):
+            complete_us = self._complete_us(progress.cursor) if number == last else 0
             try:
-                added = self._producer.publish(batch, progress.seq + number, available)
+                added = self._producer.publish(batch, progress.seq + number, available, complete_us)
             except SequenceConflict as error:
                 log.warning("points are sent under other numbers, what came already is refused as repeated: %s", error)
                 later = Progress(progress.cursor, self._producer.unused(), progress.batches[number:])
@@ -108,6 +110,10 @@ class LiveFeed:
                 return self._published(later)
             self.points += batch.num_rows if added else 0
         return progress
+
+    def _complete_us(self, cursor: PullCursor) -> int:
+        """Return the event time up to which the server has given what it has: the newest instant, and what its tick waits."""
+        return (cursor.position_s - cursor.step_s + self._waits_s) * 1_000_000 + 1
 
     def _available(self, cursor: PullCursor) -> datetime:
         """Return when points became available: now; those of the history when they happened, as the lake has them."""

@@ -1,9 +1,26 @@
 """How often telemetry comes, and settings that suit it."""
 
+from typing import Final
+
 import numpy as np
 import pyarrow as pa
 
 from aiops.settings.tree import Settings
+
+LISTENED_STEP_S: Final = 30
+LIVE_LATENESS_S: Final = 10
+"""Of a source that sends, or is asked, as it measures: a tick half a minute long whose points are in after ten seconds.
+
+A fault is an alert within a minute then, whatever its moment, and Prometheus sends what it scraped after 5 s at most.
+"""
+
+
+def live_settings(settings: Settings, listens: bool) -> Settings:
+    """Return settings by which a fault of a live source is an alert within a minute; what the user set stays."""
+    telemetry = settings.telemetry
+    update = {"lateness_s": LIVE_LATENESS_S, **({"step_s": LISTENED_STEP_S} if listens else {})}
+    unset = {name: value for name, value in update.items() if name not in telemetry.model_fields_set}
+    return settings.model_copy(update={"telemetry": telemetry.model_copy(update=unset)})
 
 
 def fitted_settings(settings: Settings, step_s: int) -> Settings:

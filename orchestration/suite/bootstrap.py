@@ -13,7 +13,7 @@ from aiops.errors import ConfigurationError, DiskFull, SourceError, Unavailable
 from aiops.settings.tree import Settings
 from orchestration.console import print_table
 from orchestration.pipeline.scenario import recorded
-from orchestration.pipeline.telemetry_step import fitted_settings, median_step_s
+from orchestration.pipeline.telemetry_step import fitted_settings, live_settings, median_step_s
 from orchestration.suite import services
 from orchestration.suite.disk_watch import DiskWatch
 from orchestration.suite.home_clock import check_clock
@@ -40,6 +40,8 @@ def bring_up(settings: Settings, choice: SourceChoice, speed: float, stop: threa
             refuse_taken_ports(settings)
             check_clock(settings.root, speed, datetime.now(UTC))
             keep_for_good(settings.root)
+            if choice.listens or choice.follows:
+                settings = live_settings(settings, choice.listens)
             fitted = fitted_settings(settings, source_step_s(settings, choice, speed))
             return _Suite(paced(fitted, speed), stop, say).run(choice, speed)
     except OSError as error:

@@ -145,6 +145,7 @@ def consumer(settings: Settings) -> ChildSpec:
         f"{url}/readyz",
         f"{url}/metrics",
         ready_within_s=120,
+        stop_within_s=60,  # the checkpoint of a million series takes longer than most
         needed=True,
     )
 

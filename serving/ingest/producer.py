@@ -22,6 +22,7 @@ from data_contracts.values.moments import microseconds_of
 from serving.ingest.event_times import newest_us
 from serving.ingest.producer_sequence import Appended, BatchPlace, EncodedEntry, ProducerSequence, checksum
 from serving.ingest.row_routing import RowRouting
+from serving.ingest.watermark_entries import watermark_entry
 from serving.stream import streams
 from serving.stream.partitioning import home_of
 
@@ -79,11 +80,12 @@ class TelemetryProducer:
         self._sequence.take()
         return self._sequence.newest() + 1
 
-    def publish(self, table: Table, seq: int, available_at: datetime | None = None) -> int:
+    def publish(self, table: Table, seq: int, available_at: datetime | None = None, complete_us: int = 0) -> int:
         """Publish raw rows as source offset `seq` (>= 1, ascending); return the entries that were new, 0 for a repeated batch.
 
         `available_at` = when the rows became known: wall time where absent; a replay gives its own time (the end of the
-        rows' interval). Validation, the lake and point-in-time joins all use it.
+        rows' interval). Validation, the lake and point-in-time joins all use it. `complete_us` = up to which event time the
+        source has given everything, us: ticks need not wait for later points to know that; 0 = not known.
 
         Raises:
             ConfigurationError: seq < 1.
@@ -98,6 +100,8 @@ class TelemetryProducer:
         for tenant, owned in by_tenant(rows, self._config.tenant):
             for partition, entry in self._routing.entries(tenant, without_tenant(owned), latest):
                 entries.setdefault(partition, []).append(entry)
+            for partition in range(self._routing.partitions if complete_us else 0):
+                entries.setdefault(partition, []).append(watermark_entry(tenant, complete_us))
         return self._publish(seq, entries, at, newest_us(rows["timestamp"], at))
 
     def publish_incident(self, service: str, known_at: datetime, seq: int) -> int:

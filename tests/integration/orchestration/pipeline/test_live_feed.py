@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import orjson
 import pytest
 
 from aiops.settings.broker_settings import BrokerSettings
@@ -72,6 +73,13 @@ def published(broker: streams.Streams) -> Counter[tuple[str, int]]:
     return points
 
 
+def complete_us(broker: streams.Streams) -> list[int]:
+    """Return by partition up to which event time the feed said that it has given everything."""
+    entries = [broker.range(streams.telemetry(number)) for number in range(2)]
+    said = [[orjson.loads(entry.payload)["event_us"] for entry in of if entry.kind == streams.KIND_WATERMARK] for of in entries]
+    return [max(of) for of in said]
+
+
 def position_s(broker: streams.Streams, choice: SourceChoice) -> int:
     progress = ProgressStore(broker, producer_id_of(choice, "default")).load()
     return 0 if progress is None else progress.cursor.position_s
@@ -103,7 +111,9 @@ def test_killed_at_any_moment_the_feed_loses_nothing_and_doubles_nothing(setting
         process.send_signal(signal.SIGTERM)
         assert process.wait(within(30.0)) == 0
         assert not writers(broker, time.time())[0].lasting
-        points = published(broker)
+        points, waited_s = published(broker), 1
+        newest_s = position_s(broker, choice) - 1
+        assert complete_us(broker) == [(newest_s + waited_s) * 1_000_000 + 1] * 2, "no tick waits for the next instant"
     begin_s = min(at for _, at in points)
     assert Counter({key: count for key, count in points.items() if key[1] < end_s}) == Counter(
         (name, at) for name in SERVICES for at in range(begin_s, end_s)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import orjson
 import pyarrow as pa
 import pytest
 
@@ -310,3 +311,15 @@ def test_older_points_and_points_of_the_future_are_not_the_newest_event(broker: 
         producer.publish(table, seq, at)
     (writer,) = writers(broker, time.time())
     assert writer.newest_s == at.timestamp()
+
+
+def test_a_source_that_says_how_far_it_has_come_closes_ticks_everywhere_and_once(broker: streams.Streams) -> None:
+    producer = TelemetryProducer(broker, PARTITIONS, "asked", ProducerConfig())
+    rows, complete_us = rows_of_batch(0, 1), 1_800_000_000_000_000
+    assert producer.publish(rows, 1, START, complete_us) > 0
+    assert producer.publish(rows, 1, START, complete_us) == 0
+    for number in range(PARTITIONS):
+        entries = broker.range(streams.telemetry(number))
+        assert entries[-1].kind == streams.KIND_WATERMARK, "after the points that it speaks of"
+        assert orjson.loads(entries[-1].payload) == {"event_us": complete_us}
+        assert len([entry for entry in entries if b"1800000000000000" in entry.payload]) == 1

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from aiops.errors import ConfigurationError
+from aiops.settings.reading import read_settings
 from aiops.settings.tree import Settings
+from orchestration.pipeline.telemetry_step import fitted_settings, live_settings
 from orchestration.pipeline.timeline import Timeline
 from orchestration.suite.bootstrap import paced, source_step_s
 from orchestration.suite.home_clock import check_clock, reset_clock
@@ -47,6 +49,23 @@ def test_a_reset_sets_aside_what_holds_times_and_leaves_models(tmp_path: Path) -
     assert (tmp_path / "models" / "kept").exists()
     check_clock(tmp_path, 1.0, NOW)
     assert reset_clock(tmp_path, NOW) is None
+
+
+def test_ticks_of_a_live_source_are_short_enough_for_an_alert_within_a_minute(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    listened, followed = live_settings(settings, listens=True), live_settings(settings, listens=False)
+    assert (listened.telemetry.step_s, listened.telemetry.lateness_s) == (30, 10)
+    assert (followed.telemetry.step_s, followed.telemetry.lateness_s) == (60, 10), "its step is that of its queries"
+    assert fitted_settings(listened, 30).consumer.predict_every_s % 30 == 0
+
+
+def test_what_the_user_set_for_a_live_source_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIOPS_TELEMETRY__STEP_S", "60")
+    monkeypatch.setenv("AIOPS_HOME", str(tmp_path))
+    kept = live_settings(read_settings(), listens=True).telemetry
+    assert (kept.step_s, kept.lateness_s) == (60, 10)
+    monkeypatch.setenv("AIOPS_TELEMETRY__LATENESS_S", "30")
+    assert live_settings(read_settings(), listens=True).telemetry.lateness_s == 30, "the default, but said"
 
 
 def test_what_is_live_goes_at_the_pace_of_the_clock_and_what_only_listens_by_settings(tmp_path: Path) -> None:
