@@ -85,7 +85,7 @@ class Archived:
     """Kinds whose rows are counted among the exact counters of the partition, each once."""
     size: Callable[[streams.Entry], int] = payload_bytes
     lengthening: int = 1
-    """How many times the entries of other streams a part may have, where nobody waits for the stream to have room."""
+    """How many times the entries of other streams a part may have, as far as the writer of the stream need not wait for room."""
 
 
 _NAMED: Final = 3

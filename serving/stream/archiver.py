@@ -54,10 +54,17 @@ class ArchiveConfig:
     every_s: float = 10.0
     part_s: float = 900.0
     chunk_entries: int = 128
+    max_backlog: int = 1000
+    """Entries at which the writer of a stream waits: an open part, which stays in the stream, has half as many at most."""
+
     chunk_bytes: int = PART_BYTES
     future_tolerance_s: int = 300
     ownership: Ownership | None = None
     """Which partitions are ours now; None = `partitions`."""
+
+    def part_entries(self, kind: Archived) -> int:
+        """Return how many entries a part of a stream has at most."""
+        return max(1, min(self.chunk_entries * kind.lengthening, self.max_backlog // 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +185,7 @@ class Archiver:
     def _copy(self, stream: ArchivedStream, last: bool) -> "_Copied":
         config = self._config
         closing = last or stream.is_due(config.part_s)
-        part = stream.next_part(config.chunk_entries * stream.kind.lengthening, config.chunk_bytes, closing)
+        part = stream.next_part(config.part_entries(stream.kind), config.chunk_bytes, closing)
         if part is None:
             return _Copied(0, again=False)
         clocks_us = dict(stream.clocks_us)

@@ -190,7 +190,7 @@ def archive_config(config: ConsumerConfig, ownership: Ownership) -> "ArchiveConf
     return ArchiveConfig(
         config.partitions,
         settings.consumer.archive_every_s,
-        chunk_entries=min(128, settings.consumer.max_backlog // 2),  # an open part must not fill the stream
+        max_backlog=settings.consumer.max_backlog,
         future_tolerance_s=settings.telemetry.future_tolerance_s,
         ownership=ownership,
     )

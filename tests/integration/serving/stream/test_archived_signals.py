@@ -302,6 +302,15 @@ def test_parts_of_points_hold_many_entries_for_they_are_bounded_by_their_size(br
     assert len(list(Path(lake.folder("telemetry")).rglob("*.parquet"))) == 1
 
 
+def test_an_open_part_of_points_never_fills_the_stream_so_that_its_writer_waits(broker: streams.Streams, lake: Lake) -> None:
+    (known,) = define(broker, range(1))
+    for minute in range(300):
+        score(broker, [known], minute)
+    archive(broker, lake, closing=False, max_backlog=200)
+    assert lake.count("telemetry") == 300
+    assert broker.length(streams.points(0)) < 100, "an open part stays in the stream until it is closed"
+
+
 class BusyLake(ParquetLake):
     """A lake during whose every write another request comes in."""
 
