@@ -99,8 +99,7 @@ class LivePrometheus:
             )
         self._options = options
         self._policy = policy
-        accept_partial = options.partial == "accept"
-        self._http = PrometheusHttp(options.url, options.token, options.timeout_s, policy, accept_partial)
+        self._http = PrometheusHttp(options.url, options.token, options.timeout_s, policy, options.partial == "accept")
         self._discover = discover
         self._queries: RangeQueries | None = None
         self._points = _FIRST_PAGE_POINTS
