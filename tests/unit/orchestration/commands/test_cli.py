@@ -20,7 +20,7 @@ from serving.lake import parquet_writing
 
 COMMANDS = (  # noqa: SIM905
     "run up init status ingest replay detections forecast train drift score models promote rollback verdict "
-    "connect rejected graph changes route rca series backtest bench incidents migrate repair"
+    "connect rejected graph changes route rca series backtest bench incidents migrate repair logs"
 ).split()
 ROWS = (
     "timestamp,service,metric,value\n"
@@ -38,6 +38,9 @@ def private_home(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fr
         "SERVING__HTTP_PORT",
         "CONSUMER__METRICS_PORT",
         "RESPONDER__PORT",
+        "INGEST__PORT",
+        "INGEST__GRPC_PORT",
+        "SERVING__GRPC_PORT",
         "UP__MLFLOW_PORT",
         "UP__DAGSTER_PORT",
     ):
