@@ -1,5 +1,6 @@
 """What an incident does to its root service, and along the calls to others."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,10 +9,14 @@ import numpy as np
 from aiops.simulator.effects import CONNECTIONS, CPU, DISK, ERRORS, MEMORY, P50, P99, TRAFFIC, Effect, pulse
 from aiops.simulator.schedule import PlannedIncident
 from aiops.simulator.services import Topology, downstream, upstream
-from aiops.simulator.simulation_config import BuildupKind, IncidentKind
+from aiops.simulator.simulation_config import GrayKind, IncidentKind
 from aiops.simulator.streams import Stream, generator
 
-RESOURCE: Final[dict[BuildupKind, int]] = {"memory_leak": MEMORY, "connection_exhaustion": CONNECTIONS, "disk_fill": DISK}
+RESOURCE: Final[Mapping[IncidentKind | GrayKind, int]] = {
+    "memory_leak": MEMORY,
+    "connection_exhaustion": CONNECTIONS,
+    "disk_fill": DISK,
+}
 """The metric that rises while a kind builds up."""
 
 _Span = tuple[float, float]
@@ -42,7 +47,7 @@ class _Buildup:
     relief_min: float
 
 
-_BREACHES: Final[dict[IncidentKind, _Breach]] = {
+_BREACHES: Final[Mapping[IncidentKind | GrayKind, _Breach]] = {
     "memory_leak": _Breach((0.7, 1.3), (0.03, 0.15), cpu=(0.05, 0.15)),
     "connection_exhaustion": _Breach((0.9, 1.6), (0.06, 0.25), cpu=(-0.05, 0.02)),
     "disk_fill": _Breach((0.4, 0.9), (0.1, 0.4)),
@@ -50,7 +55,7 @@ _BREACHES: Final[dict[IncidentKind, _Breach]] = {
     "traffic_surge": _Breach((0.4, 0.8), (0.02, 0.1), cpu=(0.0, 0.1), traffic=(0.7, 1.2)),
     "bad_deployment": _Breach((0.15, 0.6), (0.06, 0.3), cpu=(0.0, 0.15)),
 }
-_BUILDUPS: Final[dict[BuildupKind, _Buildup]] = {
+_BUILDUPS: Final[Mapping[IncidentKind | GrayKind, _Buildup]] = {
     "memory_leak": _Buildup((0.8, 1.3), (0.955, 0.99), 0.6, (0.1, 0.3), (0.02, 0.08), (-0.1, -0.04), 90.0),
     "connection_exhaustion": _Buildup((1.0, 1.8), (0.97, 1.0), 0.7, (0.15, 0.4), (0.0, 0.02), (-0.04, 0.0), 20.0),
     "disk_fill": _Buildup((0.9, 1.2), (0.97, 0.995), 0.85, (0.0, 0.12), (0.0, 0.02), (-0.15, -0.05), 720.0),
@@ -60,8 +65,11 @@ _BUILDUPS: Final[dict[BuildupKind, _Buildup]] = {
 def incident_effects(incident: PlannedIncident, topology: Topology, seed: int) -> list[Effect]:
     """Return all effects of one incident; they depend on (seed, its start, its service) and the graph only.
 
-    Latency and errors reach the callers of the root, a surge of traffic its callees; each hop is later and weaker.
+    Latency and errors reach the callers of the root, a surge of traffic its callees; each hop is later and weaker. A gray one
+    has none.
     """
+    if incident.is_gray:
+        return []
     rng = generator(seed, Stream.IMPACT, incident.starts_s * len(topology.services) + incident.service)
     effects = _breach_effects(incident, topology, rng)
     if incident.kind in RESOURCE:

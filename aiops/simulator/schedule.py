@@ -7,7 +7,15 @@ import numpy as np
 
 from aiops.errors import ConfigurationError
 from aiops.simulator.services import Topology
-from aiops.simulator.simulation_config import BUILDUP_KINDS, SUDDEN_KINDS, IncidentKind, ScriptedIncident, SimulationConfig
+from aiops.simulator.simulation_config import (
+    BUILDUP_KINDS,
+    GRAY_KINDS,
+    SUDDEN_KINDS,
+    GrayKind,
+    IncidentKind,
+    ScriptedIncident,
+    SimulationConfig,
+)
 from aiops.simulator.streams import Stream, generator
 
 BUILDUP_MIN: Final = (30.0, 120.0)
@@ -21,29 +29,60 @@ _STORE_KINDS: Final = ("connection_exhaustion", "disk_fill", "slow_dependency")
 class PlannedIncident:
     """One incident; times are whole seconds since the start of the simulation, `service` a number of the topology."""
 
-    kind: IncidentKind
+    kind: IncidentKind | GrayKind
     service: int
     onset_s: int
     starts_s: int
     ends_s: int
     known_s: int
 
+    @property
+    def is_gray(self) -> bool:
+        """Return whether metrics do not show it."""
+        return self.kind in GRAY_KINDS
+
 
 def plan_incidents(config: SimulationConfig, topology: Topology) -> tuple[PlannedIncident, ...]:
-    """Return scripted and random incidents in order of their start; random ones keep clear of each other and of scripted ones.
+    """Return scripted and random incidents in order of their start; random ones keep clear of each other and of scripted ones,
+    gray ones of all others: with or without them the others are the same.
 
     Raises:
         ConfigurationError: a scripted incident names an unknown service, or two of one service overlap.
     """
     scripted = [_script(config, topology, index) for index in range(len(config.scripted))]
     _refuse_overlap(scripted, topology)
-    spacing_s = config.spacing_min * 60
-    free = [
+    loud = [incident for incident in scripted if not incident.is_gray]
+    loud += _clear_of(loud, _random_incidents(config, topology), config.spacing_min)
+    gray = [incident for incident in scripted if incident.is_gray]
+    gray += _clear_of([*loud, *gray], _gray_incidents(config, topology), config.spacing_min)
+    return tuple(sorted((*loud, *gray), key=lambda incident: (incident.starts_s, incident.service)))
+
+
+def _clear_of(taken: list[PlannedIncident], free: list[PlannedIncident], spacing_min: float) -> list[PlannedIncident]:
+    """Return those of `free` that are at least `spacing_min` away from all of `taken`."""
+    spacing_s = spacing_min * 60
+    return [
         incident
-        for incident in _random_incidents(config, topology)
-        if all(incident.onset_s > other.ends_s + spacing_s or incident.ends_s < other.onset_s - spacing_s for other in scripted)
+        for incident in free
+        if all(incident.onset_s > other.ends_s + spacing_s or incident.ends_s < other.onset_s - spacing_s for other in taken)
     ]
-    return tuple(sorted((*scripted, *free), key=lambda incident: (incident.starts_s, incident.service)))
+
+
+def _gray_incidents(config: SimulationConfig, topology: Topology) -> list[PlannedIncident]:
+    """Return a renewal process of gray incidents, as that of the others."""
+    planned: list[PlannedIncident] = []
+    if config.gray_per_day == 0:
+        return planned
+    rng = generator(config.seed, Stream.GRAY)
+    idle_min = max(0.0, 1440 / config.gray_per_day - sum(DURATION_MIN) / 2 - config.spacing_min)
+    cursor_min = QUIET_START_MIN + float(rng.exponential(idle_min))
+    while cursor_min * 60 < config.length_s:
+        request = ScriptedIncident(GRAY_KINDS[int(rng.integers(len(GRAY_KINDS)))], 0.0)
+        incident = _place(request, cursor_min, None, topology, rng)
+        if incident.ends_s < config.length_s:
+            planned.append(incident)
+        cursor_min = incident.ends_s / 60 + config.spacing_min + float(rng.exponential(idle_min))
+    return planned
 
 
 def _random_incidents(config: SimulationConfig, topology: Topology) -> list[PlannedIncident]:
@@ -96,7 +135,7 @@ def _place(
     )
 
 
-def _root_shares(kind: IncidentKind, topology: Topology) -> list[float]:
+def _root_shares(kind: IncidentKind | GrayKind, topology: Topology) -> list[float]:
     """Return how likely each service is the root: stores fill up and slow down, code is deployed, traffic comes in at the top."""
     weights = np.ones(len(topology.services))
     if kind in _STORE_KINDS:

@@ -19,14 +19,18 @@ from aiops.simulator.everyday import (
     plan_decoys,
     plan_deployments,
 )
+from aiops.simulator.gray_faults import faults_of
 from aiops.simulator.impact import incident_effects
+from aiops.simulator.operations import plan_services
 from aiops.simulator.profiles import draw_profiles
+from aiops.simulator.request_frames import RequestModel, RequestRows
 from aiops.simulator.rows import BlockSpan, RowMaker, spans
 from aiops.simulator.schedule import PlannedIncident, plan_incidents
 from aiops.simulator.services import Topology, build_topology
 from aiops.simulator.signals import SignalModel
 from aiops.simulator.simulation_config import DIRTY_KINDS, SimulationConfig
 from aiops.simulator.truth import deployments_table, dirty_table, drift_table, edges_table, incidents_table
+from aiops.simulator.visits import journeys_of
 from data_contracts.values.moments import microseconds_of
 
 _MOST_CHUNK_ROWS: Final = 131_072
@@ -51,6 +55,7 @@ class Simulation:
     plan: Plan
     model: SignalModel
     rows: RowMaker
+    traffic: RequestModel
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -87,6 +92,13 @@ class Simulation:
             if tables:
                 yield pa.concat_tables(tables)
                 tables = []
+
+    def requests(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[RequestRows]:
+        """Yield log lines and spans of the sampled traces that begin in the ticks start <= t < end, in tables of some hours.
+
+        What a trace that begins in them leaves later (messages, the end of a long request) is among them, too. Memory: one table.
+        """
+        yield from self.traffic.rows(*self._steps(start, end))
 
     def incidents(self) -> pa.Table:
         """Return the incidents as `schemas.INCIDENTS` in order of starts_at."""
@@ -137,25 +149,36 @@ def simulate(config: SimulationConfig) -> Simulation:
     """
     topology = build_topology(config.seed, config.services, config.applications)
     incidents = plan_incidents(config, topology)
+    shown = tuple(incident for incident in incidents if not incident.is_gray)
     plan = Plan(
         topology=topology,
         incidents=incidents,
-        deployments=plan_deployments(config, topology, incidents),
-        decoys=plan_decoys(config, topology, incidents),
+        deployments=plan_deployments(config, topology, shown),
+        decoys=plan_decoys(config, topology, shown),
         drifting=drifting_services(config, topology),
     )
-    drifting = np.zeros(len(topology.services))
-    drifting[list(plan.drifting)] = 1.0
-    model = SignalModel(config, draw_profiles(config.seed, topology), _effects(config, plan), drifting)
+    model = _model(config, plan, own_only=False)
     start_us = microseconds_of(config.start)
     rows = RowMaker(topology.services, model.grid, start_us, config.gap_share, config.dirty_share, config.dirty_kinds)
-    return Simulation(config, plan, model, rows)
+    journeys = journeys_of(config.seed, topology, plan_services(config.seed, topology, config.lines_per_request), model.profiles)
+    faults = faults_of(config.seed, incidents, start_us)
+    traffic = RequestModel(model, _model(config, plan, own_only=True), journeys, faults, start_us, config.traces_per_min)
+    return Simulation(config, plan, model, rows, traffic)
 
 
-def _effects(config: SimulationConfig, plan: Plan) -> EffectField:
+def _model(config: SimulationConfig, plan: Plan, own_only: bool) -> SignalModel:
+    """Return the model of all metrics; `own_only`: without what an incident does to the callers of its root."""
+    drifting = np.zeros(len(plan.topology.services))
+    drifting[list(plan.drifting)] = 1.0
+    return SignalModel(config, draw_profiles(config.seed, plan.topology), _effects(config, plan, own_only), drifting)
+
+
+def _effects(config: SimulationConfig, plan: Plan, own_only: bool) -> EffectField:
     effects = level_drift_effects(config, plan.drifting)
     for incident in plan.incidents:
-        effects.extend(incident_effects(incident, plan.topology, config.seed))
+        spreads = not own_only or incident.kind == "traffic_surge"
+        made = incident_effects(incident, plan.topology, config.seed)
+        effects.extend(effect for effect in made if spreads or effect.service == incident.service)
     for deployment in plan.deployments:
         effects.extend(deployment_effects(deployment, config.seed))
     for decoy in plan.decoys:

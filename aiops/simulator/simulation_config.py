@@ -15,6 +15,10 @@ DriftKind = Literal["level", "spread", "season"]
 BUILDUP_KINDS: Final[tuple[BuildupKind, ...]] = get_args(BuildupKind)
 SUDDEN_KINDS: Final[tuple[SuddenKind, ...]] = get_args(SuddenKind)
 INCIDENT_KINDS: Final[tuple[IncidentKind, ...]] = (*BUILDUP_KINDS, *SUDDEN_KINDS)
+"""Kinds that metrics show."""
+GrayKind = Literal["skipped_step", "handled_exception", "stopped_job", "slow_network", "wrong_parameter"]
+GRAY_KINDS: Final[tuple[GrayKind, ...]] = get_args(GrayKind)
+"""Kinds that only log lines and spans show (gray failures: Huang et al., HotOS 2017)."""
 DRIFT_KINDS: Final[tuple[DriftKind, ...]] = get_args(DriftKind)
 
 DirtyKind = Literal["nan", "infinite", "out_of_range", "future_timestamp", "duplicate", "empty_name"]
@@ -39,18 +43,20 @@ def _is_between(value: float, low: float, high: float) -> bool:
 class ScriptedIncident:
     """One incident that is to happen for certain, next to (or instead of) the random ones.
 
+    `kind` is one of INCIDENT_KINDS or GRAY_KINDS.
     `start_min` is its `starts_at` in minutes after the start of the simulation. `service` None draws the root service;
     `buildup_min` and `duration_min` None draw the kind's usual length; sudden kinds have no build-up.
     """
 
-    kind: IncidentKind
+    kind: IncidentKind | GrayKind
     start_min: float
     service: str | None = None
     buildup_min: float | None = None
     duration_min: float | None = None
 
     def __post_init__(self) -> None:
-        _require(self.kind in INCIDENT_KINDS, "scripted.kind", self.kind, f"one of {', '.join(INCIDENT_KINDS)}")
+        kinds = (*INCIDENT_KINDS, *GRAY_KINDS)
+        _require(self.kind in kinds, "scripted.kind", self.kind, f"one of {', '.join(kinds)}")
         _require(_is_between(self.start_min, 0, math.inf), "scripted.start_min", self.start_min, "0 or more minutes")
         if self.buildup_min is not None:
             _require(
@@ -100,6 +106,9 @@ class SimulationConfig:
     foreseen. `decoys_per_day`: build-ups that revert, spikes, bumps of traffic: harmless and unlabelled. `gap_share`: share of
     points missing in stretches of single series. `dirty_share`: bad rows emitted in addition, per good row, each
     kind of `dirty_kinds` with the same chance. `chunk_h`: most hours of a table from `telemetry()`; it changes nothing else.
+    `gray_per_day`: incidents of GRAY_KINDS, clear of all others; they change no metric. `traces_per_min`: traces that each
+    application's entry keeps on average (head sampling: the share of its requests that this is); `lines_per_request`: most
+    steps that an operation writes a line for. Neither changes a metric.
     """
 
     seed: int = 7
@@ -119,6 +128,9 @@ class SimulationConfig:
     dirty_kinds: tuple[DirtyKind, ...] = DIRTY_KINDS
     applications: int = 1
     chunk_h: float = 6.0
+    gray_per_day: float = 0.0
+    traces_per_min: float = 12.0
+    lines_per_request: int = 3
 
     def __post_init__(self) -> None:
         self._check_extent()
@@ -159,6 +171,9 @@ class SimulationConfig:
         _require(_is_between(self.spacing_min, 5, 10_000), "spacing_min", self.spacing_min, "5 or more minutes")
         _require(_is_between(self.deployments_per_day, 0, 1000), "deployments_per_day", self.deployments_per_day, "0 to 1000")
         _require(_is_between(self.decoys_per_day, 0, 1000), "decoys_per_day", self.decoys_per_day, "0 to 1000")
+        _require(_is_between(self.gray_per_day, 0, 12), "gray_per_day", self.gray_per_day, "0 to 12: one happens at a time")
+        _require(_is_between(self.traces_per_min, 0, 10_000), "traces_per_min", self.traces_per_min, "0 to 10000")
+        _require(0 <= self.lines_per_request <= 8, "lines_per_request", self.lines_per_request, "0 to 8")
         _require(_is_between(self.gap_share, 0, 0.9), "gap_share", self.gap_share, "0 to 0.9")
         _require(_is_between(self.dirty_share, 0, 0.9), "dirty_share", self.dirty_share, "0 to 0.9")
         known = len(self.dirty_kinds) > 0 and set(self.dirty_kinds) <= set(DIRTY_KINDS)

@@ -19,6 +19,9 @@ class Stream(IntEnum):
     WANDER = 9
     GAPS = 10
     DIRTY = 11
+    GRAY = 12
+    OPERATIONS = 13
+    REQUESTS = 14
 
 
 def generator(seed: int, stream: Stream, number: int = 0) -> np.random.Generator:
