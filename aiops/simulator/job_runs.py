@@ -44,6 +44,7 @@ class JobRuns:
         """Return their spans; `operation` = code of the job's name."""
         none, count = np.zeros(len(self.span), np.uint64), len(self.span)
         return SpanColumns(
+            np.full(count, -1),
             self.start_us,
             self.start_us,
             self.end_us,

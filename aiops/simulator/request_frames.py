@@ -104,11 +104,8 @@ class RequestModel:
         spans += [runs.spans(len(plans) * len(SHARES) + runs.service) for runs in jobs]
         lines = self._lines(rng, traces, faults)
         lines += [line for runs, plan in zip(jobs, plans, strict=True) for line in runs.lines(rng, plan)]
-        attributes = tuple(
-            f'{{"sampling.tracestate":"{self.trace_state(number)}"}}' if number in self.journeys.by_entry else "{}"
-            for number in range(len(plans))
-        )
-        tables = RequestTables(plans, attributes, self.model.config.seed)
+        states = [self.trace_state(plan.number) if plan.number in self.journeys.by_entry else None for plan in plans]
+        tables = RequestTables(plans, states, self.model.config.seed)
         return RequestRows(tables.logs(number, lines, window), tables.spans(spans, window))
 
     def _metrics(self, number: int) -> FrameMetrics:
@@ -131,12 +128,12 @@ class RequestModel:
         return Arrivals(step[inside], start_us[inside])
 
     def _lines(self, rng: np.random.Generator, traces: list[Traces], faults: tuple[Fault, ...]) -> list[LineColumns]:
-        at_rest_us = 1000.0 * self.journeys.own_share * self.model.profiles.latency_ms
+        services_us = 1000.0 * self.journeys.own_share * self.model.profiles.latency_ms
         lines = []
         for service, plan in enumerate(self.journeys.plans):
             requests = requests_of_service(traces, service, len(plan.calls))
             if requests is not None:
                 own = tuple(fault for fault in faults if fault.service == service)
-                usual_us = at_rest_us[service] * np.array(OPERATION_FACTORS)
-                lines += RequestLines(rng, plan, requests, own, usual_us).lines()
+                at_rest_us = services_us[service] * np.array(OPERATION_FACTORS)
+                lines += RequestLines(rng, plan, requests, own, at_rest_us).lines()
         return lines

@@ -1,6 +1,6 @@
 """Columns of simulated lines and spans → tables of `LOGS` and `SPANS`, as received ones are stored."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from aiops.simulator.job_runs import FrameTimes
 from aiops.simulator.line_bank import SEVERITY_NUMBERS
 from aiops.simulator.operations import ServicePlan, noun_of
 from aiops.simulator.simulated_lines import LineColumns
-from aiops.simulator.simulated_spans import KINDS, SERVER, SpanColumns
+from aiops.simulator.simulated_spans import KINDS, SpanColumns
 from aiops.types import IntArray
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from data_contracts.schemas.wire_schemas import LOGS, SPANS
@@ -28,10 +28,10 @@ _ORDINAL_BITS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class RequestTables:
-    """Makes tables. `root_attributes`, by service: of the spans that begin a trace there. Ids of lines depend on `seed`."""
+    """Makes tables. `trace_states` (services,): of the traces that came in there. Ids of lines depend on `seed`."""
 
     plans: tuple[ServicePlan, ...]
-    root_attributes: tuple[str, ...]
+    trace_states: Sequence[str | None]
     seed: int
 
     def spans(self, parts: list[SpanColumns], window: FrameTimes) -> pa.Table:
@@ -41,7 +41,6 @@ class RequestTables:
         order = _order(joined.start_us, joined.begun_us, window)
         spans = SpanColumns(*(getattr(joined, name)[order] for name in names))
         rooted, failed = spans.parent == 0, spans.failed.astype(np.int64)
-        attributed = np.where(rooted & (spans.kind == SERVER), 1 + spans.service, 0)
         cells: dict[str, Any] = {
             "timestamp": pa.array(spans.start_us).cast(TIMESTAMP),
             "duration_us": pa.array(spans.end_us - spans.start_us),
@@ -51,10 +50,11 @@ class RequestTables:
             "trace_id": hexadecimal(spans.trace_high, spans.trace_low),
             "span_id": hexadecimal(spans.span),
             "parent_id": _where(~rooted, hexadecimal(spans.parent)),
+            "trace_state": _coded([*self.trace_states, None], spans.entry % (len(self.trace_states) + 1)),
             "status": _coded(_STATUSES, failed),
             "status_text": _coded(_STATUS_TEXTS, failed),
             "scope": pa.repeat(_SCOPE, order.size),
-            "attributes": _coded(["{}", *self.root_attributes], attributed),
+            "attributes": pa.repeat("{}", order.size),
             "events": pa.nulls(order.size, pa.string()),
             "links": _links(spans),
             "resource": _coded(self._resources(), _replica(spans.service, spans.span)),
@@ -115,7 +115,7 @@ def _replica(service: IntArray, span: "np.typing.NDArray[np.uint64]") -> IntArra
     return code
 
 
-def _coded(texts: Iterable[str], codes: IntArray) -> Any:
+def _coded(texts: Sequence[str | None], codes: IntArray) -> Any:
     places: Any = pa.array(codes)
     return pa.array(list(texts), pa.string()).take(places)
 

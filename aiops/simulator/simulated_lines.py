@@ -54,14 +54,14 @@ class RequestLines:
         plan: ServicePlan,
         requests: ServiceRequests,
         faults: tuple[Fault, ...],
-        usual_us: FloatArray,
+        at_rest_us: FloatArray,
     ) -> None:
-        """`faults` of this service alone; `usual_us` (operations,) own time at rest."""
+        """`faults` of this service alone; `at_rest_us` (operations,) own time at rest."""
         self._rng = rng
         self._plan = plan
         self._requests = requests
         self._faults = faults
-        self._usual_us = usual_us
+        self._at_rest_us = at_rest_us
         self._texts = LineTexts(rng, requests.user, requests.record)
 
     def lines(self) -> list[LineColumns]:
@@ -81,7 +81,7 @@ class RequestLines:
             written += self._call_lines(after, rows) if after else []
             written += self._steps(operation, after, rows)
         written += self._remarks(last, rows)
-        slow = rows[requests.own_us[rows] > SLOW_FACTOR * self._usual_us[number]]
+        slow = rows[requests.own_us[rows] > SLOW_FACTOR * self._at_rest_us[number]]
         written.append(_Written(last, operation.slow, slow, self._length_ms(slow)))
         well = rows[~requests.failed[rows]]
         written.append(_Written(last, operation.done, well, self._length_ms(well)))

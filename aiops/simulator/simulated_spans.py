@@ -22,8 +22,10 @@ REPLICAS: Final = 3
 class SpanColumns:
     """Spans (n,): when their trace began, start and end in us, codes of service and operation (service * operations + number),
     kind, whether failed, keys of ids (a parent of 0 = none); `linked` = keys of the span that a new trace is linked to, 0 = none.
+    `entry`: service by which the trace came, -1 = none.
     """
 
+    entry: IntArray
     begun_us: IntArray
     start_us: IntArray
     end_us: IntArray
@@ -59,6 +61,7 @@ def _visit_spans(traces: Traces, number: int, rows: IntArray, call: Call | None)
     above = traces.visits[number].parent
     is_linked = call is not None and call.is_linked
     return SpanColumns(
+        np.full(rows.size, traces.visits[0].service),
         traces.begun_us[rows],
         times.start[number, rows],
         times.end[number, rows],
@@ -81,6 +84,7 @@ def _call_spans(traces: Traces, number: int, rows: IntArray, call: Call) -> Span
     ids, times, above = traces.ids, traces.times, traces.visits[number].parent
     none = np.zeros(rows.size, np.uint64)
     return SpanColumns(
+        np.full(rows.size, traces.visits[0].service),
         traces.begun_us[rows],
         times.call_start[number, rows],
         times.call_end[number, rows],

@@ -103,8 +103,7 @@ def test_rates_errors_and_latencies_are_those_of_the_metrics() -> None:
     metrics = telemetry.groupby(["service", "metric"], observed=True)["value"].median().unstack()
     spans = whole(simulation)[1]
     entry = simulation.plan.topology.entries[0]
-    weighed = spans.append_column("trace_state", pa.repeat(simulation.traffic.trace_state(entry), spans.num_rows))
-    edges = edges_of(weighed.select(SPAN_ROWS.names)).to_pandas()
+    edges = edges_of(spans.select(SPAN_ROWS.names)).to_pandas()
     rows = spans.to_pandas()
     served = rows[rows["kind"].isin(["server", "consumer"])]
     seconds, kept = 86_400.0, simulation.traffic.kept_share(entry)
