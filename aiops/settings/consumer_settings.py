@@ -42,3 +42,7 @@ class ConsumerSettings(Section):
     max_backlog: int = Field(1000, ge=10, description="entries a stream may hold before its writer waits")
     max_deferred: int = Field(10_000, ge=10, description="deferred entries kept; the oldest are dropped and counted")
     keep_results_h: float = Field(24.0, gt=0, description="hours detections and predictions stay on the broker")
+
+    def checkpoints(self, root: Path) -> Path:
+        """Return the folder of checkpoints, of a home at `root`."""
+        return self.checkpoint_folder or root / "consumer"

@@ -22,6 +22,7 @@ from aiops.settings.routing_settings import RoutingSettings
 from aiops.settings.seasonal_settings import SeasonalSettings
 from aiops.settings.serving_settings import ServingSettings
 from aiops.settings.settings_file import VARIABLE, SettingsFileSource
+from aiops.settings.signal_settings import SignalSettings
 from aiops.settings.source_settings import SourceSettings
 from aiops.settings.telemetry_settings import TelemetrySettings
 from aiops.settings.up_settings import UpSettings
@@ -80,6 +81,7 @@ class Settings(BaseSettings):
     responder: ResponderSettings = ResponderSettings()
     source: SourceSettings = SourceSettings()
     ingest: IngestSettings = IngestSettings()
+    signals: SignalSettings = SignalSettings()
     up: UpSettings = UpSettings()
 
     @classmethod

@@ -104,7 +104,8 @@ def group_call(group: EntryGroup, caller: Caller, max_backlog: int) -> tuple[lis
     arguments: list[str | bytes | int] = [caller.owner, group.seq, max_backlog, time.time_ns(), group.available_us]
     arguments += [caller.producer_id, len(group.advances), len(group.terms), len(group.batches)]
     for advance in group.advances:
-        arguments += [advance.token, advance.begin, advance.end]
+        names = advance.fields
+        arguments += [advance.token, advance.begin, advance.end, names.owner, names.place]
     for term in group.terms:
         arguments += [term.pair, term.held]
     for batch in group.batches:

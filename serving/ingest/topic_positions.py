@@ -32,7 +32,7 @@ local producer, seq, backlog = KEYS[1], ARGV[2], tonumber(ARGV[3])
 local places, terms, count = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local held = redis.call('HGET', producer, 'owner')
 if held and held ~= ARGV[1] then return redis.error_reply('FENCED') end
-local at, key, batches, lengths = 10 + 3 * places + 2 * terms, 2 + places + terms, {}, {}
+local at, key, batches, lengths = 10 + 5 * places + 2 * terms, 2 + places + terms, {}, {}
 for i = 1, count do
   local batch = {name = ARGV[at], content = seq .. ' ' .. ARGV[at + 1], slot = ARGV[at + 2], entries = tonumber(ARGV[at + 4])}
   batch.stream, batch.first = KEYS[key], at + 5
@@ -50,13 +50,12 @@ if count > 0 then
   end
 end
 for i = 1, places do
-  local first = 7 + 3 * i
-  if redis.call('HGET', KEYS[1 + i], 'owner') ~= ARGV[first] or redis.call('HGET', KEYS[1 + i], 'next') ~= ARGV[first + 1] then
-    return {-3, i}
-  end
+  local first = 5 + 5 * i
+  local held = redis.call('HMGET', KEYS[1 + i], ARGV[first + 3], ARGV[first + 4])
+  if held[1] ~= ARGV[first] or (held[2] or '0-0') ~= ARGV[first + 1] then return {-3, i} end
 end
 for i = 1, terms do
-  local first = 8 + 3 * places + 2 * i
+  local first = 8 + 5 * places + 2 * i
   local lease = redis.call('HGET', KEYS[1 + places + i], ARGV[first])
   if not lease or string.match(lease, '^%d+ (.*)$') ~= ARGV[first + 1] then return {-4, i} end
 end
@@ -64,7 +63,10 @@ for i, batch in ipairs(batches) do
   lengths[i] = batch.length
   if batch.length + batch.entries > backlog then return {-1, i} end
 end
-for i = 1, places do redis.call('HSET', KEYS[1 + i], 'next', ARGV[9 + 3 * i], 'by', ARGV[6] .. ' ' .. seq) end
+for i = 1, places do
+  local first = 5 + 5 * i
+  redis.call('HSET', KEYS[1 + i], ARGV[first + 4], ARGV[first + 2], 'by', ARGV[6] .. ' ' .. seq)
+end
 for i, batch in ipairs(batches) do
   local newest = seq .. '-' .. (batch.entries - 1)
   redis.call('HSET', producer, 'owner', ARGV[1], 'last:' .. batch.name, newest, batch.slot, batch.content)
@@ -81,8 +83,8 @@ return {1, unpack(lengths)}
 """
 """All of a group or nothing. KEYS: the producer, the positions, the leaders of pairs, then each stream, behind it its counter
 where it has one. ARGV: owner, seq, backlog, produced, available, producer id, how many positions, terms of leaders and streams;
-for each position its token, `next` before and after; for each term its pair, and how it is held; for each stream its name,
-checksum, slot, 1 = counted, how many entries, and of these kind, tenant, payload."""
+for each position its token, where it stands before and after, and the fields of both; for each term its pair, and how it is
+held; for each stream its name, checksum, slot, 1 = counted, how many entries, and of these kind, tenant, payload."""
 
 
 class TopicPlace(NamedTuple):
@@ -100,14 +102,44 @@ class TopicPlace(NamedTuple):
         return f"{self.topic}/{self.partition}"
 
 
+class StreamPlace(NamedTuple):
+    """A stream of the suite, as a stage reads it: its position is that of `serving.stream.consumer.commit`."""
+
+    stage: str
+    partition: int
+
+    @property
+    def key(self) -> str:
+        """Return the hash that holds its position."""
+        return streams.offset(self.stage, self.partition)
+
+    def __str__(self) -> str:
+        return f"{self.stage}/{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class PositionFields:
+    """Which fields of a position say whose it is and where it stands."""
+
+    owner: str = "owner"
+    place: str = "next"
+
+
+OF_STAGES: Final = PositionFields("epoch", "id")
+
+
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """A position that moves from `begin` to `end` (offsets to read next) with an append, if its reader is still `token`."""
+    """A position that moves from `begin` to `end` with an append, if its reader is still `token`.
 
-    place: TopicPlace
+    Of a topic these are offsets to read next; of a stream the ids of the newest entry that is read.
+    """
+
+    place: TopicPlace | StreamPlace
     token: str
-    begin: int
-    end: int
+    begin: int | str
+    end: int | str
+    fields: PositionFields = PositionFields()
 
 
 class Claimed(NamedTuple):

@@ -21,6 +21,8 @@ PART_BYTES: Final = 64 << 20
 """About how large the rows of a part are when every text is written out: bounds memory."""
 _CLOCK: Final = "clock_us"
 _SENT: Final = "sent"
+KEPT: Final = "kept"
+"""Field of the position of a stage that keeps a state: entries after this one it may need once more."""
 _TALLY: Final = "rows:"
 _SET: Final = """#!lua flags=allow-oom
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return redis.error_reply('FENCED') end
@@ -84,6 +86,8 @@ class Archived:
     counts: Mapping[bytes, str] = field(default_factory=dict)
     """Kinds whose rows are counted among the exact counters of the partition, each once."""
     size: Callable[[streams.Entry], int] = payload_bytes
+    reader: str = ""
+    """Stage that reads the stream beside the archiver; what that may need once more stays on the broker."""
     lengthening: int = 1
     """How many times the entries of other streams a part may have, as far as the writer of the stream need not wait for room."""
 
@@ -126,6 +130,7 @@ SIGNALS: Final = Archived(
         streams.KIND_REFUSED: "signals_rejected",
     },
     size=_signal_bytes,
+    reader="signals",
 )
 
 
@@ -157,6 +162,7 @@ class ArchivedStream:
         self._key = streams.offset(f"archive-{kind.stage}", partition)
         self._counts_key = streams.counts(partition)
         self._label = f"{kind.stage}-{partition}"
+        self._partition = partition
         self._epoch = broker.hash_increment(self._key, "epoch")
         stored = broker.hash_all(self._key)
         self.through = stored.get("id", streams.START)
@@ -258,6 +264,17 @@ class ArchivedStream:
             if "FENCED" in str(error):
                 raise self._fenced() from error
             raise
+
+    def needed_no_more(self) -> str:
+        """Return up to which entry nobody needs the stream: it is in the lake, and its other reader has it twice.
+
+        A stage that never took the stream needs nothing of it.
+        """
+        if not self.kind.reader:
+            return self.through
+        position = self._broker.hash_all(streams.offset(self.kind.reader, self._partition))
+        kept = position.get(KEPT, streams.START) if "epoch" in position else self.through
+        return min(self.through, kept, key=streams.id_parts)
 
     def _tallied(self, part: Part) -> Counter[str]:
         tally = Counter(dict.fromkeys(self.kind.counts.values(), 0))

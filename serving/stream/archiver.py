@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,6 +61,8 @@ class ArchiveConfig:
     future_tolerance_s: int = 300
     ownership: Ownership | None = None
     """Which partitions are ours now; None = `partitions`."""
+    signals_read: bool = True
+    """Whether series are made of logs and spans: their stream has another reader then, where one ever took it."""
 
     def part_entries(self, kind: Archived) -> int:
         """Return how many entries a part of a stream has at most."""
@@ -168,12 +170,13 @@ class Archiver:
 
     def _take(self, number: int) -> list[ArchivedStream]:
         broker = self._broker
+        signals = archived_stream.SIGNALS if self._config.signals_read else replace(archived_stream.SIGNALS, reader="")
         taken = [
             ArchivedStream(broker, streams.telemetry(number), archived_stream.TELEMETRY, number),
             ArchivedStream(broker, streams.rejected(number), archived_stream.REJECTED, number),
             ArchivedStream(broker, streams.features(number), archived_stream.FEATURES, number),
             ArchivedStream(broker, streams.points(number), archived_stream.POINTS, number),
-            ArchivedStream(broker, streams.signals(number), archived_stream.SIGNALS, number),
+            ArchivedStream(broker, streams.signals(number), signals, number),
         ]
         if number == 0:
             taken += [
@@ -201,7 +204,7 @@ class Archiver:
             return _Copied(copied, again=False)
         stream.close(part, clocks_us)
         if stream.kind.trimmed:
-            self._broker.trim_through(stream.stream, stream.through)
+            self._broker.trim_through(stream.stream, stream.needed_no_more())
         return _Copied(max(1, copied), again=last or part.full)
 
     def _rows(self, kind: Archived, part: Part, clocks_us: dict[str, int]) -> list[TenantRows]:

@@ -146,6 +146,10 @@ class Position:
         if self._broker.logged_partition(stream) is None:
             self._broker.evaluate(_TRIM, [self._key, stream], [str(self._epoch), streams.id_after(entry_id)])
 
+    def moved(self, through: str) -> None:
+        """Note that an append has moved the position: see `serving.ingest.topic_positions.Advance`."""
+        self._through = through
+
     def commit(self, commit: Commit) -> None:
         """Apply `commit` atomically, exactly once however often it is called with the same content.
 

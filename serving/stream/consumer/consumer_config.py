@@ -24,7 +24,7 @@ class ConsumerConfig:
     @property
     def checkpoint_folder(self) -> Path:
         """Return the folder of checkpoints."""
-        return self.settings.consumer.checkpoint_folder or self.settings.root / "consumer"
+        return self.settings.consumer.checkpoints(self.settings.root)
 
     @property
     def step_us(self) -> int:

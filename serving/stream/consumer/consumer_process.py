@@ -193,6 +193,7 @@ def archive_config(config: ConsumerConfig, ownership: Ownership) -> "ArchiveConf
         max_backlog=settings.consumer.max_backlog,
         future_tolerance_s=settings.telemetry.future_tolerance_s,
         ownership=ownership,
+        signals_read=settings.signals.minutes,
     )
 
 

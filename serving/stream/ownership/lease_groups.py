@@ -1,4 +1,4 @@
-"""The groups of processes that share partitions: those with stage 1 (and the archiver), and those with stage 2."""
+"""The groups of processes that share partitions: stage 1 and the archiver, stage 2, the stage that makes series of signals."""
 
 from typing import Final
 
@@ -7,7 +7,8 @@ from serving.stream.ownership.leases import LeaseGroup
 
 INGEST: Final = "ingest"
 SCORE: Final = "score"
-_POSITION: Final = {INGEST: "stage1", SCORE: ""}
+SIGNALS: Final = "signals"
+_POSITION: Final = {INGEST: "stage1", SCORE: "", SIGNALS: "signals"}
 """Stage 2 keeps no state but its position, so it may go on anywhere."""
 
 

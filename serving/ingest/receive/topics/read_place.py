@@ -82,7 +82,7 @@ class ReadPlace:
         error = self._taking.exception()
         if error is None:
             taken = self._taking.result()
-            return self._done(taken, self._run.first(taken.read + taken.unreadable).advance.end)
+            return self._done(taken, int(self._run.first(taken.read + taken.unreadable).advance.end))
         if not isinstance(error, (TooFast, BacklogFull, Unavailable, ProblemError)):
             raise error
         if isinstance(error, Unavailable):

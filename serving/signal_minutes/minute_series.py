@@ -1,0 +1,46 @@
+"""What turns lines or spans of a tenant into series by minute, as the stage sees it; made when the first of them comes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
+
+from aiops.types import State
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+class MinuteSeries(Protocol):
+    """Series of one tenant and kind of signal. Pure: time comes with the rows."""
+
+    @property
+    def counts(self) -> "DataclassInstance":
+        """Return where rows went so far, a number a field: totals that only grow."""
+
+    def observe(self, rows: pa.Table) -> None:
+        """Take in rows as received.
+
+        Raises:
+            ContractError: they are none of its kind.
+        """
+
+    def closed(self, up_to_us: int) -> pa.Table:
+        """Return the series (`aiops.signals.minute_series`) of minutes that end by a time, each once."""
+
+    def state(self) -> State:
+        """Return the whole state as arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesMaker:
+    """How series of one kind of signal begin, and go on from a state; `rows` is what its rows are called in counts."""
+
+    rows: str
+    new: Callable[[], MinuteSeries]
+    restore: Callable[[State], MinuteSeries]
+
+
+Makers = Mapping[bytes, SeriesMaker]
+"""By kind of entry."""

@@ -1,0 +1,133 @@
+"""The minutes of one tenant: which are over, by event time, and the series of those.
+
+The watermark of each kind of signal is the newest event time, never later than the arrival: a sender whose clock is ahead closes
+no minute for the others. A minute closes when the watermark lies `lateness_us` behind its end. What moves a watermark without
+rows is an entry of the stream, too, so the state is a function of the entries and nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aiops.errors import StateError
+from aiops.types import State
+from serving.signal_minutes.minute_series import Makers, MinuteSeries
+
+MINUTE_US: Final = 60_000_000
+_CLOCKS: Final = "clocks"
+_KINDS: Final = "kinds"
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteRules:
+    """When minutes close: `lateness_us` of event time after their end, or by the clock where a tenant is `idle_us` silent."""
+
+    lateness_us: int = 20_000_000
+    idle_us: int = 30_000_000
+
+    def over(self, at_us: int) -> int:
+        """Return up to which time minutes are over at a watermark."""
+        return (at_us - self.lateness_us) // MINUTE_US * MINUTE_US
+
+
+class TenantMinutes:
+    """State of one tenant. `apply` and `advance` in stream order; `snapshot` and `restore` are exact."""
+
+    def __init__(self, rules: MinuteRules, makers: Makers) -> None:
+        self._rules = rules
+        self._makers = makers
+        self._series: dict[bytes, MinuteSeries] = {}
+        self._watermark_us: dict[bytes, int] = {}
+        self._points = 0
+        self._newest_us = 0
+        self.arrived_us = 0
+        """When the newest rows arrived."""
+
+    def apply(self, kind: bytes, rows: pa.Table, available_us: int) -> list[pa.Table]:
+        """Take in rows of a kind; return the series of minutes that are over now.
+
+        Raises:
+            ContractError: the rows are none of the kind; the state stays as it was.
+        """
+        series = self._series.get(kind) or self._makers[kind].new()
+        series.observe(rows)
+        self._series[kind] = series
+        self.arrived_us = max(self.arrived_us, available_us)
+        newest_us = _newest_us(rows)
+        self._newest_us = max(self._newest_us, newest_us)
+        return self._close(kind, min(newest_us, available_us))
+
+    def advance(self, event_us: int) -> list[pa.Table]:
+        """Move the watermarks of all kinds; return the series of minutes that are over now."""
+        return [table for kind in list(self._series) for table in self._close(kind, event_us)]
+
+    def _close(self, kind: bytes, event_us: int) -> list[pa.Table]:
+        before = self._watermark_us.get(kind)
+        self._watermark_us[kind] = event_us if before is None else max(before, event_us)
+        over_us = self._rules.over(self._watermark_us[kind])
+        if before is not None and over_us <= self._rules.over(before):
+            return []
+        closed = self._series[kind].closed(over_us)
+        self._points += closed.num_rows
+        return [closed] if closed.num_rows else []
+
+    def is_overdue(self, now_us: int) -> bool:
+        """Return whether a minute with rows is over by the clock, and nothing comes that would say so."""
+        if not self._watermark_us or now_us - self.arrived_us < self._rules.idle_us:
+            return False
+        over_us = self._rules.over(min(self._watermark_us.values()))
+        return over_us <= self._newest_us and over_us < self._rules.over(now_us)
+
+    def counts(self) -> dict[str, int]:
+        """Return where rows went, by name of their kind and fate, and how many points were made."""
+        total = {"points": self._points}
+        for kind, series in self._series.items():
+            rows = self._makers[kind].rows
+            total |= {f"{rows}.{name}": count for name, count in asdict(series.counts).items()}
+        return total
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the whole state as arrays."""
+        kinds = list(self._series)
+        watermarks = [self._watermark_us.get(kind, 0) for kind in kinds]
+        packed: dict[str, npt.NDArray[Any]] = {
+            _KINDS: np.array([kind.decode() for kind in kinds], dtype="U"),
+            _CLOCKS: np.array([self.arrived_us, self._newest_us, self._points, *watermarks], np.int64),
+        }
+        for kind, series in self._series.items():
+            packed |= {f"{kind.decode()}/{name}": array for name, array in series.state().items()}
+        return packed
+
+    @classmethod
+    def restore(cls, rules: MinuteRules, makers: Makers, state: State) -> "TenantMinutes":
+        """Return what `snapshot` described.
+
+        Raises:
+            StateError: the state is damaged, or of another configuration.
+        """
+        restored = cls(rules, makers)
+        try:
+            restored.arrived_us, restored._newest_us, restored._points, *watermarks = state[_CLOCKS].tolist()
+            for name, watermark_us in zip(state[_KINDS].tolist(), watermarks, strict=True):
+                own = _part(state, f"{name}/")
+                restored._series[str(name).encode()] = makers[str(name).encode()].restore(own)
+                restored._watermark_us[str(name).encode()] = watermark_us
+        except KeyError as error:
+            raise StateError(f"checkpoint of signals lacks {error}; remove it to begin anew") from error
+        return restored
+
+
+def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+
+
+def _newest_us(rows: pa.Table) -> int:
+    """Return the newest event time of rows, 0 where there are none: of spans that of their end, which makes them known."""
+    at: Any = rows["timestamp"].cast(pa.int64())
+    ends = pc.add(at, rows["duration_us"]) if "duration_us" in rows.column_names else at
+    return int(pc.max(ends).as_py() or 0)
