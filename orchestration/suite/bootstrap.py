@@ -173,6 +173,7 @@ class _Suite:
             services.consumer(settings),
             services.responder(settings),
             services.receiver(settings),
+            *services.signal_minutes(settings),
             services.mlflow_server(settings),
             services.dagster_webserver(settings),
             services.dagster_daemon(settings),

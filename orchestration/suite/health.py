@@ -104,6 +104,7 @@ def ask(settings: Settings) -> StatusReport:
         services.consumer(settings),
         services.responder(settings),
         services.receiver(settings),
+        *services.signal_minutes(settings),
     )
     with ThreadPoolExecutor(len(specs) + 1) as pool:
         broker = pool.submit(_broker, settings)

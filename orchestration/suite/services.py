@@ -41,6 +41,7 @@ RESPONDER: Final = Needs(
     frozenset({*_BROKER, "serving.jwt_key", *(f"responder.{name}" for name in ResponderSettings.model_fields)}), PROXIES
 )
 RECEIVER: Final = Needs(frozenset({*_BROKER, "serving.jwt_key"}))
+SIGNALS: Final = Needs(frozenset(_BROKER))
 MLFLOW: Final = Needs(frozenset({_STORE}), STORES)
 DAGSTER: Final = Needs(frozenset({*_BROKER, _STORE}), (*STORES, "DAGSTER_"))
 SOURCE: Final = Needs(frozenset({*_BROKER, "source.token", "source.url"}), PROXIES)
@@ -177,6 +178,16 @@ def receiver(settings: Settings) -> ChildSpec:
         ready_within_s=90,
         needed=True,
     )
+
+
+def signal_minutes(settings: Settings) -> tuple[ChildSpec, ...]:
+    """Return the process that makes series of logs and spans, nothing where the settings want none."""
+    if not settings.signals.minutes:
+        return ()
+    url = f"http://{LOOPBACK}:{settings.signals.metrics_port}"
+    command = ("-m", "serving.signal_minutes")
+    own = environment_of(settings, SIGNALS)
+    return (ChildSpec("signals", command, own, f"{url}/readyz", f"{url}/metrics", ready_within_s=90, needed=True),)
 
 
 def mlflow_server(settings: Settings) -> ChildSpec:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from aiops.errors import AiopsError
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
-from data_contracts.values.moments import moment_of_us
+from data_contracts.values.moments import microseconds_of, moment_of_us
 from serving.host.log_rate_limit import LineLimit
 from serving.signal_minutes.partition_minutes import Closed
 from serving.tables.graph_store import GraphStore
@@ -90,9 +90,7 @@ def _seen(calls: dict[Pair, list[int]]) -> pa.Table:
 def _calls(rows: pa.Table) -> Iterator[tuple[Pair, int, int]]:
     """Yield caller and callee, first and last minute (us) of every call among closed minutes."""
     wanted = pc.and_(pc.equal(rows["metric"], pa.scalar(CALLS)), pc.greater(rows["value"], pa.scalar(0.0)))
-    called = rows.filter(wanted)
-    times: list[int] = called["timestamp"].cast(pa.int64()).to_pylist()
-    for caller, labels, at_us in zip(called["service"].to_pylist(), called["labels"].to_pylist(), times, strict=True):
-        callee = dict(labels).get(CALLEE, "")
+    for row in rows.filter(wanted).to_pylist():
+        caller, callee, at_us = str(row["service"]), dict(row["labels"]).get(CALLEE, ""), microseconds_of(row["timestamp"])
         if callee and callee != caller:
             yield (caller, callee), at_us, at_us
