@@ -14,6 +14,7 @@ from serving.incidents.notify.notify_metrics import NotificationCounts
 from serving.ingest.receive.ingest_metrics import IngestMetrics
 from serving.ingest.receive.topics.topic_metrics import TopicMetrics
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
+from serving.signal_minutes.signal_metrics import SignalMetrics
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.export.export_metrics import ExportMetrics
 from serving.stream.ownership.ownership_metrics import OwnershipMetrics
@@ -31,6 +32,7 @@ _SECTIONS: Final = (
     ),
     ("Responder", "`http://127.0.0.1:3103/metrics`, role `viewer`. A caller sees the series of the tenants of its token."),
     ("Receivers", "`http://127.0.0.1:3104/metrics`, role `viewer`. A caller sees the series of the tenants of its token."),
+    ("Series of signals", "`http://127.0.0.1:3106/metrics`, port by `AIOPS_SIGNALS__METRICS_PORT`."),
 )
 
 _FINDINGS: Final = """\
@@ -53,7 +55,7 @@ class Recorded(CollectorRegistry):
 
 def metrics_page() -> str:
     """Return the page."""
-    registries = (_consumer(), _scoring(), _responder(), _receivers())
+    registries = (_consumer(), _scoring(), _responder(), _receivers(), _signals())
     parts = [
         part
         for (title, about), registry in zip(_SECTIONS, registries, strict=True)
@@ -91,6 +93,12 @@ def _receivers() -> Recorded:
     IngestMetrics(registry)
     TopicMetrics(registry)
     OwnershipMetrics(registry)
+    return registry
+
+
+def _signals() -> Recorded:
+    registry = Recorded()
+    SignalMetrics(registry)
     return registry
 
 

@@ -97,6 +97,7 @@ def refuse_taken_ports(settings: Settings) -> None:
         "responder.port": settings.responder.port,
         "ingest.port": settings.ingest.port,
         "ingest.grpc_port": settings.ingest.grpc_port,
+        "signals.metrics_port": settings.signals.metrics_port if settings.signals.minutes else 0,
         "up.mlflow_port": settings.up.mlflow_port,
         "up.dagster_port": settings.up.dagster_port,
     }

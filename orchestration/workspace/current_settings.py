@@ -24,6 +24,7 @@ SHARED: Final = (
     ("responder", "port"),
     ("ingest", "port"),
     ("ingest", "grpc_port"),
+    ("signals", "metrics_port"),
     ("responder", "clock"),
     ("responder", "settle_s"),
     ("responder", "page_settle_s"),
