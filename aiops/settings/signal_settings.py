@@ -10,8 +10,10 @@ class SignalSettings(Section):
 
     minutes: bool = Field(True, description="make series of logs and spans; off = they are stored only")
     metrics_port: int = Field(3106, ge=0, le=65535, description="metrics and health of the process that makes them")
-    lateness_s: int = Field(20, ge=0, le=600, description="how long a minute waits for late lines and spans, in event time")
-    idle_s: float = Field(30.0, ge=1, description="a tenant that sends nothing for so long has its minutes closed by the clock")
+    lateness_s: int = Field(
+        10, ge=0, le=600, description="how long a minute waits for late lines and spans, in event time; its points bear that time"
+    )
+    idle_s: float = Field(15.0, ge=1, description="a tenant that sends nothing for so long has its minutes closed by the clock")
     max_series: int = Field(
         2000, ge=1, description="series of logs, and as many of calls, of a tenant; more are left out, counted"
     )

@@ -3,6 +3,9 @@
 The watermark of each kind of signal is the newest event time, never later than the arrival: a sender whose clock is ahead closes
 no minute for the others. A minute closes when the watermark lies `lateness_us` behind its end. What moves a watermark without
 rows is an entry of the stream, too, so the state is a function of the entries and nothing else.
+
+A point bears the time at which its minute may be closed, not that of its end: telemetry beside it goes on meanwhile, and would
+close the tick that the point belongs to.
 """
 
 from collections.abc import Mapping
@@ -27,8 +30,8 @@ _KINDS: Final = "kinds"
 class MinuteRules:
     """When minutes close: `lateness_us` of event time after their end, or by the clock where a tenant is `idle_us` silent."""
 
-    lateness_us: int = 20_000_000
-    idle_us: int = 30_000_000
+    lateness_us: int = 10_000_000
+    idle_us: int = 15_000_000
 
     def over(self, at_us: int) -> int:
         """Return up to which time minutes are over at a watermark."""
@@ -74,7 +77,7 @@ class TenantMinutes:
             return []
         closed = self._series[kind].closed(over_us)
         self._points += closed.num_rows
-        return [closed] if closed.num_rows else []
+        return [_known_later(closed, self._rules.lateness_us)] if closed.num_rows else []
 
     def is_overdue(self, now_us: int) -> bool:
         """Return whether a minute with rows is over by the clock, and nothing comes that would say so."""
@@ -120,6 +123,13 @@ class TenantMinutes:
         except KeyError as error:
             raise StateError(f"checkpoint of signals lacks {error}; remove it to begin anew") from error
         return restored
+
+
+def _known_later(series: pa.Table, lateness_us: int) -> pa.Table:
+    """Return series with the times at which their minutes may be closed."""
+    place, at = series.schema.get_field_index("timestamp"), series["timestamp"]
+    moved: Any = pc.add(at.cast(pa.int64()), lateness_us)
+    return series.set_column(place, series.schema.field(place), moved.cast(at.type))
 
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

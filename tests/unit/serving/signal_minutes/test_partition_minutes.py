@@ -36,6 +36,8 @@ def test_a_minute_closes_when_the_watermark_lies_behind_it_by_the_lateness() -> 
         (0, "cart", {"level": "info"}, 1.0),
         (0, "pay", {"level": "info"}, 1.0),
     ]
+    (series,) = closed.series["default"]
+    assert set(series["timestamp"].cast(pa.int64()).to_pylist()) == {minute(1) + 20 * SECOND_US}, "in time for its tick"
     applied(minutes, late)
     assert minutes.counts() == {"default": {"points": 3, "logs.late": 1}}
 
