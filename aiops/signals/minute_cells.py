@@ -78,17 +78,18 @@ class MinuteCells:
             self._merge()
 
     def close(self, end_us: int) -> Iterator[MinuteCount]:
-        """Yield the minutes with rows that end by `end_us`, ascending, and close all minutes up to there."""
+        """Yield the minutes with rows that end by `end_us`, ascending, and close all minutes up to there.
+
+        While one is looked at, those after it are open still, as they are where each is closed by itself.
+        """
         self._merge()
-        last = min(max(end_us // MINUTE_US - 1, self._closed), _LAST_MINUTE)
-        stop = int(np.searchsorted(self._cells, (last + 1) << KEY_BITS)) if last >= 0 else 0
-        cells, counts = self._cells[:stop], self._counts[:stop]
-        self._cells, self._counts, self._closed = self._cells[stop:].copy(), self._counts[stop:].copy(), last
-        over = sorted(minute for minute in self._open if minute <= last)
-        self._open.difference_update(over)
-        for minute in over:
-            start, end = np.searchsorted(cells, [minute << KEY_BITS, (minute + 1) << KEY_BITS]).tolist()
-            yield MinuteCount(minute, cells[start:end] & ((1 << KEY_BITS) - 1), counts[start:end])
+        self._closed = min(max(end_us // MINUTE_US - 1, self._closed), _LAST_MINUTE)
+        for minute in sorted(minute for minute in self._open if minute <= self._closed):
+            self._open.remove(minute)
+            stop = int(np.searchsorted(self._cells, (minute + 1) << KEY_BITS))
+            count = MinuteCount(minute, self._cells[:stop] & ((1 << KEY_BITS) - 1), self._counts[:stop])
+            self._cells, self._counts = self._cells[stop:].copy(), self._counts[stop:].copy()
+            yield count
 
     def open_keys(self) -> IntArray:
         """Return the numbers that open minutes have counts of, ascending."""

@@ -62,7 +62,7 @@ class SystemDeviation:
 
     @classmethod
     def fit(cls, history: MinuteGrid, config: DeviationConfig | None = None) -> "SystemDeviation":
-        """Return the levels of fault-free history, and an alarm level above its two halves, each judged by the other.
+        """Return the levels of fault-free history, and an alarm level from its two halves, each judged by the other.
 
         Series with fewer than `min_points` known steps are left out: they stay unknown.
 

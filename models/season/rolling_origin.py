@@ -17,6 +17,8 @@ from models.season.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints, f
 
 HELD_OUT_DAYS: Final = 3
 _LEAST_PAST_DAYS: Final = 2.0
+_FLAT_DAYS: Final = (2, 7)
+"""Days of which a flat course is the median."""
 _LEAST_POINTS: Final = 12
 """Points that a held-out day has: one every two hours."""
 _SLOT_US: Final = 1_800_000_000
@@ -64,14 +66,15 @@ class Attempt:
 
 
 def origins_of(known: SeriesPoints, at_us: int) -> list[Origin]:
-    """Return the newest held-out days that have enough points, and two days before them; the newest first."""
+    """Return the newest held-out days that have enough points, two days before them and one in the last week; newest first."""
     origins = []
     for back in range(1, HELD_OUT_DAYS + 1):
         begin = at_us - back * DAY_US
         before, inside = known.time_us < begin, (known.time_us >= begin) & (known.time_us < begin + DAY_US)
         past, day = (SeriesPoints(known.series, known.time_us[part], known.value[part]) for part in (before, inside))
         lasting = past.time_us.size > 1 and past.time_us[-1] - past.time_us[0] >= _LEAST_PAST_DAYS * DAY_US
-        if lasting and day.time_us.size >= _LEAST_POINTS and np.ptp(past.value) > 0:
+        recent = past.time_us.size > 0 and begin - past.time_us[-1] <= _FLAT_DAYS[-1] * DAY_US
+        if lasting and recent and day.time_us.size >= _LEAST_POINTS and np.ptp(past.value) > 0:
             origins.append(Origin(past, day, begin))
     return origins
 
@@ -81,7 +84,7 @@ def flat_errors(origins: Sequence[Origin]) -> FloatArray:
     errors = []
     for origin in origins:
         ages = (origin.at_us - origin.past.time_us) / DAY_US
-        flats = [origin.past.value[ages <= days] for days in (2, 7)]
+        flats = [origin.past.value[ages <= days] for days in _FLAT_DAYS]
         errors.append(min(float(np.mean(np.abs(origin.day.value - np.median(flat)))) for flat in flats if flat.size))
     return np.array(errors)
 

@@ -44,7 +44,7 @@ class LiveFeed:
         self._producer = TelemetryProducer(broker, settings.broker.partitions, producer_id, config)
         self._store = ProgressStore(broker, producer_id)
         self._watch = SourceWatch.of(settings)
-        self._waits_s = min(settings.telemetry.lateness_s, self._source.delay_s)
+        self._waits_s = settings.telemetry.lateness_s
         self._wrong = ""
         self.points = 0
 

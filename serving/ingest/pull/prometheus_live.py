@@ -125,11 +125,6 @@ class LivePrometheus:
         return self._options.step_s
 
     @property
-    def delay_s(self) -> int:
-        """Return how long after an instant it is asked for, in seconds."""
-        return self._options.delay_s
-
-    @property
     def queries(self) -> tuple[NamedQuery, ...]:
         """Return what is asked: the queries of the options, else what the server's own metrics propose.
 

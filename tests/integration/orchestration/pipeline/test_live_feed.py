@@ -111,7 +111,7 @@ def test_killed_at_any_moment_the_feed_loses_nothing_and_doubles_nothing(setting
         process.send_signal(signal.SIGTERM)
         assert process.wait(within(30.0)) == 0
         assert not writers(broker, time.time())[0].lasting
-        points, waited_s = published(broker), 1
+        points, waited_s = published(broker), settings.telemetry.lateness_s
         newest_s = position_s(broker, choice) - 1
         assert complete_us(broker) == [(newest_s + waited_s) * 1_000_000 + 1] * 2, "no tick waits for the next instant"
     begin_s = min(at for _, at in points)

@@ -163,3 +163,14 @@ def test_bounds_are_positive() -> None:
         LogMinutesConfig(most_minutes=0)
     with pytest.raises(ContractError):
         EdgeMinutesConfig(most_waiting=1)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_series_that_comes_back_is_not_forgotten_by_a_close_over_several_minutes(at_once: bool) -> None:
+    config = LogMinutesConfig(templates=None, forget_minutes=5)
+    minutes, ends = LogMinutes(config), [NOON_US + number * MINUTE_US for number in (8, 9)]
+    minutes.observe(records((0, "batch", 9)))
+    minutes.closed(NOON_US + 7 * MINUTE_US)
+    minutes.observe(records((7 * 60, "web", 9), (8 * 60, "batch", 9)))
+    closed = pa.concat_tables([minutes.closed(end) for end in (ends[1:] if at_once else ends)])
+    assert said(closed)[9, "batch", "log.records_per_second", "info"] == 1 / 60

@@ -8,7 +8,7 @@ import pytest
 from aiops.features.bands import ESTABLISHED, SeriesBands, band_at, judge
 from aiops.types import FloatArray, IntArray
 from models.season.arima_courses import ArimaCourse, MstlCourse
-from models.season.rolling_origin import CourseModel, origins_of
+from models.season.rolling_origin import CourseModel, flat_errors, origins_of
 from models.season.seasonal_choice import NO_TIME, FitBudget, choose_bands, fit_course_bands
 from models.season.seasonal_profile import DAY_US, SeasonConfig, SeriesPoints
 
@@ -169,3 +169,13 @@ def test_gaps_that_are_too_wide_are_a_reason() -> None:
     bands = fit_course_bands(day_only, AT_US, CONFIG, ArimaCourse())
     assert "hours have points" in bands.status
     assert bands.expected.size == 0
+
+
+def test_a_week_without_a_point_before_a_held_out_day_is_no_reason_to_fail() -> None:
+    early = seasonal()
+    times = np.where(early.time_us < MONDAY_US + 4 * DAY_US, early.time_us, early.time_us + 9 * DAY_US)
+    seen = SeriesPoints("web|requests", times, early.value)
+    at_us = MONDAY_US + 15 * DAY_US
+    known = SeriesPoints(seen.series, times[times < at_us], seen.value[times < at_us])
+    assert flat_errors(origins_of(known, at_us)).shape == (1,)
+    assert [origin.at_us for origin in origins_of(known, at_us)] == [MONDAY_US + 14 * DAY_US], "the day before it is known, too"
