@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _ERR = Console(stderr=True, highlight=False)
 _WIDTH = 160
@@ -74,11 +75,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     if len(columns) > 2 and _least_width(columns, texts) > into.width:
         _print_paragraphs(into, title, columns, texts)
         return
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in texts:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # what is in brackets is no markup
     into.print(table)
 
 
@@ -102,7 +103,7 @@ def _print_paragraphs(into: Console, title: str, columns: Sequence[str], rows: S
         grid.add_column(min_width=names)
         grid.add_column(overflow="fold")
         for column, text in zip(columns, row, strict=True):
-            grid.add_row(column, text)
+            grid.add_row(column, Text(text))
         into.print(grid)
         into.print()
 

@@ -1,5 +1,6 @@
 """The command `aiops logs pull`: log lines of a range from a Loki into the lake."""
 
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from aiops.errors import ConfigurationError
 from orchestration.commands.options import AsJson
 from orchestration.console import print_facts, print_json, say, stage
 from orchestration.workspace.iso_time import moment
+from orchestration.workspace.source_choice import header_text
 
 if TYPE_CHECKING:
     from orchestration.pipeline.log_pull import PullMark
@@ -51,15 +53,15 @@ def pull(
     from serving.ingest.pull.loki_http import LokiAccess, LokiPage
 
     workspace = Workspace.open()
-    client = _client(LokiAccess(url, org, _token(url, token_file), timeout_s), retries)
+    client = _client(LokiAccess(url, header_text("--org", org), _token(url, token_file), timeout_s), retries)
     mark = PullMark(workspace, f"{client.url} {org} {query}")
-    until = moment("--end", end) or datetime.now(UTC) - LATE
+    latest = datetime.now(UTC) - LATE
+    until = min(moment("--end", end) or latest, latest)
     wanted = LokiPage(query, _begin_ns(start, mark), _ns(until), limit)
     if wanted.start_ns >= wanted.end_ns:
         raise ConfigurationError(f"--start: is not before --end ({until:%Y-%m-%dT%H:%M:%SZ}): there is nothing to pull")
-    with stage("logs pull"):
+    with stage("logs pull"), closing(client):
         pulled = pull_logs(workspace, client, wanted, mark)
-        client.close()
         if pulled.crowded:
             say(f"{pulled.crowded} moments have {limit} lines or more, some may be missing: give a larger --limit")
     print_json(pulled) if as_json else print_facts(f"Pulled from {client.url}: {pulled.sum}", asdict(pulled))
@@ -78,7 +80,7 @@ def _client(access: "LokiAccess", retries: int) -> "LokiHttp":
 def _token(url: str, file: Path | None) -> str:
     if "@" in urlsplit(url).netloc:
         raise ConfigurationError("--url: holds a password, which everyone who lists the processes would see; give --token-file")
-    return file.read_text(encoding="utf-8").strip() if file else ""
+    return header_text("--token-file", file.read_text(encoding="utf-8")) if file else ""
 
 
 def _begin_ns(start: str | None, mark: "PullMark") -> int:

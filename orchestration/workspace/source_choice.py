@@ -164,7 +164,19 @@ def _secret_in(name: str, path: Path) -> str:
         raise ConfigurationError(f"{name}_file: {path}: {reason}; name a text file that holds nothing but the {name}") from error
     if not secret:
         raise ConfigurationError(f"{name}_file: {path} is empty; put the {name} into it")
-    return secret
+    return header_text(f"{name}_file", secret)
+
+
+def header_text(option: str, given: str) -> str:
+    """Return what an option holds without space around it, which goes into a header of requests.
+
+    Raises:
+        ConfigurationError: it is more than one line of printable ASCII; the message does not show it.
+    """
+    text = given.strip()
+    if not (text.isascii() and text.isprintable()):
+        raise ConfigurationError(f"{option}: is not one line of printable ASCII, as a header has to be; take the rest away")
+    return text
 
 
 def remarks_of(source: "TelemetrySource") -> tuple[str, ...]:

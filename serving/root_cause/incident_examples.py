@@ -51,13 +51,15 @@ def _example(role: TraceRole, trace_id: str, root: TraceSpan, spans: Sequence[Tr
 
 
 def _whole(lake: Lake, spans: RequestSpans, trace_ids: Sequence[str], known_at: datetime) -> pa.Table:
-    parts = []
+    parts, read = [], set[str]()
     for seen in (spans.window, spans.calm):
-        here: Any = pc.is_in(seen["trace_id"], pa.array(trace_ids))
-        times = seen.filter(here)["timestamp"]
-        if len(times):
+        chosen: Any = pc.is_in(seen["trace_id"], pa.array([trace for trace in trace_ids if trace not in read]))
+        of_chosen = seen.filter(chosen)
+        if len(of_chosen):
+            times, own = of_chosen["timestamp"], {str(trace) for trace in of_chosen["trace_id"].to_pylist()}
             begin, end = pc.min(times).as_py() - AROUND, pc.max(times).as_py() + AROUND
-            rows = lake.read("spans", begin, end, [*SPAN_COLUMNS, "available_at"], {"trace_id": trace_ids})
+            rows = lake.read("spans", begin, end, [*SPAN_COLUMNS, "available_at"], {"trace_id": sorted(own)})
+            read |= own
             parts.append(_known(rows, known_at).select(list(SPAN_COLUMNS)))
     return pa.concat_tables(parts).slice(0, MOST_SPANS)
 

@@ -83,7 +83,7 @@ class LokiHttp:
             kind = data["resultType"]
             results = data["result"] or ()
             streams = tuple(_result(result) for result in results) if kind == "streams" else ()
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise self._failure(page, f"the answer is none of Loki's in JSON: {error!r}", tries) from error
         if kind != "streams":
             raise self._failure(page, f"the answer is a {kind}: the query counts lines, ask for lines themselves", tries)

@@ -38,3 +38,11 @@ def test_a_table_that_is_too_wide_is_printed_as_paragraphs(
         assert any(line.startswith("┏") for line in lines) == wide
         assert sum("latency_p99_ms" in line for line in lines) == 2
         assert max(map(len, lines)) <= (int(width or "160") or 160)
+
+
+def test_what_stands_in_brackets_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("Paths [all]", ("operation", "calls"), [("GET /items/[id]", 1), ("GET /items[/id]", 2)])
+    shown = capsys.readouterr().out
+    assert "GET /items/[id]" in shown
+    assert "GET /items[/id]" in shown
+    assert "Paths [all]" in shown

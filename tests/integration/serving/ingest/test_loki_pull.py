@@ -1,6 +1,7 @@
 """`aiops logs pull` against a stand-in of Loki: pages, tenant, token, metadata, masks; retries, refusals, time-outs; going on."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from aiops.errors import SourceError
 from aiops.settings.tree import Settings
 from orchestration.cli import run
+from orchestration.pipeline.log_pull import PullMark
 from orchestration.workspace.workspace import Workspace
 from serving.ingest.pull.loki_http import LokiAccess, LokiHttp, LokiPage
 from serving.ingest.pull.prometheus_http import RetryPolicy
@@ -119,6 +121,26 @@ def test_tenant_token_metadata_and_masks(home: Path, capsys: pytest.CaptureFixtu
     assert row["trace_id"] == "ab" * 16
     assert json.loads(row["attributes"]) == {"user": "7"}
     assert "hunter2" not in row["body"]
+
+
+@pytest.mark.parametrize("content", ["s3cret\nsecond", "s3crét"])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(
+    home: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = home / "token"
+    token.write_text(content)
+    pull("http://127.0.0.1:9", *RANGE, "--token-file", str(token), code=2)
+    said = capsys.readouterr().err
+    assert "--token-file" in said
+    assert "s3cr" not in said
+
+
+def test_an_end_in_the_future_leaves_what_is_still_to_come_for_the_next_pull(home: Path) -> None:
+    with loki(filled(3)) as url:
+        pull(url, "--start", "2026-01-01T00:00:00Z", "--end", "2999-01-01T00:00:00Z")
+        mark = PullMark(Workspace.open(Settings()), f'{client(url, []).url}  {{app=~".+"}}').through_ns()
+    assert mark is not None
+    assert mark <= time.time_ns()
 
 
 def client(url: str, slept: list[float], retries: int = 3, timeout_s: float = 5.0) -> LokiHttp:

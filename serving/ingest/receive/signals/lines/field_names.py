@@ -80,7 +80,8 @@ RESOURCE: Final = {
 """Attribute of the resource → where it stands."""
 _PLANS: Final = 512
 _MOST_KEYS: Final = 64
-"""Plans of objects with more names are not remembered."""
+_MOST_LETTERS: Final = 4096
+"""Plans of objects with more names, or with longer ones together, are not remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,8 @@ class FieldPlan:
 def plan_of(fields: dict[str, Json], labels: tuple[str, ...]) -> FieldPlan:
     """Return the plan of an object, by its names; `labels` are those that name a service of metrics."""
     names = tuple(fields)
-    return _remembered(names, labels) if len(names) <= _MOST_KEYS else _plan(names, labels)
+    short = len(names) <= _MOST_KEYS and sum(map(len, names)) <= _MOST_LETTERS
+    return _remembered(names, labels) if short else _plan(names, labels)
 
 
 def _plan(names: tuple[str, ...], labels: tuple[str, ...]) -> FieldPlan:
