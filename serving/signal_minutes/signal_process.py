@@ -59,6 +59,11 @@ class SignalProcess:
         self._metrics = SignalMetrics()
         self._ready = False
 
+    @property
+    def is_ready(self) -> bool:
+        """Return whether it does its work."""
+        return self._ready
+
     def run(self) -> int:
         """Run until stopped; return 0.
 
@@ -70,15 +75,24 @@ class SignalProcess:
         wait_ready(broker, _BROKER_WAIT_S, lambda: not self._stop.is_set())
         serving = settings.serving
         site = site_rules(serving.allowed_hosts, serving.host, keyless=is_loopback(serving.host))
-        pages = SignalPages(self._metrics, serving.host, settings.signals.metrics_port, lambda: self._ready, site)
+        pages = SignalPages(self._metrics, serving.host, settings.signals.metrics_port, lambda: self.is_ready, site)
         pages.start()
         log.info("series of logs and spans; metrics on http://%s:%d/metrics", serving.host, pages.port)
         try:
-            self._work(broker)
+            if settings.signals.minutes:
+                self._work(broker)
+            else:
+                self._rest()
         finally:
             pages.stop()
         log.info("drained: everything read is committed and checkpointed")
         return 0
+
+    def _rest(self) -> None:
+        """Do nothing until stopped: the archiver does not wait for us either."""
+        log.info("AIOPS_SIGNALS__MINUTES is off: logs and spans are stored, nothing is made of them")
+        self._ready = True
+        self._stop.wait()
 
     def _work(self, broker: "Streams") -> None:
         ownership, ended = self._ownership(broker), threading.Event()
