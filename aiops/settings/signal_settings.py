@@ -15,6 +15,8 @@ class SignalSettings(Section):
     )
     idle_s: float = Field(15.0, ge=1, description="a tenant that sends nothing for so long has its minutes closed by the clock")
     max_series: int = Field(
-        2000, ge=1, description="series of logs of a tenant, and as many of services, of operations and of calls; more are left out, counted"
+        2000,
+        ge=1,
+        description="series of logs of a tenant, and as many of services, of operations and of calls; more are left out, counted",
     )
     graph: bool = Field(True, description="keep the calls between services in the call graph, with origin traces")

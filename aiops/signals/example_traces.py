@@ -1,7 +1,7 @@
 """Example traces of an incident: one that failed, one that was slow, and a normal one to compare them with.
 
-Traces are compared as they lie in the minutes that were read, by where they enter (service and operation of their longest span). All is decided by what is read,
-with ties broken by time and id, so that the same spans give the same examples.
+Traces are compared as they lie in the minutes that were read, by where they enter (service and operation of their longest span).
+All is decided by what is read, with ties broken by time and id, so that the same spans give the same examples.
 """
 
 from collections.abc import Mapping, Sequence

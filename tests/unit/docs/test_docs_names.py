@@ -76,6 +76,7 @@ def calls() -> dict[int, list[str]]:
         settings.responder.port: call_paths("http-incidents.md"),
         settings.consumer.metrics_port: ["/metrics", "/findings", "/livez", "/readyz"],
         settings.ingest.port: call_paths("http-receivers.md"),
+        settings.signals.metrics_port: ["/metrics", "/livez", "/readyz"],
         settings.up.mlflow_port: [],
         settings.up.dagster_port: [],
     }
