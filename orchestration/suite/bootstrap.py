@@ -169,13 +169,16 @@ class _Suite:
         settings = self._settings
         services.place_dagster_instance(settings)
         self._say("starting MLflow, Dagster, the scoring service, the consumer, the responder and the receivers …")
+        mlflow = services.mlflow_server(settings)
+        if choice.listens:  # no preparation has made its tables, and two processes that make them at once fail
+            self._supervisor.start(mlflow)
         self._supervisor.start(
             services.scorer(settings, champion),
             services.consumer(settings),
             services.responder(settings),
             services.receiver(settings),
             *services.signal_minutes(settings),
-            services.mlflow_server(settings),
+            *(() if choice.listens else (mlflow,)),
             services.dagster_webserver(settings),
             services.dagster_daemon(settings),
         )

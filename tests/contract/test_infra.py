@@ -228,6 +228,7 @@ def test_commands_are_modules_that_exist() -> None:
         "serving.stream.consumer",
         "serving.incidents.responder",
         "serving.ingest",
+        "serving.signal_minutes",
         "orchestration.suite.web.mlflow_site",
         "orchestration.suite.web.dagster_site",
         "dagster._daemon",
@@ -235,7 +236,13 @@ def test_commands_are_modules_that_exist() -> None:
     }
     for module in modules:
         assert importlib.util.find_spec(module) is not None, module
-    for module in ("serving.scoring", "serving.stream.consumer", "serving.incidents.responder", "serving.ingest"):
+    for module in (
+        "serving.scoring",
+        "serving.stream.consumer",
+        "serving.incidents.responder",
+        "serving.ingest",
+        "serving.signal_minutes",
+    ):
         assert importlib.util.find_spec(f"{module}.__main__") is not None, module
 
 

@@ -119,9 +119,13 @@ def from_rows(question: InlineQuestion, config: ExplainConfig) -> RootCauseRepor
 
 
 def root_cause_json(answer: RootCauseAnswer) -> bytes:
-    """Return `{"model", "model_version", "request_id", …the report's fields}`; a number that is not known is null."""
+    """Return `{"model", "model_version", "request_id", …the report's fields}`; a number that is not known is null.
+
+    Example traces are kept with incidents, not with answers.
+    """
     envelope = {"model": MODEL, "model_version": answer.version, "request_id": answer.request_id}
-    return msgspec.json.encode({**envelope, **msgspec.to_builtins(answer.report)})
+    report = {name: value for name, value in msgspec.to_builtins(answer.report).items() if name != "examples"}
+    return msgspec.json.encode({**envelope, **report})
 
 
 _END: Final = 1 << 62
