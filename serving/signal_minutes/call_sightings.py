@@ -48,9 +48,9 @@ class CallSightings:
             return
         for tenant, tables in closed.series.items():
             for rows in tables:
-                for pair, first_us, last_us in _calls(rows):
-                    seen = self._waiting.setdefault(tenant, {}).setdefault(pair, [first_us, last_us])
-                    seen[0], seen[1] = min(seen[0], first_us), max(seen[1], last_us)
+                for pair, at_us in _calls(rows):
+                    seen = self._waiting.setdefault(tenant, {}).setdefault(pair, [at_us, at_us])
+                    seen[0], seen[1] = min(seen[0], at_us), max(seen[1], at_us)
 
     def keep(self, hurry: bool) -> None:
         """Keep what is due, all of it in a hurry. A lake that cannot be written is named and tried again."""
@@ -87,10 +87,10 @@ def _seen(calls: dict[Pair, list[int]]) -> pa.Table:
     )
 
 
-def _calls(rows: pa.Table) -> Iterator[tuple[Pair, int, int]]:
-    """Yield caller and callee, first and last minute (us) of every call among closed minutes."""
+def _calls(rows: pa.Table) -> Iterator[tuple[Pair, int]]:
+    """Yield caller and callee, and the time (us), of every call among closed minutes."""
     wanted = pc.and_(pc.equal(rows["metric"], pa.scalar(CALLS)), pc.greater(rows["value"], pa.scalar(0.0)))
     for row in rows.filter(wanted).to_pylist():
         caller, callee, at_us = str(row["service"]), dict(row["labels"]).get(CALLEE, ""), microseconds_of(row["timestamp"])
         if callee and callee != caller:
-            yield (caller, callee), at_us, at_us
+            yield (caller, callee), at_us
