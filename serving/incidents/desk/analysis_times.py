@@ -1,4 +1,4 @@
-"""When incidents are explained: as they open or become worse, half a minute, two and five minutes later, and as services join."""
+"""When incidents are explained: as they open or become worse, soon after, when a false alarm shows, and as services join."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,13 +7,17 @@ from typing import Final
 
 from aiops.incidents.incident import Incident, IncidentState, worst_since
 
-AFTER_S: Final = (0.0, 30.0, 120.0, 300.0)
+AFTER_S: Final = (0.0, 30.0, 120.0, 300.0, 1200.0, 1800.0)
+CLOSED_TOO_S: Final = 1200.0
+"""From so long after it began on an incident is explained though it was resolved meanwhile: what let go by itself shows then."""
+JOINED_S: Final = 300.0
+"""So long after services joined an analysis that comes late is as of."""
 AGAIN_S: Final = 15.0
 """How soon after an analysis a change of services asks for another one: in a storm they change all the time."""
 LATE_S: Final = 60.0
 """So long after the last time, what was never explained, an incident or services that joined it, is explained as of then."""
 MOST_CLOSED: Final = 500
-"""Incidents that were resolved before they were explained; the oldest go first."""
+"""Incidents that were resolved before the last time they are to be explained; the oldest go first."""
 
 
 @dataclass(slots=True)
@@ -32,9 +36,9 @@ class DueAnalysis:
 
 
 class AnalysisTimes:
-    """Incidents and when each was explained last. One that closed before it was, as bad as it became, is explained once more.
+    """Incidents and when each was explained last. One that closed before it was, as bad as it became, is explained at once.
 
-    Not thread-safe.
+    Not thread-safe. A process that ends forgets those that are closed.
 
     Memory: the open incidents and `MOST_CLOSED`.
     """
@@ -53,7 +57,7 @@ class AnalysisTimes:
             case.incident = incident
             if incident.state not in (IncidentState.RESOLVED, IncidentState.MERGED):
                 self._open[incident.incident_id] = case
-            elif incident.state is IncidentState.RESOLVED and _unexplained(case):
+            elif incident.state is IncidentState.RESOLVED and _goes_on(case):
                 self._closed[incident.incident_id] = case
         while len(self._closed) > MOST_CLOSED:
             del self._closed[next(iter(self._closed))]
@@ -66,14 +70,16 @@ class AnalysisTimes:
 
     def done(self, incident: Incident, at: datetime) -> None:
         """Note that an incident was explained as of a time, or that it failed: the next time is another try."""
-        self._closed.pop(incident.incident_id, None)
-        case = self._open.get(incident.incident_id)
-        if case is not None:
-            case.done_at, case.services = at, _services_at(incident, at)
+        case = self._open.get(incident.incident_id) or self._closed.get(incident.incident_id)
+        if case is None:
+            return
+        case.done_at, case.services = at, _services_at(incident, at)
+        if incident.incident_id in self._closed and not _goes_on(case):
+            del self._closed[incident.incident_id]
 
     def due(self, now: datetime) -> DueAnalysis | None:
         """Return what is to be explained first: open before closed, then the worst, the never explained, the oldest."""
-        waiting = [case for case in self._open.values() if _is_due(case, now)] or list(self._closed.values())
+        waiting = [case for case in self._open.values() if _is_due(case, now)] or self._due_closed(now)
         if not waiting:
             return None
         case = min(waiting, key=_urgency)
@@ -81,16 +87,37 @@ class AnalysisTimes:
 
     def waiting(self, now: datetime) -> int:
         """Return how many are to be explained now."""
-        return sum(_is_due(case, now) for case in self._open.values()) + len(self._closed)
+        return sum(_is_due(case, now) for case in self._open.values()) + len(self._due_closed(now))
+
+    def _due_closed(self, now: datetime) -> list[_Case]:
+        return [case for case in self._closed.values() if _unexplained(case) or _timed(case, CLOSED_TOO_S, now)]
 
 
 def _is_due(case: _Case, now: datetime) -> bool:
     incident, done = case.incident, case.done_at
-    if done is None:
-        return True
-    if any(done < begin + timedelta(seconds=after) <= now for begin in _begins(incident) for after in AFTER_S):
+    if done is None or _timed(case, 0.0, now):
         return True
     return frozenset(incident.services) != case.services and now - done >= timedelta(seconds=AGAIN_S)
+
+
+def _timed(case: _Case, least_s: float, now: datetime) -> bool:
+    """Return whether one of the times from `least_s` on has come since an incident was explained last."""
+    done = case.done_at
+    begins = _begins(case.incident)
+    return done is not None and any(
+        done < begin + timedelta(seconds=after) <= now for begin in begins for after in AFTER_S if after >= least_s
+    )
+
+
+def _goes_on(case: _Case) -> bool:
+    """Return whether a closed incident is explained once more, now or later."""
+    done = case.done_at
+    return done is None or done < _last(case)
+
+
+def _last(case: _Case) -> datetime:
+    """Return the last time at which an incident is explained by itself."""
+    return max(_begins(case.incident)) + timedelta(seconds=AFTER_S[-1])
 
 
 def _services_at(incident: Incident, at: datetime) -> frozenset[str]:
@@ -110,9 +137,10 @@ def _unexplained(case: _Case) -> bool:
 
 
 def _as_of(case: _Case, now: datetime) -> datetime:
-    joined = [entry.first_seen for entry in case.incident.alerts if entry.service not in case.services]
-    since = max(_begins(case.incident)) if _unexplained(case) else max(joined, default=now)
-    last = since + timedelta(seconds=AFTER_S[-1])
+    last = _last(case)
+    if not _unexplained(case):
+        joined = [entry.first_seen for entry in case.incident.alerts if entry.service not in case.services]
+        last = max([last, *(at + timedelta(seconds=JOINED_S) for at in joined)])
     return last if now > last + timedelta(seconds=LATE_S) else now
 
 

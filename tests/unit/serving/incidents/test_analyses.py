@@ -47,10 +47,22 @@ def explained(times: AnalysisTimes, until_s: int) -> list[int]:
     return explained_at
 
 
-def test_at_opening_then_after_half_a_minute_two_and_five_minutes() -> None:
+def test_at_opening_then_after_half_a_minute_two_five_twenty_and_thirty_minutes() -> None:
     times = AnalysisTimes()
     times.see([incident()])
-    assert explained(times, 1000) == [0, 30, 120, 300]
+    assert explained(times, 4000) == [0, 30, 120, 300, 1200, 1800]
+
+
+def test_what_was_resolved_is_explained_after_twenty_and_thirty_minutes_too_then_forgotten() -> None:
+    times = AnalysisTimes()
+    times.see([incident("inc-1"), incident("inc-2")])
+    for number in ("inc-1", "inc-2"):
+        times.done(incident(number), at(10))
+    times.see([replace(incident("inc-1"), state=IncidentState.RESOLVED), replace(incident("inc-2"), state=IncidentState.MERGED)])
+    assert explained(times, 1500) == [1200]
+    assert len(times) == 1
+    assert explained(times, 4000) == [1800]
+    assert len(times) == 0
 
 
 def worse(incident: Incident, second: float) -> Incident:
@@ -80,7 +92,7 @@ def test_an_incident_closed_before_its_worst_was_explained_is_explained_once_mor
     times.see([replace(worse(incident(), 3600), state=IncidentState.RESOLVED)])
     due = times.due(at(9000))
     assert due is not None
-    assert due.at == at(3900)
+    assert due.at == at(5400)
     times.done(due.incident, due.at)
     assert times.due(at(9000)) is None
 
@@ -100,7 +112,7 @@ def test_again_when_services_change_but_not_with_each_change_of_a_storm() -> Non
     assert explained_at == [316, 331]
 
 
-def test_a_late_incident_is_explained_once_as_of_the_last_time_a_closed_incident_only_if_it_never_was() -> None:
+def test_a_late_incident_is_explained_once_as_of_the_last_time_a_closed_incident_after_the_open_ones() -> None:
     times = AnalysisTimes()
     times.see([incident(f"inc-{number}") for number in range(5)])
     times.done(incident("inc-1"), at(10))
@@ -110,16 +122,16 @@ def test_a_late_incident_is_explained_once_as_of_the_last_time_a_closed_incident
     while (due := times.due(at(5000))) is not None:
         explained_at.append((due.incident.incident_id, due.at))
         times.done(due.incident, due.at)
-    assert explained_at == [("inc-0", at(300)), ("inc-4", at(300)), ("inc-2", at(300))]
+    assert explained_at == [("inc-0", at(1800)), ("inc-4", at(1800)), ("inc-2", at(1800)), ("inc-1", at(1800))]
     assert times.waiting(at(5001)) == 0
     assert times.keep(frozenset({"inc-9"})) == {"inc-9"}
     assert len(times) == 0
 
 
-@pytest.mark.parametrize(("now", "again"), [(1000, 1000), (90_000, 1200)])
+@pytest.mark.parametrize(("now", "again"), [(2500, 2500), (90_000, 2700)])
 def test_services_that_joined_after_a_late_analysis_s_time_ask_for_another(now: float, again: float) -> None:
     entries = tuple(
-        AlertEntry(name, name, "Slow", Severity.WARNING, at(second), at(second)) for name, second in (("cart", 0), ("db", 900))
+        AlertEntry(name, name, "Slow", Severity.WARNING, at(second), at(second)) for name, second in (("cart", 0), ("db", 2400))
     )
     times = AnalysisTimes()
     times.see([replace(incident(), services=("cart", "db"), alerts=entries)])
@@ -127,7 +139,7 @@ def test_services_that_joined_after_a_late_analysis_s_time_ask_for_another(now: 
     while (due := times.due(at(now))) is not None:
         explained_at.append(due.at)
         times.done(due.incident, due.at)
-    assert explained_at == [at(300), at(again)]
+    assert explained_at == [at(1800), at(again)]
 
 
 def test_the_worst_first_then_what_was_never_explained_then_the_oldest() -> None:
