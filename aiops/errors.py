@@ -12,6 +12,8 @@ AiopsError
 │   ├── TrainingImpossible  the history cannot teach this model (no labelled incident, too few rows)
 │   └── ArtifactError       an artifact's hash, format or version does not match its manifest
 ├── GateRefused             a promotion was refused; the scorecard says why
+├── RunRefused              a plan may not be approved or run: stale, expired, beyond a bound, switched off
+├── StepRefused             an action surely changed nothing: its target refuses or has been changed meanwhile
 ├── FencedError             another process owns this partition or producer id now
 ├── SequenceConflict        a producer used a number for two batches
 └── Unavailable             a dependency (broker, scorer, feature store) does not answer
@@ -81,6 +83,18 @@ class GateRefused(AiopsError):
     """A promotion was refused; the message is the gate's reason."""
 
     exit_code = 7
+
+
+class RunRefused(AiopsError):
+    """A plan may not be approved or run; the message names the rule, the value and what would have to change."""
+
+    exit_code = 4
+
+
+class StepRefused(AiopsError):
+    """A step of a runbook surely changed nothing: the target refused it, or is in another state than planned."""
+
+    exit_code = 4
 
 
 class FencedError(AiopsError):
