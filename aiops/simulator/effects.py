@@ -25,6 +25,7 @@ class Effect:
 
     `target` NaN: strength is added (in log space for LOG_METRICS). Otherwise strength is the share, 0..1, of the way from the
     undisturbed value to `target`. Before the first time the strength is 0; after the last it stays what it is there.
+    `gate`: a polyline of factors on the strength; none = 1.
     """
 
     service: int
@@ -32,6 +33,13 @@ class Effect:
     times_s: tuple[float, ...]
     strengths: tuple[float, ...]
     target: float = float("nan")
+    gate_s: tuple[float, ...] = ()
+    gate: tuple[float, ...] = ()
+
+    def at(self, seconds: FloatArray) -> FloatArray:
+        """Return the strength at each of `seconds`."""
+        strength: FloatArray = np.interp(seconds, self.times_s, self.strengths)
+        return strength * np.interp(seconds, self.gate_s, self.gate) if self.gate_s else strength
 
 
 def pulse(start_s: float, end_s: float, rise_s: float, fall_s: float) -> tuple[float, ...]:
@@ -57,7 +65,7 @@ class EffectField:
         """Add what shifts to `metrics`, (metrics, services, steps), in place."""
         for index in self._active_in(seconds, pull=False):
             effect = self._effects[index]
-            metrics[effect.metric, effect.service] += np.interp(seconds, effect.times_s, effect.strengths)
+            metrics[effect.metric, effect.service] += effect.at(seconds)
 
     def pull(self, metrics: FloatArray, noise: FloatArray, seconds: FloatArray) -> None:
         """Move `metrics`, (metrics, services, steps), towards the targets of what pulls, in place.
@@ -67,8 +75,7 @@ class EffectField:
         for index in self._active_in(seconds, pull=True):
             effect = self._effects[index]
             row = metrics[effect.metric, effect.service]
-            strength = np.interp(seconds, effect.times_s, effect.strengths)
-            row += strength * (effect.target + _KEPT_NOISE * noise[effect.metric, effect.service] - row)
+            row += effect.at(seconds) * (effect.target + _KEPT_NOISE * noise[effect.metric, effect.service] - row)
 
     def _active_in(self, seconds: FloatArray, pull: bool) -> IntArray:
         active = (self._starts <= seconds[-1]) & (self._ends >= seconds[0]) & (self._is_pull == pull)

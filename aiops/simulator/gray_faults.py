@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aiops.simulator.schedule import PlannedIncident
+from aiops.simulator.incident_course import Course
+from aiops.simulator.simulation_config import BUILDUP_KINDS
 from aiops.simulator.streams import Stream, generator
 from aiops.types import FloatArray, IntArray
 
@@ -50,14 +51,30 @@ class Fault:
         return inside & (luck < 0.5 * self.share * np.clip(2.0 * way - 1.0, 0.0, 1.0))
 
 
-def faults_of(seed: int, incidents: tuple[PlannedIncident, ...], start_us: int) -> tuple[Fault, ...]:
-    """Return all incidents as requests see them; each depends on (seed, its start, its service) only."""
+def faults_of(seed: int, courses: tuple[Course, ...], start_us: int) -> tuple[Fault, ...]:
+    """Return all incidents as requests see them; each depends on (seed, its planned start, its service) and its course only."""
     faults = []
-    for incident in incidents:
+    for course in courses:
+        incident = course.incident
         rng = generator(seed, Stream.GRAY, 1 + incident.starts_s * 64 + incident.service)
-        onset_us, begin_us, end_us = (
-            start_us + 1_000_000 * second for second in (incident.onset_s, incident.starts_s, incident.ends_s)
-        )
         share, place, delay_ms = float(rng.uniform(*_SHARE)), float(rng.random()), float(rng.uniform(*_DELAY_MS))
-        faults.append(Fault(incident.kind, incident.service, onset_us, begin_us, end_us, share, place, delay_ms))
+        for times in _times(course):
+            onset_us, begin_us, end_us = (start_us + round(1e6 * at_s) for at_s in (times.onset_s, times.start_s, times.end_s))
+            faults.append(Fault(incident.kind, incident.service, onset_us, begin_us, end_us, share, place, delay_ms))
     return tuple(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    onset_s: float
+    start_s: float
+    end_s: float
+
+
+def _times(course: Course) -> list[_Times]:
+    """Return onset, start and end of each time that requests show an incident."""
+    if course.incident.kind not in BUILDUP_KINDS:
+        return [_Times(harm.start_s, harm.start_s, harm.end_s) for harm in course.harms()]
+    return [
+        _Times(episode.onset_s - episode.share * episode.fills_s, episode.starts_s, episode.ends_s) for episode in course.episodes
+    ]

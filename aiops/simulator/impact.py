@@ -1,16 +1,18 @@
 """What an incident does to its root service, and along the calls to others."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from aiops.simulator.effects import CONNECTIONS, CPU, DISK, ERRORS, MEMORY, P50, P99, TRAFFIC, Effect, pulse
+from aiops.simulator.incident_course import Course, Episode
 from aiops.simulator.schedule import PlannedIncident
 from aiops.simulator.services import Topology, downstream, upstream
 from aiops.simulator.simulation_config import GrayKind, IncidentKind
 from aiops.simulator.streams import Stream, generator
+from aiops.types import FloatArray
 
 RESOURCE: Final[Mapping[IncidentKind | GrayKind, int]] = {
     "memory_leak": MEMORY,
@@ -62,22 +64,66 @@ _BUILDUPS: Final[Mapping[IncidentKind | GrayKind, _Buildup]] = {
 }
 
 
-def incident_effects(incident: PlannedIncident, topology: Topology, seed: int) -> list[Effect]:
-    """Return all effects of one incident; they depend on (seed, its start, its service) and the graph only.
+@dataclass(frozen=True, slots=True)
+class _Breaching:
+    """What users feel of one incident: strength by metric, and how fast it comes and goes."""
+
+    heights: Mapping[int, float]
+    rise_s: float
+    fall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """How the resource of one incident fills: `curve` = strength at `way`, both (9,); what follows the end, and shows early."""
+
+    way: FloatArray
+    curve: FloatArray
+    restart_s: float
+    full: float
+    relief: float
+    relief_s: float
+    early_from: float
+    early_latency: float
+    early_cpu: float
+
+    def strength(self, share: float) -> float:
+        """Return the strength where so much is filled, 0..1."""
+        return float(np.interp(share, self.way, self.curve))
+
+
+def traffic_growth(incident: PlannedIncident, topology: Topology, seed: int) -> float:
+    """Return the log of the growth of traffic that an incident brings; 0 for most kinds."""
+    return 0.0 if incident.is_gray else _breaching(incident, _generator(incident, topology, seed)).heights[TRAFFIC]
+
+
+def incident_effects(course: Course, topology: Topology, seed: int) -> list[Effect]:
+    """Return all effects of one incident; they depend on (seed, its start, its service), its course and the graph only.
 
     Latency and errors reach the callers of the root, a surge of traffic its callees; each hop is later and weaker. A gray one
     has none.
     """
+    incident = course.incident
     if incident.is_gray:
         return []
-    rng = generator(seed, Stream.IMPACT, incident.starts_s * len(topology.services) + incident.service)
-    effects = _breach_effects(incident, topology, rng)
+    rng = _generator(incident, topology, seed)
+    breaching = _breaching(incident, rng)
+    effects = [
+        effect
+        for episode in course.episodes
+        if episode.is_full
+        for effect in _breach_effects(course, episode, breaching, topology)
+    ]
     if incident.kind in RESOURCE:
-        effects.extend(_buildup_effects(incident, RESOURCE[incident.kind], _BUILDUPS[incident.kind], rng))
+        effects.extend(_buildup_effects(course, RESOURCE[incident.kind], _filling(_BUILDUPS[incident.kind], rng)))
     return effects
 
 
-def _breach_effects(incident: PlannedIncident, topology: Topology, rng: np.random.Generator) -> list[Effect]:
+def _generator(incident: PlannedIncident, topology: Topology, seed: int) -> np.random.Generator:
+    return generator(seed, Stream.IMPACT, incident.starts_s * len(topology.services) + incident.service)
+
+
+def _breaching(incident: PlannedIncident, rng: np.random.Generator) -> _Breaching:
     breach = _BREACHES[incident.kind]
     latency, errors = float(rng.uniform(*breach.latency)), float(rng.uniform(*breach.errors))
     heights = {
@@ -87,46 +133,76 @@ def _breach_effects(incident: PlannedIncident, topology: Topology, rng: np.rando
         CPU: float(rng.uniform(*breach.cpu)),
         TRAFFIC: float(rng.uniform(*breach.traffic)),
     }
-    rise_s, fall_s = float(rng.uniform(45, 120)), float(rng.uniform(60, 240))
+    return _Breaching(heights, float(rng.uniform(45, 120)), float(rng.uniform(60, 240)))
+
+
+def _breach_effects(course: Course, episode: Episode, breaching: _Breaching, topology: Topology) -> list[Effect]:
+    incident, heights = course.incident, breaching.heights
     is_surge = incident.kind == "traffic_surge"
     reach = downstream(topology, incident.service) if is_surge else upstream(topology, incident.service)
+    gate = tuple(knot.factor for knot in course.strength)
     effects: list[Effect] = []
     for service in np.flatnonzero(reach.strength):
         delay_s, strength = float(reach.delay_s[service]), float(reach.strength[service])
-        times_s = pulse(incident.starts_s + delay_s, incident.ends_s + delay_s, rise_s, fall_s)
+        times_s = pulse(episode.starts_s + delay_s, episode.ends_s + delay_s, breaching.rise_s, breaching.fall_s)
+        gate_s = tuple(knot.at_s + delay_s for knot in course.strength)
         affected = heights if service == incident.service or is_surge else {key: heights[key] for key in (P50, P99, ERRORS)}
         for metric, height in affected.items():
             top = height * strength
             if top != 0.0:
-                effects.append(Effect(int(service), metric, times_s, (0.0, top, top, 0.0)))
+                effect = Effect(int(service), metric, times_s, (0.0, top, top, 0.0))
+                # more replicas do not make users ask less
+                effects.append(effect if metric == TRAFFIC else replace(effect, gate_s=gate_s, gate=gate))
     return effects
 
 
-def _buildup_effects(incident: PlannedIncident, resource: int, shape: _Buildup, rng: np.random.Generator) -> list[Effect]:
-    service, onset_s, starts_s, ends_s = incident.service, incident.onset_s, incident.starts_s, incident.ends_s
+def _filling(shape: _Buildup, rng: np.random.Generator) -> _Filling:
     way = np.linspace(0.0, 1.0, _RAMP_POINTS)
-    times = [float(onset_s + share * (starts_s - onset_s)) for share in way]
     uneven = rng.normal(0.0, _UNEVEN, _RAMP_POINTS) * way * (1.0 - way)
-    strengths = [float(share) for share in way ** rng.uniform(*shape.power) + uneven]
-    restart_s = float(rng.uniform(60, 120))
-    filling = Effect(
-        service,
-        resource,
-        (*times, float(ends_s), ends_s + restart_s),
-        (*strengths, 1.0, 0.0),
-        target=float(rng.uniform(*shape.full)),
-    )
-    relief = float(rng.uniform(*shape.relief))
-    relieved = Effect(
-        service,
-        resource,
-        (ends_s, ends_s + restart_s, ends_s + restart_s + shape.relief_min * 60),
-        (0.0, relief, 0.0),
-    )
-    early_s = onset_s + shape.early_from * (starts_s - onset_s)
+    curve = way ** rng.uniform(*shape.power) + uneven
+    restart_s, full, relief = float(rng.uniform(60, 120)), float(rng.uniform(*shape.full)), float(rng.uniform(*shape.relief))
     latency, cpu = float(rng.uniform(*shape.early_latency)), float(rng.uniform(*shape.early_cpu))
-    early = [
-        Effect(service, metric, (early_s, starts_s, starts_s + 120.0), (0.0, height, 0.0))
-        for metric, height in ((P50, 0.4 * latency), (P99, latency), (CPU, cpu))
-    ]
-    return [filling, relieved, *early]
+    return _Filling(way, curve, restart_s, full, relief, shape.relief_min * 60, shape.early_from, latency, cpu)
+
+
+def _buildup_effects(course: Course, resource: int, filling: _Filling) -> list[Effect]:
+    service, end_s = course.incident.service, float(course.incident.ends_s)
+    times_s, strengths = _filled(course.episodes, filling)
+    effects = [Effect(service, resource, (*times_s, end_s + filling.restart_s), (*strengths, 0.0), target=filling.full)]
+    restarted_s = end_s + filling.restart_s
+    relieved = (end_s, restarted_s, restarted_s + filling.relief_s)
+    effects.append(Effect(service, resource, relieved, (0.0, filling.relief, 0.0)))
+    for episode in course.episodes:
+        effects.extend(_early_effects(service, episode, filling))
+    return effects
+
+
+def _filled(episodes: tuple[Episode, ...], filling: _Filling) -> tuple[list[float], list[float]]:
+    """Return times and strengths of the resource until the incident ends: a polyline through all episodes."""
+    times_s: list[float] = []
+    strengths: list[float] = []
+    for number, episode in enumerate(episodes):
+        dropped_s = filling.restart_s if number else 0.0
+        if number:  # falls to where the new episode begins
+            times_s.append(episode.onset_s + dropped_s)
+            strengths.append(filling.strength(episode.share_at(episode.onset_s + dropped_s)))
+        for share, strength in zip(filling.way.tolist(), filling.curve.tolist(), strict=True):
+            at_s = episode.onset_s + (share - episode.share) * episode.fills_s
+            if episode.onset_s + dropped_s <= at_s < episode.ends_s and (not times_s or at_s > times_s[-1]):
+                times_s.append(at_s)
+                strengths.append(strength)
+        if not times_s or episode.ends_s > times_s[-1]:
+            times_s.append(episode.ends_s)
+            strengths.append(filling.strength(episode.share_at(episode.ends_s)))
+    return times_s, strengths
+
+
+def _early_effects(service: int, episode: Episode, filling: _Filling) -> list[Effect]:
+    """Return what shows before the resource is full; cut where the episode ends before."""
+    early_s = max(episode.onset_s, episode.onset_s + (filling.early_from - episode.share) * episode.fills_s)
+    top_s = min(episode.starts_s, episode.ends_s)
+    if early_s >= top_s:
+        return []
+    reached = min(1.0, (episode.share_at(top_s) - filling.early_from) / (1.0 - filling.early_from))
+    heights = ((P50, 0.4 * filling.early_latency), (P99, filling.early_latency), (CPU, filling.early_cpu))
+    return [Effect(service, metric, (early_s, top_s, top_s + 120.0), (0.0, reached * height, 0.0)) for metric, height in heights]

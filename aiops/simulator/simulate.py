@@ -1,7 +1,7 @@
 """The simulator's front door: `simulate(config)` plans, the `Simulation` delivers telemetry and truth."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,53 +9,70 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError
-from aiops.simulator.effects import METRICS, EffectField
-from aiops.simulator.everyday import (
-    Decoy,
-    Deployment,
-    deployment_effects,
-    drifting_services,
-    level_drift_effects,
-    plan_decoys,
-    plan_deployments,
-)
-from aiops.simulator.gray_faults import faults_of
-from aiops.simulator.impact import incident_effects
+from aiops.simulator.effects import METRICS
+from aiops.simulator.eras import Era, EraSpan, Plan, World, cut
+from aiops.simulator.everyday import drifting_services, plan_decoys, plan_deployments
+from aiops.simulator.incident_course import Course
+from aiops.simulator.noise import BLOCK_STEPS
 from aiops.simulator.operations import plan_services
 from aiops.simulator.profiles import draw_profiles
 from aiops.simulator.request_frames import RequestModel, RequestRows
 from aiops.simulator.rows import BlockSpan, RowMaker, spans
-from aiops.simulator.schedule import PlannedIncident, plan_incidents
-from aiops.simulator.services import Topology, build_topology
-from aiops.simulator.signals import SignalModel
+from aiops.simulator.schedule import plan_incidents
+from aiops.simulator.services import build_topology
+from aiops.simulator.simulated_action import SimulatedAction, Standing
 from aiops.simulator.simulation_config import DIRTY_KINDS, SimulationConfig
 from aiops.simulator.truth import deployments_table, dirty_table, drift_table, edges_table, incidents_table
 from aiops.simulator.visits import journeys_of
+from aiops.types import FloatArray
 from data_contracts.values.moments import microseconds_of
 
 _MOST_CHUNK_ROWS: Final = 131_072
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """All that is decided before any value is made."""
-
-    topology: Topology
-    incidents: tuple[PlannedIncident, ...]
-    deployments: tuple[Deployment, ...]
-    decoys: tuple[Decoy, ...]
-    drifting: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Simulation:
-    """One simulated application. Immutable; iterating does not change it, and any part can be made by itself."""
+    """One simulated application. Immutable; iterating does not change it, and any part can be made by itself.
+
+    `eras`: the first one is that in which nobody acts, and each action begins one, at the first tick at or after it.
+    """
 
     config: SimulationConfig
-    plan: Plan
-    model: SignalModel
+    world: World
+    eras: tuple[Era, ...]
     rows: RowMaker
-    traffic: RequestModel
+
+    @property
+    def plan(self) -> Plan:
+        """Return what is decided before any value is made."""
+        return self.world.plan
+
+    @property
+    def traffic(self) -> RequestModel:
+        """Return what decides requests at the end."""
+        return self.eras[-1].traffic
+
+    @property
+    def actions(self) -> tuple[SimulatedAction, ...]:
+        """Return what has been done, in order of time."""
+        return self.eras[-1].log.actions
+
+    def after(self, actions: Sequence[SimulatedAction]) -> "Simulation":
+        """Return the simulation after these actions beside those done before: the same bytes up to the first one.
+
+        Raises:
+            ConfigurationError: an action is on an unknown service or outside the simulation.
+        """
+        return replace(self, eras=self.world.eras(self.eras, (*self.actions, *actions)))
+
+    def standing(self, service: str, at: datetime) -> Standing:
+        """Return how a service stands at a time: version, replicas, and what has been done to it."""
+        log = self.eras[-1].log
+        return log.standing(self.services.index(service), log.seconds(at), log.touches())
+
+    def courses(self) -> tuple[Course, ...]:
+        """Return what becomes of each planned incident."""
+        return self.eras[-1].courses
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -77,18 +94,13 @@ class Simulation:
         first, stop = self._steps(start, end)
         fitting = _MOST_CHUNK_ROWS // (len(self.services) * len(METRICS))
         chunk = max(1, min(fitting, round(self.config.chunk_h * 3600 / self.config.step_s)))
-        done, white = -2, np.empty(0)
+        blocks = _BlockValues(self)
         tables: list[pa.Table] = []
-        values = np.empty(0)
-        cuts = range((first // chunk + 1) * chunk, stop + chunk, chunk)
-        for cut in cuts:
-            for span in spans(first, min(cut, stop)):
-                if span.block != done:
-                    before = white if span.block == done + 1 else self.model.grid.white(span.block - 1)
-                    white = self.model.grid.white(span.block)
-                    values, done = self.model.values(span.block, before, white), span.block
-                tables.append(self.rows.table(span, values))
-            first = min(cut, stop)
+        for end_of_chunk in range((first // chunk + 1) * chunk, stop + chunk, chunk):
+            for whole in spans(first, min(end_of_chunk, stop)):
+                parts = cut(whole, whole.block * BLOCK_STEPS, self.eras)
+                tables.extend(self.rows.table(part.span, blocks.values(part)) for part in parts)
+            first = min(end_of_chunk, stop)
             if tables:
                 yield pa.concat_tables(tables)
                 tables = []
@@ -98,11 +110,17 @@ class Simulation:
 
         What a trace that begins in them leaves later (messages, the end of a long request) is among them, too. Memory: one table.
         """
-        yield from self.traffic.rows(*self._steps(start, end))
+        first, stop = self._steps(start, end)
+        ends = [*(era.first for era in self.eras[1:]), stop]
+        for era, end_of_era in zip(self.eras, ends, strict=True):
+            until = min(stop, end_of_era)
+            if first < until:
+                yield from era.traffic.rows(first, until)
+                first = until
 
     def incidents(self) -> pa.Table:
-        """Return the incidents as `schemas.INCIDENTS` in order of starts_at."""
-        return incidents_table(self.config.start, self.plan.topology, self.plan.incidents)
+        """Return the incidents as `schemas.INCIDENTS` in the order of their planned starts: when they really harmed."""
+        return incidents_table(self.config.start, self.plan.topology, self.courses())
 
     def edges(self) -> pa.Table:
         """Return the call graph as `schemas.EDGES`."""
@@ -157,30 +175,30 @@ def simulate(config: SimulationConfig) -> Simulation:
         decoys=plan_decoys(config, topology, shown),
         drifting=drifting_services(config, topology),
     )
-    model = _model(config, plan, own_only=False)
-    start_us = microseconds_of(config.start)
-    rows = RowMaker(topology.services, model.grid, start_us, config.gap_share, config.dirty_share, config.dirty_kinds)
-    journeys = journeys_of(config.seed, topology, plan_services(config.seed, topology, config.lines_per_request), model.profiles)
-    faults = faults_of(config.seed, incidents, start_us)
-    traffic = RequestModel(model, _model(config, plan, own_only=True), journeys, faults, start_us, config.traces_per_min)
-    return Simulation(config, plan, model, rows, traffic)
+    profiles = draw_profiles(config.seed, topology)
+    journeys = journeys_of(config.seed, topology, plan_services(config.seed, topology, config.lines_per_request), profiles)
+    world = World(config, plan, journeys)
+    era, start_us = world.first_era(), microseconds_of(config.start)
+    rows = RowMaker(topology.services, era.model.grid, start_us, config.gap_share, config.dirty_share, config.dirty_kinds)
+    return Simulation(config, world, (era,), rows)
 
 
-def _model(config: SimulationConfig, plan: Plan, own_only: bool) -> SignalModel:
-    """Return the model of all metrics; `own_only`: without what an incident does to the callers of its root."""
-    drifting = np.zeros(len(plan.topology.services))
-    drifting[list(plan.drifting)] = 1.0
-    return SignalModel(config, draw_profiles(config.seed, plan.topology), _effects(config, plan, own_only), drifting)
+class _BlockValues:
+    """Values of one block after another, each made once an era."""
 
+    def __init__(self, simulation: Simulation) -> None:
+        self._eras = simulation.eras
+        self._white: dict[int, FloatArray] = {}
+        self._made: tuple[int, int] = (-2, 0)
+        self._values: FloatArray = np.empty(0)
 
-def _effects(config: SimulationConfig, plan: Plan, own_only: bool) -> EffectField:
-    effects = level_drift_effects(config, plan.drifting)
-    for incident in plan.incidents:
-        spreads = not own_only or incident.kind == "traffic_surge"
-        made = incident_effects(incident, plan.topology, config.seed)
-        effects.extend(effect for effect in made if spreads or effect.service == incident.service)
-    for deployment in plan.deployments:
-        effects.extend(deployment_effects(deployment, config.seed))
-    for decoy in plan.decoys:
-        effects.extend(decoy.effects)
-    return EffectField(effects)
+    def values(self, part: EraSpan) -> FloatArray:
+        """Return (metrics, services, BLOCK_STEPS) values of a part's block in its era."""
+        block = part.span.block
+        if self._made != (block, part.era):
+            model = self._eras[part.era].model
+            both = {number: self._white.get(number) for number in (block - 1, block)}
+            self._white = {number: model.grid.white(number) if white is None else white for number, white in both.items()}
+            self._values = model.values(block, self._white[block - 1], self._white[block])
+            self._made = (block, part.era)
+        return self._values

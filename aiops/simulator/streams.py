@@ -22,6 +22,7 @@ class Stream(IntEnum):
     GRAY = 12
     OPERATIONS = 13
     REQUESTS = 14
+    REACTIONS = 15
 
 
 def generator(seed: int, stream: Stream, number: int = 0) -> np.random.Generator:

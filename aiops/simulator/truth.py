@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 
 from aiops.simulator.everyday import Deployment
-from aiops.simulator.schedule import PlannedIncident
+from aiops.simulator.incident_course import Course
 from aiops.simulator.services import Topology
 from aiops.simulator.simulation_config import DIRTY_KINDS, SimulationConfig
 from aiops.types import IntArray
@@ -13,24 +13,31 @@ from data_contracts.schemas.telemetry_schemas import EDGES, INCIDENTS
 from data_contracts.schemas.truth_schemas import DEPLOYMENTS, DIRTY_TRUTH, DRIFT_TRUTH
 
 
-def incidents_table(start: datetime, topology: Topology, incidents: tuple[PlannedIncident, ...]) -> pa.Table:
-    """Return `schemas.INCIDENTS` in order of starts_at."""
+def incidents_table(start: datetime, topology: Topology, courses: tuple[Course, ...]) -> pa.Table:
+    """Return `schemas.INCIDENTS` in the order of their planned starts, each from when it first harmed to when it last did.
 
-    def at(seconds: int) -> datetime:
-        return start + timedelta(seconds=seconds)
+    One that an action kept from harming is left out; the others keep their ids.
+    """
 
-    rows = [
-        {
-            "incident_id": f"INC-{number:04d}",
-            "service": topology.services[incident.service],
-            "kind": incident.kind,
-            "onset_at": at(incident.onset_s),
-            "starts_at": at(incident.starts_s),
-            "ends_at": at(incident.ends_s),
-            "known_at": at(incident.known_s),
-        }
-        for number, incident in enumerate(incidents, start=1)
-    ]
+    def at(seconds: float) -> datetime:
+        return start + timedelta(seconds=round(seconds))
+
+    rows = []
+    for number, course in enumerate(courses, start=1):
+        incident, harms = course.incident, course.harms()
+        if harms:
+            ends_s = harms[-1].end_s
+            rows.append(
+                {
+                    "incident_id": f"INC-{number:04d}",
+                    "service": topology.services[incident.service],
+                    "kind": incident.kind,
+                    "onset_at": at(incident.onset_s),
+                    "starts_at": at(harms[0].start_s),
+                    "ends_at": at(ends_s),
+                    "known_at": at(ends_s + incident.known_s - incident.ends_s),
+                }
+            )
     return pa.Table.from_pylist(rows, schema=INCIDENTS)
 
 
