@@ -61,7 +61,7 @@ def _renewal(touch: Touch, topology: Topology, rng: np.random.Generator) -> list
     short = pulse(touch.at_s, touch.at_s + touch.lasts_s, _RISE_S, _FALL_S)
     slow, errors, cpu = (float(rng.uniform(*span)) for span in ((0.2, 0.4), (0.02, 0.05), (0.06, 0.15)))
     heights = {P50: 0.4 * slow * at_once, P99: slow * at_once, ERRORS: errors * at_once**2}
-    effects = _felt(touch.service, short, heights, topology)
+    effects = _spread(touch.service, short, heights, topology)
     effects.append(Effect(touch.service, CPU, short, (0.0, cpu, cpu, 0.0)))
     fresh = (touch.at_s, touch.at_s + touch.lasts_s, touch.at_s + _FRESH_S)
     effects.append(Effect(touch.service, MEMORY, fresh, (0.0, -float(rng.uniform(0.02, 0.05)), 0.0)))
@@ -95,7 +95,7 @@ def _recycle(touch: Touch, topology: Topology, rng: np.random.Generator) -> list
     short = pulse(touch.at_s, touch.at_s + touch.lasts_s, _RISE_S, _FALL_S)
     slow, errors = float(rng.uniform(0.1, 0.25)), float(rng.uniform(0.002, 0.008))
     heights = {P99: slow * touch.action.amount, ERRORS: errors * touch.action.amount}
-    return _felt(touch.service, short, heights, topology)
+    return _spread(touch.service, short, heights, topology)
 
 
 def _free_disk(touch: Touch, _: Topology, rng: np.random.Generator) -> list[Effect]:
@@ -142,7 +142,7 @@ def _step(touch: Touch, metric: int, height: float) -> Effect:
     return Effect(touch.service, metric, (touch.at_s, touch.at_s + _LASTING_S), (0.0, height))
 
 
-def _felt(root: int, times_s: tuple[float, ...], heights: Mapping[int, float], topology: Topology) -> list[Effect]:
+def _spread(root: int, times_s: tuple[float, ...], heights: Mapping[int, float], topology: Topology) -> list[Effect]:
     """Return effects on a service and, weaker and later, on all that call it."""
     reach = upstream(topology, root)
     effects = []
