@@ -75,7 +75,10 @@ def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context:
     rulings = [_rule(point, row, opinions, route) for row, (point, route) in enumerate(zip(points, context.routes, strict=True))]
     bands = [_band_of(row, point, ruling, opinions) for row, (point, ruling) in enumerate(zip(points, rulings, strict=True))]
     services = [str(name) for name in candidates.column("service").to_pylist()]
-    rows = zip(points, context.characters, rulings, strict=True)
+    words = [
+        reasons.point_text(point, character, context.text_of(row))
+        for row, (point, character) in enumerate(zip(points, context.characters, strict=True))
+    ]
     columns: dict[str, Any] = {
         "detection_id": _ids(services, candidates.column("event_timestamp")),
         "revision": np.full(count, revision, dtype=np.int32),
@@ -90,7 +93,7 @@ def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context:
         "tier": [ruling.tier for ruling in rulings],
         "model_version": [ruling.model_version for ruling in rulings],
         "anomalous": [ruling.anomalous for ruling in rulings],
-        "reason": [f"{reasons.point_text(point, character)}; {ruling.words}" for point, character, ruling in rows],
+        "reason": [f"{said}; {ruling.words}" for said, ruling in zip(words, rulings, strict=True)],
         "route": [reasons.route_text(route, context.version) for route in context.routes],
     }
     return pa.RecordBatch.from_pydict(columns, schema=DETECTIONS)

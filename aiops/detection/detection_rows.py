@@ -11,6 +11,7 @@ import pyarrow as pa
 from aiops.detection.decision import decide
 from aiops.detection.opinions import Band, BoolArray, Context, Opinion
 from aiops.detection.routing import Router
+from aiops.signals.signal_sentences import SignalText
 from aiops.types import FloatArray
 from data_contracts.schemas import telemetry_schemas
 from data_contracts.series.metric_texts import metric_texts
@@ -150,10 +151,10 @@ def _texts(values: Sequence[str], where: BoolArray) -> list[str]:
     return spread
 
 
-def context_of(candidates: pa.RecordBatch, router: Router) -> Context:
-    """Return the routes of the candidates' worst metrics and what was measured of them."""
+def context_of(candidates: pa.RecordBatch, router: Router, texts: Sequence[SignalText | None] = ()) -> Context:
+    """Return the routes of the candidates' worst metrics, what was measured of them, and what they are about (`texts`, (n,))."""
     series = _series_of(candidates)
-    return Context([router.route(name) for name in series], [router.character(name) for name in series], router.version)
+    return Context([router.route(name) for name in series], [router.character(name) for name in series], router.version, texts)
 
 
 def _series_of(candidates: pa.RecordBatch) -> list[SeriesName]:

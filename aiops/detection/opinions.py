@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from aiops.detection.routing import Route
 from aiops.features.series_character import SeriesCharacter
+from aiops.signals.signal_sentences import SignalText
 from aiops.types import FloatArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -81,3 +82,9 @@ class Context:
     characters: Sequence[SeriesCharacter | None]
     version: str
     """Of the routing."""
+    texts: Sequence[SignalText | None] = ()
+    """What the series are about, where they are made of logs; empty = of none."""
+
+    def text_of(self, row: int) -> SignalText | None:
+        """Return what the worst series of a row is about, None where its name says it all."""
+        return self.texts[row] if self.texts else None

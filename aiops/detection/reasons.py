@@ -7,6 +7,7 @@ import numpy as np
 
 from aiops.detection.routing import Route
 from aiops.features.series_character import SeriesCharacter, rarity
+from aiops.signals.signal_sentences import SignalText, sentence_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +41,22 @@ class Judgement:
     band: tuple[float, float, float]
 
 
-def point_text(point: Point, character: SeriesCharacter | None) -> str:
-    """Return expected, seen, bounds, and how rare the value is in the measured past of its series."""
+def point_text(point: Point, character: SeriesCharacter | None, text: SignalText | None = None) -> str:
+    """Return expected, seen, bounds, and how rare the value is in the measured past of its series.
+
+    A series of logs or calls says first what it is about (`text`), in words.
+    """
     if not point.metric:
         return "no scored point since the previous tick"
     rare = "" if character is None else rarity(point.value, character)
     rare = (rare and f", {rare}") + (point.finding and f"; {point.finding}")
+    said = sentence_of(point.metric, point.value, point.expected, text)
+    about = f"{said}; " if said else ""
     if np.isnan(point.z):
-        return f"{point.metric} is {point.value:.6g}, its normal course is not known yet{rare}"
+        return f"{about}{point.metric} is {point.value:.6g}, its normal course is not known yet{rare}"
     bounds = "" if np.isnan(point.lower) or np.isnan(point.upper) else f", bounds {point.lower:.6g} to {point.upper:.6g}"
     z = f"z {point.z:.1f}, alarm at {point.alarm_z:.1f}"
-    return f"{point.metric} is {point.value:.6g}, expected {point.expected:.6g}{bounds} ({z}){rare}"
+    return f"{about}{point.metric} is {point.value:.6g}, expected {point.expected:.6g}{bounds} ({z}){rare}"
 
 
 def route_text(route: Route, version: str) -> str:

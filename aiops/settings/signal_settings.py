@@ -20,3 +20,6 @@ class SignalSettings(Section):
         description="series of logs of a tenant, and as many of services, of operations and of calls; more are left out, counted",
     )
     graph: bool = Field(True, description="keep the calls between services in the call graph, with origin traces")
+    texts: bool = Field(
+        True, description="keep patterns of log lines and an example of each in the lake, for reasons of detections"
+    )

@@ -37,6 +37,7 @@ from aiops.signals.span_ends import SpanEnds, ends_of
 from aiops.signals.span_rows import Names, SpanNames, read_spans
 from aiops.signals.text_arrays import joined, packed_texts, part_of, unpacked_texts
 from aiops.types import IntArray, State
+from data_contracts.schemas.wire_schemas import SIGNAL_TEXTS
 
 VERSION: Final = 1
 _PLACE_BITS: Final = 22
@@ -138,6 +139,10 @@ class EdgeMinutes:
         self._up_to_us = max(self._up_to_us, up_to_us)
         self._forget()
         return table_of(points)
+
+    def texts(self) -> pa.Table:
+        """Return no `SIGNAL_TEXTS`: names and labels of these series say what they are about."""
+        return SIGNAL_TEXTS.empty_table()
 
     def state(self) -> State:
         """Return all that `restore` goes on from, as plain arrays."""

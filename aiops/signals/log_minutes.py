@@ -3,13 +3,14 @@
     minutes = LogMinutes(LogMinutesConfig())
     minutes.observe(rows)                  # any table or batch with the columns of LOGS; order and batches change nothing
     series = minutes.closed(up_to_us)      # MINUTE_SERIES of all minutes that end by then, each exactly once
+    texts = minutes.texts()                # SIGNAL_TEXTS: what series are about, in words and by example, since the last call
     minutes = LogMinutes.restore(config, minutes.state())
 
 | metric | labels | value |
 |---|---|---|
 | `log.records_per_second` | `level` | records; 0 in a minute without any, once the level was seen |
 | `log.error_ratio` | | records of level error and fatal, of those whose level is known; absent where none is |
-| `log.template_records_per_second` | `template` | of a template; `minutes.text(template)` says it in words, by example |
+| `log.template_records_per_second` | `template` | of a template |
 | `log.new_templates` | | templates that never came before, once the service is warm |
 | `log.missing_templates` | | templates that came in each of the last minutes, and do not now |
 
@@ -25,22 +26,25 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.errors import ContractError, OutdatedState, StateError
-from aiops.signals.minute_cells import MINUTE_US, MinuteCells, MinuteCount
+from aiops.signals.line_examples import LineExamples
+from aiops.signals.minute_cells import MINUTE_US, Mask, MinuteCells, MinuteCount
 from aiops.signals.minute_series import MINUTE_S, MinutePoint, table_of
 from aiops.signals.series_places import NO_ROOM, CodedNames, SeriesPlaces
-from aiops.signals.span_rows import OTHERS, encoded_texts
-from aiops.signals.template_minutes import TemplateMinutes, TemplateMinutesConfig, TemplateText
+from aiops.signals.series_texts import SeriesTexts
+from aiops.signals.span_rows import encoded_texts
+from aiops.signals.template_minutes import ERROR_RATIO, RECORDS, ShapeCount, TemplateMinutes, TemplateMinutesConfig
 from aiops.signals.text_arrays import joined, part_of
 from aiops.types import IntArray, State
 
-VERSION: Final = 2
+VERSION: Final = 3
 _SHAPE: Final = 1 << 30
-"""Numbers from here on are of services and shapes, those below of services and levels."""
-RECORDS: Final = "log.records_per_second"
-ERROR_RATIO: Final = "log.error_ratio"
+"""Numbers with this bit are of services and shapes, those without of services and levels."""
+_ERROR: Final = 1 << 31
+"""Numbers of services and shapes with this bit are of records of level error and fatal."""
 LEVELS: Final = ("unspecified", "trace", "debug", "info", "warn", "error", "fatal")
 """Levels of OpenTelemetry's severity numbers: 0, then four numbers each."""
-_ERRORS: Final = frozenset(LEVELS[5:])
+_FIRST_ERROR: Final = 5
+_ERRORS: Final = frozenset(LEVELS[_FIRST_ERROR:])
 _FIX: Final = "remove the state to begin anew"
 
 
@@ -75,6 +79,15 @@ class LogCounts:
     without_template: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lines:
+    """Lines (n,): bodies, event times, and whether the level is error or fatal."""
+
+    bodies: "pa.Array[Any]"
+    at_us: IntArray
+    failed: Mask
+
+
 class LogMinutes:
     """Series of a stream of log records. Memory: 16 B an open minute, service and level, and names. Not thread-safe."""
 
@@ -86,6 +99,8 @@ class LogMinutes:
         self._series = SeriesPlaces(self.config.most_series, 2)
         self._shapes = SeriesPlaces(self.config.most_series, 2)
         self._without_template = 0
+        self._examples = LineExamples()
+        self._texts = SeriesTexts()
         self._templates = TemplateMinutes(self.config.templates) if self.config.templates else None
 
     @property
@@ -113,39 +128,47 @@ class LogMinutes:
         self._cells.add(minute[usable][kept], place[kept], np.ones(int(kept.sum()), np.int64))
         if self._templates is not None:
             counted: Any = pa.array(np.flatnonzero(usable)[kept])
-            shapes = self._templates.shapes(table["body"].combine_chunks().take(counted), at_us[usable][kept] // 1_000_000)
-            self._count_shapes(minute[usable][kept], CodedNames((service[usable][kept],), (texts,)), shapes)
+            lines = _Lines(table["body"].combine_chunks().take(counted), at_us[usable][kept], level[kept] >= _FIRST_ERROR)
+            self._count_shapes(CodedNames((service[usable][kept],), (texts,)), lines, self._templates)
 
-    def text(self, template: str) -> TemplateText | None:
-        """Return the words and an example line of a value of the label `template`; None where it is not known any more."""
-        return self._templates.text(template) if self._templates is not None and template != OTHERS else None
+    def texts(self) -> pa.Table:
+        """Return what series are about as far as it is new since the last call, as `SIGNAL_TEXTS`."""
+        return self._texts.taken()
 
-    def _count_shapes(self, minute: IntArray, services: CodedNames, shapes: list[str]) -> None:
-        codes: dict[str, int] = {}
-        code = np.array([codes.setdefault(shape, len(codes)) for shape in shapes], np.int64)
-        mined = np.array([bool(shape) for shape in shapes], np.bool_)
+    def _count_shapes(self, services: CodedNames, lines: "_Lines", templates: TemplateMinutes) -> None:
+        unique, code = np.unique(templates.shapes(lines.bodies, lines.at_us // 1_000_000), return_inverse=True)
+        mined = unique[code] != 0
         self._without_template += int((~mined).sum())
-        names = CodedNames((services.codes[0][mined], code[mined]), (services.texts[0], list(codes)))
+        names = CodedNames(
+            (services.codes[0][mined], code[mined]), (services.texts[0], [f"{shape:016x}" for shape in unique.tolist()])
+        )
         place = self._shapes.places(names)
-        kept = place != NO_ROOM
-        self._cells.add(minute[mined][kept], _SHAPE | place[kept], np.ones(int(kept.sum()), np.int64))
+        roomy = place != NO_ROOM
+        rows, place = np.flatnonzero(mined)[roomy], place[roomy]
+        at_us = lines.at_us[rows]
+        keys = _SHAPE | place | np.where(lines.failed[rows], _ERROR, 0)
+        self._cells.add(at_us // MINUTE_US, keys, np.ones(len(rows), np.int64))
+        kept: Any = pa.array(rows)
+        self._examples.take(place, at_us, lines.bodies.take(kept))
 
     def closed(self, up_to_us: int) -> pa.Table:
         """Return `MINUTE_SERIES` of minutes that end by `up_to_us` (µs since 1970 UTC) and were not closed before."""
         points: list[MinutePoint] = []
         for minute in self._cells.close(up_to_us):
-            of_shape = minute.keys >= _SHAPE
+            of_shape = minute.keys & _SHAPE > 0
             points += self._points(minute.where(~of_shape))
             points += self._template_points(minute.where(of_shape))
             waiting, oldest = self._cells.open_keys(), minute.minute - self.config.forget_minutes
-            self._series.forget(oldest, waiting[waiting < _SHAPE])
-            self._shapes.forget(oldest, waiting[waiting >= _SHAPE] & (_SHAPE - 1))
+            of_shape = waiting & _SHAPE > 0
+            self._series.forget(oldest, waiting[~of_shape])
+            self._examples.forget(self._shapes.forget(oldest, waiting[of_shape] & (_SHAPE - 1)))
         return table_of(points)
 
     def state(self) -> State:
         """Return all that `restore` goes on from, as plain arrays."""
         marks = np.array([VERSION, self._records, self._unusable, self._without_template], np.int64)
         parts = {"cells": self._cells.state(), "series": self._series.state(), "shapes": self._shapes.state()}
+        parts["examples"] = self._examples.state()
         if self._templates is not None:
             parts["templates"] = self._templates.state()
         return {"marks": marks, **joined(parts)}
@@ -166,6 +189,7 @@ class LogMinutes:
             minutes._cells = MinuteCells.restored(config.most_minutes, part_of(state, "cells"))
             minutes._series = SeriesPlaces.restored(config.most_series, 2, part_of(state, "series"))
             minutes._shapes = SeriesPlaces.restored(config.most_series, 2, part_of(state, "shapes"))
+            minutes._examples = LineExamples.restored(part_of(state, "examples"))
             if config.templates is not None:
                 minutes._templates = TemplateMinutes.restored(config.templates, part_of(state, "templates"))
         except (KeyError, ValueError, IndexError, StopIteration, RuntimeError) as error:
@@ -175,13 +199,20 @@ class LogMinutes:
     def _template_points(self, minute: MinuteCount) -> list[MinutePoint]:
         if self._templates is None:
             return []
-        places = minute.keys & (_SHAPE - 1)
+        places, group = np.unique(minute.keys & (_SHAPE - 1), return_inverse=True)
         self._shapes.seen(places, minute.minute)
-        counts: dict[tuple[str, str], int] = {}
-        for place, count in zip(places.tolist(), minute.counts.tolist(), strict=True):
+        failed = minute.keys & _ERROR > 0
+        records, errors = (
+            np.bincount(group, weights, len(places)).astype(np.int64) for weights in (minute.counts, minute.counts * failed)
+        )
+        counts: dict[tuple[str, int], ShapeCount] = {}
+        for place, count, failures in zip(places.tolist(), records.tolist(), errors.tolist(), strict=True):
             service, shape = self._shapes.name(place)
-            counts[service, shape] = count
-        return self._templates.points(minute.minute, counts)
+            counts[service, int(shape, 16)] = ShapeCount(count, failures)
+        return self._templates.points(minute.minute, counts, self._line_of, self._texts)
+
+    def _line_of(self, service: str, shape: int) -> str:
+        return self._examples.of(self._shapes.place((service, f"{shape:016x}")))
 
     def _points(self, minute: MinuteCount) -> list[MinutePoint]:
         self._series.seen(minute.keys, minute.minute)

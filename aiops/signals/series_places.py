@@ -48,6 +48,10 @@ class SeriesPlaces:
         self.left_out += int((placed == NO_ROOM).sum())
         return placed
 
+    def place(self, name: Name) -> int:
+        """Return the place of a name, `NO_ROOM` where it has none."""
+        return self._place.get(name, NO_ROOM)
+
     def name(self, place: int) -> Name:
         """Return the name at a place that is taken."""
         name = self._names[place]
@@ -64,14 +68,16 @@ class SeriesPlaces:
         """Return the places that had counts in a closed minute, in order of their names. O(n log n)."""
         return [place for _, place in sorted((name, place) for name, place in self._place.items() if self._last[place] != _NEVER)]
 
-    def forget(self, before_minute: int, kept: IntArray) -> None:
-        """Free places that had counts in closed minutes, all before this one, and are not among those kept."""
-        waiting = set(kept.tolist())
+    def forget(self, before_minute: int, kept: IntArray) -> list[int]:
+        """Free places that had counts in closed minutes, all before this one, and are not among those kept; return them."""
+        waiting, freed = set(kept.tolist()), []
         for name, place in list(self._place.items()):
             if _NEVER < self._last[place] < before_minute and place not in waiting:
                 del self._place[name]
                 self._names[place], self._last[place] = None, _NEVER
                 self._free.append(place)
+                freed.append(place)
+        return freed
 
     def state(self) -> State:
         """Return names, places and counts."""

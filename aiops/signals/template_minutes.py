@@ -4,8 +4,9 @@ A record counts under the shape of its line, whose id is the same in every proce
 is, is asked when a minute is closed, so that templates which were merged or split since make nothing new and nothing missing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -14,15 +15,21 @@ import pyarrow as pa
 
 from aiops.signals.line_templates import masked
 from aiops.signals.minute_series import MINUTE_S, MinutePoint
+from aiops.signals.series_texts import SeriesTexts, strongest
+from aiops.signals.signal_sentences import SignalText
 from aiops.signals.span_rows import OTHERS
 from aiops.signals.templates.miner import TemplateMiner
 from aiops.signals.templates.miner_state import MinerState, miner_of, state_of
 from aiops.signals.text_arrays import joined, packed_texts, part_of, unpacked_texts
 from aiops.types import IntArray, State
 
+RECORDS: Final = "log.records_per_second"
+ERROR_RATIO: Final = "log.error_ratio"
 TEMPLATE_RECORDS: Final = "log.template_records_per_second"
 NEW_TEMPLATES: Final = "log.new_templates"
 MISSING_TEMPLATES: Final = "log.missing_templates"
+LineOf = Callable[[str, int], str]
+"""The line of a service and shape, "" where none is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +46,11 @@ class TemplateMinutesConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TemplateText:
-    """A template in words, and a line that it was made of."""
+class ShapeCount:
+    """Records of a shape of a service in a minute, and those of level error and fatal among them."""
 
-    pattern: str
-    example: str
+    records: int
+    errors: int = 0
 
 
 @dataclass(slots=True)
@@ -64,6 +71,21 @@ class _Service:
     courses: dict[int, _Course] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Minute:
+    """A minute of a service: where texts go, and the line of a shape."""
+
+    minute: int
+    service: str
+    texts: SeriesTexts
+    line_of: Callable[[int], str]
+
+    def say(self, metric: str, text: SignalText, label: tuple[str, ...] = ()) -> None:
+        """Say what a series is about, where that is known."""
+        if text.pattern:
+            self.texts.say(self.minute, (self.service, metric, label), text)
+
+
 class TemplateMinutes:
     """Memory: that of a miner, and some 200 B a service and shape, of which the miner bounds the number."""
 
@@ -71,33 +93,40 @@ class TemplateMinutes:
         self.config = config or TemplateMinutesConfig()
         self.miner = TemplateMiner()
         self._services: dict[str, _Service] = {}
+        self._held_at = (-1, -1)
+        self._pattern_of: dict[int, str] = {}
 
-    def shapes(self, bodies: "pa.Array[Any]", times_s: IntArray) -> list[str]:
-        """Return the shape (n,) of each body as 16 hexadecimal digits; empty where the stream is refused. Bodies in order."""
-        shapes = self.miner.observe(masked(bodies), times_s).shapes
-        return [f"{shape:016x}" if shape else "" for shape in shapes.tolist()]
+    def shapes(self, bodies: "pa.Array[Any]", times_s: IntArray) -> "npt.NDArray[np.uint64]":
+        """Return the shape (n,) of each body; 0 where the stream is refused. Bodies in order."""
+        return self.miner.observe(masked(bodies), times_s).shapes
 
-    def points(self, minute: int, counts: dict[tuple[str, str], int]) -> list[MinutePoint]:
-        """Return the points of a minute in which these shapes of services (hexadecimal) had so many records."""
-        by_service: dict[str, dict[int, int]] = {name: {} for name in self._services}
+    def points(
+        self, minute: int, counts: Mapping[tuple[str, int], ShapeCount], line_of: LineOf, texts: SeriesTexts
+    ) -> list[MinutePoint]:
+        """Return the points of a minute in which shapes of services had these records, and say in `texts` what they are about."""
+        by_service: dict[str, dict[int, ShapeCount]] = {name: {} for name in self._services}
         for (service, shape), count in counts.items():
-            by_service.setdefault(service, {})[int(shape, 16)] = count
+            by_service.setdefault(service, {})[shape] = count
         points: list[MinutePoint] = []
         for service in sorted(by_service):
             state = self._services.setdefault(service, _Service())
-            points += self._of_service(minute, service, state, by_service[service])
+            about = _Minute(minute, service, texts, partial(line_of, service))
+            points += self._of_service(about, state, by_service[service])
             if not state.shapes:
                 del self._services[service]
         return points
 
-    def text(self, template: str) -> TemplateText | None:
-        """Return the words and an example of a template by the value of the label `template`; None where it is not held."""
-        key = int(self.miner.resolve(np.array([int(template, 16)], np.uint64))[0])
-        held = [*self.miner.held.templates.templates, *self.miner.held.shapes[self.miner.held.settled :]]
-        for shape in held:
-            if shape.shape_id == key:
-                return TemplateText(shape.text(), shape.example.decode(errors="replace"))
-        return None
+    def text(self, template: int, shapes: Iterable[int], line_of: Callable[[int], str]) -> SignalText:
+        """Return a template in words, and a line of the first of these shapes that has one; empty where it is not held."""
+        example = next((line for line in map(line_of, shapes) if line), "")
+        return SignalText.cut(in_words(self._patterns().get(template, "")), example)
+
+    def _patterns(self) -> dict[int, str]:
+        """Return the pattern of every template; made anew where the miner held something new since."""
+        held_at = (self.miner.settled_at_lines, len(self.miner.held.shapes))
+        if held_at != self._held_at:
+            self._held_at, self._pattern_of = held_at, self.miner.held.template_texts()
+        return self._pattern_of
 
     def state(self) -> State:
         """Return all that `restored` goes on from, as plain arrays."""
@@ -131,28 +160,47 @@ class TemplateMinutes:
         minutes._services = {name: _service(numbers) for name in names}
         return minutes
 
-    def _of_service(self, minute: int, service: str, state: _Service, counts: dict[int, int]) -> list[MinutePoint]:
+    def _of_service(self, about: "_Minute", state: _Service, counts: dict[int, ShapeCount]) -> list[MinutePoint]:
+        minute, service = about.minute, about.service
         state.minutes += 1
         template_of = self._templates({*state.shapes, *counts, *state.courses})
-        records: dict[int, int] = {}
-        for shape in sorted(counts):
-            records[template_of[shape]] = records.get(template_of[shape], 0) + counts[shape]
+        records, errors = _by_template(counts, template_of)
         known = {template_of[shape] for shape in state.shapes}
         for shape in sorted(counts):
             state.shapes[shape] = minute
         oldest = minute - self.config.forget_minutes
         state.shapes = {shape: last for shape, last in state.shapes.items() if last >= oldest}
         state.courses = _carried(state, template_of)
-        missing = sum(self._goes_on(course, template in records, minute) for template, course in state.courses.items())
+        missing = [name for name, course in state.courses.items() if self._goes_on(course, name in records, minute)]
+        new = {name: count for name, count in records.items() if name not in known}
         points = [
             MinutePoint(minute, service, TEMPLATE_RECORDS, count / MINUTE_S, ("template", name))
             for name, count in self._rates(state, records).items()
         ]
         if state.minutes > self.config.warm_up_minutes:
-            points.append(MinutePoint(minute, service, NEW_TEMPLATES, float(len(records.keys() - known))))
+            points.append(MinutePoint(minute, service, NEW_TEMPLATES, float(len(new))))
         if state.minutes > self.config.steady_minutes:
-            points.append(MinutePoint(minute, service, MISSING_TEMPLATES, float(missing)))
+            points.append(MinutePoint(minute, service, MISSING_TEMPLATES, float(len(missing))))
+        named = {point.metric for point in points}
+        of_metric = {NEW_TEMPLATES: strongest(new), MISSING_TEMPLATES: min(missing, default=None)}
+        subjects = {name: subject for name, subject in of_metric.items() if name in named} | {ERROR_RATIO: strongest(errors)}
+        self._say(about, state, template_of, subjects)
         return points
+
+    def _say(self, about: "_Minute", state: _Service, template_of: Mapping[int, int], subjects: Mapping[str, int | None]) -> None:
+        """Say what the series of a service are about: its templates, and of each metric the template that stands for it."""
+        shapes: dict[int, list[int]] = {}
+        for shape in state.shapes:
+            shapes.setdefault(template_of[shape], []).append(shape)
+        words = {name: self.text(name, of, about.line_of) for name, of in shapes.items()}
+        for template in list(state.courses)[: self.config.most_templates]:
+            about.say(TEMPLATE_RECORDS, words[template], ("template", f"{template:016x}"))
+        for metric, subject in subjects.items():
+            if subject is not None and subject in words:
+                about.say(metric, words[subject])
+        failing = subjects[ERROR_RATIO]
+        if failing is not None and failing in words:
+            about.say(RECORDS, words[failing], ("level", "error"))
 
     def _templates(self, ids: set[int]) -> dict[int, int]:
         """Return the template that each id of a shape or template leads to now."""
@@ -176,6 +224,27 @@ class TemplateMinutes:
             name = f"{template:016x}" if number < self.config.most_templates else OTHERS
             rates[name] = rates.get(name, 0) + records.get(template, 0)
         return rates
+
+
+def in_words(pattern: str) -> str:
+    """Return the pattern of a masked line as people read it.
+
+    >>> in_words("payment # refused:<*>")
+    'payment <*> refused: <*>'
+    """
+    return pattern.replace("#", "<*>").replace(":<*>", ": <*>")
+
+
+def _by_template(counts: Mapping[int, ShapeCount], template_of: Mapping[int, int]) -> tuple[dict[int, int], dict[int, int]]:
+    """Return records, and errors where there are some, by template."""
+    records: dict[int, int] = {}
+    errors: dict[int, int] = {}
+    for shape in sorted(counts):
+        template, count = template_of[shape], counts[shape]
+        records[template] = records.get(template, 0) + count.records
+        if count.errors:
+            errors[template] = errors.get(template, 0) + count.errors
+    return records, errors
 
 
 def _carried(state: _Service, template_of: dict[int, int]) -> dict[int, _Course]:

@@ -134,3 +134,14 @@ SPANS: Final = table(
     column("available_at", TIMESTAMP, meaning="when it reached the suite"),
 )
 """Spans of traces as received."""
+
+SIGNAL_TEXTS: Final = table(
+    "signal_texts",
+    1,
+    column("known_at", TIMESTAMP, meaning="from when on the series is about this; said anew each day"),
+    column("service", NAME),
+    column("metric", NAME, meaning="with its labels, as people read it"),
+    column("pattern", NAME, meaning="log pattern, or what changed, in words; empty = none"),
+    column("example", NAME, meaning="a line as it was stored, masked; empty = none"),
+)
+"""What series made of logs and spans are about, for reasons of detections and root causes."""

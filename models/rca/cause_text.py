@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from aiops.incidents.root_cause import CauseEvidence, ChangeEvent, RootCause
+from aiops.signals.signal_sentences import sentence_of
 from data_contracts.values.moments import moment_of_us
 from models.rca.change_evidence import ChangeConfig
 from models.rca.metric_text import amount, kind_words, words_of
@@ -36,7 +37,10 @@ def _evidence_text(frame: Frame, service: str, evidence: Evidence) -> CauseEvide
         known = frame.window.values[:, raw]
         worst = np.nanmin if evidence.seen < evidence.baseline else np.nanmax
         seen, baseline = (float(worst(known)) if np.isfinite(known).any() else seen), level
-    measured = f"{words_of(evidence.metric)} {amount(evidence.metric, seen)}, usually {amount(evidence.metric, baseline)}"
+    signal = sentence_of(evidence.metric, seen, baseline, frame.texts.get((service, evidence.metric)))
+    measured = (
+        signal or f"{words_of(evidence.metric)} {amount(evidence.metric, seen)}, usually {amount(evidence.metric, baseline)}"
+    )
     return CauseEvidence(
         kind_words(evidence.kind),
         evidence.metric,

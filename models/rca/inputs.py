@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from aiops.incidents.root_cause import ChangeEvent
+from aiops.signals.signal_sentences import SignalText
 from aiops.topology.graph import ServiceGraph
 from data_contracts.values.moments import microseconds_of
 from models.rca.grid import SeriesGrid
@@ -34,7 +35,8 @@ class RcaInputs:
     each was first alerted. `symptom`: where users saw it, if known; else the service alerted first stands for it. `changes` of
     any service; `changes_recorded` = whether changes are recorded at all (no event is evidence only then). `priors`: log odds
     that past verdicts give a service, 0 = as any other. `ranker`: the one fitted to `calm`, where it is kept between calls.
-    `requests`: those of traces and logs in the window and while all was well, where there are any.
+    `requests`: those of traces and logs in the window and while all was well, where there are any. `texts`: what series of logs
+    are about, by service and metric.
     """
 
     made_at: datetime
@@ -49,6 +51,7 @@ class RcaInputs:
     priors: Mapping[str, float] = field(default_factory=dict)
     ranker: RootCauseRanker | None = None
     requests: RequestWindow | None = None
+    texts: Mapping[tuple[str, str], SignalText] = field(default_factory=dict)
 
     @classmethod
     def around(

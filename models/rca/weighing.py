@@ -9,6 +9,7 @@ import numpy as np
 
 from aiops.incidents.root_cause import ChangeEvent
 from aiops.signals.novelty import LEFT_OUT
+from aiops.signals.signal_sentences import SignalText
 from aiops.types import FloatArray, IntArray
 from data_contracts.values.moments import microseconds_of, moment_of_us
 from models.rca.aliases import aliases_of
@@ -47,6 +48,7 @@ class Frame:
     measured: Mapping[tuple[str, str], int]
     surges: Mapping[str, Evidence]
     requests: Mapping[str, tuple[Evidence, ...]]
+    texts: Mapping[tuple[str, str], SignalText]
 
     @property
     def time_us(self) -> IntArray:
@@ -117,6 +119,7 @@ def _framed(inputs: RcaInputs) -> Frame:
         measured={pair: number for number, pair in enumerate(window.series)},
         surges=surges_of(window, ranker, names),
         requests=requests,
+        texts=inputs.texts,
     )
 
 

@@ -12,7 +12,7 @@ from data_contracts.schemas.character_schema import SERIES_CHARACTER
 from data_contracts.schemas.learning_schema import DRIFT_CHECKS, VERDICTS
 from data_contracts.schemas.season_schema import SEASONAL_BANDS
 from data_contracts.schemas.telemetry_schemas import CODED_NAME
-from data_contracts.schemas.wire_schemas import EXEMPLARS, LOGS, SERIES_CATALOGUE, SPANS
+from data_contracts.schemas.wire_schemas import EXEMPLARS, LOGS, SERIES_CATALOGUE, SIGNAL_TEXTS, SPANS
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ LAKE_TABLES: Final[Mapping[str, LakeTable]] = {
         movable=True,
         merged=True,
     ),
+    "signal_texts": _once(SIGNAL_TEXTS, "known_at", "service", "metric", latest=("pattern", "example")),
     "logs": _signal(LOGS, "log_id"),
     "spans": _signal(SPANS, "trace_id", "span_id"),
     "exemplars": _signal(EXEMPLARS, *SERIES_IDENTITY, "trace_id"),

@@ -30,6 +30,7 @@ from serving.root_cause.incident_requests import IncidentRequests, ReadRequests,
 from serving.root_cause.incident_telemetry import IncidentTelemetry, TelemetryConfig, near, shared_end, without
 from serving.tables.changes import changes_are_recorded, read_changes
 from serving.tables.graph_store import GraphStore
+from serving.tables.signal_texts import SignalTextStore
 
 LEAST_STEPS: Final = 3
 """Steps that a window has before the first alert, and the minutes before it, however long a step."""
@@ -135,7 +136,8 @@ class RootCauseAnalyst:
         asked = RequestTimes(times.first, times.end, question.at, times.window)
         read = self._requests.around(asked, services, tuple(question.masked))
         requests = None if read is None else read.requests()
-        inputs = replace(inputs, priors=question.priors, ranker=baseline.ranker, requests=requests)
+        texts = SignalTextStore(self._lake).texts(window.series, question.at)
+        inputs = replace(inputs, priors=question.priors, ranker=baseline.ranker, requests=requests, texts=texts)
         report = explain(inputs, self._config.report)
         return self._with_examples(self._with_delay(report, times.end), read)
 

@@ -29,6 +29,9 @@ class MinuteSeries(Protocol):
     def closed(self, up_to_us: int) -> pa.Table:
         """Return the series (`aiops.signals.minute_series`) of minutes that end by a time, each once."""
 
+    def texts(self) -> pa.Table:
+        """Return what series are about as far as it is new since the last call (`wire_schemas.SIGNAL_TEXTS`)."""
+
     def state(self) -> State:
         """Return the whole state as arrays."""
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from aiops.errors import FencedError, Unavailable
 from serving.ingest.watermark_entries import watermark_entry
 from serving.signal_minutes.call_sightings import CallSightings
+from serving.signal_minutes.kept_texts import KeptTexts
 from serving.signal_minutes.minute_appends import STAGE, MinuteAppends
 from serving.signal_minutes.partition_minutes import Closed, PartitionMinutes
 from serving.signal_minutes.signal_parts import SignalParts
@@ -48,6 +49,7 @@ class OwnedSignals:
         self._appends = MinuteAppends(parts.broker, number, parts.appends)
         self._appends.take()
         self._calls = CallSightings(parts.graph_of)
+        self._texts = KeptTexts(parts.texts_of)
         place = place_of(parts.checkpoint_folder)
         name = f"signals of partition {number}"
         self._saver = StateSaver(SavedReader(name, self._position, self._store, place, self._saved, self.trim))
@@ -83,6 +85,7 @@ class OwnedSignals:
             self.applied = entry.entry_id
             if streams.id_parts(entry.entry_id) <= committed:
                 self._calls.add(closed)
+                self._texts.keep(closed)
                 closed = Closed()  # of a replay: it is out already
             elif closed.rows >= _MOST_ROWS:
                 if not self._commit(closed, entry):
@@ -92,6 +95,7 @@ class OwnedSignals:
 
     def _commit(self, closed: Closed, newest: streams.Entry) -> bool:
         begun = time.perf_counter()
+        self._texts.keep(closed)
         if closed.rows:
             done = self._appends.append(closed, self._position, newest, self._parts.wait)
         else:

@@ -39,9 +39,10 @@ class PartitionRules:
 
 @dataclass(slots=True)
 class Closed:
-    """What entries gave, by tenant: series of minutes that are over, and dead letters (`REJECTED`)."""
+    """What entries gave, by tenant: series of minutes that are over, what they are about, and dead letters (`REJECTED`)."""
 
     series: dict[str, list[pa.Table]] = field(default_factory=dict)
+    texts: dict[str, list[pa.Table]] = field(default_factory=dict)
     letters: dict[str, list[pa.RecordBatch]] = field(default_factory=dict)
 
     @property
@@ -81,6 +82,7 @@ class PartitionMinutes:
             self._reject(entry, error, closed)
         else:
             self._add(entry.tenant, series, closed)
+            self._say(tenant, entry.tenant, closed)
 
     def _advance(self, entry: streams.Entry, closed: Closed) -> None:
         try:
@@ -90,10 +92,15 @@ class PartitionMinutes:
             return
         if (tenant := self._tenants.get(entry.tenant)) is not None:
             self._add(entry.tenant, tenant.advance(min(event_us, entry.available_us)), closed)
+            self._say(tenant, entry.tenant, closed)
 
     def _add(self, tenant: str, series: list[pa.Table], closed: Closed) -> None:
         if series:
             closed.series.setdefault(tenant, []).extend(series)
+
+    def _say(self, tenant: TenantMinutes, name: str, closed: Closed) -> None:
+        if texts := tenant.texts():
+            closed.texts.setdefault(name, []).extend(texts)
 
     def _reject(self, entry: streams.Entry, error: Exception, closed: Closed) -> None:
         words = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"

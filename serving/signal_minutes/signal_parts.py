@@ -12,11 +12,12 @@ from serving.signal_minutes.signal_metrics import SignalMetrics
 from serving.stream import streams
 from serving.stream.ownership.ownership import Ownership
 from serving.tables.graph_store import GraphStore
+from serving.tables.signal_texts import SignalTextStore
 
 
 @dataclass(frozen=True, slots=True)
 class SignalParts:
-    """What the stage works with; `graph_of` a tenant keeps its calls, None = they are not kept.
+    """What the stage works with; `graph_of` a tenant keeps its calls, `texts_of` what its series are about; None = not kept.
 
     A turn reads `read_entries` of a partition at most, and waits `block_ms` for the first.
     """
@@ -30,6 +31,7 @@ class SignalParts:
     checkpoint_folder: Path
     stop: threading.Event
     graph_of: Callable[[str], GraphStore] | None = None
+    texts_of: Callable[[str], SignalTextStore] | None = None
     checkpoint_s: float = 10.0
     read_entries: int = 16
     block_ms: int = 500

@@ -27,6 +27,7 @@ from serving.stream.ownership.leases import Leases, Member
 from serving.stream.ownership.ownership import LeasedOwnership, LeaseRules
 from serving.stream.ownership.ownership_metrics import OwnershipMetrics
 from serving.tables.graph_store import GraphStore
+from serving.tables.signal_texts import SignalTextStore
 
 if TYPE_CHECKING:
     from aiops.settings.tree import Settings
@@ -127,6 +128,7 @@ class SignalProcess:
             settings.consumer.checkpoints(settings.root),
             self._stop,
             _graphs(settings) if settings.signals.graph else None,
+            _texts(settings) if settings.signals.texts else None,
             settings.consumer.checkpoint_s,
         )
 
@@ -146,6 +148,13 @@ def append_rules(settings: "Settings") -> AppendRules:
         settings.telemetry.future_tolerance_s,
         settings.consumer.archive != "off",
     )
+
+
+def _texts(settings: "Settings") -> Callable[[str], SignalTextStore]:
+    from serving.lake.opening import open_lake
+
+    lakes = open_lake(settings)
+    return lambda tenant: SignalTextStore(lakes.for_tenant(tenant))
 
 
 def _graphs(settings: "Settings") -> Callable[[str], GraphStore]:

@@ -79,6 +79,10 @@ class TenantMinutes:
         self._points += closed.num_rows
         return [_known_later(closed, self._rules.lateness_us)] if closed.num_rows else []
 
+    def texts(self) -> list[pa.Table]:
+        """Return what series are about as far as it is new since the last call."""
+        return [texts for texts in (series.texts() for series in self._series.values()) if texts.num_rows]
+
     def is_overdue(self, now_us: int) -> bool:
         """Return whether a minute with rows is over by the clock, and nothing comes that would say so."""
         if not self._watermark_us or now_us - self.arrived_us < self._rules.idle_us:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from aiops.errors import ContractError
 from aiops.types import State
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
+from data_contracts.schemas.wire_schemas import SIGNAL_TEXTS
 from serving.signal_minutes.minute_series import Makers, SeriesMaker
 from serving.signal_minutes.tenant_minutes import MINUTE_US
 from serving.stream import streams
@@ -50,6 +51,9 @@ class CountedLines:
             "value": pa.array([self.open.pop(key) for key in over], pa.float64()),
         }
         return pa.table(columns)
+
+    def texts(self) -> pa.Table:
+        return SIGNAL_TEXTS.empty_table()
 
     @property
     def counts(self) -> LineCounts:

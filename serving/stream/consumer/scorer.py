@@ -27,6 +27,7 @@ from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
 from serving.stream.consumer.questions import ModelsOf
 from serving.stream.consumer.routing_source import TenantRoutes
+from serving.stream.consumer.text_source import TextSource
 from serving.stream.entry import by_tenant
 from serving.stream.ownership.holdings import Holder, Holdings
 from serving.stream.ownership.ownership import FixedOwnership, Ownership
@@ -69,6 +70,7 @@ class Scorer:
         self._settings = parts.config.settings.consumer
         self._tiers = ConfirmingTiers(parts.models_of, parts.metrics, self._settings.fallback_after_s, parts.stop)
         self._routing = TenantRoutes(parts.config.settings, time.monotonic)
+        self._texts = TextSource(parts.config.settings)
         holder = Holder("stage 2", self._take, fenced=lambda number, _places: self._forget(number), give_up=self._give_up)
         self._owned = Holdings(parts.ownership or FixedOwnership(frozenset(parts.config.partitions)), holder)
         self._trim_at = 0.0
@@ -135,7 +137,7 @@ class Scorer:
         deferred: list[Output] = []
         for tenant, own in by_tenant(entries).items():
             candidates = _joined(own)
-            context = context_of(candidates, self._routing.router(tenant))
+            context = self._context(tenant, candidates)
             confirmation = self._tiers.confirm(tenant, candidates, context)
             if confirmation.deferred.any() and self._parts.stop.is_set():
                 return False
@@ -147,6 +149,9 @@ class Scorer:
         if deferred:
             self._bound_deferred(number)
         return done
+
+    def _context(self, tenant: str, candidates: pa.RecordBatch) -> Context:
+        return context_of(candidates, self._routing.router(tenant), self._texts.texts(tenant, candidates))
 
     def _deferred(self, number: int, tenant: str, again: pa.RecordBatch, produced_ns: int) -> Output:
         self._parts.metrics.deferred.inc(again.num_rows)
@@ -172,7 +177,7 @@ class Scorer:
             results: dict[str, Verdicts] = {}
             for tenant, own in by_tenant(group).items():
                 candidates = _joined(own)
-                context = context_of(candidates, self._routing.router(tenant))
+                context = self._context(tenant, candidates)
                 confirmation = self._tiers.confirm(tenant, candidates, context)
                 if confirmation.deferred.any():
                     return True

@@ -62,17 +62,39 @@ def test_a_service_that_is_silent_while_others_write_misses_its_lines() -> None:
     assert values(series, "log.missing_templates") == [1.0]
 
 
-def test_a_series_says_its_words_and_an_example() -> None:
+def texts_of(minutes: LogMinutes) -> dict[str, tuple[str, str]]:
+    """Return pattern and example by metric, a label's value left out."""
+    return {row["metric"].partition("{")[0]: (row["pattern"], row["example"]) for row in minutes.texts().to_pylist()}
+
+
+def test_a_series_says_its_words_and_a_line_once() -> None:
     minutes = LogMinutes(SHORT)
-    series = after(minutes, 0, "opened cart 7 in 12 ms", "opened cart 9 in 3 ms")
-    (point,) = [row for row in series.to_pylist() if row["metric"] == "log.template_records_per_second"]
-    text = minutes.text(dict(point["labels"])["template"])
-    assert point["value"] == 2 / 60
-    assert text is not None
-    assert "opened cart" in text.pattern
-    assert "opened cart" in text.example
-    assert minutes.text("0123456789abcdef") is None
-    assert minutes.text("(others)") is None
+    after(minutes, 0, "opened cart 7: by ann", "opened cart 9: by ann")
+    assert texts_of(minutes) == {"log.template_records_per_second": ("opened cart <*>: <*> ann", "opened cart 7: by ann")}
+    after(minutes, 1, "opened cart 8: by ann")
+    assert not minutes.texts().num_rows, "it was said"
+    again = LogMinutes.restore(minutes.config, minutes.state())
+    after(again, 2, "opened cart 8: by ann")
+    assert texts_of(again)["log.template_records_per_second"][1] == "opened cart 7: by ann", "the line is kept over a restart"
+
+
+def test_new_missing_and_failing_templates_are_named() -> None:
+    minutes = LogMinutes(SHORT)
+    for minute in range(4):
+        after(minutes, minute, "heartbeat 7 sent to leader", "opened cart 7")
+    assert "log.new_templates" not in texts_of(minutes)
+    minutes.observe(pa.concat_tables([records(4, "opened cart 7"), failing(4, "payment 4711 refused: card expired")]))
+    minutes.closed(NOON_US + 5 * MINUTE_US)
+    texts = texts_of(minutes)
+    refused = ("payment <*> refused: <*> expired", "payment 4711 refused: card expired")
+    assert texts["log.new_templates"] == texts["log.error_ratio"] == texts["log.records_per_second"] == refused
+    assert texts["log.missing_templates"] == ("heartbeat <*> sent to leader", "heartbeat 7 sent to leader")
+
+
+def failing(minute: int, body: str) -> pa.Table:
+    rows = records(minute, body)
+    place = rows.schema.get_field_index("severity_number")
+    return rows.set_column(place, rows.schema.field(place), pa.array([17], pa.int8()))
 
 
 def test_templates_beyond_the_most_share_a_series() -> None:
