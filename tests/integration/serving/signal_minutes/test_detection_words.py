@@ -43,7 +43,10 @@ def bodies(minute: int, fault: str) -> Iterator[str]:
     """Yield what is written in a minute: a fault refuses payments, or stops the line that always came."""
     if fault != "stops" or minute not in FAULT:
         yield from (f"heartbeat {minute}{number} sent to leader" for number in range(12))
-    yield from (f"opened cart {minute}{number} for a guest" for number in range(5 + 17 * minute % 31))
+    yield from (
+        f"opened cart {minute}{number} for a guest"
+        for number in range(5 + 17 * minute % 31 if fault == "stops" else 20 + minute % 3)
+    )
     if minute == 3 or (fault != "stops" and minute in FAULT):
         yield from [REFUSED] * (1 if minute == 3 else 9)
 
