@@ -75,10 +75,6 @@ def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context:
     rulings = [_rule(point, row, opinions, route) for row, (point, route) in enumerate(zip(points, context.routes, strict=True))]
     bands = [_band_of(row, point, ruling, opinions) for row, (point, ruling) in enumerate(zip(points, rulings, strict=True))]
     services = [str(name) for name in candidates.column("service").to_pylist()]
-    words = [
-        reasons.point_text(point, character, context.text_of(row))
-        for row, (point, character) in enumerate(zip(points, context.characters, strict=True))
-    ]
     columns: dict[str, Any] = {
         "detection_id": _ids(services, candidates.column("event_timestamp")),
         "revision": np.full(count, revision, dtype=np.int32),
@@ -93,10 +89,19 @@ def decide(candidates: pa.RecordBatch, opinions: Mapping[int, Opinion], context:
         "tier": [ruling.tier for ruling in rulings],
         "model_version": [ruling.model_version for ruling in rulings],
         "anomalous": [ruling.anomalous for ruling in rulings],
-        "reason": [f"{said}; {ruling.words}" for said, ruling in zip(words, rulings, strict=True)],
+        "reason": _reasons(points, rulings, context),
         "route": [reasons.route_text(route, context.version) for route in context.routes],
     }
     return pa.RecordBatch.from_pydict(columns, schema=DETECTIONS)
+
+
+def _reasons(points: Sequence[reasons.Point], rulings: Sequence[Ruling], context: Context) -> list[str]:
+    """Return of each candidate what was seen, what it is about, and who judged."""
+    rows = enumerate(zip(points, context.characters, rulings, strict=True))
+    return [
+        f"{reasons.point_text(point, character, context.text_of(row))}; {ruling.words}"
+        for row, (point, character, ruling) in rows
+    ]
 
 
 def _worst_series(candidates: pa.RecordBatch) -> dict[str, Any]:
