@@ -1,0 +1,155 @@
+"""An HTTP call to an allowed host, with an idempotency key; whether it took effect is asked of the address that a runbook names.
+
+Source: RFC 9110; the header Idempotency-Key of the IETF draft of that name.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+import httpx
+from pydantic import Field, JsonValue
+
+from aiops.automation.action import ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
+from aiops.errors import ContractError, StepRefused, Unavailable
+from serving.automation.actions.action_parameters import Parameters, parsed, parsed_mapping
+from serving.automation.actions.secret_references import SecretReference, Secrets
+from serving.automation.actions.state_action import StateChange, refuse_changed
+
+KIND: Final = "http.call"
+_TIMEOUT_S: Final = 20.0
+_MOST_BYTES: Final = 1 << 20
+_URL: Final = r"^https?://[^\s@]+$"
+_SURELY_NOT_DONE: Final = frozenset(range(400, 500)) - {408, 409, 425, 429}
+
+
+class CallParameters(Parameters):
+    """`state` is read before and after: its answer, or the member `member` of it, must become `wanted`.
+
+    `back` undoes it: the same call with another body. `token`: reference to a bearer token.
+    """
+
+    url: Annotated[str, Field(pattern=_URL, max_length=2000)]
+    method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST"
+    body: JsonValue = None
+    back: JsonValue = None
+    state: Annotated[str, Field(pattern=_URL, max_length=2000)]
+    member: Annotated[str, Field(max_length=500)] = ""
+    wanted: str | int | float | bool
+    token: SecretReference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedHosts:
+    """Hosts, as HOST or HOST:PORT, that may be called."""
+
+    names: frozenset[str]
+
+    def check(self, url: str) -> None:
+        """Check the host of an address.
+
+        Raises:
+            ContractError: it is not allowed.
+        """
+        parts = httpx.URL(url)
+        if not {parts.host, f"{parts.host}:{parts.port}"} & self.names:
+            raise ContractError(
+                f"url {url!r}: host {parts.host} is not in automation.allowed_hosts; add it there, or use another"
+            )
+
+
+class HttpCall:
+    """Calls one address; redirects are not followed, and no other host is asked."""
+
+    kind = KIND
+    risk = Risk.HIGH
+
+    def __init__(self, hosts: AllowedHosts, secrets: Secrets) -> None:
+        self._hosts = hosts
+        self._secrets = secrets
+
+    def read(self, request: ActionRequest) -> PlainMapping:
+        """Return what `state` answers.
+
+        Raises:
+            ContractError: a host is not allowed, or the answer has no such member.
+            Unavailable: it does not answer.
+        """
+        parameters = self._checked(parsed(CallParameters, request))
+        answer = self._send(parameters, "GET", parameters.state, None, {})
+        if answer.status_code >= 400:
+            raise Unavailable(f"{parameters.state} answers {answer.status_code}")
+        return {"value": _member(answer, parameters)}
+
+    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
+        """Return that `state` answers what is wanted."""
+        parameters = self._checked(parsed(CallParameters, request))
+        return StateChange(
+            target=f"http {parameters.url}",
+            parameters=dict(request.parameters),
+            after={"value": parameters.wanted},
+            difference=f"{parameters.member or 'state'} of {parameters.state}: {before['value']!r} → {parameters.wanted!r}",
+            effect=f"{parameters.method} {parameters.url}",
+            undo="" if parameters.back is None else f"{parameters.method} {parameters.url} with the body of `back`",
+            risk=Risk.HIGH,
+        )
+
+    def swap(self, step: PlannedStep, into: PlainMapping, key: str) -> None:
+        """Make the call where the state is still the one planned.
+
+        Raises:
+            StepRefused: the state is another one by now, or the answer says that it was not done (4xx, a redirect).
+            Unavailable: no answer, or 408, 409, 425, 429 or 5xx: it may have been done.
+        """
+        parameters = self._checked(parsed_mapping(CallParameters, step.action, step.parameters))
+        refuse_changed(step, into, self.read(ActionRequest(step.action, step.service, step.parameters)))
+        body = parameters.body if into == step.after else parameters.back
+        answer = self._send(parameters, parameters.method, parameters.url, body, {"Idempotency-Key": key})
+        if 300 <= answer.status_code < 400 or answer.status_code in _SURELY_NOT_DONE:
+            raise StepRefused(f"{step.target} answers {answer.status_code}: it was not done")
+        if answer.status_code >= 400:
+            raise Unavailable(f"{step.target} answers {answer.status_code}: whether it was done is not known")
+
+    def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:
+        """Compare what the state address answers."""
+        if now == step.after:
+            return Outcome.NEW
+        return Outcome.OLD if now == step.before else Outcome.OTHER
+
+    def _checked(self, parameters: CallParameters) -> CallParameters:
+        for url in (parameters.url, parameters.state):
+            self._hosts.check(url)
+        return parameters
+
+    def _send(
+        self, parameters: CallParameters, method: str, url: str, body: JsonValue, headers: dict[str, str]
+    ) -> httpx.Response:
+        if parameters.token is not None:
+            headers = {**headers, "Authorization": f"Bearer {self._secrets.value(parameters.token).get_secret_value()}"}
+        try:
+            with httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
+                return (
+                    client.request(method, url, json=body, headers=headers)
+                    if body is not None
+                    else client.request(method, url, headers=headers)
+                )
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{method} {url}: {type(error).__name__}; whether it was done is not known") from error
+
+
+def _member(answer: httpx.Response, parameters: CallParameters) -> Any:
+    if len(answer.content) > _MOST_BYTES:
+        raise ContractError(f"with.state={parameters.state!r}: the answer is larger than {_MOST_BYTES} bytes")
+    if not parameters.member:
+        return answer.text.strip()
+    try:
+        value: Any = json.loads(answer.content)
+    except ValueError as error:
+        raise ContractError(
+            f"with.state={parameters.state!r}: the answer is no JSON, so it has no member {parameters.member!r}"
+        ) from error
+    for name in parameters.member.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(value, str | int | float | bool):
+        raise ContractError(f"with.member={parameters.member!r}: the answer of {parameters.state} has no plain value there")
+    return value

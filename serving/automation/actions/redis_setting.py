@@ -1,0 +1,123 @@
+"""Settings of a Redis or Valkey server (CONFIG SET), such as maxmemory or maxclients; compare-and-swap in one script."""
+
+from typing import Annotated, Any, Final, cast
+
+import redis
+from pydantic import Field
+
+from aiops.automation.action import ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
+from aiops.errors import ContractError, StepRefused, Unavailable
+from serving.automation.actions.action_parameters import Parameters, parsed, parsed_mapping
+from serving.automation.actions.secret_references import SecretReference, Secrets
+from serving.automation.actions.state_action import StateChange, compared, refuse_changed
+
+KIND: Final = "redis.setting"
+ALLOWED: Final = frozenset(
+    {
+        *("maxclients", "maxmemory", "maxmemory-policy", "maxmemory-samples", "timeout", "tcp-keepalive"),
+        *("slowlog-log-slower-than", "slowlog-max-len", "hz", "lazyfree-lazy-eviction", "lazyfree-lazy-expire"),
+    }
+)
+"""Settings that may be changed: none that moves files, rights or replication."""
+_TIMEOUT_S: Final = 5.0
+
+
+class RedisSettingParameters(Parameters):
+    """`url`: redis://HOST:PORT/DB without a password, which is `password`, a reference."""
+
+    url: Annotated[str, Field(pattern=r"^(redis|rediss)://[^@]+$", max_length=500)]
+    setting: str
+    value: Annotated[str, Field(min_length=1, max_length=200)]
+    password: SecretReference | None = None
+
+
+class RedisSetting:
+    """Changes one setting of a server; it lasts until the server starts again."""
+
+    kind = KIND
+    risk = Risk.LOW
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+
+    def read(self, request: ActionRequest) -> PlainMapping:
+        """Return the setting as the server spells it.
+
+        Raises:
+            ContractError: the server knows no such setting, or it may not be changed.
+            Unavailable: the server does not answer.
+        """
+        return self._read(_checked(parsed(RedisSettingParameters, request)))
+
+    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
+        """Return the setting with its new value; a memory size is spelled as the server does."""
+        parameters = _checked(parsed(RedisSettingParameters, request))
+        after = {"value": _spelled(parameters.setting, parameters.value)}
+        return StateChange(
+            target=f"redis {parameters.url} {parameters.setting}",
+            parameters=dict(request.parameters),
+            after=after,
+            difference=f"{parameters.setting}: {before['value']} → {after['value']}",
+            effect=f"the server goes by {parameters.setting} {after['value']} at once",
+            undo=f"sets {parameters.setting} back to {before['value']}",
+        )
+
+    def swap(self, step: PlannedStep, into: PlainMapping, key: str) -> None:
+        """Set the value where it is still the one planned. Between reading and setting lies one round trip.
+
+        Raises:
+            StepRefused: the value is another one by now, or the server refuses the new one.
+            Unavailable: the server does not answer.
+        """
+        parameters = _checked(parsed_mapping(RedisSettingParameters, step.action, step.parameters))
+        refuse_changed(step, into, self._read(parameters))
+        try:
+            self._client(parameters).config_set(parameters.setting, str(into["value"]))
+        except redis.ResponseError as error:
+            raise StepRefused(f"{step.target}: the server refuses {into['value']!r}: {error}") from error
+        except redis.RedisError as error:
+            raise Unavailable(f"{step.target}: {error}") from error
+
+    def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:
+        """Compare the values."""
+        return compared(step, now)
+
+    def _read(self, parameters: RedisSettingParameters) -> PlainMapping:
+        try:
+            values = cast("dict[str, Any]", self._client(parameters).config_get(parameters.setting))
+        except redis.RedisError as error:
+            raise Unavailable(f"redis {parameters.url} does not answer: {error}; check address and password") from error
+        if parameters.setting not in values:
+            raise ContractError(f"with.setting={parameters.setting!r}: the server at {parameters.url} knows no such setting")
+        return {"value": str(values[parameters.setting])}
+
+    def _client(self, parameters: RedisSettingParameters) -> redis.Redis:
+        password = self._secrets.value(parameters.password).get_secret_value() if parameters.password else None
+        return redis.Redis.from_url(
+            parameters.url, password=password, decode_responses=True, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
+        )
+
+
+def _checked(parameters: RedisSettingParameters) -> RedisSettingParameters:
+    if parameters.setting not in ALLOWED:
+        raise ContractError(
+            f"with.setting={parameters.setting!r} may not be changed by a runbook; possible: {', '.join(sorted(ALLOWED))}"
+        )
+    return parameters
+
+
+_UNITS: Final = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "k": 1000, "m": 1_000_000, "g": 1_000_000_000}
+
+
+def _spelled(setting: str, value: str) -> str:
+    """Return a memory size in bytes, as CONFIG GET gives it; other values as they are.
+
+    >>> _spelled("maxmemory", "64mb")
+    '67108864'
+    """
+    if setting != "maxmemory":
+        return value
+    lower = value.lower()
+    digits = lower.rstrip("kmgb")
+    unit = lower[len(digits) :]
+    return str(int(digits) * _UNITS[unit]) if digits.isdigit() and unit in _UNITS else value

@@ -1,0 +1,184 @@
+"""Actions on a target whose state can be read: both halves of them, made of the little that a kind has to say.
+
+The state is a few plain values. A plan holds the state read and the one wanted; acting is compare-and-swap from the first to the
+second, undoing from the second to the first; a probe reads and compares. So no kind has rules of its own for what a kill left.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiops.automation.action import Action, ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
+from aiops.errors import ConfigurationError, ContractError, StepRefused, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """What a request comes to, given the state that was read; `undo` in words, "" = it cannot be taken back.
+
+    `parameters`: what acting needs, with all that was left open filled in; no secrets, only references.
+    """
+
+    target: str
+    parameters: PlainMapping
+    after: PlainMapping
+    difference: str
+    effect: str
+    undo: str = ""
+    risk: Risk = Risk.LOW
+    replica_share: float = 1.0
+
+
+class StateKind(Protocol):
+    """One kind of target."""
+
+    @property
+    def kind(self) -> str:
+        """Name in runbooks."""
+        ...
+
+    @property
+    def risk(self) -> Risk:
+        """Least risk of any step."""
+        ...
+
+    def read(self, request: ActionRequest) -> PlainMapping:
+        """Return the state of the target.
+
+        Raises:
+            ContractError: the parameters cannot be used, or there is no such target.
+            Unavailable: it does not answer.
+        """
+        ...
+
+    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
+        """Return what the request comes to; reads nothing.
+
+        Raises:
+            ContractError: the parameters cannot be used on this state.
+        """
+        ...
+
+    def swap(self, step: PlannedStep, into: PlainMapping, key: str) -> None:
+        """Bring the target from the other of the step's two states `into` this one.
+
+        Raises:
+            StepRefused: surely nothing was changed.
+            Unavailable: it is not known whether something was changed.
+        """
+        ...
+
+    def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:
+        """Return in which of the step's states the target is; most kinds compare (`compared`)."""
+        ...
+
+
+def compared(step: PlannedStep, now: PlainMapping) -> Outcome:
+    """Return the outcome where states are equal or not."""
+    if now == step.after:
+        return Outcome.NEW
+    return Outcome.OLD if now == step.before else Outcome.OTHER
+
+
+def state_action(kind: StateKind) -> Action:
+    """Return both halves of the actions of a kind."""
+    return Action(StatePlanner(kind), StateRunner(kind))
+
+
+class StatePlanner:
+    """The half that reads."""
+
+    def __init__(self, kind: StateKind) -> None:
+        self._kind = kind
+
+    @property
+    def kind(self) -> str:
+        """Return the name in runbooks."""
+        return self._kind.kind
+
+    @property
+    def risk(self) -> Risk:
+        """Return the least risk of any step."""
+        return self._kind.risk
+
+    def plan(self, request: ActionRequest) -> PlannedStep:
+        """Return what would be done; see `ActionPlanner.plan`.
+
+        Raises:
+            ContractError: the parameters cannot be used, or the target is in the wanted state already.
+            Unavailable: the target does not answer.
+        """
+        before = self._kind.read(request)
+        change = self._kind.change(request, before)
+        if change.after == before:
+            raise ContractError(f"action {request.action}: {change.target} is so already ({change.difference}): nothing to do")
+        return PlannedStep(
+            number=0,
+            action=request.action,
+            service=request.service,
+            target=change.target,
+            parameters=change.parameters,
+            before=before,
+            after=change.after,
+            difference=change.difference,
+            risk=change.risk,
+            undo=change.undo,
+            replica_share=change.replica_share,
+            effect=change.effect,
+        )
+
+    def probe(self, step: PlannedStep) -> Outcome:
+        """Return in which state the target is now; see `ActionPlanner.probe`."""
+        try:
+            return self._kind.outcome(step, self._kind.read(request_of(step)))
+        except (Unavailable, ContractError, ConfigurationError):
+            return Outcome.UNKNOWN
+
+
+class StateRunner:
+    """The half that acts."""
+
+    def __init__(self, kind: StateKind) -> None:
+        self._kind = kind
+
+    def apply(self, step: PlannedStep, key: str) -> None:
+        """Bring the target into the state after the step; see `ActionRunner.apply`.
+
+        Raises:
+            StepRefused: surely nothing was changed.
+            Unavailable: it is not known whether something was changed.
+        """
+        self._kind.swap(step, step.after, key)
+
+    def undo(self, step: PlannedStep, key: str) -> None:
+        """Bring the target back; see `ActionRunner.undo`.
+
+        Raises:
+            StepRefused: surely nothing was changed.
+            Unavailable: it is not known whether something was changed.
+        """
+        if not step.undo:
+            raise StepRefused(f"action {step.action}: {step.target} cannot be taken back; bring it into order by hand")
+        self._kind.swap(step, step.before, key)
+
+
+def request_of(step: PlannedStep) -> ActionRequest:
+    """Return the request that a planned step answers, with what was left open filled in."""
+    return ActionRequest(step.action, step.service, step.parameters)
+
+
+def refuse_changed(step: PlannedStep, into: PlainMapping, now: PlainMapping) -> None:
+    """Check that the target is in the state that a swap starts from.
+
+    Raises:
+        StepRefused: somebody else has changed it.
+    """
+    expected = origin(step, into)
+    if now != expected:
+        raise StepRefused(
+            f"{step.target} is {dict(now)}, not {dict(expected)} as planned: somebody else has changed it; make a new plan"
+        )
+
+
+def origin(step: PlannedStep, into: PlainMapping) -> PlainMapping:
+    """Return the state that a swap starts from."""
+    return step.before if into == step.after else step.after
