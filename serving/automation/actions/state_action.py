@@ -4,6 +4,7 @@ The state is a few plain values. A plan holds the state read and the one wanted;
 second, undoing from the second to the first; a probe reads and compares. So no kind has rules of its own for what a kill left.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,16 +80,21 @@ def compared(step: PlannedStep, now: PlainMapping) -> Outcome:
     return Outcome.OLD if now == step.before else Outcome.OTHER
 
 
-def state_action(kind: StateKind) -> Action:
+Rehearsal = Callable[[PlannedStep], None]
+"""Asks a target whether it would take a step, with no effect; raises ContractError where it would not."""
+
+
+def state_action(kind: StateKind, rehearsal: Rehearsal | None = None) -> Action:
     """Return both halves of the actions of a kind."""
-    return Action(StatePlanner(kind), StateRunner(kind))
+    return Action(StatePlanner(kind, rehearsal), StateRunner(kind))
 
 
 class StatePlanner:
     """The half that reads."""
 
-    def __init__(self, kind: StateKind) -> None:
+    def __init__(self, kind: StateKind, rehearsal: Rehearsal | None) -> None:
         self._kind = kind
+        self._rehearsal = rehearsal
 
     @property
     def kind(self) -> str:
@@ -111,7 +117,7 @@ class StatePlanner:
         change = self._kind.change(request, before)
         if change.after == before:
             raise ContractError(f"action {request.action}: {change.target} is so already ({change.difference}): nothing to do")
-        return PlannedStep(
+        step = PlannedStep(
             number=0,
             action=request.action,
             service=request.service,
@@ -125,6 +131,9 @@ class StatePlanner:
             replica_share=change.replica_share,
             effect=change.effect,
         )
+        if self._rehearsal is not None:
+            self._rehearsal(step)
+        return step
 
     def probe(self, step: PlannedStep) -> Outcome:
         """Return in which state the target is now; see `ActionPlanner.probe`."""

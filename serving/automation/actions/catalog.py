@@ -1,0 +1,53 @@
+"""All kinds of actions, by their name in runbooks: one table. What they may reach is given, nothing is reached by default."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiops.automation.action import Action
+from serving.automation.actions.feature_flag import FlagFile
+from serving.automation.actions.haproxy_weight import HaproxyWeight
+from serving.automation.actions.http_call import AllowedHosts, HttpCall
+from serving.automation.actions.kubernetes_action import kubernetes_action
+from serving.automation.actions.kubernetes_api import Cluster, client_in_force
+from serving.automation.actions.kubernetes_cordon import KubernetesCordon
+from serving.automation.actions.kubernetes_limits import KubernetesLimits
+from serving.automation.actions.kubernetes_restart import KubernetesRestart
+from serving.automation.actions.kubernetes_rollback import KubernetesRollback
+from serving.automation.actions.kubernetes_scale import KubernetesScale
+from serving.automation.actions.postgres_session import PostgresKillSession
+from serving.automation.actions.postgres_setting import PostgresSetting
+from serving.automation.actions.process_restart import ProcessRestart
+from serving.automation.actions.redis_setting import RedisSetting
+from serving.automation.actions.secret_references import Secrets
+from serving.automation.actions.state_action import StateKind, state_action
+from serving.automation.actions.systemd_restart import SystemdRestart
+
+
+@dataclass(frozen=True, slots=True)
+class ActionReach:
+    """What actions may reach: hosts that may be called, folders of flag files, and a cluster (`context` of the kubeconfig)."""
+
+    secrets: Secrets
+    hosts: frozenset[str] = frozenset()
+    flag_folders: tuple[Path, ...] = ()
+    in_cluster: bool = False
+    context: str | None = None
+
+
+def actions_of(reach: ActionReach) -> Mapping[str, Action]:
+    """Return every kind of action by its name; opens no connection."""
+    kinds: tuple[StateKind, ...] = (
+        FlagFile(reach.flag_folders),
+        HaproxyWeight(),
+        HttpCall(AllowedHosts(reach.hosts), reach.secrets),
+        PostgresKillSession(reach.secrets),
+        PostgresSetting(reach.secrets),
+        ProcessRestart(),
+        RedisSetting(reach.secrets),
+        SystemdRestart(),
+    )
+    edits = (KubernetesCordon(), KubernetesLimits(), KubernetesRestart(), KubernetesRollback(), KubernetesScale())
+    cluster = Cluster(lambda: client_in_force(reach.in_cluster, reach.context))
+    actions = [state_action(kind) for kind in kinds] + [kubernetes_action(edit, cluster) for edit in edits]
+    return {action.planner.kind: action for action in actions}

@@ -1,0 +1,99 @@
+"""Changes memory or CPU limit of a workload's container, within a bound that the runbook names."""
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from aiops.automation.action import ActionRequest, PlainMapping, PlannedStep, Risk
+from aiops.errors import ContractError
+from serving.automation.actions.action_parameters import parsed
+from serving.automation.actions.kubernetes_api import Resource, Resources
+from serving.automation.actions.kubernetes_workloads import Name, WorkloadParameters, rolling_share, template_of
+from serving.automation.actions.state_action import StateChange
+
+KIND: Final = "kubernetes.limits"
+_QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+_POWERS: Final = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_UNITS: Final = {"": 1.0, "m": 1e-3, **_POWERS, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
+Quantity = Annotated[str, Field(pattern=rf"^{_QUANTITY.pattern}$", max_length=30)]
+
+
+class LimitParameters(WorkloadParameters):
+    """`most` bounds the new limit; both in Kubernetes' own spelling, such as 512Mi or 500m."""
+
+    container: Name
+    resource: Literal["memory", "cpu"] = "memory"
+    limit: Quantity
+    most: Quantity
+
+
+class KubernetesLimits:
+    """Sets one limit; where the request would be above it, the cluster refuses in the dry run."""
+
+    kind = KIND
+    risk = Risk.LOW
+
+    def path(self, request: ActionRequest) -> str:
+        """Return the path of the workload.
+
+        Raises:
+            ContractError: the new limit is above `most`.
+        """
+        parameters = parsed(LimitParameters, request)
+        if number_of(parameters.limit) > number_of(parameters.most):
+            raise ContractError(f"with.limit={parameters.limit!r} is above with.most={parameters.most!r}")
+        return parameters.path
+
+    def state(self, request: ActionRequest, resource: Resource) -> PlainMapping:
+        """Return the limit in force, "" = none."""
+        parameters = parsed(LimitParameters, request)
+        limits = (_container(parameters, resource).get("resources") or {}).get("limits") or {}
+        return {"limit": str(limits.get(parameters.resource, ""))}
+
+    def change(self, request: ActionRequest, resource: Resource, cluster: Resources) -> StateChange:
+        """Return the new limit."""
+        parameters = parsed(LimitParameters, request)
+        before = self.state(request, resource)["limit"]
+        what = f"{parameters.resource} limit of {parameters.container}"
+        return StateChange(
+            target=parameters.target,
+            parameters=dict(request.parameters),
+            after={"limit": parameters.limit},
+            difference=f"{what}: {before or 'none'} → {parameters.limit}",
+            effect=f"pods of {parameters.workload} are replaced by ones with the new limit",
+            undo=f"sets the {what} back to {before}" if before else f"takes the {what} away again",
+            replica_share=rolling_share(resource),
+        )
+
+    def edit(self, step: PlannedStep, resource: Resource, into: PlainMapping, cluster: Resources) -> None:
+        """Set the limit, or take it away where there was none."""
+        parameters = LimitParameters.model_validate(dict(step.parameters))
+        resources: dict[str, Any] = _container(parameters, resource).setdefault("resources", {})
+        limits = resources.setdefault("limits", {})
+        if into["limit"]:
+            limits[parameters.resource] = into["limit"]
+        else:
+            limits.pop(parameters.resource, None)
+
+
+def number_of(quantity: str) -> float:
+    """Return the number that a quantity of Kubernetes spells.
+
+    Source: Kubernetes, resource.Quantity.
+
+    >>> number_of("512Mi") == 512 * 1024 ** 2, number_of("500m")
+    (True, 0.5)
+    """
+    match = _QUANTITY.fullmatch(quantity)
+    assert match is not None
+    return float(match[1]) * _UNITS[match[2] or ""]
+
+
+def _container(parameters: LimitParameters, resource: Resource) -> Resource:
+    containers: list[Resource] = template_of(resource)["spec"]["containers"]
+    for container in containers:
+        if container["name"] == parameters.container:
+            return container
+    known = ", ".join(container["name"] for container in containers)
+    raise ContractError(f"with.container={parameters.container!r}: {parameters.target} has {known}")
