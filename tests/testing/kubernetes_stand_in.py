@@ -101,6 +101,7 @@ class StandIn:
 
     def _store(self, path: str, body: Body) -> Body:
         self.version += 1
+        body = _without_nulls(body)
         body["metadata"]["resourceVersion"] = str(self.version)
         if body["kind"] == "Deployment":
             self._revise(path, body)
@@ -171,6 +172,13 @@ class StandIn:
         if "dryRun" not in query:
             self._store(path, whole)
         return changed
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return an object without members that are null: the API server drops them, and kubectl sends some."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(part) for name, part in value.items() if part is not None}
+    return [_without_nulls(part) for part in value] if isinstance(value, list) else value
 
 
 def patched(value: Any, patch: Any, kind: str) -> Any:
