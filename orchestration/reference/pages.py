@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from orchestration.reference.action_page import actions_page
 from orchestration.reference.call_page import grpc_page
 from orchestration.reference.command_page import commands_page
 from orchestration.reference.decision_page import decisions_page
@@ -19,6 +20,7 @@ def reference_pages(root: Path) -> dict[str, str]:
         "reference/schemas.md": schemas_page(),
         **{f"reference/{name}": page for name, page in http_pages().items()},
         "reference/grpc.md": grpc_page(),
+        "reference/actions.md": actions_page(),
         "reference/metrics.md": metrics_page(),
         "adr.md": decisions_page(root / "infra" / "adr"),
     }

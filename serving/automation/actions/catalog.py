@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from aiops.automation.action import Action
 from serving.automation.actions.feature_flag import FlagFile
@@ -22,6 +23,12 @@ from serving.automation.actions.redis_setting import RedisSetting
 from serving.automation.actions.secret_references import Secrets
 from serving.automation.actions.state_action import StateKind, state_action
 from serving.automation.actions.systemd_restart import SystemdRestart
+
+KINDS: Final = (
+    *(FlagFile, HaproxyWeight, HttpCall, KubernetesCordon, KubernetesLimits, KubernetesRestart, KubernetesRollback),
+    *(KubernetesScale, PostgresKillSession, PostgresSetting, ProcessRestart, RedisSetting, SystemdRestart),
+)
+"""Each kind, with its name in runbooks, the model of its parameters and its risk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class FlagFile:
     """Sets one value that is in the file already; `folders` are the only ones whose files may be changed."""
 
     kind = KIND
+    parameters = FlagParameters
     risk = Risk.LOW
 
     def __init__(self, folders: tuple[Path, ...]) -> None:

@@ -35,6 +35,7 @@ class HaproxyWeight:
     """Sets a server's weight; HAProxy forgets it when it starts again."""
 
     kind = KIND
+    parameters = WeightParameters
     risk = Risk.LOW
 
     def read(self, request: ActionRequest) -> PlainMapping:

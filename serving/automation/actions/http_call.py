@@ -62,6 +62,7 @@ class HttpCall:
     """Calls one address; redirects are not followed, and no other host is asked."""
 
     kind = KIND
+    parameters = CallParameters
     risk = Risk.HIGH
 
     def __init__(self, hosts: AllowedHosts, secrets: Secrets) -> None:

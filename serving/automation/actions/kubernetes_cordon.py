@@ -22,6 +22,7 @@ class KubernetesCordon:
     """Sets whether a node takes pods."""
 
     kind = KIND
+    parameters = CordonParameters
     risk = Risk.LOW
 
     def path(self, request: ActionRequest) -> str:

@@ -32,6 +32,7 @@ class KubernetesLimits:
     """Sets one limit; where the request would be above it, the cluster refuses in the dry run."""
 
     kind = KIND
+    parameters = LimitParameters
     risk = Risk.LOW
 
     def path(self, request: ActionRequest) -> str:

@@ -16,6 +16,7 @@ class KubernetesRestart:
     """A rolling restart, as the workload's own strategy does it."""
 
     kind = KIND
+    parameters = WorkloadParameters
     risk = Risk.LOW
 
     def path(self, request: ActionRequest) -> str:

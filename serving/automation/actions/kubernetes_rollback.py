@@ -35,6 +35,7 @@ class KubernetesRollback:
     """Replaces the pod template by that of an earlier revision; the state is a digest of the template and its images."""
 
     kind = KIND
+    parameters = RollbackParameters
     risk = Risk.LOW
 
     def path(self, request: ActionRequest) -> str:

@@ -28,6 +28,7 @@ class KubernetesScale:
     """Sets the number of pods; never to none."""
 
     kind = KIND
+    parameters = ScaleParameters
     risk = Risk.LOW
 
     def path(self, request: ActionRequest) -> str:

@@ -39,6 +39,7 @@ class PostgresKillSession:
     """Ends one session; it cannot be undone."""
 
     kind = KIND
+    parameters = KillSessionParameters
     risk = Risk.DESTRUCTIVE
 
     def __init__(self, secrets: Secrets) -> None:

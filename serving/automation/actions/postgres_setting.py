@@ -51,6 +51,7 @@ class PostgresSetting:
     """Changes one setting of a server."""
 
     kind = KIND
+    parameters = PostgresSettingParameters
     risk = Risk.LOW
 
     def __init__(self, secrets: Secrets) -> None:

@@ -28,6 +28,7 @@ class ProcessRestart:
     """Ends one process of this machine; whoever supervises it starts it again."""
 
     kind = KIND
+    parameters = RestartParameters
     risk = Risk.LOW
 
     def read(self, request: ActionRequest) -> PlainMapping:

@@ -35,6 +35,7 @@ class RedisSetting:
     """Changes one setting of a server; it lasts until the server starts again."""
 
     kind = KIND
+    parameters = RedisSettingParameters
     risk = Risk.LOW
 
     def __init__(self, secrets: Secrets) -> None:

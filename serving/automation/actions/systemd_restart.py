@@ -28,6 +28,7 @@ class SystemdRestart:
     """Restarts one unit of this machine; `systemctl` is the program to call."""
 
     kind = KIND
+    parameters = UnitParameters
     risk = Risk.LOW
 
     def __init__(self, systemctl: str = "systemctl") -> None:

@@ -1,0 +1,45 @@
+"""The page of actions: every kind that a runbook can name, its parameters, its risk and what it does."""
+
+from inspect import cleandoc
+from typing import Annotated, Any, Final, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from orchestration.project.settings_template import bounds_of
+from orchestration.reference.markdown import code, page, table, text
+from serving.automation.actions.catalog import KINDS
+
+_OPENING: Final = """\
+What a step of a runbook can do: `action` names the kind, `with` holds its parameters. Each kind plans and probes by reading
+only, acts where the target is still as planned, and refuses where somebody else has changed it. Secrets are references:
+`env:NAME` of the automation process, or `file:/PATH` in a folder that the settings allow. Risk: low ones may earn to run
+alone where they can be taken back, high ones take a person each time, destructive ones lose something and never run alone."""
+
+
+def actions_page() -> str:
+    """Return the page."""
+    return page("Actions", _OPENING, *(part for kind in KINDS for part in _section(kind)))
+
+
+def _section(kind: Any) -> tuple[str, ...]:
+    parameters: type[BaseModel] = kind.parameters
+    rows = ((code(name), _form(field), _default(field)) for name, field in parameters.model_fields.items())
+    about = f"{text(kind.__doc__)} Risk: {kind.risk}."
+    return f"## {code(kind.kind)}", about, text(cleandoc(parameters.__doc__ or "")), table(("parameter", "form", "default"), rows)
+
+
+def _default(field: FieldInfo) -> str:
+    return "needed" if field.is_required() else code(str(field.default)) if field.default is not PydanticUndefined else ""
+
+
+def _form(field: FieldInfo) -> str:
+    kinds = [_plain(kind) for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
+    return ", ".join((code(" or ".join(kinds)), *bounds_of(field)))
+
+
+def _plain(kind: Any) -> str:
+    """Return the name of a type without what annotates it."""
+    bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return str(getattr(bare, "__name__", bare))
