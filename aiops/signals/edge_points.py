@@ -10,6 +10,9 @@ SERVER: Final = "span.server"
 CALL: Final = "span.call"
 RATE: Final = "requests_per_second"
 ERROR_RATIO: Final = "error_ratio"
+CALLEE: Final = "callee"
+"""The label of a call's series that names whom its service calls."""
+CALL_RATE: Final = f"{CALL}.{RATE}"
 
 
 def server_points(minute: int, name: tuple[str, ...], measured: Measured, p99_spans: int) -> list[MinutePoint]:
@@ -22,7 +25,7 @@ def server_points(minute: int, name: tuple[str, ...], measured: Measured, p99_sp
 def call_points(minute: int, name: tuple[str, ...], measured: Measured, p99_spans: int) -> list[MinutePoint]:
     """Return the points of calls: `name` = caller and callee."""
     lengths = {f"{measure}_latency": values for measure, values in measured.lengths.items()}
-    return _points(MinutePoint(minute, name[0], CALL, 0.0, ("callee", name[1])), measured, lengths, p99_spans)
+    return _points(MinutePoint(minute, name[0], CALL, 0.0, (CALLEE, name[1])), measured, lengths, p99_spans)
 
 
 def _points(of: MinutePoint, measured: Measured, lengths: Mapping[str, Lengths], p99_spans: int) -> list[MinutePoint]:

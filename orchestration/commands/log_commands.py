@@ -72,7 +72,7 @@ def _client(access: "LokiAccess", retries: int) -> "LokiHttp":
     import time
 
     from serving.ingest.pull.loki_http import LokiHttp
-    from serving.ingest.pull.prometheus_http import RetryPolicy
+    from serving.ingest.pull.request_retries import RetryPolicy
 
     return LokiHttp(access, RetryPolicy(retries, time.sleep, random.random))
 

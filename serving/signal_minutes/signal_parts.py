@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.signal_minutes.call_sightings import CallGraph
 from serving.signal_minutes.minute_appends import AppendRules
 from serving.signal_minutes.minute_series import Makers
 from serving.signal_minutes.partition_minutes import PartitionRules
 from serving.signal_minutes.signal_metrics import SignalMetrics
 from serving.stream import streams
 from serving.stream.ownership.ownership import Ownership
-from serving.tables.graph_store import GraphStore
 from serving.tables.signal_texts import SignalTextStore
 
 
@@ -30,7 +30,7 @@ class SignalParts:
     ownership: Ownership
     checkpoint_folder: Path
     stop: threading.Event
-    graph_of: Callable[[str], GraphStore] | None = None
+    graph_of: Callable[[str], CallGraph] | None = None
     texts_of: Callable[[str], SignalTextStore] | None = None
     checkpoint_s: float = 10.0
     read_entries: int = 16

@@ -12,11 +12,10 @@ import httpx
 import orjson
 
 from aiops.errors import SourceError
-from serving.ingest.pull.prometheus_http import RetryPolicy
-from serving.ingest.pull.prometheus_replies import checked_url, reason_of, retry_after_s
+from serving.ingest.pull.prometheus_replies import checked_url, reason_of
+from serving.ingest.pull.request_retries import Answered, RetryPolicy
 
 _RANGE: Final = "/loki/api/v1/query_range"
-_RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 _FLAGS: Final = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
 
 
@@ -77,9 +76,10 @@ class LokiHttp:
         Raises:
             SourceError: the server refused, failed on every try, or answered something else than streams.
         """
-        response, tries = self._asked(page)
+        answered = self._asked(page)
+        tries = answered.tries
         try:
-            data = orjson.loads(response.content)["data"]
+            data = orjson.loads(answered.response.content)["data"]
             kind = data["resultType"]
             results = data["result"] or ()
             streams = tuple(_result(result) for result in results) if kind == "streams" else ()
@@ -89,41 +89,25 @@ class LokiHttp:
             raise self._failure(page, f"the answer is a {kind}: the query counts lines, ask for lines themselves", tries)
         return streams
 
-    def _asked(self, page: LokiPage) -> tuple[httpx.Response, int]:
-        """Return a successful answer and how often it was asked for."""
+    def _asked(self, page: LokiPage) -> Answered:
+        """Return a successful answer."""
         given = {"query": page.query, "start": page.start_ns, "end": page.end_ns, "limit": page.limit, "direction": "forward"}
         params = {name: str(value) for name, value in given.items()}
-        tries = self._policy.retries + 1
-        failure = self._failure(page, "it was never asked for", 0)
-        for attempt in range(tries):
-            asked_s: float | None = None
-            try:
-                response = self._client.get(self._url, params=params)
-            except httpx.TransportError as error:
-                failure = self._failure(page, f"{type(error).__name__}: {error}", attempt + 1)
-                failure.__cause__ = error
-            else:
-                if response.status_code == httpx.codes.OK:
-                    return response, attempt + 1
-                failure = self._refusal(page, response, attempt + 1)
-                if response.status_code not in _RETRIED:
-                    break
-                asked_s = retry_after_s(response)
-            if attempt + 1 < tries:
-                self._policy.sleep(self._policy.delay_s(attempt, asked_s))
-        raise failure
+        answered = self._policy.answered(
+            lambda: self._client.get(self._url, params=params), lambda what, tries: self._failure(page, what, tries)
+        )
+        status = answered.response.status_code
+        if status == httpx.codes.OK:
+            return answered
+        what = f"status {status}: {reason_of(answered.response)}"
+        if status in {401, 403}:
+            raise self._failure(page, what, answered.tries, "give the tenant (--org) or a token that may query (--token-file)")
+        raise self._failure(page, what, answered.tries)
 
-    def _refusal(self, page: LokiPage, response: httpx.Response, tries: int) -> SourceError:
-        what = f"status {response.status_code}: {reason_of(response)}"
-        if response.status_code in {401, 403}:
-            return self._failure(page, what, tries, "give the tenant (--org) or a token that may query (--token-file)")
-        if "max entries limit" in what:
-            return self._failure(page, what, tries, "give a smaller --limit")
-        return self._failure(page, what, tries)
-
-    def _failure(self, page: LokiPage, what: str, tries: int, fix: str = "check address, server and query") -> SourceError:
+    def _failure(self, page: LokiPage, what: str, tries: int, fix: str = "") -> SourceError:
+        by_words = "give a smaller --limit" if "max entries limit" in what else "check address, server and query"
         often = "once" if tries == 1 else f"{tries} times"
-        return SourceError(f"{self._url}: the query {page.query!r} failed: {what} (tried {often}); {fix}")
+        return SourceError(f"{self._url}: the query {page.query!r} failed: {what} (tried {often}); {fix or by_words}")
 
 
 def _result(result: Mapping[str, Any]) -> LokiResult:

@@ -12,8 +12,9 @@ import pyarrow as pa
 from aiops.errors import ConfigurationError
 from aiops.types import HistorySplit
 from serving.ingest.pull.file_merge import in_order
-from serving.ingest.pull.prometheus_http import MAX_POINTS, PrometheusHttp, RetryPolicy, TooMuchAsked
+from serving.ingest.pull.prometheus_http import MAX_POINTS, PrometheusHttp, TooMuchAsked
 from serving.ingest.pull.prometheus_queries import Answered, NamedQuery, RangeQueries
+from serving.ingest.pull.request_retries import RetryPolicy
 from serving.ingest.pull.source_options import SourceOptions
 from serving.ingest.pull.source_rows import MAX_CHUNK_ROWS, read_rows
 from serving.ingest.pull.time_columns import TimeForm

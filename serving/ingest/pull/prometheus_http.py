@@ -7,7 +7,7 @@ Source: https://prometheus.io/docs/prometheus/latest/querying/api/ (range querie
 https://docs.victoriametrics.com/cluster-victoriametrics/ (isPartial)
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,19 +16,16 @@ import httpx
 import orjson
 
 from aiops.errors import SourceError
-from serving.ingest.pull.prometheus_replies import checked_url, reason_of, retry_after_s
+from serving.ingest.pull.prometheus_replies import checked_url, reason_of
+from serving.ingest.pull.request_retries import Answered, RetryPolicy
 
 MAX_POINTS: Final = 11_000
 """Points a series that Prometheus answers at most in one query."""
 
-_RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 _RANGE: Final = "/api/v1/query_range"
 _ANNOTATIONS: Final = ("PromQL info:", "PromQL warning:")
 """How remarks about an expression begin, whether sent as warnings or as infos; other warnings are about storage."""
 _TOO_MUCH: Final = ("too many samples", "exceeded maximum resolution", "too many points", "exceeds -search.max")
-_FIRST_DELAY_S: Final = 0.5
-_LONGEST_DELAY_S: Final = 30.0
-_LONGEST_RETRY_AFTER_S: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +85,6 @@ class _Asked:
 
 class TooMuchAsked(SourceError):
     """The server would load more samples for a page than it may; a shorter page may pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often and how long to wait; `sleep` takes seconds, `uniform` returns a number in 0..1."""
-
-    retries: int
-    sleep: Callable[[float], None]
-    uniform: Callable[[], float]
-
-    def delay_s(self, attempt: int, asked_s: float | None) -> float:
-        """Return the wait before attempt + 1: what the server asked for, else 0.5 s doubled each time, half of it by chance."""
-        if asked_s is not None:
-            return min(asked_s, _LONGEST_RETRY_AFTER_S)
-        longest = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0**attempt)
-        return longest * (0.5 + 0.5 * self.uniform())
 
 
 class PrometheusHttp:
@@ -195,22 +176,10 @@ class PrometheusHttp:
         given = {name for name, _ in request.parameters}
         own = ((name, value) for name, value in self._own if name not in given | {"query", "start", "end", "step"})
         params = httpx.QueryParams([*own, *request.parameters])
-        tries = self._policy.retries + 1
-        for attempt in range(tries):
-            asked_s: float | None = None
-            try:
-                response = self._client.get(request.url, params=params)
-            except httpx.TransportError as error:
-                failure = self._failure(request, f"{type(error).__name__}: {error}", attempt + 1)
-                failure.__cause__ = error
-            else:
-                if response.status_code not in _RETRIED:
-                    return self._answered(request, response, attempt + 1)
-                failure = self._failure(request, f"status {response.status_code}: {reason_of(response)}", attempt + 1)
-                asked_s = retry_after_s(response)
-            if attempt + 1 < tries:
-                self._policy.sleep(self._policy.delay_s(attempt, asked_s))
-        raise failure
+        answered = self._policy.answered(
+            lambda: self._client.get(request.url, params=params), lambda what, tries: self._failure(request, what, tries)
+        )
+        return self._answered(request, answered)
 
     def _failure(
         self, request: "_Request", what: str, tries: int, fix: str = "check the address, the server and the query"
@@ -218,7 +187,8 @@ class PrometheusHttp:
         often = "once" if tries == 1 else f"{tries} times"
         return SourceError(f"{request.url}: {request.subject} failed: {what} (tried {often}); {fix}")
 
-    def _answered(self, request: "_Request", response: httpx.Response, tries: int) -> "_Asked":
+    def _answered(self, request: "_Request", answered: Answered) -> "_Asked":
+        response, tries = answered.response, answered.tries
         status = response.status_code
         if status != httpx.codes.OK:
             raise self._refusal(request, response, tries)

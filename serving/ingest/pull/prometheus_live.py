@@ -19,8 +19,9 @@ import pyarrow as pa
 from aiops.errors import ConfigurationError, SourceError
 from serving.ingest.pull.file_merge import in_order
 from serving.ingest.pull.prometheus import NO_URL, PrometheusSource, retry_policy
-from serving.ingest.pull.prometheus_http import Page, PrometheusHttp, RangeSeries, RetryPolicy, TooMuchAsked
+from serving.ingest.pull.prometheus_http import Page, PrometheusHttp, RangeSeries, TooMuchAsked
 from serving.ingest.pull.prometheus_queries import Answered, NamedQuery, RangeQueries, metric_of
+from serving.ingest.pull.request_retries import RetryPolicy
 from serving.ingest.pull.source_options import SourceOptions
 from serving.ingest.pull.source_rows import MAX_CHUNK_ROWS, read_rows
 from serving.ingest.pull.time_columns import TimeForm

@@ -13,7 +13,7 @@ from orchestration.cli import run
 from orchestration.pipeline.log_pull import PullMark
 from orchestration.workspace.workspace import Workspace
 from serving.ingest.pull.loki_http import LokiAccess, LokiHttp, LokiPage
-from serving.ingest.pull.prometheus_http import RetryPolicy
+from serving.ingest.pull.request_retries import RetryPolicy
 from tests.testing.loki_server import LokiState, loki
 from tests.testing.otlp_bodies import NOW_NS
 

@@ -7,8 +7,9 @@ from random import Random
 import pytest
 
 from serving.ingest.pull.prometheus_discovery import MANY, Discovered, discover, rendered
-from serving.ingest.pull.prometheus_http import PrometheusHttp, RetryPolicy
+from serving.ingest.pull.prometheus_http import PrometheusHttp
 from serving.ingest.pull.prometheus_queries import NamedQuery
+from serving.ingest.pull.request_retries import RetryPolicy
 from tests.testing.living_prometheus import LivingPrometheus, living_prometheus
 
 NODES = ("web-1:9100", "web-2:9100")

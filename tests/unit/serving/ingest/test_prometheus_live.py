@@ -9,9 +9,9 @@ from random import Random
 import pytest
 
 from aiops.errors import ConfigurationError, SourceError
-from serving.ingest.pull.prometheus_http import RetryPolicy
 from serving.ingest.pull.prometheus_live import MOST_HISTORY_POINTS, LivePrometheus, Polled, PullCursor
 from serving.ingest.pull.prometheus_queries import NamedQuery
+from serving.ingest.pull.request_retries import RetryPolicy
 from serving.ingest.pull.source_options import SourceOptions, parse_duration
 from serving.ingest.pull.source_registry import open_live, open_source
 from tests.testing.living_prometheus import LivingPrometheus, living_prometheus

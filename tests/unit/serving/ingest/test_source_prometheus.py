@@ -14,7 +14,8 @@ import pytest
 from aiops.errors import ConfigurationError, SourceError
 from data_contracts.telemetry.validate import validate
 from serving.ingest.pull.prometheus import PrometheusSource
-from serving.ingest.pull.prometheus_http import MAX_POINTS, RetryPolicy
+from serving.ingest.pull.prometheus_http import MAX_POINTS
+from serving.ingest.pull.request_retries import RetryPolicy
 from serving.ingest.pull.source_options import SourceOptions
 from serving.ingest.pull.source_registry import open_source
 from tests.conformance.source_suite import check_source
