@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands import bench_forecast_commands, bench_unit_commands
+from orchestration.commands import bench_forecast_commands, bench_load_commands, bench_unit_commands
 from orchestration.commands.options import AsJson, CorpusPath, Out
 from orchestration.console import print_facts, print_json, print_table, say
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     """Add the group to `app`."""
     bench_unit_commands.register(bench)
     bench_forecast_commands.register(bench)
+    bench_load_commands.register(bench)
     app.add_typer(bench, name="bench")
 
 
@@ -198,61 +199,6 @@ def incidents(
         rows = facts.pop(name)
         print_table(title, tuple(rows[0]), [tuple(row.values()) for row in rows])
     print_facts("What was fitted, what was scored", facts)
-
-
-@bench.command("tiers")
-def tiers(
-    seed: Annotated[int, typer.Option("--seed", help="of the simulated telemetry")] = 11,
-    services: Annotated[int, typer.Option("--services", help="simulated services, 8 series each", min=3, max=50)] = 10,
-    replay_h: Annotated[float, typer.Option("--hours", help="hours replayed after six days of history", min=1, max=48)] = 12.0,
-    out: Annotated[Path | None, typer.Option("--out", help="CSV of the tiers' latency and cost")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure latency and cost of each tier, and the share of points that leaves tier 1, with all processes running."""
-    from dataclasses import asdict
-
-    from orchestration.bench.load.tiers import bench_tiers
-    from orchestration.bench.load.tiers_world import WorldConfig
-
-    facts = asdict(bench_tiers(WorldConfig(seed, services, replay_h=replay_h), out, say))
-    if as_json:
-        print_json(facts)
-        return
-    rows = facts.pop("tiers")
-    print_table("Tiers", tuple(rows[0]), [tuple(row.values()) for row in rows])
-    together = facts.pop("end_to_end")
-    print_facts("All together", facts | together)
-
-
-@bench.command("stream")
-def stream(
-    protocols: Annotated[
-        list[str] | None, typer.Option("--protocol", help="remote_write_1, remote_write_2 or otlp; repeatable (default: all)")
-    ] = None,
-    series: Annotated[int, typer.Option("--series", help="series, 20 a target", min=20_000)] = 100_000,
-    seconds: Annotated[float, typer.Option("--seconds", help="of each of both parts of a protocol", min=1)] = 60.0,
-    step_s: Annotated[int, typer.Option("--step", help="seconds of event time between the points of a series", min=1)] = 60,
-    archive: Annotated[bool, typer.Option("--archive/--no-archive", help="whether points are copied to the lake")] = False,
-    hosts: Annotated[int, typer.Option("--hosts", help="so many hosts of 20 metrics in their own time instead", min=0)] = 0,
-    minutes: Annotated[float, typer.Option("--minutes", help="how long hosts are watched", min=0.1)] = 60.0,
-    stage1: Annotated[bool, typer.Option("--stage1/--no-stage1", help="whether stage 1 is measured alone, too")] = True,
-    memory_series: Annotated[int, typer.Option("--memory-series", help="series whose memory is measured", min=1000)] = 100_000,
-    as_json: AsJson = False,
-) -> None:
-    """Send metrics through receivers, broker and stage 1: points a second that are sustained, and time from arrival to commit."""
-    from dataclasses import asdict
-
-    from orchestration.bench.load.stream import StreamConfig, bench_stream, chosen_protocols
-
-    chosen = chosen_protocols(protocols or ())
-    config = StreamConfig(series, seconds, step_s, chosen, archive, hosts, minutes, stage1, memory_series)
-    facts = asdict(bench_stream(config, say))
-    if as_json:
-        print_json(facts)
-        return
-    for run in facts.pop("runs"):
-        print_facts(run["protocol"], {name: str(value) for name, value in run.items() if name != "protocol"})
-    print_facts("Stream", {name: str(value) for name, value in facts.items()})
 
 
 @bench.command("templates")

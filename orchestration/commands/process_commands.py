@@ -61,7 +61,7 @@ def _set_clock_back(home: Path) -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show which processes answer, what waits too long, champions, lag of writers and topics, counts; exit code 9 if not well."""
+    """Show which processes answer, what waits too long, champions, lag of writers and signals; exit code 9 if not well."""
     from orchestration.suite.health import ask
     from orchestration.workspace.current_settings import settings_in_force
 
@@ -89,6 +89,9 @@ def status(as_json: AsJson = False) -> None:
         ]
         if topics:
             print_table("Topics", ("partition", "tenant", "read next", "wait", "as of"), topics)
+        if report.signals:
+            columns = ("tenant", "lines", "spans", "series", "points", "newest event", "behind the clock, s", "minutes until")
+            print_table("Signals", columns, [tuple(asdict(line).values()) for line in report.signals])
         print_table("Stream", ("count", "value"), sorted(report.counts.items()))
     if not report.healthy:
         raise typer.Exit(DOWN)

@@ -32,14 +32,15 @@ EVENT_SETTLE_S = 120.0
 
 def with_free_ports(settings: Settings) -> Settings:
     """Return settings whose ports are free now, so that a run never meets a suite that is up already."""
-    ports = free_ports(7)
+    ports = free_ports(8)
     broker = settings.broker.model_copy(update={"port": ports[0]})
     serving = settings.serving.model_copy(update={"http_port": ports[1], "grpc_port": ports[2], "served_flush_s": 0.5})
     consumer = settings.consumer.model_copy(update={"metrics_port": ports[3], "archive_every_s": 1.0})
     responder = settings.responder.model_copy(update={"port": ports[4], "clock": "event", "settle_s": EVENT_SETTLE_S})
     ingest = settings.ingest.model_copy(update={"port": ports[5], "grpc_port": ports[6]})
+    signals = settings.signals.model_copy(update={"metrics_port": ports[7]})
     sections = {"broker": broker, "serving": serving, "consumer": consumer, "responder": responder, "ingest": ingest}
-    return settings.model_copy(update=sections)
+    return settings.model_copy(update={**sections, "signals": signals})
 
 
 class LiveLoop:

@@ -23,13 +23,15 @@ class Waiting:
         return max(0.0, (now_ms - self.produced_ms) / 1e3)
 
 
-def readers(partitions: int, archive: bool = True) -> Iterator[tuple[str, str, int]]:
-    """Yield (stage, stream, partition) of every reader; without the archiver where it is off."""
+def readers(partitions: int, archive: bool = True, signals: bool = False) -> Iterator[tuple[str, str, int]]:
+    """Yield (stage, stream, partition) of every reader; without the archiver where it is off, with the stage of `signals`."""
     for partition in range(partitions):
         yield "stage1", streams.telemetry(partition), partition
         if partitions > 1:
             yield "services", streams.partials(partition), partition
         yield "score", streams.candidates(partition), partition
+        if signals:
+            yield "signals", streams.signals(partition), partition
         if archive:
             yield "archive-telemetry", streams.telemetry(partition), partition
             yield "archive-rejected", streams.rejected(partition), partition
@@ -40,13 +42,13 @@ def readers(partitions: int, archive: bool = True) -> Iterator[tuple[str, str, i
         yield stage, stream, 0
 
 
-def waiting(broker: streams.Streams, partitions: int, archive: bool = True) -> Iterator[Waiting]:
+def waiting(broker: streams.Streams, partitions: int, archive: bool = True, signals: bool = False) -> Iterator[Waiting]:
     """Yield the readers that are behind. One look-up a reader, two more where it is behind.
 
     Raises:
         Unavailable: the broker does not answer.
     """
-    for stage, stream, partition in readers(partitions, archive):
+    for stage, stream, partition in readers(partitions, archive, signals):
         committed = broker.hash_all(streams.offset(stage, partition)).get("id", streams.START)
         if streams.id_parts(committed) < streams.id_parts(broker.last_id(stream)):
             first = next(iter(broker.range(stream, f"({committed}", count=1)), None)

@@ -21,6 +21,7 @@ from orchestration.suite import backlog, services
 from orchestration.suite.dagster_health import code_fault
 from orchestration.suite.partition_owners import OwnerLine, partition_owners
 from orchestration.suite.processes import ChildSpec
+from orchestration.suite.signal_reading import SignalLine, signal_reading
 from orchestration.suite.topic_reading import TopicLine, topic_reading
 from orchestration.workspace.current_settings import Running, read_running
 from orchestration.workspace.watched_champion import has_champion
@@ -78,6 +79,7 @@ class StatusReport:
     writers: tuple[WriterLine, ...] = ()
     partitions: tuple[OwnerLine, ...] = ()
     topics: tuple[TopicLine, ...] = ()
+    signals: tuple[SignalLine, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -93,6 +95,7 @@ class _Broker:
     writers: tuple[WriterLine, ...] = ()
     partitions: tuple[OwnerLine, ...] = ()
     topics: tuple[TopicLine, ...] = ()
+    signals: tuple[SignalLine, ...] = ()
 
 
 def ask(settings: Settings) -> StatusReport:
@@ -113,8 +116,8 @@ def ask(settings: Settings) -> StatusReport:
         broker_state = broker.result()
     silent = _silent(read_running(settings.root), {spec.name for spec in specs})
     processes = (broker_state.health, *others, *silent)
-    known = (broker_state.counts, broker_state.faults, broker_state.writers, broker_state.partitions, broker_state.topics)
-    return StatusReport(processes, _champions(settings.root), *known)
+    known = (broker_state.counts, broker_state.faults, broker_state.writers, broker_state.partitions)
+    return StatusReport(processes, _champions(settings.root), *known, broker_state.topics, broker_state.signals)
 
 
 def _dagster(spec: ChildSpec) -> str:
@@ -141,10 +144,11 @@ def _broker(settings: Settings) -> _Broker:
         faults = [*_backlog_faults(broker, settings)]
         lines, standing = _writers(broker)
         owners, topics = partition_owners(broker, settings), topic_reading(broker, settings)
+        signals = signal_reading(broker, partitions)
     except Unavailable as error:
         return _Broker(Health("broker", url, False, str(error)), {}, ())
     said = (*faults, *standing, *owners.faults, *topics.faults)
-    return _Broker(Health("broker", url, True), counts, said, lines, owners.lines, topics.lines)
+    return _Broker(Health("broker", url, True), counts, said, lines, owners.lines, topics.lines, signals)
 
 
 def _writers(broker: streams.Streams) -> tuple[tuple[WriterLine, ...], list[str]]:
@@ -174,14 +178,16 @@ def _backlog_faults(broker: streams.Streams, settings: Settings) -> Iterator[str
     """Yield what waits too long, and streams whose producers have to wait."""
     consumer, now_ms = settings.consumer, time.time() * 1e3
     patience_s = max(WAITED_S, 3.0 * consumer.archive_every_s)
-    for wait in backlog.waiting(broker, settings.broker.partitions, consumer.archive != "off"):
+    for wait in backlog.waiting(broker, settings.broker.partitions, consumer.archive != "off", settings.signals.minutes):
         if wait.age_s(now_ms) > patience_s:
-            what = "is not copied to the lake" if wait.stage.startswith("archive-") else "is not scored"
+            lacks = "is not made into series" if wait.stage == "signals" else "is not scored"
+            what = "is not copied to the lake" if wait.stage.startswith("archive-") else lacks
             yield f"{wait.stream}: what came {wait.age_s(now_ms):.0f} s ago {what} ({wait.stage} stands still or is too slow)"
     for partition in range(settings.broker.partitions):
-        entries = broker.length(streams.telemetry(partition))
-        if entries >= consumer.max_backlog:
-            yield f"{streams.telemetry(partition)} is full: {entries} of {consumer.max_backlog} entries, producers wait"
+        for stream in (streams.telemetry(partition), streams.signals(partition)):
+            entries = broker.length(stream)
+            if entries >= consumer.max_backlog:
+                yield f"{stream} is full: {entries} of {consumer.max_backlog} entries, producers wait"
 
 
 def _silent(running: Running | None, probed: set[str]) -> Iterator[Health]:

@@ -19,10 +19,10 @@ from serving.ingest.producer_sequence import ProducerSequence
 from serving.ingest.row_routing import RowRouting
 from serving.ingest.topic_positions import OF_STAGES, Advance, PositionsLost, StreamPlace
 from serving.signal_minutes.partition_minutes import Closed
+from serving.signal_minutes.progress_notes import STAGE
 from serving.stream import streams
 from serving.stream.consumer.commit import Position
 
-STAGE: Final = "signals"
 _POINTS_PER_ENTRY: Final = 8192
 _WAIT_S: Final = 0.05
 

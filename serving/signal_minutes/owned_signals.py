@@ -14,7 +14,9 @@ from serving.ingest.watermark_entries import watermark_entry
 from serving.signal_minutes.call_sightings import CallSightings
 from serving.signal_minutes.kept_texts import KeptTexts
 from serving.signal_minutes.minute_appends import STAGE, MinuteAppends
+from serving.signal_minutes.minute_appends import MinuteAppends
 from serving.signal_minutes.partition_minutes import Closed, PartitionMinutes
+from serving.signal_minutes.progress_notes import COUNTS, PROGRESS, STAGE, progress_text
 from serving.signal_minutes.signal_parts import SignalParts
 from serving.stream import streams
 from serving.stream.archived_stream import KEPT
@@ -24,8 +26,6 @@ from serving.stream.consumer.recovery import Recovery
 from serving.stream.consumer.state_saver import SavedReader, StateSaver
 from serving.stream.ownership.checkpoint_place import place_of
 
-COUNTS: Final = "signal_counts"
-"""Field beside the position: what came and what was left out, by tenant, as JSON."""
 _ARCHIVE_STAGE: Final = "archive-signals"
 _MOST_ROWS: Final = 100_000
 """Points that are appended together, about: memory, and how long the broker is held."""
@@ -66,6 +66,8 @@ class OwnedSignals:
         ).run()
         self._saved_at = ""
         self._ticked_us: dict[str, int] = {}
+        self._appended_ns: list[int] = []
+        """When the entries were appended that the next commit is of."""
 
     @property
     def stream(self) -> str:
@@ -87,7 +89,9 @@ class OwnedSignals:
                 self._calls.add(closed)
                 self._texts.keep(closed)
                 closed = Closed()  # of a replay: it is out already
-            elif closed.rows >= _MOST_ROWS:
+                continue
+            self._appended_ns.append(entry.produced_ns)
+            if closed.rows >= _MOST_ROWS:
                 if not self._commit(closed, entry):
                     return False
                 closed = Closed()
@@ -105,9 +109,13 @@ class OwnedSignals:
         self._calls.add(closed)
         metrics = self._parts.metrics
         metrics.commit_s.observe(time.perf_counter() - begun)
+        now_s = time.time()
+        for appended_ns in self._appended_ns:
+            metrics.end_to_end_s.observe(max(0.0, now_s - appended_ns / 1e9))
+        self._appended_ns.clear()
         metrics.points.inc(sum(table.num_rows for tables in closed.series.values() for table in tables))
         metrics.letters.inc(sum(len(letters) for letters in closed.letters.values()))
-        metrics.lag_s.labels(str(self.number)).set(max(0.0, time.time() - newest.produced_ns / 1e9))
+        metrics.lag_s.labels(str(self.number)).set(max(0.0, now_s - newest.produced_ns / 1e9))
         return True
 
     def tick(self, now_us: int) -> None:
@@ -137,6 +145,7 @@ class OwnedSignals:
         self._parts.metrics.show(self.number, counts)
         if counts:
             self._position.write_field(COUNTS, json.dumps(counts))
+            self._position.write_field(PROGRESS, progress_text(self._minutes.progress()))
         self._parts.metrics.lag_entries.labels(self.stream).set(self._parts.broker.length(self.stream))
 
     def checkpoint(self, writer: ThreadPoolExecutor) -> None:

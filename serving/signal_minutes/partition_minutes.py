@@ -16,6 +16,7 @@ from data_contracts.series.tenant import DEFAULT_TENANT, tenant_fault
 from data_contracts.telemetry.rejects import rejected_payload
 from data_contracts.values.moments import moment_of_us
 from serving.signal_minutes.minute_series import Makers
+from serving.signal_minutes.progress_notes import MinuteProgress
 from serving.signal_minutes.tenant_minutes import MinuteRules, TenantMinutes
 from serving.stream import streams
 from serving.stream.consumer.tenant_states import TENANTS, packed_tenants, tenant_states
@@ -131,6 +132,10 @@ class PartitionMinutes:
         """Return what came and what was left out so far, by tenant; under "" the entries of those that there is no room for."""
         known: dict[str, Mapping[str, int]] = {name: tenant.counts() for name, tenant in self._tenants.items()}
         return known | ({"": {_UNKNOWN: self._refused}} if self._refused else {})
+
+    def progress(self) -> dict[str, MinuteProgress]:
+        """Return how far minutes are made, by tenant."""
+        return {name: tenant.progress() for name, tenant in self._tenants.items()}
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole state as arrays."""

@@ -34,6 +34,9 @@ class SignalMetrics:
             "aiops_signal_checkpoint_bytes", "Size of the newest checkpoint", ["partition"], registry=registry
         )
         self.commit_s = Histogram("aiops_signal_commit_seconds", "One append or commit", registry=registry, buckets=_SECONDS)
+        self.end_to_end_s = Histogram(
+            "aiops_signal_end_to_end_seconds", "Entries: appended to committed", registry=registry, buckets=_SECONDS
+        )
         memory = Gauge("aiops_signal_resident_bytes", "Resident memory", registry=registry)
         memory.set_function(resident_bytes)
         self._beat_at: dict[str, float] = {}

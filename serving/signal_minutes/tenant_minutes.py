@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from aiops.errors import StateError
 from aiops.types import State
 from serving.signal_minutes.minute_series import Makers, MinuteSeries
+from serving.signal_minutes.progress_notes import MinuteProgress
 
 MINUTE_US: Final = 60_000_000
 _CLOCKS: Final = "clocks"
@@ -47,6 +48,8 @@ class TenantMinutes:
         self._series: dict[bytes, MinuteSeries] = {}
         self._watermark_us: dict[bytes, int] = {}
         self._points = 0
+        self._made: dict[bytes, int] = {}
+        """Series in the newest minute that was made of each kind."""
         self._newest_us = 0
         self.arrived_us = 0
         """When the newest rows arrived."""
@@ -77,6 +80,8 @@ class TenantMinutes:
             return []
         closed = self._series[kind].closed(over_us)
         self._points += closed.num_rows
+        if closed.num_rows:
+            self._made[kind] = _newest_series(closed)
         return [_known_later(closed, self._rules.lateness_us)] if closed.num_rows else []
 
     def texts(self) -> list[pa.Table]:
@@ -97,6 +102,11 @@ class TenantMinutes:
             rows = self._makers[kind].rows
             total |= {f"{rows}.{name}": count for name, count in asdict(series.counts).items()}
         return total
+
+    def progress(self) -> MinuteProgress:
+        """Return how far minutes are made, of the kind that is ahead."""
+        made_us = max((self._rules.over(at_us) for at_us in self._watermark_us.values()), default=0)
+        return MinuteProgress(self._newest_us, max(0, made_us), sum(self._made.values()))
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole state as arrays."""
@@ -134,6 +144,12 @@ def _known_later(series: pa.Table, lateness_us: int) -> pa.Table:
     place, at = series.schema.get_field_index("timestamp"), series["timestamp"]
     moved: Any = pc.add(at.cast(pa.int64()), lateness_us)
     return series.set_column(place, series.schema.field(place), moved.cast(at.type))
+
+
+def _newest_series(series: pa.Table) -> int:
+    """Return how many series have a point in the newest minute."""
+    at: Any = series["timestamp"]
+    return int(pc.sum(pc.equal(at, pc.max(at))).as_py() or 0)
 
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:

@@ -1,7 +1,9 @@
 """From the wire to committed detections: what a sender, the receivers, the broker and stage 1 sustain together on this machine.
 
 For each protocol: as many points a second as are answered and committed over the time given; then 80 % of that at a fixed rate,
-whose time from arrival to commit is measured. All processes are those of `aiops up`, the sender is on the same machine.
+whose time from arrival to commit is measured. All processes are those of `aiops up`, the sender is on the same machine. Of logs
+and spans a line or span is committed when it is in the lake and in the series of its minute; at the end all points of those must
+have passed stage 1.
 """
 
 import os
@@ -14,10 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from aiops.errors import ConfigurationError
+from orchestration.bench.load.sent_bodies import SAMPLES, SIGNALS, SendPlan, Signal
 from orchestration.bench.load.series_memory import bytes_per_series
 from orchestration.bench.load.stage1_speed import Stage1Load, measure_stage1
 from orchestration.bench.load.stream_pipeline import PipelineConfig, StreamPipeline, Use, pipeline_settings
-from orchestration.bench.load.wire_sender import SAMPLES, Phase, SendPlan
+from orchestration.bench.load.wire_sender import Phase
 from orchestration.bench.load.wire_series import METRICS
 from orchestration.bench.load.wire_templates import Protocol
 
@@ -33,7 +36,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class StreamConfig:
-    """`hosts` > 0: so many hosts of 20 metrics in their own time for `minutes`, instead of as fast as possible for `seconds`."""
+    """`hosts` > 0: so many hosts of 20 metrics in their own time for `minutes`, instead of as fast as possible for `seconds`.
+
+    `signals`: these are sent instead of metrics, by `services`, `records` lines or spans a request.
+    """
 
     series: int = 100_000
     seconds: float = 60.0
@@ -45,11 +51,18 @@ class StreamConfig:
     stage1: bool = True
     memory_series: int = 100_000
     in_flight: int = 8
+    signals: Sequence[Signal] = ()
+    services: int = 20
+    records: int = 512
+    signal_step_s: int = 0
+    """Seconds of event time between rounds of logs or spans; 0 = their time is the clock's."""
 
 
 @dataclass(frozen=True, slots=True)
 class WireRun:
-    """One protocol. `p99_s` = p99 from arrival to the answer and from append to commit, added: no less than arrival to commit.
+    """One protocol; of logs and spans `points` are lines or spans.
+
+    `p99_s` = p99 from arrival to the answer and from append to commit, added: no less than arrival to commit.
 
     `lag_s`: from the last request to its commit; memory in MiB at the start, in the middle and at the end of the fixed rate.
     """
@@ -92,7 +105,10 @@ def bench_stream(config: StreamConfig, say: Say) -> StreamFigures:
     """
     cores = os.cpu_count() or 1
     load = os.getloadavg()[0] / cores
-    runs = [_hosts(config, protocol, say) if config.hosts else _wire(config, protocol, say) for protocol in config.protocols]
+    if config.signals:
+        runs = [_signals(config, signal, say) for signal in config.signals]
+    else:
+        runs = [_hosts(config, protocol, say) if config.hosts else _wire(config, protocol, say) for protocol in config.protocols]
     stage1: dict[str, float] = {}
     for name, stage1_load in _STAGE1.items() if config.stage1 else ():
         say(f"stage 1 alone, {name} data …")
@@ -122,6 +138,33 @@ def chosen_protocols(names: Sequence[str]) -> tuple[Protocol, ...]:
     return tuple(protocol for protocol in PROTOCOLS if protocol in names) or PROTOCOLS
 
 
+def chosen_signals(names: Sequence[str]) -> tuple[Signal, ...]:
+    """Return the signals of these names.
+
+    Raises:
+        ConfigurationError: there is no such signal.
+    """
+    unknown = sorted(set(names) - set(SIGNALS))
+    if unknown:
+        raise ConfigurationError(f"--signals {unknown[0]}: no such signal; choose of {', '.join(SIGNALS)}")
+    return tuple(signal for signal in SIGNALS if signal in names)
+
+
+def _signals(config: StreamConfig, signal: Signal, say: Say) -> WireRun:
+    plan = SendPlan(
+        signal,
+        0,
+        config.services,
+        samples=config.records,
+        step_s=config.signal_step_s,
+        start_ms=_start_ms(_BACK_S),
+        in_flight=config.in_flight,
+    )
+    settings = PipelineConfig(config.series, archive=True, signals=True)
+    with _pipeline(plan, settings, say) as pipeline:
+        return _most_then_fixed(config, plan, pipeline, say)
+
+
 def _wire(config: StreamConfig, protocol: Protocol, say: Say) -> WireRun:
     plan = SendPlan(
         protocol,
@@ -131,15 +174,20 @@ def _wire(config: StreamConfig, protocol: Protocol, say: Say) -> WireRun:
         start_ms=_start_ms(_BACK_S),
         in_flight=_in_flight(config, config.series),
     )
-    with _pipeline(plan, config.series, config.archive, say) as pipeline:
-        say(f"{protocol}: {pipeline.points_a_round:,} series; definitions and kernels …")
-        pipeline.run(Phase(rounds=_WARM_ROUNDS))
-        say(f"{protocol}: as fast as it is committed, {config.seconds:g} s …")
-        most = pipeline.run(Phase(seconds=config.seconds))
-        rate = OPEN_SHARE * most.points_per_s
-        say(f"{protocol}: {most.points_per_s:,.0f} points/s; {rate:,.0f} points/s for {config.seconds:g} s …")
-        fixed = pipeline.run(Phase(seconds=config.seconds, points_per_s=rate))
-        return _run(protocol, most, fixed, pipeline.counts())
+    with _pipeline(plan, PipelineConfig(config.series, config.archive), say) as pipeline:
+        return _most_then_fixed(config, plan, pipeline, say)
+
+
+def _most_then_fixed(config: StreamConfig, plan: SendPlan, pipeline: StreamPipeline, say: Say) -> WireRun:
+    name = plan.protocol
+    say(f"{name}: {pipeline.points_a_round:,} a round; definitions and kernels …")
+    pipeline.run(Phase(rounds=_WARM_ROUNDS))
+    say(f"{name}: as fast as it is committed, {config.seconds:g} s …")
+    most = pipeline.run(Phase(seconds=config.seconds))
+    rate = OPEN_SHARE * most.points_per_s
+    say(f"{name}: {most.points_per_s:,.0f} a second; {rate:,.0f} a second for {config.seconds:g} s …")
+    fixed = pipeline.run(Phase(seconds=config.seconds, points_per_s=rate))
+    return _run(name, most, fixed, pipeline.counts())
 
 
 def _hosts(config: StreamConfig, protocol: Protocol, say: Say) -> WireRun:
@@ -147,7 +195,7 @@ def _hosts(config: StreamConfig, protocol: Protocol, say: Say) -> WireRun:
     series = config.hosts * len(METRICS)
     start_ms, in_flight = _start_ms(_WARM_ROUNDS * config.step_s), _in_flight(config, series)
     plan = SendPlan(protocol, 0, config.hosts, 0, step_s=config.step_s, start_ms=start_ms, in_flight=in_flight)
-    with _pipeline(plan, series, config.archive, say) as pipeline:
+    with _pipeline(plan, PipelineConfig(series, config.archive), say) as pipeline:
         say(f"{protocol}: {config.hosts:,} hosts, {series:,} series; definitions …")
         pipeline.run(Phase(rounds=_WARM_ROUNDS))
         rate = series / config.step_s
@@ -157,10 +205,10 @@ def _hosts(config: StreamConfig, protocol: Protocol, say: Say) -> WireRun:
 
 
 @contextmanager
-def _pipeline(plan: SendPlan, series: int, archive: bool, say: Say) -> Iterator[StreamPipeline]:
+def _pipeline(plan: SendPlan, config: PipelineConfig, say: Say) -> Iterator[StreamPipeline]:
     """Run all processes in a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="aiops-bench-stream-") as folder:
-        settings = pipeline_settings(Path(folder), PipelineConfig(series, archive))
+        settings = pipeline_settings(Path(folder), config)
         with StreamPipeline(settings, plan, say) as pipeline:
             yield pipeline
 
@@ -179,7 +227,7 @@ def _start_ms(back_s: int) -> int:
     return (int(time.time()) - back_s) // 60 * 60_000
 
 
-def _run(protocol: Protocol, most: Use, fixed: Use, counts: Mapping[str, int]) -> WireRun:
+def _run(protocol: str, most: Use, fixed: Use, counts: Mapping[str, int]) -> WireRun:
     answer_p99_s = fixed.sent.quantile_s(0.99)
     return WireRun(
         protocol=protocol,

@@ -18,31 +18,34 @@ from aiops.settings.consumer_settings import ConsumerSettings
 from aiops.settings.ingest_settings import IngestSettings
 from aiops.settings.telemetry_settings import TelemetrySettings
 from aiops.settings.tree import Settings
-from orchestration.bench.load.wire_sender import Phase, SendPlan, Sent, serve
+from orchestration.bench.load.committed_rows import Committed, CommittedPoints, CommittedSignals
+from orchestration.bench.load.sent_bodies import SIGNALS, SendPlan
+from orchestration.bench.load.wire_sender import Phase, Sent, serve
 from orchestration.rehearsal.live_replay import with_free_ports
 from orchestration.suite import services
 from orchestration.suite.metrics_page import MetricsPage
 from orchestration.suite.processes import Supervisor
-from serving.stream import streams
 from serving.stream.broker import EmbeddedBroker, open_streams
 
 Say = Callable[[str], None]
-NAMES: Final = ("sender", "receiver", "broker", "consumer")
 _DRAIN_S: Final = 120.0
 _LOOK_S: Final = 0.05
 _SAMPLE_S: Final = 1.0
 _TRIM_S: Final = 0.1
 _MIB: Final = 1 << 20
-_END_TO_END: Final = "aiops_end_to_end_seconds"
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    """How many series are allowed, whether points are archived, and how many entries a stream may hold until a checkpoint."""
+    """How many series are allowed, whether points are archived, and how many entries a stream may hold until a checkpoint.
+
+    `signals`: logs or spans are sent, everything is as in `aiops up`.
+    """
 
     series: int
     archive: bool = False
     max_backlog: int = 5000
+    signals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +73,21 @@ class Use:
 
 def pipeline_settings(home: Path, config: PipelineConfig) -> Settings:
     """Return settings of a home of its own, with free ports and room for the series."""
-    consumer = ConsumerSettings(archive="inside" if config.archive else "off", max_backlog=config.max_backlog)
+    own = ConsumerSettings()
+    points = ConsumerSettings(archive="inside" if config.archive else "off", max_backlog=config.max_backlog)
     room = 2 * config.series + 1000
     settings = Settings(
         home=home,
         broker=BrokerSettings(partitions=1),
-        consumer=consumer,
+        consumer=own if config.signals else points,
         telemetry=TelemetrySettings(max_series=room),
         ingest=IngestSettings(max_series=room, points_per_s=1_000_000_000),
     )
-    return with_free_ports(settings)
+    settings = with_free_ports(settings)
+    if not config.signals:
+        return settings
+    consumer = settings.consumer.model_copy(update={"archive_every_s": own.archive_every_s})
+    return settings.model_copy(update={"consumer": consumer})
 
 
 class StreamPipeline:
@@ -92,6 +100,8 @@ class StreamPipeline:
         self._children = Supervisor(settings.root / "logs", say)
         self._ended = threading.Event()
         self._memory = _Memory()
+        self._committed = _committed(settings, plan)
+        self._answered = 0
         self.points_a_round = 0
 
     def __enter__(self) -> Self:
@@ -109,9 +119,10 @@ class StreamPipeline:
         """Send a phase and wait until all of it is committed.
 
         Raises:
-            Unavailable: a process ended, or the consumer does not come after.
+            Unavailable: a process ended, or what is to commit it does not come after.
         """
-        before, cpu, began = self._page(), self._cpu_s(), time.perf_counter()
+        committed = self._committed
+        before, rows, cpu, began = committed.page(), committed.rows(), self._cpu_s(), time.perf_counter()
         self._memory.begin()
         self._commands.send(phase)
         while not self._commands.poll(_SAMPLE_S):
@@ -119,34 +130,33 @@ class StreamPipeline:
         sent = self._commands.recv()
         if isinstance(sent, Exception):
             raise Unavailable(f"the sender ended: {sent}") from sent
-        wanted = _points(before) + sent.points
+        self._answered += sent.points
+        wanted = rows + sent.points
         deadline = time.monotonic() + _DRAIN_S
         stopped = time.perf_counter()
-        while _points(after := self._page()) < wanted:
+        while (done := committed.rows()) < wanted:
             self._check()
             if time.monotonic() > deadline:
-                raise Unavailable(
-                    f"{wanted - _points(after):.0f} points are not committed {_DRAIN_S:.0f} s after the last request"
-                )
+                raise Unavailable(f"{wanted - done} rows are not committed {_DRAIN_S:.0f} s after the last request")
             time.sleep(_LOOK_S)
         ended = time.perf_counter()
         spent = {name: used - cpu[name] for name, used in self._cpu_s().items()}
-        commits = _difference(after, before)
-        p50, p99 = (commits.quantile_ms(_END_TO_END, share, stage="stage1") / 1e3 for share in (0.5, 0.99))
-        points = int(_points(after) - _points(before))
-        return Use(sent, points, ended - began, spent, self._memory.since(), p50, p99, ended - stopped)
+        commits = _difference(committed.page(), before)
+        p50, p99 = (commits.quantile_ms(committed.end_to_end, share) / 1e3 for share in (0.5, 0.99))
+        return Use(sent, done - rows, ended - began, spent, self._memory.since(), p50, p99, ended - stopped)
 
-    def counts(self) -> dict[str, int]:
-        """Return the consumer's points by outcome so far."""
-        page = self._page()
-        return {labels["outcome"]: int(value) for name, labels, value in page.samples if name == "aiops_points_total"}
+    def counts(self) -> Mapping[str, int]:
+        """Return where rows went so far.
+
+        Raises:
+            Unavailable: not all that was answered is there.
+        """
+        return self._committed.counts(self._answered)
 
     def _start(self) -> None:
         self._broker.start()
         assert self._broker.pid is not None
-        consumer = services.consumer(self._settings)
-        consumer = replace(consumer, command=(*consumer.command, "--only", "ingest"))
-        children = self._children.start(services.receiver(self._settings), consumer)
+        children = self._children.start(services.receiver(self._settings), *self._committed.children)
         context = multiprocessing.get_context("spawn")
         self._commands, theirs = context.Pipe()
         self._sender = context.Process(target=serve, args=(self._plan, theirs), daemon=True)
@@ -154,7 +164,7 @@ class StreamPipeline:
         self.points_a_round = self._receive_rounds()
         pids = {"sender": self._sender.pid, "broker": self._broker.pid}
         pids |= {child.spec.name: child.process.pid for child in children}
-        self._processes = {name: psutil.Process(pids[name]) for name in NAMES}
+        self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
         threading.Thread(target=self._beside, name="beside", daemon=True).start()
 
     def _receive_rounds(self) -> int:
@@ -170,11 +180,8 @@ class StreamPipeline:
             if time.monotonic() >= due:
                 due = time.monotonic() + _SAMPLE_S
                 self._memory.note({name: process.memory_info().rss / _MIB for name, process in self._processes.items()})
-            for stream in (streams.candidates(0), streams.features(0), streams.rejected(0)):
+            for stream in self._committed.unread:
                 broker.client.xtrim(stream, maxlen=0, approximate=False)
-
-    def _page(self) -> MetricsPage:
-        return MetricsPage.fetch(f"http://127.0.0.1:{self._settings.consumer.metrics_port}/metrics")
 
     def _cpu_s(self) -> dict[str, float]:
         times = {name: process.cpu_times() for name, process in self._processes.items()}
@@ -216,11 +223,12 @@ class _Memory:
         """Return for each process its memory at the start, in the middle and at the end of the phase."""
         taken = self.samples[self.first :]
         chosen = [taken[0], taken[len(taken) // 2], taken[-1]] if taken else []
-        return {name: tuple(round(sample[name], 1) for sample in chosen) for name in NAMES}
+        return {name: tuple(round(sample[name], 1) for sample in chosen) for name in taken[0]} if taken else {}
 
 
-def _points(page: MetricsPage) -> float:
-    return page.total("aiops_points_total", outcome="in")
+def _committed(settings: Settings, plan: SendPlan) -> Committed:
+    signal = next((signal for signal in SIGNALS if signal == plan.protocol), None)
+    return CommittedSignals(settings, signal, open_streams(settings)) if signal else CommittedPoints(settings)
 
 
 def _difference(after: MetricsPage, before: MetricsPage) -> MetricsPage:

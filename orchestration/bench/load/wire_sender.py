@@ -1,7 +1,7 @@
-"""Sends bodies of metrics to a receiver over HTTP: as fast as they are answered, or at a fixed rate; a process of its own.
+"""Sends bodies to a receiver over HTTP: as fast as they are answered, or at a fixed rate; a process of its own.
 
-Bodies go round and round: every round is one scrape of all targets, `step_s` later in event time. A body that is answered 429
-or 503 is sent again, as a sender does.
+Bodies go round and round: of metrics every round is one scrape of all targets, `step_s` later in event time. A body that is
+answered 429 or 503 is sent again, as a sender does.
 """
 
 import itertools
@@ -15,19 +15,14 @@ from multiprocessing.connection import Connection
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from orchestration.bench.load.wire_series import hosts, in_requests, targets
-from orchestration.bench.load.wire_templates import Protocol, Template, template_of
+from orchestration.bench.load.sent_bodies import SendPlan, SentBody, bodies_of
 
-SAMPLES: Final = 2000
-"""Of a request, as Prometheus sends them."""
 LATENCIES: Final = 200_000
 """Answers whose time is kept, the newest."""
 PRESSED: Final = (429, 503)
 """Answers of a receiver that takes no more for now."""
 _AGAIN_S: Final = 0.05
-_NOISES: Final = 64
 _HEADERS: Final = {
     "remote_write_1": "POST /api/v1/write HTTP/1.1\r\ncontent-type: application/x-protobuf\r\ncontent-encoding: snappy\r\n"
     "x-prometheus-remote-write-version: 0.1.0\r\n",
@@ -35,21 +30,9 @@ _HEADERS: Final = {
     "content-type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\ncontent-encoding: snappy\r\n"
     "x-prometheus-remote-write-version: 2.0.0\r\n",
     "otlp": "POST /v1/metrics HTTP/1.1\r\ncontent-type: application/x-protobuf\r\n",
+    "logs": "POST /v1/logs HTTP/1.1\r\ncontent-type: application/x-protobuf\r\n",
+    "spans": "POST /v1/traces HTTP/1.1\r\ncontent-type: application/x-protobuf\r\n",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SendPlan:
-    """What is sent where. A `service_instances` of 0 = the targets are hosts. Event time begins at `start_ms`."""
-
-    protocol: Protocol
-    port: int
-    targets: int
-    service_instances: int = 20
-    samples: int = SAMPLES
-    step_s: int = 60
-    start_ms: int = 0
-    in_flight: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +69,17 @@ class WireSender:
 
     def __init__(self, plan: SendPlan) -> None:
         self._plan = plan
-        sent = list(targets(plan.targets, plan.service_instances) if plan.service_instances else hosts(plan.targets))
-        self._templates = [template_of(plan.protocol, part) for part in in_requests(sent, plan.samples)]
-        if len(self._templates) < 2 * plan.in_flight:
-            raise ValueError(f"{len(self._templates)} requests a round: with {plan.in_flight} in flight rounds would overlap")
-        self._values = [_Values(template, number) for number, template in enumerate(self._templates)]
+        self._bodies: Sequence[SentBody] = bodies_of(plan)
+        if len(self._bodies) < 2 * plan.in_flight:
+            raise ValueError(f"{len(self._bodies)} requests a round: with {plan.in_flight} in flight rounds would overlap")
         self._turns = itertools.count()
-        self._rounds_done = [0] * len(self._templates)
+        self._rounds_done = [0] * len(self._bodies)
         self._answered = threading.Condition()
 
     @property
     def points_a_round(self) -> int:
-        """Return the points of one scrape of all targets."""
-        return sum(len(template.values) for template in self._templates)
+        """Return the points of one scrape of all targets, the lines or spans of all bodies."""
+        return sum(body.rows for body in self._bodies)
 
     def run(self, phase: Phase) -> Sent:
         """Send; return what became of it.
@@ -121,15 +102,15 @@ class WireSender:
 
     def _schedule(self, phase: Phase) -> "Iterator[_Due]":
         """Yield which request is due when (seconds since the start; 0 = at once)."""
-        count = len(self._templates)
+        count = len(self._bodies)
         began = time.perf_counter()
         points = 0
-        for turn in range(phase.rounds * count) if phase.rounds else itertools.count():
+        for _ in range(phase.rounds * count) if phase.rounds else itertools.count():
             due_s = points / phase.points_per_s if phase.points_per_s else 0.0
             if not phase.rounds and max(due_s, time.perf_counter() - began) >= phase.seconds:
                 return
             number = next(self._turns)
-            points += len(self._templates[turn % count].values)
+            points += self._bodies[number % count].rows
             yield _Due(number % count, number // count, began + due_s if phase.points_per_s else 0.0)
 
     def _send(self, shared: "_Shared") -> None:
@@ -145,20 +126,23 @@ class WireSender:
         if due.at_s and wait_s > 0:
             time.sleep(wait_s)
         late_s = max(0.0, -wait_s) if due.at_s else 0.0
-        template = self._templates[due.request]
-        time_ms = self._plan.start_ms + due.round * self._plan.step_s * 1000
-        body = template.fill(self._values[due.request].of(due.round), time_ms)
+        sent = self._bodies[due.request]
+        body = sent.filled(due.round, self._time_ms(due))
         self._wait_for_round_before(due, shared)
         while True:
             began = time.perf_counter()
             status = connection.post(body)
-            shared.note(status, len(template.values), time.perf_counter() - began, late_s)
+            shared.note(status, sent.rows, time.perf_counter() - began, late_s)
             if status not in PRESSED:
                 break
             time.sleep(_AGAIN_S)
         with self._answered:
             self._rounds_done[due.request] += 1
             self._answered.notify_all()
+
+    def _time_ms(self, due: "_Due") -> int:
+        step_ms = self._plan.step_s * 1000
+        return self._plan.start_ms + due.round * step_ms if step_ms else time.time_ns() // 1_000_000
 
     def _wait_for_round_before(self, due: "_Due", shared: "_Shared") -> None:
         """Wait until the request of the round before is answered: a series is sent in order of time, as senders do."""
@@ -203,21 +187,6 @@ class _Shared:
                 del self.sent.latency_s[:-LATENCIES]
             elif status not in PRESSED:
                 raise SenderError(f"the receiver answered {status}")
-
-
-class _Values:
-    """Values of one request's series, a little different each round; counters grow."""
-
-    def __init__(self, template: Template, seed: int) -> None:
-        random = np.random.default_rng(seed)
-        size = len(template.values)
-        self._level = np.exp(random.uniform(0, 6, size))
-        self._slope = np.where(template.counts, self._level, 0.0)
-        self._noise = 0.05 * random.standard_normal((_NOISES, size)) * self._level
-
-    def of(self, number: int) -> npt.NDArray[np.float64]:
-        """Return the values of a round."""
-        return np.asarray(self._level + self._slope * number + self._noise[number % _NOISES], np.float64)
 
 
 class _Connection:

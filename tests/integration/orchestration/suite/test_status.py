@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -23,6 +24,7 @@ from aiops.settings.up_settings import UpSettings
 from models.artifacts.export import write_aliases
 from orchestration.suite.health import PROBE_S, ask
 from orchestration.workspace.current_settings import note_running
+from serving.signal_minutes.progress_notes import COUNTS, PROGRESS, MinuteProgress, progress_text
 from serving.stream import streams
 from serving.stream.broker import EmbeddedBroker, open_streams
 from serving.stream.consumer.commit import Position
@@ -164,3 +166,31 @@ def test_who_has_which_partition_and_what_nobody_has(broker: streams.Streams, se
     assert [line.owner for line in report.partitions] == ["far, process 77"]
     assert abs(report.partitions[0].since.timestamp() - time.time()) < within(5)
     assert not any("no owner" in fault for fault in report.faults)
+
+
+def test_signals_are_listed_with_their_lag_and_what_nobody_makes_series_of_is_a_fault(
+    broker: streams.Streams, settings: Settings
+) -> None:
+    assert ask(settings).signals == ()
+    now_us = time.time_ns() // 1000
+    progress = {"acme": MinuteProgress(now_us - 4_000_000, 1_790_000_040_000_000, 12)}
+    counts = {"acme": {"logs.records": 70, "logs.late": 2, "spans.spans": 9, "points": 24}, "": {"refused_tenants": 3}}
+    note = {COUNTS: json.dumps(counts), PROGRESS: progress_text(progress)}
+    broker.hash_set(streams.offset("signals", 0), note)
+    (line,) = ask(settings).signals
+    assert (line.tenant, line.lines, line.spans, line.points, line.series) == ("acme", 70, 9, 24, 12)
+    assert line.lag_s is not None
+    assert 4 <= line.lag_s < 4 + within(5)
+    assert line.made_until == datetime(2026, 9, 21, 14, 14, tzinfo=UTC)
+    old_ms = int(time.time() * 1e3) - 3_600_000
+    entry(broker, streams.signals(0), f"{old_ms}-0")
+    fault, _ = sorted(ask(settings).faults, key=lambda text: "lake" in text)
+    assert "is not made into series (signals stands still or is too slow)" in fault
+    off = settings.model_copy(update={"signals": settings.signals.model_copy(update={"minutes": False})})
+    assert not any("series" in fault for fault in ask(off).faults)
+
+
+def test_signals_noted_by_an_older_version_have_no_times(broker: streams.Streams, settings: Settings) -> None:
+    broker.hash_set(streams.offset("signals", 0), {COUNTS: json.dumps({"acme": {"logs.records": 70}})})
+    (line,) = ask(settings).signals
+    assert (line.lines, line.spans, line.lag_s, line.newest_event_at, line.made_until) == (70, 0, None, None, None)

@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import cramjam
 import pytest
 
-from orchestration.bench.load.wire_sender import Phase, SenderError, SendPlan, WireSender
+from orchestration.bench.load.sent_bodies import SendPlan
+from orchestration.bench.load.wire_sender import Phase, SenderError, WireSender
 from tests.testing.wire_messages import REMOTE_WRITE_1
 
 PLAN = SendPlan("remote_write_1", 0, targets=8, service_instances=2, samples=20, start_ms=1_790_000_000_000, in_flight=2)
