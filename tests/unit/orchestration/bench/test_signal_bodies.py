@@ -52,7 +52,7 @@ def test_lines_are_of_all_services_in_the_second_before_they_are_sent() -> None:
 
 def test_a_line_reads_otherwise_each_round_and_its_form_stays() -> None:
     first, second = (lines(number)["body"].to_pylist() for number in range(2))
-    assert sum(one == two for one, two in zip(first, second, strict=True)) < 0.02 * len(first)
+    assert sum(line == again for line, again in zip(first, second, strict=True)) < 0.02 * len(first)
     without_digits = [
         ["".join("0" if c in "0123456789abcdef" else c for c in text) for text in texts] for texts in (first, second)
     ]
