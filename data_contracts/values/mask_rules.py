@@ -28,13 +28,23 @@ from data_contracts.values.mask_checks import (
 
 @dataclass(frozen=True, slots=True)
 class MaskRule:
-    """`value` is masked where `head` stands before it and `tail` behind it, if `check` agrees. No part has capturing groups."""
+    """`value` is masked where `head` stands before it and `tail` behind it, if `check` agrees. No part has capturing groups.
+
+    `sign` matches wherever the rule does, and is compiled faster: a long expression takes longer to compile than to search
+    hundreds of lines, and Arrow compiles it each time. "" = the rule itself is short.
+    """
 
     name: str
     head: str
     value: str
     check: Callable[[Candidate], bool] | None = None
     tail: str = ""
+    sign: str = ""
+
+    @property
+    def suspicion(self) -> str:
+        """Return the expression that tells which texts are looked at closer."""
+        return self.sign or self.pattern
 
     @property
     def pattern(self) -> str:
@@ -56,6 +66,13 @@ _SIGN: Final = r"[ \t]*(?:=>|:=|[:=])[ \t]*"
 _NAMED: Final = rf"{_NAME}(?:\\*[\"'])?{_SIGN}"
 """A name, the quote behind it (escaped within JSON), and the sign before the value, all in a line."""
 
+NAME_SIGN: Final = (
+    rf"""{_NAME}(?:\\*["']|[ \t]*[:=]|%3d|>)|\bauthorization\\*["']"""
+    rf"""|(?:(?:^|[\s"'=(\[])--?|<)[\w.:\-]*{_NAME}\s"""
+)
+"""What stands behind the name of a secret in every rule of names; before white space that is a flag's or an element's name."""
+_HEADER_SIGN: Final = r"""(?i)\bauthorization(?:\\*["'])?[ \t]*[:=]"""
+
 _UNQUOTED: Final = (
     r"""(?:[^\s"'\\\[{}\])>=,;&|]|\\[^\s"'\\])(?:(?:[^\s"'\\}\])>]|\\[^\s"'\\])*(?:[^\s"'\\}\])>,;]|\\[^\s"'\\]))?"""
 )
@@ -67,6 +84,7 @@ _SECRETS: Final = (
         "private_key",
         "",
         r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z)",
+        sign="PRIVATE KEY",
     ),
     # scheme://user:password@host: to the last @ before a slash; else, where a password holds one, before white space.
     MaskRule("url_password", r"""://[^\s/:@"'?#]*:""", r"""(?:[^\s/?#"'<>\\]+|[^\s"'<>\\]+)""", is_url_password, "@"),
@@ -76,12 +94,14 @@ _SECRETS: Final = (
         r"""(?i)\bauthorization(?:\\*["'])?[ \t]*(?:=>|[:=])[ \t]*\[?[ \t]*(?:\\*["'])?(?:digest|aws4-hmac-sha256)[ \t]+""",
         r"[^\r\n\[][^\r\n]*",
         is_new,
+        sign=_HEADER_SIGN,
     ),
     MaskRule(
         "authorization",
         r"""(?i)\bauthorization(?:\\*["'])?[ \t]*(?:=>|[:=])[ \t]*\[?[ \t]*(?:\\*["'])?(?:[a-z][\w\-]*[ \t]+)?""",
         r"""[^\s"'\\\[\]{}<>]+""",
         is_authorization,
+        sign=_HEADER_SIGN,
     ),
     # A scheme without the header's name: only before what looks like a credential.
     MaskRule("authorization", r"(?i)\b(?:bearer|basic|digest)[ \t]+", r"[A-Za-z0-9._~+/=\-]{8,}", follows_scheme),
@@ -96,17 +116,20 @@ _SECRETS: Final = (
         r"|xox[abeoprs]-[A-Za-z0-9\-]{10,}|AIza[0-9A-Za-z_\-]{35}|[rs]k_(?:live|test)_[0-9A-Za-z]{16,}"
         r"|sk-(?:proj|ant|svcacct|admin)-[A-Za-z0-9_\-]{10,}|SG\.[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}"
         r"|npm_[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{20,}|dckr_pat_[A-Za-z0-9_\-]{16,})",
+        sign=r"\b(?:AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|AIza|[rs]k_(?:live|test)_|sk-(?:proj|ant|svcacct|admin)-|SG\."
+        r"|npm_|hf_|dckr_pat_)",
     ),
     MaskRule("provider_key", r"hooks\.slack\.com/(?:services|workflows|triggers)/", r"[A-Za-z0-9_/]+"),
     # Signatures in queries (Azure), and secrets' names in them: & ends the value there.
     MaskRule("query_secret", r"(?i)[?&;]sig=", r"""[^\s&"'#<>\[][^\s&"'#<>]*"""),
-    MaskRule("query_secret", rf"[?&][\w.\-]*{_NAME}=", r"""[^\s&"'#<>\[\\][^\s&"'#<>\\]*"""),
+    MaskRule("query_secret", rf"[?&][\w.\-]*{_NAME}=", r"""[^\s&"'#<>\[\\][^\s&"'#<>\\]*""", sign=NAME_SIGN),
     # Elements and attributes of XML and HTML.
-    MaskRule("element_secret", rf"<[\w.:\-]*{_NAME}(?:\s[^<>]*)?>", r"[^<\[][^<]*"),
+    MaskRule("element_secret", rf"<[\w.:\-]*{_NAME}(?:\s[^<>]*)?>", r"[^<\[][^<]*", sign=NAME_SIGN),
     MaskRule(
         "element_secret",
         rf"""\b(?:name|key|id)=["'][\w.\-]*{_NAME}["'][^<>]{{0,200}}?\bvalue=["']""",
         r"""[^"'\[][^"']*""",
+        sign=NAME_SIGN,
     ),
     # SQL.
     MaskRule(
@@ -122,31 +145,43 @@ _SECRETS: Final = (
         r"""[^\s"'\[]+""",
         is_login,
     ),
-    MaskRule("argument_secret", r"\b(?:mysql|mariadb)[\w\-]*[ \t](?:[^\r\n|;]{0,200}?[ \t])?-p", r"""[^\s"'\[]+"""),
+    MaskRule(
+        "argument_secret",
+        r"\b(?:mysql|mariadb)[\w\-]*[ \t](?:[^\r\n|;]{0,200}?[ \t])?-p",
+        r"""[^\s"'\[]+""",
+        sign=r"\b(?:mysql|mariadb)[\w\-]*[ \t]",
+    ),
     MaskRule("argument_secret", r"\bsshpass[ \t]+-p[ \t]*", r"""[^\s"'\[]+"""),
     MaskRule(
         "argument_secret",
         rf"""(?:^|[\s"'=(\[])--?[\w.\-]*{_NAME}(?:[ \t]+(?:\\*["'])?|\\*["'][ \t]*,[ \t]*\\*["'])""",
         r"""[^\s"'\\\-\[=:][^\s"'\\]*""",
         is_flag_value,
+        sign=NAME_SIGN,
     ),
     # Pairs of a name and a value, as headers are listed.
     MaskRule(
-        "argument_secret", rf"""[(\[]["'][\w.\-]*(?:{_NAME}|authorization)["'],[ \t]*["']""", r"""[^"'\[][^"']*""", is_pair_value
+        "argument_secret",
+        rf"""[(\[]["'][\w.\-]*(?:{_NAME}|authorization)["'],[ \t]*["']""",
+        r"""[^"'\[][^"']*""",
+        is_pair_value,
+        sign=NAME_SIGN,
     ),
     # A query within a query.
-    MaskRule("query_secret", rf"{_NAME}%3d", r"""[^\s&%"'#<>\[\\][^\s&%"'#<>\\]*"""),
+    MaskRule("query_secret", rf"{_NAME}%3d", r"""[^\s&%"'#<>\[\\][^\s&%"'#<>\\]*""", sign=NAME_SIGN),
     # Lists, and blocks of YAML.
-    MaskRule("quoted_secret", rf"{_NAMED}\[[ \t]*", r"""\\*["'][^\]]*""", is_new),
-    MaskRule("named_secret", rf"{_NAME}[ \t]*:[ \t]*[>|][+\-0-9]*[ \t]*\n", r"(?:[ \t]+[^\n]+\n)*[ \t]+[^\n]+", is_new),
+    MaskRule("quoted_secret", rf"{_NAMED}\[[ \t]*", r"""\\*["'][^\]]*""", is_new, sign=NAME_SIGN),
+    MaskRule(
+        "named_secret", rf"{_NAME}[ \t]*:[ \t]*[>|][+\-0-9]*[ \t]*\n", r"(?:[ \t]+[^\n]+\n)*[ \t]+[^\n]+", is_new, sign=NAME_SIGN
+    ),
     # Quoted values, to the end of the text where the quote is not closed (texts are cut before they come here), by the kind of
     # quote: escaped once and twice, as JSON within JSON has it, double, single.
-    MaskRule("quoted_secret", rf"{_NAMED}\\\\\\\"", r'(?:[^"\\]|\\{7}"|\\{4}|\\{1,2}[^"\\])+', is_quoted_value),
-    MaskRule("quoted_secret", rf"{_NAMED}\\\"", r'(?:[^"\\]|\\\\\\"|\\\\|\\[^"\\])+', is_quoted_value),
-    MaskRule("quoted_secret", rf"{_NAMED}\"", r'(?:[^"\\]|\\(?s:.)|\\\z)+', is_quoted_value),
-    MaskRule("quoted_secret", rf"{_NAMED}'", r"(?:[^'\\]|\\(?s:.)|\\\z)+", is_quoted_value),
+    MaskRule("quoted_secret", rf"{_NAMED}\\\\\\\"", r'(?:[^"\\]|\\{7}"|\\{4}|\\{1,2}[^"\\])+', is_quoted_value, sign=NAME_SIGN),
+    MaskRule("quoted_secret", rf"{_NAMED}\\\"", r'(?:[^"\\]|\\\\\\"|\\\\|\\[^"\\])+', is_quoted_value, sign=NAME_SIGN),
+    MaskRule("quoted_secret", rf"{_NAMED}\"", r'(?:[^"\\]|\\(?s:.)|\\\z)+', is_quoted_value, sign=NAME_SIGN),
+    MaskRule("quoted_secret", rf"{_NAMED}'", r"(?:[^'\\]|\\(?s:.)|\\\z)+", is_quoted_value, sign=NAME_SIGN),
     # name=value and name: value.
-    MaskRule("named_secret", _NAMED, _UNQUOTED, is_named_value),
+    MaskRule("named_secret", _NAMED, _UNQUOTED, is_named_value, sign=NAME_SIGN),
 )
 
 RULES: Final[Mapping[str, tuple[MaskRule, ...]]] = {

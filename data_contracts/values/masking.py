@@ -15,13 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_contracts.values.mask_checks import Candidate
-from data_contracts.values.mask_rules import RULES, SECRET_NAME_END, MaskRule
+from data_contracts.values.mask_rules import NAME_SIGN, RULES, MaskRule
 from data_contracts.values.masked_trees import Leaves, Trees, put_together
 
 _HEAD, _VALUE, _END = "\ufdd0", "\ufdd1", "\ufdd2"
 """Noncharacters of Unicode around the parts of a match, until its check is made."""
-_NAMED_BEFORE: Final = SECRET_NAME_END + r"""\\*"\s*[:,}\]]"""
-"""A text of JSON that is the name of a secret."""
 _MOST_CONTEXT: Final = 40
 _MOST_AFTER: Final = 8
 _ESCAPES: Final = (
@@ -58,8 +56,8 @@ class Masks:
         self.rules = tuple(rules)
         self._by_name = by_name
         """Whether values under the names of secrets are masked in JSON."""
-        patterns = [rule.pattern for rule in rules] + [_NAMED_BEFORE] * by_name
-        self._any = "|".join(f"(?:{pattern})" for pattern in patterns)
+        signs = dict.fromkeys([*(rule.suspicion for rule in rules), *[NAME_SIGN] * by_name])
+        self._any = "|".join(f"(?:{sign})" for sign in signs)
 
     @classmethod
     def of(cls, groups: Sequence[str], patterns: Mapping[str, str]) -> "Masks":
@@ -87,12 +85,17 @@ class Masks:
         taken_apart = [trees.taken_apart(text) for text in chosen]
         counts = dict(trees.counts)
         leaves: Any = pa.array(trees.leaves, pa.string())
+        absent: set[str] = set()
         for rule in self.rules:
+            if rule.suspicion in absent or not _matching(leaves, rule.suspicion).any():
+                absent.add(rule.suspicion)
+                continue
             changed = _replaced(leaves, rule)
             differs = int(np.count_nonzero(differing(changed, leaves)))
             if differs:
                 counts[rule.name] = counts.get(rule.name, 0) + differs
                 leaves = changed
+                absent.clear()
         if not counts:
             return Masked(column)
         masked = Leaves(leaves.to_pylist())

@@ -140,9 +140,24 @@ class Archiver:
                 return True
             try:
                 self._partitions.follow()
+                if self._is_pressed():
+                    break
             except Unavailable as error:
                 _lines.warn("broker", f"archiver waits for the broker: {error}")
         return stop.is_set()
+
+    def _is_pressed(self) -> bool:
+        """Return whether a stream of signals fills up, so that senders would have to wait for a round: each request is an entry.
+
+        Other streams have open parts that may be half of what fits, and writers that join more in an entry.
+        """
+        config = self._config
+        return any(
+            self._broker.length(stream.stream) > config.part_entries(stream.kind) + config.max_backlog // 4
+            for taken in self._partitions.items.values()
+            for stream in taken
+            if stream.kind.stage == archived_stream.SIGNALS.stage
+        )
 
     def catch_up(self, stop: threading.Event, closing: bool = True) -> int:
         """Copy what is there now; return the rows copied. `closing`: no part stays open, until no stream has anything new.

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from aiops.errors import AiopsError, Unavailable
 from serving.ingest.leader_terms import LeaderChanged
 from serving.ingest.producer_sequence import Appended, BatchAppended, EncodedEntry, EntryBatch, EntryGroup, GroupAppended
+from serving.ingest.receive.joined_signals import JoinedSignals
 from serving.ingest.receive.raw_batch import RawBatch, exemplar_entries, telemetry_entries
 from serving.ingest.topic_positions import PositionsLost
 from serving.ingest.watermark_entries import Watermarks
@@ -256,20 +257,22 @@ class GroupCommit:
     def _entries(self, batch: RawBatch, newest_us: Mapping[str, Mapping[int, int]], now_us: int) -> list[EntryBatch]:
         partitions = range(self._rules.partitions)
         telemetry: list[list[EncodedEntry]] = [[] for _ in partitions]
-        signals: list[list[EncodedEntry]] = [[] for _ in partitions]
+        signals = [JoinedSignals() for _ in partitions]
         for place, share in batch.shares.items():
             telemetry[place.partition] += telemetry_entries(place.tenant, share)
-            signals[place.partition] += exemplar_entries(place.tenant, share, now_us)
+            for entry in exemplar_entries(place.tenant, share, now_us):
+                signals[place.partition].add(entry)
         for partition, entry in self._watermarks.entries(newest_us):
             telemetry[partition].append(entry)
         for entry in batch.signals:
-            signals[zlib.crc32(entry.tenant.encode()) % len(signals)].append(entry)
+            signals[zlib.crc32(entry.tenant.encode()) % len(signals)].add(entry)
         seq = self._seq + 1
         groups = [
             EntryBatch(streams.telemetry(number), streams.entries(number), seq, now_us, tuple(telemetry[number]))
             for number in partitions
         ]
-        return groups + [EntryBatch(streams.signals(number), "", seq, now_us, tuple(signals[number])) for number in partitions]
+        joined = [tuple(own.entries()) for own in signals]
+        return groups + [EntryBatch(streams.signals(number), "", seq, now_us, joined[number]) for number in partitions]
 
     def _look(self) -> None:
         try:

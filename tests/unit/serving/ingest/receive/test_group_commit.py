@@ -17,6 +17,7 @@ from serving.ingest.receive.raw_batch import Led, Place, PointArrays, RawBatch, 
 from serving.ingest.receive.replica_election import Lead, ReplicaElection
 from serving.ingest.receive.series_table import Homes, SeriesTable
 from serving.ingest.receive.slot_kernels import NEVER
+from serving.stream import streams
 from tests.testing.deadlines import within
 
 GONE = Unavailable("broker: gone")
@@ -57,7 +58,7 @@ class Broker:
 
 
 def batch(name: str) -> RawBatch:
-    return RawBatch(signals=[EncodedEntry("acme", b"l", name.encode())])
+    return RawBatch(signals=[EncodedEntry("acme", streams.KIND_REFUSED, name.encode())])
 
 
 def payloads(broker: Broker) -> list[list[bytes]]:
@@ -160,7 +161,7 @@ class Sender:
         self.term = LeaderTerm(tenant, "eu", 1, "a")
 
     def points(self, name: str, of_pair: bool = False) -> RawBatch:
-        made = RawBatch(signals=[EncodedEntry(self.tenant, b"l", name.encode())])
+        made = RawBatch(signals=[EncodedEntry(self.tenant, streams.KIND_REFUSED, name.encode())])
         made.touched.append(Touched(self.table, self.table.generation, self.slots))
         self.table.slots.time_us[self.slots] = 99
         if of_pair:
