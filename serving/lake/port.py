@@ -23,8 +23,8 @@ class Between:
     end: datetime
 
 
-Where = Mapping[str, Collection[str] | Between]
-"""Column: the texts, or the times, that are wanted; every column must match. Row groups without them are not decoded."""
+Where = Mapping[str, Collection[str] | Collection[int] | Between]
+"""Column: the texts, numbers or times that are wanted; every column must match. Row groups without them are not decoded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,9 +76,9 @@ def _exemplars(lake: Lake, rows: pa.Table, trace_ids: Sequence[str], known_at: d
     sent = _known(lake.read("exemplars", begin, end, columns, {"trace_id": trace_ids}), known_at)
     if not sent.num_rows:
         return {}
-    catalogue = lake.read("series", None, None, list(SeriesName._fields))
-    wanted: Any = pc.is_in(catalogue["series_id"], pc.unique(sent["series_id"].combine_chunks()))
-    names = {row["series_id"]: SeriesName(**row).text for row in catalogue.filter(wanted).to_pylist()}
+    ids = sorted(set(sent["series_id"].to_pylist()))
+    catalogue = lake.read("series", None, None, list(SeriesName._fields), {"series_id": ids})
+    names = {row["series_id"]: SeriesName(**row).text for row in catalogue.to_pylist()}
     named: dict[str, set[str]] = {}
     for row in sent.to_pylist():
         if row["series_id"] in names:

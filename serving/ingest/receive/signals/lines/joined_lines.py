@@ -23,7 +23,7 @@ _KIND: Final = re.compile(
 class Piece(msgspec.Struct, gc=False):
     """Text of one line, and what its carrier says: when, on which stream; `refusal` why it cannot be read (None = it can).
 
-    `is_part`: the next piece of its stream continues the line.
+    `is_part`: the next piece of its stream continues the line. `nanos`: of its time, below a microsecond.
     """
 
     text: str
@@ -32,6 +32,7 @@ class Piece(msgspec.Struct, gc=False):
     attributes: dict[str, Json] = {}
     refusal: Refusal | None = None
     is_part: bool = False
+    nanos: int = 0
 
 
 class _Record:

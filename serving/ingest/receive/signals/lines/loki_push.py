@@ -76,7 +76,7 @@ def accept_loki_push(body: bytes, encoding: Encoding, intake: SignalIntake) -> S
 def accept_loki_results(results: Sequence[tuple[Mapping[str, str], Sequence[Any]]], intake: SignalIntake) -> SignalOutcome:
     """Return what becomes of streams as a range query answers them: labels, entries `[ns, line]` or `[ns, line, metadata]`.
 
-    An id depends on labels, time and text alone: a line that is pulled again counts once. O(bytes) time and memory.
+    An id depends on labels, time (ns) and text alone: a line that is pulled again counts once. O(bytes) time and memory.
     """
     lines, contents = [], []
     for number, (labels, values) in enumerate(results):
@@ -84,7 +84,8 @@ def accept_loki_results(results: Sequence[tuple[Mapping[str, str], Sequence[Any]
         named = json.dumps(sorted(labels.items())).encode()
         for line in _lines(LokiStream(labels, entries), intake):
             lines.append(line)
-            contents.append(b"%s\0%d\0%s" % (named, line.time_us or 0, line.text.encode(errors="surrogatepass")))
+            moment_ns = 1000 * (line.time_us or 0) + line.nanos
+            contents.append(b"%s\0%d\0%s" % (named, moment_ns, line.text.encode(errors="surrogatepass")))
     return finished(lines, "loki", content_ids(contents), intake)
 
 
@@ -138,7 +139,7 @@ def _line(piece: Piece, level: str, reading: LineReading) -> LogLine:
     line = record_of_piece(piece, reading)
     if line.refusal is not None:
         return line
-    line.time_us = piece.time_us
+    line.time_us, line.nanos = piece.time_us, piece.nanos
     line.trace_id = line.trace_id or _text(taken(metadata, TRACE_ID))
     line.span_id = line.span_id or _text(taken(metadata, SPAN_ID))
     stated = _text(taken(metadata, _LEVELS))
@@ -191,7 +192,7 @@ def _json_entry(value: Any) -> Piece:
         rule = f"timestamp {str(value[0])[:40]!r} is no number of nanoseconds since 1970"
         piece.refusal = piece.refusal or Refusal("bad_timestamp", "timestamp", rule)
         return piece
-    piece.time_us = int(value[0]) // 1000
+    piece.time_us, piece.nanos = divmod(int(value[0]), 1000)
     metadata = value[2] if len(value) == 3 and isinstance(value[2], dict) else {}
     piece.attributes = {str(name): _text(text) for name, text in metadata.items()}
     return piece
