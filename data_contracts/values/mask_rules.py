@@ -55,7 +55,7 @@ class MaskRule:
 _CORES: Final = (
     r"(?:passw(?:or[dt])?s?|passwds?|kennwort|passphrases?|passcodes?|pwd|secrets?|tokens?|cookies?|credentials?|creds"
     r"|(?:api|access|private|encryption)[_\-. ]?keys?|(?:account|signing|master|shared|auth|ssh|subscription|storage)[_\-.]?keys?"
-    r"|sess(?:ion)?[_\-.]?(?:id|key)|(?:amz|goog)-signature)(?:[_\-.]?(?:key|value|hash|text))?"
+    r"|sess(?:ion)?(?:[_\-]?id|[_\-.]?key)|(?:amz|goog)-signature)(?:[_\-.]?(?:key|value|hash|text))?"
 )
 _SHORT: Final = r"(?:\b|_)(?:pass|pw)|[a-z](?-i:Pass|Pw)"
 SECRET_NAME_END: Final = rf"(?i)(?:{_CORES}|{_SHORT}|\bauthorization)"
@@ -180,6 +180,8 @@ _SECRETS: Final = (
     MaskRule("quoted_secret", rf"{_NAMED}\\\"", r'(?:[^"\\]|\\\\\\"|\\\\|\\[^"\\])+', is_quoted_value, sign=NAME_SIGN),
     MaskRule("quoted_secret", rf"{_NAMED}\"", r'(?:[^"\\]|\\(?s:.)|\\\z)+', is_quoted_value, sign=NAME_SIGN),
     MaskRule("quoted_secret", rf"{_NAMED}'", r"(?:[^'\\]|\\(?s:.)|\\\z)+", is_quoted_value, sign=NAME_SIGN),
+    # A name and a value in brackets; `session.id` is OpenTelemetry's name of a visit, and none of a secret.
+    MaskRule("named_secret", rf"\([ \t]*{_NAME}[ \t]+", r"""[^\s()\[\]"'\\]+""", is_flag_value, r"[ \t]*\)"),
     # name=value and name: value.
     MaskRule("named_secret", _NAMED, _UNQUOTED, is_named_value, sign=NAME_SIGN),
 )

@@ -147,7 +147,7 @@ def _conditions(query: RowQuery) -> list[duckdb.Expression]:
             named = duckdb.ColumnExpression(column)
             conditions += [named >= duckdb.ConstantExpression(cells.start), named < duckdb.ConstantExpression(cells.end)]
             continue
-        constants = [duckdb.ConstantExpression(cell) for cell in sorted(set(cells))]
+        constants = [duckdb.ConstantExpression(cell) for cell in dict.fromkeys(cells)]
         isin = duckdb.ColumnExpression(column).isin(*constants) if constants else duckdb.ConstantExpression(False)
         conditions.append(isin)
     return conditions

@@ -213,7 +213,9 @@ def cut(rows: pa.Table, query: RowQuery) -> pa.Table:
         if isinstance(cells, Between):
             rows = _within(rows, column, cells.start, cells.end)
         else:
-            rows = rows.filter(pc.is_in(rows[column], pa.array(sorted(set(cells)), pa.string())))
+            kind = rows.schema.field(column).type
+            wanted = pa.array(list(dict.fromkeys(cells)), kind if pa.types.is_integer(kind) else pa.string())
+            rows = rows.filter(pc.is_in(rows[column], wanted))
     return rows
 
 

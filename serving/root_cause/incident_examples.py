@@ -76,7 +76,7 @@ def _exemplars(lake: Lake, rows: pa.Table, trace_ids: Sequence[str], known_at: d
     sent = _known(lake.read("exemplars", begin, end, columns, {"trace_id": trace_ids}), known_at)
     if not sent.num_rows:
         return {}
-    ids = sorted(set(sent["series_id"].to_pylist()))
+    ids = [int(series_id) for series_id in dict.fromkeys(sent["series_id"].to_pylist()) if series_id is not None]
     catalogue = lake.read("series", None, None, list(SeriesName._fields), {"series_id": ids})
     names = {row["series_id"]: SeriesName(**row).text for row in catalogue.to_pylist()}
     named: dict[str, set[str]] = {}

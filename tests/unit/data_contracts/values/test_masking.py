@@ -50,6 +50,9 @@ def test_a_secret_is_hidden_and_what_stands_around_it_stays(text: str, secret: s
         "at 1760000000000000 us, trace 4bf92f3577b34da6a3ce929d0e0e4736",
         "AB12 CDEF GHIJ KLMN",  # not an account's check digits
         "password is wrong",
+        "login failed (password expired)",
+        "refused (token missing) for session.id=4f1b2c9d",
+        '{"session.id":"4f1b2c9d8e7a"}',
         "user@localhost logged in from 10.0.0.1",
         "",
     ],
@@ -76,6 +79,8 @@ def test_addresses_are_masked_where_asked_for() -> None:
         '{"http.request.header.authorization":["§"]}',
         "DB_PASS=§",
         "pass=§",
+        "login as bob (password §) failed",
+        "session_id=§",
         "pw=§",
         "userPass=§",
         "encryption_key=§",
