@@ -13,7 +13,6 @@ from aiops.errors import FencedError, Unavailable
 from serving.ingest.watermark_entries import watermark_entry
 from serving.signal_minutes.call_sightings import CallSightings
 from serving.signal_minutes.kept_texts import KeptTexts
-from serving.signal_minutes.minute_appends import STAGE, MinuteAppends
 from serving.signal_minutes.minute_appends import MinuteAppends
 from serving.signal_minutes.partition_minutes import Closed, PartitionMinutes
 from serving.signal_minutes.progress_notes import COUNTS, PROGRESS, STAGE, progress_text
