@@ -11,7 +11,7 @@ from aiops.simulator.simulated_action import Touch
 from aiops.simulator.simulation_config import BUILDUP_KINDS
 
 MITIGATED: Final = 0.25
-"""Share of its strength below which an incident counts as mitigated."""
+"""Share of its strength up to which an incident counts as mitigated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ class Course:
         return cls(incident, _episodes(incident, ()))
 
     def harms(self) -> tuple[Harm, ...]:
-        """Return when it harms: while full, with a strength of `MITIGATED` or more."""
+        """Return when it harms: while full, with a strength above `MITIGATED`."""
         spans: list[Harm] = []
         for episode in self.episodes:
             if not episode.is_full:
                 continue
             inner = {at_s for at_s in crossings(self.strength, MITIGATED) if episode.starts_s < at_s < episode.ends_s}
             for start_s, end_s in pairwise(sorted({episode.starts_s, episode.ends_s, *inner})):
-                if factor_at(self.strength, 0.5 * (start_s + end_s)) >= MITIGATED:
+                if factor_at(self.strength, 0.5 * (start_s + end_s)) > MITIGATED:
                     spans.append(Harm(start_s, end_s))
         return tuple(spans)
 

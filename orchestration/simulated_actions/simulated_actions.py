@@ -5,6 +5,7 @@ from typing import Final
 
 from aiops.automation.action import Action, ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
 from aiops.errors import ContractError, StepRefused
+from aiops.simulator.simulated_action import Standing
 from orchestration.simulated_actions.acted_world import ActedWorld
 from orchestration.simulated_actions.simulated_kinds import KINDS, SimulatedKind
 
@@ -40,7 +41,8 @@ class SimulatedPlanner:
             ContractError: there is no such service, a parameter cannot be used, or the service stands so already.
         """
         kind = self._kind
-        before = kind.read(self._world.standing(request.service))
+        standing = self._world.standing(request.service)
+        before = kind.read(standing)
         after = kind.wanted(request, before)
         if abs(after - before) < _TOLERANCE:
             raise ContractError(f"action {kind.name}: {kind.part} of {request.service} is {before:g} already: nothing to do")
@@ -50,8 +52,8 @@ class SimulatedPlanner:
             service=request.service,
             target=f"simulated {request.service} {kind.part}",
             parameters=dict(request.parameters),
-            before=_state(kind, before),
-            after=_state(kind, after),
+            before=_state(kind, standing, before),
+            after=_state(kind, standing, after),
             difference=f"{kind.part} of {request.service}: {before:g} → {after:g}",
             risk=kind.risk,
             undo="" if kind.event_amount is not None else f"sets {kind.part} back to {before:g}",
@@ -62,7 +64,7 @@ class SimulatedPlanner:
     def probe(self, step: PlannedStep) -> Outcome:
         """Return in which state the service is now."""
         try:
-            now = _state(self._kind, self._kind.read(self._world.standing(step.service)))
+            now = _state_of(self._kind, self._world.standing(step.service))
         except ContractError:
             return Outcome.UNKNOWN
         if now == step.after:
@@ -98,8 +100,14 @@ class SimulatedRunner:
     def _swap(self, step: PlannedStep, origin: PlainMapping, into: PlainMapping) -> None:
         kind = self._kind
         amount = kind.event_amount if kind.event_amount is not None else float(str(into[kind.part]))
-        self._world.act(step.service, kind.reaction, amount, lambda standing: _state(kind, kind.read(standing)) == origin)
+        self._world.act(step.service, kind.reaction, amount, lambda standing: _state_of(kind, standing) == origin)
 
 
-def _state(kind: SimulatedKind, value: float) -> PlainMapping:
-    return {kind.part: int(value) if float(value).is_integer() else round(value, 9)}
+def _state_of(kind: SimulatedKind, standing: Standing) -> PlainMapping:
+    return _state(kind, standing, kind.read(standing))
+
+
+def _state(kind: SimulatedKind, standing: Standing, value: float) -> PlainMapping:
+    """Return what a plan holds of a service: the part that a kind changes, and the replicas that it touches in turn."""
+    state = {kind.part: int(value) if float(value).is_integer() else round(value, 9)}
+    return {**state, "replicas": standing.replicas} if kind.of_replicas else state

@@ -1,4 +1,7 @@
-"""What each kind of action means in the simulator: which part of a service it reads, what that becomes, and by which reaction."""
+"""What each kind of action means in the simulator: which part of a service it reads, what that becomes, and by which reaction.
+
+A call over HTTP is the clean-up of a disk, a feature flag cuts callers off: what the library of runbooks uses them for.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -18,7 +21,8 @@ class SimulatedKind:
     """One kind. `read`: the part of the standing that it changes; `wanted`: what that becomes under a request.
 
     `reaction` is what is done to the simulator. Where `event_amount` is given, `part` is only a count of what was done, so much
-    each time, and it cannot be taken back; else the amount is the state wanted.
+    each time, and it cannot be taken back; else the amount is the state wanted. `of_replicas`: the state says how many there
+    are, too.
     """
 
     name: str
@@ -30,6 +34,7 @@ class SimulatedKind:
     risk: Risk = Risk.LOW
     replica_share: float = 1.0
     event_amount: float | None = None
+    of_replicas: bool = False
 
 
 def _earlier(request: ActionRequest, version: float) -> float:
@@ -97,6 +102,7 @@ KINDS: Final[Mapping[str, SimulatedKind]] = {
             _earlier,
             "it runs as it did before its last release",
             replica_share=_AT_ONCE,
+            of_replicas=True,
         ),
         SimulatedKind(
             "kubernetes.restart",
@@ -107,6 +113,7 @@ KINDS: Final[Mapping[str, SimulatedKind]] = {
             "what its processes hold is gone: it ends a leak until it has grown again",
             replica_share=_AT_ONCE,
             event_amount=_AT_ONCE,
+            of_replicas=True,
         ),
         SimulatedKind(
             "kubernetes.scale",
@@ -146,7 +153,7 @@ KINDS: Final[Mapping[str, SimulatedKind]] = {
             event_amount=1.0,
         ),
         SimulatedKind(
-            "simulated.free_disk",
+            "http.call",
             "cleanups",
             "free_disk",
             lambda standing: standing.cleanups,
@@ -157,7 +164,7 @@ KINDS: Final[Mapping[str, SimulatedKind]] = {
             event_amount=0.9,
         ),
         SimulatedKind(
-            "simulated.circuit",
+            "feature_flag.file",
             "circuit",
             "circuit",
             lambda standing: float(standing.circuit),

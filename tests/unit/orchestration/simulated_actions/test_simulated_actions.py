@@ -102,12 +102,23 @@ def test_a_rollback_ends_the_bad_deployment_and_its_undo_brings_it_back() -> Non
     assert action.runner is not None
     planned_end = acted.simulation.incidents()["ends_at"].to_pylist()[0]
     step = action.planner.plan(request("kubernetes.rollback"))
-    assert (step.before, step.after) == ({"version": 2}, {"version": 1})
+    assert (step.before, step.after) == ({"version": 2, "replicas": 3}, {"version": 1, "replicas": 3})
     action.runner.apply(step, "key")
     assert acted.simulation.incidents()["ends_at"].to_pylist()[0] < planned_end - timedelta(minutes=40)
     clock.now += timedelta(minutes=10)
     action.runner.undo(step, "key-undo")
     assert acted.simulation.incidents()["ends_at"].to_pylist()[0] == planned_end
+
+
+def test_a_restart_planned_before_somebody_scaled_is_not_carried_out() -> None:
+    acted, clock = world()
+    actions = simulated_actions(acted)
+    restart, scale = actions["kubernetes.restart"], actions["kubernetes.scale"]
+    step = restart.planner.plan(request("kubernetes.restart"))
+    assert scale.runner is not None
+    scale.runner.apply(scale.planner.plan(request("kubernetes.scale")), "key")
+    clock.now += timedelta(minutes=1)
+    assert restart.planner.probe(step) is Outcome.OTHER
 
 
 @pytest.mark.parametrize(
