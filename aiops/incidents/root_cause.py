@@ -121,8 +121,8 @@ class ExampleTrace:
 class RootCauseReport:
     """One analysis of one incident. Times aware UTC; `causes` the most probable first.
 
-    `decided` = the first cause is probable enough to be named alone; otherwise `statement` says so and `would_decide` lists what
-    would settle it. `symptom` is the service where it showed.
+    `decided` = the first cause is probable enough to be named alone; `false_alarm` = most probably nothing began; otherwise
+    `statement` says so and `would_decide` lists what would settle it. `symptom` is the service where it showed.
     """
 
     made_at: datetime
@@ -143,5 +143,7 @@ class RootCauseReport:
     """what would separate the likely causes, if it were known; empty where decided"""
     none_probability: float = 0.0
     """probability that it was none of the services looked at, 0..1"""
+    false_alarm: bool = False
+    """whether most probably nothing began: a false alarm"""
     examples: tuple[ExampleTrace, ...] = ()
     """a failed, a slow and a normal trace, as far as spans were received"""

@@ -31,6 +31,12 @@ def statement_of(causes: Sequence[RootCause], none: float, decided: bool) -> str
     return f"Undecided between {named}; none of them {none:.0%}." if len(running) > 1 else f"Undecided: {named}; none {none:.0%}."
 
 
+def false_statement(causes: Sequence[RootCause], none: float) -> str:
+    """Return that an alarm is most probably false, and what would have begun it else."""
+    named = f"; else it was {causes[0].service} ({causes[0].probability:.0%})" if causes else ""
+    return f"Most probably a false alarm ({none:.0%}): what alerted let go by itself, or never went far{named}."
+
+
 def in_the_running(causes: Sequence[RootCause]) -> tuple[RootCause, ...]:
     """Return the first cause and those not far behind it."""
     return tuple(cause for cause in causes[:4] if cause.probability >= NEAR_SHARE * causes[0].probability)

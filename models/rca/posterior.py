@@ -1,9 +1,9 @@
 """From evidence to probabilities: first whether it is one of these services at all, then which.
 
 The log odds of a service are a weighted sum of what speaks for it, plus its prior from past verdicts; services share one
-exponential normalisation (McFadden 1974, "Conditional logit analysis"). Whether it is none of them is a logit of the strongest
-evidence alone: an alarm without a cause can look strong, so that step has a slope of its own. Weights are fitted by
-`models/rca/posterior_fit.py`.
+exponential normalisation (McFadden 1974, "Conditional logit analysis"). Whether it is none of them is a logit of its own, for an
+alarm without a cause can look strong: of how the alarm went (`models/rca/alarm_course.py`) and of what requests show, or, where
+nothing alerted, of the strongest evidence alone. Weights are fitted by `models/rca/posterior_fit.py`.
 """
 
 from collections.abc import Collection, Mapping
@@ -85,7 +85,10 @@ class CauseFeatures:
 
 @dataclass(frozen=True, slots=True)
 class PosteriorWeights:
-    """Weights of `CauseFeatures`, none below 0; log odds of "none of these" = `none` - `against_none` x the strongest."""
+    """Weights of `CauseFeatures`, none below 0.
+
+    Where nothing alerted, the log odds of "none of these" are `none` - `against_none` x the strongest.
+    """
 
     magnitude: float = 0.5
     early: float = 0.5
@@ -117,18 +120,30 @@ def log_odds(features: CauseFeatures, weights: PosteriorWeights = FITTED) -> Flo
     return odds
 
 
+def shown_by_requests(features: CauseFeatures, weights: PosteriorWeights = FITTED) -> float:
+    """Return the most that requests say against any candidate, log odds: it speaks against a false alarm as much."""
+    shown = weights.order * features.order + weights.own_time * features.own_time + weights.network * features.network
+    return float(shown.max(initial=0.0))
+
+
 CROWD: Final = 30
 """Candidates, the likeliest, that count by themselves, as many as the weights were fitted with; the rest count as so many."""
 
 
-def posterior(features: CauseFeatures, weights: PosteriorWeights = FITTED) -> tuple[FloatArray, float]:
-    """Return the probability (n,) of each candidate and of "none of these"; all together 1."""
+def posterior(
+    features: CauseFeatures, weights: PosteriorWeights = FITTED, nothing: float | None = None
+) -> tuple[FloatArray, float]:
+    """Return the probability (n,) of each candidate and of "none of these"; all together 1.
+
+    `nothing`: log odds that nothing began; None = how the alarm went is unknown.
+    """
     odds = log_odds(features, weights) + features.prior
     if not odds.size:
         return odds, 1.0
     odds = _crowd(odds)
     share = np.exp(odds - odds.max())
-    none = 1.0 / (1.0 + float(np.exp(weights.against_none * features.strongest - weights.none)))
+    level = weights.none - weights.against_none * features.strongest if nothing is None else nothing
+    none = 1.0 / (1.0 + float(np.exp(-level)))
     return share / share.sum() * (1.0 - none), none
 
 

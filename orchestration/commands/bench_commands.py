@@ -139,7 +139,13 @@ def rca_calibration(
     if as_json:
         print_json(facts)
         return
-    for name, title in (("rules", "Root causes of simulated alarms"), ("bins", "Said and right"), ("kinds", "By kind")):
+    tables = {
+        "rules": "Root causes of simulated alarms",
+        "bins": "Said and right",
+        "kinds": "By kind, as of the last answer",
+        "waits": "False alarms named and true ones lost, by minutes waited",
+    }
+    for name, title in tables.items():
         rows = facts.pop(name)
         print_table(title, tuple(rows[0]), [tuple(row.values()) for row in rows])
     print_facts("What was scored, and the weights", facts)

@@ -133,12 +133,13 @@ class Analyses:
     def _store(self, incident_id: str, report: RootCauseReport) -> None:
         parts = self._parts
         first = report.causes[0].service if report.causes else ""
-        event = {"decided": report.decided, "cause": first, "statement": report.statement}
+        event = {"decided": report.decided, "cause": first, "statement": report.statement, "false_alarm": report.false_alarm}
         with parts.store.writing() as writer:
-            incident = parts.store.case(incident_id).incident
+            case = parts.store.case(incident_id)
+            incident = case.incident
             writer.put_report(incident_id, report)
             writer.event(report.made_at, "root_cause", incident_id, event | {"services": [first] if first else []})
-            writer.enqueue(update_messages(incident, report, parts.audience.channels, parts.audience.base_url))
+            writer.enqueue(update_messages(incident, report, parts.audience.channels, parts.audience.base_url, case.report))
 
 
 def known_beside(store: IncidentStore, incident: Incident) -> tuple[Mapping[str, float], tuple[Interval, ...]]:

@@ -60,11 +60,28 @@ def change_messages(incident: Incident, channels: Sequence[str], base_url: str) 
 
 
 def update_messages(
-    incident: Incident, report: RootCauseReport, channels: Sequence[str], base_url: str
+    incident: Incident,
+    report: RootCauseReport,
+    channels: Sequence[str],
+    base_url: str,
+    before: RootCauseReport | None = None,
 ) -> tuple[OutboxMessage, ...]:
-    """Return the notifications of the first decided root cause; nothing while it is open, or after the incident."""
+    """Return the notifications of the first decided root cause, of a false alarm, and that it is none after all.
+
+    Nothing while it is open, or after the incident. `before` = the analysis before this one.
+    """
     cause = cause_of(report)
-    if incident.notified_at is None or cause is None or not cause.decided or _closed(incident):
+    if incident.notified_at is None or cause is None or _closed(incident):
+        return ()
+    if report.false_alarm:
+        headline = f"most probably a false alarm ({report.none_probability:.0%})"
+        notice = notice_of(incident, MessageKind.UPDATE, report.made_at, headline, base_url)
+        return _addressed(replace(notice, cause=cause), "false alarm", channels)
+    if before is not None and before.false_alarm:
+        named = f"probable root cause: {cause.service} ({cause.probability:.0%})" if cause.decided else "the cause is undecided"
+        notice = notice_of(incident, MessageKind.UPDATE, report.made_at, f"no false alarm after all; {named}", base_url)
+        return _addressed(replace(notice, cause=cause), "no false alarm", channels)
+    if not cause.decided:
         return ()
     headline = f"probable root cause: {cause.service} ({cause.probability:.0%})"
     notice = replace(notice_of(incident, MessageKind.UPDATE, report.made_at, headline, base_url), cause=cause)

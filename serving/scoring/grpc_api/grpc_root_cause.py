@@ -51,6 +51,7 @@ def root_cause_response(answer: RootCauseAnswer) -> pb.RootCauseResponse:
         statement=report.statement,
         would_decide=report.would_decide,
         none_probability=report.none_probability,
+        false_alarm=report.false_alarm,
     )
 
 

@@ -165,6 +165,7 @@ def _report() -> Schema:
         "symptom": _text('the service where the trouble showed; "" = unknown'),
         "causes": _list(_cause(), "candidates, the most probable first, at most 10"),
         "none_probability": _number("probability that it was none of the services looked at, 0..1"),
+        "false_alarm": {"type": "boolean", "description": "whether most probably nothing began: a false alarm"},
         "decided": {"type": "boolean", "description": "whether the first cause is probable enough to be named alone"},
         "statement": _text("the finding in one sentence or two"),
         "would_decide": _texts("what would separate the likely causes, if it were known; empty where decided"),

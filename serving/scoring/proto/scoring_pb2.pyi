@@ -319,7 +319,7 @@ class Cause(_message.Message):
     def __init__(self, service: _Optional[str] = ..., probability: _Optional[float] = ..., sentence: _Optional[str] = ..., score: _Optional[float] = ..., onset_us: _Optional[int] = ..., path: _Optional[_Iterable[str]] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping[str, object]]]] = ..., changes: _Optional[_Iterable[_Union[Change, _Mapping[str, object]]]] = ...) -> None: ...
 
 class RootCauseResponse(_message.Message):
-    __slots__ = ("model", "model_version", "request_id", "made_at_us", "window_start_us", "window_end_us", "symptom", "causes", "decided", "statement", "would_decide", "none_probability")
+    __slots__ = ("model", "model_version", "request_id", "made_at_us", "window_start_us", "window_end_us", "symptom", "causes", "decided", "statement", "would_decide", "none_probability", "false_alarm")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -332,6 +332,7 @@ class RootCauseResponse(_message.Message):
     STATEMENT_FIELD_NUMBER: _ClassVar[int]
     WOULD_DECIDE_FIELD_NUMBER: _ClassVar[int]
     NONE_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    FALSE_ALARM_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     request_id: str
@@ -344,4 +345,5 @@ class RootCauseResponse(_message.Message):
     statement: str
     would_decide: _containers.RepeatedScalarFieldContainer[str]
     none_probability: float
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., made_at_us: _Optional[int] = ..., window_start_us: _Optional[int] = ..., window_end_us: _Optional[int] = ..., symptom: _Optional[str] = ..., causes: _Optional[_Iterable[_Union[Cause, _Mapping[str, object]]]] = ..., decided: _Optional[bool] = ..., statement: _Optional[str] = ..., would_decide: _Optional[_Iterable[str]] = ..., none_probability: _Optional[float] = ...) -> None: ...
+    false_alarm: bool
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., request_id: _Optional[str] = ..., made_at_us: _Optional[int] = ..., window_start_us: _Optional[int] = ..., window_end_us: _Optional[int] = ..., symptom: _Optional[str] = ..., causes: _Optional[_Iterable[_Union[Cause, _Mapping[str, object]]]] = ..., decided: _Optional[bool] = ..., statement: _Optional[str] = ..., would_decide: _Optional[_Iterable[str]] = ..., none_probability: _Optional[float] = ..., false_alarm: _Optional[bool] = ...) -> None: ...

@@ -129,6 +129,21 @@ def test_a_single_update_with_the_first_decided_cause() -> None:
     assert update_messages(replace(PAGED, state=IncidentState.RESOLVED), REPORT, CHANNELS, URL) == ()
 
 
+def test_a_false_alarm_is_said_once_and_that_it_is_none_after_all() -> None:
+    false = replace(
+        REPORT, decided=False, none_probability=0.81, false_alarm=True, statement="Most probably a false alarm (81%)."
+    )
+    said = update_messages(PAGED, false, CHANNELS, URL, REPORT)
+    assert notice(said[0]).headline == "most probably a false alarm (81%)"
+    assert ids(update_messages(PAGED, replace(false, made_at=AT + timedelta(minutes=2)), CHANNELS, URL, false)) == ids(said)
+    assert update_messages(replace(PAGED, state=IncidentState.RESOLVED), false, CHANNELS, URL) == ()
+    after_all = update_messages(PAGED, REPORT, CHANNELS, URL, false)
+    assert notice(after_all[0]).headline == "no false alarm after all; probable root cause: db (82%)"
+    undecided = update_messages(PAGED, replace(REPORT, decided=False), CHANNELS, URL, false)
+    assert notice(undecided[0]).headline == "no false alarm after all; the cause is undecided"
+    assert ids(after_all) not in (ids(said), ids(update_messages(PAGED, REPORT, CHANNELS, URL)))
+
+
 def test_a_single_escalation_an_incident_and_severity() -> None:
     page = notice(messages_for(PAGE, PAGED, CHANNELS, URL)[0])
     due = AT + timedelta(minutes=15)
