@@ -11,6 +11,7 @@ from models.rca.change_evidence import ChangeConfig
 from models.rca.course_fit import fitted_course
 from models.rca.explain import explain, nothing_began
 from models.rca.grid import SeriesGrid
+from models.rca.posterior import FITTED
 from models.rca.weighing import weigh
 from tests.testing.fakes_incidents import CALM_MIN, Strays, shop_grid, shop_inputs
 from tests.unit.models.rca.test_rca_parts import features
@@ -71,7 +72,7 @@ def test_what_requests_show_speaks_against_a_false_alarm() -> None:
     course = AlarmCourse(2.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.7)
     assert log_odds_of_nothing(course) > 0.0
     silent, failing = features(3), features(3, order=np.array([0.0, 6.0, 0.0]))
-    assert nothing_began(course, silent) - nothing_began(course, failing) == pytest.approx(6.0)
+    assert nothing_began(course, silent) - nothing_began(course, failing) == pytest.approx(6.0 * FITTED.order)
 
 
 def test_no_course_is_surer_than_what_was_fitted_to() -> None:
