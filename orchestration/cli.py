@@ -32,6 +32,7 @@ from orchestration.commands import (
     root_cause_commands,
     route_commands,
     run_commands,
+    runbook_commands,
     series_commands,
 )
 from orchestration.console import calm_libraries, complain
@@ -90,6 +91,7 @@ for module in (
     change_commands,
     route_commands,
     root_cause_commands,
+    runbook_commands,
     backtest_commands,
     bench_commands,
 ):

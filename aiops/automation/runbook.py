@@ -1,12 +1,26 @@
 """What a runbook says: its form in YAML, as frozen models whose JSON schema is published. Unknown names are refused."""
 
 import re
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    SerializationInfo,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+AS_TEXT: Final = "as_text"
+"""Context of validation and serialisation: durations are written with a unit, as in a file."""
 NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 
 
@@ -25,15 +39,30 @@ def seconds_of(text: object) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
+def _duration(value: object, info: ValidationInfo) -> float:
+    of_program = isinstance(value, float) and not _is_text(info.context)
+    return value if of_program and isinstance(value, float) else seconds_of(value)
+
+
+def _written(seconds: float, info: SerializationInfo) -> float | str:
+    return f"{Decimal(repr(float(seconds))):f}s" if _is_text(info.context) else seconds
+
+
+def _is_text(context: object) -> bool:
+    return isinstance(context, Mapping) and bool(context.get(AS_TEXT))
+
+
 Duration = Annotated[
     float,
-    BeforeValidator(lambda value: value if isinstance(value, float) else seconds_of(value)),
+    Field(ge=0.0, le=30 * 86400.0),
+    BeforeValidator(_duration),
+    PlainSerializer(_written),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(s|m|h|d)$", "examples": ["90s", "5m"]}),
 ]
 """Seconds, written with a unit."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Expression = Annotated[str, Field(min_length=1, max_length=2000)]
-"""CEL; what it may name is in `aiops.automation.facts`."""
+"""CEL; what it may name is in `aiops.automation.fact_names`."""
 _BETTER: Final = " && ".join(
     (
         "after.error_excess <= 0.25 * peak.error_excess",
@@ -58,7 +87,7 @@ class _Part(BaseModel):
 class Target(_Part):
     """Whom it acts on: the probable cause of the incident, the service where it showed, or one by name."""
 
-    service: Literal["cause", "symptom"] | Annotated[str, Field(pattern=r"^name:.+$")] = Field(
+    service: Annotated[str, Field(pattern=r"^(cause|symptom|name:.+)$")] = Field(
         "cause", description="cause, symptom, or name:SERVICE"
     )
 

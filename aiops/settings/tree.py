@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from aiops.settings.automation_settings import AutomationSettings
 from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.consumer_settings import ConsumerSettings
 from aiops.settings.drift_settings import DriftSettings
@@ -82,6 +83,7 @@ class Settings(BaseSettings):
     source: SourceSettings = SourceSettings()
     ingest: IngestSettings = IngestSettings()
     signals: SignalSettings = SignalSettings()
+    automation: AutomationSettings = AutomationSettings()
     up: UpSettings = UpSettings()
 
     @classmethod
@@ -114,6 +116,11 @@ class Settings(BaseSettings):
     def lake_path(self) -> Path:
         """Return the folder of the lake (telemetry, features, served rows, labels)."""
         return self.root / "lake"
+
+    def runbooks_path(self, tenant: str) -> Path:
+        """Return the folder of a tenant's runbooks: that of the default tenant is the folder itself."""
+        folder = self.automation.runbooks or self.root / "runbooks"
+        return folder if tenant == DEFAULT_TENANT else folder / folder_of(tenant)
 
     @property
     def exported_models_path(self) -> Path:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from aiops.automation.runbook_schema import runbook_schema
 from orchestration.reference.action_page import actions_page
 from orchestration.reference.call_page import grpc_page
 from orchestration.reference.command_page import commands_page
 from orchestration.reference.decision_page import decisions_page
+from orchestration.reference.fact_page import facts_page
 from orchestration.reference.metric_page import metrics_page
 from orchestration.reference.operation_pages import http_pages
 from orchestration.reference.schema_page import schemas_page
@@ -22,6 +24,8 @@ def reference_pages(root: Path) -> dict[str, str]:
         "reference/grpc.md": grpc_page(),
         "reference/actions.md": actions_page(),
         "reference/metrics.md": metrics_page(),
+        "reference/runbook-facts.md": facts_page(),
+        "reference/runbook.schema.json": runbook_schema(),
         "adr.md": decisions_page(root / "infra" / "adr"),
     }
 

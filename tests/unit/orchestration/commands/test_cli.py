@@ -20,7 +20,7 @@ from serving.lake import parquet_writing
 
 COMMANDS = (  # noqa: SIM905
     "run up init status ingest replay detections forecast train drift score models promote rollback verdict "
-    "connect rejected graph changes route rca series backtest bench incidents migrate repair logs"
+    "connect rejected graph changes route rca series backtest bench incidents migrate repair logs runbooks"
 ).split()
 ROWS = (
     "timestamp,service,metric,value\n"
@@ -79,6 +79,9 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "bench nezha-detect",
         "bench incidents",
         "bench breach",
+        "runbooks check",
+        "runbooks explain",
+        "runbooks replay",
     ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,105 @@
+"""Actions on targets in memory: for trials of runbooks and for tests. They behave as real ones do, and count what was done.
+
+A target is a service under a kind of action. Its state says how often it was changed, with which parameters last; so a step that
+is repeated leaves a state that is neither its old nor its new one.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from aiops.automation.action import Action, ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
+from aiops.errors import StepRefused
+
+REPLICAS: Final = 3
+
+
+@dataclass(slots=True)
+class MemoryTargets:
+    """The targets, by name, and how often each was changed; made when first read. Not thread-safe."""
+
+    replicas: int = REPLICAS
+    states: dict[str, PlainMapping] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+
+    def read(self, target: str) -> PlainMapping:
+        """Return a target's state."""
+        return self.states.setdefault(target, {"replicas": self.replicas, "changed": 0, "by": ""})
+
+    def replace(self, target: str, expected: PlainMapping, into: PlainMapping) -> None:
+        """Bring a target from one state into another, by compare-and-swap.
+
+        Raises:
+            StepRefused: it is in another state.
+        """
+        if self.read(target) != expected:
+            raise StepRefused(f"{target} is in another state than planned; nothing was changed")
+        self.states[target] = into
+        self.changes[target] = self.changes.get(target, 0) + 1
+
+    def disturb(self, target: str) -> None:
+        """Change a target as somebody else would."""
+        self.states[target] = {**self.read(target), "by": "somebody else"}
+
+
+def memory_actions(kinds: Iterable[str], targets: MemoryTargets) -> Mapping[str, Action]:
+    """Return actions of some kinds on targets in memory, both halves."""
+    return {kind: Action(MemoryPlanner(kind, targets), MemoryRunner(targets)) for kind in kinds}
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlanner:
+    """Implements `ActionPlanner`."""
+
+    kind: str
+    targets: MemoryTargets
+    risk: Risk = Risk.LOW
+
+    def plan(self, request: ActionRequest) -> PlannedStep:
+        """Return the step that changes the target once more."""
+        target = f"{self.kind} of {request.service}"
+        before = self.targets.read(target)
+        after = {**before, "changed": int(str(before["changed"])) + 1, "by": _digest(request.parameters)}
+        return PlannedStep(
+            number=0,
+            action=self.kind,
+            service=request.service,
+            target=target,
+            parameters=request.parameters,
+            before=before,
+            after=after,
+            difference=f"{self.kind} on {request.service}",
+            risk=self.risk,
+            undo=f"puts {target} back",
+            replica_share=1.0 / max(1, self.targets.replicas),
+            effect=f"{request.service} after {self.kind}",
+        )
+
+    def probe(self, step: PlannedStep) -> Outcome:
+        """Compare the target with the step's states."""
+        state = self.targets.read(step.target)
+        return Outcome.OLD if state == step.before else Outcome.NEW if state == step.after else Outcome.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRunner:
+    """Implements `ActionRunner`."""
+
+    targets: MemoryTargets
+
+    def apply(self, step: PlannedStep, key: str) -> None:
+        """Bring the target into its new state."""
+        del key
+        self.targets.replace(step.target, step.before, step.after)
+
+    def undo(self, step: PlannedStep, key: str) -> None:
+        """Bring the target back."""
+        del key
+        self.targets.replace(step.target, step.after, step.before)
+
+
+def _digest(parameters: PlainMapping) -> str:
+    return hashlib.sha256(msgspec.json.encode(parameters, order="deterministic")).hexdigest()[:12]

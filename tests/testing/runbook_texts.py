@@ -1,0 +1,20 @@
+"""Texts of runbooks for tests."""
+
+KINDS = frozenset({"kubernetes.rollback", "kubernetes.scale", "feature_flag"})
+ROLL_BACK = """\
+# what a person would do
+runbook: roll-back
+title: Roll the deployment of a service back
+match: >
+  cause.decided && cause.probability > 0.8
+  && change.exists && change.kind == "deployment"
+needs:
+  - that: service.reach < 50
+    why: too many callers
+do:
+  - action: kubernetes.rollback
+    with: {deployment: "{service}", namespace: shop}
+    timeout: 2m
+verify:
+  settle: 90s
+"""

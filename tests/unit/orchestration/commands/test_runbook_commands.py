@@ -1,0 +1,95 @@
+"""`aiops runbooks …`: what is in force, what is wrong in which place, which fit, and what they would have done."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aiops.incidents.verdict import Verdict, VerdictKind
+from aiops.settings.tree import Settings
+from orchestration.cli import run
+from tests.testing.empty_store import empty_store
+from tests.testing.explained_incidents import at, incident, report
+from tests.testing.runbook_texts import ROLL_BACK
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AIOPS_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    folder = Settings(home=tmp_path).runbooks_path("default")
+    folder.mkdir()
+    (folder / "roll-back.yaml").write_text(ROLL_BACK)
+    return tmp_path
+
+
+@pytest.fixture
+def judged_incident(own_home: Path) -> str:
+    with empty_store(own_home / "incidents") as store, store.writing() as writer:
+        writer.put_incidents([incident()])
+        writer.put_report("inc-1", report())
+        writer.put_verdict(Verdict("v", "inc-1", VerdictKind.TRUE, at(60), "ops"))
+    return "inc-1"
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+    assert run(["runbooks", *words]) == code
+    return capsys.readouterr().out
+
+
+def test_list_and_show(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = json.loads(printed(capsys, "list", "--json"))["runbooks"]
+    assert [line["name"] for line in lines if line["in_force"]] == ["roll-back"]
+    assert "roll-back-bad-deployment" in {line["name"] for line in lines if not line["in_force"]}
+    assert printed(capsys, "show", "roll-back") == ROLL_BACK
+    assert json.loads(printed(capsys, "show", "roll-back", "--json"))["runbook"]["do"][0]["timeout"] == 120.0
+    assert printed(capsys, "show", "scale-under-surge").startswith("# More is asked")
+    assert run(["runbooks", "show", "none"]) == 2
+
+
+def test_check_says_where_something_is_wrong(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "roll-back" in printed(capsys, "check")
+    faulty = own_home / "faulty"
+    faulty.mkdir()
+    (faulty / "x.yaml").write_text(ROLL_BACK.replace("cause.decided", "cause.undecided") + "colour: red\n")
+    assert run(["runbooks", "check", str(faulty)]) == 2
+    said = capsys.readouterr().err
+    assert "x.yaml:5:3: match: cause.undecided is no fact" in said
+    assert "x.yaml:16:1: colour: no such field" in said
+    answer = json.loads(printed(capsys, "check", str(faulty / "x.yaml"), "--json", code=2))
+    assert (answer["runbooks"], len(answer["faults"])) == ({}, 1)
+    assert run(["runbooks", "check", str(own_home / "none")]) == 2
+
+
+def test_explain_names_the_part_that_is_false(own_home: Path, judged_incident: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (Settings(home=own_home).runbooks_path("default") / "storm.yaml").write_text(
+        "runbook: storm\ntitle: x\nmatch: cause.decided && incident.storm\ndo: [{action: a.b}]\n"
+    )
+    shown = printed(capsys, "explain", judged_incident)
+    assert "roll-back fits: it would act on cart" in shown
+    assert "storm does not fit:\n  - incident.storm is false (incident.storm = false)" in shown
+    lines = json.loads(printed(capsys, "explain", "inc", "--json"))["lines"]
+    assert [(line["runbook"], line["fits"]) for line in lines] == [("roll-back", True), ("storm", False)]
+    assert run(["runbooks", "explain", "none"]) == 4
+
+
+def test_replay_says_what_would_have_been_done(judged_incident: str, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = json.loads(printed(capsys, "replay", "--json"))
+    assert [(action["service"], action["judged"]) for action in answer["actions"]] == [("cart", "right")]
+    assert (answer["summaries"][0]["acted"], answer["summaries"][0]["right_on_symptom"]) == (1, 0)
+    assert "cart" in printed(capsys, "replay")
+    later = json.loads(printed(capsys, "replay", "roll-back-bad-deployment", "--since", "2027-01-01T00:00:00Z", "--json"))
+    assert (later["actions"], later["summaries"][0]["incidents"]) == ([], 0)
+
+
+def test_schema_and_facts(capsys: pytest.CaptureFixture[str]) -> None:
+    schema = json.loads(printed(capsys, "schema"))
+    assert schema["properties"]["match"]["type"] == "string"
+    assert schema["$defs"]["Verify"]["properties"]["settle"]["default"] == "120s"
+    assert "change.before_onset_s" in printed(capsys, "schema", "--facts")
+    assert set(json.loads(printed(capsys, "schema", "--facts", "--json"))) == {"match", "needs", "verify"}
+
+
+def test_another_tenant_has_runbooks_of_its_own(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--tenant", "acme", "runbooks", "list", "--json"]) == 0
+    assert not any(line["in_force"] for line in json.loads(capsys.readouterr().out)["runbooks"])
