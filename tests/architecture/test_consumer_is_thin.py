@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.testing.deadlines import within
+
 ROOT = Path(__file__).parents[2]
 NEVER = {"feast", "mlflow", "sklearn", "dagster", "great_expectations", "bentoml", "evidently", "pandas", "torch", "xgboost"}
 MEASURE = """
@@ -37,5 +39,5 @@ def test_importing_every_module_of_the_consumer_is_cheap_and_pulls_in_nothing_he
     loaded = set(best["modules"])  # type: ignore[arg-type, call-overload]
     assert not loaded & NEVER
     assert "numba" not in loaded
-    assert float(str(best["cpu_s"])) <= 1.0
+    assert float(str(best["cpu_s"])) <= within(1.0)
     assert float(str(best["resident_mib"])) <= 120.0
