@@ -85,13 +85,17 @@ class StepRun:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Who said yes, to which fingerprint, when; `earned` = nobody: the runbook has earned to run alone on this service."""
+    """Who said yes, to which fingerprint, when; `earned` = nobody: the runbook has earned to run alone on this service.
+
+    `bound`: a token that was checked says that it is `by`; without it a name is only what somebody has typed.
+    """
 
     by: str
     at: datetime
     fingerprint: str
     earned: bool = False
     note: str = ""
+    bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
+from aiops.automation.earning import Hold, Standing
 from aiops.automation.plan import Plan
 from aiops.automation.run import Approval, Run, RunState, StepRun
 
@@ -18,14 +20,29 @@ class PlannedRun:
     revision: int
 
 
+class Remainder(StrEnum):
+    """What becomes of runs that act when the switch is turned off."""
+
+    FINISH = "finish"
+    """they go on to their end, with verification and undo"""
+    UNDO = "undo"
+    """what they did is taken back"""
+    STOP = "stop"
+    """everything is left as it is, and a person is paged"""
+
+
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Whether anything may be begun: `on` False stops all that is new at once. Where it cannot be read, it is off."""
+    """Whether anything may be begun: `on` False stops all that is new at once. Where it cannot be read, it is off.
+
+    `remainder`: what becomes of runs that act while it is off.
+    """
 
     on: bool
     changed_at: datetime | None = None
     by: str = ""
     note: str = ""
+    remainder: Remainder = Remainder.FINISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +64,11 @@ class RunLedger(Protocol):
         ...
 
     def approve(self, plan_id: str, approval: Approval, role: str) -> PlannedRun:
-        """Approve a plan for what it is.
+        """Approve a plan for what it is. `approval.earned`: nobody approves, the runbook has earned it; `role` does not count.
 
         Raises:
             RunRefused: it does not wait, has expired, is another fingerprint, the role is too low, the requester may not
-                approve, or the switch is off.
+                approve, nothing is earned, or the switch is off.
             ContractError: no such plan.
         """
         ...
@@ -83,10 +100,43 @@ class RunLedger(Protocol):
         """
         ...
 
+    def reject(self, plan_id: str, by: str, at: datetime, note: str = "") -> PlannedRun:
+        """End a plan that waits, or that was approved and has not begun, because a person says no.
+
+        Raises:
+            RunRefused: it acts already, or has ended.
+            ContractError: no such plan.
+        """
+        ...
+
+    def expire(self, at: datetime) -> Sequence[PlannedRun]:
+        """End the plans that nobody has approved in time, and return them."""
+        ...
+
+    def standing(self, plan: Plan) -> Standing:
+        """Return what the plan's runbook has earned on its service, and why the plan may not run alone, where it may not."""
+        ...
+
+    def standings(self) -> Sequence[Standing]:
+        """Return what each runbook has earned on each service where it ran, or where people hold it back."""
+        ...
+
+    def hold(self, hold: Hold, held: bool) -> None:
+        """Hold a runbook back on a service, so that a person approves each run, whatever it has earned; or no longer."""
+        ...
+
     def open_runs(self) -> Sequence[PlannedRun]:
         """Return all that have not ended, the oldest first."""
         ...
 
     def switch(self) -> Switch:
         """Return whether anything may be begun; off where it cannot be read."""
+        ...
+
+    def turn(self, switch: Switch) -> None:
+        """Turn the switch. Who acts looks at it before each step and does with what runs as it says.
+
+        Raises:
+            ContractError: it does not say who turns it, and when.
+        """
         ...
