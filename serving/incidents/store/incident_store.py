@@ -97,6 +97,10 @@ class IncidentStore:
             yield writer
             writer.finish()
 
+    def reading(self, ask: Callable[[TenantConnection], Answer]) -> Answer:
+        """Return what a query gives, in one transaction that only reads; for tables of packages above."""
+        return self._read(ask)
+
     def case(self, incident_id: str) -> IncidentCase:
         """Return all about one incident, named by its id or a unique beginning of it.
 

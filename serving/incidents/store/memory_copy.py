@@ -15,6 +15,7 @@ from sqlalchemy import Column, Connection, Engine, Select, Table, create_engine,
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.pool import StaticPool
 
+from serving.incidents.store.automation_tables import AUTOMATION_RUNS
 from serving.incidents.store.engine import begin_sqlite, writing_engine
 from serving.incidents.store.incident_tables import ALERTS, AUDIT, DESK, EVENTS, INCIDENTS, METADATA, REPORTS
 
@@ -25,6 +26,7 @@ _NEWEST: Final[Mapping[str, tuple[Column[Any], int]]] = {
     EVENTS.name: (EVENTS.c.seq, 10_000),
     INCIDENTS.name: (INCIDENTS.c.updated_us, 2_000),
     REPORTS.name: (REPORTS.c.made_us, 2_000),
+    AUTOMATION_RUNS.name: (AUTOMATION_RUNS.c.made_us, 2_000),
 }
 """What a table is ordered by, and how many of its newest rows are copied; all rows of other tables."""
 _BATCH: Final = 500

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from aiops.errors import StateError
 
-NEWEST: Final = "0002"
+NEWEST: Final = "0003"
 """The newest step in `migrations/versions`; a database that has it is not touched, and Alembic is not imported."""
 
 _STEPS: Final = Path(__file__).parent / "migrations"

@@ -155,6 +155,12 @@ class MessageKind(StrEnum):
     RESOLVED = "resolved"
     UPDATE = "update"
     HELD_BACK = "held_back"
+    APPROVAL = "approval"
+    """a plan waits for a person's approval"""
+    APPROVAL_ESCALATION = "approval_escalation"
+    """nobody has approved or rejected it in time"""
+    RUN = "run"
+    """how a run ended, where people have to look at it"""
 
 
 class MessageState(StrEnum):

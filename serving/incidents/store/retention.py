@@ -1,4 +1,5 @@
-"""Retention: what closed long ago goes, a tenant's own, in short transactions; open incidents, the audit log and notes stay."""
+"""Retention: what closed long ago goes, a tenant's own, in short transactions; open incidents, the audit log and notes
+stay. So do runs that have not ended."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -9,6 +10,7 @@ from sqlalchemy import Column, ColumnElement, and_, delete, or_, select
 
 from aiops.incidents.incident import IncidentState
 from data_contracts.values.moments import microseconds_of
+from serving.incidents.store.automation_tables import AUTOMATION_LINKS, AUTOMATION_RUNS
 from serving.incidents.store.incident_tables import (
     ALERTS,
     EVENTS,
@@ -56,6 +58,8 @@ def retain(transaction: Transaction, before: datetime, newest_event: int) -> int
     _drop(transaction, ALERTS.c.alert_id, lambda _: decided)
     past = or_(EVENTS.c.at_us < before_us, EVENTS.c.seq <= newest_event - EVENTS_KEPT)
     _drop(transaction, EVENTS.c.seq, lambda _: past)
+    _drop(transaction, AUTOMATION_RUNS.c.run_id, lambda _: AUTOMATION_RUNS.c.ended_us < before_us)
+    _drop(transaction, AUTOMATION_LINKS.c.link_id, lambda _: AUTOMATION_LINKS.c.used_us < before_us)
     with transaction() as connection:
         connection.execute(delete(SUPPRESSIONS).where(connection.own(SUPPRESSIONS), SUPPRESSIONS.c.ends_us < before_us))
     return gone

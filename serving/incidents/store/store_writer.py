@@ -33,11 +33,12 @@ from serving.incidents.store.incident_tables import (
     VERDICTS,
     WINDOW,
 )
-from serving.incidents.store.records import DeskRow, MessageState, OutboxMessage
+from serving.incidents.store.records import DeskRow, MessageKind, MessageState, OutboxMessage
 from serving.incidents.store.tenant_connection import TENANT, TenantConnection
 
 HELD_BACK: Final = "held_back"
 _CHUNK: Final = 500
+_OF_WAITING_PLANS: Final = (str(MessageKind.APPROVAL), str(MessageKind.APPROVAL_ESCALATION))
 
 
 class StoreWriter:
@@ -52,6 +53,11 @@ class StoreWriter:
         self._row = row._asdict()
         self._loaded = dict(self._row)
         self._head = audit.AuditHead(row.audit_seq, row.audit_digest)
+
+    @property
+    def rows(self) -> TenantConnection:
+        """Return the connection of this transaction, for tables of packages above."""
+        return self._connection
 
     def desk(self, known_seq: int = -1) -> DeskRow:
         """Return what correlation goes on from; without the snapshot where its `seq` is the one that the caller knows."""
@@ -130,6 +136,18 @@ class StoreWriter:
         pending = OUTBOX.c.state == str(MessageState.PENDING)
         changed = update(OUTBOX).where(self._connection.own(OUTBOX), same, pending).values(**row)
         return self._connection.execute(changed).rowcount == 1
+
+    def cancel_waiting(self, incident_id: str, plan_id: str, at: datetime) -> int:
+        """Cancel notifications that a plan waits for its approval; return how many were still to be sent."""
+        waiting = (OUTBOX.c.incident_id == without_nul(incident_id)) & OUTBOX.c.kind.in_(_OF_WAITING_PLANS)
+        pending = (OUTBOX.c.state == str(MessageState.PENDING)) & waiting
+        query = select(OUTBOX.c.message_id, OUTBOX.c.payload).where(self._connection.own(OUTBOX), pending)
+        ids = [row.message_id for row in self._connection.execute(query) if _plan_in(row.payload) == plan_id]
+        settled = {"state": str(MessageState.CANCELLED), "settled_us": microseconds_of(at)}
+        for part in _chunks(ids):
+            same = OUTBOX.c.message_id.in_(part)
+            self._connection.execute(update(OUTBOX).where(self._connection.own(OUTBOX), same).values(**settled))
+        return len(ids)
 
     def inbox_add(self, alerts: Sequence[Alert], received_at: datetime) -> int:
         """Keep alerts until the desk takes them; those that it has, or had, are left out. Return how many are new."""
@@ -229,3 +247,8 @@ class StoreWriter:
 
 def _chunks(keys: list[str]) -> Iterable[list[str]]:
     return (keys[at : at + _CHUNK] for at in range(0, len(keys), _CHUNK))
+
+
+def _plan_in(payload: str) -> str:
+    plan = mapping_of(payload).get("plan")
+    return str(plan.get("plan_id", "")) if isinstance(plan, dict) else ""
