@@ -5,12 +5,18 @@ from typing import Final
 
 from sqlalchemy import select
 
+from aiops.automation.earning import Hold
+from aiops.automation.limits import SuiteLimits
+from aiops.automation.run import Approval
+from aiops.automation.run_ledger import Switch
 from aiops.incidents.alert import Alert, Severity, fingerprint_of
 from aiops.incidents.correlation.suppression import MaintenanceWindow, Matcher, Silence
 from aiops.incidents.root_cause import ChangeEvent, RootCause, RootCauseReport
 from aiops.incidents.verdict import VerdictKind
 from aiops.settings.responder_settings import ResponderSettings
 from aiops.topology.graph import ServiceGraph
+from serving.automation.ledger.run_records import LedgerRules, LinkUse
+from serving.automation.ledger.store_ledger import StoreRunLedger
 from serving.incidents.desk import feedback
 from serving.incidents.desk.desk import Desk
 from serving.incidents.desk.desk_transaction import Audience
@@ -24,6 +30,7 @@ from serving.incidents.store.records import MessageKind, OutboxMessage
 from serving.lake.port import Lake
 from serving.tables.changes import write_changes
 from serving.tables.graph_store import GraphStore
+from tests.testing.made_plans import Wish, plan_of
 
 TENANTS: Final = ("acme-marked", "shop-marked")
 RULES: Final = ResponderSettings(settle_s=0.0, page_settle_s=0.0, pages_per_hour=1)
@@ -55,9 +62,20 @@ def filled(database: IncidentDatabase, lake: Lake, now: datetime) -> list[str]:
     with store.writing() as writer:
         writer.enqueue([OutboxMessage("m-1", PAGERDUTY, opened[0], MessageKind.PAGE, "m-1", payload, now)])
         writer.inbox_add([alert_of(tenant, "inbox", now)], now)
+    _acted(store, tenant, now)
     write_changes(lake, [ChangeEvent.of(now - timedelta(hours=1), "cart", "deployment", f"of {tenant}")])
     GraphStore(lake).replace_configured([(f"web-{tenant}", "cart")], now - timedelta(hours=1))
     return opened
+
+
+def _acted(store: IncidentStore, tenant: str, now: datetime) -> None:
+    """Fill the tables of the run log."""
+    ledger = StoreRunLedger(store, LedgerRules(SuiteLimits()))
+    plan = ledger.propose(plan_of(Wish(made_at=now, requested_by=tenant))).plan
+    link = LinkUse("link-1", plan.plan_id, plan.fingerprint, plan.expires_at)
+    ledger.approve_by_link(link, Approval(tenant, now, plan.fingerprint), "operator")
+    ledger.hold(Hold("restart", "cart", tenant, now), held=True)
+    ledger.turn(Switch(True, now, tenant))
 
 
 def _opened(desk: Desk, tenant: str, service: str, now: datetime) -> str:

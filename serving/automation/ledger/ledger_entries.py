@@ -42,6 +42,8 @@ class LedgerEntries:
         if not decision.refusal:
             self.changed(decision.planned, "plan approved", approval.note)
             return
+        if approval.earned:  # nobody has tried anything: it only has not earned it yet
+            return
         detail = {**_detail(decision.planned), "why": decision.refusal[:MOST_DETAIL]}
         self._writer.audit(approval.at, approval.by[:MOST_DETAIL] or "nobody", "approval refused", current.plan.plan_id, detail)
         if decision.planned != current:
@@ -52,9 +54,6 @@ class LedgerEntries:
         by = planned.run.events[-1].by if planned.run.events else SUITE
         self._audit(planned, by, what, {"note": note[:MOST_DETAIL]} if note else {})
         self._event(planned)
-        if planned.run.has_ended:
-            incident = self._incident(planned)
-            self._writer.enqueue(self._notices.ended(planned, incident))
 
     def stepped(self, planned: PlannedRun, change: RunChange) -> None:
         """Note what a run did; each step that changed is a part of the line."""
@@ -65,12 +64,11 @@ class LedgerEntries:
         detail = {"what": change.what[:MOST_DETAIL], **({"steps": steps} if steps else {})}
         self._audit(planned, change.by, f"run {planned.run.state}", detail)
         self._event(planned)
-        if planned.run.has_ended:
-            self._writer.enqueue(self._notices.ended(planned, self._incident(planned)))
 
     def notify_waiting(self, planned: PlannedRun) -> None:
         """Notify people of a plan that waits for one of them."""
-        self._writer.enqueue(self._notices.waiting(planned, self._incident(planned)))
+        case = run_queries.case_of(self.rows, planned.plan.subject.incident_id)
+        self._writer.enqueue(self._notices.waiting(planned, None if case is None else case.incident))
 
     def held(self, hold: Hold, held: bool) -> None:
         """Note that people hold a runbook back, or no longer."""
@@ -86,10 +84,6 @@ class LedgerEntries:
         what = f"automation switched {'on' if switch.on else 'off'}"
         self._writer.audit(switch.changed_at, switch.by, what, "automation", detail)
         self._writer.event(switch.changed_at, "automation_switch", "", {**detail, "by": switch.by[:MOST_DETAIL]})
-
-    def _incident(self, planned: PlannedRun) -> Any:
-        case = run_queries.case_of(self.rows, planned.plan.subject.incident_id)
-        return None if case is None else case.incident
 
     def _audit(self, planned: PlannedRun, by: str, what: str, detail: Mapping[str, Any]) -> None:
         at = planned.run.changed_at

@@ -41,20 +41,11 @@ class PlanNotices(Protocol):
         """Return the notifications of a plan that waits for its approval, those of its escalation too."""
         ...
 
-    def ended(self, planned: PlannedRun, incident: Incident | None) -> Sequence[OutboxMessage]:
-        """Return the notifications of how a run ended; none where nobody needs to know."""
-        ...
-
 
 class NoNotices:
     """Notifies nobody."""
 
     def waiting(self, planned: PlannedRun, incident: Incident | None) -> Sequence[OutboxMessage]:
-        """Return nothing."""
-        del planned, incident
-        return ()
-
-    def ended(self, planned: PlannedRun, incident: Incident | None) -> Sequence[OutboxMessage]:
         """Return nothing."""
         del planned, incident
         return ()

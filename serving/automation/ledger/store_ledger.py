@@ -49,7 +49,7 @@ class StoreRunLedger:
                 return known
             entries.put(planned, None)
             entries.changed(planned, "plan made")
-            if self._standing(rows, plan).refusal or not run_queries.switch(rows).on:
+            if plan.is_possible and self._standing(rows, plan).refusal:
                 entries.notify_waiting(planned)
         return planned
 

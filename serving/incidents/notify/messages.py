@@ -106,6 +106,12 @@ def _held_headline(note: HeldNote) -> str:
     return f"{number} held back, {worst}; the page budget is used up or a storm rages, all are listed at the link"
 
 
+def approval_messages(notice: Notice, channels: Sequence[str]) -> tuple[OutboxMessage, ...]:
+    """Return the notifications that a plan waits for a person, or that nobody has approved it; one a plan, kind and channel."""
+    plan_id = "" if notice.plan is None else notice.plan.plan_id
+    return _addressed(notice, f"{notice.kind} {plan_id}", channels)
+
+
 def escalation_messages(page: Notice, due_at: datetime, channels: Sequence[str]) -> tuple[OutboxMessage, ...]:
     """Return what goes out at `due_at` unless somebody takes the incident before; one an incident, severity and channel."""
     notice = replace(page, kind=MessageKind.ESCALATION, at=due_at, headline=escalation_headline(page))

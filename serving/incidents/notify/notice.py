@@ -31,6 +31,23 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanInShort:
+    """A plan that waits for a person: `what` it would do, one line a step, and how that is taken back; `reach`: who calls there.
+
+    `approve_url` opens a page that approves it once, "" = there is none: who approves does so with a token or by command.
+    """
+
+    plan_id: str
+    runbook: str
+    title: str
+    what: tuple[str, ...]
+    undo: str
+    reach: tuple[str, ...]
+    expires_at: datetime
+    approve_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """What a notification says about an incident. `headline` is one line of plain text, nothing in it is escaped.
 
@@ -51,6 +68,7 @@ class Notice:
     cause: Cause | None = None
     alert: str = ""
     tenant: str = DEFAULT_TENANT
+    plan: PlanInShort | None = None
 
 
 def plain_notice(notice: Notice) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from serving.incidents.store.records import MessageKind, OutboxMessage
 SUMMARY_CHARACTERS: Final = 1024
 DEDUP_CHARACTERS: Final = 255
 _SENTENCE_CHARACTERS: Final = 4000
+_MOST_STEPS: Final = 5
 _ACTIONS: Final = {MessageKind.ACKNOWLEDGED: "acknowledge", MessageKind.RESOLVED: "resolve"}
 
 
@@ -43,6 +44,8 @@ def pagerduty_event(notice: Notice, dedupe_key: str, routing_key: str) -> dict[s
         "custom_details": _details(notice),
     }
     links = [{"href": notice.url, "text": "Open the incident"}]
+    if notice.plan is not None and notice.plan.approve_url:
+        links.append({"href": notice.plan.approve_url, "text": "Look at the plan and approve it"})
     return event | {"payload": payload, "links": links, "client": "aiops-suite", "client_url": notice.url}
 
 
@@ -59,6 +62,9 @@ def _details(notice: Notice) -> dict[str, Any]:
             "root_cause_probability": round(notice.cause.probability, 4),
             "root_cause_sentence": _cut(notice.cause.sentence, _SENTENCE_CHARACTERS),
         }
+    if notice.plan is not None:
+        details |= {"plan": notice.plan.title, "plan_id": notice.plan.plan_id, "plan_steps": list(notice.plan.what[:_MOST_STEPS])}
+        details |= {"plan_undo": notice.plan.undo, "plan_until": notice.plan.expires_at.isoformat()}
     return details
 
 

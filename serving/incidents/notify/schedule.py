@@ -18,12 +18,16 @@ from serving.incidents.store.records import MessageKind, OutboxMessage
 _RANK: Final[Mapping[MessageKind, int]] = {
     MessageKind.PAGE: 0,
     MessageKind.UPDATE: 1,
+    MessageKind.APPROVAL: 1,
     MessageKind.HELD_BACK: 1,
     MessageKind.ESCALATION: 2,
+    MessageKind.APPROVAL_ESCALATION: 2,
     MessageKind.ACKNOWLEDGED: 3,
     MessageKind.RESOLVED: 4,
 }
 """Order of messages about the same moment."""
+_TIMED: Final = frozenset({MessageKind.ESCALATION, MessageKind.APPROVAL_ESCALATION})
+"""Kinds that are not sent before they are due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def next_message(pending: Iterable[OutboxMessage], now: datetime, desk_now: date
             if message.due_at <= now:
                 return message
             held.add(message.incident_id)
-        elif message.kind is not MessageKind.ESCALATION or message.due_at <= desk_now:
+        elif message.kind not in _TIMED or message.due_at <= desk_now:
             return message
     return None
 

@@ -10,11 +10,12 @@ import orjson
 
 from aiops.incidents.alert import Severity
 from serving.incidents.notify.delivery import Attempt, Poster
-from serving.incidents.notify.notice import Cause, Notice, notice_of_plain
+from serving.incidents.notify.notice import Cause, Notice, PlanInShort, notice_of_plain
 from serving.incidents.store.records import MessageKind, OutboxMessage
 
 SECTION_CHARACTERS: Final = 3000
 TEXT_CHARACTERS: Final = 4000
+_MOST_STEPS: Final = 5
 
 _SIGNS: Final = {Severity.INFO: ":information_source:", Severity.WARNING: ":warning:", Severity.CRITICAL: ":rotating_light:"}
 _QUIET: Final = {MessageKind.ACKNOWLEDGED: ":eyes:", MessageKind.RESOLVED: ":white_check_mark:"}
@@ -53,6 +54,8 @@ def slack_body(notice: Notice) -> dict[str, Any]:
         more = notice.service_count - len(notice.services)
         listed = escaped(services + (f" and {more} more" if more > 0 else ""), SECTION_CHARACTERS // 2)
         blocks.append(_section(f"Services: {listed or 'none named'}\nAlerts: {notice.alert_count:,}"))
+    if notice.plan is not None:
+        blocks.append(_section(_plan(notice.plan)))
     if notice.cause is not None:
         blocks.append(_section(_cause(notice.cause)))
     link = f"<{_url(notice.url)}|Open the incident>"
@@ -66,6 +69,18 @@ def _cause(cause: Cause) -> str:
     if not cause.decided:
         return f"Root cause not decided: {sentence}"
     return f"Probable root cause: *{escaped(cause.service, 200)}* ({cause.probability:.0%})\n{sentence}"
+
+
+def _plan(plan: PlanInShort) -> str:
+    lines = [
+        f"*{escaped(plan.title, 200)}* ({escaped(plan.runbook, 63)})",
+        *(escaped(line, 300) for line in plan.what[:_MOST_STEPS]),
+    ]
+    undo, reach = escaped(plan.undo, 300) or "cannot be undone", escaped(", ".join(plan.reach), 300) or "nobody"
+    lines += [f"Undo: {undo}", f"Called by: {reach}", f"Until: {plan.expires_at:%Y-%m-%d %H:%M} UTC"]
+    by_command = f"`aiops approve {escaped(plan.plan_id, 80)}`"
+    lines.append(f"<{_url(plan.approve_url)}|Look at it and approve>" if plan.approve_url else by_command)
+    return "\n".join(lines)
 
 
 def _section(text: str) -> dict[str, Any]:

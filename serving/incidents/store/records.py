@@ -159,8 +159,6 @@ class MessageKind(StrEnum):
     """a plan waits for a person's approval"""
     APPROVAL_ESCALATION = "approval_escalation"
     """nobody has approved or rejected it in time"""
-    RUN = "run"
-    """how a run ended, where people have to look at it"""
 
 
 class MessageState(StrEnum):

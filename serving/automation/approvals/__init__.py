@@ -1,0 +1,1 @@
+"""How people learn of plans and approve them: notifications, and signed links that approve once."""
