@@ -16,6 +16,7 @@ from aiops.errors import AiopsError, ConfigurationError
 from aiops.version import __version__
 from data_contracts.series.tenant import tenant_fault
 from orchestration.commands import (
+    automation_commands,
     backtest_commands,
     bench_commands,
     change_commands,
@@ -87,6 +88,7 @@ for module in (
     forecast_commands,
     model_commands,
     incident_commands,
+    automation_commands,
     graph_commands,
     change_commands,
     route_commands,
