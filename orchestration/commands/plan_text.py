@@ -1,4 +1,4 @@
-"""A plan as a person reads it before deciding: what, where, the difference, the way back, who is touched, what speaks against it."""
+"""A plan as a person reads it before deciding: what, where, the difference, the way back, who is touched, what is against it."""
 
 from collections.abc import Iterator
 

@@ -1,10 +1,12 @@
-"""The incident API with nothing behind it: enough to ask for its description and its metrics. It is never served."""
+"""The APIs of incidents and of runs with nothing behind them: enough to ask for descriptions and metrics. Never served."""
 
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from prometheus_client import CollectorRegistry
 
+from serving.automation.api.automation_app import create_app as create_automation_app
+from serving.automation.api.automation_ports import AutomationApiParts
 from serving.http.auth import Authenticator
 from serving.http.openapi import description
 from serving.incidents.api.app import create_app
@@ -14,6 +16,13 @@ from serving.incidents.api.ports import ApiParts, ApiReadiness
 def incident_api_description() -> dict[str, Any]:
     """Return the OpenAPI document of the incident API."""
     return description(create_app(_parts(CollectorRegistry())))
+
+
+def automation_api_description() -> dict[str, Any]:
+    """Return the OpenAPI document of the API of plans and runs."""
+    auth = Authenticator("HS256", None)
+    parts = AutomationApiParts(_nobody, auth, CollectorRegistry(), lambda: ApiReadiness(False, {}))
+    return description(create_automation_app(parts))
 
 
 def add_incident_api_metrics(registry: CollectorRegistry) -> None:
