@@ -20,9 +20,12 @@ def incident_api_description() -> dict[str, Any]:
 
 def automation_api_description() -> dict[str, Any]:
     """Return the OpenAPI document of the API of plans and runs."""
-    auth = Authenticator("HS256", None)
-    parts = AutomationApiParts(_nobody, auth, CollectorRegistry(), lambda: ApiReadiness(False, {}))
-    return description(create_automation_app(parts))
+    return description(create_automation_app(_automation_parts(CollectorRegistry())))
+
+
+def add_automation_api_metrics(registry: CollectorRegistry) -> None:
+    """Put the metrics of the API of plans and runs into a registry."""
+    create_automation_app(_automation_parts(registry))
 
 
 def add_incident_api_metrics(registry: CollectorRegistry) -> None:
@@ -33,6 +36,10 @@ def add_incident_api_metrics(registry: CollectorRegistry) -> None:
 def _parts(registry: CollectorRegistry) -> ApiParts:
     auth = Authenticator("HS256", None)
     return ApiParts(_nobody, auth, lambda: datetime.now(UTC), registry, lambda: ApiReadiness(False, {}))
+
+
+def _automation_parts(registry: CollectorRegistry) -> AutomationApiParts:
+    return AutomationApiParts(_nobody, Authenticator("HS256", None), registry, lambda: ApiReadiness(False, {}))
 
 
 def _nobody(tenant: str) -> NoReturn:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
 from data_contracts.series.finding_metrics import FINDING_METRICS
-from orchestration.reference.inert import add_incident_api_metrics
+from orchestration.reference.inert import add_automation_api_metrics, add_incident_api_metrics
 from orchestration.reference.markdown import code, page, table, text
 from serving.incidents.desk.desk_metrics import MetricFamilies
 from serving.incidents.notify.notify_metrics import NotificationCounts
@@ -33,6 +33,7 @@ _SECTIONS: Final = (
     ("Responder", "`http://127.0.0.1:3103/metrics`, role `viewer`. A caller sees the series of the tenants of its token."),
     ("Receivers", "`http://127.0.0.1:3104/metrics`, role `viewer`. A caller sees the series of the tenants of its token."),
     ("Series of signals", "`http://127.0.0.1:3106/metrics`, port by `AIOPS_SIGNALS__METRICS_PORT`."),
+    ("Plans and runs", "`http://127.0.0.1:3107/metrics`, role `viewer`, port by `AIOPS_AUTOMATION__PORT`."),
 )
 
 _FINDINGS: Final = """\
@@ -55,7 +56,7 @@ class Recorded(CollectorRegistry):
 
 def metrics_page() -> str:
     """Return the page."""
-    registries = (_consumer(), _scoring(), _responder(), _receivers(), _signals())
+    registries = (_consumer(), _scoring(), _responder(), _receivers(), _signals(), _automation())
     parts = [
         part
         for (title, about), registry in zip(_SECTIONS, registries, strict=True)
@@ -99,6 +100,12 @@ def _receivers() -> Recorded:
 def _signals() -> Recorded:
     registry = Recorded()
     SignalMetrics(registry)
+    return registry
+
+
+def _automation() -> Recorded:
+    registry = Recorded()
+    add_automation_api_metrics(registry)
     return registry
 
 

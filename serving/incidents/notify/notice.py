@@ -77,6 +77,12 @@ def plain_notice(notice: Notice) -> dict[str, Any]:
     return plain
 
 
+def plain_plan_in_short(plan: PlanInShort) -> dict[str, Any]:
+    """Return what a notice says of a plan as plain data."""
+    plain: dict[str, Any] = msgspec.to_builtins(plan)
+    return plain
+
+
 def notice_of_plain(fields: Mapping[str, Any]) -> Notice:
     """Return the notice of plain data.
 

@@ -8,7 +8,7 @@ import orjson
 
 from serving.http.signature import signed_headers
 from serving.incidents.notify.delivery import Attempt, Poster
-from serving.incidents.notify.notice import Notice, notice_of_plain
+from serving.incidents.notify.notice import Notice, notice_of_plain, plain_plan_in_short
 from serving.incidents.store.records import OutboxMessage
 
 
@@ -37,6 +37,8 @@ def webhook_body(notice: Notice, message_id: str) -> dict[str, Any]:
             "decided": cause.decided,
             "sentence": cause.sentence,
         }
+    if notice.plan is not None:
+        body["plan"] = plain_plan_in_short(notice.plan)
     return body
 
 

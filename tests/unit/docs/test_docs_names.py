@@ -13,7 +13,7 @@ import pytest
 from aiops.incidents.alert import Severity
 from aiops.incidents.incident import IncidentState
 from aiops.settings.tree import Settings
-from serving.incidents.notify.notice import Cause, Notice
+from serving.incidents.notify.notice import Cause, Notice, PlanInShort
 from serving.incidents.notify.webhook_channel import webhook_body
 from serving.incidents.store.records import MessageKind
 from tests.testing.documentation import ROOT, blocks, name_of, pages, quoted
@@ -175,6 +175,9 @@ def test_members_of_a_notification_are_those_of_the_table() -> None:
         "cart",
         "http://x/open/inc-1",
         cause,
+        plan=PlanInShort(
+            "p1", "restart", "Restart it", ("process.restart on cart",), "starts it again", ("web",), at, "http://x/approve/1"
+        ),
     )
     body = webhook_body(notice, "msg-1")
     table = read(ROOT / "docs" / "how-to" / "write-a-notifier.md").partition("| member | meaning |")[2].partition("\n\n")[0]
@@ -182,4 +185,5 @@ def test_members_of_a_notification_are_those_of_the_table() -> None:
     assert {name for members, _ in rows for name in re.findall(r"`(\w+)`", members)} == set(body)
     meanings = {members.strip(): meaning for members, meaning in rows}
     assert re.findall(r"`(\w+)`", meanings["`root_cause`"]) == list(body["root_cause"])
+    assert re.findall(r"`(\w+)`", meanings["`plan`"]) == list(body["plan"])
     assert set(re.findall(r"`(\w+)`", meanings["`event`"])) == {str(kind) for kind in MessageKind}
