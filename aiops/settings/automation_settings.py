@@ -1,29 +1,19 @@
-"""Settings of acting on incidents: whether, by which runbooks, within which bounds."""
-
-from pathlib import Path
-
-from pydantic import Field, SecretStr
 """Settings of acting on incidents."""
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from aiops.settings.section import Section
 
 
 class AutomationSettings(Section):
-    """Acting on incidents (`python -m serving.automation`): plans, approvals, runs."""
+    """Runbooks, plans, approvals and runs (`python -m serving.automation`)."""
 
-    enabled: bool = Field(True, description="plan for decided causes and carry out what is approved; off = the process rests")
-    port: int = Field(3107, ge=0, le=65535, description="HTTP API of plans and runs, metrics and health, at serving.host")
-    runbooks: Path | None = Field(
-        None, description="folder of runbooks (YAML); unset = runbooks/ below home, none where it is absent"
-    )
-    least_probability: float = Field(
-        0.8, gt=0, le=1, description="probability from which a first cause is planned for that is not decided"
-    )
-    lease_s: float = Field(30.0, ge=5, le=600, description="after so long another process carries out the runs of a silent one")
+    enabled: bool = Field(True, description="plan for incidents whose cause is decided; off = nothing is planned or begun")
+    runbooks: Path | None = Field(None, description="folder or git checkout with runbooks; unset = runbooks below home")
+    library: bool = Field(False, description="put the runbooks that come with the suite in force beside those of the folder")
+    port: int = Field(3107, ge=0, le=65535, description="HTTP API of runbooks, plans and runs")
     runs_per_hour: int = Field(6, ge=0, description="runs of all runbooks together that may begin in an hour")
     runs_per_day: int = Field(20, ge=0, description="runs of all runbooks together that may begin in a day")
     application_share: float = Field(
@@ -33,9 +23,3 @@ class AutomationSettings(Section):
         None, description="signs links in notifications that approve a plan once (32 bytes or more); unset = no such links"
     )
     public_url: str | None = Field(None, description="address of this API in notifications; unset = http://host:port")
-    """Runbooks, plans, approvals and runs (`python -m serving.automation`)."""
-
-    enabled: bool = Field(True, description="plan for incidents whose cause is decided; off = nothing is planned or begun")
-    runbooks: Path | None = Field(None, description="folder or git checkout with runbooks; unset = runbooks below home")
-    library: bool = Field(False, description="put the runbooks that come with the suite in force beside those of the folder")
-    port: int = Field(3107, ge=0, le=65535, description="HTTP API of runbooks, plans and runs")
