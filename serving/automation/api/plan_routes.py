@@ -63,10 +63,10 @@ class PlanRoutes:
         """Return the routes."""
         plan, see, act = "/plans/{plan_id}", Role.VIEWER, Role.OPERATOR
         yes, no = "Approve a plan for what its fingerprint says", "Say no to a plan that has not begun"
-        one = "A plan with all that a person needs to decide"
+        whole = "A plan with all that a person needs to decide"
         return (
             Operation("GET", "/plans", self.plans, see, "Plans, the last made first", PlanPage),
-            Operation("GET", plan, self.plan, see, one, PlanView, (404,)),
+            Operation("GET", plan, self.plan, see, whole, PlanView, (404,)),
             Operation("POST", f"{plan}/approve", self.approved, act, yes, PlanView, (404, 409)),
             Operation("POST", f"{plan}/reject", self.rejected, act, no, PlanView, (404, 409)),
             Operation("GET", "/runs", self.runs, see, "Plans that have acted, the last made first", PlanPage),
