@@ -20,6 +20,9 @@ class SignalSettings(Section):
         description="series of logs of a tenant, and as many of services, of operations and of calls; more are left out, counted",
     )
     graph: bool = Field(True, description="keep the calls between services in the call graph, with origin traces")
+    requests: bool = Field(
+        True, description="compare what requests do (order of log lines, calls, failures) with the last hour; needs spans"
+    )
     texts: bool = Field(
         True, description="keep patterns of log lines and an example of each in the lake, for reasons of detections"
     )

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from aiops.errors import ContractError, OutdatedState, StateError
@@ -34,6 +35,7 @@ from aiops.signals.series_texts import SeriesTexts
 from aiops.signals.span_rows import encoded_texts
 from aiops.signals.template_minutes import ERROR_RATIO, RECORDS, ShapeCount, TemplateMinutes, TemplateMinutesConfig
 from aiops.signals.text_arrays import joined, part_of
+from aiops.signals.traced_lines import TRACED_LINES, traced_lines
 from aiops.types import IntArray, State
 
 VERSION: Final = 3
@@ -57,6 +59,8 @@ class LogMinutesConfig:
     forget_minutes: int = 1440
     templates: TemplateMinutesConfig | None = field(default_factory=TemplateMinutesConfig)
     """None = no series of templates."""
+    traced: bool = False
+    """Whether lines of spans are given on (`LogMinutes.traced`)."""
 
     def __post_init__(self) -> None:
         if min(self.most_minutes, self.most_series, self.forget_minutes) < 1:
@@ -101,6 +105,7 @@ class LogMinutes:
         self._without_template = 0
         self._examples = LineExamples()
         self._texts = SeriesTexts()
+        self._traced: list[pa.Table] = []
         self._templates = TemplateMinutes(self.config.templates) if self.config.templates else None
 
     @property
@@ -129,14 +134,30 @@ class LogMinutes:
         if self._templates is not None:
             counted: Any = pa.array(np.flatnonzero(usable)[kept])
             lines = _Lines(table["body"].combine_chunks().take(counted), at_us[usable][kept], level[kept] >= _FIRST_ERROR)
-            self._count_shapes(CodedNames((service[usable][kept],), (texts,)), lines, self._templates)
+            shapes = self._templates.shapes(lines.bodies, lines.at_us // 1_000_000)
+            self._count_shapes(CodedNames((service[usable][kept],), (texts,)), lines, shapes)
+            if self.config.traced:
+                self._traced.append(traced_lines(table.take(counted), shapes))
+
+    def traced(self) -> pa.Table:
+        """Return the counted lines of spans since the last call, as `TRACED_LINES`; none where the configuration keeps none."""
+        traced, self._traced = self._traced, []
+        return pa.concat_tables([TRACED_LINES.empty_table(), *traced])
+
+    def resolve(self, ids: "npt.NDArray[np.uint64]") -> "npt.NDArray[np.uint64]":
+        """Return the ids of the templates that those of shapes and templates lead to now."""
+        return self._templates.miner.resolve(ids) if self._templates is not None else ids
+
+    def words(self, template: int) -> str:
+        """Return a template as people read it; empty where it is not held."""
+        return self._templates.words(template) if self._templates is not None else ""
 
     def texts(self) -> pa.Table:
         """Return what series are about as far as it is new since the last call, as `SIGNAL_TEXTS`."""
         return self._texts.taken()
 
-    def _count_shapes(self, services: CodedNames, lines: "_Lines", templates: TemplateMinutes) -> None:
-        unique, code = np.unique(templates.shapes(lines.bodies, lines.at_us // 1_000_000), return_inverse=True)
+    def _count_shapes(self, services: CodedNames, lines: "_Lines", shapes: "npt.NDArray[np.uint64]") -> None:
+        unique, code = np.unique(shapes, return_inverse=True)
         mined = unique[code] != 0
         self._without_template += int((~mined).sum())
         names = CodedNames(

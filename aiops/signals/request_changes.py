@@ -16,10 +16,10 @@ which a service's value reached 1 stay out of its reference, until `adopted_minu
 changed is how it works now.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -27,22 +27,25 @@ import pyarrow as pa
 from aiops.errors import ContractError, OutdatedState, StateError
 from aiops.signals.minute_series import MinutePoint, table_of
 from aiops.signals.novelty import NoveltyConfig, PatternShares, compared, weight_of
+from aiops.signals.pattern_counts import PatternCounts, ShownPattern
 from aiops.signals.requests import KINDS, PatternKind, Requests
-from aiops.signals.text_arrays import packed_texts, unpacked_texts
-from aiops.types import FloatArray, State
+from aiops.types import FloatArray, IntArray, State
 
-VERSION: Final = 1
+VERSION: Final = 2
 CHANGE: Final = "request.change_ratio"
 _FIX: Final = "remove the state to begin anew"
 _MINUTES_AN_HOUR: Final = 60
+_AT_ONCE: Final = 4096
+"""Patterns that are compared at a time: bounds memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestChangesConfig:
     """Minutes of the window and of the reference, false values of 1 an hour by chance, and when a change is adopted.
 
-    `most_patterns`: patterns of operations that are counted in a minute; those shown by most requests. `kinds` of patterns that
-    are looked at (`requests.KINDS`): "order" is what log lines say, "call" and "failure" what spans do.
+    With fewer than `warm_up_minutes` to compare with nothing is said, and all is learnt: the first minute of a stream is seldom
+    whole. `most_patterns`: patterns of operations that are held; beyond these, those that fewest requests showed are left out.
+    `kinds` of patterns that are looked at (`requests.KINDS`): "order" is what log lines say, "call" and "failure" what spans do.
     """
 
     window_minutes: int = 2
@@ -51,22 +54,13 @@ class RequestChangesConfig:
     false_per_hour: float = 0.5
     most_patterns: int = 20_000
     kinds: tuple[PatternKind, ...] = KINDS
+    warm_up_minutes: int = 0
 
     def __post_init__(self) -> None:
         if min(self.window_minutes, self.reference_minutes, self.adopted_minutes, self.most_patterns) < 1:
             raise ContractError(f"{self}: give at least 1 of each")
         if not 0 < self.false_per_hour < _MINUTES_AN_HOUR:
             raise ContractError(f"{self}: give false_per_hour above 0 and below {_MINUTES_AN_HOUR}")
-
-
-class ShownPattern(NamedTuple):
-    """A pattern of an operation: kind and parts as in `requests.Pattern`."""
-
-    service: str
-    operation: str
-    kind: str
-    first: str
-    second: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,41 +73,48 @@ class Change:
     ratio: float
 
 
-@dataclass(slots=True)
-class _Minute:
-    """Requests of operations and those that showed patterns in a minute; services whose minute is out of their reference."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Changes:
+    """Patterns (n,) of operations that were called in the window and in the reference: numbers, shares, z in units of chance."""
 
-    number: int
-    requests: dict[tuple[str, str], int]
-    shown: dict[ShownPattern, int]
-    out: set[str] = field(default_factory=set)
+    pattern: IntArray
+    then: FloatArray
+    now: FloatArray
+    ratio: FloatArray
 
 
 class RequestChanges:
-    """Changes of a stream of requests. Memory: `most_patterns` counts a minute of window and reference. Not thread-safe."""
+    """Changes of a stream of requests. Memory: `most_patterns` names, and 16 B for each in each minute. Not thread-safe."""
 
     def __init__(self, config: RequestChangesConfig | None = None) -> None:
         self.config = config or RequestChangesConfig()
-        self.left_out = 0
-        self._minutes: list[_Minute] = []
+        self._counts = PatternCounts(self.config.most_patterns)
         self._strongest: dict[str, Change] = {}
+
+    @property
+    def left_out(self) -> int:
+        """Return how many patterns of minutes were left out so far, for there were too many."""
+        return self._counts.left_out
+
+    @property
+    def templates(self) -> list[str]:
+        """Return the names of log templates that patterns are made of, each once."""
+        return self._counts.templates()
 
     def observe(self, minute: int, requests: Requests) -> pa.Table:
         """Take in all requests that were complete in a minute (its number since 1970 UTC), return the series of that minute.
 
+        O(patterns x minutes).
+
         Raises:
             ContractError: the minute is not after those before.
         """
-        if self._minutes and minute <= self._minutes[-1].number:
-            raise ContractError(f"minute {minute} comes after minute {self._minutes[-1].number}: give minutes ascending")
-        self._minutes.append(self._counted(minute, requests))
-        kept = self.config.reference_minutes + self.config.window_minutes
-        del self._minutes[:-kept]
-        self._strongest = {}
-        for change in self._changes(minute):
-            known = self._strongest.get(change.pattern.service)
-            if known is None or change.ratio > known.ratio:
-                self._strongest[change.pattern.service] = change
+        minutes = self._counts.minutes
+        if minutes and minute <= minutes[-1].number:
+            raise ContractError(f"minute {minute} comes after minute {minutes[-1].number}: give minutes ascending")
+        self._counts.add(minute, requests, self.config.kinds)
+        self._counts.keep(self.config.reference_minutes + self.config.window_minutes)
+        self._strongest = self._strongest_of(self._changes(minute))
         self._leave_out(minute)
         return table_of([MinutePoint(minute, name, CHANGE, self._strongest[name].ratio) for name in sorted(self._strongest)])
 
@@ -122,28 +123,13 @@ class RequestChanges:
         return self._strongest.get(service)
 
     def rename(self, successors: Mapping[str, str]) -> None:
-        """Go on with other names of log templates: those that were merged since. O(patterns kept)."""
-        for part in self._minutes if successors else []:
-            shown: dict[ShownPattern, int] = {}
-            for name, count in part.shown.items():
-                ends = {"first": successors.get(name.first, name.first), "second": successors.get(name.second, name.second)}
-                renamed = name._replace(**ends) if name.kind == "order" else name
-                most = part.requests[name.service, name.operation]
-                shown[renamed] = min(shown.get(renamed, 0) + count, most)
-            part.shown = shown
+        """Go on with other names of log templates: those that were merged since. O(patterns x minutes)."""
+        if successors:
+            self._counts.rename(successors)
 
     def state(self) -> State:
         """Return all that `restore` goes on from, as plain arrays."""
-        texts: list[str] = []
-        numbers: list[int] = [VERSION, self.left_out, len(self._minutes)]
-        for part in self._minutes:
-            numbers += [part.number, len(part.requests), len(part.shown), len(part.out)]
-            numbers += [*part.requests.values(), *part.shown.values()]
-            for names in (*part.requests, *part.shown):
-                texts += names
-            texts += sorted(part.out)
-        data, offsets = packed_texts(texts)
-        return {"numbers": np.array(numbers, np.int64), "texts": data, "offsets": offsets}
+        return {"version": np.array([VERSION], np.int64), **self._counts.state()}
 
     @classmethod
     def restore(cls, config: RequestChangesConfig, state: State) -> "RequestChanges":
@@ -155,57 +141,51 @@ class RequestChanges:
         """
         changes = cls(config)
         try:
-            numbers, texts = iter(state["numbers"].tolist()), iter(unpacked_texts(state["texts"], state["offsets"]))
-            version, changes.left_out, minutes = next(numbers), next(numbers), next(numbers)
+            (version,) = state["version"].tolist()
             if version != VERSION:
                 raise OutdatedState(f"request changes are of version {version}, this program reads {VERSION}; {_FIX}")
-            changes._minutes = [_restored(numbers, texts) for _ in range(minutes)]
-        except (KeyError, ValueError, StopIteration, RuntimeError) as error:
+            changes._counts = PatternCounts.restored(config.most_patterns, state)
+        except (KeyError, ValueError, IndexError, StopIteration, RuntimeError) as error:
             raise StateError(f"state of request changes is damaged: {error!r}; {_FIX}") from error
         return changes
 
-    def _counted(self, minute: int, requests: Requests) -> _Minute:
-        services, operations = requests.names.services.texts, requests.names.operations.texts
-        group = requests.service << 32 | requests.operation
-        codes, counts = np.unique(group, return_counts=True)
-        called = {
-            (services[code >> 32], operations[code & 0xFFFFFFFF]): count
-            for code, count in zip(codes.tolist(), counts.tolist(), strict=True)
-        }
-        looked_at = np.array([pattern.kind in self.config.kinds for pattern in requests.patterns], np.bool_)[requests.shown]
-        pairs = np.stack([group[requests.shown_by[looked_at]], requests.shown[looked_at]])
-        rows, times = np.unique(pairs, axis=1, return_counts=True)
-        order = np.argsort(-times, kind="stable")
-        self.left_out += max(0, len(order) - self.config.most_patterns)
-        shown: dict[ShownPattern, int] = {}
-        for row in order[: self.config.most_patterns].tolist():
-            code, pattern = int(rows[0, row]), requests.patterns[int(rows[1, row])]
-            name = ShownPattern(services[code >> 32], operations[code & 0xFFFFFFFF], pattern.kind, pattern.first, pattern.second)
-            shown[name] = int(times[row])
-        return _Minute(minute, called, shown)
+    def _window(self, minute: int) -> int:
+        """Return how many of the newest minutes are in the window."""
+        return sum(part.number > minute - self.config.window_minutes for part in self._counts.minutes)
 
-    def _window(self, minute: int) -> list[_Minute]:
-        return [part for part in self._minutes if part.number > minute - self.config.window_minutes]
-
-    def _changes(self, minute: int) -> list[Change]:
-        """Return the patterns of operations that were called in the window and in the reference."""
+    def _changes(self, minute: int) -> _Changes:
         window = self._window(minute)
-        reference = self._minutes[: len(self._minutes) - len(window)]
-        parts = [window, *([part] for part in reference)]
-        patterns = sorted({name for part in self._minutes for name in part.shown})
-        if not patterns or not reference:
-            return []
-        showing, counted = _table(patterns, parts)
-        both = np.flatnonzero((counted[:, 0] > 0) & (counted[:, 1:].sum(axis=1) > 0))
-        if not both.size:
-            return []
-        then, z = compared(PatternShares(showing[both], counted[both]), NoveltyConfig())
-        now = showing[both, 0] / counted[both, 0]
-        ratio = z * weight_of(now - then) / self._chance(both.size)
-        return [
-            Change(patterns[row], float(then[number]), float(now[number]), float(ratio[number]))
-            for number, row in enumerate(both.tolist())
-        ]
+        nothing = np.zeros(0)
+        if len(self._counts.minutes) - window < max(1, self.config.warm_up_minutes):
+            return _Changes(np.zeros(0, np.int64), nothing, nothing, nothing)
+        patterns = self._counts.in_order()
+        parts = []
+        for first in range(0, len(patterns), _AT_ONCE):
+            chosen = patterns[first : first + _AT_ONCE]
+            shares = self._counts.shares(chosen, window)
+            both = np.flatnonzero((shares.all_of_them[:, 0] > 0) & (shares.all_of_them[:, 1:].sum(axis=1) > 0))
+            shares = PatternShares(shares.showing[both], shares.all_of_them[both])
+            then, z = compared(shares, NoveltyConfig())
+            now = shares.showing[:, 0] / np.maximum(shares.all_of_them[:, 0], 1.0)
+            parts.append(_Changes(chosen[both], then, now, z * weight_of(now - then)))
+        pattern, then, now, weighed = (
+            np.concatenate([getattr(part, name) for part in parts]) if parts else nothing for name in _Changes.__slots__
+        )
+        return _Changes(pattern.astype(np.int64), then, now, weighed / self._chance(pattern.size) if pattern.size else nothing)
+
+    def _strongest_of(self, changes: _Changes) -> dict[str, Change]:
+        """Return the strongest change of each service, of equal ones the first by name."""
+        if not changes.pattern.size:
+            return {}
+        service = self._counts.service_of(changes.pattern)
+        order = np.lexsort((np.arange(service.size), -changes.ratio, service))
+        firsts = order[np.flatnonzero(np.diff(service[order], prepend=-1))]
+        strongest = {}
+        for row in firsts.tolist():
+            name = self._counts.name(int(changes.pattern[row]))
+            shares = float(changes.then[row]), float(changes.now[row])
+            strongest[name.service] = Change(name, *shares, float(changes.ratio[row]))
+        return strongest
 
     def _chance(self, patterns: int) -> float:
         """Return the z that one of so many patterns reaches by chance `false_per_hour` times an hour."""
@@ -214,38 +194,14 @@ class RequestChanges:
 
     def _leave_out(self, minute: int) -> None:
         """Keep strange minutes out of references; adopt what stayed strange."""
+        minutes = self._counts.minutes
+        window = minutes[len(minutes) - self._window(minute) :]
         for service, change in self._strongest.items():
             if change.ratio < 1.0:
                 continue
-            for part in self._window(minute):
+            for part in window:
                 part.out.add(service)
-            newest = self._minutes[-self.config.adopted_minutes :]
+            newest = minutes[-self.config.adopted_minutes :]
             if len(newest) == self.config.adopted_minutes and all(service in part.out for part in newest):
                 for part in newest:
                     part.out.discard(service)
-
-
-def _restored(numbers: Iterator[int], texts: Iterator[str]) -> _Minute:
-    number, called, shown, out = (next(numbers) for _ in range(4))
-    counts = [next(numbers) for _ in range(called + shown)]
-    operations = [(next(texts), next(texts)) for _ in range(called)]
-    patterns = [ShownPattern(*(next(texts) for _ in ShownPattern._fields)) for _ in range(shown)]
-    return _Minute(
-        number,
-        dict(zip(operations, counts[:called], strict=True)),
-        dict(zip(patterns, counts[called:], strict=True)),
-        {next(texts) for _ in range(out)},
-    )
-
-
-def _table(patterns: list[ShownPattern], parts: list[list[_Minute]]) -> tuple[FloatArray, FloatArray]:
-    """Return requests that showed patterns, and all of their operations, by pattern and part; the first part is the window."""
-    showing, counted = (np.zeros((len(patterns), len(parts))) for _ in range(2))
-    for column, minutes in enumerate(parts):
-        for part in minutes:
-            for row, name in enumerate(patterns):
-                if column and name.service in part.out:
-                    continue
-                showing[row, column] += part.shown.get(name, 0)
-                counted[row, column] += part.requests.get((name.service, name.operation), 0)
-    return showing, counted

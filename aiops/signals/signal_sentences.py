@@ -21,7 +21,7 @@ class SignalText:
     example: str = ""
 
     @classmethod
-    def cut(cls, pattern: str, example: str) -> "SignalText":
+    def cut(cls, pattern: str, example: str = "") -> "SignalText":
         """Return a text of bounded length, on one line.
 
         >>> SignalText.cut("a" * 200, "two\\nlines").example
@@ -93,6 +93,10 @@ def _errors(point: SignalPoint) -> str:
     return f"{_share(point.value)} of log records are errors{_usually(point, _share)}{most}{_example(point)}"
 
 
+def _change(point: SignalPoint) -> str:
+    return f"requests changed{f', {point.text.pattern}' if point.text.pattern else ''}; {point.value:.3g} times what chance gives"
+
+
 def _call_rate(point: SignalPoint) -> str:
     return f"calls to {_callee(point)} {_times(point.value)}{_usually(point, _count)}"
 
@@ -120,6 +124,7 @@ _SENTENCES: Final[dict[str, Callable[[SignalPoint], str]]] = {
     "log.missing_templates": _missing,
     "log.records_per_second": _records,
     "log.error_ratio": _errors,
+    "request.change_ratio": _change,
     "span.call.requests_per_second": _call_rate,
     "span.call.error_ratio": _call_errors,
     **{

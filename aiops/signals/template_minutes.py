@@ -119,7 +119,11 @@ class TemplateMinutes:
     def text(self, template: int, shapes: Iterable[int], line_of: Callable[[int], str]) -> SignalText:
         """Return a template in words, and a line of the first of these shapes that has one; empty where it is not held."""
         example = next((line for line in map(line_of, shapes) if line), "")
-        return SignalText.cut(in_words(self._patterns().get(template, "")), example)
+        return SignalText.cut(self.words(template), example)
+
+    def words(self, template: int) -> str:
+        """Return a template as people read it; empty where it is not held."""
+        return in_words(self._patterns().get(template, ""))
 
     def _patterns(self) -> dict[int, str]:
         """Return the pattern of every template; made anew where the miner held something new since."""

@@ -68,7 +68,7 @@ class PartitionMinutes:
         self._clock_us = max(self._clock_us, entry.available_us)
         if entry.kind == streams.KIND_WATERMARK:
             self._advance(entry, closed)
-        elif entry.kind in self._makers and (tenant := self._tenant(entry)) is not None:
+        elif entry.kind in self._makers.of_kind and (tenant := self._tenant(entry)) is not None:
             self._observe(tenant, entry, closed)
 
     def _observe(self, tenant: TenantMinutes, entry: streams.Entry, closed: Closed) -> None:

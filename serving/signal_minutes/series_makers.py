@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from aiops.types import State
-from serving.signal_minutes.minute_series import Makers, MinuteSeries, SeriesMaker
+from serving.signal_minutes.minute_series import Makers, MinuteSeries, RequestMaker, SeriesMaker
+from serving.signal_minutes.request_series import RequestsOfSignals
 from serving.stream import streams
 
 if TYPE_CHECKING:
@@ -12,19 +13,23 @@ if TYPE_CHECKING:
 
 def makers_of(settings: "SignalSettings") -> Makers:
     """Return how the series of each kind of signal are made."""
-    return {streams.KIND_LOGS: _of_logs(settings.max_series), streams.KIND_SPANS: _of_spans(settings.max_series)}
+    of_kind = {
+        streams.KIND_LOGS: _of_logs(settings.max_series, settings.requests),
+        streams.KIND_SPANS: _of_spans(settings.max_series),
+    }
+    return Makers(of_kind, RequestMaker(RequestsOfSignals, RequestsOfSignals.restore) if settings.requests else None)
 
 
-def _of_logs(most_series: int) -> SeriesMaker:
+def _of_logs(most_series: int, traced: bool) -> SeriesMaker:
     def new() -> MinuteSeries:
         from aiops.signals.log_minutes import LogMinutes, LogMinutesConfig
 
-        return LogMinutes(LogMinutesConfig(most_series=most_series))
+        return LogMinutes(LogMinutesConfig(most_series=most_series, traced=traced))
 
     def restore(state: State) -> MinuteSeries:
         from aiops.signals.log_minutes import LogMinutes, LogMinutesConfig
 
-        return LogMinutes.restore(LogMinutesConfig(most_series=most_series), state)
+        return LogMinutes.restore(LogMinutesConfig(most_series=most_series, traced=traced), state)
 
     return SeriesMaker("logs", new, restore)
 

@@ -19,12 +19,13 @@ import pyarrow.compute as pc
 
 from aiops.errors import StateError
 from aiops.types import State
-from serving.signal_minutes.minute_series import Makers, MinuteSeries
+from serving.signal_minutes.minute_series import Makers, MinuteSeries, RequestSeries
 from serving.signal_minutes.progress_notes import MinuteProgress
 
 MINUTE_US: Final = 60_000_000
 _CLOCKS: Final = "clocks"
 _KINDS: Final = "kinds"
+_REQUESTS: Final = "requests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,13 @@ class TenantMinutes:
         self._rules = rules
         self._makers = makers
         self._series: dict[bytes, MinuteSeries] = {}
+        self._requests = makers.of_requests.new() if makers.of_requests else None
         self._watermark_us: dict[bytes, int] = {}
         self._points = 0
         self._made: dict[bytes, int] = {}
         """Series in the newest minute that was made of each kind."""
         self._newest_us = 0
+        self._requests_over_us = 0
         self.arrived_us = 0
         """When the newest rows arrived."""
 
@@ -60,17 +63,27 @@ class TenantMinutes:
         Raises:
             ContractError: the rows are none of the kind; the state stays as it was.
         """
-        series = self._series.get(kind) or self._makers[kind].new()
+        series = self._series.get(kind) or self._makers.of_kind[kind].new()
         series.observe(rows)
         self._series[kind] = series
+        if self._requests is not None:
+            self._requests.observe(kind, rows, series)
         self.arrived_us = max(self.arrived_us, available_us)
         newest_us = _newest_us(rows)
         self._newest_us = max(self._newest_us, newest_us)
-        return self._close(kind, min(newest_us, available_us))
+        return [*self._close(kind, min(newest_us, available_us)), *self._close_requests()]
 
     def advance(self, event_us: int) -> list[pa.Table]:
         """Move the watermarks of all kinds; return the series of minutes that are over now."""
-        return [table for kind in list(self._series) for table in self._close(kind, event_us)]
+        return [*(table for kind in list(self._series) for table in self._close(kind, event_us)), *self._close_requests()]
+
+    def _close_requests(self) -> list[pa.Table]:
+        """Return the series of requests of minutes that are over for every kind that came."""
+        over_us = min(map(self._rules.over, self._watermark_us.values()))
+        if self._requests is None or over_us <= self._requests_over_us:
+            return []
+        self._requests_over_us = over_us
+        return self._late(self._requests.closed(over_us, self._series))
 
     def _close(self, kind: bytes, event_us: int) -> list[pa.Table]:
         before = self._watermark_us.get(kind)
@@ -79,14 +92,22 @@ class TenantMinutes:
         if before is not None and over_us <= self._rules.over(before):
             return []
         closed = self._series[kind].closed(over_us)
-        self._points += closed.num_rows
         if closed.num_rows:
             self._made[kind] = _newest_series(closed)
+        return self._late(closed)
+
+    def _late(self, closed: pa.Table) -> list[pa.Table]:
+        """Return points at the time at which their minutes may be closed, and count them."""
+        self._points += closed.num_rows
         return [_known_later(closed, self._rules.lateness_us)] if closed.num_rows else []
 
     def texts(self) -> list[pa.Table]:
         """Return what series are about as far as it is new since the last call."""
-        return [texts for texts in (series.texts() for series in self._series.values()) if texts.num_rows]
+        every: list[MinuteSeries | RequestSeries] = [
+            *self._series.values(),
+            *([self._requests] if self._requests is not None else []),
+        ]
+        return [texts for texts in (series.texts() for series in every) if texts.num_rows]
 
     def is_overdue(self, now_us: int) -> bool:
         """Return whether a minute with rows is over by the clock, and nothing comes that would say so."""
@@ -99,8 +120,10 @@ class TenantMinutes:
         """Return where rows went, by name of their kind and fate, and how many points were made."""
         total = {"points": self._points}
         for kind, series in self._series.items():
-            rows = self._makers[kind].rows
+            rows = self._makers.of_kind[kind].rows
             total |= {f"{rows}.{name}": count for name, count in asdict(series.counts).items()}
+        if self._requests is not None:
+            total |= {f"requests.{name}": count for name, count in asdict(self._requests.counts).items()}
         return total
 
     def progress(self) -> MinuteProgress:
@@ -116,6 +139,9 @@ class TenantMinutes:
             _KINDS: np.array([kind.decode() for kind in kinds], dtype="U"),
             _CLOCKS: np.array([self.arrived_us, self._newest_us, self._points, *watermarks], np.int64),
         }
+        if self._requests is not None:
+            packed |= {f"{_REQUESTS}/{name}": array for name, array in self._requests.state().items()}
+            packed[_REQUESTS] = np.array([self._requests_over_us], np.int64)
         for kind, series in self._series.items():
             packed |= {f"{kind.decode()}/{name}": array for name, array in series.state().items()}
         return packed
@@ -132,8 +158,11 @@ class TenantMinutes:
             restored.arrived_us, restored._newest_us, restored._points, *watermarks = state[_CLOCKS].tolist()
             for name, watermark_us in zip(state[_KINDS].tolist(), watermarks, strict=True):
                 own = _part(state, f"{name}/")
-                restored._series[str(name).encode()] = makers[str(name).encode()].restore(own)
+                restored._series[str(name).encode()] = makers.of_kind[str(name).encode()].restore(own)
                 restored._watermark_us[str(name).encode()] = watermark_us
+            if makers.of_requests is not None and _REQUESTS in state:  # a state of before has none: they begin anew
+                restored._requests = makers.of_requests.restore(_part(state, f"{_REQUESTS}/"))
+                (restored._requests_over_us,) = state[_REQUESTS].tolist()
         except KeyError as error:
             raise StateError(f"checkpoint of signals lacks {error}; remove it to begin anew") from error
         return restored

@@ -7,10 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from aiops.errors import ContractError
+from aiops.settings.signal_settings import SignalSettings
 from aiops.types import State
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from data_contracts.schemas.wire_schemas import SIGNAL_TEXTS
 from serving.signal_minutes.minute_series import Makers, SeriesMaker
+from serving.signal_minutes.series_makers import makers_of
 from serving.signal_minutes.tenant_minutes import MINUTE_US
 from serving.stream import streams
 
@@ -79,5 +81,11 @@ class CountedLines:
 
 
 def makers() -> Makers:
-    """Return the double for logs."""
-    return {streams.KIND_LOGS: SeriesMaker("logs", CountedLines, CountedLines.restore)}
+    """Return the double for logs alone."""
+    return Makers({streams.KIND_LOGS: SeriesMaker("logs", CountedLines, CountedLines.restore)})
+
+
+def makers_with_requests() -> Makers:
+    """Return the double for logs, and what the product makes of spans and of requests."""
+    real = makers_of(SignalSettings())
+    return Makers({**makers().of_kind, streams.KIND_SPANS: real.of_kind[streams.KIND_SPANS]}, real.of_requests)

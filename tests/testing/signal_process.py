@@ -17,7 +17,7 @@ from serving.signal_minutes.signal_process import partition_rules, run_signals
 from serving.stream import streams
 from serving.stream.broker import open_streams
 from serving.stream.consumer.checkpoint import Checkpoint, CheckpointStore
-from tests.testing.minute_double import makers
+from tests.testing.minute_double import makers_with_requests
 from tests.testing.stream_harness import NEVER
 
 ENTRIES_PER_CHECKPOINT = 16
@@ -33,7 +33,9 @@ class NaiveStage:
         checkpoint, _ = self.store.load(NEVER)
         rules = partition_rules(settings)
         self.state = (
-            PartitionMinutes.restore(rules, makers(), checkpoint.state) if checkpoint else PartitionMinutes(rules, makers())
+            PartitionMinutes.restore(rules, makers_with_requests(), checkpoint.state)
+            if checkpoint
+            else PartitionMinutes(rules, makers_with_requests())
         )
         self.through = checkpoint.through if checkpoint else streams.START
         self.producers: dict[str, TelemetryProducer] = {}
@@ -81,4 +83,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["naive"]:
         naive(Settings())
         sys.exit(0)
-    sys.exit(run_signals(Settings(), makers()))
+    sys.exit(run_signals(Settings(), makers_with_requests()))

@@ -28,6 +28,7 @@ from tests.testing.deadlines import within
 from tests.testing.free_ports import free_ports
 from tests.testing.signal_lines import SECOND_US, line_entry, minute
 from tests.testing.stream_harness import wait_until
+from tests.testing.traced_requests import span_rows
 
 TENANTS = ("acme", "other", "third")
 STAGE = ("tests.testing.signal_process",)
@@ -44,7 +45,7 @@ class SignalBatch:
 
 
 def signal_batches(count: int, seed: int = 7) -> list[SignalBatch]:
-    """Return batches of lines of three tenants over `count` / 4 minutes: late lines, damaged entries and poison among them."""
+    """Return batches of lines and spans of three tenants over `count` / 4 minutes: late lines, damaged entries, poison too."""
     rng = np.random.default_rng(seed)
     made = []
     for number in range(count):
@@ -58,7 +59,8 @@ def signal_batches(count: int, seed: int = 7) -> list[SignalBatch]:
             lines.append((first_us, "cart", "poison"))
         payload = b"damaged" if rng.random() < 0.05 else line_entry(number, lines).payload
         entry = EncodedEntry(tenant, streams.KIND_LOGS, payload)
-        made.append(SignalBatch(TENANTS.index(tenant) % 2, (entry,), first_us + 16 * SECOND_US))
+        spans = EncodedEntry(tenant, streams.KIND_SPANS, streams.to_ipc(span_rows(number, 10 + number % 7, first_us=first_us)))
+        made.append(SignalBatch(TENANTS.index(tenant) % 2, (entry, spans), first_us + 16 * SECOND_US))
     end_us = minute(count // 4 + 9)
     ends = [EncodedEntry(tenant, streams.KIND_WATERMARK, b'{"event_us": %d}' % end_us) for tenant in TENANTS]
     return [*made, *(SignalBatch(index % 2, (entry,), end_us) for index, entry in enumerate(ends))]
@@ -203,7 +205,7 @@ def outcome_of(world: SignalWorld) -> SignalOutcome:
         for entry in world.remote.range(streams.telemetry(number)):
             if entry.kind == streams.KIND_TELEMETRY:
                 for row in decode(entry.payload).to_pylist():
-                    points[(entry.tenant, row["timestamp"], row["service"], str(row["labels"]), row["value"])] += 1
+                    points[(entry.tenant, row["timestamp"], row["service"], row["metric"], str(row["labels"]), row["value"])] += 1
         for entry in world.remote.range(streams.rejected(number)):
             letters.update(row["reject_id"] for row in streams.from_ipc(entry.payload).to_pylist())
     counts = {

@@ -68,6 +68,7 @@ def test_kills_change_nothing_and_the_control_shows_that_the_test_can_fail(tmp_p
     expected = undisturbed(tmp_path / "reference")
     assert len(expected.points) > 500
     assert expected.doubled == 0
+    assert any(metric == "request.change_ratio" for _, _, _, metric, *_ in expected.points), "requests are among them"
     assert expected.letters
     assert disturbed(tmp_path / "killed", KillPlan(3, 5, 2)) == expected
     assert naively_disturbed(tmp_path / "naive", KillPlan(3, 3)).doubled > 0
