@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from aiops.errors import ContractError
 from aiops.settings.signal_settings import SignalSettings
+from aiops.signals.minute_series import MINUTE_SERIES
 from aiops.types import State
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from data_contracts.schemas.wire_schemas import SIGNAL_TEXTS
@@ -52,7 +53,7 @@ class CountedLines:
             "timestamp": pa.array([minute + MINUTE_US for minute, _, _ in over], pa.int64()).cast(TIMESTAMP),
             "value": pa.array([self.open.pop(key) for key in over], pa.float64()),
         }
-        return pa.table(columns)
+        return pa.table(columns).select(MINUTE_SERIES.names).cast(MINUTE_SERIES)
 
     def texts(self) -> pa.Table:
         return SIGNAL_TEXTS.empty_table()
