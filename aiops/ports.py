@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from aiops.features.bands import SeriesBands
-from aiops.types import FloatArray, HistorySplit, ReadStatistics, SeriesBatch, State
+from aiops.types import FloatArray, HistorySplit, ReadStatistics, RequestRows, SeriesBatch, State
 
 
 class Detector(Protocol):
@@ -136,6 +136,15 @@ class ChangeLog(Protocol):
 
     def changes(self) -> pa.Table:
         """Return change events as `schemas.CHANGES`; empty where the source knows none. Never whether they did harm."""
+        ...
+
+
+@runtime_checkable
+class RequestRecords(Protocol):
+    """A source that has log lines and spans of requests beside its telemetry."""
+
+    def requests(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[RequestRows]:
+        """Yield rows of requests that begin in start <= t < end, roughly in order of time."""
         ...
 
 

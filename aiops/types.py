@@ -44,6 +44,14 @@ class SeriesBatch:
         return int(self.table.num_rows)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestRows:
+    """Log lines (`LOGS`) and spans (`SPANS`), each in order of time. A line is available at once, a span at its end."""
+
+    logs: pa.Table
+    spans: pa.Table
+
+
 @dataclass(frozen=True, slots=True)
 class HistorySplit:
     """What of a source is history (to fit on) and what is replayed: two half-open windows [start, end), aware UTC.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 
 from aiops.simulator.effects import ERRORS, P50, P99, TRAFFIC
 from aiops.simulator.gray_faults import Fault
@@ -26,19 +25,12 @@ from aiops.simulator.simulated_spans import spans_of
 from aiops.simulator.streams import Stream, generator
 from aiops.simulator.traces import OPERATION_FACTORS, Arrivals, FrameMetrics, TraceDraw, Traces
 from aiops.simulator.visits import Journeys
+from aiops.types import RequestRows
 
 _FRAME_S: Final = 18_000.0
 _FRAME_TRACES: Final = 8192
 _SCALE: Final = 1 << 24
 """Shares of kept requests are multiples of its inverse."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RequestRows:
-    """Log lines (`LOGS`) and spans (`SPANS`), each in order of time. A line is available at once, a span at its end."""
-
-    logs: pa.Table
-    spans: pa.Table
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ from aiops.simulator.incident_course import Course
 from aiops.simulator.noise import BLOCK_STEPS
 from aiops.simulator.operations import plan_services
 from aiops.simulator.profiles import draw_profiles
-from aiops.simulator.request_frames import RequestModel, RequestRows
+from aiops.simulator.request_frames import RequestModel
 from aiops.simulator.rows import BlockSpan, RowMaker, spans
 from aiops.simulator.schedule import plan_incidents
 from aiops.simulator.services import build_topology
@@ -24,7 +24,7 @@ from aiops.simulator.simulated_action import SimulatedAction, Standing
 from aiops.simulator.simulation_config import DIRTY_KINDS, SimulationConfig
 from aiops.simulator.truth import deployments_table, dirty_table, drift_table, edges_table, incidents_table
 from aiops.simulator.visits import journeys_of
-from aiops.types import FloatArray
+from aiops.types import FloatArray, RequestRows
 from data_contracts.values.moments import microseconds_of
 
 _MOST_CHUNK_ROWS: Final = 131_072

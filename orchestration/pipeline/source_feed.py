@@ -16,30 +16,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from aiops.errors import AiopsError, SequenceConflict, Unavailable
 from aiops.replay.history_split import of_replay
 from aiops.settings.reading import read_settings
 from aiops.settings.tree import Settings
-from aiops.types import HistorySplit, IntArray
-from data_contracts.schemas.telemetry_schemas import TIMESTAMP
+from aiops.types import HistorySplit
 from data_contracts.values.moments import moment_of_us
 from orchestration.pipeline.live_feed import LiveFeed
 from orchestration.pipeline.producer_names import producer_id_of
+from orchestration.pipeline.request_feed import RequestFeed
+from orchestration.pipeline.row_arrivals import arrival_times
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 from orchestration.workspace.source_choice import SourceChoice
 from serving.host.full_disk import is_full
 from serving.host.log_rate_limit import LineLimit
 from serving.host.private_files import keep_private
 from serving.ingest.producer import ProducerConfig, TelemetryProducer
+from serving.ingest.signal_producer import SignalProducer
 from serving.stream.broker import open_streams
 
-NEIGHBOURS = 7
 RETRY_S = 1.0
 
 log = logging.getLogger(__name__)
@@ -57,21 +56,6 @@ class Pace:
     def step(self) -> timedelta:
         """Return the time of the source that one batch covers, at least a millisecond."""
         return max(timedelta(seconds=self.every_s * self.speed), timedelta(milliseconds=1))
-
-
-def arrival_times(timestamps: "pa.ChunkedArray[Any]") -> IntArray:
-    """Return (n,) int64 us: when each row of a chunk in time order is due, never decreasing.
-
-    A row without a time, or one that is far from its neighbours' (a wrong clock), comes with the row before it.
-    """
-    own = pd.Series(timestamps.cast(TIMESTAMP).to_numpy()).astype("datetime64[us]")
-    known = pd.Series(np.where(own.isna(), np.nan, own.to_numpy().astype(np.int64).astype(np.float64)))
-    around = known.rolling(NEIGHBOURS, center=True, min_periods=1).median()
-    gaps = np.diff(np.unique(around.dropna().to_numpy()))
-    tolerance = 3 * float(np.median(gaps)) if len(gaps) else 0.0
-    honest = known.where((known - around).abs() <= tolerance)
-    filled = honest.ffill().bfill().to_numpy()
-    return np.maximum.accumulate(np.nan_to_num(filled)).astype(np.int64)
 
 
 def slices(chunk: pa.Table, step: timedelta, fallback: datetime) -> Iterator[tuple[datetime, pa.Table]]:
@@ -103,6 +87,8 @@ class Feed:
         config = ProducerConfig(tenant=settings.tenant, future_tolerance_s=settings.telemetry.future_tolerance_s)
         self._producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, producer_id, config)
         self._sequence = 0
+        signals = SignalProducer(open_streams(settings), settings.broker.partitions, f"{producer_id}-requests", settings.tenant)
+        self._requests = RequestFeed(self._source, signals, self._split, self._line.position)
         self._anchor = (datetime.now(UTC), self._line.position)
         incidents = sorted(self._source.incidents().to_pylist(), key=lambda row: row["known_at"])
         self._incidents = [row for row in incidents if row["known_at"] >= self._line.position]
@@ -138,6 +124,7 @@ class Feed:
             self._patiently(partial(self._producer.publish_incident, incident["service"], incident["known_at"] + shift))
         moved = shifted(rows, shift)
         self._patiently(lambda sequence: self._producer.publish(moved, sequence, available))
+        self._patiently_requests(end, shift, available)
         self.points += rows.num_rows
         self._line = self._line.at(end, self._split)
         try:
@@ -146,6 +133,16 @@ class Feed:
             if not is_full(error):
                 raise
             _lines.warn("room", f"no room on the disk to note how far the story has come ({error.strerror}); it goes on")
+
+    def _patiently_requests(self, end: datetime, shift: timedelta, available: datetime) -> None:
+        while not self._stop.is_set():
+            try:
+                self._requests.publish(end, shift, available)
+            except Unavailable as error:
+                log.warning("log lines and spans wait for the broker: %s", error)
+                self._stop.wait(RETRY_S)
+                continue
+            return
 
     def _patiently(self, send: Callable[[int], int]) -> None:
         """Call `send` with the next source offset until the broker takes it; the same offset twice counts once.

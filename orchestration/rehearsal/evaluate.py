@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from aiops.incidents.labels import horizon_labels
+from aiops.simulator.simulation_config import GRAY_KINDS
 from aiops.topology.graph import ServiceGraph
 from models.evaluation.measures import average_precision, precision_recall, trend_to_limit
 from models.vectors.page_budget import PageBudget, PageCounter
@@ -80,6 +81,7 @@ def _line(label: Mapping[str, object], anomalous: pd.DataFrame, outputs: Outputs
     pages = outputs.predictions[(outputs.predictions["service"] == service) & outputs.predictions["alarm"]]
     pages = pages[pages["timestamp"].between(starts - timedelta(minutes=FORESEEABLE_MIN), starts, inclusive="left")]
     causes = () if opened is None else opened.causes
+    report = None if opened is None else opened.report
     return IncidentLine(
         str(label["incident_id"]),
         service,
@@ -89,7 +91,16 @@ def _line(label: Mapping[str, object], anomalous: pd.DataFrame, outputs: Outputs
         _minutes(seen["timestamp"].min() - starts) if len(seen) else None,
         "" if opened is None else opened.incident_id,
         causes.index(service) + 1 if service in causes else None,
+        str(label["kind"]) in GRAY_KINDS,
+        _seen_by(seen),
+        "" if report is None else report.statement,
     )
+
+
+def _seen_by(seen: pd.DataFrame) -> str:
+    """Return the series of the first detection; "" where there is none, or it names no series."""
+    named = seen[seen["metric"].notna()].sort_values("timestamp", kind="stable")
+    return "" if named.empty else f"{named['metric'].iloc[0]} of {named['service'].iloc[0]}"
 
 
 def _minutes(span: timedelta) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from orchestration.rehearsal.run_result import ResponderFigures, RunResult
+from orchestration.rehearsal.run_result import IncidentLine, ResponderFigures, RunResult
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:1150px;margin:2rem auto;padding:0 1rem;color:#24292f}
@@ -69,6 +69,7 @@ def highlights(result: RunResult) -> list[str]:
         lines.append(f"foreseen: {foreseen.kind} in {foreseen.service}, {foreseen.foreseen_min:.0f} min before users felt it")
     if sudden is not None:
         lines.append(f"detected: {sudden.kind} in {sudden.service}, {sudden.detected_min:.1f} min after it struck")
+    lines += [_gray_line(line) for line in result.incident_lines if line.is_gray and line.detected_min is not None]
     if result.responder.paged:
         fewer = 1 - result.responder.paged / result.responder.alerts
         lines.append(f"correlated: {result.responder.alerts:,} alerts became {result.responder.paged} pages ({fewer:.1%} fewer)")
@@ -84,6 +85,12 @@ def highlights(result: RunResult) -> list[str]:
         text = f"{result.requests.failed} of {result.requests.sent:,} requests failed"
         lines.append(f"swapped: {result.swaps} newly promoted model(s) while requests went on; {text}")
     return lines
+
+
+def _gray_line(line: IncidentLine) -> str:
+    """Return how an incident that no metric shows was seen, and what was said of its root."""
+    seen = f"seen after {line.detected_min:.1f} min by {line.seen_by or 'its neighbours'}"
+    return f"in no metric: {line.kind} in {line.service}, {seen}" + (f"; {line.statement}" if line.statement else "")
 
 
 def summary_rows(result: RunResult) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ import dagster as dg
 import pyarrow as pa
 
 from aiops.errors import ConfigurationError
+from aiops.replay.request_reader import RequestReader
 from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from models.artifacts.catalog import trained_models
 from orchestration.dagster.job_runs import bands_config, outcomes, range_tags, run_job, run_training
@@ -23,6 +24,7 @@ from orchestration.pipeline import ingest as ingestion
 from orchestration.pipeline.deployment import current_version
 from orchestration.pipeline.drift import WATCHED, Measured, measure
 from orchestration.pipeline.replay import Replay
+from orchestration.pipeline.replayed_requests import ReplayedRequests
 from orchestration.pipeline.scenario import Scenario
 from orchestration.pipeline.training import Judged
 from orchestration.rehearsal import parity
@@ -31,6 +33,7 @@ from orchestration.suite.load_timeout import Patience
 from orchestration.workspace.home_lock import LOCK, MARKER
 from orchestration.workspace.workspace import Workspace
 from serving.ingest.producer import ProducerConfig, TelemetryProducer, new_id
+from serving.ingest.signal_producer import SignalProducer
 from serving.stream.broker import open_streams
 
 Say = Callable[[str], None]
@@ -91,6 +94,7 @@ class Run:
         self._say = say
         self.story = Story()
         self._cursor: str | None = None
+        self._requests: ReplayedRequests | None = None
         self._bands_at = scenario.split.replay_start
 
     def go(self) -> Story:
@@ -140,6 +144,9 @@ class Run:
         )
         producer = TelemetryProducer(open_streams(settings), partitions, new_id("run"), config)
         story.replay = Replay(producer, self._scenario.source.incidents(), split.replay_start, live.pace)
+        reader = RequestReader(self._scenario.requests())
+        signals = SignalProducer(open_streams(settings), partitions, new_id("run-requests"), self._workspace.tenant)
+        self._requests = ReplayedRequests(reader, signals, settings.signals)
         self._note_tenure(split.replay_start)
         live.start_load(self._load_rows())
         first_loads = live.scorer_metrics().total("aiops_scoring_model_swaps_total")
@@ -164,9 +171,10 @@ class Run:
     def _publish(self, live: LiveLoop, begin: datetime, until: datetime, close: bool = False) -> None:
         """Publish a part of the replay and wait until it is scored and stored; a process that died says so at once."""
         assert self.story.replay is not None
+        assert self._requests is not None
         for chunk in self._scenario.replay(begin, until):
             live.check_alive()
-            self.story.replay.publish([chunk])
+            self.story.replay.publish([self._requests.beside(chunk)])
         if close:
             self.story.replay.close(until)
         live.drain()

@@ -56,7 +56,8 @@ class IncidentLine:
     """One labelled incident of the replay and what the suite said of it.
 
     `opened` is the id of the responder's incident about it, "" = none; `root_rank` the place of the true service among its
-    causes, 1 = first.
+    causes, 1 = first. `is_gray`: no metric shows it; `seen_by` = the series of its first detection; `statement` = what was said
+    of its root cause.
     """
 
     incident_id: str
@@ -67,6 +68,9 @@ class IncidentLine:
     detected_min: float | None
     opened: str = ""
     root_rank: int | None = None
+    is_gray: bool = False
+    seen_by: str = ""
+    statement: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,11 @@ def partitions_of(series_id: IntArray, partitions: int) -> IntArray:
     return numbers
 
 
+def signals_home(tenant: str, partitions: int) -> int:
+    """Return the partition in which all logs and spans of a tenant lie."""
+    return zlib.crc32(tenant.encode()) % partitions
+
+
 def home_of(tenant: str, partitions: int) -> int:
     """Return the partition where what the others know of a tenant's services is added up; notes to a tenant go there, too."""
     return 0 if tenant == DEFAULT_TENANT else zlib.crc32(tenant.encode()) % partitions

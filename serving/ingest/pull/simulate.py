@@ -10,7 +10,7 @@ from aiops.errors import ConfigurationError, SourceError
 from aiops.incidents.root_cause import ChangeEvent
 from aiops.simulator.simulate import Simulation, simulate
 from aiops.simulator.simulation_config import DIRTY_KINDS, DriftSpec, SimulationConfig
-from aiops.types import HistorySplit
+from aiops.types import HistorySplit, RequestRows
 from serving.ingest.pull.source_options import SourceOptions
 from serving.tables.changes import table_of_changes
 
@@ -49,6 +49,10 @@ class SimulatedSource:
             yield from self._simulation.telemetry(start, end)
         except ConfigurationError as error:
             raise SourceError(f"source {self.name}: {error}") from error
+
+    def requests(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[RequestRows]:
+        """Yield log lines and spans of sampled requests that begin in start <= t < end; none at `traces_per_min=0`."""
+        yield from self._simulation.requests(start, end)
 
     def edges(self) -> pa.Table:
         """Return the call graph as `schemas.EDGES`."""

@@ -9,7 +9,6 @@ the tables of its tenant; the rest goes on.
 import asyncio
 import logging
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from serving.ingest.receive.raw_batch import RawBatch, exemplar_entries, telemet
 from serving.ingest.topic_positions import PositionsLost
 from serving.ingest.watermark_entries import Watermarks
 from serving.stream import streams
+from serving.stream.partitioning import signals_home
 
 PRESSED: Final = 0.9
 """Share of the backlog from which on senders are asked to wait."""
@@ -265,7 +265,7 @@ class GroupCommit:
         for partition, entry in self._watermarks.entries(newest_us):
             telemetry[partition].append(entry)
         for entry in batch.signals:
-            signals[zlib.crc32(entry.tenant.encode()) % len(signals)].add(entry)
+            signals[signals_home(entry.tenant, len(signals))].add(entry)
         seq = self._seq + 1
         groups = [
             EntryBatch(streams.telemetry(number), streams.entries(number), seq, now_us, tuple(telemetry[number]))

@@ -9,10 +9,12 @@ import pyarrow as pa
 import pytest
 
 from aiops.errors import SequenceConflict
-from aiops.types import HistorySplit
+from aiops.types import HistorySplit, RequestRows
 from data_contracts.schemas.telemetry_schemas import TIMESTAMP
 from orchestration.pipeline import source_feed
-from orchestration.pipeline.source_feed import Feed, Pace, arrival_times, slices
+from orchestration.pipeline.request_feed import RequestFeed
+from orchestration.pipeline.row_arrivals import arrival_times
+from orchestration.pipeline.source_feed import Feed, Pace, slices
 from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
@@ -98,6 +100,7 @@ class Ledger:
         self.sent: list[tuple[int, pa.Table, datetime]] = []
         self.incidents: list[tuple[str, datetime]] = []
         self.used: set[int] = set()
+        self.requests = RequestLedger()
 
     def resume_from(self) -> int:
         return 41
@@ -117,9 +120,24 @@ class Ledger:
         return 1
 
 
+class RequestLedger:
+    """A producer of requests that remembers what it was given; a number that it has does not count again."""
+
+    def __init__(self) -> None:
+        self.sent: dict[int, tuple[RequestRows, datetime]] = {}
+
+    def publish(self, rows: RequestRows, seq: int, available_at: datetime) -> bool:
+        if seq in self.sent:
+            assert self.sent[seq][0].spans.equals(rows.spans)
+            return False
+        self.sent[seq] = (rows, available_at)
+        return True
+
+
 def fed(home: Path, speed: float, stop: threading.Event, monkeypatch: pytest.MonkeyPatch) -> tuple[Feed, Ledger]:
     ledger = Ledger()
     monkeypatch.setattr(source_feed, "TelemetryProducer", lambda *_: ledger)
+    monkeypatch.setattr(source_feed, "SignalProducer", lambda *_: ledger.requests)
     monkeypatch.setenv("AIOPS_HOME", str(home))
     options = ("services=3", "hours=4", "history_share=0.5")
     choice = source_feed.SourceChoice("simulate", None, options)
@@ -138,6 +156,26 @@ def test_a_fast_feed_says_when_rows_became_available(home: Path, monkeypatch: py
         before = available
         late = [time for time in table["timestamp"].to_pylist() if time is not None and time > available]
         assert len(late) <= 0.01 * table.num_rows, "rows are not from the future of their own clock"
+
+
+def test_requests_come_beside_telemetry_at_its_times_and_once_after_a_restart(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed, ledger = fed(home, 36_000.0, threading.Event(), monkeypatch)
+    feed.run()
+    sent = list(ledger.requests.sent.values())
+    spans = [span for rows, _ in sent for span in rows.spans["span_id"].to_pylist()]
+    assert len(spans) == len(set(spans)) > 500
+    shift = feed.timeline.origin - feed._split.replay_start
+    for rows, available in sent:
+        for table in (rows.logs, rows.spans):
+            assert all(at <= available for at in table["available_at"].to_pylist())
+            assert all(at - shift >= feed._split.replay_start for at in table["timestamp"].to_pylist())
+    count = len(sent)
+    feed._requests = RequestFeed(feed._source, ledger.requests, feed._split, feed._split.replay_start)  # type: ignore[arg-type]
+    for end in sorted(feed._split.replay_start + timedelta(milliseconds=number) for number in ledger.requests.sent):
+        feed._requests.publish(end, shift, START)
+    assert len(ledger.requests.sent) == count, "what was sent before bears the same numbers"
 
 
 def test_a_number_left_by_a_batch_that_was_cut_otherwise_costs_no_row(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
