@@ -89,7 +89,8 @@ class SimulatedSource:
 
 
 def open_simulate(options: SourceOptions) -> SimulatedSource:
-    """Return the source of the options seed, services, hours, step_s, start, incidents_per_day, drift and history_share.
+    """Return the source of the options seed, services, hours, step_s, start, incidents_per_day, drift,
+    history_share, traces_per_min and gray_per_day.
 
     A few bad rows are among the telemetry. With `drift`, latency and its companions rise for most services in the replay.
 
@@ -108,5 +109,7 @@ def open_simulate(options: SourceOptions) -> SimulatedSource:
         drift=DriftSpec("level", drift_h, magnitude=0.8, share=0.6) if options.drift else None,
         dirty_share=_DIRTY_SHARE,
         dirty_kinds=_DIRTY_KINDS,
+        traces_per_min=options.traces_per_min,
+        gray_per_day=options.gray_per_day,
     )
     return SimulatedSource(config, options.history_share)

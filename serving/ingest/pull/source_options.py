@@ -112,7 +112,8 @@ class SourceOptions:
     (files), history_share; texts also delimiter, encoding, decimal and thousands.
     Prometheus: url, queries, start, end, step_s, token, service_label, partial, timeout_s, retries; followed live, in place of
     start and end: history, overlap_s (asked again each time), delay_s (before an instant is asked for). Simulation: seed,
-    services, hours, step_s, start, incidents_per_day, drift, history_share.
+    services, hours, step_s, start, incidents_per_day, drift, history_share, traces_per_min (0 = no log lines and spans),
+    gray_per_day (incidents that no metric shows).
     """
 
     path: Path | None = None
@@ -149,6 +150,8 @@ class SourceOptions:
     hours: float = 240.0
     incidents_per_day: float = 4.0
     drift: bool = False
+    traces_per_min: float = 4.0
+    gray_per_day: float = 0.0
 
     def __post_init__(self) -> None:
         self._check_choice("form", self.form, get_args(Form))
@@ -167,6 +170,8 @@ class SourceOptions:
         self._check_range("services", self.services, 3, 50)
         self._check_range("hours", self.hours, 0.1, 24 * 366)
         self._check_range("incidents_per_day", self.incidents_per_day, 0, 12)
+        self._check_range("traces_per_min", self.traces_per_min, 0, 1000)
+        self._check_range("gray_per_day", self.gray_per_day, 0, 12)
         for name in ("start", "end"):
             moment = cast(datetime | None, getattr(self, name))
             if moment is not None and moment.utcoffset() is None:

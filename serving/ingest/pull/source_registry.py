@@ -41,6 +41,8 @@ SOURCES: Final[dict[str, Entry]] = {
                 "incidents_per_day",
                 "drift",
                 "history_share",
+                "traces_per_min",
+                "gray_per_day",
             }
         ),
     ),
