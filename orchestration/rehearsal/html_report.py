@@ -36,13 +36,15 @@ def write_report(path: Path, result: RunResult, figures: Sequence[Figure], links
     parts.append(_table(("figure", "value"), summary_rows(result)))
     if result.incident_lines:
         parts.append("<h2>Labelled incidents of the replay</h2>" + _table(INCIDENT_COLUMNS, incident_rows(result)))
+    if gray := gray_lines(result):
+        parts.append("<h2>Seen by log lines and spans alone</h2>" + _list(gray))
     for figure in figures:
         source = base64.b64encode(figure.image).decode()
         parts.append(f"<h2>{escape(figure.title)}</h2><p>{escape(figure.caption)}</p>")
         parts.append(f'<img alt="{escape(figure.title)}" src="data:{figure.media_type};base64,{source}">')
     if result.gate:
-        parts.append("<h2>What the gate decided</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in result.gate) + "</ul>")
-    parts.append("<h2>Drift checks</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in result.drift.reasons) + "</ul>")
+        parts.append("<h2>What the gate decided</h2>" + _list(result.gate))
+    parts.append("<h2>Drift checks</h2>" + _list(result.drift.reasons))
     if links:
         parts.append("<ul>" + "".join(f'<li><a href="{escape(to)}">{escape(title)}</a></li>' for title, to in links) + "</ul>")
     path.write_text("\n".join(parts), encoding="utf-8")
@@ -69,7 +71,7 @@ def highlights(result: RunResult) -> list[str]:
         lines.append(f"foreseen: {foreseen.kind} in {foreseen.service}, {foreseen.foreseen_min:.0f} min before users felt it")
     if sudden is not None:
         lines.append(f"detected: {sudden.kind} in {sudden.service}, {sudden.detected_min:.1f} min after it struck")
-    lines += [_gray_line(line) for line in result.incident_lines if line.is_gray and line.detected_min is not None]
+    lines += gray_lines(result)
     if result.responder.paged:
         fewer = 1 - result.responder.paged / result.responder.alerts
         lines.append(f"correlated: {result.responder.alerts:,} alerts became {result.responder.paged} pages ({fewer:.1%} fewer)")
@@ -85,6 +87,11 @@ def highlights(result: RunResult) -> list[str]:
         text = f"{result.requests.failed} of {result.requests.sent:,} requests failed"
         lines.append(f"swapped: {result.swaps} newly promoted model(s) while requests went on; {text}")
     return lines
+
+
+def gray_lines(result: RunResult) -> list[str]:
+    """Return a sentence each on the incidents that no metric shows and that were seen."""
+    return [_gray_line(line) for line in result.incident_lines if line.is_gray and line.detected_min is not None]
 
 
 def _gray_line(line: IncidentLine) -> str:
@@ -161,6 +168,10 @@ def _sum_text(result: RunResult) -> str:
 
 def _num(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.3g}"
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -67,6 +67,7 @@ class Detected(NamedTuple):
     minute: float
     service: str
     anomalous: bool
+    metric: str = "error_rate"
 
 
 class Predicted(NamedTuple):
@@ -77,8 +78,8 @@ class Predicted(NamedTuple):
 
 
 def detections(*rows: Detected) -> pd.DataFrame:
-    columns = ["detection_id", "revision", "timestamp", "service", "anomalous"]
-    frame = pd.DataFrame([(i, r, at(t), s, a) for i, r, t, s, a in rows], columns=columns)
+    columns = ["detection_id", "revision", "timestamp", "service", "anomalous", "metric"]
+    frame = pd.DataFrame([(i, r, at(t), s, a, m) for i, r, t, s, a, m in rows], columns=columns)
     return frame.astype({"timestamp": "datetime64[us, UTC]", "anomalous": bool})
 
 
@@ -110,7 +111,7 @@ def opened(name: str, begin: float, end: float, services: tuple[str, ...], *caus
 def test_incidents_are_matched_with_their_labels() -> None:
     truth = labels(incident("a", "cart", 60, 120, 150), incident("b", "queue", 300, 300, 330))
     detected = detections(
-        Detected("1", 0, 125, "web", True),  # a neighbour of cart, 5 min after the start
+        Detected("1", 0, 125, "web", True, "log.error_ratio"),  # a neighbour of cart, 5 min after the start
         Detected("2", 0, 130, "cart", True),
         Detected("3", 0, 600, "mail", True),  # belongs to nothing
         Detected("4", 0, 310, "queue", True),
@@ -127,6 +128,8 @@ def test_incidents_are_matched_with_their_labels() -> None:
         ("a", 40.0, 5.0),
         ("b", None, None),  # sudden: an alarm before it is luck
     ]
+    assert [line.seen_by for line in findings.lines] == ["log.error_ratio of web", ""]
+    assert not any(line.is_gray for line in findings.lines)
 
 
 def test_opened_incidents_are_matched_with_labels_by_time_and_calls() -> None:
@@ -300,6 +303,16 @@ def test_highlights_tell_what_happened_and_nothing_else() -> None:
     assert "correlated: 400 alerts became 8 pages (98.0% fewer)" in lines
     assert any("first for 2 of 3 labelled incidents" in line for line in lines)
     assert not any(line.startswith(("correlated", "explained")) for line in highlights(RESULT))
+
+
+def test_what_no_metric_shows_is_told_with_what_saw_it_and_its_root(tmp_path: Path) -> None:
+    line = IncidentLine("g", "cart", "slow_network", START, None, 3.0, "I", 1, True, "span.call.x of web", "probably <cart>")
+    unseen = replace(line, detected_min=None)
+    told = "in no metric: slow_network in cart, seen after 3.0 min by span.call.x of web; probably <cart>"
+    assert told in highlights(replace(RESULT, incident_lines=(line, unseen)))
+    assert not any("in no metric" in text for text in highlights(replace(RESULT, incident_lines=(unseen,))))
+    write_report(tmp_path / "index.html", replace(RESULT, incident_lines=(line,)), [], [])
+    assert told.replace("<cart>", "&lt;cart&gt;") in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_report_needs_no_predictor_and_no_incident(tmp_path: Path) -> None:
