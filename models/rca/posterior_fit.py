@@ -4,7 +4,7 @@ The log loss is a proper score: where the model can tell, its least value calibr
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from typing import Self
 
 import numpy as np
@@ -24,11 +24,15 @@ class TrainingCase:
 
 @dataclass(frozen=True, slots=True)
 class FitConfig:
-    """`penalty` pulls the weights to `start` by their squared distance; `rounds` of projected gradient descent."""
+    """`penalty` pulls the weights to `start` by their squared distance; `rounds` of projected gradient descent.
+
+    `kept`: names of weights that stay as they are in `start`.
+    """
 
     start: PosteriorWeights = field(default_factory=PosteriorWeights)
     penalty: float = 0.001
     rounds: int = 1500
+    kept: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,14 @@ class PosteriorFit:
             raise TrainingImpossible("0 incidents with a known cause; weights need some: give more seeds")
         chosen, padded = config or FitConfig(), _Padded.of(cases)
         start = np.array(astuple(chosen.start))
+        moves = np.array([name.name not in chosen.kept for name in fields(PosteriorWeights)])
         at, step, value, gradient = start, 0.1, np.inf, np.zeros_like(start)
         for _ in range(chosen.rounds):
             trial = at - step * gradient
             trial[:-2], trial[-1] = np.maximum(0.0, trial[:-2]), max(0.0, trial[-1])
             loss, slope = padded.loss(trial)
             away = trial - start
-            loss, slope = loss + chosen.penalty * float(away @ away), slope + 2 * chosen.penalty * away
+            loss, slope = loss + chosen.penalty * float(away @ away), moves * (slope + 2 * chosen.penalty * away)
             if loss <= value:
                 at, value, gradient, step = trial, loss, slope, step * 1.1
             else:

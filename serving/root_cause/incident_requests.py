@@ -5,8 +5,8 @@ Everything is bounded: where more spans lie in a minute than are read, whole tra
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from aiops.signals.span_rows import SPAN_ROWS
 from aiops.types import IntArray
 from data_contracts.values.moments import microseconds_of, moment_of_us
 from models.rca.request_evidence import RequestWindow
-from serving.lake.port import Lake, Where
+from serving.lake.port import Where
 
 MINUTE_US: Final = 60_000_000
 MOST_LINE: Final = 2000
@@ -82,10 +82,24 @@ class ReadRequests:
         return RequestWindow(requests, _parts(requests, self.window, self.calm))
 
 
+class RequestTables(Protocol):
+    """What is read of a lake: tables `spans` and `logs`."""
+
+    def days(self, table: str) -> Sequence[date]:
+        """Return the days of which a table has rows."""
+        ...
+
+    def read(
+        self, table: str, start: datetime | None, end: datetime | None, columns: Sequence[str] | None, where: Where | None
+    ) -> pa.Table:
+        """Return rows with start <= time < end of the services that `where` names."""
+        ...
+
+
 class IncidentRequests:
     """Reads the lake; nothing is kept. Any thread."""
 
-    def __init__(self, lake: Lake, config: RequestConfig) -> None:
+    def __init__(self, lake: RequestTables, config: RequestConfig) -> None:
         self._lake = lake
         self._config = config
 
@@ -133,7 +147,9 @@ class _Read:
     Memory: one minute whole, and what is kept of all.
     """
 
-    def __init__(self, lake: Lake, services: Sequence[str], known_at: datetime, minutes: Sequence[int], most: int) -> None:
+    def __init__(
+        self, lake: RequestTables, services: Sequence[str], known_at: datetime, minutes: Sequence[int], most: int
+    ) -> None:
         self._lake = lake
         self._where: Where = {"service": services}
         self._known_at = known_at
