@@ -97,6 +97,13 @@ def add_level(sums: FloatArray, signal: int, column: FloatArray, limit: float) -
 
 
 @bare
+def is_steeper(slope: float, steepest: float) -> bool:
+    """Return whether a slope takes the place of the steepest so far (NaN = none): of two as steep the rising one."""
+    size, most = abs(slope), abs(steepest)
+    return not most >= size or (size == most and slope > steepest)
+
+
+@bare
 def add_slope(sums: FloatArray, signal: int, column: FloatArray) -> None:
     """Add the 1 h slope of one series to its signal."""
     slope, place = column[LONG + SLOPE], signal * SIGNAL_WIDTH + STEEPEST
@@ -108,7 +115,7 @@ def add_slope(sums: FloatArray, signal: int, column: FloatArray) -> None:
         return
     size = abs(column[LONG + MEAN]) + column[LONG + STD]
     relative = slope / size if size > 0.0 else 0.0
-    if not abs(sums[place]) >= abs(relative):
+    if is_steeper(relative, sums[place]):
         sums[place] = relative
 
 
@@ -169,10 +176,10 @@ def merge(sums: FloatArray, more: FloatArray) -> None:
             sums[base + column] += more[base + column]
         sums[base + WORST] = max(sums[base + WORST], more[base + WORST])
         mine, theirs = sums[base + STEEPEST], more[base + STEEPEST]
-        if signal != SATURATION_SIGNAL:
-            mine, theirs = abs(mine), abs(theirs)
-        if not np.isnan(theirs) and not mine >= theirs:
-            sums[base + STEEPEST] = more[base + STEEPEST]
+        if np.isnan(theirs):
+            continue
+        if (not mine >= theirs) if signal == SATURATION_SIGNAL else is_steeper(theirs, mine):
+            sums[base + STEEPEST] = theirs
     for column in (ALL_KNOWN, ALL_SUM, ALL_ABNORMAL, ALL_JUDGED, ALL_EXCESS):
         sums[column] += more[column]
     sums[ALL_WORST] = max(sums[ALL_WORST], more[ALL_WORST])

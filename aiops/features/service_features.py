@@ -3,7 +3,8 @@
 - `<signal>_worst`, `<signal>_mean`: abnormality over the service's series of that golden signal, where known
 - `<signal>_level`: saturation: the greatest last / limit where a limit is known, else the greatest last; errors: the greatest
   last; traffic, latency: signed log1p of the mean of `mean_5m`
-- `<signal>_slope_per_min`: saturation: the greatest 1 h slope; others: the 1 h slope / (|mean| + std) of greatest magnitude
+- `<signal>_slope_per_min`: saturation: the greatest 1 h slope; others: the 1 h slope / (|mean| + std) of greatest magnitude,
+  the rising one of two that are as steep
 - `abnormal_share`: share of series with known abnormality that have 0.5 or more
 - `callers_*`, `callees_*`: the greatest, the mean and that share over all series of the direct neighbours
 - `minutes_to_limit`: least (limit - last) / 1 h slope over series with a limit and a significantly rising slope (3 standard

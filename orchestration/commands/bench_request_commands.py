@@ -15,8 +15,8 @@ def register(bench: typer.Typer) -> None:
 
 
 def rca_requests(
-    seeds: Annotated[int, typer.Option("--seeds", help="simulated seeds that are scored", min=1)] = 8,
-    first_seed: Annotated[int, typer.Option("--first-seed", help="the first of them; none may be a fit seed, 1 to 8")] = 1001,
+    seeds: Annotated[int, typer.Option("--seeds", help="simulated seeds that are scored", min=1)] = 4,
+    first_seed: Annotated[int, typer.Option("--first-seed", help="the first of them; none may be a fit seed, 1 to 3")] = 1001,
     refit: Annotated[
         bool, typer.Option("--refit", help="fit the weights of request evidence on the fit seeds, and score those")
     ] = False,

@@ -340,7 +340,7 @@ def level_and_slope(signal: str, rows: dict[str, dict[str, float]]) -> tuple[flo
     for row in hourly:
         size = abs(row["mean_1h"]) + row["std_1h"]
         slopes.append(row["slope_per_min_1h"] / size if size else 0.0)
-    slope = max(slopes, key=abs, default=NAN)
+    slope = max(slopes, key=lambda value: (abs(value), value), default=NAN)
     if signal == "errors":
         return max(lasts, default=NAN), slope
     means = [row["mean_5m"] for row in rows.values() if not math.isnan(row["mean_5m"])]

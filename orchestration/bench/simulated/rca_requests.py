@@ -23,8 +23,8 @@ from models.rca.ranking import loudest_first
 from models.rca.weighing import weigh
 from orchestration.bench.simulated.request_cases import RequestCase, request_cases_of
 
-FIT_SEEDS: Final = tuple(range(1, 9))
-SEEDS: Final = 8
+FIT_SEEDS: Final = (1, 2, 3)
+SEEDS: Final = 4
 FIRST_SEED: Final = 1001
 BINS: Final = 10
 REQUEST_KINDS: Final[tuple[EvidenceKind, ...]] = ("order", "own time", "network")
