@@ -147,7 +147,7 @@ def figures_of(scored: Sequence[WeighedAlarm], weights: PosteriorWeights) -> Req
     """Return the figures of every order of candidates."""
     everything: tuple[EvidenceKind, ...] = get_args(EvidenceKind)
     others = tuple(kind for kind in everything if kind not in REQUEST_KINDS)
-    switched = {"all evidence": ()} | {f"without {kind}": (kind,) for kind in everything}
+    switched: dict[str, tuple[EvidenceKind, ...]] = {"all evidence": ()} | {f"without {kind}": (kind,) for kind in everything}
     switched |= {"metrics, changes and alerts alone": REQUEST_KINDS, "requests alone": others}
     orders = {name: _by_posterior(name, scored, weights, without) for name, without in switched.items()}
     alarms = [_figures(order, scored) for order in (*orders.values(), *_trivial(scored))]
@@ -171,7 +171,7 @@ def _by_posterior(
 
 def _trivial(scored: Sequence[WeighedAlarm]) -> list[_Order]:
     unknown = np.full(len(scored), np.nan)
-    ranked = {
+    ranked: dict[str, Sequence[Sequence[str]]] = {
         "magnitude": [_named(alarm, alarm.features.magnitude) for alarm in scored],
         "loudest service": [alarm.loudest for alarm in scored],
         "alerted first": [
@@ -200,10 +200,11 @@ def _figures(order: _Order, scored: Sequence[WeighedAlarm]) -> EvidenceFigures:
     kinds = np.array([alarm.case.kind for alarm in scored])
     gray, false = np.isin(kinds, GRAY_KINDS), kinds == "none"
     loud = ~gray & ~false
-    shares = (order.place[of_kind] < most for of_kind in (loud, gray) for most in (1, 3))
     said = np.isfinite(order.none).any()
     none = _mean((order.none > order.first)[false]) if said else float("nan")
-    return EvidenceFigures(order.name, *(_mean(share) for share in shares), _ece(order) if said else float("nan"), none)
+    place, error = order.place, _ece(order) if said else float("nan")
+    loud_first, loud_three, gray_first, gray_three = (_mean(place[part] < most) for part in (loud, gray) for most in (1, 3))
+    return EvidenceFigures(order.name, loud_first, loud_three, gray_first, gray_three, error, none)
 
 
 def _ece(order: _Order) -> float:

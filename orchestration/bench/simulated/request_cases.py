@@ -146,10 +146,10 @@ def _series_grid(world: _World, starts_at: datetime, ends_at: datetime) -> Serie
     for rows in world.simulation.requests(starts_at - _LEARNT, ends_at):
         lines.observe(rows.logs)
         spans.observe(rows.spans)
-    rows = pa.concat_tables([minutes.closed(microseconds_of(ends_at)) for minutes in (lines, spans)])
-    labels = pa.array([",".join(f"{key}={value}" for key, value in pairs) for pairs in rows["labels"].to_pylist()])
-    names: Any = pc.binary_join_element_wise(rows["metric"].combine_chunks(), labels, "/")
-    return SeriesGrid.of(rows.set_column(2, "metric", names).drop_columns(["labels"]), 60)
+    series = pa.concat_tables([minutes.closed(microseconds_of(ends_at)) for minutes in (lines, spans)])
+    labels = [",".join(f"{key}={value}" for key, value in pairs or ()) for pairs in series["labels"].to_pylist()]
+    metrics = [f"{metric}/{label}" for metric, label in zip(series["metric"].to_pylist(), labels, strict=True)]
+    return SeriesGrid.of(series.set_column(2, "metric", pa.array(metrics, pa.string())).drop_columns(["labels"]), 60)
 
 
 def _alerted(grid: SeriesGrid, since: datetime) -> dict[str, datetime]:
@@ -203,7 +203,7 @@ class _Tables:
 
     def days(self, table: str) -> Sequence[date]:
         """Return the days of which a table has rows."""
-        return [at.date() for at in self.tables[table]["timestamp"].slice(0, 1).to_pylist()]
+        return [at.date() for at in self.tables[table]["timestamp"].slice(0, 1).to_pylist() if at is not None]
 
     def read(
         self, table: str, start: datetime | None, end: datetime | None, columns: Sequence[str] | None, where: Where | None

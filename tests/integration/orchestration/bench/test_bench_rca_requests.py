@@ -53,7 +53,7 @@ def test_requests_find_what_metrics_cannot(alarms: list[WeighedAlarm]) -> None:
     figures = figures_of(alarms, FITTED)
     by_name = {row.evidence: row for row in figures.evidence}
     everything, metrics = by_name["all evidence"], by_name["metrics, changes and alerts alone"]
-    assert everything.gray_top3 > max(metrics.gray_top3, by_name["magnitude"].gray_top3)
+    assert everything.gray_top1 > max(metrics.gray_top1, by_name["magnitude"].gray_top1)
     assert everything.loud_top1 >= by_name["magnitude"].loud_top1
     assert len(by_name) == 9 + 1 + 2 + 3
     assert sum(kind.alarms for kind in figures.kinds) == sum(alarm.case.kind != "none" for alarm in alarms)
