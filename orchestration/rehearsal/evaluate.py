@@ -19,6 +19,8 @@ from orchestration.rehearsal.opened_incidents import OpenedIncident, RootFigures
 from orchestration.rehearsal.run_result import IncidentLine, PredictorFigures
 
 FORESEEABLE_MIN = 60
+SIGNAL_SERIES = ("log.", "span.")
+"""How the names of series begin that log lines and spans give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,9 @@ def _line(label: Mapping[str, object], anomalous: pd.DataFrame, outputs: Outputs
     assert isinstance(starts, datetime)
     assert isinstance(ends, datetime)
     seen = anomalous[anomalous["service"].isin(near(service, outputs.graph)) & anomalous["timestamp"].between(starts, ends)]
+    is_gray = str(label["kind"]) in GRAY_KINDS
+    if is_gray:  # what metrics say meanwhile is chance
+        seen = seen[seen["metric"].fillna("").str.startswith(SIGNAL_SERIES)]
     pages = outputs.predictions[(outputs.predictions["service"] == service) & outputs.predictions["alarm"]]
     pages = pages[pages["timestamp"].between(starts - timedelta(minutes=FORESEEABLE_MIN), starts, inclusive="left")]
     causes = () if opened is None else opened.causes
@@ -91,7 +96,7 @@ def _line(label: Mapping[str, object], anomalous: pd.DataFrame, outputs: Outputs
         _minutes(seen["timestamp"].min() - starts) if len(seen) else None,
         "" if opened is None else opened.incident_id,
         causes.index(service) + 1 if service in causes else None,
-        str(label["kind"]) in GRAY_KINDS,
+        is_gray,
         _seen_by(seen),
         "" if report is None else report.statement,
     )
