@@ -308,11 +308,11 @@ def test_highlights_tell_what_happened_and_nothing_else() -> None:
 def test_what_no_metric_shows_is_told_with_what_saw_it_and_its_root(tmp_path: Path) -> None:
     line = IncidentLine("g", "cart", "slow_network", START, None, 3.0, "I", 1, True, "span.call.x of web", "probably <cart>")
     unseen = replace(line, detected_min=None)
-    told = "in no metric: slow_network in cart, seen after 3.0 min by span.call.x of web; probably <cart>"
-    assert told in highlights(replace(RESULT, incident_lines=(line, unseen)))
+    sentence = "in no metric: slow_network in cart, seen after 3.0 min by span.call.x of web; probably <cart>"
+    assert sentence in highlights(replace(RESULT, incident_lines=(line, unseen)))
     assert not any("in no metric" in text for text in highlights(replace(RESULT, incident_lines=(unseen,))))
     write_report(tmp_path / "index.html", replace(RESULT, incident_lines=(line,)), [], [])
-    assert told.replace("<cart>", "&lt;cart&gt;") in (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert sentence.replace("<cart>", "&lt;cart&gt;") in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_report_needs_no_predictor_and_no_incident(tmp_path: Path) -> None:
