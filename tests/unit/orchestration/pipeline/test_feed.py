@@ -19,6 +19,7 @@ from orchestration.pipeline.timeline import Timeline, shifted, timeline_of
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+OPTIONS = ("services=3", "hours=4", "history_share=0.5")
 SPLIT = HistorySplit(START - timedelta(hours=1), START, START, START + timedelta(hours=2))
 
 
@@ -139,8 +140,7 @@ def fed(home: Path, speed: float, stop: threading.Event, monkeypatch: pytest.Mon
     monkeypatch.setattr(source_feed, "TelemetryProducer", lambda *_: ledger)
     monkeypatch.setattr(source_feed, "SignalProducer", lambda *_: ledger.requests)
     monkeypatch.setenv("AIOPS_HOME", str(home))
-    options = ("services=3", "hours=4", "history_share=0.5")
-    choice = source_feed.SourceChoice("simulate", None, options)
+    choice = source_feed.SourceChoice("simulate", None, OPTIONS)
     return Feed(source_feed.Settings(), choice, Pace(speed, 0.02), stop), ledger
 
 
@@ -163,19 +163,19 @@ def test_requests_come_beside_telemetry_at_its_times_and_once_after_a_restart(
 ) -> None:
     feed, ledger = fed(home, 36_000.0, threading.Event(), monkeypatch)
     feed.run()
-    sent = list(ledger.requests.sent.values())
+    source = source_feed.SourceChoice("simulate", None, OPTIONS).open()
+    split, sent = source.split(), list(ledger.requests.sent.values())
     spans = [span for rows, _ in sent for span in rows.spans["span_id"].to_pylist()]
     assert len(spans) == len(set(spans)) > 500
-    shift = feed.timeline.origin - feed._split.replay_start
+    shift = feed.timeline.origin - split.replay_start
     for rows, available in sent:
         for table in (rows.logs, rows.spans):
             assert all(at <= available for at in table["available_at"].to_pylist())
-            assert all(at - shift >= feed._split.replay_start for at in table["timestamp"].to_pylist())
-    count = len(sent)
-    feed._requests = RequestFeed(feed._source, ledger.requests, feed._split, feed._split.replay_start)  # type: ignore[arg-type]
-    for end in sorted(feed._split.replay_start + timedelta(milliseconds=number) for number in ledger.requests.sent):
-        feed._requests.publish(end, shift, START)
-    assert len(ledger.requests.sent) == count, "what was sent before bears the same numbers"
+            assert all(at - shift >= split.replay_start for at in table["timestamp"].to_pylist())
+    again = RequestFeed(source, ledger.requests, split, split.replay_start)  # type: ignore[arg-type]
+    for end in sorted(split.replay_start + timedelta(milliseconds=number) for number in tuple(ledger.requests.sent)):
+        again.publish(end, shift, START)
+    assert len(ledger.requests.sent) == len(sent), "what was sent before bears the same numbers"
 
 
 def test_a_number_left_by_a_batch_that_was_cut_otherwise_costs_no_row(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
