@@ -25,7 +25,7 @@ from models.rca.grid import SeriesGrid
 from models.rca.inputs import RcaInputs, WindowConfig
 from models.rca.ranking import RootCauseRanker, reached_by
 from models.rca.symptom import symptom_of
-from orchestration.bench.simulated.rca_cases import LOUD, WARM_STEPS, alarms, strayed
+from orchestration.bench.simulated.rca_cases import LOUD, WARM_STEPS, alarms, alerting, strayed
 from serving.lake.port import Where
 from serving.root_cause.incident_requests import IncidentRequests, RequestConfig, RequestTimes
 from serving.root_cause.incident_telemetry import without
@@ -111,7 +111,7 @@ def _world(seed: int) -> _World:
 def _loud(world: _World) -> Iterator[_Alert]:
     """Yield what metrics alert; nothing that lies in an incident which they do not show."""
     times = world.grid.time_us
-    for alarm in alarms(world.grid):
+    for alarm in alarms(world.grid, alerting(world.grid)):
         alerted = {service: moment_of_us(int(times[step])) for service, step in alarm.alerted.items()}
         root, kind = _truth(world, min(alerted.values()))
         if kind not in GRAY_KINDS:
