@@ -1,6 +1,7 @@
 """How services are, in the numbers that decide whether an action helped. The same record in production and in the simulator."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,20 @@ class Judgement:
     before: ServiceState
     peak: ServiceState
     after: ServiceState
+
+
+class Verdict(StrEnum):
+    """What an action has brought."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict and what it rests on, in words; not `known` = there is no telemetry that it could rest on."""
+
+    verdict: Verdict
+    why: str
+    known: bool = True

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from aiops.errors import StateError
+from aiops.errors import ContractError, StateError
 from aiops.incidents.alert import Alert, Severity
 from aiops.incidents.correlation.firing import Entry
 from aiops.incidents.incident import MOST_EVENTS, AlertEntry, Incident, IncidentState, TimelineEvent, kept_events, may_follow
@@ -116,6 +116,13 @@ class Board:
         """Return the open incident that has an alert of this fingerprint."""
         number = self._by_fingerprint.get(fingerprint)
         return None if number is None else self.incidents[number]
+
+    def known(self, incident_id: str) -> OpenIncident:
+        """Return an open incident by its id; ContractError where it is not open."""
+        incident = self.incidents.get(incident_id)
+        if incident is None:
+            raise ContractError(f"incident_id={incident_id!r} is not open; list the open incidents, or look it up in the store")
+        return incident
 
     def at(self, service: str) -> list[OpenIncident]:
         """Return the open incidents with alerts of a service."""

@@ -19,7 +19,7 @@ from aiops.incidents.correlation.paging import HeldNotes, Paging, SettledPages, 
 from aiops.incidents.correlation.rate import SECOND_US, MinuteRate, StormBreaker
 from aiops.incidents.correlation.settling import Settling, Times
 from aiops.incidents.correlation.suppression import Suppression
-from aiops.incidents.incident import Incident, IncidentState
+from aiops.incidents.incident import NEXT_STATES, Incident, IncidentState
 from aiops.topology.graph import ServiceGraph
 from data_contracts.values.moments import microseconds_of, moment_of_us
 
@@ -36,15 +36,11 @@ class Correlator:
         self._suppression = suppression or Suppression()
         self._board = Board(self._config.most_alerts)
         self._grouping = Grouping(graph, self._config, self._board)
-        self._storm = StormBreaker(self._config.storm_per_min)
-        self._new = MinuteRate()
+        self._storm, self._new = StormBreaker(self._config.storm_per_min), MinuteRate()
         self._paging = Paging(self._config)
-        self._ends = Ends()
-        self._settled = SettledPages()
-        self._held_notes = HeldNotes()
+        self._ends, self._settled, self._held_notes = Ends(), SettledPages(), HeldNotes()
         self._settling = Settling()
-        self._now_us = 0
-        self._next_tick_us = 0
+        self._now_us = self._next_tick_us = 0
         self._loose: set[str] = set()
         self._changed: dict[str, OpenIncident] = {}
         self._fates: list[Fate] = []
@@ -73,13 +69,23 @@ class Correlator:
         Raises:
             ContractError: no such incident is open, or the state cannot follow.
         """
-        incident = self._known(incident_id)
+        incident = self._board.known(incident_id)
         if state is IncidentState.MERGED:
             raise ContractError(f"incident_id={incident_id!r}: state=merged needs another incident to go on in; use merge")
         incident.move(state, microseconds_of(at), f"{state} by {by}", by)
         self._touch(incident)
         if state is IncidentState.RESOLVED:
             self._close(incident)
+        return incident.as_incident()
+
+    def remark(self, incident_id: str, at: datetime, what: str, by: str, state: IncidentState | None = None) -> Incident:
+        """Add to the timeline of an open incident, which goes into a state where it may; ContractError where it is not open."""
+        incident = self._board.known(incident_id)
+        if state is not None and state in NEXT_STATES[incident.state]:
+            incident.move(state, microseconds_of(at), what, by)
+        else:
+            incident.note(microseconds_of(at), what, by)
+        self._touch(incident)
         return incident.as_incident()
 
     def merge(self, into: str, other: str, at: datetime, by: str) -> Incident:
@@ -90,7 +96,7 @@ class Correlator:
         Raises:
             ContractError: one of them is not open, or both are the same.
         """
-        home, double = self._known(into), self._known(other)
+        home, double = self._board.known(into), self._board.known(other)
         if home is double:
             raise ContractError(f"incident_id={other!r} cannot be merged into itself; name the one that it repeats")
         home.note(microseconds_of(at), f"{other} is a duplicate", by)
@@ -100,12 +106,6 @@ class Correlator:
         self._touch(home, double)
         self._page(home, self._now_us)
         return home.as_incident()
-
-    def _known(self, incident_id: str) -> OpenIncident:
-        incident = self._board.incidents.get(incident_id)
-        if incident is None:
-            raise ContractError(f"incident_id={incident_id!r} is not open; list the open incidents, or look it up in the store")
-        return incident
 
     def teach(self, service: str, other: str, together: bool) -> None:
         """Take a person's word that alerts of two services belong together, or do not."""

@@ -6,10 +6,11 @@ is notified of an incident that was never paged for.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from aiops.incidents.alert import Severity
 from aiops.incidents.correlation.outcome import HeldNote, Page
 from aiops.incidents.incident import Incident, IncidentState, TimelineEvent
 from aiops.incidents.root_cause import RootCauseReport
@@ -20,6 +21,16 @@ HELD_BACK: Final = "held-back"
 """Stands for the incident's id in messages about pages that wait."""
 PAGERDUTY: Final = "pagerduty"
 """Name of the only channel that keeps incidents of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunNotice:
+    """What is said of a run: `occasion` names it, the same each time it is said; `loud` = who is on call is paged."""
+
+    occasion: str
+    at: datetime
+    headline: str
+    loud: bool
 
 
 def messages_for(
@@ -110,6 +121,16 @@ def approval_messages(notice: Notice, channels: Sequence[str]) -> tuple[OutboxMe
     """Return the notifications that a plan waits for a person, or that nobody has approved it; one a plan, kind and channel."""
     plan_id = "" if notice.plan is None else notice.plan.plan_id
     return _addressed(notice, f"{notice.kind} {plan_id}", channels)
+
+
+def run_messages(incident: Incident, said: RunNotice, channels: Sequence[str], base_url: str) -> tuple[OutboxMessage, ...]:
+    """Return the notifications of something that a run of a plan did; nobody is notified of what is not loud and never paged."""
+    if incident.notified_at is None and not said.loud:
+        return ()
+    kind = MessageKind.PAGE if said.loud else MessageKind.UPDATE
+    notice = notice_of(incident, kind, said.at, said.headline, base_url)
+    notice = replace(notice, severity=Severity.CRITICAL if said.loud else notice.severity)
+    return _addressed(notice, f"run {said.occasion}", channels)
 
 
 def escalation_messages(page: Notice, due_at: datetime, channels: Sequence[str]) -> tuple[OutboxMessage, ...]:

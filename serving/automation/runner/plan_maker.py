@@ -1,0 +1,169 @@
+"""Plans for incidents whose cause is decided: once a service of an incident, as soon as the analysis is stored.
+
+It follows the events of the incident store, and at its start looks at what is open; which services of which incidents are planned
+for is a note of the store.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from aiops.automation.plan import Plan
+from aiops.automation.progress import SUITE
+from aiops.automation.run import Approval
+from aiops.automation.run_ledger import PlannedRun, RunLedger
+from aiops.errors import AiopsError, ContractError, RunRefused, Unavailable
+from aiops.incidents.incident import IncidentState
+from aiops.incidents.root_cause import RootCause, RootCauseReport
+from serving.automation.runner.automation_metrics import TenantMetrics
+from serving.host.log_rate_limit import LineLimit
+from serving.incidents.store.incident_store import IncidentStore
+from serving.incidents.store.records import IncidentCase, IncidentFilter, PageRequest
+
+PLANNED: Final = "automation_planned"
+"""Note of the store: incidents and services that are planned for, as [incident, service], the newest last."""
+MOST_PLANNED: Final = 500
+_EVENTS: Final = 500
+_DECIDED: Final = "root_cause"
+_ACTED_ON: Final = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
+_PAGE: Final = 100
+
+log = logging.getLogger(__name__)
+_lines = LineLimit(log)
+
+
+class Planning(Protocol):
+    """Makes plans by reading only."""
+
+    def plan(self, case: IncidentCase, at: datetime) -> Plan | None:
+        """Return what the first runbook that fits would do for an incident; None where none fits.
+
+        Raises:
+            Unavailable: something that it reads does not answer.
+            ContractError: a runbook fits and cannot be planned, for example because its target is not configured.
+        """
+        ...
+
+    def anew(self, plan: Plan, at: datetime) -> Plan:
+        """Return the plan as it would be made now.
+
+        Raises:
+            Unavailable: something that it reads does not answer.
+            ContractError: it cannot be made any more, for example because its runbook is gone.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMakerParts:
+    """What plans are made with; causes that are not decided are planned for from `least_probability` on."""
+
+    store: IncidentStore
+    ledger: RunLedger
+    planning: Planning
+    least_probability: float
+    now: Callable[[], datetime]
+    metrics: TenantMetrics
+
+
+class PlanMaker:
+    """Plans for one tenant, in one thread. Memory: the newest `MOST_PLANNED` services planned for."""
+
+    def __init__(self, parts: PlanMakerParts) -> None:
+        self._parts = parts
+        self._seq: int | None = None
+        self._planned: list[tuple[str, str]] = []
+        self._again: set[str] = set()
+        self._looked_s = time.monotonic()
+
+    def look(self) -> int:
+        """Plan for what has been decided since the last look; return how many plans were made.
+
+        Raises:
+            Unavailable: the store does not answer; call it again.
+        """
+        began_s, self._looked_s = self._looked_s, time.monotonic()
+        made = 0
+        for incident_id in self._decided():
+            if self._plan_for(incident_id) is not None:
+                self._parts.metrics.planned(time.monotonic() - began_s)
+                made += 1
+        return made
+
+    def _decided(self) -> Iterable[str]:
+        """Return the incidents that have been explained since the last look, at first all open ones; each once."""
+        store = self._parts.store
+        if self._seq is None:
+            self._planned = [(str(incident), str(service)) for incident, service in store.noted(PLANNED) or ()]
+            self._seq = store.last_event_seq()
+            return list(self._open_ids())
+        explained = dict.fromkeys(sorted(self._again))
+        self._again.clear()
+        while events := store.events_after(self._seq, _EVENTS):
+            explained |= dict.fromkeys(event.incident_id for event in events if event.kind == _DECIDED)
+            self._seq = events[-1].seq
+        return list(explained)
+
+    def _open_ids(self) -> Iterator[str]:
+        cursor = ""
+        while True:
+            page = self._parts.store.cases(IncidentFilter(states=_ACTED_ON), PageRequest(_PAGE, cursor))
+            yield from (summary.incident_id for summary in page.items)
+            if not page.next_cursor:
+                return
+            cursor = page.next_cursor
+
+    def _plan_for(self, incident_id: str) -> PlannedRun | None:
+        parts = self._parts
+        try:
+            case = parts.store.case(incident_id)
+        except ContractError:  # retention has dropped it
+            return None
+        cause = cause_to_act_on(case, parts.least_probability)
+        if cause is None or (incident_id, cause.service) in self._planned:
+            return None
+        try:
+            plan = parts.planning.plan(case, parts.now())
+            if plan is None:
+                return None
+            planned = parts.ledger.propose(plan)
+        except Unavailable as error:
+            _lines.warn(incident_id, f"incident {incident_id} is planned for later: {error}")
+            self._again.add(incident_id)
+            parts.metrics.failed()
+            return None
+        except AiopsError as error:
+            _lines.warn(incident_id, f"incident {incident_id} cannot be planned for: {error}")
+            parts.metrics.failed()
+            return None
+        log.info("plan %s: %s, for incident %s", plan.plan_id, plan.title, incident_id)
+        self._remember(incident_id, cause.service)
+        return self._alone(planned)
+
+    def _remember(self, incident_id: str, service: str) -> None:
+        self._planned = [*self._planned, (incident_id, service)][-MOST_PLANNED:]
+        with self._parts.store.writing() as writer:
+            writer.note(PLANNED, self._planned)
+
+    def _alone(self, planned: PlannedRun) -> PlannedRun:
+        """Approve what has earned to run alone on the service; the run log refuses what has not."""
+        plan = planned.plan
+        if plan.terms.earn is None or not plan.is_possible:
+            return planned
+        approval = Approval(SUITE, self._parts.now(), plan.fingerprint, earned=True)
+        try:
+            return self._parts.ledger.approve(plan.plan_id, approval, "")
+        except RunRefused as error:
+            log.info("plan %s waits for a person: %s", plan.plan_id, error)
+            return planned
+
+
+def cause_to_act_on(case: IncidentCase, least_probability: float) -> RootCause | None:
+    """Return the cause that is planned for: decided, or probable enough, of an incident that nobody has ended."""
+    report: RootCauseReport | None = case.report
+    if report is None or not report.causes or case.incident.state not in _ACTED_ON:
+        return None
+    return report.causes[0] if report.decided or report.causes[0].probability >= least_probability else None
