@@ -34,8 +34,8 @@ def simulated(seed: int) -> Scenario:
         ScriptedIncident("slow_dependency", begin + 29 * 60, duration_min=25),
         ScriptedIncident("disk_fill", begin + 38 * 60, buildup_min=100, duration_min=30),
         ScriptedIncident("traffic_surge", begin + 44 * 60, duration_min=30),
-        ScriptedIncident("slow_network", begin + 58 * 60, service="orders", duration_min=25),
-        ScriptedIncident("handled_exception", begin + 61.1 * 60, service="gateway", duration_min=25),
+        ScriptedIncident("handled_exception", begin + 57.5 * 60, service="gateway", duration_min=20),
+        ScriptedIncident("slow_network", begin + 61.1 * 60, service="orders", duration_min=25),
     )
     drift = DriftSpec("level", start_h=HISTORY_H + DRIFT_AFTER_H, magnitude=0.8, share=0.6)
     config = SimulationConfig(
