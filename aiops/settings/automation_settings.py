@@ -1,4 +1,4 @@
-"""Settings of acting on incidents."""
+"""Settings of acting on incidents: whether, by which runbooks, within which bounds."""
 
 from pathlib import Path
 
@@ -8,12 +8,18 @@ from aiops.settings.section import Section
 
 
 class AutomationSettings(Section):
-    """Runbooks, plans, approvals and runs (`python -m serving.automation`)."""
+    """Acting on incidents (`python -m serving.automation`): plans, approvals, runs."""
 
-    enabled: bool = Field(True, description="plan for incidents whose cause is decided; off = nothing is planned or begun")
-    runbooks: Path | None = Field(None, description="folder or git checkout with runbooks; unset = runbooks below home")
+    enabled: bool = Field(True, description="plan for decided causes and carry out what is approved; off = the process rests")
+    port: int = Field(3107, ge=0, le=65535, description="HTTP API of plans and runs, metrics and health, at serving.host")
+    runbooks: Path | None = Field(
+        None, description="folder of runbooks (YAML); unset = runbooks/ below home, none where it is absent"
+    )
     library: bool = Field(False, description="put the runbooks that come with the suite in force beside those of the folder")
-    port: int = Field(3107, ge=0, le=65535, description="HTTP API of runbooks, plans and runs")
+    least_probability: float = Field(
+        0.8, gt=0, le=1, description="probability from which a first cause is planned for that is not decided"
+    )
+    lease_s: float = Field(30.0, ge=5, le=600, description="after so long another process carries out the runs of a silent one")
     runs_per_hour: int = Field(6, ge=0, description="runs of all runbooks together that may begin in an hour")
     runs_per_day: int = Field(20, ge=0, description="runs of all runbooks together that may begin in a day")
     application_share: float = Field(

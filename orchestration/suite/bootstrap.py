@@ -98,6 +98,7 @@ def refuse_taken_ports(settings: Settings) -> None:
         "ingest.port": settings.ingest.port,
         "ingest.grpc_port": settings.ingest.grpc_port,
         "signals.metrics_port": settings.signals.metrics_port if settings.signals.minutes else 0,
+        "automation.port": settings.automation.port if settings.automation.enabled else 0,
         "up.mlflow_port": settings.up.mlflow_port,
         "up.dagster_port": settings.up.dagster_port,
     }
@@ -178,6 +179,7 @@ class _Suite:
             services.responder(settings),
             services.receiver(settings),
             *services.signal_minutes(settings),
+            *services.automation(settings),
             *(() if choice.listens else (mlflow,)),
             services.dagster_webserver(settings),
             services.dagster_daemon(settings),

@@ -108,6 +108,7 @@ def ask(settings: Settings) -> StatusReport:
         services.responder(settings),
         services.receiver(settings),
         *services.signal_minutes(settings),
+        *services.automation(settings),
     )
     with ThreadPoolExecutor(len(specs) + 1) as pool:
         broker = pool.submit(_broker, settings)

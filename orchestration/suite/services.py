@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
+from aiops.settings.automation_settings import AutomationSettings
 from aiops.settings.responder_settings import ResponderSettings
 from aiops.settings.settings_file import VARIABLE
 from aiops.settings.tree import Settings
@@ -42,6 +43,7 @@ RESPONDER: Final = Needs(
 )
 RECEIVER: Final = Needs(frozenset({*_BROKER, "serving.jwt_key"}))
 SIGNALS: Final = Needs(frozenset(_BROKER))
+AUTOMATION: Final = Needs(RESPONDER.secrets | {f"automation.{name}" for name in AutomationSettings.model_fields}, PROXIES)
 MLFLOW: Final = Needs(frozenset({_STORE}), STORES)
 DAGSTER: Final = Needs(frozenset({*_BROKER, _STORE}), (*STORES, "DAGSTER_"))
 SOURCE: Final = Needs(frozenset({*_BROKER, "source.token", "source.url"}), PROXIES)
@@ -188,6 +190,15 @@ def signal_minutes(settings: Settings) -> tuple[ChildSpec, ...]:
     command = ("-m", "serving.signal_minutes")
     own = environment_of(settings, SIGNALS)
     return (ChildSpec("signals", command, own, f"{url}/readyz", f"{url}/metrics", ready_within_s=90, needed=True),)
+
+
+def automation(settings: Settings) -> tuple[ChildSpec, ...]:
+    """Return the process that acts on incidents, nothing where the settings want none."""
+    if not settings.automation.enabled:
+        return ()
+    url = f"http://{LOOPBACK}:{settings.automation.port}"
+    command, own = ("-m", "serving.automation"), environment_of(settings, AUTOMATION)
+    return (ChildSpec("automation", command, own, f"{url}/readyz", url, ready_within_s=90, inherits=AUTOMATION.inherits),)
 
 
 def mlflow_server(settings: Settings) -> ChildSpec:

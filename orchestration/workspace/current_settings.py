@@ -25,6 +25,7 @@ SHARED: Final = (
     ("ingest", "port"),
     ("ingest", "grpc_port"),
     ("signals", "metrics_port"),
+    ("automation", "port"),
     ("responder", "clock"),
     ("responder", "settle_s"),
     ("responder", "page_settle_s"),

@@ -229,6 +229,7 @@ def test_commands_are_modules_that_exist() -> None:
         "serving.incidents.responder",
         "serving.ingest",
         "serving.signal_minutes",
+        "serving.automation",
         "orchestration.suite.web.mlflow_site",
         "orchestration.suite.web.dagster_site",
         "dagster._daemon",
@@ -242,6 +243,7 @@ def test_commands_are_modules_that_exist() -> None:
         "serving.incidents.responder",
         "serving.ingest",
         "serving.signal_minutes",
+        "serving.automation",
     ):
         assert importlib.util.find_spec(f"{module}.__main__") is not None, module
 

@@ -1,0 +1,77 @@
+"""Plans by the runbooks of a folder, for incidents of one tenant. Only halves of actions that read are at hand."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiops.automation.action import ActionPlanner
+from aiops.automation.fact_names import Facts, IncidentView
+from aiops.automation.fact_values import match_facts
+from aiops.automation.matching import matches
+from aiops.automation.plan import Plan
+from aiops.automation.planner import PlanningGround, PlanQuestion, plan_of, planned_again
+from aiops.automation.runbook_text import VersionedRunbook
+from aiops.automation.service_state import ServiceState
+from aiops.errors import ContractError
+from aiops.topology.graph import ServiceGraph
+from serving.incidents.store.incident_store import IncidentStore
+from serving.incidents.store.records import IncidentCase
+
+_STATE_FACTS = ("service.error_excess", "service.latency_excess", "service.alerts_firing", "service.points")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningParts:
+    """What planning reads; `state` says how a service of an incident is now, and is asked only where a runbook needs it."""
+
+    store: IncidentStore
+    runbooks: Callable[[], Sequence[VersionedRunbook]]
+    planners: Mapping[str, ActionPlanner]
+    graph_at: Callable[[datetime], ServiceGraph]
+    state: Callable[[IncidentCase, str, datetime], ServiceState | None]
+
+
+class SuitePlanning:
+    """Makes plans by reading only. One thread at a time."""
+
+    def __init__(self, parts: PlanningParts) -> None:
+        self._parts = parts
+
+    def plan(self, case: IncidentCase, at: datetime) -> Plan | None:
+        """Return the plan of the first runbook that fits and whose needs hold, else of the first that fits; None where none does.
+
+        Raises:
+            Unavailable: a target does not answer.
+            ContractError: a runbook fits, and its action cannot be planned.
+        """
+        facts = match_facts(IncidentView(case.incident, case.report, at))
+        impossible: Plan | None = None
+        for match in matches(self._parts.runbooks(), facts):
+            if not match.fits:
+                break
+            plan = plan_of(PlanQuestion(match.runbook, facts, at), self._ground(match.runbook, case, match.service, at))
+            if plan.is_possible:
+                return plan
+            impossible = impossible or plan
+        return impossible
+
+    def anew(self, plan: Plan, at: datetime) -> Plan:
+        """Return a plan as it would be made now.
+
+        Raises:
+            Unavailable: a target does not answer.
+            ContractError: its runbook or its incident is gone, or an action cannot be planned any more.
+        """
+        runbook = next((known for known in self._parts.runbooks() if known.name == plan.runbook), None)
+        if runbook is None:
+            raise ContractError(f"runbook={plan.runbook!r} is gone since the plan was made; put it back, or plan another one")
+        case = self._parts.store.case(plan.subject.incident_id)
+        facts: Facts = match_facts(IncidentView(case.incident, case.report, at))
+        ground = self._ground(runbook, case, plan.subject.service, at)
+        return planned_again(plan, PlanQuestion(runbook, facts, at, plan.requested_by), ground)
+
+    def _ground(self, runbook: VersionedRunbook, case: IncidentCase, service: str, at: datetime) -> PlanningGround:
+        parts = self._parts
+        asked = any(fact in need.that for need in runbook.runbook.needs for fact in _STATE_FACTS)
+        state = parts.state(case, service, at) if asked else None
+        return PlanningGround(parts.planners, parts.graph_at(at), state)
