@@ -20,6 +20,14 @@ class AutomationSettings(Section):
         0.8, gt=0, le=1, description="probability from which a first cause is planned for that is not decided"
     )
     lease_s: float = Field(30.0, ge=5, le=600, description="after so long another process carries out the runs of a silent one")
+    allowed_hosts: str = Field("", description="hosts that http.call may reach, HOST or HOST:PORT; `;` between; empty = none")
+    flag_folders: str = Field("", description="folders whose flag files may be changed; `;` between; empty = none")
+    secret_folders: str = Field(
+        "", description="folders whose files may be read as secrets (file:/PATH); `;` between; empty = none"
+    )
+    kube_context: str = Field(
+        "", description="context of the kubeconfig; empty = in a pod its own cluster, else the one in force"
+    )
     runs_per_hour: int = Field(6, ge=0, description="runs of all runbooks together that may begin in an hour")
     runs_per_day: int = Field(20, ge=0, description="runs of all runbooks together that may begin in a day")
     application_share: float = Field(

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from data_contracts.series.finding_metrics import FINDING_METRICS
 from orchestration.reference.inert import add_automation_api_metrics, add_incident_api_metrics
 from orchestration.reference.markdown import code, page, table, text
+from serving.automation.runner.automation_metrics import AutomationMetrics
 from serving.incidents.desk.desk_metrics import MetricFamilies
 from serving.incidents.notify.notify_metrics import NotificationCounts
 from serving.ingest.receive.ingest_metrics import IngestMetrics
@@ -106,6 +107,7 @@ def _signals() -> Recorded:
 def _automation() -> Recorded:
     registry = Recorded()
     add_automation_api_metrics(registry)
+    AutomationMetrics(registry)
     return registry
 
 

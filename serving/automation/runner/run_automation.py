@@ -1,14 +1,17 @@
 """Puts the process that acts on incidents together from the settings, and runs it."""
 
 import logging
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Final
 
 from aiops.errors import AiopsError, Unavailable
+from aiops.settings.automation_settings import AutomationSettings
 from aiops.settings.tree import Settings
 from aiops.topology.graph import ServiceGraph
 from serving.automation.actions.catalog import ActionReach, actions_of
@@ -48,7 +51,7 @@ def run_automation(settings: Settings) -> int:
 
 def _run(settings: Settings, database: IncidentDatabase, stop: threading.Event) -> None:
     metrics = AutomationMetrics()
-    actions = actions_of(ActionReach(Secrets.of_process(())))
+    actions = actions_of(_reach(settings.automation))
     suite = SuiteParts(settings, database, metrics, actions, lambda store: ledger_of(settings, store, _graph(settings, store)))
     automations = Automations(suite)
     process = AutomationProcess(automations, stop)
@@ -103,3 +106,19 @@ def _opened(settings: Settings, stop: threading.Event) -> IncidentDatabase:
         except Unavailable:
             if time.monotonic() > deadline or stop.wait(1.0):
                 raise
+
+
+def _reach(settings: AutomationSettings) -> ActionReach:
+    """Return what actions may reach; read once, at the start of the process."""
+    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and not settings.kube_context
+    return ActionReach(
+        Secrets.of_process(tuple(map(Path, _parts(settings.secret_folders)))),
+        frozenset(_parts(settings.allowed_hosts)),
+        tuple(map(Path, _parts(settings.flag_folders))),
+        in_pod,
+        settings.kube_context or None,
+    )
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part for part in (piece.strip() for piece in text.split(";")) if part)

@@ -77,6 +77,7 @@ def calls() -> dict[int, list[str]]:
         settings.consumer.metrics_port: ["/metrics", "/findings", "/livez", "/readyz"],
         settings.ingest.port: call_paths("http-receivers.md"),
         settings.signals.metrics_port: ["/metrics", "/livez", "/readyz"],
+        settings.automation.port: call_paths("http-automation.md"),
         settings.up.mlflow_port: [],
         settings.up.dagster_port: [],
     }
