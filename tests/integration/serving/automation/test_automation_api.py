@@ -27,6 +27,7 @@ from serving.incidents.store.database import IncidentDatabase
 from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import MessageState
 from tests.conformance.run_ledger_suite import WIDE, begin
+from tests.testing.deadlines import within
 from tests.testing.empty_store import empty_file
 from tests.testing.incident_api import KEY
 from tests.testing.made_plans import Wish, made_anew, plan_of
@@ -74,7 +75,7 @@ def serving(folder: Path, key: str | None = None, with_links: bool = True) -> It
         server = ApiServer(create_app(parts), "127.0.0.1", 0)
         server.start()
         try:
-            with httpx.Client(base_url=server.url, timeout=30) as client:
+            with httpx.Client(base_url=server.url, timeout=within(30)) as client:
                 yield Api(ledger, store, client, links)
         finally:
             server.stop()

@@ -90,6 +90,9 @@ def test_schema_and_facts(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(json.loads(printed(capsys, "schema", "--facts", "--json"))) == {"match", "needs", "verify"}
 
 
-def test_another_tenant_has_runbooks_of_its_own(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_tenant_has_runbooks_of_its_own(
+    own_home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIOPS_TENANT", "default")
     assert run(["--tenant", "acme", "runbooks", "list", "--json"]) == 0
     assert not any(line["in_force"] for line in json.loads(capsys.readouterr().out)["runbooks"])
