@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands import bench_forecast_commands, bench_load_commands, bench_request_commands, bench_unit_commands
+from orchestration.commands import (
+    bench_act_commands,
+    bench_forecast_commands,
+    bench_load_commands,
+    bench_request_commands,
+    bench_unit_commands,
+)
 from orchestration.commands.options import AsJson, CorpusPath, Out
 from orchestration.console import print_facts, print_json, print_table, say
 
@@ -25,6 +31,7 @@ def register(app: typer.Typer) -> None:
     bench_unit_commands.register(bench)
     bench_request_commands.register(bench)
     bench_forecast_commands.register(bench)
+    bench_act_commands.register(bench)
     bench_load_commands.register(bench)
     app.add_typer(bench, name="bench")
 
