@@ -12,18 +12,17 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from aiops.automation.expressions import condition
-from aiops.automation.fact_values import callers_of, match_facts, verify_facts
-from aiops.automation.facts import Facts, IncidentView, Scope
+from aiops.automation.fact_names import Facts, IncidentView
+from aiops.automation.fact_values import callers_of, match_facts
+from aiops.automation.judgement import judge
 from aiops.automation.matching import matches
 from aiops.automation.memory_ledger import MemoryRunLedger
 from aiops.automation.plan import Plan
 from aiops.automation.planner import PlanningGround, PlanQuestion, plan_of, planned_again
 from aiops.automation.run import Approval, RunState
 from aiops.automation.run_ledger import PlannedRun
-from aiops.automation.runbook import Verify
 from aiops.automation.runbook_text import VersionedRunbook
-from aiops.automation.service_state import Finding, Judgement, ServiceState, Verdict
+from aiops.automation.service_state import Judgement, ServiceState
 from aiops.errors import ContractError, RunRefused
 from aiops.simulator.simulate import Simulation
 from data_contracts.values.moments import microseconds_of
@@ -117,18 +116,6 @@ def carried_out(proposal: Proposed, explained: Explained, acted: ActedWorld, clo
             clock.now = max(clock.now + timedelta(seconds=1), advance.until or clock.now)
     refused = planned.run.events[-1].what if planned.run.state is RunState.REFUSED else ""
     return Acted(planned, acted.simulation, approved_at, refused)
-
-
-def judge(verify: Verify, looks: Judgement) -> Finding:
-    """Return what the conditions of a runbook find in three looks: worse before better, neither = unclear."""
-    facts = verify_facts(looks)
-    worse, better = (condition(text, Scope.VERIFY).answer(facts) for text in (verify.worse, verify.better))
-    known = looks.after.points > 0 and looks.peak.points > 0
-    words = f"errors {looks.peak.error_excess:.1f} → {looks.after.error_excess:.1f}, latency {looks.peak.latency_excess:.1f} → "
-    words += f"{looks.after.latency_excess:.1f}, {looks.after.alerts_firing} alerts fire, {looks.after.new_services} new services"
-    if worse.holds:
-        return Finding(Verdict.WORSE, words, known)
-    return Finding(Verdict.BETTER if better.holds else Verdict.UNCLEAR, words, known)
 
 
 class _Plans:
