@@ -76,7 +76,7 @@ class RejectedStore:
         if limit is not None and limit < 1:
             raise ConfigurationError(f"limit is {limit}; at least 1 row can be listed: leave it out to list all")
         rows = self._chosen(chosen)
-        newest = rows.take(pc.sort_indices(rows, sort_keys=[("rejected_at", "descending")]))
+        newest = rows.take(pc.sort_indices(rows, sort_keys=[("rejected_at", "descending"), ("reject_id", "descending")]))
         return newest if limit is None else newest.slice(0, limit)
 
     def redrive(self, chosen: RejectedFilter, sink: Sink, now: datetime, future_tolerance_s: int = 300) -> Redriven:
