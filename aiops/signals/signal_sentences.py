@@ -8,8 +8,10 @@ from data_contracts.series.text import SeriesTextError, metric_of
 
 MOST_PATTERN: Final = 160
 MOST_EXAMPLE: Final = 240
-PREFIXES: Final = ("log.", "request.")
+TEXT_PREFIXES: Final = ("log.", "request.")
 """Beginnings of the names of series that have texts."""
+SIGNAL_PREFIXES: Final = (*TEXT_PREFIXES, "span.")
+"""Beginnings of the names of all series that log lines and spans give."""
 _MINUTE_S: Final = 60.0
 
 
@@ -49,7 +51,7 @@ def sentence_of(metric: str, value: float, expected: float, text: SignalText | N
     >>> sentence_of("cpu_utilization", 0.9, 0.2, None)
     ''
     """
-    if not metric.startswith((*PREFIXES, "span.")):
+    if not metric.startswith(SIGNAL_PREFIXES):
         return ""
     try:
         name, labels = metric_of(metric)

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from aiops.incidents.labels import horizon_labels
+from aiops.signals.signal_sentences import SIGNAL_PREFIXES
 from aiops.simulator.simulation_config import GRAY_KINDS
 from aiops.topology.graph import ServiceGraph
 from models.evaluation.measures import average_precision, precision_recall, trend_to_limit
@@ -19,8 +20,6 @@ from orchestration.rehearsal.opened_incidents import OpenedIncident, RootFigures
 from orchestration.rehearsal.run_result import IncidentLine, PredictorFigures
 
 FORESEEABLE_MIN = 60
-SIGNAL_SERIES = ("log.", "span.")
-"""How the names of series begin that log lines and spans give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def _line(label: Mapping[str, object], anomalous: pd.DataFrame, outputs: Outputs
     seen = anomalous[anomalous["service"].isin(near(service, outputs.graph)) & anomalous["timestamp"].between(starts, ends)]
     is_gray = str(label["kind"]) in GRAY_KINDS
     if is_gray:  # what metrics say meanwhile is chance
-        seen = seen[seen["metric"].fillna("").str.startswith(SIGNAL_SERIES)]
+        seen = seen[seen["metric"].fillna("").str.startswith(SIGNAL_PREFIXES)]
     pages = outputs.predictions[(outputs.predictions["service"] == service) & outputs.predictions["alarm"]]
     pages = pages[pages["timestamp"].between(starts - timedelta(minutes=FORESEEABLE_MIN), starts, inclusive="left")]
     causes = () if opened is None else opened.causes

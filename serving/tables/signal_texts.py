@@ -6,7 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from aiops.signals.signal_sentences import PREFIXES, SignalText
+from aiops.signals.signal_sentences import TEXT_PREFIXES, SignalText
 from serving.lake.port import Lake
 
 _TABLE: Final = "signal_texts"
@@ -18,7 +18,7 @@ Series = tuple[str, str]
 
 def may_have_text(metric: str) -> bool:
     """Return whether a metric is one that texts are kept of."""
-    return metric.startswith(PREFIXES)
+    return metric.startswith(TEXT_PREFIXES)
 
 
 class SignalTextStore:

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from aiops.replay.request_reader import RequestReader
 from aiops.settings.signal_settings import SignalSettings
+from aiops.signals.signal_sentences import SIGNAL_PREFIXES
 from aiops.simulator.simulate import simulate
 from aiops.simulator.simulation_config import SimulationConfig
 from aiops.types import RequestRows
@@ -38,7 +39,7 @@ def replayed(minutes: int, ledger: Ledger) -> list[pa.Table]:
 
 
 def of_signals(tables: list[pa.Table]) -> pa.Table:
-    kept = [table.filter(pa.array([name[:4] in ("log.", "span") for name in names(table)])) for table in tables]
+    kept = [table.filter(pa.array([name.startswith(SIGNAL_PREFIXES) for name in names(table)])) for table in tables]
     return pa.concat_tables(kept, promote_options="default")
 
 
@@ -49,12 +50,14 @@ def names(table: pa.Table) -> list[str]:
 def test_telemetry_stays_as_it_was_and_series_stand_in_their_place_in_time() -> None:
     tables = replayed(60, Ledger())
     both = pa.concat_tables([table.select(["timestamp", "service", "metric", "value"]) for table in tables])
-    own = both.filter(pa.array([name[:4] not in ("log.", "span") for name in names(both)]))
+    own = both.filter(pa.array([not name.startswith(SIGNAL_PREFIXES) for name in names(both)]))
     expected = pa.concat_tables(list(SIMULATION.telemetry()))
     assert own["timestamp"].equals(expected["timestamp"])
     np.testing.assert_array_equal(own["value"].to_numpy(), expected["value"].to_numpy())
     assert both.num_rows > expected.num_rows
-    known = both.filter(pa.array([name[:4] in ("log.", "span") for name in names(both)]))["timestamp"].cast(pa.int64()).to_numpy()
+    known = (
+        both.filter(pa.array([name.startswith(SIGNAL_PREFIXES) for name in names(both)]))["timestamp"].cast(pa.int64()).to_numpy()
+    )
     assert (np.diff(known) >= 0).all()
     assert (known % 60_000_000 == 10_000_000).all(), "a point bears the time at which its minute may be closed"
     due = arrival_times(both["timestamp"])
