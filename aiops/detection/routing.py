@@ -18,7 +18,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from aiops.features.series_character import SeriesCharacter
-from aiops.settings.routing_globs import parse_globs, parse_overrides
+from aiops.settings.routing_globs import parse_overrides
+from aiops.settings.setting_parts import setting_parts
 from data_contracts.schemas.metrics import hard_limit, nature_of, spec_of
 from data_contracts.series.series_name import SeriesName
 from data_contracts.series.text import metric_with_labels
@@ -59,8 +60,8 @@ class RoutingRules:
     def of(cls, settings: "RoutingSettings") -> "RoutingRules":
         """Return the rules of the settings. Raises: ConfigurationError, see `parse_overrides`."""
         return cls(
-            parse_globs(settings.critical_services),
-            parse_globs(settings.business_metrics),
+            setting_parts(settings.critical_services),
+            setting_parts(settings.business_metrics),
             parse_overrides(settings.overrides),
             settings.strong_season,
             settings.intermittent,

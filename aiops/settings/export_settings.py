@@ -4,8 +4,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from aiops.settings.routing_globs import parse_globs
 from aiops.settings.section import Section
+from aiops.settings.setting_parts import setting_parts
 
 
 class ExportSettings(Section):
@@ -38,7 +38,7 @@ class ExportSettings(Section):
     @field_validator("select")
     @classmethod
     def _readable(cls, text: str) -> str:
-        for glob in parse_globs(text):
+        for glob in setting_parts(text):
             if "|" not in glob:
                 raise ValueError(f"{glob!r} is not service|metric; write for example cart|* or *|latency_p99_ms")
         return text

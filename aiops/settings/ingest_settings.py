@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from aiops.settings.section import Section
+from aiops.settings.setting_parts import setting_parts
 from aiops.settings.topic_settings import TopicSettings, topics_of
 from data_contracts.series.text import MAX_BYTES
 
@@ -137,4 +138,4 @@ def masks_of(groups: str, patterns: str) -> "Masks":
         raise ValueError(f"mask_patterns is not JSON ({error}); write for example {{}}") from error
     if not isinstance(own, dict) or not all(isinstance(pattern, str) for pattern in own.values()):
         raise ValueError('mask_patterns is no JSON object of patterns by name; write {"employee": "\\\\bE[0-9]{6}\\\\b"}')
-    return Masks.of([group.strip() for group in groups.split(";") if group.strip()], own)
+    return Masks.of(setting_parts(groups), own)

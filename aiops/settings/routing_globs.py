@@ -1,15 +1,7 @@
-"""Lists of globs and of overrides as settings hold them: texts with `;` between the parts."""
+"""Overrides of routing as a setting holds them."""
 
 from aiops.errors import ConfigurationError
-
-
-def parse_globs(text: str) -> tuple[str, ...]:
-    """Return the parts of a text separated by `;`.
-
-    >>> parse_globs("cart; pay*;")
-    ('cart', 'pay*')
-    """
-    return tuple(part.strip() for part in text.split(";") if part.strip())
+from aiops.settings.setting_parts import setting_parts
 
 
 def parse_overrides(text: str) -> tuple[tuple[str, int], ...]:
@@ -22,7 +14,7 @@ def parse_overrides(text: str) -> tuple[tuple[str, int], ...]:
         ConfigurationError: a part has another form; the message names it.
     """
     overrides = []
-    for part in parse_globs(text):
+    for part in setting_parts(text):
         glob, sign, tier = part.rpartition("=")
         if not sign or "|" not in glob or tier.strip() not in {"1", "2", "3"}:
             raise ConfigurationError(

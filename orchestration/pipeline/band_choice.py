@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from aiops.detection.routing import matches
 from aiops.features.bands import ESTABLISHED, SeriesBands
-from aiops.settings.routing_globs import parse_globs
+from aiops.settings.setting_parts import setting_parts
 from aiops.settings.tree import Settings
 from data_contracts.schemas.metrics import nature_of
 from data_contracts.series.series_name import SeriesName
@@ -44,7 +44,7 @@ def _rivals(
     names: Sequence[SeriesName], profiles: Sequence[SeriesBands], settings: Settings
 ) -> Mapping[int, tuple[CourseModel, ...]]:
     """Return the models to be tried by place of the series, in order."""
-    globs = parse_globs(settings.routing.business_metrics)
+    globs = setting_parts(settings.routing.business_metrics)
     business = [nature_of(name.metric) == "business" or any(matches(name, glob) for glob in globs) for name in names]
     order = sorted(
         range(len(names)),

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 from aiops.errors import StateError
 from aiops.normalise.service_labels import ServiceRules
-from aiops.settings.routing_globs import parse_globs
+from aiops.settings.setting_parts import setting_parts
 from data_contracts.values.moments import moment_of_us
 from orchestration.workspace.workspace import Workspace
 from serving.host.atomic_file import write_atomically
@@ -102,7 +102,7 @@ def pull_logs(workspace: Workspace, client: LokiClient, wanted: LokiPage, mark: 
 def _stored(workspace: Workspace, part: LokiPart, now: datetime) -> tuple[int, int, int]:
     """Write a part; return records that are new, that were there already, and that are refused."""
     ingest = workspace.settings.ingest
-    rules = ServiceRules(parse_globs(ingest.service_labels), parse_globs(ingest.host_metrics))
+    rules = ServiceRules(setting_parts(ingest.service_labels), setting_parts(ingest.host_metrics))
     intake = SignalIntake(now, rules, masks=ingest.masks)
     outcome = accept_loki_results([(result.labels, result.values) for result in part.results], intake)
     stored = present = 0

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import urlsplit
 
+from aiops.settings.setting_parts import setting_parts
 from serving.http.loopback import is_loopback
 from serving.http.problem import Problem, ProblemError, shown
 
@@ -70,7 +71,7 @@ def site_rules(allowed_hosts: str, host: str, keyless: bool) -> SiteRules:
     >>> site_rules("aiops.example.com; *.svc", "0.0.0.0", keyless=False).names
     ('aiops.example.com', '*.svc')
     """
-    names = [name.strip().lower() for name in allowed_hosts.split(";") if name.strip()]
+    names = [name.lower() for name in setting_parts(allowed_hosts)]
     if not (_is_number(host) or is_loopback(host)):
         names.append(host.lower())
     return SiteRules(tuple(names), only_local=keyless)

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from aiops.automation.action import ActionRequest, PlainMapping
+from aiops.automation.action import ActionRequest
 from aiops.errors import ContractError
 
 
@@ -12,6 +12,16 @@ class Parameters(BaseModel):
     """Parameters of one kind of action: unknown names are refused, nothing is guessed from text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+def refuse_setting(setting: str, allowed: frozenset[str]) -> None:
+    """Check that a runbook may change a setting of a server.
+
+    Raises:
+        ContractError: it may not; those that it may are named.
+    """
+    if setting not in allowed:
+        raise ContractError(f"with.setting={setting!r} may not be changed by a runbook; possible: {', '.join(sorted(allowed))}")
 
 
 Model = TypeVar("Model", bound=Parameters)
@@ -23,18 +33,9 @@ def parsed(model: type[Model], request: ActionRequest) -> Model:
     Raises:
         ContractError: one is missing, unknown or of the wrong type; all of them are named.
     """
-    return parsed_mapping(model, request.action, request.parameters)
-
-
-def parsed_mapping(model: type[Model], action: str, parameters: PlainMapping) -> Model:
-    """Return the parameters of a step; they were checked when it was planned.
-
-    Raises:
-        ContractError: as `parsed`.
-    """
     try:
-        return model.model_validate(dict(parameters))
+        return model.model_validate(dict(request.parameters))
     except ValidationError as error:
         faults = "; ".join(f"with.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         known = ", ".join(sorted(model.model_fields))
-        raise ContractError(f"action {action}: {faults}. It takes {known}") from error
+        raise ContractError(f"action {request.action}: {faults}. It takes {known}") from error

@@ -7,10 +7,10 @@ from typing import Annotated, Any, BinaryIO, Final
 
 from pydantic import Field
 
-from aiops.automation.action import ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
+from aiops.automation.action import ActionRequest, PlainMapping, PlannedStep, Risk
 from aiops.errors import ContractError, Unavailable
-from serving.automation.actions.action_parameters import Parameters, parsed, parsed_mapping
-from serving.automation.actions.state_action import StateChange, compared, refuse_changed
+from serving.automation.actions.action_parameters import Parameters, parsed
+from serving.automation.actions.state_action import StateChange, compared, refuse_changed, request_of
 from serving.host.atomic_file import write_atomically
 
 KIND: Final = "feature_flag.file"
@@ -32,6 +32,7 @@ class FlagFile:
     kind = KIND
     parameters = FlagParameters
     risk = Risk.LOW
+    outcome = staticmethod(compared)
 
     def __init__(self, folders: tuple[Path, ...]) -> None:
         self._folders = folders
@@ -46,19 +47,21 @@ class FlagFile:
         parameters = parsed(FlagParameters, request)
         return {"value": _holder(self._document(parameters), parameters)[_last(parameters)]}
 
-    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
+    def change(self, request: ActionRequest) -> StateChange:
         """Return the flag with its new value.
 
         Raises:
             ContractError: the new value is of another type.
         """
         parameters = parsed(FlagParameters, request)
+        before = self.read(request)
         value = before["value"]
         if type(value) is not type(parameters.value):
             raise ContractError(f"with.value={parameters.value!r}: {parameters.flag} is {value!r}; give a value of the same type")
         return StateChange(
             target=f"flag {parameters.file} {parameters.flag}",
             parameters=dict(request.parameters),
+            before=before,
             after={"value": parameters.value},
             difference=f"{parameters.flag}: {value!r} → {parameters.value!r}",
             effect=f"services that read {parameters.file} go by {parameters.value!r} once they have read it again",
@@ -74,7 +77,7 @@ class FlagFile:
             StepRefused: the flag has another value by now.
             Unavailable: the file cannot be read or written; then it is as it was.
         """
-        parameters = parsed_mapping(FlagParameters, step.action, step.parameters)
+        parameters = parsed(FlagParameters, request_of(step))
         document = self._document(parameters)
         holder = _holder(document, parameters)
         refuse_changed(step, into, {"value": holder[_last(parameters)]})
@@ -85,10 +88,6 @@ class FlagFile:
             write_atomically(path.parent / _STAGING, path, partial(_write, text.encode()))
         except OSError as error:
             raise Unavailable(f"{step.target}: cannot be written ({error.strerror}); check rights and space") from error
-
-    def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:
-        """Compare the values."""
-        return compared(step, now)
 
     def _document(self, parameters: FlagParameters) -> Any:
         path = Path(parameters.file).resolve()

@@ -11,10 +11,10 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from aiops.automation.action import ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
+from aiops.automation.action import ActionRequest, PlainMapping, PlannedStep, Risk
 from aiops.errors import ContractError, StepRefused, Unavailable
-from serving.automation.actions.action_parameters import Parameters, parsed, parsed_mapping
-from serving.automation.actions.state_action import StateChange, compared, refuse_changed
+from serving.automation.actions.action_parameters import Parameters, parsed
+from serving.automation.actions.state_action import StateChange, compared, refuse_changed, request_of
 
 KIND: Final = "haproxy.weight"
 _TIMEOUT_S: Final = 5.0
@@ -37,6 +37,7 @@ class HaproxyWeight:
     kind = KIND
     parameters = WeightParameters
     risk = Risk.LOW
+    outcome = staticmethod(compared)
 
     def read(self, request: ActionRequest) -> PlainMapping:
         """Return the server's weight.
@@ -47,7 +48,7 @@ class HaproxyWeight:
         """
         return {"weight": self._weights(parsed(WeightParameters, request))[0]}
 
-    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
+    def change(self, request: ActionRequest) -> StateChange:
         """Return the new weight, with the share of the backend's weight that it moves.
 
         Raises:
@@ -63,6 +64,7 @@ class HaproxyWeight:
         return StateChange(
             target=f"haproxy {parameters.socket} {name}",
             parameters=dict(request.parameters),
+            before={"weight": own},
             after={"weight": parameters.weight},
             difference=f"weight of {name}: {own} → {parameters.weight}",
             effect=f"{_share(own, whole):.0%} of the new requests of {parameters.backend} go there now, "
@@ -78,15 +80,11 @@ class HaproxyWeight:
             StepRefused: it is another one by now, or HAProxy refuses.
             Unavailable: the runtime API does not answer.
         """
-        parameters = parsed_mapping(WeightParameters, step.action, step.parameters)
+        parameters = parsed(WeightParameters, request_of(step))
         refuse_changed(step, into, {"weight": self._weights(parameters)[0]})
         answer = _asked(parameters.socket, f"set server {parameters.backend}/{parameters.server} weight {into['weight']}")
         if answer.strip():
             raise StepRefused(f"{step.target}: HAProxy refuses: {answer.strip()[:200]}")
-
-    def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:
-        """Compare the weights."""
-        return compared(step, now)
 
     def _weights(self, parameters: WeightParameters) -> tuple[int, int]:
         """Return the weight of the server, and of all servers of its backend that are up."""

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Final, Literal
 import httpx
 from pydantic import Field, JsonValue
 
-from aiops.automation.action import ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
+from aiops.automation.action import ActionRequest, PlainMapping, PlannedStep, Risk
 from aiops.errors import ContractError, StepRefused, Unavailable
-from serving.automation.actions.action_parameters import Parameters, parsed, parsed_mapping
+from serving.automation.actions.action_parameters import Parameters, parsed
 from serving.automation.actions.secret_references import SecretReference, Secrets
-from serving.automation.actions.state_action import StateChange, refuse_changed
+from serving.automation.actions.state_action import StateChange, compared, refuse_changed, request_of
 
 KIND: Final = "http.call"
 _TIMEOUT_S: Final = 20.0
@@ -64,6 +64,7 @@ class HttpCall:
     kind = KIND
     parameters = CallParameters
     risk = Risk.HIGH
+    outcome = staticmethod(compared)
 
     def __init__(self, hosts: AllowedHosts, secrets: Secrets) -> None:
         self._hosts = hosts
@@ -82,12 +83,14 @@ class HttpCall:
             raise Unavailable(f"{parameters.state} answers {answer.status_code}")
         return {"value": _member(answer, parameters)}
 
-    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
+    def change(self, request: ActionRequest) -> StateChange:
         """Return that `state` answers what is wanted."""
         parameters = self._checked(parsed(CallParameters, request))
+        before = self.read(request)
         return StateChange(
             target=f"http {parameters.url}",
             parameters=dict(request.parameters),
+            before=before,
             after={"value": parameters.wanted},
             difference=f"{parameters.member or 'state'} of {parameters.state}: {before['value']!r} → {parameters.wanted!r}",
             effect=f"{parameters.method} {parameters.url}",
@@ -102,20 +105,14 @@ class HttpCall:
             StepRefused: the state is another one by now, or the answer says that it was not done (4xx, a redirect).
             Unavailable: no answer, or 408, 409, 425, 429 or 5xx: it may have been done.
         """
-        parameters = self._checked(parsed_mapping(CallParameters, step.action, step.parameters))
-        refuse_changed(step, into, self.read(ActionRequest(step.action, step.service, step.parameters)))
+        parameters = self._checked(parsed(CallParameters, request_of(step)))
+        refuse_changed(step, into, self.read(request_of(step)))
         body = parameters.body if into == step.after else parameters.back
         answer = self._send(parameters, parameters.method, parameters.url, body, {"Idempotency-Key": key})
         if 300 <= answer.status_code < 400 or answer.status_code in _SURELY_NOT_DONE:
             raise StepRefused(f"{step.target} answers {answer.status_code}: it was not done")
         if answer.status_code >= 400:
             raise Unavailable(f"{step.target} answers {answer.status_code}: whether it was done is not known")
-
-    def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:
-        """Compare what the state address answers."""
-        if now == step.after:
-            return Outcome.NEW
-        return Outcome.OLD if now == step.before else Outcome.OTHER
 
     def _checked(self, parameters: CallParameters) -> CallParameters:
         for url in (parameters.url, parameters.state):

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from aiops.automation.action import Action, ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
+from aiops.automation.action import Action, ActionRequest, PlainMapping, PlannedStep, Risk
 from aiops.errors import ContractError, StepRefused
 from serving.automation.actions.kubernetes_api import Resource, Resources
 from serving.automation.actions.state_action import StateChange, compared, refuse_changed, request_of, state_action
@@ -59,6 +59,8 @@ class ResourceEdit(Protocol):
 class KubernetesKind:
     """A kind of action on one object, guarded by its resource version between reading and replacing."""
 
+    outcome = staticmethod(compared)
+
     def __init__(self, edit: ResourceEdit, cluster: Resources) -> None:
         self._edit = edit
         self._cluster = cluster
@@ -82,16 +84,14 @@ class KubernetesKind:
         """
         return self._edit.state(request, self._cluster.get(self._edit.path(request)))
 
-    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
-        """Return what the request comes to.
+    def change(self, request: ActionRequest) -> StateChange:
+        """Read the object and return what the request comes to.
 
         Raises:
-            ContractError: it cannot be done, or the object was changed while it was looked at.
+            ContractError: it cannot be done, or there is no such object.
+            Unavailable: the cluster does not answer.
         """
-        resource = self._cluster.get(self._edit.path(request))
-        if self._edit.state(request, resource) != before:
-            raise ContractError(f"action {request.action}: {self._edit.path(request)} is just being changed; try again")
-        return self._edit.change(request, resource, self._cluster)
+        return self._edit.change(request, self._cluster.get(self._edit.path(request)), self._cluster)
 
     def swap(self, step: PlannedStep, into: PlainMapping, key: str) -> None:
         """Replace the object where its part is still the one planned.
@@ -113,10 +113,6 @@ class KubernetesKind:
             self._replace(step, step.after, dry_run=True)
         except StepRefused as error:
             raise ContractError(f"action {step.action}: the cluster would refuse it: {error}") from error
-
-    def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:
-        """Compare the parts."""
-        return compared(step, now)
 
     def _replace(self, step: PlannedStep, into: PlainMapping, dry_run: bool) -> None:
         request = request_of(step)

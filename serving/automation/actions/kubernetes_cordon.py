@@ -40,6 +40,7 @@ class KubernetesCordon:
         return StateChange(
             target=f"kubernetes node {parameters.node}",
             parameters=dict(request.parameters),
+            before=self.state(request, resource),
             after={"cordoned": parameters.cordoned},
             difference=f"node {parameters.node}: {words[not parameters.cordoned]} → {words[parameters.cordoned]}",
             effect="pods that run there stay; new ones go to other nodes" if parameters.cordoned else "new pods may go there",

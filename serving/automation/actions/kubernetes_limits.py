@@ -10,7 +10,7 @@ from aiops.errors import ContractError
 from serving.automation.actions.action_parameters import parsed
 from serving.automation.actions.kubernetes_api import Resource, Resources
 from serving.automation.actions.kubernetes_workloads import Name, WorkloadParameters, rolling_share, template_of
-from serving.automation.actions.state_action import StateChange
+from serving.automation.actions.state_action import StateChange, request_of
 
 KIND: Final = "kubernetes.limits"
 _QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
@@ -55,11 +55,13 @@ class KubernetesLimits:
     def change(self, request: ActionRequest, resource: Resource, cluster: Resources) -> StateChange:
         """Return the new limit."""
         parameters = parsed(LimitParameters, request)
-        before = self.state(request, resource)["limit"]
+        state = self.state(request, resource)
+        before = state["limit"]
         what = f"{parameters.resource} limit of {parameters.container}"
         return StateChange(
             target=parameters.target,
             parameters=dict(request.parameters),
+            before=state,
             after={"limit": parameters.limit},
             difference=f"{what}: {before or 'none'} → {parameters.limit}",
             effect=f"pods of {parameters.workload} are replaced by ones with the new limit",
@@ -69,7 +71,7 @@ class KubernetesLimits:
 
     def edit(self, step: PlannedStep, resource: Resource, into: PlainMapping, cluster: Resources) -> None:
         """Set the limit, or take it away where there was none."""
-        parameters = LimitParameters.model_validate(dict(step.parameters))
+        parameters = parsed(LimitParameters, request_of(step))
         resources: dict[str, Any] = _container(parameters, resource).setdefault("resources", {})
         limits = resources.setdefault("limits", {})
         if into["limit"]:

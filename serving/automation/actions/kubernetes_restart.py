@@ -30,11 +30,13 @@ class KubernetesRestart:
     def change(self, request: ActionRequest, resource: Resource, cluster: Resources) -> StateChange:
         """Return one restart more."""
         parameters = parsed(WorkloadParameters, request)
-        before = str(self.state(request, resource)["restarts"])
+        state = self.state(request, resource)
+        before = str(state["restarts"])
         share = rolling_share(resource)
         return StateChange(
             target=parameters.target,
             parameters=dict(request.parameters),
+            before=state,
             after={"restarts": str(int(before or 0) + 1) if before.isdigit() or not before else "1"},
             difference=f"pods of {parameters.workload} → new ones of the same version, {share:.0%} away at once",
             effect="what its processes hold in memory is gone: it ends a leak until it has grown again",

@@ -66,6 +66,7 @@ class KubernetesRollback:
         return StateChange(
             target=f"kubernetes deployment {parameters.namespace}/{parameters.deployment}",
             parameters={**request.parameters, "revision": number},
+            before=now,
             after=after,
             difference=f"images {now['images']} → {after['images']} (revision {number})",
             effect=f"{parameters.deployment} runs as it did in revision {number}",

@@ -65,6 +65,7 @@ class KubernetesScale:
         return StateChange(
             target=parameters.target,
             parameters={**request.parameters, "replicas": wanted, "factor": None},
+            before={"replicas": before},
             after={"replicas": wanted},
             difference=f"pods of {parameters.workload}: {before} → {wanted}",
             effect=f"each pod gets {before / wanted:.0%} of its present requests" if wanted else "",

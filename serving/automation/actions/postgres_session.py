@@ -6,10 +6,10 @@ from pydantic import Field
 
 from aiops.automation.action import ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
 from aiops.errors import ContractError, StepRefused
-from serving.automation.actions.action_parameters import Parameters, parsed, parsed_mapping
+from serving.automation.actions.action_parameters import Parameters, parsed
 from serving.automation.actions.postgres_setting import connected
 from serving.automation.actions.secret_references import SecretReference, Secrets
-from serving.automation.actions.state_action import StateChange
+from serving.automation.actions.state_action import StateChange, request_of
 
 KIND: Final = "postgres.kill_session"
 _IDLE: Final = """
@@ -62,15 +62,17 @@ class PostgresKillSession:
             raise ContractError(f"postgres {parameters.server}: no session is idle in a transaction for {parameters.idle_s} s")
         return {"pid": row[0], "began": row[1], "program": row[2], "user": row[3]}
 
-    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
+    def change(self, request: ActionRequest) -> StateChange:
         """Return that the session is gone."""
         parameters = parsed(KillSessionParameters, request)
+        before = self.read(request)
         if before["began"] == _GONE:
             raise ContractError(f"postgres {parameters.server}: there is no session with pid={before['pid']}")
         who = f"session {before['pid']} of {before.get('user') or '?'} ({before.get('program') or 'no program name'})"
         return StateChange(
             target=f"postgres {parameters.server} session {before['pid']}",
             parameters={**request.parameters, "pid": before["pid"]},
+            before=before,
             after={"pid": before["pid"], "began": _GONE},
             difference=f"{who}, idle in its transaction for {parameters.idle_s} s or more → ended",
             effect="its locks are free; what it has not committed is lost",
@@ -84,7 +86,7 @@ class PostgresKillSession:
             StepRefused: it is gone already, or it is another one.
             Unavailable: the server does not answer.
         """
-        parameters = parsed_mapping(KillSessionParameters, step.action, step.parameters)
+        parameters = parsed(KillSessionParameters, request_of(step))
         with connected(self._secrets, parameters.dsn, parameters.server) as cursor:
             cursor.execute(_END, (step.before["pid"], step.before["began"]))
             row = cursor.fetchone()

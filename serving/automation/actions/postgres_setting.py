@@ -9,11 +9,11 @@ import psycopg2.extensions
 from psycopg2 import sql
 from pydantic import Field
 
-from aiops.automation.action import ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
+from aiops.automation.action import ActionRequest, PlainMapping, PlannedStep, Risk
 from aiops.errors import ContractError, StepRefused, Unavailable
-from serving.automation.actions.action_parameters import Parameters, parsed, parsed_mapping
+from serving.automation.actions.action_parameters import Parameters, parsed, refuse_setting
 from serving.automation.actions.secret_references import SecretReference, Secrets
-from serving.automation.actions.state_action import StateChange, compared, refuse_changed
+from serving.automation.actions.state_action import StateChange, compared, refuse_changed, request_of
 
 KIND: Final = "postgres.setting"
 TIMEOUT_S: Final = 5
@@ -53,6 +53,7 @@ class PostgresSetting:
     kind = KIND
     parameters = PostgresSettingParameters
     risk = Risk.LOW
+    outcome = staticmethod(compared)
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
@@ -64,16 +65,18 @@ class PostgresSetting:
             ContractError: the server knows no such setting, or it may not be changed.
             Unavailable: the server does not answer.
         """
-        parameters = _checked(parsed(PostgresSettingParameters, request))
+        parameters = self._parameters(request)
         with connected(self._secrets, parameters.dsn, parameters.server) as cursor:
             return _written(cursor, parameters.setting)
 
-    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
+    def change(self, request: ActionRequest) -> StateChange:
         """Return the setting with its new value."""
-        parameters = _checked(parsed(PostgresSettingParameters, request))
+        parameters = self._parameters(request)
+        before = self.read(request)
         return StateChange(
             target=f"postgres {parameters.server} {parameters.setting}",
             parameters=dict(request.parameters),
+            before=before,
             after={"written": parameters.value},
             difference=f"{parameters.setting}: {before['written'] or 'not set'} → {parameters.value}",
             effect=f"statements go by {parameters.setting} = {parameters.value} as soon as the server has read it",
@@ -87,7 +90,7 @@ class PostgresSetting:
             StepRefused: it is another one by now, or the server refuses the new one.
             Unavailable: the server does not answer.
         """
-        parameters = _checked(parsed_mapping(PostgresSettingParameters, step.action, step.parameters))
+        parameters = self._parameters(request_of(step))
         value, name = str(into["written"]), sql.Identifier(parameters.setting)
         statement = sql.SQL("ALTER SYSTEM SET {} = {}").format(name, sql.Literal(value))
         with connected(self._secrets, parameters.dsn, parameters.server) as cursor:
@@ -99,9 +102,10 @@ class PostgresSetting:
                 raise StepRefused(f"{step.target}: the server refuses {value!r}: {str(error).strip()}") from error
             cursor.execute("SELECT pg_reload_conf()")
 
-    def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:
-        """Compare what is written."""
-        return compared(step, now)
+    def _parameters(self, request: ActionRequest) -> PostgresSettingParameters:
+        parameters = parsed(PostgresSettingParameters, request)
+        refuse_setting(parameters.setting, ALLOWED)
+        return parameters
 
 
 @contextmanager
@@ -136,11 +140,3 @@ def _written(cursor: Any, setting: str) -> PlainMapping:
     cursor.execute(_WRITTEN, (setting,))
     row = cursor.fetchone()
     return {"written": "" if row is None else str(row[0])}
-
-
-def _checked(parameters: PostgresSettingParameters) -> PostgresSettingParameters:
-    if parameters.setting not in ALLOWED:
-        raise ContractError(
-            f"with.setting={parameters.setting!r} may not be changed by a runbook; possible: {', '.join(sorted(ALLOWED))}"
-        )
-    return parameters

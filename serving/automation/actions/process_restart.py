@@ -10,8 +10,8 @@ from pydantic import Field
 
 from aiops.automation.action import ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
 from aiops.errors import ContractError, StepRefused, Unavailable
-from serving.automation.actions.action_parameters import Parameters, parsed, parsed_mapping
-from serving.automation.actions.state_action import StateChange, refuse_changed
+from serving.automation.actions.action_parameters import Parameters, parsed
+from serving.automation.actions.state_action import StateChange, refuse_changed, request_of
 
 KIND: Final = "process.restart"
 
@@ -53,12 +53,14 @@ class ProcessRestart:
             raise ContractError(f"with.user={parameters.user!r}: process {pid} runs as {user!r}")
         return {"pid": pid, "began": round(began, 2)}
 
-    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
+    def change(self, request: ActionRequest) -> StateChange:
         """Return that another process runs in its place."""
         parameters = parsed(RestartParameters, request)
+        before = self.read(request)
         return StateChange(
             target=f"process {parameters.pid_file}",
             parameters=dict(request.parameters),
+            before=before,
             after={"not": before["pid"], "began_after": before["began"]},
             difference=f"process {before['pid']} → another one, by SIG{parameters.signal}",
             effect="what it holds in memory is gone; requests fail until it is up again",
@@ -72,14 +74,14 @@ class ProcessRestart:
             StepRefused: it is gone, or may not be sent a signal.
             Unavailable: the pid file cannot be read.
         """
-        parameters = parsed_mapping(RestartParameters, step.action, step.parameters)
+        parameters = parsed(RestartParameters, request_of(step))
         pid = int(str(step.before["pid"]))
         try:
             handle = os.pidfd_open(pid)
         except OSError as error:
             raise StepRefused(f"{step.target}: process {pid} is gone; make a new plan") from error
         try:
-            refuse_changed(step, into, self.read(ActionRequest(step.action, step.service, step.parameters)))
+            refuse_changed(step, into, self.read(request_of(step)))
             signal.pidfd_send_signal(handle, signal.Signals[f"SIG{parameters.signal}"])
         except (PermissionError, ProcessLookupError) as error:
             raise StepRefused(f"{step.target}: process {pid} cannot be sent a signal ({error.strerror})") from error

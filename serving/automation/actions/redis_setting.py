@@ -5,11 +5,11 @@ from typing import Annotated, Any, Final, cast
 import redis
 from pydantic import Field
 
-from aiops.automation.action import ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
+from aiops.automation.action import ActionRequest, PlainMapping, PlannedStep, Risk
 from aiops.errors import ContractError, StepRefused, Unavailable
-from serving.automation.actions.action_parameters import Parameters, parsed, parsed_mapping
+from serving.automation.actions.action_parameters import Parameters, parsed, refuse_setting
 from serving.automation.actions.secret_references import SecretReference, Secrets
-from serving.automation.actions.state_action import StateChange, compared, refuse_changed
+from serving.automation.actions.state_action import StateChange, compared, refuse_changed, request_of
 
 KIND: Final = "redis.setting"
 ALLOWED: Final = frozenset(
@@ -37,6 +37,7 @@ class RedisSetting:
     kind = KIND
     parameters = RedisSettingParameters
     risk = Risk.LOW
+    outcome = staticmethod(compared)
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
@@ -48,15 +49,17 @@ class RedisSetting:
             ContractError: the server knows no such setting, or it may not be changed.
             Unavailable: the server does not answer.
         """
-        return self._read(_checked(parsed(RedisSettingParameters, request)))
+        return self._read(self._parameters(request))
 
-    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
+    def change(self, request: ActionRequest) -> StateChange:
         """Return the setting with its new value; a memory size is spelled as the server does."""
-        parameters = _checked(parsed(RedisSettingParameters, request))
+        parameters = self._parameters(request)
+        before = self.read(request)
         after = {"value": _spelled(parameters.setting, parameters.value)}
         return StateChange(
             target=f"redis {parameters.url} {parameters.setting}",
             parameters=dict(request.parameters),
+            before=before,
             after=after,
             difference=f"{parameters.setting}: {before['value']} → {after['value']}",
             effect=f"the server goes by {parameters.setting} {after['value']} at once",
@@ -70,22 +73,25 @@ class RedisSetting:
             StepRefused: the value is another one by now, or the server refuses the new one.
             Unavailable: the server does not answer.
         """
-        parameters = _checked(parsed_mapping(RedisSettingParameters, step.action, step.parameters))
+        parameters = self._parameters(request_of(step))
         refuse_changed(step, into, self._read(parameters))
         try:
-            self._client(parameters).config_set(parameters.setting, str(into["value"]))
+            with self._client(parameters) as client:
+                client.config_set(parameters.setting, str(into["value"]))
         except redis.ResponseError as error:
             raise StepRefused(f"{step.target}: the server refuses {into['value']!r}: {error}") from error
         except redis.RedisError as error:
             raise Unavailable(f"{step.target}: {error}") from error
 
-    def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:
-        """Compare the values."""
-        return compared(step, now)
+    def _parameters(self, request: ActionRequest) -> RedisSettingParameters:
+        parameters = parsed(RedisSettingParameters, request)
+        refuse_setting(parameters.setting, ALLOWED)
+        return parameters
 
     def _read(self, parameters: RedisSettingParameters) -> PlainMapping:
         try:
-            values = cast("dict[str, Any]", self._client(parameters).config_get(parameters.setting))
+            with self._client(parameters) as client:
+                values = cast("dict[str, Any]", client.config_get(parameters.setting))
         except redis.RedisError as error:
             raise Unavailable(f"redis {parameters.url} does not answer: {error}; check address and password") from error
         if parameters.setting not in values:
@@ -97,14 +103,6 @@ class RedisSetting:
         return redis.Redis.from_url(
             parameters.url, password=password, decode_responses=True, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
         )
-
-
-def _checked(parameters: RedisSettingParameters) -> RedisSettingParameters:
-    if parameters.setting not in ALLOWED:
-        raise ContractError(
-            f"with.setting={parameters.setting!r} may not be changed by a runbook; possible: {', '.join(sorted(ALLOWED))}"
-        )
-    return parameters
 
 
 _UNITS: Final = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "k": 1000, "m": 1_000_000, "g": 1_000_000_000}

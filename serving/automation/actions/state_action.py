@@ -14,13 +14,14 @@ from aiops.errors import ConfigurationError, ContractError, StepRefused, Unavail
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """What a request comes to, given the state that was read; `undo` in words, "" = it cannot be taken back.
+    """What a request comes to, from the state `before` that was read; `undo` in words, "" = it cannot be taken back.
 
     `parameters`: what acting needs, with all that was left open filled in; no secrets, only references.
     """
 
     target: str
     parameters: PlainMapping
+    before: PlainMapping
     after: PlainMapping
     difference: str
     effect: str
@@ -51,11 +52,12 @@ class StateKind(Protocol):
         """
         ...
 
-    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
-        """Return what the request comes to; reads nothing.
+    def change(self, request: ActionRequest) -> StateChange:
+        """Read the target and return what the request comes to.
 
         Raises:
-            ContractError: the parameters cannot be used on this state.
+            ContractError: the parameters cannot be used, on this state or at all, or there is no such target.
+            Unavailable: it does not answer.
         """
         ...
 
@@ -69,7 +71,7 @@ class StateKind(Protocol):
         ...
 
     def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:
-        """Return in which of the step's states the target is; most kinds compare (`compared`)."""
+        """Return in which of the step's states the target is; for most kinds this is `compared`."""
         ...
 
 
@@ -113,9 +115,8 @@ class StatePlanner:
             ContractError: the parameters cannot be used, or the target is in the wanted state already.
             Unavailable: the target does not answer.
         """
-        before = self._kind.read(request)
-        change = self._kind.change(request, before)
-        if change.after == before:
+        change = self._kind.change(request)
+        if change.after == change.before:
             raise ContractError(f"action {request.action}: {change.target} is so already ({change.difference}): nothing to do")
         step = PlannedStep(
             number=0,
@@ -123,7 +124,7 @@ class StatePlanner:
             service=request.service,
             target=change.target,
             parameters=change.parameters,
-            before=before,
+            before=change.before,
             after=change.after,
             difference=change.difference,
             risk=change.risk,

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from aiops.automation.action import ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
 from aiops.errors import ContractError, StepRefused, Unavailable
-from serving.automation.actions.action_parameters import Parameters, parsed, parsed_mapping
-from serving.automation.actions.state_action import StateChange, refuse_changed
+from serving.automation.actions.action_parameters import Parameters, parsed
+from serving.automation.actions.state_action import StateChange, refuse_changed, request_of
 
 KIND: Final = "systemd.restart"
 _TIMEOUT_S: Final = 90.0
@@ -50,12 +50,14 @@ class SystemdRestart:
             )
         return {"state": properties.get("ActiveState", ""), "invocation": properties.get("InvocationID", "")}
 
-    def change(self, request: ActionRequest, before: PlainMapping) -> StateChange:
+    def change(self, request: ActionRequest) -> StateChange:
         """Return that another run of it is active."""
         parameters = parsed(UnitParameters, request)
+        before = self.read(request)
         return StateChange(
             target=f"systemd {parameters.unit}",
             parameters=dict(request.parameters),
+            before=before,
             after={"state": "active", "not_invocation": before["invocation"]},
             difference=f"{parameters.unit}: {before['state']} → started again",
             effect="what it holds in memory is gone; requests fail until it is up again",
@@ -68,8 +70,8 @@ class SystemdRestart:
             StepRefused: it has been started again meanwhile, or systemd refuses.
             Unavailable: systemd does not answer in time.
         """
-        parameters = parsed_mapping(UnitParameters, step.action, step.parameters)
-        refuse_changed(step, into, self.read(ActionRequest(step.action, step.service, step.parameters)))
+        parameters = parsed(UnitParameters, request_of(step))
+        refuse_changed(step, into, self.read(request_of(step)))
         self._call(parameters, "restart", parameters.unit)
 
     def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:

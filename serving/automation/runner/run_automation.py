@@ -12,6 +12,7 @@ from typing import Final
 
 from aiops.errors import AiopsError, Unavailable
 from aiops.settings.automation_settings import AutomationSettings
+from aiops.settings.setting_parts import setting_parts
 from aiops.settings.tree import Settings
 from aiops.topology.graph import ServiceGraph
 from serving.automation.actions.catalog import ActionReach, actions_of
@@ -112,13 +113,9 @@ def _reach(settings: AutomationSettings) -> ActionReach:
     """Return what actions may reach; read once, at the start of the process."""
     in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and not settings.kube_context
     return ActionReach(
-        Secrets.of_process(tuple(map(Path, _parts(settings.secret_folders)))),
-        frozenset(_parts(settings.allowed_hosts)),
-        tuple(map(Path, _parts(settings.flag_folders))),
+        Secrets.of_process(tuple(map(Path, setting_parts(settings.secret_folders)))),
+        frozenset(setting_parts(settings.allowed_hosts)),
+        tuple(map(Path, setting_parts(settings.flag_folders))),
         in_pod,
         settings.kube_context or None,
     )
-
-
-def _parts(text: str) -> tuple[str, ...]:
-    return tuple(part for part in (piece.strip() for piece in text.split(";")) if part)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiops.errors import AiopsError, Unavailable
 from aiops.normalise.service_labels import ServiceRules
-from aiops.settings.routing_globs import parse_globs
+from aiops.settings.setting_parts import setting_parts
 from serving.http.auth import authenticator
 from serving.http.cross_site import site_rules
 from serving.http.loop_server import LoopServer, run_in_loop
@@ -169,13 +169,13 @@ def shared_rules(settings: "Settings", broker: "Streams") -> ReceiverRules:
 def receiver_rules(settings: "Settings") -> ReceiverRules:
     """Return the rules that the settings give."""
     ingest = settings.ingest
-    services = ServiceRules(parse_globs(ingest.service_labels), parse_globs(ingest.host_metrics))
+    services = ServiceRules(setting_parts(ingest.service_labels), setting_parts(ingest.host_metrics))
     identity = IdentityRules(
         services,
-        parse_globs(ingest.resource_labels),
+        setting_parts(ingest.resource_labels),
         ingest.replica_label,
         ingest.cluster_label,
-        parse_globs(ingest.pair_labels),
+        setting_parts(ingest.pair_labels),
     )
     intake = IntakeRules(
         settings.broker.partitions,

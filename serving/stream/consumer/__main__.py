@@ -2,21 +2,17 @@
 
 import argparse
 import gc
-import logging
 import sys
 from collections.abc import Sequence
 
-from aiops.errors import ConfigurationError
-from aiops.settings.reading import read_settings
 from serving.host.heap_memory import return_freed_memory
-from serving.host.private_files import keep_private, tighten
+from serving.host.process_entry import entered
 from serving.stream.consumer.consumer_config import ConsumerConfig
 from serving.stream.consumer.consumer_process import run_consumer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run; return the exit code."""
-    keep_private()
     return_freed_memory()
     parser = argparse.ArgumentParser(
         prog="python -m serving.stream.consumer", description="Thin streaming consumer, exactly once."
@@ -25,13 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--partitions", help="comma-separated partition numbers to own, e.g. 0,1 (default: shared with others by leases)"
     )
     parser.add_argument("--only", choices=("ingest", "score"), help="run stage 1 or stage 2 alone (default: both)")
-    parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s")
+    entry = entered(parser, arguments, quiet=("httpx",))
+    options, settings = entry.options, entry.settings
     try:
-        settings = read_settings()
         owned = _owned(options.partitions, settings.broker.partitions)
-    except (ConfigurationError, ValueError) as error:
+    except ValueError as error:
         parser.error(str(error))
     config = ConsumerConfig(
         settings,
@@ -40,8 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ingest=options.only != "score",
         shared=options.partitions is None,
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    tighten(settings.root)
     gc.freeze()
     return run_consumer(config)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiops.errors import AiopsError, FencedError
 from aiops.ports import FeatureWriter
-from aiops.settings.routing_globs import parse_globs
+from aiops.settings.setting_parts import setting_parts
 from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.http.cross_site import site_rules
 from serving.http.loopback import is_loopback
@@ -226,7 +226,7 @@ def partition_config(settings: "Settings") -> PartitionConfig:
 def findings_export(settings: "Settings", metrics: ConsumerMetrics, stop: threading.Event) -> FindingsExport:
     """Return the export of findings: always the page, and remote write where the settings name an address."""
     export = settings.export
-    rules = ExportRules(parse_globs(export.select), export.max_series, int(export.keep_min * 60_000_000))
+    rules = ExportRules(setting_parts(export.select), export.max_series, int(export.keep_min * 60_000_000))
     parts = ExportParts(rules, export.every_s, ExportMetrics(metrics.registry), lambda: metrics.beat("findings export"), stop)
     if export.url is None:
         return FindingsExport(parts)

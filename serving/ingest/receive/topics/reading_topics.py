@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiops.errors import ConfigurationError
-from aiops.settings.routing_globs import parse_globs
+from aiops.settings.setting_parts import setting_parts
 from aiops.settings.topic_settings import MAPPED, TopicSettings
 from serving.ingest.producer_sequence import ProducerSequence
 from serving.ingest.receive.receivers import BodyDecoder, Receivers, SignalReader
@@ -116,7 +116,7 @@ class ReadingTopics:
         if topic.encoding in MAPPED:
             return RegisteredContent(topic.encoding, topic.fields, self._registry, self._decoders.otlp)
         if topic.encoding == "vector_json":
-            return VectorContent(parse_globs(self._settings.ingest.service_labels), self._decoders.otlp)
+            return VectorContent(setting_parts(self._settings.ingest.service_labels), self._decoders.otlp)
         return self._decoders.contents()[topic.encoding]
 
     def _finish(self, producer_id: str, seq: int) -> None:

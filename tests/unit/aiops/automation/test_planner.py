@@ -8,11 +8,11 @@ import pytest
 from aiops.automation.action import ActionPlanner, ActionRequest, Outcome, PlannedStep, Risk
 from aiops.automation.fact_names import Facts
 from aiops.automation.fact_values import match_facts
-from aiops.automation.memory_actions import MemoryTargets, memory_actions
 from aiops.automation.planner import PlanningGround, PlanQuestion, plan_of, planned_again
 from aiops.automation.runbook_text import VersionedRunbook, read_runbook
 from aiops.errors import ContractError
 from tests.testing.explained_incidents import SHOP, at, cause, deployment, report, view
+from tests.testing.memory_actions import MemoryTargets, memory_actions
 from tests.testing.runbook_texts import KINDS, ROLL_BACK
 
 

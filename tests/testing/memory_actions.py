@@ -1,4 +1,4 @@
-"""Actions on targets in memory: for trials of runbooks and for tests. They behave as real ones do, and count what was done.
+"""Actions on targets in memory. They behave as real ones do, and count what was done.
 
 A target is a service under a kind of action. Its state says how often it was changed, with which parameters last; so a step that
 is repeated leaves a state that is neither its old nor its new one.
