@@ -1,6 +1,6 @@
 """Parameters of actions: what a runbook wrote under `with`, checked by a model that names what is wrong."""
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -12,6 +12,10 @@ class Parameters(BaseModel):
     """Parameters of one kind of action: unknown names are refused, nothing is guessed from text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+PORT: Final = r"(6553[0-5]|655[0-2]\d|65[0-4]\d{2}|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
+"""A port number, 1 to 65535, as part of a pattern."""
 
 
 def refuse_setting(setting: str, allowed: frozenset[str]) -> None:

@@ -1,6 +1,8 @@
 """Feature flags in a JSON file that services read (flagd's form or a plain object); the file is replaced by one rename."""
 
 import json
+import os
+import stat
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
@@ -8,7 +10,7 @@ from typing import Annotated, Any, BinaryIO, Final
 from pydantic import Field
 
 from aiops.automation.action import ActionRequest, PlainMapping, PlannedStep, Risk
-from aiops.errors import ContractError, Unavailable
+from aiops.errors import ContractError, Unavailable, legible
 from serving.automation.actions.action_parameters import Parameters, parsed
 from serving.automation.actions.state_action import StateChange, compared, refuse_changed, request_of
 from serving.host.atomic_file import write_atomically
@@ -83,18 +85,15 @@ class FlagFile:
         refuse_changed(step, into, {"value": holder[_last(parameters)]})
         holder[_last(parameters)] = into["value"]
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        path = Path(parameters.file)
+        path = self._path(parameters)
         try:
-            write_atomically(path.parent / _STAGING, path, partial(_write, text.encode()))
+            mode = stat.S_IMODE(path.stat().st_mode)
+            write_atomically(path.parent / _STAGING, path, partial(_write, text.encode(), mode))
         except OSError as error:
             raise Unavailable(f"{step.target}: cannot be written ({error.strerror}); check rights and space") from error
 
     def _document(self, parameters: FlagParameters) -> Any:
-        path = Path(parameters.file).resolve()
-        if not any(path.is_relative_to(folder.resolve()) for folder in self._folders):
-            raise ContractError(
-                f"with.file={parameters.file!r}: lies in no folder of automation.flag_folders; add its folder there"
-            )
+        path = self._path(parameters)
         try:
             if path.stat().st_size > _MOST_BYTES:
                 raise ContractError(f"with.file={parameters.file!r}: is larger than {_MOST_BYTES} bytes")
@@ -102,7 +101,16 @@ class FlagFile:
         except OSError as error:
             raise Unavailable(f"flag file {parameters.file}: cannot be read ({error.strerror})") from error
         except ValueError as error:
-            raise ContractError(f"with.file={parameters.file!r}: is no JSON ({error})") from error
+            raise ContractError(f"with.file={parameters.file!r}: is no JSON ({legible(error)})") from error
+
+    def _path(self, parameters: FlagParameters) -> Path:
+        """Return the file itself, past links, which lies in one of the folders."""
+        path = Path(parameters.file).resolve()
+        if not any(path.is_relative_to(folder.resolve()) for folder in self._folders):
+            raise ContractError(
+                f"with.file={parameters.file!r}: lies in no folder of automation.flag_folders; add its folder there"
+            )
+        return path
 
 
 def _last(parameters: FlagParameters) -> str:
@@ -126,5 +134,6 @@ def _holder(document: Any, parameters: FlagParameters) -> Any:
     return holder
 
 
-def _write(data: bytes, file: BinaryIO) -> None:
+def _write(data: bytes, mode: int, file: BinaryIO) -> None:
+    os.fchmod(file.fileno(), mode)
     file.write(data)

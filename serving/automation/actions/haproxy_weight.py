@@ -12,8 +12,8 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from aiops.automation.action import ActionRequest, PlainMapping, PlannedStep, Risk
-from aiops.errors import ContractError, StepRefused, Unavailable
-from serving.automation.actions.action_parameters import Parameters, parsed
+from aiops.errors import ContractError, StepRefused, Unavailable, legible
+from serving.automation.actions.action_parameters import PORT, Parameters, parsed
 from serving.automation.actions.state_action import StateChange, compared, refuse_changed, request_of
 
 KIND: Final = "haproxy.weight"
@@ -25,7 +25,7 @@ _NAME: Final = r"^[A-Za-z0-9_.:-]{1,200}$"
 class WeightParameters(Parameters):
     """`socket`: /PATH or HOST:PORT of the runtime API, level admin; `weight` 0 takes no new connections."""
 
-    socket: Annotated[str, Field(pattern=r"^(/[^\s;]+|[A-Za-z0-9_.-]+:\d{1,5})$", max_length=500)]
+    socket: Annotated[str, Field(pattern=rf"^(/[^\s;]+|[A-Za-z0-9_.-]+:{PORT})$", max_length=500)]
     backend: Annotated[str, Field(pattern=_NAME)]
     server: Annotated[str, Field(pattern=_NAME)]
     weight: Annotated[int, Field(ge=0, le=256)]
@@ -95,8 +95,22 @@ class HaproxyWeight:
             raise ContractError(
                 f"with.server={parameters.server!r}: backend {parameters.backend!r} has no such server; it has: {known}"
             )
-        up = sum(_number(row) for row in servers.values() if row["status"].startswith(("UP", "no check")))
-        return _number(servers[parameters.server]), up
+        own = _own_weight(parameters)
+        others = (row for name, row in servers.items() if name != parameters.server and _is_up(row))
+        return own, sum(map(_number, others)) + (own if _is_up(servers[parameters.server]) else 0)
+
+
+def _own_weight(parameters: WeightParameters) -> int:
+    """Return the weight that is set, which the statistics do not show while a server starts slowly."""
+    answer = _asked(parameters.socket, f"get weight {parameters.backend}/{parameters.server}").strip()
+    weight = answer.partition(" ")[0]
+    if not weight.isdigit():
+        raise Unavailable(f"haproxy {parameters.socket}: does not say the weight of {parameters.server}: {legible(answer)}")
+    return int(weight)
+
+
+def _is_up(row: Mapping[str, str]) -> bool:
+    return row["status"].startswith(("UP", "no check"))
 
 
 def _number(row: Mapping[str, str]) -> int:

@@ -11,7 +11,7 @@ import httpx
 from pydantic import Field, JsonValue
 
 from aiops.automation.action import ActionRequest, PlainMapping, PlannedStep, Risk
-from aiops.errors import ContractError, StepRefused, Unavailable
+from aiops.errors import ContractError, StepRefused, Unavailable, legible
 from serving.automation.actions.action_parameters import Parameters, parsed
 from serving.automation.actions.secret_references import SecretReference, Secrets
 from serving.automation.actions.state_action import StateChange, compared, refuse_changed, request_of
@@ -19,6 +19,8 @@ from serving.automation.actions.state_action import StateChange, compared, refus
 KIND: Final = "http.call"
 _TIMEOUT_S: Final = 20.0
 _MOST_BYTES: Final = 1 << 20
+_MOST_SHOWN: Final = 500
+"""Characters of a state at most: it stands in plans and pages."""
 _URL: Final = r"^https?://[^\s@]+$"
 _SURELY_NOT_DONE: Final = frozenset(range(400, 500)) - {408, 409, 425, 429}
 
@@ -26,7 +28,7 @@ _SURELY_NOT_DONE: Final = frozenset(range(400, 500)) - {408, 409, 425, 429}
 class CallParameters(Parameters):
     """`state` is read before and after: its answer, or the member `member` of it, must become `wanted`.
 
-    `back` undoes it: the same call with another body. `token`: reference to a bearer token.
+    `back` undoes it: the same call with another body. `token`: reference to a bearer token, sent to the host of `url` only.
     """
 
     url: Annotated[str, Field(pattern=_URL, max_length=2000)]
@@ -51,8 +53,12 @@ class AllowedHosts:
         Raises:
             ContractError: it is not allowed.
         """
-        parts = httpx.URL(url)
-        if not {parts.host, f"{parts.host}:{parts.port}"} & self.names:
+        try:
+            parts = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise ContractError(f"url {legible(url)!r}: is none ({legible(error)}); mend it") from error
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        if not {parts.host, f"{parts.host}:{port}"} & {name.lower() for name in self.names}:
             raise ContractError(
                 f"url {url!r}: host {parts.host} is not in automation.allowed_hosts; add it there, or use another"
             )
@@ -79,8 +85,8 @@ class HttpCall:
         """
         parameters = self._checked(parsed(CallParameters, request))
         answer = self._send(parameters, "GET", parameters.state, None, {})
-        if answer.status_code >= 400:
-            raise Unavailable(f"{parameters.state} answers {answer.status_code}")
+        if answer.status_code >= 300:
+            raise Unavailable(f"{parameters.state} answers {answer.status_code}; a redirect is not followed")
         return {"value": _member(answer, parameters)}
 
     def change(self, request: ActionRequest) -> StateChange:
@@ -119,27 +125,55 @@ class HttpCall:
             self._hosts.check(url)
         return parameters
 
-    def _send(
-        self, parameters: CallParameters, method: str, url: str, body: JsonValue, headers: dict[str, str]
-    ) -> httpx.Response:
-        if parameters.token is not None:
+    def _send(self, parameters: CallParameters, method: str, url: str, body: JsonValue, headers: dict[str, str]) -> "_Answer":
+        """Return the answer, no more of it than may be read."""
+        if parameters.token is not None and _origin(url) == _origin(parameters.url):
             headers = {**headers, "Authorization": f"Bearer {self._secrets.value(parameters.token).get_secret_value()}"}
         try:
-            with httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
-                return (
-                    client.request(method, url, json=body, headers=headers)
-                    if body is not None
-                    else client.request(method, url, headers=headers)
-                )
+            with (
+                httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False) as client,
+                client.stream(method, url, json=body, headers=headers) as answer,
+            ):
+                return _Answer(answer.status_code, _beginning(answer))
         except httpx.HTTPError as error:
             raise Unavailable(f"{method} {url}: {type(error).__name__}; whether it was done is not known") from error
 
 
-def _member(answer: httpx.Response, parameters: CallParameters) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status_code: int
+    content: bytes
+
+
+def _beginning(answer: httpx.Response) -> bytes:
+    """Return what was answered, up to one byte more than may be."""
+    content = b""
+    for part in answer.iter_bytes(65_536):
+        content += part
+        if len(content) > _MOST_BYTES:
+            break
+    return content[: _MOST_BYTES + 1]
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = httpx.URL(url)
+    return parts.scheme, parts.host, parts.port
+
+
+def _member(answer: _Answer, parameters: CallParameters) -> Any:
+    value = _value(answer, parameters)
+    if isinstance(value, str) and len(value) > _MOST_SHOWN:
+        raise ContractError(
+            f"with.state={parameters.state!r}: it has {len(value)} characters, at most {_MOST_SHOWN} may be; name a with.member"
+        )
+    return value
+
+
+def _value(answer: _Answer, parameters: CallParameters) -> Any:
     if len(answer.content) > _MOST_BYTES:
         raise ContractError(f"with.state={parameters.state!r}: the answer is larger than {_MOST_BYTES} bytes")
     if not parameters.member:
-        return answer.text.strip()
+        return answer.content.decode("utf-8", "replace").strip()
     try:
         value: Any = json.loads(answer.content)
     except ValueError as error:

@@ -1,6 +1,8 @@
 """Changes memory or CPU limit of a workload's container, within a bound that the runbook names."""
 
+import math
 import re
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
@@ -29,7 +31,7 @@ class LimitParameters(WorkloadParameters):
 
 
 class KubernetesLimits:
-    """Sets one limit; where the request would be above it, the cluster refuses in the dry run."""
+    """Sets one limit; a lower one than before is of high risk. Where the request would be above it, the cluster refuses."""
 
     kind = KIND
     parameters = LimitParameters
@@ -39,9 +41,13 @@ class KubernetesLimits:
         """Return the path of the workload.
 
         Raises:
-            ContractError: the new limit is above `most`.
+            ContractError: the new limit is above `most`, is none, or is a thousandth of a byte.
         """
         parameters = parsed(LimitParameters, request)
+        if number_of(parameters.limit) <= 0:
+            raise ContractError(f"with.limit={parameters.limit!r}: would leave nothing; give more than 0")
+        if parameters.resource == "memory" and parameters.limit.endswith("m"):
+            raise ContractError(f"with.limit={parameters.limit!r}: m is a thousandth of a byte; write Mi or M for memory")
         if number_of(parameters.limit) > number_of(parameters.most):
             raise ContractError(f"with.limit={parameters.limit!r} is above with.most={parameters.most!r}")
         return parameters.path
@@ -56,16 +62,17 @@ class KubernetesLimits:
         """Return the new limit."""
         parameters = parsed(LimitParameters, request)
         state = self.state(request, resource)
-        before = state["limit"]
+        before, limit = str(state["limit"]), canonical(parameters.limit)
         what = f"{parameters.resource} limit of {parameters.container}"
         return StateChange(
             target=parameters.target,
             parameters=dict(request.parameters),
             before=state,
-            after={"limit": parameters.limit},
-            difference=f"{what}: {before or 'none'} → {parameters.limit}",
+            after={"limit": limit},
+            difference=f"{what}: {before or 'none'} → {limit}",
             effect=f"pods of {parameters.workload} are replaced by ones with the new limit",
             undo=f"sets the {what} back to {before}" if before else f"takes the {what} away again",
+            risk=Risk.LOW if _is_known_less(before, limit) else Risk.HIGH,
             replica_share=rolling_share(resource),
         )
 
@@ -91,6 +98,32 @@ def number_of(quantity: str) -> float:
     match = _QUANTITY.fullmatch(quantity)
     assert match is not None
     return float(match[1]) * _UNITS[match[2] or ""]
+
+
+def canonical(quantity: str) -> str:
+    """Return a quantity as the API server spells it again: the largest unit that leaves a whole number.
+
+    Source: Kubernetes, resource.Quantity, CanonicalizeBytes.
+
+    >>> [canonical(text) for text in ("1024Mi", "1.5Gi", "0.5", "1000m", "512", "0.5Ki")]
+    ['1Gi', '1536Mi', '500m', '1', '512', '512']
+    """
+    match = _QUANTITY.fullmatch(quantity)
+    assert match is not None
+    unit = match[2] or ""
+    value = Decimal(match[1]) * Decimal(_UNITS[unit] if unit != "m" else "0.001")
+    if unit.endswith("i") and value >= 1024:
+        whole = math.ceil(value)
+        power = max(power for power in range(5) if whole % 1024**power == 0)
+        return f"{whole // 1024**power}{('', 'Ki', 'Mi', 'Gi', 'Ti')[power]}"
+    thousandths = math.ceil(value * 1000)
+    power = max(power for power in range(6) if thousandths % 1000**power == 0)
+    return f"{thousandths // 1000**power}{('m', '', 'k', 'M', 'G', 'T')[power]}"
+
+
+def _is_known_less(before: str, limit: str) -> bool:
+    """Return whether the limit before was surely lower; none, or one in an unknown spelling, is not."""
+    return _QUANTITY.fullmatch(before) is not None and number_of(before) < number_of(limit)
 
 
 def _container(parameters: LimitParameters, resource: Resource) -> Resource:

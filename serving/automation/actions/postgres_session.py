@@ -12,17 +12,18 @@ from serving.automation.actions.secret_references import SecretReference, Secret
 from serving.automation.actions.state_action import StateChange, request_of
 
 KIND: Final = "postgres.kill_session"
-_IDLE: Final = """
-SELECT pid, extract(epoch FROM backend_start)::text, coalesce(application_name, ''), coalesce(usename, '')
-FROM pg_stat_activity
-WHERE state = 'idle in transaction' AND clock_timestamp() - state_change >= make_interval(secs => %s)
-      AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-ORDER BY xact_start, pid LIMIT 1
+_SESSION: Final = """
+SELECT pid, extract(epoch FROM backend_start)::text, coalesce(extract(epoch FROM xact_start)::text, ''),
+       coalesce(application_name, ''), coalesce(usename, '')
+FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
-_BEGAN: Final = "SELECT extract(epoch FROM backend_start)::text FROM pg_stat_activity WHERE pid = %s"
-_END: Final = (
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND extract(epoch FROM backend_start)::text = %s"
-)
+_IS_IDLE: Final = "AND state LIKE 'idle in transaction%%' AND clock_timestamp() - state_change >= make_interval(secs => %s)"
+_IDLE: Final = f"{_SESSION} {_IS_IDLE} AND pid = coalesce(%s, pid) ORDER BY xact_start, pid LIMIT 1"
+_OF_PID: Final = f"{_SESSION} AND pid = %s"
+_END: Final = f"""
+SELECT pg_terminate_backend(pid) FROM ({_OF_PID} {_IS_IDLE}) AS seen(pid, began, transaction)
+WHERE began = %s AND transaction = %s
+"""
 _GONE: Final = "gone"
 
 
@@ -46,29 +47,25 @@ class PostgresKillSession:
         self._secrets = secrets
 
     def read(self, request: ActionRequest) -> PlainMapping:
-        """Return which session is meant and when it began; a process id that was given names the session, alive or gone.
+        """Return the session that is meant, when it and its transaction began; one named by its process id may be gone.
 
         Raises:
             ContractError: no session is idle in a transaction for so long.
             Unavailable: the server does not answer.
         """
         parameters = parsed(KillSessionParameters, request)
+        if parameters.pid is None:
+            return self._idle(parameters)
         with connected(self._secrets, parameters.dsn, parameters.server) as cursor:
-            if parameters.pid is not None:
-                return _session(cursor, parameters.pid)
-            cursor.execute(_IDLE, (parameters.idle_s,))
+            cursor.execute(_OF_PID, (parameters.pid,))
             row = cursor.fetchone()
-        if row is None:
-            raise ContractError(f"postgres {parameters.server}: no session is idle in a transaction for {parameters.idle_s} s")
-        return {"pid": row[0], "began": row[1], "program": row[2], "user": row[3]}
+        return {"pid": parameters.pid, "began": _GONE} if row is None else _session(row)
 
     def change(self, request: ActionRequest) -> StateChange:
         """Return that the session is gone."""
         parameters = parsed(KillSessionParameters, request)
-        before = self.read(request)
-        if before["began"] == _GONE:
-            raise ContractError(f"postgres {parameters.server}: there is no session with pid={before['pid']}")
-        who = f"session {before['pid']} of {before.get('user') or '?'} ({before.get('program') or 'no program name'})"
+        before = self._idle(parameters)
+        who = f"session {before['pid']} of {before['user'] or '?'} ({before['program'] or 'no program name'})"
         return StateChange(
             target=f"postgres {parameters.server} session {before['pid']}",
             parameters={**request.parameters, "pid": before["pid"]},
@@ -80,25 +77,35 @@ class PostgresKillSession:
         )
 
     def swap(self, step: PlannedStep, into: PlainMapping, key: str) -> None:
-        """End the session, if it is the one that was seen and no later one with its process id.
+        """End the session, if it is still idle in the transaction that was seen.
 
         Raises:
-            StepRefused: it is gone already, or it is another one.
+            StepRefused: it is gone, went on, or its process id belongs to another one.
             Unavailable: the server does not answer.
         """
         parameters = parsed(KillSessionParameters, request_of(step))
+        seen = (step.before["pid"], parameters.idle_s, step.before["began"], step.before["transaction"])
         with connected(self._secrets, parameters.dsn, parameters.server) as cursor:
-            cursor.execute(_END, (step.before["pid"], step.before["began"]))
+            cursor.execute(_END, seen)
             row = cursor.fetchone()
         if row is None or not row[0]:
-            raise StepRefused(f"{step.target}: is gone, or its process id belongs to another session by now; make a new plan")
+            raise StepRefused(f"{step.target}: is gone, has gone on with its work, or is another one by now; make a new plan")
 
     def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:
         """Compare by process id and beginning: a later session with its process id means that it is gone."""
-        return Outcome.OLD if now["began"] == step.before["began"] else Outcome.NEW
+        if now["began"] != step.before["began"]:
+            return Outcome.NEW
+        return Outcome.OLD if now["transaction"] == step.before["transaction"] else Outcome.OTHER
+
+    def _idle(self, parameters: KillSessionParameters) -> PlainMapping:
+        with connected(self._secrets, parameters.dsn, parameters.server) as cursor:
+            cursor.execute(_IDLE, (parameters.idle_s, parameters.pid))
+            row = cursor.fetchone()
+        if row is None:
+            which = "no session" if parameters.pid is None else f"no session with pid={parameters.pid}"
+            raise ContractError(f"postgres {parameters.server}: {which} is idle in a transaction for {parameters.idle_s} s")
+        return _session(row)
 
 
-def _session(cursor: Any, pid: int) -> PlainMapping:
-    cursor.execute(_BEGAN, (pid,))
-    row = cursor.fetchone()
-    return {"pid": pid, "began": _GONE if row is None else row[0]}
+def _session(row: Any) -> PlainMapping:
+    return {"pid": row[0], "began": row[1], "transaction": row[2], "program": row[3], "user": row[4]}

@@ -10,7 +10,7 @@ from psycopg2 import sql
 from pydantic import Field
 
 from aiops.automation.action import ActionRequest, PlainMapping, PlannedStep, Risk
-from aiops.errors import ContractError, StepRefused, Unavailable
+from aiops.errors import ContractError, StepRefused, Unavailable, legible
 from serving.automation.actions.action_parameters import Parameters, parsed, refuse_setting
 from serving.automation.actions.secret_references import SecretReference, Secrets
 from serving.automation.actions.state_action import StateChange, compared, refuse_changed, request_of
@@ -99,7 +99,7 @@ class PostgresSetting:
             try:
                 cursor.execute(statement if value else sql.SQL("ALTER SYSTEM RESET {}").format(name))
             except (psycopg2.DataError, psycopg2.ProgrammingError, psycopg2.NotSupportedError) as error:
-                raise StepRefused(f"{step.target}: the server refuses {value!r}: {str(error).strip()}") from error
+                raise StepRefused(f"{step.target}: the server refuses {value!r}: {legible(error)}") from error
             cursor.execute("SELECT pg_reload_conf()")
 
     def _parameters(self, request: ActionRequest) -> PostgresSettingParameters:
@@ -114,6 +114,7 @@ def connected(secrets: Secrets, dsn: str, server: str) -> Iterator[Any]:
 
     Raises:
         Unavailable: the server does not answer; its message is not shown where it could hold the address's secrets.
+        ContractError: it refuses a query, for example for want of rights.
     """
     try:
         connection = psycopg2.connect(
@@ -128,7 +129,9 @@ def connected(secrets: Secrets, dsn: str, server: str) -> Iterator[Any]:
         with connection.cursor() as cursor:
             yield cursor
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise Unavailable(f"postgres {server}: {str(error).strip()}") from error
+        raise Unavailable(f"postgres {server}: {legible(error)}") from error
+    except psycopg2.ProgrammingError as error:
+        raise ContractError(f"postgres {server}: refuses: {legible(error)}; check the rights of who {dsn} names") from error
     finally:
         connection.close()
 

@@ -14,6 +14,7 @@ from serving.automation.actions.action_parameters import Parameters, parsed
 from serving.automation.actions.state_action import StateChange, refuse_changed, request_of
 
 KIND: Final = "process.restart"
+_MOST_BYTES: Final = 100
 
 
 class RestartParameters(Parameters):
@@ -40,7 +41,7 @@ class ProcessRestart:
         """
         parameters = parsed(RestartParameters, request)
         try:
-            pid = int(Path(parameters.pid_file).read_text(encoding="ascii").split()[0])
+            pid = _pid_of(Path(parameters.pid_file))
             process = psutil.Process(pid)
             user, began = process.username(), process.create_time()
         except OSError as error:
@@ -51,6 +52,8 @@ class ProcessRestart:
             raise ContractError(f"with.pid_file={parameters.pid_file!r}: names no process that runs ({error})") from error
         if user != parameters.user:
             raise ContractError(f"with.user={parameters.user!r}: process {pid} runs as {user!r}")
+        if pid in (1, os.getpid(), os.getppid()):
+            raise ContractError(f"with.pid_file={parameters.pid_file!r}: names process {pid}, which carries out runs itself")
         return {"pid": pid, "began": round(began, 2)}
 
     def change(self, request: ActionRequest) -> StateChange:
@@ -91,3 +94,8 @@ class ProcessRestart:
     def outcome(self, step: PlannedStep, now: PlainMapping) -> Outcome:
         """Compare: another process of the same pid file is the new state."""
         return Outcome.OLD if now == step.before else Outcome.NEW
+
+
+def _pid_of(path: Path) -> int:
+    with path.open("rb") as file:
+        return int(file.read(_MOST_BYTES).split()[0])

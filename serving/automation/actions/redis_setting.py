@@ -1,4 +1,7 @@
-"""Settings of a Redis or Valkey server (CONFIG SET), such as maxmemory or maxclients; compare-and-swap in one script."""
+"""Settings of a Redis or Valkey server (CONFIG SET), such as maxmemory or maxclients.
+
+The server has no compare-and-swap for them: CONFIG is allowed in no script, so one round trip lies between reading and setting.
+"""
 
 from typing import Annotated, Any, Final, cast
 
@@ -7,7 +10,7 @@ from pydantic import Field
 
 from aiops.automation.action import ActionRequest, PlainMapping, PlannedStep, Risk
 from aiops.errors import ContractError, StepRefused, Unavailable
-from serving.automation.actions.action_parameters import Parameters, parsed, refuse_setting
+from serving.automation.actions.action_parameters import PORT, Parameters, parsed, refuse_setting
 from serving.automation.actions.secret_references import SecretReference, Secrets
 from serving.automation.actions.state_action import StateChange, compared, refuse_changed, request_of
 
@@ -25,7 +28,9 @@ _TIMEOUT_S: Final = 5.0
 class RedisSettingParameters(Parameters):
     """`url`: redis://HOST:PORT/DB without a password, which is `password`, a reference."""
 
-    url: Annotated[str, Field(pattern=r"^(redis|rediss)://[^@]+$", max_length=500)]
+    url: Annotated[
+        str, Field(pattern=rf"^rediss?://([A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\])(:{PORT})?(/\d{{1,4}})?$", max_length=500)
+    ]
     setting: str
     value: Annotated[str, Field(min_length=1, max_length=200)]
     password: SecretReference | None = None
@@ -105,18 +110,18 @@ class RedisSetting:
         )
 
 
-_UNITS: Final = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "k": 1000, "m": 1_000_000, "g": 1_000_000_000}
+_UNITS: Final = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "k": 1000, "m": 1_000_000, "g": 1_000_000_000}
 
 
 def _spelled(setting: str, value: str) -> str:
-    """Return a memory size in bytes, as CONFIG GET gives it; other values as they are.
+    """Return a value as CONFIG GET gives it: a memory size in bytes, numbers without leading zeros, words in small letters.
 
-    >>> _spelled("maxmemory", "64mb")
-    '67108864'
+    >>> _spelled("maxmemory", "64mb"), _spelled("maxclients", "0900"), _spelled("lazyfree-lazy-expire", "Yes")
+    ('67108864', '900', 'yes')
     """
-    if setting != "maxmemory":
-        return value
     lower = value.lower()
+    if setting != "maxmemory":
+        return str(int(lower)) if lower.isascii() and lower.isdigit() else lower
     digits = lower.rstrip("kmgb")
     unit = lower[len(digits) :]
-    return str(int(digits) * _UNITS[unit]) if digits.isdigit() and unit in _UNITS else value
+    return str(int(digits) * _UNITS[unit]) if digits.isascii() and digits.isdigit() and unit in _UNITS else value

@@ -14,6 +14,8 @@ REFERENCE: Final = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$"
 SecretReference = Annotated[str, Field(pattern=REFERENCE, max_length=1000)]
 """Where a secret lies: env:NAME of the automation process, or file:/PATH (a mounted Kubernetes secret is a file)."""
 _MOST_BYTES: Final = 65_536
+_OWN: Final = "AIOPS_"
+"""Beginning of the names of the suite's own settings, which no runbook may send anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,10 @@ class Secrets:
         """
         kind, _, name = reference.partition(":")
         if kind == "env":
+            if name.upper().startswith(_OWN):
+                raise ConfigurationError(
+                    f"secret {reference}: is a setting of the suite itself, which no runbook may use; put a secret into another"
+                )
             if name not in self.environment:
                 raise ConfigurationError(
                     f"secret {reference}: the automation process has no such variable; set it and start it again"
@@ -55,3 +61,5 @@ class Secrets:
             return resolved.read_text(encoding="utf-8").rstrip("\n")
         except OSError as error:
             raise ConfigurationError(f"secret {reference}: cannot be read ({error.strerror}); check path and rights") from error
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"secret {reference}: is no text in UTF-8; name a file of text") from None

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from aiops.automation.action import ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
-from aiops.errors import ContractError, StepRefused, Unavailable
+from aiops.errors import ContractError, Unavailable, legible
 from serving.automation.actions.action_parameters import Parameters, parsed
 from serving.automation.actions.state_action import StateChange, refuse_changed, request_of
 
@@ -67,8 +67,8 @@ class SystemdRestart:
         """Restart the unit, if it is still the run that was seen.
 
         Raises:
-            StepRefused: it has been started again meanwhile, or systemd refuses.
-            Unavailable: systemd does not answer in time.
+            StepRefused: it has been started again meanwhile.
+            Unavailable: systemd does not answer in time, or the restart failed: it may have ended the unit and not begun it.
         """
         parameters = parsed(UnitParameters, request_of(step))
         refuse_changed(step, into, self.read(request_of(step)))
@@ -91,5 +91,5 @@ class SystemdRestart:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Unavailable(f"systemd: {' '.join(arguments)} did not end within {_TIMEOUT_S:.0f} s") from error
         if done.returncode != 0:
-            raise StepRefused(f"systemd refuses {' '.join(arguments)}: {done.stderr.strip()[:300]}")
+            raise Unavailable(f"systemd: {' '.join(arguments)} ended with {done.returncode}: {legible(done.stderr)}")
         return done.stdout

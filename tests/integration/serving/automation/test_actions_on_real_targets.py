@@ -19,7 +19,7 @@ import redis
 from sqlalchemy import URL
 
 from aiops.automation.action import ActionRequest, Outcome, PlannedStep
-from aiops.errors import ContractError, StepRefused, Unavailable
+from aiops.errors import ConfigurationError, ContractError, StepRefused, Unavailable
 from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.tree import Settings
 from serving.automation.actions.feature_flag import FlagFile
@@ -88,6 +88,8 @@ def test_a_size_is_spelled_as_the_server_does(valkey: Valkey) -> None:
     [
         ({"setting": "dir"}, "may not be changed by a runbook"),
         ({"url": "redis://:secret@host:1"}, "with.url"),
+        ({"url": "redis://host:1/0?password=secret"}, "with.url"),
+        ({"url": "redis://host:99999/0"}, "with.url"),
         ({"valeu": "1"}, "with.valeu"),
         ({"value": 3500}, "with.value"),
         ({"password": "secret"}, "with.password"),
@@ -161,7 +163,7 @@ def test_postgres_goes_by_the_new_value(database: Database) -> None:
     parameters = {"dsn": "env:SHOP_DSN", "server": "shop", "setting": "statement_timeout", "value": "3min"}
     assert action.runner is not None
     action.runner.apply(action.planner.plan(ActionRequest("postgres.setting", "cart", parameters)), "key")
-    wait_until(lambda: database.run("SHOW statement_timeout") == [("3min",)], within(10))
+    assert wait_until(lambda: database.run("SHOW statement_timeout") == [("3min",)], within(10))
 
 
 def test_a_value_that_postgres_refuses_changes_nothing(database: Database) -> None:
@@ -186,12 +188,35 @@ def test_a_session_that_holds_its_transaction_open_is_ended(database: Database) 
     assert action.planner.probe(step) is Outcome.OLD
     assert action.runner is not None
     action.runner.apply(step, "key")
-    wait_until(lambda: action.planner.probe(step) is Outcome.NEW, within(10))
+    assert wait_until(lambda: action.planner.probe(step) is Outcome.NEW, within(10))
     for act in (action.runner.apply, action.runner.undo):
         with pytest.raises(StepRefused):
             act(step, "key")
     with pytest.raises(ContractError, match="no session is idle"):
         action.planner.plan(request)
+
+
+def test_a_session_that_has_gone_on_is_left_alone(database: Database) -> None:
+    busy = psycopg2.connect(database.dsn, application_name="report")
+    cursor = busy.cursor()
+    cursor.execute("SELECT 1")
+    database.run("SELECT pg_sleep(11)")
+    action = state_action(PostgresKillSession(database.secrets))
+    step = action.planner.plan(
+        ActionRequest("postgres.kill_session", "cart", {"dsn": "env:SHOP_DSN", "server": "shop", "idle_s": 10})
+    )
+    busy.commit()
+    cursor.execute("SELECT 2")
+    assert action.planner.probe(step) is Outcome.OTHER
+    assert action.runner is not None
+    with pytest.raises(StepRefused, match="has gone on"):
+        action.runner.apply(step, "key")
+    named = {**step.parameters, "pid": busy.info.backend_pid}
+    with pytest.raises(ContractError, match="no session with pid"):
+        action.planner.plan(ActionRequest("postgres.kill_session", "cart", named))
+    cursor.execute("SELECT 3")
+    assert cursor.fetchone() == (3,)
+    busy.close()
 
 
 def test_no_password_is_shown_where_a_database_is_away() -> None:
@@ -270,6 +295,20 @@ def test_flags_outside_their_folders_are_left_alone(tmp_path: Path) -> None:
             action.planner.plan(ActionRequest("feature_flag.file", "cart", {"file": str(file), "flag": "a", "value": False}))
 
 
+def test_a_flag_behind_a_link_keeps_its_link_and_its_rights(tmp_path: Path) -> None:
+    path, link = tmp_path / "flags.json", tmp_path / "link.json"
+    path.write_text('{"a": true}')
+    path.chmod(0o640)
+    link.symlink_to(path)
+    action = state_action(FlagFile((tmp_path,)))
+    assert action.runner is not None
+    request = ActionRequest("feature_flag.file", "cart", {"file": str(link), "flag": "a", "value": False})
+    action.runner.apply(action.planner.plan(request), "key")
+    assert link.is_symlink()
+    assert json.loads(path.read_text()) == {"a": False}
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 _SUPERVISOR = """
 import pathlib, subprocess, sys
 while True:
@@ -290,7 +329,7 @@ class Supervised:
     def restart(self) -> None:
         before = self.pid()
         os.kill(before, signal.SIGKILL)
-        wait_until(lambda: self.pid() not in (0, before), within(20))
+        assert wait_until(lambda: self.pid() not in (0, before), within(20))
 
 
 @pytest.fixture
@@ -298,7 +337,7 @@ def supervised(tmp_path: Path) -> Iterator[Supervised]:
     pid_file = tmp_path / "pid"
     pid_file.write_text("")
     running = Supervised(pid_file, subprocess.Popen([sys.executable, "-c", _SUPERVISOR, str(pid_file)]))
-    wait_until(lambda: running.pid() > 0, within(20))
+    assert wait_until(lambda: running.pid() > 0, within(20))
     yield running
     running.supervisor.kill()
     running.supervisor.wait()
@@ -310,7 +349,7 @@ def test_a_supervised_process_is_restarted_once(supervised: Supervised) -> None:
     request = ActionRequest("process.restart", "cart", {"pid_file": str(supervised.pid_file), "user": getpass.getuser()})
 
     def settles(step: PlannedStep) -> None:
-        wait_until(lambda: action.planner.probe(step) is Outcome.NEW, within(20))
+        assert wait_until(lambda: action.planner.probe(step) is Outcome.NEW, within(20))
 
     keeps_to_the_contract(ActionCase(action, request, supervised.pid, supervised.restart, settles))
 
@@ -328,6 +367,13 @@ def test_a_process_started_again_by_others_is_left_alone(supervised: Supervised)
     assert "runs as" in refuses_parameters(action, request, {"user": "somebody-else"})
 
 
+def test_what_carries_out_runs_is_not_ended_by_one(tmp_path: Path) -> None:
+    (tmp_path / "pid").write_text(str(os.getpid()))
+    request = ActionRequest("process.restart", "cart", {"pid_file": str(tmp_path / "pid"), "user": getpass.getuser()})
+    with pytest.raises(ContractError, match="carries out runs itself"):
+        state_action(ProcessRestart()).planner.plan(request)
+
+
 @dataclass(slots=True)
 class Switchboard:
     """An HTTP server with one switch; `answer` is what it answers to a POST, `keys` the idempotency keys that came."""
@@ -336,6 +382,7 @@ class Switchboard:
     answer: int = 204
     location: str = ""
     keys: list[str] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
     url: str = ""
 
 
@@ -345,7 +392,8 @@ def switchboard() -> Iterator[Switchboard]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            board.tokens.append(self.headers["Authorization"])
+            self.send_response(302 if self.path == "/moved" else 200)
             self.end_headers()
             self.wfile.write(json.dumps({"switch": {"on": board.on}}).encode())
 
@@ -401,11 +449,40 @@ def test_hosts_that_are_not_allowed_are_not_called(name: str, switchboard: Switc
     assert "automation.allowed_hosts" in message
 
 
+def test_a_redirected_state_is_no_state(switchboard: Switchboard) -> None:
+    with pytest.raises(Unavailable, match="302"):
+        HTTP.planner.plan(call(switchboard, state=f"{switchboard.url}/moved", member=""))
+
+
+def test_a_long_state_stands_in_no_plan(switchboard: Switchboard) -> None:
+    switchboard.on = "x" * 501  # type: ignore[assignment]
+    with pytest.raises(ContractError, match="501 characters"):
+        HTTP.planner.plan(call(switchboard))
+
+
+def test_a_token_goes_to_its_own_host_only(switchboard: Switchboard) -> None:
+    hosts = AllowedHosts(frozenset({"127.0.0.1", "localhost"}))
+    action = state_action(HttpCall(hosts, Secrets({"TOKEN": "t0ken"})))
+    elsewhere = switchboard.url.replace("127.0.0.1", "localhost")
+    for url in (switchboard.url, elsewhere):
+        step = action.planner.plan(call(switchboard, url=f"{url}/switch", token="env:TOKEN"))
+        assert "t0ken" not in repr(step)
+    assert switchboard.tokens == ["Bearer t0ken", None]
+
+
+def test_settings_of_the_suite_are_no_secrets_of_runbooks(switchboard: Switchboard) -> None:
+    action = state_action(HttpCall(AllowedHosts(frozenset({"127.0.0.1"})), Secrets({"AIOPS_SERVING__JWT_KEY": "k"})))
+    with pytest.raises(ConfigurationError, match="setting of the suite"):
+        action.planner.plan(call(switchboard, token="env:AIOPS_SERVING__JWT_KEY"))
+    assert switchboard.tokens == []
+
+
 _SYSTEMCTL = """#!/bin/sh
 state=$(dirname "$0")/invocation
 case "$*" in
   *show*missing*) echo LoadState=not-found; echo ActiveState=inactive; echo InvocationID= ;;
   *show*) echo LoadState=loaded; echo ActiveState=active; echo "InvocationID=$(cat "$state")" ;;
+  *restart*fails*) echo "Job failed" >&2; exit 1 ;;
   *restart*) echo "$(cat "$state")x" > "$state" ;;
 esac
 """
@@ -428,6 +505,18 @@ def test_a_unit_of_systemd(check: Check, tmp_path: Path) -> None:
         with pytest.raises(StepRefused):
             action.runner.apply(step, "key")
     assert "knows no such unit" in refuses_parameters(action, request, {"unit": "missing.service"})
+
+
+def test_a_failed_restart_may_have_ended_the_unit(tmp_path: Path) -> None:
+    program = tmp_path / "systemctl"
+    program.write_text(_SYSTEMCTL)
+    program.chmod(0o755)
+    (tmp_path / "invocation").write_text("a\n")
+    action = state_action(SystemdRestart(str(program)))
+    step = action.planner.plan(ActionRequest("systemd.restart", "cart", {"unit": "fails.service"}))
+    assert action.runner is not None
+    with pytest.raises(Unavailable, match="Job failed"):
+        action.runner.apply(step, "key")
 
 
 def test_secrets_are_read_only_where_they_may_be(tmp_path: Path) -> None:

@@ -135,6 +135,8 @@ def test_an_autoscaled_workload_is_not_scaled(stand_in: StandIn) -> None:
         ("scale", {"kind": "daemonset"}, "daemon set"),
         ("scale", {"namespace": "shop/../kube-system"}, "with.namespace"),
         ("limits", {"limit": "2Gi"}, "above with.most"),
+        ("limits", {"limit": "512m"}, "thousandth of a byte"),
+        ("limits", {"limit": "0Mi"}, "more than 0"),
         ("limits", {"container": "sidecar"}, "has main"),
         ("restart", {"workload": "absent"}, "404"),
         ("cordon", {"node": "n1?dryRun="}, "with.node"),
