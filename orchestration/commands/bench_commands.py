@@ -141,9 +141,10 @@ def rca_calibration(
     """Check that probabilities of root causes are what they say, on simulated seeds that nothing was fitted to."""
     from dataclasses import asdict
 
-    from orchestration.bench.simulated.rca_calibration import CalibrationConfig, run
+    from orchestration.bench.simulated.rca_calibration import FIT_SEEDS, run
+    from orchestration.bench.simulated.unseen_seeds import UnseenSeeds
 
-    facts = asdict(run(CalibrationConfig(seeds, first_seed, refit), out, say))
+    facts = asdict(run(UnseenSeeds(FIT_SEEDS, seeds, first_seed, refit), out, say))
     if as_json:
         print_json(facts)
         return

@@ -26,9 +26,10 @@ def rca_requests(
     """Rank root causes of simulated alarms with log lines and spans, also with each kind of evidence switched off."""
     from dataclasses import asdict
 
-    from orchestration.bench.simulated.rca_requests import RequestsConfig, run
+    from orchestration.bench.simulated.rca_requests import FIT_SEEDS, run
+    from orchestration.bench.simulated.unseen_seeds import UnseenSeeds
 
-    facts = asdict(run(RequestsConfig(seeds, first_seed, refit), out, say))
+    facts = asdict(run(UnseenSeeds(FIT_SEEDS, seeds, first_seed, refit), out, say))
     if as_json:
         print_json(facts)
         return

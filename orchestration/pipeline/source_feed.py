@@ -83,11 +83,11 @@ class Feed:
         self._line = timeline_of(
             settings.root, " ".join(choice.arguments()), self._split, datetime.now(UTC), settings.telemetry.step_s
         )
-        producer_id = producer_id_of(choice, settings.tenant)
+        producer_id, broker = producer_id_of(choice, settings.tenant), open_streams(settings)
         config = ProducerConfig(tenant=settings.tenant, future_tolerance_s=settings.telemetry.future_tolerance_s)
-        self._producer = TelemetryProducer(open_streams(settings), settings.broker.partitions, producer_id, config)
+        self._producer = TelemetryProducer(broker, settings.broker.partitions, producer_id, config)
         self._sequence = 0
-        signals = SignalProducer(open_streams(settings), settings.broker.partitions, f"{producer_id}-requests", settings.tenant)
+        signals = SignalProducer(broker, settings.broker.partitions, f"{producer_id}-requests", settings.tenant)
         self._requests = RequestFeed(self._source, signals, self._split, self._line.position)
         self._anchor = (datetime.now(UTC), self._line.position)
         incidents = sorted(self._source.incidents().to_pylist(), key=lambda row: row["known_at"])

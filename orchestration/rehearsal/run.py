@@ -138,14 +138,14 @@ class Run:
     def _replay(self, live: LiveLoop) -> None:
         story, split = self.story, self._scenario.split
         settings = self._workspace.settings
-        partitions = settings.broker.partitions
+        partitions, broker = settings.broker.partitions, open_streams(settings)
         config = ProducerConfig(
             patience_s=PATIENCE_S, tenant=self._workspace.tenant, future_tolerance_s=settings.telemetry.future_tolerance_s
         )
-        producer = TelemetryProducer(open_streams(settings), partitions, new_id("run"), config)
+        producer = TelemetryProducer(broker, partitions, new_id("run"), config)
         story.replay = Replay(producer, self._scenario.source.incidents(), split.replay_start, live.pace)
         reader = RequestReader(self._scenario.requests())
-        signals = SignalProducer(open_streams(settings), partitions, new_id("run-requests"), self._workspace.tenant)
+        signals = SignalProducer(broker, partitions, new_id("run-requests"), self._workspace.tenant)
         self._requests = ReplayedRequests(reader, signals, settings.signals)
         self._note_tenure(split.replay_start)
         live.start_load(self._load_rows())

@@ -281,6 +281,31 @@ def test_compose_is_hardened_and_holds_no_secret() -> None:
     assert all((INFRA / config["file"]).is_file() for config in file["configs"].values() if "file" in config)
 
 
+def published(entry: str) -> set[int]:
+    """Return the ports of this machine that an entry such as 127.0.0.1:3110-3117:3102 takes."""
+    first, _, last = entry.split(":")[1].partition("-")
+    return set(range(int(first), int(last or first) + 1))
+
+
+def test_no_two_services_of_compose_take_the_same_port() -> None:
+    taken: dict[int, str] = {}
+    for name, service in compose()["services"].items():
+        for port in (port for entry in service.get("ports", ()) for port in published(entry)):
+            assert taken.setdefault(port, name) == name, port
+    assert {3100, 3103, 3104, 3107} <= set(taken)
+
+
+@pytest.mark.parametrize("name", ["responder", "automation"])
+def test_who_speaks_to_people_knows_database_receivers_and_addresses(name: str) -> None:
+    service = compose()["services"][name]
+    assert set(service["depends_on"]) >= {"valkey", "postgres"}
+    told = {"PUBLIC_URL", "WEBHOOK_URL", "SLACK_URL", "PAGERDUTY_KEY", "DATABASE_URL"}
+    assert {f"AIOPS_RESPONDER__{key}" for key in told} <= set(service["environment"])
+    assert service["ports"]
+    shared = of_kind("ConfigMap")[0]["data"]
+    assert shared[f"AIOPS_{name.upper()}__PUBLIC_URL"] == f"http://{name}:{published(service['ports'][0]).pop()}"
+
+
 def test_valkey_has_the_options_of_the_embedded_one_wherever_it_runs() -> None:
     lines = [line for line in (INFRA / "kubernetes" / "valkey.conf").read_text().splitlines() if not line.startswith("#")]
     given = {option[0]: option[1] for option in map(shlex.split, lines)}

@@ -30,7 +30,7 @@ from models.rca.grid import SeriesGrid
 from models.rca.service_looks import LookedAt, service_state, well_services
 from orchestration.bench.simulated.act_incidents import Explained
 from orchestration.bench.simulated.act_world import SimulatedWorld
-from orchestration.bench.simulated.rca_cases import LOUD, strayed
+from orchestration.bench.simulated.rca_cases import lasting_loud
 from orchestration.simulated_actions.acted_world import ActedWorld
 from orchestration.simulated_actions.simulated_actions import simulated_actions
 from serving.automation.runner.bounded_calls import DirectCalls
@@ -176,9 +176,7 @@ def _firing(explained: Explained, at: datetime) -> int:
 def firing_at(simulation: Simulation, at: datetime) -> frozenset[tuple[str, str]]:
     """Return the series (service, metric) whose alert fires at a time."""
     grid = grid_of(simulation, at - _PAST, at)
-    loud = strayed(grid) > LOUD
-    lasting = loud & np.roll(loud, 1, axis=0) & np.roll(loud, 2, axis=0)
-    firing = lasting[-3:].any(axis=0)  # not quiet for three minutes since
+    firing = lasting_loud(grid)[-3:].any(axis=0)  # not quiet for three minutes since
     return frozenset(grid.series[column] for column in np.flatnonzero(firing).tolist())
 
 

@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 
-from aiops.errors import ConfigurationError
 from aiops.types import FloatArray
 from models.rca.alarm_course import FALSE_FROM, NOTHING, AlarmCourse, CourseWeights
 from models.rca.change_evidence import ChangeConfig
@@ -28,28 +27,13 @@ from models.rca.weighing import weigh
 from orchestration.bench.simulated.cause_figures import BinFigures, RuleAnswers, RuleFigures, bins_of, rule_figures
 from orchestration.bench.simulated.false_alarms import FirstCause, NamedAlarms, WaitFigures, share_of, wait_figures
 from orchestration.bench.simulated.rca_cases import WAITS_MIN, SimulatedCase, cases_of
+from orchestration.bench.simulated.unseen_seeds import UnseenSeeds
 
 FIT_SEEDS: Final = tuple(range(1, 25))
-FIRST_SEED: Final = 1001
 SEEDS: Final = 40
 DECIDED: Final = 0.5
 FITTED_UNTIL_MIN: Final = 5
 """Minutes after the first alert up to which an alarm tells the fit which service it was."""
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationConfig:
-    """Seeds that are scored, none of them a fit seed; `refit` fits the weights again and scores those."""
-
-    seeds: int = SEEDS
-    first_seed: int = FIRST_SEED
-    refit: bool = False
-
-    def __post_init__(self) -> None:
-        if self.first_seed <= FIT_SEEDS[-1]:
-            raise ConfigurationError(
-                f"first_seed={self.first_seed}: seeds 1 to {FIT_SEEDS[-1]} are fitted to; give a greater one"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +85,7 @@ class _Weighed:
     alerted: tuple[str, ...]
 
 
-def run(config: CalibrationConfig, out: Path | None, say: Callable[[str], None]) -> CalibrationFigures:
+def run(config: UnseenSeeds, out: Path | None, say: Callable[[str], None]) -> CalibrationFigures:
     """Score the probabilities of root causes; `out` takes one JSON object an answer.
 
     Raises:

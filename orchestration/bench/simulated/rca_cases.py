@@ -149,9 +149,16 @@ def thinned(grid: SeriesGrid, steps: int) -> SeriesGrid:
 
 def alerting(grid: SeriesGrid) -> BoolArray:
     """Return (steps, series) whether a metric alerts."""
-    loud = strayed(grid) > LOUD
-    lasting: BoolArray = loud & np.roll(loud, 1, axis=0) & np.roll(loud, 2, axis=0)
+    lasting = lasting_loud(grid)
     lasting[:WARM_STEPS] = False
+    return lasting
+
+
+def lasting_loud(grid: SeriesGrid) -> BoolArray:
+    """Return (steps, series) whether a metric is loud for the third step in a row; it is at no step before the third."""
+    loud = strayed(grid) > LOUD
+    lasting = np.zeros_like(loud)
+    lasting[2:] = loud[2:] & loud[1:-1] & loud[:-2]
     return lasting
 
 

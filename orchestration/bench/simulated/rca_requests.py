@@ -13,7 +13,6 @@ from typing import Final, get_args
 
 import numpy as np
 
-from aiops.errors import ConfigurationError
 from aiops.simulator.simulation_config import GRAY_KINDS
 from aiops.types import FloatArray
 from models.rca.change_evidence import ChangeConfig
@@ -22,28 +21,13 @@ from models.rca.posterior_fit import FitConfig, PosteriorFit, TrainingCase
 from models.rca.ranking import loudest_first
 from models.rca.weighing import weigh
 from orchestration.bench.simulated.request_cases import RequestCase, request_cases_of
+from orchestration.bench.simulated.unseen_seeds import UnseenSeeds
 
 FIT_SEEDS: Final = (1, 2, 3)
 SEEDS: Final = 4
-FIRST_SEED: Final = 1001
 BINS: Final = 10
 REQUEST_KINDS: Final[tuple[EvidenceKind, ...]] = ("order", "own time", "network")
 REQUEST_FEATURES: Final = frozenset(name for kind in REQUEST_KINDS for name in FEATURES_OF[kind])
-
-
-@dataclass(frozen=True, slots=True)
-class RequestsConfig:
-    """Seeds that are scored, none of them a fit seed; `refit` fits the weights of request evidence and scores those."""
-
-    seeds: int = SEEDS
-    first_seed: int = FIRST_SEED
-    refit: bool = False
-
-    def __post_init__(self) -> None:
-        if self.first_seed <= FIT_SEEDS[-1]:
-            raise ConfigurationError(
-                f"first_seed={self.first_seed}: seeds 1 to {FIT_SEEDS[-1]} are fitted to; give a greater one"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +94,7 @@ class _Order:
     none: FloatArray
 
 
-def run(config: RequestsConfig, out: Path | None, say: Callable[[str], None]) -> RequestsFigures:
+def run(config: UnseenSeeds, out: Path | None, say: Callable[[str], None]) -> RequestsFigures:
     """Score the orders; `out` takes one JSON object an alarm.
 
     Raises:

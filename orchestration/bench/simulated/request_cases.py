@@ -25,7 +25,7 @@ from models.rca.grid import SeriesGrid
 from models.rca.inputs import RcaInputs, WindowConfig
 from models.rca.ranking import RootCauseRanker, reached_by
 from models.rca.symptom import symptom_of
-from orchestration.bench.simulated.rca_cases import LOUD, WARM_STEPS, alarms, alerting, strayed
+from orchestration.bench.simulated.rca_cases import WARM_STEPS, alarms, alerting, lasting_loud
 from serving.lake.port import Where
 from serving.root_cause.incident_requests import IncidentRequests, RequestConfig, RequestTimes
 from serving.root_cause.incident_telemetry import without
@@ -154,11 +154,9 @@ def _series_grid(world: _World, starts_at: datetime, ends_at: datetime) -> Serie
 
 def _alerted(grid: SeriesGrid, since: datetime) -> dict[str, datetime]:
     """Return when each service was first alerted by a series that strayed three minutes in a row."""
-    loud = strayed(grid) > LOUD
-    lasting = loud[2:] & loud[1:-1] & loud[:-2]
     alerted: dict[str, datetime] = {}
-    for step, column in zip(*lasting.nonzero(), strict=True):
-        at = moment_of_us(int(grid.time_us[step + 2]))
+    for step, column in zip(*lasting_loud(grid).nonzero(), strict=True):
+        at = moment_of_us(int(grid.time_us[step]))
         if at >= since:
             service = grid.series[column][0]
             alerted[service] = min(at, alerted.get(service, at))

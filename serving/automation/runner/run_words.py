@@ -25,9 +25,9 @@ _WORDS: Final = {
 
 
 def timeline_words(planned: PlannedRun, event: RunEvent) -> str:
-    """Return a line for the timeline of the incident."""
+    """Return a line for the timeline of the incident: what became of the run, then what the run log says of it."""
     plan = planned.plan
-    return f"{plan.runbook} on {', '.join(plan.services)}: {event.what}"
+    return f"{_WORDS[event.state]}: {plan.runbook} on {', '.join(plan.services)}: {event.what}"
 
 
 def headline(planned: PlannedRun, event: RunEvent) -> str:

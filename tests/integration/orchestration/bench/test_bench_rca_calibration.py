@@ -7,14 +7,15 @@ import pytest
 
 from aiops.errors import ConfigurationError
 from orchestration.bench.simulated import rca_calibration
-from orchestration.bench.simulated.rca_calibration import CalibrationConfig, run
+from orchestration.bench.simulated.rca_calibration import FIT_SEEDS, run
 from orchestration.bench.simulated.rca_cases import WAITS_MIN, cases_of
+from orchestration.bench.simulated.unseen_seeds import UnseenSeeds
 
 
 def test_unseen_alarms_are_scored_beside_the_trivial_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rca_calibration, "FIT_SEEDS", (4,))
     out = tmp_path / "alarms.jsonl"
-    figures = run(CalibrationConfig(seeds=2), out, lambda _: None)
+    figures = run(UnseenSeeds(FIT_SEEDS, 2), out, lambda _: None)
     ours, loudest, first = figures.rules
     assert figures.incidents >= 15
     assert ours.top1 > max(loudest.top1, first.top1)
@@ -51,4 +52,4 @@ def test_incidents_of_minutes_are_over_long_before_the_last_answer_and_true() ->
 
 def test_a_fit_seed_cannot_be_scored() -> None:
     with pytest.raises(ConfigurationError, match="first_seed=24"):
-        CalibrationConfig(first_seed=24)
+        UnseenSeeds(FIT_SEEDS, 40, first_seed=24)

@@ -12,13 +12,14 @@ from models.rca.posterior import FITTED, PosteriorWeights
 from models.rca.ranking import loudest_first
 from models.rca.weighing import weigh
 from orchestration.bench.simulated.rca_requests import (
+    FIT_SEEDS,
     REQUEST_FEATURES,
-    RequestsConfig,
     WeighedAlarm,
     figures_of,
     fitted,
 )
 from orchestration.bench.simulated.request_cases import RequestCase, request_cases_of
+from orchestration.bench.simulated.unseen_seeds import UnseenSeeds
 
 
 @pytest.fixture(scope="module")
@@ -69,4 +70,4 @@ def test_only_weights_of_request_evidence_move(alarms: list[WeighedAlarm]) -> No
 
 def test_a_fit_seed_cannot_be_scored() -> None:
     with pytest.raises(ConfigurationError, match="first_seed=3"):
-        RequestsConfig(first_seed=3)
+        UnseenSeeds(FIT_SEEDS, 4, first_seed=3)
