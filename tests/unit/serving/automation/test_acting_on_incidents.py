@@ -159,7 +159,9 @@ def test_a_cured_incident_is_mitigated_and_its_timeline_says_why(suite: Suite) -
     assert suite.incident().state is IncidentState.MITIGATED
     timeline_text = "\n".join(suite.timeline())
     begins = ("plan waits: ", "plan approved: ", "acts: ", "acted: ", "cured: ")
-    assert list(dict.fromkeys(line.partition(": ")[0] + ": " for line in suite.timeline() if line.startswith(begins))) == [*begins]
+    assert list(dict.fromkeys(line.partition(": ")[0] + ": " for line in suite.timeline() if line.startswith(begins))) == [
+        *begins
+    ]
     for words in ("planned", "approved", "step 1: old → new", "step 2: done", "better: by the numbers"):
         assert words in timeline_text
     assert len(suite.timeline()) == len(set(suite.timeline()))
