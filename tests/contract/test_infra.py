@@ -299,8 +299,8 @@ def test_no_two_services_of_compose_take_the_same_port() -> None:
 def test_who_speaks_to_people_knows_database_receivers_and_addresses(name: str) -> None:
     service = compose()["services"][name]
     assert set(service["depends_on"]) >= {"valkey", "postgres"}
-    told = {"PUBLIC_URL", "WEBHOOK_URL", "SLACK_URL", "PAGERDUTY_KEY", "DATABASE_URL"}
-    assert {f"AIOPS_RESPONDER__{key}" for key in told} <= set(service["environment"])
+    settings = {"PUBLIC_URL", "WEBHOOK_URL", "SLACK_URL", "PAGERDUTY_KEY", "DATABASE_URL"}
+    assert {f"AIOPS_RESPONDER__{key}" for key in settings} <= set(service["environment"])
     assert service["ports"]
     shared = of_kind("ConfigMap")[0]["data"]
     assert shared[f"AIOPS_{name.upper()}__PUBLIC_URL"] == f"http://{name}:{published(service['ports'][0]).pop()}"
