@@ -4,11 +4,9 @@ import unicodedata
 from datetime import timedelta
 from typing import Final
 
-from aiops.automation.run import Approval, RunState
+from aiops.automation.run import SUITE, Approval, RunState
 from aiops.automation.run_ledger import PlannedRun
 
-SUITE: Final = "suite"
-"""Who asks for plans and acts where no person does."""
 MOST_NAME: Final = 200
 _RANKS: Final = {"viewer": 1, "operator": 2, "admin": 3}
 

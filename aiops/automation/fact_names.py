@@ -36,11 +36,6 @@ class Fact:
     meaning: str
     fills: bool = False
 
-    @property
-    def subject(self) -> str:
-        """Return the part before the dot."""
-        return self.name.partition(".")[0]
-
 
 class Scope(StrEnum):
     """Where an expression stands."""

@@ -30,7 +30,6 @@ class MemoryRunLedger:
         self._application = application
         self._lock = threading.RLock()
         self._runs: dict[str, PlannedRun] = {}
-        self._began_at: dict[str, datetime] = {}
         self._holds: dict[tuple[str, str], Hold] = {}
         self._switch = Switch(True)
 
@@ -57,10 +56,9 @@ class MemoryRunLedger:
             current = self.get(planned.plan.plan_id)
             run_changes.run_is_current(current, planned)
             bounds = Bounds(at, self._begun(since_of(fresh, at)), self._limits, self._application(fresh.services))
-            decision = run_changes.begun(fresh, current, bounds, self._switch, self.standing(current.plan))
-            begun = self._decided(decision)
-            self._began_at[begun.plan.plan_id] = at
-            return begun
+            earned = current.run.approval is not None and current.run.approval.earned
+            standing = self.standing(current.plan) if earned else None
+            return self._decided(run_changes.begun(fresh, current, bounds, self._switch, standing))
 
     def change(self, planned: PlannedRun, change: RunChange) -> PlannedRun:
         """Store what a run becomes."""
@@ -71,12 +69,6 @@ class MemoryRunLedger:
         """End a plan by a person's no."""
         with self._lock:
             return self._decided(run_changes.rejected(self.get(plan_id), by, at, note))
-
-    def expire(self, at: datetime) -> Sequence[PlannedRun]:
-        """End the plans that nobody has approved in time."""
-        with self._lock:
-            late = [run_changes.expired(planned, at) for planned in self.open_runs()]
-            return [self._kept(planned) for planned in late if planned is not None]
 
     def standing(self, plan: Plan) -> Standing:
         """Return what the plan's runbook has earned on its service."""
@@ -127,11 +119,11 @@ class MemoryRunLedger:
         return None
 
     def _begun(self, since: datetime) -> list[BegunRun]:
-        begun = [run_changes.begun_run_of(self._runs[name], began_at) for name, began_at in self._began_at.items()]
+        begun = [run for run in map(run_changes.begun_run_of, self._runs.values()) if run is not None]
         return [run for run in begun if run.ended_at is None or run.ended_at > since or run.began_at > since]
 
     def _ended(self) -> list[EndedRun]:
-        ended = [planned for name, planned in self._runs.items() if name in self._began_at and planned.run.has_ended]
+        ended = [each for each in self._runs.values() if each.run.began_at is not None and each.run.has_ended]
         return sorted((run_changes.ended_run_of(planned) for planned in ended), key=lambda run: run.ended_at)
 
     def _hold_of(self, runbook: str, service: str) -> Hold | None:

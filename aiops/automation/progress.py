@@ -17,7 +17,6 @@ from aiops.automation.runbook import AfterVerdict
 from aiops.automation.service_state import Finding, Verdict
 from aiops.automation.step_tries import planned_step, that_ran
 
-SUITE: Final = "suite"
 HELD: Final = "held: the switch cannot be read"
 _IN_FLIGHT: Final = frozenset({StepState.INTENDED, StepState.UNDO_INTENDED})
 ESCALATED: Final = "escalated: nobody has approved it"

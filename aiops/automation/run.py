@@ -8,6 +8,9 @@ from typing import Final
 
 from aiops.errors import ContractError
 
+SUITE: Final = "suite"
+"""Who asks for plans and acts where no person does."""
+
 
 class RunState(StrEnum):
     """Where a run stands."""
@@ -47,10 +50,12 @@ ENDED: Final = frozenset(
         RunState.STOPPED,
     }
 )
-_BEFORE_ACTING: Final = frozenset({RunState.REFUSED, RunState.EXPIRED, RunState.STOPPED})
+BEFORE_ACTING: Final = frozenset({RunState.WAITING, RunState.APPROVED})
+"""Nothing is changed yet."""
+_ENDS_BEFORE_ACTING: Final = frozenset({RunState.REFUSED, RunState.EXPIRED, RunState.STOPPED})
 NEXT_STATES: Final[Mapping[RunState, frozenset[RunState]]] = {
-    RunState.WAITING: _BEFORE_ACTING | {RunState.APPROVED},
-    RunState.APPROVED: _BEFORE_ACTING | {RunState.ACTING},
+    RunState.WAITING: _ENDS_BEFORE_ACTING | {RunState.APPROVED},
+    RunState.APPROVED: _ENDS_BEFORE_ACTING | {RunState.ACTING},
     RunState.ACTING: frozenset({RunState.SETTLING, RunState.UNDOING, RunState.FAILED, RunState.UNCLEAR, RunState.STOPPED}),
     RunState.SETTLING: frozenset({RunState.CURED, RunState.UNDOING, RunState.UNCLEAR, RunState.STOPPED}),
     RunState.UNDOING: frozenset({RunState.CHECKING, RunState.UNDO_FAILED, RunState.UNCLEAR, RunState.FAILED, RunState.STOPPED}),
@@ -105,7 +110,7 @@ class RunEvent:
     at: datetime
     state: RunState
     what: str
-    by: str = "suite"
+    by: str = SUITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,11 @@ class Run:
     def has_ended(self) -> bool:
         """Return whether nothing follows."""
         return self.state in ENDED
+
+    @property
+    def began_at(self) -> datetime | None:
+        """Return when it began to act, None where it has not."""
+        return next((event.at for event in self.events if event.state is RunState.ACTING), None)
 
 
 def run_may_follow(run: Run, after: RunState) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from aiops.automation.approval import SUITE, approval_lasts, approval_refusal, stale_approval
+from aiops.automation.approval import approval_lasts, approval_refusal, stale_approval
 from aiops.automation.earning import EndedRun, Standing, actions_of
 from aiops.automation.limits import BegunRun, Bounds, limit_refusals
 from aiops.automation.plan import Plan, fingerprint_of
-from aiops.automation.run import Approval, Run, RunEvent, RunState, StepRun, run_may_follow
+from aiops.automation.run import BEFORE_ACTING, SUITE, Approval, Run, RunEvent, RunState, StepRun, run_may_follow
 from aiops.automation.run_ledger import PlannedRun, RunChange, Switch
 from aiops.errors import ContractError, FencedError, RunRefused
 
@@ -18,7 +18,6 @@ MOST_TEXT: Final = 2000
 """Characters of a line of the run log."""
 _SHOWN: Final = 5
 _PLAN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,80}")
-_BEFORE_ACTING: Final = frozenset({RunState.WAITING, RunState.APPROVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +66,10 @@ def approved_by_standing(planned: PlannedRun, approval: Approval, standing: Stan
     return _approved(planned, replace(approval, by=SUITE, earned=True, bound=False), refusal)
 
 
-def begun(fresh: Plan, planned: PlannedRun, bounds: Bounds, switch: Switch, standing: Standing) -> Decision:
+def begun(fresh: Plan, planned: PlannedRun, bounds: Bounds, switch: Switch, standing: Standing | None) -> Decision:
     """Return what becomes of a run that wants to act now: it acts, or it ends, with the reason.
 
-    `standing` counts where nobody has approved it: what was earned may be lost, or held back, meanwhile.
+    `standing` where nobody has approved it, else None: what was earned may be lost, or held back, meanwhile.
 
     Raises:
         ContractError: the run is not approved, so that there is nothing that could begin.
@@ -81,7 +80,7 @@ def begun(fresh: Plan, planned: PlannedRun, bounds: Bounds, switch: Switch, stan
     if at >= planned.run.approval.at + approval_lasts(planned):
         return _ended(planned, RunState.EXPIRED, at, "its approval has expired before it began")
     refusal = "" if switch.on else off_text(switch)
-    refusal = refusal or (standing.refusal if planned.run.approval.earned else "")
+    refusal = refusal or _not_earned(planned.run.approval, standing)
     refusal = refusal or _stale(fresh, planned) or "; ".join(limit_refusals(fresh, bounds))
     if refusal:
         return _ended(planned, RunState.REFUSED, at, refusal)
@@ -90,7 +89,7 @@ def begun(fresh: Plan, planned: PlannedRun, bounds: Bounds, switch: Switch, stan
 
 def rejected(planned: PlannedRun, by: str, at: datetime, note: str) -> Decision:
     """Return what a person's no makes of a run."""
-    if planned.run.state not in _BEFORE_ACTING:
+    if planned.run.state not in BEFORE_ACTING:
         return Decision(planned, f"it cannot be rejected any more: state={planned.run.state}")
     what = f"rejected: {note}" if note else "rejected"
     return Decision(_moved(planned, RunChange(RunState.REFUSED, at, (), what, by)))
@@ -119,9 +118,9 @@ def changed(current: PlannedRun, known: PlannedRun, change: RunChange) -> Planne
         run_may_follow(run, change.state)
     elif run.has_ended:
         raise ContractError(f"run {run.run_id}: it has ended ({run.state}); nothing of it can change")
-    if change.state is not run.state and run.state in _BEFORE_ACTING and change.state in (RunState.APPROVED, RunState.ACTING):
+    if change.state is not run.state and run.state in BEFORE_ACTING and change.state in (RunState.APPROVED, RunState.ACTING):
         raise ContractError(f"run {run.run_id}: state={change.state} is given by approve and begin only, which count bounds")
-    if change.steps and run.state in _BEFORE_ACTING:
+    if change.steps and run.state in BEFORE_ACTING:
         raise ContractError(f"run {run.run_id}: state={run.state} has no steps that run; begin it first")
     return _moved(current, change)
 
@@ -137,8 +136,11 @@ def run_is_current(current: PlannedRun, known: PlannedRun) -> None:
         raise FencedError(f"run {current.run.run_id}: {changes}: another process has changed it; read it again")
 
 
-def begun_run_of(planned: PlannedRun, began_at: datetime) -> BegunRun:
-    """Return what counts of a run that has begun."""
+def begun_run_of(planned: PlannedRun) -> BegunRun | None:
+    """Return what counts of a run for bounds, None where it has not begun to act."""
+    began_at = planned.run.began_at
+    if began_at is None:
+        return None
     ended_at = planned.run.changed_at if planned.run.has_ended else None
     plan = planned.plan
     return BegunRun(plan.plan_id, plan.runbook, plan.services, plan.targets, began_at, ended_at)
@@ -185,6 +187,12 @@ def off_text(switch: Switch) -> str:
     by = f" by {switch.by}" if switch.by else ""
     note = f" ({switch.note})" if switch.note else ""
     return f"automation is switched off{by}{note}; turn it on first"
+
+
+def _not_earned(approval: Approval, standing: Standing | None) -> str:
+    if not approval.earned:
+        return ""
+    return "nobody can say what its runbook has earned" if standing is None else standing.refusal
 
 
 def _stale(fresh: Plan, planned: PlannedRun) -> str:

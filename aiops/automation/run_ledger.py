@@ -8,7 +8,7 @@ from typing import Protocol
 
 from aiops.automation.earning import Hold, Standing
 from aiops.automation.plan import Plan
-from aiops.automation.run import Approval, Run, RunState, StepRun
+from aiops.automation.run import SUITE, Approval, Run, RunState, StepRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class RunChange:
     at: datetime
     steps: Sequence[StepRun] = ()
     what: str = ""
-    by: str = "suite"
+    by: str = SUITE
 
 
 class RunLedger(Protocol):
@@ -107,10 +107,6 @@ class RunLedger(Protocol):
             RunRefused: it acts already, or has ended.
             ContractError: no such plan.
         """
-        ...
-
-    def expire(self, at: datetime) -> Sequence[PlannedRun]:
-        """End the plans that nobody has approved in time, and return them."""
         ...
 
     def standing(self, plan: Plan) -> Standing:

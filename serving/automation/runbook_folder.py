@@ -4,6 +4,7 @@ A file that is faulty now keeps its last good version in force, and what is wron
 is gone takes its runbook with it. Hidden files and folders (.git, ..data) do not count; links may not lead out of the folder.
 """
 
+import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,19 +128,23 @@ class RunbookFolder:
 
 
 class RunbookShelf:
-    """The runbooks in force: those of a folder, and those of the library that the folder does not have under their name."""
+    """The runbooks in force: those of a folder, and those of the library that the folder does not have under their name.
+
+    Thread-safe.
+    """
 
     def __init__(self, folder: Path, library: bool, kinds: Collection[str] | None = None) -> None:
         self._own = RunbookFolder(folder, kinds)
         self._library = RunbookFolder(LIBRARY, kinds) if library else None
+        self._lock = threading.Lock()
 
     def read(self) -> RunbookSet:
         """Return what is in force now. A runbook of the library whose action is not set up here is left out in silence."""
-        own = self._own.read()
-        if self._library is None:
-            return own
+        with self._lock:
+            own = self._own.read()
+            library = RunbookSet() if self._library is None else self._library.read()
         named = {runbook.name for runbook in own.runbooks}
-        added = [runbook for runbook in self._library.read().runbooks if runbook.name not in named]
+        added = [runbook for runbook in library.runbooks if runbook.name not in named]
         return RunbookSet(tuple(sorted((*own.runbooks, *added), key=lambda runbook: runbook.name)), own.faults)
 
 

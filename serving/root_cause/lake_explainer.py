@@ -5,8 +5,6 @@ are what it is compared with. The baseline is fitted once for incidents of the s
 incident that is explained again every half minute costs the reading of its window.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -28,6 +26,7 @@ from serving.lake.port import Lake
 from serving.root_cause.incident_examples import examples_of
 from serving.root_cause.incident_requests import IncidentRequests, ReadRequests, RequestConfig, RequestTimes
 from serving.root_cause.incident_telemetry import IncidentTelemetry, TelemetryConfig, near, shared_end, without
+from serving.root_cause.kept_baselines import KeptBaselines
 from serving.tables.changes import changes_are_recorded, read_changes
 from serving.tables.graph_store import GraphStore
 from serving.tables.signal_texts import SignalTextStore
@@ -89,8 +88,7 @@ class RootCauseAnalyst:
         self._requests = IncidentRequests(lake, config.requests)
         self._graph_at = graph_at
         self._config = config
-        self._kept: OrderedDict[tuple[object, ...], _Baseline] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept = KeptBaselines[_Baseline](KEPT)
 
     @classmethod
     def of(cls, settings: Settings, tenant: str) -> Self:
@@ -186,24 +184,16 @@ class RootCauseAnalyst:
         for end in dict.fromkeys((shared_end(before), before)):
             inside = self._telemetry.masks_before(end, masked)
             key = (end, frozenset(services), inside)
-            with self._lock:
-                kept = self._kept.get(key)
+            kept = self._kept.get(key)
             if kept is not None and kept.ranker.graph == graph:
                 return kept
             grid = without(self._telemetry.calm(end, services), inside)
             if grid.time_us.size >= LEAST_SAMPLES:
                 made = _Baseline(grid, RootCauseRanker.fit(grid, graph))
                 if end - moment_of_us(int(grid.time_us[-1])) <= 2 * self._step:
-                    self._keep(key, made)  # else rows may still be on their way
+                    self._kept.keep(key, made)  # else rows may still be on their way
                 return made
         return None
-
-    def _keep(self, key: tuple[object, ...], baseline: _Baseline) -> None:
-        with self._lock:
-            self._kept[key] = baseline
-            self._kept.move_to_end(key)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
 
     def _with_examples(self, report: RootCauseReport, read: ReadRequests | None) -> RootCauseReport:
         """Return the report with example traces of the first cause, where spans were read."""

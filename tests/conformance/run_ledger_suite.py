@@ -175,15 +175,6 @@ class RunLedgerSuite:
             ledger.begin(made_anew(plan, after(110)), approved, after(110))
         assert ledger.get(plan.plan_id).run.state is RunState.EXPIRED
 
-    def test_plans_that_nobody_approves_expire(self, make: Make) -> None:
-        ledger = make(WIDE)
-        short, long = (
-            ledger.propose(plan_of(Wish(approve=Approve(expires=span), incident=f"inc-{span}"))) for span in (60.0, 600.0)
-        )
-        assert list(ledger.expire(after(59))) == []
-        assert [planned.plan for planned in ledger.expire(after(60))] == [short.plan]
-        assert [planned.plan for planned in ledger.open_runs()] == [long.plan]
-
     def test_a_run_that_another_process_has_changed_is_fenced(self, make: Make) -> None:
         ledger = make(WIDE)
         acting = begin(ledger, plan_of())

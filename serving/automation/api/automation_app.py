@@ -3,14 +3,13 @@
 from typing import Final
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from starlette.types import Scope
 
 from aiops.version import __version__
 from serving.automation.api.automation_ports import AutomationApiParts
 from serving.automation.api.link_routes import LinkRoutes
 from serving.automation.api.plan_routes import PlanRoutes
 from serving.automation.api.switch_routes import SwitchRoutes
+from serving.http.answer_metrics import AnswerMetrics
 from serving.http.cross_site import SiteRules
 from serving.http.openapi import description
 from serving.http.operations import install, methods_of
@@ -19,25 +18,6 @@ from serving.http.request_gate import Gate, GateRules
 from serving.incidents.api.probes import Probes
 
 _ABOUT: Final = "Plans, approvals and runs, for people and programs. Every refusal is application/problem+json (RFC 9457)."
-_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-
-
-class AutomationApiMetrics:
-    """Counts answers by route and status; observer of the gate."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        names = ["method", "route", "code"]
-        self.requests = Counter("aiops_automation_api_requests", "Answered calls", names, registry=registry)
-        self.seconds = Histogram(
-            "aiops_automation_api_seconds", "Time to answer a call", names[:2], buckets=_SECONDS, registry=registry
-        )
-
-    def answered(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count one answer."""
-        route = str(getattr(scope.get("route"), "path", "other"))
-        method = scope["method"] if route != "other" else "other"
-        self.requests.labels(method, route, str(status)).inc()
-        self.seconds.labels(method, route).observe(seconds)
 
 
 def create_app(parts: AutomationApiParts) -> FastAPI:
@@ -61,6 +41,6 @@ def create_app(parts: AutomationApiParts) -> FastAPI:
     )
     install(app, operations)
     site = parts.site or SiteRules(only_local=parts.auth.key is None)
-    metrics = AutomationApiMetrics(parts.registry)
+    metrics = AnswerMetrics(parts.registry, "aiops_automation_api")
     app.add_middleware(Gate, rules=GateRules(lambda: site, methods_of(app), metrics, most=parts.limits.concurrency))
     return app

@@ -4,7 +4,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from aiops.automation.earning import Hold
-from aiops.automation.run import RunState
+from aiops.automation.run import BEFORE_ACTING
 from aiops.automation.run_ledger import Remainder, Switch
 from serving.automation.api.automation_ports import Runs, TenantRuns
 from serving.automation.api.run_views import StandingList, SwitchView, view_of_standing, view_of_switch
@@ -13,8 +13,6 @@ from serving.http.guarded_route import By
 from serving.http.operations import Operation, answer
 from serving.http.problem import refused
 from serving.incidents.api.request_fields import PLAIN, Sent
-
-_BEFORE_ACTING = (RunState.WAITING, RunState.APPROVED)
 
 
 class Turn(Sent):
@@ -57,7 +55,7 @@ class SwitchRoutes:
 
     def turned(self, runs: Runs, by: By, body: Turn) -> Response:
         """To turn it off while runs act, say what becomes of them."""
-        acting = [planned for planned in runs.ledger.open_runs() if planned.run.state not in _BEFORE_ACTING]
+        acting = [planned for planned in runs.ledger.open_runs() if planned.run.state not in BEFORE_ACTING]
         if not body.on and acting and body.running is None:
             rule = f"{len(acting)} runs act: say what becomes of them"
             raise refused("running", "", rule, "give finish, undo or stop")
@@ -74,7 +72,7 @@ class SwitchRoutes:
         return _standings(runs)
 
     def _shown(self, runs: TenantRuns) -> Response:
-        acting = [planned for planned in runs.ledger.open_runs() if planned.run.state not in _BEFORE_ACTING]
+        acting = [planned for planned in runs.ledger.open_runs() if planned.run.state not in BEFORE_ACTING]
         return answer(view_of_switch(runs.ledger.switch(), acting, self._auth.key is not None))
 
 

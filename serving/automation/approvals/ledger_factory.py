@@ -10,6 +10,7 @@ from serving.automation.approvals.approval_links import ApprovalLinks
 from serving.automation.approvals.plan_notices import ChannelNotices, PlanAudience
 from serving.automation.ledger.run_records import LedgerRules
 from serving.automation.ledger.store_ledger import StoreRunLedger
+from serving.http.reachable import reachable_url
 from serving.incidents.notify.channels import base_url, channel_names, escalation_names
 from serving.incidents.notify.routes import routed
 from serving.incidents.store.incident_store import IncidentStore
@@ -36,15 +37,9 @@ def links_of(settings: Settings) -> ApprovalLinks | None:
         ConfigurationError: the key is too short.
     """
     key = settings.automation.link_key
+    url = reachable_url(settings.automation.public_url, settings.serving.host, settings.automation.port)
     secret = "" if key is None else key.get_secret_value().strip()
-    return ApprovalLinks(secret, automation_url(settings)) if secret else None
-
-
-def automation_url(settings: Settings) -> str:
-    """Return the address of the API of plans and runs, as people reach it."""
-    host = settings.serving.host
-    shown = f"[{host}]" if ":" in host else host
-    return settings.automation.public_url or f"http://{shown}:{settings.automation.port}"
+    return ApprovalLinks(secret, url) if secret else None
 
 
 def application_of(graph: ServiceGraph, services: Sequence[str]) -> frozenset[str]:

@@ -31,12 +31,6 @@ class PlanAudience:
     approve_url: Callable[[Plan, str], str]
 
 
-def no_link(plan: Plan, channel: str) -> str:
-    """Return that there is no link."""
-    del plan, channel
-    return ""
-
-
 class ChannelNotices:
     """Makes the notifications of plans that wait. Pure."""
 

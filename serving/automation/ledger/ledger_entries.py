@@ -1,12 +1,10 @@
 """What one transaction of the run log writes: rows, lines of the audit log, events for those who watch, notifications."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
-from aiops.automation.approval import SUITE
 from aiops.automation.earning import Hold
-from aiops.automation.run import Approval, RunState
+from aiops.automation.run import SUITE, Approval, RunState
 from aiops.automation.run_changes import Decision
 from aiops.automation.run_ledger import PlannedRun, RunChange, Switch
 from serving.automation.ledger import run_queries
@@ -29,20 +27,22 @@ class LedgerEntries:
         self._notices = notices
         self.rows: Final[TenantConnection] = writer.rows
 
-    def put(self, planned: PlannedRun, began_at: datetime | None) -> None:
+    def put(self, planned: PlannedRun) -> None:
         """Store a plan with its run as it is."""
-        self.rows.upsert(AUTOMATION_RUNS, [run_row(planned, began_at)])
+        self.rows.upsert(AUTOMATION_RUNS, [run_row(planned)])
         if planned.run.state is not RunState.WAITING:
             self._writer.cancel_waiting(planned.plan.subject.incident_id, planned.plan.plan_id, planned.run.changed_at)
 
     def decided(self, current: PlannedRun, decision: Decision, approval: Approval) -> None:
         """Store what an approval, or its refusal, has made of a run."""
         if decision.planned != current:
-            self.put(decision.planned, None)
+            self.put(decision.planned)
         if not decision.refusal:
             self.changed(decision.planned, "plan approved", approval.note)
             return
-        if approval.earned:  # nobody has tried anything: it only has not earned it yet
+        if approval.earned:  # nobody has tried anything; now it waits for a person
+            if decision.planned.run.state is RunState.WAITING:
+                self.notify_waiting(decision.planned)
             return
         detail = {**_detail(decision.planned), "why": decision.refusal[:MOST_DETAIL]}
         self._writer.audit(approval.at, approval.by[:MOST_DETAIL] or "nobody", "approval refused", current.plan.plan_id, detail)
@@ -66,7 +66,7 @@ class LedgerEntries:
         self._event(planned)
 
     def notify_waiting(self, planned: PlannedRun) -> None:
-        """Notify people of a plan that waits for one of them."""
+        """Notify people of a plan that waits for one of them; once, however often it is called."""
         case = run_queries.case_of(self.rows, planned.plan.subject.incident_id)
         self._writer.enqueue(self._notices.waiting(planned, None if case is None else case.incident))
 

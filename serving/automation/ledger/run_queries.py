@@ -9,12 +9,12 @@ from sqlalchemy import Select, and_, or_, select
 from aiops.automation.earning import EndedRun, Hold
 from aiops.automation.limits import BegunRun
 from aiops.automation.plan import Plan
-from aiops.automation.run_changes import expired, only_name
+from aiops.automation.run_changes import begun_run_of, expired, only_name
 from aiops.automation.run_ledger import PlannedRun, Switch
 from aiops.errors import ContractError
-from data_contracts.values.moments import microseconds_of, moment_of_us
+from data_contracts.values.moments import microseconds_of
 from serving.automation.ledger.run_records import RunFilter
-from serving.automation.ledger.run_rows import begun_of, ended_of, hold_of, planned_run_of, switch_of
+from serving.automation.ledger.run_rows import ended_of, hold_of, planned_run_of, switch_of
 from serving.incidents.store import incident_queries
 from serving.incidents.store.automation_tables import AUTOMATION_HOLDS, AUTOMATION_LINKS, AUTOMATION_RUNS, AUTOMATION_SWITCH
 from serving.incidents.store.incident_rows import key_text
@@ -94,14 +94,7 @@ def begun_since(connection: TenantConnection, since: datetime) -> tuple[BegunRun
     since_us = microseconds_of(since)
     recent = or_(_COLUMNS.ended_us.is_(None), _COLUMNS.ended_us >= since_us, _COLUMNS.began_us >= since_us)
     rows = connection.execute(_own(connection).where(_COLUMNS.began_us.is_not(None), recent))
-    return tuple(begun_of(row) for row in rows)
-
-
-def began_at(connection: TenantConnection, plan_id: str) -> datetime | None:
-    """Return when a run began to act, None where it has not."""
-    query = select(_COLUMNS.began_us).where(connection.own(AUTOMATION_RUNS), _COLUMNS.run_id == plan_id)
-    began_us = connection.execute(query).scalar()
-    return None if began_us is None else moment_of_us(began_us)
+    return tuple(run for row in rows if (run := begun_run_of(planned_run_of(row))) is not None)
 
 
 def ended_runs(connection: TenantConnection, runbook: str = "", service: str = "") -> tuple[EndedRun, ...]:

@@ -1,28 +1,26 @@
 """Rows of the run log and the plans, runs, holds and switches that they hold."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Row
 
 from aiops.automation.earning import EndedRun, Hold
-from aiops.automation.limits import BegunRun
 from aiops.automation.plan_document import plain_plan, plan_of_plain
 from aiops.automation.run import Run
-from aiops.automation.run_changes import begun_run_of, ended_run_of
+from aiops.automation.run_changes import ended_run_of
 from aiops.automation.run_ledger import PlannedRun, Switch
 from aiops.errors import StateError
-from data_contracts.values.moments import microseconds_of, moment_of_us
+from data_contracts.values.moments import microseconds_of
 from serving.incidents.store.codec import text_of_numbers, value_of
 from serving.incidents.store.incident_rows import key_text
 
 DAMAGED: Final = Switch(False, note="its row in the store cannot be read; turn it anew")
 
 
-def run_row(planned: PlannedRun, began_at: datetime | None) -> dict[str, Any]:
-    """Return the columns of a plan with its run; `began_at` None = it has not begun to act."""
+def run_row(planned: PlannedRun) -> dict[str, Any]:
+    """Return the columns of a plan with its run."""
     plan, run = planned.plan, planned.run
     return {
         "run_id": plan.plan_id,
@@ -34,7 +32,7 @@ def run_row(planned: PlannedRun, began_at: datetime | None) -> dict[str, Any]:
         "revision": planned.revision,
         "made_us": microseconds_of(plan.made_at),
         "changed_us": microseconds_of(run.changed_at),
-        "began_us": None if began_at is None else microseconds_of(began_at),
+        "began_us": None if run.began_at is None else microseconds_of(run.began_at),
         "ended_us": microseconds_of(run.changed_at) if run.has_ended else None,
         "plan": text_of_numbers(plain_plan(plan)),
         "run": text_of_numbers(run),
@@ -48,11 +46,6 @@ def planned_run_of(row: Row[Any]) -> PlannedRun:
         StateError: a document is damaged.
     """
     return PlannedRun(plan_of_plain(_fields(row.plan)), value_of(Run, row.run), row.revision)
-
-
-def begun_of(row: Row[Any]) -> BegunRun:
-    """Return what counts for bounds of a run that has begun."""
-    return begun_run_of(planned_run_of(row), moment_of_us(row.began_us))
 
 
 def ended_of(row: Row[Any]) -> EndedRun:

@@ -47,9 +47,9 @@ class StoreRunLedger:
             known = run_queries.known_run(rows, plan.plan_id) or run_queries.same_plan(rows, plan)
             if known is not None:
                 return known
-            entries.put(planned, None)
+            entries.put(planned)
             entries.changed(planned, "plan made")
-            if plan.is_possible and self._standing(rows, plan).refusal:
+            if plan.is_possible and (plan.terms.earn is None or self._standing(rows, plan).refusal):
                 entries.notify_waiting(planned)
         return planned
 
@@ -81,16 +81,18 @@ class StoreRunLedger:
 
     def begin(self, fresh: Plan, planned: PlannedRun, at: datetime) -> PlannedRun:
         """Let an approved run act, with all bounds counted."""
+        rules = self._rules
+        application = rules.application(fresh.services)  # reads the call graph: not while others wait to write
         with self._writing() as entries:
             rows = entries.rows
             current = run_queries.run_of(rows, planned.plan.plan_id)
             run_changes.run_is_current(current, planned)
-            rules = self._rules
             begun = run_queries.begun_since(rows, since_of(fresh, at))
-            bounds = Bounds(at, begun, rules.limits, rules.application(fresh.services))
-            switch, standing = run_queries.switch(rows), self._standing(rows, current.plan)
+            bounds = Bounds(at, begun, rules.limits, application)
+            earned = current.run.approval is not None and current.run.approval.earned
+            switch, standing = run_queries.switch(rows), self._standing(rows, current.plan) if earned else None
             decision = run_changes.begun(fresh, current, bounds, switch, standing)
-            entries.put(decision.planned, None if decision.refusal else at)
+            entries.put(decision.planned)
             entries.changed(decision.planned, "run refused" if decision.refusal else "run begun", decision.refusal)
         return _done(decision)
 
@@ -99,7 +101,7 @@ class StoreRunLedger:
         with self._writing() as entries:
             current = run_queries.run_of(entries.rows, planned.plan.plan_id)
             changed = run_changes.changed(current, planned, change)
-            entries.put(changed, run_queries.began_at(entries.rows, changed.plan.plan_id))
+            entries.put(changed)
             entries.stepped(changed, change)
         return changed
 
@@ -109,21 +111,9 @@ class StoreRunLedger:
             current = run_queries.run_of(entries.rows, plan_id)
             decision = run_changes.rejected(current, by, at, note)
             if not decision.refusal:
-                entries.put(decision.planned, None)
+                entries.put(decision.planned)
                 entries.changed(decision.planned, "plan rejected", note)
         return _done(decision)
-
-    def expire(self, at: datetime) -> Sequence[PlannedRun]:
-        """End the plans that nobody has approved in time."""
-        if all(run_changes.expired(planned, at) is None for planned in self.open_runs()):
-            return ()
-        with self._writing() as entries:
-            late = [run_changes.expired(planned, at) for planned in run_queries.open_runs(entries.rows)]
-            ended = [planned for planned in late if planned is not None]
-            for planned in ended:
-                entries.put(planned, None)
-                entries.changed(planned, "plan expired")
-        return ended
 
     def standing(self, plan: Plan) -> Standing:
         """Return what the plan's runbook has earned on its service."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from aiops.errors import AiopsError, Unavailable
+from aiops.errors import AiopsError, ConfigurationError, Unavailable
 from data_contracts.series.tenant import DEFAULT_TENANT, checked_tenant
 from serving.automation.api.automation_ports import TenantRuns
 from serving.automation.runner.tenant_automations import SuiteParts, TenantAutomation, automation_of
@@ -44,7 +44,12 @@ class Automations:
                 self._look_at = time.monotonic() + TENANTS_S
                 for tenant in dict.fromkeys((DEFAULT_TENANT, *self._suite.database.tenants())):
                     if tenant not in self._tenants and len(self._tenants) < self._most:
-                        self._tenants[tenant] = automation_of(self._suite, tenant)
+                        self._add(tenant)
+            return tuple(self._tenants.values())
+
+    def known(self) -> tuple[TenantAutomation, ...]:
+        """Return those of all tenants that were looked at so far; nothing is read."""
+        with self._lock:
             return tuple(self._tenants.values())
 
     def runs(self, tenant: str) -> TenantRuns:
@@ -60,6 +65,13 @@ class Automations:
                     raise Unavailable(f"tenant {tenant!r}: {self._most} tenants are served already (responder.max_tenants)")
                 self._tenants[tenant] = automation_of(self._suite, checked_tenant(tenant))
             return self._tenants[tenant].runs
+
+    def _add(self, tenant: str) -> None:
+        """Let a tenant act; one whose settings cannot be used is logged and does not hold up the others."""
+        try:
+            self._tenants[tenant] = automation_of(self._suite, tenant)
+        except ConfigurationError as error:
+            _lines.warn(f"tenant {tenant}", f"nothing acts for tenant {tenant}: {error}")
 
 
 class AutomationProcess:
@@ -104,8 +116,11 @@ class AutomationProcess:
     def _look(self, name: str, look: Callable[[TenantAutomation], object]) -> bool:
         try:
             tenants = self._automations.all()
-        except Unavailable as error:
+        except AiopsError as error:
             _lines.warn(name, f"{name} wait for the incident store: {error}")
+            return False
+        except Exception:  # whatever it is, the loop goes on
+            log.exception("%s: the tenants cannot be told, which is tried again", name)
             return False
         outcomes = [self._guarded(f"{name} of {tenant.tenant}", tenant, look) for tenant in tenants]
         self._looked.add(name)
@@ -124,5 +139,5 @@ class AutomationProcess:
 
     def _give_up(self) -> None:
         """Let another process go on at once."""
-        for tenant in self._automations.all():
+        for tenant in self._automations.known():
             self._guarded(f"lease of {tenant.tenant}", tenant, lambda automation: automation.lease.give_up())

@@ -6,16 +6,15 @@ for is a note of the store.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from typing import Final, Protocol
 
 from aiops.automation.plan import Plan
-from aiops.automation.progress import SUITE
-from aiops.automation.run import Approval
-from aiops.automation.run_ledger import PlannedRun, RunLedger
-from aiops.errors import AiopsError, ContractError, RunRefused, Unavailable
+from aiops.automation.run_ledger import RunLedger
+from aiops.errors import AiopsError, ContractError, Unavailable
 from aiops.incidents.incident import IncidentState
 from aiops.incidents.root_cause import RootCause, RootCauseReport
 from serving.automation.runner.automation_metrics import TenantMetrics
@@ -70,13 +69,16 @@ class PlanMakerParts:
 
 
 class PlanMaker:
-    """Plans for one tenant, in one thread. Memory: the newest `MOST_PLANNED` services planned for."""
+    """Plans for one tenant, in one thread. Memory: the newest `MOST_PLANNED` services planned for, and what is due.
+
+    What is due stays so until it is handled, whatever fails meanwhile.
+    """
 
     def __init__(self, parts: PlanMakerParts) -> None:
         self._parts = parts
         self._seq: int | None = None
         self._planned: list[tuple[str, str]] = []
-        self._again: set[str] = set()
+        self._due: dict[str, None] = {}
         self._looked_s = time.monotonic()
 
     def look(self) -> int:
@@ -87,25 +89,27 @@ class PlanMaker:
         """
         began_s, self._looked_s = self._looked_s, time.monotonic()
         made = 0
-        for incident_id in self._decided():
-            if self._plan_for(incident_id) is not None:
+        self._read_decided()
+        for incident_id in list(self._due):
+            outcome = self._plan_for(incident_id)
+            if outcome is not _Outcome.LATER:
+                del self._due[incident_id]
+            if outcome is _Outcome.PLANNED:
                 self._parts.metrics.planned(time.monotonic() - began_s)
                 made += 1
         return made
 
-    def _decided(self) -> Iterable[str]:
-        """Return the incidents that have been explained since the last look, at first all open ones; each once."""
+    def _read_decided(self) -> None:
+        """Note as due what has been explained since the last look, at first all that is open."""
         store = self._parts.store
         if self._seq is None:
             self._planned = [(str(incident), str(service)) for incident, service in store.noted(PLANNED) or ()]
-            self._seq = store.last_event_seq()
-            return list(self._open_ids())
-        explained = dict.fromkeys(sorted(self._again))
-        self._again.clear()
+            seq = store.last_event_seq()
+            self._due |= dict.fromkeys(self._open_ids())
+            self._seq = seq
         while events := store.events_after(self._seq, _EVENTS):
-            explained |= dict.fromkeys(event.incident_id for event in events if event.kind == _DECIDED)
+            self._due |= dict.fromkeys(event.incident_id for event in events if event.kind == _DECIDED)
             self._seq = events[-1].seq
-        return list(explained)
 
     def _open_ids(self) -> Iterator[str]:
         cursor = ""
@@ -116,49 +120,46 @@ class PlanMaker:
                 return
             cursor = page.next_cursor
 
-    def _plan_for(self, incident_id: str) -> PlannedRun | None:
+    def _plan_for(self, incident_id: str) -> "_Outcome":
         parts = self._parts
         try:
             case = parts.store.case(incident_id)
         except ContractError:  # retention has dropped it
-            return None
+            return _Outcome.NOTHING
         cause = cause_to_act_on(case, parts.least_probability)
         if cause is None or (incident_id, cause.service) in self._planned:
-            return None
+            return _Outcome.NOTHING
         try:
             plan = parts.planning.plan(case, parts.now())
             if plan is None:
-                return None
-            planned = parts.ledger.propose(plan)
+                return _Outcome.NOTHING
+            parts.ledger.propose(plan)
         except Unavailable as error:
             _lines.warn(incident_id, f"incident {incident_id} is planned for later: {error}")
-            self._again.add(incident_id)
             parts.metrics.failed()
-            return None
+            return _Outcome.LATER
         except AiopsError as error:
             _lines.warn(incident_id, f"incident {incident_id} cannot be planned for: {error}")
             parts.metrics.failed()
-            return None
+            return _Outcome.NOTHING
         log.info("plan %s: %s, for incident %s", plan.plan_id, plan.title, incident_id)
         self._remember(incident_id, cause.service)
-        return self._alone(planned)
+        return _Outcome.PLANNED
 
     def _remember(self, incident_id: str, service: str) -> None:
-        self._planned = [*self._planned, (incident_id, service)][-MOST_PLANNED:]
+        remembered = [*self._planned, (incident_id, service)][-MOST_PLANNED:]
         with self._parts.store.writing() as writer:
-            writer.note(PLANNED, self._planned)
+            writer.note(PLANNED, remembered)
+        self._planned = remembered
 
-    def _alone(self, planned: PlannedRun) -> PlannedRun:
-        """Approve what has earned to run alone on the service; the run log refuses what has not."""
-        plan = planned.plan
-        if plan.terms.earn is None or not plan.is_possible:
-            return planned
-        approval = Approval(SUITE, self._parts.now(), plan.fingerprint, earned=True)
-        try:
-            return self._parts.ledger.approve(plan.plan_id, approval, "")
-        except RunRefused as error:
-            log.info("plan %s waits for a person: %s", plan.plan_id, error)
-            return planned
+
+class _Outcome(Enum):
+    """What has come of planning for an incident."""
+
+    PLANNED = auto()
+    NOTHING = auto()
+    LATER = auto()
+    """something did not answer"""
 
 
 def cause_to_act_on(case: IncidentCase, least_probability: float) -> RootCause | None:

@@ -4,13 +4,13 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING
 
-from aiops.errors import AiopsError, Unavailable
+from aiops.errors import AiopsError
 from aiops.settings.automation_settings import AutomationSettings
 from aiops.settings.setting_parts import setting_parts
 from aiops.settings.tree import Settings
@@ -28,9 +28,11 @@ from serving.http.cross_site import site_rules
 from serving.http.server import ApiServer
 from serving.incidents.api.ports import ApiLimits, ApiReadiness
 from serving.incidents.store.database import IncidentDatabase
+from serving.incidents.store.database_opening import opened_database
 from serving.incidents.store.incident_store import IncidentStore
 
-_DATABASE_WAIT_S: Final = 60.0
+if TYPE_CHECKING:
+    from serving.tables.graph_store import GraphStore
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ def run_automation(settings: Settings) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda _number, _frame: stop.set())
     try:
-        with closing(_opened(settings, stop)) as database:
+        with closing(opened_database(settings.incident_store_url, stop)) as database:
             _run(settings, database, stop)
     except AiopsError as error:
         log.error("%s: %s", type(error).__name__, error)
@@ -89,24 +91,14 @@ def _readiness(process: AutomationProcess) -> ApiReadiness:
 
 
 def _graph(settings: Settings, store: IncidentStore) -> Callable[[], ServiceGraph]:
-    def graph() -> ServiceGraph:
+    @cache
+    def graphs() -> "GraphStore":
         from serving.lake.opening import open_lake
         from serving.tables.graph_store import GraphStore
 
-        return GraphStore(open_lake(settings).for_tenant(store.tenant)).graph(learned=True)
+        return GraphStore(open_lake(settings).for_tenant(store.tenant))
 
-    return graph
-
-
-def _opened(settings: Settings, stop: threading.Event) -> IncidentDatabase:
-    """Return the incident database; a server that does not answer yet is waited for."""
-    deadline = time.monotonic() + _DATABASE_WAIT_S
-    while True:
-        try:
-            return IncidentDatabase.open(settings.incident_store_url)
-        except Unavailable:
-            if time.monotonic() > deadline or stop.wait(1.0):
-                raise
+    return lambda: graphs().graph(learned=True)
 
 
 def _reach(settings: AutomationSettings) -> ActionReach:

@@ -101,14 +101,16 @@ class RunExecutor:
         parts = self._parts
         return next_move(planned, parts.now(), Conditions(parts.ledger.switch(), parts.telemetry_lag))
 
-    def advance(self, planned: PlannedRun) -> Advance:
-        """Carry out one move; where another process has changed the run, it is read again and nothing else is done.
+    def advance(self, planned: PlannedRun, move: Move | None = None) -> Advance:
+        """Carry out one move: `move` is what `RunExecutor.move` has just said of this run, None = it is asked here.
+
+        Where another process has changed the run, it is read again and nothing else is done.
 
         Raises:
             Unavailable: the run log does not answer; call it again.
         """
         try:
-            return self._carry_out(planned, self.move(planned))
+            return self._carry_out(planned, move or self.move(planned))
         except FencedError as error:
             log.info("run %s: %s", planned.run.run_id, error)
             return Advance(self._parts.ledger.get(planned.run.run_id), changed=True)

@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Final
 
 from aiops.automation.moves import Wait
+from aiops.automation.run import SUITE, Approval, RunState
 from aiops.automation.run_ledger import PlannedRun, RunLedger
+from aiops.errors import RunRefused
 from serving.automation.runner.automation_metrics import TenantMetrics
 from serving.automation.runner.run_executor import RunExecutor
 from serving.automation.runner.run_reports import RunReports
@@ -80,17 +82,31 @@ class RunLoop:
         """Return whether a run that waits for somebody may go on: the switch changes no run."""
         return not isinstance(self._parts.executor.move(planned), Wait)
 
+    def _approved_alone(self, planned: PlannedRun) -> PlannedRun:
+        """Approve a plan that waits where its runbook has earned to run alone; where it has not, the run log notifies people."""
+        plan, ledger = planned.plan, self._parts.ledger
+        may = plan.requested_by == SUITE and plan.terms.earn is not None and plan.is_possible
+        if planned.run.state is not RunState.WAITING or not may:
+            return planned
+        try:
+            return ledger.approve(plan.plan_id, Approval(SUITE, self._parts.now(), plan.fingerprint, earned=True), "")
+        except RunRefused as error:
+            log.info("plan %s waits for a person: %s", plan.plan_id, error)
+            return ledger.get(plan.plan_id)
+
     def _advance(self, planned: PlannedRun) -> bool:
         """Carry out moves of a run while there are some; return whether something was changed."""
-        parts, changed = self._parts, False
-        move = parts.executor.move(planned)
-        if isinstance(move, Wait):
-            self._rests[planned.run.run_id] = _Rest(planned.revision, move.until)
-            return False
-        if not parts.lease.hold():
-            return False
+        parts, before = self._parts, planned.revision
+        planned = self._approved_alone(planned)
+        changed = planned.revision != before
         for _ in range(MOST_MOVES):
-            advance = parts.executor.advance(planned)
+            move = parts.executor.move(planned)
+            if isinstance(move, Wait):
+                self._rests[planned.run.run_id] = _Rest(planned.revision, move.until)
+                return changed
+            if not parts.lease.hold():
+                return changed
+            advance = parts.executor.advance(planned, move)
             planned, changed = advance.planned, changed or advance.changed
             if planned.run.has_ended:
                 parts.metrics.ended(planned.run.state)
@@ -98,7 +114,5 @@ class RunLoop:
                 return changed
             if not advance.changed:
                 self._rests[planned.run.run_id] = _Rest(planned.revision, advance.until)
-                return changed
-            if not parts.lease.hold():
                 return changed
         return changed

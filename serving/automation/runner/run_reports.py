@@ -66,10 +66,22 @@ class RunReports:
         if self._said is None:
             self._said = dict(self._parts.store.noted(SAID) or {})
         known = {planned.run.run_id: planned for planned in open_runs}
-        ended = [self._parts.ledger.get(run_id) for run_id in self._said if run_id not in known]
+        ended = [planned for run_id in list(self._said) if run_id not in known and (planned := self._stored(run_id)) is not None]
         new = [planned for planned in (*known.values(), *ended) if self._is_news(planned)]
         lines = [self._say_run(planned) for planned in new]
         return sum(lines)
+
+    def _stored(self, run_id: str) -> PlannedRun | None:
+        """Return a run; one that retention has dropped has nothing more to say, and is forgotten."""
+        try:
+            return self._parts.ledger.get(run_id)
+        except ContractError:
+            with self._parts.store.writing() as writer:
+                said: dict[str, int] = dict(writer.noted(SAID) or {})
+                said.pop(run_id, None)
+                writer.note(SAID, said)
+            self._said = said
+            return None
 
     def _is_news(self, planned: PlannedRun) -> bool:
         assert self._said is not None

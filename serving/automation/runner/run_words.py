@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from aiops.automation.progress import SUITE
-from aiops.automation.run import RunEvent, RunState
+from aiops.automation.run import SUITE, RunEvent, RunState
 from aiops.automation.run_ledger import PlannedRun
 
 _WORDS: Final = {

@@ -4,7 +4,6 @@ The baseline is the one that root cause analysis compares with: calm hours befor
 fitted once an incident.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import IncidentCase, PageRequest
 from serving.lake.port import Lake
 from serving.root_cause.incident_telemetry import IncidentTelemetry, TelemetryConfig, near, shared_end, without
+from serving.root_cause.kept_baselines import KeptBaselines
 
 LEAD: Final = timedelta(minutes=10)
 """How long before the trouble was seen the time before it ends: it began earlier than it was seen."""
@@ -62,12 +62,12 @@ class _Baseline:
 
 
 class ServiceStates:
-    """Reads lake and incident store. One thread. Memory: `KEPT` baselines."""
+    """Reads lake and incident store. Thread-safe. Memory: `KEPT` baselines."""
 
     def __init__(self, parts: StateParts) -> None:
         self._parts = parts
         self._telemetry = IncidentTelemetry(parts.lake, parts.telemetry)
-        self._kept: OrderedDict[tuple[object, ...], _Baseline] = OrderedDict()
+        self._kept = KeptBaselines[_Baseline](KEPT)
 
     def graph_at(self, at: datetime) -> ServiceGraph:
         """Return the call graph of a moment."""
@@ -116,8 +116,9 @@ class ServiceStates:
     def _baseline(self, incident: Incident, began: datetime, wanted: Sequence[str]) -> _Baseline:
         before = began - LEAD
         key = (incident.incident_id, before, frozenset(wanted))
-        if key in self._kept:
-            return self._kept[key]
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
         graph = self._parts.graph_at(before)
         services = near(graph, tuple(dict.fromkeys(wanted)), MOST_SERVICES)
         _, masked = known_beside(self._parts.store, incident)
@@ -125,9 +126,8 @@ class ServiceStates:
         calm = without(self._telemetry.calm(end, services), self._telemetry.masks_before(end, masked))
         if calm.time_us.size < LEAST_SAMPLES:
             raise Unavailable(f"fewer than {LEAST_SAMPLES} steps of telemetry before {end:%Y-%m-%d %H:%M} UTC: no baseline")
-        baseline = self._kept[key] = _Baseline(services, RootCauseRanker.fit(calm, graph))
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        baseline = _Baseline(services, RootCauseRanker.fit(calm, graph))
+        self._kept.keep(key, baseline)
         return baseline
 
     def _firing(self, incident: Incident, times: _Times) -> "_Firing":
@@ -150,7 +150,7 @@ class _Firing:
 def _times(planned: PlannedRun, at: datetime) -> _Times:
     """Return the times of a run; `settled` is after its steps, or after they were taken back."""
     events, verify = planned.run.events, planned.plan.terms.verify
-    acted = _first(events, RunState.ACTING) or at
+    acted = planned.run.began_at or at
     done = _first(events, RunState.CHECKING) or _first(events, RunState.SETTLING) or acted
     return _Times(planned.plan.subject.began_at, acted, min(at, done + timedelta(seconds=verify.settle)))
 

@@ -32,7 +32,7 @@ class PlanningParts:
 
 
 class SuitePlanning:
-    """Makes plans by reading only. One thread at a time."""
+    """Makes plans by reading only. Thread-safe as what it reads is."""
 
     def __init__(self, parts: PlanningParts) -> None:
         self._parts = parts

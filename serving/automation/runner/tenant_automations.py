@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from aiops.automation.judgement import judge
 from aiops.automation.plan import Plan
 from aiops.automation.run_ledger import PlannedRun
+from aiops.automation.runbook_text import VersionedRunbook
 from aiops.automation.service_state import Judgement
 from aiops.settings.tree import Settings
 from serving.automation.api.automation_ports import TenantRuns
@@ -26,6 +27,7 @@ from serving.automation.runner.run_executor import ExecutorParts, RunExecutor
 from serving.automation.runner.run_loop import LoopParts, RunLoop
 from serving.automation.runner.run_reports import ReportParts, RunAudience, RunReports
 from serving.automation.runner.runner_lease import RunnerLease
+from serving.host.log_rate_limit import LineLimit
 from serving.incidents.notify.channels import escalation_names
 from serving.incidents.notify.routes import routed
 from serving.incidents.store.database import IncidentDatabase
@@ -82,11 +84,19 @@ class _Lazily:
         from serving.automation.runner.suite_planning import PlanningParts, SuitePlanning
 
         suite = self._suite
-        own = suite.settings.automation
-        shelf = RunbookShelf(own.runbooks or suite.settings.root / "runbooks", own.library, suite.actions)
+        shelf = RunbookShelf(suite.settings.runbooks_path(self._store.tenant), suite.settings.automation.library, suite.actions)
+        faults = LineLimit(log)
+
+        def in_force() -> tuple[VersionedRunbook, ...]:
+            read = shelf.read()
+            for fault in read.faults:
+                kept = f"; version {fault.in_force[:8]} stays in force" if fault.in_force else ""
+                faults.warn(fault.source, f"runbooks of {self._store.tenant}: {fault.message}{kept}")
+            return read.runbooks
+
         planners = {kind: action.planner for kind, action in suite.actions.items()}
         graph_at = self._states.graph_at
-        return SuitePlanning(PlanningParts(self._store, lambda: shelf.read().runbooks, planners, graph_at, self._states.now))
+        return SuitePlanning(PlanningParts(self._store, in_force, planners, graph_at, self._states.now))
 
     def plan(self, case: IncidentCase, at: datetime) -> Plan | None:
         """Return what the first runbook that fits would do."""

@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI
+from prometheus_client import Gauge
 
 from aiops.version import __version__
+from serving.http.answer_metrics import AnswerMetrics
 from serving.http.cross_site import SiteRules
 from serving.http.openapi import description
 from serving.http.operations import Operation, install, methods_of
@@ -13,7 +16,6 @@ from serving.http.refusals import handle_problems
 from serving.http.request_gate import Gate, GateRules
 from serving.incidents.api.action_routes import IncidentActionRoutes
 from serving.incidents.api.alert_routes import AlertRoutes
-from serving.incidents.api.api_metrics import STREAMS, ApiMetrics
 from serving.incidents.api.audit_routes import AuditRoutes
 from serving.incidents.api.event_feed import EventFeeds
 from serving.incidents.api.event_routes import EventRoutes
@@ -26,7 +28,9 @@ from serving.incidents.api.silence_routes import SilenceRoutes
 from serving.incidents.api.topology_routes import ChangeRoutes, GraphRoutes
 from serving.incidents.api.verdict_routes import VerdictRoutes
 
-_ABOUT = "Incidents with their causes, for people and programs. Every refusal is application/problem+json (RFC 9457)."
+STREAMS: Final = frozenset({"/events"})
+"""Calls that stay open: they have a limit of their own."""
+_ABOUT: Final = "Incidents with their causes, for people and programs. Every refusal is application/problem+json (RFC 9457)."
 
 
 def create_app(parts: ApiParts) -> FastAPI:
@@ -57,7 +61,9 @@ def create_app(parts: ApiParts) -> FastAPI:
     handle_problems(app)
     install(app, _operations(app, feeds, parts))
     app.add_middleware(BrowsersToPages)
-    metrics = ApiMetrics(parts.registry, lambda: feeds.watchers)
+    metrics = AnswerMetrics(parts.registry, "aiops_incident_api", STREAMS)
+    watchers = Gauge("aiops_incident_api_watchers", "Live streams that are open", registry=parts.registry)
+    watchers.set_function(lambda: feeds.watchers)
     site = parts.site or SiteRules(only_local=parts.auth.key is None)
     rules = GateRules(lambda: site, methods_of(app), metrics, STREAMS, parts.limits.concurrency)
     app.add_middleware(Gate, rules=rules)

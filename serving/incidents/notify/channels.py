@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from aiops.incidents.alert import Severity
 from aiops.settings.responder_settings import ResponderSettings
+from serving.http.reachable import reachable_url
 from serving.incidents.notify.delivery import Attempt, Channel, Outcome, Poster
 from serving.incidents.notify.messages import PAGERDUTY
 from serving.incidents.notify.notice import notice_of_plain
@@ -81,8 +82,7 @@ def channels_of(settings: ResponderSettings, clock: Callable[[], datetime]) -> t
 
 def base_url(settings: ResponderSettings, host: str) -> str:
     """Return the address of the API in notifications; `host` is where it listens."""
-    shown = f"[{host}]" if ":" in host else host
-    return settings.public_url or f"http://{shown}:{settings.port}"
+    return reachable_url(settings.public_url, host, settings.port)
 
 
 def _given(secret: SecretStr | None) -> str | None:

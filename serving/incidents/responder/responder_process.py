@@ -3,13 +3,11 @@
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from typing import Final
 
-from aiops.errors import AiopsError, Unavailable
+from aiops.errors import AiopsError
 from aiops.settings.tree import Settings
 from serving.http.auth import authenticator
 from serving.http.cross_site import site_rules
@@ -25,10 +23,8 @@ from serving.incidents.responder import upkeep
 from serving.incidents.responder.responder_loop import BROKER, DESK
 from serving.incidents.responder.rounds import DeskRounds
 from serving.incidents.responder.tenant_desks import SharedParts, TenantDesk, TenantDesks
-from serving.incidents.store.database import IncidentDatabase
+from serving.incidents.store.database_opening import opened_database
 from serving.stream.broker import open_streams
-
-_DATABASE_WAIT_S: Final = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +58,9 @@ class ResponderProcess:
             AiopsError: what stopped it before its time, first failure first.
         """
         with ExitStack() as stack:
-            database = stack.enter_context(closing(self._opened_database()))
+            database = stack.enter_context(
+                closing(opened_database(self._settings.incident_store_url, self._stop, memory_copy=True))
+            )
             reads = RoundReads(open_streams(self._settings))
             desks = TenantDesks(SharedParts(self._settings, database, reads, self._metrics))
             stack.callback(desks.close)
@@ -100,20 +98,6 @@ class ResponderProcess:
         thread = self._thread(f"notifier {desk.tenant}", desk.dispatcher.run)
         self._notifiers.append(thread)
         thread.start()
-
-    def _opened_database(self) -> IncidentDatabase:
-        """Return the incident database; a server that does not answer yet is waited for.
-
-        Raises:
-            AiopsError: it cannot be opened, or did not answer within a minute.
-        """
-        deadline = time.monotonic() + _DATABASE_WAIT_S
-        while True:
-            try:
-                return IncidentDatabase.open(self._settings.incident_store_url, memory_copy=True)
-            except Unavailable:
-                if time.monotonic() > deadline or self._stop.wait(1.0):
-                    raise
 
     def _server(self, desks: TenantDesks, rounds: DeskRounds) -> ApiServer:
         serving = self._settings.serving

@@ -153,10 +153,6 @@ class Trial:
         self.ledger.turn(Switch(on, after(self.seconds), attempt.who))
         self.history.off = not on
 
-    def expire(self, attempt: Attempt) -> None:
-        del attempt
-        self.ledger.expire(after(self.seconds))
-
     def reject(self, attempt: Attempt) -> None:
         self.ledger.reject(self._of(attempt).plan.plan_id, attempt.who, after(self.seconds))
 
@@ -166,9 +162,7 @@ class Trial:
         return self.known[-1 - attempt.which % min(6, len(self.known))]
 
 
-WHAT = st.sampled_from(
-    ["whole"] * 6 + ["propose"] * 2 + ["approve"] * 3 + ["begin"] * 3 + ["end"] * 4 + ["turn", "expire", "reject"]
-)
+WHAT = st.sampled_from(["whole"] * 6 + ["propose"] * 2 + ["approve"] * 3 + ["begin"] * 3 + ["end"] * 4 + ["turn", "reject"])
 WHO = st.sampled_from(["ann"] * 4 + ["root", "eve", "suite"])
 WAITS = st.sampled_from([0.0, 1.0, 1.0, 10.0, 60.0, 200.0, 901.0, 3000.0])
 ATTEMPTS = st.lists(st.builds(Attempt, WHAT, st.integers(0, 119), WHO, WAITS), min_size=15, max_size=40)

@@ -8,7 +8,8 @@ import pytest
 
 from aiops.automation.plan import Plan, fingerprint_of, plan_id_of
 from aiops.automation.run import Approval, RunState
-from aiops.automation.runbook import Verify
+from aiops.automation.run_ledger import RunChange, Switch
+from aiops.automation.runbook import Earn, Verify
 from aiops.automation.service_state import Finding, Verdict
 from aiops.errors import ContractError, Unavailable
 from aiops.incidents.incident import Incident, IncidentState
@@ -17,9 +18,10 @@ from serving.automation.runner.bounded_calls import DirectCalls
 from serving.automation.runner.plan_maker import PlanMaker, PlanMakerParts
 from serving.automation.runner.run_executor import ExecutorParts, RunExecutor
 from serving.automation.runner.run_loop import LoopParts, RunLoop
-from serving.automation.runner.run_reports import ReportParts, RunAudience, RunReports
+from serving.automation.runner.run_reports import SAID, ReportParts, RunAudience, RunReports
 from serving.automation.runner.runner_lease import RunnerLease
-from serving.incidents.store.records import IncidentCase, MessageKind
+from serving.incidents.store.incident_store import IncidentStore
+from serving.incidents.store.records import IncidentCase, IncidentFilter, IncidentSummary, MessageKind, Page, PageRequest
 from tests.testing.automation_world import (
     FakeActions,
     FakeLedger,
@@ -39,6 +41,7 @@ class FakePlanning(SamePlan):
 
     away: int = 0
     asked: list[str] = field(default_factory=list)
+    earn: Earn | None = None
 
     def plan(self, case: IncidentCase, at: datetime) -> Plan | None:
         """Return a plan for an incident."""
@@ -50,7 +53,8 @@ class FakePlanning(SamePlan):
         subject = replace(made.subject, incident_id=case.incident.incident_id)
         fingerprint = fingerprint_of("v1", subject, made.steps, ())
         plan_id = plan_id_of(subject.incident_id, made.runbook, fingerprint, made.made_at)
-        return replace(made, subject=subject, fingerprint=fingerprint, plan_id=plan_id)
+        terms = replace(made.terms, earn=self.earn)
+        return replace(made, subject=subject, terms=terms, fingerprint=fingerprint, plan_id=plan_id)
 
 
 @dataclass(slots=True)
@@ -232,6 +236,129 @@ def test_of_two_processes_one_carries_out(suite: Suite) -> None:
     suite.run(second)
     assert suite.incident().state is IncidentState.MITIGATED
     assert {tuple(target.effects) for target in suite.targets.values()} == {("new",)}
+
+
+class SilentStore(IncidentStore):
+    """A store whose database does not answer so many calls."""
+
+    silent = 0
+
+    def case(self, incident_id: str) -> IncidentCase:
+        self._answer()
+        return super().case(incident_id)
+
+    def cases(self, incident_filter: IncidentFilter, request: PageRequest) -> Page[IncidentSummary]:
+        self._answer()
+        return super().cases(incident_filter, request)
+
+    def _answer(self) -> None:
+        if self.silent:
+            self.silent -= 1
+            raise Unavailable("the database does not answer")
+
+
+def looked(maker: PlanMaker, times: int) -> list[int | str]:
+    """Return what so many looks have made."""
+    made: list[int | str] = []
+    for _ in range(times):
+        try:
+            made.append(maker.look())
+        except Unavailable:
+            made.append("unavailable")
+    return made
+
+
+def test_no_incident_is_lost_while_the_store_does_not_answer(suite: Suite, tmp_path: Path) -> None:
+    explained(suite)
+    with SilentStore.open(f"sqlite:///{tmp_path / 'incidents.db'}", "default") as store:
+        suite.home.store = store
+        store.silent = 2
+        maker = suite.maker()
+        assert looked(maker, 4) == ["unavailable", "unavailable", 1, 0]
+        suite.home.now += timedelta(hours=1)
+        changed = suite.home.begin(ServiceScore("bank", 0.95))
+        suite.incident_id = next(name for name in changed if "bank" in store.case(name).incident.services)
+        explained(suite)
+        store.silent = 1
+        assert looked(maker, 3) == ["unavailable", 1, 0]
+
+
+def earning(suite: Suite) -> None:
+    """Let the runbook earn to run alone on the service."""
+    suite.planning.earn = Earn(cure_rate=0.5)
+    for number in range(5):
+        case = suite.home.store.case(suite.incident_id)
+        plan = suite.planning.plan(replace(case, incident=replace(case.incident, incident_id=f"past-{number}")), suite.home.now)
+        assert plan is not None
+        planned = suite.ledger.propose(plan)
+        planned = suite.ledger.approve(plan.plan_id, Approval("alice", suite.home.now, plan.fingerprint), "operator")
+        planned = suite.ledger.begin(plan, planned, suite.home.now)
+        for state in (RunState.SETTLING, RunState.CURED):
+            planned = suite.ledger.change(planned, RunChange(state, suite.home.now))
+        suite.home.now += timedelta(hours=3)
+
+
+def test_what_has_earned_it_runs_alone_even_where_its_planner_has_died(suite: Suite) -> None:
+    earning(suite)
+    explained(suite)
+    suite.maker().look()
+    (waiting,) = suite.ledger.open_runs()
+    assert waiting.run.state is RunState.WAITING
+    suite.run(suite.loop())
+    run = suite.ledger.get(waiting.plan.plan_id).run
+    assert (run.state, run.approval is not None and run.approval.earned) == (RunState.CURED, True)
+    assert {target.truth for target in suite.targets.values()} == {"new"}
+
+
+def test_a_plan_made_anew_because_it_was_stale_runs_alone_as_well(suite: Suite) -> None:
+    earning(suite)
+    explained(suite)
+    suite.maker().look()
+    (planned,) = suite.ledger.open_runs()
+    steps = [replace(step, before={"value": "older"}) for step in planned.plan.steps]
+    fingerprint = fingerprint_of("v1", planned.plan.subject, steps, ())
+    at = suite.home.now + timedelta(seconds=1)
+    plan_id = plan_id_of(suite.incident_id, planned.plan.runbook, fingerprint, at)
+    fresh = replace(planned.plan, plan_id=plan_id, steps=tuple(steps), fingerprint=fingerprint, made_at=at)
+    suite.planning.anew_as = fresh
+    suite.run(suite.loop())
+    assert [suite.ledger.get(name).run.state for name in (planned.plan.plan_id, plan_id)] == [RunState.REFUSED, RunState.CURED]
+
+
+def test_an_approval_that_was_refused_is_asked_for_again(suite: Suite) -> None:
+    earning(suite)
+    explained(suite)
+    suite.maker().look()
+    suite.ledger.turn(Switch(False, suite.home.now, "alice"))
+    loop = suite.loop()
+    suite.run(loop, 30)
+    assert [planned.run.state for planned in suite.ledger.open_runs()] == [RunState.WAITING]
+    suite.ledger.turn(Switch(True, suite.home.now, "alice"))
+    suite.run(loop)
+    assert {target.truth for target in suite.targets.values()} == {"new"}
+
+
+def test_what_a_person_asked_for_does_not_run_alone(suite: Suite) -> None:
+    earning(suite)
+    explained(suite)
+    case = suite.home.store.case(suite.incident_id)
+    plan = suite.planning.plan(case, suite.home.now)
+    assert plan is not None
+    suite.ledger.propose(replace(plan, requested_by="bob"))
+    suite.run(suite.loop(), 60)
+    assert {target.truth for target in suite.targets.values()} == {"old"}
+
+
+def test_a_run_that_retention_has_dropped_is_forgotten(suite: Suite) -> None:
+    explained(suite)
+    suite.maker().look()
+    suite.loop().look()
+    suite.ledger = FakeLedger()
+    suite.planning.asked.clear()
+    loop = suite.loop()
+    for _ in range(3):
+        loop.look()
+    assert suite.home.store.noted(SAID) == {}
 
 
 def test_a_closed_incident_is_not_planned_for(suite: Suite) -> None:
