@@ -72,6 +72,15 @@ CAUSE: Final = (
     Fact("cause.falling", _L, "those of them that lie below their baseline"),
     Fact("cause.signals", _L, "golden signals of these metrics: latency, errors, saturation, traffic"),
     Fact("cause.evidence", _L, "kinds of evidence against it, in words"),
+    Fact("cause.exhausted", _L, "its resources within a tenth of their limit now that are usually below that"),
+    Fact("cause.traffic_ratio", _D, "its traffic now over the usual; 1 where that is not measured"),
+    Fact("cause.latency_ratio", _D, "its latency now over the usual; 1 where that is not measured"),
+    Fact("cause.error_ratio", _D, "its errors now over the usual, at least one in a thousand; 1 where not measured"),
+    Fact(
+        "cause.above",
+        _L,
+        "services that call it, directly or not, and are the cause of an older incident that goes on",
+    ),
 )
 CHANGE: Final = (
     Fact("change.exists", _B, "whether the cause was changed just before it began to stray"),
@@ -130,11 +139,15 @@ FILLABLE: Final = ("service", "incident", "symptom", *(fact.name for fact in FAC
 
 @dataclass(frozen=True, slots=True)
 class IncidentView:
-    """An incident with its newest analysis, as of `at`; `report` None = there is none yet."""
+    """An incident with its newest analysis, as of `at`; `report` None = there is none yet.
+
+    `above`: services that call its cause, directly or not, and are the cause of an incident that opened before and goes on.
+    """
 
     incident: Incident
     report: RootCauseReport | None
     at: datetime
+    above: tuple[str, ...] = ()
 
     @property
     def symptom(self) -> str:

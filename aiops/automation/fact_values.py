@@ -9,12 +9,15 @@ from typing import Final
 from aiops.automation.action import PlannedStep, Risk
 from aiops.automation.fact_names import Facts, FactValue, IncidentView
 from aiops.automation.service_state import Judgement, ServiceState
-from aiops.incidents.root_cause import CauseEvidence, ChangeEvent, RootCause
+from aiops.incidents.root_cause import CauseEvidence, ChangeEvent, MetricLevel, RootCause
 from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas.metrics import base_name, spec_of
 
 RISKS: Final = (Risk.LOW, Risk.HIGH, Risk.DESTRUCTIVE)
 """From the least to the worst."""
+NEAR_LIMIT: Final = 0.9
+"""Share of its limit from which a resource counts as exhausted: there is little time left."""
+LEAST_BASELINE_ERRORS: Final = 0.001
 
 
 def match_facts(view: IncidentView) -> Facts:
@@ -118,11 +121,16 @@ def _cause(view: IncidentView) -> dict[str, FactValue]:
     if report is not None:
         facts["cause.none_probability"] = report.none_probability
     if causes:
-        facts |= _evidence(causes[0]) | {
-            "cause.service": causes[0].service,
-            "cause.probability": causes[0].probability,
-            "cause.runner_up": causes[1].probability if len(causes) > 1 else 0.0,
-        }
+        facts |= (
+            _evidence(causes[0])
+            | _levels(causes[0].levels)
+            | {
+                "cause.above": view.above,
+                "cause.service": causes[0].service,
+                "cause.probability": causes[0].probability,
+                "cause.runner_up": causes[1].probability if len(causes) > 1 else 0.0,
+            }
+        )
         if causes[0].onset is not None:
             facts["cause.age_s"] = _seconds(causes[0].onset, view.at)
     return facts
@@ -137,6 +145,25 @@ def _evidence(cause: RootCause) -> dict[str, FactValue]:
         "cause.signals": _each_once(spec_of(evidence.metric).signal for evidence in strongest),
         "cause.evidence": _each_once(evidence.kind for evidence in strongest),
     }
+
+
+def _levels(levels: Sequence[MetricLevel]) -> dict[str, FactValue]:
+    return {
+        "cause.exhausted": _each_once(base_name(level.metric) for level in levels if _is_exhausted(level)),
+        "cause.traffic_ratio": _ratio(levels, "traffic", 0.0),
+        "cause.latency_ratio": _ratio(levels, "latency", 0.0),
+        "cause.error_ratio": _ratio(levels, "errors", LEAST_BASELINE_ERRORS),
+    }
+
+
+def _is_exhausted(level: MetricLevel) -> bool:
+    return level.limit is not None and level.now >= NEAR_LIMIT * level.limit > level.usual
+
+
+def _ratio(levels: Sequence[MetricLevel], signal: str, least_baseline: float) -> float:
+    """Return now over usual of a golden signal, 1 where that is not known."""
+    of_signal = (level for level in levels if level.limit is None and spec_of(level.metric).signal == signal)
+    return next((level.now / baseline for level in of_signal if (baseline := max(level.usual, least_baseline)) > 0.0), 1.0)
 
 
 def _change(view: IncidentView) -> dict[str, FactValue]:

@@ -68,6 +68,20 @@ class CauseEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricLevel:
+    """How a metric of a cause stands, whether it strays or not: a golden signal, or a resource with a limit."""
+
+    metric: str
+    """name of the metric"""
+    now: float
+    """median of the newest minutes, unit of the metric"""
+    usual: float
+    """its baseline, unit of the metric"""
+    limit: float | None = None
+    """where the resource is exhausted, unit of the metric; null = it has no limit"""
+
+
+@dataclass(frozen=True, slots=True)
 class RootCause:
     """A service and the calibrated probability that it began the trouble.
 
@@ -91,6 +105,8 @@ class RootCause:
     """what speaks against it"""
     changes: tuple[ChangeEvent, ...] = ()
     """changes of the service just before the onset"""
+    levels: tuple[MetricLevel, ...] = ()
+    """how its traffic, latency and errors stand, and those of its resources that are nearest to their limits"""
 
 
 @dataclass(frozen=True, slots=True)

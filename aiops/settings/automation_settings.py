@@ -17,7 +17,7 @@ class AutomationSettings(Section):
     )
     library: bool = Field(False, description="put the runbooks that come with the suite in force beside those of the folder")
     least_probability: float = Field(
-        0.8, gt=0, le=1, description="probability from which a first cause is planned for that is not decided"
+        0.5, gt=0, le=1, description="probability from which a first cause is planned for that is not decided"
     )
     lease_s: float = Field(30.0, ge=5, le=600, description="after so long another process carries out the runs of a silent one")
     allowed_hosts: str = Field("", description="hosts that http.call may reach, HOST or HOST:PORT; `;` between; empty = none")

@@ -8,6 +8,7 @@ from aiops.incidents.root_cause import CauseEvidence, ChangeEvent, RootCause
 from aiops.signals.signal_sentences import sentence_of
 from data_contracts.values.moments import moment_of_us
 from models.rca.change_evidence import ChangeConfig
+from models.rca.metric_levels import levels_of
 from models.rca.metric_text import amount, kind_words, words_of
 from models.rca.ranking import Evidence
 from models.rca.weighing import Frame
@@ -24,7 +25,15 @@ def cause_of(frame: Frame, place: int, probability: float, score: float, config:
     changes = frame.changed_before(place, config)[:MOST_CHANGES]
     parts = [_strongest(frame, place, evidence), *_path(path), *(_change(change) for change in changes[:1])]
     return RootCause(
-        service, probability, f"{service}: {'; '.join(parts)}", score, frame.onset_at(place), path, evidence, changes
+        service=service,
+        probability=probability,
+        sentence=f"{service}: {'; '.join(parts)}",
+        score=score,
+        onset=frame.onset_at(place),
+        path=path,
+        evidence=evidence,
+        changes=changes,
+        levels=levels_of(frame.window, frame.ranker.baseline, service),
     )
 
 

@@ -1,7 +1,7 @@
 """Simulated incidents as the product meets them: alerts of a simple rule, correlated by the product, explained by the product."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,7 +10,7 @@ import numpy as np
 
 from aiops.incidents.alert import Alert, Severity, fingerprint_of
 from aiops.incidents.correlation.correlator import Correlator
-from aiops.incidents.incident import Incident
+from aiops.incidents.incident import Incident, IncidentState
 from aiops.incidents.root_cause import RootCauseReport
 from aiops.incidents.root_cause_question import alerted_in, masks_of
 from aiops.simulator.incident_course import Course
@@ -23,10 +23,14 @@ from models.rca.ranking import LEAST_SAMPLES, RootCauseRanker
 from models.rca.symptom import symptom_of
 from orchestration.bench.simulated.act_world import SimulatedWorld
 from orchestration.bench.simulated.rca_cases import GAP_STEPS, alerting
+from serving.incidents.desk.analysis_times import AnalysisTimes
 from serving.root_cause.incident_telemetry import without
 
 CALLED: Final = ("latency", "errors")
 """Signals whose alerts are critical; those of resources are warnings."""
+GOING_ON: Final = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
+MOST_LOOKED_AT: Final = timedelta(hours=4)
+_MINUTE: Final = timedelta(minutes=1)
 _SETTLED: Final = timedelta(seconds=5)
 _AFTERGLOW: Final = timedelta(minutes=10)
 
@@ -54,6 +58,20 @@ class OpenedIncident:
     def at(self, moment: datetime) -> Incident:
         """Return it as it stood at a time."""
         return [seen.incident for seen in self.history if seen.at <= moment][-1]
+
+    def has_ended(self, moment: datetime) -> bool:
+        """Return whether it was resolved or merged by a time."""
+        return self.at(moment).state in (IncidentState.RESOLVED, IncidentState.MERGED)
+
+    def looks(self) -> Iterator[datetime]:
+        """Yield when the product explains it, by the minute, as long as it goes on."""
+        times, now = AnalysisTimes(), self.opened_at
+        while (incident := self.at(now)).state in GOING_ON and now <= self.opened_at + MOST_LOOKED_AT:
+            times.see([incident])
+            while (due := times.due(now)) is not None:
+                yield max(due.at, self.opened_at)
+                times.done(due.incident, due.at)
+            now += _MINUTE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,14 +122,17 @@ def _alerts(grid: SeriesGrid) -> Mapping[int, list[Alert]]:
 
 
 def explained(
-    world: SimulatedWorld, all_opened: Sequence[OpenedIncident], opened: OpenedIncident, at: datetime
+    world: SimulatedWorld, grid: SeriesGrid, opened: Sequence[OpenedIncident], which: OpenedIncident, at: datetime
 ) -> Explained | None:
-    """Return the product's analysis of an incident from telemetry up to a time; None where there is no calm time yet."""
-    incident = opened.at(at)
+    """Return the product's analysis of an incident from telemetry up to a time; None where there is no calm time yet.
+
+    `grid`: the telemetry of the world as it has become; `opened`: all incidents.
+    """
+    incident = which.at(at)
     alerted = alerted_in(incident, at)
-    inputs = RcaInputs.around(world.grid, world.graph, at, alerted)
-    others = [known.at(at) for known in all_opened if known.opened_at <= at]
-    masks = [(start - _AFTERGLOW, end + _AFTERGLOW) for start, end in masks_of(others, opened.incident_id)]
+    inputs = RcaInputs.around(grid, world.graph, at, alerted)
+    others = [known.at(at) for known in opened if known.opened_at <= at]
+    masks = [(start - _AFTERGLOW, end + _AFTERGLOW) for start, end in masks_of(others, which.incident_id)]
     calm = without(inputs.calm, masks)
     if calm.time_us.size < LEAST_SAMPLES:
         return None

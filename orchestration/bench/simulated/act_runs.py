@@ -5,7 +5,7 @@ Only who approves, the target and the clock are simulated.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,7 +19,7 @@ from aiops.automation.matching import matches
 from aiops.automation.memory_ledger import MemoryRunLedger
 from aiops.automation.plan import Plan
 from aiops.automation.planner import PlanningGround, PlanQuestion, plan_of, planned_again
-from aiops.automation.run import Approval, RunState
+from aiops.automation.run import Approval
 from aiops.automation.run_ledger import PlannedRun
 from aiops.automation.runbook_text import VersionedRunbook
 from aiops.automation.service_state import Judgement, ServiceState
@@ -29,7 +29,6 @@ from data_contracts.values.moments import microseconds_of
 from models.rca.grid import SeriesGrid
 from models.rca.service_looks import LookedAt, service_state, well_services
 from orchestration.bench.simulated.act_incidents import Explained
-from orchestration.bench.simulated.act_world import SimulatedWorld
 from orchestration.bench.simulated.rca_cases import lasting_loud
 from orchestration.simulated_actions.acted_world import ActedWorld
 from orchestration.simulated_actions.simulated_actions import simulated_actions
@@ -67,25 +66,26 @@ class Proposed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Acted:
-    """A run that has come to its end; `simulation` as it has become, `refused` = why it did not begin."""
+    """A run that has come to its end; `simulation` as it has become."""
 
     planned: PlannedRun
     simulation: Simulation
-    approved_at: datetime
-    refused: str = ""
 
 
 def proposed(
-    explained: Explained, runbooks: Sequence[VersionedRunbook], acted: ActedWorld, world: SimulatedWorld
+    explained: Explained, above: tuple[str, ...], runbooks: Sequence[VersionedRunbook], acted: ActedWorld
 ) -> Proposed | None:
-    """Return the plan of the first runbook that fits and whose needs hold; None = there is none."""
+    """Return the plan of the first runbook that fits and whose needs hold; None = there is none.
+
+    `above`: callers of its cause that are the cause of an incident that opened before and goes on.
+    """
     began = time.perf_counter()
-    facts = match_facts(IncidentView(explained.incident, explained.report, explained.at))
+    facts = match_facts(IncidentView(explained.incident, explained.report, explained.at, above))
     planners = {name: action.planner for name, action in simulated_actions(acted).items()}
     for match in matches(runbooks, facts):
         if not match.fits:
             continue
-        ground = PlanningGround(planners, world.graph, _state_now(explained, acted, match.service))
+        ground = PlanningGround(planners, explained.ranker.graph, _state_now(explained, acted, match.service))
         try:
             plan = plan_of(PlanQuestion(match.runbook, facts, explained.at), ground)
         except ContractError:
@@ -103,8 +103,8 @@ def carried_out(proposal: Proposed, explained: Explained, acted: ActedWorld, clo
     approval = Approval(OPERATOR, clock.now, proposal.plan.fingerprint)
     try:
         planned = ledger.approve(planned.plan.plan_id, approval, "admin")
-    except RunRefused as error:
-        return Acted(ledger.get(planned.plan.plan_id), acted.simulation, approved_at, str(error))
+    except RunRefused:
+        return Acted(ledger.get(planned.plan.plan_id), acted.simulation)
     actions = simulated_actions(acted)
     plans = _Plans(proposal, explained, acted)
     parts = ExecutorParts(ledger, actions, plans, _Looks(explained, acted), judge, clock, DirectCalls())
@@ -114,8 +114,7 @@ def carried_out(proposal: Proposed, explained: Explained, acted: ActedWorld, clo
         planned = advance.planned
         if not advance.changed:
             clock.now = max(clock.now + timedelta(seconds=1), advance.until or clock.now)
-    refused = planned.run.events[-1].what if planned.run.state is RunState.REFUSED else ""
-    return Acted(planned, acted.simulation, approved_at, refused)
+    return Acted(planned, acted.simulation)
 
 
 class _Plans:
@@ -154,19 +153,15 @@ class _Looks:
         before = service_state(_part(grid, began - _BEFORE, began - timedelta(minutes=10)), explained.ranker, looked_at)
         peak_window = _part(grid, began - timedelta(minutes=10), acted_at)
         firing = _firing(explained, explained.at)
-        peak = service_state(peak_window, explained.ranker, _with(looked_at, firing, frozenset()))
+        peak = service_state(peak_window, explained.ranker, replace(looked_at, alerts_firing=firing))
         well = well_services(peak_window, explained.ranker)
         now = firing_at(self._acted.simulation, at)
         own = {(entry.service, entry.name) for entry in explained.incident.alerts}
-        reached = callers_of(explained.ranker.graph, [subject.service])  # the trouble itself still spreads to those
-        new = (frozenset(service for service, _ in now - own) & well).difference(reached)
+        spreads_to = callers_of(explained.ranker.graph, planned.plan.services)
+        new = (frozenset(service for service, _ in now - own) & well).difference(explained.incident.services, spreads_to)
         after_window = _part(grid, settled, at + timedelta(seconds=1))
-        after = service_state(after_window, explained.ranker, _with(looked_at, len(now & own), new))
+        after = service_state(after_window, explained.ranker, replace(looked_at, well=new, alerts_firing=len(now & own)))
         return Judgement(before, peak, after)
-
-
-def _with(looked_at: LookedAt, firing: int, well: frozenset[str]) -> LookedAt:
-    return LookedAt(looked_at.services, well, firing, looked_at.steps)
 
 
 def _firing(explained: Explained, at: datetime) -> int:

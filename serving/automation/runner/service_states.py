@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from aiops.automation.fact_values import callers_of
 from aiops.automation.run import RunEvent, RunState
 from aiops.automation.run_ledger import PlannedRun
 from aiops.automation.service_state import Judgement, ServiceState
@@ -89,7 +90,8 @@ class ServiceStates:
         before, peak, after = window.between(0, cuts[0]), window.between(cuts[1], cuts[2]), window.between(cuts[3], cuts[4] + 1)
         ranker, services = baseline.ranker, frozenset({*planned.plan.services, subject.symptom})
         firing = self._firing(incident, times)
-        well = well_services(peak, ranker) - set(incident.services)
+        spreads_to = callers_of(ranker.graph, planned.plan.services)  # with the trouble itself, not with the action
+        well = well_services(peak, ranker).difference(incident.services, spreads_to)
         return Judgement(
             service_state(before, ranker, LookedAt(services)),
             service_state(peak, ranker, LookedAt(services, (), firing.peak)),

@@ -1,4 +1,4 @@
-"""When incidents are explained: as they open or become worse, soon after, when a false alarm shows, and as services join."""
+"""When incidents are explained: as they open or become worse, while they go on, when a false alarm shows, as services join."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +8,9 @@ from typing import Final
 from aiops.incidents.incident import Incident, IncidentState, worst_since
 
 AFTER_S: Final = (0.0, 30.0, 120.0, 300.0, 1200.0, 1800.0)
+WATCHED_S: Final = 300.0
+WATCHED_UNTIL_S: Final = 7200.0
+"""What goes on is explained so often for so long: how near its limit a resource comes shows later than that it fills."""
 CLOSED_TOO_S: Final = 1200.0
 """From so long after it began on an incident is explained though it was resolved meanwhile: what let go by itself shows then."""
 JOINED_S: Final = 300.0
@@ -16,6 +19,7 @@ AGAIN_S: Final = 15.0
 """How soon after an analysis a change of services asks for another one: in a storm they change all the time."""
 LATE_S: Final = 60.0
 """So long after the last time, what was never explained, an incident or services that joined it, is explained as of then."""
+_GOING_ON: Final = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED)
 MOST_CLOSED: Final = 500
 """Incidents that were resolved before the last time they are to be explained; the oldest go first."""
 
@@ -78,12 +82,16 @@ class AnalysisTimes:
             del self._closed[incident.incident_id]
 
     def due(self, now: datetime) -> DueAnalysis | None:
-        """Return what is to be explained first: open before closed, then the worst, the never explained, the oldest."""
+        """Return what is to be explained first: open before closed, then the worst, the never explained, the oldest.
+
+        Only once nothing else waits, what goes on is looked at again, as of now.
+        """
         waiting = [case for case in self._open.values() if _is_due(case, now)] or self._due_closed(now)
-        if not waiting:
-            return None
-        case = min(waiting, key=_urgency)
-        return DueAnalysis(case.incident, _as_of(case, now))
+        if waiting:
+            case = min(waiting, key=_urgency)
+            return DueAnalysis(case.incident, _as_of(case, now))
+        watched = [case for case in self._open.values() if _is_watched(case, now)]
+        return DueAnalysis(min(watched, key=_urgency).incident, now) if watched else None
 
     def waiting(self, now: datetime) -> int:
         """Return how many are to be explained now."""
@@ -107,6 +115,13 @@ def _timed(case: _Case, least_s: float, now: datetime) -> bool:
     return done is not None and any(
         done < begin + timedelta(seconds=after) <= now for begin in begins for after in AFTER_S if after >= least_s
     )
+
+
+def _is_watched(case: _Case, now: datetime) -> bool:
+    """Return whether an incident goes on and was not explained for a while."""
+    done, until = case.done_at, max(_begins(case.incident)) + timedelta(seconds=WATCHED_UNTIL_S)
+    rested = done is not None and now - done >= timedelta(seconds=WATCHED_S)
+    return rested and case.incident.state in _GOING_ON and now <= until
 
 
 def _goes_on(case: _Case) -> bool:

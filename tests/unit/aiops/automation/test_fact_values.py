@@ -8,6 +8,7 @@ from aiops.automation.action import PlannedStep, Risk
 from aiops.automation.fact_names import FACTS_OF, Facts, FactType, IncidentView, Scope
 from aiops.automation.fact_values import ServiceView, callers_of, match_facts, need_facts, verify_facts
 from aiops.automation.service_state import Judgement, ServiceState
+from aiops.incidents.root_cause import MetricLevel
 from tests.testing.explained_incidents import SHOP, at, cause, incident, report, view
 
 TYPES = {FactType.STRING: str, FactType.DOUBLE: float, FactType.INT: int, FactType.BOOL: bool, FactType.STRINGS: tuple}
@@ -40,6 +41,27 @@ def test_what_is_not_known_is_absent() -> None:
     without_onset = report(replace(cause(), onset=None))
     assert not {"cause.age_s", "change.before_onset_s"} & set(match_facts(view(without_onset)))
     assert "cause.probability" not in match_facts(view(report(cause("cart", float("nan")))))
+
+
+def test_levels_say_what_is_nearly_exhausted_and_how_far_golden_signals_have_moved() -> None:
+    levels = (
+        MetricLevel("requests_per_second", 30.0, 10.0),
+        MetricLevel("latency_p50_ms", 50.0, 20.0),
+        MetricLevel("error_rate", 0.02, 0.0),
+        MetricLevel('memory_utilization{pod="a"}', 0.92, 0.5, 1.0),
+        MetricLevel("disk_utilization", 0.95, 0.94, 1.0),
+        MetricLevel("connections_utilization", 0.89, 0.2, 1.0),
+    )
+    facts = match_facts(view(report(replace(cause(), levels=levels))))
+    assert facts["cause.exhausted"] == ("memory_utilization",)
+    assert (facts["cause.traffic_ratio"], facts["cause.latency_ratio"], facts["cause.error_ratio"]) == (3.0, 2.5, 20.0)
+
+
+def test_what_is_not_measured_has_a_ratio_of_one() -> None:
+    facts = match_facts(view())
+    assert (facts["cause.traffic_ratio"], facts["cause.latency_ratio"], facts["cause.error_ratio"]) == (1.0, 1.0, 1.0)
+    idle = match_facts(view(report(replace(cause(), levels=(MetricLevel("requests_per_second", 4.0, 0.0),)))))
+    assert idle["cause.traffic_ratio"] == 1.0
 
 
 def test_facts_of_a_service_and_its_plan() -> None:

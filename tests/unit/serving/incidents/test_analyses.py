@@ -47,10 +47,28 @@ def explained(times: AnalysisTimes, until_s: int) -> list[int]:
     return explained_at
 
 
-def test_at_opening_then_after_half_a_minute_two_five_twenty_and_thirty_minutes() -> None:
+def test_at_opening_then_after_half_a_minute_two_and_while_it_goes_on_each_five_for_two_hours() -> None:
     times = AnalysisTimes()
     times.see([incident()])
+    assert explained(times, 9000) == [0, 30, 120, *range(300, 7201, 300)]
+
+
+def test_what_is_mitigated_is_explained_after_twenty_and_thirty_minutes_only() -> None:
+    times = AnalysisTimes()
+    times.see([replace(incident(), state=IncidentState.MITIGATED)])
     assert explained(times, 4000) == [0, 30, 120, 300, 1200, 1800]
+
+
+def test_what_goes_on_is_looked_at_again_once_nothing_else_waits() -> None:
+    times = AnalysisTimes()
+    times.see([incident("inc-1", severity=Severity.CRITICAL), incident("inc-2")])
+    times.done(incident("inc-1"), at(301))
+    times.see([incident("inc-3", 600)])
+    order = []
+    while (due := times.due(at(700))) is not None:
+        order.append(due.incident.incident_id)
+        times.done(due.incident, due.at)
+    assert order == ["inc-2", "inc-3", "inc-1"]
 
 
 def test_what_was_resolved_is_explained_after_twenty_and_thirty_minutes_too_then_forgotten() -> None:
@@ -74,7 +92,7 @@ def worse(incident: Incident, second: float) -> Incident:
 def test_again_when_it_becomes_worse_for_what_was_foreseen_may_begin_an_hour_later() -> None:
     times = AnalysisTimes()
     times.see([incident()])
-    assert explained(times, 1000)[-1] == 300
+    assert explained(times, 1000)[-1] == 900
     times.see([worse(incident(), 3600)])
     explained_at = []
     for second in range(3600, 4600):
@@ -82,7 +100,7 @@ def test_again_when_it_becomes_worse_for_what_was_foreseen_may_begin_an_hour_lat
         if due is not None:
             explained_at.append(second)
             times.done(due.incident, due.at)
-    assert explained_at == [3600, 3630, 3720, 3900]
+    assert explained_at == [3600, 3630, 3720, 3900, 4200, 4500]
 
 
 def test_an_incident_closed_before_its_worst_was_explained_is_explained_once_more_as_of_then() -> None:
@@ -122,7 +140,8 @@ def test_a_late_incident_is_explained_once_as_of_the_last_time_a_closed_incident
     while (due := times.due(at(5000))) is not None:
         explained_at.append((due.incident.incident_id, due.at))
         times.done(due.incident, due.at)
-    assert explained_at == [("inc-0", at(1800)), ("inc-4", at(1800)), ("inc-2", at(1800)), ("inc-1", at(1800))]
+    watched = [("inc-0", at(5000)), ("inc-4", at(5000))]
+    assert explained_at == [("inc-0", at(1800)), ("inc-4", at(1800)), ("inc-2", at(1800)), ("inc-1", at(1800)), *watched]
     assert times.waiting(at(5001)) == 0
     assert times.keep(frozenset({"inc-9"})) == {"inc-9"}
     assert len(times) == 0
