@@ -83,7 +83,18 @@ class KernelFiles:
         return compiled
 
     def save(self, key: object, compiled: object) -> None:
-        """Keep what was compiled; another process may keep the same, or another signature, at the same time."""
+        """Keep what was compiled; another process may keep the same, or another signature, at the same time.
+
+        A folder that cannot be written (full, gone) costs the next start the time to compile; it is logged, and nothing raises.
+        """
+        try:
+            self._write(key, compiled)
+        except OSError as error:
+            log.warning("a compiled kernel is not kept, and compiled anew at the next start: %s", error)
+        finally:
+            COMPILING.ends()
+
+    def _write(self, key: object, compiled: object) -> None:
         files = self._own
         name = files._data_name(number_of(key))
         files._save_data(name, compiled)
@@ -92,7 +103,6 @@ class KernelFiles:
             overloads = files._load_index()
             overloads[key] = name
             files._save_index(overloads)
-        COMPILING.ends()
 
     def flush(self) -> None:
         """Forget what is kept in the folder that is written."""

@@ -196,14 +196,16 @@ class TemplateMinutes:
         shapes: dict[int, list[int]] = {}
         for shape in state.shapes:
             shapes.setdefault(template_of[shape], []).append(shape)
-        words = {name: self.text(name, of, about.line_of) for name, of in shapes.items()}
-        for template in list(state.courses)[: self.config.most_templates]:
+        own = list(state.courses)[: self.config.most_templates]
+        asked = {*own, *(subject for subject in subjects.values() if subject in shapes)}
+        words = {template: self.text(template, shapes[template], about.line_of) for template in asked if template is not None}
+        for template in own:
             about.say(TEMPLATE_RECORDS, words[template], ("template", f"{template:016x}"))
         for metric, subject in subjects.items():
-            if subject is not None and subject in words:
+            if subject in words:
                 about.say(metric, words[subject])
         failing = subjects[ERROR_RATIO]
-        if failing is not None and failing in words:
+        if failing in words:
             about.say(RECORDS, words[failing], ("level", "error"))
 
     def _templates(self, ids: set[int]) -> dict[int, int]:

@@ -1,7 +1,7 @@
 """Eras: what decides all values between one action and the next. What lies before an action is of an earlier one: it stays."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -60,6 +60,20 @@ class EraSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class _Effects:
+    """Effects on metrics, in order: all of them, and those without what trouble of a service does to its callers."""
+
+    all_of_them: list[Effect] = field(default_factory=list)
+    own: list[Effect] = field(default_factory=list)
+
+    def add(self, effects: Iterable[Effect], cause: int | None = None) -> None:
+        """Add effects; of those that a service causes, its callers feel what is not on itself."""
+        made = list(effects)
+        self.all_of_them.extend(made)
+        self.own.extend(effect for effect in made if cause is None or effect.service == cause)
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """A plan, and what makes eras of it."""
 
@@ -95,27 +109,30 @@ class World:
     def _era(self, first: int, log: ActionLog) -> Era:
         config, plan = self.config, self.plan
         courses = courses_of(plan.incidents, log, plan.topology, config.seed)
-        model = self._model(courses, log, own_only=False)
+        effects = self._effects(courses, log)
+        drifting = np.zeros(len(plan.topology.services))
+        drifting[list(plan.drifting)] = 1.0
+        model = SignalModel(config, draw_profiles(config.seed, plan.topology), EffectField(effects.all_of_them), drifting)
+        own = replace(model, effects=EffectField(effects.own))
         start_us = microseconds_of(config.start)
         faults = faults_of(config.seed, courses, start_us)
-        own = self._model(courses, log, own_only=True)
         traffic = RequestModel(model, own, self.journeys, faults, start_us, config.traces_per_min)
         return Era(first, log, courses, model, traffic)
 
-    def _model(self, courses: Sequence[Course], log: ActionLog, own_only: bool) -> SignalModel:
-        """Return the model of all metrics; `own_only`: without what trouble of a service does to its callers."""
-        topology, config = self.plan.topology, self.config
-        drifting = np.zeros(len(topology.services))
-        drifting[list(self.plan.drifting)] = 1.0
-        effects = level_drift_effects(config, self.plan.drifting)
+    def _effects(self, courses: Sequence[Course], log: ActionLog) -> _Effects:
+        plan, seed, effects = self.plan, self.config.seed, _Effects()
+        effects.add(level_drift_effects(self.config, plan.drifting))
         for course in courses:
-            effects.extend(_incident_effects(course, topology, config.seed, own_only))
-        for deployment in self.plan.deployments:
-            effects.extend(deployment_effects(deployment, config.seed))
-        for decoy in self.plan.decoys:
-            effects.extend(decoy.effects)
-        effects.extend(action_effects(log.touches(), topology, config.seed, own_only))
-        return SignalModel(config, draw_profiles(config.seed, topology), EffectField(effects), drifting)
+            spreads = course.incident.kind == "traffic_surge"
+            effects.add(incident_effects(course, plan.topology, seed), None if spreads else course.incident.service)
+        for deployment in plan.deployments:
+            effects.add(deployment_effects(deployment, seed))
+        for decoy in plan.decoys:
+            effects.add(decoy.effects)
+        for touch in log.touches():
+            spreads = touch.action.kind == "circuit"
+            effects.add(action_effects(touch, plan.topology, seed), None if spreads else touch.service)
+        return effects
 
     def _check(self, action: SimulatedAction) -> None:
         services = self.plan.topology.services
@@ -140,9 +157,3 @@ def cut(span: BlockSpan, offset: int, eras: Sequence[Era]) -> list[EraSpan]:
             parts.append(EraSpan(number, BlockSpan(span.block, first, stop)))
             first = stop
     return parts
-
-
-def _incident_effects(course: Course, topology: Topology, seed: int, own_only: bool) -> list[Effect]:
-    incident = course.incident
-    spreads = not own_only or incident.kind == "traffic_surge"
-    return [effect for effect in incident_effects(course, topology, seed) if spreads or effect.service == incident.service]

@@ -41,18 +41,10 @@ def courses_of(incidents: Sequence[PlannedIncident], log: ActionLog, topology: T
     return tuple(courses)
 
 
-def action_effects(touches: Sequence[Touch], topology: Topology, seed: int, own_only: bool = False) -> list[Effect]:
-    """Return what the actions do by themselves, to their services and to those that wait for these.
-
-    `own_only`: without what callers feel because they wait.
-    """
-    effects: list[Effect] = []
-    for touch in touches:
-        rng = generator(seed, Stream.REACTIONS, round(touch.at_s) * 64 + touch.service)
-        spreads = not own_only or touch.action.kind == "circuit"
-        made = _COSTS[touch.action.kind](touch, topology, rng)
-        effects.extend(effect for effect in made if spreads or effect.service == touch.service)
-    return effects
+def action_effects(touch: Touch, topology: Topology, seed: int) -> list[Effect]:
+    """Return what an action does by itself, to its service and to those that wait for this."""
+    rng = generator(seed, Stream.REACTIONS, round(touch.at_s) * 64 + touch.service)
+    return _COSTS[touch.action.kind](touch, topology, rng)
 
 
 def _renewal(touch: Touch, topology: Topology, rng: np.random.Generator) -> list[Effect]:

@@ -85,17 +85,18 @@ class Masks:
         taken_apart = [trees.taken_apart(text) for text in chosen]
         counts = dict(trees.counts)
         leaves: Any = pa.array(trees.leaves, pa.string())
-        absent: set[str] = set()
+        present: dict[str, bool] = {}
         for rule in self.rules:
-            if rule.suspicion in absent or not _matching(leaves, rule.suspicion).any():
-                absent.add(rule.suspicion)
+            if rule.suspicion not in present:
+                present[rule.suspicion] = bool(_matching(leaves, rule.suspicion).any())
+            if not present[rule.suspicion]:
                 continue
             changed = _replaced(leaves, rule)
             differs = int(np.count_nonzero(differing(changed, leaves)))
             if differs:
                 counts[rule.name] = counts.get(rule.name, 0) + differs
                 leaves = changed
-                absent.clear()
+                present.clear()
         if not counts:
             return Masked(column)
         masked = Leaves(leaves.to_pylist())

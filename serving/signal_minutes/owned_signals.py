@@ -80,21 +80,30 @@ class OwnedSignals:
             FencedError, StateError: as `Position.commit`.
         """
         committed = streams.id_parts(self._position.through)
+        replayed = sum(streams.id_parts(entry.entry_id) <= committed for entry in entries)
+        if replayed:
+            self._replay(entries[:replayed])
         closed = Closed()
-        for entry in entries:
-            self._minutes.apply(entry, closed)
-            self.applied = entry.entry_id
-            if streams.id_parts(entry.entry_id) <= committed:
-                self._calls.add(closed)
-                self._texts.keep(closed)
-                closed = Closed()  # of a replay: it is out already
-                continue
+        for entry in entries[replayed:]:
+            self._apply(entry, closed)
             self._appended_ns.append(entry.produced_ns)
-            if closed.rows >= _MOST_ROWS:
+            if entry is entries[-1] or closed.rows >= _MOST_ROWS:
                 if not self._commit(closed, entry):
                     return False
                 closed = Closed()
-        return not entries or streams.id_parts(self.applied) <= committed or self._commit(closed, entries[-1])
+        return True
+
+    def _replay(self, entries: Sequence[streams.Entry]) -> None:
+        """Apply entries whose points are out already; their calls and texts are kept again."""
+        closed = Closed()
+        for entry in entries:
+            self._apply(entry, closed)
+        self._texts.keep(closed)
+        self._calls.add(closed)
+
+    def _apply(self, entry: streams.Entry, closed: Closed) -> None:
+        self._minutes.apply(entry, closed)
+        self.applied = entry.entry_id
 
     def _commit(self, closed: Closed, newest: streams.Entry) -> bool:
         begun = time.perf_counter()

@@ -79,8 +79,10 @@ class TenantMinutes:
 
     def _close_requests(self) -> list[pa.Table]:
         """Return the series of requests of minutes that are over for every kind that came."""
+        if self._requests is None or not self._watermark_us:
+            return []
         over_us = min(map(self._rules.over, self._watermark_us.values()))
-        if self._requests is None or over_us <= self._requests_over_us:
+        if over_us <= self._requests_over_us:
             return []
         self._requests_over_us = over_us
         return self._late(self._requests.closed(over_us, self._series))

@@ -44,9 +44,9 @@ class SignalTextStore:
         wanted = {pair for pair in series if may_have_text(pair[1])}
         if not wanted:
             return {}
-        services = sorted({service for service, _ in wanted})
+        services, metrics = (sorted(set(names)) for names in zip(*wanted, strict=True))
         end = at + timedelta(microseconds=1)
-        rows = self._lake.read(_TABLE, at - _LOOK_BACK, end, None, {"service": services})
+        rows = self._lake.read(_TABLE, at - _LOOK_BACK, end, None, {"service": services, "metric": metrics})
         names = zip(rows["service"].to_pylist(), rows["metric"].to_pylist(), strict=True)
         newest = {(str(service), str(metric)): number for number, (service, metric) in enumerate(names)}
         pattern, example = rows["pattern"], rows["example"]

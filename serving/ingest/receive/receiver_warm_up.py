@@ -10,6 +10,7 @@ from serving.ingest.receive.raw_batch import RawBatch, exemplar_entries, telemet
 from serving.ingest.receive.receivers import BodyDecoder, ReceiverRules
 from serving.ingest.receive.remote_write_endpoint import VERSION_1, VERSION_2
 from serving.ingest.receive.series_identity import SeriesIdentities
+from serving.ingest.receive.series_table import compile_growth
 
 OTLP: Final = "otlp"
 _TENANT: Final = "warm-up"
@@ -32,6 +33,7 @@ def warm_up(decoders: Mapping[str, BodyDecoder], rules: ReceiverRules) -> int:
                 list(telemetry_entries(place.tenant, share))
                 list(exemplar_entries(place.tenant, share, _AT_MS * 1000))
         intake.forget(-10.0)
+    compile_growth()
     return taken
 
 

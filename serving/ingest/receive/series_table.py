@@ -144,6 +144,11 @@ class SeriesTable:
             self._slots = larger
 
 
+def compile_growth() -> None:
+    """Compile or load the kernel that a full table needs, so that no sender waits for it."""
+    _with_room(_empty_entries(_FIRST_PLACES), _FIRST_PLACES)
+
+
 def _with_room(entries: Entries, count: int) -> Entries:
     if count <= _FULL * len(entries.key):
         return entries

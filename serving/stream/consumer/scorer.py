@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -144,14 +144,18 @@ class Scorer:
             if confirmation.deferred.any():
                 deferred.append(self._deferred(number, tenant, _again(candidates, confirmation), own[-1].produced_ns))
             self._count_fallbacks(context, confirmation)
-            results[tenant] = self._verdicts(candidates, confirmation, context)
+            results[tenant] = self._verdicts(candidates, confirmation, self._with_texts(tenant, candidates, context))
         done = self._commit(position, entries, results, deferred)
         if deferred:
             self._bound_deferred(number)
         return done
 
     def _context(self, tenant: str, candidates: pa.RecordBatch) -> Context:
-        return context_of(candidates, self._routing.router(tenant), self._texts.texts(tenant, candidates))
+        return context_of(candidates, self._routing.router(tenant))
+
+    def _with_texts(self, tenant: str, candidates: pa.RecordBatch, context: Context) -> Context:
+        """Return the context with what series are about: read once it is known that the answers are committed."""
+        return replace(context, texts=self._texts.texts(tenant, candidates))
 
     def _deferred(self, number: int, tenant: str, again: pa.RecordBatch, produced_ns: int) -> Output:
         self._parts.metrics.deferred.inc(again.num_rows)
@@ -181,7 +185,9 @@ class Scorer:
                 confirmation = self._tiers.confirm(tenant, candidates, context)
                 if confirmation.deferred.any():
                     return True
-                results[tenant] = self._verdicts(candidates, confirmation, context, revision=1)
+                results[tenant] = self._verdicts(
+                    candidates, confirmation, self._with_texts(tenant, candidates, context), revision=1
+                )
             if not self._commit(position, group, results):
                 return True
             log.info("partition %d: caught up with %d deferred entries", number, len(group))

@@ -11,6 +11,7 @@ from aiops.settings.tree import Settings
 from aiops.signals.signal_sentences import SignalText
 from data_contracts.series.metric_texts import metric_texts
 from serving.host.log_rate_limit import LineLimit
+from serving.lake.port import Lakes
 from serving.tables.signal_texts import SignalTextStore, may_have_text
 
 _lines = LineLimit(logging.getLogger(__name__))
@@ -21,6 +22,7 @@ class TextSource:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._lakes: Lakes | None = None
 
     def texts(self, tenant: str, candidates: pa.RecordBatch) -> Sequence[SignalText | None]:
         """Return the text of the worst series of each candidate, None where there is none."""
@@ -42,6 +44,8 @@ class TextSource:
         return texts
 
     def _store(self, tenant: str) -> SignalTextStore:
-        from serving.lake.opening import open_lake
+        if self._lakes is None:
+            from serving.lake.opening import open_lake
 
-        return SignalTextStore(open_lake(self._settings).for_tenant(tenant))
+            self._lakes = open_lake(self._settings)
+        return SignalTextStore(self._lakes.for_tenant(tenant))

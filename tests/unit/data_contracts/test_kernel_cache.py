@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numba.core import config
 
-from data_contracts.kernel_cache import KernelFiles, kept, number_of
+from data_contracts.kernel_cache import COMPILING, KernelFiles, kept, number_of
 
 SOURCE = "def doubled(values):\n    return values * 2\n"
 
@@ -149,3 +149,20 @@ def test_without_any_folder_kernels_live_in_memory(tmp_path: Path, monkeypatch: 
     dispatcher: Any = kept(numba.njit(function))
     assert dispatcher(2.0) == 4.0
     assert not list((tmp_path / "code").rglob("*.nb[ci]"))
+
+
+class FullDisk(SlowFiles):
+    """Files of a kernel in a folder where nothing fits any more."""
+
+    def _save_data(self, name: str, compiled: object) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_kernel_that_cannot_be_kept_is_used_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kernels = KernelFiles(FullDisk(tmp_path), None)
+    before = COMPILING.kernels
+    assert kernels.load("signature") is None
+    kernels.save("signature", "machine code")
+    assert "a compiled kernel is not kept" in caplog.text
+    assert "No space left on device" in caplog.text
+    assert COMPILING.kernels == before + 1, "it is over for whoever waits for the end"

@@ -1,18 +1,22 @@
 """Minutes of tenants: closed by event time, by the clock where nothing comes, exact over a restart; bad rows are dead letters."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from aiops.settings.signal_settings import SignalSettings
 from serving.ingest.watermark_entries import watermark_entry
+from serving.signal_minutes.minute_series import Makers
 from serving.signal_minutes.partition_minutes import Closed, PartitionMinutes, PartitionRules
+from serving.signal_minutes.series_makers import makers_of
 from serving.signal_minutes.tenant_minutes import MinuteRules
 from serving.stream import streams
 from tests.testing.minute_double import makers
-from tests.testing.signal_lines import SECOND_US, line_entry, minute, points_of
+from tests.testing.signal_lines import SECOND_US, line_entry, line_rows, minute, points_of
 
 RULES = PartitionRules(MinuteRules(lateness_us=20 * SECOND_US, idle_us=30 * SECOND_US), max_tenants=2)
 
@@ -93,6 +97,27 @@ def test_what_cannot_be_read_becomes_a_dead_letter_and_costs_nothing_else(payloa
     assert json.loads(str(letter.column("row")[0]))["entry"] == "2-0"
     poison = line_entry(3, [(minute(0), "cart", "poison")])
     assert "poison" in str(applied(minutes, poison).letters["default"][0].column("detail")[0])
+
+
+@pytest.mark.parametrize("made", [makers, lambda: makers_of(SignalSettings())])
+def test_the_clock_moves_on_for_a_tenant_of_whom_nothing_could_be_read(made: Callable[[], Makers]) -> None:
+    """Its state has no kind of signal yet: a note of the clock must not end the process at every start."""
+    minutes = PartitionMinutes(RULES, made())
+    poison = line_entry(1, [(minute(0), "cart", "poison")])
+    unusable = poison if made is makers else replace(poison, payload=streams.to_ipc(nameless_rows()))
+    assert applied(minutes, unusable).letters["default"]
+    note = watermark_entry("default", minute(3))
+    tick = streams.Entry("2-0", note.kind, note.payload, 0, minute(3))
+    assert not applied(minutes, tick).series
+    restored = PartitionMinutes.restore(RULES, made(), minutes.snapshot())
+    assert not applied(restored, tick).series
+    assert not restored.overdue(minute(9))
+
+
+def nameless_rows() -> pa.Table:
+    """Return lines whose services are numbers: rows of no kind, which only the series find out."""
+    rows = line_rows([(minute(0), "cart", "a")])
+    return rows.set_column(rows.schema.get_field_index("service"), "service", pa.array([[1]]))
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
