@@ -13,13 +13,17 @@
 | `log.template_records_per_second` | `template` | of a template |
 | `log.new_templates` | | templates that never came before, once the service is warm |
 | `log.missing_templates` | | templates that came in each of the last minutes, and do not now |
+| `log.burst_ratio` | | how much of a template came at once (`line_surprises`), once the service is warm |
+| `log.new_value_ratio` | | records with a value that its place in the line never had, at least |
 
 A minute counts records by their timestamp. It is over when the caller says so, who knows how late senders are. A record of a
 minute that is closed is late: counted, and left out. A minute without a record of any service says nothing: silence of the whole
 stream is unknown, not zero. A series that was not seen for `forget_minutes` ends.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -27,9 +31,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from aiops.errors import ContractError, OutdatedState, StateError
+from aiops.signals.line_bursts import SLOT_US, SLOTS
 from aiops.signals.line_examples import LineExamples
+from aiops.signals.line_surprises import LineSurprises, MinuteOfService, ShapeLines
 from aiops.signals.minute_cells import MINUTE_US, Mask, MinuteCells, MinuteCount
 from aiops.signals.minute_series import MINUTE_S, MinutePoint, table_of
+from aiops.signals.parameter_values import ParameterConfig
 from aiops.signals.series_places import NO_ROOM, CodedNames, SeriesPlaces
 from aiops.signals.series_texts import SeriesTexts
 from aiops.signals.span_rows import encoded_texts
@@ -38,11 +45,13 @@ from aiops.signals.text_arrays import joined, part_of
 from aiops.signals.traced_lines import TRACED_LINES, traced_lines
 from aiops.types import IntArray, State
 
-VERSION: Final = 3
+VERSION: Final = 4
 _SHAPE: Final = 1 << 30
 """Numbers with this bit are of services and shapes, those without of services and levels."""
 _ERROR: Final = 1 << 31
 """Numbers of services and shapes with this bit are of records of level error and fatal."""
+_SLOT: Final = 1 << 32
+"""Numbers of services and shapes from this bit on are the part of the minute."""
 LEVELS: Final = ("unspecified", "trace", "debug", "info", "warn", "error", "fatal")
 """Levels of OpenTelemetry's severity numbers: 0, then four numbers each."""
 _FIRST_ERROR: Final = 5
@@ -59,6 +68,7 @@ class LogMinutesConfig:
     forget_minutes: int = 1440
     templates: TemplateMinutesConfig | None = field(default_factory=TemplateMinutesConfig)
     """None = no series of templates."""
+    parameters: ParameterConfig = field(default_factory=ParameterConfig)
     traced: bool = False
     """Whether lines of spans are given on (`LogMinutes.traced`)."""
 
@@ -107,6 +117,7 @@ class LogMinutes:
         self._texts = SeriesTexts()
         self._traced: list[pa.Table] = []
         self._templates = TemplateMinutes(self.config.templates) if self.config.templates else None
+        self._surprises = LineSurprises(self.config.parameters)
 
     @property
     def counts(self) -> LogCounts:
@@ -167,10 +178,12 @@ class LogMinutes:
         roomy = place != NO_ROOM
         rows, place = np.flatnonzero(mined)[roomy], place[roomy]
         at_us = lines.at_us[rows]
-        keys = _SHAPE | place | np.where(lines.failed[rows], _ERROR, 0)
+        keys = _SHAPE | place | np.where(lines.failed[rows], _ERROR, 0) | at_us % MINUTE_US // SLOT_US * _SLOT
         self._cells.add(at_us // MINUTE_US, keys, np.ones(len(rows), np.int64))
         kept: Any = pa.array(rows)
-        self._examples.take(place, at_us, lines.bodies.take(kept))
+        bodies = lines.bodies.take(kept)
+        self._examples.take(place, at_us, bodies)
+        self._surprises.take(place, at_us, bodies)
 
     def closed(self, up_to_us: int) -> pa.Table:
         """Return `MINUTE_SERIES` of minutes that end by `up_to_us` (µs since 1970 UTC) and were not closed before."""
@@ -182,14 +195,17 @@ class LogMinutes:
             waiting, oldest = self._cells.open_keys(), minute.minute - self.config.forget_minutes
             of_shape = waiting & _SHAPE > 0
             self._series.forget(oldest, waiting[~of_shape])
-            self._examples.forget(self._shapes.forget(oldest, waiting[of_shape] & (_SHAPE - 1)))
+            gone = self._shapes.forget(oldest, waiting[of_shape] & (_SHAPE - 1))
+            self._examples.forget(gone)
+            if self._templates is not None:
+                self._surprises.forget(gone, self._templates)
         return table_of(points)
 
     def state(self) -> State:
         """Return all that `restore` goes on from, as plain arrays."""
         marks = np.array([VERSION, self._records, self._unusable, self._without_template], np.int64)
         parts = {"cells": self._cells.state(), "series": self._series.state(), "shapes": self._shapes.state()}
-        parts["examples"] = self._examples.state()
+        parts |= {"examples": self._examples.state(), "surprises": self._surprises.state()}
         if self._templates is not None:
             parts["templates"] = self._templates.state()
         return {"marks": marks, **joined(parts)}
@@ -211,6 +227,7 @@ class LogMinutes:
             minutes._series = SeriesPlaces.restored(config.most_series, 2, part_of(state, "series"))
             minutes._shapes = SeriesPlaces.restored(config.most_series, 2, part_of(state, "shapes"))
             minutes._examples = LineExamples.restored(part_of(state, "examples"))
+            minutes._surprises = LineSurprises.restored(config.parameters, part_of(state, "surprises"))
             if config.templates is not None:
                 minutes._templates = TemplateMinutes.restored(config.templates, part_of(state, "templates"))
         except (KeyError, ValueError, IndexError, StopIteration, RuntimeError) as error:
@@ -226,11 +243,24 @@ class LogMinutes:
         records, errors = (
             np.bincount(group, weights, len(places)).astype(np.int64) for weights in (minute.counts, minute.counts * failed)
         )
+        slots = np.bincount(group * SLOTS + minute.keys // _SLOT, minute.counts, len(places) * SLOTS).astype(np.int64)
         counts: dict[tuple[str, int], ShapeCount] = {}
-        for place, count, failures in zip(places.tolist(), records.tolist(), errors.tolist(), strict=True):
+        lines: dict[str, list[ShapeLines]] = {}
+        rows = zip(places.tolist(), records.tolist(), errors.tolist(), slots.reshape(-1, SLOTS), strict=True)
+        for place, count, failures, own in rows:
             service, shape = self._shapes.name(place)
             counts[service, int(shape, 16)] = ShapeCount(count, failures)
-        return self._templates.points(minute.minute, counts, self._line_of, self._texts)
+            lines.setdefault(service, []).append(ShapeLines(place, int(shape, 16), own))
+        points = self._templates.points(minute.minute, counts, self._line_of, self._texts)
+        return points + self._surprising(minute.minute, lines, self._templates)
+
+    def _surprising(self, minute: int, lines: Mapping[str, list[ShapeLines]], templates: TemplateMinutes) -> list[MinutePoint]:
+        strange = self._surprises.strange(minute)
+        points: list[MinutePoint] = []
+        for service in sorted(lines):
+            about = MinuteOfService(minute, service, self._texts, partial(self._line_of, service))
+            points += self._surprises.points(about, lines[service], strange, templates)
+        return points
 
     def _line_of(self, service: str, shape: int) -> str:
         return self._examples.of(self._shapes.place((service, f"{shape:016x}")))

@@ -40,6 +40,11 @@ class SeriesTexts:
         self._said[subject] = known
         self._news.append((minute, subject, text))
 
+    def say_where_known(self, minute: int, subject: Subject, text: SignalText) -> None:
+        """Note what a series is about in a minute, unless nothing is known of it."""
+        if text.pattern:
+            self.say(minute, subject, text)
+
     def taken(self) -> pa.Table:
         """Return what is new since the last call, as `SIGNAL_TEXTS`."""
         news, self._news = self._news, []

@@ -85,6 +85,16 @@ def _missing(point: SignalPoint) -> str:
     return f'{_patterns(point.value)} that came every minute and stopped, such as "{point.text.pattern}"{last}'
 
 
+def _burst(point: SignalPoint) -> str:
+    named = f'lines of log pattern "{point.text.pattern}"' if point.text.pattern else "lines of a log pattern"
+    return f"{named} came all at once, {point.value:.3g} times what chance gives{_example(point)}"
+
+
+def _new_values(point: SignalPoint) -> str:
+    where = f' of pattern "{point.text.pattern}"' if point.text.pattern else ""
+    return f"{_share(point.value)} of log records{where} hold a value that never came there before{_example(point)}"
+
+
 def _records(point: SignalPoint) -> str:
     level = point.labels.get("level", "")
     return f"{_count(point.value)} log records of level {level} a minute{_usually(point, _count)}{_example(point)}"
@@ -124,6 +134,8 @@ _SENTENCES: Final[dict[str, Callable[[SignalPoint], str]]] = {
     "log.template_records_per_second": _template,
     "log.new_templates": _new,
     "log.missing_templates": _missing,
+    "log.burst_ratio": _burst,
+    "log.new_value_ratio": _new_values,
     "log.records_per_second": _records,
     "log.error_ratio": _errors,
     "request.change_ratio": _change,

@@ -4,7 +4,7 @@ A record counts under the shape of its line, whose id is the same in every proce
 is, is asked when a minute is closed, so that templates which were merged or split since make nothing new and nothing missing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -82,8 +82,7 @@ class _Minute:
 
     def say(self, metric: str, text: SignalText, label: tuple[str, ...] = ()) -> None:
         """Say what a series is about, where that is known."""
-        if text.pattern:
-            self.texts.say(self.minute, (self.service, metric, label), text)
+        self.texts.say_where_known(self.minute, (self.service, metric, label), text)
 
 
 class TemplateMinutes:
@@ -115,6 +114,21 @@ class TemplateMinutes:
             if not state.shapes:
                 del self._services[service]
         return points
+
+    def is_warm(self, service: str) -> bool:
+        """Return whether enough minutes of a service were seen for something in it to be new."""
+        state = self._services.get(service)
+        return state is not None and state.minutes > self.config.warm_up_minutes
+
+    def held(self, service: str) -> Container[int]:
+        """Return the ids of the templates that a service has."""
+        state = self._services.get(service)
+        return state.courses if state is not None else ()
+
+    def targets(self, ids: Iterable[int]) -> dict[int, int]:
+        """Return the template that each id of a shape or template leads to now."""
+        ordered = sorted(set(ids))
+        return dict(zip(ordered, self.miner.resolve(np.array(ordered, np.uint64)).tolist(), strict=True)) if ordered else {}
 
     def text(self, template: int, shapes: Iterable[int], line_of: Callable[[int], str]) -> SignalText:
         """Return a template in words, and a line of the first of these shapes that has one; empty where it is not held."""
@@ -167,7 +181,7 @@ class TemplateMinutes:
     def _of_service(self, about: "_Minute", state: _Service, counts: dict[int, ShapeCount]) -> list[MinutePoint]:
         minute, service = about.minute, about.service
         state.minutes += 1
-        template_of = self._templates({*state.shapes, *counts, *state.courses})
+        template_of = self.targets({*state.shapes, *counts, *state.courses})
         records, errors = _by_template(counts, template_of)
         known = {template_of[shape] for shape in state.shapes}
         for shape in sorted(counts):
@@ -207,11 +221,6 @@ class TemplateMinutes:
         failing = subjects[ERROR_RATIO]
         if failing in words:
             about.say(RECORDS, words[failing], ("level", "error"))
-
-    def _templates(self, ids: set[int]) -> dict[int, int]:
-        """Return the template that each id of a shape or template leads to now."""
-        ordered = sorted(ids)
-        return dict(zip(ordered, self.miner.resolve(np.array(ordered, np.uint64)).tolist(), strict=True)) if ordered else {}
 
     def _goes_on(self, course: _Course, came: bool, minute: int) -> bool:
         """Take in whether a template came in a minute; return whether it is missing."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aiops.signals.edge_minutes import EdgeMinutes, EdgeMinutesConfig
 from aiops.signals.log_minutes import LogMinutes, LogMinutesConfig
+from aiops.signals.parameter_values import ParameterConfig
 from aiops.signals.span_rows import SPAN_ROWS
 from aiops.signals.template_minutes import TemplateMinutesConfig
 from data_contracts.schemas.wire_schemas import LOGS
@@ -19,7 +20,8 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOON_US = int(NOON.timestamp()) * 1_000_000
 MINUTE_US = 60_000_000
 SMALL_TEMPLATES = TemplateMinutesConfig(warm_up_minutes=1, steady_minutes=1, most_templates=2, forget_minutes=2)
-SMALL_LOGS = LogMinutesConfig(most_minutes=3, most_series=4, forget_minutes=2, templates=SMALL_TEMPLATES)
+SMALL_VALUES = ParameterConfig(most_values=3, quiet_minutes=1, adopted_minutes=1, most_places=5)
+SMALL_LOGS = LogMinutesConfig(most_minutes=3, most_series=4, forget_minutes=2, templates=SMALL_TEMPLATES, parameters=SMALL_VALUES)
 SMALL_SPANS = EdgeMinutesConfig(most_minutes=3, most_series=3, most_waiting=8, wait_s=30.0, most_names=3, forget_minutes=2)
 
 
@@ -28,7 +30,13 @@ def lines(records: list[tuple[int, str, int]]) -> pa.Table:
     for at_s, service, severity in records:
         row: dict[str, Any] = {field.name: None if field.nullable else "" for field in LOGS}
         row |= {"timestamp": NOON + timedelta(seconds=at_s), "available_at": NOON, "log_id": 1, "service": service}
-        rows.append(row | {"severity_number": severity, "body": f"step {'abcd'[severity % 4]} of {service} took {at_s} ms"})
+        rows.append(
+            row
+            | {
+                "severity_number": severity,
+                "body": f"step {'abcd'[severity % 4]} of {service} zone={at_s // 9 % 7} took {at_s} ms",
+            }
+        )
     return pa.Table.from_pylist(rows, schema=LOGS)
 
 
