@@ -11,6 +11,8 @@ from aiops.errors import ContractError, legible
 
 _BRACE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _IDENTIFIER: Final = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._:/@-]{0,252}")
+SAMPLE: Final[Mapping[str, str]] = dict.fromkeys(FILLABLE, "name")
+"""Something for each placeholder, for checks of what does not depend on it."""
 
 
 @dataclass(frozen=True, slots=True)

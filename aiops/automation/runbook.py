@@ -152,7 +152,7 @@ class Escalate(_Part):
 
 
 class RunbookTest(_Part):
-    """What must come of the runbook in a case, on fakes; its form is checked, it is not run yet."""
+    """What must come of the runbook in a case, on fakes: `aiops runbooks test` runs it."""
 
     name: str = Field(min_length=1, max_length=100)
     case: Literal["cured", "worse", "changed", "killed", "unclear", "no-match"]

@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -10,13 +10,13 @@ import msgspec
 import yaml
 from pydantic import ValidationError
 
-from aiops.automation.action import Plain
+from aiops.automation.action import Plain, PlainMapping
 from aiops.automation.expressions import ExpressionError, condition
 from aiops.automation.fact_names import FACTS_OF, FactType, Scope
 from aiops.automation.marked_yaml import FaultyText, MarkedDocument, Path, TextFault
-from aiops.automation.placeholders import placeholder_faults
+from aiops.automation.placeholders import SAMPLE, filled, placeholder_faults
 from aiops.automation.runbook import AS_TEXT, Runbook
-from aiops.errors import ConfigurationError, legible
+from aiops.errors import ConfigurationError, ContractError, legible
 
 _PYTHON_TYPES: Final = {
     FactType.STRING: str,
@@ -41,6 +41,21 @@ class VersionedRunbook:
         return self.runbook.runbook
 
 
+@dataclass(frozen=True, slots=True)
+class ParameterFault:
+    """What is wrong with the parameters of a step, and where below `with`; `of_key` = the name itself, not its value."""
+
+    path: Path
+    message: str
+    of_key: bool = False
+
+
+ParameterRule = Callable[[PlainMapping], Iterable[ParameterFault]]
+"""Says what is wrong with the parameters of a kind of action; placeholders are filled in with a name."""
+Kinds = Mapping[str, ParameterRule]
+"""The actions that there are, by name."""
+
+
 class _TextAt(NamedTuple):
     path: Path
     value: str
@@ -56,8 +71,8 @@ class FaultyRunbook(ConfigurationError):
         super().__init__("\n".join(f"{source}:{fault.line}:{fault.column}: {fault.message}" for fault in self.faults))
 
 
-def read_runbook(text: str, source: str, kinds: Collection[str] | None = None) -> VersionedRunbook:
-    """Return the runbook of a text; `kinds` = actions that there are, None = they are not checked.
+def read_runbook(text: str, source: str, kinds: Kinds | None = None) -> VersionedRunbook:
+    """Return the runbook of a text; `kinds` = actions that there are, None = they and their parameters are not checked.
 
     Raises:
         FaultyRunbook: something is wrong with it.
@@ -147,14 +162,33 @@ def _parameter_faults(document: MarkedDocument) -> Iterator[TextFault]:
                 yield document.place_within(path, line, column, f"{_dotted(path)}: {fault.message}")
 
 
-def _kind_faults(document: MarkedDocument, kinds: Collection[str]) -> Iterator[TextFault]:
+def _kind_faults(document: MarkedDocument, kinds: Kinds) -> Iterator[TextFault]:
     for path, value in _texts(document.data, ()):
         match path:
-            case ("do", int(), "action") if value not in kinds:
+            case ("do", int(number), "action"):
+                rule = kinds.get(value)
+                if rule is not None:
+                    yield from _rule_faults(document, number, rule)
+                    continue
                 known = ", ".join(sorted(kinds)) or "none is set up"
                 yield document.place(
                     path, f"{_dotted(path)} = {legible(value)!r}: no such action{_meant(value, kinds)}; known: {known}"
                 )
+
+
+def _rule_faults(document: MarkedDocument, number: int, rule: ParameterRule) -> Iterator[TextFault]:
+    """Yield what an action says of the parameters of a step; nothing where their placeholders are faulty already."""
+    assert isinstance(document.data, Mapping)
+    steps = document.data["do"]
+    step = steps[number] if isinstance(steps, list) else {}
+    given = step.get("with", {}) if isinstance(step, Mapping) else {}
+    try:
+        parameters = filled(given, SAMPLE)
+    except ContractError:
+        return
+    for fault in rule(parameters) if isinstance(parameters, Mapping) else ():
+        path: Path = ("do", number, "with", *fault.path)
+        yield document.place(path, f"{_dotted(path)}: {fault.message}", fault.of_key)
 
 
 def _test_faults(document: MarkedDocument) -> Iterator[TextFault]:

@@ -11,13 +11,15 @@ from orchestration.workspace.iso_time import moment
 
 if TYPE_CHECKING:
     from aiops.automation.shadow import ShadowReport
-    from orchestration.pipeline.runbook_answers import MatchLine
+    from orchestration.pipeline.runbook_answers import MatchLine, TriedRunbook
     from serving.automation.runbook_folder import FileFault
 
 runbooks_app = typer.Typer(help="Runbooks: what may be done about an incident, and on which terms.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="name of a runbook")]
 FAULTY = 2
 """Exit code where a file is faulty."""
+FAILED = 1
+"""Exit code where a test of a runbook fails."""
 
 
 def register(app: typer.Typer) -> None:
@@ -86,6 +88,29 @@ def check(
         raise typer.Exit(FAULTY)
 
 
+@runbooks_app.command("test")
+def try_out(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="runbooks; default: all in force")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the tests that runbooks bring, on fakes: nothing is reached. Ends with code 1 where one fails."""
+    from orchestration.pipeline import runbook_answers
+    from orchestration.workspace.current_settings import settings_in_force
+
+    settings = settings_in_force()
+    runbooks = runbook_answers.tested(settings, tuple(names or ()))
+    faults = () if names else runbook_answers.in_force(settings).faults
+    if as_json:
+        print_json({"passed": all(runbook.passed for runbook in runbooks), "runbooks": runbooks, "faults": faults})
+    else:
+        _print_tests(runbooks)
+        _complain_of(faults)
+    if faults:
+        raise typer.Exit(FAULTY)
+    if not all(runbook.passed for runbook in runbooks):
+        raise typer.Exit(FAILED)
+
+
 @runbooks_app.command("explain")
 def explain(
     incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="id of an incident, or the beginning of one")],
@@ -152,6 +177,20 @@ def _complain_of(faults: "tuple[FileFault, ...]") -> None:
     for fault in faults:
         kept = f" (version {fault.in_force[:8]} stays in force)" if fault.in_force else ""
         complain(fault.message + kept)
+
+
+def _print_tests(runbooks: "tuple[TriedRunbook, ...]") -> None:
+    if not runbooks:
+        typer.echo("No runbook is in force: `aiops runbooks list` says where they are read from.")
+    for runbook in runbooks:
+        failed = [result for result in runbook.tests if not result.passed]
+        counts = f"{len(runbook.tests) - len(failed)} of {len(runbook.tests)} tests passed"
+        outcome = counts if runbook.tests else "it brings no tests"
+        typer.echo(f"{runbook.runbook} {runbook.version[:8]}: {outcome}")
+        for result in failed:
+            complain(f"{result.runbook}: {result.test} ({result.case}): {result.came}, expected {result.expected}")
+            for line in result.story:
+                complain(f"  - {line}")
 
 
 def _print_match(line: "MatchLine") -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiops.automation.fact_names import IncidentView
 from aiops.automation.fact_values import match_facts
@@ -15,9 +15,13 @@ from aiops.automation.shadow import ShadowReport, replayed
 from aiops.errors import ConfigurationError
 from aiops.incidents.incident import Incident, IncidentState
 from aiops.settings.tree import Settings
+from serving.automation.actions.parameter_rules import kinds_of
 from serving.automation.runbook_folder import LIBRARY, RunbookFolder, RunbookSet, RunbookShelf
 from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import MOST_ITEMS, IncidentFilter, PageRequest
+
+if TYPE_CHECKING:
+    from serving.automation.trial.runbook_trial import TrialResult
 
 _OVER: Final = frozenset({IncidentState.RESOLVED, IncidentState.MERGED})
 
@@ -55,9 +59,19 @@ class MatchLine:
     because: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TriedRunbook:
+    """What came of the tests of a runbook; none = it brings none."""
+
+    runbook: str
+    version: str
+    passed: bool
+    tests: tuple["TrialResult", ...]
+
+
 def in_force(settings: Settings) -> RunbookSet:
     """Return the runbooks of the tenant of the settings, and what is wrong with their files."""
-    return RunbookShelf(settings.runbooks_path(settings.tenant), settings.automation.library).read()
+    return RunbookShelf(settings.runbooks_path(settings.tenant), settings.automation.library, kinds_of()).read()
 
 
 def listed(settings: Settings) -> tuple[RunbookLine, ...]:
@@ -70,7 +84,7 @@ def listed(settings: Settings) -> tuple[RunbookLine, ...]:
 
 def library() -> RunbookSet:
     """Return the runbooks that come with the suite."""
-    return RunbookFolder(LIBRARY).read()
+    return RunbookFolder(LIBRARY, kinds_of()).read()
 
 
 def named(settings: Settings, name: str) -> VersionedRunbook:
@@ -105,7 +119,7 @@ def checked(settings: Settings, paths: tuple[Path, ...]) -> RunbookSet:
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise ConfigurationError(f"{missing[0]}: no such file or folder; name a runbook or a folder of them")
-    sets = [RunbookFolder(path).read() for path in paths]
+    sets = [RunbookFolder(path, kinds_of()).read() for path in paths]
     return RunbookSet(
         tuple(runbook for each in sets for runbook in each.runbooks), tuple(fault for each in sets for fault in each.faults)
     )
@@ -135,6 +149,24 @@ def shadow(settings: Settings, names: tuple[str, ...], incident_filter: Incident
     with IncidentStore.open(settings.incident_store_url, settings.tenant) as store:
         past = tuple(_past(store, incident_filter))
     return replayed(runbooks, past)
+
+
+def tested(settings: Settings, names: tuple[str, ...]) -> tuple[TriedRunbook, ...]:
+    """Return what comes of the tests that runbooks bring, on fakes; no name = of all that are in force.
+
+    Raises:
+        ConfigurationError: there is no runbook of a name.
+    """
+    from serving.automation.trial.runbook_trial import tried
+    from serving.automation.trial.trial_kinds import trial_kinds
+
+    runbooks = [named(settings, name) for name in names] if names else list(in_force(settings).runbooks)
+    kinds = trial_kinds()
+    results = [tuple(tried(runbook, test, kinds) for test in runbook.runbook.tests) for runbook in runbooks]
+    return tuple(
+        TriedRunbook(runbook.name, runbook.version, all(result.passed for result in own), own)
+        for runbook, own in zip(runbooks, results, strict=True)
+    )
 
 
 def _past(store: IncidentStore, incident_filter: IncidentFilter) -> Iterator[PastIncident]:

@@ -5,13 +5,13 @@ is gone takes its runbook with it. Hidden files and folders (.git, ..data) do no
 """
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from aiops.automation.marked_yaml import MOST_BYTES
-from aiops.automation.runbook_text import FaultyRunbook, VersionedRunbook, read_runbook
+from aiops.automation.runbook_text import FaultyRunbook, Kinds, VersionedRunbook, read_runbook
 from aiops.errors import legible
 
 LIBRARY: Final = Path(__file__).parent / "library"
@@ -64,7 +64,7 @@ class _Known:
 class RunbookFolder:
     """Reads the runbooks of one folder; not thread-safe. `kinds` = actions that there are, None = they are not checked."""
 
-    def __init__(self, folder: Path, kinds: Collection[str] | None = None) -> None:
+    def __init__(self, folder: Path, kinds: Kinds | None = None) -> None:
         self._folder = folder
         self._kinds = kinds
         self._known: dict[Path, _Known] = {}
@@ -133,7 +133,7 @@ class RunbookShelf:
     Thread-safe.
     """
 
-    def __init__(self, folder: Path, library: bool, kinds: Collection[str] | None = None) -> None:
+    def __init__(self, folder: Path, library: bool, kinds: Kinds | None = None) -> None:
         self._own = RunbookFolder(folder, kinds)
         self._library = RunbookFolder(LIBRARY, kinds) if library else None
         self._lock = threading.Lock()

@@ -1,6 +1,18 @@
 """Texts of runbooks for tests."""
 
-KINDS = frozenset({"kubernetes.rollback", "kubernetes.scale", "feature_flag"})
+from collections.abc import Iterable
+
+from aiops.automation.action import PlainMapping
+from aiops.automation.runbook_text import ParameterFault
+
+
+def any_parameters(parameters: PlainMapping) -> Iterable[ParameterFault]:
+    """Return that nothing is wrong."""
+    del parameters
+    return ()
+
+
+KINDS = dict.fromkeys(("kubernetes.rollback", "kubernetes.scale", "feature_flag"), any_parameters)
 ROLL_BACK = """\
 # what a person would do
 runbook: roll-back

@@ -41,10 +41,10 @@ class Automations:
         """
         with self._lock:
             if time.monotonic() >= self._look_at:
-                self._look_at = time.monotonic() + TENANTS_S
                 for tenant in dict.fromkeys((DEFAULT_TENANT, *self._suite.database.tenants())):
                     if tenant not in self._tenants and len(self._tenants) < self._most:
                         self._add(tenant)
+                self._look_at = time.monotonic() + TENANTS_S
             return tuple(self._tenants.values())
 
     def known(self) -> tuple[TenantAutomation, ...]:

@@ -1,6 +1,7 @@
 """The run log in the incident store, on SQLite and PostgreSQL: the suite of run logs, the audit log, events, damage, tenants."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,17 +11,18 @@ from sqlalchemy import text
 from aiops.automation.earning import Hold
 from aiops.automation.limits import SuiteLimits
 from aiops.automation.run import RunState, StepRun, StepState
-from aiops.automation.run_ledger import RunChange, Switch
+from aiops.automation.run_ledger import PlannedRun, RunChange, Switch
 from aiops.errors import ContractError, FencedError, RunRefused, StateError
 from serving.automation.ledger.run_records import LedgerRules, LinkUse, RunFilter
 from serving.automation.ledger.store_ledger import StoreRunLedger
 from serving.incidents.store.database import IncidentDatabase
 from serving.incidents.store.incident_store import IncidentStore
-from serving.incidents.store.records import PageRequest
-from tests.conformance.run_ledger_suite import SHOP, WIDE, Make, RunLedgerSuite, begin, end
+from serving.incidents.store.records import OutboxMessage, PageRequest
+from tests.conformance.run_ledger_suite import SHOP, WIDE, Make, RunLedgerSuite, begin, cured, end
 from tests.testing.deadlines import within
-from tests.testing.made_plans import BEGAN, Wish, after, approval_of, made_anew, plan_of
+from tests.testing.made_plans import BEGAN, EARNS, Wish, after, approval_of, made_anew, plan_of
 from tests.testing.store_databases import behind
+from tests.testing.store_rows import message
 
 ALL = PageRequest(1000)
 
@@ -226,3 +228,43 @@ def test_of_many_that_begin_at_once_as_many_act_as_may(url: str) -> None:
         assert sorted(outcomes) == ["acts"] * 3 + ["refused"] * 5
         acting = [planned for planned in ledgers[0].open_runs() if planned.run.state is RunState.ACTING]
         assert len({planned.plan.services for planned in acting}) == 3
+
+
+def outbox(store: IncidentStore) -> list[str]:
+    return [row.message_id for row in store.messages("i-1")]
+
+
+class NoticeOfPlans:
+    """Notifies one channel of each plan that waits."""
+
+    def waiting(self, planned: PlannedRun, incident: object) -> tuple[OutboxMessage, ...]:
+        del incident
+        return (message(f"waiting {planned.plan.plan_id}"),)
+
+
+def test_people_are_notified_once_of_a_plan_that_may_not_run_alone_after_all(store: IncidentStore) -> None:
+    ledger = StoreRunLedger(store, LedgerRules(WIDE, notices=NoticeOfPlans()))
+    cured(ledger, 14)
+    wish = Wish(earn=EARNS, incident="inc-now", made_at=after(1000))
+    plan = ledger.propose(plan_of(wish)).plan
+    name = f"waiting {plan.plan_id}"
+    assert name not in outbox(store), "what may run alone waits for nobody"
+    ledger.turn(Switch(False, after(1001), "ann"))
+    earned = replace(approval_of(plan, 1002.0), by="suite", earned=True)
+    for _ in range(2):
+        with pytest.raises(RunRefused, match="switched off"):
+            ledger.approve(plan.plan_id, earned, "")
+    assert outbox(store).count(name) == 1
+
+
+def test_the_call_graph_is_not_read_while_others_wait_to_write(store: IncidentStore) -> None:
+    asked: list[bool] = []
+
+    def application(services: Sequence[str]) -> frozenset[str]:
+        with store.writing() as writer:  # would wait for itself within the transaction of the run log
+            writer.note("asked", True)
+        asked.append(True)
+        return frozenset(services)
+
+    begin(StoreRunLedger(store, LedgerRules(WIDE, application)), plan_of())
+    assert asked

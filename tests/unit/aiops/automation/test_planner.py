@@ -10,9 +10,9 @@ from aiops.automation.fact_names import Facts
 from aiops.automation.fact_values import match_facts
 from aiops.automation.planner import PlanningGround, PlanQuestion, plan_of, planned_again
 from aiops.automation.runbook_text import VersionedRunbook, read_runbook
+from aiops.automation.trial.memory_targets import MemoryKind, MemoryTargets, memory_actions
 from aiops.errors import ContractError
 from tests.testing.explained_incidents import SHOP, at, cause, deployment, report, view
-from tests.testing.memory_actions import MemoryTargets, memory_actions
 from tests.testing.runbook_texts import KINDS, ROLL_BACK
 
 
@@ -21,7 +21,7 @@ def runbook(text: str = ROLL_BACK) -> VersionedRunbook:
 
 
 def planners(targets: MemoryTargets) -> Mapping[str, ActionPlanner]:
-    return {kind: action.planner for kind, action in memory_actions(KINDS, targets).items()}
+    return {kind: action.planner for kind, action in memory_actions({kind: MemoryKind(kind) for kind in KINDS}, targets).items()}
 
 
 def question(text: str = ROLL_BACK, facts: Facts | None = None, minute: float = 4.0) -> PlanQuestion:
@@ -91,7 +91,7 @@ class Stray:
     def plan(self, request: ActionRequest) -> PlannedStep:
         return PlannedStep(0, self.kind, "mail", "x", request.parameters, {}, {}, "", Risk.LOW)
 
-    def probe(self, step: PlannedStep, key: str = "") -> Outcome:
+    def probe(self, step: PlannedStep) -> Outcome:
         return Outcome.UNKNOWN
 
 

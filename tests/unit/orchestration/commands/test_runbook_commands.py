@@ -61,9 +61,60 @@ def test_check_says_where_something_is_wrong(own_home: Path, capsys: pytest.Capt
     assert run(["runbooks", "check", str(own_home / "none")]) == 2
 
 
+def test_check_names_actions_and_parameters_that_there_are_not(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    faulty = own_home / "faulty.yaml"
+    faulty.write_text(
+        """runbook: faulty
+title: x
+match: cause.decided
+do:
+  - action: kubernetes.rolback
+  - action: kubernetes.rollback
+    with: {deployment: "{service}", namspace: shop}
+  - action: kubernetes.scale
+    with: {namespace: shop, workload: x, replicas: many}
+"""
+    )
+    assert run(["runbooks", "check", str(faulty)]) == 2
+    said = capsys.readouterr().err
+    for words in (
+        "faulty.yaml:5:13: do[0].action = 'kubernetes.rolback': no such action; did you mean kubernetes.rollback?",
+        "faulty.yaml:7:11: do[1].with.namespace: is missing; it takes deployment, namespace",
+        "faulty.yaml:7:37: do[1].with.namspace: no such parameter; did you mean namespace?",
+        "faulty.yaml:9:52: do[2].with.replicas: Input should be a valid integer",
+    ):
+        assert words in said
+
+
+def test_what_is_wrong_in_force_is_said_by_list_and_check(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (Settings(home=own_home).runbooks_path("default") / "typo.yaml").write_text(
+        ROLL_BACK.replace("kubernetes.rollback", "kubernetes.rolback").replace("runbook: roll-back", "runbook: typo")
+    )
+    assert run(["runbooks", "check"]) == 2
+    assert "typo.yaml:11:13" in capsys.readouterr().err
+    assert "typo" not in {line["name"] for line in json.loads(printed(capsys, "list", "--json"))["runbooks"]}
+
+
+def test_tests_of_runbooks_are_run(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Settings(home=own_home).runbooks_path("default")
+    assert "it brings no tests" in printed(capsys, "test")
+    good = "tests: [{name: it heals, case: cured}, {name: worse, case: worse, expect: undone}]\n"
+    (folder / "roll-back.yaml").write_text(ROLL_BACK + good)
+    assert "2 of 2 tests passed" in printed(capsys, "test")
+    (folder / "roll-back.yaml").write_text(ROLL_BACK + "tests: [{name: it cannot heal, case: worse, expect: cured}]\n")
+    assert run(["runbooks", "test", "roll-back"]) == 1
+    said = capsys.readouterr()
+    assert "0 of 1 tests passed" in said.out
+    assert "it cannot heal (worse): undone, expected cured" in said.err
+    answer = json.loads(printed(capsys, "test", "roll-back", "scale-under-surge", "--json", code=1))
+    assert (answer["passed"], [runbook["passed"] for runbook in answer["runbooks"]]) == (False, [False, True])
+    assert run(["runbooks", "test", "none"]) == 2
+
+
 def test_explain_names_the_part_that_is_false(own_home: Path, judged_incident: str, capsys: pytest.CaptureFixture[str]) -> None:
     (Settings(home=own_home).runbooks_path("default") / "storm.yaml").write_text(
-        "runbook: storm\ntitle: x\nmatch: cause.decided && incident.storm\ndo: [{action: a.b}]\n"
+        "runbook: storm\ntitle: x\nmatch: cause.decided && incident.storm\n"
+        "do: [{action: feature_flag.file, with: {file: /f, flag: x, value: y}}]\n"
     )
     shown = printed(capsys, "explain", judged_incident)
     assert "roll-back fits: it would act on cart" in shown

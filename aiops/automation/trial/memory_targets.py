@@ -5,7 +5,7 @@ is repeated leaves a state that is neither its old nor its new one.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,13 +17,30 @@ from aiops.errors import StepRefused
 REPLICAS: Final = 3
 
 
+class ProcessKilled(BaseException):
+    """The process that carries out a run is gone: nothing after it happens, and another one goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryKind:
+    """A kind of action as it behaves in memory: its risk, and whether a step with these parameters can be taken back."""
+
+    kind: str
+    risk: Risk = Risk.LOW
+    can_be_undone: Callable[[PlainMapping], bool] = lambda _: True
+
+
 @dataclass(slots=True)
 class MemoryTargets:
-    """The targets, by name, and how often each was changed; made when first read. Not thread-safe."""
+    """The targets, by name, and how often each was changed; made when first read. Not thread-safe.
+
+    `kills`: who brings a target into its new state is killed right after it, before it can say so.
+    """
 
     replicas: int = REPLICAS
     states: dict[str, PlainMapping] = field(default_factory=dict)
     changes: dict[str, int] = field(default_factory=dict)
+    kills: bool = False
 
     def read(self, target: str) -> PlainMapping:
         """Return a target's state."""
@@ -45,18 +62,27 @@ class MemoryTargets:
         self.states[target] = {**self.read(target), "by": "somebody else"}
 
 
-def memory_actions(kinds: Iterable[str], targets: MemoryTargets) -> Mapping[str, Action]:
+def memory_actions(kinds: Mapping[str, MemoryKind], targets: MemoryTargets) -> Mapping[str, Action]:
     """Return actions of some kinds on targets in memory, both halves."""
-    return {kind: Action(MemoryPlanner(kind, targets), MemoryRunner(targets)) for kind in kinds}
+    return {name: Action(MemoryPlanner(kind, targets), MemoryRunner(targets)) for name, kind in kinds.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlanner:
     """Implements `ActionPlanner`."""
 
-    kind: str
+    own: MemoryKind
     targets: MemoryTargets
-    risk: Risk = Risk.LOW
+
+    @property
+    def kind(self) -> str:
+        """Return the name in runbooks."""
+        return self.own.kind
+
+    @property
+    def risk(self) -> Risk:
+        """Return the risk."""
+        return self.own.risk
 
     def plan(self, request: ActionRequest) -> PlannedStep:
         """Return the step that changes the target once more."""
@@ -73,12 +99,12 @@ class MemoryPlanner:
             after=after,
             difference=f"{self.kind} on {request.service}",
             risk=self.risk,
-            undo=f"puts {target} back",
+            undo=f"puts {target} back" if self.own.can_be_undone(request.parameters) else "",
             replica_share=1.0 / max(1, self.targets.replicas),
             effect=f"{request.service} after {self.kind}",
         )
 
-    def probe(self, step: PlannedStep, key: str = "") -> Outcome:
+    def probe(self, step: PlannedStep) -> Outcome:
         """Compare the target with the step's states."""
         state = self.targets.read(step.target)
         return Outcome.OLD if state == step.before else Outcome.NEW if state == step.after else Outcome.OTHER
@@ -94,6 +120,8 @@ class MemoryRunner:
         """Bring the target into its new state."""
         del key
         self.targets.replace(step.target, step.before, step.after)
+        if self.targets.kills:
+            raise ProcessKilled
 
     def undo(self, step: PlannedStep, key: str) -> None:
         """Bring the target back."""
