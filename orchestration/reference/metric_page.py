@@ -14,6 +14,7 @@ from serving.incidents.desk.desk_metrics import MetricFamilies
 from serving.incidents.notify.notify_metrics import NotificationCounts
 from serving.ingest.receive.ingest_metrics import IngestMetrics
 from serving.ingest.receive.topics.topic_metrics import TopicMetrics
+from serving.ingest.receive.writer_metrics import WriterMetrics
 from serving.scoring.answers.scoring_metrics import ScoringMetrics
 from serving.signal_minutes.signal_metrics import SignalMetrics
 from serving.stream.consumer.consumer_metrics import ConsumerMetrics
@@ -22,8 +23,8 @@ from serving.stream.ownership.ownership_metrics import OwnershipMetrics
 
 _OPENING: Final = """\
 Each process counts for itself and starts at zero; exact totals lie on the broker and in the incident store. A histogram `x`
-has the series `x_bucket`, `x_sum` and `x_count`. Labels come from fixed sets, tenants and names of services' routes, never
-from telemetry."""
+has the series `x_bucket`, `x_sum` and `x_count`. Labels come from fixed sets, tenants, writers and names of services' routes,
+never from telemetry."""
 _SECTIONS: Final = (
     ("Consumer", "`http://127.0.0.1:3102/metrics`, port by `AIOPS_CONSUMER__METRICS_PORT`."),
     (
@@ -55,12 +56,16 @@ class Recorded(CollectorRegistry):
         self.collectors.append(collector)
 
 
+def registries() -> tuple[Recorded, ...]:
+    """Return the metrics of each process, in the order of the sections of the page."""
+    return (_consumer(), _scoring(), _responder(), _receivers(), _signals(), _automation())
+
+
 def metrics_page() -> str:
     """Return the page."""
-    registries = (_consumer(), _scoring(), _responder(), _receivers(), _signals(), _automation())
     parts = [
         part
-        for (title, about), registry in zip(_SECTIONS, registries, strict=True)
+        for (title, about), registry in zip(_SECTIONS, registries(), strict=True)
         for part in (f"## {title}", about, _table(registry.collectors))
     ]
     rows = [(code(name), text(meaning)) for name, meaning in FINDING_METRICS.items()]
@@ -94,6 +99,7 @@ def _receivers() -> Recorded:
     registry = Recorded()
     IngestMetrics(registry)
     TopicMetrics(registry)
+    WriterMetrics(registry)
     OwnershipMetrics(registry)
     return registry
 

@@ -39,6 +39,7 @@ from serving.ingest.receive.topics.message_content import RemoteWriteContent
 from serving.ingest.receive.topics.reading_topics import ReadingTopics, TopicDecoders
 from serving.ingest.receive.wire.otlp_decoder import OtlpMetricsDecoder
 from serving.ingest.receive.wire.remote_write_decoders import RemoteWrite1Decoder, RemoteWrite2Decoder
+from serving.ingest.receive.writer_metrics import WriterMetrics
 from serving.ingest.source_watch import SourceWatch
 from serving.stream.broker import open_streams, wait_ready
 from serving.stream.notices import Notice, add_notices
@@ -74,6 +75,7 @@ class _IngestProcess:
         self._socket = bound(settings.ingest.host, settings.ingest.port, "ingest.port")
         self._broker = open_streams(settings)
         self._metrics = IngestMetrics()
+        self._writers = WriterMetrics(self._metrics.registry)
         seed = new_seed()
         self._otlp = OtlpMetricsDecoder(seed)
         self._remote_write: Mapping[str, BodyDecoder] = {
@@ -102,7 +104,7 @@ class _IngestProcess:
         largest, most = LimitsByTenant(settings.ingest).largest_body, settings.ingest.max_in_flight
         grpc_server = OtlpGrpcServer(parts.otlp, self._auth, largest, most)
         await grpc_server.start(settings.ingest.host, settings.ingest.grpc_port)
-        beside = (_sweep(receivers), _look(receivers, self._broker), _hold_names(receivers))
+        beside = (_sweep(receivers), _look(receivers, self._broker), _hold_names(receivers), self._writers.watch(self._broker))
         tasks = [asyncio.create_task(task) for task in (commit.run(), commit.watch(), *beside, topics.run(), server.run())]
         stopping = asyncio.create_task(stop.wait())
         gc.collect()
