@@ -35,6 +35,7 @@ from orchestration.commands import (
     run_commands,
     runbook_commands,
     series_commands,
+    token_commands,
 )
 from orchestration.console import calm_libraries, complain
 from serving.host.full_disk import free_bytes, is_full
@@ -89,6 +90,7 @@ for module in (
     model_commands,
     incident_commands,
     automation_commands,
+    token_commands,
     graph_commands,
     change_commands,
     route_commands,

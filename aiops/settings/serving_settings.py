@@ -1,5 +1,6 @@
 """Settings of the scoring service."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
@@ -27,6 +28,10 @@ class ServingSettings(Section):
     )
     jwt_algorithm: Literal["HS256", "RS256"] = Field("HS256", description="the only algorithm that is accepted")
     jwt_key: SecretStr | None = Field(None, description="HS256 secret (32 bytes or more) or RS256 public key (PEM)")
+    tokens_file: Path | None = Field(
+        None,
+        description="list of tokens made or revoked, which all processes must see; unset: <home>/access/tokens.json",
+    )
     challenger: Literal["off", "shadow", "share"] = Field("off", description="what the challenger alias does")
     challenger_share: float = Field(0.1, ge=0, le=1, description="share of services answered by the challenger in mode share")
     served_log_rows: int = Field(200_000, ge=1000, description="served rows held in memory; the oldest are dropped and counted")

@@ -123,6 +123,11 @@ class Settings(BaseSettings):
         return folder if tenant == DEFAULT_TENANT else folder / folder_of(tenant)
 
     @property
+    def tokens_path(self) -> Path:
+        """Return the file of the tokens that were made or revoked here."""
+        return self.serving.tokens_file or self.root / "access" / "tokens.json"
+
+    @property
     def exported_models_path(self) -> Path:
         """Return the folder of models exported for processes without MLflow."""
         return self.root / "models"

@@ -1,19 +1,24 @@
 """Who may call, and for whom: tokens with a role and tenants; required unless only loopback is listened on without a key."""
 
+import logging
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, Final
 
 import jwt
 
-from aiops.errors import ConfigurationError
+from aiops.errors import ConfigurationError, Unavailable
 from aiops.settings.serving_settings import ServingSettings
+from serving.host.log_rate_limit import LineLimit
 from serving.http.loopback import is_loopback
 from serving.http.problem import Problem, ProblemError, shown
 from serving.http.request_tenant import EVERY_TENANT, ONLY_DEFAULT, TenantScope, scope_of_claim
+from serving.http.token_list import IssuedToken, TokenList
 
 LEEWAY_S: Final = 10
 _HS256_BYTES: Final = 32
+_lines = LineLimit(logging.getLogger(__name__))
 _MAX_TOKEN_CHARACTERS: Final = 8192
 _FIX: Final = "send 'Authorization: Bearer <JWT>' with claims exp and role, signed with the service's key"
 
@@ -46,22 +51,28 @@ LOCAL: Final = Caller("local", Role.ADMIN, EVERY_TENANT)
 
 @dataclass(frozen=True, slots=True)
 class Authenticator:
-    """Checks tokens with one pinned algorithm and one key; `key` None = only callers on this machine, without a token."""
+    """Checks tokens with one pinned algorithm and one key; `key` None = only callers on this machine, without a token.
+
+    `tokens`: those that were made or revoked here.
+    """
 
     algorithm: str
     key: str | None
+    tokens: TokenList | None = None
 
     def check(self, authorization: str | None, needed: Role, local: bool) -> Caller:
         """Return who calls when they may act as `needed`; `local` = the connection comes from this machine.
 
         Raises:
-            ProblemError: 401 (no, malformed, expired or wrongly signed token) or 403 (role too low).
+            ProblemError: 401 (no, malformed, expired, revoked or wrongly signed token), 403 (role too low) or 503 (the list of
+                tokens cannot be read).
         """
         if self.key is None:
             if not local:
                 raise _unauthenticated("the service has no JWT key and so answers callers on its own machine only")
             return LOCAL
         claims = self._claims(authorization)
+        self._check_listed(claims.get("jti"))
         role = self._role(claims)
         if role < needed:
             detail = f"role = {role.name.lower()}: this call needs {needed.name.lower()} or more."
@@ -90,6 +101,20 @@ class Authenticator:
         except jwt.PyJWTError as error:
             raise _unauthenticated("the token is malformed, not valid yet or not signed with the service's key") from error
 
+    def _check_listed(self, token_id: object) -> None:
+        if self.tokens is None or token_id is None:
+            return
+        if not isinstance(token_id, str):
+            raise _unauthenticated("the claim jti is not a text")
+        try:
+            fault = self.tokens.fault(token_id)
+        except Unavailable as error:
+            _lines.warn("tokens", str(error))
+            detail = "authorization: the list of tokens cannot be read, so nobody can say whether this one is revoked."
+            raise ProblemError(Problem(503, "tokens-unreadable", detail, "authorization")) from error
+        if fault:
+            raise _unauthenticated(fault)
+
     @staticmethod
     def _role(claims: dict[str, Any]) -> Role:
         claim = claims["role"]
@@ -104,8 +129,12 @@ def _subject(claims: dict[str, Any]) -> str:
     return shown(given.strip()) if isinstance(given, str) else ""
 
 
-def authenticator(settings: ServingSettings, host: str | None = None, setting: str = "serving.host") -> Authenticator:
+def authenticator(
+    settings: ServingSettings, tokens: Path | None = None, host: str | None = None, setting: str = "serving.host"
+) -> Authenticator:
     """Build the authenticator of the settings; `host` = where else the caller listens, by which `setting`.
+
+    `tokens`: file of the tokens that were made or revoked here; None = none were.
 
     Raises:
         ConfigurationError: no key although the service listens beyond loopback, or a key that cannot be used.
@@ -127,7 +156,13 @@ def authenticator(settings: ServingSettings, host: str | None = None, setting: s
             )
     else:
         _check_public_key(secret)
-    return Authenticator(settings.jwt_algorithm, secret)
+    return Authenticator(settings.jwt_algorithm, secret, None if tokens is None else TokenList(tokens))
+
+
+def signed(token: IssuedToken, key: str) -> str:
+    """Return the token itself (JWT, HS256)."""
+    claims = {"sub": token.name, "role": token.role, "tenants": list(token.tenants), "jti": token.token_id}
+    return jwt.encode({**claims, "iat": token.made_at, "exp": token.expires_at}, key, "HS256")
 
 
 def _check_public_key(pem: str) -> None:

@@ -26,7 +26,9 @@ def runtime_from_environment(registry: CollectorRegistry) -> Runtime:
     client = connect(settings, timeout_s=settings.serving.timeout_s / 2)
     features, bands = RedisFeatures(client), RedisBands(client)
     analyst = partial(RootCauseAnalyst.of, settings)
-    adapters = Adapters(models_of(settings), features, open_lake(settings), lambda: datetime.now(UTC), bands, analyst)
+    adapters = Adapters(
+        models_of(settings), features, open_lake(settings), lambda: datetime.now(UTC), bands, analyst, settings.tokens_path
+    )
     return Runtime(settings.serving, adapters, registry)
 
 

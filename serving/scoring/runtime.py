@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -39,6 +40,8 @@ class Adapters:
     bands: TenantBands
     analyst: Callable[[str], Analyst] | None = None
     """Makes what explains from a tenant's lake, at the first question; None = root causes are named from rows sent along only."""
+    tokens: Path | None = None
+    """File of the tokens that were made or revoked here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Runtime:
     def __init__(self, settings: ServingSettings, adapters: Adapters, registry: CollectorRegistry) -> None:
         self.settings = settings
         self.metrics = ScoringMetrics(registry)
-        self.auth: Authenticator = authenticator(settings)
+        self.auth: Authenticator = authenticator(settings, adapters.tokens)
         self.site: SiteRules = site_rules(settings.allowed_hosts, settings.host, keyless=self.auth.key is None)
         self.gate = CallGate(-(-settings.max_concurrency // settings.workers), settings.timeout_s)
         self._shadow = Shadow()

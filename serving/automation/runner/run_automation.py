@@ -75,7 +75,7 @@ def _server(settings: Settings, automations: Automations, process: AutomationPro
     serving = settings.serving
     parts = AutomationApiParts(
         tenants=automations.runs,
-        auth=authenticator(serving),
+        auth=authenticator(serving, settings.tokens_path),
         registry=metrics.registry,
         ready=lambda: _readiness(process),
         links=links_of(settings),

@@ -103,7 +103,7 @@ class ResponderProcess:
         serving = self._settings.serving
         api = ApiParts(
             tenants=desks.parts,
-            auth=authenticator(serving),
+            auth=authenticator(serving, self._settings.tokens_path),
             clock=lambda: datetime.now(UTC),
             registry=self._metrics.registry,
             ready=lambda: _readiness(rounds),

@@ -71,7 +71,7 @@ def run_ingest(settings: "Settings") -> int:
 class _IngestProcess:
     def __init__(self, settings: "Settings") -> None:
         self._settings = settings
-        self._auth = authenticator(settings.serving, settings.ingest.host, "ingest.host")
+        self._auth = authenticator(settings.serving, settings.tokens_path, settings.ingest.host, "ingest.host")
         self._socket = bound(settings.ingest.host, settings.ingest.port, "ingest.port")
         self._broker = open_streams(settings)
         self._metrics = IngestMetrics()
