@@ -64,8 +64,9 @@ class TickBlocks:
         chosen = TickBlocks()
         begin = 0
         for tick, (first, end) in enumerate(pairwise(cuts.tolist())):
-            rows = places[first:end] - begin
-            chosen.add(self.tick_us[tick], self.available_us[tick], self.features[tick][rows], self.numbers[tick][rows])
+            if end > first:
+                rows = _place_in(places[first:end] - begin)
+                chosen.add(self.tick_us[tick], self.available_us[tick], self.features[tick][rows], self.numbers[tick][rows])
             begin += self.numbers[tick].size
         return chosen
 
@@ -158,13 +159,14 @@ class DeferredRows:
         """Return the columns by name."""
         return dict(zip(self._schema.names, self._columns(self._blocks), strict=True))
 
-    def newest(self) -> pa.RecordBatch:
-        """Return the last row of everything that they are of, in order of their places."""
-        numbers = self._blocks.all_numbers()
+    def newest(self) -> "DeferredRows":
+        """Return the last row of everything that they are of, in order of their places; these rows themselves where it is all."""
         if len(self._blocks.numbers) <= 1:
-            return self.batch
-        _, from_end = np.unique(numbers[::-1], return_index=True)
-        return self.take(np.sort(numbers.size - 1 - from_end))
+            return self
+        numbers = self._blocks.all_numbers()
+        last = np.full(1 + int(numbers.max(initial=-1)), -1, np.int64)
+        last[numbers] = np.arange(numbers.size)  # of one that occurs again the last place is kept
+        return self.chosen(np.sort(last[last >= 0]))
 
     def covers(self, earlier: "DeferredRows") -> bool:
         """Return whether each row of `earlier` has a later one here, of the same series or service of the same engine."""
@@ -200,6 +202,12 @@ class DeferredRows:
     def _columns(self, blocks: TickBlocks) -> "list[pa.Array[Any]]":
         names = self._names(pa.array(blocks.all_numbers(), pa.int32()))
         return [*blocks.times(), *names, *blocks.values(len(self._schema) - 2 - len(names))]
+
+
+def _place_in(rows: IntArray) -> IntArray | slice:
+    """Return rows, ascending, as a range where none between is missing: taken so, arrays are views."""
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first == rows.size - 1 else rows
 
 
 @bare

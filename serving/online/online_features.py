@@ -203,17 +203,17 @@ class RedisFeatures:
 
     def _is_newer(self, view: ViewSpec, rows: pa.RecordBatch) -> pa.BooleanArray:
         ticks, available = _times_of(rows, TICK), _times_of(rows, AVAILABLE_AT)
-        seen = np.array(
-            [self._shared.newest[self._project, view.table_name, name] for name in _names(rows, view.entity)], np.int64
-        ).reshape(-1, 2)
+        table, newest, project = view.table_name, self._shared.newest, self._project
+        seen = np.array([newest[project, table, name] for name in _names(rows, view.entity)], np.int64).reshape(-1, 2)
         later = np.where(seen[:, 0] == _UNSEEN, available > seen[:, 1], available >= seen[:, 1])
         newer = (ticks > seen[:, 0]) | ((ticks == seen[:, 0]) & (available > seen[:, 1]))
         return pa.array(later & newer, pa.bool_())
 
     def _remember(self, view: ViewSpec, rows: pa.RecordBatch) -> None:
         times = zip(_times_of(rows, TICK).tolist(), _times_of(rows, AVAILABLE_AT).tolist(), strict=True)
+        table = view.table_name
         for name, time in zip(_names(rows, view.entity), times, strict=True):
-            key = (self._project, view.table_name, name)
+            key = (self._project, table, name)
             self._shared.newest.pop(key, None)
             self._shared.newest[key] = time
 

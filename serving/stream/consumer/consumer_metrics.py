@@ -52,7 +52,7 @@ class ConsumerMetrics:
         self.tick_s = Histogram("aiops_tick_seconds", "One read: decode to outputs", registry=registry, buckets=_SECONDS)
         self.scoring_s = Histogram("aiops_scoring_seconds", "One call of a tier", ["tier"], registry=registry, buckets=_SECONDS)
         self.end_to_end_s = Histogram(
-            "aiops_end_to_end_seconds", "Produced to committed", ["stage"], registry=registry, buckets=_SECONDS
+            "aiops_end_to_end_seconds", "Entries: produced to committed", ["stage"], registry=registry, buckets=_SECONDS
         )
         memory = Gauge("aiops_resident_bytes", "Resident memory", registry=registry)
         memory.set_function(resident_bytes)
@@ -80,6 +80,15 @@ class ConsumerMetrics:
         """Add candidates of one commit; `with_point` of them take a point beyond tier 1."""
         self.candidates.inc(rows)
         self._left += with_point
+
+    def committed(self, stage: str, produced_ns: Sequence[int]) -> float:
+        """Note when each entry of a commit that was just made was produced, newest last; return the age of the newest (s)."""
+        now_ns = time.time_ns()
+        ages_s = [max(0.0, (now_ns - at_ns) / 1e9) for at_ns in produced_ns]
+        observe = self.end_to_end_s.labels(stage).observe
+        for age_s in ages_s:
+            observe(age_s)
+        return ages_s[-1]
 
     def checkpointed(self, partition: int, size: int) -> None:
         """Note a written checkpoint."""

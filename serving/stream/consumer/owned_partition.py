@@ -104,7 +104,7 @@ class OwnedPartition:
         self.applied = newest.entry_id
         commit = self._commits.prepared(steps, newest)
         self._parts.metrics.tick_s.observe(time.perf_counter() - begun)
-        waited_s = self._commits.commit(commit, steps, newest)
+        waited_s = self._commits.commit(commit, steps, fresh)
         if waited_s is None:
             return False
         self._parts.metrics.lag_s.labels(str(self.number)).set(waited_s)

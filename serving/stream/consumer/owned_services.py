@@ -60,7 +60,7 @@ class OwnedServices:
             return True
         steps, newest = self._services.apply(fresh), fresh[-1]
         self.applied = newest.entry_id
-        if self._commits.commit(self._commits.prepared(steps, newest), steps, newest) is None:
+        if self._commits.commit(self._commits.prepared(steps, newest), steps, fresh) is None:
             return False
         if self._parts.outlets is not None:
             for tenant, step in steps.items():

@@ -206,7 +206,7 @@ class Scorer:
         with self._parts.metrics.commit_s.time():
             if not position.commit_until_done(commit, self._parts.stop.wait):
                 return False
-        self._parts.metrics.end_to_end_s.labels("stage2").observe(max(0.0, time.time() - produced_ns / 1e9))
+        self._parts.metrics.committed("stage2", [entry.produced_ns for entry in entries])
         self._parts.metrics.predictions.inc(counts["predictions"])
         for verdicts in results.values():
             for row in verdicts.detections.select(["tier", "revision"]).to_pylist():

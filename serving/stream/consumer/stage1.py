@@ -105,7 +105,7 @@ class Stage1:
         if not part.hand_over(self._writer):
             return False
         if self._parts.outlets is not None:
-            self._parts.outlets.features.flush()  # before the next owner writes newer ones
+            self._parts.outlets.hand_over(number)
         self._forget(number, part)
         return True
 

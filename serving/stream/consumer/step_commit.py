@@ -1,6 +1,5 @@
 """The commit of what entries gave: outputs of all tenants and counters, with the position of their reader; and its metrics."""
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -38,8 +37,8 @@ class StepCommit:
         counts = sum((step.counts for step in steps.values()), Counter[str]())
         return Commit(newest.entry_id, counts, outputs, newest.ordinal)
 
-    def commit(self, commit: Commit, steps: Mapping[str, Step], newest: streams.Entry) -> float | None:
-        """Commit, through outages, and count it; return the age (s) of the newest entry, None = gave up on the broker.
+    def commit(self, commit: Commit, steps: Mapping[str, Step], entries: Entries) -> float | None:
+        """Commit `entries`, through outages, and count it; return the age (s) of the newest, None = gave up on the broker.
 
         Raises:
             FencedError, StateError: as `Position.commit`.
@@ -51,6 +50,4 @@ class StepCommit:
         metrics.count_points(commit.counts)
         candidates = [rows for step in steps.values() for rows in step.candidate_rows]
         metrics.count_candidates(sum(map(len, candidates)), sum(rows.with_point for rows in candidates))
-        waited_s = max(0.0, time.time() - newest.produced_ns / 1e9)
-        metrics.end_to_end_s.labels(self._stage).observe(waited_s)
-        return waited_s
+        return metrics.committed(self._stage, [entry.produced_ns for entry in entries])
