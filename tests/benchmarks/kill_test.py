@@ -1,4 +1,4 @@
-"""The large kill test: many random kill -9, several seeds; prints counts as JSON lines and ends with 1 if anything differs.
+"""The large kill test: many random kill -9, several seeds; prints counts and recovery times as JSON lines; 1 if anything differs.
 
 `python -m tests.benchmarks.kill_test --rounds 3 --consumer 10 --broker 3 --service 3`; the service is the real BentoML one.
 """
@@ -14,13 +14,12 @@ from pathlib import Path
 
 from aiops.settings.tree import Settings
 from tests.testing.kafka_broker import KafkaBroker
+from tests.testing.kills import KillBudget, Kills
 from tests.testing.scoring_services import RealScoring, ScoringProcess
 from tests.testing.stream_harness import (
     NAIVE,
     Batch,
     Fleet,
-    KillBudget,
-    Kills,
     Outcome,
     batches,
     differences,
@@ -93,7 +92,8 @@ def figures(kind: str, killed: Outcome, reference: Outcome, kills: Kills) -> str
     """Return one JSON line about a disturbed run."""
     line = {
         "run": kind,
-        "kills": {"consumer": kills.consumer, "broker": kills.broker, "service": kills.service},
+        "kills": {"consumer": kills.consumer, "broker": kills.broker, "service": kills.service, "kafka": kills.kafka},
+        "recovery": kills.recoveries.figures(),
         "points_in": killed.counts["points_in"],
         "points_in_reference": reference.counts["points_in"],
         "detections": len(killed.detections),

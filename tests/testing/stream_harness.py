@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +34,6 @@ from serving.stream.consumer.tenant_partitions import TenantPartitions
 from serving.stream.consumer.tenant_services import CAME, TenantServices
 from tests.testing.deadlines import Deadline, within
 from tests.testing.free_ports import free_ports
-from tests.testing.kafka_broker import KafkaBroker
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 SERVICES = ("cart", "pay", "search", "ship", "user", "web")
@@ -382,67 +380,3 @@ def _state(settings: Settings, number: int) -> str:
 def differences(left: Outcome, right: Outcome) -> list[str]:
     """Return the names of the fields in which two outcomes differ."""
     return [name for name in Outcome.__slots__ if getattr(left, name) != getattr(right, name)]
-
-
-class KillBudget(NamedTuple):
-    """How often each process is killed."""
-
-    consumer: int
-    broker: int
-    service: int
-    kafka: int = 0
-
-
-@dataclass(slots=True)
-class Kills:
-    """Random kill -9 of consumer, broker, scoring service and Kafka broker while a run goes on."""
-
-    fleet: Fleet
-    seed: int
-    program: tuple[str, ...] = ("-m", "serving.stream.consumer")
-    scored: bool = True
-    consumer: int = 0
-    broker: int = 0
-    service: int = 0
-    kafka: int = 0
-    log: KafkaBroker | None = None
-
-    def run(self, sent: Sequence[Batch], budget: KillBudget, timeout_s: float) -> "subprocess.Popen[bytes]":
-        """Kill as often as `budget` says, at random points of progress; return the last consumer."""
-        rng = random.Random(self.seed)
-        plan = ["consumer"] * budget.consumer + ["broker"] * budget.broker + ["service"] * budget.service
-        plan += ["kafka"] * budget.kafka
-        rng.shuffle(plan)
-        points = sum(batch.points for batch in sent)
-        places = sorted(rng.uniform(0.05, 0.9) * points for _ in plan)
-        process = self.fleet.consume(program=self.program)
-        deadline = Deadline(timeout_s)
-        while not deadline.passed and (plan or not self.fleet.settled(len(sent), self.scored)):
-            time.sleep(0.02)
-            if process.poll() is not None:
-                process = self.fleet.consume(program=self.program)
-            if plan and self.fleet.points_in() > places[0]:
-                places.pop(0)
-                process = self._kill(plan.pop(), process)
-        return process
-
-    def _kill(self, what: str, process: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
-        setattr(self, what, getattr(self, what) + 1)
-        if what == "consumer":
-            process.kill()
-            process.wait()
-            return self.fleet.consume(program=self.program)
-        if what == "broker":
-            self.fleet.broker.kill()
-            time.sleep(0.2)
-            self.fleet.broker.start()
-            return process
-        if what == "kafka":
-            assert self.log is not None
-            self.log.kill()
-            self.log.start()
-        elif self.fleet.service is not None:
-            self.fleet.service.kill()
-            time.sleep(1.0)
-            self.fleet.service.start()
-        return process

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.kill_test import Round, disturbed, undisturbed
-from tests.testing.stream_harness import NAIVE, KillBudget, batches, differences
+from tests.testing.kills import KillBudget
+from tests.testing.stream_harness import NAIVE, batches, differences
 
 pytestmark = pytest.mark.slow
 

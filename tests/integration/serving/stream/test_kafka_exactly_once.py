@@ -11,7 +11,8 @@ import pytest
 
 from tests.benchmarks.kill_test import Round, disturbed, undisturbed
 from tests.testing.kafka_broker import KafkaBroker
-from tests.testing.stream_harness import NAIVE, KillBudget, batches, differences
+from tests.testing.kills import KillBudget
+from tests.testing.stream_harness import NAIVE, batches, differences
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.kill_test import Round, disturbed, undisturbed
+from tests.testing.kills import KillBudget
 from tests.testing.received_world import publish_received, received_batches
 from tests.testing.scoring_services import ScoringProcess
-from tests.testing.stream_harness import NAIVE, KillBudget, differences
+from tests.testing.stream_harness import NAIVE, differences
 
 pytestmark = pytest.mark.slow
 
