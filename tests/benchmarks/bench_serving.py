@@ -22,6 +22,7 @@ from typing import Any
 import grpc
 import httpx
 import numpy as np
+import psutil
 import pyarrow as pa
 
 from aiops.settings.serving_settings import ServingSettings
@@ -51,6 +52,7 @@ ROWS = 1000
 BULK_ROWS = 8000
 """Rows of a large batch: what a call costs beside its rows is spread over them."""
 ARROW = {"content-type": "application/vnd.apache.arrow.stream"}
+SLICE_S = 0.25
 JSON = {"content-type": "application/json"}
 
 
@@ -116,8 +118,16 @@ def stream(batch: pa.RecordBatch) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The service that runs: its address and process."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def service(models: dict[str, Any], values: np.ndarray) -> Iterator[str]:
+def service(models: dict[str, Any], values: np.ndarray) -> "Iterator[Running]":
     """Export the models and run the service on them."""
     with tempfile.TemporaryDirectory(prefix="bench-serving-") as folder:
         home = Path(folder)
@@ -137,7 +147,7 @@ def service(models: dict[str, Any], values: np.ndarray) -> Iterator[str]:
         url = f"http://127.0.0.1:{HTTP_PORT}"
         try:
             wait_until_ready(url, home / "service.log")
-            yield url
+            yield Running(url, process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
@@ -177,13 +187,54 @@ def together(make_call: Callable[[], Callable[[], object]], clients: int, second
     return sum(totals)
 
 
-def bulk_rates(url: str, path: str, model: Any, with_past: bool, seconds: float) -> tuple[float, float]:
-    """Return rows a second of the bare model and of the service with large batches."""
-    values = np.random.default_rng(5).normal(0, 1, (BULK_ROWS, len(SERVICE_FEATURES)))
-    asked = rows_of(values) if with_past else replace(rows_of(values), sequences=None)
-    rows, body = asked.matrix(model.features), stream(batch_of(values, with_past))
-    bare = rows_per_second(lambda: model.score(rows), BULK_ROWS, seconds / 2)
-    return bare, rows_per_second(http_call(url, path, body, ARROW), BULK_ROWS, seconds)
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Rows a second of the bare model and of the service, medians of slices in turn; and rows a second of processor time."""
+
+    bare: float
+    service: float
+    bare_cpu: float
+    service_cpu: float
+
+
+def side_by_side(bare: Callable[[], object], call: Callable[[], object], rows: int, pid: int, seconds: float) -> Rates:
+    """Measure both in turn, `SLICE_S` each: what else the machine does then meets both."""
+    for warm in (bare, call) * 5:
+        warm()
+    slices: dict[str, list[float]] = {"bare": [], "service": []}
+    counted, cpu_s = {"bare": 0, "service": 0}, {"bare": 0.0, "service": 0.0}
+    clocks = {"bare": time.thread_time, "service": lambda: processor_s(pid)}
+    started = time.perf_counter()
+    while time.perf_counter() - started < seconds or not slices["service"]:
+        for name, work in (("bare", bare), ("service", call)):
+            cpu, begun, calls = clocks[name](), time.perf_counter(), 0
+            while (spent := time.perf_counter() - begun) < SLICE_S:
+                work()
+                calls += 1
+            slices[name].append(calls * rows / spent)
+            counted[name] += calls * rows
+            cpu_s[name] += clocks[name]() - cpu
+    rates = [float(np.median(slices[name])) for name in slices]
+    return Rates(*rates, *(counted[name] / max(cpu_s[name], 0.01) for name in slices))
+
+
+def processor_s(pid: int) -> float:
+    """Return the processor seconds of a process and its children."""
+    parent = psutil.Process(pid)
+    times = [process.cpu_times() for process in (parent, *parent.children(recursive=True))]
+    return sum(spent.user + spent.system for spent in times)
+
+
+def show_bulk(name: str, running: "Running", path: str, model: Any, with_past: bool, seconds: float) -> None:
+    """Print the figures of Arrow batches beside the bare model on the same rows."""
+    for size in (ROWS, BULK_ROWS):
+        values = np.random.default_rng(5).normal(0, 1, (size, len(SERVICE_FEATURES)))
+        asked = rows_of(values) if with_past else replace(rows_of(values), sequences=None)
+        rows, body = asked.matrix(model.features), stream(batch_of(values, with_past))
+        call = http_call(running.url, path, body, ARROW)
+        rates = side_by_side(lambda r=rows: model.score(r), call, size, running.pid, seconds)
+        Figure(f"{name} HTTP Arrow x{size}, 1 client", rates.service, "rows/s", rates.bare).print()
+        Figure(f"{name} HTTP Arrow x{size}, of processor time", rates.service_cpu, "rows/CPU s", rates.bare_cpu).print()
 
 
 def http_call(url: str, path: str, body: bytes, headers: dict[str, str]) -> Callable[[], object]:
@@ -195,14 +246,16 @@ def http_call(url: str, path: str, body: bytes, headers: dict[str, str]) -> Call
     return call
 
 
-def latencies_ms(call: Callable[[], object], count: int) -> np.ndarray:
-    for _ in range(50):
+def latencies_ms(calls: tuple[Callable[[], object], ...], count: int) -> np.ndarray:
+    """Return (len(calls), count) times of calls in turn: what else the machine does then meets all of them."""
+    for call in calls * 50:
         call()
-    times = np.empty(count)
-    for index in range(count):
-        started = time.perf_counter()
-        call()
-        times[index] = (time.perf_counter() - started) * 1000
+    times = np.empty((len(calls), count))
+    for number in range(count):
+        for which, call in enumerate(calls):
+            started = time.perf_counter()
+            call()
+            times[which, number] = (time.perf_counter() - started) * 1000
     return times
 
 
@@ -220,8 +273,8 @@ def main() -> None:
     known = {"service": "checkout", **dict(zip(SERVICE_FEATURES, values[0].tolist(), strict=True))}
     singles = [json.dumps({"rows": [{**known, **more}]}).encode() for more in ({SEQUENCE: past[0].tolist()}, {})]
     bodies = [stream(batch_of(values[:ROWS], with_past)) for with_past in (True, False)]
-    with service(models, values) as url, grpc.insecure_channel(f"127.0.0.1:{GRPC_PORT}") as channel:
-        stub = ScoringStub(channel)
+    with service(models, values) as running, grpc.insecure_channel(f"127.0.0.1:{GRPC_PORT}") as channel:
+        stub, url = ScoringStub(channel), running.url
         for name, path, method, body, single in (
             ("service-ensemble", "/score", stub.Score, bodies[0], singles[0]),
             ("service-ensemble, no sequences", "/score", stub.Score, bodies[1], singles[1]),
@@ -231,17 +284,14 @@ def main() -> None:
             asked = rows_of(values[:ROWS])
             rows = (asked if body is bodies[0] else replace(asked, sequences=None)).matrix(model.features)
             bare = rows_per_second(lambda m=model, r=rows: m.score(r), ROWS, options.seconds / 2)
-            rate = rows_per_second(http_call(url, path, body, ARROW), ROWS, options.seconds)
-            Figure(f"{name} HTTP Arrow x1000, 1 client", rate, "rows/s", bare).print()
+            show_bulk(name, running, path, model, body is bodies[0], 2 * options.seconds)
             two = together(lambda p=path, b=body: http_call(url, p, b, ARROW), 2, options.seconds)
             Figure(f"{name} HTTP Arrow x1000, 2 clients", two, "rows/s", bare).print()
-            bulk, bulk_rate = bulk_rates(url, path, model, body is bodies[0], options.seconds)
-            Figure(f"{name} HTTP Arrow x8000, 1 client", bulk_rate, "rows/s", bulk).print()
             packed = pb.ScoreRequest(arrow_stream=body)
             typed = rows_per_second(lambda m=method, p=packed: m(p), ROWS, options.seconds)
             Figure(f"{name} gRPC Arrow x1000, 1 client", typed, "rows/s", bare).print()
-            bare_ms = latencies_ms(lambda m=model, r=rows[:1]: m.score(r), options.singles)
-            times = latencies_ms(http_call(url, path, single, JSON), options.singles)
+            calls = (lambda m=model, r=rows[:1]: m.score(r), http_call(url, path, single, JSON))
+            bare_ms, times = latencies_ms(calls, options.singles)
             for share in (50, 99):
                 baseline = float(np.percentile(bare_ms, share))
                 Figure(f"{name} JSON x1 p{share}", float(np.percentile(times, share)), "ms", baseline).print()

@@ -81,7 +81,8 @@ class Kills:
             self.recoveries.see(counted, time.monotonic())
             if plan and counted > places[0]:
                 places.pop(0)
-                self.recoveries.killed(plan[-1], counted, time.monotonic())
+                if plan[-1] != "service":  # stage 1 goes on without it
+                    self.recoveries.killed(plan[-1], counted, time.monotonic())
                 process = self._kill(plan.pop(), process)
         return process
 
