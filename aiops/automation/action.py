@@ -89,8 +89,11 @@ class ActionPlanner(Protocol):
         """
         ...
 
-    def probe(self, step: PlannedStep) -> Outcome:
-        """Read in which state the target is now; `UNKNOWN` where it does not answer or does not say."""
+    def probe(self, step: PlannedStep, key: str = "") -> Outcome:
+        """Read in which state the target is now; `UNKNOWN` where it does not answer or does not say.
+
+        `key`: that of the step's tries (see `ActionRunner`), by which a target may know what it was told; "" = none was made.
+        """
         ...
 
 

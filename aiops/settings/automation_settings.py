@@ -21,6 +21,7 @@ class AutomationSettings(Section):
     )
     lease_s: float = Field(30.0, ge=5, le=600, description="after so long another process carries out the runs of a silent one")
     allowed_hosts: str = Field("", description="hosts that http.call may reach, HOST or HOST:PORT; `;` between; empty = none")
+    dagster_url: str | None = Field(None, description="Dagster on which dagster.job launches; unset = the suite's own")
     flag_folders: str = Field("", description="folders whose flag files may be changed; `;` between; empty = none")
     secret_folders: str = Field(
         "", description="folders whose files may be read as secrets (file:/PATH); `;` between; empty = none"

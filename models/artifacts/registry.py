@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from aiops.errors import ModelNotFound
+from aiops.errors import ModelNotFound, Unavailable, legible
 from aiops.settings.tree import Settings
 from aiops.types import GateDecision, ModelVersion
 from models.artifacts.artifact import Example, load_artifact, save_model
@@ -114,6 +114,14 @@ class Registry:
         Raises:
             ModelNotFound: there is no champion, or none before it that still exists.
         """
+        return self._move(AliasMove("rollback", self._own(name), CHAMPION, self.champion_before(name)), change)
+
+    def champion_before(self, name: str) -> str:
+        """Return the version that a rollback would return to.
+
+        Raises:
+            ModelNotFound: there is no champion, or none before it that still exists.
+        """
         name = self._own(name)
         current = self.get(name, CHAMPION).version
         existing = {version.version for version in self.versions(name)}
@@ -125,7 +133,26 @@ class Registry:
         ]
         if not older:
             raise ModelNotFound(f"model {name!r}: no champion before version {current}; promote another version instead")
-        return self._move(AliasMove("rollback", name, CHAMPION, older[-1]), change)
+        return older[-1]
+
+    def has_own(self, name: str) -> bool:
+        """Return whether the tenant has registered a model of its own under this name."""
+        with self._mlflow() as client:
+            return _is_registered(client, self._own(name))
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Say of what MLflow raises inside that the registry does not answer.
+
+        Raises:
+            Unavailable: it does not.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except (MlflowException, OSError) as error:
+            raise Unavailable(f"the model registry does not answer: {legible(error)}; check mlflow_tracking_uri") from error
 
     def load(self, name: str, alias_or_version: str) -> LoadedModel:
         """Load one version, checked against its manifest.

@@ -61,7 +61,7 @@ class SimulatedPlanner:
             effect=kind.effect,
         )
 
-    def probe(self, step: PlannedStep) -> Outcome:
+    def probe(self, step: PlannedStep, key: str = "") -> Outcome:
         """Return in which state the service is now."""
         try:
             now = _state_of(self._kind, self._world.standing(step.service))

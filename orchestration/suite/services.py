@@ -43,7 +43,9 @@ RESPONDER: Final = Needs(
 )
 RECEIVER: Final = Needs(frozenset({*_BROKER, "serving.jwt_key"}))
 SIGNALS: Final = Needs(frozenset(_BROKER))
-AUTOMATION: Final = Needs(RESPONDER.secrets | {f"automation.{name}" for name in AutomationSettings.model_fields}, PROXIES)
+AUTOMATION: Final = Needs(
+    RESPONDER.secrets | {_STORE, *(f"automation.{name}" for name in AutomationSettings.model_fields)}, (*PROXIES, *STORES)
+)
 MLFLOW: Final = Needs(frozenset({_STORE}), STORES)
 DAGSTER: Final = Needs(frozenset({*_BROKER, _STORE}), (*STORES, "DAGSTER_"))
 SOURCE: Final = Needs(frozenset({*_BROKER, "source.token", "source.url"}), PROXIES)

@@ -114,7 +114,7 @@ class FakeActions:
         """Return the step of the number that is asked for."""
         return replace(step_of(int(str(request.parameters["number"]))), number=0)
 
-    def probe(self, step: PlannedStep) -> Outcome:
+    def probe(self, step: PlannedStep, key: str = "") -> Outcome:
         """Return in which state the target of a step is."""
         return self.targets[step.number].outcome()
 

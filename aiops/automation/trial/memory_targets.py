@@ -104,7 +104,7 @@ class MemoryPlanner:
             effect=f"{request.service} after {self.kind}",
         )
 
-    def probe(self, step: PlannedStep) -> Outcome:
+    def probe(self, step: PlannedStep, key: str = "") -> Outcome:
         """Compare the target with the step's states."""
         state = self.targets.read(step.target)
         return Outcome.OLD if state == step.before else Outcome.NEW if state == step.after else Outcome.OTHER

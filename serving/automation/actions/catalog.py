@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from aiops.automation.action import Action
+from serving.automation.actions.allowed_hosts import AllowedHosts
+from serving.automation.actions.dagster_job import DagsterJob
 from serving.automation.actions.feature_flag import FlagFile
 from serving.automation.actions.haproxy_weight import HaproxyWeight
-from serving.automation.actions.http_call import AllowedHosts, HttpCall
+from serving.automation.actions.http_call import HttpCall
 from serving.automation.actions.kubernetes_action import kubernetes_action
 from serving.automation.actions.kubernetes_api import Cluster, client_in_force
 from serving.automation.actions.kubernetes_cordon import KubernetesCordon
@@ -16,17 +18,22 @@ from serving.automation.actions.kubernetes_limits import KubernetesLimits
 from serving.automation.actions.kubernetes_restart import KubernetesRestart
 from serving.automation.actions.kubernetes_rollback import KubernetesRollback
 from serving.automation.actions.kubernetes_scale import KubernetesScale
+from serving.automation.actions.notification import Notify, TenantChannels
+from serving.automation.actions.once_action import once_action
 from serving.automation.actions.postgres_session import PostgresKillSession
 from serving.automation.actions.postgres_setting import PostgresSetting
 from serving.automation.actions.process_restart import ProcessRestart
 from serving.automation.actions.redis_setting import RedisSetting
 from serving.automation.actions.secret_references import Secrets
 from serving.automation.actions.state_action import StateKind, state_action
+from serving.automation.actions.suite_model_rollback import ModelRollback, TenantModels
+from serving.automation.actions.suite_silence import DetectorPause, SuiteSilence, TenantSilences
 from serving.automation.actions.systemd_restart import SystemdRestart
 
 KINDS: Final = (
-    *(FlagFile, HaproxyWeight, HttpCall, KubernetesCordon, KubernetesLimits, KubernetesRestart, KubernetesRollback),
-    *(KubernetesScale, PostgresKillSession, PostgresSetting, ProcessRestart, RedisSetting, SystemdRestart),
+    *(DagsterJob, FlagFile, HaproxyWeight, HttpCall, KubernetesCordon, KubernetesLimits, KubernetesRestart, KubernetesRollback),
+    *(KubernetesScale, Notify, PostgresKillSession, PostgresSetting, ProcessRestart, RedisSetting),
+    *(DetectorPause, ModelRollback, SuiteSilence, SystemdRestart),
 )
 """Each kind, with its name in runbooks, the model of its parameters and its risk."""
 
@@ -40,14 +47,26 @@ class ActionReach:
     flag_folders: tuple[Path, ...] = ()
     in_cluster: bool = False
     context: str | None = None
+    dagster_url: str = "http://127.0.0.1:3000"
+    """the suite's own Dagster"""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteReach:
+    """What actions on the suite itself may reach: what belongs to one tenant."""
+
+    silences: TenantSilences
+    models: TenantModels
+    channels: TenantChannels
 
 
 def actions_of(reach: ActionReach) -> Mapping[str, Action]:
-    """Return every kind of action by its name; opens no connection."""
+    """Return every kind of action on systems of others by its name; opens no connection."""
+    hosts = AllowedHosts(reach.hosts)
     kinds: tuple[StateKind, ...] = (
         FlagFile(reach.flag_folders),
         HaproxyWeight(),
-        HttpCall(AllowedHosts(reach.hosts), reach.secrets),
+        HttpCall(hosts, reach.secrets),
         PostgresKillSession(reach.secrets),
         PostgresSetting(reach.secrets),
         ProcessRestart(),
@@ -57,4 +76,12 @@ def actions_of(reach: ActionReach) -> Mapping[str, Action]:
     edits = (KubernetesCordon(), KubernetesLimits(), KubernetesRestart(), KubernetesRollback(), KubernetesScale())
     cluster = Cluster(lambda: client_in_force(reach.in_cluster, reach.context))
     actions = [state_action(kind) for kind in kinds] + [kubernetes_action(edit, cluster) for edit in edits]
+    actions.append(once_action(DagsterJob(reach.dagster_url, hosts)))
+    return {action.planner.kind: action for action in actions}
+
+
+def suite_actions_of(reach: SuiteReach) -> Mapping[str, Action]:
+    """Return every kind of action on what the suite itself has of a tenant, by its name; opens no connection."""
+    kinds: tuple[StateKind, ...] = (SuiteSilence(reach.silences), DetectorPause(reach.silences), ModelRollback(reach.models))
+    actions = [state_action(kind) for kind in kinds] + [once_action(Notify(reach.channels))]
     return {action.planner.kind: action for action in actions}

@@ -11,8 +11,9 @@ import httpx
 from pydantic import Field, JsonValue
 
 from aiops.automation.action import ActionRequest, PlainMapping, PlannedStep, Risk
-from aiops.errors import ContractError, StepRefused, Unavailable, legible
+from aiops.errors import ContractError, StepRefused, Unavailable
 from serving.automation.actions.action_parameters import Parameters, parsed
+from serving.automation.actions.allowed_hosts import AllowedHosts
 from serving.automation.actions.secret_references import SecretReference, Secrets
 from serving.automation.actions.state_action import StateChange, compared, refuse_changed, request_of
 
@@ -39,29 +40,6 @@ class CallParameters(Parameters):
     member: Annotated[str, Field(max_length=500)] = ""
     wanted: str | int | float | bool
     token: SecretReference | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AllowedHosts:
-    """Hosts, as HOST or HOST:PORT, that may be called."""
-
-    names: frozenset[str]
-
-    def check(self, url: str) -> None:
-        """Check the host of an address.
-
-        Raises:
-            ContractError: it is not allowed.
-        """
-        try:
-            parts = httpx.URL(url)
-        except httpx.InvalidURL as error:
-            raise ContractError(f"url {legible(url)!r}: is none ({legible(error)}); mend it") from error
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        if not {parts.host, f"{parts.host}:{port}"} & {name.lower() for name in self.names}:
-            raise ContractError(
-                f"url {url!r}: host {parts.host} is not in automation.allowed_hosts; add it there, or use another"
-            )
 
 
 class HttpCall:

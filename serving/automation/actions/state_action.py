@@ -118,25 +118,12 @@ class StatePlanner:
         change = self._kind.change(request)
         if change.after == change.before:
             raise ContractError(f"action {request.action}: {change.target} is so already ({change.difference}): nothing to do")
-        step = PlannedStep(
-            number=0,
-            action=request.action,
-            service=request.service,
-            target=change.target,
-            parameters=change.parameters,
-            before=change.before,
-            after=change.after,
-            difference=change.difference,
-            risk=change.risk,
-            undo=change.undo,
-            replica_share=change.replica_share,
-            effect=change.effect,
-        )
+        step = step_of(request, change)
         if self._rehearsal is not None:
             self._rehearsal(step)
         return step
 
-    def probe(self, step: PlannedStep) -> Outcome:
+    def probe(self, step: PlannedStep, key: str = "") -> Outcome:
         """Return in which state the target is now; see `ActionPlanner.probe`."""
         try:
             return self._kind.outcome(step, self._kind.read(request_of(step)))
@@ -169,6 +156,24 @@ class StateRunner:
         if not step.undo:
             raise StepRefused(f"action {step.action}: {step.target} cannot be taken back; bring it into order by hand")
         self._kind.swap(step, step.before, key)
+
+
+def step_of(request: ActionRequest, change: StateChange) -> PlannedStep:
+    """Return what a request comes to, as step number 0."""
+    return PlannedStep(
+        number=0,
+        action=request.action,
+        service=request.service,
+        target=change.target,
+        parameters=change.parameters,
+        before=change.before,
+        after=change.after,
+        difference=change.difference,
+        risk=change.risk,
+        undo=change.undo,
+        replica_share=change.replica_share,
+        effect=change.effect,
+    )
 
 
 def request_of(step: PlannedStep) -> ActionRequest:

@@ -95,8 +95,8 @@ def called(work: Callable[[], None]) -> CallResult:
     return CallResult(Call.RETURNED)
 
 
-def probed(calls: Calls, planner: ActionPlanner, step: PlannedStep, patience_s: float = PROBE_S) -> Outcome:
-    """Return in which state the target of a step is; unknown where it does not answer in time."""
+def probed(calls: Calls, planner: ActionPlanner, step: PlannedStep, key: str = "", patience_s: float = PROBE_S) -> Outcome:
+    """Return in which state the target of a step is; unknown where it does not answer in time. `key`: of the step's tries."""
     answers: list[Outcome] = []
-    result = calls.begin(lambda: answers.append(planner.probe(step))).result(patience_s)
+    result = calls.begin(lambda: answers.append(planner.probe(step, key))).result(patience_s)
     return answers[0] if result.call is Call.RETURNED and answers else Outcome.UNKNOWN

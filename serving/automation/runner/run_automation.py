@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiops.errors import AiopsError
-from aiops.settings.automation_settings import AutomationSettings
 from aiops.settings.setting_parts import setting_parts
 from aiops.settings.tree import Settings
 from aiops.topology.graph import ServiceGraph
@@ -54,7 +53,7 @@ def run_automation(settings: Settings) -> int:
 
 def _run(settings: Settings, database: IncidentDatabase, stop: threading.Event) -> None:
     metrics = AutomationMetrics()
-    actions = actions_of(_reach(settings.automation))
+    actions = actions_of(_reach(settings))
     suite = SuiteParts(settings, database, metrics, actions, lambda store: ledger_of(settings, store, _graph(settings, store)))
     automations = Automations(suite)
     process = AutomationProcess(automations, stop)
@@ -101,13 +100,15 @@ def _graph(settings: Settings, store: IncidentStore) -> Callable[[], ServiceGrap
     return lambda: graphs().graph(learned=True)
 
 
-def _reach(settings: AutomationSettings) -> ActionReach:
+def _reach(settings: Settings) -> ActionReach:
     """Return what actions may reach; read once, at the start of the process."""
-    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and not settings.kube_context
+    own = settings.automation
+    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and not own.kube_context
     return ActionReach(
-        Secrets.of_process(tuple(map(Path, setting_parts(settings.secret_folders)))),
-        frozenset(setting_parts(settings.allowed_hosts)),
-        tuple(map(Path, setting_parts(settings.flag_folders))),
+        Secrets.of_process(tuple(map(Path, setting_parts(own.secret_folders)))),
+        frozenset(setting_parts(own.allowed_hosts)),
+        tuple(map(Path, setting_parts(own.flag_folders))),
         in_pod,
-        settings.kube_context or None,
+        own.kube_context or None,
+        own.dagster_url or f"http://127.0.0.1:{settings.up.dagster_port}",
     )

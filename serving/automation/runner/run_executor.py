@@ -156,7 +156,7 @@ class RunExecutor:
         planned = parts.ledger.change(planned, intent(planned, number, undo, intended_at))
         step = planned_step(planned, number)
         if parts.now() - intended_at < timedelta(seconds=step.timeout_s / 2):
-            key = f"{planned.run.run_id}-{number}" + ("-undo" if undo else "")
+            key = _key_of_step(planned, number) + ("-undo" if undo else "")
             call = parts.calls.begin(self._work(planned, number, undo, key))
             self._calls[_key(planned, number)] = call
             call.result(min(step.timeout_s, POLL.total_seconds()))
@@ -198,7 +198,9 @@ class RunExecutor:
     def _target(self, planned: PlannedRun, number: int) -> Outcome:
         step = planned_step(planned, number)
         action = self._parts.actions.get(step.action)
-        return Outcome.UNKNOWN if action is None else probed(self._parts.calls, action.planner, step)
+        if action is None:
+            return Outcome.UNKNOWN
+        return probed(self._parts.calls, action.planner, step, _key_of_step(planned, number))
 
     def _judge(self, planned: PlannedRun, last: bool, until: datetime) -> Advance:
         at = self._parts.now()
@@ -219,6 +221,11 @@ class RunExecutor:
 
 def _key(planned: PlannedRun, number: int) -> _TryKey:
     return _TryKey(planned.run.run_id, number, step_run(planned.run, number).tries)
+
+
+def _key_of_step(planned: PlannedRun, number: int) -> str:
+    """Return what is the same for each try of a step, and for no other step."""
+    return f"{planned.run.run_id}-{number}"
 
 
 def _soon(at: datetime, until: datetime | None) -> datetime:

@@ -19,6 +19,7 @@ from aiops.automation.run_ledger import PlannedRun
 from aiops.automation.runbook_text import VersionedRunbook
 from aiops.automation.service_state import Judgement
 from aiops.settings.tree import Settings
+from serving.automation.actions.catalog import suite_actions_of
 from serving.automation.api.automation_ports import TenantRuns
 from serving.automation.ledger.store_ledger import StoreRunLedger
 from serving.automation.runner.automation_metrics import AutomationMetrics, TenantMetrics
@@ -27,6 +28,7 @@ from serving.automation.runner.run_executor import ExecutorParts, RunExecutor
 from serving.automation.runner.run_loop import LoopParts, RunLoop
 from serving.automation.runner.run_reports import ReportParts, RunAudience, RunReports
 from serving.automation.runner.runner_lease import RunnerLease
+from serving.automation.runner.suite_reach import suite_reach
 from serving.host.log_rate_limit import LineLimit
 from serving.incidents.notify.channels import escalation_names
 from serving.incidents.notify.routes import routed
@@ -60,9 +62,10 @@ class SuiteParts:
 class _Lazily:
     """Planning, looks and desk of one tenant, made when they are used first."""
 
-    def __init__(self, suite: SuiteParts, store: IncidentStore) -> None:
+    def __init__(self, suite: SuiteParts, store: IncidentStore, actions: Mapping[str, "Action"]) -> None:
         self._suite = suite
         self._store = store
+        self._actions = actions
 
     @cached_property
     def _states(self) -> "ServiceStates":
@@ -86,7 +89,7 @@ class _Lazily:
 
         suite = self._suite
         folder = suite.settings.runbooks_path(self._store.tenant)
-        shelf = RunbookShelf(folder, suite.settings.automation.library, kinds_of(suite.actions))
+        shelf = RunbookShelf(folder, suite.settings.automation.library, kinds_of(self._actions))
         faults = LineLimit(log)
 
         def in_force() -> tuple[VersionedRunbook, ...]:
@@ -96,7 +99,7 @@ class _Lazily:
                 faults.warn(fault.source, f"runbooks of {self._store.tenant}: {fault.message}{kept}")
             return read.runbooks
 
-        planners = {kind: action.planner for kind, action in suite.actions.items()}
+        planners = {kind: action.planner for kind, action in self._actions.items()}
         graph_at = self._states.graph_at
         return SuitePlanning(PlanningParts(self._store, in_force, planners, graph_at, self._states.now))
 
@@ -142,10 +145,11 @@ class TenantAutomation:
 def automation_of(suite: SuiteParts, tenant: str) -> TenantAutomation:
     """Return what acts for a tenant; nothing is read yet."""
     settings, store = suite.settings, IncidentStore(suite.database, tenant)
-    ledger, lazily, metrics = suite.ledger_of(store), _Lazily(suite, store), TenantMetrics(suite.metrics, tenant)
     now = _clock(settings, store)
+    actions = {**suite.actions, **suite_actions_of(suite_reach(settings, store, now))}
+    ledger, lazily, metrics = suite.ledger_of(store), _Lazily(suite, store, actions), TenantMetrics(suite.metrics, tenant)
     lag = timedelta(seconds=TENANT_LAG * settings.consumer.archive_every_s)
-    executor = RunExecutor(ExecutorParts(ledger, suite.actions, lazily, lazily, judge, now, telemetry_lag=lag))
+    executor = RunExecutor(ExecutorParts(ledger, actions, lazily, lazily, judge, now, telemetry_lag=lag))
     reports = RunReports(ReportParts(store, ledger, lazily.desk, lazily.audience, now))
     lease = RunnerLease(store, _holder(), timedelta(seconds=settings.automation.lease_s), _wall)
     maker = PlanMaker(PlanMakerParts(store, ledger, lazily, settings.automation.least_probability, now, metrics))

@@ -125,8 +125,11 @@ def approval_messages(notice: Notice, channels: Sequence[str]) -> tuple[OutboxMe
 
 def run_messages(incident: Incident, said: RunNotice, channels: Sequence[str], base_url: str) -> tuple[OutboxMessage, ...]:
     """Return the notifications of something that a run of a plan did; nobody is notified of what is not loud and never paged."""
-    if incident.notified_at is None and not said.loud:
-        return ()
+    return () if incident.notified_at is None and not said.loud else step_messages(incident, said, channels, base_url)
+
+
+def step_messages(incident: Incident, said: RunNotice, channels: Sequence[str], base_url: str) -> tuple[OutboxMessage, ...]:
+    """Return the notifications that a step of a run sends, whether or not somebody was notified of the incident before."""
     kind = MessageKind.PAGE if said.loud else MessageKind.UPDATE
     notice = notice_of(incident, kind, said.at, said.headline, base_url)
     notice = replace(notice, severity=Severity.CRITICAL if said.loud else notice.severity)

@@ -22,9 +22,10 @@ from aiops.automation.action import ActionRequest, Outcome, PlannedStep
 from aiops.errors import ConfigurationError, ContractError, StepRefused, Unavailable
 from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.tree import Settings
+from serving.automation.actions.allowed_hosts import AllowedHosts
 from serving.automation.actions.feature_flag import FlagFile
 from serving.automation.actions.haproxy_weight import HaproxyWeight
-from serving.automation.actions.http_call import AllowedHosts, HttpCall
+from serving.automation.actions.http_call import HttpCall
 from serving.automation.actions.postgres_session import PostgresKillSession
 from serving.automation.actions.postgres_setting import PostgresSetting
 from serving.automation.actions.process_restart import ProcessRestart

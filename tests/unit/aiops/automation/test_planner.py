@@ -91,7 +91,7 @@ class Stray:
     def plan(self, request: ActionRequest) -> PlannedStep:
         return PlannedStep(0, self.kind, "mail", "x", request.parameters, {}, {}, "", Risk.LOW)
 
-    def probe(self, step: PlannedStep) -> Outcome:
+    def probe(self, step: PlannedStep, key: str = "") -> Outcome:
         return Outcome.UNKNOWN
 
 

@@ -15,7 +15,15 @@ ACTIONS = actions_of(ActionReach(Secrets({})))
 
 def test_every_kind_has_both_halves_and_its_own_name() -> None:
     assert sorted(ACTIONS) == [
-        *("feature_flag.file", "haproxy.weight", "http.call", "kubernetes.cordon", "kubernetes.limits", "kubernetes.restart"),
+        *(
+            "dagster.job",
+            "feature_flag.file",
+            "haproxy.weight",
+            "http.call",
+            "kubernetes.cordon",
+            "kubernetes.limits",
+            "kubernetes.restart",
+        ),
         *("kubernetes.rollback", "kubernetes.scale", "postgres.kill_session", "postgres.setting", "process.restart"),
         *("redis.setting", "systemd.restart"),
     ]

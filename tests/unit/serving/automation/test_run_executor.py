@@ -173,11 +173,11 @@ def test_a_probe_that_hangs_is_unknown() -> None:
     release = threading.Event()
 
     class Silent(FakeActions):
-        def probe(self, step: object) -> Outcome:
+        def probe(self, step: object, key: str = "") -> Outcome:
             release.wait(within(30))
             return Outcome.NEW
 
-    assert probed(ThreadedCalls(), Silent({}), step_of(1), 0.01) is Outcome.UNKNOWN
+    assert probed(ThreadedCalls(), Silent({}), step_of(1), patience_s=0.01) is Outcome.UNKNOWN
     release.set()
 
 
