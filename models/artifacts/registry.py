@@ -1,4 +1,4 @@
-"""The model registry: the only module that imports MLflow, and only when a method is called.
+"""The model registry: it and the modules named mlflow_* beside it import MLflow, and only when a method is called.
 
 Models are logged as pyfunc with our own loader, so nothing is pickled; every change is in the audit log.
 """
@@ -7,12 +7,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from aiops.errors import ModelNotFound, Unavailable, legible
+from aiops.errors import ModelNotFound
 from aiops.settings.tree import Settings
 from aiops.types import GateDecision, ModelVersion
 from models.artifacts.artifact import Example, load_artifact, save_model
@@ -20,6 +19,7 @@ from models.artifacts.audit import CHALLENGER, CHAMPION, AliasMove, AuditEntry, 
 from models.artifacts.catalog import FittedModel
 from models.artifacts.export import export_artifact, write_aliases
 from models.artifacts.mlflow_log import DATA, log_figures, log_model, log_run
+from models.artifacts.mlflow_versions import aliases_of, ensure_registered, is_registered, model_version_of
 from models.artifacts.run_record import decision_tags, run_tags
 from models.artifacts.tenant_models import own_name
 from models.artifacts.training_run import TrainingRun
@@ -70,7 +70,7 @@ class Registry:
             run_id = started.info.run_id
             log_run(client, run_id, run)
             logged = log_model(client, started.info, model, run, Path(folder) / DATA)
-            _ensure_registered(client, name)
+            ensure_registered(client, name)
             created = client.create_model_version(name, logged.model_uri, run_id, tags=dict(run.tags), model_id=logged.model_id)
             client.set_terminated(run_id)
             self._log.append("register", name, str(created.version), change)
@@ -88,11 +88,11 @@ class Registry:
     def versions(self, name: str) -> tuple[ModelVersion, ...]:
         """Return all versions with their aliases, newest first; empty where the model was never registered."""
         with self._mlflow() as client:
-            name = self._own(name) if _is_registered(client, self._own(name)) else name
-            aliases = _aliases(client, name)
+            name = self._own(name) if is_registered(client, self._own(name)) else name
+            aliases = aliases_of(client, name)
             stored_versions = client.search_model_versions(f"name = '{name}'", max_results=10_000)
             newest_first = sorted(stored_versions, key=lambda version: int(version.version), reverse=True)
-            return tuple(_model_version(version, aliases) for version in newest_first)
+            return tuple(model_version_of(version, aliases) for version in newest_first)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all registered models, those of tenants too."""
@@ -138,21 +138,7 @@ class Registry:
     def has_own(self, name: str) -> bool:
         """Return whether the tenant has registered a model of its own under this name."""
         with self._mlflow() as client:
-            return _is_registered(client, self._own(name))
-
-    @contextmanager
-    def answering(self) -> Iterator[None]:
-        """Say of what MLflow raises inside that the registry does not answer.
-
-        Raises:
-            Unavailable: it does not.
-        """
-        from mlflow.exceptions import MlflowException
-
-        try:
-            yield
-        except (MlflowException, OSError) as error:
-            raise Unavailable(f"the model registry does not answer: {legible(error)}; check mlflow_tracking_uri") from error
+            return is_registered(client, self._own(name))
 
     def load(self, name: str, alias_or_version: str) -> LoadedModel:
         """Load one version, checked against its manifest.
@@ -179,7 +165,7 @@ class Registry:
             with self._artifact(client, name, alias_or_version) as (folder, version):
                 name = version.name
                 exported = export_artifact(folder, target, name, version.version)
-            write_aliases(target, name, {a: v for a, v in _aliases(client, name).items() if (target / name / v).is_dir()})
+            write_aliases(target, name, {a: v for a, v in aliases_of(client, name).items() if (target / name / v).is_dir()})
         return exported
 
     def attach(self, name: str, version: str, file: Path) -> None:
@@ -220,16 +206,16 @@ class Registry:
     def _version(self, client: "MlflowClient", name: str, alias_or_version: str) -> ModelVersion:
         from mlflow.exceptions import MlflowException
 
-        aliases = _aliases(client, self._own(name))
-        if alias_or_version in aliases or (alias_or_version.isdigit() and _is_registered(client, self._own(name))):
+        aliases = aliases_of(client, self._own(name))
+        if alias_or_version in aliases or (alias_or_version.isdigit() and is_registered(client, self._own(name))):
             name = self._own(name)
         elif self._own(name) != name:
-            aliases = _aliases(client, name)
+            aliases = aliases_of(client, name)
         number = aliases.get(alias_or_version, alias_or_version)
         if not number.isdigit():
             raise ModelNotFound(f"model {name!r} has no alias {alias_or_version!r}; it has {sorted(aliases) or 'none'}")
         try:
-            return _model_version(client.get_model_version(name, number), aliases)
+            return model_version_of(client.get_model_version(name, number), aliases)
         except MlflowException as error:
             raise ModelNotFound(f"model {name!r} has no version {number}; `aiops models` lists what there is") from error
 
@@ -243,7 +229,7 @@ class Registry:
 
     def _retain(self, client: "MlflowClient", name: str, change: Change) -> None:
         numbers = sorted((int(version.version) for version in client.search_model_versions(f"name = '{name}'")), reverse=True)
-        kept = {*_aliases(client, name).values(), *self._log.past_champions(name)[-2:]}
+        kept = {*aliases_of(client, name).values(), *self._log.past_champions(name)[-2:]}
         for number in numbers[self._settings.models.keep_versions :]:
             if str(number) not in kept:
                 client.delete_model_version(name, str(number))
@@ -280,42 +266,3 @@ def _set_uri(uri: str) -> None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
     else:
         os.environ["MLFLOW_TRACKING_URI"] = before
-
-
-def _is_registered(client: "MlflowClient", name: str) -> bool:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return False
-    return True
-
-
-def _ensure_registered(client: "MlflowClient", name: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.get_registered_model(name)
-    except MlflowException:
-        client.create_registered_model(name)
-
-
-def _aliases(client: "MlflowClient", name: str) -> dict[str, str]:
-    """Return alias -> version; empty where the model was never registered."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return {alias: str(number) for alias, number in client.get_registered_model(name).aliases.items()}
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return {}
-
-
-def _model_version(stored: Any, aliases: Mapping[str, str]) -> ModelVersion:
-    names = tuple(sorted(alias for alias, number in aliases.items() if number == str(stored.version)))
-    created = datetime.fromtimestamp(stored.creation_timestamp / 1000, tz=UTC)
-    return ModelVersion(stored.name, str(stored.version), names, stored.run_id or "", created, dict(stored.tags))

@@ -34,7 +34,12 @@ HOMES = {
     "ibis": {"orchestration/workspace/feature_store.py"},
     "jwt": {"serving/http/auth.py"},
     "matplotlib": {"models/evaluation/figures.py", "models/rca/evidence_figure.py", "orchestration/rehearsal/loop_figures.py"},
-    "mlflow": {"models/artifacts/registry.py", "orchestration/suite/web/mlflow_site.py", "models/artifacts/mlflow_log.py"},
+    "mlflow": {
+        "models/artifacts/registry.py",
+        "orchestration/suite/web/mlflow_site.py",
+        "models/artifacts/mlflow_log.py",
+        "models/artifacts/mlflow_versions.py",
+    },
     "llvmlite": {"serving/ingest/receive/wire/machine_words.py"},
     "numba": {
         "aiops/jit.py",

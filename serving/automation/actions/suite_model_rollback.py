@@ -54,8 +54,10 @@ class ModelRollback:
             ContractError: the tenant has no such model, or it has no champion.
             Unavailable: the registry does not answer.
         """
+        from models.artifacts.mlflow_versions import registry_answers
+
         model, registry = parsed(ModelParameters, request).model, self._models.registry()
-        with registry.answering():
+        with registry_answers():
             return _champion(registry, model)
 
     def change(self, request: ActionRequest) -> StateChange:
@@ -65,9 +67,11 @@ class ModelRollback:
             ContractError: there is none.
             Unavailable: the registry does not answer.
         """
+        from models.artifacts.mlflow_versions import registry_answers
+
         model = parsed(ModelParameters, request).model
         registry = self._models.registry()
-        with registry.answering():
+        with registry_answers():
             before, earlier = _champion(registry, model), _earlier(registry, model)
         return StateChange(
             target=f"model {model}",
@@ -88,11 +92,12 @@ class ModelRollback:
             Unavailable: the registry does not answer.
         """
         from models.artifacts.audit import CHAMPION, Change
+        from models.artifacts.mlflow_versions import registry_answers
 
         model, registry = parsed(ModelParameters, request_of(step)).model, self._models.registry()
         wish = Change(BY, self._models.now(), f"run {key}")
         try:
-            with registry.answering():
+            with registry_answers():
                 refuse_changed(step, into, _champion(registry, model))
                 if into == step.before:
                     registry.set_alias(model, CHAMPION, str(into["champion"]), wish)
