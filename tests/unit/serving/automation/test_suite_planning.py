@@ -6,11 +6,11 @@ import pytest
 
 from aiops.automation.plan import Plan
 from aiops.automation.runbook_text import read_runbook
+from aiops.automation.trial.memory_targets import MemoryKind, MemoryTargets, memory_actions
 from aiops.topology.graph import ServiceGraph
 from serving.automation.runner.suite_planning import PlanningParts, SuitePlanning
 from serving.incidents.store.records import IncidentCase
 from tests.testing.incident_home import CALLS, SERVICES, JudgedHome, ServiceScore
-from tests.testing.memory_actions import MemoryTargets, memory_actions
 
 TEXT = """
 runbook: restart
@@ -24,7 +24,10 @@ GRAPH = ServiceGraph.from_pairs(CALLS, SERVICES)
 
 
 def planning(home: JudgedHome) -> SuitePlanning:
-    planners = {kind: action.planner for kind, action in memory_actions(["kubernetes.restart"], MemoryTargets()).items()}
+    planners = {
+        kind: action.planner
+        for kind, action in memory_actions({"kubernetes.restart": MemoryKind("kubernetes.restart")}, MemoryTargets()).items()
+    }
     runbooks = [read_runbook(TEXT, "restart.yaml")]
     return SuitePlanning(PlanningParts(home.store, lambda: runbooks, planners, lambda at: GRAPH, lambda case, service, at: None))
 
