@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +46,7 @@ from serving.scoring.proto import scoring_pb2 as pb
 from serving.scoring.proto.scoring_pb2_grpc import ScoringStub
 from serving.scoring.requests.vector_rows import RequestRows
 from serving.scoring.run import launch
+from tests.testing.deadlines import Deadline
 
 HTTP_PORT, GRPC_PORT = 23100, 23101
 ROWS = 1000
@@ -154,13 +155,12 @@ def service(models: dict[str, Any], values: np.ndarray) -> "Iterator[Running]":
 
 
 def wait_until_ready(url: str, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
+    deadline = Deadline(60)
+    while not deadline.passed:
+        with suppress(httpx.TransportError):
             if httpx.get(f"{url}/readyz", timeout=2).status_code == 200:
                 return
-        except httpx.TransportError:
-            time.sleep(0.1)
+        time.sleep(0.1)
     raise RuntimeError(log.read_text()[-3000:])
 
 
