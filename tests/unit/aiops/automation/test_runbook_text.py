@@ -131,5 +131,5 @@ def test_programs_write_durations_as_seconds() -> None:
 
 def test_the_example_of_the_documentation_is_a_runbook() -> None:
     page = (ROOT / "docs" / "how-to" / "runbooks.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(r"^```yaml\n(runbook: .*?)^```", page, re.MULTILINE | re.DOTALL)
     assert read_runbook(block, "page", KINDS).name == "roll-back-bad-deployment"

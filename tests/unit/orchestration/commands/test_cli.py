@@ -21,7 +21,7 @@ from serving.lake import parquet_writing
 COMMANDS = (  # noqa: SIM905
     "run up init status ingest replay detections forecast train drift score models promote rollback verdict "
     "connect rejected graph changes route rca series backtest bench incidents migrate repair logs runbooks "
-    "plans approve reject runs automation"
+    "plans approve reject runs automation tokens"
 ).split()
 ROWS = (
     "timestamp,service,metric,value\n"

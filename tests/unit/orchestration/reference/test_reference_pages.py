@@ -126,9 +126,12 @@ def test_every_call_of_the_proto_is_listed(pages: dict[str, str]) -> None:
 
 def test_every_metric_that_the_code_names_is_listed(pages: dict[str, str]) -> None:
     """Names are looked for in the source, so that a family in a registry that the page does not know is missed here."""
-    made = re.compile(r'(?:Counter|Gauge|Histogram|CounterMetricFamily)\(\s*"(aiops_\w+)"')
+    made = re.compile(r'(?:Counter|Gauge|Histogram|CounterMetricFamily|GaugeMetricFamily)\(\s*"(aiops_\w+)"')
+    of_answers = re.compile(r'AnswerMetrics\([^,)]+,\s*"(aiops_\w+)"')
     rooms = (path for room in ("aiops", "models", "serving", "orchestration") for path in (ROOT / room).rglob("*.py"))
-    named = {name.removesuffix("_total") for path in rooms for name in made.findall(path.read_text(encoding="utf-8"))}
+    texts = [path.read_text(encoding="utf-8") for path in rooms]
+    named = {name.removesuffix("_total") for text in texts for name in made.findall(text)}
+    named |= {f"{prefix}_{part}" for text in texts for prefix in of_answers.findall(text) for part in ("requests", "seconds")}
     listed = re.findall(r"^\| `(aiops_\w+)` \| (\w+) \|", pages["reference/metrics.md"], re.MULTILINE)
     assert {name.removesuffix("_total") for name, _ in listed} == named
     assert len(named) > 60
