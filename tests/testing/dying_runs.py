@@ -55,7 +55,7 @@ class FileTargets:
         words = (f"{target}: old → new", self.risk, "sets it back", 1.0, TIMEOUT_S, 1)
         return PlannedStep(0, KIND, request.service, target, request.parameters, *states, *words)
 
-    def probe(self, step: PlannedStep) -> Outcome:
+    def probe(self, step: PlannedStep, key: str = "") -> Outcome:
         """Return in which state a target is."""
         return Outcome.NEW if self.state(step.target) == "new" else Outcome.OLD
 

@@ -103,7 +103,7 @@ class Targets:
         states = ({"value": "old"}, {"value": "new"})
         return PlannedStep(0, "fake", request.service, target, {}, *states, "old → new", self.risk, "back", 1.0, TIMEOUT_S, 1)
 
-    def probe(self, step: PlannedStep) -> Outcome:
+    def probe(self, step: PlannedStep, key: str = "") -> Outcome:
         """Return in which state a target is."""
         return Outcome.NEW if self.state(step.target) == "new" else Outcome.OLD
 
