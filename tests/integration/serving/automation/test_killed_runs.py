@@ -88,7 +88,7 @@ def test_no_kill_makes_a_run_act_twice_or_the_log_say_what_is_not(
     assert ended >= count
     assert left.states[RunState.CURED] + left.states[RunState.UNDONE] >= count / 2
     assert left.states[RunState.UNDONE] > 0
-    assert left.in_flight >= 10, "kills that hit nothing prove nothing"
+    assert left.in_flight >= count / 20, "kills that hit nothing prove nothing"
 
 
 @pytest.mark.slow

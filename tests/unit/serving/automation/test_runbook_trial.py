@@ -1,5 +1,8 @@
 """Trials of runbooks on fakes: each case comes to what the runbook's own conditions and terms make of it."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from aiops.automation.fact_names import FACTS_OF, Scope
@@ -12,6 +15,7 @@ from serving.automation.trial.runbook_trial import TrialResult, tried
 from serving.automation.trial.trial_kinds import trial_kinds
 from tests.testing.runbook_texts import ROLL_BACK
 
+ROOT = Path(__file__).parents[4]
 IN_LIBRARY = RunbookFolder(LIBRARY, kinds_of()).read()
 CASES = ("cured", "worse", "changed", "killed")
 
@@ -83,6 +87,14 @@ def test_several_steps_are_taken_back_the_newest_first() -> None:
 def test_a_step_after_a_kill_is_read_and_not_repeated() -> None:
     story = trial(ROLL_BACK, "killed").story
     assert sum(line.startswith("step 1: kubernetes.rollback") for line in story) == 1
+
+
+def test_the_tests_of_the_documentation_pass_on_its_runbook() -> None:
+    page = (ROOT / "docs" / "how-to" / "runbooks.md").read_text(encoding="utf-8")
+    block, tests = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    runbook = read_runbook(block.partition("tests:")[0] + tests, "page", kinds_of())
+    results = [tried(runbook, test, trial_kinds()) for test in runbook.runbook.tests]
+    assert [result.passed for result in results] == [True, True, True], results
 
 
 def test_the_example_says_every_fact_of_a_match_with_its_type() -> None:
