@@ -1,7 +1,9 @@
 """The page of actions: every kind that a runbook can name, its parameters, its risk and what it does."""
 
 from inspect import cleandoc
-from typing import Annotated, Any, Final, get_args, get_origin
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -26,7 +28,7 @@ def actions_page() -> str:
 def _section(kind: Any) -> tuple[str, ...]:
     parameters: type[BaseModel] = kind.parameters
     rows = ((code(name), _form(field), _default(field)) for name, field in parameters.model_fields.items())
-    about = f"{text(kind.__doc__)} Risk: {kind.risk}."
+    about = f"{text(cleandoc(kind.__doc__))} Risk: {kind.risk}."
     return f"## {code(kind.kind)}", about, text(cleandoc(parameters.__doc__ or "")), table(("parameter", "form", "default"), rows)
 
 
@@ -35,11 +37,20 @@ def _default(field: FieldInfo) -> str:
 
 
 def _form(field: FieldInfo) -> str:
-    kinds = [_plain(kind) for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
-    return ", ".join((code(" or ".join(kinds)), *bounds_of(field)))
+    return ", ".join((code(_plain(field.annotation)), *bounds_of(field)))
 
 
 def _plain(kind: Any) -> str:
-    """Return the name of a type without what annotates it."""
-    bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    return str(getattr(bare, "__name__", bare))
+    """Return the name of a type without what annotates it, and without the none that stands for a value left out.
+
+    >>> _plain(Mapping[str, int] | None)
+    'mapping of str to int'
+    """
+    origin, parts = get_origin(kind), [_plain(part) for part in get_args(kind) if part is not NoneType]
+    if origin is None:
+        return str(getattr(kind, "__name__", kind))
+    if origin is Annotated:
+        return parts[0]
+    if origin in (Literal, Union, UnionType):
+        return " or ".join(parts)
+    return f"{origin.__name__.lower()} of {' to '.join(part for part in parts if part != 'Ellipsis')}"
