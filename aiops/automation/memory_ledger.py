@@ -8,7 +8,7 @@ from aiops.automation import run_changes
 from aiops.automation.earning import EndedRun, Hold, Standing, standing_of, standings_of
 from aiops.automation.limits import BegunRun, Bounds, SuiteLimits, since_of
 from aiops.automation.plan import Plan
-from aiops.automation.run import Approval
+from aiops.automation.run import Answer, Approval
 from aiops.automation.run_changes import Decision
 from aiops.automation.run_ledger import PlannedRun, RunChange, Switch
 
@@ -69,6 +69,12 @@ class MemoryRunLedger:
         """End a plan by a person's no."""
         with self._lock:
             return self._decided(run_changes.rejected(self.get(plan_id), by, at, note))
+
+    def answer(self, plan_id: str, answer: Answer) -> PlannedRun:
+        """Store a person's answer."""
+        with self._lock:
+            planned = self.get(plan_id)
+            return self._kept(run_changes.changed(planned, planned, run_changes.after_answer(planned, answer)))
 
     def standing(self, plan: Plan) -> Standing:
         """Return what the plan's runbook has earned on its service."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiops.automation.action import Plain
+from aiops.automation.answer_texts import ANSWER
 from aiops.automation.fact_names import FILLABLE, Facts
 from aiops.errors import ContractError, legible
 
@@ -32,7 +33,7 @@ def placeholder_faults(text: str) -> Iterator[PlaceholderFault]:
     """
     known = ", ".join(f"{{{name}}}" for name in FILLABLE)
     for match in _BRACE.finditer(text):
-        if match[0] not in ("{{", "}}") and match[1] not in FILLABLE:
+        if match[0] not in ("{{", "}}") and match[1] not in FILLABLE and not ANSWER.fullmatch(match[0]):
             rule = f"cannot be filled in; known: {known}; a brace itself is written twice"
             yield PlaceholderFault(f"{legible(match[0])} {rule}", match.start())
 
@@ -47,7 +48,7 @@ def fillings(service: str, facts: Facts) -> Mapping[str, str]:
 
 
 def filled(value: Plain, values: Mapping[str, str]) -> Plain:
-    """Return a parameter with its texts filled in, keys as they are.
+    """Return a parameter with its texts filled in, keys as they are, and what stands for answers, too.
 
     Raises:
         ContractError: a placeholder is not known here, or what it stands for is more than a name.
@@ -64,6 +65,8 @@ def filled(value: Plain, values: Mapping[str, str]) -> Plain:
 def _filling(match: re.Match[str], values: Mapping[str, str]) -> str:
     if match[0] in ("{{", "}}"):
         return match[0][0]
+    if ANSWER.fullmatch(match[0]):
+        return match[0]
     name = match[1]
     if name not in values:
         raise ContractError(f"{legible(match[0])}: the incident does not say it; make it part of the runbook's match")

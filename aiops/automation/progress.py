@@ -5,12 +5,13 @@ begins; what acts is finished, taken back or left, as the switch says. A switch 
 something.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from aiops.automation.moves import Act, Become, Begin, Judge, Move, Probe, Wait
+from aiops.automation.questions import SPEAKING, answer_until, is_question
 from aiops.automation.run import RunState, StepRun, StepState
 from aiops.automation.run_ledger import PlannedRun, Remainder, RunChange, Switch
 from aiops.automation.runbook import AfterVerdict
@@ -76,7 +77,7 @@ def _approved(planned: PlannedRun, at: datetime, conditions: Conditions) -> Move
 def _acting(planned: PlannedRun, at: datetime, conditions: Conditions) -> Move:
     for step in planned.run.steps:
         if step.state is StepState.INTENDED:
-            return Probe(step.number)
+            return _asked(planned, step, at) if is_question(planned, step.number) else Probe(step.number)
         if step.state is StepState.UNKNOWN:
             return _lost(planned, step, at)
         if step.state is StepState.REFUSED:
@@ -97,7 +98,7 @@ def _settling(planned: PlannedRun, at: datetime, conditions: Conditions) -> Move
 
 def _undoing(planned: PlannedRun, at: datetime, conditions: Conditions) -> Move:
     for step in reversed(planned.run.steps):
-        if step.state in (StepState.INTENDED, StepState.UNDO_INTENDED):
+        if step.state in _IN_FLIGHT and not is_question(planned, step.number):
             return Probe(step.number)
         if step.state is StepState.UNKNOWN:
             return _lost(planned, step, at)
@@ -125,13 +126,27 @@ _RULES: Final[Mapping[RunState, Callable[[PlannedRun, datetime, Conditions], Mov
 }
 
 
+def _asked(planned: PlannedRun, step: StepRun, at: datetime) -> Become | Wait:
+    """Return that a run waits for a person's answer, and what it becomes where none has come in time."""
+    until = answer_until(planned, step)
+    if at < until:
+        return Wait(until)
+    late = replace(step, state=StepState.REFUSED, at=at, note="not answered in time")
+    return Become(RunChange(planned.run.state, at, (late,), f"step {step.number}: {late.note}"))
+
+
+def _ran(planned: PlannedRun) -> Sequence[StepRun]:
+    """Return the steps in effect on some target, the newest first."""
+    return [step for step in that_ran(planned.run) if planned_step(planned, step.number).action not in SPEAKING]
+
+
 def _lost(planned: PlannedRun, step: StepRun, at: datetime) -> Become:
     what = f"nobody can say what step {step.number} has done: {step.note}; nothing is repeated or taken back"
     return _becomes(planned, RunState.UNCLEAR, at, what)
 
 
 def _refused(planned: PlannedRun, step: StepRun, at: datetime) -> Become:
-    ran = that_ran(planned.run)
+    ran = _ran(planned)
     words = f"step {step.number} was {step.note}"
     if not ran:
         return _becomes(planned, RunState.FAILED, at, words)
@@ -140,7 +155,7 @@ def _refused(planned: PlannedRun, step: StepRun, at: datetime) -> Become:
 
 def _take_back(planned: PlannedRun, at: datetime, why: str) -> Become:
     """Return the way back; where nothing of it can be taken back, a person has to look."""
-    if any(planned_step(planned, step.number).undo for step in that_ran(planned.run)):
+    if any(planned_step(planned, step.number).undo for step in _ran(planned)):
         return _becomes(planned, RunState.UNDOING, at, f"{why}; what ran is taken back, the newest step first")
     return _becomes(planned, RunState.UNCLEAR, at, f"{why}; nothing of what ran can be taken back")
 
@@ -149,7 +164,7 @@ def _undone(planned: PlannedRun, at: datetime) -> Become:
     """Return what follows when all that can be taken back is."""
     if not any(step.state is StepState.REFUSED for step in planned.run.steps):
         return _becomes(planned, RunState.CHECKING, at, "taken back; how the services are is looked at next")
-    remains = [str(step.number) for step in reversed(that_ran(planned.run))]
+    remains = [str(step.number) for step in reversed(_ran(planned))]
     if remains:
         what = f"step {', '.join(remains)} ran before the refused one and cannot be taken back"
         return _becomes(planned, RunState.UNCLEAR, at, what)
@@ -182,12 +197,12 @@ def _switched_off(planned: PlannedRun, at: datetime, switch: Switch) -> Become |
     A try of unknown outcome is read first, so that the log says in which state everything is left.
     """
     acts = planned.run.state in (RunState.ACTING, RunState.SETTLING, RunState.UNDOING)
-    known = not any(step.state in _IN_FLIGHT for step in planned.run.steps)
+    known = not any(step.state in _IN_FLIGHT and not is_question(planned, step.number) for step in planned.run.steps)
     if switch.on or _is_unread(switch) or switch.remainder is Remainder.FINISH or not (acts and known):
         return None
     by = f"the switch was turned off by {switch.by}"
-    if switch.remainder is Remainder.STOP or not that_ran(planned.run):
-        ran = ", ".join(str(step.number) for step in reversed(that_ran(planned.run))) or "none"
+    if switch.remainder is Remainder.STOP or not _ran(planned):
+        ran = ", ".join(str(step.number) for step in reversed(_ran(planned))) or "none"
         return _becomes(planned, RunState.STOPPED, at, f"stopped as it is, {by}; steps in effect: {ran}")
     return None if planned.run.state is RunState.UNDOING else _take_back(planned, at, by)
 

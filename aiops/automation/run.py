@@ -1,7 +1,7 @@
 """Runs: the state machine from a plan that waits to an end, and what each step of it has come to. Every change is a new value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -79,12 +79,27 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepRun:
-    """One step of a run: `tries` counts effects that were intended; `note` says what came of it, in words."""
+    """One step of a run: `tries` counts effects that were intended; `note` says what came of it, in words.
+
+    `answers`: what a person said to a question, by the names of its fields.
+    """
 
     number: int
     state: StepState = StepState.PENDING
     tries: int = 0
     at: datetime | None = None
+    note: str = ""
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person says to a question: a value for each field, or no at all (`declined`)."""
+
+    by: str
+    at: datetime
+    values: Mapping[str, str]
+    declined: bool = False
     note: str = ""
 
 

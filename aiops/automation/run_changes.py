@@ -10,7 +10,8 @@ from aiops.automation.approval import approval_lasts, approval_refusal, stale_ap
 from aiops.automation.earning import EndedRun, Standing, actions_of
 from aiops.automation.limits import BegunRun, Bounds, limit_refusals
 from aiops.automation.plan import Plan, fingerprint_of
-from aiops.automation.run import BEFORE_ACTING, SUITE, Approval, Run, RunEvent, RunState, StepRun, run_may_follow
+from aiops.automation.questions import answered
+from aiops.automation.run import BEFORE_ACTING, SUITE, Answer, Approval, Run, RunEvent, RunState, StepRun, run_may_follow
 from aiops.automation.run_ledger import PlannedRun, RunChange, Switch
 from aiops.errors import ContractError, FencedError, RunRefused
 
@@ -93,6 +94,16 @@ def rejected(planned: PlannedRun, by: str, at: datetime, note: str) -> Decision:
         return Decision(planned, f"it cannot be rejected any more: state={planned.run.state}")
     what = f"rejected: {note}" if note else "rejected"
     return Decision(_moved(planned, RunChange(RunState.REFUSED, at, (), what, by)))
+
+
+def after_answer(planned: PlannedRun, answer: Answer) -> RunChange:
+    """Return what a person's answer makes of the run that asks.
+
+    Raises:
+        ContractError: it asks nothing now, or the answer does not fit the question.
+    """
+    step = answered(planned, answer)
+    return RunChange(planned.run.state, answer.at, (step,), f"step {step.number}: {step.note}", answer.by)
 
 
 def expired(planned: PlannedRun, at: datetime) -> PlannedRun | None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from aiops.automation.earning import Hold, Standing
 from aiops.automation.plan import Plan
-from aiops.automation.run import SUITE, Approval, Run, RunState, StepRun
+from aiops.automation.run import SUITE, Answer, Approval, Run, RunState, StepRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,14 @@ class RunLedger(Protocol):
         Raises:
             RunRefused: it acts already, or has ended.
             ContractError: no such plan.
+        """
+        ...
+
+    def answer(self, plan_id: str, answer: Answer) -> PlannedRun:
+        """Store a person's answer to what a run asks; it goes on, or takes back what it did where the person declines.
+
+        Raises:
+            ContractError: no such plan, it asks nothing now, or the answer does not fit the question.
         """
         ...
 

@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from aiops.automation.action import Plain, PlainMapping
+from aiops.automation.answer_texts import answer_faults
 from aiops.automation.expressions import ExpressionError, condition
 from aiops.automation.fact_names import FACTS_OF, FactType, Scope
 from aiops.automation.marked_yaml import FaultyText, MarkedDocument, Path, TextFault
@@ -87,6 +88,7 @@ def read_runbook(text: str, source: str, kinds: Kinds | None = None) -> Versione
         *document.faults,
         *_expression_faults(document),
         *_parameter_faults(document),
+        *_answer_faults(document),
         *_test_faults(document),
         *(_kind_faults(document, kinds) if kinds is not None else ()),
     ]
@@ -160,6 +162,13 @@ def _parameter_faults(document: MarkedDocument) -> Iterator[TextFault]:
                 line = value.count("\n", 0, fault.offset) + 1
                 column = fault.offset - (value.rfind("\n", 0, fault.offset) + 1) + 1
                 yield document.place_within(path, line, column, f"{_dotted(path)}: {fault.message}")
+
+
+def _answer_faults(document: MarkedDocument) -> Iterator[TextFault]:
+    steps = document.data.get("do") if isinstance(document.data, Mapping) else None
+    for fault in answer_faults(steps):
+        path: Path = ("do", *fault.path)
+        yield document.place(path, f"{_dotted(path)}: {fault.message}")
 
 
 def _kind_faults(document: MarkedDocument, kinds: Kinds) -> Iterator[TextFault]:

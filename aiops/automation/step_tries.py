@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from aiops.automation.action import Outcome, PlannedStep
+from aiops.automation.answer_texts import ASK
 from aiops.automation.moves import Become, Wait
 from aiops.automation.run import Run, StepRun, StepState
 from aiops.automation.run_ledger import PlannedRun, RunChange
@@ -56,6 +57,8 @@ def intent(planned: PlannedRun, number: int, undo: bool, at: datetime) -> RunCha
     step = replace(before, state=state, tries=before.tries + 1, at=at, note="")
     target = planned_step(planned, number)
     words = f"takes back step {number}: {target.undo}" if undo else f"step {number}: {target.difference}"
+    if target.action == ASK:
+        words = f"{target.difference}; answer with `aiops runs answer {planned.run.run_id}`"
     return RunChange(planned.run.state, at, (step,), words)
 
 

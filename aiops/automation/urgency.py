@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import Final
 
 from aiops.automation.progress import ESCALATED, HELD
+from aiops.automation.questions import ASKS
 from aiops.automation.run import RunEvent, RunState
 from aiops.automation.run_ledger import PlannedRun
 from aiops.automation.runbook import AfterVerdict, Verify
@@ -33,7 +34,7 @@ def urgencies(planned: PlannedRun) -> Iterator[tuple[RunEvent, Urgency]]:
 
 
 def _urgency(event: RunEvent, before: RunState | None, verify: Verify) -> Urgency:
-    if event.what.startswith(ESCALATED):
+    if event.what.startswith((ESCALATED, ASKS)):
         return Urgency.PAGE
     if event.what.startswith(HELD):
         return Urgency.NOTICE

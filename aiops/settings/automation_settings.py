@@ -22,6 +22,10 @@ class AutomationSettings(Section):
     lease_s: float = Field(30.0, ge=5, le=600, description="after so long another process carries out the runs of a silent one")
     allowed_hosts: str = Field("", description="hosts that http.call may reach, HOST or HOST:PORT; `;` between; empty = none")
     dagster_url: str | None = Field(None, description="Dagster on which dagster.job launches; unset = the suite's own")
+    ssh_file: Path | None = Field(None, description="hosts and commands that ssh.command may use (YAML); unset = none")
+    playbook_folder: Path | None = Field(
+        None, description="folder of playbooks and inventories that ansible.playbook may use; unset = none"
+    )
     flag_folders: str = Field("", description="folders whose flag files may be changed; `;` between; empty = none")
     secret_folders: str = Field(
         "", description="folders whose files may be read as secrets (file:/PATH); `;` between; empty = none"

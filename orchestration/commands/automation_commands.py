@@ -30,6 +30,7 @@ def register(root: typer.Typer) -> None:
     plans_app.command("show")(show)
     runs_app.command("list")(list_runs)
     runs_app.command("show")(show)
+    runs_app.command("answer")(answer)
     for name, command in (("status", status), ("on", on), ("off", off), ("hold", hold)):
         automation_app.command(name)(command)
     root.add_typer(plans_app, name="plans")
@@ -95,6 +96,29 @@ def reject(plan: Id, note: Note = "", by: ActedBy = None, as_json: AsJson = Fals
 
     with AutomationWork.opened() as work:
         _decided(work, work.ledger.reject(plan, somebody(by), work.now(), note), as_json)
+
+
+def answer(
+    run: Id,
+    values: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE for a field of the question; repeatable")] = None,
+    decline: Annotated[bool, typer.Option("--decline", help="say no: the run takes back what it did")] = False,
+    note: Note = "",
+    by: ActedBy = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer what a run asks and waits for; `aiops runs show` prints the question."""
+    from aiops.automation.run import Answer
+    from aiops.errors import ConfigurationError
+    from orchestration.commands.automation_access import AutomationWork
+    from orchestration.commands.incident_access import somebody
+
+    given = [value.partition("=") for value in values or ()]
+    nameless = next((name for name, sign, _ in given if not sign), None)
+    if nameless is not None:
+        raise ConfigurationError(f"--set {nameless}: write NAME=VALUE, such as --set reason=deployment")
+    with AutomationWork.opened() as work:
+        said = Answer(somebody(by), work.now(), {name: value for name, _, value in given}, decline, note)
+        _decided(work, work.ledger.answer(run, said), as_json)
 
 
 def status(as_json: AsJson = False) -> None:

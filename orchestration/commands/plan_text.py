@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from aiops.automation.earning import Standing
 from aiops.automation.limits import Bounds, limit_refusals, rates_left
-from aiops.automation.run import StepState
+from aiops.automation.questions import answer_until, is_question
+from aiops.automation.run import RunState, StepState
 from aiops.automation.run_ledger import PlannedRun
 
 
@@ -37,7 +38,9 @@ def _steps(planned: PlannedRun) -> Iterator[str]:
         if step.effect:
             yield f"  effect: {step.effect}"
         run = states[step.number]
-        if run.state is not StepState.PENDING:
+        if planned.run.state is RunState.ACTING and run.state is StepState.INTENDED and is_question(planned, step.number):
+            yield f"  waits for an answer until {answer_until(planned, run):%Y-%m-%d %H:%M:%S} UTC"
+        elif run.state is not StepState.PENDING:
             yield f"  came to: {run.state}, {run.tries} tries{f'; {run.note}' if run.note else ''}"
 
 

@@ -7,7 +7,7 @@ from fastapi import Path, Query
 from pydantic import Field
 from starlette.responses import Response
 
-from aiops.automation.run import Approval, RunState
+from aiops.automation.run import Answer, Approval, RunState
 from aiops.automation.run_ledger import PlannedRun
 from aiops.errors import ContractError, RunRefused
 from serving.automation.api.automation_ports import Runs, TenantRuns
@@ -53,6 +53,14 @@ class No(Sent):
     note: str = Field("", max_length=500, pattern=PLAIN, description="why not", examples=["we roll back by hand"])
 
 
+class AnswerBody(Sent):
+    """What a person says to what a run asks."""
+
+    answers: dict[str, str] = Field({}, max_length=20, description="a value for each field asked for", examples=[{"reason": "x"}])
+    declined: bool = Field(False, description="true = no: the run takes back what it did")
+    note: str = Field("", max_length=500, pattern=PLAIN, description="kept with it", examples=["as agreed"])
+
+
 class PlanRoutes:
     """Reads plans and runs of the tenant that asks, and takes what people decide."""
 
@@ -71,6 +79,7 @@ class PlanRoutes:
             Operation("POST", f"{plan}/reject", self.rejected, act, no, PlanView, (404, 409)),
             Operation("GET", "/runs", self.runs, see, "Plans that have acted, the last made first", PlanPage),
             Operation("GET", "/runs/{plan_id}", self.run, see, "A run: its plan, its steps and its log", PlanView, (404,)),
+            Operation("POST", "/runs/{plan_id}/answer", self.answered, act, "Answer what a run asks", PlanView, (404, 409)),
         )
 
     def plans(self, runs: Runs, listing: Annotated[PlanListing, Query()]) -> Response:
@@ -99,6 +108,15 @@ class PlanRoutes:
         """A run that acts already is stopped by the switch instead."""
         plan = planned_of(runs, plan_id).plan
         return decided(runs, plan.plan_id, lambda: runs.ledger.reject(plan.plan_id, by.subject, runs.now(), body.note))
+
+    def answered(self, runs: Runs, plan_id: PlanId, by: By, body: AnswerBody) -> Response:
+        """It is refused where the run asks nothing now, or a value is missing or does not fit its field."""
+        plan = planned_of(runs, plan_id).plan
+        answer_given = Answer(by.subject, runs.now(), body.answers, body.declined, body.note)
+        try:
+            return shown_plan(runs, runs.ledger.answer(plan.plan_id, answer_given))
+        except ContractError as error:
+            raise conflict("answers", "", str(error), "look at the run's `question`") from error
 
     def _is_bound(self, by: Caller) -> bool:
         return self._auth.key is not None and not by.subject.endswith(" without a name")

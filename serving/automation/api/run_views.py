@@ -8,6 +8,7 @@ from aiops.automation.earning import Standing
 from aiops.automation.limits import Bounds, limit_refusals, rates_left
 from aiops.automation.run import Approval, RunEvent
 from aiops.automation.run_ledger import PlannedRun, Switch
+from serving.automation.api.question_views import QuestionView, view_of_question
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,8 @@ class PlanView:
     """its log, the oldest first"""
     revision: int
     """grows with each change"""
+    question: QuestionView | None
+    """what it asks a person now; null = nothing"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,7 @@ def view_of_plan(planned: PlannedRun, standing: Standing, bounds: Bounds) -> Pla
         run.approval,
         run.events,
         planned.revision,
+        view_of_question(planned),
     )
 
 

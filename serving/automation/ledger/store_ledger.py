@@ -13,7 +13,7 @@ from aiops.automation import run_changes
 from aiops.automation.earning import Hold, Standing, standing_of, standings_of
 from aiops.automation.limits import Bounds, since_of
 from aiops.automation.plan import Plan
-from aiops.automation.run import Approval
+from aiops.automation.run import Answer, Approval
 from aiops.automation.run_changes import Decision
 from aiops.automation.run_ledger import PlannedRun, RunChange, Switch
 from aiops.errors import AiopsError
@@ -114,6 +114,16 @@ class StoreRunLedger:
                 entries.put(decision.planned)
                 entries.changed(decision.planned, "plan rejected", note)
         return _done(decision)
+
+    def answer(self, plan_id: str, answer: Answer) -> PlannedRun:
+        """Store a person's answer to what a run asks."""
+        with self._writing() as entries:
+            current = run_queries.run_of(entries.rows, plan_id)
+            change = run_changes.after_answer(current, answer)
+            planned = run_changes.changed(current, current, change)
+            entries.put(planned)
+            entries.stepped(planned, change)
+        return planned
 
     def standing(self, plan: Plan) -> Standing:
         """Return what the plan's runbook has earned on its service."""

@@ -111,4 +111,6 @@ def _reach(settings: Settings) -> ActionReach:
         in_pod,
         own.kube_context or None,
         own.dagster_url or f"http://127.0.0.1:{settings.up.dagster_port}",
+        own.ssh_file,
+        own.playbook_folder,
     )

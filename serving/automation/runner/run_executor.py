@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from aiops.automation.action import Action, Outcome
+from aiops.automation.action import Action, Outcome, PlannedStep
 from aiops.automation.moves import Act, Become, Begin, Judge, Move, Probe, Wait
 from aiops.automation.plan import Plan
 from aiops.automation.progress import Conditions, judged, next_move
-from aiops.automation.run import RunState
+from aiops.automation.questions import is_question, with_answers
+from aiops.automation.run import Run, RunState
 from aiops.automation.run_ledger import PlannedRun, RunChange, RunLedger
 from aiops.automation.runbook import Verify
 from aiops.automation.service_state import Finding, Judgement, Verdict
@@ -155,6 +156,8 @@ class RunExecutor:
         parts, intended_at = self._parts, self._parts.now()
         planned = parts.ledger.change(planned, intent(planned, number, undo, intended_at))
         step = planned_step(planned, number)
+        if is_question(planned, number):  # the run log asks, and a person's answer is stored there
+            return Advance(planned, changed=True)
         if parts.now() - intended_at < timedelta(seconds=step.timeout_s / 2):
             key = _key_of_step(planned, number) + ("-undo" if undo else "")
             call = parts.calls.begin(self._work(planned, number, undo, key))
@@ -170,7 +173,7 @@ class RunExecutor:
         def work() -> None:
             if runner is None:
                 raise StepRefused(f"action={step.action!r} can be planned only; configure what carries it out")
-            (runner.undo if undo else runner.apply)(step, key)
+            (runner.undo if undo else runner.apply)(_answered(step, planned.run), key)
 
         return work
 
@@ -217,6 +220,18 @@ class RunExecutor:
         except AiopsError as error:
             log.warning("run %s: how the services are cannot be said: %s", planned.run.run_id, error)
             return Finding(Verdict.UNCLEAR, f"how the services are cannot be said: {legible(error)}", known=False)
+
+
+def _answered(step: PlannedStep, run: Run) -> PlannedStep:
+    """Return a step with the answers that its texts hold.
+
+    Raises:
+        StepRefused: one was not given.
+    """
+    try:
+        return with_answers(step, run)
+    except ContractError as error:
+        raise StepRefused(f"step {step.number}: {error}") from error
 
 
 def _key(planned: PlannedRun, number: int) -> _TryKey:

@@ -7,7 +7,9 @@ from aiops.automation.action import PlainMapping
 from aiops.automation.trial.memory_targets import MemoryKind
 from serving.automation.actions.catalog import KINDS
 
-_NEVER_UNDONE: Final = frozenset({"dagster.job", "notify", "postgres.kill_session", "process.restart", "systemd.restart"})
+_NEVER_UNDONE: Final = frozenset(
+    {"dagster.job", "human.ask", "notify", "postgres.kill_session", "process.restart", "systemd.restart"}
+)
 
 
 def trial_kinds() -> Mapping[str, MemoryKind]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +12,13 @@ import jwt
 import pytest
 from prometheus_client import CollectorRegistry
 
-from aiops.automation.run import RunState
+from aiops.automation.action import ActionRequest
+from aiops.automation.plan import fingerprint_of
+from aiops.automation.run import Approval, RunState, StepRun, StepState
+from aiops.automation.run_ledger import RunChange
 from aiops.automation.runbook import Approve
+from serving.automation.actions.human_question import HumanQuestion
+from serving.automation.actions.once_action import once_action
 from serving.automation.api.automation_app import create_app
 from serving.automation.api.automation_ports import AutomationApiParts, TenantRuns
 from serving.automation.approvals.approval_links import ApprovalLinks
@@ -25,7 +30,7 @@ from serving.http.server import ApiServer
 from serving.incidents.api.ports import ApiReadiness
 from serving.incidents.store.database import IncidentDatabase
 from serving.incidents.store.incident_store import IncidentStore
-from serving.incidents.store.records import MessageState
+from serving.incidents.store.records import MessageState, PageRequest
 from tests.conformance.run_ledger_suite import WIDE, begin
 from tests.testing.deadlines import within
 from tests.testing.empty_store import empty_file
@@ -228,3 +233,32 @@ def test_the_description_lists_all_routes(api: Api) -> None:
         document["paths"]
     )
     assert "aiops_automation_api_requests_total" in api.client.get("/metrics").text
+
+
+def test_a_question_is_shown_and_answered(keyed: Api) -> None:
+    form = {"question": "Is the batch done?", "fields": [{"name": "reason"}, {"name": "go", "type": "yes_no"}]}
+    asked = once_action(HumanQuestion()).planner.plan(ActionRequest("human.ask", "cart", form))
+    made = plan_of(fresh())
+    steps = (replace(made.steps[0], number=1), replace(asked, number=2, timeout_s=1800.0))
+    fingerprint = fingerprint_of(made.version, made.subject, steps, made.needs)
+    plan = keyed.ledger.propose(replace(made, steps=steps, fingerprint=fingerprint)).plan
+    path, ann = f"/runs/{plan.plan_id}/answer", token_of("ann")
+    answers = {"reason": "it is", "go": "yes"}
+    assert keyed.post(path, {"answers": answers}, ann).status_code == 409, "it does not act yet"
+    approved = keyed.ledger.approve(plan.plan_id, Approval("ann", now(), fingerprint), "operator")
+    acting = keyed.ledger.begin(replace(plan, made_at=now()), approved, now())
+    waits = (StepRun(1, StepState.DONE, 1, now()), StepRun(2, StepState.INTENDED, 1, now()))
+    keyed.ledger.change(acting, RunChange(RunState.ACTING, now(), waits, "asks"))
+    viewer = {"authorization": f"Bearer {token_of('eve', 'viewer')}"}
+    question = keyed.client.get(f"/runs/{plan.plan_id}", headers=viewer).json()["question"]
+    assert (question["step"], [field["type"] for field in question["fields"]]) == (2, ["text", "yes_no"])
+    assert keyed.post(path, {"answers": answers}, token_of("eve", "viewer")).status_code == 403
+    wrong = keyed.post(path, {"answers": {**answers, "go": "maybe"}}, ann)
+    assert (wrong.status_code, "must be yes or no" in wrong.json()["detail"]) == (409, True)
+    answered = keyed.post(path, {"answers": answers, "note": "sure"}, ann).json()
+    assert (answered["question"], answered["steps"][1]["state"]) == (None, "done")
+    assert "answered by ann: reason=it is, go=yes: sure" in answered["steps"][1]["note"]
+    entry = keyed.store.audit(PageRequest(1)).items[0]
+    assert (entry.by, "reason=it is" in str(entry.detail)) == ("ann", True)
+    assert keyed.store.verify_audit().intact
+    assert keyed.post(path, {"answers": answers}, ann).status_code == 409

@@ -16,6 +16,7 @@ ACTIONS = actions_of(ActionReach(Secrets({})))
 def test_every_kind_has_both_halves_and_its_own_name() -> None:
     assert sorted(ACTIONS) == [
         *(
+            "ansible.playbook",
             "dagster.job",
             "feature_flag.file",
             "haproxy.weight",
@@ -25,7 +26,7 @@ def test_every_kind_has_both_halves_and_its_own_name() -> None:
             "kubernetes.restart",
         ),
         *("kubernetes.rollback", "kubernetes.scale", "postgres.kill_session", "postgres.setting", "process.restart"),
-        *("redis.setting", "systemd.restart"),
+        *("redis.setting", "ssh.command", "systemd.restart"),
     ]
     assert all(action.runner is not None for action in ACTIONS.values())
 
