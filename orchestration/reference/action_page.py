@@ -1,7 +1,6 @@
 """The page of actions: every kind that a runbook can name, its parameters, its risk and what it does."""
 
 from inspect import cleandoc
-from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 

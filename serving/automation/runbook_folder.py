@@ -13,6 +13,7 @@ from typing import Final
 from aiops.automation.marked_yaml import MOST_BYTES
 from aiops.automation.runbook_text import FaultyRunbook, Kinds, VersionedRunbook, read_runbook
 from aiops.errors import legible
+from serving.host.file_stamp import FileStamp
 
 LIBRARY: Final = Path(__file__).parent / "library"
 """Runbooks that come with the suite."""
@@ -44,19 +45,10 @@ class RunbookSet:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stamp:
-    """What changes when a file does."""
-
-    changed_ns: int
-    size: int
-    inode: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Known:
     """What was read of a file: the last good version, and what is wrong with the present one."""
 
-    stamp: _Stamp | None
+    stamp: FileStamp | None
     good: VersionedRunbook | None
     fault: str
 
@@ -104,7 +96,7 @@ class RunbookFolder:
         """Return what is known of a file, read again where it has changed."""
         before = self._known.get(path, _Known(None, None, ""))
         try:
-            stamp = _stamp(path)
+            stamp = FileStamp.of(path)
             if stamp == before.stamp:
                 return before
             return _Known(stamp, read_runbook(self._text(path), self._name(path), self._kinds), "")
@@ -146,8 +138,3 @@ class RunbookShelf:
         named = {runbook.name for runbook in own.runbooks}
         added = [runbook for runbook in library.runbooks if runbook.name not in named]
         return RunbookSet(tuple(sorted((*own.runbooks, *added), key=lambda runbook: runbook.name)), own.faults)
-
-
-def _stamp(path: Path) -> _Stamp:
-    status = path.stat()
-    return _Stamp(status.st_mtime_ns, status.st_size, status.st_ino)

@@ -16,6 +16,7 @@ import msgspec
 
 from aiops.errors import ConfigurationError, Unavailable
 from serving.host.atomic_file import write_atomically
+from serving.host.file_stamp import FileStamp
 
 OWN: Final = "aiops-"
 """How ids of tokens begin that were made here."""
@@ -44,7 +45,7 @@ class TokenList:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._read: tuple[tuple[int, int, int], Mapping[str, IssuedToken]] = ((0, 0, 0), {})
+        self._read: tuple[FileStamp | None, Mapping[str, IssuedToken]] = (None, {})
 
     def tokens(self) -> Mapping[str, IssuedToken]:
         """Return what is known of tokens, by id; nothing where no list was ever written.
@@ -53,10 +54,9 @@ class TokenList:
             Unavailable: the list is there and cannot be read.
         """
         try:
-            status = self._path.stat()
-            state = (status.st_mtime_ns, status.st_size, status.st_ino)
-            known_state, known = self._read
-            if state == known_state:
+            stamp = FileStamp.of(self._path)
+            known_stamp, known = self._read
+            if stamp == known_stamp:
                 return known
             listed = msgspec.json.decode(self._path.read_bytes(), type=list[IssuedToken])
         except FileNotFoundError:
@@ -64,7 +64,7 @@ class TokenList:
         except (OSError, msgspec.MsgspecError) as error:
             raise Unavailable(f"the list of tokens {self._path} cannot be read: {error}") from error
         known = {token.token_id: token for token in listed}
-        self._read = (state, known)
+        self._read = (stamp, known)
         return known
 
     def fault(self, token_id: str) -> str:

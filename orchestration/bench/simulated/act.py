@@ -8,7 +8,6 @@ Each true incident has its own course; runs of one seed are counted together by 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from statistics import median
 from typing import Final
 
 import numpy as np
@@ -30,6 +29,7 @@ from orchestration.bench.simulated.act_figures import (
     bounds_exceeded,
     harm_ratio,
     kind_figures,
+    median_of,
     ratio_of,
 )
 from orchestration.bench.simulated.act_incidents import Explained, OpenedIncident, course_at, explained, opened_incidents
@@ -146,8 +146,8 @@ def _figures(config: ActConfig, incidents: Sequence[IncidentResult], runs: Seque
     return ActFigures(
         incidents=len(incidents),
         cured=sum(result.cured for result in incidents),
-        median_time_ratio=_median([ratio_of(result) for result in fast]),
-        oracle_time_ratio=_median([result.oracle_min / result.alone_min for result in fast]),
+        median_time_ratio=median_of([ratio_of(result) for result in fast]),
+        oracle_time_ratio=median_of([result.oracle_min / result.alone_min for result in fast]),
         harm_ratio=harm_ratio(fast),
         wrong_action_share=round(len(wrong) / max(1, len(acted)), 4),
         wrong_not_harmless=sum(run.state is not RunState.UNDONE and run.harm_min > 0 for run in wrong),
@@ -159,7 +159,3 @@ def _figures(config: ActConfig, incidents: Sequence[IncidentResult], runs: Seque
         seeds=f"simulator seeds {config.first_seed} to {config.first_seed + config.seeds - 1}, 72 h each",
         kinds=kind_figures(incidents, runs),
     )
-
-
-def _median(values: Sequence[float]) -> float:
-    return round(median(values), 3) if values else float("nan")

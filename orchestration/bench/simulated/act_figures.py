@@ -136,10 +136,10 @@ def _of_kind(kind: str, incidents: Sequence[IncidentResult], runs: Sequence[RunR
         len(incidents),
         len(alerted),
         sum(result.cured for result in incidents),
-        _median([result.alone_min for result in alerted]),
-        _median([result.acted_min for result in alerted]),
-        _median([ratio_of(result) for result in alerted]),
-        _median([result.oracle_min / result.alone_min for result in alerted]),
+        median_of([result.alone_min for result in alerted]),
+        median_of([result.acted_min for result in alerted]),
+        median_of([ratio_of(result) for result in alerted]),
+        median_of([result.oracle_min / result.alone_min for result in alerted]),
         harm_ratio(alerted),
         len(acted),
         sum(run.wrong for run in acted),
@@ -150,5 +150,6 @@ def _of_kind(kind: str, incidents: Sequence[IncidentResult], runs: Sequence[RunR
     )
 
 
-def _median(values: Sequence[float]) -> float:
+def median_of(values: Sequence[float]) -> float:
+    """Return the median to three digits, NaN of nothing."""
     return round(median(values), 3) if values else float("nan")

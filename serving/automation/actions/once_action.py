@@ -2,25 +2,16 @@
 
 from typing import Protocol
 
-from aiops.automation.action import Action, ActionRequest, Outcome, PlannedStep, Risk
+from aiops.automation.action import Action, ActionRequest, Outcome, PlannedStep
 from aiops.errors import ConfigurationError, ContractError, StepRefused, Unavailable
+from serving.automation.actions.action_kind import ActionKind, KindPlanner
 from serving.automation.actions.state_action import StateChange, step_of
 
 UNDONE_NEVER = "it cannot be taken back"
 
 
-class OnceKind(Protocol):
+class OnceKind(ActionKind, Protocol):
     """One kind of thing that is brought about once; its change has no undo."""
-
-    @property
-    def kind(self) -> str:
-        """Name in runbooks."""
-        ...
-
-    @property
-    def risk(self) -> Risk:
-        """Least risk of any step."""
-        ...
 
     def change(self, request: ActionRequest) -> StateChange:
         """Return what the request comes to, reading only.
@@ -49,21 +40,8 @@ class OnceKind(Protocol):
         ...
 
 
-class OncePlanner:
+class OncePlanner(KindPlanner[OnceKind]):
     """The half that reads."""
-
-    def __init__(self, kind: OnceKind) -> None:
-        self._kind = kind
-
-    @property
-    def kind(self) -> str:
-        """Return the name in runbooks."""
-        return self._kind.kind
-
-    @property
-    def risk(self) -> Risk:
-        """Return the least risk of any step."""
-        return self._kind.risk
 
     def plan(self, request: ActionRequest) -> PlannedStep:
         """Return what would be done; see `ActionPlanner.plan`."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from aiops.automation.action import Action, ActionRequest, Outcome, PlainMapping, PlannedStep, Risk
 from aiops.errors import ConfigurationError, ContractError, StepRefused, Unavailable
+from serving.automation.actions.action_kind import ActionKind, KindPlanner
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +31,8 @@ class StateChange:
     replica_share: float = 1.0
 
 
-class StateKind(Protocol):
+class StateKind(ActionKind, Protocol):
     """One kind of target."""
-
-    @property
-    def kind(self) -> str:
-        """Name in runbooks."""
-        ...
-
-    @property
-    def risk(self) -> Risk:
-        """Least risk of any step."""
-        ...
 
     def read(self, request: ActionRequest) -> PlainMapping:
         """Return the state of the target.
@@ -91,22 +82,12 @@ def state_action(kind: StateKind, rehearsal: Rehearsal | None = None) -> Action:
     return Action(StatePlanner(kind, rehearsal), StateRunner(kind))
 
 
-class StatePlanner:
+class StatePlanner(KindPlanner[StateKind]):
     """The half that reads."""
 
     def __init__(self, kind: StateKind, rehearsal: Rehearsal | None) -> None:
-        self._kind = kind
+        super().__init__(kind)
         self._rehearsal = rehearsal
-
-    @property
-    def kind(self) -> str:
-        """Return the name in runbooks."""
-        return self._kind.kind
-
-    @property
-    def risk(self) -> Risk:
-        """Return the least risk of any step."""
-        return self._kind.risk
 
     def plan(self, request: ActionRequest) -> PlannedStep:
         """Return what would be done; see `ActionPlanner.plan`.

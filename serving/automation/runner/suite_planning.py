@@ -49,9 +49,12 @@ class SuitePlanning:
             Unavailable: a target does not answer.
             ContractError: a runbook fits, and its action cannot be planned.
         """
+        runbooks = self._parts.runbooks()
+        if not runbooks:
+            return None
         facts = self._facts(case, at)
         impossible: Plan | None = None
-        for match in matches(self._parts.runbooks(), facts):
+        for match in matches(runbooks, facts):
             if not match.fits:
                 break
             plan = plan_of(PlanQuestion(match.runbook, facts, at), self._ground(match.runbook, case, match.service, at))
