@@ -91,10 +91,12 @@ def test_a_step_after_a_kill_is_read_and_not_repeated() -> None:
 
 def test_the_tests_of_the_documentation_pass_on_its_runbook() -> None:
     page = (ROOT / "docs" / "how-to" / "runbooks.md").read_text(encoding="utf-8")
-    block, tests = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    runbook = read_runbook(block.partition("tests:")[0] + tests, "page", kinds_of())
+    blocks = {block.partition(":")[0]: block for block in re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)}
+    runbook = read_runbook(blocks["runbook"].partition("tests:")[0] + blocks["tests"], "page", kinds_of())
     results = [tried(runbook, test, trial_kinds()) for test in runbook.runbook.tests]
     assert [result.passed for result in results] == [True, True, True], results
+    asks = read_runbook(re.sub(r"^do:.*?^limits:", blocks["do"] + "limits:", blocks["runbook"], flags=re.M | re.S), "page", kinds_of())
+    assert [step.action for step in asks.runbook.steps] == ["human.ask", "notify"]
 
 
 def test_the_example_says_every_fact_of_a_match_with_its_type() -> None:
