@@ -12,7 +12,7 @@ from aiops.automation.service_state import Finding
 from serving.automation.runner.bounded_calls import Calls, DirectCalls
 from serving.automation.runner.run_executor import ExecutorParts, RunExecutor
 from tests.testing.automation_world import (
-    Clock,
+    NOON,
     FakeActions,
     FakeLedger,
     FakeTarget,
@@ -22,6 +22,7 @@ from tests.testing.automation_world import (
     plan_of,
     step_of,
 )
+from tests.testing.clocks import MovedClock
 
 ROUNDS: Final = 200
 
@@ -36,7 +37,7 @@ class RunWorld:
     verdicts: list[Finding]
     deaths: list[bool] = field(default_factory=list)
     ledger: FakeLedger = field(default_factory=FakeLedger)
-    clock: Clock = field(default_factory=Clock)
+    clock: MovedClock = field(default_factory=lambda: MovedClock(NOON))
     plans: SamePlan = field(default_factory=SamePlan)
     calls: Calls = field(default_factory=DirectCalls)
 

@@ -25,21 +25,6 @@ class ProcessDied(BaseException):
     """The process is gone at this point: nothing after it happens."""
 
 
-@dataclass(slots=True)
-class Clock:
-    """Time that only a test moves."""
-
-    now: datetime = NOON
-
-    def __call__(self) -> datetime:
-        """Return the present time."""
-        return self.now
-
-    def pass_s(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += timedelta(seconds=seconds)
-
-
 def step_of(number: int, undo: bool = True, retries: int = 0) -> PlannedStep:
     """Return a step that turns the target of its number from old to new."""
     words = "set it back" if undo else ""

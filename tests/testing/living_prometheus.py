@@ -1,15 +1,16 @@
 """A small Prometheus that lives: speaks the query API over HTTP, on data that a test makes appear, late points included."""
 
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
+
+from tests.testing.local_server import served_by
 
 Labels = Mapping[str, str]
 _NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
@@ -111,17 +112,5 @@ def living_prometheus(state: LivingPrometheus) -> Iterator[LivingPrometheus]:
             self.end_headers()
             self.wfile.write(payload)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with served_by(Handler) as state.url:
         yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -7,13 +7,11 @@ import random
 import re
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,6 +38,7 @@ from serving.stream.streams import telemetry
 from tests.conformance.detector_suite import check_detector, check_persistence
 from tests.conformance.source_suite import check_source
 from tests.testing.documentation import ROOT
+from tests.testing.local_server import served_by, serving_on
 from tests.testing.point_batches import regular
 
 PAGES = ROOT / "docs" / "how-to"
@@ -171,18 +170,6 @@ def test_the_source_is_ingested_as_the_page_says(tmp_path: Path) -> None:
     assert (figures["read"], figures["stored"], figures["already_there"], figures["rejected"]) == (1201, 1199, 1, 1)
 
 
-@contextmanager
-def serving_on(server: ThreadingHTTPServer) -> Iterator[str]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 def message(notice: Notice = NOTICE, number: str = "msg-1") -> OutboxMessage:
     return OutboxMessage(number, "webhook", notice.incident_id, notice.kind, notice.incident_id, plain_notice(notice), AT)
 
@@ -244,10 +231,7 @@ def test_the_channel_posts_text_that_mentions_nobody(program: Program) -> None:
             self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            """Print nothing."""
-
-    with serving_on(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+    with served_by(Handler) as url:
         channel = module.ChatChannel(Poster("responder.chat_url", url))
         notice = Notice(
             MessageKind.PAGE,

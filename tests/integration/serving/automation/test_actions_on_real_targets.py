@@ -6,10 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from tests.conformance.action_suite import ActionCase, keeps_to_the_contract, le
 from tests.testing.deadlines import within
 from tests.testing.free_ports import free_port
 from tests.testing.haproxy import haproxy
+from tests.testing.local_server import served_by
 from tests.testing.postgres_server import postgres_server
 from tests.testing.stream_harness import wait_until
 
@@ -408,17 +408,8 @@ def switchboard() -> Iterator[Switchboard]:
                 self.send_header("Location", board.location)
             self.end_headers()
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    board.url = f"http://127.0.0.1:{server.server_port}"
-    yield board
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served_by(Handler) as board.url:
+        yield board
 
 
 def call(board: Switchboard, **more: Any) -> ActionRequest:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,10 @@ from serving.incidents.notify.notify_metrics import expose
 from serving.incidents.notify.webhook_channel import WebhookChannel
 from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import MessageState, OutboxMessage, PageRequest
+from tests.testing.clocks import MovedClock
 from tests.testing.deadlines import within
 from tests.testing.empty_store import empty_store
+from tests.testing.local_server import served_by
 from tests.testing.store_rows import transitioned
 from tests.testing.stream_harness import wait_until
 
@@ -43,17 +45,6 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 URL = "http://aiops.test:3103"
 SECRET = "a secret of the webhook"
 HOOK = ("webhook",)
-
-
-@dataclass
-class Clock:
-    now: datetime = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def pass_s(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 @dataclass
@@ -89,18 +80,9 @@ def receiver() -> Iterator[Receiver]:
                 self.send_header(name, value)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield fake
-    fake.freed.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served_by(Handler) as fake.url:
+        yield fake
+        fake.freed.set()
 
 
 @pytest.fixture
@@ -131,12 +113,12 @@ def moved(
     return after
 
 
-def dispatcher(store: IncidentStore, channels: Sequence[Channel], clock: Clock, after_min: float = 15.0) -> Dispatcher:
+def dispatcher(store: IncidentStore, channels: Sequence[Channel], clock: MovedClock, after_min: float = 15.0) -> Dispatcher:
     names = [channel.name for channel in channels if channel.name == "escalation"] or [channel.name for channel in channels]
     return Dispatcher(store, channels, clock, Escalations(store, names, 60 * after_min, clock), DispatchConfig(draw=lambda: 0.0))
 
 
-def hook(receiver: Receiver, clock: Clock, timeout_s: float = 2.0, name: str = "webhook") -> WebhookChannel:
+def hook(receiver: Receiver, clock: MovedClock, timeout_s: float = 2.0, name: str = "webhook") -> WebhookChannel:
     return WebhookChannel(name, Poster("responder.webhook_url", f"{receiver.url}/{name}", timeout_s), SECRET, clock)
 
 
@@ -152,7 +134,7 @@ def states(store: IncidentStore, incident_id: str) -> list[tuple[str, str]]:
 
 
 def test_everything_arrives_in_order_past_a_receiver_that_fails(store: IncidentStore, receiver: Receiver) -> None:
-    clock = Clock()
+    clock = MovedClock(START)
     incident = paged("inc-1", store)
     moved(moved(incident, IncidentState.ACKNOWLEDGED, store, START), IncidentState.RESOLVED, store, START)
     receiver.script = [(503, {}), ("hang", {}), (429, {"retry-after": "40"})]
@@ -173,7 +155,7 @@ def test_everything_arrives_in_order_past_a_receiver_that_fails(store: IncidentS
 
 
 def test_requests_are_signed_with_their_time(store: IncidentStore, receiver: Receiver) -> None:
-    clock = Clock()
+    clock = MovedClock(START)
     paged("inc-1", store)
     drain(dispatcher(store, [hook(receiver, clock)], clock))
     _, headers, body = receiver.requests[0]
@@ -182,7 +164,7 @@ def test_requests_are_signed_with_their_time(store: IncidentStore, receiver: Rec
 
 
 def test_a_failing_message_delays_no_other_incident_for_good(store: IncidentStore, receiver: Receiver) -> None:
-    clock = Clock()
+    clock = MovedClock(START)
     paged("inc-1", store)
     paged("inc-2", store, at=START + timedelta(seconds=1))
     receiver.script = [(500, {})]
@@ -194,7 +176,7 @@ def test_a_failing_message_delays_no_other_incident_for_good(store: IncidentStor
 
 
 def test_a_refusal_is_not_repeated_but_recorded(store: IncidentStore, receiver: Receiver) -> None:
-    clock = Clock()
+    clock = MovedClock(START)
     paged("inc-1", store)
     receiver.script = [(404, {})]
     sender = dispatcher(store, [hook(receiver, clock)], clock)
@@ -238,7 +220,7 @@ def test_an_answer_without_end_holds_nobody(chunk: bytes, pause_s: float) -> Non
 
 
 def test_it_gives_up_after_hours_and_says_so(store: IncidentStore, receiver: Receiver) -> None:
-    clock = Clock()
+    clock = MovedClock(START)
     paged("inc-1", store)
     receiver.script = [(503, {"retry-after": "3600"})] * 9
     sender = dispatcher(store, [hook(receiver, clock)], clock, after_min=9999.0)
@@ -271,7 +253,7 @@ class DiesAfterSending:
 
 
 def test_a_killed_dispatcher_resumes_after_its_lease_and_another_waits_for_it(store: IncidentStore, receiver: Receiver) -> None:
-    clock = Clock()
+    clock = MovedClock(START)
     paged("inc-1", store)
     with pytest.raises(_Killed):
         dispatcher(store, [DiesAfterSending(hook(receiver, clock))], clock).step("webhook")
@@ -301,7 +283,7 @@ Dispatcher(store, [channel], lambda: at, Escalations(store, ["webhook"], 900.0, 
 
 
 def test_kill_9_while_the_receiver_holds_the_request(store: IncidentStore, receiver: Receiver, tmp_path: Path) -> None:
-    clock = Clock()
+    clock = MovedClock(START)
     incident = paged("inc-1", store)
     receiver.script = [("hang", {})]
     arguments = [f"sqlite:///{tmp_path / 'incidents.db'}", f"{receiver.url}/webhook", START.isoformat()]
@@ -321,7 +303,7 @@ def test_kill_9_while_the_receiver_holds_the_request(store: IncidentStore, recei
 
 
 def test_a_fault_of_a_channel_ends_all_and_is_raised(store: IncidentStore, receiver: Receiver) -> None:
-    clock = Clock()
+    clock = MovedClock(START)
     paged("inc-1", store)
     sender = dispatcher(store, [DiesAfterSending(hook(receiver, clock)), hook(receiver, clock, name="other")], clock)
     with pytest.raises(_Killed):
@@ -329,7 +311,7 @@ def test_a_fault_of_a_channel_ends_all_and_is_raised(store: IncidentStore, recei
 
 
 def test_two_dispatchers_share_the_work(store: IncidentStore, receiver: Receiver) -> None:
-    clock = Clock()
+    clock = MovedClock(START)
     for number in range(12):
         paged(f"inc-{number}", store)
     senders = [dispatcher(store, [hook(receiver, clock)], clock) for _ in range(2)]
@@ -346,7 +328,7 @@ def escalated(receiver: Receiver) -> list[str]:
 
 
 def test_an_escalation_goes_out_once_where_nobody_answers(store: IncidentStore, receiver: Receiver) -> None:
-    clock = Clock()
+    clock = MovedClock(START)
     incident = paged("inc-1", store)
     moved(paged("inc-2", store), IncidentState.ACKNOWLEDGED, store, START + timedelta(minutes=3))
     report = RootCauseReport(START, START, START, "web", (RootCause("db", 0.9, "db is full"),), True, "db")
@@ -376,7 +358,7 @@ def test_an_escalation_goes_out_once_where_nobody_answers(store: IncidentStore, 
 
 
 def test_merging_hands_the_escalation_on(store: IncidentStore, receiver: Receiver) -> None:
-    clock = Clock()
+    clock = MovedClock(START)
     double = paged("inc-2", store)
     home = replace(double, incident_id="inc-1")
     with store.writing() as writer:
@@ -398,7 +380,7 @@ def test_all_configured_channels_hear_of_it_by_threads_of_their_own(store: Incid
         pagerduty_key=SecretStr("R" * 32),
         pagerduty_url=f"{receiver.url}/pagerduty",
     )
-    clock = Clock()
+    clock = MovedClock(START)
     names = channel_names(settings)
     assert escalation_names(settings) == names == ("webhook", "slack", "pagerduty")
     moved(paged("inc-1", store, names), IncidentState.RESOLVED, store, START, names)

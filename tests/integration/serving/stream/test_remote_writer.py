@@ -1,10 +1,9 @@
 """Remote write over HTTP: versions and their fallback, answers and what they mean, and real Prometheus servers that take it."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import cramjam
@@ -13,6 +12,7 @@ import pytest
 from serving.stream.consumer.export.export_labels import Label
 from serving.stream.consumer.export.remote_writer import Answer, Outcome, Receiver, RemoteWriter
 from serving.stream.consumer.export.write_request import Reading, WrittenSeries
+from tests.testing.local_server import served_by
 from tests.testing.peer_process import prometheus, query
 from tests.testing.peers import Peer, each_peer
 from tests.testing.remote_write_messages import readings_of
@@ -62,18 +62,8 @@ def receiver(*replies: Reply) -> Iterator[tuple[str, list[Request]]]:
             self.end_headers()
             self.wfile.write(reply.body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  name given by http.server
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/api/v1/write", requests
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served_by(Handler) as url:
+        yield f"{url}/api/v1/write", requests
 
 
 @contextmanager

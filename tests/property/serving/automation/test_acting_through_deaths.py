@@ -29,7 +29,8 @@ from aiops.automation.step_tries import planned_step, step_run
 from aiops.errors import RunRefused, StepRefused, Unavailable
 from serving.automation.runner.bounded_calls import DirectCalls
 from serving.automation.runner.run_executor import Advance, ExecutorParts, RunExecutor
-from tests.testing.automation_world import Clock, FixedLooks, ProcessDied
+from tests.testing.automation_world import NOON, FixedLooks, ProcessDied
+from tests.testing.clocks import MovedClock
 
 SERVICES: Final = 5
 AT_ONCE: Final = 2
@@ -90,7 +91,7 @@ class Targets:
     """Targets that do what they are told whatever their state is; each effect is written down with the moment."""
 
     fate: Fate
-    clock: Clock
+    clock: MovedClock
     kind: str = "fake"
     risk: Risk = Risk.LOW
     effects: list["Effect"] = field(default_factory=list)
@@ -171,7 +172,7 @@ class Story:
     fate: Fate
     lost: list[str]
     turns: list[bool]
-    clock: Clock = field(default_factory=Clock)
+    clock: MovedClock = field(default_factory=lambda: MovedClock(NOON))
     repeats: bool = False
     faults: Counter[str] = field(default_factory=Counter)
     approved: set[str] = field(default_factory=set)

@@ -5,13 +5,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import cramjam
 import pytest
 
 from orchestration.bench.load.sent_bodies import SendPlan
 from orchestration.bench.load.wire_sender import Phase, SenderError, WireSender
+from tests.testing.local_server import served_by
 from tests.testing.wire_messages import REMOTE_WRITE_1
 
 PLAN = SendPlan("remote_write_1", 0, targets=8, service_instances=2, samples=20, start_ms=1_790_000_000_000, in_flight=2)
@@ -50,18 +51,8 @@ def receiving(statuses: Iterator[int]) -> "Iterator[tuple[FakeReceiver, SendPlan
             self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield fake, replace(PLAN, port=server.server_port)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served_by(Handler) as url:
+        yield fake, replace(PLAN, port=int(url.rpartition(":")[2]))
 
 
 def always(status: int) -> Iterator[int]:

@@ -2,10 +2,9 @@
 
 import math
 import re
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +41,7 @@ from orchestration.rehearsal.run_result import (
 from orchestration.suite import metrics_page, services
 from orchestration.suite.health import ModelLine
 from orchestration.suite.metrics_page import MetricsPage
+from tests.testing.local_server import served_by
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 EDGE_ROWS = [{"caller": "web", "callee": "cart", "valid_from": START}, {"caller": "mail", "callee": "queue", "valid_from": START}]
@@ -238,19 +238,11 @@ def test_a_page_that_fails_once_is_asked_for_again(monkeypatch: pytest.MonkeyPat
             self.end_headers()
             self.wfile.write(PAGE.encode())
 
-        def log_message(self, *_: object) -> None:
-            return
-
     monkeypatch.setattr(metrics_page, "AGAIN_S", (0.01,))
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}/metrics"
-        assert MetricsPage.fetch(url).total("points_total") == 12.0
+    with served_by(Handler) as url:
+        assert MetricsPage.fetch(f"{url}/metrics").total("points_total") == 12.0
         with pytest.raises(Unavailable, match="does not show its metrics"):
-            MetricsPage.fetch(url)
-        server.shutdown()
-        thread.join()
+            MetricsPage.fetch(f"{url}/metrics")
 
 
 def test_totals_sum_over_the_labels_not_asked_for() -> None:

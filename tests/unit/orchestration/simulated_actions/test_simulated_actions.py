@@ -1,6 +1,6 @@
 """Actions on a simulated application: planning only reads, applying and undoing are compare-and-swap, a probe tells states."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -12,6 +12,7 @@ from aiops.simulator.simulation_config import ScriptedIncident, SimulationConfig
 from orchestration.simulated_actions.acted_world import ActedWorld
 from orchestration.simulated_actions.simulated_actions import simulated_actions
 from orchestration.simulated_actions.simulated_kinds import KINDS
+from tests.testing.clocks import MovedClock
 
 SERVICE = "payments"
 PARAMETERS: dict[str, PlainMapping] = {
@@ -21,23 +22,13 @@ PARAMETERS: dict[str, PlainMapping] = {
 }
 
 
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self, now: datetime) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-def world() -> tuple[ActedWorld, Clock]:
+def world() -> tuple[ActedWorld, MovedClock]:
     """Return a world at a time when a bad deployment of the service has just begun."""
     scripted = (ScriptedIncident("bad_deployment", 60.0, SERVICE, None, 60.0),)
     config = SimulationConfig(
         services=8, hours=4, incidents_per_day=0, deployments_per_day=0, decoys_per_day=0, scripted=scripted
     )
-    clock = Clock(config.start + timedelta(minutes=65))
+    clock = MovedClock(config.start + timedelta(minutes=65))
     return ActedWorld(simulate(config), clock), clock
 
 

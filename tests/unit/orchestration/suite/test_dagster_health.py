@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
 from orchestration.suite.dagster_health import code_fault
 from tests.testing.deadlines import within
+from tests.testing.local_server import served_by
 
 BROKEN = {"__typename": "PythonError", "message": "Traceback\nModuleNotFoundError: No module named 'orchestration'\n"}
 
@@ -28,18 +28,8 @@ def answering(answer: Any, status: int = 200) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            """Stay silent."""
-
-    server = HTTPServer(("127.0.0.1", 0), Server)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served_by(Server) as url:
+        yield url
 
 
 def workspace(*outcomes: dict[str, str] | None) -> dict[str, Any]:

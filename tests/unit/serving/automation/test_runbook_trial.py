@@ -95,7 +95,9 @@ def test_the_tests_of_the_documentation_pass_on_its_runbook() -> None:
     runbook = read_runbook(blocks["runbook"].partition("tests:")[0] + blocks["tests"], "page", kinds_of())
     results = [tried(runbook, test, trial_kinds()) for test in runbook.runbook.tests]
     assert [result.passed for result in results] == [True, True, True], results
-    asks = read_runbook(re.sub(r"^do:.*?^limits:", blocks["do"] + "limits:", blocks["runbook"], flags=re.M | re.S), "page", kinds_of())
+    asks = read_runbook(
+        re.sub(r"^do:.*?^limits:", blocks["do"] + "limits:", blocks["runbook"], flags=re.M | re.S), "page", kinds_of()
+    )
     assert [step.action for step in asks.runbook.steps] == ["human.ask", "notify"]
 
 

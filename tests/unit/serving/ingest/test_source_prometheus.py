@@ -1,12 +1,11 @@
 """Prometheus over real HTTP: paging, retries, what is refused, and what the labels become."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -19,6 +18,7 @@ from serving.ingest.pull.request_retries import RetryPolicy
 from serving.ingest.pull.source_options import SourceOptions
 from serving.ingest.pull.source_registry import open_source
 from tests.conformance.source_suite import check_source
+from tests.testing.local_server import served_by
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 RECORDED = """{"status":"success","data":{"resultType":"matrix","result":[
@@ -80,18 +80,8 @@ def server() -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.daemon_threads = True
-    state.url = f"http://127.0.0.1:{httpd.server_address[1]}"
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield state
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+    with served_by(Handler) as state.url:
+        yield state
 
 
 def options(server: Server, **changes: object) -> SourceOptions:

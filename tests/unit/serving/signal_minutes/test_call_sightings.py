@@ -15,27 +15,18 @@ from serving.signal_minutes.call_sightings import CallSightings
 from serving.signal_minutes.partition_minutes import Closed
 from serving.tables.graph_store import GraphStore
 from tests.testing.call_series import FIRST, KeptCalls, calls, end_us
+from tests.testing.clocks import SecondsClock
 
 SHOP = ("shop", "cart")
 PAY = ("shop", "pay")
 
 
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def sightings(graph: KeptCalls, clock: Clock, most: int = 100) -> CallSightings:
+def sightings(graph: KeptCalls, clock: SecondsClock, most: int = 100) -> CallSightings:
     return CallSightings(lambda _: graph, clock, most)
 
 
 def test_a_new_call_is_kept_within_seconds_and_a_known_one_waits_a_quarter_of_an_hour() -> None:
-    graph, clock = KeptCalls(), Clock()
+    graph, clock = KeptCalls(), SecondsClock()
     seen = sightings(graph, clock)
     seen.add(calls(0, [SHOP]))
     seen.keep(hurry=False)
@@ -54,7 +45,7 @@ def test_a_new_call_is_kept_within_seconds_and_a_known_one_waits_a_quarter_of_an
 
 
 def test_a_new_call_brings_the_known_ones_of_its_tenant_along() -> None:
-    graph, clock = KeptCalls(), Clock()
+    graph, clock = KeptCalls(), SecondsClock()
     seen = sightings(graph, clock)
     for minute, pairs in enumerate([[SHOP], [SHOP, PAY]]):
         seen.add(calls(minute, pairs))
@@ -64,7 +55,7 @@ def test_a_new_call_brings_the_known_ones_of_its_tenant_along() -> None:
 
 
 def test_in_a_hurry_everything_is_kept_at_once() -> None:
-    graph, clock = KeptCalls(), Clock()
+    graph, clock = KeptCalls(), SecondsClock()
     seen = sightings(graph, clock)
     seen.add(calls(0, [SHOP]))
     seen.keep(hurry=True)
@@ -75,7 +66,7 @@ def test_in_a_hurry_everything_is_kept_at_once() -> None:
 
 
 def test_only_rates_of_calls_between_two_services_are_calls() -> None:
-    graph, clock = KeptCalls(), Clock()
+    graph, clock = KeptCalls(), SecondsClock()
     seen = sightings(graph, clock)
     seen.add(calls(0, [("cart", "cart")]))
     seen.add(calls(0, [PAY], rate=0.0))
@@ -89,7 +80,7 @@ def test_only_rates_of_calls_between_two_services_are_calls() -> None:
 
 
 def test_what_a_lake_did_not_take_is_tried_again_and_holds_up_no_other_tenant(caplog: pytest.LogCaptureFixture) -> None:
-    broken, sound, clock = KeptCalls(), KeptCalls(), Clock()
+    broken, sound, clock = KeptCalls(), KeptCalls(), SecondsClock()
     broken.broken = StateError("edges: the file is damaged")
     graphs = {"acme": broken, "globex": sound}
     seen = CallSightings(graphs.__getitem__, clock)
@@ -107,7 +98,7 @@ def test_what_a_lake_did_not_take_is_tried_again_and_holds_up_no_other_tenant(ca
 
 
 def test_calls_for_which_there_is_no_room_are_left_out_counted_and_said(caplog: pytest.LogCaptureFixture) -> None:
-    graph, clock = KeptCalls(), Clock()
+    graph, clock = KeptCalls(), SecondsClock()
     graph.broken = OSError(28, "No space left on device")
     seen = sightings(graph, clock, most=2)
     with caplog.at_level(logging.WARNING):
@@ -128,7 +119,7 @@ def test_calls_for_which_there_is_no_room_are_left_out_counted_and_said(caplog: 
 
 
 def test_a_full_room_is_emptied_without_waiting_for_its_time() -> None:
-    graph, clock = KeptCalls(), Clock()
+    graph, clock = KeptCalls(), SecondsClock()
     seen = sightings(graph, clock, most=2)
     seen.add(calls(0, [("a", "b"), ("a", "c")]))
     seen.keep(hurry=False)
@@ -140,7 +131,7 @@ def test_the_graph_is_the_same_after_a_replay(tmp_path: Path) -> None:
     def history(times: int) -> pa.Table:
         graph = GraphStore(ParquetLake(tmp_path / f"{times} times", DEFAULT_TENANT))
         for _ in range(times):
-            seen = CallSightings(lambda _: graph, Clock())
+            seen = CallSightings(lambda _: graph, SecondsClock())
             for minute in range(3):
                 seen.add(calls(minute, [SHOP, PAY]))
                 seen.keep(hurry=True)
@@ -152,7 +143,7 @@ def test_the_graph_is_the_same_after_a_replay(tmp_path: Path) -> None:
 
 
 def test_without_a_graph_nothing_is_held() -> None:
-    seen = CallSightings(None, Clock())
+    seen = CallSightings(None, SecondsClock())
     seen.add(calls(0, [SHOP]))
     seen.keep(hurry=True)
     assert seen.waiting == 0

@@ -1,17 +1,10 @@
 """The breaker's three states under an injected clock."""
 
 from serving.stream.consumer.circuit_breaker import BreakerConfig, BreakerState, CircuitBreaker
+from tests.testing.clocks import SecondsClock
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def opened(clock: Clock, failures: int = 3) -> CircuitBreaker:
+def opened(clock: SecondsClock, failures: int = 3) -> CircuitBreaker:
     breaker = CircuitBreaker(BreakerConfig(failures=failures, pause_s=2.0, longest_pause_s=5.0), clock)
     for _ in range(failures):
         breaker.failed()
@@ -19,7 +12,7 @@ def opened(clock: Clock, failures: int = 3) -> CircuitBreaker:
 
 
 def test_opens_only_after_enough_failures_in_a_row() -> None:
-    breaker = CircuitBreaker(BreakerConfig(failures=2), Clock())
+    breaker = CircuitBreaker(BreakerConfig(failures=2), SecondsClock())
     breaker.failed()
     breaker.succeeded()
     breaker.failed()
@@ -30,7 +23,7 @@ def test_opens_only_after_enough_failures_in_a_row() -> None:
 
 
 def test_lets_a_trial_through_after_the_pause_and_closes_on_success() -> None:
-    clock = Clock()
+    clock = SecondsClock()
     breaker = opened(clock)
     clock.now_s += 1.9
     assert not breaker.allows()
@@ -42,7 +35,7 @@ def test_lets_a_trial_through_after_the_pause_and_closes_on_success() -> None:
 
 
 def test_a_failed_trial_opens_at_once_for_twice_as_long_up_to_a_bound() -> None:
-    clock = Clock()
+    clock = SecondsClock()
     breaker = opened(clock)
     for pause_s in (4.0, 5.0, 5.0):
         clock.now_s += 5.1
@@ -55,7 +48,7 @@ def test_a_failed_trial_opens_at_once_for_twice_as_long_up_to_a_bound() -> None:
 
 
 def test_success_forgets_the_long_pause() -> None:
-    clock = Clock()
+    clock = SecondsClock()
     breaker = opened(clock, failures=1)
     clock.now_s += 2.1
     breaker.failed()
