@@ -15,10 +15,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from aiops.signals.signal_sentences import SIGNAL_PREFIXES
 from aiops.topology.graph import ServiceGraph
 from aiops.types import FloatArray
 from data_contracts.schemas.metrics import base_name, spec_of
@@ -157,14 +158,25 @@ def _own_impact(
         yield EvidenceSeries(service, kind, grid.series[column][1], 0.3, impact=True), own
 
 
+class _Choice(NamedTuple):
+    """A series of a service, in the order in which one is preferred."""
+
+    is_sampled: bool
+    rank: int
+    metric: str
+    number: int
+
+
 def best_series(grid: SeriesGrid, signal: str) -> dict[str, int]:
-    """Return the number of a service's series of a golden signal: the most additive statistic, then the first by name."""
-    best: dict[str, tuple[int, str, int]] = {}
+    """Return the number of a service's series of a golden signal: one that is measured before one made of sampled requests, of
+    these the most additive statistic, then the first by name."""
+    best: dict[str, _Choice] = {}
     for number, (service, metric) in enumerate(grid.series):
         kind, rank = _statistic_of(metric)
         if kind == signal:
-            best[service] = min(best.get(service, (99, "", 0)), (rank, metric, number))
-    return {service: number for service, (_, _, number) in best.items()}
+            choice = _Choice(metric.startswith(SIGNAL_PREFIXES), rank, metric, number)
+            best[service] = min(best.get(service, choice), choice)
+    return {service: choice.number for service, choice in best.items()}
 
 
 def _plain(grid: SeriesGrid, with_own_share: set[tuple[str, str]]) -> Iterable[tuple[EvidenceSeries, FloatArray]]:

@@ -93,11 +93,17 @@ def near(graph: ServiceGraph, services: Sequence[str], most: int) -> tuple[str, 
 
 
 def without(calm: SeriesGrid, masked: Sequence[Interval]) -> SeriesGrid:
-    """Return the grid without the steps inside other incidents; whole where too little would be left to compare with."""
+    """Return the grid without the steps inside other incidents, the longest first, as far as enough is left to compare with.
+
+    Where small alarms cover nearly all of it, those stay in it: a baseline that holds them is wider than one without, but one
+    that holds the great incidents calls nothing unusual.
+    """
     kept = np.ones(calm.time_us.size, dtype=np.bool_)
-    for start, end in masked:
-        kept &= (calm.time_us < microseconds_of(start)) | (calm.time_us > microseconds_of(end))
-    if kept.all() or kept.sum() < LEAST_SAMPLES:
+    for start, end in sorted(masked, key=lambda span: (span[0] - span[1], span[0])):
+        left = kept & ((calm.time_us < microseconds_of(start)) | (calm.time_us > microseconds_of(end)))
+        if left.sum() >= LEAST_SAMPLES:
+            kept = left
+    if kept.all():
         return calm
     return SeriesGrid(calm.time_us[kept], calm.series, calm.values[kept])
 

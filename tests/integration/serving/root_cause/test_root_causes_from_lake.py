@@ -108,6 +108,9 @@ def test_calm_steps_inside_other_incidents_go_unless_too_few_would_stay(lake: La
     assert grid.time_us.size == 240
     assert without(grid, [(START, START + 59 * MINUTE)]).time_us.size == 180
     assert without(grid, [(START, BEGAN)]) is grid
+    long, short = (START, START + 199 * MINUTE), (START + 200 * MINUTE, START + 230 * MINUTE)
+    assert without(grid, [short, long]).time_us.size == 40, "the great one goes, and the small one where too little is left"
+    assert without(grid, [(START, BEGAN), short]).time_us.size == 209, "one that covers all of it hides no other"
 
 
 def test_missing_telemetry_is_stated(tmp_path: Path, lake: Lake) -> None:

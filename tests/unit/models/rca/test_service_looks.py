@@ -7,6 +7,7 @@ from aiops.types import FloatArray
 from models.rca.grid import SeriesGrid
 from models.rca.ranking import BEYOND, MOST, RootCauseRanker
 from models.rca.service_looks import STRAYS, LookedAt, excess_of, service_state, well_services
+from models.rca.signals import best_series
 
 SERIES = tuple((service, metric) for service in ("cart", "front") for metric in ("error_rate", "latency_p50_ms"))
 MINUTE_US = 60_000_000
@@ -76,3 +77,9 @@ def test_without_telemetry_nothing_is_known() -> None:
     state = service_state(nothing, RANKER, LookedAt(("cart",)))
     assert state.points == 0
     assert state.error_excess == 0.0
+
+
+def test_what_is_measured_is_looked_at_before_what_a_few_sampled_requests_say() -> None:
+    series = (*SERIES, ("cart", "span.server.latency_mean_s"), ("mail", "span.server.latency_mean_s"))
+    looked_at = {series[number] for number in best_series(SeriesGrid(np.arange(1), series, np.ones((1, 6))), "latency").values()}
+    assert looked_at == {("cart", "latency_p50_ms"), ("front", "latency_p50_ms"), ("mail", "span.server.latency_mean_s")}
