@@ -1,7 +1,7 @@
 """Plans for incidents whose cause is decided: once a service of an incident, as soon as the analysis is stored.
 
-It follows the events of the incident store, and at its start looks at what is open; which services of which incidents are planned
-for is a note of the store.
+An incident that was mitigated and opens again is planned for once more, from the first analysis of the time since. It follows the
+events of the incident store, and at its start looks at what is open; what is planned for is a note of the store.
 """
 
 import logging
@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from aiops.automation.plan import Plan
 from aiops.automation.run_ledger import RunLedger
 from aiops.errors import AiopsError, ContractError, Unavailable
-from aiops.incidents.incident import IncidentState
+from aiops.incidents.incident import Incident, IncidentState
 from aiops.incidents.root_cause import RootCause, RootCauseReport
 from serving.automation.runner.automation_metrics import TenantMetrics
 from serving.host.log_rate_limit import LineLimit
@@ -23,7 +23,7 @@ from serving.incidents.store.incident_store import IncidentStore
 from serving.incidents.store.records import IncidentCase, IncidentFilter, PageRequest
 
 PLANNED: Final = "automation_planned"
-"""Note of the store: incidents and services that are planned for, as [incident, service], the newest last."""
+"""Note of the store: what is planned for, as [incident, service, when it opened last], the newest last."""
 MOST_PLANNED: Final = 500
 _EVENTS: Final = 500
 _DECIDED: Final = "root_cause"
@@ -77,7 +77,7 @@ class PlanMaker:
     def __init__(self, parts: PlanMakerParts) -> None:
         self._parts = parts
         self._seq: int | None = None
-        self._planned: list[tuple[str, str]] = []
+        self._planned: list[tuple[str, ...]] = []
         self._due: dict[str, None] = {}
         self._looked_s = time.monotonic()
 
@@ -103,7 +103,7 @@ class PlanMaker:
         """Note as due what has been explained since the last look, at first all that is open."""
         store = self._parts.store
         if self._seq is None:
-            self._planned = [(str(incident), str(service)) for incident, service in store.noted(PLANNED) or ()]
+            self._planned = [tuple(map(str, planned)) for planned in store.noted(PLANNED) or ()]
             seq = store.last_event_seq()
             self._due |= dict.fromkeys(self._open_ids())
             self._seq = seq
@@ -127,7 +127,10 @@ class PlanMaker:
         except ContractError:  # retention has dropped it
             return _Outcome.NOTHING
         cause = cause_to_act_on(case, parts.least_probability)
-        if cause is None or (incident_id, cause.service) in self._planned:
+        if cause is None:
+            return _Outcome.NOTHING
+        planned = (incident_id, cause.service, opened_last(case.incident).isoformat())
+        if planned in self._planned:
             return _Outcome.NOTHING
         try:
             plan = parts.planning.plan(case, parts.now())
@@ -143,11 +146,11 @@ class PlanMaker:
             parts.metrics.failed()
             return _Outcome.NOTHING
         log.info("plan %s: %s, for incident %s", plan.plan_id, plan.title, incident_id)
-        self._remember(incident_id, cause.service)
+        self._remember(planned)
         return _Outcome.PLANNED
 
-    def _remember(self, incident_id: str, service: str) -> None:
-        remembered = [*self._planned, (incident_id, service)][-MOST_PLANNED:]
+    def _remember(self, planned: tuple[str, ...]) -> None:
+        remembered = [*self._planned, planned][-MOST_PLANNED:]
         with self._parts.store.writing() as writer:
             writer.note(PLANNED, remembered)
         self._planned = remembered
@@ -163,8 +166,20 @@ class _Outcome(Enum):
 
 
 def cause_to_act_on(case: IncidentCase, least_probability: float) -> RootCause | None:
-    """Return the cause that is planned for: decided, or probable enough, of an incident that nobody has ended."""
+    """Return the cause that is planned for: decided, or probable enough, of an incident that nobody has ended.
+
+    Of an incident that opened again, what was found before that says nothing of it now.
+    """
     report: RootCauseReport | None = case.report
     if report is None or not report.causes or case.incident.state not in _ACTED_ON:
         return None
+    opened = opened_last(case.incident)
+    if case.incident.opened_at < opened and report.made_at < opened:
+        return None
     return report.causes[0] if report.decided or report.causes[0].probability >= least_probability else None
+
+
+def opened_last(incident: Incident) -> datetime:
+    """Return when an incident opened, or opened again after it was mitigated."""
+    opened = (event.at for event in incident.timeline if event.became is IncidentState.OPEN)
+    return max(opened, default=incident.opened_at)

@@ -172,6 +172,27 @@ def test_a_cured_incident_is_mitigated_and_its_timeline_says_why(suite: Suite) -
     assert {target.truth for target in suite.targets.values()} == {"new"}
 
 
+def test_a_cured_incident_that_opens_again_is_planned_for_once_more(suite: Suite) -> None:
+    explained(suite)
+    suite.maker().look()
+    loop = suite.loop()
+    suite.approve()
+    suite.run(loop, 240)
+    suite.home.begin(ServiceScore("cart", 0.95))  # it fires on, so that it is not over
+    suite.run(loop, 270)
+    assert suite.incident().state is IncidentState.MITIGATED
+    maker = suite.maker()
+    assert maker.look() == 0
+    assert suite.home.begin(ServiceScore("cart", 0.95)) == [suite.incident_id]
+    assert suite.incident().state is IncidentState.OPEN
+    assert [maker.look(), suite.maker().look()] == [0, 0], "what was found before it opened again says nothing of it now"
+    explained(suite)
+    assert maker.look() == 1
+    explained(suite)
+    assert [maker.look(), suite.maker().look()] == [0, 0]
+    assert [planned.run.state for planned in suite.ledger.open_runs()] == [RunState.WAITING]
+
+
 def test_worse_is_undone_paged_and_stays_open(suite: Suite) -> None:
     explained(suite)
     suite.maker().look()
