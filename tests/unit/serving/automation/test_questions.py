@@ -54,7 +54,7 @@ class Noted:
         raise NotImplementedError
 
 
-class Asking:
+class AnsweredRun:
     """A run of three steps: it acts, asks, and says the answer."""
 
     def __init__(self, verdict: Verdict = Verdict.BETTER) -> None:
@@ -115,39 +115,39 @@ def states(planned: PlannedRun) -> list[StepState]:
 
 
 def test_a_run_waits_for_its_answer_and_says_it() -> None:
-    asking = Asking()
-    waiting = asking.go_on()
+    answered_run = AnsweredRun()
+    waiting = answered_run.go_on()
     assert states(waiting) == [StepState.DONE, StepState.INTENDED, StepState.PENDING]
     (asked,) = [(event, urgency) for event, urgency in urgencies(waiting) if event.what.startswith("asks: ")]
     assert asked[1] is Urgency.PAGE
     assert f"aiops runs answer {waiting.run.run_id}" in asked[0].what
-    asking.world.clock.now += timedelta(minutes=20)
-    assert asking.go_on() == waiting, "nothing is written while it waits"
-    answered = asking.answer()
+    answered_run.world.clock.now += timedelta(minutes=20)
+    assert answered_run.go_on() == waiting, "nothing is written while it waits"
+    answered = answered_run.answer()
     assert (answered.run.events[-1].by, answered.run.steps[1].answers) == ("ann", GOOD)
     assert "rows=12.5" in answered.run.events[-1].what
-    ended = asking.to_the_end()
+    ended = answered_run.to_the_end()
     assert ended.run.state is RunState.CURED
-    assert asking.noted.texts == ["because it {is}"]
+    assert answered_run.noted.texts == ["because it {is}"]
 
 
 @pytest.mark.parametrize("late", [False, True])
 def test_without_an_answer_what_ran_is_taken_back(late: bool) -> None:
-    asking = Asking()
-    asking.go_on()
+    answered_run = AnsweredRun()
+    answered_run.go_on()
     if late:
-        asking.world.clock.now += WAIT
+        answered_run.world.clock.now += WAIT
         with pytest.raises(ContractError, match="could be answered until"):
-            asking.answer()
+            answered_run.answer()
     else:
-        asking.answer(declined=True, values={}, note="not now")
-    ended = asking.to_the_end()
+        answered_run.answer(declined=True, values={}, note="not now")
+    ended = answered_run.to_the_end()
     assert ended.run.state is RunState.FAILED
     assert states(ended) == [StepState.UNDONE, StepState.REFUSED, StepState.PENDING]
     assert ended.run.steps[1].note == ("not answered in time" if late else "declined by ann: not now")
-    assert asking.world.targets[1].truth == "old"
+    assert answered_run.world.targets[1].truth == "old"
     with pytest.raises(ContractError, match="asks nothing now"):
-        asking.answer()
+        answered_run.answer()
 
 
 @pytest.mark.parametrize(
@@ -163,25 +163,25 @@ def test_without_an_answer_what_ran_is_taken_back(late: bool) -> None:
     ],
 )
 def test_answers_fit_their_fields(wrong: dict[str, str], words: str) -> None:
-    asking = Asking()
-    waiting = asking.go_on()
+    answered_run = AnsweredRun()
+    waiting = answered_run.go_on()
     with pytest.raises(ContractError) as refused:
-        asking.answer(values={**GOOD, **wrong})
+        answered_run.answer(values={**GOOD, **wrong})
     assert words in str(refused.value)
     with pytest.raises(ContractError, match=r"answers\.where is missing"):
-        asking.answer(values={name: GOOD[name] for name in ("reason", "rows", "go")})
-    assert asking.world.ledger.get(waiting.run.run_id) == waiting
+        answered_run.answer(values={name: GOOD[name] for name in ("reason", "rows", "go")})
+    assert answered_run.world.ledger.get(waiting.run.run_id) == waiting
 
 
 @pytest.mark.parametrize(("remainder", "truth"), [(Remainder.UNDO, "old"), (Remainder.STOP, "new")])
 def test_the_switch_is_heard_while_a_run_waits(remainder: Remainder, truth: str) -> None:
-    asking = Asking(Verdict.UNCLEAR)
-    asking.go_on()
-    asking.world.ledger.turn(Switch(False, asking.world.clock(), "ann", remainder=remainder))
-    assert asking.go_on().run.state is RunState.STOPPED
-    assert asking.world.targets[1].truth == truth
+    answered_run = AnsweredRun(Verdict.UNCLEAR)
+    answered_run.go_on()
+    answered_run.world.ledger.turn(Switch(False, answered_run.world.clock(), "ann", remainder=remainder))
+    assert answered_run.go_on().run.state is RunState.STOPPED
+    assert answered_run.world.targets[1].truth == truth
     with pytest.raises(ContractError, match="asks nothing now"):
-        asking.answer()
+        answered_run.answer()
 
 
 def test_a_form_that_cannot_be_used_is_refused() -> None:
