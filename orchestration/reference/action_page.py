@@ -42,8 +42,8 @@ def _form(field: FieldInfo) -> str:
 def _plain(kind: Any) -> str:
     """Return the name of a type without what annotates it, and without the none that stands for a value left out.
 
-    >>> _plain(Mapping[str, int] | None)
-    'mapping of str to int'
+    >>> _plain(dict[str, int] | None)
+    'dict of str to int'
     """
     origin, parts = get_origin(kind), [_plain(part) for part in get_args(kind) if part is not NoneType]
     if origin is None:
