@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from aiops.settings.automation_settings import AutomationSettings
 from aiops.settings.broker_settings import BrokerSettings
+from aiops.settings.console_settings import ConsoleSettings
 from aiops.settings.consumer_settings import ConsumerSettings
 from aiops.settings.drift_settings import DriftSettings
 from aiops.settings.export_settings import ExportSettings
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     signals: SignalSettings = SignalSettings()
     automation: AutomationSettings = AutomationSettings()
+    console: ConsoleSettings = ConsoleSettings()
     up: UpSettings = UpSettings()
 
     @classmethod

@@ -10,6 +10,8 @@ from data_contracts.series.finding_metrics import FINDING_METRICS
 from orchestration.reference.inert import add_automation_api_metrics, add_incident_api_metrics
 from orchestration.reference.markdown import code, page, table, text
 from serving.automation.runner.automation_metrics import AutomationMetrics
+from serving.console.console_app import METRIC_PREFIX
+from serving.http.answer_metrics import AnswerMetrics
 from serving.incidents.desk.desk_metrics import MetricFamilies
 from serving.incidents.notify.notify_metrics import NotificationCounts
 from serving.ingest.receive.ingest_metrics import IngestMetrics
@@ -36,6 +38,7 @@ _SECTIONS: Final = (
     ("Receivers", "`http://127.0.0.1:3104/metrics`, role `viewer`. A caller sees the series of the tenants of its token."),
     ("Series of signals", "`http://127.0.0.1:3106/metrics`, port by `AIOPS_SIGNALS__METRICS_PORT`."),
     ("Plans and runs", "`http://127.0.0.1:3107/metrics`, role `viewer`, port by `AIOPS_AUTOMATION__PORT`."),
+    ("Console", "`http://127.0.0.1:3108/metrics`, role `viewer`, port by `AIOPS_CONSOLE__PORT`."),
 )
 
 _FINDINGS: Final = """\
@@ -58,7 +61,7 @@ class Recorded(CollectorRegistry):
 
 def registries() -> tuple[Recorded, ...]:
     """Return the metrics of each process, in the order of the sections of the page."""
-    return (_consumer(), _scoring(), _responder(), _receivers(), _signals(), _automation())
+    return (_consumer(), _scoring(), _responder(), _receivers(), _signals(), _automation(), _console())
 
 
 def metrics_page() -> str:
@@ -114,6 +117,12 @@ def _automation() -> Recorded:
     registry = Recorded()
     add_automation_api_metrics(registry)
     AutomationMetrics(registry)
+    return registry
+
+
+def _console() -> Recorded:
+    registry = Recorded()
+    AnswerMetrics(registry, METRIC_PREFIX)
     return registry
 
 

@@ -46,6 +46,7 @@ SIGNALS: Final = Needs(frozenset(_BROKER))
 AUTOMATION: Final = Needs(
     RESPONDER.secrets | {_STORE, *(f"automation.{name}" for name in AutomationSettings.model_fields)}, (*PROXIES, *STORES)
 )
+CONSOLE: Final = Needs(frozenset({"serving.jwt_key"}))
 MLFLOW: Final = Needs(frozenset({_STORE}), STORES)
 DAGSTER: Final = Needs(frozenset({*_BROKER, _STORE}), (*STORES, "DAGSTER_"))
 SOURCE: Final = Needs(frozenset({*_BROKER, "source.token", "source.url"}), PROXIES)
@@ -201,6 +202,14 @@ def automation(settings: Settings) -> tuple[ChildSpec, ...]:
     url = f"http://{LOOPBACK}:{settings.automation.port}"
     command, own = ("-m", "serving.automation"), environment_of(settings, AUTOMATION)
     return (ChildSpec("automation", command, own, f"{url}/readyz", url, ready_within_s=90, inherits=AUTOMATION.inherits),)
+
+
+def console(settings: Settings) -> ChildSpec:
+    """Return the console: pages for people, with the APIs behind them."""
+    url = f"http://{LOOPBACK}:{settings.console.port}"
+    return ChildSpec(
+        "console", ("-m", "serving.console"), environment_of(settings, CONSOLE), f"{url}/readyz", url, ready_within_s=90
+    )
 
 
 def mlflow_server(settings: Settings) -> ChildSpec:

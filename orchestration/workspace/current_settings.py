@@ -26,6 +26,7 @@ SHARED: Final = (
     ("ingest", "grpc_port"),
     ("signals", "metrics_port"),
     ("automation", "port"),
+    ("console", "port"),
     ("responder", "clock"),
     ("responder", "settle_s"),
     ("responder", "page_settle_s"),

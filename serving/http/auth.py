@@ -82,6 +82,14 @@ class Authenticator:
             raise _unauthenticated("the claim tenants is not a list of names")
         return Caller(_subject(claims) or f"{role.name.lower()} without a name", role, tenants)
 
+    def end_of(self, authorization: str | None) -> int | None:
+        """Return until when a token holds (seconds since 1970), None where no token is needed.
+
+        Raises:
+            ProblemError: 401, the token holds no more.
+        """
+        return None if self.key is None else int(self._claims(authorization)["exp"])
+
     def _claims(self, authorization: str | None) -> dict[str, Any]:
         scheme, _, token = (authorization or "").strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip() or len(token) > _MAX_TOKEN_CHARACTERS:

@@ -4,13 +4,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
-from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from aiops.errors import ConfigurationError, Unavailable
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 _GRACE_S: Final = 5
 _START_S: Final = 20.0
@@ -23,7 +25,7 @@ class ApiServer:
     `app.state.before_stop`, where there is one, is called first when it stops: it ends streams, which would outlive the stop.
     """
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: "FastAPI", host: str, port: int) -> None:
         """Bind the address.
 
         Raises:

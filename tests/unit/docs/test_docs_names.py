@@ -78,6 +78,7 @@ def calls() -> dict[int, list[str]]:
         settings.ingest.port: call_paths("http-receivers.md"),
         settings.signals.metrics_port: ["/metrics", "/livez", "/readyz"],
         settings.automation.port: call_paths("http-automation.md"),
+        settings.console.port: ["/metrics", "/livez", "/readyz", "/session"],
         settings.up.mlflow_port: [],
         settings.up.dagster_port: [],
     }
