@@ -54,6 +54,7 @@ HOMES = {
     "redis": {"serving/", "orchestration/workspace/feature_store.py"},
     "sklearn": {"models/detectors/"},
     "starlette": {
+        "serving/console/",
         "serving/ingest/receive/",
         "serving/scoring/",
         "serving/incidents/api/",
