@@ -2,6 +2,7 @@
 
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from orchestration.workspace.source_choice import SourceChoice
 if TYPE_CHECKING:
     from aiops.settings.tree import Settings
     from orchestration.pipeline.scenario import Scenario
+    from orchestration.rehearsal.acted_span import ActedSpan
     from orchestration.rehearsal.run_result import RunResult
 
 
@@ -36,6 +38,7 @@ def run(
     from data_contracts.kernel_cache import COMPILING
     from orchestration.pipeline.scenario import recorded
     from orchestration.rehearsal import default_scenario, html_report
+    from orchestration.rehearsal.acted_run import check_ends
     from orchestration.workspace.home_lock import hold
 
     began, COMPILING.say = time.monotonic(), say
@@ -43,9 +46,10 @@ def run(
     settings = read_settings()
     _check_writable(json_file)
     is_default = source == "simulate" and not option
-    chosen = default_scenario.simulated(seed) if is_default else recorded(SourceChoice(source, path, tuple(option or ())).open())
+    story = default_scenario.simulated(seed) if is_default else None
+    chosen = story.scenario if story else recorded(SourceChoice(source, path, tuple(option or ())).open())
     with hold(settings.root, "aiops run"):
-        result = _run_and_conclude(settings, chosen, keep, source, began)
+        result = _run_and_conclude(settings, Rehearsed(source, chosen, story.acted if story else None), keep, began)
     if json_file is not None:
         json_file.write_text(as_json(result), encoding="utf-8")
     print_facts(f"aiops run on {source}", dict(html_report.summary_rows(result)))
@@ -54,9 +58,20 @@ def run(
         say(line)
     say(html_report.headline(result))
     say(f"report: {result.report}")
+    if story is not None:
+        check_ends(result.acted, [incident.expected for incident in story.acted.incidents])
 
 
-def _run_and_conclude(settings: "Settings", chosen: "Scenario", keep: bool, source: str, began: float) -> "RunResult":
+@dataclass(frozen=True)
+class Rehearsed:
+    """What a run goes through: a source by its name, in its order, and what is acted on after it."""
+
+    source: str
+    scenario: "Scenario"
+    acted: "ActedSpan | None"
+
+
+def _run_and_conclude(settings: "Settings", rehearsed: Rehearsed, keep: bool, began: float) -> "RunResult":
     from orchestration.pipeline.telemetry_step import fitted_settings, median_step_s
     from orchestration.rehearsal.live_replay import with_free_ports
     from orchestration.rehearsal.run import Run, fresh_home
@@ -64,10 +79,11 @@ def _run_and_conclude(settings: "Settings", chosen: "Scenario", keep: bool, sour
     from orchestration.workspace.workspace import Workspace
 
     fresh_home(settings.root, keep)
-    step_s = median_step_s(next(iter(chosen.history())), settings.telemetry.step_s)
+    scenario = rehearsed.scenario
+    step_s = median_step_s(next(iter(scenario.history())), settings.telemetry.step_s)
     workspace = Workspace.open(fitted_settings(with_free_ports(settings), step_s))
-    story = Run(workspace, chosen, say).go()
-    return conclude(workspace, story, chosen.split, source, time.monotonic() - began)
+    story = Run(workspace, scenario, say, rehearsed.acted).go()
+    return conclude(workspace, story, scenario.split, rehearsed.source, time.monotonic() - began)
 
 
 def _check_writable(json_file: Path | None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from orchestration.rehearsal.acted_run import ActedRun
 from orchestration.rehearsal.run_result import IncidentLine, ResponderFigures, RunResult
 
 _STYLE = """
@@ -38,6 +39,8 @@ def write_report(path: Path, result: RunResult, figures: Sequence[Figure], links
         parts.append("<h2>Labelled incidents of the replay</h2>" + _table(INCIDENT_COLUMNS, incident_rows(result)))
     if gray := gray_lines(result):
         parts.append("<h2>Seen by log lines and spans alone</h2>" + _list(gray))
+    if result.acted:
+        parts.append("<h2>Acted on: simulated services, a simulated operator</h2>" + "".join(map(_acted, result.acted)))
     for figure in figures:
         source = base64.b64encode(figure.image).decode()
         parts.append(f"<h2>{escape(figure.title)}</h2><p>{escape(figure.caption)}</p>")
@@ -86,7 +89,13 @@ def highlights(result: RunResult) -> list[str]:
     if result.swaps:
         text = f"{result.requests.failed} of {result.requests.sent:,} requests failed"
         lines.append(f"swapped: {result.swaps} newly promoted model(s) while requests went on; {text}")
+    lines += acted_lines(result)
     return lines
+
+
+def acted_lines(result: RunResult) -> list[str]:
+    """Return a sentence each on the plans of the run and what became of them."""
+    return [f"{run.state}: {run.sentence}" for run in result.acted]
 
 
 def gray_lines(result: RunResult) -> list[str]:
@@ -168,6 +177,14 @@ def _sum_text(result: RunResult) -> str:
 
 def _num(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.3g}"
+
+
+def _acted(run: ActedRun) -> str:
+    """Return one run: what was planned, and each line of the run log."""
+    rows = [(f"{line.at:%Y-%m-%d %H:%M}", str(line.state), line.what, line.by) for line in run.lines]
+    what = escape(f"{run.title}: {run.service}, incident {run.incident_id}")
+    intro = f"{what}, <code>aiops runs show {escape(run.run_id)}</code>"
+    return f"<h3>{run.state}</h3><p>{intro}</p>{_list(run.steps)}{_table(('at', 'state', 'what', 'by'), rows)}"
 
 
 def _list(lines: Sequence[str]) -> str:

@@ -120,6 +120,20 @@ class LiveLoop:
         Raises:
             Unavailable: it takes too long, or a process has ended.
         """
+        self._await_commits()
+        time.sleep(3 * self._settings.serving.served_flush_s)
+        self._await_analyses()
+
+    def catch_up(self) -> None:
+        """Wait until everything published is detected, correlated and explained; what was served may not be in the lake yet.
+
+        Raises:
+            Unavailable: it takes too long, or a process has ended.
+        """
+        self._await_commits()
+        self._await_analyses()
+
+    def _await_commits(self) -> None:
         broker, began, patience = self._streams, time.monotonic(), Patience(DRAIN_S)
         calm = 0
         while calm < 3:
@@ -129,8 +143,6 @@ class LiveLoop:
             if time.monotonic() - began > patience.limit_s:
                 raise Unavailable(f"not drained within {patience}: {', '.join(waiting)}; see {self._settings.root / 'logs'}")
             time.sleep(0.2)
-        time.sleep(3 * self._settings.serving.served_flush_s)
-        self._await_analyses()
 
     def _await_analyses(self) -> None:
         """Wait until the responder has taken all alerts and explained all incidents, for a minute at most."""

@@ -62,9 +62,10 @@ def near(service: str, graph: ServiceGraph) -> set[str]:
     return {service, *graph.callers(service), *graph.callees(service)}
 
 
-def opened_incidents(store: IncidentStore, since: datetime) -> tuple[OpenedIncident, ...]:
-    """Return the incidents opened since a time, the oldest first; merged ones are part of those that they went on in."""
-    return tuple(sorted(_opened(store, since), key=lambda incident: (incident.opened_at, incident.incident_id)))
+def opened_incidents(store: IncidentStore, since: datetime, until: datetime) -> tuple[OpenedIncident, ...]:
+    """Return the incidents opened in since <= t < until, the oldest first; merged ones are part of those that they went on in."""
+    opened = [incident for incident in _opened(store, since) if incident.opened_at < until]
+    return tuple(sorted(opened, key=lambda incident: (incident.opened_at, incident.incident_id)))
 
 
 def _opened(store: IncidentStore, since: datetime) -> Iterator[OpenedIncident]:

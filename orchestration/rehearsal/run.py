@@ -1,4 +1,4 @@
-"""`aiops run`: history → train → gate → deploy → replay through the broker → drift check → retrain and swap → report."""
+"""`aiops run`: history → train → gate → deploy → replay through the broker → drift check → retrain and swap → act → report."""
 
 import shutil
 import time
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from aiops.errors import ConfigurationError
 from aiops.replay.request_reader import RequestReader
+from aiops.types import RequestRows
 from data_contracts.schemas.telemetry_schemas import SERVICE_FEATURES, SERVICE_FEATURES_TABLE
 from models.artifacts.catalog import trained_models
 from orchestration.dagster.job_runs import bands_config, outcomes, range_tags, run_job, run_training
@@ -28,6 +29,9 @@ from orchestration.pipeline.replayed_requests import ReplayedRequests
 from orchestration.pipeline.scenario import Scenario
 from orchestration.pipeline.training import Judged
 from orchestration.rehearsal import parity
+from orchestration.rehearsal.acted_run import ActedRun
+from orchestration.rehearsal.acted_span import ActedSpan
+from orchestration.rehearsal.acting import ActedStory
 from orchestration.rehearsal.live_replay import LiveLoop
 from orchestration.suite.load_timeout import Patience
 from orchestration.workspace.home_lock import LOCK, MARKER
@@ -62,6 +66,7 @@ class Story:
     p50_ms: float = 0.0
     p99_ms: float = 0.0
     parity: float = 0.0
+    acted: tuple[ActedRun, ...] = ()
     stages_s: dict[str, float] = field(default_factory=dict)
 
 
@@ -85,12 +90,32 @@ def fresh_home(home: Path, keep: bool) -> None:
     (home / MARKER).touch()
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayedLoop:
+    """A replay that goes on into the processes of a live loop."""
+
+    live: LiveLoop
+    replay: Replay
+    requests: ReplayedRequests
+
+    def publish(self, chunk: pa.Table) -> None:
+        """Publish a chunk of telemetry, with what requests say of the same time."""
+        self.live.check_alive()
+        self.replay.publish([self.requests.beside(chunk)])
+
+    def catch_up(self) -> None:
+        """Wait until what was published is detected, correlated and explained."""
+        self.live.catch_up()
+
+
 class Run:
     """One run over one scenario; `go` does it all and leaves the story."""
 
-    def __init__(self, workspace: Workspace, scenario: Scenario, say: Say) -> None:
+    def __init__(self, workspace: Workspace, scenario: Scenario, say: Say, acted: ActedSpan | None = None) -> None:
+        """`acted`: what is acted on after the replay; None = nothing, as where a source is a recording."""
         self._workspace = workspace
         self._scenario = scenario
+        self._acted = acted
         self._say = say
         self.story = Story()
         self._cursor: str | None = None
@@ -108,6 +133,8 @@ class Run:
                 live = running.enter_context(LiveLoop(self._workspace, self._say))
             self._make_bands(self._scenario.split.replay_start)
             self._replay(live)
+            if self._acted is not None:
+                self._act(live, self._acted)
         with self._stage("stream against backfill"):
             split = self._scenario.split
             self.story.parity = parity.max_abs_diff(self._workspace, split.replay_start, split.replay_end)
@@ -144,7 +171,7 @@ class Run:
         )
         producer = TelemetryProducer(broker, partitions, new_id("run"), config)
         story.replay = Replay(producer, self._scenario.source.incidents(), split.replay_start, live.pace)
-        reader = RequestReader(self._scenario.requests())
+        reader = RequestReader(self._all_requests())
         signals = SignalProducer(broker, partitions, new_id("run-requests"), self._workspace.tenant)
         self._requests = ReplayedRequests(reader, signals, settings.signals)
         self._note_tenure(split.replay_start)
@@ -167,6 +194,19 @@ class Run:
         story.p99_ms = consumer.quantile_ms("aiops_end_to_end_seconds", 0.99, stage="stage1")
         live.load.stop()
         story.sent, story.failed = live.load.counts.sent, live.load.counts.failed
+
+    def _all_requests(self) -> Iterator[RequestRows]:
+        """Yield the requests of the replay, then those of the application that is acted on."""
+        yield from self._scenario.requests()
+        if self._acted is not None:
+            yield from self._acted.application.requests()
+
+    def _act(self, live: LiveLoop, acted: ActedSpan) -> None:
+        assert self.story.replay is not None
+        assert self._requests is not None
+        loop = ReplayedLoop(live, self.story.replay, self._requests)
+        with self._stage("act: plans, approvals, runs"), ActedStory(self._workspace, acted, loop, self._say) as story:
+            self.story.acted = story.play()
 
     def _publish(self, live: LiveLoop, begin: datetime, until: datetime, close: bool = False) -> None:
         """Publish a part of the replay and wait until it is scored and stored; a process that died says so at once."""

@@ -52,7 +52,7 @@ def _outputs(workspace: Workspace, split: HistorySplit) -> Outputs:
     lake, start, end = workspace.lake, split.replay_start, split.replay_end
     incidents = lake.read("incidents", start, end)
     with IncidentStore.open(workspace.settings.incident_store_url, workspace.tenant) as store:
-        opened = opened_incidents(store, start)
+        opened = opened_incidents(store, start, end)
     return Outputs(
         lake.read("detections", start, end).to_pandas(),
         lake.read("predictions", start, end).to_pandas(),
@@ -93,6 +93,7 @@ def _result(workspace: Workspace, story: Story, run: _Evaluated, report: Path) -
         responder=_responder_figures(outputs, findings),
         requests=RequestFigures(story.sent, story.failed),
         gate=tuple(story.gate),
+        acted=story.acted,
         stages_s={title: round(seconds, 1) for title, seconds in story.stages_s.items()},
         report=str(report),
     )

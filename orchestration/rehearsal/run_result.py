@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from orchestration.rehearsal.acted_run import ActedRun
 from orchestration.suite.health import ModelLine
 
 NAN = float("nan")
@@ -118,5 +119,6 @@ class RunResult:
     responder: ResponderFigures = ResponderFigures()
     requests: RequestFigures = RequestFigures(0, 0)
     gate: tuple[str, ...] = ()
+    acted: tuple[ActedRun, ...] = ()
     stages_s: Mapping[str, float] = field(default_factory=dict)
     report: str = ""

@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from aiops.errors import Unavailable
+from aiops.automation.run import RunState
+from aiops.errors import RehearsalFailed, Unavailable
 from aiops.incidents.root_cause import RootCause, RootCauseReport
 from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.consumer_settings import ConsumerSettings
@@ -25,6 +26,7 @@ from aiops.settings.up_settings import UpSettings
 from aiops.topology.graph import ServiceGraph
 from data_contracts.schemas.telemetry_schemas import EDGES, INCIDENTS, SERVICE_FEATURES, SERVICE_FEATURES_TABLE, TIMESTAMP
 from orchestration.pipeline.telemetry_step import fitted_settings, median_step_s
+from orchestration.rehearsal.acted_run import ActedLine, ActedRun, check_ends
 from orchestration.rehearsal.evaluate import Outputs, find_incidents, predictor_figures
 from orchestration.rehearsal.html_report import Figure, highlights, summary_rows, write_report
 from orchestration.rehearsal.opened_incidents import OpenedIncident, RootFigures
@@ -269,6 +271,24 @@ RESULT = RunResult(
     incident_lines=(IncidentLine(HOSTILE, HOSTILE, "disk_fill", START, None, 2.0),),
     requests=RequestFigures(5, 0),
     gate=(HOSTILE,),
+    acted=(
+        ActedRun(
+            HOSTILE,
+            HOSTILE,
+            "cart",
+            "spread",
+            HOSTILE,
+            RunState.UNDONE,
+            "simulated operator",
+            (HOSTILE, "weight: 1 → 0.5"),
+            (
+                ActedLine(
+                    START, RunState.UNDOING, "worse: errors 1.0 → 9.0; what ran is taken back, the newest step first", "suite"
+                ),
+                ActedLine(START, RunState.UNDONE, f"undone, the incident goes on: {HOSTILE}", "suite"),
+            ),
+        ),
+    ),
 )
 
 
@@ -280,7 +300,7 @@ def test_the_report_is_a_single_file_that_loads_nothing_and_runs_nothing(tmp_pat
     assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", html)
     assert "@import" not in html
     assert re.findall(r'src="([^"]*)', html) == ["data:image/png;base64,cGljdHVyZQ=="]
-    assert html.count("&lt;script&gt;alert") >= 7
+    assert html.count("&lt;script&gt;alert") >= 12
     assert "10 = 6 + 3 + 1" in html
 
 
@@ -295,6 +315,21 @@ def test_highlights_tell_what_happened_and_nothing_else() -> None:
     assert "correlated: 400 alerts became 8 pages (98.0% fewer)" in lines
     assert any("first for 2 of 3 labelled incidents" in line for line in lines)
     assert not any(line.startswith(("correlated", "explained")) for line in highlights(RESULT))
+
+
+def test_an_undone_run_is_told_with_why_it_was_undone_and_where_to_look() -> None:
+    (line,) = [line for line in highlights(RESULT) if line.startswith("undone: ")]
+    begins = f"undone: spread on cart, approved by simulated operator: {HOSTILE}; weight: 1 → 0.5. worse: errors 1.0 → 9.0; "
+    assert line.startswith(begins)
+    assert line.endswith(f"(`aiops runs show {HOSTILE}`)")
+    assert not any(line.startswith("undone: ") for line in highlights(replace(RESULT, acted=())))
+
+
+def test_a_plan_that_nobody_approved_is_told_as_such() -> None:
+    waiting = replace(RESULT.acted[0], state=RunState.EXPIRED, approved_by="", lines=())
+    assert "spread on cart, not approved: " in waiting.sentence
+    with pytest.raises(RehearsalFailed, match=r"no run was cured and none was undone, .* spread on cart is expired"):
+        check_ends([waiting], [RunState.CURED, RunState.UNDONE])
 
 
 def test_what_no_metric_shows_is_told_with_what_saw_it_and_its_root(tmp_path: Path) -> None:
