@@ -14,7 +14,6 @@ AiopsError
 ├── GateRefused             a promotion was refused; the scorecard says why
 ├── RunRefused              a plan may not be approved or run: stale, expired, beyond a bound, switched off
 ├── StepRefused             an action surely changed nothing: its target refuses or has been changed meanwhile
-├── RehearsalFailed         a rehearsal has not shown what it is to show
 ├── FencedError             another process owns this partition or producer id now
 ├── SequenceConflict        a producer used a number for two batches
 └── Unavailable             a dependency (broker, scorer, feature store) does not answer
@@ -96,12 +95,6 @@ class StepRefused(AiopsError):
     """A step of a runbook surely changed nothing: the target refused it, or is in another state than planned."""
 
     exit_code = 4
-
-
-class RehearsalFailed(AiopsError):
-    """A rehearsal has not shown what it is to show; the message says what happened instead."""
-
-    exit_code = 11
 
 
 class FencedError(AiopsError):

@@ -38,7 +38,7 @@ def run(
     from data_contracts.kernel_cache import COMPILING
     from orchestration.pipeline.scenario import recorded
     from orchestration.rehearsal import default_scenario, html_report
-    from orchestration.rehearsal.acted_run import check_ends
+    from orchestration.rehearsal.acted_run import missing_ends
     from orchestration.workspace.home_lock import hold
 
     began, COMPILING.say = time.monotonic(), say
@@ -58,8 +58,8 @@ def run(
         say(line)
     say(html_report.headline(result))
     say(f"report: {result.report}")
-    if story is not None:
-        check_ends(result.acted, [incident.expected for incident in story.acted.incidents])
+    if story is not None and (missing := missing_ends(result.acted, [incident.expected for incident in story.acted.incidents])):
+        say(f"acting: {missing}")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,6 @@ TYPICAL: Final[dict[int, str]] = {
     8: "aiops up",
     9: "aiops status",
     10: "aiops replay --source csv --path telemetry.csv",
-    11: "aiops run --source simulate",
     INTERRUPTED: "aiops up",
 }
 """A command for each code that may end with it."""

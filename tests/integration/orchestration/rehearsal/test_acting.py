@@ -1,5 +1,6 @@
 """Acting in a rehearsal, from telemetry in the lake to the end of the runs; only the alerts are made by the truth."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from aiops.automation.run import RunState
-from aiops.errors import RehearsalFailed
 from aiops.incidents.alert import Alert, Severity, fingerprint_of
 from aiops.incidents.incident import IncidentState
 from aiops.settings.tree import Settings
@@ -17,7 +17,7 @@ from aiops.simulator.simulate import Simulation
 from aiops.simulator.simulation_config import ScriptedIncident, SimulationConfig
 from orchestration.pipeline.ingest import ingest, ingest_truth
 from orchestration.rehearsal import acting
-from orchestration.rehearsal.acted_run import ActedRun, check_ends
+from orchestration.rehearsal.acted_run import ActedRun, missing_ends
 from orchestration.rehearsal.acted_span import ActedIncident, ActedSpan, ReactingApplication
 from orchestration.rehearsal.acting import APPROVES_AFTER, OPERATOR, ActedStory
 from orchestration.workspace.workspace import Workspace
@@ -141,7 +141,7 @@ def test_one_incident_is_cured_and_one_action_is_undone_because_it_got_worse(out
     assert "worse: errors " in undone.sentence
     assert "the incident goes on" in undone.sentence
     assert outcome.states == {cured.run_id: IncidentState.RESOLVED, undone.run_id: IncidentState.OPEN}
-    check_ends(outcome.runs, EXPECTED)
+    assert missing_ends(outcome.runs, EXPECTED) == ""
 
 
 def test_nothing_acts_before_the_simulated_operator_has_approved(outcome: Outcome) -> None:
@@ -183,15 +183,14 @@ def test_each_line_of_a_plan_and_of_its_run_is_said_once_in_order(outcome: Outco
     assert any(line.endswith(f"({OPERATOR})") for line in outcome.lines)
 
 
-def test_a_story_without_a_plan_fails_and_says_so(tmp_path: Path) -> None:
+def test_a_story_without_a_plan_says_so(tmp_path: Path) -> None:
     calm = START + timedelta(hours=CALM_H + 0.1)
     nothing = outcome_of(tmp_path / "home", ActedIncident(calm - acting.GIVES_UP, RunState.CURED))
     assert nothing.runs == ()
-    with pytest.raises(RehearsalFailed, match=r"no run was cured, .* No plan was made"):
-        check_ends(nothing.runs, [RunState.CURED])
+    assert re.match(r"no run was cured, .* No plan was made", missing_ends(nothing.runs, [RunState.CURED]))
 
 
-def test_a_run_that_ends_otherwise_fails_and_says_how(outcome: Outcome) -> None:
-    with pytest.raises(RehearsalFailed, match=r"no run was undone, .* roll-back-bad-deployment on payments is cured") as failed:
-        check_ends(outcome.runs[:1], EXPECTED)
-    assert outcome.runs[0].sentence in str(failed.value)
+def test_a_run_that_ends_otherwise_is_said_with_how(outcome: Outcome) -> None:
+    said = missing_ends(outcome.runs[:1], EXPECTED)
+    assert re.match(r"no run was undone, .* roll-back-bad-deployment on payments is cured", said)
+    assert outcome.runs[0].sentence in said
