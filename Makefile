@@ -26,7 +26,7 @@ export BENTOML_DO_NOT_TRACK ?= true
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-run: setup  ## set up, then the whole loop on simulated telemetry (about 3 minutes on 2 cores)
+run: setup  ## set up, then the whole loop on simulated telemetry (about 5 minutes on 2 cores)
 	$(BIN)/aiops run --source simulate
 
 up: setup  ## everything as long-running processes; Ctrl-C ends all
