@@ -43,22 +43,6 @@ def simulated(seed: int) -> DefaultStory:
     """
     from serving.ingest.pull.simulate import SimulatedSource
 
-    begin = HISTORY_H * 60
-    acted_from = begin + REPLAY_H * 60
-    scripted = (
-        ScriptedIncident("memory_leak", begin + 5 * 60, buildup_min=90, duration_min=30),
-        ScriptedIncident("bad_deployment", begin + 9 * 60, duration_min=30),
-        ScriptedIncident("connection_exhaustion", begin + 18 * 60, buildup_min=60, duration_min=25),
-        ScriptedIncident("slow_dependency", begin + 29 * 60, duration_min=25),
-        ScriptedIncident("disk_fill", begin + 38 * 60, buildup_min=100, duration_min=30),
-        ScriptedIncident("traffic_surge", begin + 44 * 60, duration_min=30),
-        ScriptedIncident("handled_exception", begin + 57.5 * 60, service="gateway", duration_min=20),
-        ScriptedIncident("slow_network", begin + 61.1 * 60, service="orders", duration_min=25),
-        ScriptedIncident("bad_deployment", acted_from + CURED_AFTER_H * 60, service="payments", duration_min=75),
-        ScriptedIncident(
-            "connection_exhaustion", acted_from + UNDONE_AFTER_H * 60, service="orders", buildup_min=5, duration_min=80
-        ),
-    )
     drift = DriftSpec("level", start_h=HISTORY_H + DRIFT_AFTER_H, magnitude=0.8, share=0.6)
     config = SimulationConfig(
         seed=seed,
@@ -66,7 +50,7 @@ def simulated(seed: int) -> DefaultStory:
         services=10,
         hours=HISTORY_H + REPLAY_H + ACTED_H,
         incidents_per_day=6.0,
-        scripted=scripted,
+        scripted=_scripted(),
         drift=drift,
         dirty_share=0.0002,
         traces_per_min=TRACES_PER_MIN,
@@ -81,3 +65,23 @@ def simulated(seed: int) -> DefaultStory:
     )
     scenario = Scenario(source, split, checks, cut + timedelta(hours=REQUESTS_AFTER_H))
     return DefaultStory(scenario, ActedSpan(ReactingApplication(source.simulation, end), incidents))
+
+
+def _scripted() -> tuple[ScriptedIncident, ...]:
+    """Return the incidents whose time is set: those of the replay, then the two that are acted on."""
+    begin = HISTORY_H * 60
+    acted_from = begin + REPLAY_H * 60
+    return (
+        ScriptedIncident("memory_leak", begin + 5 * 60, buildup_min=90, duration_min=30),
+        ScriptedIncident("bad_deployment", begin + 9 * 60, duration_min=30),
+        ScriptedIncident("connection_exhaustion", begin + 18 * 60, buildup_min=60, duration_min=25),
+        ScriptedIncident("slow_dependency", begin + 29 * 60, duration_min=25),
+        ScriptedIncident("disk_fill", begin + 38 * 60, buildup_min=100, duration_min=30),
+        ScriptedIncident("traffic_surge", begin + 44 * 60, duration_min=30),
+        ScriptedIncident("handled_exception", begin + 57.5 * 60, service="gateway", duration_min=20),
+        ScriptedIncident("slow_network", begin + 61.1 * 60, service="orders", duration_min=25),
+        ScriptedIncident("bad_deployment", acted_from + CURED_AFTER_H * 60, service="payments", duration_min=75),
+        ScriptedIncident(
+            "connection_exhaustion", acted_from + UNDONE_AFTER_H * 60, service="orders", buildup_min=5, duration_min=80
+        ),
+    )
