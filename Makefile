@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
+COMPILED := $(VENV)/.compiled
 # Folders whose sources compiled kernels are made of.
 ROOMS := data_contracts aiops models serving
 # Processes that run tests beside each other; many tests wait. 0 = one process, as plain `pytest` does it.
@@ -32,7 +33,7 @@ run: setup  ## set up, then the whole loop on simulated telemetry (about 5 minut
 up: setup  ## everything as long-running processes; Ctrl-C ends all
 	$(BIN)/aiops up
 
-test: setup  ## unit, property, contract, integration and end-to-end tests
+test: setup $(COMPILED)  ## unit, property, contract, integration and end-to-end tests
 	$(BIN)/python -m pytest $(BESIDE)
 
 test-other: setup  ## unit and property tests on the newest other Python that is found; without one, says so
@@ -64,8 +65,12 @@ $(KERNELS): $(shell find $(ROOMS) -name "*.py") | $(STAMP)
 	@find $(ROOMS) -name '*.nb[ci]' -delete
 	@touch $(KERNELS)
 
-kernels: setup  ## compile every kernel for this processor now, not at the first start (half a minute, once)
+# Two processes that run tests would each compile the same ones.
+$(COMPILED): $(KERNELS)
 	$(BIN)/python -m orchestration.suite.kernel_build
+	@touch $(COMPILED)
+
+kernels: setup $(COMPILED)  ## compile every kernel for this processor now, not at the first start (half a minute, once)
 
 fmt: setup  ## format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -10,6 +10,8 @@ from aiops.automation.service_state import Finding, Judgement, ServiceState, Ver
 def judge(verify: Verify, looks: Judgement) -> Finding:
     """Return what the conditions of a runbook say; where both hold it is worse, where neither does it is unclear.
 
+    It is better only where errors, latency or firing alerts have fallen: "half as many" also holds where there were none.
+
     Raises:
         ExpressionError: a condition cannot be used; runbooks with such a condition are refused when they are loaded.
     """
@@ -20,8 +22,19 @@ def judge(verify: Verify, looks: Judgement) -> Finding:
     if _holds(verify.worse, facts):
         return Finding(Verdict.WORSE, shown)
     if _holds(verify.better, facts):
-        return Finding(Verdict.BETTER, shown)
+        if _has_fallen(looks.peak, looks.after):
+            return Finding(Verdict.BETTER, shown)
+        return Finding(Verdict.UNCLEAR, f"nothing that is looked at has fallen: {shown}")
     return Finding(Verdict.UNCLEAR, shown)
+
+
+def _has_fallen(peak: ServiceState, after: ServiceState) -> bool:
+    """Return whether anything is less than it was; what is not known is not less."""
+    return (
+        after.error_excess < peak.error_excess
+        or after.latency_excess < peak.latency_excess
+        or after.alerts_firing < peak.alerts_firing
+    )
 
 
 def _holds(text: str, facts: Facts) -> bool:

@@ -10,7 +10,6 @@ from data_contracts.series.finding_metrics import FINDING_METRICS
 from orchestration.reference.inert import add_automation_api_metrics, add_incident_api_metrics
 from orchestration.reference.markdown import code, page, table, text
 from serving.automation.runner.automation_metrics import AutomationMetrics
-from serving.console.console_app import METRIC_PREFIX
 from serving.http.answer_metrics import AnswerMetrics
 from serving.incidents.desk.desk_metrics import MetricFamilies
 from serving.incidents.notify.notify_metrics import NotificationCounts
@@ -122,7 +121,7 @@ def _automation() -> Recorded:
 
 def _console() -> Recorded:
     registry = Recorded()
-    AnswerMetrics(registry, METRIC_PREFIX)
+    AnswerMetrics(registry, "aiops_console")
     return registry
 
 

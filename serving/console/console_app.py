@@ -22,7 +22,6 @@ from serving.http.request_gate import Gate, GateRules
 
 STREAMS: Final = frozenset({"/api/incidents/events"})
 """Calls that stay open."""
-METRIC_PREFIX: Final = "aiops_console"
 _API: Final = "/api/"
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _MOST_AT_ONCE: Final = 256
@@ -95,7 +94,7 @@ class Routes:
 def create_app(parts: ConsoleParts) -> ASGIApp:
     """Return the application. It has no threads of its own."""
     routes = Routes(parts)
-    metrics = AnswerMetrics(parts.registry, METRIC_PREFIX, STREAMS)
+    metrics = AnswerMetrics(parts.registry, "aiops_console", STREAMS)
     rules = GateRules(lambda: parts.site, routes.methods, metrics, STREAMS, _MOST_AT_ONCE)
     return Gate(routes, rules)
 
