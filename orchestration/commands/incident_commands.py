@@ -52,22 +52,23 @@ def list_incidents(
 ) -> None:
     """List incidents, the newest first, with the most probable cause of each."""
     from orchestration.commands.incident_access import IncidentWork
-    from serving.incidents.api.response_making import line_of
+    from serving.incidents.api.response_making import lines_of
     from serving.incidents.store.records import PageRequest
 
     with IncidentWork.opened() as work:
         page = work.store.cases(_wanted(state, service, severity, since), PageRequest(limit))
-        rows = [(line_of(incident), _first(work.store.case(incident.incident_id).report)) for incident in page.items]
+        glances = work.store.glances([incident.incident_id for incident in page.items])
+        rows = lines_of(page, len(page.items), glances).items
     if as_json:
-        items = [asdict(line) | {"first_cause": cause, "probability": chance} for line, (cause, chance) in rows]
+        items = [asdict(line) | {"first_cause": line.cause} for line in rows]
         print_json({"items": items, "more": bool(page.next_cursor)})
         return
     lines = [
         (line.incident_id, line.state, line.severity, f"{line.opened_at:%m-%d %H:%M}", _short(line.services), line.alert_count)
-        for line, _ in rows
+        for line in rows
     ]
     more = ", there are more" if page.next_cursor else ""
-    causes = [f"{cause} {chance:.0%}" if cause else None for _, (cause, chance) in rows]
+    causes = [f"{line.cause} {line.probability:.0%}" if line.cause else None for line in rows]
     table = [(*row, cause) for row, cause in zip(lines, causes, strict=True)]
     print_table(f"{len(rows)} incidents{more} (times UTC)", COLUMNS, table)
 
@@ -236,10 +237,6 @@ def _example(trace: "ExampleTrace") -> tuple[str, str, str, str]:
     counted = [f"{count} {what}" for what, count in counts.items() if count]
     counted += [f"exemplar of {series}" for series in trace.exemplar_of]
     return f"{trace.service} {trace.operation}", f"{trace.duration_ms:.1f}", waited, "\n".join(counted)
-
-
-def _first(report: "RootCauseReport | None") -> tuple[str, float | None]:
-    return (report.causes[0].service, report.causes[0].probability) if report and report.causes else ("", None)
 
 
 def _short(services: tuple[str, ...]) -> str:

@@ -15,7 +15,7 @@ from serving.http.auth import Role
 from serving.http.operations import Operation, answer
 from serving.http.problem import not_found, refused
 from serving.incidents.api.ports import CaseReader
-from serving.incidents.api.request_fields import EXAMPLE, MOST_LISTED, PLAIN, Cursor, IncidentId, Limit, Moment, Sent, ShortText
+from serving.incidents.api.request_fields import EXAMPLE, PLAIN, Cursor, IncidentId, Limit, Moment, Sent, ShortText
 from serving.incidents.api.response_making import alerts_of_page, held_back_of, lines_of, timeline_of, view_of
 from serving.incidents.api.response_types import (
     AlertPage,
@@ -27,7 +27,7 @@ from serving.incidents.api.response_types import (
     Timeline,
 )
 from serving.incidents.api.tenant_parts import Parts
-from serving.incidents.store.records import IncidentCase, IncidentFilter, PageRequest
+from serving.incidents.store.records import MOST_ITEMS, IncidentCase, IncidentFilter, PageRequest
 
 
 class Listing(Sent):
@@ -41,7 +41,7 @@ class Listing(Sent):
     since: Moment | None = Field(None, description="opened from this time on", examples=[EXAMPLE])
     until: Moment | None = Field(None, description="opened before this time", examples=[EXAMPLE])
     text: ShortText = Field("", description="part of an id, a service or an alert's name", examples=["latency"])
-    limit: int = Field(50, ge=1, le=MOST_LISTED, description="items of one page at most", examples=[50])
+    limit: int = Field(50, ge=1, le=MOST_ITEMS, description="items of one page at most", examples=[50])
     cursor: str = Field("", max_length=500, pattern=PLAIN, description="`next_cursor` of the page before", examples=[""])
 
     def chosen(self) -> IncidentFilter:
@@ -71,7 +71,8 @@ class IncidentRoutes:
         incident_filter = listing.chosen()
         with good_cursor(listing.cursor):
             page = parts.store.cases(incident_filter, PageRequest(listing.limit, listing.cursor))
-            return answer(lines_of(page, parts.store.case_count(incident_filter)))
+            glances = parts.store.glances([incident.incident_id for incident in page.items])
+            return answer(lines_of(page, parts.store.case_count(incident_filter), glances))
 
     def shown(self, parts: Parts, incident_id: IncidentId) -> Response:
         """Everything that is known of it, but its single alerts."""

@@ -25,6 +25,7 @@ from serving.incidents.store.records import (
     AuditEntry,
     IncidentCase,
     IncidentFilter,
+    IncidentGlance,
     IncidentSummary,
     Page,
     PageRequest,
@@ -41,6 +42,9 @@ class CaseReader(Protocol):
 
     def cases(self, incident_filter: IncidentFilter, page: PageRequest) -> Page[IncidentSummary]:
         """Return those that fit, the newest first."""
+
+    def glances(self, incident_ids: Sequence[str]) -> Mapping[str, IncidentGlance]:
+        """Return what a list shows of them beside their lines."""
 
     def case_count(self, incident_filter: IncidentFilter) -> int:
         """Return how many fit, on all pages together."""

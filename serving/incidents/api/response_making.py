@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from itertools import groupby
+from typing import Final
 
 from aiops.incidents.alert import Severity
 from aiops.incidents.correlation.outcome import HeldBack
-from aiops.incidents.incident import AlertEntry, Incident
+from aiops.incidents.incident import AlertEntry
 from aiops.incidents.root_cause import RootCauseReport
 from aiops.incidents.verdict import Verdict
 from serving.incidents.api.response_types import (
@@ -21,8 +22,10 @@ from serving.incidents.api.response_types import (
     Timeline,
     TimelineEntry,
 )
-from serving.incidents.store.records import IncidentCase, IncidentSummary, Page, StoredAlert
+from serving.incidents.desk.detection_alerts import FORESEEN_NAME
+from serving.incidents.store.records import IncidentCase, IncidentGlance, IncidentSummary, Page, StoredAlert
 
+_SHOWN_NAMES: Final = 5
 _NAMES: Mapping[Severity, SeverityName] = {
     Severity.INFO: "info",
     Severity.WARNING: "warning",
@@ -30,26 +33,38 @@ _NAMES: Mapping[Severity, SeverityName] = {
 }
 
 
-def line_of(incident: Incident | IncidentSummary) -> IncidentLine:
+def line_of(incident: IncidentSummary, glance: IncidentGlance) -> IncidentLine:
     """Return an incident in one line."""
     return IncidentLine(
-        incident.incident_id,
-        incident.state,
-        _NAMES[incident.severity],
-        incident.opened_at,
-        incident.updated_at,
-        incident.anchor,
-        incident.services,
-        incident.alert_count,
-        incident.notified_at,
-        incident.merged_into,
-        incident.storm,
+        incident_id=incident.incident_id,
+        state=incident.state,
+        severity=_NAMES[incident.severity],
+        opened_at=incident.opened_at,
+        updated_at=incident.updated_at,
+        anchor=incident.anchor,
+        services=incident.services,
+        alert_count=incident.alert_count,
+        notified_at=incident.notified_at,
+        merged_into=incident.merged_into,
+        storm=incident.storm,
+        statement=glance.statement,
+        cause=glance.cause,
+        probability=glance.probability,
+        decided=glance.decided,
+        foreseen=glance.alert_names == (FORESEEN_NAME,),
+        alert_names=glance.alert_names[:_SHOWN_NAMES],
+        different_alerts=glance.different_alerts,
+        firing=glance.firing,
+        acknowledged_at=glance.acknowledged_at,
+        acknowledged_by=glance.acknowledged_by,
+        plans_waiting=glance.plans_waiting,
     )
 
 
-def lines_of(page: Page[IncidentSummary], total: int) -> IncidentPage:
-    """Return a page of incidents."""
-    return IncidentPage(tuple(line_of(incident) for incident in page.items), page.next_cursor, total)
+def lines_of(page: Page[IncidentSummary], total: int, glances: Mapping[str, IncidentGlance]) -> IncidentPage:
+    """Return a page of incidents; one that retention has dropped meanwhile is left out."""
+    lines = (line_of(row, glances[row.incident_id]) for row in page.items if row.incident_id in glances)
+    return IncidentPage(tuple(lines), page.next_cursor, total)
 
 
 def view_of(case: IncidentCase) -> IncidentView:

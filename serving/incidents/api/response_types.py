@@ -38,6 +38,28 @@ class IncidentLine:
     """id of the incident that goes on in its place; "" = it was not merged"""
     storm: bool
     """whether the storm breaker opened or fed it"""
+    statement: str
+    """the finding of the newest analysis in a sentence or two; "" = none was made yet"""
+    cause: str
+    """the service that most probably began it; "" = not known"""
+    probability: float | None
+    """probability that it did, 0..1; null = not known"""
+    decided: bool
+    """whether it is probable enough to be named alone"""
+    foreseen: bool
+    """whether it is but foreseen: all of its alerts are forecasts, and nothing has strayed yet"""
+    alert_names: tuple[str, ...]
+    """names of its alerts, each once, in order of appearance, at most five"""
+    different_alerts: int
+    """alerts in it, repetitions counted once"""
+    firing: int
+    """their instances (pods, hosts, levels) that are not over"""
+    acknowledged_at: datetime | None
+    """when somebody took it on; null = nobody does"""
+    acknowledged_by: str
+    """who did; "" = nobody"""
+    plans_waiting: int
+    """plans for it that wait for an approval"""
 
 
 @dataclass(frozen=True, slots=True)

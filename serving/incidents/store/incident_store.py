@@ -4,7 +4,7 @@ Any process may read and write it. Each change is one transaction that holds the
 returns. Delivery: what is committed survives kill -9 of any process, what is not leaves no trace.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
@@ -19,7 +19,7 @@ from aiops.incidents.root_cause import RootCauseReport
 from aiops.incidents.verdict import Verdict
 from data_contracts.series.tenant import checked_tenant
 from data_contracts.values.moments import moment_of_us
-from serving.incidents.store import audit, incident_queries, retention
+from serving.incidents.store import audit, incident_glances, incident_queries, retention
 from serving.incidents.store.codec import text_of
 from serving.incidents.store.database import IncidentDatabase
 from serving.incidents.store.incident_tables import DESK
@@ -28,6 +28,7 @@ from serving.incidents.store.records import (
     AuditEntry,
     IncidentCase,
     IncidentFilter,
+    IncidentGlance,
     IncidentSummary,
     OutboxMessage,
     Page,
@@ -116,6 +117,10 @@ class IncidentStore:
             ContractError: the cursor is not one that a page gave.
         """
         return self._read(lambda connection: incident_queries.cases(connection, incident_filter, request))
+
+    def glances(self, incident_ids: Sequence[str]) -> Mapping[str, IncidentGlance]:
+        """Return what a list shows of incidents beside their lines, by id; at most 1,000 at once."""
+        return self._read(lambda connection: incident_glances.glances(connection, incident_ids))
 
     def case_count(self, incident_filter: IncidentFilter) -> int:
         """Return how many incidents fit, on all pages together."""

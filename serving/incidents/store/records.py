@@ -76,6 +76,25 @@ class IncidentSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentGlance:
+    """What a list shows of an incident beside its line; `cause` is the first of the newest analysis, "" = there is none.
+
+    `alert_names`: each once, in order of appearance; `different_alerts` counts fingerprints, `firing` instances that are not over.
+    """
+
+    statement: str
+    cause: str
+    probability: float | None
+    decided: bool
+    alert_names: tuple[str, ...]
+    different_alerts: int
+    firing: int
+    acknowledged_at: datetime | None
+    acknowledged_by: str
+    plans_waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentCase:
     """All that is known of one incident: `report` is the newest analysis, `merged` names the incidents that went on in it."""
 
