@@ -13,7 +13,7 @@ from orchestration.workspace.iso_time import moment
 
 if TYPE_CHECKING:
     from aiops.incidents.incident import IncidentState
-    from aiops.incidents.root_cause import ExampleTrace, RootCauseReport
+    from aiops.incidents.root_cause import ExampleTrace
     from serving.incidents.store.records import IncidentCase, IncidentFilter
 
 app = typer.Typer(help="Incidents: list them, act on them, say what they were.", no_args_is_help=True)

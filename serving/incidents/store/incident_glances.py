@@ -1,4 +1,4 @@
-"""What a list shows of many incidents beside their rows: alerts, acknowledgement, newest analysis, plans; three queries for all."""
+"""What a list shows of many incidents beside their rows: alerts, acknowledgement, newest analysis, plans; in three queries."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

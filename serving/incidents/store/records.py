@@ -79,7 +79,7 @@ class IncidentSummary:
 class IncidentGlance:
     """What a list shows of an incident beside its line; `cause` is the first of the newest analysis, "" = there is none.
 
-    `alert_names`: each once, in order of appearance; `different_alerts` counts fingerprints, `firing` instances that are not over.
+    `alert_names`: each once, in order of appearance; `different_alerts` counts fingerprints, `firing` instances not over.
     """
 
     statement: str

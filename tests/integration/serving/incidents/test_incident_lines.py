@@ -49,9 +49,9 @@ def put(store: IncidentStore, *incidents: Incident) -> None:
         writer.put_incidents(incidents)
 
 
-def glance(store: IncidentStore, one: Incident) -> IncidentGlance:
-    put(store, one)
-    return store.glances([one.incident_id])[one.incident_id]
+def glance(store: IncidentStore, made: Incident) -> IncidentGlance:
+    put(store, made)
+    return store.glances([made.incident_id])[made.incident_id]
 
 
 def test_without_an_analysis_only_its_alerts_are_known(store: IncidentStore) -> None:
@@ -118,12 +118,12 @@ def listed(client: httpx.Client, limit: int) -> IncidentPage:
 def test_a_thousand_take_as_many_queries_as_one(tmp_path: Path) -> None:
     with running(tmp_path) as api:
         put(api.store, *(incident(f"inc-{number}") for number in range(1000)))
-        with statements() as for_one:
+        with statements() as of_single:
             assert len(listed(api.client, 1).items) == 1
-        with statements() as for_all:
+        with statements() as of_many:
             page = listed(api.client, 1000)
         assert (len(page.items), page.total, page.next_cursor) == (1000, 1000, "")
-        assert len(for_all) == len(for_one)
+        assert len(of_many) == len(of_single)
 
 
 @pytest.mark.parametrize(("names", "foreseen"), [((FORESEEN_NAME,), True), ((FORESEEN_NAME, "slow"), False), (("slow",), False)])
