@@ -15,6 +15,9 @@ class ConsoleSettings(Section):
     automation_url: str | None = Field(
         None, pattern=r"^https?://[^/?#@\s]+$", description="address of the API of plans and runs; unset = that of this machine's"
     )
+    explore_url: str | None = Field(
+        None, pattern=r"^https?://[^/?#@\s]+$", description="address of the API of the data; unset = that of this machine's"
+    )
     secure_cookie: bool = Field(
         False, description="sessions over HTTPS only; set it behind a proxy that does not send x-forwarded-proto: https"
     )

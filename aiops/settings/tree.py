@@ -16,6 +16,7 @@ from aiops.settings.broker_settings import BrokerSettings
 from aiops.settings.console_settings import ConsoleSettings
 from aiops.settings.consumer_settings import ConsumerSettings
 from aiops.settings.drift_settings import DriftSettings
+from aiops.settings.explore_settings import ExploreSettings
 from aiops.settings.export_settings import ExportSettings
 from aiops.settings.ingest_settings import IngestSettings
 from aiops.settings.model_settings import ModelSettings
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
     signals: SignalSettings = SignalSettings()
     automation: AutomationSettings = AutomationSettings()
     console: ConsoleSettings = ConsoleSettings()
+    explore: ExploreSettings = ExploreSettings()
     up: UpSettings = UpSettings()
 
     @classmethod

@@ -26,10 +26,10 @@ def list_all(
     as_json: AsJson = False,
 ) -> None:
     """List series in order of their names: kind, role and how it is known, last point, points a minute over the last hour."""
-    from orchestration.pipeline.series_answers import SeriesFilter, list_series
     from orchestration.workspace.workspace import Workspace
+    from serving.tables.series_answers import SeriesFilter, list_series
 
-    listed = list_series(Workspace.open(), SeriesFilter(service, metric, hours), limit)
+    listed = list_series(Workspace.open().lake, SeriesFilter(service, metric, hours), limit)
     if as_json:
         print_json(listed.answers)
         return
@@ -47,10 +47,10 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show all that is known of one series."""
-    from orchestration.pipeline.series_answers import show_series
     from orchestration.workspace.workspace import Workspace
+    from serving.tables.series_answers import show_series
 
-    answer = show_series(Workspace.open(), series, hours)
+    answer = show_series(Workspace.open().lake, series, hours)
     if as_json:
         print_json(answer)
         return

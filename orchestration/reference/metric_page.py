@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
 from data_contracts.series.finding_metrics import FINDING_METRICS
-from orchestration.reference.inert import add_automation_api_metrics, add_incident_api_metrics
+from orchestration.reference.inert import add_automation_api_metrics, add_explore_api_metrics, add_incident_api_metrics
 from orchestration.reference.markdown import code, page, table, text
 from serving.automation.runner.automation_metrics import AutomationMetrics
 from serving.http.answer_metrics import AnswerMetrics
@@ -38,6 +38,7 @@ _SECTIONS: Final = (
     ("Series of signals", "`http://127.0.0.1:3106/metrics`, port by `AIOPS_SIGNALS__METRICS_PORT`."),
     ("Plans and runs", "`http://127.0.0.1:3107/metrics`, role `viewer`, port by `AIOPS_AUTOMATION__PORT`."),
     ("Console", "`http://127.0.0.1:3108/metrics`, role `viewer`, port by `AIOPS_CONSOLE__PORT`."),
+    ("Data", "`http://127.0.0.1:3109/metrics`, role `viewer`, port by `AIOPS_EXPLORE__PORT`."),
 )
 
 _FINDINGS: Final = """\
@@ -60,7 +61,7 @@ class Recorded(CollectorRegistry):
 
 def registries() -> tuple[Recorded, ...]:
     """Return the metrics of each process, in the order of the sections of the page."""
-    return (_consumer(), _scoring(), _responder(), _receivers(), _signals(), _automation(), _console())
+    return (_consumer(), _scoring(), _responder(), _receivers(), _signals(), _automation(), _console(), _explore())
 
 
 def metrics_page() -> str:
@@ -122,6 +123,12 @@ def _automation() -> Recorded:
 def _console() -> Recorded:
     registry = Recorded()
     AnswerMetrics(registry, "aiops_console")
+    return registry
+
+
+def _explore() -> Recorded:
+    registry = Recorded()
+    add_explore_api_metrics(registry)
     return registry
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orchestration.reference.inert import automation_api_description, incident_api_description
+from orchestration.reference.inert import automation_api_description, explore_api_description, incident_api_description
 from orchestration.reference.json_types import facts, properties, type_of
 from orchestration.reference.markdown import code, items, link, page, sentences, slug, table, text
 from serving.http.openapi_parts import PROBLEM, REQUEST_ID, TENANT
@@ -19,7 +19,7 @@ _METHODS: Final = ("get", "post", "delete")
 _ROLES: Final = {endpoint.path.strip("/"): endpoint.role.name.lower() for endpoint in (*endpoints(), SEASON, ROOT_CAUSE)}
 """Roles of the calls whose description does not say them."""
 _OPENING: Final = """\
-Four services answer HTTP with an interface of their own; the consumer answers probes. Each publishes its description as
+Five services answer HTTP with an interface of their own; the consumer answers probes. Each publishes its description as
 OpenAPI 3.1 at `/docs.json`, from which these pages are made."""
 _PROBES: Final = """\
 `http://127.0.0.1:3102` (`AIOPS_CONSUMER__METRICS_PORT`) answers `GET /metrics`, `GET /livez` (503 names loops that stand
@@ -57,6 +57,12 @@ def http_pages() -> dict[str, str]:
             "Acting on incidents: `http://127.0.0.1:3107`, port by `AIOPS_AUTOMATION__PORT`.",
             automation_api_description(),
         ),
+        Service(
+            "Data",
+            "http-explore.md",
+            "The data, read only: `http://127.0.0.1:3109`, port by `AIOPS_EXPLORE__PORT`.",
+            explore_api_description(),
+        ),
         Service("Receivers", "http-receivers.md", "`http://127.0.0.1:3104`, port by `AIOPS_INGEST__PORT`.", ingest_api()),
     )
     return {"http.md": _overview(services), **{service.file: _page(service) for service in services}}
@@ -75,7 +81,7 @@ def _overview(services: Iterable[Service]) -> str:
         _OPENING,
         *parts,
         *common,
-        "```{toctree}\n:hidden:\n\nhttp-scoring\nhttp-incidents\nhttp-automation\nhttp-receivers\n```",
+        "```{toctree}\n:hidden:\n\nhttp-scoring\nhttp-incidents\nhttp-automation\nhttp-explore\nhttp-receivers\n```",
     )
 
 

@@ -100,6 +100,7 @@ def refuse_taken_ports(settings: Settings) -> None:
         "signals.metrics_port": settings.signals.metrics_port if settings.signals.minutes else 0,
         "automation.port": settings.automation.port if settings.automation.enabled else 0,
         "console.port": settings.console.port,
+        "explore.port": settings.explore.port,
         "up.mlflow_port": settings.up.mlflow_port,
         "up.dagster_port": settings.up.dagster_port,
     }
@@ -181,6 +182,7 @@ class _Suite:
             services.receiver(settings),
             *services.signal_minutes(settings),
             *services.automation(settings),
+            services.explore(settings),
             services.console(settings),
             *(() if choice.listens else (mlflow,)),
             services.dagster_webserver(settings),

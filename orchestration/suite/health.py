@@ -109,6 +109,7 @@ def ask(settings: Settings) -> StatusReport:
         services.receiver(settings),
         *services.signal_minutes(settings),
         *services.automation(settings),
+        services.explore(settings),
         services.console(settings),
     )
     with ThreadPoolExecutor(len(specs) + 1) as pool:

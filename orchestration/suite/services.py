@@ -47,6 +47,7 @@ AUTOMATION: Final = Needs(
     RESPONDER.secrets | {_STORE, *(f"automation.{name}" for name in AutomationSettings.model_fields)}, (*PROXIES, *STORES)
 )
 CONSOLE: Final = Needs(frozenset({"serving.jwt_key"}))
+EXPLORE: Final = Needs(frozenset({"serving.jwt_key"}))
 MLFLOW: Final = Needs(frozenset({_STORE}), STORES)
 DAGSTER: Final = Needs(frozenset({*_BROKER, _STORE}), (*STORES, "DAGSTER_"))
 SOURCE: Final = Needs(frozenset({*_BROKER, "source.token", "source.url"}), PROXIES)
@@ -202,6 +203,14 @@ def automation(settings: Settings) -> tuple[ChildSpec, ...]:
     url = f"http://{LOOPBACK}:{settings.automation.port}"
     command, own = ("-m", "serving.automation"), environment_of(settings, AUTOMATION)
     return (ChildSpec("automation", command, own, f"{url}/readyz", url, ready_within_s=90, inherits=AUTOMATION.inherits),)
+
+
+def explore(settings: Settings) -> ChildSpec:
+    """Return the API over the data."""
+    url = f"http://{LOOPBACK}:{settings.explore.port}"
+    return ChildSpec(
+        "explore", ("-m", "serving.explore"), environment_of(settings, EXPLORE), f"{url}/readyz", url, ready_within_s=90
+    )
 
 
 def console(settings: Settings) -> ChildSpec:

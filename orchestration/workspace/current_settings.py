@@ -27,6 +27,7 @@ SHARED: Final = (
     ("signals", "metrics_port"),
     ("automation", "port"),
     ("console", "port"),
+    ("explore", "port"),
     ("responder", "clock"),
     ("responder", "settle_s"),
     ("responder", "page_settle_s"),

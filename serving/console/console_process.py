@@ -38,7 +38,12 @@ def upstreams(settings: Settings) -> dict[str, Upstream]:
     own, host = settings.console, _called_host(settings.serving.host)
     incidents = reachable_url(own.responder_url, host, settings.responder.port)
     automation = reachable_url(own.automation_url, host, settings.automation.port)
-    return {"incidents": Upstream("the responder", incidents), "automation": Upstream("automation", automation)}
+    explore = reachable_url(own.explore_url, host, settings.explore.port)
+    return {
+        "incidents": Upstream("the responder", incidents),
+        "automation": Upstream("automation", automation),
+        "explore": Upstream("the data", explore),
+    }
 
 
 def _called_host(host: str) -> str:

@@ -25,13 +25,13 @@ class ApiServer:
     `app.state.before_stop`, where there is one, is called first when it stops: it ends streams, which would outlive the stop.
     """
 
-    def __init__(self, app: "FastAPI", host: str, port: int) -> None:
-        """Bind the address.
+    def __init__(self, app: "FastAPI", host: str, port: int, setting: str = "responder.port") -> None:
+        """Bind the address; `setting` names the port where that cannot be done.
 
         Raises:
             ConfigurationError: the address cannot be bound.
         """
-        self._socket = bound(host, port)
+        self._socket = bound(host, port, setting)
         self._before_stop: Callable[[], None] | None = getattr(app.state, "before_stop", None)
         config = uvicorn.Config(
             app,

@@ -231,6 +231,7 @@ def test_commands_are_modules_that_exist() -> None:
         "serving.signal_minutes",
         "serving.automation",
         "serving.console",
+        "serving.explore",
         "orchestration.suite.web.mlflow_site",
         "orchestration.suite.web.dagster_site",
         "dagster._daemon",
@@ -246,6 +247,7 @@ def test_commands_are_modules_that_exist() -> None:
         "serving.signal_minutes",
         "serving.automation",
         "serving.console",
+        "serving.explore",
     ):
         assert importlib.util.find_spec(f"{module}.__main__") is not None, module
 
@@ -294,7 +296,7 @@ def test_no_two_services_of_compose_take_the_same_port() -> None:
     for name, service in compose()["services"].items():
         for port in (port for entry in service.get("ports", ()) for port in published(entry)):
             assert taken.setdefault(port, name) == name, port
-    assert {3100, 3103, 3104, 3107, 3108} <= set(taken)
+    assert {3100, 3103, 3104, 3107, 3108, 3109} <= set(taken)
 
 
 @pytest.mark.parametrize("name", ["responder", "automation"])

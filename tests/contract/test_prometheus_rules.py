@@ -153,6 +153,7 @@ def test_targets_are_the_ports_that_are_listened_on() -> None:
         "aiops-signals": settings.signals.metrics_port,
         "aiops-automation": settings.automation.port,
         "aiops-console": settings.console.port,
+        "aiops-explore": settings.explore.port,
     }
     targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in loaded("prometheus.yml")["scrape_configs"]}
     assert targets == {job: [f"127.0.0.1:{port}"] for job, port in ports.items()}

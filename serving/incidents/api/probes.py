@@ -21,19 +21,22 @@ class Probes:
     """Says whether the process lives and is ready, what it counts, and what it can do."""
 
     def __init__(
-        self, ready: Callable[[], ApiReadiness], registry: CollectorRegistry, description: Callable[[], dict[str, Any]]
+        self,
+        ready: Callable[[], ApiReadiness],
+        registry: CollectorRegistry,
+        description: Callable[[], dict[str, Any]],
+        about_ready: str = "The store answers and alerts are correlated (else 503)",
     ) -> None:
         self._ready = ready
         self._registry = registry
         self._description = description
+        self._about_ready = about_ready
 
     def operations(self) -> tuple[Operation, ...]:
         """Return the routes."""
         return (
             Operation("GET", "/livez", self.alive, None, "The process runs", media=_TEXT),
-            Operation(
-                "GET", "/readyz", self.readiness, None, "The store answers and alerts are correlated (else 503)", ApiReadiness
-            ),
+            Operation("GET", "/readyz", self.readiness, None, self._about_ready, ApiReadiness),
             Operation("GET", "/metrics", self.metrics, Role.VIEWER, "Prometheus metrics", media=_TEXT),
             Operation("GET", "/docs.json", self.docs, Role.VIEWER, "This description, OpenAPI 3.1", dict[str, Any]),
         )

@@ -113,7 +113,8 @@ def test_addresses_of_the_reference_are_the_defaults() -> None:
     settings = Settings(home=Path("unused"))
     known = {settings.serving.http_port, settings.serving.grpc_port, settings.consumer.metrics_port, settings.responder.port}
     known |= {settings.ingest.port, settings.signals.metrics_port, settings.automation.port, settings.console.port}
-    names = ("http", "http-scoring", "http-incidents", "http-automation", "http-receivers", "metrics", "grpc")
+    known |= {settings.explore.port}
+    names = ("http", "http-scoring", "http-incidents", "http-automation", "http-explore", "http-receivers", "metrics", "grpc")
     text = read(*(ROOT / "docs" / "reference" / f"{name}.md" for name in names))
     assert {int(port) for port in re.findall(r"(?:127\.0\.0\.1:|on port )(\d+)", text)} == known
 

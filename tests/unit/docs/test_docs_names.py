@@ -79,6 +79,7 @@ def calls() -> dict[int, list[str]]:
         settings.signals.metrics_port: ["/metrics", "/livez", "/readyz"],
         settings.automation.port: call_paths("http-automation.md"),
         settings.console.port: ["/metrics", "/livez", "/readyz", "/session"],
+        settings.explore.port: call_paths("http-explore.md"),
         settings.up.mlflow_port: [],
         settings.up.dagster_port: [],
     }

@@ -16,7 +16,7 @@ from aiops.errors import ConfigurationError
 from data_contracts.schemas.wire_schemas import SERIES_CATALOGUE
 from data_contracts.series.key import labels_of
 from data_contracts.series.text import SeriesTextError, series_of, text_of
-from orchestration.workspace.workspace import Workspace
+from serving.lake.port import Lake
 
 KIND_OF_ROLE: Final = {"value": "gauge", "total": "counter", "delta": "counter"}
 """Every other role is of a histogram."""
@@ -29,11 +29,15 @@ _ORDER: Final[list[Any]] = [("service", "ascending"), ("metric", "ascending"), (
 
 @dataclass(frozen=True, slots=True)
 class SeriesFilter:
-    """Globs that service and metric must match; `hours` before the newest point are looked at."""
+    """Globs that service and metric must match; `hours` before the newest point are looked at.
+
+    `text`: part of service, metric or labels, in any case; empty = any.
+    """
 
     service: str = "*"
     metric: str = "*"
     hours: float = 24.0
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,38 +65,90 @@ class SeriesAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SeriesList:
-    """The first `answers` in order of their names, of `matching` series."""
+    """The first `answers` in order of their names, of `matching` series; `more` = others follow."""
 
     answers: tuple[SeriesAnswer, ...]
     matching: int
+    more: bool = False
 
 
-def list_series(workspace: Workspace, chosen: SeriesFilter, limit: int) -> SeriesList:
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownSeries:
+    """The series of a lake as they were known at one moment. Memory: a row a series."""
+
+    every: pa.Table
+    activity: pa.Table
+
+    def listed(self, chosen: SeriesFilter, limit: int, after: int | None = None) -> SeriesList:
+        """Return the first `limit` series that match; those behind the series `after` in the order where one is given.
+
+        Raises:
+            ConfigurationError: `limit` is below 1.
+            LookupError: `after` is not known.
+        """
+        if limit < 1:
+            raise ConfigurationError(f"limit={limit}: limit must be 1 or more")
+        rows = self._matching(chosen).sort_by(_ORDER)
+        behind = rows if after is None else rows.filter(_behind(rows, self._row(after)))
+        answers = tuple(_answers(behind.slice(0, limit), self.every, self.activity))
+        return SeriesList(answers, rows.num_rows, behind.num_rows > limit)
+
+    def answer(self, series_id: int) -> SeriesAnswer | None:
+        """Return one series, None where it is not known."""
+        rows = self._rows(series_id)
+        return _answers(rows, self.every, self.activity)[0] if rows.num_rows else None
+
+    def _rows(self, series_id: int) -> pa.Table:
+        return self.every.filter(pc.equal(self.every["series_id"], pa.scalar(series_id, pa.int64())))
+
+    def _row(self, series_id: int) -> dict[str, Any]:
+        rows = self._rows(series_id)
+        if not rows.num_rows:
+            raise LookupError(f"series {series_id} is not known")
+        row: dict[str, Any] = rows.slice(0, 1).to_pylist()[0]
+        return row
+
+    def _matching(self, chosen: SeriesFilter) -> pa.Table:
+        every = self.every
+        matches = pc.and_(_matches(every["service"], chosen.service), _matches(every["metric"], chosen.metric))
+        if chosen.text:
+            texts = (every[name] for name in ("service", "metric", "labels"))
+            held: list[Any] = [pc.match_substring(text, chosen.text, ignore_case=True) for text in texts]
+            matches = pc.and_(matches, pc.or_(pc.or_(held[0], held[1]), held[2]))
+        return every.filter(matches)
+
+
+def known_series(lake: Lake, hours: float = 24.0) -> KnownSeries:
+    """Return the series of a lake, received ones and others; time O(points of the hours looked at).
+
+    Raises:
+        ConfigurationError: `hours` is not above 0.
+    """
+    if hours <= 0:
+        raise ConfigurationError(f"hours={hours:g}: hours must be above 0")
+    activity = _activity(lake, hours)
+    return KnownSeries(_every(lake.read("series"), activity), activity)
+
+
+def list_series(lake: Lake, chosen: SeriesFilter, limit: int) -> SeriesList:
     """Return the series that match, received ones and others.
 
     Raises:
         ConfigurationError: `hours` is not above 0 or `limit` is below 1.
     """
-    if chosen.hours <= 0 or limit < 1:
-        raise ConfigurationError(f"hours={chosen.hours:g}, limit={limit}: hours must be above 0 and limit 1 or more")
-    activity = _activity(workspace, chosen.hours)
-    every = _every(workspace.lake.read("series"), activity)
-    rows = every.filter(pc.and_(_matches(every["service"], chosen.service), _matches(every["metric"], chosen.metric)))
-    return SeriesList(tuple(_answers(rows.sort_by(_ORDER).slice(0, limit), every, activity)), rows.num_rows)
+    return known_series(lake, chosen.hours).listed(chosen, limit)
 
 
-def show_series(workspace: Workspace, series: str, hours: float = 24.0) -> SeriesAnswer:
+def show_series(lake: Lake, series: str, hours: float = 24.0) -> SeriesAnswer:
     """Return one series by its id or its text.
 
     Raises:
         ConfigurationError: nothing is known of it, or the text is of no series.
     """
-    activity = _activity(workspace, hours)
-    every = _every(workspace.lake.read("series"), activity)
-    rows = every.filter(pc.equal(every["series_id"], pa.scalar(_id_of(series, workspace.tenant), pa.int64())))
-    if not rows.num_rows:
+    answer = known_series(lake, hours).answer(_id_of(series, lake.tenant))
+    if answer is None:
         raise ConfigurationError(f"series {series!r} is not known; `aiops series list` shows names and ids")
-    return _answers(rows, every, activity)[0]
+    return answer
 
 
 def _id_of(series: str, tenant: str) -> int:
@@ -104,13 +160,13 @@ def _id_of(series: str, tenant: str) -> int:
         raise ConfigurationError(str(error)) from error
 
 
-def _activity(workspace: Workspace, hours: float) -> pa.Table:
-    newest = workspace.lake.newest("telemetry")
+def _activity(lake: Lake, hours: float) -> pa.Table:
+    newest = lake.newest("telemetry")
     if newest is None:
         epoch = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-        return workspace.lake.activity(epoch, epoch, epoch)
+        return lake.activity(epoch, epoch, epoch)
     end = newest + timedelta(microseconds=1)
-    return workspace.lake.activity(end - timedelta(hours=hours), end, end - RECENT)
+    return lake.activity(end - timedelta(hours=hours), end, end - RECENT)
 
 
 def _every(catalogue: pa.Table, activity: pa.Table) -> pa.Table:
@@ -128,6 +184,15 @@ def _every(catalogue: pa.Table, activity: pa.Table) -> pa.Table:
     columns = [known.get(field.name, pa.nulls(count, field.type)) for field in fields]
     schema = pa.schema(fields)
     return pa.concat_tables([catalogue.select(schema.names).cast(schema), pa.table(columns, schema=schema)])
+
+
+def _behind(rows: pa.Table, row: dict[str, Any]) -> Any:
+    """Return which rows stand behind `row` in the order of `_ORDER`."""
+    behind: Any = pa.scalar(False)
+    for name, _ in reversed(_ORDER):
+        cell = pa.scalar(row[name], pa.string())
+        behind = pc.or_(pc.greater(rows[name], cell), pc.and_(pc.equal(rows[name], cell), behind))
+    return behind
 
 
 def _matches(column: Any, glob: str) -> Any:

@@ -1,0 +1,1 @@
+"""Read-only HTTP API over the data of a tenant: series with their points, bands and detections."""
