@@ -67,7 +67,8 @@ _BETTER: Final = " && ".join(
     (
         "after.error_excess <= 0.25 * peak.error_excess",
         "after.latency_excess <= 0.25 * peak.latency_excess",
-        "after.alerts_firing == 0",
+        # Alerts outlast what they are about, and some are of the cure itself, such as more traffic elsewhere.
+        "(after.alerts_firing == 0 || peak.error_excess >= 3.0 || peak.latency_excess >= 3.0)",
     )
 )
 _WORSE: Final = " || ".join(

@@ -50,3 +50,15 @@ def test_what_is_unknown_has_not_fallen() -> None:
     unknown = float("nan")
     peak = replace(CALM, error_excess=unknown, latency_excess=unknown)
     assert verdict(peak, CALM) is Verdict.UNCLEAR
+
+
+@pytest.mark.parametrize(
+    ("peak", "after", "expected"),
+    [
+        (ServiceState(81.0, 80.0, 2, 0, 60), ServiceState(0.0, 0.0, 2, 0, 60), Verdict.BETTER),
+        (ServiceState(2.0, 1.0, 2, 0, 60), ServiceState(0.0, 0.0, 2, 0, 60), Verdict.UNCLEAR),
+        (ServiceState(2.0, 1.0, 2, 0, 60), ServiceState(0.0, 0.0, 0, 0, 60), Verdict.BETTER),
+    ],
+)
+def test_alerts_that_outlast_a_clear_cure_do_not_hide_it(peak: ServiceState, after: ServiceState, expected: Verdict) -> None:
+    assert judge(Verify(), Judgement(CALM, peak, after)).verdict is expected
