@@ -22,7 +22,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 export BENTOML_DO_NOT_TRACK ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test test-other peers check bench kernels setup fmt constraints docs proto clean
+.PHONY: help run up test test-other peers check console bench kernels setup fmt constraints docs proto clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,11 +42,15 @@ test-other: setup  ## unit and property tests on the newest other Python that is
 peers:  ## Prometheus, vmagent and other programs that some tests talk to, into .peers; what cannot be had is said
 	.ci/peers .peers
 
-check: setup  ## format, lint, types, import layers
+check: setup  ## format, lint, types, import layers, the console's bundle
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	.ci/console check
+
+console:  ## build the console's bundle from its source; needs Node and npm, which nobody else does
+	.ci/console build
 
 bench: setup  ## speed figures beside baselines and committed ratios; also .aiops/bench.json
 	$(BIN)/python -m tests.benchmarks.run --json .aiops/bench.json

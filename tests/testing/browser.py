@@ -64,6 +64,33 @@ class Tab:
             assert time.monotonic() < until_s, f"{condition} was not true within {WITHIN_S:g} s: {self.text('body')[:2000]}"
             time.sleep(0.05)
 
+    def press(self, key: str, control: bool = False) -> None:
+        """Press and release a key where the focus is: one character, or a name such as Enter."""
+        named = {"Enter": (13, "\r"), "Escape": (27, ""), "Tab": (9, "")}
+        code, text = named.get(key, (ord(key.upper()[0]), "" if control else key))
+        key_of = {"key": key, "windowsVirtualKeyCode": code, "modifiers": 2 if control else 0}
+        self._call("Input.dispatchKeyEvent", type="keyDown", text=text, **key_of)
+        self._call("Input.dispatchKeyEvent", type="keyUp", **key_of)
+
+    def enter(self, text: str) -> None:
+        """Put a text where the focus is, as if it were typed."""
+        self._call("Input.insertText", text=text)
+
+    def look(self, width: int, height: int = 900, scheme: str = "light") -> None:
+        """Make the window so many pixels wide and high, and prefer light or dark colours."""
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def online(self, connected: bool) -> None:
+        """Cut the network of the page, or connect it again."""
+        self._call("Network.enable")
+        self._call("Network.emulateNetworkConditions", offline=not connected, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+
+    def run_first(self, script: str) -> None:
+        """Have a script run before those of each page that is opened from now on."""
+        self._call("Page.enable")
+        self._call("Page.addScriptToEvaluateOnNewDocument", source=script)
+
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))

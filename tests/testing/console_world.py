@@ -1,0 +1,82 @@
+"""The console as people have it: both APIs over real stores, the console's process in front of them, a browser before that."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from aiops.incidents.alert import Severity
+from aiops.incidents.incident import AlertEntry, Incident, IncidentState
+from aiops.incidents.root_cause import RootCauseReport
+from serving.automation.api.automation_app import create_app
+from serving.automation.api.automation_ports import AutomationApiParts, TenantRuns
+from serving.automation.ledger.run_records import LedgerRules
+from serving.automation.ledger.store_ledger import StoreRunLedger
+from serving.http.auth import Authenticator
+from serving.http.server import ApiServer
+from serving.incidents.api.ports import ApiReadiness
+from tests.conformance.run_ledger_suite import WIDE
+from tests.testing.console_process import console_in_front
+from tests.testing.incident_api import RunningApi, running
+from tests.testing.made_plans import Wish, plan_of
+
+HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.exe\u200b'\"&lt;" + "ä" * 10_000
+
+
+@dataclass(frozen=True)
+class ConsoleWorld:
+    """A served console with what lies behind it."""
+
+    url: str
+    incidents: RunningApi
+    runs: StoreRunLedger
+    automation: ApiServer
+
+    def put(self, incidents: Sequence[Incident], kind: str = "") -> None:
+        """Store incidents as they are; with a kind of event they are told live."""
+        with self.incidents.store.writing() as writer:
+            writer.put_incidents(incidents)
+            for incident in incidents if kind else ():
+                fields = {"severity": incident.severity.name.lower(), "anchor": incident.anchor}
+                writer.event(datetime.now(UTC), kind, incident.incident_id, fields)
+
+    def explain(self, incident_id: str, report: RootCauseReport) -> None:
+        """Store an analysis."""
+        with self.incidents.store.writing() as writer:
+            writer.put_report(incident_id, report)
+
+    def propose(self, incident_id: str) -> str:
+        """Make a plan that waits for approval and return its id."""
+        return self.runs.propose(plan_of(Wish(incident=incident_id, made_at=datetime.now(UTC)))).plan.plan_id
+
+
+def incident_of(incident_id: str, service: str, severity: Severity = Severity.CRITICAL, alerts: int = 1) -> Incident:
+    """Return an open incident with so many different alerts of one service."""
+    now = datetime.now(UTC)
+    began = now - timedelta(minutes=7)
+    entries = tuple(AlertEntry(f"{number:016x}", service, f"alert {number}", severity, began, now, firing=1) for number in range(alerts))
+    opened = Incident(incident_id, IncidentState.OPEN, severity, began, now, service, (service,), entries, alerts, timeline=())
+    return replace(opened, notified_at=now)
+
+
+@contextmanager
+def console_world(folder: Path, key: str | None = None) -> Iterator[ConsoleWorld]:
+    """Serve the console in front of both APIs over one store; `key` checks tokens, None = callers on this machine."""
+    with running(folder, key) as incidents:
+        ledger = StoreRunLedger(incidents.store, LedgerRules(WIDE))
+        parts = AutomationApiParts(
+            lambda tenant: TenantRuns(tenant, ledger, lambda: datetime.now(UTC)),
+            Authenticator("HS256", key),
+            CollectorRegistry(),
+            lambda: ApiReadiness(True, {"store": "ok"}),
+        )
+        automation = ApiServer(create_app(parts), "127.0.0.1", 0)
+        automation.start()
+        try:
+            with console_in_front(incidents.server.url, automation.url, key) as url:
+                yield ConsoleWorld(url, incidents, ledger, automation)
+        finally:
+            automation.stop()
