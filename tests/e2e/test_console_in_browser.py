@@ -15,10 +15,32 @@ from tests.testing.explained_incidents import report
 AXE = Path(__file__).parents[2] / "serving/console/app/node_modules/axe-core/axe.min.js"
 FAULTS = """
 window.faults = [];
-addEventListener("securitypolicyviolation", (event) => faults.push(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
+addEventListener("securitypolicyviolation", (event) => faults.push(`${event.violatedDirective} ${event.blockedURI}`));
 addEventListener("error", (event) => faults.push(event.message));
 addEventListener("unhandledrejection", (event) => faults.push(String(event.reason)));
 window.alert = () => faults.push("alert");
+"""
+RUN_AXE = """
+axe.run(document, {
+  resultTypes: ["violations"],
+  runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}).then(({violations}) => violations.map(({id, nodes}) => id + nodes.slice(0, 3).map((one) => one.target + one.failureSummary)))
+"""
+MEASURES = """
+const named = (name) => performance.getEntriesByName(name)[0].startTime;
+const asked = () => performance.getEntriesByType("resource");
+const askedFirst = () => asked().filter((one) => /session|api/.test(one.name) && one.startTime < named("first-incidents"))
+  .map((one) => new URL(one.name).pathname);
+function watchRows() {
+  window.touched = new Set();
+  new MutationObserver((records) => {
+    for (const {target} of records) {
+      const row = (target.parentElement ?? target).closest("li.row");
+      window.changedAt ??= performance.now();
+      touched.add(row ? row.dataset.id : "the list");
+    }
+  }).observe(document.querySelector(".rows"), {subtree: true, childList: true, characterData: true, attributes: true});
+}
 """
 ROWS = "document.querySelectorAll('.rows li.row').length"
 
@@ -103,7 +125,10 @@ def test_several_are_resolved_at_once_and_leave(tab: Tab, world: ConsoleWorld) -
     tab.wait(f"{ROWS} === 0")
     for incident_id in both:
         becomes(world, incident_id, "resolved")
-    tab.value("(() => { const state = document.querySelector('.filters select'); state.value = 'resolved'; state.dispatchEvent(new Event('change', {bubbles: true})); })()")
+    tab.value(
+        "(() => { const state = document.querySelector('.filters select'); state.value = 'resolved';"
+        "state.dispatchEvent(new Event('change', {bubbles: true})); })()"
+    )
     tab.wait(f"{ROWS} === 2")
     assert tab.text(".bulk") == "2 resolved incidents"
 
@@ -175,7 +200,7 @@ def test_a_plan_is_approved_and_the_verdict_previewed_where_the_incident_is(tab:
     tab.press("v")
     tab.wait("document.activeElement.id === 'verdict-kind'")
     tab.value("document.querySelector('#verdict').closest('section').querySelector('button[type=submit]').click()")
-    tab.wait("document.querySelector('#verdict').closest('section').querySelector('[role=status]').innerText.length > 5")
+    tab.wait("document.querySelector('#verdict').closest('section').querySelector('[role=status] li') !== null")
     no_faults(tab)
 
 
@@ -190,7 +215,7 @@ def test_the_switch_is_turned_and_a_silence_made_and_ended(tab: Tab, world: Cons
     opened(tab, world, "/quiet?service=noisy")
     tab.wait("document.querySelector('form.stack button.main') !== null")
     tab.click("form.stack button.main")
-    tab.wait("[...document.querySelectorAll('.card')].some((card) => card.innerText.includes('quiet-noisy') && card.innerText.includes('holds now'))")
+    tab.wait("[...document.querySelectorAll('.card')].some((card) => /quiet-noisy[^]*holds now/.test(card.innerText))")
     (silence,) = world.incidents.store.silences()
     assert [(matcher.label, matcher.operator, matcher.value) for matcher in silence.matchers] == [("service", "=", "noisy")]
     tab.click("button[aria-label='End quiet-noisy']")
@@ -211,13 +236,11 @@ def test_nothing_in_any_view_stands_in_the_way_of_anybody(tab: Tab, world: Conso
     waits = {
         "/": "document.querySelector('li.row') !== null && document.querySelector('.aside .card') !== null",
         "/?state=resolved": "document.querySelector('.now li.row') !== null",
-        f"/incidents/{incident_id}": "document.querySelector('.decision') !== null && document.querySelector('.timeline li') !== null",
+        f"/incidents/{incident_id}": "document.querySelector('.decision') && document.querySelector('.timeline li')",
         "/act": "document.querySelector('.danger') !== null && document.querySelector('.plan') !== null",
         "/quiet": "document.querySelectorAll('h2 .count').length === 3",
         "/audit": "document.querySelector('tbody tr') !== null",
     }
-    run = "axe.run(document, {resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
-    brief = ".then(({violations}) => violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target + ' ' + node.failureSummary).slice(0, 3).join(' | ')}`))"
     for scheme in ("light", "dark"):
         for address, condition in waits.items():
             opened(tab, world, address)
@@ -225,38 +248,33 @@ def test_nothing_in_any_view_stands_in_the_way_of_anybody(tab: Tab, world: Conso
             tab.wait(condition)
             tab.value("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
             tab.value(AXE.read_text(encoding="utf-8") + ";0")
-            assert (address, scheme, tab.value(run + brief)) == (address, scheme, [])
+            assert (address, scheme, tab.value(RUN_AXE)) == (address, scheme, [])
 
 
 def test_a_thousand_incidents_are_all_there_and_one_change_repaints_one(tab: Tab, tmp_path: Path) -> None:
     with console_world(tmp_path) as world:
         many = [incident_of(f"inc-{number:04d}", f"service-{number}") for number in range(1000)]
         world.put([*many, incident_of("inc-large", "large", Severity.WARNING, alerts=5000)])
-        started_s = time.perf_counter()
         opened(tab, world)
         tab.wait(f"{ROWS} === 1001")
-        paint_ms = tab.value("performance.getEntriesByName('first-incidents')[0]?.startTime")
-        all_ms = 1000 * (time.perf_counter() - started_s)
-        asked = tab.value("performance.getEntriesByType('resource').filter((one) => /session|api/.test(one.name) && one.startTime < performance.getEntriesByName('first-incidents')[0].startTime).map((one) => new URL(one.name).pathname)")
-        assert sorted(asked) == ["/api/incidents/incidents", "/session"]  # and the stream of events, which goes on
+        tab.value(MEASURES)
+        paint_ms = tab.value("named('first-incidents')")
+        # with the stream of events, which goes on, three
+        assert sorted(set(tab.value("askedFirst()"))) == ["/api/incidents/incidents", "/session"]
         assert tab.text("#total") == "1,001 open incidents"
         for _ in range(3):
             tab.press("j")
         focused = tab.value("document.activeElement.closest('li').dataset.id")
-        tab.value(
-            "(() => { const list = document.querySelector('.rows'); window.touched = new Set(); window.moved = 0;"
-            "new MutationObserver((records) => { for (const record of records) { const row = (record.target.parentElement ?? record.target).closest?.('li.row');"
-            "if (row) { touched.add(row.dataset.id); window.changedAt ??= performance.now(); } else moved += 1; } })"
-            ".observe(list, {subtree: true, childList: true, characterData: true, attributes: true}); })()"
-        )
-        changed = incident_of("inc-0500", "service-500", alerts=2)
-        world.put([changed], "changed")
+        tab.wait("location.search.includes('sel=')")
+        tab.value("watchRows()")
+        world.put([incident_of("inc-0500", "service-500", alerts=2)], "changed")
         tab.wait("touched.has('inc-0500')")
-        update = tab.value("changedAt - performance.getEntriesByType('resource').filter((one) => one.name.includes('text=inc-0500')).at(-1).responseEnd")
-        assert tab.value("[...touched].filter((id) => id !== 'inc-0500')") == []
+        update_ms = tab.value("changedAt - asked().filter((one) => one.name.includes('text=inc-0500')).at(-1).responseEnd")
+        assert tab.value("[...touched]") == ["inc-0500"]
         assert tab.value("document.activeElement.closest('li').dataset.id") == focused
         tab.open(f"{world.url}/incidents/inc-large")
         tab.wait("document.querySelectorAll('.alert').length === 60")
-        large_ms = tab.value("performance.getEntriesByName('incident')[0].startTime - performance.getEntriesByType('resource').find((one) => one.name.endsWith('/inc-large')).startTime")
+        tab.value(MEASURES)
+        large_ms = tab.value("named('incident') - asked().find((one) => one.name.endsWith('/inc-large')).startTime")
         assert "5,000" in tab.text("#alerts")
-        print(f"first incidents after {paint_ms:.0f} ms, all 1,001 rows after {all_ms:.0f} ms; one change {update:.0f} ms; 5,000 alerts {large_ms:.0f} ms")
+        print(f"first paint {paint_ms:.0f} ms, one change {update_ms:.0f} ms, 5,000 alerts {large_ms:.0f} ms")

@@ -60,7 +60,7 @@ class Tab:
     def wait(self, condition: str) -> None:
         """Wait until an expression is true in the page."""
         until_s = time.monotonic() + within(WITHIN_S)
-        while not self.value(condition):
+        while not self.value(f"Boolean({condition})"):
             assert time.monotonic() < until_s, f"{condition} was not true within {WITHIN_S:g} s: {self.text('body')[:2000]}"
             time.sleep(0.05)
 
@@ -84,7 +84,9 @@ class Tab:
     def online(self, connected: bool) -> None:
         """Cut the network of the page, or connect it again."""
         self._call("Network.enable")
-        self._call("Network.emulateNetworkConditions", offline=not connected, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+        self._call(
+            "Network.emulateNetworkConditions", offline=not connected, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
 
     def run_first(self, script: str) -> None:
         """Have a script run before those of each page that is opened from now on."""

@@ -1,5 +1,7 @@
 """The console as people have it: both APIs over real stores, the console's process in front of them, a browser before that."""
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,9 +21,11 @@ from serving.http.auth import Authenticator
 from serving.http.server import ApiServer
 from serving.incidents.api.ports import ApiReadiness
 from tests.conformance.run_ledger_suite import WIDE
-from tests.testing.console_process import console_in_front
+from tests.testing.free_ports import free_port
 from tests.testing.incident_api import RunningApi, running
 from tests.testing.made_plans import Wish, plan_of
+from tests.testing.peer_process import PeerProcess
+from tests.testing.peer_process import running as running_process
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.exe\u200b'\"&lt;" + "ä" * 10_000
 
@@ -33,7 +37,7 @@ class ConsoleWorld:
     url: str
     incidents: RunningApi
     runs: StoreRunLedger
-    automation: ApiServer
+    process: PeerProcess
 
     def put(self, incidents: Sequence[Incident], kind: str = "") -> None:
         """Store incidents as they are; with a kind of event they are told live."""
@@ -57,7 +61,9 @@ def incident_of(incident_id: str, service: str, severity: Severity = Severity.CR
     """Return an open incident with so many different alerts of one service."""
     now = datetime.now(UTC)
     began = now - timedelta(minutes=7)
-    entries = tuple(AlertEntry(f"{number:016x}", service, f"alert {number}", severity, began, now, firing=1) for number in range(alerts))
+    entries = tuple(
+        AlertEntry(f"{number:016x}", service, f"alert {number}", severity, began, now, firing=1) for number in range(alerts)
+    )
     opened = Incident(incident_id, IncidentState.OPEN, severity, began, now, service, (service,), entries, alerts, timeline=())
     return replace(opened, notified_at=now)
 
@@ -76,7 +82,16 @@ def console_world(folder: Path, key: str | None = None) -> Iterator[ConsoleWorld
         automation = ApiServer(create_app(parts), "127.0.0.1", 0)
         automation.start()
         try:
-            with console_in_front(incidents.server.url, automation.url, key) as url:
-                yield ConsoleWorld(url, incidents, ledger, automation)
+            url = f"http://127.0.0.1:{(port := free_port())}"
+            env = {
+                "AIOPS_HOME": str(folder / "home"),
+                "AIOPS_CONSOLE__PORT": str(port),
+                "AIOPS_CONSOLE__RESPONDER_URL": incidents.server.url,
+                "AIOPS_CONSOLE__AUTOMATION_URL": automation.url,
+                **({} if key is None else {"AIOPS_SERVING__JWT_KEY": key}),
+            }
+            command = [sys.executable, "-m", "serving.console"]
+            with running_process(command, folder / "console", f"{url}/livez", os.environ | env) as process:
+                yield ConsoleWorld(url, incidents, ledger, process)
         finally:
             automation.stop()

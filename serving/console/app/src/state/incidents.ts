@@ -1,7 +1,7 @@
 /** Open incidents: one signal each, so that a change repaints its own row and nothing else. */
 
 import { batch, computed, type Signal, signal } from "@preact/signals";
-import { incidents, read, reasonOf, session } from "../api/client";
+import { incidents, read, reasonOf, Refused, session } from "../api/client";
 import type { IncidentLine, IncidentPage } from "../api/bodies";
 import { byUrgency, isOpen, OPEN_STATES } from "../pure/urgency";
 import { announce } from "./notes";
@@ -16,10 +16,12 @@ export const total = signal<number | null>(null);
 export const fault = signal("");
 export const ready = computed(() => total.value !== null);
 
-const AT_ONCE = 1000;
+/** as many an API of an earlier version gives at most */
+const FEWER = 200;
 const FEW = 8;
 const GATHERED_MS = 60;
 const AGAIN_MS = 4000;
+let atOnce = 1000;
 let touched = new Set<string>();
 let timer = 0;
 let loadedConnected: boolean | null = null;
@@ -34,7 +36,7 @@ export async function load(): Promise<void> {
     let page: IncidentPage = { items: [], next_cursor: "", total: 0 };
     do {
       const cursor = page.next_cursor ? `&cursor=${encodeURIComponent(page.next_cursor)}` : "";
-      page = await read<IncidentPage>(incidents(`/incidents?limit=${AT_ONCE}&${OPEN_STATES.map((state) => `state=${state}`).join("&")}${cursor}`));
+      page = await read<IncidentPage>(incidents(`/incidents?limit=${atOnce}&${OPEN_STATES.map((state) => `state=${state}`).join("&")}${cursor}`));
       found.push(...page.items);
     } while (page.next_cursor);
     batch(() => {
@@ -43,6 +45,10 @@ export async function load(): Promise<void> {
       total.value = page.total;
     });
   } catch (error) {
+    if (error instanceof Refused && error.status === 400 && atOnce > FEWER) {
+      atOnce = FEWER;
+      return load();
+    }
     fault.value = reasonOf(error);
     setTimeout(() => fault.value && session.value && void load(), AGAIN_MS);
   }
