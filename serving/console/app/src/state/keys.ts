@@ -3,10 +3,9 @@
 import { signal } from "@preact/signals";
 import { fits, type Verb } from "../pure/urgency";
 import { act, undo } from "./deeds";
-import { lineOf } from "./incidents";
 import { keysOn } from "./preferences";
 import { go, place } from "./route";
-import { chosen, meant, selected, shown, step, toggle } from "./selection";
+import { chosen, meant, selected, step, toggle } from "./selection";
 
 /** which window lies over the page */
 export const over = signal<"" | "palette" | "help">("");
@@ -68,10 +67,9 @@ export function deed(verb: Verb): boolean {
   }
   if (view !== "now") return false;
   const ids = meant();
-  const first = ids.length ? ids : shown.value.slice(0, 0);
-  act(verb, first, (one) => lineOf(one)?.peek().state ?? "");
+  act(verb, ids);
   chosen.value = new Set();
-  return first.length > 0;
+  return ids.length > 0;
 }
 
 function verdict(): void {
