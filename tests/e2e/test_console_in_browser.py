@@ -35,7 +35,7 @@ function watchRows() {
   window.touched = new Set();
   new MutationObserver((records) => {
     for (const {target} of records) {
-      const row = (target.parentElement ?? target).closest("li.row");
+      const row = (target.closest ? target : target.parentElement).closest("li.row");
       window.changedAt ??= performance.now();
       touched.add(row ? row.dataset.id : "the list");
     }
@@ -233,6 +233,8 @@ def test_nothing_in_any_view_stands_in_the_way_of_anybody(tab: Tab, world: Conso
     incident_id = world.incidents.open_incident("looked-at", Severity.INFO)
     world.explain(incident_id, report())
     world.propose(incident_id)
+    over = world.incidents.open_incident("over", Severity.INFO)
+    assert world.incidents.post(f"/incidents/{over}/resolve").status_code == 200
     waits = {
         "/": "document.querySelector('li.row') !== null && document.querySelector('.aside .card') !== null",
         "/?state=resolved": "document.querySelector('.now li.row') !== null",
