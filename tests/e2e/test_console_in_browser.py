@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -269,7 +270,7 @@ def test_a_thousand_incidents_are_all_there_and_one_change_repaints_one(tab: Tab
         focused = tab.value("document.activeElement.closest('li').dataset.id")
         tab.wait("location.search.includes('sel=')")
         tab.value("watchRows()")
-        world.put([incident_of("inc-0500", "service-500", alerts=2)], "changed")
+        world.put([replace(many[500], alert_count=2)], "changed")
         tab.wait("touched.has('inc-0500')")
         update_ms = tab.value("changedAt - asked().filter((one) => one.name.includes('text=inc-0500')).at(-1).responseEnd")
         assert tab.value("[...touched]") == ["inc-0500"]
