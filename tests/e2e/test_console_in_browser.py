@@ -244,6 +244,7 @@ def test_nothing_in_any_view_stands_in_the_way_of_anybody(tab: Tab, world: Conso
         "/quiet": "document.querySelectorAll('h2 .count').length === 3",
         "/audit": "document.querySelector('tbody tr') !== null",
     }
+    violations: list[tuple[str, str, str]] = []
     for scheme in ("light", "dark"):
         for address, condition in waits.items():
             opened(tab, world, address)
@@ -251,7 +252,8 @@ def test_nothing_in_any_view_stands_in_the_way_of_anybody(tab: Tab, world: Conso
             tab.wait(condition)
             tab.value("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
             tab.value(AXE.read_text(encoding="utf-8") + ";0")
-            assert (address, scheme, tab.value(RUN_AXE)) == (address, scheme, [])
+            violations += [(address, scheme, text) for text in tab.value(RUN_AXE)]
+    assert violations == []
 
 
 def test_a_thousand_incidents_are_all_there_and_one_change_repaints_one(tab: Tab, tmp_path: Path) -> None:
