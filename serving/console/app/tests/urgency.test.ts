@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { byUrgency, fits, leadsTo, passes } from "../src/pure/urgency";
 
-const line = (incident_id: string, severity: string, opened_at: string, state = "open") => ({ incident_id, severity, opened_at, state, anchor: "cart", services: ["cart", "web"] });
+const line = (incident_id: string, severity: string, opened_at: string, state = "open") => ({ incident_id, severity, opened_at, state, anchor: "cart", services: ["cart", "web"], statement: "" });
 
 test("the worst comes first, of one severity the newest, and a state moves nothing", () => {
   const lines = [
@@ -21,7 +21,7 @@ test("filters let pass what fits all of them", () => {
   const one = line("inc-7", "warning", "2026-05-04T09:00:00Z");
   assert.ok(passes(one, none));
   assert.ok(passes(one, { ...none, state: "open", severity: "warning", service: "web", text: "INC-7" }));
-  assert.ok(passes(one, { ...none, text: "leak" }, "cart has a leak"));
+  assert.ok(passes({ ...one, statement: "cart has a leak" }, { ...none, text: "leak" }));
   for (const wrong of [{ state: "mitigated" }, { severity: "critical" }, { service: "we" }, { text: "leak" }]) assert.ok(!passes(one, { ...none, ...wrong }));
 });
 

@@ -38,16 +38,17 @@ export interface Line extends Urgent {
   state: string;
   anchor: string;
   services: readonly string[];
+  statement: string;
 }
 
 /** Whether an incident is shown by filters; each empty one lets everything pass. `text`: a part of its id, cause or services. */
-export function passes(line: Line, filters: Filters, sentence = ""): boolean {
+export function passes(line: Line, filters: Filters): boolean {
   if (filters.state && line.state !== filters.state) return false;
   if (filters.severity && line.severity !== filters.severity) return false;
   if (filters.service && !line.services.includes(filters.service) && line.anchor !== filters.service) return false;
   const sought = filters.text.trim().toLowerCase();
   if (!sought) return true;
-  return [line.incident_id, line.anchor, sentence, ...line.services].some((text) => text.toLowerCase().includes(sought));
+  return [line.incident_id, line.anchor, line.statement, ...line.services].some((text) => text.toLowerCase().includes(sought));
 }
 
 export type Verb = "acknowledge" | "mitigate" | "resolve";

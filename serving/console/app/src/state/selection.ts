@@ -25,8 +25,7 @@ export const shown = computed<readonly string[]>(() => {
   return order.value.filter((id) => {
     const line = lineOf(id)?.value;
     if (!line) return false;
-    const sentence = (line as { cause_sentence?: string | null }).cause_sentence ?? "";
-    return passes({ ...line, state: state ? shownState(id, line.state) : line.state }, filters.value, sentence);
+    return passes({ ...line, state: state ? shownState(id, line.state) : line.state }, filters.value);
   });
 });
 

@@ -8,7 +8,6 @@ import { Fault, Name, Severity, When } from "../parts/words";
 import { counted, span } from "../pure/format";
 import { linkTo } from "../state/route";
 import { filters } from "../state/selection";
-import { toldOf } from "./row";
 
 export function Resolved() {
   const { severity, service, text } = filters.value;
@@ -57,7 +56,7 @@ export function Resolved() {
 }
 
 function Over({ line }: { line: IncidentLine }) {
-  const sentence = toldOf(line).cause_sentence;
+  const sentence = line.statement;
   return (
     <li class={`row ${line.severity}`}>
       <div class="what">
@@ -78,7 +77,7 @@ function Over({ line }: { line: IncidentLine }) {
             opened <When at={line.opened_at} />
           </span>
           <span>last change after {span(Date.parse(line.updated_at) - Date.parse(line.opened_at))}</span>
-          <span>{counted(line.alert_count, "alert")}</span>
+          <span>{counted(line.different_alerts, "alert")}</span>
         </p>
       </div>
     </li>

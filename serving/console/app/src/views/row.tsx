@@ -5,33 +5,18 @@ import { memo } from "preact/compat";
 import type { IncidentLine } from "../api/bodies";
 import { may } from "../api/client";
 import { Age, Name, Severity } from "../parts/words";
-import { counted, percent } from "../pure/format";
+import { counted } from "../pure/format";
 import { fits } from "../pure/urgency";
 import { act, pending, shownState } from "../state/deeds";
 import { linkTo } from "../state/route";
 import { lineOf } from "../state/incidents";
 import { chosen, select, selected, toggle } from "../state/selection";
 
-/** What the list tells of an incident beyond its line, where the API gives it. */
-export interface Told {
-  cause_sentence?: string | null;
-  cause_service?: string | null;
-  cause_probability?: number | null;
-  foreseen?: boolean;
-  acknowledged_by?: string | null;
-  acknowledged_at?: string | null;
-  alert_names?: readonly string[];
-  firing?: number | null;
-}
-
-export const toldOf = (line: IncidentLine): IncidentLine & Told => line;
-
 export const Row = memo(function Row({ id }: { id: string }) {
   const state = useComputed(() => shownState(id, lineOf(id)?.value.state ?? "resolved")).value;
   const here = useComputed(() => selected.value === id).value;
-  const own = lineOf(id)?.value;
-  if (!own) return null;
-  const line = toldOf(own);
+  const line = lineOf(id)?.value;
+  if (!line) return null;
   return (
     <li class={`row ${line.severity}${here ? " selected" : ""}`} data-id={id} data-state={state}>
       <Chosen id={id} name={line.anchor} />
@@ -44,6 +29,7 @@ export const Row = memo(function Row({ id }: { id: string }) {
           <span class={`state ${state}`}>{state}</span>
           {line.foreseen && <span class="tag">foreseen</span>}
           {line.storm && <span class="tag">storm</span>}
+          {line.plans_waiting > 0 && <span class="tag wait">{counted(line.plans_waiting, "plan")} to approve</span>}
         </p>
         <Cause line={line} />
         <Facts line={line} />
@@ -62,12 +48,11 @@ function Chosen({ id, name }: { id: string; name: string }) {
   );
 }
 
-function Cause({ line }: { line: IncidentLine & Told }) {
-  if (line.cause_sentence) {
+function Cause({ line }: { line: IncidentLine }) {
+  if (line.statement) {
     return (
       <p class="cause">
-        <Name text={line.cause_sentence} most={260} whole={false} />
-        {line.cause_probability == null ? null : <span class="dim"> ({percent(line.cause_probability)})</span>}
+        <Name text={line.statement} most={260} whole={false} />
       </p>
     );
   }
@@ -75,27 +60,32 @@ function Cause({ line }: { line: IncidentLine & Told }) {
   return <p class="cause dim">No cause is known yet{others > 0 ? `; ${counted(others, "more service")} touched` : ""}.</p>;
 }
 
-function Facts({ line }: { line: IncidentLine & Told }) {
-  const names = line.alert_names ?? [];
+function Facts({ line }: { line: IncidentLine }) {
+  const names = line.alert_names;
   return (
     <p class="facts">
       <span>
         open for <Age at={line.opened_at} />
       </span>
       <span>
-        {counted(line.alert_count, "alert")}
-        {line.firing == null ? "" : `, ${line.firing} firing`}
+        {counted(line.different_alerts, "alert")}, {line.firing.toLocaleString("en-GB")} firing
       </span>
       {line.acknowledged_by ? (
         <span>
           acknowledged by <Name text={line.acknowledged_by} most={40} whole={false} />
+          {line.acknowledged_at ? (
+            <>
+              {" "}
+              <Age at={line.acknowledged_at} /> ago
+            </>
+          ) : null}
         </span>
       ) : null}
       {line.notified_at ? null : <span>nobody was notified yet</span>}
       {names.length > 0 && (
         <span>
           <Name text={names.slice(0, 3).join(", ")} most={90} whole={false} />
-          {names.length > 3 ? ` and ${names.length - 3} more` : ""}
+          {line.different_alerts > 3 ? " and others" : ""}
         </span>
       )}
     </p>
