@@ -157,10 +157,12 @@ def test_filters_stand_in_the_address_and_survive_the_way_back(tab: Tab, world: 
 def test_offline_is_said_and_what_happened_meanwhile_is_there_afterwards(tab: Tab, world: ConsoleWorld) -> None:
     opened(tab, world)
     tab.online(False)
-    tab.wait("document.querySelector('.stale')?.innerText.includes('the API does not answer')")
-    assert "Data is as of" in tab.text(".stale")
-    world.incidents.open_incident("meanwhile")
-    tab.online(True)
+    try:
+        tab.wait("document.querySelector('.stale')?.innerText.includes('the API does not answer')")
+        assert "Data is as of" in tab.text(".stale")
+        world.incidents.open_incident("meanwhile")
+    finally:
+        tab.online(True)
     tab.wait("document.querySelector('.stale') === null")
     tab.wait(f"{row_of('meanwhile')} !== undefined")
 
@@ -219,7 +221,7 @@ def test_the_switch_is_turned_and_a_silence_made_and_ended(tab: Tab, world: Cons
     tab.wait("[...document.querySelectorAll('.card')].some((card) => /quiet-noisy[^]*holds now/.test(card.innerText))")
     (silence,) = world.incidents.store.silences()
     assert [(matcher.label, matcher.operator, matcher.value) for matcher in silence.matchers] == [("service", "=", "noisy")]
-    tab.click("button[aria-label='End quiet-noisy']")
+    tab.click("button[aria-label='End it now: quiet-noisy']")
     tab.wait("document.body.innerText.includes('Nothing is silenced.')")
     opened(tab, world, "/audit")
     tab.wait("document.querySelectorAll('tbody tr').length > 3")

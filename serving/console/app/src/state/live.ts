@@ -23,6 +23,7 @@ let abort: AbortController | null = null;
 let last = "";
 let wake = () => {};
 let lose = () => {};
+let resting = false;
 
 export function onEvents(listener: Listener): () => void {
   listeners.add(listener);
@@ -46,7 +47,7 @@ export async function watch(): Promise<void> {
     connected.value = false;
     await new Promise<void>((done) => {
       wake = done;
-      setTimeout(done, RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);
+      if (!resting) setTimeout(done, RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);
     });
   }
 }
@@ -65,10 +66,22 @@ export function settled(): Promise<void> {
   });
 }
 
+/** Let the connection go until `followAgain`: a browser has six to one address, and pages that nobody sees need none. */
+export function rest(): void {
+  resting = true;
+  lose();
+}
+
 /** Give the present connection up, as it may be dead, and connect again at once. */
 export function followAgain(): void {
+  resting = false;
   lose();
   wake();
+}
+
+/** Connect again where the connection was let go. */
+export function goOn(): void {
+  if (resting) followAgain();
 }
 
 export function stop(): void {

@@ -8,7 +8,7 @@ import { Age, Fault, Name, Part, Severity, When } from "../parts/words";
 import { span } from "../pure/format";
 import { note } from "../state/notes";
 import { linkTo, query } from "../state/route";
-import { now } from "../state/time";
+import { second } from "../state/time";
 
 const EVERY_MS = 30_000;
 
@@ -73,7 +73,7 @@ function standing(one: Span, at: number): number {
 }
 
 function Spans({ items, kind, again }: { items: readonly Span[]; kind: Kind; again: () => void }) {
-  const at = now.value;
+  const at = second.value;
   const sorted = [...items].sort((one, other) => standing(one, at) - standing(other, at));
   const over = sorted.filter((one) => standing(one, at) === 2);
   const holding = sorted.filter((one) => standing(one, at) < 2);
@@ -96,7 +96,8 @@ function Spans({ items, kind, again }: { items: readonly Span[]; kind: Kind; aga
 }
 
 function One({ one, kind, again }: { one: Span; kind: Kind; again: () => void }) {
-  const place = standing(one, now.value);
+  const place = standing(one, second.value);
+  const ends = kind === "silences" ? "End it now" : "Recall it";
   const repeats = "every_s" in one ? one.every_s : null;
   const end = async () => {
     try {
@@ -122,13 +123,13 @@ function One({ one, kind, again }: { one: Span; kind: Kind; again: () => void })
         </span>
         <span>
           to <When at={one.ends_at} />
-          {place === 0 && !repeats ? `, ${span(Date.parse(one.ends_at) - now.value)} left` : ""}
+          {place === 0 && !repeats ? `, ${span(Date.parse(one.ends_at) - second.value)} left` : ""}
         </span>
         {repeats ? <span>every {span(repeats * 1000)}</span> : null}
       </p>
       {may("admin") && place < 2 && (
-        <button type="button" onClick={() => void end()} aria-label={`End ${one.name.slice(0, 80)}`}>
-          {kind === "silences" ? "End it now" : "Recall it"}
+        <button type="button" onClick={() => void end()} aria-label={`${ends}: ${one.name.slice(0, 80)}`}>
+          {ends}
         </button>
       )}
     </div>
